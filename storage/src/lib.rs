@@ -1,1 +1,15 @@
-//! storage
+//! What survives: transactions over an ordered key space, the engines that keep them, and the layers above.
+//!
+//! One interface ([`Engine`], [`Transaction`]) with FoundationDB's semantics, so that layers are written once.
+//! [`resolver`] decides which transactions commit; [`memory`] and [`embedded`] carry it out. No runtime is named here,
+//! and nothing outside [`embedded`] reads a clock, starts a thread or draws a random number.
+
+mod error;
+mod join;
+pub mod limits;
+pub mod transaction;
+
+pub use error::{Cause, Error};
+pub use transaction::{
+    Atomic, Begin, Committed, Engine, Generation, Page, RangeRequest, Row, Stamp, Transaction, Version, Watch,
+};
