@@ -1,0 +1,121 @@
+//! Both sides of the handshake, whole and byte by byte.
+
+use wire::{ClientHandshake, HandshakeError, HandshakeProgress, ServerHandshake};
+
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const REST: &str = "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+const REQUEST_BYTES_MAX: usize = 1024;
+
+/// Feeds a request, whole and byte by byte, and tells what came of it.
+fn check(request: &str, expected: &str) {
+    for piece_bytes in [request.len(), 1] {
+        assert_eq!(feed(request, piece_bytes), expected, "{request:?} by {piece_bytes}");
+    }
+}
+
+fn feed(request: &str, piece_bytes: usize) -> String {
+    let mut handshake = ServerHandshake::new();
+    for piece in request.as_bytes().chunks(piece_bytes) {
+        match handshake.feed(piece, REQUEST_BYTES_MAX) {
+            HandshakeProgress::More => {}
+            HandshakeProgress::Request { request, .. } => {
+                let protocols: Vec<&str> = request.protocols().collect();
+                return format!("{} {:?} {protocols:?} {:?}", request.path(), request.query(), request.origin());
+            }
+            HandshakeProgress::Refused(refusal) => {
+                let bytes = String::from_utf8(refusal.to_bytes()).expect("an answer is text");
+                let (_, body) = bytes.split_once("\r\n\r\n").expect("an answer has a body");
+                assert!(bytes.starts_with(&format!("HTTP/1.1 {}", refusal.status())), "{bytes}");
+                assert!(bytes.contains(&format!("content-length: {}\r\n", body.len())), "{bytes}");
+                return format!("{} {}", refusal.status(), body.trim_end());
+            }
+        }
+    }
+    "more".to_owned()
+}
+
+#[test]
+fn a_request_says_what_it_wants() {
+    check(&format!("GET /a/b?c=d&e HTTP/1.1\r\n{REST}{KEY}\r\n"), "/a/b Some(\"c=d&e\") [] None");
+    check(
+        &format!("GET / HTTP/1.1\r\n{REST}{KEY}Sec-WebSocket-Protocol: b, a\r\nSec-WebSocket-Protocol: c\r\n\r\n"),
+        "/ None [\"b\", \"a\", \"c\"] None",
+    );
+    check(&format!("GET / HTTP/1.1\r\n{REST}{KEY}Origin: http://x\r\n\r\n"), "/ None [] Some(\"http://x\")");
+    check(&format!("GET / HTTP/1.1\r\n{REST}{KEY}"), "more");
+}
+
+#[test]
+fn a_refusal_says_what_to_do() {
+    check(&format!("POST / HTTP/1.1\r\n{REST}{KEY}\r\n"), "405 A WebSocket handshake is a GET request.");
+    check(&format!("GET / HTTP/1.0\r\n{REST}{KEY}\r\n"), "505 A WebSocket handshake needs HTTP/1.1.");
+    check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "426 This is a WebSocket endpoint. Connect with a ws:// or wss:// URL.");
+    check(
+        &format!("GET / HTTP/1.1\r\n{}{KEY}\r\n", REST.replace("13", "8")),
+        "426 Only version 13 of WebSocket is spoken here. Send Sec-WebSocket-Version: 13.",
+    );
+    check(
+        &format!("GET / HTTP/1.1\r\n{REST}Sec-WebSocket-Key: short\r\n\r\n"),
+        "400 Sec-WebSocket-Key has to be 16 random bytes in base64.",
+    );
+    check(
+        &format!("GET / HTTP/1.1\r\n{REST}{KEY}X: {}\r\n\r\n", "y".repeat(2000)),
+        "431 The request is longer than 1024 bytes. Send fewer or shorter headers.",
+    );
+    check(&"y".repeat(1025), "431 The request is longer than 1024 bytes. Send fewer or shorter headers.");
+    assert!(feed("\u{16}\u{3}\u{1}\r\n\r\n", 100).starts_with("400 Not a valid HTTP request"), "TLS by mistake");
+}
+
+#[test]
+fn what_follows_the_request_is_left_to_the_decoder() {
+    let request = format!("GET / HTTP/1.1\r\n{REST}{KEY}\r\n");
+    let mut handshake = ServerHandshake::new();
+    let (first, second) = request.split_at(50);
+    assert!(matches!(handshake.feed(first.as_bytes(), 1024), HandshakeProgress::More));
+    let more = format!("{second}frames");
+    match handshake.feed(more.as_bytes(), 1024) {
+        HandshakeProgress::Request { consumed, .. } => assert_eq!(&more[consumed..], "frames"),
+        other => panic!("no request but {other:?}"),
+    }
+}
+
+/// Lets a client of ours meet a server of ours that chooses `chosen`, the answer edited on its way.
+fn meet(
+    offers: &[&str],
+    chosen: Option<&str>,
+    edit: impl Fn(String) -> String,
+) -> Result<Option<String>, HandshakeError> {
+    let (mut client, request) = ClientHandshake::new("localhost:8001", "/x?y", offers, [7; 16]);
+    let HandshakeProgress::Request { request, .. } = ServerHandshake::new().feed(&request, 8192) else {
+        panic!("our own request is refused")
+    };
+    let answer = edit(String::from_utf8(request.accept(chosen)).expect("an answer is text"));
+    for byte in answer.as_bytes() {
+        if let Some(agreed) = client.feed(&[*byte])? {
+            return Ok(agreed.protocol);
+        }
+    }
+    panic!("the answer has no end")
+}
+
+#[test]
+fn client_and_server_agree() {
+    let same = |answer: String| answer;
+    assert_eq!(meet(&[], None, same), Ok(None));
+    assert_eq!(meet(&["a", "b"], Some("b"), same), Ok(Some("b".to_owned())));
+    assert_eq!(meet(&["a"], None, same), Err(HandshakeError::Header("Sec-WebSocket-Protocol")));
+    let renamed = |answer: String| answer.replace("sec-websocket-protocol: a", "sec-websocket-protocol: z");
+    assert_eq!(meet(&["a"], Some("a"), renamed), Err(HandshakeError::Header("Sec-WebSocket-Protocol")));
+    let other_key = |answer: String| answer.replace("sec-websocket-accept: ", "sec-websocket-accept: x");
+    assert_eq!(meet(&[], None, other_key), Err(HandshakeError::Header("Sec-WebSocket-Accept")));
+    let refused = |_| "HTTP/1.1 404 Not Found\r\n\r\n".to_owned();
+    assert_eq!(meet(&[], None, refused), Err(HandshakeError::Refused { status: 404, body: String::new() }));
+    let endless = |_| format!("HTTP/1.1 101 x\r\nX: {}", "y".repeat(9000));
+    assert_eq!(meet(&[], None, endless), Err(HandshakeError::TooLong));
+}
+
+#[test]
+#[should_panic(expected = "z was not offered")]
+fn a_subprotocol_that_was_not_offered_is_never_chosen() {
+    meet(&["a"], Some("z"), |answer| answer).expect("not reached");
+}
