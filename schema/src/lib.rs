@@ -1,1 +1,37 @@
-//! schema
+//! What the bytes mean: the vocabulary that every other crate shares.
+//!
+//! Owns ids, times, limits, error and close codes, the client commands, the operations that travel between
+//! shards, the stored records, and the two encodings of each. Knows nothing of sockets, stores or shards' state.
+//!
+//! ```text
+//! id time limits code          numbers with a type
+//! position                     places in an inbox, and cursors as clients hold them
+//! message command              what clients say and hear       -> codec::{json, fb}
+//! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
+//! record                       what the store keeps            -> record (FlatBuffers, packed)
+//! ```
+
+pub mod code;
+pub mod codec;
+pub mod command;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod mesh;
+pub mod message;
+pub mod op;
+pub mod position;
+pub mod record;
+pub mod time;
+pub mod view;
+
+pub use code::{CloseCode, ErrorCode};
+pub use codec::Encoding;
+pub use command::{Command, ErrorReply, Push, Reply, Request, ServerFrame};
+pub use event::{Event, EventBody};
+pub use id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
+pub use message::{Message, MessageKind};
+pub use op::{ChannelOp, OpReply, Refusal};
+pub use position::{Cursor, Position, Stamp};
+pub use time::{Instant, Now, UnixMs};
+pub use view::{Epoch, Incarnation, Owner, Partition, ShardIndex, View};

@@ -1,0 +1,88 @@
+//! What arrives in an inbox.
+//!
+//! Owns the event with its content, as homes and sessions hand it on. How it is stored is in `record`, how clients
+//! see it in `command::Push`.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ChannelId, Seq, UserId};
+use crate::message::Message;
+use crate::position::Position;
+
+/// What a member may do in a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Reads, sends, leaves.
+    Member,
+    /// Adds and removes members too.
+    Admin,
+    /// Who made the channel.
+    Owner,
+}
+
+/// What happened to a membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemberChange {
+    /// The channel was made, by this user.
+    Created,
+    /// The user was added.
+    Added,
+    /// The user was removed by another.
+    Removed,
+    /// The user left.
+    Left,
+}
+
+/// One event, equal for every account whose inbox it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its place in those inboxes.
+    pub position: Position,
+    /// The channel it is about.
+    pub channel: ChannelId,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What happened, with the content that a client is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventBody {
+    /// A message was sent.
+    Message(Arc<Message>),
+    /// A membership changed.
+    Membership {
+        /// Whose.
+        user: UserId,
+        /// How.
+        change: MemberChange,
+        /// The role after it.
+        role: Role,
+    },
+    /// The account read up to here, on one of its devices.
+    Read {
+        /// Whose mark: the account whose inbox it is.
+        user: UserId,
+        /// The mark after it.
+        read_seq: Seq,
+    },
+}
+
+impl Event {
+    /// Bytes that this event occupies where it waits: its text and what surrounds it, about.
+    #[must_use]
+    pub fn weight_bytes(&self) -> u32 {
+        /// Fields, ids and bookkeeping around a text, encoded or not.
+        const AROUND_BYTES: u32 = 256;
+        match &self.body {
+            EventBody::Message(message) => {
+                let text = message.body.len() + message.mentions.len() * 8;
+                AROUND_BYTES.saturating_add(u32::try_from(text).unwrap_or(u32::MAX))
+            }
+            EventBody::Membership { .. } | EventBody::Read { .. } => AROUND_BYTES,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Every bound of the system, each with its arithmetic.
+//!
+//! Owns the numbers that clients, shards and the store agree on. A bound of one crate's own inside stays there.
+
+/// Characters (Unicode scalar values) of one message's text.
+pub const BODY_CHARS_MAX: u32 = 100_000;
+/// Bytes of one message's text: four for each character in UTF-8.
+pub const BODY_BYTES_MAX: u32 = BODY_CHARS_MAX * 4;
+/// Bytes of one inbound WebSocket message.
+///
+/// A body whose characters are all escaped as `\uXXXX\uXXXX` takes 12 bytes each, 1.2 MB; the rest is for its envelope.
+pub const MESSAGE_BYTES_MAX: u32 = 2 * 1024 * 1024;
+const _: () = assert!(MESSAGE_BYTES_MAX >= BODY_CHARS_MAX * 12 + 64 * 1024, "a full body fits in one message");
+/// Fragments of one inbound WebSocket message.
+pub const FRAGMENTS_MAX: u32 = 64;
+/// Bytes of partial inbound messages that one shard holds: 32 clients in the middle of the largest message.
+pub const PARTIAL_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// Bytes of one message on `/debug/echo`, whose peers are conformance suites.
+pub const ECHO_MESSAGE_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// Bytes of `echo`'s data.
+pub const ECHO_DATA_BYTES_MAX: u32 = 4 * 1024;
+/// Bytes of a WebSocket upgrade request.
+pub const HANDSHAKE_BYTES_MAX: u32 = 8 * 1024;
+/// How long a client may take for the upgrade request.
+pub const HANDSHAKE_MS: u64 = 5_000;
+/// How long a client may take from the upgrade to `connect`.
+pub const LOGIN_MS: u64 = 10_000;
+
+/// Bytes of a device's name.
+pub const DEVICE_ID_BYTES_MAX: u32 = 64;
+/// Bytes of a cursor's text: 20 bytes take 27 characters of base64; the rest is room to grow.
+pub const CURSOR_CHARS_MAX: u32 = 64;
+/// Bytes of an access token: a signed token with a user, a family and a device takes some 400.
+pub const TOKEN_BYTES_MAX: u32 = 4 * 1024;
+/// Characters of a username, from and to.
+pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
+/// Characters of a password, from and to.
+pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
+/// Characters of a display name or a channel's title.
+pub const TITLE_CHARS_MAX: u32 = 128;
+/// Mentions in one message.
+pub const MENTIONS_MAX: u32 = 50;
+
+/// Members of a group unless configured otherwise.
+pub const GROUP_MEMBERS_DEFAULT: u32 = 100;
+/// Members of a group at most: the fan-out limit, one inbox row each.
+pub const GROUP_MEMBERS_MAX: u32 = 500;
+/// Channels of one user.
+pub const CHANNELS_OF_USER_MAX: u32 = 2_000;
+/// Devices of one user.
+pub const DEVICES_OF_USER_MAX: u32 = 16;
+
+/// Commands a second of a session, refilled steadily.
+pub const COMMANDS_PER_S: u32 = 100;
+/// Commands that a session may send at once after silence.
+pub const COMMANDS_BURST: u32 = 2_000;
+/// Refusals as rate limited, without one accepted between them, after which a session is closed (3013).
+pub const RATE_REFUSALS_MAX: u32 = 1_000;
+/// Commands without an answer at which a session's socket is not read.
+pub const UNANSWERED_MAX: u32 = 256;
+/// Messages that do not parse, in a row, at which a session is closed (3509).
+pub const UNPARSED_MAX: u32 = 20;
+
+/// Unsent bytes a session may hold before its cursor waits in the store instead of moving on.
+///
+/// Bytes of encoded frames, headers included. 64 KiB is 1 s of a 0.5 Mbit/s mobile link, and 100,000 sessions at this
+/// limit hold 6.4 GB. A frame that meets an empty queue is taken whatever its size.
+pub const OUTBOUND_BYTES_TARGET: u32 = 64 * 1024;
+/// Unsent bytes of a session at which it is closed as slow (3008): replies count here, and are asked for by the client.
+pub const OUTBOUND_BYTES_MAX: u32 = 2 * 1024 * 1024;
+const _: () = assert!(OUTBOUND_BYTES_MAX > HISTORY_BYTES_MAX * 4, "several pages of history fit in the queue");
+/// How long a connection may drain no byte before it is closed (3008).
+pub const SLOW_MS: u64 = 30_000;
+/// Silence after which the server pings.
+pub const PING_MS: u64 = 25_000;
+/// Silence after which the server closes (3012).
+pub const SILENCE_MS: u64 = 60_000;
+/// How long before its token expires a session is told.
+pub const TOKEN_EXPIRING_MS: u64 = 60_000;
+
+/// Messages of one page of history.
+pub const HISTORY_ROWS_MAX: u32 = 200;
+/// Bytes of bodies of one page of history; one message always fits.
+pub const HISTORY_BYTES_MAX: u32 = 256 * 1024;
+
+/// Days that an id answers with the first reply. An older one is refused (124) rather than risk a duplicate.
+pub const DEDUP_DAYS: u64 = 30;
+/// Days after which dedup rows are cleared: 30, one for clocks ahead, one for the day's own length, one to spare.
+pub const DEDUP_CLEARED_DAYS: u64 = 33;
+/// How far in the future an id's time may be.
+pub const ID_AHEAD_MS: u64 = 24 * 3600 * 1000;
+/// Rows of one account's inbox.
+pub const INBOX_ROWS_MAX: u32 = 100_000;
+/// Days that a row stays in an inbox.
+pub const INBOX_DAYS: u64 = 30;
+/// Rows behind at connect beyond which a session gets a snapshot.
+pub const CATCH_UP_ROWS_MAX: u32 = 10_000;
+/// Channels of one page of a snapshot: some 60 bytes each, so a page is below the outbound target.
+pub const SNAPSHOT_CHANNELS_MAX: u32 = 500;
+
+/// Messages of one append transaction.
+pub const BATCH_MESSAGES_MAX: u32 = 500;
+/// Bytes of bodies of one append transaction.
+pub const BATCH_BODY_BYTES_MAX: u32 = 512 * 1024;
+/// Rows of one append transaction. At some 100 bytes a row and its conflict range, 8,000 stay below 1 MB.
+pub const BATCH_ROWS_MAX: u32 = 8_000;
+/// Bytes of a body that are stored beside the message; longer ones go to parts.
+pub const BODY_INLINE_BYTES_MAX: u32 = 8 * 1024;
+/// Bytes of one part of a longer body, below the store's 100 KB a value.
+pub const BODY_PART_BYTES: u32 = 64 * 1024;
+
+/// Bytes of bodies that one shard holds for appends that are not durable yet; beyond it sends are refused (114).
+pub const PENDING_APPEND_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// Appends that one shard holds; beyond it sends are refused (114). At 500 a transaction and 10 ms each, 2 s of work.
+pub const PENDING_APPENDS_MAX: u32 = 100_000;
+/// Channels that one shard keeps loaded; those without an append in flight are forgotten first.
+pub const CHANNELS_LOADED_MAX: u32 = 100_000;
+/// Bytes of content that a home keeps from hints until it has read the arrivals they belong to.
+pub const HINT_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// Bytes of encoded events that one shard keeps to share between sessions.
+pub const DELIVERY_CACHE_BYTES_MAX: u32 = 4 * 1024 * 1024;
+/// Recent events that a home keeps of one user with a session, so that it is served without a read.
+pub const RECENT_EVENTS_MAX: u32 = 64;
+/// Arrival rows of one read.
+pub const ARRIVAL_ROWS_MAX: u32 = 256;
+/// Inbox rows of one read.
+pub const INBOX_PAGE_ROWS_MAX: u32 = 256;
+/// How often a home looks at its arrivals without a hint, and at what else is not urgent.
+pub const HOME_TICK_MS: u64 = 1_000;
+/// How often a session asks its home again without an answer.
+pub const MORE_AGAIN_MS: u64 = 10_000;
+
+/// Partitions of the hash space.
+pub const PARTITIONS: u16 = 1_024;
+
+/// First pause of a client before it connects again, and what bounds its doubling.
+pub const RETRY_BASE_MS: u32 = 500;
+/// Longest pause of a client before it connects again.
+pub const RETRY_CAP_MS: u32 = 20_000;

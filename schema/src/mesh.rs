@@ -1,0 +1,139 @@
+//! What shards say to each other, on one node through mailboxes and between nodes over links.
+//!
+//! Owns the frames' meaning and their FlatBuffers form. Frames between two shards arrive in the order sent, or the link is
+//! reset; none must arrive: sessions and homes ask again.
+
+use crate::command::SnapshotChannel;
+use crate::event::Event;
+use crate::id::{ChannelId, DeviceId, SessionId, UserId};
+use crate::op::{ChannelOp, OpReply, Refusal};
+use crate::position::{Cursor, Position, Stamp};
+use crate::view::{Epoch, Owner};
+
+/// One frame, from one shard to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeshFrame {
+    /// Who says it. Its incarnation tells frames of an earlier life.
+    pub from: Owner,
+    /// Under which view it was addressed.
+    pub epoch: Epoch,
+    /// What is said.
+    pub body: MeshBody,
+}
+
+/// What one shard says to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MeshBody {
+    /// To a channel's home: carry this out.
+    Apply {
+        /// The asker's number for it.
+        ticket: u64,
+        /// On which channel.
+        channel: ChannelId,
+        /// What.
+        op: ChannelOp,
+    },
+    /// From a channel's home: it is durable, or it was refused and nothing changed.
+    Applied {
+        /// The asker's number.
+        ticket: u64,
+        /// What came of it.
+        reply: Result<OpReply, Refusal>,
+    },
+    /// To a users' home: your arrivals have grown by one transaction, and this is its content.
+    Hint {
+        /// The transaction.
+        stamp: Stamp,
+        /// Its events that concern users there, by ordinal.
+        events: Vec<Event>,
+    },
+    /// To a user's home: this session follows the inbox from here.
+    Register {
+        /// Whose name is unique among those of the sending shard.
+        session: SessionId,
+        /// The account.
+        user: UserId,
+        /// The device, of which one session lives.
+        device: DeviceId,
+        /// Where it stopped; none to start at the newest.
+        cursor: Option<Cursor>,
+    },
+    /// From a user's home.
+    Registered {
+        /// The session.
+        session: SessionId,
+        /// The cursor to start from, or why there is none.
+        start: Result<Cursor, Refusal>,
+    },
+    /// To a user's home: the session is gone.
+    Unregister {
+        /// The session.
+        session: SessionId,
+        /// The account.
+        user: UserId,
+    },
+    /// To a user's home: what comes after this place?
+    More(More),
+    /// From a users' home: what came, for one or more sessions.
+    Deliver {
+        /// Each event once, in the order of positions.
+        events: Vec<Event>,
+        /// Who gets which of them.
+        targets: Vec<Target>,
+    },
+    /// From a user's home, in place of events: the cursor is behind what the inbox keeps.
+    Snapshot {
+        /// The session.
+        session: SessionId,
+        /// The `after` that this answers.
+        after: Position,
+        /// A page of the account's channels.
+        channels: Vec<SnapshotChannel>,
+        /// Whether to ask for a further page, after the last channel of this one.
+        more: bool,
+        /// Where to go on after the last page: the first page's version.
+        through: Position,
+    },
+    /// From a user's home: the same device has connected elsewhere.
+    Replaced {
+        /// The older session.
+        session: SessionId,
+    },
+}
+
+/// A session asks for what comes after its cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct More {
+    /// The session.
+    pub session: SessionId,
+    /// The account.
+    pub user: UserId,
+    /// Its cursor.
+    pub after: Position,
+    /// Bytes of events that it can take now; at least one event comes whatever its size.
+    pub credit_bytes: u32,
+    /// In the middle of a snapshot: where it goes on, and which channel was the last.
+    pub snapshot: Option<SnapshotPlace>,
+}
+
+/// How far a session is in a paged snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotPlace {
+    /// The first page's `through`.
+    pub through: Position,
+    /// The last channel of the last page.
+    pub last: ChannelId,
+}
+
+/// One session's part of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The session.
+    pub session: SessionId,
+    /// The `after` that this answers. If it is not the session's cursor any more, the answer is dropped.
+    pub after: Position,
+    /// Its cursor after these events: nothing of its inbox lies between the last of them and here.
+    pub through: Position,
+    /// Indices into the delivery's events, ascending.
+    pub events: Vec<u16>,
+}

@@ -1,0 +1,54 @@
+//! A message, wherever it appears.
+//!
+//! Owns its fields. Text and lists are shared: one message is in a history, an event and several frames at once.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
+use crate::time::UnixMs;
+
+/// What a message is. Attachments will add kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    /// Text that a user wrote.
+    #[default]
+    Text,
+}
+
+/// One message of a channel's history. Cloning shares its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Where it was sent.
+    pub channel_id: ChannelId,
+    /// Its place there (I2).
+    pub seq: Seq,
+    /// 0 as sent; each edit adds one.
+    #[serde(default)]
+    pub revision: u32,
+    /// Who sent it.
+    pub from: UserId,
+    /// When its home accepted it; never decreases within a channel.
+    pub sent_ms: UnixMs,
+    /// The sender's name for it.
+    pub client_msg_id: ClientMsgId,
+    /// What it is.
+    #[serde(default)]
+    pub kind: MessageKind,
+    /// Its text, up to 100,000 characters.
+    pub body: Arc<str>,
+    /// The message of the same channel that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    /// Members whom it names.
+    #[serde(default = "no_mentions", skip_serializing_if = "<[UserId]>::is_empty")]
+    pub mentions: Arc<[UserId]>,
+}
+
+/// No one is mentioned.
+#[must_use]
+pub fn no_mentions() -> Arc<[UserId]> {
+    Arc::from([])
+}

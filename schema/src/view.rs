@@ -1,0 +1,137 @@
+//! Which shard owns which slice of the hash space.
+//!
+//! Owns the partition table and the hash. Who proposes a table and how it changes is for others.
+
+use std::fmt;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::id::{ChannelId, UserId};
+use crate::limits::PARTITIONS;
+
+/// One life of a node: drawn at random when it starts, never again the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Incarnation(pub u64);
+
+/// A view's number. A change of owners makes the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Epoch(pub u64);
+
+/// A shard's number on its node, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ShardIndex(pub u16);
+
+/// One shard of one node's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Owner {
+    /// The node's life.
+    pub incarnation: Incarnation,
+    /// The shard on it.
+    pub shard: ShardIndex,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}/{}", self.incarnation.0, self.shard.0)
+    }
+}
+
+/// One of the 1,024 slices of the hash space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition(u16);
+
+impl Partition {
+    /// The slice that holds a channel. Part of the stored format: it never changes.
+    #[must_use]
+    pub fn of_channel(channel: ChannelId) -> Self {
+        Self::of(b'c', channel.0)
+    }
+
+    /// The slice that holds a user's inbox.
+    #[must_use]
+    pub fn of_user(user: UserId) -> Self {
+        Self::of(b'u', user.0)
+    }
+
+    fn of(kind: u8, id: u64) -> Self {
+        let mut bytes = [kind; 9];
+        bytes[1..].copy_from_slice(&id.to_be_bytes());
+        let slice = xxh3_64(&bytes) % u64::from(PARTITIONS);
+        Self(u16::try_from(slice).expect("below 1,024"))
+    }
+
+    /// Its place in a table, below 1,024.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// The partition table of one epoch: who owns what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Its number.
+    pub epoch: Epoch,
+    owners: Box<[Owner]>,
+}
+
+impl View {
+    /// A table from its rows, one for each partition in order.
+    ///
+    /// # Panics
+    /// If there are not exactly 1,024 rows.
+    #[must_use]
+    pub fn new(epoch: Epoch, owners: Vec<Owner>) -> Self {
+        assert_eq!(owners.len(), usize::from(PARTITIONS), "one owner for each partition");
+        Self { epoch, owners: owners.into() }
+    }
+
+    /// The table of a node that is alone: its shards in turn.
+    ///
+    /// # Panics
+    /// If `shards` is 0.
+    #[must_use]
+    pub fn alone(epoch: Epoch, incarnation: Incarnation, shards: u16) -> Self {
+        let owner = |partition| Owner { incarnation, shard: ShardIndex(partition % shards) };
+        Self::new(epoch, (0..PARTITIONS).map(owner).collect())
+    }
+
+    /// The shard that owns a partition.
+    #[must_use]
+    pub fn owner(&self, partition: Partition) -> Owner {
+        self.owners[partition.index()]
+    }
+
+    /// The shard that orders a channel.
+    #[must_use]
+    pub fn home_of_channel(&self, channel: ChannelId) -> Owner {
+        self.owner(Partition::of_channel(channel))
+    }
+
+    /// The shard that serves a user's inbox.
+    #[must_use]
+    pub fn home_of_user(&self, user: UserId) -> Owner {
+        self.owner(Partition::of_user(user))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_part_of_the_stored_format() {
+        assert_eq!(Partition::of_channel(ChannelId(1)), Partition(178));
+        assert_ne!(Partition::of_channel(ChannelId(1)), Partition::of_user(UserId(1)));
+    }
+
+    #[test]
+    fn a_lone_node_spreads_its_partitions_evenly() {
+        let view = View::alone(Epoch(1), Incarnation(1), 3);
+        let mut owned = [0; 3];
+        for owner in &view.owners {
+            owned[usize::from(owner.shard.0)] += 1;
+        }
+        assert_eq!(owned, [342, 341, 341]);
+    }
+}
