@@ -146,7 +146,7 @@ impl<'de> Deserialize<'de> for Name<'de> {
     }
 }
 
-/// Appends a request as one line.
+/// Appends a request as one object. Between two in a frame the caller writes a newline.
 pub fn put_request(request: &Request, out: &mut Vec<u8>) {
     #[derive(Serialize)]
     struct Line<'a> {
@@ -157,7 +157,7 @@ pub fn put_request(request: &Request, out: &mut Vec<u8>) {
     put_line(&Line { id: request.id, command: &request.command }, out);
 }
 
-/// Appends what a server says as one line.
+/// Appends what a server says as one object. Between two in a frame the caller writes a newline.
 pub fn put_server_frame(frame: &ServerFrame, out: &mut Vec<u8>) {
     #[derive(Serialize)]
     struct ReplyLine<'a> {
@@ -182,9 +182,6 @@ pub fn put_server_frame(frame: &ServerFrame, out: &mut Vec<u8>) {
 }
 
 fn put_line(line: &impl Serialize, out: &mut Vec<u8>) {
-    if !out.is_empty() {
-        out.push(b'\n');
-    }
     serde_json::to_writer(out, line).expect("writing to memory cannot fail, and every key is a string");
 }
 
