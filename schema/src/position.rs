@@ -67,6 +67,12 @@ impl Position {
         Self { stamp: Stamp { version, batch: u16::MAX }, ordinal: u16::MAX }
     }
 
+    /// After every event of this transaction and of those before it.
+    #[must_use]
+    pub fn end_of_stamp(stamp: Stamp) -> Self {
+        Self { stamp, ordinal: u16::MAX }
+    }
+
     /// As it lies in a key, big-endian.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
