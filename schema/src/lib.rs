@@ -14,7 +14,10 @@
 pub mod code;
 pub mod codec;
 pub mod command;
+mod enums;
 pub mod event;
+mod flat;
+mod generated;
 pub mod id;
 pub mod limits;
 pub mod mesh;

@@ -45,6 +45,8 @@ pub const MENTIONS_MAX: u32 = 50;
 pub const GROUP_MEMBERS_DEFAULT: u32 = 100;
 /// Members of a group at most: the fan-out limit, one inbox row each.
 pub const GROUP_MEMBERS_MAX: u32 = 500;
+/// Visibility ranges of one membership: one who leaves and comes back oftener loses the oldest range.
+pub const MEMBER_RANGES_MAX: u32 = 8;
 /// Channels of one user.
 pub const CHANNELS_OF_USER_MAX: u32 = 2_000;
 /// Devices of one user.

@@ -1,0 +1,139 @@
+//! What the store keeps under each key, as values.
+//!
+//! Owns the values' meaning and their bytes: a format version of one byte, then FlatBuffers (verified on read), or packed
+//! little-endian fields for what is small, fixed or written hundreds of times a transaction. Keys are `storage::keys`.
+//!
+//! | record | bytes |
+//! |---|---|
+//! | [`ChannelRecord`], [`MessageRecord`], [`MemberRecord`], [`UserRecord`], [`RefreshRecord`] | FlatBuffers: they will grow |
+//! | [`HeadRecord`], [`DedupRecord`], [`FenceRecord`], [`IdempotencyRecord`], [`ReadMarkRecord`] | packed |
+//! | [`EventRecord`], [`ArrivalRecord`] | packed: one a member, and hundreds of events a row |
+//!
+//! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never panics.
+
+mod account;
+mod channel;
+mod fixed;
+mod flat;
+mod inbox;
+mod message;
+mod packed;
+
+pub use account::{RefreshRecord, UserRecord};
+pub use channel::{ChannelRecord, MemberRecord, SeqRange};
+pub use fixed::{DedupRecord, FenceRecord, HeadRecord, IdempotencyRecord, ReadMarkRecord};
+pub use inbox::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
+pub use message::{BodyRecord, MessageRecord};
+
+/// Bytes in the store that are not what their key says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Written by a newer version of this software.
+    #[error("a {what} record has format {found}, this version reads up to {known}: use the newer version")]
+    Newer {
+        /// Which record.
+        what: &'static str,
+        /// The format in the store.
+        found: u8,
+        /// The newest known here.
+        known: u8,
+    },
+    /// Damaged.
+    #[error("a {what} record of {bytes} bytes is damaged: {why}")]
+    Damaged {
+        /// Which record.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// What the verifier found.
+        why: String,
+    },
+}
+
+/// What stands behind the format version.
+fn behind_format<'a>(what: &'static str, known: u8, bytes: &'a [u8]) -> Result<&'a [u8], RecordError> {
+    match bytes.split_first() {
+        Some((&found, _)) if found > known => Err(RecordError::Newer { what, found, known }),
+        Some((&found, rest)) if found > 0 => Ok(rest),
+        Some(_) => {
+            Err(RecordError::Damaged { what, bytes: bytes.len(), why: "its format is 0, which none has".into() })
+        }
+        None => Err(RecordError::Damaged { what, bytes: 0, why: "it is empty".into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{MemberChange, Role};
+    use crate::id::{ChannelId, Seq, UserId};
+
+    /// What a record's bytes are taken for: `ok`, or the first word of what is wrong and the rest of it.
+    fn check(bytes: &[u8], expected: &str) {
+        let found = match EventRecord::decode(bytes) {
+            Ok(_) => "ok".to_owned(),
+            Err(RecordError::Newer { found, known, .. }) => format!("newer: {found} over {known}"),
+            Err(RecordError::Damaged { why, .. }) => format!("damaged: {why}"),
+        };
+        assert_eq!(found, expected, "{bytes:?}");
+    }
+
+    #[test]
+    fn bytes_that_are_not_the_record_say_why() {
+        let body = EventRecordBody::Membership { user: UserId(2), change: MemberChange::Left, role: Role::Owner };
+        let bytes = EventRecord { channel: ChannelId(1), body }.encode();
+        let with = |at: usize, byte: u8| {
+            let mut bytes = bytes.clone();
+            bytes[at] = byte;
+            bytes
+        };
+        check(&bytes, "ok");
+        check(&[], "damaged: it is empty");
+        check(&with(0, 0), "damaged: its format is 0, which none has");
+        check(&with(0, 2), "newer: 2 over 1");
+        check(&with(1, 9), "damaged: no event is of kind 9");
+        check(&with(18, 4), "damaged: no change of members is 4");
+        check(&with(19, 3), "damaged: no role is 3");
+        check(&bytes[..19], "damaged: it ends within a field");
+        check(&[bytes.as_slice(), &[0]].concat(), "damaged: 1 bytes are left over");
+    }
+
+    #[test]
+    fn a_message_in_an_inbox_takes_22_bytes() {
+        let body = EventRecordBody::Message { seq: Seq(3), revision: 0 };
+        assert_eq!(EventRecord { channel: ChannelId(1), body }.encode().len(), 22);
+    }
+
+    #[test]
+    fn the_atomic_maximum_of_two_read_marks_is_the_later() {
+        let number = |seq| {
+            let mut wide = [0; 16];
+            wide[..ReadMarkRecord::BYTES].copy_from_slice(&ReadMarkRecord { seq: Seq(seq) }.encode());
+            u128::from_le_bytes(wide)
+        };
+        for (less, more) in [(0, 1), (1, 2), (255, 256), (65_535, 1 << 40), (1, u64::MAX)] {
+            assert!(number(less) < number(more), "{less} {more}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_a_member_ascend_and_only_the_last_is_open() {
+        let check = |ranges: &[(u64, Option<u64>)], legal: bool| {
+            let ranges: Vec<SeqRange> = ranges
+                .iter()
+                .map(|&(after, through)| SeqRange { after: Seq(after), through: through.map(Seq) })
+                .collect();
+            let record = MemberRecord { role: Role::Member, muted: false, joined_ms: crate::UnixMs(1), ranges };
+            let decoded = std::panic::catch_unwind(|| MemberRecord::decode(&record.encode()));
+            assert_eq!(decoded.ok(), legal.then_some(Ok(record.clone())), "{record:?}");
+        };
+        check(&[], true);
+        check(&[(0, None)], true);
+        check(&[(0, Some(4)), (4, Some(4)), (9, None)], true);
+        check(&[(0, None), (4, None)], false);
+        check(&[(0, Some(4)), (3, None)], false);
+        check(&[(5, Some(4))], false);
+        check(&[(0, Some(0)); 8], true);
+        check(&[(0, Some(0)); 9], false);
+    }
+}
