@@ -4,11 +4,17 @@
 //! [`resolver`] decides which transactions commit; [`memory`] and [`embedded`] carry it out. No runtime is named here,
 //! and nothing outside [`embedded`] reads a clock, starts a thread or draws a random number.
 
+mod clock;
 mod error;
 mod join;
+pub mod keys;
 pub mod limits;
+pub mod local;
+pub mod memory;
+pub mod resolver;
 pub mod transaction;
 
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Cause, Error};
 pub use transaction::{
     Atomic, Begin, Committed, Engine, Generation, Page, RangeRequest, Row, Stamp, Transaction, Version, Watch,

@@ -1,0 +1,339 @@
+//! The transaction of the engines that stand on our resolver: memory and embedded.
+//!
+//! Owns read-your-writes, read conflicts, the limits and the life of a transaction. What an engine adds is a
+//! [`Backend`]: rows at a version, and a place to hand commits in.
+
+mod overlay;
+mod range;
+
+use std::future::{Future, poll_fn};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+
+use crate::error::Error;
+use crate::limits;
+use crate::resolver::{CommitRequest, Resolver, Span, Unwatched};
+use crate::transaction::{Atomic, Begin, Committed, Page, RangeRequest, Stamp, Transaction, Version, Watch, key_after};
+use overlay::{Entry, Overlay, check_key, check_range, check_transaction};
+
+/// What an engine gives its transactions.
+pub trait Backend: Send + Sync + 'static {
+    /// Rows at one version, unchanging.
+    type Snapshot: Snapshot;
+
+    /// The version and the rows that `begin` asks for.
+    ///
+    /// # Errors
+    /// Why there are none; reads and the commit report it.
+    fn open(&self, begin: Begin) -> Result<(Version, Self::Snapshot), Error>;
+
+    /// Monotonic time.
+    fn now_ms(&self) -> u64;
+
+    /// Takes a commit in; the answer comes once it is durable.
+    ///
+    /// # Errors
+    /// Refused at once, and nothing will come of it.
+    fn submit(&self, submission: Submission) -> Result<Answer, Error>;
+
+    /// How many times an operation of a transaction lets other tasks run first. 0 but in simulation.
+    fn yields(&self) -> u32 {
+        0
+    }
+}
+
+/// Rows at one version.
+pub trait Snapshot: Send + Sync + 'static {
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// Any; the transaction's read reports it.
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
+
+    /// Calls `row` with each key and value from `begin` to `end`, in order, or in reverse, until it breaks.
+    ///
+    /// # Errors
+    /// Any; the transaction's read reports it.
+    fn scan(
+        &self,
+        begin: &[u8],
+        end: &[u8],
+        reverse: bool,
+        row: &mut dyn FnMut(Bytes, Bytes) -> ControlFlow<()>,
+    ) -> Result<(), Error>;
+}
+
+/// A commit on its way to the engine.
+#[derive(Debug)]
+pub struct Submission {
+    /// What the resolver judges.
+    pub request: CommitRequest,
+    /// Keys watched from the read version on, and who waits.
+    pub watches: Vec<(Bytes, Waiter)>,
+}
+
+impl Submission {
+    /// A transaction that only watches commits at its read version.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.request.mutations.is_empty() && self.request.writes.is_empty()
+    }
+}
+
+/// How a commit's result comes back. A sender dropped is a store that is gone.
+pub type Answer = oneshot::Receiver<Result<Committed, Error>>;
+
+/// Who waits for a key.
+pub type Waiter = oneshot::Sender<Result<(), Error>>;
+
+/// The cause of [`Error::Fatal`] where the store was closed with the commit in flight, or before.
+#[derive(Debug, thiserror::Error)]
+#[error("the store is closed")]
+pub struct Closed;
+
+/// The result of a transaction that wrote nothing.
+#[must_use]
+pub fn committed_reads(version: Version) -> Committed {
+    Committed { version, stamp: Stamp::after(version) }
+}
+
+/// Registers the watches of a transaction that read at `since` and committed. Returns those to be told at once.
+pub fn register(
+    resolver: &mut Resolver<Waiter>,
+    watches: Vec<(Bytes, Waiter)>,
+    since: Version,
+) -> Vec<(Waiter, Result<(), Error>)> {
+    let mut told = Vec::new();
+    for (key, waiter) in watches {
+        if resolver.watches_full() {
+            resolver.retain_watches(|waiter| !waiter.is_canceled());
+        }
+        match resolver.watch(&key, since, waiter) {
+            Ok(()) => {}
+            Err(Unwatched::Written(waiter)) => told.push((waiter, Ok(()))),
+            Err(Unwatched::Full(waiter)) => told.push((waiter, Err(Error::Throttled))),
+        }
+    }
+    told
+}
+
+/// A transaction over a [`Backend`].
+pub struct LocalTransaction<B: Backend> {
+    backend: Arc<B>,
+    /// The read version and the rows at it, or why there are none.
+    view: Result<(Version, B::Snapshot), Error>,
+    began_ms: u64,
+    /// Behind a lock because reads share the transaction.
+    reads: Mutex<Reads>,
+    own: Overlay,
+    watches: Vec<(Bytes, Waiter)>,
+}
+
+/// What the transaction read, snapshot reads aside.
+#[derive(Debug, Default)]
+struct Reads {
+    spans: Vec<Span>,
+    size_bytes: usize,
+}
+
+impl<B: Backend> std::fmt::Debug for LocalTransaction<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalTransaction")
+            .field("read_version", &self.view.as_ref().map(|(version, _)| *version))
+            .field("size_bytes", &self.own.size_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> LocalTransaction<B> {
+    /// Begins.
+    pub fn new(backend: Arc<B>, begin: Begin) -> Self {
+        Self {
+            view: backend.open(begin),
+            began_ms: backend.now_ms(),
+            backend,
+            reads: Mutex::default(),
+            own: Overlay::default(),
+            watches: Vec::new(),
+        }
+    }
+
+    fn version(&self) -> Result<Version, Error> {
+        self.view().map(|(version, _)| *version)
+    }
+
+    fn view(&self) -> Result<&(Version, B::Snapshot), Error> {
+        let age_ms = self.backend.now_ms().saturating_sub(self.began_ms);
+        if age_ms > limits::TRANSACTION_LIFE_MS {
+            return Err(Error::TooOld);
+        }
+        self.view.as_ref().map_err(Clone::clone)
+    }
+
+    fn conflict(&self, span: Span) {
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        reads.size_bytes += span.len_bytes() + limits::CONFLICT_OVERHEAD_BYTES;
+        reads.spans.push(span);
+    }
+
+    async fn read(&self, key: &[u8], conflicts: bool) -> Result<Option<Bytes>, Error> {
+        yield_now(self.backend.yields()).await;
+        check_key(key, 0)?;
+        let (_, snapshot) = self.view()?;
+        let entry = self.own.entry(key)?;
+        // What the transaction wrote itself does not depend on anybody else.
+        if let Some(Entry::Known(value)) = entry {
+            return Ok(value.clone());
+        }
+        if conflicts {
+            self.conflict(Span::Key(Bytes::copy_from_slice(key)));
+        }
+        let below = snapshot.get(key)?;
+        Ok(match entry {
+            Some(entry) => entry.value(below),
+            None => below,
+        })
+    }
+
+    async fn read_range(&self, range: &RangeRequest, conflicts: bool) -> Result<Page, Error> {
+        yield_now(self.backend.yields()).await;
+        check_range(&range.begin, &range.end)?;
+        let (_, snapshot) = self.view()?;
+        let page = range::read(range, &self.own, snapshot)?;
+        if conflicts {
+            let span = match (page.rows.last().filter(|_| page.more), range.reverse) {
+                (Some(last), false) => Span::range(&range.begin, &key_after(&last.key)),
+                (Some(last), true) => Span::range(&last.key, &range.end),
+                (None, _) => Span::range(&range.begin, &range.end),
+            };
+            span.into_iter().for_each(|span| self.conflict(span));
+        }
+        Ok(page)
+    }
+
+    /// What to hand in, or the result of a transaction that needs no commit.
+    fn finish(self) -> Result<Result<Submission, Committed>, Error> {
+        let version = match self.own.is_empty() {
+            // Reads were good when they were made; there is nothing that could come too late.
+            true => self.view.as_ref().map_err(Clone::clone)?.0,
+            false => self.version()?,
+        };
+        if self.own.is_empty() && self.watches.is_empty() {
+            return Ok(Err(committed_reads(version)));
+        }
+        let reads = self.reads.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let size_bytes = reads.size_bytes + self.own.size_bytes();
+        check_transaction(size_bytes)?;
+        let (mutations, writes) = self.own.finish()?;
+        let request = CommitRequest { read_version: version, reads: reads.spans, writes, mutations, size_bytes };
+        Ok(Ok(Submission { request, watches: self.watches }))
+    }
+}
+
+impl<B: Backend> Transaction for LocalTransaction<B> {
+    async fn read_version(&self) -> Result<Version, Error> {
+        yield_now(self.backend.yields()).await;
+        self.version()
+    }
+
+    fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
+        self.read(key, true)
+    }
+
+    fn snapshot_get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
+        self.read(key, false)
+    }
+
+    async fn get_all<K: AsRef<[u8]> + Sync>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
+        // Reads never wait here, so one after the other is at once.
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            values.push(self.read(key.as_ref(), true).await?);
+        }
+        Ok(values)
+    }
+
+    fn get_range(&self, range: &RangeRequest) -> impl Future<Output = Result<Page, Error>> + Send {
+        self.read_range(range, true)
+    }
+
+    fn snapshot_get_range(&self, range: &RangeRequest) -> impl Future<Output = Result<Page, Error>> + Send {
+        self.read_range(range, false)
+    }
+
+    fn set(&mut self, key: &[u8], value: &[u8]) {
+        self.own.set(key, value);
+    }
+
+    fn clear(&mut self, key: &[u8]) {
+        self.own.clear(key);
+    }
+
+    fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
+        self.own.clear_range(begin, end);
+    }
+
+    fn atomic(&mut self, op: Atomic, key: &[u8], operand: &[u8]) {
+        self.own.atomic(op, key, operand);
+    }
+
+    fn set_versionstamped_key(&mut self, prefix: &[u8], suffix: &[u8], value: &[u8]) {
+        let read_version = self.view.as_ref().map_or(Version(0), |(version, _)| *version);
+        self.own.set_versionstamped_key(prefix, suffix, value, read_version);
+    }
+
+    fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]) {
+        self.own.set_versionstamped_value(key, prefix, suffix);
+    }
+
+    fn add_read_conflict(&mut self, begin: &[u8], end: &[u8]) {
+        if !self.own.refuses(check_range(begin, end)) {
+            Span::range(begin, end).into_iter().for_each(|span| self.conflict(span));
+        }
+    }
+
+    fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]) {
+        self.own.add_write_conflict(begin, end);
+    }
+
+    fn size_bytes(&self) -> usize {
+        let reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        reads.size_bytes + self.own.size_bytes()
+    }
+
+    fn watch(&mut self, key: &[u8]) -> Watch {
+        let (waiter, changed) = oneshot::channel();
+        if !self.own.refuses(check_key(key, 0)) {
+            self.watches.push((Bytes::copy_from_slice(key), waiter));
+        }
+        Watch::new(async move { changed.await.unwrap_or(Err(Error::WatchCancelled)) })
+    }
+
+    async fn commit(self) -> Result<Committed, Error> {
+        let backend = Arc::clone(&self.backend);
+        yield_now(backend.yields()).await;
+        let submission = match self.finish()? {
+            Ok(submission) => submission,
+            Err(committed) => return Ok(committed),
+        };
+        let answer = backend.submit(submission)?;
+        answer.await.unwrap_or_else(|oneshot::Canceled| Err(Error::fatal(Closed)))
+    }
+}
+
+/// Lets other tasks run so many times.
+async fn yield_now(mut times: u32) {
+    poll_fn(|cx| {
+        if times == 0 {
+            return Poll::Ready(());
+        }
+        times -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,274 @@
+//! What one transaction has written so far, and how its reads see that before it commits.
+//!
+//! Owns the ordered mutations that will be committed, the same writes by key for reading, and the size limits.
+//! Knows nothing of versions of the store: what lies below is given to it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::limits;
+use crate::resolver::{Mutation, Ranges, Span};
+use crate::transaction::{Atomic, RESERVED, STAMP_BYTES, Stamp, Version};
+
+/// A transaction's own writes.
+#[derive(Debug, Default)]
+pub(super) struct Overlay {
+    mutations: Vec<Mutation>,
+    conflicts: Vec<Span>,
+    /// The last word on each key written since it was last in a cleared range.
+    entries: BTreeMap<Bytes, Entry>,
+    /// Ranges cleared; entries are on top.
+    cleared: Ranges,
+    /// Where versionstamped keys may come to lie.
+    unreadable: Ranges,
+    size_bytes: usize,
+    /// The first refusal. Nothing is kept after it.
+    refused: Option<Error>,
+}
+
+/// What this transaction did to one key.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// Wrote it, or removed it.
+    Known(Option<Bytes>),
+    /// Changed what lies below, in this order.
+    Changed(Vec<(Atomic, Bytes)>),
+    /// Wrote a versionstamp into its value.
+    Stamped,
+}
+
+impl Entry {
+    /// The value, given the one below. `Stamped` has been refused before.
+    pub(super) fn value(&self, below: Option<Bytes>) -> Option<Bytes> {
+        match self {
+            Self::Known(value) => value.clone(),
+            Self::Changed(changes) => {
+                changes.iter().fold(below, |value, (op, operand)| Some(op.apply(value.as_deref(), operand)))
+            }
+            Self::Stamped => unreachable!("reads that touch a stamped value are refused"),
+        }
+    }
+}
+
+impl Overlay {
+    pub(super) fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    /// Whether there is nothing to commit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mutations.is_empty() && self.conflicts.is_empty() && self.refused.is_none()
+    }
+
+    /// What is to be committed, in order: mutations, and write conflicts beyond theirs.
+    ///
+    /// # Errors
+    /// The first refusal of a write.
+    pub(super) fn finish(self) -> Result<(Vec<Mutation>, Vec<Span>), Error> {
+        match self.refused {
+            Some(error) => Err(error),
+            None => Ok((self.mutations, self.conflicts)),
+        }
+    }
+
+    pub(super) fn set(&mut self, key: &[u8], value: &[u8]) {
+        if self.refuses(check_key(key, 0).and_then(|()| check_value(value.len()))) {
+            return;
+        }
+        let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+        self.entries.insert(key.clone(), Entry::Known(Some(value.clone())));
+        self.push(Mutation::Set(key, value));
+    }
+
+    pub(super) fn clear(&mut self, key: &[u8]) {
+        if self.refuses(check_key(key, 0)) {
+            return;
+        }
+        let key = Bytes::copy_from_slice(key);
+        self.entries.insert(key.clone(), Entry::Known(None));
+        self.push(Mutation::Clear(key));
+    }
+
+    pub(super) fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
+        if self.refuses(check_range(begin, end)) || begin == end {
+            return;
+        }
+        let (begin, end) = (Bytes::copy_from_slice(begin), Bytes::copy_from_slice(end));
+        self.entries.extract_if(begin.clone()..end.clone(), |_, _| true).for_each(drop);
+        self.cleared.insert(begin.clone(), end.clone());
+        self.push(Mutation::ClearRange(begin, end));
+    }
+
+    pub(super) fn atomic(&mut self, op: Atomic, key: &[u8], operand: &[u8]) {
+        if self.refuses(check_key(key, 0).and_then(|()| check_value(operand.len()))) {
+            return;
+        }
+        let (key, operand) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(operand));
+        match self.entries.get_mut(&key) {
+            Some(Entry::Known(value)) => *value = Some(op.apply(value.as_deref(), &operand)),
+            Some(Entry::Changed(changes)) => changes.push((op, operand.clone())),
+            Some(Entry::Stamped) => {}
+            None if self.cleared.contains(&key) => {
+                let value = op.apply(None, &operand);
+                self.entries.insert(key.clone(), Entry::Known(Some(value)));
+            }
+            None => {
+                self.entries.insert(key.clone(), Entry::Changed(vec![(op, operand.clone())]));
+            }
+        }
+        self.push(Mutation::Atomic(op, key, operand));
+    }
+
+    /// `read_version` bounds where the key may lie: stamps are younger.
+    pub(super) fn set_versionstamped_key(&mut self, prefix: &[u8], suffix: &[u8], value: &[u8], read_version: Version) {
+        let key = check_key(prefix, STAMP_BYTES + suffix.len());
+        if self.refuses(key.and_then(|()| check_value(value.len()))) {
+            return;
+        }
+        let at = |stamp: [u8; STAMP_BYTES], after: &[u8]| Bytes::from([prefix, &stamp, suffix, after].concat());
+        let (first, last) = (Stamp::new(read_version, 0).0, [0xFF; STAMP_BYTES]);
+        self.unreadable.insert(at(first, &[]), at(last, &[0]));
+        self.push(Mutation::StampedKey(
+            Bytes::copy_from_slice(prefix),
+            Bytes::copy_from_slice(suffix),
+            Bytes::copy_from_slice(value),
+        ));
+    }
+
+    pub(super) fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]) {
+        let value = check_value(prefix.len() + STAMP_BYTES + suffix.len());
+        if self.refuses(check_key(key, 0).and(value)) {
+            return;
+        }
+        let key = Bytes::copy_from_slice(key);
+        self.entries.insert(key.clone(), Entry::Stamped);
+        self.push(Mutation::StampedValue(key, Bytes::copy_from_slice(prefix), Bytes::copy_from_slice(suffix)));
+    }
+
+    pub(super) fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]) {
+        if self.refuses(check_range(begin, end)) {
+            return;
+        }
+        if let Some(span) = Span::range(begin, end) {
+            self.size_bytes += span.len_bytes() + limits::CONFLICT_OVERHEAD_BYTES;
+            self.conflicts.push(span);
+        }
+    }
+
+    /// Keeps the first error for the commit.
+    pub(super) fn refuses(&mut self, check: Result<(), Error>) -> bool {
+        if let Err(error) = check {
+            self.refused.get_or_insert(error);
+        }
+        if self.refused.is_none() && self.size_bytes > limits::TRANSACTION_BYTES_MAX {
+            self.refused = check_transaction(self.size_bytes).err();
+        }
+        self.refused.is_some()
+    }
+
+    fn push(&mut self, mutation: Mutation) {
+        // A write counts twice, as itself and as the conflict range that it makes for others.
+        let (row_bytes, conflict_bytes) = match &mutation {
+            Mutation::Set(key, value) | Mutation::Atomic(_, key, value) => (key.len() + value.len(), 2 * key.len() + 1),
+            Mutation::Clear(key) => (2 * key.len() + 1, 2 * key.len() + 1),
+            Mutation::ClearRange(begin, end) => (begin.len() + end.len(), begin.len() + end.len()),
+            Mutation::StampedKey(prefix, suffix, value) => {
+                let key_bytes = prefix.len() + STAMP_BYTES + suffix.len();
+                (key_bytes + value.len(), 2 * key_bytes + 1)
+            }
+            Mutation::StampedValue(key, prefix, suffix) => {
+                (key.len() + prefix.len() + STAMP_BYTES + suffix.len(), 2 * key.len() + 1)
+            }
+        };
+        self.size_bytes += row_bytes + limits::MUTATION_OVERHEAD_BYTES;
+        self.size_bytes += conflict_bytes + limits::CONFLICT_OVERHEAD_BYTES;
+        self.mutations.push(mutation);
+    }
+
+    /// What this transaction did to `key`; a cleared range counts as `Known(None)`. `None` if it left it alone.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`].
+    pub(super) fn entry(&self, key: &[u8]) -> Result<Option<&Entry>, Error> {
+        const CLEARED: &Entry = &Entry::Known(None);
+        if self.unreadable.contains(key) {
+            return Err(Error::Unreadable);
+        }
+        match self.entries.get(key) {
+            Some(Entry::Stamped) => Err(Error::Unreadable),
+            Some(entry) => Ok(Some(entry)),
+            None => Ok(self.cleared.contains(key).then_some(CLEARED)),
+        }
+    }
+
+    /// What this transaction wrote into `begin..end`, ascending.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`] if any of it is.
+    pub(super) fn entries(
+        &self,
+        begin: &[u8],
+        end: &[u8],
+    ) -> Result<impl DoubleEndedIterator<Item = (&Bytes, &Entry)>, Error> {
+        let within = || {
+            use std::ops::Bound::{Excluded, Included};
+            self.entries.range::<[u8], _>((Included(begin), Excluded(end)))
+        };
+        let stamped = within().any(|(_, entry)| matches!(entry, Entry::Stamped));
+        if stamped || self.unreadable.overlaps(begin, end) {
+            return Err(Error::Unreadable);
+        }
+        Ok(within())
+    }
+
+    /// Whether `key`, of which there is no entry, was removed with a range.
+    pub(super) fn is_cleared(&self, key: &[u8]) -> bool {
+        self.cleared.contains(key)
+    }
+}
+
+/// `more_bytes` of key follow `key`.
+pub(super) fn check_key(key: &[u8], more_bytes: usize) -> Result<(), Error> {
+    let len_bytes = key.len() + more_bytes;
+    if len_bytes > limits::KEY_BYTES_MAX {
+        return Err(Error::KeyTooLarge { len_bytes, limit_bytes: limits::KEY_BYTES_MAX });
+    }
+    if key >= RESERVED {
+        return Err(Error::ReservedKey);
+    }
+    Ok(())
+}
+
+/// The end may be the first reserved key.
+pub(super) fn check_range(begin: &[u8], end: &[u8]) -> Result<(), Error> {
+    if begin > end {
+        return Err(Error::InvertedRange);
+    }
+    if end > RESERVED {
+        return Err(Error::ReservedKey);
+    }
+    // One more: the end may be the key after the longest.
+    match begin.len().max(end.len()) {
+        len_bytes if len_bytes > limits::KEY_BYTES_MAX + 1 => {
+            Err(Error::KeyTooLarge { len_bytes, limit_bytes: limits::KEY_BYTES_MAX })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_value(len_bytes: usize) -> Result<(), Error> {
+    if len_bytes > limits::VALUE_BYTES_MAX {
+        return Err(Error::ValueTooLarge { len_bytes, limit_bytes: limits::VALUE_BYTES_MAX });
+    }
+    Ok(())
+}
+
+pub(super) fn check_transaction(len_bytes: usize) -> Result<(), Error> {
+    if len_bytes > limits::TRANSACTION_BYTES_MAX {
+        let limit_bytes = limits::TRANSACTION_BYTES_MAX;
+        return Err(Error::TransactionTooLarge { len_bytes, limit_bytes });
+    }
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! Decides which transactions commit, at which version and in which order.
+//!
+//! Owns versions, the writes of the last seconds, the conflict check, versionstamps and watches. Knows nothing of
+//! where rows are kept: an engine opens a group, admits transactions into it, stores the group as one durable batch,
+//! and then releases it. No thread, clock or wait: time comes as an argument.
+//! Upholds I3's half of the bargain: a version is released, in order, only when the engine says that it is durable.
+
+mod recent;
+mod request;
+mod spans;
+mod watches;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+pub use request::{CommitRequest, Mutation, Write};
+pub(crate) use spans::Ranges;
+pub use spans::Span;
+
+use crate::error::Error;
+use crate::limits;
+use crate::transaction::{Stamp, Version};
+use recent::{GroupWrites, Recent};
+use watches::Watches;
+
+/// The state between commits. `W` is how the engine knows who waits on a watch.
+#[derive(Debug)]
+pub struct Resolver<W> {
+    /// Newest released version: what a fresh transaction reads.
+    durable: Version,
+    /// Newest version given to a group.
+    assigned: Version,
+    /// Versions up to here may be assigned: a restart begins above it.
+    reserved: Version,
+    /// Groups not released yet, oldest first.
+    inflight: VecDeque<GroupWrites>,
+    /// The open group: transactions and bytes in it. It is the last of `inflight`.
+    open: Option<OpenGroup>,
+    recent: Recent,
+    watches: Watches<W>,
+}
+
+#[derive(Debug)]
+struct OpenGroup {
+    version: Version,
+    transactions: u16,
+    len_bytes: usize,
+}
+
+/// A group commit: what an engine stores as one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// The version of everything in it.
+    pub version: Version,
+    /// A new reserve, which the same batch must make durable: [`Resolver::restart`] is given it.
+    pub reserve: Option<Version>,
+}
+
+/// Why a watch was not registered; holds the waiter.
+#[derive(Debug)]
+pub enum Unwatched<W> {
+    /// The key was written since, or whether it was is not known any more.
+    Written(W),
+    /// There are [`limits::WATCHES_MAX`] watches.
+    Full(W),
+}
+
+impl<W> Resolver<W> {
+    /// Begins above `reserve`, the last one that was made durable; 0 for a new store.
+    #[must_use]
+    pub fn restart(reserve: Version) -> Self {
+        Self {
+            durable: reserve,
+            assigned: reserve,
+            reserved: reserve,
+            inflight: VecDeque::new(),
+            open: None,
+            recent: Recent::new(reserve),
+            watches: Watches::new(),
+        }
+    }
+
+    /// The version at which a fresh transaction reads.
+    #[must_use]
+    pub fn durable(&self) -> Version {
+        self.durable
+    }
+
+    /// The newest version given to a group; beyond [`Self::durable`] while one is in flight.
+    #[must_use]
+    pub fn assigned(&self) -> Version {
+        self.assigned
+    }
+
+    /// Whether a group takes transactions.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Transactions that read below this are too old, whatever their age.
+    #[must_use]
+    pub fn floor(&self) -> Version {
+        self.recent.floor()
+    }
+
+    /// Whether the open group, if there is one, takes a further transaction.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.open.as_ref().is_none_or(|open| {
+            usize::from(open.transactions) < limits::GROUP_TRANSACTIONS_MAX && open.len_bytes < limits::GROUP_BYTES_MAX
+        })
+    }
+
+    /// Opens the next group. Seal the one before first.
+    pub fn open(&mut self) -> Group {
+        assert!(self.open.is_none(), "a group is open at {}", self.assigned);
+        self.assigned.0 += 1;
+        let version = self.assigned;
+        let reserve = (version > self.reserved).then(|| {
+            self.reserved = Version(version.0 + limits::VERSIONS_RESERVED);
+            self.reserved
+        });
+        self.open = Some(OpenGroup { version, transactions: 0, len_bytes: 0 });
+        self.inflight.push_back(GroupWrites::new(version));
+        Group { version, reserve }
+    }
+
+    /// Judges one transaction; admitted, its writes are part of the open group and those after it are checked
+    /// against them.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`]; [`Error::TooOld`] if it read before what is remembered; [`Error::FutureVersion`].
+    ///
+    /// # Panics
+    /// If no group is open or it has no room.
+    pub fn admit(&mut self, request: &CommitRequest) -> Result<Stamp, Error> {
+        assert!(self.has_room(), "the group is full");
+        self.check(request)?;
+        let open = self.open.as_mut().expect("a group is open");
+        let stamp = Stamp::new(open.version, open.transactions);
+        open.transactions += 1;
+        open.len_bytes += request.size_bytes;
+        let group = self.inflight.back_mut().expect("the open group is in flight");
+        let written = request.mutations.iter().filter_map(|mutation| mutation.span(stamp));
+        written.for_each(|span| group.insert(span));
+        request.writes.iter().for_each(|span| group.insert(span.clone()));
+        Ok(stamp)
+    }
+
+    fn check(&self, request: &CommitRequest) -> Result<(), Error> {
+        let since = request.read_version;
+        if since > self.durable {
+            return Err(Error::FutureVersion { asked: since, durable: self.durable });
+        }
+        // As in FoundationDB, what read nothing is never too old.
+        if request.reads.is_empty() {
+            return Ok(());
+        }
+        if since < self.recent.floor() {
+            return Err(Error::TooOld);
+        }
+        let conflicts = request.reads.iter().any(|read| {
+            self.inflight.iter().any(|group| group.overlaps(read)) || self.recent.written_after(read, since)
+        });
+        if conflicts { Err(Error::Conflict) } else { Ok(()) }
+    }
+
+    /// Closes the open group, if there is one.
+    pub fn seal(&mut self) {
+        self.open = None;
+    }
+
+    /// Takes note that every sealed group up to `version` is durable: it may be read from now on. Returns who waited
+    /// for what it wrote.
+    ///
+    /// # Panics
+    /// If that is not ahead of what was durable, or its group is still open.
+    pub fn release(&mut self, now_ms: u64, version: Version) -> Vec<W> {
+        assert!(
+            self.durable < version && version <= self.assigned,
+            "I3: durable {} did not advance to {version}, assigned {}",
+            self.durable,
+            self.assigned,
+        );
+        assert!(
+            self.open.as_ref().is_none_or(|open| version < open.version),
+            "I3: {version} is released while it is open",
+        );
+        self.durable = version;
+        let mut fired = Vec::new();
+        while self.inflight.front().is_some_and(|group| group.version <= version) {
+            let group = self.inflight.pop_front().expect("just seen");
+            fired.extend(self.watches.fire(&group));
+            self.recent.push(now_ms, group);
+        }
+        fired
+    }
+
+    /// Registers a watch of `key` as it was at `since`.
+    ///
+    /// # Errors
+    /// Gives the waiter back if there is nothing to wait for, or no place to wait.
+    pub fn watch(&mut self, key: &Bytes, since: Version, waiter: W) -> Result<(), Unwatched<W>> {
+        let span = Span::Key(key.clone());
+        if since < self.recent.floor() || self.recent.written_after(&span, since) {
+            return Err(Unwatched::Written(waiter));
+        }
+        if self.watches.is_full() {
+            return Err(Unwatched::Full(waiter));
+        }
+        self.watches.insert(key.clone(), waiter);
+        Ok(())
+    }
+
+    /// Whether the table of watches is full: time to [`Self::retain_watches`].
+    #[must_use]
+    pub fn watches_full(&self) -> bool {
+        self.watches.is_full()
+    }
+
+    /// Drops the watches that nobody waits for any more.
+    pub fn retain_watches(&mut self, keep: impl Fn(&W) -> bool) {
+        self.watches.retain(keep);
+    }
+}
+
+const _: () = assert!(
+    limits::GROUP_TRANSACTIONS_MAX < u16::MAX as usize,
+    "the last order is kept for transactions that only read"
+);
