@@ -1,1 +1,31 @@
-//! router
+//! What should happen: one shard's logic, without I/O, clock, randomness or threads (I1).
+//!
+//! Owns sessions, the order of channels, the homes of users, routing between shards, every byte budget and every timer.
+//! Knows nothing of sockets, executors or the store's layout: [`Input`]s come in, [`Output`]s go out.
+//!
+//! ```text
+//! Input ─► Shard ─► Session   one connection: login, commands, its cursor, its outbound budget
+//!            │  ─► Channels  the home of channels: admits operations, answers when they are durable
+//!            │  ─► Home      the home of users: reads arrivals, serves sessions that ask
+//!            │  ─► Placement which shard is home of what
+//!            │  ─► Delivery  an event is encoded once per encoding
+//!            └  ─► Timers    a wheel of deadlines
+//! Shard ─► Output
+//! ```
+
+mod channel;
+mod delivery;
+mod effects;
+mod home;
+mod io;
+mod placement;
+mod rate;
+mod session;
+mod shard;
+mod tickets;
+mod timers;
+
+pub use io::{
+    Arrival, ArrivalsPage, ConnId, Identity, InboxPage, Input, OpId, Output, SnapshotPage, StoreOp, StoreResult,
+};
+pub use shard::{Config, Shard, Stats};

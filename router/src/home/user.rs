@@ -1,0 +1,165 @@
+//! One account with sessions, at its home: its recent events and who follows them.
+//!
+//! Owns the rule of I6 on this side: `recent` holds every event after `recent_from` and up to the home's place, in order.
+
+use std::collections::VecDeque;
+
+use schema::limits::{OUTBOUND_BYTES_TARGET, RECENT_EVENTS_MAX};
+use schema::mesh::SnapshotPlace;
+use schema::{DeviceId, Event, Owner, Position, SessionId, UserId};
+
+/// A session as its home knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Name {
+    /// The account.
+    pub(crate) user: UserId,
+    /// The shard that holds the connection.
+    pub(crate) owner: Owner,
+    /// The session there.
+    pub(crate) session: SessionId,
+}
+
+/// A session's open question.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ask {
+    pub(super) after: Position,
+    pub(super) credit_bytes: u32,
+    pub(super) snapshot: Option<SnapshotPlace>,
+}
+
+/// One session that follows the inbox.
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) owner: Owner,
+    pub(super) session: SessionId,
+    device: DeviceId,
+    pub(super) ask: Option<Ask>,
+    /// A read of the store is under way for it.
+    pub(super) reading: bool,
+    /// No read has been answered yet.
+    pub(super) first: bool,
+}
+
+impl Follower {
+    pub(super) fn new(owner: Owner, session: SessionId, device: DeviceId) -> Self {
+        Self { owner, session, device, ask: None, reading: false, first: true }
+    }
+
+    pub(super) fn is(&self, name: Name) -> bool {
+        self.owner == name.owner && self.session == name.session
+    }
+
+    pub(super) fn name(&self, user: UserId) -> Name {
+        Name { user, owner: self.owner, session: self.session }
+    }
+}
+
+/// What a question leads to now.
+pub(super) enum Served {
+    /// Nothing has come, or an answer is under way.
+    Nothing,
+    /// These, from what has just arrived.
+    Events { after: Position, events: Vec<Event>, through: Position },
+    /// The asked place is before what is here.
+    FromStore,
+}
+
+#[derive(Debug)]
+pub(super) struct User {
+    pub(super) followers: Vec<Follower>,
+    recent: VecDeque<Event>,
+    recent_bytes: u32,
+    recent_from: Position,
+}
+
+impl User {
+    /// An account whose arrivals are known from `place` on.
+    pub(super) fn new(place: Position) -> Self {
+        Self { followers: Vec::new(), recent: VecDeque::new(), recent_bytes: 0, recent_from: place }
+    }
+
+    pub(super) fn follower_mut(&mut self, name: Name) -> Option<&mut Follower> {
+        self.followers.iter_mut().find(|follower| follower.is(name))
+    }
+
+    pub(super) fn is_first(&self, name: Name) -> bool {
+        self.followers.iter().any(|follower| follower.is(name) && follower.first)
+    }
+
+    /// Takes out the session of this device.
+    pub(super) fn take_device(&mut self, device: &DeviceId) -> Option<Follower> {
+        let at = self.followers.iter().position(|follower| follower.device == *device)?;
+        Some(self.followers.swap_remove(at))
+    }
+
+    /// The next event of the inbox. Beyond its bounds the oldest is left to the store.
+    pub(super) fn arrived(&mut self, event: Event) {
+        let newest = self.recent.back().map_or(self.recent_from, |event| event.position);
+        if event.position <= self.recent_from {
+            return;
+        }
+        assert!(event.position > newest, "I6: {} arrived after {newest}", event.position);
+        self.recent_bytes += event.weight_bytes();
+        self.recent.push_back(event);
+        while self.recent.len() > RECENT_EVENTS_MAX as usize || self.over_bytes() {
+            self.forget_oldest();
+        }
+    }
+
+    /// Twice what a session may have queued: beyond that it is slow, and reads its inbox. One event always stays.
+    fn over_bytes(&self) -> bool {
+        self.recent_bytes > OUTBOUND_BYTES_TARGET * 2 && self.recent.len() > 1
+    }
+
+    /// Something arrived whose content is not here.
+    pub(super) fn unknown_through(&mut self, position: Position) {
+        self.recent.clear();
+        self.recent_bytes = 0;
+        self.recent_from = self.recent_from.max(position);
+    }
+
+    /// Forgets what every session has asked beyond.
+    pub(super) fn forget_served(&mut self) {
+        let all_past = self.followers.iter().map(|follower| follower.ask.map(|ask| ask.after)).min().flatten();
+        while let (Some(past), Some(oldest)) = (all_past, self.recent.front()) {
+            if oldest.position > past {
+                break;
+            }
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(event) = self.recent.pop_front() {
+            self.recent_bytes -= event.weight_bytes();
+            self.recent_from = event.position;
+        }
+    }
+
+    /// Answers a session's question if it can be answered from here.
+    pub(super) fn serve(&mut self, name: Name, place: Position) -> Served {
+        let Some(follower) = self.followers.iter_mut().find(|follower| follower.is(name)) else {
+            return Served::Nothing;
+        };
+        let Some(ask) = follower.ask.filter(|_| !follower.reading) else { return Served::Nothing };
+        if ask.snapshot.is_some() || ask.after < self.recent_from {
+            return Served::FromStore;
+        }
+        let mut events = Vec::new();
+        let mut bytes = 0_u32;
+        let mut all = true;
+        for event in self.recent.iter().filter(|event| event.position > ask.after) {
+            bytes = bytes.saturating_add(event.weight_bytes());
+            if !events.is_empty() && bytes > ask.credit_bytes {
+                all = false;
+                break;
+            }
+            events.push(event.clone());
+        }
+        let Some(last) = events.last() else { return Served::Nothing };
+        follower.ask = None;
+        follower.first = false;
+        let through = if all { place.max(last.position) } else { last.position };
+        Served::Events { after: ask.after, events, through }
+    }
+}

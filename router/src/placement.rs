@@ -1,0 +1,44 @@
+//! Which shard is home of what.
+//!
+//! Owns this shard's name and the view it goes by. One node with several shards today: the view arrives from outside and
+//! is the only truth for routing.
+
+use std::sync::Arc;
+
+use schema::{ChannelId, Owner, UserId, View};
+
+/// Where things are, as this shard knows it.
+#[derive(Debug)]
+pub(crate) struct Placement {
+    /// This shard.
+    pub(crate) me: Owner,
+    view: Arc<View>,
+}
+
+impl Placement {
+    pub(crate) fn new(me: Owner, view: Arc<View>) -> Self {
+        Self { me, view }
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    pub(crate) fn set_view(&mut self, view: Arc<View>) {
+        assert!(
+            view.epoch > self.view.epoch,
+            "I7: view {:?} came after {:?}: epochs only grow",
+            view.epoch,
+            self.view.epoch
+        );
+        self.view = view;
+    }
+
+    pub(crate) fn home_of_channel(&self, channel: ChannelId) -> Owner {
+        self.view.home_of_channel(channel)
+    }
+
+    pub(crate) fn home_of_user(&self, user: UserId) -> Owner {
+        self.view.home_of_user(user)
+    }
+}

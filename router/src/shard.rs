@@ -1,0 +1,311 @@
+//! One shard: a switchboard over its machines.
+//!
+//! Owns which machine gets what, the table of sessions and when the shard next wants to be woken. Decides nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schema::limits::HOME_TICK_MS;
+use schema::mesh::{MeshBody, MeshFrame};
+use schema::{Encoding, ErrorCode, Instant, Now, Owner, Refusal, SessionId, UnixMs, View};
+
+use crate::channel::Channels;
+use crate::delivery::Delivery;
+use crate::effects::{Effects, Waiting};
+use crate::home::{Home, HomeOp};
+use crate::io::{ConnId, Input, OpId, Output, StoreResult};
+use crate::placement::Placement;
+use crate::session::{Session, ShardOutbound, Surroundings};
+use crate::tickets::{Asker, Tickets};
+use crate::timers::Timers;
+
+/// Bits of a session's number below its shard's.
+const SESSION_BITS: u32 = 48;
+
+/// What a shard starts with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which shard this is.
+    pub me: Owner,
+    /// The partition table.
+    pub view: Arc<View>,
+}
+
+/// What a shard holds, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Connections that speak the protocol.
+    pub sessions: u64,
+    /// Accounts of this home with a session somewhere.
+    pub users: u64,
+    /// Operations that are not durable yet.
+    pub appends_pending: u64,
+    /// Store operations without an answer.
+    pub store_ops_pending: u64,
+    /// Bytes queued for sockets.
+    pub outbound_bytes: u64,
+    /// Events encoded, each once per encoding.
+    pub events_encoded: u64,
+}
+
+/// The logic of one core. See [the crate](crate).
+#[derive(Debug)]
+pub struct Shard {
+    sessions: BTreeMap<ConnId, Session>,
+    conns: BTreeMap<SessionId, ConnId>,
+    channels: Channels,
+    home: Home,
+    tickets: Tickets,
+    delivery: Delivery,
+    outbound: ShardOutbound,
+    timers: Timers,
+    effects: Effects,
+    next_session: u64,
+    home_tick_at: Instant,
+    drain_by: Option<UnixMs>,
+}
+
+impl Shard {
+    /// A shard without connections.
+    #[must_use]
+    pub fn new(config: Config, now: Now) -> Self {
+        let next_session = u64::from(config.me.shard.0) << SESSION_BITS;
+        Self {
+            sessions: BTreeMap::new(),
+            conns: BTreeMap::new(),
+            channels: Channels::default(),
+            home: Home::new(),
+            tickets: Tickets::default(),
+            delivery: Delivery::default(),
+            outbound: ShardOutbound::default(),
+            timers: Timers::new(now.mono),
+            effects: Effects::new(Placement::new(config.me, config.view)),
+            next_session,
+            home_tick_at: now.mono,
+            drain_by: None,
+        }
+    }
+
+    /// Applies one input. Never blocks, never fails: a refusal is an output too.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        match input {
+            Input::Accepted { conn, encoding } => self.accepted(now, conn, encoding),
+            Input::Message { conn, text, payload } => {
+                self.with_session(now, conn, |session, around| session.message(text, payload, around));
+            }
+            Input::Heard { conn } => self.with_session(now, conn, |session, around| session.heard(around.now)),
+            Input::Drained { conn, bytes } => {
+                self.with_session(now, conn, |session, around| session.drained(bytes, around));
+            }
+            Input::Closed { conn } => self.forget(conn),
+            Input::Tick => self.tick(now),
+            Input::Stored { op, result } => self.stored(now, op, result),
+            Input::Committed { hints } => {
+                for (home, stamp, events) in hints {
+                    self.effects.mesh(home, MeshBody::Hint { stamp, events });
+                }
+            }
+            Input::Mesh { frame } => self.mesh(now, frame),
+            Input::Command { ticket, channel, op } => {
+                self.tickets.ask(now.mono, Asker::Api(ticket), channel, op, &mut self.effects);
+            }
+            Input::View(view) => self.effects.placement.set_view(view),
+            Input::Drain { deadline_ms } => self.drain(now, deadline_ms),
+        }
+        self.settle(now);
+    }
+
+    /// Next effect to carry out, oldest first. Legal at any time; any interleaving with `handle` is.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.effects.next_output()
+    }
+
+    /// When `handle(now, Input::Tick)` is next wanted.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Instant {
+        self.timers.next().map_or(self.home_tick_at, |at| at.min(self.home_tick_at))
+    }
+
+    /// What the shard holds now.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            sessions: self.sessions.len() as u64,
+            users: self.home.users() as u64,
+            appends_pending: u64::from(self.channels.pending()),
+            store_ops_pending: self.effects.waiting() as u64,
+            outbound_bytes: self.outbound.bytes(),
+            events_encoded: self.delivery.encoded,
+        }
+    }
+
+    fn accepted(&mut self, now: Now, conn: ConnId, encoding: Encoding) {
+        let id = SessionId(self.next_session);
+        self.next_session += 1;
+        let earlier = self.sessions.insert(conn, Session::new(conn, id, encoding, now));
+        assert!(earlier.is_none(), "{conn:?} was accepted twice");
+        self.conns.insert(id, conn);
+        let drain_by = self.drain_by;
+        self.with_session(now, conn, |session, around| {
+            if let Some(deadline_ms) = drain_by {
+                session.drain(deadline_ms, around);
+            }
+        });
+    }
+
+    /// Lets one session act, then takes it down or sets its timer.
+    fn with_session(&mut self, now: Now, conn: ConnId, act: impl FnOnce(&mut Session, &mut Surroundings<'_>)) {
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let mut around = Surroundings {
+            now,
+            effects: &mut self.effects,
+            tickets: &mut self.tickets,
+            delivery: &mut self.delivery,
+            outbound: &mut self.outbound,
+        };
+        act(session, &mut around);
+        if let Some(code) = session.closed() {
+            self.effects.close(conn, code);
+            self.forget(conn);
+            return;
+        }
+        let due = session.due(now);
+        if session.armed.is_none_or(|armed| due < armed) {
+            session.armed = Some(due);
+            self.timers.arm(conn, due);
+        }
+    }
+
+    fn with_named(&mut self, now: Now, id: SessionId, act: impl FnOnce(&mut Session, &mut Surroundings<'_>)) {
+        if let Some(&conn) = self.conns.get(&id) {
+            self.with_session(now, conn, act);
+        }
+    }
+
+    fn forget(&mut self, conn: ConnId) {
+        let Some(session) = self.sessions.remove(&conn) else { return };
+        self.conns.remove(&session.id);
+        self.outbound.forget(session.queued_bytes());
+        if let Some(user) = session.registered_user() {
+            let home = self.effects.placement.home_of_user(user);
+            self.effects.mesh(home, MeshBody::Unregister { session: session.id, user });
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        for (conn, at) in self.timers.expired(now.mono) {
+            if let Some(session) = self.sessions.get_mut(&conn).filter(|session| session.armed == Some(at)) {
+                session.armed = None;
+                self.with_session(now, conn, Session::tick);
+            }
+        }
+        if now.mono >= self.home_tick_at {
+            self.home_tick_at = now.mono.plus_ms(HOME_TICK_MS);
+            self.home.tick(&mut self.effects);
+            self.channels.tick(now.mono);
+            for asker in self.tickets.overdue(now.mono) {
+                let refusal =
+                    Refusal::new(ErrorCode::StorageUnavailable, "no answer in time; sending it again is safe");
+                self.answer(now, asker, Err(refusal));
+            }
+            if let Some(deadline_ms) = self.drain_by {
+                self.drain(now, deadline_ms);
+            }
+        }
+    }
+
+    fn drain(&mut self, now: Now, deadline_ms: UnixMs) {
+        self.drain_by = Some(deadline_ms);
+        let conns: Vec<ConnId> = self.sessions.keys().copied().collect();
+        for conn in conns {
+            self.with_session(now, conn, |session, around| session.drain(deadline_ms, around));
+        }
+    }
+
+    fn stored(&mut self, now: Now, op: OpId, result: StoreResult) {
+        match (self.effects.stored(op), result) {
+            (Waiting::Session(conn, op), result) => {
+                self.with_session(now, conn, |session, around| session.stored(op, result, around));
+            }
+            (Waiting::Channel(admitted), StoreResult::Applied(reply)) => {
+                self.channels.applied(now.mono, admitted, reply, &mut self.effects);
+            }
+            (Waiting::Home(op), result) => self.home_stored(op, result),
+            (waiting, result) => panic!("I12: {waiting:?} was answered by {result:?}"),
+        }
+    }
+
+    fn home_stored(&mut self, op: HomeOp, result: StoreResult) {
+        let effects = &mut self.effects;
+        match (op, result) {
+            (HomeOp::Arrivals, StoreResult::Arrivals(page)) => self.home.arrivals(page, effects),
+            (HomeOp::Clear(through), StoreResult::Done(result)) => self.home.cleared(through, result),
+            (HomeOp::Open(name), StoreResult::Opened(start)) => self.home.opened(name, start, effects),
+            (HomeOp::Inbox(name, after), StoreResult::Inbox(page)) => self.home.inbox(name, after, page, effects),
+            (HomeOp::Snapshot(name, after), StoreResult::Snapshot(page)) => {
+                self.home.snapshot(name, after, page, effects);
+            }
+            // What could not be trimmed now is trimmed at the next connect.
+            (HomeOp::Trim, StoreResult::Done(_)) => {}
+            (op, result) => panic!("I12: {op:?} was answered by {result:?}"),
+        }
+    }
+
+    /// A frame of another shard. One of an earlier life of its node is not for us.
+    fn mesh(&mut self, now: Now, MeshFrame { from, epoch, body }: MeshFrame) {
+        if epoch == self.effects.placement.view().epoch {
+            self.told(now, from, body);
+        }
+    }
+
+    fn told(&mut self, now: Now, from: Owner, body: MeshBody) {
+        match body {
+            MeshBody::Apply { ticket, channel, op } => {
+                self.channels.apply(now.mono, from, ticket, channel, op, &mut self.effects);
+            }
+            MeshBody::Applied { ticket, reply } => {
+                if let Some(asker) = self.tickets.answered(ticket) {
+                    self.answer(now, asker, reply);
+                }
+            }
+            MeshBody::Hint { stamp, events } => self.home.hint(stamp, events, &mut self.effects),
+            MeshBody::Register { session, user, device, cursor } => {
+                self.home.register(from, session, user, device, cursor, &mut self.effects);
+            }
+            MeshBody::Registered { session, start } => {
+                self.with_named(now, session, |session, around| session.registered(start, around));
+            }
+            MeshBody::Unregister { session, user } => self.home.unregister(from, session, user),
+            MeshBody::More(more) => self.home.more(from, more, &mut self.effects),
+            MeshBody::Deliver { events, targets } => {
+                for target in targets {
+                    self.with_named(now, target.session, |session, around| session.deliver(&target, &events, around));
+                }
+            }
+            MeshBody::Snapshot { session, after, channels, more, through } => {
+                self.with_named(now, session, |session, around| {
+                    session.snapshot(after, channels, more, through, around);
+                });
+            }
+            MeshBody::Replaced { session } => self.with_named(now, session, |session, _| session.replaced()),
+        }
+    }
+
+    fn answer(&mut self, now: Now, asker: Asker, reply: Result<schema::OpReply, Refusal>) {
+        match asker {
+            Asker::Session { conn, id } => {
+                self.with_session(now, conn, |session, around| session.applied(id, reply, around));
+            }
+            Asker::Api(ticket) => self.effects.reply(ticket, reply),
+        }
+    }
+
+    /// Hands on what the machines said to this very shard, until all is said. Each answer leads to fewer questions: a
+    /// session asks once for each delivery, and a delivery needs something that arrived.
+    fn settle(&mut self, now: Now) {
+        let me = self.effects.placement.me;
+        while let Some(body) = self.effects.next_local() {
+            self.told(now, me, body);
+        }
+    }
+}

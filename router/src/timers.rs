@@ -1,0 +1,112 @@
+//! Deadlines of a shard's sessions: a hashed wheel.
+//!
+//! Owns when each connection is next looked at, to a resolution of 128 ms. Never early; late by one slot at most. An entry
+//! whose connection has been armed for another time since is stale, and its owner ignores it.
+
+use schema::Instant;
+
+use crate::io::ConnId;
+
+/// Width of a slot: deadlines here are of seconds, so an eighth of one is exact enough.
+const SLOT_NS: u64 = 128_000_000;
+/// 512 slots of 128 ms are 65 s, beyond the longest session deadline of 60 s; a later one waits in the last slot and is armed again.
+const SLOTS: usize = 512;
+
+/// One entry: which connection, and for when it was armed.
+type Entry = (ConnId, Instant);
+
+#[derive(Debug)]
+pub(crate) struct Timers {
+    slots: Vec<Vec<Entry>>,
+    /// The first slot, counted from the origin of time, that has not been emptied.
+    next_slot: u64,
+    entries: usize,
+}
+
+impl Timers {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { slots: vec![Vec::new(); SLOTS], next_slot: now.0 / SLOT_NS, entries: 0 }
+    }
+
+    /// Wants `conn` back at `at`, or soon after.
+    pub(crate) fn arm(&mut self, conn: ConnId, at: Instant) {
+        let wanted = at.0.div_ceil(SLOT_NS);
+        let slot = wanted.clamp(self.next_slot, self.next_slot + SLOTS as u64 - 1);
+        self.slots[Self::index(slot)].push((conn, at));
+        self.entries += 1;
+    }
+
+    /// Takes what is due. What was only parked in its slot is armed again.
+    pub(crate) fn expired(&mut self, now: Instant) -> Vec<Entry> {
+        let mut due = Vec::new();
+        let mut parked = Vec::new();
+        let through = now.0 / SLOT_NS;
+        let turns = (through + 1).saturating_sub(self.next_slot).min(SLOTS as u64);
+        for _ in 0..turns {
+            let slot = std::mem::take(&mut self.slots[Self::index(self.next_slot)]);
+            self.entries -= slot.len();
+            for entry in slot {
+                if entry.1 <= now { due.push(entry) } else { parked.push(entry) }
+            }
+            self.next_slot += 1;
+        }
+        self.next_slot = self.next_slot.max(through + 1);
+        for (conn, at) in parked {
+            self.arm(conn, at);
+        }
+        due
+    }
+
+    /// When [`expired`](Self::expired) next has something, at the earliest.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        if self.entries == 0 {
+            return None;
+        }
+        let slot =
+            (self.next_slot..self.next_slot + SLOTS as u64).find(|&slot| !self.slots[Self::index(slot)].is_empty());
+        slot.map(|slot| Instant(slot * SLOT_NS))
+    }
+
+    fn index(slot: u64) -> usize {
+        usize::try_from(slot % SLOTS as u64).expect("below 512")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Instant {
+        Instant(ms * 1_000_000)
+    }
+
+    #[test]
+    fn a_deadline_fires_once_never_early_and_soon() {
+        for at_ms in [0, 1, 127, 128, 129, 5_000, 65_000, 65_536, 70_000, 200_000] {
+            let mut timers = Timers::new(ms(1_000));
+            timers.arm(ConnId(1), ms(1_000 + at_ms));
+            let mut fired = Vec::new();
+            let mut now_ms = 1_000;
+            while let Some(next) = timers.next() {
+                now_ms = now_ms.max(next.0 / 1_000_000);
+                fired.extend(timers.expired(ms(now_ms)).into_iter().map(|_| now_ms));
+                assert!(now_ms < 400_000, "armed for {at_ms} ms and still waiting");
+            }
+            assert_eq!(fired.len(), 1, "{at_ms} ms");
+            let late_ms = fired[0] as i64 - (1_000 + at_ms) as i64;
+            assert!((0..=256).contains(&late_ms), "{at_ms} ms fired {late_ms} ms late");
+        }
+    }
+
+    #[test]
+    fn a_long_pause_of_the_driver_loses_nothing() {
+        let mut timers = Timers::new(ms(0));
+        for conn in 0..100 {
+            timers.arm(ConnId(conn), ms(conn * 700));
+        }
+        assert_eq!(timers.expired(ms(10_000_000)).len(), 100);
+        assert_eq!(timers.next(), None);
+        timers.arm(ConnId(1), ms(10_000_001));
+        assert!(timers.next().is_some_and(|next| next >= ms(10_000_000)));
+    }
+}
