@@ -1,2 +1,64 @@
-//! loadgen
-fn main() {}
+//! `loadgen`: WebSocket clients by the hundred thousand from one thread, and honest figures about the server.
+//!
+//! Owns the process: arguments in, a report on standard output, an exit code. Everything else goes to standard error.
+
+mod cli;
+mod echo;
+mod engine;
+mod idle;
+mod interrupt;
+mod machine;
+mod pace;
+mod process;
+mod progress;
+mod report;
+mod run;
+mod sequence;
+mod target;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+
+use crate::cli::{Cli, Command, Common};
+
+/// The run was carried out, but messages or connections were lost.
+const EXIT_UNCLEAN: u8 = 1;
+/// The run could not be carried out.
+const EXIT_FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_UNCLEAN),
+        Err(error) => {
+            eprintln!("loadgen: {error:#}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
+}
+
+/// Carries out what was asked for; `true` if it was clean.
+fn run(cli: &Cli) -> anyhow::Result<bool> {
+    let (common, report) = match &cli.command {
+        Command::Echo(args) => {
+            ensure_raw(&args.common)?;
+            (&args.common, echo::run(args)?)
+        }
+        Command::Idle(args) => {
+            ensure_raw(&args.common)?;
+            (&args.common, idle::run(args)?)
+        }
+    };
+    let text = if common.json { report.json() + "\n" } else { report.text() };
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write the report")?;
+    Ok(report.clean())
+}
+
+fn ensure_raw(common: &Common) -> anyhow::Result<()> {
+    ensure!(common.raw, "sessions are not spoken yet: add --raw for bare WebSocket messages");
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! What the user may ask for, and the `--help` that teaches it.
+//!
+//! Owns flags, their defaults, bounds and examples. Opens nothing: the rules for addresses are in `target`.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Longest `--seconds` and `--warmup`: a day. A soak longer than that is better run as several.
+const SECONDS_MAX: f64 = 86_400.0;
+
+const EXAMPLES: &str = "\
+Examples:
+  Round trips through a node in dev mode, 100 connections, one message outstanding on each:
+      loadgen echo --raw --connections 100
+
+  The same with 16 outstanding on each, from core 1, as JSON for a script:
+      loadgen echo --raw --pipeline 16 --cpu 1 --json
+
+  Latency at a fixed load: 20,000 messages a second, each timed from when it was due (open loop):
+      loadgen echo --raw --connections 1000 --rate 20000 --seconds 30
+
+  Another WebSocket echo server, whatever it is written in:
+      loadgen echo --raw --url ws://127.0.0.1:9001/
+
+  What an idle connection costs the node, in resident bytes:
+      loadgen idle --raw --connections 15000 --pid $(pidof rookery)
+
+Exit code: 0 when every message came back exactly once, in order, and no connection was lost;
+1 when not, with the counts in the report; 2 when the run could not be carried out.";
+
+/// Clients by the hundred thousand against one WebSocket server, and what they measured.
+///
+/// One thread drives all connections, so a figure says how much of that thread's core it took. When that
+/// is above 90 % the report calls the figure generator-bound: the server may be capable of more.
+#[derive(Debug, Parser)]
+#[command(name = "loadgen", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send messages that come straight back: throughput and round-trip latency
+    #[command(after_help = EXAMPLES)]
+    Echo(EchoArgs),
+    /// Hold connections open and quiet: what each costs, and whether any is lost
+    #[command(after_help = EXAMPLES)]
+    Idle(IdleArgs),
+}
+
+/// Flags that every subcommand has.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Where to connect; without a path: /connection/websocket, or /debug/echo with --raw
+    #[arg(long, default_value = "ws://127.0.0.1:8001", value_name = "URL")]
+    pub(crate) url: String,
+
+    /// Bare WebSocket messages, no session: works against any WebSocket echo server
+    #[arg(long)]
+    pub(crate) raw: bool,
+
+    /// How many connections to hold
+    #[arg(long, default_value = "100", value_name = "N")]
+    pub(crate) connections: NonZeroU32,
+
+    /// How long to measure, once all connections are open and warm
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+
+    /// How many connections may be opening at one time
+    #[arg(long, default_value = "100", value_name = "N")]
+    pub(crate) opening: NonZeroU32,
+
+    /// The server's process, to measure its resident bytes per connection
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+
+    /// Pin the generator's thread to this core
+    #[arg(long, value_name = "CORE")]
+    pub(crate) cpu: Option<usize>,
+
+    /// Report one JSON object on standard output instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EchoArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    /// Open loop: messages a second over all connections, each timed from when it was due.
+    /// Without it a closed loop: a connection sends when an echo frees a place
+    #[arg(long, value_name = "PER_SECOND")]
+    pub(crate) rate: Option<NonZeroU64>,
+
+    /// Closed loop: messages outstanding on each connection
+    #[arg(long, default_value = "1", value_name = "N", conflicts_with = "rate")]
+    pub(crate) pipeline: NonZeroU32,
+
+    /// Payload of each message, from 24 bytes (which number it and time it) to 16 MiB
+    #[arg(long, default_value = "64", value_name = "BYTES", value_parser = clap::value_parser!(u32).range(24..=16 * 1024 * 1024))]
+    pub(crate) size: u32,
+
+    /// Echo this long before measuring; losses count from the first message on all the same
+    #[arg(long, default_value = "1", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) warmup: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IdleArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
+    if !(0.0..=SECONDS_MAX).contains(&number) {
+        return Err(format!("{number} is not between 0 and {SECONDS_MAX} seconds"));
+    }
+    Ok(Duration::from_secs_f64(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_have_bounds() {
+        check("echo --raw", true);
+        check("echo --raw --rate 1000 --size 24 --seconds 0.5", true);
+        check("echo --raw --connections 0", false);
+        check("echo --raw --size 23", false);
+        check("echo --raw --rate 0", false);
+        check("echo --raw --rate 5 --pipeline 2", false);
+        check("echo --raw --seconds -1", false);
+        check("echo --raw --seconds 1e9", false);
+        check("echo --raw --seconds NaN", false);
+        check("idle --raw --pid 17", true);
+        check("idle --raw --pipeline 3", false);
+    }
+
+    fn check(arguments: &str, accepted: bool) {
+        let words = std::iter::once("loadgen").chain(arguments.split(' '));
+        let parsed = Cli::try_parse_from(words);
+        assert_eq!(parsed.is_ok(), accepted, "{arguments}: {parsed:?}");
+    }
+}

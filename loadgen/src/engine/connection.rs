@@ -1,0 +1,134 @@
+//! One connection's slot: 24 bytes while nothing is unfinished on it.
+//!
+//! Owns the socket and what is unfinished: bytes of a frame that has not fully come, bytes that the socket did not take,
+//! fragments of a message. These exist only while there are any. Moves bytes; what they mean is for others.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+
+use super::frame::Fragments;
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// No socket: not dialled yet, or closed.
+    Vacant,
+    Connecting,
+    Upgrading,
+    Open,
+    /// Our close frame is out; the server closes the socket.
+    Closing,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) socket: Option<TcpStream>,
+    pub(crate) phase: Phase,
+    /// Counts the slot's sockets: an event may outlive the socket that it was for.
+    pub(crate) generation: u32,
+    pub(crate) unfinished: Option<Box<Unfinished>>,
+}
+
+/// What waits for more bytes, or for room.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished {
+    /// The start of a frame (or of the answer to the upgrade).
+    pub(crate) partial: Vec<u8>,
+    /// How long `partial` must grow before it is looked at again.
+    pub(crate) partial_needs: usize,
+    pub(crate) fragments: Option<Box<Fragments>>,
+    /// Bytes that the socket had no room for, and how many of them it has taken since.
+    pub(crate) unsent: Vec<u8>,
+    pub(crate) unsent_taken: usize,
+}
+
+const _: () = assert!(size_of::<Connection>() <= 24, "a million slots take 24 MB");
+
+impl Connection {
+    pub(crate) const VACANT: Self = Self { socket: None, phase: Phase::Vacant, generation: 0, unfinished: None };
+
+    pub(crate) fn unfinished(&mut self) -> &mut Unfinished {
+        self.unfinished.get_or_insert_default()
+    }
+
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent_bytes() > 0
+    }
+
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.unfinished.as_ref().map_or(0, |unfinished| unfinished.unsent.len() - unfinished.unsent_taken)
+    }
+
+    /// Lets go of the box when nothing is unfinished any more.
+    pub(crate) fn settle(&mut self) {
+        if let Some(unfinished) = &self.unfinished
+            && unfinished.partial.is_empty()
+            && unfinished.unsent.is_empty()
+            && unfinished.fragments.is_none()
+        {
+            self.unfinished = None;
+        }
+    }
+
+    /// Reads what is there: `Ok(None)` when nothing is now, `Ok(Some(0))` at the end.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Some(socket) = &self.socket else { return Ok(None) };
+        read(socket, buffer)
+    }
+
+    /// Sends `bytes`, keeping what the socket has no room for.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.has_unsent() {
+            self.unfinished().unsent.extend_from_slice(bytes);
+            return self.send_unsent();
+        }
+        let Some(socket) = &self.socket else { return Ok(()) };
+        let taken = write(socket, bytes)?;
+        if taken < bytes.len() {
+            self.unfinished().unsent.extend_from_slice(&bytes[taken..]);
+        }
+        Ok(())
+    }
+
+    /// Sends what was kept, as far as there is room now.
+    pub(crate) fn send_unsent(&mut self) -> io::Result<()> {
+        let (Some(socket), Some(unfinished)) = (&self.socket, &mut self.unfinished) else { return Ok(()) };
+        unfinished.unsent_taken += write(socket, &unfinished.unsent[unfinished.unsent_taken..])?;
+        if unfinished.unsent_taken == unfinished.unsent.len() {
+            (unfinished.unsent, unfinished.unsent_taken) = (Vec::new(), 0);
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// Closes the socket. Events that are still under way for it are void.
+    pub(crate) fn vacate(&mut self) {
+        *self = Self { generation: self.generation.wrapping_add(1), ..Self::VACANT };
+    }
+}
+
+fn read(mut socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        match socket.read(buffer) {
+            Ok(bytes) => return Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// How many of `bytes` the socket took. It is written to until it has no room, or an edge would never come.
+fn write(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match socket.write(&bytes[taken..]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(more) => taken += more,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(taken)
+}

@@ -1,0 +1,106 @@
+//! How a connection is begun.
+//!
+//! Owns the local addresses that connections start from. Waits for nothing: sockets are nonblocking from birth.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+
+use anyhow::bail;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::upgrade::Upgrade;
+use crate::target::Target;
+
+/// Share of the local port range that is used of each local address: others on this machine need ports
+/// too, and the kernel's search for a free one grows long when few are left.
+const PORTS_USED_PERCENT: u32 = 90;
+
+/// Local addresses at most, 127.0.0.1 to 127.0.0.250: six million connections.
+const SOURCES_MAX: u32 = 250;
+
+/// Begins connections to one target.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    pub(crate) target: Target,
+    pub(crate) upgrade: Upgrade,
+    /// Local addresses, taken in turn; empty when the kernel may choose.
+    sources: Vec<IpAddr>,
+}
+
+impl Dialer {
+    /// Fails if `connections` need more local ports than there are, `ports` being what one local address has.
+    pub(crate) fn new(target: Target, subprotocol: Option<&str>, connections: u32, ports: u32) -> anyhow::Result<Self> {
+        let sources = sources(target.address.ip(), connections, ports)?;
+        let upgrade = Upgrade::new(&target, subprotocol);
+        Ok(Self { target, upgrade, sources })
+    }
+
+    /// Local addresses that connections start from; 0 when the kernel chooses.
+    pub(crate) fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Begins connection `number`.
+    pub(crate) fn dial(&self, number: usize) -> io::Result<TcpStream> {
+        let address = self.target.address;
+        let kind = Type::STREAM.nonblocking().cloexec();
+        let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        if !self.sources.is_empty() {
+            socket.bind(&SocketAddr::new(self.sources[number % self.sources.len()], 0).into())?;
+        }
+        match socket.connect(&address.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(socket.into())
+    }
+}
+
+/// The local addresses for `connections` to `destination`. A pair of addresses has about 28,000 ports; loopback has
+/// as many addresses as are needed, any other network only what its interface was given.
+fn sources(destination: IpAddr, connections: u32, ports: u32) -> anyhow::Result<Vec<IpAddr>> {
+    let each = (ports / 100 * PORTS_USED_PERCENT).max(1);
+    let needed = connections.div_ceil(each);
+    match destination {
+        _ if needed == 1 => Ok(Vec::new()),
+        IpAddr::V4(address) if address.is_loopback() && needed <= SOURCES_MAX => {
+            Ok((1..=needed as u8).map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))).collect())
+        }
+        IpAddr::V4(_) | IpAddr::V6(_) => bail!(
+            "{connections} connections to {destination} need more local ports than the {ports} there are: \
+             widen net.ipv4.ip_local_port_range, or start loadgen on {needed} machines"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_connections_on_loopback_start_from_several_addresses() {
+        check("127.0.0.1", 25_000, "kernel's choice");
+        check("127.0.0.1", 25_381, "2: 127.0.0.1 to 127.0.0.2");
+        check("127.0.0.1", 1_000_000, "40: 127.0.0.1 to 127.0.0.40");
+        check("127.0.0.1", 100_000_000, "start loadgen on");
+        check("::1", 30_000, "start loadgen on 2 machines");
+        check("192.0.2.1", 30_000, "widen net.ipv4.ip_local_port_range");
+        check("192.0.2.1", 25_000, "kernel's choice");
+    }
+
+    fn check(destination: &str, connections: u32, expected: &str) {
+        let got = match sources(destination.parse().unwrap(), connections, 28_232) {
+            Ok(sources) => match &sources[..] {
+                [] => "kernel's choice".to_owned(),
+                [first, .., last] => format!("{}: {first} to {last}", sources.len()),
+                [only] => panic!("one source {only} is the kernel's choice"),
+            },
+            Err(error) => error.to_string(),
+        };
+        assert!(got.contains(expected), "{connections} to {destination}: {got:?} does not say {expected:?}");
+    }
+}

@@ -1,0 +1,61 @@
+//! Why a run cannot go on: which address, which error, which remedy.
+
+use std::io;
+use std::net::SocketAddr;
+
+use rustix::io::Errno;
+
+use super::opening::OPENING_MAX;
+use super::upgrade::UpgradeError;
+
+/// The run ends with it: figures for fewer connections than were asked for would mislead.
+/// `number` is the connection's, from 0.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    #[error("cannot connect to {address} (connection {number}): {source}{}", remedy(source))]
+    Connect { address: SocketAddr, number: usize, source: io::Error },
+    #[error("{address} did not upgrade connection {number} to WebSocket: {source}")]
+    Upgrade { address: SocketAddr, number: usize, source: UpgradeError },
+    #[error("{address} closed connection {number} before it answered the upgrade; is it at its limit of connections?")]
+    Closed { address: SocketAddr, number: usize },
+    #[error(
+        "{address} left connection {number} unanswered for {} s; is it overloaded, or its backlog of connections \
+         shorter than --opening?", OPENING_MAX.as_secs()
+    )]
+    Timeout { address: SocketAddr, number: usize },
+    #[error("epoll failed: {0}")]
+    Poll(#[source] io::Error),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::CONNREFUSED) => "; nothing listens there: is the node running, is the port right?",
+        Some(Errno::MFILE | Errno::NFILE) => "; the file limit is reached: raise it (`ulimit -n`) or ask for fewer",
+        Some(Errno::ADDRNOTAVAIL) => {
+            "; no local port is free: widen net.ipv4.ip_local_port_range, or wait a minute for closed ones"
+        }
+        Some(Errno::TIMEDOUT) => "; is the address reachable from here?",
+        Some(Errno::CONNRESET) => "; the server refused it: is it at its limit of connections or files?",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_address_the_error_and_the_remedy() {
+        check(Errno::CONNREFUSED, "127.0.0.1:8001 (connection 7): Connection refused (os error 111); nothing listens");
+        check(Errno::MFILE, "(os error 24); the file limit is reached: raise it");
+        check(Errno::ADDRNOTAVAIL, "(os error 99); no local port is free");
+        check(Errno::CONNRESET, "(os error 104); the server refused it");
+    }
+
+    fn check(errno: Errno, expected: &str) {
+        let address = "127.0.0.1:8001".parse().unwrap();
+        let source = io::Error::from_raw_os_error(errno.raw_os_error());
+        let said = EngineError::Connect { address, number: 7, source }.to_string();
+        assert!(said.contains(expected), "{said:?} does not say {expected:?}");
+    }
+}

@@ -1,0 +1,411 @@
+//! One thread that drives many WebSocket connections, whatever is said over them.
+//!
+//! Owns the sockets, from dialling to close, and the clock. Answers pings. What is sent and what an answer means is a
+//! [`Workload`]'s; when to stop is the caller's, who calls [`Engine::turn`] until it has what it wants.
+//! Bounds: one buffer each way for all connections, and of one connection at most the message that it is
+//! receiving and one `fill` of what it is sending.
+
+pub(crate) mod connection;
+pub(crate) mod dialer;
+pub(crate) mod error;
+pub(crate) mod frame;
+mod opening;
+mod poller;
+mod upgrade;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, ErrorKind, Read};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use self::connection::{Connection, Phase};
+use self::dialer::Dialer;
+use self::error::EngineError;
+use self::frame::{FrameError, Opcode, Received, Rest, put_frame, split};
+use self::opening::Opening;
+use self::poller::{Event, Poller, Token};
+
+/// Bytes that one read takes. As many as a socket's receive buffer usually holds, and they stay in the L2 cache.
+const READ_BYTES: usize = 128 * 1024;
+
+/// A `fill` stops once it has appended this much; it is called again when the socket took it.
+pub(crate) const FILL_BYTES: usize = 64 * 1024;
+
+/// Reads of one connection in one turn. After these the others have theirs first.
+const READS_PER_TURN: usize = 16;
+
+/// Pongs that may wait unsent on a connection whose server pings but does not read: 8 KiB of 130 at most.
+const UNSENT_PONG_BYTES_MAX: usize = 8 * 1024;
+
+/// Different reasons for lost connections that are kept apart in the report; any further one is counted under "other".
+const REASONS_MAX: usize = 16;
+
+/// How long the server has to answer our close frames.
+const CLOSING_MAX: Duration = Duration::from_secs(2);
+
+/// What connections are opened for.
+///
+/// Connections are numbered from 0; times are nanoseconds on the engine's clock.
+pub(crate) trait Workload {
+    /// A whole message came.
+    ///
+    /// # Errors
+    /// What is wrong with it; the connection is closed for that.
+    fn message(&mut self, connection: usize, message: &[u8], now_ns: u64) -> Result<(), String>;
+
+    /// Appends the frames that `connection` has to send now, up to about [`FILL_BYTES`]. Nothing appended means
+    /// nothing to send; otherwise it is called again once these are on their way.
+    fn fill(&mut self, connection: usize, now_ns: u64, out: &mut Vec<u8>);
+}
+
+/// Why an open connection ended before we closed it.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("the server closed it with code {code}{}{reason}", if reason.is_empty() { "" } else { ": " })]
+    Closed { code: u16, reason: String },
+    #[error("the server closed it without a close frame")]
+    End,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("protocol error: {0}")]
+    Frame(#[from] FrameError),
+    #[error("{0}")]
+    Message(String),
+}
+
+/// What happened to connections, beside messages.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Lost while they should have been open.
+    pub(crate) closed: u64,
+    /// Why, and how many each.
+    pub(crate) reasons: BTreeMap<String, u64>,
+    pub(crate) pings: u64,
+}
+
+/// The connections and the thread's loop over them.
+pub(crate) struct Engine {
+    dialer: Dialer,
+    poller: Poller,
+    connections: Vec<Connection>,
+    opening: Opening,
+    /// Connections that had more to read than one turn gave them.
+    again: VecDeque<(Token, bool)>,
+    read_buffer: Box<[u8]>,
+    fill_buffer: Vec<u8>,
+    origin: Instant,
+    mask: [u8; 4],
+    open: usize,
+    closing: usize,
+    counts: Counts,
+}
+
+impl Engine {
+    /// An engine with `connections` slots, none of them dialled.
+    pub(crate) fn new(dialer: Dialer, connections: u32, mask: [u8; 4]) -> io::Result<Self> {
+        Ok(Self {
+            dialer,
+            poller: Poller::new()?,
+            connections: (0..connections).map(|_| Connection::VACANT).collect(),
+            opening: Opening::default(),
+            again: VecDeque::new(),
+            read_buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            fill_buffer: Vec::with_capacity(2 * FILL_BYTES),
+            origin: Instant::now(),
+            mask,
+            open: 0,
+            closing: 0,
+            counts: Counts::default(),
+        })
+    }
+
+    /// Nanoseconds since the engine was made.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Connections that are open now.
+    pub(crate) fn open_now(&self) -> usize {
+        self.open
+    }
+
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Waits for sockets at most `timeout` and serves those that are ready.
+    ///
+    /// # Errors
+    /// A connection could not be opened, or epoll failed.
+    pub(crate) fn turn(&mut self, workload: &mut impl Workload, timeout: Duration) -> Result<(), EngineError> {
+        let timeout = if self.again.is_empty() { timeout } else { Duration::ZERO };
+        self.poller.wait(timeout).map_err(EngineError::Poll)?;
+        for (token, hangup) in std::mem::take(&mut self.again) {
+            self.serve(Event { token, readable: true, hangup }, workload)?;
+        }
+        let mut at = 0;
+        while let Some(event) = self.poller.event(at) {
+            at += 1;
+            self.serve(event, workload)?;
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, event: Event, workload: &mut impl Workload) -> Result<(), EngineError> {
+        let index = event.token.index as usize;
+        let connection = &self.connections[index];
+        if connection.generation != event.token.generation {
+            return Ok(());
+        }
+        match connection.phase {
+            Phase::Vacant => {}
+            Phase::Connecting => self.connected(index)?,
+            Phase::Upgrading => {
+                if event.readable && self.upgraded(index, workload)? {
+                    self.exchange(event, workload);
+                }
+            }
+            Phase::Open => self.exchange(event, workload),
+            Phase::Closing => self.closing(event),
+        }
+        Ok(())
+    }
+
+    /// Reads if there is something, then sends what there is to send.
+    fn exchange(&mut self, event: Event, workload: &mut impl Workload) {
+        let index = event.token.index as usize;
+        let result = if event.readable { self.receive(event, workload) } else { Ok(()) };
+        if let Err(lost) = result {
+            return self.lose(index, &lost);
+        }
+        self.pump(index, workload);
+    }
+
+    /// Sends what the workload has for `connection` now, as far as the socket takes it.
+    #[inline]
+    pub(crate) fn pump(&mut self, index: usize, workload: &mut impl Workload) {
+        if let Err(error) = self.try_pump(index, workload) {
+            self.lose(index, &Lost::Io(error));
+        }
+    }
+
+    fn try_pump(&mut self, index: usize, workload: &mut impl Workload) -> io::Result<()> {
+        let now_ns = self.now_ns();
+        let connection = &mut self.connections[index];
+        if connection.phase != Phase::Open {
+            return Ok(());
+        }
+        if connection.has_unsent() {
+            connection.send_unsent()?;
+        }
+        while !connection.has_unsent() {
+            self.fill_buffer.clear();
+            workload.fill(index, now_ns, &mut self.fill_buffer);
+            if self.fill_buffer.is_empty() {
+                break;
+            }
+            connection.send(&self.fill_buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is there, and has it understood.
+    fn receive(&mut self, event: Event, workload: &mut impl Workload) -> Result<(), Lost> {
+        let index = event.token.index as usize;
+        for _ in 0..READS_PER_TURN {
+            let needs = self.connections[index].unfinished.as_ref().map_or(0, |unfinished| unfinished.partial_needs);
+            let reading = if needs > self.read_buffer.len() {
+                self.receive_long(index, workload)?
+            } else {
+                self.receive_short(index, workload)?
+            };
+            match reading {
+                Reading::Drained => return Ok(()),
+                Reading::Short if !event.hangup => return Ok(()),
+                Reading::Short | Reading::More => {}
+            }
+        }
+        self.again.push_back((event.token, event.hangup));
+        Ok(())
+    }
+
+    /// One read into the buffer that all share, behind what this connection holds of a frame.
+    fn receive_short(&mut self, index: usize, workload: &mut impl Workload) -> Result<Reading, Lost> {
+        let connection = &mut self.connections[index];
+        let held = match &connection.unfinished {
+            Some(unfinished) => {
+                self.read_buffer[..unfinished.partial.len()].copy_from_slice(&unfinished.partial);
+                unfinished.partial.len()
+            }
+            None => 0,
+        };
+        let Some(read) = connection.read(&mut self.read_buffer[held..])? else { return Ok(Reading::Drained) };
+        if read == 0 {
+            return Err(Lost::End);
+        }
+        let buffer = std::mem::take(&mut self.read_buffer);
+        let understood = self.understand(index, &buffer[..held + read], workload);
+        let reading = if held + read < buffer.len() { Reading::Short } else { Reading::More };
+        self.read_buffer = buffer;
+        understood.map(|()| reading)
+    }
+
+    /// Reads into a buffer of this connection's own, which takes the rest of one frame that no shared buffer would hold.
+    fn receive_long(&mut self, index: usize, workload: &mut impl Workload) -> Result<Reading, Lost> {
+        let Connection { socket: Some(socket), unfinished: Some(unfinished), .. } = &mut self.connections[index] else {
+            return Ok(Reading::Drained);
+        };
+        let left = unfinished.partial_needs - unfinished.partial.len();
+        unfinished.partial.reserve_exact(left);
+        match socket.take(left as u64).read_to_end(&mut unfinished.partial) {
+            Ok(read) if read < left => Err(Lost::End),
+            Ok(_) => {
+                let frame = std::mem::take(&mut unfinished.partial);
+                self.understand(index, &frame, workload)?;
+                Ok(Reading::More)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Reading::Drained),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Hands each message in `bytes` to the workload and answers pings; keeps what is left over.
+    fn understand(&mut self, index: usize, bytes: &[u8], workload: &mut impl Workload) -> Result<(), Lost> {
+        let now_ns = self.now_ns();
+        let connection = &mut self.connections[index];
+        let mut fragments = connection.unfinished.as_mut().and_then(|unfinished| unfinished.fragments.take());
+        let mut pongs = Vec::new();
+        let Rest { from, needed } = split(bytes, &mut fragments, |received| match received {
+            Received::Binary(message) | Received::Text(message) => {
+                workload.message(index, message, now_ns).map_err(Lost::Message)
+            }
+            Received::Ping(payload) => {
+                self.counts.pings += 1;
+                put_frame(&mut pongs, Opcode::Pong, payload, self.mask);
+                Ok(())
+            }
+            Received::Pong => Ok(()),
+            Received::Close(payload) => Err(Lost::closed(payload)),
+        })?;
+        if needed > 0 || fragments.is_some() || connection.unfinished.is_some() {
+            let unfinished = connection.unfinished();
+            unfinished.partial.clear();
+            unfinished.partial.extend_from_slice(&bytes[from..]);
+            unfinished.partial_needs = needed;
+            unfinished.fragments = fragments;
+            connection.settle();
+        }
+        if !pongs.is_empty() && connection.unsent_bytes() < UNSENT_PONG_BYTES_MAX {
+            connection.send(&pongs)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note that an open connection ended, and why.
+    fn lose(&mut self, index: usize, lost: &Lost) {
+        let connection = &mut self.connections[index];
+        if connection.phase != Phase::Open {
+            return;
+        }
+        if matches!(lost, Lost::Closed { .. } | Lost::Frame(_) | Lost::Message(_)) {
+            let mut close = Vec::new();
+            put_frame(&mut close, Opcode::Close, &[], self.mask);
+            // The connection ends either way; a server that cannot be told will notice.
+            _ = connection.send(&close);
+        }
+        connection.vacate();
+        self.open -= 1;
+        self.counts.closed += 1;
+        let mut reason = lost.to_string();
+        if self.counts.reasons.len() >= REASONS_MAX && !self.counts.reasons.contains_key(&reason) {
+            "other".clone_into(&mut reason);
+        }
+        *self.counts.reasons.entry(reason).or_default() += 1;
+    }
+
+    /// Ends all connections with a close frame and waits a moment for the server to close them, so that closed
+    /// connections linger at its end and not in the local ports that the next run needs.
+    pub(crate) fn close(&mut self) -> Result<(), EngineError> {
+        let mut close = Vec::new();
+        put_frame(&mut close, Opcode::Close, &1000_u16.to_be_bytes(), self.mask);
+        for connection in &mut self.connections {
+            if connection.phase == Phase::Open && connection.send(&close).is_ok() {
+                connection.phase = Phase::Closing;
+                self.closing += 1;
+            } else {
+                connection.vacate();
+            }
+        }
+        self.open = 0;
+        let deadline = Instant::now() + CLOSING_MAX;
+        while self.closing > 0 && Instant::now() < deadline {
+            self.turn(&mut Silence, deadline.saturating_duration_since(Instant::now()))?;
+        }
+        for connection in &mut self.connections {
+            if let Some(socket) = &connection.socket {
+                // A reset instead of a minute's wait. Where it cannot be set, that wait is all there is to lose.
+                _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+            }
+            connection.vacate();
+        }
+        Ok(())
+    }
+
+    /// Reads and forgets, until the server has closed the connection too.
+    fn closing(&mut self, event: Event) {
+        let connection = &mut self.connections[event.token.index as usize];
+        for _ in 0..READS_PER_TURN {
+            let read = connection.send_unsent().and_then(|()| connection.read(&mut self.read_buffer));
+            match read {
+                Ok(None) => return,
+                Ok(Some(0)) | Err(_) => {
+                    connection.vacate();
+                    self.closing -= 1;
+                    return;
+                }
+                Ok(Some(_)) => {}
+            }
+        }
+        self.again.push_back((event.token, event.hangup));
+    }
+}
+
+/// What one read says about the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// There is nothing more now.
+    Drained,
+    /// There was less than asked for: nothing more, unless the connection is at its end.
+    Short,
+    /// There may be more.
+    More,
+}
+
+/// Says nothing and hears nothing: for connections that are only being closed.
+struct Silence;
+
+impl Workload for Silence {
+    fn message(&mut self, _connection: usize, _message: &[u8], _now_ns: u64) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn fill(&mut self, _connection: usize, _now_ns: u64, _out: &mut Vec<u8>) {}
+}
+
+impl Lost {
+    fn closed(payload: &[u8]) -> Self {
+        match payload {
+            [] => Self::Closed { code: 1005, reason: String::new() },
+            [high, low, reason @ ..] => {
+                let code = u16::from_be_bytes([*high, *low]);
+                Self::Closed { code, reason: String::from_utf8_lossy(reason).into_owned() }
+            }
+            [_] => Self::Frame(FrameError::Control),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How far the run is: a bar on a terminal, a plain line every few seconds anywhere else.
+//!
+//! Writes to standard error alone, so that standard output holds nothing but the report.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often a plain line is written: a log of a minute's run stays a dozen lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the bar moves; the eye wants no more, and each drawing takes the generator's time.
+const BAR_INTERVAL: Duration = Duration::from_millis(200);
+
+/// One stretch of work of known length.
+pub(crate) struct Progress {
+    what: &'static str,
+    length: u64,
+    bar: Option<ProgressBar>,
+    interval: Duration,
+    shown: Instant,
+}
+
+impl Progress {
+    /// `length` is in connections, milliseconds or whatever `show` will count; `what` names it.
+    pub(crate) fn new(what: &'static str, length: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+        let on_terminal = !bar.is_hidden();
+        let style = ProgressStyle::with_template("{prefix:>9} [{bar:32}] {percent:>3} % {msg}")
+            .expect("the template is a constant and valid")
+            .progress_chars("=> ");
+        let bar = on_terminal.then(|| bar.with_style(style).with_prefix(what));
+        let interval = if on_terminal { BAR_INTERVAL } else { LINE_INTERVAL };
+        Self { what, length, bar, interval, shown: Instant::now() }
+    }
+
+    /// Shows `position` if it is time to; `message` is only called then.
+    pub(crate) fn show(&mut self, position: u64, message: impl FnOnce() -> String) {
+        if self.shown.elapsed() < self.interval {
+            return;
+        }
+        self.shown = Instant::now();
+        let position = position.min(self.length);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(message());
+                bar.set_position(position);
+            }
+            None => eprintln!("{} {} %: {}", self.what, position * 100 / self.length.max(1), message()),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What a run found, for people and for scripts.
+//!
+//! Owns the report's form: text, or one JSON object whose top level has the counts on which the exit code rests.
+//! Owns latency histograms too. Measures nothing itself.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Write as _};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::machine::GENERATOR_BOUND_PERCENT;
+use crate::process::Memory;
+
+/// Longest latency told apart, 10 minutes; longer ones count as that. With three digits from 128 ns on a histogram takes
+/// 24 rows of 1,024 counts, 200 KB, of which a run touches a few cache lines.
+const LATENCY_NS_MAX: u64 = 600 * 1_000_000_000;
+const LATENCY_NS_MIN: u64 = 128;
+
+/// Latencies as they come in.
+#[derive(Debug)]
+pub(crate) struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    pub(crate) fn new() -> Self {
+        Self(Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, 3).expect("the bounds are constant and valid"))
+    }
+
+    pub(crate) fn record(&mut self, latency_ns: u64) {
+        self.0.saturating_record(latency_ns);
+    }
+
+    pub(crate) fn summary(&self) -> Latency {
+        let at = |quantile| micros(self.0.value_at_quantile(quantile));
+        Latency {
+            count: self.0.len(),
+            mean: micros(self.0.mean() as u64),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            max: micros(self.0.max()),
+        }
+    }
+}
+
+fn micros(ns: u64) -> f64 {
+    (ns as f64 / 100.0).round() / 10.0
+}
+
+/// Latencies in microseconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) count: u64,
+    pub(crate) mean: f64,
+    pub(crate) p50: f64,
+    pub(crate) p90: f64,
+    pub(crate) p99: f64,
+    pub(crate) p99_9: f64,
+    pub(crate) max: f64,
+}
+
+impl Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p90, p99, p99_9, max, .. } = self;
+        write!(f, "p50 {p50} µs · p90 {p90} µs · p99 {p99} µs · p99.9 {p99_9} µs · max {max} µs")
+    }
+}
+
+/// How the load was paced.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "loop", rename_all = "lowercase")]
+pub(crate) enum Load {
+    Open { rate: u64 },
+    Closed { pipeline: u32 },
+    None,
+}
+
+/// One run. Counts are of the whole run, warm-up and all; rates, latencies and CPU are of the measured window.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Report {
+    pub(crate) command: &'static str,
+    pub(crate) url: String,
+    pub(crate) connections: u32,
+    #[serde(flatten)]
+    pub(crate) load: Load,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) size_bytes: Option<u32>,
+    /// Length of the measured window.
+    pub(crate) seconds: f64,
+    pub(crate) opening_seconds: f64,
+    pub(crate) sent: u64,
+    /// Messages that were answered, each counted once.
+    pub(crate) acked: u64,
+    /// Messages that reached whom they were for, each counted once.
+    pub(crate) delivered: u64,
+    pub(crate) lost: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) out_of_order: u64,
+    /// Messages that were due but could not be sent, because the server did not read.
+    pub(crate) unsent: u64,
+    /// Answers a second.
+    pub(crate) per_second: f64,
+    pub(crate) latencies_us: BTreeMap<&'static str, Latency>,
+    /// Connections that ended before the run did, and why.
+    pub(crate) closed: u64,
+    pub(crate) closed_reasons: BTreeMap<String, u64>,
+    /// The server's pings that were answered.
+    pub(crate) pings: u64,
+    /// What the generator's thread took of one core.
+    pub(crate) cpu_percent: f64,
+    pub(crate) generator_bound: bool,
+    pub(crate) memory: Option<Memory>,
+    pub(crate) interrupted: bool,
+}
+
+impl Report {
+    /// Nothing lost, doubled, out of order or closed.
+    pub(crate) fn clean(&self) -> bool {
+        self.lost == 0 && self.duplicated == 0 && self.out_of_order == 0 && self.closed == 0
+    }
+
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).expect("a report has only strings as keys and no number that JSON lacks")
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        self.write_text(&mut text).expect("a String takes everything");
+        text
+    }
+
+    fn write_text(&self, text: &mut String) -> fmt::Result {
+        let Self { command, url, connections, seconds, opening_seconds, .. } = self;
+        writeln!(text, "{command} {url}: {connections} connections, open in {opening_seconds:.2} s")?;
+        match self.load {
+            Load::Open { rate } => {
+                writeln!(text, "  load         open loop, {rate} a second{}, {seconds:.1} s measured", self.size())?;
+            }
+            Load::Closed { pipeline } => {
+                writeln!(
+                    text,
+                    "  load         closed loop, {pipeline} outstanding a connection{}, {seconds:.1} s measured",
+                    self.size()
+                )?;
+            }
+            Load::None => writeln!(text, "  load         none, held {seconds:.1} s, {} pings answered", self.pings)?,
+        }
+        if self.load != Load::None {
+            let Self { sent, acked, delivered, per_second, .. } = self;
+            writeln!(
+                text,
+                "  answered     {per_second:.0} a second; sent {sent}, acked {acked}, delivered {delivered}"
+            )?;
+            for (what, latency) in &self.latencies_us {
+                writeln!(text, "  {what:<12} {latency}")?;
+            }
+        }
+        let Self { lost, duplicated, out_of_order, closed, .. } = self;
+        writeln!(
+            text,
+            "  integrity    lost {lost} · duplicated {duplicated} · out of order {out_of_order} · closed {closed}"
+        )?;
+        for (reason, count) in &self.closed_reasons {
+            writeln!(text, "               {count} × {reason}")?;
+        }
+        if self.unsent > 0 {
+            writeln!(text, "  unsent       {} messages were due, but the server did not read", self.unsent)?;
+        }
+        if let Some(Memory { pid, base, all, bytes_per_connection }) = &self.memory {
+            writeln!(
+                text,
+                "  memory       {bytes_per_connection:.0} resident bytes a connection of process {pid}, from {} at {} to {} at {}",
+                base.resident_bytes, base.connections, all.resident_bytes, all.connections
+            )?;
+        }
+        let verdict = if self.generator_bound {
+            format!(
+                ": generator-bound (over {GENERATOR_BOUND_PERCENT:.0} %), so the server may be capable of more than this"
+            )
+        } else {
+            String::new()
+        };
+        writeln!(text, "  own CPU      {:.0} % of one core{verdict}", self.cpu_percent)?;
+        if self.interrupted {
+            writeln!(text, "  interrupted  the run was ended early; figures are of what was measured until then")?;
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> String {
+        self.size_bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default()
+    }
+}
+
+/// Part of one core that `cpu_ns` of work in `wall` took, in percent, and whether that makes a figure generator-bound.
+pub(crate) fn cpu_percent(cpu_ns: u64, wall: Duration) -> (f64, bool) {
+    let percent = 100.0 * cpu_ns as f64 / (wall.as_nanos() as f64).max(1.0);
+    ((percent * 10.0).round() / 10.0, percent > GENERATOR_BOUND_PERCENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        Report {
+            command: "echo",
+            url: "ws://127.0.0.1:1/debug/echo".to_owned(),
+            connections: 2,
+            load: Load::Closed { pipeline: 16 },
+            size_bytes: Some(64),
+            seconds: 10.0,
+            opening_seconds: 0.1,
+            sent: 10,
+            acked: 10,
+            delivered: 10,
+            lost: 0,
+            duplicated: 0,
+            out_of_order: 0,
+            unsent: 0,
+            per_second: 1.0,
+            latencies_us: BTreeMap::new(),
+            closed: 0,
+            closed_reasons: BTreeMap::new(),
+            pings: 0,
+            cpu_percent: 95.0,
+            generator_bound: true,
+            memory: None,
+            interrupted: false,
+        }
+    }
+
+    #[test]
+    fn any_violation_makes_a_run_unclean() {
+        assert!(report().clean());
+        assert!(!Report { lost: 1, ..report() }.clean());
+        assert!(!Report { duplicated: 1, ..report() }.clean());
+        assert!(!Report { out_of_order: 1, ..report() }.clean());
+        assert!(!Report { closed: 1, ..report() }.clean());
+    }
+
+    #[test]
+    fn json_is_one_object_with_the_counts_at_its_top() {
+        let mut latencies = Latencies::new();
+        (1..=1000).for_each(|micros| latencies.record(micros * 1_000));
+        let report = Report { latencies_us: BTreeMap::from([("echo", latencies.summary())]), ..report() };
+        let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
+        for count in ["acked", "delivered", "lost", "duplicated", "out_of_order"] {
+            assert!(json[count].is_u64(), "{count} in {json}");
+        }
+        assert_eq!((&json["loop"], &json["pipeline"]), (&"closed".into(), &16.into()));
+        let p99 = json["latencies_us"]["echo"]["p99"].as_f64().unwrap();
+        assert!((989.0..=992.0).contains(&p99), "p99 of 1 to 1,000 µs is {p99}");
+    }
+
+    #[test]
+    fn the_text_says_when_the_generator_was_the_limit() {
+        assert!(report().text().contains("95 % of one core: generator-bound"), "{}", report().text());
+        let idle = Report { cpu_percent: 12.0, generator_bound: false, ..report() };
+        assert!(!idle.text().contains("generator-bound"), "{}", idle.text());
+        assert_eq!(cpu_percent(900, Duration::from_nanos(1_000)), (90.0, false));
+        assert_eq!(cpu_percent(901, Duration::from_nanos(1_000)), (90.1, true));
+    }
+
+    #[test]
+    fn a_latency_beyond_the_scale_is_its_end() {
+        let mut latencies = Latencies::new();
+        latencies.record(u64::MAX);
+        latencies.record(0);
+        let max = latencies.summary().max;
+        assert!((599e6..=601e6).contains(&max), "{max}");
+    }
+}

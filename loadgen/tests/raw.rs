@@ -1,0 +1,164 @@
+//! `loadgen --raw` as a user runs it, against an echo server of another make: what is counted is what happened.
+
+mod server;
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use server::{Fault, Server};
+
+fn loadgen(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    command.args(arguments.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs to the end; gives the exit code, the report (null if there is none) and standard error.
+fn run(arguments: &str) -> (i32, Value, String) {
+    finish(loadgen(arguments).output().expect("loadgen starts"))
+}
+
+fn finish(output: Output) -> (i32, Value, String) {
+    let stdout = String::from_utf8(output.stdout).expect("reports are UTF-8");
+    let stderr = String::from_utf8(output.stderr).expect("messages are UTF-8");
+    let report = if stdout.is_empty() { Value::Null } else { serde_json::from_str(&stdout).expect("one JSON object") };
+    (output.status.code().unwrap_or(-1), report, stderr)
+}
+
+fn count(report: &Value, name: &str) -> u64 {
+    report[name].as_u64().unwrap_or_else(|| panic!("{name} is no count in {report}"))
+}
+
+const QUICK: &str = "--seconds 0.4 --warmup 0.1 --json --raw";
+
+#[test]
+fn what_the_server_does_to_messages_is_what_is_counted() {
+    check(Fault::None, "echo --connections 7 --pipeline 4", "", 0);
+    check(Fault::None, "echo --connections 7 --rate 3000", "", 0);
+    check(Fault::Drop, "echo --connections 7 --pipeline 4", "lost", 1);
+    check(Fault::Drop, "echo --connections 7 --rate 3000", "lost", 1);
+    check(Fault::Duplicate, "echo --connections 7 --pipeline 4", "duplicated", 1);
+    check(Fault::Duplicate, "echo --connections 7 --rate 3000", "duplicated", 1);
+    check(Fault::Swap, "echo --connections 7 --pipeline 4", "out_of_order", 1);
+    check(Fault::Swap, "echo --connections 7 --rate 3000", "out_of_order", 1);
+    check(Fault::Fragment, "echo --connections 3 --pipeline 4 --size 1000", "pings", 0);
+    check(Fault::Ping, "echo --connections 3 --pipeline 4", "", 0);
+    check(Fault::None, "echo --connections 2 --pipeline 2 --size 200000", "", 0);
+    check(Fault::Fragment, "echo --connections 2 --pipeline 3 --size 1000000", "pings", 0);
+}
+
+/// Of the counts, `named` equals the server's and all others are 0.
+fn check(fault: Fault, arguments: &str, named: &str, code: i32) {
+    let server = Server::start(fault);
+    let (got, report, stderr) = run(&format!("{arguments} --url {} {QUICK}", server.url()));
+    let row = format!("{fault:?} {arguments}: {report} {stderr}");
+    assert_eq!(got, code, "{row}");
+    assert!(count(&report, "acked") > 50, "{row}");
+    assert_eq!(count(&report, "acked") + count(&report, "lost"), count(&report, "sent"), "{row}");
+    assert_eq!(count(&report, "acked"), count(&report, "delivered"), "{row}");
+    for name in ["lost", "duplicated", "out_of_order"] {
+        let expected = if name == named { server.faults() } else { 0 };
+        assert_eq!(count(&report, name), expected, "{name} of {row}");
+    }
+    if named == "pings" {
+        assert_eq!(count(&report, "pings"), server.faults(), "{row}");
+    }
+    let latency = &report["latencies_us"]["echo"];
+    assert!(latency["p50"].as_f64() > Some(0.0) && latency["max"].as_f64() >= latency["p99_9"].as_f64(), "{row}");
+}
+
+#[test]
+fn a_connection_that_ends_early_fails_the_run_with_the_reason() {
+    check_reason(Fault::Close, "closed it with code 1013: later");
+    check_reason(Fault::HangUp, "closed it without a close frame");
+    check_reason(Fault::Corrupt, "differs from what was sent");
+}
+
+fn check_reason(fault: Fault, expected: &str) {
+    let server = Server::start(fault);
+    let (code, report, stderr) = run(&format!("echo --connections 3 --pipeline 4 --url {} {QUICK}", server.url()));
+    let row = format!("{fault:?}: {report} {stderr}");
+    assert!(report.is_object(), "{row}");
+    assert_eq!((code, count(&report, "closed")), (1, 3), "{row}");
+    let reasons = report["closed_reasons"].as_object().expect("a map");
+    assert!(reasons.keys().any(|reason| reason.contains(expected)), "{row}");
+}
+
+#[test]
+fn a_stall_is_in_the_latency_of_every_message_that_was_due_during_it() {
+    let stall = Duration::from_millis(500);
+    let arguments = "echo --connections 1 --seconds 1 --warmup 0 --json --raw";
+    let p90_ms = |pace: &str| {
+        let server = Server::start(Fault::Stall(stall));
+        let (code, report, stderr) = run(&format!("{arguments} {pace} --url {}", server.url()));
+        assert_eq!(code, 0, "{report} {stderr}");
+        report["latencies_us"]["echo"]["p90"].as_f64().expect("a number") / 1000.0
+    };
+    let (open, closed) = (p90_ms("--rate 1000"), p90_ms(""));
+    // Half of all that was due in the second waited, evenly between none and 500 ms: its tenth 400 ms or more.
+    assert!(open > 300.0, "the open loop's p90 is {open} ms");
+    assert!(closed < 100.0, "the closed loop's p90 is {closed} ms: it asks nothing of a server that stalls");
+}
+
+#[test]
+fn idle_connections_are_held_answered_and_weighed() {
+    let server = Server::start(Fault::Ping);
+    let pid = std::process::id();
+    let (code, report, stderr) =
+        run(&format!("idle --connections 60 --seconds 0.5 --pid {pid} --json --raw --url {}", server.url()));
+    assert_eq!(code, 0, "{report} {stderr}");
+    assert_eq!((count(&report, "closed"), count(&report, "pings"), server.pongs()), (0, 60, 60), "{report}");
+    let memory = &report["memory"];
+    assert_eq!((&memory["base"]["connections"], &memory["all"]["connections"]), (&0.into(), &60.into()), "{report}");
+    let each = memory["bytes_per_connection"].as_f64().expect("a number");
+    assert!(each > 1_000.0, "a thread and a 128 KiB buffer each, and {each} bytes are seen");
+}
+
+#[test]
+fn an_interrupt_ends_the_run_early_and_reports() {
+    let server = Server::start(Fault::None);
+    let child =
+        loadgen(&format!("echo --connections 5 --seconds 600 --warmup 0.1 --json --raw --url {}", server.url()))
+            .spawn()
+            .expect("loadgen starts");
+    std::thread::sleep(Duration::from_millis(800));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("the child takes signals");
+    let (code, report, stderr) = finish(child.wait_with_output().expect("loadgen ends"));
+    assert_eq!((code, &report["interrupted"]), (0, &Value::Bool(true)), "{report} {stderr}");
+    assert!(count(&report, "acked") > 10, "{report}");
+    let seconds = report["seconds"].as_f64().expect("a number");
+    assert!((0.3..30.0).contains(&seconds), "what was measured is {seconds} s");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_with_the_address_and_the_remedy() {
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    check_refusal(&format!("echo --url ws://{nobody}"), &[&nobody.to_string(), "os error 111", "is the node running"]);
+
+    let http = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = http.local_addr().expect("an address");
+    std::thread::spawn(move || http.incoming().for_each(|stream| _ = stream.map(refuse)));
+    check_refusal(&format!("idle --url ws://{address}"), &[&address.to_string(), "HTTP 404", "/debug/echo"]);
+
+    check_refusal("echo --connections 4000000000", &["the file limit allows", "4000000000 were asked for"]);
+    check_refusal("echo --url wss://127.0.0.1:1", &["TLS is not spoken here"]);
+    check_refusal("idle --pid 4294967295", &["is the process running?"]);
+    check_refusal("idle --cpu 999999", &["--cpu 999999"]);
+}
+
+fn refuse(mut stream: TcpStream) {
+    use std::io::{Read, Write};
+    _ = stream.read(&mut [0; 1024]);
+    _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+}
+
+fn check_refusal(arguments: &str, parts: &[&str]) {
+    let (code, report, stderr) = run(&format!("{arguments} --raw --json"));
+    assert_eq!((code, &report), (2, &Value::Null), "{arguments}: {stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "{arguments}: {stderr:?} lacks {part:?}");
+    }
+}
