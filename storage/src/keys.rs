@@ -10,7 +10,8 @@
 //! family · user · family     fence · hash byte · incarnation     former · channel · user           head · channel
 //! idempotency · user · key   inbox · user · stamp · ordinal      inbox floor · user                 joined · user
 //! member · channel · user    membership · user · channel         message · channel · seq            partition · number
-//! read · user · channel      refresh · hash      user · id       username · name                    view
+//! read · user · channel      refresh · hash      refresh due · time · hash      user · id           username · name
+//! view
 //! ```
 
 use schema::record::RecordError;
@@ -47,6 +48,7 @@ enum Table {
     User = 22,
     Username = 23,
     View = 24,
+    RefreshDue = 25,
 }
 
 /// A key in the making.
@@ -553,6 +555,31 @@ pub fn refresh(hash: &[u8; 32]) -> Vec<u8> {
     Key::of(Table::Refresh).bytes(hash).0
 }
 
+/// `refresh due`: the same token, by the time at which it expires.
+#[must_use]
+pub fn refresh_due(expires: UnixMs, hash: &[u8; 32]) -> Vec<u8> {
+    Key::of(Table::RefreshDue).u64(expires.0).bytes(hash).0
+}
+
+/// The refresh tokens that expired before a time, the oldest first.
+#[must_use]
+pub fn refreshes_due(before: UnixMs) -> RangeRequest {
+    RangeRequest::new(Key::of(Table::RefreshDue).0, Key::of(Table::RefreshDue).u64(before.0).0)
+}
+
+/// The hash of a `refresh due` key.
+///
+/// # Errors
+/// If it is no such key.
+pub fn refresh_hash(key: &[u8]) -> Result<[u8; 32], RecordError> {
+    let parse = || {
+        let mut fields = Fields::of(Table::RefreshDue, key)?;
+        let (_expires, hash) = (fields.u64()?, fields.take()?);
+        fields.end(hash)
+    };
+    parse().ok_or_else(|| damaged("refresh due", key))
+}
+
 /// `family`: a token family of a user while it lives.
 #[must_use]
 pub fn family(user: UserId, family: u64) -> Vec<u8> {
@@ -580,6 +607,10 @@ mod tests {
         range.begin.as_slice() <= key && key < range.end.as_slice()
     }
 
+    fn sorted((one, other): (u64, u64)) -> (u64, u64) {
+        (one.min(other), one.max(other))
+    }
+
     fn stamps() -> impl Strategy<Value = Stamp> {
         (any::<u64>(), any::<u16>()).prop_map(|(version, batch)| Stamp { version, batch })
     }
@@ -596,16 +627,17 @@ mod tests {
     proptest! {
         #[test]
         fn keys_order_as_their_fields(
-            a in (numbers(), numbers(), numbers()),
-            b in (numbers(), numbers(), numbers()),
+            a in (numbers(), numbers()),
+            b in (numbers(), numbers()),
             p in positions(),
             q in positions(),
         ) {
             check(|k| message(ChannelId(k.0), Seq(k.1)), &a, &b);
             check(|k| member(ChannelId(k.0), UserId(k.1)), &a, &b);
             check(|k| former(ChannelId(k.0), UserId(k.1)), &a, &b);
-            check(|k| membership(UserId(k.0), ChannelId(k.1)), &(a.0, a.1), &(b.0, b.1));
-            check(|k| read(UserId(k.0), ChannelId(k.1)), &(a.0, a.1), &(b.0, b.1));
+            check(|k| membership(UserId(k.0), ChannelId(k.1)), &a, &b);
+            check(|k| read(UserId(k.0), ChannelId(k.1)), &a, &b);
+            check(|k| direct(UserId(k.0.min(k.1)), UserId(k.0.max(k.1))), &sorted(a), &sorted(b));
             check(|k| channel(ChannelId(*k)), &a.0, &b.0);
             check(|k| inbox(UserId(k.0), k.1), &(a.0, p), &(b.0, q));
         }
@@ -640,6 +672,18 @@ mod tests {
             prop_assert!(!contains(&inbox_after(user, p), &inbox_floor(user)));
             prop_assert!(!contains(&inboxes_after(None), &inbox_floor(user)));
         }
+    }
+
+    #[test]
+    fn refresh_tokens_are_due_by_their_time() {
+        let check = |expires, before, due| {
+            let key = refresh_due(UnixMs(expires), &[0xFF; 32]);
+            assert_eq!(contains(&refreshes_due(UnixMs(before)), &key), due, "{expires} {before}");
+            assert_eq!(refresh_hash(&key), Ok([0xFF; 32]));
+        };
+        check(255, 256, true);
+        check(256, 256, false);
+        check(257, 256, false);
     }
 
     #[test]
