@@ -5,6 +5,8 @@
 //! and nothing outside [`embedded`] reads a clock, starts a thread or draws a random number.
 
 mod clock;
+#[cfg(feature = "testing")]
+pub mod contract;
 mod error;
 mod join;
 pub mod keys;
@@ -12,6 +14,7 @@ pub mod limits;
 pub mod local;
 pub mod memory;
 pub mod resolver;
+pub mod retry;
 pub mod transaction;
 
 pub use clock::{Clock, ManualClock, SystemClock};

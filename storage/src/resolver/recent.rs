@@ -305,7 +305,7 @@ mod tests {
         };
         let mut recent = Recent::new(Version(0));
         let mut log: Vec<(Span, Version)> = Vec::new();
-        for version in 1..400 {
+        for version in 1..150 {
             let mut writes = GroupWrites::new(Version(version));
             for _ in 0..draw(4) {
                 let begin = format!("{:02}", draw(90));
@@ -322,7 +322,7 @@ mod tests {
             Span::Key(key) => (key.clone(), bytes(&format!("{}\0", str::from_utf8(key).expect("digits")))),
             Span::Range(begin, end) => (begin.clone(), end.clone()),
         };
-        for since in 0..400 {
+        for since in 0..150 {
             for begin in 10..90 {
                 for asked in [span(&format!("{begin}")), span(&format!("{begin}-{}", begin + 3))] {
                     let (begin, end) = ends(&asked);

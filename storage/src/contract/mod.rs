@@ -1,0 +1,84 @@
+//! What every engine must do: the suite that each one passes before anything is built on it.
+//!
+//! Owns the rules, as rows of small transaction scripts ([`script`]) and as a random test against running transactions
+//! one at a time ([`model`]). [`contract_tests!`](crate::contract_tests) makes a test of each rule for an engine.
+
+pub mod model;
+mod rules;
+pub mod script;
+
+pub use rules::*;
+
+use std::sync::Arc;
+
+use futures_lite::future::{block_on, poll_once};
+
+use crate::clock::ManualClock;
+use crate::error::Error;
+use crate::transaction::{Committed, Engine, Transaction};
+
+/// An engine to be tested, over a store that is empty.
+pub struct Subject<E: Engine> {
+    /// The engine.
+    pub engine: E,
+    /// What limits its transactions' lives. `None` if that cannot be set: rules of time are skipped.
+    pub clock: Option<Arc<ManualClock>>,
+    /// Makes what was committed so far durable, where that does not happen by itself.
+    pub sync: Box<dyn Fn()>,
+}
+
+impl<E: Engine> Subject<E> {
+    /// An engine that makes commits durable by itself.
+    pub fn new(engine: E, clock: Arc<ManualClock>) -> Self {
+        Self { engine, clock: Some(clock), sync: Box::new(|| {}) }
+    }
+
+    /// Commits and waits until that is durable.
+    ///
+    /// # Errors
+    /// The commit's.
+    pub fn commit(&self, tx: E::Tx) -> Result<Committed, Error> {
+        let mut committing = Box::pin(tx.commit());
+        let early = block_on(poll_once(&mut committing));
+        early.unwrap_or_else(|| {
+            (self.sync)();
+            block_on(committing)
+        })
+    }
+}
+
+/// One test for each rule, for the engine that `$open` opens: a `Fn() -> Subject<_>`. `$cases` random histories.
+#[macro_export]
+macro_rules! contract_tests {
+    ($open:expr, cases: $cases:expr) => {
+        $crate::contract_tests! {
+            $open,
+            a_read_that_changed_fails_the_commit
+            only_what_was_read_can_conflict
+            a_transaction_sees_its_own_writes
+            ranges_come_in_order_and_in_pages
+            versionstamped_writes_cannot_be_read_before_commit
+            atomic_changes_do_not_conflict
+            writes_take_effect_in_their_order
+            limits_are_checked_at_commit
+            stamps_ascend_and_are_what_rows_bear
+            a_transaction_begins_where_it_asked
+            what_was_answered_is_seen
+            a_transaction_lives_five_seconds
+            a_watch_tells_of_a_change
+            many_commits_at_once
+        }
+        #[test]
+        fn committed_transactions_are_as_if_run_one_at_a_time() {
+            $crate::contract::model::check(&$open, $cases);
+        }
+    };
+    ($open:expr, $($rule:ident)*) => {
+        $(
+            #[test]
+            fn $rule() {
+                $crate::contract::$rule(&$open);
+            }
+        )*
+    };
+}
