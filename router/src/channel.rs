@@ -22,6 +22,9 @@ use crate::io::StoreOp;
 /// before the retry would turn their order around (rule 7).
 const REFUSING_MS: u64 = 50;
 
+/// When a client should ask again while the store takes no writes: disk space does not come back faster.
+const WRITES_OFF_RETRY_MS: u32 = 5_000;
+
 /// What each operation occupies beside its text.
 const AROUND_BYTES: u32 = 256;
 
@@ -47,9 +50,16 @@ pub(crate) struct Channels {
     busy: BTreeMap<ChannelId, Channel>,
     pending: u32,
     pending_bytes: u32,
+    /// The store takes no writes now.
+    writes_off: bool,
 }
 
 impl Channels {
+    /// Whether the store takes writes.
+    pub(crate) fn set_writes(&mut self, on: bool) {
+        self.writes_off = !on;
+    }
+
     /// Takes an operation on, or refuses it.
     pub(crate) fn apply(
         &mut self,
@@ -75,6 +85,10 @@ impl Channels {
     fn room(&mut self, now: Instant, channel: ChannelId, effects: &Effects) -> Result<(), Refusal> {
         if effects.placement.home_of_channel(channel) != effects.placement.me {
             return Err(Refusal::new(ErrorCode::Moving, "the channel has another home now, send it again"));
+        }
+        if self.writes_off {
+            let message = "the node is short of disk and takes nothing new, try again later";
+            return Err(Refusal::new(ErrorCode::StorageUnavailable, message).after_ms(WRITES_OFF_RETRY_MS));
         }
         let full = self.pending >= PENDING_APPENDS_MAX || self.pending_bytes >= PENDING_APPEND_BYTES_MAX;
         let refusing = self.busy.get(&channel).and_then(|busy| busy.refusing_until).is_some_and(|until| now < until);

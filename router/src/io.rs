@@ -89,6 +89,11 @@ pub enum Input<'a> {
     },
     /// The partition table changed.
     View(Arc<View>),
+    /// Whether the store takes writes: below the reserve of free disk it does not, and what changes a channel is refused (115).
+    Writes {
+        /// Whether it does.
+        on: bool,
+    },
     /// The node stops: finish what is under way, then close every connection (3001), at the latest at `deadline_ms`.
     Drain {
         /// When what is left is closed all the same.

@@ -110,6 +110,7 @@ impl Shard {
                 self.tickets.ask(now.mono, Asker::Api(ticket), channel, op, &mut self.effects);
             }
             Input::View(view) => self.effects.placement.set_view(view),
+            Input::Writes { on } => self.channels.set_writes(on),
             Input::Drain { deadline_ms } => self.drain(now, deadline_ms),
         }
         self.settle(now);
