@@ -3,6 +3,7 @@
 //! Owns the mapping from and to the values. A number that this version gives no meaning is refused, never guessed.
 
 use crate::event::{MemberChange, Role};
+use crate::flat::Illegal;
 use crate::generated::rookery as fb;
 use crate::message::MessageKind;
 use crate::op::ChannelKind;
@@ -44,6 +45,10 @@ pub(crate) trait Numbered: Sized {
     fn number(self) -> Self::Number;
     /// The value with this number.
     fn of_number(number: Self::Number) -> Option<Self>;
+    /// The value with this number, or that `field` holds none.
+    fn known(number: Self::Number, field: &'static str) -> Result<Self, Illegal> {
+        Self::of_number(number).ok_or_else(|| Illegal::new(field, "a number without a meaning"))
+    }
     /// This value's number, bare.
     fn byte(self) -> u8;
     /// The value with this bare number.

@@ -9,6 +9,8 @@
 //! message command              what clients say and hear       -> codec::{json, fb}
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
 //! record                       what the store keeps            -> record (FlatBuffers, packed)
+//! generated flat enums         what the FlatBuffers forms share
+//! testing                      any value of these, for property tests (feature `testing`)
 //! ```
 
 pub mod code;
@@ -25,8 +27,13 @@ pub mod message;
 pub mod op;
 pub mod position;
 pub mod record;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use code::{CloseCode, ErrorCode};
 pub use codec::Encoding;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::RecordError;
 use super::flat::{self, Flat};
 use crate::enums::Numbered as _;
+use crate::flat::{put_users, uuid};
 use crate::generated::rookery as common;
 use crate::generated::rookery::record as fb;
 use crate::id::{ClientMsgId, Seq, UserId};
@@ -59,8 +60,7 @@ impl MessageRecord {
                 BodyRecord::Inline(text) => (Some(builder.create_string(text)), 0, 0),
                 &BodyRecord::Parts { parts, bytes } => (None, parts, bytes),
             };
-            let mentions = (!self.mentions.is_empty())
-                .then(|| builder.create_vector_from_iter(self.mentions.iter().map(|user| user.0)));
+            let mentions = put_users(builder, &self.mentions);
             let fields = fb::MessageRecordArgs {
                 revision: self.revision,
                 from: self.from.0,
@@ -87,7 +87,7 @@ impl MessageRecord {
             revision: row.revision(),
             from: UserId(row.from()),
             sent_ms: UnixMs(row.sent_ms()),
-            client_msg_id: ClientMsgId(row.client_msg_id().bytes().into()),
+            client_msg_id: uuid(row.client_msg_id()),
             kind: row.known(MessageKind::of_number(row.kind()), "kind")?,
             body: match row.body() {
                 Some(text) => BodyRecord::Inline(text.into()),

@@ -3,6 +3,9 @@
 //! Owns the frames' meaning and their FlatBuffers form. Frames between two shards arrive in the order sent, or the link is
 //! reset; none must arrive: sessions and homes ask again.
 
+mod decode;
+mod encode;
+
 use crate::command::SnapshotChannel;
 use crate::event::Event;
 use crate::id::{ChannelId, DeviceId, SessionId, UserId};
@@ -19,6 +22,45 @@ pub struct MeshFrame {
     pub epoch: Epoch,
     /// What is said.
     pub body: MeshBody,
+}
+
+impl MeshFrame {
+    /// Appends this frame's bytes, which do not say where they end: that is for who carries them.
+    ///
+    /// # Panics
+    /// If a target names an event that its delivery does not have.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        encode::frame(self, out);
+    }
+
+    /// Reads a frame from exactly its bytes.
+    ///
+    /// # Errors
+    /// If the bytes are damaged, or say what only a later version understands.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MeshError> {
+        decode::frame(bytes)
+    }
+}
+
+/// Bytes that are no frame of this version. Whoever reads them drops the link: who sent the frame asks again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MeshError {
+    /// From a later version during an upgrade: something of a kind that this one does not know.
+    #[error("a mesh frame has {what} number {number}, which this version does not know")]
+    Unknown {
+        /// Of what it is a kind.
+        what: &'static str,
+        /// The kind.
+        number: u16,
+    },
+    /// The sender's fault, or the network's.
+    #[error("a mesh frame of {bytes} bytes is damaged: {why}")]
+    Damaged {
+        /// The frame's size.
+        bytes: usize,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 /// What one shard says to another.

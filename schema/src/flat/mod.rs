@@ -1,8 +1,14 @@
-//! What every FlatBuffers form shares: the builder of this thread, the verifier's limits, an error's text.
+//! What the FlatBuffers forms share: this thread's builder, the verifier's limits, and the tables that are in several.
+//!
+//! Owns none of the forms themselves. Whatever is read here was verified by the caller.
+
+mod tables;
 
 use std::cell::RefCell;
 
 use flatbuffers::{FlatBufferBuilder, InvalidFlatbuffer, VerifierOptions};
+
+pub(crate) use tables::{message, put_message, put_snapshot_channels, put_users, snapshot_channels, users, uuid};
 
 /// What builds a buffer, from its end to its beginning.
 pub(crate) type Builder = FlatBufferBuilder<'static>;
@@ -44,4 +50,18 @@ pub(crate) fn one_line(error: &InvalidFlatbuffer) -> String {
     let text = error.to_string();
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join(", ")
+}
+
+/// A verified field whose value this version gives no meaning.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {why}")]
+pub(crate) struct Illegal {
+    field: &'static str,
+    why: String,
+}
+
+impl Illegal {
+    pub(crate) fn new(field: &'static str, why: impl Into<String>) -> Self {
+        Self { field, why: why.into() }
+    }
 }

@@ -1,0 +1,128 @@
+//! What the store keeps, any of it.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::{
+    channel_ids, channel_kinds, client_msg_ids, member_changes, numbers, roles, seqs, shared_texts, texts, user_ids,
+    wall_times,
+};
+use crate::id::Seq;
+use crate::limits::MEMBER_RANGES_MAX;
+use crate::message::MessageKind;
+use crate::record::{
+    ArrivalEvent, ArrivalRecord, BodyRecord, ChannelRecord, DedupRecord, EventRecord, EventRecordBody, FenceRecord,
+    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange, UserRecord,
+};
+use crate::view::{Epoch, Incarnation};
+
+/// Channels.
+pub fn channel_records() -> impl Strategy<Value = ChannelRecord> {
+    (channel_kinds(), texts(), user_ids(), wall_times(), numbers(), any::<u32>()).prop_map(
+        |(kind, title, creator, created_ms, member_epoch, member_count)| ChannelRecord {
+            kind,
+            title,
+            creator,
+            created_ms,
+            member_epoch,
+            member_count,
+        },
+    )
+}
+
+/// Messages, with their text or without.
+pub fn message_records() -> impl Strategy<Value = MessageRecord> {
+    let body = prop_oneof![
+        shared_texts().prop_map(BodyRecord::Inline),
+        any::<[u32; 2]>().prop_map(|[parts, bytes]| BodyRecord::Parts { parts, bytes }),
+    ];
+    let whose = (any::<u32>(), user_ids(), wall_times(), client_msg_ids());
+    (whose, body, option::of(seqs()), vec(user_ids(), 0..4)).prop_map(|(whose, body, reply_to, mentions)| {
+        let (revision, from, sent_ms, client_msg_id) = whose;
+        MessageRecord { revision, from, sent_ms, client_msg_id, kind: MessageKind::Text, body, reply_to, mentions }
+    })
+}
+
+/// Heads.
+pub fn head_records() -> impl Strategy<Value = HeadRecord> {
+    (seqs(), wall_times()).prop_map(|(seq, sent_ms)| HeadRecord { seq, sent_ms })
+}
+
+/// First replies.
+pub fn dedup_records() -> impl Strategy<Value = DedupRecord> {
+    (seqs(), wall_times(), any::<u32>(), any::<u32>(), any::<u64>()).prop_map(
+        |(seq, sent_ms, revision, count, content_hash)| DedupRecord { seq, sent_ms, revision, count, content_hash },
+    )
+}
+
+/// Read marks.
+pub fn read_mark_records() -> impl Strategy<Value = ReadMarkRecord> {
+    seqs().prop_map(|seq| ReadMarkRecord { seq })
+}
+
+/// Events as inbox rows hold them.
+pub fn event_records() -> impl Strategy<Value = EventRecord> {
+    let body = prop_oneof![
+        (seqs(), any::<u32>()).prop_map(|(seq, revision)| EventRecordBody::Message { seq, revision }),
+        (user_ids(), member_changes(), roles()).prop_map(|(user, change, role)| EventRecordBody::Membership {
+            user,
+            change,
+            role
+        }),
+        (user_ids(), seqs()).prop_map(|(user, read_seq)| EventRecordBody::Read { user, read_seq }),
+    ];
+    (channel_ids(), body).prop_map(|(channel, body)| EventRecord { channel, body })
+}
+
+/// Arrivals, whose events ascend and name audiences that are there.
+pub fn arrival_records() -> impl Strategy<Value = ArrivalRecord> {
+    let audiences = vec(vec(user_ids(), 0..4), 1..4);
+    let events = vec((any::<u16>(), any::<prop::sample::Index>(), event_records()), 0..4);
+    (audiences, events).prop_map(|(audiences, mut events)| {
+        events.sort_by_key(|&(ordinal, _, _)| ordinal);
+        let event = |(ordinal, audience, event): (u16, prop::sample::Index, EventRecord)| {
+            let audience = u16::try_from(audience.index(audiences.len())).expect("at most 3 audiences");
+            ArrivalEvent { ordinal, audience, event }
+        };
+        ArrivalRecord { events: events.into_iter().map(event).collect(), audiences }
+    })
+}
+
+/// Memberships, whose ranges ascend and of which only the last may be open.
+pub fn member_records() -> impl Strategy<Value = MemberRecord> {
+    let ends = vec(numbers(), 0..=2 * MEMBER_RANGES_MAX as usize);
+    (roles(), any::<bool>(), wall_times(), ends).prop_map(|(role, muted, joined_ms, mut ends)| {
+        ends.sort_unstable();
+        let range = |ends: &[u64]| SeqRange { after: Seq(ends[0]), through: ends.get(1).copied().map(Seq) };
+        MemberRecord { role, muted, joined_ms, ranges: ends.chunks(2).map(range).collect() }
+    })
+}
+
+/// Accounts.
+pub fn user_records() -> impl Strategy<Value = UserRecord> {
+    (texts(), texts(), texts(), wall_times()).prop_map(|(username, display_name, password_hash, created_ms)| {
+        UserRecord { username, display_name, password_hash, created_ms }
+    })
+}
+
+/// Refresh tokens.
+pub fn refresh_records() -> impl Strategy<Value = RefreshRecord> {
+    (user_ids(), any::<u64>(), option::of(texts()), wall_times(), any::<bool>())
+        .prop_map(|(user, family, device, expires_ms, used)| RefreshRecord { user, family, device, expires_ms, used })
+}
+
+/// Channels that a creation's key made.
+pub fn idempotency_records() -> impl Strategy<Value = IdempotencyRecord> {
+    (channel_ids(), wall_times(), any::<u64>()).prop_map(|(channel, made_ms, content_hash)| IdempotencyRecord {
+        channel,
+        made_ms,
+        content_hash,
+    })
+}
+
+/// Fences.
+pub fn fence_records() -> impl Strategy<Value = FenceRecord> {
+    (any::<u64>(), numbers())
+        .prop_map(|(incarnation, epoch)| FenceRecord { incarnation: Incarnation(incarnation), epoch: Epoch(epoch) })
+}
