@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use wire::{Opcode, encode_into};
+
 use crate::cli::EchoArgs;
-use crate::engine::frame::{HEADER_BYTES_MAX, Opcode, put_frame};
-use crate::engine::{FILL_BYTES, Workload};
+use crate::engine::{FILL_BYTES, Message, Workload};
 use crate::machine::thread_cpu_ns;
 use crate::pace::Pace;
 use crate::progress::Progress;
@@ -40,8 +41,8 @@ impl Template {
     fn new(payload_bytes: usize, mask: [u8; 4]) -> Self {
         let payload: Vec<u8> =
             (0..payload_bytes).map(|at| if at < STAMP_BYTES { 0 } else { b'a' + (at % 26) as u8 }).collect();
-        let mut frame = Vec::with_capacity(HEADER_BYTES_MAX + payload_bytes);
-        put_frame(&mut frame, Opcode::Binary, &payload, mask);
+        let mut frame = Vec::new();
+        encode_into(&mut frame, Opcode::Binary, &payload, Some(mask));
         let [a, b, c, d] = mask;
         let stamp_at = frame.len() - payload_bytes;
         Self { frame, payload, stamp_at, mask: u64::from_ne_bytes([a, b, c, d, a, b, c, d]) }
@@ -90,7 +91,10 @@ struct Echo {
 
 impl Workload for Echo {
     #[inline]
-    fn message(&mut self, connection: usize, message: &[u8], now_ns: u64) -> Result<(), String> {
+    fn message(&mut self, connection: usize, message: Message<'_>, now_ns: u64) -> Result<(), String> {
+        let Message::Binary(message) = message else {
+            return Err("the echo of a binary message came as text".to_owned());
+        };
         let [seq, intended_ns, sent_on] = self.template.read(message)?;
         if sent_on != connection as u64 {
             return Err(format!("connection {connection} got the echo of a message of connection {sent_on}"));

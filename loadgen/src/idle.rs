@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::cli::IdleArgs;
-use crate::engine::Workload;
+use crate::engine::{Message, Workload};
 use crate::machine::thread_cpu_ns;
 use crate::progress::Progress;
 use crate::report::{Load, Report, cpu_percent};
@@ -15,8 +15,9 @@ use crate::target::ECHO_PATH;
 struct Idle;
 
 impl Workload for Idle {
-    fn message(&mut self, _connection: usize, message: &[u8], _now_ns: u64) -> Result<(), String> {
-        Err(format!("a message of {} bytes came, though nothing was asked for", message.len()))
+    fn message(&mut self, _connection: usize, message: Message<'_>, _now_ns: u64) -> Result<(), String> {
+        let (Message::Text(bytes) | Message::Binary(bytes)) = message;
+        Err(format!("a message of {} bytes came, though nothing was asked for", bytes.len()))
     }
 
     fn fill(&mut self, _connection: usize, _now_ns: u64, _out: &mut Vec<u8>) {}

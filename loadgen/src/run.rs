@@ -48,7 +48,7 @@ impl Run {
         machine::sharpen_timers()?;
         let process = common.pid.map(Process::new).transpose()?;
         let url = target.to_string();
-        let dialer = Dialer::new(target, None, connections, machine::local_ports()?)?;
+        let dialer = Dialer::new(target, None, connections, machine::local_ports()?, random().to_be_bytes())?;
         eprintln!(
             "loadgen {command}: {url}, {connections} connections{}; the file limit allows {allowed}",
             match dialer.sources() {
@@ -56,7 +56,8 @@ impl Run {
                 sources => format!(" from {sources} local addresses"),
             }
         );
-        let mask = mask();
+        // Never all zero, which would let a server skip the work.
+        let mask = (random() as u32 | 1).to_be_bytes();
         Ok(Self {
             engine: Engine::new(dialer, connections, mask)?,
             interrupt,
@@ -114,8 +115,8 @@ impl Run {
     }
 }
 
-fn mask() -> [u8; 4] {
-    // The hasher's keys are the system's randomness; an all-zero mask would let a server skip the work.
-    let random = RandomState::new().build_hasher().finish() as u32;
-    (random | 1).to_be_bytes()
+/// The system's randomness, which hashers are keyed with.
+fn random() -> u128 {
+    let half = || u128::from(RandomState::new().build_hasher().finish());
+    half() << 64 | half()
 }

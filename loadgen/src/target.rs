@@ -5,7 +5,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, bail};
-use tungstenite::http::Uri;
+use http::Uri;
 
 /// Where a node in dev mode echoes every message unchanged.
 pub(crate) const ECHO_PATH: &str = "/debug/echo";

@@ -141,7 +141,7 @@ fn what_cannot_be_done_is_said_with_the_address_and_the_remedy() {
     let http = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = http.local_addr().expect("an address");
     std::thread::spawn(move || http.incoming().for_each(|stream| _ = stream.map(refuse)));
-    check_refusal(&format!("idle --url ws://{address}"), &[&address.to_string(), "HTTP 404", "/debug/echo"]);
+    check_refusal(&format!("idle --url ws://{address}"), &[&address.to_string(), "status 404", "/debug/echo"]);
 
     check_refusal("echo --connections 4000000000", &["the file limit allows", "4000000000 were asked for"]);
     check_refusal("echo --url wss://127.0.0.1:1", &["TLS is not spoken here"]);

@@ -1,12 +1,12 @@
-//! One connection's slot: 24 bytes while nothing is unfinished on it.
+//! One connection's slot: 32 bytes while nothing is unfinished on it.
 //!
-//! Owns the socket and what is unfinished: bytes of a frame that has not fully come, bytes that the socket did not take,
-//! fragments of a message. These exist only while there are any. Moves bytes; what they mean is for others.
+//! Owns the socket and what is unfinished: part of a message that has not fully come, bytes that the socket did not take.
+//! These exist only while there are any. Moves bytes; what they mean is for others.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-use super::frame::Fragments;
+use wire::{ClientHandshake, Decoder};
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,29 +26,50 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     /// Counts the slot's sockets: an event may outlive the socket that it was for.
     pub(crate) generation: u32,
-    pub(crate) unfinished: Option<Box<Unfinished>>,
+    pub(crate) decoder: Decoder,
+    unfinished: Option<Box<Unfinished>>,
 }
 
-/// What waits for more bytes, or for room.
+/// What is not done yet beside the message under way.
 #[derive(Debug, Default)]
-pub(crate) struct Unfinished {
-    /// The start of a frame (or of the answer to the upgrade).
-    pub(crate) partial: Vec<u8>,
-    /// How long `partial` must grow before it is looked at again.
-    pub(crate) partial_needs: usize,
-    pub(crate) fragments: Option<Box<Fragments>>,
+struct Unfinished {
+    /// Waits for the answer to the upgrade.
+    handshake: Option<ClientHandshake>,
     /// Bytes that the socket had no room for, and how many of them it has taken since.
-    pub(crate) unsent: Vec<u8>,
-    pub(crate) unsent_taken: usize,
+    unsent: Vec<u8>,
+    unsent_taken: usize,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 24, "a million slots take 24 MB");
+const _: () = assert!(size_of::<Connection>() <= 32, "a million slots take 32 MB");
 
 impl Connection {
-    pub(crate) const VACANT: Self = Self { socket: None, phase: Phase::Vacant, generation: 0, unfinished: None };
+    pub(crate) const VACANT: Self =
+        Self { socket: None, phase: Phase::Vacant, generation: 0, decoder: Decoder::new(), unfinished: None };
 
-    pub(crate) fn unfinished(&mut self) -> &mut Unfinished {
-        self.unfinished.get_or_insert_default()
+    /// Takes up a socket whose connect has begun.
+    pub(crate) fn occupy(&mut self, socket: TcpStream, handshake: ClientHandshake) {
+        let unfinished = Unfinished { handshake: Some(handshake), ..Unfinished::default() };
+        *self = Self {
+            socket: Some(socket),
+            phase: Phase::Connecting,
+            generation: self.generation,
+            decoder: Decoder::new(),
+            unfinished: Some(Box::new(unfinished)),
+        };
+    }
+
+    /// The handshake that waits for its answer.
+    pub(crate) fn handshake(&mut self) -> Option<&mut ClientHandshake> {
+        self.unfinished.as_mut()?.handshake.as_mut()
+    }
+
+    /// The upgrade was answered: messages from here on.
+    pub(crate) fn opened(&mut self) {
+        self.phase = Phase::Open;
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.handshake = None;
+        }
+        self.settle();
     }
 
     pub(crate) fn has_unsent(&self) -> bool {
@@ -60,11 +81,10 @@ impl Connection {
     }
 
     /// Lets go of the box when nothing is unfinished any more.
-    pub(crate) fn settle(&mut self) {
+    fn settle(&mut self) {
         if let Some(unfinished) = &self.unfinished
-            && unfinished.partial.is_empty()
             && unfinished.unsent.is_empty()
-            && unfinished.fragments.is_none()
+            && unfinished.handshake.is_none()
         {
             self.unfinished = None;
         }
@@ -79,13 +99,13 @@ impl Connection {
     /// Sends `bytes`, keeping what the socket has no room for.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.has_unsent() {
-            self.unfinished().unsent.extend_from_slice(bytes);
+            self.unfinished.get_or_insert_default().unsent.extend_from_slice(bytes);
             return self.send_unsent();
         }
         let Some(socket) = &self.socket else { return Ok(()) };
         let taken = write(socket, bytes)?;
         if taken < bytes.len() {
-            self.unfinished().unsent.extend_from_slice(&bytes[taken..]);
+            self.unfinished.get_or_insert_default().unsent.extend_from_slice(&bytes[taken..]);
         }
         Ok(())
     }

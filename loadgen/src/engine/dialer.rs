@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use anyhow::bail;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
+use wire::ClientHandshake;
 
-use super::upgrade::Upgrade;
 use crate::target::Target;
 
 /// Share of the local port range that is used of each local address: others on this machine need ports
@@ -23,17 +23,29 @@ const SOURCES_MAX: u32 = 250;
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) target: Target,
-    pub(crate) upgrade: Upgrade,
+    subprotocol: Option<&'static str>,
+    /// The nonce of every handshake. One is enough: it guards against caches and mistaken servers, not against anyone.
+    key: [u8; 16],
     /// Local addresses, taken in turn; empty when the kernel may choose.
     sources: Vec<IpAddr>,
 }
 
 impl Dialer {
     /// Fails if `connections` need more local ports than there are, `ports` being what one local address has.
-    pub(crate) fn new(target: Target, subprotocol: Option<&str>, connections: u32, ports: u32) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        target: Target,
+        subprotocol: Option<&'static str>,
+        connections: u32,
+        ports: u32,
+        key: [u8; 16],
+    ) -> anyhow::Result<Self> {
         let sources = sources(target.address.ip(), connections, ports)?;
-        let upgrade = Upgrade::new(&target, subprotocol);
-        Ok(Self { target, upgrade, sources })
+        Ok(Self { target, subprotocol, key, sources })
+    }
+
+    /// A handshake for one connection, and the request that begins it.
+    pub(crate) fn handshake(&self) -> (ClientHandshake, Vec<u8>) {
+        ClientHandshake::new(&self.target.host, &self.target.path, self.subprotocol.as_slice(), self.key)
     }
 
     /// Local addresses that connections start from; 0 when the kernel chooses.

@@ -4,18 +4,18 @@ use std::io;
 use std::net::SocketAddr;
 
 use rustix::io::Errno;
+use wire::HandshakeError;
 
 use super::opening::OPENING_MAX;
-use super::upgrade::UpgradeError;
 
 /// The run ends with it: figures for fewer connections than were asked for would mislead.
 /// `number` is the connection's, from 0.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
-    #[error("cannot connect to {address} (connection {number}): {source}{}", remedy(source))]
+    #[error("cannot connect to {address} (connection {number}){}", remedy(source))]
     Connect { address: SocketAddr, number: usize, source: io::Error },
-    #[error("{address} did not upgrade connection {number} to WebSocket: {source}")]
-    Upgrade { address: SocketAddr, number: usize, source: UpgradeError },
+    #[error("{address} did not upgrade connection {number} to WebSocket at {path}; is the URL right?")]
+    Upgrade { address: SocketAddr, number: usize, path: String, source: HandshakeError },
     #[error("{address} closed connection {number} before it answered the upgrade; is it at its limit of connections?")]
     Closed { address: SocketAddr, number: usize },
     #[error(
@@ -23,7 +23,7 @@ pub(crate) enum EngineError {
          shorter than --opening?", OPENING_MAX.as_secs()
     )]
     Timeout { address: SocketAddr, number: usize },
-    #[error("epoll failed: {0}")]
+    #[error("epoll failed")]
     Poll(#[source] io::Error),
 }
 
@@ -46,16 +46,22 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_address_the_error_and_the_remedy() {
-        check(Errno::CONNREFUSED, "127.0.0.1:8001 (connection 7): Connection refused (os error 111); nothing listens");
-        check(Errno::MFILE, "(os error 24); the file limit is reached: raise it");
-        check(Errno::ADDRNOTAVAIL, "(os error 99); no local port is free");
-        check(Errno::CONNRESET, "(os error 104); the server refused it");
+        check(
+            Errno::CONNREFUSED,
+            "127.0.0.1:8001 (connection 7); nothing listens there: is the node running, is the port right?: Connection refused (os error 111)",
+        );
+        check(
+            Errno::MFILE,
+            "the file limit is reached: raise it (`ulimit -n`) or ask for fewer: Too many open files (os error 24)",
+        );
+        check(Errno::ADDRNOTAVAIL, "no local port is free: widen");
+        check(Errno::CONNRESET, "the server refused it: is it at its limit");
     }
 
     fn check(errno: Errno, expected: &str) {
         let address = "127.0.0.1:8001".parse().unwrap();
         let source = io::Error::from_raw_os_error(errno.raw_os_error());
-        let said = EngineError::Connect { address, number: 7, source }.to_string();
+        let said = format!("{:#}", anyhow::Error::new(EngineError::Connect { address, number: 7, source }));
         assert!(said.contains(expected), "{said:?} does not say {expected:?}");
     }
 }

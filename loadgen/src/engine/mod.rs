@@ -2,27 +2,25 @@
 //!
 //! Owns the sockets, from dialling to close, and the clock. Answers pings. What is sent and what an answer means is a
 //! [`Workload`]'s; when to stop is the caller's, who calls [`Engine::turn`] until it has what it wants.
-//! Bounds: one buffer each way for all connections, and of one connection at most the message that it is
-//! receiving and one `fill` of what it is sending.
+//! Frames are `wire`'s. Bounds: one buffer each way for all connections, and of one connection at most the message
+//! that it is receiving and one `fill` of what it is sending.
 
 pub(crate) mod connection;
 pub(crate) mod dialer;
 pub(crate) mod error;
-pub(crate) mod frame;
 mod opening;
 mod poller;
-mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
+use wire::{CloseCode, Event as Received, Fault, Opcode, Role, Rules, encode_close_into, encode_into};
 
 use self::connection::{Connection, Phase};
 use self::dialer::Dialer;
 use self::error::EngineError;
-use self::frame::{FrameError, Opcode, Received, Rest, put_frame, split};
 use self::opening::Opening;
 use self::poller::{Event, Poller, Token};
 
@@ -31,6 +29,9 @@ const READ_BYTES: usize = 128 * 1024;
 
 /// A `fill` stops once it has appended this much; it is called again when the socket took it.
 pub(crate) const FILL_BYTES: usize = 64 * 1024;
+
+/// What is taken from a server: any number of fragments, and four times the longest message that can be asked to be echoed.
+const RULES: Rules = Rules { role: Role::Client, message_bytes_max: 64 << 20, fragments_max: u32::MAX };
 
 /// Reads of one connection in one turn. After these the others have theirs first.
 const READS_PER_TURN: usize = 16;
@@ -44,6 +45,13 @@ const REASONS_MAX: usize = 16;
 /// How long the server has to answer our close frames.
 const CLOSING_MAX: Duration = Duration::from_secs(2);
 
+/// A message as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Message<'a> {
+    Text(&'a [u8]),
+    Binary(&'a [u8]),
+}
+
 /// What connections are opened for.
 ///
 /// Connections are numbered from 0; times are nanoseconds on the engine's clock.
@@ -52,7 +60,7 @@ pub(crate) trait Workload {
     ///
     /// # Errors
     /// What is wrong with it; the connection is closed for that.
-    fn message(&mut self, connection: usize, message: &[u8], now_ns: u64) -> Result<(), String>;
+    fn message(&mut self, connection: usize, message: Message<'_>, now_ns: u64) -> Result<(), String>;
 
     /// Appends the frames that `connection` has to send now, up to about [`FILL_BYTES`]. Nothing appended means
     /// nothing to send; otherwise it is called again once these are on their way.
@@ -62,16 +70,20 @@ pub(crate) trait Workload {
 /// Why an open connection ended before we closed it.
 #[derive(Debug, thiserror::Error)]
 enum Lost {
-    #[error("the server closed it with code {code}{}{reason}", if reason.is_empty() { "" } else { ": " })]
-    Closed { code: u16, reason: String },
+    #[error("the server closed it {}{}{reason}", code_text(*code), if reason.is_empty() { "" } else { ": " })]
+    Closed { code: Option<CloseCode>, reason: String },
     #[error("the server closed it without a close frame")]
     End,
     #[error("{0}")]
     Io(#[from] io::Error),
-    #[error("protocol error: {0}")]
-    Frame(#[from] FrameError),
+    #[error("the server broke the protocol: {0}")]
+    Fault(#[from] Fault),
     #[error("{0}")]
     Message(String),
+}
+
+fn code_text(code: Option<CloseCode>) -> String {
+    code.map_or("without a code".to_owned(), |code| format!("with code {code}"))
 }
 
 /// What happened to connections, beside messages.
@@ -218,90 +230,46 @@ impl Engine {
     fn receive(&mut self, event: Event, workload: &mut impl Workload) -> Result<(), Lost> {
         let index = event.token.index as usize;
         for _ in 0..READS_PER_TURN {
-            let needs = self.connections[index].unfinished.as_ref().map_or(0, |unfinished| unfinished.partial_needs);
-            let reading = if needs > self.read_buffer.len() {
-                self.receive_long(index, workload)?
-            } else {
-                self.receive_short(index, workload)?
-            };
-            match reading {
-                Reading::Drained => return Ok(()),
-                Reading::Short if !event.hangup => return Ok(()),
-                Reading::Short | Reading::More => {}
+            let Some(read) = self.connections[index].read(&mut self.read_buffer)? else { return Ok(()) };
+            if read == 0 {
+                return Err(Lost::End);
+            }
+            // Lent out meanwhile, so that what is understood may use the rest of the engine.
+            let mut buffer = std::mem::take(&mut self.read_buffer);
+            let understood = self.understand(index, &mut buffer[..read], workload);
+            self.read_buffer = buffer;
+            understood?;
+            let drained = read < self.read_buffer.len() && !event.hangup;
+            if drained {
+                return Ok(());
             }
         }
         self.again.push_back((event.token, event.hangup));
         Ok(())
     }
 
-    /// One read into the buffer that all share, behind what this connection holds of a frame.
-    fn receive_short(&mut self, index: usize, workload: &mut impl Workload) -> Result<Reading, Lost> {
-        let connection = &mut self.connections[index];
-        let held = match &connection.unfinished {
-            Some(unfinished) => {
-                self.read_buffer[..unfinished.partial.len()].copy_from_slice(&unfinished.partial);
-                unfinished.partial.len()
-            }
-            None => 0,
-        };
-        let Some(read) = connection.read(&mut self.read_buffer[held..])? else { return Ok(Reading::Drained) };
-        if read == 0 {
-            return Err(Lost::End);
-        }
-        let buffer = std::mem::take(&mut self.read_buffer);
-        let understood = self.understand(index, &buffer[..held + read], workload);
-        let reading = if held + read < buffer.len() { Reading::Short } else { Reading::More };
-        self.read_buffer = buffer;
-        understood.map(|()| reading)
-    }
-
-    /// Reads into a buffer of this connection's own, which takes the rest of one frame that no shared buffer would hold.
-    fn receive_long(&mut self, index: usize, workload: &mut impl Workload) -> Result<Reading, Lost> {
-        let Connection { socket: Some(socket), unfinished: Some(unfinished), .. } = &mut self.connections[index] else {
-            return Ok(Reading::Drained);
-        };
-        let left = unfinished.partial_needs - unfinished.partial.len();
-        unfinished.partial.reserve_exact(left);
-        match socket.take(left as u64).read_to_end(&mut unfinished.partial) {
-            Ok(read) if read < left => Err(Lost::End),
-            Ok(_) => {
-                let frame = std::mem::take(&mut unfinished.partial);
-                self.understand(index, &frame, workload)?;
-                Ok(Reading::More)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Reading::Drained),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Hands each message in `bytes` to the workload and answers pings; keeps what is left over.
-    fn understand(&mut self, index: usize, bytes: &[u8], workload: &mut impl Workload) -> Result<(), Lost> {
+    /// Hands each message in `bytes` to the workload and answers pings; the decoder keeps what is not whole.
+    fn understand(&mut self, index: usize, bytes: &mut [u8], workload: &mut impl Workload) -> Result<(), Lost> {
         let now_ns = self.now_ns();
         let connection = &mut self.connections[index];
-        let mut fragments = connection.unfinished.as_mut().and_then(|unfinished| unfinished.fragments.take());
-        let mut pongs = Vec::new();
-        let Rest { from, needed } = split(bytes, &mut fragments, |received| match received {
-            Received::Binary(message) | Received::Text(message) => {
-                workload.message(index, message, now_ns).map_err(Lost::Message)
+        let mut rest = bytes;
+        while let Some(received) = connection.decoder.next(&RULES, &mut rest)? {
+            match received {
+                Received::Binary(bytes) => workload.message(index, Message::Binary(&bytes), now_ns),
+                Received::Text(text) => workload.message(index, Message::Text(text.as_bytes()), now_ns),
+                Received::Ping(payload) => {
+                    self.counts.pings += 1;
+                    if connection.unsent_bytes() < UNSENT_PONG_BYTES_MAX {
+                        let mut pong = Vec::new();
+                        encode_into(&mut pong, Opcode::Pong, &payload, Some(self.mask));
+                        connection.send(&pong)?;
+                    }
+                    Ok(())
+                }
+                Received::Pong(_) => Ok(()),
+                Received::Close { code, reason } => return Err(Lost::Closed { code, reason: reason.into_owned() }),
             }
-            Received::Ping(payload) => {
-                self.counts.pings += 1;
-                put_frame(&mut pongs, Opcode::Pong, payload, self.mask);
-                Ok(())
-            }
-            Received::Pong => Ok(()),
-            Received::Close(payload) => Err(Lost::closed(payload)),
-        })?;
-        if needed > 0 || fragments.is_some() || connection.unfinished.is_some() {
-            let unfinished = connection.unfinished();
-            unfinished.partial.clear();
-            unfinished.partial.extend_from_slice(&bytes[from..]);
-            unfinished.partial_needs = needed;
-            unfinished.fragments = fragments;
-            connection.settle();
-        }
-        if !pongs.is_empty() && connection.unsent_bytes() < UNSENT_PONG_BYTES_MAX {
-            connection.send(&pongs)?;
+            .map_err(Lost::Message)?;
         }
         Ok(())
     }
@@ -312,9 +280,15 @@ impl Engine {
         if connection.phase != Phase::Open {
             return;
         }
-        if matches!(lost, Lost::Closed { .. } | Lost::Frame(_) | Lost::Message(_)) {
+        let farewell = match lost {
+            Lost::Closed { code, .. } => Some(*code),
+            Lost::Fault(fault) => Some(Some(fault.close_code())),
+            Lost::Message(_) => Some(Some(CloseCode::PROTOCOL)),
+            Lost::End | Lost::Io(_) => None,
+        };
+        if let Some(code) = farewell {
             let mut close = Vec::new();
-            put_frame(&mut close, Opcode::Close, &[], self.mask);
+            encode_close_into(&mut close, code, "", Some(self.mask));
             // The connection ends either way; a server that cannot be told will notice.
             _ = connection.send(&close);
         }
@@ -332,7 +306,7 @@ impl Engine {
     /// connections linger at its end and not in the local ports that the next run needs.
     pub(crate) fn close(&mut self) -> Result<(), EngineError> {
         let mut close = Vec::new();
-        put_frame(&mut close, Opcode::Close, &1000_u16.to_be_bytes(), self.mask);
+        encode_close_into(&mut close, Some(CloseCode::NORMAL), "", Some(self.mask));
         for connection in &mut self.connections {
             if connection.phase == Phase::Open && connection.send(&close).is_ok() {
                 connection.phase = Phase::Closing;
@@ -375,37 +349,13 @@ impl Engine {
     }
 }
 
-/// What one read says about the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// There is nothing more now.
-    Drained,
-    /// There was less than asked for: nothing more, unless the connection is at its end.
-    Short,
-    /// There may be more.
-    More,
-}
-
 /// Says nothing and hears nothing: for connections that are only being closed.
 struct Silence;
 
 impl Workload for Silence {
-    fn message(&mut self, _connection: usize, _message: &[u8], _now_ns: u64) -> Result<(), String> {
+    fn message(&mut self, _connection: usize, _message: Message<'_>, _now_ns: u64) -> Result<(), String> {
         Ok(())
     }
 
     fn fill(&mut self, _connection: usize, _now_ns: u64, _out: &mut Vec<u8>) {}
-}
-
-impl Lost {
-    fn closed(payload: &[u8]) -> Self {
-        match payload {
-            [] => Self::Closed { code: 1005, reason: String::new() },
-            [high, low, reason @ ..] => {
-                let code = u16::from_be_bytes([*high, *low]);
-                Self::Closed { code, reason: String::from_utf8_lossy(reason).into_owned() }
-            }
-            [_] => Self::Frame(FrameError::Control),
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use super::connection::{Connection, Phase};
+use super::connection::Phase;
 use super::error::EngineError;
 use super::poller::Token;
 use super::{Engine, Workload};
@@ -16,6 +16,9 @@ pub(super) const OPENING_MAX: Duration = Duration::from_secs(10);
 
 /// How often the caller of `open` is asked whether to go on, when nothing else happens.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What one read takes of the answer to an upgrade, which has some 200 bytes.
+const ANSWER_CHUNK_BYTES: usize = 2048;
 
 /// What is being opened.
 #[derive(Debug, Default)]
@@ -57,12 +60,7 @@ impl Engine {
         let socket = self.dialer.dial(index).map_err(|source| self.connect_error(index, source))?;
         let token = Token { index: index as u32, generation: self.connections[index].generation };
         self.poller.add(&socket, token).map_err(EngineError::Poll)?;
-        self.connections[index] = Connection {
-            socket: Some(socket),
-            phase: Phase::Connecting,
-            generation: token.generation,
-            unfinished: None,
-        };
+        self.connections[index].occupy(socket, self.dialer.handshake().0);
         self.opening.in_flight += 1;
         self.opening.dialled.push_back((token, self.now_ns()));
         Ok(())
@@ -93,7 +91,7 @@ impl Engine {
         };
         let sent = match refused {
             Some(error) => Err(error),
-            None => connection.send(self.dialer.upgrade.request()),
+            None => connection.send(&self.dialer.handshake().1),
         };
         sent.map_err(|source| self.connect_error(index, source))?;
         self.connections[index].phase = Phase::Upgrading;
@@ -103,30 +101,32 @@ impl Engine {
     /// Reads the answer to the upgrade. `true` once the connection is open; what followed the answer is understood.
     pub(super) fn upgraded(&mut self, index: usize, workload: &mut impl Workload) -> Result<bool, EngineError> {
         let address = self.dialer.target.address;
+        let mut chunk = [0; ANSWER_CHUNK_BYTES];
         loop {
             let connection = &mut self.connections[index];
-            let mut chunk = [0; 2048];
             let read = match connection.read(&mut chunk) {
                 Ok(Some(0)) => return Err(EngineError::Closed { address, number: index }),
                 Ok(Some(read)) => read,
                 Ok(None) => return Ok(false),
                 Err(source) => return Err(self.connect_error(index, source)),
             };
-            let answer = &mut connection.unfinished().partial;
-            answer.extend_from_slice(&chunk[..read]);
-            let accepted = self.dialer.upgrade.accepted(answer);
-            if let Some(length) = accepted.map_err(|source| EngineError::Upgrade { address, number: index, source })? {
-                let answer = std::mem::take(answer);
-                connection.settle();
-                connection.phase = Phase::Open;
-                self.opening.in_flight -= 1;
-                self.opening.opened += 1;
-                self.open += 1;
-                if let Err(lost) = self.understand(index, &answer[length..], workload) {
-                    self.lose(index, &lost);
+            let handshake = connection.handshake().expect("a connection that is upgrading has a handshake");
+            let agreed = match handshake.feed(&chunk[..read]) {
+                Ok(Some(agreed)) => agreed,
+                Ok(None) => continue,
+                Err(source) => {
+                    let path = self.dialer.target.path.clone();
+                    return Err(EngineError::Upgrade { address, number: index, path, source });
                 }
-                return Ok(true);
+            };
+            connection.opened();
+            self.opening.in_flight -= 1;
+            self.opening.opened += 1;
+            self.open += 1;
+            if let Err(lost) = self.understand(index, &mut chunk[agreed.consumed..read], workload) {
+                self.lose(index, &lost);
             }
+            return Ok(true);
         }
     }
 
