@@ -7,6 +7,7 @@
 mod clock;
 #[cfg(feature = "testing")]
 pub mod contract;
+pub mod embedded;
 mod error;
 mod join;
 pub mod keys;

@@ -1,0 +1,64 @@
+//! Notices a group commit that takes too long: a disk that hangs, or a row store that holds writes back.
+//!
+//! A thread of its own, because the committing thread is what hangs. It only watches and tells.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::stats::EngineStats;
+
+/// When the group commit in flight began, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    began: Option<Instant>,
+    closed: bool,
+}
+
+/// A group commit in flight. Dropping it is its end.
+pub(super) struct Begun<'a>(&'a Watched);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).began = None;
+    }
+}
+
+impl Watched {
+    pub(super) fn begin(&self) -> Begun<'_> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).began = Some(Instant::now());
+        Begun(self)
+    }
+
+    /// Ends [`Self::watch`].
+    pub(super) fn close(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Until closed, calls `on_stall` once for each group commit that takes longer than `limit`, while it does.
+    pub(super) fn watch(&self, limit: Duration, stats: &EngineStats, on_stall: &dyn Fn(Duration)) {
+        let mut told = None;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while !state.closed {
+            if let Some(began) = state.began.filter(|began| told != Some(*began))
+                && began.elapsed() > limit
+            {
+                told = Some(began);
+                drop(state);
+                stats.stalls.fetch_add(1, Ordering::Relaxed);
+                on_stall(began.elapsed());
+                state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.changed.wait_timeout(state, limit / 2);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
