@@ -125,6 +125,11 @@ impl SharedFrame {
         buf.finish(opcode)
     }
 
+    /// Header and payload, to be shared further.
+    pub fn as_shared(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// Header and payload, as they go out.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -140,6 +145,29 @@ impl SharedFrame {
 impl fmt::Debug for SharedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SharedFrame({} bytes)", self.bytes.len())
+    }
+}
+
+/// A server's frame header alone, for a payload that is shared and was encoded without headroom.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameHead {
+    bytes: [u8; HEADER_BYTES_MAX],
+    len: usize,
+}
+
+impl FrameHead {
+    /// The header of a payload of that many bytes.
+    ///
+    /// # Panics
+    /// As [`FrameBuf::finish`].
+    pub fn new(opcode: Opcode, payload_bytes: usize) -> Self {
+        let (bytes, len) = header(opcode, payload_bytes, None);
+        FrameHead { bytes, len }
+    }
+
+    /// As it goes out before the payload.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 }
 

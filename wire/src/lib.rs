@@ -19,7 +19,8 @@ mod partial;
 pub use code::{CloseCode, Opcode};
 pub use decode::{Decoder, Event, Role, Rules};
 pub use encode::{
-    CONTROL_PAYLOAD_BYTES_MAX, FrameBuf, HEADROOM_BYTES, SharedFrame, close_frame, encode_close_into, encode_into,
+    CONTROL_PAYLOAD_BYTES_MAX, FrameBuf, FrameHead, HEADROOM_BYTES, SharedFrame, close_frame, encode_close_into,
+    encode_into,
 };
 pub use fault::Fault;
 pub use handshake::client::{Agreed, ClientHandshake, HandshakeError};
