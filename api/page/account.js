@@ -1,0 +1,88 @@
+// Who this tab is: tokens and device, for as long as the tab lives, and HTTP in that name.
+//
+// Kept in sessionStorage, so that two tabs are two devices, of one user or of two.
+
+import { deviceId } from "./ids.js";
+
+const KEY = "rookery.account";
+
+/** What the server refused, in its own words. */
+export class Problem extends Error {
+  constructor(status, code, detail) {
+    super(detail || `the server answered ${status}`);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+let account = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+let refreshing = null;
+
+function keep(next) {
+  account = next;
+  if (next) sessionStorage.setItem(KEY, JSON.stringify(next));
+  else sessionStorage.removeItem(KEY);
+}
+
+export const current = () => account;
+
+async function request(method, path, body, token, headers = {}) {
+  const answer = await fetch(path, {
+    method,
+    headers: {
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...(token ? { authorization: `Bearer ${token}` } : {}),
+      ...headers,
+    },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await answer.text();
+  let json = null;
+  try {
+    json = text ? JSON.parse(text) : null;
+  } catch {
+    throw new Problem(answer.status, 0, `the server answered ${answer.status} with something that is not JSON`);
+  }
+  if (!answer.ok) throw new Problem(answer.status, json?.code ?? 0, json?.detail ?? json?.title);
+  return json;
+}
+
+async function enter(path, body) {
+  // A copied tab brings its original's storage along; signing in makes it a device of its own.
+  const device = deviceId();
+  const tokens = await request("POST", path, { ...body, device_id: device });
+  keep({ ...tokens, device });
+  const me = await http("GET", "/v1/me");
+  keep({ ...account, username: me.username, display_name: me.display_name });
+  return account;
+}
+
+export const signIn = (username, password) => enter("/v1/auth/login", { username, password });
+export const signUp = (username, password) => enter("/v1/auth/signup", { username, password });
+export const devSignIn = (username) => enter("/v1/dev/login", { username });
+
+/** A new access token for the same login. Asked for once, however many want it. */
+export function refresh() {
+  refreshing ??= request("POST", "/v1/auth/refresh", { refresh_token: account.refresh_token })
+    .then((tokens) => keep({ ...account, ...tokens }))
+    .finally(() => { refreshing = null; });
+  return refreshing;
+}
+
+/** HTTP as this account. An expired token is refreshed once. */
+export async function http(method, path, body, headers) {
+  try {
+    return await request(method, path, body, account?.token, headers);
+  } catch (problem) {
+    if (problem.code !== 109 || !account) throw problem;
+    await refresh();
+    return request(method, path, body, account.token, headers);
+  }
+}
+
+/** Forgets the account, here whatever happens, and at the server if it can be reached. */
+export async function signOut() {
+  const { refresh_token, token } = account ?? {};
+  keep(null);
+  if (refresh_token) await request("POST", "/v1/auth/logout", { refresh_token }, token).catch(() => {});
+}

@@ -1,0 +1,174 @@
+// The socket: connects, asks, hears, and connects again from the last cursor.
+//
+// Owns the cursor (PROTOCOL rule 3: what came before it is held by whoever listens), the pause between attempts and what is
+// asked but not answered. Knows nothing of messages.
+
+import * as account from "./account.js";
+
+const DO_NOT_RETRY = new Set([3503, 3505, 3511]);
+const SIGN_IN_AGAIN = new Set([3500]);
+
+export class Refused extends Error {
+  constructor({ code, message, temporary, retry_after_ms }) {
+    super(message);
+    this.code = code;
+    this.temporary = temporary;
+    this.retryAfterMs = retry_after_ms;
+  }
+}
+
+/** The connection went before the answer came: asking again is safe, and needed. */
+export class Gone extends Error {}
+
+export class Connection {
+  /** `on` has `state(text, live)`, `live()`, `push(kind, fields)`, `forget()` and `signedOut()`. */
+  constructor(on) {
+    this.on = on;
+    this.cursor = null;
+    this.asked = new Map();
+    this.nextId = 1;
+    this.failures = 0;
+    this.retry = { base_ms: 500, cap_ms: 20000 };
+    this.clockOffsetMs = 0;
+    this.stopped = false;
+    this.live = false;
+    window.addEventListener("online", () => this.hurry());
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.hurry(); });
+    this.start();
+  }
+
+  /** The server's time, as far as it is known. */
+  serverNow() {
+    return Date.now() + this.clockOffsetMs;
+  }
+
+  stop() {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    this.socket?.close(1000);
+    this.lost();
+  }
+
+  /** Sends a command; the reply's fields. Rejects with `Refused` or `Gone`. */
+  ask(command, fields) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Gone());
+    const id = this.nextId++;
+    this.socket.send(JSON.stringify({ id, [command]: fields }));
+    return new Promise((resolve, reject) => this.asked.set(id, { command, resolve, reject }));
+  }
+
+  async start() {
+    this.timer = null;
+    this.on.state("connecting…", false);
+    let socket;
+    try {
+      const [server] = await account.http("GET", "/v1/servers/best");
+      if (this.stopped) return;
+      socket = new WebSocket(`${server.url.replace(/\/$/, "")}/connection/websocket`, ["rookery.json.v1"]);
+    } catch (problem) {
+      return this.later(problem.status === 401);
+    }
+    this.socket = socket;
+    socket.onopen = () => this.hello().catch(() => socket.close());
+    socket.onmessage = ({ data }) => data.split("\n").filter(Boolean).forEach((line) => this.hear(JSON.parse(line)));
+    socket.onclose = ({ code }) => { if (this.socket === socket) this.closed(code); };
+  }
+
+  async hello() {
+    const { token, device } = account.current();
+    const fields = { token, device_id: device, client: "web" };
+    if (this.cursor) fields.cursor = this.cursor;
+    let reply;
+    try {
+      reply = await this.ask("connect", fields);
+    } catch (error) {
+      if (error.code === 112) {
+        // A cursor of another store, or ahead of it: drop it and what is cached.
+        this.cursor = null;
+        this.on.forget();
+      } else if (error.code === 109) {
+        await account.refresh();
+      }
+      throw error;
+    }
+    this.failures = 0;
+    this.retry = reply.retry;
+    this.clockOffsetMs = reply.server_time_ms - Date.now();
+    this.cursor = reply.cursor;
+    this.live = true;
+    this.on.state("online", true);
+    this.on.live();
+  }
+
+  hear(envelope) {
+    if (envelope.push) {
+      const [kind] = Object.keys(envelope.push);
+      const fields = envelope.push[kind];
+      if (kind === "token_expiring") return this.refreshToken();
+      if (kind === "drain") this.drainJitterMs = fields.jitter_ms;
+      this.on.push(kind, fields);
+      // After it was taken in, never before: the cursor says that everything up to it is held here.
+      if (fields.cursor) this.cursor = fields.cursor;
+      return undefined;
+    }
+    const asked = this.asked.get(envelope.id);
+    if (!asked) return undefined;
+    this.asked.delete(envelope.id);
+    return envelope.error ? asked.reject(new Refused(envelope.error)) : asked.resolve(envelope[asked.command]);
+  }
+
+  async refreshToken() {
+    try {
+      await account.refresh();
+      await this.ask("refresh", { token: account.current().token });
+    } catch {
+      // The server closes with 3005 when the time is over, and connecting again refreshes.
+    }
+  }
+
+  lost() {
+    this.live = false;
+    for (const { reject } of this.asked.values()) reject(new Gone());
+    this.asked.clear();
+  }
+
+  async closed(code) {
+    this.lost();
+    if (this.stopped) return;
+    if (DO_NOT_RETRY.has(code)) {
+      this.stopped = true;
+      const why = code === 3505 ? "this device connected elsewhere" : "signed out by the server";
+      this.on.state(`${why}; reload to go on`, false);
+      return;
+    }
+    if (SIGN_IN_AGAIN.has(code) || code === 3005) {
+      try {
+        await account.refresh();
+      } catch (problem) {
+        if (problem.status === 401) return this.on.signedOut();
+      }
+    }
+    this.later(false);
+  }
+
+  later(signedOut) {
+    if (this.stopped) return;
+    if (signedOut) {
+      this.on.signedOut();
+      return;
+    }
+    const { base_ms, cap_ms } = this.retry;
+    const waitMs = this.drainJitterMs ?? Math.min(cap_ms, base_ms * 2 ** Math.min(this.failures, 16));
+    this.drainJitterMs = undefined;
+    this.failures += 1;
+    this.on.state("offline, trying again…", false);
+    this.timer = setTimeout(() => this.start(), Math.random() * waitMs);
+  }
+
+  /** The network or the user is back: does not wait for the rest of the pause. */
+  hurry() {
+    if (!this.timer) return;
+    clearTimeout(this.timer);
+    this.start();
+  }
+}
