@@ -87,3 +87,200 @@ fn verified<'a, T: Follow<'a> + Verifiable + 'a>(buffer: &'a [u8]) -> Result<T::
 fn bad(id: u32, message: impl Into<String>) -> Unparsed {
     Unparsed::new(id, ErrorCode::BadRequest, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use flatbuffers::UnionWIPOffset;
+
+    use super::*;
+    use crate::command::{Command, HistoryPage, Push, Reply, SnapshotChannel};
+    use crate::generated::rookery as fb;
+    use crate::id::{ChannelId, Seq};
+    use crate::op::ChannelKind;
+
+    /// What a frame is taken for: `id command` or `id !code` for each buffer.
+    fn check(frame: &[u8], expected: &str) {
+        let seen: Vec<String> = requests(frame)
+            .map(|request| match request {
+                Ok(Request { id, command: Command::Echo { data } }) => format!("{id} echo {data}"),
+                Ok(Request { id, command }) => format!("{id} {command:?}"),
+                Err(unparsed) => format!("{} !{}", unparsed.id, u16::from(unparsed.refusal.code)),
+            })
+            .collect();
+        assert_eq!(seen.join("; "), expected, "{frame:?}");
+    }
+
+    fn echo(id: u32, data: &str) -> Vec<u8> {
+        let mut frame = Vec::new();
+        put_request(&Request { id, command: Command::Echo { data: data.into() } }, &mut frame);
+        frame
+    }
+
+    /// A request with id 4 whose command has this number and these fields.
+    fn raw<T>(number: u8, fields: impl FnOnce(&mut Builder) -> WIPOffset<T>) -> Vec<u8> {
+        let mut frame = Vec::new();
+        put(&mut frame, |builder| {
+            let command: WIPOffset<UnionWIPOffset> = fields(builder).as_union_value();
+            let fields = fb::RequestArgs { id: 4, command_type: fb::Command(number), command: Some(command) };
+            fb::Request::create(builder, &fields)
+        });
+        frame
+    }
+
+    fn send(client_msg_id: [u8; 16], kind: u8) -> Vec<u8> {
+        raw(fb::Command::send.0, |builder| {
+            let body = Some(builder.create_string("b"));
+            let client_msg_id = fb::Uuid::new(&client_msg_id);
+            let kind = fb::MessageKind(kind);
+            fb::Send::create(
+                builder,
+                &fb::SendArgs { client_msg_id: Some(&client_msg_id), body, kind, ..Default::default() },
+            )
+        })
+    }
+
+    #[test]
+    fn a_frame_holds_one_or_more_buffers() {
+        check(&[], "");
+        check(&echo(1, "a"), "1 echo a");
+        let mut empty = Vec::new();
+        put(&mut empty, |builder| fb::Request::create(builder, &fb::RequestArgs { id: 4, ..Default::default() }));
+        check(&empty, "4 !107");
+        check(&[echo(1, "a"), echo(2, ""), echo(u32::MAX, "c")].concat(), "1 echo a; 2 echo ; 4294967295 echo c");
+    }
+
+    #[test]
+    fn what_is_no_buffer_says_so_and_what_cannot_be_told_apart_ends_the_frame() {
+        check(&[1, 0, 0], "0 !107");
+        check(&[echo(1, "a"), vec![0]].concat(), "1 echo a; 0 !107");
+        check(&[1, 0, 0, 0], "0 !107");
+        check(&[[0xff; 4].as_slice(), &echo(1, "a")].concat(), "0 !107");
+        check(&[vec![0; 4], echo(1, "a")].concat(), "0 !107; 1 echo a");
+        check(&[vec![4, 0, 0, 0, 9, 9, 9, 9], echo(1, "a")].concat(), "0 !107; 1 echo a");
+        let cut = echo(1, "a");
+        check(&cut[..cut.len() - 1], "0 !107");
+    }
+
+    #[test]
+    fn a_request_that_is_not_legal_says_its_id() {
+        let mark = |builder: &mut Builder| fb::Mark::create(builder, &fb::MarkArgs { channel_id: 5, read_seq: 6 });
+        check(&raw(fb::Command::mark.0, mark), "4 Mark { channel_id: ChannelId(5), read_seq: Seq(6) }");
+        check(&raw(99, mark), "4 !104");
+        check(&raw(0, mark), "4 !107");
+        // Fields of another command: the token that a refresh must have is not there.
+        check(&raw(fb::Command::refresh.0, mark), "4 !107");
+        check(
+            &raw(fb::Command::history.0, |builder| {
+                let fields = fb::HistoryArgs { before: Some(1), after: Some(2), ..Default::default() };
+                fb::History::create(builder, &fields)
+            }),
+            "4 !107",
+        );
+    }
+
+    #[test]
+    fn a_value_that_json_would_refuse_is_refused() {
+        let v7 = *b"\x01\x9b\x76\xda\xa8\x00\x70\x00\x80\x00\x00\x00\x00\x00\x00\x00";
+        let mut v4 = v7;
+        v4[6] = 0x40;
+        let legal: Vec<_> = requests(&send(v7, 0)).collect();
+        assert!(matches!(legal.as_slice(), [Ok(Request { id: 4, command: Command::Send(_) })]), "{legal:?}");
+        check(&send(v4, 0), "4 !107");
+        check(&send(v7, 1), "4 !107");
+        check(
+            &raw(fb::Command::connect.0, |builder| {
+                let (token, device_id) = (Some(builder.create_string("t")), Some(builder.create_string("a b")));
+                fb::Connect::create(builder, &fb::ConnectArgs { token, device_id, ..Default::default() })
+            }),
+            "4 !107",
+        );
+    }
+
+    #[test]
+    fn what_the_server_may_say_verifies_and_no_more() {
+        let check = |frame: ServerFrame, legal: bool| {
+            let mut bytes = Vec::new();
+            put_server_frame(&frame, &mut bytes);
+            let said = server_frames(&bytes);
+            assert_eq!(said.as_ref().is_ok_and(|said| *said == [frame]), legal, "{:?}", said.err());
+        };
+        let history = |messages: u32| {
+            let message = crate::message::Message {
+                channel_id: ChannelId(1),
+                seq: Seq(1),
+                revision: 0,
+                from: crate::UserId(1),
+                sent_ms: crate::UnixMs(1),
+                client_msg_id: crate::ClientMsgId::new(crate::UnixMs(1), 0),
+                kind: crate::MessageKind::Text,
+                body: "b".into(),
+                reply_to: None,
+                mentions: crate::message::no_mentions(),
+            };
+            let messages = std::iter::repeat_n(std::sync::Arc::new(message), messages as usize).collect();
+            let page = HistoryPage { messages, head_seq: Seq(1), first_seq: Seq(1), more: false };
+            ServerFrame::Reply { id: 1, reply: Ok(Reply::History(page)) }
+        };
+        let snapshot = |channels: u32| {
+            let zero = Seq::ZERO;
+            let channel = SnapshotChannel {
+                channel_id: ChannelId(1),
+                kind: ChannelKind::Direct,
+                head_seq: zero,
+                read_seq: zero,
+                unread: 0,
+            };
+            ServerFrame::Push(Push::Snapshot { channels: vec![channel; channels as usize], more: true, cursor: None })
+        };
+        check(history(HISTORY_ROWS_MAX), true);
+        check(snapshot(SNAPSHOT_CHANNELS_MAX), true);
+        check(history(2_000), false);
+        check(snapshot(2_000), false);
+    }
+
+    #[test]
+    fn a_client_is_told_what_it_cannot_read() {
+        fn echoed(builder: &mut Builder) -> WIPOffset<UnionWIPOffset> {
+            let data = Some(builder.create_string("a"));
+            fb::Echoed::create(builder, &fb::EchoedArgs { data }).as_union_value()
+        }
+        let check = |build: fn(&mut Builder) -> fb::ServerFrameArgs<'static>, expected: &str| {
+            let mut bytes = Vec::new();
+            put(&mut bytes, |builder| {
+                let fields = build(builder);
+                fb::ServerFrame::create(builder, &fields)
+            });
+            let unparsed = server_frames(&bytes).expect_err(expected);
+            assert_eq!(format!("{} {}", unparsed.id, unparsed.refusal.message), expected);
+        };
+        check(|_| fb::ServerFrameArgs { id: 3, ..Default::default() }, "3 an envelope without content");
+        check(
+            |builder| fb::ServerFrameArgs {
+                id: 3,
+                reply_type: fb::Reply(99),
+                reply: Some(echoed(builder)),
+                ..Default::default()
+            },
+            "3 reply: unknown number 99",
+        );
+        check(
+            |builder| fb::ServerFrameArgs {
+                push_type: fb::Push(99),
+                push_: Some(echoed(builder)),
+                ..Default::default()
+            },
+            "0 push: unknown number 99",
+        );
+        check(
+            |builder| fb::ServerFrameArgs {
+                id: 3,
+                reply_type: fb::Reply::echo,
+                reply: Some(echoed(builder)),
+                push_type: fb::Push(99),
+                push_: Some(echoed(builder)),
+                ..Default::default()
+            },
+            "3 an envelope with more than one of reply, error and push",
+        );
+    }
+}
