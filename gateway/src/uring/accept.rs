@@ -1,0 +1,128 @@
+//! The shard's own listener and what comes from it.
+//!
+//! Each shard listens on the same port by SO_REUSEPORT, so the kernel spreads connections without a lock between
+//! shards. Without descriptors left the listener pauses rather than spins: clients wait in its backlog.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::conn::Conn;
+use super::slab::{ConnId, Op};
+use super::sockets::Sockets;
+
+/// How long no connection is accepted after descriptors ran out: others close meanwhile.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener that other shards share the port of.
+///
+/// Connections inherit TCP_NODELAY from it: frames are coalesced by us, a turn at a time, and not to be held back by
+/// the kernel as well. `backlog` is cut by the kernel to net.core.somaxconn.
+///
+/// # Errors
+/// The address is in use without SO_REUSEPORT, or not ours.
+pub fn listen(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Whether and how connections are accepted.
+pub(super) struct Acceptor {
+    listener: Option<TcpListener>,
+    /// A request to accept is in the kernel.
+    armed: bool,
+    paused_until: Option<Instant>,
+    connections_max: usize,
+    handshake_s: u32,
+}
+
+impl Acceptor {
+    pub(super) fn new(listener: TcpListener, connections_max: usize, handshake_s: u32) -> Self {
+        Acceptor { listener: Some(listener), armed: false, paused_until: None, connections_max, handshake_s }
+    }
+
+    /// When accepting goes on after a pause.
+    pub(super) fn paused_until(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed
+    }
+}
+
+/// Requests on the listener belong to no connection.
+fn user_data() -> u64 {
+    Op::Accept.user_data(ConnId::from_u64(0))
+}
+
+impl Sockets {
+    /// Asks for connections, unless that is pending, paused or over.
+    pub(super) fn arm_accept(&mut self, now: Instant) {
+        if self.acceptor.paused_until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.acceptor.paused_until = None;
+        if let Some(listener) = &self.acceptor.listener
+            && !self.acceptor.armed
+        {
+            self.acceptor.armed = true;
+            self.ring.accept(listener.as_raw_fd(), user_data());
+        }
+    }
+
+    /// A connection, or why there is none.
+    pub(super) fn accepted(&mut self, result: i32, more: bool) {
+        if !more {
+            self.acceptor.armed = false;
+        }
+        if result >= 0 {
+            // SAFETY: the kernel made this descriptor for us, and this completion is the only one to name it.
+            let fd = unsafe { OwnedFd::from_raw_fd(result) };
+            self.add(fd);
+            return;
+        }
+        match -result {
+            libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS => {
+                self.counters.out_of_descriptors += 1;
+                self.acceptor.paused_until = Some(Instant::now() + PAUSE);
+                tracing::warn!(
+                    connections = self.conns.len(),
+                    errno = -result,
+                    "no descriptor or memory for a connection; accepting pauses for 100 ms"
+                );
+            }
+            // Gone before it was accepted, or cancelled by us.
+            libc::ECONNABORTED | libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::EPROTO => {}
+            errno => {
+                self.acceptor.paused_until = Some(Instant::now() + PAUSE);
+                tracing::warn!(errno, "accepting failed; it pauses for 100 ms");
+            }
+        }
+    }
+
+    fn add(&mut self, fd: OwnedFd) {
+        if self.acceptor.listener.is_none() || self.conns.len() >= self.acceptor.connections_max {
+            self.counters.turned_away += 1;
+            return;
+        }
+        self.counters.accepted += 1;
+        let id = self.conns.insert(Conn::new(fd, self.now_s));
+        self.check_at(id, self.now_s + self.acceptor.handshake_s);
+        self.arm_read(id);
+    }
+
+    pub(super) fn stop_listening(&mut self) {
+        if self.acceptor.listener.take().is_some() && self.acceptor.armed {
+            self.ring.cancel(user_data(), Op::Cancel.user_data(ConnId::from_u64(0)));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What goes out to one socket: queued in a turn, sent as one, never touched while the kernel reads it.
+//!
+//! Owns the coalescing and the count of what was handed over. Short frames are copied behind one another; long ones,
+//! which are mostly shared between many sockets, are referred to.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use wire::{Opcode, encode_close_into, encode_into};
+
+/// Pieces of one send. More wait for the next; the kernel's own limit is 1,024.
+const PIECES_MAX: usize = 16;
+/// Bytes up to which a payload is copied rather than referred to. A copy of 1 KiB costs less than a piece of its own.
+const COPY_BYTES_MAX: usize = 1024;
+/// Bytes of copied frames in one piece, after which another is begun.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// Bytes of one piece, in memory that does not move when pieces are added.
+enum Bytestring {
+    Own(Vec<u8>),
+    Shared(Bytes),
+}
+
+struct Piece {
+    bytes: Bytestring,
+    /// How many of these bytes the handler counts: not those of handshakes and control frames.
+    credit: usize,
+}
+
+impl Piece {
+    fn as_slice(&self) -> &[u8] {
+        match &self.bytes {
+            Bytestring::Own(bytes) => bytes,
+            Bytestring::Shared(bytes) => bytes,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Outbox {
+    pieces: VecDeque<Piece>,
+    /// Pieces at the front that the kernel reads.
+    in_flight: usize,
+    /// Bytes of the first piece that were sent.
+    sent: usize,
+    /// Bytes not sent.
+    bytes: usize,
+    /// An empty buffer kept for the next piece.
+    spare: Vec<u8>,
+    /// The list of pieces of a send in flight, once one had several.
+    gather: Option<Box<Gather>>,
+}
+
+/// What sendmsg reads besides the bytes.
+struct Gather {
+    header: libc::msghdr,
+    pieces: [libc::iovec; PIECES_MAX],
+}
+
+/// One send, as the kernel wants it.
+pub(super) enum Flight {
+    Slice { start: *const u8, len: u32 },
+    Gather { header: *const libc::msghdr },
+}
+
+impl Outbox {
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Encodes one frame, copying its payload.
+    pub(super) fn push_frame(&mut self, opcode: Opcode, payload: &[u8]) {
+        let counted = !opcode.is_control();
+        self.append(counted, |out| encode_into(out, opcode, payload, None));
+    }
+
+    pub(super) fn push_close(&mut self, code: Option<wire::CloseCode>, reason: &str) {
+        self.append(false, |out| encode_close_into(out, code, reason, None));
+    }
+
+    /// Bytes that are no frame: the answer to a handshake.
+    pub(super) fn push_raw(&mut self, bytes: &[u8]) {
+        self.append(false, |out| out.extend_from_slice(bytes));
+    }
+
+    /// Part of a frame, header included somewhere: copied if short, referred to if long.
+    pub(super) fn push_shared(&mut self, bytes: &Bytes) {
+        if bytes.len() <= COPY_BYTES_MAX {
+            self.append(true, |out| out.extend_from_slice(bytes));
+            return;
+        }
+        self.bytes += bytes.len();
+        self.pieces.push_back(Piece { credit: bytes.len(), bytes: Bytestring::Shared(bytes.clone()) });
+    }
+
+    /// A frame's header, whose payload is pushed next.
+    pub(super) fn push_header(&mut self, header: &[u8]) {
+        self.append(true, |out| out.extend_from_slice(header));
+    }
+
+    fn append(&mut self, counted: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        let open = self.pieces.len() > self.in_flight
+            && matches!(self.pieces.back(), Some(Piece { bytes: Bytestring::Own(bytes), .. }) if bytes.len() < PIECE_BYTES);
+        if !open {
+            let bytes = Bytestring::Own(std::mem::take(&mut self.spare));
+            self.pieces.push_back(Piece { bytes, credit: 0 });
+        }
+        let Some(Piece { bytes: Bytestring::Own(bytes), credit }) = self.pieces.back_mut() else {
+            unreachable!("an open piece is our own")
+        };
+        let before = bytes.len();
+        write(bytes);
+        let added = bytes.len() - before;
+        self.bytes += added;
+        if counted {
+            *credit += added;
+        }
+    }
+
+    /// Freezes what is queued, up to the limit of pieces, for one send.
+    ///
+    /// The pointers stay valid until [`sent`](Self::sent) is called or the outbox is dropped.
+    ///
+    /// # Panics
+    /// If nothing is queued or a send is in flight.
+    pub(super) fn take_off(&mut self) -> Flight {
+        assert!(self.in_flight == 0 && !self.pieces.is_empty(), "one send in flight a connection");
+        self.in_flight = self.pieces.len().min(PIECES_MAX);
+        if self.in_flight == 1 {
+            let slice = &self.pieces[0].as_slice()[self.sent..];
+            let len = u32::try_from(slice.len()).expect("a piece is at most one message");
+            return Flight::Slice { start: slice.as_ptr(), len };
+        }
+        let empty = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        let mut pieces = [empty; PIECES_MAX];
+        for (at, (iovec, piece)) in pieces.iter_mut().zip(&self.pieces).enumerate() {
+            let slice = if at == 0 { &piece.as_slice()[self.sent..] } else { piece.as_slice() };
+            *iovec = libc::iovec { iov_base: slice.as_ptr().cast_mut().cast(), iov_len: slice.len() };
+        }
+        // SAFETY: a msghdr of zeroes is valid and has no pointers.
+        let header: libc::msghdr = unsafe { std::mem::zeroed() };
+        let gather = self.gather.insert(Box::new(Gather { header, pieces }));
+        gather.header.msg_iov = gather.pieces.as_mut_ptr();
+        gather.header.msg_iovlen = self.in_flight;
+        Flight::Gather { header: &raw const gather.header }
+    }
+
+    /// The kernel took `sent_bytes` of the send in flight. Returns how many of them the handler counts.
+    pub(super) fn sent(&mut self, sent_bytes: usize) -> usize {
+        self.in_flight = 0;
+        self.bytes -= sent_bytes;
+        let mut rest = sent_bytes;
+        let mut credit = 0;
+        while let Some(first) = self.pieces.front_mut() {
+            let left = first.as_slice().len() - self.sent;
+            if rest < left {
+                // Where counted and uncounted bytes are mixed, the counted ones are taken to go first: the sum is
+                // right at the piece's end.
+                let counted = first.credit.min(rest);
+                first.credit -= counted;
+                self.sent += rest;
+                return credit + counted;
+            }
+            rest -= left;
+            credit += first.credit;
+            self.sent = 0;
+            if let Some(Piece { bytes: Bytestring::Own(bytes), .. }) = self.pieces.pop_front() {
+                self.keep(bytes);
+            }
+        }
+        credit
+    }
+
+    fn keep(&mut self, mut bytes: Vec<u8>) {
+        if (self.spare.capacity() + 1..=2 * PIECE_BYTES).contains(&bytes.capacity()) {
+            bytes.clear();
+            self.spare = bytes;
+        }
+    }
+
+    /// Forgets what is not in flight, for a connection that takes nothing any more.
+    pub(super) fn discard_waiting(&mut self) {
+        self.pieces.truncate(self.in_flight);
+        self.bytes = self.pieces.iter().map(|piece| piece.as_slice().len()).sum::<usize>().saturating_sub(self.sent);
+    }
+}

@@ -1,0 +1,276 @@
+//! From received bytes to what the handler is told: handshakes, frames, pauses, and when to wait by which request.
+//!
+//! A busy connection has a multishot recv in the kernel (864 bytes there), an idle one a poll (256 bytes).
+
+use std::os::fd::AsRawFd;
+
+use wire::{Decoder, Event, HandshakeProgress, Opcode, Role, Rules};
+
+use super::conn::Phase;
+use super::handler::{Closed, Decision, Endpoint, Frame, Handler};
+use super::ring::Completion;
+use super::shard::Shard;
+use super::slab::{ConnId, Op};
+use super::sockets::Sockets;
+
+/// Bytes queued to an echo at which it is not read until half of them are taken: it pays for its own messages.
+const ECHO_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+impl Sockets {
+    /// Waits for bytes of a connection, unless that is pending or not wanted.
+    pub(super) fn arm_read(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.flags.paused || conn.flags.eof || conn.phase == Phase::Dead || conn.requests.recv || conn.requests.poll
+        {
+            return;
+        }
+        let fd = conn.fd.as_raw_fd();
+        if conn.flags.idle {
+            conn.requests.poll = true;
+            self.ring.poll(fd, Op::Poll.user_data(id));
+        } else {
+            conn.requests.recv = true;
+            self.ring.recv(fd, Op::Recv.user_data(id));
+        }
+    }
+
+    /// Something came for a connection that waited by a poll.
+    pub(super) fn polled(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.requests.poll = false;
+        conn.flags.idle = false;
+        if conn.phase == Phase::Dead {
+            self.release(id);
+        } else {
+            self.arm_read(id);
+        }
+    }
+
+    /// Lets a connection that has been quiet wait by a poll.
+    pub(super) fn idle(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.requests.recv && !conn.flags.cancelling {
+            conn.flags.idle = true;
+            conn.flags.cancelling = true;
+            self.ring.cancel(Op::Recv.user_data(id), Op::Cancel.user_data(id));
+        }
+    }
+
+    /// Keeps bytes of a paused connection.
+    fn stash(&mut self, id: ConnId, bytes: &[u8]) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            self.pool.io(conn).unread.extend_from_slice(bytes);
+        }
+    }
+
+    fn phase(&self, id: ConnId) -> Option<Phase> {
+        self.conns.get(id).map(|conn| conn.phase)
+    }
+
+    fn is_paused(&self, id: ConnId) -> bool {
+        self.conns.get(id).is_some_and(|conn| conn.flags.paused)
+    }
+}
+
+impl<H: Handler> Shard<H> {
+    /// Bytes, the end of them, or a reason to ask again.
+    pub(super) fn received(&mut self, id: Option<ConnId>, completion: Completion) {
+        let buffer = io_uring::cqueue::buffer_select(completion.flags);
+        let received_bytes = usize::try_from(completion.result).unwrap_or(0);
+        let mut lent = buffer.map(|buffer| {
+            // SAFETY: each completion is taken once, and this one names the buffer; it is given back below.
+            unsafe { self.sockets.ring.buffers.lend(buffer, received_bytes) }
+        });
+        if let Some(id) = id {
+            if let Some(conn) = self.sockets.conns.get_mut(id)
+                && !completion.more()
+            {
+                conn.requests.recv = false;
+                conn.flags.cancelling = false;
+            }
+            match (completion.result, &mut lent) {
+                (1.., Some(lent)) => self.read(id, lent.bytes()),
+                (0, _) => self.sockets.ended(id),
+                (1.., None) => unreachable!("received bytes come in one of our buffers"),
+                (_, _) => match -completion.result {
+                    libc::ENOBUFS => self.sockets.counters.out_of_buffers += 1,
+                    libc::ECANCELED | libc::EINTR | libc::EAGAIN => {}
+                    errno => self.sockets.reset(id, errno),
+                },
+            }
+        }
+        if let Some(lent) = lent {
+            self.sockets.ring.buffers.give_back(lent);
+        }
+        if let Some(id) = id {
+            self.sockets.arm_read(id);
+            self.sockets.release(id);
+        }
+    }
+
+    /// A pause is over: what was kept comes first.
+    pub(super) fn resume(&mut self, id: ConnId) {
+        let Some(conn) = self.sockets.conns.get_mut(id).filter(|conn| !conn.flags.paused) else { return };
+        let mut unread = conn.io.as_mut().map(|io| std::mem::take(&mut io.unread)).unwrap_or_default();
+        if !unread.is_empty() {
+            self.sockets.pool.settle(conn);
+            self.read(id, &mut unread);
+        }
+        self.sockets.arm_read(id);
+    }
+
+    fn read(&mut self, id: ConnId, bytes: &mut [u8]) {
+        let now_s = self.sockets.now_s;
+        self.sockets.counters.received_bytes += bytes.len() as u64;
+        let Some(conn) = self.sockets.conns.get_mut(id) else { return };
+        conn.heard_s = now_s;
+        conn.flags.pinged = false;
+        conn.flags.idle &= conn.flags.cancelling;
+        match conn.phase {
+            Phase::Handshake => self.handshake(id, bytes),
+            Phase::Open if conn.flags.paused => self.sockets.stash(id, bytes),
+            Phase::Open | Phase::CloseSent => self.frames(id, bytes),
+            Phase::Draining | Phase::Lingering | Phase::Dead => {}
+        }
+        self.sockets.account(id);
+        if self.sockets.held_bytes > self.config.held_bytes_max
+            && self.sockets.conns.get(id).is_some_and(|conn| conn.held_bytes > 0)
+        {
+            self.overloaded(id);
+        }
+    }
+
+    fn overloaded(&mut self, id: ConnId) {
+        if self.sockets.phase(id) == Some(Phase::Handshake) {
+            self.sockets.tear_down(id);
+        } else {
+            let code = self.config.overloaded_code;
+            self.sockets.close_with(id, code, "too many large messages at once", Closed::Overloaded);
+            self.sockets.drain(id);
+        }
+    }
+
+    fn handshake(&mut self, id: ConnId, bytes: &mut [u8]) {
+        let Some(conn) = self.sockets.conns.get_mut(id) else { return };
+        let io = self.sockets.pool.io(conn);
+        let progress = io.handshake.get_or_insert_default().feed(bytes, self.config.handshake_bytes_max);
+        let refusal = match progress {
+            HandshakeProgress::More => return,
+            HandshakeProgress::Refused(refusal) => refusal,
+            HandshakeProgress::Request { request, consumed } => {
+                io.handshake = None;
+                match self.handler.on_request(&mut self.sockets, id, &request) {
+                    Decision::Accept { protocol, endpoint } => {
+                        self.open(id, &request.accept(protocol.as_deref()), endpoint);
+                        if self.sockets.is_paused(id) {
+                            self.sockets.stash(id, &bytes[consumed..]);
+                        } else if consumed < bytes.len() {
+                            self.frames(id, &mut bytes[consumed..]);
+                        }
+                        return;
+                    }
+                    Decision::Refuse(refusal) => refusal,
+                }
+            }
+        };
+        self.sockets.queue(id, Phase::Handshake, |io| io.outbox.push_raw(&refusal.to_bytes()));
+        self.sockets.drain(id);
+    }
+
+    fn open(&mut self, id: ConnId, answer: &[u8], endpoint: Endpoint) {
+        let index = match self.sockets.endpoints.iter().position(|known| *known == endpoint) {
+            Some(index) => index,
+            None => {
+                self.sockets.endpoints.push(endpoint);
+                self.sockets.endpoints.len() - 1
+            }
+        };
+        self.sockets.queue(id, Phase::Handshake, |io| io.outbox.push_raw(answer));
+        let Some(conn) = self.sockets.conns.get_mut(id) else { return };
+        conn.endpoint = u8::try_from(index).expect("a handler has at most 255 endpoints");
+        conn.phase = Phase::Open;
+        self.check(id);
+        match endpoint {
+            Endpoint::Handler { .. } => {
+                let conn = self.sockets.conns.get_mut(id).expect("is here still");
+                conn.flags.open = true;
+                self.handler.on_open(&mut self.sockets, id);
+            }
+            Endpoint::Echo { .. } => {}
+        }
+    }
+
+    /// Frames of an open connection, or of one that we wait for the close frame of.
+    fn frames(&mut self, id: ConnId, mut input: &mut [u8]) {
+        let Some(conn) = self.sockets.conns.get_mut(id) else { return };
+        // Out of the entry while the handler may do anything to the connection.
+        let mut decoder = std::mem::replace(&mut conn.decoder, Decoder::new());
+        let endpoint = self.sockets.endpoints[usize::from(conn.endpoint)];
+        let rules = rules(&endpoint);
+        loop {
+            match decoder.next(&rules, &mut input) {
+                Ok(Some(event)) => self.event(id, &endpoint, event),
+                Ok(None) => break,
+                Err(fault) => self.sockets.fail(id, fault),
+            }
+            match self.sockets.phase(id) {
+                Some(Phase::Open | Phase::CloseSent) => {}
+                Some(Phase::Handshake | Phase::Draining | Phase::Lingering | Phase::Dead) | None => return,
+            }
+            if self.sockets.is_paused(id) {
+                self.sockets.stash(id, input);
+                break;
+            }
+        }
+        if let Some(conn) = self.sockets.conns.get_mut(id) {
+            conn.decoder = decoder;
+        }
+    }
+
+    fn event(&mut self, id: ConnId, endpoint: &Endpoint, event: Event<'_>) {
+        let open = self.sockets.phase(id) == Some(Phase::Open);
+        match (event, endpoint) {
+            (Event::Close { code, .. }, _) => self.sockets.closed_by_peer(id, code),
+            (_, _) if !open => {}
+            (Event::Ping(payload), _) => self.sockets.pong(id, &payload),
+            (Event::Pong(_), _) => {}
+            (Event::Text(text), Endpoint::Echo { .. }) => self.echo(id, Opcode::Text, text.as_bytes()),
+            (Event::Binary(bytes), Endpoint::Echo { .. }) => self.echo(id, Opcode::Binary, &bytes),
+            (Event::Text(text), Endpoint::Handler { .. }) => {
+                self.handler.on_frame(&mut self.sockets, id, Frame::Text(text));
+            }
+            (Event::Binary(bytes), Endpoint::Handler { .. }) => {
+                self.handler.on_frame(&mut self.sockets, id, Frame::Binary(bytes));
+            }
+        }
+    }
+
+    fn echo(&mut self, id: ConnId, opcode: Opcode, payload: &[u8]) {
+        self.sockets.send_copied(id, opcode, payload);
+        if self.sockets.queued_bytes(id) > ECHO_QUEUE_BYTES_MAX {
+            self.sockets.pause_reads(id);
+        }
+    }
+
+    /// A send completed.
+    pub(super) fn sent(&mut self, id: ConnId, completion: Completion) {
+        let credit_bytes = self.sockets.sent(id, completion.result);
+        let Some(conn) = self.sockets.conns.get(id) else { return };
+        if conn.flags.open && credit_bytes > 0 {
+            self.handler.on_writable(&mut self.sockets, id, credit_bytes);
+        } else if !conn.flags.open && conn.flags.paused && conn.queued_bytes() <= ECHO_QUEUE_BYTES_MAX / 2 {
+            self.sockets.resume_reads(id);
+        }
+    }
+}
+
+fn rules(endpoint: &Endpoint) -> Rules {
+    match *endpoint {
+        Endpoint::Handler { message_bytes_max, fragments_max, .. } => {
+            Rules { role: Role::Server, message_bytes_max, fragments_max }
+        }
+        Endpoint::Echo { message_bytes_max } => {
+            Rules { role: Role::Server, message_bytes_max, fragments_max: u32::MAX }
+        }
+    }
+}

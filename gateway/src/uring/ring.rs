@@ -1,0 +1,189 @@
+//! One io_uring: submissions, completions, and the flag by which it wakes a sleeper.
+//!
+//! Owns the queues and the rule that nothing is lost when they are full: a full submission queue is entered on the
+//! spot, and completions are moved out of the kernel's queue before it overflows. Knows nothing of connections.
+//! Part of I12: [`Ring::is_quiet`] is true only if no completion, task work or overflow waits in the kernel.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{Ordering, fence};
+
+use io_uring::{EnterFlags, IoUring, opcode, squeue, types};
+
+use super::buffers::{BUFFER_GROUP, Buffers};
+use super::error::DriverError;
+use super::outbox::Flight;
+
+/// Entries of the submission queue, and so the sends of one turn: at 1 µs each, a turn of a large fan-out takes 1 ms.
+pub(super) const SUBMISSIONS: u32 = 1024;
+/// Entries of the completion queue. Multishot requests complete without being submitted; 16 to one, as io_uring(7)
+/// advises for them. 256 KiB of memory.
+const COMPLETIONS: u32 = 16 * SUBMISSIONS;
+
+/// What the kernel says of one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Completion {
+    pub(super) user_data: u64,
+    /// Zero or more as the request defines it, or a negated errno.
+    pub(super) result: i32,
+    pub(super) flags: u32,
+}
+
+impl Completion {
+    /// Whether the same multishot request will complete again.
+    pub(super) fn more(self) -> bool {
+        io_uring::cqueue::more(self.flags)
+    }
+}
+
+pub(super) struct Ring {
+    // Before the buffers: closing the ring ends the kernel's use of them.
+    uring: IoUring,
+    pub(super) buffers: Buffers,
+    /// Taken from the kernel and not handled yet. At most what the kernel's queue holds, plus what was reaped to make
+    /// room while one turn submitted.
+    reaped: VecDeque<Completion>,
+    /// Met while a full queue was entered; reported by the next [`enter`](Self::enter).
+    broken: Option<io::Error>,
+}
+
+impl Ring {
+    /// A ring whose completions signal `wake` while [`arm_wake`](Self::arm_wake) says so.
+    pub(super) fn new(wake: BorrowedFd<'_>) -> Result<Self, DriverError> {
+        let uring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .setup_submit_all()
+            .setup_cqsize(COMPLETIONS)
+            .build(SUBMISSIONS)
+            .map_err(DriverError::of_ring)?;
+        uring.submitter().register_eventfd(wake.as_raw_fd()).map_err(DriverError::io("registering an eventfd"))?;
+        let buffers = Buffers::register(&uring.submitter())?;
+        let mut ring = Ring { uring, buffers, reaped: VecDeque::new(), broken: None };
+        ring.disarm_wake();
+        Ok(ring)
+    }
+
+    /// Takes connections off a listener, as many completions as there are.
+    pub(super) fn accept(&mut self, listener: RawFd, user_data: u64) {
+        let entry = opcode::AcceptMulti::new(types::Fd(listener)).flags(libc::SOCK_CLOEXEC).build();
+        // SAFETY: the entry points to no memory.
+        unsafe { self.push(entry, user_data) };
+    }
+
+    /// Receives into the buffers, as many completions as there is data.
+    pub(super) fn recv(&mut self, socket: RawFd, user_data: u64) {
+        let entry = opcode::RecvMulti::new(types::Fd(socket), BUFFER_GROUP).build();
+        // SAFETY: the entry points to no memory but the buffers, which the ring owns.
+        unsafe { self.push(entry, user_data) };
+    }
+
+    /// Completes once, when there is something to receive.
+    pub(super) fn poll(&mut self, socket: RawFd, user_data: u64) {
+        let entry = opcode::PollAdd::new(types::Fd(socket), libc::POLLIN as u32).build();
+        // SAFETY: the entry points to no memory.
+        unsafe { self.push(entry, user_data) };
+    }
+
+    /// Completes the request with the user data `of`, if it is still there, as cancelled.
+    pub(super) fn cancel(&mut self, of: u64, user_data: u64) {
+        // SAFETY: the entry points to no memory.
+        unsafe { self.push(opcode::AsyncCancel::new(of).build(), user_data) };
+    }
+
+    /// Sends what was taken off an outbox.
+    ///
+    /// # Safety
+    /// What `flight` points to stays valid and unchanged until the completion has been taken by
+    /// [`next`](Self::next), or the ring is dropped.
+    pub(super) unsafe fn send(&mut self, socket: RawFd, flight: Flight, user_data: u64) {
+        let fd = types::Fd(socket);
+        let entry = match flight {
+            Flight::Slice { start, len } => opcode::Send::new(fd, start, len).flags(libc::MSG_NOSIGNAL).build(),
+            Flight::Gather { header } => opcode::SendMsg::new(fd, header).flags(libc::MSG_NOSIGNAL as u32).build(),
+        };
+        // SAFETY: as promised by the caller.
+        unsafe { self.push(entry, user_data) };
+    }
+
+    /// Queues a request for the next [`enter`](Self::enter).
+    ///
+    /// # Safety
+    /// As [`send`](Self::send), for whatever the entry points to.
+    unsafe fn push(&mut self, entry: squeue::Entry, user_data: u64) {
+        let entry = entry.user_data(user_data);
+        // SAFETY: the caller keeps the entry's memory valid.
+        while unsafe { self.uring.submission().push(&entry) }.is_err() {
+            if let Err(error) = self.enter() {
+                self.broken = Some(error);
+                return;
+            }
+            self.reap();
+        }
+    }
+
+    /// Tells the kernel what was queued and lets it finish what it has for us, without waiting. No system call if
+    /// there is neither.
+    ///
+    /// # Errors
+    /// The ring is of no use any more, and requests may have been lost.
+    pub(super) fn enter(&mut self) -> io::Result<()> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        let submission = self.uring.submission();
+        let queued = submission.len();
+        let kernel_has_work = submission.taskrun() || submission.cq_overflow();
+        drop(submission);
+        if queued == 0 && !kernel_has_work {
+            return Ok(());
+        }
+        let queued = u32::try_from(queued).expect("no more than the queue's entries");
+        let flags = EnterFlags::GETEVENTS.bits();
+        // SAFETY: no argument is passed, and the entries were pushed by `push`.
+        match unsafe { self.uring.submitter().enter::<libc::sigset_t>(queued, 0, flags, None) } {
+            Ok(_) => Ok(()),
+            // Interrupted, out of memory for requests, or completions overflowed: what is left goes next time, after
+            // some completions were taken.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves completions out of the kernel's queue.
+    pub(super) fn reap(&mut self) {
+        self.reaped.extend(self.uring.completion().map(|entry| Completion {
+            user_data: entry.user_data(),
+            result: entry.result(),
+            flags: entry.flags(),
+        }));
+    }
+
+    /// The oldest completion that was reaped.
+    pub(super) fn next(&mut self) -> Option<Completion> {
+        self.reaped.pop_front()
+    }
+
+    /// Lets completions signal the eventfd. Everything that completed before is seen by the next
+    /// [`is_quiet`](Self::is_quiet), everything after signals.
+    pub(super) fn arm_wake(&mut self) {
+        self.uring.completion().enable_eventfd();
+        // The kernel marks the ring, then looks whether the eventfd is enabled; we enable it, then look at the mark.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Saves the kernel the signal while we are awake and look by ourselves.
+    pub(super) fn disarm_wake(&mut self) {
+        self.uring.completion().disable_eventfd();
+    }
+
+    /// Whether neither we nor the kernel have anything to do on this ring.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let submission = self.uring.submission();
+        let quiet = submission.is_empty() && !submission.taskrun() && !submission.cq_overflow();
+        drop(submission);
+        quiet && self.reaped.is_empty() && self.uring.completion().is_empty()
+    }
+}

@@ -1,0 +1,254 @@
+//! The loop of one shard: enter, complete, take a turn, send, and sleep only if nobody has anything to do.
+//!
+//! Owns the order of a turn and the decision to sleep. Upholds I12: the shard sleeps only after it enabled the ring's
+//! wake and found the ring quiet, and after its own state says that nobody called since it last looked.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::{FromRawFd, IntoRawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use futures_lite::future;
+use glommio::io::BufferedFile;
+use glommio::timer::Timer;
+
+use super::Config;
+use super::conn::Phase;
+use super::error::DriverError;
+use super::handler::{Closed, Endpoint, Handler, Silence};
+use super::ring::Completion;
+use super::slab::{ConnId, Op};
+use super::sockets::Sockets;
+use super::wake::Sleeper;
+
+/// Turns for which the kernel may take to complete what was cancelled at the end.
+const LAST_TURNS_MAX: u32 = 1000;
+
+pub(super) struct Shard<H> {
+    pub(super) sockets: Sockets,
+    pub(super) handler: H,
+    pub(super) config: Config,
+    sleeper: Sleeper,
+    wake: WakeFile,
+}
+
+impl<H: Handler> Shard<H> {
+    pub(super) fn new(config: Config, sleeper: Sleeper, sockets: Sockets, handler: H) -> Result<Self, DriverError> {
+        let wake = WakeFile::new(&sleeper).map_err(DriverError::io("opening the eventfd"))?;
+        Ok(Shard { sockets, handler, config, sleeper, wake })
+    }
+
+    /// Runs until the handler stopped it and its connections are gone.
+    pub(super) async fn run(mut self) -> Result<H, DriverError> {
+        loop {
+            let deadline = self.turn().map_err(DriverError::io("entering the ring"))?;
+            if self.is_over() {
+                break;
+            }
+            if self.has_work(deadline) || !self.sleep(deadline).await? {
+                glommio::executor().yield_if_needed().await;
+            }
+        }
+        self.end().map_err(DriverError::io("entering the ring"))?;
+        Ok(self.handler)
+    }
+
+    /// Handles what completed, lets the handler have its turn, queues the sends. Returns when the next turn is wanted.
+    fn turn(&mut self) -> io::Result<Option<Instant>> {
+        self.sockets.counters.turns += 1;
+        let now = Instant::now();
+        self.sockets.now_s = self.seconds(now);
+        self.sockets.arm_accept(now);
+        self.sockets.ring.enter()?;
+        self.sockets.ring.reap();
+        // Before the handler looks into its mailboxes, and after the system call, to see as many calls as possible.
+        self.sleeper.awake();
+        while let Some(completion) = self.sockets.ring.next() {
+            self.complete(completion);
+            self.tell_closed();
+        }
+        for _ in 0..self.sockets.resumed.len() {
+            let Some(id) = self.sockets.resumed.pop_front() else { break };
+            self.resume(id);
+        }
+        self.check_due();
+        self.tell_closed();
+        let wanted = self.handler.on_turn(&mut self.sockets, now);
+        self.tell_closed();
+        self.sockets.flush();
+        let stop_at = self.sockets.stop_at;
+        let deadlines = [wanted, self.next_check(), self.sockets.acceptor.paused_until(), stop_at];
+        Ok(deadlines.into_iter().flatten().min())
+    }
+
+    fn complete(&mut self, completion: Completion) {
+        let (op, id) = self.sockets.conns.resolve(completion.user_data);
+        match (op, id) {
+            (Op::Accept, _) => self.sockets.accepted(completion.result, completion.more()),
+            (Op::Recv, id) => self.received(id, completion),
+            (Op::Poll, Some(id)) => self.sockets.polled(id),
+            (Op::Send, Some(id)) => self.sent(id, completion),
+            (Op::Cancel, _) => {}
+            (Op::Poll | Op::Send, None) => self.sockets.counters.stale += 1,
+        }
+    }
+
+    fn tell_closed(&mut self) {
+        while let Some((id, why)) = self.sockets.closed.pop_front() {
+            self.handler.on_closed(&mut self.sockets, id, why);
+        }
+    }
+
+    fn check_due(&mut self) {
+        let now_s = self.sockets.now_s;
+        while let Some(due) = self.sockets.wheel.pop_due(now_s) {
+            for (id, at_s) in due {
+                if self.sockets.conns.get(id).is_some_and(|conn| conn.check_s == at_s) {
+                    self.check(id);
+                }
+            }
+        }
+    }
+
+    /// Looks at one connection whose time has come, and says when the next one has.
+    pub(super) fn check(&mut self, id: ConnId) {
+        let now_s = self.sockets.now_s;
+        let Some(conn) = self.sockets.conns.get_mut(id) else { return };
+        match conn.phase {
+            Phase::Handshake | Phase::Lingering => return self.sockets.tear_down(id),
+            Phase::CloseSent => return self.sockets.drain(id),
+            Phase::Draining => return self.sockets.tear_down(id),
+            Phase::Dead => return,
+            Phase::Open => {}
+        }
+        if conn.flags.paused {
+            conn.heard_s = now_s;
+        }
+        let silent_s = now_s - conn.heard_s;
+        let recv_armed = conn.requests.recv && !conn.flags.cancelling;
+        let pinged = conn.flags.pinged;
+        let mut next_s = u32::MAX;
+        match self.sockets.endpoints[usize::from(conn.endpoint)] {
+            Endpoint::Handler { silence: Some(silence), .. } => {
+                let Silence { ping_after_s, close_after_s, close_code } = silence;
+                if silent_s >= u32::from(close_after_s) {
+                    let reason = format!("nothing was heard for {silent_s} s");
+                    return self.sockets.close_with(id, close_code, &reason, Closed::Silent);
+                }
+                next_s = u32::from(close_after_s) - silent_s;
+                if silent_s < u32::from(ping_after_s) {
+                    next_s = next_s.min(u32::from(ping_after_s) - silent_s);
+                } else if !pinged {
+                    conn.flags.pinged = true;
+                    self.sockets.queue(id, Phase::Open, |io| io.outbox.push_frame(wire::Opcode::Ping, b""));
+                }
+            }
+            Endpoint::Handler { silence: None, .. } | Endpoint::Echo { .. } => {}
+        }
+        let idle_after_s = self.config.idle_after_s;
+        if recv_armed && silent_s >= idle_after_s {
+            self.sockets.idle(id);
+        } else {
+            next_s = next_s.min(idle_after_s.saturating_sub(silent_s).max(1));
+        }
+        // Even where nothing is due: a poll may have become a recv by then.
+        self.sockets.check_at(id, now_s.saturating_add(next_s.min(RECHECK_S)));
+    }
+
+    fn seconds(&self, now: Instant) -> u32 {
+        u32::try_from((now - self.sockets.started).as_secs()).expect("a shard lives less than 136 years")
+    }
+
+    fn next_check(&self) -> Option<Instant> {
+        let due_s = self.sockets.wheel.next_due_s()?;
+        Some(self.sockets.started + Duration::from_secs(u64::from(due_s)))
+    }
+
+    fn has_work(&self, deadline: Option<Instant>) -> bool {
+        !self.sockets.dirty.is_empty()
+            || !self.sockets.resumed.is_empty()
+            || deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// Waits for a completion, a call or the deadline. `false` without waiting, if there is something to do after all.
+    async fn sleep(&mut self, deadline: Option<Instant>) -> Result<bool, DriverError> {
+        self.sockets.ring.arm_wake();
+        let quiet = self.sockets.ring.is_quiet() && self.sleeper.try_sleep();
+        if quiet {
+            self.sockets.counters.sleeps += 1;
+            self.wake.wait(deadline).await.map_err(DriverError::io("reading the eventfd"))?;
+        }
+        self.sockets.ring.disarm_wake();
+        Ok(quiet)
+    }
+
+    fn is_over(&self) -> bool {
+        self.sockets.stop_at.is_some_and(|stop_at| self.sockets.conns.len() == 0 || stop_at <= Instant::now())
+    }
+
+    /// Ends what is left, and gives the kernel time to let go of it.
+    fn end(&mut self) -> io::Result<()> {
+        let ids: Vec<ConnId> = self.sockets.conns.ids().collect();
+        for id in ids {
+            self.sockets.announce_closed(id, Closed::Stopped);
+            self.sockets.tear_down(id);
+        }
+        for _ in 0..LAST_TURNS_MAX {
+            self.tell_closed();
+            if self.sockets.conns.len() == 0 && !self.sockets.acceptor.is_armed() {
+                break;
+            }
+            self.sockets.ring.enter()?;
+            self.sockets.ring.reap();
+            while let Some(completion) = self.sockets.ring.next() {
+                self.complete(completion);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Seconds after which an open connection is looked at in any case.
+const RECHECK_S: u32 = 60;
+
+/// The eventfd as glommio reads it: one read stays pending over as many sleeps as it takes to be answered.
+struct WakeFile {
+    file: Rc<BufferedFile>,
+    pending: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
+}
+
+impl WakeFile {
+    fn new(sleeper: &Sleeper) -> io::Result<Self> {
+        let fd = sleeper.eventfd().try_clone_to_owned()?;
+        // SAFETY: the descriptor is ours alone, and the file closes it.
+        let file = unsafe { BufferedFile::from_raw_fd(fd.into_raw_fd()) };
+        Ok(WakeFile { file: Rc::new(file), pending: None })
+    }
+
+    async fn wait(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+        let pending = self.pending.get_or_insert_with(|| {
+            let file = Rc::clone(&self.file);
+            Box::pin(async move { file.read_at(0, size_of::<u64>()).await.map(|_| ()).map_err(io::Error::from) })
+        });
+        let result = match deadline {
+            None => Some(pending.as_mut().await),
+            Some(deadline) => {
+                let read = async { Some(pending.as_mut().await) };
+                let timer = async {
+                    Timer::new(deadline.saturating_duration_since(Instant::now())).await;
+                    None
+                };
+                future::or(read, timer).await
+            }
+        };
+        match result {
+            Some(result) => {
+                self.pending = None;
+                result
+            }
+            None => Ok(()),
+        }
+    }
+}

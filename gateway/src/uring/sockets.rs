@@ -1,0 +1,390 @@
+//! A shard's connections as its handler sees them: what can be done to them.
+//!
+//! Owns the entries, what is queued for each, the ring they are served by, and the list of those with something to
+//! send. Upholds I11: what is held for partial messages is bounded over the shard, an echo is not read faster than it
+//! takes its own messages, and answers to pings are dropped rather than queued without end. What is queued for a
+//! handler's connection is the handler's to bound: it is told what drains.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use wire::{CloseCode, Fault, FrameHead, Opcode, SharedFrame};
+
+use super::accept::Acceptor;
+use super::conn::{Conn, Phase, Pool};
+use super::handler::{Closed, Endpoint};
+use super::ring::{Ring, SUBMISSIONS};
+use super::slab::{ConnId, Op, Slab};
+use super::wheel::Wheel;
+
+/// How long a peer may take to answer our close frame.
+const CLOSE_WAIT_S: u32 = 5;
+/// How long what is queued may take to go out to a peer that closed, or that was closed on.
+const DRAIN_S: u32 = 5;
+/// How long a peer may take to shut its direction after ours.
+const LINGER_S: u32 = 2;
+/// Bytes queued to a connection above which answers to its pings are dropped: it does not read, and RFC 6455 lets
+/// us answer only the latest.
+const PONG_QUEUE_BYTES_MAX: usize = 64 * 1024;
+
+/// What happened in this driver since it started. Plain numbers: they belong to one thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections taken from the listener.
+    pub accepted: u64,
+    /// Connections closed unheard because the shard held as many as it may.
+    pub turned_away: u64,
+    /// Times that no file descriptor was left for a connection.
+    pub out_of_descriptors: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Sends that completed.
+    pub sends: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Receives that found no buffer and were asked for again.
+    pub out_of_buffers: u64,
+    /// Completions of connections that were gone.
+    pub stale: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Times that the shard slept.
+    pub sleeps: u64,
+}
+
+/// The connections of one shard. Operations on a connection that is gone do nothing.
+pub struct Sockets {
+    pub(super) ring: Ring,
+    pub(super) conns: Slab,
+    pub(super) pool: Pool,
+    pub(super) wheel: Wheel,
+    pub(super) acceptor: Acceptor,
+    pub(super) endpoints: Vec<Endpoint>,
+    /// Those with something to send and no send in flight, in the order in which they came to it.
+    pub(super) dirty: VecDeque<ConnId>,
+    /// Those whose pause ended.
+    pub(super) resumed: VecDeque<ConnId>,
+    /// Ends that the handler has not been told.
+    pub(super) closed: VecDeque<(ConnId, Closed)>,
+    pub(super) counters: Counters,
+    /// Bytes of partial messages and requests over all connections.
+    pub(super) held_bytes: usize,
+    pub(super) started: Instant,
+    pub(super) now_s: u32,
+    /// When the shard ends even if connections are left.
+    pub(super) stop_at: Option<Instant>,
+}
+
+impl Sockets {
+    /// Queues a frame that others may share. Frames to one connection go out in this order; all that is queued in one
+    /// turn goes out together.
+    pub fn send(&mut self, id: ConnId, frame: &SharedFrame) {
+        self.queue(id, Phase::Open, |io| io.outbox.push_shared(frame.as_shared()));
+    }
+
+    /// Queues a frame of a payload that others may share and that has no header yet.
+    pub fn send_payload(&mut self, id: ConnId, opcode: Opcode, payload: &Bytes) {
+        let header = FrameHead::new(opcode, payload.len());
+        self.queue(id, Phase::Open, |io| {
+            io.outbox.push_header(header.as_bytes());
+            io.outbox.push_shared(payload);
+        });
+    }
+
+    /// Queues a frame for this connection alone, copying its payload once.
+    pub fn send_copied(&mut self, id: ConnId, opcode: Opcode, payload: &[u8]) {
+        self.queue(id, Phase::Open, |io| io.outbox.push_frame(opcode, payload));
+    }
+
+    /// Bytes queued to a connection that the kernel has not taken, control frames included.
+    pub fn queued_bytes(&self, id: ConnId) -> usize {
+        self.conns.get(id).map_or(0, Conn::queued_bytes)
+    }
+
+    /// Closes with a code and a reason, of which 123 bytes have room. What was queued goes out first; the peer has
+    /// 5 s to take it and to answer. No frame of it is handed on any more.
+    pub fn close(&mut self, id: ConnId, code: CloseCode, reason: &str) {
+        self.close_with(id, code, reason, Closed::ByHandler);
+    }
+
+    /// Drops a connection and what is queued to it.
+    pub fn abort(&mut self, id: ConnId) {
+        self.announce_closed(id, Closed::ByHandler);
+        self.tear_down(id);
+    }
+
+    /// Stops reading a connection: no frame of it is handed on until [`resume_reads`](Self::resume_reads). What was
+    /// received already is kept; the rest stays with the peer, by TCP. A paused connection is not silent.
+    pub fn pause_reads(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase == Phase::Open) else { return };
+        conn.flags.paused = true;
+        if conn.requests.recv && !conn.flags.cancelling {
+            conn.flags.cancelling = true;
+            self.cancel(id, Op::Recv);
+        }
+    }
+
+    /// Takes up reading again, in this turn or the next.
+    pub fn resume_reads(&mut self, id: ConnId) {
+        let now_s = self.now_s;
+        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.flags.paused) else { return };
+        conn.flags.paused = false;
+        conn.heard_s = now_s;
+        self.resumed.push_back(id);
+    }
+
+    /// Where a connection comes from, if it is still connected.
+    pub fn peer(&self, id: ConnId) -> Option<SocketAddr> {
+        let conn = self.conns.get(id)?;
+        socket2::SockRef::from(&conn.fd).peer_addr().ok()?.as_socket()
+    }
+
+    /// Connections that this shard holds, those in a handshake or in the course of closing included.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Bytes of partial messages and requests over all connections.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Takes no more connections from the listener, and closes it.
+    pub fn stop_accepting(&mut self) {
+        self.stop_listening();
+    }
+
+    /// Ends the driver as soon as no connection is left, and at `within` in any case. Takes no more connections;
+    /// closing those there are is the handler's, except for echoes and unfinished handshakes, which end now.
+    pub fn stop(&mut self, within: Duration) {
+        self.stop_listening();
+        self.stop_at = Some(Instant::now() + within);
+        let ids: Vec<ConnId> = self.conns.ids().collect();
+        for id in ids {
+            let Some(conn) = self.conns.get(id) else { continue };
+            match conn.phase {
+                Phase::Handshake => self.tear_down(id),
+                Phase::Open if !conn.flags.open => {
+                    self.close_with(id, CloseCode::GOING_AWAY, "the node stops", Closed::Stopped);
+                }
+                Phase::Open | Phase::CloseSent | Phase::Draining | Phase::Lingering | Phase::Dead => {}
+            }
+        }
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Writes to the outbox of a connection that has not passed `phase`, and lists it for sending.
+    pub(super) fn queue(&mut self, id: ConnId, phase: Phase, write: impl FnOnce(&mut super::conn::Io)) {
+        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase <= phase) else { return };
+        write(self.pool.io(conn));
+        Self::list(&mut self.dirty, conn, id);
+    }
+
+    fn list(dirty: &mut VecDeque<ConnId>, conn: &mut Conn, id: ConnId) {
+        if !conn.flags.dirty && !conn.requests.send {
+            conn.flags.dirty = true;
+            dirty.push_back(id);
+        }
+    }
+
+    pub(super) fn pong(&mut self, id: ConnId, payload: &[u8]) {
+        if self.queued_bytes(id) <= PONG_QUEUE_BYTES_MAX {
+            self.queue(id, Phase::Open, |io| io.outbox.push_frame(Opcode::Pong, payload));
+        }
+    }
+
+    /// Starts sends for those with something to send: as many as the submission queue holds, the rest next turn, so
+    /// that their completions are taken in between.
+    pub(super) fn flush(&mut self) {
+        for _ in 0..SUBMISSIONS {
+            let Some(id) = self.dirty.pop_front() else { return };
+            let Some(conn) = self.conns.get_mut(id) else { continue };
+            conn.flags.dirty = false;
+            let Some(io) = conn.io.as_mut().filter(|io| !conn.requests.send && !io.outbox.is_empty()) else { continue };
+            let flight = io.outbox.take_off();
+            conn.requests.send = true;
+            // SAFETY: the outbox does not touch or move what is in flight until `sent`; the connection, and its
+            // state with it, stays until its last request has completed.
+            unsafe { self.ring.send(conn.fd.as_raw_fd(), flight, Op::Send.user_data(id)) };
+        }
+    }
+
+    /// A send completed. Returns the bytes that the handler is to be told of.
+    pub(super) fn sent(&mut self, id: ConnId, result: i32) -> usize {
+        let Some(conn) = self.conns.get_mut(id) else { return 0 };
+        conn.requests.send = false;
+        let sent_bytes = usize::try_from(result).unwrap_or(0);
+        let io = conn.io.as_mut().expect("a connection with a send in flight has its state");
+        let credit = io.outbox.sent(sent_bytes);
+        self.counters.sends += 1;
+        self.counters.sent_bytes += sent_bytes as u64;
+        if conn.phase == Phase::Dead {
+            self.release(id);
+            return 0;
+        }
+        if result < 0 && !matches!(-result, libc::EINTR | libc::EAGAIN | libc::ENOBUFS) {
+            self.reset(id, -result);
+            return 0;
+        }
+        if conn.has_queued() {
+            Self::list(&mut self.dirty, conn, id);
+        } else {
+            self.pool.settle(conn);
+            self.drained(id);
+        }
+        credit
+    }
+
+    /// Nothing is queued any more: whoever waited for that goes on.
+    fn drained(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.phase != Phase::Draining {
+            return;
+        }
+        if conn.flags.eof || socket2::SockRef::from(&conn.fd).shutdown(std::net::Shutdown::Write).is_err() {
+            self.tear_down(id);
+            return;
+        }
+        conn.phase = Phase::Lingering;
+        self.check_at(id, self.now_s + LINGER_S);
+    }
+
+    /// Sends a close frame and waits for the peer's.
+    pub(super) fn close_with(&mut self, id: ConnId, code: CloseCode, reason: &str, why: Closed) {
+        if self.conns.get(id).is_none_or(|conn| conn.phase != Phase::Open) {
+            return;
+        }
+        self.queue(id, Phase::Open, |io| io.outbox.push_close(Some(code), reason));
+        self.announce_closed(id, why);
+        let conn = self.conns.get_mut(id).expect("was there above");
+        conn.phase = Phase::CloseSent;
+        conn.flags.paused = false;
+        self.resumed.push_back(id);
+        self.check_at(id, self.now_s + CLOSE_WAIT_S);
+    }
+
+    /// The peer's close frame came: answers it, unless it is itself an answer, and goes out.
+    pub(super) fn closed_by_peer(&mut self, id: ConnId, code: Option<CloseCode>) {
+        self.queue(id, Phase::Open, |io| io.outbox.push_close(code, ""));
+        self.announce_closed(id, Closed::ByPeer { code });
+        self.drain(id);
+    }
+
+    /// The peer broke the protocol: says so, and goes out.
+    pub(super) fn fail(&mut self, id: ConnId, fault: Fault) {
+        self.queue(id, Phase::Open, |io| io.outbox.push_close(Some(fault.close_code()), &fault.to_string()));
+        self.announce_closed(id, Closed::Faulty(fault));
+        self.drain(id);
+    }
+
+    /// Takes nothing in any more, and ends when what is queued has gone out.
+    pub(super) fn drain(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase < Phase::Draining) else { return };
+        conn.phase = Phase::Draining;
+        conn.flags.paused = false;
+        conn.decoder = wire::Decoder::new();
+        if let Some(io) = &mut conn.io {
+            io.unread = Vec::new();
+            io.handshake = None;
+        }
+        self.account(id);
+        self.check_at(id, self.now_s + DRAIN_S);
+        if !self.conns.get(id).is_some_and(Conn::has_queued) {
+            self.drained(id);
+        }
+    }
+
+    /// The peer shut its direction.
+    pub(super) fn ended(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        conn.flags.eof = true;
+        match conn.phase {
+            Phase::Handshake | Phase::Lingering => self.tear_down(id),
+            Phase::Open => {
+                self.announce_closed(id, Closed::Vanished);
+                self.drain(id);
+            }
+            Phase::CloseSent => self.drain(id),
+            Phase::Draining | Phase::Dead => {}
+        }
+    }
+
+    /// An operation failed.
+    pub(super) fn reset(&mut self, id: ConnId, errno: i32) {
+        self.announce_closed(id, Closed::Reset(errno));
+        self.tear_down(id);
+    }
+
+    /// Ends a connection whatever is queued to it.
+    pub(super) fn tear_down(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase != Phase::Dead) else { return };
+        conn.phase = Phase::Dead;
+        conn.flags.paused = true;
+        conn.decoder = wire::Decoder::new();
+        if let Some(io) = &mut conn.io {
+            io.unread = Vec::new();
+            io.handshake = None;
+            io.outbox.discard_waiting();
+        }
+        let (requests, cancelling) = (conn.requests, conn.flags.cancelling);
+        if requests.recv && !cancelling {
+            self.cancel(id, Op::Recv);
+        }
+        if requests.poll {
+            self.cancel(id, Op::Poll);
+        }
+        if requests.send {
+            self.cancel(id, Op::Send);
+        }
+        self.account(id);
+        self.release(id);
+    }
+
+    /// Frees the entry of a dead connection once the kernel has nothing of it.
+    pub(super) fn release(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        if conn.phase == Phase::Dead && !conn.requests.any() {
+            if let Some(io) = &mut conn.io {
+                io.outbox.discard_waiting();
+            }
+            self.pool.settle(conn);
+            self.conns.remove(id);
+        }
+    }
+
+    /// Tells the handler, once, of a connection that it knows as open.
+    pub(super) fn announce_closed(&mut self, id: ConnId, why: Closed) {
+        if let Some(conn) = self.conns.get_mut(id)
+            && std::mem::take(&mut conn.flags.open)
+        {
+            self.closed.push_back((id, why));
+        }
+    }
+
+    fn cancel(&mut self, id: ConnId, op: Op) {
+        self.ring.cancel(op.user_data(id), Op::Cancel.user_data(id));
+    }
+
+    /// Brings the shard's total up to date with what the connection holds now.
+    pub(super) fn account(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let held_bytes = conn.count_held_bytes();
+        self.held_bytes -= std::mem::replace(&mut conn.held_bytes, held_bytes) as usize;
+        self.held_bytes += held_bytes as usize;
+    }
+
+    /// Looks at the connection at this second instead of any that was asked for before.
+    pub(super) fn check_at(&mut self, id: ConnId, at_s: u32) {
+        let at_s = self.wheel.insert(id, at_s);
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.check_s = at_s;
+        }
+    }
+}

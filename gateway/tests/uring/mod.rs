@@ -1,0 +1,224 @@
+//! A driver in a thread, with a handler that reports what it hears and does what it is told.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
+
+use gateway::uring::{
+    Closed, Config, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Mailbox, Silence, Sockets, listen, mailbox, run,
+    sleep_and_wake,
+};
+use wire::{CloseCode, Opcode, Refusal, Request, SharedFrame};
+
+pub(crate) type Socket = tungstenite::WebSocket<TcpStream>;
+
+/// How long anything that has to happen may take on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) enum Command {
+    Send(ConnId, Vec<u8>),
+    SendAll(Vec<u8>),
+    Pause(ConnId),
+    Resume(ConnId),
+    Close(ConnId, CloseCode),
+    Stop(Duration),
+    Do(Box<dyn FnOnce(&mut Sockets) + Send>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Open(ConnId),
+    Text(ConnId, String),
+    Writable(ConnId, usize),
+    Closed(ConnId, Closed),
+}
+
+struct Reporter {
+    commands: Inbox<Command>,
+    heard: Sender<Heard>,
+    open: Vec<ConnId>,
+}
+
+impl Reporter {
+    fn report(&self, heard: Heard) {
+        // A test that has ended does not listen any more.
+        let _ = self.heard.send(heard);
+    }
+}
+
+impl Handler for Reporter {
+    fn on_request(&mut self, _: &mut Sockets, _: ConnId, request: &Request) -> Decision {
+        let silence = Silence {
+            ping_after_s: 1,
+            close_after_s: 3,
+            close_code: CloseCode::new(3012).expect("an application's code"),
+        };
+        let endpoint = match request.path() {
+            "/debug/echo" => Endpoint::Echo { message_bytes_max: 16 << 20 },
+            "/handler" => Endpoint::Handler { message_bytes_max: 2 << 20, fragments_max: 64, silence: None },
+            "/silence" => Endpoint::Handler { message_bytes_max: 100, fragments_max: 1, silence: Some(silence) },
+            path => return Decision::Refuse(Refusal::new(404, format!("There is no endpoint {path}."))),
+        };
+        Decision::Accept { protocol: None, endpoint }
+    }
+
+    fn on_open(&mut self, _: &mut Sockets, conn: ConnId) {
+        self.open.push(conn);
+        self.report(Heard::Open(conn));
+    }
+
+    fn on_frame(&mut self, _: &mut Sockets, conn: ConnId, frame: Frame<'_>) {
+        match frame {
+            Frame::Text(text) => self.report(Heard::Text(conn, text.into_owned())),
+            Frame::Binary(bytes) => panic!("tests send text, not {bytes:?}"),
+        }
+    }
+
+    fn on_writable(&mut self, _: &mut Sockets, conn: ConnId, bytes: usize) {
+        self.report(Heard::Writable(conn, bytes));
+    }
+
+    fn on_closed(&mut self, _: &mut Sockets, conn: ConnId, why: Closed) {
+        self.open.retain(|open| *open != conn);
+        self.report(Heard::Closed(conn, why));
+    }
+
+    fn on_turn(&mut self, sockets: &mut Sockets, _: Instant) -> Option<Instant> {
+        while let Some(command) = self.commands.pop() {
+            match command {
+                Command::Send(conn, payload) => {
+                    sockets.send(conn, &SharedFrame::copied(Opcode::Binary, &payload));
+                }
+                Command::SendAll(payload) => {
+                    let payload = payload.into();
+                    for conn in &self.open {
+                        sockets.send_payload(*conn, Opcode::Binary, &payload);
+                    }
+                }
+                Command::Pause(conn) => sockets.pause_reads(conn),
+                Command::Resume(conn) => sockets.resume_reads(conn),
+                Command::Close(conn, code) => sockets.close(conn, code, "as told"),
+                Command::Stop(grace) => sockets.stop(grace),
+                Command::Do(act) => act(sockets),
+            }
+        }
+        None
+    }
+}
+
+pub(crate) struct Driver {
+    addr: SocketAddr,
+    commands: Mailbox<Command>,
+    heard: Receiver<Heard>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Driver {
+    pub(crate) fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    pub(crate) fn start_with(configure: impl FnOnce(&mut Config)) -> Self {
+        let listener = listen("127.0.0.1:0".parse().expect("an address"), 4096).expect("listening");
+        let addr = listener.local_addr().expect("bound");
+        let (sleeper, waker) = sleep_and_wake().expect("descriptors are left");
+        let (commands, inbox) = mailbox(&waker, 10_000);
+        let (reports, heard) = channel();
+        let mut config = Config::new("test", 10_000);
+        configure(&mut config);
+        let thread = std::thread::spawn(move || {
+            let reporter = |_: &mut Sockets| Reporter { commands: inbox, heard: reports, open: Vec::new() };
+            run(config, listener, sleeper, reporter).expect("the shard runs");
+        });
+        Driver { addr, commands, heard, thread: Some(thread) }
+    }
+
+    pub(crate) fn connect_tcp(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.addr).expect("connected");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream.set_nodelay(true).expect("set");
+        stream
+    }
+
+    pub(crate) fn connect(&self, path: &str) -> Socket {
+        let config = tungstenite::protocol::WebSocketConfig::default().read_buffer_size(4096);
+        let url = format!("ws://{}{path}", self.addr);
+        let connected = tungstenite::client::client_with_config(url, self.connect_tcp(), Some(config));
+        connected.expect("the handshake succeeds").0
+    }
+
+    pub(crate) fn tell(&self, command: Command) {
+        self.commands.push(command).expect("the mailbox has room");
+    }
+
+    /// Runs `act` on the shard and returns what it returns.
+    pub(crate) fn ask<T: Send + 'static>(&self, act: impl FnOnce(&mut Sockets) -> T + Send + 'static) -> T {
+        let (sender, receiver) = channel();
+        self.tell(Command::Do(Box::new(move |sockets| {
+            sender.send(act(sockets)).expect("the test waits for it");
+        })));
+        receiver.recv_timeout(PATIENCE).expect("a shard that is asked answers")
+    }
+
+    /// Returns when the shard has done all it was told, and what that completed.
+    pub(crate) fn settle(&self) {
+        for _ in 0..3 {
+            self.ask(|_| ());
+        }
+    }
+
+    /// Everything heard that was not asked for yet.
+    pub(crate) fn heard(&self) -> impl Iterator<Item = Heard> {
+        self.heard.try_iter()
+    }
+
+    pub(crate) fn wait_for_open(&self) -> ConnId {
+        loop {
+            match self.heard.recv_timeout(PATIENCE).expect("a connection opens") {
+                Heard::Open(conn) => return conn,
+                Heard::Text(..) | Heard::Writable(..) | Heard::Closed(..) => {}
+            }
+        }
+    }
+
+    pub(crate) fn wait_for_text(&self) -> (ConnId, String) {
+        loop {
+            match self.heard.recv_timeout(PATIENCE).expect("a message comes") {
+                Heard::Text(conn, text) => return (conn, text),
+                Heard::Writable(..) | Heard::Open(_) => {}
+                Heard::Closed(conn, why) => panic!("{conn} was closed: {why:?}"),
+            }
+        }
+    }
+
+    pub(crate) fn wait_for_connections(&self, count: usize) {
+        within(PATIENCE, || self.ask(|sockets| sockets.connections()) == count);
+    }
+
+    /// Returns when the shard has ended by itself.
+    pub(crate) fn join(mut self) {
+        self.thread.take().expect("joined once").join().expect("the shard ended in good order");
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            // It may have ended, by a panic for instance, which the join below shows.
+            let _ = self.commands.push(Command::Stop(Duration::ZERO));
+            if thread.join().is_err() && !std::thread::panicking() {
+                panic!("the shard panicked");
+            }
+        }
+    }
+}
+
+/// Waits until `done`, which is asked every few milliseconds.
+pub(crate) fn within(limit: Duration, mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < limit, "did not happen within {limit:?}");
+        sleep(Duration::from_millis(5));
+    }
+}
