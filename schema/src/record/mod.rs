@@ -66,6 +66,7 @@ fn behind_format<'a>(what: &'static str, known: u8, bytes: &'a [u8]) -> Result<&
 mod tests {
     use super::*;
     use crate::event::{MemberChange, Role};
+    use crate::generated::rookery::record as fb;
     use crate::id::{ChannelId, Seq, UserId};
 
     /// What a record's bytes are taken for: `ok`, or the first word of what is wrong and the rest of it.
@@ -96,6 +97,48 @@ mod tests {
         check(&with(19, 3), "damaged: no role is 3");
         check(&bytes[..19], "damaged: it ends within a field");
         check(&[bytes.as_slice(), &[0]].concat(), "damaged: 1 bytes are left over");
+    }
+
+    #[test]
+    fn an_arrival_that_contradicts_itself_is_damaged() {
+        let body = EventRecordBody::Message { seq: Seq(3), revision: 0 };
+        let event = EventRecord { channel: ChannelId(1), body };
+        let event = |ordinal| ArrivalEvent { ordinal, audience: 0, event };
+        let bytes = ArrivalRecord { audiences: vec![vec![UserId(2)]], events: vec![event(0), event(1)] }.encode();
+        let check = |at: usize, byte: u8, expected: &str| {
+            let mut bytes = bytes.clone();
+            assert_ne!(bytes[at], byte, "the row changes something");
+            bytes[at] = byte;
+            match ArrivalRecord::decode(&bytes) {
+                Err(RecordError::Damaged { why, .. }) => assert_eq!(why, expected),
+                other => panic!("{other:?}, expected {expected}"),
+            }
+        };
+        // format, audiences, users of the first, the user, events, then 25 bytes each: ordinal, audience, event
+        check(1, 99, "it counts 99 items where 62 bytes are left");
+        check(3, 99, "it counts 99 items where 60 bytes are left");
+        check(13, 3, "it counts 3 items where 50 bytes are left");
+        check(13, 1, "25 bytes are left over");
+        check(15, 2, "event 1 stands behind 2");
+        check(17, 1, "audience 1 of 1");
+        check(42, 9, "audience 9 of 1");
+    }
+
+    #[test]
+    fn a_number_without_a_meaning_is_damage() {
+        use crate::generated::rookery as common;
+        let channel = |kind| {
+            let fields = fb::ChannelRecordArgs { kind: common::ChannelKind(kind), ..Default::default() };
+            ChannelRecord::decode(&flat::encode(1, |builder| fb::ChannelRecord::create(builder, &fields)))
+        };
+        let member = |role| {
+            let fields = fb::MemberRecordArgs { role: common::Role(role), ..Default::default() };
+            MemberRecord::decode(&flat::encode(1, |builder| fb::MemberRecord::create(builder, &fields)))
+        };
+        let why = |error: RecordError| error.to_string().split(": ").last().map(str::to_owned);
+        assert!(channel(1).is_ok() && member(2).is_ok());
+        assert_eq!(channel(2).map_err(why), Err(Some("its kind has no meaning".to_owned())));
+        assert_eq!(member(3).map_err(why), Err(Some("its role has no meaning".to_owned())));
     }
 
     #[test]
