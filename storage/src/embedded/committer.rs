@@ -137,22 +137,23 @@ impl Committer {
     pub(super) fn run(mut self) {
         while let Some(mut taken) = self.shared.wait() {
             while !taken.is_empty() {
-                if let Err(error) = self.commit_group(&mut taken) {
+                let mut held = Held::default();
+                if let Err(error) = self.commit_group(&mut taken, &mut held) {
+                    // Nobody hears of it before the hook, which may end the process.
                     (self.on_fatal)(&error);
                     return;
                 }
+                held.send();
             }
         }
     }
 
-    /// Commits the first of `taken`, as many as a group holds.
-    fn commit_group(&mut self, taken: &mut VecDeque<(Submission, AnswerTo)>) -> Result<(), Error> {
+    /// Commits the first of `taken`, as many as a group holds. When it returns `Ok`, `held` may be sent.
+    fn commit_group(&mut self, taken: &mut VecDeque<(Submission, AnswerTo)>, held: &mut Held) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
         let _watched = shared.watched.begin();
         let group = self.resolver.open();
         let mut batch = Batch::new(Arc::clone(&self.newest));
-        let mut answers = Vec::new();
-        let mut told = Vec::new();
         let mut transactions = 0;
         while self.resolver.has_room()
             && let Some((submission, answer)) = taken.pop_front()
@@ -169,9 +170,10 @@ impl Committer {
                     batch.apply(mutation.write(committed.stamp))?;
                 }
                 transactions += usize::from(committed.version == group.version);
-                told.extend(register(&mut self.resolver, submission.watches, since));
+                held.told.extend(register(&mut self.resolver, submission.watches, since));
             }
-            answers.push((answer, result));
+            self.count(&result);
+            held.answers.push((answer, result));
         }
         self.resolver.seal();
         if !batch.rows.is_empty() || group.reserve.is_some() {
@@ -180,14 +182,7 @@ impl Committer {
         let fired = self.resolver.release(shared.clock.now_ms(), group.version);
         self.publish(group.version);
         EngineStats::add(&shared.stats.commits, transactions);
-        for (answer, result) in answers {
-            self.count(&result);
-            let _gone = answer.send(result);
-        }
-        told.extend(fired.into_iter().map(|waiter| (waiter, Ok(()))));
-        for (waiter, result) in told {
-            let _gone = waiter.send(result);
-        }
+        held.told.extend(fired.into_iter().map(|waiter| (waiter, Ok(()))));
         Ok(())
     }
 
@@ -223,6 +218,24 @@ impl Committer {
             Ok(_) => {}
             Err(Error::Conflict) => EngineStats::add(&self.shared.stats.conflicts, 1),
             Err(_) => EngineStats::add(&self.shared.stats.too_old, 1),
+        }
+    }
+}
+
+/// What is said once a group is durable. Whoever went away does not want to know.
+#[derive(Default)]
+struct Held {
+    answers: Vec<(AnswerTo, Result<Committed, Error>)>,
+    told: Vec<(Waiter, Result<(), Error>)>,
+}
+
+impl Held {
+    fn send(self) {
+        for (answer, result) in self.answers {
+            let _gone = answer.send(result);
+        }
+        for (waiter, result) in self.told {
+            let _gone = waiter.send(result);
         }
     }
 }

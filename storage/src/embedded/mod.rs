@@ -32,7 +32,8 @@ use crate::transaction::{Begin, Engine, Generation, Version};
 use committer::{Committer, Shared};
 use directory::Directory;
 
-/// What happens when a write or an `fsync` fails. Called on the committing thread; no commit succeeds after it.
+/// What happens when a write or an `fsync` fails. Called on the committing thread, before anybody is
+/// answered; commits in flight end in [`Error::Fatal`] after it.
 pub type OnFatal = Arc<dyn Fn(&Error) + Send + Sync>;
 
 /// What happens when a group commit takes longer than `stall`; given how long it has taken so far.
