@@ -39,3 +39,38 @@ where
         Poll::Ready(Ok(results.collect()))
     })
 }
+
+/// Polls both until each is ready, or the first error.
+pub(crate) async fn both<A, B, E>(
+    one: impl Future<Output = Result<A, E>> + Send,
+    other: impl Future<Output = Result<B, E>> + Send,
+) -> Result<(A, B), E> {
+    let (mut one, mut other) = (std::pin::pin!(one), std::pin::pin!(other));
+    let (mut first, mut second) = (None, None);
+    poll_fn(move |cx| {
+        if first.is_none()
+            && let Poll::Ready(result) = one.as_mut().poll(cx)
+        {
+            match result {
+                Ok(value) => first = Some(value),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        if second.is_none()
+            && let Poll::Ready(result) = other.as_mut().poll(cx)
+        {
+            match result {
+                Ok(value) => second = Some(value),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        match (first.take(), second.take()) {
+            (Some(first), Some(second)) => Poll::Ready(Ok((first, second))),
+            (kept_first, kept_second) => {
+                (first, second) = (kept_first, kept_second);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}

@@ -8,14 +8,15 @@
 //! arrival · epoch · home incarnation · home shard · stamp     batch · incarnation · shard          body · channel · seq · revision · part
 //! channel · id        dedup · hash byte · day · channel · user · client_msg_id     dedup floor     direct · low user · high user
 //! family · user · family     fence · hash byte · incarnation     former · channel · user           head · channel
-//! idempotency · user · key   inbox · user · stamp · ordinal      inbox floor · user                 joined · user
+//! idempotency · day · user · key     inbox · user · stamp · ordinal      inbox floor · user                 joined · user
 //! member · channel · user    membership · user · channel         message · channel · seq            partition · number
 //! read · user · channel      refresh · hash      refresh due · time · hash      user · id           username · name
 //! view
 //! ```
 
+use schema::limits::PARTITIONS;
 use schema::record::RecordError;
-use schema::{ChannelId, ClientMsgId, Epoch, Incarnation, Owner, Partition, Position, Seq, Stamp, UnixMs, UserId};
+use schema::{ChannelId, ClientMsgId, Epoch, Incarnation, Owner, Position, Seq, Stamp, UnixMs, UserId};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::transaction::{RangeRequest, key_after, prefix_end};
@@ -145,19 +146,13 @@ pub fn fence(incarnation: Incarnation) -> Vec<u8> {
     Key::of(Table::Fence).u8(hash_byte(incarnation.0)).u64(incarnation.0).0
 }
 
-/// `partition`: who owns one of the 1,024.
-#[must_use]
-pub fn partition(partition: Partition) -> Vec<u8> {
-    partition_at(partition.index())
-}
-
-/// `partition`, by its place in the table.
+/// `partition`: who owns one of the 1,024, by its place in the table.
 ///
 /// # Panics
-/// If `index` is no place in a table of 1,024.
+/// If `index` is no place in the table.
 #[must_use]
-pub fn partition_at(index: usize) -> Vec<u8> {
-    assert!(index < usize::from(schema::limits::PARTITIONS), "partition {index} of 1,024");
+pub fn partition(index: usize) -> Vec<u8> {
+    assert!(index < usize::from(PARTITIONS), "partition {index} of {PARTITIONS}");
     Key::of(Table::Partition).u16(u16::try_from(index).expect("below 1,024")).0
 }
 
@@ -389,16 +384,16 @@ pub fn read(user: UserId, channel: ChannelId) -> Vec<u8> {
     Key::of(Table::Read).u64(user.0).u64(channel.0).0
 }
 
-/// `idempotency`: the channel that a creation's key made. `key` is the client's text.
+/// `idempotency`: the channel that a creation's key made on a day. `key` is the client's text.
 #[must_use]
-pub fn idempotency(user: UserId, key: &str) -> Vec<u8> {
-    Key::of(Table::Idempotency).u64(user.0).bytes(key.as_bytes()).0
+pub fn idempotency(day: u32, user: UserId, key: &str) -> Vec<u8> {
+    Key::of(Table::Idempotency).u32(day).u64(user.0).bytes(key.as_bytes()).0
 }
 
-/// Every idempotency key of a user.
+/// The idempotency rows of every day before one.
 #[must_use]
-pub fn idempotencies(user: UserId) -> RangeRequest {
-    Key::of(Table::Idempotency).u64(user.0).all()
+pub fn idempotencies_before(day: u32) -> RangeRequest {
+    RangeRequest::new(Key::of(Table::Idempotency).0, Key::of(Table::Idempotency).u32(day).0)
 }
 
 // Dedup

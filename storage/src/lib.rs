@@ -11,6 +11,7 @@ pub mod embedded;
 mod error;
 mod join;
 pub mod keys;
+pub mod layers;
 pub mod limits;
 pub mod local;
 pub mod memory;

@@ -1,0 +1,279 @@
+//! One batch as one transaction, and the loop that brings it to an end.
+//!
+//! Owns what an attempt may conclude. Upholds I7: a batch commits only while the fence row, read in the transaction, is of
+//! this node's life and of the epoch under which the batch was accepted. Upholds I3 and I5 where a commit's outcome is
+//! unknown: the shard's batch row, read by every attempt in the snapshot in which it reads the fence, says which attempt
+//! committed and where, and its replies are then those that this attempt had decided.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schema::record::FenceRecord;
+use schema::{ChannelId, ErrorCode, Event, OpReply, Owner, Refusal, Stamp};
+
+use super::decided::Decided;
+use super::draft::{Terms, Verdict, decide};
+use super::members::Members;
+use super::rows::{Rows, Wanted};
+use super::{Queued, moving};
+use crate::keys;
+use crate::layers::packed::BatchRow;
+use crate::layers::planted::Planted;
+use crate::layers::{LayerError, STORE_RETRY_MS, damaged, stamp_of, unavailable};
+use crate::transaction::{Begin, Engine, Transaction};
+
+/// Attempts of one batch. Two are enough unless the store is in trouble; with these, the last ones fail within what a
+/// client waits for.
+const ATTEMPTS_MAX: u32 = 10;
+/// Conflicts after which a batch is tried in parts: one may be chance, two are a quarrel over some row.
+const CONFLICTS_MAX: u32 = 2;
+/// Rounds of reading: what is known at once; lists whose epoch has changed; what was kept of those who are not in them;
+/// and some to spare, since operations of one batch may wait for each other.
+const ROUNDS_MAX: u32 = 8;
+
+/// Operations to be committed together. Made by [`super::Appender::next_batch`].
+#[derive(Debug)]
+#[must_use = "its operations are answered only if it is run and its outcome handed back"]
+pub struct Batch {
+    pub(super) owner: Owner,
+    pub(super) number: u64,
+    pub(super) terms: Terms,
+    pub(super) cached: BTreeMap<ChannelId, Arc<Members>>,
+    pub(super) ops: Vec<Queued>,
+}
+
+/// What came of a batch, to be handed to [`super::Appender::finished`].
+#[derive(Debug)]
+#[must_use = "its replies are told by `Appender::finished`"]
+pub struct Outcome {
+    pub(super) number: u64,
+    pub(super) ended: Ended,
+    /// Lists of members that were read.
+    pub(super) learned: Vec<(ChannelId, Arc<Members>)>,
+    /// Channels whose cached list is outdated.
+    pub(super) outdated: Vec<ChannelId>,
+}
+
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The first operations are durable or refused; `left` did not fit.
+    Committed {
+        replies: Vec<(u64, Result<OpReply, Refusal>)>,
+        hints: Vec<(Owner, Stamp, Vec<Event>)>,
+        left: Vec<Queued>,
+    },
+    /// Nothing was changed; each part is to be tried alone.
+    Split(Vec<Vec<Queued>>),
+    /// Given up. With an unknown outcome some of it may be durable; sending it again is safe (I5).
+    Failed { ops: Vec<Queued>, refusal: Refusal },
+    /// Another owns what this shard did.
+    Fenced(Vec<Queued>),
+}
+
+/// What one attempt found.
+enum Found {
+    /// It committed, or there was nothing to commit.
+    Decided(Box<Decided>, Option<Stamp>),
+    /// The batch row says that an earlier attempt committed.
+    Earlier(BatchRow),
+    /// The fence is another's.
+    Fenced,
+}
+
+/// An attempt that ended without a decision.
+struct Broken {
+    error: LayerError,
+    /// What it had tried to commit, if that is how far it came.
+    tried: Option<Box<Decided>>,
+}
+
+impl<E: Into<LayerError>> From<E> for Broken {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), tried: None }
+    }
+}
+
+/// What a batch remembers from attempt to attempt.
+#[derive(Default)]
+struct Memory {
+    /// Attempts whose outcome is unknown. Emptied only by a snapshot that shows that none of them committed.
+    unknown: Vec<(u32, Box<Decided>)>,
+    learned: BTreeMap<ChannelId, Arc<Members>>,
+    conflicts: u32,
+}
+
+impl Batch {
+    /// Brings the batch to an end: committed, refused, or to be tried in parts.
+    ///
+    /// Ends after ten attempts at most. To be polled to its end: dropped before, it leaves operations without an answer.
+    pub async fn run<E: Engine>(mut self, engine: E) -> Outcome {
+        let mut memory = Memory::default();
+        let mut moved = self.take_moved();
+        let mut refusal = unavailable();
+        for attempt in 1..=ATTEMPTS_MAX {
+            if self.ops.is_empty() {
+                break;
+            }
+            let Broken { error, tried } = match self.attempt(&engine, attempt, &mut memory).await {
+                Ok(Found::Decided(decided, stamp)) => return self.committed(*decided, stamp, moved, memory),
+                Ok(Found::Earlier(row)) => {
+                    let at = memory.unknown.iter().position(|(number, _)| *number == row.attempt);
+                    let Some(at) = at else { return self.ended(Ended::Fenced, moved, memory) };
+                    let (_, decided) = memory.unknown.swap_remove(at);
+                    return self.committed(*decided, Some(row.stamp), moved, memory);
+                }
+                Ok(Found::Fenced) => return self.ended(Ended::Fenced, moved, memory),
+                Err(broken) => broken,
+            };
+            refusal = self.note(attempt, &error, tried, &mut memory);
+            let known = memory.unknown.is_empty();
+            let in_parts = memory.conflicts >= CONFLICTS_MAX || !error.is_retryable();
+            if known && in_parts && self.ops.len() > 1 {
+                let parts = in_smaller_parts(std::mem::take(&mut self.ops));
+                return self.ended(|_| Ended::Split(parts), moved, memory);
+            }
+            if !error.is_retryable() {
+                break;
+            }
+        }
+        if self.ops.is_empty() {
+            let replies = super::refused(moved.drain(..), &moving());
+            let left = Vec::new();
+            return self.ended(|_| Ended::Committed { replies, hints: Vec::new(), left }, moved, memory);
+        }
+        self.ended(|ops| Ended::Failed { ops, refusal }, moved, memory)
+    }
+
+    /// Takes out the operations on channels that the view gives to another shard.
+    fn take_moved(&mut self) -> Vec<Queued> {
+        let (view, owner) = (Arc::clone(&self.terms.view), self.owner);
+        self.ops.extract_if(.., |queued| view.home_of_channel(queued.channel) != owner).collect()
+    }
+
+    /// Remembers how an attempt broke. Returns what a client is told if it was the last.
+    fn note(&mut self, attempt: u32, error: &LayerError, tried: Option<Box<Decided>>, memory: &mut Memory) -> Refusal {
+        match error {
+            LayerError::Store(error) => {
+                tracing::debug!(batch = self.number, attempt, %error, "an append is tried again");
+                match error {
+                    crate::Error::Conflict | crate::Error::TooOld => memory.conflicts += 1,
+                    crate::Error::Throttled => {
+                        return Refusal::new(ErrorCode::Overloaded, "the store is overloaded").after_ms(STORE_RETRY_MS);
+                    }
+                    other => {
+                        if other.maybe_committed()
+                            && let Some(tried) = tried
+                        {
+                            if self.terms.plants.has(Planted::UnknownIsFailure) {
+                                self.terms.forgets_first_replies = true;
+                            } else {
+                                memory.unknown.push((attempt, tried));
+                            }
+                        }
+                    }
+                }
+                unavailable()
+            }
+            LayerError::Record(error) => {
+                tracing::error!(batch = self.number, attempt, %error, "an append met a damaged record");
+                damaged()
+            }
+            LayerError::Refused(refusal) => refusal.clone(),
+        }
+    }
+
+    /// One transaction.
+    async fn attempt<E: Engine>(&self, engine: &E, attempt: u32, memory: &mut Memory) -> Result<Found, Broken> {
+        let mut tx = engine.begin(Begin::Fresh);
+        let (fence_key, batch_key) = (keys::fence(self.owner.incarnation), keys::batch(self.owner));
+        let mut rows = Rows::new(self.cached.clone());
+        let mut wanted = self.wanted();
+        wanted.rows.extend([fence_key.clone(), batch_key.clone()]);
+        rows.load(&tx, wanted).await?;
+        memory.learned.clone_from(&rows.read);
+        if let Some(Some(row)) = rows.get(&batch_key)
+            && !self.terms.forgets_first_replies
+        {
+            let row = BatchRow::decode(row)?;
+            if row.number == self.number {
+                return Ok(Found::Earlier(row));
+            }
+        }
+        if !self.holds(rows.get(&fence_key).flatten().map(|row| FenceRecord::decode(row)).transpose()?) {
+            return Ok(Found::Fenced);
+        }
+        // No batch row while the fence is still mine: none of the earlier attempts committed, and none can any more.
+        memory.unknown.clear();
+
+        let mut round = 1;
+        let decided = loop {
+            match decide(&self.terms, &rows, &self.ops)? {
+                Verdict::Decided(decided) => break decided,
+                Verdict::Unread(wanted) => {
+                    assert!(round < ROUNDS_MAX, "reading comes to an end: round {round} wants {wanted:?}");
+                    rows.load(&tx, wanted).await?;
+                    memory.learned.clone_from(&rows.read);
+                    round += 1;
+                }
+            }
+        };
+        if decided.is_empty() {
+            return Ok(Found::Decided(decided, None));
+        }
+        decided.write(&mut tx, &self.terms.view);
+        tx.set_versionstamped_value(&batch_key, &BatchRow::prefix(self.number, attempt), &[]);
+        match tx.commit().await {
+            Ok(committed) => Ok(Found::Decided(decided, Some(stamp_of(committed.stamp)))),
+            Err(error) => Err(Broken { error: error.into(), tried: Some(decided) }),
+        }
+    }
+
+    /// Whether a fence row lets this batch commit.
+    fn holds(&self, fence: Option<FenceRecord>) -> bool {
+        fence.is_some_and(|fence| {
+            fence.incarnation == self.owner.incarnation
+                && (fence.epoch == self.terms.view.epoch || self.terms.plants.has(Planted::FenceWithoutEpoch))
+        })
+    }
+
+    /// What the operations are known to need before anything is read.
+    fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted::default();
+        for queued in &self.ops {
+            super::draft::foresee(&self.terms, queued, &self.cached, &mut wanted);
+        }
+        wanted
+    }
+
+    fn committed(mut self, decided: Decided, stamp: Option<Stamp>, moved: Vec<Queued>, memory: Memory) -> Outcome {
+        let hints = stamp.map_or_else(Vec::new, |stamp| decided.hints(&self.terms.view, stamp));
+        let left = self.ops.split_off(decided.replies.len());
+        let Decided { mut replies, members_changed, .. } = decided;
+        replies.extend(super::refused(moved.into_iter(), &moving()));
+        let mut outcome = self.ended(|_| Ended::Committed { replies, hints, left }, Vec::new(), memory);
+        outcome.learned.retain(|(channel, _)| !members_changed.contains(channel));
+        outcome.outdated = members_changed;
+        outcome
+    }
+
+    /// The outcome for what is left of the operations, and those that had moved.
+    fn ended(self, ended: impl FnOnce(Vec<Queued>) -> Ended, moved: Vec<Queued>, memory: Memory) -> Outcome {
+        let ops = self.ops.into_iter().chain(moved).collect();
+        let learned = memory.learned.into_iter().collect();
+        Outcome { number: self.number, ended: ended(ops), learned, outdated: Vec::new() }
+    }
+}
+
+/// By channel, if there are several; else in halves. Order within a channel is kept.
+fn in_smaller_parts(mut ops: Vec<Queued>) -> Vec<Vec<Queued>> {
+    let mut by_channel: BTreeMap<ChannelId, Vec<Queued>> = BTreeMap::new();
+    let first = ops[0].channel;
+    if ops.iter().all(|queued| queued.channel == first) {
+        let second = ops.split_off(ops.len() / 2);
+        return vec![ops, second];
+    }
+    for queued in ops {
+        by_channel.entry(queued.channel).or_default().push(queued);
+    }
+    by_channel.into_values().collect()
+}

@@ -1,0 +1,457 @@
+//! One attempt's decisions, as they grow operation by operation. Pure: rows in, writes and replies out.
+//!
+//! Owns what later operations of a batch must see of earlier ones: heads, lists of members, marks, first replies. What an
+//! operation means is in `send`, `mark`, `create` and `membership`, each of which checks first and writes last, so that
+//! one which is refused, or lacks a row, leaves no trace.
+//! Upholds I2: a seq is the next of the head that this transaction read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use schema::limits::{BATCH_ROWS_MAX, BODY_BYTES_MAX, GROUP_MEMBERS_MAX};
+use schema::op::ChannelKind;
+use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, MemberRecord, RecordError};
+use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Refusal, Seq, UnixMs, UserId, View};
+
+use super::Queued;
+use super::decided::{Decided, Happened};
+use super::members::{Member, Members};
+use super::rows::{Rows, Wanted};
+use crate::keys::{self, DedupKey};
+use crate::layers::body;
+use crate::layers::planted::{Planted, Plants};
+use crate::limits::TRANSACTION_BYTES_TARGET;
+
+/// What a row of a batch takes in its transaction, about: an inbox row, of which there are most, has a key of 21 bytes, a
+/// value of 22 and what the store counts for it and for its conflict range.
+const ROW_BYTES: usize = 160;
+/// Rows that every batch has beside those of its operations: its own, and one arrival for each home shard, of which
+/// there are no more than this on a machine.
+const BATCH_OWN_ROWS: usize = 129;
+const _: () = assert!(
+    (4 + GROUP_MEMBERS_MAX as usize + BATCH_OWN_ROWS) * ROW_BYTES + 2 * (BODY_BYTES_MAX as usize)
+        < TRANSACTION_BYTES_TARGET,
+    "one message always fits"
+);
+
+/// Under what a batch was accepted.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    pub(super) view: Arc<View>,
+    pub(super) wall: UnixMs,
+    pub(super) group_members_max: u32,
+    pub(super) plants: Plants,
+    /// Set by [`Planted::UnknownIsFailure`].
+    pub(super) forgets_first_replies: bool,
+}
+
+/// Why an operation stops before it has changed anything.
+pub(super) enum Halt {
+    /// It is refused.
+    Refused(Refusal),
+    /// It needs rows that were not read; they are wanted now.
+    Unread,
+    /// A row is damaged.
+    Damaged(RecordError),
+}
+
+impl From<RecordError> for Halt {
+    fn from(error: RecordError) -> Self {
+        Self::Damaged(error)
+    }
+}
+
+pub(super) type Step<T> = Result<T, Halt>;
+
+pub(super) fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Step<T> {
+    Err(Halt::Refused(Refusal::new(code, message)))
+}
+
+/// What came of deciding a batch.
+pub(super) enum Verdict {
+    /// Rows are missing: read them and decide again.
+    Unread(Wanted),
+    /// The first operations that fit into one transaction, at least one.
+    Decided(Box<Decided>),
+}
+
+/// Decides `ops` in order, as many as fit.
+pub(super) fn decide(terms: &Terms, rows: &Rows, ops: &[Queued]) -> Result<Verdict, RecordError> {
+    let mut draft = Draft::new(terms, rows);
+    for Queued { ticket, channel, op } in ops {
+        if !draft.has_room(*channel, op) {
+            break;
+        }
+        match draft.apply(*channel, op) {
+            Ok(reply) => draft.replies.push((*ticket, Ok(reply))),
+            Err(Halt::Refused(refusal)) => draft.replies.push((*ticket, Err(refusal))),
+            Err(Halt::Unread) => {}
+            Err(Halt::Damaged(error)) => return Err(error),
+        }
+    }
+    if draft.wanted.is_empty() {
+        Ok(Verdict::Decided(Box::new(draft.finish())))
+    } else {
+        Ok(Verdict::Unread(draft.wanted))
+    }
+}
+
+/// A channel as the batch has left it so far.
+#[derive(Debug)]
+pub(super) struct Drafted {
+    pub(super) record: ChannelRecord,
+    record_changed: bool,
+    pub(super) head: HeadRecord,
+    head_changed: bool,
+    members: Option<Arc<Members>>,
+}
+
+pub(super) struct Draft<'a> {
+    pub(super) terms: &'a Terms,
+    rows: &'a Rows,
+    wanted: Wanted,
+    channels: BTreeMap<ChannelId, Drafted>,
+    /// Channels whose list changed: what is cached of them is outdated if this commits.
+    members_changed: Vec<ChannelId>,
+    /// Rows as this batch leaves them.
+    writes: BTreeMap<Vec<u8>, Option<Bytes>>,
+    marks: BTreeMap<(UserId, ChannelId), Seq>,
+    joined: BTreeMap<UserId, i64>,
+    happened: Vec<Option<Happened>>,
+    /// Where the event of a user's mark stands, so that a later one takes its place.
+    read_events: BTreeMap<(UserId, ChannelId), usize>,
+    inbox_rows: usize,
+    body_bytes: usize,
+    replies: Vec<(u64, Result<OpReply, Refusal>)>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(terms: &'a Terms, rows: &'a Rows) -> Self {
+        Self {
+            terms,
+            rows,
+            wanted: Wanted::default(),
+            channels: BTreeMap::new(),
+            members_changed: Vec::new(),
+            writes: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            joined: BTreeMap::new(),
+            happened: Vec::new(),
+            read_events: BTreeMap::new(),
+            inbox_rows: 0,
+            body_bytes: 0,
+            replies: Vec::new(),
+        }
+    }
+
+    /// This function only dispatches.
+    fn apply(&mut self, channel: ChannelId, op: &ChannelOp) -> Step<OpReply> {
+        match op {
+            ChannelOp::Send(op) => self.send(channel, op),
+            &ChannelOp::Mark { user, read_seq } => self.mark(channel, user, read_seq),
+            ChannelOp::Create(op) => self.create(channel, op),
+            &ChannelOp::AddMember { by, user, role } => self.add_member(channel, by, user, role),
+            &ChannelOp::RemoveMember { by, user } => self.remove_member(channel, by, user),
+        }
+    }
+
+    // Room
+
+    /// Whether another operation fits into the transaction; the first always does.
+    fn has_room(&self, channel: ChannelId, op: &ChannelOp) -> bool {
+        if self.replies.is_empty() {
+            return true;
+        }
+        let members = || self.list(channel).map_or(0, |members| members.len());
+        let (rows, bytes) = match op {
+            // Message, head, first reply, own mark.
+            ChannelOp::Send(op) => {
+                (4 + body::parts_at_most(&op.body) + members(), op.body.len() + op.mentions.len() * 8)
+            }
+            // The mark and its event.
+            ChannelOp::Mark { .. } => (2, 0),
+            // Channel, direct, idempotency; two rows, a counter and an event each.
+            ChannelOp::Create(op) => (3 + 4 * (op.members.len() + 1), 0),
+            // Channel, three rows, a counter; an event each.
+            ChannelOp::AddMember { .. } | ChannelOp::RemoveMember { .. } => (6 + members(), 0),
+        };
+        let heads_and_records = self.channels.len() * 2;
+        let written = self.writes.len() + self.marks.len() + self.joined.len() + heads_and_records + self.inbox_rows;
+        let rows = BATCH_OWN_ROWS + written + rows;
+        rows <= BATCH_ROWS_MAX as usize && rows * ROW_BYTES + self.body_bytes + bytes <= TRANSACTION_BYTES_TARGET
+    }
+
+    // Reading
+
+    /// A row as this batch has left it so far.
+    pub(super) fn get(&mut self, key: Vec<u8>) -> Step<Option<Bytes>> {
+        if let Some(written) = self.writes.get(&key) {
+            return Ok(written.clone());
+        }
+        match self.rows.get(&key) {
+            Some(value) => Ok(value.cloned()),
+            None => {
+                self.wanted.rows.insert(key);
+                Err(Halt::Unread)
+            }
+        }
+    }
+
+    /// Like [`Self::get`], for rows on which no order depends.
+    pub(super) fn get_loose(&mut self, key: Vec<u8>) -> Step<Option<Bytes>> {
+        match self.rows.get(&key) {
+            Some(value) => Ok(value.cloned()),
+            None => {
+                self.wanted.loose.insert(key);
+                Err(Halt::Unread)
+            }
+        }
+    }
+
+    /// A channel that exists.
+    pub(super) fn channel(&mut self, channel: ChannelId) -> Step<&mut Drafted> {
+        if !self.channels.contains_key(&channel) {
+            let (record, head) = (self.get(keys::channel(channel)), self.get(keys::head(channel)));
+            let (record, head) = (record?, head?);
+            let Some(record) = record else {
+                return refuse(ErrorCode::UnknownChannel, format!("no channel {channel}"));
+            };
+            let drafted = Drafted {
+                record: ChannelRecord::decode(&record)?,
+                record_changed: false,
+                head: head.map_or(Ok(HeadRecord::default()), |head| HeadRecord::decode(&head))?,
+                head_changed: false,
+                members: None,
+            };
+            self.channels.insert(channel, drafted);
+        }
+        Ok(self.channels.get_mut(&channel).expect("just looked up or put in"))
+    }
+
+    /// The list of a channel at the epoch of its row, if it is at hand.
+    fn list(&self, channel: ChannelId) -> Option<&Arc<Members>> {
+        if let Some(members) = self.channels.get(&channel).and_then(|drafted| drafted.members.as_ref()) {
+            return Some(members);
+        }
+        self.rows.read.get(&channel).or_else(|| self.rows.cached.get(&channel))
+    }
+
+    /// Who is in a channel.
+    pub(super) fn members(&mut self, channel: ChannelId) -> Step<Arc<Members>> {
+        let epoch = self.channel(channel)?.record.member_epoch;
+        let current = self.terms.plants.has(Planted::CachedMembership);
+        match self.list(channel).filter(|members| current || members.epoch == epoch).cloned() {
+            Some(members) => {
+                self.channel(channel)?.members = Some(Arc::clone(&members));
+                Ok(members)
+            }
+            None => {
+                self.wanted.lists.insert(channel);
+                Err(Halt::Unread)
+            }
+        }
+    }
+
+    /// A member of a channel; one who left is told so, one who never was in it that there is no such channel.
+    pub(super) fn member(&mut self, channel: ChannelId, user: UserId) -> Step<Member> {
+        if let Some(member) = self.members(channel)?.get(user) {
+            return Ok(member.clone());
+        }
+        match self.get(keys::former(channel, user))? {
+            Some(_) => refuse(ErrorCode::PermissionDenied, format!("user {user} is not in channel {channel} any more")),
+            None => refuse(ErrorCode::UnknownChannel, format!("no channel {channel}")),
+        }
+    }
+
+    /// Whether all these accounts exist.
+    pub(super) fn users_exist(&mut self, users: impl Iterator<Item = UserId>) -> Step<()> {
+        let mut step = Ok(());
+        for user in users {
+            match self.get_loose(keys::user(user)) {
+                Ok(Some(_)) => {}
+                Ok(None) => return refuse(ErrorCode::UnknownChannel, format!("no user {user}")),
+                Err(Halt::Unread) => step = Err(Halt::Unread),
+                Err(halt) => return Err(halt),
+            }
+        }
+        step
+    }
+
+    /// Whether each of these users may be in one more channel.
+    pub(super) fn users_have_room(&mut self, users: impl Iterator<Item = UserId>) -> Step<()> {
+        let mut step = Ok(());
+        for user in users {
+            match self.get_loose(keys::joined(user)) {
+                Ok(row) => {
+                    let joined = crate::layers::packed::counter(row.as_ref())?;
+                    let joined = joined.saturating_add_signed(self.joined.get(&user).copied().unwrap_or(0));
+                    if joined >= u64::from(schema::limits::CHANNELS_OF_USER_MAX) {
+                        let limit = schema::limits::CHANNELS_OF_USER_MAX;
+                        return refuse(ErrorCode::LimitExceeded, format!("user {user} is in {limit} channels already"));
+                    }
+                }
+                Err(Halt::Unread) => step = Err(Halt::Unread),
+                Err(halt) => return Err(halt),
+            }
+        }
+        step
+    }
+
+    // Writing: nothing below stops
+
+    pub(super) fn set(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
+        let value = value.into();
+        self.body_bytes += value.len().saturating_sub(ROW_BYTES);
+        self.writes.insert(key, Some(value));
+    }
+
+    pub(super) fn clear(&mut self, key: Vec<u8>) {
+        self.writes.insert(key, None);
+    }
+
+    /// A new channel, with its list.
+    pub(super) fn put_channel(&mut self, channel: ChannelId, record: ChannelRecord, members: Vec<Member>) {
+        let members = Arc::new(Members::new(record.member_epoch, members));
+        // Later operations of this batch find the row, those of this channel the draft.
+        self.set(keys::channel(channel), record.encode());
+        let drafted = Drafted {
+            record,
+            record_changed: false,
+            head: HeadRecord::default(),
+            head_changed: false,
+            members: Some(members),
+        };
+        self.channels.insert(channel, drafted);
+    }
+
+    pub(super) fn put_head(&mut self, channel: ChannelId, head: HeadRecord) {
+        let drafted = self.channels.get_mut(&channel).expect("read before it is written");
+        (drafted.head, drafted.head_changed) = (head, true);
+    }
+
+    /// A list that has changed, and with it the epoch of the channel's row.
+    pub(super) fn put_members(&mut self, channel: ChannelId, members: Members) {
+        let drafted = self.channels.get_mut(&channel).expect("read before it is written");
+        drafted.record.member_epoch = members.epoch;
+        drafted.record.member_count = u32::try_from(members.len()).expect("at most 500");
+        drafted.record_changed = true;
+        drafted.members = Some(Arc::new(members));
+        self.members_changed.push(channel);
+    }
+
+    /// A membership, in both orders; it takes the place of what was kept after leaving.
+    pub(super) fn put_member(&mut self, channel: ChannelId, user: UserId, record: &MemberRecord) {
+        let value = Bytes::from(record.encode());
+        self.set(keys::member(channel, user), value.clone());
+        self.set(keys::membership(user, channel), value);
+    }
+
+    pub(super) fn count_joined(&mut self, user: UserId, change: i64) {
+        *self.joined.entry(user).or_default() += change;
+    }
+
+    /// A user's mark is at least here.
+    pub(super) fn raise_mark(&mut self, user: UserId, channel: ChannelId, seq: Seq) {
+        let mark = self.marks.entry((user, channel)).or_default();
+        *mark = seq.max(*mark);
+    }
+
+    /// What this batch has made of a user's mark so far; zero if nothing.
+    pub(super) fn drafted_mark(&self, user: UserId, channel: ChannelId) -> Seq {
+        self.marks.get(&(user, channel)).copied().unwrap_or_default()
+    }
+
+    /// Whom an event of a channel is for, as this batch leaves its list.
+    pub(super) fn drafted_users(&self, channel: ChannelId) -> Arc<[UserId]> {
+        let members = self.channels.get(&channel).and_then(|drafted| drafted.members.as_ref());
+        Arc::clone(&members.expect("put in just before").users)
+    }
+
+    /// Something happened that these users' inboxes tell.
+    pub(super) fn tell(
+        &mut self,
+        channel: ChannelId,
+        body: EventRecordBody,
+        message: Option<Arc<Message>>,
+        audience: Arc<[UserId]>,
+    ) {
+        if let EventRecordBody::Read { user, .. } = body {
+            // Of several marks the last stands, at the place of the last: it may not come before what it marks as read.
+            if let Some(earlier) = self.read_events.insert((user, channel), self.happened.len()) {
+                self.happened[earlier] = None;
+                self.inbox_rows -= 1;
+            }
+        }
+        self.inbox_rows += audience.len();
+        self.happened.push(Some(Happened { event: EventRecord { channel, body }, message, audience }));
+    }
+
+    fn finish(mut self) -> Decided {
+        for (&channel, drafted) in &self.channels {
+            if drafted.record_changed {
+                self.writes.insert(keys::channel(channel), Some(drafted.record.encode().into()));
+            }
+            if drafted.head_changed {
+                self.writes.insert(keys::head(channel), Some(drafted.head.encode().into()));
+            }
+        }
+        let happened = self.happened.into_iter().flatten().collect();
+        Decided {
+            writes: self.writes,
+            marks: self.marks,
+            joined: self.joined,
+            happened,
+            replies: self.replies,
+            members_changed: self.members_changed,
+        }
+    }
+}
+
+/// What an operation is known to need before anything is read: all of it in the ordinary case, in one round.
+pub(super) fn foresee(
+    terms: &Terms,
+    Queued { channel, op, .. }: &Queued,
+    cached: &BTreeMap<ChannelId, Arc<Members>>,
+    wanted: &mut Wanted,
+) {
+    let channel = *channel;
+    let existing = |wanted: &mut Wanted| {
+        wanted.rows.extend([keys::channel(channel), keys::head(channel)]);
+        if !cached.contains_key(&channel) {
+            wanted.lists.insert(channel);
+        }
+    };
+    match op {
+        ChannelOp::Send(op) => {
+            existing(wanted);
+            wanted.rows.insert(DedupKey { channel, user: op.from, id: op.client_msg_id }.to_key());
+        }
+        &ChannelOp::Mark { user, .. } => {
+            existing(wanted);
+            wanted.rows.insert(keys::read(user, channel));
+        }
+        ChannelOp::Create(op) => {
+            wanted.rows.insert(keys::channel(channel));
+            if let ([other], ChannelKind::Direct) = (op.members.as_slice(), op.kind) {
+                wanted.rows.insert(keys::direct(op.creator, *other));
+            }
+            if let Some(key) = &op.idempotency_key {
+                let days = super::create::idempotency_days(terms.wall);
+                wanted.rows.extend(days.map(|day| keys::idempotency(day, op.creator, key)));
+            }
+            for &user in op.members.iter().chain([&op.creator]) {
+                wanted.loose.extend([keys::user(user), keys::joined(user)]);
+            }
+        }
+        &ChannelOp::AddMember { user, .. } => {
+            existing(wanted);
+            wanted.rows.extend([keys::member(channel, user), keys::former(channel, user)]);
+            wanted.loose.extend([keys::user(user), keys::joined(user)]);
+        }
+        &ChannelOp::RemoveMember { user, .. } => {
+            existing(wanted);
+            wanted.rows.extend([keys::member(channel, user), keys::former(channel, user)]);
+        }
+    }
+}

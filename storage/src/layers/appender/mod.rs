@@ -1,0 +1,270 @@
+//! The one transaction that changes channels and inboxes, and the queue before it.
+//!
+//! Owns a shard's pending operations, in order, and one batch in flight. A batch is one transaction: it reads the fence,
+//! channels, heads and first replies, assigns the seqs, and writes messages, heads, first replies, an inbox row for each
+//! member, an arrival for each home shard concerned, and the shard's batch row. Knows no runtime: whoever drives it runs
+//! [`Batch::run`] on any executor and hands the outcome back.
+//! Upholds I2, I4, I5, I6 and I7 as the files within say, and I3: a reply is told only once its batch has committed.
+//! Limit: one batch in flight a shard, so a shard's rate is batches a second times what fits into one.
+//!
+//! ```text
+//! push ─▶ queue ─▶ next_batch ─▶ Batch::run: fence · rows · draft · commit ─▶ finished ─▶ replies, hints
+//!           ▲                                                                   │
+//!           └─────────── what did not fit, or is tried in smaller parts ────────┘
+//! ```
+
+mod batch;
+mod create;
+mod decided;
+mod draft;
+mod members;
+mod membership;
+mod rows;
+mod send;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use schema::limits::{BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
+use schema::{ChannelId, ChannelOp, ErrorCode, Event, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View};
+
+use batch::Ended;
+pub use batch::{Batch, Outcome};
+use draft::Terms;
+use members::Cache;
+
+#[cfg(feature = "testing")]
+use super::planted::Planted;
+use super::planted::Plants;
+
+/// An operation that waits, and under which number its reply is wanted.
+#[derive(Debug, Clone)]
+struct Queued {
+    ticket: u64,
+    channel: ChannelId,
+    op: ChannelOp,
+}
+
+impl Queued {
+    fn body_bytes(&self) -> usize {
+        match &self.op {
+            ChannelOp::Send(op) => op.body.len(),
+            ChannelOp::Mark { .. }
+            | ChannelOp::Create(_)
+            | ChannelOp::AddMember { .. }
+            | ChannelOp::RemoveMember { .. } => 0,
+        }
+    }
+
+    /// Where and by whom a message is sent, if this is one.
+    fn sender(&self) -> Option<(ChannelId, UserId)> {
+        match &self.op {
+            ChannelOp::Send(op) => Some((self.channel, op.from)),
+            ChannelOp::Mark { .. }
+            | ChannelOp::Create(_)
+            | ChannelOp::AddMember { .. }
+            | ChannelOp::RemoveMember { .. } => None,
+        }
+    }
+}
+
+/// What a batch came to.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// Replies to tell, by ticket, in the order of their operations. All of it is durable (I3).
+    pub replies: Vec<(u64, Result<OpReply, Refusal>)>,
+    /// What each home shard concerned is told: the transaction, and its events that concern users there.
+    pub hints: Vec<(Owner, Stamp, Vec<Event>)>,
+    /// The fence is not this batch's any more: read the view ([`super::view::current`]). All that was queued has been
+    /// answered 113; what is pushed from here on is tried under the view that the next batch is given.
+    pub fenced: bool,
+}
+
+/// A shard's pending operations. See the module.
+///
+/// Whoever pushes bounds what is pending, by `PENDING_APPENDS_MAX` and `PENDING_APPEND_BYTES_MAX`.
+#[derive(Debug)]
+pub struct Appender {
+    owner: Owner,
+    group_members_max: u32,
+    /// The last batch's number. Its row in the store tells whether it was the last to commit.
+    number: u64,
+    queue: VecDeque<Queued>,
+    /// Parts of batches that failed as a whole, each to be tried alone, before the queue.
+    parts: VecDeque<Vec<Queued>>,
+    queued_bytes: usize,
+    in_flight: bool,
+    cache: Cache,
+    plants: Plants,
+}
+
+impl Appender {
+    /// The appender of a shard. There must be no other of the same owner at a time.
+    #[must_use]
+    pub fn new(owner: Owner) -> Self {
+        Self {
+            owner,
+            group_members_max: GROUP_MEMBERS_DEFAULT,
+            number: 0,
+            queue: VecDeque::new(),
+            parts: VecDeque::new(),
+            queued_bytes: 0,
+            in_flight: false,
+            cache: Cache::default(),
+            plants: Plants::default(),
+        }
+    }
+
+    /// The same, with groups of at most `members`, itself at most `GROUP_MEMBERS_MAX`.
+    #[must_use]
+    pub fn with_group_members(mut self, members: u32) -> Self {
+        self.group_members_max = members.min(GROUP_MEMBERS_MAX);
+        self
+    }
+
+    /// The same, with a bug.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_planted(mut self, bug: Planted) -> Self {
+        self.plants = Plants::of(bug);
+        self
+    }
+
+    /// Puts an operation behind all others. Its reply comes under `ticket`.
+    pub fn push(&mut self, ticket: u64, channel: ChannelId, op: ChannelOp) {
+        let queued = Queued { ticket, channel, op };
+        self.queued_bytes += queued.body_bytes();
+        self.queue.push_back(queued);
+    }
+
+    /// Whether nothing is queued and nothing in flight.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.in_flight && self.queued() == 0
+    }
+
+    /// Operations that wait, without those in flight.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.queue.len() + self.parts.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// Bytes of bodies that wait, without those in flight.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+
+    /// The next batch, to be run under `view`. `None` while one is in flight or nothing is queued: it never waits to fill.
+    pub fn next_batch(&mut self, view: &Arc<View>, wall: UnixMs) -> Option<Batch> {
+        if self.in_flight {
+            return None;
+        }
+        let ops = self.parts.pop_front().unwrap_or_else(|| self.fill());
+        if ops.is_empty() {
+            return None;
+        }
+        self.queued_bytes -= ops.iter().map(Queued::body_bytes).sum::<usize>();
+        self.in_flight = true;
+        self.number += 1;
+        let channels: BTreeSet<ChannelId> = ops.iter().map(|queued| queued.channel).collect();
+        let cached = channels.into_iter().filter_map(|channel| Some((channel, self.cache.get(channel)?))).collect();
+        let terms = Terms {
+            view: Arc::clone(view),
+            wall,
+            group_members_max: self.group_members_max,
+            plants: self.plants.clone(),
+            forgets_first_replies: false,
+        };
+        Some(Batch { owner: self.owner, number: self.number, terms, cached, ops })
+    }
+
+    /// As many operations as a batch may have, in order; one always fits.
+    fn fill(&mut self) -> Vec<Queued> {
+        let mut bytes = 0;
+        let mut count = 0;
+        for queued in self.queue.iter().take(BATCH_MESSAGES_MAX as usize) {
+            bytes += queued.body_bytes();
+            if count > 0 && bytes > BATCH_BODY_BYTES_MAX as usize {
+                break;
+            }
+            count += 1;
+        }
+        self.queue.drain(..count).collect()
+    }
+
+    /// Takes back what came of the batch in flight.
+    ///
+    /// What did not fit, or is to be tried in smaller parts, is queued again before all others, in order. If a send was
+    /// refused for now, so are later ones of the same user to the same channel that are queued: their order holds.
+    ///
+    /// # Panics
+    /// If no batch is in flight, or it is another's outcome.
+    pub fn finished(&mut self, outcome: Outcome) -> Finished {
+        let Outcome { number, ended, learned, outdated } = outcome;
+        assert!(self.in_flight && number == self.number, "batch {number} ended, {} is in flight", self.number);
+        self.in_flight = false;
+        outdated.into_iter().for_each(|channel| self.cache.forget(channel));
+        learned.into_iter().for_each(|(channel, members)| self.cache.put(channel, members));
+        match ended {
+            Ended::Committed { replies, hints, left } => {
+                self.requeue(left);
+                Finished { replies, hints, fenced: false }
+            }
+            Ended::Split(parts) => {
+                for part in parts.into_iter().rev() {
+                    self.queued_bytes += part.iter().map(Queued::body_bytes).sum::<usize>();
+                    self.parts.push_front(part);
+                }
+                Finished::default()
+            }
+            Ended::Failed { ops, refusal } => {
+                let held_back = if refusal.code.is_temporary() { self.take_later_sends(&ops) } else { Vec::new() };
+                Finished { replies: refused(ops.into_iter().chain(held_back), &refusal), ..Finished::default() }
+            }
+            Ended::Fenced(ops) => {
+                let queued = self.parts.drain(..).flatten().chain(self.queue.drain(..));
+                let replies = refused(ops.into_iter().chain(queued), &moving());
+                self.queued_bytes = 0;
+                Finished { replies, fenced: true, ..Finished::default() }
+            }
+        }
+    }
+
+    /// Puts what did not fit before all others.
+    fn requeue(&mut self, left: Vec<Queued>) {
+        if left.is_empty() {
+            return;
+        }
+        self.queued_bytes += left.iter().map(Queued::body_bytes).sum::<usize>();
+        if self.parts.is_empty() {
+            left.into_iter().rev().for_each(|queued| self.queue.push_front(queued));
+        } else {
+            self.parts.push_front(left);
+        }
+    }
+
+    /// Takes out of the queue the sends that come after one of `refused`, by the same user to the same channel.
+    fn take_later_sends(&mut self, refused: &[Queued]) -> Vec<Queued> {
+        let senders: BTreeSet<_> = refused.iter().filter_map(Queued::sender).collect();
+        let later = |queued: &Queued| queued.sender().is_some_and(|sender| senders.contains(&sender));
+        let mut taken = Vec::new();
+        for part in &mut self.parts {
+            taken.extend(part.extract_if(.., |queued| later(queued)));
+        }
+        self.parts.retain(|part| !part.is_empty());
+        let (held_back, kept): (VecDeque<_>, VecDeque<_>) = self.queue.drain(..).partition(later);
+        self.queue = kept;
+        taken.extend(held_back);
+        self.queued_bytes -= taken.iter().map(Queued::body_bytes).sum::<usize>();
+        taken
+    }
+}
+
+fn refused(ops: impl Iterator<Item = Queued>, refusal: &Refusal) -> Vec<(u64, Result<OpReply, Refusal>)> {
+    ops.map(|queued| (queued.ticket, Err(refusal.clone()))).collect()
+}
+
+fn moving() -> Refusal {
+    Refusal::new(ErrorCode::Moving, "the channel is moving to another shard, try again").after_ms(super::STORE_RETRY_MS)
+}

@@ -1,0 +1,83 @@
+//! What one attempt has read: rows by key, and lists of members.
+//!
+//! Owns reading them, all that are known to be wanted at once, since a store across a network answers many reads in the
+//! time of one. Decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use schema::ChannelId;
+use schema::limits::GROUP_MEMBERS_MAX;
+use schema::record::{ChannelRecord, RecordError};
+
+use super::members::Members;
+use crate::join;
+use crate::keys;
+use crate::layers::LayerError;
+use crate::transaction::Transaction;
+
+/// Rows that an attempt wants to read.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// What the decision stands on: if another writes them meanwhile, the attempt fails.
+    pub(super) rows: BTreeSet<Vec<u8>>,
+    /// What many shards write and nobody's order depends on: whether an account exists, how many channels it has.
+    pub(super) loose: BTreeSet<Vec<u8>>,
+    /// Whole lists of members.
+    pub(super) lists: BTreeSet<ChannelId>,
+}
+
+impl Wanted {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.loose.is_empty() && self.lists.is_empty()
+    }
+}
+
+/// Rows that were read in one transaction, and lists of members that came from the cache.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    values: BTreeMap<Vec<u8>, Option<Bytes>>,
+    pub(super) cached: BTreeMap<ChannelId, Arc<Members>>,
+    pub(super) read: BTreeMap<ChannelId, Arc<Members>>,
+}
+
+impl Rows {
+    pub(super) fn new(cached: BTreeMap<ChannelId, Arc<Members>>) -> Self {
+        Self { cached, ..Self::default() }
+    }
+
+    /// `None` if it was not read, else what was there.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Option<&Bytes>> {
+        self.values.get(key).map(Option::as_ref)
+    }
+
+    /// Reads all of `wanted`, at once. Lists want their channel's row too.
+    pub(super) async fn load<T: Transaction>(&mut self, tx: &T, wanted: Wanted) -> Result<(), LayerError> {
+        let Wanted { mut rows, loose, lists } = wanted;
+        rows.extend(lists.iter().map(|&channel| keys::channel(channel)));
+        let rows: Vec<_> = rows.into_iter().filter(|key| !self.values.contains_key(key)).collect();
+        let loose: Vec<_> = loose.into_iter().filter(|key| !self.values.contains_key(key)).collect();
+        // The channel's row is read so that a change of members fails this attempt; the rows of members need not be.
+        let ranges: Vec<_> =
+            lists.iter().map(|&channel| keys::members_after(channel, None).rows(GROUP_MEMBERS_MAX + 1)).collect();
+        let ((values, loose_values), pages) = join::both(
+            join::both(tx.get_all(&rows), join::try_all(loose.iter().map(|key| tx.snapshot_get(key)))),
+            join::try_all(ranges.iter().map(|range| tx.snapshot_get_range(range))),
+        )
+        .await?;
+        self.values.extend(rows.into_iter().zip(values));
+        self.values.extend(loose.into_iter().zip(loose_values));
+        for (channel, page) in lists.into_iter().zip(pages) {
+            let Some(Some(row)) = self.get(&keys::channel(channel)) else { continue };
+            let record = ChannelRecord::decode(row)?;
+            let members = Members::of_rows(record.member_epoch, &page.rows)?;
+            if members.len() != record.member_count as usize {
+                let why = format!("{} members of channel {channel}, it counts {}", members.len(), record.member_count);
+                return Err(RecordError::Damaged { what: "member", bytes: page.rows.len(), why }.into());
+            }
+            self.read.insert(channel, Arc::new(members));
+        }
+        Ok(())
+    }
+}

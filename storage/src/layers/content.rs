@@ -1,0 +1,106 @@
+//! Messages as they are shown, from their rows and the parts of long bodies.
+//!
+//! Owns reading them, in as few rounds as there are dependencies: rows, then parts.
+
+use std::sync::Arc;
+
+use schema::record::{BodyRecord, EventRecord, EventRecordBody, MessageRecord, RecordError};
+use schema::{ChannelId, Event, EventBody, Message, Position, Seq};
+
+use super::LayerError;
+use super::body;
+use crate::join;
+use crate::keys;
+use crate::transaction::Transaction;
+
+/// Where a message is, and its row.
+pub(super) type Placed = ((ChannelId, Seq), MessageRecord);
+
+/// The rows of messages that must be there, since something refers to them.
+pub(super) async fn rows<T: Transaction>(tx: &T, places: &[(ChannelId, Seq)]) -> Result<Vec<Placed>, LayerError> {
+    let keys: Vec<Vec<u8>> = places.iter().map(|&(channel, seq)| keys::message(channel, seq)).collect();
+    let values = tx.get_all(&keys).await?;
+    let placed = places.iter().zip(values).map(|(&place, value)| match value {
+        Some(value) => Ok((place, MessageRecord::decode(&value)?)),
+        None => {
+            let why = format!("message {} of channel {} is missing", place.1, place.0);
+            Err(RecordError::Damaged { what: "message", bytes: 0, why })
+        }
+    });
+    Ok(placed.collect::<Result<_, _>>()?)
+}
+
+/// Bytes of a message's text.
+pub(super) fn text_bytes(record: &MessageRecord) -> usize {
+    match &record.body {
+        BodyRecord::Inline(text) => text.len(),
+        &BodyRecord::Parts { bytes, .. } => bytes as usize,
+    }
+}
+
+/// The messages of these rows, with the parts of long bodies read from the same version.
+pub(super) async fn messages<T: Transaction>(tx: &T, placed: Vec<Placed>) -> Result<Vec<Arc<Message>>, LayerError> {
+    join::try_all(placed.into_iter().map(|(place, record)| message(tx, place, record))).await
+}
+
+async fn message<T: Transaction>(
+    tx: &T,
+    (channel_id, seq): (ChannelId, Seq),
+    record: MessageRecord,
+) -> Result<Arc<Message>, LayerError> {
+    let MessageRecord { revision, from, sent_ms, client_msg_id, kind, body, reply_to, mentions } = record;
+    let body = match body {
+        BodyRecord::Inline(text) => text,
+        BodyRecord::Parts { parts, bytes } => {
+            let range = keys::body_parts(channel_id, seq, revision).rows(body::PARTS_MAX);
+            let page = tx.get_range(&range).await?;
+            let values: Vec<_> = page.rows.into_iter().map(|row| row.value).collect();
+            if values.len() != parts as usize {
+                let why = format!("{} of {parts} parts of {seq} in channel {channel_id}", values.len());
+                return Err(RecordError::Damaged { what: "body", bytes: bytes as usize, why }.into());
+            }
+            body::join(&values, bytes)?
+        }
+    };
+    let mentions = mentions.into();
+    Ok(Arc::new(Message { channel_id, seq, revision, from, sent_ms, client_msg_id, kind, body, reply_to, mentions }))
+}
+
+/// The message that an event is about, if it is about one.
+pub(super) fn message_of(event: &EventRecord) -> Option<(ChannelId, Seq)> {
+    match event.body {
+        EventRecordBody::Message { seq, .. } => Some((event.channel, seq)),
+        EventRecordBody::Membership { .. } | EventRecordBody::Read { .. } => None,
+    }
+}
+
+/// The events with their contents. `messages` are those that [`message_of`] names, in the order of the events.
+pub(super) fn events(
+    records: impl IntoIterator<Item = (Position, EventRecord)>,
+    messages: impl IntoIterator<Item = Arc<Message>>,
+) -> Result<Vec<Event>, RecordError> {
+    let mut messages = messages.into_iter();
+    let mut with_content = |(position, event): (Position, EventRecord)| {
+        let body = match event.body {
+            EventRecordBody::Message { seq, revision } => {
+                let message = messages.next().expect("one for each event that names one");
+                if message.revision < revision {
+                    let why = format!("{seq} of channel {} has revision {}", event.channel, message.revision);
+                    return Err(RecordError::Damaged { what: "message", bytes: message.body.len(), why });
+                }
+                EventBody::Message(message)
+            }
+            EventRecordBody::Membership { user, change, role } => EventBody::Membership { user, change, role },
+            EventRecordBody::Read { user, read_seq } => EventBody::Read { user, read_seq },
+        };
+        Ok(Event { position, channel: event.channel, body })
+    };
+    records.into_iter().map(&mut with_content).collect()
+}
+
+/// What [`Event::weight_bytes`] will be of an event with this message, or with none.
+pub(super) fn weight_bytes(record: Option<&MessageRecord>) -> usize {
+    /// As in [`Event::weight_bytes`].
+    const AROUND_BYTES: usize = 256;
+    AROUND_BYTES + record.map_or(0, |record| text_bytes(record) + record.mentions.len() * 8)
+}

@@ -1,0 +1,92 @@
+//! Who owns what: the partition table, its epoch, and the fences that make a former owner's commits fail.
+//!
+//! Owns the rows `view`, `partition` and `fence`. The table in the store is the only truth for routing.
+//! Upholds I7: every change of the table rewrites or clears the fence of each node of the old view and of the new one, so
+//! that whatever was in flight under the old epoch fails. Nodes that come and go beside others will be changes too.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use schema::limits::PARTITIONS;
+use schema::record::FenceRecord;
+use schema::{Epoch, Incarnation, Owner, ShardIndex, View};
+
+use super::packed::{self, ViewRow};
+use super::{ATTEMPTS_MAX, LayerError, again};
+use crate::keys;
+use crate::retry::{self, Abort};
+use crate::transaction::{Begin, Engine, Transaction};
+
+/// Takes every partition for a node that is alone, under the next epoch.
+///
+/// Called when a node starts, with an incarnation that no life had before, and again by the same life to change its
+/// number of shards. Appends of every other life, and of this one under an older epoch, fail from here on (I7). The
+/// arrivals of older epochs are cleared: a home of theirs is gone, and whoever connects starts from an inbox.
+///
+/// # Errors
+/// The store's, and damage in the view's row. Then nothing is claimed; claiming again is safe.
+///
+/// # Panics
+/// If `shards` is 0.
+pub async fn claim<E: Engine>(engine: &E, incarnation: Incarnation, shards: u16) -> Result<View, LayerError> {
+    // The epoch that an attempt of this call may have committed. 0, which is none, until there was one.
+    let tried = AtomicU64::new(0);
+    let tried = &tried;
+    let (_, view) =
+        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
+            let row = tx.get(&keys::view()).await?;
+            let old = row.map_or(Ok(ViewRow::default()), |row| ViewRow::decode(&row))?;
+            let committed = attempt.maybe_committed && old.epoch.0 == tried.load(Ordering::Relaxed);
+            if committed && old.nodes == [incarnation] {
+                return Ok((tx, View::alone(old.epoch, incarnation, shards)));
+            }
+            let epoch = Epoch(old.epoch.0 + 1);
+            tried.store(epoch.0, Ordering::Relaxed);
+            let owners: Vec<Owner> =
+                (0..PARTITIONS).map(|at| Owner { incarnation, shard: ShardIndex(at % shards) }).collect();
+            write(&mut tx, &old, FenceRecord { incarnation, epoch }, &owners);
+            Ok::<_, Abort<LayerError>>((tx, View::new(epoch, owners)))
+        })
+        .await?;
+    Ok(view)
+}
+
+/// Ends `old`, and begins the view of a lone node with this fence.
+fn write<T: Transaction>(tx: &mut T, old: &ViewRow, fence: FenceRecord, owners: &[Owner]) {
+    for &node in &old.nodes {
+        tx.clear(&keys::fence(node));
+        if node != fence.incarnation {
+            let batches = keys::batches(node);
+            tx.clear_range(&batches.begin, &batches.end);
+        }
+    }
+    tx.set(&keys::fence(fence.incarnation), &fence.encode());
+    let row = ViewRow { epoch: fence.epoch, nodes: vec![fence.incarnation] };
+    tx.set(&keys::view(), &row.encode());
+    for (partition, &owner) in owners.iter().enumerate() {
+        tx.set(&keys::partition(partition), &packed::owner_row(owner));
+    }
+    let arrivals = keys::arrivals_before(fence.epoch);
+    tx.clear_range(&arrivals.begin, &arrivals.end);
+}
+
+/// The view as it stands, for a node that was told of another or found itself fenced. `None` in a store that no node
+/// has claimed yet.
+///
+/// # Errors
+/// The store's, and damage in the rows.
+pub async fn current<E: Engine>(engine: &E) -> Result<Option<View>, LayerError> {
+    again!(current_once(engine))
+}
+
+async fn current_once<E: Engine>(engine: &E) -> Result<Option<View>, LayerError> {
+    let tx = engine.begin(Begin::Fresh);
+    let Some(row) = tx.get(&keys::view()).await? else { return Ok(None) };
+    let epoch = ViewRow::decode(&row)?.epoch;
+    let page = tx.get_range(&keys::partitions().rows(u32::from(PARTITIONS))).await?;
+    let owners: Vec<_> = page.rows.iter().map(|row| packed::owner(&row.value)).collect::<Result<_, _>>()?;
+    if owners.len() != usize::from(PARTITIONS) {
+        let why = format!("{} of {PARTITIONS} partitions have a row", owners.len());
+        return Err(schema::record::RecordError::Damaged { what: "partition", bytes: 0, why }.into());
+    }
+    Ok(Some(View::new(epoch, owners)))
+}
