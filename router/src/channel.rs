@@ -7,20 +7,16 @@
 //!
 //! Limit: one core orders one channel, so a channel's peak rate is that core's rate.
 
-use std::collections::BTreeMap;
-
 use schema::limits::{PENDING_APPEND_BYTES_MAX, PENDING_APPENDS_MAX};
 use schema::mesh::MeshBody;
-use schema::{ChannelId, ChannelOp, ErrorCode, Instant, OpReply, Owner, Refusal};
+use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Instant, OpReply, Owner, Refusal, UserId};
 
 use crate::effects::{Effects, Waiting};
 use crate::io::StoreOp;
+use crate::order::Lines;
 
-/// How long a channel goes on refusing after it refused for lack of room.
-///
-/// What its sessions had sent behind the refused message is under way for a round trip at most; taking one of those in
-/// before the retry would turn their order around (rule 7).
-const REFUSING_MS: u64 = 50;
+/// When a client should ask again while there is no room: a batch takes some 10 ms.
+const FULL_RETRY_MS: u32 = 100;
 
 /// When a client should ask again while the store takes no writes: disk space does not come back faster.
 const WRITES_OFF_RETRY_MS: u32 = 5_000;
@@ -28,26 +24,25 @@ const WRITES_OFF_RETRY_MS: u32 = 5_000;
 /// What each operation occupies beside its text.
 const AROUND_BYTES: u32 = 256;
 
+/// Senders whose order is kept after a refusal, at some 60 bytes each. As many as the operations that fill the shard.
+const LINES_MAX: usize = PENDING_APPENDS_MAX as usize;
+
+/// One user's sends to one channel, whose order is kept.
+type Line = (ChannelId, UserId);
+
 /// An operation that the store has, and who wants its answer.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    channel: ChannelId,
     bytes: u32,
     asker: Owner,
     ticket: u64,
-}
-
-/// One channel with something under way.
-#[derive(Debug, Default)]
-struct Channel {
-    pending: u32,
-    refusing_until: Option<Instant>,
+    send: Option<(Line, ClientMsgId)>,
 }
 
 /// The channels of which this shard is home.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Channels {
-    busy: BTreeMap<ChannelId, Channel>,
+    lines: Lines<Line>,
     pending: u32,
     pending_bytes: u32,
     /// The store takes no writes now.
@@ -55,6 +50,10 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
+    pub(crate) fn new() -> Self {
+        Self { lines: Lines::new(LINES_MAX), pending: 0, pending_bytes: 0, writes_off: false }
+    }
+
     /// Whether the store takes writes.
     pub(crate) fn set_writes(&mut self, on: bool) {
         self.writes_off = !on;
@@ -70,19 +69,31 @@ impl Channels {
         op: ChannelOp,
         effects: &mut Effects,
     ) {
-        if let Err(refusal) = self.room(now, channel, effects) {
+        let send = match &op {
+            ChannelOp::Send(send) => Some(((channel, send.from), send.client_msg_id)),
+            ChannelOp::Mark { .. }
+            | ChannelOp::Create(_)
+            | ChannelOp::AddMember { .. }
+            | ChannelOp::RemoveMember { .. } => None,
+        };
+        let ordered = send.as_ref().map_or(Ok(()), |(line, id)| self.lines.pass(now, line, *id));
+        if let Err(refusal) = ordered {
+            // The line stays as it is: only what closed it opens it.
             effects.mesh(asker, MeshBody::Applied { ticket, reply: Err(refusal) });
             return;
         }
+        if let Err(refusal) = self.room(channel, effects) {
+            self.answer(now, asker, ticket, send, Err(refusal), effects);
+            return;
+        }
         let bytes = weight_bytes(&op);
-        self.busy.entry(channel).or_default().pending += 1;
         self.pending += 1;
         self.pending_bytes += bytes;
-        let waiting = Waiting::Channel(Admitted { channel, bytes, asker, ticket });
+        let waiting = Waiting::Channel(Admitted { bytes, asker, ticket, send });
         effects.store(StoreOp::Apply { channel, op }, waiting);
     }
 
-    fn room(&mut self, now: Instant, channel: ChannelId, effects: &Effects) -> Result<(), Refusal> {
+    fn room(&self, channel: ChannelId, effects: &Effects) -> Result<(), Refusal> {
         if effects.placement.home_of_channel(channel) != effects.placement.me {
             return Err(Refusal::new(ErrorCode::Moving, "the channel has another home now, send it again"));
         }
@@ -90,16 +101,12 @@ impl Channels {
             let message = "the node is short of disk and takes nothing new, try again later";
             return Err(Refusal::new(ErrorCode::StorageUnavailable, message).after_ms(WRITES_OFF_RETRY_MS));
         }
-        let full = self.pending >= PENDING_APPENDS_MAX || self.pending_bytes >= PENDING_APPEND_BYTES_MAX;
-        let refusing = self.busy.get(&channel).and_then(|busy| busy.refusing_until).is_some_and(|until| now < until);
-        if full || refusing {
-            self.busy.entry(channel).or_default().refusing_until = Some(now.plus_ms(REFUSING_MS));
+        if self.pending >= PENDING_APPENDS_MAX || self.pending_bytes >= PENDING_APPEND_BYTES_MAX {
             let message = format!(
                 "{} operations of {} bytes wait for the store, send it again later",
                 self.pending, self.pending_bytes
             );
-            let after_ms = u32::try_from(REFUSING_MS * 2).expect("100 ms");
-            return Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(after_ms));
+            return Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(FULL_RETRY_MS));
         }
         Ok(())
     }
@@ -112,20 +119,33 @@ impl Channels {
         reply: Result<OpReply, Refusal>,
         effects: &mut Effects,
     ) {
-        let Admitted { channel, bytes, asker, ticket } = admitted;
+        let Admitted { bytes, asker, ticket, send } = admitted;
         self.pending -= 1;
         self.pending_bytes -= bytes;
-        let busy = self.busy.get_mut(&channel).expect("I12: an admitted operation keeps its channel");
-        busy.pending -= 1;
-        if busy.pending == 0 && busy.refusing_until.is_none_or(|until| until <= now) {
-            self.busy.remove(&channel);
+        self.answer(now, asker, ticket, send, reply, effects);
+    }
+
+    /// Tells the asker. A send that may be repeated closes its line until it is (rule 7).
+    fn answer(
+        &mut self,
+        now: Instant,
+        asker: Owner,
+        ticket: u64,
+        send: Option<(Line, ClientMsgId)>,
+        reply: Result<OpReply, Refusal>,
+        effects: &mut Effects,
+    ) {
+        if let (Some((line, id)), Err(refusal)) = (send, &reply)
+            && refusal.code.is_temporary()
+        {
+            self.lines.refused(now, line, id);
         }
         effects.mesh(asker, MeshBody::Applied { ticket, reply });
     }
 
-    /// Forgets channels that have nothing under way and refuse no longer.
+    /// Forgets senders who may send again.
     pub(crate) fn tick(&mut self, now: Instant) {
-        self.busy.retain(|_, busy| busy.pending > 0 || busy.refusing_until.is_some_and(|until| now < until));
+        self.lines.tick(now);
     }
 
     /// Operations that the store has not answered.

@@ -18,6 +18,7 @@ mod delivery;
 mod effects;
 mod home;
 mod io;
+mod order;
 mod placement;
 mod rate;
 mod session;

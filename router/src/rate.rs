@@ -1,9 +1,12 @@
-//! How fast a session or a user may ask: a token bucket.
+//! How fast a session and a user may ask: token buckets.
 //!
-//! Owns the arithmetic of one bucket, in 16 bytes. Upholds the inbound half of I11.
+//! Owns the arithmetic of one bucket, in 8 bytes, and the buckets of users who have asked lately: the sessions that one user has on this shard
+//! share one. Upholds the inbound half of I11.
 
-use schema::Instant;
+use std::collections::BTreeMap;
+
 use schema::limits::{COMMANDS_BURST, COMMANDS_PER_S};
+use schema::{Instant, UserId};
 
 /// Nanoseconds in which one command is refilled.
 const REFILL_NS: u64 = 1_000_000_000 / COMMANDS_PER_S as u64;
@@ -27,10 +30,35 @@ impl Bucket {
         let missing_ns = self.full_at.0.saturating_sub(now.0);
         if missing_ns + REFILL_NS > FULL_NS {
             let wait_ms = (missing_ns + REFILL_NS - FULL_NS).div_ceil(1_000_000);
-            return Err(u32::try_from(wait_ms).expect("one refill is 10 ms"));
+            return Err(u32::try_from(wait_ms).unwrap_or(u32::MAX));
         }
         self.full_at = Instant(now.0 + missing_ns + REFILL_NS);
         Ok(())
+    }
+
+    fn is_full(&self, now: Instant) -> bool {
+        self.full_at <= now
+    }
+}
+
+/// The buckets of users with sessions on this shard.
+///
+/// Only those that are not full are kept. An empty one is full again after 20 s, so there are at most as many as commands
+/// were taken in that time.
+#[derive(Debug, Default)]
+pub(crate) struct UserBuckets {
+    buckets: BTreeMap<UserId, Bucket>,
+}
+
+impl UserBuckets {
+    /// As [`Bucket::take`], from the user's.
+    pub(crate) fn take(&mut self, now: Instant, user: UserId) -> Result<(), u32> {
+        self.buckets.entry(user).or_insert_with(|| Bucket::new(now)).take(now)
+    }
+
+    /// Forgets full buckets: a new one is full.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.buckets.retain(|_, bucket| !bucket.is_full(now));
     }
 }
 
@@ -50,6 +78,18 @@ mod tests {
         check(10, 5, 1);
         check(1_010, 500, COMMANDS_PER_S);
         check(1_000_000, COMMANDS_BURST + 5, COMMANDS_BURST);
+    }
+
+    #[test]
+    fn a_users_bucket_is_kept_until_it_is_full_again() {
+        let mut users = UserBuckets::default();
+        let mut taken = |now: Instant| (0..=COMMANDS_BURST).filter(|_| users.take(now, UserId(1)).is_ok()).count();
+        assert_eq!(taken(Instant(0)), COMMANDS_BURST as usize);
+        assert_eq!(taken(Instant(FULL_NS / 2)), COMMANDS_BURST as usize / 2);
+        users.tick(Instant(FULL_NS));
+        assert_eq!(users.buckets.len(), 1);
+        users.tick(Instant(FULL_NS + FULL_NS / 2));
+        assert_eq!(users.buckets.len(), 0);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::effects::{Effects, Waiting};
 use crate::home::{Home, HomeOp};
 use crate::io::{ConnId, Input, OpId, Output, StoreResult};
 use crate::placement::Placement;
+use crate::rate::UserBuckets;
 use crate::session::{Session, ShardOutbound, Surroundings};
 use crate::tickets::{Asker, Tickets};
 use crate::timers::Timers;
@@ -40,10 +41,14 @@ pub struct Stats {
     pub users: u64,
     /// Operations that are not durable yet.
     pub appends_pending: u64,
+    /// Operations that sessions and the HTTP API wait for.
+    pub commands_pending: u64,
     /// Store operations without an answer.
     pub store_ops_pending: u64,
     /// Bytes queued for sockets.
     pub outbound_bytes: u64,
+    /// Bytes of events that homes hold: from hints, and for sessions that will ask.
+    pub held_bytes: u64,
     /// Events encoded, each once per encoding.
     pub events_encoded: u64,
 }
@@ -56,13 +61,23 @@ pub struct Shard {
     channels: Channels,
     home: Home,
     tickets: Tickets,
+    users: UserBuckets,
     delivery: Delivery,
     outbound: ShardOutbound,
     timers: Timers,
     effects: Effects,
     next_session: u64,
     home_tick_at: Instant,
-    drain_by: Option<UnixMs>,
+    drain: Option<Drain>,
+}
+
+/// The node stops.
+#[derive(Debug, Clone, Copy)]
+struct Drain {
+    /// As clients are told.
+    deadline_ms: UnixMs,
+    /// The same on this shard's clock.
+    deadline: Instant,
 }
 
 impl Shard {
@@ -73,16 +88,17 @@ impl Shard {
         Self {
             sessions: BTreeMap::new(),
             conns: BTreeMap::new(),
-            channels: Channels::default(),
-            home: Home::new(),
+            channels: Channels::new(),
+            home: Home::default(),
             tickets: Tickets::default(),
+            users: UserBuckets::default(),
             delivery: Delivery::default(),
             outbound: ShardOutbound::default(),
             timers: Timers::new(now.mono),
             effects: Effects::new(Placement::new(config.me, config.view)),
             next_session,
             home_tick_at: now.mono,
-            drain_by: None,
+            drain: None,
         }
     }
 
@@ -107,7 +123,10 @@ impl Shard {
             }
             Input::Mesh { frame } => self.mesh(now, frame),
             Input::Command { ticket, channel, op } => {
-                self.tickets.ask(now.mono, Asker::Api(ticket), channel, op, &mut self.effects);
+                let asker = Asker::Api(ticket);
+                if let Err(refusal) = self.tickets.ask(now.mono, asker, channel, op, &mut self.effects) {
+                    self.effects.reply(ticket, Err(refusal));
+                }
             }
             Input::View(view) => self.effects.placement.set_view(view),
             Input::Writes { on } => self.channels.set_writes(on),
@@ -124,7 +143,9 @@ impl Shard {
     /// When `handle(now, Input::Tick)` is next wanted.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
-        self.timers.next().map_or(self.home_tick_at, |at| at.min(self.home_tick_at))
+        let drain = self.drain.filter(|_| !self.sessions.is_empty()).map(|drain| drain.deadline);
+        let limit = drain.map_or(self.home_tick_at, |at| at.min(self.home_tick_at));
+        self.timers.next_before(limit)
     }
 
     /// What the shard holds now.
@@ -134,8 +155,10 @@ impl Shard {
             sessions: self.sessions.len() as u64,
             users: self.home.users() as u64,
             appends_pending: u64::from(self.channels.pending()),
+            commands_pending: self.tickets.open() as u64,
             store_ops_pending: self.effects.waiting() as u64,
             outbound_bytes: self.outbound.bytes(),
+            held_bytes: self.home.held_bytes(),
             events_encoded: self.delivery.encoded,
         }
     }
@@ -146,9 +169,9 @@ impl Shard {
         let earlier = self.sessions.insert(conn, Session::new(conn, id, encoding, now));
         assert!(earlier.is_none(), "{conn:?} was accepted twice");
         self.conns.insert(id, conn);
-        let drain_by = self.drain_by;
+        let drain = self.drain;
         self.with_session(now, conn, |session, around| {
-            if let Some(deadline_ms) = drain_by {
+            if let Some(Drain { deadline_ms, .. }) = drain {
                 session.drain(deadline_ms, around);
             }
         });
@@ -161,10 +184,14 @@ impl Shard {
             now,
             effects: &mut self.effects,
             tickets: &mut self.tickets,
+            users: &mut self.users,
             delivery: &mut self.delivery,
             outbound: &mut self.outbound,
         };
         act(session, &mut around);
+        if session.closed().is_none() {
+            session.regulate_reads(&mut around);
+        }
         if let Some(code) = session.closed() {
             self.effects.close(conn, code);
             self.forget(conn);
@@ -204,22 +231,36 @@ impl Shard {
             self.home_tick_at = now.mono.plus_ms(HOME_TICK_MS);
             self.home.tick(&mut self.effects);
             self.channels.tick(now.mono);
-            for asker in self.tickets.overdue(now.mono) {
-                let refusal =
-                    Refusal::new(ErrorCode::StorageUnavailable, "no answer in time; sending it again is safe");
-                self.answer(now, asker, Err(refusal));
-            }
-            if let Some(deadline_ms) = self.drain_by {
-                self.drain(now, deadline_ms);
+            self.users.tick(now.mono);
+            self.refuse_overdue(now);
+        }
+        if self.drain.is_some_and(|drain| now.mono >= drain.deadline) {
+            self.with_each(now, |session, _| session.go_away());
+        }
+    }
+
+    fn refuse_overdue(&mut self, now: Now) {
+        for (asker, sends) in self.tickets.overdue(now.mono) {
+            let refusal = Refusal::new(ErrorCode::StorageUnavailable, "no answer in time; sending it again is safe");
+            match asker {
+                Asker::Session { conn, id } => {
+                    self.with_session(now, conn, |session, around| session.refused(id, sends, refusal, around));
+                }
+                Asker::Api(ticket) => self.effects.reply(ticket, Err(refusal)),
             }
         }
     }
 
     fn drain(&mut self, now: Now, deadline_ms: UnixMs) {
-        self.drain_by = Some(deadline_ms);
+        let deadline = now.mono.plus_ms(deadline_ms.since_ms(now.wall));
+        self.drain = Some(Drain { deadline_ms, deadline });
+        self.with_each(now, |session, around| session.drain(deadline_ms, around));
+    }
+
+    fn with_each(&mut self, now: Now, act: impl Fn(&mut Session, &mut Surroundings<'_>)) {
         let conns: Vec<ConnId> = self.sessions.keys().copied().collect();
         for conn in conns {
-            self.with_session(now, conn, |session, around| session.drain(deadline_ms, around));
+            self.with_session(now, conn, &act);
         }
     }
 
@@ -242,10 +283,8 @@ impl Shard {
             (HomeOp::Arrivals, StoreResult::Arrivals(page)) => self.home.arrivals(page, effects),
             (HomeOp::Clear(through), StoreResult::Done(result)) => self.home.cleared(through, result),
             (HomeOp::Open(name), StoreResult::Opened(start)) => self.home.opened(name, start, effects),
-            (HomeOp::Inbox(name, after), StoreResult::Inbox(page)) => self.home.inbox(name, after, page, effects),
-            (HomeOp::Snapshot(name, after), StoreResult::Snapshot(page)) => {
-                self.home.snapshot(name, after, page, effects);
-            }
+            (HomeOp::Inbox(read), StoreResult::Inbox(page)) => self.home.inbox(read, page, effects),
+            (HomeOp::Snapshot(read), StoreResult::Snapshot(page)) => self.home.snapshot(read, page, effects),
             // What could not be trimmed now is trimmed at the next connect.
             (HomeOp::Trim, StoreResult::Done(_)) => {}
             (op, result) => panic!("I12: {op:?} was answered by {result:?}"),

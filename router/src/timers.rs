@@ -57,14 +57,15 @@ impl Timers {
         due
     }
 
-    /// When [`expired`](Self::expired) next has something, at the earliest.
-    pub(crate) fn next(&self) -> Option<Instant> {
+    /// When [`expired`](Self::expired) next has something, at the earliest; `limit` if that is not before it.
+    pub(crate) fn next_before(&self, limit: Instant) -> Instant {
         if self.entries == 0 {
-            return None;
+            return limit;
         }
-        let slot =
-            (self.next_slot..self.next_slot + SLOTS as u64).find(|&slot| !self.slots[Self::index(slot)].is_empty());
-        slot.map(|slot| Instant(slot * SLOT_NS))
+        // Only slots that begin before the limit are looked at: with a limit of a second, eight.
+        let end = limit.0.div_ceil(SLOT_NS).min(self.next_slot + SLOTS as u64);
+        let slot = (self.next_slot..end).find(|&slot| !self.slots[Self::index(slot)].is_empty());
+        slot.map_or(limit, |slot| Instant(slot * SLOT_NS))
     }
 
     fn index(slot: u64) -> usize {
@@ -87,7 +88,8 @@ mod tests {
             timers.arm(ConnId(1), ms(1_000 + at_ms));
             let mut fired = Vec::new();
             let mut now_ms = 1_000;
-            while let Some(next) = timers.next() {
+            while timers.entries > 0 {
+                let next = timers.next_before(ms(now_ms + 1_000));
                 now_ms = now_ms.max(next.0 / 1_000_000);
                 fired.extend(timers.expired(ms(now_ms)).into_iter().map(|_| now_ms));
                 assert!(now_ms < 400_000, "armed for {at_ms} ms and still waiting");
@@ -105,8 +107,29 @@ mod tests {
             timers.arm(ConnId(conn), ms(conn * 700));
         }
         assert_eq!(timers.expired(ms(10_000_000)).len(), 100);
-        assert_eq!(timers.next(), None);
+        assert_eq!(timers.next_before(ms(20_000_000)), ms(20_000_000));
         timers.arm(ConnId(1), ms(10_000_001));
-        assert!(timers.next().is_some_and(|next| next >= ms(10_000_000)));
+        let next = timers.next_before(ms(20_000_000));
+        assert!((ms(10_000_001)..ms(10_000_300)).contains(&next), "{next:?}");
+    }
+
+    #[test]
+    fn a_deadline_that_is_past_already_makes_progress_when_it_is_looked_at() {
+        let mut timers = Timers::new(ms(1_000));
+        assert_eq!(timers.expired(ms(1_000)), []);
+        timers.arm(ConnId(1), ms(0));
+        let next = timers.next_before(ms(2_000));
+        assert!((ms(1_001)..ms(1_300)).contains(&next), "{next:?}: a driver that sleeps until then does not spin");
+        assert_eq!(timers.expired(next), [(ConnId(1), ms(0))]);
+    }
+
+    #[test]
+    fn the_end_of_time_is_only_parked() {
+        let mut timers = Timers::new(ms(0));
+        timers.arm(ConnId(1), Instant(u64::MAX));
+        for now_s in 1..200 {
+            assert_eq!(timers.expired(ms(now_s * 1_000)), []);
+        }
+        assert_eq!(timers.entries, 1);
     }
 }

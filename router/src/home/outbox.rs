@@ -15,6 +15,8 @@ use super::user::Name;
 const DELIVER_BYTES: u32 = 512 * 1024;
 /// Targets in one frame between shards.
 const DELIVER_TARGETS: usize = 4_096;
+/// Events in one frame between shards: its targets count them in 16 bits. A page of an inbox has a few hundred.
+const DELIVER_EVENTS: usize = u16::MAX as usize;
 
 #[derive(Default)]
 struct Parcel {
@@ -31,19 +33,23 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// One session's answer.
+    /// One session's answer: its events in order, and up to where it is complete.
     pub(super) fn put(
         &mut self,
         name: Name,
         after: Position,
-        events: Vec<Event>,
-        through: Position,
+        mut events: Vec<Event>,
+        mut through: Position,
         effects: &mut Effects,
     ) {
+        if events.len() > DELIVER_EVENTS {
+            events.truncate(DELIVER_EVENTS);
+            through = events.last().map_or(after, |last| last.position);
+        }
         let parcel = self.parcels.entry(name.owner).or_default();
         if parcel.bytes >= DELIVER_BYTES
             || parcel.targets.len() >= DELIVER_TARGETS
-            || parcel.events.len() + events.len() > usize::from(u16::MAX)
+            || parcel.events.len() + events.len() > DELIVER_EVENTS
         {
             std::mem::take(parcel).send(name.owner, effects);
         }
@@ -71,9 +77,27 @@ impl Parcel {
         index
     }
 
-    fn send(self, owner: Owner, effects: &mut Effects) {
-        if !self.targets.is_empty() {
-            effects.mesh(owner, MeshBody::Deliver { events: self.events, targets: self.targets });
+    fn send(mut self, owner: Owner, effects: &mut Effects) {
+        if self.targets.is_empty() {
+            return;
+        }
+        if !self.events.is_sorted_by_key(|event| event.position) {
+            self.sort();
+        }
+        effects.mesh(owner, MeshBody::Deliver { events: self.events, targets: self.targets });
+    }
+
+    /// Brings the events into the order of positions: accounts with different events were answered in one turn.
+    fn sort(&mut self) {
+        let mut place = vec![0_u16; self.events.len()];
+        for (new, &old) in (0..).zip(self.index.values()) {
+            place[usize::from(old)] = new;
+        }
+        self.events.sort_unstable_by_key(|event| event.position);
+        for target in &mut self.targets {
+            for index in &mut target.events {
+                *index = place[usize::from(*index)];
+            }
         }
     }
 }

@@ -19,12 +19,30 @@ pub(crate) struct Name {
     pub(crate) session: SessionId,
 }
 
-/// A session's open question.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ask {
+/// What a session asks: what comes after a place, or how a snapshot goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
     pub(super) after: Position,
+    /// Boxed because hardly any session is ever in one.
+    pub(super) snapshot: Option<Box<SnapshotPlace>>,
+}
+
+/// A session's open question.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) question: Question,
     pub(super) credit_bytes: u32,
-    pub(super) snapshot: Option<SnapshotPlace>,
+}
+
+/// Whether the store is read for a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It is not.
+    No,
+    /// It will be: the read of this number waits for room, or for the next second.
+    Waiting(u64),
+    /// By the read of this number.
+    UnderWay(u64),
 }
 
 /// One session that follows the inbox.
@@ -34,15 +52,14 @@ pub(super) struct Follower {
     pub(super) session: SessionId,
     device: DeviceId,
     pub(super) ask: Option<Ask>,
-    /// A read of the store is under way for it.
-    pub(super) reading: bool,
-    /// No read has been answered yet.
+    pub(super) reading: Reading,
+    /// No question has been answered yet.
     pub(super) first: bool,
 }
 
 impl Follower {
     pub(super) fn new(owner: Owner, session: SessionId, device: DeviceId) -> Self {
-        Self { owner, session, device, ask: None, reading: false, first: true }
+        Self { owner, session, device, ask: None, reading: Reading::No, first: true }
     }
 
     pub(super) fn is(&self, name: Name) -> bool {
@@ -78,12 +95,26 @@ impl User {
         Self { followers: Vec::new(), recent: VecDeque::new(), recent_bytes: 0, recent_from: place }
     }
 
+    /// Arrivals are known from `place` on only: what lies before it is in the inbox.
+    pub(super) fn start(&mut self, place: Position) {
+        self.recent.clear();
+        self.recent_bytes = 0;
+        self.recent_from = place;
+    }
+
+    /// Bytes that the recent events weigh.
+    pub(super) fn recent_bytes(&self) -> u32 {
+        self.recent_bytes
+    }
+
     pub(super) fn follower_mut(&mut self, name: Name) -> Option<&mut Follower> {
         self.followers.iter_mut().find(|follower| follower.is(name))
     }
 
-    pub(super) fn is_first(&self, name: Name) -> bool {
-        self.followers.iter().any(|follower| follower.is(name) && follower.first)
+    /// Takes a session out.
+    pub(super) fn take(&mut self, name: Name) -> Option<Follower> {
+        let at = self.followers.iter().position(|follower| follower.is(name))?;
+        Some(self.followers.swap_remove(at))
     }
 
     /// Takes out the session of this device.
@@ -92,13 +123,23 @@ impl User {
         Some(self.followers.swap_remove(at))
     }
 
+    fn newest(&self) -> Position {
+        self.recent.back().map_or(self.recent_from, |event| event.position)
+    }
+
     /// The next event of the inbox. Beyond its bounds the oldest is left to the store.
     pub(super) fn arrived(&mut self, event: Event) {
-        let newest = self.recent.back().map_or(self.recent_from, |event| event.position);
         if event.position <= self.recent_from {
             return;
         }
-        assert!(event.position > newest, "I6: {} arrived after {newest}", event.position);
+        if event.position <= self.newest() {
+            let is_here = self.recent.binary_search_by_key(&event.position, |event| event.position).is_ok();
+            if !is_here {
+                // Rows out of order: what is here is not all, so it is left to the store (I6).
+                self.unknown_through(event.position);
+            }
+            return;
+        }
         self.recent_bytes += event.weight_bytes();
         self.recent.push_back(event);
         while self.recent.len() > RECENT_EVENTS_MAX as usize || self.over_bytes() {
@@ -113,14 +154,13 @@ impl User {
 
     /// Something arrived whose content is not here.
     pub(super) fn unknown_through(&mut self, position: Position) {
-        self.recent.clear();
-        self.recent_bytes = 0;
-        self.recent_from = self.recent_from.max(position);
+        self.start(self.newest().max(position));
     }
 
     /// Forgets what every session has asked beyond.
     pub(super) fn forget_served(&mut self) {
-        let all_past = self.followers.iter().map(|follower| follower.ask.map(|ask| ask.after)).min().flatten();
+        let past = |follower: &Follower| follower.ask.as_ref().map(|ask| ask.question.after);
+        let all_past = self.followers.iter().map(past).min().flatten();
         while let (Some(past), Some(oldest)) = (all_past, self.recent.front()) {
             if oldest.position > past {
                 break;
@@ -141,14 +181,18 @@ impl User {
         let Some(follower) = self.followers.iter_mut().find(|follower| follower.is(name)) else {
             return Served::Nothing;
         };
-        let Some(ask) = follower.ask.filter(|_| !follower.reading) else { return Served::Nothing };
-        if ask.snapshot.is_some() || ask.after < self.recent_from {
+        let Some(ask) = follower.ask.as_ref().filter(|_| follower.reading == Reading::No) else {
+            return Served::Nothing;
+        };
+        let after = ask.question.after;
+        if ask.question.snapshot.is_some() || after < self.recent_from {
             return Served::FromStore;
         }
         let mut events = Vec::new();
         let mut bytes = 0_u32;
         let mut all = true;
-        for event in self.recent.iter().filter(|event| event.position > ask.after) {
+        let newer = self.recent.partition_point(|event| event.position <= after);
+        for event in self.recent.range(newer..) {
             bytes = bytes.saturating_add(event.weight_bytes());
             if !events.is_empty() && bytes > ask.credit_bytes {
                 all = false;
@@ -157,9 +201,9 @@ impl User {
             events.push(event.clone());
         }
         let Some(last) = events.last() else { return Served::Nothing };
+        let through = if all { place.max(last.position) } else { last.position };
         follower.ask = None;
         follower.first = false;
-        let through = if all { place.max(last.position) } else { last.position };
-        Served::Events { after: ask.after, events, through }
+        Served::Events { after, events, through }
     }
 }

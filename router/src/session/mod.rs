@@ -1,28 +1,29 @@
 //! One connection that speaks the protocol: from its first command to its close.
 //!
-//! Owns the session's login, its cursor (I6), its outbound budget (I11) and its deadlines. A session is a cursor over its
-//! account's inbox: it asks the account's home for what comes after, and sends what it is given. `commands` holds what it
-//! does with requests, `outbound` what it may have queued.
+//! Owns the session's state and what every part of it does: answer, push, close, read or not. `login` gets it to its account,
+//! `commands` takes requests, `inbox` moves its cursor (I6), `deadlines` says when it is over, `outbound` what it may have
+//! queued (I11). Every command is answered once, or the connection is closed (I12).
 
 mod commands;
+mod deadlines;
+mod inbox;
+mod login;
 mod outbound;
 
-use schema::command::Connected;
-use schema::limits::{
-    LOGIN_MS, MORE_AGAIN_MS, OUTBOUND_BYTES_MAX, PING_MS, SILENCE_MS, SLOW_MS, TOKEN_EXPIRING_MS, UNANSWERED_MAX,
-};
-use schema::mesh::{MeshBody, More, SnapshotPlace, Target};
+use schema::limits::{OUTBOUND_BYTES_MAX, UNANSWERED_MAX};
+use schema::mesh::SnapshotPlace;
 use schema::{
-    CloseCode, Cursor, DeviceId, Encoding, ErrorCode, Event, Instant, Now, OpReply, Position, Push, Refusal, Reply,
-    ServerFrame, SessionId, UnixMs, UserId,
+    CloseCode, Cursor, DeviceId, Encoding, Instant, Now, OpReply, Position, Push, Refusal, Reply, ServerFrame,
+    SessionId, UnixMs, UserId,
 };
 
 use crate::delivery::{Delivery, encode};
 use crate::effects::Effects;
 use crate::io::{ConnId, Identity, StoreResult};
-use crate::rate::Bucket;
+use crate::rate::{Bucket, UserBuckets};
 use crate::tickets::Tickets;
 
+use commands::Rare;
 use outbound::Outbound;
 pub(crate) use outbound::ShardOutbound;
 
@@ -42,6 +43,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) now: Now,
     pub(crate) effects: &'a mut Effects,
     pub(crate) tickets: &'a mut Tickets,
+    pub(crate) users: &'a mut UserBuckets,
     pub(crate) delivery: &'a mut Delivery,
     pub(crate) outbound: &'a mut ShardOutbound,
 }
@@ -51,28 +53,27 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) struct Session {
     pub(crate) conn: ConnId,
     pub(crate) id: SessionId,
-    encoding: Encoding,
     stage: Stage,
     outbound: Outbound,
     bucket: Bucket,
     heard_at: Instant,
-    opened_at: Instant,
     /// For when its timer is set; a timer that fires for another time is stale.
     pub(crate) armed: Option<Instant>,
+    rare: Option<Box<Rare>>,
     unanswered: u32,
     rate_refusals: u32,
     unparsed: u32,
+    encoding: Encoding,
     pinged: bool,
     reads_on: bool,
     draining: bool,
-    deferred: commands::Deferred,
     closed: Option<CloseCode>,
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// No `connect` yet.
-    Anonymous,
+    /// No `connect` yet, since the connection was opened.
+    Anonymous { opened_at: Instant },
     /// `connect` is under way.
     Connecting(Box<Connecting>),
     /// The session follows its inbox.
@@ -81,6 +82,7 @@ enum Stage {
 
 #[derive(Debug)]
 struct Connecting {
+    opened_at: Instant,
     request: u32,
     device: DeviceId,
     cursor: Option<Cursor>,
@@ -97,7 +99,8 @@ struct Live {
     generation: u64,
     /// Where in the inbox the session is.
     cursor: Position,
-    snapshot: Option<SnapshotPlace>,
+    /// Boxed because hardly any session is ever in one.
+    snapshot: Option<Box<SnapshotPlace>>,
     /// Since when its home has an unanswered question.
     asked_at: Option<Instant>,
 }
@@ -107,20 +110,19 @@ impl Session {
         Self {
             conn,
             id,
-            encoding,
-            stage: Stage::Anonymous,
+            stage: Stage::Anonymous { opened_at: now.mono },
             outbound: Outbound::default(),
             bucket: Bucket::new(now.mono),
             heard_at: now.mono,
-            opened_at: now.mono,
             armed: None,
+            rare: None,
             unanswered: 0,
             rate_refusals: 0,
             unparsed: 0,
+            encoding,
             pinged: false,
             reads_on: true,
             draining: false,
-            deferred: commands::Deferred::default(),
             closed: None,
         }
     }
@@ -133,15 +135,10 @@ impl Session {
     /// The account, once it is known to its home.
     pub(crate) fn registered_user(&self) -> Option<UserId> {
         match &self.stage {
-            Stage::Anonymous => None,
+            Stage::Anonymous { .. } => None,
             Stage::Connecting(connecting) => connecting.identity.as_ref().map(|identity| identity.user),
             Stage::Live(live) => Some(live.user),
         }
-    }
-
-    /// Whether the login is done.
-    pub(crate) fn is_live(&self) -> bool {
-        matches!(self.stage, Stage::Live(_))
     }
 
     /// Bytes queued when it ended, which its shard gives back.
@@ -160,7 +157,6 @@ impl Session {
         self.outbound.drained(bytes, around.now.mono, around.outbound);
         self.pump(around);
         self.ask(around);
-        self.regulate_reads(around);
     }
 
     /// The store answered.
@@ -168,265 +164,24 @@ impl Session {
         match (op, result) {
             (SessionOp::Connect, StoreResult::Identity(identity)) => self.identified(identity, around),
             (SessionOp::Refresh(id), StoreResult::Identity(identity)) => self.refreshed(id, identity, around),
-            (SessionOp::History(id), StoreResult::History(page)) => {
-                self.deferred.done();
-                self.answer(id, page.map(Reply::History), around);
-                self.pump(around);
-            }
+            (SessionOp::History(id), StoreResult::History(page)) => self.history_read(id, page, around),
             (op, result) => panic!("I12: {op:?} was answered by {result:?}"),
         }
     }
 
-    /// `connect`'s token is known: the account's home takes the session on.
-    fn identified(&mut self, identity: Result<Identity, Refusal>, around: &mut Surroundings<'_>) {
-        let Stage::Connecting(connecting) = &mut self.stage else {
-            panic!("I12: {} was identified in {:?}", self.id, self.stage)
-        };
-        let request = connecting.request;
-        let other_device = |identity: &Identity| identity.device.as_ref().is_some_and(|d| *d != connecting.device);
-        match identity {
-            Ok(identity) if other_device(&identity) => {
-                let refusal = Refusal::new(ErrorCode::Unauthenticated, "the token is bound to another device_id");
-                self.answer(request, Err(refusal), around);
-                self.close(CloseCode::BadToken);
-            }
-            Ok(identity) => {
-                let user = identity.user;
-                let device = connecting.device.clone();
-                let cursor = connecting.cursor;
-                connecting.identity = Some(identity);
-                let home = around.effects.placement.home_of_user(user);
-                around.effects.mesh(home, MeshBody::Register { session: self.id, user, device, cursor });
-            }
-            Err(refusal) => {
-                let code = refusal.code;
-                self.stage = Stage::Anonymous;
-                self.answer(request, Err(refusal), around);
-                match code {
-                    ErrorCode::TokenExpired => self.close(CloseCode::TokenExpired),
-                    ErrorCode::Unauthenticated => self.close(CloseCode::BadToken),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    /// The account's home has taken the session on, or not.
-    pub(crate) fn registered(&mut self, start: Result<Cursor, Refusal>, around: &mut Surroundings<'_>) {
-        let Stage::Connecting(connecting) = &mut self.stage else { return };
-        let Some(identity) = connecting.identity.take() else { return };
-        let request = connecting.request;
-        match start {
-            Ok(cursor) => {
-                let device = connecting.device.clone();
-                self.stage = Stage::Live(Box::new(Live {
-                    user: identity.user,
-                    device,
-                    expires_ms: identity.expires_ms,
-                    told_expiring: false,
-                    generation: cursor.generation,
-                    cursor: cursor.position,
-                    snapshot: None,
-                    asked_at: None,
-                }));
-                let reply = Reply::Connect(Connected {
-                    user_id: identity.user,
-                    session_id: self.id,
-                    server_time_ms: around.now.wall,
-                    ping_ms: PING_MS,
-                    limits: schema::command::ClientLimits::default(),
-                    cursor: cursor.to_string(),
-                    retry: schema::command::Retry::default(),
-                });
-                self.answer(request, Ok(reply), around);
-                self.ask(around);
-            }
-            Err(refusal) => {
-                let too_many = refusal.code == ErrorCode::LimitExceeded;
-                self.stage = Stage::Anonymous;
-                self.answer(request, Err(refusal), around);
-                if too_many {
-                    self.close(CloseCode::TooManyConnections);
-                }
-            }
-        }
-    }
-
-    /// The same device has connected elsewhere.
-    pub(crate) fn replaced(&mut self) {
-        self.close(CloseCode::Replaced);
-    }
-
-    /// `refresh`'s token is known: it must be of the same account, and of this device if of any.
-    fn refreshed(&mut self, id: u32, identity: Result<Identity, Refusal>, around: &mut Surroundings<'_>) {
-        let Stage::Live(live) = &mut self.stage else { return };
-        let reply = identity.and_then(|identity| {
-            if identity.user != live.user || identity.device.is_some_and(|device| device != live.device) {
-                return Err(Refusal::new(
-                    ErrorCode::Unauthenticated,
-                    "the token is not of this session's user and device",
-                ));
-            }
-            live.expires_ms = identity.expires_ms;
-            live.told_expiring = false;
-            Ok(Reply::Refresh { expires_ms: identity.expires_ms })
-        });
-        self.answer(id, reply, around);
-    }
-
     /// A channel's home has answered.
     pub(crate) fn applied(&mut self, id: u32, reply: Result<OpReply, Refusal>, around: &mut Surroundings<'_>) {
-        let reply = reply.map(|reply| match reply {
-            OpReply::Sent { seq, sent_ms, duplicate } => Reply::Send { seq, sent_ms, duplicate },
-            OpReply::Marked { read_seq, unread } => Reply::Mark { read_seq, unread },
-            OpReply::Created { .. } | OpReply::MemberChanged { .. } => {
-                panic!("I12: {} asked for a send or a mark and got {reply:?}", self.id)
-            }
-        });
+        let reply = reply.and_then(commands::reply_of);
         self.answer(id, reply, around);
-    }
-
-    /// Events of the inbox. They count only if they begin where the session is (I6).
-    pub(crate) fn deliver(&mut self, target: &Target, events: &[Event], around: &mut Surroundings<'_>) {
-        let (conn, encoding) = (self.conn, self.encoding);
-        let Stage::Live(live) = &mut self.stage else { return };
-        if target.after != live.cursor || live.snapshot.is_some() {
-            return;
-        }
-        let mut before = live.cursor;
-        for &index in &target.events {
-            let Some(event) = events.get(usize::from(index)) else { return };
-            assert!(event.position > before, "I6: {} is not after {before}", event.position);
-            before = event.position;
-            let frame = around.delivery.frame(event, encoding, live.generation);
-            self.outbound.send(conn, frame, around.now.mono, around.effects, around.outbound);
-        }
-        assert!(target.through >= before, "I6: a delivery through {} holds {before}", target.through);
-        live.cursor = target.through;
-        live.asked_at = None;
-        self.check_outbound();
-        self.ask(around);
-    }
-
-    /// A page of what the channels are now, in place of events.
-    pub(crate) fn snapshot(
-        &mut self,
-        after: Position,
-        channels: Vec<schema::command::SnapshotChannel>,
-        more: bool,
-        through: Position,
-        around: &mut Surroundings<'_>,
-    ) {
-        let Stage::Live(live) = &mut self.stage else { return };
-        if after != live.cursor {
-            return;
-        }
-        // Later pages are read later; where to go on is what the first one saw.
-        let through = live.snapshot.map_or(through, |place| place.through);
-        live.asked_at = None;
-        live.snapshot = match channels.last() {
-            Some(last) if more => Some(SnapshotPlace { through, last: last.channel_id }),
-            _ => None,
-        };
-        let cursor = if live.snapshot.is_none() {
-            live.cursor = through;
-            Some(Cursor { generation: live.generation, position: through }.to_string())
-        } else {
-            None
-        };
-        let more = live.snapshot.is_some();
-        self.push(Push::Snapshot { channels, more, cursor }, around);
-        self.ask(around);
-    }
-
-    /// Asks the account's home for what comes next, if there is room for it and no question open.
-    fn ask(&mut self, around: &mut Surroundings<'_>) {
-        let credit_bytes = self.outbound.credit_bytes(around.outbound);
-        let session = self.id;
-        let Stage::Live(live) = &mut self.stage else { return };
-        if live.asked_at.is_some() || credit_bytes == 0 || self.closed.is_some() {
-            return;
-        }
-        live.asked_at = Some(around.now.mono);
-        let more = More { session, user: live.user, after: live.cursor, credit_bytes, snapshot: live.snapshot };
-        let home = around.effects.placement.home_of_user(live.user);
-        around.effects.mesh(home, MeshBody::More(more));
-    }
-
-    /// The node stops: nothing more is read, and the session closes when its commands are answered.
-    pub(crate) fn drain(&mut self, deadline_ms: UnixMs, around: &mut Surroundings<'_>) {
-        if !self.draining {
-            self.draining = true;
-            self.regulate_reads(around);
-            if self.is_live() {
-                let jitter_ms = schema::limits::RETRY_BASE_MS;
-                self.push(Push::Drain { deadline_ms, jitter_ms, url: None }, around);
-            }
-        }
-        if self.unanswered == 0 || around.now.wall >= deadline_ms {
-            self.close(CloseCode::GoingAway);
-        }
-    }
-
-    /// A deadline may be due. Looks at every one: which it is has been forgotten.
-    pub(crate) fn tick(&mut self, around: &mut Surroundings<'_>) {
-        let now = around.now;
-        if !self.is_live() && now.mono >= self.opened_at.plus_ms(LOGIN_MS) {
-            return self.close(CloseCode::NotAuthenticated);
-        }
-        if now.mono >= self.heard_at.plus_ms(SILENCE_MS) && self.reads_on {
-            return self.close(CloseCode::NoLife);
-        }
-        if self.outbound.stalled_since().is_some_and(|since| now.mono >= since.plus_ms(SLOW_MS)) {
-            return self.close(CloseCode::Slow);
-        }
-        if now.mono >= self.heard_at.plus_ms(PING_MS) && !self.pinged {
-            self.pinged = true;
-            around.effects.ping(self.conn);
-        }
-        let Stage::Live(live) = &mut self.stage else { return };
-        if live.asked_at.is_some_and(|asked| now.mono >= asked.plus_ms(MORE_AGAIN_MS)) {
-            live.asked_at = None;
-        }
-        let expires_ms = live.expires_ms;
-        if now.wall >= expires_ms {
-            return self.close(CloseCode::TokenExpired);
-        }
-        if now.wall.plus_ms(TOKEN_EXPIRING_MS) >= expires_ms && !live.told_expiring {
-            live.told_expiring = true;
-            self.push(Push::TokenExpiring { expires_ms }, around);
-        }
-        self.ask(around);
-    }
-
-    /// When [`tick`](Self::tick) is next wanted.
-    pub(crate) fn due(&self, now: Now) -> Instant {
-        let silence_ms = if self.pinged { SILENCE_MS } else { PING_MS };
-        // While its socket is not read a session cannot be heard; its other deadlines go on.
-        let mut due = if self.reads_on { self.heard_at.plus_ms(silence_ms) } else { now.mono.plus_ms(SILENCE_MS) };
-        if let Some(since) = self.outbound.stalled_since() {
-            due = due.min(since.plus_ms(SLOW_MS));
-        }
-        match &self.stage {
-            Stage::Anonymous | Stage::Connecting(_) => due.min(self.opened_at.plus_ms(LOGIN_MS)),
-            Stage::Live(live) => {
-                if let Some(asked_at) = live.asked_at {
-                    due = due.min(asked_at.plus_ms(MORE_AGAIN_MS));
-                }
-                let warn_ms = if live.told_expiring { 0 } else { TOKEN_EXPIRING_MS };
-                let left_ms = live.expires_ms.since_ms(now.wall).saturating_sub(warn_ms);
-                due.min(now.mono.plus_ms(left_ms))
-            }
-        }
     }
 
     /// Answers a request. Number 0 wants no answer.
     fn answer(&mut self, id: u32, reply: Result<Reply, Refusal>, around: &mut Surroundings<'_>) {
-        self.unanswered = self.unanswered.saturating_sub(1);
+        assert!(self.unanswered > 0, "I12: {} answers {id} and nothing is asked", self.id);
+        self.unanswered -= 1;
         if id != 0 {
             self.say(&ServerFrame::Reply { id, reply: reply.map_err(Into::into) }, around);
         }
-        self.regulate_reads(around);
         if self.draining && self.unanswered == 0 {
             self.close(CloseCode::GoingAway);
         }
@@ -450,9 +205,12 @@ impl Session {
         }
     }
 
-    /// Reads the socket only while there is room for what its commands lead to.
-    fn regulate_reads(&mut self, around: &mut Surroundings<'_>) {
-        let on = self.unanswered < UNANSWERED_MAX && !self.outbound.is_full() && !self.draining;
+    /// Reads the socket only while there is room for what its commands lead to. Once it does not, it waits until half of
+    /// the room is there again: to stop and to go on costs the driver a system call each.
+    pub(crate) fn regulate_reads(&mut self, around: &mut Surroundings<'_>) {
+        let unanswered_max = if self.reads_on { UNANSWERED_MAX } else { UNANSWERED_MAX / 2 };
+        let room = self.unanswered < unanswered_max && self.outbound.has_room_for_replies(self.reads_on);
+        let on = room && !self.draining;
         if on != self.reads_on {
             self.reads_on = on;
             if on {
@@ -464,5 +222,18 @@ impl Session {
 
     fn close(&mut self, code: CloseCode) {
         self.closed.get_or_insert(code);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_waits_is_small() {
+        let check =
+            |what: &str, bytes: usize, bound_bytes: usize| assert!(bytes <= bound_bytes, "{what}: {bytes} bytes");
+        check("before connect", size_of::<Session>(), 120);
+        check("live", size_of::<Session>() + size_of::<Live>(), 232);
     }
 }

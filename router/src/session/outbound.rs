@@ -15,6 +15,9 @@ const SHARD_BYTES_TARGET: u64 = 256 * 1024 * 1024;
 /// The target of one session while the shard is over its own: one message of usual size.
 const TARGET_BYTES_CROWDED: u32 = 4 * 1024;
 
+/// How far above its target a queue may be with replies before the socket is not read. Events alone hardly exceed the target.
+const REPLIES_FACTOR: u32 = 2;
+
 /// Bytes queued by all sessions of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct ShardOutbound {
@@ -86,8 +89,14 @@ impl Outbound {
         shard.session_target_bytes().saturating_sub(self.queued_bytes)
     }
 
-    /// Whether commands that lead to more output should wait.
-    pub(super) fn is_full(&self) -> bool {
-        self.queued_bytes >= OUTBOUND_BYTES_TARGET
+    /// Whether more may be read from the store for it.
+    pub(super) fn is_below_target(&self) -> bool {
+        self.queued_bytes < OUTBOUND_BYTES_TARGET
+    }
+
+    /// Whether commands may be read, which lead to more output.
+    pub(super) fn has_room_for_replies(&self, reads_on: bool) -> bool {
+        let factor = if reads_on { REPLIES_FACTOR } else { 1 };
+        self.queued_bytes < OUTBOUND_BYTES_TARGET * factor
     }
 }

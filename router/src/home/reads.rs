@@ -1,0 +1,149 @@
+//! Reads of inboxes and snapshots for sessions that are behind their home.
+//!
+//! Owns how many are under way at once and which sessions wait for one (I11). A session has one read at a time, queued,
+//! under way or failed: a failed one is repeated with the next second, so no question is left without an answer (I12).
+
+use std::collections::BTreeMap;
+
+use schema::Position;
+use schema::Refusal;
+use schema::mesh::MeshBody;
+
+use crate::effects::{Effects, Waiting};
+use crate::io::{InboxPage, SnapshotPage, StoreOp};
+
+use super::outbox::Outbox;
+use super::user::{Name, Question, Reading};
+use super::{Home, HomeOp};
+
+/// Reads of inboxes that one home has under way. Each holds a page of at most the outbound target of 64 KiB, so 16 MiB.
+const READS_MAX: usize = 256;
+
+/// One read: for whom, which, and what it will answer.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(super) name: Name,
+    number: u64,
+    question: Question,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    under_way: usize,
+    next: u64,
+    /// Sessions that wait for a read to end, oldest first. Each waits once.
+    queued: BTreeMap<u64, Name>,
+    /// Sessions whose read failed since the last second.
+    failed: BTreeMap<u64, Name>,
+}
+
+impl Reads {
+    /// Puts a session at the end of the queue.
+    pub(super) fn enqueue(&mut self, name: Name) -> Reading {
+        let number = self.next;
+        self.next += 1;
+        self.queued.insert(number, name);
+        Reading::Waiting(number)
+    }
+
+    /// A session is gone. A read that is under way ends by itself.
+    pub(super) fn forget(&mut self, reading: Reading) {
+        match reading {
+            Reading::Waiting(number) => {
+                let waited = self.queued.remove(&number).or_else(|| self.failed.remove(&number));
+                assert!(waited.is_some(), "I12: read {number} waits nowhere");
+            }
+            Reading::No | Reading::UnderWay(_) => {}
+        }
+    }
+
+    /// A second has passed: what failed may be tried again.
+    pub(super) fn retry(&mut self) {
+        self.queued.append(&mut self.failed);
+    }
+}
+
+impl Home {
+    /// Starts what waits, as far as there is room.
+    pub(super) fn start_reads(&mut self, effects: &mut Effects) {
+        while self.reads.under_way < READS_MAX {
+            let Some((number, name)) = self.reads.queued.pop_first() else { break };
+            let follower = self.users.get_mut(&name.user).and_then(|user| user.follower_mut(name));
+            let follower = follower.expect("I12: who leaves takes its place in the queue along");
+            let ask = follower.ask.as_ref().expect("I12: who waits has a question open");
+            follower.reading = Reading::UnderWay(number);
+            let read = Read { name, number, question: ask.question.clone() };
+            self.reads.under_way += 1;
+            let (credit_bytes, first) = (ask.credit_bytes, follower.first);
+            self.read(read, credit_bytes, first, effects);
+        }
+    }
+
+    fn read(&self, read: Read, bytes: u32, first: bool, effects: &mut Effects) {
+        let user = read.name.user;
+        if let Some(place) = read.question.snapshot.as_deref().copied() {
+            let store = StoreOp::Snapshot { user, place: Some(place) };
+            effects.store(store, Waiting::Home(HomeOp::Snapshot(read)));
+        } else {
+            let at_least = self.arrivals.place().unwrap_or_default().version;
+            let store = StoreOp::ReadInbox { user, after: read.question.after, at_least, bytes, first };
+            effects.store(store, Waiting::Home(HomeOp::Inbox(read)));
+        }
+    }
+
+    /// The store has read an inbox.
+    pub(crate) fn inbox(&mut self, read: Read, page: Result<InboxPage, Refusal>, effects: &mut Effects) {
+        match page {
+            Ok(InboxPage::Events { events, through }) => {
+                let mut outbox = Outbox::default();
+                outbox.put(read.name, read.question.after, events, through, effects);
+                self.read_done(&read, true, &mut outbox, effects);
+                outbox.flush(effects);
+            }
+            Ok(InboxPage::Behind) => {
+                // The same read goes on as a snapshot.
+                let store = StoreOp::Snapshot { user: read.name.user, place: None };
+                effects.store(store, Waiting::Home(HomeOp::Snapshot(read)));
+            }
+            Err(_) => self.read_done(&read, false, &mut Outbox::default(), effects),
+        }
+    }
+
+    /// The store has read a page of an account's channels.
+    pub(crate) fn snapshot(&mut self, read: Read, page: Result<SnapshotPage, Refusal>, effects: &mut Effects) {
+        let answered = page.is_ok();
+        if let Ok(SnapshotPage { channels, more, through }) = page {
+            let Name { owner, session, .. } = read.name;
+            let after = read.question.after;
+            effects.mesh(owner, MeshBody::Snapshot { session, after, channels, more, through });
+        }
+        let mut outbox = Outbox::default();
+        self.read_done(&read, answered, &mut outbox, effects);
+        outbox.flush(effects);
+    }
+
+    /// A read ended: the next that waits may start, and the session's question is answered if it still is the same.
+    fn read_done(&mut self, read: &Read, answered: bool, outbox: &mut Outbox, effects: &mut Effects) {
+        self.reads.under_way -= 1;
+        let name = read.name;
+        let follower = self.users.get_mut(&name.user).and_then(|user| user.follower_mut(name));
+        // Another of the same name may have come since; its reads have other numbers.
+        if let Some(follower) = follower.filter(|follower| follower.reading == Reading::UnderWay(read.number)) {
+            if answered {
+                follower.reading = Reading::No;
+                follower.first = false;
+                follower.ask.take_if(|ask| ask.question == read.question);
+                self.serve(name, outbox, effects);
+            } else {
+                follower.reading = Reading::Waiting(read.number);
+                self.reads.failed.insert(read.number, name);
+            }
+        }
+        self.start_reads(effects);
+    }
+
+    /// Where arrivals are known to, as a place in inboxes.
+    pub(super) fn place(&self) -> Option<Position> {
+        self.arrivals.place().map(Position::end_of_stamp)
+    }
+}

@@ -1,0 +1,91 @@
+//! When a session is over, and what it is told before.
+//!
+//! Owns its deadlines: login, silence, a stalled socket, the token, a question without an answer, the end of its node. Which of them is due
+//! when its timer fires has been forgotten, so each is looked at.
+
+use schema::limits::{LOGIN_MS, MORE_AGAIN_MS, PING_MS, RETRY_BASE_MS, SILENCE_MS, SLOW_MS, TOKEN_EXPIRING_MS};
+use schema::{CloseCode, ErrorCode, Instant, Now, Push, Refusal, ServerFrame, UnixMs};
+
+use super::{Session, Stage, Surroundings};
+
+impl Session {
+    /// The node stops: nothing more is read, and the session closes when its commands are answered.
+    pub(crate) fn drain(&mut self, deadline_ms: UnixMs, around: &mut Surroundings<'_>) {
+        if !self.draining {
+            self.draining = true;
+            if self.is_live() {
+                self.push(Push::Drain { deadline_ms, jitter_ms: RETRY_BASE_MS, url: None }, around);
+            }
+        }
+        if self.unanswered == 0 {
+            self.close(CloseCode::GoingAway);
+        }
+    }
+
+    /// The node stops now.
+    pub(crate) fn go_away(&mut self) {
+        self.close(CloseCode::GoingAway);
+    }
+
+    /// A deadline may be due.
+    pub(crate) fn tick(&mut self, around: &mut Surroundings<'_>) {
+        let now = around.now;
+        self.forget_rare(now.mono);
+        match &self.stage {
+            Stage::Anonymous { opened_at } if now.mono >= opened_at.plus_ms(LOGIN_MS) => {
+                return self.close(CloseCode::NotAuthenticated);
+            }
+            Stage::Connecting(connecting) if now.mono >= connecting.opened_at.plus_ms(LOGIN_MS) => {
+                let refusal = Refusal::new(ErrorCode::StorageUnavailable, "the store did not answer in time");
+                self.say(&ServerFrame::Reply { id: connecting.request, reply: Err(refusal.into()) }, around);
+                return self.close(CloseCode::NotAuthenticated);
+            }
+            Stage::Anonymous { .. } | Stage::Connecting(_) | Stage::Live(_) => {}
+        }
+        if now.mono >= self.heard_at.plus_ms(SILENCE_MS) && self.reads_on {
+            return self.close(CloseCode::NoLife);
+        }
+        if self.outbound.stalled_since().is_some_and(|since| now.mono >= since.plus_ms(SLOW_MS)) {
+            return self.close(CloseCode::Slow);
+        }
+        if now.mono >= self.heard_at.plus_ms(PING_MS) && !self.pinged {
+            self.pinged = true;
+            around.effects.ping(self.conn);
+        }
+        let Stage::Live(live) = &mut self.stage else { return };
+        if live.asked_at.is_some_and(|asked| now.mono >= asked.plus_ms(MORE_AGAIN_MS)) {
+            live.asked_at = None;
+        }
+        let expires_ms = live.expires_ms;
+        if now.wall >= expires_ms {
+            return self.close(CloseCode::TokenExpired);
+        }
+        if now.wall.plus_ms(TOKEN_EXPIRING_MS) >= expires_ms && !live.told_expiring {
+            live.told_expiring = true;
+            self.push(Push::TokenExpiring { expires_ms }, around);
+        }
+        self.ask(around);
+    }
+
+    /// When [`tick`](Self::tick) is next wanted.
+    pub(crate) fn due(&self, now: Now) -> Instant {
+        let silence_ms = if self.pinged { SILENCE_MS } else { PING_MS };
+        // While its socket is not read a session cannot be heard; its other deadlines go on.
+        let mut due = if self.reads_on { self.heard_at.plus_ms(silence_ms) } else { now.mono.plus_ms(SILENCE_MS) };
+        if let Some(since) = self.outbound.stalled_since() {
+            due = due.min(since.plus_ms(SLOW_MS));
+        }
+        match &self.stage {
+            Stage::Anonymous { opened_at } => due.min(opened_at.plus_ms(LOGIN_MS)),
+            Stage::Connecting(connecting) => due.min(connecting.opened_at.plus_ms(LOGIN_MS)),
+            Stage::Live(live) => {
+                if let Some(asked_at) = live.asked_at {
+                    due = due.min(asked_at.plus_ms(MORE_AGAIN_MS));
+                }
+                let warn_ms = if live.told_expiring { 0 } else { TOKEN_EXPIRING_MS };
+                let left_ms = live.expires_ms.since_ms(now.wall).saturating_sub(warn_ms);
+                due.min(now.mono.plus_ms(left_ms))
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! From `connect` to a session that follows its inbox, and on with a new token.
+//!
+//! Owns the order of a login: whose token it is, then the account's home, which says where the inbox goes on.
+
+use schema::command::{ClientLimits, Connect, Connected, Retry};
+use schema::limits::PING_MS;
+use schema::mesh::MeshBody;
+use schema::{CloseCode, Cursor, ErrorCode, Refusal, Reply};
+
+use crate::effects::Waiting;
+use crate::io::{Identity, StoreOp};
+
+use super::{Connecting, Live, Session, SessionOp, Stage, Surroundings};
+
+impl Session {
+    /// Whether the login is done.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.stage, Stage::Live(_))
+    }
+
+    pub(super) fn connect(&mut self, id: u32, connect: Connect, around: &mut Surroundings<'_>) {
+        let Stage::Anonymous { opened_at } = self.stage else {
+            let refusal = Refusal::new(ErrorCode::BadRequest, "a connect was sent before");
+            return self.answer(id, Err(refusal), around);
+        };
+        let cursor = match connect.cursor.as_deref().map(str::parse::<Cursor>).transpose() {
+            Ok(cursor) => cursor,
+            Err(error) => {
+                let message = format!("{error}: forget it and what is cached, and connect without one");
+                return self.answer(id, Err(Refusal::new(ErrorCode::BadCursor, message)), around);
+            }
+        };
+        let device = connect.device_id;
+        self.stage = Stage::Connecting(Box::new(Connecting { opened_at, request: id, device, cursor, identity: None }));
+        let waiting = Waiting::Session(self.conn, SessionOp::Connect);
+        around.effects.store(StoreOp::Authenticate { token: connect.token }, waiting);
+    }
+
+    /// `connect`'s token is known: the account's home takes the session on.
+    pub(super) fn identified(&mut self, identity: Result<Identity, Refusal>, around: &mut Surroundings<'_>) {
+        let Stage::Connecting(connecting) = &mut self.stage else {
+            panic!("I12: {} was identified in {:?}", self.id, self.stage)
+        };
+        match identity {
+            Ok(identity) if identity.device.as_ref().is_some_and(|device| *device != connecting.device) => {
+                let refusal = Refusal::new(ErrorCode::Unauthenticated, "the token is bound to another device_id");
+                self.refuse_connect(refusal, around);
+            }
+            Ok(identity) => {
+                let user = identity.user;
+                let device = connecting.device.clone();
+                let cursor = connecting.cursor;
+                connecting.identity = Some(identity);
+                let home = around.effects.placement.home_of_user(user);
+                around.effects.mesh(home, MeshBody::Register { session: self.id, user, device, cursor });
+            }
+            Err(refusal) => self.refuse_connect(refusal, around),
+        }
+    }
+
+    /// The connection stays open for another try, unless the same would come of it.
+    fn refuse_connect(&mut self, refusal: Refusal, around: &mut Surroundings<'_>) {
+        let Stage::Connecting(connecting) = &self.stage else {
+            panic!("I12: {} refuses a connect in {:?}", self.id, self.stage)
+        };
+        let request = connecting.request;
+        let close = match refusal.code {
+            ErrorCode::TokenExpired => Some(CloseCode::TokenExpired),
+            ErrorCode::Unauthenticated => Some(CloseCode::BadToken),
+            ErrorCode::LimitExceeded => Some(CloseCode::TooManyConnections),
+            _ => None,
+        };
+        self.stage = Stage::Anonymous { opened_at: connecting.opened_at };
+        self.answer(request, Err(refusal), around);
+        if let Some(code) = close {
+            self.close(code);
+        }
+    }
+
+    /// The account's home has taken the session on, or not.
+    pub(crate) fn registered(&mut self, start: Result<Cursor, Refusal>, around: &mut Surroundings<'_>) {
+        match (&mut self.stage, start) {
+            // It was closed and came back to this before it knew its account: the answer is to an earlier life.
+            (Stage::Anonymous { .. }, _) => {}
+            (Stage::Connecting(connecting), _) if connecting.identity.is_none() => {}
+            (Stage::Connecting(connecting), Ok(cursor)) => {
+                let identity = connecting.identity.take().expect("checked above");
+                let (request, device) = (connecting.request, connecting.device.clone());
+                self.live(request, device, identity, cursor, around);
+            }
+            (Stage::Connecting(_), Err(refusal)) => self.refuse_connect(refusal, around),
+            (Stage::Live(live), Ok(_)) => {
+                live.asked_at = None;
+                self.ask(around);
+            }
+            (Stage::Live(_), Err(refusal)) => self.forgotten(&refusal, around),
+        }
+    }
+
+    fn live(
+        &mut self,
+        request: u32,
+        device: schema::DeviceId,
+        identity: Identity,
+        cursor: Cursor,
+        around: &mut Surroundings<'_>,
+    ) {
+        let user = identity.user;
+        self.stage = Stage::Live(Box::new(Live {
+            user,
+            device,
+            expires_ms: identity.expires_ms,
+            told_expiring: false,
+            generation: cursor.generation,
+            cursor: cursor.position,
+            snapshot: None,
+            asked_at: None,
+        }));
+        let reply = Reply::Connect(Connected {
+            user_id: user,
+            session_id: self.id,
+            server_time_ms: around.now.wall,
+            ping_ms: PING_MS,
+            limits: ClientLimits::default(),
+            cursor: cursor.to_string(),
+            retry: Retry::default(),
+        });
+        self.answer(request, Ok(reply), around);
+        self.ask(around);
+    }
+
+    /// The home does not know this session, or could not take it on again. Asked again after a while it says so again.
+    fn forgotten(&mut self, refusal: &Refusal, around: &mut Surroundings<'_>) {
+        let Stage::Live(live) = &mut self.stage else { return };
+        match refusal.code {
+            ErrorCode::Moving => {
+                let (user, device) = (live.user, live.device.clone());
+                let cursor = Some(Cursor { generation: live.generation, position: live.cursor });
+                let home = around.effects.placement.home_of_user(user);
+                around.effects.mesh(home, MeshBody::Register { session: self.id, user, device, cursor });
+            }
+            ErrorCode::LimitExceeded => self.close(CloseCode::TooManyConnections),
+            code if code.is_temporary() => {}
+            _ => self.close(CloseCode::Internal),
+        }
+    }
+
+    /// The same device has connected elsewhere.
+    pub(crate) fn replaced(&mut self) {
+        self.close(CloseCode::Replaced);
+    }
+
+    /// `refresh`'s token is known: it must be of the same account, and of this device if of any.
+    pub(super) fn refreshed(&mut self, id: u32, identity: Result<Identity, Refusal>, around: &mut Surroundings<'_>) {
+        let Stage::Live(live) = &mut self.stage else { panic!("I12: {} refreshed in {:?}", self.id, self.stage) };
+        let reply = identity.and_then(|identity| {
+            if identity.user != live.user || identity.device.is_some_and(|device| device != live.device) {
+                let message = "the token is not of this session's user and device";
+                return Err(Refusal::new(ErrorCode::Unauthenticated, message));
+            }
+            live.expires_ms = identity.expires_ms;
+            live.told_expiring = false;
+            Ok(Reply::Refresh { expires_ms: identity.expires_ms })
+        });
+        self.answer(id, reply, around);
+    }
+}
