@@ -1,0 +1,194 @@
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// Loads three layers, a setting a line (the environment and flags as `name value`), and shows the keys that are not
+/// at their default with who set them, or the error.
+fn load(mode: Mode, file: &str, environment: &str, flags: &str) -> String {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("rookery.toml");
+    std::fs::write(&path, file).expect("a file in it");
+    let words = |line: &str| line.split_once(' ').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let variables = environment.lines().filter_map(words).map(|(name, value)| (name.into(), value.into()));
+    let flags: Vec<_> = flags
+        .lines()
+        .filter_map(words)
+        .map(|(name, value)| (keys::find(&name).expect("clap refuses other flags").name, value))
+        .collect();
+    let shown = match Config::load(mode, Some(&path), variables, &flags) {
+        Ok(config) => {
+            let set = |key: &&Key| config.origin(key.name) != Origin::Default;
+            let show = |key: &Key| {
+                let value = key.show(&config).expect("it is set");
+                format!("{} = {value} ({})", key.name, config.origin(key.name))
+            };
+            KEYS.iter().filter(set).map(show).collect::<Vec<_>>().join("; ")
+        }
+        Err(error) => error.to_string(),
+    };
+    shown.replace(&path.display().to_string(), "FILE")
+}
+
+fn check(file: &str, environment: &str, flags: &str, expected: &str) {
+    assert_eq!(
+        load(Mode::Run, file, environment, flags),
+        expected,
+        "file {file:?}, env {environment:?}, flags {flags:?}"
+    );
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
+    let file = "[node]\nshards = 2";
+    let environment = "ROOKERY_NODE__SHARDS 3";
+    check("", "", "", "");
+    check(file, "", "", "node.shards = 2 (FILE:2)");
+    check(file, environment, "", "node.shards = 3 (environment variable ROOKERY_NODE__SHARDS)");
+    check(file, environment, "node.shards 4", "node.shards = 4 (flag --shards)");
+    check(file, "", "node.shards 4", "node.shards = 4 (flag --shards)");
+    check("node.shards = 0x10", "", "", "node.shards = 16 (FILE:1)");
+    check(file, "ROOKERY_DEBUG__ECHO true", "", {
+        "node.shards = 2 (FILE:2); debug.echo = true (environment variable ROOKERY_DEBUG__ECHO)"
+    });
+}
+
+#[test]
+fn only_variables_with_a_section_are_configuration() {
+    check("", "ROOKERY_COMMIT abc", "", "");
+    check("", "ROOKERY_SHARDS 9", "", "");
+    check("", "OTHER__KEY 9", "", "");
+    check("", "ROOKERY_DATA__FREE_BYTES_MIN 5", "", {
+        "data.free_bytes_min = 5 (environment variable ROOKERY_DATA__FREE_BYTES_MIN)"
+    });
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_place_and_the_nearest_key() {
+    check("\n[listen]\nwss = 1", "", "", "FILE:3: unknown key \"listen.wss\"; did you mean \"listen.ws\"?");
+    check("[server]\napi = \"x\"", "", "", "FILE:2: unknown key \"server.api\"; did you mean \"listen.api\"?");
+    check("shards = 2", "", "", "FILE:1: unknown key \"shards\"; did you mean \"node.shards\"?");
+    check("data = \"x\"", "", "", "FILE:1: unknown key \"data\"; did you mean \"data.dir\"?");
+    check("[a.b]\nc = 1", "", "", "FILE:2: unknown key \"a.b.c\"; `rookery checkconfig --defaults` lists the keys");
+    check("", "ROOKERY_LISTEN__APY 1", "", {
+        "environment variable ROOKERY_LISTEN__APY: unknown key \"listen.apy\"; did you mean ROOKERY_LISTEN__API?"
+    });
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_named_with_what_would() {
+    check("node.shards = 0", "", "", "FILE:1: node.shards is 0, expected a whole number from 1 to 256");
+    check("node.shards = \"2\"", "", "", "FILE:1: node.shards is \"2\", expected a whole number from 1 to 256");
+    check("node.shards = [1]", "", "", "FILE:1: node.shards is a TOML array, expected a whole number from 1 to 256");
+    check("", "", "node.shards many", "flag --shards: node.shards is \"many\", expected a whole number from 1 to 256");
+    check("", "ROOKERY_LISTEN__WS 8001", "", {
+        "environment variable ROOKERY_LISTEN__WS: listen.ws is \"8001\", expected an address and a port, such as \
+         127.0.0.1:8000 or [::]:8000"
+    });
+    check("debug.echo = 1", "", "", "FILE:1: debug.echo is 1, expected true or false");
+    check("a = ", "", "", "FILE:1: not TOML: string values must be quoted, expected literal string");
+    check("[node]\nshards = 1\nshards = 2", "", "", "FILE:3: not TOML: duplicate key");
+}
+
+#[test]
+fn what_is_wrong_with_a_secret_is_said_without_showing_it() {
+    let secret = "ab".repeat(32);
+    check("", "", "auth.key hunter2", {
+        "flag --auth.key: auth.key is not as it should be, expected 64 hexadecimal digits, as `openssl rand -hex 32` prints"
+    });
+    check("", &format!("ROOKERY_AUTH__KEY {secret}"), "", {
+        "auth.key = \"(secret)\" (environment variable ROOKERY_AUTH__KEY)"
+    });
+    check("auth.key_file = \"k\"", &format!("ROOKERY_AUTH__KEY {secret}"), "", {
+        "auth.key (environment variable ROOKERY_AUTH__KEY) and auth.key_file (FILE:1) are both set; keep one"
+    });
+}
+
+#[test]
+fn dev_listens_on_loopback_only() {
+    let check = |flags: &str, expected: &str| assert_eq!(load(Mode::Dev, "", "", flags), expected, "{flags}");
+    check("listen.api [::1]:0", "listen.api = \"[::1]:0\" (flag --api)");
+    check("listen.ws 127.8.0.1:81", "listen.ws = \"127.8.0.1:81\" (flag --ws)");
+    check("listen.ws 0.0.0.0:81", {
+        "flag --ws: listen.ws is 0.0.0.0:81, and dev listens on loopback only; use 127.0.0.1:81, or `rookery run`"
+    });
+    check("listen.internal 192.168.1.2:9000", {
+        "flag --internal: listen.internal is 192.168.1.2:9000, and dev listens on loopback only; use 127.0.0.1:9000, or \
+         `rookery run`"
+    });
+}
+
+#[test]
+fn two_listeners_need_two_addresses() {
+    check("", "", "listen.api 127.0.0.1:9000", {
+        "listen.api and listen.internal are both 127.0.0.1:9000; give each a port of its own"
+    });
+    check("", "", "listen.api 127.0.0.1:0\nlisten.ws 127.0.0.1:0", {
+        "listen.api = \"127.0.0.1:0\" (flag --api); listen.ws = \"127.0.0.1:0\" (flag --ws)"
+    });
+}
+
+#[test]
+fn run_warns_of_what_is_open_to_the_network() {
+    let check = |flags: &[(&'static str, &str)], expected: &[&str]| {
+        let flags: Vec<_> = flags.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
+        let config = Config::load(Mode::Run, None, [], &flags).expect("it is legal");
+        let warnings = config.warnings(Mode::Run);
+        let keys: Vec<_> = warnings.iter().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+        assert_eq!(keys, expected, "{flags:?}");
+    };
+    let open = [("listen.api", "0.0.0.0:80"), ("listen.ws", "[::]:81"), ("listen.internal", "10.0.0.1:82")];
+    check(&[], &[]);
+    check(&open, &["listen.api", "listen.ws", "listen.internal"]);
+    check(&[open[0], open[1], ("node.ws_url", "wss://chat.example.org")], &[]);
+    check(&[open[1], ("node.ws_url", "ws://chat.example.org")], &["listen.ws"]);
+    check(&[open[2], ("node.ws_url", "wss://chat.example.org")], &["listen.internal"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_what_to_do() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let error = Config::load(Mode::Run, Some(&directory.path().join("absent")), [], &[]).expect_err("it is absent");
+    let text = error.to_string();
+    assert!(text.contains("absent: No such file") && text.ends_with("leave it out for the defaults"), "{text}");
+
+    let large = directory.path().join("large");
+    std::fs::write(&large, "#".repeat((1 << 20) + 1)).expect("a file");
+    let error = Config::load(Mode::Run, Some(&large), [], &[]).expect_err("it is too large");
+    assert!(matches!(error, ConfigError::TooLarge { limit_bytes: 1_048_576, .. }), "{error}");
+}
+
+#[test]
+fn the_documented_file_is_the_table_and_changes_nothing() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../rookery.toml");
+    let written = std::fs::read_to_string(path).expect("rookery.toml is in the repository");
+    assert_eq!(written, document(), "write it again: cargo run -- checkconfig --defaults > rookery.toml");
+    check(&written, "", "", "");
+}
+
+#[test]
+fn every_line_of_the_documented_file_is_legal_when_it_is_uncommented() {
+    let mut seen = BTreeMap::new();
+    for line in document().lines().filter(|line| line.starts_with('#') && line.contains(" = ")) {
+        let section = KEYS.iter().find(|key| line[1..].starts_with(&format!("{} = ", key.parts().1)));
+        let Some(key) = section.filter(|_| !line.starts_with("# ")) else { continue };
+        // The secret's example is words, so that nobody signs with it.
+        let shown = load(Mode::Run, &format!("[{}]\n{}", key.parts().0, &line[1..]), "", "");
+        assert_eq!(shown.starts_with(&format!("{} = ", key.name)), key.name != "auth.key", "{line}: {shown}");
+        seen.insert(key.name, ());
+    }
+    assert_eq!(seen.len(), KEYS.len(), "every key is documented: {seen:?}");
+}
+
+#[test]
+fn the_table_is_well_formed() {
+    let defaults = Config::defaults(Mode::Run);
+    for (at, key) in KEYS.iter().enumerate() {
+        let (section, name) = key.parts();
+        assert!(!section.is_empty() && !name.contains('.'), "{key:?} is section.key");
+        assert!(!name.contains("__") && !section.contains("__"), "{key:?} has a variable of its own");
+        assert!(KEYS[..at].iter().all(|other| other.name != key.name), "{key:?} is named once");
+        assert!(key.show(&defaults).is_some() != key.example.is_some(), "{key:?} has a default or an example");
+        let first = KEYS.iter().position(|other| other.parts().0 == section).expect("it is in the table");
+        assert!(KEYS[first..=at].iter().all(|other| other.parts().0 == section), "{key:?} stands with its section");
+    }
+}
