@@ -64,7 +64,7 @@ export class Connection {
     try {
       const [server] = await account.http("GET", "/v1/servers/best");
       if (this.stopped) return;
-      socket = new WebSocket(`${server.url.replace(/\/$/, "")}/connection/websocket`, ["rookery.json.v1"]);
+      socket = new WebSocket(server.url, ["rookery.json.v1"]);
     } catch (problem) {
       return this.later(problem.status === 401);
     }

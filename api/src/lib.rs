@@ -1,1 +1,31 @@
-//! api
+//! HTTP beside the gateway: accounts, channels, history, discovery, and what operators ask.
+//!
+//! Owns the routes, passwords and tokens. Stateless: whatever must last is in the store, which any number of these read
+//! and write. Reads anything; writes only what no shard caches (accounts, refresh tokens, profiles). What changes a
+//! channel or an inbox is an operation for the channel's home shard, by way of [`Shards`].
+//!
+//! ```text
+//! serve      the listeners and their bounds      routes     one file for each family of routes, and their list
+//! token      access tokens and their key         password   argon2id on threads of its own
+//! state      what all handlers share             extract    what a handler takes from its request
+//! problem    errors as HTTP tells them           rate       bounded buckets             page   the web page's files
+//! ```
+
+mod config;
+mod extract;
+mod page;
+mod password;
+mod problem;
+mod rate;
+mod routes;
+pub mod seed;
+mod serve;
+mod shards;
+mod state;
+pub mod token;
+
+pub use config::{Config, Limits, Node};
+pub use password::Cost;
+pub use serve::{Listeners, Running, serve};
+pub use shards::Shards;
+pub use token::TokenKey;

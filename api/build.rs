@@ -1,0 +1,35 @@
+//! Lists the files of the web page, so that a file which is put into `page/` is served without being named elsewhere.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=page");
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("page");
+    let mut files = Vec::new();
+    collect(&root, &mut files)?;
+    files.sort();
+
+    let mut table = String::from("&[\n");
+    for file in files {
+        let path = file.strip_prefix(&root).expect("found below it").to_str().expect("the names are ASCII");
+        writeln!(table, "    ({path:?}, include_bytes!({file:?}) as &[u8]),").expect("writing to memory cannot fail");
+    }
+    table.push(']');
+    fs::write(PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("page.rs"), table)
+}
+
+/// The files below `directory`, all of them.
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! What the caller decides: addresses, limits and what the node says of itself.
+//!
+//! Owns no policy beyond defaults, each with its arithmetic.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::password::Cost;
+
+/// How HTTP is served.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where clients open their WebSocket, as they must write it: `ws://HOST:PORT`, without a path.
+    pub ws_origin: String,
+    /// The node's name, in `/v1/servers/best`.
+    pub node: String,
+    /// The node's region, in `/v1/servers/best`.
+    pub region: String,
+    /// Usernames that `POST /v1/dev/login` signs in without a password. None outside development: no such route then.
+    pub dev_users: Option<Vec<String>>,
+    /// Members of a group at most, no more than [`schema::limits::GROUP_MEMBERS_MAX`].
+    pub group_members_max: u32,
+    /// What a password hash costs.
+    pub password_cost: Cost,
+    /// How much of what.
+    pub limits: Limits,
+}
+
+/// Bounds of the HTTP listeners.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections to the public listener at once; more wait in its backlog. Each takes some 20 KB and a descriptor.
+    pub connections_max: usize,
+    /// Connections to the internal listener at once: a few probes and scrapers.
+    pub internal_connections_max: usize,
+    /// How long a client may take for a request's head, and may keep an idle connection.
+    pub header: Duration,
+    /// How long a client may take for a request's body: 2 MiB at 1.7 Mbit/s.
+    pub body: Duration,
+    /// How long a request may take, its body included. Commits take milliseconds; an unknown outcome is retried for up
+    /// to 5 s ([`storage::limits::TRANSACTION_LIFE_MS`]) a time.
+    pub request: Duration,
+    /// Age at which a connection is asked to end with its current response, so that none is kept by not reading.
+    pub connection: Duration,
+    /// How long open requests may take to end once the server stops.
+    pub stop: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1_024,
+            internal_connections_max: 32,
+            header: Duration::from_secs(5),
+            body: Duration::from_secs(10),
+            request: Duration::from_secs(30),
+            connection: Duration::from_secs(300),
+            stop: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What the node says of itself. Called on the thread that serves HTTP: answers come from memory.
+pub trait Node: Send + Sync + 'static {
+    /// Wall time.
+    fn wall(&self) -> schema::UnixMs;
+
+    /// Whether the node takes traffic.
+    ///
+    /// # Errors
+    /// Why not, one reason each: `store: below the reserve of free disk`.
+    fn ready(&self) -> Result<(), Vec<String>>;
+
+    /// Everything counted, in the Prometheus text format.
+    fn metrics(&self) -> String;
+
+    /// Open connections as a part of the most that it takes, from 0 to 1.
+    fn load(&self) -> f32;
+}
+
+impl fmt::Debug for dyn Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Node")
+    }
+}

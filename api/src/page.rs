@@ -1,0 +1,94 @@
+//! The web page's files, as they were when this was built.
+//!
+//! Owns their paths, types and headers: a Content-Security-Policy that lets the page load what it came with and talk to
+//! this server and its WebSocket, and nothing else. What the files hold is `page/`.
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use sha2::{Digest, Sha256};
+
+/// Each file below `page/`: its path there, its bytes.
+const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+/// Serves `index.html` at `/` and every other file at its own path.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(ws_origin: &str) -> Router<S> {
+    let policy = HeaderValue::try_from(policy(ws_origin)).expect("an origin is ASCII, as the configuration checked");
+    FILES.iter().fold(Router::new(), |router, &(path, bytes)| {
+        let route = if path == "index.html" { "/".to_owned() } else { format!("/{path}") };
+        let kind = content_type(path);
+        let tag = tag(bytes);
+        let policy = policy.clone();
+        router.route(&route, get(async move |headers: HeaderMap| file(&headers, bytes, kind, tag, policy)))
+    })
+}
+
+fn file(
+    headers: &HeaderMap,
+    bytes: &'static [u8],
+    kind: &'static str,
+    tag: HeaderValue,
+    policy: HeaderValue,
+) -> Response {
+    let known = headers.get(IF_NONE_MATCH).is_some_and(|known| *known == tag);
+    let answer = [
+        (CONTENT_TYPE, HeaderValue::from_static(kind)),
+        // Kept, and asked for each time: a new version of the node serves a new version of the page.
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (CONTENT_SECURITY_POLICY, policy),
+        (ETAG, tag),
+    ];
+    if known { (StatusCode::NOT_MODIFIED, answer).into_response() } else { (answer, bytes).into_response() }
+}
+
+fn policy(ws_origin: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
+         connect-src 'self' {ws_origin}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "json" | "webmanifest" => "application/json",
+        _ => "application/octet-stream",
+    }
+}
+
+fn tag(bytes: &[u8]) -> HeaderValue {
+    let digest = Sha256::digest(bytes);
+    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    HeaderValue::try_from(format!("\"{hex}\"")).expect("hexadecimal digits are ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_has_a_type_that_a_browser_knows() {
+        assert!(FILES.iter().any(|&(path, _)| path == "index.html"), "the page begins with index.html");
+        for (path, _) in FILES {
+            assert_ne!(content_type(path), "application/octet-stream", "{path}");
+        }
+    }
+
+    #[test]
+    fn the_page_needs_nothing_that_its_policy_forbids() {
+        for (path, bytes) in FILES.iter().filter(|(path, _)| path.ends_with(".html")) {
+            let text = std::str::from_utf8(bytes).expect("a page is UTF-8");
+            for forbidden in ["<style", " style=", " onclick=", " onsubmit=", " onload=", "javascript:", "<script>"] {
+                assert!(!text.contains(forbidden), "{path} has {forbidden:?}");
+            }
+        }
+    }
+}

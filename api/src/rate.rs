@@ -1,0 +1,137 @@
+//! How often one may do something: a bounded table of token buckets.
+//!
+//! Owns 65,536 buckets, each the generic cell rate algorithm in one number of 8 bytes: 512 KiB, whatever is asked of it.
+//! A key is hashed into the table under a seed of this process, so that nobody chooses whose bucket to share. Two keys
+//! that do share one share its budget; the users of the table say why that is harmless.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Buckets of a table.
+const BUCKETS: usize = 1 << 16;
+
+/// What a bucket holds and how it refills.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rate {
+    /// Taken at once after silence, at most.
+    pub(crate) burst: u32,
+    /// One more each so often.
+    pub(crate) refill: Duration,
+}
+
+/// A table of buckets of one rate.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    rate: Rate,
+    seed: RandomState,
+    origin: Instant,
+    /// For each bucket, when it will be full again, in microseconds after `origin`.
+    full_at_us: Mutex<Box<[u64]>>,
+}
+
+/// What was taken, to be given back if it is not to count.
+#[derive(Debug)]
+pub(crate) struct Taken(usize);
+
+impl Rates {
+    /// A table of full buckets.
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            seed: RandomState::new(),
+            origin: Instant::now(),
+            full_at_us: Mutex::new(vec![0; BUCKETS].into_boxed_slice()),
+        }
+    }
+
+    /// Takes one now, or says after how many milliseconds there will be one.
+    pub(crate) fn take(&self, key: impl Hash) -> Result<Taken, u32> {
+        self.take_at(key, self.origin.elapsed())
+    }
+
+    fn take_at(&self, key: impl Hash, now: Duration) -> Result<Taken, u32> {
+        let bucket = usize::try_from(self.seed.hash_one(key) % BUCKETS as u64).expect("below 65,536");
+        let refill_us = micros(self.rate.refill);
+        let now_us = micros(now);
+
+        let mut full_at_us = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
+        let after_this_us = full_at_us[bucket].max(now_us) + refill_us;
+        let wait_us = (after_this_us - now_us).saturating_sub(u64::from(self.rate.burst) * refill_us);
+        if wait_us > 0 {
+            return Err(u32::try_from(wait_us.div_ceil(1000)).unwrap_or(u32::MAX));
+        }
+        full_at_us[bucket] = after_this_us;
+        Ok(Taken(bucket))
+    }
+
+    /// Puts back what was taken.
+    pub(crate) fn give_back(&self, taken: Taken) {
+        let mut full_at_us = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
+        full_at_us[taken.0] = full_at_us[taken.0].saturating_sub(micros(self.rate.refill));
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).expect("a process lives below 500,000 years")
+}
+
+/// What counts as one address: of IPv6 the /64, which is what one customer gets.
+pub(crate) fn network(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).expect("128 - 64 = 64 bits"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { burst: 3, refill: Duration::from_secs(10) };
+
+    /// Takes at seconds for an address; `back` gives it back. Each answers `+` or the wait in seconds.
+    fn check(script: &str, expected: &str) {
+        let rates = Rates::new(RATE);
+        let mut seen = Vec::new();
+        for step in script.split(", ") {
+            let mut words = step.split(' ');
+            let at_s: u64 = words.next().and_then(|word| word.parse().ok()).expect("seconds");
+            let address: IpAddr = words.next().and_then(|word| word.parse().ok()).expect("an address");
+            seen.push(match rates.take_at(("bora", network(address)), Duration::from_secs(at_s)) {
+                Ok(taken) => {
+                    if words.next() == Some("back") {
+                        rates.give_back(taken);
+                    }
+                    "+".to_owned()
+                }
+                Err(wait_ms) => (wait_ms / 1000).to_string(),
+            });
+        }
+        assert_eq!(seen.join(" "), expected, "{script}");
+    }
+
+    #[test]
+    fn a_burst_then_one_each_refill() {
+        check(
+            "0 10.0.0.1, 0 10.0.0.1, 0 10.0.0.1, 0 10.0.0.1, 4 10.0.0.1, 10 10.0.0.1, 10 10.0.0.1",
+            "+ + + 10 6 + 10",
+        );
+        check(
+            "0 10.0.0.1, 0 10.0.0.1, 0 10.0.0.1, 90 10.0.0.1, 90 10.0.0.1, 90 10.0.0.1, 90 10.0.0.1",
+            "+ + + + + + 10",
+        );
+    }
+
+    #[test]
+    fn what_is_given_back_does_not_count() {
+        check(&["0 10.0.0.1 back"; 20].join(", "), &["+"; 20].join(" "));
+    }
+
+    #[test]
+    fn an_address_is_a_customer() {
+        check("0 2001:db8::1, 0 2001:db8::1, 0 2001:db8::1, 0 2001:db8::2, 0 2001:db8:0:1::1", "+ + + 10 +");
+        check("0 ::ffff:10.0.0.1, 0 10.0.0.1, 0 10.0.0.1, 0 10.0.0.1, 0 10.0.0.2", "+ + + 10 +");
+    }
+}

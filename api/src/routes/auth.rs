@@ -1,0 +1,282 @@
+//! Accounts and logins: sign up, log in, refresh, log out.
+//!
+//! Owns what tokens a login gets and for how long. An access token counts for an hour and says whose it is; a refresh
+//! token is used once, within 30 days, and only its hash is stored. Whoever guesses learns nothing from the time that a
+//! refusal takes, and is slowed down.
+
+use std::net::SocketAddr;
+
+use axum::Json;
+use axum::extract::{ConnectInfo, State};
+use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schema::record::UserRecord;
+use schema::{DeviceId, ErrorCode, UnixMs, UserId};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use storage::Engine;
+use storage::layers::accounts::{self, FAMILY_OPERATOR, NewFamily, NewToken, Rotation, SignUp};
+use utoipa::ToSchema;
+
+use super::names;
+use crate::extract::{Caller, JsonBody, OptionalBody, device};
+use crate::password::Secret;
+use crate::problem::{Problem, ProblemBody};
+use crate::rate::network;
+use crate::shards::Shards;
+use crate::state::{Api, entropy};
+use crate::token::Claims;
+
+/// How long an access token counts.
+const ACCESS_MS: u64 = 3600 * 1000;
+/// How long a refresh token can be used.
+const REFRESH_MS: u64 = 30 * 24 * 3600 * 1000;
+/// Random bytes of a refresh token.
+const REFRESH_BYTES: usize = 32;
+/// Draws of an id that no other account has. Two drawn in one millisecond are equal once in four million.
+const ID_DRAWS_MAX: u32 = 4;
+
+/// A new account.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct SignupRequest {
+    /// 3 to 32 of `a-z 0-9 _ .`; capitals count as small letters. Unique.
+    #[schema(example = "bora")]
+    username: String,
+    /// 8 to 128 characters.
+    #[schema(value_type = String, format = Password)]
+    password: Secret,
+    /// What others see; the username unless given.
+    display_name: Option<String>,
+    /// Binds the tokens to one device: 1 to 64 of `A-Z a-z 0-9 _ -`.
+    device_id: Option<String>,
+}
+
+/// An account's name and password.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct LoginRequest {
+    /// In any case.
+    username: String,
+    #[schema(value_type = String, format = Password)]
+    password: Secret,
+    /// Binds the tokens to one device.
+    device_id: Option<String>,
+}
+
+/// A refresh token.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct RefreshRequest {
+    /// The newest one of its login.
+    #[schema(value_type = String)]
+    refresh_token: Secret,
+}
+
+/// The tokens of a login.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Tokens {
+    /// Whose.
+    #[schema(value_type = String, example = "72057594037927936")]
+    user_id: UserId,
+    /// The access token.
+    token: String,
+    /// Until when it counts, in Unix milliseconds.
+    #[schema(value_type = u64)]
+    expires_ms: UnixMs,
+    /// Used once, within 30 days, for the next tokens.
+    refresh_token: String,
+}
+
+/// Nothing more to say.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LoggedOut {}
+
+#[utoipa::path(
+    post, path = "/v1/auth/signup", tag = "auth", request_body = SignupRequest,
+    responses(
+        (status = 201, description = "The account exists and is signed in", body = Tokens),
+        (status = 400, description = "107: a field is not legal", body = ProblemBody),
+        (status = 409, description = "107: the username is taken", body = ProblemBody),
+        (status = 503, description = "114, 115: try again", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn signup<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    JsonBody(request): JsonBody<SignupRequest>,
+) -> Result<(StatusCode, Json<Tokens>), Problem> {
+    let username = names::username(&request.username)?;
+    names::password(&request.password)?;
+    let display_name = match &request.display_name {
+        Some(name) => names::title("display_name", name)?.to_owned(),
+        None => username.clone(),
+    };
+    let device = device(request.device_id.as_deref())?;
+    let taken = || Problem::bad_request("this username is taken, choose another").with_status(StatusCode::CONFLICT);
+    // Before the hash, which costs; the transaction decides.
+    if accounts::by_username(&api.engine, &username).await?.is_some() {
+        return Err(taken());
+    }
+    let password_hash = api.passwords.hash(request.password).await?;
+    let record = UserRecord { username, display_name, password_hash, created_ms: api.wall() };
+    let (login, refresh_token) = new_family(device.as_ref(), api.wall())?;
+    for _ in 0..ID_DRAWS_MAX {
+        let user = UserId::new(api.wall(), entropy()?);
+        match accounts::create_user(&api.engine, user, &record, Some(&login)).await? {
+            SignUp::Created => {
+                tracing::info!(%user, "signed up");
+                return Ok((StatusCode::CREATED, Json(tokens(&api, user, login.family, device, refresh_token))));
+            }
+            SignUp::NameTaken => return Err(taken()),
+            SignUp::IdTaken => {}
+        }
+    }
+    Err(Problem::new(ErrorCode::Internal, "no free id was drawn, try again"))
+}
+
+#[utoipa::path(
+    post, path = "/v1/auth/login", tag = "auth", request_body = LoginRequest,
+    responses(
+        (status = 200, description = "Signed in", body = Tokens),
+        (status = 400, description = "107: a field is not legal", body = ProblemBody),
+        (status = 401, description = "101: no such account, or not its password", body = ProblemBody),
+        (status = 429, description = "111: too many failed logins of this name from this address", body = ProblemBody),
+        (status = 503, description = "114, 115: try again", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn login<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    JsonBody(request): JsonBody<LoginRequest>,
+) -> Result<Json<Tokens>, Problem> {
+    let device = device(request.device_id.as_deref())?;
+    let refused = || Problem::unauthenticated("no account has this username and password");
+    // A text that is no username is nobody's, and a password over the limit is nobody's either: both are cheap to know.
+    let username = names::username(&request.username).map_err(|_| refused())?;
+    if names::password(&request.password).is_err() {
+        return Err(refused());
+    }
+    let attempt = api.logins.take((&username, network(peer.ip()))).map_err(|wait_ms| {
+        Problem::new(ErrorCode::RateLimited, "too many failed logins of this username from this address")
+            .after_ms(wait_ms)
+    })?;
+    let found = accounts::by_username(&api.engine, &username).await?;
+    let (user, stored) = found.map(|(user, record)| (user, record.password_hash)).unzip();
+    let verified = api.passwords.verify(request.password, stored).await;
+    let user = match (verified, user) {
+        (Ok(true), Some(user)) => {
+            api.logins.give_back(attempt);
+            user
+        }
+        (Ok(_), _) => return Err(refused()),
+        (Err(refusal), _) => {
+            // Nothing was learnt, so nothing counts.
+            api.logins.give_back(attempt);
+            return Err(refusal.into());
+        }
+    };
+    Ok(Json(open(&api, user, device).await?))
+}
+
+#[utoipa::path(
+    post, path = "/v1/auth/refresh", tag = "auth", request_body = RefreshRequest,
+    responses(
+        (status = 200, description = "The next tokens; the refresh token given is used up", body = Tokens),
+        (status = 401, description = "101: unknown, revoked, or used before, which revokes the login; 109: expired",
+         body = ProblemBody),
+    ),
+)]
+pub(crate) async fn refresh<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    JsonBody(request): JsonBody<RefreshRequest>,
+) -> Result<Json<Tokens>, Problem> {
+    let wall = api.wall();
+    let (next, refresh_token) = new_token(wall)?;
+    match accounts::rotate(&api.engine, &hash(request.refresh_token.reveal()), &next, wall).await? {
+        Rotation::Rotated { user, family, device } => {
+            let device = device.map(|device| device.parse()).transpose().map_err(|_| {
+                tracing::error!(%user, "a stored refresh token has an illegal device");
+                Problem::new(ErrorCode::Internal, "this login is damaged, log in again")
+            })?;
+            Ok(Json(tokens(&api, user, family, device, refresh_token)))
+        }
+        Rotation::Unknown => Err(Problem::unauthenticated("the refresh token is not valid here, log in")),
+        Rotation::Expired => Err(Problem::new(ErrorCode::TokenExpired, "the refresh token expired, log in")),
+        Rotation::Reused { user } => {
+            tracing::warn!(%user, "a refresh token was used twice, its login is revoked");
+            Err(Problem::unauthenticated("the refresh token was used before, so its login is revoked: log in"))
+        }
+    }
+}
+
+#[utoipa::path(
+    post, path = "/v1/auth/logout", tag = "auth", request_body = Option<RefreshRequest>,
+    security((), ("bearer" = [])),
+    responses(
+        (status = 200, description = "The login's tokens no longer count: that of the access token, or of the \
+         refresh token in the body", body = LoggedOut),
+        (status = 401, description = "101: neither is valid", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn logout<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Result<Caller, Problem>,
+    OptionalBody(request): OptionalBody<RefreshRequest>,
+) -> Result<Json<LoggedOut>, Problem> {
+    match (request, caller) {
+        (Some(request), _) => {
+            if !accounts::revoke_by_token(&api.engine, &hash(request.refresh_token.reveal())).await? {
+                return Err(Problem::unauthenticated("the refresh token is not valid here"));
+            }
+        }
+        (None, Ok(Caller { family: FAMILY_OPERATOR, .. })) => {
+            return Err(Problem::bad_request("a token made with `gentoken` has no login to end"));
+        }
+        (None, Ok(caller)) => accounts::revoke_family(&api.engine, caller.user, caller.family).await?,
+        (None, Err(problem)) => return Err(problem),
+    }
+    Ok(Json(LoggedOut {}))
+}
+
+/// Stores a new login of a user and answers its tokens.
+pub(super) async fn open<E: Engine, S: Shards>(
+    api: &Api<E, S>,
+    user: UserId,
+    device: Option<DeviceId>,
+) -> Result<Tokens, Problem> {
+    let wall = api.wall();
+    let (login, refresh_token) = new_family(device.as_ref(), wall)?;
+    accounts::open_family(&api.engine, user, &login, wall).await?;
+    Ok(tokens(api, user, login.family, device, refresh_token))
+}
+
+fn tokens<E: Engine, S: Shards>(
+    api: &Api<E, S>,
+    user: UserId,
+    family: u64,
+    device: Option<DeviceId>,
+    refresh_token: String,
+) -> Tokens {
+    let expires_ms = UnixMs((api.wall().0 + ACCESS_MS) / 1000 * 1000);
+    let token = api.key.issue(&Claims { user, family, device, expires_ms });
+    Tokens { user_id: user, token, expires_ms, refresh_token }
+}
+
+fn new_family(device: Option<&DeviceId>, wall: UnixMs) -> Result<(NewFamily, String), Problem> {
+    let (token, text) = new_token(wall)?;
+    // 0 is the operator's.
+    let family = entropy()?.max(1);
+    Ok((NewFamily { family, device: device.map(ToString::to_string), token }, text))
+}
+
+fn new_token(wall: UnixMs) -> Result<(NewToken, String), Problem> {
+    let mut bytes = [0; REFRESH_BYTES];
+    for chunk in bytes.chunks_exact_mut(8) {
+        chunk.copy_from_slice(&entropy()?.to_ne_bytes());
+    }
+    let text = URL_SAFE_NO_PAD.encode(bytes);
+    Ok((NewToken { hash: hash(&text), expires_ms: wall.plus_ms(REFRESH_MS) }, text))
+}
+
+/// Without salt or cost: the token has 256 random bits.
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}

@@ -1,0 +1,328 @@
+//! Channels: to make them, to list one's own, to mark them as read.
+//!
+//! Owns what of a channel its members are shown, and the order and paging of their list. Making and marking are
+//! operations of the channel's home.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use schema::event::Role;
+use schema::op::{ChannelKind, CreateOp};
+use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Seq, UnixMs, UserId};
+use serde::{Deserialize, Serialize};
+use storage::Engine;
+use storage::layers::accounts;
+use storage::layers::channels::{self, ChannelSummary};
+use utoipa::{IntoParams, ToSchema};
+
+use super::messages::MessageBody;
+use super::names;
+use super::users::Profile;
+use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
+use crate::problem::{Problem, ProblemBody};
+use crate::shards::Shards;
+use crate::state::{Api, entropy};
+
+/// Channels of a page at most.
+const PAGE_MAX: u32 = 200;
+/// Channels of a page when the client names no limit.
+const PAGE_DEFAULT: u32 = 50;
+/// Characters of an `Idempotency-Key`: twice what a UUID in quotes takes, with room.
+const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
+
+/// A channel to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum CreateRequest {
+    /// The one channel of the caller and another user.
+    Direct {
+        /// The other.
+        #[schema(value_type = String)]
+        user_id: UserId,
+    },
+    /// A new group, owned by the caller.
+    Group {
+        /// 1 to 128 characters on one line.
+        title: String,
+        /// The other members.
+        #[serde(default)]
+        #[schema(value_type = Vec<String>)]
+        member_ids: Vec<UserId>,
+    },
+}
+
+/// A channel as one of its members sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Channel {
+    #[schema(value_type = String, example = "72057594037927937")]
+    channel_id: ChannelId,
+    #[schema(value_type = String, example = "direct")]
+    kind: ChannelKind,
+    /// Empty for a direct one.
+    title: String,
+    /// Of a direct one, who the other is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<Profile>,
+    /// What the caller may do there.
+    #[schema(value_type = String, example = "member")]
+    role: Role,
+    member_count: u32,
+    #[schema(value_type = u64)]
+    created_ms: UnixMs,
+    /// The newest seq.
+    #[schema(value_type = u64)]
+    head_seq: Seq,
+    /// The caller's read mark.
+    #[schema(value_type = u64)]
+    read_seq: Seq,
+    /// Messages after the mark, or after the caller joined.
+    unread: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MessageBody>)]
+    last_message: Option<Arc<Message>>,
+}
+
+/// A page of channels, most recently active first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChannelPage {
+    channels: Vec<Channel>,
+    /// Whether there are further pages.
+    more: bool,
+    /// The `cursor` of the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+}
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// That of the page before; absent for the first.
+    cursor: Option<String>,
+    /// Rows at most: 1 to 200, 50 unless given.
+    limit: Option<u32>,
+}
+
+impl PageQuery {
+    /// The place after which the page begins.
+    pub(super) fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
+        let parse = |text: &String| text.parse().map_err(|_| Problem::bad_request("query: not a cursor of this list"));
+        self.cursor.as_ref().map(parse).transpose()
+    }
+
+    /// Rows of the page.
+    pub(super) fn rows(&self) -> Result<usize, Problem> {
+        match self.limit.unwrap_or(PAGE_DEFAULT) {
+            0 => Err(Problem::bad_request(format!("query: limit is 0, ask for 1 to {PAGE_MAX} rows"))),
+            limit => Ok(limit.min(PAGE_MAX) as usize),
+        }
+    }
+}
+
+/// How far the caller has read.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct MarkRequest {
+    #[schema(value_type = u64)]
+    read_seq: Seq,
+}
+
+/// A read mark.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Mark {
+    /// Where it stands: it never goes back, nor beyond the newest message.
+    #[schema(value_type = u64)]
+    read_seq: Seq,
+    /// Messages after it.
+    unread: u64,
+}
+
+/// A channel's place in the list, in the list's order: the newest first. Its text is a cursor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    active_ms: Reverse<UnixMs>,
+    channel: ChannelId,
+}
+
+impl Place {
+    fn of(summary: &ChannelSummary) -> Self {
+        Self { active_ms: Reverse(summary.head.sent_ms.max(summary.record.created_ms)), channel: summary.id }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.active_ms.0.0, self.channel)
+    }
+}
+
+impl FromStr for Place {
+    type Err = Problem;
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let parse = || {
+            let (active_ms, channel) = text.split_once('-')?;
+            let active_ms = Reverse(UnixMs(active_ms.parse().ok()?));
+            Some(Self { active_ms, channel: channel.parse().ok()? })
+        };
+        parse().ok_or_else(|| Problem::bad_request("not a cursor"))
+    }
+}
+
+#[utoipa::path(
+    post, path = "/v1/channels", tag = "channels", security(("bearer" = [])), request_body = CreateRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same channel for 24 h")),
+    responses(
+        (status = 200, description = "That direct channel exists", body = Channel),
+        (status = 201, description = "The channel", body = Channel),
+        (status = 400, description = "106, 107: a field is not legal, or a member does not exist", body = ProblemBody),
+        (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 404, description = "102: no such user", body = ProblemBody),
+        (status = 409, description = "119: more members than a group holds; 121: the key made another channel",
+         body = ProblemBody),
+        (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn create<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<CreateRequest>,
+) -> Result<(StatusCode, Json<Channel>), Problem> {
+    let idempotency_key = idempotency_key(&headers)?;
+    let (kind, title, members) = match request {
+        CreateRequest::Direct { user_id } => (ChannelKind::Direct, "".into(), vec![user_id]),
+        CreateRequest::Group { title, member_ids } => {
+            let title = names::title("title", &title)?.into();
+            let members: BTreeSet<_> = member_ids.into_iter().filter(|&member| member != caller.user).collect();
+            let limit = api.config.group_members_max;
+            if members.len() >= limit as usize {
+                let detail = format!("{} members with you, the limit is {limit}", members.len() + 1);
+                return Err(Problem::new(ErrorCode::GroupFull, detail));
+            }
+            (ChannelKind::Group, title, members.into_iter().collect())
+        }
+    };
+    let create = CreateOp { kind, title, creator: caller.user, members, idempotency_key };
+    let drawn = ChannelId::new(api.wall(), entropy()?);
+    let (channel, existed) = match api.shards.apply(drawn, ChannelOp::Create(create)).await? {
+        OpReply::Created { channel, existed } => (channel, existed),
+        reply => return Err(unexpected(&reply)),
+    };
+    // A repeated key gets its first answer again.
+    let status = if existed && kind == ChannelKind::Direct { StatusCode::OK } else { StatusCode::CREATED };
+    let summary = channels::get(&api.engine, caller.user, channel).await?;
+    Ok((status, Json(show(&api, summary).await?)))
+}
+
+#[utoipa::path(
+    get, path = "/v1/channels", tag = "channels", security(("bearer" = [])), params(PageQuery),
+    responses(
+        (status = 200, description = "The caller's channels by recent activity", body = ChannelPage),
+        (status = 400, description = "107: no such cursor or limit", body = ProblemBody),
+        (status = 401, description = "101, 109", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn list<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+    UrlQuery(query): UrlQuery<PageQuery>,
+) -> Result<Json<ChannelPage>, Problem> {
+    let (after, rows) = (query.after::<Place>()?, query.rows()?);
+    let all = channels::list(&api.engine, caller.user).await?;
+    let mut rest = all.into_iter().filter(|summary| after.is_none_or(|after| Place::of(summary) > after));
+
+    let mut page = ChannelPage { channels: Vec::new(), more: false, cursor: None };
+    let mut last = None;
+    for summary in rest.by_ref().take(rows) {
+        last = Some(Place::of(&summary));
+        page.channels.push(show(&api, summary).await?);
+    }
+    page.more = rest.next().is_some();
+    page.cursor = last.filter(|_| page.more).map(|place| place.to_string());
+    Ok(Json(page))
+}
+
+#[utoipa::path(
+    get, path = "/v1/channels/{channel_id}", tag = "channels", security(("bearer" = [])),
+    params(("channel_id" = String, Path)),
+    responses(
+        (status = 200, description = "The channel", body = Channel),
+        (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 403, description = "103: the caller is not a member any more", body = ProblemBody),
+        (status = 404, description = "102: no such channel, or never a member", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn one<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+    UrlPath(channel): UrlPath<ChannelId>,
+) -> Result<Json<Channel>, Problem> {
+    let summary = channels::get(&api.engine, caller.user, channel).await?;
+    Ok(Json(show(&api, summary).await?))
+}
+
+#[utoipa::path(
+    post, path = "/v1/channels/{channel_id}/mark", tag = "channels", security(("bearer" = [])),
+    params(("channel_id" = String, Path)), request_body = MarkRequest,
+    responses(
+        (status = 200, description = "The mark after it", body = Mark),
+        (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 403, description = "103: the caller is not a member any more", body = ProblemBody),
+        (status = 404, description = "102: no such channel, or never a member", body = ProblemBody),
+        (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn mark<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+    UrlPath(channel): UrlPath<ChannelId>,
+    JsonBody(request): JsonBody<MarkRequest>,
+) -> Result<Json<Mark>, Problem> {
+    let op = ChannelOp::Mark { user: caller.user, read_seq: request.read_seq };
+    match api.shards.apply(channel, op).await? {
+        OpReply::Marked { read_seq, unread } => Ok(Json(Mark { read_seq, unread })),
+        reply => Err(unexpected(&reply)),
+    }
+}
+
+/// The channel as its member sees it, with the other's profile if it is direct.
+async fn show<E: Engine, S: Shards>(api: &Api<E, S>, summary: ChannelSummary) -> Result<Channel, Problem> {
+    let peer = match summary.peer {
+        Some(peer) => accounts::by_id(&api.engine, peer).await?.map(|record| Profile::new(peer, record)),
+        None => None,
+    };
+    Ok(Channel {
+        channel_id: summary.id,
+        kind: summary.record.kind,
+        title: summary.record.title,
+        peer,
+        role: summary.role,
+        member_count: summary.record.member_count,
+        created_ms: summary.record.created_ms,
+        head_seq: summary.head.seq,
+        read_seq: summary.read_seq,
+        unread: summary.unread,
+        last_message: summary.last_message,
+    })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) => Ok(Some(key.into())),
+        _ => Err(Problem::bad_request(format!(
+            "an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters"
+        ))),
+    }
+}
+
+/// A home that answers another operation than was asked: a fault of our own.
+pub(super) fn unexpected(reply: &OpReply) -> Problem {
+    tracing::error!(?reply, "a shard answered another operation");
+    Problem::new(ErrorCode::Internal, "the operation's outcome is not known, try again")
+}

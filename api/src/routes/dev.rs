@@ -1,0 +1,86 @@
+//! Signing in without a password, for development alone.
+//!
+//! Owns a route that exists only where the configuration names users for it. It answers only requests that were made to
+//! a loopback name, so that no page of another site reaches it by having its own name resolve to this machine.
+
+use std::net::IpAddr;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use schema::ErrorCode;
+use serde::Deserialize;
+use storage::Engine;
+use storage::layers::accounts;
+use utoipa::ToSchema;
+
+use super::auth::{self, Tokens};
+use super::names;
+use crate::extract::{JsonBody, device};
+use crate::problem::{Problem, ProblemBody};
+use crate::shards::Shards;
+use crate::state::Api;
+
+/// One of the users that the node was started with.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct DevLoginRequest {
+    username: String,
+    /// Binds the tokens to one device.
+    device_id: Option<String>,
+}
+
+#[utoipa::path(
+    post, path = "/v1/dev/login", tag = "dev", request_body = DevLoginRequest,
+    responses(
+        (status = 200, description = "Signed in", body = Tokens),
+        (status = 403, description = "103: not one of the seeded users, or not asked on loopback", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn login<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<DevLoginRequest>,
+) -> Result<Json<Tokens>, Problem> {
+    if !names_loopback(&headers) {
+        return Err(Problem::new(ErrorCode::PermissionDenied, "ask for localhost or a loopback address"));
+    }
+    let refused = || Problem::new(ErrorCode::PermissionDenied, "not one of the users that this node was started with");
+    let username = names::username(&request.username).map_err(|_| refused())?;
+    if !api.config.dev_users.iter().flatten().any(|seeded| *seeded == username) {
+        return Err(refused());
+    }
+    let device = device(request.device_id.as_deref())?;
+    let (user, _) = accounts::by_username(&api.engine, &username).await?.ok_or_else(refused)?;
+    Ok(Json(auth::open(&api, user, device).await?))
+}
+
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_names_are_loopback() {
+        let check = |host: &'static str, expected| {
+            let headers = HeaderMap::from_iter([(HOST, axum::http::HeaderValue::from_static(host))]);
+            assert_eq!(names_loopback(&headers), expected, "{host:?}");
+        };
+        check("localhost:8000", true);
+        check("127.0.0.1:8000", true);
+        check("127.0.0.1", true);
+        check("[::1]:8000", true);
+        check("localhost.example.com:8000", false);
+        check("127.0.0.1.example.com", false);
+        check("192.168.0.1:8000", false);
+        check("", false);
+    }
+}

@@ -1,0 +1,97 @@
+//! Which requests there are.
+//!
+//! Owns the list of routes; `openapi` holds the same list as a document, and a test compares the two with what is served.
+//! Every answer bears headers that keep a browser from guessing at it, framing it or storing it.
+
+mod auth;
+mod channels;
+mod dev;
+mod internal;
+mod members;
+mod messages;
+mod names;
+mod openapi;
+mod servers;
+mod users;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use schema::ErrorCode;
+use schema::limits::MESSAGE_BYTES_MAX;
+use storage::Engine;
+
+use crate::page;
+use crate::problem::Problem;
+use crate::shards::Shards;
+use crate::state::Api;
+
+/// What clients are served.
+pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
+    let v1 = Router::new()
+        .route("/auth/signup", post(auth::signup::<E, S>))
+        .route("/auth/login", post(auth::login::<E, S>))
+        .route("/auth/refresh", post(auth::refresh::<E, S>))
+        .route("/auth/logout", post(auth::logout::<E, S>))
+        .route("/me", get(users::me::<E, S>).patch(users::change_me::<E, S>))
+        .route("/users", get(users::by_username::<E, S>))
+        .route("/users/{user_id}", get(users::by_id::<E, S>))
+        .route("/channels", get(channels::list::<E, S>).post(channels::create::<E, S>))
+        .route("/channels/{channel_id}", get(channels::one::<E, S>))
+        .route("/channels/{channel_id}/mark", post(channels::mark::<E, S>))
+        .route("/channels/{channel_id}/members", get(members::list::<E, S>))
+        .route("/channels/{channel_id}/members/{user_id}", put(members::put::<E, S>).delete(members::delete::<E, S>))
+        .route("/channels/{channel_id}/messages", get(messages::history::<E, S>).post(messages::send::<E, S>))
+        .route("/servers/best", get(servers::best::<E, S>));
+    let v1 = if api.config.dev_users.is_some() { v1.route("/dev/login", post(dev::login::<E, S>)) } else { v1 };
+    Router::new()
+        .nest("/v1", v1)
+        .route("/openapi.json", get(openapi::document::<E, S>))
+        .merge(page::routes(&api.config.ws_origin))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(MESSAGE_BYTES_MAX as usize))
+        .layer(from_fn(close_to_browsers))
+        .with_state(api)
+}
+
+/// What probes and scrapers are served.
+pub(crate) fn internal<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
+    Router::new()
+        .route("/health/live", get(internal::live))
+        .route("/health/ready", get(internal::ready::<E, S>))
+        .route("/metrics", get(internal::metrics::<E, S>))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn(close_to_browsers))
+        .with_state(api)
+}
+
+async fn no_such_route() -> Problem {
+    Problem::new(ErrorCode::UnknownCommand, "there is nothing at this path").with_status(StatusCode::NOT_FOUND)
+}
+
+async fn no_such_method() -> Problem {
+    Problem::new(ErrorCode::UnknownCommand, "this path does not take this method")
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// Headers of every answer that does not say otherwise.
+async fn close_to_browsers(request: Request, next: Next) -> Response {
+    const HEADERS: [(HeaderName, HeaderValue); 5] = [
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    ];
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
+}

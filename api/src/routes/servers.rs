@@ -1,0 +1,62 @@
+//! Where clients should connect.
+//!
+//! Owns the answer of a node that is alone: itself.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use storage::Engine;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::extract::UrlQuery;
+use crate::problem::{Problem, ProblemBody};
+use crate::shards::Shards;
+use crate::state::Api;
+
+/// How long an answer may be kept.
+const TTL_MS: u32 = 60_000;
+
+/// A node to connect to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Server {
+    /// The WebSocket's address.
+    #[schema(example = "ws://127.0.0.1:8001/connection/websocket")]
+    url: String,
+    /// The node's name.
+    node: String,
+    /// Where it is.
+    region: String,
+    /// Open connections as a part of the most that it takes, from 0 to 1.
+    load: f32,
+    /// How long this answer may be kept.
+    ttl_ms: u32,
+}
+
+/// Where the client is.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Near {
+    /// Nodes of this region come first.
+    #[serde(rename = "region")]
+    _region: Option<String>,
+}
+
+#[utoipa::path(
+    get, path = "/v1/servers/best", tag = "servers", params(Near),
+    responses(
+        (status = 200, description = "Nodes to connect to, best first", body = Vec<Server>),
+        (status = 400, description = "107", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn best<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    _near: UrlQuery<Near>,
+) -> Result<Json<Vec<Server>>, Problem> {
+    Ok(Json(vec![Server {
+        url: format!("{}/connection/websocket", api.config.ws_origin),
+        node: api.config.node.clone(),
+        region: api.config.region.clone(),
+        load: api.node.load(),
+        ttl_ms: TTL_MS,
+    }]))
+}

@@ -1,0 +1,132 @@
+//! Profiles: one's own and others'.
+//!
+//! Owns what of an account is shown: never its password's hash.
+
+use axum::Json;
+use axum::extract::State;
+use schema::record::UserRecord;
+use schema::{ErrorCode, UnixMs, UserId};
+use serde::{Deserialize, Serialize};
+use storage::Engine;
+use storage::layers::accounts;
+use utoipa::{IntoParams, ToSchema};
+
+use super::names;
+use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
+use crate::problem::{Problem, ProblemBody};
+use crate::shards::Shards;
+use crate::state::Api;
+
+/// What others see of an account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Profile {
+    #[schema(value_type = String, example = "72057594037927936")]
+    pub(super) user_id: UserId,
+    #[schema(example = "bora")]
+    pub(super) username: String,
+    #[schema(example = "Bora 보라")]
+    pub(super) display_name: String,
+    /// When it was made, in Unix milliseconds.
+    #[schema(value_type = u64)]
+    pub(super) created_ms: UnixMs,
+}
+
+impl Profile {
+    pub(super) fn new(user_id: UserId, record: UserRecord) -> Self {
+        let UserRecord { username, display_name, password_hash: _, created_ms } = record;
+        Self { user_id, username, display_name, created_ms }
+    }
+}
+
+/// What to change of one's own profile.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ProfileChange {
+    /// 1 to 128 characters on one line.
+    display_name: Option<String>,
+}
+
+/// Whom to look for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Username {
+    /// In any case.
+    username: String,
+}
+
+#[utoipa::path(
+    get, path = "/v1/me", tag = "users", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "One's own profile", body = Profile),
+        (status = 401, description = "101, 109", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn me<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+) -> Result<Json<Profile>, Problem> {
+    find(&api, caller.user).await
+}
+
+#[utoipa::path(
+    patch, path = "/v1/me", tag = "users", security(("bearer" = [])), request_body = ProfileChange,
+    responses(
+        (status = 200, description = "The profile after it", body = Profile),
+        (status = 400, description = "106, 107: a field is not legal", body = ProblemBody),
+        (status = 401, description = "101, 109", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn change_me<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+    JsonBody(change): JsonBody<ProfileChange>,
+) -> Result<Json<Profile>, Problem> {
+    let Some(display_name) = &change.display_name else { return find(&api, caller.user).await };
+    let display_name = names::title("display_name", display_name)?;
+    let record = accounts::set_display_name(&api.engine, caller.user, display_name).await?.ok_or_else(no_such_user)?;
+    Ok(Json(Profile::new(caller.user, record)))
+}
+
+#[utoipa::path(
+    get, path = "/v1/users/{user_id}", tag = "users", security(("bearer" = [])),
+    params(("user_id" = String, Path)),
+    responses(
+        (status = 200, description = "A profile", body = Profile),
+        (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 404, description = "102: no such user", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn by_id<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    _caller: Caller,
+    UrlPath(user): UrlPath<UserId>,
+) -> Result<Json<Profile>, Problem> {
+    find(&api, user).await
+}
+
+#[utoipa::path(
+    get, path = "/v1/users", tag = "users", security(("bearer" = [])), params(Username),
+    responses(
+        (status = 200, description = "The profile of who has this username", body = Profile),
+        (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 404, description = "102: no such user", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn by_username<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    _caller: Caller,
+    UrlQuery(Username { username }): UrlQuery<Username>,
+) -> Result<Json<Profile>, Problem> {
+    // What is no username is nobody's.
+    let username = names::username(&username).map_err(|_| no_such_user())?;
+    let (user, record) = accounts::by_username(&api.engine, &username).await?.ok_or_else(no_such_user)?;
+    Ok(Json(Profile::new(user, record)))
+}
+
+async fn find<E: Engine, S: Shards>(api: &Api<E, S>, user: UserId) -> Result<Json<Profile>, Problem> {
+    let record = accounts::by_id(&api.engine, user).await?.ok_or_else(no_such_user)?;
+    Ok(Json(Profile::new(user, record)))
+}
+
+fn no_such_user() -> Problem {
+    Problem::new(ErrorCode::UnknownChannel, "there is no such user")
+}

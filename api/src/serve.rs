@@ -1,0 +1,218 @@
+//! The listeners: connections in, requests to the router, and an end when the node stops.
+//!
+//! Owns the thread, its single-threaded runtime, and the bounds in number and time of everything that a client can keep
+//! open. Knows no route. A connection ends by itself when its head takes too long, when its request does, when it is
+//! old, and at the latest [`Limits::stop`] after the server was told to stop.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use schema::ErrorCode;
+use storage::Engine;
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tower_service::Service;
+
+use crate::config::{Config, Limits, Node};
+use crate::password::Passwords;
+use crate::problem::Problem;
+use crate::routes;
+use crate::shards::Shards;
+use crate::state::Api;
+use crate::token::TokenKey;
+
+/// Bytes that one connection may buffer of a head, and of a body at a time.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// Pause after an accept that failed, for want of descriptors most likely: some will be closed meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Sockets that listen already.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For clients.
+    pub public: TcpListener,
+    /// For probes and scrapers, loopback by default.
+    pub internal: TcpListener,
+}
+
+/// A server that runs. Dropping it stops the server without waiting for it.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Stops accepting and lets open requests end, within [`Limits::stop`]. Does not wait; may be repeated.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Whether the server has ended, asked to or not.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Stops, and waits until the server has ended.
+    ///
+    /// # Panics
+    /// If the server's thread did.
+    pub fn join(self) {
+        self.stop();
+        self.thread.join().expect("the thread that serves HTTP does not panic");
+    }
+}
+
+/// Serves HTTP on a thread of its own, named `api`, until it is stopped.
+///
+/// Reads go to `engine` on that thread; what changes channels goes through `shards`.
+///
+/// # Errors
+/// If a socket, a thread or the password cost is not usable.
+pub fn serve<E: Engine, S: Shards>(
+    config: Config,
+    listeners: Listeners,
+    engine: E,
+    shards: S,
+    key: TokenKey,
+    node: Arc<dyn Node>,
+) -> io::Result<Running> {
+    let limits = config.limits;
+    let passwords = Passwords::start(config.password_cost)?;
+    let api = Api::new(config, engine, shards, key, node, passwords);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let listen = |listener: TcpListener| {
+        listener.set_nonblocking(true)?;
+        let _entered = runtime.enter();
+        tokio::net::TcpListener::from_std(listener)
+    };
+    let public = listen(listeners.public)?;
+    let internal = listen(listeners.internal)?;
+
+    let (stop, stopped) = watch::channel(false);
+    let thread = thread::Builder::new().name("api".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            let public = accept(public, routes::public(api.clone()), limits.connections_max, limits, stopped.clone());
+            let internal = accept(internal, routes::internal(api), limits.internal_connections_max, limits, stopped);
+            tokio::join!(public, internal);
+        });
+        // Drops what did not end in time.
+        runtime.shutdown_background();
+    })?;
+    Ok(Running { stop, thread })
+}
+
+/// Accepts until stopped, at most `connections_max` at once, then waits for those that are open.
+async fn accept(
+    listener: tokio::net::TcpListener,
+    router: Router,
+    connections_max: usize,
+    limits: Limits,
+    stopped: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(connections_max));
+    let mut stop = stopped.clone();
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            biased;
+            () = until(&mut stop) => break,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = connection(stream, peer, router.clone(), limits, stopped.clone());
+                tokio::spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let all =
+        u32::try_from(connections_max).expect("connections are bounded by descriptors, which are fewer than 2^32");
+    if timeout(limits.stop, places.acquire_many(all)).await.is_err() {
+        tracing::warn!(open = connections_max - places.available_permits(), "HTTP connections were cut off");
+    }
+}
+
+/// Ends when the server is to stop, or nobody is left who could say so.
+async fn until(stop: &mut watch::Receiver<bool>) {
+    // An error says that the sender is gone.
+    let _gone = stop.wait_for(|&stopped| stopped).await;
+}
+
+/// Serves one connection to its end.
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection ended before it began");
+        return;
+    }
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        respond(router.clone(), request, limits.request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header)
+        .max_buf_size(READ_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return log_end(ended),
+        () = sleep(limits.connection) => {}
+        () = until(&mut stop) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    if let Ok(ended) = timeout(limits.request, connection).await {
+        log_end(ended);
+    }
+}
+
+fn log_end(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection");
+    }
+}
+
+/// Routes one request, and answers for it if that takes too long.
+async fn respond(mut router: Router, request: Request<Body>, limit: Duration) -> Result<Response, Infallible> {
+    match timeout(limit, router.call(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = format!("no answer within {limit:?}; whether it took effect is not known");
+            Ok(Problem::new(ErrorCode::Overloaded, detail).after_ms(1_000).into_response())
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What every handler holds: the store, the way to the shards, the keys, the limits.
+//!
+//! Owns nothing that a restart would miss.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use schema::limits::{COMMANDS_BURST, COMMANDS_PER_S, MESSAGE_BYTES_MAX};
+use schema::{ErrorCode, UnixMs};
+use storage::Engine;
+use tokio::sync::Semaphore;
+
+use crate::config::{Config, Node};
+use crate::password::Passwords;
+use crate::problem::Problem;
+use crate::rate::{Rate, Rates};
+use crate::shards::Shards;
+use crate::token::TokenKey;
+
+/// Failed logins of one username from one address: 10 at once, then 8,640 a day.
+///
+/// A shared bucket is harmless: all buckets together refill 6,500 a second, while argon2 lets some 50 attempts a second
+/// and core happen, so no flood of guesses keeps more than a few of 65,536 empty, and no owner is locked out from elsewhere.
+const LOGIN_RATE: Rate = Rate { burst: 10, refill: Duration::from_secs(10) };
+
+/// Requests of one user, as commands of one session. Who shares a bucket with another has half of 100 a second left.
+const USER_RATE: Rate =
+    Rate { burst: COMMANDS_BURST, refill: Duration::from_micros(1_000_000 / COMMANDS_PER_S as u64) };
+
+/// KiB of request bodies that are held at once: 32 of the largest, or thousands of usual ones.
+pub(crate) const BODIES_KIB_MAX: u32 = 32 * MESSAGE_BYTES_MAX / 1024;
+
+/// The state of all handlers. Clones share it.
+pub(crate) struct Api<E, S>(Arc<Inner<E, S>>);
+
+impl<E, S> Clone for Api<E, S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<E, S> std::ops::Deref for Api<E, S> {
+    type Target = Inner<E, S>;
+    fn deref(&self) -> &Inner<E, S> {
+        &self.0
+    }
+}
+
+/// What [`Api`] shares.
+pub(crate) struct Inner<E, S> {
+    pub(crate) config: Config,
+    pub(crate) engine: E,
+    pub(crate) shards: S,
+    pub(crate) key: TokenKey,
+    pub(crate) node: Arc<dyn Node>,
+    pub(crate) passwords: Passwords,
+    pub(crate) logins: Rates,
+    pub(crate) users: Rates,
+    pub(crate) bodies_kib: Semaphore,
+}
+
+impl<E: Engine, S: Shards> Api<E, S> {
+    pub(crate) fn new(
+        config: Config,
+        engine: E,
+        shards: S,
+        key: TokenKey,
+        node: Arc<dyn Node>,
+        passwords: Passwords,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            engine,
+            shards,
+            key,
+            node,
+            passwords,
+            logins: Rates::new(LOGIN_RATE),
+            users: Rates::new(USER_RATE),
+            bodies_kib: Semaphore::new(BODIES_KIB_MAX as usize),
+        }))
+    }
+}
+
+impl<E, S> Inner<E, S> {
+    /// Wall time.
+    pub(crate) fn wall(&self) -> UnixMs {
+        self.node.wall()
+    }
+}
+
+/// 64 random bits.
+pub(crate) fn entropy() -> Result<u64, Problem> {
+    getrandom::u64().map_err(|error| {
+        tracing::error!(%error, "no randomness");
+        Problem::new(ErrorCode::Internal, "the system has no randomness, try again")
+    })
+}
