@@ -8,7 +8,7 @@
 //! inbox        an account's events, its snapshot, its trimming           channels   what an account is a member of
 //! arrivals     what came for the users of one home shard                 view       who owns what; fences
 //! accounts     users, their names, their logins
-//! dedup        forgets what nobody may ask any more
+//! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
 //! ```
 
 pub mod accounts;
@@ -16,6 +16,7 @@ pub mod appender;
 pub mod arrivals;
 mod body;
 pub mod channels;
+pub mod check;
 mod content;
 pub mod dedup;
 pub mod history;

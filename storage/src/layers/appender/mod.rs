@@ -99,7 +99,8 @@ pub struct Appender {
 }
 
 impl Appender {
-    /// The appender of a shard. There must be no other of the same owner at a time.
+    /// The appender of a shard: one for the shard's whole life, since its batches are numbered from 1. Another of the
+    /// same owner finds its numbers taken, and is fenced.
     #[must_use]
     pub fn new(owner: Owner) -> Self {
         Self {

@@ -1,0 +1,191 @@
+//! I6 over inboxes: each tells every message that its account may read, once, in the order of its channel.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use schema::limits::{CHANNELS_OF_USER_MAX, MEMBER_RANGES_MAX};
+use schema::record::{EventRecord, EventRecordBody, HeadRecord, MemberRecord, SeqRange};
+use schema::{ChannelId, Position, Seq, UserId};
+
+use super::{CheckError, Checked, PAGE_ROWS, violated};
+use crate::join;
+use crate::keys;
+use crate::layers::{again, content, packed, visible};
+use crate::transaction::{Begin, Engine, Transaction};
+
+/// What an inbox has told of one channel so far.
+#[derive(Debug, Clone)]
+struct Told {
+    ranges: Vec<SeqRange>,
+    head: Seq,
+    last: Seq,
+}
+
+impl Told {
+    /// The visible seq after the last one told.
+    fn next(&self) -> Option<Seq> {
+        let spans = visible::spans(&self.ranges, self.head);
+        spans
+            .into_iter()
+            .map(|(first, last)| (first.max(self.last.next()), last))
+            .find(|(next, last)| next <= last)
+            .map(|(next, _)| next)
+    }
+
+    /// Whether a seq may be of a range that has been forgotten for a newer one.
+    fn may_be_forgotten(&self, seq: Seq) -> bool {
+        self.ranges.len() >= MEMBER_RANGES_MAX as usize && self.ranges.first().is_some_and(|range| seq <= range.after)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Inbox {
+    user: UserId,
+    /// Up to here it was trimmed.
+    floor: Position,
+    after: Position,
+    channels: BTreeMap<ChannelId, Told>,
+}
+
+/// The inbox of every user who has one, or a membership.
+pub(super) async fn inboxes<E: Engine>(
+    engine: &E,
+    checked: &mut Checked,
+    progress: &mut impl FnMut(&Checked),
+) -> Result<(), CheckError> {
+    let mut last = None;
+    while let Some(user) = again!(next_user(engine, last))? {
+        last = Some(user);
+        let mut inbox = again!(begin(engine, user))?;
+        loop {
+            let (next, rows, more) = again!(page(engine, inbox.clone()))?;
+            inbox = next;
+            checked.inbox_rows += rows;
+            progress(checked);
+            if !more {
+                break;
+            }
+        }
+        ended(&inbox)?;
+        checked.users += 1;
+    }
+    Ok(())
+}
+
+/// The least user after `last` with an inbox or a membership.
+async fn next_user<E: Engine>(engine: &E, last: Option<UserId>) -> Result<Option<UserId>, CheckError> {
+    let tx = engine.begin(Begin::Fresh);
+    let (memberships, inboxes) = (keys::memberships_of_users_after(last).rows(1), keys::inboxes_after(last).rows(1));
+    let (membership, inbox) = join::both(tx.snapshot_get_range(&memberships), tx.snapshot_get_range(&inboxes)).await?;
+    let member = membership.rows.first().map(|row| keys::membership_of(&row.key)).transpose()?.map(|(user, _)| user);
+    let reader = inbox.rows.first().map(|row| keys::inbox_place(&row.key)).transpose()?.map(|(user, _)| user);
+    Ok(member.into_iter().chain(reader).min())
+}
+
+async fn begin<E: Engine>(engine: &E, user: UserId) -> Result<Inbox, CheckError> {
+    let tx = engine.begin(Begin::Fresh);
+    let (floor, memberships) =
+        (keys::inbox_floor(user), keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX));
+    let (floor, page) = join::both(tx.get(&floor), tx.snapshot_get_range(&memberships)).await?;
+    let mut inbox =
+        Inbox { user, floor: packed::floor(floor.as_ref())?, after: Position::START, channels: BTreeMap::new() };
+    for row in &page.rows {
+        let (_, channel) = keys::membership_of(&row.key)?;
+        let told = told(&tx, channel, MemberRecord::decode(&row.value)?).await?;
+        inbox.channels.insert(channel, told);
+    }
+    Ok(inbox)
+}
+
+async fn told<T: Transaction>(tx: &T, channel: ChannelId, member: MemberRecord) -> Result<Told, CheckError> {
+    let head = tx.get(&keys::head(channel)).await?;
+    let head = head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?.seq;
+    Ok(Told { ranges: member.ranges, head, last: Seq::ZERO })
+}
+
+async fn page<E: Engine>(engine: &E, mut inbox: Inbox) -> Result<(Inbox, u64, bool), CheckError> {
+    let tx = engine.begin(Begin::Fresh);
+    let user = inbox.user;
+    let page = tx.snapshot_get_range(&keys::inbox_after(user, inbox.after).rows(PAGE_ROWS)).await?;
+    let mut events = Vec::with_capacity(page.rows.len());
+    for row in &page.rows {
+        let (_, position) = keys::inbox_place(&row.key)?;
+        inbox.after = position;
+        events.push((position, EventRecord::decode(&row.value)?));
+    }
+    let places: Vec<_> = events.iter().filter_map(|(_, event)| content::message_of(event)).collect();
+    let mut rows = content::rows(&tx, &places).await?.into_iter();
+    for (position, EventRecord { channel, body }) in events {
+        match body {
+            EventRecordBody::Message { seq, revision } => {
+                let (_, record) = rows.next().expect("one for each message that is named");
+                if record.revision < revision {
+                    return violated(
+                        "I6",
+                        format!("the inbox of user {user} names revision {revision} of {seq} in channel {channel}"),
+                    );
+                }
+                message(&tx, &mut inbox, position, channel, seq).await?;
+            }
+            EventRecordBody::Read { user: marked, .. } if marked != user => {
+                return violated("I6", format!("the inbox of user {user} has a mark of user {marked} at {position}"));
+            }
+            EventRecordBody::Read { .. } | EventRecordBody::Membership { .. } => {}
+        }
+    }
+    Ok((inbox, page.rows.len() as u64, page.more))
+}
+
+/// One message of an inbox: the next that its account may read, or any at all where older rows were trimmed.
+async fn message<T: Transaction>(
+    tx: &T,
+    inbox: &mut Inbox,
+    position: Position,
+    channel: ChannelId,
+    seq: Seq,
+) -> Result<(), CheckError> {
+    let user = inbox.user;
+    if position <= inbox.floor {
+        return violated(
+            "I6",
+            format!("the inbox of user {user} has a row at {position}, its floor is {}", inbox.floor),
+        );
+    }
+    let told = match inbox.channels.entry(channel) {
+        Entry::Occupied(told) => told.into_mut(),
+        Entry::Vacant(place) => {
+            let Some(row) = tx.get(&keys::former(channel, user)).await? else {
+                return violated("I10", format!("user {user} was told {seq} of channel {channel} and never was in it"));
+            };
+            place.insert(told(tx, channel, MemberRecord::decode(&row)?).await?)
+        }
+    };
+    let trimmed = inbox.floor > Position::START;
+    let expected = told.next();
+    let first_after_trim = trimmed && told.last == Seq::ZERO && visible::shows(&told.ranges, seq);
+    if expected != Some(seq) && !first_after_trim && !told.may_be_forgotten(seq) {
+        return violated(
+            "I6",
+            format!("user {user} was told {seq} of channel {channel} at {position}, {expected:?} was to come"),
+        );
+    }
+    told.last = seq;
+    Ok(())
+}
+
+/// Nothing visible is left untold.
+fn ended(inbox: &Inbox) -> Result<(), CheckError> {
+    let trimmed = inbox.floor > Position::START;
+    for (channel, told) in &inbox.channels {
+        if let Some(next) = told.next()
+            && !(trimmed && told.last == Seq::ZERO)
+        {
+            let (user, head) = (inbox.user, told.head);
+            return violated(
+                "I6",
+                format!("user {user} was not told {next} of channel {channel}, whose head is {head}"),
+            );
+        }
+    }
+    Ok(())
+}
