@@ -3,6 +3,7 @@
 //! Owns what the process has of its own: its configuration, its logs, the limits of the machine, its signals, and the
 //! driver of client sockets.
 
+pub mod cli;
 pub mod config;
 pub mod datadir;
 pub mod disk;

@@ -41,7 +41,9 @@ impl Dropped {
 pub struct Started;
 
 impl Logs {
-    /// Sends every event of this process that passes the filter to standard error, panics included.
+    /// Sends every event of this process that passes the filter to standard error.
+    ///
+    /// A panic is not an event: it goes straight to standard error, where it is also read when the process ends with it.
     ///
     /// # Errors
     /// A second call in one process.
@@ -52,13 +54,6 @@ impl Logs {
             Form::Text { colour } => install(text(filter(log.filter.as_str()), colour, lines)),
             Form::Json => install(json(filter(log.filter.as_str()), lines)),
         }?;
-        std::panic::set_hook(Box::new(|panic| {
-            let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
-            let place = panic.location().map(ToString::to_string);
-            let message = panic.payload_as_str().unwrap_or("a panic without a message");
-            let backtrace = std::backtrace::Backtrace::capture();
-            tracing::error!(thread, place, %backtrace, "panicked: {message}");
-        }));
         Ok(Self { _writer: writer, dropped })
     }
 

@@ -1,2 +1,7 @@
-//! gateway
-fn main() {}
+//! The `rookery` binary. Everything is in the library, where tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gateway::cli::main()
+}

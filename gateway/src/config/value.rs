@@ -325,7 +325,7 @@ pub struct Secret([u8; SECRET_BYTES]);
 impl Secret {
     /// The bytes, for whoever signs with them.
     #[must_use]
-    pub fn expose(&self) -> &[u8; SECRET_BYTES] {
+    pub fn bytes(&self) -> &[u8; SECRET_BYTES] {
         &self.0
     }
 }
@@ -426,7 +426,7 @@ mod tests {
     fn a_secret_prints_nothing_of_itself() {
         let mut secret = Secret::default();
         secret.set(&Given::Text("ab".repeat(32))).expect("64 digits");
-        assert_eq!(secret.expose(), &[0xab; 32]);
+        assert_eq!(secret.bytes(), &[0xab; 32]);
         let printed = format!("{secret:?} {}", secret.show().expect("it is set"));
         assert!(!printed.contains("ab") && !printed.contains("171"), "{printed}");
     }

@@ -1,0 +1,304 @@
+//! What the operator may ask for, and the `--help` that teaches it.
+//!
+//! Owns the subcommands, the one-line errors and the exit codes. Every key of the configuration is a flag of every
+//! command that reads it, from the table in [`crate::config`].
+
+mod settings;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use api::token::{Claims, FAMILY_OPERATOR, TokenKey};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use schema::{DeviceId, UnixMs, UserId};
+
+use crate::config::{self, KEYS, Mode};
+use crate::doctor;
+
+use settings::Settings;
+
+/// This program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit that was built, `unknown` outside git.
+pub const COMMIT: &str = env!("ROOKERY_COMMIT");
+
+const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("ROOKERY_COMMIT"), ")");
+
+/// The command line was not understood.
+const EXIT_USAGE: u8 = 2;
+/// Longest life of an operator's token: a year.
+const TTL_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+const EXAMPLES: &str = "\
+Examples:
+  See whether this machine has what a node needs:
+      rookery doctor
+
+  Write down every key with its default, change some, and see what is in force:
+      rookery checkconfig --defaults > rookery.toml
+      rookery checkconfig --config rookery.toml
+
+  An access token for a user, to try something with curl:
+      rookery gentoken --user 81265426874630144 --data /var/lib/rookery
+
+Exit codes: 0 when it did what was asked; 1 when it could not, with one line on standard error that
+says why and what to do; 2 when the command line was not understood; 130 or 143 when a second SIGINT
+or SIGTERM ended it before it had stopped.";
+
+const CHECKCONFIG_EXAMPLES: &str = "\
+Examples:
+  rookery checkconfig --config rookery.toml
+  rookery checkconfig --config rookery.toml --ws 0.0.0.0:8001
+  ROOKERY_NODE__SHARDS=4 rookery checkconfig
+  rookery checkconfig --defaults > rookery.toml
+
+Exit code 0 if a node would start with it, 1 with one line that says what is wrong.";
+
+const GENTOKEN_EXAMPLES: &str = "\
+Examples:
+  A token for one day, with the key of the node whose data directory this is:
+      rookery gentoken --user 81265426874630144 --data /var/lib/rookery --ttl 1d
+
+  One that a single device may use, with a key from elsewhere:
+      rookery gentoken --user 81265426874630144 --device phone-1 --auth.key_file /etc/rookery/token.key
+
+The token goes to standard output. It is not checked that the user exists. Whoever holds it speaks for
+that user until it expires; logging out does not revoke it.";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  rookery doctor
+  rookery doctor --config rookery.toml
+  rookery doctor --shards 8 --limits.connections 500000
+
+Run it as the user that runs the node, while the node is stopped. Exit code 1 if something is lacking.";
+
+/// A chat gateway: many WebSocket connections on few cores, every channel's history in order, nothing lost that it
+/// acknowledged.
+#[derive(Debug, Parser)]
+#[command(name = "rookery", version = LONG_VERSION, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the configuration in force and who set each key, or what is wrong with it
+    #[command(after_help = CHECKCONFIG_EXAMPLES)]
+    Checkconfig(CheckconfigArgs),
+    /// Make an access token for a user, also beside a running node
+    #[command(after_help = GENTOKEN_EXAMPLES)]
+    Gentoken(GentokenArgs),
+    /// Show what this machine lacks to run a node, and the remedy
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Settings),
+}
+
+#[derive(Debug, Args)]
+struct CheckconfigArgs {
+    /// Print the documented rookery.toml with every default instead
+    #[arg(long)]
+    defaults: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Args)]
+struct GentokenArgs {
+    /// The user for whom it speaks
+    #[arg(long, value_name = "ID")]
+    user: UserId,
+
+    /// The one device that may use it; any if left out
+    #[arg(long, value_name = "ID")]
+    device: Option<DeviceId>,
+
+    /// How long it is valid: seconds, or with a unit: 90s, 30m, 12h, 7d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = ttl)]
+    ttl: Duration,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Runs the program: the command line of this process, its standard streams, its exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => fail(&told(&error), 1),
+    }
+}
+
+/// The error and its causes, each once: some name theirs in their own words.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told.push_str(if told.is_empty() { "" } else { ": " });
+            told.push_str(&cause);
+        }
+    }
+    told
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Checkconfig(arguments) => checkconfig(&arguments),
+        Command::Gentoken(arguments) => gentoken(&arguments),
+        Command::Doctor(settings) => {
+            let report = doctor::examine(&settings.load(Mode::Run)?);
+            print(&report.to_string())?;
+            Ok(if report.lacks_nothing() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn checkconfig(arguments: &CheckconfigArgs) -> anyhow::Result<ExitCode> {
+    if arguments.defaults {
+        print(&config::document())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = arguments.settings.load(Mode::Run)?;
+    let line = |key: &config::Key| {
+        let value = key.show(&config).unwrap_or_else(|| "(not set)".to_owned());
+        format!("{:<24} {value:<32} {}\n", key.name, config.origin(key.name))
+    };
+    print(&KEYS.iter().map(line).collect::<String>())?;
+    for warning in config.warnings(Mode::Run) {
+        fail(&format!("warning: {warning}"), 0);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn gentoken(arguments: &GentokenArgs) -> anyhow::Result<ExitCode> {
+    let config = arguments.settings.load(Mode::Run)?;
+    let key = match &config.auth.key {
+        Some(secret) => TokenKey::new(secret.bytes()),
+        None => TokenKey::load(&config.key_file()).context(
+            "no key to sign with; name a node's directory with --data (rookery dev: --data dev.rkdata) or a key with \
+             --auth.key_file",
+        )?,
+    };
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now_ms = since.context("the clock is before 1970; set it")?.as_millis();
+    let ttl_ms = u64::try_from(arguments.ttl.as_millis()).expect("a year in milliseconds");
+    let claims = Claims {
+        user: arguments.user,
+        family: FAMILY_OPERATOR,
+        device: arguments.device.clone(),
+        expires_ms: UnixMs(u64::try_from(now_ms).expect("milliseconds since 1970")).plus_ms(ttl_ms),
+    };
+    print(&format!("{}\n", key.issue(&claims)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ttl(text: &str) -> anyhow::Result<Duration> {
+    let (number, unit_s) = match text.char_indices().last() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3600),
+        Some((at, 'd')) => (&text[..at], 24 * 3600),
+        _ => (text, 1),
+    };
+    let ttl_s = number.parse::<u64>().ok().map(|number| number.saturating_mul(unit_s));
+    match ttl_s.map(Duration::from_secs) {
+        Some(ttl) if !ttl.is_zero() && ttl <= TTL_MAX => Ok(ttl),
+        _ => bail!("expected a time from 1s to 366d, such as 90s, 30m, 12h or 7d"),
+    }
+}
+
+/// Standard output, whose end may be a pager that was closed.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.context("cannot write to standard output")
+}
+
+/// One line on standard error.
+fn fail(message: &str, code: u8) -> ExitCode {
+    let line = message.split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "rookery: {line}");
+    ExitCode::from(code)
+}
+
+/// What clap says, in one line where it is an error.
+fn usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let shown = print(&error.to_string());
+            shown.map_or_else(|error| fail(&told(&error), 1), |()| ExitCode::SUCCESS)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // As in `fail`.
+            let _ = write!(io::stderr().lock(), "{error}");
+            ExitCode::from(EXIT_USAGE)
+        }
+        _ => fail(&one_line(&error.to_string()), EXIT_USAGE),
+    }
+}
+
+/// Clap's message without the usage, which `--help` shows.
+fn one_line(message: &str) -> String {
+    let told =
+        message.split("Usage:").next().unwrap_or(message).split("For more information").next().unwrap_or(message);
+    let parts = told.trim_start_matches("error: ").lines().map(str::trim).filter(|line| !line.is_empty());
+    let joined = parts.collect::<Vec<_>>().join(" ").replace(" tip: ", "; ");
+    format!("{joined}; see --help")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_tokens_life_has_a_unit_and_a_bound() {
+        let check = |text: &str, seconds: Option<u64>| {
+            assert_eq!(ttl(text).ok(), seconds.map(Duration::from_secs), "{text}");
+        };
+        check("90", Some(90));
+        check("90s", Some(90));
+        check("30m", Some(1_800));
+        check("1h", Some(3_600));
+        check("366d", Some(31_622_400));
+        check("367d", None);
+        check("0s", None);
+        check("-1h", None);
+        check("1w", None);
+        check("1hd", None);
+        check("99999999999999999999d", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_mistyped_command_is_answered_in_one_line() {
+        let check = |words: &str, expected: &str| {
+            let error = Cli::try_parse_from(words.split(' ')).expect_err("it is wrong");
+            assert_eq!(one_line(&error.to_string()), expected, "{words}");
+        };
+        check("rookery docter", "unrecognized subcommand 'docter'; a similar subcommand exists: 'doctor'; see --help");
+        check("rookery doctor --shard 3", {
+            "unexpected argument '--shard' found; a similar argument exists: '--shards'; see --help"
+        });
+        check("rookery doctor --data", "a value is required for '--data <PATH>' but none was supplied; see --help");
+        check("rookery gentoken", { "the following required arguments were not provided: --user <ID>; see --help" });
+        check("rookery gentoken --user x", {
+            "invalid value 'x' for '--user <ID>': expected a user id: a decimal string; see --help"
+        });
+    }
+}
