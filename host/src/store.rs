@@ -1,0 +1,100 @@
+//! The one function that maps what a shard asks of the store to the storage layers.
+//!
+//! Owns the mapping of operations, results and faults. Appends are not here: they go through the shard's `Appender`.
+
+use std::sync::Arc;
+
+use router::{Arrival, ArrivalsPage, Identity, InboxPage, SnapshotPage, StoreOp, StoreResult};
+use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
+use schema::{ErrorCode, Owner, Refusal, UnixMs, View};
+use storage::Engine;
+use storage::layers::inbox::InboxLimits;
+use storage::layers::{LayerError, accounts, arrivals, history, inbox};
+
+use crate::auth::{Authenticator, TokenFault};
+
+/// What an operation needs beside itself.
+pub(crate) struct Context<E, A> {
+    pub(crate) engine: E,
+    pub(crate) auth: Arc<A>,
+    pub(crate) me: Owner,
+    pub(crate) view: Arc<View>,
+    pub(crate) wall: UnixMs,
+}
+
+/// Carries one operation out. Every fault becomes a refusal in the operation's own result.
+///
+/// # Panics
+/// On [`StoreOp::Apply`], which is the appender's.
+pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A>, op: StoreOp) -> StoreResult {
+    let Context { engine, auth, me, view, wall } = context;
+    let engine = &engine;
+    let refused = LayerError::into_refusal;
+    match op {
+        StoreOp::Authenticate { token } => StoreResult::Identity(authenticate(engine, &*auth, &token, wall).await),
+        StoreOp::Apply { .. } => panic!("an apply goes through the appender"),
+        StoreOp::History { user, request } => {
+            StoreResult::History(history::page(engine, user, &request).await.map_err(refused))
+        }
+        StoreOp::OpenInbox { user: _, cursor } => {
+            StoreResult::Opened(inbox::open(engine, cursor).await.map_err(refused))
+        }
+        StoreOp::ReadInbox { user, after, at_least, bytes, first } => {
+            let limits = InboxLimits { rows: INBOX_PAGE_ROWS_MAX, bytes, at_connect: first };
+            let page = inbox::read(engine, user, after, at_least, limits).await;
+            StoreResult::Inbox(page.map(inbox_page).map_err(refused))
+        }
+        StoreOp::Snapshot { user, place } => {
+            let page = inbox::snapshot(engine, user, place).await;
+            let page = page.map(|page| SnapshotPage {
+                channels: page.channels,
+                more: page.more,
+                through: page.through,
+            });
+            StoreResult::Snapshot(page.map_err(refused))
+        }
+        StoreOp::ReadArrivals { after, at_least, have } => {
+            let page = arrivals::read(engine, view.epoch, me, after, at_least, &have, ARRIVAL_ROWS_MAX).await;
+            StoreResult::Arrivals(page.map(arrivals_page).map_err(refused))
+        }
+        StoreOp::ClearArrivals { through } => {
+            StoreResult::Done(arrivals::clear(engine, view.epoch, me, through).await.map_err(refused))
+        }
+        StoreOp::TrimInbox { user } => {
+            StoreResult::Done(inbox::trim(engine, user, wall).await.map(drop).map_err(refused))
+        }
+    }
+}
+
+async fn authenticate<E: Engine, A: Authenticator>(
+    engine: &E,
+    auth: &A,
+    token: &str,
+    wall: UnixMs,
+) -> Result<Identity, Refusal> {
+    let claims = auth.verify(token, wall).map_err(|fault| {
+        let code = match fault {
+            TokenFault::Expired => ErrorCode::TokenExpired,
+            TokenFault::Invalid => ErrorCode::Unauthenticated,
+        };
+        Refusal::new(code, fault.to_string())
+    })?;
+    let live = accounts::family_is_live(engine, claims.user, claims.family).await.map_err(LayerError::into_refusal)?;
+    if !live {
+        return Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked, sign in again"));
+    }
+    Ok(Identity { user: claims.user, device: claims.device, expires_ms: claims.expires_ms })
+}
+
+fn inbox_page(page: inbox::InboxPage) -> InboxPage {
+    match page {
+        inbox::InboxPage::Events { events, through, exhausted: _ } => InboxPage::Events { events, through },
+        inbox::InboxPage::Behind => InboxPage::Behind,
+    }
+}
+
+fn arrivals_page(page: arrivals::ArrivalsPage) -> ArrivalsPage {
+    let rows = page.rows.into_iter();
+    let rows = rows.map(|row| Arrival { stamp: row.stamp, record: row.record, contents: row.contents }).collect();
+    ArrivalsPage { rows, through: page.through, more: page.more }
+}
