@@ -3,9 +3,14 @@
 //! Owns flags, their defaults, bounds and examples. Opens nothing: the rules for addresses are in `target`.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use schema::Encoding;
+use schema::limits::{BODY_CHARS_MAX, GROUP_MEMBERS_MAX};
+
+use crate::chat::BODY_CHARS_MIN;
 
 /// Longest `--seconds` and `--warmup`: a day. A soak longer than that is better run as several.
 const SECONDS_MAX: f64 = 86_400.0;
@@ -26,6 +31,12 @@ Examples:
 
   What an idle connection costs the node, in resident bytes:
       loadgen idle --raw --connections 15000 --pid $(pidof rookery)
+
+  2,000 accounts in 1,000 direct channels, 2,000 messages a second over all of them:
+      loadgen chat --connections 2000 --rate 2000 --seconds 20
+
+  Groups of 50, and one device that is dropped and resumed 200 times:
+      loadgen chat --connections 1000 --group 50 --rate 100 --resumes 200
 
 Exit code: 0 when every message came back exactly once, in order, and no connection was lost;
 1 when not, with the counts in the report; 2 when the run could not be carried out.";
@@ -49,6 +60,42 @@ pub(crate) enum Command {
     /// Hold connections open and quiet: what each costs, and whether any is lost
     #[command(after_help = EXAMPLES)]
     Idle(IdleArgs),
+    /// Chat in channels, one connection an account: durable throughput, delivery, order, resumption
+    #[command(after_help = EXAMPLES)]
+    Chat(ChatArgs),
+}
+
+/// Flags of what is said in sessions.
+#[derive(Debug, Args)]
+pub(crate) struct SessionArgs {
+    /// The node's HTTP API, where accounts and channels are made
+    #[arg(long, default_value = "http://127.0.0.1:8000", value_name = "URL")]
+    pub(crate) api: String,
+
+    /// Where the accounts that were made are kept, to be used again
+    #[arg(long, default_value = "loadgen-accounts.json", value_name = "FILE")]
+    pub(crate) accounts: PathBuf,
+
+    /// How requests and replies are written
+    #[arg(long, value_enum, default_value = "fb")]
+    encoding: EncodingName,
+}
+
+impl SessionArgs {
+    pub(crate) fn encoding(&self) -> Encoding {
+        match self.encoding {
+            EncodingName::Fb => Encoding::Fb,
+            EncodingName::Json => Encoding::Json,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EncodingName {
+    /// FlatBuffers in binary frames
+    Fb,
+    /// JSON in text frames
+    Json,
 }
 
 /// Flags that every subcommand has.
@@ -58,9 +105,12 @@ pub(crate) struct Common {
     #[arg(long, default_value = "ws://127.0.0.1:8001", value_name = "URL")]
     pub(crate) url: String,
 
-    /// Bare WebSocket messages, no session: works against any WebSocket echo server
+    /// Bare WebSocket messages, no sessions: works against any WebSocket echo server
     #[arg(long)]
     pub(crate) raw: bool,
+
+    #[command(flatten)]
+    pub(crate) sessions: SessionArgs,
 
     /// How many connections to hold
     #[arg(long, default_value = "100", value_name = "N")]
@@ -116,6 +166,38 @@ pub(crate) struct IdleArgs {
     pub(crate) common: Common,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ChatArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    /// Open loop: messages a second over all connections, each timed from when it was due.
+    /// Without it a closed loop: an account sends when an acknowledgement frees a place
+    #[arg(long, value_name = "PER_SECOND")]
+    pub(crate) rate: Option<NonZeroU64>,
+
+    /// Closed loop: unacknowledged messages of each account. A node takes 100 a second of one account
+    #[arg(long, default_value = "1", value_name = "N", conflicts_with = "rate")]
+    pub(crate) pipeline: NonZeroU32,
+
+    /// Members of each channel: 2 are direct channels, more are groups
+    #[arg(long, default_value = "2", value_name = "N", value_parser = clap::value_parser!(u32).range(2..=i64::from(GROUP_MEMBERS_MAX)))]
+    pub(crate) group: u32,
+
+    /// Characters of each message, the first of which number it and time it
+    #[arg(long, default_value = "64", value_name = "CHARS", value_parser = clap::value_parser!(u32).range(i64::from(BODY_CHARS_MIN)..=i64::from(BODY_CHARS_MAX)))]
+    pub(crate) size: u32,
+
+    /// Chat this long before measuring; losses count from the first message on all the same
+    #[arg(long, default_value = "1", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) warmup: Duration,
+
+    /// Drop the first account's device this many times, resume it by its cursor, and compare all that it was pushed with
+    /// the channel's history
+    #[arg(long, default_value = "0", value_name = "N")]
+    pub(crate) resumes: u32,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
     if !(0.0..=SECONDS_MAX).contains(&number) {
@@ -147,6 +229,11 @@ mod tests {
         check("echo --raw --seconds NaN", false);
         check("idle --raw --pid 17", true);
         check("idle --raw --pipeline 3", false);
+        check("chat --group 100 --rate 50 --resumes 3 --encoding json", true);
+        check("chat --group 1", false);
+        check("chat --group 501", false);
+        check("chat --size 10", false);
+        check("chat --encoding xml", false);
     }
 
     fn check(arguments: &str, accepted: bool) {

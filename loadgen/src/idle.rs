@@ -1,20 +1,61 @@
 //! `loadgen idle`: connections that are open and quiet.
 //!
-//! Owns the holding. Pings are answered by the engine; any message is unexpected and fails the connection.
+//! Owns the holding. Pings are answered by the engine. On a bare connection any message is unexpected and fails it; a
+//! session may be pushed what the node likes.
 
 use std::time::{Duration, Instant};
 
+use schema::{ErrorReply, Push, Reply, Request};
+
+use crate::accounts;
 use crate::cli::IdleArgs;
+use crate::drive::{Measured, Usage};
 use crate::engine::{Message, Workload};
-use crate::machine::thread_cpu_ns;
 use crate::progress::Progress;
-use crate::report::{Load, Report, cpu_percent};
+use crate::report::Report;
 use crate::run::{Run, TURN_MAX};
-use crate::target::ECHO_PATH;
+use crate::session::{Sessions, Talk};
+use crate::target::{ECHO_PATH, SESSION_PATH};
 
-struct Idle;
+/// Opens the connections, holds them, and reports.
+pub(crate) fn run(args: &IdleArgs) -> anyhow::Result<Report> {
+    let common = &args.common;
+    if common.raw {
+        let mut run = Run::prepare("idle", common, ECHO_PATH, None)?;
+        run.open(&mut Quiet)?;
+        return hold(run, &mut Quiet, common.seconds);
+    }
+    let encoding = common.sessions.encoding();
+    let mut run = Run::prepare("idle", common, SESSION_PATH, Some(encoding))?;
+    let book = accounts::prepare(&common.sessions, common.connections.get(), common.seconds, &run.interrupt)?;
+    let mut sessions = Sessions::new(&run, encoding, &book, Quiet);
+    run.open_sessions(&mut sessions)?;
+    hold(run, &mut sessions, common.seconds)
+}
 
-impl Workload for Idle {
+/// Holds the connections for `length`.
+fn hold(mut run: Run, workload: &mut impl Workload, length: Duration) -> anyhow::Result<Report> {
+    let started = Instant::now();
+    let mut usage = Usage::default();
+    usage.begin();
+    let mut progress = Progress::new("holding", length.as_millis() as u64);
+    while started.elapsed() < length && run.engine.open_now() > 0 && !run.interrupt.requested() {
+        run.engine.turn(workload, length.saturating_sub(started.elapsed()).min(TURN_MAX))?;
+        let (open, counts) = (run.engine.open_now(), run.engine.counts());
+        progress.show(started.elapsed().as_millis() as u64, || {
+            format!("{open} open, {} lost, {} pings answered", counts.closed, counts.pings)
+        });
+    }
+    drop(progress);
+    let (cpu_ns, wait_ns) = usage.end();
+    let memory = run.memory()?;
+    run.finish(&Measured { length: started.elapsed(), cpu_ns, wait_ns }, Report { memory, ..Report::default() })
+}
+
+/// Says nothing.
+struct Quiet;
+
+impl Workload for Quiet {
     fn message(&mut self, _connection: usize, message: Message<'_>, _now_ns: u64) -> Result<(), String> {
         let (Message::Text(bytes) | Message::Binary(bytes)) = message;
         Err(format!("a message of {} bytes came, though nothing was asked for", bytes.len()))
@@ -23,53 +64,22 @@ impl Workload for Idle {
     fn fill(&mut self, _connection: usize, _now_ns: u64, _out: &mut Vec<u8>) {}
 }
 
-/// Opens the connections, holds them, and reports.
-pub(crate) fn run(args: &IdleArgs) -> anyhow::Result<Report> {
-    let mut run = Run::prepare("idle", &args.common, ECHO_PATH)?;
-    run.open(&mut Idle)?;
-    let (held, cpu_ns) = hold(&mut run, args.common.seconds)?;
-    let memory = run.memory()?;
-    let (cpu_percent, generator_bound) = cpu_percent(cpu_ns, held);
-    let counts = run.engine.counts();
-    let report = Report {
-        command: "idle",
-        url: run.url.clone(),
-        connections: args.common.connections.get(),
-        load: Load::None,
-        size_bytes: None,
-        seconds: held.as_secs_f64(),
-        opening_seconds: run.opening.as_secs_f64(),
-        sent: 0,
-        acked: 0,
-        delivered: 0,
-        lost: 0,
-        duplicated: 0,
-        out_of_order: 0,
-        unsent: 0,
-        per_second: 0.0,
-        latencies_us: std::collections::BTreeMap::new(),
-        closed: counts.closed,
-        closed_reasons: counts.reasons.clone(),
-        pings: counts.pings,
-        cpu_percent,
-        generator_bound,
-        memory,
-        interrupted: run.interrupt.requested(),
-    };
-    run.engine.close()?;
-    Ok(report)
-}
-
-/// Holds the connections for `length`; gives how long it was and the CPU time that it took.
-fn hold(run: &mut Run, length: Duration) -> anyhow::Result<(Duration, u64)> {
-    let (started, cpu_before_ns) = (Instant::now(), thread_cpu_ns());
-    let mut progress = Progress::new("holding", length.as_millis() as u64);
-    while started.elapsed() < length && run.engine.open_now() > 0 && !run.interrupt.requested() {
-        run.engine.turn(&mut Idle, length.saturating_sub(started.elapsed()).min(TURN_MAX))?;
-        let (open, counts) = (run.engine.open_now(), run.engine.counts());
-        progress.show(started.elapsed().as_millis() as u64, || {
-            format!("{open} open, {} lost, {} pings answered", counts.closed, counts.pings)
-        });
+impl Talk for Quiet {
+    fn reply(
+        &mut self,
+        _connection: usize,
+        id: u32,
+        _reply: Result<Reply, ErrorReply>,
+        _now_ns: u64,
+    ) -> Result<(), String> {
+        Err(format!("a reply to request {id} came, though nothing was asked for"))
     }
-    Ok((started.elapsed(), thread_cpu_ns() - cpu_before_ns))
+
+    fn push(&mut self, _connection: usize, _push: Push, _now_ns: u64) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn next(&mut self, _connection: usize, _now_ns: u64) -> Option<Request> {
+        None
+    }
 }

@@ -15,6 +15,10 @@ const FILES_RESERVED: u64 = 32;
 /// Above this share of one core the generator may be what limits the figure.
 pub(crate) const GENERATOR_BOUND_PERCENT: f64 = 90.0;
 
+/// Above this share of the time without a core, though there was work, latencies are largely the machine's and not the
+/// server's.
+pub(crate) const STARVED_PERCENT: f64 = 10.0;
+
 /// Raises the soft file limit to the hard one and gives how many connections that allows.
 pub(crate) fn connections_allowed() -> u64 {
     let limit = getrlimit(Resource::Nofile);
@@ -62,6 +66,12 @@ pub(crate) fn sharpen_timers() -> std::io::Result<()> {
 pub(crate) fn thread_cpu_ns() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// How long this thread could have run so far but waited for a core; `None` if the kernel does not count it.
+pub(crate) fn runqueue_wait_ns() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// How many local ports the kernel hands out for one pair of addresses.

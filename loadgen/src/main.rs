@@ -2,7 +2,11 @@
 //!
 //! Owns the process: arguments in, a report on standard output, an exit code. Everything else goes to standard error.
 
+mod accounts;
+mod api;
+mod chat;
 mod cli;
+mod drive;
 mod echo;
 mod engine;
 mod idle;
@@ -14,15 +18,16 @@ mod progress;
 mod report;
 mod run;
 mod sequence;
+mod session;
 mod target;
 
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Parser;
 
-use crate::cli::{Cli, Command, Common};
+use crate::cli::{Cli, Command};
 
 /// The run was carried out, but messages or connections were lost.
 const EXIT_UNCLEAN: u8 = 1;
@@ -43,22 +48,12 @@ fn main() -> ExitCode {
 /// Carries out what was asked for; `true` if it was clean.
 fn run(cli: &Cli) -> anyhow::Result<bool> {
     let (common, report) = match &cli.command {
-        Command::Echo(args) => {
-            ensure_raw(&args.common)?;
-            (&args.common, echo::run(args)?)
-        }
-        Command::Idle(args) => {
-            ensure_raw(&args.common)?;
-            (&args.common, idle::run(args)?)
-        }
+        Command::Echo(args) => (&args.common, echo::run(args)?),
+        Command::Idle(args) => (&args.common, idle::run(args)?),
+        Command::Chat(args) => (&args.common, chat::run(args)?),
     };
     let text = if common.json { report.json() + "\n" } else { report.text() };
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write the report")?;
     Ok(report.clean())
-}
-
-fn ensure_raw(common: &Common) -> anyhow::Result<()> {
-    ensure!(common.raw, "sessions are not spoken yet: add --raw for bare WebSocket messages");
-    Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::machine::GENERATOR_BOUND_PERCENT;
+use crate::machine::{GENERATOR_BOUND_PERCENT, STARVED_PERCENT};
 use crate::process::Memory;
 
 /// Longest latency told apart, 10 minutes; longer ones count as that. With three digits from 128 ns on a histogram takes
@@ -69,19 +69,55 @@ impl Display for Latency {
 }
 
 /// How the load was paced.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 #[serde(tag = "loop", rename_all = "lowercase")]
 pub(crate) enum Load {
-    Open { rate: u64 },
-    Closed { pipeline: u32 },
+    Open {
+        rate: u64,
+    },
+    Closed {
+        pipeline: u32,
+    },
+    #[default]
     None,
 }
 
+/// What only `chat` knows.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub(crate) struct ChatReport {
+    /// Members of a channel.
+    pub(crate) group: u32,
+    /// Deliveries to others a second.
+    pub(crate) delivered_per_second: f64,
+    /// Times that the node said a message had been sent before, to a device that sent it again after it was dropped.
+    pub(crate) repeated: u64,
+    /// Messages that were sent again after a temporary refusal.
+    pub(crate) retried: u64,
+    /// Messages that were refused for good, and why.
+    pub(crate) refused: BTreeMap<String, u64>,
+    /// Times that two readers, or a reader and the history, disagreed about what a seq holds.
+    pub(crate) mismatched: u64,
+    /// Times that the first device was to be dropped and resumed, and was.
+    pub(crate) resumes: u32,
+    pub(crate) resumed: u32,
+    /// Messages of the resumed device that were compared with the history.
+    pub(crate) compared: u64,
+}
+
+impl ChatReport {
+    fn clean(&self) -> bool {
+        self.mismatched == 0 && self.refused.is_empty()
+    }
+}
+
 /// One run. Counts are of the whole run, warm-up and all; rates, latencies and CPU are of the measured window.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub(crate) struct Report {
     pub(crate) command: &'static str,
     pub(crate) url: String,
+    /// The subprotocol, of sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encoding: Option<&'static str>,
     pub(crate) connections: u32,
     #[serde(flatten)]
     pub(crate) load: Load,
@@ -100,6 +136,9 @@ pub(crate) struct Report {
     pub(crate) out_of_order: u64,
     /// Messages that were due but could not be sent, because the server did not read.
     pub(crate) unsent: u64,
+    /// Of `chat`: what its channels and resumed device add.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) chat: Option<ChatReport>,
     /// Answers a second.
     pub(crate) per_second: f64,
     pub(crate) latencies_us: BTreeMap<&'static str, Latency>,
@@ -111,14 +150,20 @@ pub(crate) struct Report {
     /// What the generator's thread took of one core.
     pub(crate) cpu_percent: f64,
     pub(crate) generator_bound: bool,
+    /// How long the generator's thread had work but no core, where the kernel counts it.
+    pub(crate) starved_percent: Option<f64>,
     pub(crate) memory: Option<Memory>,
     pub(crate) interrupted: bool,
 }
 
 impl Report {
-    /// Nothing lost, doubled, out of order or closed.
+    /// Nothing lost, doubled, out of order or closed, and in a chat nothing refused and no two views of a channel.
     pub(crate) fn clean(&self) -> bool {
-        self.lost == 0 && self.duplicated == 0 && self.out_of_order == 0 && self.closed == 0
+        self.lost == 0
+            && self.duplicated == 0
+            && self.out_of_order == 0
+            && self.closed == 0
+            && self.chat.as_ref().is_none_or(ChatReport::clean)
     }
 
     pub(crate) fn json(&self) -> String {
@@ -165,6 +210,24 @@ impl Report {
         for (reason, count) in &self.closed_reasons {
             writeln!(text, "               {count} × {reason}")?;
         }
+        if let Some(chat) = &self.chat {
+            let ChatReport { group, delivered_per_second, mismatched, repeated, retried, .. } = chat;
+            writeln!(
+                text,
+                "  channels     of {group} members; {delivered_per_second:.0} deliveries a second to others"
+            )?;
+            writeln!(text, "  agreement    mismatched {mismatched} · repeated {repeated} · retried {retried}")?;
+            for (reason, count) in &chat.refused {
+                writeln!(text, "  refused      {count} × {reason}")?;
+            }
+            if chat.resumes > 0 {
+                let ChatReport { resumes, resumed, compared, .. } = chat;
+                writeln!(
+                    text,
+                    "  resumption   {resumed} of {resumes} times; {compared} messages compared with the history"
+                )?;
+            }
+        }
         if self.unsent > 0 {
             writeln!(text, "  unsent       {} messages were due, but the server did not read", self.unsent)?;
         }
@@ -183,6 +246,12 @@ impl Report {
             String::new()
         };
         writeln!(text, "  own CPU      {:.0} % of one core{verdict}", self.cpu_percent)?;
+        if let Some(starved) = self.starved_percent.filter(|&percent| percent > STARVED_PERCENT) {
+            writeln!(
+                text,
+                "               {starved:.0} % of the time there was work but no core: latencies include that wait"
+            )?;
+        }
         if self.interrupted {
             writeln!(text, "  interrupted  the run was ended early; figures are of what was measured until then")?;
         }
@@ -196,8 +265,18 @@ impl Report {
 
 /// Part of one core that `cpu_ns` of work in `wall` took, in percent, and whether that makes a figure generator-bound.
 pub(crate) fn cpu_percent(cpu_ns: u64, wall: Duration) -> (f64, bool) {
-    let percent = 100.0 * cpu_ns as f64 / (wall.as_nanos() as f64).max(1.0);
-    ((percent * 10.0).round() / 10.0, percent > GENERATOR_BOUND_PERCENT)
+    let percent = percent_of(cpu_ns, wall);
+    (percent, percent > GENERATOR_BOUND_PERCENT)
+}
+
+/// `part_ns` as a part of `wall`, in percent with one decimal; 0 of nothing.
+pub(crate) fn percent_of(part_ns: u64, wall: Duration) -> f64 {
+    (1000.0 * part_ns as f64 / (wall.as_nanos() as f64).max(1.0)).round() / 10.0
+}
+
+/// `count` in `wall` as a rate, rounded; 0 when there was no time.
+pub(crate) fn counts_per_second(count: u64, wall: Duration) -> f64 {
+    if wall.is_zero() { 0.0 } else { (count as f64 / wall.as_secs_f64()).round() }
 }
 
 #[cfg(test)]
@@ -207,28 +286,11 @@ mod tests {
     fn report() -> Report {
         Report {
             command: "echo",
-            url: "ws://127.0.0.1:1/debug/echo".to_owned(),
-            connections: 2,
             load: Load::Closed { pipeline: 16 },
             size_bytes: Some(64),
-            seconds: 10.0,
-            opening_seconds: 0.1,
-            sent: 10,
-            acked: 10,
-            delivered: 10,
-            lost: 0,
-            duplicated: 0,
-            out_of_order: 0,
-            unsent: 0,
-            per_second: 1.0,
-            latencies_us: BTreeMap::new(),
-            closed: 0,
-            closed_reasons: BTreeMap::new(),
-            pings: 0,
             cpu_percent: 95.0,
             generator_bound: true,
-            memory: None,
-            interrupted: false,
+            ..Report::default()
         }
     }
 
@@ -239,6 +301,10 @@ mod tests {
         assert!(!Report { duplicated: 1, ..report() }.clean());
         assert!(!Report { out_of_order: 1, ..report() }.clean());
         assert!(!Report { closed: 1, ..report() }.clean());
+        let chat = |chat| Report { chat: Some(chat), ..report() };
+        assert!(chat(ChatReport::default()).clean());
+        assert!(!chat(ChatReport { mismatched: 1, ..ChatReport::default() }).clean());
+        assert!(!chat(ChatReport { refused: [("103".to_owned(), 1)].into(), ..ChatReport::default() }).clean());
     }
 
     #[test]

@@ -6,17 +6,26 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, Instant};
 
+use anyhow::{bail, ensure};
+use schema::Encoding;
+
 use crate::cli::Common;
+use crate::drive::Measured;
 use crate::engine::dialer::Dialer;
 use crate::engine::{Engine, Workload};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::process::{Memory, Process};
 use crate::progress::Progress;
+use crate::report::{Report, cpu_percent, percent_of};
+use crate::session::{Sessions, Talk};
 use crate::target::Target;
 
 /// What the server may still do for connections that are open, before its memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
+
+/// How long the server may take for what must be done before anything is measured.
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Longest wait in one turn: how late an interrupt or the progress may come.
 pub(crate) const TURN_MAX: Duration = Duration::from_millis(100);
@@ -25,8 +34,11 @@ pub(crate) const TURN_MAX: Duration = Duration::from_millis(100);
 pub(crate) struct Run {
     pub(crate) engine: Engine,
     pub(crate) interrupt: Interrupt,
-    pub(crate) url: String,
-    pub(crate) opening: Duration,
+    pub(crate) command: &'static str,
+    url: String,
+    encoding: Option<Encoding>,
+    opening: Duration,
+    length: Duration,
     /// One mask for all frames, different in each run: the server must unmask, and the frames can be made beforehand.
     pub(crate) mask: [u8; 4],
     connections: u32,
@@ -36,7 +48,13 @@ pub(crate) struct Run {
 
 impl Run {
     /// Checks what can be checked before the first connection, and says what the run will be.
-    pub(crate) fn prepare(command: &str, common: &Common, default_path: &str) -> anyhow::Result<Self> {
+    /// Without an `encoding` connections offer no subprotocol.
+    pub(crate) fn prepare(
+        command: &'static str,
+        common: &Common,
+        default_path: &str,
+        encoding: Option<Encoding>,
+    ) -> anyhow::Result<Self> {
         let interrupt = Interrupt::install()?;
         let target = Target::parse(&common.url, default_path)?;
         let connections = common.connections.get();
@@ -48,7 +66,8 @@ impl Run {
         machine::sharpen_timers()?;
         let process = common.pid.map(Process::new).transpose()?;
         let url = target.to_string();
-        let dialer = Dialer::new(target, None, connections, machine::local_ports()?, random().to_be_bytes())?;
+        let (ports, key) = (machine::local_ports()?, random().to_be_bytes());
+        let dialer = Dialer::new(target, encoding.map(Encoding::subprotocol), connections, ports, key)?;
         eprintln!(
             "loadgen {command}: {url}, {connections} connections{}; the file limit allows {allowed}",
             match dialer.sources() {
@@ -61,8 +80,11 @@ impl Run {
         Ok(Self {
             engine: Engine::new(dialer, connections, mask)?,
             interrupt,
+            command,
             url,
+            encoding,
             opening: Duration::ZERO,
+            length: common.seconds,
             mask,
             connections,
             parallel: common.opening.get() as usize,
@@ -87,6 +109,67 @@ impl Run {
             self.settle(workload)?;
         }
         Ok(())
+    }
+
+    /// Opens all connections and waits until the session of each is connected.
+    pub(crate) fn open_sessions<T: Talk>(&mut self, sessions: &mut Sessions<T>) -> anyhow::Result<()> {
+        self.open(sessions)?;
+        self.wait_until("every session to be connected", sessions, |engine, sessions| {
+            sessions.connected() == engine.connections()
+        })
+    }
+
+    /// Turns until `done`, unless interrupted.
+    ///
+    /// # Errors
+    /// It took too long, or a connection was lost meanwhile.
+    pub(crate) fn wait_until<W: Workload>(
+        &mut self,
+        what: &str,
+        workload: &mut W,
+        done: impl Fn(&Engine, &W) -> bool,
+    ) -> anyhow::Result<()> {
+        let give_up = Instant::now() + WAIT_MAX;
+        while !done(&self.engine, workload) && !self.interrupt.requested() {
+            if let Some((reason, _)) = self.engine.counts().reasons.first_key_value() {
+                bail!(
+                    "{} of the connections were lost while waiting for {what}: {reason}",
+                    self.engine.counts().closed
+                );
+            }
+            ensure!(Instant::now() < give_up, "gave up waiting for {what} after {} s", WAIT_MAX.as_secs());
+            self.engine.turn(workload, TURN_MAX)?;
+        }
+        Ok(())
+    }
+
+    /// How long the run will take from here, opening and draining aside.
+    pub(crate) fn span(&self, warmup: Duration) -> Duration {
+        self.length + warmup
+    }
+
+    /// Completes `report` with what the run itself knows, and closes the connections.
+    pub(crate) fn finish(mut self, measured: &Measured, report: Report) -> anyhow::Result<Report> {
+        let counts = self.engine.counts();
+        let (cpu_percent, generator_bound) = cpu_percent(measured.cpu_ns, measured.length);
+        let report = Report {
+            command: self.command,
+            url: self.url,
+            encoding: self.encoding.map(Encoding::subprotocol),
+            connections: self.connections,
+            seconds: measured.length.as_secs_f64(),
+            opening_seconds: self.opening.as_secs_f64(),
+            closed: counts.closed,
+            closed_reasons: counts.reasons.clone(),
+            pings: counts.pings,
+            cpu_percent,
+            generator_bound,
+            starved_percent: measured.wait_ns.map(|wait_ns| percent_of(wait_ns, measured.length)),
+            interrupted: self.interrupt.requested(),
+            ..report
+        };
+        self.engine.close()?;
+        Ok(report)
     }
 
     fn open_until(&mut self, count: u32, workload: &mut impl Workload, progress: &mut Progress) -> anyhow::Result<()> {
@@ -116,7 +199,7 @@ impl Run {
 }
 
 /// The system's randomness, which hashers are keyed with.
-fn random() -> u128 {
+pub(crate) fn random() -> u128 {
     let half = || u128::from(RandomState::new().build_hasher().finish());
     half() << 64 | half()
 }

@@ -33,6 +33,11 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
+    /// Numbers that others hand out, nobody here knows how many.
+    pub(crate) fn of_unknown_length() -> Self {
+        Self { sent: u64::MAX, ..Self::default() }
+    }
+
     /// Numbers handed out so far.
     pub(crate) fn sent(&self) -> u64 {
         self.sent

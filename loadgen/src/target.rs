@@ -7,6 +7,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use anyhow::{Context, bail};
 use http::Uri;
 
+/// Where a node's clients connect.
+pub(crate) const SESSION_PATH: &str = "/connection/websocket";
 /// Where a node in dev mode echoes every message unchanged.
 pub(crate) const ECHO_PATH: &str = "/debug/echo";
 

@@ -302,6 +302,15 @@ impl Engine {
         *self.counts.reasons.entry(reason).or_default() += 1;
     }
 
+    /// Ends a connection as a failing network would: without a word. It is not counted as lost.
+    pub(crate) fn cut(&mut self, index: usize) {
+        let connection = &mut self.connections[index];
+        if connection.phase == Phase::Open {
+            connection.vacate();
+            self.open -= 1;
+        }
+    }
+
     /// Ends all connections with a close frame and waits a moment for the server to close them, so that closed
     /// connections linger at its end and not in the local ports that the next run needs.
     pub(crate) fn close(&mut self) -> Result<(), EngineError> {

@@ -56,6 +56,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Dials a connection again that was cut.
+    ///
+    /// # Errors
+    /// It cannot be dialled; whether it opens is seen in a later turn.
+    pub(crate) fn redial(&mut self, index: usize) -> Result<(), EngineError> {
+        self.dial(index)
+    }
+
     fn dial(&mut self, index: usize) -> Result<(), EngineError> {
         let socket = self.dialer.dial(index).map_err(|source| self.connect_error(index, source))?;
         let token = Token { index: index as u32, generation: self.connections[index].generation };

@@ -1,0 +1,284 @@
+//! The accounts and channels that sessions use: made over HTTP, kept in a file, used again.
+//!
+//! Owns that file (mode 0600: it holds passwords and tokens). A run takes its first accounts; tokens that would lapse
+//! during the run are renewed; whatever is missing is made, several at a time.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, ensure};
+use schema::{ChannelId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Api, Tokens, is_refusal};
+use crate::cli::SessionArgs;
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::run::random;
+
+/// Requests at one time. The node hashes passwords one at a time a core and queues the rest.
+const WORKERS: usize = 16;
+
+/// What a token must be good for beyond the run's own length: opening, draining, slow clocks.
+const TOKEN_MARGIN: Duration = Duration::from_secs(300);
+
+/// One account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Account {
+    username: String,
+    password: String,
+    user_id: UserId,
+    token: String,
+    expires_ms: u64,
+    refresh_token: String,
+}
+
+/// The file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Book {
+    /// Whose accounts these are.
+    api: String,
+    accounts: Vec<Account>,
+    /// By members of a channel: its `n`th channel is that of the `n`th so many accounts.
+    channels: BTreeMap<u32, Vec<ChannelId>>,
+}
+
+impl Book {
+    /// The access token of account `at`.
+    pub(crate) fn token(&self, at: usize) -> &str {
+        &self.accounts[at].token
+    }
+
+    pub(crate) fn user(&self, at: usize) -> UserId {
+        self.accounts[at].user_id
+    }
+
+    /// The channels of `members` each that [`prepare_channels`] made.
+    pub(crate) fn channels(&self, members: u32) -> &[ChannelId] {
+        self.channels.get(&members).map_or(&[], Vec::as_slice)
+    }
+
+    fn load(path: &Path, api: &str) -> anyhow::Result<Self> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(Self { api: api.to_owned(), ..Self::default() });
+            }
+            Err(error) => return Err(error).with_context(|| format!("--accounts {}", path.display())),
+        };
+        let book: Self = serde_json::from_slice(&text)
+            .with_context(|| format!("--accounts {} is not a file of this program", path.display()))?;
+        ensure!(
+            book.api == api,
+            "--accounts {}: its accounts are those of {}, not of {api}; name another file",
+            path.display(),
+            book.api
+        );
+        Ok(book)
+    }
+
+    /// Writes a new file and puts it in the place of the old one.
+    fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let new = path.with_extension("new");
+        let write = || {
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            file.write_all(&serde_json::to_vec(self)?)?;
+            fs::rename(&new, path)
+        };
+        write().with_context(|| format!("cannot write --accounts {}", path.display()))
+    }
+}
+
+/// The first `count` accounts, with tokens that are good for `span`.
+pub(crate) fn prepare(args: &SessionArgs, count: u32, span: Duration, interrupt: &Interrupt) -> anyhow::Result<Book> {
+    let api = Api::new(&args.api);
+    let mut book = Book::load(&args.accounts, api.base())?;
+    if let Some(first) = book.accounts.first_mut() {
+        let known = match renewed(&api, first, span) {
+            Ok(account) => {
+                *first = account;
+                api.knows(&first.token)?
+            }
+            Err(error) if is_refusal(&error, 401) => false,
+            Err(error) => return Err(error),
+        };
+        ensure!(
+            known,
+            "--accounts {}: the node at {} does not know them (another data directory?); remove the file",
+            args.accounts.display(),
+            args.api
+        );
+    }
+    let count = count as usize;
+    let known = book.accounts.len().min(count);
+    let stale: Vec<usize> = (0..known).filter(|&at| !is_good(&book.accounts[at], span)).collect();
+    let (work, run) = (stale.len() + count - known, random() as u32);
+    let done = in_parallel("accounts", work, interrupt, |at| match stale.get(at) {
+        Some(&stale) => renewed(&api, &book.accounts[stale], span),
+        None => {
+            let username = format!("lg{run:08x}_{}", known + at - stale.len());
+            let password = format!("{:032x}", random());
+            let tokens = api.sign_up(&username, &password)?;
+            Ok(account(username, password, tokens))
+        }
+    });
+    // What was made is kept, also when something failed.
+    for (at, account) in done.finished {
+        match stale.get(at) {
+            Some(&stale) => book.accounts[stale] = account,
+            None => book.accounts.push(account),
+        }
+    }
+    if work > 0 {
+        book.save(&args.accounts)?;
+    }
+    done.failed.map_or(Ok(book), Err)
+}
+
+/// Channels of `members` accounts each (2: direct), for the first `count` accounts.
+pub(crate) fn prepare_channels(
+    args: &SessionArgs,
+    book: &mut Book,
+    members: u32,
+    count: u32,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    let api = Api::new(&args.api);
+    let known = book.channels(members).len();
+    let work = ((count / members) as usize).saturating_sub(known);
+    let done = in_parallel("channels", work, interrupt, |at| {
+        let first = (known + at) * members as usize;
+        let others: Vec<UserId> = (first + 1..first + members as usize).map(|at| book.user(at)).collect();
+        match others[..] {
+            [other] => api.direct(book.token(first), other),
+            _ => api.group(book.token(first), &format!("loadgen {}", known + at), &others),
+        }
+    });
+    // Those in an unbroken row, since a channel's place says whose it is. One made beyond a gap is made again.
+    let row = done.finished.into_iter().enumerate().take_while(|(expected, (at, _))| expected == at);
+    book.channels.entry(members).or_default().extend(row.map(|(_, (_, channel))| channel));
+    if work > 0 {
+        book.save(&args.accounts)?;
+    }
+    done.failed.map_or(Ok(()), Err)
+}
+
+fn is_good(account: &Account, span: Duration) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u128::from(account.expires_ms) > (now + span + TOKEN_MARGIN).as_millis()
+}
+
+/// The account with a token that is good for `span`: its own, one for its refresh token, or one for its password.
+fn renewed(api: &Api, old: &Account, span: Duration) -> anyhow::Result<Account> {
+    if is_good(old, span) {
+        return Ok(old.clone());
+    }
+    let tokens = match api.refresh(&old.refresh_token) {
+        Err(error) if is_refusal(&error, 401) => api.log_in(&old.username, &old.password)?,
+        tokens => tokens?,
+    };
+    let renewed = account(old.username.clone(), old.password.clone(), tokens);
+    ensure!(is_good(&renewed, span), "tokens of this node do not last for a run of {} s", span.as_secs());
+    Ok(renewed)
+}
+
+fn account(username: String, password: String, tokens: Tokens) -> Account {
+    let Tokens { user_id, token, expires_ms, refresh_token } = tokens;
+    Account { username, password, user_id, token, expires_ms, refresh_token }
+}
+
+/// What came of some work: results by number, ascending, and the first failure.
+struct Done<T> {
+    finished: Vec<(usize, T)>,
+    failed: Option<anyhow::Error>,
+}
+
+/// Does `work` pieces, several at a time, until one fails or the user interrupts.
+fn in_parallel<T: Send>(
+    what: &'static str,
+    work: usize,
+    interrupt: &Interrupt,
+    piece: impl Fn(usize) -> anyhow::Result<T> + Sync,
+) -> Done<T> {
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = mpsc::channel();
+    let mut done = Done { finished: Vec::with_capacity(work), failed: None };
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS.min(work) {
+            let (sender, next, piece) = (sender.clone(), &next, &piece);
+            scope.spawn(move || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    if at >= work || sender.send((at, piece(at))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut progress = Progress::new(what, work as u64);
+        for (at, result) in receiver {
+            match result {
+                Ok(result) => done.finished.push((at, result)),
+                Err(error) => done.failed = done.failed.take().or(Some(error)),
+            }
+            if interrupt.requested() {
+                done.failed = done.failed.take().or(Some(anyhow::anyhow!("interrupted while making {what}")));
+            }
+            if done.failed.is_some() {
+                next.store(work, Ordering::Relaxed);
+            }
+            progress.show(done.finished.len() as u64, || format!("{} of {work}", done.finished.len()));
+        }
+    });
+    done.finished.sort_by_key(|&(at, _)| at);
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::bail;
+
+    #[test]
+    fn work_is_done_once_each_and_in_order() {
+        let interrupt = Interrupt::install().unwrap();
+        let done = in_parallel("pieces", 1_000, &interrupt, Ok);
+        assert!(done.failed.is_none());
+        assert_eq!(done.finished, (0..1_000).map(|at| (at, at)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_failure_ends_the_work_and_keeps_what_is_done() {
+        let interrupt = Interrupt::install().unwrap();
+        let done = in_parallel("pieces", 100_000, &interrupt, |at| if at == 50 { bail!("no") } else { Ok(at) });
+        assert_eq!(done.failed.map(|error| error.to_string()).as_deref(), Some("no"));
+        assert!((50..90_000).contains(&done.finished.len()), "{} were done", done.finished.len());
+    }
+
+    #[test]
+    fn a_book_is_read_as_it_was_written_and_by_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("accounts.json");
+        let tokens = Tokens { user_id: UserId(7), token: "t".into(), expires_ms: 9, refresh_token: "r".into() };
+        let book = Book {
+            api: "http://a".to_owned(),
+            accounts: vec![account("u".into(), "p".into(), tokens)],
+            channels: [(2, vec![ChannelId(5)])].into(),
+        };
+        assert_eq!(Book::load(&path, "http://a").unwrap().accounts.len(), 0);
+        book.save(&path).unwrap();
+        assert_eq!(Book::load(&path, "http://a").unwrap(), book);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(Book::load(&path, "http://b").unwrap_err().to_string().contains("those of http://a"));
+        fs::write(&path, "[1]").unwrap();
+        assert!(Book::load(&path, "http://a").unwrap_err().to_string().contains("not a file of this program"));
+    }
+}

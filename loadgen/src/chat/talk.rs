@@ -1,0 +1,377 @@
+//! What the accounts say to each other, and the proof that it came: acknowledged once, delivered once to each, in order,
+//! and the same to all.
+//!
+//! Owns every member's place in its channel and its unacknowledged messages. Checks of the server's promises: a seq
+//! holds one message whoever is told (I2), a session's messages keep their order, a repeated id gives the first seq (I5),
+//! each reader gets each seq once (I6).
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use schema::command::{Connected, History, HistoryPage, HistoryWindow, Send};
+use schema::limits::HISTORY_ROWS_MAX;
+use schema::message::no_mentions;
+use schema::{ClientMsgId, Command, ErrorReply, Message, MessageKind, Push, Reply, Request, Seq, UnixMs, UserId};
+
+use super::channel::{Channel, fingerprint};
+use super::device::{CONNECTION, Comparison, Device};
+use super::outbox::{Outbox, Written};
+use super::{BODY_CHARS_MIN, STAMP_CHARS};
+use crate::accounts::Book;
+use crate::drive::Schedule;
+use crate::report::Latencies;
+use crate::run::random;
+use crate::sequence::{Sequence, Verdict};
+use crate::session::Talk;
+
+/// Pause before a message goes out again after a temporary refusal, unless the server names a longer one.
+const AGAIN_NS: u64 = 100_000_000;
+
+/// Different refusals that are kept apart in the report; any further one is counted under "other".
+const REFUSALS_MAX: usize = 16;
+
+/// One account in its channel.
+struct Member {
+    user: UserId,
+    channel: usize,
+    /// The request for the channel's head before the run; seqs count from there once it is answered.
+    asked: Option<u32>,
+    ready: bool,
+    /// Of the channel's seqs after its base, which this member was pushed.
+    received: Sequence,
+    received_count: u64,
+    next_request: u32,
+    written: u64,
+    outbox: Outbox,
+    /// The newest of its messages that was acknowledged, and where it is.
+    last_acked: Option<(u64, Seq)>,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) sent: u64,
+    pub(super) acked: u64,
+    pub(super) acked_in_window: u64,
+    pub(super) delivered: u64,
+    pub(super) delivered_in_window: u64,
+    pub(super) duplicated: u64,
+    pub(super) out_of_order: u64,
+    pub(super) mismatched: u64,
+    pub(super) repeated: u64,
+    pub(super) retried: u64,
+    pub(super) refused: BTreeMap<String, u64>,
+    /// Messages that were refused for good.
+    pub(super) given_up: u64,
+    /// Pushes of messages, each counted once for each member.
+    pub(super) received: u64,
+    /// What members were told of and have not been pushed.
+    pub(super) missing: u64,
+}
+
+/// All accounts and channels.
+pub(super) struct Chat {
+    pub(super) schedule: Schedule,
+    pub(super) counts: Counts,
+    pub(super) ack_latencies: Latencies,
+    pub(super) delivery_latencies: Latencies,
+    pub(super) device: Option<Device>,
+    members: Vec<Member>,
+    channels: Vec<Channel>,
+    /// Members of each channel.
+    group: u32,
+    filler: String,
+    /// The server's wall clock at the start of the engine's.
+    origin_ms: u64,
+    /// This run's part of every message id.
+    run: u128,
+    /// When an outbox that pauses goes on.
+    wakes: BinaryHeap<Reverse<(u64, usize)>>,
+}
+
+impl Chat {
+    pub(super) fn new(schedule: Schedule, book: &Book, connections: u32, group: u32, body_chars: u32) -> Self {
+        let member = |at: usize| Member {
+            user: book.user(at),
+            channel: at / group as usize,
+            asked: None,
+            ready: false,
+            received: Sequence::of_unknown_length(),
+            received_count: 0,
+            next_request: 2,
+            written: 0,
+            outbox: Outbox::default(),
+            last_acked: None,
+        };
+        Self {
+            schedule,
+            counts: Counts::default(),
+            ack_latencies: Latencies::new(),
+            delivery_latencies: Latencies::new(),
+            device: None,
+            members: (0..connections as usize).map(member).collect(),
+            channels: book.channels(group).iter().copied().map(Channel::new).collect(),
+            group,
+            filler: (BODY_CHARS_MIN..=body_chars).map(|at| char::from(b'a' + (at % 26) as u8)).collect(),
+            origin_ms: 0,
+            run: random() << 32,
+            wakes: BinaryHeap::new(),
+        }
+    }
+
+    /// Whether every member knows where its channel stands.
+    pub(super) fn ready(&self) -> bool {
+        self.members.iter().all(|member| member.ready)
+    }
+
+    /// Messages that were sent and neither acknowledged nor refused for good.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.counts.sent - self.counts.acked - self.counts.given_up
+    }
+
+    /// An account whose pause is over by `now_ns`.
+    pub(super) fn woken(&mut self, now_ns: u64) -> Option<usize> {
+        let &Reverse((at_ns, connection)) = self.wakes.peek()?;
+        if at_ns > now_ns {
+            return None;
+        }
+        self.wakes.pop();
+        Some(connection)
+    }
+
+    /// The connection was cut: what was in flight on it goes out again.
+    pub(super) fn cut(&mut self, connection: usize) {
+        self.members[connection].outbox.cut();
+    }
+
+    /// What was pushed to the device is now compared with the history.
+    pub(super) fn begin_comparison(&mut self) {
+        let base = self.channels[self.members[CONNECTION].channel].base.unwrap_or_default();
+        if let Some(device) = &mut self.device {
+            device.comparison = Comparison::Ask { after: base };
+        }
+    }
+
+    fn body(&self, connection: usize, number: u64, intended_ns: u64) -> Arc<str> {
+        format!("{intended_ns:016x} {connection:08x} {number:016x} {}", self.filler).into()
+    }
+
+    fn send(&self, connection: usize, request: u32, written: &Written) -> Request {
+        let body = self.body(connection, written.number, written.intended_ns);
+        let channel_id = self.channels[self.members[connection].channel].id;
+        let command = Command::Send(Send {
+            channel_id,
+            client_msg_id: written.id,
+            body,
+            reply_to: None,
+            mentions: no_mentions(),
+            kind: MessageKind::Text,
+        });
+        Request { id: request, command }
+    }
+
+    fn acked(&mut self, connection: usize, request: u32, seq: Seq, duplicate: bool, now_ns: u64) -> Result<(), String> {
+        let member = &mut self.members[connection];
+        let Some(written) = member.outbox.take(request) else {
+            return Err(format!("an acknowledgement came for request {request}, which is not open"));
+        };
+        let ordered = member.last_acked.is_none_or(|(number, at)| (number < written.number) == (at < seq));
+        self.counts.out_of_order += u64::from(!ordered);
+        member.last_acked = member.last_acked.max(Some((written.number, seq)));
+        self.counts.acked += 1;
+        if duplicate && written.sendings == 1 {
+            self.counts.mismatched += 1;
+        }
+        self.counts.repeated += u64::from(duplicate);
+        if self.schedule.measures(now_ns) {
+            self.counts.acked_in_window += 1;
+        }
+        if self.schedule.measures(written.intended_ns) {
+            self.ack_latencies.record(now_ns.saturating_sub(written.intended_ns));
+        }
+        let (user, channel) = (member.user, member.channel);
+        let body = self.body(connection, written.number, written.intended_ns);
+        self.told(channel, seq, fingerprint(user, written.id, &body));
+        Ok(())
+    }
+
+    fn told(&mut self, channel: usize, seq: Seq, fingerprint: u64) {
+        let (risen, agreed) = self.channels[channel].told(seq, fingerprint);
+        self.counts.missing += risen * u64::from(self.group);
+        self.counts.mismatched += u64::from(!agreed);
+    }
+
+    fn refused(&mut self, connection: usize, request: u32, error: &ErrorReply, now_ns: u64) -> Result<(), String> {
+        let outbox = &mut self.members[connection].outbox;
+        if error.temporary {
+            let again_ns = now_ns + AGAIN_NS.max(u64::from(error.retry_after_ms) * 1_000_000);
+            if !outbox.refused(request, again_ns) {
+                return Err(format!("request {request} was refused with {}: {}", error.code, error.message));
+            }
+            self.counts.retried += 1;
+            self.wakes.push(Reverse((again_ns, connection)));
+            return Ok(());
+        }
+        if outbox.take(request).is_none() {
+            return Err(format!("request {request} was refused with {}: {}", error.code, error.message));
+        }
+        self.counts.given_up += 1;
+        let refused = &mut self.counts.refused;
+        let mut reason = format!("{}: {}", error.code, error.message);
+        if refused.len() >= REFUSALS_MAX && !refused.contains_key(&reason) {
+            "other".clone_into(&mut reason);
+        }
+        *refused.entry(reason).or_default() += 1;
+        Ok(())
+    }
+
+    fn delivered(&mut self, connection: usize, message: &Message, now_ns: u64) -> Result<(), String> {
+        let member = &mut self.members[connection];
+        let channel = &self.channels[member.channel];
+        let (true, Some(base)) = (message.channel_id == channel.id, channel.base) else {
+            return Err(format!("a message of channel {} came, which nobody writes to", message.channel_id));
+        };
+        let verdict = match message.seq.0.checked_sub(base.0 + 1) {
+            Some(seq) => member.received.receive(seq),
+            None => Verdict::Duplicate,
+        };
+        match verdict {
+            Verdict::New => {}
+            Verdict::Late => self.counts.out_of_order += 1,
+            Verdict::Duplicate | Verdict::Unknown => {
+                self.counts.duplicated += 1;
+                return Ok(());
+            }
+        }
+        member.received_count += 1;
+        self.counts.received += 1;
+        let fingerprint = fingerprint(message.from, message.client_msg_id, &message.body);
+        if let (CONNECTION, Some(device)) = (connection, &mut self.device) {
+            device.pushed(message.seq, fingerprint);
+        }
+        if message.from != member.user {
+            let stamp = message.body.get(..STAMP_CHARS).and_then(|stamp| u64::from_str_radix(stamp, 16).ok());
+            let Some(intended_ns) = stamp else {
+                return Err(format!("message {} of channel {} is none of this run", message.seq, message.channel_id));
+            };
+            self.counts.delivered += 1;
+            if self.schedule.measures(now_ns) {
+                self.counts.delivered_in_window += 1;
+            }
+            if self.schedule.measures(intended_ns) {
+                self.delivery_latencies.record(now_ns.saturating_sub(intended_ns));
+            }
+        }
+        let channel = member.channel;
+        self.told(channel, message.seq, fingerprint);
+        self.counts.missing -= 1;
+        Ok(())
+    }
+
+    fn history(&mut self, connection: usize, request: u32, page: &HistoryPage) -> Result<(), String> {
+        let member = &mut self.members[connection];
+        if member.asked == Some(request) && !member.ready {
+            member.ready = true;
+            if !self.channels[member.channel].stood_at(page.head_seq) {
+                return Err("members of one channel were told different heads, though nobody wrote".to_owned());
+            }
+            return Ok(());
+        }
+        match &mut self.device {
+            Some(device) if device.comparison == (Comparison::Asked { request }) => {
+                self.counts.mismatched += device.compare(page);
+                Ok(())
+            }
+            Some(_) | None => Err(format!("a page of history came for request {request}, which is not open")),
+        }
+    }
+
+    fn ask(&mut self, connection: usize, window: HistoryWindow, limit: u32) -> Request {
+        let member = &mut self.members[connection];
+        let id = member.next_request();
+        let channel_id = self.channels[member.channel].id;
+        Request { id, command: Command::History(History { channel_id, window, limit }) }
+    }
+}
+
+impl Member {
+    fn next_request(&mut self) -> u32 {
+        let id = self.next_request;
+        self.next_request = id.checked_add(1).unwrap_or(2);
+        id
+    }
+}
+
+impl Talk for Chat {
+    fn connected(&mut self, connection: usize, connected: &Connected, now_ns: u64) {
+        if self.origin_ms == 0 {
+            self.origin_ms = connected.server_time_ms.0.saturating_sub(now_ns / 1_000_000);
+        }
+        if let (CONNECTION, Some(device)) = (connection, &mut self.device) {
+            device.resumed += 1;
+        }
+    }
+
+    fn reply(
+        &mut self,
+        connection: usize,
+        id: u32,
+        reply: Result<Reply, ErrorReply>,
+        now_ns: u64,
+    ) -> Result<(), String> {
+        match reply {
+            Ok(Reply::Send { seq, duplicate, .. }) => self.acked(connection, id, seq, duplicate, now_ns),
+            Ok(Reply::History(page)) => self.history(connection, id, &page),
+            Ok(other) => Err(format!("request {id} was answered with {other:?}")),
+            Err(error) => self.refused(connection, id, &error, now_ns),
+        }
+    }
+
+    fn push(&mut self, connection: usize, push: Push, now_ns: u64) -> Result<(), String> {
+        match push {
+            Push::Message { message, .. } => self.delivered(connection, &message, now_ns),
+            Push::Snapshot { .. } => Err("a snapshot came, though no cursor was old".to_owned()),
+            Push::Membership { .. } | Push::Read { .. } | Push::TokenExpiring { .. } | Push::Drain { .. } => Ok(()),
+        }
+    }
+
+    fn next(&mut self, connection: usize, now_ns: u64) -> Option<Request> {
+        let member = &mut self.members[connection];
+        if !member.ready {
+            if member.asked.is_some() {
+                return None;
+            }
+            member.asked = Some(member.next_request);
+            return Some(self.ask(connection, HistoryWindow::Newest, 1));
+        }
+        if let (CONNECTION, Some(device)) = (connection, &mut self.device)
+            && let Comparison::Ask { after } = device.comparison
+        {
+            device.comparison = Comparison::Asked { request: member.next_request };
+            return Some(self.ask(connection, HistoryWindow::After(after), HISTORY_ROWS_MAX));
+        }
+        let request = member.next_request;
+        if let Some(written) = member.outbox.again(request, now_ns) {
+            member.next_request();
+            return Some(self.send(connection, request, &written));
+        }
+        let unanswered = member.written - member.outbox.len() as u64;
+        let allowed = member.written < self.schedule.allowance(connection, unanswered, now_ns);
+        if !allowed || !member.outbox.has_room() {
+            return None;
+        }
+        let number = member.written;
+        member.written += 1;
+        self.counts.sent += 1;
+        let written = Written {
+            number,
+            id: ClientMsgId::new(UnixMs(self.origin_ms + now_ns / 1_000_000), self.run + u128::from(self.counts.sent)),
+            intended_ns: self.schedule.intended_ns(connection, number, now_ns),
+            sendings: 1,
+        };
+        member.next_request();
+        member.outbox.put(request, written.clone());
+        Some(self.send(connection, request, &written))
+    }
+}

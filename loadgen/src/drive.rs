@@ -1,0 +1,227 @@
+//! The measured stretch of a run: sends when something is due, keeps the window, waits for what is outstanding.
+//!
+//! Owns the window and the order of phases (warm-up, measurement, drain). What a message is, and when it counts as
+//! answered, is the workload's.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::engine::{Engine, Workload};
+use crate::machine::{runqueue_wait_ns, thread_cpu_ns};
+use crate::pace::Pace;
+use crate::progress::Progress;
+use crate::run::{Run, TURN_MAX};
+
+/// After the last send, answers are waited for until none has come for this long,
+const DRAIN_QUIET: Duration = Duration::from_secs(3);
+/// and no longer than this in all. What is missing then is lost.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// Connections that get their first message between two turns, so that the first answers do not wait for the last sends.
+const STARTS_PER_TURN: usize = 64;
+
+/// How and when a workload may send. Times are on the engine's clock.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    pace: Pace,
+    /// What is measured. Nothing is due from its end on.
+    window_ns: Range<u64>,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Before,
+    Running,
+    /// A closed loop sends nothing more; an open one only what was due before.
+    Draining,
+}
+
+impl Schedule {
+    /// Nothing is due until [`drive`] begins.
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self { pace, window_ns: 0..1, phase: Phase::Before }
+    }
+
+    /// Every message of `connection` numbered below this may be sent now; see [`Pace::allowance`].
+    #[inline]
+    pub(crate) fn allowance(&self, connection: usize, unanswered: u64, now_ns: u64) -> u64 {
+        match (self.phase, self.pace) {
+            (Phase::Before, _) | (Phase::Draining, Pace::Closed { .. }) => 0,
+            (Phase::Running | Phase::Draining, _) => {
+                self.pace.allowance(connection, unanswered, now_ns.min(self.window_ns.end - 1))
+            }
+        }
+    }
+
+    /// When a message was meant to be sent; see [`Pace::intended_ns`].
+    #[inline]
+    pub(crate) fn intended_ns(&self, connection: usize, seq: u64, now_ns: u64) -> u64 {
+        self.pace.intended_ns(connection, seq, now_ns)
+    }
+
+    /// Whether what happened at `at_ns` is measured.
+    #[inline]
+    pub(crate) fn measures(&self, at_ns: u64) -> bool {
+        self.window_ns.contains(&at_ns)
+    }
+
+    /// Messages of the whole run that are due by `now_ns`, in an open loop.
+    pub(crate) fn due(&self, now_ns: u64) -> u64 {
+        self.pace.due(now_ns.min(self.window_ns.end - 1))
+    }
+
+    /// Messages of the whole run that an open loop has to send.
+    pub(crate) fn due_in_all(&self) -> u64 {
+        self.pace.due(self.window_ns.end - 1)
+    }
+}
+
+/// A workload with a schedule.
+pub(crate) trait Driven: Workload {
+    fn schedule(&mut self) -> &mut Schedule;
+
+    /// Whether answers are missing, or messages that are due are not sent yet.
+    fn outstanding(&mut self) -> bool;
+
+    /// Answers so far: while it grows, the drain waits on.
+    fn answers(&self) -> u64;
+
+    /// Where the run stands, for the progress.
+    fn describe(&self) -> String;
+
+    /// Called between turns, for what is due by the clock.
+    ///
+    /// # Errors
+    /// The run cannot go on.
+    fn between_turns(&mut self, _engine: &mut Engine, _now_ns: u64) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// The window as it was, and what it took of this machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Measured {
+    pub(crate) length: Duration,
+    pub(crate) cpu_ns: u64,
+    /// How long the thread could have run but had no core. `None` where the kernel does not say.
+    pub(crate) wait_ns: Option<u64>,
+}
+
+/// Warms up, measures, drains. Ends early when interrupted, or when no connection is left.
+pub(crate) fn drive<W: Driven>(
+    run: &mut Run,
+    work: &mut W,
+    rate: Option<std::num::NonZeroU64>,
+    warmup: Duration,
+    length: Duration,
+) -> anyhow::Result<Measured> {
+    let start_ns = run.engine.now_ns();
+    let window_start_ns = start_ns + warmup.as_nanos() as u64;
+    let schedule = work.schedule();
+    schedule.window_ns = window_start_ns..window_start_ns + (length.as_nanos() as u64).max(1);
+    if let Some(rate) = rate {
+        let connections = u32::try_from(run.engine.connections()).ok().and_then(std::num::NonZeroU32::new);
+        let connections = connections.expect("connections are counted by a NonZeroU32");
+        schedule.pace = Pace::Open { rate, connections, start_ns };
+    }
+    schedule.phase = Phase::Running;
+    let mut due = DueMessages::default();
+    if rate.is_none() {
+        start_closed_loop(run, work)?;
+    }
+    let mut usage = Usage::default();
+    let mut progress = Progress::new(run.command, (warmup + length).as_millis() as u64);
+    loop {
+        let now_ns = run.engine.now_ns();
+        let window_ns = work.schedule().window_ns.clone();
+        if now_ns >= window_ns.start {
+            usage.begin();
+        }
+        if now_ns >= window_ns.end || run.interrupt.requested() || run.engine.open_now() == 0 {
+            break;
+        }
+        work.between_turns(&mut run.engine, now_ns)?;
+        let next_ns = due.pump(&mut run.engine, work, now_ns);
+        let boundary_ns = if now_ns < window_ns.start { window_ns.start } else { window_ns.end };
+        let wait = Duration::from_nanos(next_ns.min(boundary_ns).saturating_sub(run.engine.now_ns()));
+        run.engine.turn(work, wait.min(TURN_MAX))?;
+        progress.show((now_ns - start_ns) / 1_000_000, || work.describe());
+    }
+    let ended_ns = run.engine.now_ns();
+    let (cpu_ns, wait_ns) = usage.end();
+    let schedule = work.schedule();
+    schedule.phase = Phase::Draining;
+    schedule.window_ns.end = schedule.window_ns.end.min(ended_ns.max(1));
+    schedule.window_ns.start = schedule.window_ns.start.min(schedule.window_ns.end);
+    let length = Duration::from_nanos(schedule.window_ns.end - schedule.window_ns.start);
+    drain(run, work, &mut due)?;
+    Ok(Measured { length, cpu_ns, wait_ns })
+}
+
+fn start_closed_loop<W: Driven>(run: &mut Run, work: &mut W) -> anyhow::Result<()> {
+    for connection in 0..run.engine.connections() {
+        run.engine.pump(connection, work);
+        if connection % STARTS_PER_TURN == STARTS_PER_TURN - 1 {
+            run.engine.turn(work, Duration::ZERO)?;
+        }
+    }
+    Ok(())
+}
+
+fn drain<W: Driven>(run: &mut Run, work: &mut W, due: &mut DueMessages) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let (mut answers, mut answered_at) = (work.answers(), started);
+    while work.outstanding() && run.engine.open_now() > 0 {
+        let now_ns = run.engine.now_ns();
+        work.between_turns(&mut run.engine, now_ns)?;
+        due.pump(&mut run.engine, work, now_ns);
+        run.engine.turn(work, TURN_MAX)?;
+        if work.answers() != answers {
+            (answers, answered_at) = (work.answers(), Instant::now());
+        }
+        if answered_at.elapsed() > DRAIN_QUIET || started.elapsed() > DRAIN_MAX {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Which messages of an open loop have had their connection pumped.
+#[derive(Debug, Default)]
+struct DueMessages {
+    pumped: u64,
+}
+
+impl DueMessages {
+    /// Sends what is due; gives when the next message is.
+    fn pump<W: Driven>(&mut self, engine: &mut Engine, work: &mut W, now_ns: u64) -> u64 {
+        let (connections, due) = (engine.connections() as u64, work.schedule().due(now_ns));
+        // One pump sends all that is due on its connection, so one for each is enough however far behind we are.
+        for message in self.pumped..due.min(self.pumped + connections) {
+            engine.pump((message % connections) as usize, work);
+        }
+        self.pumped = due.max(self.pumped);
+        work.schedule().pace.due_ns(self.pumped).unwrap_or(u64::MAX)
+    }
+}
+
+/// What this thread takes of the machine from one moment to another.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    began: Option<(u64, Option<u64>)>,
+}
+
+impl Usage {
+    /// The first call counts.
+    pub(crate) fn begin(&mut self) {
+        self.began.get_or_insert_with(|| (thread_cpu_ns(), runqueue_wait_ns()));
+    }
+
+    /// CPU time, and time spent waiting for a core where the kernel says.
+    pub(crate) fn end(self) -> (u64, Option<u64>) {
+        let Some((cpu_ns, wait_ns)) = self.began else { return (0, None) };
+        let waited = wait_ns.and_then(|before| Some(runqueue_wait_ns()?.saturating_sub(before)));
+        (thread_cpu_ns() - cpu_ns, waited)
+    }
+}

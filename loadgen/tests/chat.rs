@@ -1,0 +1,128 @@
+//! `loadgen` in sessions as a user runs it, against a node that breaks its promises: what is counted is what happened.
+
+mod node;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use node::{Fault, Node};
+use serde_json::Value;
+
+/// Runs to the end; gives the exit code, the report (null if there is none) and standard error.
+fn run(node: &Node, accounts: &Path, arguments: &str) -> (i32, Value, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .args(arguments.split_whitespace())
+        .args(["--url", &format!("ws://{}", node.ws), "--api", &format!("http://{}", node.api), "--json"])
+        .arg("--accounts")
+        .arg(accounts)
+        .stdin(Stdio::null())
+        .output()
+        .expect("loadgen starts");
+    let stdout = String::from_utf8(output.stdout).expect("reports are UTF-8");
+    let stderr = String::from_utf8(output.stderr).expect("messages are UTF-8");
+    let report = if stdout.is_empty() { Value::Null } else { serde_json::from_str(&stdout).expect("one JSON object") };
+    (output.status.code().unwrap_or(-1), report, stderr)
+}
+
+fn count(report: &Value, name: &str) -> u64 {
+    report[name].as_u64().unwrap_or_else(|| panic!("{name} is no count in {report}"))
+}
+
+const COUNTS: [&str; 6] = ["lost", "duplicated", "out_of_order", "mismatched", "closed", "unsent"];
+
+#[test]
+fn what_the_node_does_to_messages_is_what_is_counted() {
+    check(Fault::None, "--rate 400", "", 0);
+    check(Fault::None, "--rate 400 --encoding json", "", 0);
+    check(Fault::None, "--pipeline 2", "", 0);
+    check(Fault::None, "--rate 200 --group 4", "", 0);
+    check(Fault::LosePush, "--rate 400", "lost", 1);
+    check(Fault::LoseAck, "--rate 400", "lost", 1);
+    check(Fault::DoublePush, "--rate 400", "duplicated", 1);
+    check(Fault::SwapPush, "--rate 2000", "out_of_order", 1);
+    check(Fault::ChangePush, "--rate 400", "mismatched", 1);
+    check(Fault::Refuse, "--rate 400", "retried", 0);
+    check(Fault::Forbid, "--rate 100", "refused", 1);
+}
+
+/// Of the counts, `named` equals the node's and all others are 0.
+fn check(fault: Fault, arguments: &str, named: &str, code: i32) {
+    let (node, directory) = (Node::start(fault), tempfile::tempdir().expect("a directory"));
+    let arguments = format!("chat --connections 8 --seconds 0.6 --warmup 0.1 {arguments}");
+    let (got, report, stderr) = run(&node, &directory.path().join("accounts"), &arguments);
+    let row = format!("{fault:?} {arguments}: {report} {stderr}");
+    assert_eq!(got, code, "{row}");
+    assert!(count(&report, "acked") > 20, "{row}");
+    assert_eq!(node.faults() > 0, fault != Fault::None, "{row}");
+    for name in COUNTS {
+        let expected = if name == named { node.faults() } else { 0 };
+        assert_eq!(count(&report, name), expected, "{name} of {row}");
+    }
+    let refused: u64 = report["refused"].as_object().expect("a map").values().filter_map(Value::as_u64).sum();
+    assert_eq!(refused, if named == "refused" { node.faults() } else { 0 }, "{row}");
+    assert_eq!(count(&report, "retried"), if named == "retried" { node.faults() } else { 0 }, "{row}");
+    if fault == Fault::None {
+        let others = count(&report, "group") - 1;
+        assert_eq!(count(&report, "delivered"), others * count(&report, "acked"), "{row}");
+        assert_eq!(count(&report, "sent"), count(&report, "acked"), "{row}");
+        for latency in ["ack", "delivery"] {
+            assert!(report["latencies_us"][latency]["p50"].as_f64() > Some(0.0), "{row}");
+        }
+    }
+}
+
+#[test]
+fn a_resumed_device_was_pushed_its_inbox_or_the_difference_is_counted() {
+    let arguments = "chat --connections 4 --rate 400 --seconds 1 --warmup 0.1 --resumes 20";
+    let (node, directory) = (Node::start(Fault::None), tempfile::tempdir().expect("a directory"));
+    let (code, report, stderr) = run(&node, &directory.path().join("accounts"), arguments);
+    let row = format!("{report} {stderr}");
+    assert_eq!((code, count(&report, "resumed"), node.state().connects), (0, 20, 4 + 20), "{row}");
+    assert!(count(&report, "compared") > 100, "{row}");
+    assert!(COUNTS.iter().all(|name| count(&report, name) == 0), "{row}");
+
+    let node = Node::start(Fault::ResumeTooEarly);
+    let (code, report, stderr) = run(&node, &directory.path().join("others"), arguments);
+    let row = format!("{report} {stderr}");
+    assert_eq!((code, count(&report, "duplicated")), (1, node.faults()), "{row}");
+    assert!(node.faults() > 0, "{row}");
+}
+
+#[test]
+fn accounts_and_channels_are_made_once_and_used_again() {
+    let (node, directory) = (Node::start(Fault::None), tempfile::tempdir().expect("a directory"));
+    let accounts = directory.path().join("accounts");
+    let made = |arguments: &str| {
+        let (code, report, stderr) = run(&node, &accounts, arguments);
+        assert_eq!(code, 0, "{arguments}: {report} {stderr}");
+        let state = node.state();
+        (state.users.len(), state.channels.len())
+    };
+    let quick = "--seconds 0.2 --warmup 0";
+    assert_eq!(made(&format!("chat --connections 4 --rate 50 {quick}")), (4, 2));
+    assert_eq!(made(&format!("chat --connections 4 --rate 50 {quick}")), (4, 2));
+    assert_eq!(made(&format!("chat --connections 6 --rate 50 {quick}")), (6, 3));
+    assert_eq!(made(&format!("chat --connections 6 --group 3 --rate 50 {quick}")), (6, 5));
+    assert_eq!(made(&format!("echo --connections 6 --pipeline 4 {quick}")), (6, 5));
+    assert_eq!(made("idle --connections 7 --seconds 0.2"), (7, 5));
+
+    let other = Node::start(Fault::None);
+    let (code, _, stderr) = run(&other, &accounts, "idle --connections 1 --seconds 0.1");
+    assert!(code == 2 && stderr.contains("name another file"), "{code} {stderr}");
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let (node, directory) = (Node::start(Fault::None), tempfile::tempdir().expect("a directory"));
+    let refusal = |arguments: &str, part: &str| {
+        let (code, _, stderr) = run(&node, &directory.path().join("accounts"), arguments);
+        assert!(code == 2 && stderr.contains(part), "{arguments}: {code} {stderr}");
+    };
+    refusal("chat --connections 7 --group 3", "does not divide into channels of 3 members; 6 or 9 would");
+    refusal("chat --raw --connections 2", "leave out --raw");
+    refusal("echo --size 10000", "larger ones need --raw");
+    let mut gone = node.clone();
+    gone.api = "127.0.0.1:1".parse().expect("an address");
+    let (code, _, stderr) = run(&gone, &directory.path().join("accounts"), "idle");
+    assert!(code == 2 && stderr.contains("cannot reach the API at http://127.0.0.1:1"), "{code} {stderr}");
+}
