@@ -107,7 +107,8 @@ async fn read_once<E: Engine>(
 ) -> Result<InboxPage, LayerError> {
     let tx = engine.begin(Begin::AtLeast(Version(at_least)));
     let range = keys::inbox_after(user, after);
-    let wide = if limits.at_connect { limits.rows.max(CATCH_UP_ROWS_MAX + 1) } else { limits.rows };
+    // One row more than wanted tells whether the page is the last.
+    let wide = if limits.at_connect { limits.rows.max(CATCH_UP_ROWS_MAX) } else { limits.rows }.saturating_add(1);
     let (floor_key, range) = (keys::inbox_floor(user), range.rows(wide));
     let (floor, page) = join::both(tx.snapshot_get(&floor_key), tx.snapshot_get_range(&range)).await?;
     if after < packed::floor(floor.as_ref())? {

@@ -123,7 +123,8 @@ impl<E: Engine> World<E> {
     }
 
     fn run_batch(&mut self, batch: &str) -> Vec<u64> {
-        let tickets = batch.split(',').map(|op| self.push(op.trim())).collect();
+        let ops = batch.split(',').map(str::trim).filter(|op| !op.is_empty());
+        let tickets = ops.map(|op| self.push(op)).collect();
         self.drain();
         tickets
     }
