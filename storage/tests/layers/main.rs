@@ -1,6 +1,9 @@
 //! The layers over the memory engine, with faults, and the main path over the embedded one.
 
 mod append;
+mod budget;
 mod fences;
+mod planted;
 mod reads;
+mod sizes;
 mod world;
