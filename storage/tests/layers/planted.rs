@@ -58,7 +58,8 @@ fn a_batch_of_an_ended_view_writes_arrivals_that_nobody_reads() {
         let next = block_on(view::claim(&world.engine, Incarnation(2), 1)).expect("claimed");
         world.run_one(0, batch);
         let told = world.inbox(3, 100).contains("#1");
-        let read = arrivals::read(&world.engine, next.epoch, first_shard(2), Stamp::default(), 0, &BTreeSet::new(), 10);
+        let none = BTreeSet::new();
+        let read = arrivals::read(&world.engine, next.epoch, first_shard(2), Stamp::default(), 0, &none, 10);
         let arrived = !block_on(read).expect("readable").rows.is_empty();
         assert_eq!(told && !arrived, unread, "I6: told {told}, arrived {arrived}, {bug:?}");
         assert_eq!(world.fenced, bug.is_none());

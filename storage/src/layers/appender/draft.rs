@@ -23,9 +23,11 @@ use crate::layers::body;
 use crate::layers::planted::{Planted, Plants};
 use crate::limits::TRANSACTION_BYTES_TARGET;
 
-/// What a row of a batch takes in its transaction, about: an inbox row, of which there are most, has a key of 21 bytes, a
-/// value of 22 and what the store counts for it and for its conflict range.
-const ROW_BYTES: usize = 160;
+/// What a row of a batch takes in its transaction at most: an inbox row, of which there are most, has a key of 21 bytes, a
+/// value of up to 26 and 40 for the mutation, a conflict range of 42 and 32, and its user's 8 in the arrival.
+const ROW_BYTES: usize = 170;
+/// What an operation's own reads take as conflict ranges, about: a first reply's key has 38 bytes, twice, and 32 for each.
+const READS_BYTES: usize = 128;
 /// Rows that every batch has beside those of its operations: its own, and one arrival for each home shard, of which
 /// there are no more than this on a machine.
 const BATCH_OWN_ROWS: usize = 129;
@@ -122,7 +124,8 @@ pub(super) struct Draft<'a> {
     /// Where the event of a user's mark stands, so that a later one takes its place.
     read_events: BTreeMap<(UserId, ChannelId), usize>,
     inbox_rows: usize,
-    body_bytes: usize,
+    /// Bytes beside [`ROW_BYTES`] for each row: longer values, and what was read.
+    other_bytes: usize,
     replies: Vec<(u64, Result<OpReply, Refusal>)>,
 }
 
@@ -140,13 +143,14 @@ impl<'a> Draft<'a> {
             happened: Vec::new(),
             read_events: BTreeMap::new(),
             inbox_rows: 0,
-            body_bytes: 0,
+            other_bytes: 0,
             replies: Vec::new(),
         }
     }
 
     /// This function only dispatches.
     fn apply(&mut self, channel: ChannelId, op: &ChannelOp) -> Step<OpReply> {
+        self.other_bytes += READS_BYTES;
         match op {
             ChannelOp::Send(op) => self.send(channel, op),
             &ChannelOp::Mark { user, read_seq } => self.mark(channel, user, read_seq),
@@ -179,7 +183,7 @@ impl<'a> Draft<'a> {
         let heads_and_records = self.channels.len() * 2;
         let written = self.writes.len() + self.marks.len() + self.joined.len() + heads_and_records + self.inbox_rows;
         let rows = BATCH_OWN_ROWS + written + rows;
-        rows <= BATCH_ROWS_MAX as usize && rows * ROW_BYTES + self.body_bytes + bytes <= TRANSACTION_BYTES_TARGET
+        rows <= BATCH_ROWS_MAX as usize && rows * ROW_BYTES + self.other_bytes + bytes <= TRANSACTION_BYTES_TARGET
     }
 
     // Reading
@@ -302,7 +306,7 @@ impl<'a> Draft<'a> {
 
     pub(super) fn set(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
         let value = value.into();
-        self.body_bytes += value.len().saturating_sub(ROW_BYTES);
+        self.other_bytes += value.len().saturating_sub(ROW_BYTES);
         self.writes.insert(key, Some(value));
     }
 
