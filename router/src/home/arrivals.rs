@@ -76,7 +76,8 @@ impl Arrivals {
         self.reading = true;
         let have: BTreeSet<Stamp> = self.hints.keys().copied().collect();
         let after = self.place.unwrap_or_default();
-        let store = StoreOp::ReadArrivals { after, at_least: self.wanted, have };
+        let at_least = self.wanted.max(after.version);
+        let store = StoreOp::ReadArrivals { after, at_least, have };
         effects.store(store, Waiting::Home(HomeOp::Arrivals));
     }
 

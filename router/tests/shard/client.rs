@@ -1,0 +1,174 @@
+//! A client at the other end of a connection: says commands, reads frames back and tells them in a word or two.
+//!
+//! Owns what it has asked and not heard of, and what it was told. Every reply must answer a question, once (I12).
+
+use std::collections::BTreeMap;
+
+use router::ConnId;
+use schema::{ClientMsgId, Command, Cursor, Encoding, Push, Reply, Request, ServerFrame, SessionId, UnixMs};
+use wire::SharedFrame;
+
+use crate::world::Names;
+
+pub(crate) struct Client {
+    pub(crate) name: String,
+    pub(crate) shard: usize,
+    pub(crate) conn: ConnId,
+    pub(crate) encoding: Encoding,
+    /// Whether what is sent to it leaves at once.
+    pub(crate) reading: bool,
+    /// Whether it answers pings.
+    pub(crate) silent: bool,
+    pub(crate) undrained_bytes: u32,
+    pub(crate) reads_on: bool,
+    pub(crate) closed: Option<u16>,
+    /// The last cursor that it was given.
+    pub(crate) cursor: Option<String>,
+    /// Bodies of messages that were pushed, in order.
+    pub(crate) pushed: Vec<String>,
+    /// Cursors of pushes, in order.
+    pub(crate) cursors: Vec<Cursor>,
+    pub(crate) told: Vec<String>,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) asked: BTreeMap<u32, &'static str>,
+    next_id: u32,
+}
+
+impl Client {
+    pub(crate) fn new(name: &str, shard: usize, conn: ConnId, encoding: Encoding) -> Self {
+        Self {
+            name: name.to_owned(),
+            shard,
+            conn,
+            encoding,
+            reading: true,
+            silent: false,
+            undrained_bytes: 0,
+            reads_on: true,
+            closed: None,
+            cursor: None,
+            pushed: Vec::new(),
+            cursors: Vec::new(),
+            told: Vec::new(),
+            session: None,
+            asked: BTreeMap::new(),
+            next_id: 1,
+        }
+    }
+
+    /// The bytes of a command under the next number.
+    pub(crate) fn ask(&mut self, command: Command) -> Vec<u8> {
+        let kind = match &command {
+            Command::Connect(_) => "connect",
+            Command::Refresh { .. } => "refresh",
+            Command::Send(_) => "send",
+            Command::History(_) => "history",
+            Command::Mark { .. } => "mark",
+            Command::Echo { .. } => "echo",
+        };
+        let id = self.number(kind);
+        let mut bytes = Vec::new();
+        self.encoding.put_request(&Request { id, command }, &mut bytes);
+        bytes
+    }
+
+    /// The next number, under which an answer is expected.
+    pub(crate) fn number(&mut self, kind: &'static str) -> u32 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.asked.insert(id, kind);
+        id
+    }
+
+    pub(crate) fn hear(&mut self, frame: &SharedFrame, names: &Names) {
+        for frame in self.encoding.server_frames(payload(frame)).expect("a frame of this protocol") {
+            let told = match frame {
+                ServerFrame::Reply { id, reply } => self.answered(id, reply, names),
+                ServerFrame::Push(push) => self.pushed(push, names),
+            };
+            self.told.push(told);
+        }
+    }
+
+    fn answered(&mut self, id: u32, reply: Result<Reply, schema::ErrorReply>, names: &Names) -> String {
+        // Number 0 is what could not be read, and those above a million are a row's own.
+        if (1..1_000_000).contains(&id) {
+            assert!(
+                self.asked.remove(&id).is_some(),
+                "I12: {} was answered {id} without or twice: {reply:?}",
+                self.name
+            );
+        }
+        match reply {
+            Ok(Reply::Connect(connected)) => {
+                self.session = Some(connected.session_id);
+                self.cursor.get_or_insert(connected.cursor);
+                "connected".to_owned()
+            }
+            Ok(Reply::Refresh { .. }) => "refreshed".to_owned(),
+            Ok(Reply::Send { seq, duplicate, .. }) => format!("{seq}{}", if duplicate { " again" } else { "" }),
+            Ok(Reply::History(page)) => {
+                let bodies: Vec<&str> = page.messages.iter().map(|message| names.short(&message.body)).collect();
+                format!("history {}", bodies.join(" ")).trim_end().to_owned()
+            }
+            Ok(Reply::Mark { read_seq, unread }) => format!("marked {read_seq} {unread}"),
+            Ok(Reply::Echo { data }) => format!("echo {}", names.short(&data)),
+            Err(error) => {
+                assert_eq!(error.temporary, matches!(error.code, 100 | 111 | 113..=115), "{error:?}");
+                format!("!{}", error.code)
+            }
+        }
+    }
+
+    fn pushed(&mut self, push: Push, names: &Names) -> String {
+        let (told, cursor) = match push {
+            Push::Message { message, cursor } => {
+                self.pushed.push(message.body.to_string());
+                (
+                    format!("{}{}={}", names.channel(message.channel_id), message.seq, names.short(&message.body)),
+                    Some(cursor),
+                )
+            }
+            Push::Membership { channel_id, cursor, .. } => {
+                (format!("member {}", names.channel(channel_id)), Some(cursor))
+            }
+            Push::Read { channel_id, read_seq, cursor, .. } => {
+                (format!("read {}{read_seq}", names.channel(channel_id)), cursor)
+            }
+            Push::Snapshot { channels, more, cursor } => {
+                assert_eq!(more, cursor.is_none(), "only the last page bears the cursor");
+                let listed: Vec<String> = channels
+                    .iter()
+                    .map(|channel| format!("{}{}", names.channel(channel.channel_id), channel.head_seq))
+                    .collect();
+                (format!("snapshot {}{}", listed.join(" "), if more { " …" } else { "" }), cursor)
+            }
+            Push::TokenExpiring { .. } => ("expiring".to_owned(), None),
+            Push::Drain { .. } => ("drain".to_owned(), None),
+        };
+        if let Some(text) = cursor {
+            let cursor: Cursor = text.parse().expect("a cursor");
+            assert!(self.cursors.last().is_none_or(|last| *last < cursor), "I6: {} went back to {cursor:?}", self.name);
+            self.cursors.push(cursor);
+            self.cursor = Some(text);
+        }
+        told
+    }
+}
+
+/// What is in an unmasked frame.
+fn payload(frame: &SharedFrame) -> &[u8] {
+    let bytes = frame.as_bytes();
+    match bytes[1] {
+        126 => &bytes[4..],
+        127 => &bytes[10..],
+        _ => &bytes[2..],
+    }
+}
+
+/// A message's id, from what it says up to a `!`: saying the same again is a retry, and what differs behind it is another content.
+pub(crate) fn id_of(body: &str) -> ClientMsgId {
+    let named = body.split('!').next().unwrap_or_default();
+    let fnv = |hash: u128, byte: u8| (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+    ClientMsgId::new(UnixMs(1_767_225_600_000), named.bytes().fold(0x6c62_272e_07bb_0142, fnv))
+}

@@ -1,0 +1,391 @@
+//! Shards, what travels between them, clients and a store, on one clock.
+//!
+//! Owns every queue between them, so that a row can have all of it happen at once and a seed in any order. Frames between
+//! shards go as bytes.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use router::{Config, ConnId, Input, OpId, Output, Shard, Stats, StoreOp, StoreResult};
+use schema::mesh::{MeshBody, MeshFrame};
+use schema::{
+    ChannelId, ChannelOp, Encoding, Epoch, ErrorCode, Incarnation, Instant, Now, Owner, Refusal, ShardIndex, UnixMs,
+    UserId, View,
+};
+
+use crate::client::Client;
+use crate::store::{Hints, Store};
+
+/// Names of channels, by their ids.
+#[derive(Default)]
+pub(crate) struct Names {
+    channels: BTreeMap<ChannelId, String>,
+}
+
+impl Names {
+    pub(crate) fn channel(&self, id: ChannelId) -> &str {
+        &self.channels[&id]
+    }
+
+    /// The word that a text begins with: bodies may be filled up to a size.
+    pub(crate) fn short<'a>(&self, text: &'a str) -> &'a str {
+        text.split('_').next().unwrap_or_default()
+    }
+}
+
+/// A store operation without an answer.
+pub(crate) struct Asked {
+    pub(crate) shard: usize,
+    pub(crate) op: OpId,
+    pub(crate) store: StoreOp,
+}
+
+pub(crate) struct World {
+    pub(crate) now: Now,
+    pub(crate) shards: Vec<Shard>,
+    owners: Vec<Owner>,
+    view: Arc<View>,
+    pub(crate) names: Names,
+    pub(crate) store: Store,
+    pub(crate) asked: VecDeque<Asked>,
+    pub(crate) mesh: BTreeMap<(usize, usize), VecDeque<Vec<u8>>>,
+    /// By name, the ones that were closed too.
+    pub(crate) clients: BTreeMap<String, Client>,
+    by_conn: BTreeMap<(usize, ConnId), String>,
+    next_conn: u64,
+    /// Kinds of store operations that are not answered for now.
+    pub(crate) held: BTreeSet<String>,
+    /// Kinds of store operations that are refused.
+    pub(crate) refused: BTreeMap<String, ErrorCode>,
+    /// Kinds of store operations, or `Hint`, that are told.
+    pub(crate) watched: BTreeSet<String>,
+    pub(crate) seen: Vec<String>,
+    pub(crate) replies: Vec<String>,
+    pub(crate) lose_hints: bool,
+    late_hints: Vec<(usize, Vec<u8>)>,
+}
+
+impl World {
+    pub(crate) fn new(shards: u16) -> Self {
+        let now = Now { mono: Instant(5_000_000_000), wall: UnixMs(1_767_225_600_000) };
+        let view = Arc::new(View::alone(Epoch(1), Incarnation(9), shards));
+        let owners: Vec<Owner> =
+            (0..shards).map(|shard| Owner { incarnation: Incarnation(9), shard: ShardIndex(shard) }).collect();
+        let shard = |&me: &Owner| Shard::new(Config { me, view: Arc::clone(&view) }, now);
+        Self {
+            now,
+            shards: owners.iter().map(shard).collect(),
+            store: Store::new(Arc::clone(&view)),
+            owners,
+            view,
+            names: Names::default(),
+            asked: VecDeque::new(),
+            mesh: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            by_conn: BTreeMap::new(),
+            next_conn: 1,
+            held: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            watched: BTreeSet::new(),
+            seen: Vec::new(),
+            replies: Vec::new(),
+            lose_hints: false,
+            late_hints: Vec::new(),
+        }
+    }
+
+    /// A user by name. The homes of `a`, `c`, … and of `b`, `d`, … differ if there are two shards.
+    pub(crate) fn user(&mut self, name: &str) -> UserId {
+        let shards = self.shards.len();
+        let view = &self.view;
+        let number = name.bytes().fold(0, |sum, byte| sum * 256 + u64::from(byte));
+        let home = usize::try_from(number).expect("short") % shards;
+        let id = (number << 16..).map(UserId).find(|&id| usize::from(view.home_of_user(id).shard.0) == home);
+        *self.store.users.entry(name.to_owned()).or_insert(id.expect("half of them are"))
+    }
+
+    /// A channel, named by its members, who are letters.
+    pub(crate) fn channel(&mut self, name: &str) -> ChannelId {
+        let members = name.chars().map(|letter| self.user(&letter.to_string())).collect();
+        self.channel_of(name, members)
+    }
+
+    pub(crate) fn channel_of(&mut self, name: &str, members: Vec<UserId>) -> ChannelId {
+        let number = name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let id = ChannelId(number);
+        self.names.channels.insert(id, name.to_owned());
+        self.store.channel(id, members);
+        id
+    }
+
+    pub(crate) fn open(&mut self, name: &str, shard: usize, encoding: Encoding) {
+        let conn = ConnId(self.next_conn);
+        self.next_conn += 1;
+        self.by_conn.insert((shard, conn), name.to_owned());
+        let mut client = Client::new(name, shard, conn, encoding);
+        if let Some(earlier) = self.clients.remove(name) {
+            assert!(earlier.closed.is_some(), "{name} is open");
+            // The same client comes back: it remembers what it was told.
+            client.cursor = earlier.cursor;
+            client.cursors = earlier.cursors;
+            client.pushed = earlier.pushed;
+            client.told = earlier.told;
+        }
+        self.clients.insert(name.to_owned(), client);
+        self.input(shard, Input::Accepted { conn, encoding });
+    }
+
+    pub(crate) fn client(&mut self, name: &str) -> &mut Client {
+        self.clients.get_mut(name).unwrap_or_else(|| panic!("{name} was never opened"))
+    }
+
+    /// A message of a client arrives.
+    pub(crate) fn message(&mut self, name: &str, payload: &[u8]) {
+        let client = self.client(name);
+        let (shard, conn, text) = (client.shard, client.conn, client.encoding.is_text());
+        self.input(shard, Input::Message { conn, text, payload });
+    }
+
+    pub(crate) fn leave(&mut self, name: &str) {
+        let client = self.client(name);
+        client.closed = Some(0);
+        let (shard, conn) = (client.shard, client.conn);
+        self.input(shard, Input::Closed { conn });
+    }
+
+    /// Bytes leave for a client.
+    pub(crate) fn drain(&mut self, name: &str, bytes: u32) {
+        let client = self.client(name);
+        let bytes = bytes.min(client.undrained_bytes);
+        client.undrained_bytes -= bytes;
+        let (shard, conn) = (client.shard, client.conn);
+        if client.closed.is_none() && bytes > 0 {
+            self.input(shard, Input::Drained { conn, bytes });
+        }
+    }
+
+    /// One input, and all that comes of it into the queues.
+    pub(crate) fn input(&mut self, shard: usize, input: Input<'_>) {
+        self.shards[shard].handle(self.now, input);
+        while let Some(output) = self.shards[shard].poll_output() {
+            self.output(shard, output);
+        }
+    }
+
+    fn output(&mut self, shard: usize, output: Output) {
+        match output {
+            Output::Send { conn, frame } => {
+                let client = self.at(shard, conn);
+                client.undrained_bytes += u32::try_from(frame.len()).expect("small");
+                let name = client.name.clone();
+                let client = self.clients.get_mut(&name).expect("by its name");
+                client.hear(&frame, &self.names);
+            }
+            Output::Ping { conn } => {
+                let client = self.at(shard, conn);
+                if client.silent {
+                    client.told.push("ping".to_owned());
+                } else {
+                    self.input(shard, Input::Heard { conn });
+                }
+            }
+            Output::Close { conn, code } => {
+                let client = self.at(shard, conn);
+                client.closed = Some(code.into());
+                client.told.push(format!("closed {}", u16::from(code)));
+            }
+            Output::Reads { conn, on } => {
+                let client = self.at(shard, conn);
+                assert_ne!(client.reads_on, on, "a change is told once");
+                client.reads_on = on;
+                client.told.push(format!("reads {}", if on { "on" } else { "off" }));
+            }
+            Output::Store { op, store } => {
+                self.see(kind_of(&store));
+                self.asked.push_back(Asked { shard, op, store });
+            }
+            Output::Mesh { to, frame } => self.mesh_out(shard, to, &frame),
+            Output::Reply { ticket, reply } => {
+                let reply = reply.map_or_else(|refusal| format!("!{}", u16::from(refusal.code)), |_| "ok".to_owned());
+                self.replies.push(format!("{ticket} {reply}"));
+            }
+        }
+    }
+
+    fn mesh_out(&mut self, shard: usize, to: Owner, frame: &MeshFrame) {
+        if let MeshBody::Hint { .. } = frame.body {
+            self.see("Hint");
+        }
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        if self.lose_hints && matches!(frame.body, MeshBody::Hint { .. }) {
+            self.late_hints.push((usize::from(to.shard.0), bytes));
+            return;
+        }
+        self.mesh.entry((shard, usize::from(to.shard.0))).or_default().push_back(bytes);
+    }
+
+    fn see(&mut self, kind: &str) {
+        if self.watched.contains(kind) {
+            self.seen.push(kind.to_owned());
+        }
+    }
+
+    fn at(&mut self, shard: usize, conn: ConnId) -> &mut Client {
+        let name = &self.by_conn[&(shard, conn)];
+        self.clients.get_mut(name).filter(|client| client.conn == conn).expect("not spoken to after its close")
+    }
+
+    /// The oldest frame between two shards arrives.
+    pub(crate) fn carry(&mut self, pair: (usize, usize)) {
+        let bytes = self.mesh.get_mut(&pair).and_then(VecDeque::pop_front).expect("a frame is under way");
+        let frame = MeshFrame::decode(&bytes).expect("as encoded");
+        self.input(pair.1, Input::Mesh { frame });
+    }
+
+    /// Hints that were lost come after all.
+    pub(crate) fn late_hints_come(&mut self) {
+        for (shard, bytes) in std::mem::take(&mut self.late_hints) {
+            let frame = MeshFrame::decode(&bytes).expect("as encoded");
+            self.input(shard, Input::Mesh { frame });
+        }
+    }
+
+    /// A session's home loses it.
+    pub(crate) fn unregister(&mut self, name: &str, user: UserId) {
+        let client = self.client(name);
+        let (from, session) = (client.shard, client.session.expect("it is connected"));
+        let home = self.view.home_of_user(user);
+        let frame =
+            MeshFrame { from: self.owners[from], epoch: Epoch(1), body: MeshBody::Unregister { session, user } };
+        self.input(usize::from(home.shard.0), Input::Mesh { frame });
+    }
+
+    /// Whatever the store held back is answered, everybody goes, and after a while nothing must be left of it.
+    pub(crate) fn everybody_leaves(&mut self) {
+        self.held.clear();
+        self.refused.clear();
+        self.settle();
+        let names: Vec<String> = self.clients.keys().cloned().collect();
+        for name in names {
+            if self.client(&name).closed.is_none() {
+                self.leave(&name);
+            }
+        }
+        self.wait(25_000);
+        for (shard, stats) in self.shards.iter().map(Shard::stats).enumerate() {
+            let rest = Stats { events_encoded: stats.events_encoded, ..Stats::default() };
+            assert_eq!(stats, rest, "I11: left on shard {shard}");
+        }
+    }
+
+    /// Answers one operation, at this version. An append takes those of its shard behind it along, up to `batch_max`.
+    pub(crate) fn answer(&mut self, at: usize, version: u64, refuse: Option<ErrorCode>, batch_max: usize) {
+        let Asked { shard, op, store } = self.asked.remove(at).expect("it was asked");
+        let StoreOp::Apply { channel, op: change } = store else {
+            let result = match refuse {
+                Some(code) => refusal_of(&store, Refusal::new(code, "refused by the test")),
+                None => self.store.execute(self.now, self.owners[shard], store, version),
+            };
+            return self.input(shard, Input::Stored { op, result });
+        };
+        let mut ops = vec![op];
+        let mut changes: Vec<(ChannelId, ChannelOp)> = vec![(channel, change)];
+        let mut kept = VecDeque::new();
+        for asked in std::mem::take(&mut self.asked) {
+            match asked.store {
+                StoreOp::Apply { channel, op } if asked.shard == shard && ops.len() < batch_max => {
+                    ops.push(asked.op);
+                    changes.push((channel, op));
+                }
+                store => kept.push_back(Asked { store, ..asked }),
+            }
+        }
+        self.asked = kept;
+        let (replies, hints) = match refuse {
+            Some(code) => (vec![Err(Refusal::new(code, "refused by the test")); ops.len()], Hints::new()),
+            None => self.store.commit(self.now, changes),
+        };
+        for (op, reply) in ops.into_iter().zip(replies) {
+            self.input(shard, Input::Stored { op, result: StoreResult::Applied(reply) });
+        }
+        self.input(shard, Input::Committed { hints });
+    }
+
+    /// Everything that can happen without time passing happens, in the order in which it was asked for.
+    pub(crate) fn settle(&mut self) {
+        for _ in 0..100_000 {
+            let waiting = |asked: &Asked| !self.held.contains(kind_of(&asked.store));
+            if let Some((&pair, _)) = self.mesh.iter().find(|(_, frames)| !frames.is_empty()) {
+                self.carry(pair);
+            } else if let Some(name) =
+                self.clients.values().find(|c| c.reading && c.undrained_bytes > 0 && c.closed.is_none())
+            {
+                let (name, bytes) = (name.name.clone(), name.undrained_bytes);
+                self.drain(&name, bytes);
+            } else if let Some(at) = self.asked.iter().position(waiting) {
+                let refuse = self.refused.get(kind_of(&self.asked[at].store)).copied();
+                self.answer(at, self.store.version, refuse, usize::MAX);
+            } else {
+                return;
+            }
+        }
+        panic!("it never becomes quiet: {:?}", self.asked.front().map(|asked| kind_of(&asked.store)));
+    }
+
+    /// Time passes, with a tick whenever a shard asked for one.
+    pub(crate) fn wait(&mut self, ms: u64) {
+        let end = self.now.mono.plus_ms(ms);
+        self.settle();
+        for _ in 0..1_000_000 {
+            let due = self.shards.iter().map(Shard::poll_timeout).min().expect("a shard");
+            if due > end {
+                self.set_clock(end);
+                return;
+            }
+            self.set_clock(due.max(self.now.mono));
+            for shard in 0..self.shards.len() {
+                if self.shards[shard].poll_timeout() <= self.now.mono {
+                    self.input(shard, Input::Tick);
+                    let next = self.shards[shard].poll_timeout();
+                    assert!(next > self.now.mono, "shard {shard} spins at {:?}", self.now.mono);
+                }
+            }
+            self.settle();
+        }
+        panic!("shards want to be woken too often");
+    }
+
+    fn set_clock(&mut self, mono: Instant) {
+        let ms = mono.0 / 1_000_000 - self.now.mono.0 / 1_000_000;
+        self.now = Now { mono, wall: self.now.wall.plus_ms(ms) };
+    }
+}
+
+/// The name of an operation of the store.
+pub(crate) fn kind_of(store: &StoreOp) -> &'static str {
+    match store {
+        StoreOp::Authenticate { .. } => "Authenticate",
+        StoreOp::Apply { .. } => "Apply",
+        StoreOp::History { .. } => "History",
+        StoreOp::OpenInbox { .. } => "OpenInbox",
+        StoreOp::ReadInbox { .. } => "ReadInbox",
+        StoreOp::Snapshot { .. } => "Snapshot",
+        StoreOp::ReadArrivals { .. } => "ReadArrivals",
+        StoreOp::ClearArrivals { .. } => "ClearArrivals",
+        StoreOp::TrimInbox { .. } => "TrimInbox",
+    }
+}
+
+fn refusal_of(store: &StoreOp, refusal: Refusal) -> StoreResult {
+    match store {
+        StoreOp::Authenticate { .. } => StoreResult::Identity(Err(refusal)),
+        StoreOp::Apply { .. } => StoreResult::Applied(Err(refusal)),
+        StoreOp::History { .. } => StoreResult::History(Err(refusal)),
+        StoreOp::OpenInbox { .. } => StoreResult::Opened(Err(refusal)),
+        StoreOp::ReadInbox { .. } => StoreResult::Inbox(Err(refusal)),
+        StoreOp::Snapshot { .. } => StoreResult::Snapshot(Err(refusal)),
+        StoreOp::ReadArrivals { .. } => StoreResult::Arrivals(Err(refusal)),
+        StoreOp::ClearArrivals { .. } | StoreOp::TrimInbox { .. } => StoreResult::Done(Err(refusal)),
+    }
+}
