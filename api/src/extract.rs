@@ -139,8 +139,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 async fn read<E: Engine, S: Shards>(request: Request, api: &Api<E, S>) -> Result<Bytes, Problem> {
     let too_long =
         || Problem::new(ErrorCode::BodyTooLong, format!("a request's body has at most {MESSAGE_BYTES_MAX} bytes"));
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
-    let reserved_bytes = length.unwrap_or(MESSAGE_BYTES_MAX);
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let Ok(reserved_bytes) = u32::try_from(length.unwrap_or(u64::from(MESSAGE_BYTES_MAX))) else {
+        return Err(too_long());
+    };
     if reserved_bytes > MESSAGE_BYTES_MAX {
         return Err(too_long());
     }

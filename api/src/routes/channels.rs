@@ -179,7 +179,7 @@ impl FromStr for Place {
     responses(
         (status = 200, description = "That direct channel exists", body = Channel),
         (status = 201, description = "The channel", body = Channel),
-        (status = 400, description = "106, 107: a field is not legal, or a member does not exist", body = ProblemBody),
+        (status = 400, description = "106, 107: a field is not legal", body = ProblemBody),
         (status = 401, description = "101, 109", body = ProblemBody),
         (status = 404, description = "102: no such user", body = ProblemBody),
         (status = 409, description = "119: more members than a group holds; 121: the key made another channel",

@@ -108,17 +108,20 @@ pub(crate) async fn list<E: Engine, S: Shards>(
     UrlQuery(query): UrlQuery<PageQuery>,
 ) -> Result<Json<MemberPage>, Problem> {
     let (after, rows) = (query.after::<UserId>()?, query.rows()?);
-    let limit = u32::try_from(rows).expect("a page is small");
-    let page = channels::members(&api.engine, caller.user, channel, after, limit).await?;
-    let ids: Vec<_> = page.members.iter().map(|&(user, _)| user).collect();
+    // One more than the page holds tells whether there is another page.
+    let limit = u32::try_from(rows + 1).expect("a page is small");
+    let mut found = channels::members(&api.engine, caller.user, channel, after, limit).await?.members;
+    let more = found.len() > rows;
+    found.truncate(rows);
+    let ids: Vec<_> = found.iter().map(|&(user, _)| user).collect();
     let records = accounts::by_ids(&api.engine, &ids).await?;
-    let members = page.members.into_iter().zip(records).map(|((user_id, member), record)| {
+    let members = found.into_iter().zip(records).map(|((user_id, member), record)| {
         let (username, display_name) =
             record.map_or_else(Default::default, |record| (record.username, record.display_name));
         Member { user_id, username, display_name, role: member.role, joined_ms: member.joined_ms }
     });
-    let cursor = ids.last().filter(|_| page.more).map(ToString::to_string);
-    Ok(Json(MemberPage { members: members.collect(), more: page.more, cursor }))
+    let cursor = ids.last().filter(|_| more).map(ToString::to_string);
+    Ok(Json(MemberPage { members: members.collect(), more, cursor }))
 }
 
 #[utoipa::path(
@@ -127,10 +130,10 @@ pub(crate) async fn list<E: Engine, S: Shards>(
     request_body = Option<MemberRequest>,
     responses(
         (status = 200, description = "The user is a member with this role", body = MemberChanged),
-        (status = 400, description = "107: no such user or role", body = ProblemBody),
+        (status = 400, description = "107: no such role", body = ProblemBody),
         (status = 401, description = "101, 109", body = ProblemBody),
         (status = 403, description = "103: the caller may not, or the channel is direct", body = ProblemBody),
-        (status = 404, description = "102: no such channel, or never a member", body = ProblemBody),
+        (status = 404, description = "102: no such channel or user, or never a member", body = ProblemBody),
         (status = 409, description = "119: the group is full", body = ProblemBody),
         (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
     ),

@@ -1,0 +1,251 @@
+//! Signing up and in, tokens and their end, profiles.
+
+use api::token::{Claims, FAMILY_OPERATOR};
+use schema::UserId;
+use storage::memory::{CommitFault, MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
+
+use crate::world::{Options, START, World};
+
+const HOUR_MS: u64 = 3600 * 1000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+#[test]
+fn an_account_is_signed_up_and_in() {
+    let mut world = World::new();
+    world.check(r#"POST /v1/auth/signup {"username":"Bora","password":"correct horse"} => 201 {"user_id":"$bora","token":"$bora.token","expires_ms":1800003600000,"refresh_token":"*"}"#);
+    world.check(r#"bora GET /v1/me => 200 {"user_id":"$bora","username":"bora","display_name":"bora","created_ms":1800000000000}"#);
+    world.check(r#"POST /v1/auth/login {"username":"BORA","password":"correct horse"} => 200 {"user_id":"$bora","token":"$again.token"}"#);
+    world.check(r#"again GET /v1/me => 200 {"user_id":"$bora"}"#);
+    world.check(r#"POST /v1/auth/signup {"username":"minsu","password":"비밀번호비밀번호","display_name":" 민수 ","device_id":"tab-1"} => 201 {"user_id":"$minsu"}"#);
+    world.check(r#"bora GET /v1/users/$minsu => 200 {"username":"minsu","display_name":"민수"}"#);
+    world.check(r#"bora GET /v1/users?username=MinSu => 200 {"user_id":"$minsu"}"#);
+}
+
+#[test]
+fn a_sign_up_that_is_not_legal_says_why() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    world.check(
+        r#"POST /v1/auth/signup {"username":"bora","password":"another one"} => 409 {"code":107,"temporary":false}"#,
+    );
+    world.check(r#"POST /v1/auth/signup {"username":"BORA","password":"another one"} => 409 {"code":107}"#);
+    world.check(r#"POST /v1/auth/signup {"username":"bo","password":"another one"} => 400 {"code":107}"#);
+    world.check(r#"POST /v1/auth/signup {"username":"bo ra","password":"another one"} => 400 {"code":107}"#);
+    world.check(r#"POST /v1/auth/signup {"username":"minsu","password":"short"} => 400 {"code":107}"#);
+    world.check(
+        r#"POST /v1/auth/signup {"username":"minsu","password":"another one","device_id":"a b"} => 400 {"code":107}"#,
+    );
+    world.check(
+        r#"POST /v1/auth/signup {"username":"minsu","password":"another one","display_name":" "} => 400 {"code":107}"#,
+    );
+    world.check(r#"POST /v1/auth/signup {"username":"minsu"} => 400 {"code":107}"#);
+    world.check(r#"POST /v1/auth/signup {"username" => 400 {"code":107}"#);
+    world.check(r#"POST /v1/auth/signup => 400 {"code":107}"#);
+    let long = "보".repeat(129);
+    world.check(&format!(r#"POST /v1/auth/signup {{"username":"minsu","password":"another one","display_name":"{long}"}} => 400 {{"code":106}}"#));
+    // None of these left anything.
+    world.check(r#"bora GET /v1/users?username=minsu => 404 {"code":102}"#);
+}
+
+#[test]
+fn a_refusal_quotes_no_secret() {
+    let mut world = World::new();
+    let answer = world.check(r#"POST /v1/auth/login {"username":"bora","password":1234567890} => 400 {"code":107}"#);
+    assert!(!answer.body.contains("1234567890"), "{}", answer.body);
+    let answer =
+        world.check(r#"POST /v1/auth/login {"username":"bora","password":"hunter22 hunter22"} => 401 {"code":101}"#);
+    assert!(!answer.body.contains("hunter22"), "{}", answer.body);
+}
+
+#[test]
+fn who_guesses_learns_nothing_and_is_slowed_down() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    let wrong = world.check(r#"POST /v1/auth/login {"username":"bora","password":"wrong horse"} => 401 {"code":101}"#);
+    let nobody =
+        world.check(r#"POST /v1/auth/login {"username":"nobody","password":"wrong horse"} => 401 {"code":101}"#);
+    let illegal = world.check(r#"POST /v1/auth/login {"username":"no body","password":"wrong"} => 401 {"code":101}"#);
+    assert_eq!(wrong.body, nobody.body);
+    assert_eq!(wrong.body, illegal.body);
+    for _ in 0..20 {
+        world.check(r#"POST /v1/auth/login {"username":"bora","password":"correct horse"} => 200"#);
+    }
+    for _ in 0..9 {
+        world.check(r#"POST /v1/auth/login {"username":"bora","password":"wrong horse"} => 401 {"code":101}"#);
+    }
+    let slowed = world.check(
+        r#"POST /v1/auth/login {"username":"bora","password":"wrong horse"} => 429 {"code":111,"temporary":true}"#,
+    );
+    assert!((1..=10).contains(&slowed.header("retry-after").parse().expect("seconds")), "{slowed:?}");
+    world.check(r#"POST /v1/auth/login {"username":"bora","password":"correct horse"} => 429 {"code":111}"#);
+    // Others are not.
+    world.check(r#"POST /v1/auth/login {"username":"minsu","password":"wrong horse"} => 401 {"code":101}"#);
+}
+
+#[test]
+fn a_refresh_token_is_used_once_and_a_second_use_ends_the_login() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    world.check(r#"POST /v1/auth/refresh {"refresh_token":"$bora.refresh"} => 200 {"user_id":"$bora","token":"$second.token","refresh_token":"$second.refresh"}"#);
+    world.check("second GET /v1/me => 200");
+    world
+        .check(r#"POST /v1/auth/login {"username":"bora","password":"correct horse"} => 200 {"token":"$other.token"}"#);
+    world.check(r#"POST /v1/auth/refresh {"refresh_token":"$bora.refresh"} => 401 {"code":101}"#);
+    world.check(r#"POST /v1/auth/refresh {"refresh_token":"$second.refresh"} => 401 {"code":101}"#);
+    world.check(r#"second GET /v1/me => 401 {"code":101}"#);
+    world.check(r#"bora GET /v1/me => 401 {"code":101}"#);
+    world.check("other GET /v1/me => 200");
+    world.check(r#"POST /v1/auth/refresh {"refresh_token":"never given"} => 401 {"code":101}"#);
+    world.check(r#"POST /v1/auth/refresh {} => 400 {"code":107}"#);
+}
+
+#[test]
+fn tokens_end_with_their_time() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    world.advance_ms(HOUR_MS - 1);
+    world.check("bora GET /v1/me => 200");
+    world.advance_ms(1);
+    let expired = world.check(r#"bora GET /v1/me => 401 {"code":109,"temporary":false}"#);
+    assert_eq!(expired.header("www-authenticate"), "Bearer");
+    world.check(r#"POST /v1/auth/refresh {"refresh_token":"$bora.refresh"} => 200 {"token":"$next.token","refresh_token":"$next.refresh"}"#);
+    world.check("next GET /v1/me => 200");
+    world.advance_ms(30 * DAY_MS);
+    world.check(r#"POST /v1/auth/refresh {"refresh_token":"$next.refresh"} => 401 {"code":109}"#);
+}
+
+#[test]
+fn logging_out_ends_the_login_it_names() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    world.check(r#"POST /v1/auth/login {"username":"bora","password":"correct horse"} => 200 {"token":"$other.token","refresh_token":"$other.refresh"}"#);
+    world.check("bora POST /v1/auth/logout => 200 {}");
+    world.check(r#"bora GET /v1/me => 401 {"code":101}"#);
+    world.check(r#"bora POST /v1/auth/logout => 401 {"code":101}"#);
+    world.check("other GET /v1/me => 200");
+    world.check(r#"POST /v1/auth/logout {"refresh_token":"$other.refresh"} => 200"#);
+    world.check(r#"other GET /v1/me => 401 {"code":101}"#);
+    world.check(r#"POST /v1/auth/logout {"refresh_token":"never given"} => 401 {"code":101}"#);
+    world.check(r#"POST /v1/auth/logout => 401 {"code":101}"#);
+}
+
+#[test]
+fn a_token_carries_the_device_that_it_was_asked_for() {
+    let mut world = World::new();
+    world.check(r#"POST /v1/auth/signup {"username":"bora","password":"correct horse","device_id":"tab-1"} => 201 {"token":"$bora.token","refresh_token":"$bora.refresh"}"#);
+    world.check(r#"POST /v1/auth/refresh {"refresh_token":"$bora.refresh"} => 200 {"token":"$next.token"}"#);
+    for name in ["bora.token", "next.token"] {
+        let claims = world.key.verify(world.value(name), START).expect("issued here");
+        assert_eq!(claims.device.as_ref().map(schema::DeviceId::as_str), Some("tab-1"), "{name}");
+    }
+}
+
+#[test]
+fn an_operators_token_needs_no_login_but_an_account() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    let mut issue = |name: &str, user| {
+        let expires_ms = START.plus_ms(HOUR_MS);
+        let token = world.key.issue(&Claims { user, family: FAMILY_OPERATOR, device: None, expires_ms });
+        world.name(name, token);
+    };
+    issue("nobody.token", UserId(1));
+    let bora = world.value("bora").parse().expect("an id");
+    let mut issue = |name: &str, user| {
+        let expires_ms = START.plus_ms(HOUR_MS);
+        let token = world.key.issue(&Claims { user, family: FAMILY_OPERATOR, device: None, expires_ms });
+        world.name(name, token);
+    };
+    issue("made.token", bora);
+    world.check(r#"made GET /v1/me => 200 {"username":"bora"}"#);
+    world.check(r#"made POST /v1/auth/logout => 400 {"code":107}"#);
+    world.check(r#"nobody GET /v1/me => 401 {"code":101}"#);
+}
+
+#[test]
+fn what_is_no_token_is_refused() {
+    let mut world = World::new();
+    world.check(r#"GET /v1/me => 401 {"code":101}"#);
+    world.name("junk.token", "junk");
+    world.check(r#"junk GET /v1/me => 401 {"code":101}"#);
+    world.name("empty.token", " ");
+    world.check(r#"empty GET /v1/me => 401 {"code":101}"#);
+    for path in [
+        "/v1/users/1",
+        "/v1/users?username=bora",
+        "/v1/channels",
+        "/v1/channels/1",
+        "/v1/channels/1/members",
+        "/v1/channels/1/messages",
+    ] {
+        world.check(&format!(r#"GET {path} => 401 {{"code":101}}"#));
+    }
+}
+
+#[test]
+fn a_profile_is_changed_by_its_owner() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    world.check(r#"bora PATCH /v1/me {"display_name":" 보라 "} => 200 {"username":"bora","display_name":"보라"}"#);
+    world.check(r#"bora PATCH /v1/me {} => 200 {"display_name":"보라"}"#);
+    world.check(r#"bora GET /v1/users/$bora => 200 {"display_name":"보라"}"#);
+    world.check(r#"bora PATCH /v1/me {"display_name":""} => 400 {"code":107}"#);
+    world.check(r#"bora PATCH /v1/me {"display_name":"a\nb"} => 400 {"code":107}"#);
+    world.check(r#"bora PATCH /v1/me {"display_name":7} => 400 {"code":107}"#);
+    world.check(r#"bora GET /v1/users/7 => 404 {"code":102}"#);
+    world.check(r#"bora GET /v1/users/x => 400 {"code":107}"#);
+    world.check(r#"bora GET /v1/users?username=no%20body => 404 {"code":102}"#);
+    world.check(r#"bora GET /v1/users => 400 {"code":107}"#);
+}
+
+#[test]
+fn the_seeded_users_sign_in_without_a_password_in_development_alone() {
+    let mut world = World::new();
+    world.check(r#"POST /v1/dev/login {"username":"bora"} => 404 {"code":104}"#);
+
+    let mut world =
+        World::with(Options { dev_users: Some(vec!["bora".to_owned(), "gone".to_owned()]), ..Options::default() });
+    let seed = || crate::world::block_on(api::seed::user(&world.engine, "bora", "Bora", START)).expect("seeded");
+    let bora = seed();
+    assert_eq!(seed(), bora, "seeding again finds the same");
+    world.name("bora", bora);
+    world.sign_up("minsu");
+    world.check(r#"POST /v1/dev/login {"username":"Bora","device_id":"tab-1"} => 200 {"user_id":"$bora","token":"$bora.token"}"#);
+    world.check(r#"bora GET /v1/me => 200 {"username":"bora","display_name":"Bora"}"#);
+    world.check(r#"POST /v1/dev/login {"username":"minsu"} => 403 {"code":103}"#);
+    world.check(r#"POST /v1/dev/login {"username":"gone"} => 403 {"code":103}"#);
+    for password in ["!!!!!!!!", "        ", "correct horse"] {
+        world.check(&format!(
+            r#"POST /v1/auth/login {{"username":"bora","password":"{password}"}} => 401 {{"code":101}}"#
+        ));
+    }
+}
+
+#[test]
+fn one_of_many_who_want_a_name_at_once_gets_it() {
+    let world = World::new();
+    let sign_up = || {
+        let body = r#"{"username":"bora","password":"correct horse"}"#;
+        crate::client::Client::connect(world.public).ask("POST", "/v1/auth/signup", &[], body).status
+    };
+    let mut statuses: Vec<u16> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(sign_up)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_said_so() {
+    let store = MemoryStore::new(storage::Generation(1));
+    // The first commit is the claim of the view; those of the sign-up all fail, as often as they are tried.
+    let fates = [CommitFault::None].into_iter().chain([CommitFault::Throttled; 5]);
+    let faults = Box::new(ScriptedFaults::new(fates));
+    let engine = MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() });
+    let mut world = World::over(engine, Options::default());
+    world.check(
+        r#"POST /v1/auth/signup {"username":"bora","password":"correct horse"} => 503 {"code":115,"temporary":true}"#,
+    );
+    world.sign_up("bora");
+}

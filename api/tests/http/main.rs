@@ -1,0 +1,9 @@
+//! The API as clients meet it: real HTTP over loopback, the memory engine, and one shard that appends for real.
+
+mod accounts;
+mod bounds;
+mod channels;
+mod client;
+mod shards;
+mod surface;
+mod world;

@@ -1,0 +1,56 @@
+//! Shards that are none: the storage layer's appender behind a lock, and one that refuses.
+
+use std::sync::Arc;
+
+use api::{Node, Shards};
+use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, View};
+use storage::Engine;
+use storage::layers::appender::Appender;
+use storage::layers::view;
+use tokio::sync::Mutex;
+
+/// One shard that owns everything, without a router before it.
+#[derive(Clone)]
+pub(crate) struct OneShard<E> {
+    engine: E,
+    view: Arc<View>,
+    node: Arc<dyn Node>,
+    appender: Arc<Mutex<Appender>>,
+    /// What every operation is refused with, for tests of that.
+    pub(crate) refusal: Arc<Mutex<Option<ErrorCode>>>,
+    /// Whether operations are never answered.
+    pub(crate) stuck: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl<E: Engine> OneShard<E> {
+    pub(crate) async fn claim(engine: E, node: Arc<dyn Node>, group_members_max: u32) -> Self {
+        let owner = Owner { incarnation: Incarnation(1), shard: ShardIndex(0) };
+        let view = view::claim(&engine, owner.incarnation, 1).await.expect("a store without faults");
+        let appender = Appender::new(owner).with_group_members(group_members_max);
+        Self {
+            engine,
+            view: Arc::new(view),
+            node,
+            appender: Arc::new(Mutex::new(appender)),
+            refusal: Arc::default(),
+            stuck: Arc::default(),
+        }
+    }
+}
+
+impl<E: Engine> Shards for OneShard<E> {
+    async fn apply(&self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, Refusal> {
+        if self.stuck.load(std::sync::atomic::Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        if let Some(code) = *self.refusal.lock().await {
+            return Err(Refusal::new(code, "as the test wants it").after_ms(1_500));
+        }
+        let mut appender = self.appender.lock().await;
+        appender.push(0, channel, op);
+        let batch = appender.next_batch(&self.view, self.node.wall()).expect("one operation is queued");
+        let finished = appender.finished(batch.run(self.engine.clone()).await);
+        let (_, reply) = finished.replies.into_iter().next().expect("one operation, one reply");
+        reply
+    }
+}

@@ -1,0 +1,234 @@
+//! One server, and a language in which rows say what it is asked and what it answers.
+//!
+//! `bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}`: in the name of bora, whose
+//! token is known; `$name` stands for a value that an earlier row saw, or, where an answer has it first, gives it that name.
+//! An answer must have the fields that a row has, and may have more; `"*"` is any value.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use api::{Config, Cost, Limits, Listeners, Node, Running, TokenKey};
+use schema::{ClientMsgId, UnixMs};
+use serde_json::Value;
+use storage::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
+
+use crate::client::{Answer, Client};
+use crate::shards::OneShard;
+
+pub(crate) const START: UnixMs = UnixMs(1_800_000_000_000);
+pub(crate) const KEY: [u8; 32] = [7; 32];
+/// The cheapest that argon2id has.
+const COST: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
+
+/// What the test lets the node say.
+pub(crate) struct TestNode {
+    wall_ms: AtomicU64,
+    pub(crate) trouble: Mutex<Vec<String>>,
+}
+
+impl Node for TestNode {
+    fn wall(&self) -> UnixMs {
+        UnixMs(self.wall_ms.load(Relaxed))
+    }
+
+    fn ready(&self) -> Result<(), Vec<String>> {
+        let trouble = self.trouble.lock().expect("no test panics there");
+        if trouble.is_empty() { Ok(()) } else { Err(trouble.clone()) }
+    }
+
+    fn metrics(&self) -> String {
+        "rookery_connections 7\n".to_owned()
+    }
+
+    fn load(&self) -> f32 {
+        0.25
+    }
+}
+
+/// A server with what a test needs of it.
+pub(crate) struct World {
+    pub(crate) public: SocketAddr,
+    pub(crate) internal: SocketAddr,
+    pub(crate) node: Arc<TestNode>,
+    pub(crate) shard: OneShard<MemoryEngine>,
+    pub(crate) engine: MemoryEngine,
+    pub(crate) running: Option<Running>,
+    pub(crate) key: TokenKey,
+    names: BTreeMap<String, String>,
+    client: Client,
+}
+
+/// How a world may differ.
+pub(crate) struct Options {
+    pub(crate) dev_users: Option<Vec<String>>,
+    pub(crate) limits: Limits,
+    pub(crate) group_members_max: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let limits = Limits { stop: Duration::from_secs(2), ..Limits::default() };
+        Self { dev_users: None, limits, group_members_max: 5 }
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub(crate) fn with(options: Options) -> Self {
+        let faults = Box::new(ScriptedFaults::new([]));
+        let store = MemoryStore::new(storage::Generation(1));
+        Self::over(MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() }), options)
+    }
+
+    pub(crate) fn over(engine: MemoryEngine, options: Options) -> Self {
+        let listen = || TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listeners = Listeners { public: listen(), internal: listen() };
+        let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
+        let (public, internal) = (address(&listeners.public), address(&listeners.internal));
+        let node = Arc::new(TestNode { wall_ms: AtomicU64::new(START.0), trouble: Mutex::default() });
+        let claim = OneShard::claim(engine.clone(), Arc::<TestNode>::clone(&node), options.group_members_max);
+        let shard = block_on(claim);
+        let config = Config {
+            ws_origin: "ws://127.0.0.1:8001".to_owned(),
+            node: "node-1".to_owned(),
+            region: "here".to_owned(),
+            dev_users: options.dev_users,
+            group_members_max: options.group_members_max,
+            password_cost: COST,
+            limits: options.limits,
+        };
+        let key = TokenKey::new(&KEY);
+        let node_ = Arc::<TestNode>::clone(&node);
+        let running = api::serve(config, listeners, engine.clone(), shard.clone(), key.clone(), node_).expect("served");
+        let mut names = BTreeMap::new();
+        for number in 1..=9_u8 {
+            names.insert(format!("m{number}"), ClientMsgId::new(START, u128::from(number)).to_string());
+        }
+        let client = Client::connect(public);
+        Self { public, internal, node, shard, engine, running: Some(running), key, names, client }
+    }
+
+    /// Moves the wall clock on.
+    pub(crate) fn advance_ms(&self, ms: u64) {
+        self.node.wall_ms.fetch_add(ms, Relaxed);
+    }
+
+    /// Gives a value a name, for rows to come.
+    pub(crate) fn name(&mut self, name: &str, value: impl ToString) {
+        self.names.insert(name.to_owned(), value.to_string());
+    }
+
+    /// The value behind a name.
+    pub(crate) fn value(&self, name: &str) -> &str {
+        self.names.get(name).unwrap_or_else(|| panic!("no row named ${name}"))
+    }
+
+    /// Signs a user up: `$name` is its id, and rows may begin with the name.
+    pub(crate) fn sign_up(&mut self, name: &str) {
+        let row = format!(
+            r#"POST /v1/auth/signup {{"username":"{name}","password":"correct horse"}} => 201 {{"user_id":"${name}","token":"${name}.token","refresh_token":"${name}.refresh"}}"#
+        );
+        self.check(&row);
+    }
+
+    /// Asks what a row asks and compares the answer.
+    pub(crate) fn check(&mut self, row: &str) -> Answer {
+        let (asked, expected) = row.split_once(" => ").expect("a row has =>");
+        let answer = self.ask(asked);
+        let (status, body) = expected.split_once(' ').unwrap_or((expected, ""));
+        assert_eq!(answer.status.to_string(), status, "{row}\n{}", answer.body);
+        if !body.is_empty() {
+            let expected: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{row}: {error}"));
+            let found: Value = serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{row}\n{}", answer.body));
+            self.compare(&expected, &found).unwrap_or_else(|at| panic!("{row}\n{at}\n{}", answer.body));
+        }
+        if answer.status >= 400 {
+            assert_eq!(answer.header("content-type"), "application/problem+json", "{row}");
+            let problem: Value = serde_json::from_str(&answer.body).expect("a problem is JSON");
+            assert_eq!(problem["status"], answer.status, "{row}");
+            assert_eq!(problem["temporary"] == true, !answer.header("retry-after").is_empty(), "{row}");
+        }
+        answer
+    }
+
+    fn ask(&mut self, asked: &str) -> Answer {
+        let first = asked.split(' ').next().unwrap_or_default();
+        let (caller, asked) = match first.chars().all(|letter| letter.is_ascii_uppercase()) {
+            true => (None, asked),
+            false => (Some(first), &asked[first.len() + 1..]),
+        };
+        let asked = self.substitute(asked);
+        let mut words = asked.splitn(3, ' ');
+        let (method, path) = (words.next().expect("a method"), words.next().expect("a path"));
+        let (mut headers, mut body) = (Vec::new(), words.next().unwrap_or_default());
+        if let Some(key) = body.strip_prefix("key=") {
+            let (key, rest) = key.split_once(' ').unwrap_or((key, ""));
+            headers.push(("idempotency-key", key));
+            body = rest;
+        }
+        let bearer = caller.map(|caller| format!("Bearer {}", self.value(&format!("{caller}.token"))));
+        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+        self.client.ask(method, path, &headers, body)
+    }
+
+    fn substitute(&self, text: &str) -> String {
+        let mut parts = text.split('$');
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let end = part.find(|letter: char| !letter.is_alphanumeric() && letter != '.').unwrap_or(part.len());
+            out.push_str(self.value(&part[..end]));
+            out.push_str(&part[end..]);
+        }
+        out
+    }
+
+    fn compare(&mut self, expected: &Value, found: &Value) -> Result<(), String> {
+        match (expected, found) {
+            (Value::String(any), _) if any == "*" => Ok(()),
+            (Value::String(name), _) if name.starts_with('$') => {
+                let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+                match self.names.get(&name[1..]) {
+                    Some(known) if *known == found => Ok(()),
+                    Some(known) => Err(format!("{name} is {known}, not {found}")),
+                    None => {
+                        self.names.insert(name[1..].to_owned(), found);
+                        Ok(())
+                    }
+                }
+            }
+            (Value::Object(expected), Value::Object(found)) => {
+                for (field, expected) in expected {
+                    let found = found.get(field).unwrap_or(&Value::Null);
+                    self.compare(expected, found).map_err(|at| format!("{field}: {at}"))?;
+                }
+                Ok(())
+            }
+            (Value::Array(expected), Value::Array(found)) if expected.len() == found.len() => {
+                for (number, (expected, found)) in expected.iter().zip(found).enumerate() {
+                    self.compare(expected, found).map_err(|at| format!("[{number}]: {at}"))?;
+                }
+                Ok(())
+            }
+            (expected, found) if expected == found => Ok(()),
+            (expected, found) => Err(format!("expected {expected}, found {found}")),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.join();
+        }
+    }
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
