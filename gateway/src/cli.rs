@@ -4,6 +4,7 @@
 //! command that reads it, from the table in [`crate::config`].
 
 mod settings;
+mod store;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ use schema::{DeviceId, UnixMs, UserId};
 
 use crate::config::{self, KEYS, Mode};
 use crate::doctor;
+use crate::logs::Logs;
+use crate::node;
 
 use settings::Settings;
 
@@ -40,6 +43,15 @@ Examples:
   Write down every key with its default, change some, and see what is in force:
       rookery checkconfig --defaults > rookery.toml
       rookery checkconfig --config rookery.toml
+
+  Chat on this machine, in two browser tabs:
+      rookery dev
+
+  A node in production:
+      rookery run --config rookery.toml
+
+  Verify the order, the duplicates and the inboxes of a node that is stopped:
+      rookery store check --data /var/lib/rookery
 
   An access token for a user, to try something with curl:
       rookery gentoken --user 81265426874630144 --data /var/lib/rookery
@@ -76,6 +88,32 @@ Examples:
 
 Run it as the user that runs the node, while the node is stopped. Exit code 1 if something is lacking.";
 
+const DEV_EXAMPLES: &str = "\
+Examples:
+  Everything on this machine, with two users and a page to chat on:
+      rookery dev
+
+  On free ports, with a store to throw away, and more in the logs:
+      rookery dev --api 127.0.0.1:0 --ws 127.0.0.1:0 --internal 127.0.0.1:0 --data /tmp/try --log debug
+
+The ready line and the links go to standard output, logs to standard error. Ctrl-C stops it. What was
+written stays in ./dev.rkdata: remove it to begin anew.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  rookery run --config /etc/rookery/rookery.toml
+  rookery run --data /var/lib/rookery --shards 2
+  ROOKERY_LISTEN__WS=0.0.0.0:8001 rookery run --node.ws_url wss://chat.example.org
+
+It is ready when `ready api=URL ws=URL internal=URL` is on standard output; logs go to standard error.
+SIGTERM: clients are told (3001), what is under way ends, exit 0 within 10 s. A second one ends it at once.";
+
+const STORE_CHECK_EXAMPLES: &str = "\
+Examples:
+  rookery store check --data /var/lib/rookery
+
+The node must be stopped: a store has one owner. Nothing is changed. Exit code 1 with the first violation.";
+
 /// A chat gateway: many WebSocket connections on few cores, every channel's history in order, nothing lost that it
 /// acknowledged.
 #[derive(Debug, Parser)]
@@ -87,6 +125,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start everything on loopback: embedded store, two users, a web page; for trying and developing
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev(Settings),
+    /// Start a node in production
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Settings),
     /// Show the configuration in force and who set each key, or what is wrong with it
     #[command(after_help = CHECKCONFIG_EXAMPLES)]
     Checkconfig(CheckconfigArgs),
@@ -96,6 +140,16 @@ enum Command {
     /// Show what this machine lacks to run a node, and the remedy
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Settings),
+    /// Look into a store that no node has open
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Walk the history and the inboxes, and verify order (I2), duplicates (I5) and inboxes (I6)
+    #[command(after_help = STORE_CHECK_EXAMPLES)]
+    Check(Settings),
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +206,8 @@ fn told(error: &anyhow::Error) -> String {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Dev(settings) => serve(&settings, Mode::Dev),
+        Command::Run(settings) => serve(&settings, Mode::Run),
         Command::Checkconfig(arguments) => checkconfig(&arguments),
         Command::Gentoken(arguments) => gentoken(&arguments),
         Command::Doctor(settings) => {
@@ -159,7 +215,15 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             print(&report.to_string())?;
             Ok(if report.lacks_nothing() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Store(StoreCommand::Check(settings)) => store::check(&settings.load(Mode::Run)?),
     }
+}
+
+fn serve(settings: &Settings, mode: Mode) -> anyhow::Result<ExitCode> {
+    let config = settings.load(mode)?;
+    // Dropped last, which writes the lines that wait.
+    let _logs = Logs::start(&config.log)?;
+    node::run(&config, mode)
 }
 
 fn checkconfig(arguments: &CheckconfigArgs) -> anyhow::Result<ExitCode> {
@@ -296,7 +360,7 @@ mod tests {
             "unexpected argument '--shard' found; a similar argument exists: '--shards'; see --help"
         });
         check("rookery doctor --data", "a value is required for '--data <PATH>' but none was supplied; see --help");
-        check("rookery gentoken", { "the following required arguments were not provided: --user <ID>; see --help" });
+        check("rookery gentoken", "the following required arguments were not provided: --user <ID>; see --help");
         check("rookery gentoken --user x", {
             "invalid value 'x' for '--user <ID>': expected a user id: a decimal string; see --help"
         });

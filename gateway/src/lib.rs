@@ -11,5 +11,7 @@ pub mod doctor;
 pub mod files;
 pub mod listen;
 pub mod logs;
+pub mod metrics;
+pub mod node;
 pub mod stop;
 pub mod uring;

@@ -4,6 +4,7 @@
 //! what waits for it. A line beyond the bound is dropped and counted. Upholds I11 for log lines.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::sync::OnceLock;
 
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -16,23 +17,19 @@ use crate::config::{Log, LogFormat};
 /// below 2 MiB; at 10,000 lines a second they bridge a pause of 0.8 s.
 const LINES_MAX: usize = 8_192;
 
+/// Logs belong to the process, and so does what they have dropped.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
 /// The logs of this process, until dropped; dropping writes what waits.
 #[derive(Debug)]
 pub struct Logs {
     _writer: WorkerGuard,
-    dropped: Dropped,
 }
 
-/// How many lines found no room.
-#[derive(Debug, Clone)]
-pub struct Dropped(ErrorCounter);
-
-impl Dropped {
-    /// Lines since the start.
-    #[must_use]
-    pub fn lines(&self) -> u64 {
-        self.0.dropped_lines() as u64
-    }
+/// Lines of this process that found no room, since its logs started.
+#[must_use]
+pub fn dropped_lines() -> u64 {
+    DROPPED.get().map_or(0, |counter| counter.dropped_lines() as u64)
 }
 
 /// Why logs did not start.
@@ -54,13 +51,9 @@ impl Logs {
             Form::Text { colour } => install(text(filter(log.filter.as_str()), colour, lines)),
             Form::Json => install(json(filter(log.filter.as_str()), lines)),
         }?;
-        Ok(Self { _writer: writer, dropped })
-    }
-
-    /// The counter of lines that were dropped.
-    #[must_use]
-    pub fn dropped(&self) -> Dropped {
-        self.dropped.clone()
+        // Installing succeeds once, so nobody was first.
+        DROPPED.get_or_init(|| dropped);
+        Ok(Self { _writer: writer })
     }
 }
 
@@ -78,10 +71,10 @@ fn form(format: LogFormat, terminal: bool) -> Form {
     }
 }
 
-fn bounded(writer: impl Write + Send + 'static, lines_max: usize) -> (NonBlocking, WorkerGuard, Dropped) {
+fn bounded(writer: impl Write + Send + 'static, lines_max: usize) -> (NonBlocking, WorkerGuard, ErrorCounter) {
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(lines_max).thread_name("logs");
     let (lines, guard) = builder.finish(writer);
-    let dropped = Dropped(lines.error_counter());
+    let dropped = lines.error_counter();
     (lines, guard, dropped)
 }
 
@@ -210,7 +203,7 @@ mod tests {
             }
         });
         // Four wait, and one or none is with the writer already.
-        assert!((15..=16).contains(&dropped.lines()), "{} dropped", dropped.lines());
+        assert!((15..=16).contains(&dropped.dropped_lines()), "{} dropped", dropped.dropped_lines());
         drop(release);
         drop(guard);
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::conn::Conn;
-use super::slab::{ConnId, Op};
+use super::slab::Op;
 use super::sockets::Sockets;
 
 /// How long no connection is accepted after descriptors ran out: others close meanwhile.
@@ -59,11 +59,6 @@ impl Acceptor {
     }
 }
 
-/// Requests on the listener belong to no connection.
-fn user_data() -> u64 {
-    Op::Accept.user_data(ConnId::from_u64(0))
-}
-
 impl Sockets {
     /// Asks for connections, unless that is pending, paused or over.
     pub(super) fn arm_accept(&mut self, now: Instant) {
@@ -75,7 +70,7 @@ impl Sockets {
             && !self.acceptor.armed
         {
             self.acceptor.armed = true;
-            self.ring.accept(listener.as_raw_fd(), user_data());
+            self.ring.accept(listener.as_raw_fd(), Op::Accept.alone());
         }
     }
 
@@ -122,7 +117,7 @@ impl Sockets {
 
     pub(super) fn stop_listening(&mut self) {
         if self.acceptor.listener.take().is_some() && self.acceptor.armed {
-            self.ring.cancel(user_data(), Op::Cancel.user_data(ConnId::from_u64(0)));
+            self.ring.cancel(Op::Accept.alone(), Op::Cancel.alone());
         }
     }
 }

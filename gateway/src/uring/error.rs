@@ -33,18 +33,13 @@ pub enum DriverError {
         source: io::Error,
     },
     /// The processor asked for does not exist or is not allowed for this process.
-    #[error("this shard cannot run on processor {cpu}: {reason}")]
+    #[error("this shard cannot stay on processor {cpu}; see Cpus_allowed_list in /proc/self/status")]
     Processor {
         /// As configured.
         cpu: usize,
-        /// What the executor said.
-        reason: String,
-    },
-    /// Anything else that the executor needs and did not get.
-    #[error("the shard's executor did not start: {reason}")]
-    Executor {
-        /// What the executor said.
-        reason: String,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
     },
     /// The kernel refused something that it never refuses in good order.
     #[error("{doing} failed")]

@@ -23,6 +23,12 @@ pub trait Handler {
     /// One whole message.
     fn on_frame(&mut self, sockets: &mut Sockets, conn: ConnId, frame: Frame<'_>);
 
+    /// Bytes came that make no message yet, or none at all: part of one, a ping, a pong. For handlers that watch over
+    /// silence themselves.
+    fn on_heard(&mut self, sockets: &mut Sockets, conn: ConnId) {
+        let _ = (sockets, conn);
+    }
+
     /// The kernel took `bytes` of what was handed to [`Sockets::send`] and its like, headers included. Over a
     /// connection's life these add up to what was handed over, unless it ended before.
     fn on_writable(&mut self, sockets: &mut Sockets, conn: ConnId, bytes: usize);

@@ -210,7 +210,12 @@ impl<H: Handler> Shard<H> {
         loop {
             match decoder.next(&rules, &mut input) {
                 Ok(Some(event)) => self.event(id, &endpoint, event),
-                Ok(None) => break,
+                Ok(None) => {
+                    if !decoder.is_idle() {
+                        self.heard(id, &endpoint);
+                    }
+                    break;
+                }
                 Err(fault) => self.sockets.fail(id, fault),
             }
             match self.sockets.phase(id) {
@@ -232,8 +237,11 @@ impl<H: Handler> Shard<H> {
         match (event, endpoint) {
             (Event::Close { code, .. }, _) => self.sockets.closed_by_peer(id, code),
             (_, _) if !open => {}
-            (Event::Ping(payload), _) => self.sockets.pong(id, &payload),
-            (Event::Pong(_), _) => {}
+            (Event::Ping(payload), _) => {
+                self.sockets.pong(id, &payload);
+                self.heard(id, endpoint);
+            }
+            (Event::Pong(_), _) => self.heard(id, endpoint),
             (Event::Text(text), Endpoint::Echo { .. }) => self.echo(id, Opcode::Text, text.as_bytes()),
             (Event::Binary(bytes), Endpoint::Echo { .. }) => self.echo(id, Opcode::Binary, &bytes),
             (Event::Text(text), Endpoint::Handler { .. }) => {
@@ -242,6 +250,14 @@ impl<H: Handler> Shard<H> {
             (Event::Binary(bytes), Endpoint::Handler { .. }) => {
                 self.handler.on_frame(&mut self.sockets, id, Frame::Binary(bytes));
             }
+        }
+    }
+
+    /// Bytes came that make no message.
+    fn heard(&mut self, id: ConnId, endpoint: &Endpoint) {
+        match endpoint {
+            Endpoint::Handler { .. } => self.handler.on_heard(&mut self.sockets, id),
+            Endpoint::Echo { .. } => {}
         }
     }
 

@@ -1,13 +1,14 @@
-//! One io_uring: submissions, completions, and the flag by which it wakes a sleeper.
+//! One io_uring: submissions, completions, and the wait for either a completion or a call by another thread.
 //!
 //! Owns the queues and the rule that nothing is lost when they are full: a full submission queue is entered on the
 //! spot, and completions are moved out of the kernel's queue before it overflows. Knows nothing of connections.
-//! Part of I12: [`Ring::is_quiet`] is true only if no completion, task work or overflow waits in the kernel.
+//! Part of I12: the wait is the system call that also submits and completes, so the kernel decides, in one place,
+//! whether there is anything to wait for; a read of the shard's eventfd is always among the requests.
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::sync::atomic::{Ordering, fence};
+use std::os::fd::RawFd;
+use std::time::Duration;
 
 use io_uring::{EnterFlags, IoUring, opcode, squeue, types};
 
@@ -38,9 +39,11 @@ impl Completion {
 }
 
 pub(super) struct Ring {
-    // Before the buffers: closing the ring ends the kernel's use of them.
+    // Before the memory that the kernel writes to: closing the ring ends that.
     uring: IoUring,
     pub(super) buffers: Buffers,
+    /// What was read from the eventfd, which says nothing.
+    calls: Box<u64>,
     /// Taken from the kernel and not handled yet. At most what the kernel's queue holds, plus what was reaped to make
     /// room while one turn submitted.
     reaped: VecDeque<Completion>,
@@ -49,8 +52,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// A ring whose completions signal `wake` while [`arm_wake`](Self::arm_wake) says so.
-    pub(super) fn new(wake: BorrowedFd<'_>) -> Result<Self, DriverError> {
+    pub(super) fn new() -> Result<Self, DriverError> {
         let uring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -59,11 +61,15 @@ impl Ring {
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)
             .map_err(DriverError::of_ring)?;
-        uring.submitter().register_eventfd(wake.as_raw_fd()).map_err(DriverError::io("registering an eventfd"))?;
         let buffers = Buffers::register(&uring.submitter())?;
-        let mut ring = Ring { uring, buffers, reaped: VecDeque::new(), broken: None };
-        ring.disarm_wake();
-        Ok(ring)
+        Ok(Ring { uring, buffers, calls: Box::new(0), reaped: VecDeque::new(), broken: None })
+    }
+
+    /// Completes when another thread wrote to the eventfd, and resets it. One at a time.
+    pub(super) fn read_calls(&mut self, eventfd: RawFd, user_data: u64) {
+        let entry = opcode::Read::new(types::Fd(eventfd), (&raw mut *self.calls).cast(), 8).build();
+        // SAFETY: the ring owns the eight bytes, drops them after itself, and never looks at them.
+        unsafe { self.push(entry, user_data) };
     }
 
     /// Takes connections off a listener, as many completions as there are.
@@ -130,24 +136,39 @@ impl Ring {
     /// # Errors
     /// The ring is of no use any more, and requests may have been lost.
     pub(super) fn enter(&mut self) -> io::Result<()> {
+        let submission = self.uring.submission();
+        let needed = !submission.is_empty() || submission.taskrun() || submission.cq_overflow();
+        drop(submission);
+        if needed { self.enter_for(0, &types::SubmitArgs::new()) } else { self.broken.take().map_or(Ok(()), Err) }
+    }
+
+    /// As [`enter`](Self::enter), and waits until there is a completion or the time is over.
+    pub(super) fn enter_and_wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match timeout {
+            None => self.enter_for(1, &types::SubmitArgs::new()),
+            Some(timeout) => {
+                let timespec = types::Timespec::from(timeout);
+                self.enter_for(1, &types::SubmitArgs::new().timespec(&timespec))
+            }
+        }
+    }
+
+    fn enter_for(&mut self, completions: u32, args: &types::SubmitArgs<'_, '_>) -> io::Result<()> {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
-        let submission = self.uring.submission();
-        let queued = submission.len();
-        let kernel_has_work = submission.taskrun() || submission.cq_overflow();
-        drop(submission);
-        if queued == 0 && !kernel_has_work {
-            return Ok(());
-        }
-        let queued = u32::try_from(queued).expect("no more than the queue's entries");
-        let flags = EnterFlags::GETEVENTS.bits();
-        // SAFETY: no argument is passed, and the entries were pushed by `push`.
-        match unsafe { self.uring.submitter().enter::<libc::sigset_t>(queued, 0, flags, None) } {
+        let queued = u32::try_from(self.uring.submission().len()).expect("no more than the queue's entries");
+        let flags = (EnterFlags::GETEVENTS | EnterFlags::EXT_ARG).bits();
+        // SAFETY: the arguments are of the type that EXT_ARG names, and the entries were pushed by `push`.
+        match unsafe { self.uring.submitter().enter(queued, completions, flags, Some(args)) } {
             Ok(_) => Ok(()),
-            // Interrupted, out of memory for requests, or completions overflowed: what is left goes next time, after
-            // some completions were taken.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN | libc::EBUSY)) => Ok(()),
+            // Time over, interrupted, out of memory for requests, or completions overflowed: what is left goes next
+            // time, after some completions were taken.
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY)) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -164,26 +185,5 @@ impl Ring {
     /// The oldest completion that was reaped.
     pub(super) fn next(&mut self) -> Option<Completion> {
         self.reaped.pop_front()
-    }
-
-    /// Lets completions signal the eventfd. Everything that completed before is seen by the next
-    /// [`is_quiet`](Self::is_quiet), everything after signals.
-    pub(super) fn arm_wake(&mut self) {
-        self.uring.completion().enable_eventfd();
-        // The kernel marks the ring, then looks whether the eventfd is enabled; we enable it, then look at the mark.
-        fence(Ordering::SeqCst);
-    }
-
-    /// Saves the kernel the signal while we are awake and look by ourselves.
-    pub(super) fn disarm_wake(&mut self) {
-        self.uring.completion().disable_eventfd();
-    }
-
-    /// Whether neither we nor the kernel have anything to do on this ring.
-    pub(super) fn is_quiet(&mut self) -> bool {
-        let submission = self.uring.submission();
-        let quiet = submission.is_empty() && !submission.taskrun() && !submission.cq_overflow();
-        drop(submission);
-        quiet && self.reaped.is_empty() && self.uring.completion().is_empty()
     }
 }

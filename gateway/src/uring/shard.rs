@@ -1,18 +1,11 @@
 //! The loop of one shard: enter, complete, take a turn, send, and sleep only if nobody has anything to do.
 //!
-//! Owns the order of a turn and the decision to sleep. Upholds I12: the shard sleeps only after it enabled the ring's
-//! wake and found the ring quiet, and after its own state says that nobody called since it last looked.
+//! Owns the order of a turn and the decision to sleep. Upholds I12: the shard waits only if nobody called since it last
+//! looked, and in the system call that would return at once if the kernel had anything for it.
 
-use std::future::Future;
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd};
-use std::pin::Pin;
-use std::rc::Rc;
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
-
-use futures_lite::future;
-use glommio::io::BufferedFile;
-use glommio::timer::Timer;
 
 use super::Config;
 use super::conn::Phase;
@@ -31,40 +24,53 @@ pub(super) struct Shard<H> {
     pub(super) handler: H,
     pub(super) config: Config,
     sleeper: Sleeper,
-    wake: WakeFile,
 }
 
 impl<H: Handler> Shard<H> {
-    pub(super) fn new(config: Config, sleeper: Sleeper, sockets: Sockets, handler: H) -> Result<Self, DriverError> {
-        let wake = WakeFile::new(&sleeper).map_err(DriverError::io("opening the eventfd"))?;
-        Ok(Shard { sockets, handler, config, sleeper, wake })
+    pub(super) fn new(config: Config, sleeper: Sleeper, sockets: Sockets, handler: H) -> Self {
+        Shard { sockets, handler, config, sleeper }
     }
 
     /// Runs until the handler stopped it and its connections are gone.
-    pub(super) async fn run(mut self) -> Result<H, DriverError> {
-        loop {
-            let deadline = self.turn().map_err(DriverError::io("entering the ring"))?;
-            if self.is_over() {
-                break;
-            }
-            if self.has_work(deadline) || !self.sleep(deadline).await? {
-                glommio::executor().yield_if_needed().await;
-            }
-        }
-        self.end().map_err(DriverError::io("entering the ring"))?;
+    pub(super) fn run(mut self) -> Result<H, DriverError> {
+        self.run_turns().and_then(|()| self.end()).map_err(DriverError::io("entering the ring"))?;
         Ok(self.handler)
     }
 
+    fn run_turns(&mut self) -> io::Result<()> {
+        self.read_calls();
+        // The first turn is the handler's chance to ask for a timer.
+        let mut wanted = Some(self.sockets.started);
+        while !self.is_over() {
+            self.enter(wanted)?;
+            wanted = self.turn();
+        }
+        Ok(())
+    }
+
+    /// Submits what the last turn queued and fetches what completed; waits for it if nobody has anything to do.
+    fn enter(&mut self, wanted: Option<Instant>) -> io::Result<()> {
+        let left = wanted.map(|wanted| wanted.saturating_duration_since(Instant::now()));
+        let has_work = !self.sockets.dirty.is_empty()
+            || !self.sockets.resumed.is_empty()
+            || left.is_some_and(|left| left.is_zero());
+        if !has_work && self.sleeper.try_sleep() {
+            self.sockets.counters.waits += 1;
+            self.sockets.ring.enter_and_wait(left)?;
+        } else {
+            self.sockets.ring.enter()?;
+        }
+        // Before the handler looks into its mailboxes, and after the system call, to see as many calls as possible.
+        self.sleeper.awake();
+        self.sockets.ring.reap();
+        Ok(())
+    }
+
     /// Handles what completed, lets the handler have its turn, queues the sends. Returns when the next turn is wanted.
-    fn turn(&mut self) -> io::Result<Option<Instant>> {
+    fn turn(&mut self) -> Option<Instant> {
         self.sockets.counters.turns += 1;
         let now = Instant::now();
         self.sockets.now_s = self.seconds(now);
-        self.sockets.arm_accept(now);
-        self.sockets.ring.enter()?;
-        self.sockets.ring.reap();
-        // Before the handler looks into its mailboxes, and after the system call, to see as many calls as possible.
-        self.sleeper.awake();
         while let Some(completion) = self.sockets.ring.next() {
             self.complete(completion);
             self.tell_closed();
@@ -77,16 +83,21 @@ impl<H: Handler> Shard<H> {
         self.tell_closed();
         let wanted = self.handler.on_turn(&mut self.sockets, now);
         self.tell_closed();
+        self.sockets.arm_accept(now);
         self.sockets.flush();
-        let stop_at = self.sockets.stop_at;
-        let deadlines = [wanted, self.next_check(), self.sockets.acceptor.paused_until(), stop_at];
-        Ok(deadlines.into_iter().flatten().min())
+        let deadlines = [wanted, self.next_check(), self.sockets.acceptor.paused_until(), self.sockets.stop_at];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn read_calls(&mut self) {
+        self.sockets.ring.read_calls(self.sleeper.eventfd().as_raw_fd(), Op::Calls.alone());
     }
 
     fn complete(&mut self, completion: Completion) {
         let (op, id) = self.sockets.conns.resolve(completion.user_data);
         match (op, id) {
             (Op::Accept, _) => self.sockets.accepted(completion.result, completion.more()),
+            (Op::Calls, _) => self.read_calls(),
             (Op::Recv, id) => self.received(id, completion),
             (Op::Poll, Some(id)) => self.sockets.polled(id),
             (Op::Send, Some(id)) => self.sent(id, completion),
@@ -166,24 +177,6 @@ impl<H: Handler> Shard<H> {
         Some(self.sockets.started + Duration::from_secs(u64::from(due_s)))
     }
 
-    fn has_work(&self, deadline: Option<Instant>) -> bool {
-        !self.sockets.dirty.is_empty()
-            || !self.sockets.resumed.is_empty()
-            || deadline.is_some_and(|deadline| deadline <= Instant::now())
-    }
-
-    /// Waits for a completion, a call or the deadline. `false` without waiting, if there is something to do after all.
-    async fn sleep(&mut self, deadline: Option<Instant>) -> Result<bool, DriverError> {
-        self.sockets.ring.arm_wake();
-        let quiet = self.sockets.ring.is_quiet() && self.sleeper.try_sleep();
-        if quiet {
-            self.sockets.counters.sleeps += 1;
-            self.wake.wait(deadline).await.map_err(DriverError::io("reading the eventfd"))?;
-        }
-        self.sockets.ring.disarm_wake();
-        Ok(quiet)
-    }
-
     fn is_over(&self) -> bool {
         self.sockets.stop_at.is_some_and(|stop_at| self.sockets.conns.len() == 0 || stop_at <= Instant::now())
     }
@@ -212,43 +205,3 @@ impl<H: Handler> Shard<H> {
 
 /// Seconds after which an open connection is looked at in any case.
 const RECHECK_S: u32 = 60;
-
-/// The eventfd as glommio reads it: one read stays pending over as many sleeps as it takes to be answered.
-struct WakeFile {
-    file: Rc<BufferedFile>,
-    pending: Option<Pin<Box<dyn Future<Output = io::Result<()>>>>>,
-}
-
-impl WakeFile {
-    fn new(sleeper: &Sleeper) -> io::Result<Self> {
-        let fd = sleeper.eventfd().try_clone_to_owned()?;
-        // SAFETY: the descriptor is ours alone, and the file closes it.
-        let file = unsafe { BufferedFile::from_raw_fd(fd.into_raw_fd()) };
-        Ok(WakeFile { file: Rc::new(file), pending: None })
-    }
-
-    async fn wait(&mut self, deadline: Option<Instant>) -> io::Result<()> {
-        let pending = self.pending.get_or_insert_with(|| {
-            let file = Rc::clone(&self.file);
-            Box::pin(async move { file.read_at(0, size_of::<u64>()).await.map(|_| ()).map_err(io::Error::from) })
-        });
-        let result = match deadline {
-            None => Some(pending.as_mut().await),
-            Some(deadline) => {
-                let read = async { Some(pending.as_mut().await) };
-                let timer = async {
-                    Timer::new(deadline.saturating_duration_since(Instant::now())).await;
-                    None
-                };
-                future::or(read, timer).await
-            }
-        };
-        match result {
-            Some(result) => {
-                self.pending = None;
-                result
-            }
-            None => Ok(()),
-        }
-    }
-}

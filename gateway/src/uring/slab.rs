@@ -113,6 +113,8 @@ impl Slab {
 pub(super) enum Op {
     /// On the listener; the id is of no connection.
     Accept,
+    /// On the eventfd; the id is of no connection.
+    Calls,
     Recv,
     Poll,
     Send,
@@ -120,7 +122,12 @@ pub(super) enum Op {
 }
 
 impl Op {
-    const ALL: [Op; 5] = [Op::Accept, Op::Recv, Op::Poll, Op::Send, Op::Cancel];
+    const ALL: [Op; 6] = [Op::Accept, Op::Calls, Op::Recv, Op::Poll, Op::Send, Op::Cancel];
+
+    /// For a request of no connection.
+    pub(super) fn alone(self) -> u64 {
+        self.user_data(ConnId { index: 0, generation: 0 })
+    }
 
     /// Operation, the generation's lower 24 bits, index. An entry is freed only when none of its requests is left in
     /// the kernel, so 24 bits, 16 million reuses of one entry, are far more than can be confused.

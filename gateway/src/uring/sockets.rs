@@ -51,8 +51,8 @@ pub struct Counters {
     pub stale: u64,
     /// Turns of the loop.
     pub turns: u64,
-    /// Times that the shard slept.
-    pub sleeps: u64,
+    /// Turns before which the shard was ready to sleep; it slept if nothing had completed by then.
+    pub waits: u64,
 }
 
 /// The connections of one shard. Operations on a connection that is gone do nothing.
@@ -97,6 +97,11 @@ impl Sockets {
     /// Queues a frame for this connection alone, copying its payload once.
     pub fn send_copied(&mut self, id: ConnId, opcode: Opcode, payload: &[u8]) {
         self.queue(id, Phase::Open, |io| io.outbox.push_frame(opcode, payload));
+    }
+
+    /// Sends a WebSocket ping. What comes back is heard, whatever it is.
+    pub fn ping(&mut self, id: ConnId) {
+        self.queue(id, Phase::Open, |io| io.outbox.push_frame(Opcode::Ping, b""));
     }
 
     /// Bytes queued to a connection that the kernel has not taken, control frames included.

@@ -99,7 +99,7 @@ impl Sleeper {
         self.state.word.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// What to wait for.
+    /// What to read while asleep.
     pub(super) fn eventfd(&self) -> BorrowedFd<'_> {
         self.state.eventfd.as_fd()
     }

@@ -1,0 +1,75 @@
+//! The threads on which store operations are polled, so that no shard ever waits for a disk.
+//!
+//! Owns the threads. A result goes back through the mailbox of the shard that asked, which wakes it (I12).
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use async_executor::Executor;
+use futures_lite::future;
+use host::{Done, Task};
+
+use crate::uring::Mailbox;
+
+/// Runs store operations. Ends when dropped; what is under way then is dropped too.
+pub(super) struct StorePool {
+    executor: Arc<Executor<'static>>,
+    stop: Option<async_channel::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What a shard holds of the pool.
+#[derive(Clone)]
+pub(super) struct Spawner {
+    executor: Arc<Executor<'static>>,
+}
+
+impl StorePool {
+    /// Starts `threads` threads.
+    ///
+    /// # Errors
+    /// The system's, if it starts no more threads.
+    pub(super) fn start(threads: u16) -> io::Result<Self> {
+        let executor = Arc::new(Executor::new());
+        let (stop, stopped) = async_channel::bounded::<()>(1);
+        let start = |number| {
+            let executor = Arc::clone(&executor);
+            let stopped = stopped.clone();
+            thread::Builder::new().name(format!("store-{number}")).spawn(move || {
+                // Ends when the other side of the channel is dropped, which is the only thing that happens to it.
+                let _ = future::block_on(executor.run(stopped.recv()));
+            })
+        };
+        let threads = (0..threads).map(start).collect::<io::Result<_>>()?;
+        Ok(Self { executor, stop: Some(stop), threads })
+    }
+
+    pub(super) fn spawner(&self) -> Spawner {
+        Spawner { executor: Arc::clone(&self.executor) }
+    }
+}
+
+impl Drop for StorePool {
+    fn drop(&mut self) {
+        self.stop = None;
+        for thread in self.threads.drain(..) {
+            // A panic there has ended the process already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Spawner {
+    /// Polls `task` to its end, then puts what it came to into `mailbox`, which must have room for it.
+    pub(super) fn spawn(&self, task: Task, mailbox: Mailbox<Done>) {
+        let work = async move {
+            let done = task.await;
+            // A shard that has ended wants no answer; one that lives keeps as many places free as it has asked.
+            if let Err(crate::uring::MailboxError::Full(done)) = mailbox.push(done) {
+                panic!("I12: no room in the shard's mailbox for {done:?}");
+            }
+        };
+        self.executor.spawn(work).detach();
+    }
+}

@@ -1,0 +1,65 @@
+//! What a node says of itself to HTTP: whether it takes traffic, how full it is, what it has counted.
+//!
+//! Owns the few facts that shards and the main thread publish and probes read.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use schema::UnixMs;
+
+use super::clock;
+
+pub(super) struct NodeState {
+    stopping: AtomicBool,
+    writes_off: AtomicBool,
+    connections_max: u32,
+    connections: Box<[AtomicU64]>,
+}
+
+impl NodeState {
+    pub(super) fn new(connections_max: u32, shards: u16) -> Self {
+        Self {
+            stopping: AtomicBool::new(false),
+            writes_off: AtomicBool::new(false),
+            connections_max,
+            connections: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_writes(&self, on: bool) {
+        self.writes_off.store(!on, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_connections(&self, shard: u16, count: usize) {
+        self.connections[usize::from(shard)].store(count as u64, Ordering::Relaxed);
+    }
+}
+
+impl api::Node for NodeState {
+    fn wall(&self) -> UnixMs {
+        clock::wall()
+    }
+
+    fn ready(&self) -> Result<(), Vec<String>> {
+        let mut reasons = Vec::new();
+        if self.stopping.load(Ordering::Relaxed) {
+            reasons.push("node: stopping".to_owned());
+        }
+        if self.writes_off.load(Ordering::Relaxed) {
+            reasons.push("store: below the reserve of free disk".to_owned());
+        }
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+
+    fn metrics(&self) -> String {
+        String::new()
+    }
+
+    fn load(&self) -> f32 {
+        let open: u64 = self.connections.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        open as f32 / self.connections_max.max(1) as f32
+    }
+}
