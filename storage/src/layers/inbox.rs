@@ -3,6 +3,7 @@
 //! Owns the rows `inbox` (written by the appender) and `inbox floor`. Upholds I6: every read sees the floor in the same
 //! snapshot as the rows, and claims to have read up to where it did and no further.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use schema::command::SnapshotChannel;
@@ -20,6 +21,8 @@ use crate::transaction::{Begin, Engine, Transaction, Version};
 
 /// Rows that one pass of [`trim`] reads at a time, some 70 bytes each.
 const TRIM_ROWS: u32 = 5_000;
+/// Rows that one trimming clears in its transaction, of 30 days' worth where it is done daily.
+const TRIM_GONE_MAX: u64 = 20_000;
 
 /// Where a session starts: at its cursor, or, without one, after everything that is committed now.
 ///
@@ -204,45 +207,16 @@ async fn snapshot_once<E: Engine>(
 
 /// Rows beyond the newest `INBOX_ROWS_MAX`, and those older than `INBOX_DAYS`, go; a cursor from before them is behind.
 ///
-/// Reads the whole inbox when it is long, so now and then is often enough. Returns how many rows went.
+/// Reads the whole inbox when it is long, so now and then is often enough. At most [`TRIM_GONE_MAX`] rows go at a time.
+/// Returns how many went.
 ///
 /// # Errors
 /// The store's, and damage. Then nothing, or what was to go, is gone; trimming again is safe.
 pub async fn trim<E: Engine>(engine: &E, user: UserId, wall: UnixMs) -> Result<u64, LayerError> {
-    trim_to(engine, user, wall, INBOX_ROWS_MAX).await
-}
-
-async fn trim_to<E: Engine>(engine: &E, user: UserId, wall: UnixMs, rows_max: u32) -> Result<u64, LayerError> {
     let oldest_ms = UnixMs(wall.0.saturating_sub(INBOX_DAYS * 24 * 3600 * 1000));
-    let mut scan = Scan::default();
-    let mut positions = std::collections::VecDeque::new();
-    let mut aged = true;
-    // Rows go by trimming alone, so pages of several versions are one walk. It ends with the rows of its first version.
-    let end = again!(async { engine.begin(Begin::Fresh).read_version().await })?;
-    loop {
-        let page = again!(trim_page(engine, user, scan.after, oldest_ms, aged))?;
-        aged = page.aged_all;
-        for position in page.positions.iter().copied().take_while(|at| at.stamp.version <= end.0) {
-            scan.after = position;
-            scan.rows += 1;
-            positions.push_back(position);
-            if positions.len() > rows_max as usize {
-                scan.through = positions.pop_front();
-                scan.gone += 1;
-            }
-        }
-        if let Some(aged_through) = page.aged_through {
-            while positions.front().is_some_and(|&at| at <= aged_through) {
-                scan.through = positions.pop_front();
-                scan.gone += 1;
-            }
-        }
-        if !page.more || page.positions.last().is_none_or(|last| last.stamp.version > end.0) {
-            break;
-        }
-    }
-    let Some(through) = scan.through else { return Ok(0) };
-    let scan = &scan;
+    let Some((through, gone)) = trim_through(engine, user, oldest_ms, INBOX_ROWS_MAX as usize).await? else {
+        return Ok(0);
+    };
     retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
         let floor = packed::floor(tx.get(&keys::inbox_floor(user)).await?.as_ref())?;
         if through > floor {
@@ -253,16 +227,36 @@ async fn trim_to<E: Engine>(engine: &E, user: UserId, wall: UnixMs, rows_max: u3
         Ok::<_, Abort<LayerError>>((tx, ()))
     })
     .await?;
-    Ok(scan.gone)
+    Ok(gone)
 }
 
-/// How far a trimming has come.
-#[derive(Debug, Default)]
-struct Scan {
-    after: Position,
-    rows: u64,
-    gone: u64,
-    through: Option<Position>,
+/// The last row that is to go, and how many there are up to it.
+async fn trim_through<E: Engine>(
+    engine: &E,
+    user: UserId,
+    oldest_ms: UnixMs,
+    rows_max: usize,
+) -> Result<Option<(Position, u64)>, LayerError> {
+    // Rows go by trimming alone, so pages of several versions are one walk. It ends with the rows of its first version.
+    let end = again!(async { engine.begin(Begin::Fresh).read_version().await })?;
+    let mut kept = VecDeque::new();
+    let (mut after, mut aged, mut through, mut gone) = (Position::START, true, None, 0);
+    loop {
+        let page = again!(trim_page(engine, user, after, oldest_ms, aged))?;
+        aged = page.aged_all;
+        kept.extend(page.positions.iter().copied().take_while(|at| at.stamp.version <= end.0));
+        while gone < TRIM_GONE_MAX
+            && let Some(&first) = kept.front()
+            && (kept.len() > rows_max || page.aged_through.is_some_and(|aged| first <= aged))
+        {
+            through = kept.pop_front();
+            gone += 1;
+        }
+        match page.positions.last() {
+            Some(&last) if page.more && last.stamp.version <= end.0 && gone < TRIM_GONE_MAX => after = last,
+            Some(_) | None => return Ok(through.map(|through| (through, gone))),
+        }
+    }
 }
 
 struct TrimPage {

@@ -3,7 +3,9 @@
 mod append;
 mod budget;
 mod fences;
+mod model;
 mod planted;
 mod reads;
 mod sizes;
+mod trouble;
 mod world;

@@ -36,8 +36,8 @@ pub(crate) struct World<E> {
     pub(crate) view: Arc<View>,
     pub(crate) appenders: Vec<Appender>,
     pub(crate) wall: UnixMs,
-    ticket: u64,
-    replies: BTreeMap<u64, Result<OpReply, Refusal>>,
+    pub(crate) ticket: u64,
+    pub(crate) replies: BTreeMap<u64, Result<OpReply, Refusal>>,
     pub(crate) hints: Vec<(Owner, Stamp, Vec<Event>)>,
     pub(crate) fenced: bool,
 }
