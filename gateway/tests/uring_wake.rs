@@ -80,7 +80,7 @@ impl Handler for Player {
         for (_, ball) in self.held.extract_if(.., |(at, _)| *at <= now).collect::<Vec<_>>() {
             self.pass(ball);
         }
-        self.sleeps.store(sockets.counters().sleeps, Ordering::Relaxed);
+        self.sleeps.store(sockets.counters().waits, Ordering::Relaxed);
         self.held.iter().map(|(at, _)| *at).min()
     }
 }

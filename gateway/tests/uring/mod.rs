@@ -134,17 +134,31 @@ impl Driver {
         Driver { addr, commands, heard, thread: Some(thread) }
     }
 
-    pub(crate) fn connect_tcp(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.addr).expect("connected");
+    /// A client's socket, before it connects.
+    pub(crate) fn socket() -> socket2::Socket {
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("descriptors are left")
+    }
+
+    pub(crate) fn connect_socket(&self, socket: socket2::Socket) -> TcpStream {
+        socket.connect(&self.addr.into()).expect("connected");
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_nodelay(true).expect("set");
         stream
     }
 
+    pub(crate) fn connect_tcp(&self) -> TcpStream {
+        self.connect_socket(Self::socket())
+    }
+
     pub(crate) fn connect(&self, path: &str) -> Socket {
+        self.upgrade(self.connect_tcp(), path)
+    }
+
+    pub(crate) fn upgrade(&self, stream: TcpStream, path: &str) -> Socket {
         let config = tungstenite::protocol::WebSocketConfig::default().read_buffer_size(4096);
         let url = format!("ws://{}{path}", self.addr);
-        let connected = tungstenite::client::client_with_config(url, self.connect_tcp(), Some(config));
+        let connected = tungstenite::client::client_with_config(url, stream, Some(config));
         connected.expect("the handshake succeeds").0
     }
 
