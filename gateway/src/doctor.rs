@@ -1,7 +1,9 @@
 //! What a machine lacks to run a node, and the remedy.
 //!
 //! Owns the measures and the table that shows them. Changes nothing: it raises no limit, makes no directory, and lets go
-//! of every port. [`judge`] decides over plain [`Facts`], so that its rows are tested without such a machine.
+//! of every port and of the one shard that it starts to see whether it starts. [`judge`] decides over plain [`Facts`], so that its rows are tested without such a machine.
+
+mod probe;
 
 use std::fmt;
 use std::io;
@@ -25,6 +27,8 @@ pub struct Facts {
     pub kernel: String,
     /// `kernel.io_uring_disabled`; `None` where there is no such setting, which permits it.
     pub io_uring_disabled: Option<u8>,
+    /// What keeps a shard's driver from starting here, which was tried.
+    pub driver: Result<(), String>,
     /// The hard file limit.
     pub files: u64,
     /// The locked memory limit in force; `None` for none.
@@ -105,6 +109,7 @@ fn measure(config: &Config) -> Facts {
     Facts {
         kernel: uname.release().to_string_lossy().into_owned(),
         io_uring_disabled: setting("/proc/sys/kernel/io_uring_disabled"),
+        driver: probe::driver().map_err(|error| format!("{error:#}")),
         files: files::hard_limit(),
         locked_bytes: getrlimit(Resource::Memlock).current,
         shards: config.shards(),
@@ -140,7 +145,7 @@ fn free_bytes(config: &Config) -> io::Result<u64> {
 /// Decides what is lacking.
 #[must_use]
 pub fn judge(facts: &Facts) -> Report {
-    let mut findings = vec![kernel(facts), io_uring(facts), file_limit(facts), locked_memory(facts)];
+    let mut findings = vec![kernel(facts), io_uring(facts), driver(facts), file_limit(facts), locked_memory(facts)];
     findings.extend(facts.ports.iter().map(|(key, address, free)| Finding {
         what: format!("port of {key}"),
         found: if free.is_ok() { format!("{address} is free") } else { address.to_string() },
@@ -182,6 +187,15 @@ fn io_uring(facts: &Facts) -> Finding {
         found: found.to_owned(),
         needed: "permitted".to_owned(),
         remedy: remedy.map(str::to_owned),
+    }
+}
+
+fn driver(facts: &Facts) -> Finding {
+    Finding {
+        what: "a shard's driver".to_owned(),
+        found: if facts.driver.is_ok() { "starts" } else { "does not start" }.to_owned(),
+        needed: "starts".to_owned(),
+        remedy: facts.driver.clone().err(),
     }
 }
 
@@ -238,6 +252,7 @@ mod tests {
         Facts {
             kernel: "6.1.0-13-amd64".to_owned(),
             io_uring_disabled: Some(0),
+            driver: Ok(()),
             files: 20_000,
             locked_bytes: Some(1024 * 1024),
             shards: 2,
@@ -270,6 +285,7 @@ mod tests {
         check(|facts| facts.io_uring_disabled = None, &[]);
         check(|facts| facts.io_uring_disabled = Some(1), &["io_uring"]);
         check(|facts| facts.io_uring_disabled = Some(2), &["io_uring"]);
+        check(|facts| facts.driver = Err("io_uring is not permitted here".to_owned()), &["a shard's driver"]);
         check(|facts| facts.files = 2_467, &["file limit (hard)"]);
         check(|facts| facts.files = 2_468, &[]);
         check(|facts| facts.connections = Some(17_788), &[]);

@@ -1,0 +1,45 @@
+//! Whether a shard's driver starts on this machine, by starting one.
+//!
+//! Owns a handler without clients. Settings and limits say what should be; a container's filter of system calls shows
+//! only in the attempt.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wire::Request;
+
+use crate::uring::{self, Closed, ConnId, Decision, Frame, Handler, Sockets};
+
+/// Starts one shard without connections on a free port of loopback, stops it, and waits for its end.
+///
+/// # Errors
+/// What kept it from starting, with the remedy.
+pub(super) fn driver() -> anyhow::Result<()> {
+    let listener = uring::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 1)?;
+    let (sleeper, _waker) = uring::sleep_and_wake()?;
+    let shard = thread::Builder::new().name("doctor".to_owned()).spawn(move || {
+        uring::run(uring::Config::new("doctor", 1), listener, sleeper, |sockets| {
+            sockets.stop(Duration::ZERO);
+            Nobody
+        })
+    })?;
+    shard.join().expect("a shard without clients breaks no promise")?;
+    Ok(())
+}
+
+/// Serves nobody: the driver stops before its first client.
+struct Nobody;
+
+impl Handler for Nobody {
+    fn on_request(&mut self, _sockets: &mut Sockets, _conn: ConnId, _request: &Request) -> Decision {
+        Decision::Refuse(wire::Refusal::new(503, "this is a test of the machine\n"))
+    }
+    fn on_open(&mut self, _sockets: &mut Sockets, _conn: ConnId) {}
+    fn on_frame(&mut self, _sockets: &mut Sockets, _conn: ConnId, _frame: Frame<'_>) {}
+    fn on_writable(&mut self, _sockets: &mut Sockets, _conn: ConnId, _bytes: usize) {}
+    fn on_closed(&mut self, _sockets: &mut Sockets, _conn: ConnId, _why: Closed) {}
+    fn on_turn(&mut self, _sockets: &mut Sockets, now: Instant) -> Option<Instant> {
+        Some(now)
+    }
+}
