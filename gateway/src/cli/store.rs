@@ -1,0 +1,76 @@
+//! `rookery store check`: a store at rest, verified.
+//!
+//! Owns the opening and the progress line. What is verified is `storage::layers::check`'s.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use futures_lite::future;
+use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
+use storage::layers::check::{self, Checked};
+
+use crate::config::{Config, Origin};
+
+/// How often the progress line is written again.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+/// Walks the whole store and says what it holds, or the first thing that is wrong with it.
+pub(super) fn check(config: &Config) -> anyhow::Result<ExitCode> {
+    let path = &config.data.dir;
+    if !path.join("store").exists() {
+        // Whoever checks a store wants the one that is there; opening would make an empty one, and find nothing wrong.
+        let origin = match config.origin("data.dir") {
+            Origin::Default => "name the node's directory with --data".to_owned(),
+            origin => origin.to_string(),
+        };
+        anyhow::bail!("there is no store in {} ({origin})", path.display());
+    }
+    let engine = EmbeddedEngine::open(path, EmbeddedOptions::new(getrandom::u64()?))?;
+    let mut progress = Progress::new();
+    let checked = future::block_on(check::run(&engine, |checked| progress.show(checked)));
+    progress.clear();
+    let checked = checked.with_context(|| format!("the store in {} is not sound", path.display()))?;
+    super::print(&format!("{}\n", summary(&checked)))?;
+    engine.close();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(checked: &Checked) -> String {
+    let Checked { channels, messages, first_replies, users, inbox_rows } = checked;
+    format!(
+        "sound: {channels} channels, {messages} messages, {first_replies} first replies, {users} users, \
+         {inbox_rows} inbox rows"
+    )
+}
+
+/// One line on a terminal, written over and over; nothing elsewhere.
+struct Progress {
+    terminal: bool,
+    shown: Instant,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { terminal: io::stderr().is_terminal(), shown: Instant::now() }
+    }
+
+    fn show(&mut self, checked: &Checked) {
+        if self.terminal && self.shown.elapsed() >= PROGRESS {
+            self.shown = Instant::now();
+            self.write(&format!("{} messages, {} inbox rows", checked.messages, checked.inbox_rows));
+        }
+    }
+
+    fn clear(&self) {
+        if self.terminal {
+            self.write("");
+        }
+    }
+
+    fn write(&self, line: &str) {
+        // A closed terminal wants no progress.
+        let _ = write!(io::stderr().lock(), "\r\x1b[2K{line}");
+    }
+}
