@@ -1,16 +1,18 @@
 //! The embedded engine keeps the contract, and its data directory what was answered.
 
+use std::error::Error as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
 use storage::contract::Subject;
-use storage::embedded::{EmbeddedEngine, EmbeddedOptions, OpenError};
-use storage::{Atomic, Begin, Engine, Error, Generation, ManualClock, RangeRequest, Transaction};
+use storage::embedded::{EmbeddedEngine, EmbeddedOptions, OnFatal, OpenError};
+use storage::{Atomic, Begin, Committed, Engine, Error, Generation, ManualClock, RangeRequest, Transaction};
 use tempfile::TempDir;
 
 fn options() -> EmbeddedOptions {
@@ -197,4 +199,85 @@ fn the_watchdog_tells_of_a_commit_that_does_not_return() {
     }
     let so_far = stalls.recv_timeout(Duration::from_secs(10)).expect("told");
     assert!(so_far > Duration::ZERO);
+}
+
+/// Holds the committing thread in its `wake`, as nothing should, until told to go on; or panics there.
+struct Blocking {
+    entered: mpsc::Sender<()>,
+    go_on: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Wake for Blocking {
+    fn wake(self: Arc<Self>) {
+        self.entered.send(()).expect("the test waits for it");
+        let go_on = self.go_on.lock().expect("one thread at a time");
+        go_on.recv_timeout(Duration::from_secs(60)).expect("told to go on");
+    }
+}
+
+/// Commits, and returns with the committing thread held in `wake` until the sender says to go on.
+fn hold(engine: &EmbeddedEngine) -> (impl Future<Output = Result<Committed, Error>>, mpsc::Sender<()>) {
+    let (entered, inside) = mpsc::channel();
+    let (tell, go_on) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Blocking { entered, go_on: Mutex::new(go_on) }));
+    let mut tx = engine.begin(Begin::Fresh);
+    tx.set(b"first", b"");
+    let mut commit = Box::pin(tx.commit());
+    let early = commit.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(early.is_pending(), "an fsync is not that fast");
+    inside.recv_timeout(Duration::from_secs(60)).expect("the commit is answered");
+    (commit, tell)
+}
+
+#[test]
+fn a_full_queue_refuses_and_what_it_took_is_committed() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let engine = open(directory.path());
+    let (first, go_on) = hold(&engine);
+    let value = vec![0; 100_000];
+    let mut commits = Vec::new();
+    let refused = loop {
+        let mut tx = engine.begin(Begin::Fresh);
+        (0..50_u8).for_each(|row| tx.set(&[row], &value));
+        let mut commit = Box::pin(tx.commit());
+        match block_on(poll_once(&mut commit)) {
+            Some(result) => break result,
+            None => commits.push(commit),
+        }
+        assert!(commits.len() < 100, "the queue has no bound");
+    };
+    assert!(matches!(refused, Err(Error::Throttled)), "{refused:?}");
+    assert_eq!(engine.stats().throttled.load(Ordering::Relaxed), 1);
+    go_on.send(()).expect("the committing thread waits");
+    assert!(block_on(first).is_ok());
+    for commit in commits {
+        assert!(block_on(commit).is_ok());
+    }
+    put(&engine, b"after", b"");
+}
+
+#[test]
+fn a_panic_on_the_committing_thread_leaves_nobody_waiting() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let (tell, told) = mpsc::channel();
+    let on_fatal: OnFatal = Arc::new(move |error| tell.send(error.clone()).expect("the test listens"));
+    let options = EmbeddedOptions { on_fatal, ..options() };
+    let engine = EmbeddedEngine::open(directory.path(), options).expect("a directory of its own");
+    let (first, go_on) = hold(&engine);
+    let mut tx = engine.begin(Begin::Fresh);
+    tx.set(b"second", b"");
+    let mut second = Box::pin(tx.commit());
+    let early = block_on(poll_once(&mut second));
+    // Nobody will tell the waker to go on: it panics.
+    drop(go_on);
+    assert!(block_on(first).is_ok(), "it was answered before the panic");
+    let second = early.unwrap_or_else(|| block_on(second));
+    assert!(matches!(second, Err(Error::Fatal(_))), "{second:?}");
+    let fatal = told.try_recv().expect("the hook ran before anybody was told");
+    assert_eq!(fatal.source().map(ToString::to_string).as_deref(), Some("the committing thread panicked"));
+    let third = block_on(engine.begin(Begin::Fresh).get(b"k"));
+    assert!(matches!(third, Err(Error::Fatal(_))), "{third:?}");
+    drop(engine);
+    let engine = open(directory.path());
+    assert_eq!(get(&engine, b"first"), Some(Vec::new()));
 }

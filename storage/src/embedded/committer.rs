@@ -6,6 +6,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -240,9 +241,17 @@ impl Held {
     }
 }
 
+/// The cause of [`Error::Fatal`] where the committing thread broke a promise of its own.
+#[derive(Debug, thiserror::Error)]
+#[error("the committing thread panicked")]
+struct Panicked;
+
 /// However the thread ends, by a panic too, nothing can be read or committed any more and nobody waits.
 impl Drop for Committer {
     fn drop(&mut self) {
+        if thread::panicking() {
+            (self.on_fatal)(&Error::fatal(Panicked));
+        }
         self.shared.close();
         *self.shared.views() = None;
         drop(self.shared.wait());

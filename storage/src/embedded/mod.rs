@@ -32,7 +32,7 @@ use crate::transaction::{Begin, Engine, Generation, Version};
 use committer::{Committer, Shared};
 use directory::Directory;
 
-/// What happens when a write or an `fsync` fails. Called on the committing thread, before anybody is
+/// What happens when a write or an `fsync` fails, or the committing thread panics. Called on the committing thread, before anybody is
 /// answered; commits in flight end in [`Error::Fatal`] after it.
 pub type OnFatal = Arc<dyn Fn(&Error) + Send + Sync>;
 

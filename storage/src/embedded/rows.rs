@@ -102,7 +102,7 @@ pub(super) struct View {
     keyspace: Keyspace,
 }
 
-/// What transactions hold of a [`View`]. Public because it is the snapshot type of a public backend.
+/// The rows as a transaction reads them: at its version, on its own thread.
 pub struct EmbeddedSnapshot(pub(super) Arc<View>);
 
 impl Snapshot for EmbeddedSnapshot {

@@ -230,3 +230,99 @@ const _: () = assert!(
     limits::GROUP_TRANSACTIONS_MAX < u16::MAX as usize,
     "the last order is kept for transactions that only read"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writing(read_version: Version, key: &'static str) -> CommitRequest {
+        let key = Bytes::from_static(key.as_bytes());
+        CommitRequest {
+            read_version,
+            reads: vec![Span::Key(key.clone())],
+            writes: Vec::new(),
+            mutations: vec![Mutation::Set(key, Bytes::new())],
+            size_bytes: 100,
+        }
+    }
+
+    #[test]
+    fn a_restart_begins_above_every_version_that_was_assigned() {
+        let mut resolver: Resolver<()> = Resolver::restart(Version(0));
+        let mut persisted = Version(0);
+        for _ in 0..10 {
+            let group = resolver.open();
+            persisted = group.reserve.unwrap_or(persisted);
+            assert!(group.version <= persisted, "{group:?} is above the reserve {persisted}");
+            resolver.seal();
+            resolver.release(0, group.version);
+        }
+        let durable = resolver.durable();
+        let mut resolver: Resolver<()> = Resolver::restart(persisted);
+        assert!(resolver.durable() >= durable);
+        let group = resolver.open();
+        assert!(group.version > durable);
+        assert!(group.reserve.is_some_and(|reserve| reserve >= group.version), "the old block is used up: {group:?}");
+    }
+
+    #[test]
+    fn groups_in_flight_are_checked_and_not_readable() {
+        let mut resolver: Resolver<()> = Resolver::restart(Version(0));
+        let first = resolver.open();
+        let stamp = resolver.admit(&writing(Version(0), "a")).expect("nothing before it");
+        assert_eq!(stamp, Stamp::new(first.version, 0));
+        assert!(matches!(resolver.admit(&writing(Version(0), "a")), Err(Error::Conflict)));
+        assert_eq!(resolver.admit(&writing(Version(0), "b")).expect("no conflict").order(), 1);
+        resolver.seal();
+        let second = resolver.open();
+        assert!(matches!(resolver.admit(&writing(Version(0), "b")), Err(Error::Conflict)), "sealed, in flight");
+        assert!(matches!(resolver.admit(&writing(first.version, "c")), Err(Error::FutureVersion { .. })));
+        resolver.release(0, first.version);
+        assert_eq!(resolver.durable(), first.version);
+        assert_eq!(resolver.admit(&writing(first.version, "b")).expect("it read that").version(), second.version);
+    }
+
+    #[test]
+    fn a_group_has_room_for_so_many_and_then_no_more() {
+        let mut resolver: Resolver<()> = Resolver::restart(Version(0));
+        resolver.open();
+        let blind = CommitRequest { reads: Vec::new(), ..writing(Version(0), "a") };
+        let mut admitted = 0;
+        while resolver.has_room() {
+            resolver.admit(&blind).expect("it reads nothing");
+            admitted += 1;
+        }
+        assert_eq!(admitted, limits::GROUP_TRANSACTIONS_MAX);
+        resolver.seal();
+        resolver.open();
+        let large = CommitRequest { size_bytes: limits::GROUP_BYTES_MAX, ..blind };
+        resolver.admit(&large).expect("one always fits");
+        assert!(!resolver.has_room());
+    }
+
+    #[test]
+    fn a_full_table_of_watches_takes_more_once_some_are_dropped() {
+        let mut resolver: Resolver<usize> = Resolver::restart(Version(0));
+        let key = Bytes::from_static(b"k");
+        for waiter in 0..limits::WATCHES_MAX {
+            resolver.watch(&key, Version(0), waiter).expect("there is room");
+        }
+        assert!(matches!(resolver.watch(&key, Version(0), 0), Err(Unwatched::Full(0))));
+        assert!(resolver.watches_full());
+        resolver.retain_watches(|waiter| *waiter == 7);
+        assert!(!resolver.watches_full());
+        let group = resolver.open();
+        resolver.admit(&writing(Version(0), "k")).expect("no conflict");
+        resolver.seal();
+        assert_eq!(resolver.release(0, group.version), [7]);
+        assert!(matches!(resolver.watch(&key, Version(0), 8), Err(Unwatched::Written(8))));
+    }
+
+    #[test]
+    #[should_panic(expected = "I3")]
+    fn an_open_group_is_never_released() {
+        let mut resolver: Resolver<()> = Resolver::restart(Version(0));
+        let group = resolver.open();
+        resolver.release(0, group.version);
+    }
+}

@@ -2,6 +2,7 @@
 
 mod append;
 mod budget;
+mod checked;
 mod fences;
 mod model;
 mod planted;
