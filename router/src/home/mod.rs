@@ -111,14 +111,14 @@ impl Home {
     /// Hands one transaction's events to the accounts that have a session.
     fn arrived(&mut self, row: Arrival, touched: &mut BTreeSet<UserId>) {
         let contents = row.contents.unwrap_or_default();
-        let by_ordinal: BTreeMap<u16, &Event> = contents.iter().map(|event| (event.position.ordinal, event)).collect();
+        let known: BTreeMap<Position, &Event> = contents.iter().map(|event| (event.position, event)).collect();
         for arrival in &row.record.events {
             let position = row.stamp.at(arrival.ordinal);
             for user_id in row.record.audiences.get(usize::from(arrival.audience)).into_iter().flatten() {
                 let Some(user) = self.users.get_mut(user_id) else { continue };
                 let room = self.recent_bytes < RECENT_BYTES_MAX;
                 self.recent_bytes -= u64::from(user.recent_bytes());
-                match by_ordinal.get(&arrival.ordinal) {
+                match known.get(&position) {
                     Some(&event) if room => user.arrived(event.clone()),
                     // No room, or a hint that did not have all of its transaction: whoever needs this reads its inbox.
                     Some(_) | None => user.unknown_through(position),

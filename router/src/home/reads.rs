@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use schema::Position;
-use schema::Refusal;
 use schema::mesh::MeshBody;
+use schema::{ErrorCode, Event, Position, Refusal};
 
 use crate::effects::{Effects, Waiting};
 use crate::io::{InboxPage, SnapshotPage, StoreOp};
@@ -94,6 +93,13 @@ impl Home {
     /// The store has read an inbox.
     pub(crate) fn inbox(&mut self, read: Read, page: Result<InboxPage, Refusal>, effects: &mut Effects) {
         match page {
+            Ok(InboxPage::Events { events, through }) if !is_whole(read.question.after, &events, through) => {
+                // Whatever is wrong, the session must not be led past it: it ends, and its client comes back to its cursor.
+                let Name { owner, session, .. } = read.name;
+                let start = Err(Refusal::new(ErrorCode::Internal, "the inbox is not in order"));
+                effects.mesh(owner, MeshBody::Registered { session, start });
+                self.read_done(&read, true, &mut Outbox::default(), effects);
+            }
             Ok(InboxPage::Events { events, through }) => {
                 let mut outbox = Outbox::default();
                 outbox.put(read.name, read.question.after, events, through, effects);
@@ -146,4 +152,11 @@ impl Home {
     pub(super) fn place(&self) -> Option<Position> {
         self.arrivals.place().map(Position::end_of_stamp)
     }
+}
+
+/// Whether a page has its events in order between the places that it is about (I6).
+fn is_whole(after: Position, events: &[Event], through: Position) -> bool {
+    let first_is_after = events.first().is_none_or(|first| first.position > after);
+    let is_ascending = events.is_sorted_by(|earlier, later| earlier.position < later.position);
+    first_is_after && is_ascending && events.last().map_or(after, |last| last.position) <= through
 }

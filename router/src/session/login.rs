@@ -129,7 +129,7 @@ impl Session {
         self.ask(around);
     }
 
-    /// The home does not know this session, or could not take it on again. Asked again after a while it says so again.
+    /// The home does not know this session, or cannot serve it. Asked again after a while it says so again.
     fn forgotten(&mut self, refusal: &Refusal, around: &mut Surroundings<'_>) {
         let Stage::Live(live) = &mut self.stage else { return };
         match refusal.code {
@@ -139,8 +139,8 @@ impl Session {
                 let home = around.effects.placement.home_of_user(user);
                 around.effects.mesh(home, MeshBody::Register { session: self.id, user, device, cursor });
             }
+            ErrorCode::StorageUnavailable | ErrorCode::Overloaded => {}
             ErrorCode::LimitExceeded => self.close(CloseCode::TooManyConnections),
-            code if code.is_temporary() => {}
             _ => self.close(CloseCode::Internal),
         }
     }

@@ -5,10 +5,25 @@
 use std::collections::BTreeMap;
 
 use router::ConnId;
-use schema::{ClientMsgId, Command, Cursor, Encoding, Push, Reply, Request, ServerFrame, SessionId, UnixMs};
+use schema::{ChannelId, ClientMsgId, Command, Cursor, Encoding, Push, Reply, Request, ServerFrame, SessionId, UnixMs};
 use wire::SharedFrame;
 
 use crate::world::Names;
+
+/// What one connection was told of its inbox.
+#[derive(Default)]
+pub(crate) struct Life {
+    /// The cursor in the reply to `connect`.
+    pub(crate) start: Option<Cursor>,
+    pub(crate) told: Vec<Told>,
+}
+
+pub(crate) enum Told {
+    /// An event, by the cursor after it, and a message's text.
+    Event(Cursor, Option<String>),
+    /// A page of a snapshot; the last bears a cursor.
+    Snapshot(Vec<ChannelId>, Option<Cursor>),
+}
 
 pub(crate) struct Client {
     pub(crate) name: String,
@@ -26,8 +41,7 @@ pub(crate) struct Client {
     pub(crate) cursor: Option<String>,
     /// Bodies of messages that were pushed, in order.
     pub(crate) pushed: Vec<String>,
-    /// Cursors of pushes, in order.
-    pub(crate) cursors: Vec<Cursor>,
+    pub(crate) life: Life,
     pub(crate) told: Vec<String>,
     pub(crate) session: Option<SessionId>,
     pub(crate) asked: BTreeMap<u32, &'static str>,
@@ -48,7 +62,7 @@ impl Client {
             closed: None,
             cursor: None,
             pushed: Vec::new(),
-            cursors: Vec::new(),
+            life: Life::default(),
             told: Vec::new(),
             session: None,
             asked: BTreeMap::new(),
@@ -102,6 +116,7 @@ impl Client {
         match reply {
             Ok(Reply::Connect(connected)) => {
                 self.session = Some(connected.session_id);
+                self.life.start = Some(connected.cursor.parse().expect("a cursor"));
                 self.cursor.get_or_insert(connected.cursor);
                 "connected".to_owned()
             }
@@ -121,38 +136,40 @@ impl Client {
     }
 
     fn pushed(&mut self, push: Push, names: &Names) -> String {
-        let (told, cursor) = match push {
+        match push {
             Push::Message { message, cursor } => {
+                self.event(cursor, Some(message.body.to_string()));
                 self.pushed.push(message.body.to_string());
-                (
-                    format!("{}{}={}", names.channel(message.channel_id), message.seq, names.short(&message.body)),
-                    Some(cursor),
-                )
+                format!("{}{}={}", names.channel(message.channel_id), message.seq, names.short(&message.body))
             }
             Push::Membership { channel_id, cursor, .. } => {
-                (format!("member {}", names.channel(channel_id)), Some(cursor))
+                self.event(cursor, None);
+                format!("member {}", names.channel(channel_id))
             }
             Push::Read { channel_id, read_seq, cursor, .. } => {
-                (format!("read {}{read_seq}", names.channel(channel_id)), cursor)
+                self.event(cursor.expect("an own mark has a place"), None);
+                format!("read {}{read_seq}", names.channel(channel_id))
             }
             Push::Snapshot { channels, more, cursor } => {
                 assert_eq!(more, cursor.is_none(), "only the last page bears the cursor");
+                let ids = channels.iter().map(|channel| channel.channel_id).collect();
                 let listed: Vec<String> = channels
                     .iter()
                     .map(|channel| format!("{}{}", names.channel(channel.channel_id), channel.head_seq))
                     .collect();
-                (format!("snapshot {}{}", listed.join(" "), if more { " …" } else { "" }), cursor)
+                let place = cursor.as_ref().map(|text| text.parse().expect("a cursor"));
+                self.life.told.push(Told::Snapshot(ids, place));
+                self.cursor = cursor.or(self.cursor.take());
+                format!("snapshot {}{}", listed.join(" "), if more { " …" } else { "" })
             }
-            Push::TokenExpiring { .. } => ("expiring".to_owned(), None),
-            Push::Drain { .. } => ("drain".to_owned(), None),
-        };
-        if let Some(text) = cursor {
-            let cursor: Cursor = text.parse().expect("a cursor");
-            assert!(self.cursors.last().is_none_or(|last| *last < cursor), "I6: {} went back to {cursor:?}", self.name);
-            self.cursors.push(cursor);
-            self.cursor = Some(text);
+            Push::TokenExpiring { .. } => "expiring".to_owned(),
+            Push::Drain { .. } => "drain".to_owned(),
         }
-        told
+    }
+
+    fn event(&mut self, cursor: String, body: Option<String>) {
+        self.life.told.push(Told::Event(cursor.parse().expect("a cursor"), body));
+        self.cursor = Some(cursor);
     }
 }
 

@@ -7,6 +7,8 @@
 //! ```
 
 mod client;
+mod interleavings;
+mod oddities;
 mod rows_bounds;
 mod rows_commands;
 mod rows_inbox;

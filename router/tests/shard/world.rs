@@ -13,18 +13,29 @@ use schema::{
     UserId, View,
 };
 
-use crate::client::Client;
+use crate::client::{Client, Life};
 use crate::store::{Hints, Store};
 
 /// Names of channels, by their ids.
 #[derive(Default)]
 pub(crate) struct Names {
     channels: BTreeMap<ChannelId, String>,
+    /// Whether channels without a name may be spoken of.
+    pub(crate) is_odd: bool,
 }
 
 impl Names {
     pub(crate) fn channel(&self, id: ChannelId) -> &str {
-        &self.channels[&id]
+        match self.channels.get(&id) {
+            Some(name) => name,
+            None if self.is_odd => "?",
+            None => panic!("{id} has no name"),
+        }
+    }
+
+    pub(crate) fn id(&self, channel: &str) -> ChannelId {
+        let named = self.channels.iter().find(|(_, name)| *name == channel);
+        *named.unwrap_or_else(|| panic!("{channel} is not there")).0
     }
 
     /// The word that a text begins with: bodies may be filled up to a size.
@@ -38,6 +49,8 @@ pub(crate) struct Asked {
     pub(crate) shard: usize,
     pub(crate) op: OpId,
     pub(crate) store: StoreOp,
+    /// The store's version when it was asked.
+    pub(crate) version: u64,
 }
 
 pub(crate) struct World {
@@ -51,6 +64,8 @@ pub(crate) struct World {
     pub(crate) mesh: BTreeMap<(usize, usize), VecDeque<Vec<u8>>>,
     /// By name, the ones that were closed too.
     pub(crate) clients: BTreeMap<String, Client>,
+    /// What earlier connections of the clients were told.
+    pub(crate) lives: Vec<(String, Life)>,
     by_conn: BTreeMap<(usize, ConnId), String>,
     next_conn: u64,
     /// Kinds of store operations that are not answered for now.
@@ -82,6 +97,7 @@ impl World {
             asked: VecDeque::new(),
             mesh: BTreeMap::new(),
             clients: BTreeMap::new(),
+            lives: Vec::new(),
             by_conn: BTreeMap::new(),
             next_conn: 1,
             held: BTreeSet::new(),
@@ -92,6 +108,10 @@ impl World {
             lose_hints: false,
             late_hints: Vec::new(),
         }
+    }
+
+    pub(crate) fn owner(&self, shard: usize) -> Owner {
+        self.owners[shard]
     }
 
     /// A user by name. The homes of `a`, `c`, … and of `b`, `d`, … differ if there are two shards.
@@ -127,7 +147,7 @@ impl World {
             assert!(earlier.closed.is_some(), "{name} is open");
             // The same client comes back: it remembers what it was told.
             client.cursor = earlier.cursor;
-            client.cursors = earlier.cursors;
+            self.lives.push((earlier.name, earlier.life));
             client.pushed = earlier.pushed;
             client.told = earlier.told;
         }
@@ -202,7 +222,7 @@ impl World {
             }
             Output::Store { op, store } => {
                 self.see(kind_of(&store));
-                self.asked.push_back(Asked { shard, op, store });
+                self.asked.push_back(Asked { shard, op, store, version: self.store.version });
             }
             Output::Mesh { to, frame } => self.mesh_out(shard, to, &frame),
             Output::Reply { ticket, reply } => {
@@ -281,7 +301,7 @@ impl World {
 
     /// Answers one operation, at this version. An append takes those of its shard behind it along, up to `batch_max`.
     pub(crate) fn answer(&mut self, at: usize, version: u64, refuse: Option<ErrorCode>, batch_max: usize) {
-        let Asked { shard, op, store } = self.asked.remove(at).expect("it was asked");
+        let Asked { shard, op, store, .. } = self.asked.remove(at).expect("it was asked");
         let StoreOp::Apply { channel, op: change } = store else {
             let result = match refuse {
                 Some(code) => refusal_of(&store, Refusal::new(code, "refused by the test")),
@@ -333,7 +353,7 @@ impl World {
         panic!("it never becomes quiet: {:?}", self.asked.front().map(|asked| kind_of(&asked.store)));
     }
 
-    /// Time passes, with a tick whenever a shard asked for one.
+    /// Time passes, with a tick whenever a shard asked for one, and all that comes of it.
     pub(crate) fn wait(&mut self, ms: u64) {
         let end = self.now.mono.plus_ms(ms);
         self.settle();
@@ -344,16 +364,26 @@ impl World {
                 return;
             }
             self.set_clock(due.max(self.now.mono));
-            for shard in 0..self.shards.len() {
-                if self.shards[shard].poll_timeout() <= self.now.mono {
-                    self.input(shard, Input::Tick);
-                    let next = self.shards[shard].poll_timeout();
-                    assert!(next > self.now.mono, "shard {shard} spins at {:?}", self.now.mono);
-                }
-            }
+            self.tick();
             self.settle();
         }
         panic!("shards want to be woken too often");
+    }
+
+    /// Time passes, and nothing happens but the ticks that are due then.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        self.set_clock(self.now.mono.plus_ms(ms));
+        self.tick();
+    }
+
+    fn tick(&mut self) {
+        for shard in 0..self.shards.len() {
+            if self.shards[shard].poll_timeout() <= self.now.mono {
+                self.input(shard, Input::Tick);
+                let next = self.shards[shard].poll_timeout();
+                assert!(next > self.now.mono, "I12: shard {shard} spins at {:?}", self.now.mono);
+            }
+        }
     }
 
     fn set_clock(&mut self, mono: Instant) {
@@ -377,7 +407,8 @@ pub(crate) fn kind_of(store: &StoreOp) -> &'static str {
     }
 }
 
-fn refusal_of(store: &StoreOp, refusal: Refusal) -> StoreResult {
+/// The answer to an operation that is refused.
+pub(crate) fn refusal_of(store: &StoreOp, refusal: Refusal) -> StoreResult {
     match store {
         StoreOp::Authenticate { .. } => StoreResult::Identity(Err(refusal)),
         StoreOp::Apply { .. } => StoreResult::Applied(Err(refusal)),

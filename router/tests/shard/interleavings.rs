@@ -1,0 +1,227 @@
+//! Anything in any order over two shards: each choice of a seed is one thing that happens.
+//!
+//! The store delays, answers out of order, reads at older versions and refuses for now; frames between shards are late or lost. Nothing may
+//! panic, and once it is quiet every session has been pushed exactly its inbox after its start (I6), every command was answered
+//! once (I12), and nothing is left (I11).
+
+use proptest::prelude::*;
+use router::StoreOp;
+use schema::mesh::{MeshBody, MeshFrame};
+use schema::{Command, Encoding, ErrorCode, Position};
+
+use crate::client::{Life, Told};
+use crate::world::World;
+
+const CLIENTS: [&str; 6] = ["a1", "a2", "b1", "b2", "c1", "c2"];
+const CHANNELS: [&str; 4] = ["ab", "abc", "ac", "bc"];
+
+/// One choice, taken apart bit by bit.
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(choice: u32) -> Self {
+        Self(u64::from(choice).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(choice))
+    }
+
+    /// Below `sides`, of which there are few.
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        usize::try_from(self.0 >> 33).expect("31 bits") % sides
+    }
+
+    pub(crate) fn pick<'a>(&mut self, names: &[&'a str]) -> &'a str {
+        names[self.roll(names.len())]
+    }
+}
+
+/// The client does something, if it can.
+pub(crate) fn client_acts(world: &mut World, dice: &mut Dice, said: &mut u32) {
+    let name = dice.pick(&CLIENTS);
+    let is_open = world.clients.get(name).is_some_and(|client| client.closed.is_none());
+    if !is_open {
+        let encoding = if dice.roll(3) == 0 { Encoding::Fb } else { Encoding::Json };
+        let knows = world.clients.get(name).is_some_and(|client| client.cursor.is_some());
+        world.user(&name[..1]);
+        world.open(name, dice.roll(2), encoding);
+        let from = match dice.roll(4) {
+            0 => "",
+            1 => " from start",
+            _ if knows => " from last",
+            _ => "",
+        };
+        return world.step(&format!("{name} connects{from}"));
+    }
+    let channel = dice.pick(&CHANNELS);
+    match dice.roll(16) {
+        0..6 => {
+            *said += 1;
+            let size = if dice.roll(3) == 0 { " 30KB" } else { "" };
+            world.step(&format!("{name} sends {channel} m{said}{size}"));
+        }
+        6 => world.step(&format!("{name} sends {channel} m{}", dice.roll(*said as usize + 1))),
+        7 => world.step(&format!("{name} marks {channel} {}", dice.roll(20))),
+        8 => world.step(&format!("{name} reads-back {channel}")),
+        9 => world.ask(name, Command::Echo { data: "x".to_owned() }),
+        10 => world.step(&format!("{name} refreshes {}", &name[..1])),
+        11 => world.step(&format!("{name} connects")),
+        12 => world.step(&format!("{name} leaves")),
+        13 => world.client(name).reading ^= true,
+        _ => world.drain(name, [100, 5_000, 1_000_000][dice.roll(3)]),
+    }
+}
+
+/// The oldest frame between two shards arrives, or is lost if that may be.
+fn frame_arrives(world: &mut World, dice: &mut Dice) {
+    let pairs: Vec<(usize, usize)> =
+        world.mesh.iter().filter(|(_, frames)| !frames.is_empty()).map(|(&pair, _)| pair).collect();
+    if pairs.is_empty() {
+        return;
+    }
+    let pair = pairs[dice.roll(pairs.len())];
+    if dice.roll(16) == 0 {
+        let frames = world.mesh.get_mut(&pair).expect("found above");
+        let oldest = MeshFrame::decode(frames.front().expect("not empty")).expect("as encoded");
+        let may_be_lost = match oldest.body {
+            MeshBody::Apply { .. }
+            | MeshBody::Applied { .. }
+            | MeshBody::Hint { .. }
+            | MeshBody::More(_)
+            | MeshBody::Deliver { .. }
+            | MeshBody::Snapshot { .. } => true,
+            // A link that loses these is reset, and its sessions with it.
+            MeshBody::Register { .. }
+            | MeshBody::Registered { .. }
+            | MeshBody::Unregister { .. }
+            | MeshBody::Replaced { .. } => false,
+        };
+        if may_be_lost {
+            frames.pop_front();
+            return;
+        }
+    }
+    world.carry(pair);
+}
+
+/// The store answers one operation: any, but appends in their order.
+fn store_answers(world: &mut World, dice: &mut Dice) {
+    if world.asked.is_empty() {
+        return;
+    }
+    let mut at = dice.roll(world.asked.len());
+    if let StoreOp::Apply { .. } = world.asked[at].store {
+        let shard = world.asked[at].shard;
+        let is_append = |store: &StoreOp| matches!(store, StoreOp::Apply { .. });
+        let first = world.asked.iter().position(|asked| asked.shard == shard && is_append(&asked.store));
+        at = first.expect("one was found");
+    }
+    let at_least = match &world.asked[at].store {
+        StoreOp::ReadInbox { at_least, .. } | StoreOp::ReadArrivals { at_least, .. } => *at_least,
+        _ => world.asked[at].version,
+    };
+    let newer = usize::try_from(world.store.version.saturating_sub(at_least)).expect("small");
+    let version = at_least.max(world.store.version - dice.roll(newer + 1) as u64);
+    let refuse = match dice.roll(12) {
+        0 => Some(ErrorCode::StorageUnavailable),
+        1 => Some(ErrorCode::Internal),
+        _ => None,
+    };
+    world.answer(at, version, refuse, 1 + dice.roll(4));
+}
+
+/// What is told follows the inbox from the start, event by event.
+fn check_life(world: &World, name: &str, life: &Life, is_complete: bool) {
+    let user = world.store.users[&name[..1]];
+    let none = Vec::new();
+    let inbox = world.store.inboxes.get(&user).unwrap_or(&none);
+    let after = |at: Position| inbox.iter().find(|event| event.position > at);
+    let Some(start) = life.start else {
+        assert!(life.told.is_empty(), "I6: {name} was told something before its start");
+        return;
+    };
+    let mut at = start.position;
+    let mut listed: Vec<schema::ChannelId> = Vec::new();
+    for told in &life.told {
+        match told {
+            Told::Event(cursor, body) => {
+                assert!(listed.is_empty(), "I6: {name} was pushed an event within a snapshot");
+                let next = after(at).unwrap_or_else(|| panic!("I6: {name} was pushed {cursor:?} behind its inbox"));
+                assert_eq!(next.position, cursor.position, "I6: {name} at {at}");
+                if let schema::EventBody::Message(message) = &next.body {
+                    assert_eq!(body.as_deref(), Some(&*message.body), "I6: {name} at {at}");
+                }
+                at = cursor.position;
+            }
+            Told::Snapshot(channels, cursor) => {
+                listed.extend(channels);
+                if let Some(cursor) = cursor {
+                    let mine = CHANNELS.iter().filter(|channel| channel.contains(&name[..1]));
+                    let mut mine: Vec<_> = mine.map(|channel| world.names.id(channel)).collect();
+                    mine.sort();
+                    assert_eq!(listed, mine, "I6: {name}'s snapshot");
+                    assert!(cursor.position >= at, "I6: {name} went back");
+                    at = cursor.position;
+                    listed.clear();
+                }
+            }
+        }
+    }
+    if is_complete {
+        assert_eq!(after(at).map(|event| event.position), None, "I6: {name} stopped at {at}");
+        assert!(listed.is_empty(), "I6: {name}'s snapshot has no end");
+    }
+}
+
+fn run(choices: &[u32]) {
+    let mut world = World::new(2);
+    for channel in CHANNELS {
+        world.channel(channel);
+    }
+    let mut said = 0;
+    for &choice in choices {
+        let mut dice = Dice::new(choice);
+        match dice.roll(16) {
+            0..5 => client_acts(&mut world, &mut dice, &mut said),
+            5..10 => frame_arrives(&mut world, &mut dice),
+            10..14 => store_answers(&mut world, &mut dice),
+            14 => {
+                let ms = [1, 50, 500, 1_000, 4_000, 11_000][dice.roll(6)];
+                world.pass(ms);
+            }
+            _ if dice.roll(4) == 0 => world.step(&format!("store forgets {}", dice.pick(&["a", "b", "c"]))),
+            _ => world.pass(0),
+        }
+    }
+    heal(&mut world);
+    for (name, life) in &world.lives {
+        check_life(&world, name, life, false);
+    }
+    for (name, client) in &world.clients {
+        let is_live = client.closed.is_none() && client.session.is_some();
+        check_life(&world, name, &client.life, is_live);
+        assert!(client.closed.is_some() || client.asked.is_empty(), "I12: {name} waits for {:?}", client.asked);
+    }
+    if choices.len().is_multiple_of(2) {
+        world.step("drain in 5s");
+        world.wait(5_000);
+        assert!(world.clients.values().all(|client| client.closed.is_some()), "who is left at the deadline is closed");
+    }
+    world.everybody_leaves();
+}
+
+/// Everybody reads, the store answers, and time enough for every question to be repeated.
+fn heal(world: &mut World) {
+    for client in world.clients.values_mut() {
+        client.reading = true;
+    }
+    world.wait(25_000);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_happens_in_whatever_order_each_session_follows_its_inbox(
+        choices in proptest::collection::vec(any::<u32>(), 1..1_200)
+    ) {
+        run(&choices);
+    }
+}

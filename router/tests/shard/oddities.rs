@@ -1,0 +1,196 @@
+//! A client that says anything and a store that answers anything of the right kind: nobody panics, and nothing is left.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use router::{Arrival, ArrivalsPage, InboxPage, Input, Shard, SnapshotPage, StoreOp, StoreResult};
+use schema::command::{HistoryPage, SnapshotChannel};
+use schema::op::ChannelKind;
+use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
+use schema::{ChannelId, Cursor, ErrorCode, Event, EventBody, OpReply, Position, Refusal, Seq, Stamp, UserId};
+
+use crate::interleavings::{Dice, client_acts};
+use crate::world::{World, refusal_of};
+
+fn place(dice: &mut Dice) -> Position {
+    let version = [0, 1, 999, 1_000, 1_010, 1_020, u64::MAX][dice.roll(7)];
+    Stamp { version, batch: [0, 3, u16::MAX][dice.roll(3)] }.at([0, 1, u16::MAX][dice.roll(3)])
+}
+
+fn events(dice: &mut Dice, user: UserId) -> Vec<Event> {
+    let body = || EventBody::Read { user, read_seq: Seq(1) };
+    (0..dice.roll(4)).map(|_| Event { position: place(dice), channel: ChannelId(1), body: body() }).collect()
+}
+
+fn arrivals(dice: &mut Dice, users: &[UserId]) -> ArrivalsPage {
+    let rows = (0..dice.roll(4)).map(|_| {
+        let stamp = place(dice).stamp;
+        let event =
+            EventRecord { channel: ChannelId(1), body: EventRecordBody::Read { user: users[0], read_seq: Seq(1) } };
+        let listed = |dice: &mut Dice| ArrivalEvent {
+            ordinal: place(dice).ordinal,
+            audience: u16::try_from(dice.roll(3)).expect("small"),
+            event,
+        };
+        let events = (0..dice.roll(4)).map(|_| listed(dice)).collect();
+        let record = ArrivalRecord { audiences: vec![users.to_vec(), users[..1].to_vec()], events };
+        let contents = (dice.roll(2) == 0).then(|| self::events(dice, users[0]));
+        Arrival { stamp, record, contents }
+    });
+    ArrivalsPage { rows: rows.collect(), through: place(dice).stamp, more: dice.roll(2) == 0 }
+}
+
+/// Any result that fits the question.
+fn odd(dice: &mut Dice, world: &World, store: &StoreOp) -> StoreResult {
+    let users: Vec<UserId> = world.store.users.values().copied().collect();
+    let refusal = Refusal::new(ErrorCode::ALL[dice.roll(ErrorCode::ALL.len())], "odd");
+    let refuse = dice.roll(4) == 0;
+    let channels = |dice: &mut Dice| -> Vec<SnapshotChannel> {
+        let channel = |id: usize| SnapshotChannel {
+            channel_id: ChannelId(id as u64),
+            kind: ChannelKind::Group,
+            head_seq: Seq(0),
+            read_seq: Seq(9),
+            unread: 1,
+        };
+        // Names are known of this one only.
+        (0..dice.roll(2)).map(|_| SnapshotChannel { channel_id: world.names.id("ab"), ..channel(1) }).collect()
+    };
+    match store {
+        StoreOp::Authenticate { token } => {
+            let user = users[dice.roll(users.len())];
+            let device = (dice.roll(2) == 0).then(|| "d1".parse().expect("legal"));
+            let expires_ms = world.now.wall.plus_ms([0, 1, 70_000, u64::MAX][dice.roll(4)]);
+            let identity = router::Identity { user, device, expires_ms };
+            StoreResult::Identity(if refuse || token.is_empty() { Err(refusal) } else { Ok(identity) })
+        }
+        StoreOp::Apply { .. } => StoreResult::Applied(match dice.roll(4) {
+            _ if refuse => Err(refusal),
+            0 => Ok(OpReply::Created { channel: ChannelId(1), existed: true }),
+            1 => Ok(OpReply::MemberChanged { changed: true }),
+            2 => Ok(OpReply::Marked { read_seq: Seq(1), unread: 0 }),
+            _ => Ok(OpReply::Sent { seq: Seq(1), sent_ms: world.now.wall, duplicate: false }),
+        }),
+        StoreOp::History { .. } => {
+            let page = HistoryPage { messages: Vec::new(), head_seq: Seq(0), first_seq: Seq(9), more: true };
+            StoreResult::History(if refuse { Err(refusal) } else { Ok(page) })
+        }
+        StoreOp::OpenInbox { .. } => {
+            let cursor = Cursor { generation: dice.roll(2) as u64, position: place(dice) };
+            StoreResult::Opened(if refuse { Err(refusal) } else { Ok(cursor) })
+        }
+        StoreOp::ReadInbox { user, .. } => StoreResult::Inbox(match dice.roll(3) {
+            _ if refuse => Err(refusal),
+            0 => Ok(InboxPage::Behind),
+            _ => Ok(InboxPage::Events { events: events(dice, *user), through: place(dice) }),
+        }),
+        StoreOp::Snapshot { .. } => {
+            let page = SnapshotPage { channels: channels(dice), more: dice.roll(2) == 0, through: place(dice) };
+            StoreResult::Snapshot(if refuse { Err(refusal) } else { Ok(page) })
+        }
+        StoreOp::ReadArrivals { .. } => {
+            StoreResult::Arrivals(if refuse { Err(refusal) } else { Ok(arrivals(dice, &users)) })
+        }
+        StoreOp::ClearArrivals { .. } | StoreOp::TrimInbox { .. } => {
+            StoreResult::Done(if refuse { Err(refusal) } else { Ok(()) })
+        }
+    }
+}
+
+fn says(dice: &mut Dice) -> String {
+    let names = ["connect", "send", "history", "mark", "echo", "refresh", "push", "error", "id", ""];
+    let values = [
+        "2000000",
+        "0",
+        "-1",
+        "4294967296",
+        "\"ab\"",
+        "{}",
+        "[]",
+        "null",
+        "\u{0}",
+        "{\"data\":\"x\"}",
+        "{\"token\":\"a\",\"device_id\":\"d1\"}",
+    ];
+    let mut text = String::from("{");
+    let fields: BTreeSet<usize> = (0..dice.roll(4)).map(|_| dice.roll(names.len())).collect();
+    for (at, field) in fields.into_iter().enumerate() {
+        text += if at == 0 { "\"" } else { ",\"" };
+        text += names[field];
+        text += "\":";
+        text += values[dice.roll(values.len())];
+    }
+    text + ["}", "", "\n{", "}\n{}"][dice.roll(4)]
+}
+
+fn run(choices: &[u32]) {
+    let mut world = World::new(1 + u16::try_from(choices.len() % 2).expect("1 or 2"));
+    for name in ["ab", "ac", "abc", "bc"] {
+        world.channel(name);
+    }
+    world.names.is_odd = true;
+    let mut said = 0;
+    for &choice in choices {
+        let mut dice = Dice::new(choice);
+        match dice.roll(8) {
+            0..2 if world.shards.len() == 2 => client_acts(&mut world, &mut dice, &mut said),
+            0..3 => {
+                let name = dice.pick(&["a1", "b1", "c1"]);
+                if world.clients.get(name).is_none_or(|client| client.closed.is_some()) {
+                    world.step(&format!("{name} opens"));
+                } else {
+                    world.message(name, says(&mut dice).as_bytes());
+                }
+            }
+            3..6 if !world.asked.is_empty() => {
+                let asked = world.asked.remove(dice.roll(world.asked.len())).expect("in range");
+                let result = odd(&mut dice, &world, &asked.store);
+                world.input(asked.shard, Input::Stored { op: asked.op, result });
+            }
+            6 => {
+                let home = dice.roll(world.shards.len());
+                let user = world.user("a");
+                let hints = vec![(world.owner(home), place(&mut dice).stamp, events(&mut dice, user))];
+                world.input(home, Input::Committed { hints });
+            }
+            7 => world.pass([0, 100, 1_000, 30_000][dice.roll(4)]),
+            _ => {
+                let pair = world.mesh.iter().find(|(_, frames)| !frames.is_empty()).map(|(&pair, _)| pair);
+                if let Some(pair) = pair {
+                    world.carry(pair);
+                }
+            }
+        }
+    }
+    let names: Vec<String> = world.clients.keys().cloned().collect();
+    for name in names {
+        if world.client(&name).closed.is_none() {
+            world.leave(&name);
+        }
+    }
+    // What is still asked is refused: an odd store would go on for ever.
+    for _ in 0..10_000 {
+        let pair = world.mesh.iter().find(|(_, frames)| !frames.is_empty()).map(|(&pair, _)| pair);
+        if let Some(pair) = pair {
+            world.carry(pair);
+        } else if let Some(asked) = world.asked.pop_front() {
+            let result = refusal_of(&asked.store, Refusal::new(ErrorCode::StorageUnavailable, "the end"));
+            world.input(asked.shard, Input::Stored { op: asked.op, result });
+        }
+    }
+    world.pass(1_000);
+    for stats in world.shards.iter().map(Shard::stats) {
+        let left = (stats.sessions, stats.users, stats.outbound_bytes, stats.appends_pending);
+        assert_eq!(left, (0, 0, 0, 0), "I11: sessions, users, bytes, appends");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn nothing_that_a_client_says_or_a_store_answers_panics(
+        choices in proptest::collection::vec(any::<u32>(), 1..400)
+    ) {
+        run(&choices);
+    }
+}
