@@ -311,3 +311,43 @@ pub fn snapshot_place(page: &SnapshotPage) -> Option<SnapshotPlace> {
     let last: ChannelId = page.channels.last().filter(|_| page.more)?.channel_id;
     Some(SnapshotPlace { through: page.through, last })
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+    use schema::Stamp;
+    use schema::record::EventRecordBody;
+
+    use super::*;
+    use crate::memory::MemoryEngine;
+
+    #[test]
+    fn the_rows_beyond_the_newest_are_to_go() {
+        let check = |rows: u64, rows_max: usize, through: Option<(u64, u64)>| {
+            let engine = MemoryEngine::ephemeral();
+            let mut tx = engine.begin(Begin::Fresh);
+            let body = EventRecordBody::Read { user: UserId(1), read_seq: schema::Seq(1) };
+            let event = EventRecord { channel: ChannelId(1), body }.encode();
+            for version in 1..=rows {
+                tx.set(&keys::inbox(UserId(1), Stamp { version, batch: 0 }.at(0)), &event);
+            }
+            block_on(tx.commit()).expect("written");
+            // The rows' versions are made up; the store has to have reached them.
+            for _version in 0..rows {
+                let mut tx = engine.begin(Begin::Fresh);
+                tx.set(b"later", b"");
+                block_on(tx.commit()).expect("written");
+            }
+            let found = block_on(trim_through(&engine, UserId(1), UnixMs(0), rows_max)).expect("readable");
+            assert_eq!(
+                found.map(|(last, gone)| (last.stamp.version, gone)),
+                through,
+                "{rows} rows, at most {rows_max}"
+            );
+        };
+        check(0, 3, None);
+        check(3, 3, None);
+        check(4, 3, Some((1, 1)));
+        check(50, 3, Some((47, 47)));
+    }
+}

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use schema::limits::{BATCH_ROWS_MAX, BODY_BYTES_MAX, GROUP_MEMBERS_MAX};
+use schema::limits::{BATCH_MESSAGES_MAX, BATCH_ROWS_MAX, BODY_BYTES_MAX, GROUP_MEMBERS_MAX};
 use schema::op::ChannelKind;
 use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, MemberRecord, RecordError};
 use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Refusal, Seq, UnixMs, UserId, View};
@@ -21,7 +21,7 @@ use super::rows::{Rows, Wanted};
 use crate::keys::{self, DedupKey};
 use crate::layers::body;
 use crate::layers::planted::{Planted, Plants};
-use crate::limits::TRANSACTION_BYTES_TARGET;
+use crate::limits::{TRANSACTION_BYTES_TARGET, VALUE_BYTES_MAX};
 
 /// What a row of a batch takes in its transaction at most: an inbox row, of which there are most, has a key of 21 bytes, a
 /// value of up to 26 and 40 for the mutation, a conflict range of 42 and 32, and its user's 8 in the arrival.
@@ -35,6 +35,10 @@ const _: () = assert!(
     (4 + GROUP_MEMBERS_MAX as usize + BATCH_OWN_ROWS) * ROW_BYTES + 2 * (BODY_BYTES_MAX as usize)
         < TRANSACTION_BYTES_TARGET,
     "one message always fits"
+);
+const _: () = assert!(
+    TRANSACTION_BYTES_TARGET / ROW_BYTES * 8 + BATCH_MESSAGES_MAX as usize * (2 + 4 + 25) < VALUE_BYTES_MAX,
+    "an arrival names each user and each event of a batch once, and is one row"
 );
 
 /// Under what a batch was accepted.

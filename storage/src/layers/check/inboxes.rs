@@ -32,6 +32,14 @@ impl Told {
             .map(|(next, _)| next)
     }
 
+    /// Takes a seq if it is the next that the account may read; any visible one is where older rows were `trimmed`.
+    fn takes(&mut self, seq: Seq, trimmed: bool) -> bool {
+        let first_kept = trimmed && self.last == Seq::ZERO && visible::shows(&self.ranges, seq);
+        let taken = self.next() == Some(seq) || first_kept || self.may_be_forgotten(seq);
+        self.last = seq;
+        taken
+    }
+
     /// Whether a seq may be of a range that has been forgotten for a newer one.
     fn may_be_forgotten(&self, seq: Seq) -> bool {
         self.ranges.len() >= MEMBER_RANGES_MAX as usize && self.ranges.first().is_some_and(|range| seq <= range.after)
@@ -116,6 +124,12 @@ async fn page<E: Engine>(engine: &E, mut inbox: Inbox) -> Result<(Inbox, u64, bo
     let places: Vec<_> = events.iter().filter_map(|(_, event)| content::message_of(event)).collect();
     let mut rows = content::rows(&tx, &places).await?.into_iter();
     for (position, EventRecord { channel, body }) in events {
+        if position <= inbox.floor {
+            let floor = inbox.floor;
+            return violated("I6", format!("the inbox of user {user} has a row at {position}, its floor is {floor}"));
+        }
+        let trimmed = inbox.floor > Position::START;
+        let told = channel_of(&tx, &mut inbox, channel).await?;
         match body {
             EventRecordBody::Message { seq, revision } => {
                 let (_, record) = rows.next().expect("one for each message that is named");
@@ -125,7 +139,13 @@ async fn page<E: Engine>(engine: &E, mut inbox: Inbox) -> Result<(Inbox, u64, bo
                         format!("the inbox of user {user} names revision {revision} of {seq} in channel {channel}"),
                     );
                 }
-                message(&tx, &mut inbox, position, channel, seq).await?;
+                let next = told.next();
+                if !told.takes(seq, trimmed) {
+                    return violated(
+                        "I6",
+                        format!("user {user} was told {seq} of channel {channel} at {position}, {next:?} was to come"),
+                    );
+                }
             }
             EventRecordBody::Read { user: marked, .. } if marked != user => {
                 return violated("I6", format!("the inbox of user {user} has a mark of user {marked} at {position}"));
@@ -136,41 +156,22 @@ async fn page<E: Engine>(engine: &E, mut inbox: Inbox) -> Result<(Inbox, u64, bo
     Ok((inbox, page.rows.len() as u64, page.more))
 }
 
-/// One message of an inbox: the next that its account may read, or any at all where older rows were trimmed.
-async fn message<T: Transaction>(
+/// What the inbox has told of a channel, in which its account is, or was.
+async fn channel_of<'a, T: Transaction>(
     tx: &T,
-    inbox: &mut Inbox,
-    position: Position,
+    inbox: &'a mut Inbox,
     channel: ChannelId,
-    seq: Seq,
-) -> Result<(), CheckError> {
+) -> Result<&'a mut Told, CheckError> {
     let user = inbox.user;
-    if position <= inbox.floor {
-        return violated(
-            "I6",
-            format!("the inbox of user {user} has a row at {position}, its floor is {}", inbox.floor),
-        );
-    }
-    let told = match inbox.channels.entry(channel) {
-        Entry::Occupied(told) => told.into_mut(),
+    match inbox.channels.entry(channel) {
+        Entry::Occupied(told) => Ok(told.into_mut()),
         Entry::Vacant(place) => {
             let Some(row) = tx.get(&keys::former(channel, user)).await? else {
-                return violated("I10", format!("user {user} was told {seq} of channel {channel} and never was in it"));
+                return violated("I10", format!("user {user} was told of channel {channel} and never was in it"));
             };
-            place.insert(told(tx, channel, MemberRecord::decode(&row)?).await?)
+            Ok(place.insert(told(tx, channel, MemberRecord::decode(&row)?).await?))
         }
-    };
-    let trimmed = inbox.floor > Position::START;
-    let expected = told.next();
-    let first_after_trim = trimmed && told.last == Seq::ZERO && visible::shows(&told.ranges, seq);
-    if expected != Some(seq) && !first_after_trim && !told.may_be_forgotten(seq) {
-        return violated(
-            "I6",
-            format!("user {user} was told {seq} of channel {channel} at {position}, {expected:?} was to come"),
-        );
     }
-    told.last = seq;
-    Ok(())
 }
 
 /// Nothing visible is left untold.
