@@ -11,8 +11,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{self, Output, ParamsString, PasswordHash, SaltString};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
 use schema::{ErrorCode, Refusal};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -82,7 +82,8 @@ pub(crate) struct Passwords {
     decoy: Arc<str>,
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+/// What a thread does, with memory that it may grow.
+type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 
 impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,8 +103,7 @@ impl Passwords {
 
     /// Starts `threads` threads behind a queue of `queue_jobs`.
     pub(crate) fn start_with(cost: Cost, threads: usize, queue_jobs: usize) -> io::Result<Self> {
-        let argon = argon(cost).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
-        let decoy = hash(&argon, &Secret::new(""), SALT_OF_DECOY)
+        let decoy = hash(cost, &Secret::new(""), SALT_OF_DECOY, &mut Vec::new())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
         let (jobs, queue) = sync_channel(queue_jobs);
         let queue = Arc::new(Mutex::new(queue));
@@ -122,7 +122,7 @@ impl Passwords {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(|_| internal())?;
         let cost = self.cost;
-        let hashed = self.run(move || argon(cost).and_then(|argon| hash(&argon, &password, salt)));
+        let hashed = self.run(move |memory| hash(cost, &password, salt, memory));
         hashed.await?.map_err(|_| internal())
     }
 
@@ -133,25 +133,28 @@ impl Passwords {
     pub(crate) async fn verify(&self, password: Secret, stored: Option<String>) -> Result<bool, Refusal> {
         let stored = stored.unwrap_or_default();
         let decoy = Arc::clone(&self.decoy);
-        let matches = self.run(move || {
+        let matches = self.run(move |memory| {
             // The cost is the stored hash's own. An account without a password has no hash, and nothing matches it.
             let (hash, known) = match PasswordHash::new(&stored) {
                 Ok(hash) => (hash, true),
                 Err(_) => (PasswordHash::new(&decoy).expect("made by this same code"), false),
             };
             // `known` last: the work is done either way.
-            Argon2::default().verify_password(password.reveal().as_bytes(), &hash).is_ok() && known
+            matches(&hash, &password, memory).unwrap_or(false) && known
         });
         matches.await
     }
 
     /// Queues a job and awaits its result. A job that nobody awaits any more is skipped.
-    async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
         let (reply, result) = oneshot::channel();
-        let job: Job = Box::new(move || {
+        let job: Job = Box::new(move |memory| {
             if !reply.is_closed() {
                 // Refused only if the caller went away meanwhile.
-                let _: Result<(), T> = reply.send(job());
+                let _: Result<(), T> = reply.send(job(memory));
             }
         });
         self.jobs.try_send(job).map_err(|error| match error {
@@ -171,35 +174,91 @@ fn internal() -> Refusal {
     Refusal::new(ErrorCode::Internal, "the password could not be processed, try again")
 }
 
-fn argon(cost: Cost) -> Result<Argon2<'static>, argon2::password_hash::Error> {
+fn hash(
+    cost: Cost,
+    password: &Secret,
+    salt: [u8; 16],
+    memory: &mut Vec<Block>,
+) -> Result<String, password_hash::Error> {
     let params = Params::new(cost.memory_kib, cost.passes, cost.lanes, None)?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+    let text = SaltString::encode_b64(&salt)?;
+    let output = derive(&params, password, &salt, memory)?;
+    let hash = PasswordHash {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params)?,
+        salt: Some(text.as_salt()),
+        hash: Some(output),
+    };
+    Ok(hash.to_string())
 }
 
-fn hash(argon: &Argon2<'_>, password: &Secret, salt: [u8; 16]) -> Result<String, argon2::password_hash::Error> {
-    let salt = SaltString::encode_b64(&salt)?;
-    argon.hash_password(password.reveal().as_bytes(), &salt).map(|hash| hash.to_string())
+/// Whether `password` gives this hash under its own salt and cost.
+fn matches(hash: &PasswordHash<'_>, password: &Secret, memory: &mut Vec<Block>) -> Result<bool, password_hash::Error> {
+    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Ok(false) };
+    if (hash.algorithm, hash.version) != (ARGON2ID_IDENT, Some(Version::V0x13.into())) {
+        return Ok(false);
+    }
+    let mut bytes = [0; 64];
+    let salt = salt.decode_b64(&mut bytes)?;
+    // Compares in constant time.
+    Ok(derive(&Params::try_from(hash)?, password, salt, memory)? == expected)
+}
+
+fn derive(
+    params: &Params,
+    password: &Secret,
+    salt: &[u8],
+    memory: &mut Vec<Block>,
+) -> Result<Output, password_hash::Error> {
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    // What an earlier hash left there is overwritten before it is read.
+    memory.resize(params.block_count(), Block::default());
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone()).hash_password_into_with_memory(
+        password.reveal().as_bytes(),
+        salt,
+        &mut output,
+        memory,
+    )?;
+    Output::new(&output)
 }
 
 /// Takes jobs until the last [`Passwords`] is gone.
+///
+/// Keeps its memory from job to job, which spares a third of the time (16 instead of 25 ms, the rest being page faults),
+/// and gives it back when there is nothing to do.
 fn work(queue: &Mutex<Receiver<Job>>) {
     // Of this thread alone, as Linux has it. 10 leaves it a tenth of a core that a shard keeps busy: a login then takes
     // 0.2 s instead of 20 ms, and the shard loses a tenth.
     if let Err(error) = rustix::process::setpriority_process(None, 10) {
         tracing::warn!(%error, "password threads run at normal priority");
     }
+    let mut memory = Vec::new();
     loop {
-        // A job cannot poison the lock: it runs after the guard is dropped.
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        match job {
-            Ok(job) => job(),
-            Err(_) => return,
-        }
+        let job = match next_at_once(queue) {
+            Some(job) => job,
+            None => {
+                memory = Vec::new();
+                // A job cannot poison the lock: it runs after the guard is dropped.
+                match queue.lock().unwrap_or_else(PoisonError::into_inner).recv() {
+                    Ok(job) => job,
+                    Err(_) => return,
+                }
+            }
+        };
+        job(&mut memory);
     }
+}
+
+/// The next job, if there is one. Who holds the lock waits for one, so then there is none.
+fn next_at_once(queue: &Mutex<Receiver<Job>>) -> Option<Job> {
+    queue.try_lock().ok()?.try_recv().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::PasswordVerifier;
+
     use super::*;
 
     const CHEAP: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
@@ -221,6 +280,8 @@ mod tests {
         let stored = block_on(passwords.hash(Secret::new("correct horse"))).expect("hashed");
         let again = block_on(passwords.hash(Secret::new("correct horse"))).expect("hashed");
         assert_ne!(stored, again, "each hash has a salt of its own");
+        let hash = PasswordHash::new(&stored).expect("PHC form");
+        assert_eq!(Argon2::default().verify_password(b"correct horse", &hash), Ok(()), "the library agrees");
         let check = |password: &str, stored: Option<&str>, expected| {
             let seen = block_on(passwords.verify(Secret::new(password), stored.map(str::to_owned)));
             assert_eq!(seen, Ok(expected), "{password:?} against {stored:?}");
@@ -230,6 +291,9 @@ mod tests {
         check("", Some(&stored), false);
         check("", None, false);
         check("correct horse", Some("!"), false);
+        check("correct horse", Some(&stored.replace("argon2id", "argon2i")), false);
+        check("correct horse", Some(&stored.replace("v=19", "v=16")), false);
+        check("correct horse", Some(&stored.replace("t=1", "t=2")), false);
     }
 
     #[test]
@@ -238,19 +302,19 @@ mod tests {
         let (release, held) = sync_channel::<()>(0);
         let (started, starts) = sync_channel::<()>(0);
         block_on(async {
-            let mut running = Box::pin(passwords.run(move || {
+            let mut running = Box::pin(passwords.run(move |_| {
                 started.send(()).expect("the test waits");
                 held.recv().expect("the test releases");
             }));
-            let mut queued = Box::pin(passwords.run(|| ()));
+            let mut queued = Box::pin(passwords.run(|_| ()));
             assert!(poll_once(&mut running).await.is_none());
             starts.recv().expect("the thread took the job");
             assert!(poll_once(&mut queued).await.is_none());
-            let refused = passwords.run(|| ()).await.expect_err("the queue is full");
+            let refused = passwords.run(|_| ()).await.expect_err("the queue is full");
             assert_eq!((refused.code, refused.retry_after_ms), (ErrorCode::Overloaded, 1_000));
             release.send(()).expect("the job waits");
             assert_eq!((running.await, queued.await), (Ok(()), Ok(())));
-            assert_eq!(passwords.run(|| 7).await, Ok(7));
+            assert_eq!(passwords.run(|_| 7).await, Ok(7));
         });
     }
 

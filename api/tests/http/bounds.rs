@@ -10,7 +10,6 @@ use crate::world::{Options, World};
 /// A world whose times are so short that a test can wait for them.
 fn hasty() -> World {
     let limits = Limits {
-        connections_max: 4,
         header: Duration::from_millis(300),
         body: Duration::from_millis(300),
         request: Duration::from_millis(600),
@@ -100,16 +99,30 @@ fn a_request_that_takes_too_long_is_answered() {
 
 #[test]
 fn connections_over_the_limit_wait_for_a_place() {
-    let world = hasty();
-    // The world's own client holds one of the four until its head is overdue.
+    let limits = Limits { connections_max: 4, ..Limits::default() };
+    let mut world = World::with(Options { limits, ..Options::default() });
+    // The world's own client is the fourth.
+    world.check("GET /v1/servers/best => 200");
     let mut open: Vec<_> = (0..3).map(|_| Client::connect(world.public)).collect();
     for client in &mut open {
         assert_eq!(client.ask("GET", "/v1/servers/best", &[], "").status, 200);
     }
-    let begun = Instant::now();
     let mut fifth = Client::connect(world.public);
-    assert_eq!(fifth.ask("GET", "/v1/servers/best", &[], "").status, 200, "one of the four was idle for too long");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    fifth.write(b"GET /v1/servers/best HTTP/1.1\r\nhost: x\r\n\r\n").expect("the backlog takes it");
+    assert!(fifth.is_silent_for(Duration::from_millis(300)), "four are open");
+    drop(open.pop());
+    assert_eq!(fifth.read().expect("an answer").status, 200);
+}
+
+#[test]
+fn a_connection_that_is_old_ends_after_its_answer() {
+    let limits = Limits { connection: Duration::from_millis(300), ..Limits::default() };
+    let world = World::with(Options { limits, ..Options::default() });
+    let mut client = Client::connect(world.public);
+    assert_eq!(client.ask("GET", "/v1/servers/best", &[], "").status, 200);
+    let begun = Instant::now();
+    assert!(client.read().is_none(), "closed without being asked");
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}, before its head was overdue", begun.elapsed());
 }
 
 #[test]

@@ -177,6 +177,31 @@ fn members_come_and_go() {
 }
 
 #[test]
+fn the_ends_of_all_numbers_are_numbers() {
+    let mut world = world(&["bora", "minsu"]);
+    world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}"#);
+    world.check(r#"bora POST /v1/channels/$c/messages {"client_msg_id":"$m1","body":"x"} => 201"#);
+    world.name("max", u64::MAX);
+    world.check(r#"bora GET /v1/channels/$c/messages?before=0 => 200 {"messages":[]}"#);
+    world.check(r#"bora GET /v1/channels/$c/messages?before=$max => 200 {"messages":[{"seq":1}]}"#);
+    world.check(r#"bora GET /v1/channels/$c/messages?after=$max => 200 {"messages":[]}"#);
+    world.check(r#"bora GET /v1/channels/$c/messages?around=$max&limit=1 => 200"#);
+    world.check(r#"bora GET /v1/channels/$c/messages?around=0 => 200"#);
+    world.check(r#"bora GET /v1/channels/$c/messages?after=18446744073709551616 => 400 {"code":107}"#);
+    world.check(r#"bora GET /v1/channels/$c/messages?limit=4294967295 => 200 {"messages":[{"seq":1}]}"#);
+    world.check(
+        r#"bora POST /v1/channels/$c/messages {"client_msg_id":"$m2","body":"x","reply_to":$max} => 404 {"code":123}"#,
+    );
+    world.check(r#"bora POST /v1/channels/$c/mark {"read_seq":$max} => 200 {"read_seq":1,"unread":0}"#);
+    world.check(r#"bora POST /v1/channels/$c/mark {"read_seq":-1} => 400 {"code":107}"#);
+    world.check(r#"bora GET /v1/channels/$max => 404 {"code":102}"#);
+    world.check(r#"bora GET /v1/users/$max => 404 {"code":102}"#);
+    world.check(r#"bora GET /v1/channels/$c/members?cursor=$max&limit=4294967295 => 200 {"members":[],"more":false}"#);
+    world.check(r#"bora GET /v1/channels?cursor=$max-$max&limit=4294967295 => 200 {"channels":["*"]}"#);
+    world.check(r#"bora GET /v1/channels?cursor=0-0 => 200 {"channels":[]}"#);
+}
+
+#[test]
 fn every_refusal_of_a_home_has_its_status() {
     let mut world = world(&["bora"]);
     for &code in ErrorCode::ALL {

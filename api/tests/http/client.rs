@@ -51,6 +51,15 @@ impl Client {
         Some(answer)
     }
 
+    /// Whether nothing comes for so long.
+    pub(crate) fn is_silent_for(&self, span: Duration) -> bool {
+        let stream = self.0.get_ref();
+        stream.set_read_timeout(Some(span)).expect("a socket option");
+        let silent = stream.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket option");
+        silent
+    }
+
     fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.0.read_line(&mut line) {
