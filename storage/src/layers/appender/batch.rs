@@ -220,7 +220,7 @@ impl Batch {
         if decided.is_empty() {
             return Ok(Found::Decided(decided, None));
         }
-        decided.write(&mut tx, &self.terms.view);
+        decided.write(&mut tx, self.terms.view.epoch);
         tx.set_versionstamped_value(&batch_key, &BatchRow::prefix(self.number, attempt), &[]);
         match tx.commit().await {
             Ok(committed) => Ok(Found::Decided(decided, Some(stamp_of(committed.stamp)))),
@@ -246,7 +246,7 @@ impl Batch {
     }
 
     fn committed(mut self, decided: Decided, stamp: Option<Stamp>, moved: Vec<Queued>, memory: Memory) -> Outcome {
-        let hints = stamp.map_or_else(Vec::new, |stamp| decided.hints(&self.terms.view, stamp));
+        let hints = stamp.map_or_else(Vec::new, |stamp| decided.hints(stamp));
         let left = self.ops.split_off(decided.replies.len());
         let Decided { mut replies, members_changed, .. } = decided;
         replies.extend(super::refused(moved.into_iter(), &moving()));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody, ReadMarkRecord};
-use schema::{ChannelId, Event, EventBody, Message, OpReply, Owner, Refusal, Seq, Stamp, UserId, View};
+use schema::{ChannelId, Epoch, Event, EventBody, Message, OpReply, Owner, Refusal, Seq, Stamp, UserId, View};
 
 use crate::keys;
 use crate::layers::packed;
@@ -31,16 +31,11 @@ pub(super) struct Decided {
     pub(super) joined: BTreeMap<UserId, i64>,
     /// In the order of their ordinals.
     pub(super) happened: Vec<Happened>,
+    /// The arrivals by home shard.
+    pub(super) arrivals: BTreeMap<Owner, ArrivalRecord>,
     /// One for each operation that was decided, in their order.
     pub(super) replies: Vec<(u64, Result<OpReply, Refusal>)>,
     pub(super) members_changed: Vec<ChannelId>,
-}
-
-/// What one home shard hears of a transaction.
-#[derive(Debug, Default)]
-struct HomeDraft {
-    record: ArrivalRecord,
-    audiences: BTreeMap<Vec<UserId>, u16>,
 }
 
 impl Decided {
@@ -50,7 +45,7 @@ impl Decided {
     }
 
     /// Writes all of it but the batch row.
-    pub(super) fn write<T: Transaction>(&self, tx: &mut T, view: &View) {
+    pub(super) fn write<T: Transaction>(&self, tx: &mut T, epoch: Epoch) {
         for (key, value) in &self.writes {
             match value {
                 Some(value) => tx.set(key, value),
@@ -69,13 +64,13 @@ impl Decided {
                 tx.set_versionstamped_key(&keys::inbox_prefix(user), &ordinal.to_be_bytes(), &value);
             }
         }
-        for (home, draft) in self.homes(view) {
-            tx.set_versionstamped_key(&keys::arrival_prefix(view.epoch, home), &[], &draft.record.encode());
+        for (&home, arrival) in &self.arrivals {
+            tx.set_versionstamped_key(&keys::arrival_prefix(epoch, home), &[], &arrival.encode());
         }
     }
 
     /// What each home shard concerned is told, once it has committed at `stamp`.
-    pub(super) fn hints(&self, view: &View, stamp: Stamp) -> Vec<(Owner, Stamp, Vec<Event>)> {
+    pub(super) fn hints(&self, stamp: Stamp) -> Vec<(Owner, Stamp, Vec<Event>)> {
         let events: Vec<Event> = self
             .numbered()
             .map(|(ordinal, happened)| Event {
@@ -84,41 +79,23 @@ impl Decided {
                 body: happened.content(),
             })
             .collect();
-        self.homes(view)
-            .into_iter()
-            .map(|(home, draft)| {
-                let told = draft.record.events.iter().map(|event| events[usize::from(event.ordinal)].clone());
-                (home, stamp, told.collect())
-            })
-            .collect()
+        let told = |(&home, arrival): (&Owner, &ArrivalRecord)| {
+            let ordinals = arrival.events.iter().map(|event| usize::from(event.ordinal));
+            (home, stamp, ordinals.map(|ordinal| events[ordinal].clone()).collect())
+        };
+        self.arrivals.iter().map(told).collect()
     }
 
     fn numbered(&self) -> impl Iterator<Item = (u16, &Happened)> {
         (0..=u16::MAX).zip(&self.happened)
     }
+}
 
-    /// The arrivals by home shard. Audiences are listed once, since most of a batch's events share one.
-    fn homes(&self, view: &View) -> BTreeMap<Owner, HomeDraft> {
-        let mut homes: BTreeMap<Owner, HomeDraft> = BTreeMap::new();
-        let mut split: BTreeMap<&[UserId], Vec<(Owner, u16)>> = BTreeMap::new();
-        for (ordinal, happened) in self.numbered() {
-            let parts = split.entry(&happened.audience).or_insert_with(|| {
-                let mut by_home: BTreeMap<Owner, Vec<UserId>> = BTreeMap::new();
-                for &user in &*happened.audience {
-                    by_home.entry(view.home_of_user(user)).or_default().push(user);
-                }
-                by_home
-                    .into_iter()
-                    .map(|(home, users)| (home, homes.entry(home).or_default().audience(users)))
-                    .collect()
-            });
-            for &(home, audience) in parts.iter() {
-                let record = &mut homes.get_mut(&home).expect("made with its audience").record;
-                record.events.push(ArrivalEvent { ordinal, audience, event: happened.event });
-            }
-        }
-        homes
-    }
+/// What one home shard hears of a transaction.
+#[derive(Debug, Default)]
+struct HomeDraft {
+    record: ArrivalRecord,
+    audiences: BTreeMap<Vec<UserId>, u16>,
 }
 
 impl HomeDraft {
@@ -130,6 +107,26 @@ impl HomeDraft {
             next
         })
     }
+}
+
+/// The arrivals by home shard. Audiences are listed once, since most of a batch's events share one.
+pub(super) fn arrivals(happened: &[Happened], view: &View) -> BTreeMap<Owner, ArrivalRecord> {
+    let mut homes: BTreeMap<Owner, HomeDraft> = BTreeMap::new();
+    let mut split: BTreeMap<&[UserId], Vec<(Owner, u16)>> = BTreeMap::new();
+    for (ordinal, happened) in (0..=u16::MAX).zip(happened) {
+        let parts = split.entry(&happened.audience).or_insert_with(|| {
+            let mut by_home: BTreeMap<Owner, Vec<UserId>> = BTreeMap::new();
+            for &user in &*happened.audience {
+                by_home.entry(view.home_of_user(user)).or_default().push(user);
+            }
+            by_home.into_iter().map(|(home, users)| (home, homes.entry(home).or_default().audience(users))).collect()
+        });
+        for &(home, audience) in parts.iter() {
+            let record = &mut homes.get_mut(&home).expect("made with its audience").record;
+            record.events.push(ArrivalEvent { ordinal, audience, event: happened.event });
+        }
+    }
+    homes.into_iter().map(|(home, draft)| (home, draft.record)).collect()
 }
 
 impl Happened {

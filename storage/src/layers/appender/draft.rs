@@ -15,7 +15,7 @@ use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, Me
 use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Refusal, Seq, UnixMs, UserId, View};
 
 use super::Queued;
-use super::decided::{Decided, Happened};
+use super::decided::{Decided, Happened, arrivals};
 use super::members::{Member, Members};
 use super::rows::{Rows, Wanted};
 use crate::keys::{self, DedupKey};
@@ -404,8 +404,9 @@ impl<'a> Draft<'a> {
                 self.writes.insert(keys::head(channel), Some(drafted.head.encode().into()));
             }
         }
-        let happened = self.happened.into_iter().flatten().collect();
+        let happened: Vec<Happened> = self.happened.into_iter().flatten().collect();
         Decided {
+            arrivals: arrivals(&happened, &self.terms.view),
             writes: self.writes,
             marks: self.marks,
             joined: self.joined,

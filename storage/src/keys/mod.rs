@@ -1,0 +1,171 @@
+//! Where everything lies: the keys of every table, by hand, fixed width, big-endian.
+//!
+//! Owns the layout of keys and of ranges. Values are `schema::record`. Part of the stored format: what is here changes only
+//! with the format version of the data directory.
+//! Keys of one table order as their fields do, in the order in which a function names them.
+//!
+//! ```text
+//! arrival · epoch · home incarnation · home shard · stamp     batch · incarnation · shard          body · channel · seq · revision · part
+//! channel · id        dedup · hash byte · day · channel · user · client_msg_id     dedup floor     direct · low user · high user
+//! family · user · family     fence · hash byte · incarnation     former · channel · user           head · channel
+//! idempotency · day · user · key     inbox · user · stamp · ordinal      inbox floor · user                 joined · user
+//! member · channel · user    membership · user · channel         message · channel · seq            partition · number
+//! read · user · channel      refresh · hash      refresh due · time · hash      user · id           username · name
+//! view
+//! ```
+
+mod account;
+mod channel;
+mod dedup;
+mod inbox;
+mod ownership;
+#[cfg(test)]
+mod tests;
+
+use schema::UserId;
+use schema::record::RecordError;
+use xxhash_rust::xxh3::xxh3_64;
+
+pub use account::{families, family, refresh, refresh_due, refresh_hash, refreshes_due, user, username};
+pub use channel::{
+    body_part, body_parts, channel, channel_id, channels_after, direct, former, head, joined, member, member_of,
+    members_after, membership, membership_of, memberships_after, memberships_of_users_after, message, message_place,
+    messages, messages_after, read,
+};
+pub use dedup::{DedupKey, day, dedup_floor, dedups_after, dedups_before, idempotencies_before, idempotency};
+pub use inbox::{inbox, inbox_after, inbox_floor, inbox_place, inbox_prefix, inbox_through, inboxes_after};
+pub use ownership::{
+    arrival_prefix, arrival_stamp, arrivals_after, arrivals_before, arrivals_through, batch, batches, fence, partition,
+    partitions, view,
+};
+
+use crate::transaction::{RangeRequest, key_after, prefix_end};
+
+/// The first byte of a key. Numbers are never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Table {
+    Arrival = 1,
+    Batch = 2,
+    Body = 3,
+    Channel = 4,
+    Dedup = 5,
+    DedupFloor = 6,
+    Direct = 7,
+    Family = 8,
+    Fence = 9,
+    Former = 10,
+    Head = 11,
+    Idempotency = 12,
+    Inbox = 13,
+    InboxFloor = 14,
+    Joined = 15,
+    Member = 16,
+    Membership = 17,
+    Message = 18,
+    Partition = 19,
+    Read = 20,
+    Refresh = 21,
+    User = 22,
+    Username = 23,
+    View = 24,
+    RefreshDue = 25,
+}
+
+/// A key in the making.
+struct Key(Vec<u8>);
+
+impl Key {
+    /// Bytes that hold most keys without growing: the longest of fixed width has 42.
+    const CAPACITY: usize = 48;
+
+    fn of(table: Table) -> Self {
+        let mut bytes = Vec::with_capacity(Self::CAPACITY);
+        bytes.push(table as u8);
+        Self(bytes)
+    }
+
+    fn u8(mut self, value: u8) -> Self {
+        self.0.push(value);
+        self
+    }
+
+    fn u16(self, value: u16) -> Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    fn u32(self, value: u32) -> Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    fn u64(self, value: u64) -> Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn all(&self) -> RangeRequest {
+        RangeRequest::prefix(&self.0)
+    }
+
+    /// What begins with this key and comes after `last` of them; all of it if there is none.
+    fn all_after(&self, last: Option<Vec<u8>>) -> RangeRequest {
+        match last {
+            Some(last) => RangeRequest::new(key_after(&last), prefix_end(&self.0)),
+            None => self.all(),
+        }
+    }
+}
+
+/// A key being read: fields in order, `None` once it is too short.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn of(table: Table, key: &'a [u8]) -> Option<Self> {
+        let (&first, rest) = key.split_first()?;
+        (first == table as u8).then_some(Self(rest))
+    }
+
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (field, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*field)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_be_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    /// `value` if nothing is left of the key.
+    fn end<T>(self, value: T) -> Option<T> {
+        self.0.is_empty().then_some(value)
+    }
+}
+
+fn damaged(what: &'static str, key: &[u8]) -> RecordError {
+    RecordError::Damaged { what, bytes: key.len(), why: format!("the key is {key:02x?}") }
+}
+
+/// Spreads neighbours over the store's servers.
+fn hash_byte(id: u64) -> u8 {
+    xxh3_64(&id.to_be_bytes()).to_be_bytes()[0]
+}
+
+/// What comes after all rows of a user in a table that is by user.
+fn next_user(table: Table, last: Option<UserId>) -> RangeRequest {
+    let table = Key::of(table);
+    match last {
+        Some(UserId(last)) => {
+            let end = prefix_end(&table.0);
+            RangeRequest::new(prefix_end(&table.u64(last).0), end)
+        }
+        None => table.all(),
+    }
+}

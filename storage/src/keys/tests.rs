@@ -1,0 +1,120 @@
+//! Order and round trip of every key, and what ranges hold.
+
+use proptest::prelude::*;
+
+use schema::{ChannelId, ClientMsgId, Epoch, Incarnation, Owner, Position, Seq, Stamp, UnixMs, UserId};
+
+use super::*;
+
+/// Pairs of keys compare as the fields that they were made of.
+fn check<F: Ord + std::fmt::Debug>(make: impl Fn(&F) -> Vec<u8>, one: &F, other: &F) {
+    assert_eq!(make(one).cmp(&make(other)), one.cmp(other), "{one:?} {other:?}");
+}
+
+fn contains(range: &RangeRequest, key: &[u8]) -> bool {
+    range.begin.as_slice() <= key && key < range.end.as_slice()
+}
+
+fn sorted((one, other): (u64, u64)) -> (u64, u64) {
+    (one.min(other), one.max(other))
+}
+
+fn stamps() -> impl Strategy<Value = Stamp> {
+    (any::<u64>(), any::<u16>()).prop_map(|(version, batch)| Stamp { version, batch })
+}
+
+fn positions() -> impl Strategy<Value = Position> {
+    (stamps(), any::<u16>()).prop_map(|(stamp, ordinal)| stamp.at(ordinal))
+}
+
+/// Few numbers, and those at the borders of bytes: so that equal fields and carries are met.
+fn numbers() -> impl Strategy<Value = u64> {
+    prop_oneof![0..4_u64, 254..258_u64, Just(u64::MAX), Just(u64::MAX - 1), any::<u64>()]
+}
+
+proptest! {
+    #[test]
+    fn keys_order_as_their_fields(
+        a in (numbers(), numbers()),
+        b in (numbers(), numbers()),
+        p in positions(),
+        q in positions(),
+    ) {
+        check(|k| message(ChannelId(k.0), Seq(k.1)), &a, &b);
+        check(|k| member(ChannelId(k.0), UserId(k.1)), &a, &b);
+        check(|k| former(ChannelId(k.0), UserId(k.1)), &a, &b);
+        check(|k| membership(UserId(k.0), ChannelId(k.1)), &a, &b);
+        check(|k| read(UserId(k.0), ChannelId(k.1)), &a, &b);
+        check(|k| direct(UserId(k.0.min(k.1)), UserId(k.0.max(k.1))), &sorted(a), &sorted(b));
+        check(|k| channel(ChannelId(*k)), &a.0, &b.0);
+        check(|k| inbox(UserId(k.0), k.1), &(a.0, p), &(b.0, q));
+    }
+
+    #[test]
+    fn keys_are_read_back(user in numbers(), channel in numbers(), seq in numbers(), place in positions(), id in any::<[u8; 16]>()) {
+        let (user, channel, seq) = (UserId(user), ChannelId(channel), Seq(seq));
+        prop_assert_eq!(message_place(&message(channel, seq)), Ok((channel, seq)));
+        prop_assert_eq!(member_of(&member(channel, user)), Ok((channel, user)));
+        prop_assert_eq!(membership_of(&membership(user, channel)), Ok((user, channel)));
+        prop_assert_eq!(inbox_place(&inbox(user, place)), Ok((user, place)));
+        prop_assert_eq!(channel_id(&super::channel(channel)), Ok(channel));
+        let dedup = DedupKey { channel, user, id: ClientMsgId(id) };
+        prop_assert_eq!(DedupKey::of_key(&dedup.to_key()), Ok(dedup));
+        let home = Owner { incarnation: Incarnation(user.0), shard: schema::ShardIndex(7) };
+        let mut arrival = arrival_prefix(Epoch(seq.0), home);
+        arrival.extend_from_slice(&place.stamp.to_bytes());
+        prop_assert_eq!(arrival_stamp(&arrival), Ok(place.stamp));
+    }
+
+    #[test]
+    fn ranges_hold_what_they_name(user in numbers(), channel in numbers(), a in numbers(), b in numbers(), p in positions(), q in positions()) {
+        let (user, channel) = (UserId(user), ChannelId(channel));
+        prop_assert_eq!(contains(&inbox_after(user, p), &inbox(user, q)), q > p);
+        prop_assert_eq!(contains(&inbox_through(user, p), &inbox(user, q)), q <= p);
+        prop_assert_eq!(contains(&messages(channel, Seq(a.min(b)), Seq(b)), &message(channel, Seq(a))), a <= b);
+        prop_assert_eq!(contains(&members_after(channel, Some(UserId(a))), &member(channel, UserId(b))), b > a);
+        prop_assert_eq!(contains(&inboxes_after(Some(UserId(a))), &inbox(UserId(b), p)), b > a);
+        prop_assert_eq!(contains(&channels_after(Some(ChannelId(a))), &super::channel(ChannelId(b))), b > a);
+        let home = |epoch| arrival_prefix(Epoch(epoch), Owner::default());
+        prop_assert_eq!(contains(&arrivals_before(Epoch(a)), &home(b)), b < a);
+        prop_assert!(!contains(&inbox_after(user, p), &inbox_floor(user)));
+        prop_assert!(!contains(&inboxes_after(None), &inbox_floor(user)));
+    }
+}
+
+#[test]
+fn refresh_tokens_are_due_by_their_time() {
+    let check = |expires, before, due| {
+        let key = refresh_due(UnixMs(expires), &[0xFF; 32]);
+        assert_eq!(contains(&refreshes_due(UnixMs(before)), &key), due, "{expires} {before}");
+        assert_eq!(refresh_hash(&key), Ok([0xFF; 32]));
+    };
+    check(255, 256, true);
+    check(256, 256, false);
+    check(257, 256, false);
+}
+
+#[test]
+fn a_direct_channel_has_one_key_for_both_orders() {
+    assert_eq!(direct(UserId(1), UserId(2)), direct(UserId(2), UserId(1)));
+    assert_ne!(direct(UserId(1), UserId(2)), direct(UserId(1), UserId(3)));
+}
+
+#[test]
+fn dedup_rows_clear_by_the_day_of_their_id() {
+    let made = UnixMs(1_800_000_000_000);
+    let dedup = DedupKey { channel: ChannelId(1), user: UserId(2), id: ClientMsgId::new(made, 3) };
+    let hash = hash_byte(1);
+    let check = |hash, day, cleared| assert_eq!(contains(&dedups_before(hash, day), &dedup.to_key()), cleared);
+    check(hash, day(made), false);
+    check(hash, day(made) + 1, true);
+    check(hash.wrapping_add(1), day(made) + 1, false);
+}
+
+#[test]
+fn a_key_of_another_table_or_length_is_damage() {
+    let key = message(ChannelId(1), Seq(2));
+    for bad in [&key[..key.len() - 1], &[], &[key.as_slice(), &[0]].concat(), &member(ChannelId(1), UserId(2))] {
+        assert!(message_place(bad).is_err(), "{bad:?}");
+    }
+}
