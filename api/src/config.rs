@@ -71,7 +71,7 @@ pub trait Node: Send + Sync + 'static {
     /// Why not, one reason each: `store: below the reserve of free disk`.
     fn ready(&self) -> Result<(), Vec<String>>;
 
-    /// Everything counted, in the Prometheus text format.
+    /// Everything counted, in the OpenMetrics text format, `# EOF` included.
     fn metrics(&self) -> String;
 
     /// Open connections as a part of the most that it takes, from 0 to 1.

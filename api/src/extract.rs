@@ -1,23 +1,24 @@
 //! What a handler is given, taken from the request: the caller, the path, the query, the body.
 //!
 //! Owns the refusals of requests that do not have it. Every body is read here, within its limit, its time and the
-//! memory that all bodies together may take.
+//! memory that all bodies together may take (I11).
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
 use schema::limits::MESSAGE_BYTES_MAX;
 use schema::{DeviceId, ErrorCode, UserId};
 use serde::de::DeserializeOwned;
 use storage::Engine;
 use storage::layers::accounts;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::Problem;
 use crate::shards::Shards;
-use crate::state::Api;
+use crate::state::{Api, BODY_FREE_BYTES};
 use crate::token::TokenError;
 
 /// Who asks, by a valid token of a living family.
@@ -96,12 +97,8 @@ impl<T: DeserializeOwned, E: Engine, S: Shards> FromRequest<Api<E, S>> for JsonB
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api<E, S>) -> Result<Self, Problem> {
-        // Asked for also because a browser sends it across origins only after asking this server, which says no.
-        if !is_json(request.headers()) {
-            return Err(Problem::bad_request("send the body as `Content-Type: application/json`"));
-        }
-        let bytes = read(request, api).await?;
-        parse(&bytes).map(Self)
+        let body = read(request, api).await?;
+        body.map(Self).ok_or_else(|| Problem::bad_request("this request has a body, in JSON"))
     }
 }
 
@@ -113,15 +110,7 @@ impl<T: DeserializeOwned, E: Engine, S: Shards> FromRequest<Api<E, S>> for Optio
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api<E, S>) -> Result<Self, Problem> {
-        let typed = is_json(request.headers());
-        let bytes = read(request, api).await?;
-        if bytes.is_empty() {
-            return Ok(Self(None));
-        }
-        if !typed {
-            return Err(Problem::bad_request("send the body as `Content-Type: application/json`"));
-        }
-        parse(&bytes).map(|body| Self(Some(body)))
+        read(request, api).await.map(Self)
     }
 }
 
@@ -131,32 +120,75 @@ fn is_json(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(essence)
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| Problem::bad_request(format!("body: {error}")))
-}
-
-/// Reads the body whole, once there is memory for it.
-async fn read<E: Engine, S: Shards>(request: Request, api: &Api<E, S>) -> Result<Bytes, Problem> {
-    let too_long =
-        || Problem::new(ErrorCode::BodyTooLong, format!("a request's body has at most {MESSAGE_BYTES_MAX} bytes"));
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let Ok(reserved_bytes) = u32::try_from(length.unwrap_or(u64::from(MESSAGE_BYTES_MAX))) else {
-        return Err(too_long());
-    };
-    if reserved_bytes > MESSAGE_BYTES_MAX {
+/// Reads the body and what it says; nothing if it is empty.
+async fn read<T: DeserializeOwned, E: Engine, S: Shards>(
+    request: Request,
+    api: &Api<E, S>,
+) -> Result<Option<T>, Problem> {
+    let typed = is_json(request.headers());
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|bytes| bytes > u64::from(MESSAGE_BYTES_MAX)) {
         return Err(too_long());
     }
-    let whole = async {
-        let _reserved =
-            api.bodies_kib.acquire_many(reserved_bytes.div_ceil(1024)).await.expect("the semaphore is never closed");
-        Bytes::from_request(request, api).await
-    };
-    match tokio::time::timeout(api.config.limits.body, whole).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => Err(too_long()),
-        Ok(Err(_)) => Err(Problem::bad_request("the body ended early")),
-        Err(_) => Err(Problem::bad_request(format!("the body took over {:?}", api.config.limits.body))
-            .with_status(StatusCode::REQUEST_TIMEOUT)),
+    let mut held = Held { bytes: Vec::new(), memory: None };
+    match tokio::time::timeout(api.config.limits.body, held.fill(request.into_body(), &api.bodies_kib)).await {
+        Ok(read) => read?,
+        Err(_) => {
+            return Err(Problem::bad_request(format!("the body took over {:?}", api.config.limits.body))
+                .with_status(StatusCode::REQUEST_TIMEOUT));
+        }
+    }
+    if held.bytes.is_empty() {
+        return Ok(None);
+    }
+    // Asked for also because a browser sends it across origins only after asking this server, which says no.
+    if !typed {
+        return Err(Problem::bad_request("send the body as `Content-Type: application/json`"));
+    }
+    serde_json::from_slice(&held.bytes).map(Some).map_err(|error| Problem::bad_request(format!("body: {error}")))
+}
+
+fn too_long() -> Problem {
+    Problem::new(ErrorCode::BodyTooLong, format!("a request's body has at most {MESSAGE_BYTES_MAX} bytes"))
+}
+
+/// A body as far as it was read, and the memory that is set aside for it.
+struct Held<'a> {
+    bytes: Vec<u8>,
+    memory: Option<SemaphorePermit<'a>>,
+}
+
+impl<'a> Held<'a> {
+    /// Reads to the end. Memory is taken as bytes come, not as they are announced: announcing costs a client nothing.
+    async fn fill(&mut self, mut body: Body, memory_kib: &'a Semaphore) -> Result<(), Problem> {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Problem::bad_request("the body ended early"))?;
+            // What is not data are trailers, which mean nothing here.
+            let Ok(data) = frame.into_data() else { continue };
+            if self.bytes.len() + data.len() > MESSAGE_BYTES_MAX as usize {
+                return Err(too_long());
+            }
+            self.bytes.extend_from_slice(&data);
+            self.take_memory(memory_kib)?;
+        }
+        Ok(())
+    }
+
+    fn take_memory(&mut self, memory_kib: &'a Semaphore) -> Result<(), Problem> {
+        let wanted_kib = self.bytes.len().saturating_sub(BODY_FREE_BYTES).div_ceil(1024);
+        let more_kib = wanted_kib - self.memory.as_ref().map_or(0, SemaphorePermit::num_permits);
+        if more_kib == 0 {
+            return Ok(());
+        }
+        let more_kib = u32::try_from(more_kib).expect("a body has at most 2 MiB");
+        let more = memory_kib.try_acquire_many(more_kib).map_err(|_| {
+            Problem::new(ErrorCode::Overloaded, "too many large requests at once, try again").after_ms(1_000)
+        })?;
+        match &mut self.memory {
+            Some(memory) => memory.merge(more),
+            None => self.memory = Some(more),
+        }
+        Ok(())
     }
 }
 

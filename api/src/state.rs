@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use schema::limits::{COMMANDS_BURST, COMMANDS_PER_S, MESSAGE_BYTES_MAX};
 use schema::{ErrorCode, UnixMs};
 use storage::Engine;
@@ -14,6 +15,7 @@ use crate::config::{Config, Node};
 use crate::password::Passwords;
 use crate::problem::Problem;
 use crate::rate::{Rate, Rates};
+use crate::routes;
 use crate::shards::Shards;
 use crate::token::TokenKey;
 
@@ -27,8 +29,12 @@ const LOGIN_RATE: Rate = Rate { burst: 10, refill: Duration::from_secs(10) };
 const USER_RATE: Rate =
     Rate { burst: COMMANDS_BURST, refill: Duration::from_micros(1_000_000 / COMMANDS_PER_S as u64) };
 
-/// KiB of request bodies that are held at once: 32 of the largest, or thousands of usual ones.
-pub(crate) const BODIES_KIB_MAX: u32 = 32 * MESSAGE_BYTES_MAX / 1024;
+/// Bytes that a body may take of its own: with 1,024 connections 64 MiB, and usual requests need no more.
+pub(crate) const BODY_FREE_BYTES: usize = 64 * 1024;
+
+/// KiB that all bodies together may take beyond that: 32 of the largest. Who comes later with a large one is refused
+/// (114); who comes with a small one does not notice.
+const BODIES_KIB_MAX: usize = 32 * MESSAGE_BYTES_MAX as usize / 1024;
 
 /// The state of all handlers. Clones share it.
 pub(crate) struct Api<E, S>(Arc<Inner<E, S>>);
@@ -57,6 +63,8 @@ pub(crate) struct Inner<E, S> {
     pub(crate) logins: Rates,
     pub(crate) users: Rates,
     pub(crate) bodies_kib: Semaphore,
+    /// `/openapi.json`.
+    pub(crate) document: Bytes,
 }
 
 impl<E: Engine, S: Shards> Api<E, S> {
@@ -68,6 +76,7 @@ impl<E: Engine, S: Shards> Api<E, S> {
         node: Arc<dyn Node>,
         passwords: Passwords,
     ) -> Self {
+        let document = routes::openapi::render(config.dev_users.is_some());
         Self(Arc::new(Inner {
             config,
             engine,
@@ -77,7 +86,8 @@ impl<E: Engine, S: Shards> Api<E, S> {
             passwords,
             logins: Rates::new(LOGIN_RATE),
             users: Rates::new(USER_RATE),
-            bodies_kib: Semaphore::new(BODIES_KIB_MAX as usize),
+            document,
+            bodies_kib: Semaphore::new(BODIES_KIB_MAX),
         }))
     }
 }

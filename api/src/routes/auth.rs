@@ -122,7 +122,7 @@ pub(crate) async fn signup<E: Engine, S: Shards>(
         let user = UserId::new(api.wall(), entropy()?);
         match accounts::create_user(&api.engine, user, &record, Some(&login)).await? {
             SignUp::Created => {
-                tracing::info!(%user, "signed up");
+                tracing::debug!(%user, "signed up");
                 return Ok((StatusCode::CREATED, Json(tokens(&api, user, login.family, device, refresh_token))));
             }
             SignUp::NameTaken => return Err(taken()),

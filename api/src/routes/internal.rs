@@ -34,7 +34,7 @@ pub(crate) async fn ready<E: Engine, S: Shards>(State(api): State<Api<E, S>>) ->
     }
 }
 
-/// The Prometheus text format.
+/// The OpenMetrics text format, which Prometheus reads.
 pub(crate) async fn metrics<E: Engine, S: Shards>(State(api): State<Api<E, S>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], api.node.metrics())
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], api.node.metrics())
 }

@@ -10,19 +10,18 @@ mod internal;
 mod members;
 mod messages;
 mod names;
-mod openapi;
+pub(crate) mod openapi;
 mod servers;
 mod users;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use schema::ErrorCode;
-use schema::limits::MESSAGE_BYTES_MAX;
 use storage::Engine;
 
 use crate::page;
@@ -54,7 +53,6 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
         .merge(page::routes(&api.config.ws_origin))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
-        .layer(DefaultBodyLimit::max(MESSAGE_BYTES_MAX as usize))
         .layer(from_fn(close_to_browsers))
         .with_state(api)
 }

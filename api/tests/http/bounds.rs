@@ -88,6 +88,48 @@ fn a_body_of_unknown_length_is_counted() {
 }
 
 #[test]
+fn large_bodies_share_a_budget_and_small_ones_do_not_need_it() {
+    const BYTES: usize = 2 * 1024 * 1024;
+    let mut world = World::new();
+    let head = format!(
+        "POST /v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {BYTES}\r\n\r\n"
+    );
+    // What is announced costs nothing: 64 of these alone would be twice the budget.
+    let announced: Vec<_> = (0..64)
+        .map(|_| {
+            let mut client = Client::connect(world.public);
+            client.write(head.as_bytes()).expect("the server reads");
+            client
+        })
+        .collect();
+    // Of 64 MiB beyond what each has of its own, 33 take nearly all.
+    let mut refused = 0;
+    let mut open = Vec::new();
+    for _ in 0..36 {
+        let mut client = Client::connect(world.public);
+        client.write(head.as_bytes()).expect("the server reads");
+        let _cut_off = client.write(&vec![b' '; BYTES - 1]);
+        if client.is_silent_for(Duration::from_millis(50)) {
+            open.push(client);
+        } else {
+            let answer = client.read().expect("an answer");
+            assert_eq!(answer.status, 503, "{}", answer.body);
+            assert!(answer.body.contains(r#""code":114"#), "{}", answer.body);
+            refused += 1;
+        }
+    }
+    assert!((1..=4).contains(&refused), "{refused} of 36 were refused");
+    world.check(r#"POST /v1/auth/login {"username":"nobody","password":"correct horse"} => 401 {"code":101}"#);
+    // What is given back can be had again.
+    drop((announced, open));
+    std::thread::sleep(Duration::from_millis(200));
+    let mut client = Client::connect(world.public);
+    client.write(head.as_bytes()).expect("the server reads");
+    client.write(&vec![b' '; BYTES]).expect("the server reads");
+    assert_eq!(client.read().expect("an answer").status, 400, "blanks are no JSON");
+}
+
+#[test]
 fn a_request_that_takes_too_long_is_answered() {
     let mut world = hasty();
     world.sign_up("bora");

@@ -179,7 +179,7 @@ fn operators_ask_on_a_listener_of_their_own() {
     let mut get = |path: &str| client.ask("GET", path, &[], "");
     assert_eq!((get("/health/live").status, get("/health/ready").status), (200, 200));
     assert_eq!(get("/metrics").body, "rookery_connections 7\n");
-    assert_eq!(get("/metrics").header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(get("/metrics").header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert_eq!(get("/v1/servers/best").status, 404);
 
     *world.node.trouble.lock().expect("no panic") = vec!["store: too little disk".to_owned()];
