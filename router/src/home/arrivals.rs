@@ -89,7 +89,6 @@ impl Arrivals {
         if through < before {
             return None;
         }
-        rows.retain(|row| row.stamp > before);
         for row in &mut rows {
             self.last_row = self.last_row.max(row.stamp);
             let hinted = self.hints.remove(&row.stamp);

@@ -71,14 +71,14 @@ pub(crate) fn client_acts(world: &mut World, dice: &mut Dice, said: &mut u32) {
 }
 
 /// The oldest frame between two shards arrives, or is lost if that may be.
-fn frame_arrives(world: &mut World, dice: &mut Dice) {
+fn frame_arrives(world: &mut World, dice: &mut Dice, is_lossy: bool) {
     let pairs: Vec<(usize, usize)> =
         world.mesh.iter().filter(|(_, frames)| !frames.is_empty()).map(|(&pair, _)| pair).collect();
     if pairs.is_empty() {
         return;
     }
     let pair = pairs[dice.roll(pairs.len())];
-    if dice.roll(16) == 0 {
+    if is_lossy && dice.roll(16) == 0 {
         let frames = world.mesh.get_mut(&pair).expect("found above");
         let oldest = MeshFrame::decode(frames.front().expect("not empty")).expect("as encoded");
         let may_be_lost = match oldest.body {
@@ -176,12 +176,13 @@ fn run(choices: &[u32]) {
     for channel in CHANNELS {
         world.channel(channel);
     }
+    let is_lossy = choices[0].is_multiple_of(2);
     let mut said = 0;
     for &choice in choices {
         let mut dice = Dice::new(choice);
         match dice.roll(16) {
             0..5 => client_acts(&mut world, &mut dice, &mut said),
-            5..10 => frame_arrives(&mut world, &mut dice),
+            5..10 => frame_arrives(&mut world, &mut dice, is_lossy),
             10..14 => store_answers(&mut world, &mut dice),
             14 => {
                 let ms = [1, 50, 500, 1_000, 4_000, 11_000][dice.roll(6)];
@@ -191,7 +192,7 @@ fn run(choices: &[u32]) {
             _ => world.pass(0),
         }
     }
-    heal(&mut world);
+    heal(&mut world, is_lossy);
     for (name, life) in &world.lives {
         check_life(&world, name, life, false);
     }
@@ -208,16 +209,17 @@ fn run(choices: &[u32]) {
     world.everybody_leaves();
 }
 
-/// Everybody reads, the store answers, and time enough for every question to be repeated.
-fn heal(world: &mut World) {
+/// Everybody reads, the store answers, and time enough for every question to be repeated: where no frame was lost a second
+/// is enough.
+fn heal(world: &mut World, is_lossy: bool) {
     for client in world.clients.values_mut() {
         client.reading = true;
     }
-    world.wait(25_000);
+    world.wait(if is_lossy { 25_000 } else { 1_000 });
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn whatever_happens_in_whatever_order_each_session_follows_its_inbox(
         choices in proptest::collection::vec(any::<u32>(), 1..1_200)

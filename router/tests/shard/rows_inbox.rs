@@ -118,6 +118,15 @@ fn a_slow_session_that_falls_behind_its_inbox_gets_a_snapshot_too() {
 }
 
 #[test]
+fn who_is_a_little_behind_is_served_without_a_read_of_the_store() {
+    check(
+        "a1 joins, b1 joins, b2 joins, b2 stalls, watch ReadInbox, a1 sends ab m1 97KB, a1 sends ab m2, a1 sends ab m3, b2 reads
+        => a1: connected, #1, ab#1=m1, #2, ab#2=m2, #3, ab#3=m3 | b1: connected, ab#1=m1, ab#2=m2, ab#3=m3
+        | b2: connected, ab#1=m1, ab#2=m2, ab#3=m3 | seen:",
+    );
+}
+
+#[test]
 fn a_home_that_does_not_know_a_session_is_told_again() {
     check(
         "a1 joins, b1 joins, home forgets a1, b1 sends ab m1, wait 11s, b1 sends ab m2
