@@ -40,13 +40,22 @@ pub(super) struct Acceptor {
     /// A request to accept is in the kernel.
     armed: bool,
     paused_until: Option<Instant>,
+    /// The log knows of the shortage; it is told again after it has ended.
+    shortage_told: bool,
     connections_max: usize,
     handshake_s: u32,
 }
 
 impl Acceptor {
     pub(super) fn new(listener: TcpListener, connections_max: usize, handshake_s: u32) -> Self {
-        Acceptor { listener: Some(listener), armed: false, paused_until: None, connections_max, handshake_s }
+        Acceptor {
+            listener: Some(listener),
+            armed: false,
+            paused_until: None,
+            shortage_told: false,
+            connections_max,
+            handshake_s,
+        }
     }
 
     /// When accepting goes on after a pause.
@@ -82,24 +91,22 @@ impl Sockets {
         if result >= 0 {
             // SAFETY: the kernel made this descriptor for us, and this completion is the only one to name it.
             let fd = unsafe { OwnedFd::from_raw_fd(result) };
+            self.acceptor.shortage_told = false;
             self.add(fd);
             return;
         }
         match -result {
-            libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS => {
-                self.counters.out_of_descriptors += 1;
-                self.acceptor.paused_until = Some(Instant::now() + PAUSE);
-                tracing::warn!(
-                    connections = self.conns.len(),
-                    errno = -result,
-                    "no descriptor or memory for a connection; accepting pauses for 100 ms"
-                );
-            }
             // Gone before it was accepted, or cancelled by us.
             libc::ECONNABORTED | libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::EPROTO => {}
             errno => {
+                if matches!(errno, libc::EMFILE | libc::ENFILE) {
+                    self.counters.out_of_descriptors += 1;
+                }
                 self.acceptor.paused_until = Some(Instant::now() + PAUSE);
-                tracing::warn!(errno, "accepting failed; it pauses for 100 ms");
+                if !std::mem::replace(&mut self.acceptor.shortage_told, true) {
+                    let (error, connections) = (io::Error::from_raw_os_error(errno), self.conns.len());
+                    tracing::warn!(%error, connections, "no connection can be accepted; tried again each 100 ms");
+                }
             }
         }
     }

@@ -152,3 +152,45 @@ impl Slab {
         (op, entry.map(|entry| ConnId { index, generation: entry.generation }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    fn conn() -> Conn {
+        Conn::new(File::open("/dev/null").expect("descriptors are left").into(), 0)
+    }
+
+    #[test]
+    fn an_id_outlives_its_connection_without_meeting_the_next() {
+        let mut slab = Slab::default();
+        let first = slab.insert(conn());
+        assert_eq!(slab.resolve(Op::Recv.user_data(first)), (Op::Recv, Some(first)));
+        assert!(slab.remove(first).is_some());
+        let second = slab.insert(conn());
+        assert_eq!(first.index, second.index, "the place is used again");
+        assert!(slab.get(first).is_none() && slab.get_mut(first).is_none() && slab.remove(first).is_none());
+        assert_eq!(slab.resolve(Op::Send.user_data(first)), (Op::Send, None));
+        assert_eq!(slab.resolve(Op::Send.user_data(second)), (Op::Send, Some(second)));
+        assert_eq!(ConnId::from_u64(second.as_u64()), second);
+    }
+
+    #[test]
+    fn chunks_are_added_and_what_is_free_is_used_first() {
+        let mut slab = Slab::default();
+        let ids: Vec<ConnId> = (0..CHUNK_ENTRIES + 1).map(|_| slab.insert(conn())).collect();
+        assert_eq!((slab.chunks.len(), slab.len()), (2, CHUNK_ENTRIES + 1));
+        assert!(slab.remove(ids[7]).is_some());
+        assert_eq!(slab.insert(conn()).index, 7);
+        assert_eq!(slab.ids().count(), CHUNK_ENTRIES + 1);
+        assert_eq!(slab.resolve(Op::Poll.alone()), (Op::Poll, Some(ids[0])));
+    }
+
+    #[test]
+    fn generations_wrap_without_confusing_the_operation() {
+        let id = ConnId { index: 5, generation: u32::MAX };
+        assert_eq!(Op::Cancel.user_data(id) >> 56, Op::Cancel as u64);
+    }
+}
