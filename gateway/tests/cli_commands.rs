@@ -53,7 +53,14 @@ fn help_teaches_every_key_and_its_variable() {
     let output = output(&mut rookery(directory().path(), &["checkconfig", "--help"]));
     let help = text(&output.stdout);
     assert!(output.status.success());
-    for part in ["Examples:", "--config <FILE>", "--api <IP:PORT>", "[alias: --listen.api]", "ROOKERY_NODE__SHARDS"] {
+    for part in [
+        "Examples:",
+        "--config <FILE>",
+        "--api <IP:PORT>",
+        "[alias: --listen.api]",
+        "ROOKERY_NODE__SHARDS",
+        "in dev dev.rkdata]",
+    ] {
         assert!(help.contains(part), "{part} in {help}");
     }
 }

@@ -56,10 +56,8 @@ impl Args for Settings {
 
 /// `--short`, or `--section.key` where there is no short form; both are understood. `-h` shows the short ones.
 fn flag(key: &'static Key) -> Arg {
-    let defaults = Config::defaults(Mode::Run);
-    let default = key.show(&defaults).map(|value| format!(" [default: {}]", value.trim_matches('"')));
     let summary = key.text.lines().next().unwrap_or_default();
-    let help = format!("{summary}{}", default.unwrap_or_default());
+    let help = format!("{summary}{}", default(key));
     let arg = Arg::new(key.name)
         .value_name(key.placeholder())
         .action(ArgAction::Set)
@@ -69,5 +67,15 @@ fn flag(key: &'static Key) -> Arg {
     match key.short {
         Some(short) => arg.long(short).visible_alias(key.name),
         None => arg.long(key.name).hide_short_help(true),
+    }
+}
+
+/// What the key is unless it is set, where that can be said in a word.
+fn default(key: &Key) -> String {
+    let shown = |mode| key.show(&Config::defaults(mode)).map(|value| value.trim_matches('"').to_owned());
+    match (shown(Mode::Run), shown(Mode::Dev)) {
+        (Some(run), Some(dev)) if run == dev => format!(" [default: {run}]"),
+        (Some(run), Some(dev)) => format!(" [default: {run}, in dev {dev}]"),
+        (_, _) => String::new(),
     }
 }
