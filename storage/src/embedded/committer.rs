@@ -3,7 +3,6 @@
 //! Upholds I3: nothing is published or answered before the `fsync` of the batch that holds it returned. A write or an
 //! `fsync` that fails ends the engine: trying again could report success for pages that the system dropped.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -12,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_channel::oneshot;
 
+use super::hollow::Hollow;
 use super::rows::{Rows, View};
 use super::stats::{EngineStats, GroupSample};
 use super::views::Views;
@@ -118,6 +118,7 @@ pub(super) struct Committer {
     rows: Rows,
     resolver: Resolver<Waiter>,
     newest: Arc<View>,
+    hollow: Hollow,
     shared: Arc<Shared>,
     on_fatal: OnFatal,
 }
@@ -129,6 +130,7 @@ impl Committer {
             rows,
             resolver: Resolver::restart(reserve),
             newest,
+            hollow: Hollow::default(),
             shared: Arc::clone(shared),
             on_fatal: Arc::clone(&options.on_fatal),
         }
@@ -154,7 +156,7 @@ impl Committer {
         let shared = Arc::clone(&self.shared);
         let _watched = shared.watched.begin();
         let group = self.resolver.open();
-        let mut batch = Batch::new(Arc::clone(&self.newest));
+        let mut batch = Batch { below: &self.newest, hollow: &mut self.hollow, rows: BTreeMap::new() };
         let mut transactions = 0;
         while self.resolver.has_room()
             && let Some((submission, answer)) = taken.pop_front()
@@ -173,12 +175,13 @@ impl Committer {
                 transactions += usize::from(committed.version == group.version);
                 held.told.extend(register(&mut self.resolver, submission.watches, since));
             }
-            self.count(&result);
+            count(&shared.stats, &result);
             held.answers.push((answer, result));
         }
         self.resolver.seal();
-        if !batch.rows.is_empty() || group.reserve.is_some() {
-            self.store(batch, group.reserve, transactions)?;
+        let rows = batch.rows;
+        if !rows.is_empty() || group.reserve.is_some() {
+            self.store(rows, group.reserve, transactions)?;
         }
         let fired = self.resolver.release(shared.clock.now_ms(), group.version);
         self.publish(group.version);
@@ -187,17 +190,17 @@ impl Committer {
         Ok(())
     }
 
-    fn store(&self, batch: Batch, reserve: Option<Version>, transactions: usize) -> Result<(), Error> {
-        let rows = batch.rows.len();
+    fn store(&self, rows: GroupRows, reserve: Option<Version>, transactions: usize) -> Result<(), Error> {
         let bytes = |(key, value): (&Bytes, &Option<Bytes>)| key.len() + value.as_ref().map_or(0, Bytes::len);
-        let written_bytes = batch.rows.iter().map(bytes).sum();
+        let written_bytes = rows.iter().map(bytes).sum();
+        let rows_len = rows.len();
         let began = Instant::now();
-        self.rows.store(reserve, batch.rows.into_iter()).map_err(Error::fatal)?;
+        self.rows.store(reserve, rows.into_iter()).map_err(Error::fatal)?;
         let stats = &self.shared.stats;
         EngineStats::add(&stats.groups, 1);
-        EngineStats::add(&stats.rows, rows);
+        EngineStats::add(&stats.rows, rows_len);
         EngineStats::add(&stats.bytes, written_bytes);
-        stats.sample(GroupSample { transactions, rows, took: began.elapsed() });
+        stats.sample(GroupSample { transactions, rows: rows_len, took: began.elapsed() });
         Ok(())
     }
 
@@ -213,13 +216,13 @@ impl Committer {
         };
         drop(outlived);
     }
+}
 
-    fn count(&self, result: &Result<Committed, Error>) {
-        match result {
-            Ok(_) => {}
-            Err(Error::Conflict) => EngineStats::add(&self.shared.stats.conflicts, 1),
-            Err(_) => EngineStats::add(&self.shared.stats.too_old, 1),
-        }
+fn count(stats: &EngineStats, result: &Result<Committed, Error>) {
+    match result {
+        Ok(_) => {}
+        Err(Error::Conflict) => EngineStats::add(&stats.conflicts, 1),
+        Err(_) => EngineStats::add(&stats.too_old, 1),
     }
 }
 
@@ -258,23 +261,20 @@ impl Drop for Committer {
     }
 }
 
+/// What a group writes; `None` is a row removed.
+type GroupRows = BTreeMap<Bytes, Option<Bytes>>;
+
 /// The rows of a group as they will be, over those that are stored.
-struct Batch {
-    below: Arc<View>,
-    /// `None` is a row removed.
-    rows: BTreeMap<Bytes, Option<Bytes>>,
+struct Batch<'a> {
+    below: &'a View,
+    hollow: &'a mut Hollow,
+    rows: GroupRows,
 }
 
-impl Batch {
-    fn new(below: Arc<View>) -> Self {
-        Self { below, rows: BTreeMap::new() }
-    }
-
+impl Batch<'_> {
     fn apply(&mut self, write: Write) -> Result<(), Error> {
         match write {
-            Write::Set(key, value) => {
-                self.rows.insert(key, Some(value));
-            }
+            Write::Set(key, value) => self.put(key, value),
             Write::Clear(key) => {
                 self.rows.insert(key, None);
             }
@@ -282,22 +282,25 @@ impl Batch {
                 for (_, value) in self.rows.range_mut(begin.clone()..end.clone()) {
                     *value = None;
                 }
-                for key in self.below.keys(&begin, &end) {
-                    self.rows.entry(key?).or_insert(None);
+                for (begin, end) in self.hollow.clear(&begin, &end) {
+                    for key in self.below.keys(&begin, &end) {
+                        self.rows.entry(key?).or_insert(None);
+                    }
                 }
             }
-            Write::Atomic(op, key, operand) => match self.rows.entry(key) {
-                Entry::Occupied(mut there) => {
-                    let value = op.apply(there.get().as_deref(), &operand);
-                    there.insert(Some(value));
-                }
-                Entry::Vacant(absent) => {
-                    let below = self.below.get(absent.key())?;
-                    let value = op.apply(below.as_deref(), &operand);
-                    absent.insert(Some(value));
-                }
-            },
+            Write::Atomic(op, key, operand) => {
+                let value = match self.rows.get(&key) {
+                    Some(value) => op.apply(value.as_deref(), &operand),
+                    None => op.apply(self.below.get(&key)?.as_deref(), &operand),
+                };
+                self.put(key, value);
+            }
         }
         Ok(())
+    }
+
+    fn put(&mut self, key: Bytes, value: Bytes) {
+        self.hollow.fill(&key);
+        self.rows.insert(key, Some(value));
     }
 }

@@ -4,10 +4,12 @@
 //! thread over a snapshot of the rows at the transaction's version; commits gather while an `fsync` runs and share the
 //! next. Futures are completed from the committing thread.
 //! Upholds I3: a version can be read, and a commit is answered, only after the `fsync` that made it durable.
-//! Limit: a cleared range is removed row by row, so a large one delays the group that it is in.
+//! Limits: a cleared range is removed row by row, so a large one delays the group that it is in; and a read that begins
+//! where rows were removed walks over their marks, so a queue is read from where its reader was, not from its beginning.
 
 mod committer;
 mod directory;
+mod hollow;
 mod rows;
 mod stats;
 mod views;
