@@ -10,7 +10,8 @@ use crate::password::Cost;
 /// How HTTP is served.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where clients open their WebSocket, as they must write it: `ws://HOST:PORT`, without a path.
+    /// Where clients open their WebSocket, as they must write it: `ws://HOST:PORT`, without a path. If the host is every
+    /// address (`0.0.0.0`), each client is told the host at which it reached this API.
     pub ws_origin: String,
     /// The node's name, in `/v1/servers/best`.
     pub node: String,

@@ -8,11 +8,13 @@
 //! serve      the listeners and their bounds      routes     one file for each family of routes, and their list
 //! token      access tokens and their key         password   argon2id on threads of its own
 //! state      what all handlers share             extract    what a handler takes from its request
-//! problem    errors as HTTP tells them           rate       bounded buckets             page   the web page's files
+//! problem    errors as HTTP tells them           rate       bounded buckets
+//! page       the web page's files                origin     where the WebSocket is, as a client sees it
 //! ```
 
 mod config;
 mod extract;
+mod origin;
 mod page;
 mod password;
 mod problem;

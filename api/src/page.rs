@@ -10,18 +10,25 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sha2::{Digest, Sha256};
 
+use crate::origin::WsOrigin;
+
 /// Each file below `page/`: its path there, its bytes.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// Serves `index.html` at `/` and every other file at its own path.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(ws_origin: &str) -> Router<S> {
-    let policy = HeaderValue::try_from(policy(ws_origin)).expect("an origin is ASCII, as the configuration checked");
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(ws_origin: &WsOrigin) -> Router<S> {
     FILES.iter().fold(Router::new(), |router, &(path, bytes)| {
         let route = if path == "index.html" { "/".to_owned() } else { format!("/{path}") };
         let kind = content_type(path);
         let tag = tag(bytes);
-        let policy = policy.clone();
-        router.route(&route, get(async move |headers: HeaderMap| file(&headers, bytes, kind, tag, policy)))
+        let ws_origin = ws_origin.clone();
+        router.route(
+            &route,
+            get(async move |headers: HeaderMap| {
+                let policy = policy(&ws_origin.for_client(&headers));
+                file(&headers, bytes, kind, tag, policy)
+            }),
+        )
     })
 }
 
@@ -43,11 +50,12 @@ fn file(
     if known { (StatusCode::NOT_MODIFIED, answer).into_response() } else { (answer, bytes).into_response() }
 }
 
-fn policy(ws_origin: &str) -> String {
-    format!(
+fn policy(ws_origin: &str) -> HeaderValue {
+    let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
          connect-src 'self' {ws_origin}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+    );
+    HeaderValue::try_from(policy).expect("`serve` refuses another origin, and a host is plain")
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -84,7 +84,7 @@ impl Running {
 /// Reads go to `engine` on that thread; what changes channels goes through `shards`.
 ///
 /// # Errors
-/// If a socket, a thread or the password cost is not usable.
+/// If a socket, a thread, the password cost or the WebSocket's address is not usable.
 pub fn serve<E: Engine, S: Shards>(
     config: Config,
     listeners: Listeners,
@@ -93,6 +93,9 @@ pub fn serve<E: Engine, S: Shards>(
     key: TokenKey,
     node: Arc<dyn Node>,
 ) -> io::Result<Running> {
+    if !config.ws_origin.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{:?} is no address", config.ws_origin)));
+    }
     let limits = config.limits;
     let passwords = Passwords::start(config.password_cost)?;
     let api = Api::new(config, engine, shards, key, node, passwords);

@@ -12,6 +12,7 @@ use storage::Engine;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Node};
+use crate::origin::WsOrigin;
 use crate::password::Passwords;
 use crate::problem::Problem;
 use crate::rate::{Rate, Rates};
@@ -63,6 +64,7 @@ pub(crate) struct Inner<E, S> {
     pub(crate) logins: Rates,
     pub(crate) users: Rates,
     pub(crate) bodies_kib: Semaphore,
+    pub(crate) ws_origin: WsOrigin,
     /// `/openapi.json`.
     pub(crate) document: Bytes,
 }
@@ -78,6 +80,7 @@ impl<E: Engine, S: Shards> Api<E, S> {
     ) -> Self {
         let document = routes::openapi::render(config.dev_users.is_some());
         Self(Arc::new(Inner {
+            ws_origin: WsOrigin::new(&config.ws_origin),
             config,
             engine,
             shards,

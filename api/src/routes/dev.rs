@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::header::HOST;
 use schema::ErrorCode;
 use serde::Deserialize;
 use storage::Engine;
@@ -18,6 +17,7 @@ use utoipa::ToSchema;
 use super::auth::{self, Tokens};
 use super::names;
 use crate::extract::{JsonBody, device};
+use crate::origin::host;
 use crate::problem::{Problem, ProblemBody};
 use crate::shards::Shards;
 use crate::state::Api;
@@ -56,16 +56,14 @@ pub(crate) async fn login<E: Engine, S: Shards>(
 }
 
 fn names_loopback(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
+    let name = host(headers).unwrap_or_default().trim_matches(['[', ']']);
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header::HOST;
+
     use super::*;
 
     #[test]

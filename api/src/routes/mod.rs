@@ -50,7 +50,7 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
     Router::new()
         .nest("/v1", v1)
         .route("/openapi.json", get(openapi::document::<E, S>))
-        .merge(page::routes(&api.config.ws_origin))
+        .merge(page::routes(&api.ws_origin))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn(close_to_browsers))

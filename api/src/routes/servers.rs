@@ -4,6 +4,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use storage::Engine;
 use utoipa::{IntoParams, ToSchema};
@@ -50,10 +51,11 @@ pub(crate) struct Near {
 )]
 pub(crate) async fn best<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
+    headers: HeaderMap,
     _near: UrlQuery<Near>,
 ) -> Result<Json<Vec<Server>>, Problem> {
     Ok(Json(vec![Server {
-        url: format!("{}/connection/websocket", api.config.ws_origin),
+        url: format!("{}/connection/websocket", api.ws_origin.for_client(&headers)),
         node: api.config.node.clone(),
         region: api.config.region.clone(),
         load: api.node.load(),
