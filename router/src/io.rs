@@ -47,7 +47,8 @@ pub enum Input<'a> {
         /// The connection.
         conn: ConnId,
     },
-    /// Bytes of what was sent have left for the peer.
+    /// Bytes of frames from [`Output::Send`] have left for the peer; pings and closes do not count. The shard panics if more
+    /// left than it gave (I11).
     Drained {
         /// The connection.
         conn: ConnId,
@@ -137,7 +138,8 @@ pub enum Output {
         /// What.
         store: StoreOp,
     },
-    /// Tell another shard.
+    /// Tell another shard. Frames to one shard arrive in this order. One that says who is there (`Register`, `Registered`, `Unregister`,
+    /// `Replaced`) must arrive; any other may be lost and is made good within seconds.
     Mesh {
         /// Which.
         to: Owner,

@@ -4,7 +4,7 @@
 //! when its timer fires has been forgotten, so each is looked at.
 
 use schema::limits::{LOGIN_MS, MORE_AGAIN_MS, PING_MS, RETRY_BASE_MS, SILENCE_MS, SLOW_MS, TOKEN_EXPIRING_MS};
-use schema::{CloseCode, ErrorCode, Instant, Now, Push, Refusal, ServerFrame, UnixMs};
+use schema::{CloseCode, ErrorCode, Instant, Now, Push, Refusal, UnixMs};
 
 use super::{Session, Stage, Surroundings};
 
@@ -32,13 +32,13 @@ impl Session {
         let now = around.now;
         self.forget_rare(now.mono);
         match &self.stage {
-            Stage::Anonymous { opened_at } if now.mono >= opened_at.plus_ms(LOGIN_MS) => {
-                return self.close(CloseCode::NotAuthenticated);
+            &Stage::Anonymous { opened_at, refused_for_now } if now.mono >= opened_at.plus_ms(LOGIN_MS) => {
+                return self.close(login_is_late(refused_for_now));
             }
             Stage::Connecting(connecting) if now.mono >= connecting.opened_at.plus_ms(LOGIN_MS) => {
                 let refusal = Refusal::new(ErrorCode::StorageUnavailable, "the store did not answer in time");
-                self.say(&ServerFrame::Reply { id: connecting.request, reply: Err(refusal.into()) }, around);
-                return self.close(CloseCode::NotAuthenticated);
+                self.answer(connecting.request, Err(refusal), around);
+                return self.close(login_is_late(true));
             }
             Stage::Anonymous { .. } | Stage::Connecting(_) | Stage::Live(_) => {}
         }
@@ -76,7 +76,7 @@ impl Session {
             due = due.min(since.plus_ms(SLOW_MS));
         }
         match &self.stage {
-            Stage::Anonymous { opened_at } => due.min(opened_at.plus_ms(LOGIN_MS)),
+            Stage::Anonymous { opened_at, .. } => due.min(opened_at.plus_ms(LOGIN_MS)),
             Stage::Connecting(connecting) => due.min(connecting.opened_at.plus_ms(LOGIN_MS)),
             Stage::Live(live) => {
                 if let Some(asked_at) = live.asked_at {
@@ -88,4 +88,9 @@ impl Session {
             }
         }
     }
+}
+
+/// A client that did its part comes back by itself: 3502 would keep it away for good over a store that was away for 10 s.
+fn login_is_late(is_ours: bool) -> CloseCode {
+    if is_ours { CloseCode::Internal } else { CloseCode::NotAuthenticated }
 }

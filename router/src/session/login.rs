@@ -19,13 +19,14 @@ impl Session {
     }
 
     pub(super) fn connect(&mut self, id: u32, connect: Connect, around: &mut Surroundings<'_>) {
-        let Stage::Anonymous { opened_at } = self.stage else {
+        let Stage::Anonymous { opened_at, .. } = self.stage else {
             let refusal = Refusal::new(ErrorCode::BadRequest, "a connect was sent before");
             return self.answer(id, Err(refusal), around);
         };
         let cursor = match connect.cursor.as_deref().map(str::parse::<Cursor>).transpose() {
             Ok(cursor) => cursor,
             Err(error) => {
+                self.stage = Stage::Anonymous { opened_at, refused_for_now: false };
                 let message = format!("{error}: forget it and what is cached, and connect without one");
                 return self.answer(id, Err(Refusal::new(ErrorCode::BadCursor, message)), around);
             }
@@ -70,7 +71,8 @@ impl Session {
             ErrorCode::LimitExceeded => Some(CloseCode::TooManyConnections),
             _ => None,
         };
-        self.stage = Stage::Anonymous { opened_at: connecting.opened_at };
+        let refused_for_now = refusal.code.is_temporary();
+        self.stage = Stage::Anonymous { opened_at: connecting.opened_at, refused_for_now };
         self.answer(request, Err(refusal), around);
         if let Some(code) = close {
             self.close(code);

@@ -72,8 +72,8 @@ pub(crate) struct Session {
 
 #[derive(Debug)]
 enum Stage {
-    /// No `connect` yet, since the connection was opened.
-    Anonymous { opened_at: Instant },
+    /// No `connect` since the connection was opened, or only such as were refused, the last one perhaps for now.
+    Anonymous { opened_at: Instant, refused_for_now: bool },
     /// `connect` is under way.
     Connecting(Box<Connecting>),
     /// The session follows its inbox.
@@ -110,7 +110,7 @@ impl Session {
         Self {
             conn,
             id,
-            stage: Stage::Anonymous { opened_at: now.mono },
+            stage: Stage::Anonymous { opened_at: now.mono, refused_for_now: false },
             outbound: Outbound::default(),
             bucket: Bucket::new(now.mono),
             heard_at: now.mono,

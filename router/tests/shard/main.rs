@@ -6,6 +6,7 @@
 //!             └─► Store: a model of logs, inboxes and arrivals in memory
 //! ```
 
+mod asked;
 mod client;
 mod interleavings;
 mod oddities;

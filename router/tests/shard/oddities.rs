@@ -9,8 +9,9 @@ use schema::op::ChannelKind;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 use schema::{ChannelId, Cursor, ErrorCode, Event, EventBody, OpReply, Position, Refusal, Seq, Stamp, UserId};
 
+use crate::asked::refusal_of;
 use crate::interleavings::{Dice, client_acts};
-use crate::world::{World, refusal_of};
+use crate::world::World;
 
 fn place(dice: &mut Dice) -> Position {
     let version = [0, 1, 999, 1_000, 1_010, 1_020, u64::MAX][dice.roll(7)];

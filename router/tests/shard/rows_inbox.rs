@@ -1,6 +1,6 @@
 //! A session follows its inbox: from where it stopped, in order, each event once (I6).
 
-use crate::script::check;
+use crate::script::{check, check_on};
 
 #[test]
 fn a_session_goes_on_where_it_stopped() {
@@ -44,6 +44,10 @@ fn a_hint_may_be_lost_or_late() {
         => a1: connected, #1, ab#1=m1, #2, ab#2=m2 | b1: connected, ab#1=m1, ab#2=m2",
     );
     check(
+        "store holds ReadArrivals, hints are lost, a1 joins, b1 joins, a1 sends ab m1, hints come, hints come, store releases,
+        wait 1s => a1: connected, #1, ab#1=m1 | b1: connected, ab#1=m1",
+    );
+    check(
         "store holds ReadArrivals, a1 joins, b1 joins, a1 sends ab m1, a1 sends ab m2, wait 3s
         => a1: connected, #1, #2 | b1: connected",
     );
@@ -51,6 +55,16 @@ fn a_hint_may_be_lost_or_late() {
         "store holds ReadArrivals, a1 joins, b1 joins, a1 sends ab m1, a1 sends ab m2, wait 3s, store releases
         => a1: connected, #1, #2, ab#1=m1, ab#2=m2 | b1: connected, ab#1=m1, ab#2=m2",
     );
+}
+
+#[test]
+fn arrivals_are_read_one_page_at_a_time_and_looked_at_each_second() {
+    check_on(
+        1,
+        "store holds ReadArrivals, watch ReadArrivals, a1 joins, a1 floods ab 5, wait 3s
+        => a1: connected, #1, #2, #3, #4, #5 | seen: ReadArrivals",
+    );
+    check_on(1, "watch ReadArrivals, wait 10s => seen: ReadArrivals ×10");
 }
 
 #[test]

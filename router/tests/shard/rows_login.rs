@@ -47,16 +47,26 @@ fn a_login_has_ten_seconds() {
     check("a1 opens, wait 9900ms => a1:");
     check("a1 opens, wait 10300ms => a1: closed 3502");
     check("a1 opens, a1 echoes x, wait 10300ms => a1: !101, closed 3502");
-    check("a1 joins bad-cursor from x, wait 10300ms => a1: !112, closed 3502");
+    check("a1 joins a from nonsense, wait 10300ms => a1: !112, closed 3502");
+}
+
+#[test]
+fn a_login_that_is_late_for_the_store_may_be_tried_again_elsewhere() {
+    check("store refuses Authenticate 115, a1 joins, wait 10300ms => a1: !115, closed 3004");
+    check("store refuses OpenInbox 115, a1 joins, wait 10300ms => a1: !115, closed 3004");
+    check(
+        "store refuses OpenInbox 115, a1 joins, a1 connects from nonsense, wait 10300ms => a1: !115, !112, closed 3502",
+    );
+    check("store holds Authenticate, a1 joins, wait 10300ms => a1: !115, closed 3004");
 }
 
 #[test]
 fn a_store_that_answers_too_late_meets_nobody() {
-    check("store holds Authenticate, a1 joins, wait 10300ms, store releases => a1: !115, closed 3502");
-    check("store holds OpenInbox, a1 joins, wait 10300ms, store releases => a1: !115, closed 3502");
+    check("store holds Authenticate, a1 joins, wait 10300ms, store releases => a1: !115, closed 3004");
+    check("store holds OpenInbox, a1 joins, wait 10300ms, store releases => a1: !115, closed 3004");
     check(
         "store holds OpenInbox, a1 joins, wait 10300ms, store releases, a1 joins
-        => a1: !115, closed 3502, connected",
+        => a1: !115, closed 3004, connected",
     );
     check("store holds Authenticate, a1 joins, a1 leaves, store releases => a1:");
     check("store holds OpenInbox, a1 joins, a1 leaves, store releases => a1:");

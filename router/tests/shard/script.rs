@@ -23,9 +23,10 @@ use schema::message::no_mentions;
 use schema::op::SendOp;
 use schema::{ChannelId, ChannelOp, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Position, Seq};
 
+use crate::asked::kind_of;
 use crate::client::id_of;
 use crate::store::GENERATION;
-use crate::world::{World, kind_of};
+use crate::world::World;
 
 /// Runs the steps before `=>` over one shard and over two, and compares what was told with what stands behind it.
 pub(crate) fn check(row: &str) {

@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use router::{Config, ConnId, Input, OpId, Output, Shard, Stats, StoreOp, StoreResult};
+use router::{Config, ConnId, Input, Output, Shard, Stats, StoreOp, StoreResult};
 use schema::mesh::{MeshBody, MeshFrame};
 use schema::{
     ChannelId, ChannelOp, Encoding, Epoch, ErrorCode, Incarnation, Instant, Now, Owner, Refusal, ShardIndex, UnixMs,
     UserId, View,
 };
 
+use crate::asked::{Asked, kind_of, refusal_of};
 use crate::client::{Client, Life};
 use crate::store::{Hints, Store};
 
@@ -42,15 +43,6 @@ impl Names {
     pub(crate) fn short<'a>(&self, text: &'a str) -> &'a str {
         text.split('_').next().unwrap_or_default()
     }
-}
-
-/// A store operation without an answer.
-pub(crate) struct Asked {
-    pub(crate) shard: usize,
-    pub(crate) op: OpId,
-    pub(crate) store: StoreOp,
-    /// The store's version when it was asked.
-    pub(crate) version: u64,
 }
 
 pub(crate) struct World {
@@ -263,9 +255,9 @@ impl World {
         self.input(pair.1, Input::Mesh { frame });
     }
 
-    /// Hints that were lost come after all.
+    /// Hints that were lost come after all, and may come again.
     pub(crate) fn late_hints_come(&mut self) {
-        for (shard, bytes) in std::mem::take(&mut self.late_hints) {
+        for (shard, bytes) in self.late_hints.clone() {
             let frame = MeshFrame::decode(&bytes).expect("as encoded");
             self.input(shard, Input::Mesh { frame });
         }
@@ -389,34 +381,5 @@ impl World {
     fn set_clock(&mut self, mono: Instant) {
         let ms = mono.0 / 1_000_000 - self.now.mono.0 / 1_000_000;
         self.now = Now { mono, wall: self.now.wall.plus_ms(ms) };
-    }
-}
-
-/// The name of an operation of the store.
-pub(crate) fn kind_of(store: &StoreOp) -> &'static str {
-    match store {
-        StoreOp::Authenticate { .. } => "Authenticate",
-        StoreOp::Apply { .. } => "Apply",
-        StoreOp::History { .. } => "History",
-        StoreOp::OpenInbox { .. } => "OpenInbox",
-        StoreOp::ReadInbox { .. } => "ReadInbox",
-        StoreOp::Snapshot { .. } => "Snapshot",
-        StoreOp::ReadArrivals { .. } => "ReadArrivals",
-        StoreOp::ClearArrivals { .. } => "ClearArrivals",
-        StoreOp::TrimInbox { .. } => "TrimInbox",
-    }
-}
-
-/// The answer to an operation that is refused.
-pub(crate) fn refusal_of(store: &StoreOp, refusal: Refusal) -> StoreResult {
-    match store {
-        StoreOp::Authenticate { .. } => StoreResult::Identity(Err(refusal)),
-        StoreOp::Apply { .. } => StoreResult::Applied(Err(refusal)),
-        StoreOp::History { .. } => StoreResult::History(Err(refusal)),
-        StoreOp::OpenInbox { .. } => StoreResult::Opened(Err(refusal)),
-        StoreOp::ReadInbox { .. } => StoreResult::Inbox(Err(refusal)),
-        StoreOp::Snapshot { .. } => StoreResult::Snapshot(Err(refusal)),
-        StoreOp::ReadArrivals { .. } => StoreResult::Arrivals(Err(refusal)),
-        StoreOp::ClearArrivals { .. } | StoreOp::TrimInbox { .. } => StoreResult::Done(Err(refusal)),
     }
 }

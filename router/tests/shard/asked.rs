@@ -1,0 +1,42 @@
+//! What the store was asked and has not answered.
+
+use router::{OpId, StoreOp, StoreResult};
+use schema::Refusal;
+
+/// A store operation without an answer.
+pub(crate) struct Asked {
+    pub(crate) shard: usize,
+    pub(crate) op: OpId,
+    pub(crate) store: StoreOp,
+    /// The store's version when it was asked.
+    pub(crate) version: u64,
+}
+
+/// The name of an operation of the store.
+pub(crate) fn kind_of(store: &StoreOp) -> &'static str {
+    match store {
+        StoreOp::Authenticate { .. } => "Authenticate",
+        StoreOp::Apply { .. } => "Apply",
+        StoreOp::History { .. } => "History",
+        StoreOp::OpenInbox { .. } => "OpenInbox",
+        StoreOp::ReadInbox { .. } => "ReadInbox",
+        StoreOp::Snapshot { .. } => "Snapshot",
+        StoreOp::ReadArrivals { .. } => "ReadArrivals",
+        StoreOp::ClearArrivals { .. } => "ClearArrivals",
+        StoreOp::TrimInbox { .. } => "TrimInbox",
+    }
+}
+
+/// The answer to an operation that is refused.
+pub(crate) fn refusal_of(store: &StoreOp, refusal: Refusal) -> StoreResult {
+    match store {
+        StoreOp::Authenticate { .. } => StoreResult::Identity(Err(refusal)),
+        StoreOp::Apply { .. } => StoreResult::Applied(Err(refusal)),
+        StoreOp::History { .. } => StoreResult::History(Err(refusal)),
+        StoreOp::OpenInbox { .. } => StoreResult::Opened(Err(refusal)),
+        StoreOp::ReadInbox { .. } => StoreResult::Inbox(Err(refusal)),
+        StoreOp::Snapshot { .. } => StoreResult::Snapshot(Err(refusal)),
+        StoreOp::ReadArrivals { .. } => StoreResult::Arrivals(Err(refusal)),
+        StoreOp::ClearArrivals { .. } | StoreOp::TrimInbox { .. } => StoreResult::Done(Err(refusal)),
+    }
+}
