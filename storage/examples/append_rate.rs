@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seconds: u64 = arguments.next().map_or(Ok(3), |text| text.parse())?;
     let within: Option<PathBuf> = arguments.next().map(Into::into);
     let directory = within.map_or_else(tempfile::tempdir, tempfile::tempdir_in)?;
-    println_row(&["load", "depth", "appends/s", "batches/s", "appends/batch", "p50 ms", "p99 ms"]);
+    println_row(&["load", "depth", "appends/s", "batches/s", "appends/batch", "p50 ms", "p99 ms", "cpu us/append"]);
     for load in LOADS {
         for depth in DEPTHS {
             let path = directory.path().join(format!("{}-{depth}", load.members));
@@ -58,6 +58,7 @@ fn measure(path: &Path, load: &Load, depth: usize, span: Duration) -> Result<(),
         appender.push(channel, ChannelId(channel), create(load, channel));
         drain(&engine, &mut appender, &view);
     }
+    let cpu_began_ms = cpu_ms()?;
     let (began, mut sent, mut batches) = (Instant::now(), 0_u64, 0_u32);
     let mut waits_ms = Vec::new();
     while began.elapsed() < span {
@@ -75,6 +76,7 @@ fn measure(path: &Path, load: &Load, depth: usize, span: Duration) -> Result<(),
     }
     let appended = sent - u64::try_from(appender.queued())?;
     let elapsed = began.elapsed().as_secs_f64();
+    let cpu_us = (cpu_ms()? - cpu_began_ms) * 1e3;
     waits_ms.sort_by(f64::total_cmp);
     let at = |part: f64| waits_ms[((waits_ms.len() - 1) as f64 * part) as usize];
     println_row(&[
@@ -85,6 +87,7 @@ fn measure(path: &Path, load: &Load, depth: usize, span: Duration) -> Result<(),
         &format!("{:.1}", appended as f64 / f64::from(batches)),
         &format!("{:.2}", at(0.5)),
         &format!("{:.2}", at(0.99)),
+        &format!("{:.1}", cpu_us / appended as f64),
     ]);
     engine.close();
     Ok(())
@@ -94,6 +97,14 @@ fn measure(path: &Path, load: &Load, depth: usize, span: Duration) -> Result<(),
 fn println_row(cells: &[&str]) {
     let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>14}")).collect();
     println!("{}", cells.concat());
+}
+
+/// What the process has used of all cores so far, in steps of 10 ms: the figure that a busy machine does not spoil.
+fn cpu_ms() -> Result<f64, Box<dyn Error>> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let after_name = stat.rsplit_once(") ").ok_or("/proc/self/stat names a command")?.1;
+    let ticks = after_name.split(' ').skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+    Ok(ticks * 10.0)
 }
 
 fn wall() -> UnixMs {
