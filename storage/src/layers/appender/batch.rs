@@ -13,6 +13,7 @@ use schema::{ChannelId, ErrorCode, Event, OpReply, Owner, Refusal, Stamp};
 
 use super::decided::Decided;
 use super::draft::{Terms, Verdict, decide};
+use super::foresee::foresee;
 use super::members::Members;
 use super::rows::{Rows, Wanted};
 use super::{Queued, moving};
@@ -240,7 +241,7 @@ impl Batch {
     fn wanted(&self) -> Wanted {
         let mut wanted = Wanted::default();
         for queued in &self.ops {
-            super::draft::foresee(&self.terms, queued, &self.cached, &mut wanted);
+            foresee(self.terms.wall, queued, &self.cached, &mut wanted);
         }
         wanted
     }

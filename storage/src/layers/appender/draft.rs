@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::limits::{BATCH_MESSAGES_MAX, BATCH_ROWS_MAX, BODY_BYTES_MAX, GROUP_MEMBERS_MAX};
-use schema::op::ChannelKind;
 use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, MemberRecord, RecordError};
 use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Refusal, Seq, UnixMs, UserId, View};
 
@@ -18,7 +17,7 @@ use super::Queued;
 use super::decided::{Decided, Happened, arrivals};
 use super::members::{Member, Members};
 use super::rows::{Rows, Wanted};
-use crate::keys::{self, DedupKey};
+use crate::keys;
 use crate::layers::body;
 use crate::layers::planted::{Planted, Plants};
 use crate::limits::{TRANSACTION_BYTES_TARGET, VALUE_BYTES_MAX};
@@ -413,54 +412,6 @@ impl<'a> Draft<'a> {
             happened,
             replies: self.replies,
             members_changed: self.members_changed,
-        }
-    }
-}
-
-/// What an operation is known to need before anything is read: all of it in the ordinary case, in one round.
-pub(super) fn foresee(
-    terms: &Terms,
-    Queued { channel, op, .. }: &Queued,
-    cached: &BTreeMap<ChannelId, Arc<Members>>,
-    wanted: &mut Wanted,
-) {
-    let channel = *channel;
-    let existing = |wanted: &mut Wanted| {
-        wanted.rows.extend([keys::channel(channel), keys::head(channel)]);
-        if !cached.contains_key(&channel) {
-            wanted.lists.insert(channel);
-        }
-    };
-    match op {
-        ChannelOp::Send(op) => {
-            existing(wanted);
-            wanted.rows.insert(DedupKey { channel, user: op.from, id: op.client_msg_id }.to_key());
-        }
-        &ChannelOp::Mark { user, .. } => {
-            existing(wanted);
-            wanted.rows.insert(keys::read(user, channel));
-        }
-        ChannelOp::Create(op) => {
-            wanted.rows.insert(keys::channel(channel));
-            if let ([other], ChannelKind::Direct) = (op.members.as_slice(), op.kind) {
-                wanted.rows.insert(keys::direct(op.creator, *other));
-            }
-            if let Some(key) = &op.idempotency_key {
-                let days = super::create::idempotency_days(terms.wall);
-                wanted.rows.extend(days.map(|day| keys::idempotency(day, op.creator, key)));
-            }
-            for &user in op.members.iter().chain([&op.creator]) {
-                wanted.loose.extend([keys::user(user), keys::joined(user)]);
-            }
-        }
-        &ChannelOp::AddMember { user, .. } => {
-            existing(wanted);
-            wanted.rows.extend([keys::member(channel, user), keys::former(channel, user)]);
-            wanted.loose.extend([keys::user(user), keys::joined(user)]);
-        }
-        &ChannelOp::RemoveMember { user, .. } => {
-            existing(wanted);
-            wanted.rows.extend([keys::member(channel, user), keys::former(channel, user)]);
         }
     }
 }

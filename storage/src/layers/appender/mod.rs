@@ -17,6 +17,7 @@ mod batch;
 mod create;
 mod decided;
 mod draft;
+mod foresee;
 mod members;
 mod membership;
 mod rows;
