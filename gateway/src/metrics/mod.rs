@@ -24,7 +24,7 @@ pub use shard::{Latency, ShardMetrics};
 use text::Text;
 
 /// What `/metrics` is, for its Content-Type.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Everything that the node counts.
 pub struct Metrics {
@@ -67,13 +67,13 @@ impl Metrics {
         }
     }
 
-    /// The text of all figures.
+    /// The text of all figures, OpenMetrics 1.0.
     #[must_use]
     pub fn render(&self) -> String {
         self.collect();
         let shards: Vec<_> = self.shards.iter().map(ShardMetrics::snapshot).collect();
         let mut text = Text::default();
-        text.info("rookery_build_info", "The program that runs", &[("version", VERSION), ("commit", COMMIT)]);
+        text.info("rookery_build", "The program that runs", &[("version", VERSION), ("commit", COMMIT)]);
         shard::write(&mut text, &shards);
         text.gauge(
             "rookery_connections_max",
@@ -84,7 +84,7 @@ impl Metrics {
             text.histogram(latency.name(), latency.help(), &shard::merged(&self.shards, latency));
         }
         self.write_store(&mut text);
-        text.counter("rookery_log_lines_dropped_total", "Log lines that found no room", logs::dropped_lines());
+        text.counter("rookery_log_lines_dropped", "Log lines that found no room", logs::dropped_lines());
         // Of a system that does not say, nothing is told.
         if let Ok(process) = Process::measure() {
             process.write(&mut text);
@@ -96,14 +96,14 @@ impl Metrics {
         let EngineStats { commits, conflicts, too_old, throttled, groups, rows, bytes, waiting, stalls, .. } =
             self.store.stats();
         let counters = [
-            ("rookery_store_commits_total", "Transactions committed, those that only read aside", commits),
-            ("rookery_store_conflicts_total", "Transactions refused because what they read had changed", conflicts),
-            ("rookery_store_too_old_total", "Transactions refused because they were too old", too_old),
-            ("rookery_store_throttled_total", "Transactions refused because the queue was full", throttled),
-            ("rookery_store_group_commits_total", "Group commits: one fsync each", groups),
-            ("rookery_store_rows_total", "Rows written or removed", rows),
-            ("rookery_store_written_bytes_total", "Bytes of keys and values written", bytes),
-            ("rookery_store_stalls_total", "Group commits that took longer than 2 s", stalls),
+            ("rookery_store_commits", "Transactions committed, those that only read aside", commits),
+            ("rookery_store_conflicts", "Transactions refused because what they read had changed", conflicts),
+            ("rookery_store_too_old", "Transactions refused because they were too old", too_old),
+            ("rookery_store_throttled", "Transactions refused because the queue was full", throttled),
+            ("rookery_store_group_commits", "Group commits: one fsync each", groups),
+            ("rookery_store_rows", "Rows written or removed", rows),
+            ("rookery_store_written_bytes", "Bytes of keys and values written", bytes),
+            ("rookery_store_stalls", "Group commits that took longer than 2 s", stalls),
         ];
         for (name, help, counter) in counters {
             text.counter(name, help, counter.load(Ordering::Relaxed));

@@ -36,7 +36,7 @@ impl Process {
 
     pub(super) fn write(&self, text: &mut Text) {
         text.gauge("process_resident_memory_bytes", "Resident memory", self.resident_bytes);
-        text.counter_f64("process_cpu_seconds_total", "Processor time, user and system", self.cpu_s);
+        text.counter_f64("process_cpu_seconds", "Processor time, user and system", self.cpu_s);
         text.gauge("process_max_fds", "Files that may be open", self.files_max);
     }
 }

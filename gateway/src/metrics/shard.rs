@@ -117,25 +117,19 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
         text.gauge_by_shard(name, help, shards.iter().map(of));
     }
     let counters: [Row; 11] = [
-        ("rookery_accepted_total", "Connections taken from the listener", |f| f.counters.accepted),
-        ("rookery_turned_away_total", "Connections closed unheard because the shard was full", |f| {
-            f.counters.turned_away
-        }),
-        ("rookery_out_of_files_total", "Times that no file was left for a connection", |f| {
-            f.counters.out_of_descriptors
-        }),
-        ("rookery_received_bytes_total", "Bytes received from clients", |f| f.counters.received_bytes),
-        ("rookery_sent_bytes_total", "Bytes sent to clients", |f| f.counters.sent_bytes),
-        ("rookery_sends_total", "Sends that completed, each with all that was queued for its socket", |f| {
-            f.counters.sends
-        }),
-        ("rookery_out_of_buffers_total", "Receives that found no buffer and were asked for again", |f| {
+        ("rookery_accepted", "Connections taken from the listener", |f| f.counters.accepted),
+        ("rookery_turned_away", "Connections closed unheard because the shard was full", |f| f.counters.turned_away),
+        ("rookery_out_of_files", "Times that no file was left for a connection", |f| f.counters.out_of_descriptors),
+        ("rookery_received_bytes", "Bytes received from clients", |f| f.counters.received_bytes),
+        ("rookery_sent_bytes", "Bytes sent to clients", |f| f.counters.sent_bytes),
+        ("rookery_sends", "Sends that completed, each with all that was queued for its socket", |f| f.counters.sends),
+        ("rookery_out_of_buffers", "Receives that found no buffer and were asked for again", |f| {
             f.counters.out_of_buffers
         }),
-        ("rookery_stale_completions_total", "Completions of connections that were gone", |f| f.counters.stale),
-        ("rookery_turns_total", "Turns of the shards' loops", |f| f.counters.turns),
-        ("rookery_waits_total", "Turns before which a shard was ready to sleep", |f| f.counters.waits),
-        ("rookery_events_encoded_total", "Events encoded, each once an encoding and shard", |f| f.stats.events_encoded),
+        ("rookery_stale_completions", "Completions of connections that were gone", |f| f.counters.stale),
+        ("rookery_turns", "Turns of the shards' loops", |f| f.counters.turns),
+        ("rookery_waits", "Turns before which a shard was ready to sleep", |f| f.counters.waits),
+        ("rookery_events_encoded", "Events encoded, each once an encoding and shard", |f| f.stats.events_encoded),
     ];
     for (name, help, of) in counters {
         text.counter(name, help, shards.iter().map(of).sum());

@@ -1,7 +1,6 @@
-//! Figures in the Prometheus text format 0.0.4, by `prometheus-client`'s encoder.
+//! Figures as OpenMetrics text, which is what the internal listener says it is, by `prometheus-client`'s encoder.
 //!
-//! Owns the borrowing of that encoder, which is only lent to a collector of a registry, and what is older in this format
-//! than in the OpenMetrics that it writes by itself: a family has its samples' whole name, `_total` included.
+//! Owns the borrowing of that encoder: it is only lent to a collector of a registry.
 
 use std::fmt;
 
@@ -40,7 +39,7 @@ impl Text {
         self.0.push(Family { name, help, value });
     }
 
-    /// A count since the start; its name ends in `_total`.
+    /// A count since the start; the text adds `_total` to its name.
     pub(super) fn counter(&mut self, name: &'static str, help: &'static str, count: u64) {
         self.push(name, help, Value::Counter(count));
     }
@@ -60,7 +59,7 @@ impl Text {
         self.push(name, help, Value::GaugeByShard(levels.collect()));
     }
 
-    /// Facts that do not change; its name ends in `_info`.
+    /// Facts that do not change; the text adds `_info` to its name.
     pub(super) fn info(&mut self, name: &'static str, help: &'static str, labels: &[(&'static str, &'static str)]) {
         self.push(name, help, Value::Info(labels.to_vec()));
     }
@@ -93,21 +92,22 @@ impl Value {
     fn kind(&self) -> MetricType {
         match self {
             Self::Counter(_) | Self::CounterF64(_) => MetricType::Counter,
-            Self::Gauge(_) | Self::GaugeByShard(_) | Self::Info(_) => MetricType::Gauge,
+            Self::Gauge(_) | Self::GaugeByShard(_) => MetricType::Gauge,
+            Self::Info(_) => MetricType::Info,
             Self::Histogram { .. } => MetricType::Histogram,
         }
     }
 
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         match self {
-            // `encode_counter` would add a second `_total`.
-            Self::Counter(number) | Self::Gauge(number) => encoder.encode_gauge(number),
-            Self::CounterF64(number) => encoder.encode_gauge(number),
+            Self::Counter(count) => encoder.encode_counter::<NoLabelSet, _, u64>(count, None),
+            Self::CounterF64(count) => encoder.encode_counter::<NoLabelSet, _, f64>(count, None),
+            Self::Gauge(level) => encoder.encode_gauge(level),
             Self::GaugeByShard(levels) => levels.iter().enumerate().try_for_each(|(shard, level)| {
                 let label = [("shard", shard.to_string())];
                 encoder.encode_family(&label)?.encode_gauge(level)
             }),
-            Self::Info(labels) => encoder.encode_family(labels)?.encode_gauge(&1_u64),
+            Self::Info(labels) => encoder.encode_info(labels),
             Self::Histogram { sum_s, count, buckets } => {
                 encoder.encode_histogram::<NoLabelSet>(*sum_s, *count, buckets, None)
             }
