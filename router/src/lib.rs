@@ -9,6 +9,7 @@
 //!            │  ─► Home      the home of users: reads arrivals, serves sessions that ask
 //!            │  ─► Placement which shard is home of what
 //!            │  ─► Delivery  an event is encoded once per encoding
+//!            │  ─► Tickets   what channels' homes were asked, and for how long they are waited for
 //!            └  ─► Timers    a wheel of deadlines
 //! Shard ─► Output
 //! ```

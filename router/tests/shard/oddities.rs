@@ -10,6 +10,7 @@ use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 use schema::{ChannelId, Cursor, ErrorCode, Event, EventBody, OpReply, Position, Refusal, Seq, Stamp, UserId};
 
 use crate::asked::refusal_of;
+use crate::client::Told;
 use crate::interleavings::{Dice, client_acts};
 use crate::world::World;
 
@@ -161,6 +162,15 @@ fn run(choices: &[u32]) {
                     world.carry(pair);
                 }
             }
+        }
+    }
+    let open = world.clients.iter().map(|(name, client)| (name, &client.life));
+    for (name, life) in open.chain(world.lives.iter().map(|(name, life)| (name, life))) {
+        let mut at = life.start;
+        for told in &life.told {
+            let (Told::Event(cursor, _) | Told::Snapshot(_, Some(cursor))) = told else { continue };
+            assert!(at.is_some_and(|at| at <= *cursor), "I6: {name} went back from {at:?} to {cursor:?}");
+            at = Some(*cursor);
         }
     }
     let names: Vec<String> = world.clients.keys().cloned().collect();

@@ -160,3 +160,51 @@ fn pages_of_history_are_read_one_at_a_time_and_only_while_there_is_room() {
         => a1: connected, #1, ab#1=m1, history m1 ×5",
     );
 }
+
+#[test]
+fn what_a_home_holds_from_hints_is_bounded_and_the_rest_comes_from_the_store() {
+    let mut world = World::new(1);
+    for step in ["wait 0s", "a1 joins", "b1 joins", "wait 0s", "store holds ReadArrivals"] {
+        world.step(step);
+        world.settle();
+    }
+    for number in 0..200 {
+        world.step(&format!("a1 sends ab m{number} 97KB"));
+        world.settle();
+    }
+    let held = world.shards[0].stats().held_bytes;
+    assert!((15 << 20..=16 << 20).contains(&held), "I11: {held} bytes of 19 MB are held");
+    world.step("store releases");
+    world.wait(1_000);
+    assert_eq!(world.client("b1").pushed.len(), 200);
+    world.everybody_leaves();
+}
+
+#[test]
+fn what_a_home_holds_for_slow_sessions_is_bounded_and_the_rest_comes_from_the_store() {
+    let mut world = World::new(1);
+    world.wait(0);
+    let users: Vec<String> = (0..700).map(|number| format!("u{number}")).collect();
+    let members = users.iter().map(|user| world.user(user)).collect();
+    world.channel_of("everybody", members);
+    for user in &users {
+        world.step(&format!("{user}1 joins"));
+        world.settle();
+        world.step(&format!("{user}1 stalls"));
+    }
+    for number in 0..3 {
+        world.step(&format!("u01 sends everybody m{number} 97KB"));
+        world.settle();
+    }
+    let held = world.shards[0].stats().held_bytes;
+    assert!((60 << 20..=65 << 20).contains(&held), "I11: {held} bytes are held for 700 users");
+    for user in &users {
+        world.step(&format!("{user}1 reads"));
+    }
+    world.wait(1_000);
+    for user in &users {
+        let pushed = &world.client(&format!("{user}1")).pushed;
+        assert_eq!(pushed.iter().map(|body| &body[..2]).collect::<Vec<_>>(), ["m0", "m1", "m2"], "{user}");
+    }
+    world.everybody_leaves();
+}

@@ -153,3 +153,16 @@ fn a_home_that_does_not_know_a_session_is_told_again() {
         store accepts OpenInbox, wait 11s => a1: connected, ab#1=m1 | b1: connected, #1, ab#1=m1",
     );
 }
+
+#[test]
+fn a_session_that_registers_again_replaces_only_itself() {
+    check(
+        "a1 joins, b1 joins, home denies a1, b1 sends ab m1, home denies a1, b1 sends ab m2
+        => a1: connected, ab#1=m1, ab#2=m2 | b1: connected, #1, ab#1=m1, #2, ab#2=m2",
+    );
+}
+
+#[test]
+fn what_was_said_under_another_view_is_not_heard() {
+    check("a1 joins, stray frame for a1, a1 echoes x => a1: connected, echo x");
+}

@@ -8,7 +8,8 @@
 //! a1 refreshes TOKEN | says {…} | sends-binary | speaks
 //! store holds KIND | releases [KIND] | answers KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes
 //! api sends ab m1 TICKET, by the channel's first member
-//! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | drain in 5s | home forgets a1
+//! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | drain in 5s
+//! home forgets a1 | home denies a1 | stray frame for a1
 //! => a1: connected, #1, ab#1=m1 | b1: … | seen: KIND ×3
 //! ```
 //! `joins` opens and connects, `dances` asks what no server knows. A token is USER/DEVICE/SECONDS. What is told several times in
@@ -86,8 +87,13 @@ impl World {
             ["hints", "come"] => self.late_hints_come(),
             ["home", "forgets", name] => {
                 let user = self.user(parts(name, 1).0);
-                self.unregister(name, user);
+                self.home_forgets(name, user);
             }
+            ["home", "denies", name] => {
+                let user = self.user(parts(name, 1).0);
+                self.home_denies(name, user);
+            }
+            ["stray", "frame", "for", name] => self.stray_frame(name),
             ["drain", "in", span] => {
                 let ms = span.trim_end_matches('s').parse::<u64>().expect("seconds") * 1_000;
                 let deadline_ms = self.now.wall.plus_ms(ms);

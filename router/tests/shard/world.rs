@@ -9,8 +9,8 @@ use std::sync::Arc;
 use router::{Config, ConnId, Input, Output, Shard, Stats, StoreOp, StoreResult};
 use schema::mesh::{MeshBody, MeshFrame};
 use schema::{
-    ChannelId, ChannelOp, Encoding, Epoch, ErrorCode, Incarnation, Instant, Now, Owner, Refusal, ShardIndex, UnixMs,
-    UserId, View,
+    ChannelId, ChannelOp, Encoding, Epoch, ErrorCode, Incarnation, Instant, Now, Owner, Refusal, SessionId, ShardIndex,
+    UnixMs, UserId, View,
 };
 
 use crate::asked::{Asked, kind_of, refusal_of};
@@ -264,13 +264,34 @@ impl World {
     }
 
     /// A session's home loses it.
-    pub(crate) fn unregister(&mut self, name: &str, user: UserId) {
+    pub(crate) fn home_forgets(&mut self, name: &str, user: UserId) {
+        let (shard, session) = self.session(name);
+        let home = usize::from(self.view.home_of_user(user).shard.0);
+        self.frame(shard, home, Epoch(1), MeshBody::Unregister { session, user });
+    }
+
+    /// A session's home says that it does not know it.
+    pub(crate) fn home_denies(&mut self, name: &str, user: UserId) {
+        let (shard, session) = self.session(name);
+        let home = usize::from(self.view.home_of_user(user).shard.0);
+        let start = Err(Refusal::new(ErrorCode::Moving, "denied by the test"));
+        self.frame(home, shard, Epoch(1), MeshBody::Registered { session, start });
+    }
+
+    /// What was said under another view is told to a session.
+    pub(crate) fn stray_frame(&mut self, name: &str) {
+        let (shard, session) = self.session(name);
+        self.frame(shard, shard, Epoch(0), MeshBody::Replaced { session });
+    }
+
+    fn session(&mut self, name: &str) -> (usize, SessionId) {
         let client = self.client(name);
-        let (from, session) = (client.shard, client.session.expect("it is connected"));
-        let home = self.view.home_of_user(user);
-        let frame =
-            MeshFrame { from: self.owners[from], epoch: Epoch(1), body: MeshBody::Unregister { session, user } };
-        self.input(usize::from(home.shard.0), Input::Mesh { frame });
+        (client.shard, client.session.expect("it is connected"))
+    }
+
+    fn frame(&mut self, from: usize, to: usize, epoch: Epoch, body: MeshBody) {
+        let frame = MeshFrame { from: self.owners[from], epoch, body };
+        self.input(to, Input::Mesh { frame });
     }
 
     /// Whatever the store held back is answered, everybody goes, and after a while nothing must be left of it.
