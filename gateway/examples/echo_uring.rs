@@ -32,6 +32,7 @@ impl Handler for Echo {
 
     fn on_open(&mut self, _: &mut Sockets, _: ConnId) {}
     fn on_frame(&mut self, _: &mut Sockets, _: ConnId, _: Frame<'_>) {}
+    fn on_heard(&mut self, _: &mut Sockets, _: ConnId) {}
     fn on_writable(&mut self, _: &mut Sockets, _: ConnId, _: usize) {}
     fn on_closed(&mut self, _: &mut Sockets, _: ConnId, _: Closed) {}
     fn on_turn(&mut self, _: &mut Sockets, _: Instant) -> Option<Instant> {

@@ -64,6 +64,7 @@ impl Handler for Player {
 
     fn on_open(&mut self, _: &mut Sockets, _: ConnId) {}
     fn on_frame(&mut self, _: &mut Sockets, _: ConnId, _: Frame<'_>) {}
+    fn on_heard(&mut self, _: &mut Sockets, _: ConnId) {}
     fn on_writable(&mut self, _: &mut Sockets, _: ConnId, _: usize) {}
     fn on_closed(&mut self, _: &mut Sockets, _: ConnId, _: Closed) {}
 

@@ -209,11 +209,7 @@ impl Handler for ShardHandler {
                 self.agreed.insert(conn, Some(encoding));
                 Decision::Accept {
                     protocol: known.map(|encoding| Cow::Borrowed(encoding.subprotocol())),
-                    endpoint: Endpoint::Handler {
-                        message_bytes_max: MESSAGE_BYTES_MAX,
-                        fragments_max: FRAGMENTS_MAX,
-                        silence: None,
-                    },
+                    endpoint: Endpoint::Handler { message_bytes_max: MESSAGE_BYTES_MAX, fragments_max: FRAGMENTS_MAX },
                 }
             }
             ECHO_PATH if self.parts.echo => Decision::Accept {

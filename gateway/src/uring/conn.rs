@@ -105,8 +105,6 @@ pub(super) struct Flags {
     pub(super) cancelling: bool,
     /// Waits by a poll instead of a recv.
     pub(super) idle: bool,
-    /// Was pinged since it was last heard.
-    pub(super) pinged: bool,
     /// The peer shut its direction.
     pub(super) eof: bool,
 }

@@ -23,11 +23,8 @@ pub trait Handler {
     /// One whole message.
     fn on_frame(&mut self, sockets: &mut Sockets, conn: ConnId, frame: Frame<'_>);
 
-    /// Bytes came that make no message yet, or none at all: part of one, a ping, a pong. For handlers that watch over
-    /// silence themselves.
-    fn on_heard(&mut self, sockets: &mut Sockets, conn: ConnId) {
-        let _ = (sockets, conn);
-    }
+    /// Bytes came that make no message yet, or none at all: part of one, a ping, a pong. The client is there.
+    fn on_heard(&mut self, sockets: &mut Sockets, conn: ConnId);
 
     /// The kernel took `bytes` of what was handed to [`Sockets::send`] and its like, headers included. Over a
     /// connection's life these add up to what was handed over, unless it ended before.
@@ -73,25 +70,12 @@ pub enum Endpoint {
         message_bytes_max: u32,
         /// Frames of one message.
         fragments_max: u32,
-        /// What to do about a client that is not heard.
-        silence: Option<Silence>,
     },
     /// The driver itself sends every message back as it came; for conformance suites and measurements.
     Echo {
         /// Bytes of one message.
         message_bytes_max: u32,
     },
-}
-
-/// Pings and the end of patience. A client is heard by any byte from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Silence {
-    /// Silence in seconds after which the driver pings.
-    pub ping_after_s: u16,
-    /// Silence in seconds after which the connection is closed.
-    pub close_after_s: u16,
-    /// The code to close with.
-    pub close_code: CloseCode,
 }
 
 /// Why a connection ended.
@@ -106,8 +90,6 @@ pub enum Closed {
     ByHandler,
     /// The client broke the protocol or a limit; it was told by [`Fault::close_code`].
     Faulty(Fault),
-    /// The client was not heard.
-    Silent,
     /// This shard held too many bytes of partial messages, and this connection asked for more.
     Overloaded,
     /// The client went without a close frame.

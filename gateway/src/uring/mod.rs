@@ -1,6 +1,6 @@
 //! The driver: one thread a shard, and in it one io_uring for the clients' sockets.
 //!
-//! Owns sockets, handshakes, frames, pings and the close handshake. Knows nothing of what a message means: a
+//! Owns sockets, handshakes, frames, answers to pings and the close handshake. Knows nothing of what a message means: a
 //! [`Handler`] does. The only place that names io-uring, so that the runtime stays replaceable, and the only one in this
 //! crate with `unsafe`: what the kernel shares memory with is in `ring`, `buffers` and `outbox`.
 //!
@@ -35,7 +35,7 @@ use wire::CloseCode;
 
 pub use accept::listen;
 pub use error::DriverError;
-pub use handler::{Closed, Decision, Endpoint, Frame, Handler, Silence};
+pub use handler::{Closed, Decision, Endpoint, Frame, Handler};
 pub use slab::ConnId;
 pub use sockets::{Counters, Sockets};
 pub use wake::{Inbox, Mailbox, MailboxError, Sleeper, Waker, mailbox, sleep_and_wake};

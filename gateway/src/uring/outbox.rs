@@ -10,7 +10,10 @@ use wire::{Opcode, encode_close_into, encode_into};
 
 /// Pieces of one send. More wait for the next; the kernel's own limit is 1,024.
 const PIECES_MAX: usize = 16;
-/// Bytes up to which a payload is copied rather than referred to. A copy of 1 KiB costs less than a piece of its own.
+/// Bytes up to which a frame is copied rather than referred to.
+///
+/// Measured by `cargo bench -p gateway --bench fan_out`, thread time of a delivery with 0, 1 and 4 KiB here: at 300 bytes
+/// a copy costs 5 to 15 % less than a piece of its own, from 1,000 to 2,000 there is no difference, at 4,000 it costs more.
 const COPY_BYTES_MAX: usize = 1024;
 /// Bytes of copied frames in one piece, after which another is begun.
 const PIECE_BYTES: usize = 16 * 1024;

@@ -34,18 +34,6 @@ impl Sockets {
         }
     }
 
-    /// Something came for a connection that waited by a poll.
-    pub(super) fn polled(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        conn.requests.poll = false;
-        conn.flags.idle = false;
-        if conn.phase == Phase::Dead {
-            self.release(id);
-        } else {
-            self.arm_read(id);
-        }
-    }
-
     /// Lets a connection that has been quiet wait by a poll.
     pub(super) fn idle(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
@@ -68,7 +56,7 @@ impl Sockets {
     }
 
     fn is_paused(&self, id: ConnId) -> bool {
-        self.conns.get(id).is_some_and(|conn| conn.flags.paused)
+        self.conns.get(id).is_some_and(|conn| conn.phase == Phase::Open && conn.flags.paused)
     }
 }
 
@@ -108,6 +96,22 @@ impl<H: Handler> Shard<H> {
         }
     }
 
+    /// Something came for a connection that waited by a poll.
+    pub(super) fn polled(&mut self, id: ConnId) {
+        let Some(conn) = self.sockets.conns.get_mut(id) else { return };
+        conn.requests.poll = false;
+        conn.flags.idle = false;
+        if conn.phase == Phase::Dead {
+            self.sockets.release(id);
+            return;
+        }
+        if conn.phase == Phase::Open {
+            let now_s = self.sockets.now_s;
+            self.sockets.check_at(id, now_s + self.config.idle_after_s);
+        }
+        self.sockets.arm_read(id);
+    }
+
     /// A pause is over: what was kept comes first.
     pub(super) fn resume(&mut self, id: ConnId) {
         let Some(conn) = self.sockets.conns.get_mut(id).filter(|conn| !conn.flags.paused) else { return };
@@ -124,7 +128,6 @@ impl<H: Handler> Shard<H> {
         self.sockets.counters.received_bytes += bytes.len() as u64;
         let Some(conn) = self.sockets.conns.get_mut(id) else { return };
         conn.heard_s = now_s;
-        conn.flags.pinged = false;
         conn.flags.idle &= conn.flags.cancelling;
         match conn.phase {
             Phase::Handshake => self.handshake(id, bytes),
@@ -173,6 +176,7 @@ impl<H: Handler> Shard<H> {
                 }
             }
         };
+        tracing::debug!(conn = %id, status = refusal.status(), "request refused");
         self.sockets.queue(id, Phase::Handshake, |io| io.outbox.push_raw(&refusal.to_bytes()));
         self.sockets.drain(id);
     }
@@ -186,14 +190,15 @@ impl<H: Handler> Shard<H> {
             }
         };
         self.sockets.queue(id, Phase::Handshake, |io| io.outbox.push_raw(answer));
-        let Some(conn) = self.sockets.conns.get_mut(id) else { return };
+        let now_s = self.sockets.now_s;
+        // Unless the handler ended it while it looked at the request.
+        let Some(conn) = self.sockets.conns.get_mut(id).filter(|conn| conn.phase == Phase::Handshake) else { return };
         conn.endpoint = u8::try_from(index).expect("a handler has at most 255 endpoints");
         conn.phase = Phase::Open;
-        self.check(id);
+        conn.flags.open = matches!(endpoint, Endpoint::Handler { .. });
+        self.sockets.check_at(id, now_s + self.config.idle_after_s);
         match endpoint {
             Endpoint::Handler { .. } => {
-                let conn = self.sockets.conns.get_mut(id).expect("is here still");
-                conn.flags.open = true;
                 self.handler.on_open(&mut self.sockets, id);
             }
             Endpoint::Echo { .. } => {}
@@ -282,7 +287,7 @@ impl<H: Handler> Shard<H> {
 
 fn rules(endpoint: &Endpoint) -> Rules {
     match *endpoint {
-        Endpoint::Handler { message_bytes_max, fragments_max, .. } => {
+        Endpoint::Handler { message_bytes_max, fragments_max } => {
             Rules { role: Role::Server, message_bytes_max, fragments_max }
         }
         Endpoint::Echo { message_bytes_max } => {

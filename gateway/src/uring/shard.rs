@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Config;
 use super::conn::Phase;
 use super::error::DriverError;
-use super::handler::{Closed, Endpoint, Handler, Silence};
+use super::handler::{Closed, Handler};
 use super::ring::Completion;
 use super::slab::{ConnId, Op};
 use super::sockets::Sockets;
@@ -99,7 +99,7 @@ impl<H: Handler> Shard<H> {
             (Op::Accept, _) => self.sockets.accepted(completion.result, completion.more()),
             (Op::Calls, _) => self.read_calls(),
             (Op::Recv, id) => self.received(id, completion),
-            (Op::Poll, Some(id)) => self.sockets.polled(id),
+            (Op::Poll, Some(id)) => self.polled(id),
             (Op::Send, Some(id)) => self.sent(id, completion),
             (Op::Cancel, _) => {}
             (Op::Poll | Op::Send, None) => self.sockets.counters.stale += 1,
@@ -108,6 +108,7 @@ impl<H: Handler> Shard<H> {
 
     fn tell_closed(&mut self) {
         while let Some((id, why)) = self.sockets.closed.pop_front() {
+            tracing::debug!(conn = %id, ?why, "connection closed");
             self.handler.on_closed(&mut self.sockets, id, why);
         }
     }
@@ -123,49 +124,23 @@ impl<H: Handler> Shard<H> {
         }
     }
 
-    /// Looks at one connection whose time has come, and says when the next one has.
-    pub(super) fn check(&mut self, id: ConnId) {
-        let now_s = self.sockets.now_s;
-        let Some(conn) = self.sockets.conns.get_mut(id) else { return };
+    /// Looks at one connection whose time has come.
+    fn check(&mut self, id: ConnId) {
+        let Some(conn) = self.sockets.conns.get(id) else { return };
         match conn.phase {
-            Phase::Handshake | Phase::Lingering => return self.sockets.tear_down(id),
-            Phase::CloseSent => return self.sockets.drain(id),
-            Phase::Draining => return self.sockets.tear_down(id),
-            Phase::Dead => return,
-            Phase::Open => {}
-        }
-        if conn.flags.paused {
-            conn.heard_s = now_s;
-        }
-        let silent_s = now_s - conn.heard_s;
-        let recv_armed = conn.requests.recv && !conn.flags.cancelling;
-        let pinged = conn.flags.pinged;
-        let mut next_s = u32::MAX;
-        match self.sockets.endpoints[usize::from(conn.endpoint)] {
-            Endpoint::Handler { silence: Some(silence), .. } => {
-                let Silence { ping_after_s, close_after_s, close_code } = silence;
-                if silent_s >= u32::from(close_after_s) {
-                    let reason = format!("nothing was heard for {silent_s} s");
-                    return self.sockets.close_with(id, close_code, &reason, Closed::Silent);
-                }
-                next_s = u32::from(close_after_s) - silent_s;
-                if silent_s < u32::from(ping_after_s) {
-                    next_s = next_s.min(u32::from(ping_after_s) - silent_s);
-                } else if !pinged {
-                    conn.flags.pinged = true;
-                    self.sockets.queue(id, Phase::Open, |io| io.outbox.push_frame(wire::Opcode::Ping, b""));
+            Phase::Handshake | Phase::Draining | Phase::Lingering => self.sockets.tear_down(id),
+            Phase::CloseSent => self.sockets.drain(id),
+            Phase::Open => {
+                let (now_s, idle_s) = (self.sockets.now_s, self.sockets.now_s - conn.heard_s);
+                if conn.requests.recv && idle_s >= self.config.idle_after_s {
+                    self.sockets.idle(id);
+                } else {
+                    let left_s = self.config.idle_after_s.saturating_sub(idle_s).max(1);
+                    self.sockets.check_at(id, now_s + left_s);
                 }
             }
-            Endpoint::Handler { silence: None, .. } | Endpoint::Echo { .. } => {}
+            Phase::Dead => {}
         }
-        let idle_after_s = self.config.idle_after_s;
-        if recv_armed && silent_s >= idle_after_s {
-            self.sockets.idle(id);
-        } else {
-            next_s = next_s.min(idle_after_s.saturating_sub(silent_s).max(1));
-        }
-        // Even where nothing is due: a poll may have become a recv by then.
-        self.sockets.check_at(id, now_s.saturating_add(next_s.min(RECHECK_S)));
     }
 
     fn seconds(&self, now: Instant) -> u32 {
@@ -202,6 +177,3 @@ impl<H: Handler> Shard<H> {
         Ok(())
     }
 }
-
-/// Seconds after which an open connection is looked at in any case.
-const RECHECK_S: u32 = 60;

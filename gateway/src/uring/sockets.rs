@@ -122,7 +122,7 @@ impl Sockets {
     }
 
     /// Stops reading a connection: no frame of it is handed on until [`resume_reads`](Self::resume_reads). What was
-    /// received already is kept; the rest stays with the peer, by TCP. A paused connection is not silent.
+    /// received already is kept; the rest stays with the peer, by TCP. The client's silence means nothing meanwhile.
     pub fn pause_reads(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase == Phase::Open) else { return };
         conn.flags.paused = true;
@@ -360,6 +360,7 @@ impl Sockets {
                 io.outbox.discard_waiting();
             }
             self.pool.settle(conn);
+            self.held_bytes -= conn.held_bytes as usize;
             self.conns.remove(id);
         }
     }

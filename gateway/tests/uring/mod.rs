@@ -6,7 +6,7 @@ use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use gateway::uring::{
-    Closed, Config, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Mailbox, Silence, Sockets, listen, mailbox, run,
+    Closed, Config, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Mailbox, Sockets, listen, mailbox, run,
     sleep_and_wake,
 };
 use wire::{CloseCode, Opcode, Refusal, Request, SharedFrame};
@@ -22,6 +22,7 @@ pub(crate) enum Command {
     Pause(ConnId),
     Resume(ConnId),
     Close(ConnId, CloseCode),
+    Ping(ConnId),
     Stop(Duration),
     Do(Box<dyn FnOnce(&mut Sockets) + Send>),
 }
@@ -30,6 +31,7 @@ pub(crate) enum Command {
 pub(crate) enum Heard {
     Open(ConnId),
     Text(ConnId, String),
+    Something(ConnId),
     Writable(ConnId, usize),
     Closed(ConnId, Closed),
 }
@@ -48,16 +50,14 @@ impl Reporter {
 }
 
 impl Handler for Reporter {
-    fn on_request(&mut self, _: &mut Sockets, _: ConnId, request: &Request) -> Decision {
-        let silence = Silence {
-            ping_after_s: 1,
-            close_after_s: 3,
-            close_code: CloseCode::new(3012).expect("an application's code"),
-        };
+    fn on_request(&mut self, sockets: &mut Sockets, conn: ConnId, request: &Request) -> Decision {
         let endpoint = match request.path() {
             "/debug/echo" => Endpoint::Echo { message_bytes_max: 16 << 20 },
-            "/handler" => Endpoint::Handler { message_bytes_max: 2 << 20, fragments_max: 64, silence: None },
-            "/silence" => Endpoint::Handler { message_bytes_max: 100, fragments_max: 1, silence: Some(silence) },
+            "/handler" => Endpoint::Handler { message_bytes_max: 2 << 20, fragments_max: 64 },
+            "/unwanted" => {
+                sockets.abort(conn);
+                Endpoint::Handler { message_bytes_max: 100, fragments_max: 1 }
+            }
             path => return Decision::Refuse(Refusal::new(404, format!("There is no endpoint {path}."))),
         };
         Decision::Accept { protocol: None, endpoint }
@@ -73,6 +73,10 @@ impl Handler for Reporter {
             Frame::Text(text) => self.report(Heard::Text(conn, text.into_owned())),
             Frame::Binary(bytes) => panic!("tests send text, not {bytes:?}"),
         }
+    }
+
+    fn on_heard(&mut self, _: &mut Sockets, conn: ConnId) {
+        self.report(Heard::Something(conn));
     }
 
     fn on_writable(&mut self, _: &mut Sockets, conn: ConnId, bytes: usize) {
@@ -99,6 +103,7 @@ impl Handler for Reporter {
                 Command::Pause(conn) => sockets.pause_reads(conn),
                 Command::Resume(conn) => sockets.resume_reads(conn),
                 Command::Close(conn, code) => sockets.close(conn, code, "as told"),
+                Command::Ping(conn) => sockets.ping(conn),
                 Command::Stop(grace) => sockets.stop(grace),
                 Command::Do(act) => act(sockets),
             }
@@ -191,7 +196,7 @@ impl Driver {
         loop {
             match self.heard.recv_timeout(PATIENCE).expect("a connection opens") {
                 Heard::Open(conn) => return conn,
-                Heard::Text(..) | Heard::Writable(..) | Heard::Closed(..) => {}
+                Heard::Text(..) | Heard::Something(_) | Heard::Writable(..) | Heard::Closed(..) => {}
             }
         }
     }
@@ -200,7 +205,7 @@ impl Driver {
         loop {
             match self.heard.recv_timeout(PATIENCE).expect("a message comes") {
                 Heard::Text(conn, text) => return (conn, text),
-                Heard::Writable(..) | Heard::Open(_) => {}
+                Heard::Writable(..) | Heard::Something(_) | Heard::Open(_) => {}
                 Heard::Closed(conn, why) => panic!("{conn} was closed: {why:?}"),
             }
         }
