@@ -17,15 +17,14 @@ where
         Waiting(Pin<Box<F>>),
         Ready(T),
     }
-    // `T` and `E` never hold a pin: results are moved out once, at the end.
-    let mut slots: Vec<Slot<F, Option<T>>> = futures.map(|future| Slot::Waiting(Box::pin(future))).collect();
+    let mut slots: Vec<Slot<F, T>> = futures.map(|future| Slot::Waiting(Box::pin(future))).collect();
     poll_fn(move |cx| {
         let mut waiting = false;
         for slot in &mut slots {
             let Slot::Waiting(future) = slot else { continue };
             match future.as_mut().poll(cx) {
                 Poll::Pending => waiting = true,
-                Poll::Ready(Ok(value)) => *slot = Slot::Ready(Some(value)),
+                Poll::Ready(Ok(value)) => *slot = Slot::Ready(value),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
         }
@@ -33,7 +32,7 @@ where
             return Poll::Pending;
         }
         let results = slots.drain(..).map(|slot| match slot {
-            Slot::Ready(value) => value.expect("set when it became ready"),
+            Slot::Ready(value) => value,
             Slot::Waiting(_) => unreachable!("nothing is waiting"),
         });
         Poll::Ready(Ok(results.collect()))
@@ -73,4 +72,42 @@ pub(crate) async fn both<A, B, E>(
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A read that is ready after so many polls.
+    async fn after(polls: u32, result: Result<u32, u32>) -> Result<u32, u32> {
+        let mut left = polls;
+        poll_fn(|cx| match left {
+            0 => Poll::Ready(()),
+            _ => {
+                left -= 1;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
+        result
+    }
+
+    #[test]
+    fn results_come_in_order_or_the_first_error_seen() {
+        let check = |reads: &[(u32, Result<u32, u32>)], expected: Result<Vec<u32>, u32>| {
+            let found = futures_lite::future::block_on(try_all(reads.iter().map(|(polls, read)| after(*polls, *read))));
+            assert_eq!(found, expected, "{reads:?}");
+            let [(one, first), (other, second), ..] = *reads else { return };
+            let found = futures_lite::future::block_on(both(after(one, first), after(other, second)));
+            assert_eq!(found.map(|(first, second)| vec![first, second]), expected, "both of {reads:?}");
+        };
+        check(&[], Ok(vec![]));
+        check(&[(3, Ok(1))], Ok(vec![1]));
+        check(&[(0, Ok(1)), (0, Ok(2))], Ok(vec![1, 2]));
+        check(&[(5, Ok(1)), (2, Ok(2))], Ok(vec![1, 2]));
+        check(&[(5, Ok(1)), (2, Err(9))], Err(9));
+        check(&[(5, Err(8)), (2, Err(9))], Err(9));
+        check(&[(2, Err(8)), (2, Err(9))], Err(8));
+    }
 }

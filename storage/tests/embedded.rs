@@ -7,11 +7,13 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
+use std::thread;
 use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
 use storage::contract::Subject;
 use storage::embedded::{EmbeddedEngine, EmbeddedOptions, OnFatal, OpenError};
+use storage::retry::{Abort, at_once, run};
 use storage::{Atomic, Begin, Committed, Engine, Error, Generation, ManualClock, RangeRequest, Transaction};
 use tempfile::TempDir;
 
@@ -199,6 +201,43 @@ fn the_watchdog_tells_of_a_commit_that_does_not_return() {
     }
     let so_far = stalls.recv_timeout(Duration::from_secs(10)).expect("told");
     assert!(so_far > Duration::ZERO);
+}
+
+/// Threads move amounts between accounts while others add them up: every sum is the same.
+#[test]
+fn threads_see_only_whole_transactions() {
+    const ACCOUNTS: u8 = 8;
+    const EACH: u64 = 1_000;
+    let directory = TempDir::new().expect("a temporary directory");
+    let engine = open(directory.path());
+    for account in 0..ACCOUNTS {
+        put(&engine, &[account], &EACH.to_le_bytes());
+    }
+    let amount = |value: Option<bytes::Bytes>| {
+        u64::from_le_bytes(value.expect("an account").as_ref().try_into().expect("8 bytes"))
+    };
+    let transfer = |from: u8, to: u8| {
+        let moved = run(&engine, Begin::Fresh, 1_000, at_once, |mut tx, _| async move {
+            let (paying, paid) = (amount(tx.get(&[from]).await?), amount(tx.get(&[to]).await?));
+            tx.set(&[from], &(paying - 1).to_le_bytes());
+            tx.set(&[to], &(paid + 1).to_le_bytes());
+            Ok::<_, Abort<()>>((tx, ()))
+        });
+        block_on(moved).expect("one of those who conflict commits");
+    };
+    thread::scope(|scope| {
+        let account = |at: u32| u8::try_from(at % u32::from(ACCOUNTS)).expect("fewer than 256");
+        let movers = [1, 3]
+            .map(|step| scope.spawn(move || (0..100).for_each(|at| transfer(account(at), account(at * step + step)))));
+        let all = RangeRequest::new(b"", [ACCOUNTS]);
+        while movers.iter().any(|mover| !mover.is_finished()) {
+            let page = block_on(engine.begin(Begin::Cached).get_range(&all)).expect("no fault");
+            let sum: u64 = page.rows.into_iter().map(|row| amount(Some(row.value))).sum();
+            assert_eq!(sum, EACH * u64::from(ACCOUNTS));
+        }
+    });
+    let conflicts = engine.stats().conflicts.load(Ordering::Relaxed);
+    assert_eq!(engine.stats().commits.load(Ordering::Relaxed), 200 + u64::from(ACCOUNTS), "{conflicts} conflicts");
 }
 
 /// Holds the committing thread in its `wake`, as nothing should, until told to go on; or panics there.

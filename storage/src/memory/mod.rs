@@ -7,27 +7,22 @@
 
 mod faults;
 mod rows;
+mod store;
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use futures_channel::oneshot;
 
 pub use faults::{CommitFault, FaultRates, Faults, NoFaults, ScriptedFaults, SeededFaults};
+pub use store::MemoryStore;
 
 use crate::clock::{Clock, ManualClock};
 use crate::error::Error;
-use crate::local::{
-    Answer, Backend, Closed, LocalTransaction, Snapshot, Submission, Waiter, committed_reads, register,
-};
-use crate::resolver::{CommitRequest, Resolver};
-use crate::transaction::{Begin, Committed, Engine, Generation, Version};
-use rows::Rows;
-
-/// What is on the disk, and who has it open. Clones are the same store; it outlives its engines.
-#[derive(Clone)]
-pub struct MemoryStore(Arc<Mutex<Kept>>);
+use crate::local::{Answer, Backend, Closed, LocalTransaction, Snapshot, Submission, committed_reads, register};
+use crate::transaction::{Begin, Engine, Generation, Version};
+use store::{Kept, Released};
 
 /// When a commit is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,90 +61,6 @@ impl Default for MemoryOptions {
     }
 }
 
-struct Kept {
-    generation: Generation,
-    rows: Rows,
-    /// The reserve as it is on disk, and as it was when last synced.
-    reserve: Version,
-    reserve_synced: Version,
-    /// Versions up to here survive a power loss.
-    synced: Version,
-    /// Counts openings: an engine of an earlier one is closed.
-    opened: u64,
-    live: Option<Live>,
-}
-
-/// What is lost with the process.
-struct Live {
-    resolver: Resolver<Waiter>,
-    faults: Box<dyn Faults>,
-    /// Results that are released with what is in flight, oldest first.
-    waiting: Vec<Waiting>,
-}
-
-type Waiting = (oneshot::Sender<Result<Committed, Error>>, Result<Committed, Error>);
-
-/// Messages to be sent once the lock is not held any more.
-#[derive(Default)]
-struct Released {
-    answers: Vec<Waiting>,
-    fired: Vec<(Waiter, Result<(), Error>)>,
-}
-
-impl Released {
-    /// Whoever went away does not want to know.
-    fn send(self) -> usize {
-        let answered = self.answers.len();
-        for (answer, result) in self.answers {
-            let _gone = answer.send(result);
-        }
-        for (waiter, result) in self.fired {
-            let _gone = waiter.send(result);
-        }
-        answered
-    }
-}
-
-impl MemoryStore {
-    /// An empty store.
-    #[must_use]
-    pub fn new(generation: Generation) -> Self {
-        Self(Arc::new(Mutex::new(Kept {
-            generation,
-            rows: Rows::default(),
-            reserve: Version(0),
-            reserve_synced: Version(0),
-            synced: Version(0),
-            opened: 0,
-            live: None,
-        })))
-    }
-
-    /// The process ends, as by `kill -9`: its engine is closed, and what it wrote stays, synced or not.
-    pub fn crash(&self) {
-        self.lock().live = None;
-    }
-
-    /// The machine loses power: the engine is closed, and what was not synced is gone.
-    pub fn power_loss(&self) {
-        let mut kept = self.lock();
-        kept.live = None;
-        let synced = kept.synced;
-        kept.rows.drop_unsynced(synced);
-        kept.reserve = kept.reserve_synced;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Debug for MemoryStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MemoryStore")
-    }
-}
-
 /// A process that has a [`MemoryStore`] open. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct MemoryEngine(Arc<MemoryBackend>);
@@ -160,14 +71,7 @@ impl MemoryEngine {
     pub fn open(store: &MemoryStore, options: MemoryOptions) -> Self {
         let MemoryOptions { clock, durability, faults, .. } = options;
         let mut kept = store.lock();
-        kept.opened += 1;
-        // What an earlier process left in the page cache is read as if it were durable, so it has to be.
-        kept.sync();
-        let resolver = Resolver::restart(kept.reserve);
-        let reserve = kept.reserve;
-        kept.synced = reserve;
-        kept.rows.prune(reserve);
-        kept.live = Some(Live { resolver, faults, waiting: Vec::new() });
+        kept.open(faults);
         Self(Arc::new(MemoryBackend {
             store: store.clone(),
             opened: kept.opened,
@@ -244,57 +148,6 @@ impl MemoryBackend {
         return self.release_before_durable;
         #[cfg(not(feature = "testing"))]
         false
-    }
-}
-
-impl Kept {
-    fn live(&self) -> &Live {
-        self.live.as_ref().expect("checked when the lock was taken")
-    }
-
-    fn live_mut(&mut self) -> &mut Live {
-        self.live.as_mut().expect("checked when the lock was taken")
-    }
-
-    /// Everything written survives a power loss.
-    fn sync(&mut self) {
-        self.rows.sync();
-        self.reserve_synced = self.reserve;
-        if let Some(live) = &self.live {
-            self.synced = live.resolver.durable();
-        }
-    }
-
-    /// Releases what is in flight.
-    fn release(&mut self, now_ms: u64, released: &mut Released) {
-        let live = self.live.as_mut().expect("checked when the lock was taken");
-        live.resolver.seal();
-        let assigned = live.resolver.assigned();
-        if assigned > live.resolver.durable() {
-            let fired = live.resolver.release(now_ms, assigned);
-            released.fired.extend(fired.into_iter().map(|waiter| (waiter, Ok(()))));
-        }
-        released.answers.append(&mut live.waiting);
-        let floor = live.resolver.floor();
-        self.rows.prune(floor);
-    }
-
-    /// Judges a transaction and stores what it writes, unsynced.
-    fn commit(&mut self, request: CommitRequest) -> Result<Committed, Error> {
-        let live = self.live.as_mut().expect("checked when the lock was taken");
-        if !live.resolver.has_room() {
-            live.resolver.seal();
-        }
-        if !live.resolver.is_open()
-            && let Some(reserve) = live.resolver.open().reserve
-        {
-            self.reserve = reserve;
-        }
-        let stamp = live.resolver.admit(&request)?;
-        for mutation in request.mutations {
-            self.rows.apply(stamp.version(), mutation.write(stamp));
-        }
-        Ok(Committed { version: stamp.version(), stamp })
     }
 }
 

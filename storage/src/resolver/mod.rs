@@ -76,7 +76,7 @@ impl<W> Resolver<W> {
             reserved: reserve,
             inflight: VecDeque::new(),
             open: None,
-            recent: Recent::new(reserve),
+            recent: Recent::new(reserve, limits::RECENT_BYTES_MAX),
             watches: Watches::new(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Segments of sorted keys, newest last, merged as they grow alike (as the levels of a log-structured tree), so that
 //! the common question, about the last few versions, looks at the last few keys, an old one at a dozen segments, and
-//! forgetting is dropping the first segment. Against one ordered map of all keys: see docs in `examples/resolver.rs`.
+//! forgetting is dropping the first segment. Against one ordered map of all keys: `cargo bench -p storage --bench resolver`.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
@@ -72,6 +72,8 @@ pub(super) struct Recent {
     /// Writes at this version and before are forgotten.
     floor: Version,
     len_bytes: usize,
+    /// Beyond it the oldest segment goes, whatever its age.
+    limit_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -94,8 +96,8 @@ struct Written {
 }
 
 impl Recent {
-    pub(super) fn new(floor: Version) -> Self {
-        Self { segments: VecDeque::new(), floor, len_bytes: 0 }
+    pub(super) fn new(floor: Version, limit_bytes: usize) -> Self {
+        Self { segments: VecDeque::new(), floor, len_bytes: 0, limit_bytes }
     }
 
     /// The version at and before which nothing is known. A transaction that reads below it is too old.
@@ -137,7 +139,7 @@ impl Recent {
     fn forget(&mut self, now_ms: u64) {
         while let Some(first) = self.segments.front() {
             let old = first.newest_ms + KEPT_MS < now_ms;
-            if !old && self.len_bytes <= limits::RECENT_BYTES_MAX {
+            if !old && self.len_bytes <= self.limit_bytes {
                 break;
             }
             self.floor = first.newest;
@@ -244,7 +246,7 @@ mod tests {
     /// Pushes `groups` ("a b-d") as versions 1, 2, … at one a `step_ms`, then asks whether `asked` was written after
     /// each version, from 0 on: `y`, `n`, or `?` where that is forgotten.
     fn check(step_ms: u64, groups: &[&str], asked: &str, answers: &str) {
-        let mut recent = Recent::new(Version(0));
+        let mut recent = Recent::new(Version(0), usize::MAX);
         for (version, group) in (1..).zip(groups) {
             let mut writes = GroupWrites::new(Version(version));
             group.split_whitespace().for_each(|write| writes.insert(span(write)));
@@ -295,6 +297,19 @@ mod tests {
         check(3_001, &["a", "b", "c", "d", "e"], "e", "???yyn");
     }
 
+    #[test]
+    fn what_does_not_fit_is_forgotten_whatever_its_age() {
+        let key_bytes = 1 + KEY_OVERHEAD_BYTES;
+        let mut recent = Recent::new(Version(0), 10 * key_bytes);
+        for version in 1..=100 {
+            let mut writes = GroupWrites::new(Version(version));
+            writes.insert(span(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"][version as usize % 12]));
+            recent.push(1, writes);
+            assert!(recent.len_bytes <= 10 * key_bytes, "{} bytes at {version}", recent.len_bytes);
+        }
+        assert!(recent.floor() > Version(0) && recent.floor() < Version(100), "{:?}", recent.floor());
+    }
+
     /// Against the plain rule, over pseudo-random writes: merging loses nothing.
     #[test]
     fn merged_segments_answer_as_the_log_of_writes_would() {
@@ -303,7 +318,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % below
         };
-        let mut recent = Recent::new(Version(0));
+        let mut recent = Recent::new(Version(0), usize::MAX);
         let mut log: Vec<(Span, Version)> = Vec::new();
         for version in 1..150 {
             let mut writes = GroupWrites::new(Version(version));
