@@ -17,6 +17,7 @@ use schema::{ChannelId, ChannelOp, Encoding, Now, OpReply, Refusal, UnixMs};
 use storage::embedded::EmbeddedEngine;
 use tokio::sync::oneshot;
 
+use crate::metrics::Latency;
 use crate::uring::{Closed, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Mailbox, Sockets};
 
 use super::clock::Clock;
@@ -188,7 +189,11 @@ impl ShardHandler {
     }
 
     fn publish(&mut self, sockets: &Sockets) {
-        self.parts.state.set_connections(self.parts.shard, sockets.connections());
+        let metrics = self.parts.state.counts().shard(self.parts.shard);
+        metrics.publish(&sockets.counters(), sockets.connections(), &self.parts.host.stats());
+        let host::Latencies { append_ns, store_ns } = self.parts.host.take_latencies();
+        metrics.record(Latency::Append, &append_ns);
+        metrics.record(Latency::Store, &store_ns);
     }
 }
 

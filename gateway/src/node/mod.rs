@@ -32,6 +32,7 @@ use storage::layers::{appender::Appender, view};
 use crate::config::{Config, Mode};
 use crate::disk::{self, DiskChange, DiskWatch};
 use crate::listen::{self, Ready};
+use crate::metrics::Metrics;
 use crate::uring::{self, Mailbox, Sleeper};
 use crate::{datadir, files, stop};
 
@@ -81,7 +82,17 @@ pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
     let shards = config.shards();
     let file_limit = files::raise()?;
     let connections_max = files::connections_max(file_limit, shards)?;
-    let connections_max = config.limits.connections.map_or(connections_max, |wanted| wanted.min(connections_max));
+    let connections_max = config.limits.connections.map_or(connections_max, |wanted| {
+        if wanted > connections_max {
+            tracing::warn!(
+                wanted,
+                connections_max,
+                file_limit,
+                "limits.connections is more than the file limit leaves"
+            );
+        }
+        wanted.min(connections_max)
+    });
     datadir::prepare(config, mode)?;
     let key = token_key(config)?;
     let ws = listen::check_free("listen.ws", config.listen.ws)?;
@@ -109,7 +120,7 @@ pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
     );
 
     let pool = StorePool::start(shards)?;
-    let state = Arc::new(NodeState::new(connections_max, shards));
+    let state = Arc::new(NodeState::new(connections_max, Metrics::new(shards, connections_max, engine.clone())));
     let node = NodeParts {
         config,
         clock,
@@ -121,7 +132,7 @@ pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
         pool: &pool,
         ends,
     };
-    let (mailboxes, threads) = node.start_shards(ws, connections_max)?;
+    let Started { mailboxes, threads } = node.start_shards(ws, connections_max)?;
     let api = api::serve(
         api_config(config, mode, ws),
         listeners,
@@ -130,7 +141,10 @@ pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
         key.clone(),
         Arc::clone(&state) as Arc<dyn api::Node>,
     )?;
-    announce(mode, &ready)?;
+    if let Err(error) = announce(mode, &ready) {
+        // Whoever started the node may have closed its end after the ready line.
+        tracing::debug!(%error, "standard output is closed");
+    }
 
     let end = wait(config, &ended, &state, &mailboxes);
     state.stop();
@@ -209,6 +223,7 @@ fn announce(mode: Mode, ready: &Ready) -> io::Result<()> {
 fn wait(config: &Config, ended: &mpsc::Receiver<End>, state: &NodeState, mailboxes: &[Mailbox<Mail>]) -> End {
     let mut watch = DiskWatch::new(config.data.free_bytes_min);
     loop {
+        state.counts().collect();
         match disk::free_bytes(&config.data.dir).map(|free_bytes| watch.observe(free_bytes)) {
             Ok(Some(change)) => {
                 let on = !watch.is_low();
@@ -244,6 +259,12 @@ fn post(mailbox: &Mailbox<Mail>, mail: impl Fn() -> Mail) {
     }
 }
 
+/// Shards that run.
+struct Started {
+    mailboxes: Vec<Mailbox<Mail>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
 /// What the shards of a node share.
 struct NodeParts<'a> {
     config: &'a Config,
@@ -259,11 +280,7 @@ struct NodeParts<'a> {
 
 impl NodeParts<'_> {
     /// Starts every shard on a thread of its own. They listen when this returns.
-    fn start_shards(
-        &self,
-        ws: SocketAddr,
-        connections_max: u32,
-    ) -> anyhow::Result<(Vec<Mailbox<Mail>>, Vec<JoinHandle<()>>)> {
+    fn start_shards(&self, ws: SocketAddr, connections_max: u32) -> anyhow::Result<Started> {
         let shards = self.config.shards();
         let mut mailboxes = Vec::new();
         let mut ends = Vec::new();
@@ -303,7 +320,7 @@ impl NodeParts<'_> {
             };
             threads.push(self.start_shard(shard, share, uring::listen(ws, BACKLOG)?, sleeper, parts)?);
         }
-        Ok((mailboxes, threads))
+        Ok(Started { mailboxes, threads })
     }
 
     fn start_shard(

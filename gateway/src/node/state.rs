@@ -2,9 +2,11 @@
 //!
 //! Owns the few facts that shards and the main thread publish and probes read.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use schema::UnixMs;
+
+use crate::metrics::Metrics;
 
 use super::clock;
 
@@ -12,17 +14,12 @@ pub(super) struct NodeState {
     stopping: AtomicBool,
     writes_off: AtomicBool,
     connections_max: u32,
-    connections: Box<[AtomicU64]>,
+    metrics: Metrics,
 }
 
 impl NodeState {
-    pub(super) fn new(connections_max: u32, shards: u16) -> Self {
-        Self {
-            stopping: AtomicBool::new(false),
-            writes_off: AtomicBool::new(false),
-            connections_max,
-            connections: (0..shards).map(|_| AtomicU64::new(0)).collect(),
-        }
+    pub(super) fn new(connections_max: u32, metrics: Metrics) -> Self {
+        Self { stopping: AtomicBool::new(false), writes_off: AtomicBool::new(false), connections_max, metrics }
     }
 
     pub(super) fn stop(&self) {
@@ -33,8 +30,9 @@ impl NodeState {
         self.writes_off.store(!on, Ordering::Relaxed);
     }
 
-    pub(super) fn set_connections(&self, shard: u16, count: usize) {
-        self.connections[usize::from(shard)].store(count as u64, Ordering::Relaxed);
+    /// Where shards publish.
+    pub(super) fn counts(&self) -> &Metrics {
+        &self.metrics
     }
 }
 
@@ -55,11 +53,10 @@ impl api::Node for NodeState {
     }
 
     fn metrics(&self) -> String {
-        String::new()
+        self.metrics.render()
     }
 
     fn load(&self) -> f32 {
-        let open: u64 = self.connections.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-        open as f32 / self.connections_max.max(1) as f32
+        self.metrics.connections() as f32 / self.connections_max.max(1) as f32
     }
 }
