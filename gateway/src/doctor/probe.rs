@@ -37,6 +37,8 @@ impl Handler for Nobody {
     }
     fn on_open(&mut self, _sockets: &mut Sockets, _conn: ConnId) {}
     fn on_frame(&mut self, _sockets: &mut Sockets, _conn: ConnId, _frame: Frame<'_>) {}
+    fn on_heard(&mut self, _: &mut Sockets, _: ConnId) {}
+
     fn on_writable(&mut self, _sockets: &mut Sockets, _conn: ConnId, _bytes: usize) {}
     fn on_closed(&mut self, _sockets: &mut Sockets, _conn: ConnId, _why: Closed) {}
     fn on_turn(&mut self, _sockets: &mut Sockets, now: Instant) -> Option<Instant> {
