@@ -12,6 +12,7 @@ mod reads;
 mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use schema::limits::DEVICES_OF_USER_MAX;
 use schema::mesh::{MeshBody, More};
@@ -56,6 +57,8 @@ pub(crate) struct Home {
     users: BTreeMap<UserId, User>,
     /// Bytes that the users' recent events weigh together.
     recent_bytes: u64,
+    /// The account whose inbox was trimmed last.
+    trimmed: Option<UserId>,
 }
 
 impl Home {
@@ -75,6 +78,18 @@ impl Home {
         self.arrivals.clear(effects);
         self.reads.retry();
         self.start_reads(effects);
+        self.trim_next(effects);
+    }
+
+    /// Trims one account's inbox, each in its turn: a second for each, so that 80,000 accounts with a session are through in a day,
+    /// and a storm of connects reads no inbox from end to end.
+    fn trim_next(&mut self, effects: &mut Effects) {
+        let after = self.trimmed.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.users.range((after, Bound::Unbounded)).next().or_else(|| self.users.first_key_value());
+        self.trimmed = next.map(|(&user, _)| user);
+        if let Some(user) = self.trimmed {
+            effects.store(StoreOp::TrimInbox { user }, Waiting::Home(HomeOp::Trim));
+        }
     }
 
     /// A transaction brought something to users here.
@@ -156,7 +171,6 @@ impl Home {
         }
         user.followers.push(Follower::new(owner, session, device));
         effects.store(StoreOp::OpenInbox { user: user_id, cursor }, Waiting::Home(HomeOp::Open(name)));
-        effects.store(StoreOp::TrimInbox { user: user_id }, Waiting::Home(HomeOp::Trim));
     }
 
     /// The store knows where the session starts.

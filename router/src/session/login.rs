@@ -82,7 +82,7 @@ impl Session {
     /// The account's home has taken the session on, or not.
     pub(crate) fn registered(&mut self, start: Result<Cursor, Refusal>, around: &mut Surroundings<'_>) {
         match (&mut self.stage, start) {
-            // It was closed and came back to this before it knew its account: the answer is to an earlier life.
+            // An answer to an attempt that has ended, or one that came before it was asked for: nobody waits for it.
             (Stage::Anonymous { .. }, _) => {}
             (Stage::Connecting(connecting), _) if connecting.identity.is_none() => {}
             (Stage::Connecting(connecting), Ok(cursor)) => {
