@@ -14,6 +14,7 @@ mod mesh;
 mod pool;
 mod state;
 mod tokens;
+mod upkeep;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ use mesh::Links;
 use pool::StorePool;
 use state::NodeState;
 use tokens::Tokens;
+use upkeep::Upkeep;
 
 /// How long sessions may take to finish what is under way when the node stops. With the time that connections take to close,
 /// that HTTP takes and that the store takes, the whole stays below 10 s.
@@ -146,7 +148,7 @@ pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
         tracing::debug!(%error, "standard output is closed");
     }
 
-    let end = wait(config, &ended, &state, &mailboxes);
+    let end = wait(config, &ended, &state, &mailboxes, Upkeep::new(engine.clone()));
     state.stop();
     api.stop();
     let code = match end {
@@ -219,11 +221,18 @@ fn announce(mode: Mode, ready: &Ready) -> io::Result<()> {
     Ok(())
 }
 
-/// Watches the disk until something ends the node.
-fn wait(config: &Config, ended: &mpsc::Receiver<End>, state: &NodeState, mailboxes: &[Mailbox<Mail>]) -> End {
+/// Watches the disk and keeps the store tidy until something ends the node.
+fn wait(
+    config: &Config,
+    ended: &mpsc::Receiver<End>,
+    state: &NodeState,
+    mailboxes: &[Mailbox<Mail>],
+    mut upkeep: Upkeep,
+) -> End {
     let mut watch = DiskWatch::new(config.data.free_bytes_min);
     loop {
         state.counts().collect();
+        upkeep.run_if_due();
         match disk::free_bytes(&config.data.dir).map(|free_bytes| watch.observe(free_bytes)) {
             Ok(Some(change)) => {
                 let on = !watch.is_low();
