@@ -1,6 +1,6 @@
-//! Frames to send: encoded once, shared by reference count.
+//! Frames to send: a server's are encoded once and shared by reference count, what goes to one socket is appended.
 //!
-//! A payload is written behind headroom that its header goes into afterwards, so that header and payload are
+//! A shared payload is written behind headroom that its header goes into afterwards, so that header and payload are
 //! one contiguous slice without a copy, and a message to a thousand sockets exists once.
 
 use std::fmt;
@@ -61,24 +61,8 @@ impl FrameBuf {
     ///
     /// # Panics
     /// If a control frame's payload is longer than [`CONTROL_PAYLOAD_BYTES_MAX`].
-    pub fn finish(self, opcode: Opcode) -> SharedFrame {
-        self.finish_with(opcode, None)
-    }
-
-    /// The frame as a client sends it, masked with a key that the peer's intermediaries cannot predict.
-    ///
-    /// # Panics
-    /// As [`finish`](Self::finish).
-    pub fn finish_masked(self, opcode: Opcode, mask: [u8; 4]) -> SharedFrame {
-        self.finish_with(opcode, Some(mask))
-    }
-
-    fn finish_with(mut self, opcode: Opcode, mask: Option<[u8; 4]>) -> SharedFrame {
-        let payload = &mut self.bytes[HEADROOM_BYTES..];
-        let (header, header_bytes) = header(opcode, payload.len(), mask);
-        if let Some(key) = mask {
-            Mask::new(key).apply(payload);
-        }
+    pub fn finish(mut self, opcode: Opcode) -> SharedFrame {
+        let (header, header_bytes) = header(opcode, self.payload().len(), None);
         let start = HEADROOM_BYTES - header_bytes;
         self.bytes[start..HEADROOM_BYTES].copy_from_slice(&header[..header_bytes]);
         SharedFrame { bytes: Bytes::from(self.bytes).slice(start..) }
@@ -148,29 +132,6 @@ impl fmt::Debug for SharedFrame {
     }
 }
 
-/// A server's frame header alone, for a payload that is shared and was encoded without headroom.
-#[derive(Clone, Copy, Debug)]
-pub struct FrameHead {
-    bytes: [u8; HEADER_BYTES_MAX],
-    len: usize,
-}
-
-impl FrameHead {
-    /// The header of a payload of that many bytes.
-    ///
-    /// # Panics
-    /// As [`FrameBuf::finish`].
-    pub fn new(opcode: Opcode, payload_bytes: usize) -> Self {
-        let (bytes, len) = header(opcode, payload_bytes, None);
-        FrameHead { bytes, len }
-    }
-
-    /// As it goes out before the payload.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
 /// Appends one whole frame to `out`: for what goes to one socket only.
 ///
 /// # Panics
@@ -202,13 +163,6 @@ pub fn encode_close_into(out: &mut Vec<u8>, code: Option<CloseCode>, reason: &st
         }
     };
     encode_into(out, Opcode::Close, &payload[..payload_bytes], mask);
-}
-
-/// A server's close frame, for many sockets at once. The reason is cut as by [`encode_close_into`].
-pub fn close_frame(code: CloseCode, reason: &str) -> SharedFrame {
-    let mut bytes = Vec::new();
-    encode_close_into(&mut bytes, Some(code), reason, None);
-    SharedFrame { bytes: Bytes::from(bytes) }
 }
 
 #[inline]

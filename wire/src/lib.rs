@@ -18,10 +18,7 @@ mod partial;
 
 pub use code::{CloseCode, Opcode};
 pub use decode::{Decoder, Event, Role, Rules};
-pub use encode::{
-    CONTROL_PAYLOAD_BYTES_MAX, FrameBuf, FrameHead, HEADROOM_BYTES, SharedFrame, close_frame, encode_close_into,
-    encode_into,
-};
+pub use encode::{CONTROL_PAYLOAD_BYTES_MAX, FrameBuf, HEADROOM_BYTES, SharedFrame, encode_close_into, encode_into};
 pub use fault::Fault;
 pub use handshake::client::{Agreed, ClientHandshake, HandshakeError};
 pub use handshake::server::{HandshakeProgress, Refusal, Request, ServerHandshake};

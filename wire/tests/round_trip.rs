@@ -3,8 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use wire::{
-    CloseCode, Decoder, Event, FrameBuf, HEADROOM_BYTES, Opcode, Role, Rules, SharedFrame, close_frame,
-    encode_close_into, encode_into,
+    CloseCode, Decoder, Event, FrameBuf, HEADROOM_BYTES, Opcode, Role, Rules, SharedFrame, encode_close_into,
+    encode_into,
 };
 
 const RULES: Rules = Rules { role: Role::Server, message_bytes_max: 2 << 20, fragments_max: 64 };
@@ -80,9 +80,8 @@ proptest! {
 
     #[test]
     fn a_message_goes_to_the_server_and_back(payload in vec(any::<u8>(), 0..70_000), mask in any::<[u8; 4]>()) {
-        let mut buf = FrameBuf::with_capacity(payload.len());
-        buf.extend_from_slice(&payload);
-        let mut there = buf.finish_masked(Opcode::Binary, mask).as_bytes().to_vec();
+        let mut there = Vec::new();
+        encode_into(&mut there, Opcode::Binary, &payload, Some(mask));
         let mut input = &mut there[..];
         let Ok(Some(Event::Binary(received))) = Decoder::new().next(&RULES, &mut input) else {
             panic!("the server did not receive a binary message")
@@ -109,7 +108,8 @@ fn an_encoder_that_left_headroom_pays_no_copy() {
 #[test]
 fn close_frames_are_cut_to_fit_at_a_character() {
     let cut = |reason: &str| {
-        let mut bytes = close_frame(CloseCode::NORMAL, reason).as_bytes().to_vec();
+        let mut bytes = Vec::new();
+        encode_close_into(&mut bytes, Some(CloseCode::NORMAL), reason, None);
         let rules = Rules { role: Role::Client, ..RULES };
         match Decoder::new().next(&rules, &mut &mut bytes[..]) {
             Ok(Some(Event::Close { code: Some(CloseCode::NORMAL), reason })) => reason.into_owned(),

@@ -90,7 +90,7 @@ impl Outbox {
         self.append(false, |out| out.extend_from_slice(bytes));
     }
 
-    /// Part of a frame, header included somewhere: copied if short, referred to if long.
+    /// One frame that other sockets may share: copied if short, referred to if long.
     pub(super) fn push_shared(&mut self, bytes: &Bytes) {
         if bytes.len() <= COPY_BYTES_MAX {
             self.append(true, |out| out.extend_from_slice(bytes));
@@ -98,11 +98,6 @@ impl Outbox {
         }
         self.bytes += bytes.len();
         self.pieces.push_back(Piece { credit: bytes.len(), bytes: Bytestring::Shared(bytes.clone()) });
-    }
-
-    /// A frame's header, whose payload is pushed next.
-    pub(super) fn push_header(&mut self, header: &[u8]) {
-        self.append(true, |out| out.extend_from_slice(header));
     }
 
     fn append(&mut self, counted: bool, write: impl FnOnce(&mut Vec<u8>)) {
@@ -196,7 +191,7 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    /// Runs steps: `own N` and `shared N` queue N counted bytes, `raw N` uncounted ones, `fly P` takes off in P pieces,
+    /// Runs steps: `frame N` queues N counted bytes, `raw N` uncounted ones, `fly P` takes off in P pieces,
     /// `sent N C` completes N bytes of which C are counted.
     fn check(steps: &str) -> Outbox {
         let mut outbox = Outbox::default();
@@ -204,9 +199,8 @@ mod tests {
             let words: Vec<&str> = step.split(' ').collect();
             let number = |at: usize| words[at].parse::<usize>().expect("a number");
             match words[0] {
-                "own" => outbox.push_header(&vec![1; number(1)]),
                 "raw" => outbox.push_raw(&vec![2; number(1)]),
-                "shared" => outbox.push_shared(&Bytes::from(vec![3; number(1)])),
+                "frame" => outbox.push_shared(&Bytes::from(vec![1; number(1)])),
                 "fly" => {
                     let flight = outbox.take_off();
                     let pieces = if let Flight::Slice { .. } = flight { 1 } else { outbox.in_flight };
@@ -221,43 +215,43 @@ mod tests {
 
     #[test]
     fn short_frames_go_out_as_one_and_long_ones_by_reference() {
-        check("own 10, own 10, shared 100, fly 1, sent 120 120");
-        check("own 10, shared 5000, own 10, fly 3, sent 5020 5020");
-        check("own 9000, own 9000, own 1, fly 2, sent 18001 18001");
+        check("frame 10, frame 10, frame 100, fly 1, sent 120 120");
+        check("frame 10, frame 5000, frame 10, fly 3, sent 5020 5020");
+        check("frame 1000, frame 5000, fly 2, sent 6000 6000");
     }
 
     #[test]
     fn what_is_in_flight_is_left_alone() {
-        let outbox = check("own 10, fly 1, own 20, shared 30");
+        let outbox = check("frame 10, fly 1, frame 20, frame 30");
         assert_eq!(outbox.pieces.len(), 2);
         assert_eq!(outbox.pieces[0].as_slice().len(), 10, "the piece in flight did not grow");
-        check("own 10, fly 1, own 20, sent 10 10, fly 1, sent 20 20");
+        check("frame 10, fly 1, frame 20, sent 10 10, fly 1, sent 20 20");
     }
 
     #[test]
     fn a_short_send_goes_on_where_it_ended() {
-        let outbox = check("shared 5000, shared 6000, fly 2, sent 4000 4000, fly 2, sent 2000 2000");
+        let outbox = check("frame 5000, frame 6000, fly 2, sent 4000 4000, fly 2, sent 2000 2000");
         assert_eq!((outbox.bytes(), outbox.sent), (5000, 1000));
-        check("shared 5000, fly 1, sent 0 0, fly 1, sent 5000 5000");
-        assert!(check("own 10, fly 1, sent 10 10").is_empty());
+        check("frame 5000, fly 1, sent 0 0, fly 1, sent 5000 5000");
+        assert!(check("frame 10, fly 1, sent 10 10").is_empty());
     }
 
     #[test]
     fn the_counted_bytes_add_up_to_what_was_handed_over() {
-        check("raw 100, own 10, fly 1, sent 110 10");
-        check("raw 100, own 10, fly 1, sent 5 5, fly 1, sent 5 5, fly 1, sent 100 0");
-        check("raw 100, fly 1, sent 50 0, own 10, fly 1, sent 60 10");
+        check("raw 100, frame 10, fly 1, sent 110 10");
+        check("raw 100, frame 10, fly 1, sent 5 5, fly 1, sent 5 5, fly 1, sent 100 0");
+        check("raw 100, fly 1, sent 50 0, frame 10, fly 1, sent 60 10");
     }
 
     #[test]
     fn more_pieces_than_one_send_takes_wait_for_the_next() {
-        let steps = ["shared 2000"; 20].join(", ");
+        let steps = ["frame 2000"; 20].join(", ");
         check(&format!("{steps}, fly 16, sent 32000 32000, fly 4, sent 8000 8000"));
     }
 
     #[test]
     fn discarding_keeps_what_is_in_flight() {
-        let mut outbox = check("shared 2000, fly 1, sent 500 500, fly 1, own 10");
+        let mut outbox = check("frame 2000, fly 1, sent 500 500, fly 1, frame 10");
         outbox.discard_waiting();
         assert_eq!((outbox.pieces.len(), outbox.bytes()), (1, 1500));
         assert_eq!(outbox.sent(1500), 1500);

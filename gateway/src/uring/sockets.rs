@@ -6,12 +6,10 @@
 //! handler's connection is the handler's to bound: it is told what drains.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use wire::{CloseCode, Fault, FrameHead, Opcode, SharedFrame};
+use wire::{CloseCode, Fault, Opcode, SharedFrame};
 
 use super::accept::Acceptor;
 use super::conn::{Conn, Phase, Pool};
@@ -85,15 +83,6 @@ impl Sockets {
         self.queue(id, Phase::Open, |io| io.outbox.push_shared(frame.as_shared()));
     }
 
-    /// Queues a frame of a payload that others may share and that has no header yet.
-    pub fn send_payload(&mut self, id: ConnId, opcode: Opcode, payload: &Bytes) {
-        let header = FrameHead::new(opcode, payload.len());
-        self.queue(id, Phase::Open, |io| {
-            io.outbox.push_header(header.as_bytes());
-            io.outbox.push_shared(payload);
-        });
-    }
-
     /// Queues a frame for this connection alone, copying its payload once.
     pub fn send_copied(&mut self, id: ConnId, opcode: Opcode, payload: &[u8]) {
         self.queue(id, Phase::Open, |io| io.outbox.push_frame(opcode, payload));
@@ -139,12 +128,6 @@ impl Sockets {
         conn.flags.paused = false;
         conn.heard_s = now_s;
         self.resumed.push_back(id);
-    }
-
-    /// Where a connection comes from, if it is still connected.
-    pub fn peer(&self, id: ConnId) -> Option<SocketAddr> {
-        let conn = self.conns.get(id)?;
-        socket2::SockRef::from(&conn.fd).peer_addr().ok()?.as_socket()
     }
 
     /// Connections that this shard holds, those in a handshake or in the course of closing included.

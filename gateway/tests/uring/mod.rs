@@ -95,9 +95,9 @@ impl Handler for Reporter {
                     sockets.send(conn, &SharedFrame::copied(Opcode::Binary, &payload));
                 }
                 Command::SendAll(payload) => {
-                    let payload = payload.into();
+                    let frame = SharedFrame::copied(Opcode::Binary, &payload);
                     for conn in &self.open {
-                        sockets.send_payload(*conn, Opcode::Binary, &payload);
+                        sockets.send(*conn, &frame);
                     }
                 }
                 Command::Pause(conn) => sockets.pause_reads(conn),
