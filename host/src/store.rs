@@ -46,11 +46,8 @@ pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A
         }
         StoreOp::Snapshot { user, place } => {
             let page = inbox::snapshot(engine, user, place).await;
-            let page = page.map(|page| SnapshotPage {
-                channels: page.channels,
-                more: page.more,
-                through: page.through,
-            });
+            let page =
+                page.map(|page| SnapshotPage { channels: page.channels, more: page.more, through: page.through });
             StoreResult::Snapshot(page.map_err(refused))
         }
         StoreOp::ReadArrivals { after, at_least, have } => {
