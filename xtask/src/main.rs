@@ -4,12 +4,15 @@
 
 mod flatbuffers;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context as _;
 
 const USAGE: &str = "\
 usage: cargo xtask <chore>
 
 chores:
+  ci                    the gate: formatting, lints, tests, simulator seeds (.ci/run)
   flatbuffers           write schema/src/generated from schema/*.fbs
   flatbuffers --check   fail if that would change anything
 ";
@@ -19,6 +22,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
+        ["ci"] => gate(),
         ["flatbuffers"] => flatbuffers::run(flatbuffers::Mode::Write),
         ["flatbuffers", "--check"] => flatbuffers::run(flatbuffers::Mode::Check),
         ["help" | "--help"] => {
@@ -37,4 +41,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs the gate where it lies, with this terminal.
+fn gate() -> anyhow::Result<()> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../.ci/run");
+    let status = Command::new("bash").arg(script).status().context("cannot run bash")?;
+    anyhow::ensure!(status.success(), "the gate is red: {status}");
+    Ok(())
 }
