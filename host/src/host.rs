@@ -8,10 +8,11 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use router::{ConnId, Input, OpId, Output, Shard, Stats, StoreOp, StoreResult};
-use schema::mesh::MeshFrame;
-use schema::{CloseCode, Instant, Now, OpReply, Owner, Refusal, View};
+use schema::mesh::{MeshBody, MeshFrame};
+use schema::{CloseCode, Instant, Now, OpReply, Owner, Refusal, Stamp, View};
 use storage::Engine;
 use storage::layers::appender::{Appender, Finished, Outcome};
 use wire::SharedFrame;
@@ -94,10 +95,14 @@ pub struct Latencies {
     pub append_ns: Vec<u64>,
     /// From another operation's start to its result.
     pub store_ns: Vec<u64>,
+    /// From a transaction's hint at the home of users whom it concerns to its events' leaving for their sessions.
+    pub deliver_ns: Vec<u64>,
 }
 
 /// Samples that are kept between two looks at them.
 const SAMPLES_MAX: usize = 65_536;
+/// Hints whose arrivals have not been read, of which the time is known.
+const HINTED_MAX: usize = 16_384;
 
 /// What a host starts with.
 pub struct Config<E, A> {
@@ -124,6 +129,7 @@ pub struct Host<E, A> {
     now: Now,
     effects: VecDeque<Effect>,
     started: BTreeMap<OpId, Instant>,
+    hinted: BTreeMap<Stamp, Instant>,
     latencies: Latencies,
 }
 
@@ -141,6 +147,7 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
             now,
             effects: VecDeque::new(),
             started: BTreeMap::new(),
+            hinted: BTreeMap::new(),
             latencies: Latencies::default(),
         }
     }
@@ -148,10 +155,27 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
     /// Applies one input.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         self.now = now;
-        if let Input::View(view) = &input {
-            self.view = Arc::clone(view);
+        match &input {
+            Input::View(view) => self.view = Arc::clone(view),
+            Input::Mesh { frame: MeshFrame { body: MeshBody::Hint { stamp, .. }, .. } } => self.hinted(*stamp),
+            _ => {}
         }
         self.shard.handle(now, input);
+    }
+
+    /// Word of a transaction has come to this home.
+    fn hinted(&mut self, stamp: Stamp) {
+        if self.hinted.len() < HINTED_MAX {
+            self.hinted.insert(stamp, self.now.mono);
+        }
+    }
+
+    /// This home has read its arrivals up to here, and hands them on in this turn.
+    fn arrived(&mut self, through: Stamp) {
+        while let Some(oldest) = self.hinted.first_entry().filter(|oldest| *oldest.key() <= through) {
+            let took = self.now.mono.since(oldest.remove());
+            keep(&mut self.latencies.deliver_ns, took);
+        }
     }
 
     /// Takes a task's result back.
@@ -163,6 +187,11 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
                 let Finished { replies, hints, fenced } = self.appender.finished(*outcome);
                 for (ticket, reply) in replies {
                     self.stored(OpId(ticket), StoreResult::Applied(reply));
+                }
+                for (home, stamp, _) in &hints {
+                    if *home == self.me {
+                        self.hinted(*stamp);
+                    }
                 }
                 if !hints.is_empty() {
                     self.shard.handle(now, Input::Committed { hints });
@@ -176,13 +205,13 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
 
     fn stored(&mut self, op: OpId, result: StoreResult) {
         let started = self.started.remove(&op).expect("I12: what is answered was asked");
-        let took_ns = u64::try_from(self.now.mono.since(started).as_nanos()).unwrap_or(u64::MAX);
-        let samples = match result {
-            StoreResult::Applied(_) => &mut self.latencies.append_ns,
-            _ => &mut self.latencies.store_ns,
-        };
-        if samples.len() < SAMPLES_MAX {
-            samples.push(took_ns);
+        let took = self.now.mono.since(started);
+        match &result {
+            StoreResult::Applied(_) => keep(&mut self.latencies.append_ns, took),
+            _ => keep(&mut self.latencies.store_ns, took),
+        }
+        if let StoreResult::Arrivals(Ok(page)) = &result {
+            self.arrived(page.through);
         }
         self.shard.handle(self.now, Input::Stored { op, result });
     }
@@ -243,5 +272,11 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
     /// Takes the latencies seen since the last call. Beyond 65,536 of a kind between two calls, later ones are left out.
     pub fn take_latencies(&mut self) -> Latencies {
         std::mem::take(&mut self.latencies)
+    }
+}
+
+fn keep(samples: &mut Vec<u64>, took: Duration) {
+    if samples.len() < SAMPLES_MAX {
+        samples.push(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 }

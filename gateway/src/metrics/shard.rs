@@ -18,7 +18,7 @@ pub enum Latency {
     Accept,
     /// From an append's arrival at the appender to its transaction's outcome.
     Append,
-    /// From an event's arrival at the users' home to its being queued for a socket.
+    /// From a transaction's hint at the users' home to its events' leaving for their sessions.
     Deliver,
     /// From another store operation's start to its result.
     Store,
@@ -41,7 +41,7 @@ impl Latency {
         match self {
             Self::Accept => "From a connection's acceptance to the end of its handshake",
             Self::Append => "From a send's arrival at its channel's appender to its transaction's outcome",
-            Self::Deliver => "From an event's arrival at the users' home to its being queued for a socket",
+            Self::Deliver => "From a transaction's hint at the users' home to its events' leaving for their sessions",
             Self::Store => "From another store operation's start to its result",
         }
     }

@@ -188,10 +188,12 @@ impl ShardHandler {
         }
     }
 
-    fn publish(&mut self, sockets: &Sockets) {
+    fn publish(&mut self, sockets: &mut Sockets) {
         let metrics = self.parts.state.counts().shard(self.parts.shard);
         metrics.publish(&sockets.counters(), sockets.connections(), &self.parts.host.stats());
-        let host::Latencies { append_ns, store_ns } = self.parts.host.take_latencies();
+        let host::Latencies { append_ns, store_ns, deliver_ns } = self.parts.host.take_latencies();
+        metrics.record(Latency::Accept, &sockets.take_accept_latencies());
+        metrics.record(Latency::Deliver, &deliver_ns);
         metrics.record(Latency::Append, &append_ns);
         metrics.record(Latency::Store, &store_ns);
     }

@@ -117,7 +117,7 @@ impl Sockets {
             return;
         }
         self.counters.accepted += 1;
-        let id = self.conns.insert(Conn::new(fd, self.now_s));
+        let id = self.conns.insert(Conn::new(fd, self.now_s, self.now_us()));
         self.check_at(id, self.now_s + self.acceptor.handshake_s);
         self.arm_read(id);
     }

@@ -39,6 +39,8 @@ pub(super) struct Conn {
     pub(super) check_s: u32,
     /// What it counts for in the shard's total of bytes held.
     pub(super) held_bytes: u32,
+    /// When it was accepted, in microseconds of the shard's clock; wraps after 71 minutes, of which a handshake takes seconds.
+    pub(super) accepted_us: u32,
     pub(super) decoder: Decoder,
     pub(super) io: Option<Box<Io>>,
 }
@@ -46,7 +48,7 @@ pub(super) struct Conn {
 const _: () = assert!(size_of::<Conn>() <= 48, "48 of the 200 bytes that an idle connection may take");
 
 impl Conn {
-    pub(super) fn new(fd: OwnedFd, now_s: u32) -> Self {
+    pub(super) fn new(fd: OwnedFd, now_s: u32, accepted_us: u32) -> Self {
         Conn {
             fd,
             phase: Phase::Handshake,
@@ -56,6 +58,7 @@ impl Conn {
             heard_s: now_s,
             check_s: 0,
             held_bytes: 0,
+            accepted_us,
             decoder: Decoder::new(),
             io: None,
         }

@@ -110,6 +110,7 @@ pub fn run<H: Handler>(
         held_bytes: 0,
         started: Instant::now(),
         now_s: 0,
+        accept_ns: Vec::new(),
         stop_at: None,
     };
     let handler = make_handler(&mut sockets);

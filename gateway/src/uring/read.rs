@@ -195,7 +195,9 @@ impl<H: Handler> Shard<H> {
         let Some(conn) = self.sockets.conns.get_mut(id).filter(|conn| conn.phase == Phase::Handshake) else { return };
         conn.endpoint = u8::try_from(index).expect("a handler has at most 255 endpoints");
         conn.phase = Phase::Open;
+        let accepted_us = conn.accepted_us;
         conn.flags.open = matches!(endpoint, Endpoint::Handler { .. });
+        self.sockets.accept_took(accepted_us);
         self.sockets.check_at(id, now_s + self.config.idle_after_s);
         match endpoint {
             Endpoint::Handler { .. } => {

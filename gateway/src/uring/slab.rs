@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     fn conn() -> Conn {
-        Conn::new(File::open("/dev/null").expect("descriptors are left").into(), 0)
+        Conn::new(File::open("/dev/null").expect("descriptors are left").into(), 0, 0)
     }
 
     #[test]

@@ -28,6 +28,9 @@ const LINGER_S: u32 = 2;
 /// us answer only the latest.
 const PONG_QUEUE_BYTES_MAX: usize = 64 * 1024;
 
+/// Samples of handshakes that are kept between two looks at them.
+const ACCEPT_SAMPLES_MAX: usize = 65_536;
+
 /// What happened in this driver since it started. Plain numbers: they belong to one thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -72,6 +75,8 @@ pub struct Sockets {
     pub(super) held_bytes: usize,
     pub(super) started: Instant,
     pub(super) now_s: u32,
+    /// How long handshakes took since somebody last asked, in nanoseconds.
+    pub(super) accept_ns: Vec<u64>,
     /// When the shard ends even if connections are left.
     pub(super) stop_at: Option<Instant>,
 }
@@ -161,6 +166,23 @@ impl Sockets {
                 Phase::Open | Phase::CloseSent | Phase::Draining | Phase::Lingering | Phase::Dead => {}
             }
         }
+    }
+
+    /// Takes how long handshakes took, from acceptance to the answer, in nanoseconds. Beyond 65,536 between two calls, later ones
+    /// are left out.
+    pub fn take_accept_latencies(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.accept_ns)
+    }
+
+    pub(super) fn accept_took(&mut self, accepted_us: u32) {
+        if self.accept_ns.len() < ACCEPT_SAMPLES_MAX {
+            self.accept_ns.push(u64::from(self.now_us().wrapping_sub(accepted_us)) * 1_000);
+        }
+    }
+
+    /// Microseconds of the shard's clock, their lowest 32 bits.
+    pub(super) fn now_us(&self) -> u32 {
+        self.started.elapsed().as_micros() as u32
     }
 
     /// What happened so far.
