@@ -115,15 +115,21 @@ fn pause(seed: u64) {
 
 #[test]
 fn no_wakeup_is_lost_by_a_lone_item() {
-    soak(1, false);
+    soak(1, 0);
+}
+
+#[test]
+fn no_wakeup_is_lost_while_a_shard_waits_for_a_batch() {
+    soak(1, 5);
 }
 
 #[test]
 fn no_wakeup_is_lost_in_a_crowd() {
-    soak(3, true);
+    soak(3, 5);
 }
 
-fn soak(threads: u64, clients: bool) {
+/// `clients` to each shard, which then waits for batches all the time.
+fn soak(threads: u64, clients: usize) {
     let soak = Duration::from_secs(std::env::var("ROOKERY_SOAK_S").map_or(2, |s| s.parse().expect("seconds")));
     let ends: Vec<_> = (0..SHARDS).map(|_| sleep_and_wake().expect("descriptors are left")).collect();
     let boxes: Vec<_> = ends.iter().map(|(_, waker)| mailbox::<Item>(waker, 1024)).collect();
@@ -138,7 +144,11 @@ fn soak(threads: u64, clients: bool) {
         let (shards_of, hops, sleeps) = (mailboxes.clone(), Arc::clone(&hops), Arc::clone(&sleeps[index]));
         shards.push(thread::spawn(move || {
             let player = |_: &mut Sockets| Player { inbox, shards: shards_of, index, held: Vec::new(), hops, sleeps };
-            run(Config::new("soak", 100), listener, sleeper, player).expect("the shard runs");
+            let mut config = Config::new("soak", 100);
+            if clients > 0 {
+                config.busy_receives_per_s = 0;
+            }
+            run(config, listener, sleeper, player).expect("the shard runs");
         }));
     }
 
@@ -169,7 +179,7 @@ fn soak(threads: u64, clients: bool) {
             slowest
         }));
     }
-    for (client, addr) in addrs.into_iter().enumerate().filter(|_| clients) {
+    for (client, addr) in addrs.iter().flat_map(|addr| std::iter::repeat_n(*addr, clients)).enumerate() {
         let over = Arc::clone(&over);
         players.push(thread::spawn(move || {
             let stream = std::net::TcpStream::connect(addr).expect("connected");

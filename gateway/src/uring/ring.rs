@@ -38,6 +38,16 @@ impl Completion {
     }
 }
 
+/// What is worth a moment's wait. Kernels before 6.12 do not know how, and do not wait for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Batch {
+    pub(super) completions: u32,
+    pub(super) moment_us: u32,
+}
+
+/// The longest wait of one system call. Nothing depends on it; a wait without a batch could be endless.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+
 pub(super) struct Ring {
     // Before the memory that the kernel writes to: closing the ring ends that.
     uring: IoUring,
@@ -142,13 +152,16 @@ impl Ring {
         if needed { self.enter_for(0, &types::SubmitArgs::new()) } else { self.broken.take().map_or(Ok(()), Err) }
     }
 
-    /// As [`enter`](Self::enter), and waits until there is a completion or the time is over.
-    pub(super) fn enter_and_wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        match timeout {
-            None => self.enter_for(1, &types::SubmitArgs::new()),
-            Some(timeout) => {
-                let timespec = types::Timespec::from(timeout);
-                self.enter_for(1, &types::SubmitArgs::new().timespec(&timespec))
+    /// As [`enter`](Self::enter), and waits until there is a completion or the time is over. With `batch` it waits a
+    /// moment longer for that many, besides those of what is queued.
+    pub(super) fn enter_and_wait(&mut self, timeout: Option<Duration>, batch: Option<Batch>) -> io::Result<()> {
+        let timespec = types::Timespec::from(timeout.unwrap_or(WAIT_MAX));
+        let args = types::SubmitArgs::new().timespec(&timespec);
+        match batch.filter(|_| self.uring.params().is_feature_min_timeout()) {
+            None => self.enter_for(1, &args),
+            Some(Batch { completions, moment_us }) => {
+                let queued = u32::try_from(self.uring.submission().len()).expect("no more than the queue's entries");
+                self.enter_for(queued + completions, &args.min_wait_usec(moment_us))
             }
         }
     }
