@@ -131,6 +131,8 @@ pub struct Host<E, A> {
     started: BTreeMap<OpId, Instant>,
     hinted: BTreeMap<Stamp, Instant>,
     latencies: Latencies,
+    #[cfg(feature = "testing")]
+    planted: Option<storage::layers::Planted>,
 }
 
 impl<E: Engine, A: Authenticator> Host<E, A> {
@@ -149,7 +151,17 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
             started: BTreeMap::new(),
             hinted: BTreeMap::new(),
             latencies: Latencies::default(),
+            #[cfg(feature = "testing")]
+            planted: None,
         }
+    }
+
+    /// The same, with a bug in what it reads. The appender has its own.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_planted(mut self, bug: storage::layers::Planted) -> Self {
+        self.planted = Some(bug);
+        self
     }
 
     /// Applies one input.
@@ -255,6 +267,8 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
             me: self.me,
             view: Arc::clone(&self.view),
             wall: self.now.wall,
+            #[cfg(feature = "testing")]
+            planted: self.planted,
         };
         Effect::Run(Box::pin(async move { Done(Kind::Op(op, store::carry_out(context, store).await)) }))
     }

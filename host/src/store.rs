@@ -20,6 +20,8 @@ pub(crate) struct Context<E, A> {
     pub(crate) me: Owner,
     pub(crate) view: Arc<View>,
     pub(crate) wall: UnixMs,
+    #[cfg(feature = "testing")]
+    pub(crate) planted: Option<storage::layers::Planted>,
 }
 
 /// Carries one operation out. Every fault becomes a refusal in the operation's own result.
@@ -27,7 +29,9 @@ pub(crate) struct Context<E, A> {
 /// # Panics
 /// On [`StoreOp::Apply`], which is the appender's.
 pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A>, op: StoreOp) -> StoreResult {
-    let Context { engine, auth, me, view, wall } = context;
+    #[cfg(feature = "testing")]
+    let planted = context.planted;
+    let Context { engine, auth, me, view, wall, .. } = context;
     let engine = &engine;
     let refused = LayerError::into_refusal;
     match op {
@@ -41,7 +45,13 @@ pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A
         }
         StoreOp::ReadInbox { user, after, at_least, bytes, first } => {
             let limits = InboxLimits { rows: INBOX_PAGE_ROWS_MAX, bytes, at_connect: first };
+            #[cfg(not(feature = "testing"))]
             let page = inbox::read(engine, user, after, at_least, limits).await;
+            #[cfg(feature = "testing")]
+            let page = match planted {
+                None => inbox::read(engine, user, after, at_least, limits).await,
+                Some(bug) => inbox::read_planted(engine, user, after, at_least, limits, bug).await,
+            };
             StoreResult::Inbox(page.map(inbox_page).map_err(refused))
         }
         StoreOp::Snapshot { user, place } => {

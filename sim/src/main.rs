@@ -1,2 +1,69 @@
-//! sim
-fn main() {}
+//! `sim`: runs seeds, prints their hashes, and stops at the first that shows a violation.
+
+use std::io::{self, Write};
+use std::ops::RangeInclusive;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use sim::options::Plan;
+use sim::{Options, Outcome, Planted};
+
+/// The node in hostile simulated worlds, and the checkers of what must hold in them.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Runs this seed.
+    #[arg(long, required_unless_present = "seeds", conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Runs all of A..B, both included, and stops at the first violation.
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+    seeds: Option<RangeInclusive<u64>>,
+    /// Plants a bug, which a checker should catch.
+    #[arg(long, value_name = "NAME")]
+    planted: Option<Planted>,
+    /// Prints every line of the trace.
+    #[arg(long)]
+    trace: bool,
+}
+
+fn parse_seeds(text: &str) -> anyhow::Result<RangeInclusive<u64>> {
+    let (first, last) = text.split_once("..").context("expected A..B, as in 1..50")?;
+    let (first, last) = (first.parse()?, last.trim_start_matches('=').parse()?);
+    anyhow::ensure!(first <= last, "{first} is after {last}");
+    Ok(first..=last)
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    let options = |seed| Options { seed, planted: args.planted, trace: args.trace };
+    let mut out = io::stdout().lock();
+    let alone = args.seed.map(|seed| seed..=seed);
+    let seeds = args.seeds.clone().or(alone).context("give --seed or --seeds")?;
+    for seed in seeds {
+        let options = options(seed);
+        if args.seeds.is_none() {
+            writeln!(out, "seed {seed}\n{:?}", Plan::draw(seed))?;
+        }
+        let outcome = sim::run(options);
+        report(&mut out, options, &outcome, args.seeds.is_none())?;
+        if outcome.violation.is_some() {
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn report(out: &mut impl Write, options: Options, outcome: &Outcome, alone: bool) -> io::Result<()> {
+    match &outcome.violation {
+        None if alone => writeln!(out, "{}\nholds\nhash {:016x}", outcome.summary, outcome.hash),
+        None => writeln!(out, "seed {} holds, hash {:016x}: {}", options.seed, outcome.hash, outcome.summary),
+        Some(violation) => {
+            if !options.trace {
+                outcome.last.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+            }
+            writeln!(out, "{}\nviolated {violation}\nhash {:016x}", outcome.summary, outcome.hash)?;
+            writeln!(out, "seed {}, repeat with: {}", options.seed, options.command())
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! One device: what its user does, what goes wrong with it, and what it remembers across connections.
+//!
+//! Owns its cursor, its outbox and its connection. Behaves as PROTOCOL.md asks of clients: retries with the same id, resumes
+//! from the last cursor it holds, backs off. Reports everything as [`Facts`](crate::facts::Facts).
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schema::command::{Connect, History, HistoryWindow, Send};
+use schema::{
+    ChannelId, ClientMsgId, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Push, Reply, Request, Seq,
+    ServerFrame, UserId, command::ErrorReply, message,
+};
+use tokio::time::{sleep, timeout};
+
+use crate::facts::{Key, Sighting};
+use crate::node::{WALL, token};
+use crate::rng::Rng;
+use crate::trace::note;
+use crate::world::{Phase, World};
+
+use super::outbox::Outbox;
+use super::socket::{Incoming, Socket};
+
+/// How long a device waits for a connection, and for the reply to `connect`.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a command may stay unanswered: a home is waited for 20 s.
+const ANSWER_MS: u64 = 30_000;
+/// How long a device waits on a connection that says nothing: a machine without power says nothing for ever.
+const PATIENCE_MS: u64 = 8_000;
+/// After so much silence a device says something, so that a connection that died without a word is found.
+const SILENCE_MS: u64 = 4_000;
+/// Messages that a device has on the way at most.
+const UNSENT_MAX: usize = 40;
+/// Own messages that a device remembers, to send them again.
+const REMEMBERED_MAX: usize = 50;
+
+/// What a request was for.
+#[derive(Debug, Clone)]
+enum Asked {
+    Send(Key),
+    /// The same message again, long after it was acknowledged with this seq.
+    Again(Key, Seq),
+    /// Another message under an id that is taken.
+    Reuse,
+    History,
+    Mark,
+    Echo(String),
+}
+
+/// A live connection.
+struct Session {
+    socket: Socket,
+    number: u32,
+    next_id: u32,
+    asked: BTreeMap<u32, (Asked, u64)>,
+    heard_ms: u64,
+    /// Whether nothing has gone wrong since it was opened.
+    is_healed: bool,
+    /// Nothing is read before.
+    stalled_until_ms: u64,
+    /// The pages of a snapshot are still coming.
+    in_snapshot: bool,
+}
+
+pub(crate) struct Device {
+    world: Rc<World>,
+    name: DeviceId,
+    user: UserId,
+    encoding: Encoding,
+    rng: Rng,
+    cursor: Option<Cursor>,
+    outbox: Outbox,
+    remembered: Vec<(Key, Arc<str>, Seq)>,
+    /// The newest seq seen of each channel.
+    heads: BTreeMap<ChannelId, Seq>,
+    connections: u32,
+}
+
+/// How a session ended.
+enum End {
+    Lost,
+    Over,
+}
+
+impl Device {
+    pub(crate) fn new(world: &Rc<World>, number: usize) -> Self {
+        let user = world.users[number % world.users.len()];
+        let rng = world.rng.part(&format!("device {number}"));
+        let encoding = if rng.part("encoding").chance(500) { Encoding::Json } else { Encoding::Fb };
+        Self {
+            world: Rc::clone(world),
+            name: format!("device-{number}").parse().expect("a legal name"),
+            user,
+            encoding,
+            rng,
+            cursor: None,
+            outbox: Outbox::default(),
+            remembered: Vec::new(),
+            heads: BTreeMap::new(),
+            connections: 0,
+        }
+    }
+
+    /// Connects again and again until the run is over.
+    pub(crate) async fn run(mut self) {
+        while self.world.phase() != Phase::Over {
+            self.stand(false, 0);
+            if let Ok(Some(mut session)) = timeout(CONNECT, self.open()).await {
+                match self.live(&mut session).await {
+                    End::Lost => self.outbox.disconnected(),
+                    End::Over => return,
+                }
+            }
+            let most = if self.world.phase() == Phase::Busy { 800 } else { 200 };
+            sleep(Duration::from_millis(self.rng.within(1..=most))).await;
+        }
+    }
+
+    /// A connection that `connect` was answered on.
+    async fn open(&mut self) -> Option<Session> {
+        self.connections += 1;
+        let number = self.connections;
+        let rng = self.rng.part(&format!("connection {number}"));
+        let mut socket = Socket::open(&self.world, self.name.as_str(), self.encoding, rng).await?;
+        let cursor = self.cursor.map(|cursor| cursor.to_string());
+        let token = token(self.user, WALL.plus_ms(24 * 3600 * 1000));
+        let connect = Connect { token, device_id: self.name.clone(), cursor, client: Some("sim".to_owned()) };
+        socket.say(&[Request { id: 1, command: Command::Connect(connect) }]);
+        match socket.incoming.recv().await? {
+            Incoming::Frame(ServerFrame::Reply { id: 1, reply: Ok(Reply::Connect(connected)) }) => {
+                self.connected(connected.cursor.parse().expect("a server's cursor is one"));
+            }
+            Incoming::Frame(ServerFrame::Reply { id: 1, reply: Err(error) }) => {
+                self.refused_connect(&error);
+                return None;
+            }
+            Incoming::Frame(frame) => {
+                let finding = format!("{} heard {frame:?} before the answer to its connect", self.name);
+                self.world.facts.borrow_mut().complain("I12", finding);
+                return None;
+            }
+            Incoming::Closed(code) => {
+                self.closed(code);
+                return None;
+            }
+        }
+        let heard_ms = self.world.trace.now_ms();
+        Some(Session {
+            socket,
+            number,
+            next_id: 2,
+            asked: BTreeMap::new(),
+            heard_ms,
+            is_healed: !self.world.is_hostile(),
+            stalled_until_ms: 0,
+            in_snapshot: false,
+        })
+    }
+
+    fn connected(&mut self, cursor: Cursor) {
+        note!(self.world.trace, "{}: connected at {}", self.name, cursor.position);
+        let mut facts = self.world.facts.borrow_mut();
+        facts.connects += 1;
+        match self.cursor {
+            None => facts.started(&self.name, self.user, cursor.position),
+            Some(own) if own != cursor => {
+                facts.complain("I6", format!("{} came with {own:?} and was given {cursor:?}", self.name));
+            }
+            Some(_) => {}
+        }
+        self.cursor = Some(cursor);
+    }
+
+    fn refused_connect(&mut self, error: &ErrorReply) {
+        note!(self.world.trace, "{}: connect refused with {}", self.name, error.code);
+        if !error.temporary {
+            let finding =
+                format!("{} could not connect at {:?}: {} {}", self.name, self.cursor, error.code, error.message);
+            self.world.facts.borrow_mut().complain("I6", finding);
+        }
+    }
+
+    /// The codes that a well-behaved client must never be closed with.
+    fn closed(&self, code: Option<u16>) {
+        if let Some(code @ (1002 | 1007 | 1009 | 3500 | 3501 | 3503 | 3504 | 3509 | 3511)) = code {
+            self.world.facts.borrow_mut().complain("I6", format!("{} was closed with {code}", self.name));
+        }
+    }
+
+    fn stand(&self, is_live: bool, unanswered: usize) {
+        let standing = crate::facts::Standing { is_live, unsent: self.outbox.len(), unanswered };
+        self.world.facts.borrow_mut().standing.insert(self.name.clone(), standing);
+    }
+
+    async fn live(&mut self, session: &mut Session) -> End {
+        let mut act_ms = self.world.trace.now_ms();
+        loop {
+            self.send_due(session);
+            self.stand(true, session.asked.len());
+            let now_ms = self.world.trace.now_ms();
+            let listens = now_ms >= session.stalled_until_ms;
+            let wait_ms = self.outbox.next_due_ms().map_or(act_ms, |due| due.min(act_ms)).saturating_sub(now_ms);
+            tokio::select! {
+                biased;
+                incoming = session.socket.incoming.recv(), if listens => match incoming {
+                    Some(Incoming::Frame(frame)) => self.heard(session, frame),
+                    Some(Incoming::Closed(code)) => {
+                        self.closed(code);
+                        return End::Lost;
+                    }
+                    None => return End::Lost,
+                },
+                () = sleep(Duration::from_millis(wait_ms.max(1))) => {}
+            }
+            let now_ms = self.world.trace.now_ms();
+            if now_ms < act_ms {
+                continue;
+            }
+            act_ms = now_ms + self.rng.within(1..=self.world.plan.pause_ms);
+            match self.world.phase() {
+                Phase::Busy => {
+                    if self.act(session).is_some() {
+                        return End::Lost;
+                    }
+                }
+                Phase::Settling => self.ask_if_silent(session),
+                Phase::Quiet => {}
+                Phase::Over => return End::Over,
+            }
+            self.complain_if_unanswered(session);
+            if self.is_dead(session) {
+                return End::Lost;
+            }
+        }
+    }
+
+    /// Whether to give the connection up. I12: in a healed world one does not fall silent on a question.
+    fn is_dead(&self, session: &Session) -> bool {
+        let now_ms = self.world.trace.now_ms();
+        let Some(asked_ms) = session.asked.values().map(|(_, asked_ms)| *asked_ms).min() else { return false };
+        let since_ms = session.heard_ms.max(asked_ms).max(session.stalled_until_ms);
+        let is_dead = now_ms >= since_ms + PATIENCE_MS;
+        if is_dead {
+            note!(self.world.trace, "{}: gives the connection up", self.name);
+        }
+        if is_dead && session.is_healed {
+            let finding = format!("{} heard nothing since {since_ms} ms, with {:?} asked", self.name, session.asked);
+            self.world.facts.borrow_mut().complain("I12", finding);
+        }
+        is_dead
+    }
+
+    /// I12: on a connection of a healed world a command is answered.
+    fn complain_if_unanswered(&self, session: &mut Session) {
+        let now_ms = self.world.trace.now_ms();
+        let late = session.asked.extract_if(.., |_, (_, asked_ms)| now_ms >= *asked_ms + ANSWER_MS);
+        for (id, (asked, asked_ms)) in late {
+            let finding = format!("{} asked {asked:?} as {id} at {asked_ms} ms and has no answer", self.name);
+            self.world.facts.borrow_mut().complain("I12", finding);
+        }
+    }
+
+    fn ask(&self, session: &mut Session, asked: Asked, command: Command) {
+        let id = session.next_id;
+        session.next_id += 1;
+        session.asked.insert(id, (asked, self.world.trace.now_ms()));
+        session.socket.say(&[Request { id, command }]);
+    }
+
+    /// Sends what the outbox has, in order, some of it in one message.
+    fn send_due(&mut self, session: &mut Session) {
+        let now_ms = self.world.trace.now_ms();
+        let mut requests = Vec::new();
+        for (key, body) in self.outbox.take_due(now_ms) {
+            self.world.facts.borrow_mut().sent(key, &body, (self.name.clone(), session.number));
+            let id = session.next_id;
+            session.next_id += 1;
+            session.asked.insert(id, (Asked::Send(key), now_ms));
+            requests.push(Request { id, command: send(key, &body) });
+        }
+        while !requests.is_empty() {
+            let together = self.rng.index(requests.len()) + 1;
+            let rest = requests.split_off(together);
+            note!(self.world.trace, "{}: sends {} messages", self.name, requests.len());
+            session.socket.say(&requests);
+            requests = rest;
+        }
+    }
+
+    /// One thing that a user does, or that happens to a device. The connection ends if it says so.
+    fn act(&mut self, session: &mut Session) -> Option<End> {
+        let plan = &self.world.plan;
+        if self.rng.chance(plan.disconnect_permille) {
+            return self.disconnect(session);
+        }
+        if self.rng.chance(plan.stall_permille) {
+            session.stalled_until_ms = self.world.trace.now_ms() + self.rng.within(200..=4_000);
+            note!(self.world.trace, "{}: reads nothing until {}", self.name, session.stalled_until_ms);
+        }
+        match self.rng.below(100) {
+            0..70 => self.write(),
+            70..78 => self.mark(session),
+            78..86 => self.look_back(session),
+            86..92 => self.send_again(session),
+            92..95 => self.reuse(session),
+            _ => self.echo(session),
+        }
+        None
+    }
+
+    fn disconnect(&mut self, session: &mut Session) -> Option<End> {
+        if self.rng.chance(400) {
+            note!(self.world.trace, "{}: closes", self.name);
+            session.socket.close();
+            // The end comes from the node.
+            return None;
+        }
+        note!(self.world.trace, "{}: drops the connection", self.name);
+        if self.rng.chance(300) {
+            self.forget();
+        }
+        Some(End::Lost)
+    }
+
+    /// The device had not stored the last of what it was pushed, nor the cursors with it.
+    fn forget(&mut self) {
+        let count = self.rng.index(10);
+        let position = self.world.facts.borrow_mut().forgot(&self.name, count);
+        if let Some(cursor) = &mut self.cursor {
+            note!(self.world.trace, "{}: forgets back to {position}", self.name);
+            cursor.position = position;
+        }
+    }
+
+    fn write(&mut self) {
+        for _ in 0..self.rng.within(1..=6) {
+            if self.outbox.len() >= UNSENT_MAX {
+                return;
+            }
+            let Some(channel) = self.world.any_room_of(self.user, &mut self.rng) else { return };
+            let wall = WALL.plus_ms(self.world.trace.now_ms());
+            let entropy = u128::from(self.rng.bits()) << 64 | u128::from(self.rng.bits());
+            let key = Key { user: self.user, channel, id: ClientMsgId::new(wall, entropy) };
+            let chars = if self.rng.chance(self.world.plan.large_permille) {
+                self.rng.within(2_000..=40_000)
+            } else {
+                self.rng.within(1..=60)
+            };
+            let body = format!("{}:{}", self.name, "ü".repeat(usize::try_from(chars).expect("short")));
+            self.outbox.push(key, body.into());
+        }
+    }
+
+    fn mark(&mut self, session: &mut Session) {
+        let Some(channel_id) = self.world.any_room_of(self.user, &mut self.rng) else { return };
+        let head = self.heads.get(&channel_id).map_or(0, |head| head.0);
+        let read_seq = Seq(self.rng.within(0..=head + 2));
+        self.ask(session, Asked::Mark, Command::Mark { channel_id, read_seq });
+    }
+
+    fn look_back(&mut self, session: &mut Session) {
+        let Some(channel_id) = self.world.any_room_of(self.user, &mut self.rng) else { return };
+        let head = self.heads.get(&channel_id).map_or(0, |head| head.0);
+        let at = Seq(self.rng.within(0..=head));
+        let window = match self.rng.below(4) {
+            0 => HistoryWindow::Newest,
+            1 => HistoryWindow::Before(at),
+            2 => HistoryWindow::After(at),
+            _ => HistoryWindow::Around(at),
+        };
+        let limit = u32::try_from(self.rng.within(1..=50)).expect("small");
+        self.ask(session, Asked::History, Command::History(History { channel_id, window, limit }));
+    }
+
+    /// A retry long after the answer, as after a restart of the client.
+    fn send_again(&mut self, session: &mut Session) {
+        if self.remembered.is_empty() {
+            return;
+        }
+        let (key, body, seq) = self.rng.pick(&self.remembered).clone();
+        self.ask(session, Asked::Again(key, seq), send(key, &body));
+    }
+
+    fn reuse(&mut self, session: &mut Session) {
+        if self.remembered.is_empty() {
+            return;
+        }
+        let (key, ..) = *self.rng.pick(&self.remembered);
+        self.ask(session, Asked::Reuse, send(key, &"other content".into()));
+    }
+
+    fn echo(&mut self, session: &mut Session) {
+        let data = format!("{:x}", self.rng.bits());
+        self.ask(session, Asked::Echo(data.clone()), Command::Echo { data });
+    }
+
+    fn ask_if_silent(&mut self, session: &mut Session) {
+        let now_ms = self.world.trace.now_ms();
+        let is_waiting = session.asked.values().any(|(asked, _)| matches!(asked, Asked::Echo(_)));
+        if now_ms >= session.heard_ms + SILENCE_MS && !is_waiting {
+            self.echo(session);
+        }
+    }
+
+    fn heard(&mut self, session: &mut Session, frame: ServerFrame) {
+        session.heard_ms = self.world.trace.now_ms();
+        self.world.heard();
+        match frame {
+            ServerFrame::Push(push) => self.pushed(session, &push),
+            ServerFrame::Reply { id, reply } => match session.asked.remove(&id) {
+                Some((asked, _)) => self.answered(asked, reply),
+                None => {
+                    let finding = format!("{} was answered {id}, which it had not asked: {reply:?}", self.name);
+                    self.world.facts.borrow_mut().complain("I12", finding);
+                }
+            },
+        }
+    }
+
+    fn pushed(&mut self, session: &mut Session, push: &Push) {
+        let cursor = match push {
+            Push::Message { message, cursor } => {
+                let head = self.heads.entry(message.channel_id).or_default();
+                *head = message.seq.max(*head);
+                Some(cursor)
+            }
+            Push::Membership { cursor, .. } => Some(cursor),
+            Push::Read { cursor, .. } | Push::Snapshot { cursor, .. } => cursor.as_ref(),
+            Push::TokenExpiring { .. } | Push::Drain { .. } => None,
+        };
+        let cursor = cursor.map(|cursor| cursor.parse::<Cursor>().expect("a server's cursor is one"));
+        if let Some(cursor) = cursor {
+            note!(self.world.trace, "{}: is pushed {}", self.name, cursor.position);
+        }
+        let mut facts = self.world.facts.borrow_mut();
+        if let Push::Snapshot { more, .. } = push {
+            facts.snapshots += 1;
+            session.in_snapshot = *more;
+            if let Some(cursor) = cursor {
+                facts.started(&self.name, self.user, cursor.position);
+            }
+        } else if let Some(cursor) = cursor {
+            facts.pushed(&self.name, cursor.position, push);
+        }
+        self.cursor = cursor.or(self.cursor);
+    }
+
+    fn answered(&mut self, asked: Asked, reply: Result<Reply, ErrorReply>) {
+        let mut facts = self.world.facts.borrow_mut();
+        let now_ms = self.world.trace.now_ms();
+        match (asked, reply) {
+            (Asked::Send(key), Ok(Reply::Send { seq, duplicate, .. })) => {
+                facts.acknowledged(key, seq, duplicate);
+                let body = Arc::clone(&facts.written[&key].body);
+                self.outbox.done(key);
+                if self.remembered.len() == REMEMBERED_MAX {
+                    self.remembered.remove(0);
+                }
+                self.remembered.push((key, body, seq));
+            }
+            (Asked::Send(key), Err(error)) if error.temporary => {
+                note!(self.world.trace, "{}: is to send {} again: {}", self.name, key.id, error.code);
+                self.outbox.again(key, now_ms + u64::from(error.retry_after_ms).max(20));
+            }
+            (Asked::Send(key), Err(error)) => {
+                facts.refused.insert(key, error.code);
+                self.outbox.done(key);
+                let may = [ErrorCode::UnknownChannel, ErrorCode::PermissionDenied].map(u16::from);
+                if !may.contains(&error.code) {
+                    facts.complain("I5", format!("{} sent {key:?} and was refused: {error:?}", self.name));
+                }
+            }
+            (Asked::Again(key, seq), Ok(Reply::Send { seq: now, duplicate, .. })) => {
+                facts.acknowledged(key, now, duplicate);
+                if now != seq || !duplicate {
+                    let finding = format!("{key:?} was {seq}, sent again it is {now}, duplicate: {duplicate}");
+                    facts.complain("I5", finding);
+                }
+            }
+            (Asked::Reuse, Err(error)) if error.code == u16::from(ErrorCode::IdReused) => {}
+            (Asked::History, Ok(Reply::History(page))) => {
+                for message in page.messages {
+                    facts.sightings.push(Sighting { by: self.name.clone(), message });
+                }
+            }
+            (Asked::Mark, Ok(Reply::Mark { .. })) => {}
+            (Asked::Echo(said), Ok(Reply::Echo { data })) if said == data => {}
+            // A channel may be left while it is asked about, and the store may be away.
+            (Asked::History | Asked::Mark, Err(error)) if matches!(error.code, 102 | 103) => {}
+            (_, Err(error)) if error.temporary => {}
+            (asked, reply) => {
+                facts.complain("I5", format!("{} asked {asked:?} and was answered {reply:?}", self.name));
+            }
+        }
+    }
+}
+
+fn send(key: Key, body: &Arc<str>) -> Command {
+    Command::Send(Send {
+        channel_id: key.channel,
+        client_msg_id: key.id,
+        body: Arc::clone(body),
+        reply_to: None,
+        mentions: message::no_mentions(),
+        kind: MessageKind::Text,
+    })
+}

@@ -1,0 +1,133 @@
+//! What clients did and saw: the evidence that the checkers judge.
+//!
+//! Owns no judgement. Every fact bears its number in the order of the whole run, which is exact, since a run is one thread.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schema::{ChannelId, ClientMsgId, DeviceId, Event, EventBody, Message, Position, Push, Seq, UserId};
+
+/// The key of rule 1: one message that a user wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) user: UserId,
+    pub(crate) channel: ChannelId,
+    pub(crate) id: ClientMsgId,
+}
+
+/// A message as its writer knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub(crate) body: Arc<str>,
+    /// When it was first sent.
+    pub(crate) first: u64,
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+    /// The connection on which it was first sent.
+    pub(crate) conn: (DeviceId, u32),
+}
+
+/// The reply to a send.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ack {
+    pub(crate) key: Key,
+    pub(crate) seq: Seq,
+    /// When it came.
+    pub(crate) at: u64,
+    pub(crate) duplicate: bool,
+}
+
+/// A message that a client saw, in a push or in a page of history.
+#[derive(Debug, Clone)]
+pub(crate) struct Sighting {
+    pub(crate) by: DeviceId,
+    pub(crate) message: Arc<Message>,
+}
+
+/// What a device was pushed since its base, which is what it holds: a device that forgets goes back in both.
+#[derive(Debug, Clone)]
+pub(crate) struct Pushed {
+    pub(crate) user: UserId,
+    /// Where it began: its first cursor, or that of its last snapshot.
+    pub(crate) base: Position,
+    pub(crate) events: Vec<Event>,
+}
+
+/// How a device stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) is_live: bool,
+    pub(crate) unsent: usize,
+    pub(crate) unanswered: usize,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    next: u64,
+    pub(crate) written: BTreeMap<Key, Written>,
+    pub(crate) acks: Vec<Ack>,
+    /// Sends that were refused for good.
+    pub(crate) refused: BTreeMap<Key, u16>,
+    pub(crate) sightings: Vec<Sighting>,
+    pub(crate) pushed: BTreeMap<DeviceId, Pushed>,
+    pub(crate) standing: BTreeMap<DeviceId, Standing>,
+    /// What a client itself saw to be wrong: invariant and finding.
+    pub(crate) complaints: Vec<(&'static str, String)>,
+    pub(crate) connects: u64,
+    pub(crate) snapshots: u64,
+}
+
+impl Facts {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// A message leaves for the node.
+    pub(crate) fn sent(&mut self, key: Key, body: &Arc<str>, conn: (DeviceId, u32)) {
+        let first = self.number();
+        let written = Written { body: Arc::clone(body), first, attempts: 0, conn };
+        self.written.entry(key).or_insert(written).attempts += 1;
+    }
+
+    pub(crate) fn acknowledged(&mut self, key: Key, seq: Seq, duplicate: bool) {
+        let at = self.number();
+        self.acks.push(Ack { key, seq, at, duplicate });
+    }
+
+    /// The device starts at the newest, and holds nothing.
+    pub(crate) fn started(&mut self, device: &DeviceId, user: UserId, base: Position) {
+        self.pushed.insert(device.clone(), Pushed { user, base, events: Vec::new() });
+    }
+
+    /// An event of the inbox came.
+    pub(crate) fn pushed(&mut self, device: &DeviceId, position: Position, push: &Push) {
+        let event = match push {
+            Push::Message { message, .. } => {
+                self.sightings.push(Sighting { by: device.clone(), message: Arc::clone(message) });
+                let body = EventBody::Message(Arc::clone(message));
+                Event { position, channel: message.channel_id, body }
+            }
+            &Push::Membership { channel_id, user_id, change, role, .. } => {
+                Event { position, channel: channel_id, body: EventBody::Membership { user: user_id, change, role } }
+            }
+            &Push::Read { channel_id, user_id, read_seq, .. } => {
+                Event { position, channel: channel_id, body: EventBody::Read { user: user_id, read_seq } }
+            }
+            Push::Snapshot { .. } | Push::TokenExpiring { .. } | Push::Drain { .. } => return,
+        };
+        self.pushed.get_mut(device).expect("a device is pushed after it started").events.push(event);
+    }
+
+    /// The device forgets the last `count` events that it holds. Its cursor is then this one.
+    pub(crate) fn forgot(&mut self, device: &DeviceId, count: usize) -> Position {
+        let pushed = self.pushed.get_mut(device).expect("a device forgets after it started");
+        pushed.events.truncate(pushed.events.len().saturating_sub(count));
+        pushed.events.last().map_or(pushed.base, |event| event.position)
+    }
+
+    pub(crate) fn complain(&mut self, invariant: &'static str, finding: String) {
+        self.complaints.push((invariant, finding));
+    }
+}

@@ -1,0 +1,76 @@
+//! What the HTTP API would ask of the shards: channels made, members added and removed.
+//!
+//! Lives in the node and dies with it, as the API does. An order that was under way then may have been carried out or not.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schema::event::Role;
+use schema::op::{ChannelKind, CreateOp};
+use schema::{ChannelId, ChannelOp, OpReply, View};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+use crate::rng::Rng;
+use crate::trace::note;
+use crate::world::{Room, World};
+
+use super::WALL;
+use super::shard::Event;
+
+/// Groups that a run makes on its way, beside those of the start.
+const MADE_MAX: usize = 3;
+
+pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<UnboundedSender<Event>>, mut rng: Rng) {
+    if world.plan.membership_ms == 0 {
+        return;
+    }
+    loop {
+        tokio::time::sleep(Duration::from_millis(rng.within(20..=20 + world.plan.membership_ms))).await;
+        if !world.is_hostile() {
+            continue;
+        }
+        let (channel, op) = change(&world, &mut rng);
+        note!(world.trace, "api: {op:?} on {channel}");
+        let (reply, answer) = oneshot::channel();
+        // As a request comes in at any shard of the node.
+        let home = view.home_of_channel(channel);
+        let shard = &shards[usize::from(home.shard.0)];
+        if shard.send(Event::Command { channel, op: op.clone(), reply }).is_err() {
+            return;
+        }
+        let Ok(answer) = answer.await else { return };
+        note!(world.trace, "api: {answer:?}");
+        if let (Ok(OpReply::Created { channel, .. }), ChannelOp::Create(create)) = (&answer, op) {
+            let members = std::iter::once(create.creator).chain(create.members).collect();
+            world.rooms.borrow_mut().push(Room { id: *channel, kind: ChannelKind::Group, members });
+        }
+    }
+}
+
+fn change(world: &World, rng: &mut Rng) -> (ChannelId, ChannelOp) {
+    let rooms = world.rooms.borrow();
+    let groups: Vec<&Room> = rooms.iter().filter(|room| room.kind == ChannelKind::Group).collect();
+    let users = &world.users;
+    if groups.is_empty() || (rng.chance(100) && groups.len() < world.plan.groups + MADE_MAX) {
+        let creator = *rng.pick(users);
+        let members = users.iter().copied().filter(|&user| user != creator && rng.chance(500)).collect();
+        let wall = WALL.plus_ms(world.trace.now_ms());
+        let channel = ChannelId::new(wall, rng.bits());
+        let key = Some(format!("{channel}").into());
+        let create =
+            CreateOp { kind: ChannelKind::Group, title: "made".into(), creator, members, idempotency_key: key };
+        return (channel, ChannelOp::Create(create));
+    }
+    let group = *rng.pick(&groups);
+    // Its maker never goes, so that somebody may always change it.
+    let by = group.members[0];
+    let user = *rng.pick(users);
+    let op = match rng.below(3) {
+        0 if user != by => ChannelOp::RemoveMember { by, user },
+        1 if user != by => ChannelOp::RemoveMember { by: user, user },
+        _ => ChannelOp::AddMember { by, user, role: if user == by { Role::Owner } else { Role::Member } },
+    };
+    (group.id, op)
+}

@@ -1,0 +1,168 @@
+//! One accepted socket: from its upgrade request to its end.
+//!
+//! Owns the same decisions as the gateway's driver: the subprotocol, pongs, close frames, faults of frames. What a message
+//! means is the shard's.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use router::ConnId;
+use schema::Encoding;
+use schema::limits::{FRAGMENTS_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS, MESSAGE_BYTES_MAX};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, UnboundedSender};
+use turmoil::net::TcpStream;
+use turmoil::net::tcp::OwnedReadHalf;
+use wire::{Decoder, HandshakeProgress, Opcode, Role, Rules, ServerHandshake};
+
+use crate::chaos::{Chaos, Outgoing};
+use crate::rng::Rng;
+use crate::world::World;
+
+use super::shard::Event;
+
+/// What is taken from clients.
+const RULES: Rules = Rules { role: Role::Server, message_bytes_max: MESSAGE_BYTES_MAX, fragments_max: FRAGMENTS_MAX };
+/// How long a socket may take to end once its close frame is queued.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Whether a socket is read.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    shut: Cell<bool>,
+    opened: Notify,
+}
+
+impl Gate {
+    pub(super) fn set(&self, open: bool) {
+        self.shut.set(!open);
+        if open {
+            self.opened.notify_one();
+        }
+    }
+
+    async fn open(&self) {
+        while self.shut.get() {
+            self.opened.notified().await;
+        }
+    }
+}
+
+pub(super) async fn run(world: Rc<World>, stream: TcpStream, conn: ConnId, shard: UnboundedSender<Event>, rng: Rng) {
+    let (mut reader, writer) = stream.into_split();
+    let mut chaos = Chaos::new(rng.part("read"), world.plan.piece_bytes);
+    let (out, queue) = mpsc::unbounded_channel();
+    let writes = Chaos::new(rng.part("write"), world.plan.piece_bytes);
+    let drained = shard.clone();
+    let writing = tokio::task::spawn_local(writes.write(writer, queue, move |bytes| {
+        let bytes = u32::try_from(bytes).expect("a piece is short");
+        // The shard dies with the node, and this with it.
+        let _ = drained.send(Event::Drained { conn, bytes });
+    }));
+    if let Ok(Some((encoding, rest))) =
+        tokio::time::timeout(Duration::from_millis(HANDSHAKE_MS), shake(&mut reader, &mut chaos, &out)).await
+    {
+        let gate = Rc::new(Gate::default());
+        let accepted = Event::Accepted { conn, encoding, out: out.clone(), gate: Rc::clone(&gate) };
+        if shard.send(accepted).is_ok() {
+            serve(&mut reader, &mut chaos, conn, &shard, &out, &gate, rest).await;
+            let _ = shard.send(Event::Gone { conn });
+        }
+    }
+    let _ = out.send(Outgoing::End);
+    // A writer that waits for a peer that never reads again is given up.
+    let stop = writing.abort_handle();
+    if tokio::time::timeout(LINGER, writing).await.is_err() {
+        stop.abort();
+    }
+}
+
+/// The upgrade: the encoding agreed on, and bytes that came behind the request.
+async fn shake(
+    reader: &mut OwnedReadHalf,
+    chaos: &mut Chaos,
+    out: &UnboundedSender<Outgoing>,
+) -> Option<(Encoding, Vec<u8>)> {
+    let mut handshake = ServerHandshake::new();
+    loop {
+        let mut bytes = chaos.read(reader).await?;
+        let (answer, agreed) = match handshake.feed(&bytes, HANDSHAKE_BYTES_MAX as usize) {
+            HandshakeProgress::More => continue,
+            HandshakeProgress::Refused(refusal) => (refusal.to_bytes(), None),
+            HandshakeProgress::Request { request, consumed } => match choose(&request) {
+                Ok((encoding, protocol)) => (request.accept(protocol), Some((encoding, bytes.split_off(consumed)))),
+                Err(refusal) => (refusal.to_bytes(), None),
+            },
+        };
+        let _ = out.send(Outgoing::Plain(Bytes::from(answer)));
+        return agreed;
+    }
+}
+
+/// The encoding of a request, and the subprotocol to name if one was offered.
+fn choose(request: &wire::Request) -> Result<(Encoding, Option<&'static str>), wire::Refusal> {
+    if request.path() != "/connection/websocket" {
+        return Err(wire::Refusal::new(404, "WebSocket clients connect to /connection/websocket"));
+    }
+    let offered: Vec<&str> = request.protocols().collect();
+    match Encoding::ALL.into_iter().find(|encoding| offered.contains(&encoding.subprotocol())) {
+        Some(encoding) => Ok((encoding, Some(encoding.subprotocol()))),
+        None if offered.is_empty() => Ok((Encoding::Json, None)),
+        None => Err(wire::Refusal::new(400, "offer rookery.json.v1 or rookery.fb.v1 in Sec-WebSocket-Protocol")),
+    }
+}
+
+/// Frames until one side ends it.
+async fn serve(
+    reader: &mut OwnedReadHalf,
+    chaos: &mut Chaos,
+    conn: ConnId,
+    shard: &UnboundedSender<Event>,
+    out: &UnboundedSender<Outgoing>,
+    gate: &Gate,
+    rest: Vec<u8>,
+) {
+    let mut decoder = Decoder::new();
+    let mut next = Some(rest);
+    while let Some(mut bytes) = next {
+        let mut input = &mut bytes[..];
+        let _ = shard.send(Event::Heard { conn });
+        loop {
+            let event = match decoder.next(&RULES, &mut input) {
+                Ok(Some(wire::Event::Text(text))) => {
+                    Event::Message { conn, text: true, payload: text.into_owned().into_bytes() }
+                }
+                Ok(Some(wire::Event::Binary(bytes))) => {
+                    Event::Message { conn, text: false, payload: bytes.into_owned() }
+                }
+                Ok(Some(wire::Event::Ping(payload))) => {
+                    let mut pong = Vec::new();
+                    wire::encode_into(&mut pong, Opcode::Pong, &payload, None);
+                    let _ = out.send(Outgoing::Plain(pong.into()));
+                    continue;
+                }
+                Ok(Some(wire::Event::Pong(_))) => continue,
+                Ok(Some(wire::Event::Close { code, .. })) => {
+                    let mut answer = Vec::new();
+                    wire::encode_close_into(&mut answer, code, "", None);
+                    let _ = out.send(Outgoing::Plain(answer.into()));
+                    return;
+                }
+                Ok(None) => break,
+                Err(fault) => {
+                    let mut close = Vec::new();
+                    wire::encode_close_into(&mut close, Some(fault.close_code()), &fault.to_string(), None);
+                    let _ = out.send(Outgoing::Plain(close.into()));
+                    return;
+                }
+            };
+            if shard.send(event).is_err() {
+                return;
+            }
+        }
+        gate.open().await;
+        next = chaos.read(reader).await;
+    }
+}

@@ -1,0 +1,44 @@
+//! What goes wrong in the store while the world is busy, and nothing after.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use storage::Error;
+use storage::memory::{CommitFault, Faults, SeededFaults};
+
+use crate::world::World;
+
+/// Faults of a seed until the world heals. Letting others run, and reading a little behind, is no fault and goes on.
+#[derive(Debug)]
+pub(super) struct BusyFaults {
+    faults: SeededFaults,
+    healed: Arc<AtomicBool>,
+}
+
+impl BusyFaults {
+    pub(super) fn new(world: &World, seed: u64) -> Self {
+        Self { faults: SeededFaults::new(seed, world.plan.faults), healed: Arc::clone(&world.healed) }
+    }
+
+    fn is_healed(&self) -> bool {
+        self.healed.load(Ordering::Relaxed)
+    }
+}
+
+impl Faults for BusyFaults {
+    fn read(&mut self) -> Option<Error> {
+        if self.is_healed() { None } else { self.faults.read() }
+    }
+
+    fn commit(&mut self) -> CommitFault {
+        if self.is_healed() { CommitFault::None } else { self.faults.commit() }
+    }
+
+    fn yields(&mut self) -> u32 {
+        self.faults.yields()
+    }
+
+    fn cached_lag(&mut self) -> u64 {
+        self.faults.cached_lag()
+    }
+}

@@ -1,0 +1,111 @@
+//! The node under test: several hosts of one store, in one simulated process that can be killed.
+//!
+//! Owns one life of the node: it opens the store, claims the view, listens, and gives each connection to a shard. What it holds
+//! dies with the host; the store does not. The shape is the gateway's, with tasks in place of threads and rings.
+
+mod api;
+mod auth;
+mod conn;
+mod disk;
+mod faults;
+mod links;
+mod shard;
+
+use std::net::Ipv4Addr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::Host;
+use schema::{Incarnation, Instant, Now, Owner, ShardIndex, UnixMs};
+use storage::layers::{appender::Appender, view};
+use storage::memory::{Durability, MemoryEngine, MemoryOptions};
+use tokio::sync::mpsc;
+use turmoil::net::TcpListener;
+
+use crate::options::Planted;
+use crate::rng::Rng;
+use crate::trace::note;
+use crate::world::World;
+
+pub(crate) use auth::{Tokens, token};
+use faults::BusyFaults;
+use links::Links;
+use shard::Shard;
+
+/// Where clients connect.
+pub(crate) const PORT: u16 = 8001;
+/// When every run begins, on the wall.
+pub(crate) const WALL: UnixMs = UnixMs(1_800_000_000_000);
+
+/// The clocks of one life of the node. Its wall clock is off by up to two seconds, differently in each life.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    wall_at_zero: UnixMs,
+}
+
+impl Clock {
+    pub(crate) fn now(self) -> Now {
+        let elapsed = turmoil::sim_elapsed().expect("the node lives in a simulation");
+        let ns = u64::try_from(elapsed.as_nanos()).expect("a run is short");
+        Now { mono: Instant(ns), wall: self.wall_at_zero.plus_ms(ns / 1_000_000) }
+    }
+}
+
+/// One life of the node, until it is killed.
+pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
+    let life = world.begin_life();
+    let rng = world.rng.part(&format!("life {life}"));
+    let clock = Clock { wall_at_zero: UnixMs(WALL.0 + rng.part("wall").within(0..=2_000)) };
+    let engine = MemoryEngine::open(
+        &world.store,
+        MemoryOptions {
+            clock: Arc::clone(&world.store_clock) as Arc<dyn storage::Clock>,
+            durability: Durability::Stepped,
+            faults: Box::new(BusyFaults::new(&world, rng.part("faults").bits())),
+            release_before_durable: world.options.planted == Some(Planted::AcknowledgeBeforeDurable),
+        },
+    );
+    tokio::task::spawn_local(disk::run(Rc::clone(&world), engine.clone(), rng.part("disk")));
+    let incarnation = Incarnation(rng.part("incarnation").bits());
+    let view = loop {
+        match view::claim(&engine, incarnation, world.plan.shards).await {
+            Ok(view) => break Arc::new(view),
+            Err(error) => note!(world.trace, "node: claim failed: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    note!(world.trace, "node: life {life} has epoch {}", view.epoch.0);
+
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..world.plan.shards).map(|_| mpsc::unbounded_channel()).unzip();
+    let auth = Arc::new(Tokens);
+    for (index, events) in (0..world.plan.shards).zip(receivers) {
+        let me = Owner { incarnation, shard: ShardIndex(index) };
+        let bug = world.options.planted.and_then(Planted::in_layers);
+        let appender = Appender::new(me);
+        let appender = bug.into_iter().fold(appender, Appender::with_planted);
+        let config =
+            host::Config { me, view: Arc::clone(&view), engine: engine.clone(), auth: Arc::clone(&auth), appender };
+        let host = Host::new(config, clock.now());
+        let host = bug.into_iter().fold(host, Host::with_planted);
+        let rng = rng.part(&format!("shard {index}"));
+        let links = Links::new(&world, me, &senders, &rng);
+        let sender = senders[usize::from(index)].clone();
+        let shard = Shard::new(Rc::clone(&world), host, clock, links, sender, rng);
+        tokio::task::spawn_local(shard.run(events));
+    }
+    tokio::task::spawn_local(api::run(Rc::clone(&world), Arc::clone(&view), senders.clone(), rng.part("api")));
+    accept(world, senders, rng.part("accept")).await
+}
+
+async fn accept(world: Rc<World>, shards: Vec<mpsc::UnboundedSender<shard::Event>>, mut rng: Rng) -> turmoil::Result {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
+    for number in 0_u64.. {
+        let (stream, _) = listener.accept().await?;
+        // As the kernel spreads connections over listeners of one port.
+        let shard = rng.pick(&shards).clone();
+        let rng = rng.part(&format!("conn {number}"));
+        tokio::task::spawn_local(conn::run(Rc::clone(&world), stream, router::ConnId(number), shard, rng));
+    }
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! What a seed decides about its run, and the bugs that can be planted in it.
+//!
+//! Each seed draws which hardships it has and how hard each is ("swarm testing"): a run in which everything fails at once
+//! hides what one failure alone would show.
+
+use std::fmt;
+use std::str::FromStr;
+
+use storage::layers::Planted as LayerBug;
+use storage::memory::FaultRates;
+
+use crate::rng::Rng;
+
+/// One run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Everything that happens follows from it.
+    pub seed: u64,
+    /// A bug to be caught.
+    pub planted: Option<Planted>,
+    /// Whether every line of the trace is printed as it happens.
+    pub trace: bool,
+}
+
+/// A bug planted to prove that a checker sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// The store answers a commit before it is durable (I3).
+    AcknowledgeBeforeDurable,
+    /// A page of an inbox that is cut claims to reach the end (I6).
+    CursorAheadOfUnreadRow,
+    /// Seqs are counted in memory, so an attempt that fails leaves a hole (I2).
+    SeqInMemory,
+    /// A commit whose result is unknown counts as failed (I5).
+    UnknownIsFailure,
+    /// The node forgets one answer of a hundred (I12).
+    AnswerForgotten,
+}
+
+impl Planted {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::AcknowledgeBeforeDurable,
+        Self::CursorAheadOfUnreadRow,
+        Self::SeqInMemory,
+        Self::UnknownIsFailure,
+        Self::AnswerForgotten,
+    ];
+
+    /// As the command line names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AcknowledgeBeforeDurable => "acknowledge-before-durable",
+            Self::CursorAheadOfUnreadRow => "cursor-ahead-of-unread-row",
+            Self::SeqInMemory => "seq-in-memory",
+            Self::UnknownIsFailure => "unknown-is-failure",
+            Self::AnswerForgotten => "answer-forgotten",
+        }
+    }
+
+    /// The storage layers' name for it, if it is theirs.
+    pub(crate) fn in_layers(self) -> Option<LayerBug> {
+        match self {
+            Self::CursorAheadOfUnreadRow => Some(LayerBug::CursorAheadOfUnreadRow),
+            Self::SeqInMemory => Some(LayerBug::SeqInMemory),
+            Self::UnknownIsFailure => Some(LayerBug::UnknownIsFailure),
+            Self::AcknowledgeBeforeDurable | Self::AnswerForgotten => None,
+        }
+    }
+}
+
+impl fmt::Display for Planted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No bug of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no planted bug is called {name:?}; there are {}", Planted::ALL.map(Planted::name).join(", "))]
+pub struct UnknownPlanted {
+    name: String,
+}
+
+impl FromStr for Planted {
+    type Err = UnknownPlanted;
+    fn from_str(name: &str) -> Result<Self, UnknownPlanted> {
+        let found = Self::ALL.into_iter().find(|planted| planted.name() == name);
+        found.ok_or_else(|| UnknownPlanted { name: name.to_owned() })
+    }
+}
+
+impl Options {
+    /// A run of `seed` as it should be.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        Self { seed, planted: None, trace: false }
+    }
+
+    /// The command that repeats this run.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let planted = self.planted.map(|planted| format!(" --planted {planted}")).unwrap_or_default();
+        format!("cargo run --release -p sim -- --seed {}{planted}", self.seed)
+    }
+}
+
+/// What a seed makes of the world. Printed at the start of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Shards of the node.
+    pub shards: u16,
+    /// Accounts.
+    pub users: usize,
+    /// Devices in all, each account having at least one.
+    pub devices: usize,
+    /// Groups at the start. Every two neighbours share a direct channel.
+    pub groups: usize,
+    /// For how long clients are busy and things go wrong.
+    pub busy_ms: u64,
+    /// Pause between two actions of a device, at most.
+    pub pause_ms: u64,
+    /// Of 1,000 messages those that are large enough to cut pages.
+    pub large_permille: u32,
+    /// Of 1,000 actions those that end a connection.
+    pub disconnect_permille: u32,
+    /// Of 1,000 actions those after which nothing is read for a while.
+    pub stall_permille: u32,
+    /// Of 1,000 hints to another shard those that are lost.
+    pub hint_loss_permille: u32,
+    /// Of 1,000 other frames to another shard those that are lost.
+    pub mesh_loss_permille: u32,
+    /// How long a frame to another shard is under way, at most.
+    pub mesh_ms: u64,
+    /// How long a store future waits each time that it lets others run, at most.
+    pub store_ms: u64,
+    /// How long the disk takes for a sync, at most.
+    pub sync_ms: u64,
+    /// Of 1,000 syncs those that take up to a second.
+    pub sync_stall_permille: u32,
+    /// What goes wrong in the store.
+    pub faults: FaultRates,
+    /// Pieces of a stream are at most this long.
+    pub piece_bytes: u64,
+    /// When the node's process is killed.
+    pub crashes_ms: Vec<u64>,
+    /// When the machine loses power.
+    pub power_losses_ms: Vec<u64>,
+    /// When a host's link holds everything back, and until when.
+    pub holds_ms: Vec<(u64, u64)>,
+    /// How much of a channel's membership changes: pause between two changes, at most. 0 is never.
+    pub membership_ms: u64,
+}
+
+impl Plan {
+    /// What `seed` draws.
+    #[must_use]
+    pub fn draw(seed: u64) -> Self {
+        let rng = &mut Rng::new(seed).part("plan");
+        let users = rng.within(3..=6) as usize;
+        let busy_ms = rng.within(5_000..=10_000);
+        let mut maybe = |permille: u32, range: std::ops::RangeInclusive<u64>| {
+            if rng.chance(permille) { rng.within(range) } else { *range.start() }
+        };
+        let shards = maybe(900, 1..=4) as u16;
+        let devices = users + maybe(800, 0..=4) as usize;
+        let groups = maybe(900, 1..=3) as usize;
+        let pause_ms = *[40, 120, 400].get(maybe(1_000, 0..=2) as usize).expect("three of them");
+        let large_permille = maybe(500, 5..=200) as u32;
+        let disconnect_permille = maybe(800, 2..=60) as u32;
+        let stall_permille = maybe(500, 0..=30) as u32;
+        let hint_loss_permille = maybe(600, 0..=400) as u32;
+        let mesh_loss_permille = maybe(300, 0..=10) as u32;
+        let mesh_ms = maybe(800, 0..=20);
+        let store_ms = maybe(900, 0..=6);
+        let sync_ms = maybe(800, 2..=60);
+        let sync_stall_permille = maybe(400, 0..=60) as u32;
+        let piece_bytes = *[40, 300, 1_400, 16_384].get(maybe(1_000, 0..=3) as usize).expect("four of them");
+        let membership_ms = maybe(800, 0..=1_500);
+        let faults = match maybe(1_000, 0..=2) {
+            0 => FaultRates { yields_max: 2, ..CALM },
+            1 => FaultRates::HOSTILE,
+            _ => FaultRates { unknown_permille: 100, conflict_permille: 100, ..FaultRates::HOSTILE },
+        };
+        let mut times = |permille: u32, most: u64| {
+            let count = if rng.chance(permille) { rng.within(1..=most) } else { 0 };
+            let mut at: Vec<u64> = (0..count).map(|_| rng.within(800..=busy_ms)).collect();
+            at.sort_unstable();
+            at
+        };
+        let crashes_ms = times(600, 3);
+        let power_losses_ms = times(600, 3);
+        let holds = times(500, 3);
+        let holds_ms = holds.into_iter().map(|at| (at, at + rng.within(50..=3_000))).collect();
+        Self {
+            shards,
+            users,
+            devices,
+            groups,
+            busy_ms,
+            pause_ms,
+            large_permille,
+            disconnect_permille,
+            stall_permille,
+            hint_loss_permille,
+            mesh_loss_permille,
+            mesh_ms,
+            store_ms,
+            sync_ms,
+            sync_stall_permille,
+            faults,
+            piece_bytes,
+            crashes_ms,
+            power_losses_ms,
+            holds_ms,
+            membership_ms,
+        }
+    }
+}
+
+/// A store in which nothing goes wrong.
+const CALM: FaultRates = FaultRates {
+    read_permille: 0,
+    conflict_permille: 0,
+    refused_permille: 0,
+    unknown_permille: 0,
+    yields_max: 0,
+    cached_lag_max: 0,
+};

@@ -1,0 +1,111 @@
+//! The world of one run: what outlives the node's life, and what all its parts share.
+//!
+//! Owns the store's disk, the phase of the run, the rooms that users write to and the evidence. `setup` fills the store,
+//! `run` moves the world on.
+
+mod run;
+mod setup;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use schema::op::ChannelKind;
+use schema::{ChannelId, UserId};
+use storage::ManualClock;
+use storage::memory::MemoryStore;
+
+use crate::facts::Facts;
+use crate::options::{Options, Plan};
+use crate::rng::Rng;
+use crate::trace::Trace;
+
+pub use run::{Outcome, Violation, run};
+
+/// The node's name on the simulated network.
+pub(crate) const NODE: &str = "node";
+
+/// What is happening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Clients act, and things go wrong.
+    Busy,
+    /// Nothing goes wrong any more, and clients finish what they began.
+    Settling,
+    /// Nobody does anything, so that only what is armed can still happen (I12).
+    Quiet,
+    /// Everybody goes.
+    Over,
+}
+
+/// A channel that users write to.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    pub(crate) id: ChannelId,
+    pub(crate) kind: ChannelKind,
+    /// At the start; the first made it and never leaves.
+    pub(crate) members: Vec<UserId>,
+}
+
+/// See the module.
+pub(crate) struct World {
+    pub(crate) options: Options,
+    pub(crate) plan: Plan,
+    pub(crate) trace: Trace,
+    /// Where the parts' draws are forked from.
+    pub(crate) rng: Rng,
+    pub(crate) store: MemoryStore,
+    pub(crate) store_clock: Arc<ManualClock>,
+    pub(crate) users: Vec<UserId>,
+    pub(crate) rooms: RefCell<Vec<Room>>,
+    pub(crate) facts: RefCell<Facts>,
+    /// Nothing goes wrong any more. The same as the phase says, for what has to be `Send`.
+    pub(crate) healed: Arc<AtomicBool>,
+    phase: Cell<Phase>,
+    lives: Cell<u64>,
+    /// When a client last heard anything.
+    heard_ms: Cell<u64>,
+    /// Operations without an answer, by shard.
+    pending: RefCell<BTreeMap<u16, u64>>,
+}
+
+impl World {
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Whether things go wrong now.
+    pub(crate) fn is_hostile(&self) -> bool {
+        self.phase() == Phase::Busy
+    }
+
+    /// A client heard something.
+    pub(crate) fn heard(&self) {
+        self.heard_ms.set(self.trace.now_ms());
+    }
+
+    /// The number of the node's next life, from 1.
+    pub(crate) fn begin_life(&self) -> u64 {
+        self.pending.borrow_mut().clear();
+        self.lives.set(self.lives.get() + 1);
+        self.lives.get()
+    }
+
+    pub(crate) fn set_pending(&self, shard: u16, operations: u64) {
+        self.pending.borrow_mut().insert(shard, operations);
+    }
+
+    fn pending(&self) -> u64 {
+        self.pending.borrow().values().sum()
+    }
+
+    /// A channel that the user is in, or, sometimes, one that it may not be in.
+    pub(crate) fn any_room_of(&self, user: UserId, rng: &mut Rng) -> Option<ChannelId> {
+        let rooms = self.rooms.borrow();
+        let is_stranger = rng.chance(30);
+        let own: Vec<ChannelId> =
+            rooms.iter().filter(|room| is_stranger || room.members.contains(&user)).map(|room| room.id).collect();
+        (!own.is_empty()).then(|| *rng.pick(&own))
+    }
+}

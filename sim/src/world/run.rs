@@ -1,0 +1,291 @@
+//! The run itself: the network, the faults in their time, the phases, and the judgement at the end.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, UNIX_EPOCH};
+
+use turmoil::Sim;
+
+use crate::checks;
+use crate::client::device::Device;
+use crate::facts::Facts;
+use crate::options::{Options, Plan};
+use crate::rng::Rng;
+use crate::trace::{Trace, note};
+
+use super::{NODE, Phase, World, setup};
+
+/// Hosts of clients: many clients on few hosts, since a run's cost grows with the square of hosts.
+const CLIENT_HOSTS: [&str; 2] = ["clients-a", "clients-b"];
+/// One step of the simulation, below which nothing is ordered by time.
+const STEP: Duration = Duration::from_millis(1);
+/// How long everything may take to finish once nothing goes wrong any more: a lost frame between shards is made good
+/// within 20 s, and what waits for it within as long again.
+const SETTLE_MS: u64 = 60_000;
+/// How long readers may take to have everything: the slowest network here carries 10 KB a second.
+const CONVERGE_MS: u64 = 180_000;
+/// Silence after which nothing more comes: longer than any timer that could hide a lost wakeup, as sessions ask again after 10 s.
+const QUIET_MS: u64 = 12_000;
+/// How long the node stays away after a crash, at most.
+const AWAY_MS: u64 = 1_500;
+/// Segments of a stream that a peer has not read: some 90 KB, as kernels have. Also connections not accepted yet.
+const TCP_SEGMENTS: usize = 64;
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Equal in every process that runs the same options.
+    pub hash: u64,
+    /// Lines of the trace.
+    pub lines: u64,
+    /// What was done, for a person.
+    pub summary: String,
+    /// What does not hold; none if all is well.
+    pub violation: Option<Violation>,
+    /// The last lines of the trace.
+    pub last: Vec<String>,
+}
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its number, as in ARCHITECTURE.md.
+    pub invariant: String,
+    /// Where, what was found and what was expected.
+    pub finding: String,
+}
+
+impl Violation {
+    pub(crate) fn new(invariant: &str, finding: impl Into<String>) -> Self {
+        Self { invariant: invariant.to_owned(), finding: finding.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.finding)
+    }
+}
+
+/// What is done to the world at a time.
+#[derive(Debug, Clone, Copy)]
+enum Hardship {
+    Crash,
+    PowerLoss,
+    Restart,
+    Hold(&'static str),
+    Release(&'static str),
+}
+
+/// Runs one seed to its end and judges it.
+#[must_use]
+pub fn run(options: Options) -> Outcome {
+    let world = Rc::new(build(options));
+    let ran = catch_unwind(AssertUnwindSafe(|| play(&world)));
+    let violation = match ran {
+        Ok(Ok(())) => checks::all(&world).err(),
+        Ok(Err(violation)) => Some(violation),
+        // A promise of the code that was broken is a finding like any other; its message says which.
+        Err(panic) => Some(Violation::new("panic", panic_message(&*panic))),
+    };
+    if let Some(violation) = &violation {
+        note!(world.trace, "violated: {violation}");
+    }
+    Outcome {
+        hash: world.trace.hash(),
+        lines: world.trace.count(),
+        summary: summary(&world),
+        violation,
+        last: world.trace.last(),
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message").to_owned()
+}
+
+fn build(options: Options) -> World {
+    let plan = Plan::draw(options.seed);
+    let rng = Rng::new(options.seed);
+    let start = setup::fill(&plan, &mut rng.part("setup"));
+    let trace = Trace::new(options.trace);
+    note!(trace, "seed {} {plan:?}", options.seed);
+    World {
+        options,
+        plan,
+        trace,
+        rng,
+        store: start.store,
+        store_clock: Arc::default(),
+        users: start.users,
+        rooms: RefCell::new(start.rooms),
+        facts: RefCell::new(Facts::default()),
+        healed: Arc::default(),
+        phase: Cell::new(Phase::Busy),
+        lives: Cell::new(0),
+        heard_ms: Cell::new(0),
+        pending: RefCell::default(),
+    }
+}
+
+fn summary(world: &World) -> String {
+    let facts = world.facts.borrow();
+    format!(
+        "{} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} pushed, {} s",
+        world.plan.shards,
+        world.plan.devices,
+        world.lives.get(),
+        facts.connects,
+        facts.written.len(),
+        facts.acks.len(),
+        facts.pushed.values().map(|pushed| pushed.events.len()).sum::<usize>(),
+        world.trace.now_ms() / 1_000,
+    )
+}
+
+/// When what goes wrong does.
+fn hardships(plan: &Plan, rng: &mut Rng) -> BTreeMap<u64, Vec<Hardship>> {
+    let mut at: BTreeMap<u64, Vec<Hardship>> = BTreeMap::new();
+    let ends = plan.crashes_ms.iter().map(|&ms| (ms, Hardship::Crash));
+    for (ms, end) in ends.chain(plan.power_losses_ms.iter().map(|&ms| (ms, Hardship::PowerLoss))) {
+        at.entry(ms).or_default().push(end);
+        at.entry(ms + rng.within(1..=AWAY_MS)).or_default().push(Hardship::Restart);
+    }
+    for &(from_ms, to_ms) in &plan.holds_ms {
+        let host = *rng.pick(&CLIENT_HOSTS);
+        at.entry(from_ms).or_default().push(Hardship::Hold(host));
+        at.entry(to_ms).or_default().push(Hardship::Release(host));
+    }
+    at
+}
+
+fn network(world: &Rc<World>) -> Sim<'static> {
+    let mut rng = world.rng.part("network");
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(rng.bits())
+        .epoch(UNIX_EPOCH)
+        .simulation_duration(Duration::from_secs(3_600))
+        .tick_duration(STEP)
+        .min_message_latency(Duration::from_millis(rng.within(0..=2)))
+        .max_message_latency(Duration::from_millis(rng.within(3..=40)))
+        // Each refused connection keeps its port.
+        .ephemeral_ports(1_024..=65_535)
+        .tcp_capacity(TCP_SEGMENTS)
+        .build();
+    let node = Rc::clone(world);
+    sim.host(NODE, move || crate::node::live(Rc::clone(&node)));
+    for (place, host) in CLIENT_HOSTS.into_iter().enumerate() {
+        let world = Rc::clone(world);
+        sim.client(host, async move {
+            let numbers = (place..world.plan.devices).step_by(CLIENT_HOSTS.len());
+            let devices: Vec<_> =
+                numbers.map(|number| tokio::task::spawn_local(Device::new(&world, number).run())).collect();
+            for device in devices {
+                device.await?;
+            }
+            Ok(())
+        });
+    }
+    sim
+}
+
+/// Moves the world on until everybody has gone.
+fn play(world: &Rc<World>) -> Result<(), Violation> {
+    let mut sim = network(world);
+    let mut hardships = hardships(&world.plan, &mut world.rng.part("hardships"));
+    let mut is_up = true;
+    let (mut settling_since_ms, mut quiet_since_ms) = (0, 0);
+    loop {
+        let now_ms = u64::try_from(sim.elapsed().as_millis()).expect("a run is short");
+        world.trace.set_now_ms(now_ms);
+        while let Some(due) = hardships.first_entry().filter(|due| *due.key() <= now_ms) {
+            due.remove().into_iter().for_each(|hardship| suffer(world, &mut sim, hardship, &mut is_up));
+        }
+        let phase = world.phase();
+        match phase {
+            Phase::Busy if now_ms >= world.plan.busy_ms && hardships.is_empty() => {
+                settling_since_ms = now_ms;
+                world.phase.set(Phase::Settling);
+                world.healed.store(true, Ordering::Relaxed);
+            }
+            Phase::Settling if is_settled(world) => {
+                quiet_since_ms = now_ms;
+                world.phase.set(Phase::Quiet);
+            }
+            Phase::Settling if now_ms > settling_since_ms + SETTLE_MS => return Err(unsettled(world)),
+            Phase::Quiet if now_ms > settling_since_ms + CONVERGE_MS => return Err(unsettled(world)),
+            Phase::Quiet if now_ms > quiet_since_ms.max(world.heard_ms.get()) + QUIET_MS => {
+                if !is_settled(world) {
+                    return Err(unsettled(world));
+                }
+                world.phase.set(Phase::Over);
+            }
+            Phase::Busy | Phase::Settling | Phase::Quiet | Phase::Over => {}
+        }
+        if world.phase() != phase {
+            note!(world.trace, "world: {:?}", world.phase());
+        }
+        if sim.step().map_err(|error| Violation::new("panic", error.to_string()))? {
+            break;
+        }
+        world.store_clock.advance(1);
+    }
+    // At the end the machine loses power once more: what was acknowledged is there all the same.
+    sim.crash(NODE);
+    world.store.power_loss();
+    Ok(())
+}
+
+fn suffer(world: &World, sim: &mut Sim<'_>, hardship: Hardship, is_up: &mut bool) {
+    note!(world.trace, "world: {hardship:?}");
+    match hardship {
+        Hardship::Crash if *is_up => {
+            sim.crash(NODE);
+            world.store.crash();
+            *is_up = false;
+        }
+        Hardship::PowerLoss if *is_up => {
+            // Without the partition the sockets' ends would still be told: a crash runs destructors.
+            CLIENT_HOSTS.iter().for_each(|host| sim.partition(NODE, *host));
+            sim.crash(NODE);
+            CLIENT_HOSTS.iter().for_each(|host| sim.repair(NODE, *host));
+            world.store.power_loss();
+            *is_up = false;
+        }
+        Hardship::Restart if !*is_up => {
+            sim.bounce(NODE);
+            *is_up = true;
+        }
+        Hardship::Crash | Hardship::PowerLoss | Hardship::Restart => {}
+        Hardship::Hold(host) => sim.hold(NODE, host),
+        Hardship::Release(host) => sim.release(NODE, host),
+    }
+}
+
+/// Whether everybody is connected and nobody waits for anything.
+fn is_settled(world: &World) -> bool {
+    let facts = world.facts.borrow();
+    let mut devices = facts.standing.values();
+    devices.all(|device| device.is_live && device.unsent == 0 && device.unanswered == 0) && world.pending() == 0
+}
+
+/// I12: quiet and healed there is no pending work.
+fn unsettled(world: &World) -> Violation {
+    let facts = world.facts.borrow();
+    if let Some((invariant, finding)) = facts.complaints.first() {
+        return Violation::new(invariant, finding.clone());
+    }
+    let waiting =
+        facts.standing.iter().filter(|(_, device)| !device.is_live || device.unsent > 0 || device.unanswered > 0);
+    let mut finding = format!("{SETTLE_MS} ms after everything healed {} operations of shards", world.pending());
+    for (name, device) in waiting {
+        finding += &format!(", {name} {device:?}");
+    }
+    Violation::new("I12", finding + " are still waiting")
+}

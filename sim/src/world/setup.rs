@@ -1,0 +1,77 @@
+//! The store as the run finds it: accounts, direct channels, groups. No faults yet, and everything durable.
+
+use std::sync::Arc;
+
+use futures_lite::future::block_on;
+use schema::op::{ChannelKind, CreateOp};
+use schema::record::UserRecord;
+use schema::{ChannelId, ChannelOp, Incarnation, OpReply, Owner, ShardIndex, UserId};
+use storage::Generation;
+use storage::layers::appender::Appender;
+use storage::layers::{accounts, view};
+use storage::memory::{MemoryEngine, MemoryOptions, MemoryStore};
+
+use crate::node::WALL;
+use crate::options::Plan;
+use crate::rng::Rng;
+
+use super::Room;
+
+/// What is in the store at the start.
+pub(super) struct Start {
+    pub(super) store: MemoryStore,
+    pub(super) users: Vec<UserId>,
+    pub(super) rooms: Vec<Room>,
+}
+
+/// Makes the users, a direct channel of each two neighbours, and the groups.
+pub(super) fn fill(plan: &Plan, rng: &mut Rng) -> Start {
+    let store = MemoryStore::new(Generation(rng.bits()));
+    let engine = MemoryEngine::open(&store, MemoryOptions::default());
+    let users: Vec<UserId> = (0..plan.users).map(|_| UserId::new(WALL, rng.bits())).collect();
+    for (number, &user) in users.iter().enumerate() {
+        let record = UserRecord {
+            username: format!("user.{number}"),
+            display_name: format!("User {number}"),
+            password_hash: String::new(),
+            created_ms: WALL,
+        };
+        let made = block_on(accounts::create_user(&engine, user, &record, None)).expect("nothing goes wrong yet");
+        assert_eq!(made, accounts::SignUp::Created, "users are distinct");
+    }
+    let mut rooms = Vec::new();
+    for pair in users.windows(2) {
+        rooms.push(room(ChannelKind::Direct, pair.to_vec(), rng));
+    }
+    for _ in 0..plan.groups {
+        let mut members = users.clone();
+        let first = rng.index(members.len());
+        members.swap(0, first);
+        members.truncate(1 + rng.index(members.len()));
+        rooms.push(room(ChannelKind::Group, members, rng));
+    }
+    make(&engine, &rooms);
+    Start { store, users, rooms }
+}
+
+fn room(kind: ChannelKind, members: Vec<UserId>, rng: &mut Rng) -> Room {
+    Room { id: ChannelId::new(WALL, rng.bits()), kind, members }
+}
+
+/// As an earlier life of the node would.
+fn make(engine: &MemoryEngine, rooms: &[Room]) {
+    let incarnation = Incarnation(1);
+    let view = Arc::new(block_on(view::claim(engine, incarnation, 1)).expect("nothing goes wrong yet"));
+    let mut appender = Appender::new(Owner { incarnation, shard: ShardIndex(0) });
+    for (ticket, room) in (0..).zip(rooms) {
+        let (&creator, members) = room.members.split_first().expect("a room has a maker");
+        let title = if room.kind == ChannelKind::Group { "group".into() } else { "".into() };
+        let create = CreateOp { kind: room.kind, title, creator, members: members.to_vec(), idempotency_key: None };
+        appender.push(ticket, room.id, ChannelOp::Create(create));
+    }
+    while let Some(batch) = appender.next_batch(&view, WALL) {
+        for (_, reply) in appender.finished(block_on(batch.run(engine.clone()))).replies {
+            assert!(matches!(reply, Ok(OpReply::Created { existed: false, .. })), "{reply:?}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the simulator is for, on a few seeds: the invariants hold, planted bugs do not pass, and a run is its seed.
+
+use std::process::Command;
+
+use sim::{Options, Planted};
+
+/// Seeds that hold. Without optimisation a seed takes ten times as long, so there are fewer.
+const SEEDS: std::ops::RangeInclusive<u64> = if cfg!(debug_assertions) { 1..=4 } else { 1..=50 };
+
+#[test]
+fn the_invariants_hold() {
+    for seed in SEEDS {
+        let outcome = sim::run(Options::of_seed(seed));
+        if let Some(violation) = outcome.violation {
+            let command = Options::of_seed(seed).command();
+            panic!("{}\n{violation}\nrepeat with: {command}", outcome.last.join("\n"));
+        }
+    }
+}
+
+/// The bug is caught by one of the first 50 seeds, as a violation of one of these invariants.
+fn check_planted(planted: Planted, invariants: &[&str]) {
+    let caught = (1..=50).find_map(|seed| {
+        let violation = sim::run(Options { planted: Some(planted), ..Options::of_seed(seed) }).violation?;
+        Some((seed, violation))
+    });
+    let (seed, violation) = caught.unwrap_or_else(|| panic!("no seed up to 50 catches {planted}"));
+    assert!(invariants.contains(&&*violation.invariant), "seed {seed} takes {planted} for {violation}");
+}
+
+#[test]
+fn planted_bugs_are_caught() {
+    check_planted(Planted::AcknowledgeBeforeDurable, &["I3"]);
+    check_planted(Planted::CursorAheadOfUnreadRow, &["I6"]);
+    check_planted(Planted::SeqInMemory, &["I2"]);
+    check_planted(Planted::UnknownIsFailure, &["I5"]);
+    check_planted(Planted::AnswerForgotten, &["I12", "I6"]);
+}
+
+/// What the program prints for a seed.
+fn printed(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_sim")).args(arguments).output().expect("the program runs");
+    (output.status.success(), String::from_utf8(output.stdout).expect("it prints text"))
+}
+
+fn hash(printed: &str) -> &str {
+    printed.lines().find_map(|line| line.strip_prefix("hash ")).unwrap_or_else(|| panic!("no hash in {printed}"))
+}
+
+#[test]
+fn two_processes_do_the_same_with_one_seed() {
+    let mut hashes = Vec::new();
+    for seed in ["1", "2"] {
+        let (first, second) = (printed(&["--seed", seed]), printed(&["--seed", seed]));
+        assert!(first.0, "{}", first.1);
+        assert_eq!(first, second, "seed {seed}");
+        let here = sim::run(Options::of_seed(seed.parse().expect("a number"))).hash;
+        assert_eq!(hash(&first.1), format!("{here:016x}"), "seed {seed}, in this process and in another");
+        hashes.push(here);
+    }
+    hashes.dedup();
+    assert_eq!(hashes.len(), 2, "seeds differ: {hashes:x?}");
+}
+
+#[test]
+fn a_failure_says_how_to_repeat_it() {
+    let (holds, said) = printed(&["--seed", "1", "--planted", "cursor-ahead-of-unread-row"]);
+    assert!(!holds, "{said}");
+    for part in
+        ["violated I6: ", "hash ", "cargo run --release -p sim -- --seed 1 --planted cursor-ahead-of-unread-row"]
+    {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+}
