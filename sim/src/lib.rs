@@ -7,6 +7,7 @@
 //! ```text
 //! options    a seed's plan, planted bugs        rng chaos trace    chance, the network's cuts, what happened
 //! world      what outlives the node             node               one life of it: sockets, shards, disk
+//! conformance    what clients see of any node
 //! client     devices                            facts checks       evidence, judgement (I2 to I6, I10, I12)
 //! ```
 
@@ -19,6 +20,7 @@ compile_error!(
 mod chaos;
 mod checks;
 mod client;
+pub mod conformance;
 mod facts;
 mod node;
 pub mod options;

@@ -219,6 +219,35 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Nothing goes wrong, for this many users and their direct channels.
+    pub(crate) fn calm(users: usize) -> Self {
+        Self {
+            shards: 3,
+            users,
+            devices: 0,
+            groups: 0,
+            busy_ms: 0,
+            pause_ms: 1,
+            large_permille: 0,
+            disconnect_permille: 0,
+            stall_permille: 0,
+            hint_loss_permille: 0,
+            mesh_loss_permille: 0,
+            mesh_ms: 2,
+            store_ms: 1,
+            sync_ms: 4,
+            sync_stall_permille: 0,
+            faults: CALM,
+            piece_bytes: 1_400,
+            crashes_ms: Vec::new(),
+            power_losses_ms: Vec::new(),
+            holds_ms: Vec::new(),
+            membership_ms: 0,
+        }
+    }
+}
+
 /// A store in which nothing goes wrong.
 const CALM: FaultRates = FaultRates {
     read_permille: 0,

@@ -72,9 +72,12 @@ pub(super) async fn run(world: Rc<World>, stream: TcpStream, conn: ConnId, shard
         }
     }
     let _ = out.send(Outgoing::End);
-    // A writer that waits for a peer that never reads again is given up.
+    // What the peer still sends is read and dropped: a socket that is closed with bytes unread resets the connection, and the
+    // close frame would be lost. A peer that neither reads nor ends is given up.
     let stop = writing.abort_handle();
-    if tokio::time::timeout(LINGER, writing).await.is_err() {
+    let rest = async { while chaos.read(&mut reader).await.is_some() {} };
+    let ended = tokio::time::timeout(LINGER, async { tokio::join!(writing, rest) }).await;
+    if ended.is_err() {
         stop.abort();
     }
 }

@@ -22,6 +22,7 @@ use crate::rng::Rng;
 use crate::trace::Trace;
 
 pub use run::{Outcome, Violation, run};
+pub(crate) use run::{calm, network};
 
 /// The node's name on the simulated network.
 pub(crate) const NODE: &str = "node";

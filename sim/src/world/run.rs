@@ -85,7 +85,7 @@ enum Hardship {
 /// Runs one seed to its end and judges it.
 #[must_use]
 pub fn run(options: Options) -> Outcome {
-    let world = Rc::new(build(options));
+    let world = Rc::new(build(options, Plan::draw(options.seed)));
     let ran = catch_unwind(AssertUnwindSafe(|| play(&world)));
     let violation = match ran {
         Ok(Ok(())) => checks::all(&world).err(),
@@ -110,8 +110,15 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message").to_owned()
 }
 
-fn build(options: Options) -> World {
-    let plan = Plan::draw(options.seed);
+/// A world in which nothing goes wrong, for scenarios.
+pub(crate) fn calm(seed: u64, users: usize) -> World {
+    let world = build(Options::of_seed(seed), Plan::calm(users));
+    world.healed.store(true, Ordering::Relaxed);
+    world.phase.set(Phase::Settling);
+    world
+}
+
+fn build(options: Options, plan: Plan) -> World {
     let rng = Rng::new(options.seed);
     let start = setup::fill(&plan, &mut rng.part("setup"));
     let trace = Trace::new(options.trace);
@@ -165,7 +172,8 @@ fn hardships(plan: &Plan, rng: &mut Rng) -> BTreeMap<u64, Vec<Hardship>> {
     at
 }
 
-fn network(world: &Rc<World>) -> Sim<'static> {
+/// The network, and the node on it.
+pub(crate) fn network(world: &Rc<World>) -> Sim<'static> {
     let mut rng = world.rng.part("network");
     let mut sim = turmoil::Builder::new()
         .rng_seed(rng.bits())
@@ -180,6 +188,11 @@ fn network(world: &Rc<World>) -> Sim<'static> {
         .build();
     let node = Rc::clone(world);
     sim.host(NODE, move || crate::node::live(Rc::clone(&node)));
+    sim
+}
+
+/// The hosts on which devices live.
+fn populate(world: &Rc<World>, sim: &mut Sim<'static>) {
     for (place, host) in CLIENT_HOSTS.into_iter().enumerate() {
         let world = Rc::clone(world);
         sim.client(host, async move {
@@ -192,12 +205,12 @@ fn network(world: &Rc<World>) -> Sim<'static> {
             Ok(())
         });
     }
-    sim
 }
 
 /// Moves the world on until everybody has gone.
 fn play(world: &Rc<World>) -> Result<(), Violation> {
     let mut sim = network(world);
+    populate(world, &mut sim);
     let mut hardships = hardships(&world.plan, &mut world.rng.part("hardships"));
     let mut is_up = true;
     let (mut settling_since_ms, mut quiet_since_ms) = (0, 0);

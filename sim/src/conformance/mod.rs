@@ -1,0 +1,65 @@
+//! What clients see, as scenarios that any node can be held to: the simulated one here, a real process in the gateway's tests.
+//!
+//! Owns the list of scenarios, the words they are written in, and the simulated node as a [`Transport`]. A scenario is its own
+//! expectation: each line is a step and, behind the arrow, what the client saw. Ids, times and cursors are told by name.
+
+mod scenarios;
+mod script;
+mod simulated;
+
+use schema::{ChannelId, Encoding, ServerFrame, UnixMs, UserId};
+
+pub use scenarios::SCENARIOS;
+pub use script::play;
+pub use simulated::SimulatedNode;
+
+/// A scenario: its rule, and its lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// The rule that it shows.
+    pub name: &'static str,
+    /// Steps with what is seen, `step => saw`, one a line.
+    pub lines: &'static str,
+}
+
+/// The people of a scenario. `d` is the direct channel of the first two.
+pub const PEOPLE: [&str; 3] = ["ann", "bob", "eve"];
+
+/// What a connection heard.
+#[derive(Debug, Clone)]
+pub enum Heard {
+    /// A reply or a push.
+    Frame(ServerFrame),
+    /// The end, with the code of the close frame if there was one.
+    Closed(Option<u16>),
+}
+
+/// A node, and connections to it. One scenario has one, with [`PEOPLE`] and their direct channel.
+pub trait Transport {
+    /// A person's account.
+    fn user(&self, person: &str) -> UserId;
+
+    /// A token of that account.
+    fn token(&self, person: &str) -> String;
+
+    /// The direct channel of the first two.
+    fn direct(&self) -> ChannelId;
+
+    /// The node's wall clock, about.
+    fn wall(&self) -> UnixMs;
+
+    /// Opens a connection; its number.
+    fn open(&mut self, encoding: Encoding) -> usize;
+
+    /// Sends one WebSocket message.
+    fn say(&mut self, connection: usize, text: bool, payload: &[u8]);
+
+    /// What comes next, if anything does within `patience_ms`.
+    fn hear(&mut self, connection: usize, patience_ms: u64) -> Option<Heard>;
+
+    /// Ends a connection without a word.
+    fn drop_connection(&mut self, connection: usize);
+
+    /// Kills the node and starts it again on the same store. Connections to it end.
+    fn restart(&mut self);
+}

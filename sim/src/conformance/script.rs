@@ -1,0 +1,337 @@
+//! Plays a scenario's steps and writes down what clients saw, in the scenario's own words.
+//!
+//! ```text
+//! a opens json                          a connection, and its encoding
+//! a connects ann [from b]               with ann's token; from the last cursor that b heard
+//! a presents TOKEN                      connects with that token
+//! a resumes ann nonsense                connects with what is no cursor; `elsewhere`: with one of another store
+//! a refreshes ann                       shows a new token of ann's
+//! a sends d m1 some text                to channel d under the id m1; `x*9` is nine times x; old:m1 and ahead:m1 are ids made
+//!                                       31 days ago and 2 days ahead; channel 0 is one that does not exist
+//! a marks d 3    a echoes text          a looks d newest 10     newest, before N, after N, around N, and the limit
+//! a says text    a says-bytes 00ff      any text message, any binary one        a repeats 9 x   nine text messages
+//! a waits 0                             for the reply to that id
+//! a hears                               the next push                           a ends       the connection does
+//! a drops                               without a word                          node restarts
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use schema::command::{Connect, ErrorReply, History, HistoryPage, HistoryWindow, Send};
+use schema::{
+    ChannelId, ClientMsgId, Command, Cursor, Encoding, MessageKind, Position, Push, Reply, Request, Seq, ServerFrame,
+    UserId, message,
+};
+
+use super::{Heard, PEOPLE, Scenario, Transport};
+
+/// How long anything that should come may take.
+const PATIENCE_MS: u64 = 20_000;
+/// How long a client listens before it says that it heard nothing.
+const SILENCE_MS: u64 = 500;
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+/// Plays a scenario; its lines as they turned out, to be compared with [`Scenario::lines`].
+///
+/// # Panics
+/// If a step is not one, or names what is not there: the scenario's fault.
+pub fn play(scenario: &Scenario, node: &mut impl Transport) -> String {
+    let mut stage = Stage { node, clients: BTreeMap::new(), ids: BTreeMap::new() };
+    let mut lines = Vec::new();
+    for line in scenario.lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let step = line.split(" => ").next().expect("a line has a beginning").trim();
+        let saw = stage.step(step);
+        lines.push(format!("{step} => {saw}"));
+    }
+    lines.join("\n")
+}
+
+/// A scenario's lines as [`play`] writes them.
+#[must_use]
+pub(super) fn expected(scenario: &Scenario) -> String {
+    let lines = scenario.lines.lines().map(str::trim).filter(|line| !line.is_empty());
+    let tidy = |line: &str| {
+        let (step, saw) = line.split_once(" => ").unwrap_or_else(|| panic!("{line:?} is `step => saw`"));
+        format!("{} => {}", step.trim(), saw.trim())
+    };
+    lines.map(tidy).collect::<Vec<_>>().join("\n")
+}
+
+impl Scenario {
+    /// What [`play`] should return.
+    #[must_use]
+    pub fn expected(&self) -> String {
+        expected(self)
+    }
+}
+
+struct Client {
+    connection: usize,
+    encoding: Encoding,
+    next_id: u32,
+    replies: BTreeMap<u32, VecDeque<Result<Reply, ErrorReply>>>,
+    pushes: VecDeque<Push>,
+    closed: Option<Option<u16>>,
+    cursor: Option<String>,
+}
+
+struct Stage<'a, T> {
+    node: &'a mut T,
+    clients: BTreeMap<String, Client>,
+    ids: BTreeMap<ClientMsgId, String>,
+}
+
+impl<T: Transport> Stage<'_, T> {
+    fn step(&mut self, step: &str) -> String {
+        let words: Vec<&str> = step.split_whitespace().collect();
+        match words[..] {
+            ["node", "restarts"] => {
+                self.node.restart();
+                "restarted".to_owned()
+            }
+            [who, "opens", encoding] => self.open(who, encoding),
+            [who, "connects", person] => self.connect(who, person, None),
+            [who, "connects", person, "from", other] => {
+                let cursor = self.clients[other].cursor.clone();
+                self.connect(who, person, cursor)
+            }
+            [who, "resumes", person, "nonsense"] => self.connect(who, person, Some("nonsense".to_owned())),
+            [who, "resumes", person, "elsewhere"] => {
+                let elsewhere = Cursor { generation: 1, position: Position::START };
+                self.connect(who, person, Some(elsewhere.to_string()))
+            }
+            [who, "presents", token] => self.present(who, token.to_owned(), None),
+            [who, "sends", channel, id, ref text @ ..] => {
+                let command = self.message(channel, id, &text.join(" "));
+                self.ask(who, command)
+            }
+            [who, "marks", channel, seq] => {
+                let command = Command::Mark { channel_id: self.channel(channel), read_seq: number(seq) };
+                self.ask(who, command)
+            }
+            [who, "looks", channel, ref window @ .., limit] => {
+                let window = match *window {
+                    ["newest"] => HistoryWindow::Newest,
+                    ["before", seq] => HistoryWindow::Before(number(seq)),
+                    ["after", seq] => HistoryWindow::After(number(seq)),
+                    ["around", seq] => HistoryWindow::Around(number(seq)),
+                    _ => panic!("no window in {step:?}"),
+                };
+                let limit = limit.parse().expect("a limit is a number");
+                let channel_id = self.channel(channel);
+                self.ask(who, Command::History(History { channel_id, window, limit }))
+            }
+            [who, "echoes", text] => self.ask(who, Command::Echo { data: repeated(text) }),
+            [who, "says", ..] => {
+                let text = step.split_once("says ").expect("matched").1;
+                let connection = self.clients[who].connection;
+                self.node.say(connection, true, repeated(text).as_bytes());
+                "said".to_owned()
+            }
+            [who, "says-bytes", digits] => {
+                let bytes: Vec<u8> = (0..digits.len() / 2)
+                    .map(|at| u8::from_str_radix(&digits[at * 2..at * 2 + 2], 16).expect("hexadecimal digits"))
+                    .collect();
+                let connection = self.clients[who].connection;
+                self.node.say(connection, false, &bytes);
+                "said".to_owned()
+            }
+            [who, "repeats", times, text] => {
+                let connection = self.clients[who].connection;
+                for _ in 0..times.parse().expect("a number of times") {
+                    self.node.say(connection, true, text.as_bytes());
+                }
+                "said".to_owned()
+            }
+            [who, "waits", id] => self.reply(who, id.parse().expect("an id is a number")),
+            [who, "refreshes", person] => {
+                let token = self.node.token(person);
+                self.ask(who, Command::Refresh { token })
+            }
+            [who, "hears"] => self.push(who),
+            [who, "ends"] => self.end(who),
+            [who, "drops"] => {
+                let connection = self.clients[who].connection;
+                self.node.drop_connection(connection);
+                "dropped".to_owned()
+            }
+            _ => panic!("{step:?} is no step"),
+        }
+    }
+
+    fn open(&mut self, who: &str, encoding: &str) -> String {
+        let encoding = if encoding == "fb" { Encoding::Fb } else { Encoding::Json };
+        let client = Client {
+            connection: self.node.open(encoding),
+            encoding,
+            next_id: 1,
+            replies: BTreeMap::new(),
+            pushes: VecDeque::new(),
+            closed: None,
+            cursor: None,
+        };
+        self.clients.insert(who.to_owned(), client);
+        "open".to_owned()
+    }
+
+    fn connect(&mut self, who: &str, person: &str, cursor: Option<String>) -> String {
+        let token = self.node.token(person);
+        self.present(who, token, cursor)
+    }
+
+    /// A device is called as its client is, up to a digit at the end: `a` and `a2` are the same device.
+    fn present(&mut self, who: &str, token: String, cursor: Option<String>) -> String {
+        let device_id = who.trim_end_matches(|c: char| c.is_ascii_digit()).parse().expect("a legal name");
+        self.ask(who, Command::Connect(Connect { token, device_id, cursor, client: None }))
+    }
+
+    fn message(&mut self, channel: &str, name: &str, text: &str) -> Command {
+        let wall = self.node.wall();
+        let wall = match name.split_once(':') {
+            Some(("old", _)) => schema::UnixMs(wall.0 - 31 * DAY_MS),
+            Some(("ahead", _)) => wall.plus_ms(2 * DAY_MS),
+            _ => wall,
+        };
+        let known = self.ids.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
+        let id = known.unwrap_or_else(|| {
+            let entropy = xxhash_rust::xxh3::xxh3_64(name.as_bytes());
+            ClientMsgId::new(wall, u128::from(entropy))
+        });
+        self.ids.insert(id, name.to_owned());
+        Command::Send(Send {
+            channel_id: self.channel(channel),
+            client_msg_id: id,
+            body: repeated(text).into(),
+            reply_to: None,
+            mentions: message::no_mentions(),
+            kind: MessageKind::Text,
+        })
+    }
+
+    fn channel(&self, name: &str) -> ChannelId {
+        match name {
+            "d" => self.node.direct(),
+            "0" => ChannelId(0),
+            _ => panic!("no channel is called {name}"),
+        }
+    }
+
+    fn ask(&mut self, who: &str, command: Command) -> String {
+        let client = self.clients.get_mut(who).unwrap_or_else(|| panic!("{who} has no connection"));
+        let id = client.next_id;
+        client.next_id += 1;
+        let mut payload = Vec::new();
+        client.encoding.put_request(&Request { id, command }, &mut payload);
+        let (connection, text) = (client.connection, client.encoding.is_text());
+        self.node.say(connection, text, &payload);
+        self.reply(who, id)
+    }
+
+    /// Takes in what comes, until `found` or the end of patience.
+    fn listen<R>(&mut self, who: &str, patience_ms: u64, mut found: impl FnMut(&mut Client) -> Option<R>) -> Option<R> {
+        loop {
+            let client = self.clients.get_mut(who).unwrap_or_else(|| panic!("{who} has no connection"));
+            if let Some(found) = found(client) {
+                return Some(found);
+            }
+            if client.closed.is_some() {
+                return None;
+            }
+            match self.node.hear(client.connection, patience_ms)? {
+                Heard::Frame(ServerFrame::Reply { id, reply }) => {
+                    client.replies.entry(id).or_default().push_back(reply);
+                }
+                Heard::Frame(ServerFrame::Push(push)) => client.pushes.push_back(push),
+                Heard::Closed(code) => client.closed = Some(code),
+            }
+        }
+    }
+
+    fn reply(&mut self, who: &str, id: u32) -> String {
+        let reply = self.listen(who, PATIENCE_MS, |client| client.replies.get_mut(&id)?.pop_front());
+        match reply {
+            None => "no reply".to_owned(),
+            Some(Err(error)) => format!("error {}{}", error.code, if error.temporary { " temporary" } else { "" }),
+            Some(Ok(reply)) => self.told(who, reply),
+        }
+    }
+
+    fn told(&mut self, who: &str, reply: Reply) -> String {
+        match reply {
+            Reply::Connect(connected) => {
+                self.clients.get_mut(who).expect("it asked").cursor = Some(connected.cursor);
+                format!("connected {}", self.person(connected.user_id))
+            }
+            Reply::Refresh { .. } => "refreshed".to_owned(),
+            Reply::Send { seq, duplicate, .. } => format!("sent {seq}{}", if duplicate { " duplicate" } else { "" }),
+            Reply::History(page) => self.page(&page),
+            Reply::Mark { read_seq, unread } => format!("marked {read_seq}, {unread} unread"),
+            Reply::Echo { data } => format!("echoed {}", short(&data)),
+        }
+    }
+
+    fn page(&self, page: &HistoryPage) -> String {
+        let messages: Vec<String> = page.messages.iter().map(|message| self.told_message(message)).collect();
+        let more = if page.more { ", more" } else { "" };
+        format!("[{}] head {}, first {}{more}", messages.join(", "), page.head_seq, page.first_seq)
+    }
+
+    fn push(&mut self, who: &str) -> String {
+        let Some(push) = self.listen(who, SILENCE_MS, |client| client.pushes.pop_front()) else {
+            return "nothing".to_owned();
+        };
+        let (said, cursor) = match push {
+            Push::Message { message, cursor } => (self.told_message(&message), Some(cursor)),
+            Push::Membership { user_id, change, cursor, .. } => {
+                (format!("{change:?} {}", self.person(user_id)), Some(cursor))
+            }
+            Push::Read { user_id, read_seq, cursor, .. } => {
+                (format!("read {} {read_seq}", self.person(user_id)), cursor)
+            }
+            Push::Snapshot { channels, cursor, .. } => (format!("snapshot of {}", channels.len()), cursor),
+            Push::TokenExpiring { .. } => ("token expiring".to_owned(), None),
+            Push::Drain { .. } => ("drain".to_owned(), None),
+        };
+        let client = self.clients.get_mut(who).expect("it heard");
+        client.cursor = cursor.or(client.cursor.take());
+        said
+    }
+
+    fn end(&mut self, who: &str) -> String {
+        // Whatever comes before the end is not asked for here.
+        let code = self.listen(who, PATIENCE_MS, |client| client.closed);
+        match code {
+            Some(Some(code)) => format!("closed {code}"),
+            Some(None) => "ended".to_owned(),
+            None => "still open".to_owned(),
+        }
+    }
+
+    fn told_message(&self, message: &Arc<schema::Message>) -> String {
+        let id = self.ids.get(&message.client_msg_id).map_or("?", String::as_str);
+        format!("{} {} {id} {}", message.seq, self.person(message.from), short(&message.body))
+    }
+
+    fn person(&self, user: UserId) -> &'static str {
+        PEOPLE.into_iter().find(|person| self.node.user(person) == user).unwrap_or("?")
+    }
+}
+
+fn number(word: &str) -> Seq {
+    Seq(word.parse().unwrap_or_else(|_| panic!("{word:?} is no seq")))
+}
+
+/// `x*9` is nine times x.
+fn repeated(text: &str) -> String {
+    match text.split_once('*').and_then(|(what, times)| Some((what, times.parse().ok()?))) {
+        Some((what, times)) => what.repeat(times),
+        None => text.to_owned(),
+    }
+}
+
+/// A text, or its length if it is long.
+fn short(text: &str) -> String {
+    let chars = text.chars().count();
+    if chars <= 40 { text.to_owned() } else { format!("{chars} characters") }
+}

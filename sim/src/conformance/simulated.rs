@@ -1,0 +1,175 @@
+//! The simulated node as a transport: a calm world that is moved on step by step while somebody waits for something.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use schema::{ChannelId, Encoding, UnixMs, UserId};
+use turmoil::Sim;
+use wire::Opcode;
+
+use crate::client::socket::{Incoming, Socket};
+use crate::node::{WALL, token};
+use crate::rng::Rng;
+use crate::world::{NODE, World};
+
+use super::{Heard, PEOPLE, Transport};
+
+/// The clients' host.
+const CLIENTS: &str = "clients";
+/// How long the node stays away when it restarts.
+const AWAY_STEPS: u32 = 50;
+
+enum Order {
+    Open(usize, Encoding),
+    Say(usize, bool, Vec<u8>),
+    Drop(usize),
+}
+
+/// What goes between the one who waits outside and the clients inside.
+#[derive(Default)]
+struct Desk {
+    orders: VecDeque<Order>,
+    heard: BTreeMap<usize, VecDeque<Heard>>,
+}
+
+/// A node of several shards in a world in which nothing goes wrong unless it is told to.
+pub struct SimulatedNode {
+    world: Rc<World>,
+    sim: Sim<'static>,
+    desk: Rc<RefCell<Desk>>,
+    connections: usize,
+}
+
+impl SimulatedNode {
+    /// A node that is up, with the people of a scenario.
+    #[must_use]
+    pub fn start(seed: u64) -> Self {
+        let world = Rc::new(crate::world::calm(seed, PEOPLE.len()));
+        let desk = Rc::new(RefCell::new(Desk::default()));
+        let mut sim = crate::world::network(&world);
+        let (inside, orders) = (Rc::clone(&world), Rc::clone(&desk));
+        sim.client(CLIENTS, async move {
+            serve(&inside, &orders).await;
+            Ok(())
+        });
+        Self { world, sim, desk, connections: 0 }
+    }
+
+    fn step(&mut self) {
+        let elapsed_ms = u64::try_from(self.sim.elapsed().as_millis()).expect("a scenario is short");
+        self.world.trace.set_now_ms(elapsed_ms);
+        self.sim.step().unwrap_or_else(|error| panic!("the simulated node failed: {error}"));
+        self.world.store_clock.advance(1);
+    }
+
+    fn order(&mut self, order: Order) {
+        self.desk.borrow_mut().orders.push_back(order);
+    }
+}
+
+/// Carries orders out, and brings what connections hear.
+async fn serve(world: &Rc<World>, desk: &RefCell<Desk>) {
+    let mut sockets: BTreeMap<usize, Socket> = BTreeMap::new();
+    let mut rng = Rng::new(world.options.seed).part("clients");
+    loop {
+        let order = desk.borrow_mut().orders.pop_front();
+        match order {
+            Some(Order::Open(number, encoding)) => {
+                let rng = Rng::new(rng.bits());
+                let socket = loop {
+                    // It comes back within moments, as a node does that was restarted.
+                    match Socket::open(world, "client", encoding, rng.clone()).await {
+                        Some(socket) => break socket,
+                        None => tokio::time::sleep(Duration::from_millis(20)).await,
+                    }
+                };
+                sockets.insert(number, socket);
+            }
+            Some(Order::Say(number, text, payload)) => {
+                let opcode = if text { Opcode::Text } else { Opcode::Binary };
+                if let Some(socket) = sockets.get_mut(&number) {
+                    socket.say_raw(opcode, &payload);
+                }
+            }
+            Some(Order::Drop(number)) => drop(sockets.remove(&number)),
+            None => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+        for (&number, socket) in &mut sockets {
+            while let Ok(incoming) = socket.incoming.try_recv() {
+                let heard = match incoming {
+                    Incoming::Frame(frame) => Heard::Frame(frame),
+                    Incoming::Closed(code) => Heard::Closed(code),
+                };
+                desk.borrow_mut().heard.entry(number).or_default().push_back(heard);
+            }
+        }
+    }
+}
+
+impl Transport for SimulatedNode {
+    fn user(&self, person: &str) -> UserId {
+        let at = PEOPLE.iter().position(|known| *known == person);
+        self.world.users[at.unwrap_or_else(|| panic!("nobody is called {person}"))]
+    }
+
+    fn token(&self, person: &str) -> String {
+        token(self.user(person), WALL.plus_ms(24 * 3600 * 1000))
+    }
+
+    fn direct(&self) -> ChannelId {
+        self.world.rooms.borrow()[0].id
+    }
+
+    fn wall(&self) -> UnixMs {
+        WALL.plus_ms(self.world.trace.now_ms())
+    }
+
+    fn open(&mut self, encoding: Encoding) -> usize {
+        self.connections += 1;
+        self.order(Order::Open(self.connections, encoding));
+        self.connections
+    }
+
+    fn say(&mut self, connection: usize, text: bool, payload: &[u8]) {
+        self.order(Order::Say(connection, text, payload.to_vec()));
+    }
+
+    fn hear(&mut self, connection: usize, patience_ms: u64) -> Option<Heard> {
+        for _ in 0..patience_ms {
+            let heard = self.desk.borrow_mut().heard.get_mut(&connection).and_then(VecDeque::pop_front);
+            if heard.is_some() {
+                return heard;
+            }
+            self.step();
+        }
+        None
+    }
+
+    fn drop_connection(&mut self, connection: usize) {
+        self.order(Order::Drop(connection));
+        self.step();
+    }
+
+    fn restart(&mut self) {
+        self.sim.crash(NODE);
+        self.world.store.crash();
+        (0..AWAY_STEPS).for_each(|_| self.step());
+        self.sim.bounce(NODE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{SCENARIOS, play};
+
+    #[test]
+    fn the_simulated_node_does_as_the_scenarios_say() {
+        for (seed, scenario) in (1..).zip(SCENARIOS) {
+            let played = play(scenario, &mut SimulatedNode::start(seed));
+            assert_eq!(played, scenario.expected(), "{}", scenario.name);
+        }
+    }
+}
