@@ -133,7 +133,7 @@ pub struct Plan {
     pub mesh_loss_permille: u32,
     /// How long a frame to another shard is under way, at most.
     pub mesh_ms: u64,
-    /// How long a store future waits each time that it lets others run, at most.
+    /// How long a store future waits at its start, and now and then where it lets others run, at most.
     pub store_ms: u64,
     /// How long the disk takes for a sync, at most.
     pub sync_ms: u64,
@@ -149,6 +149,8 @@ pub struct Plan {
     pub power_losses_ms: Vec<u64>,
     /// When a host's link holds everything back, and until when.
     pub holds_ms: Vec<(u64, u64)>,
+    /// From this life of the node on the wall is 31 days later, so that inboxes are trimmed behind devices' cursors. 0 is never.
+    pub leap_life: u64,
     /// How much of a channel's membership changes: pause between two changes, at most. 0 is never.
     pub membership_ms: u64,
 }
@@ -193,6 +195,7 @@ impl Plan {
         let power_losses_ms = times(600, 3);
         let holds = times(500, 3);
         let holds_ms = holds.into_iter().map(|at| (at, at + rng.within(50..=3_000))).collect();
+        let leap_life = if rng.chance(400) { rng.within(1..=3) } else { 0 };
         Self {
             shards,
             users,
@@ -214,6 +217,7 @@ impl Plan {
             crashes_ms,
             power_losses_ms,
             holds_ms,
+            leap_life,
             membership_ms,
         }
     }
@@ -243,6 +247,7 @@ impl Plan {
             crashes_ms: Vec::new(),
             power_losses_ms: Vec::new(),
             holds_ms: Vec::new(),
+            leap_life: 0,
             membership_ms: 0,
         }
     }

@@ -1,7 +1,7 @@
 //! I6: what a device was pushed after its base is its account's inbox from there to the end, in order, each event once; of a run
 //! of own read marks the last may stand for all.
 
-use schema::{DeviceId, Event, EventBody};
+use schema::{DeviceId, Event, EventBody, Position};
 
 use crate::facts::{Facts, Pushed};
 
@@ -10,15 +10,25 @@ use super::{Check, violated};
 
 pub(super) fn check(log: &Log, facts: &Facts) -> Check {
     for (device, pushed) in &facts.pushed {
-        follows(device, pushed, &log.inboxes[&pushed.user])?;
+        let (floor, inbox) = &log.inboxes[&pushed.user];
+        follows(device, pushed, *floor, inbox)?;
     }
     Ok(())
 }
 
-fn follows(device: &DeviceId, pushed: &Pushed, inbox: &[Event]) -> Check {
-    let from = inbox.partition_point(|event| event.position <= pushed.base);
-    let mut expected = inbox[from..].iter().peekable();
-    let mut got = pushed.events.iter().peekable();
+/// What was trimmed since is known to the device alone: of that only the order is judged.
+fn follows(device: &DeviceId, pushed: &Pushed, floor: Position, inbox: &[Event]) -> Check {
+    let mut last = pushed.base;
+    for event in &pushed.events {
+        if event.position <= last {
+            return violated("I6", format!("{device} was pushed {} after {last}", describe(event)));
+        }
+        last = event.position;
+    }
+    let from = pushed.base.max(floor);
+    let after = |events: &[Event]| events.partition_point(|event| event.position <= from);
+    let mut expected = inbox[after(inbox)..].iter().peekable();
+    let mut got = pushed.events[after(&pushed.events)..].iter().peekable();
     loop {
         match (expected.next(), got.peek()) {
             (None, None) => return Ok(()),
@@ -78,9 +88,13 @@ mod tests {
     }
 
     fn check(base: u64, inbox: &str, pushed: &str, holds: bool) {
-        let base = schema::Position::end_of(base);
+        check_trimmed(base, 0, inbox, pushed, holds);
+    }
+
+    fn check_trimmed(base: u64, floor: u64, inbox: &str, pushed: &str, holds: bool) {
+        let (base, floor) = (Position::end_of(base), Position::end_of(floor));
         let pushed = Pushed { user: UserId(1), base, events: events(pushed) };
-        let found = follows(&"d".parse().expect("legal"), &pushed, &events(inbox));
+        let found = follows(&"d".parse().expect("legal"), &pushed, floor, &events(inbox));
         assert_eq!(found.is_ok(), holds, "{inbox} pushed as {:?}: {found:?}", pushed.events);
     }
 
@@ -93,6 +107,14 @@ mod tests {
         check(0, "m@1 m@2", "m@2 m@1", false);
         check(0, "m@1 m@2", "m@1", false);
         check(1, "m@1 m@2", "m@1 m@2", false);
+    }
+
+    #[test]
+    fn what_was_trimmed_since_is_not_asked_for_again() {
+        check_trimmed(0, 2, "m@3", "m@1 m@2 m@3", true);
+        check_trimmed(3, 2, "m@3 m@4", "m@4", true);
+        check_trimmed(0, 2, "m@3 m@4", "m@1 m@2 m@4", false);
+        check_trimmed(0, 2, "m@3 m@4", "m@1 m@2 m@3", false);
     }
 
     #[test]

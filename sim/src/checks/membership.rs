@@ -27,7 +27,7 @@ pub(super) fn check(log: &Log) -> Check {
             }
         }
     }
-    for (user, events) in &log.inboxes {
+    for (user, (_, events)) in &log.inboxes {
         for event in events {
             let EventBody::Message(message) = &event.body else { continue };
             let Some(ranges) = log.ranges.get(&(event.channel, *user)) else { continue };

@@ -25,7 +25,8 @@ pub(super) fn reopen(world: &World) -> MemoryEngine {
 /// What the store holds when all is over.
 pub(super) struct Log {
     pub(super) channels: BTreeMap<ChannelId, Vec<Arc<Message>>>,
-    pub(super) inboxes: BTreeMap<UserId, Vec<Event>>,
+    /// What each inbox holds, and up to where it was trimmed.
+    pub(super) inboxes: BTreeMap<UserId, (Position, Vec<Event>)>,
     pub(super) ranges: BTreeMap<(ChannelId, UserId), Vec<SeqRange>>,
     pub(super) groups: Vec<ChannelId>,
 }
@@ -45,7 +46,8 @@ impl Log {
         }
         let mut inboxes = BTreeMap::new();
         for &user in &world.users {
-            inboxes.insert(user, events(engine, user)?);
+            let floor = floor(engine, user)?;
+            inboxes.insert(user, (floor, events(engine, user, floor)?));
         }
         Ok(Self { channels, inboxes, ranges, groups })
     }
@@ -69,9 +71,17 @@ fn log(engine: &MemoryEngine, user: UserId, channel_id: ChannelId) -> Result<Vec
     }
 }
 
-fn events(engine: &MemoryEngine, user: UserId) -> Result<Vec<Event>, Violation> {
+/// The row is a format byte and a position.
+fn floor(engine: &MemoryEngine, user: UserId) -> Result<Position, Violation> {
+    let row = block_on(engine.begin(Begin::Fresh).get(&keys::inbox_floor(user))).map_err(unreadable)?;
+    let Some(row) = row else { return Ok(Position::START) };
+    let place = row.get(1..).and_then(|place| place.try_into().ok());
+    place.map(Position::from_bytes).ok_or_else(|| unreadable(format!("the floor of user {user} is {row:02x?}")))
+}
+
+fn events(engine: &MemoryEngine, user: UserId, floor: Position) -> Result<Vec<Event>, Violation> {
     let limits = InboxLimits { rows: 200, bytes: u32::MAX, at_connect: false };
-    let (mut all, mut after) = (Vec::new(), Position::START);
+    let (mut all, mut after) = (Vec::new(), floor);
     loop {
         match block_on(inbox::read(engine, user, after, 0, limits)).map_err(unreadable)? {
             InboxPage::Events { events, through, exhausted } => {
@@ -81,7 +91,9 @@ fn events(engine: &MemoryEngine, user: UserId) -> Result<Vec<Event>, Violation> 
                     return Ok(all);
                 }
             }
-            InboxPage::Behind => return Err(Violation::new("I6", format!("the inbox of user {user} was trimmed"))),
+            InboxPage::Behind => {
+                return Err(Violation::new("I6", format!("the inbox of user {user} says it ends after {after}")));
+            }
         }
     }
 }

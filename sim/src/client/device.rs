@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schema::command::{Connect, History, HistoryWindow, Send};
+use schema::limits::DEDUP_DAYS;
 use schema::{
     ChannelId, ClientMsgId, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Push, Reply, Request, Seq,
     ServerFrame, UserId, command::ErrorReply, message,
@@ -16,7 +17,7 @@ use schema::{
 use tokio::time::{sleep, timeout};
 
 use crate::facts::{Key, Sighting};
-use crate::node::{WALL, token};
+use crate::node::token;
 use crate::rng::Rng;
 use crate::trace::note;
 use crate::world::{Phase, World};
@@ -30,8 +31,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER_MS: u64 = 30_000;
 /// How long a device waits on a connection that says nothing: a machine without power says nothing for ever.
 const PATIENCE_MS: u64 = 8_000;
-/// After so much silence a device says something, so that a connection that died without a word is found.
-const SILENCE_MS: u64 = 4_000;
+/// How long a device waits for the end of a connection that it closed.
+const CLOSING_MS: u64 = 3_000;
 /// Messages that a device has on the way at most.
 const UNSENT_MAX: usize = 40;
 /// Own messages that a device remembers, to send them again.
@@ -44,7 +45,7 @@ enum Asked {
     /// The same message again, long after it was acknowledged with this seq.
     Again(Key, Seq),
     /// Another message under an id that is taken.
-    Reuse,
+    Reuse(Key),
     History,
     Mark,
     Echo(String),
@@ -57,12 +58,15 @@ struct Session {
     next_id: u32,
     asked: BTreeMap<u32, (Asked, u64)>,
     heard_ms: u64,
+    /// Whether an echo came back in a healed world: the other end is there. Simulated TCP loses the end of a stream that its
+    /// reader does not take, so that nothing but an answer shows it.
+    is_proven: bool,
+    /// Until when the end is waited for after a close.
+    closing_until_ms: Option<u64>,
     /// Whether nothing has gone wrong since it was opened.
     is_healed: bool,
     /// Nothing is read before.
     stalled_until_ms: u64,
-    /// The pages of a snapshot are still coming.
-    in_snapshot: bool,
 }
 
 pub(crate) struct Device {
@@ -126,7 +130,7 @@ impl Device {
         let rng = self.rng.part(&format!("connection {number}"));
         let mut socket = Socket::open(&self.world, self.name.as_str(), self.encoding, rng).await?;
         let cursor = self.cursor.map(|cursor| cursor.to_string());
-        let token = token(self.user, WALL.plus_ms(24 * 3600 * 1000));
+        let token = token(self.user, self.world.wall().plus_ms(24 * 3600 * 1000));
         let connect = Connect { token, device_id: self.name.clone(), cursor, client: Some("sim".to_owned()) };
         socket.say(&[Request { id: 1, command: Command::Connect(connect) }]);
         match socket.incoming.recv().await? {
@@ -154,9 +158,10 @@ impl Device {
             next_id: 2,
             asked: BTreeMap::new(),
             heard_ms,
+            is_proven: false,
+            closing_until_ms: None,
             is_healed: !self.world.is_hostile(),
             stalled_until_ms: 0,
-            in_snapshot: false,
         })
     }
 
@@ -199,7 +204,7 @@ impl Device {
         let mut act_ms = self.world.trace.now_ms();
         loop {
             self.send_due(session);
-            self.stand(true, session.asked.len());
+            self.stand(session.is_proven, session.asked.len());
             let now_ms = self.world.trace.now_ms();
             let listens = now_ms >= session.stalled_until_ms;
             let wait_ms = self.outbox.next_due_ms().map_or(act_ms, |due| due.min(act_ms)).saturating_sub(now_ms);
@@ -226,7 +231,7 @@ impl Device {
                         return End::Lost;
                     }
                 }
-                Phase::Settling => self.ask_if_silent(session),
+                Phase::Settling => self.prove(session),
                 Phase::Quiet => {}
                 Phase::Over => return End::Over,
             }
@@ -240,6 +245,9 @@ impl Device {
     /// Whether to give the connection up. I12: in a healed world one does not fall silent on a question.
     fn is_dead(&self, session: &Session) -> bool {
         let now_ms = self.world.trace.now_ms();
+        if session.closing_until_ms.is_some_and(|until_ms| now_ms >= until_ms) {
+            return true;
+        }
         let Some(asked_ms) = session.asked.values().map(|(_, asked_ms)| *asked_ms).min() else { return false };
         let since_ms = session.heard_ms.max(asked_ms).max(session.stalled_until_ms);
         let is_dead = now_ms >= since_ms + PATIENCE_MS;
@@ -315,7 +323,8 @@ impl Device {
         if self.rng.chance(400) {
             note!(self.world.trace, "{}: closes", self.name);
             session.socket.close();
-            // The end comes from the node.
+            // The end comes from the node, if it is there.
+            session.closing_until_ms = Some(self.world.trace.now_ms() + CLOSING_MS);
             return None;
         }
         note!(self.world.trace, "{}: drops the connection", self.name);
@@ -341,9 +350,8 @@ impl Device {
                 return;
             }
             let Some(channel) = self.world.any_room_of(self.user, &mut self.rng) else { return };
-            let wall = WALL.plus_ms(self.world.trace.now_ms());
             let entropy = u128::from(self.rng.bits()) << 64 | u128::from(self.rng.bits());
-            let key = Key { user: self.user, channel, id: ClientMsgId::new(wall, entropy) };
+            let key = Key { user: self.user, channel, id: ClientMsgId::new(self.world.wall(), entropy) };
             let chars = if self.rng.chance(self.world.plan.large_permille) {
                 self.rng.within(2_000..=40_000)
             } else {
@@ -389,7 +397,7 @@ impl Device {
             return;
         }
         let (key, ..) = *self.rng.pick(&self.remembered);
-        self.ask(session, Asked::Reuse, send(key, &"other content".into()));
+        self.ask(session, Asked::Reuse(key), send(key, &"other content".into()));
     }
 
     fn echo(&mut self, session: &mut Session) {
@@ -397,10 +405,10 @@ impl Device {
         self.ask(session, Asked::Echo(data.clone()), Command::Echo { data });
     }
 
-    fn ask_if_silent(&mut self, session: &mut Session) {
-        let now_ms = self.world.trace.now_ms();
+    /// Asks whether the other end is there.
+    fn prove(&mut self, session: &mut Session) {
         let is_waiting = session.asked.values().any(|(asked, _)| matches!(asked, Asked::Echo(_)));
-        if now_ms >= session.heard_ms + SILENCE_MS && !is_waiting {
+        if !session.is_proven && !is_waiting {
             self.echo(session);
         }
     }
@@ -409,9 +417,12 @@ impl Device {
         session.heard_ms = self.world.trace.now_ms();
         self.world.heard();
         match frame {
-            ServerFrame::Push(push) => self.pushed(session, &push),
+            ServerFrame::Push(push) => self.pushed(&push),
             ServerFrame::Reply { id, reply } => match session.asked.remove(&id) {
-                Some((asked, _)) => self.answered(asked, reply),
+                Some((asked, _)) => {
+                    session.is_proven |= matches!(asked, Asked::Echo(_)) && !self.world.is_hostile();
+                    self.answered(asked, reply);
+                }
                 None => {
                     let finding = format!("{} was answered {id}, which it had not asked: {reply:?}", self.name);
                     self.world.facts.borrow_mut().complain("I12", finding);
@@ -420,7 +431,7 @@ impl Device {
         }
     }
 
-    fn pushed(&mut self, session: &mut Session, push: &Push) {
+    fn pushed(&mut self, push: &Push) {
         let cursor = match push {
             Push::Message { message, cursor } => {
                 let head = self.heads.entry(message.channel_id).or_default();
@@ -436,9 +447,8 @@ impl Device {
             note!(self.world.trace, "{}: is pushed {}", self.name, cursor.position);
         }
         let mut facts = self.world.facts.borrow_mut();
-        if let Push::Snapshot { more, .. } = push {
+        if let Push::Snapshot { .. } = push {
             facts.snapshots += 1;
-            session.in_snapshot = *more;
             if let Some(cursor) = cursor {
                 facts.started(&self.name, self.user, cursor.position);
             }
@@ -469,7 +479,7 @@ impl Device {
                 facts.refused.insert(key, error.code);
                 self.outbox.done(key);
                 let may = [ErrorCode::UnknownChannel, ErrorCode::PermissionDenied].map(u16::from);
-                if !may.contains(&error.code) {
+                if !may.contains(&error.code) && !self.is_too_old(key, &error) {
                     facts.complain("I5", format!("{} sent {key:?} and was refused: {error:?}", self.name));
                 }
             }
@@ -480,7 +490,8 @@ impl Device {
                     facts.complain("I5", finding);
                 }
             }
-            (Asked::Reuse, Err(error)) if error.code == u16::from(ErrorCode::IdReused) => {}
+            (Asked::Reuse(_), Err(error)) if error.code == u16::from(ErrorCode::IdReused) => {}
+            (Asked::Again(key, _) | Asked::Reuse(key), Err(error)) if self.is_too_old(key, &error) => {}
             (Asked::History, Ok(Reply::History(page))) => {
                 for message in page.messages {
                     facts.sightings.push(Sighting { by: self.name.clone(), message });
@@ -495,6 +506,12 @@ impl Device {
                 facts.complain("I5", format!("{} asked {asked:?} and was answered {reply:?}", self.name));
             }
         }
+    }
+
+    /// Rule 1's other half: an id from before the wall leapt is refused rather than risk a duplicate.
+    fn is_too_old(&self, key: Key, error: &ErrorReply) -> bool {
+        let has_leapt = self.world.wall().since_ms(key.id.made_at()) > DEDUP_DAYS * 24 * 3600 * 1000;
+        error.code == u16::from(ErrorCode::IdTooOld) && has_leapt
     }
 }
 

@@ -16,7 +16,6 @@ use crate::rng::Rng;
 use crate::trace::note;
 use crate::world::{Room, World};
 
-use super::WALL;
 use super::shard::Event;
 
 /// Groups that a run makes on its way, beside those of the start.
@@ -56,8 +55,7 @@ fn change(world: &World, rng: &mut Rng) -> (ChannelId, ChannelOp) {
     if groups.is_empty() || (rng.chance(100) && groups.len() < world.plan.groups + MADE_MAX) {
         let creator = *rng.pick(users);
         let members = users.iter().copied().filter(|&user| user != creator && rng.chance(500)).collect();
-        let wall = WALL.plus_ms(world.trace.now_ms());
-        let channel = ChannelId::new(wall, rng.bits());
+        let channel = ChannelId::new(world.wall(), rng.bits());
         let key = Some(format!("{channel}").into());
         let create =
             CreateOp { kind: ChannelKind::Group, title: "made".into(), creator, members, idempotency_key: key };

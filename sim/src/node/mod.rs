@@ -38,6 +38,9 @@ pub(crate) const PORT: u16 = 8001;
 /// When every run begins, on the wall.
 pub(crate) const WALL: UnixMs = UnixMs(1_800_000_000_000);
 
+/// How far the wall leaps, if it does: beyond the days that inboxes and first replies are kept.
+pub(crate) const LEAP_MS: u64 = 31 * 24 * 3600 * 1000;
+
 /// The clocks of one life of the node. Its wall clock is off by up to two seconds, differently in each life.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
@@ -56,7 +59,7 @@ impl Clock {
 pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
     let life = world.begin_life();
     let rng = world.rng.part(&format!("life {life}"));
-    let clock = Clock { wall_at_zero: UnixMs(WALL.0 + rng.part("wall").within(0..=2_000)) };
+    let clock = Clock { wall_at_zero: world.wall_at_zero().plus_ms(rng.part("wall").within(0..=2_000)) };
     let engine = MemoryEngine::open(
         &world.store,
         MemoryOptions {

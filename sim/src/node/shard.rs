@@ -36,6 +36,10 @@ use super::links::Links;
 /// Events of one turn.
 const EVENTS_A_TURN: usize = 64;
 
+/// Of 1,000 times that a store future lets others run those at which it waits too. A page of an inbox lets others run some 250
+/// times, so that it takes some 100 ms.
+const PAUSED_PERMILLE: u32 = 100;
+
 /// What a shard is told.
 pub(super) enum Event {
     Accepted { conn: ConnId, encoding: Encoding, out: UnboundedSender<Outgoing>, gate: Rc<Gate> },
@@ -64,6 +68,7 @@ pub(super) struct Shard {
     conns: BTreeMap<ConnId, Conn>,
     replies: BTreeMap<u64, oneshot::Sender<Result<OpReply, Refusal>>>,
     next_reply: u64,
+    started: u64,
 }
 
 impl Shard {
@@ -76,7 +81,7 @@ impl Shard {
         rng: Rng,
     ) -> Self {
         let (conns, replies) = (BTreeMap::new(), BTreeMap::new());
-        Self { world, host, clock, links, events, rng, conns, replies, next_reply: 0 }
+        Self { world, host, clock, links, events, rng, conns, replies, next_reply: 0, started: 0 }
     }
 
     pub(super) async fn run(mut self, mut events: UnboundedReceiver<Event>) {
@@ -192,9 +197,14 @@ impl Shard {
 
     fn start(&mut self, task: Task) {
         let events = self.events.clone();
+        let (world, me) = (Rc::clone(&self.world), self.links.me().shard.0);
+        self.started += 1;
+        let number = self.started;
+        note!(world.trace, "shard {me}: store operation {number}");
         let pauses = Pauses { rng: Rng::new(self.rng.bits()), longest_ms: self.world.plan.store_ms };
         tokio::task::spawn_local(async move {
             let done = pauses.run(task).await;
+            note!(world.trace, "shard {me}: {done:?} of store operation {number}");
             // The shard dies with the node, and this with it.
             let _ = events.send(Event::Done(done));
         });
@@ -236,11 +246,13 @@ impl Pauses {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut task = pin!(task);
+        let mut is_first = true;
         loop {
             let pause_ms = self.rng.within(0..=self.longest_ms);
-            if pause_ms > 0 {
+            if pause_ms > 0 && (is_first || self.rng.chance(PAUSED_PERMILLE)) {
                 tokio::time::sleep(Duration::from_millis(pause_ms)).await;
             }
+            is_first = false;
             match task.as_mut().poll(&mut Context::from_waker(&waker)) {
                 Poll::Ready(done) => return done,
                 Poll::Pending => woken.0.notified().await,

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use schema::op::ChannelKind;
-use schema::{ChannelId, UserId};
+use schema::{ChannelId, UnixMs, UserId};
 use storage::ManualClock;
 use storage::memory::MemoryStore;
 
 use crate::facts::Facts;
+use crate::node::{LEAP_MS, WALL};
 use crate::options::{Options, Plan};
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -84,6 +85,17 @@ impl World {
     /// A client heard something.
     pub(crate) fn heard(&self) {
         self.heard_ms.set(self.trace.now_ms());
+    }
+
+    /// The wall when the run began, as the node's present life sees it.
+    pub(crate) fn wall_at_zero(&self) -> UnixMs {
+        let leapt = self.plan.leap_life != 0 && self.lives.get() >= self.plan.leap_life;
+        WALL.plus_ms(if leapt { LEAP_MS } else { 0 })
+    }
+
+    /// The wall now, as a node tells its clients: that of its present life, or of the last.
+    pub(crate) fn wall(&self) -> UnixMs {
+        self.wall_at_zero().plus_ms(self.trace.now_ms())
     }
 
     /// The number of the node's next life, from 1.

@@ -144,7 +144,7 @@ fn build(options: Options, plan: Plan) -> World {
 fn summary(world: &World) -> String {
     let facts = world.facts.borrow();
     format!(
-        "{} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} pushed, {} s",
+        "{} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} pushed, {} snapshots, {} s",
         world.plan.shards,
         world.plan.devices,
         world.lives.get(),
@@ -152,6 +152,7 @@ fn summary(world: &World) -> String {
         facts.written.len(),
         facts.acks.len(),
         facts.pushed.values().map(|pushed| pushed.events.len()).sum::<usize>(),
+        facts.snapshots,
         world.trace.now_ms() / 1_000,
     )
 }
