@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use schema::{ChannelId, Encoding, UnixMs, UserId};
+use serde_json::{Value, json};
 use sim::conformance::{Heard, PEOPLE, SCENARIOS, SimulatedNode, Transport, play};
 use support::Node;
 use tungstenite::client::IntoClientRequest;
@@ -66,6 +67,15 @@ impl<'a> RealNode<'a> {
     }
 }
 
+/// An answer's body, or the code of its error.
+fn succeeded((status, body): (u16, Value)) -> Result<Value, u16> {
+    if (200..300).contains(&status) {
+        return Ok(body);
+    }
+    let code = body["code"].as_u64().unwrap_or_else(|| panic!("{status} {body} has a code"));
+    Err(u16::try_from(code).expect("codes are below 4,000"))
+}
+
 impl Connection {
     fn open(ws: &str, encoding: Encoding) -> Self {
         let stream = TcpStream::connect(ws.trim_start_matches("ws://")).expect("the node listens");
@@ -110,6 +120,21 @@ impl Transport for RealNode<'_> {
 
     fn direct(&self) -> ChannelId {
         self.direct
+    }
+
+    fn make_group(&mut self, by: &str, others: &[&str]) -> Result<ChannelId, u16> {
+        let members: Vec<String> = others.iter().map(|other| self.user(other).to_string()).collect();
+        let body = json!({"kind": "group", "title": "group", "member_ids": members});
+        let answer = self.node().http("POST", "/v1/channels", Some(&self.person(by).1), Some(&body));
+        let channel = succeeded(answer)?;
+        Ok(support::text(&channel["channel_id"]).parse().expect("an id"))
+    }
+
+    fn change_member(&mut self, by: &str, group: ChannelId, person: &str, is_member: bool) -> Result<(), u16> {
+        let path = format!("/v1/channels/{group}/members/{}", self.user(person));
+        let role = json!({"role": "member"});
+        let (method, body) = if is_member { ("PUT", Some(&role)) } else { ("DELETE", None) };
+        succeeded(self.node().http(method, &path, Some(&self.person(by).1), body)).map(drop)
     }
 
     fn wall(&self) -> UnixMs {

@@ -45,6 +45,18 @@ pub trait Transport {
     /// The direct channel of the first two.
     fn direct(&self) -> ChannelId;
 
+    /// Has a person make a group of itself and others; the group, or why not.
+    ///
+    /// # Errors
+    /// The error's code.
+    fn make_group(&mut self, by: &str, others: &[&str]) -> Result<ChannelId, u16>;
+
+    /// Has a person add another to a group, or remove one; itself, to leave.
+    ///
+    /// # Errors
+    /// The error's code.
+    fn change_member(&mut self, by: &str, group: ChannelId, person: &str, is_member: bool) -> Result<(), u16>;
+
     /// The node's wall clock, about.
     fn wall(&self) -> UnixMs;
 

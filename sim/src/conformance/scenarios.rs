@@ -136,6 +136,40 @@ pub const SCENARIOS: &[Scenario] = &[
         ",
     },
     Scenario {
+        name: "a member hears of a group from when it is added to when it is removed, also on resuming",
+        lines: "
+            b opens json                => open
+            b connects bob              => connected bob
+            e opens fb                  => open
+            e connects eve              => connected eve
+            ann groups bob              => grouped
+            b hears                     => Created ann
+            b sends g m1 one            => sent #1
+            b hears                     => #1 bob m1 one
+            e sends g m2 outside        => error 102
+            eve adds eve                => error 102
+            bob adds eve                => error 103
+            ann adds eve                => done
+            b hears                     => Added eve
+            e hears                     => Added eve
+            b sends g m3 two            => sent #2
+            e hears                     => #2 bob m3 two
+            e looks g newest 9          => [#2 bob m3 two] head #2, first #2
+            e drops                     => dropped
+            ann removes eve             => done
+            b sends g m4 three          => sent #3
+            e2 opens json               => open
+            e2 connects eve from e      => connected eve
+            e2 hears                    => Removed eve
+            e2 hears                    => nothing
+            e2 sends g m5 late          => error 103
+            e2 looks g newest 9         => [#2 bob m3 two] head #2, first #2
+            bob removes bob             => done
+            b sends g m3 two            => sent #2 duplicate
+            b sends g m6 gone           => error 103
+        ",
+    },
+    Scenario {
         name: "limits are errors, and the session stays",
         lines: "
             a opens json                => open

@@ -13,6 +13,7 @@
 //! a waits 0                             for the reply to that id
 //! a hears                               the next push                           a ends       the connection does
 //! a drops                               without a word                          node restarts
+//! ann groups bob                        makes the group g of ann and bob        ann adds eve, ann removes bob
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
@@ -37,7 +38,7 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 /// # Panics
 /// If a step is not one, or names what is not there: the scenario's fault.
 pub fn play(scenario: &Scenario, node: &mut impl Transport) -> String {
-    let mut stage = Stage { node, clients: BTreeMap::new(), ids: BTreeMap::new() };
+    let mut stage = Stage { node, clients: BTreeMap::new(), ids: BTreeMap::new(), group: None };
     let mut lines = Vec::new();
     for line in scenario.lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let step = line.split(" => ").next().expect("a line has a beginning").trim();
@@ -80,6 +81,7 @@ struct Stage<'a, T> {
     node: &'a mut T,
     clients: BTreeMap<String, Client>,
     ids: BTreeMap<ClientMsgId, String>,
+    group: Option<ChannelId>,
 }
 
 impl<T: Transport> Stage<'_, T> {
@@ -90,6 +92,15 @@ impl<T: Transport> Stage<'_, T> {
                 self.node.restart();
                 "restarted".to_owned()
             }
+            [by, "groups", ref others @ ..] => match self.node.make_group(by, others) {
+                Ok(group) => {
+                    self.group = Some(group);
+                    "grouped".to_owned()
+                }
+                Err(code) => format!("error {code}"),
+            },
+            [by, "adds", person] => self.change_member(by, person, true),
+            [by, "removes", person] => self.change_member(by, person, false),
             [who, "opens", encoding] => self.open(who, encoding),
             [who, "connects", person] => self.connect(who, person, None),
             [who, "connects", person, "from", other] => {
@@ -209,8 +220,16 @@ impl<T: Transport> Stage<'_, T> {
         })
     }
 
+    fn change_member(&mut self, by: &str, person: &str, is_member: bool) -> String {
+        match self.node.change_member(by, self.group.expect("a group was made"), person, is_member) {
+            Ok(()) => "done".to_owned(),
+            Err(code) => format!("error {code}"),
+        }
+    }
+
     fn channel(&self, name: &str) -> ChannelId {
         match name {
+            "g" => self.group.expect("a group was made"),
             "d" => self.node.direct(),
             "0" => ChannelId(0),
             _ => panic!("no channel is called {name}"),

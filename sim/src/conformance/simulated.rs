@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use schema::{ChannelId, Encoding, UnixMs, UserId};
+use schema::event::Role;
+use schema::op::{ChannelKind, CreateOp};
+use schema::{ChannelId, ChannelOp, Encoding, OpReply, UnixMs, UserId};
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use turmoil::Sim;
 use wire::Opcode;
 
@@ -64,6 +67,20 @@ impl SimulatedNode {
         self.world.store_clock.advance(1);
     }
 
+    /// Asks the API, and waits for its answer.
+    fn request(&mut self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, u16> {
+        let (reply, mut answer) = oneshot::channel();
+        self.world.requests.borrow_mut().push_back((channel, op, reply));
+        loop {
+            self.step();
+            match answer.try_recv() {
+                Ok(answer) => return answer.map_err(|refusal| refusal.code.into()),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Closed) => panic!("the node went away with a request"),
+            }
+        }
+    }
+
     fn order(&mut self, order: Order) {
         self.desk.borrow_mut().orders.push_back(order);
     }
@@ -120,6 +137,23 @@ impl Transport for SimulatedNode {
 
     fn direct(&self) -> ChannelId {
         self.world.rooms.borrow()[0].id
+    }
+
+    fn make_group(&mut self, by: &str, others: &[&str]) -> Result<ChannelId, u16> {
+        let group = ChannelId::new(self.wall(), self.connections as u64);
+        let members = others.iter().map(|other| self.user(other)).collect();
+        let (kind, creator) = (ChannelKind::Group, self.user(by));
+        let create = CreateOp { kind, title: "group".into(), creator, members, idempotency_key: None };
+        self.request(group, ChannelOp::Create(create)).map(|_| group)
+    }
+
+    fn change_member(&mut self, by: &str, group: ChannelId, person: &str, is_member: bool) -> Result<(), u16> {
+        let (by, user) = (self.user(by), self.user(person));
+        let op = match is_member {
+            true => ChannelOp::AddMember { by, user, role: Role::Member },
+            false => ChannelOp::RemoveMember { by, user },
+        };
+        self.request(group, op).map(drop)
     }
 
     fn wall(&self) -> UnixMs {

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::rng::Rng;
 use crate::trace::note;
-use crate::world::{Room, World};
+use crate::world::{Request, Room, World};
 
 use super::shard::Event;
 
@@ -33,12 +33,7 @@ pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<Unbounded
         let (channel, op) = change(&world, &mut rng);
         note!(world.trace, "api: {op:?} on {channel}");
         let (reply, answer) = oneshot::channel();
-        // As a request comes in at any shard of the node.
-        let home = view.home_of_channel(channel);
-        let shard = &shards[usize::from(home.shard.0)];
-        if shard.send(Event::Command { channel, op: op.clone(), reply }).is_err() {
-            return;
-        }
+        ask(&view, &shards, (channel, op.clone(), reply));
         let Ok(answer) = answer.await else { return };
         note!(world.trace, "api: {answer:?}");
         if let (Ok(OpReply::Created { channel, .. }), ChannelOp::Create(create)) = (&answer, op) {
@@ -46,6 +41,23 @@ pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<Unbounded
             world.rooms.borrow_mut().push(Room { id: *channel, kind: ChannelKind::Group, members });
         }
     }
+}
+
+/// Carries out what scenarios ask of the API.
+pub(super) async fn serve(world: Rc<World>, view: Arc<View>, shards: Vec<UnboundedSender<Event>>) {
+    loop {
+        while let Some(request) = world.requests.borrow_mut().pop_front() {
+            ask(&view, &shards, request);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// As the gateway does: straight to the home's shard.
+fn ask(view: &View, shards: &[UnboundedSender<Event>], (channel, op, reply): Request) {
+    let home = view.home_of_channel(channel);
+    // A shard that is gone takes its node along, and this task with it.
+    let _ = shards[usize::from(home.shard.0)].send(Event::Command { channel, op, reply });
 }
 
 fn change(world: &World, rng: &mut Rng) -> (ChannelId, ChannelOp) {

@@ -97,6 +97,7 @@ pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
         let shard = Shard::new(Rc::clone(&world), host, clock, links, sender, rng);
         tokio::task::spawn_local(shard.run(events));
     }
+    tokio::task::spawn_local(api::serve(Rc::clone(&world), Arc::clone(&view), senders.clone()));
     tokio::task::spawn_local(api::run(Rc::clone(&world), Arc::clone(&view), senders.clone(), rng.part("api")));
     accept(world, senders, rng.part("accept")).await
 }

@@ -7,14 +7,15 @@ mod run;
 mod setup;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use schema::op::ChannelKind;
-use schema::{ChannelId, UnixMs, UserId};
+use schema::{ChannelId, ChannelOp, OpReply, Refusal, UnixMs, UserId};
 use storage::ManualClock;
 use storage::memory::MemoryStore;
+use tokio::sync::oneshot;
 
 use crate::facts::Facts;
 use crate::node::{LEAP_MS, WALL};
@@ -50,6 +51,9 @@ pub(crate) struct Room {
     pub(crate) members: Vec<UserId>,
 }
 
+/// An operation that the API is asked for, and who waits for its answer.
+pub(crate) type Request = (ChannelId, ChannelOp, oneshot::Sender<Result<OpReply, Refusal>>);
+
 /// See the module.
 pub(crate) struct World {
     pub(crate) options: Options,
@@ -62,6 +66,8 @@ pub(crate) struct World {
     pub(crate) users: Vec<UserId>,
     pub(crate) rooms: RefCell<Vec<Room>>,
     pub(crate) facts: RefCell<Facts>,
+    /// What scenarios ask of the API, one at a time.
+    pub(crate) requests: RefCell<VecDeque<Request>>,
     /// Nothing goes wrong any more. The same as the phase says, for what has to be `Send`.
     pub(crate) healed: Arc<AtomicBool>,
     phase: Cell<Phase>,

@@ -133,6 +133,7 @@ fn build(options: Options, plan: Plan) -> World {
         users: start.users,
         rooms: RefCell::new(start.rooms),
         facts: RefCell::new(Facts::default()),
+        requests: RefCell::default(),
         healed: Arc::default(),
         phase: Cell::new(Phase::Busy),
         lives: Cell::new(0),
