@@ -215,7 +215,15 @@ fn in_parallel<T: Send>(
             scope.spawn(move || {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
-                    if at >= work || sender.send((at, piece(at))).is_err() {
+                    if at >= work {
+                        break;
+                    }
+                    let result = piece(at);
+                    if result.is_err() {
+                        // Here, and not where results are read: a hundred thousand quick pieces would be done by then.
+                        next.store(work, Ordering::Relaxed);
+                    }
+                    if sender.send((at, result)).is_err() {
                         break;
                     }
                 }
@@ -257,7 +265,16 @@ mod tests {
     #[test]
     fn a_failure_ends_the_work_and_keeps_what_is_done() {
         let interrupt = Interrupt::install().unwrap();
-        let done = in_parallel("pieces", 100_000, &interrupt, |at| if at == 50 { bail!("no") } else { Ok(at) });
+        let piece = |at| match at {
+            50 => bail!("no"),
+            0..50 => Ok(at),
+            // Long enough that whoever took 50 has failed long before the rest is done.
+            _ => {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                Ok(at)
+            }
+        };
+        let done = in_parallel("pieces", 100_000, &interrupt, piece);
         assert_eq!(done.failed.map(|error| error.to_string()).as_deref(), Some("no"));
         assert!((50..90_000).contains(&done.finished.len()), "{} were done", done.finished.len());
     }
