@@ -1,22 +1,24 @@
 //! One device: what its user does, what goes wrong with it, and what it remembers across connections.
 //!
 //! Owns its cursor, its outbox and its connection. Behaves as PROTOCOL.md asks of clients: retries with the same id, resumes
-//! from the last cursor it holds, backs off. Reports everything as [`Facts`](crate::facts::Facts).
+//! from the last cursor it holds, backs off. Reports everything as [`Facts`](crate::facts::Facts). `acts` says what it does,
+//! `replies` what it hears.
+
+mod acts;
+mod replies;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use schema::command::{Connect, History, HistoryWindow, Send};
-use schema::limits::DEDUP_DAYS;
+use schema::command::{Connect, ErrorReply, Send};
 use schema::{
-    ChannelId, ClientMsgId, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Push, Reply, Request, Seq,
-    ServerFrame, UserId, command::ErrorReply, message,
+    ChannelId, Command, Cursor, DeviceId, Encoding, MessageKind, Reply, Request, Seq, ServerFrame, UserId, message,
 };
 use tokio::time::{sleep, timeout};
 
-use crate::facts::{Key, Sighting};
+use crate::facts::Key;
 use crate::node::token;
 use crate::rng::Rng;
 use crate::trace::note;
@@ -298,220 +300,12 @@ impl Device {
         }
     }
 
-    /// One thing that a user does, or that happens to a device. The connection ends if it says so.
-    fn act(&mut self, session: &mut Session) -> Option<End> {
-        let plan = &self.world.plan;
-        if self.rng.chance(plan.disconnect_permille) {
-            return self.disconnect(session);
-        }
-        if self.rng.chance(plan.stall_permille) {
-            session.stalled_until_ms = self.world.trace.now_ms() + self.rng.within(200..=4_000);
-            note!(self.world.trace, "{}: reads nothing until {}", self.name, session.stalled_until_ms);
-        }
-        match self.rng.below(100) {
-            0..70 => self.write(),
-            70..78 => self.mark(session),
-            78..86 => self.look_back(session),
-            86..92 => self.send_again(session),
-            92..95 => self.reuse(session),
-            _ => self.echo(session),
-        }
-        None
-    }
-
-    fn disconnect(&mut self, session: &mut Session) -> Option<End> {
-        if self.rng.chance(400) {
-            note!(self.world.trace, "{}: closes", self.name);
-            session.socket.close();
-            // The end comes from the node, if it is there.
-            session.closing_until_ms = Some(self.world.trace.now_ms() + CLOSING_MS);
-            return None;
-        }
-        note!(self.world.trace, "{}: drops the connection", self.name);
-        if self.rng.chance(300) {
-            self.forget();
-        }
-        Some(End::Lost)
-    }
-
-    /// The device had not stored the last of what it was pushed, nor the cursors with it.
-    fn forget(&mut self) {
-        let count = self.rng.index(10);
-        let position = self.world.facts.borrow_mut().forgot(&self.name, count);
-        if let Some(cursor) = &mut self.cursor {
-            note!(self.world.trace, "{}: forgets back to {position}", self.name);
-            cursor.position = position;
-        }
-    }
-
-    fn write(&mut self) {
-        for _ in 0..self.rng.within(1..=6) {
-            if self.outbox.len() >= UNSENT_MAX {
-                return;
-            }
-            let Some(channel) = self.world.any_room_of(self.user, &mut self.rng) else { return };
-            let entropy = u128::from(self.rng.bits()) << 64 | u128::from(self.rng.bits());
-            let key = Key { user: self.user, channel, id: ClientMsgId::new(self.world.wall(), entropy) };
-            let chars = if self.rng.chance(self.world.plan.large_permille) {
-                self.rng.within(2_000..=40_000)
-            } else {
-                self.rng.within(1..=60)
-            };
-            let body = format!("{}:{}", self.name, "ü".repeat(usize::try_from(chars).expect("short")));
-            self.outbox.push(key, body.into());
-        }
-    }
-
-    fn mark(&mut self, session: &mut Session) {
-        let Some(channel_id) = self.world.any_room_of(self.user, &mut self.rng) else { return };
-        let head = self.heads.get(&channel_id).map_or(0, |head| head.0);
-        let read_seq = Seq(self.rng.within(0..=head + 2));
-        self.ask(session, Asked::Mark, Command::Mark { channel_id, read_seq });
-    }
-
-    fn look_back(&mut self, session: &mut Session) {
-        let Some(channel_id) = self.world.any_room_of(self.user, &mut self.rng) else { return };
-        let head = self.heads.get(&channel_id).map_or(0, |head| head.0);
-        let at = Seq(self.rng.within(0..=head));
-        let window = match self.rng.below(4) {
-            0 => HistoryWindow::Newest,
-            1 => HistoryWindow::Before(at),
-            2 => HistoryWindow::After(at),
-            _ => HistoryWindow::Around(at),
-        };
-        let limit = u32::try_from(self.rng.within(1..=50)).expect("small");
-        self.ask(session, Asked::History, Command::History(History { channel_id, window, limit }));
-    }
-
-    /// A retry long after the answer, as after a restart of the client.
-    fn send_again(&mut self, session: &mut Session) {
-        if self.remembered.is_empty() {
-            return;
-        }
-        let (key, body, seq) = self.rng.pick(&self.remembered).clone();
-        self.ask(session, Asked::Again(key, seq), send(key, &body));
-    }
-
-    fn reuse(&mut self, session: &mut Session) {
-        if self.remembered.is_empty() {
-            return;
-        }
-        let (key, ..) = *self.rng.pick(&self.remembered);
-        self.ask(session, Asked::Reuse(key), send(key, &"other content".into()));
-    }
-
-    fn echo(&mut self, session: &mut Session) {
-        let data = format!("{:x}", self.rng.bits());
-        self.ask(session, Asked::Echo(data.clone()), Command::Echo { data });
-    }
-
     /// Asks whether the other end is there.
     fn prove(&mut self, session: &mut Session) {
         let is_waiting = session.asked.values().any(|(asked, _)| matches!(asked, Asked::Echo(_)));
         if !session.is_proven && !is_waiting {
             self.echo(session);
         }
-    }
-
-    fn heard(&mut self, session: &mut Session, frame: ServerFrame) {
-        session.heard_ms = self.world.trace.now_ms();
-        self.world.heard();
-        match frame {
-            ServerFrame::Push(push) => self.pushed(&push),
-            ServerFrame::Reply { id, reply } => match session.asked.remove(&id) {
-                Some((asked, _)) => {
-                    session.is_proven |= matches!(asked, Asked::Echo(_)) && !self.world.is_hostile();
-                    self.answered(asked, reply);
-                }
-                None => {
-                    let finding = format!("{} was answered {id}, which it had not asked: {reply:?}", self.name);
-                    self.world.facts.borrow_mut().complain("I12", finding);
-                }
-            },
-        }
-    }
-
-    fn pushed(&mut self, push: &Push) {
-        let cursor = match push {
-            Push::Message { message, cursor } => {
-                let head = self.heads.entry(message.channel_id).or_default();
-                *head = message.seq.max(*head);
-                Some(cursor)
-            }
-            Push::Membership { cursor, .. } => Some(cursor),
-            Push::Read { cursor, .. } | Push::Snapshot { cursor, .. } => cursor.as_ref(),
-            Push::TokenExpiring { .. } | Push::Drain { .. } => None,
-        };
-        let cursor = cursor.map(|cursor| cursor.parse::<Cursor>().expect("a server's cursor is one"));
-        if let Some(cursor) = cursor {
-            note!(self.world.trace, "{}: is pushed {}", self.name, cursor.position);
-        }
-        let mut facts = self.world.facts.borrow_mut();
-        if let Push::Snapshot { .. } = push {
-            facts.snapshots += 1;
-            if let Some(cursor) = cursor {
-                facts.started(&self.name, self.user, cursor.position);
-            }
-        } else if let Some(cursor) = cursor {
-            facts.pushed(&self.name, cursor.position, push);
-        }
-        self.cursor = cursor.or(self.cursor);
-    }
-
-    fn answered(&mut self, asked: Asked, reply: Result<Reply, ErrorReply>) {
-        let mut facts = self.world.facts.borrow_mut();
-        let now_ms = self.world.trace.now_ms();
-        match (asked, reply) {
-            (Asked::Send(key), Ok(Reply::Send { seq, duplicate, .. })) => {
-                facts.acknowledged(key, seq, duplicate);
-                let body = Arc::clone(&facts.written[&key].body);
-                self.outbox.done(key);
-                if self.remembered.len() == REMEMBERED_MAX {
-                    self.remembered.remove(0);
-                }
-                self.remembered.push((key, body, seq));
-            }
-            (Asked::Send(key), Err(error)) if error.temporary => {
-                note!(self.world.trace, "{}: is to send {} again: {}", self.name, key.id, error.code);
-                self.outbox.again(key, now_ms + u64::from(error.retry_after_ms).max(20));
-            }
-            (Asked::Send(key), Err(error)) => {
-                facts.refused.insert(key, error.code);
-                self.outbox.done(key);
-                let may = [ErrorCode::UnknownChannel, ErrorCode::PermissionDenied].map(u16::from);
-                if !may.contains(&error.code) && !self.is_too_old(key, &error) {
-                    facts.complain("I5", format!("{} sent {key:?} and was refused: {error:?}", self.name));
-                }
-            }
-            (Asked::Again(key, seq), Ok(Reply::Send { seq: now, duplicate, .. })) => {
-                facts.acknowledged(key, now, duplicate);
-                if now != seq || !duplicate {
-                    let finding = format!("{key:?} was {seq}, sent again it is {now}, duplicate: {duplicate}");
-                    facts.complain("I5", finding);
-                }
-            }
-            (Asked::Reuse(_), Err(error)) if error.code == u16::from(ErrorCode::IdReused) => {}
-            (Asked::Again(key, _) | Asked::Reuse(key), Err(error)) if self.is_too_old(key, &error) => {}
-            (Asked::History, Ok(Reply::History(page))) => {
-                for message in page.messages {
-                    facts.sightings.push(Sighting { by: self.name.clone(), message });
-                }
-            }
-            (Asked::Mark, Ok(Reply::Mark { .. })) => {}
-            (Asked::Echo(said), Ok(Reply::Echo { data })) if said == data => {}
-            // A channel may be left while it is asked about, and the store may be away.
-            (Asked::History | Asked::Mark, Err(error)) if matches!(error.code, 102 | 103) => {}
-            (_, Err(error)) if error.temporary => {}
-            (asked, reply) => {
-                facts.complain("I5", format!("{} asked {asked:?} and was answered {reply:?}", self.name));
-            }
-        }
-    }
-
-    /// Rule 1's other half: an id from before the wall leapt is refused rather than risk a duplicate.
-    fn is_too_old(&self, key: Key, error: &ErrorReply) -> bool {
-        let has_leapt = self.world.wall().since_ms(key.id.made_at()) > DEDUP_DAYS * 24 * 3600 * 1000;
-        error.code == u16::from(ErrorCode::IdTooOld) && has_leapt
     }
 }
 

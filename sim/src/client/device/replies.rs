@@ -1,0 +1,115 @@
+//! What a device hears: replies and pushes become facts, and what no reply may be becomes a complaint.
+
+use std::sync::Arc;
+
+use schema::command::ErrorReply;
+use schema::limits::DEDUP_DAYS;
+use schema::{Cursor, ErrorCode, Push, Reply, ServerFrame};
+
+use crate::facts::{Key, Sighting};
+use crate::trace::note;
+
+use super::{Asked, Device, REMEMBERED_MAX, Session};
+
+impl Device {
+    pub(super) fn heard(&mut self, session: &mut Session, frame: ServerFrame) {
+        session.heard_ms = self.world.trace.now_ms();
+        self.world.heard();
+        match frame {
+            ServerFrame::Push(push) => self.pushed(&push),
+            ServerFrame::Reply { id, reply } => match session.asked.remove(&id) {
+                Some((asked, _)) => {
+                    session.is_proven |= matches!(asked, Asked::Echo(_)) && !self.world.is_hostile();
+                    self.answered(asked, reply);
+                }
+                None => {
+                    let finding = format!("{} was answered {id}, which it had not asked: {reply:?}", self.name);
+                    self.world.facts.borrow_mut().complain("I12", finding);
+                }
+            },
+        }
+    }
+
+    fn pushed(&mut self, push: &Push) {
+        let cursor = match push {
+            Push::Message { message, cursor } => {
+                let head = self.heads.entry(message.channel_id).or_default();
+                *head = message.seq.max(*head);
+                Some(cursor)
+            }
+            Push::Membership { cursor, .. } => Some(cursor),
+            Push::Read { cursor, .. } | Push::Snapshot { cursor, .. } => cursor.as_ref(),
+            Push::TokenExpiring { .. } | Push::Drain { .. } => None,
+        };
+        let cursor = cursor.map(|cursor| cursor.parse::<Cursor>().expect("a server's cursor is one"));
+        if let Some(cursor) = cursor {
+            note!(self.world.trace, "{}: is pushed {}", self.name, cursor.position);
+        }
+        let mut facts = self.world.facts.borrow_mut();
+        if let Push::Snapshot { .. } = push {
+            facts.snapshots += 1;
+            if let Some(cursor) = cursor {
+                facts.started(&self.name, self.user, cursor.position);
+            }
+        } else if let Some(cursor) = cursor {
+            facts.pushed(&self.name, cursor.position, push);
+        }
+        self.cursor = cursor.or(self.cursor);
+    }
+
+    fn answered(&mut self, asked: Asked, reply: Result<Reply, ErrorReply>) {
+        let mut facts = self.world.facts.borrow_mut();
+        let now_ms = self.world.trace.now_ms();
+        match (asked, reply) {
+            (Asked::Send(key), Ok(Reply::Send { seq, duplicate, .. })) => {
+                facts.acknowledged(key, seq, duplicate);
+                let body = Arc::clone(&facts.written[&key].body);
+                self.outbox.done(key);
+                if self.remembered.len() == REMEMBERED_MAX {
+                    self.remembered.remove(0);
+                }
+                self.remembered.push((key, body, seq));
+            }
+            (Asked::Send(key), Err(error)) if error.temporary => {
+                note!(self.world.trace, "{}: is to send {} again: {}", self.name, key.id, error.code);
+                self.outbox.again(key, now_ms + u64::from(error.retry_after_ms).max(20));
+            }
+            (Asked::Send(key), Err(error)) => {
+                facts.refused.insert(key, error.code);
+                self.outbox.done(key);
+                let may = [ErrorCode::UnknownChannel, ErrorCode::PermissionDenied].map(u16::from);
+                if !may.contains(&error.code) && !self.is_too_old(key, &error) {
+                    facts.complain("I5", format!("{} sent {key:?} and was refused: {error:?}", self.name));
+                }
+            }
+            (Asked::Again(key, seq), Ok(Reply::Send { seq: now, duplicate, .. })) => {
+                facts.acknowledged(key, now, duplicate);
+                if now != seq || !duplicate {
+                    let finding = format!("{key:?} was {seq}, sent again it is {now}, duplicate: {duplicate}");
+                    facts.complain("I5", finding);
+                }
+            }
+            (Asked::Reuse(_), Err(error)) if error.code == u16::from(ErrorCode::IdReused) => {}
+            (Asked::Again(key, _) | Asked::Reuse(key), Err(error)) if self.is_too_old(key, &error) => {}
+            (Asked::History, Ok(Reply::History(page))) => {
+                for message in page.messages {
+                    facts.sightings.push(Sighting { by: self.name.clone(), message });
+                }
+            }
+            (Asked::Mark, Ok(Reply::Mark { .. })) => {}
+            (Asked::Echo(said), Ok(Reply::Echo { data })) if said == data => {}
+            // A channel may be left while it is asked about, and the store may be away.
+            (Asked::History | Asked::Mark, Err(error)) if matches!(error.code, 102 | 103) => {}
+            (_, Err(error)) if error.temporary => {}
+            (asked, reply) => {
+                facts.complain("I5", format!("{} asked {asked:?} and was answered {reply:?}", self.name));
+            }
+        }
+    }
+
+    /// Rule 1's other half: an id from before the wall leapt is refused rather than risk a duplicate.
+    fn is_too_old(&self, key: Key, error: &ErrorReply) -> bool {
+        let has_leapt = self.world.wall().since_ms(key.id.made_at()) > DEDUP_DAYS * 24 * 3600 * 1000;
+        error.code == u16::from(ErrorCode::IdTooOld) && has_leapt
+    }
+}
