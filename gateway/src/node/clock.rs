@@ -1,4 +1,4 @@
-//! Both clocks, read once a turn.
+//! Both clocks, read together.
 //!
 //! Owns the origin that all of a node's monotonic times count from.
 

@@ -109,7 +109,9 @@ impl ShardHandler {
         }
     }
 
+    /// Something happened now: the last turn may have been a second ago, and messages bear this time.
     fn input(&mut self, input: Input<'_>) {
+        self.now = self.parts.clock.at(Instant::now());
         self.parts.host.handle(self.now, input);
     }
 
@@ -259,7 +261,8 @@ impl Handler for ShardHandler {
     }
 
     fn on_turn(&mut self, sockets: &mut Sockets, now: Instant) -> Option<Instant> {
-        self.now = self.parts.clock.at(now);
+        // Not `now`, which the frames of this turn have passed.
+        self.now = self.parts.clock.at(Instant::now());
         let more_mail = self.take_mail(sockets);
         if self.parts.host.poll_timeout() <= self.now.mono {
             self.input(Input::Tick);
