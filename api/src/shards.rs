@@ -3,7 +3,8 @@
 //! Owns the trait alone. What changes a channel or an inbox is carried out by the channel's home shard, which is the
 //! gateway's to find; this crate never writes it.
 
-use schema::{ChannelId, ChannelOp, OpReply, Refusal};
+use schema::mesh::Kicked;
+use schema::{ChannelId, ChannelOp, OpReply, Refusal, UserId};
 
 /// Carries operations to the homes of their channels.
 pub trait Shards: Clone + Send + Sync + 'static {
@@ -12,4 +13,10 @@ pub trait Shards: Clone + Send + Sync + 'static {
     /// # Errors
     /// The home's refusal; 114 if it cannot take more, 113 while the channel moves, 115 if the store is away.
     fn apply(&self, channel: ChannelId, op: ChannelOp) -> impl Future<Output = Result<OpReply, Refusal>> + Send;
+
+    /// Has the user's home close (3503) the sessions of a device or a login that has just been revoked in the store.
+    ///
+    /// # Errors
+    /// 114 if the home cannot take more: the sessions live on until their token expires, or this is asked again.
+    fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal>;
 }

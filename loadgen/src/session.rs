@@ -168,8 +168,17 @@ impl<T: Talk> Workload for Sessions<T> {
 
 fn take_cursor(push: &mut Push) -> Option<String> {
     match push {
-        Push::Message { cursor, .. } | Push::Membership { cursor, .. } => Some(std::mem::take(cursor)),
-        Push::Read { cursor, .. } | Push::Snapshot { cursor, .. } => cursor.take(),
-        Push::TokenExpiring { .. } | Push::Drain { .. } => None,
+        Push::Message { cursor, .. }
+        | Push::Edited { cursor, .. }
+        | Push::Deleted { cursor, .. }
+        | Push::Reaction { cursor, .. }
+        | Push::Membership { cursor, .. }
+        | Push::Read { cursor, .. }
+        | Push::Snapshot { cursor, .. } => cursor.take(),
+        Push::TokenExpiring { .. }
+        | Push::Drain { .. }
+        | Push::Head { .. }
+        | Push::Presence { .. }
+        | Push::Typing { .. } => None,
     }
 }

@@ -69,13 +69,7 @@ impl Channels {
         op: ChannelOp,
         effects: &mut Effects,
     ) {
-        let send = match &op {
-            ChannelOp::Send(send) => Some(((channel, send.from), send.client_msg_id)),
-            ChannelOp::Mark { .. }
-            | ChannelOp::Create(_)
-            | ChannelOp::AddMember { .. }
-            | ChannelOp::RemoveMember { .. } => None,
-        };
+        let send = op.sends().map(|(from, id)| ((channel, from), id));
         let ordered = send.as_ref().map_or(Ok(()), |(line, id)| self.lines.pass(now, line, *id));
         if let Err(refusal) = ordered {
             // The line stays as it is: only what closed it opens it.
@@ -155,10 +149,5 @@ impl Channels {
 }
 
 fn weight_bytes(op: &ChannelOp) -> u32 {
-    let text = match op {
-        ChannelOp::Send(send) => send.body.len() + send.mentions.len() * 8,
-        ChannelOp::Create(create) => create.title.len() + create.members.len() * 8,
-        ChannelOp::Mark { .. } | ChannelOp::AddMember { .. } | ChannelOp::RemoveMember { .. } => 0,
-    };
-    AROUND_BYTES.saturating_add(u32::try_from(text).unwrap_or(u32::MAX))
+    AROUND_BYTES.saturating_add(u32::try_from(op.text_bytes()).unwrap_or(u32::MAX))
 }

@@ -29,7 +29,7 @@ impl Delivery {
             return frame.clone();
         }
         let cursor = Cursor { generation, position: event.position };
-        let push = Push::of_event(event.channel, &event.body, cursor.to_string());
+        let push = Push::of_event(event.channel, &event.body, Some(cursor.to_string()));
         let frame = encode(encoding, &ServerFrame::Push(push));
         self.encoded += 1;
         self.keep(key, frame.clone());

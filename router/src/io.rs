@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schema::command::{History, HistoryPage, SnapshotChannel};
-use schema::mesh::{MeshFrame, SnapshotPlace};
+use schema::mesh::{Kicked, LiveEvent, MeshFrame, SnapshotPlace};
 use schema::record::ArrivalRecord;
 use schema::{
     ChannelId, ChannelOp, CloseCode, Cursor, DeviceId, Encoding, Event, OpReply, Owner, Position, Refusal, Stamp,
@@ -69,10 +69,12 @@ pub enum Input<'a> {
         /// What came of it.
         result: StoreResult,
     },
-    /// A transaction of this shard's appends is durable: what it brought to each home shard.
+    /// A batch of this shard's appends is done, and durable as far as it wrote: what it brought to each home shard.
     Committed {
         /// Home shard, transaction, and its events there with their content.
         hints: Vec<(Owner, Stamp, Vec<Event>)>,
+        /// Home shard, and what users there are told live.
+        live: Vec<(Owner, Vec<LiveEvent>)>,
     },
     /// Another shard says something.
     Mesh {
@@ -87,6 +89,13 @@ pub enum Input<'a> {
         channel: ChannelId,
         /// What.
         op: ChannelOp,
+    },
+    /// The HTTP API has revoked a device or a login.
+    Kick {
+        /// Whose.
+        user: UserId,
+        /// Which of the user's sessions end.
+        whose: Kicked,
     },
     /// The partition table changed.
     View(Arc<View>),

@@ -116,9 +116,12 @@ impl Shard {
             Input::Closed { conn } => self.forget(conn),
             Input::Tick => self.tick(now),
             Input::Stored { op, result } => self.stored(now, op, result),
-            Input::Committed { hints } => {
+            Input::Committed { hints, live } => {
                 for (home, stamp, events) in hints {
                     self.effects.mesh(home, MeshBody::Hint { stamp, events });
+                }
+                for (home, events) in live {
+                    self.effects.mesh(home, MeshBody::Live { events });
                 }
             }
             Input::Mesh { frame } => self.mesh(now, frame),
@@ -127,6 +130,10 @@ impl Shard {
                 if let Err(refusal) = self.tickets.ask(now.mono, asker, channel, op, &mut self.effects) {
                     self.effects.reply(ticket, Err(refusal));
                 }
+            }
+            Input::Kick { user, whose } => {
+                let home = self.effects.placement.home_of_user(user);
+                self.effects.mesh(home, MeshBody::Kick { user, whose });
             }
             Input::View(view) => self.effects.placement.set_view(view),
             Input::Writes { on } => self.channels.set_writes(on),
@@ -309,7 +316,7 @@ impl Shard {
                 }
             }
             MeshBody::Hint { stamp, events } => self.home.hint(stamp, events, &mut self.effects),
-            MeshBody::Register { session, user, device, cursor } => {
+            MeshBody::Register { session, user, device, family: _, client: _, cursor } => {
                 self.home.register(from, session, user, device, cursor, &mut self.effects);
             }
             MeshBody::Registered { session, start } => {
@@ -328,6 +335,22 @@ impl Shard {
                 });
             }
             MeshBody::Replaced { session } => self.with_named(now, session, |session, _| session.replaced()),
+            MeshBody::Kick { .. }
+            | MeshBody::Kicked { .. }
+            | MeshBody::Live { .. }
+            | MeshBody::Tell { .. }
+            | MeshBody::Active { .. }
+            | MeshBody::Watch { .. }
+            | MeshBody::Watched { .. }
+            | MeshBody::PresenceAsk { .. }
+            | MeshBody::PresenceAnswer { .. }
+            | MeshBody::Subscribe { .. }
+            | MeshBody::Subscribed { .. }
+            | MeshBody::Unsubscribe { .. }
+            | MeshBody::Feed { .. }
+            | MeshBody::Interest { .. }
+            | MeshBody::Heads { .. }
+            | MeshBody::Index { .. } => {}
         }
     }
 

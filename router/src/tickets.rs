@@ -74,13 +74,7 @@ impl Tickets {
             let message = format!("{OPEN_MAX} operations wait for their channels, send it again later");
             return Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS));
         }
-        let sends = match &op {
-            ChannelOp::Send(send) => Some((channel, send.client_msg_id)),
-            ChannelOp::Mark { .. }
-            | ChannelOp::Create(_)
-            | ChannelOp::AddMember { .. }
-            | ChannelOp::RemoveMember { .. } => None,
-        };
+        let sends = op.sends().map(|(_, id)| (channel, id));
         let ticket = self.next;
         self.next += 1;
         self.open.insert(ticket, Ticket { asker, by: now.plus_ms(ANSWER_MS), sends });

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::emoji::Emoji;
 use crate::event::{EventBody, MemberChange, Role};
 use crate::id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
 use crate::limits;
 use crate::message::{Message, MessageKind, no_mentions};
 use crate::op::{ChannelKind, Refusal};
+use crate::presence::PresenceEntry;
 use crate::time::UnixMs;
 
 /// One command of a client, with the id under which it wants the reply; 0 wants none.
@@ -49,6 +51,133 @@ pub enum Command {
         /// At most 4 KiB.
         data: String,
     },
+    /// Another text for an own message.
+    Edit(Edit),
+    /// A message's text goes; its seq stays.
+    Delete(Delete),
+    /// An emoji to a message, or away from it.
+    React(React),
+    /// The user is writing, or has stopped. Usually without a number: nobody needs the reply.
+    Typing(Typing),
+    /// The user looks at a channel: its members' presence, and, of a large one, live delivery.
+    Open(Open),
+    /// The user looks away.
+    Close {
+        /// From which channel.
+        channel_id: ChannelId,
+    },
+    /// Who is there?
+    PresenceGet(PresenceGet),
+    /// Whose presence is pushed from now on.
+    PresenceWatch {
+        /// At most 500, in place of the earlier ones.
+        user_ids: Vec<UserId>,
+    },
+    /// Messages with these words, over the account's own channels.
+    Search(Search),
+}
+
+/// The fields of `edit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// In which channel.
+    pub channel_id: ChannelId,
+    /// Which message.
+    pub seq: Seq,
+    /// The client's name for the operation, repeated on every retry.
+    pub op_id: ClientMsgId,
+    /// The revision that the user saw.
+    pub base_revision: u32,
+    /// The new text.
+    pub body: Arc<str>,
+}
+
+/// The fields of `delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delete {
+    /// In which channel.
+    pub channel_id: ChannelId,
+    /// Which message.
+    pub seq: Seq,
+    /// The client's name for the operation, repeated on every retry.
+    pub op_id: ClientMsgId,
+}
+
+/// The fields of `react`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct React {
+    /// In which channel.
+    pub channel_id: ChannelId,
+    /// To which message.
+    pub seq: Seq,
+    /// The client's name for the operation, repeated on every retry.
+    pub op_id: ClientMsgId,
+    /// What should be one emoji; the session says so if it is none.
+    pub emoji: String,
+    /// Whether to put it there or to take it away.
+    pub on: bool,
+}
+
+/// The fields of `typing`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typing {
+    /// In which channel.
+    pub channel_id: ChannelId,
+    /// Whether the user is writing.
+    pub on: bool,
+}
+
+/// The fields of `open`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Which channel.
+    pub channel_id: ChannelId,
+    /// Of a large one: the last message that the client has. Without it, from the newest on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_seq: Option<Seq>,
+}
+
+/// The fields of `presence_get`: users, or a page of a channel's members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceGet {
+    /// At most 200.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_ids: Vec<UserId>,
+    /// Members of this channel instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<ChannelId>,
+    /// Which 200 of them, from 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub page: u32,
+}
+
+/// The fields of `search`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Search {
+    /// Words, all of which a message must have. At most 200 characters.
+    pub query: String,
+    /// In this channel alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<ChannelId>,
+    /// By this user alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<UserId>,
+    /// Sent before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_ms: Option<UnixMs>,
+    /// Hits at most; the server's limit is 50.
+    #[serde(default = "default_hits")]
+    pub limit: u32,
+}
+
+/// Hits of a page when the client names no limit.
+fn default_hits() -> u32 {
+    20
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a field by reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The fields of `connect`.
@@ -224,6 +353,86 @@ pub enum Reply {
         /// The same.
         data: String,
     },
+    /// The edit is durable.
+    Edit {
+        /// The message's revision after it.
+        revision: u32,
+    },
+    /// The deletion is durable.
+    Delete {
+        /// The message's revision after it.
+        revision: u32,
+    },
+    /// The reaction is durable.
+    React {
+        /// How many have put the emoji there, after it.
+        count: u32,
+    },
+    /// Others were told.
+    Typing {},
+    /// The channel is open.
+    Open(Opened),
+    /// The channel is closed.
+    Close {},
+    /// Who is there.
+    PresenceGet {
+        /// In the order asked for.
+        entries: Vec<PresenceEntry>,
+    },
+    /// Who is there now; changes are pushed.
+    PresenceWatch {
+        /// In the order asked for.
+        entries: Vec<PresenceEntry>,
+    },
+    /// What was found.
+    Search(SearchPage),
+}
+
+/// The fields of the reply to `open`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The newest seq that this account may see; 0 if there is none.
+    pub head_seq: Seq,
+    /// The account's mark.
+    pub read_seq: Seq,
+    /// Members who are online or away. Of a large channel: those who have it open.
+    pub online: u32,
+    /// The members' marks, of direct channels and groups of up to 20 members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ReadMark>,
+}
+
+/// Up to where a member has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadMark {
+    /// Who.
+    pub user_id: UserId,
+    /// Up to which message.
+    pub read_seq: Seq,
+}
+
+/// The fields of the reply to `search`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchPage {
+    /// Newest first.
+    pub hits: Vec<SearchHit>,
+    /// Whether there are older ones: ask again with `before_ms` of the last.
+    pub more: bool,
+}
+
+/// One message that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchHit {
+    /// Where.
+    pub channel_id: ChannelId,
+    /// Which; `history` with `around` shows what is about it.
+    pub seq: Seq,
+    /// When it was sent.
+    pub sent_ms: UnixMs,
+    /// Who sent it.
+    pub from: UserId,
+    /// The text about the first word found, cut.
+    pub snippet: String,
 }
 
 /// The fields of the reply to `connect`.
@@ -320,8 +529,47 @@ pub enum Push {
     Message {
         /// The message.
         message: Arc<Message>,
-        /// The place after it.
-        cursor: String,
+        /// The place after it. None in a large channel that is open, whose seq is the place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// A message has another text.
+    Edited {
+        /// As it is now.
+        message: Arc<Message>,
+        /// As of a message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// A message was deleted.
+    Deleted {
+        /// Where.
+        channel_id: ChannelId,
+        /// Which.
+        seq: Seq,
+        /// The revision after it.
+        revision: u32,
+        /// As of a message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// An emoji was put to a message, or taken away.
+    Reaction {
+        /// Where.
+        channel_id: ChannelId,
+        /// To which message.
+        seq: Seq,
+        /// Which emoji.
+        emoji: Emoji,
+        /// How many have put it there, after this.
+        count: u32,
+        /// Who did it.
+        user_id: UserId,
+        /// Whether it was put there.
+        on: bool,
+        /// As of a message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
     },
     /// A membership changed.
     Membership {
@@ -333,10 +581,12 @@ pub enum Push {
         change: MemberChange,
         /// The role after it.
         role: Role,
-        /// The place after it.
-        cursor: String,
+        /// As of a message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
     },
-    /// A mark moved: the account's own, with a cursor.
+    /// A mark moved: the account's own, with a cursor, or that of another member of a direct channel or small group, live
+    /// alone.
     Read {
         /// Where.
         channel_id: ChannelId,
@@ -373,6 +623,27 @@ pub enum Push {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<String>,
     },
+    /// A large channel that is not open has grown.
+    Head {
+        /// Which.
+        channel_id: ChannelId,
+        /// Its newest seq.
+        head_seq: Seq,
+    },
+    /// The presence of users who are watched has changed.
+    Presence {
+        /// Each user once, as it is now.
+        entries: Vec<PresenceEntry>,
+    },
+    /// A member is writing, or has stopped.
+    Typing {
+        /// Where.
+        channel_id: ChannelId,
+        /// Who.
+        user_id: UserId,
+        /// Whether it is writing.
+        on: bool,
+    },
 }
 
 /// One channel of a snapshot.
@@ -391,17 +662,73 @@ pub struct SnapshotChannel {
 }
 
 impl Push {
-    /// An event of an inbox as its sessions see it, with the cursor after it.
+    /// An event as sessions see it, with the cursor after it; one of a large channel's feed has none.
     #[must_use]
-    pub fn of_event(channel_id: ChannelId, body: &EventBody, cursor: String) -> Self {
+    pub fn of_event(channel_id: ChannelId, body: &EventBody, cursor: Option<String>) -> Self {
         match body {
             EventBody::Message(message) => Self::Message { message: Arc::clone(message), cursor },
+            EventBody::Edited(message) => Self::Edited { message: Arc::clone(message), cursor },
+            &EventBody::Deleted { seq, revision } => Self::Deleted { channel_id, seq, revision, cursor },
+            EventBody::Reaction { seq, emoji, count, user, on } => Self::Reaction {
+                channel_id,
+                seq: *seq,
+                emoji: emoji.clone(),
+                count: *count,
+                user_id: *user,
+                on: *on,
+                cursor,
+            },
             &EventBody::Membership { user, change, role } => {
                 Self::Membership { channel_id, user_id: user, change, role, cursor }
             }
-            &EventBody::Read { user, read_seq } => {
-                Self::Read { channel_id, user_id: user, read_seq, cursor: Some(cursor) }
+            &EventBody::Read { user, read_seq } => Self::Read { channel_id, user_id: user, read_seq, cursor },
+        }
+    }
+
+    /// The place after it, if it has one: where a client that holds it goes on.
+    #[must_use]
+    pub fn cursor(&self) -> Option<&str> {
+        match self {
+            Self::Message { cursor, .. }
+            | Self::Edited { cursor, .. }
+            | Self::Deleted { cursor, .. }
+            | Self::Reaction { cursor, .. }
+            | Self::Membership { cursor, .. }
+            | Self::Read { cursor, .. }
+            | Self::Snapshot { cursor, .. } => cursor.as_deref(),
+            Self::TokenExpiring { .. }
+            | Self::Drain { .. }
+            | Self::Head { .. }
+            | Self::Presence { .. }
+            | Self::Typing { .. } => None,
+        }
+    }
+
+    /// The event that it tells, if it tells one: the reverse of [`Self::of_event`].
+    #[must_use]
+    pub fn to_event(&self) -> Option<(ChannelId, EventBody)> {
+        match self {
+            Self::Message { message, .. } => Some((message.channel_id, EventBody::Message(Arc::clone(message)))),
+            Self::Edited { message, .. } => Some((message.channel_id, EventBody::Edited(Arc::clone(message)))),
+            &Self::Deleted { channel_id, seq, revision, .. } => {
+                Some((channel_id, EventBody::Deleted { seq, revision }))
             }
+            Self::Reaction { channel_id, seq, emoji, count, user_id, on, .. } => {
+                let (seq, count, user, on) = (*seq, *count, *user_id, *on);
+                Some((*channel_id, EventBody::Reaction { seq, emoji: emoji.clone(), count, user, on }))
+            }
+            &Self::Membership { channel_id, user_id, change, role, .. } => {
+                Some((channel_id, EventBody::Membership { user: user_id, change, role }))
+            }
+            &Self::Read { channel_id, user_id, read_seq, .. } => {
+                Some((channel_id, EventBody::Read { user: user_id, read_seq }))
+            }
+            Self::Snapshot { .. }
+            | Self::TokenExpiring { .. }
+            | Self::Drain { .. }
+            | Self::Head { .. }
+            | Self::Presence { .. }
+            | Self::Typing { .. } => None,
         }
     }
 }

@@ -6,7 +6,8 @@ use crate::event::{MemberChange, Role};
 use crate::flat::Illegal;
 use crate::generated::rookery as fb;
 use crate::message::MessageKind;
-use crate::op::ChannelKind;
+use crate::op::{ChannelKind, PastAccess};
+use crate::presence::PresenceState;
 
 macro_rules! numbered {
     ($($name:ident { $($variant:ident = $number:ident,)* })*) => {$(
@@ -57,7 +58,9 @@ pub(crate) trait Numbered: Sized {
 
 numbered! {
     MessageKind { Text = text, }
-    ChannelKind { Direct = direct, Group = group, }
+    ChannelKind { Direct = direct, Group = group, Large = large, }
+    PastAccess { Joined = joined, All = all, }
+    PresenceState { Offline = offline, Away = away, Online = online, }
     Role { Member = member, Admin = admin, Owner = owner, }
-    MemberChange { Created = created, Added = added, Removed = removed, Left = left, }
+    MemberChange { Created = created, Added = added, Removed = removed, Left = left, Role = role, Title = title, }
 }

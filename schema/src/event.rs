@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::emoji::Emoji;
 use crate::id::{ChannelId, Seq, UserId};
 use crate::message::Message;
 use crate::position::Position;
@@ -17,7 +18,7 @@ use crate::position::Position;
 pub enum Role {
     /// Reads, sends, leaves.
     Member,
-    /// Adds and removes members too.
+    /// Adds and removes members too, changes the title, and deletes others' messages.
     Admin,
     /// Who made the channel.
     Owner,
@@ -35,6 +36,10 @@ pub enum MemberChange {
     Removed,
     /// The user left.
     Left,
+    /// The user has another role.
+    Role,
+    /// The user gave the channel another title, which `GET /v1/channels/{id}` tells.
+    Title,
 }
 
 /// One event, equal for every account whose inbox it is in.
@@ -53,6 +58,28 @@ pub struct Event {
 pub enum EventBody {
     /// A message was sent.
     Message(Arc<Message>),
+    /// A message has another text: as it is now.
+    Edited(Arc<Message>),
+    /// A message was deleted.
+    Deleted {
+        /// Which.
+        seq: Seq,
+        /// The revision after it.
+        revision: u32,
+    },
+    /// Somebody put an emoji to a message, or took it away.
+    Reaction {
+        /// To which.
+        seq: Seq,
+        /// Which emoji.
+        emoji: Emoji,
+        /// How many have put it there, after this.
+        count: u32,
+        /// Who did it.
+        user: UserId,
+        /// Whether it was put there.
+        on: bool,
+    },
     /// A membership changed.
     Membership {
         /// Whose.
@@ -72,17 +99,22 @@ pub enum EventBody {
 }
 
 impl Event {
-    /// Bytes that this event occupies where it waits: its text and what surrounds it, about.
+    /// Bytes that this event occupies where it waits: its text, its reactions and what surrounds them, about.
     #[must_use]
     pub fn weight_bytes(&self) -> u32 {
         /// Fields, ids and bookkeeping around a text, encoded or not.
         const AROUND_BYTES: u32 = 256;
+        /// One tally with its emoji.
+        const TALLY_BYTES: usize = 64;
         match &self.body {
-            EventBody::Message(message) => {
-                let text = message.body.len() + message.mentions.len() * 8;
+            EventBody::Message(message) | EventBody::Edited(message) => {
+                let text = message.body.len() + message.mentions.len() * 8 + message.reactions.len() * TALLY_BYTES;
                 AROUND_BYTES.saturating_add(u32::try_from(text).unwrap_or(u32::MAX))
             }
-            EventBody::Membership { .. } | EventBody::Read { .. } => AROUND_BYTES,
+            EventBody::Deleted { .. }
+            | EventBody::Reaction { .. }
+            | EventBody::Membership { .. }
+            | EventBody::Read { .. } => AROUND_BYTES,
         }
     }
 }

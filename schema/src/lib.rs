@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! id time limits code          numbers with a type
+//! emoji presence               what a reaction bears; who is there
 //! position                     places in an inbox, and cursors as clients hold them
 //! message command              what clients say and hear       -> codec::{json, fb}
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
@@ -16,6 +17,7 @@
 pub mod code;
 pub mod codec;
 pub mod command;
+pub mod emoji;
 mod enums;
 pub mod event;
 mod flat;
@@ -26,6 +28,7 @@ pub mod mesh;
 pub mod message;
 pub mod op;
 pub mod position;
+pub mod presence;
 pub mod record;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -38,10 +41,12 @@ mod tests;
 pub use code::{CloseCode, ErrorCode};
 pub use codec::Encoding;
 pub use command::{Command, ErrorReply, Push, Reply, Request, ServerFrame};
+pub use emoji::Emoji;
 pub use event::{Event, EventBody};
 pub use id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
 pub use message::{Message, MessageKind};
 pub use op::{ChannelOp, OpReply, Refusal};
 pub use position::{Cursor, Position, Stamp};
+pub use presence::{PresenceEntry, PresenceState};
 pub use time::{Instant, Now, UnixMs};
 pub use view::{Epoch, Incarnation, Owner, Partition, ShardIndex, View};

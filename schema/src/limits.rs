@@ -41,6 +41,43 @@ pub const TITLE_CHARS_MAX: u32 = 128;
 /// Mentions in one message.
 pub const MENTIONS_MAX: u32 = 50;
 
+/// Different emojis on one message.
+pub const EMOJIS_OF_MESSAGE_MAX: u32 = 32;
+/// How often a session may say that its user is writing in one channel.
+pub const TYPING_MS: u64 = 3_000;
+/// Members up to which everyone is told who writes and who has read: in larger channels only those who have them open.
+pub const SMALL_GROUP_MEMBERS_MAX: u32 = 20;
+/// Large channels that a session has open at once.
+pub const OPEN_CHANNELS_MAX: u32 = 64;
+/// How often a member who does not have a large channel open is told that it has grown.
+pub const HEAD_MS: u64 = 5_000;
+/// How often a subscription is renewed, and what nobody renews for three times as long ends.
+pub const RENEW_MS: u64 = 10_000;
+/// Users that a session may watch.
+pub const WATCHED_MAX: u32 = 500;
+/// Users of one `presence_get`, and of one page of a channel's members.
+pub const PRESENCE_USERS_MAX: u32 = 200;
+/// How long a user stays present without a connected device.
+pub const PRESENCE_GRACE_MS: u64 = 30_000;
+/// How long after the last use of a device its user is away.
+pub const PRESENCE_AWAY_MS: u64 = 300_000;
+/// The least time between two pushes of presence to one session.
+pub const PRESENCE_BATCH_MS: u64 = 250;
+/// How often a connected device's use is noted: `last_active_ms` is true to within this.
+pub const PRESENCE_ACTIVE_MS: u64 = 300_000;
+/// How long a node's sessions are believed after its last word.
+pub const LEASE_MS: u64 = 5_000;
+/// Friends of one user, requests included, and users whom one blocks.
+pub const FRIENDS_MAX: u32 = 5_000;
+/// Characters of a query.
+pub const SEARCH_CHARS_MAX: u32 = 200;
+/// Hits of one page of a search.
+pub const SEARCH_HITS_MAX: u32 = 50;
+/// How long a message waits before an absent member's phone is told.
+pub const PUSH_GRACE_MS: u64 = 30_000;
+/// How long after it was due a push is kept for a worker.
+pub const PUSH_KEPT_MS: u64 = 24 * 3600 * 1000;
+
 /// Members of a group unless configured otherwise.
 pub const GROUP_MEMBERS_DEFAULT: u32 = 100;
 /// Members of a group at most: the fan-out limit, one inbox row each.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::emoji::Emoji;
 use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
 use crate::time::UnixMs;
 
@@ -37,7 +38,7 @@ pub struct Message {
     /// What it is.
     #[serde(default)]
     pub kind: MessageKind,
-    /// Its text, up to 100,000 characters.
+    /// Its text, up to 100,000 characters; empty once it is deleted.
     pub body: Arc<str>,
     /// The message of the same channel that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +46,37 @@ pub struct Message {
     /// Members whom it names.
     #[serde(default = "no_mentions", skip_serializing_if = "<[UserId]>::is_empty")]
     pub mentions: Arc<[UserId]>,
+    /// When it was last edited; none as sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_ms: Option<UnixMs>,
+    /// Whether it was deleted: its seq stays, its text is gone.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deleted: bool,
+    /// How often each emoji was put to it, in the order in which they first came.
+    #[serde(default = "no_reactions", skip_serializing_if = "<[Tally]>::is_empty")]
+    pub reactions: Arc<[Tally]>,
+}
+
+/// How many users put one emoji to a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Which.
+    pub emoji: Emoji,
+    /// How many.
+    pub count: u32,
+    /// Whether the reader is one of them. Told by `history` alone: a push is the same for all who get it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub mine: bool,
+}
+
+/// Nobody reacted.
+#[must_use]
+pub fn no_reactions() -> Arc<[Tally]> {
+    Arc::from([])
+}
+
+pub(crate) fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// No one is mentioned.

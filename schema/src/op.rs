@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::code::ErrorCode;
+use crate::emoji::Emoji;
 use crate::event::Role;
 use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
 use crate::message::MessageKind;
@@ -21,6 +22,19 @@ pub enum ChannelKind {
     Direct,
     /// Up to 500 members, each message in each one's inbox.
     Group,
+    /// Any number of members. Its messages are in no inbox: sessions that have it open follow its log.
+    Large,
+}
+
+/// What a new member of a channel may read of what was sent before. It never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PastAccess {
+    /// Nothing.
+    #[default]
+    Joined,
+    /// Everything. For large channels alone.
+    All,
 }
 
 /// One operation on a channel.
@@ -53,6 +67,119 @@ pub enum ChannelOp {
         /// Who is removed.
         user: UserId,
     },
+    /// The author changes a message's text.
+    Edit(EditOp),
+    /// The author, or an admin, takes a message's text away. Its seq stays.
+    Delete {
+        /// Who does it.
+        by: UserId,
+        /// Which message.
+        seq: Seq,
+        /// The client's name for it, as a `client_msg_id` is one.
+        op_id: ClientMsgId,
+    },
+    /// A member puts an emoji to a message, or takes it away.
+    React(ReactOp),
+    /// A member is writing, or has stopped. Told live, kept nowhere.
+    Typing {
+        /// Who.
+        user: UserId,
+        /// Whether it is writing.
+        on: bool,
+    },
+    /// An owner or admin gives a group or large channel another title.
+    SetTitle {
+        /// Who does it.
+        by: UserId,
+        /// The title.
+        title: Arc<str>,
+    },
+    /// A member wants notifications, or none.
+    SetMuted {
+        /// Who.
+        user: UserId,
+        /// Whether it wants none.
+        muted: bool,
+    },
+    /// One of a direct channel's two blocks the other, or does so no longer.
+    Block {
+        /// Who does it.
+        by: UserId,
+        /// The other.
+        user: UserId,
+        /// Whether it blocks.
+        on: bool,
+    },
+}
+
+impl ChannelOp {
+    /// The channel-wide order that a send is part of: its sender and its name. Nothing else is ordered so (rule 7).
+    #[must_use]
+    pub fn sends(&self) -> Option<(UserId, ClientMsgId)> {
+        match self {
+            Self::Send(send) => Some((send.from, send.client_msg_id)),
+            Self::Mark { .. }
+            | Self::Create(_)
+            | Self::AddMember { .. }
+            | Self::RemoveMember { .. }
+            | Self::Edit(_)
+            | Self::Delete { .. }
+            | Self::React(_)
+            | Self::Typing { .. }
+            | Self::SetTitle { .. }
+            | Self::SetMuted { .. }
+            | Self::Block { .. } => None,
+        }
+    }
+
+    /// Bytes of text that it brings, and of lists.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        match self {
+            Self::Send(send) => send.body.len() + send.mentions.len() * 8,
+            Self::Create(create) => create.title.len() + create.members.len() * 8,
+            Self::Edit(edit) => edit.body.len(),
+            Self::SetTitle { title, .. } => title.len(),
+            Self::Mark { .. }
+            | Self::AddMember { .. }
+            | Self::RemoveMember { .. }
+            | Self::Delete { .. }
+            | Self::React(_)
+            | Self::Typing { .. }
+            | Self::SetMuted { .. }
+            | Self::Block { .. } => 0,
+        }
+    }
+}
+
+/// A message's text to be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditOp {
+    /// Who does it.
+    pub by: UserId,
+    /// Which message.
+    pub seq: Seq,
+    /// The client's name for it, as a `client_msg_id` is one.
+    pub op_id: ClientMsgId,
+    /// The revision that the client saw.
+    pub base_revision: u32,
+    /// The new text, checked against the limit by the session.
+    pub body: Arc<str>,
+}
+
+/// An emoji to be put to a message, or taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReactOp {
+    /// Who does it.
+    pub by: UserId,
+    /// Which message.
+    pub seq: Seq,
+    /// The client's name for it, as a `client_msg_id` is one.
+    pub op_id: ClientMsgId,
+    /// Which emoji.
+    pub emoji: Emoji,
+    /// Whether it is put there.
+    pub on: bool,
 }
 
 /// A message to be sent.
@@ -85,6 +212,8 @@ pub struct CreateOp {
     pub members: Vec<UserId>,
     /// The client's `Idempotency-Key`, if it gave one: the same key gives the same channel for 24 h.
     pub idempotency_key: Option<Arc<str>>,
+    /// What new members may read.
+    pub past: PastAccess,
 }
 
 /// What an operation answers when it is durable.
@@ -113,11 +242,23 @@ pub enum OpReply {
         /// Whether it was there before.
         existed: bool,
     },
-    /// To [`ChannelOp::AddMember`] and [`ChannelOp::RemoveMember`].
-    MemberChanged {
+    /// To what changes members, a title, a mute or a block.
+    Changed {
         /// Whether anything changed.
         changed: bool,
     },
+    /// To [`ChannelOp::Edit`] and [`ChannelOp::Delete`].
+    Revised {
+        /// The message's revision after it.
+        revision: u32,
+    },
+    /// To [`ChannelOp::React`].
+    Reacted {
+        /// How many have put the emoji there, after it.
+        count: u32,
+    },
+    /// To [`ChannelOp::Typing`].
+    Told,
 }
 
 /// Why an operation or a command was not carried out. Nothing was changed.

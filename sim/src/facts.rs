@@ -103,20 +103,11 @@ impl Facts {
 
     /// An event of the inbox came.
     pub(crate) fn pushed(&mut self, device: &DeviceId, position: Position, push: &Push) {
-        let event = match push {
-            Push::Message { message, .. } => {
-                self.sightings.push(Sighting { by: device.clone(), message: Arc::clone(message) });
-                let body = EventBody::Message(Arc::clone(message));
-                Event { position, channel: message.channel_id, body }
-            }
-            &Push::Membership { channel_id, user_id, change, role, .. } => {
-                Event { position, channel: channel_id, body: EventBody::Membership { user: user_id, change, role } }
-            }
-            &Push::Read { channel_id, user_id, read_seq, .. } => {
-                Event { position, channel: channel_id, body: EventBody::Read { user: user_id, read_seq } }
-            }
-            Push::Snapshot { .. } | Push::TokenExpiring { .. } | Push::Drain { .. } => return,
-        };
+        let Some((channel, body)) = push.to_event() else { return };
+        if let EventBody::Message(message) = &body {
+            self.sightings.push(Sighting { by: device.clone(), message: Arc::clone(message) });
+        }
+        let event = Event { position, channel, body };
         self.pushed.get_mut(device).expect("a device is pushed after it started").events.push(event);
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_lite::future::block_on;
-use schema::op::{ChannelKind, CreateOp, SendOp};
+use schema::op::{ChannelKind, CreateOp, PastAccess, SendOp};
 use schema::record::UserRecord;
 use schema::{ChannelId, ChannelOp, ClientMsgId, Incarnation, MessageKind, Owner, ShardIndex, UnixMs, UserId, message};
 use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
@@ -141,6 +141,7 @@ fn create(load: &Load, channel: u64) -> ChannelOp {
         creator: UserId(first),
         members: (first + 1..first + load.members).map(UserId).collect(),
         idempotency_key: None,
+        past: PastAccess::Joined,
     })
 }
 

@@ -13,7 +13,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use schema::event::Role;
-use schema::op::{ChannelKind, CreateOp};
+use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Seq, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use storage::Engine;
@@ -207,7 +207,7 @@ pub(crate) async fn create<E: Engine, S: Shards>(
             (ChannelKind::Group, title, members.into_iter().collect())
         }
     };
-    let create = CreateOp { kind, title, creator: caller.user, members, idempotency_key };
+    let create = CreateOp { kind, title, creator: caller.user, members, idempotency_key, past: PastAccess::Joined };
     let drawn = ChannelId::new(api.wall(), entropy()?);
     let (channel, existed) = match api.shards.apply(drawn, ChannelOp::Create(create)).await? {
         OpReply::Created { channel, existed } => (channel, existed),

@@ -147,7 +147,7 @@ pub(crate) async fn put<E: Engine, S: Shards>(
     let (user_id, role) = (who.user(&caller), request.map_or(Role::Member, |request| request.role));
     let op = ChannelOp::AddMember { by: caller.user, user: user_id, role };
     match api.shards.apply(channel, op).await? {
-        OpReply::MemberChanged { changed } => Ok(Json(MemberChanged { user_id, role, changed })),
+        OpReply::Changed { changed } => Ok(Json(MemberChanged { user_id, role, changed })),
         reply => Err(unexpected(&reply)),
     }
 }
@@ -170,7 +170,7 @@ pub(crate) async fn delete<E: Engine, S: Shards>(
 ) -> Result<StatusCode, Problem> {
     let op = ChannelOp::RemoveMember { by: caller.user, user: who.user(&caller) };
     match api.shards.apply(channel, op).await? {
-        OpReply::MemberChanged { .. } => Ok(StatusCode::NO_CONTENT),
+        OpReply::Changed { .. } => Ok(StatusCode::NO_CONTENT),
         reply => Err(unexpected(&reply)),
     }
 }

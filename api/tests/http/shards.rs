@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use api::{Node, Shards};
-use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, View};
+use schema::mesh::Kicked;
+use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, UserId, View};
 use storage::Engine;
 use storage::layers::appender::Appender;
 use storage::layers::view;
@@ -18,6 +19,8 @@ pub(crate) struct OneShard<E> {
     appender: Arc<Mutex<Appender>>,
     /// What every operation is refused with, for tests of that.
     pub(crate) refusal: Arc<Mutex<Option<ErrorCode>>>,
+    /// What it was asked to close.
+    pub(crate) kicked: Arc<std::sync::Mutex<Vec<(UserId, Kicked)>>>,
     /// Whether operations are never answered.
     pub(crate) stuck: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -33,6 +36,7 @@ impl<E: Engine> OneShard<E> {
             node,
             appender: Arc::new(Mutex::new(appender)),
             refusal: Arc::default(),
+            kicked: Arc::default(),
             stuck: Arc::default(),
         }
     }
@@ -52,5 +56,10 @@ impl<E: Engine> Shards for OneShard<E> {
         let finished = appender.finished(batch.run(self.engine.clone()).await);
         let (_, reply) = finished.replies.into_iter().next().expect("one operation, one reply");
         reply
+    }
+
+    fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {
+        self.kicked.lock().expect("no test panics with it").push((user, whose));
+        Ok(())
     }
 }

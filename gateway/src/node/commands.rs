@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Refusal, View};
+use schema::mesh::Kicked;
+use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Owner, Refusal, UserId, View};
 use tokio::sync::oneshot;
 
 use crate::uring::Mailbox;
@@ -22,18 +23,25 @@ impl NodeShards {
     pub(super) fn new(view: Arc<View>, mailboxes: Vec<Mailbox<Mail>>) -> Self {
         Self { view, mailboxes: mailboxes.into() }
     }
+
+    fn push(&self, home: Owner, mail: Mail) -> Result<(), Refusal> {
+        self.mailboxes[usize::from(home.shard.0)].push(mail).map_err(|_| {
+            let message = "the home's shard has more to do than it may hold, try again";
+            Refusal::new(ErrorCode::Overloaded, message).after_ms(100)
+        })
+    }
 }
 
 impl api::Shards for NodeShards {
     async fn apply(&self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, Refusal> {
         let home = self.view.home_of_channel(channel);
         let (reply, answer) = oneshot::channel();
-        let mail = Mail::Command { channel, op: Box::new(op), reply };
-        if self.mailboxes[usize::from(home.shard.0)].push(mail).is_err() {
-            let message = "the channel's shard has more to do than it may hold, try again";
-            return Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(100));
-        }
+        self.push(home, Mail::Command { channel, op: Box::new(op), reply })?;
         let gone = || Refusal::new(ErrorCode::Moving, "the node stops, try again at another");
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {
+        self.push(self.view.home_of_user(user), Mail::Kick { user, whose })
     }
 }

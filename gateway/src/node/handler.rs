@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use host::{Done, Effect, Host, Task};
 use router::Input;
 use schema::limits::{ECHO_MESSAGE_BYTES_MAX, FRAGMENTS_MAX, MESSAGE_BYTES_MAX};
-use schema::mesh::MeshFrame;
-use schema::{ChannelId, ChannelOp, Encoding, Now, OpReply, Refusal, UnixMs};
+use schema::mesh::{Kicked, MeshFrame};
+use schema::{ChannelId, ChannelOp, Encoding, Now, OpReply, Refusal, UnixMs, UserId};
 use storage::embedded::EmbeddedEngine;
 use tokio::sync::oneshot;
 
@@ -38,6 +38,13 @@ pub(super) enum Mail {
         op: Box<ChannelOp>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<OpReply, Refusal>>,
+    },
+    /// The HTTP API has revoked a device or a login of a user of this shard.
+    Kick {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        whose: Kicked,
     },
     /// Whether the store takes writes.
     Writes(bool),
@@ -142,6 +149,7 @@ impl ShardHandler {
                 self.replies.insert(ticket, reply);
                 self.input(Input::Command { ticket, channel, op: *op });
             }
+            Mail::Kick { user, whose } => self.input(Input::Kick { user, whose }),
             Mail::Writes(on) => self.input(Input::Writes { on }),
             Mail::Drain { deadline_ms } => {
                 self.drain_by = Some(deadline_ms);

@@ -151,6 +151,9 @@ mod tests {
                 body: body.into(),
                 reply_to: None,
                 mentions: schema::message::no_mentions(),
+                edited_ms: None,
+                deleted: false,
+                reactions: schema::message::no_reactions(),
             })
         };
         text.split_whitespace().map(message).collect()

@@ -332,7 +332,16 @@ impl Talk for Chat {
         match push {
             Push::Message { message, .. } => self.delivered(connection, &message, now_ns),
             Push::Snapshot { .. } => Err("a snapshot came, though no cursor was old".to_owned()),
-            Push::Membership { .. } | Push::Read { .. } | Push::TokenExpiring { .. } | Push::Drain { .. } => Ok(()),
+            Push::Edited { .. }
+            | Push::Deleted { .. }
+            | Push::Reaction { .. }
+            | Push::Membership { .. }
+            | Push::Read { .. }
+            | Push::TokenExpiring { .. }
+            | Push::Drain { .. }
+            | Push::Head { .. }
+            | Push::Presence { .. }
+            | Push::Typing { .. } => Ok(()),
         }
     }
 

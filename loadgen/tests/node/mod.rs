@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use schema::command::{ClientLimits, Connect, Connected, History, HistoryPage, HistoryWindow, Retry, Send};
-use schema::message::no_mentions;
+use schema::message::{no_mentions, no_reactions};
 use schema::{
     ChannelId, ClientMsgId, Command, Encoding, ErrorCode, Message, Push, Refusal, Reply, Request, Seq, ServerFrame,
     SessionId, UnixMs, UserId,
@@ -157,7 +157,17 @@ impl Session<'_> {
             Command::Send(send) => self.send(&send),
             Command::History(history) => Some(Ok(Reply::History(self.history(&history)))),
             Command::Echo { data } => Some(Ok(Reply::Echo { data })),
-            Command::Refresh { .. } | Command::Mark { .. } => panic!("loadgen says no {command:?}"),
+            Command::Refresh { .. }
+            | Command::Mark { .. }
+            | Command::Edit(_)
+            | Command::Delete(_)
+            | Command::React(_)
+            | Command::Typing(_)
+            | Command::Open(_)
+            | Command::Close { .. }
+            | Command::PresenceGet(_)
+            | Command::PresenceWatch { .. }
+            | Command::Search(_) => panic!("loadgen says no {command:?}"),
         };
         let Some(reply) = reply else { return Ok(()) };
         self.say(&ServerFrame::Reply { id, reply: reply.map_err(|refusal: Refusal| refusal.into()) })
@@ -231,6 +241,9 @@ impl Session<'_> {
             body: Arc::clone(&send.body),
             reply_to: None,
             mentions: no_mentions(),
+            edited_ms: None,
+            deleted: false,
+            reactions: no_reactions(),
         });
         state.messages.entry(send.channel_id).or_default().push(Arc::clone(&message));
         state.seqs.insert((from, send.client_msg_id), seq);
@@ -271,7 +284,7 @@ impl Session<'_> {
                 continue;
             }
             let cursor = self.next_event.to_string();
-            let push = |message: Arc<Message>| Push::Message { message, cursor: cursor.clone() };
+            let push = |message: Arc<Message>| Push::Message { message, cursor: Some(cursor.clone()) };
             let faulty = message.seq.0.is_multiple_of(5) && message.from != user;
             match self.node.fault {
                 Fault::LosePush if faulty => self.node.state().faults += 1,

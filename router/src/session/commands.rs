@@ -124,6 +124,21 @@ impl Session {
             (Command::Mark { channel_id, read_seq }, Some(user)) => {
                 self.apply(id, channel_id, ChannelOp::Mark { user, read_seq }, around);
             }
+            (
+                Command::Edit(_)
+                | Command::Delete(_)
+                | Command::React(_)
+                | Command::Typing(_)
+                | Command::Open(_)
+                | Command::Close { .. }
+                | Command::PresenceGet(_)
+                | Command::PresenceWatch { .. }
+                | Command::Search(_),
+                Some(_),
+            ) => {
+                let refusal = Refusal::new(ErrorCode::UnknownCommand, "not in this version");
+                self.answer(id, Err(refusal), around);
+            }
             (command, None) => unreachable!("{command:?} without an account was refused above"),
         }
     }
@@ -144,7 +159,18 @@ impl Session {
                 within("token", token.len(), TOKEN_BYTES_MAX, "bytes")
             }
             Command::Send(send) => within("mentions", send.mentions.len(), MENTIONS_MAX, "users"),
-            Command::History(_) | Command::Mark { .. } | Command::Echo { .. } => Ok(()),
+            Command::History(_)
+            | Command::Mark { .. }
+            | Command::Echo { .. }
+            | Command::Edit(_)
+            | Command::Delete(_)
+            | Command::React(_)
+            | Command::Typing(_)
+            | Command::Open(_)
+            | Command::Close { .. }
+            | Command::PresenceGet(_)
+            | Command::PresenceWatch { .. }
+            | Command::Search(_) => Ok(()),
         }
     }
 
@@ -187,10 +213,7 @@ impl Session {
 
     fn apply(&mut self, id: u32, channel: ChannelId, op: ChannelOp, around: &mut Surroundings<'_>) {
         let asker = Asker::Session { conn: self.conn, id };
-        let sends = match &op {
-            ChannelOp::Send(send) => Some((channel, send.client_msg_id)),
-            _ => None,
-        };
+        let sends = op.sends().map(|(_, id)| (channel, id));
         if let Err(refusal) = around.tickets.ask(around.now.mono, asker, channel, op, around.effects) {
             self.refused(id, sends, refusal, around);
         }
@@ -247,9 +270,11 @@ pub(super) fn reply_of(reply: OpReply) -> Result<Reply, Refusal> {
     match reply {
         OpReply::Sent { seq, sent_ms, duplicate } => Ok(Reply::Send { seq, sent_ms, duplicate }),
         OpReply::Marked { read_seq, unread } => Ok(Reply::Mark { read_seq, unread }),
-        OpReply::Created { .. } | OpReply::MemberChanged { .. } => {
-            Err(Refusal::new(ErrorCode::Internal, "the channel's home answered what was not asked"))
-        }
+        OpReply::Created { .. }
+        | OpReply::Changed { .. }
+        | OpReply::Revised { .. }
+        | OpReply::Reacted { .. }
+        | OpReply::Told => Err(Refusal::new(ErrorCode::Internal, "the channel's home answered what was not asked")),
     }
 }
 

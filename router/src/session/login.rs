@@ -53,7 +53,9 @@ impl Session {
                 let cursor = connecting.cursor;
                 connecting.identity = Some(identity);
                 let home = around.effects.placement.home_of_user(user);
-                around.effects.mesh(home, MeshBody::Register { session: self.id, user, device, cursor });
+                around
+                    .effects
+                    .mesh(home, MeshBody::Register { session: self.id, user, device, family: 0, client: None, cursor });
             }
             Err(refusal) => self.refuse_connect(refusal, around),
         }
@@ -139,7 +141,9 @@ impl Session {
                 let (user, device) = (live.user, live.device.clone());
                 let cursor = Some(Cursor { generation: live.generation, position: live.cursor });
                 let home = around.effects.placement.home_of_user(user);
-                around.effects.mesh(home, MeshBody::Register { session: self.id, user, device, cursor });
+                around
+                    .effects
+                    .mesh(home, MeshBody::Register { session: self.id, user, device, family: 0, client: None, cursor });
             }
             ErrorCode::StorageUnavailable | ErrorCode::Overloaded => {}
             ErrorCode::LimitExceeded => self.close(CloseCode::TooManyConnections),

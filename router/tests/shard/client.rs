@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 
 use router::ConnId;
-use schema::{ChannelId, ClientMsgId, Command, Cursor, Encoding, Push, Reply, Request, ServerFrame, SessionId, UnixMs};
+use schema::{
+    ChannelId, ClientMsgId, Command, Cursor, Encoding, PresenceEntry, Push, Reply, Request, ServerFrame, SessionId,
+    UnixMs,
+};
 use wire::SharedFrame;
 
 use crate::world::Names;
@@ -79,6 +82,15 @@ impl Client {
             Command::History(_) => "history",
             Command::Mark { .. } => "mark",
             Command::Echo { .. } => "echo",
+            Command::Edit(_) => "edit",
+            Command::Delete(_) => "delete",
+            Command::React(_) => "react",
+            Command::Typing(_) => "typing",
+            Command::Open(_) => "open",
+            Command::Close { .. } => "close",
+            Command::PresenceGet(_) => "presence_get",
+            Command::PresenceWatch { .. } => "presence_watch",
+            Command::Search(_) => "search",
         };
         let id = self.number(kind);
         let mut bytes = Vec::new();
@@ -128,6 +140,16 @@ impl Client {
             }
             Ok(Reply::Mark { read_seq, unread }) => format!("marked {read_seq} {unread}"),
             Ok(Reply::Echo { data }) => format!("echo {}", names.short(&data)),
+            Ok(Reply::Edit { revision }) => format!("edited {revision}"),
+            Ok(Reply::Delete { revision }) => format!("deleted {revision}"),
+            Ok(Reply::React { count }) => format!("reacted {count}"),
+            Ok(Reply::Typing {}) => "told".to_owned(),
+            Ok(Reply::Open(opened)) => {
+                format!("open {} read {} online {}", opened.head_seq, opened.read_seq, opened.online)
+            }
+            Ok(Reply::Close {}) => "closed".to_owned(),
+            Ok(Reply::PresenceGet { entries } | Reply::PresenceWatch { entries }) => presence(&entries),
+            Ok(Reply::Search(page)) => format!("found {}", page.hits.len()),
             Err(error) => {
                 assert_eq!(error.temporary, matches!(error.code, 100 | 111 | 113..=115), "{error:?}");
                 format!("!{}", error.code)
@@ -138,12 +160,12 @@ impl Client {
     fn pushed(&mut self, push: Push, names: &Names) -> String {
         match push {
             Push::Message { message, cursor } => {
-                self.event(cursor, Some(message.body.to_string()));
+                self.event(cursor.expect("a message of an inbox has a place"), Some(message.body.to_string()));
                 self.pushed.push(message.body.to_string());
                 format!("{}{}={}", names.channel(message.channel_id), message.seq, names.short(&message.body))
             }
             Push::Membership { channel_id, cursor, .. } => {
-                self.event(cursor, None);
+                self.event(cursor.expect("a change of members has a place"), None);
                 format!("member {}", names.channel(channel_id))
             }
             Push::Read { channel_id, read_seq, cursor, .. } => {
@@ -161,6 +183,29 @@ impl Client {
                 self.life.told.push(Told::Snapshot(ids, place));
                 self.cursor = cursor.or(self.cursor.take());
                 format!("snapshot {}{}", listed.join(" "), if more { " …" } else { "" })
+            }
+            Push::Edited { message, cursor } => {
+                if let Some(cursor) = cursor {
+                    self.event(cursor, None);
+                }
+                format!("edit {}{}={}", names.channel(message.channel_id), message.seq, names.short(&message.body))
+            }
+            Push::Deleted { channel_id, seq, cursor, .. } => {
+                if let Some(cursor) = cursor {
+                    self.event(cursor, None);
+                }
+                format!("delete {}{seq}", names.channel(channel_id))
+            }
+            Push::Reaction { channel_id, seq, emoji, count, cursor, .. } => {
+                if let Some(cursor) = cursor {
+                    self.event(cursor, None);
+                }
+                format!("reaction {}{seq} {emoji}{count}", names.channel(channel_id))
+            }
+            Push::Head { channel_id, head_seq } => format!("head {}{head_seq}", names.channel(channel_id)),
+            Push::Presence { entries } => format!("presence {}", presence(&entries)),
+            Push::Typing { channel_id, on, .. } => {
+                format!("{} {}", if on { "types" } else { "stops" }, names.channel(channel_id))
             }
             Push::TokenExpiring { .. } => "expiring".to_owned(),
             Push::Drain { .. } => "drain".to_owned(),
@@ -188,4 +233,9 @@ pub(crate) fn id_of(body: &str) -> ClientMsgId {
     let named = body.split('!').next().unwrap_or_default();
     let fnv = |hash: u128, byte: u8| (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
     ClientMsgId::new(UnixMs(1_767_225_600_000), named.bytes().fold(0x6c62_272e_07bb_0142, fnv))
+}
+
+/// States in the order told.
+fn presence(entries: &[PresenceEntry]) -> String {
+    entries.iter().map(|entry| format!("{:?}", entry.state).to_lowercase()).collect::<Vec<_>>().join(" ")
 }

@@ -87,12 +87,28 @@ fn frame_arrives(world: &mut World, dice: &mut Dice, is_lossy: bool) {
             | MeshBody::Hint { .. }
             | MeshBody::More(_)
             | MeshBody::Deliver { .. }
-            | MeshBody::Snapshot { .. } => true,
+            | MeshBody::Snapshot { .. }
+            | MeshBody::Kick { .. }
+            | MeshBody::Live { .. }
+            | MeshBody::Tell { .. }
+            | MeshBody::Active { .. }
+            | MeshBody::Watch { .. }
+            | MeshBody::Watched { .. }
+            | MeshBody::PresenceAsk { .. }
+            | MeshBody::PresenceAnswer { .. }
+            | MeshBody::Subscribe { .. }
+            | MeshBody::Subscribed { .. }
+            | MeshBody::Unsubscribe { .. }
+            | MeshBody::Feed { .. }
+            | MeshBody::Interest { .. }
+            | MeshBody::Heads { .. }
+            | MeshBody::Index { .. } => true,
             // A link that loses these is reset, and its sessions with it.
             MeshBody::Register { .. }
             | MeshBody::Registered { .. }
             | MeshBody::Unregister { .. }
-            | MeshBody::Replaced { .. } => false,
+            | MeshBody::Replaced { .. }
+            | MeshBody::Kicked { .. } => false,
         };
         if may_be_lost {
             frames.pop_front();

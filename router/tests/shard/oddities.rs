@@ -32,7 +32,7 @@ fn arrivals(dice: &mut Dice, users: &[UserId]) -> ArrivalsPage {
         let listed = |dice: &mut Dice| ArrivalEvent {
             ordinal: place(dice).ordinal,
             audience: u16::try_from(dice.roll(3)).expect("small"),
-            event,
+            event: event.clone(),
         };
         let events = (0..dice.roll(4)).map(|_| listed(dice)).collect();
         let record = ArrivalRecord { audiences: vec![users.to_vec(), users[..1].to_vec()], events };
@@ -69,7 +69,7 @@ fn odd(dice: &mut Dice, world: &World, store: &StoreOp) -> StoreResult {
         StoreOp::Apply { .. } => StoreResult::Applied(match dice.roll(4) {
             _ if refuse => Err(refusal),
             0 => Ok(OpReply::Created { channel: ChannelId(1), existed: true }),
-            1 => Ok(OpReply::MemberChanged { changed: true }),
+            1 => Ok(OpReply::Changed { changed: true }),
             2 => Ok(OpReply::Marked { read_seq: Seq(1), unread: 0 }),
             _ => Ok(OpReply::Sent { seq: Seq(1), sent_ms: world.now.wall, duplicate: false }),
         }),
@@ -153,7 +153,7 @@ fn run(choices: &[u32]) {
                 let home = dice.roll(world.shards.len());
                 let user = world.user("a");
                 let hints = vec![(world.owner(home), place(&mut dice).stamp, events(&mut dice, user))];
-                world.input(home, Input::Committed { hints });
+                world.input(home, Input::Committed { hints, live: Vec::new() });
             }
             7 => world.pass([0, 100, 1_000, 30_000][dice.roll(4)]),
             _ => {

@@ -9,7 +9,7 @@ use router::{Arrival, ArrivalsPage, Identity, InboxPage, SnapshotPage, StoreOp, 
 use schema::command::{History, HistoryPage, HistoryWindow, SnapshotChannel};
 use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::mesh::SnapshotPlace;
-use schema::message::no_mentions;
+use schema::message::{no_mentions, no_reactions};
 use schema::op::{ChannelKind, SendOp};
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 use schema::{
@@ -221,9 +221,14 @@ impl Store {
                 self.channel(channel, create.members);
                 Ok(OpReply::Created { channel, existed: false })
             }
-            ChannelOp::AddMember { .. } | ChannelOp::RemoveMember { .. } => {
-                Ok(OpReply::MemberChanged { changed: false })
-            }
+            ChannelOp::Edit(_) | ChannelOp::Delete { .. } => Ok(OpReply::Revised { revision: 1 }),
+            ChannelOp::React(_) => Ok(OpReply::Reacted { count: 1 }),
+            ChannelOp::Typing { .. } => Ok(OpReply::Told),
+            ChannelOp::AddMember { .. }
+            | ChannelOp::RemoveMember { .. }
+            | ChannelOp::SetTitle { .. }
+            | ChannelOp::SetMuted { .. }
+            | ChannelOp::Block { .. } => Ok(OpReply::Changed { changed: false }),
         }
     }
 
@@ -297,6 +302,9 @@ impl Log {
             body: send.body,
             reply_to: None,
             mentions: no_mentions(),
+            edited_ms: None,
+            deleted: false,
+            reactions: no_reactions(),
         });
         self.ids.insert(key, seq);
         self.messages.push(Arc::clone(&message));
@@ -308,6 +316,12 @@ impl Log {
 fn record_of(body: &EventBody) -> EventRecordBody {
     match body {
         EventBody::Message(message) => EventRecordBody::Message { seq: message.seq, revision: message.revision },
+        EventBody::Edited(message) => EventRecordBody::Edited { seq: message.seq, revision: message.revision },
+        &EventBody::Deleted { seq, revision } => EventRecordBody::Deleted { seq, revision },
+        EventBody::Reaction { seq, emoji, count, user, on } => {
+            let (seq, emoji, count) = (*seq, emoji.clone(), *count);
+            EventRecordBody::Reaction { seq, emoji, count, user: *user, on: *on }
+        }
         &EventBody::Membership { user, change, role } => EventRecordBody::Membership { user, change, role },
         &EventBody::Read { user, read_seq } => EventRecordBody::Read { user, read_seq },
     }

@@ -342,7 +342,7 @@ impl World {
         for (op, reply) in ops.into_iter().zip(replies) {
             self.input(shard, Input::Stored { op, result: StoreResult::Applied(reply) });
         }
-        self.input(shard, Input::Committed { hints });
+        self.input(shard, Input::Committed { hints, live: Vec::new() });
     }
 
     /// Everything that can happen without time passing happens, in the order in which it was asked for.

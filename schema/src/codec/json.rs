@@ -36,6 +36,15 @@ fn request(line: &[u8]) -> Result<Request, Unparsed> {
         "history" => parse(fields).map(Command::History),
         "mark" => parse(fields).map(|Mark { channel_id, read_seq }| Command::Mark { channel_id, read_seq }),
         "echo" => parse(fields).map(|Data { data }| Command::Echo { data }),
+        "edit" => parse(fields).map(Command::Edit),
+        "delete" => parse(fields).map(Command::Delete),
+        "react" => parse(fields).map(Command::React),
+        "typing" => parse(fields).map(Command::Typing),
+        "open" => parse(fields).map(Command::Open),
+        "close" => parse(fields).map(|Channel { channel_id }| Command::Close { channel_id }),
+        "presence_get" => parse(fields).map(Command::PresenceGet),
+        "presence_watch" => parse(fields).map(|Users { user_ids }| Command::PresenceWatch { user_ids }),
+        "search" => parse(fields).map(Command::Search),
         _ => {
             // Cut, so that an error is never as large as what caused it.
             let name: String = name.chars().take(32).collect();
@@ -61,6 +70,17 @@ struct Token {
 struct Mark {
     channel_id: crate::id::ChannelId,
     read_seq: crate::id::Seq,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Channel {
+    channel_id: crate::id::ChannelId,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Users {
+    #[serde(default)]
+    user_ids: Vec<crate::id::UserId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,8 +137,27 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
     }
 }
 
+/// The names of commands, and of their replies.
+const COMMANDS: [&str; 15] = [
+    "connect",
+    "refresh",
+    "send",
+    "history",
+    "mark",
+    "echo",
+    "edit",
+    "delete",
+    "react",
+    "typing",
+    "open",
+    "close",
+    "presence_get",
+    "presence_watch",
+    "search",
+];
+
 fn is_known(name: &str) -> bool {
-    matches!(name, "connect" | "refresh" | "send" | "history" | "mark" | "echo" | "error" | "push")
+    COMMANDS.contains(&name) || matches!(name, "error" | "push")
 }
 
 /// A key, borrowed unless it was written with escapes.
@@ -233,6 +272,20 @@ impl<'de> DeserializeSeed<'de> for ReplyNamed<'_> {
             read_seq: crate::id::Seq,
             unread: u64,
         }
+        #[derive(Deserialize)]
+        struct Revised {
+            revision: u32,
+        }
+        #[derive(Deserialize)]
+        struct Reacted {
+            count: u32,
+        }
+        #[derive(Deserialize)]
+        struct Present {
+            entries: Vec<crate::presence::PresenceEntry>,
+        }
+        #[derive(Deserialize)]
+        struct Done {}
         match self.0 {
             "connect" => Deserialize::deserialize(deserializer).map(Reply::Connect),
             "refresh" => {
@@ -247,6 +300,19 @@ impl<'de> DeserializeSeed<'de> for ReplyNamed<'_> {
             "mark" => Deserialize::deserialize(deserializer)
                 .map(|Marked { read_seq, unread }| Reply::Mark { read_seq, unread }),
             "echo" => Deserialize::deserialize(deserializer).map(|Data { data }| Reply::Echo { data }),
+            "edit" => Deserialize::deserialize(deserializer).map(|Revised { revision }| Reply::Edit { revision }),
+            "delete" => Deserialize::deserialize(deserializer).map(|Revised { revision }| Reply::Delete { revision }),
+            "react" => Deserialize::deserialize(deserializer).map(|Reacted { count }| Reply::React { count }),
+            "typing" => Deserialize::deserialize(deserializer).map(|Done {}| Reply::Typing {}),
+            "open" => Deserialize::deserialize(deserializer).map(Reply::Open),
+            "close" => Deserialize::deserialize(deserializer).map(|Done {}| Reply::Close {}),
+            "presence_get" => {
+                Deserialize::deserialize(deserializer).map(|Present { entries }| Reply::PresenceGet { entries })
+            }
+            "presence_watch" => {
+                Deserialize::deserialize(deserializer).map(|Present { entries }| Reply::PresenceWatch { entries })
+            }
+            "search" => Deserialize::deserialize(deserializer).map(Reply::Search),
             other => {
                 IgnoredAny::deserialize(deserializer)?;
                 Err(D::Error::custom(format!("unknown reply {other:?}")))
@@ -322,5 +388,25 @@ mod tests {
         );
         check(r#"{"id":1,"history":{"channel_id":"5"}}"#, r#"1 {"history":{"channel_id":"5","limit":50}}"#);
         check(r#"{"id":1,"history":{"channel_id":"5","before":9,"after":1}}"#, "1 !107");
+    }
+
+    #[test]
+    fn names_of_operations_are_uuids_of_version_7() {
+        let line = |id: &str| format!(r#"{{"id":1,"delete":{{"channel_id":"5","seq":9,"op_id":"{id}"}}}}"#);
+        check(
+            &line("019b76da-a800-7000-8000-000000000000"),
+            r#"1 {"delete":{"channel_id":"5","op_id":"019b76da-a800-7000-8000-000000000000","seq":9}}"#,
+        );
+        check(&line("019b76da-a800-4000-8000-000000000000"), "1 !107");
+    }
+
+    #[test]
+    fn what_may_be_left_out_may_be() {
+        check(r#"{"id":1,"open":{"channel_id":"5"}}"#, r#"1 {"open":{"channel_id":"5"}}"#);
+        check(r#"{"typing":{"channel_id":"5","on":true}}"#, r#"0 {"typing":{"channel_id":"5","on":true}}"#);
+        check(r#"{"id":1,"search":{"query":"crab"}}"#, r#"1 {"search":{"limit":20,"query":"crab"}}"#);
+        check(r#"{"id":1,"presence_get":{"channel_id":"5"}}"#, r#"1 {"presence_get":{"channel_id":"5"}}"#);
+        check(r#"{"id":1,"presence_get":{"user_ids":["5"]}}"#, r#"1 {"presence_get":{"user_ids":["5"]}}"#);
+        check(r#"{"id":1,"presence_watch":{}}"#, r#"1 {"presence_watch":{"user_ids":[]}}"#);
     }
 }

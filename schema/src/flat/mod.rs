@@ -8,19 +8,23 @@ use std::cell::RefCell;
 
 use flatbuffers::{FlatBufferBuilder, InvalidFlatbuffer, VerifierOptions};
 
-pub(crate) use tables::{message, put_message, put_snapshot_channels, put_users, snapshot_channels, users, uuid};
+pub(crate) use tables::{
+    emoji, message, presence, put_message, put_presence, put_snapshot_channels, put_users, snapshot_channels, users,
+    uuid,
+};
 
 /// What builds a buffer, from its end to its beginning.
 pub(crate) type Builder = FlatBufferBuilder<'static>;
 
 /// How deep and how large a buffer may be that someone else made.
 ///
-/// Depth: the deepest of ours, a message in an event in a delivery in a frame, is 5; the rest is room to grow. Tables: a
-/// request has 2; what is made of many tables has a larger limit where it is read. Apparent size: what the buffer would be
-/// if nothing in it were shared, which bounds the verifier's own work to a small multiple of the largest message.
+/// Depth: the deepest of ours, a tally of a message in an event in a delivery in a frame, is 6; the rest is room to grow.
+/// Tables: a request has 2, the rest is room to grow; what is made of many tables has a larger limit where it is read.
+/// Apparent size: what the buffer would be if nothing in it were shared, which bounds the verifier's own work to a small
+/// multiple of the largest message.
 pub(crate) const VERIFIER: VerifierOptions = VerifierOptions {
     max_depth: 16,
-    max_tables: 1_024,
+    max_tables: 64,
     max_apparent_size: 4 * crate::limits::MESSAGE_BYTES_MAX as usize,
     ignore_missing_null_terminator: false,
 };

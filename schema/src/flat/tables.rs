@@ -1,4 +1,4 @@
-//! Tables that clients and shards share: a message, a snapshot's channels, lists of users.
+//! Tables that clients and shards share: a message, a snapshot's channels, presence, lists of users.
 //!
 //! Owns their mapping to the values, both ways.
 
@@ -8,17 +8,27 @@ use flatbuffers::{ForwardsUOffset, Vector, WIPOffset};
 
 use super::{Builder, Illegal};
 use crate::command::SnapshotChannel;
+use crate::emoji::Emoji;
 use crate::enums::Numbered as _;
 use crate::generated::rookery as fb;
 use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
-use crate::message::{Message, MessageKind, no_mentions};
+use crate::message::{Message, MessageKind, Tally, no_mentions, no_reactions};
 use crate::op::ChannelKind;
+use crate::presence::{PresenceEntry, PresenceState};
 use crate::time::UnixMs;
 
 type Tables<'a, T> = Vector<'a, ForwardsUOffset<T>>;
 
 /// Builds a message.
 pub(crate) fn put_message<'b>(builder: &mut Builder, message: &Message) -> WIPOffset<fb::Message<'b>> {
+    let reactions = (!message.reactions.is_empty()).then(|| {
+        let mut tallies = Vec::with_capacity(message.reactions.len());
+        for Tally { emoji, count, mine } in &*message.reactions {
+            let emoji = Some(builder.create_string(emoji.as_str()));
+            tallies.push(fb::Tally::create(builder, &fb::TallyArgs { emoji, count: *count, mine: *mine }));
+        }
+        builder.create_vector(&tallies)
+    });
     let fields = fb::MessageArgs {
         channel_id: message.channel_id.0,
         seq: message.seq.0,
@@ -30,6 +40,9 @@ pub(crate) fn put_message<'b>(builder: &mut Builder, message: &Message) -> WIPOf
         body: Some(builder.create_string(&message.body)),
         reply_to: message.reply_to.map(|seq| seq.0),
         mentions: put_users(builder, &message.mentions),
+        edited_ms: message.edited_ms.map(|at| at.0),
+        deleted: message.deleted,
+        reactions,
     };
     fb::Message::create(builder, &fields)
 }
@@ -47,7 +60,51 @@ pub(crate) fn message(table: fb::Message<'_>) -> Result<Arc<Message>, Illegal> {
         body: table.body().into(),
         reply_to: table.reply_to().map(Seq),
         mentions: users(table.mentions()),
+        edited_ms: table.edited_ms().map(UnixMs),
+        deleted: table.deleted(),
+        reactions: match table.reactions() {
+            Some(tallies) => tallies.iter().map(tally).collect::<Result<_, _>>()?,
+            None => no_reactions(),
+        },
     }))
+}
+
+fn tally(table: fb::Tally<'_>) -> Result<Tally, Illegal> {
+    Ok(Tally { emoji: emoji(table.emoji())?, count: table.count(), mine: table.mine() })
+}
+
+/// Reads an emoji.
+pub(crate) fn emoji(text: &str) -> Result<Emoji, Illegal> {
+    Emoji::accepted(text).map_err(|error| Illegal::new("emoji", format!("{error}")))
+}
+
+/// Builds what is said of users' presence.
+pub(crate) fn put_presence<'b>(
+    builder: &mut Builder,
+    entries: &[PresenceEntry],
+) -> WIPOffset<Tables<'b, fb::PresenceEntry<'b>>> {
+    let mut tables = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let fields = fb::PresenceEntryArgs {
+            user_id: entry.user_id.0,
+            state: entry.state.number(),
+            last_active_ms: entry.last_active_ms.0,
+        };
+        tables.push(fb::PresenceEntry::create(builder, &fields));
+    }
+    WIPOffset::new(builder.create_vector(&tables).value())
+}
+
+/// Reads what is said of users' presence.
+pub(crate) fn presence(tables: Tables<'_, fb::PresenceEntry<'_>>) -> Result<Vec<PresenceEntry>, Illegal> {
+    let entry = |table: fb::PresenceEntry<'_>| {
+        Ok(PresenceEntry {
+            user_id: UserId(table.user_id()),
+            state: PresenceState::known(table.state(), "state")?,
+            last_active_ms: UnixMs(table.last_active_ms()),
+        })
+    };
+    tables.iter().map(entry).collect()
 }
 
 /// Reads the 16 bytes of a name, without a look at its version.

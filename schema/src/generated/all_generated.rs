@@ -90,12 +90,13 @@ impl ::flatbuffers::SimpleToVerifyInSlice for MessageKind {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_CHANNEL_KIND: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_CHANNEL_KIND: u8 = 1;
+pub const ENUM_MAX_CHANNEL_KIND: u8 = 2;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_CHANNEL_KIND: [ChannelKind; 2] = [
+pub const ENUM_VALUES_CHANNEL_KIND: [ChannelKind; 3] = [
   ChannelKind::direct,
   ChannelKind::group,
+  ChannelKind::large,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -105,18 +106,21 @@ pub struct ChannelKind(pub u8);
 impl ChannelKind {
   pub const direct: Self = Self(0);
   pub const group: Self = Self(1);
+  pub const large: Self = Self(2);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 1;
+  pub const ENUM_MAX: u8 = 2;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::direct,
     Self::group,
+    Self::large,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
     match self {
       Self::direct => Some("direct"),
       Self::group => Some("group"),
+      Self::large => Some("large"),
       _ => None,
     }
   }
@@ -171,6 +175,90 @@ impl<'a> ::flatbuffers::Verifiable for ChannelKind {
 }
 
 impl ::flatbuffers::SimpleToVerifyInSlice for ChannelKind {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_PAST_ACCESS: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_PAST_ACCESS: u8 = 1;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_PAST_ACCESS: [PastAccess; 2] = [
+  PastAccess::joined,
+  PastAccess::all,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct PastAccess(pub u8);
+#[allow(non_upper_case_globals)]
+impl PastAccess {
+  pub const joined: Self = Self(0);
+  pub const all: Self = Self(1);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 1;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::joined,
+    Self::all,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::joined => Some("joined"),
+      Self::all => Some("all"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for PastAccess {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for PastAccess {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for PastAccess {
+    type Output = PastAccess;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for PastAccess {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for PastAccess {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for PastAccess {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_ROLE: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
@@ -262,14 +350,16 @@ impl ::flatbuffers::SimpleToVerifyInSlice for Role {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_MEMBER_CHANGE: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_MEMBER_CHANGE: u8 = 3;
+pub const ENUM_MAX_MEMBER_CHANGE: u8 = 5;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_MEMBER_CHANGE: [MemberChange; 4] = [
+pub const ENUM_VALUES_MEMBER_CHANGE: [MemberChange; 6] = [
   MemberChange::created,
   MemberChange::added,
   MemberChange::removed,
   MemberChange::left,
+  MemberChange::role,
+  MemberChange::title,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -281,14 +371,18 @@ impl MemberChange {
   pub const added: Self = Self(1);
   pub const removed: Self = Self(2);
   pub const left: Self = Self(3);
+  pub const role: Self = Self(4);
+  pub const title: Self = Self(5);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 3;
+  pub const ENUM_MAX: u8 = 5;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::created,
     Self::added,
     Self::removed,
     Self::left,
+    Self::role,
+    Self::title,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -297,6 +391,8 @@ impl MemberChange {
       Self::added => Some("added"),
       Self::removed => Some("removed"),
       Self::left => Some("left"),
+      Self::role => Some("role"),
+      Self::title => Some("title"),
       _ => None,
     }
   }
@@ -352,12 +448,100 @@ impl<'a> ::flatbuffers::Verifiable for MemberChange {
 
 impl ::flatbuffers::SimpleToVerifyInSlice for MemberChange {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_COMMAND: u8 = 0;
+pub const ENUM_MIN_PRESENCE_STATE: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_COMMAND: u8 = 6;
+pub const ENUM_MAX_PRESENCE_STATE: u8 = 2;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_COMMAND: [Command; 7] = [
+pub const ENUM_VALUES_PRESENCE_STATE: [PresenceState; 3] = [
+  PresenceState::offline,
+  PresenceState::away,
+  PresenceState::online,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct PresenceState(pub u8);
+#[allow(non_upper_case_globals)]
+impl PresenceState {
+  pub const offline: Self = Self(0);
+  pub const away: Self = Self(1);
+  pub const online: Self = Self(2);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 2;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::offline,
+    Self::away,
+    Self::online,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::offline => Some("offline"),
+      Self::away => Some("away"),
+      Self::online => Some("online"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for PresenceState {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for PresenceState {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for PresenceState {
+    type Output = PresenceState;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for PresenceState {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for PresenceState {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for PresenceState {}
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_COMMAND: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_COMMAND: u8 = 15;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_COMMAND: [Command; 16] = [
   Command::NONE,
   Command::connect,
   Command::refresh,
@@ -365,6 +549,15 @@ pub const ENUM_VALUES_COMMAND: [Command; 7] = [
   Command::history,
   Command::mark,
   Command::echo,
+  Command::edit,
+  Command::delete,
+  Command::react,
+  Command::typing,
+  Command::open,
+  Command::close,
+  Command::presence_get,
+  Command::presence_watch,
+  Command::search,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -379,9 +572,18 @@ impl Command {
   pub const history: Self = Self(4);
   pub const mark: Self = Self(5);
   pub const echo: Self = Self(6);
+  pub const edit: Self = Self(7);
+  pub const delete: Self = Self(8);
+  pub const react: Self = Self(9);
+  pub const typing: Self = Self(10);
+  pub const open: Self = Self(11);
+  pub const close: Self = Self(12);
+  pub const presence_get: Self = Self(13);
+  pub const presence_watch: Self = Self(14);
+  pub const search: Self = Self(15);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 6;
+  pub const ENUM_MAX: u8 = 15;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::connect,
@@ -390,6 +592,15 @@ impl Command {
     Self::history,
     Self::mark,
     Self::echo,
+    Self::edit,
+    Self::delete,
+    Self::react,
+    Self::typing,
+    Self::open,
+    Self::close,
+    Self::presence_get,
+    Self::presence_watch,
+    Self::search,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -401,6 +612,15 @@ impl Command {
       Self::history => Some("history"),
       Self::mark => Some("mark"),
       Self::echo => Some("echo"),
+      Self::edit => Some("edit"),
+      Self::delete => Some("delete"),
+      Self::react => Some("react"),
+      Self::typing => Some("typing"),
+      Self::open => Some("open"),
+      Self::close => Some("close"),
+      Self::presence_get => Some("presence_get"),
+      Self::presence_watch => Some("presence_watch"),
+      Self::search => Some("search"),
       _ => None,
     }
   }
@@ -460,10 +680,10 @@ pub struct CommandUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_REPLY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_REPLY: u8 = 6;
+pub const ENUM_MAX_REPLY: u8 = 15;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_REPLY: [Reply; 7] = [
+pub const ENUM_VALUES_REPLY: [Reply; 16] = [
   Reply::NONE,
   Reply::connect,
   Reply::refresh,
@@ -471,6 +691,15 @@ pub const ENUM_VALUES_REPLY: [Reply; 7] = [
   Reply::history,
   Reply::mark,
   Reply::echo,
+  Reply::edit,
+  Reply::delete,
+  Reply::react,
+  Reply::typing,
+  Reply::open,
+  Reply::close,
+  Reply::presence_get,
+  Reply::presence_watch,
+  Reply::search,
 ];
 
 /// The answers, each under the name of its command.
@@ -486,9 +715,18 @@ impl Reply {
   pub const history: Self = Self(4);
   pub const mark: Self = Self(5);
   pub const echo: Self = Self(6);
+  pub const edit: Self = Self(7);
+  pub const delete: Self = Self(8);
+  pub const react: Self = Self(9);
+  pub const typing: Self = Self(10);
+  pub const open: Self = Self(11);
+  pub const close: Self = Self(12);
+  pub const presence_get: Self = Self(13);
+  pub const presence_watch: Self = Self(14);
+  pub const search: Self = Self(15);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 6;
+  pub const ENUM_MAX: u8 = 15;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::connect,
@@ -497,6 +735,15 @@ impl Reply {
     Self::history,
     Self::mark,
     Self::echo,
+    Self::edit,
+    Self::delete,
+    Self::react,
+    Self::typing,
+    Self::open,
+    Self::close,
+    Self::presence_get,
+    Self::presence_watch,
+    Self::search,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -508,6 +755,15 @@ impl Reply {
       Self::history => Some("history"),
       Self::mark => Some("mark"),
       Self::echo => Some("echo"),
+      Self::edit => Some("edit"),
+      Self::delete => Some("delete"),
+      Self::react => Some("react"),
+      Self::typing => Some("typing"),
+      Self::open => Some("open"),
+      Self::close => Some("close"),
+      Self::presence_get => Some("presence_get"),
+      Self::presence_watch => Some("presence_watch"),
+      Self::search => Some("search"),
       _ => None,
     }
   }
@@ -567,10 +823,10 @@ pub struct ReplyUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_PUSH: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_PUSH: u8 = 6;
+pub const ENUM_MAX_PUSH: u8 = 12;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_PUSH: [Push; 7] = [
+pub const ENUM_VALUES_PUSH: [Push; 13] = [
   Push::NONE,
   Push::message,
   Push::membership,
@@ -578,6 +834,12 @@ pub const ENUM_VALUES_PUSH: [Push; 7] = [
   Push::snapshot,
   Push::token_expiring,
   Push::drain,
+  Push::edited,
+  Push::deleted,
+  Push::reaction,
+  Push::head,
+  Push::presence,
+  Push::typing,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -592,9 +854,15 @@ impl Push {
   pub const snapshot: Self = Self(4);
   pub const token_expiring: Self = Self(5);
   pub const drain: Self = Self(6);
+  pub const edited: Self = Self(7);
+  pub const deleted: Self = Self(8);
+  pub const reaction: Self = Self(9);
+  pub const head: Self = Self(10);
+  pub const presence: Self = Self(11);
+  pub const typing: Self = Self(12);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 6;
+  pub const ENUM_MAX: u8 = 12;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::message,
@@ -603,6 +871,12 @@ impl Push {
     Self::snapshot,
     Self::token_expiring,
     Self::drain,
+    Self::edited,
+    Self::deleted,
+    Self::reaction,
+    Self::head,
+    Self::presence,
+    Self::typing,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -614,6 +888,12 @@ impl Push {
       Self::snapshot => Some("snapshot"),
       Self::token_expiring => Some("token_expiring"),
       Self::drain => Some("drain"),
+      Self::edited => Some("edited"),
+      Self::deleted => Some("deleted"),
+      Self::reaction => Some("reaction"),
+      Self::head => Some("head"),
+      Self::presence => Some("presence"),
+      Self::typing => Some("typing"),
       _ => None,
     }
   }
@@ -752,6 +1032,137 @@ impl<'a> Uuid {
 
 }
 
+pub enum TallyOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Tally<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Tally<'a> {
+  type Inner = Tally<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Tally<'a> {
+  pub const VT_EMOJI: ::flatbuffers::VOffsetT = 4;
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 6;
+  pub const VT_MINE: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Tally { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args TallyArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Tally<'bldr>> {
+    let mut builder = TallyBuilder::new(_fbb);
+    builder.add_count(args.count);
+    if let Some(x) = args.emoji { builder.add_emoji(x); }
+    builder.add_mine(args.mine);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn emoji(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Tally::VT_EMOJI, None).unwrap()}
+  }
+  #[inline]
+  pub fn count(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Tally::VT_COUNT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn mine(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Tally::VT_MINE, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Tally<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("emoji", Self::VT_EMOJI, true)?
+     .visit_field::<u32>("count", Self::VT_COUNT, false)?
+     .visit_field::<bool>("mine", Self::VT_MINE, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct TallyArgs<'a> {
+    pub emoji: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub count: u32,
+    pub mine: bool,
+}
+impl<'a> Default for TallyArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    TallyArgs {
+      emoji: None, // required field
+      count: 0,
+      mine: false,
+    }
+  }
+}
+
+pub struct TallyBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TallyBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_emoji(&mut self, emoji: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tally::VT_EMOJI, emoji);
+  }
+  #[inline]
+  pub fn add_count(&mut self, count: u32) {
+    self.fbb_.push_slot::<u32>(Tally::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn add_mine(&mut self, mine: bool) {
+    self.fbb_.push_slot::<bool>(Tally::VT_MINE, mine, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TallyBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    TallyBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Tally<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Tally::VT_EMOJI,"emoji");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Tally<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Tally");
+      ds.field("emoji", &self.emoji());
+      ds.field("count", &self.count());
+      ds.field("mine", &self.mine());
+      ds.finish()
+  }
+}
 pub enum MessageOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -778,6 +1189,9 @@ impl<'a> Message<'a> {
   pub const VT_BODY: ::flatbuffers::VOffsetT = 18;
   pub const VT_REPLY_TO: ::flatbuffers::VOffsetT = 20;
   pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 22;
+  pub const VT_EDITED_MS: ::flatbuffers::VOffsetT = 24;
+  pub const VT_DELETED: ::flatbuffers::VOffsetT = 26;
+  pub const VT_REACTIONS: ::flatbuffers::VOffsetT = 28;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -789,15 +1203,18 @@ impl<'a> Message<'a> {
     args: &'args MessageArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Message<'bldr>> {
     let mut builder = MessageBuilder::new(_fbb);
+    if let Some(x) = args.edited_ms { builder.add_edited_ms(x); }
     if let Some(x) = args.reply_to { builder.add_reply_to(x); }
     builder.add_sent_ms(args.sent_ms);
     builder.add_from(args.from);
     builder.add_seq(args.seq);
     builder.add_channel_id(args.channel_id);
+    if let Some(x) = args.reactions { builder.add_reactions(x); }
     if let Some(x) = args.mentions { builder.add_mentions(x); }
     if let Some(x) = args.body { builder.add_body(x); }
     if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
     builder.add_revision(args.revision);
+    builder.add_deleted(args.deleted);
     builder.add_kind(args.kind);
     builder.finish()
   }
@@ -873,6 +1290,27 @@ impl<'a> Message<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Message::VT_MENTIONS, None)}
   }
+  #[inline]
+  pub fn edited_ms(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Message::VT_EDITED_MS, None)}
+  }
+  #[inline]
+  pub fn deleted(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Message::VT_DELETED, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn reactions(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tally<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tally>>>>(Message::VT_REACTIONS, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Message<'_> {
@@ -891,6 +1329,9 @@ impl ::flatbuffers::Verifiable for Message<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("body", Self::VT_BODY, true)?
      .visit_field::<u64>("reply_to", Self::VT_REPLY_TO, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("mentions", Self::VT_MENTIONS, false)?
+     .visit_field::<u64>("edited_ms", Self::VT_EDITED_MS, false)?
+     .visit_field::<bool>("deleted", Self::VT_DELETED, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Tally>>>>("reactions", Self::VT_REACTIONS, false)?
      .finish();
     Ok(())
   }
@@ -906,6 +1347,9 @@ pub struct MessageArgs<'a> {
     pub body: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub reply_to: Option<u64>,
     pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub edited_ms: Option<u64>,
+    pub deleted: bool,
+    pub reactions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Tally<'a>>>>>,
 }
 impl<'a> Default for MessageArgs<'a> {
   #[inline]
@@ -921,6 +1365,9 @@ impl<'a> Default for MessageArgs<'a> {
       body: None, // required field
       reply_to: None,
       mentions: None,
+      edited_ms: None,
+      deleted: false,
+      reactions: None,
     }
   }
 }
@@ -971,6 +1418,18 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_MENTIONS, mentions);
   }
   #[inline]
+  pub fn add_edited_ms(&mut self, edited_ms: u64) {
+    self.fbb_.push_slot_always::<u64>(Message::VT_EDITED_MS, edited_ms);
+  }
+  #[inline]
+  pub fn add_deleted(&mut self, deleted: bool) {
+    self.fbb_.push_slot::<bool>(Message::VT_DELETED, deleted, false);
+  }
+  #[inline]
+  pub fn add_reactions(&mut self, reactions: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Tally<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Message::VT_REACTIONS, reactions);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     MessageBuilder {
@@ -1000,6 +1459,9 @@ impl ::core::fmt::Debug for Message<'_> {
       ds.field("body", &self.body());
       ds.field("reply_to", &self.reply_to());
       ds.field("mentions", &self.mentions());
+      ds.field("edited_ms", &self.edited_ms());
+      ds.field("deleted", &self.deleted());
+      ds.field("reactions", &self.reactions());
       ds.finish()
   }
 }
@@ -1808,6 +2270,1182 @@ impl ::core::fmt::Debug for Echo<'_> {
       ds.finish()
   }
 }
+pub enum EditOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Edit<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Edit<'a> {
+  type Inner = Edit<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Edit<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+  pub const VT_OP_ID: ::flatbuffers::VOffsetT = 8;
+  pub const VT_BASE_REVISION: ::flatbuffers::VOffsetT = 10;
+  pub const VT_BODY: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Edit { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args EditArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Edit<'bldr>> {
+    let mut builder = EditBuilder::new(_fbb);
+    builder.add_seq(args.seq);
+    builder.add_channel_id(args.channel_id);
+    if let Some(x) = args.body { builder.add_body(x); }
+    builder.add_base_revision(args.base_revision);
+    if let Some(x) = args.op_id { builder.add_op_id(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Edit::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Edit::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn op_id(&self) -> &'a Uuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Uuid>(Edit::VT_OP_ID, None).unwrap()}
+  }
+  #[inline]
+  pub fn base_revision(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Edit::VT_BASE_REVISION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn body(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Edit::VT_BODY, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Edit<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<Uuid>("op_id", Self::VT_OP_ID, true)?
+     .visit_field::<u32>("base_revision", Self::VT_BASE_REVISION, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("body", Self::VT_BODY, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct EditArgs<'a> {
+    pub channel_id: u64,
+    pub seq: u64,
+    pub op_id: Option<&'a Uuid>,
+    pub base_revision: u32,
+    pub body: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for EditArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    EditArgs {
+      channel_id: 0,
+      seq: 0,
+      op_id: None, // required field
+      base_revision: 0,
+      body: None, // required field
+    }
+  }
+}
+
+pub struct EditBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EditBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(Edit::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(Edit::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_op_id(&mut self, op_id: &Uuid) {
+    self.fbb_.push_slot_always::<&Uuid>(Edit::VT_OP_ID, op_id);
+  }
+  #[inline]
+  pub fn add_base_revision(&mut self, base_revision: u32) {
+    self.fbb_.push_slot::<u32>(Edit::VT_BASE_REVISION, base_revision, 0);
+  }
+  #[inline]
+  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Edit::VT_BODY, body);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EditBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    EditBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Edit<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Edit::VT_OP_ID,"op_id");
+    self.fbb_.required(o, Edit::VT_BODY,"body");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Edit<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Edit");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("seq", &self.seq());
+      ds.field("op_id", &self.op_id());
+      ds.field("base_revision", &self.base_revision());
+      ds.field("body", &self.body());
+      ds.finish()
+  }
+}
+pub enum DeleteOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Delete<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Delete<'a> {
+  type Inner = Delete<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Delete<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+  pub const VT_OP_ID: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Delete { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args DeleteArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Delete<'bldr>> {
+    let mut builder = DeleteBuilder::new(_fbb);
+    builder.add_seq(args.seq);
+    builder.add_channel_id(args.channel_id);
+    if let Some(x) = args.op_id { builder.add_op_id(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Delete::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Delete::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn op_id(&self) -> &'a Uuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Uuid>(Delete::VT_OP_ID, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Delete<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<Uuid>("op_id", Self::VT_OP_ID, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct DeleteArgs<'a> {
+    pub channel_id: u64,
+    pub seq: u64,
+    pub op_id: Option<&'a Uuid>,
+}
+impl<'a> Default for DeleteArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    DeleteArgs {
+      channel_id: 0,
+      seq: 0,
+      op_id: None, // required field
+    }
+  }
+}
+
+pub struct DeleteBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeleteBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(Delete::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(Delete::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_op_id(&mut self, op_id: &Uuid) {
+    self.fbb_.push_slot_always::<&Uuid>(Delete::VT_OP_ID, op_id);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeleteBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    DeleteBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Delete<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Delete::VT_OP_ID,"op_id");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Delete<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Delete");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("seq", &self.seq());
+      ds.field("op_id", &self.op_id());
+      ds.finish()
+  }
+}
+pub enum ReactOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct React<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for React<'a> {
+  type Inner = React<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> React<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+  pub const VT_OP_ID: ::flatbuffers::VOffsetT = 8;
+  pub const VT_EMOJI: ::flatbuffers::VOffsetT = 10;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    React { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ReactArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<React<'bldr>> {
+    let mut builder = ReactBuilder::new(_fbb);
+    builder.add_seq(args.seq);
+    builder.add_channel_id(args.channel_id);
+    if let Some(x) = args.emoji { builder.add_emoji(x); }
+    if let Some(x) = args.op_id { builder.add_op_id(x); }
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(React::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(React::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn op_id(&self) -> &'a Uuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Uuid>(React::VT_OP_ID, None).unwrap()}
+  }
+  #[inline]
+  pub fn emoji(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(React::VT_EMOJI, None).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(React::VT_ON, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for React<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<Uuid>("op_id", Self::VT_OP_ID, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("emoji", Self::VT_EMOJI, true)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ReactArgs<'a> {
+    pub channel_id: u64,
+    pub seq: u64,
+    pub op_id: Option<&'a Uuid>,
+    pub emoji: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub on: bool,
+}
+impl<'a> Default for ReactArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ReactArgs {
+      channel_id: 0,
+      seq: 0,
+      op_id: None, // required field
+      emoji: None, // required field
+      on: false,
+    }
+  }
+}
+
+pub struct ReactBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReactBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(React::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(React::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_op_id(&mut self, op_id: &Uuid) {
+    self.fbb_.push_slot_always::<&Uuid>(React::VT_OP_ID, op_id);
+  }
+  #[inline]
+  pub fn add_emoji(&mut self, emoji: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(React::VT_EMOJI, emoji);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(React::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReactBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ReactBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<React<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, React::VT_OP_ID,"op_id");
+    self.fbb_.required(o, React::VT_EMOJI,"emoji");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for React<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("React");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("seq", &self.seq());
+      ds.field("op_id", &self.op_id());
+      ds.field("emoji", &self.emoji());
+      ds.field("on", &self.on());
+      ds.finish()
+  }
+}
+pub enum TypingOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Typing<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Typing<'a> {
+  type Inner = Typing<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Typing<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Typing { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args TypingArgs
+  ) -> ::flatbuffers::WIPOffset<Typing<'bldr>> {
+    let mut builder = TypingBuilder::new(_fbb);
+    builder.add_channel_id(args.channel_id);
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Typing::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(Typing::VT_ON, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Typing<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct TypingArgs {
+    pub channel_id: u64,
+    pub on: bool,
+}
+impl<'a> Default for TypingArgs {
+  #[inline]
+  fn default() -> Self {
+    TypingArgs {
+      channel_id: 0,
+      on: false,
+    }
+  }
+}
+
+pub struct TypingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TypingBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(Typing::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(Typing::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TypingBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    TypingBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Typing<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Typing<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Typing");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("on", &self.on());
+      ds.finish()
+  }
+}
+pub enum OpenOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Open<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Open<'a> {
+  type Inner = Open<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Open<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_AFTER_SEQ: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Open { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args OpenArgs
+  ) -> ::flatbuffers::WIPOffset<Open<'bldr>> {
+    let mut builder = OpenBuilder::new(_fbb);
+    if let Some(x) = args.after_seq { builder.add_after_seq(x); }
+    builder.add_channel_id(args.channel_id);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Open::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn after_seq(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Open::VT_AFTER_SEQ, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Open<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u64>("after_seq", Self::VT_AFTER_SEQ, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct OpenArgs {
+    pub channel_id: u64,
+    pub after_seq: Option<u64>,
+}
+impl<'a> Default for OpenArgs {
+  #[inline]
+  fn default() -> Self {
+    OpenArgs {
+      channel_id: 0,
+      after_seq: None,
+    }
+  }
+}
+
+pub struct OpenBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> OpenBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(Open::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_after_seq(&mut self, after_seq: u64) {
+    self.fbb_.push_slot_always::<u64>(Open::VT_AFTER_SEQ, after_seq);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OpenBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    OpenBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Open<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Open<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Open");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("after_seq", &self.after_seq());
+      ds.finish()
+  }
+}
+pub enum CloseOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Close<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Close<'a> {
+  type Inner = Close<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Close<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Close { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args CloseArgs
+  ) -> ::flatbuffers::WIPOffset<Close<'bldr>> {
+    let mut builder = CloseBuilder::new(_fbb);
+    builder.add_channel_id(args.channel_id);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Close::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Close<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct CloseArgs {
+    pub channel_id: u64,
+}
+impl<'a> Default for CloseArgs {
+  #[inline]
+  fn default() -> Self {
+    CloseArgs {
+      channel_id: 0,
+    }
+  }
+}
+
+pub struct CloseBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CloseBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(Close::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CloseBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    CloseBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Close<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Close<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Close");
+      ds.field("channel_id", &self.channel_id());
+      ds.finish()
+  }
+}
+pub enum PresenceGetOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PresenceGet<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PresenceGet<'a> {
+  type Inner = PresenceGet<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PresenceGet<'a> {
+  pub const VT_USER_IDS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 6;
+  pub const VT_PAGE: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PresenceGet { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PresenceGetArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PresenceGet<'bldr>> {
+    let mut builder = PresenceGetBuilder::new(_fbb);
+    if let Some(x) = args.channel_id { builder.add_channel_id(x); }
+    builder.add_page(args.page);
+    if let Some(x) = args.user_ids { builder.add_user_ids(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn user_ids(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(PresenceGet::VT_USER_IDS, None)}
+  }
+  #[inline]
+  pub fn channel_id(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(PresenceGet::VT_CHANNEL_ID, None)}
+  }
+  #[inline]
+  pub fn page(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(PresenceGet::VT_PAGE, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PresenceGet<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("user_ids", Self::VT_USER_IDS, false)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u32>("page", Self::VT_PAGE, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PresenceGetArgs<'a> {
+    pub user_ids: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub channel_id: Option<u64>,
+    pub page: u32,
+}
+impl<'a> Default for PresenceGetArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PresenceGetArgs {
+      user_ids: None,
+      channel_id: None,
+      page: 0,
+    }
+  }
+}
+
+pub struct PresenceGetBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PresenceGetBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_user_ids(&mut self, user_ids: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PresenceGet::VT_USER_IDS, user_ids);
+  }
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot_always::<u64>(PresenceGet::VT_CHANNEL_ID, channel_id);
+  }
+  #[inline]
+  pub fn add_page(&mut self, page: u32) {
+    self.fbb_.push_slot::<u32>(PresenceGet::VT_PAGE, page, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PresenceGetBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PresenceGetBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PresenceGet<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PresenceGet<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PresenceGet");
+      ds.field("user_ids", &self.user_ids());
+      ds.field("channel_id", &self.channel_id());
+      ds.field("page", &self.page());
+      ds.finish()
+  }
+}
+pub enum PresenceWatchOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PresenceWatch<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PresenceWatch<'a> {
+  type Inner = PresenceWatch<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PresenceWatch<'a> {
+  pub const VT_USER_IDS: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PresenceWatch { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PresenceWatchArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PresenceWatch<'bldr>> {
+    let mut builder = PresenceWatchBuilder::new(_fbb);
+    if let Some(x) = args.user_ids { builder.add_user_ids(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn user_ids(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(PresenceWatch::VT_USER_IDS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PresenceWatch<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("user_ids", Self::VT_USER_IDS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PresenceWatchArgs<'a> {
+    pub user_ids: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+}
+impl<'a> Default for PresenceWatchArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PresenceWatchArgs {
+      user_ids: None,
+    }
+  }
+}
+
+pub struct PresenceWatchBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PresenceWatchBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_user_ids(&mut self, user_ids: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PresenceWatch::VT_USER_IDS, user_ids);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PresenceWatchBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PresenceWatchBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PresenceWatch<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PresenceWatch<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PresenceWatch");
+      ds.field("user_ids", &self.user_ids());
+      ds.finish()
+  }
+}
+pub enum SearchOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Search<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Search<'a> {
+  type Inner = Search<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Search<'a> {
+  pub const VT_QUERY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 6;
+  pub const VT_FROM: ::flatbuffers::VOffsetT = 8;
+  pub const VT_BEFORE_MS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_LIMIT: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Search { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SearchArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Search<'bldr>> {
+    let mut builder = SearchBuilder::new(_fbb);
+    if let Some(x) = args.before_ms { builder.add_before_ms(x); }
+    if let Some(x) = args.from { builder.add_from(x); }
+    if let Some(x) = args.channel_id { builder.add_channel_id(x); }
+    builder.add_limit(args.limit);
+    if let Some(x) = args.query { builder.add_query(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn query(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Search::VT_QUERY, None).unwrap()}
+  }
+  #[inline]
+  pub fn channel_id(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Search::VT_CHANNEL_ID, None)}
+  }
+  #[inline]
+  pub fn from(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Search::VT_FROM, None)}
+  }
+  #[inline]
+  pub fn before_ms(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Search::VT_BEFORE_MS, None)}
+  }
+  #[inline]
+  pub fn limit(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Search::VT_LIMIT, Some(20)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Search<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("query", Self::VT_QUERY, true)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u64>("from", Self::VT_FROM, false)?
+     .visit_field::<u64>("before_ms", Self::VT_BEFORE_MS, false)?
+     .visit_field::<u32>("limit", Self::VT_LIMIT, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SearchArgs<'a> {
+    pub query: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub channel_id: Option<u64>,
+    pub from: Option<u64>,
+    pub before_ms: Option<u64>,
+    pub limit: u32,
+}
+impl<'a> Default for SearchArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    SearchArgs {
+      query: None, // required field
+      channel_id: None,
+      from: None,
+      before_ms: None,
+      limit: 20,
+    }
+  }
+}
+
+pub struct SearchBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SearchBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_query(&mut self, query: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Search::VT_QUERY, query);
+  }
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot_always::<u64>(Search::VT_CHANNEL_ID, channel_id);
+  }
+  #[inline]
+  pub fn add_from(&mut self, from: u64) {
+    self.fbb_.push_slot_always::<u64>(Search::VT_FROM, from);
+  }
+  #[inline]
+  pub fn add_before_ms(&mut self, before_ms: u64) {
+    self.fbb_.push_slot_always::<u64>(Search::VT_BEFORE_MS, before_ms);
+  }
+  #[inline]
+  pub fn add_limit(&mut self, limit: u32) {
+    self.fbb_.push_slot::<u32>(Search::VT_LIMIT, limit, 20);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SearchBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SearchBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Search<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Search::VT_QUERY,"query");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Search<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Search");
+      ds.field("query", &self.query());
+      ds.field("channel_id", &self.channel_id());
+      ds.field("from", &self.from());
+      ds.field("before_ms", &self.before_ms());
+      ds.field("limit", &self.limit());
+      ds.finish()
+  }
+}
 pub enum RequestOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -1957,6 +3595,141 @@ impl<'a> Request<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn command_as_edit(&self) -> Option<Edit<'a>> {
+    if self.command_type() == Command::edit {
+      self.command().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Edit::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn command_as_delete(&self) -> Option<Delete<'a>> {
+    if self.command_type() == Command::delete {
+      self.command().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Delete::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn command_as_react(&self) -> Option<React<'a>> {
+    if self.command_type() == Command::react {
+      self.command().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { React::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn command_as_typing(&self) -> Option<Typing<'a>> {
+    if self.command_type() == Command::typing {
+      self.command().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Typing::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn command_as_open(&self) -> Option<Open<'a>> {
+    if self.command_type() == Command::open {
+      self.command().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Open::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn command_as_close(&self) -> Option<Close<'a>> {
+    if self.command_type() == Command::close {
+      self.command().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Close::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn command_as_presence_get(&self) -> Option<PresenceGet<'a>> {
+    if self.command_type() == Command::presence_get {
+      self.command().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { PresenceGet::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn command_as_presence_watch(&self) -> Option<PresenceWatch<'a>> {
+    if self.command_type() == Command::presence_watch {
+      self.command().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { PresenceWatch::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn command_as_search(&self) -> Option<Search<'a>> {
+    if self.command_type() == Command::search {
+      self.command().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Search::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Request<'_> {
@@ -1974,6 +3747,15 @@ impl ::flatbuffers::Verifiable for Request<'_> {
           Command::history => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<History>>("Command::history", pos),
           Command::mark => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Mark>>("Command::mark", pos),
           Command::echo => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Echo>>("Command::echo", pos),
+          Command::edit => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Edit>>("Command::edit", pos),
+          Command::delete => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Delete>>("Command::delete", pos),
+          Command::react => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<React>>("Command::react", pos),
+          Command::typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Typing>>("Command::typing", pos),
+          Command::open => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Open>>("Command::open", pos),
+          Command::close => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Close>>("Command::close", pos),
+          Command::presence_get => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PresenceGet>>("Command::presence_get", pos),
+          Command::presence_watch => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PresenceWatch>>("Command::presence_watch", pos),
+          Command::search => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Search>>("Command::search", pos),
           _ => Ok(()),
         }
      })?
@@ -2072,6 +3854,69 @@ impl ::core::fmt::Debug for Request<'_> {
         },
         Command::echo => {
           if let Some(x) = self.command_as_echo() {
+            ds.field("command", &x)
+          } else {
+            ds.field("command", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Command::edit => {
+          if let Some(x) = self.command_as_edit() {
+            ds.field("command", &x)
+          } else {
+            ds.field("command", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Command::delete => {
+          if let Some(x) = self.command_as_delete() {
+            ds.field("command", &x)
+          } else {
+            ds.field("command", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Command::react => {
+          if let Some(x) = self.command_as_react() {
+            ds.field("command", &x)
+          } else {
+            ds.field("command", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Command::typing => {
+          if let Some(x) = self.command_as_typing() {
+            ds.field("command", &x)
+          } else {
+            ds.field("command", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Command::open => {
+          if let Some(x) = self.command_as_open() {
+            ds.field("command", &x)
+          } else {
+            ds.field("command", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Command::close => {
+          if let Some(x) = self.command_as_close() {
+            ds.field("command", &x)
+          } else {
+            ds.field("command", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Command::presence_get => {
+          if let Some(x) = self.command_as_presence_get() {
+            ds.field("command", &x)
+          } else {
+            ds.field("command", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Command::presence_watch => {
+          if let Some(x) = self.command_as_presence_watch() {
+            ds.field("command", &x)
+          } else {
+            ds.field("command", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Command::search => {
+          if let Some(x) = self.command_as_search() {
             ds.field("command", &x)
           } else {
             ds.field("command", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -3193,6 +5038,1216 @@ impl ::core::fmt::Debug for Echoed<'_> {
       ds.finish()
   }
 }
+pub enum EditedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Edited<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Edited<'a> {
+  type Inner = Edited<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Edited<'a> {
+  pub const VT_REVISION: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Edited { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args EditedArgs
+  ) -> ::flatbuffers::WIPOffset<Edited<'bldr>> {
+    let mut builder = EditedBuilder::new(_fbb);
+    builder.add_revision(args.revision);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn revision(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Edited::VT_REVISION, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Edited<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u32>("revision", Self::VT_REVISION, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct EditedArgs {
+    pub revision: u32,
+}
+impl<'a> Default for EditedArgs {
+  #[inline]
+  fn default() -> Self {
+    EditedArgs {
+      revision: 0,
+    }
+  }
+}
+
+pub struct EditedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EditedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_revision(&mut self, revision: u32) {
+    self.fbb_.push_slot::<u32>(Edited::VT_REVISION, revision, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EditedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    EditedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Edited<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Edited<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Edited");
+      ds.field("revision", &self.revision());
+      ds.finish()
+  }
+}
+pub enum DeletedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Deleted<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Deleted<'a> {
+  type Inner = Deleted<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Deleted<'a> {
+  pub const VT_REVISION: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Deleted { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args DeletedArgs
+  ) -> ::flatbuffers::WIPOffset<Deleted<'bldr>> {
+    let mut builder = DeletedBuilder::new(_fbb);
+    builder.add_revision(args.revision);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn revision(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Deleted::VT_REVISION, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Deleted<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u32>("revision", Self::VT_REVISION, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct DeletedArgs {
+    pub revision: u32,
+}
+impl<'a> Default for DeletedArgs {
+  #[inline]
+  fn default() -> Self {
+    DeletedArgs {
+      revision: 0,
+    }
+  }
+}
+
+pub struct DeletedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeletedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_revision(&mut self, revision: u32) {
+    self.fbb_.push_slot::<u32>(Deleted::VT_REVISION, revision, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeletedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    DeletedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Deleted<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Deleted<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Deleted");
+      ds.field("revision", &self.revision());
+      ds.finish()
+  }
+}
+pub enum ReactedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Reacted<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Reacted<'a> {
+  type Inner = Reacted<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Reacted<'a> {
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Reacted { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ReactedArgs
+  ) -> ::flatbuffers::WIPOffset<Reacted<'bldr>> {
+    let mut builder = ReactedBuilder::new(_fbb);
+    builder.add_count(args.count);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn count(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Reacted::VT_COUNT, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Reacted<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u32>("count", Self::VT_COUNT, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ReactedArgs {
+    pub count: u32,
+}
+impl<'a> Default for ReactedArgs {
+  #[inline]
+  fn default() -> Self {
+    ReactedArgs {
+      count: 0,
+    }
+  }
+}
+
+pub struct ReactedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReactedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_count(&mut self, count: u32) {
+    self.fbb_.push_slot::<u32>(Reacted::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReactedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ReactedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Reacted<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Reacted<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Reacted");
+      ds.field("count", &self.count());
+      ds.finish()
+  }
+}
+pub enum ToldOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Told<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Told<'a> {
+  type Inner = Told<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Told<'a> {
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Told { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    _args: &'args ToldArgs
+  ) -> ::flatbuffers::WIPOffset<Told<'bldr>> {
+    let mut builder = ToldBuilder::new(_fbb);
+    builder.finish()
+  }
+
+}
+
+impl ::flatbuffers::Verifiable for Told<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ToldArgs {
+}
+impl<'a> Default for ToldArgs {
+  #[inline]
+  fn default() -> Self {
+    ToldArgs {
+    }
+  }
+}
+
+pub struct ToldBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ToldBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ToldBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ToldBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Told<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Told<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Told");
+      ds.finish()
+  }
+}
+pub enum ReadMarkOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ReadMark<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ReadMark<'a> {
+  type Inner = ReadMark<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ReadMark<'a> {
+  pub const VT_USER_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_READ_SEQ: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ReadMark { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ReadMarkArgs
+  ) -> ::flatbuffers::WIPOffset<ReadMark<'bldr>> {
+    let mut builder = ReadMarkBuilder::new(_fbb);
+    builder.add_read_seq(args.read_seq);
+    builder.add_user_id(args.user_id);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn user_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ReadMark::VT_USER_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn read_seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ReadMark::VT_READ_SEQ, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ReadMark<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("user_id", Self::VT_USER_ID, false)?
+     .visit_field::<u64>("read_seq", Self::VT_READ_SEQ, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ReadMarkArgs {
+    pub user_id: u64,
+    pub read_seq: u64,
+}
+impl<'a> Default for ReadMarkArgs {
+  #[inline]
+  fn default() -> Self {
+    ReadMarkArgs {
+      user_id: 0,
+      read_seq: 0,
+    }
+  }
+}
+
+pub struct ReadMarkBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReadMarkBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_user_id(&mut self, user_id: u64) {
+    self.fbb_.push_slot::<u64>(ReadMark::VT_USER_ID, user_id, 0);
+  }
+  #[inline]
+  pub fn add_read_seq(&mut self, read_seq: u64) {
+    self.fbb_.push_slot::<u64>(ReadMark::VT_READ_SEQ, read_seq, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReadMarkBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ReadMarkBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ReadMark<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ReadMark<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ReadMark");
+      ds.field("user_id", &self.user_id());
+      ds.field("read_seq", &self.read_seq());
+      ds.finish()
+  }
+}
+pub enum OpenedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Opened<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Opened<'a> {
+  type Inner = Opened<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Opened<'a> {
+  pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 4;
+  pub const VT_READ_SEQ: ::flatbuffers::VOffsetT = 6;
+  pub const VT_ONLINE: ::flatbuffers::VOffsetT = 8;
+  pub const VT_READS: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Opened { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args OpenedArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Opened<'bldr>> {
+    let mut builder = OpenedBuilder::new(_fbb);
+    builder.add_read_seq(args.read_seq);
+    builder.add_head_seq(args.head_seq);
+    if let Some(x) = args.reads { builder.add_reads(x); }
+    builder.add_online(args.online);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn head_seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Opened::VT_HEAD_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn read_seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Opened::VT_READ_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn online(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Opened::VT_ONLINE, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn reads(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ReadMark<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ReadMark>>>>(Opened::VT_READS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Opened<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
+     .visit_field::<u64>("read_seq", Self::VT_READ_SEQ, false)?
+     .visit_field::<u32>("online", Self::VT_ONLINE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<ReadMark>>>>("reads", Self::VT_READS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct OpenedArgs<'a> {
+    pub head_seq: u64,
+    pub read_seq: u64,
+    pub online: u32,
+    pub reads: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<ReadMark<'a>>>>>,
+}
+impl<'a> Default for OpenedArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    OpenedArgs {
+      head_seq: 0,
+      read_seq: 0,
+      online: 0,
+      reads: None,
+    }
+  }
+}
+
+pub struct OpenedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> OpenedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_head_seq(&mut self, head_seq: u64) {
+    self.fbb_.push_slot::<u64>(Opened::VT_HEAD_SEQ, head_seq, 0);
+  }
+  #[inline]
+  pub fn add_read_seq(&mut self, read_seq: u64) {
+    self.fbb_.push_slot::<u64>(Opened::VT_READ_SEQ, read_seq, 0);
+  }
+  #[inline]
+  pub fn add_online(&mut self, online: u32) {
+    self.fbb_.push_slot::<u32>(Opened::VT_ONLINE, online, 0);
+  }
+  #[inline]
+  pub fn add_reads(&mut self, reads: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<ReadMark<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Opened::VT_READS, reads);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> OpenedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    OpenedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Opened<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Opened<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Opened");
+      ds.field("head_seq", &self.head_seq());
+      ds.field("read_seq", &self.read_seq());
+      ds.field("online", &self.online());
+      ds.field("reads", &self.reads());
+      ds.finish()
+  }
+}
+pub enum ClosedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Closed<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Closed<'a> {
+  type Inner = Closed<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Closed<'a> {
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Closed { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    _args: &'args ClosedArgs
+  ) -> ::flatbuffers::WIPOffset<Closed<'bldr>> {
+    let mut builder = ClosedBuilder::new(_fbb);
+    builder.finish()
+  }
+
+}
+
+impl ::flatbuffers::Verifiable for Closed<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ClosedArgs {
+}
+impl<'a> Default for ClosedArgs {
+  #[inline]
+  fn default() -> Self {
+    ClosedArgs {
+    }
+  }
+}
+
+pub struct ClosedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ClosedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ClosedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ClosedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Closed<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Closed<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Closed");
+      ds.finish()
+  }
+}
+pub enum PresenceEntryOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PresenceEntry<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PresenceEntry<'a> {
+  type Inner = PresenceEntry<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PresenceEntry<'a> {
+  pub const VT_USER_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_STATE: ::flatbuffers::VOffsetT = 6;
+  pub const VT_LAST_ACTIVE_MS: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PresenceEntry { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PresenceEntryArgs
+  ) -> ::flatbuffers::WIPOffset<PresenceEntry<'bldr>> {
+    let mut builder = PresenceEntryBuilder::new(_fbb);
+    builder.add_last_active_ms(args.last_active_ms);
+    builder.add_user_id(args.user_id);
+    builder.add_state(args.state);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn user_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(PresenceEntry::VT_USER_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn state(&self) -> PresenceState {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<PresenceState>(PresenceEntry::VT_STATE, Some(PresenceState::offline)).unwrap()}
+  }
+  #[inline]
+  pub fn last_active_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(PresenceEntry::VT_LAST_ACTIVE_MS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PresenceEntry<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("user_id", Self::VT_USER_ID, false)?
+     .visit_field::<PresenceState>("state", Self::VT_STATE, false)?
+     .visit_field::<u64>("last_active_ms", Self::VT_LAST_ACTIVE_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PresenceEntryArgs {
+    pub user_id: u64,
+    pub state: PresenceState,
+    pub last_active_ms: u64,
+}
+impl<'a> Default for PresenceEntryArgs {
+  #[inline]
+  fn default() -> Self {
+    PresenceEntryArgs {
+      user_id: 0,
+      state: PresenceState::offline,
+      last_active_ms: 0,
+    }
+  }
+}
+
+pub struct PresenceEntryBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PresenceEntryBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_user_id(&mut self, user_id: u64) {
+    self.fbb_.push_slot::<u64>(PresenceEntry::VT_USER_ID, user_id, 0);
+  }
+  #[inline]
+  pub fn add_state(&mut self, state: PresenceState) {
+    self.fbb_.push_slot::<PresenceState>(PresenceEntry::VT_STATE, state, PresenceState::offline);
+  }
+  #[inline]
+  pub fn add_last_active_ms(&mut self, last_active_ms: u64) {
+    self.fbb_.push_slot::<u64>(PresenceEntry::VT_LAST_ACTIVE_MS, last_active_ms, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PresenceEntryBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PresenceEntryBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PresenceEntry<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PresenceEntry<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PresenceEntry");
+      ds.field("user_id", &self.user_id());
+      ds.field("state", &self.state());
+      ds.field("last_active_ms", &self.last_active_ms());
+      ds.finish()
+  }
+}
+pub enum PresencePageOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PresencePage<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PresencePage<'a> {
+  type Inner = PresencePage<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PresencePage<'a> {
+  pub const VT_ENTRIES: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PresencePage { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PresencePageArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PresencePage<'bldr>> {
+    let mut builder = PresencePageBuilder::new(_fbb);
+    if let Some(x) = args.entries { builder.add_entries(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn entries(&self) -> ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PresenceEntry<'a>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PresenceEntry>>>>(PresencePage::VT_ENTRIES, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PresencePage<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<PresenceEntry>>>>("entries", Self::VT_ENTRIES, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PresencePageArgs<'a> {
+    pub entries: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PresenceEntry<'a>>>>>,
+}
+impl<'a> Default for PresencePageArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PresencePageArgs {
+      entries: None, // required field
+    }
+  }
+}
+
+pub struct PresencePageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PresencePageBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_entries(&mut self, entries: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<PresenceEntry<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PresencePage::VT_ENTRIES, entries);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PresencePageBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PresencePageBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PresencePage<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, PresencePage::VT_ENTRIES,"entries");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PresencePage<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PresencePage");
+      ds.field("entries", &self.entries());
+      ds.finish()
+  }
+}
+pub enum SearchHitOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct SearchHit<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for SearchHit<'a> {
+  type Inner = SearchHit<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> SearchHit<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+  pub const VT_SENT_MS: ::flatbuffers::VOffsetT = 8;
+  pub const VT_FROM: ::flatbuffers::VOffsetT = 10;
+  pub const VT_SNIPPET: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    SearchHit { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SearchHitArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<SearchHit<'bldr>> {
+    let mut builder = SearchHitBuilder::new(_fbb);
+    builder.add_from(args.from);
+    builder.add_sent_ms(args.sent_ms);
+    builder.add_seq(args.seq);
+    builder.add_channel_id(args.channel_id);
+    if let Some(x) = args.snippet { builder.add_snippet(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(SearchHit::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(SearchHit::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn sent_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(SearchHit::VT_SENT_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn from(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(SearchHit::VT_FROM, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn snippet(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SearchHit::VT_SNIPPET, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for SearchHit<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<u64>("sent_ms", Self::VT_SENT_MS, false)?
+     .visit_field::<u64>("from", Self::VT_FROM, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("snippet", Self::VT_SNIPPET, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SearchHitArgs<'a> {
+    pub channel_id: u64,
+    pub seq: u64,
+    pub sent_ms: u64,
+    pub from: u64,
+    pub snippet: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for SearchHitArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    SearchHitArgs {
+      channel_id: 0,
+      seq: 0,
+      sent_ms: 0,
+      from: 0,
+      snippet: None, // required field
+    }
+  }
+}
+
+pub struct SearchHitBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SearchHitBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(SearchHit::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(SearchHit::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_sent_ms(&mut self, sent_ms: u64) {
+    self.fbb_.push_slot::<u64>(SearchHit::VT_SENT_MS, sent_ms, 0);
+  }
+  #[inline]
+  pub fn add_from(&mut self, from: u64) {
+    self.fbb_.push_slot::<u64>(SearchHit::VT_FROM, from, 0);
+  }
+  #[inline]
+  pub fn add_snippet(&mut self, snippet: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SearchHit::VT_SNIPPET, snippet);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SearchHitBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SearchHitBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<SearchHit<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, SearchHit::VT_SNIPPET,"snippet");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for SearchHit<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("SearchHit");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("seq", &self.seq());
+      ds.field("sent_ms", &self.sent_ms());
+      ds.field("from", &self.from());
+      ds.field("snippet", &self.snippet());
+      ds.finish()
+  }
+}
+pub enum SearchPageOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct SearchPage<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for SearchPage<'a> {
+  type Inner = SearchPage<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> SearchPage<'a> {
+  pub const VT_HITS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_MORE: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    SearchPage { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SearchPageArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<SearchPage<'bldr>> {
+    let mut builder = SearchPageBuilder::new(_fbb);
+    if let Some(x) = args.hits { builder.add_hits(x); }
+    builder.add_more(args.more);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn hits(&self) -> ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<SearchHit<'a>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<SearchHit>>>>(SearchPage::VT_HITS, None).unwrap()}
+  }
+  #[inline]
+  pub fn more(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(SearchPage::VT_MORE, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for SearchPage<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<SearchHit>>>>("hits", Self::VT_HITS, true)?
+     .visit_field::<bool>("more", Self::VT_MORE, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SearchPageArgs<'a> {
+    pub hits: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<SearchHit<'a>>>>>,
+    pub more: bool,
+}
+impl<'a> Default for SearchPageArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    SearchPageArgs {
+      hits: None, // required field
+      more: false,
+    }
+  }
+}
+
+pub struct SearchPageBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SearchPageBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_hits(&mut self, hits: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<SearchHit<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SearchPage::VT_HITS, hits);
+  }
+  #[inline]
+  pub fn add_more(&mut self, more: bool) {
+    self.fbb_.push_slot::<bool>(SearchPage::VT_MORE, more, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SearchPageBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SearchPageBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<SearchPage<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, SearchPage::VT_HITS,"hits");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for SearchPage<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("SearchPage");
+      ds.field("hits", &self.hits());
+      ds.field("more", &self.more());
+      ds.finish()
+  }
+}
 pub enum ErrorOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -3344,6 +6399,7 @@ impl ::core::fmt::Debug for Error<'_> {
 pub enum MessagePushOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
+/// In a large channel that is open, pushes have no cursor.
 pub struct MessagePush<'a> {
   pub _tab: ::flatbuffers::Table<'a>,
 }
@@ -3384,11 +6440,11 @@ impl<'a> MessagePush<'a> {
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Message>>(MessagePush::VT_MESSAGE, None).unwrap()}
   }
   #[inline]
-  pub fn cursor(&self) -> &'a str {
+  pub fn cursor(&self) -> Option<&'a str> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MessagePush::VT_CURSOR, None).unwrap()}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MessagePush::VT_CURSOR, None)}
   }
 }
 
@@ -3399,7 +6455,7 @@ impl ::flatbuffers::Verifiable for MessagePush<'_> {
   ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
     v.visit_table(pos)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Message>>("message", Self::VT_MESSAGE, true)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cursor", Self::VT_CURSOR, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cursor", Self::VT_CURSOR, false)?
      .finish();
     Ok(())
   }
@@ -3413,7 +6469,7 @@ impl<'a> Default for MessagePushArgs<'a> {
   fn default() -> Self {
     MessagePushArgs {
       message: None, // required field
-      cursor: None, // required field
+      cursor: None,
     }
   }
 }
@@ -3443,7 +6499,6 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessagePushBuilder<'a, 'b, A>
   pub fn finish(self) -> ::flatbuffers::WIPOffset<MessagePush<'a>> {
     let o = self.fbb_.end_table(self.start_);
     self.fbb_.required(o, MessagePush::VT_MESSAGE,"message");
-    self.fbb_.required(o, MessagePush::VT_CURSOR,"cursor");
     ::flatbuffers::WIPOffset::new(o.value())
   }
 }
@@ -3452,6 +6507,466 @@ impl ::core::fmt::Debug for MessagePush<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
     let mut ds = f.debug_struct("MessagePush");
       ds.field("message", &self.message());
+      ds.field("cursor", &self.cursor());
+      ds.finish()
+  }
+}
+pub enum EditedPushOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct EditedPush<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for EditedPush<'a> {
+  type Inner = EditedPush<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> EditedPush<'a> {
+  pub const VT_MESSAGE: ::flatbuffers::VOffsetT = 4;
+  pub const VT_CURSOR: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    EditedPush { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args EditedPushArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<EditedPush<'bldr>> {
+    let mut builder = EditedPushBuilder::new(_fbb);
+    if let Some(x) = args.cursor { builder.add_cursor(x); }
+    if let Some(x) = args.message { builder.add_message(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn message(&self) -> Message<'a> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Message>>(EditedPush::VT_MESSAGE, None).unwrap()}
+  }
+  #[inline]
+  pub fn cursor(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(EditedPush::VT_CURSOR, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for EditedPush<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Message>>("message", Self::VT_MESSAGE, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cursor", Self::VT_CURSOR, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct EditedPushArgs<'a> {
+    pub message: Option<::flatbuffers::WIPOffset<Message<'a>>>,
+    pub cursor: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for EditedPushArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    EditedPushArgs {
+      message: None, // required field
+      cursor: None,
+    }
+  }
+}
+
+pub struct EditedPushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EditedPushBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_message(&mut self, message: ::flatbuffers::WIPOffset<Message<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Message>>(EditedPush::VT_MESSAGE, message);
+  }
+  #[inline]
+  pub fn add_cursor(&mut self, cursor: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(EditedPush::VT_CURSOR, cursor);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EditedPushBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    EditedPushBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<EditedPush<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, EditedPush::VT_MESSAGE,"message");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for EditedPush<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("EditedPush");
+      ds.field("message", &self.message());
+      ds.field("cursor", &self.cursor());
+      ds.finish()
+  }
+}
+pub enum DeletedPushOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct DeletedPush<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for DeletedPush<'a> {
+  type Inner = DeletedPush<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> DeletedPush<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+  pub const VT_REVISION: ::flatbuffers::VOffsetT = 8;
+  pub const VT_CURSOR: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    DeletedPush { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args DeletedPushArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<DeletedPush<'bldr>> {
+    let mut builder = DeletedPushBuilder::new(_fbb);
+    builder.add_seq(args.seq);
+    builder.add_channel_id(args.channel_id);
+    if let Some(x) = args.cursor { builder.add_cursor(x); }
+    builder.add_revision(args.revision);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(DeletedPush::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(DeletedPush::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn revision(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(DeletedPush::VT_REVISION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn cursor(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(DeletedPush::VT_CURSOR, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for DeletedPush<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<u32>("revision", Self::VT_REVISION, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cursor", Self::VT_CURSOR, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct DeletedPushArgs<'a> {
+    pub channel_id: u64,
+    pub seq: u64,
+    pub revision: u32,
+    pub cursor: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for DeletedPushArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    DeletedPushArgs {
+      channel_id: 0,
+      seq: 0,
+      revision: 0,
+      cursor: None,
+    }
+  }
+}
+
+pub struct DeletedPushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeletedPushBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(DeletedPush::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(DeletedPush::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_revision(&mut self, revision: u32) {
+    self.fbb_.push_slot::<u32>(DeletedPush::VT_REVISION, revision, 0);
+  }
+  #[inline]
+  pub fn add_cursor(&mut self, cursor: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(DeletedPush::VT_CURSOR, cursor);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeletedPushBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    DeletedPushBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<DeletedPush<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for DeletedPush<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("DeletedPush");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("seq", &self.seq());
+      ds.field("revision", &self.revision());
+      ds.field("cursor", &self.cursor());
+      ds.finish()
+  }
+}
+pub enum ReactionPushOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ReactionPush<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ReactionPush<'a> {
+  type Inner = ReactionPush<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ReactionPush<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+  pub const VT_EMOJI: ::flatbuffers::VOffsetT = 8;
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 10;
+  pub const VT_USER_ID: ::flatbuffers::VOffsetT = 12;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 14;
+  pub const VT_CURSOR: ::flatbuffers::VOffsetT = 16;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ReactionPush { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ReactionPushArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<ReactionPush<'bldr>> {
+    let mut builder = ReactionPushBuilder::new(_fbb);
+    builder.add_user_id(args.user_id);
+    builder.add_seq(args.seq);
+    builder.add_channel_id(args.channel_id);
+    if let Some(x) = args.cursor { builder.add_cursor(x); }
+    builder.add_count(args.count);
+    if let Some(x) = args.emoji { builder.add_emoji(x); }
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ReactionPush::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ReactionPush::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn emoji(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ReactionPush::VT_EMOJI, None).unwrap()}
+  }
+  #[inline]
+  pub fn count(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(ReactionPush::VT_COUNT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn user_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ReactionPush::VT_USER_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(ReactionPush::VT_ON, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn cursor(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ReactionPush::VT_CURSOR, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ReactionPush<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("emoji", Self::VT_EMOJI, true)?
+     .visit_field::<u32>("count", Self::VT_COUNT, false)?
+     .visit_field::<u64>("user_id", Self::VT_USER_ID, false)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cursor", Self::VT_CURSOR, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ReactionPushArgs<'a> {
+    pub channel_id: u64,
+    pub seq: u64,
+    pub emoji: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub count: u32,
+    pub user_id: u64,
+    pub on: bool,
+    pub cursor: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for ReactionPushArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ReactionPushArgs {
+      channel_id: 0,
+      seq: 0,
+      emoji: None, // required field
+      count: 0,
+      user_id: 0,
+      on: false,
+      cursor: None,
+    }
+  }
+}
+
+pub struct ReactionPushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReactionPushBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(ReactionPush::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(ReactionPush::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_emoji(&mut self, emoji: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ReactionPush::VT_EMOJI, emoji);
+  }
+  #[inline]
+  pub fn add_count(&mut self, count: u32) {
+    self.fbb_.push_slot::<u32>(ReactionPush::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn add_user_id(&mut self, user_id: u64) {
+    self.fbb_.push_slot::<u64>(ReactionPush::VT_USER_ID, user_id, 0);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(ReactionPush::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn add_cursor(&mut self, cursor: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ReactionPush::VT_CURSOR, cursor);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReactionPushBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ReactionPushBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ReactionPush<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, ReactionPush::VT_EMOJI,"emoji");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ReactionPush<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ReactionPush");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("seq", &self.seq());
+      ds.field("emoji", &self.emoji());
+      ds.field("count", &self.count());
+      ds.field("user_id", &self.user_id());
+      ds.field("on", &self.on());
       ds.field("cursor", &self.cursor());
       ds.finish()
   }
@@ -3526,11 +7041,11 @@ impl<'a> MembershipPush<'a> {
     unsafe { self._tab.get::<Role>(MembershipPush::VT_ROLE, Some(Role::member)).unwrap()}
   }
   #[inline]
-  pub fn cursor(&self) -> &'a str {
+  pub fn cursor(&self) -> Option<&'a str> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MembershipPush::VT_CURSOR, None).unwrap()}
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(MembershipPush::VT_CURSOR, None)}
   }
 }
 
@@ -3544,7 +7059,7 @@ impl ::flatbuffers::Verifiable for MembershipPush<'_> {
      .visit_field::<u64>("user_id", Self::VT_USER_ID, false)?
      .visit_field::<MemberChange>("change", Self::VT_CHANGE, false)?
      .visit_field::<Role>("role", Self::VT_ROLE, false)?
-     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cursor", Self::VT_CURSOR, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cursor", Self::VT_CURSOR, false)?
      .finish();
     Ok(())
   }
@@ -3564,7 +7079,7 @@ impl<'a> Default for MembershipPushArgs<'a> {
       user_id: 0,
       change: MemberChange::created,
       role: Role::member,
-      cursor: None, // required field
+      cursor: None,
     }
   }
 }
@@ -3605,7 +7120,6 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MembershipPushBuilder<'a, 'b,
   #[inline]
   pub fn finish(self) -> ::flatbuffers::WIPOffset<MembershipPush<'a>> {
     let o = self.fbb_.end_table(self.start_);
-    self.fbb_.required(o, MembershipPush::VT_CURSOR,"cursor");
     ::flatbuffers::WIPOffset::new(o.value())
   }
 }
@@ -4290,6 +7804,346 @@ impl ::core::fmt::Debug for DrainPush<'_> {
       ds.finish()
   }
 }
+pub enum HeadPushOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct HeadPush<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for HeadPush<'a> {
+  type Inner = HeadPush<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> HeadPush<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    HeadPush { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args HeadPushArgs
+  ) -> ::flatbuffers::WIPOffset<HeadPush<'bldr>> {
+    let mut builder = HeadPushBuilder::new(_fbb);
+    builder.add_head_seq(args.head_seq);
+    builder.add_channel_id(args.channel_id);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(HeadPush::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn head_seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(HeadPush::VT_HEAD_SEQ, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for HeadPush<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct HeadPushArgs {
+    pub channel_id: u64,
+    pub head_seq: u64,
+}
+impl<'a> Default for HeadPushArgs {
+  #[inline]
+  fn default() -> Self {
+    HeadPushArgs {
+      channel_id: 0,
+      head_seq: 0,
+    }
+  }
+}
+
+pub struct HeadPushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HeadPushBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(HeadPush::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_head_seq(&mut self, head_seq: u64) {
+    self.fbb_.push_slot::<u64>(HeadPush::VT_HEAD_SEQ, head_seq, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HeadPushBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    HeadPushBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<HeadPush<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for HeadPush<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("HeadPush");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("head_seq", &self.head_seq());
+      ds.finish()
+  }
+}
+pub enum PresencePushOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PresencePush<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PresencePush<'a> {
+  type Inner = PresencePush<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PresencePush<'a> {
+  pub const VT_ENTRIES: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PresencePush { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PresencePushArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PresencePush<'bldr>> {
+    let mut builder = PresencePushBuilder::new(_fbb);
+    if let Some(x) = args.entries { builder.add_entries(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn entries(&self) -> ::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PresenceEntry<'a>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PresenceEntry>>>>(PresencePush::VT_ENTRIES, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PresencePush<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<PresenceEntry>>>>("entries", Self::VT_ENTRIES, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PresencePushArgs<'a> {
+    pub entries: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<PresenceEntry<'a>>>>>,
+}
+impl<'a> Default for PresencePushArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PresencePushArgs {
+      entries: None, // required field
+    }
+  }
+}
+
+pub struct PresencePushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PresencePushBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_entries(&mut self, entries: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<PresenceEntry<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PresencePush::VT_ENTRIES, entries);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PresencePushBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PresencePushBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PresencePush<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, PresencePush::VT_ENTRIES,"entries");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PresencePush<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PresencePush");
+      ds.field("entries", &self.entries());
+      ds.finish()
+  }
+}
+pub enum TypingPushOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct TypingPush<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for TypingPush<'a> {
+  type Inner = TypingPush<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> TypingPush<'a> {
+  pub const VT_CHANNEL_ID: ::flatbuffers::VOffsetT = 4;
+  pub const VT_USER_ID: ::flatbuffers::VOffsetT = 6;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    TypingPush { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args TypingPushArgs
+  ) -> ::flatbuffers::WIPOffset<TypingPush<'bldr>> {
+    let mut builder = TypingPushBuilder::new(_fbb);
+    builder.add_user_id(args.user_id);
+    builder.add_channel_id(args.channel_id);
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(TypingPush::VT_CHANNEL_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn user_id(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(TypingPush::VT_USER_ID, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(TypingPush::VT_ON, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for TypingPush<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel_id", Self::VT_CHANNEL_ID, false)?
+     .visit_field::<u64>("user_id", Self::VT_USER_ID, false)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct TypingPushArgs {
+    pub channel_id: u64,
+    pub user_id: u64,
+    pub on: bool,
+}
+impl<'a> Default for TypingPushArgs {
+  #[inline]
+  fn default() -> Self {
+    TypingPushArgs {
+      channel_id: 0,
+      user_id: 0,
+      on: false,
+    }
+  }
+}
+
+pub struct TypingPushBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TypingPushBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel_id(&mut self, channel_id: u64) {
+    self.fbb_.push_slot::<u64>(TypingPush::VT_CHANNEL_ID, channel_id, 0);
+  }
+  #[inline]
+  pub fn add_user_id(&mut self, user_id: u64) {
+    self.fbb_.push_slot::<u64>(TypingPush::VT_USER_ID, user_id, 0);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(TypingPush::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TypingPushBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    TypingPushBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<TypingPush<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for TypingPush<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("TypingPush");
+      ds.field("channel_id", &self.channel_id());
+      ds.field("user_id", &self.user_id());
+      ds.field("on", &self.on());
+      ds.finish()
+  }
+}
 pub enum ServerFrameOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -4468,6 +8322,141 @@ impl<'a> ServerFrame<'a> {
 
   #[inline]
   #[allow(non_snake_case)]
+  pub fn reply_as_edit(&self) -> Option<Edited<'a>> {
+    if self.reply_type() == Reply::edit {
+      self.reply().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Edited::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn reply_as_delete(&self) -> Option<Deleted<'a>> {
+    if self.reply_type() == Reply::delete {
+      self.reply().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Deleted::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn reply_as_react(&self) -> Option<Reacted<'a>> {
+    if self.reply_type() == Reply::react {
+      self.reply().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Reacted::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn reply_as_typing(&self) -> Option<Told<'a>> {
+    if self.reply_type() == Reply::typing {
+      self.reply().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Told::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn reply_as_open(&self) -> Option<Opened<'a>> {
+    if self.reply_type() == Reply::open {
+      self.reply().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Opened::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn reply_as_close(&self) -> Option<Closed<'a>> {
+    if self.reply_type() == Reply::close {
+      self.reply().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { Closed::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn reply_as_presence_get(&self) -> Option<PresencePage<'a>> {
+    if self.reply_type() == Reply::presence_get {
+      self.reply().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { PresencePage::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn reply_as_presence_watch(&self) -> Option<PresencePage<'a>> {
+    if self.reply_type() == Reply::presence_watch {
+      self.reply().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { PresencePage::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn reply_as_search(&self) -> Option<SearchPage<'a>> {
+    if self.reply_type() == Reply::search {
+      self.reply().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { SearchPage::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
   pub fn push__as_message(&self) -> Option<MessagePush<'a>> {
     if self.push_type() == Push::message {
       self.push_().map(|t| {
@@ -4556,6 +8545,96 @@ impl<'a> ServerFrame<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn push__as_edited(&self) -> Option<EditedPush<'a>> {
+    if self.push_type() == Push::edited {
+      self.push_().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { EditedPush::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn push__as_deleted(&self) -> Option<DeletedPush<'a>> {
+    if self.push_type() == Push::deleted {
+      self.push_().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { DeletedPush::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn push__as_reaction(&self) -> Option<ReactionPush<'a>> {
+    if self.push_type() == Push::reaction {
+      self.push_().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { ReactionPush::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn push__as_head(&self) -> Option<HeadPush<'a>> {
+    if self.push_type() == Push::head {
+      self.push_().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { HeadPush::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn push__as_presence(&self) -> Option<PresencePush<'a>> {
+    if self.push_type() == Push::presence {
+      self.push_().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { PresencePush::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn push__as_typing(&self) -> Option<TypingPush<'a>> {
+    if self.push_type() == Push::typing {
+      self.push_().map(|t| {
+       // Safety:
+       // Created from a valid Table for this object
+       // Which contains a valid union in this slot
+       unsafe { TypingPush::init_from_table(t) }
+     })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for ServerFrame<'_> {
@@ -4573,6 +8652,15 @@ impl ::flatbuffers::Verifiable for ServerFrame<'_> {
           Reply::history => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<HistoryPage>>("Reply::history", pos),
           Reply::mark => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Marked>>("Reply::mark", pos),
           Reply::echo => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Echoed>>("Reply::echo", pos),
+          Reply::edit => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Edited>>("Reply::edit", pos),
+          Reply::delete => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Deleted>>("Reply::delete", pos),
+          Reply::react => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Reacted>>("Reply::react", pos),
+          Reply::typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Told>>("Reply::typing", pos),
+          Reply::open => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Opened>>("Reply::open", pos),
+          Reply::close => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Closed>>("Reply::close", pos),
+          Reply::presence_get => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PresencePage>>("Reply::presence_get", pos),
+          Reply::presence_watch => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PresencePage>>("Reply::presence_watch", pos),
+          Reply::search => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SearchPage>>("Reply::search", pos),
           _ => Ok(()),
         }
      })?
@@ -4585,6 +8673,12 @@ impl ::flatbuffers::Verifiable for ServerFrame<'_> {
           Push::snapshot => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SnapshotPush>>("Push::snapshot", pos),
           Push::token_expiring => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TokenExpiringPush>>("Push::token_expiring", pos),
           Push::drain => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DrainPush>>("Push::drain", pos),
+          Push::edited => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<EditedPush>>("Push::edited", pos),
+          Push::deleted => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DeletedPush>>("Push::deleted", pos),
+          Push::reaction => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ReactionPush>>("Push::reaction", pos),
+          Push::head => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<HeadPush>>("Push::head", pos),
+          Push::presence => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PresencePush>>("Push::presence", pos),
+          Push::typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TypingPush>>("Push::typing", pos),
           _ => Ok(()),
         }
      })?
@@ -4706,6 +8800,69 @@ impl ::core::fmt::Debug for ServerFrame<'_> {
             ds.field("reply", &"InvalidFlatbuffer: Union discriminant does not match value.")
           }
         },
+        Reply::edit => {
+          if let Some(x) = self.reply_as_edit() {
+            ds.field("reply", &x)
+          } else {
+            ds.field("reply", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Reply::delete => {
+          if let Some(x) = self.reply_as_delete() {
+            ds.field("reply", &x)
+          } else {
+            ds.field("reply", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Reply::react => {
+          if let Some(x) = self.reply_as_react() {
+            ds.field("reply", &x)
+          } else {
+            ds.field("reply", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Reply::typing => {
+          if let Some(x) = self.reply_as_typing() {
+            ds.field("reply", &x)
+          } else {
+            ds.field("reply", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Reply::open => {
+          if let Some(x) = self.reply_as_open() {
+            ds.field("reply", &x)
+          } else {
+            ds.field("reply", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Reply::close => {
+          if let Some(x) = self.reply_as_close() {
+            ds.field("reply", &x)
+          } else {
+            ds.field("reply", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Reply::presence_get => {
+          if let Some(x) = self.reply_as_presence_get() {
+            ds.field("reply", &x)
+          } else {
+            ds.field("reply", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Reply::presence_watch => {
+          if let Some(x) = self.reply_as_presence_watch() {
+            ds.field("reply", &x)
+          } else {
+            ds.field("reply", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Reply::search => {
+          if let Some(x) = self.reply_as_search() {
+            ds.field("reply", &x)
+          } else {
+            ds.field("reply", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
         _ => {
           let x: Option<()> = None;
           ds.field("reply", &x)
@@ -4756,6 +8913,48 @@ impl ::core::fmt::Debug for ServerFrame<'_> {
             ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
           }
         },
+        Push::edited => {
+          if let Some(x) = self.push__as_edited() {
+            ds.field("push_", &x)
+          } else {
+            ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Push::deleted => {
+          if let Some(x) = self.push__as_deleted() {
+            ds.field("push_", &x)
+          } else {
+            ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Push::reaction => {
+          if let Some(x) = self.push__as_reaction() {
+            ds.field("push_", &x)
+          } else {
+            ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Push::head => {
+          if let Some(x) = self.push__as_head() {
+            ds.field("push_", &x)
+          } else {
+            ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Push::presence => {
+          if let Some(x) = self.push__as_presence() {
+            ds.field("push_", &x)
+          } else {
+            ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Push::typing => {
+          if let Some(x) = self.push__as_typing() {
+            ds.field("push_", &x)
+          } else {
+            ds.field("push_", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
         _ => {
           let x: Option<()> = None;
           ds.field("push_", &x)
@@ -4771,14 +8970,17 @@ pub mod mesh {
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_EVENT_BODY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_EVENT_BODY: u8 = 3;
+pub const ENUM_MAX_EVENT_BODY: u8 = 6;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_EVENT_BODY: [EventBody; 4] = [
+pub const ENUM_VALUES_EVENT_BODY: [EventBody; 7] = [
   EventBody::NONE,
   EventBody::message,
   EventBody::membership,
   EventBody::read,
+  EventBody::edited,
+  EventBody::deleted,
+  EventBody::reaction,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -4790,14 +8992,20 @@ impl EventBody {
   pub const message: Self = Self(1);
   pub const membership: Self = Self(2);
   pub const read: Self = Self(3);
+  pub const edited: Self = Self(4);
+  pub const deleted: Self = Self(5);
+  pub const reaction: Self = Self(6);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 3;
+  pub const ENUM_MAX: u8 = 6;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::message,
     Self::membership,
     Self::read,
+    Self::edited,
+    Self::deleted,
+    Self::reaction,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -4806,6 +9014,9 @@ impl EventBody {
       Self::message => Some("message"),
       Self::membership => Some("membership"),
       Self::read => Some("read"),
+      Self::edited => Some("edited"),
+      Self::deleted => Some("deleted"),
+      Self::reaction => Some("reaction"),
       _ => None,
     }
   }
@@ -4865,16 +9076,23 @@ pub struct EventBodyUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_CHANNEL_OP: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_CHANNEL_OP: u8 = 5;
+pub const ENUM_MAX_CHANNEL_OP: u8 = 12;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_CHANNEL_OP: [ChannelOp; 6] = [
+pub const ENUM_VALUES_CHANNEL_OP: [ChannelOp; 13] = [
   ChannelOp::NONE,
   ChannelOp::send,
   ChannelOp::mark,
   ChannelOp::create,
   ChannelOp::add_member,
   ChannelOp::remove_member,
+  ChannelOp::edit,
+  ChannelOp::delete,
+  ChannelOp::react,
+  ChannelOp::typing,
+  ChannelOp::set_title,
+  ChannelOp::set_muted,
+  ChannelOp::block,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -4888,9 +9106,16 @@ impl ChannelOp {
   pub const create: Self = Self(3);
   pub const add_member: Self = Self(4);
   pub const remove_member: Self = Self(5);
+  pub const edit: Self = Self(6);
+  pub const delete: Self = Self(7);
+  pub const react: Self = Self(8);
+  pub const typing: Self = Self(9);
+  pub const set_title: Self = Self(10);
+  pub const set_muted: Self = Self(11);
+  pub const block: Self = Self(12);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 5;
+  pub const ENUM_MAX: u8 = 12;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::send,
@@ -4898,6 +9123,13 @@ impl ChannelOp {
     Self::create,
     Self::add_member,
     Self::remove_member,
+    Self::edit,
+    Self::delete,
+    Self::react,
+    Self::typing,
+    Self::set_title,
+    Self::set_muted,
+    Self::block,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -4908,6 +9140,13 @@ impl ChannelOp {
       Self::create => Some("create"),
       Self::add_member => Some("add_member"),
       Self::remove_member => Some("remove_member"),
+      Self::edit => Some("edit"),
+      Self::delete => Some("delete"),
+      Self::react => Some("react"),
+      Self::typing => Some("typing"),
+      Self::set_title => Some("set_title"),
+      Self::set_muted => Some("set_muted"),
+      Self::block => Some("block"),
       _ => None,
     }
   }
@@ -4967,16 +9206,19 @@ pub struct ChannelOpUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_OP_RESULT: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_OP_RESULT: u8 = 5;
+pub const ENUM_MAX_OP_RESULT: u8 = 8;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_OP_RESULT: [OpResult; 6] = [
+pub const ENUM_VALUES_OP_RESULT: [OpResult; 9] = [
   OpResult::NONE,
   OpResult::sent,
   OpResult::marked,
   OpResult::created,
-  OpResult::member_changed,
+  OpResult::changed,
   OpResult::refused,
+  OpResult::revised,
+  OpResult::reacted,
+  OpResult::told,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -4988,18 +9230,24 @@ impl OpResult {
   pub const sent: Self = Self(1);
   pub const marked: Self = Self(2);
   pub const created: Self = Self(3);
-  pub const member_changed: Self = Self(4);
+  pub const changed: Self = Self(4);
   pub const refused: Self = Self(5);
+  pub const revised: Self = Self(6);
+  pub const reacted: Self = Self(7);
+  pub const told: Self = Self(8);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 5;
+  pub const ENUM_MAX: u8 = 8;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::sent,
     Self::marked,
     Self::created,
-    Self::member_changed,
+    Self::changed,
     Self::refused,
+    Self::revised,
+    Self::reacted,
+    Self::told,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -5008,8 +9256,11 @@ impl OpResult {
       Self::sent => Some("sent"),
       Self::marked => Some("marked"),
       Self::created => Some("created"),
-      Self::member_changed => Some("member_changed"),
+      Self::changed => Some("changed"),
       Self::refused => Some("refused"),
+      Self::revised => Some("revised"),
+      Self::reacted => Some("reacted"),
+      Self::told => Some("told"),
       _ => None,
     }
   }
@@ -5067,12 +9318,204 @@ impl ::flatbuffers::SimpleToVerifyInSlice for OpResult {}
 pub struct OpResultUnionTableOffset {}
 
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MIN_MESH_BODY: u8 = 0;
+pub const ENUM_MIN_LIVE_BODY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_MESH_BODY: u8 = 10;
+pub const ENUM_MAX_LIVE_BODY: u8 = 3;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_MESH_BODY: [MeshBody; 11] = [
+pub const ENUM_VALUES_LIVE_BODY: [LiveBody; 4] = [
+  LiveBody::NONE,
+  LiveBody::typing,
+  LiveBody::read,
+  LiveBody::blocked,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct LiveBody(pub u8);
+#[allow(non_upper_case_globals)]
+impl LiveBody {
+  pub const NONE: Self = Self(0);
+  pub const typing: Self = Self(1);
+  pub const read: Self = Self(2);
+  pub const blocked: Self = Self(3);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 3;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::NONE,
+    Self::typing,
+    Self::read,
+    Self::blocked,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::NONE => Some("NONE"),
+      Self::typing => Some("typing"),
+      Self::read => Some("read"),
+      Self::blocked => Some("blocked"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for LiveBody {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for LiveBody {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for LiveBody {
+    type Output = LiveBody;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for LiveBody {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for LiveBody {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for LiveBody {}
+pub struct LiveBodyUnionTableOffset {}
+
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_TELLING: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_TELLING: u8 = 4;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_TELLING: [Telling; 5] = [
+  Telling::NONE,
+  Telling::typing,
+  Telling::read,
+  Telling::head,
+  Telling::presence,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Telling(pub u8);
+#[allow(non_upper_case_globals)]
+impl Telling {
+  pub const NONE: Self = Self(0);
+  pub const typing: Self = Self(1);
+  pub const read: Self = Self(2);
+  pub const head: Self = Self(3);
+  pub const presence: Self = Self(4);
+
+  pub const ENUM_MIN: u8 = 0;
+  pub const ENUM_MAX: u8 = 4;
+  pub const ENUM_VALUES: &'static [Self] = &[
+    Self::NONE,
+    Self::typing,
+    Self::read,
+    Self::head,
+    Self::presence,
+  ];
+  /// Returns the variant's name or "" if unknown.
+  pub fn variant_name(self) -> Option<&'static str> {
+    match self {
+      Self::NONE => Some("NONE"),
+      Self::typing => Some("typing"),
+      Self::read => Some("read"),
+      Self::head => Some("head"),
+      Self::presence => Some("presence"),
+      _ => None,
+    }
+  }
+}
+impl ::core::fmt::Debug for Telling {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter) -> ::core::fmt::Result {
+    if let Some(name) = self.variant_name() {
+      f.write_str(name)
+    } else {
+      f.write_fmt(format_args!("<UNKNOWN {:?}>", self.0))
+    }
+  }
+}
+impl<'a> ::flatbuffers::Follow<'a> for Telling {
+  type Inner = Self;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    let b = unsafe { ::flatbuffers::read_scalar_at::<u8>(buf, loc) };
+    Self(b)
+  }
+}
+
+impl ::flatbuffers::Push for Telling {
+    type Output = Telling;
+    #[inline]
+    unsafe fn push(&self, dst: &mut [u8], _written_len: usize) {
+        unsafe { ::flatbuffers::emplace_scalar::<u8>(dst, self.0) };
+    }
+}
+
+impl ::flatbuffers::EndianScalar for Telling {
+  type Scalar = u8;
+  #[inline]
+  fn to_little_endian(self) -> u8 {
+    self.0.to_le()
+  }
+  #[inline]
+  #[allow(clippy::wrong_self_convention)]
+  fn from_little_endian(v: u8) -> Self {
+    let b = u8::from_le(v);
+    Self(b)
+  }
+}
+
+impl<'a> ::flatbuffers::Verifiable for Telling {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    u8::run_verifier(v, pos)
+  }
+}
+
+impl ::flatbuffers::SimpleToVerifyInSlice for Telling {}
+pub struct TellingUnionTableOffset {}
+
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MIN_MESH_BODY: u8 = 0;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+pub const ENUM_MAX_MESH_BODY: u8 = 26;
+#[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
+#[allow(non_camel_case_types)]
+pub const ENUM_VALUES_MESH_BODY: [MeshBody; 27] = [
   MeshBody::NONE,
   MeshBody::apply,
   MeshBody::applied,
@@ -5084,6 +9527,22 @@ pub const ENUM_VALUES_MESH_BODY: [MeshBody; 11] = [
   MeshBody::deliver,
   MeshBody::snapshot,
   MeshBody::replaced,
+  MeshBody::kick,
+  MeshBody::kicked,
+  MeshBody::live,
+  MeshBody::tell,
+  MeshBody::active,
+  MeshBody::watch,
+  MeshBody::watched,
+  MeshBody::presence_ask,
+  MeshBody::presence_answer,
+  MeshBody::subscribe,
+  MeshBody::subscribed,
+  MeshBody::unsubscribe,
+  MeshBody::feed,
+  MeshBody::interest,
+  MeshBody::heads,
+  MeshBody::index,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -5102,9 +9561,25 @@ impl MeshBody {
   pub const deliver: Self = Self(8);
   pub const snapshot: Self = Self(9);
   pub const replaced: Self = Self(10);
+  pub const kick: Self = Self(11);
+  pub const kicked: Self = Self(12);
+  pub const live: Self = Self(13);
+  pub const tell: Self = Self(14);
+  pub const active: Self = Self(15);
+  pub const watch: Self = Self(16);
+  pub const watched: Self = Self(17);
+  pub const presence_ask: Self = Self(18);
+  pub const presence_answer: Self = Self(19);
+  pub const subscribe: Self = Self(20);
+  pub const subscribed: Self = Self(21);
+  pub const unsubscribe: Self = Self(22);
+  pub const feed: Self = Self(23);
+  pub const interest: Self = Self(24);
+  pub const heads: Self = Self(25);
+  pub const index: Self = Self(26);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 10;
+  pub const ENUM_MAX: u8 = 26;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::apply,
@@ -5117,6 +9592,22 @@ impl MeshBody {
     Self::deliver,
     Self::snapshot,
     Self::replaced,
+    Self::kick,
+    Self::kicked,
+    Self::live,
+    Self::tell,
+    Self::active,
+    Self::watch,
+    Self::watched,
+    Self::presence_ask,
+    Self::presence_answer,
+    Self::subscribe,
+    Self::subscribed,
+    Self::unsubscribe,
+    Self::feed,
+    Self::interest,
+    Self::heads,
+    Self::index,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -5132,6 +9623,22 @@ impl MeshBody {
       Self::deliver => Some("deliver"),
       Self::snapshot => Some("snapshot"),
       Self::replaced => Some("replaced"),
+      Self::kick => Some("kick"),
+      Self::kicked => Some("kicked"),
+      Self::live => Some("live"),
+      Self::tell => Some("tell"),
+      Self::active => Some("active"),
+      Self::watch => Some("watch"),
+      Self::watched => Some("watched"),
+      Self::presence_ask => Some("presence_ask"),
+      Self::presence_answer => Some("presence_answer"),
+      Self::subscribe => Some("subscribe"),
+      Self::subscribed => Some("subscribed"),
+      Self::unsubscribe => Some("unsubscribe"),
+      Self::feed => Some("feed"),
+      Self::interest => Some("interest"),
+      Self::heads => Some("heads"),
+      Self::index => Some("index"),
       _ => None,
     }
   }
@@ -6052,6 +10559,381 @@ impl ::core::fmt::Debug for ReadEvent<'_> {
       ds.finish()
   }
 }
+pub enum EditedEventOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct EditedEvent<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for EditedEvent<'a> {
+  type Inner = EditedEvent<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> EditedEvent<'a> {
+  pub const VT_MESSAGE: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    EditedEvent { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args EditedEventArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<EditedEvent<'bldr>> {
+    let mut builder = EditedEventBuilder::new(_fbb);
+    if let Some(x) = args.message { builder.add_message(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn message(&self) -> super::Message<'a> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<super::Message>>(EditedEvent::VT_MESSAGE, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for EditedEvent<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<super::Message>>("message", Self::VT_MESSAGE, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct EditedEventArgs<'a> {
+    pub message: Option<::flatbuffers::WIPOffset<super::Message<'a>>>,
+}
+impl<'a> Default for EditedEventArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    EditedEventArgs {
+      message: None, // required field
+    }
+  }
+}
+
+pub struct EditedEventBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EditedEventBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_message(&mut self, message: ::flatbuffers::WIPOffset<super::Message<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<super::Message>>(EditedEvent::VT_MESSAGE, message);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EditedEventBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    EditedEventBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<EditedEvent<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, EditedEvent::VT_MESSAGE,"message");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for EditedEvent<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("EditedEvent");
+      ds.field("message", &self.message());
+      ds.finish()
+  }
+}
+pub enum DeletedEventOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct DeletedEvent<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for DeletedEvent<'a> {
+  type Inner = DeletedEvent<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> DeletedEvent<'a> {
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 4;
+  pub const VT_REVISION: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    DeletedEvent { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args DeletedEventArgs
+  ) -> ::flatbuffers::WIPOffset<DeletedEvent<'bldr>> {
+    let mut builder = DeletedEventBuilder::new(_fbb);
+    builder.add_seq(args.seq);
+    builder.add_revision(args.revision);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(DeletedEvent::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn revision(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(DeletedEvent::VT_REVISION, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for DeletedEvent<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<u32>("revision", Self::VT_REVISION, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct DeletedEventArgs {
+    pub seq: u64,
+    pub revision: u32,
+}
+impl<'a> Default for DeletedEventArgs {
+  #[inline]
+  fn default() -> Self {
+    DeletedEventArgs {
+      seq: 0,
+      revision: 0,
+    }
+  }
+}
+
+pub struct DeletedEventBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeletedEventBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(DeletedEvent::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_revision(&mut self, revision: u32) {
+    self.fbb_.push_slot::<u32>(DeletedEvent::VT_REVISION, revision, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeletedEventBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    DeletedEventBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<DeletedEvent<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for DeletedEvent<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("DeletedEvent");
+      ds.field("seq", &self.seq());
+      ds.field("revision", &self.revision());
+      ds.finish()
+  }
+}
+pub enum ReactionEventOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ReactionEvent<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ReactionEvent<'a> {
+  type Inner = ReactionEvent<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ReactionEvent<'a> {
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 4;
+  pub const VT_EMOJI: ::flatbuffers::VOffsetT = 6;
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 8;
+  pub const VT_USER: ::flatbuffers::VOffsetT = 10;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ReactionEvent { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ReactionEventArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<ReactionEvent<'bldr>> {
+    let mut builder = ReactionEventBuilder::new(_fbb);
+    builder.add_user(args.user);
+    builder.add_seq(args.seq);
+    builder.add_count(args.count);
+    if let Some(x) = args.emoji { builder.add_emoji(x); }
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ReactionEvent::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn emoji(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ReactionEvent::VT_EMOJI, None).unwrap()}
+  }
+  #[inline]
+  pub fn count(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(ReactionEvent::VT_COUNT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ReactionEvent::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(ReactionEvent::VT_ON, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ReactionEvent<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("emoji", Self::VT_EMOJI, true)?
+     .visit_field::<u32>("count", Self::VT_COUNT, false)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ReactionEventArgs<'a> {
+    pub seq: u64,
+    pub emoji: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub count: u32,
+    pub user: u64,
+    pub on: bool,
+}
+impl<'a> Default for ReactionEventArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ReactionEventArgs {
+      seq: 0,
+      emoji: None, // required field
+      count: 0,
+      user: 0,
+      on: false,
+    }
+  }
+}
+
+pub struct ReactionEventBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReactionEventBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(ReactionEvent::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_emoji(&mut self, emoji: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ReactionEvent::VT_EMOJI, emoji);
+  }
+  #[inline]
+  pub fn add_count(&mut self, count: u32) {
+    self.fbb_.push_slot::<u32>(ReactionEvent::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(ReactionEvent::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(ReactionEvent::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReactionEventBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ReactionEventBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ReactionEvent<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, ReactionEvent::VT_EMOJI,"emoji");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ReactionEvent<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ReactionEvent");
+      ds.field("seq", &self.seq());
+      ds.field("emoji", &self.emoji());
+      ds.field("count", &self.count());
+      ds.field("user", &self.user());
+      ds.field("on", &self.on());
+      ds.finish()
+  }
+}
 pub enum EventOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -6161,6 +11043,48 @@ impl<'a> Event<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_edited(&self) -> Option<EditedEvent<'a>> {
+    if self.body_type() == EventBody::edited {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { EditedEvent::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_deleted(&self) -> Option<DeletedEvent<'a>> {
+    if self.body_type() == EventBody::deleted {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { DeletedEvent::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_reaction(&self) -> Option<ReactionEvent<'a>> {
+    if self.body_type() == EventBody::reaction {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { ReactionEvent::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Event<'_> {
@@ -6176,6 +11100,9 @@ impl ::flatbuffers::Verifiable for Event<'_> {
           EventBody::message => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MessageEvent>>("EventBody::message", pos),
           EventBody::membership => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MembershipEvent>>("EventBody::membership", pos),
           EventBody::read => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ReadEvent>>("EventBody::read", pos),
+          EventBody::edited => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<EditedEvent>>("EventBody::edited", pos),
+          EventBody::deleted => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DeletedEvent>>("EventBody::deleted", pos),
+          EventBody::reaction => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ReactionEvent>>("EventBody::reaction", pos),
           _ => Ok(()),
         }
      })?
@@ -6262,6 +11189,27 @@ impl ::core::fmt::Debug for Event<'_> {
         },
         EventBody::read => {
           if let Some(x) = self.body_as_read() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        EventBody::edited => {
+          if let Some(x) = self.body_as_edited() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        EventBody::deleted => {
+          if let Some(x) = self.body_as_deleted() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        EventBody::reaction => {
+          if let Some(x) = self.body_as_reaction() {
             ds.field("body", &x)
           } else {
             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -6592,6 +11540,7 @@ impl<'a> CreateOp<'a> {
   pub const VT_CREATOR: ::flatbuffers::VOffsetT = 8;
   pub const VT_MEMBERS: ::flatbuffers::VOffsetT = 10;
   pub const VT_IDEMPOTENCY_KEY: ::flatbuffers::VOffsetT = 12;
+  pub const VT_PAST: ::flatbuffers::VOffsetT = 14;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -6607,6 +11556,7 @@ impl<'a> CreateOp<'a> {
     if let Some(x) = args.idempotency_key { builder.add_idempotency_key(x); }
     if let Some(x) = args.members { builder.add_members(x); }
     if let Some(x) = args.title { builder.add_title(x); }
+    builder.add_past(args.past);
     builder.add_kind(args.kind);
     builder.finish()
   }
@@ -6647,6 +11597,13 @@ impl<'a> CreateOp<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(CreateOp::VT_IDEMPOTENCY_KEY, None)}
   }
+  #[inline]
+  pub fn past(&self) -> super::PastAccess {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<super::PastAccess>(CreateOp::VT_PAST, Some(super::PastAccess::joined)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for CreateOp<'_> {
@@ -6660,6 +11617,7 @@ impl ::flatbuffers::Verifiable for CreateOp<'_> {
      .visit_field::<u64>("creator", Self::VT_CREATOR, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("members", Self::VT_MEMBERS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("idempotency_key", Self::VT_IDEMPOTENCY_KEY, false)?
+     .visit_field::<super::PastAccess>("past", Self::VT_PAST, false)?
      .finish();
     Ok(())
   }
@@ -6670,6 +11628,7 @@ pub struct CreateOpArgs<'a> {
     pub creator: u64,
     pub members: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
     pub idempotency_key: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub past: super::PastAccess,
 }
 impl<'a> Default for CreateOpArgs<'a> {
   #[inline]
@@ -6680,6 +11639,7 @@ impl<'a> Default for CreateOpArgs<'a> {
       creator: 0,
       members: None,
       idempotency_key: None,
+      past: super::PastAccess::joined,
     }
   }
 }
@@ -6710,6 +11670,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> CreateOpBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(CreateOp::VT_IDEMPOTENCY_KEY, idempotency_key);
   }
   #[inline]
+  pub fn add_past(&mut self, past: super::PastAccess) {
+    self.fbb_.push_slot::<super::PastAccess>(CreateOp::VT_PAST, past, super::PastAccess::joined);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> CreateOpBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     CreateOpBuilder {
@@ -6733,6 +11697,7 @@ impl ::core::fmt::Debug for CreateOp<'_> {
       ds.field("creator", &self.creator());
       ds.field("members", &self.members());
       ds.field("idempotency_key", &self.idempotency_key());
+      ds.field("past", &self.past());
       ds.finish()
   }
 }
@@ -6976,6 +11941,939 @@ impl ::core::fmt::Debug for RemoveMemberOp<'_> {
     let mut ds = f.debug_struct("RemoveMemberOp");
       ds.field("by", &self.by());
       ds.field("user", &self.user());
+      ds.finish()
+  }
+}
+pub enum EditOpOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct EditOp<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for EditOp<'a> {
+  type Inner = EditOp<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> EditOp<'a> {
+  pub const VT_BY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+  pub const VT_OP_ID: ::flatbuffers::VOffsetT = 8;
+  pub const VT_BASE_REVISION: ::flatbuffers::VOffsetT = 10;
+  pub const VT_BODY: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    EditOp { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args EditOpArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<EditOp<'bldr>> {
+    let mut builder = EditOpBuilder::new(_fbb);
+    builder.add_seq(args.seq);
+    builder.add_by(args.by);
+    if let Some(x) = args.body { builder.add_body(x); }
+    builder.add_base_revision(args.base_revision);
+    if let Some(x) = args.op_id { builder.add_op_id(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn by(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(EditOp::VT_BY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(EditOp::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn op_id(&self) -> &'a super::Uuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<super::Uuid>(EditOp::VT_OP_ID, None).unwrap()}
+  }
+  #[inline]
+  pub fn base_revision(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(EditOp::VT_BASE_REVISION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn body(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(EditOp::VT_BODY, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for EditOp<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("by", Self::VT_BY, false)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<super::Uuid>("op_id", Self::VT_OP_ID, true)?
+     .visit_field::<u32>("base_revision", Self::VT_BASE_REVISION, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("body", Self::VT_BODY, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct EditOpArgs<'a> {
+    pub by: u64,
+    pub seq: u64,
+    pub op_id: Option<&'a super::Uuid>,
+    pub base_revision: u32,
+    pub body: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for EditOpArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    EditOpArgs {
+      by: 0,
+      seq: 0,
+      op_id: None, // required field
+      base_revision: 0,
+      body: None, // required field
+    }
+  }
+}
+
+pub struct EditOpBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> EditOpBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_by(&mut self, by: u64) {
+    self.fbb_.push_slot::<u64>(EditOp::VT_BY, by, 0);
+  }
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(EditOp::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_op_id(&mut self, op_id: &super::Uuid) {
+    self.fbb_.push_slot_always::<&super::Uuid>(EditOp::VT_OP_ID, op_id);
+  }
+  #[inline]
+  pub fn add_base_revision(&mut self, base_revision: u32) {
+    self.fbb_.push_slot::<u32>(EditOp::VT_BASE_REVISION, base_revision, 0);
+  }
+  #[inline]
+  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(EditOp::VT_BODY, body);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> EditOpBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    EditOpBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<EditOp<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, EditOp::VT_OP_ID,"op_id");
+    self.fbb_.required(o, EditOp::VT_BODY,"body");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for EditOp<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("EditOp");
+      ds.field("by", &self.by());
+      ds.field("seq", &self.seq());
+      ds.field("op_id", &self.op_id());
+      ds.field("base_revision", &self.base_revision());
+      ds.field("body", &self.body());
+      ds.finish()
+  }
+}
+pub enum DeleteOpOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct DeleteOp<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for DeleteOp<'a> {
+  type Inner = DeleteOp<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> DeleteOp<'a> {
+  pub const VT_BY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+  pub const VT_OP_ID: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    DeleteOp { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args DeleteOpArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<DeleteOp<'bldr>> {
+    let mut builder = DeleteOpBuilder::new(_fbb);
+    builder.add_seq(args.seq);
+    builder.add_by(args.by);
+    if let Some(x) = args.op_id { builder.add_op_id(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn by(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(DeleteOp::VT_BY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(DeleteOp::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn op_id(&self) -> &'a super::Uuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<super::Uuid>(DeleteOp::VT_OP_ID, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for DeleteOp<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("by", Self::VT_BY, false)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<super::Uuid>("op_id", Self::VT_OP_ID, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct DeleteOpArgs<'a> {
+    pub by: u64,
+    pub seq: u64,
+    pub op_id: Option<&'a super::Uuid>,
+}
+impl<'a> Default for DeleteOpArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    DeleteOpArgs {
+      by: 0,
+      seq: 0,
+      op_id: None, // required field
+    }
+  }
+}
+
+pub struct DeleteOpBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> DeleteOpBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_by(&mut self, by: u64) {
+    self.fbb_.push_slot::<u64>(DeleteOp::VT_BY, by, 0);
+  }
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(DeleteOp::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_op_id(&mut self, op_id: &super::Uuid) {
+    self.fbb_.push_slot_always::<&super::Uuid>(DeleteOp::VT_OP_ID, op_id);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> DeleteOpBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    DeleteOpBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<DeleteOp<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, DeleteOp::VT_OP_ID,"op_id");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for DeleteOp<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("DeleteOp");
+      ds.field("by", &self.by());
+      ds.field("seq", &self.seq());
+      ds.field("op_id", &self.op_id());
+      ds.finish()
+  }
+}
+pub enum ReactOpOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ReactOp<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ReactOp<'a> {
+  type Inner = ReactOp<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ReactOp<'a> {
+  pub const VT_BY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+  pub const VT_OP_ID: ::flatbuffers::VOffsetT = 8;
+  pub const VT_EMOJI: ::flatbuffers::VOffsetT = 10;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ReactOp { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ReactOpArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<ReactOp<'bldr>> {
+    let mut builder = ReactOpBuilder::new(_fbb);
+    builder.add_seq(args.seq);
+    builder.add_by(args.by);
+    if let Some(x) = args.emoji { builder.add_emoji(x); }
+    if let Some(x) = args.op_id { builder.add_op_id(x); }
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn by(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ReactOp::VT_BY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ReactOp::VT_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn op_id(&self) -> &'a super::Uuid {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<super::Uuid>(ReactOp::VT_OP_ID, None).unwrap()}
+  }
+  #[inline]
+  pub fn emoji(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ReactOp::VT_EMOJI, None).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(ReactOp::VT_ON, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ReactOp<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("by", Self::VT_BY, false)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .visit_field::<super::Uuid>("op_id", Self::VT_OP_ID, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("emoji", Self::VT_EMOJI, true)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ReactOpArgs<'a> {
+    pub by: u64,
+    pub seq: u64,
+    pub op_id: Option<&'a super::Uuid>,
+    pub emoji: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub on: bool,
+}
+impl<'a> Default for ReactOpArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ReactOpArgs {
+      by: 0,
+      seq: 0,
+      op_id: None, // required field
+      emoji: None, // required field
+      on: false,
+    }
+  }
+}
+
+pub struct ReactOpBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReactOpBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_by(&mut self, by: u64) {
+    self.fbb_.push_slot::<u64>(ReactOp::VT_BY, by, 0);
+  }
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(ReactOp::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn add_op_id(&mut self, op_id: &super::Uuid) {
+    self.fbb_.push_slot_always::<&super::Uuid>(ReactOp::VT_OP_ID, op_id);
+  }
+  #[inline]
+  pub fn add_emoji(&mut self, emoji: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ReactOp::VT_EMOJI, emoji);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(ReactOp::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReactOpBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ReactOpBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ReactOp<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, ReactOp::VT_OP_ID,"op_id");
+    self.fbb_.required(o, ReactOp::VT_EMOJI,"emoji");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ReactOp<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ReactOp");
+      ds.field("by", &self.by());
+      ds.field("seq", &self.seq());
+      ds.field("op_id", &self.op_id());
+      ds.field("emoji", &self.emoji());
+      ds.field("on", &self.on());
+      ds.finish()
+  }
+}
+pub enum TypingOpOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct TypingOp<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for TypingOp<'a> {
+  type Inner = TypingOp<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> TypingOp<'a> {
+  pub const VT_USER: ::flatbuffers::VOffsetT = 4;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    TypingOp { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args TypingOpArgs
+  ) -> ::flatbuffers::WIPOffset<TypingOp<'bldr>> {
+    let mut builder = TypingOpBuilder::new(_fbb);
+    builder.add_user(args.user);
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(TypingOp::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(TypingOp::VT_ON, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for TypingOp<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct TypingOpArgs {
+    pub user: u64,
+    pub on: bool,
+}
+impl<'a> Default for TypingOpArgs {
+  #[inline]
+  fn default() -> Self {
+    TypingOpArgs {
+      user: 0,
+      on: false,
+    }
+  }
+}
+
+pub struct TypingOpBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TypingOpBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(TypingOp::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(TypingOp::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TypingOpBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    TypingOpBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<TypingOp<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for TypingOp<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("TypingOp");
+      ds.field("user", &self.user());
+      ds.field("on", &self.on());
+      ds.finish()
+  }
+}
+pub enum SetTitleOpOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct SetTitleOp<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for SetTitleOp<'a> {
+  type Inner = SetTitleOp<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> SetTitleOp<'a> {
+  pub const VT_BY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_TITLE: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    SetTitleOp { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SetTitleOpArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<SetTitleOp<'bldr>> {
+    let mut builder = SetTitleOpBuilder::new(_fbb);
+    builder.add_by(args.by);
+    if let Some(x) = args.title { builder.add_title(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn by(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(SetTitleOp::VT_BY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn title(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SetTitleOp::VT_TITLE, None).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for SetTitleOp<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("by", Self::VT_BY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("title", Self::VT_TITLE, true)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SetTitleOpArgs<'a> {
+    pub by: u64,
+    pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for SetTitleOpArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    SetTitleOpArgs {
+      by: 0,
+      title: None, // required field
+    }
+  }
+}
+
+pub struct SetTitleOpBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SetTitleOpBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_by(&mut self, by: u64) {
+    self.fbb_.push_slot::<u64>(SetTitleOp::VT_BY, by, 0);
+  }
+  #[inline]
+  pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SetTitleOp::VT_TITLE, title);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SetTitleOpBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SetTitleOpBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<SetTitleOp<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, SetTitleOp::VT_TITLE,"title");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for SetTitleOp<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("SetTitleOp");
+      ds.field("by", &self.by());
+      ds.field("title", &self.title());
+      ds.finish()
+  }
+}
+pub enum SetMutedOpOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct SetMutedOp<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for SetMutedOp<'a> {
+  type Inner = SetMutedOp<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> SetMutedOp<'a> {
+  pub const VT_USER: ::flatbuffers::VOffsetT = 4;
+  pub const VT_MUTED: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    SetMutedOp { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SetMutedOpArgs
+  ) -> ::flatbuffers::WIPOffset<SetMutedOp<'bldr>> {
+    let mut builder = SetMutedOpBuilder::new(_fbb);
+    builder.add_user(args.user);
+    builder.add_muted(args.muted);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(SetMutedOp::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn muted(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(SetMutedOp::VT_MUTED, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for SetMutedOp<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<bool>("muted", Self::VT_MUTED, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SetMutedOpArgs {
+    pub user: u64,
+    pub muted: bool,
+}
+impl<'a> Default for SetMutedOpArgs {
+  #[inline]
+  fn default() -> Self {
+    SetMutedOpArgs {
+      user: 0,
+      muted: false,
+    }
+  }
+}
+
+pub struct SetMutedOpBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SetMutedOpBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(SetMutedOp::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_muted(&mut self, muted: bool) {
+    self.fbb_.push_slot::<bool>(SetMutedOp::VT_MUTED, muted, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SetMutedOpBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SetMutedOpBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<SetMutedOp<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for SetMutedOp<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("SetMutedOp");
+      ds.field("user", &self.user());
+      ds.field("muted", &self.muted());
+      ds.finish()
+  }
+}
+pub enum BlockOpOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct BlockOp<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for BlockOp<'a> {
+  type Inner = BlockOp<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> BlockOp<'a> {
+  pub const VT_BY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_USER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    BlockOp { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args BlockOpArgs
+  ) -> ::flatbuffers::WIPOffset<BlockOp<'bldr>> {
+    let mut builder = BlockOpBuilder::new(_fbb);
+    builder.add_user(args.user);
+    builder.add_by(args.by);
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn by(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(BlockOp::VT_BY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(BlockOp::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(BlockOp::VT_ON, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for BlockOp<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("by", Self::VT_BY, false)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct BlockOpArgs {
+    pub by: u64,
+    pub user: u64,
+    pub on: bool,
+}
+impl<'a> Default for BlockOpArgs {
+  #[inline]
+  fn default() -> Self {
+    BlockOpArgs {
+      by: 0,
+      user: 0,
+      on: false,
+    }
+  }
+}
+
+pub struct BlockOpBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> BlockOpBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_by(&mut self, by: u64) {
+    self.fbb_.push_slot::<u64>(BlockOp::VT_BY, by, 0);
+  }
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(BlockOp::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(BlockOp::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> BlockOpBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    BlockOpBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<BlockOp<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for BlockOp<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("BlockOp");
+      ds.field("by", &self.by());
+      ds.field("user", &self.user());
+      ds.field("on", &self.on());
       ds.finish()
   }
 }
@@ -7335,34 +13233,34 @@ impl ::core::fmt::Debug for CreatedReply<'_> {
       ds.finish()
   }
 }
-pub enum MemberChangedReplyOffset {}
+pub enum ChangedReplyOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
-pub struct MemberChangedReply<'a> {
+pub struct ChangedReply<'a> {
   pub _tab: ::flatbuffers::Table<'a>,
 }
 
-impl<'a> ::flatbuffers::Follow<'a> for MemberChangedReply<'a> {
-  type Inner = MemberChangedReply<'a>;
+impl<'a> ::flatbuffers::Follow<'a> for ChangedReply<'a> {
+  type Inner = ChangedReply<'a>;
   #[inline]
   unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
     Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
   }
 }
 
-impl<'a> MemberChangedReply<'a> {
+impl<'a> ChangedReply<'a> {
   pub const VT_CHANGED: ::flatbuffers::VOffsetT = 4;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
-    MemberChangedReply { _tab: table }
+    ChangedReply { _tab: table }
   }
   #[allow(unused_mut)]
   pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
     _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
-    args: &'args MemberChangedReplyArgs
-  ) -> ::flatbuffers::WIPOffset<MemberChangedReply<'bldr>> {
-    let mut builder = MemberChangedReplyBuilder::new(_fbb);
+    args: &'args ChangedReplyArgs
+  ) -> ::flatbuffers::WIPOffset<ChangedReply<'bldr>> {
+    let mut builder = ChangedReplyBuilder::new(_fbb);
     builder.add_changed(args.changed);
     builder.finish()
   }
@@ -7373,11 +13271,11 @@ impl<'a> MemberChangedReply<'a> {
     // Safety:
     // Created from valid Table for this object
     // which contains a valid value in this slot
-    unsafe { self._tab.get::<bool>(MemberChangedReply::VT_CHANGED, Some(false)).unwrap()}
+    unsafe { self._tab.get::<bool>(ChangedReply::VT_CHANGED, Some(false)).unwrap()}
   }
 }
 
-impl ::flatbuffers::Verifiable for MemberChangedReply<'_> {
+impl ::flatbuffers::Verifiable for ChangedReply<'_> {
   #[inline]
   fn run_verifier(
     v: &mut ::flatbuffers::Verifier, pos: usize
@@ -7388,46 +13286,316 @@ impl ::flatbuffers::Verifiable for MemberChangedReply<'_> {
     Ok(())
   }
 }
-pub struct MemberChangedReplyArgs {
+pub struct ChangedReplyArgs {
     pub changed: bool,
 }
-impl<'a> Default for MemberChangedReplyArgs {
+impl<'a> Default for ChangedReplyArgs {
   #[inline]
   fn default() -> Self {
-    MemberChangedReplyArgs {
+    ChangedReplyArgs {
       changed: false,
     }
   }
 }
 
-pub struct MemberChangedReplyBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+pub struct ChangedReplyBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
   fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
   start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
 }
-impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MemberChangedReplyBuilder<'a, 'b, A> {
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChangedReplyBuilder<'a, 'b, A> {
   #[inline]
   pub fn add_changed(&mut self, changed: bool) {
-    self.fbb_.push_slot::<bool>(MemberChangedReply::VT_CHANGED, changed, false);
+    self.fbb_.push_slot::<bool>(ChangedReply::VT_CHANGED, changed, false);
   }
   #[inline]
-  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MemberChangedReplyBuilder<'a, 'b, A> {
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChangedReplyBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
-    MemberChangedReplyBuilder {
+    ChangedReplyBuilder {
       fbb_: _fbb,
       start_: start,
     }
   }
   #[inline]
-  pub fn finish(self) -> ::flatbuffers::WIPOffset<MemberChangedReply<'a>> {
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ChangedReply<'a>> {
     let o = self.fbb_.end_table(self.start_);
     ::flatbuffers::WIPOffset::new(o.value())
   }
 }
 
-impl ::core::fmt::Debug for MemberChangedReply<'_> {
+impl ::core::fmt::Debug for ChangedReply<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-    let mut ds = f.debug_struct("MemberChangedReply");
+    let mut ds = f.debug_struct("ChangedReply");
       ds.field("changed", &self.changed());
+      ds.finish()
+  }
+}
+pub enum RevisedReplyOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct RevisedReply<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for RevisedReply<'a> {
+  type Inner = RevisedReply<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> RevisedReply<'a> {
+  pub const VT_REVISION: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    RevisedReply { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args RevisedReplyArgs
+  ) -> ::flatbuffers::WIPOffset<RevisedReply<'bldr>> {
+    let mut builder = RevisedReplyBuilder::new(_fbb);
+    builder.add_revision(args.revision);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn revision(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(RevisedReply::VT_REVISION, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for RevisedReply<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u32>("revision", Self::VT_REVISION, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct RevisedReplyArgs {
+    pub revision: u32,
+}
+impl<'a> Default for RevisedReplyArgs {
+  #[inline]
+  fn default() -> Self {
+    RevisedReplyArgs {
+      revision: 0,
+    }
+  }
+}
+
+pub struct RevisedReplyBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RevisedReplyBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_revision(&mut self, revision: u32) {
+    self.fbb_.push_slot::<u32>(RevisedReply::VT_REVISION, revision, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RevisedReplyBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    RevisedReplyBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<RevisedReply<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for RevisedReply<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("RevisedReply");
+      ds.field("revision", &self.revision());
+      ds.finish()
+  }
+}
+pub enum ReactedReplyOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ReactedReply<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ReactedReply<'a> {
+  type Inner = ReactedReply<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ReactedReply<'a> {
+  pub const VT_COUNT: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ReactedReply { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ReactedReplyArgs
+  ) -> ::flatbuffers::WIPOffset<ReactedReply<'bldr>> {
+    let mut builder = ReactedReplyBuilder::new(_fbb);
+    builder.add_count(args.count);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn count(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(ReactedReply::VT_COUNT, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ReactedReply<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u32>("count", Self::VT_COUNT, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ReactedReplyArgs {
+    pub count: u32,
+}
+impl<'a> Default for ReactedReplyArgs {
+  #[inline]
+  fn default() -> Self {
+    ReactedReplyArgs {
+      count: 0,
+    }
+  }
+}
+
+pub struct ReactedReplyBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReactedReplyBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_count(&mut self, count: u32) {
+    self.fbb_.push_slot::<u32>(ReactedReply::VT_COUNT, count, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReactedReplyBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ReactedReplyBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ReactedReply<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ReactedReply<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ReactedReply");
+      ds.field("count", &self.count());
+      ds.finish()
+  }
+}
+pub enum ToldReplyOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct ToldReply<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ToldReply<'a> {
+  type Inner = ToldReply<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ToldReply<'a> {
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ToldReply { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    _args: &'args ToldReplyArgs
+  ) -> ::flatbuffers::WIPOffset<ToldReply<'bldr>> {
+    let mut builder = ToldReplyBuilder::new(_fbb);
+    builder.finish()
+  }
+
+}
+
+impl ::flatbuffers::Verifiable for ToldReply<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ToldReplyArgs {
+}
+impl<'a> Default for ToldReplyArgs {
+  #[inline]
+  fn default() -> Self {
+    ToldReplyArgs {
+    }
+  }
+}
+
+pub struct ToldReplyBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ToldReplyBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ToldReplyBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ToldReplyBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ToldReply<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ToldReply<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ToldReply");
       ds.finish()
   }
 }
@@ -7699,6 +13867,104 @@ impl<'a> Apply<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn op_as_edit(&self) -> Option<EditOp<'a>> {
+    if self.op_type() == ChannelOp::edit {
+      let u = self.op();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { EditOp::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn op_as_delete(&self) -> Option<DeleteOp<'a>> {
+    if self.op_type() == ChannelOp::delete {
+      let u = self.op();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { DeleteOp::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn op_as_react(&self) -> Option<ReactOp<'a>> {
+    if self.op_type() == ChannelOp::react {
+      let u = self.op();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { ReactOp::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn op_as_typing(&self) -> Option<TypingOp<'a>> {
+    if self.op_type() == ChannelOp::typing {
+      let u = self.op();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { TypingOp::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn op_as_set_title(&self) -> Option<SetTitleOp<'a>> {
+    if self.op_type() == ChannelOp::set_title {
+      let u = self.op();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { SetTitleOp::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn op_as_set_muted(&self) -> Option<SetMutedOp<'a>> {
+    if self.op_type() == ChannelOp::set_muted {
+      let u = self.op();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { SetMutedOp::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn op_as_block(&self) -> Option<BlockOp<'a>> {
+    if self.op_type() == ChannelOp::block {
+      let u = self.op();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { BlockOp::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Apply<'_> {
@@ -7716,6 +13982,13 @@ impl ::flatbuffers::Verifiable for Apply<'_> {
           ChannelOp::create => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<CreateOp>>("ChannelOp::create", pos),
           ChannelOp::add_member => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<AddMemberOp>>("ChannelOp::add_member", pos),
           ChannelOp::remove_member => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<RemoveMemberOp>>("ChannelOp::remove_member", pos),
+          ChannelOp::edit => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<EditOp>>("ChannelOp::edit", pos),
+          ChannelOp::delete => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<DeleteOp>>("ChannelOp::delete", pos),
+          ChannelOp::react => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ReactOp>>("ChannelOp::react", pos),
+          ChannelOp::typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TypingOp>>("ChannelOp::typing", pos),
+          ChannelOp::set_title => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SetTitleOp>>("ChannelOp::set_title", pos),
+          ChannelOp::set_muted => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SetMutedOp>>("ChannelOp::set_muted", pos),
+          ChannelOp::block => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<BlockOp>>("ChannelOp::block", pos),
           _ => Ok(()),
         }
      })?
@@ -7815,6 +14088,55 @@ impl ::core::fmt::Debug for Apply<'_> {
         },
         ChannelOp::remove_member => {
           if let Some(x) = self.op_as_remove_member() {
+            ds.field("op", &x)
+          } else {
+            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        ChannelOp::edit => {
+          if let Some(x) = self.op_as_edit() {
+            ds.field("op", &x)
+          } else {
+            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        ChannelOp::delete => {
+          if let Some(x) = self.op_as_delete() {
+            ds.field("op", &x)
+          } else {
+            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        ChannelOp::react => {
+          if let Some(x) = self.op_as_react() {
+            ds.field("op", &x)
+          } else {
+            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        ChannelOp::typing => {
+          if let Some(x) = self.op_as_typing() {
+            ds.field("op", &x)
+          } else {
+            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        ChannelOp::set_title => {
+          if let Some(x) = self.op_as_set_title() {
+            ds.field("op", &x)
+          } else {
+            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        ChannelOp::set_muted => {
+          if let Some(x) = self.op_as_set_muted() {
+            ds.field("op", &x)
+          } else {
+            ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        ChannelOp::block => {
+          if let Some(x) = self.op_as_block() {
             ds.field("op", &x)
           } else {
             ds.field("op", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -7930,13 +14252,13 @@ impl<'a> Applied<'a> {
 
   #[inline]
   #[allow(non_snake_case)]
-  pub fn result_as_member_changed(&self) -> Option<MemberChangedReply<'a>> {
-    if self.result_type() == OpResult::member_changed {
+  pub fn result_as_changed(&self) -> Option<ChangedReply<'a>> {
+    if self.result_type() == OpResult::changed {
       let u = self.result();
       // Safety:
       // Created from a valid Table for this object
       // Which contains a valid union in this slot
-      Some(unsafe { MemberChangedReply::init_from_table(u) })
+      Some(unsafe { ChangedReply::init_from_table(u) })
     } else {
       None
     }
@@ -7956,6 +14278,48 @@ impl<'a> Applied<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn result_as_revised(&self) -> Option<RevisedReply<'a>> {
+    if self.result_type() == OpResult::revised {
+      let u = self.result();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { RevisedReply::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn result_as_reacted(&self) -> Option<ReactedReply<'a>> {
+    if self.result_type() == OpResult::reacted {
+      let u = self.result();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { ReactedReply::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn result_as_told(&self) -> Option<ToldReply<'a>> {
+    if self.result_type() == OpResult::told {
+      let u = self.result();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { ToldReply::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for Applied<'_> {
@@ -7970,8 +14334,11 @@ impl ::flatbuffers::Verifiable for Applied<'_> {
           OpResult::sent => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<SentReply>>("OpResult::sent", pos),
           OpResult::marked => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MarkedReply>>("OpResult::marked", pos),
           OpResult::created => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<CreatedReply>>("OpResult::created", pos),
-          OpResult::member_changed => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<MemberChangedReply>>("OpResult::member_changed", pos),
+          OpResult::changed => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ChangedReply>>("OpResult::changed", pos),
           OpResult::refused => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Refusal>>("OpResult::refused", pos),
+          OpResult::revised => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<RevisedReply>>("OpResult::revised", pos),
+          OpResult::reacted => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ReactedReply>>("OpResult::reacted", pos),
+          OpResult::told => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<ToldReply>>("OpResult::told", pos),
           _ => Ok(()),
         }
      })?
@@ -8055,8 +14422,8 @@ impl ::core::fmt::Debug for Applied<'_> {
             ds.field("result", &"InvalidFlatbuffer: Union discriminant does not match value.")
           }
         },
-        OpResult::member_changed => {
-          if let Some(x) = self.result_as_member_changed() {
+        OpResult::changed => {
+          if let Some(x) = self.result_as_changed() {
             ds.field("result", &x)
           } else {
             ds.field("result", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -8064,6 +14431,27 @@ impl ::core::fmt::Debug for Applied<'_> {
         },
         OpResult::refused => {
           if let Some(x) = self.result_as_refused() {
+            ds.field("result", &x)
+          } else {
+            ds.field("result", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        OpResult::revised => {
+          if let Some(x) = self.result_as_revised() {
+            ds.field("result", &x)
+          } else {
+            ds.field("result", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        OpResult::reacted => {
+          if let Some(x) = self.result_as_reacted() {
+            ds.field("result", &x)
+          } else {
+            ds.field("result", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        OpResult::told => {
+          if let Some(x) = self.result_as_told() {
             ds.field("result", &x)
           } else {
             ds.field("result", &"InvalidFlatbuffer: Union discriminant does not match value.")
@@ -8211,6 +14599,8 @@ impl<'a> Register<'a> {
   pub const VT_USER: ::flatbuffers::VOffsetT = 6;
   pub const VT_DEVICE: ::flatbuffers::VOffsetT = 8;
   pub const VT_CURSOR: ::flatbuffers::VOffsetT = 10;
+  pub const VT_FAMILY: ::flatbuffers::VOffsetT = 12;
+  pub const VT_CLIENT: ::flatbuffers::VOffsetT = 14;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -8222,8 +14612,10 @@ impl<'a> Register<'a> {
     args: &'args RegisterArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Register<'bldr>> {
     let mut builder = RegisterBuilder::new(_fbb);
+    builder.add_family(args.family);
     builder.add_user(args.user);
     builder.add_session(args.session);
+    if let Some(x) = args.client { builder.add_client(x); }
     if let Some(x) = args.cursor { builder.add_cursor(x); }
     if let Some(x) = args.device { builder.add_device(x); }
     builder.finish()
@@ -8258,6 +14650,20 @@ impl<'a> Register<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<Cursor>(Register::VT_CURSOR, None)}
   }
+  #[inline]
+  pub fn family(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Register::VT_FAMILY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn client(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Register::VT_CLIENT, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Register<'_> {
@@ -8270,6 +14676,8 @@ impl ::flatbuffers::Verifiable for Register<'_> {
      .visit_field::<u64>("user", Self::VT_USER, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device", Self::VT_DEVICE, true)?
      .visit_field::<Cursor>("cursor", Self::VT_CURSOR, false)?
+     .visit_field::<u64>("family", Self::VT_FAMILY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("client", Self::VT_CLIENT, false)?
      .finish();
     Ok(())
   }
@@ -8279,6 +14687,8 @@ pub struct RegisterArgs<'a> {
     pub user: u64,
     pub device: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub cursor: Option<&'a Cursor>,
+    pub family: u64,
+    pub client: Option<::flatbuffers::WIPOffset<&'a str>>,
 }
 impl<'a> Default for RegisterArgs<'a> {
   #[inline]
@@ -8288,6 +14698,8 @@ impl<'a> Default for RegisterArgs<'a> {
       user: 0,
       device: None, // required field
       cursor: None,
+      family: 0,
+      client: None,
     }
   }
 }
@@ -8314,6 +14726,14 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RegisterBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<&Cursor>(Register::VT_CURSOR, cursor);
   }
   #[inline]
+  pub fn add_family(&mut self, family: u64) {
+    self.fbb_.push_slot::<u64>(Register::VT_FAMILY, family, 0);
+  }
+  #[inline]
+  pub fn add_client(&mut self, client: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Register::VT_CLIENT, client);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RegisterBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     RegisterBuilder {
@@ -8336,6 +14756,8 @@ impl ::core::fmt::Debug for Register<'_> {
       ds.field("user", &self.user());
       ds.field("device", &self.device());
       ds.field("cursor", &self.cursor());
+      ds.field("family", &self.family());
+      ds.field("client", &self.client());
       ds.finish()
   }
 }
@@ -9387,6 +15809,2889 @@ impl ::core::fmt::Debug for Replaced<'_> {
       ds.finish()
   }
 }
+pub enum KickOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// The device, or else the family.
+pub struct Kick<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Kick<'a> {
+  type Inner = Kick<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Kick<'a> {
+  pub const VT_USER: ::flatbuffers::VOffsetT = 4;
+  pub const VT_DEVICE: ::flatbuffers::VOffsetT = 6;
+  pub const VT_FAMILY: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Kick { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args KickArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Kick<'bldr>> {
+    let mut builder = KickBuilder::new(_fbb);
+    builder.add_family(args.family);
+    builder.add_user(args.user);
+    if let Some(x) = args.device { builder.add_device(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Kick::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn device(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Kick::VT_DEVICE, None)}
+  }
+  #[inline]
+  pub fn family(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Kick::VT_FAMILY, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Kick<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device", Self::VT_DEVICE, false)?
+     .visit_field::<u64>("family", Self::VT_FAMILY, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct KickArgs<'a> {
+    pub user: u64,
+    pub device: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub family: u64,
+}
+impl<'a> Default for KickArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    KickArgs {
+      user: 0,
+      device: None,
+      family: 0,
+    }
+  }
+}
+
+pub struct KickBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> KickBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(Kick::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_device(&mut self, device: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Kick::VT_DEVICE, device);
+  }
+  #[inline]
+  pub fn add_family(&mut self, family: u64) {
+    self.fbb_.push_slot::<u64>(Kick::VT_FAMILY, family, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> KickBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    KickBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Kick<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Kick<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Kick");
+      ds.field("user", &self.user());
+      ds.field("device", &self.device());
+      ds.field("family", &self.family());
+      ds.finish()
+  }
+}
+pub enum KickedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Kicked<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Kicked<'a> {
+  type Inner = Kicked<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Kicked<'a> {
+  pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Kicked { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args KickedArgs
+  ) -> ::flatbuffers::WIPOffset<Kicked<'bldr>> {
+    let mut builder = KickedBuilder::new(_fbb);
+    builder.add_session(args.session);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn session(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Kicked::VT_SESSION, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Kicked<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("session", Self::VT_SESSION, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct KickedArgs {
+    pub session: u64,
+}
+impl<'a> Default for KickedArgs {
+  #[inline]
+  fn default() -> Self {
+    KickedArgs {
+      session: 0,
+    }
+  }
+}
+
+pub struct KickedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> KickedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_session(&mut self, session: u64) {
+    self.fbb_.push_slot::<u64>(Kicked::VT_SESSION, session, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> KickedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    KickedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Kicked<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Kicked<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Kicked");
+      ds.field("session", &self.session());
+      ds.finish()
+  }
+}
+pub enum LiveTypingOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct LiveTyping<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for LiveTyping<'a> {
+  type Inner = LiveTyping<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> LiveTyping<'a> {
+  pub const VT_USER: ::flatbuffers::VOffsetT = 4;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 6;
+  pub const VT_OPEN_ONLY: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    LiveTyping { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args LiveTypingArgs
+  ) -> ::flatbuffers::WIPOffset<LiveTyping<'bldr>> {
+    let mut builder = LiveTypingBuilder::new(_fbb);
+    builder.add_user(args.user);
+    builder.add_open_only(args.open_only);
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(LiveTyping::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(LiveTyping::VT_ON, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn open_only(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(LiveTyping::VT_OPEN_ONLY, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for LiveTyping<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .visit_field::<bool>("open_only", Self::VT_OPEN_ONLY, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct LiveTypingArgs {
+    pub user: u64,
+    pub on: bool,
+    pub open_only: bool,
+}
+impl<'a> Default for LiveTypingArgs {
+  #[inline]
+  fn default() -> Self {
+    LiveTypingArgs {
+      user: 0,
+      on: false,
+      open_only: false,
+    }
+  }
+}
+
+pub struct LiveTypingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LiveTypingBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(LiveTyping::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(LiveTyping::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn add_open_only(&mut self, open_only: bool) {
+    self.fbb_.push_slot::<bool>(LiveTyping::VT_OPEN_ONLY, open_only, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LiveTypingBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    LiveTypingBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<LiveTyping<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for LiveTyping<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("LiveTyping");
+      ds.field("user", &self.user());
+      ds.field("on", &self.on());
+      ds.field("open_only", &self.open_only());
+      ds.finish()
+  }
+}
+pub enum LiveReadOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct LiveRead<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for LiveRead<'a> {
+  type Inner = LiveRead<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> LiveRead<'a> {
+  pub const VT_USER: ::flatbuffers::VOffsetT = 4;
+  pub const VT_READ_SEQ: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    LiveRead { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args LiveReadArgs
+  ) -> ::flatbuffers::WIPOffset<LiveRead<'bldr>> {
+    let mut builder = LiveReadBuilder::new(_fbb);
+    builder.add_read_seq(args.read_seq);
+    builder.add_user(args.user);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(LiveRead::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn read_seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(LiveRead::VT_READ_SEQ, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for LiveRead<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<u64>("read_seq", Self::VT_READ_SEQ, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct LiveReadArgs {
+    pub user: u64,
+    pub read_seq: u64,
+}
+impl<'a> Default for LiveReadArgs {
+  #[inline]
+  fn default() -> Self {
+    LiveReadArgs {
+      user: 0,
+      read_seq: 0,
+    }
+  }
+}
+
+pub struct LiveReadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LiveReadBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(LiveRead::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_read_seq(&mut self, read_seq: u64) {
+    self.fbb_.push_slot::<u64>(LiveRead::VT_READ_SEQ, read_seq, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LiveReadBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    LiveReadBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<LiveRead<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for LiveRead<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("LiveRead");
+      ds.field("user", &self.user());
+      ds.field("read_seq", &self.read_seq());
+      ds.finish()
+  }
+}
+pub enum LiveBlockedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct LiveBlocked<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for LiveBlocked<'a> {
+  type Inner = LiveBlocked<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> LiveBlocked<'a> {
+  pub const VT_BY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_USER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    LiveBlocked { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args LiveBlockedArgs
+  ) -> ::flatbuffers::WIPOffset<LiveBlocked<'bldr>> {
+    let mut builder = LiveBlockedBuilder::new(_fbb);
+    builder.add_user(args.user);
+    builder.add_by(args.by);
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn by(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(LiveBlocked::VT_BY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(LiveBlocked::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(LiveBlocked::VT_ON, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for LiveBlocked<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("by", Self::VT_BY, false)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct LiveBlockedArgs {
+    pub by: u64,
+    pub user: u64,
+    pub on: bool,
+}
+impl<'a> Default for LiveBlockedArgs {
+  #[inline]
+  fn default() -> Self {
+    LiveBlockedArgs {
+      by: 0,
+      user: 0,
+      on: false,
+    }
+  }
+}
+
+pub struct LiveBlockedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LiveBlockedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_by(&mut self, by: u64) {
+    self.fbb_.push_slot::<u64>(LiveBlocked::VT_BY, by, 0);
+  }
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(LiveBlocked::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(LiveBlocked::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LiveBlockedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    LiveBlockedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<LiveBlocked<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for LiveBlocked<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("LiveBlocked");
+      ds.field("by", &self.by());
+      ds.field("user", &self.user());
+      ds.field("on", &self.on());
+      ds.finish()
+  }
+}
+pub enum LiveEventOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct LiveEvent<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for LiveEvent<'a> {
+  type Inner = LiveEvent<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> LiveEvent<'a> {
+  pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 4;
+  pub const VT_USERS: ::flatbuffers::VOffsetT = 6;
+  pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 8;
+  pub const VT_BODY: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    LiveEvent { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args LiveEventArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<LiveEvent<'bldr>> {
+    let mut builder = LiveEventBuilder::new(_fbb);
+    builder.add_channel(args.channel);
+    if let Some(x) = args.body { builder.add_body(x); }
+    if let Some(x) = args.users { builder.add_users(x); }
+    builder.add_body_type(args.body_type);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(LiveEvent::VT_CHANNEL, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn users(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(LiveEvent::VT_USERS, None)}
+  }
+  #[inline]
+  pub fn body_type(&self) -> LiveBody {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<LiveBody>(LiveEvent::VT_BODY_TYPE, Some(LiveBody::NONE)).unwrap()}
+  }
+  #[inline]
+  pub fn body(&self) -> ::flatbuffers::Table<'a> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(LiveEvent::VT_BODY, None).unwrap()}
+  }
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_typing(&self) -> Option<LiveTyping<'a>> {
+    if self.body_type() == LiveBody::typing {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { LiveTyping::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_read(&self) -> Option<LiveRead<'a>> {
+    if self.body_type() == LiveBody::read {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { LiveRead::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_blocked(&self) -> Option<LiveBlocked<'a>> {
+    if self.body_type() == LiveBody::blocked {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { LiveBlocked::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+}
+
+impl ::flatbuffers::Verifiable for LiveEvent<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel", Self::VT_CHANNEL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("users", Self::VT_USERS, false)?
+     .visit_union::<LiveBody, _>("body_type", Self::VT_BODY_TYPE, "body", Self::VT_BODY, true, |key, v, pos| {
+        match key {
+          LiveBody::typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LiveTyping>>("LiveBody::typing", pos),
+          LiveBody::read => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LiveRead>>("LiveBody::read", pos),
+          LiveBody::blocked => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<LiveBlocked>>("LiveBody::blocked", pos),
+          _ => Ok(()),
+        }
+     })?
+     .finish();
+    Ok(())
+  }
+}
+pub struct LiveEventArgs<'a> {
+    pub channel: u64,
+    pub users: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub body_type: LiveBody,
+    pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+}
+impl<'a> Default for LiveEventArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    LiveEventArgs {
+      channel: 0,
+      users: None,
+      body_type: LiveBody::NONE,
+      body: None, // required field
+    }
+  }
+}
+
+pub struct LiveEventBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LiveEventBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel(&mut self, channel: u64) {
+    self.fbb_.push_slot::<u64>(LiveEvent::VT_CHANNEL, channel, 0);
+  }
+  #[inline]
+  pub fn add_users(&mut self, users: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LiveEvent::VT_USERS, users);
+  }
+  #[inline]
+  pub fn add_body_type(&mut self, body_type: LiveBody) {
+    self.fbb_.push_slot::<LiveBody>(LiveEvent::VT_BODY_TYPE, body_type, LiveBody::NONE);
+  }
+  #[inline]
+  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(LiveEvent::VT_BODY, body);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LiveEventBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    LiveEventBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<LiveEvent<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, LiveEvent::VT_BODY,"body");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for LiveEvent<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("LiveEvent");
+      ds.field("channel", &self.channel());
+      ds.field("users", &self.users());
+      ds.field("body_type", &self.body_type());
+      match self.body_type() {
+        LiveBody::typing => {
+          if let Some(x) = self.body_as_typing() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        LiveBody::read => {
+          if let Some(x) = self.body_as_read() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        LiveBody::blocked => {
+          if let Some(x) = self.body_as_blocked() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        _ => {
+          let x: Option<()> = None;
+          ds.field("body", &x)
+        },
+      };
+      ds.finish()
+  }
+}
+pub enum LiveOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Live<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Live<'a> {
+  type Inner = Live<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Live<'a> {
+  pub const VT_EVENTS: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Live { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args LiveArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Live<'bldr>> {
+    let mut builder = LiveBuilder::new(_fbb);
+    if let Some(x) = args.events { builder.add_events(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn events(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<LiveEvent<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<LiveEvent>>>>(Live::VT_EVENTS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Live<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<LiveEvent>>>>("events", Self::VT_EVENTS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct LiveArgs<'a> {
+    pub events: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<LiveEvent<'a>>>>>,
+}
+impl<'a> Default for LiveArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    LiveArgs {
+      events: None,
+    }
+  }
+}
+
+pub struct LiveBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> LiveBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_events(&mut self, events: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<LiveEvent<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Live::VT_EVENTS, events);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> LiveBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    LiveBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Live<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Live<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Live");
+      ds.field("events", &self.events());
+      ds.finish()
+  }
+}
+pub enum TellTypingOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// As clients get it.
+pub struct TellTyping<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for TellTyping<'a> {
+  type Inner = TellTyping<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> TellTyping<'a> {
+  pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 4;
+  pub const VT_USER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 8;
+  pub const VT_OPEN_ONLY: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    TellTyping { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args TellTypingArgs
+  ) -> ::flatbuffers::WIPOffset<TellTyping<'bldr>> {
+    let mut builder = TellTypingBuilder::new(_fbb);
+    builder.add_user(args.user);
+    builder.add_channel(args.channel);
+    builder.add_open_only(args.open_only);
+    builder.add_on(args.on);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(TellTyping::VT_CHANNEL, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(TellTyping::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(TellTyping::VT_ON, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn open_only(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(TellTyping::VT_OPEN_ONLY, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for TellTyping<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel", Self::VT_CHANNEL, false)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<bool>("on", Self::VT_ON, false)?
+     .visit_field::<bool>("open_only", Self::VT_OPEN_ONLY, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct TellTypingArgs {
+    pub channel: u64,
+    pub user: u64,
+    pub on: bool,
+    pub open_only: bool,
+}
+impl<'a> Default for TellTypingArgs {
+  #[inline]
+  fn default() -> Self {
+    TellTypingArgs {
+      channel: 0,
+      user: 0,
+      on: false,
+      open_only: false,
+    }
+  }
+}
+
+pub struct TellTypingBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TellTypingBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel(&mut self, channel: u64) {
+    self.fbb_.push_slot::<u64>(TellTyping::VT_CHANNEL, channel, 0);
+  }
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(TellTyping::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: bool) {
+    self.fbb_.push_slot::<bool>(TellTyping::VT_ON, on, false);
+  }
+  #[inline]
+  pub fn add_open_only(&mut self, open_only: bool) {
+    self.fbb_.push_slot::<bool>(TellTyping::VT_OPEN_ONLY, open_only, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TellTypingBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    TellTypingBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<TellTyping<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for TellTyping<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("TellTyping");
+      ds.field("channel", &self.channel());
+      ds.field("user", &self.user());
+      ds.field("on", &self.on());
+      ds.field("open_only", &self.open_only());
+      ds.finish()
+  }
+}
+pub enum TellOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Tell<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Tell<'a> {
+  type Inner = Tell<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Tell<'a> {
+  pub const VT_SESSIONS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_WHAT_TYPE: ::flatbuffers::VOffsetT = 6;
+  pub const VT_WHAT: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Tell { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args TellArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Tell<'bldr>> {
+    let mut builder = TellBuilder::new(_fbb);
+    if let Some(x) = args.what { builder.add_what(x); }
+    if let Some(x) = args.sessions { builder.add_sessions(x); }
+    builder.add_what_type(args.what_type);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn sessions(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Tell::VT_SESSIONS, None)}
+  }
+  #[inline]
+  pub fn what_type(&self) -> Telling {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Telling>(Tell::VT_WHAT_TYPE, Some(Telling::NONE)).unwrap()}
+  }
+  #[inline]
+  pub fn what(&self) -> ::flatbuffers::Table<'a> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Tell::VT_WHAT, None).unwrap()}
+  }
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn what_as_typing(&self) -> Option<TellTyping<'a>> {
+    if self.what_type() == Telling::typing {
+      let u = self.what();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { TellTyping::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn what_as_read(&self) -> Option<super::ReadPush<'a>> {
+    if self.what_type() == Telling::read {
+      let u = self.what();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { super::ReadPush::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn what_as_head(&self) -> Option<super::HeadPush<'a>> {
+    if self.what_type() == Telling::head {
+      let u = self.what();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { super::HeadPush::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn what_as_presence(&self) -> Option<super::PresencePush<'a>> {
+    if self.what_type() == Telling::presence {
+      let u = self.what();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { super::PresencePush::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+}
+
+impl ::flatbuffers::Verifiable for Tell<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("sessions", Self::VT_SESSIONS, false)?
+     .visit_union::<Telling, _>("what_type", Self::VT_WHAT_TYPE, "what", Self::VT_WHAT, true, |key, v, pos| {
+        match key {
+          Telling::typing => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<TellTyping>>("Telling::typing", pos),
+          Telling::read => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<super::ReadPush>>("Telling::read", pos),
+          Telling::head => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<super::HeadPush>>("Telling::head", pos),
+          Telling::presence => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<super::PresencePush>>("Telling::presence", pos),
+          _ => Ok(()),
+        }
+     })?
+     .finish();
+    Ok(())
+  }
+}
+pub struct TellArgs<'a> {
+    pub sessions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub what_type: Telling,
+    pub what: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+}
+impl<'a> Default for TellArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    TellArgs {
+      sessions: None,
+      what_type: Telling::NONE,
+      what: None, // required field
+    }
+  }
+}
+
+pub struct TellBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TellBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_sessions(&mut self, sessions: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tell::VT_SESSIONS, sessions);
+  }
+  #[inline]
+  pub fn add_what_type(&mut self, what_type: Telling) {
+    self.fbb_.push_slot::<Telling>(Tell::VT_WHAT_TYPE, what_type, Telling::NONE);
+  }
+  #[inline]
+  pub fn add_what(&mut self, what: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Tell::VT_WHAT, what);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TellBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    TellBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Tell<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Tell::VT_WHAT,"what");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Tell<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Tell");
+      ds.field("sessions", &self.sessions());
+      ds.field("what_type", &self.what_type());
+      match self.what_type() {
+        Telling::typing => {
+          if let Some(x) = self.what_as_typing() {
+            ds.field("what", &x)
+          } else {
+            ds.field("what", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Telling::read => {
+          if let Some(x) = self.what_as_read() {
+            ds.field("what", &x)
+          } else {
+            ds.field("what", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Telling::head => {
+          if let Some(x) = self.what_as_head() {
+            ds.field("what", &x)
+          } else {
+            ds.field("what", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        Telling::presence => {
+          if let Some(x) = self.what_as_presence() {
+            ds.field("what", &x)
+          } else {
+            ds.field("what", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        _ => {
+          let x: Option<()> = None;
+          ds.field("what", &x)
+        },
+      };
+      ds.finish()
+  }
+}
+pub enum ActiveOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Active<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Active<'a> {
+  type Inner = Active<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Active<'a> {
+  pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
+  pub const VT_USER: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Active { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ActiveArgs
+  ) -> ::flatbuffers::WIPOffset<Active<'bldr>> {
+    let mut builder = ActiveBuilder::new(_fbb);
+    builder.add_user(args.user);
+    builder.add_session(args.session);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn session(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Active::VT_SESSION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Active::VT_USER, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Active<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("session", Self::VT_SESSION, false)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ActiveArgs {
+    pub session: u64,
+    pub user: u64,
+}
+impl<'a> Default for ActiveArgs {
+  #[inline]
+  fn default() -> Self {
+    ActiveArgs {
+      session: 0,
+      user: 0,
+    }
+  }
+}
+
+pub struct ActiveBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ActiveBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_session(&mut self, session: u64) {
+    self.fbb_.push_slot::<u64>(Active::VT_SESSION, session, 0);
+  }
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(Active::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ActiveBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ActiveBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Active<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Active<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Active");
+      ds.field("session", &self.session());
+      ds.field("user", &self.user());
+      ds.finish()
+  }
+}
+pub enum WatchOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Watch<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Watch<'a> {
+  type Inner = Watch<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Watch<'a> {
+  pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
+  pub const VT_WATCHER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_NUMBER: ::flatbuffers::VOffsetT = 8;
+  pub const VT_USERS: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Watch { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args WatchArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Watch<'bldr>> {
+    let mut builder = WatchBuilder::new(_fbb);
+    builder.add_watcher(args.watcher);
+    builder.add_session(args.session);
+    if let Some(x) = args.users { builder.add_users(x); }
+    builder.add_number(args.number);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn session(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Watch::VT_SESSION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn watcher(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Watch::VT_WATCHER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn number(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Watch::VT_NUMBER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn users(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Watch::VT_USERS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Watch<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("session", Self::VT_SESSION, false)?
+     .visit_field::<u64>("watcher", Self::VT_WATCHER, false)?
+     .visit_field::<u32>("number", Self::VT_NUMBER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("users", Self::VT_USERS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct WatchArgs<'a> {
+    pub session: u64,
+    pub watcher: u64,
+    pub number: u32,
+    pub users: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+}
+impl<'a> Default for WatchArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    WatchArgs {
+      session: 0,
+      watcher: 0,
+      number: 0,
+      users: None,
+    }
+  }
+}
+
+pub struct WatchBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WatchBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_session(&mut self, session: u64) {
+    self.fbb_.push_slot::<u64>(Watch::VT_SESSION, session, 0);
+  }
+  #[inline]
+  pub fn add_watcher(&mut self, watcher: u64) {
+    self.fbb_.push_slot::<u64>(Watch::VT_WATCHER, watcher, 0);
+  }
+  #[inline]
+  pub fn add_number(&mut self, number: u32) {
+    self.fbb_.push_slot::<u32>(Watch::VT_NUMBER, number, 0);
+  }
+  #[inline]
+  pub fn add_users(&mut self, users: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Watch::VT_USERS, users);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WatchBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    WatchBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Watch<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Watch<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Watch");
+      ds.field("session", &self.session());
+      ds.field("watcher", &self.watcher());
+      ds.field("number", &self.number());
+      ds.field("users", &self.users());
+      ds.finish()
+  }
+}
+pub enum WatchedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Watched<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Watched<'a> {
+  type Inner = Watched<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Watched<'a> {
+  pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
+  pub const VT_NUMBER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_ENTRIES: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Watched { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args WatchedArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Watched<'bldr>> {
+    let mut builder = WatchedBuilder::new(_fbb);
+    builder.add_session(args.session);
+    if let Some(x) = args.entries { builder.add_entries(x); }
+    builder.add_number(args.number);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn session(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Watched::VT_SESSION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn number(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Watched::VT_NUMBER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn entries(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::PresenceEntry<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::PresenceEntry>>>>(Watched::VT_ENTRIES, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Watched<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("session", Self::VT_SESSION, false)?
+     .visit_field::<u32>("number", Self::VT_NUMBER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::PresenceEntry>>>>("entries", Self::VT_ENTRIES, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct WatchedArgs<'a> {
+    pub session: u64,
+    pub number: u32,
+    pub entries: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::PresenceEntry<'a>>>>>,
+}
+impl<'a> Default for WatchedArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    WatchedArgs {
+      session: 0,
+      number: 0,
+      entries: None,
+    }
+  }
+}
+
+pub struct WatchedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WatchedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_session(&mut self, session: u64) {
+    self.fbb_.push_slot::<u64>(Watched::VT_SESSION, session, 0);
+  }
+  #[inline]
+  pub fn add_number(&mut self, number: u32) {
+    self.fbb_.push_slot::<u32>(Watched::VT_NUMBER, number, 0);
+  }
+  #[inline]
+  pub fn add_entries(&mut self, entries: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<super::PresenceEntry<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Watched::VT_ENTRIES, entries);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WatchedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    WatchedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Watched<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Watched<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Watched");
+      ds.field("session", &self.session());
+      ds.field("number", &self.number());
+      ds.field("entries", &self.entries());
+      ds.finish()
+  }
+}
+pub enum PresenceAskOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PresenceAsk<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PresenceAsk<'a> {
+  type Inner = PresenceAsk<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PresenceAsk<'a> {
+  pub const VT_TICKET: ::flatbuffers::VOffsetT = 4;
+  pub const VT_ASKER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_USERS: ::flatbuffers::VOffsetT = 8;
+  pub const VT_FELLOWS: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PresenceAsk { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PresenceAskArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PresenceAsk<'bldr>> {
+    let mut builder = PresenceAskBuilder::new(_fbb);
+    builder.add_asker(args.asker);
+    builder.add_ticket(args.ticket);
+    if let Some(x) = args.users { builder.add_users(x); }
+    builder.add_fellows(args.fellows);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn ticket(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(PresenceAsk::VT_TICKET, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn asker(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(PresenceAsk::VT_ASKER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn users(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(PresenceAsk::VT_USERS, None)}
+  }
+  #[inline]
+  pub fn fellows(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(PresenceAsk::VT_FELLOWS, Some(false)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PresenceAsk<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
+     .visit_field::<u64>("asker", Self::VT_ASKER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("users", Self::VT_USERS, false)?
+     .visit_field::<bool>("fellows", Self::VT_FELLOWS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PresenceAskArgs<'a> {
+    pub ticket: u64,
+    pub asker: u64,
+    pub users: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub fellows: bool,
+}
+impl<'a> Default for PresenceAskArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PresenceAskArgs {
+      ticket: 0,
+      asker: 0,
+      users: None,
+      fellows: false,
+    }
+  }
+}
+
+pub struct PresenceAskBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PresenceAskBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_ticket(&mut self, ticket: u64) {
+    self.fbb_.push_slot::<u64>(PresenceAsk::VT_TICKET, ticket, 0);
+  }
+  #[inline]
+  pub fn add_asker(&mut self, asker: u64) {
+    self.fbb_.push_slot::<u64>(PresenceAsk::VT_ASKER, asker, 0);
+  }
+  #[inline]
+  pub fn add_users(&mut self, users: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PresenceAsk::VT_USERS, users);
+  }
+  #[inline]
+  pub fn add_fellows(&mut self, fellows: bool) {
+    self.fbb_.push_slot::<bool>(PresenceAsk::VT_FELLOWS, fellows, false);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PresenceAskBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PresenceAskBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PresenceAsk<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PresenceAsk<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PresenceAsk");
+      ds.field("ticket", &self.ticket());
+      ds.field("asker", &self.asker());
+      ds.field("users", &self.users());
+      ds.field("fellows", &self.fellows());
+      ds.finish()
+  }
+}
+pub enum PresenceAnswerOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct PresenceAnswer<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for PresenceAnswer<'a> {
+  type Inner = PresenceAnswer<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> PresenceAnswer<'a> {
+  pub const VT_TICKET: ::flatbuffers::VOffsetT = 4;
+  pub const VT_ENTRIES: ::flatbuffers::VOffsetT = 6;
+  pub const VT_REFUSED: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    PresenceAnswer { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args PresenceAnswerArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<PresenceAnswer<'bldr>> {
+    let mut builder = PresenceAnswerBuilder::new(_fbb);
+    builder.add_ticket(args.ticket);
+    if let Some(x) = args.refused { builder.add_refused(x); }
+    if let Some(x) = args.entries { builder.add_entries(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn ticket(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(PresenceAnswer::VT_TICKET, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn entries(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::PresenceEntry<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::PresenceEntry>>>>(PresenceAnswer::VT_ENTRIES, None)}
+  }
+  #[inline]
+  pub fn refused(&self) -> Option<Refusal<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Refusal>>(PresenceAnswer::VT_REFUSED, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for PresenceAnswer<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<super::PresenceEntry>>>>("entries", Self::VT_ENTRIES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Refusal>>("refused", Self::VT_REFUSED, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct PresenceAnswerArgs<'a> {
+    pub ticket: u64,
+    pub entries: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<super::PresenceEntry<'a>>>>>,
+    pub refused: Option<::flatbuffers::WIPOffset<Refusal<'a>>>,
+}
+impl<'a> Default for PresenceAnswerArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    PresenceAnswerArgs {
+      ticket: 0,
+      entries: None,
+      refused: None,
+    }
+  }
+}
+
+pub struct PresenceAnswerBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> PresenceAnswerBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_ticket(&mut self, ticket: u64) {
+    self.fbb_.push_slot::<u64>(PresenceAnswer::VT_TICKET, ticket, 0);
+  }
+  #[inline]
+  pub fn add_entries(&mut self, entries: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<super::PresenceEntry<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(PresenceAnswer::VT_ENTRIES, entries);
+  }
+  #[inline]
+  pub fn add_refused(&mut self, refused: ::flatbuffers::WIPOffset<Refusal<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Refusal>>(PresenceAnswer::VT_REFUSED, refused);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> PresenceAnswerBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    PresenceAnswerBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<PresenceAnswer<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for PresenceAnswer<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("PresenceAnswer");
+      ds.field("ticket", &self.ticket());
+      ds.field("entries", &self.entries());
+      ds.field("refused", &self.refused());
+      ds.finish()
+  }
+}
+pub enum SubscribeOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Subscribe<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Subscribe<'a> {
+  type Inner = Subscribe<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Subscribe<'a> {
+  pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
+  pub const VT_USER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Subscribe { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SubscribeArgs
+  ) -> ::flatbuffers::WIPOffset<Subscribe<'bldr>> {
+    let mut builder = SubscribeBuilder::new(_fbb);
+    builder.add_channel(args.channel);
+    builder.add_user(args.user);
+    builder.add_session(args.session);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn session(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Subscribe::VT_SESSION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Subscribe::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn channel(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Subscribe::VT_CHANNEL, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Subscribe<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("session", Self::VT_SESSION, false)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<u64>("channel", Self::VT_CHANNEL, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SubscribeArgs {
+    pub session: u64,
+    pub user: u64,
+    pub channel: u64,
+}
+impl<'a> Default for SubscribeArgs {
+  #[inline]
+  fn default() -> Self {
+    SubscribeArgs {
+      session: 0,
+      user: 0,
+      channel: 0,
+    }
+  }
+}
+
+pub struct SubscribeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SubscribeBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_session(&mut self, session: u64) {
+    self.fbb_.push_slot::<u64>(Subscribe::VT_SESSION, session, 0);
+  }
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(Subscribe::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_channel(&mut self, channel: u64) {
+    self.fbb_.push_slot::<u64>(Subscribe::VT_CHANNEL, channel, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SubscribeBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SubscribeBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Subscribe<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Subscribe<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Subscribe");
+      ds.field("session", &self.session());
+      ds.field("user", &self.user());
+      ds.field("channel", &self.channel());
+      ds.finish()
+  }
+}
+pub enum SubscribedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// The start, unless refused.
+pub struct Subscribed<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Subscribed<'a> {
+  type Inner = Subscribed<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Subscribed<'a> {
+  pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
+  pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 6;
+  pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 8;
+  pub const VT_OPEN: ::flatbuffers::VOffsetT = 10;
+  pub const VT_REFUSED: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Subscribed { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SubscribedArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Subscribed<'bldr>> {
+    let mut builder = SubscribedBuilder::new(_fbb);
+    builder.add_head_seq(args.head_seq);
+    builder.add_channel(args.channel);
+    builder.add_session(args.session);
+    if let Some(x) = args.refused { builder.add_refused(x); }
+    builder.add_open(args.open);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn session(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Subscribed::VT_SESSION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn channel(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Subscribed::VT_CHANNEL, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn head_seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Subscribed::VT_HEAD_SEQ, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn open(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Subscribed::VT_OPEN, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn refused(&self) -> Option<Refusal<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Refusal>>(Subscribed::VT_REFUSED, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Subscribed<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("session", Self::VT_SESSION, false)?
+     .visit_field::<u64>("channel", Self::VT_CHANNEL, false)?
+     .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
+     .visit_field::<u32>("open", Self::VT_OPEN, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Refusal>>("refused", Self::VT_REFUSED, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SubscribedArgs<'a> {
+    pub session: u64,
+    pub channel: u64,
+    pub head_seq: u64,
+    pub open: u32,
+    pub refused: Option<::flatbuffers::WIPOffset<Refusal<'a>>>,
+}
+impl<'a> Default for SubscribedArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    SubscribedArgs {
+      session: 0,
+      channel: 0,
+      head_seq: 0,
+      open: 0,
+      refused: None,
+    }
+  }
+}
+
+pub struct SubscribedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SubscribedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_session(&mut self, session: u64) {
+    self.fbb_.push_slot::<u64>(Subscribed::VT_SESSION, session, 0);
+  }
+  #[inline]
+  pub fn add_channel(&mut self, channel: u64) {
+    self.fbb_.push_slot::<u64>(Subscribed::VT_CHANNEL, channel, 0);
+  }
+  #[inline]
+  pub fn add_head_seq(&mut self, head_seq: u64) {
+    self.fbb_.push_slot::<u64>(Subscribed::VT_HEAD_SEQ, head_seq, 0);
+  }
+  #[inline]
+  pub fn add_open(&mut self, open: u32) {
+    self.fbb_.push_slot::<u32>(Subscribed::VT_OPEN, open, 0);
+  }
+  #[inline]
+  pub fn add_refused(&mut self, refused: ::flatbuffers::WIPOffset<Refusal<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Refusal>>(Subscribed::VT_REFUSED, refused);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SubscribedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SubscribedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Subscribed<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Subscribed<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Subscribed");
+      ds.field("session", &self.session());
+      ds.field("channel", &self.channel());
+      ds.field("head_seq", &self.head_seq());
+      ds.field("open", &self.open());
+      ds.field("refused", &self.refused());
+      ds.finish()
+  }
+}
+pub enum UnsubscribeOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Unsubscribe<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Unsubscribe<'a> {
+  type Inner = Unsubscribe<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Unsubscribe<'a> {
+  pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
+  pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Unsubscribe { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args UnsubscribeArgs
+  ) -> ::flatbuffers::WIPOffset<Unsubscribe<'bldr>> {
+    let mut builder = UnsubscribeBuilder::new(_fbb);
+    builder.add_channel(args.channel);
+    builder.add_session(args.session);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn session(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Unsubscribe::VT_SESSION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn channel(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Unsubscribe::VT_CHANNEL, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Unsubscribe<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("session", Self::VT_SESSION, false)?
+     .visit_field::<u64>("channel", Self::VT_CHANNEL, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct UnsubscribeArgs {
+    pub session: u64,
+    pub channel: u64,
+}
+impl<'a> Default for UnsubscribeArgs {
+  #[inline]
+  fn default() -> Self {
+    UnsubscribeArgs {
+      session: 0,
+      channel: 0,
+    }
+  }
+}
+
+pub struct UnsubscribeBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UnsubscribeBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_session(&mut self, session: u64) {
+    self.fbb_.push_slot::<u64>(Unsubscribe::VT_SESSION, session, 0);
+  }
+  #[inline]
+  pub fn add_channel(&mut self, channel: u64) {
+    self.fbb_.push_slot::<u64>(Unsubscribe::VT_CHANNEL, channel, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UnsubscribeBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    UnsubscribeBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Unsubscribe<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Unsubscribe<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Unsubscribe");
+      ds.field("session", &self.session());
+      ds.field("channel", &self.channel());
+      ds.finish()
+  }
+}
+pub enum FeedOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// Events without a position: a large channel's are in no inbox.
+pub struct Feed<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Feed<'a> {
+  type Inner = Feed<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Feed<'a> {
+  pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 4;
+  pub const VT_EVENTS: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Feed { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args FeedArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Feed<'bldr>> {
+    let mut builder = FeedBuilder::new(_fbb);
+    builder.add_channel(args.channel);
+    if let Some(x) = args.events { builder.add_events(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Feed::VT_CHANNEL, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn events(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event>>>>(Feed::VT_EVENTS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Feed<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel", Self::VT_CHANNEL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Event>>>>("events", Self::VT_EVENTS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct FeedArgs<'a> {
+    pub channel: u64,
+    pub events: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Event<'a>>>>>,
+}
+impl<'a> Default for FeedArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    FeedArgs {
+      channel: 0,
+      events: None,
+    }
+  }
+}
+
+pub struct FeedBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> FeedBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel(&mut self, channel: u64) {
+    self.fbb_.push_slot::<u64>(Feed::VT_CHANNEL, channel, 0);
+  }
+  #[inline]
+  pub fn add_events(&mut self, events: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Event<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Feed::VT_EVENTS, events);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> FeedBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    FeedBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Feed<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Feed<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Feed");
+      ds.field("channel", &self.channel());
+      ds.field("events", &self.events());
+      ds.finish()
+  }
+}
+pub enum InterestOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Interest<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Interest<'a> {
+  type Inner = Interest<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Interest<'a> {
+  pub const VT_CHANNELS: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Interest { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args InterestArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Interest<'bldr>> {
+    let mut builder = InterestBuilder::new(_fbb);
+    if let Some(x) = args.channels { builder.add_channels(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channels(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Interest::VT_CHANNELS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Interest<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("channels", Self::VT_CHANNELS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct InterestArgs<'a> {
+    pub channels: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+}
+impl<'a> Default for InterestArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    InterestArgs {
+      channels: None,
+    }
+  }
+}
+
+pub struct InterestBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> InterestBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channels(&mut self, channels: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Interest::VT_CHANNELS, channels);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> InterestBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    InterestBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Interest<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Interest<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Interest");
+      ds.field("channels", &self.channels());
+      ds.finish()
+  }
+}
+pub enum HeadOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Head<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Head<'a> {
+  type Inner = Head<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Head<'a> {
+  pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 4;
+  pub const VT_SEQ: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Head { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args HeadArgs
+  ) -> ::flatbuffers::WIPOffset<Head<'bldr>> {
+    let mut builder = HeadBuilder::new(_fbb);
+    builder.add_seq(args.seq);
+    builder.add_channel(args.channel);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Head::VT_CHANNEL, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn seq(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Head::VT_SEQ, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Head<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel", Self::VT_CHANNEL, false)?
+     .visit_field::<u64>("seq", Self::VT_SEQ, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct HeadArgs {
+    pub channel: u64,
+    pub seq: u64,
+}
+impl<'a> Default for HeadArgs {
+  #[inline]
+  fn default() -> Self {
+    HeadArgs {
+      channel: 0,
+      seq: 0,
+    }
+  }
+}
+
+pub struct HeadBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HeadBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel(&mut self, channel: u64) {
+    self.fbb_.push_slot::<u64>(Head::VT_CHANNEL, channel, 0);
+  }
+  #[inline]
+  pub fn add_seq(&mut self, seq: u64) {
+    self.fbb_.push_slot::<u64>(Head::VT_SEQ, seq, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HeadBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    HeadBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Head<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Head<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Head");
+      ds.field("channel", &self.channel());
+      ds.field("seq", &self.seq());
+      ds.finish()
+  }
+}
+pub enum HeadsOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Heads<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Heads<'a> {
+  type Inner = Heads<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Heads<'a> {
+  pub const VT_HEADS: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Heads { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args HeadsArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Heads<'bldr>> {
+    let mut builder = HeadsBuilder::new(_fbb);
+    if let Some(x) = args.heads { builder.add_heads(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn heads(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Head<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Head>>>>(Heads::VT_HEADS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Heads<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Head>>>>("heads", Self::VT_HEADS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct HeadsArgs<'a> {
+    pub heads: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Head<'a>>>>>,
+}
+impl<'a> Default for HeadsArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    HeadsArgs {
+      heads: None,
+    }
+  }
+}
+
+pub struct HeadsBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> HeadsBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_heads(&mut self, heads: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Head<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Heads::VT_HEADS, heads);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> HeadsBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    HeadsBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Heads<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Heads<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Heads");
+      ds.field("heads", &self.heads());
+      ds.finish()
+  }
+}
+pub enum IndexOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Index<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Index<'a> {
+  type Inner = Index<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Index<'a> {
+  pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Index { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args IndexArgs
+  ) -> ::flatbuffers::WIPOffset<Index<'bldr>> {
+    let mut builder = IndexBuilder::new(_fbb);
+    builder.add_channel(args.channel);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn channel(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Index::VT_CHANNEL, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Index<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("channel", Self::VT_CHANNEL, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct IndexArgs {
+    pub channel: u64,
+}
+impl<'a> Default for IndexArgs {
+  #[inline]
+  fn default() -> Self {
+    IndexArgs {
+      channel: 0,
+    }
+  }
+}
+
+pub struct IndexBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> IndexBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_channel(&mut self, channel: u64) {
+    self.fbb_.push_slot::<u64>(Index::VT_CHANNEL, channel, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> IndexBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    IndexBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Index<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Index<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Index");
+      ds.field("channel", &self.channel());
+      ds.finish()
+  }
+}
 pub enum MeshFrameOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -9594,6 +18899,230 @@ impl<'a> MeshFrame<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_kick(&self) -> Option<Kick<'a>> {
+    if self.body_type() == MeshBody::kick {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Kick::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_kicked(&self) -> Option<Kicked<'a>> {
+    if self.body_type() == MeshBody::kicked {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Kicked::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_live(&self) -> Option<Live<'a>> {
+    if self.body_type() == MeshBody::live {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Live::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_tell(&self) -> Option<Tell<'a>> {
+    if self.body_type() == MeshBody::tell {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Tell::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_active(&self) -> Option<Active<'a>> {
+    if self.body_type() == MeshBody::active {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Active::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_watch(&self) -> Option<Watch<'a>> {
+    if self.body_type() == MeshBody::watch {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Watch::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_watched(&self) -> Option<Watched<'a>> {
+    if self.body_type() == MeshBody::watched {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Watched::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_presence_ask(&self) -> Option<PresenceAsk<'a>> {
+    if self.body_type() == MeshBody::presence_ask {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { PresenceAsk::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_presence_answer(&self) -> Option<PresenceAnswer<'a>> {
+    if self.body_type() == MeshBody::presence_answer {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { PresenceAnswer::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_subscribe(&self) -> Option<Subscribe<'a>> {
+    if self.body_type() == MeshBody::subscribe {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Subscribe::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_subscribed(&self) -> Option<Subscribed<'a>> {
+    if self.body_type() == MeshBody::subscribed {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Subscribed::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_unsubscribe(&self) -> Option<Unsubscribe<'a>> {
+    if self.body_type() == MeshBody::unsubscribe {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Unsubscribe::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_feed(&self) -> Option<Feed<'a>> {
+    if self.body_type() == MeshBody::feed {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Feed::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_interest(&self) -> Option<Interest<'a>> {
+    if self.body_type() == MeshBody::interest {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Interest::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_heads(&self) -> Option<Heads<'a>> {
+    if self.body_type() == MeshBody::heads {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Heads::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_index(&self) -> Option<Index<'a>> {
+    if self.body_type() == MeshBody::index {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { Index::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for MeshFrame<'_> {
@@ -9616,6 +19145,22 @@ impl ::flatbuffers::Verifiable for MeshFrame<'_> {
           MeshBody::deliver => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Deliver>>("MeshBody::deliver", pos),
           MeshBody::snapshot => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Snapshot>>("MeshBody::snapshot", pos),
           MeshBody::replaced => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Replaced>>("MeshBody::replaced", pos),
+          MeshBody::kick => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Kick>>("MeshBody::kick", pos),
+          MeshBody::kicked => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Kicked>>("MeshBody::kicked", pos),
+          MeshBody::live => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Live>>("MeshBody::live", pos),
+          MeshBody::tell => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Tell>>("MeshBody::tell", pos),
+          MeshBody::active => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Active>>("MeshBody::active", pos),
+          MeshBody::watch => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Watch>>("MeshBody::watch", pos),
+          MeshBody::watched => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Watched>>("MeshBody::watched", pos),
+          MeshBody::presence_ask => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PresenceAsk>>("MeshBody::presence_ask", pos),
+          MeshBody::presence_answer => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<PresenceAnswer>>("MeshBody::presence_answer", pos),
+          MeshBody::subscribe => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Subscribe>>("MeshBody::subscribe", pos),
+          MeshBody::subscribed => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Subscribed>>("MeshBody::subscribed", pos),
+          MeshBody::unsubscribe => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Unsubscribe>>("MeshBody::unsubscribe", pos),
+          MeshBody::feed => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Feed>>("MeshBody::feed", pos),
+          MeshBody::interest => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Interest>>("MeshBody::interest", pos),
+          MeshBody::heads => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Heads>>("MeshBody::heads", pos),
+          MeshBody::index => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Index>>("MeshBody::index", pos),
           _ => Ok(()),
         }
      })?
@@ -9756,6 +19301,118 @@ impl ::core::fmt::Debug for MeshFrame<'_> {
             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
           }
         },
+        MeshBody::kick => {
+          if let Some(x) = self.body_as_kick() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::kicked => {
+          if let Some(x) = self.body_as_kicked() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::live => {
+          if let Some(x) = self.body_as_live() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::tell => {
+          if let Some(x) = self.body_as_tell() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::active => {
+          if let Some(x) = self.body_as_active() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::watch => {
+          if let Some(x) = self.body_as_watch() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::watched => {
+          if let Some(x) = self.body_as_watched() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::presence_ask => {
+          if let Some(x) = self.body_as_presence_ask() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::presence_answer => {
+          if let Some(x) = self.body_as_presence_answer() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::subscribe => {
+          if let Some(x) = self.body_as_subscribe() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::subscribed => {
+          if let Some(x) = self.body_as_subscribed() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::unsubscribe => {
+          if let Some(x) = self.body_as_unsubscribe() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::feed => {
+          if let Some(x) = self.body_as_feed() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::interest => {
+          if let Some(x) = self.body_as_interest() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::heads => {
+          if let Some(x) = self.body_as_heads() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::index => {
+          if let Some(x) = self.body_as_index() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
         _ => {
           let x: Option<()> = None;
           ds.field("body", &x)
@@ -9792,6 +19449,7 @@ impl<'a> ChannelRecord<'a> {
   pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 10;
   pub const VT_MEMBER_EPOCH: ::flatbuffers::VOffsetT = 12;
   pub const VT_MEMBER_COUNT: ::flatbuffers::VOffsetT = 14;
+  pub const VT_PAST: ::flatbuffers::VOffsetT = 16;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -9808,6 +19466,7 @@ impl<'a> ChannelRecord<'a> {
     builder.add_creator(args.creator);
     builder.add_member_count(args.member_count);
     if let Some(x) = args.title { builder.add_title(x); }
+    builder.add_past(args.past);
     builder.add_kind(args.kind);
     builder.finish()
   }
@@ -9855,6 +19514,13 @@ impl<'a> ChannelRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u32>(ChannelRecord::VT_MEMBER_COUNT, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn past(&self) -> super::PastAccess {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<super::PastAccess>(ChannelRecord::VT_PAST, Some(super::PastAccess::joined)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for ChannelRecord<'_> {
@@ -9869,6 +19535,7 @@ impl ::flatbuffers::Verifiable for ChannelRecord<'_> {
      .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
      .visit_field::<u64>("member_epoch", Self::VT_MEMBER_EPOCH, false)?
      .visit_field::<u32>("member_count", Self::VT_MEMBER_COUNT, false)?
+     .visit_field::<super::PastAccess>("past", Self::VT_PAST, false)?
      .finish();
     Ok(())
   }
@@ -9880,6 +19547,7 @@ pub struct ChannelRecordArgs<'a> {
     pub created_ms: u64,
     pub member_epoch: u64,
     pub member_count: u32,
+    pub past: super::PastAccess,
 }
 impl<'a> Default for ChannelRecordArgs<'a> {
   #[inline]
@@ -9891,6 +19559,7 @@ impl<'a> Default for ChannelRecordArgs<'a> {
       created_ms: 0,
       member_epoch: 0,
       member_count: 0,
+      past: super::PastAccess::joined,
     }
   }
 }
@@ -9925,6 +19594,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChannelRecordBuilder<'a, 'b, 
     self.fbb_.push_slot::<u32>(ChannelRecord::VT_MEMBER_COUNT, member_count, 0);
   }
   #[inline]
+  pub fn add_past(&mut self, past: super::PastAccess) {
+    self.fbb_.push_slot::<super::PastAccess>(ChannelRecord::VT_PAST, past, super::PastAccess::joined);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChannelRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     ChannelRecordBuilder {
@@ -9948,6 +19621,7 @@ impl ::core::fmt::Debug for ChannelRecord<'_> {
       ds.field("created_ms", &self.created_ms());
       ds.field("member_epoch", &self.member_epoch());
       ds.field("member_count", &self.member_count());
+      ds.field("past", &self.past());
       ds.finish()
   }
 }
@@ -9978,6 +19652,8 @@ impl<'a> MessageRecord<'a> {
   pub const VT_BODY_BYTES: ::flatbuffers::VOffsetT = 18;
   pub const VT_REPLY_TO: ::flatbuffers::VOffsetT = 20;
   pub const VT_MENTIONS: ::flatbuffers::VOffsetT = 22;
+  pub const VT_EDITED_MS: ::flatbuffers::VOffsetT = 24;
+  pub const VT_DELETED: ::flatbuffers::VOffsetT = 26;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -9989,6 +19665,7 @@ impl<'a> MessageRecord<'a> {
     args: &'args MessageRecordArgs<'args>
   ) -> ::flatbuffers::WIPOffset<MessageRecord<'bldr>> {
     let mut builder = MessageRecordBuilder::new(_fbb);
+    if let Some(x) = args.edited_ms { builder.add_edited_ms(x); }
     if let Some(x) = args.reply_to { builder.add_reply_to(x); }
     builder.add_sent_ms(args.sent_ms);
     builder.add_from(args.from);
@@ -9998,6 +19675,7 @@ impl<'a> MessageRecord<'a> {
     if let Some(x) = args.body { builder.add_body(x); }
     if let Some(x) = args.client_msg_id { builder.add_client_msg_id(x); }
     builder.add_revision(args.revision);
+    builder.add_deleted(args.deleted);
     builder.add_kind(args.kind);
     builder.finish()
   }
@@ -10073,6 +19751,20 @@ impl<'a> MessageRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(MessageRecord::VT_MENTIONS, None)}
   }
+  #[inline]
+  pub fn edited_ms(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(MessageRecord::VT_EDITED_MS, None)}
+  }
+  #[inline]
+  pub fn deleted(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(MessageRecord::VT_DELETED, Some(false)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for MessageRecord<'_> {
@@ -10091,6 +19783,8 @@ impl ::flatbuffers::Verifiable for MessageRecord<'_> {
      .visit_field::<u32>("body_bytes", Self::VT_BODY_BYTES, false)?
      .visit_field::<u64>("reply_to", Self::VT_REPLY_TO, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("mentions", Self::VT_MENTIONS, false)?
+     .visit_field::<u64>("edited_ms", Self::VT_EDITED_MS, false)?
+     .visit_field::<bool>("deleted", Self::VT_DELETED, false)?
      .finish();
     Ok(())
   }
@@ -10106,6 +19800,8 @@ pub struct MessageRecordArgs<'a> {
     pub body_bytes: u32,
     pub reply_to: Option<u64>,
     pub mentions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub edited_ms: Option<u64>,
+    pub deleted: bool,
 }
 impl<'a> Default for MessageRecordArgs<'a> {
   #[inline]
@@ -10121,6 +19817,8 @@ impl<'a> Default for MessageRecordArgs<'a> {
       body_bytes: 0,
       reply_to: None,
       mentions: None,
+      edited_ms: None,
+      deleted: false,
     }
   }
 }
@@ -10171,6 +19869,14 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MessageRecordBuilder<'a, 'b, 
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(MessageRecord::VT_MENTIONS, mentions);
   }
   #[inline]
+  pub fn add_edited_ms(&mut self, edited_ms: u64) {
+    self.fbb_.push_slot_always::<u64>(MessageRecord::VT_EDITED_MS, edited_ms);
+  }
+  #[inline]
+  pub fn add_deleted(&mut self, deleted: bool) {
+    self.fbb_.push_slot::<bool>(MessageRecord::VT_DELETED, deleted, false);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> MessageRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     MessageRecordBuilder {
@@ -10199,6 +19905,8 @@ impl ::core::fmt::Debug for MessageRecord<'_> {
       ds.field("body_bytes", &self.body_bytes());
       ds.field("reply_to", &self.reply_to());
       ds.field("mentions", &self.mentions());
+      ds.field("edited_ms", &self.edited_ms());
+      ds.field("deleted", &self.deleted());
       ds.finish()
   }
 }

@@ -7,10 +7,11 @@ mod decode;
 mod encode;
 
 use crate::command::SnapshotChannel;
-use crate::event::Event;
-use crate::id::{ChannelId, DeviceId, SessionId, UserId};
+use crate::event::{Event, EventBody};
+use crate::id::{ChannelId, DeviceId, Seq, SessionId, UserId};
 use crate::op::{ChannelOp, OpReply, Refusal};
 use crate::position::{Cursor, Position, Stamp};
+use crate::presence::PresenceEntry;
 use crate::view::{Epoch, Owner};
 
 /// One frame, from one shard to another.
@@ -97,6 +98,10 @@ pub enum MeshBody {
         user: UserId,
         /// The device, of which one session lives.
         device: DeviceId,
+        /// The login that its token is of, which ends the session when it is revoked.
+        family: u64,
+        /// What the client calls itself.
+        client: Option<String>,
         /// Where it stopped; none to start at the newest.
         cursor: Option<Cursor>,
     },
@@ -141,6 +146,218 @@ pub enum MeshBody {
         /// The older session.
         session: SessionId,
     },
+    /// To a user's home: a device or a login of this user counts no longer. From the HTTP API, which has revoked it.
+    Kick {
+        /// The account.
+        user: UserId,
+        /// Which of its sessions end.
+        whose: Kicked,
+    },
+    /// From a user's home: this session ends (3503).
+    Kicked {
+        /// Which.
+        session: SessionId,
+    },
+    /// To a users' home: what is told live and kept nowhere.
+    Live {
+        /// In the order in which it happened.
+        events: Vec<LiveEvent>,
+    },
+    /// From a home, to be pushed to sessions as it is.
+    Tell {
+        /// To whom. Those who are gone are not told.
+        sessions: Vec<SessionId>,
+        /// What.
+        what: Telling,
+    },
+    /// To a user's home: somebody uses this session's device.
+    Active {
+        /// Which session.
+        session: SessionId,
+        /// Whose.
+        user: UserId,
+    },
+    /// To the home of some users: tell this session of their presence from now on. Renewed with the same number.
+    Watch {
+        /// Which session.
+        session: SessionId,
+        /// Whose.
+        watcher: UserId,
+        /// The session's number for this list; a later one takes the place of those before.
+        number: u32,
+        /// Users of that home; none ends the watch.
+        users: Vec<UserId>,
+    },
+    /// From a home: who is there, of a list watched for the first time.
+    Watched {
+        /// The session.
+        session: SessionId,
+        /// The list's number.
+        number: u32,
+        /// One for each user asked of.
+        entries: Vec<PresenceEntry>,
+    },
+    /// To the home of some users: who is there?
+    PresenceAsk {
+        /// The asker's number for it.
+        ticket: u64,
+        /// Who wants to know.
+        asker: UserId,
+        /// Of whom.
+        users: Vec<UserId>,
+        /// They are all in a direct channel or group with the asker: only blocks can hide them.
+        fellows: bool,
+    },
+    /// From a home: who is there.
+    PresenceAnswer {
+        /// The asker's number.
+        ticket: u64,
+        /// One for each user asked of, or why not.
+        entries: Result<Vec<PresenceEntry>, Refusal>,
+    },
+    /// To a large channel's home: this session follows the log. Renewed.
+    Subscribe {
+        /// Which session.
+        session: SessionId,
+        /// Whose.
+        user: UserId,
+        /// Which channel.
+        channel: ChannelId,
+    },
+    /// From a large channel's home: from here on the session's shard is told.
+    Subscribed {
+        /// Which session.
+        session: SessionId,
+        /// Which channel.
+        channel: ChannelId,
+        /// Where the log stands, or why it is not told.
+        start: Result<FeedStart, Refusal>,
+    },
+    /// To a large channel's home: this session does not follow any more.
+    Unsubscribe {
+        /// Which session.
+        session: SessionId,
+        /// Which channel.
+        channel: ChannelId,
+    },
+    /// From a large channel's home, to a shard with sessions that follow it: what happened, in the order of the log.
+    Feed {
+        /// Which channel.
+        channel: ChannelId,
+        /// What happened.
+        events: Vec<EventBody>,
+    },
+    /// To large channels' home: users of this home are members, and want to know how far these have grown. Renewed.
+    Interest {
+        /// Which channels.
+        channels: Vec<ChannelId>,
+    },
+    /// From large channels' home: how far these have grown.
+    Heads {
+        /// Channels with their newest seqs.
+        heads: Vec<(ChannelId, Seq)>,
+    },
+    /// To a channel's home: its index of words is behind.
+    Index {
+        /// Which channel.
+        channel: ChannelId,
+    },
+}
+
+/// Which sessions of a user end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kicked {
+    /// Those of one device.
+    Device(DeviceId),
+    /// Those that a token of one login opened.
+    Family(u64),
+}
+
+/// Something that is told live and kept nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveEvent {
+    /// In which channel.
+    pub channel: ChannelId,
+    /// Users of the home that is told.
+    pub users: Vec<UserId>,
+    /// What.
+    pub body: LiveBody,
+}
+
+/// What is told live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiveBody {
+    /// A member is writing, or has stopped.
+    Typing {
+        /// Who.
+        user: UserId,
+        /// Whether it is writing.
+        on: bool,
+        /// Only sessions that have the channel open are told.
+        open_only: bool,
+    },
+    /// Another member has read up to here.
+    Read {
+        /// Who.
+        user: UserId,
+        /// Up to where.
+        read_seq: Seq,
+    },
+    /// One of the two has blocked the other, or does so no longer: neither sees the other's presence, or each may again.
+    Blocked {
+        /// Who did it.
+        by: UserId,
+        /// The other.
+        user: UserId,
+        /// Whether it blocks.
+        on: bool,
+    },
+}
+
+/// What sessions are told that is in no inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Telling {
+    /// A member is writing, or has stopped.
+    Typing {
+        /// Where.
+        channel: ChannelId,
+        /// Who.
+        user: UserId,
+        /// Whether it is writing.
+        on: bool,
+        /// Only if the session has the channel open.
+        open_only: bool,
+    },
+    /// Another member has read.
+    Read {
+        /// Where.
+        channel: ChannelId,
+        /// Who.
+        user: UserId,
+        /// Up to where.
+        read_seq: Seq,
+    },
+    /// A large channel has grown. Not for sessions that have it open.
+    Head {
+        /// Which.
+        channel: ChannelId,
+        /// Its newest seq.
+        head_seq: Seq,
+    },
+    /// The presence of watched users has changed; each session makes its own batches of it.
+    Presence {
+        /// Each as it is now.
+        entries: Vec<PresenceEntry>,
+    },
+}
+
+/// Where a large channel's log stands when a session begins to follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedStart {
+    /// Its newest seq.
+    pub head_seq: Seq,
+    /// Sessions that have it open, this one too.
+    pub open: u32,
 }
 
 /// A session asks for what comes after its cursor.
@@ -182,8 +399,14 @@ pub struct Target {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::generated::rookery::mesh as fb;
+    use crate::id::ClientMsgId;
+    use crate::limits::EMOJIS_OF_MESSAGE_MAX;
+    use crate::message::{Message, MessageKind, Tally, no_mentions};
+    use crate::time::UnixMs;
 
     /// Why a frame's bytes are none.
     fn check(bytes: &[u8], expected: &str) {
@@ -243,16 +466,36 @@ mod tests {
 
     #[test]
     fn a_full_batch_fits_in_a_hint() {
-        let body = crate::event::EventBody::Read { user: UserId(1), read_seq: crate::Seq(1) };
-        let event = Event { position: Position::START, channel: ChannelId(1), body };
-        let events = vec![event; crate::limits::BATCH_ROWS_MAX as usize];
-        let frame = MeshFrame {
-            from: Owner::default(),
-            epoch: Epoch(1),
-            body: MeshBody::Hint { stamp: Stamp::default(), events },
+        let check = |body: EventBody| {
+            let event = Event { position: Position::START, channel: ChannelId(1), body };
+            let events = vec![event; crate::limits::BATCH_ROWS_MAX as usize];
+            let frame = MeshFrame {
+                from: Owner::default(),
+                epoch: Epoch(1),
+                body: MeshBody::Hint { stamp: Stamp::default(), events },
+            };
+            let mut bytes = Vec::new();
+            frame.encode(&mut bytes);
+            // Not assert_eq, which would print both.
+            assert!(MeshFrame::decode(&bytes).is_ok_and(|decoded| decoded == frame), "{} bytes", bytes.len());
         };
-        let mut bytes = Vec::new();
-        frame.encode(&mut bytes);
-        assert_eq!(MeshFrame::decode(&bytes), Ok(frame));
+        check(EventBody::Read { user: UserId(1), read_seq: Seq(1) });
+        let tally = Tally { emoji: "👍".parse().expect("an emoji"), count: 1, mine: false };
+        let message = Message {
+            channel_id: ChannelId(1),
+            seq: Seq(1),
+            revision: 1,
+            from: UserId(1),
+            sent_ms: UnixMs(1),
+            client_msg_id: ClientMsgId::new(UnixMs(1), 0),
+            kind: MessageKind::Text,
+            body: "b".into(),
+            reply_to: None,
+            mentions: no_mentions(),
+            edited_ms: Some(UnixMs(1)),
+            deleted: false,
+            reactions: vec![tally; EMOJIS_OF_MESSAGE_MAX as usize].into(),
+        };
+        check(EventBody::Edited(Arc::new(message)));
     }
 }

@@ -9,7 +9,7 @@ use crate::event::Role;
 use crate::generated::rookery::record as fb;
 use crate::id::{Seq, UserId};
 use crate::limits::MEMBER_RANGES_MAX;
-use crate::op::ChannelKind;
+use crate::op::{ChannelKind, PastAccess};
 use crate::time::UnixMs;
 
 const FORMAT: u8 = 1;
@@ -29,6 +29,8 @@ pub struct ChannelRecord {
     pub member_epoch: u64,
     /// Members now.
     pub member_count: u32,
+    /// What new members may read.
+    pub past: PastAccess,
 }
 
 impl ChannelRecord {
@@ -43,6 +45,7 @@ impl ChannelRecord {
                 created_ms: self.created_ms.0,
                 member_epoch: self.member_epoch,
                 member_count: self.member_count,
+                past: self.past.number(),
             };
             fb::ChannelRecord::create(builder, &fields)
         })
@@ -61,6 +64,7 @@ impl ChannelRecord {
             created_ms: UnixMs(row.created_ms()),
             member_epoch: row.member_epoch(),
             member_count: row.member_count(),
+            past: row.known(PastAccess::of_number(row.past()), "past")?,
         })
     }
 }

@@ -4,10 +4,11 @@
 
 use std::ops::Deref;
 
-use flatbuffers::{Follow, Verifiable, VerifierOptions, WIPOffset};
+use flatbuffers::{Follow, Verifiable, WIPOffset};
 
 use super::RecordError;
 use crate::flat::{self, Builder, VERIFIER};
+use crate::limits::MEMBER_RANGES_MAX;
 
 /// Builds one table behind its format version.
 pub(super) fn encode<T>(format: u8, build: impl FnOnce(&mut Builder) -> WIPOffset<T>) -> Vec<u8> {
@@ -29,13 +30,13 @@ pub(super) struct Flat<T> {
     table: T,
 }
 
-/// A record has some tens of tables at most: a member's ranges.
-const LIMITS: VerifierOptions = VerifierOptions { max_tables: 64, ..VERIFIER };
+const _: () =
+    assert!(MEMBER_RANGES_MAX < VERIFIER.max_tables as u32, "the record of most tables, a membership, verifies");
 
 impl<'a, T: Follow<'a, Inner = T> + Verifiable + 'a> Flat<T> {
     pub(super) fn read(what: &'static str, known: u8, bytes: &'a [u8]) -> Result<Self, RecordError> {
         let table = super::behind_format(what, known, bytes)?;
-        match flatbuffers::root_with_opts::<T>(&LIMITS, table) {
+        match flatbuffers::root_with_opts::<T>(&VERIFIER, table) {
             Ok(table) => Ok(Self { what, bytes: bytes.len(), table }),
             Err(why) => Err(RecordError::Damaged { what, bytes: bytes.len(), why: flat::one_line(&why) }),
         }

@@ -5,20 +5,24 @@
 
 use super::RecordError;
 use super::packed::{Reader, Writer};
+use crate::emoji::Emoji;
 use crate::enums::Numbered as _;
 use crate::event::{MemberChange, Role};
 use crate::id::{ChannelId, Seq, UserId};
 
 /// The format of both. A kind of event that an older version does not know raises it.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// The number of a kind of event, in both.
 const MESSAGE: u8 = 1;
 const MEMBERSHIP: u8 = 2;
 const READ: u8 = 3;
+const EDITED: u8 = 4;
+const DELETED: u8 = 5;
+const REACTION: u8 = 6;
 
 /// One event as an inbox row or an arrival row holds it: content stays where it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRecord {
     /// The channel it is about.
     pub channel: ChannelId,
@@ -27,7 +31,7 @@ pub struct EventRecord {
 }
 
 /// What happened, without the content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventRecordBody {
     /// A message was sent.
     Message {
@@ -35,6 +39,33 @@ pub enum EventRecordBody {
         seq: Seq,
         /// Its revision then; the content is the store's at reading, never older.
         revision: u32,
+    },
+    /// A message has another text.
+    Edited {
+        /// Its seq.
+        seq: Seq,
+        /// Its revision then; the content is the store's at reading, never older.
+        revision: u32,
+    },
+    /// A message was deleted.
+    Deleted {
+        /// Its seq.
+        seq: Seq,
+        /// The revision after it.
+        revision: u32,
+    },
+    /// An emoji was put to a message, or taken away.
+    Reaction {
+        /// The message's seq.
+        seq: Seq,
+        /// Which emoji.
+        emoji: Emoji,
+        /// How many have put it there, after this.
+        count: u32,
+        /// Who did it.
+        user: UserId,
+        /// Whether it was put there.
+        on: bool,
     },
     /// A membership changed.
     Membership {
@@ -55,15 +86,16 @@ pub enum EventRecordBody {
 }
 
 impl EventRecord {
-    /// Bytes of the longest, without the format: kind, channel, a user and two small fields, or a seq and a revision.
-    const BYTES_MAX: usize = 1 + 8 + 8 + 8;
+    /// Bytes of nearly every one, without the format: kind, channel, a user or seq and small fields. A reaction has more:
+    /// a count, who did it and its emoji.
+    const BYTES_USUAL: usize = 1 + 8 + 8 + 8;
     /// Bytes of the shortest.
     const BYTES_MIN: usize = 1 + 8 + 8 + 2;
 
     /// As it lies in an inbox row.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::new(FORMAT, 1 + Self::BYTES_MAX);
+        let mut writer = Writer::new(FORMAT, 1 + Self::BYTES_USUAL);
         self.put(&mut writer);
         writer.finish()
     }
@@ -79,14 +111,24 @@ impl EventRecord {
     }
 
     fn put(&self, writer: &mut Writer) {
-        match self.body {
-            EventRecordBody::Message { seq, revision } => {
+        match &self.body {
+            &EventRecordBody::Message { seq, revision } => {
                 writer.u8(MESSAGE).u64(self.channel.0).u64(seq.0).u32(revision);
             }
-            EventRecordBody::Membership { user, change, role } => {
+            &EventRecordBody::Edited { seq, revision } => {
+                writer.u8(EDITED).u64(self.channel.0).u64(seq.0).u32(revision);
+            }
+            &EventRecordBody::Deleted { seq, revision } => {
+                writer.u8(DELETED).u64(self.channel.0).u64(seq.0).u32(revision);
+            }
+            EventRecordBody::Reaction { seq, emoji, count, user, on } => {
+                writer.u8(REACTION).u64(self.channel.0).u64(seq.0).u32(*count).u64(user.0).u8(u8::from(*on));
+                writer.short_text(emoji.as_str());
+            }
+            &EventRecordBody::Membership { user, change, role } => {
                 writer.u8(MEMBERSHIP).u64(self.channel.0).u64(user.0).u8(change.byte()).u8(role.byte());
             }
-            EventRecordBody::Read { user, read_seq } => {
+            &EventRecordBody::Read { user, read_seq } => {
                 writer.u8(READ).u64(self.channel.0).u64(user.0).u64(read_seq.0);
             }
         }
@@ -97,6 +139,14 @@ impl EventRecord {
         let channel = ChannelId(reader.u64()?);
         let body = match kind {
             MESSAGE => EventRecordBody::Message { seq: Seq(reader.u64()?), revision: reader.u32()? },
+            EDITED => EventRecordBody::Edited { seq: Seq(reader.u64()?), revision: reader.u32()? },
+            DELETED => EventRecordBody::Deleted { seq: Seq(reader.u64()?), revision: reader.u32()? },
+            REACTION => {
+                let (seq, count, user, on) = (Seq(reader.u64()?), reader.u32()?, UserId(reader.u64()?), reader.u8()?);
+                let emoji =
+                    Emoji::accepted(reader.short_text()?).map_err(|error| reader.damaged(format!("{error}")))?;
+                EventRecordBody::Reaction { seq, emoji, count, user, on: on != 0 }
+            }
             MEMBERSHIP => {
                 let (user, change, role) = (UserId(reader.u64()?), reader.u8()?, reader.u8()?);
                 EventRecordBody::Membership {
@@ -125,7 +175,7 @@ pub struct ArrivalRecord {
 }
 
 /// One event of an arrival row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArrivalEvent {
     /// The event's number in its transaction.
     pub ordinal: u16,
@@ -145,7 +195,7 @@ impl ArrivalRecord {
     pub fn encode(&self) -> Vec<u8> {
         let count = |len: usize| u16::try_from(len).expect("no more than a transaction has rows");
         let users: usize = self.audiences.iter().map(Vec::len).sum();
-        let capacity = 5 + self.audiences.len() * 2 + users * 8 + self.events.len() * (4 + EventRecord::BYTES_MAX);
+        let capacity = 5 + self.audiences.len() * 2 + users * 8 + self.events.len() * (4 + EventRecord::BYTES_USUAL);
         let mut writer = Writer::new(FORMAT, capacity);
         writer.u16(count(self.audiences.len()));
         for audience in &self.audiences {
@@ -156,7 +206,8 @@ impl ArrivalRecord {
         }
         writer.u16(count(self.events.len()));
         let mut last = 0;
-        for &ArrivalEvent { ordinal, audience, event } in &self.events {
+        for ArrivalEvent { ordinal, audience, event } in &self.events {
+            let (ordinal, audience) = (*ordinal, *audience);
             assert!(last <= ordinal, "I6: event {ordinal} of an arrival stands behind {last}");
             assert!(usize::from(audience) < self.audiences.len(), "audience {audience} of {}", self.audiences.len());
             last = ordinal;

@@ -35,6 +35,10 @@ pub struct MessageRecord {
     pub reply_to: Option<Seq>,
     /// Whom it names.
     pub mentions: Vec<UserId>,
+    /// When it was last edited.
+    pub edited_ms: Option<UnixMs>,
+    /// Whether it was deleted. Then its text is empty, and it names nobody.
+    pub deleted: bool,
 }
 
 /// A message's text where it lies.
@@ -72,6 +76,8 @@ impl MessageRecord {
                 body_bytes,
                 reply_to: self.reply_to.map(|seq| seq.0),
                 mentions,
+                edited_ms: self.edited_ms.map(|at| at.0),
+                deleted: self.deleted,
             };
             fb::MessageRecord::create(builder, &fields)
         })
@@ -95,6 +101,8 @@ impl MessageRecord {
             },
             reply_to: row.reply_to().map(Seq),
             mentions: row.mentions().into_iter().flatten().map(UserId).collect(),
+            edited_ms: row.edited_ms().map(UnixMs),
+            deleted: row.deleted(),
         })
     }
 }

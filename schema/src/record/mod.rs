@@ -8,6 +8,7 @@
 //! | [`ChannelRecord`], [`MessageRecord`], [`MemberRecord`], [`UserRecord`], [`RefreshRecord`] | FlatBuffers: they will grow |
 //! | [`HeadRecord`], [`DedupRecord`], [`FenceRecord`], [`IdempotencyRecord`], [`ReadMarkRecord`] | packed |
 //! | [`EventRecord`], [`ArrivalRecord`] | packed: one a member, and hundreds of events a row |
+//! | [`TalliesRecord`] | packed: read with every page of history |
 //!
 //! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never panics.
 
@@ -18,12 +19,14 @@ mod flat;
 mod inbox;
 mod message;
 mod packed;
+mod tallies;
 
 pub use account::{RefreshRecord, UserRecord};
 pub use channel::{ChannelRecord, MemberRecord, SeqRange};
 pub use fixed::{DedupRecord, FenceRecord, HeadRecord, IdempotencyRecord, ReadMarkRecord};
 pub use inbox::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 pub use message::{BodyRecord, MessageRecord};
+pub use tallies::TalliesRecord;
 
 /// Bytes in the store that are not what their key says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -91,19 +94,74 @@ mod tests {
         check(&bytes, "ok");
         check(&[], "damaged: it is empty");
         check(&with(0, 0), "damaged: its format is 0, which none has");
-        check(&with(0, 2), "newer: 2 over 1");
+        check(&with(0, 3), "newer: 3 over 2");
         check(&with(1, 9), "damaged: no event is of kind 9");
-        check(&with(18, 4), "damaged: no change of members is 4");
+        check(&with(18, 6), "damaged: no change of members is 6");
         check(&with(19, 3), "damaged: no role is 3");
         check(&bytes[..19], "damaged: it ends within a field");
         check(&[bytes.as_slice(), &[0]].concat(), "damaged: 1 bytes are left over");
+    }
+
+    /// Format 2 added kinds of event and changes of members; what it shares with format 1 has the same bytes.
+    #[test]
+    fn what_format_1_wrote_is_read() {
+        let body = EventRecordBody::Message { seq: Seq(3), revision: 0 };
+        let event = EventRecord { channel: ChannelId(1), body };
+        let content = [1, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(EventRecord::decode(&[&[1], content.as_slice()].concat()), Ok(event.clone()));
+
+        let arrival =
+            ArrivalRecord { audiences: vec![vec![]], events: vec![ArrivalEvent { ordinal: 7, audience: 0, event }] };
+        let around = [1, 1, 0, 0, 0, 1, 0, 7, 0, 0, 0];
+        assert_eq!(ArrivalRecord::decode(&[around.as_slice(), &content].concat()), Ok(arrival));
+    }
+
+    #[test]
+    fn a_reaction_that_is_none_says_why() {
+        let emoji = "👍".parse().expect("an emoji");
+        let body = EventRecordBody::Reaction { seq: Seq(2), emoji, count: 3, user: UserId(4), on: true };
+        let bytes = EventRecord { channel: ChannelId(1), body }.encode();
+        let with = |at: usize, byte: u8| {
+            let mut bytes = bytes.clone();
+            bytes[at] = byte;
+            bytes
+        };
+        // format, kind, channel, seq, count, user, on, then the emoji behind its length of 4
+        check(&bytes, "ok");
+        check(&with(31, 5), "damaged: it ends within a text");
+        check(&with(31, 3), "damaged: incomplete utf-8 byte sequence from index 0");
+        check(&with(31, 0), "damaged: not an emoji");
+        check(&with(32, b'a'), "damaged: invalid utf-8 sequence of 1 bytes from index 1");
+        // Which texts are emoji is Unicode's to change: what was one when it was stored is not doubted.
+        check(&[&bytes[..31], &[1, b'a']].concat(), "ok");
+        check(&[&bytes[..31], &[65], &[b'a'; 65]].concat(), "damaged: not an emoji");
+    }
+
+    #[test]
+    fn tallies_that_are_none_say_why() {
+        let check = |counts: u16, one: &[u8], expected: &str| {
+            let bytes = [[1].as_slice(), &counts.to_le_bytes(), &one.repeat(counts.into())].concat();
+            let found = match TalliesRecord::decode(&bytes) {
+                Ok(record) => format!("{} emojis", record.counts.len()),
+                Err(error) => error.to_string().split(": ").last().expect("one part at least").to_owned(),
+            };
+            assert_eq!(found, expected, "{bytes:?}");
+        };
+        let one = [[1, 0, 0, 0, 4].as_slice(), "👍".as_bytes()].concat();
+        check(0, &one, "0 emojis");
+        check(32, &one, "32 emojis");
+        check(33, &one, "33 emojis of one message");
+        check(1, &one[..8], "it ends within a text");
+        check(2, &one[..4], "it counts 2 items where 8 bytes are left");
+        check(1, &[0, 0, 0, 0, 4, 0xf0, 0x9f, 0x91, 0x8d], "an emoji that nobody put there");
+        check(1, &[1, 0, 0, 0, 0], "not an emoji");
     }
 
     #[test]
     fn an_arrival_that_contradicts_itself_is_damaged() {
         let body = EventRecordBody::Message { seq: Seq(3), revision: 0 };
         let event = EventRecord { channel: ChannelId(1), body };
-        let event = |ordinal| ArrivalEvent { ordinal, audience: 0, event };
+        let event = |ordinal| ArrivalEvent { ordinal, audience: 0, event: event.clone() };
         let bytes = ArrivalRecord { audiences: vec![vec![UserId(2)]], events: vec![event(0), event(1)] }.encode();
         let check = |at: usize, byte: u8, expected: &str| {
             let mut bytes = bytes.clone();
@@ -136,8 +194,8 @@ mod tests {
             MemberRecord::decode(&flat::encode(1, |builder| fb::MemberRecord::create(builder, &fields)))
         };
         let why = |error: RecordError| error.to_string().split(": ").last().map(str::to_owned);
-        assert!(channel(1).is_ok() && member(2).is_ok());
-        assert_eq!(channel(2).map_err(why), Err(Some("its kind has no meaning".to_owned())));
+        assert!(channel(2).is_ok() && member(2).is_ok());
+        assert_eq!(channel(3).map_err(why), Err(Some("its kind has no meaning".to_owned())));
         assert_eq!(member(3).map_err(why), Err(Some("its role has no meaning".to_owned())));
     }
 

@@ -35,6 +35,16 @@ impl Writer {
         self
     }
 
+    /// A text of at most 255 bytes, behind its length.
+    ///
+    /// # Panics
+    /// If it is longer.
+    pub(super) fn short_text(&mut self, text: &str) -> &mut Self {
+        self.u8(u8::try_from(text.len()).expect("a short text has at most 255 bytes"));
+        self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
     pub(super) fn finish(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.0)
     }
@@ -76,6 +86,15 @@ impl<'a> Reader<'a> {
 
     pub(super) fn u64(&mut self) -> Result<u64, RecordError> {
         self.take().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn short_text(&mut self) -> Result<&'a str, RecordError> {
+        let bytes = usize::from(self.u8()?);
+        let Some((text, rest)) = self.rest.split_at_checked(bytes) else {
+            return Err(self.damaged("it ends within a text"));
+        };
+        self.rest = rest;
+        std::str::from_utf8(text).map_err(|error| self.damaged(error.to_string()))
     }
 
     /// A count of items of `item_bytes` at least, none of which may lie beyond the end: so what a count reserves is bounded

@@ -5,12 +5,13 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::{
-    channel_ids, client_msg_ids, device_ids, member_changes, mentions, messages, numbers, roles, seqs, session_ids,
-    shared_texts, snapshot_channels, texts, user_ids, wall_times,
+    channel_ids, client_msg_ids, device_ids, emojis, member_changes, mentions, messages, numbers, presence_entries,
+    roles, seqs, session_ids, shared_texts, snapshot_channels, texts, user_ids, wall_times,
 };
 use crate::command::{
-    ClientLimits, Command, Connect, Connected, ErrorReply, History, HistoryPage, HistoryWindow, Push, Reply, Request,
-    Retry, Send, ServerFrame,
+    ClientLimits, Command, Connect, Connected, Delete, Edit, ErrorReply, History, HistoryPage, HistoryWindow, Open,
+    Opened, PresenceGet, Push, React, ReadMark, Reply, Request, Retry, Search, SearchHit, SearchPage, Send,
+    ServerFrame, Typing,
 };
 use crate::message::MessageKind;
 
@@ -34,7 +35,39 @@ fn commands() -> impl Strategy<Value = Command> {
             .prop_map(|(channel_id, window, limit)| { Command::History(History { channel_id, window, limit }) }),
         (channel_ids(), seqs()).prop_map(|(channel_id, read_seq)| Command::Mark { channel_id, read_seq }),
         texts().prop_map(|data| Command::Echo { data }),
+        (channel_ids(), seqs(), client_msg_ids(), any::<u32>(), shared_texts()).prop_map(
+            |(channel_id, seq, op_id, base_revision, body)| {
+                Command::Edit(Edit { channel_id, seq, op_id, base_revision, body })
+            }
+        ),
+        (channel_ids(), seqs(), client_msg_ids()).prop_map(|(channel_id, seq, op_id)| Command::Delete(Delete {
+            channel_id,
+            seq,
+            op_id
+        })),
+        (channel_ids(), seqs(), client_msg_ids(), said_emojis(), any::<bool>()).prop_map(
+            |(channel_id, seq, op_id, emoji, on)| Command::React(React { channel_id, seq, op_id, emoji, on })
+        ),
+        (channel_ids(), any::<bool>()).prop_map(|(channel_id, on)| Command::Typing(Typing { channel_id, on })),
+        (channel_ids(), option::of(seqs()))
+            .prop_map(|(channel_id, after_seq)| Command::Open(Open { channel_id, after_seq })),
+        channel_ids().prop_map(|channel_id| Command::Close { channel_id }),
+        (vec(user_ids(), 0..4), option::of(channel_ids()), any::<u32>()).prop_map(|(user_ids, channel_id, page)| {
+            Command::PresenceGet(PresenceGet { user_ids, channel_id, page })
+        }),
+        vec(user_ids(), 0..4).prop_map(|user_ids| Command::PresenceWatch { user_ids }),
+        searches().prop_map(Command::Search),
     ]
+}
+
+/// What a client says is an emoji, which a session judges.
+fn said_emojis() -> impl Strategy<Value = String> {
+    prop_oneof![emojis().prop_map(String::from), texts()]
+}
+
+fn searches() -> impl Strategy<Value = Search> {
+    (texts(), option::of(channel_ids()), option::of(user_ids()), option::of(wall_times()), any::<u32>())
+        .prop_map(|(query, channel_id, from, before_ms, limit)| Search { query, channel_id, from, before_ms, limit })
 }
 
 fn windows() -> impl Strategy<Value = HistoryWindow> {
@@ -70,7 +103,27 @@ pub fn replies() -> impl Strategy<Value = Reply> {
         }),
         (seqs(), numbers()).prop_map(|(read_seq, unread)| Reply::Mark { read_seq, unread }),
         texts().prop_map(|data| Reply::Echo { data }),
+        any::<u32>().prop_map(|revision| Reply::Edit { revision }),
+        any::<u32>().prop_map(|revision| Reply::Delete { revision }),
+        any::<u32>().prop_map(|count| Reply::React { count }),
+        Just(Reply::Typing {}),
+        (seqs(), seqs(), any::<u32>(), vec(read_marks(), 0..4)).prop_map(|(head_seq, read_seq, online, reads)| {
+            Reply::Open(Opened { head_seq, read_seq, online, reads })
+        }),
+        Just(Reply::Close {}),
+        vec(presence_entries(), 0..4).prop_map(|entries| Reply::PresenceGet { entries }),
+        vec(presence_entries(), 0..4).prop_map(|entries| Reply::PresenceWatch { entries }),
+        (vec(search_hits(), 0..4), any::<bool>()).prop_map(|(hits, more)| Reply::Search(SearchPage { hits, more })),
     ]
+}
+
+fn read_marks() -> impl Strategy<Value = ReadMark> {
+    (user_ids(), seqs()).prop_map(|(user_id, read_seq)| ReadMark { user_id, read_seq })
+}
+
+fn search_hits() -> impl Strategy<Value = SearchHit> {
+    (channel_ids(), seqs(), wall_times(), user_ids(), texts())
+        .prop_map(|(channel_id, seq, sent_ms, from, snippet)| SearchHit { channel_id, seq, sent_ms, from, snippet })
 }
 
 fn connected() -> impl Strategy<Value = Connected> {
@@ -91,8 +144,8 @@ fn errors() -> impl Strategy<Value = ErrorReply> {
 /// Pushes of every kind.
 pub fn pushes() -> impl Strategy<Value = Push> {
     prop_oneof![
-        (messages(), texts()).prop_map(|(message, cursor)| Push::Message { message, cursor }),
-        (channel_ids(), user_ids(), member_changes(), roles(), texts()).prop_map(
+        (messages(), option::of(texts())).prop_map(|(message, cursor)| Push::Message { message, cursor }),
+        (channel_ids(), user_ids(), member_changes(), roles(), option::of(texts())).prop_map(
             |(channel_id, user_id, change, role, cursor)| Push::Membership {
                 channel_id,
                 user_id,
@@ -111,5 +164,24 @@ pub fn pushes() -> impl Strategy<Value = Push> {
             jitter_ms,
             url
         }),
+        (messages(), option::of(texts())).prop_map(|(message, cursor)| Push::Edited { message, cursor }),
+        (channel_ids(), seqs(), any::<u32>(), option::of(texts()))
+            .prop_map(|(channel_id, seq, revision, cursor)| Push::Deleted { channel_id, seq, revision, cursor }),
+        reaction_pushes(),
+        (channel_ids(), seqs()).prop_map(|(channel_id, head_seq)| Push::Head { channel_id, head_seq }),
+        vec(presence_entries(), 0..4).prop_map(|entries| Push::Presence { entries }),
+        (channel_ids(), user_ids(), any::<bool>()).prop_map(|(channel_id, user_id, on)| Push::Typing {
+            channel_id,
+            user_id,
+            on
+        }),
     ]
+}
+
+fn reaction_pushes() -> impl Strategy<Value = Push> {
+    let what = (channel_ids(), seqs(), emojis(), any::<u32>());
+    (what, user_ids(), any::<bool>(), option::of(texts())).prop_map(|(what, user_id, on, cursor)| {
+        let (channel_id, seq, emoji, count) = what;
+        Push::Reaction { channel_id, seq, emoji, count, user_id, on, cursor }
+    })
 }

@@ -17,16 +17,18 @@ pub use command::{pushes, replies, requests, server_frames};
 pub use mesh::{channel_ops, events, mesh_frames};
 pub use record::{
     arrival_records, channel_records, dedup_records, event_records, fence_records, head_records, idempotency_records,
-    member_records, message_records, read_mark_records, refresh_records, user_records,
+    member_records, message_records, read_mark_records, refresh_records, tallies_records, user_records,
 };
 
 use crate::code::ErrorCode;
 use crate::command::SnapshotChannel;
+use crate::emoji::Emoji;
 use crate::event::{MemberChange, Role};
 use crate::id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
-use crate::message::{Message, MessageKind};
-use crate::op::{ChannelKind, Refusal};
+use crate::message::{Message, MessageKind, Tally, no_mentions};
+use crate::op::{ChannelKind, PastAccess, Refusal};
 use crate::position::{Cursor, Position, Stamp};
+use crate::presence::{PresenceEntry, PresenceState};
 use crate::time::UnixMs;
 
 /// Numbers of 64 bits: mostly small, and the ends.
@@ -111,13 +113,67 @@ pub fn member_changes() -> impl Strategy<Value = MemberChange> {
         Just(MemberChange::Created),
         Just(MemberChange::Added),
         Just(MemberChange::Removed),
-        Just(MemberChange::Left)
+        Just(MemberChange::Left),
+        Just(MemberChange::Role),
+        Just(MemberChange::Title),
     ]
 }
 
 /// What a channel is.
 pub fn channel_kinds() -> impl Strategy<Value = ChannelKind> {
-    prop_oneof![Just(ChannelKind::Direct), Just(ChannelKind::Group)]
+    prop_oneof![Just(ChannelKind::Direct), Just(ChannelKind::Group), Just(ChannelKind::Large)]
+}
+
+/// What new members may read.
+pub fn past_accesses() -> impl Strategy<Value = PastAccess> {
+    prop_oneof![Just(PastAccess::Joined), Just(PastAccess::All)]
+}
+
+/// What is said of one user's presence.
+pub fn presence_entries() -> impl Strategy<Value = PresenceEntry> {
+    let state = prop_oneof![Just(PresenceState::Offline), Just(PresenceState::Away), Just(PresenceState::Online)];
+    (user_ids(), state, wall_times()).prop_map(|(user_id, state, last_active_ms)| PresenceEntry {
+        user_id,
+        state,
+        last_active_ms,
+    })
+}
+
+/// Emojis of every form: of one character, with a variation selector, a skin tone, joiners, a flag, a keycap, and the
+/// longest.
+const EMOJIS: &[&str] = &[
+    "👍",
+    "🦀",
+    "\u{2764}\u{fe0f}",
+    "👍🏽",
+    "👨\u{200d}👩\u{200d}👧",
+    "🇰🇷",
+    "1\u{fe0f}\u{20e3}",
+    "🧑🏻\u{200d}\u{2764}\u{fe0f}\u{200d}💋\u{200d}🧑🏼",
+];
+
+fn emoji(text: &str) -> Emoji {
+    text.parse().expect("each of the list is one emoji")
+}
+
+/// Emojis.
+pub fn emojis() -> impl Strategy<Value = Emoji> {
+    proptest::sample::select(EMOJIS).prop_map(emoji)
+}
+
+/// How many put each of up to 3 different emojis to a message, at least one each, in any order.
+fn counts() -> impl Strategy<Value = Vec<(Emoji, u32)>> {
+    let different = proptest::sample::subsequence(EMOJIS, 0..=3).prop_shuffle();
+    (different, any::<[u32; 3]>()).prop_map(|(emojis, counts)| {
+        let count = |(text, count): (&str, u32)| (emoji(text), count.max(1));
+        emojis.into_iter().zip(counts).map(count).collect()
+    })
+}
+
+fn reactions() -> impl Strategy<Value = Arc<[Tally]>> {
+    (counts(), any::<[bool; 3]>()).prop_map(|(counts, mine)| {
+        counts.into_iter().zip(mine).map(|((emoji, count), mine)| Tally { emoji, count, mine }).collect()
+    })
 }
 
 /// Whom a message names.
@@ -125,15 +181,31 @@ pub fn mentions() -> impl Strategy<Value = Arc<[UserId]>> {
     vec(user_ids(), 0..4).prop_map(Into::into)
 }
 
-/// Messages.
+/// Messages: as sent, edited, and deleted, which leaves no text and names nobody.
 pub fn messages() -> impl Strategy<Value = Arc<Message>> {
     let place = (channel_ids(), seqs(), any::<u32>(), user_ids(), wall_times());
     let content = (client_msg_ids(), shared_texts(), option::of(seqs()), mentions());
-    (place, content).prop_map(|(place, content)| {
+    let since = (option::of(wall_times()), proptest::bool::weighted(0.2), reactions());
+    (place, content, since).prop_map(|(place, content, since)| {
         let (channel_id, seq, revision, from, sent_ms) = place;
         let (client_msg_id, body, reply_to, mentions) = content;
-        let kind = MessageKind::Text;
-        Arc::new(Message { channel_id, seq, revision, from, sent_ms, client_msg_id, kind, body, reply_to, mentions })
+        let (edited_ms, deleted, reactions) = since;
+        let message = Message {
+            channel_id,
+            seq,
+            revision,
+            from,
+            sent_ms,
+            client_msg_id,
+            kind: MessageKind::Text,
+            body,
+            reply_to,
+            mentions,
+            edited_ms,
+            deleted,
+            reactions,
+        };
+        Arc::new(if deleted { Message { body: "".into(), mentions: no_mentions(), ..message } } else { message })
     })
 }
 

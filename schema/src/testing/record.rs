@@ -5,43 +5,64 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::{
-    channel_ids, channel_kinds, client_msg_ids, member_changes, numbers, roles, seqs, shared_texts, texts, user_ids,
-    wall_times,
+    channel_ids, channel_kinds, client_msg_ids, counts, emojis, member_changes, numbers, past_accesses, roles, seqs,
+    shared_texts, texts, user_ids, wall_times,
 };
 use crate::id::Seq;
 use crate::limits::MEMBER_RANGES_MAX;
 use crate::message::MessageKind;
 use crate::record::{
     ArrivalEvent, ArrivalRecord, BodyRecord, ChannelRecord, DedupRecord, EventRecord, EventRecordBody, FenceRecord,
-    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange, UserRecord,
+    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange, TalliesRecord,
+    UserRecord,
 };
 use crate::view::{Epoch, Incarnation};
 
 /// Channels.
 pub fn channel_records() -> impl Strategy<Value = ChannelRecord> {
-    (channel_kinds(), texts(), user_ids(), wall_times(), numbers(), any::<u32>()).prop_map(
-        |(kind, title, creator, created_ms, member_epoch, member_count)| ChannelRecord {
+    (channel_kinds(), texts(), user_ids(), wall_times(), numbers(), any::<u32>(), past_accesses()).prop_map(
+        |(kind, title, creator, created_ms, member_epoch, member_count, past)| ChannelRecord {
             kind,
             title,
             creator,
             created_ms,
             member_epoch,
             member_count,
+            past,
         },
     )
 }
 
-/// Messages, with their text or without.
+/// Messages: with their text or where it is, and deleted, which leaves no text and names nobody.
 pub fn message_records() -> impl Strategy<Value = MessageRecord> {
     let body = prop_oneof![
         shared_texts().prop_map(BodyRecord::Inline),
         any::<[u32; 2]>().prop_map(|[parts, bytes]| BodyRecord::Parts { parts, bytes }),
     ];
     let whose = (any::<u32>(), user_ids(), wall_times(), client_msg_ids());
-    (whose, body, option::of(seqs()), vec(user_ids(), 0..4)).prop_map(|(whose, body, reply_to, mentions)| {
+    let content = (body, option::of(seqs()), vec(user_ids(), 0..4));
+    let since = (option::of(wall_times()), proptest::bool::weighted(0.2));
+    (whose, content, since).prop_map(|(whose, (body, reply_to, mentions), (edited_ms, deleted))| {
         let (revision, from, sent_ms, client_msg_id) = whose;
-        MessageRecord { revision, from, sent_ms, client_msg_id, kind: MessageKind::Text, body, reply_to, mentions }
+        let (body, mentions) = if deleted { (BodyRecord::Inline("".into()), Vec::new()) } else { (body, mentions) };
+        MessageRecord {
+            revision,
+            from,
+            sent_ms,
+            client_msg_id,
+            kind: MessageKind::Text,
+            body,
+            reply_to,
+            mentions,
+            edited_ms,
+            deleted,
+        }
     })
+}
+
+/// Tallies of different emojis.
+pub fn tallies_records() -> impl Strategy<Value = TalliesRecord> {
+    counts().prop_map(|counts| TalliesRecord { counts })
 }
 
 /// Heads.
@@ -71,6 +92,10 @@ pub fn event_records() -> impl Strategy<Value = EventRecord> {
             role
         }),
         (user_ids(), seqs()).prop_map(|(user, read_seq)| EventRecordBody::Read { user, read_seq }),
+        (seqs(), any::<u32>()).prop_map(|(seq, revision)| EventRecordBody::Edited { seq, revision }),
+        (seqs(), any::<u32>()).prop_map(|(seq, revision)| EventRecordBody::Deleted { seq, revision }),
+        (seqs(), emojis(), any::<u32>(), user_ids(), any::<bool>())
+            .prop_map(|(seq, emoji, count, user, on)| EventRecordBody::Reaction { seq, emoji, count, user, on }),
     ];
     (channel_ids(), body).prop_map(|(channel, body)| EventRecord { channel, body })
 }

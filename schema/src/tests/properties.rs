@@ -10,7 +10,7 @@ use crate::command::{Request, ServerFrame};
 use crate::mesh::MeshFrame;
 use crate::record::{
     ArrivalRecord, ChannelRecord, DedupRecord, EventRecord, FenceRecord, HeadRecord, IdempotencyRecord, MemberRecord,
-    MessageRecord, ReadMarkRecord, RefreshRecord, UserRecord,
+    MessageRecord, ReadMarkRecord, RefreshRecord, TalliesRecord, UserRecord,
 };
 use crate::testing;
 
@@ -190,5 +190,6 @@ records! {
     idempotencies_survive damaged_idempotencies_are_refused_or_legal IdempotencyRecord idempotency_records,
     fences_survive damaged_fences_are_refused_or_legal FenceRecord fence_records,
     inbox_events_survive damaged_inbox_events_are_refused_or_legal EventRecord event_records,
+    tallies_survive damaged_tallies_are_refused_or_legal TalliesRecord tallies_records,
     arrivals_survive damaged_arrivals_are_refused_or_legal ArrivalRecord arrival_records,
 }

@@ -56,6 +56,9 @@ fn stands_for(next: Option<&Event>, event: &Event) -> bool {
 fn describe(event: &Event) -> String {
     let what = match &event.body {
         EventBody::Message(message) => format!("message {} {}", message.seq, message.client_msg_id),
+        EventBody::Edited(message) => format!("edit of {} to revision {}", message.seq, message.revision),
+        EventBody::Deleted { seq, .. } => format!("deletion of {seq}"),
+        EventBody::Reaction { seq, emoji, user, .. } => format!("{emoji} of {user} at {seq}"),
         EventBody::Membership { user, change, .. } => format!("{change:?} of {user}"),
         EventBody::Read { read_seq, .. } => format!("mark {read_seq}"),
     };

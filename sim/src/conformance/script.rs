@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use schema::command::{Connect, ErrorReply, History, HistoryPage, HistoryWindow, Send};
 use schema::{
-    ChannelId, ClientMsgId, Command, Cursor, Encoding, MessageKind, Position, Push, Reply, Request, Seq, ServerFrame,
-    UserId, message,
+    ChannelId, ClientMsgId, Command, Cursor, Encoding, MessageKind, Position, PresenceEntry, Push, Reply, Request, Seq,
+    ServerFrame, UserId, message,
 };
 
 use super::{Heard, PEOPLE, Scenario, Transport};
@@ -287,7 +287,26 @@ impl<T: Transport> Stage<'_, T> {
             Reply::History(page) => self.page(&page),
             Reply::Mark { read_seq, unread } => format!("marked {read_seq}, {unread} unread"),
             Reply::Echo { data } => format!("echoed {}", short(&data)),
+            Reply::Edit { revision } => format!("edited, revision {revision}"),
+            Reply::Delete { revision } => format!("deleted, revision {revision}"),
+            Reply::React { count } => format!("reacted, {count}"),
+            Reply::Typing {} => "told".to_owned(),
+            Reply::Open(opened) => {
+                format!("opened, head {}, read {}, {} online", opened.head_seq, opened.read_seq, opened.online)
+            }
+            Reply::Close {} => "closed".to_owned(),
+            Reply::PresenceGet { entries } | Reply::PresenceWatch { entries } => self.presence(&entries),
+            Reply::Search(page) => {
+                let hits: Vec<String> =
+                    page.hits.iter().map(|hit| format!("{} {}", hit.seq, short(&hit.snippet))).collect();
+                format!("found [{}]{}", hits.join(", "), if page.more { ", more" } else { "" })
+            }
         }
+    }
+
+    fn presence(&self, entries: &[PresenceEntry]) -> String {
+        let entry = |entry: &PresenceEntry| format!("{} {:?}", self.person(entry.user_id), entry.state).to_lowercase();
+        entries.iter().map(entry).collect::<Vec<_>>().join(", ")
     }
 
     fn page(&self, page: &HistoryPage) -> String {
@@ -300,17 +319,25 @@ impl<T: Transport> Stage<'_, T> {
         let Some(push) = self.listen(who, SILENCE_MS, |client| client.pushes.pop_front()) else {
             return "nothing".to_owned();
         };
-        let (said, cursor) = match push {
-            Push::Message { message, cursor } => (self.told_message(&message), Some(cursor)),
-            Push::Membership { user_id, change, cursor, .. } => {
-                (format!("{change:?} {}", self.person(user_id)), Some(cursor))
+        let cursor = push.cursor().map(str::to_owned);
+        let said = match push {
+            Push::Message { message, .. } => self.told_message(&message),
+            Push::Edited { message, .. } => format!("edited {}", self.told_message(&message)),
+            Push::Deleted { seq, revision, .. } => format!("deleted {seq}, revision {revision}"),
+            Push::Reaction { seq, emoji, count, user_id, on, .. } => {
+                let what = if on { "put" } else { "took" };
+                format!("{} {what} {emoji} at {seq}, {count}", self.person(user_id))
             }
-            Push::Read { user_id, read_seq, cursor, .. } => {
-                (format!("read {} {read_seq}", self.person(user_id)), cursor)
+            Push::Membership { user_id, change, .. } => format!("{change:?} {}", self.person(user_id)),
+            Push::Read { user_id, read_seq, .. } => format!("read {} {read_seq}", self.person(user_id)),
+            Push::Snapshot { channels, .. } => format!("snapshot of {}", channels.len()),
+            Push::TokenExpiring { .. } => "token expiring".to_owned(),
+            Push::Drain { .. } => "drain".to_owned(),
+            Push::Head { head_seq, .. } => format!("head {head_seq}"),
+            Push::Presence { entries } => format!("presence {}", self.presence(&entries)),
+            Push::Typing { user_id, on, .. } => {
+                format!("{} {}", self.person(user_id), if on { "types" } else { "types no more" })
             }
-            Push::Snapshot { channels, cursor, .. } => (format!("snapshot of {}", channels.len()), cursor),
-            Push::TokenExpiring { .. } => ("token expiring".to_owned(), None),
-            Push::Drain { .. } => ("drain".to_owned(), None),
         };
         let client = self.clients.get_mut(who).expect("it heard");
         client.cursor = cursor.or(client.cursor.take());

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use schema::event::Role;
-use schema::op::{ChannelKind, CreateOp};
+use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::{ChannelId, ChannelOp, Encoding, OpReply, UnixMs, UserId};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use turmoil::Sim;
@@ -143,7 +143,8 @@ impl Transport for SimulatedNode {
         let group = ChannelId::new(self.wall(), self.connections as u64);
         let members = others.iter().map(|other| self.user(other)).collect();
         let (kind, creator) = (ChannelKind::Group, self.user(by));
-        let create = CreateOp { kind, title: "group".into(), creator, members, idempotency_key: None };
+        let create =
+            CreateOp { kind, title: "group".into(), creator, members, idempotency_key: None, past: PastAccess::Joined };
         self.request(group, ChannelOp::Create(create)).map(|_| group)
     }
 

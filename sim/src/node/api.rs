@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schema::event::Role;
-use schema::op::{ChannelKind, CreateOp};
+use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::{ChannelId, ChannelOp, OpReply, View};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -69,8 +69,14 @@ fn change(world: &World, rng: &mut Rng) -> (ChannelId, ChannelOp) {
         let members = users.iter().copied().filter(|&user| user != creator && rng.chance(500)).collect();
         let channel = ChannelId::new(world.wall(), rng.bits());
         let key = Some(format!("{channel}").into());
-        let create =
-            CreateOp { kind: ChannelKind::Group, title: "made".into(), creator, members, idempotency_key: key };
+        let create = CreateOp {
+            kind: ChannelKind::Group,
+            title: "made".into(),
+            creator,
+            members,
+            idempotency_key: key,
+            past: PastAccess::Joined,
+        };
         return (channel, ChannelOp::Create(create));
     }
     let group = *rng.pick(&groups);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use schema::op::{ChannelKind, CreateOp};
+use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::record::UserRecord;
 use schema::{ChannelId, ChannelOp, Incarnation, OpReply, Owner, ShardIndex, UserId};
 use storage::Generation;
@@ -66,7 +66,14 @@ fn make(engine: &MemoryEngine, rooms: &[Room]) {
     for (ticket, room) in (0..).zip(rooms) {
         let (&creator, members) = room.members.split_first().expect("a room has a maker");
         let title = if room.kind == ChannelKind::Group { "group".into() } else { "".into() };
-        let create = CreateOp { kind: room.kind, title, creator, members: members.to_vec(), idempotency_key: None };
+        let create = CreateOp {
+            kind: room.kind,
+            title,
+            creator,
+            members: members.to_vec(),
+            idempotency_key: None,
+            past: PastAccess::Joined,
+        };
         appender.push(ticket, room.id, ChannelOp::Create(create));
     }
     while let Some(batch) = appender.next_batch(&view, WALL) {

@@ -109,7 +109,7 @@ async fn read_once<E: Engine>(engine: &E, asked: Asked<'_>, plants: &Plants) -> 
         let contents = if asked.have.contains(&stamp) {
             None
         } else {
-            let events = record.events.iter().map(|arrival| (stamp.at(arrival.ordinal), arrival.event));
+            let events = record.events.iter().map(|arrival| (stamp.at(arrival.ordinal), arrival.event.clone()));
             Some(content::events(events, &mut contents)?)
         };
         rows.push(Arrival { stamp, record, contents });

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use schema::message::no_reactions;
 use schema::record::{BodyRecord, EventRecord, EventRecordBody, MessageRecord, RecordError};
 use schema::{ChannelId, Event, EventBody, Message, Position, Seq};
 
@@ -48,7 +49,8 @@ async fn message<T: Transaction>(
     (channel_id, seq): (ChannelId, Seq),
     record: MessageRecord,
 ) -> Result<Arc<Message>, LayerError> {
-    let MessageRecord { revision, from, sent_ms, client_msg_id, kind, body, reply_to, mentions } = record;
+    let MessageRecord { revision, from, sent_ms, client_msg_id, kind, body, reply_to, mentions, edited_ms, deleted } =
+        record;
     let body = match body {
         BodyRecord::Inline(text) => text,
         BodyRecord::Parts { parts, bytes } => {
@@ -63,14 +65,31 @@ async fn message<T: Transaction>(
         }
     };
     let mentions = mentions.into();
-    Ok(Arc::new(Message { channel_id, seq, revision, from, sent_ms, client_msg_id, kind, body, reply_to, mentions }))
+    Ok(Arc::new(Message {
+        channel_id,
+        seq,
+        revision,
+        from,
+        sent_ms,
+        client_msg_id,
+        kind,
+        body,
+        reply_to,
+        mentions,
+        edited_ms,
+        deleted,
+        reactions: no_reactions(),
+    }))
 }
 
 /// The message that an event is about, if it is about one.
 pub(super) fn message_of(event: &EventRecord) -> Option<(ChannelId, Seq)> {
     match event.body {
-        EventRecordBody::Message { seq, .. } => Some((event.channel, seq)),
-        EventRecordBody::Membership { .. } | EventRecordBody::Read { .. } => None,
+        EventRecordBody::Message { seq, .. } | EventRecordBody::Edited { seq, .. } => Some((event.channel, seq)),
+        EventRecordBody::Deleted { .. }
+        | EventRecordBody::Reaction { .. }
+        | EventRecordBody::Membership { .. }
+        | EventRecordBody::Read { .. } => None,
     }
 }
 
@@ -81,14 +100,20 @@ pub(super) fn events(
 ) -> Result<Vec<Event>, RecordError> {
     let mut messages = messages.into_iter();
     let mut with_content = |(position, event): (Position, EventRecord)| {
+        let mut current = |seq: Seq, revision: u32| {
+            let message = messages.next().expect("one for each event that names one");
+            if message.revision < revision {
+                let why = format!("{seq} of channel {} has revision {}", event.channel, message.revision);
+                return Err(RecordError::Damaged { what: "message", bytes: message.body.len(), why });
+            }
+            Ok(message)
+        };
         let body = match event.body {
-            EventRecordBody::Message { seq, revision } => {
-                let message = messages.next().expect("one for each event that names one");
-                if message.revision < revision {
-                    let why = format!("{seq} of channel {} has revision {}", event.channel, message.revision);
-                    return Err(RecordError::Damaged { what: "message", bytes: message.body.len(), why });
-                }
-                EventBody::Message(message)
+            EventRecordBody::Message { seq, revision } => EventBody::Message(current(seq, revision)?),
+            EventRecordBody::Edited { seq, revision } => EventBody::Edited(current(seq, revision)?),
+            EventRecordBody::Deleted { seq, revision } => EventBody::Deleted { seq, revision },
+            EventRecordBody::Reaction { seq, emoji, count, user, on } => {
+                EventBody::Reaction { seq, emoji, count, user, on }
             }
             EventRecordBody::Membership { user, change, role } => EventBody::Membership { user, change, role },
             EventRecordBody::Read { user, read_seq } => EventBody::Read { user, read_seq },

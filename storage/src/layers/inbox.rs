@@ -9,7 +9,7 @@ use std::sync::Arc;
 use schema::command::SnapshotChannel;
 use schema::limits::{CATCH_UP_ROWS_MAX, INBOX_DAYS, INBOX_ROWS_MAX, SNAPSHOT_CHANNELS_MAX};
 use schema::mesh::SnapshotPlace;
-use schema::record::EventRecord;
+use schema::record::{EventRecord, EventRecordBody};
 use schema::{ChannelId, Cursor, ErrorCode, Event, Message, Position, Refusal, UnixMs, UserId};
 
 use super::planted::{Planted, Plants};
@@ -284,8 +284,12 @@ async fn trim_page<E: Engine>(
     for row in &page.rows {
         let (_, position) = keys::inbox_place(&row.key)?;
         positions.push(position);
-        if aged && let Some(place) = content::message_of(&EventRecord::decode(&row.value)?) {
-            named.push((position, place));
+        // A message that was sent: an edit names one that may be much older than itself.
+        if aged
+            && let EventRecord { channel, body: EventRecordBody::Message { seq, .. } } =
+                EventRecord::decode(&row.value)?
+        {
+            named.push((position, (channel, seq)));
         }
     }
     // Few are old when trimming is regular: a message at a time by halving, not 5,000 at once.
@@ -314,12 +318,10 @@ pub fn snapshot_place(page: &SnapshotPage) -> Option<SnapshotPlace> {
 
 #[cfg(test)]
 mod tests {
-    use futures_lite::future::block_on;
-    use schema::Stamp;
-    use schema::record::EventRecordBody;
-
     use super::*;
     use crate::memory::MemoryEngine;
+    use futures_lite::future::block_on;
+    use schema::Stamp;
 
     #[test]
     fn the_rows_beyond_the_newest_are_to_go() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_lite::future::block_on;
 use schema::limits::{BATCH_ROWS_MAX, GROUP_MEMBERS_MAX};
-use schema::op::{ChannelKind, CreateOp, SendOp};
+use schema::op::{ChannelKind, CreateOp, PastAccess, SendOp};
 use schema::{ChannelId, ChannelOp, ClientMsgId, MessageKind, UserId, message};
 use storage::layers::appender::Appender;
 use storage::layers::check;
@@ -71,7 +71,14 @@ fn a_batch_keeps_within_its_rows_and_the_rest_follows_in_order() {
     world.appenders = vec![Appender::new(first_shard(3)).with_group_members(GROUP_MEMBERS_MAX)];
     let (channel, creator) = (ChannelId(1), UserId(1_000));
     let members = (1_001..1_000 + u64::from(GROUP_MEMBERS_MAX)).map(UserId).collect();
-    let create = CreateOp { kind: ChannelKind::Group, title: "".into(), creator, members, idempotency_key: None };
+    let create = CreateOp {
+        kind: ChannelKind::Group,
+        title: "".into(),
+        creator,
+        members,
+        idempotency_key: None,
+        past: PastAccess::Joined,
+    };
     world.push_op(channel, ChannelOp::Create(create));
     world.drain();
     let body: Arc<str> = "a".repeat(200).into();

@@ -62,7 +62,7 @@ impl Model {
                 self.mark(user, channel, read_seq);
             }
             (ChannelOp::Create(_), OpReply::Created { .. })
-            | (ChannelOp::AddMember { .. } | ChannelOp::RemoveMember { .. }, OpReply::MemberChanged { .. }) => {}
+            | (ChannelOp::AddMember { .. } | ChannelOp::RemoveMember { .. }, OpReply::Changed { .. }) => {}
             (_, reply) => panic!("{words} was answered {reply:?}"),
         }
     }
@@ -198,7 +198,11 @@ fn verify_user(world: &World<MemoryEngine>, model: &Model, user: UserId) {
         let messages = whole.iter().filter(|event| event.channel == summary.id);
         let mut last = messages.filter_map(|event| match &event.body {
             EventBody::Message(message) => Some(message.seq),
-            EventBody::Membership { .. } | EventBody::Read { .. } => None,
+            EventBody::Edited(_)
+            | EventBody::Deleted { .. }
+            | EventBody::Reaction { .. }
+            | EventBody::Membership { .. }
+            | EventBody::Read { .. } => None,
         });
         let seen = summary.head.seq > summary.joined_after;
         assert_eq!(last.next_back() == Some(summary.head.seq), seen, "I6: the newest of {} for {user}", summary.id);

@@ -103,7 +103,11 @@ fn the_longest_bodies_are_kept_and_pages_of_them_are_cut() {
             events(block_on(inbox::read(&world.engine, UserId(2), after, 0, limits)).expect("readable"));
         let texts = events.iter().filter_map(|event| match &event.body {
             EventBody::Message(message) => Some(Arc::clone(&message.body)),
-            EventBody::Membership { .. } | EventBody::Read { .. } => None,
+            EventBody::Edited(_)
+            | EventBody::Deleted { .. }
+            | EventBody::Reaction { .. }
+            | EventBody::Membership { .. }
+            | EventBody::Read { .. } => None,
         });
         let texts: Vec<_> = texts.collect();
         assert!(texts.len() <= 2, "{} texts of 300 KB and more in a page", texts.len());

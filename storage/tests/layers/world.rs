@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use schema::event::Role;
-use schema::op::{ChannelKind, CreateOp, SendOp};
+use schema::op::{ChannelKind, CreateOp, PastAccess, SendOp};
 use schema::record::UserRecord;
 use schema::{
     ChannelId, ChannelOp, ClientMsgId, ErrorCode, Event, EventBody, Incarnation, MessageKind, OpReply, Owner, Position,
@@ -160,7 +160,7 @@ impl<E: Engine> World<E> {
 
     pub(crate) fn run_one(&mut self, shard: usize, batch: Batch) {
         let outcome = block_on(batch.run(self.engine.clone()));
-        let Finished { replies, hints, fenced } = self.appenders[shard].finished(outcome);
+        let Finished { replies, hints, live: _, feeds: _, fenced } = self.appenders[shard].finished(outcome);
         for (ticket, reply) in replies {
             assert!(self.replies.insert(ticket, reply).is_none(), "one reply for each operation");
         }
@@ -180,8 +180,11 @@ impl<E: Engine> World<E> {
             Some(Ok(OpReply::Marked { read_seq, unread })) => format!("read {read_seq} unread {unread}"),
             Some(Ok(OpReply::Created { channel, existed: false })) => format!("made {}", name(*channel)),
             Some(Ok(OpReply::Created { channel, existed: true })) => format!("existed {}", name(*channel)),
-            Some(Ok(OpReply::MemberChanged { changed: true })) => "changed".into(),
-            Some(Ok(OpReply::MemberChanged { changed: false })) => "unchanged".into(),
+            Some(Ok(OpReply::Changed { changed: true })) => "changed".into(),
+            Some(Ok(OpReply::Changed { changed: false })) => "unchanged".into(),
+            Some(Ok(OpReply::Revised { revision })) => format!("revision {revision}"),
+            Some(Ok(OpReply::Reacted { count })) => format!("count {count}"),
+            Some(Ok(OpReply::Told)) => "told".into(),
             Some(Err(refusal)) => u16::from(refusal.code).to_string(),
         }
     }
@@ -209,6 +212,11 @@ pub(crate) fn event_words(event: &Event) -> String {
     let channel = name(event.channel);
     match &event.body {
         EventBody::Message(message) => format!("{channel}{}={}", message.seq, message.body),
+        EventBody::Edited(message) => format!("{channel}{} edited={}", message.seq, message.body),
+        EventBody::Deleted { seq, .. } => format!("{channel}{seq} deleted"),
+        EventBody::Reaction { seq, emoji, count, on, .. } => {
+            format!("{channel}{seq} {}{emoji}{count}", if *on { '+' } else { '-' })
+        }
         EventBody::Membership { user, change, .. } => format!("{channel} {change:?} {user}").to_lowercase(),
         EventBody::Read { read_seq, .. } => format!("{channel} read {read_seq}"),
     }
@@ -252,7 +260,7 @@ pub(crate) fn parse(text: &str) -> (ChannelId, ChannelOp) {
 }
 
 fn create(kind: ChannelKind, creator: UserId, members: Vec<UserId>, idempotency_key: Option<Arc<str>>) -> ChannelOp {
-    ChannelOp::Create(CreateOp { kind, title: "".into(), creator, members, idempotency_key })
+    ChannelOp::Create(CreateOp { kind, title: "".into(), creator, members, idempotency_key, past: PastAccess::Joined })
 }
 
 fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {

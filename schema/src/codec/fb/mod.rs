@@ -6,18 +6,31 @@
 mod request;
 mod server;
 
-use flatbuffers::{Follow, Verifiable, WIPOffset};
+use flatbuffers::{Follow, Verifiable, VerifierOptions, WIPOffset};
 
 use super::Unparsed;
 use crate::code::ErrorCode;
 use crate::command::{Request, ServerFrame};
 use crate::flat::{self, Builder, VERIFIER};
-use crate::limits::{HISTORY_ROWS_MAX, SNAPSHOT_CHANNELS_MAX};
+use crate::limits::{
+    EMOJIS_OF_MESSAGE_MAX, HISTORY_ROWS_MAX, PRESENCE_USERS_MAX, SEARCH_HITS_MAX, SMALL_GROUP_MEMBERS_MAX,
+    SNAPSHOT_CHANNELS_MAX, WATCHED_MAX,
+};
 
 /// Tables around the rows of a page: the envelope, the push or reply, and a few to grow.
 const AROUND_TABLES: u32 = 8;
-const _: () = assert!((HISTORY_ROWS_MAX + AROUND_TABLES) as usize <= VERIFIER.max_tables, "a page of history verifies");
-const _: () = assert!((SNAPSHOT_CHANNELS_MAX + AROUND_TABLES) as usize <= VERIFIER.max_tables, "a snapshot verifies");
+/// Tables of the largest page that a server says: one of history whose 200 messages have a tally of each of 32 emojis,
+/// 200 × (1 + 32) = 6,600.
+const PAGE_TABLES_MAX: u32 = HISTORY_ROWS_MAX * (1 + EMOJIS_OF_MESSAGE_MAX);
+const _: () = assert!(SNAPSHOT_CHANNELS_MAX <= PAGE_TABLES_MAX, "a snapshot verifies");
+const _: () = assert!(WATCHED_MAX <= PAGE_TABLES_MAX, "everyone who is watched verifies");
+const _: () = assert!(PRESENCE_USERS_MAX <= PAGE_TABLES_MAX, "a page of members' presence verifies");
+const _: () = assert!(SMALL_GROUP_MEMBERS_MAX <= PAGE_TABLES_MAX, "the marks of an opened channel verify");
+const _: () = assert!(SEARCH_HITS_MAX <= PAGE_TABLES_MAX, "a page of hits verifies");
+
+/// What a server says, which clients alone read.
+const SERVER_VERIFIER: VerifierOptions =
+    VerifierOptions { max_tables: (PAGE_TABLES_MAX + AROUND_TABLES) as usize, ..VERIFIER };
 
 /// The requests of a binary frame, in order.
 ///
@@ -80,8 +93,11 @@ impl<'a> Iterator for Buffers<'a> {
 }
 
 /// Verifies one buffer, prefix and all, as a table.
-fn verified<'a, T: Follow<'a> + Verifiable + 'a>(buffer: &'a [u8]) -> Result<T::Inner, String> {
-    flatbuffers::size_prefixed_root_with_opts::<T>(&VERIFIER, buffer).map_err(|error| flat::one_line(&error))
+fn verified<'a, T: Follow<'a> + Verifiable + 'a>(
+    limits: &VerifierOptions,
+    buffer: &'a [u8],
+) -> Result<T::Inner, String> {
+    flatbuffers::size_prefixed_root_with_opts::<T>(limits, buffer).map_err(|error| flat::one_line(&error))
 }
 
 fn bad(id: u32, message: impl Into<String>) -> Unparsed {
@@ -90,13 +106,22 @@ fn bad(id: u32, message: impl Into<String>) -> Unparsed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use flatbuffers::UnionWIPOffset;
 
     use super::*;
-    use crate::command::{Command, HistoryPage, Push, Reply, SnapshotChannel};
+    use crate::command::{
+        Command, Edit, HistoryPage, Opened, PresenceGet, Push, ReadMark, Reply, SearchHit, SearchPage, Send,
+        SnapshotChannel,
+    };
     use crate::generated::rookery as fb;
-    use crate::id::{ChannelId, Seq};
+    use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
+    use crate::limits::{BODY_CHARS_MAX, HISTORY_BYTES_MAX, MENTIONS_MAX};
+    use crate::message::{Message, MessageKind, Tally};
     use crate::op::ChannelKind;
+    use crate::presence::{PresenceEntry, PresenceState};
+    use crate::time::UnixMs;
 
     /// What a frame is taken for: `id command` or `id !code` for each buffer.
     fn check(frame: &[u8], expected: &str) {
@@ -136,6 +161,13 @@ mod tests {
                 builder,
                 &fb::SendArgs { client_msg_id: Some(&client_msg_id), body, kind, ..Default::default() },
             )
+        })
+    }
+
+    fn raw_delete(op_id: [u8; 16]) -> Vec<u8> {
+        raw(fb::Command::delete.0, |builder| {
+            let op_id = Some(&fb::Uuid::new(&op_id));
+            fb::Delete::create(builder, &fb::DeleteArgs { op_id, ..Default::default() })
         })
     }
 
@@ -186,6 +218,11 @@ mod tests {
         let legal: Vec<_> = requests(&send(v7, 0)).collect();
         assert!(matches!(legal.as_slice(), [Ok(Request { id: 4, command: Command::Send(_) })]), "{legal:?}");
         check(&send(v4, 0), "4 !107");
+        check(
+            &raw_delete(v7),
+            "4 Delete(Delete { channel_id: ChannelId(0), seq: Seq(0), op_id: 019b76da-a800-7000-8000-000000000000 })",
+        );
+        check(&raw_delete(v4), "4 !107");
         check(&send(v7, 1), "4 !107");
         check(
             &raw(fb::Command::connect.0, |builder| {
@@ -196,46 +233,110 @@ mod tests {
         );
     }
 
+    /// Whether clients take a frame.
+    fn check_server_frame(frame: ServerFrame, legal: bool) {
+        let mut bytes = Vec::new();
+        put_server_frame(&frame, &mut bytes);
+        let said = server_frames(&bytes);
+        assert_eq!(said.as_ref().is_ok_and(|said| *said == [frame]), legal, "{:?}", said.err());
+    }
+
+    fn reply(reply: Reply) -> ServerFrame {
+        ServerFrame::Reply { id: 1, reply: Ok(reply) }
+    }
+
+    /// A page of messages of `emojis` reactions each, all of the longest emoji.
+    fn history(messages: u32, emojis: u32) -> ServerFrame {
+        let longest = "🧑🏻\u{200d}\u{2764}\u{fe0f}\u{200d}💋\u{200d}🧑🏼";
+        let tally = Tally { emoji: longest.parse().expect("an emoji"), count: u32::MAX, mine: true };
+        let message = Message {
+            channel_id: ChannelId(1),
+            seq: Seq(1),
+            revision: 1,
+            from: UserId(1),
+            sent_ms: UnixMs(1),
+            client_msg_id: ClientMsgId::new(UnixMs(1), 0),
+            kind: MessageKind::Text,
+            body: "b".repeat((HISTORY_BYTES_MAX / HISTORY_ROWS_MAX) as usize).into(),
+            reply_to: Some(Seq(1)),
+            mentions: vec![UserId(1); MENTIONS_MAX as usize].into(),
+            edited_ms: Some(UnixMs(1)),
+            deleted: false,
+            reactions: vec![tally; emojis as usize].into(),
+        };
+        let message = Arc::new(message);
+        let messages = vec![message; messages as usize];
+        reply(Reply::History(HistoryPage { messages, head_seq: Seq(1), first_seq: Seq(1), more: false }))
+    }
+
     #[test]
-    fn what_the_server_may_say_verifies_and_no_more() {
-        let check = |frame: ServerFrame, legal: bool| {
-            let mut bytes = Vec::new();
-            put_server_frame(&frame, &mut bytes);
-            let said = server_frames(&bytes);
-            assert_eq!(said.as_ref().is_ok_and(|said| *said == [frame]), legal, "{:?}", said.err());
+    fn the_largest_page_of_history_verifies_and_no_larger_one() {
+        check_server_frame(history(HISTORY_ROWS_MAX, 0), true);
+        check_server_frame(history(HISTORY_ROWS_MAX, EMOJIS_OF_MESSAGE_MAX), true);
+        check_server_frame(history(HISTORY_ROWS_MAX + 1, EMOJIS_OF_MESSAGE_MAX), false);
+    }
+
+    #[test]
+    fn the_largest_page_of_anything_else_verifies_and_no_number_of_rows_does() {
+        type Rows = fn(usize) -> ServerFrame;
+        let snapshot: Rows = |rows| {
+            let (channel_id, zero) = (ChannelId(1), Seq::ZERO);
+            let channel =
+                SnapshotChannel { channel_id, kind: ChannelKind::Large, head_seq: zero, read_seq: zero, unread: 0 };
+            ServerFrame::Push(Push::Snapshot { channels: vec![channel; rows], more: true, cursor: None })
         };
-        let history = |messages: u32| {
-            let message = crate::message::Message {
-                channel_id: ChannelId(1),
-                seq: Seq(1),
-                revision: 0,
-                from: crate::UserId(1),
-                sent_ms: crate::UnixMs(1),
-                client_msg_id: crate::ClientMsgId::new(crate::UnixMs(1), 0),
-                kind: crate::MessageKind::Text,
-                body: "b".into(),
-                reply_to: None,
-                mentions: crate::message::no_mentions(),
-            };
-            let messages = std::iter::repeat_n(std::sync::Arc::new(message), messages as usize).collect();
-            let page = HistoryPage { messages, head_seq: Seq(1), first_seq: Seq(1), more: false };
-            ServerFrame::Reply { id: 1, reply: Ok(Reply::History(page)) }
+        const ONE: PresenceEntry =
+            PresenceEntry { user_id: UserId(1), state: PresenceState::Online, last_active_ms: UnixMs(1) };
+        let get: Rows = |rows| reply(Reply::PresenceGet { entries: vec![ONE; rows] });
+        let watch: Rows = |rows| reply(Reply::PresenceWatch { entries: vec![ONE; rows] });
+        let changes: Rows = |rows| ServerFrame::Push(Push::Presence { entries: vec![ONE; rows] });
+        let opened: Rows = |rows| {
+            let mark = ReadMark { user_id: UserId(1), read_seq: Seq(1) };
+            reply(Reply::Open(Opened { head_seq: Seq(1), read_seq: Seq(1), online: 1, reads: vec![mark; rows] }))
         };
-        let snapshot = |channels: u32| {
-            let zero = Seq::ZERO;
-            let channel = SnapshotChannel {
-                channel_id: ChannelId(1),
-                kind: ChannelKind::Direct,
-                head_seq: zero,
-                read_seq: zero,
-                unread: 0,
-            };
-            ServerFrame::Push(Push::Snapshot { channels: vec![channel; channels as usize], more: true, cursor: None })
+        let found: Rows = |rows| {
+            let (channel_id, snippet) = (ChannelId(1), "b".repeat(200));
+            let hit = SearchHit { channel_id, seq: Seq(1), sent_ms: UnixMs(1), from: UserId(1), snippet };
+            reply(Reply::Search(SearchPage { hits: vec![hit; rows], more: true }))
         };
-        check(history(HISTORY_ROWS_MAX), true);
-        check(snapshot(SNAPSHOT_CHANNELS_MAX), true);
-        check(history(2_000), false);
-        check(snapshot(2_000), false);
+        let pages: [(Rows, u32); 6] = [
+            (snapshot, SNAPSHOT_CHANNELS_MAX),
+            (get, PRESENCE_USERS_MAX),
+            (watch, WATCHED_MAX),
+            (changes, WATCHED_MAX),
+            (opened, SMALL_GROUP_MEMBERS_MAX),
+            (found, SEARCH_HITS_MAX),
+        ];
+        for (page, rows_max) in pages {
+            check_server_frame(page(rows_max as usize), true);
+            check_server_frame(page(SERVER_VERIFIER.max_tables), false);
+        }
+    }
+
+    #[test]
+    fn the_largest_requests_verify() {
+        let check = |command: Command| {
+            let request = Request { id: 1, command };
+            let mut frame = Vec::new();
+            put_request(&request, &mut frame);
+            assert_eq!(requests(&frame).collect::<Vec<_>>(), [Ok(request)]);
+        };
+        let (channel_id, id) = (ChannelId(1), ClientMsgId::new(UnixMs(1), 0));
+        let body: Arc<str> = "🦀".repeat(BODY_CHARS_MAX as usize).into();
+        let mentions: Arc<[UserId]> = vec![UserId(1); MENTIONS_MAX as usize].into();
+        let send = Send {
+            channel_id,
+            client_msg_id: id,
+            body: Arc::clone(&body),
+            reply_to: None,
+            mentions,
+            kind: MessageKind::Text,
+        };
+        check(Command::Send(send));
+        check(Command::Edit(Edit { channel_id, seq: Seq(1), op_id: id, base_revision: 0, body }));
+        check(Command::PresenceWatch { user_ids: vec![UserId(1); WATCHED_MAX as usize] });
+        let user_ids = vec![UserId(1); PRESENCE_USERS_MAX as usize];
+        check(Command::PresenceGet(PresenceGet { user_ids, channel_id: None, page: 0 }));
     }
 
     #[test]

@@ -7,16 +7,19 @@ use flatbuffers::{UnionWIPOffset, WIPOffset};
 use super::{bad, verified};
 use crate::code::ErrorCode;
 use crate::codec::Unparsed;
-use crate::command::{Command, Connect, History, HistoryWindow, Request, Send};
+use crate::command::{
+    Command, Connect, Delete, Edit, History, HistoryWindow, Open, PresenceGet, React, Request, Search, Send, Typing,
+};
 use crate::enums::Numbered as _;
-use crate::flat::{self, Builder};
+use crate::flat::{self, Builder, VERIFIER};
 use crate::generated::rookery as fb;
-use crate::id::{ChannelId, DeviceId, ParseIdError, Seq};
+use crate::id::{ChannelId, ClientMsgId, DeviceId, ParseIdError, Seq, UserId};
 use crate::message::MessageKind;
+use crate::time::UnixMs;
 
 pub(super) fn read(buffer: &[u8]) -> Result<Request, Unparsed> {
-    let table = verified::<fb::Request<'_>>(buffer).map_err(|why| {
-        let id = verified::<fb::RequestId<'_>>(buffer).map_or(0, |head| head.id());
+    let table = verified::<fb::Request<'_>>(&VERIFIER, buffer).map_err(|why| {
+        let id = verified::<fb::RequestId<'_>>(&VERIFIER, buffer).map_or(0, |head| head.id());
         bad(id, format!("not a request: {why}"))
     })?;
     let id = table.id();
@@ -45,6 +48,35 @@ fn command(table: fb::Request<'_>) -> Option<Result<Command, String>> {
         Ok(Command::Mark { channel_id: ChannelId(fields.channel_id()), read_seq: Seq(fields.read_seq()) })
     } else if let Some(fields) = table.command_as_echo() {
         Ok(Command::Echo { data: fields.data().to_owned() })
+    } else if let Some(fields) = table.command_as_edit() {
+        edit(fields)
+    } else if let Some(fields) = table.command_as_delete() {
+        delete(fields)
+    } else if let Some(fields) = table.command_as_react() {
+        react(fields)
+    } else if let Some(fields) = table.command_as_typing() {
+        Ok(Command::Typing(Typing { channel_id: ChannelId(fields.channel_id()), on: fields.on() }))
+    } else if let Some(fields) = table.command_as_open() {
+        let (channel_id, after_seq) = (ChannelId(fields.channel_id()), fields.after_seq().map(Seq));
+        Ok(Command::Open(Open { channel_id, after_seq }))
+    } else if let Some(fields) = table.command_as_close() {
+        Ok(Command::Close { channel_id: ChannelId(fields.channel_id()) })
+    } else if let Some(fields) = table.command_as_presence_get() {
+        Ok(Command::PresenceGet(PresenceGet {
+            user_ids: fields.user_ids().into_iter().flatten().map(UserId).collect(),
+            channel_id: fields.channel_id().map(ChannelId),
+            page: fields.page(),
+        }))
+    } else if let Some(fields) = table.command_as_presence_watch() {
+        Ok(Command::PresenceWatch { user_ids: fields.user_ids().into_iter().flatten().map(UserId).collect() })
+    } else if let Some(fields) = table.command_as_search() {
+        Ok(Command::Search(Search {
+            query: fields.query().to_owned(),
+            channel_id: fields.channel_id().map(ChannelId),
+            from: fields.from().map(UserId),
+            before_ms: fields.before_ms().map(UnixMs),
+            limit: fields.limit(),
+        }))
     } else {
         return None;
     };
@@ -61,18 +93,45 @@ fn connect(fields: fb::Connect<'_>) -> Result<Command, String> {
 }
 
 fn send(fields: fb::Send<'_>) -> Result<Command, String> {
-    let client_msg_id = flat::uuid(fields.client_msg_id());
-    if !client_msg_id.is_v7() {
-        return Err("send: expected a UUID of version 7 as client_msg_id".to_owned());
-    }
     Ok(Command::Send(Send {
         channel_id: ChannelId(fields.channel_id()),
-        client_msg_id,
+        client_msg_id: name(fields.client_msg_id(), "send: client_msg_id")?,
         body: fields.body().into(),
         reply_to: fields.reply_to().map(Seq),
         mentions: flat::users(fields.mentions()),
         kind: MessageKind::known(fields.kind(), "send: kind").map_err(|illegal| illegal.to_string())?,
     }))
+}
+
+fn edit(fields: fb::Edit<'_>) -> Result<Command, String> {
+    Ok(Command::Edit(Edit {
+        channel_id: ChannelId(fields.channel_id()),
+        seq: Seq(fields.seq()),
+        op_id: name(fields.op_id(), "edit: op_id")?,
+        base_revision: fields.base_revision(),
+        body: fields.body().into(),
+    }))
+}
+
+fn delete(fields: fb::Delete<'_>) -> Result<Command, String> {
+    let (channel_id, seq) = (ChannelId(fields.channel_id()), Seq(fields.seq()));
+    Ok(Command::Delete(Delete { channel_id, seq, op_id: name(fields.op_id(), "delete: op_id")? }))
+}
+
+fn react(fields: fb::React<'_>) -> Result<Command, String> {
+    Ok(Command::React(React {
+        channel_id: ChannelId(fields.channel_id()),
+        seq: Seq(fields.seq()),
+        op_id: name(fields.op_id(), "react: op_id")?,
+        emoji: fields.emoji().to_owned(),
+        on: fields.on(),
+    }))
+}
+
+/// A client's name for what it asks, which must be what JSON would take too.
+fn name(bytes: &fb::Uuid, field: &str) -> Result<ClientMsgId, String> {
+    let name = flat::uuid(bytes);
+    if name.is_v7() { Ok(name) } else { Err(format!("{field}: expected a UUID of version 7")) }
 }
 
 fn history(fields: fb::History<'_>) -> Result<Command, String> {
@@ -126,6 +185,65 @@ fn build_command(builder: &mut Builder, command: &Command) -> (fb::Command, WIPO
         Command::Echo { data } => {
             let fields = fb::EchoArgs { data: Some(builder.create_string(data)) };
             (fb::Command::echo, fb::Echo::create(builder, &fields).as_union_value())
+        }
+        Command::Edit(edit) => {
+            let fields = fb::EditArgs {
+                channel_id: edit.channel_id.0,
+                seq: edit.seq.0,
+                op_id: Some(&fb::Uuid::new(&edit.op_id.0)),
+                base_revision: edit.base_revision,
+                body: Some(builder.create_string(&edit.body)),
+            };
+            (fb::Command::edit, fb::Edit::create(builder, &fields).as_union_value())
+        }
+        Command::Delete(delete) => {
+            let op_id = fb::Uuid::new(&delete.op_id.0);
+            let fields = fb::DeleteArgs { channel_id: delete.channel_id.0, seq: delete.seq.0, op_id: Some(&op_id) };
+            (fb::Command::delete, fb::Delete::create(builder, &fields).as_union_value())
+        }
+        Command::React(react) => {
+            let fields = fb::ReactArgs {
+                channel_id: react.channel_id.0,
+                seq: react.seq.0,
+                op_id: Some(&fb::Uuid::new(&react.op_id.0)),
+                emoji: Some(builder.create_string(&react.emoji)),
+                on: react.on,
+            };
+            (fb::Command::react, fb::React::create(builder, &fields).as_union_value())
+        }
+        Command::Typing(Typing { channel_id, on }) => {
+            let fields = fb::TypingArgs { channel_id: channel_id.0, on: *on };
+            (fb::Command::typing, fb::Typing::create(builder, &fields).as_union_value())
+        }
+        Command::Open(Open { channel_id, after_seq }) => {
+            let fields = fb::OpenArgs { channel_id: channel_id.0, after_seq: after_seq.map(|seq| seq.0) };
+            (fb::Command::open, fb::Open::create(builder, &fields).as_union_value())
+        }
+        Command::Close { channel_id } => {
+            let fields = fb::CloseArgs { channel_id: channel_id.0 };
+            (fb::Command::close, fb::Close::create(builder, &fields).as_union_value())
+        }
+        Command::PresenceGet(get) => {
+            let fields = fb::PresenceGetArgs {
+                user_ids: flat::put_users(builder, &get.user_ids),
+                channel_id: get.channel_id.map(|channel| channel.0),
+                page: get.page,
+            };
+            (fb::Command::presence_get, fb::PresenceGet::create(builder, &fields).as_union_value())
+        }
+        Command::PresenceWatch { user_ids } => {
+            let fields = fb::PresenceWatchArgs { user_ids: flat::put_users(builder, user_ids) };
+            (fb::Command::presence_watch, fb::PresenceWatch::create(builder, &fields).as_union_value())
+        }
+        Command::Search(search) => {
+            let fields = fb::SearchArgs {
+                query: Some(builder.create_string(&search.query)),
+                channel_id: search.channel_id.map(|channel| channel.0),
+                from: search.from.map(|user| user.0),
+                before_ms: search.before_ms.map(|at| at.0),
+                limit: search.limit,
+            };
+            (fb::Command::search, fb::Search::create(builder, &fields).as_union_value())
         }
     }
 }

@@ -7,14 +7,17 @@ use super::{Golden, check_complete};
 use crate::code::ErrorCode;
 use crate::codec::{fb, json};
 use crate::command::{
-    ClientLimits, Command, Connect, Connected, ErrorReply, History, HistoryPage, HistoryWindow, Push, Reply, Request,
-    Retry, Send, ServerFrame, SnapshotChannel,
+    ClientLimits, Command, Connect, Connected, Delete, Edit, ErrorReply, History, HistoryPage, HistoryWindow, Open,
+    Opened, PresenceGet, Push, React, ReadMark, Reply, Request, Retry, Search, SearchHit, SearchPage, Send,
+    ServerFrame, SnapshotChannel, Typing,
 };
+use crate::emoji::Emoji;
 use crate::event::{MemberChange, Role};
 use crate::generated::rookery as table;
 use crate::id::{ChannelId, ClientMsgId, Seq, SessionId, UserId};
-use crate::message::{Message, MessageKind};
+use crate::message::{Message, MessageKind, Tally, no_reactions};
 use crate::op::{ChannelKind, Refusal};
+use crate::presence::{PresenceEntry, PresenceState};
 use crate::time::UnixMs;
 
 /// 2026-01-01 and some.
@@ -38,7 +41,39 @@ pub(super) fn message() -> Arc<Message> {
         body: "Grüße, \"crab\" 🦀\n".into(),
         reply_to: Some(Seq(41)),
         mentions: Arc::from([UserId(180_143_985_094_819_842), UserId(u64::MAX)]),
+        edited_ms: None,
+        deleted: false,
+        reactions: no_reactions(),
     })
+}
+
+pub(super) fn heart() -> Emoji {
+    "\u{2764}\u{fe0f}".parse().expect("an emoji")
+}
+
+/// The same after an edit and some reactions.
+pub(super) fn edited_message() -> Arc<Message> {
+    let tally = |emoji: &str, count, mine| Tally { emoji: emoji.parse().expect("an emoji"), count, mine };
+    let mut message = Arc::unwrap_or_clone(message());
+    message.revision = 1;
+    message.edited_ms = Some(UnixMs(NOON.0 + 60_000));
+    message.reactions = [tally(heart().as_str(), 3, true), tally("👍🏽", 1, false)].into();
+    Arc::new(message)
+}
+
+pub(super) fn deleted_message() -> Arc<Message> {
+    let mut message = Arc::unwrap_or_clone(plain_message());
+    (message.revision, message.deleted) = (2, true);
+    Arc::new(message)
+}
+
+pub(super) fn presence() -> Vec<PresenceEntry> {
+    let entry = |user_id, state, last_active_ms| PresenceEntry { user_id: UserId(user_id), state, last_active_ms };
+    vec![
+        entry(2, PresenceState::Online, NOON),
+        entry(u64::MAX, PresenceState::Away, NOON),
+        PresenceEntry::unknown(UserId(3)),
+    ]
 }
 
 fn plain_message() -> Arc<Message> {
@@ -76,12 +111,43 @@ fn requests() -> Vec<(&'static str, Request)> {
         ("mark", Command::Mark { channel_id, read_seq: Seq(42) }),
         ("echo", Command::Echo { data: "ping".into() }),
     ];
+    let commands = commands.into_iter().chain(later_commands(channel_id));
     let ids = [1, 2, 7, u32::MAX];
-    commands
-        .into_iter()
-        .zip(ids.into_iter().cycle())
-        .map(|((name, command), id)| (name, Request { id, command }))
-        .collect()
+    commands.zip(ids.into_iter().cycle()).map(|((name, command), id)| (name, Request { id, command })).collect()
+}
+
+fn later_commands(channel_id: ChannelId) -> Vec<(&'static str, Command)> {
+    let (seq, op_id) = (Seq(42), client_msg_id());
+    let edit = Edit { channel_id, seq, op_id, base_revision: 1, body: "hello, 🦀".into() };
+    let react = |emoji: &str, on| Command::React(React { channel_id, seq, op_id, emoji: emoji.into(), on });
+    let users = vec![UserId(2), UserId(u64::MAX)];
+    let of_users = PresenceGet { user_ids: users.clone(), channel_id: None, page: 0 };
+    let of_members = PresenceGet { user_ids: Vec::new(), channel_id: Some(channel_id), page: 3 };
+    let search = Search { query: "crab".into(), channel_id: None, from: None, before_ms: None, limit: 20 };
+    let narrow = Search {
+        query: "grüße \"crab\"".into(),
+        channel_id: Some(channel_id),
+        from: Some(UserId(2)),
+        before_ms: Some(NOON),
+        limit: 50,
+    };
+    vec![
+        ("edit", Command::Edit(edit)),
+        ("delete", Command::Delete(Delete { channel_id, seq, op_id })),
+        ("react", react("\u{2764}\u{fe0f}", true)),
+        ("react-off", react("👍🏽", false)),
+        ("typing", Command::Typing(Typing { channel_id, on: true })),
+        ("typing-off", Command::Typing(Typing { channel_id, on: false })),
+        ("open", Command::Open(Open { channel_id, after_seq: None })),
+        ("open-after", Command::Open(Open { channel_id, after_seq: Some(Seq(0)) })),
+        ("close", Command::Close { channel_id }),
+        ("presence-get-users", Command::PresenceGet(of_users)),
+        ("presence-get-members", Command::PresenceGet(of_members)),
+        ("presence-watch", Command::PresenceWatch { user_ids: users }),
+        ("presence-watch-none", Command::PresenceWatch { user_ids: Vec::new() }),
+        ("search", Command::Search(search)),
+        ("search-all-fields", Command::Search(narrow)),
+    ]
 }
 
 fn replies() -> Vec<(&'static str, Result<Reply, ErrorReply>)> {
@@ -97,19 +163,50 @@ fn replies() -> Vec<(&'static str, Result<Reply, ErrorReply>)> {
     let page =
         HistoryPage { messages: vec![plain_message(), message()], head_seq: Seq(42), first_seq: Seq(1), more: true };
     let empty = HistoryPage { messages: Vec::new(), head_seq: Seq::ZERO, first_seq: Seq(1), more: false };
+    let reacted = HistoryPage { messages: vec![deleted_message(), edited_message()], more: false, ..page.clone() };
     let limited = Refusal::new(ErrorCode::RateLimited, "more than 100 commands a second").after_ms(250);
     let denied = Refusal::new(ErrorCode::PermissionDenied, "only members may send");
-    vec![
+    let mut replies = vec![
         ("connect", Ok(Reply::Connect(connected))),
         ("refresh", Ok(Reply::Refresh { expires_ms: NOON })),
         ("send", Ok(Reply::Send { seq: Seq(42), sent_ms: NOON, duplicate: false })),
         ("send-duplicate", Ok(Reply::Send { seq: Seq(42), sent_ms: NOON, duplicate: true })),
         ("history", Ok(Reply::History(page))),
         ("history-empty", Ok(Reply::History(empty))),
+        ("history-since", Ok(Reply::History(reacted))),
         ("mark", Ok(Reply::Mark { read_seq: Seq(42), unread: 3 })),
         ("echo", Ok(Reply::Echo { data: "ping".into() })),
         ("error", Err(denied.into())),
         ("error-temporary", Err(limited.into())),
+    ];
+    replies.extend(later_replies().into_iter().map(|(name, reply)| (name, Ok(reply))));
+    replies
+}
+
+fn later_replies() -> Vec<(&'static str, Reply)> {
+    let mark = |user_id, read_seq| ReadMark { user_id: UserId(user_id), read_seq: Seq(read_seq) };
+    let opened = Opened { head_seq: Seq(42), read_seq: Seq(40), online: 2, reads: vec![mark(2, 40), mark(3, 0)] };
+    let large = Opened { head_seq: Seq(1 << 40), read_seq: Seq(0), online: 5_000, reads: Vec::new() };
+    let hit = SearchHit {
+        channel_id: message().channel_id,
+        seq: Seq(42),
+        sent_ms: NOON,
+        from: UserId(2),
+        snippet: message().body.to_string(),
+    };
+    vec![
+        ("edit", Reply::Edit { revision: 1 }),
+        ("delete", Reply::Delete { revision: 2 }),
+        ("react", Reply::React { count: 3 }),
+        ("typing", Reply::Typing {}),
+        ("open", Reply::Open(opened)),
+        ("open-large", Reply::Open(large)),
+        ("close", Reply::Close {}),
+        ("presence-get", Reply::PresenceGet { entries: presence() }),
+        ("presence-get-none", Reply::PresenceGet { entries: Vec::new() }),
+        ("presence-watch", Reply::PresenceWatch { entries: presence() }),
+        ("search", Reply::Search(SearchPage { hits: vec![hit], more: true })),
+        ("search-none", Reply::Search(SearchPage { hits: Vec::new(), more: false })),
     ]
 }
 
@@ -126,22 +223,42 @@ pub(super) fn snapshot_channels() -> Vec<SnapshotChannel> {
 
 fn pushes() -> Vec<(&'static str, Push)> {
     let (channel_id, user_id) = (message().channel_id, message().from);
-    let cursor = || CURSOR.to_owned();
+    let cursor = || Some(CURSOR.to_owned());
     let membership = |change, role| Push::Membership { channel_id, user_id, change, role, cursor: cursor() };
+    let reaction =
+        |count, on, cursor| Push::Reaction { channel_id, seq: Seq(42), emoji: heart(), count, user_id, on, cursor };
+    let deleted = |cursor| Push::Deleted { channel_id, seq: Seq(42), revision: 2, cursor };
     let read = |cursor| Push::Read { channel_id, user_id, read_seq: Seq(42), cursor };
     let snapshot = |channels, more, cursor| Push::Snapshot { channels, more, cursor };
+    let large = SnapshotChannel { kind: ChannelKind::Large, ..snapshot_channels()[1] };
     let drain = |url: Option<&str>| Push::Drain { deadline_ms: NOON, jitter_ms: 5_000, url: url.map(str::to_owned) };
     vec![
         ("message", Push::Message { message: message(), cursor: cursor() }),
         ("message-plain", Push::Message { message: plain_message(), cursor: cursor() }),
+        ("message-feed", Push::Message { message: plain_message(), cursor: None }),
+        ("message-since", Push::Message { message: edited_message(), cursor: cursor() }),
+        ("message-deleted", Push::Message { message: deleted_message(), cursor: cursor() }),
+        ("edited", Push::Edited { message: edited_message(), cursor: cursor() }),
+        ("edited-feed", Push::Edited { message: edited_message(), cursor: None }),
+        ("deleted", deleted(cursor())),
+        ("deleted-feed", deleted(None)),
+        ("reaction", reaction(3, true, cursor())),
+        ("reaction-off-feed", reaction(0, false, None)),
         ("membership-created", membership(MemberChange::Created, Role::Owner)),
         ("membership-added", membership(MemberChange::Added, Role::Admin)),
         ("membership-removed", membership(MemberChange::Removed, Role::Member)),
         ("membership-left", membership(MemberChange::Left, Role::Member)),
-        ("read-own", read(Some(cursor()))),
+        ("membership-role", membership(MemberChange::Role, Role::Admin)),
+        ("membership-title", membership(MemberChange::Title, Role::Owner)),
+        ("read-own", read(cursor())),
         ("read-other", read(None)),
         ("snapshot-first", snapshot(snapshot_channels(), true, None)),
-        ("snapshot-last", snapshot(Vec::new(), false, Some(cursor()))),
+        ("snapshot-last", snapshot(Vec::new(), false, cursor())),
+        ("snapshot-large", snapshot(vec![large], true, None)),
+        ("head", Push::Head { channel_id, head_seq: Seq(1 << 40) }),
+        ("presence", Push::Presence { entries: presence() }),
+        ("typing", Push::Typing { channel_id, user_id, on: true }),
+        ("typing-off", Push::Typing { channel_id, user_id, on: false }),
         ("token-expiring", Push::TokenExpiring { expires_ms: NOON }),
         ("drain", drain(None)),
         ("drain-elsewhere", drain(Some("wss://b.example/connection/websocket"))),

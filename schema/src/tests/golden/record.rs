@@ -6,10 +6,11 @@ use super::{Golden, client};
 use crate::event::{MemberChange, Role};
 use crate::id::{ChannelId, Seq, UserId};
 use crate::message::MessageKind;
-use crate::op::ChannelKind;
+use crate::op::{ChannelKind, PastAccess};
 use crate::record::{
     ArrivalEvent, ArrivalRecord, BodyRecord, ChannelRecord, DedupRecord, EventRecord, EventRecordBody, FenceRecord,
-    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange, UserRecord,
+    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange, TalliesRecord,
+    UserRecord,
 };
 use crate::time::UnixMs;
 use crate::view::{Epoch, Incarnation};
@@ -20,7 +21,15 @@ const USER: UserId = UserId(180_143_985_094_819_841);
 const HASH: u64 = 0x0123_4567_89ab_cdef;
 
 fn channel(kind: ChannelKind, title: &str) -> ChannelRecord {
-    ChannelRecord { kind, title: title.into(), creator: USER, created_ms: NOON, member_epoch: 4, member_count: 2 }
+    ChannelRecord {
+        kind,
+        title: title.into(),
+        creator: USER,
+        created_ms: NOON,
+        member_epoch: 4,
+        member_count: 2,
+        past: PastAccess::Joined,
+    }
 }
 
 fn message(body: BodyRecord) -> MessageRecord {
@@ -34,6 +43,8 @@ fn message(body: BodyRecord) -> MessageRecord {
         body,
         reply_to: message.reply_to,
         mentions: message.mentions.to_vec(),
+        edited_ms: None,
+        deleted: false,
     }
 }
 
@@ -55,6 +66,17 @@ fn events() -> [EventRecord; 3] {
     .map(|body| EventRecord { channel: CHANNEL, body })
 }
 
+fn later_events() -> [EventRecord; 5] {
+    [
+        EventRecordBody::Edited { seq: Seq(42), revision: 1 },
+        EventRecordBody::Deleted { seq: Seq(42), revision: 2 },
+        EventRecordBody::Reaction { seq: Seq(42), emoji: client::heart(), count: 3, user: USER, on: true },
+        EventRecordBody::Membership { user: USER, change: MemberChange::Role, role: Role::Admin },
+        EventRecordBody::Membership { user: USER, change: MemberChange::Title, role: Role::Owner },
+    ]
+    .map(|body| EventRecord { channel: CHANNEL, body })
+}
+
 fn arrival() -> ArrivalRecord {
     let [message, membership, read] = events();
     let event = |ordinal, audience, event| ArrivalEvent { ordinal, audience, event };
@@ -62,6 +84,15 @@ fn arrival() -> ArrivalRecord {
         audiences: vec![vec![USER, UserId(u64::MAX)], vec![USER]],
         events: vec![event(0, 0, message), event(1, 0, membership), event(7, 1, read)],
     }
+}
+
+fn later_arrival() -> ArrivalRecord {
+    let event = |(ordinal, event)| ArrivalEvent { ordinal, audience: 0, event };
+    ArrivalRecord { audiences: vec![vec![USER]], events: (0..).zip(later_events()).map(event).collect() }
+}
+
+fn tallies() -> TalliesRecord {
+    TalliesRecord { counts: vec![(client::heart(), 3), ("👍🏽".parse().expect("an emoji"), 1)] }
 }
 
 #[test]
@@ -79,10 +110,12 @@ fn golden_records() {
         )*};
     }
     let [sent, membership, read] = events();
+    let [edited, deleted, reaction, role, title] = later_events();
     cases! {
         ChannelRecord {
             "channel-group": channel(ChannelKind::Group, "crabs"),
             "channel-direct": channel(ChannelKind::Direct, ""),
+            "channel-large": ChannelRecord { past: PastAccess::All, ..channel(ChannelKind::Large, "all crabs") },
         }
         MessageRecord {
             "message": message(BodyRecord::Inline(client::message().body.clone())),
@@ -93,14 +126,37 @@ fn golden_records() {
                 mentions: Vec::new(),
                 ..message(BodyRecord::Inline("".into()))
             },
+            "message-edited": MessageRecord {
+                edited_ms: Some(NOON),
+                ..message(BodyRecord::Inline("hello".into()))
+            },
+            "message-deleted": MessageRecord {
+                mentions: Vec::new(),
+                deleted: true,
+                ..message(BodyRecord::Inline("".into()))
+            },
         }
+        TalliesRecord { "tallies": tallies(), "tallies-none": TalliesRecord::default(), }
         HeadRecord { "head": HeadRecord { seq: Seq(42), sent_ms: NOON }, }
         DedupRecord {
             "dedup": DedupRecord { seq: Seq(42), sent_ms: NOON, revision: 1, count: 2, content_hash: HASH },
         }
         ReadMarkRecord { "read-mark": ReadMarkRecord { seq: Seq(42) }, }
-        EventRecord { "event-message": sent, "event-membership": membership, "event-read": read, }
-        ArrivalRecord { "arrival": arrival(), "arrival-empty": ArrivalRecord::default(), }
+        EventRecord {
+            "event-message": sent,
+            "event-membership": membership,
+            "event-read": read,
+            "event-edited": edited,
+            "event-deleted": deleted,
+            "event-reaction": reaction,
+            "event-role": role,
+            "event-title": title,
+        }
+        ArrivalRecord {
+            "arrival": arrival(),
+            "arrival-later": later_arrival(),
+            "arrival-empty": ArrivalRecord::default(),
+        }
         MemberRecord {
             "member": member(Role::Owner, &[(0, None)]),
             "member-returned": member(Role::Admin, &[(0, Some(4)), (9, Some(12)), (20, None)]),

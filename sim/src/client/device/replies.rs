@@ -31,17 +31,11 @@ impl Device {
     }
 
     fn pushed(&mut self, push: &Push) {
-        let cursor = match push {
-            Push::Message { message, cursor } => {
-                let head = self.heads.entry(message.channel_id).or_default();
-                *head = message.seq.max(*head);
-                Some(cursor)
-            }
-            Push::Membership { cursor, .. } => Some(cursor),
-            Push::Read { cursor, .. } | Push::Snapshot { cursor, .. } => cursor.as_ref(),
-            Push::TokenExpiring { .. } | Push::Drain { .. } => None,
-        };
-        let cursor = cursor.map(|cursor| cursor.parse::<Cursor>().expect("a server's cursor is one"));
+        if let Push::Message { message, .. } = push {
+            let head = self.heads.entry(message.channel_id).or_default();
+            *head = message.seq.max(*head);
+        }
+        let cursor = push.cursor().map(|cursor| cursor.parse::<Cursor>().expect("a server's cursor is one"));
         if let Some(cursor) = cursor {
             note!(self.world.trace, "{}: is pushed {}", self.name, cursor.position);
         }

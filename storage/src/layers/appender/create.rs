@@ -84,6 +84,7 @@ impl Draft<'_> {
             ChannelKind::Group if op.title.chars().count() > TITLE_CHARS_MAX as usize => {
                 refuse(ErrorCode::BadRequest, format!("a title has at most {TITLE_CHARS_MAX} characters"))
             }
+            ChannelKind::Large => refuse(ErrorCode::UnknownCommand, "this version makes no large channels"),
             ChannelKind::Direct | ChannelKind::Group => Ok(users),
         }
     }
@@ -97,10 +98,11 @@ impl Draft<'_> {
             created_ms: wall,
             member_epoch: 1,
             member_count: u32::try_from(users.len()).expect("at most 500"),
+            past: op.past,
         };
         let role = |user| match op.kind {
-            ChannelKind::Group if user == op.creator => Role::Owner,
-            ChannelKind::Group | ChannelKind::Direct => Role::Member,
+            ChannelKind::Group | ChannelKind::Large if user == op.creator => Role::Owner,
+            ChannelKind::Group | ChannelKind::Large | ChannelKind::Direct => Role::Member,
         };
         let mut members = Vec::with_capacity(users.len());
         for &user in users {
@@ -152,6 +154,7 @@ fn content_hash(op: &CreateOp) -> u64 {
     let kind = match op.kind {
         ChannelKind::Direct => 0,
         ChannelKind::Group => 1,
+        ChannelKind::Large => 2,
     };
     hash.update(&[kind]);
     hash.update(&(op.title.len() as u64).to_be_bytes());

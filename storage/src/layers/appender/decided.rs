@@ -123,7 +123,7 @@ pub(super) fn arrivals(happened: &[Happened], view: &View) -> BTreeMap<Owner, Ar
         });
         for &(home, audience) in parts.iter() {
             let record = &mut homes.get_mut(&home).expect("made with its audience").record;
-            record.events.push(ArrivalEvent { ordinal, audience, event: happened.event });
+            record.events.push(ArrivalEvent { ordinal, audience, event: happened.event.clone() });
         }
     }
     homes.into_iter().map(|(home, draft)| (home, draft.record)).collect()
@@ -131,9 +131,13 @@ pub(super) fn arrivals(happened: &[Happened], view: &View) -> BTreeMap<Owner, Ar
 
 impl Happened {
     fn content(&self) -> EventBody {
-        match self.event.body {
-            EventRecordBody::Message { .. } => {
-                EventBody::Message(Arc::clone(self.message.as_ref().expect("put in by the send")))
+        let message = || Arc::clone(self.message.as_ref().expect("put in by the operation"));
+        match self.event.body.clone() {
+            EventRecordBody::Message { .. } => EventBody::Message(message()),
+            EventRecordBody::Edited { .. } => EventBody::Edited(message()),
+            EventRecordBody::Deleted { seq, revision } => EventBody::Deleted { seq, revision },
+            EventRecordBody::Reaction { seq, emoji, count, user, on } => {
+                EventBody::Reaction { seq, emoji, count, user, on }
             }
             EventRecordBody::Membership { user, change, role } => EventBody::Membership { user, change, role },
             EventRecordBody::Read { user, read_seq } => EventBody::Read { user, read_seq },

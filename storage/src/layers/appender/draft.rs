@@ -160,6 +160,13 @@ impl<'a> Draft<'a> {
             ChannelOp::Create(op) => self.create(channel, op),
             &ChannelOp::AddMember { by, user, role } => self.add_member(channel, by, user, role),
             &ChannelOp::RemoveMember { by, user } => self.remove_member(channel, by, user),
+            ChannelOp::Edit(_)
+            | ChannelOp::Delete { .. }
+            | ChannelOp::React(_)
+            | ChannelOp::Typing { .. }
+            | ChannelOp::SetTitle { .. }
+            | ChannelOp::SetMuted { .. }
+            | ChannelOp::Block { .. } => refuse(ErrorCode::UnknownCommand, "not in this version"),
         }
     }
 
@@ -182,6 +189,13 @@ impl<'a> Draft<'a> {
             ChannelOp::Create(op) => (3 + 4 * (op.members.len() + 1), 0),
             // Channel, three rows, a counter; an event each.
             ChannelOp::AddMember { .. } | ChannelOp::RemoveMember { .. } => (6 + members(), 0),
+            ChannelOp::Edit(_)
+            | ChannelOp::Delete { .. }
+            | ChannelOp::React(_)
+            | ChannelOp::Typing { .. }
+            | ChannelOp::SetTitle { .. }
+            | ChannelOp::SetMuted { .. }
+            | ChannelOp::Block { .. } => (0, 0),
         };
         let heads_and_records = self.channels.len() * 2;
         let written = self.writes.len() + self.marks.len() + self.joined.len() + heads_and_records + self.inbox_rows;

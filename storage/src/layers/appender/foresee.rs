@@ -59,5 +59,12 @@ pub(super) fn foresee(
             existing(wanted);
             wanted.rows.extend([keys::member(channel, user), keys::former(channel, user)]);
         }
+        ChannelOp::Edit(_)
+        | ChannelOp::Delete { .. }
+        | ChannelOp::React(_)
+        | ChannelOp::Typing { .. }
+        | ChannelOp::SetTitle { .. }
+        | ChannelOp::SetMuted { .. }
+        | ChannelOp::Block { .. } => existing(wanted),
     }
 }

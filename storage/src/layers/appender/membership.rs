@@ -24,7 +24,7 @@ impl Draft<'_> {
         let members = self.members(channel)?;
         let before = members.get(user).map(|member| member.role);
         if before == Some(role) {
-            return Ok(OpReply::MemberChanged { changed: false });
+            return Ok(OpReply::Changed { changed: false });
         }
         let highest = role.max(before.unwrap_or(Role::Member));
         match by.role {
@@ -47,7 +47,7 @@ impl Draft<'_> {
         let audience = self.drafted_users(channel);
         let event = EventRecordBody::Membership { user, change: MemberChange::Added, role };
         self.tell(channel, event, None, audience);
-        Ok(OpReply::MemberChanged { changed: true })
+        Ok(OpReply::Changed { changed: true })
     }
 
     /// The record of a user who joins at the head, if there is room on both sides.
@@ -78,11 +78,11 @@ impl Draft<'_> {
     /// Owners may remove everyone, admins everyone but owners.
     pub(super) fn remove_member(&mut self, channel: ChannelId, by: UserId, user: UserId) -> Step<OpReply> {
         if by == user && self.has_left(channel, user)? {
-            return Ok(OpReply::MemberChanged { changed: false });
+            return Ok(OpReply::Changed { changed: false });
         }
         let by = self.group_member(channel, by)?;
         let members = self.members(channel)?;
-        let Some(member) = members.get(user) else { return Ok(OpReply::MemberChanged { changed: false }) };
+        let Some(member) = members.get(user) else { return Ok(OpReply::Changed { changed: false }) };
         let may = by.user == user
             || match by.role {
                 Role::Owner => true,
@@ -108,7 +108,7 @@ impl Draft<'_> {
         let audience = Arc::clone(&members.users);
         self.put_members(channel, members.without(user));
         self.tell(channel, EventRecordBody::Membership { user, change, role }, None, audience);
-        Ok(OpReply::MemberChanged { changed: true })
+        Ok(OpReply::Changed { changed: true })
     }
 
     /// Whether a user was a member and is none any more.
@@ -123,7 +123,7 @@ impl Draft<'_> {
     fn group_member(&mut self, channel: ChannelId, user: UserId) -> Step<Member> {
         let member = self.member(channel, user)?;
         match self.channel(channel)?.record.kind {
-            ChannelKind::Group => Ok(member),
+            ChannelKind::Group | ChannelKind::Large => Ok(member),
             ChannelKind::Direct => refuse(ErrorCode::PermissionDenied, "the two of a direct channel do not change"),
         }
     }

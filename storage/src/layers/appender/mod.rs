@@ -27,7 +27,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use schema::limits::{BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
-use schema::{ChannelId, ChannelOp, ErrorCode, Event, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View};
+use schema::mesh::LiveEvent;
+use schema::{ChannelId, ChannelOp, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View};
 
 use batch::Ended;
 pub use batch::{Batch, Outcome};
@@ -48,24 +49,12 @@ struct Queued {
 
 impl Queued {
     fn body_bytes(&self) -> usize {
-        match &self.op {
-            ChannelOp::Send(op) => op.body.len(),
-            ChannelOp::Mark { .. }
-            | ChannelOp::Create(_)
-            | ChannelOp::AddMember { .. }
-            | ChannelOp::RemoveMember { .. } => 0,
-        }
+        self.op.text_bytes()
     }
 
     /// Where and by whom a message is sent, if this is one.
     fn sender(&self) -> Option<(ChannelId, UserId)> {
-        match &self.op {
-            ChannelOp::Send(op) => Some((self.channel, op.from)),
-            ChannelOp::Mark { .. }
-            | ChannelOp::Create(_)
-            | ChannelOp::AddMember { .. }
-            | ChannelOp::RemoveMember { .. } => None,
-        }
+        self.op.sends().map(|(from, _)| (self.channel, from))
     }
 }
 
@@ -76,6 +65,10 @@ pub struct Finished {
     pub replies: Vec<(u64, Result<OpReply, Refusal>)>,
     /// What each home shard concerned is told: the transaction, and its events that concern users there.
     pub hints: Vec<(Owner, Stamp, Vec<Event>)>,
+    /// What each home shard is told live: what the operations did that no inbox tells.
+    pub live: Vec<(Owner, Vec<LiveEvent>)>,
+    /// What happened in large channels, in the order of their logs. All of it is durable.
+    pub feeds: Vec<(ChannelId, Vec<EventBody>)>,
     /// The fence is not this batch's any more: read the view ([`super::view::current`]). All that was queued has been
     /// answered 113; what is pushed from here on is tried under the view that the next batch is given.
     pub fenced: bool,
@@ -211,7 +204,7 @@ impl Appender {
         match ended {
             Ended::Committed { replies, hints, left } => {
                 self.requeue(left);
-                Finished { replies, hints, fenced: false }
+                Finished { replies, hints, ..Finished::default() }
             }
             Ended::Split(parts) => {
                 for part in parts.into_iter().rev() {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use schema::limits::{BODY_BYTES_MAX, DEDUP_DAYS, ID_AHEAD_MS, MENTIONS_MAX};
+use schema::message::no_reactions;
 use schema::op::SendOp;
 use schema::record::{DedupRecord, EventRecordBody, HeadRecord, MessageRecord, ReadMarkRecord};
 use schema::{ChannelId, ErrorCode, Message, MessageKind, OpReply, Seq, UserId};
@@ -44,6 +45,8 @@ impl Draft<'_> {
             body,
             reply_to: op.reply_to,
             mentions: op.mentions.to_vec(),
+            edited_ms: None,
+            deleted: false,
         };
         self.set(keys::message(channel, seq), record.encode());
         for (part, value) in (0..).zip(parts) {
@@ -64,6 +67,9 @@ impl Draft<'_> {
             body: Arc::clone(&op.body),
             reply_to: op.reply_to,
             mentions: Arc::clone(&op.mentions),
+            edited_ms: None,
+            deleted: false,
+            reactions: no_reactions(),
         });
         let event = EventRecordBody::Message { seq, revision: record.revision };
         self.tell(channel, event, Some(message), Arc::clone(&members.users));

@@ -131,6 +131,15 @@ async fn page<E: Engine>(engine: &E, mut inbox: Inbox) -> Result<(Inbox, u64, bo
         let trimmed = inbox.floor > Position::START;
         let told = channel_of(&tx, &mut inbox, channel).await?;
         match body {
+            EventRecordBody::Edited { seq, revision } => {
+                let (_, record) = rows.next().expect("one for each message that is named");
+                if record.revision < revision {
+                    return violated(
+                        "I6",
+                        format!("the inbox of user {user} names revision {revision} of {seq} in channel {channel}"),
+                    );
+                }
+            }
             EventRecordBody::Message { seq, revision } => {
                 let (_, record) = rows.next().expect("one for each message that is named");
                 if record.revision < revision {
@@ -150,7 +159,10 @@ async fn page<E: Engine>(engine: &E, mut inbox: Inbox) -> Result<(Inbox, u64, bo
             EventRecordBody::Read { user: marked, .. } if marked != user => {
                 return violated("I6", format!("the inbox of user {user} has a mark of user {marked} at {position}"));
             }
-            EventRecordBody::Read { .. } | EventRecordBody::Membership { .. } => {}
+            EventRecordBody::Deleted { .. }
+            | EventRecordBody::Reaction { .. }
+            | EventRecordBody::Read { .. }
+            | EventRecordBody::Membership { .. } => {}
         }
     }
     Ok((inbox, page.rows.len() as u64, page.more))
