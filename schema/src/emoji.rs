@@ -35,7 +35,7 @@ impl Emoji {
     ///
     /// # Errors
     /// If it cannot have been one: empty, or longer than any.
-    pub(crate) fn accepted(text: &str) -> Result<Self, ParseEmojiError> {
+    pub fn accepted(text: &str) -> Result<Self, ParseEmojiError> {
         if text.is_empty() || text.len() > EMOJI_BYTES_MAX { Err(ParseEmojiError) } else { Ok(Self(text.into())) }
     }
 }

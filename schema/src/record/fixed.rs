@@ -41,29 +41,68 @@ impl HeadRecord {
     }
 }
 
+/// Which operation a first reply is of. Its numbers are part of the stored format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnsweredOp {
+    /// A message that was sent, under its `client_msg_id`; the others are under their `op_id`.
+    Send,
+    /// An edit.
+    Edit,
+    /// A deletion.
+    Delete,
+    /// A reaction.
+    React,
+}
+
+impl AnsweredOp {
+    fn byte(self) -> u8 {
+        match self {
+            Self::Send => 0,
+            Self::Edit => 1,
+            Self::Delete => 2,
+            Self::React => 3,
+        }
+    }
+
+    fn of_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Send),
+            1 => Some(Self::Edit),
+            2 => Some(Self::Delete),
+            3 => Some(Self::React),
+            _ => None,
+        }
+    }
+}
+
 /// `dedup`: the first reply to an operation. Packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DedupRecord {
+    /// The operation.
+    pub op: AnsweredOp,
     /// The message's seq.
     pub seq: Seq,
-    /// Its time.
+    /// When the operation's home accepted it: a message's own time, if it was sent.
     pub sent_ms: UnixMs,
-    /// The revision after the operation; 0 for a send.
+    /// The revision after an edit or a deletion; else 0.
     pub revision: u32,
-    /// The count after the operation; 0 for a send.
+    /// The count after a reaction; else 0.
     pub count: u32,
     /// Of the decoded content, so that the encoding does not matter.
     pub content_hash: u64,
 }
 
 impl DedupRecord {
+    /// The first format had sends alone, and did not say so.
+    const FORMAT: u8 = 2;
     /// Bytes of one.
-    pub const BYTES: usize = 1 + 8 + 8 + 4 + 4 + 8;
+    pub const BYTES: usize = 1 + 1 + 8 + 8 + 4 + 4 + 8;
 
     /// As it lies in the store.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::new(FORMAT, Self::BYTES);
+        let mut writer = Writer::new(Self::FORMAT, Self::BYTES);
+        writer.u8(self.op.byte());
         writer.u64(self.seq.0).u64(self.sent_ms.0).u32(self.revision).u32(self.count).u64(self.content_hash);
         writer.finish()
     }
@@ -73,8 +112,16 @@ impl DedupRecord {
     /// # Errors
     /// If it is of a newer format, or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let mut reader = Reader::new("dedup", FORMAT, bytes)?;
+        let mut reader = Reader::new("dedup", Self::FORMAT, bytes)?;
+        let op = match bytes.first() {
+            Some(1) => AnsweredOp::Send,
+            Some(_) | None => {
+                let number = reader.u8()?;
+                AnsweredOp::of_byte(number).ok_or_else(|| reader.damaged(format!("no operation is {number}")))?
+            }
+        };
         let record = Self {
+            op,
             seq: Seq(reader.u64()?),
             sent_ms: UnixMs(reader.u64()?),
             revision: reader.u32()?,

@@ -23,7 +23,7 @@ mod tallies;
 
 pub use account::{RefreshRecord, UserRecord};
 pub use channel::{ChannelRecord, MemberRecord, SeqRange};
-pub use fixed::{DedupRecord, FenceRecord, HeadRecord, IdempotencyRecord, ReadMarkRecord};
+pub use fixed::{AnsweredOp, DedupRecord, FenceRecord, HeadRecord, IdempotencyRecord, ReadMarkRecord};
 pub use inbox::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 pub use message::{BodyRecord, MessageRecord};
 pub use tallies::TalliesRecord;
@@ -203,6 +203,23 @@ mod tests {
     fn a_message_in_an_inbox_takes_22_bytes() {
         let body = EventRecordBody::Message { seq: Seq(3), revision: 0 };
         assert_eq!(EventRecord { channel: ChannelId(1), body }.encode().len(), 22);
+    }
+
+    #[test]
+    fn a_first_reply_of_the_first_format_is_a_sends() {
+        let (seq, sent_ms) = (Seq(3), crate::UnixMs(4));
+        let first = DedupRecord { op: AnsweredOp::Send, seq, sent_ms, revision: 0, count: 0, content_hash: 5 };
+        let bytes = first.encode();
+        let check = |bytes: &[u8], expected: Result<DedupRecord, &str>| {
+            let found = DedupRecord::decode(bytes).map_err(|error| error.to_string());
+            let expected = expected.map_err(|why| format!("a dedup record of {} bytes is damaged: {why}", bytes.len()));
+            assert_eq!(found, expected, "{bytes:?}");
+        };
+        check(&bytes, Ok(first));
+        check(&[&[1], &bytes[2..]].concat(), Ok(first));
+        check(&[&[2, 3], &bytes[2..]].concat(), Ok(DedupRecord { op: AnsweredOp::React, ..first }));
+        check(&[&[2, 4], &bytes[2..]].concat(), Err("no operation is 4"));
+        check(&[2], Err("it ends within a field"));
     }
 
     #[test]

@@ -12,9 +12,9 @@ use crate::id::Seq;
 use crate::limits::MEMBER_RANGES_MAX;
 use crate::message::MessageKind;
 use crate::record::{
-    ArrivalEvent, ArrivalRecord, BodyRecord, ChannelRecord, DedupRecord, EventRecord, EventRecordBody, FenceRecord,
-    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange, TalliesRecord,
-    UserRecord,
+    AnsweredOp, ArrivalEvent, ArrivalRecord, BodyRecord, ChannelRecord, DedupRecord, EventRecord, EventRecordBody,
+    FenceRecord, HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange,
+    TalliesRecord, UserRecord,
 };
 use crate::view::{Epoch, Incarnation};
 
@@ -72,8 +72,16 @@ pub fn head_records() -> impl Strategy<Value = HeadRecord> {
 
 /// First replies.
 pub fn dedup_records() -> impl Strategy<Value = DedupRecord> {
-    (seqs(), wall_times(), any::<u32>(), any::<u32>(), any::<u64>()).prop_map(
-        |(seq, sent_ms, revision, count, content_hash)| DedupRecord { seq, sent_ms, revision, count, content_hash },
+    let ops = prop::sample::select(vec![AnsweredOp::Send, AnsweredOp::Edit, AnsweredOp::Delete, AnsweredOp::React]);
+    (ops, seqs(), wall_times(), any::<[u32; 2]>(), any::<u64>()).prop_map(
+        |(op, seq, sent_ms, [revision, count], content_hash)| DedupRecord {
+            op,
+            seq,
+            sent_ms,
+            revision,
+            count,
+            content_hash,
+        },
     )
 }
 

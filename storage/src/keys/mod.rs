@@ -7,17 +7,19 @@
 //! ```text
 //! arrival · epoch · home incarnation · home shard · stamp     batch · incarnation · shard          body · channel · seq · revision · part
 //! channel · id        dedup · hash byte · day · channel · user · client_msg_id     dedup floor     direct · low user · high user
-//! family · user · family     fence · hash byte · incarnation     former · channel · user           head · channel
+//! edited · channel · seq     family · user · family     fence · hash byte · incarnation     former · channel · user           head · channel
 //! idempotency · day · user · key     inbox · user · stamp · ordinal      inbox floor · user                 joined · user
-//! member · channel · user    membership · user · channel         message · channel · seq            partition · number
-//! read · user · channel      refresh · hash      refresh due · time · hash      user · id           username · name
-//! view
+//! member · channel · user    membership · user · channel         mention · user · time · channel · seq
+//! message · channel · seq    partition · number                  reaction · channel · seq · emoji · user
+//! read · user · channel      refresh · hash      refresh due · time · hash      tallies · channel · seq
+//! user · id                  username · name     view
 //! ```
 
 mod account;
 mod channel;
 mod dedup;
 mod inbox;
+mod message;
 mod ownership;
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,10 @@ pub use channel::{
 };
 pub use dedup::{DedupKey, day, dedup_floor, dedups_after, dedups_before, idempotencies_before, idempotency};
 pub use inbox::{inbox, inbox_after, inbox_floor, inbox_place, inbox_prefix, inbox_through, inboxes_after};
+pub use message::{
+    MentionKey, edited, edited_place, edits, mentions_after, mentions_before, reaction, reaction_of, reactions,
+    reactions_after, tallies, tallies_after, tallies_place, tallies_within,
+};
 pub use ownership::{
     arrival_prefix, arrival_stamp, arrivals_after, arrivals_before, arrivals_through, batch, batches, fence, partition,
     partitions, view,
@@ -70,13 +76,17 @@ enum Table {
     Username = 23,
     View = 24,
     RefreshDue = 25,
+    Reaction = 26,
+    Tallies = 27,
+    Mention = 28,
+    Edited = 29,
 }
 
 /// A key in the making.
 struct Key(Vec<u8>);
 
 impl Key {
-    /// Bytes that hold most keys without growing: the longest of fixed width has 42.
+    /// Bytes that hold most keys without growing: the longest of fixed width has 42, a reaction's some 10 less or up to 90.
     const CAPACITY: usize = 48;
 
     fn of(table: Table) -> Self {
@@ -133,6 +143,12 @@ impl<'a> Fields<'a> {
         let (field, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*field)
+    }
+
+    fn slice(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (field, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(field)
     }
 
     fn u32(&mut self) -> Option<u32> {

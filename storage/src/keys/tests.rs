@@ -48,6 +48,10 @@ proptest! {
         check(|k| direct(UserId(k.0.min(k.1)), UserId(k.0.max(k.1))), &sorted(a), &sorted(b));
         check(|k| channel(ChannelId(*k)), &a.0, &b.0);
         check(|k| inbox(UserId(k.0), k.1), &(a.0, p), &(b.0, q));
+        check(|k| tallies(ChannelId(k.0), Seq(k.1)), &a, &b);
+        check(|k| edited(ChannelId(k.0), Seq(k.1)), &a, &b);
+        let mention = |k: &(u64, u64)| MentionKey { user: UserId(7), sent_ms: UnixMs(k.0), channel: ChannelId(k.1), seq: Seq(k.0) };
+        check(|k| mention(k).to_key(), &a, &b);
     }
 
     #[test]
@@ -58,6 +62,13 @@ proptest! {
         prop_assert_eq!(membership_of(&membership(user, channel)), Ok((user, channel)));
         prop_assert_eq!(inbox_place(&inbox(user, place)), Ok((user, place)));
         prop_assert_eq!(channel_id(&super::channel(channel)), Ok(channel));
+        prop_assert_eq!(tallies_place(&tallies(channel, seq)), Ok((channel, seq)));
+        prop_assert_eq!(edited_place(&edited(channel, seq)), Ok((channel, seq)));
+        for emoji in ["👍", "👍🏽", "👨‍👩‍👧"].map(|text| text.parse::<schema::Emoji>().expect("an emoji")) {
+            prop_assert_eq!(reaction_of(&reaction(channel, seq, &emoji, user)), Ok((channel, seq, emoji, user)));
+        }
+        let mention = MentionKey { user, sent_ms: UnixMs(seq.0), channel, seq };
+        prop_assert_eq!(MentionKey::of_key(&mention.to_key()), Ok(mention));
         let dedup = DedupKey { channel, user, id: ClientMsgId(id) };
         prop_assert_eq!(DedupKey::of_key(&dedup.to_key()), Ok(dedup));
         let home = Owner { incarnation: Incarnation(user.0), shard: schema::ShardIndex(7) };
@@ -75,6 +86,14 @@ proptest! {
         prop_assert_eq!(contains(&members_after(channel, Some(UserId(a))), &member(channel, UserId(b))), b > a);
         prop_assert_eq!(contains(&inboxes_after(Some(UserId(a))), &inbox(UserId(b), p)), b > a);
         prop_assert_eq!(contains(&channels_after(Some(ChannelId(a))), &super::channel(ChannelId(b))), b > a);
+        let thumb = "👍".parse().expect("an emoji");
+        let reacted = |seq| reaction(channel, Seq(seq), &thumb, user);
+        prop_assert_eq!(contains(&reactions(channel, Seq(a)), &reacted(b)), a == b);
+        prop_assert_eq!(contains(&tallies_within(channel, Seq(a.min(b)), Seq(b)), &tallies(channel, Seq(a))), a <= b);
+        prop_assert_eq!(contains(&edits(ChannelId(a)), &edited(ChannelId(b), Seq(a))), a == b);
+        let mention = |seq| MentionKey { user, sent_ms: UnixMs(1), channel, seq: Seq(seq) };
+        prop_assert_eq!(contains(&mentions_before(user, Some(mention(a))), &mention(b).to_key()), b < a);
+        prop_assert_eq!(contains(&mentions_before(UserId(a), None), &MentionKey { user: UserId(b), ..mention(1) }.to_key()), a == b);
         let home = |epoch| arrival_prefix(Epoch(epoch), Owner::default());
         prop_assert_eq!(contains(&arrivals_before(Epoch(a)), &home(b)), b < a);
         prop_assert!(!contains(&inbox_after(user, p), &inbox_floor(user)));
@@ -117,4 +136,15 @@ fn a_key_of_another_table_or_length_is_damage() {
     for bad in [&key[..key.len() - 1], &[], &[key.as_slice(), &[0]].concat(), &member(ChannelId(1), UserId(2))] {
         assert!(message_place(bad).is_err(), "{bad:?}");
     }
+}
+
+#[test]
+fn an_emoji_that_begins_another_has_a_range_of_its_own() {
+    let (channel, seq) = (ChannelId(1), Seq(2));
+    let key = |emoji: &str| reaction(channel, seq, &emoji.parse().expect("an emoji"), UserId(3));
+    let all = [key("👍"), key("👍🏽")];
+    assert!(all.iter().all(|key| contains(&reactions(channel, seq), key)));
+    assert!(!all[1].starts_with(&all[0][..all[0].len() - 8]));
+    let cut = &all[0][..all[0].len() - 1];
+    assert!(reaction_of(cut).is_err() && reaction_of(&key("👍")[1..]).is_err());
 }

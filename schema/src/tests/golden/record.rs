@@ -8,9 +8,9 @@ use crate::id::{ChannelId, Seq, UserId};
 use crate::message::MessageKind;
 use crate::op::{ChannelKind, PastAccess};
 use crate::record::{
-    ArrivalEvent, ArrivalRecord, BodyRecord, ChannelRecord, DedupRecord, EventRecord, EventRecordBody, FenceRecord,
-    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange, TalliesRecord,
-    UserRecord,
+    AnsweredOp, ArrivalEvent, ArrivalRecord, BodyRecord, ChannelRecord, DedupRecord, EventRecord, EventRecordBody,
+    FenceRecord, HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange,
+    TalliesRecord, UserRecord,
 };
 use crate::time::UnixMs;
 use crate::view::{Epoch, Incarnation};
@@ -51,6 +51,10 @@ fn message(body: BodyRecord) -> MessageRecord {
 fn member(role: Role, ranges: &[(u64, Option<u64>)]) -> MemberRecord {
     let range = |&(after, through): &(u64, Option<u64>)| SeqRange { after: Seq(after), through: through.map(Seq) };
     MemberRecord { role, muted: true, joined_ms: NOON, ranges: ranges.iter().map(range).collect() }
+}
+
+fn first_reply(op: AnsweredOp) -> DedupRecord {
+    DedupRecord { op, seq: Seq(42), sent_ms: NOON, revision: 0, count: 0, content_hash: HASH }
 }
 
 fn refresh(device: Option<&str>, used: bool) -> RefreshRecord {
@@ -139,7 +143,10 @@ fn golden_records() {
         TalliesRecord { "tallies": tallies(), "tallies-none": TalliesRecord::default(), }
         HeadRecord { "head": HeadRecord { seq: Seq(42), sent_ms: NOON }, }
         DedupRecord {
-            "dedup": DedupRecord { seq: Seq(42), sent_ms: NOON, revision: 1, count: 2, content_hash: HASH },
+            "dedup": first_reply(AnsweredOp::Send),
+            "dedup-edit": DedupRecord { revision: 1, ..first_reply(AnsweredOp::Edit) },
+            "dedup-delete": DedupRecord { revision: 2, ..first_reply(AnsweredOp::Delete) },
+            "dedup-react": DedupRecord { count: 2, ..first_reply(AnsweredOp::React) },
         }
         ReadMarkRecord { "read-mark": ReadMarkRecord { seq: Seq(42) }, }
         EventRecord {

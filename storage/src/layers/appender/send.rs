@@ -8,7 +8,7 @@ use std::sync::Arc;
 use schema::limits::{BODY_BYTES_MAX, DEDUP_DAYS, ID_AHEAD_MS, MENTIONS_MAX};
 use schema::message::no_reactions;
 use schema::op::SendOp;
-use schema::record::{DedupRecord, EventRecordBody, HeadRecord, MessageRecord, ReadMarkRecord};
+use schema::record::{AnsweredOp, DedupRecord, EventRecordBody, HeadRecord, MessageRecord, ReadMarkRecord};
 use schema::{ChannelId, ErrorCode, Message, MessageKind, OpReply, Seq, UserId};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -52,7 +52,7 @@ impl Draft<'_> {
         for (part, value) in (0..).zip(parts) {
             self.set(keys::body_part(channel, seq, record.revision, part), value);
         }
-        let first = DedupRecord { seq, sent_ms, revision: 0, count: 0, content_hash };
+        let first = DedupRecord { op: AnsweredOp::Send, seq, sent_ms, revision: 0, count: 0, content_hash };
         self.set(dedup_key, first.encode());
         self.put_head(channel, HeadRecord { seq, sent_ms });
         self.raise_mark(op.from, channel, seq);
