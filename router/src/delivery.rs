@@ -49,6 +49,24 @@ impl Delivery {
     }
 }
 
+/// One push for many sessions, encoded once per encoding.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    push: ServerFrame,
+    frames: [Option<SharedFrame>; 2],
+}
+
+impl Shared {
+    pub(crate) fn new(push: Push) -> Self {
+        Self { push: ServerFrame::Push(push), frames: [None, None] }
+    }
+
+    pub(crate) fn frame(&mut self, encoding: Encoding) -> SharedFrame {
+        let frame = &mut self.frames[usize::from(encoding.is_text())];
+        frame.get_or_insert_with(|| encode(encoding, &self.push)).clone()
+    }
+}
+
 /// A whole WebSocket frame with one envelope in it.
 pub(crate) fn encode(encoding: Encoding, frame: &ServerFrame) -> SharedFrame {
     let mut bytes = vec![0; HEADROOM_BYTES];

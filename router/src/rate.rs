@@ -25,14 +25,15 @@ impl Bucket {
         Self { full_at: now }
     }
 
-    /// Takes one command out, or says after how many milliseconds one is there.
-    pub(crate) fn take(&mut self, now: Instant) -> Result<(), u32> {
+    /// Takes so many commands out, or says after how many milliseconds they are there.
+    pub(crate) fn take(&mut self, now: Instant, commands: u32) -> Result<(), u32> {
         let missing_ns = self.full_at.0.saturating_sub(now.0);
-        if missing_ns + REFILL_NS > FULL_NS {
-            let wait_ms = (missing_ns + REFILL_NS - FULL_NS).div_ceil(1_000_000);
+        let taken_ns = REFILL_NS * u64::from(commands);
+        if missing_ns + taken_ns > FULL_NS {
+            let wait_ms = (missing_ns + taken_ns - FULL_NS).div_ceil(1_000_000);
             return Err(u32::try_from(wait_ms).unwrap_or(u32::MAX));
         }
-        self.full_at = Instant(now.0 + missing_ns + REFILL_NS);
+        self.full_at = Instant(now.0 + missing_ns + taken_ns);
         Ok(())
     }
 
@@ -52,8 +53,8 @@ pub(crate) struct UserBuckets {
 
 impl UserBuckets {
     /// As [`Bucket::take`], from the user's.
-    pub(crate) fn take(&mut self, now: Instant, user: UserId) -> Result<(), u32> {
-        self.buckets.entry(user).or_insert_with(|| Bucket::new(now)).take(now)
+    pub(crate) fn take(&mut self, now: Instant, user: UserId, commands: u32) -> Result<(), u32> {
+        self.buckets.entry(user).or_insert_with(|| Bucket::new(now)).take(now, commands)
     }
 
     /// Forgets full buckets: a new one is full.
@@ -71,7 +72,7 @@ mod tests {
         let mut bucket = Bucket::new(Instant(0));
         let mut check = |now_ms: u64, asked: u32, passed: u32| {
             let now = Instant(now_ms * 1_000_000);
-            let taken = (0..asked).filter(|_| bucket.take(now).is_ok()).count();
+            let taken = (0..asked).filter(|_| bucket.take(now, 1).is_ok()).count();
             assert_eq!(taken, passed as usize, "at {now_ms} ms");
         };
         check(0, COMMANDS_BURST + 5, COMMANDS_BURST);
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn a_users_bucket_is_kept_until_it_is_full_again() {
         let mut users = UserBuckets::default();
-        let mut taken = |now: Instant| (0..=COMMANDS_BURST).filter(|_| users.take(now, UserId(1)).is_ok()).count();
+        let mut taken = |now: Instant| (0..=COMMANDS_BURST).filter(|_| users.take(now, UserId(1), 1).is_ok()).count();
         assert_eq!(taken(Instant(0)), COMMANDS_BURST as usize);
         assert_eq!(taken(Instant(FULL_NS / 2)), COMMANDS_BURST as usize / 2);
         users.tick(Instant(FULL_NS));
@@ -95,8 +96,13 @@ mod tests {
     #[test]
     fn a_refusal_says_when_to_come_back() {
         let mut bucket = Bucket::new(Instant(0));
-        while bucket.take(Instant(0)).is_ok() {}
-        let wait_ms = bucket.take(Instant(0)).expect_err("it is empty");
-        assert_eq!(bucket.take(Instant(u64::from(wait_ms) * 1_000_000)), Ok(()));
+        while bucket.take(Instant(0), 1).is_ok() {}
+        for commands in [1, 20] {
+            let wait_ms = bucket.take(Instant(0), commands).expect_err("it is empty");
+            let before = bucket.take(Instant((u64::from(wait_ms) - 1) * 1_000_000), commands);
+            assert!(before.is_err(), "{commands} commands are there before {wait_ms} ms");
+            let mut later = bucket;
+            assert_eq!(later.take(Instant(u64::from(wait_ms) * 1_000_000), commands), Ok(()));
+        }
     }
 }

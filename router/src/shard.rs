@@ -16,7 +16,7 @@ use crate::home::{Home, HomeOp};
 use crate::io::{ConnId, Input, OpId, Output, StoreResult};
 use crate::placement::Placement;
 use crate::rate::UserBuckets;
-use crate::session::{Session, ShardOutbound, Surroundings};
+use crate::session::{Session, ShardOutbound, Surroundings, Told};
 use crate::tickets::{Asker, Tickets};
 use crate::timers::Timers;
 
@@ -51,6 +51,8 @@ pub struct Stats {
     pub held_bytes: u64,
     /// Events encoded, each once per encoding.
     pub events_encoded: u64,
+    /// What was told live and left out for sessions that were slow to take it.
+    pub live_dropped: u64,
 }
 
 /// The logic of one core. See [the crate](crate).
@@ -167,6 +169,7 @@ impl Shard {
             outbound_bytes: self.outbound.bytes(),
             held_bytes: self.home.held_bytes(),
             events_encoded: self.delivery.encoded,
+            live_dropped: self.outbound.live_dropped,
         }
     }
 
@@ -250,7 +253,7 @@ impl Shard {
         for (asker, sends) in self.tickets.overdue(now.mono) {
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, "no answer in time; sending it again is safe");
             match asker {
-                Asker::Session { conn, id } => {
+                Asker::Session { conn, id, .. } => {
                     self.with_session(now, conn, |session, around| session.refused(id, sends, refusal, around));
                 }
                 Asker::Api(ticket) => self.effects.reply(ticket, Err(refusal)),
@@ -335,10 +338,19 @@ impl Shard {
                 });
             }
             MeshBody::Replaced { session } => self.with_named(now, session, |session, _| session.replaced()),
+            MeshBody::Live { events } => {
+                for event in events {
+                    self.home.live(event, &mut self.effects);
+                }
+            }
+            MeshBody::Tell { sessions, what } => {
+                let mut told = Told::new(what);
+                for session in sessions {
+                    self.with_named(now, session, |session, around| session.tell(&mut told, around));
+                }
+            }
             MeshBody::Kick { .. }
             | MeshBody::Kicked { .. }
-            | MeshBody::Live { .. }
-            | MeshBody::Tell { .. }
             | MeshBody::Active { .. }
             | MeshBody::Watch { .. }
             | MeshBody::Watched { .. }
@@ -356,8 +368,8 @@ impl Shard {
 
     fn answer(&mut self, now: Now, asker: Asker, reply: Result<schema::OpReply, Refusal>) {
         match asker {
-            Asker::Session { conn, id } => {
-                self.with_session(now, conn, |session, around| session.applied(id, reply, around));
+            Asker::Session { conn, id, deletes } => {
+                self.with_session(now, conn, |session, around| session.applied(id, deletes, reply, around));
             }
             Asker::Api(ticket) => self.effects.reply(ticket, reply),
         }

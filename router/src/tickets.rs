@@ -28,6 +28,8 @@ pub(crate) enum Asker {
         conn: ConnId,
         /// The client's number.
         id: u32,
+        /// Whether it deletes: edits and deletions are answered alike, and told apart to the client.
+        deletes: bool,
     },
     /// The HTTP API, under its number.
     Api(u64),

@@ -9,6 +9,7 @@
 mod arrivals;
 mod outbox;
 mod reads;
+mod telling;
 mod user;
 
 use std::collections::{BTreeMap, BTreeSet};

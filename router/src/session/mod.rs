@@ -1,20 +1,24 @@
 //! One connection that speaks the protocol: from its first command to its close.
 //!
 //! Owns the session's state and what every part of it does: answer, push, close, read or not. `login` gets it to its account,
-//! `commands` takes requests, `inbox` moves its cursor (I6), `deadlines` says when it is over, `outbound` what it may have
-//! queued (I11). Every command is answered once, or the connection is closed (I12).
+//! `commands` takes requests, `operations` and `pages` carry them out, `inbox` moves its cursor (I6), `telling` pushes what is in
+//! no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is answered once, or the connection is closed (I12).
 
 mod commands;
 mod deadlines;
 mod inbox;
 mod login;
+mod operations;
 mod outbound;
+mod pages;
+mod rare;
+mod telling;
 
 use schema::limits::{OUTBOUND_BYTES_MAX, UNANSWERED_MAX};
 use schema::mesh::SnapshotPlace;
 use schema::{
-    CloseCode, Cursor, DeviceId, Encoding, Instant, Now, OpReply, Position, Push, Refusal, Reply, ServerFrame,
-    SessionId, UnixMs, UserId,
+    CloseCode, Cursor, DeviceId, Encoding, Instant, Now, Position, Push, Refusal, Reply, ServerFrame, SessionId,
+    UnixMs, UserId,
 };
 
 use crate::delivery::{Delivery, encode};
@@ -23,9 +27,10 @@ use crate::io::{ConnId, Identity, StoreResult};
 use crate::rate::{Bucket, UserBuckets};
 use crate::tickets::Tickets;
 
-use commands::Rare;
 use outbound::Outbound;
 pub(crate) use outbound::ShardOutbound;
+use rare::Rare;
+pub(crate) use telling::Told;
 
 /// What a session asked the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,12 +172,6 @@ impl Session {
             (SessionOp::History(id), StoreResult::History(page)) => self.history_read(id, page, around),
             (op, result) => panic!("I12: {op:?} was answered by {result:?}"),
         }
-    }
-
-    /// A channel's home has answered.
-    pub(crate) fn applied(&mut self, id: u32, reply: Result<OpReply, Refusal>, around: &mut Surroundings<'_>) {
-        let reply = reply.and_then(commands::reply_of);
-        self.answer(id, reply, around);
     }
 
     /// Answers a request. Number 0 wants no answer.

@@ -22,6 +22,8 @@ const REPLIES_FACTOR: u32 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct ShardOutbound {
     bytes: u64,
+    /// What was told live and left out for want of room.
+    pub(crate) live_dropped: u64,
 }
 
 impl ShardOutbound {

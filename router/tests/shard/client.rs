@@ -168,9 +168,12 @@ impl Client {
                 self.event(cursor.expect("a change of members has a place"), None);
                 format!("member {}", names.channel(channel_id))
             }
-            Push::Read { channel_id, read_seq, cursor, .. } => {
-                self.event(cursor.expect("an own mark has a place"), None);
+            Push::Read { channel_id, read_seq, cursor: Some(cursor), .. } => {
+                self.event(cursor, None);
                 format!("read {}{read_seq}", names.channel(channel_id))
+            }
+            Push::Read { channel_id, user_id, read_seq, cursor: None } => {
+                format!("{} read {}{read_seq}", names.user(user_id), names.channel(channel_id))
             }
             Push::Snapshot { channels, more, cursor } => {
                 assert_eq!(more, cursor.is_none(), "only the last page bears the cursor");
@@ -186,7 +189,7 @@ impl Client {
             }
             Push::Edited { message, cursor } => {
                 if let Some(cursor) = cursor {
-                    self.event(cursor, None);
+                    self.event(cursor, Some(message.body.to_string()));
                 }
                 format!("edit {}{}={}", names.channel(message.channel_id), message.seq, names.short(&message.body))
             }

@@ -52,7 +52,7 @@ pub(crate) fn client_acts(world: &mut World, dice: &mut Dice, said: &mut u32) {
         return world.step(&format!("{name} connects{from}"));
     }
     let channel = dice.pick(&CHANNELS);
-    match dice.roll(16) {
+    match dice.roll(20) {
         0..6 => {
             *said += 1;
             let size = if dice.roll(3) == 0 { " 30KB" } else { "" };
@@ -65,6 +65,10 @@ pub(crate) fn client_acts(world: &mut World, dice: &mut Dice, said: &mut u32) {
         10 => world.step(&format!("{name} refreshes {}", &name[..1])),
         11 => world.step(&format!("{name} connects")),
         12 => world.step(&format!("{name} leaves")),
+        14 => world.step(&format!("{name} edits {channel} {} e{said}", 1 + dice.roll(5))),
+        15 => world.step(&format!("{name} deletes {channel} {}", 1 + dice.roll(9))),
+        16 => world.step(&format!("{name} reacts {channel} {} 👍", 1 + dice.roll(9))),
+        17 => world.step(&format!("{name} {} {channel}", dice.pick(&["types", "stops"]))),
         13 => world.client(name).reading ^= true,
         _ => world.drain(name, [100, 5_000, 1_000_000][dice.roll(3)]),
     }
@@ -162,7 +166,7 @@ fn check_life(world: &World, name: &str, life: &Life, is_complete: bool) {
                 assert!(listed.is_empty(), "I6: {name} was pushed an event within a snapshot");
                 let next = after(at).unwrap_or_else(|| panic!("I6: {name} was pushed {cursor:?} behind its inbox"));
                 assert_eq!(next.position, cursor.position, "I6: {name} at {at}");
-                if let schema::EventBody::Message(message) = &next.body {
+                if let schema::EventBody::Message(message) | schema::EventBody::Edited(message) = &next.body {
                     assert_eq!(body.as_deref(), Some(&*message.body), "I6: {name} at {at}");
                 }
                 at = cursor.position;

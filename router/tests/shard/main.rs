@@ -9,10 +9,12 @@
 mod asked;
 mod client;
 mod interleavings;
+mod log;
 mod oddities;
 mod rows_bounds;
 mod rows_commands;
 mod rows_inbox;
+mod rows_live;
 mod rows_login;
 mod rows_spread;
 mod rows_time;

@@ -186,7 +186,7 @@ fn what_a_home_holds_for_slow_sessions_is_bounded_and_the_rest_comes_from_the_st
     world.wait(0);
     let users: Vec<String> = (0..700).map(|number| format!("u{number}")).collect();
     let members = users.iter().map(|user| world.user(user)).collect();
-    world.channel_of("everybody", members);
+    world.channel_of("everybody", false, members);
     for user in &users {
         world.step(&format!("{user}1 joins"));
         world.settle();

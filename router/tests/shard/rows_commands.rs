@@ -80,7 +80,7 @@ fn marks_move_on_every_device_of_the_account() {
     check(
         "a1 joins, a2 joins, b1 joins, a1 sends ab m1, a2 marks ab 5
         => a1: connected, #1, ab#1=m1, read ab#1 | a2: connected, ab#1=m1, marked #1 0, read ab#1
-        | b1: connected, ab#1=m1",
+        | b1: connected, ab#1=m1, a read ab#1",
     );
     check(
         "a1 joins, a1 sends ab m1, a1 marks ab 1, a1 marks ab 1

@@ -10,7 +10,7 @@ fn check(shards: u16, encoded: u64, hints: usize, reads: usize) {
     world.wait(0);
     let users: Vec<String> = (0..100).map(|number| format!("u{number}")).collect();
     let members = users.iter().map(|user| world.user(user)).collect();
-    let group = world.channel_of("everybody", members);
+    let group = world.channel_of("everybody", false, members);
     for (number, user) in users.iter().enumerate() {
         for device in ["0", "1", "2"] {
             let name = format!("{user}{device}");

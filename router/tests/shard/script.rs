@@ -5,6 +5,7 @@
 //! ab          a channel, named by its members
 //! a1 opens | opens fb | joins [TOKEN] [from CURSOR] | connects … | leaves | stalls | reads | drains BYTES | falls silent
 //! a1 sends ab m1 [20KB] | floods ab N | marks ab 3 | reads-back ab [N times] | echoes x [4KB [N times]] | dances [N times]
+//! a1 edits ab 1 m2 [20KB] | deletes ab 1 | reacts ab 1 👍 | unreacts ab 1 👍 | types ab | stops ab
 //! a1 refreshes TOKEN | says {…} | sends-binary | speaks
 //! store holds KIND | releases [KIND] | answers KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes
 //! api sends ab m1 TICKET, by the channel's first member
@@ -19,7 +20,7 @@
 use std::collections::BTreeMap;
 
 use router::Input;
-use schema::command::{Connect, History, HistoryWindow, Send};
+use schema::command::{Connect, Delete, Edit, History, HistoryWindow, React, Send, Typing};
 use schema::message::no_mentions;
 use schema::op::SendOp;
 use schema::{ChannelId, ChannelOp, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Position, Seq};
@@ -178,6 +179,23 @@ impl World {
                 let read_seq = Seq(seq.parse().expect("a seq"));
                 self.ask(name, Command::Mark { channel_id, read_seq });
             }
+            ["edits", channel, seq, body] => self.edit(name, channel, seq, body),
+            ["edits", channel, seq, body, kb] => self.edit(name, channel, seq, &filled(body, kb)),
+            ["deletes", channel, seq] => {
+                let (channel_id, seq) = (self.channel(channel), Seq(seq.parse().expect("a seq")));
+                let op_id = id_of(&format!("delete {channel_id} {seq}"));
+                self.ask(name, Command::Delete(Delete { channel_id, seq, op_id }));
+            }
+            ["reacts", channel, seq, emoji] => self.react(name, channel, seq, emoji, true),
+            ["unreacts", channel, seq, emoji] => self.react(name, channel, seq, emoji, false),
+            ["types", channel] => {
+                let channel_id = self.channel(channel);
+                self.ask(name, Command::Typing(Typing { channel_id, on: true }));
+            }
+            ["stops", channel] => {
+                let channel_id = self.channel(channel);
+                self.ask(name, Command::Typing(Typing { channel_id, on: false }));
+            }
             ["reads-back", channel] => self.read_back(name, channel),
             ["reads-back", channel, times, "times"] => {
                 for _ in 0..times.parse().expect("a count") {
@@ -246,6 +264,18 @@ impl World {
             kind: MessageKind::Text,
         };
         self.ask(name, Command::Send(send));
+    }
+
+    fn edit(&mut self, name: &str, channel: &str, seq: &str, body: &str) {
+        let (channel_id, seq) = (self.channel(channel), Seq(seq.parse().expect("a seq")));
+        let op_id = id_of(&format!("edit {channel_id} {seq} {body}"));
+        self.ask(name, Command::Edit(Edit { channel_id, seq, op_id, base_revision: 0, body: body.into() }));
+    }
+
+    fn react(&mut self, name: &str, channel: &str, seq: &str, emoji: &str, on: bool) {
+        let (channel_id, seq) = (self.channel(channel), Seq(seq.parse().expect("a seq")));
+        let op_id = id_of(&format!("react {channel_id} {seq} {emoji} {on}"));
+        self.ask(name, Command::React(React { channel_id, seq, op_id, emoji: emoji.to_owned(), on }));
     }
 
     /// The operation of the channel's first member who sends this.

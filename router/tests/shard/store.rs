@@ -8,14 +8,15 @@ use std::sync::Arc;
 use router::{Arrival, ArrivalsPage, Identity, InboxPage, SnapshotPage, StoreOp, StoreResult};
 use schema::command::{History, HistoryPage, HistoryWindow, SnapshotChannel};
 use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
-use schema::mesh::SnapshotPlace;
-use schema::message::{no_mentions, no_reactions};
-use schema::op::{ChannelKind, SendOp};
-use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
+use schema::mesh::{LiveEvent, SnapshotPlace};
+use schema::op::ChannelKind;
+use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord};
 use schema::{
-    ChannelId, ChannelOp, ClientMsgId, Cursor, ErrorCode, Event, EventBody, Message, Now, OpReply, Owner, Position,
-    Refusal, Seq, Stamp, UserId, View,
+    ChannelId, ChannelOp, Cursor, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, Refusal, Seq, Stamp,
+    UserId, View,
 };
+
+use crate::log::{Log, Transaction, record_of};
 
 pub(crate) const GENERATION: u64 = 7;
 
@@ -25,12 +26,13 @@ const SNAPSHOT_PAGE: usize = 2;
 /// What each home shard is told of a transaction.
 pub(crate) type Hints = Vec<(Owner, Stamp, Vec<Event>)>;
 
+/// What came of a transaction.
 #[derive(Default)]
-struct Log {
-    members: Vec<UserId>,
-    messages: Vec<Arc<Message>>,
-    ids: BTreeMap<(UserId, ClientMsgId), Seq>,
-    marks: BTreeMap<UserId, Seq>,
+pub(crate) struct Committed {
+    pub(crate) replies: Vec<Result<OpReply, Refusal>>,
+    pub(crate) hints: Hints,
+    pub(crate) live: Vec<(Owner, Vec<LiveEvent>)>,
+    pub(crate) feeds: Vec<(ChannelId, Vec<EventBody>)>,
 }
 
 pub(crate) struct Store {
@@ -58,8 +60,8 @@ impl Store {
         }
     }
 
-    pub(crate) fn channel(&mut self, id: ChannelId, members: Vec<UserId>) {
-        self.logs.entry(id).or_insert_with(|| Log { members, ..Log::default() });
+    pub(crate) fn channel(&mut self, id: ChannelId, large: bool, members: Vec<UserId>) {
+        self.logs.entry(id).or_insert_with(|| Log::new(large, members));
     }
 
     /// What arrived belongs to an epoch that has ended.
@@ -185,15 +187,13 @@ impl Store {
     }
 
     /// Commits a shard's appends as one transaction.
-    pub(crate) fn commit(
-        &mut self,
-        now: Now,
-        ops: impl IntoIterator<Item = (ChannelId, ChannelOp)>,
-    ) -> (Vec<Result<OpReply, Refusal>>, Hints) {
+    pub(crate) fn commit(&mut self, now: Now, ops: impl IntoIterator<Item = (ChannelId, ChannelOp)>) -> Committed {
         self.version += 10;
-        let mut transaction = Transaction { stamp: Stamp { version: self.version, batch: 3 }, events: Vec::new() };
+        let mut transaction = Transaction::new(Stamp { version: self.version, batch: 3 });
         let replies = ops.into_iter().map(|(channel, op)| self.apply(now, channel, op, &mut transaction)).collect();
-        (replies, self.arrive(transaction))
+        let Transaction { live, feeds, .. } = &mut transaction;
+        let (live, feeds) = (std::mem::take(live), std::mem::take(feeds));
+        Committed { replies, hints: self.arrive(transaction), live: self.told(live), feeds }
     }
 
     fn apply(
@@ -203,37 +203,33 @@ impl Store {
         op: ChannelOp,
         transaction: &mut Transaction,
     ) -> Result<OpReply, Refusal> {
-        let log = self.logs.get_mut(&channel);
-        let unknown = || Refusal::new(ErrorCode::UnknownChannel, "no such channel");
-        match op {
-            ChannelOp::Send(send) => log.ok_or_else(unknown)?.send(now, channel, send, transaction),
-            ChannelOp::Mark { user, read_seq } => {
-                let log = log.filter(|log| log.members.contains(&user)).ok_or_else(unknown)?;
-                let head = log.messages.len() as u64;
-                let mark = log.marks.entry(user).or_default();
-                if read_seq.0.min(head) > mark.0 {
-                    *mark = Seq(read_seq.0.min(head));
-                    transaction.put(channel, vec![user], EventBody::Read { user, read_seq: *mark });
-                }
-                Ok(OpReply::Marked { read_seq: *mark, unread: head - mark.0 })
-            }
-            ChannelOp::Create(create) => {
-                self.channel(channel, create.members);
+        match (self.logs.get_mut(&channel), op) {
+            (_, ChannelOp::Create(create)) => {
+                self.channel(channel, false, create.members);
                 Ok(OpReply::Created { channel, existed: false })
             }
-            ChannelOp::Edit(_) | ChannelOp::Delete { .. } => Ok(OpReply::Revised { revision: 1 }),
-            ChannelOp::React(_) => Ok(OpReply::Reacted { count: 1 }),
-            ChannelOp::Typing { .. } => Ok(OpReply::Told),
-            ChannelOp::AddMember { .. }
-            | ChannelOp::RemoveMember { .. }
-            | ChannelOp::SetTitle { .. }
-            | ChannelOp::SetMuted { .. }
-            | ChannelOp::Block { .. } => Ok(OpReply::Changed { changed: false }),
+            (Some(log), op) => log.apply(now, channel, op, transaction),
+            (None, _) => Err(Refusal::new(ErrorCode::UnknownChannel, "no such channel")),
         }
     }
 
+    /// What is told live, by the homes of those who are told.
+    fn told(&self, live: Vec<LiveEvent>) -> Vec<(Owner, Vec<LiveEvent>)> {
+        let mut homes: BTreeMap<Owner, Vec<LiveEvent>> = BTreeMap::new();
+        for LiveEvent { channel, users, body } in live {
+            let mut of: BTreeMap<Owner, Vec<UserId>> = BTreeMap::new();
+            for user in users {
+                of.entry(self.view.home_of_user(user)).or_default().push(user);
+            }
+            for (home, users) in of {
+                homes.entry(home).or_default().push(LiveEvent { channel, users, body });
+            }
+        }
+        homes.into_iter().collect()
+    }
+
     /// Writes inbox rows and arrivals.
-    fn arrive(&mut self, Transaction { stamp, events }: Transaction) -> Hints {
+    fn arrive(&mut self, Transaction { stamp, events, .. }: Transaction) -> Hints {
         let mut homes: BTreeMap<Owner, (ArrivalRecord, Vec<Event>)> = BTreeMap::new();
         for (event, users) in events {
             let mut audiences: BTreeMap<Owner, Vec<UserId>> = BTreeMap::new();
@@ -256,73 +252,5 @@ impl Store {
             hints.push((home, stamp, contents));
         }
         hints
-    }
-}
-
-struct Transaction {
-    stamp: Stamp,
-    events: Vec<(Event, Vec<UserId>)>,
-}
-
-impl Transaction {
-    fn put(&mut self, channel: ChannelId, users: Vec<UserId>, body: EventBody) {
-        let ordinal = u16::try_from(self.events.len()).expect("few");
-        self.events.push((Event { position: self.stamp.at(ordinal), channel, body }, users));
-    }
-}
-
-impl Log {
-    fn send(
-        &mut self,
-        now: Now,
-        channel_id: ChannelId,
-        send: SendOp,
-        transaction: &mut Transaction,
-    ) -> Result<OpReply, Refusal> {
-        let key = (send.from, send.client_msg_id);
-        if let Some(&seq) = self.ids.get(&key) {
-            let first = &self.messages[usize::try_from(seq.0 - 1).expect("few")];
-            if first.body != send.body {
-                return Err(Refusal::new(ErrorCode::IdReused, "other content"));
-            }
-            return Ok(OpReply::Sent { seq, sent_ms: first.sent_ms, duplicate: true });
-        }
-        if !self.members.contains(&send.from) {
-            return Err(Refusal::new(ErrorCode::UnknownChannel, "no such channel"));
-        }
-        let seq = Seq(self.messages.len() as u64 + 1);
-        let message = Arc::new(Message {
-            channel_id,
-            seq,
-            revision: 0,
-            from: send.from,
-            sent_ms: now.wall,
-            client_msg_id: send.client_msg_id,
-            kind: send.kind,
-            body: send.body,
-            reply_to: None,
-            mentions: no_mentions(),
-            edited_ms: None,
-            deleted: false,
-            reactions: no_reactions(),
-        });
-        self.ids.insert(key, seq);
-        self.messages.push(Arc::clone(&message));
-        transaction.put(channel_id, self.members.clone(), EventBody::Message(message));
-        Ok(OpReply::Sent { seq, sent_ms: now.wall, duplicate: false })
-    }
-}
-
-fn record_of(body: &EventBody) -> EventRecordBody {
-    match body {
-        EventBody::Message(message) => EventRecordBody::Message { seq: message.seq, revision: message.revision },
-        EventBody::Edited(message) => EventRecordBody::Edited { seq: message.seq, revision: message.revision },
-        &EventBody::Deleted { seq, revision } => EventRecordBody::Deleted { seq, revision },
-        EventBody::Reaction { seq, emoji, count, user, on } => {
-            let (seq, emoji, count) = (*seq, emoji.clone(), *count);
-            EventRecordBody::Reaction { seq, emoji, count, user: *user, on: *on }
-        }
-        &EventBody::Membership { user, change, role } => EventRecordBody::Membership { user, change, role },
-        &EventBody::Read { user, read_seq } => EventRecordBody::Read { user, read_seq },
     }
 }

@@ -15,12 +15,13 @@ use schema::{
 
 use crate::asked::{Asked, kind_of, refusal_of};
 use crate::client::{Client, Life};
-use crate::store::{Hints, Store};
+use crate::store::{Committed, Store};
 
 /// Names of channels, by their ids.
 #[derive(Default)]
 pub(crate) struct Names {
     channels: BTreeMap<ChannelId, String>,
+    users: BTreeMap<UserId, String>,
     /// Whether channels without a name may be spoken of.
     pub(crate) is_odd: bool,
 }
@@ -32,6 +33,10 @@ impl Names {
             None if self.is_odd => "?",
             None => panic!("{id} has no name"),
         }
+    }
+
+    pub(crate) fn user(&self, id: UserId) -> &str {
+        self.users.get(&id).map_or("?", String::as_str)
     }
 
     pub(crate) fn id(&self, channel: &str) -> ChannelId {
@@ -113,20 +118,23 @@ impl World {
         let number = name.bytes().fold(0, |sum, byte| sum * 256 + u64::from(byte));
         let home = usize::try_from(number).expect("short") % shards;
         let id = (number << 16..).map(UserId).find(|&id| usize::from(view.home_of_user(id).shard.0) == home);
-        *self.store.users.entry(name.to_owned()).or_insert(id.expect("half of them are"))
+        let id = *self.store.users.entry(name.to_owned()).or_insert(id.expect("half of them are"));
+        self.names.users.insert(id, name.to_owned());
+        id
     }
 
-    /// A channel, named by its members, who are letters.
+    /// A channel, named by its members, who are letters; a large one has an `L` before them.
     pub(crate) fn channel(&mut self, name: &str) -> ChannelId {
-        let members = name.chars().map(|letter| self.user(&letter.to_string())).collect();
-        self.channel_of(name, members)
+        let (large, letters) = name.strip_prefix('L').map_or((false, name), |letters| (true, letters));
+        let members = letters.chars().map(|letter| self.user(&letter.to_string())).collect();
+        self.channel_of(name, large, members)
     }
 
-    pub(crate) fn channel_of(&mut self, name: &str, members: Vec<UserId>) -> ChannelId {
+    pub(crate) fn channel_of(&mut self, name: &str, large: bool, members: Vec<UserId>) -> ChannelId {
         let number = name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
         let id = ChannelId(number);
         self.names.channels.insert(id, name.to_owned());
-        self.store.channel(id, members);
+        self.store.channel(id, large, members);
         id
     }
 
@@ -307,7 +315,8 @@ impl World {
         }
         self.wait(25_000);
         for (shard, stats) in self.shards.iter().map(Shard::stats).enumerate() {
-            let rest = Stats { events_encoded: stats.events_encoded, ..Stats::default() };
+            let Stats { events_encoded, live_dropped, .. } = stats;
+            let rest = Stats { events_encoded, live_dropped, ..Stats::default() };
             assert_eq!(stats, rest, "I11: left on shard {shard}");
         }
     }
@@ -335,14 +344,16 @@ impl World {
             }
         }
         self.asked = kept;
-        let (replies, hints) = match refuse {
-            Some(code) => (vec![Err(Refusal::new(code, "refused by the test")); ops.len()], Hints::new()),
+        let refused = |code| Err(Refusal::new(code, "refused by the test"));
+        let Committed { replies, hints, live, feeds } = match refuse {
+            Some(code) => Committed { replies: vec![refused(code); ops.len()], ..Committed::default() },
             None => self.store.commit(self.now, changes),
         };
+        assert!(feeds.is_empty(), "no row has a large channel");
         for (op, reply) in ops.into_iter().zip(replies) {
             self.input(shard, Input::Stored { op, result: StoreResult::Applied(reply) });
         }
-        self.input(shard, Input::Committed { hints, live: Vec::new() });
+        self.input(shard, Input::Committed { hints, live });
     }
 
     /// Everything that can happen without time passing happens, in the order in which it was asked for.

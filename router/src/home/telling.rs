@@ -1,0 +1,40 @@
+//! What users of this home are told live: handed to the shards that hold their sessions, and kept nowhere.
+//!
+//! Owns who of them is told: nobody of what it did itself.
+
+use std::collections::BTreeMap;
+
+use schema::mesh::{LiveBody, LiveEvent, MeshBody, Telling};
+use schema::{Owner, SessionId, UserId};
+
+use crate::effects::Effects;
+
+use super::Home;
+
+impl Home {
+    /// Something happened in a channel that is told live.
+    pub(crate) fn live(&mut self, LiveEvent { channel, users, body }: LiveEvent, effects: &mut Effects) {
+        match body {
+            LiveBody::Typing { user, on, open_only } => {
+                self.tell(&users, Some(user), &Telling::Typing { channel, user, on, open_only }, effects);
+            }
+            LiveBody::Read { user, read_seq } => {
+                self.tell(&users, Some(user), &Telling::Read { channel, user, read_seq }, effects);
+            }
+            LiveBody::Blocked { .. } => {}
+        }
+    }
+
+    /// Tells the sessions of these users, but those of who did it.
+    pub(super) fn tell(&self, users: &[UserId], but: Option<UserId>, what: &Telling, effects: &mut Effects) {
+        let mut shards: BTreeMap<Owner, Vec<SessionId>> = BTreeMap::new();
+        for id in users.iter().filter(|&&user| Some(user) != but) {
+            for follower in self.users.get(id).into_iter().flat_map(|user| &user.followers) {
+                shards.entry(follower.owner).or_default().push(follower.session);
+            }
+        }
+        for (owner, sessions) in shards {
+            effects.mesh(owner, MeshBody::Tell { sessions, what: what.clone() });
+        }
+    }
+}

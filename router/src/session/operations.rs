@@ -1,0 +1,166 @@
+//! What of a client's commands changes a channel, or is told to its members.
+//!
+//! Owns the checks that need no store: what a text, an emoji and a list may be, a send's place behind refused ones (rule 7), how
+//! often somebody is said to be writing. The rest is the channel's home's, asked as a ticket.
+
+use std::collections::BTreeMap;
+
+use schema::command::{Delete, Edit, React, Send, Typing};
+use schema::limits::{BODY_CHARS_MAX, TYPING_MS};
+use schema::op::{EditOp, ReactOp, SendOp};
+use schema::{ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, Instant, OpReply, Refusal, Reply, UserId};
+
+use crate::tickets::Asker;
+
+use super::{Session, Surroundings};
+
+/// Channels in which a session is known to be writing. A user writes in one or two; beyond it the others are told no more.
+const WRITING_MAX: usize = 16;
+
+/// Where others were told that the user is writing, and until when they need not be told again.
+#[derive(Debug, Default)]
+pub(super) struct Writing {
+    told: BTreeMap<ChannelId, Instant>,
+}
+
+impl Writing {
+    /// Whether the others are told now.
+    fn tells(&mut self, now: Instant, channel: ChannelId, on: bool) -> bool {
+        if !on {
+            return true;
+        }
+        self.tick(now);
+        if self.told.contains_key(&channel) || self.told.len() >= WRITING_MAX {
+            return false;
+        }
+        self.told.insert(channel, now.plus_ms(TYPING_MS));
+        true
+    }
+
+    /// Forgets where it may be said again.
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.told.retain(|_, &mut until| now < until);
+    }
+
+    /// Whether it may be said everywhere.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.told.is_empty()
+    }
+}
+
+impl Session {
+    pub(super) fn send_message(&mut self, id: u32, from: UserId, send: Send, around: &mut Surroundings<'_>) {
+        let ordered = match self.rare.as_deref_mut() {
+            Some(rare) => rare.lines.pass(around.now.mono, &send.channel_id, send.client_msg_id),
+            None => Ok(()),
+        };
+        if let Err(refusal) = ordered.and_then(|()| body_is_legal(&send.body)) {
+            return self.answer(id, Err(refusal), around);
+        }
+        let op = SendOp {
+            from,
+            client_msg_id: send.client_msg_id,
+            kind: send.kind,
+            body: send.body,
+            reply_to: send.reply_to,
+            mentions: send.mentions,
+        };
+        self.apply(id, send.channel_id, ChannelOp::Send(op), around);
+    }
+
+    pub(super) fn edit(&mut self, id: u32, by: UserId, edit: Edit, around: &mut Surroundings<'_>) {
+        if let Err(refusal) = body_is_legal(&edit.body) {
+            return self.answer(id, Err(refusal), around);
+        }
+        let Edit { channel_id, seq, op_id, base_revision, body } = edit;
+        self.apply(id, channel_id, ChannelOp::Edit(EditOp { by, seq, op_id, base_revision, body }), around);
+    }
+
+    pub(super) fn delete(&mut self, id: u32, by: UserId, delete: &Delete, around: &mut Surroundings<'_>) {
+        let &Delete { channel_id, seq, op_id } = delete;
+        self.apply(id, channel_id, ChannelOp::Delete { by, seq, op_id }, around);
+    }
+
+    pub(super) fn react(&mut self, id: u32, by: UserId, react: &React, around: &mut Surroundings<'_>) {
+        let &React { channel_id, seq, op_id, ref emoji, on } = react;
+        match emoji.parse::<Emoji>() {
+            Ok(emoji) => self.apply(id, channel_id, ChannelOp::React(ReactOp { by, seq, op_id, emoji, on }), around),
+            Err(error) => self.answer(id, Err(Refusal::new(ErrorCode::BadRequest, error.to_string())), around),
+        }
+    }
+
+    /// The others are told, unless they just were.
+    pub(super) fn typing(&mut self, id: u32, user: UserId, typing: &Typing, around: &mut Surroundings<'_>) {
+        let &Typing { channel_id, on } = typing;
+        if self.rare().writing.tells(around.now.mono, channel_id, on) {
+            self.apply(id, channel_id, ChannelOp::Typing { user, on }, around);
+        } else {
+            self.answer(id, Ok(Reply::Typing {}), around);
+        }
+    }
+
+    pub(super) fn apply(&mut self, id: u32, channel: ChannelId, op: ChannelOp, around: &mut Surroundings<'_>) {
+        let deletes = matches!(op, ChannelOp::Delete { .. });
+        let asker = Asker::Session { conn: self.conn, id, deletes };
+        let sends = op.sends().map(|(_, id)| (channel, id));
+        if let Err(refusal) = around.tickets.ask(around.now.mono, asker, channel, op, around.effects) {
+            self.refused(id, sends, refusal, around);
+        }
+    }
+
+    /// An operation came to nothing here, and may be sent again: a send keeps its place before those behind it (rule 7).
+    pub(crate) fn refused(
+        &mut self,
+        id: u32,
+        sends: Option<(ChannelId, ClientMsgId)>,
+        refusal: Refusal,
+        around: &mut Surroundings<'_>,
+    ) {
+        if let Some((channel, client_msg_id)) = sends {
+            self.rare().lines.refused(around.now.mono, channel, client_msg_id);
+        }
+        self.answer(id, Err(refusal), around);
+    }
+
+    /// A channel's home has answered.
+    pub(crate) fn applied(
+        &mut self,
+        id: u32,
+        deletes: bool,
+        reply: Result<OpReply, Refusal>,
+        around: &mut Surroundings<'_>,
+    ) {
+        self.answer(id, reply.and_then(|reply| reply_of(&reply, deletes)), around);
+    }
+}
+
+/// What a client is told of its operation.
+fn reply_of(reply: &OpReply, deletes: bool) -> Result<Reply, Refusal> {
+    match *reply {
+        OpReply::Sent { seq, sent_ms, duplicate } => Ok(Reply::Send { seq, sent_ms, duplicate }),
+        OpReply::Marked { read_seq, unread } => Ok(Reply::Mark { read_seq, unread }),
+        OpReply::Reacted { count } => Ok(Reply::React { count }),
+        OpReply::Told => Ok(Reply::Typing {}),
+        OpReply::Revised { revision } if deletes => Ok(Reply::Delete { revision }),
+        OpReply::Revised { revision } => Ok(Reply::Edit { revision }),
+        OpReply::Created { .. } | OpReply::Changed { .. } => {
+            Err(Refusal::new(ErrorCode::Internal, "the channel's home answered what was not asked"))
+        }
+    }
+}
+
+/// Whether a text may be a message's.
+fn body_is_legal(body: &str) -> Result<(), Refusal> {
+    if body.is_empty() {
+        return Err(Refusal::new(ErrorCode::BadRequest, "the body is empty"));
+    }
+    // Characters are at least a quarter of the bytes and at most all of them: most bodies need not be counted.
+    if body.len() > BODY_CHARS_MAX as usize {
+        let chars = body.chars().count();
+        if chars > BODY_CHARS_MAX as usize {
+            let message = format!("the body is {chars} characters, the limit is {BODY_CHARS_MAX}");
+            return Err(Refusal::new(ErrorCode::BodyTooLong, message));
+        }
+    }
+    Ok(())
+}

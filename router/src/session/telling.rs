@@ -1,0 +1,55 @@
+//! What a session is told that is in no inbox, and kept nowhere.
+//!
+//! Owns whether it is: nobody waits for it, so a session that is slow to take its events goes without (I11).
+
+use schema::Push;
+use schema::mesh::Telling;
+
+use crate::delivery::Shared;
+
+use super::{Session, Surroundings};
+
+/// What is told, and its push if it is the same for every session.
+pub(crate) struct Told {
+    what: Telling,
+    push: Option<Shared>,
+}
+
+impl Told {
+    pub(crate) fn new(what: Telling) -> Self {
+        let push = match what {
+            Telling::Typing { channel, user, on, .. } => Some(Push::Typing { channel_id: channel, user_id: user, on }),
+            Telling::Read { channel, user, read_seq } => {
+                Some(Push::Read { channel_id: channel, user_id: user, read_seq, cursor: None })
+            }
+            Telling::Head { channel, head_seq } => Some(Push::Head { channel_id: channel, head_seq }),
+            Telling::Presence { .. } => None,
+        };
+        Self { what, push: push.map(Shared::new) }
+    }
+}
+
+impl Session {
+    /// A home tells what has just happened.
+    pub(crate) fn tell(&mut self, told: &mut Told, around: &mut Surroundings<'_>) {
+        let wanted = match &told.what {
+            Telling::Typing { open_only, .. } => !open_only,
+            Telling::Read { .. } => true,
+            Telling::Head { .. } | Telling::Presence { .. } => false,
+        };
+        if let Some(push) = told.push.as_mut().filter(|_| wanted && self.is_live()) {
+            self.push_live(push, around);
+        }
+    }
+
+    /// Pushes if there is room, and does without otherwise.
+    fn push_live(&mut self, push: &mut Shared, around: &mut Surroundings<'_>) {
+        if !self.outbound.is_below_target() {
+            around.outbound.live_dropped += 1;
+        } else if self.closed.is_none() {
+            let frame = push.frame(self.encoding);
+            self.outbound.send(self.conn, frame, around.now.mono, around.effects, around.outbound);
+            self.check_outbound();
+        }
+    }
+}
