@@ -119,6 +119,31 @@ pub fn former(channel: ChannelId, user: UserId) -> Vec<u8> {
     Key::of(Table::Former).u64(channel.0).u64(user.0).0
 }
 
+/// `left`: that a user has a row in `former`, by user. The row is empty.
+#[must_use]
+pub fn left(user: UserId, channel: ChannelId) -> Vec<u8> {
+    Key::of(Table::Left).u64(user.0).u64(channel.0).0
+}
+
+/// The channels that a user has left, those made last first.
+#[must_use]
+pub fn left_newest(user: UserId) -> RangeRequest {
+    Key::of(Table::Left).u64(user.0).all().reversed()
+}
+
+/// The user and channel of a `left` key.
+///
+/// # Errors
+/// If it is no such key.
+pub fn left_of(key: &[u8]) -> Result<(UserId, ChannelId), RecordError> {
+    let parse = || {
+        let mut fields = Fields::of(Table::Left, key)?;
+        let left = (UserId(fields.u64()?), ChannelId(fields.u64()?));
+        fields.end(left)
+    };
+    parse().ok_or_else(|| damaged("left", key))
+}
+
 /// `membership`: the same record as `member`, by user.
 #[must_use]
 pub fn membership(user: UserId, channel: ChannelId) -> Vec<u8> {

@@ -8,10 +8,12 @@
 //! arrival · epoch · home incarnation · home shard · stamp     batch · incarnation · shard          body · channel · seq · revision · part
 //! channel · id        dedup · hash byte · day · channel · user · client_msg_id     dedup floor     direct · low user · high user
 //! edited · channel · seq     family · user · family     fence · hash byte · incarnation     former · channel · user           head · channel
-//! idempotency · day · user · key     inbox · user · stamp · ordinal      inbox floor · user                 joined · user
+//! idempotency · day · user · key     inbox · user · stamp · ordinal      inbox floor · user                 indexed · channel
+//! joined · user              left · user · channel
 //! member · channel · user    membership · user · channel         mention · user · time · channel · seq
-//! message · channel · seq    partition · number                  reaction · channel · seq · emoji · user
-//! read · user · channel      refresh · hash      refresh due · time · hash      tallies · channel · seq
+//! message · channel · seq    partition · number                  posting · channel · segment · row
+//! reaction · channel · seq · emoji · user        read · user · channel      refresh · hash      refresh due · time · hash
+//! segments · channel · page  tallies · channel · seq
 //! user · id                  username · name     view
 //! ```
 
@@ -21,6 +23,7 @@ mod dedup;
 mod inbox;
 mod message;
 mod ownership;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -30,9 +33,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub use account::{families, family, refresh, refresh_due, refresh_hash, refreshes_due, user, username};
 pub use channel::{
-    body_part, body_parts, channel, channel_id, channels_after, direct, former, head, joined, member, member_of,
-    members_after, membership, membership_of, memberships_after, memberships_of_users_after, message, message_place,
-    messages, messages_after, read,
+    body_part, body_parts, channel, channel_id, channels_after, direct, former, head, joined, left, left_newest,
+    left_of, member, member_of, members_after, membership, membership_of, memberships_after,
+    memberships_of_users_after, message, message_place, messages, messages_after, read,
 };
 pub use dedup::{DedupKey, day, dedup_floor, dedups_after, dedups_before, idempotencies_before, idempotency};
 pub use inbox::{inbox, inbox_after, inbox_floor, inbox_place, inbox_prefix, inbox_through, inboxes_after};
@@ -44,6 +47,7 @@ pub use ownership::{
     arrival_prefix, arrival_stamp, arrivals_after, arrivals_before, arrivals_through, batch, batches, fence, partition,
     partitions, view,
 };
+pub use search::{indexed, posting, postings, segments};
 
 use crate::transaction::{RangeRequest, key_after, prefix_end};
 
@@ -80,6 +84,10 @@ enum Table {
     Tallies = 27,
     Mention = 28,
     Edited = 29,
+    Indexed = 50,
+    Posting = 51,
+    Segments = 52,
+    Left = 53,
 }
 
 /// A key in the making.

@@ -43,6 +43,7 @@ proptest! {
         check(|k| message(ChannelId(k.0), Seq(k.1)), &a, &b);
         check(|k| member(ChannelId(k.0), UserId(k.1)), &a, &b);
         check(|k| former(ChannelId(k.0), UserId(k.1)), &a, &b);
+        check(|k| left(UserId(k.0), ChannelId(k.1)), &a, &b);
         check(|k| membership(UserId(k.0), ChannelId(k.1)), &a, &b);
         check(|k| read(UserId(k.0), ChannelId(k.1)), &a, &b);
         check(|k| direct(UserId(k.0.min(k.1)), UserId(k.0.max(k.1))), &sorted(a), &sorted(b));
@@ -58,6 +59,7 @@ proptest! {
     fn keys_are_read_back(user in numbers(), channel in numbers(), seq in numbers(), place in positions(), id in any::<[u8; 16]>()) {
         let (user, channel, seq) = (UserId(user), ChannelId(channel), Seq(seq));
         prop_assert_eq!(message_place(&message(channel, seq)), Ok((channel, seq)));
+        prop_assert_eq!(left_of(&left(user, channel)), Ok((user, channel)));
         prop_assert_eq!(member_of(&member(channel, user)), Ok((channel, user)));
         prop_assert_eq!(membership_of(&membership(user, channel)), Ok((user, channel)));
         prop_assert_eq!(inbox_place(&inbox(user, place)), Ok((user, place)));
@@ -83,6 +85,10 @@ proptest! {
         prop_assert_eq!(contains(&inbox_after(user, p), &inbox(user, q)), q > p);
         prop_assert_eq!(contains(&inbox_through(user, p), &inbox(user, q)), q <= p);
         prop_assert_eq!(contains(&messages(channel, Seq(a.min(b)), Seq(b)), &message(channel, Seq(a))), a <= b);
+        prop_assert_eq!(contains(&left_newest(user), &left(UserId(a), channel)), user == UserId(a));
+        let row = posting(channel, 7, 3);
+        prop_assert_eq!(contains(&postings(ChannelId(a), 7), &row), channel == ChannelId(a));
+        prop_assert!(!contains(&postings(channel, 6), &row) && !contains(&postings(channel, 8), &row));
         prop_assert_eq!(contains(&members_after(channel, Some(UserId(a))), &member(channel, UserId(b))), b > a);
         prop_assert_eq!(contains(&inboxes_after(Some(UserId(a))), &inbox(UserId(b), p)), b > a);
         prop_assert_eq!(contains(&channels_after(Some(ChannelId(a))), &super::channel(ChannelId(b))), b > a);

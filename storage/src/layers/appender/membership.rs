@@ -41,6 +41,7 @@ impl Draft<'_> {
         self.put_member(channel, user, &record);
         if before.is_none() {
             self.clear(keys::former(channel, user));
+            self.clear(keys::left(user, channel));
             self.count_joined(user, 1);
         }
         self.put_members(channel, members.with(Member::of(user, &record)));
@@ -101,6 +102,7 @@ impl Draft<'_> {
         self.clear(keys::member(channel, user));
         self.clear(keys::membership(user, channel));
         self.set(keys::former(channel, user), record.encode());
+        self.set(keys::left(user, channel), Vec::new());
         self.count_joined(user, -1);
         let (change, role) =
             if by.user == user { (MemberChange::Left, member.role) } else { (MemberChange::Removed, member.role) };
