@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use router::{Arrival, ArrivalsPage, Identity, InboxPage, SnapshotPage, StoreOp, StoreResult};
+use router::{Arrival, ArrivalsPage, Identity, InboxPage, InboxStart, SnapshotPage, StoreOp, StoreResult};
 use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
-use schema::{ErrorCode, Owner, Refusal, UnixMs, View};
+use schema::{ErrorCode, Owner, Refusal, Stamp, UnixMs, View};
 use storage::Engine;
 use storage::layers::inbox::InboxLimits;
 use storage::layers::{LayerError, accounts, arrivals, history, inbox};
 
-use crate::auth::{Authenticator, TokenFault};
+use crate::auth::{Authenticator, Claims, TokenFault};
 
 /// What an operation needs beside itself.
 pub(crate) struct Context<E, A> {
@@ -40,8 +40,11 @@ pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A
         StoreOp::History { user, request } => {
             StoreResult::History(history::page(engine, user, &request).await.map_err(refused))
         }
-        StoreOp::OpenInbox { user: _, cursor } => {
-            StoreResult::Opened(inbox::open(engine, cursor).await.map_err(refused))
+        StoreOp::OpenInbox { cursor, .. } => {
+            // Until devices have rows of their own, of two sessions of one the later is the one that connects later by the clock.
+            let stamp = Stamp { version: wall.0, batch: 0 };
+            let start = inbox::open(engine, cursor).await.map(|cursor| InboxStart { cursor, stamp });
+            StoreResult::Opened(start.map_err(refused))
         }
         StoreOp::ReadInbox { user, after, at_least, bytes, first } => {
             let limits = InboxLimits { rows: INBOX_PAGE_ROWS_MAX, bytes, at_connect: first };
@@ -90,7 +93,8 @@ async fn authenticate<E: Engine, A: Authenticator>(
     if !live {
         return Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked, sign in again"));
     }
-    Ok(Identity { user: claims.user, device: claims.device, expires_ms: claims.expires_ms })
+    let Claims { user, family, device, expires_ms } = claims;
+    Ok(Identity { user, device, family, expires_ms })
 }
 
 fn inbox_page(page: inbox::InboxPage) -> InboxPage {

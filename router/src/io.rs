@@ -148,7 +148,7 @@ pub enum Output {
         store: StoreOp,
     },
     /// Tell another shard. Frames to one shard arrive in this order. One that says who is there (`Register`, `Registered`, `Unregister`,
-    /// `Replaced`) must arrive; any other may be lost and is made good within seconds.
+    /// `Replaced`, `Kicked`) must arrive; any other may be lost and is made good within seconds.
     Mesh {
         /// Which.
         to: Owner,
@@ -186,10 +186,16 @@ pub enum StoreOp {
         /// Which page.
         request: History,
     },
-    /// Where does a session start? Answered by [`StoreResult::Opened`].
+    /// A device connects: where does its session start? Answered by [`StoreResult::Opened`].
     OpenInbox {
         /// Whose.
         user: UserId,
+        /// Which device.
+        device: DeviceId,
+        /// The login that its token is of.
+        family: u64,
+        /// What its client calls itself.
+        client: Option<String>,
         /// Where it stopped.
         cursor: Option<Cursor>,
     },
@@ -244,7 +250,7 @@ pub enum StoreResult {
     /// To [`StoreOp::History`].
     History(Result<HistoryPage, Refusal>),
     /// To [`StoreOp::OpenInbox`].
-    Opened(Result<Cursor, Refusal>),
+    Opened(Result<InboxStart, Refusal>),
     /// To [`StoreOp::ReadInbox`].
     Inbox(Result<InboxPage, Refusal>),
     /// To [`StoreOp::Snapshot`].
@@ -262,8 +268,19 @@ pub struct Identity {
     pub user: UserId,
     /// The one device that may use it; none if any may.
     pub device: Option<DeviceId>,
+    /// The login that it is of, which can be revoked as a whole.
+    pub family: u64,
     /// Until when.
     pub expires_ms: UnixMs,
+}
+
+/// Where a session starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxStart {
+    /// The place after which it goes on.
+    pub cursor: Cursor,
+    /// The transaction that noted that the device connected: of two sessions of one device that of the later lives.
+    pub stamp: Stamp,
 }
 
 /// Part of an inbox.

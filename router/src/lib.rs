@@ -28,6 +28,7 @@ mod tickets;
 mod timers;
 
 pub use io::{
-    Arrival, ArrivalsPage, ConnId, Identity, InboxPage, Input, OpId, Output, SnapshotPage, StoreOp, StoreResult,
+    Arrival, ArrivalsPage, ConnId, Identity, InboxPage, InboxStart, Input, OpId, Output, SnapshotPage, StoreOp,
+    StoreResult,
 };
 pub use shard::{Config, Shard, Stats};

@@ -12,7 +12,7 @@ use schema::{Encoding, ErrorCode, Instant, Now, Owner, Refusal, SessionId, UnixM
 use crate::channel::Channels;
 use crate::delivery::Delivery;
 use crate::effects::{Effects, Waiting};
-use crate::home::{Home, HomeOp};
+use crate::home::{Home, HomeOp, Login, Name};
 use crate::io::{ConnId, Input, OpId, Output, StoreResult};
 use crate::placement::Placement;
 use crate::rate::UserBuckets;
@@ -319,13 +319,14 @@ impl Shard {
                 }
             }
             MeshBody::Hint { stamp, events } => self.home.hint(stamp, events, &mut self.effects),
-            MeshBody::Register { session, user, device, family: _, client: _, cursor } => {
-                self.home.register(from, session, user, device, cursor, &mut self.effects);
+            MeshBody::Register { session, user, device, family, client, cursor } => {
+                let name = Name { user, owner: from, session };
+                self.home.register(name, Login { device, family, client }, cursor, &mut self.effects);
             }
             MeshBody::Registered { session, start } => {
                 self.with_named(now, session, |session, around| session.registered(start, around));
             }
-            MeshBody::Unregister { session, user } => self.home.unregister(from, session, user),
+            MeshBody::Unregister { session, user } => self.home.unregister(Name { user, owner: from, session }),
             MeshBody::More(more) => self.home.more(from, more, &mut self.effects),
             MeshBody::Deliver { events, targets } => {
                 for target in targets {
@@ -349,9 +350,9 @@ impl Shard {
                     self.with_named(now, session, |session, around| session.tell(&mut told, around));
                 }
             }
-            MeshBody::Kick { .. }
-            | MeshBody::Kicked { .. }
-            | MeshBody::Active { .. }
+            MeshBody::Kick { user, whose } => self.home.kick(user, &whose, &mut self.effects),
+            MeshBody::Kicked { session } => self.with_named(now, session, |session, _| session.kicked()),
+            MeshBody::Active { .. }
             | MeshBody::Watch { .. }
             | MeshBody::Watched { .. }
             | MeshBody::PresenceAsk { .. }

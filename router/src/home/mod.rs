@@ -4,9 +4,11 @@
 //! has just arrived if it is at the home's place, and from its inbox otherwise. There is no border between the two (I6): an
 //! event is in `recent` if and only if it lies after `recent_from`, and whoever asks from before that place is served from
 //! the store. It is the rows of arrivals, in the order of commits, that decide what a session is given; `arrivals` reads them,
-//! `reads` the inboxes of those behind, `outbox` gathers the answers.
+//! `reads` the inboxes of those behind, `outbox` gathers the answers. `devices` says which sessions there are, `telling` what they are
+//! told that is in no inbox.
 
 mod arrivals;
+mod devices;
 mod outbox;
 mod reads;
 mod telling;
@@ -15,18 +17,19 @@ mod user;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use schema::limits::DEVICES_OF_USER_MAX;
 use schema::mesh::{MeshBody, More};
-use schema::{Cursor, DeviceId, ErrorCode, Event, Owner, Position, Refusal, SessionId, Stamp, UserId};
+use schema::{ErrorCode, Event, Owner, Position, Refusal, Stamp, UserId};
 
 use crate::effects::{Effects, Waiting};
 use crate::io::{Arrival, ArrivalsPage, StoreOp};
 
 use arrivals::Arrivals;
+pub(crate) use devices::Login;
 use outbox::Outbox;
 pub(crate) use reads::Read;
 use reads::Reads;
-use user::{Ask, Follower, Name, Question, Served, User};
+pub(crate) use user::Name;
+use user::{Ask, Question, Served, User};
 
 /// Bytes of recent events of all users of one home.
 ///
@@ -142,55 +145,6 @@ impl Home {
                 self.recent_bytes += u64::from(user.recent_bytes());
                 touched.insert(*user_id);
             }
-        }
-    }
-
-    /// A session follows its account's inbox from here on. The same device's older session ends.
-    pub(crate) fn register(
-        &mut self,
-        owner: Owner,
-        session: SessionId,
-        user_id: UserId,
-        device: DeviceId,
-        cursor: Option<Cursor>,
-        effects: &mut Effects,
-    ) {
-        let name = Name { user: user_id, owner, session };
-        let place = self.place().unwrap_or(Position::START);
-        let user = self.users.entry(user_id).or_insert_with(|| User::new(place));
-        if let Some(older) = user.take_device(&device) {
-            self.reads.forget(older.reading);
-            if !older.is(name) {
-                effects.mesh(older.owner, MeshBody::Replaced { session: older.session });
-            }
-        }
-        if user.followers.len() >= DEVICES_OF_USER_MAX as usize {
-            let message = format!("the account has {DEVICES_OF_USER_MAX} devices connected, the limit");
-            let start = Err(Refusal::new(ErrorCode::LimitExceeded, message));
-            effects.mesh(owner, MeshBody::Registered { session, start });
-            return;
-        }
-        user.followers.push(Follower::new(owner, session, device));
-        effects.store(StoreOp::OpenInbox { user: user_id, cursor }, Waiting::Home(HomeOp::Open(name)));
-    }
-
-    /// The store knows where the session starts.
-    pub(crate) fn opened(&mut self, name: Name, start: Result<Cursor, Refusal>, effects: &mut Effects) {
-        if start.is_err() {
-            self.unregister(name.owner, name.session, name.user);
-        }
-        effects.mesh(name.owner, MeshBody::Registered { session: name.session, start });
-    }
-
-    /// A session is gone.
-    pub(crate) fn unregister(&mut self, owner: Owner, session: SessionId, user_id: UserId) {
-        let name = Name { user: user_id, owner, session };
-        let Some(user) = self.users.get_mut(&user_id) else { return };
-        let Some(follower) = user.take(name) else { return };
-        self.reads.forget(follower.reading);
-        if user.followers.is_empty() {
-            self.recent_bytes -= u64::from(user.recent_bytes());
-            self.users.remove(&user_id);
         }
     }
 

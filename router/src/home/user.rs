@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use schema::limits::{OUTBOUND_BYTES_TARGET, RECENT_EVENTS_MAX};
 use schema::mesh::SnapshotPlace;
-use schema::{DeviceId, Event, Owner, Position, SessionId, UserId};
+use schema::{DeviceId, Event, Owner, Position, SessionId, Stamp, UserId};
 
 /// A session as its home knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,11 @@ pub(super) enum Reading {
 pub(super) struct Follower {
     pub(super) owner: Owner,
     pub(super) session: SessionId,
-    device: DeviceId,
+    pub(super) device: DeviceId,
+    /// The login that opened it.
+    pub(super) family: u64,
+    /// The transaction that noted that its device connected, once there is one.
+    pub(super) stamp: Option<Stamp>,
     pub(super) ask: Option<Ask>,
     pub(super) reading: Reading,
     /// No question has been answered yet.
@@ -58,8 +62,9 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(owner: Owner, session: SessionId, device: DeviceId) -> Self {
-        Self { owner, session, device, ask: None, reading: Reading::No, first: true }
+    pub(super) fn new(name: Name, device: DeviceId, family: u64) -> Self {
+        let Name { owner, session, .. } = name;
+        Self { owner, session, device, family, stamp: None, ask: None, reading: Reading::No, first: true }
     }
 
     pub(super) fn is(&self, name: Name) -> bool {
@@ -117,10 +122,13 @@ impl User {
         Some(self.followers.swap_remove(at))
     }
 
-    /// Takes out the session of this device.
-    pub(super) fn take_device(&mut self, device: &DeviceId) -> Option<Follower> {
-        let at = self.followers.iter().position(|follower| follower.device == *device)?;
-        Some(self.followers.swap_remove(at))
+    /// Takes out the sessions of this device that another has taken the place of.
+    pub(super) fn replaced(&mut self, device: &DeviceId) -> Vec<Follower> {
+        let of_device = |follower: &Follower| follower.device == *device;
+        let newest = self.followers.iter().filter(|follower| of_device(follower)).filter_map(|one| one.stamp).max();
+        let is_older =
+            |follower: &mut Follower| of_device(follower) && follower.stamp.is_some_and(|stamp| Some(stamp) < newest);
+        self.followers.extract_if(.., is_older).collect()
     }
 
     fn newest(&self) -> Position {

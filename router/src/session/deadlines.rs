@@ -6,7 +6,7 @@
 use schema::limits::{LOGIN_MS, MORE_AGAIN_MS, PING_MS, RETRY_BASE_MS, SILENCE_MS, SLOW_MS, TOKEN_EXPIRING_MS};
 use schema::{CloseCode, ErrorCode, Instant, Now, Push, Refusal, UnixMs};
 
-use super::{Session, Stage, Surroundings};
+use super::{Awaited, Session, Stage, Surroundings};
 
 impl Session {
     /// The node stops: nothing more is read, and the session closes when its commands are answered.
@@ -53,8 +53,8 @@ impl Session {
             around.effects.ping(self.conn);
         }
         let Stage::Live(live) = &mut self.stage else { return };
-        if live.asked_at.is_some_and(|asked| now.mono >= asked.plus_ms(MORE_AGAIN_MS)) {
-            live.asked_at = None;
+        if live.asked.since().is_some_and(|asked| now.mono >= asked.plus_ms(MORE_AGAIN_MS)) {
+            live.asked = Awaited::NOTHING;
         }
         let expires_ms = live.expires_ms;
         if now.wall >= expires_ms {
@@ -79,7 +79,7 @@ impl Session {
             Stage::Anonymous { opened_at, .. } => due.min(opened_at.plus_ms(LOGIN_MS)),
             Stage::Connecting(connecting) => due.min(connecting.opened_at.plus_ms(LOGIN_MS)),
             Stage::Live(live) => {
-                if let Some(asked_at) = live.asked_at {
+                if let Some(asked_at) = live.asked.since() {
                     due = due.min(asked_at.plus_ms(MORE_AGAIN_MS));
                 }
                 let warn_ms = if live.told_expiring { 0 } else { TOKEN_EXPIRING_MS };

@@ -7,7 +7,7 @@ use schema::command::SnapshotChannel;
 use schema::mesh::{MeshBody, More, SnapshotPlace, Target};
 use schema::{CloseCode, Cursor, Event, Position, Push};
 
-use super::{Session, Stage, Surroundings};
+use super::{Awaited, Session, Stage, Surroundings};
 
 impl Session {
     /// Asks the account's home for what comes next, if there is room for it and no question open.
@@ -15,10 +15,10 @@ impl Session {
         let credit_bytes = self.outbound.credit_bytes(around.outbound);
         let session = self.id;
         let Stage::Live(live) = &mut self.stage else { return };
-        if live.asked_at.is_some() || credit_bytes == 0 || self.closed.is_some() {
+        if live.asked.since().is_some() || credit_bytes == 0 || self.closed.is_some() {
             return;
         }
-        live.asked_at = Some(around.now.mono);
+        live.asked = Awaited(around.now.mono);
         let snapshot = live.snapshot.as_deref().copied();
         let more = More { session, user: live.user, after: live.cursor, credit_bytes, snapshot };
         let home = around.effects.placement.home_of_user(live.user);
@@ -41,7 +41,7 @@ impl Session {
             self.outbound.send(conn, frame, around.now.mono, around.effects, around.outbound);
         }
         live.cursor = target.through;
-        live.asked_at = None;
+        live.asked = Awaited::NOTHING;
         self.check_outbound();
         self.ask(around);
     }
@@ -65,7 +65,7 @@ impl Session {
         }
         // Later pages are read later; where to go on is what the first one saw.
         let through = earlier.map_or(through, |place| place.through);
-        live.asked_at = None;
+        live.asked = Awaited::NOTHING;
         let cursor = if more {
             let Some(last) = channels.last() else { return self.close(CloseCode::Internal) };
             live.snapshot = Some(Box::new(SnapshotPlace { through, last: last.channel_id }));

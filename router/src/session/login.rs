@@ -10,7 +10,7 @@ use schema::{CloseCode, Cursor, ErrorCode, Refusal, Reply};
 use crate::effects::Waiting;
 use crate::io::{Identity, StoreOp};
 
-use super::{Connecting, Live, Session, SessionOp, Stage, Surroundings};
+use super::{Awaited, Connecting, Live, Session, SessionOp, Stage, Surroundings};
 
 impl Session {
     /// Whether the login is done.
@@ -31,10 +31,11 @@ impl Session {
                 return self.answer(id, Err(Refusal::new(ErrorCode::BadCursor, message)), around);
             }
         };
-        let device = connect.device_id;
-        self.stage = Stage::Connecting(Box::new(Connecting { opened_at, request: id, device, cursor, identity: None }));
+        let Connect { device_id: device, client, token, .. } = connect;
+        let connecting = Connecting { opened_at, request: id, device, client, cursor, identity: None };
+        self.stage = Stage::Connecting(Box::new(connecting));
         let waiting = Waiting::Session(self.conn, SessionOp::Connect);
-        around.effects.store(StoreOp::Authenticate { token: connect.token }, waiting);
+        around.effects.store(StoreOp::Authenticate { token }, waiting);
     }
 
     /// `connect`'s token is known: the account's home takes the session on.
@@ -48,14 +49,13 @@ impl Session {
                 self.refuse_connect(refusal, around);
             }
             Ok(identity) => {
-                let user = identity.user;
-                let device = connecting.device.clone();
-                let cursor = connecting.cursor;
+                let Connecting { device, client, cursor, .. } = &mut **connecting;
+                let (user, family) = (identity.user, identity.family);
+                let (device, client, cursor) = (device.clone(), client.take(), *cursor);
                 connecting.identity = Some(identity);
-                let home = around.effects.placement.home_of_user(user);
-                around
-                    .effects
-                    .mesh(home, MeshBody::Register { session: self.id, user, device, family: 0, client: None, cursor });
+                let session = self.id;
+                let register = MeshBody::Register { session, user, device, family, client, cursor };
+                around.effects.mesh(around.effects.placement.home_of_user(user), register);
             }
             Err(refusal) => self.refuse_connect(refusal, around),
         }
@@ -94,7 +94,7 @@ impl Session {
             }
             (Stage::Connecting(_), Err(refusal)) => self.refuse_connect(refusal, around),
             (Stage::Live(live), Ok(_)) => {
-                live.asked_at = None;
+                live.asked = Awaited::NOTHING;
                 self.ask(around);
             }
             (Stage::Live(_), Err(refusal)) => self.forgotten(&refusal, around),
@@ -113,12 +113,13 @@ impl Session {
         self.stage = Stage::Live(Box::new(Live {
             user,
             device,
+            family: identity.family,
             expires_ms: identity.expires_ms,
             told_expiring: false,
             generation: cursor.generation,
             cursor: cursor.position,
             snapshot: None,
-            asked_at: None,
+            asked: Awaited::NOTHING,
         }));
         let reply = Reply::Connect(Connected {
             user_id: user,
@@ -135,20 +136,23 @@ impl Session {
 
     /// The home does not know this session, or cannot serve it. Asked again after a while it says so again.
     fn forgotten(&mut self, refusal: &Refusal, around: &mut Surroundings<'_>) {
-        let Stage::Live(live) = &mut self.stage else { return };
         match refusal.code {
-            ErrorCode::Moving => {
-                let (user, device) = (live.user, live.device.clone());
-                let cursor = Some(Cursor { generation: live.generation, position: live.cursor });
-                let home = around.effects.placement.home_of_user(user);
-                around
-                    .effects
-                    .mesh(home, MeshBody::Register { session: self.id, user, device, family: 0, client: None, cursor });
-            }
+            ErrorCode::Moving => self.register_again(around),
             ErrorCode::StorageUnavailable | ErrorCode::Overloaded => {}
             ErrorCode::LimitExceeded => self.close(CloseCode::TooManyConnections),
+            ErrorCode::Unauthenticated => self.close(CloseCode::Kicked),
             _ => self.close(CloseCode::Internal),
         }
+    }
+
+    /// Tells the home who this is, and from where it goes on.
+    fn register_again(&self, around: &mut Surroundings<'_>) {
+        let Stage::Live(live) = &self.stage else { return };
+        let &Live { user, ref device, family, generation, cursor: position, .. } = &**live;
+        let cursor = Some(Cursor { generation, position });
+        let (session, device) = (self.id, device.clone());
+        let register = MeshBody::Register { session, user, device, family, client: None, cursor };
+        around.effects.mesh(around.effects.placement.home_of_user(user), register);
     }
 
     /// The same device has connected elsewhere.
@@ -156,18 +160,30 @@ impl Session {
         self.close(CloseCode::Replaced);
     }
 
-    /// `refresh`'s token is known: it must be of the same account, and of this device if of any.
+    /// The device or the login was revoked.
+    pub(crate) fn kicked(&mut self) {
+        self.close(CloseCode::Kicked);
+    }
+
+    /// `refresh`'s token is known: it must be of the same account, and of this device if of any. If it is of another login, the home
+    /// is told, which ends sessions by their logins.
     pub(super) fn refreshed(&mut self, id: u32, identity: Result<Identity, Refusal>, around: &mut Surroundings<'_>) {
         let Stage::Live(live) = &mut self.stage else { panic!("I12: {} refreshed in {:?}", self.id, self.stage) };
-        let reply = identity.and_then(|identity| {
-            if identity.user != live.user || identity.device.is_some_and(|device| device != live.device) {
-                let message = "the token is not of this session's user and device";
-                return Err(Refusal::new(ErrorCode::Unauthenticated, message));
-            }
-            live.expires_ms = identity.expires_ms;
-            live.told_expiring = false;
-            Ok(Reply::Refresh { expires_ms: identity.expires_ms })
-        });
-        self.answer(id, reply, around);
+        let is_ours = |identity: &Identity| {
+            identity.user == live.user && identity.device.as_ref().is_none_or(|device| *device == live.device)
+        };
+        let message = "the token is not of this session's user and device";
+        let identity = match identity {
+            Ok(identity) if is_ours(&identity) => identity,
+            Ok(_) => return self.answer(id, Err(Refusal::new(ErrorCode::Unauthenticated, message)), around),
+            Err(refusal) => return self.answer(id, Err(refusal), around),
+        };
+        live.expires_ms = identity.expires_ms;
+        live.told_expiring = false;
+        let is_another = std::mem::replace(&mut live.family, identity.family) != identity.family;
+        if is_another {
+            self.register_again(around);
+        }
+        self.answer(id, Ok(Reply::Refresh { expires_ms: identity.expires_ms }), around);
     }
 }

@@ -90,6 +90,7 @@ struct Connecting {
     opened_at: Instant,
     request: u32,
     device: DeviceId,
+    client: Option<String>,
     cursor: Option<Cursor>,
     /// Known once the token is.
     identity: Option<Identity>,
@@ -99,6 +100,8 @@ struct Connecting {
 struct Live {
     user: UserId,
     device: DeviceId,
+    /// The login that its token is of.
+    family: u64,
     expires_ms: UnixMs,
     told_expiring: bool,
     generation: u64,
@@ -107,7 +110,19 @@ struct Live {
     /// Boxed because hardly any session is ever in one.
     snapshot: Option<Box<SnapshotPlace>>,
     /// Since when its home has an unanswered question.
-    asked_at: Option<Instant>,
+    asked: Awaited,
+}
+
+/// Since when something is waited for, if it is. Half of what an `Option` of an instant takes.
+#[derive(Debug, Clone, Copy)]
+struct Awaited(Instant);
+
+impl Awaited {
+    const NOTHING: Self = Self(Instant(u64::MAX));
+
+    fn since(self) -> Option<Instant> {
+        (self.0 != Self::NOTHING.0).then_some(self.0)
+    }
 }
 
 impl Session {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use router::{Arrival, ArrivalsPage, InboxPage, Input, Shard, SnapshotPage, StoreOp, StoreResult};
+use router::{Arrival, ArrivalsPage, InboxPage, InboxStart, Input, Shard, SnapshotPage, StoreOp, StoreResult};
 use schema::command::{HistoryPage, SnapshotChannel};
 use schema::op::ChannelKind;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
@@ -63,7 +63,7 @@ fn odd(dice: &mut Dice, world: &World, store: &StoreOp) -> StoreResult {
             let user = users[dice.roll(users.len())];
             let device = (dice.roll(2) == 0).then(|| "d1".parse().expect("legal"));
             let expires_ms = world.now.wall.plus_ms([0, 1, 70_000, u64::MAX][dice.roll(4)]);
-            let identity = router::Identity { user, device, expires_ms };
+            let identity = router::Identity { user, device, family: 1 + dice.roll(2) as u64, expires_ms };
             StoreResult::Identity(if refuse || token.is_empty() { Err(refusal) } else { Ok(identity) })
         }
         StoreOp::Apply { .. } => StoreResult::Applied(match dice.roll(4) {
@@ -79,7 +79,8 @@ fn odd(dice: &mut Dice, world: &World, store: &StoreOp) -> StoreResult {
         }
         StoreOp::OpenInbox { .. } => {
             let cursor = Cursor { generation: dice.roll(2) as u64, position: place(dice) };
-            StoreResult::Opened(if refuse { Err(refusal) } else { Ok(cursor) })
+            let start = InboxStart { cursor, stamp: place(dice).stamp };
+            StoreResult::Opened(if refuse { Err(refusal) } else { Ok(start) })
         }
         StoreOp::ReadInbox { user, .. } => StoreResult::Inbox(match dice.roll(3) {
             _ if refuse => Err(refusal),

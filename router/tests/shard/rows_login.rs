@@ -77,16 +77,60 @@ fn a_store_that_answers_too_late_meets_nobody() {
 #[test]
 fn a_device_has_one_session_and_the_newest_wins() {
     check("a1 joins, a1' joins => a1: connected, closed 3505 | a1': connected");
-    check("store holds OpenInbox, a1 joins, a1' joins, store releases => a1: closed 3505 | a1': connected");
+    check("store holds OpenInbox, a1 joins, a1' joins, store releases => a1: connected, closed 3505 | a1': connected");
     check(
-        "store holds OpenInbox, a1 joins, a1' joins, a1' leaves, store releases, a1 joins
-        => a1: closed 3505, connected | a1':",
+        "store holds OpenInbox, a1 joins, a1' joins, a1' leaves, store releases, a1 echoes x
+        => a1: connected, echo x | a1':",
     );
     check(
         "a1 joins, a1' joins, b1 joins, b1 sends ab m1
         => a1: connected, closed 3505 | a1': connected, ab#1=m1 | b1: connected, #1, ab#1=m1",
     );
     check("a1 joins, a2 joins => a1: connected | a2: connected");
+}
+
+#[test]
+fn of_two_sessions_of_a_device_that_lives_whose_connect_the_store_noted_later() {
+    // The second one's connect is noted first.
+    check(
+        "store holds OpenInbox, a1 joins, a1' joins, store answers OpenInbox last, store releases
+        => a1: connected | a1': connected, closed 3505",
+    );
+    // Both are noted in their order, and told in the other.
+    check(
+        "store delays OpenInbox, a1 joins, a1' joins, store tells OpenInbox last, store tells OpenInbox last
+        => a1: connected, closed 3505 | a1': connected",
+    );
+}
+
+#[test]
+fn a_revoked_device_or_login_ends_its_sessions_also_one_that_is_being_opened() {
+    check(
+        "a1 joins, a2 joins, b1 joins, api kicks a1 device
+        => a1: connected, closed 3503 | a2: connected | b1: connected",
+    );
+    check(
+        "a1 joins a///1, a2 joins a///2, a3 joins a///2, api kicks a family 2
+        => a1: connected | a2: connected, closed 3503 | a3: connected, closed 3503",
+    );
+    check("store holds OpenInbox, a1 joins, api kicks a1 device, store releases => a1: closed 3503");
+    check("store holds OpenInbox, a1 joins, api kicks a family 1, store releases => a1: closed 3503");
+    // Its token was known before it was revoked, its device is noted after it.
+    check("store delays Authenticate, a1 joins, api kicks a family 1, store releases => a1: !101, closed 3500");
+}
+
+#[test]
+fn a_session_is_of_the_login_that_it_refreshed_to() {
+    check("a1 joins, a1 refreshes a///2, api kicks a family 1 => a1: connected, refreshed");
+    check("a1 joins, a1 refreshes a///2, api kicks a family 2 => a1: connected, refreshed, closed 3503");
+    check(
+        "a1 joins, b1 joins, a1 refreshes a///2, b1 sends ab m1
+        => a1: connected, refreshed, ab#1=m1 | b1: connected, #1, ab#1=m1",
+    );
+    check(
+        "a1 joins, b1 joins, store refuses OpenInbox 115, a1 refreshes a///2, b1 sends ab m1, store accepts OpenInbox,
+        wait 21s => a1: connected, refreshed, ab#1=m1 | b1: connected, #1, ab#1=m1",
+    );
 }
 
 #[test]

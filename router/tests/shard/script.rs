@@ -7,13 +7,13 @@
 //! a1 sends ab m1 [20KB] | floods ab N | marks ab 3 | reads-back ab [N times] | echoes x [4KB [N times]] | dances [N times]
 //! a1 edits ab 1 m2 [20KB] | deletes ab 1 | reacts ab 1 👍 | unreacts ab 1 👍 | types ab | stops ab
 //! a1 refreshes TOKEN | says {…} | sends-binary | speaks
-//! store holds KIND | releases [KIND] | answers KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes
-//! api sends ab m1 TICKET, by the channel's first member
+//! store holds KIND | releases [KIND] | answers KIND last | delays KIND (it is done and told later) | tells KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes
+//! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1
 //! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | drain in 5s
 //! home forgets a1 | home denies a1 | stray frame for a1
 //! => a1: connected, #1, ab#1=m1 | b1: … | seen: KIND ×3
 //! ```
-//! `joins` opens and connects, `dances` asks what no server knows. A token is USER/DEVICE/SECONDS. What is told several times in
+//! `joins` opens and connects, `dances` asks what no server knows. A token is USER/DEVICE/SECONDS/FAMILY. What is told several times in
 //! a row is counted. A row that begins `cold` meets shards whose home knows nothing yet. Behind every row everybody leaves, and
 //! nothing must be left (I11, I12).
 
@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use router::Input;
 use schema::command::{Connect, Delete, Edit, History, HistoryWindow, React, Send, Typing};
+use schema::mesh::Kicked;
 use schema::message::no_mentions;
 use schema::op::SendOp;
 use schema::{ChannelId, ChannelOp, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Position, Seq};
@@ -108,9 +109,24 @@ impl World {
                 let ticket = ticket.parse().expect("a number");
                 self.input(0, Input::Command { ticket, channel, op });
             }
+            ["api", "kicks", name, "device"] => {
+                let (user, device, _) = parts(name, 1);
+                let device = format!("d{device}").parse().expect("legal");
+                self.kick(user, Kicked::Device(device));
+            }
+            ["api", "kicks", user, "family", family] => {
+                let family = family.parse().expect("a number");
+                self.store.families.remove(&family);
+                self.kick(user, Kicked::Family(family));
+            }
             [name, ref words @ ..] => self.client_step(name, words),
             [] => panic!("an empty step"),
         }
+    }
+
+    fn kick(&mut self, user: &str, whose: Kicked) {
+        let user = self.user(user);
+        self.input(0, Input::Kick { user, whose });
     }
 
     fn store_step(&mut self, words: &[&str]) {
@@ -118,9 +134,23 @@ impl World {
             ["holds", kind] => {
                 self.held.insert(kind.to_owned());
             }
-            ["releases"] => self.held.clear(),
+            ["releases"] => {
+                self.held.clear();
+                self.delayed.clear();
+                for (_, shard, op, result) in std::mem::take(&mut self.late) {
+                    self.input(shard, Input::Stored { op, result });
+                }
+            }
             ["releases", kind] => {
                 self.held.remove(kind);
+            }
+            ["delays", kind] => {
+                self.delayed.insert(kind.to_owned());
+            }
+            ["tells", kind, "last"] => {
+                let at = self.late.iter().rposition(|(late, ..)| late == kind).expect("one is late");
+                let (_, shard, op, result) = self.late.remove(at);
+                self.input(shard, Input::Stored { op, result });
             }
             ["answers", kind, "last"] => {
                 let at = self.asked.iter().rposition(|asked| kind_of(&asked.store) == kind).expect("one is asked");

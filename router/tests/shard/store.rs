@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use router::{Arrival, ArrivalsPage, Identity, InboxPage, SnapshotPage, StoreOp, StoreResult};
+use router::{Arrival, ArrivalsPage, Identity, InboxPage, InboxStart, SnapshotPage, StoreOp, StoreResult};
 use schema::command::{History, HistoryPage, HistoryWindow, SnapshotChannel};
 use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::mesh::{LiveEvent, SnapshotPlace};
@@ -45,6 +45,10 @@ pub(crate) struct Store {
     arrivals: BTreeMap<Owner, BTreeMap<Stamp, (ArrivalRecord, Vec<Event>)>>,
     /// Fields of tokens: the user and the one device, by the token's first word.
     pub(crate) users: BTreeMap<String, UserId>,
+    /// Logins that are not revoked.
+    pub(crate) families: BTreeSet<u64>,
+    /// Devices that connected, counted.
+    opened: u64,
 }
 
 impl Store {
@@ -57,6 +61,8 @@ impl Store {
             floors: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             users: BTreeMap::new(),
+            families: (1..=9).collect(),
+            opened: 0,
         }
     }
 
@@ -79,7 +85,14 @@ impl Store {
             StoreOp::Authenticate { token } => StoreResult::Identity(self.identity(now, &token)),
             StoreOp::Apply { .. } => unreachable!("appends are committed in batches"),
             StoreOp::History { user, request } => StoreResult::History(self.history(user, &request)),
-            StoreOp::OpenInbox { cursor, .. } => StoreResult::Opened(self.open(cursor)),
+            StoreOp::OpenInbox { cursor, family, .. } if self.families.contains(&family) => {
+                self.opened += 1;
+                let stamp = Stamp { version: self.opened, batch: 0 };
+                StoreResult::Opened(self.open(cursor).map(|cursor| InboxStart { cursor, stamp }))
+            }
+            StoreOp::OpenInbox { .. } => {
+                StoreResult::Opened(Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked")))
+            }
             StoreOp::ReadInbox { user, after, at_least, bytes, first } => {
                 assert!(version >= at_least);
                 StoreResult::Inbox(Ok(self.inbox(user, after, version, bytes, first)))
@@ -103,13 +116,15 @@ impl Store {
         let mut words = token.split('/');
         let name = words.next().unwrap_or_default();
         let device = words.next().filter(|word| !word.is_empty()).map(|word| word.parse().expect("a device"));
-        let lasts_s: u64 = words.next().map_or(3_600, |word| word.parse().expect("seconds"));
+        let lasts_s: u64 =
+            words.next().filter(|word| !word.is_empty()).map_or(3_600, |word| word.parse().expect("seconds"));
+        let family = words.next().map_or(1, |word| word.parse().expect("a family"));
         match name {
             "bad" => Err(Refusal::new(ErrorCode::Unauthenticated, "a bad token")),
             "expired" => Err(Refusal::new(ErrorCode::TokenExpired, "an expired token")),
             name => {
                 let user = self.users[name];
-                Ok(Identity { user, device, expires_ms: now.wall.plus_ms(lasts_s * 1_000) })
+                Ok(Identity { user, device, family, expires_ms: now.wall.plus_ms(lasts_s * 1_000) })
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use router::{Config, ConnId, Input, Output, Shard, Stats, StoreOp, StoreResult};
+use router::{Config, ConnId, Input, OpId, Output, Shard, Stats, StoreOp, StoreResult};
 use schema::mesh::{MeshBody, MeshFrame};
 use schema::{
     ChannelId, ChannelOp, Encoding, Epoch, ErrorCode, Incarnation, Instant, Now, Owner, Refusal, SessionId, ShardIndex,
@@ -71,6 +71,9 @@ pub(crate) struct World {
     pub(crate) refused: BTreeMap<String, ErrorCode>,
     /// Kinds of store operations, or `Hint`, that are told.
     pub(crate) watched: BTreeSet<String>,
+    /// Kinds of store operations that are carried out and told later.
+    pub(crate) delayed: BTreeSet<String>,
+    pub(crate) late: Vec<(String, usize, OpId, StoreResult)>,
     pub(crate) seen: Vec<String>,
     pub(crate) replies: Vec<String>,
     pub(crate) lose_hints: bool,
@@ -100,6 +103,8 @@ impl World {
             held: BTreeSet::new(),
             refused: BTreeMap::new(),
             watched: BTreeSet::new(),
+            delayed: BTreeSet::new(),
+            late: Vec::new(),
             seen: Vec::new(),
             replies: Vec::new(),
             lose_hints: false,
@@ -304,8 +309,8 @@ impl World {
 
     /// Whatever the store held back is answered, everybody goes, and after a while nothing must be left of it.
     pub(crate) fn everybody_leaves(&mut self) {
-        self.held.clear();
         self.refused.clear();
+        self.step("store releases");
         self.settle();
         let names: Vec<String> = self.clients.keys().cloned().collect();
         for name in names {
@@ -325,10 +330,14 @@ impl World {
     pub(crate) fn answer(&mut self, at: usize, version: u64, refuse: Option<ErrorCode>, batch_max: usize) {
         let Asked { shard, op, store, .. } = self.asked.remove(at).expect("it was asked");
         let StoreOp::Apply { channel, op: change } = store else {
+            let kind = kind_of(&store);
             let result = match refuse {
                 Some(code) => refusal_of(&store, Refusal::new(code, "refused by the test")),
                 None => self.store.execute(self.now, self.owners[shard], store, version),
             };
+            if self.delayed.contains(kind) {
+                return self.late.push((kind.to_owned(), shard, op, result));
+            }
             return self.input(shard, Input::Stored { op, result });
         };
         let mut ops = vec![op];
