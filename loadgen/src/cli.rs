@@ -38,6 +38,12 @@ Examples:
   Groups of 50, and one device that is dropped and resumed 200 times:
       loadgen chat --connections 1000 --group 50 --rate 100 --resumes 200
 
+  A device that misses 100 messages over 200 channels, 200 times:
+      loadgen catch-up --connections 21
+
+  A user whom 500 others watch:
+      loadgen presence --connections 501
+
 Exit code: 0 when every message came back exactly once, in order, and no connection was lost;
 1 when not, with the counts in the report; 2 when the run could not be carried out.";
 
@@ -63,6 +69,12 @@ pub(crate) enum Command {
     /// Chat in channels, one connection an account: durable throughput, delivery, order, resumption
     #[command(after_help = EXAMPLES)]
     Chat(ChatArgs),
+    /// Resume a device that was away: how long until it has all that it missed
+    #[command(after_help = EXAMPLES)]
+    CatchUp(CatchUpArgs),
+    /// Have users come and go: how soon those who watch them are told
+    #[command(after_help = EXAMPLES)]
+    Presence(PresenceArgs),
 }
 
 /// Flags of what is said in sessions.
@@ -196,6 +208,38 @@ pub(crate) struct ChatArgs {
     /// the channel's history
     #[arg(long, default_value = "0", value_name = "N")]
     pub(crate) resumes: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CatchUpArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    /// Channels that the device's account is in
+    #[arg(long, default_value = "200", value_name = "N", value_parser = clap::value_parser!(NonZeroU32))]
+    pub(crate) channels: NonZeroU32,
+
+    /// Messages that it misses in each round, spread over the channels
+    #[arg(long, default_value = "100", value_name = "N")]
+    pub(crate) missed: NonZeroU32,
+
+    /// How often it goes and comes back. A node takes 100 messages a second of one account, after a burst of 2,000
+    #[arg(long, default_value = "200", value_name = "N")]
+    pub(crate) rounds: NonZeroU32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PresenceArgs {
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    /// Users who come and go, the first of --connections; all others watch them
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) watched: NonZeroU32,
+
+    /// How often they leave and come back, each time for longer than the grace of 30 s
+    #[arg(long, default_value = "2", value_name = "N")]
+    pub(crate) rounds: NonZeroU32,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

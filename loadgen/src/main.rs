@@ -4,6 +4,7 @@
 
 mod accounts;
 mod api;
+mod catch_up;
 mod chat;
 mod cli;
 mod drive;
@@ -13,6 +14,7 @@ mod idle;
 mod interrupt;
 mod machine;
 mod pace;
+mod presence;
 mod process;
 mod progress;
 mod report;
@@ -51,6 +53,8 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
         Command::Echo(args) => (&args.common, echo::run(args)?),
         Command::Idle(args) => (&args.common, idle::run(args)?),
         Command::Chat(args) => (&args.common, chat::run(args)?),
+        Command::CatchUp(args) => (&args.common, catch_up::run(args)?),
+        Command::Presence(args) => (&args.common, presence::run(args)?),
     };
     let text = if common.json { report.json() + "\n" } else { report.text() };
     let mut stdout = std::io::stdout().lock();

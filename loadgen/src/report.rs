@@ -78,6 +78,11 @@ pub(crate) enum Load {
     Closed {
         pipeline: u32,
     },
+    /// One after the other, each as its text says.
+    Rounds {
+        rounds: u32,
+        each: String,
+    },
     #[default]
     None,
 }
@@ -102,6 +107,25 @@ pub(crate) struct ChatReport {
     pub(crate) resumed: u32,
     /// Messages of the resumed device that were compared with the history.
     pub(crate) compared: u64,
+}
+
+/// What only `presence` knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub(crate) struct PresenceReport {
+    /// Pushes of presence, over all watchers.
+    pub(crate) pushes: u64,
+    /// Those closer than 250 ms to the one before.
+    pub(crate) crowded: u64,
+    /// Entries that told a change before it was there, or another one.
+    pub(crate) early: u64,
+    /// Entries that told what was told before.
+    pub(crate) repeated: u64,
+}
+
+impl PresenceReport {
+    fn clean(&self) -> bool {
+        self.crowded == 0 && self.early == 0
+    }
 }
 
 impl ChatReport {
@@ -139,6 +163,9 @@ pub(crate) struct Report {
     /// Of `chat`: what its channels and resumed device add.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) chat: Option<ChatReport>,
+    /// Of `presence`: how it was told.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) presence: Option<PresenceReport>,
     /// Answers a second.
     pub(crate) per_second: f64,
     pub(crate) latencies_us: BTreeMap<&'static str, Latency>,
@@ -164,6 +191,7 @@ impl Report {
             && self.out_of_order == 0
             && self.closed == 0
             && self.chat.as_ref().is_none_or(ChatReport::clean)
+            && self.presence.as_ref().is_none_or(PresenceReport::clean)
     }
 
     pub(crate) fn json(&self) -> String {
@@ -179,7 +207,7 @@ impl Report {
     fn write_text(&self, text: &mut String) -> fmt::Result {
         let Self { command, url, connections, seconds, opening_seconds, .. } = self;
         writeln!(text, "{command} {url}: {connections} connections, open in {opening_seconds:.2} s")?;
-        match self.load {
+        match &self.load {
             Load::Open { rate } => {
                 writeln!(text, "  load         open loop, {rate} a second{}, {seconds:.1} s measured", self.size())?;
             }
@@ -190,14 +218,16 @@ impl Report {
                     self.size()
                 )?;
             }
+            Load::Rounds { rounds, each } => writeln!(text, "  load         {rounds} rounds: {each}; {seconds:.1} s")?,
             Load::None => writeln!(text, "  load         none, held {seconds:.1} s, {} pings answered", self.pings)?,
         }
         if self.load != Load::None {
-            let Self { sent, acked, delivered, per_second, .. } = self;
-            writeln!(
-                text,
-                "  answered     {per_second:.0} a second; sent {sent}, acked {acked}, delivered {delivered}"
-            )?;
+            let Self { sent, acked, delivered, .. } = self;
+            let per_second = match self.load {
+                Load::Rounds { .. } => String::new(),
+                Load::Open { .. } | Load::Closed { .. } | Load::None => format!("{:.0} a second; ", self.per_second),
+            };
+            writeln!(text, "  answered     {per_second}sent {sent}, acked {acked}, delivered {delivered}")?;
             for (what, latency) in &self.latencies_us {
                 writeln!(text, "  {what:<12} {latency}")?;
             }
@@ -227,6 +257,9 @@ impl Report {
                     "  resumption   {resumed} of {resumes} times; {compared} messages compared with the history"
                 )?;
             }
+        }
+        if let Some(PresenceReport { pushes, crowded, early, repeated }) = &self.presence {
+            writeln!(text, "  presence     {pushes} pushes · crowded {crowded} · early {early} · repeated {repeated}")?;
         }
         if self.unsent > 0 {
             writeln!(text, "  unsent       {} messages were due, but the server did not read", self.unsent)?;

@@ -89,6 +89,24 @@ fn a_resumed_device_was_pushed_its_inbox_or_the_difference_is_counted() {
 }
 
 #[test]
+fn a_device_that_catches_up_has_what_it_missed_once_and_in_order() {
+    let check = |fault: Fault, named: &str, code: i32| {
+        let (node, directory) = (Node::start(fault), tempfile::tempdir().expect("a directory"));
+        let arguments = "catch-up --connections 4 --channels 1 --missed 12 --rounds 5";
+        let (got, report, stderr) = run(&node, &directory.path().join("accounts"), arguments);
+        let row = format!("{fault:?}: {report} {stderr}");
+        assert_eq!((got, count(&report, "acked"), count(&report, "delivered")), (code, 60, 60), "{row}");
+        for name in ["lost", "duplicated", "out_of_order", "closed"] {
+            assert_eq!(count(&report, name) > 0, name == named, "{name} of {row}");
+        }
+        assert_eq!(report["latencies_us"]["catch-up"]["count"], 5, "{row}");
+    };
+    check(Fault::None, "", 0);
+    check(Fault::DoublePush, "duplicated", 1);
+    check(Fault::SwapPush, "out_of_order", 1);
+}
+
+#[test]
 fn accounts_and_channels_are_made_once_and_used_again() {
     let (node, directory) = (Node::start(Fault::None), tempfile::tempdir().expect("a directory"));
     let accounts = directory.path().join("accounts");
