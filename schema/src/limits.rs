@@ -88,6 +88,10 @@ pub const MEMBER_RANGES_MAX: u32 = 8;
 pub const CHANNELS_OF_USER_MAX: u32 = 2_000;
 /// Devices of one user.
 pub const DEVICES_OF_USER_MAX: u32 = 16;
+/// Logins whose tokens one device connected with, and that end with it.
+pub const FAMILIES_OF_DEVICE_MAX: u32 = 8;
+/// Bytes of what a client calls itself that are kept with its device; the rest is cut off.
+pub const CLIENT_BYTES_MAX: u32 = 64;
 
 /// Commands a second of a session, refilled steadily.
 pub const COMMANDS_PER_S: u32 = 100;

@@ -9,23 +9,31 @@
 //! | [`HeadRecord`], [`DedupRecord`], [`FenceRecord`], [`IdempotencyRecord`], [`ReadMarkRecord`] | packed |
 //! | [`EventRecord`], [`ArrivalRecord`] | packed: one a member, and hundreds of events a row |
 //! | [`TalliesRecord`] | packed: read with every page of history |
+//! | [`FriendRecord`], [`BlockRecord`], [`PresenceRecord`], [`PushRecord`] | packed |
+//! | [`DeviceRecord`] | packed: the store itself writes its last field |
 //!
 //! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never panics.
 
 mod account;
 mod channel;
+mod device;
 mod fixed;
 mod flat;
 mod inbox;
 mod message;
 mod packed;
+mod people;
+mod push;
 mod tallies;
 
 pub use account::{RefreshRecord, UserRecord};
 pub use channel::{ChannelRecord, MemberRecord, SeqRange};
+pub use device::{DeviceRecord, PresenceRecord};
 pub use fixed::{AnsweredOp, DedupRecord, FenceRecord, HeadRecord, IdempotencyRecord, ReadMarkRecord};
 pub use inbox::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 pub use message::{BodyRecord, MessageRecord};
+pub use people::{BlockRecord, FriendRecord, FriendState};
+pub use push::{PushItem, PushRecord};
 pub use tallies::TalliesRecord;
 
 /// Bytes in the store that are not what their key says.

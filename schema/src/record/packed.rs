@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         Ok(Self { what, all: bytes, rest })
     }
 
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         let Some((field, rest)) = self.rest.split_first_chunk() else {
             return Err(self.damaged("it ends within a field"));
         };

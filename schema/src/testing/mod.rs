@@ -16,8 +16,9 @@ use proptest::prelude::*;
 pub use command::{pushes, replies, requests, server_frames};
 pub use mesh::{channel_ops, events, mesh_frames};
 pub use record::{
-    arrival_records, channel_records, dedup_records, event_records, fence_records, head_records, idempotency_records,
-    member_records, message_records, read_mark_records, refresh_records, tallies_records, user_records,
+    arrival_records, block_records, channel_records, dedup_records, device_records, event_records, fence_records,
+    friend_records, head_records, idempotency_records, member_records, message_records, presence_records, push_records,
+    read_mark_records, refresh_records, tallies_records, user_records,
 };
 
 use crate::code::ErrorCode;
@@ -129,10 +130,14 @@ pub fn past_accesses() -> impl Strategy<Value = PastAccess> {
     prop_oneof![Just(PastAccess::Joined), Just(PastAccess::All)]
 }
 
+/// How present a user is.
+pub fn presence_states() -> impl Strategy<Value = PresenceState> {
+    prop_oneof![Just(PresenceState::Offline), Just(PresenceState::Away), Just(PresenceState::Online)]
+}
+
 /// What is said of one user's presence.
 pub fn presence_entries() -> impl Strategy<Value = PresenceEntry> {
-    let state = prop_oneof![Just(PresenceState::Offline), Just(PresenceState::Away), Just(PresenceState::Online)];
-    (user_ids(), state, wall_times()).prop_map(|(user_id, state, last_active_ms)| PresenceEntry {
+    (user_ids(), presence_states(), wall_times()).prop_map(|(user_id, state, last_active_ms)| PresenceEntry {
         user_id,
         state,
         last_active_ms,

@@ -5,16 +5,16 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::{
-    channel_ids, channel_kinds, client_msg_ids, counts, emojis, member_changes, numbers, past_accesses, roles, seqs,
-    shared_texts, texts, user_ids, wall_times,
+    channel_ids, channel_kinds, client_msg_ids, counts, emojis, member_changes, numbers, past_accesses,
+    presence_states, roles, seqs, shared_texts, stamps, texts, user_ids, wall_times,
 };
 use crate::id::Seq;
-use crate::limits::MEMBER_RANGES_MAX;
+use crate::limits::{FAMILIES_OF_DEVICE_MAX, MEMBER_RANGES_MAX};
 use crate::message::MessageKind;
 use crate::record::{
-    AnsweredOp, ArrivalEvent, ArrivalRecord, BodyRecord, ChannelRecord, DedupRecord, EventRecord, EventRecordBody,
-    FenceRecord, HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange,
-    TalliesRecord, UserRecord,
+    AnsweredOp, ArrivalEvent, ArrivalRecord, BlockRecord, BodyRecord, ChannelRecord, DedupRecord, DeviceRecord,
+    EventRecord, EventRecordBody, FenceRecord, FriendRecord, FriendState, HeadRecord, IdempotencyRecord, MemberRecord,
+    MessageRecord, PresenceRecord, PushRecord, ReadMarkRecord, RefreshRecord, SeqRange, TalliesRecord, UserRecord,
 };
 use crate::view::{Epoch, Incarnation};
 
@@ -158,4 +158,44 @@ pub fn idempotency_records() -> impl Strategy<Value = IdempotencyRecord> {
 pub fn fence_records() -> impl Strategy<Value = FenceRecord> {
     (any::<u64>(), numbers())
         .prop_map(|(incarnation, epoch)| FenceRecord { incarnation: Incarnation(incarnation), epoch: Epoch(epoch) })
+}
+
+/// Friends, as either side sees them.
+pub fn friend_records() -> impl Strategy<Value = FriendRecord> {
+    let state = prop_oneof![Just(FriendState::Requested), Just(FriendState::Asked), Just(FriendState::Accepted)];
+    (state, wall_times()).prop_map(|(state, since_ms)| FriendRecord { state, since_ms })
+}
+
+/// Blocks.
+pub fn block_records() -> impl Strategy<Value = BlockRecord> {
+    wall_times().prop_map(|since_ms| BlockRecord { since_ms })
+}
+
+/// Devices, with as many logins as there may be.
+pub fn device_records() -> impl Strategy<Value = DeviceRecord> {
+    let families = vec(any::<u64>(), 0..=FAMILIES_OF_DEVICE_MAX as usize);
+    let client = proptest::string::string_regex("[ -~]{0,64}").expect("a legal expression");
+    (wall_times(), wall_times(), client, families, stamps()).prop_map(
+        |(connected_ms, last_active_ms, client, families, stamp)| DeviceRecord {
+            connected_ms,
+            last_active_ms,
+            client,
+            families,
+            stamp,
+        },
+    )
+}
+
+/// How present users are.
+pub fn presence_records() -> impl Strategy<Value = PresenceRecord> {
+    (presence_states(), wall_times(), wall_times()).prop_map(|(state, last_active_ms, at_ms)| PresenceRecord {
+        state,
+        last_active_ms,
+        at_ms,
+    })
+}
+
+/// What push items' keys do not say.
+pub fn push_records() -> impl Strategy<Value = PushRecord> {
+    (user_ids(), wall_times()).prop_map(|(from, sent_ms)| PushRecord { from, sent_ms })
 }

@@ -9,8 +9,9 @@ use crate::codec::Encoding;
 use crate::command::{Request, ServerFrame};
 use crate::mesh::MeshFrame;
 use crate::record::{
-    ArrivalRecord, ChannelRecord, DedupRecord, EventRecord, FenceRecord, HeadRecord, IdempotencyRecord, MemberRecord,
-    MessageRecord, ReadMarkRecord, RefreshRecord, TalliesRecord, UserRecord,
+    ArrivalRecord, BlockRecord, ChannelRecord, DedupRecord, DeviceRecord, EventRecord, FenceRecord, FriendRecord,
+    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, PresenceRecord, PushRecord, ReadMarkRecord,
+    RefreshRecord, TalliesRecord, UserRecord,
 };
 use crate::testing;
 
@@ -191,5 +192,10 @@ records! {
     fences_survive damaged_fences_are_refused_or_legal FenceRecord fence_records,
     inbox_events_survive damaged_inbox_events_are_refused_or_legal EventRecord event_records,
     tallies_survive damaged_tallies_are_refused_or_legal TalliesRecord tallies_records,
+    friends_survive damaged_friends_are_refused_or_legal FriendRecord friend_records,
+    blocks_survive damaged_blocks_are_refused_or_legal BlockRecord block_records,
+    devices_survive damaged_devices_are_refused_or_legal DeviceRecord device_records,
+    presences_survive damaged_presences_are_refused_or_legal PresenceRecord presence_records,
+    pushes_survive damaged_pushes_are_refused_or_legal PushRecord push_records,
     arrivals_survive damaged_arrivals_are_refused_or_legal ArrivalRecord arrival_records,
 }

@@ -7,10 +7,12 @@ use crate::event::{MemberChange, Role};
 use crate::id::{ChannelId, Seq, UserId};
 use crate::message::MessageKind;
 use crate::op::{ChannelKind, PastAccess};
+use crate::position::Stamp;
+use crate::presence::PresenceState;
 use crate::record::{
-    AnsweredOp, ArrivalEvent, ArrivalRecord, BodyRecord, ChannelRecord, DedupRecord, EventRecord, EventRecordBody,
-    FenceRecord, HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, ReadMarkRecord, RefreshRecord, SeqRange,
-    TalliesRecord, UserRecord,
+    AnsweredOp, ArrivalEvent, ArrivalRecord, BlockRecord, BodyRecord, ChannelRecord, DedupRecord, DeviceRecord,
+    EventRecord, EventRecordBody, FenceRecord, FriendRecord, FriendState, HeadRecord, IdempotencyRecord, MemberRecord,
+    MessageRecord, PresenceRecord, PushRecord, ReadMarkRecord, RefreshRecord, SeqRange, TalliesRecord, UserRecord,
 };
 use crate::time::UnixMs;
 use crate::view::{Epoch, Incarnation};
@@ -181,6 +183,37 @@ fn golden_records() {
         IdempotencyRecord {
             "idempotency": IdempotencyRecord { channel: CHANNEL, made_ms: NOON, content_hash: HASH },
         }
+        FriendRecord {
+            "friend-requested": FriendRecord { state: FriendState::Requested, since_ms: NOON },
+            "friend-asked": FriendRecord { state: FriendState::Asked, since_ms: NOON },
+            "friend": FriendRecord { state: FriendState::Accepted, since_ms: NOON },
+        }
+        BlockRecord { "block": BlockRecord { since_ms: NOON }, }
+        DeviceRecord {
+            "device": DeviceRecord {
+                connected_ms: NOON,
+                last_active_ms: UnixMs(NOON.0 - 1_000),
+                client: "crab/1.0".into(),
+                families: vec![HASH, 7],
+                stamp: Stamp { version: 42, batch: 3 },
+            },
+            "device-silent": DeviceRecord {
+                connected_ms: NOON,
+                last_active_ms: NOON,
+                client: String::new(),
+                families: Vec::new(),
+                stamp: Stamp { version: 42, batch: 3 },
+            },
+        }
+        PresenceRecord {
+            "presence": PresenceRecord {
+                state: PresenceState::Online,
+                last_active_ms: UnixMs(NOON.0 - 1_000),
+                at_ms: NOON,
+            },
+            "presence-unknown": PresenceRecord::default(),
+        }
+        PushRecord { "push": PushRecord { from: USER, sent_ms: NOON }, }
         FenceRecord { "fence": FenceRecord { incarnation: Incarnation(HASH), epoch: Epoch(12) }, }
     }
     golden.finish();
