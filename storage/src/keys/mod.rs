@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! arrival · epoch · home incarnation · home shard · stamp     batch · incarnation · shard          body · channel · seq · revision · part
+//! block · by · user   device · user · device    friend · user · other                               presence · user
 //! channel · id        dedup · hash byte · day · channel · user · client_msg_id     dedup floor     direct · low user · high user
 //! edited · channel · seq     family · user · family     fence · hash byte · incarnation     former · channel · user           head · channel
 //! idempotency · day · user · key     inbox · user · stamp · ordinal      inbox floor · user                 indexed · channel
@@ -23,6 +24,7 @@ mod dedup;
 mod inbox;
 mod message;
 mod ownership;
+mod people;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,9 @@ pub use message::{
 pub use ownership::{
     arrival_prefix, arrival_stamp, arrivals_after, arrivals_before, arrivals_through, batch, batches, fence, partition,
     partitions, view,
+};
+pub use people::{
+    block, block_of, blocks_after, device, device_of, devices, friend, friend_of, friends_after, presence,
 };
 pub use search::{indexed, posting, postings, segments};
 
@@ -84,6 +89,10 @@ enum Table {
     Tallies = 27,
     Mention = 28,
     Edited = 29,
+    Block = 36,
+    Friend = 37,
+    Device = 38,
+    Presence = 39,
     Indexed = 50,
     Posting = 51,
     Segments = 52,
@@ -165,6 +174,11 @@ impl<'a> Fields<'a> {
 
     fn u64(&mut self) -> Option<u64> {
         self.take().map(u64::from_be_bytes)
+    }
+
+    /// All that is left of the key.
+    fn rest(self) -> &'a [u8] {
+        self.0
     }
 
     /// `value` if nothing is left of the key.

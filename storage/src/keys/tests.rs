@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use schema::{ChannelId, ClientMsgId, Epoch, Incarnation, Owner, Position, Seq, Stamp, UnixMs, UserId};
+use schema::{ChannelId, ClientMsgId, DeviceId, Epoch, Incarnation, Owner, Position, Seq, Stamp, UnixMs, UserId};
 
 use super::*;
 
@@ -53,6 +53,9 @@ proptest! {
         check(|k| edited(ChannelId(k.0), Seq(k.1)), &a, &b);
         let mention = |k: &(u64, u64)| MentionKey { user: UserId(7), sent_ms: UnixMs(k.0), channel: ChannelId(k.1), seq: Seq(k.0) };
         check(|k| mention(k).to_key(), &a, &b);
+        check(|k| friend(UserId(k.0), UserId(k.1)), &a, &b);
+        check(|k| block(UserId(k.0), UserId(k.1)), &a, &b);
+        check(|k| presence(UserId(*k)), &a.0, &b.0);
     }
 
     #[test]
@@ -71,6 +74,9 @@ proptest! {
         }
         let mention = MentionKey { user, sent_ms: UnixMs(seq.0), channel, seq };
         prop_assert_eq!(MentionKey::of_key(&mention.to_key()), Ok(mention));
+        let other = UserId(seq.0);
+        prop_assert_eq!(friend_of(&friend(user, other)), Ok((user, other)));
+        prop_assert_eq!(block_of(&block(user, other)), Ok((user, other)));
         let dedup = DedupKey { channel, user, id: ClientMsgId(id) };
         prop_assert_eq!(DedupKey::of_key(&dedup.to_key()), Ok(dedup));
         let home = Owner { incarnation: Incarnation(user.0), shard: schema::ShardIndex(7) };
@@ -100,6 +106,8 @@ proptest! {
         let mention = |seq| MentionKey { user, sent_ms: UnixMs(1), channel, seq: Seq(seq) };
         prop_assert_eq!(contains(&mentions_before(user, Some(mention(a))), &mention(b).to_key()), b < a);
         prop_assert_eq!(contains(&mentions_before(UserId(a), None), &MentionKey { user: UserId(b), ..mention(1) }.to_key()), a == b);
+        prop_assert_eq!(contains(&friends_after(user, Some(UserId(a))), &friend(user, UserId(b))), b > a);
+        prop_assert_eq!(contains(&blocks_after(user, Some(UserId(a))), &block(user, UserId(b))), b > a);
         let home = |epoch| arrival_prefix(Epoch(epoch), Owner::default());
         prop_assert_eq!(contains(&arrivals_before(Epoch(a)), &home(b)), b < a);
         prop_assert!(!contains(&inbox_after(user, p), &inbox_floor(user)));
@@ -117,6 +125,23 @@ fn refresh_tokens_are_due_by_their_time() {
     check(255, 256, true);
     check(256, 256, false);
     check(257, 256, false);
+}
+
+#[test]
+fn a_devices_key_is_read_back_and_nothing_else_is_one() {
+    let check = |name: &str| {
+        let device: DeviceId = name.parse().expect("a legal name");
+        let key = super::device(UserId(7), &device);
+        assert!(contains(&devices(UserId(7)), &key) && !contains(&devices(UserId(8)), &key));
+        assert_eq!(device_of(&key), Ok((UserId(7), device)));
+        let long = "x".repeat(64);
+        for bad in [&key[..9], &key[1..], &[&key[..], b"!"].concat(), &[&key[..], long.as_bytes()].concat()] {
+            assert!(device_of(bad).is_err(), "{bad:?}");
+        }
+    };
+    check("a");
+    check("phone-1_A");
+    check(&"Z".repeat(64));
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //! appender     the one transaction that changes channels and inboxes     history    a channel's past
 //! inbox        an account's events, its snapshot, its trimming           channels   what an account is a member of
 //! arrivals     what came for the users of one home shard                 view       who owns what; fences
-//! accounts     users, their names, their logins
+//! accounts     users, their names, their logins                          people     friends, blocks, who sees whom
+//! presence     how present users are
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
 //! ```
 
@@ -22,7 +23,9 @@ pub mod dedup;
 pub mod history;
 pub mod inbox;
 mod packed;
+pub mod people;
 mod planted;
+pub mod presence;
 pub mod view;
 mod visible;
 
@@ -90,6 +93,15 @@ impl From<Failed<LayerError>> for LayerError {
         match failed {
             Failed::Refused { reason, .. } => reason,
             Failed::Store { last, .. } => Self::Store(last),
+        }
+    }
+}
+
+impl From<LayerError> for Abort<LayerError> {
+    fn from(error: LayerError) -> Self {
+        match error {
+            LayerError::Store(error) => Self::Store(error),
+            error @ (LayerError::Record(_) | LayerError::Refused(_)) => Self::Refused(error),
         }
     }
 }

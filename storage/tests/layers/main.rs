@@ -5,6 +5,7 @@ mod budget;
 mod checked;
 mod fences;
 mod model;
+mod people;
 mod planted;
 mod reads;
 mod sizes;
