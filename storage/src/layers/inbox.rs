@@ -17,7 +17,7 @@ use super::{ATTEMPTS_MAX, LayerError, again, channels, content, packed};
 use crate::join;
 use crate::keys;
 use crate::retry::{self, Abort};
-use crate::transaction::{Begin, Engine, Transaction, Version};
+use crate::transaction::{Begin, Engine, Generation, Transaction, Version};
 
 /// Rows that one pass of [`trim`] reads at a time, some 70 bytes each.
 const TRIM_ROWS: u32 = 5_000;
@@ -29,8 +29,16 @@ const TRIM_GONE_MAX: u64 = 20_000;
 /// # Errors
 /// 112 for a cursor of another store, or ahead of this one; the store's.
 pub async fn open<E: Engine>(engine: &E, cursor: Option<Cursor>) -> Result<Cursor, LayerError> {
-    let generation = engine.generation().0;
     let newest: Version = again!(async { engine.begin(Begin::Fresh).read_version().await })?;
+    start(engine.generation(), newest, cursor)
+}
+
+/// [`open`] in a transaction that reads this store at its version `newest`.
+pub(super) fn start(
+    Generation(generation): Generation,
+    newest: Version,
+    cursor: Option<Cursor>,
+) -> Result<Cursor, LayerError> {
     match cursor {
         None => Ok(Cursor { generation, position: Position::end_of(newest.0) }),
         Some(cursor) if cursor.generation != generation => {

@@ -8,7 +8,7 @@
 //! inbox        an account's events, its snapshot, its trimming           channels   what an account is a member of
 //! arrivals     what came for the users of one home shard                 view       who owns what; fences
 //! accounts     users, their names, their logins                          people     friends, blocks, who sees whom
-//! presence     how present users are
+//! devices      an account's devices, and where their sessions start       presence   how present users are
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
 //! ```
 
@@ -20,6 +20,7 @@ pub mod channels;
 pub mod check;
 mod content;
 pub mod dedup;
+pub mod devices;
 pub mod history;
 pub mod inbox;
 mod packed;

@@ -3,6 +3,7 @@
 mod append;
 mod budget;
 mod checked;
+mod devices;
 mod fences;
 mod model;
 mod people;
