@@ -1,49 +1,74 @@
-// Starts the page: who it is, then the connection, the model and the view.
+// Starts the page: who it is, what it held, then the model, the screen and the connection.
 //
 // ?dev=NAME signs in a seeded user of `rookery dev`. No token is ever in an address.
 
-import * as account from "./account.js";
-import { Connection } from "./connection.js";
-import { Model } from "./model.js";
-import { View, show, signForm } from "./view.js";
+import * as account from "./client/account.js";
+import { Connection } from "./client/connection.js";
+import * as held from "./client/held.js";
+import { Model } from "./client/model.js";
+import { Screen } from "./view/screen.js";
+import { signForm } from "./view/sign.js";
 
-function chat() {
-  show("chat");
-  const model = new Model((channelId) => view.draw(channelId));
-  const leave = async () => {
+const WHY_KEY = "rookery.why";
+const SAVE_MS = 500;
+
+async function chat() {
+  const { device } = account.current();
+  const model = new Model(account, {
+    changed: () => { screen.changed(); save(); },
+    heard: (message) => screen.heard(message),
+    gone: (channelId) => screen.gone(channelId),
+    looking: (channelId) => screen.looking(channelId),
+  });
+
+  // Channels and the cursor after them, in one piece.
+  let saving = null;
+  const save = () => {
+    saving ??= setTimeout(() => {
+      saving = null;
+      if (!connection.stopped) held.save(device, { cursor: connection.cursor, channels: model.kept() });
+    }, SAVE_MS);
+  };
+  const before = await held.load(device);
+  if (before) model.restore(before.channels);
+  held.sweep();
+
+  const leave = async (why) => {
     connection.stop();
-    await account.signOut();
+    await Promise.all([account.signOut(), held.drop(device)]);
     sessionStorage.clear();
+    if (why) sessionStorage.setItem(WHY_KEY, why);
     location.replace(location.pathname);
   };
-  const view = new View(model, leave);
-  const connection = new Connection({
-    state: (text, live) => view.state(text, live),
-    live: () => model.live().catch(() => {}),
+  const screen = new Screen(model, account, () => leave());
+  const connection = new Connection(before?.cursor ?? null, {
+    state: (text, live) => screen.state(text, live),
+    live: () => model.live().catch((error) => screen.state(error.message, false)),
+    lost: () => model.lost(),
     push: (kind, fields) => model.push(kind, fields),
     forget: () => model.forget(),
     signedOut: leave,
   });
   model.connection = connection;
-  view.draw(undefined, account.current().display_name);
+  screen.draw();
 }
 
 async function start() {
+  let why = sessionStorage.getItem(WHY_KEY);
+  sessionStorage.removeItem(WHY_KEY);
   const wanted = new URLSearchParams(location.search).get("dev");
   if (wanted && account.current()?.username !== wanted) {
     try {
       await account.devSignIn(wanted);
     } catch (error) {
-      document.querySelector("#sign-form .problem").textContent = `${wanted}: ${error.message}`;
+      why = `${wanted}: ${error.message}`;
     }
   }
   if (account.current()) return chat();
-  show("sign");
-  signForm(async (how, username, password) => {
+  return signForm(why, async (how, username, password) => {
     await (how === "signup" ? account.signUp(username, password) : account.signIn(username, password));
     chat();
   });
-  return undefined;
 }
 
 start();

@@ -26,8 +26,16 @@ function keep(next) {
 
 export const current = () => account;
 
+async function reach(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch {
+    throw new Problem(0, 0, "the server cannot be reached");
+  }
+}
+
 async function request(method, path, body, token, headers = {}) {
-  const answer = await fetch(path, {
+  const answer = await reach(path, {
     method,
     headers: {
       ...(body === undefined ? {} : { "content-type": "application/json" }),

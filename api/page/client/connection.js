@@ -5,7 +5,8 @@
 
 import * as account from "./account.js";
 
-const DO_NOT_RETRY = new Set([3503, 3505, 3511]);
+/** Close codes after which this device is nobody's any more. */
+const FINAL = { 3503: "This device was signed out.", 3511: "This account was deleted." };
 const SIGN_IN_AGAIN = new Set([3500]);
 
 export class Refused extends Error {
@@ -18,18 +19,26 @@ export class Refused extends Error {
 }
 
 /** The connection went before the answer came: asking again is safe, and needed. */
-export class Gone extends Error {}
+export class Gone extends Error {
+  constructor() {
+    super("there is no connection at the moment");
+  }
+}
 
 export class Connection {
-  /** `on` has `state(text, live)`, `live()`, `push(kind, fields)`, `forget()` and `signedOut()`. */
-  constructor(on) {
+  /**
+   * `cursor` is the one that was held, or null. `on` has `state(text, live)`, `live()`, `lost()`, `push(kind, fields)`,
+   * `forget()` and `signedOut(why)`.
+   */
+  constructor(cursor, on) {
     this.on = on;
-    this.cursor = null;
+    this.cursor = cursor;
     this.asked = new Map();
     this.nextId = 1;
     this.failures = 0;
     this.retry = { base_ms: 500, cap_ms: 20000 };
     this.clockOffsetMs = 0;
+    this.bodyCharsMax = Infinity;
     this.stopped = false;
     this.live = false;
     window.addEventListener("online", () => this.hurry());
@@ -51,10 +60,16 @@ export class Connection {
 
   /** Sends a command; the reply's fields. Rejects with `Refused` or `Gone`. */
   ask(command, fields) {
-    if (this.socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Gone());
+    const ready = this.live || command === "connect";
+    if (!ready || this.socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Gone());
     const id = this.nextId++;
     this.socket.send(JSON.stringify({ id, [command]: fields }));
     return new Promise((resolve, reject) => this.asked.set(id, { command, resolve, reject }));
+  }
+
+  /** Sends a command whose reply nobody needs. */
+  tell(command, fields) {
+    if (this.live) this.socket.send(JSON.stringify({ [command]: fields }));
   }
 
   async start() {
@@ -62,9 +77,10 @@ export class Connection {
     this.on.state("connecting…", false);
     let socket;
     try {
-      const [server] = await account.http("GET", "/v1/servers/best");
+      const url = this.drain?.url ?? (await account.http("GET", "/v1/servers/best"))[0].url;
+      this.drain = undefined;
       if (this.stopped) return;
-      socket = new WebSocket(server.url, ["rookery.json.v1"]);
+      socket = new WebSocket(url, ["rookery.json.v1"]);
     } catch (problem) {
       return this.later(problem.status === 401);
     }
@@ -94,6 +110,7 @@ export class Connection {
     this.failures = 0;
     this.retry = reply.retry;
     this.clockOffsetMs = reply.server_time_ms - Date.now();
+    this.bodyCharsMax = reply.limits.body_chars_max;
     this.cursor = reply.cursor;
     this.live = true;
     this.on.state("online", true);
@@ -105,7 +122,7 @@ export class Connection {
       const [kind] = Object.keys(envelope.push);
       const fields = envelope.push[kind];
       if (kind === "token_expiring") return this.refreshToken();
-      if (kind === "drain") this.drainJitterMs = fields.jitter_ms;
+      if (kind === "drain") return this.drained(fields);
       this.on.push(kind, fields);
       // After it was taken in, never before: the cursor says that everything up to it is held here.
       if (fields.cursor) this.cursor = fields.cursor;
@@ -126,8 +143,20 @@ export class Connection {
     }
   }
 
+  /** The node will stop: leaves it after a random part of the jitter, so that not everyone does at once. */
+  drained(fields) {
+    const { socket } = this;
+    this.drain = fields;
+    setTimeout(() => {
+      if (this.socket !== socket || !this.live) return;
+      this.drain = { ...fields, jitter_ms: 0 };
+      socket.close(1000);
+    }, Math.random() * fields.jitter_ms);
+  }
+
   lost() {
     this.live = false;
+    this.on.lost();
     for (const { reject } of this.asked.values()) reject(new Gone());
     this.asked.clear();
   }
@@ -135,10 +164,14 @@ export class Connection {
   async closed(code) {
     this.lost();
     if (this.stopped) return;
-    if (DO_NOT_RETRY.has(code)) {
+    if (code in FINAL) {
       this.stopped = true;
-      const why = code === 3505 ? "this device connected elsewhere" : "signed out by the server";
-      this.on.state(`${why}; reload to go on`, false);
+      this.on.signedOut(FINAL[code]);
+      return;
+    }
+    if (code === 3505) {
+      this.stopped = true;
+      this.on.state("open in another tab; reload to use it here", false);
       return;
     }
     if (SIGN_IN_AGAIN.has(code) || code === 3005) {
@@ -158,8 +191,7 @@ export class Connection {
       return;
     }
     const { base_ms, cap_ms } = this.retry;
-    const waitMs = this.drainJitterMs ?? Math.min(cap_ms, base_ms * 2 ** Math.min(this.failures, 16));
-    this.drainJitterMs = undefined;
+    const waitMs = this.drain?.jitter_ms ?? Math.min(cap_ms, base_ms * 2 ** Math.min(this.failures, 16));
     this.failures += 1;
     this.on.state("offline, trying again…", false);
     this.timer = setTimeout(() => this.start(), Math.random() * waitMs);

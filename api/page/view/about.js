@@ -1,0 +1,134 @@
+// About the channel that is open: its members and roles, its title, its notifications, and leaving it. Of a direct one, the
+// other: friendship and blocks.
+
+import { carryOut, confirmed, el, keyed } from "./dom.js";
+import { personRow, usernameField } from "./person.js";
+
+const ROLES = ["member", "admin", "owner"];
+
+export class AboutPanel {
+  constructor(model, channelId) {
+    this.model = model;
+    this.id = channelId;
+    this.channel = model.channel(channelId);
+    this.rules = ["admin", "owner"].includes(this.channel.role);
+  }
+
+  build(body) {
+    this.problem = el("p", { class: "problem", role: "alert" });
+    this.rows = el("ul", { class: "rows" });
+    this.muted = el("input", { type: "checkbox", onchange: () => this.mute() });
+    this.more = el("button", { type: "button", class: "quiet", onclick: () => this.carry(() => this.load(true)) }, "More members");
+    const leave = el("button", { type: "button", class: "quiet alarm", onclick: () => this.leave() }, "Leave");
+    const isDirect = this.channel.kind === "direct";
+    if (isDirect) this.friendship = el("div", { class: "row" });
+    body.append(...[
+      this.problem,
+      this.friendship,
+      this.rules && !isDirect && this.titleForm(),
+      this.rules && !isDirect && this.inviteForm(),
+      el("label", { class: "check" }, this.muted, "No notifications"),
+      this.rows,
+      this.more,
+      !isDirect && leave,
+    ].filter(Boolean));
+    this.carry(() => this.load(false));
+  }
+
+  carry(act, controls = []) {
+    return carryOut(this.problem, controls, act);
+  }
+
+  async load(more) {
+    await this.model.people.loadMembers(this.id, more);
+    const { list } = this.model.people.membersOf(this.id);
+    if (this.channel.kind === "large") await this.model.presence.look(this.id, Math.floor((list.length - 1) / 200));
+  }
+
+  titleForm() {
+    const field = el("input", { required: true, maxlength: "128", value: this.channel.title, "aria-label": "Title" });
+    const button = el("button", { type: "submit", class: "quiet" }, "Rename");
+    const rename = (event) => {
+      event.preventDefault();
+      this.carry(() => this.model.groups.rename(this.id, field.value.trim()).then(() => this.model.loadChannels()), [button]);
+    };
+    return el("form", { class: "line", onsubmit: rename }, field, button);
+  }
+
+  inviteForm() {
+    const { people, groups } = this.model;
+    const field = usernameField("Username to invite");
+    const button = el("button", { type: "submit", class: "quiet" }, "Invite");
+    const invite = async (event) => {
+      event.preventDefault();
+      const done = await this.carry(async () => {
+        await groups.put(this.id, await people.find(field.value));
+        await people.loadMembers(this.id);
+      }, [button]);
+      if (done) field.value = "";
+    };
+    return el("form", { class: "line", onsubmit: invite }, field, button);
+  }
+
+  mute() {
+    const muted = this.muted.checked;
+    this.carry(async () => {
+      await this.model.groups.mute(this.id, muted);
+      this.channel.muted = muted;
+      this.model.on.changed();
+    }, [this.muted]);
+  }
+
+  async leave() {
+    if (!(await confirmed(`Leave ${this.model.title(this.channel)}?`, "Leave"))) return;
+    if (await this.carry(() => this.model.groups.leave(this.id))) this.model.drop(this.id);
+  }
+
+  draw() {
+    const { people, presence } = this.model;
+    const { list, cursor } = people.membersOf(this.id);
+    this.muted.checked = Boolean(this.channel.muted);
+    this.more.hidden = !cursor;
+    if (this.friendship) this.drawFriendship();
+    keyed(this.rows, list, {
+      key: (user) => user.user_id,
+      print: (user) => JSON.stringify([user, presence.of(user.user_id), this.channel.role]),
+      build: (user) => personRow(user, user.user_id === this.model.me() ? null : presence.of(user.user_id), ...this.beside(user)),
+    });
+  }
+
+  /** What may be done to a member. */
+  beside(user) {
+    const { groups, people } = this.model;
+    if (this.channel.kind === "direct") return [];
+    if (!this.rules || user.user_id === this.model.me()) return [el("small", {}, user.role)];
+    const after = (request) => this.carry(() => request.then(() => people.loadMembers(this.id)));
+    const role = el("select", {
+      "aria-label": `Role of ${user.display_name}`,
+      onchange: () => after(groups.put(this.id, user.user_id, role.value)),
+    }, ROLES.map((name) => el("option", { selected: name === user.role }, name)));
+    const remove = async () => {
+      if (await confirmed(`Remove ${user.display_name}?`, "Remove")) after(groups.remove(this.id, user.user_id));
+    };
+    return [role, el("button", { type: "button", class: "quiet small", onclick: remove }, "Remove")];
+  }
+
+  drawFriendship() {
+    const { people } = this.model;
+    const other = this.channel.peer.user_id;
+    const state = people.friends.find((user) => user.user_id === other)?.state;
+    const blocked = people.isBlocked(other);
+    const print = `${state} ${blocked}`;
+    if (this.friendship.rookeryPrint === print) return;
+    this.friendship.rookeryPrint = print;
+    const act = (label, what) => {
+      const button = el("button", { type: "button", class: "quiet", onclick: () => this.carry(what, [button]) }, label);
+      return button;
+    };
+    const words = { accepted: "End friendship", requested: "Withdraw request", asked: "Accept friendship" };
+    const ends = state === "accepted" || state === "requested";
+    this.friendship.replaceChildren(
+      act(words[state] ?? "Add as a friend", () => (ends ? people.unfriend(other) : people.befriend(other))),
+      act(blocked ? "Unblock" : "Block", () => people.block(other, !blocked)));
+  }
+}

@@ -1,0 +1,41 @@
+// The account's devices, and the end of one's session.
+
+import { carryOut, confirmed, el } from "./dom.js";
+import { ago } from "./words.js";
+
+export class DevicesPanel {
+  constructor(account) {
+    this.account = account;
+  }
+
+  build(body) {
+    this.problem = el("p", { class: "problem", role: "alert" });
+    this.rows = el("ul", { class: "rows" });
+    const words = "Every tab of a browser is a device. A revoked one has to sign in again.";
+    body.append(el("p", { class: "none" }, words), this.problem, this.rows);
+    this.ask();
+  }
+
+  ask() {
+    return carryOut(this.problem, [], async () => {
+      const { devices } = await this.account.http("GET", "/v1/me/devices");
+      this.rows.replaceChildren(...devices.map((device) => this.row(device)));
+    });
+  }
+
+  row({ device_id, client, connected_ms, last_active_ms }) {
+    const isThis = device_id === this.account.current().device;
+    const revoke = el("button", { type: "button", class: "quiet", onclick: () => this.revoke(device_id, revoke) }, "Revoke");
+    const seen = Math.max(connected_ms ?? 0, last_active_ms ?? 0);
+    return el("li", { class: "person" },
+      el("span", { class: "grow" }, el("b", {}, isThis ? "This tab" : client || "device"),
+        el("small", {}, `${device_id}${seen ? ` · active ${ago(seen)}` : ""}`)),
+      !isThis && revoke);
+  }
+
+  async revoke(deviceId, button) {
+    if (!(await confirmed("Sign this device out?", "Revoke"))) return;
+    const path = `/v1/me/devices/${encodeURIComponent(deviceId)}`;
+    if (await carryOut(this.problem, [button], () => this.account.http("DELETE", path))) this.ask();
+  }
+}

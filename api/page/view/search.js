@@ -1,0 +1,47 @@
+// Search, over all channels or one. A hit leads to its message.
+
+import { carryOut, el } from "./dom.js";
+import { hitRow } from "./hits.js";
+
+/** Characters of a query, as the server takes it. */
+const QUERY_MAX = 200;
+
+export class SearchPanel {
+  /** `channelId` if it is about one channel. `jump(channelId, seq)` goes to a message. */
+  constructor(model, channelId, jump) {
+    Object.assign(this, { model, channelId, jump });
+  }
+
+  build(body) {
+    this.field = el("input", {
+      type: "search", required: true, maxlength: QUERY_MAX, dataset: { focus: "" },
+      "aria-label": "Words to search for", placeholder: "Words, all of which a message has",
+    });
+    this.button = el("button", { type: "submit" }, "Search");
+    this.problem = el("p", { class: "problem", role: "alert" });
+    this.hits = el("ul", { class: "rows", "aria-live": "polite" });
+    const older = () => this.ask(this.lastMs);
+    this.more = el("button", { type: "button", class: "quiet", hidden: true, onclick: older }, "Older ones");
+    const submit = (event) => { event.preventDefault(); this.begin(); };
+    const form = el("form", { class: "line", role: "search", onsubmit: submit }, this.field, this.button);
+    body.append(form, this.problem, this.hits, this.more);
+  }
+
+  begin() {
+    this.query = this.field.value.trim();
+    if (!this.query) return;
+    this.hits.replaceChildren();
+    this.more.hidden = true;
+    this.ask();
+  }
+
+  ask(beforeMs) {
+    return carryOut(this.problem, [this.button, this.more], async () => {
+      const { hits, more } = await this.model.search(this.query, this.channelId, beforeMs);
+      if (!hits.length && !beforeMs) this.hits.append(el("li", { class: "none" }, "Nothing was found."));
+      this.hits.append(...hits.map((hit) => hitRow(hit, hit.snippet, this.model, this.jump)));
+      this.lastMs = hits.at(-1)?.sent_ms;
+      this.more.hidden = !more;
+    });
+  }
+}

@@ -1,0 +1,231 @@
+// The messages of the channel that is open: their order, where the eye is, and what can be done to one.
+//
+// Owns the scroll position, the focus among messages and the palette of reactions. How one message looks is `message.js`.
+
+import { byId, confirmed, el, keyed } from "./dom.js";
+import { dayRow, entryRow, messageRow, newRow } from "./message.js";
+import { count, day, dayOf } from "./words.js";
+
+/** Messages of one sender within this time are one group, under one name. */
+const GROUP_MS = 5 * 60_000;
+const EDGE_PX = 120;
+const SMALL_GROUP = 20;
+const PALETTE = ["👍", "❤️", "😂", "😮", "😢", "🙏", "🎉", "👀"];
+const STALE = 122;
+
+export class Thread {
+  /** `composer` takes replies and edits. */
+  constructor(model, composer) {
+    this.model = model;
+    this.composer = composer;
+    this.list = byId("messages");
+    this.shownId = null;
+    this.goal = null;
+    this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    this.list.addEventListener("keydown", (event) => this.walk(event));
+    byId("to-newest").onclick = () => this.toNewest();
+    byId("to-unread").onclick = () => this.jump(this.channel().divider + 1);
+    this.doings = {
+      react: (message, button) => this.palette(message, button),
+      toggle: (message, emoji, on) => model.acts.react(message, emoji, on),
+      reply: (message) => composer.reply(message),
+      edit: (message) => composer.edit(message),
+      remove: (message) => this.remove(message),
+      jump: (seq) => this.jump(seq),
+      problem: (entry) => (entry.code === STALE ? "the message was changed elsewhere meanwhile" : entry.problem),
+      remedy: (entry) => (entry.code === STALE ? "Edit the newest" : "Try again"),
+      again: (entry) => this.again(entry),
+      giveUp: (entry) => model.acts.giveUp(entry),
+    };
+  }
+
+  channel() {
+    return this.model.channel(this.model.open);
+  }
+
+  /** Whether the newest message is in sight. */
+  atEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.list;
+    return !this.channel().jump && scrollHeight - scrollTop - clientHeight < EDGE_PX;
+  }
+
+  draw() {
+    const channel = this.channel();
+    const isNew = this.shownId !== channel.channel_id;
+    this.shownId = channel.channel_id;
+    const atEnd = isNew || this.atEnd();
+    const fromEnd = this.list.scrollHeight - this.list.scrollTop;
+    const first = this.list.querySelector("[data-seq]")?.dataset.seq;
+
+    keyed(this.list, this.rows(channel), {
+      key: (row) => row.key,
+      print: (row) => row.print,
+      build: (row) => row.build(),
+    });
+    const messages = [...this.list.querySelectorAll(".message")];
+    if (!messages.some((row) => row.tabIndex === 0)) messages.at(-1)?.setAttribute("tabindex", "0");
+
+    if (this.goal) this.reach();
+    else if (atEnd) this.list.scrollTop = this.list.scrollHeight;
+    // What is read stays where it is when older messages come in above it.
+    else if (first !== this.list.querySelector("[data-seq]")?.dataset.seq) this.list.scrollTop = this.list.scrollHeight - fromEnd;
+    this.drawButtons(channel);
+    if (isNew && channel.tail) this.scrolled();
+  }
+
+  drawButtons(channel) {
+    const span = channel.jump ?? channel.tail;
+    const unreadAbove = channel.divider !== null && span && channel.divider + 1 < span.from;
+    byId("to-unread").hidden = !unreadAbove;
+    byId("to-unread").textContent = "↑ First unread message";
+    const away = channel.jump || !this.atEnd();
+    byId("to-newest").hidden = !away || !channel.tail;
+    byId("to-newest").textContent = channel.unread ? `↓ ${count(channel.unread, "new message")}` : "↓ Newest";
+  }
+
+  /** What stands in the list: days, the line before what is new, messages, what waits to be sent. */
+  rows(channel) {
+    const { model, doings } = this;
+    const entries = model.acts.outbox.of(channel.channel_id);
+    const rows = [];
+    const shown = channel.shown();
+    const firstNew = firstUnread(channel, shown);
+    let before = null;
+    for (const message of shown) {
+      if (!before || dayOf(before.sent_ms) !== dayOf(message.sent_ms)) {
+        const words = day(message.sent_ms);
+        rows.push({ key: `day ${dayOf(message.sent_ms)}`, print: words, build: () => dayRow(words) });
+        before = null;
+      }
+      if (message.seq === firstNew) {
+        rows.push({ key: "new", print: "", build: newRow });
+        before = null;
+      }
+      const row = {
+        message,
+        mine: message.from === model.me(),
+        first: !before || before.from !== message.from || message.sent_ms - before.sent_ms > GROUP_MS,
+        mayDelete: channel.kind !== "direct" && ["admin", "owner"].includes(channel.role),
+        readers: this.readers(channel, message),
+        waiting: entries.filter((entry) => entry.command !== "send" && entry.fields.seq === message.seq),
+        quoted: message.reply_to ? model.quoted(channel, message.reply_to) : null,
+      };
+      rows.push({ key: `m${message.seq}`, print: this.print(row), build: () => messageRow(row, model, doings) });
+      before = message;
+    }
+    if (channel.jump) return rows;
+    for (const entry of entries.filter((candidate) => candidate.command === "send")) {
+      rows.push({ key: entry.id, print: JSON.stringify(entry), build: () => entryRow(entry, model, doings) });
+    }
+    return rows;
+  }
+
+  /** Whom a receipt would name, where there are receipts. */
+  readers(channel, { from, seq }) {
+    const { model } = this;
+    if (from !== model.me() || channel.kind === "large" || channel.member_count > SMALL_GROUP) return null;
+    return { direct: channel.kind === "direct", users: channel.readers(seq, model.me()) };
+  }
+
+  /** Everything that a row's looks depend on. */
+  print({ message, first, mayDelete, readers, waiting, quoted }) {
+    const people = [message.from, ...(message.mentions ?? []), ...(readers?.users ?? []), ...(quoted ? [quoted.from] : [])];
+    const names = people.map((user) => this.model.people.name(user));
+    return JSON.stringify([message, first, mayDelete, waiting, quoted?.revision, quoted?.deleted, names, readers?.users]);
+  }
+
+  scrolled() {
+    const { model, list } = this;
+    if (!model.open || list.clientHeight === 0) return;
+    if (list.scrollTop < EDGE_PX) model.older(model.open).catch(() => {});
+    if (list.scrollHeight - list.scrollTop - list.clientHeight < EDGE_PX) model.newer(model.open).catch(() => {});
+    this.drawButtons(this.channel());
+  }
+
+  toNewest() {
+    this.model.toNewest(this.model.open);
+    this.list.scrollTop = this.list.scrollHeight;
+  }
+
+  /** Goes to a message, and there to its row. */
+  async jump(seq) {
+    this.goal = { id: this.model.open, seq };
+    byId("notice").textContent = "";
+    try {
+      await this.model.jumpTo(this.model.open, seq);
+      this.draw();
+    } catch (error) {
+      byId("notice").textContent = error.message;
+    } finally {
+      this.goal = null;
+    }
+  }
+
+  reach() {
+    const row = this.goal.id === this.model.open && this.list.querySelector(`[data-seq="${this.goal.seq}"]`);
+    if (!row) return;
+    row.scrollIntoView({ block: "center" });
+    row.classList.add("found");
+    setTimeout(() => row.classList.remove("found"), 2000);
+    this.focus(row);
+  }
+
+  focus(row) {
+    this.list.querySelectorAll('[tabindex="0"]').forEach((other) => other.setAttribute("tabindex", "-1"));
+    row.setAttribute("tabindex", "0");
+    row.focus({ preventScroll: true });
+  }
+
+  /** Arrow keys go from message to message; Tab goes into one. */
+  walk(event) {
+    if (!["ArrowUp", "ArrowDown"].includes(event.key) || !event.target.classList.contains("message")) return;
+    event.preventDefault();
+    let row = event.target;
+    do row = event.key === "ArrowUp" ? row.previousElementSibling : row.nextElementSibling;
+    while (row && !row.classList.contains("message"));
+    if (!row) return;
+    this.focus(row);
+    row.scrollIntoView({ block: "nearest" });
+  }
+
+  async remove(message) {
+    if (await confirmed("Delete this message for everyone?", "Delete")) this.model.acts.delete(message);
+  }
+
+  /** Tries what was refused again. A stale edit is taken up anew, on the message as it is now. */
+  again(entry) {
+    const { acts } = this.model;
+    if (entry.code !== STALE) return acts.outbox.again(entry.id);
+    acts.giveUp(entry);
+    const now = this.channel().messages.get(entry.fields.seq);
+    return now && this.composer.edit(now, entry.fields.body);
+  }
+
+  /** A few emojis, and a place for any other. */
+  palette(message, button) {
+    const choose = (emoji) => {
+      menu.hidePopover();
+      const mine = message.reactions?.some((tally) => tally.emoji === emoji && tally.mine);
+      this.model.acts.react(message, emoji, !mine);
+    };
+    const other = el("input", { required: true, "aria-label": "Another emoji", placeholder: "other", maxlength: "32" });
+    const menu = el("div", { class: "menu", popover: "auto", role: "group", "aria-label": "Reactions" },
+      PALETTE.map((emoji) => el("button", { type: "button", class: "bare", onclick: () => choose(emoji) }, emoji)),
+      el("form", { onsubmit: (event) => { event.preventDefault(); choose(other.value.trim()); } }, other));
+    menu.addEventListener("toggle", ({ newState }) => { if (newState === "closed") menu.remove(); });
+    document.body.append(menu);
+    menu.showPopover();
+    const { left, top, bottom } = button.getBoundingClientRect();
+    const { offsetWidth, offsetHeight } = menu;
+    menu.style.left = `${Math.max(8, Math.min(left, innerWidth - offsetWidth - 8))}px`;
+    menu.style.top = `${top > offsetHeight + 8 ? top - offsetHeight - 4 : bottom + 4}px`;
+    menu.querySelector("button").focus();
+  }
+}
+
+/** The seq before which the line stands: of the first new message, if what is before that is here too. */
+function firstUnread({ divider, jump, tail }, shown) {
+  const at = divider === null ? -1 : shown.findIndex(({ seq }) => seq > divider);
+  const isFirst = at > 0 || shown[at]?.seq === divider + 1 || (jump ?? tail)?.complete;
+  return at >= 0 && isFirst ? shown[at].seq : null;
+}
