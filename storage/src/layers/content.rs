@@ -49,21 +49,9 @@ async fn message<T: Transaction>(
     (channel_id, seq): (ChannelId, Seq),
     record: MessageRecord,
 ) -> Result<Arc<Message>, LayerError> {
-    let MessageRecord { revision, from, sent_ms, client_msg_id, kind, body, reply_to, mentions, edited_ms, deleted } =
+    let body = text(tx, (channel_id, seq), &record).await?;
+    let MessageRecord { revision, from, sent_ms, client_msg_id, kind, body: _, reply_to, mentions, edited_ms, deleted } =
         record;
-    let body = match body {
-        BodyRecord::Inline(text) => text,
-        BodyRecord::Parts { parts, bytes } => {
-            let range = keys::body_parts(channel_id, seq, revision).rows(body::PARTS_MAX);
-            let page = tx.get_range(&range).await?;
-            let values: Vec<_> = page.rows.into_iter().map(|row| row.value).collect();
-            if values.len() != parts as usize {
-                let why = format!("{} of {parts} parts of {seq} in channel {channel_id}", values.len());
-                return Err(RecordError::Damaged { what: "body", bytes: bytes as usize, why }.into());
-            }
-            body::join(&values, bytes)?
-        }
-    };
     let mentions = mentions.into();
     Ok(Arc::new(Message {
         channel_id,
@@ -80,6 +68,27 @@ async fn message<T: Transaction>(
         deleted,
         reactions: no_reactions(),
     }))
+}
+
+/// A message's text, wherever it lies.
+pub(super) async fn text<T: Transaction>(
+    tx: &T,
+    (channel, seq): (ChannelId, Seq),
+    record: &MessageRecord,
+) -> Result<Arc<str>, LayerError> {
+    match &record.body {
+        BodyRecord::Inline(text) => Ok(Arc::clone(text)),
+        &BodyRecord::Parts { parts, bytes } => {
+            let range = keys::body_parts(channel, seq, record.revision).rows(body::PARTS_MAX);
+            let page = tx.get_range(&range).await?;
+            let values: Vec<_> = page.rows.into_iter().map(|row| row.value).collect();
+            if values.len() != parts as usize {
+                let why = format!("{} of {parts} parts of {seq} in channel {channel}", values.len());
+                return Err(RecordError::Damaged { what: "body", bytes: bytes as usize, why }.into());
+            }
+            Ok(body::join(&values, bytes)?)
+        }
+    }
 }
 
 /// The message that an event is about, if it is about one.

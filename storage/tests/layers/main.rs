@@ -9,6 +9,7 @@ mod model;
 mod people;
 mod planted;
 mod reads;
+mod search;
 mod sizes;
 mod trouble;
 mod world;

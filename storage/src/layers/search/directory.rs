@@ -1,0 +1,127 @@
+//! What a channel's index consists of: up to where it goes, its segments, and the messages that fill none yet.
+//!
+//! Owns the rows `indexed` and `segments`. The newest segments are in the first, with those messages' own rows; when they
+//! become many the oldest go to a page, which never changes. So both stay small, and a search reads one row for most channels.
+
+use bytes::Bytes;
+use schema::record::RecordError;
+use schema::{Seq, UnixMs};
+
+use super::packed::{Reader, Writer};
+use super::segment::Segment;
+
+/// Segments in `indexed` at which the oldest go to a page. A channel has at most two segments that still grow.
+const LISTED_MAX: usize = 12;
+/// Segments of a page. At some 70 rows each, which take 3 bytes, 2 KB.
+const PAGE_SEGMENTS: usize = 8;
+
+/// `indexed`: a channel's index.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Directory {
+    /// Messages up to here are in the index.
+    pub(super) through: Seq,
+    /// The number of the next segment.
+    pub(super) next_id: u32,
+    /// Pages of older segments.
+    pub(super) pages: u32,
+    /// When the newest message of any page was sent.
+    pub(super) paged_ms: UnixMs,
+    /// The newest segments, the oldest of them first.
+    pub(super) segments: Vec<Segment>,
+    /// The messages that fill no segment yet, with the row of what is nearly one.
+    pub(super) open: Option<(Segment, Bytes)>,
+}
+
+/// `segments`: some older segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DirectoryPage {
+    /// When the newest message of any page before was sent.
+    pub(super) before_ms: UnixMs,
+    /// The oldest first.
+    pub(super) segments: Vec<Segment>,
+}
+
+impl Directory {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.number(self.through.0);
+        writer.number(self.next_id.into());
+        writer.number(self.pages.into());
+        writer.number(self.paged_ms.0);
+        put_segments(&mut writer, &self.segments);
+        writer.number(self.open.is_some().into());
+        if let Some((segment, row)) = &self.open {
+            segment.put(&mut writer);
+            writer.bytes(row);
+        }
+        writer.finish()
+    }
+
+    /// A channel without the row is not indexed.
+    pub(super) fn decode(row: Option<&Bytes>) -> Result<Self, RecordError> {
+        let Some(row) = row else { return Ok(Self::default()) };
+        let mut reader = Reader::new("indexed", row)?;
+        let mut directory = Self {
+            through: Seq(reader.number()?),
+            next_id: reader.number_u32()?,
+            pages: reader.number_u32()?,
+            paged_ms: UnixMs(reader.number()?),
+            segments: take_segments(&mut reader)?,
+            open: None,
+        };
+        match reader.number()? {
+            0 => {}
+            1 => {
+                let segment = Segment::take(&mut reader)?;
+                directory.open = Some((segment, row.slice_ref(reader.bytes()?)));
+            }
+            _ => return Err(reader.damaged("it has more than one open segment")),
+        }
+        reader.finish().map(|()| directory)
+    }
+
+    /// The number of a new segment.
+    pub(super) fn draw_id(&mut self) -> u32 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// Takes the oldest segments out if they have become many: the page to be written, and its number.
+    pub(super) fn turn_page(&mut self) -> Option<(u32, DirectoryPage)> {
+        if self.segments.len() <= LISTED_MAX {
+            return None;
+        }
+        let segments: Vec<Segment> = self.segments.drain(..PAGE_SEGMENTS).collect();
+        let page = DirectoryPage { before_ms: self.paged_ms, segments };
+        let number = self.pages;
+        self.pages += 1;
+        self.paged_ms = page.segments.iter().map(|segment| segment.last_ms).fold(self.paged_ms, UnixMs::max);
+        Some((number, page))
+    }
+}
+
+impl DirectoryPage {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.number(self.before_ms.0);
+        put_segments(&mut writer, &self.segments);
+        writer.finish()
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, RecordError> {
+        let mut reader = Reader::new("segments", row)?;
+        let page = Self { before_ms: UnixMs(reader.number()?), segments: take_segments(&mut reader)? };
+        reader.finish().map(|()| page)
+    }
+}
+
+fn put_segments(writer: &mut Writer, segments: &[Segment]) {
+    writer.number(segments.len() as u64);
+    segments.iter().for_each(|segment| segment.put(writer));
+}
+
+fn take_segments(reader: &mut Reader<'_>) -> Result<Vec<Segment>, RecordError> {
+    let count = reader.count()?;
+    (0..count).map(|_| Segment::take(reader)).collect()
+}

@@ -1,0 +1,325 @@
+//! Part of a channel's index: which messages have which terms, in rows that never change.
+//!
+//! Owns the bytes of those rows and what a directory says of them. Terms ascend through the rows of a segment; a term's
+//! messages follow it, the newest first, as distances. So a term is looked for in one row, which the terms that rows begin
+//! with tell, and a message far from the others lengthens its own terms alone.
+
+use std::cmp::Reverse;
+
+use bytes::Bytes;
+use schema::record::RecordError;
+use schema::{Seq, UnixMs};
+
+use super::bits::{BitReader, BitWriter, order_of};
+use super::packed::{Reader, Writer};
+use super::words::{TERM_BITS, Term, TermRange};
+
+/// Bytes at which a row ends. Decoding half of one takes some 2 µs, and a search decodes one a segment and term; the key,
+/// and what the directory has of a row, are 18 bytes more.
+const ROW_BYTES: usize = 768;
+
+/// That a message has a term. Orders as segments do.
+pub(super) type Posting = (Term, Reverse<Seq>);
+
+/// What is known of a segment without its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// Its number in the channel, never used again.
+    pub(super) id: u32,
+    /// Of its oldest message.
+    pub(super) first: Seq,
+    /// Of its newest message.
+    pub(super) last: Seq,
+    /// Messages; one that was edited counts as often as it was indexed.
+    pub(super) messages: u32,
+    /// When its oldest message was sent.
+    pub(super) first_ms: UnixMs,
+    /// When its newest message was sent.
+    pub(super) last_ms: UnixMs,
+    /// Of all its rows.
+    pub(super) bytes: u32,
+    /// How the distances of terms are written.
+    term_order: u8,
+    /// The terms that rows begin with, ascending.
+    rows: Vec<Term>,
+}
+
+/// What a segment is made of, before it has a number.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Contents {
+    /// In any order, and often.
+    pub(super) postings: Vec<Posting>,
+    pub(super) messages: u32,
+    /// Of the oldest and the newest message.
+    pub(super) span: Option<((Seq, UnixMs), (Seq, UnixMs))>,
+}
+
+impl Contents {
+    /// Counts a message, whether it has terms or none.
+    pub(super) fn add_message(&mut self, seq: Seq, sent_ms: UnixMs) {
+        self.messages += 1;
+        self.cover((seq, sent_ms), (seq, sent_ms));
+    }
+
+    fn cover(&mut self, first: (Seq, UnixMs), last: (Seq, UnixMs)) {
+        self.span = Some(match self.span {
+            None => (first, last),
+            Some((oldest, newest)) => (oldest.min(first), newest.max(last)),
+        });
+    }
+
+    /// Takes in all that a segment holds, whose rows these are.
+    pub(super) fn add_segment(&mut self, segment: &Segment, rows: &[Bytes]) -> Result<(), RecordError> {
+        self.messages = self.messages.saturating_add(segment.messages);
+        self.cover((segment.first, segment.first_ms), (segment.last, segment.last_ms));
+        if rows.len() != segment.rows.len() {
+            return Err(damaged(rows.len(), format!("segment {} has {} rows", segment.id, segment.rows.len())));
+        }
+        for (number, row) in rows.iter().enumerate() {
+            segment.read(number, row, WHOLE, |term, seq| self.postings.push((term, Reverse(seq))))?;
+        }
+        Ok(())
+    }
+
+    /// The segment of this number with these contents, and its rows. All in one row if it is to lie in a directory.
+    pub(super) fn encode(mut self, id: u32, in_one_row: bool) -> Option<(Segment, Vec<Vec<u8>>)> {
+        let ((first, first_ms), (last, last_ms)) = self.span?;
+        self.postings.sort_unstable();
+        self.postings.dedup();
+        let lists: Vec<&[Posting]> = self.postings.chunk_by(|one, other| one.0 == other.0).collect();
+        let term_order = best_order(&lists);
+        let mut segment = Segment {
+            id,
+            first,
+            last,
+            messages: self.messages,
+            first_ms,
+            last_ms,
+            bytes: 0,
+            term_order,
+            rows: Vec::new(),
+        };
+        let mut rows = Vec::new();
+        let mut row = BitWriter::default();
+        let mut before = None;
+        for list in lists {
+            let term = list[0].0;
+            if before.is_none() || (row.len_bytes() >= ROW_BYTES && !in_one_row) {
+                if before.is_some() {
+                    rows.push(std::mem::take(&mut row).finish());
+                }
+                segment.rows.push(term);
+            } else if let Some(Term(before)) = before {
+                row.golomb(u64::from(term.0 - before - 1), term_order.into());
+            }
+            before = Some(term);
+            segment.write(&mut row, list);
+        }
+        if before.is_some() {
+            rows.push(row.finish());
+        }
+        let bytes = rows.iter().map(Vec::len).sum::<usize>();
+        segment.bytes = u32::try_from(bytes).expect("segments are below the size of a transaction");
+        Some((segment, rows))
+    }
+}
+
+/// All terms.
+const WHOLE: TermRange = TermRange { first: Term(0), last: Term(u32::MAX) };
+
+impl Segment {
+    /// How many messages have a term, and which.
+    fn write(&self, row: &mut BitWriter, list: &[Posting]) {
+        let count = list.len() as u64;
+        row.golomb(count - 1, 0);
+        let order = self.seq_order(count);
+        let mut newer = self.last.0 + 1;
+        for &(_, Reverse(seq)) in list {
+            row.golomb(newer - 1 - seq.0, order);
+            newer = seq.0;
+        }
+    }
+
+    /// How the distances of so many messages are written.
+    fn seq_order(&self, count: u64) -> u32 {
+        order_of(u64::from(self.messages) / count)
+    }
+
+    /// Rows that it has.
+    pub(super) fn row_count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Which rows may hold these terms.
+    pub(super) fn rows_of(&self, wanted: TermRange) -> std::ops::Range<usize> {
+        let begin = self.rows.partition_point(|first| *first <= wanted.first).saturating_sub(1);
+        begin..self.rows.partition_point(|first| *first <= wanted.last).max(begin)
+    }
+
+    /// Tells each of the wanted terms in a row with each message that has it, the newest first within a term.
+    ///
+    /// # Errors
+    /// If the row is not of this segment, as far as that shows.
+    pub(super) fn read(
+        &self,
+        number: usize,
+        row: &[u8],
+        wanted: TermRange,
+        mut each: impl FnMut(Term, Seq),
+    ) -> Result<(), RecordError> {
+        let damaged = || damaged(row.len(), format!("row {number} of segment {}", self.id));
+        let mut bits = BitReader::new(row);
+        let mut term = *self.rows.get(number).ok_or_else(damaged)?;
+        while term <= wanted.last {
+            let count = bits.golomb(0).and_then(|count| count.checked_add(1)).ok_or_else(damaged)?;
+            let order = self.seq_order(count);
+            let mut newer = self.last.0 + 1;
+            for _message in 0..count {
+                let distance = bits.golomb(order).and_then(|distance| distance.checked_add(1));
+                newer = distance.and_then(|distance| newer.checked_sub(distance)).ok_or_else(damaged)?;
+                if term >= wanted.first {
+                    each(term, Seq(newer));
+                }
+            }
+            let Some(distance) = bits.golomb(self.term_order.into()) else { break };
+            let next = u64::from(term.0) + 1 + distance;
+            term = u32::try_from(next).ok().filter(|next| next >> TERM_BITS == 0).map(Term).ok_or_else(damaged)?;
+        }
+        Ok(())
+    }
+
+    /// As it stands in a directory.
+    pub(super) fn put(&self, into: &mut Writer) {
+        into.number(self.id.into());
+        into.number(self.last.0);
+        into.number(self.last.0 - self.first.0);
+        into.number(self.messages.into());
+        into.number(self.last_ms.0);
+        into.number(self.last_ms.0 - self.first_ms.0);
+        into.number(self.bytes.into());
+        into.number(self.term_order.into());
+        into.number(self.rows.len() as u64);
+        let mut before = 0;
+        for first in &self.rows {
+            into.number((first.0 - before).into());
+            before = first.0;
+        }
+    }
+
+    /// The reverse of [`Self::put`].
+    pub(super) fn take(from: &mut Reader<'_>) -> Result<Self, RecordError> {
+        let id = from.number_u32()?;
+        let last = from.number()?;
+        let first = from.below(last)?;
+        let messages = from.number_u32()?;
+        let last_ms = from.number()?;
+        let first_ms = from.below(last_ms)?;
+        let bytes = from.number_u32()?;
+        let term_order = u8::try_from(from.number()?).ok().filter(|order| u32::from(*order) < TERM_BITS);
+        let term_order = term_order.ok_or_else(|| from.damaged("an order beyond what terms have"))?;
+        let count = from.count()?;
+        let mut rows = Vec::with_capacity(count);
+        let mut term = 0_u32;
+        for _row in 0..count {
+            term = term.checked_add(from.number_u32()?).ok_or_else(|| from.damaged("a term beyond the last"))?;
+            rows.push(Term(term));
+        }
+        let (first_ms, last_ms) = (UnixMs(first_ms), UnixMs(last_ms));
+        Ok(Self { id, first: Seq(first), last: Seq(last), messages, first_ms, last_ms, bytes, term_order, rows })
+    }
+}
+
+/// The order in which the distances between these terms take the fewest bits.
+fn best_order(lists: &[&[Posting]]) -> u8 {
+    let mean = (1 << TERM_BITS) / (lists.len() as u64 + 1);
+    let about = order_of(mean);
+    let bits = |order: u32| -> u64 {
+        let terms = lists.windows(2).map(|pair| u64::from(pair[1][0].0.0 - pair[0][0].0.0 - 1));
+        terms.map(|distance| u64::from(2 * (distance + (1 << order)).ilog2() - order + 1)).sum()
+    };
+    // Pairs that begin alike lie close together, so most distances are below the mean.
+    let best = (about.saturating_sub(6)..=about).min_by_key(|order| bits(*order));
+    u8::try_from(best.expect("one at least")).expect("an order is below 26")
+}
+
+fn damaged(bytes: usize, why: String) -> RecordError {
+    RecordError::Damaged { what: "posting", bytes, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn contents(postings: &[(u32, u64)]) -> Contents {
+        let mut contents = Contents::default();
+        for &(term, seq) in postings {
+            contents.add_message(Seq(seq), UnixMs(seq * 10));
+            contents.postings.push((Term(term), Reverse(Seq(seq))));
+        }
+        contents
+    }
+
+    fn all(segment: &Segment, rows: &[Vec<u8>], wanted: TermRange) -> Vec<(u32, u64)> {
+        let mut found = Vec::new();
+        for number in segment.rows_of(wanted) {
+            let each = |term: Term, seq: Seq| found.push((term.0, seq.0));
+            segment.read(number, &rows[number], wanted, each).expect("its own row");
+        }
+        found.sort_unstable();
+        found
+    }
+
+    fn postings() -> impl Strategy<Value = Vec<(u32, u64)>> {
+        let term = prop_oneof![4 => 0..64_u32, 1 => 0..1_u32 << TERM_BITS];
+        let seq = prop_oneof![6 => 1_000_000..1_000_040_u64, 1 => 1..1_000_000_u64];
+        prop::collection::vec((term, seq), 1..1_500)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_segment_tells_what_it_was_made_of(
+            one in postings(),
+            other in postings(),
+            from in 0..1_u32 << TERM_BITS,
+            length in 0..1_024_u32,
+            in_one_row: bool,
+        ) {
+            let make = |postings: &[(u32, u64)]| contents(postings).encode(7, in_one_row).expect("not empty");
+            let mut merged = Contents::default();
+            for part in [&one, &other] {
+                let (segment, rows) = make(part);
+                let rows: Vec<Bytes> = rows.into_iter().map(Bytes::from).collect();
+                merged.add_segment(&segment, &rows).expect("its own rows");
+            }
+            let (segment, rows) = merged.encode(8, in_one_row).expect("not empty");
+            prop_assert!(!in_one_row || rows.len() == 1);
+            prop_assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), segment.bytes as usize);
+            let mut expected = [one, other].concat();
+            expected.sort_unstable();
+            expected.dedup();
+            prop_assert_eq!(all(&segment, &rows, WHOLE), expected.clone());
+            for first in [from, from % 64] {
+                let wanted = TermRange { first: Term(first), last: Term(first + length % 80) };
+                let within = expected.iter().filter(|(term, _)| (wanted.first..=wanted.last).contains(&Term(*term)));
+                prop_assert_eq!(all(&segment, &rows, wanted), within.copied().collect::<Vec<_>>());
+            }
+            let mut writer = Writer::default();
+            segment.put(&mut writer);
+            let bytes = writer.finish();
+            let mut reader = Reader::new("directory", &bytes).expect("a format");
+            prop_assert_eq!(Segment::take(&mut reader), Ok(segment));
+        }
+
+        #[test]
+        fn any_bytes_are_a_row_or_damage(row in prop::collection::vec(any::<u8>(), 0..60), postings in postings()) {
+            let (segment, _) = contents(&postings).encode(7, true).expect("not empty");
+            let mut found = 0;
+            let _row_or_damage = segment.read(0, &row, WHOLE, |_, _| found += 1);
+            prop_assert!(found <= row.len() * 8);
+        }
+    }
+}
