@@ -37,10 +37,11 @@ pub(crate) struct Ack {
     pub(crate) duplicate: bool,
 }
 
-/// A message that a client saw, in a push or in a page of history.
+/// A message that a client saw, in a push or in a page of history, as it was then.
 #[derive(Debug, Clone)]
 pub(crate) struct Sighting {
     pub(crate) by: DeviceId,
+    pub(crate) user: UserId,
     pub(crate) message: Arc<Message>,
 }
 
@@ -104,11 +105,12 @@ impl Facts {
     /// An event of the inbox came.
     pub(crate) fn pushed(&mut self, device: &DeviceId, position: Position, push: &Push) {
         let Some((channel, body)) = push.to_event() else { return };
-        if let EventBody::Message(message) = &body {
-            self.sightings.push(Sighting { by: device.clone(), message: Arc::clone(message) });
+        let pushed = self.pushed.get_mut(device).expect("a device is pushed after it started");
+        if let EventBody::Message(message) | EventBody::Edited(message) = &body {
+            let message = Arc::clone(message);
+            self.sightings.push(Sighting { by: device.clone(), user: pushed.user, message });
         }
-        let event = Event { position, channel, body };
-        self.pushed.get_mut(device).expect("a device is pushed after it started").events.push(event);
+        pushed.events.push(Event { position, channel, body });
     }
 
     /// The device forgets the last `count` events that it holds. Its cursor is then this one.

@@ -1,9 +1,19 @@
 //! I2: per channel the seqs are exactly 1..N; any two readers agree on (seq, revision) → (id, body). I3 for what was only seen.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schema::{Message, message};
+
 use crate::facts::Facts;
 
 use super::store::Log;
 use super::{Check, violated};
+
+/// A message without what changes while its revision does not.
+fn content(message: &Message) -> Message {
+    Message { reactions: message::no_reactions(), ..message.clone() }
+}
 
 pub(super) fn check(log: &Log, facts: &Facts) -> Check {
     for (channel, messages) in &log.channels {
@@ -13,21 +23,39 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
             }
         }
     }
+    // What each revision was first seen as, the log's own before all.
+    let stored = log.channels.values().flatten();
+    let mut known: BTreeMap<_, Arc<Message>> = stored.map(|message| (place(message), Arc::clone(message))).collect();
     for seen in &facts.sightings {
         let message = &seen.message;
-        let place = usize::try_from(message.seq.0).expect("a run is short");
-        let stored = log.channels.get(&message.channel_id).and_then(|messages| messages.get(place.wrapping_sub(1)));
-        if stored != Some(message) {
-            let stored = stored.map(|stored| (stored.client_msg_id, stored.from));
+        let what = || {
+            let (id, seq, channel) = (message.client_msg_id, message.seq, message.channel_id);
+            format!(
+                "{} saw {id} by {} as {seq} of channel {channel}, revision {}",
+                seen.by, message.from, message.revision
+            )
+        };
+        let Some(stored) = log.message(message.channel_id, message.seq) else {
+            // What is told is durable, so a log that ends before it has lost it.
+            return violated("I3", format!("{}, where the log has nothing", what()));
+        };
+        if stored.revision < message.revision {
+            return violated("I3", format!("{}, where the log has revision {}", what(), stored.revision));
+        }
+        let first = known.entry(place(message)).or_insert_with(|| Arc::clone(message));
+        let is_one = stored.client_msg_id == message.client_msg_id && stored.from == message.from;
+        if !is_one || content(first) != content(message) {
+            let (stored, first) = ((stored.client_msg_id, stored.from), first.body.len());
+            let bytes = message.body.len();
             return violated(
-                // What is told is durable, so a log that ends before it has lost it.
-                if stored.is_none() { "I3" } else { "I2" },
-                format!(
-                    "{} saw {} by {} as {} of channel {}, where the log has {stored:?}",
-                    seen.by, message.client_msg_id, message.from, message.seq, message.channel_id
-                ),
+                "I2",
+                format!("{} with {bytes} bytes; the log has {stored:?}, and others saw {first} bytes", what()),
             );
         }
     }
     Ok(())
+}
+
+fn place(message: &Message) -> (schema::ChannelId, schema::Seq, u32) {
+    (message.channel_id, message.seq, message.revision)
 }

@@ -1,11 +1,12 @@
 //! I6: what a device was pushed after its base is its account's inbox from there to the end, in order, each event once; of a run
-//! of own read marks the last may stand for all.
+//! of own read marks the last may stand for all. A message comes as it was when it was read: never older than its event.
 
-use schema::{DeviceId, Event, EventBody, Position};
+use schema::record::{EventRecord, EventRecordBody};
+use schema::{ChannelId, DeviceId, Event, EventBody, Position};
 
 use crate::facts::{Facts, Pushed};
 
-use super::store::Log;
+use super::store::{Log, Row};
 use super::{Check, violated};
 
 pub(super) fn check(log: &Log, facts: &Facts) -> Check {
@@ -17,7 +18,7 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
 }
 
 /// What was trimmed since is known to the device alone: of that only the order is judged.
-fn follows(device: &DeviceId, pushed: &Pushed, floor: Position, inbox: &[Event]) -> Check {
+fn follows(device: &DeviceId, pushed: &Pushed, floor: Position, inbox: &[Row]) -> Check {
     let mut last = pushed.base;
     for event in &pushed.events {
         if event.position <= last {
@@ -26,19 +27,23 @@ fn follows(device: &DeviceId, pushed: &Pushed, floor: Position, inbox: &[Event])
         last = event.position;
     }
     let from = pushed.base.max(floor);
-    let after = |events: &[Event]| events.partition_point(|event| event.position <= from);
-    let mut expected = inbox[after(inbox)..].iter().peekable();
-    let mut got = pushed.events[after(&pushed.events)..].iter().peekable();
+    let (kept, held) = (
+        inbox.partition_point(|row| row.position <= from),
+        pushed.events.partition_point(|event| event.position <= from),
+    );
+    let mut expected = inbox[kept..].iter().peekable();
+    let mut got = pushed.events[held..].iter().peekable();
     loop {
         match (expected.next(), got.peek()) {
             (None, None) => return Ok(()),
-            (Some(event), Some(came)) if *came == event => {
+            (Some(row), Some(came)) if came.position == row.position && tells(came, &row.event) => {
                 got.next();
             }
-            (Some(event), _) if stands_for(expected.peek().copied(), event) => {}
-            (Some(event), came) => {
+            (Some(row), _) if stands_for(expected.peek().copied(), row) => {}
+            (Some(row), came) => {
                 let came = came.map_or_else(|| "nothing".to_owned(), |event| describe(event));
-                return violated("I6", format!("{device} was pushed {came} where {} belongs", describe(event)));
+                let belongs = format!("{:?} at {}", row.event, row.position);
+                return violated("I6", format!("{device} was pushed {came} where {belongs} belongs"));
             }
             (None, Some(came)) => {
                 return violated("I6", format!("{device} was pushed {} beyond its inbox", describe(came)));
@@ -47,18 +52,47 @@ fn follows(device: &DeviceId, pushed: &Pushed, floor: Position, inbox: &[Event])
     }
 }
 
-/// Whether a mark is superseded by the event right behind it.
-fn stands_for(next: Option<&Event>, event: &Event) -> bool {
-    let is_mark = |event: &Event| matches!(event.body, EventBody::Read { .. });
-    next.is_some_and(|next| next.channel == event.channel && is_mark(next)) && is_mark(event)
+/// Whether a push tells what a row says. What a message's content may be is for the checker of agreement.
+fn tells(event: &Event, row: &EventRecord) -> bool {
+    let is_same = match (&event.body, &row.body) {
+        (EventBody::Message(message), &EventRecordBody::Message { seq, revision })
+        | (EventBody::Edited(message), &EventRecordBody::Edited { seq, revision }) => {
+            message.seq == seq && message.channel_id == row.channel && message.revision >= revision
+        }
+        (&EventBody::Deleted { seq, revision }, body) => *body == EventRecordBody::Deleted { seq, revision },
+        (EventBody::Reaction { seq, emoji, count, user, on }, body) => {
+            let (seq, emoji, count, user, on) = (*seq, emoji.clone(), *count, *user, *on);
+            *body == EventRecordBody::Reaction { seq, emoji, count, user, on }
+        }
+        (&EventBody::Membership { user, change, role }, body) => {
+            *body == EventRecordBody::Membership { user, change, role }
+        }
+        (&EventBody::Read { user, read_seq }, body) => *body == EventRecordBody::Read { user, read_seq },
+        (EventBody::Message(_) | EventBody::Edited(_), _) => false,
+    };
+    is_same && event.channel == row.channel
+}
+
+/// The channel of an own mark's row.
+fn marks(row: &Row) -> Option<ChannelId> {
+    matches!(row.event.body, EventRecordBody::Read { .. }).then_some(row.event.channel)
+}
+
+/// Whether a mark is superseded by the row right behind it.
+fn stands_for(next: Option<&Row>, row: &Row) -> bool {
+    marks(row).is_some_and(|channel| next.and_then(marks) == Some(channel))
 }
 
 fn describe(event: &Event) -> String {
     let what = match &event.body {
-        EventBody::Message(message) => format!("message {} {}", message.seq, message.client_msg_id),
+        EventBody::Message(message) => {
+            format!("message {} {} of revision {}", message.seq, message.client_msg_id, message.revision)
+        }
         EventBody::Edited(message) => format!("edit of {} to revision {}", message.seq, message.revision),
-        EventBody::Deleted { seq, .. } => format!("deletion of {seq}"),
-        EventBody::Reaction { seq, emoji, user, .. } => format!("{emoji} of {user} at {seq}"),
+        EventBody::Deleted { seq, revision } => format!("deletion of {seq} as revision {revision}"),
+        EventBody::Reaction { seq, emoji, count, user, on } => {
+            format!("{emoji} of {user} at {seq}, on: {on}, count: {count}")
+        }
         EventBody::Membership { user, change, .. } => format!("{change:?} of {user}"),
         EventBody::Read { read_seq, .. } => format!("mark {read_seq}"),
     };
@@ -67,27 +101,69 @@ fn describe(event: &Event) -> String {
 
 #[cfg(test)]
 mod tests {
-    use schema::{ChannelId, Seq, Stamp, UserId};
+    use std::sync::Arc;
+
+    use schema::event::{MemberChange, Role};
+    use schema::{ClientMsgId, Message, MessageKind, Seq, Stamp, UnixMs, UserId, message};
 
     use super::*;
 
-    /// Events as `r2@5`: a mark of seq 2 at version 5; `m@5`: a membership.
-    fn events(text: &str) -> Vec<Event> {
-        let event = |word: &str| {
+    const CHANNEL: ChannelId = ChannelId(1);
+
+    /// What stands before the `@`, and the position.
+    fn words(text: &str) -> impl Iterator<Item = (&str, Position)> {
+        text.split_whitespace().map(|word| {
             let (what, version) = word.split_once('@').expect("what@version");
-            let position = Stamp { version: version.parse().expect("a number"), batch: 0 }.at(0);
-            let user = UserId(1);
-            let body = match what.strip_prefix('r') {
-                Some(seq) => EventBody::Read { user, read_seq: Seq(seq.parse().expect("a number")) },
-                None => EventBody::Membership {
-                    user,
-                    change: schema::event::MemberChange::Added,
-                    role: schema::event::Role::Member,
-                },
+            (what, Stamp { version: version.parse().expect("a number"), batch: 0 }.at(0))
+        })
+    }
+
+    fn number(text: &str) -> u32 {
+        text.parse().unwrap_or_else(|_| panic!("{text:?} is no number"))
+    }
+
+    /// Rows as `r2@5`: a mark of seq 2 at version 5; `m@5`: a membership; `e3@5`: an edit of message 1 to revision 3.
+    fn rows(text: &str) -> Vec<Row> {
+        let row = |(what, position): (&str, _)| {
+            let body = match what.split_at(1) {
+                ("r", seq) => EventRecordBody::Read { user: UserId(1), read_seq: Seq(number(seq).into()) },
+                ("e", revision) => EventRecordBody::Edited { seq: Seq(1), revision: number(revision) },
+                _ => EventRecordBody::Membership { user: UserId(1), change: MemberChange::Added, role: Role::Member },
             };
-            Event { position, channel: ChannelId(1), body }
+            Row { position, event: EventRecord { channel: CHANNEL, body } }
         };
-        text.split_whitespace().map(event).collect()
+        words(text).map(row).collect()
+    }
+
+    /// The same as pushes; `e3@5`: with the content of revision 3.
+    fn events(text: &str) -> Vec<Event> {
+        let event = |(what, position): (&str, _)| {
+            let body = match what.split_at(1) {
+                ("r", seq) => EventBody::Read { user: UserId(1), read_seq: Seq(number(seq).into()) },
+                ("e", revision) => EventBody::Edited(edited(number(revision))),
+                _ => EventBody::Membership { user: UserId(1), change: MemberChange::Added, role: Role::Member },
+            };
+            Event { position, channel: CHANNEL, body }
+        };
+        words(text).map(event).collect()
+    }
+
+    fn edited(revision: u32) -> Arc<Message> {
+        Arc::new(Message {
+            channel_id: CHANNEL,
+            seq: Seq(1),
+            revision,
+            from: UserId(1),
+            sent_ms: UnixMs(1),
+            client_msg_id: ClientMsgId::new(UnixMs(1), 1),
+            kind: MessageKind::Text,
+            body: "text".into(),
+            reply_to: None,
+            mentions: message::no_mentions(),
+            edited_ms: Some(UnixMs(2)),
+            deleted: false,
+            reactions: message::no_reactions(),
+        })
     }
 
     fn check(base: u64, inbox: &str, pushed: &str, holds: bool) {
@@ -97,7 +173,7 @@ mod tests {
     fn check_trimmed(base: u64, floor: u64, inbox: &str, pushed: &str, holds: bool) {
         let (base, floor) = (Position::end_of(base), Position::end_of(floor));
         let pushed = Pushed { user: UserId(1), base, events: events(pushed) };
-        let found = follows(&"d".parse().expect("legal"), &pushed, floor, &events(inbox));
+        let found = follows(&"d".parse().expect("legal"), &pushed, floor, &rows(inbox));
         assert_eq!(found.is_ok(), holds, "{inbox} pushed as {:?}: {found:?}", pushed.events);
     }
 
@@ -125,5 +201,13 @@ mod tests {
         check(0, "r1@1 r2@2 m@3", "r2@2 m@3", true);
         check(0, "r1@1 m@2 r2@3", "m@2 r2@3", false);
         check(0, "r1@1 r2@2 m@3", "r1@1 m@3", false);
+    }
+
+    #[test]
+    fn a_message_comes_as_its_event_left_it_or_newer() {
+        check(0, "e1@1 e2@2", "e1@1 e2@2", true);
+        check(0, "e1@1 e2@2", "e2@1 e2@2", true);
+        check(0, "e1@1 e2@2", "e1@1 e1@2", false);
+        check(0, "e1@1", "m@1", false);
     }
 }

@@ -1,7 +1,9 @@
-//! I10, in part: whoever wrote a message, and whoever is told of it, was a member when it was committed.
+//! I10: whoever wrote a message, whoever is told of it, and whoever was shown it, was a member when it was committed.
 
-use schema::record::SeqRange;
-use schema::{EventBody, Seq};
+use schema::Seq;
+use schema::record::{EventRecordBody, SeqRange};
+
+use crate::facts::Facts;
 
 use super::store::Log;
 use super::{Check, violated};
@@ -14,7 +16,18 @@ fn is_within(ranges: &[SeqRange], seq: Seq) -> bool {
     forgotten || ranges.iter().any(|range| seq > range.after && range.through.is_none_or(|through| seq <= through))
 }
 
-pub(super) fn check(log: &Log) -> Check {
+/// The message that a row is about.
+fn told_of(body: &EventRecordBody) -> Option<Seq> {
+    match body {
+        EventRecordBody::Message { seq, .. }
+        | EventRecordBody::Edited { seq, .. }
+        | EventRecordBody::Deleted { seq, .. }
+        | EventRecordBody::Reaction { seq, .. } => Some(*seq),
+        EventRecordBody::Membership { .. } | EventRecordBody::Read { .. } => None,
+    }
+}
+
+pub(super) fn check(log: &Log, facts: &Facts) -> Check {
     for channel in &log.groups {
         for message in &log.channels[channel] {
             let ranges = &log.ranges[&(*channel, message.from)];
@@ -27,14 +40,24 @@ pub(super) fn check(log: &Log) -> Check {
             }
         }
     }
-    for (user, (_, events)) in &log.inboxes {
-        for event in events {
-            let EventBody::Message(message) = &event.body else { continue };
-            let Some(ranges) = log.ranges.get(&(event.channel, *user)) else { continue };
-            if !is_within(ranges, message.seq) {
-                let (seq, channel) = (message.seq, event.channel);
-                return violated("I10", format!("{user} is told of {seq} of channel {channel}, and saw {ranges:?}"));
+    for (user, (_, rows)) in &log.inboxes {
+        for row in rows {
+            let channel = row.event.channel;
+            let (Some(seq), Some(ranges)) = (told_of(&row.event.body), log.ranges.get(&(channel, *user))) else {
+                continue;
+            };
+            if !is_within(ranges, seq) {
+                let told = format!("{user} is told of {seq} of channel {channel} at {}", row.position);
+                return violated("I10", format!("{told}, and may see {ranges:?}"));
             }
+        }
+    }
+    for seen in &facts.sightings {
+        let (channel, seq) = (seen.message.channel_id, seen.message.seq);
+        let ranges = log.ranges.get(&(channel, seen.user)).map_or(&[][..], Vec::as_slice);
+        if !is_within(ranges, seq) {
+            let by = &seen.by;
+            return violated("I10", format!("{by} was shown {seq} of channel {channel}, and may see {ranges:?}"));
         }
     }
     Ok(())

@@ -27,7 +27,7 @@ pub(crate) fn all(world: &World) -> Check {
     if let Some((invariant, finding)) = facts.complaints.first() {
         return violated(invariant, finding.clone());
     }
-    membership::check(&log)?;
+    membership::check(&log, &facts)?;
     inbox::check(&log, &facts)
 }
 

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use futures_lite::future::block_on;
 use schema::command::{History, HistoryWindow};
 use schema::op::ChannelKind;
-use schema::record::{MemberRecord, SeqRange};
-use schema::{ChannelId, Event, Message, Position, Seq, UserId};
-use storage::layers::inbox::{InboxLimits, InboxPage};
-use storage::layers::{check, history, inbox};
+use schema::record::{EventRecord, MemberRecord, SeqRange};
+use schema::{ChannelId, Message, Position, Seq, UserId};
+use storage::layers::{check, history};
 use storage::memory::{MemoryEngine, MemoryOptions};
 use storage::{Begin, Engine, Transaction, keys};
 
 use crate::world::{Violation, World};
 
 use super::{Check, violated};
+
+/// Rows of one read of an inbox.
+const PAGE_ROWS: u32 = 500;
 
 /// The store as a new process opens it, without faults.
 pub(super) fn reopen(world: &World) -> MemoryEngine {
@@ -26,12 +28,25 @@ pub(super) fn reopen(world: &World) -> MemoryEngine {
 pub(super) struct Log {
     pub(super) channels: BTreeMap<ChannelId, Vec<Arc<Message>>>,
     /// What each inbox holds, and up to where it was trimmed.
-    pub(super) inboxes: BTreeMap<UserId, (Position, Vec<Event>)>,
+    pub(super) inboxes: BTreeMap<UserId, (Position, Vec<Row>)>,
     pub(super) ranges: BTreeMap<(ChannelId, UserId), Vec<SeqRange>>,
     pub(super) groups: Vec<ChannelId>,
 }
 
+/// One row of an inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) position: Position,
+    pub(super) event: EventRecord,
+}
+
 impl Log {
+    /// The message at a place, as it is at the end.
+    pub(super) fn message(&self, channel: ChannelId, seq: Seq) -> Option<&Arc<Message>> {
+        let place = usize::try_from(seq.0).expect("a run is short");
+        self.channels.get(&channel).and_then(|messages| messages.get(place.wrapping_sub(1)))
+    }
+
     /// Reads all of it.
     pub(super) fn read(world: &World, engine: &MemoryEngine) -> Result<Self, Violation> {
         let (mut channels, mut ranges, mut groups) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
@@ -47,7 +62,7 @@ impl Log {
         let mut inboxes = BTreeMap::new();
         for &user in &world.users {
             let floor = floor(engine, user)?;
-            inboxes.insert(user, (floor, events(engine, user, floor)?));
+            inboxes.insert(user, (floor, rows(engine, user, floor)?));
         }
         Ok(Self { channels, inboxes, ranges, groups })
     }
@@ -79,21 +94,18 @@ fn floor(engine: &MemoryEngine, user: UserId) -> Result<Position, Violation> {
     place.map(Position::from_bytes).ok_or_else(|| unreadable(format!("the floor of user {user} is {row:02x?}")))
 }
 
-fn events(engine: &MemoryEngine, user: UserId, floor: Position) -> Result<Vec<Event>, Violation> {
-    let limits = InboxLimits { rows: 200, bytes: u32::MAX, at_connect: false };
+fn rows(engine: &MemoryEngine, user: UserId, floor: Position) -> Result<Vec<Row>, Violation> {
     let (mut all, mut after) = (Vec::new(), floor);
     loop {
-        match block_on(inbox::read(engine, user, after, 0, limits)).map_err(unreadable)? {
-            InboxPage::Events { events, through, exhausted } => {
-                all.extend(events);
-                after = through;
-                if exhausted {
-                    return Ok(all);
-                }
-            }
-            InboxPage::Behind => {
-                return Err(Violation::new("I6", format!("the inbox of user {user} says it ends after {after}")));
-            }
+        let range = keys::inbox_after(user, after).rows(PAGE_ROWS);
+        let page = block_on(engine.begin(Begin::Fresh).get_range(&range)).map_err(unreadable)?;
+        for row in &page.rows {
+            let (_, position) = keys::inbox_place(&row.key).map_err(unreadable)?;
+            all.push(Row { position, event: EventRecord::decode(&row.value).map_err(unreadable)? });
+            after = position;
+        }
+        if !page.more {
+            return Ok(all);
         }
     }
 }

@@ -87,7 +87,7 @@ impl Device {
             (Asked::Again(key, _) | Asked::Reuse(key), Err(error)) if self.is_too_old(key, &error) => {}
             (Asked::History, Ok(Reply::History(page))) => {
                 for message in page.messages {
-                    facts.sightings.push(Sighting { by: self.name.clone(), message });
+                    facts.sightings.push(Sighting { by: self.name.clone(), user: self.user, message });
                 }
             }
             (Asked::Mark, Ok(Reply::Mark { .. })) => {}
