@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use router::{Arrival, ArrivalsPage, Identity, InboxPage, InboxStart, SnapshotPage, StoreOp, StoreResult};
 use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
-use schema::{ErrorCode, Owner, Refusal, Stamp, UnixMs, View};
+use schema::record::PresenceRecord;
+use schema::{ErrorCode, Owner, PresenceEntry, Refusal, UnixMs, UserId, View};
 use storage::Engine;
+use storage::layers::devices::{Connecting, Opened};
 use storage::layers::inbox::InboxLimits;
-use storage::layers::{LayerError, accounts, arrivals, history, inbox};
+use storage::layers::{LayerError, accounts, arrivals, devices, history, inbox, people, presence};
 
 use crate::auth::{Authenticator, Claims, TokenFault};
 
@@ -40,10 +42,10 @@ pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A
         StoreOp::History { user, request } => {
             StoreResult::History(history::page(engine, user, &request).await.map_err(refused))
         }
-        StoreOp::OpenInbox { cursor, .. } => {
-            // Until devices have rows of their own, of two sessions of one the later is the one that connects later by the clock.
-            let stamp = Stamp { version: wall.0, batch: 0 };
-            let start = inbox::open(engine, cursor).await.map(|cursor| InboxStart { cursor, stamp });
+        StoreOp::OpenInbox { user, device, family, client, cursor } => {
+            let connecting = Connecting { user, device, family, client: client.unwrap_or_default(), cursor };
+            let opened = devices::open(engine, &connecting, wall).await;
+            let start = opened.map(|Opened { cursor, stamp }| InboxStart { cursor, stamp });
             StoreResult::Opened(start.map_err(refused))
         }
         StoreOp::ReadInbox { user, after, at_least, bytes, first } => {
@@ -69,6 +71,14 @@ pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A
         }
         StoreOp::ClearArrivals { through } => {
             StoreResult::Done(arrivals::clear(engine, view.epoch, me, through).await.map_err(refused))
+        }
+        StoreOp::PutPresence { entry: PresenceEntry { user_id, state, last_active_ms } } => {
+            let record = PresenceRecord { state, last_active_ms, at_ms: wall };
+            StoreResult::Done(presence::put(engine, user_id, record).await.map_err(refused))
+        }
+        StoreOp::Visible { watcher, users, fellows } => {
+            let found = people::visible(engine, watcher, &users, fellows).await;
+            StoreResult::Visible(found.map(|found| entries(&users, found)).map_err(refused))
         }
         StoreOp::TrimInbox { user } => {
             StoreResult::Done(inbox::trim(engine, user, wall).await.map(drop).map_err(refused))
@@ -102,6 +112,14 @@ fn inbox_page(page: inbox::InboxPage) -> InboxPage {
         inbox::InboxPage::Events { events, through, exhausted: _ } => InboxPage::Events { events, through },
         inbox::InboxPage::Behind => InboxPage::Behind,
     }
+}
+
+/// What is stored of these users, as far as it may be seen.
+fn entries(users: &[UserId], found: Vec<Option<PresenceRecord>>) -> Vec<Option<PresenceEntry>> {
+    let entry = |(&user_id, found): (&UserId, Option<PresenceRecord>)| {
+        found.map(|PresenceRecord { state, last_active_ms, .. }| PresenceEntry { user_id, state, last_active_ms })
+    };
+    users.iter().zip(found).map(entry).collect()
 }
 
 fn arrivals_page(page: arrivals::ArrivalsPage) -> ArrivalsPage {

@@ -10,8 +10,8 @@ use schema::command::{History, HistoryPage, SnapshotChannel};
 use schema::mesh::{Kicked, LiveEvent, MeshFrame, SnapshotPlace};
 use schema::record::ArrivalRecord;
 use schema::{
-    ChannelId, ChannelOp, CloseCode, Cursor, DeviceId, Encoding, Event, OpReply, Owner, Position, Refusal, Stamp,
-    UnixMs, UserId, View,
+    ChannelId, ChannelOp, CloseCode, Cursor, DeviceId, Encoding, Event, OpReply, Owner, Position, PresenceEntry,
+    Refusal, Stamp, UnixMs, UserId, View,
 };
 use wire::SharedFrame;
 
@@ -233,6 +233,20 @@ pub enum StoreOp {
         /// The last transaction to forget.
         through: Stamp,
     },
+    /// Keep how present a user is. Answered by [`StoreResult::Done`].
+    PutPresence {
+        /// The user, as it is now.
+        entry: PresenceEntry,
+    },
+    /// Who of these may be seen by whom? Answered by [`StoreResult::Visible`].
+    Visible {
+        /// Who wants to know.
+        watcher: UserId,
+        /// Of whom.
+        users: Vec<UserId>,
+        /// They are all in a direct channel or group with the watcher: only blocks can hide them.
+        fellows: bool,
+    },
     /// Forget what an inbox keeps beyond its limits. Answered by [`StoreResult::Done`].
     TrimInbox {
         /// Whose.
@@ -257,6 +271,8 @@ pub enum StoreResult {
     Snapshot(Result<SnapshotPage, Refusal>),
     /// To [`StoreOp::ReadArrivals`].
     Arrivals(Result<ArrivalsPage, Refusal>),
+    /// To [`StoreOp::Visible`]: for each user what is stored of its presence, or none if it may not be seen.
+    Visible(Result<Vec<Option<PresenceEntry>>, Refusal>),
     /// To what answers nothing.
     Done(Result<(), Refusal>),
 }

@@ -10,6 +10,7 @@
 //!            │  ─► Placement which shard is home of what
 //!            │  ─► Delivery  an event is encoded once per encoding
 //!            │  ─► Tickets   what channels' homes were asked, and for how long they are waited for
+//!            │  ─► Gathers   what one answer takes from several homes
 //!            └  ─► Timers    a wheel of deadlines
 //! Shard ─► Output
 //! ```
@@ -17,6 +18,7 @@
 mod channel;
 mod delivery;
 mod effects;
+mod gather;
 mod home;
 mod io;
 mod order;

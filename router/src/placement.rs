@@ -3,6 +3,7 @@
 //! Owns this shard's name and the view it goes by. One node with several shards today: the view arrives from outside and
 //! is the only truth for routing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schema::{ChannelId, Owner, UserId, View};
@@ -40,5 +41,14 @@ impl Placement {
 
     pub(crate) fn home_of_user(&self, user: UserId) -> Owner {
         self.view.home_of_user(user)
+    }
+
+    /// These users by their homes, in their order there.
+    pub(crate) fn by_home(&self, users: &[UserId]) -> BTreeMap<Owner, Vec<UserId>> {
+        let mut homes: BTreeMap<Owner, Vec<UserId>> = BTreeMap::new();
+        for &user in users {
+            homes.entry(self.home_of_user(user)).or_default().push(user);
+        }
+        homes
     }
 }

@@ -12,6 +12,7 @@ use schema::{Encoding, ErrorCode, Instant, Now, Owner, Refusal, SessionId, UnixM
 use crate::channel::Channels;
 use crate::delivery::Delivery;
 use crate::effects::{Effects, Waiting};
+use crate::gather::Gathers;
 use crate::home::{Home, HomeOp, Login, Name};
 use crate::io::{ConnId, Input, OpId, Output, StoreResult};
 use crate::placement::Placement;
@@ -51,6 +52,8 @@ pub struct Stats {
     pub held_bytes: u64,
     /// Events encoded, each once per encoding.
     pub events_encoded: u64,
+    /// Users whose presence sessions watch here, each as often as it is watched.
+    pub watched: u64,
     /// What was told live and left out for sessions that were slow to take it.
     pub live_dropped: u64,
 }
@@ -63,6 +66,7 @@ pub struct Shard {
     channels: Channels,
     home: Home,
     tickets: Tickets,
+    gathers: Gathers,
     users: UserBuckets,
     delivery: Delivery,
     outbound: ShardOutbound,
@@ -91,8 +95,9 @@ impl Shard {
             sessions: BTreeMap::new(),
             conns: BTreeMap::new(),
             channels: Channels::new(),
-            home: Home::default(),
+            home: Home::new(now),
             tickets: Tickets::default(),
+            gathers: Gathers::default(),
             users: UserBuckets::default(),
             delivery: Delivery::default(),
             outbound: ShardOutbound::default(),
@@ -164,11 +169,12 @@ impl Shard {
             sessions: self.sessions.len() as u64,
             users: self.home.users() as u64,
             appends_pending: u64::from(self.channels.pending()),
-            commands_pending: self.tickets.open() as u64,
+            commands_pending: (self.tickets.open() + self.gathers.open()) as u64,
             store_ops_pending: self.effects.waiting() as u64,
             outbound_bytes: self.outbound.bytes(),
             held_bytes: self.home.held_bytes(),
             events_encoded: self.delivery.encoded,
+            watched: self.home.watched() as u64,
             live_dropped: self.outbound.live_dropped,
         }
     }
@@ -194,6 +200,7 @@ impl Shard {
             now,
             effects: &mut self.effects,
             tickets: &mut self.tickets,
+            gathers: &mut self.gathers,
             users: &mut self.users,
             delivery: &mut self.delivery,
             outbound: &mut self.outbound,
@@ -224,6 +231,7 @@ impl Shard {
         let Some(session) = self.sessions.remove(&conn) else { return };
         self.conns.remove(&session.id);
         self.outbound.forget(session.queued_bytes());
+        session.unwatch(&mut self.effects);
         if let Some(user) = session.registered_user() {
             let home = self.effects.placement.home_of_user(user);
             self.effects.mesh(home, MeshBody::Unregister { session: session.id, user });
@@ -239,7 +247,7 @@ impl Shard {
         }
         if now.mono >= self.home_tick_at {
             self.home_tick_at = now.mono.plus_ms(HOME_TICK_MS);
-            self.home.tick(&mut self.effects);
+            self.home.tick(now, &mut self.effects);
             self.channels.tick(now.mono);
             self.users.tick(now.mono);
             self.refuse_overdue(now);
@@ -250,6 +258,10 @@ impl Shard {
     }
 
     fn refuse_overdue(&mut self, now: Now) {
+        for (conn, id) in self.gathers.overdue(now.mono) {
+            let refusal = Refusal::new(ErrorCode::StorageUnavailable, "a home did not answer in time, ask again");
+            self.with_session(now, conn, |session, around| session.gathered(id, Err(refusal), around));
+        }
         for (asker, sends) in self.tickets.overdue(now.mono) {
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, "no answer in time; sending it again is safe");
             match asker {
@@ -282,21 +294,25 @@ impl Shard {
             (Waiting::Channel(admitted), StoreResult::Applied(reply)) => {
                 self.channels.applied(now.mono, admitted, reply, &mut self.effects);
             }
-            (Waiting::Home(op), result) => self.home_stored(op, result),
+            (Waiting::Home(op), result) => self.home_stored(now, op, result),
             (waiting, result) => panic!("I12: {waiting:?} was answered by {result:?}"),
         }
     }
 
-    fn home_stored(&mut self, op: HomeOp, result: StoreResult) {
+    fn home_stored(&mut self, now: Now, op: HomeOp, result: StoreResult) {
         let effects = &mut self.effects;
         match (op, result) {
             (HomeOp::Arrivals, StoreResult::Arrivals(page)) => self.home.arrivals(page, effects),
             (HomeOp::Clear(through), StoreResult::Done(result)) => self.home.cleared(through, result),
-            (HomeOp::Open(name), StoreResult::Opened(start)) => self.home.opened(name, start, effects),
+            (HomeOp::Open(name), StoreResult::Opened(start)) => self.home.opened(now, name, start, effects),
             (HomeOp::Inbox(read), StoreResult::Inbox(page)) => self.home.inbox(read, page, effects),
             (HomeOp::Snapshot(read), StoreResult::Snapshot(page)) => self.home.snapshot(read, page, effects),
             // What could not be trimmed now is trimmed at the next connect.
             (HomeOp::Trim, StoreResult::Done(_)) => {}
+            (HomeOp::PutPresence(user, word), StoreResult::Done(result)) => {
+                self.home.presence_put(user, word, result, effects);
+            }
+            (HomeOp::Visible(sight), StoreResult::Visible(found)) => self.home.visible(now, sight, found, effects),
             (op, result) => panic!("I12: {op:?} was answered by {result:?}"),
         }
     }
@@ -326,7 +342,7 @@ impl Shard {
             MeshBody::Registered { session, start } => {
                 self.with_named(now, session, |session, around| session.registered(start, around));
             }
-            MeshBody::Unregister { session, user } => self.home.unregister(Name { user, owner: from, session }),
+            MeshBody::Unregister { session, user } => self.home.unregister(now, Name { user, owner: from, session }),
             MeshBody::More(more) => self.home.more(from, more, &mut self.effects),
             MeshBody::Deliver { events, targets } => {
                 for target in targets {
@@ -352,12 +368,24 @@ impl Shard {
             }
             MeshBody::Kick { user, whose } => self.home.kick(user, &whose, &mut self.effects),
             MeshBody::Kicked { session } => self.with_named(now, session, |session, _| session.kicked()),
-            MeshBody::Active { .. }
-            | MeshBody::Watch { .. }
-            | MeshBody::Watched { .. }
-            | MeshBody::PresenceAsk { .. }
-            | MeshBody::PresenceAnswer { .. }
-            | MeshBody::Subscribe { .. }
+            MeshBody::Active { session, user } => {
+                self.home.active(now, Name { user, owner: from, session }, &mut self.effects);
+            }
+            MeshBody::Watch { session, watcher, number, users } => {
+                self.home.watch(now, (from, session), watcher, (number, users), &mut self.effects);
+            }
+            MeshBody::Watched { session, number, entries } => {
+                self.with_named(now, session, |session, around| session.watched(from, number, &entries, around));
+            }
+            MeshBody::PresenceAsk { ticket, asker, users, fellows } => {
+                self.home.presence_asked((from, ticket), asker, users, fellows, &mut self.effects);
+            }
+            MeshBody::PresenceAnswer { ticket, entries } => {
+                if let Some((conn, id, reply)) = self.gathers.answered(ticket, from, entries) {
+                    self.with_session(now, conn, |session, around| session.gathered(id, reply, around));
+                }
+            }
+            MeshBody::Subscribe { .. }
             | MeshBody::Subscribed { .. }
             | MeshBody::Unsubscribe { .. }
             | MeshBody::Feed { .. }

@@ -103,10 +103,11 @@ pub(super) fn merged(shards: &[ShardMetrics], latency: Latency) -> Histogram {
 /// Writes the figures of all shards: levels by shard, so that an uneven load is seen, and counters summed.
 pub(super) fn write(text: &mut Text, shards: &[Figures]) {
     type Row = (&'static str, &'static str, fn(&Figures) -> u64);
-    let levels: [Row; 8] = [
+    let levels: [Row; 9] = [
         ("rookery_connections", "Open client connections", |f| f.connections),
         ("rookery_sessions", "Connections that speak the protocol", |f| f.stats.sessions),
         ("rookery_users", "Accounts of this home with a session somewhere", |f| f.stats.users),
+        ("rookery_watched", "Users whose presence sessions watch here, as often as they are", |f| f.stats.watched),
         ("rookery_appends_pending", "Sends and changes that are not durable yet", |f| f.stats.appends_pending),
         ("rookery_commands_pending", "Commands that somebody waits for", |f| f.stats.commands_pending),
         ("rookery_store_operations_pending", "Store operations without a result", |f| f.stats.store_ops_pending),
@@ -116,7 +117,7 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
     for (name, help, of) in levels {
         text.gauge_by_shard(name, help, shards.iter().map(of));
     }
-    let counters: [Row; 11] = [
+    let counters: [Row; 12] = [
         ("rookery_accepted", "Connections taken from the listener", |f| f.counters.accepted),
         ("rookery_turned_away", "Connections closed unheard because the shard was full", |f| f.counters.turned_away),
         ("rookery_out_of_files", "Times that no file was left for a connection", |f| f.counters.out_of_descriptors),
@@ -130,6 +131,7 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
         ("rookery_turns", "Turns of the shards' loops", |f| f.counters.turns),
         ("rookery_waits", "Turns before which a shard was ready to sleep", |f| f.counters.waits),
         ("rookery_events_encoded", "Events encoded, each once an encoding and shard", |f| f.stats.events_encoded),
+        ("rookery_live_dropped", "Live pushes left out for slow sessions", |f| f.stats.live_dropped),
     ];
     for (name, help, of) in counters {
         text.counter(name, help, shards.iter().map(of).sum());

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use schema::limits::DEVICES_OF_USER_MAX;
 use schema::mesh::{Kicked, MeshBody};
-use schema::{Cursor, DeviceId, ErrorCode, Position, Refusal, UserId};
+use schema::{Cursor, DeviceId, ErrorCode, Now, Position, Refusal, UserId};
 
 use crate::effects::{Effects, Waiting};
 use crate::io::{InboxStart, StoreOp};
@@ -49,12 +49,12 @@ impl Home {
     }
 
     /// The store knows where the session starts, and when its device connected.
-    pub(crate) fn opened(&mut self, name: Name, start: Result<InboxStart, Refusal>, effects: &mut Effects) {
+    pub(crate) fn opened(&mut self, now: Now, name: Name, start: Result<InboxStart, Refusal>, effects: &mut Effects) {
         let Name { owner, session, .. } = name;
         let InboxStart { cursor, stamp } = match start {
             Ok(start) => start,
             Err(refusal) => {
-                self.unregister(name);
+                self.unregister(now, name);
                 return effects.mesh(owner, MeshBody::Registered { session, start: Err(refusal) });
             }
         };
@@ -62,19 +62,25 @@ impl Home {
         let Some(follower) = user.follower_mut(name) else { return };
         follower.stamp = follower.stamp.max(Some(stamp));
         let device = follower.device.clone();
+        self.presence.came(now, name.user);
         let older = user.replaced(&device);
         effects.mesh(owner, MeshBody::Registered { session, start: Ok(cursor) });
         for follower in older {
             self.reads.forget(follower.reading);
             effects.mesh(follower.owner, MeshBody::Replaced { session: follower.session });
         }
+        self.presence.save(effects);
+        self.tell_presence(effects);
     }
 
     /// A session is gone.
-    pub(crate) fn unregister(&mut self, name: Name) {
+    pub(crate) fn unregister(&mut self, now: Now, name: Name) {
         let Some(user) = self.users.get_mut(&name.user) else { return };
         if let Some(follower) = user.take(name) {
             self.reads.forget(follower.reading);
+        }
+        if user.followers.iter().all(|follower| follower.stamp.is_none()) {
+            self.presence.went(now, name.user);
         }
         if user.followers.is_empty() {
             self.recent_bytes -= u64::from(user.recent_bytes());

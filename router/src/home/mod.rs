@@ -10,15 +10,17 @@
 mod arrivals;
 mod devices;
 mod outbox;
+mod presence;
 mod reads;
 mod telling;
 mod user;
+mod watchers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use schema::mesh::{MeshBody, More};
-use schema::{ErrorCode, Event, Owner, Position, Refusal, Stamp, UserId};
+use schema::{ErrorCode, Event, Now, Owner, Position, PresenceEntry, Refusal, SessionId, Stamp, UserId};
 
 use crate::effects::{Effects, Waiting};
 use crate::io::{Arrival, ArrivalsPage, StoreOp};
@@ -26,10 +28,14 @@ use crate::io::{Arrival, ArrivalsPage, StoreOp};
 use arrivals::Arrivals;
 pub(crate) use devices::Login;
 use outbox::Outbox;
+use presence::Presence;
+pub(crate) use presence::Word;
 pub(crate) use reads::Read;
 use reads::Reads;
 pub(crate) use user::Name;
 use user::{Ask, Question, Served, User};
+pub(crate) use watchers::Sight;
+use watchers::Watchers;
 
 /// Bytes of recent events of all users of one home.
 ///
@@ -52,13 +58,19 @@ pub(crate) enum HomeOp {
     Snapshot(Read),
     /// To trim an inbox.
     Trim,
+    /// To keep a user's presence.
+    PutPresence(UserId, Word),
+    /// Who may see whom.
+    Visible(Sight),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Home {
     arrivals: Arrivals,
     reads: Reads,
     users: BTreeMap<UserId, User>,
+    presence: Presence,
+    watchers: Watchers,
     /// Bytes that the users' recent events weigh together.
     recent_bytes: u64,
     /// The account whose inbox was trimmed last.
@@ -66,6 +78,18 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    pub(crate) fn new(now: Now) -> Self {
+        Self {
+            arrivals: Arrivals::default(),
+            reads: Reads::default(),
+            users: BTreeMap::new(),
+            presence: Presence::new(now),
+            watchers: Watchers::default(),
+            recent_bytes: 0,
+            trimmed: None,
+        }
+    }
+
     /// Accounts with a session.
     pub(crate) fn users(&self) -> usize {
         self.users.len()
@@ -77,12 +101,85 @@ impl Home {
     }
 
     /// A second has passed: looks at the arrivals without a hint, clears behind itself and repeats what failed.
-    pub(crate) fn tick(&mut self, effects: &mut Effects) {
+    pub(crate) fn tick(&mut self, now: Now, effects: &mut Effects) {
         self.arrivals.look(effects);
         self.arrivals.clear(effects);
         self.reads.retry();
         self.start_reads(effects);
         self.trim_next(effects);
+        self.watchers.tick(now.mono, effects);
+        self.presence.tick(now, effects);
+        self.tell_presence(effects);
+    }
+
+    /// Users whose presence is watched, each as often as it is.
+    pub(crate) fn watched(&self) -> usize {
+        self.watchers.total()
+    }
+
+    /// Tells and stores what has changed of who is there.
+    fn tell_presence(&mut self, effects: &mut Effects) {
+        for entry in self.presence.take_changed() {
+            self.watchers.tell(entry, effects);
+        }
+    }
+
+    /// Somebody uses a session's device.
+    pub(crate) fn active(&mut self, now: Now, name: Name, effects: &mut Effects) {
+        let user = self.users.get_mut(&name.user);
+        if user.and_then(|user| user.follower_mut(name)).is_some_and(|follower| follower.stamp.is_some()) {
+            self.presence.active(now, name.user);
+            self.presence.save(effects);
+            self.tell_presence(effects);
+        }
+    }
+
+    /// A session watches users of this home.
+    pub(crate) fn watch(
+        &mut self,
+        now: Now,
+        place: (Owner, SessionId),
+        watcher: UserId,
+        list: (u32, Vec<UserId>),
+        effects: &mut Effects,
+    ) {
+        self.watchers.watch(now.mono, place, watcher, list, effects);
+    }
+
+    /// A shard wants to know who is there.
+    pub(crate) fn presence_asked(
+        &mut self,
+        asked: (Owner, u64),
+        asker: UserId,
+        users: Vec<UserId>,
+        fellows: bool,
+        effects: &mut Effects,
+    ) {
+        self.watchers.question(asked, asker, users, fellows, effects);
+    }
+
+    /// The store has said who may be seen by whom.
+    pub(crate) fn visible(
+        &mut self,
+        now: Now,
+        sight: Sight,
+        found: Result<Vec<Option<PresenceEntry>>, Refusal>,
+        effects: &mut Effects,
+    ) {
+        let shown = |stored: Option<PresenceEntry>| stored.map(|stored| self.presence.entry(now, stored));
+        let found = found.map(|found| found.into_iter().map(shown).collect());
+        self.watchers.seen(sight, found, effects);
+    }
+
+    /// The store has been told of a user's presence, or could not be.
+    pub(crate) fn presence_put(
+        &mut self,
+        user: UserId,
+        word: Word,
+        result: Result<(), Refusal>,
+        effects: &mut Effects,
+    ) {
+        self.presence.saved(user, word, result, effects);
     }
 
     /// Trims one account's inbox, each in its turn: a second for each, so that 80,000 accounts with a session are through in a day,

@@ -21,7 +21,7 @@ impl Home {
             LiveBody::Read { user, read_seq } => {
                 self.tell(&users, Some(user), &Telling::Read { channel, user, read_seq }, effects);
             }
-            LiveBody::Blocked { .. } => {}
+            LiveBody::Blocked { by, user, on } => self.watchers.blocked(by, user, on, effects),
         }
     }
 

@@ -4,7 +4,10 @@
 //! channels, `pages` are read from the store.
 
 use schema::command::{Command, Connect};
-use schema::limits::{ECHO_DATA_BYTES_MAX, MENTIONS_MAX, RATE_REFUSALS_MAX, TOKEN_BYTES_MAX, UNPARSED_MAX};
+use schema::limits::{
+    ECHO_DATA_BYTES_MAX, MENTIONS_MAX, PRESENCE_USERS_MAX, RATE_REFUSALS_MAX, TOKEN_BYTES_MAX, UNPARSED_MAX,
+    WATCHED_MAX,
+};
 use schema::{ChannelOp, CloseCode, ErrorCode, Refusal, Reply, Request};
 
 use crate::effects::Waiting;
@@ -14,6 +17,10 @@ use super::{Session, SessionOp, Stage, Surroundings};
 
 /// Bytes of an error's text. A parser's may quote all that it was given.
 const ERROR_TEXT_BYTES_MAX: usize = 256;
+/// Users whose presence is asked for that count as one command.
+const USERS_A_COMMAND: usize = 50;
+/// Commands as which a search counts: it reads as much as 20 pages of history.
+const SEARCH_WEIGHT: u32 = 20;
 
 impl Session {
     /// A whole message of the client: one or more requests.
@@ -53,7 +60,7 @@ impl Session {
     /// A command of a later version counts like one of this.
     fn unknown(&mut self, id: u32, refusal: Refusal, around: &mut Surroundings<'_>) {
         self.unanswered += 1;
-        let refusal = self.take_rate(around).err().unwrap_or(refusal);
+        let refusal = self.take_rate(1, around).err().unwrap_or(refusal);
         self.answer(id, Err(refusal), around);
     }
 
@@ -86,14 +93,9 @@ impl Session {
             (Command::Delete(delete), Some(user)) => self.delete(id, user, &delete, around),
             (Command::React(react), Some(user)) => self.react(id, user, &react, around),
             (Command::Typing(typing), Some(user)) => self.typing(id, user, &typing, around),
-            (
-                Command::Open(_)
-                | Command::Close { .. }
-                | Command::PresenceGet(_)
-                | Command::PresenceWatch { .. }
-                | Command::Search(_),
-                Some(_),
-            ) => {
+            (Command::PresenceGet(get), Some(_)) => self.presence_get(id, get, around),
+            (Command::PresenceWatch { user_ids }, Some(_)) => self.watch(id, user_ids, around),
+            (Command::Open(_) | Command::Close { .. } | Command::Search(_), Some(_)) => {
                 let refusal = Refusal::new(ErrorCode::UnknownCommand, "not in this version");
                 self.answer(id, Err(refusal), around);
             }
@@ -106,11 +108,14 @@ impl Session {
         if let Command::Echo { data } = command {
             return within("data", data.len(), ECHO_DATA_BYTES_MAX, "bytes");
         }
-        if let Err(refusal) = self.take_rate(around) {
+        if let Err(refusal) = self.take_rate(weight(command), around) {
             if let Command::Send(send) = command {
                 self.rare().lines.refused(around.now.mono, send.channel_id, send.client_msg_id);
             }
             return Err(refusal);
+        }
+        if !matches!(command, Command::Refresh { .. }) {
+            self.used(around);
         }
         match command {
             Command::Connect(Connect { token, .. }) | Command::Refresh { token } => {
@@ -132,11 +137,11 @@ impl Session {
         }
     }
 
-    /// Counts a command against the session and its user.
-    fn take_rate(&mut self, around: &mut Surroundings<'_>) -> Result<(), Refusal> {
+    /// Counts a command against the session and its user, as so many.
+    fn take_rate(&mut self, weight: u32, around: &mut Surroundings<'_>) -> Result<(), Refusal> {
         let now = around.now.mono;
-        let taken = self.bucket.take(now, 1).and_then(|()| match &self.stage {
-            Stage::Live(live) => around.users.take(now, live.user, 1),
+        let taken = self.bucket.take(now, weight).and_then(|()| match &self.stage {
+            Stage::Live(live) => around.users.take(now, live.user, weight),
             Stage::Anonymous { .. } | Stage::Connecting(_) => Ok(()),
         });
         let Err(retry_after_ms) = taken else {
@@ -151,7 +156,34 @@ impl Session {
     }
 }
 
-fn within(what: &str, found: usize, limit: u32, unit: &str) -> Result<(), Refusal> {
+/// As how many commands one counts.
+fn weight(command: &Command) -> u32 {
+    let by_users = |users: usize| {
+        // Beyond its limit a list is refused for that.
+        let users = users.min(WATCHED_MAX as usize);
+        u32::try_from(users.div_ceil(USERS_A_COMMAND)).expect("at most 10").max(1)
+    };
+    match command {
+        Command::PresenceGet(get) if get.channel_id.is_some() => by_users(PRESENCE_USERS_MAX as usize),
+        Command::PresenceGet(get) => by_users(get.user_ids.len()),
+        Command::PresenceWatch { user_ids } => by_users(user_ids.len()),
+        Command::Search(_) => SEARCH_WEIGHT,
+        Command::Connect(_)
+        | Command::Refresh { .. }
+        | Command::Send(_)
+        | Command::History(_)
+        | Command::Mark { .. }
+        | Command::Echo { .. }
+        | Command::Edit(_)
+        | Command::Delete(_)
+        | Command::React(_)
+        | Command::Typing(_)
+        | Command::Open(_)
+        | Command::Close { .. } => 1,
+    }
+}
+
+pub(super) fn within(what: &str, found: usize, limit: u32, unit: &str) -> Result<(), Refusal> {
     if found <= limit as usize {
         return Ok(());
     }

@@ -31,6 +31,7 @@ impl Session {
     pub(crate) fn tick(&mut self, around: &mut Surroundings<'_>) {
         let now = around.now;
         self.forget_rare(now.mono);
+        self.tick_presence(around);
         match &self.stage {
             &Stage::Anonymous { opened_at, refused_for_now } if now.mono >= opened_at.plus_ms(LOGIN_MS) => {
                 return self.close(login_is_late(refused_for_now));
@@ -74,6 +75,9 @@ impl Session {
         let mut due = if self.reads_on { self.heard_at.plus_ms(silence_ms) } else { now.mono.plus_ms(SILENCE_MS) };
         if let Some(since) = self.outbound.stalled_since() {
             due = due.min(since.plus_ms(SLOW_MS));
+        }
+        if let Some(watching) = self.rare.as_deref().and_then(|rare| rare.watching.as_deref()) {
+            due = due.min(watching.due(self.outbound.is_below_target()));
         }
         match &self.stage {
             Stage::Anonymous { opened_at, .. } => due.min(opened_at.plus_ms(LOGIN_MS)),

@@ -120,6 +120,8 @@ impl Session {
             cursor: cursor.position,
             snapshot: None,
             asked: Awaited::NOTHING,
+            // To connect is to use it, and the home knows.
+            said_active_s: u32::try_from(around.now.mono.0 / 1_000_000_000).expect("below a century"),
         }));
         let reply = Reply::Connect(Connected {
             user_id: user,

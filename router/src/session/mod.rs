@@ -1,8 +1,8 @@
 //! One connection that speaks the protocol: from its first command to its close.
 //!
 //! Owns the session's state and what every part of it does: answer, push, close, read or not. `login` gets it to its account,
-//! `commands` takes requests, `operations` and `pages` carry them out, `inbox` moves its cursor (I6), `telling` pushes what is in
-//! no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is answered once, or the connection is closed (I12).
+//! `commands` takes requests, `operations` and `pages` carry them out, `inbox` moves its cursor (I6), `presence` and `telling` push what is
+//! in no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is answered once, or the connection is closed (I12).
 
 mod commands;
 mod deadlines;
@@ -11,6 +11,7 @@ mod login;
 mod operations;
 mod outbound;
 mod pages;
+mod presence;
 mod rare;
 mod telling;
 
@@ -23,6 +24,7 @@ use schema::{
 
 use crate::delivery::{Delivery, encode};
 use crate::effects::Effects;
+use crate::gather::Gathers;
 use crate::io::{ConnId, Identity, StoreResult};
 use crate::rate::{Bucket, UserBuckets};
 use crate::tickets::Tickets;
@@ -48,6 +50,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) now: Now,
     pub(crate) effects: &'a mut Effects,
     pub(crate) tickets: &'a mut Tickets,
+    pub(crate) gathers: &'a mut Gathers,
     pub(crate) users: &'a mut UserBuckets,
     pub(crate) delivery: &'a mut Delivery,
     pub(crate) outbound: &'a mut ShardOutbound,
@@ -111,6 +114,8 @@ struct Live {
     snapshot: Option<Box<SnapshotPlace>>,
     /// Since when its home has an unanswered question.
     asked: Awaited,
+    /// When its home was last told that somebody uses the device, in seconds of the shard's clock.
+    said_active_s: u32,
 }
 
 /// Since when something is waited for, if it is. Half of what an `Option` of an instant takes.
@@ -177,6 +182,7 @@ impl Session {
         self.outbound.drained(bytes, around.now.mono, around.outbound);
         self.pump(around);
         self.ask(around);
+        self.push_presence(around);
     }
 
     /// The store answered.

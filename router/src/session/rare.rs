@@ -9,6 +9,7 @@ use crate::order::Lines;
 use super::Session;
 use super::operations::Writing;
 use super::pages::Pages;
+use super::presence::Watching;
 
 /// Channels whose order a session keeps after a refusal, at some 50 bytes each.
 const LINES_MAX: usize = 64;
@@ -18,11 +19,12 @@ pub(super) struct Rare {
     pub(super) pages: Pages,
     pub(super) lines: Lines<ChannelId>,
     pub(super) writing: Writing,
+    pub(super) watching: Option<Box<Watching>>,
 }
 
 impl Rare {
     fn new() -> Self {
-        Self { pages: Pages::default(), lines: Lines::new(LINES_MAX), writing: Writing::default() }
+        Self { pages: Pages::default(), lines: Lines::new(LINES_MAX), writing: Writing::default(), watching: None }
     }
 }
 
@@ -36,7 +38,7 @@ impl Session {
         self.rare.take_if(|rare| {
             rare.lines.tick(now);
             rare.writing.tick(now);
-            rare.pages.is_idle() && rare.lines.is_open(now) && rare.writing.is_quiet()
+            rare.pages.is_idle() && rare.lines.is_open(now) && rare.writing.is_quiet() && rare.watching.is_none()
         });
     }
 }

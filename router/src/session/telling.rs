@@ -35,7 +35,8 @@ impl Session {
         let wanted = match &told.what {
             Telling::Typing { open_only, .. } => !open_only,
             Telling::Read { .. } => true,
-            Telling::Head { .. } | Telling::Presence { .. } => false,
+            Telling::Head { .. } => false,
+            Telling::Presence { entries } => return self.presence_changed(entries, around),
         };
         if let Some(push) = told.push.as_mut().filter(|_| wanted && self.is_live()) {
             self.push_live(push, around);

@@ -24,6 +24,8 @@ pub(crate) fn kind_of(store: &StoreOp) -> &'static str {
         StoreOp::ReadArrivals { .. } => "ReadArrivals",
         StoreOp::ClearArrivals { .. } => "ClearArrivals",
         StoreOp::TrimInbox { .. } => "TrimInbox",
+        StoreOp::PutPresence { .. } => "PutPresence",
+        StoreOp::Visible { .. } => "Visible",
     }
 }
 
@@ -37,6 +39,9 @@ pub(crate) fn refusal_of(store: &StoreOp, refusal: Refusal) -> StoreResult {
         StoreOp::ReadInbox { .. } => StoreResult::Inbox(Err(refusal)),
         StoreOp::Snapshot { .. } => StoreResult::Snapshot(Err(refusal)),
         StoreOp::ReadArrivals { .. } => StoreResult::Arrivals(Err(refusal)),
-        StoreOp::ClearArrivals { .. } | StoreOp::TrimInbox { .. } => StoreResult::Done(Err(refusal)),
+        StoreOp::Visible { .. } => StoreResult::Visible(Err(refusal)),
+        StoreOp::ClearArrivals { .. } | StoreOp::TrimInbox { .. } | StoreOp::PutPresence { .. } => {
+            StoreResult::Done(Err(refusal))
+        }
     }
 }

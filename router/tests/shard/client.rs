@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use router::ConnId;
 use schema::{
-    ChannelId, ClientMsgId, Command, Cursor, Encoding, PresenceEntry, Push, Reply, Request, ServerFrame, SessionId,
-    UnixMs,
+    ChannelId, ClientMsgId, Command, Cursor, Encoding, PresenceEntry, PresenceState, Push, Reply, Request, ServerFrame,
+    SessionId, UnixMs,
 };
 use wire::SharedFrame;
 
@@ -148,7 +148,9 @@ impl Client {
                 format!("open {} read {} online {}", opened.head_seq, opened.read_seq, opened.online)
             }
             Ok(Reply::Close {}) => "closed".to_owned(),
-            Ok(Reply::PresenceGet { entries } | Reply::PresenceWatch { entries }) => presence(&entries),
+            Ok(Reply::PresenceGet { entries } | Reply::PresenceWatch { entries }) => {
+                format!("sees {}", presence(&entries, names)).trim_end().to_owned()
+            }
             Ok(Reply::Search(page)) => format!("found {}", page.hits.len()),
             Err(error) => {
                 assert_eq!(error.temporary, matches!(error.code, 100 | 111 | 113..=115), "{error:?}");
@@ -206,7 +208,7 @@ impl Client {
                 format!("reaction {}{seq} {emoji}{count}", names.channel(channel_id))
             }
             Push::Head { channel_id, head_seq } => format!("head {}{head_seq}", names.channel(channel_id)),
-            Push::Presence { entries } => format!("presence {}", presence(&entries)),
+            Push::Presence { entries } => format!("presence {}", presence(&entries, names)),
             Push::Typing { channel_id, on, .. } => {
                 format!("{} {}", if on { "types" } else { "stops" }, names.channel(channel_id))
             }
@@ -238,7 +240,18 @@ pub(crate) fn id_of(body: &str) -> ClientMsgId {
     ClientMsgId::new(UnixMs(1_767_225_600_000), named.bytes().fold(0x6c62_272e_07bb_0142, fnv))
 }
 
-/// States in the order told.
-fn presence(entries: &[PresenceEntry]) -> String {
-    entries.iter().map(|entry| format!("{:?}", entry.state).to_lowercase()).collect::<Vec<_>>().join(" ")
+/// Who is there; of many only how many they are.
+fn presence(entries: &[PresenceEntry], names: &Names) -> String {
+    if entries.len() > 20 {
+        return entries.len().to_string();
+    }
+    let told = entries.iter().map(|entry| {
+        let state = match entry.state {
+            PresenceState::Offline => "offline",
+            PresenceState::Away => "away",
+            PresenceState::Online => "online",
+        };
+        format!("{}-{state}", names.user(entry.user_id))
+    });
+    told.collect::<Vec<_>>().join(" ")
 }

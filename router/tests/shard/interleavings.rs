@@ -68,6 +68,8 @@ pub(crate) fn client_acts(world: &mut World, dice: &mut Dice, said: &mut u32) {
         14 => world.step(&format!("{name} edits {channel} {} e{said}", 1 + dice.roll(5))),
         15 => world.step(&format!("{name} deletes {channel} {}", 1 + dice.roll(9))),
         16 => world.step(&format!("{name} reacts {channel} {} 👍", 1 + dice.roll(9))),
+        18 => world.step(&format!("{name} watches {}", dice.pick(&["abc", "b", "ca", "-"]))),
+        19 => world.step(&format!("{name} looks-for {}", dice.pick(&["abc", "b", "ca"]))),
         17 => world.step(&format!("{name} {} {channel}", dice.pick(&["types", "stops"]))),
         13 => world.client(name).reading ^= true,
         _ => world.drain(name, [100, 5_000, 1_000_000][dice.roll(3)]),

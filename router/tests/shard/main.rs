@@ -16,6 +16,7 @@ mod rows_commands;
 mod rows_inbox;
 mod rows_live;
 mod rows_login;
+mod rows_presence;
 mod rows_spread;
 mod rows_time;
 mod script;

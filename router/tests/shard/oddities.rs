@@ -7,7 +7,10 @@ use router::{Arrival, ArrivalsPage, InboxPage, InboxStart, Input, Shard, Snapsho
 use schema::command::{HistoryPage, SnapshotChannel};
 use schema::op::ChannelKind;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
-use schema::{ChannelId, Cursor, ErrorCode, Event, EventBody, OpReply, Position, Refusal, Seq, Stamp, UserId};
+use schema::{
+    ChannelId, Cursor, ErrorCode, Event, EventBody, OpReply, Position, PresenceEntry, PresenceState, Refusal, Seq,
+    Stamp, UserId,
+};
 
 use crate::asked::refusal_of;
 use crate::client::Told;
@@ -94,7 +97,18 @@ fn odd(dice: &mut Dice, world: &World, store: &StoreOp) -> StoreResult {
         StoreOp::ReadArrivals { .. } => {
             StoreResult::Arrivals(if refuse { Err(refusal) } else { Ok(arrivals(dice, &users)) })
         }
-        StoreOp::ClearArrivals { .. } | StoreOp::TrimInbox { .. } => {
+        StoreOp::Visible { users, .. } => {
+            let entry = |&user: &UserId| {
+                (dice.roll(3) > 0).then_some(PresenceEntry {
+                    state: [PresenceState::Offline, PresenceState::Away, PresenceState::Online][dice.roll(3)],
+                    ..PresenceEntry::unknown(user)
+                })
+            };
+            let mut found: Vec<_> = users.iter().map(entry).collect();
+            found.truncate(dice.roll(9));
+            StoreResult::Visible(if refuse { Err(refusal) } else { Ok(found) })
+        }
+        StoreOp::ClearArrivals { .. } | StoreOp::TrimInbox { .. } | StoreOp::PutPresence { .. } => {
             StoreResult::Done(if refuse { Err(refusal) } else { Ok(()) })
         }
     }

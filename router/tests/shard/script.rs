@@ -6,9 +6,10 @@
 //! a1 opens | opens fb | joins [TOKEN] [from CURSOR] | connects … | leaves | stalls | reads | drains BYTES | falls silent
 //! a1 sends ab m1 [20KB] | floods ab N | marks ab 3 | reads-back ab [N times] | echoes x [4KB [N times]] | dances [N times]
 //! a1 edits ab 1 m2 [20KB] | deletes ab 1 | reacts ab 1 👍 | unreacts ab 1 👍 | types ab | stops ab
+//! a1 watches abc (users, or a count of nobodies, or - for none) | looks-for abc
 //! a1 refreshes TOKEN | says {…} | sends-binary | speaks
-//! store holds KIND | releases [KIND] | answers KIND last | delays KIND (it is done and told later) | tells KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes
-//! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1
+//! store holds KIND | releases [KIND] | answers KIND last | delays KIND (it is done and told later) | tells KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes | has a online
+//! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1 | blocks ab on
 //! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | drain in 5s
 //! home forgets a1 | home denies a1 | stray frame for a1
 //! => a1: connected, #1, ab#1=m1 | b1: … | seen: KIND ×3
@@ -20,11 +21,14 @@
 use std::collections::BTreeMap;
 
 use router::Input;
-use schema::command::{Connect, Delete, Edit, History, HistoryWindow, React, Send, Typing};
+use schema::command::{Connect, Delete, Edit, History, HistoryWindow, PresenceGet, React, Send, Typing};
 use schema::mesh::Kicked;
 use schema::message::no_mentions;
 use schema::op::SendOp;
-use schema::{ChannelId, ChannelOp, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Position, Seq};
+use schema::{
+    ChannelId, ChannelOp, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Position, PresenceEntry,
+    PresenceState, Seq, UserId,
+};
 
 use crate::asked::kind_of;
 use crate::client::id_of;
@@ -109,6 +113,13 @@ impl World {
                 let ticket = ticket.parse().expect("a number");
                 self.input(0, Input::Command { ticket, channel, op });
             }
+            ["api", "blocks", channel, on] => {
+                let (channel_id, mut two) = (self.channel(channel), channel.chars().map(|user| user.to_string()));
+                let mut next = || self.user(&two.next().expect("a direct channel has two"));
+                let (by, user) = (next(), next());
+                let op = ChannelOp::Block { by, user, on: on == "on" };
+                self.input(0, Input::Command { ticket: 0, channel: channel_id, op });
+            }
             ["api", "kicks", name, "device"] => {
                 let (user, device, _) = parts(name, 1);
                 let device = format!("d{device}").parse().expect("legal");
@@ -162,6 +173,11 @@ impl World {
             }
             ["accepts", kind] => {
                 self.refused.remove(kind);
+            }
+            ["has", user, "online"] => {
+                let user_id = self.user(user);
+                let entry = PresenceEntry { state: PresenceState::Online, ..PresenceEntry::unknown(user_id) };
+                self.store.presence.insert(user_id, entry);
             }
             ["forgets", user] => {
                 let user = self.user(user);
@@ -225,6 +241,14 @@ impl World {
             ["stops", channel] => {
                 let channel_id = self.channel(channel);
                 self.ask(name, Command::Typing(Typing { channel_id, on: false }));
+            }
+            ["watches", users] => {
+                let user_ids = self.listed(users);
+                self.ask(name, Command::PresenceWatch { user_ids });
+            }
+            ["looks-for", users] => {
+                let user_ids = self.listed(users);
+                self.ask(name, Command::PresenceGet(PresenceGet { user_ids, channel_id: None, page: 0 }));
             }
             ["reads-back", channel] => self.read_back(name, channel),
             ["reads-back", channel, times, "times"] => {
@@ -319,6 +343,14 @@ impl World {
             mentions: no_mentions(),
         };
         (self.channel(channel), ChannelOp::Send(op))
+    }
+
+    /// Users by their letters, or so many of nobody; `-` is none.
+    fn listed(&mut self, users: &str) -> Vec<UserId> {
+        match users.parse::<u64>() {
+            Ok(count) => (1..=count).map(UserId).collect(),
+            Err(_) => users.chars().filter(|&letter| letter != '-').map(|user| self.user(&user.to_string())).collect(),
+        }
     }
 
     fn dance(&mut self, name: &str) {

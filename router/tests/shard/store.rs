@@ -12,8 +12,8 @@ use schema::mesh::{LiveEvent, SnapshotPlace};
 use schema::op::ChannelKind;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord};
 use schema::{
-    ChannelId, ChannelOp, Cursor, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, Refusal, Seq, Stamp,
-    UserId, View,
+    ChannelId, ChannelOp, Cursor, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, PresenceEntry, Refusal,
+    Seq, Stamp, UserId, View,
 };
 
 use crate::log::{Log, Transaction, record_of};
@@ -47,6 +47,8 @@ pub(crate) struct Store {
     pub(crate) users: BTreeMap<String, UserId>,
     /// Logins that are not revoked.
     pub(crate) families: BTreeSet<u64>,
+    pub(crate) presence: BTreeMap<UserId, PresenceEntry>,
+    pub(crate) blocks: BTreeSet<(UserId, UserId)>,
     /// Devices that connected, counted.
     opened: u64,
 }
@@ -62,12 +64,19 @@ impl Store {
             arrivals: BTreeMap::new(),
             users: BTreeMap::new(),
             families: (1..=9).collect(),
+            presence: BTreeMap::new(),
+            blocks: BTreeSet::new(),
             opened: 0,
         }
     }
 
     pub(crate) fn channel(&mut self, id: ChannelId, large: bool, members: Vec<UserId>) {
         self.logs.entry(id).or_insert_with(|| Log::new(large, members));
+    }
+
+    /// A user becomes a member, and nobody is told.
+    pub(crate) fn join(&mut self, channel: ChannelId, user: UserId) {
+        self.logs.get_mut(&channel).expect("it is there").members.push(user);
     }
 
     /// What arrived belongs to an epoch that has ended.
@@ -109,7 +118,25 @@ impl Store {
                 StoreResult::Done(Ok(()))
             }
             StoreOp::TrimInbox { .. } => StoreResult::Done(Ok(())),
+            StoreOp::PutPresence { entry } => {
+                self.presence.insert(entry.user_id, entry);
+                StoreResult::Done(Ok(()))
+            }
+            StoreOp::Visible { watcher, users, fellows: _ } => {
+                let seen = |&user: &UserId| {
+                    let stored = self.presence.get(&user).copied().unwrap_or(PresenceEntry::unknown(user));
+                    self.sees(watcher, user).then_some(stored)
+                };
+                StoreResult::Visible(Ok(users.iter().map(seen).collect()))
+            }
         }
+    }
+
+    /// Whether one sees another's presence: as a fellow member, and not across a block.
+    fn sees(&self, watcher: UserId, user: UserId) -> bool {
+        let shares = |log: &Log| !log.large && log.members.contains(&watcher) && log.members.contains(&user);
+        let is_blocked = self.blocks.contains(&(user, watcher)) || self.blocks.contains(&(watcher, user));
+        watcher == user || (!is_blocked && self.logs.values().any(shares))
     }
 
     fn identity(&self, now: Now, token: &str) -> Result<Identity, Refusal> {
@@ -218,6 +245,13 @@ impl Store {
         op: ChannelOp,
         transaction: &mut Transaction,
     ) -> Result<OpReply, Refusal> {
+        if let ChannelOp::Block { by, user, on } = op {
+            if on {
+                self.blocks.insert((by, user))
+            } else {
+                self.blocks.remove(&(by, user))
+            };
+        }
         match (self.logs.get_mut(&channel), op) {
             (_, ChannelOp::Create(create)) => {
                 self.channel(channel, false, create.members);

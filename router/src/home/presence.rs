@@ -1,0 +1,219 @@
+//! How present the users of this home are, over all of their devices (I8).
+//!
+//! Owns the states, the grace after the last session, and what of it the store is told. A user is online while somebody used
+//! a connected device lately, away while none did, and offline a grace after the last session went: sessions inherit their life from
+//! their node, so an end that nobody announced comes as the shard's word or not at all. Who is told is `watchers`' to know.
+//!
+//! Deadlines are in their order, so a second costs what is due in it. A home that has just started takes for true what its predecessor
+//! stored, for as long as the sessions of then may need to come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schema::limits::{LEASE_MS, PRESENCE_ACTIVE_MS, PRESENCE_AWAY_MS, PRESENCE_GRACE_MS};
+use schema::{Instant, Now, PresenceEntry, PresenceState, Refusal, UnixMs, UserId};
+
+use crate::effects::{Effects, Waiting};
+use crate::io::StoreOp;
+
+use super::HomeOp;
+
+/// Users whose presence is being stored at once: at some 10 ms each, 6,400 a second.
+const SAVES_MAX: usize = 64;
+/// Rows of users who are not here that are set right at once. Further ones are found again with the next question.
+const UNSAVED_STALE_MAX: usize = 10_000;
+
+/// One user who is present, or was until just now. Some 80 bytes; as many as there are users with a session, or without one
+/// for less than the grace, or whose last state is not stored yet.
+#[derive(Debug)]
+struct Person {
+    state: PresenceState,
+    /// Whether a session is open.
+    is_here: bool,
+    active_ms: UnixMs,
+    active_at: Instant,
+    /// What the store was told last.
+    stored: Option<Word>,
+    due: Option<Instant>,
+}
+
+/// What the store is told of a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word {
+    state: PresenceState,
+    active_ms: UnixMs,
+}
+
+impl Person {
+    fn word(&self) -> Word {
+        Word { state: self.state, active_ms: self.active_ms }
+    }
+
+    /// Whether the store should be told.
+    fn is_unsaved(&self) -> bool {
+        self.stored.is_none_or(|stored| {
+            stored.state != self.state || self.active_ms.since_ms(stored.active_ms) >= PRESENCE_ACTIVE_MS
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Presence {
+    people: BTreeMap<UserId, Person>,
+    deadlines: BTreeSet<(Instant, UserId)>,
+    /// Whose state is to be stored.
+    unsaved: BTreeSet<UserId>,
+    saving: BTreeSet<UserId>,
+    /// Who has changed since it was last asked.
+    changed: Vec<PresenceEntry>,
+    /// Until when a stored state is believed of a user who is not here.
+    believed_until: Instant,
+}
+
+impl Presence {
+    pub(super) fn new(now: Now) -> Self {
+        Self {
+            people: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            unsaved: BTreeSet::new(),
+            saving: BTreeSet::new(),
+            changed: Vec::new(),
+            believed_until: now.mono.plus_ms(LEASE_MS + PRESENCE_GRACE_MS),
+        }
+    }
+
+    /// A session of the user is open, and somebody uses its device.
+    pub(super) fn came(&mut self, now: Now, user: UserId) {
+        let person = self.people.entry(user).or_insert_with(|| Person {
+            state: PresenceState::Offline,
+            is_here: false,
+            active_ms: now.wall,
+            active_at: now.mono,
+            stored: None,
+            due: None,
+        });
+        person.is_here = true;
+        self.active(now, user);
+    }
+
+    /// The user's last session is gone.
+    pub(super) fn went(&mut self, now: Now, user: UserId) {
+        if let Some(person) = self.people.get_mut(&user).filter(|person| person.is_here) {
+            person.is_here = false;
+            self.arm(user, Some(now.mono.plus_ms(PRESENCE_GRACE_MS)));
+        }
+    }
+
+    /// Somebody uses one of the user's devices.
+    pub(super) fn active(&mut self, now: Now, user: UserId) {
+        let Some(person) = self.people.get_mut(&user).filter(|person| person.is_here) else { return };
+        person.active_ms = now.wall;
+        person.active_at = now.mono;
+        self.arm(user, Some(now.mono.plus_ms(PRESENCE_AWAY_MS)));
+        self.become_state(user, PresenceState::Online);
+    }
+
+    /// What a user is, given what the store says of it.
+    pub(super) fn entry(&mut self, now: Now, stored: PresenceEntry) -> PresenceEntry {
+        let user_id = stored.user_id;
+        if let Some(person) = self.people.get(&user_id) {
+            let last_active_ms = person.active_ms.max(stored.last_active_ms);
+            return PresenceEntry { user_id, state: person.state, last_active_ms };
+        }
+        if stored.state == PresenceState::Offline {
+            return stored;
+        }
+        // Its sessions ended with an earlier home, which could not say so any more.
+        let is_believed = now.mono < self.believed_until;
+        let state = if is_believed { stored.state } else { PresenceState::Offline };
+        if is_believed || self.unsaved.len() < UNSAVED_STALE_MAX {
+            let active_ms = stored.last_active_ms;
+            let stored = Some(Word { state: stored.state, active_ms });
+            let person = Person { state, is_here: false, active_ms, active_at: now.mono, stored, due: None };
+            self.people.insert(user_id, person);
+            if is_believed {
+                self.arm(user_id, Some(self.believed_until));
+            } else {
+                self.unsaved.insert(user_id);
+            }
+        }
+        PresenceEntry { state, ..stored }
+    }
+
+    /// A second has passed: who is due becomes away or offline, and what could not be stored is tried again.
+    pub(super) fn tick(&mut self, now: Now, effects: &mut Effects) {
+        while let Some(&(at, user)) = self.deadlines.first().filter(|(at, _)| *at <= now.mono) {
+            self.deadlines.remove(&(at, user));
+            let person = self.people.get_mut(&user).expect("who has a deadline is known");
+            person.due = None;
+            let state = if person.is_here { PresenceState::Away } else { PresenceState::Offline };
+            self.become_state(user, state);
+        }
+        self.save(effects);
+    }
+
+    fn become_state(&mut self, user: UserId, state: PresenceState) {
+        let person = self.people.get_mut(&user).expect("its caller has found it");
+        if person.state != state {
+            person.state = state;
+            self.changed.push(PresenceEntry { user_id: user, state, last_active_ms: person.active_ms });
+        }
+        if person.is_unsaved() {
+            self.unsaved.insert(user);
+        } else if person.state == PresenceState::Offline {
+            self.forget(user);
+        }
+    }
+
+    fn arm(&mut self, user: UserId, due: Option<Instant>) {
+        let person = self.people.get_mut(&user).expect("its caller has found it");
+        if let Some(earlier) = std::mem::replace(&mut person.due, due) {
+            self.deadlines.remove(&(earlier, user));
+        }
+        self.deadlines.extend(due.map(|due| (due, user)));
+    }
+
+    fn forget(&mut self, user: UserId) {
+        self.arm(user, None);
+        self.people.remove(&user);
+    }
+
+    /// Who has changed since this was last asked.
+    pub(super) fn take_changed(&mut self) -> Vec<PresenceEntry> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Stores what is not, as far as there is room; of one user one word at a time.
+    pub(super) fn save(&mut self, effects: &mut Effects) {
+        let mut later = Vec::new();
+        while self.saving.len() < SAVES_MAX {
+            let Some(user) = self.unsaved.pop_first() else { break };
+            if self.saving.contains(&user) {
+                later.push(user);
+                continue;
+            }
+            let Some(person) = self.people.get(&user).filter(|person| person.is_unsaved()) else { continue };
+            let word = person.word();
+            self.saving.insert(user);
+            let entry = PresenceEntry { user_id: user, state: word.state, last_active_ms: word.active_ms };
+            effects.store(StoreOp::PutPresence { entry }, Waiting::Home(HomeOp::PutPresence(user, word)));
+        }
+        self.unsaved.extend(later);
+    }
+
+    /// The store was told of a user, or could not be; then the next second tries again.
+    pub(super) fn saved(&mut self, user: UserId, word: Word, result: Result<(), Refusal>, effects: &mut Effects) {
+        self.saving.remove(&user);
+        let Some(person) = self.people.get_mut(&user) else { return };
+        if result.is_err() {
+            self.unsaved.insert(user);
+            return;
+        }
+        person.stored = Some(word);
+        if person.is_unsaved() {
+            self.unsaved.insert(user);
+        } else if person.state == PresenceState::Offline {
+            self.forget(user);
+        }
+        self.save(effects);
+    }
+}

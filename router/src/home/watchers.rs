@@ -1,0 +1,298 @@
+//! Who wants to know of the presence of this home's users, and whom of them it may see.
+//!
+//! Owns the watch lists, the questions of one moment, and the reads of the store that say who is visible to whom: a friend, or a fellow
+//! member of a direct channel or group, never across a block. A list lapses unless its session renews it; a session gives it another
+//! number from time to time, with which visibility is read anew, so whatever became visible or was lost on the way is
+//! made good (I8). Changes go to those who see the user, and to nobody else.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
+
+use schema::limits::RENEW_MS;
+use schema::mesh::{MeshBody, Telling};
+use schema::{ErrorCode, Instant, Owner, PresenceEntry, Refusal, SessionId, UserId};
+
+use crate::effects::{Effects, Waiting};
+use crate::io::StoreOp;
+
+use super::HomeOp;
+
+/// Users of lists, each as often as it is watched. A place in its list and one in the index take some 50 bytes, so 400 MB: what
+/// 160,000 sessions with 50 friends each want to know. Beyond it a list is not answered, and its session says so.
+const WATCHED_TOTAL_MAX: usize = 8_000_000;
+/// Reads of visibility at once. Each is a few rows a user, up to 500 users.
+const SIGHTS_MAX: usize = 64;
+/// Questions that wait for one, at up to 4 KB each: 4 MB.
+const QUESTIONS_MAX: usize = 1_024;
+/// When to ask again if there are more.
+const RETRY_MS: u32 = 500;
+
+/// A session, wherever it is.
+type Place = (Owner, SessionId);
+
+#[derive(Debug)]
+struct List {
+    watcher: UserId,
+    number: u32,
+    users: Vec<UserId>,
+    /// The read of visibility that is under way for it.
+    reading: Option<u64>,
+    /// Whether the session was told what is known since its last word or a block.
+    is_answered: bool,
+    expires: Instant,
+}
+
+/// Somebody wants to know at this moment who is there.
+#[derive(Debug)]
+struct Question {
+    owner: Owner,
+    ticket: u64,
+    asker: UserId,
+    users: Vec<UserId>,
+    fellows: bool,
+}
+
+/// For whom visibility is read, and of whom.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    whose: Whose,
+    pub(super) users: Vec<UserId>,
+}
+
+#[derive(Debug)]
+enum Whose {
+    List(Place, u64),
+    Question(Owner, u64),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Watchers {
+    lists: BTreeMap<Place, List>,
+    /// Who sees a user.
+    of_user: BTreeMap<UserId, BTreeSet<Place>>,
+    of_watcher: BTreeMap<UserId, BTreeSet<Place>>,
+    expiry: BTreeSet<(Instant, Place)>,
+    total: usize,
+    questions: VecDeque<Question>,
+    /// Lists whose visibility is to be read, in turn after `served`.
+    wanted: BTreeSet<Place>,
+    served: Option<Place>,
+    /// Lists whose visibility could not be read since the last second.
+    failed: BTreeSet<Place>,
+    under_way: usize,
+    reads: u64,
+}
+
+impl Watchers {
+    /// Users of lists, each as often as it is watched.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
+    /// A session watches these users, and no others of this home.
+    pub(super) fn watch(
+        &mut self,
+        now: Instant,
+        place: Place,
+        watcher: UserId,
+        (number, users): (u32, Vec<UserId>),
+        effects: &mut Effects,
+    ) {
+        if users.is_empty() {
+            return self.end(place);
+        }
+        let expires = now.plus_ms(3 * RENEW_MS);
+        let is_same = |list: &List| list.number == number && list.watcher == watcher && list.users == users;
+        match self.lists.get_mut(&place) {
+            Some(list) if is_same(list) => {
+                self.expiry.remove(&(std::mem::replace(&mut list.expires, expires), place));
+                self.expiry.insert((expires, place));
+            }
+            Some(list) if list.watcher == watcher && list.users == users => {
+                // Until it is known anew who is visible, those who were are.
+                (list.number, list.is_answered, list.reading) = (number, false, None);
+                self.expiry.remove(&(std::mem::replace(&mut list.expires, expires), place));
+                self.expiry.insert((expires, place));
+            }
+            Some(_) | None => {
+                self.end(place);
+                if self.total + users.len() > WATCHED_TOTAL_MAX {
+                    return;
+                }
+                self.total += users.len();
+                self.of_watcher.entry(watcher).or_default().insert(place);
+                self.expiry.insert((expires, place));
+                let list = List { watcher, number, users, reading: None, is_answered: false, expires };
+                self.lists.insert(place, list);
+            }
+        }
+        self.ask(place);
+        self.start(effects);
+    }
+
+    /// Who is there, at this moment?
+    pub(super) fn question(
+        &mut self,
+        (owner, ticket): (Owner, u64),
+        asker: UserId,
+        users: Vec<UserId>,
+        fellows: bool,
+        effects: &mut Effects,
+    ) {
+        if self.questions.len() >= QUESTIONS_MAX {
+            let message = format!("{QUESTIONS_MAX} questions for presence wait, ask again later");
+            let entries = Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS));
+            return effects.mesh(owner, MeshBody::PresenceAnswer { ticket, entries });
+        }
+        self.questions.push_back(Question { owner, ticket, asker, users, fellows });
+        self.start(effects);
+    }
+
+    fn ask(&mut self, place: Place) {
+        if self.lists.get(&place).is_some_and(|list| list.reading.is_none() && !list.is_answered) {
+            self.wanted.insert(place);
+        }
+    }
+
+    fn start(&mut self, effects: &mut Effects) {
+        while self.under_way < SIGHTS_MAX {
+            // Somebody waits for an answer to a question; lists can wait a little.
+            let (whose, watcher, users, fellows) = match self.questions.pop_front() {
+                Some(Question { owner, ticket, asker, users, fellows }) => {
+                    (Whose::Question(owner, ticket), asker, users, fellows)
+                }
+                None => {
+                    let Some(place) = self.next_wanted() else { break };
+                    let list = self.lists.get_mut(&place).expect("a list that ends is wanted no more");
+                    self.reads += 1;
+                    list.reading = Some(self.reads);
+                    (Whose::List(place, self.reads), list.watcher, list.users.clone(), false)
+                }
+            };
+            self.under_way += 1;
+            let sight = Sight { whose, users: users.clone() };
+            effects.store(StoreOp::Visible { watcher, users, fellows }, Waiting::Home(HomeOp::Visible(sight)));
+        }
+    }
+
+    fn next_wanted(&mut self) -> Option<Place> {
+        let after = self.served.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.wanted.range((after, Bound::Unbounded)).next().or_else(|| self.wanted.first()).copied()?;
+        self.wanted.remove(&next);
+        self.served = Some(next);
+        Some(next)
+    }
+
+    /// The store has said who is visible; each with its presence, or none where nothing may be seen.
+    pub(super) fn seen(
+        &mut self,
+        sight: Sight,
+        found: Result<Vec<Option<PresenceEntry>>, Refusal>,
+        effects: &mut Effects,
+    ) {
+        self.under_way -= 1;
+        match (sight.whose, found) {
+            (Whose::Question(owner, ticket), found) => {
+                let entries = found.map(|found| shown(&sight.users, &found));
+                effects.mesh(owner, MeshBody::PresenceAnswer { ticket, entries });
+            }
+            (Whose::List(place, read), found) => {
+                let list = self.lists.get_mut(&place).filter(|list| list.reading == Some(read));
+                if let Some(list) = list {
+                    list.reading = None;
+                    if let Ok(found) = found {
+                        list.is_answered = true;
+                        let number = list.number;
+                        let entries = shown(&sight.users, &found);
+                        for (&user, found) in sight.users.iter().zip(&found) {
+                            self.show(user, place, found.is_some());
+                        }
+                        let (owner, session) = place;
+                        effects.mesh(owner, MeshBody::Watched { session, number, entries });
+                    } else {
+                        self.failed.insert(place);
+                    }
+                }
+            }
+        }
+        self.start(effects);
+    }
+
+    fn show(&mut self, user: UserId, place: Place, is_visible: bool) {
+        if is_visible {
+            self.of_user.entry(user).or_default().insert(place);
+        } else if let Some(places) = self.of_user.get_mut(&user) {
+            places.remove(&place);
+            if places.is_empty() {
+                self.of_user.remove(&user);
+            }
+        }
+    }
+
+    /// Tells those who see a user what it is now.
+    pub(super) fn tell(&self, entry: PresenceEntry, effects: &mut Effects) {
+        let mut shards: BTreeMap<Owner, Vec<SessionId>> = BTreeMap::new();
+        for &(owner, session) in self.of_user.get(&entry.user_id).into_iter().flatten() {
+            shards.entry(owner).or_default().push(session);
+        }
+        for (owner, sessions) in shards {
+            effects.mesh(owner, MeshBody::Tell { sessions, what: Telling::Presence { entries: vec![entry] } });
+        }
+    }
+
+    /// Neither of the two sees the other any more, or each may again.
+    pub(super) fn blocked(&mut self, one: UserId, other: UserId, on: bool, effects: &mut Effects) {
+        for (watcher, user) in [(one, other), (other, one)] {
+            let places: Vec<Place> = self.of_watcher.get(&watcher).into_iter().flatten().copied().collect();
+            for place in places {
+                let list = self.lists.get_mut(&place).expect("who is in the index has a list");
+                if !list.users.contains(&user) {
+                    continue;
+                }
+                // What is being read may not know it yet: it is read again.
+                (list.is_answered, list.reading) = (false, None);
+                if on {
+                    self.show(user, place, false);
+                    let (owner, session) = place;
+                    let entries = vec![PresenceEntry::unknown(user)];
+                    let what = Telling::Presence { entries };
+                    effects.mesh(owner, MeshBody::Tell { sessions: vec![session], what });
+                }
+                self.ask(place);
+            }
+        }
+        self.start(effects);
+    }
+
+    /// A second has passed: what nobody renews ends, and what could not be read is read again.
+    pub(super) fn tick(&mut self, now: Instant, effects: &mut Effects) {
+        while let Some(&(_, place)) = self.expiry.first().filter(|(expires, _)| *expires <= now) {
+            self.end(place);
+        }
+        for place in std::mem::take(&mut self.failed) {
+            self.ask(place);
+        }
+        self.start(effects);
+    }
+
+    fn end(&mut self, place: Place) {
+        let Some(list) = self.lists.remove(&place) else { return };
+        self.wanted.remove(&place);
+        self.expiry.remove(&(list.expires, place));
+        self.total -= list.users.len();
+        for user in list.users {
+            self.show(user, place, false);
+        }
+        let places = self.of_watcher.get_mut(&list.watcher).expect("each list is in the index");
+        places.remove(&place);
+        if places.is_empty() {
+            self.of_watcher.remove(&list.watcher);
+        }
+    }
+}
+
+/// What somebody is shown of these users.
+fn shown(users: &[UserId], found: &[Option<PresenceEntry>]) -> Vec<PresenceEntry> {
+    let found = found.iter().copied().chain(std::iter::repeat(None));
+    users.iter().zip(found).map(|(&user, found)| found.unwrap_or(PresenceEntry::unknown(user))).collect()
+}
