@@ -5,6 +5,7 @@
 import { deviceId } from "./ids.js";
 
 const KEY = "rookery.account";
+const UNKNOWN = 104;
 
 /** What the server refused, in its own words. */
 export class Problem extends Error {
@@ -51,6 +52,7 @@ async function request(method, path, body, token, headers = {}) {
   } catch {
     throw new Problem(answer.status, 0, `the server answered ${answer.status} with something that is not JSON`);
   }
+  if (json?.code === UNKNOWN) throw new Problem(answer.status, UNKNOWN, `this server does not know ${method} ${path.split("?")[0]}`);
   if (!answer.ok) throw new Problem(answer.status, json?.code ?? 0, json?.detail ?? json?.title);
   return json;
 }

@@ -24,6 +24,7 @@ export class Model {
    */
   constructor(account, on) {
     this.account = account;
+    this.userId = account.current().user_id;
     this.on = on;
     this.connection = null;
     this.open = null;
@@ -39,7 +40,7 @@ export class Model {
   }
 
   me() {
-    return this.account.current().user_id;
+    return this.userId;
   }
 
   channel(id) {

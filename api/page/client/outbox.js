@@ -56,23 +56,21 @@ export class Outbox {
     const entry = this.of(channelId).find((candidate) => !candidate.problem);
     if (!entry || this.busy.has(channelId)) return;
     this.busy.add(channelId);
+    const { reply, error } = await this.ask(entry.command, entry.fields).then((reply) => ({ reply }), (error) => ({ error }));
+    this.busy.delete(channelId);
     let pauseMs = 0;
-    try {
-      const reply = await this.ask(entry.command, entry.fields);
-      this.answered(entry, reply);
+    if (reply) {
       this.drop(entry.id);
-    } catch (error) {
+      this.answered(entry, reply);
+    } else if (error instanceof Gone) {
       // Without an answer it goes out again with the next connection.
-      if (error instanceof Gone) return;
-      if (error.temporary) {
-        pauseMs = Math.max(error.retryAfterMs, PAUSE_MS);
-      } else {
-        Object.assign(entry, { problem: error.message, code: error.code });
-        this.save();
-        this.refused(entry);
-      }
-    } finally {
-      this.busy.delete(channelId);
+      return;
+    } else if (error.temporary) {
+      pauseMs = Math.max(error.retryAfterMs, PAUSE_MS);
+    } else {
+      Object.assign(entry, { problem: error.message, code: error.code });
+      this.save();
+      this.refused(entry);
     }
     setTimeout(() => this.pump(channelId), pauseMs);
   }

@@ -2,7 +2,7 @@
 //
 // Pure. A mention is written @username; which users a message names is in its `mentions`, so a name alone is only text.
 
-const NAME = /@([A-Za-z0-9_.]{3,32})/gu;
+const NAME = /(?<![A-Za-z0-9_.@])@([A-Za-z0-9_.]{3,32})/gu;
 
 /** Usernames that a text calls, in lower case, a full stop at the end of one being punctuation unless `known` has it. */
 function called(text, known) {

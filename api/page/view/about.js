@@ -1,7 +1,7 @@
 // About the channel that is open: its members and roles, its title, its notifications, and leaving it. Of a direct one, the
 // other: friendship and blocks.
 
-import { carryOut, confirmed, el, keyed } from "./dom.js";
+import { carryOut, confirmed, el, iconButton, keyed } from "./dom.js";
 import { personRow, usernameField } from "./person.js";
 
 const ROLES = ["member", "admin", "owner"];
@@ -93,7 +93,10 @@ export class AboutPanel {
     keyed(this.rows, list, {
       key: (user) => user.user_id,
       print: (user) => JSON.stringify([user, presence.of(user.user_id), this.channel.role]),
-      build: (user) => personRow(user, user.user_id === this.model.me() ? null : presence.of(user.user_id), ...this.beside(user)),
+      build: (user) => {
+        const isMe = user.user_id === this.model.me();
+        return personRow(user, isMe ? null : presence.of(user.user_id), null, ...this.beside(user));
+      },
     });
   }
 
@@ -110,7 +113,7 @@ export class AboutPanel {
     const remove = async () => {
       if (await confirmed(`Remove ${user.display_name}?`, "Remove")) after(groups.remove(this.id, user.user_id));
     };
-    return [role, el("button", { type: "button", class: "quiet small", onclick: remove }, "Remove")];
+    return [role, iconButton("close", `Remove ${user.display_name}`, remove)];
   }
 
   drawFriendship() {

@@ -33,6 +33,8 @@ export class Composer {
     if (from && !this.purpose.edit) this.drafts.set(from, { text: this.field.value, reply: this.purpose.reply });
     const draft = this.drafts.get(to);
     this.be(draft?.reply ? { reply: draft.reply } : {}, draft?.text ?? "");
+    // On a touch screen a keyboard would cover what there is to read.
+    if (matchMedia("(hover: none)").matches) this.field.blur();
   }
 
   reply(message) {

@@ -3,7 +3,7 @@
 import { carryOut, el, keyed } from "./dom.js";
 import { personRow, usernameField } from "./person.js";
 
-const STATES = { requested: "you asked", asked: "asks you", accepted: "" };
+const STATES = { requested: "you asked", asked: "asks you", accepted: null };
 
 export class FriendsPanel {
   /** `talk(userId)` opens the direct channel with a user. */
@@ -40,8 +40,7 @@ export class FriendsPanel {
     keyed(this.friends, people.friends, {
       key: (user) => user.user_id,
       print: (user) => JSON.stringify([user, presence.of(user.user_id)]),
-      build: (user) => personRow(user, user.state === "accepted" ? presence.of(user.user_id) : null,
-        el("small", {}, STATES[user.state] ?? user.state),
+      build: (user) => personRow(user, user.state === "accepted" ? presence.of(user.user_id) : null, STATES[user.state],
         user.state === "asked" && act("Accept", () => people.befriend(user.user_id)),
         user.state === "accepted" && act("Talk", () => this.talk(user.user_id)),
         act(user.state === "accepted" ? "End" : "Decline", () => people.unfriend(user.user_id))),
@@ -50,7 +49,7 @@ export class FriendsPanel {
     keyed(this.blocks, people.blocks, {
       key: (user) => user.user_id,
       print: JSON.stringify,
-      build: (user) => personRow(user, null, act("Unblock", () => people.block(user.user_id, false))),
+      build: (user) => personRow(user, null, null, act("Unblock", () => people.block(user.user_id, false))),
     });
   }
 }

@@ -69,7 +69,7 @@ function quote({ message, quoted }, model, doings) {
 
 function toolbar(row, doings) {
   const { message, mine, mayDelete } = row;
-  return el("div", { class: "acts", role: "toolbar", "aria-label": "Message" },
+  return el("div", { class: "acts", role: "group", "aria-label": "This message" },
     iconButton("smile", "React", (event) => doings.react(message, event.currentTarget)),
     iconButton("reply", "Reply", () => doings.reply(message)),
     mine && iconButton("edit", "Edit", () => doings.edit(message)),

@@ -26,6 +26,8 @@ export class Names {
     this.found = this.typed
       ? this.members().filter((user) => starts(user.username) || starts(user.display_name)).slice(0, SHOWN_MAX)
       : [];
+    // A name that is complete needs no completing: Enter sends.
+    if (this.found.length === 1 && this.found[0].username === this.typed.name) this.found = [];
     this.at = 0;
     this.draw();
   }

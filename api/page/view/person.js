@@ -12,10 +12,10 @@ export function avatar(name, id, state) {
   return node;
 }
 
-/** A person in a list, with presence and whatever stands beside. */
-export function personRow(user, entry, ...beside) {
+/** A person in a list, with presence if there is an entry, a word about it if there is one, and whatever stands beside. */
+export function personRow(user, entry, note, ...beside) {
   const name = user.display_name || user.username;
-  const about = [`@${user.username}`, entry && presence(entry)].filter(Boolean).join(" · ");
+  const about = [`@${user.username}`, note, entry && presence(entry)].filter(Boolean).join(" · ");
   return el("li", { class: "person" },
     avatar(name, user.user_id, entry?.state),
     el("span", { class: "grow" }, el("b", {}, name), el("small", {}, about)),

@@ -41,11 +41,17 @@ export class Screen {
     byId("find-button").onclick = () => this.panel.open("find", "Search here", new SearchPanel(model, model.open, jump));
     byId("about-button").onclick = () => this.panel.open("about", "About", new AboutPanel(model, model.open));
     byId("back").onclick = () => this.choose(null);
-    document.addEventListener("keydown", (event) => { if (event.key === "Escape" && !event.isComposing) this.panel.close(); });
+    document.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("visibilitychange", () => this.seen());
     window.addEventListener("focus", () => this.seen());
     setInterval(() => this.draw(), AGAIN_MS);
     this.choose(null);
+  }
+
+  /** Escape closes what is on top: a question or a menu does so by itself. */
+  key(event) {
+    const isOurs = event.key === "Escape" && !event.isComposing && !document.querySelector("dialog[open], :popover-open");
+    if (isOurs) this.panel.close();
   }
 
   state(text, live) {

@@ -3,6 +3,7 @@
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const dayFormat = new Intl.DateTimeFormat(undefined, { weekday: "long", month: "long", day: "numeric" });
 const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const shortFormat = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
 const fullFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const agoFormat = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const STEPS = [[60, "second"], [60, "minute"], [24, "hour"], [7, "day"], [Infinity, "week"]];
@@ -19,7 +20,10 @@ export function day(ms) {
 }
 
 /** A time in a list: the clock today, the date before. */
-export const brief = (ms) => (dayOf(ms) === dayOf(Date.now()) ? clock(ms) : dateFormat.format(ms));
+export function brief(ms) {
+  if (dayOf(ms) === dayOf(Date.now())) return clock(ms);
+  return new Date(ms).getFullYear() === new Date().getFullYear() ? shortFormat.format(ms) : dateFormat.format(ms);
+}
 
 export function ago(ms) {
   let amount = Math.max(0, (Date.now() - ms) / 1000);
