@@ -34,7 +34,7 @@ export class Composer {
     const draft = this.drafts.get(to);
     this.be(draft?.reply ? { reply: draft.reply } : {}, draft?.text ?? "");
     // On a touch screen a keyboard would cover what there is to read.
-    if (matchMedia("(hover: none)").matches) this.field.blur();
+    if (!to || matchMedia("(hover: none)").matches) this.field.blur();
   }
 
   reply(message) {

@@ -113,7 +113,7 @@ export class Screen {
     byId("chat").classList.toggle("has-channel", Boolean(id));
     if (before === id) return this.draw();
     this.model.choose(id);
-    if (id) this.composer.move(before, id);
+    this.composer.move(before, id);
     this.draw();
     return this.seen();
   }

@@ -178,9 +178,9 @@ export class Thread {
 
   /** Arrow keys go from message to message; Tab goes into one. */
   walk(event) {
-    if (!["ArrowUp", "ArrowDown"].includes(event.key) || !event.target.classList.contains("message")) return;
+    if (!["ArrowUp", "ArrowDown"].includes(event.key)) return;
     event.preventDefault();
-    let row = event.target;
+    let row = event.target.closest("li");
     do row = event.key === "ArrowUp" ? row.previousElementSibling : row.nextElementSibling;
     while (row && !row.classList.contains("message"));
     if (!row) return;
