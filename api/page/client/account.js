@@ -52,8 +52,8 @@ async function request(method, path, body, token, headers = {}) {
   } catch {
     throw new Problem(answer.status, 0, `the server answered ${answer.status} with something that is not JSON`);
   }
-  if (json?.code === UNKNOWN) throw new Problem(answer.status, UNKNOWN, `this server does not know ${method} ${path.split("?")[0]}`);
-  if (!answer.ok) throw new Problem(answer.status, json?.code ?? 0, json?.detail ?? json?.title);
+  const unknown = json?.code === UNKNOWN ? `this server does not know ${method} ${path.split("?")[0]}` : undefined;
+  if (!answer.ok) throw new Problem(answer.status, json?.code ?? 0, unknown ?? json?.detail ?? json?.title);
   return json;
 }
 
@@ -89,6 +89,12 @@ export async function http(method, path, body, headers) {
     return request(method, path, body, account.token, headers);
   }
 }
+
+/** The account's devices, the one that connected last first: `{device_id, client, connected_ms, last_active_ms}`. */
+export const devices = async () => (await http("GET", "/v1/me/devices")).devices;
+
+/** Ends a device's session and its login. */
+export const revoke = (deviceId) => http("DELETE", `/v1/me/devices/${encodeURIComponent(deviceId)}`);
 
 /** Forgets the account, here whatever happens, and at the server if it can be reached. */
 export async function signOut() {

@@ -46,6 +46,11 @@ export class Acts {
     this.act("react", "op_id", { channel_id, seq, emoji, on });
   }
 
+  /** Whether an edit was refused because the message was changed elsewhere meanwhile. */
+  isStale(entry) {
+    return entry.code === STALE;
+  }
+
   /** The user gives up what was refused. */
   giveUp(entry) {
     this.outbox.drop(entry.id);
@@ -72,8 +77,9 @@ export class Acts {
   }
 
   /** A stale edit: the message as it is now is asked for, so that the user edits that. */
-  async refused({ code, fields }) {
-    if (code !== STALE) return;
+  async refused(entry) {
+    if (!this.isStale(entry)) return;
+    const { fields } = entry;
     const channel = this.model.channel(fields.channel_id);
     try {
       const page = await this.model.connection.ask("history", { channel_id: fields.channel_id, around: fields.seq, limit: 1 });

@@ -6,7 +6,8 @@
 /** Messages of a channel that are kept over a reload, and what else is. */
 const KEPT_MAX = 50;
 const KEPT_FIELDS = [
-  "channel_id", "kind", "title", "peer", "role", "muted", "member_count", "created_ms", "head_seq", "read_seq", "floor", "last_message",
+  "channel_id", "kind", "title", "peer", "role", "muted", "member_count", "created_ms", "head_seq", "read_seq", "floor",
+  "last_message",
 ];
 
 export class Channel {

@@ -7,9 +7,21 @@ export class Groups {
     this.http = http;
   }
 
-  /** Makes a channel, or opens the direct one there is. The same key, a request's own, makes the same channel. */
-  create(body, key) {
-    return this.http("POST", "/v1/channels", body, { "idempotency-key": key });
+  /** The direct channel with a user: there is one, or it is made. */
+  direct(userId) {
+    return this.http("POST", "/v1/channels", { kind: "direct", user_id: userId });
+  }
+
+  /** Makes a group. The same key, made once for what the user wants, makes it once. */
+  group(title, memberIds, key) {
+    return this.http("POST", "/v1/channels", { kind: "group", title, member_ids: memberIds }, { "idempotency-key": key });
+  }
+
+  /** Makes a large channel, whose members are added one by one. `history` is "all" or "joined": what those may read. */
+  async large(title, memberIds, history, key) {
+    const channel = await this.http("POST", "/v1/channels", { kind: "large", title, history }, { "idempotency-key": key });
+    for (const userId of memberIds) await this.put(channel.channel_id, userId);
+    return channel;
   }
 
   rename(channelId, title) {

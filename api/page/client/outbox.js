@@ -18,7 +18,7 @@ export class Outbox {
     this.busy = new Set();
   }
 
-  /** Entries of a channel, oldest first: `{id, command, fields, at_ms, problem?, code?}`. One with a problem waits for the user. */
+  /** Entries of a channel, oldest first: `{id, command, fields, at_ms, problem?, code?}`. A problem waits for the user. */
   of(channelId) {
     return this.entries.filter((entry) => entry.fields.channel_id === channelId);
   }

@@ -3,6 +3,7 @@
 // Owns what was asked over HTTP about people. Who of them is there now is `presence.js`.
 
 const PAGE = 200;
+const NO_SUCH_USER = 102;
 
 export class People {
   constructor(http, changed) {
@@ -34,11 +35,16 @@ export class People {
     return profile ? profile.display_name || profile.username : "…";
   }
 
+  /** The id of who has a username. */
   async find(username) {
     const name = username.trim().replace(/^@/u, "").toLowerCase();
-    const found = await this.http("GET", `/v1/users?username=${encodeURIComponent(name)}`);
-    this.know(found);
-    return found.user_id;
+    try {
+      const found = await this.http("GET", `/v1/users?username=${encodeURIComponent(name)}`);
+      this.know(found);
+      return found.user_id;
+    } catch (problem) {
+      throw problem.code === NO_SUCH_USER ? new Error(`Nobody is called ${name}.`) : problem;
+    }
   }
 
   /** Members as far as they were asked for: `{list, cursor}`, `cursor` if there are more. */

@@ -48,26 +48,17 @@ export class CreatePanel {
       const { people, groups } = this.model;
       const kind = this.form.elements.kind.value;
       const names = this.names.value.split(",").map((name) => name.trim()).filter(Boolean);
-      const ids = await Promise.all(names.map((name) => this.find(name)));
+      const ids = await Promise.all(names.map((name) => people.find(name)));
       const title = this.title.value.trim() || names.join(", ");
-      const body = {
-        direct: { kind, user_id: ids[0] },
-        group: { kind, title, member_ids: ids },
-        large: { kind, title, history: this.form.elements.past.checked ? "all" : "joined" },
-      }[kind];
-      const { channel_id } = await groups.create(body, this.key);
-      if (kind === "large") await Promise.all(ids.map((id) => groups.put(channel_id, id)));
+      const history = this.form.elements.past.checked ? "all" : "joined";
+      const make = {
+        direct: () => groups.direct(ids[0]),
+        group: () => groups.group(title, ids, this.key),
+        large: () => groups.large(title, ids, history, this.key),
+      };
+      const { channel_id } = await make[kind]();
       await this.model.loadChannels();
-      people.loadMembers(channel_id).catch(() => {});
       this.made(channel_id);
     });
-  }
-
-  async find(name) {
-    try {
-      return await this.model.people.find(name);
-    } catch (error) {
-      throw error.status === 404 ? new Error(`Nobody is called ${name}.`) : error;
-    }
   }
 }

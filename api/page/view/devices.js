@@ -18,7 +18,7 @@ export class DevicesPanel {
 
   ask() {
     return carryOut(this.problem, [], async () => {
-      const { devices } = await this.account.http("GET", "/v1/me/devices");
+      const devices = await this.account.devices();
       this.rows.replaceChildren(...devices.map((device) => this.row(device)));
     });
   }
@@ -26,16 +26,15 @@ export class DevicesPanel {
   row({ device_id, client, connected_ms, last_active_ms }) {
     const isThis = device_id === this.account.current().device;
     const revoke = el("button", { type: "button", class: "quiet", onclick: () => this.revoke(device_id, revoke) }, "Revoke");
-    const seen = Math.max(connected_ms ?? 0, last_active_ms ?? 0);
+    const seen = Math.max(connected_ms, last_active_ms);
     return el("li", { class: "person" },
       el("span", { class: "grow" }, el("b", {}, isThis ? "This tab" : client || "device"),
-        el("small", {}, `${device_id}${seen ? ` · active ${ago(seen)}` : ""}`)),
+        el("small", {}, `${device_id} · active ${ago(seen)}`)),
       !isThis && revoke);
   }
 
   async revoke(deviceId, button) {
     if (!(await confirmed("Sign this device out?", "Revoke"))) return;
-    const path = `/v1/me/devices/${encodeURIComponent(deviceId)}`;
-    if (await carryOut(this.problem, [button], () => this.account.http("DELETE", path))) this.ask();
+    if (await carryOut(this.problem, [button], () => this.account.revoke(deviceId))) this.ask();
   }
 }

@@ -24,5 +24,6 @@ export function personRow(user, entry, note, ...beside) {
 
 /** Where a username is typed: as it is, not as a word. */
 export function usernameField(label) {
-  return el("input", { required: true, placeholder: "username", "aria-label": label, autocapitalize: "none", spellcheck: "false" });
+  const asItIs = { autocapitalize: "none", spellcheck: "false" };
+  return el("input", { required: true, placeholder: "username", "aria-label": label, ...asItIs });
 }

@@ -29,11 +29,12 @@ export class Screen {
     byId("me").textContent = account.current().display_name;
 
     const jump = (id, seq) => this.jump(id, seq);
+    const talk = (userId) => this.talk(userId);
     const leave = async () => { if (await confirmed("Sign out of this tab?", "Sign out")) signOut(); };
     byId("tools").replaceChildren(
       iconButton("search", "Search", () => this.panel.open("search", "Search", new SearchPanel(model, null, jump))),
       iconButton("at", "Mentions", () => this.panel.open("mentions", "Mentions", new MentionsPanel(model, jump))),
-      iconButton("heart", "Friends", () => this.panel.open("friends", "Friends", new FriendsPanel(model, (user) => this.talk(user)))),
+      iconButton("heart", "Friends", () => this.panel.open("friends", "Friends", new FriendsPanel(model, talk))),
       iconButton("device", "Devices", () => this.panel.open("devices", "Devices", new DevicesPanel(account))),
       iconButton("leave", "Sign out", leave));
     const begin = () => this.panel.open("new", "New conversation", new CreatePanel(model, (id) => this.go(id)));
@@ -87,9 +88,8 @@ export class Screen {
     const entry = channel.peer && model.presence.of(channel.peer.user_id);
     const online = channel.opened?.online;
     state.className = entry?.state ?? "";
-    state.textContent = entry
-      ? presence(entry)
-      : [channel.member_count && count(channel.member_count, "member"), online && `${online} online`].filter(Boolean).join(", ");
+    const about = [channel.member_count && count(channel.member_count, "member"), online && `${online} online`];
+    say(state, entry ? presence(entry) : about.filter(Boolean).join(", "));
     if (channel.notice) say(byId("notice"), channel.notice);
     const writers = model.presence.writers(model.open).map((user) => model.people.name(user));
     say(byId("typing"), writers.length ? `${some(writers)} ${writers.length > 1 ? "are" : "is"} typing…` : "");
@@ -131,7 +131,7 @@ export class Screen {
   }
 
   async talk(userId) {
-    const { channel_id } = await this.model.groups.create({ kind: "direct", user_id: userId });
+    const { channel_id } = await this.model.groups.direct(userId);
     await this.model.loadChannels();
     this.go(channel_id);
   }

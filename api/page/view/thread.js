@@ -11,7 +11,6 @@ const GROUP_MS = 5 * 60_000;
 const EDGE_PX = 120;
 const SMALL_GROUP = 20;
 const PALETTE = ["👍", "❤️", "😂", "😮", "😢", "🙏", "🎉", "👀"];
-const STALE = 122;
 
 export class Thread {
   /** `composer` takes replies and edits. */
@@ -32,8 +31,8 @@ export class Thread {
       edit: (message) => composer.edit(message),
       remove: (message) => this.remove(message),
       jump: (seq) => this.jump(seq),
-      problem: (entry) => (entry.code === STALE ? "the message was changed elsewhere meanwhile" : entry.problem),
-      remedy: (entry) => (entry.code === STALE ? "Edit the newest" : "Try again"),
+      problem: (entry) => (model.acts.isStale(entry) ? "the message was changed elsewhere meanwhile" : entry.problem),
+      remedy: (entry) => (model.acts.isStale(entry) ? "Edit the newest" : "Try again"),
       again: (entry) => this.again(entry),
       giveUp: (entry) => model.acts.giveUp(entry),
     };
@@ -55,7 +54,8 @@ export class Thread {
     this.shownId = channel.channel_id;
     const atEnd = isNew || this.atEnd();
     const fromEnd = this.list.scrollHeight - this.list.scrollTop;
-    const first = this.list.querySelector("[data-seq]")?.dataset.seq;
+    const topmost = () => this.list.querySelector("[data-seq]")?.dataset.seq;
+    const before = topmost();
 
     keyed(this.list, this.rows(channel), {
       key: (row) => row.key,
@@ -68,7 +68,7 @@ export class Thread {
     if (this.goal) this.reach();
     else if (atEnd) this.list.scrollTop = this.list.scrollHeight;
     // What is read stays where it is when older messages come in above it.
-    else if (first !== this.list.querySelector("[data-seq]")?.dataset.seq) this.list.scrollTop = this.list.scrollHeight - fromEnd;
+    else if (before !== topmost()) this.list.scrollTop = this.list.scrollHeight - fromEnd;
     this.drawButtons(channel);
     if (isNew && channel.tail) this.scrolled();
   }
@@ -195,7 +195,7 @@ export class Thread {
   /** Tries what was refused again. A stale edit is taken up anew, on the message as it is now. */
   again(entry) {
     const { acts } = this.model;
-    if (entry.code !== STALE) return acts.outbox.again(entry.id);
+    if (!acts.isStale(entry)) return acts.outbox.again(entry.id);
     acts.giveUp(entry);
     const now = this.channel().messages.get(entry.fields.seq);
     return now && this.composer.edit(now, entry.fields.body);
