@@ -229,20 +229,21 @@ export class Model {
     return held;
   }
 
-  /** The user has seen everything of this channel. */
+  /** The user has seen what is here of this channel, up to its end. */
   async markRead(id) {
     const channel = this.channel(id);
-    if (!channel.unread || channel.marking || !this.connection?.live) return;
+    const seen = channel.tail?.to ?? 0;
+    if (seen <= channel.read_seq || channel.marking || !this.connection?.live) return;
     channel.marking = true;
     try {
-      const { read_seq } = await this.connection.ask("mark", { channel_id: id, read_seq: channel.head_seq });
+      const { read_seq } = await this.connection.ask("mark", { channel_id: id, read_seq: seen });
       channel.read(read_seq);
+      this.on.changed(id);
     } catch {
       // The next look at the channel marks it again.
     } finally {
       channel.marking = false;
     }
-    this.on.changed(id);
   }
 
   search(query, channelId, beforeMs) {

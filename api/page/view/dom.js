@@ -55,9 +55,10 @@ export function keyed(parent, items, { key, print, build }) {
       fresh.rookeryPrint = itemPrint;
       if (child) {
         const hadFocus = child.contains(document.activeElement);
+        const at = controls(child).indexOf(document.activeElement);
         if (place === child) place = fresh;
         child.replaceWith(fresh);
-        if (hadFocus) fresh.focus();
+        if (hadFocus) (controls(fresh)[at] ?? fresh).focus();
       }
       child = fresh;
     }
@@ -66,6 +67,8 @@ export function keyed(parent, items, { key, print, build }) {
   }
   for (const child of before.values()) child.remove();
 }
+
+const controls = (node) => [...node.querySelectorAll("button, input, select")];
 
 /** Says something new: a live region whose text stays as it is stays silent. */
 export function say(node, text) {

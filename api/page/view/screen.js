@@ -24,7 +24,7 @@ export class Screen {
     this.panel = new Panel();
     this.channels = new Channels(model, (id) => this.choose(id));
     this.composer = new Composer(model, (edited) => this.wrote(edited));
-    this.thread = new Thread(model, this.composer);
+    this.thread = new Thread(model, this.composer, () => this.seen());
     byId("chat").hidden = false;
     byId("me").textContent = account.current().display_name;
 

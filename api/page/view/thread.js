@@ -13,10 +13,11 @@ const SMALL_GROUP = 20;
 const PALETTE = ["👍", "❤️", "😂", "😮", "😢", "🙏", "🎉", "👀"];
 
 export class Thread {
-  /** `composer` takes replies and edits. */
-  constructor(model, composer) {
+  /** `composer` takes replies and edits. `reached()` tells that the newest message has come in sight. */
+  constructor(model, composer, reached) {
     this.model = model;
     this.composer = composer;
+    this.reached = reached;
     this.list = byId("messages");
     this.shownId = null;
     this.goal = null;
@@ -140,6 +141,7 @@ export class Thread {
     if (list.scrollTop < EDGE_PX) model.older(model.open).catch(() => {});
     if (list.scrollHeight - list.scrollTop - list.clientHeight < EDGE_PX) model.newer(model.open).catch(() => {});
     this.drawButtons(this.channel());
+    if (this.atEnd()) this.reached();
   }
 
   toNewest() {
