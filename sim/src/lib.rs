@@ -28,5 +28,5 @@ mod rng;
 mod trace;
 mod world;
 
-pub use options::{Options, Planted};
+pub use options::{Options, Planted, Workload};
 pub use world::{Outcome, Violation, run};

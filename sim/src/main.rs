@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use sim::options::Plan;
-use sim::{Options, Outcome, Planted};
+use sim::{Options, Outcome, Planted, Workload};
 
 /// The node in hostile simulated worlds, and the checkers of what must hold in them.
 #[derive(Debug, Parser)]
@@ -19,6 +19,9 @@ struct Args {
     /// Runs all of A..B, both included, and stops at the first violation.
     #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
     seeds: Option<RangeInclusive<u64>>,
+    /// What there is most of in a run.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    workload: Workload,
     /// Plants a bug, which a checker should catch.
     #[arg(long, value_name = "NAME")]
     planted: Option<Planted>,
@@ -36,20 +39,25 @@ fn parse_seeds(text: &str) -> anyhow::Result<RangeInclusive<u64>> {
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    let options = |seed| Options { seed, planted: args.planted, trace: args.trace };
+    let options = |seed| Options { seed, workload: args.workload, planted: args.planted, trace: args.trace };
     let mut out = io::stdout().lock();
     let alone = args.seed.map(|seed| seed..=seed);
     let seeds = args.seeds.clone().or(alone).context("give --seed or --seeds")?;
+    let mut races = 0;
     for seed in seeds {
         let options = options(seed);
         if args.seeds.is_none() {
-            writeln!(out, "seed {seed}\n{:?}", Plan::draw(seed))?;
+            writeln!(out, "seed {seed}\n{:?}", Plan::of(options))?;
         }
         let outcome = sim::run(options);
         report(&mut out, options, &outcome, args.seeds.is_none())?;
         if outcome.violation.is_some() {
             return Ok(ExitCode::FAILURE);
         }
+        races += outcome.races;
+    }
+    if args.seeds.is_some() {
+        writeln!(out, "{races} removals raced with sends")?;
     }
     Ok(ExitCode::SUCCESS)
 }

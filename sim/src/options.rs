@@ -16,10 +16,31 @@ use crate::rng::Rng;
 pub struct Options {
     /// Everything that happens follows from it.
     pub seed: u64,
+    /// What there is most of.
+    pub workload: Workload,
     /// A bug to be caught.
     pub planted: Option<Planted>,
     /// Whether every line of the trace is printed as it happens.
     pub trace: bool,
+}
+
+/// What there is most of in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Workload {
+    /// Whatever the seed draws.
+    #[default]
+    Drawn,
+    /// Members who are removed from groups and added again all the time, while others write there.
+    Removals,
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drawn => "drawn",
+            Self::Removals => "removals",
+        })
+    }
 }
 
 /// A bug planted to prove that a checker sees it.
@@ -33,17 +54,20 @@ pub enum Planted {
     SeqInMemory,
     /// A commit whose result is unknown counts as failed (I5).
     UnknownIsFailure,
+    /// The API acknowledges a removal before anybody has carried it out (I10).
+    RemovalAcknowledgedEarly,
     /// The node forgets one answer of a hundred (I12).
     AnswerForgotten,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AcknowledgeBeforeDurable,
         Self::CursorAheadOfUnreadRow,
         Self::SeqInMemory,
         Self::UnknownIsFailure,
+        Self::RemovalAcknowledgedEarly,
         Self::AnswerForgotten,
     ];
 
@@ -55,6 +79,7 @@ impl Planted {
             Self::CursorAheadOfUnreadRow => "cursor-ahead-of-unread-row",
             Self::SeqInMemory => "seq-in-memory",
             Self::UnknownIsFailure => "unknown-is-failure",
+            Self::RemovalAcknowledgedEarly => "removal-acknowledged-early",
             Self::AnswerForgotten => "answer-forgotten",
         }
     }
@@ -65,7 +90,7 @@ impl Planted {
             Self::CursorAheadOfUnreadRow => Some(LayerBug::CursorAheadOfUnreadRow),
             Self::SeqInMemory => Some(LayerBug::SeqInMemory),
             Self::UnknownIsFailure => Some(LayerBug::UnknownIsFailure),
-            Self::AcknowledgeBeforeDurable | Self::AnswerForgotten => None,
+            Self::AcknowledgeBeforeDurable | Self::RemovalAcknowledgedEarly | Self::AnswerForgotten => None,
         }
     }
 }
@@ -95,14 +120,18 @@ impl Options {
     /// A run of `seed` as it should be.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
-        Self { seed, planted: None, trace: false }
+        Self { seed, workload: Workload::Drawn, planted: None, trace: false }
     }
 
     /// The command that repeats this run.
     #[must_use]
     pub fn command(&self) -> String {
         let planted = self.planted.map(|planted| format!(" --planted {planted}")).unwrap_or_default();
-        format!("cargo run --release -p sim -- --seed {}{planted}", self.seed)
+        let workload = match self.workload {
+            Workload::Drawn => String::new(),
+            workload @ Workload::Removals => format!(" --workload {workload}"),
+        };
+        format!("cargo run --release -p sim -- --seed {}{workload}{planted}", self.seed)
     }
 }
 
@@ -153,12 +182,13 @@ pub struct Plan {
     pub leap_life: u64,
     /// How much of a channel's membership changes: pause between two changes, at most. 0 is never.
     pub membership_ms: u64,
+    /// How many ask for such changes, independently.
+    pub askers: u16,
 }
 
 impl Plan {
     /// What `seed` draws.
-    #[must_use]
-    pub fn draw(seed: u64) -> Self {
+    fn draw(seed: u64) -> Self {
         let rng = &mut Rng::new(seed).part("plan");
         let users = rng.within(3..=6) as usize;
         let busy_ms = rng.within(5_000..=10_000);
@@ -219,11 +249,31 @@ impl Plan {
             holds_ms,
             leap_life,
             membership_ms,
+            askers: 1,
         }
     }
 }
 
 impl Plan {
+    /// What a run is made of.
+    #[must_use]
+    pub fn of(options: Options) -> Self {
+        let drawn = Self::draw(options.seed);
+        match options.workload {
+            Workload::Drawn => drawn,
+            Workload::Removals => Self {
+                groups: drawn.groups.max(3),
+                busy_ms: 10_000,
+                pause_ms: 40,
+                // Its wall leaps in no life, so that every message that was seen is still compared.
+                leap_life: 0,
+                membership_ms: 40,
+                askers: 6,
+                ..drawn
+            },
+        }
+    }
+
     /// Nothing goes wrong, for this many users and their direct channels.
     pub(crate) fn calm(users: usize) -> Self {
         Self {
@@ -249,6 +299,7 @@ impl Plan {
             holds_ms: Vec::new(),
             leap_life: 0,
             membership_ms: 0,
+            askers: 0,
         }
     }
 }

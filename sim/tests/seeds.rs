@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use sim::{Options, Planted};
+use sim::{Options, Planted, Workload};
 
 /// Seeds that hold. Without optimisation a seed takes ten times as long, so there are fewer.
 const SEEDS: std::ops::RangeInclusive<u64> = if cfg!(debug_assertions) { 1..=4 } else { 1..=50 };
@@ -18,10 +18,31 @@ fn the_invariants_hold() {
     }
 }
 
+#[test]
+fn a_removed_member_receives_nothing_sent_after_its_removal() {
+    // Seeds, and the races that they come to at least.
+    let (seeds, least) = if cfg!(debug_assertions) { (1..=2, 100) } else { (1..=25, 1_000) };
+    let mut races = 0;
+    for seed in seeds {
+        let options = Options { workload: Workload::Removals, ..Options::of_seed(seed) };
+        let outcome = sim::run(options);
+        if let Some(violation) = outcome.violation {
+            panic!("{}\n{violation}\nrepeat with: {}", outcome.last.join("\n"), options.command());
+        }
+        races += outcome.races;
+    }
+    assert!(races >= least, "{races} races, at least {least} are to be seen");
+}
+
 /// The bug is caught by one of the first 50 seeds, as a violation of one of these invariants.
 fn check_planted(planted: Planted, invariants: &[&str]) {
+    check_planted_in(Workload::Drawn, planted, invariants);
+}
+
+fn check_planted_in(workload: Workload, planted: Planted, invariants: &[&str]) {
     let caught = (1..=50).find_map(|seed| {
-        let violation = sim::run(Options { planted: Some(planted), ..Options::of_seed(seed) }).violation?;
+        let options = Options { workload, planted: Some(planted), ..Options::of_seed(seed) };
+        let violation = sim::run(options).violation?;
         Some((seed, violation))
     });
     let (seed, violation) = caught.unwrap_or_else(|| panic!("no seed up to 50 catches {planted}"));
@@ -36,6 +57,7 @@ fn planted_bugs_are_caught() {
     check_planted(Planted::SeqInMemory, &["I2"]);
     check_planted(Planted::UnknownIsFailure, &["I5"]);
     check_planted(Planted::AnswerForgotten, &["I12", "I6"]);
+    check_planted_in(Workload::Removals, Planted::RemovalAcknowledgedEarly, &["I10"]);
 }
 
 /// What the program prints for a seed.

@@ -1,7 +1,10 @@
 //! I10: whoever wrote a message, whoever is told of it, and whoever was shown it, was a member when it was committed.
 
-use schema::Seq;
+use std::collections::BTreeSet;
+
+use schema::event::MemberChange;
 use schema::record::{EventRecordBody, SeqRange};
+use schema::{ChannelId, Seq};
 
 use crate::facts::Facts;
 
@@ -41,8 +44,22 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
         }
     }
     for (user, (_, rows)) in &log.inboxes {
+        let mut left: BTreeSet<ChannelId> = BTreeSet::new();
         for row in rows {
             let channel = row.event.channel;
+            let is_own = |change: &EventRecordBody| match change {
+                EventRecordBody::Membership { user: whose, change, .. } if whose == user => Some(*change),
+                _ => None,
+            };
+            match is_own(&row.event.body) {
+                Some(MemberChange::Created | MemberChange::Added) => _ = left.remove(&channel),
+                Some(MemberChange::Removed | MemberChange::Left) => _ = left.insert(channel),
+                Some(MemberChange::Role | MemberChange::Title) | None if left.contains(&channel) => {
+                    let told = format!("{user}, who has left channel {channel}, is told {:?}", row.event.body);
+                    return violated("I10", told);
+                }
+                Some(MemberChange::Role | MemberChange::Title) | None => {}
+            }
             let (Some(seq), Some(ranges)) = (told_of(&row.event.body), log.ranges.get(&(channel, *user))) else {
                 continue;
             };

@@ -6,10 +6,13 @@ mod inbox;
 mod membership;
 mod once;
 mod order;
+mod origin;
+mod removal;
 mod store;
 
 use crate::world::{Violation, World};
 
+pub(crate) use removal::races;
 use store::Log;
 
 type Check = Result<(), Violation>;
@@ -23,11 +26,13 @@ pub(crate) fn all(world: &World) -> Check {
     durability::check(&log, &facts)?;
     agreement::check(&log, &facts)?;
     once::check(&log, &facts)?;
+    origin::check(&log, &facts)?;
     order::check(&facts)?;
     if let Some((invariant, finding)) = facts.complaints.first() {
         return violated(invariant, finding.clone());
     }
     membership::check(&log, &facts)?;
+    removal::check(&facts)?;
     inbox::check(&log, &facts)
 }
 

@@ -1,11 +1,11 @@
 //! I5: (user, channel, client_msg_id) maps to at most one seq; a retry returns the same seq. What was refused for good at the only
-//! attempt is nowhere.
+//! attempt is nowhere. An operation on a message makes a revision of its own.
 
 use std::collections::BTreeMap;
 
-use schema::Seq;
+use schema::{Command, Seq};
 
-use crate::facts::{Facts, Key};
+use crate::facts::{Done, Facts, Key};
 
 use super::store::Log;
 use super::{Check, violated};
@@ -33,9 +33,29 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
             );
         }
     }
+    once_revised(facts)?;
     for (key, code) in &facts.refused {
         if let Some(seq) = stored.get(key).filter(|_| facts.written[key].attempts == 1) {
             return violated("I5", format!("{key:?} was refused with {code} and is in the log as {seq}"));
+        }
+    }
+    Ok(())
+}
+
+/// Two operations never make the same revision. Only deletions share one: all but the first change nothing.
+fn once_revised(facts: &Facts) -> Check {
+    let mut makers: BTreeMap<_, (&Key, bool)> = BTreeMap::new();
+    for (key, operation) in facts.operations.iter() {
+        let Some((Done::Revised(revision), _)) = operation.done else { continue };
+        let (seq, deletes) = match &operation.command {
+            Command::Edit(edit) => (edit.seq, false),
+            Command::Delete(delete) => (delete.seq, true),
+            _ => continue,
+        };
+        if let Some((other, others)) = makers.insert((key.channel, seq, revision), (key, deletes))
+            && !(deletes && others)
+        {
+            return violated("I5", format!("{other:?} and {key:?} both made revision {revision} of {seq}"));
         }
     }
     Ok(())

@@ -1,13 +1,13 @@
 //! The store after the end: the log of every channel, every inbox, and what `store check` says (I2, I5, I6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use schema::command::{History, HistoryWindow};
 use schema::op::ChannelKind;
 use schema::record::{EventRecord, MemberRecord, SeqRange};
-use schema::{ChannelId, Message, Position, Seq, UserId};
+use schema::{ChannelId, Emoji, Message, Position, Seq, UserId};
 use storage::layers::{check, history};
 use storage::memory::{MemoryEngine, MemoryOptions};
 use storage::{Begin, Engine, Transaction, keys};
@@ -16,7 +16,7 @@ use crate::world::{Violation, World};
 
 use super::{Check, violated};
 
-/// Rows of one read of an inbox.
+/// Rows of one read.
 const PAGE_ROWS: u32 = 500;
 
 /// The store as a new process opens it, without faults.
@@ -31,6 +31,7 @@ pub(super) struct Log {
     pub(super) inboxes: BTreeMap<UserId, (Position, Vec<Row>)>,
     pub(super) ranges: BTreeMap<(ChannelId, UserId), Vec<SeqRange>>,
     pub(super) groups: Vec<ChannelId>,
+    pub(super) reactions: BTreeSet<(ChannelId, Seq, Emoji, UserId)>,
 }
 
 /// One row of an inbox.
@@ -64,7 +65,7 @@ impl Log {
             let floor = floor(engine, user)?;
             inboxes.insert(user, (floor, rows(engine, user, floor)?));
         }
-        Ok(Self { channels, inboxes, ranges, groups })
+        Ok(Self { channels, inboxes, ranges, groups, reactions: reactions(engine)? })
     }
 }
 
@@ -107,6 +108,21 @@ fn rows(engine: &MemoryEngine, user: UserId, floor: Position) -> Result<Vec<Row>
         if !page.more {
             return Ok(all);
         }
+    }
+}
+
+fn reactions(engine: &MemoryEngine) -> Result<BTreeSet<(ChannelId, Seq, Emoji, UserId)>, Violation> {
+    let (mut all, mut last) = (BTreeSet::new(), None);
+    loop {
+        let range = keys::reactions_after(last).rows(PAGE_ROWS);
+        let page = block_on(engine.begin(Begin::Fresh).get_range(&range)).map_err(unreadable)?;
+        for row in &page.rows {
+            all.insert(keys::reaction_of(&row.key).map_err(unreadable)?);
+        }
+        if !page.more {
+            return Ok(all);
+        }
+        last = page.rows.into_iter().last().map(|row| row.key.to_vec());
     }
 }
 

@@ -1,22 +1,24 @@
-//! Messages that a device has written and that are not acknowledged: sent again, with the same id, until they are.
+//! What a device's user has done and what is not acknowledged, messages and operations on them: sent again, with the same id,
+//! until it is.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+
+use schema::Command;
 
 use crate::facts::Key;
 
-/// One message on its way.
+/// One of them on its way.
 #[derive(Debug, Clone)]
 pub(crate) struct Unsent {
     pub(crate) key: Key,
-    pub(crate) body: Arc<str>,
+    pub(crate) command: Command,
     /// Whether the node has it and has not answered.
     under_way: bool,
     /// Not before.
     due_ms: u64,
 }
 
-/// In the order in which they were written.
+/// In the order in which they were done.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox(VecDeque<Unsent>);
 
@@ -25,8 +27,8 @@ impl Outbox {
         self.0.len()
     }
 
-    pub(crate) fn push(&mut self, key: Key, body: Arc<str>) {
-        self.0.push_back(Unsent { key, body, under_way: false, due_ms: 0 });
+    pub(crate) fn push(&mut self, key: Key, command: Command) {
+        self.0.push_back(Unsent { key, command, under_way: false, due_ms: 0 });
     }
 
     /// The connection is gone: nothing is under way any more.
@@ -35,11 +37,11 @@ impl Outbox {
     }
 
     /// What is to be sent now.
-    pub(crate) fn take_due(&mut self, now_ms: u64) -> Vec<(Key, Arc<str>)> {
+    pub(crate) fn take_due(&mut self, now_ms: u64) -> Vec<(Key, Command)> {
         let due = self.0.iter_mut().filter(|unsent| !unsent.under_way && unsent.due_ms <= now_ms);
         due.map(|unsent| {
             unsent.under_way = true;
-            (unsent.key, Arc::clone(&unsent.body))
+            (unsent.key, unsent.command.clone())
         })
         .collect()
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use schema::event::Role;
 use schema::op::{ChannelKind, CreateOp, PastAccess};
-use schema::{ChannelId, ChannelOp, OpReply, View};
+use schema::{ChannelId, ChannelOp, OpReply, UserId, View};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+use crate::options::Planted;
 use crate::rng::Rng;
 use crate::trace::note;
 use crate::world::{Request, Room, World};
@@ -32,10 +33,20 @@ pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<Unbounded
         }
         let (channel, op) = change(&world, &mut rng);
         note!(world.trace, "api: {op:?} on {channel}");
+        let asked =
+            member_change(&op).map(|(user, adds)| (world.facts.borrow_mut().change_asked(channel, user, adds), adds));
+        let acknowledges_early = world.options.planted == Some(Planted::RemovalAcknowledgedEarly);
+        if let Some((asked, false)) = asked.filter(|_| acknowledges_early) {
+            world.facts.borrow_mut().change_answered(asked, Some(true), world.trace.now_ms());
+        }
         let (reply, answer) = oneshot::channel();
         ask(&view, &shards, (channel, op.clone(), reply));
         let Ok(answer) = answer.await else { return };
         note!(world.trace, "api: {answer:?}");
+        if let Some((asked, _)) = asked.filter(|(_, adds)| *adds || !acknowledges_early) {
+            let changed = if let Ok(OpReply::Changed { changed }) = answer { Some(changed) } else { None };
+            world.facts.borrow_mut().change_answered(asked, changed, world.trace.now_ms());
+        }
         if let (Ok(OpReply::Created { channel, .. }), ChannelOp::Create(create)) = (&answer, op) {
             let members = std::iter::once(create.creator).chain(create.members).collect();
             world.rooms.borrow_mut().push(Room { id: *channel, kind: ChannelKind::Group, members });
@@ -58,6 +69,15 @@ fn ask(view: &View, shards: &[UnboundedSender<Event>], (channel, op, reply): Req
     let home = view.home_of_channel(channel);
     // A shard that is gone takes its node along, and this task with it.
     let _ = shards[usize::from(home.shard.0)].send(Event::Command { channel, op, reply });
+}
+
+/// Who is added to a channel, or removed from it.
+fn member_change(op: &ChannelOp) -> Option<(UserId, bool)> {
+    match op {
+        ChannelOp::AddMember { user, .. } => Some((*user, true)),
+        ChannelOp::RemoveMember { user, .. } => Some((*user, false)),
+        _ => None,
+    }
 }
 
 fn change(world: &World, rng: &mut Rng) -> (ChannelId, ChannelOp) {

@@ -107,6 +107,7 @@ impl World {
     /// The number of the node's next life, from 1.
     pub(crate) fn begin_life(&self) -> u64 {
         self.pending.borrow_mut().clear();
+        self.facts.borrow_mut().life_ended();
         self.lives.set(self.lives.get() + 1);
         self.lives.get()
     }

@@ -45,6 +45,8 @@ pub struct Outcome {
     pub lines: u64,
     /// What was done, for a person.
     pub summary: String,
+    /// Removals of members that raced with others' sends (I10).
+    pub races: usize,
     /// What does not hold; none if all is well.
     pub violation: Option<Violation>,
     /// The last lines of the trace.
@@ -85,7 +87,7 @@ enum Hardship {
 /// Runs one seed to its end and judges it.
 #[must_use]
 pub fn run(options: Options) -> Outcome {
-    let world = Rc::new(build(options, Plan::draw(options.seed)));
+    let world = Rc::new(build(options, Plan::of(options)));
     let ran = catch_unwind(AssertUnwindSafe(|| play(&world)));
     let violation = match ran {
         Ok(Ok(())) => checks::all(&world).err(),
@@ -100,6 +102,7 @@ pub fn run(options: Options) -> Outcome {
         hash: world.trace.hash(),
         lines: world.trace.count(),
         summary: summary(&world),
+        races: checks::races(&world.facts.borrow()),
         violation,
         last: world.trace.last(),
     }
@@ -145,15 +148,17 @@ fn build(options: Options, plan: Plan) -> World {
 fn summary(world: &World) -> String {
     let facts = world.facts.borrow();
     format!(
-        "{} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} pushed, {} snapshots, {} s",
+        "{} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} operations, {} pushed, {} snapshots, {} races, {} s",
         world.plan.shards,
         world.plan.devices,
         world.lives.get(),
         facts.connects,
         facts.written.len(),
         facts.acks.len(),
+        facts.operations.done(),
         facts.pushed.values().map(|pushed| pushed.events.len()).sum::<usize>(),
         facts.snapshots,
+        checks::races(&facts),
         world.trace.now_ms() / 1_000,
     )
 }

@@ -1,12 +1,15 @@
 //! What a user does with its device, and what happens to the device: one thing after the other, as the seed draws them.
 
 use schema::command::{History, HistoryWindow};
-use schema::{ClientMsgId, Command, Seq};
+use schema::{ChannelId, ClientMsgId, Command, Seq};
 
 use crate::facts::Key;
 use crate::trace::note;
 
 use super::{Asked, CLOSING_MS, Device, End, Session, UNSENT_MAX, send};
+
+/// Whether the node's store carries out what is done to messages.
+const OPERATES: bool = false;
 
 impl Device {
     /// One thing that a user does, or that happens to a device. The connection ends if it says so.
@@ -20,11 +23,17 @@ impl Device {
             note!(self.world.trace, "{}: reads nothing until {}", self.name, session.stalled_until_ms);
         }
         match self.rng.below(100) {
-            0..70 => self.write(),
-            70..78 => self.mark(session),
-            78..86 => self.look_back(session),
-            86..92 => self.send_again(session),
-            92..95 => self.reuse(session),
+            55..70 | 88..91 | 94..97 if !OPERATES => self.write(),
+            0..55 => self.write(),
+            55..61 => self.edit(),
+            61..63 => self.delete(),
+            63..70 => self.react(),
+            70..77 => self.mark(session),
+            77..84 => self.look_back(session),
+            84..88 => self.send_again(session),
+            88..91 => self.operate_again(session),
+            91..94 => self.reuse(session),
+            94..97 => self.typing(session),
             _ => self.echo(session),
         }
         None
@@ -61,16 +70,21 @@ impl Device {
                 return;
             }
             let Some(channel) = self.world.any_room_of(self.user, &mut self.rng) else { return };
-            let entropy = u128::from(self.rng.bits()) << 64 | u128::from(self.rng.bits());
-            let key = Key { user: self.user, channel, id: ClientMsgId::new(self.world.wall(), entropy) };
+            let key = self.new_key(channel);
             let chars = if self.rng.chance(self.world.plan.large_permille) {
                 self.rng.within(2_000..=40_000)
             } else {
                 self.rng.within(1..=60)
             };
             let body = format!("{}:{}", self.name, "ü".repeat(usize::try_from(chars).expect("short")));
-            self.outbox.push(key, body.into());
+            self.outbox.push(key, send(key, &body.into()));
         }
+    }
+
+    /// A message or an operation that nobody has heard of yet.
+    pub(super) fn new_key(&mut self, channel: ChannelId) -> Key {
+        let entropy = u128::from(self.rng.bits()) << 64 | u128::from(self.rng.bits());
+        Key { user: self.user, channel, id: ClientMsgId::new(self.world.wall(), entropy) }
     }
 
     fn mark(&mut self, session: &mut Session) {

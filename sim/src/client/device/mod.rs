@@ -5,6 +5,7 @@
 //! `replies` what it hears.
 
 mod acts;
+mod operations;
 mod replies;
 
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ const ANSWER_MS: u64 = 30_000;
 const PATIENCE_MS: u64 = 8_000;
 /// How long a device waits for the end of a connection that it closed.
 const CLOSING_MS: u64 = 3_000;
-/// Messages that a device has on the way at most.
+/// Messages and operations that a device has on the way at most.
 const UNSENT_MAX: usize = 40;
 /// Own messages that a device remembers, to send them again.
 const REMEMBERED_MAX: usize = 50;
@@ -48,8 +49,11 @@ enum Asked {
     Again(Key, Seq),
     /// Another message under an id that is taken.
     Reuse(Key),
+    /// An edit, a deletion or a reaction, perhaps not for the first time.
+    Operate(Key),
     History,
     Mark,
+    Typing,
     Echo(String),
 }
 
@@ -80,6 +84,10 @@ pub(crate) struct Device {
     cursor: Option<Cursor>,
     outbox: Outbox,
     remembered: Vec<(Key, Arc<str>, Seq)>,
+    /// Operations that were carried out, to ask for them again.
+    operated: Vec<(Key, Command)>,
+    /// The newest revision seen of each message.
+    revisions: BTreeMap<(ChannelId, Seq), u32>,
     /// The newest seq seen of each channel.
     heads: BTreeMap<ChannelId, Seq>,
     connections: u32,
@@ -105,6 +113,8 @@ impl Device {
             cursor: None,
             outbox: Outbox::default(),
             remembered: Vec::new(),
+            operated: Vec::new(),
+            revisions: BTreeMap::new(),
             heads: BTreeMap::new(),
             connections: 0,
         }
@@ -284,17 +294,23 @@ impl Device {
     fn send_due(&mut self, session: &mut Session) {
         let now_ms = self.world.trace.now_ms();
         let mut requests = Vec::new();
-        for (key, body) in self.outbox.take_due(now_ms) {
-            self.world.facts.borrow_mut().sent(key, &body, (self.name.clone(), session.number));
+        for (key, command) in self.outbox.take_due(now_ms) {
+            let asked = if let Command::Send(send) = &command {
+                self.world.facts.borrow_mut().sent(key, &send.body, (self.name.clone(), session.number), now_ms);
+                Asked::Send(key)
+            } else {
+                self.world.facts.borrow_mut().asked(key, &command);
+                Asked::Operate(key)
+            };
             let id = session.next_id;
             session.next_id += 1;
-            session.asked.insert(id, (Asked::Send(key), now_ms));
-            requests.push(Request { id, command: send(key, &body) });
+            session.asked.insert(id, (asked, now_ms));
+            requests.push(Request { id, command });
         }
         while !requests.is_empty() {
             let together = self.rng.index(requests.len()) + 1;
             let rest = requests.split_off(together);
-            note!(self.world.trace, "{}: sends {} messages", self.name, requests.len());
+            note!(self.world.trace, "{}: sends {} requests", self.name, requests.len());
             session.socket.say(&requests);
             requests = rest;
         }

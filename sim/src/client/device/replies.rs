@@ -4,12 +4,21 @@ use std::sync::Arc;
 
 use schema::command::ErrorReply;
 use schema::limits::DEDUP_DAYS;
-use schema::{Cursor, ErrorCode, Push, Reply, ServerFrame};
+use schema::{ChannelId, Command, Cursor, ErrorCode, Push, Reply, Seq, ServerFrame};
 
-use crate::facts::{Key, Sighting};
+use crate::facts::{Done, Key, Sighting};
 use crate::trace::note;
 
 use super::{Asked, Device, REMEMBERED_MAX, Session};
+
+/// Why an operation may come to nothing: its channel was left or never joined, a limit, a stale base, a message that is gone.
+const NOT_OPERATED: [u16; 5] = [
+    ErrorCode::UnknownChannel as u16,
+    ErrorCode::PermissionDenied as u16,
+    ErrorCode::LimitExceeded as u16,
+    ErrorCode::StaleRevision as u16,
+    ErrorCode::NoSuchMessage as u16,
+];
 
 impl Device {
     pub(super) fn heard(&mut self, session: &mut Session, frame: ServerFrame) {
@@ -31,10 +40,7 @@ impl Device {
     }
 
     fn pushed(&mut self, push: &Push) {
-        if let Push::Message { message, .. } = push {
-            let head = self.heads.entry(message.channel_id).or_default();
-            *head = message.seq.max(*head);
-        }
+        self.learn(push);
         let cursor = push.cursor().map(|cursor| cursor.parse::<Cursor>().expect("a server's cursor is one"));
         if let Some(cursor) = cursor {
             note!(self.world.trace, "{}: is pushed {}", self.name, cursor.position);
@@ -51,6 +57,32 @@ impl Device {
         self.cursor = cursor.or(self.cursor);
     }
 
+    /// What a push says of the newest seq of a channel and of the newest revision of a message.
+    fn learn(&mut self, push: &Push) {
+        match push {
+            Push::Message { message, .. } | Push::Edited { message, .. } => {
+                let head = self.heads.entry(message.channel_id).or_default();
+                *head = message.seq.max(*head);
+                self.saw_revision(message.channel_id, message.seq, message.revision);
+            }
+            &Push::Deleted { channel_id, seq, revision, .. } => self.saw_revision(channel_id, seq, revision),
+            Push::Reaction { .. }
+            | Push::Membership { .. }
+            | Push::Read { .. }
+            | Push::Snapshot { .. }
+            | Push::TokenExpiring { .. }
+            | Push::Drain { .. }
+            | Push::Head { .. }
+            | Push::Presence { .. }
+            | Push::Typing { .. } => {}
+        }
+    }
+
+    fn saw_revision(&mut self, channel: ChannelId, seq: Seq, revision: u32) {
+        let newest = self.revisions.entry((channel, seq)).or_default();
+        *newest = revision.max(*newest);
+    }
+
     fn answered(&mut self, asked: Asked, reply: Result<Reply, ErrorReply>) {
         let mut facts = self.world.facts.borrow_mut();
         let now_ms = self.world.trace.now_ms();
@@ -64,7 +96,25 @@ impl Device {
                 }
                 self.remembered.push((key, body, seq));
             }
-            (Asked::Send(key), Err(error)) if error.temporary => {
+            (Asked::Operate(key), Ok(Reply::Edit { revision } | Reply::Delete { revision })) => {
+                drop(facts);
+                self.operated(key, Done::Revised(revision));
+            }
+            (Asked::Operate(key), Ok(Reply::React { count })) => {
+                drop(facts);
+                self.operated(key, Done::Reacted(count));
+            }
+            (Asked::Operate(key), Err(error)) if !error.temporary => {
+                self.outbox.done(key);
+                let was_done = facts.operations.is_done(key);
+                let is_legal = self.is_too_old(key, &error) || !was_done && NOT_OPERATED.contains(&error.code);
+                if !is_legal {
+                    let finding = format!("{} asked {key:?}, done before: {was_done}, and heard {error:?}", self.name);
+                    facts.complain("I5", finding);
+                }
+            }
+            (Asked::Typing, Ok(Reply::Typing {})) => {}
+            (Asked::Send(key) | Asked::Operate(key), Err(error)) if error.temporary => {
                 note!(self.world.trace, "{}: is to send {} again: {}", self.name, key.id, error.code);
                 self.outbox.again(key, now_ms + u64::from(error.retry_after_ms).max(20));
             }
@@ -93,12 +143,30 @@ impl Device {
             (Asked::Mark, Ok(Reply::Mark { .. })) => {}
             (Asked::Echo(said), Ok(Reply::Echo { data })) if said == data => {}
             // A channel may be left while it is asked about, and the store may be away.
-            (Asked::History | Asked::Mark, Err(error)) if matches!(error.code, 102 | 103) => {}
+            (Asked::History | Asked::Mark | Asked::Typing, Err(error)) if matches!(error.code, 102 | 103) => {}
             (_, Err(error)) if error.temporary => {}
             (asked, reply) => {
                 facts.complain("I5", format!("{} asked {asked:?} and was answered {reply:?}", self.name));
             }
         }
+    }
+
+    /// Rule 6: whatever comes in between, a second reply is the first.
+    fn operated(&mut self, key: Key, done: Done) {
+        let mut facts = self.world.facts.borrow_mut();
+        if let Some(first) = facts.done(key, done).filter(|first| *first != done) {
+            facts.complain("I5", format!("{key:?} was answered {first:?}, and asked again {done:?}"));
+        }
+        let command = facts.operations.command(key).clone();
+        drop(facts);
+        if let (Command::Edit(edit), Done::Revised(revision)) = (&command, done) {
+            self.saw_revision(edit.channel_id, edit.seq, revision);
+        }
+        if self.operated.len() == REMEMBERED_MAX {
+            self.operated.remove(0);
+        }
+        self.operated.push((key, command));
+        self.outbox.done(key);
     }
 
     /// Rule 1's other half: an id from before the wall leapt is refused rather than risk a duplicate.

@@ -2,12 +2,18 @@
 //!
 //! Owns no judgement. Every fact bears its number in the order of the whole run, which is exact, since a run is one thread.
 
+mod memberships;
+mod operations;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use schema::{ChannelId, ClientMsgId, DeviceId, Event, EventBody, Message, Position, Push, Seq, UserId};
+use schema::{ChannelId, ClientMsgId, Command, DeviceId, Event, EventBody, Message, Position, Push, Seq, UserId};
 
-/// The key of rule 1: one message that a user wrote.
+pub(crate) use memberships::{Answer, MemberChange, Memberships};
+pub(crate) use operations::{Done, Operation, Operations};
+
+/// The key of rules 1 and 6: one message that a user wrote, or one operation on a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) user: UserId,
@@ -21,6 +27,7 @@ pub(crate) struct Written {
     pub(crate) body: Arc<str>,
     /// When it was first sent.
     pub(crate) first: u64,
+    pub(crate) first_ms: u64,
     /// How often it was sent.
     pub(crate) attempts: u32,
     /// The connection on which it was first sent.
@@ -70,6 +77,9 @@ pub(crate) struct Facts {
     pub(crate) acks: Vec<Ack>,
     /// Sends that were refused for good.
     pub(crate) refused: BTreeMap<Key, u16>,
+    /// What was done to messages.
+    pub(crate) operations: Operations,
+    pub(crate) memberships: Memberships,
     pub(crate) sightings: Vec<Sighting>,
     pub(crate) pushed: BTreeMap<DeviceId, Pushed>,
     pub(crate) standing: BTreeMap<DeviceId, Standing>,
@@ -86,15 +96,45 @@ impl Facts {
     }
 
     /// A message leaves for the node.
-    pub(crate) fn sent(&mut self, key: Key, body: &Arc<str>, conn: (DeviceId, u32)) {
+    pub(crate) fn sent(&mut self, key: Key, body: &Arc<str>, conn: (DeviceId, u32), now_ms: u64) {
         let first = self.number();
-        let written = Written { body: Arc::clone(body), first, attempts: 0, conn };
+        let written = Written { body: Arc::clone(body), first, first_ms: now_ms, attempts: 0, conn };
         self.written.entry(key).or_insert(written).attempts += 1;
     }
 
     pub(crate) fn acknowledged(&mut self, key: Key, seq: Seq, duplicate: bool) {
         let at = self.number();
         self.acks.push(Ack { key, seq, at, duplicate });
+    }
+
+    /// An operation leaves for the node.
+    pub(crate) fn asked(&mut self, key: Key, command: &Command) {
+        let now = self.number();
+        self.operations.asked(key, command, now);
+    }
+
+    /// An operation was carried out. The first reply, if this is not the first.
+    pub(crate) fn done(&mut self, key: Key, done: Done) -> Option<Done> {
+        let now = self.number();
+        self.operations.answered(key, done, now)
+    }
+
+    /// The API is asked to add a user to a channel, or to remove it. The change's number.
+    pub(crate) fn change_asked(&mut self, channel: ChannelId, user: UserId, adds: bool) -> usize {
+        let now = self.number();
+        self.memberships.asked(channel, user, adds, now)
+    }
+
+    /// See [`Memberships::answered`].
+    pub(crate) fn change_answered(&mut self, change: usize, changed: Option<bool>, now_ms: u64) {
+        let now = self.number();
+        self.memberships.answered(change, changed, now, now_ms);
+    }
+
+    /// The node's life has ended.
+    pub(crate) fn life_ended(&mut self) {
+        let now = self.number();
+        self.memberships.life_ended(now);
     }
 
     /// The device starts at the newest, and holds nothing.
