@@ -72,6 +72,10 @@ pub trait Node: Send + Sync + 'static {
     /// Why not, one reason each: `store: below the reserve of free disk`.
     fn ready(&self) -> Result<(), Vec<String>>;
 
+    /// Whether the store may grow: no while less disk is free than the reserve, which is kept for what makes room and for
+    /// logins.
+    fn takes_writes(&self) -> bool;
+
     /// Everything counted, in the OpenMetrics text format, `# EOF` included.
     fn metrics(&self) -> String;
 

@@ -30,6 +30,9 @@ const LOGIN_RATE: Rate = Rate { burst: 10, refill: Duration::from_secs(10) };
 const USER_RATE: Rate =
     Rate { burst: COMMANDS_BURST, refill: Duration::from_micros(1_000_000 / COMMANDS_PER_S as u64) };
 
+/// When to ask again a store whose disk is full: somebody must make room first.
+const DISK_RETRY_MS: u32 = 10_000;
+
 /// Bytes that a body may take of its own: with 1,024 connections 64 MiB, and usual requests need no more.
 pub(crate) const BODY_FREE_BYTES: usize = 64 * 1024;
 
@@ -99,6 +102,17 @@ impl<E, S> Inner<E, S> {
     /// Wall time.
     pub(crate) fn wall(&self) -> UnixMs {
         self.node.wall()
+    }
+
+    /// Refuses what adds to the store beside the shards, which refuse on their own, while the disk is below its reserve.
+    ///
+    /// Logins and refreshes are not asked: without them nobody reads, and they sweep what they replace.
+    pub(crate) fn takes_writes(&self) -> Result<(), Problem> {
+        if self.node.takes_writes() {
+            return Ok(());
+        }
+        let detail = "the store has too little disk left to grow, try again later";
+        Err(Problem::new(ErrorCode::StorageUnavailable, detail).after_ms(DISK_RETRY_MS))
     }
 }
 

@@ -11,6 +11,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schema::mesh::Kicked;
 use schema::record::UserRecord;
 use schema::{DeviceId, ErrorCode, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,7 @@ pub(crate) async fn signup<E: Engine, S: Shards>(
     };
     let device = device(request.device_id.as_deref())?;
     let taken = || Problem::bad_request("this username is taken, choose another").with_status(StatusCode::CONFLICT);
+    api.takes_writes()?;
     // Before the hash, which costs; the transaction decides.
     if accounts::by_username(&api.engine, &username).await?.is_some() {
         return Err(taken());
@@ -200,8 +202,12 @@ pub(crate) async fn refresh<E: Engine, S: Shards>(
         }
         Rotation::Unknown => Err(Problem::unauthenticated("the refresh token is not valid here, log in")),
         Rotation::Expired => Err(Problem::new(ErrorCode::TokenExpired, "the refresh token expired, log in")),
-        Rotation::Reused { user } => {
+        Rotation::Reused { user, family } => {
             tracing::warn!(%user, "a refresh token was used twice, its login is revoked");
+            if let Err(refusal) = api.shards.kick(user, Kicked::Family(family)) {
+                // Asking again would not come here: its sessions end when their tokens do.
+                tracing::warn!(%user, %refusal, "the sessions of a revoked login stay open");
+            }
             Err(Problem::unauthenticated("the refresh token was used before, so its login is revoked: log in"))
         }
     }
@@ -211,9 +217,11 @@ pub(crate) async fn refresh<E: Engine, S: Shards>(
     post, path = "/v1/auth/logout", tag = "auth", request_body = Option<RefreshRequest>,
     security((), ("bearer" = [])),
     responses(
-        (status = 200, description = "The login's tokens no longer count: that of the access token, or of the \
-         refresh token in the body", body = LoggedOut),
+        (status = 200, description = "The login's tokens no longer count, and its sessions end (3503): that of the \
+         access token, or of the refresh token in the body", body = LoggedOut),
         (status = 401, description = "101: neither is valid", body = ProblemBody),
+        (status = 503, description = "114: the tokens no longer count, but sessions may be open; with the refresh token \
+         it can be asked again", body = ProblemBody),
     ),
 )]
 pub(crate) async fn logout<E: Engine, S: Shards>(
@@ -223,14 +231,18 @@ pub(crate) async fn logout<E: Engine, S: Shards>(
 ) -> Result<Json<LoggedOut>, Problem> {
     match (request, caller) {
         (Some(request), _) => {
-            if !accounts::revoke_by_token(&api.engine, &hash(request.refresh_token.reveal())).await? {
-                return Err(Problem::unauthenticated("the refresh token is not valid here"));
-            }
+            let (user, family) = accounts::revoke_by_token(&api.engine, &hash(request.refresh_token.reveal()))
+                .await?
+                .ok_or_else(|| Problem::unauthenticated("the refresh token is not valid here"))?;
+            api.shards.kick(user, Kicked::Family(family))?;
         }
         (None, Ok(Caller { family: FAMILY_OPERATOR, .. })) => {
             return Err(Problem::bad_request("a token made with `gentoken` has no login to end"));
         }
-        (None, Ok(caller)) => accounts::revoke_family(&api.engine, caller.user, caller.family).await?,
+        (None, Ok(caller)) => {
+            accounts::revoke_family(&api.engine, caller.user, caller.family).await?;
+            api.shards.kick(caller.user, Kicked::Family(caller.family))?;
+        }
         (None, Err(problem)) => return Err(problem),
     }
     Ok(Json(LoggedOut {}))

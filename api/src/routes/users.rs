@@ -73,6 +73,7 @@ pub(crate) async fn me<E: Engine, S: Shards>(
         (status = 200, description = "The profile after it", body = Profile),
         (status = 400, description = "106, 107: a field is not legal", body = ProblemBody),
         (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 503, description = "115: try again", body = ProblemBody),
     ),
 )]
 pub(crate) async fn change_me<E: Engine, S: Shards>(
@@ -82,6 +83,7 @@ pub(crate) async fn change_me<E: Engine, S: Shards>(
 ) -> Result<Json<Profile>, Problem> {
     let Some(display_name) = &change.display_name else { return find(&api, caller.user).await };
     let display_name = names::title("display_name", display_name)?;
+    api.takes_writes()?;
     let record = accounts::set_display_name(&api.engine, caller.user, display_name).await?.ok_or_else(no_such_user)?;
     Ok(Json(Profile::new(caller.user, record)))
 }

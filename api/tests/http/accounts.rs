@@ -91,6 +91,7 @@ fn a_refresh_token_is_used_once_and_a_second_use_ends_the_login() {
     world
         .check(r#"POST /v1/auth/login {"username":"bora","password":"correct horse"} => 200 {"token":"$other.token"}"#);
     world.check(r#"POST /v1/auth/refresh {"refresh_token":"$bora.refresh"} => 401 {"code":101}"#);
+    assert_eq!(world.kicked(), [(world.user("bora"), world.family("bora"))], "its sessions end too");
     world.check(r#"POST /v1/auth/refresh {"refresh_token":"$second.refresh"} => 401 {"code":101}"#);
     world.check(r#"second GET /v1/me => 401 {"code":101}"#);
     world.check(r#"bora GET /v1/me => 401 {"code":101}"#);
@@ -120,13 +121,31 @@ fn logging_out_ends_the_login_it_names() {
     world.sign_up("bora");
     world.check(r#"POST /v1/auth/login {"username":"bora","password":"correct horse"} => 200 {"token":"$other.token","refresh_token":"$other.refresh"}"#);
     world.check("bora POST /v1/auth/logout => 200 {}");
+    assert_eq!(world.kicked(), [(world.user("bora"), world.family("bora"))]);
     world.check(r#"bora GET /v1/me => 401 {"code":101}"#);
     world.check(r#"bora POST /v1/auth/logout => 401 {"code":101}"#);
     world.check("other GET /v1/me => 200");
     world.check(r#"POST /v1/auth/logout {"refresh_token":"$other.refresh"} => 200"#);
+    assert_eq!(world.kicked(), [(world.user("bora"), world.family("other"))]);
     world.check(r#"other GET /v1/me => 401 {"code":101}"#);
     world.check(r#"POST /v1/auth/logout {"refresh_token":"never given"} => 401 {"code":101}"#);
     world.check(r#"POST /v1/auth/logout => 401 {"code":101}"#);
+    assert_eq!(world.kicked(), [], "who ends nothing closes nothing");
+}
+
+#[test]
+fn a_disk_below_its_reserve_takes_logins_and_no_accounts() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    world.node.full.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.check(r#"POST /v1/auth/signup {"username":"minsu","password":"correct horse"} => 503 {"code":115,"temporary":true,"retry_after_ms":10000}"#);
+    world.check(r#"bora PATCH /v1/me {"display_name":"Bora"} => 503 {"code":115}"#);
+    world.check(r#"bora GET /v1/me => 200 {"display_name":"bora"}"#);
+    world.check(r#"POST /v1/auth/refresh {"refresh_token":"$bora.refresh"} => 200"#);
+    world.check(r#"POST /v1/auth/login {"username":"bora","password":"correct horse"} => 200"#);
+    world.node.full.store(false, std::sync::atomic::Ordering::Relaxed);
+    world.check(r#"bora PATCH /v1/me {"display_name":"Bora"} => 200 {"display_name":"Bora"}"#);
+    world.sign_up("minsu");
 }
 
 #[test]

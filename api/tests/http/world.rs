@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Config, Cost, Limits, Listeners, Node, Running, TokenKey};
-use schema::{ClientMsgId, UnixMs};
+use schema::mesh::Kicked;
+use schema::{ClientMsgId, UnixMs, UserId};
 use serde_json::Value;
 use storage::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 
@@ -27,6 +28,7 @@ const COST: Cost = Cost { memory_kib: 8, passes: 1, lanes: 1 };
 pub(crate) struct TestNode {
     wall_ms: AtomicU64,
     pub(crate) trouble: Mutex<Vec<String>>,
+    pub(crate) full: AtomicBool,
 }
 
 impl Node for TestNode {
@@ -37,6 +39,10 @@ impl Node for TestNode {
     fn ready(&self) -> Result<(), Vec<String>> {
         let trouble = self.trouble.lock().expect("no test panics there");
         if trouble.is_empty() { Ok(()) } else { Err(trouble.clone()) }
+    }
+
+    fn takes_writes(&self) -> bool {
+        !self.full.load(Relaxed)
     }
 
     fn metrics(&self) -> String {
@@ -91,7 +97,11 @@ impl World {
         let listeners = Listeners { public: listen(), internal: listen() };
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
         let (public, internal) = (address(&listeners.public), address(&listeners.internal));
-        let node = Arc::new(TestNode { wall_ms: AtomicU64::new(START.0), trouble: Mutex::default() });
+        let node = Arc::new(TestNode {
+            wall_ms: AtomicU64::new(START.0),
+            trouble: Mutex::default(),
+            full: AtomicBool::new(false),
+        });
         let claim = OneShard::claim(engine.clone(), Arc::<TestNode>::clone(&node), options.group_members_max);
         let shard = block_on(claim);
         let config = Config {
@@ -127,6 +137,22 @@ impl World {
     /// The value behind a name.
     pub(crate) fn value(&self, name: &str) -> &str {
         self.names.get(name).unwrap_or_else(|| panic!("no row named ${name}"))
+    }
+
+    /// Whose sessions were closed since this was last asked.
+    pub(crate) fn kicked(&self) -> Vec<(UserId, Kicked)> {
+        std::mem::take(&mut self.shard.kicked.lock().expect("no test panics with it"))
+    }
+
+    /// The login of who has this name.
+    pub(crate) fn family(&self, name: &str) -> Kicked {
+        let claims = self.key.verify(self.value(&format!("{name}.token")), self.node.wall()).expect("issued here");
+        Kicked::Family(claims.family)
+    }
+
+    /// The user who has this name.
+    pub(crate) fn user(&self, name: &str) -> UserId {
+        self.value(name).parse().expect("an id")
     }
 
     /// Signs a user up: `$name` is its id, and rows may begin with the name.

@@ -46,10 +46,14 @@ impl api::Node for NodeState {
         if self.stopping.load(Ordering::Relaxed) {
             reasons.push("node: stopping".to_owned());
         }
-        if self.writes_off.load(Ordering::Relaxed) {
+        if !self.takes_writes() {
             reasons.push("store: below the reserve of free disk".to_owned());
         }
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+
+    fn takes_writes(&self) -> bool {
+        !self.writes_off.load(Ordering::Relaxed)
     }
 
     fn metrics(&self) -> String {

@@ -80,6 +80,8 @@ pub enum Rotation {
     Reused {
         /// Whose it was.
         user: UserId,
+        /// Its family.
+        family: u64,
     },
 }
 
@@ -248,7 +250,7 @@ async fn try_rotate<E: Engine>(
         }
         tx.clear(&family_key);
         tx.commit().await?;
-        return Ok(Rotation::Reused { user });
+        return Ok(Rotation::Reused { user, family });
     }
     if record.expires_ms <= wall {
         return Ok(Rotation::Expired);
@@ -276,21 +278,22 @@ async fn try_revoke_family<E: Engine>(engine: &E, user: UserId, family: u64) -> 
     Ok(())
 }
 
-/// Ends the login that a refresh token, used or not, belongs to. Whether there was such a token.
+/// Ends the login that a refresh token, used or not, belongs to: whose it was, and its family. None if there is no such
+/// token.
 ///
 /// # Errors
 /// What the store reports.
-pub async fn revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<bool, LayerError> {
+pub async fn revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<Option<(UserId, u64)>, LayerError> {
     again!(try_revoke_by_token(engine, hash))
 }
 
-async fn try_revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<bool, LayerError> {
+async fn try_revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<Option<(UserId, u64)>, LayerError> {
     let mut tx = engine.begin(Begin::Fresh);
-    let Some(value) = tx.get(&keys::refresh(hash)).await? else { return Ok(false) };
+    let Some(value) = tx.get(&keys::refresh(hash)).await? else { return Ok(None) };
     let record = RefreshRecord::decode(&value)?;
     tx.clear(&keys::family(record.user, record.family));
     tx.commit().await?;
-    Ok(true)
+    Ok(Some((record.user, record.family)))
 }
 
 /// Whether tokens of this family of this user count now. Those of [`FAMILY_OPERATOR`] do while the account exists.
@@ -399,12 +402,13 @@ mod tests {
                         }
                         Rotation::Unknown => "unknown".to_owned(),
                         Rotation::Expired => "expired".to_owned(),
-                        Rotation::Reused { user } => format!("reused by {user}"),
+                        Rotation::Reused { user, family } => format!("reused of {family} by {user}"),
                     },
                 ),
                 ["logout", family] => block_on(revoke_family(&engine, user, family.parse().expect("a number")))
                     .map(|()| "done".to_owned()),
-                ["forget", name] => block_on(revoke_by_token(&engine, &hash(name))).map(|known| known.to_string()),
+                ["forget", name] => block_on(revoke_by_token(&engine, &hash(name)))
+                    .map(|ended| ended.map_or("none".to_owned(), |(user, family)| format!("{family} of {user}"))),
                 ["live", family] => block_on(family_is_live(&engine, user, family.parse().expect("a number")))
                     .map(|live| live.to_string()),
                 ["rows"] => block_on(rows(&engine)).map(|rows| rows.to_string()),
@@ -434,9 +438,9 @@ mod tests {
     #[test]
     fn a_second_use_revokes_the_family_and_no_other() {
         check(
-            "login 1 a, login 2 x, use a b ? 1, use a c ? reused by 7, live 1 ? false, use b d ? unknown, live 2 ? true",
+            "login 1 a, login 2 x, use a b ? 1, use a c ? reused of 1 by 7, live 1 ? false, use b d ? unknown, live 2 ? true",
         );
-        check("login 1 a, use a b ? 1, use b c ? 1, use a d ? reused by 7, use c e ? unknown");
+        check("login 1 a, use a b ? 1, use b c ? 1, use a d ? reused of 1 by 7, use c e ? unknown");
     }
 
     #[test]
@@ -447,8 +451,8 @@ mod tests {
     #[test]
     fn logging_out_ends_the_family() {
         check("login 1 a, logout 1, live 1 ? false, use a b ? unknown");
-        check("login 1 a, use a b ? 1, forget a ? true, live 1 ? false, use b c ? unknown");
-        check("forget a ? false");
+        check("login 1 a, use a b ? 1, forget a ? 1 of 7, live 1 ? false, use b c ? unknown");
+        check("forget a ? none");
     }
 
     #[test]
