@@ -26,6 +26,8 @@ use crate::token::TokenError;
 pub(crate) struct Caller {
     pub(crate) user: UserId,
     pub(crate) family: u64,
+    /// The one device that the token is bound to.
+    pub(crate) device: Option<DeviceId>,
 }
 
 impl<E: Engine, S: Shards> FromRequestParts<Api<E, S>> for Caller {
@@ -40,10 +42,9 @@ impl<E: Engine, S: Shards> FromRequestParts<Api<E, S>> for Caller {
         if !accounts::family_is_live(&api.engine, claims.user, claims.family).await? {
             return Err(Problem::unauthenticated("the token was revoked"));
         }
-        api.users.take(claims.user).map_err(|wait_ms| {
-            Problem::new(ErrorCode::RateLimited, "too many requests of this user").after_ms(wait_ms)
-        })?;
-        Ok(Self { user: claims.user, family: claims.family })
+        let caller = Self { user: claims.user, family: claims.family, device: claims.device };
+        api.charge(&caller, 1)?;
+        Ok(caller)
     }
 }
 

@@ -33,7 +33,10 @@ pub(crate) struct Rates {
 
 /// What was taken, to be given back if it is not to count.
 #[derive(Debug)]
-pub(crate) struct Taken(usize);
+pub(crate) struct Taken {
+    bucket: usize,
+    count: u32,
+}
 
 impl Rates {
     /// A table of full buckets.
@@ -48,28 +51,38 @@ impl Rates {
 
     /// Takes one now, or says after how many milliseconds there will be one.
     pub(crate) fn take(&self, key: impl Hash) -> Result<Taken, u32> {
-        self.take_at(key, self.origin.elapsed())
+        self.take_many(key, 1)
     }
 
-    fn take_at(&self, key: impl Hash, now: Duration) -> Result<Taken, u32> {
+    /// Takes so many at once, or none, and says after how many milliseconds there will be as many.
+    ///
+    /// # Panics
+    /// If a full bucket has fewer.
+    pub(crate) fn take_many(&self, key: impl Hash, count: u32) -> Result<Taken, u32> {
+        assert!(count <= self.rate.burst, "a bucket never has {count}");
+        self.take_at(key, count, self.origin.elapsed())
+    }
+
+    fn take_at(&self, key: impl Hash, count: u32, now: Duration) -> Result<Taken, u32> {
         let bucket = usize::try_from(self.seed.hash_one(key) % BUCKETS as u64).expect("below 65,536");
         let refill_us = micros(self.rate.refill);
         let now_us = micros(now);
 
         let mut full_at_us = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
-        let after_this_us = full_at_us[bucket].max(now_us) + refill_us;
+        let after_this_us = full_at_us[bucket].max(now_us) + u64::from(count) * refill_us;
         let wait_us = (after_this_us - now_us).saturating_sub(u64::from(self.rate.burst) * refill_us);
         if wait_us > 0 {
             return Err(u32::try_from(wait_us.div_ceil(1000)).unwrap_or(u32::MAX));
         }
         full_at_us[bucket] = after_this_us;
-        Ok(Taken(bucket))
+        Ok(Taken { bucket, count })
     }
 
     /// Puts back what was taken.
     pub(crate) fn give_back(&self, taken: Taken) {
         let mut full_at_us = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
-        full_at_us[taken.0] = full_at_us[taken.0].saturating_sub(micros(self.rate.refill));
+        let back_us = u64::from(taken.count) * micros(self.rate.refill);
+        full_at_us[taken.bucket] = full_at_us[taken.bucket].saturating_sub(back_us);
     }
 }
 
@@ -91,7 +104,7 @@ mod tests {
 
     const RATE: Rate = Rate { burst: 3, refill: Duration::from_secs(10) };
 
-    /// Takes at seconds for an address; `back` gives it back. Each answers `+` or the wait in seconds.
+    /// Takes at seconds for an address, one or `xN`; `back` gives it back. Each answers `+` or the wait in seconds.
     fn check(script: &str, expected: &str) {
         let rates = Rates::new(RATE);
         let mut seen = Vec::new();
@@ -99,9 +112,11 @@ mod tests {
             let mut words = step.split(' ');
             let at_s: u64 = words.next().and_then(|word| word.parse().ok()).expect("seconds");
             let address: IpAddr = words.next().and_then(|word| word.parse().ok()).expect("an address");
-            seen.push(match rates.take_at(("bora", network(address)), Duration::from_secs(at_s)) {
+            let how = words.next().unwrap_or_default();
+            let count = how.strip_prefix('x').map_or(1, |count| count.parse().expect("a number"));
+            seen.push(match rates.take_at(("bora", network(address)), count, Duration::from_secs(at_s)) {
                 Ok(taken) => {
-                    if words.next() == Some("back") {
+                    if how == "back" {
                         rates.give_back(taken);
                     }
                     "+".to_owned()
@@ -122,6 +137,12 @@ mod tests {
             "0 10.0.0.1, 0 10.0.0.1, 0 10.0.0.1, 90 10.0.0.1, 90 10.0.0.1, 90 10.0.0.1, 90 10.0.0.1",
             "+ + + + + + 10",
         );
+    }
+
+    #[test]
+    fn many_are_taken_together_or_not_at_all() {
+        check("0 10.0.0.1 x3, 0 10.0.0.1, 20 10.0.0.1 x3, 20 10.0.0.1 x2", "+ 10 10 +");
+        check("0 10.0.0.1 x2, 0 10.0.0.1 x2, 0 10.0.0.1", "+ 10 +");
     }
 
     #[test]

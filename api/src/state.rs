@@ -12,6 +12,7 @@ use storage::Engine;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Node};
+use crate::extract::Caller;
 use crate::origin::WsOrigin;
 use crate::password::Passwords;
 use crate::problem::Problem;
@@ -102,6 +103,13 @@ impl<E, S> Inner<E, S> {
     /// Wall time.
     pub(crate) fn wall(&self) -> UnixMs {
         self.node.wall()
+    }
+
+    /// Takes from what a user may ask: 1 for each request, more for one that reads much.
+    pub(crate) fn charge(&self, caller: &Caller, requests: u32) -> Result<(), Problem> {
+        let refused =
+            |wait_ms| Problem::new(ErrorCode::RateLimited, "too many requests of this user").after_ms(wait_ms);
+        self.users.take_many(caller.user, requests).map(|_| ()).map_err(refused)
     }
 
     /// Refuses what adds to the store beside the shards, which refuse on their own, while the disk is below its reserve.

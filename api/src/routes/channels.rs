@@ -19,20 +19,17 @@ use serde::{Deserialize, Serialize};
 use storage::Engine;
 use storage::layers::accounts;
 use storage::layers::channels::{self, ChannelSummary};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::messages::MessageBody;
 use super::names;
+use super::paging::PageQuery;
 use super::users::Profile;
 use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
 use crate::problem::{Problem, ProblemBody};
 use crate::shards::Shards;
 use crate::state::{Api, entropy};
 
-/// Channels of a page at most.
-const PAGE_MAX: u32 = 200;
-/// Channels of a page when the client names no limit.
-const PAGE_DEFAULT: u32 = 50;
 /// Characters of an `Idempotency-Key`: twice what a UUID in quotes takes, with room.
 const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
 
@@ -97,32 +94,6 @@ pub(crate) struct ChannelPage {
     /// The `cursor` of the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
-}
-
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
-    /// That of the page before; absent for the first.
-    cursor: Option<String>,
-    /// Rows at most: 1 to 200, 50 unless given.
-    limit: Option<u32>,
-}
-
-impl PageQuery {
-    /// The place after which the page begins.
-    pub(super) fn after<T: FromStr>(&self) -> Result<Option<T>, Problem> {
-        let parse = |text: &String| text.parse().map_err(|_| Problem::bad_request("query: not a cursor of this list"));
-        self.cursor.as_ref().map(parse).transpose()
-    }
-
-    /// Rows of the page.
-    pub(super) fn rows(&self) -> Result<usize, Problem> {
-        match self.limit.unwrap_or(PAGE_DEFAULT) {
-            0 => Err(Problem::bad_request(format!("query: limit is 0, ask for 1 to {PAGE_MAX} rows"))),
-            limit => Ok(limit.min(PAGE_MAX) as usize),
-        }
-    }
 }
 
 /// How far the caller has read.
@@ -238,7 +209,7 @@ pub(crate) async fn list<E: Engine, S: Shards>(
 
     let mut page = ChannelPage { channels: Vec::new(), more: false, cursor: None };
     let mut last = None;
-    for summary in rest.by_ref().take(rows) {
+    for summary in rest.by_ref().take(rows as usize) {
         last = Some(Place::of(&summary));
         page.channels.push(show(&api, summary).await?);
     }

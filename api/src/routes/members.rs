@@ -12,7 +12,9 @@ use storage::Engine;
 use storage::layers::{accounts, channels};
 use utoipa::ToSchema;
 
-use super::channels::{PageQuery, unexpected};
+use super::channels::unexpected;
+use super::paging::{self, PageQuery};
+use super::people::names;
 use crate::extract::{Caller, OptionalBody, UrlPath, UrlQuery};
 use crate::problem::{Problem, ProblemBody};
 use crate::shards::Shards;
@@ -108,16 +110,13 @@ pub(crate) async fn list<E: Engine, S: Shards>(
     UrlQuery(query): UrlQuery<PageQuery>,
 ) -> Result<Json<MemberPage>, Problem> {
     let (after, rows) = (query.after::<UserId>()?, query.rows()?);
-    // One more than the page holds tells whether there is another page.
-    let limit = u32::try_from(rows + 1).expect("a page is small");
+    let limit = paging::with_next(rows);
     let mut found = channels::members(&api.engine, caller.user, channel, after, limit).await?.members;
-    let more = found.len() > rows;
-    found.truncate(rows);
+    let more = paging::cut(&mut found, rows);
     let ids: Vec<_> = found.iter().map(|&(user, _)| user).collect();
     let records = accounts::by_ids(&api.engine, &ids).await?;
     let members = found.into_iter().zip(records).map(|((user_id, member), record)| {
-        let (username, display_name) =
-            record.map_or_else(Default::default, |record| (record.username, record.display_name));
+        let (username, display_name) = names(record);
         Member { user_id, username, display_name, role: member.role, joined_ms: member.joined_ms }
     });
     let cursor = ids.last().filter(|_| more).map(ToString::to_string);

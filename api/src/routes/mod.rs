@@ -6,11 +6,14 @@
 mod auth;
 mod channels;
 mod dev;
+mod devices;
 mod internal;
 mod members;
 mod messages;
 mod names;
 pub(crate) mod openapi;
+mod paging;
+mod people;
 mod servers;
 mod users;
 
@@ -20,7 +23,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use schema::ErrorCode;
 use storage::Engine;
 
@@ -37,6 +40,12 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
         .route("/auth/refresh", post(auth::refresh::<E, S>))
         .route("/auth/logout", post(auth::logout::<E, S>))
         .route("/me", get(users::me::<E, S>).patch(users::change_me::<E, S>))
+        .route("/me/devices", get(devices::list::<E, S>))
+        .route("/me/devices/{device_id}", delete(devices::delete::<E, S>))
+        .route("/me/friends", get(people::friends::<E, S>))
+        .route("/me/friends/{user_id}", put(people::put_friend::<E, S>).delete(people::delete_friend::<E, S>))
+        .route("/me/blocks", get(people::blocks::<E, S>))
+        .route("/me/blocks/{user_id}", put(people::put_block::<E, S>).delete(people::delete_block::<E, S>))
         .route("/users", get(users::by_username::<E, S>))
         .route("/users/{user_id}", get(users::by_id::<E, S>))
         .route("/channels", get(channels::list::<E, S>).post(channels::create::<E, S>))

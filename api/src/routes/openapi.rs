@@ -11,7 +11,7 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{auth, channels, dev, members, messages, servers, users};
+use super::{auth, channels, dev, devices, members, messages, people, servers, users};
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -25,6 +25,14 @@ use crate::state::Api;
         auth::logout,
         users::me,
         users::change_me,
+        devices::list,
+        devices::delete,
+        people::friends,
+        people::put_friend,
+        people::delete_friend,
+        people::blocks,
+        people::put_block,
+        people::delete_block,
         users::by_username,
         users::by_id,
         channels::list,

@@ -4,6 +4,8 @@ mod accounts;
 mod bounds;
 mod channels;
 mod client;
+mod devices;
+mod people;
 mod shards;
 mod surface;
 mod world;

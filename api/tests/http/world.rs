@@ -139,6 +139,11 @@ impl World {
         self.names.get(name).unwrap_or_else(|| panic!("no row named ${name}"))
     }
 
+    /// The wall clock.
+    pub(crate) fn wall(&self) -> UnixMs {
+        self.node.wall()
+    }
+
     /// Whose sessions were closed since this was last asked.
     pub(crate) fn kicked(&self) -> Vec<(UserId, Kicked)> {
         std::mem::take(&mut self.shard.kicked.lock().expect("no test panics with it"))
@@ -146,7 +151,7 @@ impl World {
 
     /// The login of who has this name.
     pub(crate) fn family(&self, name: &str) -> Kicked {
-        let claims = self.key.verify(self.value(&format!("{name}.token")), self.node.wall()).expect("issued here");
+        let claims = self.key.verify(self.value(&format!("{name}.token")), self.wall()).expect("issued here");
         Kicked::Family(claims.family)
     }
 
@@ -183,7 +188,8 @@ impl World {
         answer
     }
 
-    fn ask(&mut self, asked: &str) -> Answer {
+    /// Asks what the left side of a row asks.
+    pub(crate) fn ask(&mut self, asked: &str) -> Answer {
         let first = asked.split(' ').next().unwrap_or_default();
         let (caller, asked) = match first.chars().all(|letter| letter.is_ascii_uppercase()) {
             true => (None, asked),

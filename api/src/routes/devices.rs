@@ -1,0 +1,108 @@
+//! One's own devices: to see them, and to end one.
+//!
+//! Owns what of a device is shown, and the order in which one is ended: first in the store, so that no token of its logins
+//! opens anything, then at its user's home, which closes what is open.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use schema::mesh::Kicked;
+use schema::record::DeviceRecord;
+use schema::{DeviceId, ErrorCode, UnixMs};
+use serde::Serialize;
+use storage::Engine;
+use storage::layers::accounts::FAMILY_OPERATOR;
+use storage::layers::devices;
+use utoipa::ToSchema;
+
+use crate::extract::{Caller, UrlPath};
+use crate::problem::{Problem, ProblemBody};
+use crate::shards::Shards;
+use crate::state::Api;
+
+/// One device of the caller's account.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Device {
+    #[schema(value_type = String, example = "tab-1")]
+    device_id: DeviceId,
+    /// What its client calls itself.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false, example = "rookery-page/1")]
+    client: String,
+    /// When it connected last, in Unix milliseconds.
+    #[schema(value_type = u64)]
+    connected_ms: UnixMs,
+    /// When it was last known to be there: not before it connected last, and later once it has gone.
+    #[schema(value_type = u64)]
+    last_active_ms: UnixMs,
+    /// Whether it is the caller's: its token is bound to this device, or to none and has connected this one.
+    current: bool,
+}
+
+/// The devices of an account: at most 16.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Devices {
+    /// The one that connected last first.
+    devices: Vec<Device>,
+}
+
+impl Device {
+    fn new(device_id: DeviceId, record: DeviceRecord, caller: &Caller) -> Self {
+        let current = match &caller.device {
+            Some(bound) => *bound == device_id,
+            None => caller.family != FAMILY_OPERATOR && record.families.contains(&caller.family),
+        };
+        let DeviceRecord { connected_ms, last_active_ms, client, families: _, stamp: _ } = record;
+        Self { device_id, client, connected_ms, last_active_ms: last_active_ms.max(connected_ms), current }
+    }
+}
+
+#[utoipa::path(
+    get, path = "/v1/me/devices", tag = "devices", security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The caller's devices", body = Devices),
+        (status = 401, description = "101, 109", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn list<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+) -> Result<Json<Devices>, Problem> {
+    let found = devices::list(&api.engine, caller.user).await?;
+    let devices = found.into_iter().map(|(device, record)| Device::new(device, record, &caller)).collect();
+    Ok(Json(Devices { devices }))
+}
+
+#[utoipa::path(
+    delete, path = "/v1/me/devices/{device_id}", tag = "devices", security(("bearer" = [])),
+    params(("device_id" = String, Path)),
+    responses(
+        (status = 204, description = "The device is forgotten, the logins that it came with are over, the caller's too if \
+         it is one of them, and their sessions are closed (3503)"),
+        (status = 400, description = "107: not a device id", body = ProblemBody),
+        (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 404, description = "102: no such device of this account", body = ProblemBody),
+        (status = 503, description = "114, 115: the logins may be over and sessions still open, ask again",
+         body = ProblemBody),
+    ),
+)]
+pub(crate) async fn delete<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+    UrlPath(device): UrlPath<DeviceId>,
+) -> Result<StatusCode, Problem> {
+    let known = devices::list(&api.engine, caller.user).await?.into_iter().find(|(known, _)| *known == device);
+    let revoked = devices::revoke(&api.engine, caller.user, &device).await?;
+    // Also where nothing was found: an earlier attempt may have ended the logins, and not have got this far.
+    api.shards.kick(caller.user, Kicked::Device(device))?;
+    // A login that is bound to no device may have sessions on others too.
+    let ended = known.map_or_else(Vec::new, |(_, record)| record.families);
+    for family in ended.into_iter().filter(|&family| family != FAMILY_OPERATOR) {
+        api.shards.kick(caller.user, Kicked::Family(family))?;
+    }
+    if revoked {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::new(ErrorCode::UnknownChannel, "you have no such device"))
+    }
+}
