@@ -38,10 +38,10 @@ pub(super) fn check(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 fn summary(checked: &Checked) -> String {
-    let Checked { channels, messages, first_replies, users, inbox_rows } = checked;
+    let Checked { channels, messages, first_replies, reactions, users, inbox_rows } = checked;
     format!(
-        "sound: {channels} channels, {messages} messages, {first_replies} first replies, {users} users, \
-         {inbox_rows} inbox rows"
+        "sound: {channels} channels, {messages} messages, {first_replies} first replies, {reactions} reactions, \
+         {users} users, {inbox_rows} inbox rows"
     )
 }
 

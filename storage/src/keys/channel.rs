@@ -175,6 +175,31 @@ pub fn membership_of(key: &[u8]) -> Result<(UserId, ChannelId), RecordError> {
     parse().ok_or_else(|| damaged("membership", key))
 }
 
+/// `large`: a membership of a large channel, of which the user's inbox tells nothing.
+#[must_use]
+pub fn large(user: UserId, channel: ChannelId) -> Vec<u8> {
+    Key::of(Table::Large).u64(user.0).u64(channel.0).0
+}
+
+/// The large channels of a user, ascending.
+#[must_use]
+pub fn larges(user: UserId) -> RangeRequest {
+    Key::of(Table::Large).u64(user.0).all()
+}
+
+/// The user and channel of a `large` key.
+///
+/// # Errors
+/// If it is no such key.
+pub fn large_of(key: &[u8]) -> Result<(UserId, ChannelId), RecordError> {
+    let parse = || {
+        let mut fields = Fields::of(Table::Large, key)?;
+        let large = (UserId(fields.u64()?), ChannelId(fields.u64()?));
+        fields.end(large)
+    };
+    parse().ok_or_else(|| damaged("large", key))
+}
+
 /// `joined`: how many channels a user is a member of, as a little-endian number.
 #[must_use]
 pub fn joined(user: UserId) -> Vec<u8> {

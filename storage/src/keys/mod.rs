@@ -10,7 +10,7 @@
 //! channel · id        dedup · hash byte · day · channel · user · client_msg_id     dedup floor     direct · low user · high user
 //! edited · channel · seq     family · user · family     fence · hash byte · incarnation     former · channel · user           head · channel
 //! idempotency · day · user · key     inbox · user · stamp · ordinal      inbox floor · user                 indexed · channel
-//! joined · user              left · user · channel
+//! joined · user              large · user · channel              left · user · channel
 //! member · channel · user    membership · user · channel         mention · user · time · channel · seq
 //! message · channel · seq    partition · number                  posting · channel · segment · row
 //! reaction · channel · seq · emoji · user        read · user · channel      refresh · hash      refresh due · time · hash
@@ -35,8 +35,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub use account::{families, family, refresh, refresh_due, refresh_hash, refreshes_due, user, username};
 pub use channel::{
-    body_part, body_parts, channel, channel_id, channels_after, direct, former, head, joined, left, left_newest,
-    left_of, member, member_of, members_after, membership, membership_of, memberships_after,
+    body_part, body_parts, channel, channel_id, channels_after, direct, former, head, joined, large, large_of, larges,
+    left, left_newest, left_of, member, member_of, members_after, membership, membership_of, memberships_after,
     memberships_of_users_after, message, message_place, messages, messages_after, read,
 };
 pub use dedup::{DedupKey, day, dedup_floor, dedups_after, dedups_before, idempotencies_before, idempotency};
@@ -89,6 +89,7 @@ enum Table {
     Tallies = 27,
     Mention = 28,
     Edited = 29,
+    Large = 30,
     Block = 36,
     Friend = 37,
     Device = 38,

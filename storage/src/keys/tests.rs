@@ -67,6 +67,7 @@ proptest! {
         prop_assert_eq!(membership_of(&membership(user, channel)), Ok((user, channel)));
         prop_assert_eq!(inbox_place(&inbox(user, place)), Ok((user, place)));
         prop_assert_eq!(channel_id(&super::channel(channel)), Ok(channel));
+        prop_assert_eq!(large_of(&large(user, channel)), Ok((user, channel)));
         prop_assert_eq!(tallies_place(&tallies(channel, seq)), Ok((channel, seq)));
         prop_assert_eq!(edited_place(&edited(channel, seq)), Ok((channel, seq)));
         for emoji in ["👍", "👍🏽", "👨‍👩‍👧"].map(|text| text.parse::<schema::Emoji>().expect("an emoji")) {
@@ -102,6 +103,7 @@ proptest! {
         let reacted = |seq| reaction(channel, Seq(seq), &thumb, user);
         prop_assert_eq!(contains(&reactions(channel, Seq(a)), &reacted(b)), a == b);
         prop_assert_eq!(contains(&tallies_within(channel, Seq(a.min(b)), Seq(b)), &tallies(channel, Seq(a))), a <= b);
+        prop_assert_eq!(contains(&larges(UserId(a)), &large(UserId(b), channel)), a == b);
         prop_assert_eq!(contains(&edits(ChannelId(a)), &edited(ChannelId(b), Seq(a))), a == b);
         let mention = |seq| MentionKey { user, sent_ms: UnixMs(1), channel, seq: Seq(seq) };
         prop_assert_eq!(contains(&mentions_before(user, Some(mention(a))), &mention(b).to_key()), b < a);

@@ -132,7 +132,7 @@ async fn contents<T: Transaction>(
     let (mut kept, mut fitting, mut weight) = (Vec::new(), 0, 0);
     for places in &wanted {
         let of_row: Vec<_> = rows.by_ref().take(places.len()).collect();
-        weight += of_row.iter().map(|(_, record)| content::weight_bytes(Some(record))).sum::<usize>();
+        weight += of_row.iter().map(|placed| content::weight_bytes(Some(placed))).sum::<usize>();
         if fitting > 0 && weight > PAGE_BYTES_MAX {
             break;
         }

@@ -228,3 +228,14 @@ async fn members_once<E: Engine>(
     }
     Ok(MembersPage { members, more: page.more })
 }
+
+/// The large channels of an account, ascending: those of which its inbox tells nothing. At most 2,000.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn large_of<E: Engine>(engine: &E, user: UserId) -> Result<Vec<ChannelId>, LayerError> {
+    let page = again!(async {
+        engine.begin(Begin::Fresh).snapshot_get_range(&keys::larges(user).rows(CHANNELS_OF_USER_MAX)).await
+    })?;
+    Ok(page.rows.iter().map(|row| keys::large_of(&row.key).map(|(_, channel)| channel)).collect::<Result<_, _>>()?)
+}

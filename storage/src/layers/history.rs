@@ -2,9 +2,11 @@
 //!
 //! Owns the choice of a page. Upholds I10 for readers: every seq of a page lies within one of the account's ranges.
 
+use std::collections::BTreeMap;
+
 use schema::command::{History, HistoryPage, HistoryWindow};
 use schema::limits::{HISTORY_BYTES_MAX, HISTORY_ROWS_MAX};
-use schema::record::{HeadRecord, MemberRecord, MessageRecord, RecordError};
+use schema::record::{HeadRecord, MemberRecord, MessageRecord, RecordError, TalliesRecord};
 use schema::{ChannelId, ErrorCode, Refusal, Seq, UserId};
 
 use super::content::{self, Placed};
@@ -48,8 +50,9 @@ async fn page_once<E: Engine>(engine: &E, user: UserId, request: &History) -> Re
         }
         HistoryWindow::Around(seq) => around(&tx, channel, &visible, seq, limit).await?,
     };
+    let messages = content::messages(&tx, found.placed).await?;
     Ok(HistoryPage {
-        messages: content::messages(&tx, found.placed).await?,
+        messages: content::with_mine(&tx, user, messages).await?,
         head_seq: visible.last().map_or(Seq::ZERO, |&(_, last)| last),
         first_seq: visible.first().map_or(Seq(1), |&(first, _)| first),
         more: found.more,
@@ -71,8 +74,8 @@ impl Budget {
     }
 
     /// Takes a message if it fits.
-    fn take(&mut self, record: &MessageRecord) -> bool {
-        let bytes = content::text_bytes(record);
+    fn take(&mut self, placed: &Placed) -> bool {
+        let bytes = content::content_bytes(placed);
         if self.rows == 0 || (bytes > self.bytes && !self.at_least_one) {
             return false;
         }
@@ -160,7 +163,7 @@ async fn scan<T: Transaction>(
     let pages = join::try_all(wanted.iter().map(|&(first, last)| span(tx, channel, first, last, reverse))).await?;
     let mut placed = Vec::new();
     for row in pages.into_iter().flatten() {
-        if !left.take(&row.1) {
+        if !left.take(&row) {
             more = true;
             break;
         }
@@ -179,14 +182,23 @@ async fn span<T: Transaction>(
 ) -> Result<Vec<Placed>, LayerError> {
     let count = last.0 - first.0 + 1;
     let mut range = keys::messages(channel, first, last).rows(HISTORY_ROWS_MAX);
-    // 200 rows of up to 8 KB of text each.
+    // 200 rows of up to 8 KB of text each, or of up to 32 emojis.
     range.limit_bytes = 4 << 20;
     range.reverse = reverse;
-    let page = tx.snapshot_get_range(&range).await?;
+    let tallies = keys::tallies_within(channel, first, last).rows(HISTORY_ROWS_MAX);
+    let (page, tallies) = join::both(tx.snapshot_get_range(&range), tx.snapshot_get_range(&tallies)).await?;
     if page.rows.len() as u64 != count {
         let why = format!("{} of the messages {first} to {last} of channel {channel}", page.rows.len());
         return Err(RecordError::Damaged { what: "message", bytes: 0, why }.into());
     }
-    let placed = page.rows.iter().map(|row| Ok((keys::message_place(&row.key)?, MessageRecord::decode(&row.value)?)));
-    Ok(placed.collect::<Result<_, RecordError>>()?)
+    let mut counted = BTreeMap::new();
+    for row in &tallies.rows {
+        counted.insert(keys::tallies_place(&row.key)?, TalliesRecord::decode(&row.value)?);
+    }
+    let mut placed = Vec::with_capacity(page.rows.len());
+    for row in &page.rows {
+        let (place, record) = (keys::message_place(&row.key)?, MessageRecord::decode(&row.value)?);
+        placed.push(Placed { place, record, tallies: counted.remove(&place).unwrap_or_default() });
+    }
+    Ok(placed)
 }

@@ -157,7 +157,7 @@ async fn contents<T: Transaction>(
     let (mut fitting, mut weight) = (0, 0_usize);
     for (_, event) in records {
         let row = content::message_of(event).and_then(|_| rows.next());
-        weight += content::weight_bytes(row.as_ref().map(|(_, record)| record));
+        weight += content::weight_bytes(row.as_ref());
         if fitting > 0 && weight > bytes as usize {
             break;
         }
@@ -305,7 +305,7 @@ async fn trim_page<E: Engine>(
     let mut young = named.len();
     while old < young {
         let middle = old + (young - old) / 2;
-        let rows = content::rows(&tx, &[named[middle].1]).await?;
+        let rows = content::records(&tx, &[named[middle].1]).await?;
         let is_old = rows.first().is_some_and(|(_, record)| record.sent_ms < oldest_ms);
         if is_old { old = middle + 1 } else { young = middle }
     }

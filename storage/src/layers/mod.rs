@@ -9,7 +9,7 @@
 //! arrivals     what came for the users of one home shard                 view       who owns what; fences
 //! accounts     users, their names, their logins                          people     friends, blocks, who sees whom
 //! devices      an account's devices, and where their sessions start       presence   how present users are
-//! search       the index of words, and looking for them
+//! search       the index of words, and looking for them                  mentions   where an account is named
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
 //! ```
 
@@ -24,6 +24,7 @@ pub mod dedup;
 pub mod devices;
 pub mod history;
 pub mod inbox;
+pub mod mentions;
 mod packed;
 pub mod people;
 mod planted;

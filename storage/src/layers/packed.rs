@@ -25,6 +25,11 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
+/// A row whose key says it all: reactions, mentions, edits to be indexed, and the large channels of a user.
+pub(super) fn mark_row() -> Vec<u8> {
+    vec![FORMAT]
+}
+
 /// `joined`: the operand that changes a counter. Adding wraps, so what was added can be taken away.
 pub(super) fn counter_change(change: i64) -> [u8; 8] {
     change.to_le_bytes()

@@ -8,19 +8,19 @@ use storage::memory::CommitFault::{self, Conflict, Throttled, TooOld, UnknownCom
 use storage::memory::{MemoryEngine, MemoryOptions};
 
 /// Runs a script on a fresh world: it is answered so, and what is stored holds the invariants.
-fn check(script: &str, replies: &str) {
+pub(crate) fn check(script: &str, replies: &str) {
     check_after(&[], script, replies);
 }
 
 /// The same, where commits end so, the first of them first.
-fn check_after(fates: &[CommitFault], script: &str, replies: &str) {
+pub(crate) fn check_after(fates: &[CommitFault], script: &str, replies: &str) {
     let mut world = World::current(faulty(&store(), fates));
     assert_eq!(world.run(script), replies, "{script} after {fates:?}");
     holds(&world);
 }
 
 /// What the inbox of `user` tells after a script, without the making of the two channels.
-fn check_inbox(script: &str, user: u64, expected: &str) {
+pub(crate) fn check_inbox(script: &str, user: u64, expected: &str) {
     let mut world = World::current(faulty(&store(), &[]));
     world.run(script);
     for rows in [1, 2, 100] {
@@ -31,7 +31,7 @@ fn check_inbox(script: &str, user: u64, expected: &str) {
     holds(&world);
 }
 
-fn holds(world: &World<MemoryEngine>) {
+pub(crate) fn holds(world: &World<MemoryEngine>) {
     if let Err(error) = block_on(check::run(&world.engine, |_| {})) {
         panic!("{error}");
     }
@@ -115,7 +115,7 @@ fn an_inbox_tells_what_happened_while_its_user_was_a_member() {
     );
     check_inbox("3 removes 3; 1 sends a", 3, "g left 3");
     check_inbox("1 adds 4, 1 sends a, 1 removes 4, 1 sends b", 4, "g added 4, g#1=a, g removed 4");
-    check_inbox("1 adds 2 admin", 2, "g added 2");
+    check_inbox("1 adds 2 admin", 2, "g role 2");
 }
 
 #[test]

@@ -2,14 +2,17 @@
 
 mod append;
 mod budget;
+mod changes;
 mod checked;
 mod devices;
 mod fences;
+mod large;
 mod model;
 mod people;
 mod planted;
 mod reads;
 mod search;
 mod sizes;
+mod told;
 mod trouble;
 mod world;

@@ -9,6 +9,12 @@
 //! 1 marks 2           has read up to seq 2
 //! 1 adds 4            or `adds 4 admin`                                1 removes 4
 //! x.1 opens 3         makes the direct channel x                       x.1 makes 2+3    or `makes 2+3 key K`
+//! l.1 founds 2+3      makes the large channel l; `founds 2+3 all`, where new members may read all of its past
+//! 1 edits e of 2      message 2 gets the text "e", the operation the id "e"; `of 2 at 1`, at revision 1, not 0
+//! 1 deletes e of 2    message 2, under the id "e"
+//! 1 puts e=👍 on 2     and `1 takes f=👍 off 2`
+//! 1 types on          or `types off`
+//! 1 titles crabs      1 mutes on, or `mutes off`                       d.1 blocks 2     d.1 unblocks 2
 //! ```
 
 use std::collections::BTreeMap;
@@ -16,7 +22,8 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use schema::event::Role;
-use schema::op::{ChannelKind, CreateOp, PastAccess, SendOp};
+use schema::mesh::{LiveBody, LiveEvent};
+use schema::op::{ChannelKind, CreateOp, EditOp, PastAccess, ReactOp, SendOp};
 use schema::record::UserRecord;
 use schema::{
     ChannelId, ChannelOp, ClientMsgId, ErrorCode, Event, EventBody, Incarnation, MessageKind, OpReply, Owner, Position,
@@ -39,6 +46,8 @@ pub(crate) struct World<E> {
     pub(crate) ticket: u64,
     pub(crate) replies: BTreeMap<u64, Result<OpReply, Refusal>>,
     pub(crate) hints: Vec<(Owner, Stamp, Vec<Event>)>,
+    pub(crate) live: Vec<(Owner, Vec<LiveEvent>)>,
+    pub(crate) feeds: Vec<(ChannelId, Vec<EventBody>)>,
     pub(crate) fenced: bool,
 }
 
@@ -82,6 +91,8 @@ impl<E: Engine> World<E> {
             ticket: 0,
             replies: BTreeMap::new(),
             hints: Vec::new(),
+            live: Vec::new(),
+            feeds: Vec::new(),
             fenced: false,
         }
     }
@@ -160,11 +171,13 @@ impl<E: Engine> World<E> {
 
     pub(crate) fn run_one(&mut self, shard: usize, batch: Batch) {
         let outcome = block_on(batch.run(self.engine.clone()));
-        let Finished { replies, hints, live: _, feeds: _, fenced } = self.appenders[shard].finished(outcome);
+        let Finished { replies, hints, live, feeds, fenced } = self.appenders[shard].finished(outcome);
         for (ticket, reply) in replies {
             assert!(self.replies.insert(ticket, reply).is_none(), "one reply for each operation");
         }
         self.hints.extend(hints);
+        self.live.extend(live);
+        self.feeds.extend(feeds);
         self.fenced |= fenced;
     }
 
@@ -189,6 +202,23 @@ impl<E: Engine> World<E> {
         }
     }
 
+    /// What was told live, in words: the event, then to whom of which homes.
+    pub(crate) fn told_live(&self) -> String {
+        let words = self.live.iter().flat_map(|(home, events)| {
+            assert!(events.iter().flat_map(|event| &event.users).all(|&user| self.view.home_of_user(user) == *home));
+            events.iter().map(live_words)
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// What the feed of a large channel told, in words.
+    pub(crate) fn fed(&self, of: &str) -> String {
+        let of = channel(of);
+        let fed = self.feeds.iter().filter(|(channel, _)| *channel == of);
+        let words = fed.flat_map(|(_, bodies)| bodies.iter().map(|body| body_words(of, body)));
+        words.collect::<Vec<_>>().join(", ")
+    }
+
     /// A user's whole inbox in words, read in pages of `rows`.
     pub(crate) fn inbox(&self, user: u64, rows: u32) -> String {
         let mut words = Vec::new();
@@ -209,8 +239,13 @@ impl<E: Engine> World<E> {
 }
 
 pub(crate) fn event_words(event: &Event) -> String {
-    let channel = name(event.channel);
-    match &event.body {
+    body_words(event.channel, &event.body)
+}
+
+fn body_words(channel: ChannelId, body: &EventBody) -> String {
+    let channel = name(channel);
+    match body {
+        EventBody::Message(message) if message.deleted => format!("{channel}{} gone", message.seq),
         EventBody::Message(message) => format!("{channel}{}={}", message.seq, message.body),
         EventBody::Edited(message) => format!("{channel}{} edited={}", message.seq, message.body),
         EventBody::Deleted { seq, .. } => format!("{channel}{seq} deleted"),
@@ -219,6 +254,21 @@ pub(crate) fn event_words(event: &Event) -> String {
         }
         EventBody::Membership { user, change, .. } => format!("{channel} {change:?} {user}").to_lowercase(),
         EventBody::Read { read_seq, .. } => format!("{channel} read {read_seq}"),
+    }
+}
+
+fn live_words(event: &LiveEvent) -> String {
+    let users: Vec<String> = event.users.iter().map(ToString::to_string).collect();
+    let (channel, users) = (name(event.channel), users.join("+"));
+    match event.body {
+        LiveBody::Typing { user, on, open_only } => {
+            let (on, open) = (if on { "on" } else { "off" }, if open_only { " if open" } else { "" });
+            format!("{channel} {user} types {on} to {users}{open}")
+        }
+        LiveBody::Read { user, read_seq } => format!("{channel} {user} read {read_seq} to {users}"),
+        LiveBody::Blocked { by, user, on } => {
+            format!("{channel} {by} {} {user} to {users}", if on { "blocks" } else { "unblocks" })
+        }
     }
 }
 
@@ -254,6 +304,17 @@ pub(crate) fn parse(text: &str) -> (ChannelId, ChannelOp) {
         ("opens", []) => create(ChannelKind::Direct, by, users(object), None),
         ("makes", []) => create(ChannelKind::Group, by, users(object), None),
         ("makes", ["key", key]) => create(ChannelKind::Group, by, users(object), Some((*key).into())),
+        ("founds", rest) => found(by, users(object), rest),
+        ("edits", ["of", seq]) => edit(by, object, seq, "0"),
+        ("edits", ["of", seq, "at", base]) => edit(by, object, seq, base),
+        ("deletes", ["of", seq]) => ChannelOp::Delete { by, seq: seq_of(seq), op_id: named(object).0 },
+        ("puts", ["on", seq]) => react(by, object, seq, true),
+        ("takes", ["off", seq]) => react(by, object, seq, false),
+        ("types", []) => ChannelOp::Typing { user: by, on: object == "on" },
+        ("titles", []) => ChannelOp::SetTitle { by, title: object.into() },
+        ("mutes", []) => ChannelOp::SetMuted { user: by, muted: object == "on" },
+        ("blocks", []) => ChannelOp::Block { by, user: user(object), on: true },
+        ("unblocks", []) => ChannelOp::Block { by, user: user(object), on: false },
         _ => panic!("{text:?} is no operation"),
     };
     (channel(at), op)
@@ -263,20 +324,49 @@ fn create(kind: ChannelKind, creator: UserId, members: Vec<UserId>, idempotency_
     ChannelOp::Create(CreateOp { kind, title: "".into(), creator, members, idempotency_key, past: PastAccess::Joined })
 }
 
-fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
-    let (id, body) = object.split_once('=').unwrap_or((object, object.split('@').next().expect("an id")));
+fn found(by: UserId, members: Vec<UserId>, rest: &[&str]) -> ChannelOp {
+    let past = match rest {
+        [] => PastAccess::Joined,
+        ["all"] => PastAccess::All,
+        _ => panic!("{rest:?}"),
+    };
+    let (kind, title, creator) = (ChannelKind::Large, "".into(), by);
+    ChannelOp::Create(CreateOp { kind, title, creator, members, idempotency_key: None, past })
+}
+
+fn edit(by: UserId, object: &str, seq: &str, base: &str) -> ChannelOp {
+    let (op_id, body) = named(object);
+    let base_revision = base.parse().expect("a revision");
+    ChannelOp::Edit(EditOp { by, seq: seq_of(seq), op_id, base_revision, body: body.into() })
+}
+
+fn react(by: UserId, object: &str, seq: &str, on: bool) -> ChannelOp {
+    let (op_id, emoji) = named(object);
+    ChannelOp::React(ReactOp { by, seq: seq_of(seq), op_id, emoji: emoji.parse().expect("an emoji"), on })
+}
+
+fn seq_of(text: &str) -> Seq {
+    Seq(text.parse().expect("a seq"))
+}
+
+/// The id and the text of `id`, `id=text`, `id@days` or `id@days=text`.
+fn named(object: &str) -> (ClientMsgId, &str) {
+    let (id, text) = object.split_once('=').unwrap_or((object, object.split('@').next().expect("an id")));
     let (name, days) = id.split_once('@').unwrap_or((id, "0"));
     let days: i64 = days.parse().expect("days");
     let made = UnixMs(WALL.0.checked_add_signed(days * DAY_MS.cast_signed()).expect("a day of this age"));
-    let named = name.bytes().fold(0_u128, |hash, byte| hash * 257 + u128::from(byte));
+    (ClientMsgId::new(made, name.bytes().fold(0_u128, |hash, byte| hash * 257 + u128::from(byte))), text)
+}
+
+fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
+    let (client_msg_id, body) = named(object);
     let (mut reply_to, mut mentions) = (None, message::no_mentions());
     match rest {
         [] => {}
-        ["re", seq] => reply_to = Some(Seq(seq.parse().expect("a seq"))),
+        ["re", seq] => reply_to = Some(seq_of(seq)),
         ["to", mentioned] => mentions = users(mentioned).into(),
         _ => panic!("{rest:?}"),
     }
-    let client_msg_id = ClientMsgId::new(made, named);
     ChannelOp::Send(SendOp { from, client_msg_id, kind: MessageKind::Text, body: body.into(), reply_to, mentions })
 }
 

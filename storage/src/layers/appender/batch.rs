@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schema::mesh::LiveEvent;
 use schema::record::FenceRecord;
-use schema::{ChannelId, ErrorCode, Event, OpReply, Owner, Refusal, Stamp};
+use schema::{ChannelId, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp};
 
 use super::decided::Decided;
 use super::draft::{Terms, Verdict, decide};
@@ -58,17 +59,21 @@ pub struct Outcome {
 #[derive(Debug)]
 pub(super) enum Ended {
     /// The first operations are durable or refused; `left` did not fit.
-    Committed {
-        replies: Vec<(u64, Result<OpReply, Refusal>)>,
-        hints: Vec<(Owner, Stamp, Vec<Event>)>,
-        left: Vec<Queued>,
-    },
+    Committed { replies: Vec<(u64, Result<OpReply, Refusal>)>, told: Told, left: Vec<Queued> },
     /// Nothing was changed; each part is to be tried alone.
     Split(Vec<Vec<Queued>>),
     /// Given up. With an unknown outcome some of it may be durable; sending it again is safe (I5).
     Failed { ops: Vec<Queued>, refusal: Refusal },
     /// Another owns what this shard did.
     Fenced(Vec<Queued>),
+}
+
+/// What others are told once a batch has committed, or had nothing to commit.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) hints: Vec<(Owner, Stamp, Vec<Event>)>,
+    pub(super) live: Vec<(Owner, Vec<LiveEvent>)>,
+    pub(super) feeds: Vec<(ChannelId, Vec<EventBody>)>,
 }
 
 /// What one attempt found.
@@ -139,8 +144,8 @@ impl Batch {
         }
         if self.ops.is_empty() {
             let replies = super::refused(moved.drain(..), &moving());
-            let left = Vec::new();
-            return self.ended(|_| Ended::Committed { replies, hints: Vec::new(), left }, moved, memory);
+            let (told, left) = (Told::default(), Vec::new());
+            return self.ended(|_| Ended::Committed { replies, told, left }, moved, memory);
         }
         self.ended(|ops| Ended::Failed { ops, refusal }, moved, memory)
     }
@@ -249,9 +254,10 @@ impl Batch {
     fn committed(mut self, decided: Decided, stamp: Option<Stamp>, moved: Vec<Queued>, memory: Memory) -> Outcome {
         let hints = stamp.map_or_else(Vec::new, |stamp| decided.hints(stamp));
         let left = self.ops.split_off(decided.replies.len());
-        let Decided { mut replies, members_changed, .. } = decided;
+        let Decided { mut replies, members_changed, live, feeds, .. } = decided;
         replies.extend(super::refused(moved.into_iter(), &moving()));
-        let mut outcome = self.ended(|_| Ended::Committed { replies, hints, left }, Vec::new(), memory);
+        let told = Told { hints, live, feeds };
+        let mut outcome = self.ended(|_| Ended::Committed { replies, told, left }, Vec::new(), memory);
         outcome.learned.retain(|(channel, _)| !members_changed.contains(channel));
         outcome.outdated = members_changed;
         outcome

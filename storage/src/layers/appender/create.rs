@@ -6,15 +6,17 @@
 use std::collections::BTreeSet;
 
 use schema::event::{MemberChange, Role};
-use schema::limits::TITLE_CHARS_MAX;
-use schema::op::{ChannelKind, CreateOp};
+use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::record::{ChannelRecord, EventRecordBody, IdempotencyRecord, MemberRecord, SeqRange};
 use schema::{ChannelId, ErrorCode, OpReply, Seq, UnixMs, UserId};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::draft::{Draft, Step, refuse};
 use super::members::Member;
+use super::rows::both_blocks;
+use super::settings::check_title;
 use crate::keys;
+use crate::layers::packed;
 
 /// Bytes of an `Idempotency-Key`: a UUID's text has 36.
 const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
@@ -27,6 +29,7 @@ impl Draft<'_> {
             return Ok(OpReply::Created { channel: made, existed: true });
         }
         let users = self.checked_users(op)?;
+        self.check_no_block(op, &users)?;
         if let ChannelKind::Direct = op.kind
             && let Some(row) = self.get(direct_key(&users))?
         {
@@ -34,7 +37,7 @@ impl Draft<'_> {
         }
         if let Some(row) = self.get(keys::channel(channel))? {
             let made = ChannelRecord::decode(&row)?;
-            if (made.kind, made.creator, made.title.as_str()) == (op.kind, op.creator, &*op.title) {
+            if (made.kind, made.past, made.creator, made.title.as_str()) == (op.kind, op.past, op.creator, &*op.title) {
                 return Ok(OpReply::Created { channel, existed: true });
             }
             return refuse(ErrorCode::Internal, format!("the id {channel} is taken, draw another"));
@@ -75,18 +78,33 @@ impl Draft<'_> {
         let users: Vec<UserId> = [op.creator].into_iter().chain(others).collect();
         match op.kind {
             ChannelKind::Direct if users.len() != 2 || op.members.len() != 1 => {
-                refuse(ErrorCode::BadRequest, "a direct channel is of two users, you and another")
+                return refuse(ErrorCode::BadRequest, "a direct channel is of two users, you and another");
             }
-            ChannelKind::Group if users.len() > self.terms.group_members_max as usize => {
+            // More than that come to a large channel one by one.
+            ChannelKind::Group | ChannelKind::Large if users.len() > self.terms.group_members_max as usize => {
                 let (count, limit) = (users.len(), self.terms.group_members_max);
-                refuse(ErrorCode::GroupFull, format!("{count} members, the limit is {limit}"))
+                return refuse(ErrorCode::GroupFull, format!("{count} members, the limit is {limit}"));
             }
-            ChannelKind::Group if op.title.chars().count() > TITLE_CHARS_MAX as usize => {
-                refuse(ErrorCode::BadRequest, format!("a title has at most {TITLE_CHARS_MAX} characters"))
-            }
-            ChannelKind::Large => refuse(ErrorCode::UnknownCommand, "this version makes no large channels"),
-            ChannelKind::Direct | ChannelKind::Group => Ok(users),
+            ChannelKind::Group | ChannelKind::Large => check_title(&op.title)?,
+            ChannelKind::Direct => {}
         }
+        match (op.kind, op.past) {
+            (ChannelKind::Direct | ChannelKind::Group, PastAccess::All) => {
+                refuse(ErrorCode::BadRequest, "only a large channel shows new members what was sent before")
+            }
+            (ChannelKind::Large, PastAccess::All)
+            | (ChannelKind::Direct | ChannelKind::Group | ChannelKind::Large, PastAccess::Joined) => Ok(users),
+        }
+    }
+
+    /// Refuses a direct channel of two of whom one has blocked the other, also if it is there already.
+    fn check_no_block(&mut self, op: &CreateOp, users: &[UserId]) -> Step<()> {
+        let (ChannelKind::Direct, &[one, other]) = (op.kind, users) else { return Ok(()) };
+        let [mine, theirs] = both_blocks([one, other]).map(|key| self.get(key));
+        if mine?.is_some() | theirs?.is_some() {
+            return refuse(ErrorCode::Blocked, "one of the two has blocked the other");
+        }
+        Ok(())
     }
 
     fn write_channel(&mut self, channel: ChannelId, op: &CreateOp, users: &[UserId]) {
@@ -110,6 +128,9 @@ impl Draft<'_> {
             let member = MemberRecord { role: role(user), muted: false, joined_ms: wall, ranges };
             self.put_member(channel, user, &member);
             self.count_joined(user, 1);
+            if let ChannelKind::Large = op.kind {
+                self.set(keys::large(user, channel), packed::mark_row());
+            }
             members.push(Member::of(user, &member));
         }
         if let ChannelKind::Direct = op.kind {
@@ -121,10 +142,11 @@ impl Draft<'_> {
             self.set(keys::idempotency(today, op.creator, key), record.encode());
         }
         self.put_channel(channel, record, members);
-        let audience = self.drafted_users(channel);
         let event =
             EventRecordBody::Membership { user: op.creator, change: MemberChange::Created, role: role(op.creator) };
-        self.tell(channel, event, None, audience);
+        // Ascending, as lists of members are, so that events for the same users share one audience.
+        let audience: BTreeSet<UserId> = users.iter().copied().collect();
+        self.tell(channel, event, None, audience.into_iter().collect());
     }
 }
 
@@ -156,7 +178,11 @@ fn content_hash(op: &CreateOp) -> u64 {
         ChannelKind::Group => 1,
         ChannelKind::Large => 2,
     };
-    hash.update(&[kind]);
+    let past = match op.past {
+        PastAccess::Joined => 0,
+        PastAccess::All => 16,
+    };
+    hash.update(&[kind + past]);
     hash.update(&(op.title.len() as u64).to_be_bytes());
     hash.update(op.title.as_bytes());
     let members: BTreeSet<UserId> = op.members.iter().copied().collect();

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use schema::mesh::LiveEvent;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody, ReadMarkRecord};
 use schema::{ChannelId, Epoch, Event, EventBody, Message, OpReply, Owner, Refusal, Seq, Stamp, UserId, View};
 
 use crate::keys;
 use crate::layers::packed;
-use crate::transaction::{Atomic, Transaction};
+use crate::transaction::{Atomic, RangeRequest, Transaction};
 
 /// Something that happened, and whom it is told.
 #[derive(Debug)]
@@ -27,19 +28,25 @@ pub(super) struct Happened {
 #[derive(Debug)]
 pub(super) struct Decided {
     pub(super) writes: BTreeMap<Vec<u8>, Option<Bytes>>,
+    /// Cleared after the writes: nothing is written there any more.
+    pub(super) cleared: Vec<RangeRequest>,
     pub(super) marks: BTreeMap<(UserId, ChannelId), Seq>,
     pub(super) joined: BTreeMap<UserId, i64>,
     /// In the order of their ordinals.
     pub(super) happened: Vec<Happened>,
     /// The arrivals by home shard.
     pub(super) arrivals: BTreeMap<Owner, ArrivalRecord>,
+    /// What is told live once this has committed, also if there is nothing to commit.
+    pub(super) live: Vec<(Owner, Vec<LiveEvent>)>,
+    /// What happened in large channels.
+    pub(super) feeds: Vec<(ChannelId, Vec<EventBody>)>,
     /// One for each operation that was decided, in their order.
     pub(super) replies: Vec<(u64, Result<OpReply, Refusal>)>,
     pub(super) members_changed: Vec<ChannelId>,
 }
 
 impl Decided {
-    /// Whether there is nothing to commit: every operation was refused, repeated or without effect.
+    /// Whether there is nothing to commit: every operation was refused, repeated, without effect or told live alone.
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.marks.is_empty() && self.joined.is_empty() && self.happened.is_empty()
     }
@@ -51,6 +58,9 @@ impl Decided {
                 Some(value) => tx.set(key, value),
                 None => tx.clear(key),
             }
+        }
+        for range in &self.cleared {
+            tx.clear_range(&range.begin, &range.end);
         }
         for (&(user, channel), &seq) in &self.marks {
             tx.atomic(Atomic::Max, &keys::read(user, channel), &ReadMarkRecord { seq }.encode());
@@ -131,16 +141,24 @@ pub(super) fn arrivals(happened: &[Happened], view: &View) -> BTreeMap<Owner, Ar
 
 impl Happened {
     fn content(&self) -> EventBody {
-        let message = || Arc::clone(self.message.as_ref().expect("put in by the operation"));
-        match self.event.body.clone() {
-            EventRecordBody::Message { .. } => EventBody::Message(message()),
-            EventRecordBody::Edited { .. } => EventBody::Edited(message()),
-            EventRecordBody::Deleted { seq, revision } => EventBody::Deleted { seq, revision },
-            EventRecordBody::Reaction { seq, emoji, count, user, on } => {
-                EventBody::Reaction { seq, emoji, count, user, on }
-            }
-            EventRecordBody::Membership { user, change, role } => EventBody::Membership { user, change, role },
-            EventRecordBody::Read { user, read_seq } => EventBody::Read { user, read_seq },
+        content(&self.event.body, self.message.as_ref())
+    }
+}
+
+/// What an event tells, with the message that it names.
+///
+/// # Panics
+/// If it names one, and there is none.
+pub(super) fn content(event: &EventRecordBody, message: Option<&Arc<Message>>) -> EventBody {
+    let message = || Arc::clone(message.expect("put in by the operation"));
+    match event.clone() {
+        EventRecordBody::Message { .. } => EventBody::Message(message()),
+        EventRecordBody::Edited { .. } => EventBody::Edited(message()),
+        EventRecordBody::Deleted { seq, revision } => EventBody::Deleted { seq, revision },
+        EventRecordBody::Reaction { seq, emoji, count, user, on } => {
+            EventBody::Reaction { seq, emoji, count, user, on }
         }
+        EventRecordBody::Membership { user, change, role } => EventBody::Membership { user, change, role },
+        EventRecordBody::Read { user, read_seq } => EventBody::Read { user, read_seq },
     }
 }

@@ -1,44 +1,28 @@
 //! One attempt's decisions, as they grow operation by operation. Pure: rows in, writes and replies out.
 //!
 //! Owns what later operations of a batch must see of earlier ones: heads, lists of members, marks, first replies. What an
-//! operation means is in `send`, `mark`, `create` and `membership`, each of which checks first and writes last, so that
-//! one which is refused, or lacks a row, leaves no trace.
+//! operation means is in the files beside this one, each of which checks first and writes last, so that an operation which
+//! is refused, or lacks a row, leaves no trace.
 //! Upholds I2: a seq is the next of the head that this transaction read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use schema::limits::{BATCH_MESSAGES_MAX, BATCH_ROWS_MAX, BODY_BYTES_MAX, GROUP_MEMBERS_MAX};
+use schema::event::{MemberChange, Role};
+use schema::op::ChannelKind;
 use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, MemberRecord, RecordError};
-use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Refusal, Seq, UnixMs, UserId, View};
+use schema::{ChannelId, ChannelOp, ErrorCode, EventBody, Message, OpReply, Refusal, Seq, UnixMs, UserId, View};
 
 use super::Queued;
-use super::decided::{Decided, Happened, arrivals};
+use super::decided::{Decided, Happened, arrivals, content};
+use super::live::Live;
 use super::members::{Member, Members};
+use super::room::{EVENT_BYTES, Weight, conflict_bytes, written_beyond};
 use super::rows::{Rows, Wanted};
 use crate::keys;
-use crate::layers::body;
 use crate::layers::planted::{Planted, Plants};
-use crate::limits::{TRANSACTION_BYTES_TARGET, VALUE_BYTES_MAX};
-
-/// What a row of a batch takes in its transaction at most: an inbox row, of which there are most, has a key of 21 bytes, a
-/// value of up to 26 and 40 for the mutation, a conflict range of 42 and 32, and its user's 8 in the arrival.
-const ROW_BYTES: usize = 170;
-/// What an operation's own reads take as conflict ranges, about: a first reply's key has 38 bytes, twice, and 32 for each.
-const READS_BYTES: usize = 128;
-/// Rows that every batch has beside those of its operations: its own, and one arrival for each home shard, of which
-/// there are no more than this on a machine.
-const BATCH_OWN_ROWS: usize = 129;
-const _: () = assert!(
-    (4 + GROUP_MEMBERS_MAX as usize + BATCH_OWN_ROWS) * ROW_BYTES + 2 * (BODY_BYTES_MAX as usize)
-        < TRANSACTION_BYTES_TARGET,
-    "one message always fits"
-);
-const _: () = assert!(
-    TRANSACTION_BYTES_TARGET / ROW_BYTES * 8 + BATCH_MESSAGES_MAX as usize * (2 + 4 + 25) < VALUE_BYTES_MAX,
-    "an arrival names each user and each event of a batch once, and is one row"
-);
+use crate::transaction::RangeRequest;
 
 /// Under what a batch was accepted.
 #[derive(Debug, Clone)]
@@ -112,6 +96,18 @@ pub(super) struct Drafted {
     members: Option<Arc<Members>>,
 }
 
+/// How who is in a channel changes.
+pub(super) enum MembersChange {
+    /// A user is a member now.
+    Joined(Member),
+    /// A member has another role.
+    Changed(Member),
+    /// A user is none any more.
+    Gone(UserId),
+    /// One of a direct channel's two has blocked the other, or neither has any more.
+    Blocked(bool),
+}
+
 pub(super) struct Draft<'a> {
     pub(super) terms: &'a Terms,
     rows: &'a Rows,
@@ -121,14 +117,17 @@ pub(super) struct Draft<'a> {
     members_changed: Vec<ChannelId>,
     /// Rows as this batch leaves them.
     writes: BTreeMap<Vec<u8>, Option<Bytes>>,
+    cleared: Vec<RangeRequest>,
     marks: BTreeMap<(UserId, ChannelId), Seq>,
     joined: BTreeMap<UserId, i64>,
     happened: Vec<Option<Happened>>,
     /// Where the event of a user's mark stands, so that a later one takes its place.
     read_events: BTreeMap<(UserId, ChannelId), usize>,
     inbox_rows: usize,
-    /// Bytes beside [`ROW_BYTES`] for each row: longer values, and what was read.
+    /// Bytes beside [`super::room::ROW_BYTES`] for each row: longer keys and values, and what was read.
     other_bytes: usize,
+    pub(super) live: Live,
+    feeds: BTreeMap<ChannelId, Vec<EventBody>>,
     replies: Vec<(u64, Result<OpReply, Refusal>)>,
 }
 
@@ -141,32 +140,34 @@ impl<'a> Draft<'a> {
             channels: BTreeMap::new(),
             members_changed: Vec::new(),
             writes: BTreeMap::new(),
+            cleared: Vec::new(),
             marks: BTreeMap::new(),
             joined: BTreeMap::new(),
             happened: Vec::new(),
             read_events: BTreeMap::new(),
             inbox_rows: 0,
             other_bytes: 0,
+            live: Live::default(),
+            feeds: BTreeMap::new(),
             replies: Vec::new(),
         }
     }
 
     /// This function only dispatches.
     fn apply(&mut self, channel: ChannelId, op: &ChannelOp) -> Step<OpReply> {
-        self.other_bytes += READS_BYTES;
         match op {
             ChannelOp::Send(op) => self.send(channel, op),
             &ChannelOp::Mark { user, read_seq } => self.mark(channel, user, read_seq),
             ChannelOp::Create(op) => self.create(channel, op),
             &ChannelOp::AddMember { by, user, role } => self.add_member(channel, by, user, role),
             &ChannelOp::RemoveMember { by, user } => self.remove_member(channel, by, user),
-            ChannelOp::Edit(_)
-            | ChannelOp::Delete { .. }
-            | ChannelOp::React(_)
-            | ChannelOp::Typing { .. }
-            | ChannelOp::SetTitle { .. }
-            | ChannelOp::SetMuted { .. }
-            | ChannelOp::Block { .. } => refuse(ErrorCode::UnknownCommand, "not in this version"),
+            ChannelOp::Edit(op) => self.edit(channel, op),
+            &ChannelOp::Delete { by, seq, op_id } => self.delete(channel, by, seq, op_id),
+            ChannelOp::React(op) => self.react(channel, op),
+            &ChannelOp::Typing { user, on } => self.typing(channel, user, on),
+            ChannelOp::SetTitle { by, title } => self.set_title(channel, *by, title),
+            &ChannelOp::SetMuted { user, muted } => self.set_muted(channel, user, muted),
+            &ChannelOp::Block { by, user, on } => self.block(channel, by, user, on),
         }
     }
 
@@ -177,30 +178,11 @@ impl<'a> Draft<'a> {
         if self.replies.is_empty() {
             return true;
         }
-        let members = || self.list(channel).map_or(0, |members| members.len());
-        let (rows, bytes) = match op {
-            // Message, head, first reply, own mark.
-            ChannelOp::Send(op) => {
-                (4 + body::parts_at_most(&op.body) + members(), op.body.len() + op.mentions.len() * 8)
-            }
-            // The mark and its event.
-            ChannelOp::Mark { .. } => (2, 0),
-            // Channel, direct, idempotency; two rows, a counter and an event each.
-            ChannelOp::Create(op) => (3 + 4 * (op.members.len() + 1), 0),
-            // Channel, three rows, a counter; an event each.
-            ChannelOp::AddMember { .. } | ChannelOp::RemoveMember { .. } => (6 + members(), 0),
-            ChannelOp::Edit(_)
-            | ChannelOp::Delete { .. }
-            | ChannelOp::React(_)
-            | ChannelOp::Typing { .. }
-            | ChannelOp::SetTitle { .. }
-            | ChannelOp::SetMuted { .. }
-            | ChannelOp::Block { .. } => (0, 0),
-        };
+        let members = self.list(channel).map_or(0, |members| members.len());
         let heads_and_records = self.channels.len() * 2;
-        let written = self.writes.len() + self.marks.len() + self.joined.len() + heads_and_records + self.inbox_rows;
-        let rows = BATCH_OWN_ROWS + written + rows;
-        rows <= BATCH_ROWS_MAX as usize && rows * ROW_BYTES + self.other_bytes + bytes <= TRANSACTION_BYTES_TARGET
+        let written = self.writes.len() + self.cleared.len() + self.marks.len() + self.joined.len();
+        let rows = written + heads_and_records + self.inbox_rows;
+        Weight::of(op, members).fits(rows, self.other_bytes)
     }
 
     // Reading
@@ -211,7 +193,10 @@ impl<'a> Draft<'a> {
             return Ok(written.clone());
         }
         match self.rows.get(&key) {
-            Some(value) => Ok(value.cloned()),
+            Some(value) => {
+                self.other_bytes += conflict_bytes(&key);
+                Ok(value.cloned())
+            }
             None => {
                 self.wanted.rows.insert(key);
                 Err(Halt::Unread)
@@ -258,11 +243,11 @@ impl<'a> Draft<'a> {
         self.rows.read.get(&channel).or_else(|| self.rows.cached.get(&channel))
     }
 
-    /// Who is in a channel.
+    /// Who is in a channel; of a large one, what stands for its list.
     pub(super) fn members(&mut self, channel: ChannelId) -> Step<Arc<Members>> {
         let epoch = self.channel(channel)?.record.member_epoch;
         let current = self.terms.plants.has(Planted::CachedMembership);
-        match self.list(channel).filter(|members| current || members.epoch == epoch).cloned() {
+        match self.list(channel).filter(|members| current || members.large || members.epoch == epoch).cloned() {
             Some(members) => {
                 self.channel(channel)?.members = Some(Arc::clone(&members));
                 Ok(members)
@@ -274,15 +259,51 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// A user's membership of a channel, if it is a member.
+    pub(super) fn find_member(&mut self, channel: ChannelId, user: UserId) -> Step<Option<Member>> {
+        let members = self.members(channel)?;
+        if !members.large {
+            return Ok(members.get(user).cloned());
+        }
+        match self.get(keys::member(channel, user))? {
+            Some(row) => Ok(Some(Member::of(user, &MemberRecord::decode(&row)?))),
+            None => Ok(None),
+        }
+    }
+
     /// A member of a channel; one who left is told so, one who never was in it that there is no such channel.
     pub(super) fn member(&mut self, channel: ChannelId, user: UserId) -> Step<Member> {
-        if let Some(member) = self.members(channel)?.get(user) {
-            return Ok(member.clone());
+        if let Some(member) = self.find_member(channel, user)? {
+            return Ok(member);
         }
         match self.get(keys::former(channel, user))? {
             Some(_) => refuse(ErrorCode::PermissionDenied, format!("user {user} is not in channel {channel} any more")),
             None => refuse(ErrorCode::UnknownChannel, format!("no channel {channel}")),
         }
+    }
+
+    /// Whether all these users are members of a channel that was looked at.
+    pub(super) fn check_mentions(&mut self, channel: ChannelId, users: &[UserId]) -> Step<()> {
+        let mut step = Ok(());
+        for &user in users {
+            match self.find_member(channel, user) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    return refuse(ErrorCode::BadRequest, format!("user {user}, who is mentioned, is not a member"));
+                }
+                Err(Halt::Unread) => step = Err(Halt::Unread),
+                Err(halt) => return Err(halt),
+            }
+        }
+        step
+    }
+
+    /// Refuses what may not happen between two of whom one has blocked the other.
+    pub(super) fn check_not_blocked(&mut self, channel: ChannelId) -> Step<()> {
+        if self.members(channel)?.blocked {
+            return refuse(ErrorCode::Blocked, "one of the two has blocked the other");
+        }
+        Ok(())
     }
 
     /// Whether all these accounts exist.
@@ -323,17 +344,26 @@ impl<'a> Draft<'a> {
 
     pub(super) fn set(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
         let value = value.into();
-        self.other_bytes += value.len().saturating_sub(ROW_BYTES);
+        self.other_bytes += written_beyond(&key, &value);
         self.writes.insert(key, Some(value));
     }
 
     pub(super) fn clear(&mut self, key: Vec<u8>) {
+        self.other_bytes += written_beyond(&key, &[]);
         self.writes.insert(key, None);
+    }
+
+    /// Clears a range in which this batch writes nothing any more.
+    pub(super) fn clear_range(&mut self, range: RangeRequest) {
+        self.cleared.push(range);
     }
 
     /// A new channel, with its list.
     pub(super) fn put_channel(&mut self, channel: ChannelId, record: ChannelRecord, members: Vec<Member>) {
-        let members = Arc::new(Members::new(record.member_epoch, members));
+        let members = Arc::new(match record.kind {
+            ChannelKind::Direct | ChannelKind::Group => Members::new(record.member_epoch, members),
+            ChannelKind::Large => Members::large(),
+        });
         // Later operations of this batch find the row, those of this channel the draft.
         self.set(keys::channel(channel), record.encode());
         let drafted = Drafted {
@@ -346,19 +376,44 @@ impl<'a> Draft<'a> {
         self.channels.insert(channel, drafted);
     }
 
+    /// The head of a channel that was looked at.
+    pub(super) fn drafted_head(&self, channel: ChannelId) -> Seq {
+        self.channels.get(&channel).expect("looked at before").head.seq
+    }
+
     pub(super) fn put_head(&mut self, channel: ChannelId, head: HeadRecord) {
         let drafted = self.channels.get_mut(&channel).expect("read before it is written");
         (drafted.head, drafted.head_changed) = (head, true);
     }
 
-    /// A list that has changed, and with it the epoch of the channel's row.
-    pub(super) fn put_members(&mut self, channel: ChannelId, members: Members) {
+    pub(super) fn put_title(&mut self, channel: ChannelId, title: &str) {
         let drafted = self.channels.get_mut(&channel).expect("read before it is written");
-        drafted.record.member_epoch = members.epoch;
-        drafted.record.member_count = u32::try_from(members.len()).expect("at most 500");
+        (drafted.record.title, drafted.record_changed) = (title.to_owned(), true);
+        self.other_bytes += title.len();
+    }
+
+    /// A change of who is in a channel, or of what a member may do, and with it the epoch of the channel's row.
+    pub(super) fn put_members(&mut self, channel: ChannelId, change: &MembersChange) {
+        let drafted = self.channels.get_mut(&channel).expect("read before it is written");
+        let members = drafted.members.as_ref().expect("read before it is written");
+        drafted.record.member_epoch += 1;
         drafted.record_changed = true;
-        drafted.members = Some(Arc::new(members));
-        self.members_changed.push(channel);
+        let after = match change {
+            MembersChange::Joined(member) => {
+                drafted.record.member_count += 1;
+                members.with(member.clone())
+            }
+            MembersChange::Changed(member) => members.with(member.clone()),
+            MembersChange::Gone(user) => {
+                drafted.record.member_count -= 1;
+                members.without(*user)
+            }
+            MembersChange::Blocked(blocked) => members.with_block(*blocked),
+        };
+        if !members.large {
+            drafted.members = Some(Arc::new(after));
+            self.members_changed.push(channel);
+        }
     }
 
     /// A membership, in both orders; it takes the place of what was kept after leaving.
@@ -383,10 +438,46 @@ impl<'a> Draft<'a> {
         self.marks.get(&(user, channel)).copied().unwrap_or_default()
     }
 
-    /// Whom an event of a channel is for, as this batch leaves its list.
-    pub(super) fn drafted_users(&self, channel: ChannelId) -> Arc<[UserId]> {
+    /// Who is in a channel, as this batch leaves its list.
+    pub(super) fn drafted_members(&self, channel: ChannelId) -> Arc<Members> {
         let members = self.channels.get(&channel).and_then(|drafted| drafted.members.as_ref());
-        Arc::clone(&members.expect("put in just before").users)
+        Arc::clone(members.expect("put in just before"))
+    }
+
+    /// Something happened to a message: those who may read it are told by their inboxes, or by a large channel's feed.
+    pub(super) fn tell_readers(
+        &mut self,
+        channel: ChannelId,
+        seq: Seq,
+        body: EventRecordBody,
+        message: Option<Arc<Message>>,
+    ) {
+        let members = self.drafted_members(channel);
+        if members.large {
+            self.feeds.entry(channel).or_default().push(content(&body, message.as_ref()));
+        } else {
+            let audience = members.readers(seq);
+            self.tell(channel, body, message, audience);
+        }
+    }
+
+    /// A membership changed: all members are told, and the one concerned. Of a large channel the members hear it by the feed.
+    pub(super) fn tell_membership(&mut self, channel: ChannelId, user: UserId, change: MemberChange, role: Role) {
+        let body = EventRecordBody::Membership { user, change, role };
+        let members = self.drafted_members(channel);
+        if members.large {
+            self.feeds.entry(channel).or_default().push(content(&body, None));
+            if change != MemberChange::Title {
+                self.tell(channel, body, None, Arc::from([user]));
+            }
+        } else {
+            let gone = members.get(user).is_none().then_some(user);
+            let audience = match gone {
+                None => Arc::clone(&members.users),
+                Some(gone) => members.users.iter().copied().chain([gone]).collect(),
+            };
+            self.tell(channel, body, None, audience);
+        }
     }
 
     /// Something happened that these users' inboxes tell.
@@ -405,6 +496,9 @@ impl<'a> Draft<'a> {
             }
         }
         self.inbox_rows += audience.len();
+        if let EventRecordBody::Reaction { emoji, .. } = &body {
+            self.other_bytes += audience.len() * (32 + emoji.as_str().len() - EVENT_BYTES);
+        }
         self.happened.push(Some(Happened { event: EventRecord { channel, body }, message, audience }));
     }
 
@@ -420,7 +514,10 @@ impl<'a> Draft<'a> {
         let happened: Vec<Happened> = self.happened.into_iter().flatten().collect();
         Decided {
             arrivals: arrivals(&happened, &self.terms.view),
+            live: self.live.by_home(&self.terms.view),
+            feeds: self.feeds.into_iter().collect(),
             writes: self.writes,
+            cleared: self.cleared,
             marks: self.marks,
             joined: self.joined,
             happened,

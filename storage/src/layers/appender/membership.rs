@@ -3,17 +3,16 @@
 //! Upholds I10: a range of seqs opens at the head when a user joins and closes at the head when it goes, in the
 //! transaction that orders both among the channel's messages. Every change raises the channel's member epoch.
 
-use std::sync::Arc;
-
 use schema::event::{MemberChange, Role};
 use schema::limits::MEMBER_RANGES_MAX;
-use schema::op::ChannelKind;
-use schema::record::{EventRecordBody, MemberRecord, RecordError, SeqRange};
+use schema::op::{ChannelKind, PastAccess};
+use schema::record::{ChannelRecord, MemberRecord, RecordError, SeqRange};
 use schema::{ChannelId, ErrorCode, OpReply, Seq, UserId};
 
-use super::draft::{Draft, Step, refuse};
-use super::members::{Member, Members};
+use super::draft::{Draft, Drafted, MembersChange, Step, refuse};
+use super::members::Member;
 use crate::keys;
+use crate::layers::packed;
 
 impl Draft<'_> {
     /// Adds a user, or gives a member another role.
@@ -21,8 +20,7 @@ impl Draft<'_> {
     /// Owners may do both to everyone; admins add members and admins, and change the roles of those.
     pub(super) fn add_member(&mut self, channel: ChannelId, by: UserId, user: UserId, role: Role) -> Step<OpReply> {
         let by = self.group_member(channel, by)?;
-        let members = self.members(channel)?;
-        let before = members.get(user).map(|member| member.role);
+        let before = self.find_member(channel, user)?.map(|member| member.role);
         if before == Some(role) {
             return Ok(OpReply::Changed { changed: false });
         }
@@ -36,39 +34,57 @@ impl Draft<'_> {
         }
         let record = match before {
             Some(_) => MemberRecord { role, ..self.member_record(channel, user)? },
-            None => self.joining(channel, user, role, &members)?,
+            None => self.joining(channel, user, role)?,
         };
         self.put_member(channel, user, &record);
-        if before.is_none() {
-            self.clear(keys::former(channel, user));
-            self.clear(keys::left(user, channel));
-            self.count_joined(user, 1);
-        }
-        self.put_members(channel, members.with(Member::of(user, &record)));
-        let audience = self.drafted_users(channel);
-        let event = EventRecordBody::Membership { user, change: MemberChange::Added, role };
-        self.tell(channel, event, None, audience);
+        let member = Member::of(user, &record);
+        let change = if before.is_none() {
+            self.joined(channel, user);
+            self.put_members(channel, &MembersChange::Joined(member));
+            MemberChange::Added
+        } else {
+            self.put_members(channel, &MembersChange::Changed(member));
+            MemberChange::Role
+        };
+        self.tell_membership(channel, user, change, role);
         Ok(OpReply::Changed { changed: true })
     }
 
+    /// What a new member leaves and brings beside its own rows. Nothing of a large channel's past is unread to it.
+    fn joined(&mut self, channel: ChannelId, user: UserId) {
+        self.clear(keys::former(channel, user));
+        self.clear(keys::left(user, channel));
+        self.count_joined(user, 1);
+        if self.drafted_members(channel).large {
+            self.set(keys::large(user, channel), packed::mark_row());
+            let head = self.drafted_head(channel);
+            if head > Seq::ZERO {
+                self.raise_mark(user, channel, head);
+            }
+        }
+    }
+
     /// The record of a user who joins at the head, if there is room on both sides.
-    fn joining(&mut self, channel: ChannelId, user: UserId, role: Role, members: &Members) -> Step<MemberRecord> {
-        if members.len() >= self.terms.group_members_max as usize {
+    fn joining(&mut self, channel: ChannelId, user: UserId, role: Role) -> Step<MemberRecord> {
+        let members = self.members(channel)?;
+        if !members.large && members.len() >= self.terms.group_members_max as usize {
             let limit = self.terms.group_members_max;
             return refuse(ErrorCode::GroupFull, format!("the group has {limit} members, which is the limit"));
         }
         let (former, exists) = (self.get(keys::former(channel, user)), self.users_exist([user].into_iter()));
         let (former, ()) = (former?, exists?);
         self.users_have_room([user].into_iter())?;
-        let after = self.channel(channel)?.head.seq;
+        let Drafted { record: ChannelRecord { past, .. }, head, .. } = self.channel(channel)?;
+        let (past, after) = (*past, head.seq);
         Ok(match former {
             Some(row) => {
                 let mut record = MemberRecord::decode(&row)?;
-                open_range(&mut record.ranges, after);
+                open_range(&mut record.ranges, past, after);
                 MemberRecord { role, ..record }
             }
             None => {
-                let ranges = vec![SeqRange { after, through: None }];
+                let mut ranges = Vec::with_capacity(1);
+                open_range(&mut ranges, past, after);
                 MemberRecord { role, muted: false, joined_ms: self.terms.wall, ranges }
             }
         })
@@ -82,8 +98,7 @@ impl Draft<'_> {
             return Ok(OpReply::Changed { changed: false });
         }
         let by = self.group_member(channel, by)?;
-        let members = self.members(channel)?;
-        let Some(member) = members.get(user) else { return Ok(OpReply::Changed { changed: false }) };
+        let Some(member) = self.find_member(channel, user)? else { return Ok(OpReply::Changed { changed: false }) };
         let may = by.user == user
             || match by.role {
                 Role::Owner => true,
@@ -96,6 +111,7 @@ impl Draft<'_> {
                 "only an owner, or an admin of no lower role, may remove others",
             );
         }
+        let heir = self.heir(channel, user)?;
         let mut record = self.member_record(channel, user)?;
         let head = self.channel(channel)?.head.seq;
         close_range(&mut record.ranges, head);
@@ -104,25 +120,39 @@ impl Draft<'_> {
         self.set(keys::former(channel, user), record.encode());
         self.set(keys::left(user, channel), Vec::new());
         self.count_joined(user, -1);
-        let (change, role) =
-            if by.user == user { (MemberChange::Left, member.role) } else { (MemberChange::Removed, member.role) };
+        if self.drafted_members(channel).large {
+            self.clear(keys::large(user, channel));
+        }
+        self.put_members(channel, &MembersChange::Gone(user));
+        let change = if by.user == user { MemberChange::Left } else { MemberChange::Removed };
         // The one concerned hears of it too.
-        let audience = Arc::clone(&members.users);
-        self.put_members(channel, members.without(user));
-        self.tell(channel, EventRecordBody::Membership { user, change, role }, None, audience);
+        self.tell_membership(channel, user, change, member.role);
+        if let Some((heir, record)) = heir {
+            self.put_member(channel, heir, &record);
+            self.put_members(channel, &MembersChange::Changed(Member::of(heir, &record)));
+            self.tell_membership(channel, heir, MemberChange::Role, record.role);
+        }
         Ok(OpReply::Changed { changed: true })
+    }
+
+    /// Who becomes an owner when a user goes, with its record then: nobody while there is another owner.
+    fn heir(&mut self, channel: ChannelId, gone: UserId) -> Step<Option<(UserId, MemberRecord)>> {
+        let members = self.members(channel)?;
+        let Some(heir) = members.heir(gone).map(|heir| heir.user) else { return Ok(None) };
+        let record = MemberRecord { role: Role::Owner, ..self.member_record(channel, heir)? };
+        Ok(Some((heir, record)))
     }
 
     /// Whether a user was a member and is none any more.
     fn has_left(&mut self, channel: ChannelId, user: UserId) -> Step<bool> {
-        if self.members(channel)?.get(user).is_some() {
+        if self.find_member(channel, user)?.is_some() {
             return Ok(false);
         }
         Ok(self.get(keys::former(channel, user))?.is_some())
     }
 
     /// A member of a group; direct channels are of the same two for ever.
-    fn group_member(&mut self, channel: ChannelId, user: UserId) -> Step<Member> {
+    pub(super) fn group_member(&mut self, channel: ChannelId, user: UserId) -> Step<Member> {
         let member = self.member(channel, user)?;
         match self.channel(channel)?.record.kind {
             ChannelKind::Group | ChannelKind::Large => Ok(member),
@@ -130,7 +160,8 @@ impl Draft<'_> {
         }
     }
 
-    fn member_record(&mut self, channel: ChannelId, user: UserId) -> Step<MemberRecord> {
+    /// The row of a member, as this batch has left it so far.
+    pub(super) fn member_record(&mut self, channel: ChannelId, user: UserId) -> Step<MemberRecord> {
         let row = self.get(keys::member(channel, user))?.ok_or_else(|| RecordError::Damaged {
             what: "member",
             bytes: 0,
@@ -140,8 +171,16 @@ impl Draft<'_> {
     }
 }
 
-/// Opens a range at the head, or goes on with the last if nothing was missed. The oldest makes room for a ninth.
-fn open_range(ranges: &mut Vec<SeqRange>, after: Seq) {
+/// Opens a range at the head, or goes on with the last if nothing was missed. The oldest makes room for a ninth. Where all
+/// of the past is open to members, one range is all there is.
+pub(super) fn open_range(ranges: &mut Vec<SeqRange>, past: PastAccess, after: Seq) {
+    match past {
+        PastAccess::Joined => {}
+        PastAccess::All => {
+            *ranges = vec![SeqRange { after: Seq::ZERO, through: None }];
+            return;
+        }
+    }
     if let Some(last) = ranges.last_mut()
         && last.through == Some(after)
     {
@@ -172,7 +211,7 @@ mod tests {
             let mut ranges = Vec::new();
             for &step in story {
                 match u64::try_from(step) {
-                    Ok(head) => open_range(&mut ranges, Seq(head)),
+                    Ok(head) => open_range(&mut ranges, PastAccess::Joined, Seq(head)),
                     Err(_) => close_range(&mut ranges, Seq(step.unsigned_abs())),
                 }
             }
@@ -186,5 +225,14 @@ mod tests {
         let many: Vec<i64> = (0..9).flat_map(|turn| [turn * 10 + 1, -(turn * 10 + 2)]).collect();
         let kept: Vec<_> = (1..9_u64).map(|turn| (turn * 10 + 1, Some(turn * 10 + 2))).collect();
         check(&many, &kept);
+    }
+    #[test]
+    fn where_all_of_the_past_is_open_one_range_is_all() {
+        let mut ranges = Vec::new();
+        open_range(&mut ranges, PastAccess::All, Seq(7));
+        assert_eq!(ranges, [SeqRange { after: Seq(0), through: None }]);
+        close_range(&mut ranges, Seq(9));
+        open_range(&mut ranges, PastAccess::All, Seq(12));
+        assert_eq!(ranges, [SeqRange { after: Seq(0), through: None }]);
     }
 }

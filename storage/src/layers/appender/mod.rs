@@ -13,15 +13,21 @@
 //!           └─────────── what did not fit, or is tried in smaller parts ────────┘
 //! ```
 
+mod answered;
 mod batch;
 mod create;
 mod decided;
 mod draft;
 mod foresee;
+mod live;
 mod members;
 mod membership;
+mod react;
+mod revise;
+mod room;
 mod rows;
 mod send;
+mod settings;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,8 +36,8 @@ use schema::limits::{BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_MEMBERS_DEF
 use schema::mesh::LiveEvent;
 use schema::{ChannelId, ChannelOp, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View};
 
-use batch::Ended;
 pub use batch::{Batch, Outcome};
+use batch::{Ended, Told};
 use draft::Terms;
 use members::Cache;
 
@@ -202,9 +208,10 @@ impl Appender {
         outdated.into_iter().for_each(|channel| self.cache.forget(channel));
         learned.into_iter().for_each(|(channel, members)| self.cache.put(channel, members));
         match ended {
-            Ended::Committed { replies, hints, left } => {
+            Ended::Committed { replies, told, left } => {
                 self.requeue(left);
-                Finished { replies, hints, ..Finished::default() }
+                let Told { hints, live, feeds } = told;
+                Finished { replies, hints, live, feeds, fenced: false }
             }
             Ended::Split(parts) => {
                 for part in parts.into_iter().rev() {

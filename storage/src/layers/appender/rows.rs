@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use schema::ChannelId;
 use schema::limits::GROUP_MEMBERS_MAX;
+use schema::op::ChannelKind;
 use schema::record::{ChannelRecord, RecordError};
+use schema::{ChannelId, UserId};
 
 use super::members::Members;
 use crate::join;
@@ -68,16 +69,48 @@ impl Rows {
         .await?;
         self.values.extend(rows.into_iter().zip(values));
         self.values.extend(loose.into_iter().zip(loose_values));
+        let mut directs = Vec::new();
         for (channel, page) in lists.into_iter().zip(pages) {
             let Some(Some(row)) = self.get(&keys::channel(channel)) else { continue };
             let record = ChannelRecord::decode(row)?;
+            if record.kind == ChannelKind::Large {
+                self.read.insert(channel, Arc::new(Members::large()));
+                continue;
+            }
             let members = Members::of_rows(record.member_epoch, &page.rows)?;
             if members.len() != record.member_count as usize {
                 let why = format!("{} members of channel {channel}, it counts {}", members.len(), record.member_count);
                 return Err(RecordError::Damaged { what: "member", bytes: page.rows.len(), why }.into());
             }
+            match (record.kind, &*members.users) {
+                (ChannelKind::Direct, &[one, other]) => directs.push((channel, members, [one, other])),
+                (ChannelKind::Direct | ChannelKind::Group | ChannelKind::Large, _) => {
+                    self.read.insert(channel, Arc::new(members));
+                }
+            }
+        }
+        self.load_blocks(tx, directs).await
+    }
+
+    /// The lists of direct channels, with whether one of the two has blocked the other. Who blocks raises the epoch of the
+    /// channel's members, so these rows need not be read for conflicts either.
+    async fn load_blocks<T: Transaction>(
+        &mut self,
+        tx: &T,
+        directs: Vec<(ChannelId, Members, [UserId; 2])>,
+    ) -> Result<(), LayerError> {
+        let blocks: Vec<_> = directs.iter().flat_map(|&(_, _, two)| both_blocks(two)).collect();
+        let mut values = join::try_all(blocks.iter().map(|key| tx.snapshot_get(key))).await?.into_iter();
+        for (channel, mut members, _) in directs {
+            let mut next = || values.next().expect("two for each direct channel").is_some();
+            members.blocked = next() | next();
             self.read.insert(channel, Arc::new(members));
         }
         Ok(())
     }
+}
+
+/// Where it stands that one of two has blocked the other.
+pub(super) fn both_blocks([one, other]: [UserId; 2]) -> [Vec<u8>; 2] {
+    [keys::block(one, other), keys::block(other, one)]
 }

@@ -1,37 +1,36 @@
 //! A message is sent, and what was read is marked.
 //!
 //! Upholds I2 (the next seq of the head, decided here), I4 (an acknowledged send is below the head that a later one
-//! reads), I5 (the first reply is looked up before anything else, and written with the message).
+//! reads), I5 (the first reply is written with the message).
 
 use std::sync::Arc;
 
-use schema::limits::{BODY_BYTES_MAX, DEDUP_DAYS, ID_AHEAD_MS, MENTIONS_MAX};
-use schema::message::no_reactions;
+use schema::limits::{BODY_BYTES_MAX, MENTIONS_MAX};
 use schema::op::SendOp;
-use schema::record::{AnsweredOp, DedupRecord, EventRecordBody, HeadRecord, MessageRecord, ReadMarkRecord};
-use schema::{ChannelId, ErrorCode, Message, MessageKind, OpReply, Seq, UserId};
+use schema::record::{
+    AnsweredOp, DedupRecord, EventRecordBody, HeadRecord, MessageRecord, ReadMarkRecord, TalliesRecord,
+};
+use schema::{ChannelId, ErrorCode, MessageKind, OpReply, Seq, UserId};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::answered::Asked;
 use super::draft::{Draft, Step, refuse};
-use super::members::{Member, Members};
-use crate::keys::{self, DedupKey};
-use crate::layers::{body, visible};
-
-/// Milliseconds for which a first reply is given again.
-const DEDUP_MS: u64 = DEDUP_DAYS * 24 * 3600 * 1000;
+use super::members::Member;
+use crate::keys::{self, DedupKey, MentionKey};
+use crate::layers::{body, content, packed, visible};
 
 impl Draft<'_> {
     pub(super) fn send(&mut self, channel: ChannelId, op: &SendOp) -> Step<OpReply> {
-        let dedup_key = DedupKey { channel, user: op.from, id: op.client_msg_id }.to_key();
-        let content_hash = content_hash(op);
-        if let Some(first) = self.first_reply(dedup_key.clone(), content_hash)? {
+        let key = DedupKey { channel, user: op.from, id: op.client_msg_id };
+        let asked = Asked { key, op: AnsweredOp::Send, content_hash: content_hash(op) };
+        if let Some(first) = self.first_reply(&asked)? {
             return Ok(OpReply::Sent { seq: first.seq, sent_ms: first.sent_ms, duplicate: true });
         }
-        self.check_age(op)?;
         let sender = self.member(channel, op.from)?;
-        let members = self.members(channel)?;
+        self.check_not_blocked(channel)?;
         let head = self.channel(channel)?.head;
-        check_content(op, &sender, &members, head.seq)?;
+        check_content(op, &sender, head.seq)?;
+        self.check_mentions(channel, &op.mentions)?;
 
         let seq = self.terms.plants.next_seq(channel, head.seq);
         let sent_ms = self.terms.wall.max(head.sent_ms);
@@ -52,54 +51,17 @@ impl Draft<'_> {
         for (part, value) in (0..).zip(parts) {
             self.set(keys::body_part(channel, seq, record.revision, part), value);
         }
-        let first = DedupRecord { op: AnsweredOp::Send, seq, sent_ms, revision: 0, count: 0, content_hash };
-        self.set(dedup_key, first.encode());
+        let first = DedupRecord { op: asked.op, seq, sent_ms, revision: 0, count: 0, content_hash: asked.content_hash };
+        self.set(asked.key.to_key(), first.encode());
+        for &user in &*op.mentions {
+            self.set(MentionKey { user, sent_ms, channel, seq }.to_key(), packed::mark_row());
+        }
         self.put_head(channel, HeadRecord { seq, sent_ms });
         self.raise_mark(op.from, channel, seq);
-        let message = Arc::new(Message {
-            channel_id: channel,
-            seq,
-            revision: record.revision,
-            from: op.from,
-            sent_ms,
-            client_msg_id: op.client_msg_id,
-            kind: op.kind,
-            body: Arc::clone(&op.body),
-            reply_to: op.reply_to,
-            mentions: Arc::clone(&op.mentions),
-            edited_ms: None,
-            deleted: false,
-            reactions: no_reactions(),
-        });
         let event = EventRecordBody::Message { seq, revision: record.revision };
-        self.tell(channel, event, Some(message), Arc::clone(&members.users));
+        let message = content::shown((channel, seq), record, Arc::clone(&op.body), &TalliesRecord::default());
+        self.tell_readers(channel, seq, event, Some(Arc::new(message)));
         Ok(OpReply::Sent { seq, sent_ms, duplicate: false })
-    }
-
-    /// What the same id was answered before, if it was: also to someone who has left meanwhile.
-    fn first_reply(&mut self, key: Vec<u8>, content_hash: u64) -> Step<Option<DedupRecord>> {
-        if self.terms.forgets_first_replies {
-            return Ok(None);
-        }
-        let Some(row) = self.get(key)? else { return Ok(None) };
-        let first = DedupRecord::decode(&row)?;
-        if first.content_hash == content_hash {
-            Ok(Some(first))
-        } else {
-            refuse(ErrorCode::IdReused, format!("this client_msg_id named other content, {} of the channel", first.seq))
-        }
-    }
-
-    /// Refuses an id of which nobody can know whether it was answered.
-    fn check_age(&self, op: &SendOp) -> Step<()> {
-        let (made, wall) = (op.client_msg_id.made_at(), self.terms.wall);
-        if wall.since_ms(made) > DEDUP_MS {
-            return refuse(ErrorCode::IdTooOld, format!("the client_msg_id is older than {DEDUP_DAYS} days"));
-        }
-        if made.since_ms(wall) > ID_AHEAD_MS {
-            return refuse(ErrorCode::IdTooOld, "the client_msg_id is more than a day in the future");
-        }
-        Ok(())
     }
 
     /// A user read up to a seq: clamped to the head, never back, and told to the user's own devices only if it moved.
@@ -113,12 +75,13 @@ impl Draft<'_> {
         if after > before {
             self.raise_mark(user, channel, after);
             self.tell(channel, EventRecordBody::Read { user, read_seq: after }, None, Arc::from([user]));
+            self.tell_read(channel, user, after);
         }
         Ok(OpReply::Marked { read_seq: after, unread: visible::unread(head, after, member.joined_after) })
     }
 }
 
-fn check_content(op: &SendOp, sender: &Member, members: &Members, head: Seq) -> Step<()> {
+fn check_content(op: &SendOp, sender: &Member, head: Seq) -> Step<()> {
     if op.body.len() > BODY_BYTES_MAX as usize {
         let length = op.body.len();
         return refuse(ErrorCode::BodyTooLong, format!("the body is {length} bytes, the limit is {BODY_BYTES_MAX}"));
@@ -132,10 +95,7 @@ fn check_content(op: &SendOp, sender: &Member, members: &Members, head: Seq) -> 
         let mentions = op.mentions.len();
         return refuse(ErrorCode::LimitExceeded, format!("{mentions} mentions, the limit is {MENTIONS_MAX}"));
     }
-    match op.mentions.iter().find(|&&user| members.get(user).is_none()) {
-        Some(stranger) => refuse(ErrorCode::BadRequest, format!("user {stranger}, who is mentioned, is not a member")),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Of what a send means, whatever its encoding was. Part of the stored format.

@@ -1,10 +1,12 @@
-//! I6 over inboxes: each tells every message that its account may read, once, in the order of its channel.
+//! I6 over inboxes: each tells every message that its account may read, once, in the order of its channel, and what became of
+//! a message to those alone whom it may tell (I10). Of large channels it tells memberships and marks alone.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use schema::limits::{CHANNELS_OF_USER_MAX, MEMBER_RANGES_MAX};
-use schema::record::{EventRecord, EventRecordBody, HeadRecord, MemberRecord, SeqRange};
+use schema::op::ChannelKind;
+use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, MemberRecord, SeqRange};
 use schema::{ChannelId, Position, Seq, UserId};
 
 use super::{CheckError, Checked, PAGE_ROWS, violated};
@@ -19,11 +21,16 @@ struct Told {
     ranges: Vec<SeqRange>,
     head: Seq,
     last: Seq,
+    /// Its messages are in no inbox.
+    large: bool,
 }
 
 impl Told {
     /// The visible seq after the last one told.
     fn next(&self) -> Option<Seq> {
+        if self.large {
+            return None;
+        }
         let spans = visible::spans(&self.ranges, self.head);
         spans
             .into_iter()
@@ -38,6 +45,12 @@ impl Told {
         let taken = self.next() == Some(seq) || first_kept || self.may_be_forgotten(seq);
         self.last = seq;
         taken
+    }
+
+    /// Whether it may be told what became of a message: one that it was told, or that was told in rows that were `trimmed`.
+    fn follows(&self, seq: Seq, trimmed: bool) -> bool {
+        let visible = visible::shows(&self.ranges, seq) || self.may_be_forgotten(seq);
+        !self.large && visible && (seq <= self.last || (trimmed && self.last == Seq::ZERO && seq <= self.head))
     }
 
     /// Whether a seq may be of a range that has been forgotten for a newer one.
@@ -102,13 +115,32 @@ async fn begin<E: Engine>(engine: &E, user: UserId) -> Result<Inbox, CheckError>
         let told = told(&tx, channel, MemberRecord::decode(&row.value)?).await?;
         inbox.channels.insert(channel, told);
     }
+    larges(&tx, &inbox).await?;
     Ok(inbox)
 }
 
+/// A user's large channels are those of which it is a member.
+async fn larges<T: Transaction>(tx: &T, inbox: &Inbox) -> Result<(), CheckError> {
+    let page = tx.snapshot_get_range(&keys::larges(inbox.user).rows(CHANNELS_OF_USER_MAX)).await?;
+    let listed = page.rows.iter().map(|row| keys::large_of(&row.key).map(|(_, channel)| channel));
+    let listed = listed.collect::<Result<Vec<_>, _>>()?;
+    let large: Vec<_> = inbox.channels.iter().filter(|(_, told)| told.large).map(|(&channel, _)| channel).collect();
+    if listed != large {
+        let user = inbox.user;
+        return violated("I10", format!("user {user} has the large channels {listed:?} and is a member of {large:?}"));
+    }
+    Ok(())
+}
+
 async fn told<T: Transaction>(tx: &T, channel: ChannelId, member: MemberRecord) -> Result<Told, CheckError> {
-    let head = tx.get(&keys::head(channel)).await?;
+    let (row, head) = (keys::channel(channel), keys::head(channel));
+    let (row, head) = join::both(tx.get(&row), tx.get(&head)).await?;
+    let Some(row) = row else {
+        return violated("I10", format!("channel {channel} has a member and does not exist"));
+    };
+    let large = ChannelRecord::decode(&row)?.kind == ChannelKind::Large;
     let head = head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?.seq;
-    Ok(Told { ranges: member.ranges, head, last: Seq::ZERO })
+    Ok(Told { ranges: member.ranges, head, last: Seq::ZERO, large })
 }
 
 async fn page<E: Engine>(engine: &E, mut inbox: Inbox) -> Result<(Inbox, u64, bool), CheckError> {
@@ -130,36 +162,41 @@ async fn page<E: Engine>(engine: &E, mut inbox: Inbox) -> Result<(Inbox, u64, bo
         }
         let trimmed = inbox.floor > Position::START;
         let told = channel_of(&tx, &mut inbox, channel).await?;
+        let named = content::message_of(&EventRecord { channel, body: body.clone() });
+        let revision_now = named.map(|_| rows.next().expect("one for each message that is named").record.revision);
         match body {
-            EventRecordBody::Edited { seq, revision } => {
-                let (_, record) = rows.next().expect("one for each message that is named");
-                if record.revision < revision {
-                    return violated(
-                        "I6",
-                        format!("the inbox of user {user} names revision {revision} of {seq} in channel {channel}"),
-                    );
-                }
+            EventRecordBody::Message { seq, revision } | EventRecordBody::Edited { seq, revision }
+                if revision_now.is_none_or(|now| now < revision) =>
+            {
+                return violated(
+                    "I6",
+                    format!("the inbox of user {user} names revision {revision} of {seq} in channel {channel}"),
+                );
             }
-            EventRecordBody::Message { seq, revision } => {
-                let (_, record) = rows.next().expect("one for each message that is named");
-                if record.revision < revision {
-                    return violated(
-                        "I6",
-                        format!("the inbox of user {user} names revision {revision} of {seq} in channel {channel}"),
-                    );
-                }
+            EventRecordBody::Message { seq, .. } => {
                 let next = told.next();
-                if !told.takes(seq, trimmed) {
+                if told.large || !told.takes(seq, trimmed) {
                     return violated(
                         "I6",
                         format!("user {user} was told {seq} of channel {channel} at {position}, {next:?} was to come"),
                     );
                 }
             }
+            EventRecordBody::Edited { seq, .. }
+            | EventRecordBody::Deleted { seq, .. }
+            | EventRecordBody::Reaction { seq, .. }
+                if !told.follows(seq, trimmed) =>
+            {
+                return violated(
+                    "I10",
+                    format!("user {user} was told at {position} what became of {seq} of channel {channel}, not of it"),
+                );
+            }
             EventRecordBody::Read { user: marked, .. } if marked != user => {
                 return violated("I6", format!("the inbox of user {user} has a mark of user {marked} at {position}"));
             }
-            EventRecordBody::Deleted { .. }
+            EventRecordBody::Edited { .. }
+            | EventRecordBody::Deleted { .. }
             | EventRecordBody::Reaction { .. }
             | EventRecordBody::Read { .. }
             | EventRecordBody::Membership { .. } => {}

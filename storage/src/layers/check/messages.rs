@@ -1,11 +1,12 @@
 //! I2 and I5 over channels, messages and first replies.
 
-use schema::record::{ChannelRecord, DedupRecord, HeadRecord, MessageRecord};
-use schema::{ChannelId, Seq, UnixMs};
+use schema::record::{AnsweredOp, BodyRecord, ChannelRecord, DedupRecord, HeadRecord, MessageRecord, TalliesRecord};
+use schema::{ChannelId, Seq, UnixMs, UserId};
 
 use super::{CheckError, Checked, PAGE_ROWS, violated};
 use crate::join;
-use crate::keys::{self, DedupKey};
+use crate::keys::{self, DedupKey, MentionKey};
+use crate::layers::content::Placed;
 use crate::layers::{again, content, packed};
 use crate::transaction::{Begin, Engine, Transaction};
 
@@ -35,12 +36,12 @@ async fn channels_page<E: Engine>(engine: &E, last: Option<ChannelId>) -> Result
         channels.push((keys::channel_id(&row.key)?, ChannelRecord::decode(&row.value)?));
     }
     let heads: Vec<_> = channels.iter().map(|&(channel, _)| keys::head(channel)).collect();
-    let ranges: Vec<_> = channels.iter().map(|&(channel, _)| keys::members_after(channel, None)).collect();
-    let members = join::try_all(ranges.iter().map(|range| tx.snapshot_get_range(range)));
-    let (heads, members) = join::both(tx.get_all(&heads), members).await?;
-    for (((channel, record), head), members) in channels.iter().zip(heads).zip(members) {
-        if members.rows.len() != record.member_count as usize {
-            let (found, counted) = (members.rows.len(), record.member_count);
+    let members = join::try_all(channels.iter().map(|&(channel, _)| count_members(&tx, channel)));
+    let heads = async { tx.get_all(&heads).await.map_err(CheckError::from) };
+    let (heads, members) = join::both(heads, members).await?;
+    for (((channel, record), head), found) in channels.iter().zip(heads).zip(members) {
+        if found != u64::from(record.member_count) {
+            let counted = record.member_count;
             return violated("I10", format!("channel {channel} has {found} members and counts {counted}"));
         }
         let head = head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?;
@@ -50,6 +51,19 @@ async fn channels_page<E: Engine>(engine: &E, last: Option<ChannelId>) -> Result
     }
     let next = channels.last().filter(|_| page.more).map(|&(channel, _)| channel);
     Ok((channels.len() as u64, next))
+}
+
+/// The members of a channel, of which a large one has any number.
+async fn count_members<T: Transaction>(tx: &T, channel: ChannelId) -> Result<u64, CheckError> {
+    let (mut last, mut found) = (None, 0);
+    loop {
+        let page = tx.snapshot_get_range(&keys::members_after(channel, last)).await?;
+        found += page.rows.len() as u64;
+        match page.rows.last().filter(|_| page.more) {
+            Some(row) => last = Some(keys::member_of(&row.key)?.1),
+            None => return Ok(found),
+        }
+    }
 }
 
 /// Where the walk over messages is.
@@ -85,19 +99,22 @@ async fn messages_page<E: Engine>(engine: &E, mut walk: Option<Walk>) -> Result<
     let page = tx.snapshot_get_range(&keys::messages_after(last).rows(PAGE_ROWS)).await?;
     let mut placed = Vec::with_capacity(page.rows.len());
     for row in &page.rows {
-        placed.push((keys::message_place(&row.key)?, MessageRecord::decode(&row.value)?));
+        let (place, record) = (keys::message_place(&row.key)?, MessageRecord::decode(&row.value)?);
+        placed.push(Placed { place, record, tallies: TalliesRecord::default() });
     }
-    let dedup_key = |channel, record: &MessageRecord| DedupKey { channel, user: record.from, id: record.client_msg_id };
-    let dedups: Vec<_> = placed.iter().map(|((channel, _), record)| dedup_key(*channel, record).to_key()).collect();
+    let dedup_key = |Placed { place: (channel, _), record, .. }: &Placed| {
+        DedupKey { channel: *channel, user: record.from, id: record.client_msg_id }.to_key()
+    };
+    let dedups: Vec<_> = placed.iter().map(dedup_key).collect();
     let floor_key = keys::dedup_floor();
     let (dedups, floor) = join::both(tx.get_all(&dedups), tx.get(&floor_key)).await?;
     let floor = packed::day(floor.as_ref())?;
-    for (((channel, seq), record), dedup) in placed.iter().zip(dedups) {
+    for (Placed { place: (channel, seq), record, .. }, dedup) in placed.iter().zip(dedups) {
         let now = step(&tx, walk, *channel, *seq, record).await?;
         walk = Some(now);
         let (id, day) = (record.client_msg_id, keys::day(record.client_msg_id.made_at()));
         match dedup.map(|row| DedupRecord::decode(&row)).transpose()? {
-            Some(first) if (first.seq, first.sent_ms) == (*seq, record.sent_ms) => {}
+            Some(first) if (first.op, first.seq, first.sent_ms) == (AnsweredOp::Send, *seq, record.sent_ms) => {}
             Some(first) => {
                 let other = first.seq;
                 return violated(
@@ -109,8 +126,25 @@ async fn messages_page<E: Engine>(engine: &E, mut walk: Option<Walk>) -> Result<
             None => return violated("I5", format!("{seq} of channel {channel} has no first reply under {id}")),
         }
     }
+    mentions_are_kept(&tx, &placed).await?;
     content::messages(&tx, placed).await?;
     Ok((page.rows.len() as u64, walk, page.more))
+}
+
+/// Everyone who is named in a message finds it among its mentions.
+async fn mentions_are_kept<T: Transaction>(tx: &T, placed: &[Placed]) -> Result<(), CheckError> {
+    let mut named = Vec::new();
+    for Placed { place: (channel, seq), record, .. } in placed {
+        let key = |&user: &UserId| MentionKey { user, sent_ms: record.sent_ms, channel: *channel, seq: *seq };
+        named.extend(record.mentions.iter().map(key));
+    }
+    let rows: Vec<_> = named.iter().map(|mention| mention.to_key()).collect();
+    for (MentionKey { user, channel, seq, .. }, row) in named.into_iter().zip(tx.get_all(&rows).await?) {
+        if row.is_none() {
+            return violated("I6", format!("user {user} is named in {seq} of channel {channel} and has no row of it"));
+        }
+    }
+    Ok(())
 }
 
 /// The walk after one more message.
@@ -145,6 +179,13 @@ async fn step<T: Transaction>(
     if record.reply_to.is_some_and(|reply_to| reply_to >= seq || reply_to == Seq::ZERO) {
         return violated("I2", format!("channel {channel}: {seq} answers {:?}", record.reply_to));
     }
+    let left = match &record.body {
+        BodyRecord::Inline(text) => !text.is_empty(),
+        BodyRecord::Parts { .. } => true,
+    };
+    if record.deleted && (left || !record.mentions.is_empty()) {
+        return violated("I2", format!("channel {channel}: {seq} was deleted and still says something"));
+    }
     Ok(Walk { seq, sent_ms: record.sent_ms, ..before })
 }
 
@@ -156,7 +197,7 @@ fn ended(walk: Walk) -> Result<(), CheckError> {
     violated("I2", format!("channel {} ends at {}, its head is {}", walk.channel, walk.seq, walk.head))
 }
 
-/// Every first reply names a message that bears its id.
+/// Every first reply names a message: one that bears its id, or one that has been changed as it says.
 pub(super) async fn first_replies<E: Engine>(
     engine: &E,
     checked: &mut Checked,
@@ -187,7 +228,13 @@ async fn first_replies_page<E: Engine>(
     let messages: Vec<_> = dedups.iter().map(|(key, first)| keys::message(key.channel, first.seq)).collect();
     for ((key, first), row) in dedups.iter().zip(tx.get_all(&messages).await?) {
         let named = row.map(|row| MessageRecord::decode(&row)).transpose()?;
-        if named.is_none_or(|record| (record.from, record.client_msg_id) != (key.user, key.id)) {
+        let right = named.is_some_and(|record| match first.op {
+            AnsweredOp::Send => (record.from, record.client_msg_id) == (key.user, key.id),
+            AnsweredOp::Edit => record.from == key.user && record.revision >= first.revision,
+            AnsweredOp::Delete => record.deleted && record.revision == first.revision,
+            AnsweredOp::React => true,
+        });
+        if !right {
             let (DedupKey { channel, user, id }, seq) = (*key, first.seq);
             return violated(
                 "I5",

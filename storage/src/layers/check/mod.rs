@@ -2,11 +2,13 @@
 //!
 //! Owns the walk over messages, first replies and inboxes, a page at a time, so that a store of any size is checked in
 //! bounded memory. Changes nothing. Checks I2 (seqs are exactly 1 to the head, times never decrease, bodies are whole),
-//! I5 (a message and its first reply name each other) and I6 (an inbox tells each visible message once and in order).
+//! I5 (a message and its first reply name each other, and a reaction counts once) and I6 (an inbox tells each visible message
+//! once and in order, and what became of it to nobody else).
 //! Of a store at rest: what changes between pages may look like a violation.
 
 mod inboxes;
 mod messages;
+mod reactions;
 
 use schema::record::RecordError;
 
@@ -24,6 +26,8 @@ pub struct Checked {
     pub messages: u64,
     /// First replies.
     pub first_replies: u64,
+    /// Reactions.
+    pub reactions: u64,
     /// Users with an inbox or a membership.
     pub users: u64,
     /// Rows of inboxes.
@@ -96,6 +100,9 @@ pub async fn run<E: crate::Engine>(
     messages::channels(engine, &mut checked, &mut progress).await?;
     messages::messages(engine, &mut checked, &mut progress).await?;
     messages::first_replies(engine, &mut checked, &mut progress).await?;
+    reactions::reactions(engine, &mut checked, &mut progress).await?;
+    reactions::tallies(engine).await?;
+    reactions::mentions(engine).await?;
     inboxes::inboxes(engine, &mut checked, &mut progress).await?;
     Ok(checked)
 }

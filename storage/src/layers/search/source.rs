@@ -198,7 +198,7 @@ impl Opened {
         self.reads += seqs.len();
         let places: Vec<(ChannelId, Seq)> = seqs.into_iter().map(|seq| (place.channel, seq)).collect();
         let mut oldest = None;
-        for ((channel_id, seq), record) in content::rows(tx, &places).await? {
+        for ((channel_id, seq), record) in content::records(tx, &places).await? {
             oldest = oldest.or(Some(record.sent_ms));
             if record.deleted || record.sent_ms >= wanted.before || wanted.from.is_some_and(|from| from != record.from)
             {
@@ -275,7 +275,7 @@ async fn drop_newer<T: Transaction>(
     let (mut low, mut high, mut reads) = (0, seqs.len(), 0);
     while low < high {
         let middle = usize::midpoint(low, high);
-        let found = content::rows(tx, &[(channel, seqs[middle])]).await?;
+        let found = content::records(tx, &[(channel, seqs[middle])]).await?;
         reads += 1;
         if found.iter().all(|(_, record)| record.sent_ms < before) {
             low = middle + 1;
