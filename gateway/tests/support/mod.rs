@@ -5,11 +5,11 @@
 
 #![expect(dead_code, reason = "each test binary uses its part of this")]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
@@ -184,8 +184,30 @@ impl Client {
         self.pushes.remove(0)
     }
 
+    /// The next push, if one comes in time.
+    pub(crate) fn push_within(&mut self, most: Duration) -> Option<Value> {
+        let until = Instant::now() + most;
+        while self.pushes.is_empty() {
+            let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+            self.socket.get_ref().set_read_timeout(Some(left)).expect("a socket takes a timeout");
+            let read = self.socket.read();
+            self.socket.get_ref().set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
+            match read {
+                Ok(message) => self.take(message),
+                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) => panic!("the connection ended: {error}"),
+            }
+        }
+        Some(self.pushes.remove(0))
+    }
+
     fn read_frame(&mut self) {
-        match self.socket.read().expect("the node says something in time") {
+        let message = self.socket.read().expect("the node says something in time");
+        self.take(message);
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
             Message::Text(text) => {
                 for line in text.lines() {
                     let value: Value = serde_json::from_str(line).expect("a server speaks JSON");
