@@ -196,7 +196,7 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
         match kind {
             Kind::Op(op, result) => self.stored(op, result),
             Kind::Batch(outcome) => {
-                let Finished { replies, hints, live, feeds: _, fenced } = self.appender.finished(*outcome);
+                let Finished { replies, hints, live, feeds, fenced } = self.appender.finished(*outcome);
                 for (ticket, reply) in replies {
                     self.stored(OpId(ticket), StoreResult::Applied(reply));
                 }
@@ -205,8 +205,8 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
                         self.hinted(*stamp);
                     }
                 }
-                if !hints.is_empty() || !live.is_empty() {
-                    self.shard.handle(now, Input::Committed { hints, live });
+                if !hints.is_empty() || !live.is_empty() || !feeds.is_empty() {
+                    self.shard.handle(now, Input::Committed { hints, live, feeds });
                 }
                 if fenced {
                     self.effects.push_back(Effect::Fenced);

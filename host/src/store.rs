@@ -4,14 +4,18 @@
 
 use std::sync::Arc;
 
-use router::{Arrival, ArrivalsPage, Identity, InboxPage, InboxStart, SnapshotPage, StoreOp, StoreResult};
+use router::{
+    Arrival, ArrivalsPage, Identity, InboxPage, InboxStart, MembersPage, OpenedChannel, SnapshotPage, StoreOp,
+    StoreResult,
+};
 use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
+use schema::op::ChannelKind;
 use schema::record::PresenceRecord;
 use schema::{ErrorCode, Owner, PresenceEntry, Refusal, UnixMs, UserId, View};
 use storage::Engine;
 use storage::layers::devices::{Connecting, Opened};
 use storage::layers::inbox::InboxLimits;
-use storage::layers::{LayerError, accounts, arrivals, devices, history, inbox, people, presence};
+use storage::layers::{LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence};
 
 use crate::auth::{Authenticator, Claims, TokenFault};
 
@@ -80,6 +84,19 @@ pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A
             let found = people::visible(engine, watcher, &users, fellows).await;
             StoreResult::Visible(found.map(|found| entries(&users, found)).map_err(refused))
         }
+        StoreOp::OpenChannel { user, channel } => {
+            let found = opened::opened(engine, user, channel).await;
+            StoreResult::ChannelOpened(found.map(opened_channel).map_err(refused))
+        }
+        StoreOp::Members { user, channel, page } => {
+            let found = opened::page_of_members(engine, user, channel, page).await;
+            let page = found.map(|(kind, users)| MembersPage { users, fellows: kind != ChannelKind::Large });
+            StoreResult::Members(page.map_err(refused))
+        }
+        StoreOp::Subscribe { user, channel } => {
+            StoreResult::Subscribed(opened::followed(engine, user, channel).await.map_err(refused))
+        }
+        StoreOp::LargeOf { user } => StoreResult::LargeOf(channels::large_of(engine, user).await.map_err(refused)),
         StoreOp::TrimInbox { user } => {
             StoreResult::Done(inbox::trim(engine, user, wall).await.map(drop).map_err(refused))
         }
@@ -120,6 +137,11 @@ fn entries(users: &[UserId], found: Vec<Option<PresenceRecord>>) -> Vec<Option<P
         found.map(|PresenceRecord { state, last_active_ms, .. }| PresenceEntry { user_id, state, last_active_ms })
     };
     users.iter().zip(found).map(entry).collect()
+}
+
+fn opened_channel(found: opened::OpenedChannel) -> OpenedChannel {
+    let opened::OpenedChannel { kind, head_seq, read_seq, members, reads } = found;
+    OpenedChannel { kind, head_seq, read_seq, members, reads }
 }
 
 fn arrivals_page(page: arrivals::ArrivalsPage) -> ArrivalsPage {

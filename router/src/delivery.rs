@@ -4,13 +4,24 @@
 //! all, so one frame serves every member's sessions.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use schema::limits::DELIVERY_CACHE_BYTES_MAX;
-use schema::{Cursor, Encoding, Event, Position, Push, ServerFrame};
+use schema::message::Tally;
+use schema::{ChannelId, Cursor, Encoding, Event, Message, Position, Push, Seq, ServerFrame};
 use wire::{FrameBuf, HEADROOM_BYTES, Opcode, SharedFrame};
 
-/// The place of an event and how it was encoded.
-type Key = (Position, Encoding);
+/// What a frame says, and how it was encoded.
+type Key = (What, Encoding);
+
+/// What is pushed to many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// An event of inboxes.
+    Event(Position),
+    /// A message of a large channel's log, without reactions: these do not count as a revision.
+    Message(ChannelId, Seq, u32),
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
@@ -24,13 +35,31 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// The push of an event, as a frame.
     pub(crate) fn frame(&mut self, event: &Event, encoding: Encoding, generation: u64) -> SharedFrame {
-        let key = (event.position, encoding);
+        self.shared((What::Event(event.position), encoding), || {
+            let cursor = Cursor { generation, position: event.position };
+            Push::of_event(event.channel, &event.body, Some(cursor.to_string()))
+        })
+    }
+
+    /// The push of a message of a large channel that is open, as a frame: the same as it is sent and as it is read from the log.
+    pub(crate) fn message(&mut self, message: &Arc<Message>, encoding: Encoding) -> SharedFrame {
+        if message.reactions.is_empty() {
+            let what = What::Message(message.channel_id, message.seq, message.revision);
+            let push = || Push::Message { message: Arc::clone(message), cursor: None };
+            return self.shared((what, encoding), push);
+        }
+        // A push is the same for all who get it.
+        let mut message = Message::clone(message);
+        message.reactions = message.reactions.iter().map(|tally| Tally { mine: false, ..tally.clone() }).collect();
+        self.encoded += 1;
+        encode(encoding, &ServerFrame::Push(Push::Message { message: Arc::new(message), cursor: None }))
+    }
+
+    fn shared(&mut self, key: Key, push: impl FnOnce() -> Push) -> SharedFrame {
         if let Some(frame) = self.frames.get(&key) {
             return frame.clone();
         }
-        let cursor = Cursor { generation, position: event.position };
-        let push = Push::of_event(event.channel, &event.body, Some(cursor.to_string()));
-        let frame = encode(encoding, &ServerFrame::Push(push));
+        let frame = encode(key.1, &ServerFrame::Push(push()));
         self.encoded += 1;
         self.keep(key, frame.clone());
         frame

@@ -10,6 +10,7 @@ use schema::{CloseCode, OpReply, Owner, Refusal};
 use wire::SharedFrame;
 
 use crate::channel::Admitted;
+use crate::feed::Check;
 use crate::home::HomeOp;
 use crate::io::{ConnId, OpId, Output, StoreOp};
 use crate::placement::Placement;
@@ -24,6 +25,8 @@ pub(crate) enum Waiting {
     Channel(Admitted),
     /// A users' home.
     Home(HomeOp),
+    /// A large channel's home.
+    Feed(Check),
 }
 
 #[derive(Debug)]

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schema::command::Opened;
 use schema::mesh::MeshBody;
-use schema::{ErrorCode, Instant, Owner, PresenceEntry, Refusal, Reply, UserId};
+use schema::{ErrorCode, Instant, Owner, PresenceEntry, PresenceState, Refusal, Reply, UserId};
 
 use crate::effects::Effects;
 use crate::io::ConnId;
@@ -30,6 +31,8 @@ pub(crate) struct Wanted {
 pub(crate) enum Purpose {
     /// The entries themselves.
     Entries,
+    /// A channel was opened: how many are there.
+    Open(Box<Opened>),
 }
 
 #[derive(Debug)]
@@ -129,6 +132,11 @@ impl Purpose {
     pub(crate) fn reply(self, users: &[UserId], found: &BTreeMap<UserId, PresenceEntry>) -> Reply {
         let of = |&user: &UserId| found.get(&user).copied().unwrap_or(PresenceEntry::unknown(user));
         match self {
+            Self::Open(opened) => {
+                let is_there = |entry: &PresenceEntry| entry.state != PresenceState::Offline;
+                let online = users.iter().map(of).filter(is_there).count();
+                Reply::Open(Opened { online: u32::try_from(online).expect("at most 500 members"), ..*opened })
+            }
             Self::Entries => Reply::PresenceGet { entries: users.iter().map(of).collect() },
         }
     }

@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use schema::command::{History, HistoryPage, SnapshotChannel};
+use schema::command::{History, HistoryPage, ReadMark, SnapshotChannel};
 use schema::mesh::{Kicked, LiveEvent, MeshFrame, SnapshotPlace};
+use schema::op::ChannelKind;
 use schema::record::ArrivalRecord;
 use schema::{
-    ChannelId, ChannelOp, CloseCode, Cursor, DeviceId, Encoding, Event, OpReply, Owner, Position, PresenceEntry,
-    Refusal, Stamp, UnixMs, UserId, View,
+    ChannelId, ChannelOp, CloseCode, Cursor, DeviceId, Encoding, Event, EventBody, OpReply, Owner, Position,
+    PresenceEntry, Refusal, Seq, Stamp, UnixMs, UserId, View,
 };
 use wire::SharedFrame;
 
@@ -75,6 +76,8 @@ pub enum Input<'a> {
         hints: Vec<(Owner, Stamp, Vec<Event>)>,
         /// Home shard, and what users there are told live.
         live: Vec<(Owner, Vec<LiveEvent>)>,
+        /// Large channel, and what happened there in the order of its log.
+        feeds: Vec<(ChannelId, Vec<EventBody>)>,
     },
     /// Another shard says something.
     Mesh {
@@ -247,6 +250,34 @@ pub enum StoreOp {
         /// They are all in a direct channel or group with the watcher: only blocks can hide them.
         fellows: bool,
     },
+    /// Open a channel for a member. Answered by [`StoreResult::ChannelOpened`].
+    OpenChannel {
+        /// Who.
+        user: UserId,
+        /// Which.
+        channel: ChannelId,
+    },
+    /// Read a page of a channel's members. Answered by [`StoreResult::Members`].
+    Members {
+        /// For whom.
+        user: UserId,
+        /// Which channel.
+        channel: ChannelId,
+        /// Which 200 of them, from 0.
+        page: u32,
+    },
+    /// May this user follow a large channel's log, and where does that stand? Answered by [`StoreResult::Subscribed`].
+    Subscribe {
+        /// Who.
+        user: UserId,
+        /// Which.
+        channel: ChannelId,
+    },
+    /// List a user's large channels. Answered by [`StoreResult::LargeOf`].
+    LargeOf {
+        /// Whose.
+        user: UserId,
+    },
     /// Forget what an inbox keeps beyond its limits. Answered by [`StoreResult::Done`].
     TrimInbox {
         /// Whose.
@@ -273,6 +304,14 @@ pub enum StoreResult {
     Arrivals(Result<ArrivalsPage, Refusal>),
     /// To [`StoreOp::Visible`]: for each user what is stored of its presence, or none if it may not be seen.
     Visible(Result<Vec<Option<PresenceEntry>>, Refusal>),
+    /// To [`StoreOp::OpenChannel`].
+    ChannelOpened(Result<OpenedChannel, Refusal>),
+    /// To [`StoreOp::Members`].
+    Members(Result<MembersPage, Refusal>),
+    /// To [`StoreOp::Subscribe`]: the newest seq.
+    Subscribed(Result<Seq, Refusal>),
+    /// To [`StoreOp::LargeOf`].
+    LargeOf(Result<Vec<ChannelId>, Refusal>),
     /// To what answers nothing.
     Done(Result<(), Refusal>),
 }
@@ -297,6 +336,30 @@ pub struct InboxStart {
     pub cursor: Cursor,
     /// The transaction that noted that the device connected: of two sessions of one device that of the later lives.
     pub stamp: Stamp,
+}
+
+/// What a member sees on opening a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedChannel {
+    /// What it is.
+    pub kind: ChannelKind,
+    /// Its newest seq.
+    pub head_seq: Seq,
+    /// The user's mark.
+    pub read_seq: Seq,
+    /// All members; none of a large channel.
+    pub members: Vec<UserId>,
+    /// The members' marks, of direct channels and small groups.
+    pub reads: Vec<ReadMark>,
+}
+
+/// Part of a channel's members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MembersPage {
+    /// Ascending.
+    pub users: Vec<UserId>,
+    /// Whether they are in a direct channel or group, whose members see each other's presence.
+    pub fellows: bool,
 }
 
 /// Part of an inbox.

@@ -6,10 +6,12 @@
 //! ```text
 //! Input ─► Shard ─► Session   one connection: login, commands, its cursor, its outbound budget
 //!            │  ─► Channels  the home of channels: admits operations, answers when they are durable
-//!            │  ─► Home      the home of users: reads arrivals, serves sessions that ask
+//!            │  ─► Feeds     the home of large channels: who follows their logs
+//!            │  ─► Home      the home of users: reads arrivals, serves sessions that ask, knows who is there
 //!            │  ─► Placement which shard is home of what
 //!            │  ─► Delivery  an event is encoded once per encoding
 //!            │  ─► Tickets   what channels' homes were asked, and for how long they are waited for
+//!            │  ─► Openers   which sessions have a large channel open
 //!            │  ─► Gathers   what one answer takes from several homes
 //!            └  ─► Timers    a wheel of deadlines
 //! Shard ─► Output
@@ -18,9 +20,11 @@
 mod channel;
 mod delivery;
 mod effects;
+mod feed;
 mod gather;
 mod home;
 mod io;
+mod openers;
 mod order;
 mod placement;
 mod rate;
@@ -30,7 +34,7 @@ mod tickets;
 mod timers;
 
 pub use io::{
-    Arrival, ArrivalsPage, ConnId, Identity, InboxPage, InboxStart, Input, OpId, Output, SnapshotPage, StoreOp,
-    StoreResult,
+    Arrival, ArrivalsPage, ConnId, Identity, InboxPage, InboxStart, Input, MembersPage, OpId, OpenedChannel, Output,
+    SnapshotPage, StoreOp, StoreResult,
 };
 pub use shard::{Config, Shard, Stats};

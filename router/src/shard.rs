@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use schema::limits::HOME_TICK_MS;
 use schema::mesh::{MeshBody, MeshFrame};
-use schema::{Encoding, ErrorCode, Instant, Now, Owner, Refusal, SessionId, UnixMs, View};
+use schema::{ChannelId, Encoding, ErrorCode, EventBody, Instant, Now, Owner, Push, Refusal, SessionId, UnixMs, View};
 
 use crate::channel::Channels;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Shared};
 use crate::effects::{Effects, Waiting};
+use crate::feed::Feeds;
 use crate::gather::Gathers;
 use crate::home::{Home, HomeOp, Login, Name};
 use crate::io::{ConnId, Input, OpId, Output, StoreResult};
+use crate::openers::Openers;
 use crate::placement::Placement;
 use crate::rate::UserBuckets;
 use crate::session::{Session, ShardOutbound, Surroundings, Told};
@@ -54,6 +56,8 @@ pub struct Stats {
     pub events_encoded: u64,
     /// Users whose presence sessions watch here, each as often as it is watched.
     pub watched: u64,
+    /// Sessions that follow large channels of this home, each once a channel.
+    pub followers: u64,
     /// What was told live and left out for sessions that were slow to take it.
     pub live_dropped: u64,
 }
@@ -64,6 +68,8 @@ pub struct Shard {
     sessions: BTreeMap<ConnId, Session>,
     conns: BTreeMap<SessionId, ConnId>,
     channels: Channels,
+    feeds: Feeds,
+    openers: Openers,
     home: Home,
     tickets: Tickets,
     gathers: Gathers,
@@ -95,6 +101,8 @@ impl Shard {
             sessions: BTreeMap::new(),
             conns: BTreeMap::new(),
             channels: Channels::new(),
+            feeds: Feeds::default(),
+            openers: Openers::default(),
             home: Home::new(now),
             tickets: Tickets::default(),
             gathers: Gathers::default(),
@@ -123,12 +131,15 @@ impl Shard {
             Input::Closed { conn } => self.forget(conn),
             Input::Tick => self.tick(now),
             Input::Stored { op, result } => self.stored(now, op, result),
-            Input::Committed { hints, live } => {
+            Input::Committed { hints, live, feeds } => {
                 for (home, stamp, events) in hints {
                     self.effects.mesh(home, MeshBody::Hint { stamp, events });
                 }
                 for (home, events) in live {
                     self.effects.mesh(home, MeshBody::Live { events });
+                }
+                for (channel, events) in feeds {
+                    self.feeds.happened(channel, events, &mut self.effects);
                 }
             }
             Input::Mesh { frame } => self.mesh(now, frame),
@@ -175,6 +186,7 @@ impl Shard {
             held_bytes: self.home.held_bytes(),
             events_encoded: self.delivery.encoded,
             watched: self.home.watched() as u64,
+            followers: self.feeds.followers() as u64,
             live_dropped: self.outbound.live_dropped,
         }
     }
@@ -203,6 +215,7 @@ impl Shard {
             gathers: &mut self.gathers,
             users: &mut self.users,
             delivery: &mut self.delivery,
+            openers: &mut self.openers,
             outbound: &mut self.outbound,
         };
         act(session, &mut around);
@@ -232,6 +245,7 @@ impl Shard {
         self.conns.remove(&session.id);
         self.outbound.forget(session.queued_bytes());
         session.unwatch(&mut self.effects);
+        session.close_channels(&mut self.openers, &mut self.effects);
         if let Some(user) = session.registered_user() {
             let home = self.effects.placement.home_of_user(user);
             self.effects.mesh(home, MeshBody::Unregister { session: session.id, user });
@@ -249,6 +263,7 @@ impl Shard {
             self.home_tick_at = now.mono.plus_ms(HOME_TICK_MS);
             self.home.tick(now, &mut self.effects);
             self.channels.tick(now.mono);
+            self.feeds.tick(now.mono, &mut self.effects);
             self.users.tick(now.mono);
             self.refuse_overdue(now);
         }
@@ -294,6 +309,9 @@ impl Shard {
             (Waiting::Channel(admitted), StoreResult::Applied(reply)) => {
                 self.channels.applied(now.mono, admitted, reply, &mut self.effects);
             }
+            (Waiting::Feed(check), StoreResult::Subscribed(head)) => {
+                self.feeds.checked(now.mono, check, head, &mut self.effects);
+            }
             (Waiting::Home(op), result) => self.home_stored(now, op, result),
             (waiting, result) => panic!("I12: {waiting:?} was answered by {result:?}"),
         }
@@ -312,6 +330,7 @@ impl Shard {
             (HomeOp::PutPresence(user, word), StoreResult::Done(result)) => {
                 self.home.presence_put(user, word, result, effects);
             }
+            (HomeOp::LargeOf(user), StoreResult::LargeOf(found)) => self.home.large_of(user, found, effects),
             (HomeOp::Visible(sight), StoreResult::Visible(found)) => self.home.visible(now, sight, found, effects),
             (op, result) => panic!("I12: {op:?} was answered by {result:?}"),
         }
@@ -385,13 +404,29 @@ impl Shard {
                     self.with_session(now, conn, |session, around| session.gathered(id, reply, around));
                 }
             }
-            MeshBody::Subscribe { .. }
-            | MeshBody::Subscribed { .. }
-            | MeshBody::Unsubscribe { .. }
-            | MeshBody::Feed { .. }
-            | MeshBody::Interest { .. }
-            | MeshBody::Heads { .. }
-            | MeshBody::Index { .. } => {}
+            MeshBody::Subscribe { session, user, channel } => {
+                self.feeds.subscribe((from, session), user, channel, &mut self.effects);
+            }
+            MeshBody::Subscribed { session, channel, start } => {
+                self.with_named(now, session, |session, around| session.subscribed(channel, start, around));
+            }
+            MeshBody::Unsubscribe { session, channel } => self.feeds.unsubscribe((from, session), channel),
+            MeshBody::Feed { channel, events } => {
+                for event in events {
+                    self.fed(now, channel, &event);
+                }
+            }
+            MeshBody::Interest { channels } => self.feeds.interest(now.mono, from, channels, &self.effects),
+            MeshBody::Heads { heads } => self.home.heads(heads, &mut self.effects),
+            MeshBody::Index { .. } => {}
+        }
+    }
+
+    /// Something happened in a large channel: those who have it open are told, one after the other, of one event after the other.
+    fn fed(&mut self, now: Now, channel: ChannelId, event: &EventBody) {
+        let mut push = Shared::new(Push::of_event(channel, event, None));
+        for conn in self.openers.of(channel) {
+            self.with_session(now, conn, |session, around| session.fed(channel, event, &mut push, around));
         }
     }
 

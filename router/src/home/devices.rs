@@ -63,6 +63,8 @@ impl Home {
         follower.stamp = follower.stamp.max(Some(stamp));
         let device = follower.device.clone();
         self.presence.came(now, name.user);
+        self.large.want(name.user);
+        self.large.start(effects);
         let older = user.replaced(&device);
         effects.mesh(owner, MeshBody::Registered { session, start: Ok(cursor) });
         for follower in older {
@@ -85,6 +87,7 @@ impl Home {
         if user.followers.is_empty() {
             self.recent_bytes -= u64::from(user.recent_bytes());
             self.users.remove(&name.user);
+            self.large.forget(name.user);
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod arrivals;
 mod devices;
+mod large;
 mod outbox;
 mod presence;
 mod reads;
@@ -27,6 +28,7 @@ use crate::io::{Arrival, ArrivalsPage, StoreOp};
 
 use arrivals::Arrivals;
 pub(crate) use devices::Login;
+use large::Large;
 use outbox::Outbox;
 use presence::Presence;
 pub(crate) use presence::Word;
@@ -62,6 +64,8 @@ pub(crate) enum HomeOp {
     PutPresence(UserId, Word),
     /// Who may see whom.
     Visible(Sight),
+    /// A user's large channels.
+    LargeOf(UserId),
 }
 
 #[derive(Debug)]
@@ -71,6 +75,7 @@ pub(crate) struct Home {
     users: BTreeMap<UserId, User>,
     presence: Presence,
     watchers: Watchers,
+    large: Large,
     /// Bytes that the users' recent events weigh together.
     recent_bytes: u64,
     /// The account whose inbox was trimmed last.
@@ -85,6 +90,7 @@ impl Home {
             users: BTreeMap::new(),
             presence: Presence::new(now),
             watchers: Watchers::default(),
+            large: Large::default(),
             recent_bytes: 0,
             trimmed: None,
         }
@@ -108,6 +114,7 @@ impl Home {
         self.start_reads(effects);
         self.trim_next(effects);
         self.watchers.tick(now.mono, effects);
+        self.large.tick(now.mono, effects);
         self.presence.tick(now, effects);
         self.tell_presence(effects);
     }
@@ -219,6 +226,7 @@ impl Home {
             self.serve_user(user, &mut outbox, effects);
         }
         outbox.flush(effects);
+        self.large.start(effects);
         if taken.again {
             self.arrivals.look(effects);
         }
@@ -232,6 +240,7 @@ impl Home {
             let position = row.stamp.at(arrival.ordinal);
             for user_id in row.record.audiences.get(usize::from(arrival.audience)).into_iter().flatten() {
                 let Some(user) = self.users.get_mut(user_id) else { continue };
+                self.large.arrived(*user_id, &arrival.event);
                 let room = self.recent_bytes < RECENT_BYTES_MAX;
                 self.recent_bytes -= u64::from(user.recent_bytes());
                 match known.get(&position) {

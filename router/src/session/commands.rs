@@ -95,7 +95,9 @@ impl Session {
             (Command::Typing(typing), Some(user)) => self.typing(id, user, &typing, around),
             (Command::PresenceGet(get), Some(_)) => self.presence_get(id, get, around),
             (Command::PresenceWatch { user_ids }, Some(_)) => self.watch(id, user_ids, around),
-            (Command::Open(_) | Command::Close { .. } | Command::Search(_), Some(_)) => {
+            (Command::Open(open), Some(_)) => self.open(id, &open, around),
+            (Command::Close { channel_id }, Some(_)) => self.close_channel(id, channel_id, around),
+            (Command::Search(_), Some(_)) => {
                 let refusal = Refusal::new(ErrorCode::UnknownCommand, "not in this version");
                 self.answer(id, Err(refusal), around);
             }

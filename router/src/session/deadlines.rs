@@ -32,6 +32,7 @@ impl Session {
         let now = around.now;
         self.forget_rare(now.mono);
         self.tick_presence(around);
+        self.tick_feeds(around);
         match &self.stage {
             &Stage::Anonymous { opened_at, refused_for_now } if now.mono >= opened_at.plus_ms(LOGIN_MS) => {
                 return self.close(login_is_late(refused_for_now));
@@ -76,8 +77,8 @@ impl Session {
         if let Some(since) = self.outbound.stalled_since() {
             due = due.min(since.plus_ms(SLOW_MS));
         }
-        if let Some(watching) = self.rare.as_deref().and_then(|rare| rare.watching.as_deref()) {
-            due = due.min(watching.due(self.outbound.is_below_target()));
+        if let Some(rare) = self.rare.as_deref() {
+            due = due.min(rare.due(self.outbound.is_below_target()).unwrap_or(due));
         }
         match &self.stage {
             Stage::Anonymous { opened_at, .. } => due.min(opened_at.plus_ms(LOGIN_MS)),

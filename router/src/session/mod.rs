@@ -1,11 +1,14 @@
 //! One connection that speaks the protocol: from its first command to its close.
 //!
 //! Owns the session's state and what every part of it does: answer, push, close, read or not. `login` gets it to its account,
-//! `commands` takes requests, `operations` and `pages` carry them out, `inbox` moves its cursor (I6), `presence` and `telling` push what is
+//! `commands` takes requests, `operations`, `pages` and `channels` carry them out, `inbox` moves its cursor (I6), `feed` those
+//! over large channels, `presence` and `telling` push what is
 //! in no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is answered once, or the connection is closed (I12).
 
+mod channels;
 mod commands;
 mod deadlines;
+mod feed;
 mod inbox;
 mod login;
 mod operations;
@@ -18,14 +21,15 @@ mod telling;
 use schema::limits::{OUTBOUND_BYTES_MAX, UNANSWERED_MAX};
 use schema::mesh::SnapshotPlace;
 use schema::{
-    CloseCode, Cursor, DeviceId, Encoding, Instant, Now, Position, Push, Refusal, Reply, ServerFrame, SessionId,
-    UnixMs, UserId,
+    ChannelId, CloseCode, Cursor, DeviceId, Encoding, Instant, Now, Position, Push, Refusal, Reply, Seq, ServerFrame,
+    SessionId, UnixMs, UserId,
 };
 
 use crate::delivery::{Delivery, encode};
 use crate::effects::Effects;
 use crate::gather::Gathers;
 use crate::io::{ConnId, Identity, StoreResult};
+use crate::openers::Openers;
 use crate::rate::{Bucket, UserBuckets};
 use crate::tickets::Tickets;
 
@@ -43,6 +47,12 @@ pub(crate) enum SessionOp {
     Refresh(u32),
     /// A page of history, under the client's number.
     History(u32),
+    /// A channel to be opened, under the client's number, after a seq.
+    Open(u32, ChannelId, Option<Seq>),
+    /// A page of a channel's members, under the client's number.
+    Members(u32),
+    /// The log of a large channel after a seq.
+    Log(ChannelId, Seq),
 }
 
 /// What of its shard a session works with.
@@ -53,6 +63,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) gathers: &'a mut Gathers,
     pub(crate) users: &'a mut UserBuckets,
     pub(crate) delivery: &'a mut Delivery,
+    pub(crate) openers: &'a mut Openers,
     pub(crate) outbound: &'a mut ShardOutbound,
 }
 
@@ -191,6 +202,13 @@ impl Session {
             (SessionOp::Connect, StoreResult::Identity(identity)) => self.identified(identity, around),
             (SessionOp::Refresh(id), StoreResult::Identity(identity)) => self.refreshed(id, identity, around),
             (SessionOp::History(id), StoreResult::History(page)) => self.history_read(id, page, around),
+            (SessionOp::Open(id, channel, after), StoreResult::ChannelOpened(opened)) => {
+                self.channel_opened((id, channel, after), opened, around);
+            }
+            (SessionOp::Members(id), StoreResult::Members(page)) => self.members_listed(id, page, around),
+            (SessionOp::Log(channel, after), StoreResult::History(page)) => {
+                self.log_read((channel, after), page, around);
+            }
             (op, result) => panic!("I12: {op:?} was answered by {result:?}"),
         }
     }

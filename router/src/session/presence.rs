@@ -224,12 +224,12 @@ impl Session {
 
     /// Asks who is there, at this moment.
     pub(super) fn presence_get(&mut self, id: u32, get: PresenceGet, around: &mut Surroundings<'_>) {
+        if let Some(channel) = get.channel_id {
+            return self.members_present(id, channel, get.page, around);
+        }
         let users = get.user_ids;
         if let Err(refusal) = super::commands::within("user_ids", users.len(), PRESENCE_USERS_MAX, "users") {
             return self.answer(id, Err(refusal), around);
-        }
-        if users.is_empty() {
-            return self.answer(id, Ok(Reply::PresenceGet { entries: Vec::new() }), around);
         }
         self.gather(id, Purpose::Entries, users, false, around);
     }
@@ -244,6 +244,9 @@ impl Session {
         around: &mut Surroundings<'_>,
     ) {
         let Stage::Live(live) = &self.stage else { return };
+        if users.is_empty() {
+            return self.answer(id, Ok(purpose.reply(&users, &BTreeMap::new())), around);
+        }
         let wanted = Wanted { asker: live.user, users, fellows };
         let asker = (self.conn, id);
         if let Err(refusal) = around.gathers.ask(around.now.mono, asker, purpose, wanted, around.effects) {

@@ -7,6 +7,7 @@ use schema::{ChannelId, Instant};
 use crate::order::Lines;
 
 use super::Session;
+use super::channels::OpenChannels;
 use super::operations::Writing;
 use super::pages::Pages;
 use super::presence::Watching;
@@ -19,12 +20,24 @@ pub(super) struct Rare {
     pub(super) pages: Pages,
     pub(super) lines: Lines<ChannelId>,
     pub(super) writing: Writing,
+    pub(super) open: OpenChannels,
     pub(super) watching: Option<Box<Watching>>,
 }
 
 impl Rare {
+    /// When something of it is next due, given whether there is room to push.
+    pub(super) fn due(&self, has_room: bool) -> Option<Instant> {
+        self.watching.iter().map(|watching| watching.due(has_room)).chain(self.open.due(has_room)).min()
+    }
+
     fn new() -> Self {
-        Self { pages: Pages::default(), lines: Lines::new(LINES_MAX), writing: Writing::default(), watching: None }
+        Self {
+            pages: Pages::default(),
+            open: OpenChannels::default(),
+            lines: Lines::new(LINES_MAX),
+            writing: Writing::default(),
+            watching: None,
+        }
     }
 }
 
@@ -38,7 +51,11 @@ impl Session {
         self.rare.take_if(|rare| {
             rare.lines.tick(now);
             rare.writing.tick(now);
-            rare.pages.is_idle() && rare.lines.is_open(now) && rare.writing.is_quiet() && rare.watching.is_none()
+            rare.pages.is_idle()
+                && rare.lines.is_open(now)
+                && rare.writing.is_quiet()
+                && rare.watching.is_none()
+                && rare.open.channels.is_empty()
         });
     }
 }

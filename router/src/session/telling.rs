@@ -33,9 +33,9 @@ impl Session {
     /// A home tells what has just happened.
     pub(crate) fn tell(&mut self, told: &mut Told, around: &mut Surroundings<'_>) {
         let wanted = match &told.what {
-            Telling::Typing { open_only, .. } => !open_only,
+            &Telling::Typing { channel, open_only, .. } => !open_only || self.has_open(channel),
             Telling::Read { .. } => true,
-            Telling::Head { .. } => false,
+            &Telling::Head { channel, .. } => !self.follows(channel),
             Telling::Presence { entries } => return self.presence_changed(entries, around),
         };
         if let Some(push) = told.push.as_mut().filter(|_| wanted && self.is_live()) {
@@ -44,7 +44,7 @@ impl Session {
     }
 
     /// Pushes if there is room, and does without otherwise.
-    fn push_live(&mut self, push: &mut Shared, around: &mut Surroundings<'_>) {
+    pub(super) fn push_live(&mut self, push: &mut Shared, around: &mut Surroundings<'_>) {
         if !self.outbound.is_below_target() {
             around.outbound.live_dropped += 1;
         } else if self.closed.is_none() {

@@ -26,6 +26,10 @@ pub(crate) fn kind_of(store: &StoreOp) -> &'static str {
         StoreOp::TrimInbox { .. } => "TrimInbox",
         StoreOp::PutPresence { .. } => "PutPresence",
         StoreOp::Visible { .. } => "Visible",
+        StoreOp::OpenChannel { .. } => "OpenChannel",
+        StoreOp::Members { .. } => "Members",
+        StoreOp::Subscribe { .. } => "Subscribe",
+        StoreOp::LargeOf { .. } => "LargeOf",
     }
 }
 
@@ -40,6 +44,10 @@ pub(crate) fn refusal_of(store: &StoreOp, refusal: Refusal) -> StoreResult {
         StoreOp::Snapshot { .. } => StoreResult::Snapshot(Err(refusal)),
         StoreOp::ReadArrivals { .. } => StoreResult::Arrivals(Err(refusal)),
         StoreOp::Visible { .. } => StoreResult::Visible(Err(refusal)),
+        StoreOp::OpenChannel { .. } => StoreResult::ChannelOpened(Err(refusal)),
+        StoreOp::Members { .. } => StoreResult::Members(Err(refusal)),
+        StoreOp::Subscribe { .. } => StoreResult::Subscribed(Err(refusal)),
+        StoreOp::LargeOf { .. } => StoreResult::LargeOf(Err(refusal)),
         StoreOp::ClearArrivals { .. } | StoreOp::TrimInbox { .. } | StoreOp::PutPresence { .. } => {
             StoreResult::Done(Err(refusal))
         }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use router::ConnId;
 use schema::{
-    ChannelId, ClientMsgId, Command, Cursor, Encoding, PresenceEntry, PresenceState, Push, Reply, Request, ServerFrame,
-    SessionId, UnixMs,
+    ChannelId, ClientMsgId, Command, Cursor, Encoding, PresenceEntry, PresenceState, Push, Reply, Request, Seq,
+    ServerFrame, SessionId, UnixMs,
 };
 use wire::SharedFrame;
 
@@ -19,6 +19,8 @@ pub(crate) struct Life {
     /// The cursor in the reply to `connect`.
     pub(crate) start: Option<Cursor>,
     pub(crate) told: Vec<Told>,
+    /// Messages of large channels' logs.
+    pub(crate) log: Vec<(ChannelId, Seq)>,
 }
 
 pub(crate) enum Told {
@@ -162,12 +164,17 @@ impl Client {
     fn pushed(&mut self, push: Push, names: &Names) -> String {
         match push {
             Push::Message { message, cursor } => {
-                self.event(cursor.expect("a message of an inbox has a place"), Some(message.body.to_string()));
+                match cursor {
+                    Some(cursor) => self.event(cursor, Some(message.body.to_string())),
+                    None => self.life.log.push((message.channel_id, message.seq)),
+                }
                 self.pushed.push(message.body.to_string());
                 format!("{}{}={}", names.channel(message.channel_id), message.seq, names.short(&message.body))
             }
             Push::Membership { channel_id, cursor, .. } => {
-                self.event(cursor.expect("a change of members has a place"), None);
+                if let Some(cursor) = cursor {
+                    self.event(cursor, None);
+                }
                 format!("member {}", names.channel(channel_id))
             }
             Push::Read { channel_id, read_seq, cursor: Some(cursor), .. } => {

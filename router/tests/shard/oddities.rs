@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use router::{Arrival, ArrivalsPage, InboxPage, InboxStart, Input, Shard, SnapshotPage, StoreOp, StoreResult};
+use router::{
+    Arrival, ArrivalsPage, InboxPage, InboxStart, Input, MembersPage, OpenedChannel, Shard, SnapshotPage, StoreOp,
+    StoreResult,
+};
 use schema::command::{HistoryPage, SnapshotChannel};
+use schema::event::{MemberChange, Role};
 use schema::op::ChannelKind;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 use schema::{
@@ -97,6 +101,23 @@ fn odd(dice: &mut Dice, world: &World, store: &StoreOp) -> StoreResult {
         StoreOp::ReadArrivals { .. } => {
             StoreResult::Arrivals(if refuse { Err(refusal) } else { Ok(arrivals(dice, &users)) })
         }
+        StoreOp::OpenChannel { .. } => {
+            let kind = [ChannelKind::Direct, ChannelKind::Group, ChannelKind::Large][dice.roll(3)];
+            let opened = OpenedChannel { kind, head_seq: Seq(9), read_seq: Seq(99), members: users, reads: Vec::new() };
+            StoreResult::ChannelOpened(if refuse { Err(refusal) } else { Ok(opened) })
+        }
+        StoreOp::Members { .. } => {
+            let page = MembersPage { users, fellows: dice.roll(2) == 0 };
+            StoreResult::Members(if refuse { Err(refusal) } else { Ok(page) })
+        }
+        StoreOp::Subscribe { .. } => {
+            let head = Seq([0, 1, 9, u64::MAX][dice.roll(4)]);
+            StoreResult::Subscribed(if refuse { Err(refusal) } else { Ok(head) })
+        }
+        StoreOp::LargeOf { .. } => {
+            let mine = vec![world.names.id("ab"), world.names.id("bc")];
+            StoreResult::LargeOf(if refuse { Err(refusal) } else { Ok(mine) })
+        }
         StoreOp::Visible { users, .. } => {
             let entry = |&user: &UserId| {
                 (dice.roll(3) > 0).then_some(PresenceEntry {
@@ -112,6 +133,17 @@ fn odd(dice: &mut Dice, world: &World, store: &StoreOp) -> StoreResult {
             StoreResult::Done(if refuse { Err(refusal) } else { Ok(()) })
         }
     }
+}
+
+fn feeds(dice: &mut Dice, world: &World) -> Vec<(ChannelId, Vec<EventBody>)> {
+    let user = *world.store.users.values().next().expect("a user");
+    let event = |dice: &mut Dice| match dice.roll(3) {
+        0 => EventBody::Deleted { seq: Seq([0, 1, u64::MAX][dice.roll(3)]), revision: 1 },
+        1 => EventBody::Membership { user, change: MemberChange::Left, role: Role::Member },
+        _ => EventBody::Read { user, read_seq: Seq(1) },
+    };
+    let events = (0..dice.roll(4)).map(|_| event(dice)).collect();
+    vec![(world.names.id(dice.pick(&["ab", "bc"])), events)]
 }
 
 fn says(dice: &mut Dice) -> String {
@@ -168,7 +200,7 @@ fn run(choices: &[u32]) {
                 let home = dice.roll(world.shards.len());
                 let user = world.user("a");
                 let hints = vec![(world.owner(home), place(&mut dice).stamp, events(&mut dice, user))];
-                world.input(home, Input::Committed { hints, live: Vec::new() });
+                world.input(home, Input::Committed { hints, live: Vec::new(), feeds: feeds(&mut dice, &world) });
             }
             7 => world.pass([0, 100, 1_000, 30_000][dice.roll(4)]),
             _ => {

@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! a1 b1 a1'   clients: a user's letter, a device's digit; a1' is a1 again, on the next shard if there are two
-//! ab          a channel, named by its members
+//! ab Lab      a channel, named by its members; a large one
 //! a1 opens | opens fb | joins [TOKEN] [from CURSOR] | connects … | leaves | stalls | reads | drains BYTES | falls silent
 //! a1 sends ab m1 [20KB] | floods ab N | marks ab 3 | reads-back ab [N times] | echoes x [4KB [N times]] | dances [N times]
 //! a1 edits ab 1 m2 [20KB] | deletes ab 1 | reacts ab 1 👍 | unreacts ab 1 👍 | types ab | stops ab
+//! a1 opens ab [after 3] | closes ab | looks-around ab PAGE
 //! a1 watches abc (users, or a count of nobodies, or - for none) | looks-for abc
 //! a1 refreshes TOKEN | says {…} | sends-binary | speaks
 //! store holds KIND | releases [KIND] | answers KIND last | delays KIND (it is done and told later) | tells KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes | has a online
-//! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1 | blocks ab on
-//! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | drain in 5s
+//! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1 | blocks ab on | removes b from Lab | adds b to La
+//! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | feeds are lost | feeds come (the later ones) | drain in 5s
 //! home forgets a1 | home denies a1 | stray frame for a1
 //! => a1: connected, #1, ab#1=m1 | b1: … | seen: KIND ×3
 //! ```
@@ -21,7 +22,8 @@
 use std::collections::BTreeMap;
 
 use router::Input;
-use schema::command::{Connect, Delete, Edit, History, HistoryWindow, PresenceGet, React, Send, Typing};
+use schema::command::{Connect, Delete, Edit, History, HistoryWindow, Open, PresenceGet, React, Send, Typing};
+use schema::event::Role;
 use schema::mesh::Kicked;
 use schema::message::no_mentions;
 use schema::op::SendOp;
@@ -91,6 +93,7 @@ impl World {
             }
             ["hints", "are", "lost"] => self.lose_hints = true,
             ["hints", "come"] => self.late_hints_come(),
+            ["feeds", are_lost @ ("are" | "come"), ..] => self.lose_feeds = are_lost == "are",
             ["home", "forgets", name] => {
                 let user = self.user(parts(name, 1).0);
                 self.home_forgets(name, user);
@@ -120,6 +123,8 @@ impl World {
                 let op = ChannelOp::Block { by, user, on: on == "on" };
                 self.input(0, Input::Command { ticket: 0, channel: channel_id, op });
             }
+            ["api", "removes", user, "from", channel] => self.change_members(channel, user, false),
+            ["api", "adds", user, "to", channel] => self.change_members(channel, user, true),
             ["api", "kicks", name, "device"] => {
                 let (user, device, _) = parts(name, 1);
                 let device = format!("d{device}").parse().expect("legal");
@@ -133,6 +138,15 @@ impl World {
             [name, ref words @ ..] => self.client_step(name, words),
             [] => panic!("an empty step"),
         }
+    }
+
+    fn change_members(&mut self, channel: &str, user: &str, is_added: bool) {
+        let (channel, user) = (self.channel(channel), self.user(user));
+        let op = match is_added {
+            true => ChannelOp::AddMember { by: user, user, role: Role::Member },
+            false => ChannelOp::RemoveMember { by: user, user },
+        };
+        self.input(0, Input::Command { ticket: 0, channel, op });
     }
 
     fn kick(&mut self, user: &str, whose: Kicked) {
@@ -242,6 +256,19 @@ impl World {
                 let channel_id = self.channel(channel);
                 self.ask(name, Command::Typing(Typing { channel_id, on: false }));
             }
+            ["opens", channel] => self.open_channel(name, channel, None),
+            ["opens", channel, "after", seq] => {
+                self.open_channel(name, channel, Some(Seq(seq.parse().expect("a seq"))))
+            }
+            ["closes", channel] => {
+                let channel_id = self.channel(channel);
+                self.ask(name, Command::Close { channel_id });
+            }
+            ["looks-around", channel, page] => {
+                let channel_id = Some(self.channel(channel));
+                let page = page.parse().expect("a page");
+                self.ask(name, Command::PresenceGet(PresenceGet { user_ids: Vec::new(), channel_id, page }));
+            }
             ["watches", users] => {
                 let user_ids = self.listed(users);
                 self.ask(name, Command::PresenceWatch { user_ids });
@@ -320,6 +347,17 @@ impl World {
         self.ask(name, Command::Send(send));
     }
 
+    /// A client opens a channel that is there already.
+    pub(crate) fn open_by_name(&mut self, name: &str, channel: &str) {
+        let channel_id = self.names.id(channel);
+        self.ask(name, Command::Open(Open { channel_id, after_seq: None }));
+    }
+
+    fn open_channel(&mut self, name: &str, channel: &str, after_seq: Option<Seq>) {
+        let channel_id = self.channel(channel);
+        self.ask(name, Command::Open(Open { channel_id, after_seq }));
+    }
+
     fn edit(&mut self, name: &str, channel: &str, seq: &str, body: &str) {
         let (channel_id, seq) = (self.channel(channel), Seq(seq.parse().expect("a seq")));
         let op_id = id_of(&format!("edit {channel_id} {seq} {body}"));
@@ -335,7 +373,7 @@ impl World {
     /// The operation of the channel's first member who sends this.
     fn send_op(&mut self, channel: &str, body: &str) -> (ChannelId, ChannelOp) {
         let op = SendOp {
-            from: self.user(&channel[..1]),
+            from: self.user(&channel.trim_start_matches('L')[..1]),
             client_msg_id: id_of(body),
             kind: MessageKind::Text,
             body: body.into(),

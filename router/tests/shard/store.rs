@@ -5,9 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use router::{Arrival, ArrivalsPage, Identity, InboxPage, InboxStart, SnapshotPage, StoreOp, StoreResult};
-use schema::command::{History, HistoryPage, HistoryWindow, SnapshotChannel};
-use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
+use router::{
+    Arrival, ArrivalsPage, Identity, InboxPage, InboxStart, MembersPage, OpenedChannel, SnapshotPage, StoreOp,
+    StoreResult,
+};
+use schema::command::{History, HistoryPage, HistoryWindow, ReadMark, SnapshotChannel};
+use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::mesh::{LiveEvent, SnapshotPlace};
 use schema::op::ChannelKind;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord};
@@ -122,6 +125,28 @@ impl Store {
                 self.presence.insert(entry.user_id, entry);
                 StoreResult::Done(Ok(()))
             }
+            StoreOp::OpenChannel { user, channel } => {
+                StoreResult::ChannelOpened(self.member_of(user, channel).map(|log| {
+                    let members = if log.large { Vec::new() } else { log.members.clone() };
+                    let mark = |user| log.marks.get(&user).copied().unwrap_or_default();
+                    let reads = members.iter().map(|&user_id| ReadMark { user_id, read_seq: mark(user_id) }).collect();
+                    let kind = if log.large { ChannelKind::Large } else { ChannelKind::Group };
+                    OpenedChannel { kind, head_seq: log.head(), read_seq: mark(user), members, reads }
+                }))
+            }
+            StoreOp::Members { user, channel, page } => {
+                StoreResult::Members(self.member_of(user, channel).map(|log| {
+                    let users = log.members.chunks(200).nth(page as usize).unwrap_or_default().to_vec();
+                    MembersPage { users, fellows: !log.large }
+                }))
+            }
+            StoreOp::Subscribe { user, channel } => {
+                StoreResult::Subscribed(self.member_of(user, channel).map(Log::head))
+            }
+            StoreOp::LargeOf { user } => {
+                let mine = self.logs.iter().filter(|(_, log)| log.large && log.members.contains(&user));
+                StoreResult::LargeOf(Ok(mine.map(|(&channel, _)| channel).collect()))
+            }
             StoreOp::Visible { watcher, users, fellows: _ } => {
                 let seen = |&user: &UserId| {
                     let stored = self.presence.get(&user).copied().unwrap_or(PresenceEntry::unknown(user));
@@ -216,16 +241,28 @@ impl Store {
         ArrivalsPage { rows, through: end, more: false }
     }
 
+    fn member_of(&self, user: UserId, channel: ChannelId) -> Result<&Log, Refusal> {
+        let log = self.logs.get(&channel).filter(|log| log.members.contains(&user));
+        log.ok_or_else(|| Refusal::new(ErrorCode::UnknownChannel, "no such channel"))
+    }
+
     fn history(&self, user: UserId, request: &History) -> Result<HistoryPage, Refusal> {
-        let log = self.logs.get(&request.channel_id).filter(|log| log.members.contains(&user));
-        let log = log.ok_or_else(|| Refusal::new(ErrorCode::UnknownChannel, "no such channel"))?;
+        let log = self.member_of(user, request.channel_id)?;
         let after = match request.window {
             HistoryWindow::After(seq) => seq,
             HistoryWindow::Newest | HistoryWindow::Before(_) | HistoryWindow::Around(_) => Seq::ZERO,
         };
-        let messages = log.messages.iter().filter(|message| message.seq > after).take(request.limit as usize);
-        let head_seq = Seq(log.messages.len() as u64);
-        Ok(HistoryPage { messages: messages.cloned().collect(), head_seq, first_seq: Seq(1), more: false })
+        let messages = log.messages.iter().filter(|message| message.seq > after);
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        for message in messages.take(request.limit as usize) {
+            bytes += message.body.len();
+            if !page.is_empty() && bytes > HISTORY_BYTES_MAX as usize {
+                break;
+            }
+            page.push(Arc::clone(message));
+        }
+        let more = page.last().is_some_and(|last| last.seq < log.head());
+        Ok(HistoryPage { messages: page, head_seq: log.head(), first_seq: Seq(1), more })
     }
 
     /// Commits a shard's appends as one transaction.

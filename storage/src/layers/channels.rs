@@ -126,7 +126,7 @@ async fn get_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Re
 }
 
 /// The row of a membership that lasts.
-async fn membership<T: Transaction>(tx: &T, user: UserId, channel: ChannelId) -> Result<Row, LayerError> {
+pub(super) async fn membership<T: Transaction>(tx: &T, user: UserId, channel: ChannelId) -> Result<Row, LayerError> {
     let key = keys::membership(user, channel);
     let (row, former) = join::both(tx.get(&key), tx.get(&keys::former(channel, user))).await?;
     match (row, former) {

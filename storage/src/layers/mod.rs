@@ -25,6 +25,7 @@ pub mod devices;
 pub mod history;
 pub mod inbox;
 pub mod mentions;
+pub mod opened;
 mod packed;
 pub mod people;
 mod planted;

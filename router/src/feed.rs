@@ -1,0 +1,289 @@
+//! The home of large channels: who follows their logs, and which homes want to know how far they have come.
+//!
+//! Owns the subscriptions of sessions, by channel and shard. Membership is read with each word of a session, which renews it, and a member
+//! who is removed is one no more with the very event that says so: whatever the feed tells later goes to the others alone (I10). What
+//! happened goes to each shard with followers once, in the order of the log; whoever misses some of it reads the log. Nothing here is
+//! kept for a slow session.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use schema::event::MemberChange;
+use schema::limits::{HEAD_MS, RENEW_MS};
+use schema::mesh::{FeedStart, MeshBody};
+use schema::{ChannelId, ErrorCode, EventBody, Instant, Owner, Refusal, Seq, SessionId, UserId};
+
+use crate::effects::{Effects, Waiting};
+use crate::io::StoreOp;
+
+/// Subscriptions, and homes that want to know of a channel, together. Some 150 bytes each: 150 MB.
+const FOLLOWED_MAX: usize = 1_000_000;
+/// Reads of membership at once.
+const CHECKS_MAX: usize = 256;
+/// Channels in one frame of heads.
+const HEADS_OF_FRAME: usize = 4_096;
+
+/// A session, wherever it is.
+type Place = (Owner, SessionId);
+
+#[derive(Debug, Default)]
+struct Channel {
+    head: Seq,
+    followers: BTreeMap<Place, Follower>,
+    /// Sessions whose membership is being read, or waits to be.
+    asked: BTreeMap<Place, Asked>,
+    /// Homes with members, and until when they want to know.
+    interested: BTreeMap<Owner, Instant>,
+}
+
+#[derive(Debug)]
+struct Follower {
+    user: UserId,
+    expires: Instant,
+}
+
+#[derive(Debug)]
+struct Asked {
+    user: UserId,
+    /// The read that is under way.
+    check: Option<u64>,
+}
+
+/// A read of one session's membership.
+#[derive(Debug)]
+pub(crate) struct Check {
+    channel: ChannelId,
+    place: Place,
+    number: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Feeds {
+    channels: BTreeMap<ChannelId, Channel>,
+    expiry: BTreeSet<(Instant, ChannelId, Place)>,
+    interest_expiry: BTreeSet<(Instant, ChannelId, Owner)>,
+    followers: usize,
+    wanted: BTreeSet<(ChannelId, Place)>,
+    served: Option<(ChannelId, Place)>,
+    under_way: usize,
+    checks: u64,
+    /// Channels that have grown since heads were told.
+    grown: BTreeSet<ChannelId>,
+    heads_at: Instant,
+}
+
+impl Feeds {
+    /// Sessions that follow a log, each once a channel.
+    pub(crate) fn followers(&self) -> usize {
+        self.followers
+    }
+
+    fn total(&self) -> usize {
+        self.followers + self.interest_expiry.len() + self.wanted.len()
+    }
+
+    /// A session follows a channel's log, or goes on doing so.
+    pub(crate) fn subscribe(&mut self, place: Place, user: UserId, channel: ChannelId, effects: &mut Effects) {
+        let (owner, session) = place;
+        let refusal = if effects.placement.home_of_channel(channel) != effects.placement.me {
+            Some(Refusal::new(ErrorCode::Moving, "the channel has another home now, open it again"))
+        } else if self.total() >= FOLLOWED_MAX {
+            let message = format!("{FOLLOWED_MAX} sessions follow channels of this shard, the limit");
+            Some(Refusal::new(ErrorCode::Overloaded, message))
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            return effects.mesh(owner, MeshBody::Subscribed { session, channel, start: Err(refusal) });
+        }
+        let state = self.channels.entry(channel).or_default();
+        let asked = state.asked.entry(place).or_insert(Asked { user, check: None });
+        if asked.user != user {
+            *asked = Asked { user, check: None };
+        }
+        if asked.check.is_none() {
+            self.wanted.insert((channel, place));
+        }
+        self.start(effects);
+    }
+
+    fn start(&mut self, effects: &mut Effects) {
+        while self.under_way < CHECKS_MAX {
+            let after = self.served.map_or(Bound::Unbounded, Bound::Excluded);
+            let next = self.wanted.range((after, Bound::Unbounded)).next().or_else(|| self.wanted.first()).copied();
+            let Some((channel, place)) = next else { break };
+            self.wanted.remove(&(channel, place));
+            self.served = next;
+            let state = self.channels.get_mut(&channel).expect("what is wanted is asked for");
+            let asked = state.asked.get_mut(&place).expect("what is wanted is asked for");
+            self.checks += 1;
+            self.under_way += 1;
+            asked.check = Some(self.checks);
+            let check = Check { channel, place, number: self.checks };
+            effects.store(StoreOp::Subscribe { user: asked.user, channel }, Waiting::Feed(check));
+        }
+    }
+
+    /// The store has said whether a session's user is a member, and where the log stands.
+    pub(crate) fn checked(&mut self, now: Instant, check: Check, head: Result<Seq, Refusal>, effects: &mut Effects) {
+        self.under_way -= 1;
+        let Check { channel, place, number } = check;
+        let asked = self.channels.get_mut(&channel).and_then(|state| {
+            let is_this = state.asked.get(&place).is_some_and(|asked| asked.check == Some(number));
+            is_this.then(|| state.asked.remove(&place)).flatten()
+        });
+        if let Some(Asked { user, .. }) = asked {
+            let (owner, session) = place;
+            let start = match head {
+                Ok(head) => Ok(self.follow(now, channel, place, user, head)),
+                // Who is a member as far as is known stays until its time is over.
+                Err(refusal) if refusal.code.is_temporary() => Err(refusal),
+                Err(refusal) => {
+                    self.end(channel, place);
+                    Err(refusal)
+                }
+            };
+            effects.mesh(owner, MeshBody::Subscribed { session, channel, start });
+            self.forget_idle(channel);
+        }
+        self.start(effects);
+    }
+
+    fn follow(&mut self, now: Instant, channel: ChannelId, place: Place, user: UserId, head: Seq) -> FeedStart {
+        let expires = now.plus_ms(3 * RENEW_MS);
+        let state = self.channels.get_mut(&channel).expect("its caller has found it");
+        // The log may have grown since that was read, and nobody was told who was not following yet.
+        state.head = state.head.max(head);
+        match state.followers.insert(place, Follower { user, expires }) {
+            Some(earlier) => {
+                self.expiry.remove(&(earlier.expires, channel, place));
+            }
+            None => self.followers += 1,
+        }
+        self.expiry.insert((expires, channel, place));
+        let open = u32::try_from(state.followers.len()).expect("below the total of all");
+        FeedStart { head_seq: state.head, open }
+    }
+
+    /// A session does not follow any more.
+    pub(crate) fn unsubscribe(&mut self, place: Place, channel: ChannelId) {
+        if let Some(state) = self.channels.get_mut(&channel) {
+            state.asked.remove(&place);
+            self.wanted.remove(&(channel, place));
+        }
+        self.end(channel, place);
+        self.forget_idle(channel);
+    }
+
+    fn end(&mut self, channel: ChannelId, place: Place) {
+        let follower = self.channels.get_mut(&channel).and_then(|state| state.followers.remove(&place));
+        if let Some(follower) = follower {
+            self.followers -= 1;
+            self.expiry.remove(&(follower.expires, channel, place));
+        }
+    }
+
+    fn forget_idle(&mut self, channel: ChannelId) {
+        let is_idle =
+            |state: &Channel| state.followers.is_empty() && state.asked.is_empty() && state.interested.is_empty();
+        if self.channels.get(&channel).is_some_and(is_idle) {
+            self.channels.remove(&channel);
+            self.grown.remove(&channel);
+        }
+    }
+
+    /// Something of a large channel is durable.
+    pub(crate) fn happened(&mut self, channel: ChannelId, events: Vec<EventBody>, effects: &mut Effects) {
+        let Some(state) = self.channels.get_mut(&channel) else { return };
+        let mut gone = Vec::new();
+        for event in &events {
+            match *event {
+                EventBody::Message(ref message) => state.head = state.head.max(message.seq),
+                EventBody::Membership { user, change: MemberChange::Removed | MemberChange::Left, .. } => {
+                    gone.push(user);
+                }
+                EventBody::Edited(_)
+                | EventBody::Deleted { .. }
+                | EventBody::Reaction { .. }
+                | EventBody::Membership { .. }
+                | EventBody::Read { .. } => {}
+            }
+        }
+        if events.iter().any(|event| matches!(event, EventBody::Message(_))) && !state.interested.is_empty() {
+            self.grown.insert(channel);
+        }
+        let shards: BTreeSet<Owner> = state.followers.keys().map(|&(owner, _)| owner).collect();
+        for owner in shards {
+            effects.mesh(owner, MeshBody::Feed { channel, events: events.clone() });
+        }
+        for user in gone {
+            self.remove_user(channel, user);
+        }
+        self.start(effects);
+    }
+
+    /// A user is a member no more. What is being read of it may be from before: it is read again.
+    fn remove_user(&mut self, channel: ChannelId, user: UserId) {
+        let Some(state) = self.channels.get_mut(&channel) else { return };
+        for (&place, asked) in state.asked.iter_mut().filter(|(_, asked)| asked.user == user) {
+            asked.check = None;
+            self.wanted.insert((channel, place));
+        }
+        let places: Vec<Place> =
+            state.followers.iter().filter(|(_, one)| one.user == user).map(|(&place, _)| place).collect();
+        for place in places {
+            self.end(channel, place);
+        }
+        self.forget_idle(channel);
+    }
+
+    /// A home has members of these channels.
+    pub(crate) fn interest(&mut self, now: Instant, owner: Owner, channels: Vec<ChannelId>, effects: &Effects) {
+        let expires = now.plus_ms(3 * RENEW_MS);
+        for channel in channels {
+            let is_ours = effects.placement.home_of_channel(channel) == effects.placement.me;
+            if !is_ours || self.total() >= FOLLOWED_MAX {
+                continue;
+            }
+            let state = self.channels.entry(channel).or_default();
+            if let Some(earlier) = state.interested.insert(owner, expires) {
+                self.interest_expiry.remove(&(earlier, channel, owner));
+            }
+            self.interest_expiry.insert((expires, channel, owner));
+        }
+    }
+
+    /// A second has passed: what nobody renews ends, and who is interested hears now and then how far channels have come.
+    pub(crate) fn tick(&mut self, now: Instant, effects: &mut Effects) {
+        while let Some(&(_, channel, place)) = self.expiry.first().filter(|(expires, ..)| *expires <= now) {
+            self.end(channel, place);
+            self.forget_idle(channel);
+        }
+        while let Some(&(at, channel, owner)) = self.interest_expiry.first().filter(|(expires, ..)| *expires <= now) {
+            self.interest_expiry.remove(&(at, channel, owner));
+            if let Some(state) = self.channels.get_mut(&channel) {
+                state.interested.remove(&owner);
+            }
+            self.forget_idle(channel);
+        }
+        if now >= self.heads_at.plus_ms(HEAD_MS) {
+            self.heads_at = now;
+            self.tell_heads(effects);
+        }
+    }
+
+    fn tell_heads(&mut self, effects: &mut Effects) {
+        let mut homes: BTreeMap<Owner, Vec<(ChannelId, Seq)>> = BTreeMap::new();
+        for channel in std::mem::take(&mut self.grown) {
+            let Some(state) = self.channels.get(&channel) else { continue };
+            for &owner in state.interested.keys() {
+                homes.entry(owner).or_default().push((channel, state.head));
+            }
+        }
+        for (owner, heads) in homes {
+            for heads in heads.chunks(HEADS_OF_FRAME) {
+                effects.mesh(owner, MeshBody::Heads { heads: heads.to_vec() });
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Which channels a session's user looks at.
+//!
+//! Owns what opening one takes: its state from the store, its members' presence from their homes, and, of a large one, a subscription, which
+//! is `feed`'s from there on. Owns the bound on how many are open.
+
+use std::collections::BTreeMap;
+
+use schema::command::{Open, Opened};
+use schema::limits::OPEN_CHANNELS_MAX;
+use schema::mesh::MeshBody;
+use schema::op::ChannelKind;
+use schema::{ChannelId, ErrorCode, Instant, Refusal, Reply, Seq};
+
+use crate::effects::{Effects, Waiting};
+use crate::gather::Purpose;
+use crate::io::{MembersPage, OpenedChannel, StoreOp};
+use crate::openers::Openers;
+
+use super::feed::{Feed, Opening};
+use super::{Session, SessionOp, Stage, Surroundings};
+
+/// Pages of a channel's members that can be asked for: each is read through those before it, so 10,000 members.
+const MEMBER_PAGES_MAX: u32 = 50;
+
+/// The channels that are open.
+#[derive(Debug, Default)]
+pub(super) struct OpenChannels {
+    /// Each with its feed, if it is a large one.
+    pub(super) channels: BTreeMap<ChannelId, Option<Box<Feed>>>,
+    /// The large one whose log was read last: the next one's turn comes after it.
+    pub(super) read_last: Option<ChannelId>,
+}
+
+impl OpenChannels {
+    /// When the feeds next have something to do, given whether there is room to push.
+    pub(super) fn due(&self, has_room: bool) -> Option<Instant> {
+        self.channels.values().flatten().map(|feed| feed.due(has_room)).min()
+    }
+
+    /// The feed of a large channel that is open or being opened.
+    pub(super) fn feed_mut(&mut self, channel: ChannelId) -> Option<&mut Feed> {
+        self.channels.get_mut(&channel)?.as_deref_mut()
+    }
+}
+
+impl Session {
+    pub(super) fn open(&mut self, id: u32, open: &Open, around: &mut Surroundings<'_>) {
+        let Stage::Live(live) = &self.stage else { return };
+        let user = live.user;
+        let &Open { channel_id: channel, after_seq } = open;
+        if let Err(refusal) = self.has_room_for(channel) {
+            return self.answer(id, Err(refusal), around);
+        }
+        let waiting = Waiting::Session(self.conn, SessionOp::Open(id, channel, after_seq));
+        around.effects.store(StoreOp::OpenChannel { user, channel }, waiting);
+    }
+
+    fn has_room_for(&self, channel: ChannelId) -> Result<(), Refusal> {
+        let Some(rare) = self.rare.as_deref() else { return Ok(()) };
+        let open = &rare.open.channels;
+        if open.len() < OPEN_CHANNELS_MAX as usize || open.contains_key(&channel) {
+            return Ok(());
+        }
+        let message = format!("{OPEN_CHANNELS_MAX} channels are open, the limit: close one");
+        Err(Refusal::new(ErrorCode::LimitExceeded, message))
+    }
+
+    /// Whether the user looks at this channel.
+    pub(super) fn has_open(&self, channel: ChannelId) -> bool {
+        self.rare.as_deref().is_some_and(|rare| rare.open.channels.contains_key(&channel))
+    }
+
+    /// Whether the user follows this channel's log.
+    pub(super) fn follows(&self, channel: ChannelId) -> bool {
+        self.rare.as_deref().and_then(|rare| rare.open.channels.get(&channel)).is_some_and(Option::is_some)
+    }
+
+    /// The store has said what the channel is.
+    pub(super) fn channel_opened(
+        &mut self,
+        (id, channel, after_seq): (u32, ChannelId, Option<Seq>),
+        opened: Result<OpenedChannel, Refusal>,
+        around: &mut Surroundings<'_>,
+    ) {
+        // As many may have been opened while this was read.
+        let opened = opened.and_then(|opened| self.has_room_for(channel).map(|()| opened));
+        let OpenedChannel { kind, head_seq, read_seq, members, reads } = match opened {
+            Ok(opened) => opened,
+            Err(refusal) => return self.answer(id, Err(refusal), around),
+        };
+        match kind {
+            ChannelKind::Large => self.follow(channel, Opening { id, after_seq, read_seq }, around),
+            ChannelKind::Direct | ChannelKind::Group => {
+                self.rare().open.channels.insert(channel, None);
+                let opened = Opened { head_seq, read_seq, online: 0, reads };
+                self.gather(id, Purpose::Open(Box::new(opened)), members, true, around);
+            }
+        }
+    }
+
+    pub(super) fn close_channel(&mut self, id: u32, channel: ChannelId, around: &mut Surroundings<'_>) {
+        let closed = self.rare.as_deref_mut().and_then(|rare| rare.open.channels.remove(&channel));
+        if let Some(Some(feed)) = closed {
+            around.openers.close(channel, self.conn);
+            self.unsubscribe(channel, around.effects);
+            if let Some(Opening { id, .. }) = feed.opening() {
+                let refusal = Refusal::new(ErrorCode::BadRequest, "the channel was closed again");
+                self.answer(id, Err(refusal), around);
+            }
+        }
+        self.answer(id, Ok(Reply::Close {}), around);
+    }
+
+    /// Tells a large channel's home that this session does not follow it any more.
+    pub(super) fn unsubscribe(&self, channel: ChannelId, effects: &mut Effects) {
+        let home = effects.placement.home_of_channel(channel);
+        effects.mesh(home, MeshBody::Unsubscribe { session: self.id, channel });
+    }
+
+    /// The session is over.
+    pub(crate) fn close_channels(&self, openers: &mut Openers, effects: &mut Effects) {
+        let open = self.rare.as_deref().into_iter().flat_map(|rare| &rare.open.channels);
+        for (&channel, _) in open.filter(|(_, feed)| feed.is_some()) {
+            openers.close(channel, self.conn);
+            self.unsubscribe(channel, effects);
+        }
+    }
+
+    /// Who of a channel's members is there.
+    pub(super) fn members_present(&mut self, id: u32, channel: ChannelId, page: u32, around: &mut Surroundings<'_>) {
+        let Stage::Live(live) = &self.stage else { return };
+        let user = live.user;
+        if page >= MEMBER_PAGES_MAX {
+            let message = format!("page is {page}, the limit is {}", MEMBER_PAGES_MAX - 1);
+            return self.answer(id, Err(Refusal::new(ErrorCode::LimitExceeded, message)), around);
+        }
+        let waiting = Waiting::Session(self.conn, SessionOp::Members(id));
+        around.effects.store(StoreOp::Members { user, channel, page }, waiting);
+    }
+
+    /// The store has listed a channel's members.
+    pub(super) fn members_listed(
+        &mut self,
+        id: u32,
+        page: Result<MembersPage, Refusal>,
+        around: &mut Surroundings<'_>,
+    ) {
+        match page {
+            Ok(MembersPage { users, fellows }) => self.gather(id, Purpose::Entries, users, fellows, around),
+            Err(refusal) => self.answer(id, Err(refusal), around),
+        }
+    }
+}

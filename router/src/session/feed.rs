@@ -1,0 +1,257 @@
+//! A session is a cursor over the log of each large channel that it has open.
+//!
+//! Owns those cursors: each message once, in the order of seqs, pushed as it is sent if it is the next and there is room, and read from
+//! the log otherwise, where membership is judged each time (I10, I11). What happens to messages after they were sent is pushed live
+//! or not at all: `history` is the truth of it. One page of a log is read at a time, in turn with the client's own pages.
+
+use std::ops::Bound;
+
+use schema::command::{History, HistoryPage, HistoryWindow, Opened};
+use schema::event::MemberChange;
+use schema::limits::RENEW_MS;
+use schema::mesh::{FeedStart, MeshBody};
+use schema::{ChannelId, ErrorCode, EventBody, Instant, Refusal, Reply, Seq};
+
+use crate::delivery::Shared;
+use crate::effects::{Effects, Waiting};
+use crate::io::StoreOp;
+
+use super::pages::Read;
+use super::{Session, SessionOp, Stage, Surroundings};
+
+/// How long the channel's home is waited for.
+const ANSWER_MS: u64 = 10_000;
+/// Messages of one read of a log: of usual length a fifth of what may be queued.
+const ROWS_OF_READ: u32 = 64;
+/// After what time a log that could not be read is read again.
+const AGAIN_MS: u64 = 1_000;
+
+/// A large channel that is open.
+#[derive(Debug)]
+pub(super) struct Feed {
+    /// The message that was pushed last.
+    cursor: Seq,
+    /// The newest that is known of.
+    head: Seq,
+    opening: Option<Opening>,
+    renew_at: Instant,
+    /// Not before then the log is read.
+    read_at: Instant,
+}
+
+/// An `open` that is not answered yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening {
+    pub(super) id: u32,
+    pub(super) after_seq: Option<Seq>,
+    pub(super) read_seq: Seq,
+}
+
+impl Feed {
+    /// When it next has something to do, given whether there is room to push.
+    pub(super) fn due(&self, has_room: bool) -> Instant {
+        if self.is_behind() && has_room && self.read_at > Instant::default() {
+            self.renew_at.min(self.read_at)
+        } else {
+            self.renew_at
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.opening.is_none() && self.cursor < self.head
+    }
+
+    pub(super) fn opening(&self) -> Option<Opening> {
+        self.opening
+    }
+}
+
+impl Session {
+    /// Begins to follow a channel's log.
+    pub(super) fn follow(&mut self, channel: ChannelId, opening: Opening, around: &mut Surroundings<'_>) {
+        let renew_at = around.now.mono.plus_ms(ANSWER_MS);
+        let (cursor, head, read_at) = (Seq::ZERO, Seq::ZERO, Instant::default());
+        let feed = Feed { cursor, head, opening: Some(opening), renew_at, read_at };
+        let earlier = self.rare().open.channels.insert(channel, Some(Box::new(feed)));
+        around.openers.open(channel, self.conn);
+        self.subscribe(channel, around.effects);
+        if let Some(Opening { id, .. }) = earlier.flatten().and_then(|earlier| earlier.opening) {
+            self.answer(id, Err(Refusal::new(ErrorCode::BadRequest, "the channel was opened again")), around);
+        }
+    }
+
+    fn subscribe(&self, channel: ChannelId, effects: &mut Effects) {
+        let Stage::Live(live) = &self.stage else { return };
+        let home = effects.placement.home_of_channel(channel);
+        effects.mesh(home, MeshBody::Subscribe { session: self.id, user: live.user, channel });
+    }
+
+    /// The channel's home tells this shard from here on, or does not.
+    pub(crate) fn subscribed(
+        &mut self,
+        channel: ChannelId,
+        start: Result<FeedStart, Refusal>,
+        around: &mut Surroundings<'_>,
+    ) {
+        let feed = self.rare.as_deref_mut().and_then(|rare| rare.open.feed_mut(channel));
+        let Some(feed) = feed else { return };
+        match (start, feed.opening) {
+            (Ok(FeedStart { head_seq, open }), opening) => {
+                feed.head = feed.head.max(head_seq);
+                feed.renew_at = around.now.mono.plus_ms(RENEW_MS);
+                if let Some(Opening { id, after_seq, read_seq }) = opening {
+                    feed.opening = None;
+                    feed.cursor = after_seq.map_or(head_seq, |after| after.min(head_seq));
+                    let opened = Opened { head_seq, read_seq, online: open, reads: Vec::new() };
+                    self.answer(id, Ok(Reply::Open(opened)), around);
+                }
+                self.pump(around);
+            }
+            (Err(refusal), Some(Opening { id, .. })) => {
+                self.end_feed(channel, around);
+                self.answer(id, Err(refusal), around);
+            }
+            (Err(refusal), None) if refusal.code.is_temporary() => {}
+            (Err(_), None) => self.end_feed(channel, around),
+        }
+    }
+
+    /// Follows the channel no more.
+    fn end_feed(&mut self, channel: ChannelId, around: &mut Surroundings<'_>) {
+        if let Some(rare) = self.rare.as_deref_mut() {
+            rare.open.channels.remove(&channel);
+            around.openers.close(channel, self.conn);
+            self.unsubscribe(channel, around.effects);
+        }
+    }
+
+    /// Something happened in a channel that is open.
+    pub(crate) fn fed(
+        &mut self,
+        channel: ChannelId,
+        event: &EventBody,
+        push: &mut Shared,
+        around: &mut Surroundings<'_>,
+    ) {
+        let Stage::Live(live) = &self.stage else { return };
+        let user = live.user;
+        let (conn, encoding, has_room) = (self.conn, self.encoding, self.outbound.is_below_target());
+        let Some(rare) = self.rare.as_deref_mut() else { return };
+        let is_being_read = rare.pages.is_reading_log_of(channel);
+        let Some(feed) = rare.open.feed_mut(channel).filter(|feed| feed.opening.is_none()) else { return };
+        match event {
+            EventBody::Message(message) => {
+                feed.head = feed.head.max(message.seq);
+                if message.seq == feed.cursor.next() && has_room && !is_being_read {
+                    feed.cursor = message.seq;
+                    let frame = around.delivery.message(message, encoding);
+                    self.outbound.send(conn, frame, around.now.mono, around.effects, around.outbound);
+                    self.check_outbound();
+                } else {
+                    self.pump(around);
+                }
+            }
+            // Its inbox says so too, and there it has its place.
+            &EventBody::Membership { user: whose, change: MemberChange::Removed | MemberChange::Left, .. }
+                if whose == user =>
+            {
+                self.end_feed(channel, around);
+            }
+            &EventBody::Deleted { seq, .. } | &EventBody::Reaction { seq, .. } if seq > feed.cursor => {}
+            EventBody::Edited(message) if message.seq > feed.cursor => {}
+            EventBody::Edited(_)
+            | EventBody::Deleted { .. }
+            | EventBody::Reaction { .. }
+            | EventBody::Membership { .. } => self.push_live(push, around),
+            EventBody::Read { .. } => {}
+        }
+    }
+
+    /// The next log that is behind, in turn, and what to read of it.
+    pub(super) fn next_log(&mut self, now: Instant) -> Option<(ChannelId, Seq)> {
+        let open = &mut self.rare.as_deref_mut()?.open;
+        let after = open.read_last.map_or(Bound::Unbounded, Bound::Excluded);
+        let is_ready = |(&channel, feed): (&ChannelId, &Option<Box<Feed>>)| {
+            let feed = feed.as_deref().filter(|feed| feed.is_behind() && feed.read_at <= now)?;
+            Some((channel, feed.cursor))
+        };
+        let in_turn = open.channels.range((after, Bound::Unbounded)).chain(&open.channels);
+        let next = in_turn.filter_map(is_ready).next()?;
+        open.read_last = Some(next.0);
+        Some(next)
+    }
+
+    /// Reads on in a channel's log.
+    pub(super) fn read_log(&mut self, channel: ChannelId, after: Seq, around: &mut Surroundings<'_>) {
+        let Stage::Live(live) = &self.stage else { return };
+        let window = HistoryWindow::After(after);
+        let request = History { channel_id: channel, window, limit: ROWS_OF_READ };
+        let store = StoreOp::History { user: live.user, request };
+        self.rare().pages.begin(Read::Log(channel));
+        around.effects.store(store, Waiting::Session(self.conn, SessionOp::Log(channel, after)));
+    }
+
+    /// A page of a channel's log was read. It counts if the session still is where it begins.
+    pub(super) fn log_read(
+        &mut self,
+        (channel, after): (ChannelId, Seq),
+        page: Result<HistoryPage, Refusal>,
+        around: &mut Surroundings<'_>,
+    ) {
+        let (conn, encoding, now) = (self.conn, self.encoding, around.now.mono);
+        let rare = self.rare.as_deref_mut().expect("while a page is read it is not given back");
+        rare.pages.end();
+        let feed = rare.open.feed_mut(channel).filter(|feed| feed.opening.is_none() && feed.cursor == after);
+        match (feed, page) {
+            (None, _) => {}
+            (Some(feed), Ok(HistoryPage { messages, head_seq, more, .. })) => {
+                let mut is_whole = !more;
+                for message in messages.iter().filter(|message| message.seq > after) {
+                    // One always goes; those beyond what may be queued are read again when there is room.
+                    if feed.cursor > after && !self.outbound.is_below_target() {
+                        is_whole = false;
+                        break;
+                    }
+                    feed.cursor = feed.cursor.max(message.seq);
+                    let frame = around.delivery.message(message, encoding);
+                    self.outbound.send(conn, frame, now, around.effects, around.outbound);
+                }
+                if is_whole {
+                    // Up to the head as it was read there is nothing else for this user.
+                    feed.cursor = feed.cursor.max(head_seq);
+                }
+                // A store that gets no further is left alone for a while.
+                feed.read_at = if feed.cursor > after { Instant::default() } else { now.plus_ms(AGAIN_MS) };
+                self.check_outbound();
+            }
+            (Some(feed), Err(refusal)) if refusal.code.is_temporary() => feed.read_at = now.plus_ms(AGAIN_MS),
+            (Some(_), Err(_)) => self.end_feed(channel, around),
+        }
+        self.pump(around);
+    }
+
+    /// A feed may be due to be renewed or read, or its home did not answer.
+    pub(super) fn tick_feeds(&mut self, around: &mut Surroundings<'_>) {
+        let now = around.now.mono;
+        let Some(rare) = self.rare.as_deref_mut() else { return };
+        let mut overdue = Vec::new();
+        let mut renewed = Vec::new();
+        for (&channel, feed) in &mut rare.open.channels {
+            let Some(feed) = feed.as_deref_mut().filter(|feed| now >= feed.renew_at) else { continue };
+            feed.renew_at = now.plus_ms(RENEW_MS);
+            match feed.opening {
+                Some(Opening { id, .. }) => overdue.push((channel, id)),
+                None => renewed.push(channel),
+            }
+        }
+        for channel in renewed {
+            self.subscribe(channel, around.effects);
+        }
+        for (channel, id) in overdue {
+            self.end_feed(channel, around);
+            let refusal = Refusal::new(ErrorCode::StorageUnavailable, "the channel's home did not answer, open again");
+            self.answer(id, Err(refusal), around);
+        }
+        self.pump(around);
+    }
+}
