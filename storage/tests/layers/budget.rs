@@ -1,6 +1,6 @@
 //! What an append costs in rows, and that no batch is over its limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,10 +14,11 @@ use storage::limits::TRANSACTION_BYTES_TARGET;
 use storage::memory::MemoryEngine;
 use storage::{Begin, Engine, RangeRequest, Transaction};
 
+use crate::sizes::Sized;
 use crate::world::{WALL, World, faulty, first_shard, store};
 
 /// Every row of the store.
-fn rows(engine: &MemoryEngine) -> BTreeMap<Bytes, Bytes> {
+fn rows<E: Engine>(engine: &E) -> BTreeMap<Bytes, Bytes> {
     let tx = engine.begin(Begin::Fresh);
     let mut rows = BTreeMap::new();
     let mut request = Some(RangeRequest::new([0], [0xFF]));
@@ -106,21 +107,79 @@ fn a_batch_keeps_within_its_rows_and_the_rest_follows_in_order() {
     block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
 }
 
-#[test]
-fn a_batch_keeps_within_the_bytes_that_a_transaction_should_have() {
-    use crate::sizes::Sized;
+/// A store with the group x of users 1000 to 1099, behind an engine that counts, on a node of `shards`.
+fn hundred(shards: u16) -> World<Sized<MemoryEngine>> {
     let mut plain = World::claim(faulty(&store(), &[]), 3, 1);
     plain.make_users(1_000..1_100);
     let members: Vec<String> = (1_001..1_100).map(|user: u64| user.to_string()).collect();
     plain.run(&format!("x.1000 makes {}", members.join("+")));
-    let sized = Sized::new(plain.engine.clone());
-    let mut world = World::claim(sized, 4, 1);
-    for id in 0..500_u32 {
-        let channel = if id % 3 == 0 { "d.1" } else { "x.1000" };
-        world.push(&format!("{channel} sends i{id}={}", "a".repeat(id as usize % 700)));
+    World::claim(Sized::new(plain.engine.clone()), 4, shards)
+}
+
+#[test]
+fn a_message_to_a_group_of_100_is_one_transaction_of_as_many_rows_as_promised() {
+    let check = |shards: u16, change: &str, own: usize| {
+        let mut world = hundred(shards);
+        assert_eq!(world.run("x.1000 sends before; x.1001 puts before=👍 on 1"), "#1; count 1");
+        let homes: BTreeSet<_> = (1_000..1_100).map(|user| world.view.home_of_user(UserId(user))).collect();
+        assert_eq!(homes.len(), usize::from(shards), "users of every home");
+        let (commits, before, hints) = (world.engine.commits(), rows(&world.engine), world.hints.len());
+        let reply = world.run(change);
+        assert!(!reply.contains("10"), "{change}: {reply}");
+        let after = rows(&world.engine);
+        let written = after.iter().filter(|(key, value)| before.get(*key) != Some(*value)).count();
+        // An inbox row for each member, an arrival and a hint for each home, the batch row.
+        assert_eq!(written, own + 100 + homes.len() + 1, "{change} on {shards} shards");
+        assert_eq!(world.engine.commits() - commits, 1, "{change} on {shards} shards");
+        assert_eq!(world.hints.len() - hints, homes.len(), "{change} on {shards} shards");
+    };
+    for shards in [1, 2] {
+        // Message, head, first reply; and the sender's own mark.
+        check(shards, "x.1000 sends a", 3 + 1);
+        // Of each who is named a row more.
+        check(shards, "x.1000 sends a to 1001+1002", 3 + 1 + 2);
+        // Message, first reply, and word to the index.
+        check(shards, "x.1000 edits e=b of 1", 3);
+        // Reaction, count, first reply.
+        check(shards, "x.1000 puts e=👍 on 1", 3);
+    }
+}
+
+#[test]
+fn what_is_told_live_costs_no_transaction() {
+    let mut world = hundred(2);
+    let commits = world.engine.commits();
+    assert_eq!(world.run("x.1000 types on, d.1 types on"), "told, told");
+    assert_eq!(world.engine.commits(), commits);
+}
+
+/// The largest transaction of so many operations is within what one should have, and batches are filled.
+fn check_bytes(mut op: impl FnMut(u32) -> String) {
+    let mut world = hundred(1);
+    for seq in 0..60 {
+        world.push(&format!("x.1000 sends s{seq}"));
+    }
+    world.drain();
+    for id in 0..500 {
+        world.push(&op(id));
     }
     world.drain();
     let largest = world.engine.largest_bytes();
-    assert!(largest <= TRANSACTION_BYTES_TARGET, "a batch of {largest} bytes");
-    assert!(largest > TRANSACTION_BYTES_TARGET / 3, "batches are filled: the largest has {largest} bytes");
+    let example = op(1);
+    assert!(largest <= TRANSACTION_BYTES_TARGET, "a batch of {largest} bytes: {example:.40}");
+    assert!(
+        largest > TRANSACTION_BYTES_TARGET / 3,
+        "batches are filled: the largest has {largest} bytes: {example:.40}"
+    );
+}
+
+#[test]
+fn a_batch_keeps_within_the_bytes_that_a_transaction_should_have() {
+    let to = |id: u32| if id.is_multiple_of(3) { "d.1" } else { "x.1000" };
+    check_bytes(|id| format!("{} sends i{id}={}", to(id), "a".repeat(id as usize % 700)));
+    check_bytes(|id| format!("x.1000 edits e{id}={} of {} at {}", "b".repeat(id as usize % 700), id % 60 + 1, id / 60));
+    // The longest emoji that there are.
+    check_bytes(|id| format!("x.{} puts e=👩🏻‍❤️‍💋‍👩🏾 on {}", 1_000 + id / 60, id % 60 + 1));
+    check_bytes(|id| format!("x.1000 sends i{id} to 1001+1002+1003+1004+1005+1006+1007+1008+1009"));
+    check_bytes(|id| format!("x.1000 deletes e{id} of {}", id % 60 + 1));
 }

@@ -17,8 +17,12 @@ const SCRIPT: &str = "1 sends a; 1 adds 4; 2 sends b, d.1 sends c; 1 removes 4; 
 
 /// What the check finds after `spoil`.
 fn check(spoil: impl Fn(&mut Tx), expected: &str) {
+    check_after(SCRIPT, spoil, expected);
+}
+
+fn check_after(script: &str, spoil: impl Fn(&mut Tx), expected: &str) {
     let mut world = World::current(faulty(&store(), &[]));
-    world.run(SCRIPT);
+    world.run(script);
     block_on(check::run(&world.engine, |_| {})).expect("right so far");
     spoil_store(&world.engine, &spoil);
     let found = block_on(check::run(&world.engine, |_| {})).expect_err(expected);
@@ -163,4 +167,80 @@ fn how_far_it_is_is_told() {
         CheckError::from(storage::layers::LayerError::Store(storage::Error::Conflict)),
         CheckError::Store(storage::Error::Conflict)
     ));
+}
+
+/// User 4 was a member of `g` for the second message, which is deleted; the first is edited, names 2, and has two reactions.
+const CHANGED: &str = "1 sends a to 2; 1 adds 4; 2 sends b; 1 removes 4; 2 puts e=👍 on 1, 3 puts e=👍 on 1; \
+    1 edits e=x of 1; 2 deletes d of 2; l.1 founds 2+3; l.1 sends a, l.2 sends b";
+
+/// What the check finds after `spoil`, of what became of messages, and of large channels.
+fn check_changed(spoil: impl Fn(&mut Tx), expected: &str) {
+    check_after(CHANGED, spoil, expected);
+}
+
+fn emoji() -> schema::Emoji {
+    "👍".parse().expect("an emoji")
+}
+
+/// Puts an event behind all others of a user's inbox.
+fn told_last(tx: &mut Tx, user: u64, channel_name: &str, body: EventRecordBody) {
+    let last = rows(tx, &keys::inbox_after(UserId(1), Position::START)).pop().expect("an event");
+    let (_, place) = keys::inbox_place(&last.key).expect("its key");
+    let event = EventRecord { channel: channel(channel_name), body };
+    tx.set(&keys::inbox(UserId(user), place.stamp.at(place.ordinal + 9)), &event.encode());
+}
+
+#[test]
+fn counts_that_are_not_their_reactions_are_found() {
+    let (g, first) = (channel("g"), Seq(1));
+    let of = move |user| keys::reaction(g, first, &emoji(), UserId(user));
+    check_changed(|tx| tx.clear(&of(2)), "I5: #1 of channel 103 counts");
+    check_changed(|tx| tx.clear(&keys::tallies(g, first)), "I5: #1 of channel 103 counts");
+    check_changed(|tx| tx.set(&of(9), &[1]), "I5: #1 of channel 103 counts");
+    let both = |tx: &mut Tx| [2, 3].iter().for_each(|&user| tx.clear(&of(user)));
+    check_changed(both, "its users put nothing there");
+    let deleted = |tx: &mut Tx| tx.set(&keys::reaction(g, Seq(2), &emoji(), UserId(1)), &[1]);
+    check_changed(deleted, "I5: #2 of channel 103 has reactions, and is gone");
+    let (nowhere, three) = (|tx: &mut Tx| tx.set(&keys::reaction(g, Seq(3), &emoji(), UserId(1)), &[1]), "I5: #3");
+    check_changed(nowhere, three);
+}
+
+#[test]
+fn what_became_of_a_message_is_told_to_its_readers_alone() {
+    let reaction =
+        |seq| EventRecordBody::Reaction { seq: Seq(seq), emoji: emoji(), count: 1, user: UserId(2), on: true };
+    check_changed(|tx| told_last(tx, 4, "g", reaction(1)), "I10: user 4 was told at");
+    check_changed(|tx| told_last(tx, 1, "g", reaction(3)), "I10: user 1 was told at");
+    check_changed(|tx| told_last(tx, 4, "g", EventRecordBody::Deleted { seq: Seq(1), revision: 1 }), "I10: user 4");
+    check_changed(|tx| told_last(tx, 4, "g", EventRecordBody::Edited { seq: Seq(1), revision: 1 }), "I10: user 4");
+    let newer = EventRecordBody::Edited { seq: Seq(1), revision: 2 };
+    check_changed(|tx| told_last(tx, 1, "g", newer.clone()), "I6: the inbox of user 1 names revision 2 of #1");
+}
+
+#[test]
+fn a_deletion_that_left_something_and_names_without_a_row_are_found() {
+    let says = |tx: &mut Tx| message(tx, 2, |record| record.body = schema::record::BodyRecord::Inline("b".into()));
+    check_changed(says, "I2: channel 103: #2 was deleted and still says something");
+    check_changed(|tx| message(tx, 2, |record| record.deleted = false), "which is not it");
+    check_changed(|tx| message(tx, 1, |record| record.revision = 0), "which is not it");
+    let mention = |tx: &Tx, user| rows(tx, &keys::mentions_before(UserId(user), None)).pop().expect("it is named").key;
+    check_changed(|tx| tx.clear(&mention(tx, 2)), "I6: user 2 is named in #1 of channel 103 and has no row of it");
+    let other = |tx: &mut Tx| {
+        let named = keys::MentionKey::of_key(&mention(tx, 2)).expect("its key");
+        tx.set(&keys::MentionKey { user: UserId(3), ..named }.to_key(), &[1]);
+    };
+    check_changed(other, "I6: user 3 has a row of #1 of channel 103, which does not name it");
+}
+
+#[test]
+fn a_large_channel_that_is_not_dense_or_in_an_inbox_is_found() {
+    let l = channel("l");
+    check_changed(|tx| tx.clear(&keys::message(l, Seq(1))), "I2: channel 108: #2 comes after #0");
+    let sent = EventRecordBody::Message { seq: Seq(1), revision: 0 };
+    check_changed(|tx| told_last(tx, 2, "l", sent.clone()), "I6: user 2 was told #1 of channel 108");
+    let deleted = EventRecordBody::Deleted { seq: Seq(1), revision: 1 };
+    check_changed(|tx| told_last(tx, 2, "l", deleted.clone()), "I10: user 2 was told at");
+    check_changed(|tx| tx.clear(&keys::large(UserId(2), l)), "I10: user 2 has the large channels []");
+    check_changed(|tx| tx.set(&keys::large(UserId(2), channel("g")), &[1]), "I10: user 2 has the large channels");
+    check_changed(|tx| tx.clear(&keys::member(l, UserId(3))), "I10: channel 108 has 2 members and counts 3");
 }

@@ -1,4 +1,4 @@
-//! An engine that tells how large the transactions were that it committed.
+//! An engine that tells how many transactions it committed, and how large they were.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,11 +11,17 @@ use storage::{Atomic, Begin, Committed, Engine, Error, Generation, Page, RangeRe
 pub(crate) struct Sized<E> {
     inner: E,
     largest_bytes: Arc<AtomicUsize>,
+    commits: Arc<AtomicUsize>,
 }
 
 impl<E> Sized<E> {
     pub(crate) fn new(inner: E) -> Self {
-        Self { inner, largest_bytes: Arc::default() }
+        Self { inner, largest_bytes: Arc::default(), commits: Arc::default() }
+    }
+
+    /// Transactions that were handed in for commit.
+    pub(crate) fn commits(&self) -> usize {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// The largest transaction that was handed in for commit.
@@ -28,7 +34,8 @@ impl<E: Engine> Engine for Sized<E> {
     type Tx = SizedTransaction<E::Tx>;
 
     fn begin(&self, read: Begin) -> Self::Tx {
-        SizedTransaction { inner: self.inner.begin(read), largest_bytes: Arc::clone(&self.largest_bytes) }
+        let (largest_bytes, commits) = (Arc::clone(&self.largest_bytes), Arc::clone(&self.commits));
+        SizedTransaction { inner: self.inner.begin(read), largest_bytes, commits }
     }
 
     fn generation(&self) -> Generation {
@@ -39,6 +46,7 @@ impl<E: Engine> Engine for Sized<E> {
 pub(crate) struct SizedTransaction<T> {
     inner: T,
     largest_bytes: Arc<AtomicUsize>,
+    commits: Arc<AtomicUsize>,
 }
 
 impl<T: Transaction> Transaction for SizedTransaction<T> {
@@ -104,6 +112,7 @@ impl<T: Transaction> Transaction for SizedTransaction<T> {
 
     fn commit(self) -> impl Future<Output = Result<Committed, Error>> + Send {
         self.largest_bytes.fetch_max(self.inner.size_bytes(), Ordering::Relaxed);
+        self.commits.fetch_add(1, Ordering::Relaxed);
         self.inner.commit()
     }
 }

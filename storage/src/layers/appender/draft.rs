@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::event::{MemberChange, Role};
-use schema::op::ChannelKind;
+use schema::op::{ChannelKind, PastAccess};
 use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, MemberRecord, RecordError};
 use schema::{ChannelId, ChannelOp, ErrorCode, EventBody, Message, OpReply, Refusal, Seq, UnixMs, UserId, View};
 
@@ -376,9 +376,10 @@ impl<'a> Draft<'a> {
         self.channels.insert(channel, drafted);
     }
 
-    /// The head of a channel that was looked at.
-    pub(super) fn drafted_head(&self, channel: ChannelId) -> Seq {
-        self.channels.get(&channel).expect("looked at before").head.seq
+    /// What a channel is that was looked at, what of its past is open, and its head.
+    pub(super) fn drafted(&self, channel: ChannelId) -> (ChannelKind, PastAccess, Seq) {
+        let Drafted { record, head, .. } = self.channels.get(&channel).expect("looked at before");
+        (record.kind, record.past, head.seq)
     }
 
     pub(super) fn put_head(&mut self, channel: ChannelId, head: HeadRecord) {

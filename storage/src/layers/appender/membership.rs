@@ -50,17 +50,19 @@ impl Draft<'_> {
         Ok(OpReply::Changed { changed: true })
     }
 
-    /// What a new member leaves and brings beside its own rows. Nothing of a large channel's past is unread to it.
+    /// What a new member leaves and brings beside its own rows. Where all of the past is open to it, none of it is unread.
     fn joined(&mut self, channel: ChannelId, user: UserId) {
         self.clear(keys::former(channel, user));
         self.clear(keys::left(user, channel));
         self.count_joined(user, 1);
-        if self.drafted_members(channel).large {
-            self.set(keys::large(user, channel), packed::mark_row());
-            let head = self.drafted_head(channel);
-            if head > Seq::ZERO {
-                self.raise_mark(user, channel, head);
-            }
+        let (kind, past, head) = self.drafted(channel);
+        match kind {
+            ChannelKind::Direct | ChannelKind::Group => {}
+            ChannelKind::Large => self.set(keys::large(user, channel), packed::mark_row()),
+        }
+        match past {
+            PastAccess::Joined => {}
+            PastAccess::All => self.raise_mark(user, channel, head),
         }
     }
 
