@@ -57,7 +57,7 @@ pub async fn open<E: Engine>(engine: &E, connecting: &Connecting, wall: UnixMs) 
     let (committed, cursor) =
         retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
             let newest = tx.read_version().await?;
-            let cursor = inbox::start(engine.generation(), newest, connecting.cursor)?;
+            let cursor = inbox::start(engine.generation(), newest, connecting.cursor).map_err(LayerError::from)?;
             note(&mut tx, connecting, wall).await?;
             Ok::<_, Abort<LayerError>>((tx, cursor))
         })

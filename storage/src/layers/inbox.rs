@@ -24,28 +24,20 @@ const TRIM_ROWS: u32 = 5_000;
 /// Rows that one trimming clears in its transaction, of 30 days' worth where it is done daily.
 const TRIM_GONE_MAX: u64 = 20_000;
 
-/// Where a session starts: at its cursor, or, without one, after everything that is committed now.
-///
-/// # Errors
-/// 112 for a cursor of another store, or ahead of this one; the store's.
-pub async fn open<E: Engine>(engine: &E, cursor: Option<Cursor>) -> Result<Cursor, LayerError> {
-    let newest: Version = again!(async { engine.begin(Begin::Fresh).read_version().await })?;
-    start(engine.generation(), newest, cursor)
-}
-
-/// [`open`] in a transaction that reads this store at its version `newest`.
+/// Where a session starts that is opened when this store is at its version `newest`: at its cursor, or, without one, after
+/// everything that is committed then. 112 for a cursor of another store, or ahead of this one.
 pub(super) fn start(
     Generation(generation): Generation,
     newest: Version,
     cursor: Option<Cursor>,
-) -> Result<Cursor, LayerError> {
+) -> Result<Cursor, Refusal> {
     match cursor {
         None => Ok(Cursor { generation, position: Position::end_of(newest.0) }),
         Some(cursor) if cursor.generation != generation => {
-            Err(Refusal::new(ErrorCode::BadCursor, "the cursor is of another store: connect without one").into())
+            Err(Refusal::new(ErrorCode::BadCursor, "the cursor is of another store: connect without one"))
         }
         Some(cursor) if cursor.position.stamp.version > newest.0 => {
-            Err(Refusal::new(ErrorCode::BadCursor, "the cursor is ahead of this store: connect without one").into())
+            Err(Refusal::new(ErrorCode::BadCursor, "the cursor is ahead of this store: connect without one"))
         }
         Some(cursor) => Ok(cursor),
     }

@@ -154,7 +154,11 @@ fn the_later_connect_has_the_greater_stamp() {
 #[test]
 fn a_session_starts_where_its_cursor_says_or_at_the_newest() {
     let engine = faulty(&store(), &[]);
-    let newest = block_on(inbox::open(&engine, None)).expect("readable");
+    let newest = open(&engine, "tab", FAMILY_OPERATOR, WALL).expect("opened").cursor;
+    let limits = inbox::InboxLimits { rows: 100, bytes: 1 << 20, at_connect: true };
+    let after = block_on(inbox::read(&engine, USER, newest.position, newest.position.stamp.version, limits));
+    let inbox::InboxPage::Events { events, exhausted, .. } = after.expect("readable") else { panic!("behind") };
+    assert!(events.is_empty() && exhausted, "nothing came since");
     let check = |cursor, expected: Option<u16>| match block_on(devices::open(
         &engine,
         &connecting("phone", FAMILY_OPERATOR, cursor),

@@ -6,7 +6,7 @@ use futures_lite::future::block_on;
 use schema::command::{History, HistoryWindow};
 use schema::limits::{BODY_CHARS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_DAYS};
 use schema::op::SendOp;
-use schema::{ChannelOp, ClientMsgId, Cursor, EventBody, MessageKind, Position, Seq, Stamp, UnixMs, UserId, message};
+use schema::{ChannelOp, ClientMsgId, EventBody, MessageKind, Position, Seq, Stamp, UnixMs, UserId, message};
 use storage::layers::inbox::{InboxLimits, InboxPage};
 use storage::layers::{LayerError, channels, check, dedup, history, inbox};
 use storage::memory::MemoryEngine;
@@ -122,33 +122,6 @@ fn the_longest_bodies_are_kept_and_pages_of_them_are_cut() {
     let page = block_on(history::page(&world.engine, UserId(2), &request)).expect("readable");
     assert_eq!((page.messages.len(), page.more), (1, true), "the newest alone is over {HISTORY_BYTES_MAX} bytes");
     assert_eq!(page.messages[0].body, bodies[3]);
-}
-
-#[test]
-fn a_session_starts_at_its_cursor_or_at_the_newest() {
-    let world = world("1 sends a");
-    let newest = block_on(inbox::open(&world.engine, None)).expect("readable");
-    let (after, _, exhausted) = events(
-        block_on(inbox::read(&world.engine, UserId(1), newest.position, newest.position.stamp.version, WHOLE))
-            .expect("readable"),
-    );
-    assert!(after.is_empty() && exhausted);
-    let check = |cursor: Cursor, expected: Option<u16>| {
-        let found = match block_on(inbox::open(&world.engine, Some(cursor))) {
-            Ok(start) => {
-                assert_eq!(start, cursor);
-                None
-            }
-            Err(LayerError::Refused(refusal)) => Some(u16::from(refusal.code)),
-            Err(error) => panic!("{error}"),
-        };
-        assert_eq!(found, expected, "{cursor:?}");
-    };
-    check(newest, None);
-    check(Cursor { position: Position::START, ..newest }, None);
-    check(Cursor { generation: newest.generation + 1, ..newest }, Some(112));
-    let ahead = Stamp { version: newest.position.stamp.version + 1, batch: 0 };
-    check(Cursor { position: ahead.at(0), ..newest }, Some(112));
 }
 
 #[test]
