@@ -74,7 +74,7 @@ pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A
             StoreResult::Arrivals(page.map(arrivals_page).map_err(refused))
         }
         StoreOp::ClearArrivals { through } => {
-            StoreResult::Done(arrivals::clear(engine, view.epoch, me, through).await.map_err(refused))
+            StoreResult::Done(arrivals::clear(engine, view.epoch, me, through, &[]).await.map_err(refused))
         }
         StoreOp::PutPresence { entry: PresenceEntry { user_id, state, last_active_ms } } => {
             let record = PresenceRecord { state, last_active_ms, at_ms: wall };

@@ -13,6 +13,7 @@
 //! joined · user              large · user · channel              left · user · channel
 //! member · channel · user    membership · user · channel         mention · user · time · channel · seq
 //! message · channel · seq    partition · number                  posting · channel · segment · row
+//! push · partition of user · due · user · channel · seq
 //! reaction · channel · seq · emoji · user        read · user · channel      refresh · hash      refresh due · time · hash
 //! segments · channel · page  tallies · channel · seq
 //! user · id                  username · name     view
@@ -25,6 +26,7 @@ mod inbox;
 mod message;
 mod ownership;
 mod people;
+mod push;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -52,6 +54,7 @@ pub use ownership::{
 pub use people::{
     block, block_of, blocks_after, device, device_of, devices, friend, friend_of, friends_after, presence,
 };
+pub use push::{push, push_item, pushes_due, pushes_of};
 pub use search::{indexed, posting, postings, segments};
 
 use crate::transaction::{RangeRequest, key_after, prefix_end};
@@ -94,6 +97,7 @@ enum Table {
     Friend = 37,
     Device = 38,
     Presence = 39,
+    Push = 40,
     Indexed = 50,
     Posting = 51,
     Segments = 52,

@@ -130,6 +130,31 @@ fn refresh_tokens_are_due_by_their_time() {
 }
 
 #[test]
+fn push_items_are_due_by_their_time_within_the_partition_of_their_user() {
+    use schema::Partition;
+    use schema::record::PushItem;
+    let check = |user: u64, due: u64, before: u64, is_due: bool| {
+        let (user, due_ms, before) = (UserId(user), UnixMs(due), UnixMs(before));
+        let (channel, seq, from, sent_ms) = (ChannelId(3), Seq(4), UserId(5), UnixMs(6));
+        let item = PushItem { due_ms, user, channel, seq, from, sent_ms };
+        let (key, value) = (push(&item), item.record().encode());
+        assert_eq!(push_item(&key, &value), Ok(item));
+        let home = Partition::of_user(user).index();
+        for partition in [home, (home + 1) % 1_024] {
+            assert_eq!(contains(&pushes_of(partition), &key), partition == home, "{item:?}");
+            assert_eq!(contains(&pushes_due(partition, before), &key), partition == home && is_due, "{item:?}");
+        }
+        assert!(push_item(&key[1..], &value).is_err() && push_item(&key[..key.len() - 1], &value).is_err());
+        let mut elsewhere = key.clone();
+        elsewhere[2] ^= 1;
+        assert!(push_item(&elsewhere, &value).is_err(), "it is not where its user's are");
+    };
+    check(1, 255, 256, true);
+    check(2, 256, 256, false);
+    check(u64::MAX, 1 << 40, u64::MAX, true);
+}
+
+#[test]
 fn a_devices_key_is_read_back_and_nothing_else_is_one() {
     let check = |name: &str| {
         let device: DeviceId = name.parse().expect("a legal name");

@@ -1,20 +1,21 @@
 //! What transactions brought to the users of one home shard, in the order of commits.
 //!
-//! Owns reading and clearing the rows `arrival`, which the appender writes. Upholds I6 as `inbox` does: a page claims to
+//! Owns reading and clearing the rows `arrival`, which the appender writes, and in whose stead users who were absent get push
+//! items. Of epochs that ended `push::adopt` clears them. Upholds I6 as `inbox` does: a page claims to
 //! reach no further than it read.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schema::limits::{ARRIVAL_ROWS_MAX, HINT_BYTES_MAX};
-use schema::record::ArrivalRecord;
+use schema::record::{ArrivalRecord, PushItem};
 use schema::{Epoch, Event, Message, Owner, Stamp};
 
 use super::planted::{Planted, Plants};
-use super::{ATTEMPTS_MAX, LayerError, again, content};
+use super::{ATTEMPTS_MAX, LayerError, again, content, push};
 use crate::keys;
 use crate::retry::{self, Abort};
-use crate::transaction::{Begin, Engine, Transaction, Version};
+use crate::transaction::{Begin, Engine, RangeRequest, Transaction, Version};
 
 /// Bytes of contents after which a page takes no further row. One row, which is at most a batch's bodies, always comes.
 const PAGE_BYTES_MAX: usize = HINT_BYTES_MAX as usize / 4;
@@ -142,15 +143,36 @@ async fn contents<T: Transaction>(
     Ok((content::messages(tx, kept).await?, fitting))
 }
 
-/// Clears what arrived at `home` under `epoch`, up to a transaction and with it.
+/// Clears what arrived at `home` under `epoch`, up to a transaction and with it, and in the same transaction writes push
+/// items for those of its users who were not there.
+///
+/// Of thousands of items all but the last come in transactions before it, so that none is large and no arrival is cleared
+/// before its items are there.
 ///
 /// # Errors
 /// The store's. Clearing again is safe.
-pub async fn clear<E: Engine>(engine: &E, epoch: Epoch, home: Owner, through: Stamp) -> Result<(), LayerError> {
+pub async fn clear<E: Engine>(
+    engine: &E,
+    epoch: Epoch,
+    home: Owner,
+    through: Stamp,
+    pushes: &[PushItem],
+) -> Result<(), LayerError> {
     let range = keys::arrivals_through(epoch, home, through);
-    let range = &range;
+    let (before, last) = pushes.split_at(pushes.len() - pushes.len() % push::ITEMS_AT_ONCE);
+    for items in before.chunks(push::ITEMS_AT_ONCE) {
+        write(engine, items, None).await?;
+    }
+    write(engine, last, Some(&range)).await
+}
+
+/// Writes items and clears a range, in one transaction.
+async fn write<E: Engine>(engine: &E, items: &[PushItem], cleared: Option<&RangeRequest>) -> Result<(), LayerError> {
     retry::run(engine, Begin::Cached, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-        tx.clear_range(&range.begin, &range.end);
+        push::put(&mut tx, items);
+        if let Some(range) = cleared {
+            tx.clear_range(&range.begin, &range.end);
+        }
         Ok::<_, Abort<LayerError>>((tx, ()))
     })
     .await?;

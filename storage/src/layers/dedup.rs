@@ -47,7 +47,8 @@ async fn raise_floor<E: Engine>(engine: &E, day: u32) -> Result<u32, LayerError>
     Ok(floor)
 }
 
-async fn clear_range<E: Engine>(engine: &E, range: &RangeRequest) -> Result<u64, LayerError> {
+/// Clears a range, some thousand rows at a time. Returns how many there were.
+pub(super) async fn clear_range<E: Engine>(engine: &E, range: &RangeRequest) -> Result<u64, LayerError> {
     let mut cleared = 0;
     loop {
         let (_, (rows, more)) =

@@ -9,6 +9,7 @@
 //! arrivals     what came for the users of one home shard                 view       who owns what; fences
 //! accounts     users, their names, their logins                          people     friends, blocks, who sees whom
 //! devices      an account's devices, and where their sessions start       presence   how present users are
+//! push         what absent users' phones are to be told of
 //! search       the index of words, and looking for them                  mentions   where an account is named
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
 //! ```
@@ -30,6 +31,7 @@ mod packed;
 pub mod people;
 mod planted;
 pub mod presence;
+pub mod push;
 pub mod search;
 pub mod view;
 mod visible;

@@ -2,8 +2,9 @@
 //!
 //! Owns the rows `presence`. Who is present is for the home to find out; here it only survives the home.
 
+use bytes::Bytes;
 use schema::UserId;
-use schema::record::PresenceRecord;
+use schema::record::{PresenceRecord, RecordError};
 
 use super::{ATTEMPTS_MAX, LayerError, again};
 use crate::keys;
@@ -44,6 +45,6 @@ async fn get_all_once<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<Pre
 }
 
 /// A row of `presence`; offline where there is none.
-pub(super) fn record(row: Option<&bytes::Bytes>) -> Result<PresenceRecord, schema::record::RecordError> {
+pub(super) fn record(row: Option<&Bytes>) -> Result<PresenceRecord, RecordError> {
     row.map_or(Ok(PresenceRecord::default()), |row| PresenceRecord::decode(row))
 }

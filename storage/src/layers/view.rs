@@ -20,7 +20,8 @@ use crate::transaction::{Begin, Engine, Transaction};
 ///
 /// Called when a node starts, with an incarnation that no life had before, and again by the same life to change its
 /// number of shards. Appends of every other life, and of this one under an older epoch, fail from here on (I7). The
-/// arrivals of older epochs are cleared: a home of theirs is gone, and whoever connects starts from an inbox.
+/// arrivals of older epochs stay: their homes are gone, whoever connects starts from an inbox, and who does not is told by
+/// the push items that [`super::push::adopt`] makes of them.
 ///
 /// # Errors
 /// The store's, and damage in the view's row. Then nothing is claimed; claiming again is safe.
@@ -65,8 +66,6 @@ fn write<T: Transaction>(tx: &mut T, old: &ViewRow, fence: FenceRecord, owners: 
     for (partition, &owner) in owners.iter().enumerate() {
         tx.set(&keys::partition(partition), &packed::owner_row(owner));
     }
-    let arrivals = keys::arrivals_before(fence.epoch);
-    tx.clear_range(&arrivals.begin, &arrivals.end);
 }
 
 /// The view as it stands, for a node that was told of another or found itself fenced. `None` in a store that no node

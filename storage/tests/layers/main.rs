@@ -10,6 +10,7 @@ mod large;
 mod model;
 mod people;
 mod planted;
+mod push;
 mod reads;
 mod search;
 mod sizes;

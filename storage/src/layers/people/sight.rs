@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use schema::limits::{CHANNELS_OF_USER_MAX, PRESENCE_USERS_MAX, WATCHED_MAX};
 use schema::record::{FriendRecord, FriendState, PresenceRecord};
 use schema::{ChannelId, UserId};
@@ -123,7 +124,7 @@ async fn close<E: Engine>(
     Ok(sights)
 }
 
-fn is_friend(row: Option<&bytes::Bytes>) -> Result<bool, LayerError> {
+fn is_friend(row: Option<&Bytes>) -> Result<bool, LayerError> {
     let record = row.map(|row| FriendRecord::decode(row)).transpose()?;
     Ok(record.is_some_and(|record| match record.state {
         FriendState::Accepted => true,
