@@ -30,7 +30,7 @@ impl Clock {
 }
 
 /// The wall clock. A clock before 1970 counts as 1970.
-pub(super) fn wall() -> UnixMs {
+pub(crate) fn wall() -> UnixMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

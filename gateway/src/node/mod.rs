@@ -38,6 +38,7 @@ use crate::uring::{self, Mailbox, Sleeper};
 use crate::{datadir, files, stop};
 
 use clock::Clock;
+pub(crate) use clock::wall;
 use commands::NodeShards;
 use handler::{MAIL_MAX, Mail, Parts, ShardHandler, TASKS_MAX};
 use mesh::Links;
@@ -148,7 +149,7 @@ pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
         tracing::debug!(%error, "standard output is closed");
     }
 
-    let end = wait(config, &ended, &state, &mailboxes, Upkeep::new(engine.clone()));
+    let end = wait(config, &ended, &state, &mailboxes, Upkeep::new(engine.clone(), view.epoch));
     state.stop();
     api.stop();
     let code = match end {

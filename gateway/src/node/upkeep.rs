@@ -1,38 +1,80 @@
-//! What a store forgets by the clock: first replies beyond their 33 days, keys of creations beyond their day.
+//! What a node does for its store by the clock, beside serving: what earlier lives left unserved becomes push items, and what
+//! nobody may ask for any more is forgotten: first replies beyond their 33 days, keys of creations beyond their day, push
+//! items beyond theirs.
 //!
-//! Owns when it is done: at the start and once an hour. What may be forgotten is `storage::layers::dedup`.
+//! Owns when it is done. What may be forgotten is `storage::layers::dedup` and `storage::layers::push`.
 
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
+use schema::Epoch;
 use storage::embedded::EmbeddedEngine;
-use storage::layers::dedup;
+use storage::layers::push::Adopted;
+use storage::layers::{dedup, push};
 
 use super::clock;
 
-/// Rows live for days, so an hour more is nothing.
+/// Rows live for a day at least, so an hour more is nothing.
 const EVERY: Duration = Duration::from_secs(3_600);
+/// When what could not be adopted is tried again.
+const ADOPT_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Upkeep {
     engine: EmbeddedEngine,
+    /// The epoch whose predecessors left something, until it is adopted, and when that is tried next.
+    ///
+    /// Beside serving and not before: nobody waits for it, since sessions start from their inboxes and an item is due half a
+    /// minute after its message, so a life that left much behind delays no start.
+    adopt: Option<(Epoch, Instant)>,
     due: Instant,
 }
 
 impl Upkeep {
-    pub(super) fn new(engine: EmbeddedEngine) -> Self {
-        Self { engine, due: Instant::now() }
+    /// For a node that began `epoch`.
+    pub(super) fn new(engine: EmbeddedEngine, epoch: Epoch) -> Self {
+        let now = Instant::now();
+        Self { engine, adopt: Some((epoch, now)), due: now }
     }
 
-    /// Does it if it is due. Blocks for as many transactions as there are thousands of rows.
+    /// Does what is due. Blocks for as many transactions as there are thousands of rows.
     pub(super) fn run_if_due(&mut self) {
-        if Instant::now() < self.due {
-            return;
+        let now = Instant::now();
+        if let Some((epoch, at)) = self.adopt
+            && now >= at
+        {
+            self.adopt = (!self.adopted(epoch)).then_some((epoch, now + ADOPT_AGAIN));
         }
-        self.due = Instant::now() + EVERY;
+        if now >= self.due {
+            self.due = now + EVERY;
+            self.forget();
+        }
+    }
+
+    fn forget(&self) {
         match future::block_on(dedup::clear(&self.engine, clock::wall())) {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "forgot first replies that nobody may ask for any more"),
             Err(error) => tracing::warn!(%error, "could not forget old first replies, trying again in an hour"),
+        }
+        match future::block_on(push::sweep(&self.engine, clock::wall())) {
+            Ok(0) => {}
+            Ok(items) => tracing::info!(items, "forgot push items that nobody fetched for a day"),
+            Err(error) => tracing::warn!(%error, "could not forget old push items, trying again in an hour"),
+        }
+    }
+
+    /// Whether nothing is left of earlier epochs.
+    fn adopted(&self, epoch: Epoch) -> bool {
+        match future::block_on(push::adopt(&self.engine, epoch, clock::wall())) {
+            Ok(Adopted { arrivals: 0, .. }) => true,
+            Ok(Adopted { arrivals, items }) => {
+                tracing::info!(arrivals, items, "made push items of what an earlier life left unserved");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not make push items of what an earlier life left unserved, trying again");
+                false
+            }
         }
     }
 }

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::Host;
-use schema::{Incarnation, Instant, Now, Owner, ShardIndex, UnixMs};
+use schema::{Epoch, Incarnation, Instant, Now, Owner, ShardIndex, UnixMs};
+use storage::layers::push::{self, Adopted};
 use storage::layers::{appender::Appender, view};
 use storage::memory::{Durability, MemoryEngine, MemoryOptions};
 use tokio::sync::mpsc;
@@ -97,12 +98,26 @@ pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
         let shard = Shard::new(Rc::clone(&world), host, clock, links, sender, rng);
         tokio::task::spawn_local(shard.run(events));
     }
+    tokio::task::spawn_local(adopt(Rc::clone(&world), engine.clone(), view.epoch, clock));
     tokio::task::spawn_local(api::serve(Rc::clone(&world), Arc::clone(&view), senders.clone()));
     for number in 0..world.plan.askers {
         let rng = rng.part(&format!("api {number}"));
         tokio::task::spawn_local(api::run(Rc::clone(&world), Arc::clone(&view), senders.clone(), rng));
     }
     accept(world, senders, rng.part("accept")).await
+}
+
+/// What earlier lives left unserved becomes push items, beside serving as in a real node.
+async fn adopt(world: Rc<World>, engine: MemoryEngine, epoch: Epoch, clock: Clock) {
+    loop {
+        match push::adopt(&engine, epoch, clock.now().wall).await {
+            Ok(Adopted { arrivals, items }) => {
+                return note!(world.trace, "node: {arrivals} arrivals of earlier lives became {items} push items");
+            }
+            Err(error) => note!(world.trace, "node: could not adopt what earlier lives left: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn accept(world: Rc<World>, shards: Vec<mpsc::UnboundedSender<shard::Event>>, mut rng: Rng) -> turmoil::Result {
