@@ -15,6 +15,7 @@ use api::token::{Claims, FAMILY_OPERATOR, TokenKey};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use schema::{DeviceId, UnixMs, UserId};
+use storage::layers::push::LIST_MAX;
 
 use crate::config::{self, KEYS, Mode};
 use crate::doctor;
@@ -114,6 +115,20 @@ Examples:
 
 The node must be stopped: a store has one owner. Nothing is changed. Exit code 1 with the first violation.";
 
+const STORE_PUSH_EXAMPLES: &str = "\
+Examples:
+  rookery store push --list --data /var/lib/rookery
+  rookery store push --list --json --data /var/lib/rookery | jq -r 'select(.decision == \"push\").username'
+
+An item is a message that a member had no session for. DECISION is what a worker would decide when the item is due, half a
+minute after the message, or now if that is past:
+  gone     the user may not read the message any more    muted    the user wants no notifications there
+  deleted  the message was deleted                       online   somebody uses a device of the user
+  read     the user has read it                          push     the phone is told
+
+USER and FROM are names and ids, times are UTC. The node must be stopped: a store has one owner. Nothing is changed. An item
+that nobody fetched goes a day after it was due.";
+
 /// A chat gateway: many WebSocket connections on few cores, every channel's history in order, nothing lost that it
 /// acknowledged.
 #[derive(Debug, Parser)]
@@ -150,6 +165,27 @@ enum StoreCommand {
     /// Walk the history and the inboxes, and verify order (I2), duplicates (I5) and inboxes (I6)
     #[command(after_help = STORE_CHECK_EXAMPLES)]
     Check(Settings),
+    /// Show what the phones of absent users are to be told of
+    #[command(after_help = STORE_PUSH_EXAMPLES)]
+    Push(PushArgs),
+}
+
+#[derive(Debug, Args)]
+struct PushArgs {
+    /// Print the items, the one that is due first at the top
+    #[arg(long, required = true)]
+    list: bool,
+
+    /// A JSON object a line instead of a table
+    #[arg(long)]
+    json: bool,
+
+    /// So many items at most
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_MAX)))]
+    limit: u32,
+
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Debug, Args)]
@@ -216,6 +252,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(if report.lacks_nothing() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Store(StoreCommand::Check(settings)) => store::check(&settings.load(Mode::Run)?),
+        Command::Store(StoreCommand::Push(arguments)) => {
+            // `--list` is all that there is yet, and clap requires it.
+            store::push(&arguments.settings.load(Mode::Run)?, arguments.limit, arguments.json)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `rookery store check`: a store at rest, verified.
 //!
-//! Owns the opening and the progress line. What is verified is `storage::layers::check`'s.
+//! Owns the progress line and the summary. What is verified is `storage::layers::check`'s.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -8,31 +8,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_lite::future;
-use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
 use storage::layers::check::{self, Checked};
 
-use crate::config::{Config, Origin};
+use crate::config::Config;
 
 /// How often the progress line is written again.
 const PROGRESS: Duration = Duration::from_millis(200);
 
 /// Walks the whole store and says what it holds, or the first thing that is wrong with it.
-pub(super) fn check(config: &Config) -> anyhow::Result<ExitCode> {
-    let path = &config.data.dir;
-    if !path.join("store").exists() {
-        // Whoever checks a store wants the one that is there; opening would make an empty one, and find nothing wrong.
-        let origin = match config.origin("data.dir") {
-            Origin::Default => "name the node's directory with --data".to_owned(),
-            origin => origin.to_string(),
-        };
-        anyhow::bail!("there is no store in {} ({origin})", path.display());
-    }
-    let engine = EmbeddedEngine::open(path, EmbeddedOptions::new(getrandom::u64()?))?;
+pub(in crate::cli) fn check(config: &Config) -> anyhow::Result<ExitCode> {
+    let engine = super::open(config)?;
     let mut progress = Progress::new();
     let checked = future::block_on(check::run(&engine, |checked| progress.show(checked)));
     progress.clear();
-    let checked = checked.with_context(|| format!("the store in {} is not sound", path.display()))?;
-    super::print(&format!("{}\n", summary(&checked)))?;
+    let checked = checked.with_context(|| format!("the store in {} is not sound", config.data.dir.display()))?;
+    crate::cli::print(&format!("{}\n", summary(&checked)))?;
     engine.close();
     Ok(ExitCode::SUCCESS)
 }
