@@ -145,6 +145,15 @@ fn who_left_a_group_is_no_fellow() {
     check_on(&world.engine, "3 sees ? 1+2+3+5+6, 6 sees ? 3+5+6");
 }
 
+#[test]
+fn a_large_channel_makes_nobody_a_fellow() {
+    let mut world = World::current(faulty(&store(), &[]));
+    assert_eq!(world.run("l.5 founds 1+6"), "made l");
+    check_on(&world.engine, "5 sees ? 5, 6 sees ? 6, 1 sees ? 1+2+3");
+    world.run("x.6 makes 5");
+    check_on(&world.engine, "5 sees ? 5+6, 6 sees ? 5+6");
+}
+
 /// The cheaper side is asked: whoever has fewer channels.
 #[test]
 fn a_common_group_is_found_from_either_side() {

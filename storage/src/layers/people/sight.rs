@@ -11,6 +11,7 @@ use schema::limits::{CHANNELS_OF_USER_MAX, PRESENCE_USERS_MAX, WATCHED_MAX};
 use schema::record::{FriendRecord, FriendState, PresenceRecord};
 use schema::{ChannelId, UserId};
 
+use crate::join;
 use crate::keys;
 use crate::layers::{LayerError, again, packed, presence};
 use crate::transaction::{Begin, Engine, Transaction};
@@ -132,9 +133,17 @@ fn is_friend(row: Option<&Bytes>) -> Result<bool, LayerError> {
     }))
 }
 
-/// A user's direct channels and groups.
+/// A user's direct channels and groups: its memberships but for the large channels, which are listed apart. What a channel is
+/// stands in its own row, of which 2,000 would be read otherwise.
 async fn groups<E: Engine>(engine: &E, user: UserId) -> Result<BTreeSet<ChannelId>, LayerError> {
-    memberships(&engine.begin(Begin::Fresh), user).await
+    let tx = engine.begin(Begin::Fresh);
+    let range = keys::larges(user).rows(CHANNELS_OF_USER_MAX);
+    let large = async { tx.snapshot_get_range(&range).await.map_err(LayerError::from) };
+    let (mut groups, large) = join::both(memberships(&tx, user), large).await?;
+    for row in &large.rows {
+        groups.remove(&keys::large_of(&row.key)?.1);
+    }
+    Ok(groups)
 }
 
 async fn memberships<T: Transaction>(tx: &T, user: UserId) -> Result<BTreeSet<ChannelId>, LayerError> {
