@@ -111,6 +111,31 @@ pub fn member_of(key: &[u8]) -> Result<(ChannelId, UserId), RecordError> {
     parse().ok_or_else(|| damaged("member", key))
 }
 
+/// `officer`: the same record as `member`, of who has a role in a large channel, so that they are found among any number.
+#[must_use]
+pub fn officer(channel: ChannelId, user: UserId) -> Vec<u8> {
+    Key::of(Table::Officer).u64(channel.0).u64(user.0).0
+}
+
+/// Those who have a role in a large channel, ascending by id.
+#[must_use]
+pub fn officers(channel: ChannelId) -> RangeRequest {
+    Key::of(Table::Officer).u64(channel.0).all()
+}
+
+/// The channel and user of an `officer` key.
+///
+/// # Errors
+/// If it is no such key.
+pub fn officer_of(key: &[u8]) -> Result<(ChannelId, UserId), RecordError> {
+    let parse = || {
+        let mut fields = Fields::of(Table::Officer, key)?;
+        let officer = (ChannelId(fields.u64()?), UserId(fields.u64()?));
+        fields.end(officer)
+    };
+    parse().ok_or_else(|| damaged("officer", key))
+}
+
 /// `former`: what is kept of a user who was a member: the ranges that it may still read.
 ///
 /// Apart from `member`, so that a list of members is as long as there are members, however many have left.

@@ -12,8 +12,8 @@
 //! idempotency · day · user · key     inbox · user · stamp · ordinal      inbox floor · user                 indexed · channel
 //! joined · user              large · user · channel              left · user · channel
 //! member · channel · user    membership · user · channel         mention · user · time · channel · seq
-//! message · channel · seq    partition · number                  posting · channel · segment · row
-//! push · partition of user · due · user · channel · seq
+//! message · channel · seq    officer · channel · user            partition · number
+//! posting · channel · segment · row              push · partition of user · due · user · channel · seq
 //! reaction · channel · seq · emoji · user        read · user · channel      refresh · hash      refresh due · time · hash
 //! segments · channel · page  tallies · channel · seq
 //! user · id                  username · name     view
@@ -39,7 +39,7 @@ pub use account::{families, family, refresh, refresh_due, refresh_hash, refreshe
 pub use channel::{
     body_part, body_parts, channel, channel_id, channels_after, direct, former, head, joined, large, large_of, larges,
     left, left_newest, left_of, member, member_of, members_after, membership, membership_of, memberships_after,
-    memberships_of_users_after, message, message_place, messages, messages_after, read,
+    memberships_of_users_after, message, message_place, messages, messages_after, officer, officer_of, officers, read,
 };
 pub use dedup::{DedupKey, day, dedup_floor, dedups_after, dedups_before, idempotencies_before, idempotency};
 pub use inbox::{inbox, inbox_after, inbox_floor, inbox_place, inbox_prefix, inbox_through, inboxes_after};
@@ -93,6 +93,7 @@ enum Table {
     Mention = 28,
     Edited = 29,
     Large = 30,
+    Officer = 31,
     Block = 36,
     Friend = 37,
     Device = 38,

@@ -67,6 +67,7 @@ proptest! {
         prop_assert_eq!(membership_of(&membership(user, channel)), Ok((user, channel)));
         prop_assert_eq!(inbox_place(&inbox(user, place)), Ok((user, place)));
         prop_assert_eq!(channel_id(&super::channel(channel)), Ok(channel));
+        prop_assert_eq!(officer_of(&officer(channel, user)), Ok((channel, user)));
         prop_assert_eq!(large_of(&large(user, channel)), Ok((user, channel)));
         prop_assert_eq!(tallies_place(&tallies(channel, seq)), Ok((channel, seq)));
         prop_assert_eq!(edited_place(&edited(channel, seq)), Ok((channel, seq)));
@@ -103,6 +104,7 @@ proptest! {
         let reacted = |seq| reaction(channel, Seq(seq), &thumb, user);
         prop_assert_eq!(contains(&reactions(channel, Seq(a)), &reacted(b)), a == b);
         prop_assert_eq!(contains(&tallies_within(channel, Seq(a.min(b)), Seq(b)), &tallies(channel, Seq(a))), a <= b);
+        prop_assert_eq!(contains(&officers(ChannelId(a)), &officer(ChannelId(b), user)), a == b);
         prop_assert_eq!(contains(&larges(UserId(a)), &large(UserId(b), channel)), a == b);
         prop_assert_eq!(contains(&edits(ChannelId(a)), &edited(ChannelId(b), Seq(a))), a == b);
         let mention = |seq| MentionKey { user, sent_ms: UnixMs(1), channel, seq: Seq(seq) };

@@ -242,5 +242,10 @@ fn a_large_channel_that_is_not_dense_or_in_an_inbox_is_found() {
     check_changed(|tx| told_last(tx, 2, "l", deleted.clone()), "I10: user 2 was told at");
     check_changed(|tx| tx.clear(&keys::large(UserId(2), l)), "I10: user 2 has the large channels []");
     check_changed(|tx| tx.set(&keys::large(UserId(2), channel("g")), &[1]), "I10: user 2 has the large channels");
+    let officer = |tx: &mut Tx| {
+        let record = get(tx, &keys::officer(l, UserId(1)));
+        tx.set(&keys::officer(l, UserId(2)), &record);
+    };
+    check_changed(officer, "I10: user 2 has a role in channel 108 that its membership has not");
     check_changed(|tx| tx.clear(&keys::member(l, UserId(3))), "I10: channel 108 has 2 members and counts 3");
 }

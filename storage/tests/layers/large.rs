@@ -48,6 +48,34 @@ fn members_of_a_large_channel_change_by_who_may() {
 }
 
 #[test]
+fn a_large_channel_has_an_owner_while_it_has_a_member() {
+    check("l.1 founds 2+3; l.1 removes 1; l.2 adds 4; l.3 adds 5; l.1 sends a", "made l; changed; changed; 103; 103");
+    check(
+        "l.1 founds 2+3; l.1 adds 3 admin; l.1 removes 1; l.2 titles t; l.3 adds 4 owner",
+        "made l; changed; changed; 103; changed",
+    );
+    check(
+        "l.1 founds 2+3; l.1 adds 3 owner; l.1 removes 1; l.3 titles t; l.2 titles t",
+        "made l; changed; changed; changed; 103",
+    );
+    check(
+        "l.1 founds 2+3, l.1 removes 1, l.2 removes 2, l.3 titles t, l.3 removes 3",
+        "made l, changed, changed, changed, changed",
+    );
+    check(
+        "l.1 founds 2+3; l.1 adds 3 admin, l.1 adds 2 admin, l.1 adds 2, l.1 removes 1, l.3 adds 2 owner",
+        "made l; changed, changed, changed, changed, changed",
+    );
+    check(
+        "l.1 founds 2; l.1 adds 2 admin; l.2 mutes on; l.2 removes 2; l.1 removes 1; l.2 sends a",
+        "made l; changed; changed; changed; changed; 103",
+    );
+    check_inbox("l.1 founds 2+3; l.1 removes 1", 2, "l created 1, l role 2");
+    check_inbox("l.1 founds 2+3; l.1 removes 1", 3, "l created 1");
+    assert_eq!(world("l.1 founds 2+3; l.1 removes 1").fed("l"), "l left 1, l role 2");
+}
+
+#[test]
 fn a_large_channel_has_more_members_than_a_group() {
     let mut world = world("");
     world.appenders = vec![Appender::new(first_shard(2)).with_group_members(3)];

@@ -126,7 +126,7 @@ impl Draft<'_> {
         for &user in users {
             let ranges = vec![SeqRange { after: Seq::ZERO, through: None }];
             let member = MemberRecord { role: role(user), muted: false, joined_ms: wall, ranges };
-            self.put_member(channel, user, &member);
+            self.put_member(op.kind, channel, user, &member);
             self.count_joined(user, 1);
             if let ChannelKind::Large = op.kind {
                 self.set(keys::large(user, channel), packed::mark_row());

@@ -215,6 +215,25 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The first rows of a range as this batch has left it so far: [`RANGE_ROWS`] of the store's, and its own.
+    pub(super) fn get_range(
+        &mut self,
+        RangeRequest { begin, end, .. }: RangeRequest,
+    ) -> Step<BTreeMap<Vec<u8>, Bytes>> {
+        let Some(read) = self.rows.range(&begin) else {
+            self.wanted.ranges.insert((begin, end));
+            return Err(Halt::Unread);
+        };
+        let mut rows: BTreeMap<Vec<u8>, Bytes> = read.iter().map(|row| (row.key.to_vec(), row.value.clone())).collect();
+        for (key, value) in self.writes.range(begin..end) {
+            match value {
+                Some(value) => rows.insert(key.clone(), value.clone()),
+                None => rows.remove(key),
+            };
+        }
+        Ok(rows)
+    }
+
     /// A channel that exists.
     pub(super) fn channel(&mut self, channel: ChannelId) -> Step<&mut Drafted> {
         if !self.channels.contains_key(&channel) {
@@ -417,9 +436,15 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A membership, in both orders; it takes the place of what was kept after leaving.
-    pub(super) fn put_member(&mut self, channel: ChannelId, user: UserId, record: &MemberRecord) {
+    /// A membership, in both orders; it takes the place of what was kept after leaving. Who has a role in a large channel is
+    /// listed apart.
+    pub(super) fn put_member(&mut self, kind: ChannelKind, channel: ChannelId, user: UserId, record: &MemberRecord) {
         let value = Bytes::from(record.encode());
+        match (kind, record.role) {
+            (ChannelKind::Direct | ChannelKind::Group, _) => {}
+            (ChannelKind::Large, Role::Member) => self.clear(keys::officer(channel, user)),
+            (ChannelKind::Large, Role::Admin | Role::Owner) => self.set(keys::officer(channel, user), value.clone()),
+        }
         self.set(keys::member(channel, user), value.clone());
         self.set(keys::membership(user, channel), value);
     }

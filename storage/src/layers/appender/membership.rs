@@ -10,7 +10,7 @@ use schema::record::{ChannelRecord, MemberRecord, RecordError, SeqRange};
 use schema::{ChannelId, ErrorCode, OpReply, Seq, UserId};
 
 use super::draft::{Draft, Drafted, MembersChange, Step, refuse};
-use super::members::Member;
+use super::members::{Member, Members};
 use crate::keys;
 use crate::layers::packed;
 
@@ -36,7 +36,8 @@ impl Draft<'_> {
             Some(_) => MemberRecord { role, ..self.member_record(channel, user)? },
             None => self.joining(channel, user, role)?,
         };
-        self.put_member(channel, user, &record);
+        let (kind, ..) = self.drafted(channel);
+        self.put_member(kind, channel, user, &record);
         let member = Member::of(user, &record);
         let change = if before.is_none() {
             self.joined(channel, user);
@@ -113,7 +114,7 @@ impl Draft<'_> {
                 "only an owner, or an admin of no lower role, may remove others",
             );
         }
-        let heir = self.heir(channel, user)?;
+        let heir = self.heir(channel, &member)?;
         let mut record = self.member_record(channel, user)?;
         let head = self.channel(channel)?.head.seq;
         close_range(&mut record.ranges, head);
@@ -122,27 +123,55 @@ impl Draft<'_> {
         self.set(keys::former(channel, user), record.encode());
         self.set(keys::left(user, channel), Vec::new());
         self.count_joined(user, -1);
-        if self.drafted_members(channel).large {
-            self.clear(keys::large(user, channel));
+        let (kind, ..) = self.drafted(channel);
+        match kind {
+            ChannelKind::Direct | ChannelKind::Group => {}
+            ChannelKind::Large => {
+                self.clear(keys::large(user, channel));
+                self.clear(keys::officer(channel, user));
+            }
         }
         self.put_members(channel, &MembersChange::Gone(user));
         let change = if by.user == user { MemberChange::Left } else { MemberChange::Removed };
         // The one concerned hears of it too.
         self.tell_membership(channel, user, change, member.role);
         if let Some((heir, record)) = heir {
-            self.put_member(channel, heir, &record);
+            self.put_member(kind, channel, heir, &record);
             self.put_members(channel, &MembersChange::Changed(Member::of(heir, &record)));
             self.tell_membership(channel, heir, MemberChange::Role, record.role);
         }
         Ok(OpReply::Changed { changed: true })
     }
 
-    /// Who becomes an owner when a user goes, with its record then: nobody while there is another owner.
-    fn heir(&mut self, channel: ChannelId, gone: UserId) -> Step<Option<(UserId, MemberRecord)>> {
+    /// Who becomes an owner when a member goes, with its record then: nobody while there is another owner.
+    fn heir(&mut self, channel: ChannelId, gone: &Member) -> Step<Option<(UserId, MemberRecord)>> {
+        if gone.role < Role::Owner {
+            return Ok(None);
+        }
         let members = self.members(channel)?;
-        let Some(heir) = members.heir(gone).map(|heir| heir.user) else { return Ok(None) };
-        let record = MemberRecord { role: Role::Owner, ..self.member_record(channel, heir)? };
-        Ok(Some((heir, record)))
+        let heir =
+            if members.large { self.heir_of_large(channel, gone.user)? } else { members.heir(gone.user).cloned() };
+        let Some(heir) = heir else { return Ok(None) };
+        let record = MemberRecord { role: Role::Owner, ..self.member_record(channel, heir.user)? };
+        Ok(Some((heir.user, record)))
+    }
+
+    /// The same of a large channel: of those who have a role there, else of its first members by id, who may be many.
+    fn heir_of_large(&mut self, channel: ChannelId, gone: UserId) -> Step<Option<Member>> {
+        let mut candidates = Vec::new();
+        for (key, row) in self.get_range(keys::officers(channel))? {
+            candidates.push(Member::of(keys::officer_of(&key)?.1, &MemberRecord::decode(&row)?));
+        }
+        if candidates.iter().any(|officer| officer.user != gone) {
+            return Ok(Members::new(0, candidates).heir(gone).cloned());
+        }
+        for (key, row) in self.get_range(keys::members_after(channel, None))? {
+            let (_, user) = keys::member_of(&key)?;
+            if user != gone {
+                candidates.push(Member::of(user, &MemberRecord::decode(&row)?));
+            }
+        }
+        Ok(Members::new(0, candidates).heir(gone).cloned())
     }
 
     /// Whether a user was a member and is none any more.

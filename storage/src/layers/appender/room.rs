@@ -61,12 +61,12 @@ impl Weight {
             }
             // The mark and its event.
             ChannelOp::Mark { .. } => (2, OWN_BYTES),
-            // Channel, direct, idempotency; three rows, a counter and an event each.
-            ChannelOp::Create(op) => (3 + 5 * (op.members.len() + 1), OWN_BYTES),
-            // Channel, mark, five rows and a counter.
-            ChannelOp::AddMember { .. } => (8 + members, OWN_BYTES),
-            // The same, and two rows of a new owner; an event of each.
-            ChannelOp::RemoveMember { .. } => (10 + 2 * members, OWN_BYTES),
+            // Channel, direct, idempotency; three rows, a counter and an event each; an owner's row of a large one.
+            ChannelOp::Create(op) => (4 + 5 * (op.members.len() + 1), OWN_BYTES),
+            // Channel, mark, six rows, a counter and an event.
+            ChannelOp::AddMember { .. } => (10 + members, OWN_BYTES),
+            // The same, and three rows and an event of a new owner; an event of each.
+            ChannelOp::RemoveMember { .. } => (14 + 2 * members, OWN_BYTES),
             // Message, first reply, the index's; parts come and go.
             ChannelOp::Edit(op) => (3 + old_parts + body::parts_at_most(&op.body) + members, OWN_BYTES + op.body.len()),
             // Message, first reply, the index's, tallies, and the range of reactions; parts and names go.
@@ -79,8 +79,8 @@ impl Weight {
             ChannelOp::Typing { .. } => (0, OWN_BYTES),
             // Channel.
             ChannelOp::SetTitle { title, .. } => (1 + members, OWN_BYTES + title.len()),
-            // Both orders of a membership.
-            ChannelOp::SetMuted { .. } => (2, OWN_BYTES),
+            // Both orders of a membership, and its role's.
+            ChannelOp::SetMuted { .. } => (3, OWN_BYTES),
             // Channel, block, both orders of a friendship.
             ChannelOp::Block { .. } => (4, OWN_BYTES),
         };

@@ -16,7 +16,7 @@ use super::members::Members;
 use crate::join;
 use crate::keys;
 use crate::layers::LayerError;
-use crate::transaction::Transaction;
+use crate::transaction::{RangeRequest, Row, Transaction};
 
 /// Rows that an attempt wants to read.
 #[derive(Debug, Default)]
@@ -27,11 +27,16 @@ pub(super) struct Wanted {
     pub(super) loose: BTreeSet<Vec<u8>>,
     /// Whole lists of members.
     pub(super) lists: BTreeSet<ChannelId>,
+    /// Ranges, by their first and last keys, of at most [`RANGE_ROWS`] rows.
+    pub(super) ranges: BTreeSet<(Vec<u8>, Vec<u8>)>,
 }
+
+/// Rows of one range: as many as a group has members.
+pub(super) const RANGE_ROWS: u32 = GROUP_MEMBERS_MAX;
 
 impl Wanted {
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.loose.is_empty() && self.lists.is_empty()
+        self.rows.is_empty() && self.loose.is_empty() && self.lists.is_empty() && self.ranges.is_empty()
     }
 }
 
@@ -39,6 +44,7 @@ impl Wanted {
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     values: BTreeMap<Vec<u8>, Option<Bytes>>,
+    ranges: BTreeMap<Vec<u8>, Vec<Row>>,
     pub(super) cached: BTreeMap<ChannelId, Arc<Members>>,
     pub(super) read: BTreeMap<ChannelId, Arc<Members>>,
 }
@@ -53,9 +59,14 @@ impl Rows {
         self.values.get(key).map(Option::as_ref)
     }
 
+    /// The rows of a range that was read, by its first key.
+    pub(super) fn range(&self, begin: &[u8]) -> Option<&[Row]> {
+        self.ranges.get(begin).map(Vec::as_slice)
+    }
+
     /// Reads all of `wanted`, at once. Lists want their channel's row too.
     pub(super) async fn load<T: Transaction>(&mut self, tx: &T, wanted: Wanted) -> Result<(), LayerError> {
-        let Wanted { mut rows, loose, lists } = wanted;
+        let Wanted { mut rows, loose, lists, ranges: wanted_ranges } = wanted;
         rows.extend(lists.iter().map(|&channel| keys::channel(channel)));
         let rows: Vec<_> = rows.into_iter().filter(|key| !self.values.contains_key(key)).collect();
         let loose: Vec<_> = loose.into_iter().filter(|key| !self.values.contains_key(key)).collect();
@@ -67,6 +78,11 @@ impl Rows {
             join::try_all(ranges.iter().map(|range| tx.snapshot_get_range(range))),
         )
         .await?;
+        for (begin, end) in wanted_ranges {
+            // Who writes there raises the epoch of the channel's members.
+            let range = RangeRequest::new(begin.clone(), end).rows(RANGE_ROWS);
+            self.ranges.insert(begin, tx.snapshot_get_range(&range).await?.rows);
+        }
         self.values.extend(rows.into_iter().zip(values));
         self.values.extend(loose.into_iter().zip(loose_values));
         let mut directs = Vec::new();

@@ -34,7 +34,8 @@ impl Draft<'_> {
         if record.muted == muted {
             return Ok(OpReply::Changed { changed: false });
         }
-        self.put_member(channel, user, &MemberRecord { muted, ..record });
+        let (kind, ..) = self.drafted(channel);
+        self.put_member(kind, channel, user, &MemberRecord { muted, ..record });
         Ok(OpReply::Changed { changed: true })
     }
 

@@ -1,5 +1,6 @@
 //! I2 and I5 over channels, messages and first replies.
 
+use schema::op::ChannelKind;
 use schema::record::{AnsweredOp, BodyRecord, ChannelRecord, DedupRecord, HeadRecord, MessageRecord, TalliesRecord};
 use schema::{ChannelId, Seq, UnixMs, UserId};
 
@@ -44,6 +45,9 @@ async fn channels_page<E: Engine>(engine: &E, last: Option<ChannelId>) -> Result
             let counted = record.member_count;
             return violated("I10", format!("channel {channel} has {found} members and counts {counted}"));
         }
+        if record.kind == ChannelKind::Large {
+            officers_are_members(&tx, *channel).await?;
+        }
         let head = head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?;
         if head.seq > Seq::ZERO && tx.get(&keys::message(*channel, head.seq)).await?.is_none() {
             return violated("I2", format!("channel {channel} has the head {} and no such message", head.seq));
@@ -64,6 +68,18 @@ async fn count_members<T: Transaction>(tx: &T, channel: ChannelId) -> Result<u64
             None => return Ok(found),
         }
     }
+}
+
+/// Who has a role in a large channel is a member, and has it there.
+async fn officers_are_members<T: Transaction>(tx: &T, channel: ChannelId) -> Result<(), CheckError> {
+    let page = tx.snapshot_get_range(&keys::officers(channel)).await?;
+    for row in &page.rows {
+        let (_, user) = keys::officer_of(&row.key)?;
+        if tx.get(&keys::member(channel, user)).await?.as_ref() != Some(&row.value) {
+            return violated("I10", format!("user {user} has a role in channel {channel} that its membership has not"));
+        }
+    }
+    Ok(())
 }
 
 /// Where the walk over messages is.
