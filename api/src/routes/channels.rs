@@ -1,12 +1,8 @@
-//! Channels: to make them, to list one's own, to mark them as read.
+//! Channels: to make them, to list one's own, to name them, to mark them as read.
 //!
-//! Owns what of a channel its members are shown, and the order and paging of their list. Making and marking are
-//! operations of the channel's home.
+//! Owns what of a channel its members are shown. Whatever changes one is an operation of its home.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use schema::event::Role;
 use schema::op::{ChannelKind, CreateOp, PastAccess};
+use schema::record::UserRecord;
 use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Seq, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use storage::Engine;
@@ -52,6 +49,22 @@ pub(crate) enum CreateRequest {
         #[schema(value_type = Vec<String>)]
         member_ids: Vec<UserId>,
     },
+    /// A new channel of any number of members, owned by the caller, who adds them.
+    Large {
+        /// 1 to 128 characters on one line.
+        title: String,
+        /// What those who join may read: `all`, or, unless given, what is sent since they `joined`.
+        #[serde(default)]
+        #[schema(value_type = String, example = "joined")]
+        history: PastAccess,
+    },
+}
+
+/// What to change of a channel.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ChannelChange {
+    /// 1 to 128 characters on one line.
+    title: Option<String>,
 }
 
 /// A channel as one of its members sees it.
@@ -69,6 +82,11 @@ pub(crate) struct Channel {
     /// What the caller may do there.
     #[schema(value_type = String, example = "member")]
     role: Role,
+    /// Whether the caller wants no notifications.
+    muted: bool,
+    /// What its members may read: `all`, or what was sent since they `joined`.
+    #[schema(value_type = String, example = "joined")]
+    history: PastAccess,
     member_count: u32,
     #[schema(value_type = u64)]
     created_ms: UnixMs,
@@ -85,10 +103,32 @@ pub(crate) struct Channel {
     last_message: Option<Arc<Message>>,
 }
 
+impl Channel {
+    fn new(summary: ChannelSummary, peer: Option<(UserId, Option<UserRecord>)>) -> Self {
+        Self {
+            channel_id: summary.id,
+            kind: summary.record.kind,
+            title: summary.record.title,
+            peer: peer.and_then(|(peer, record)| record.map(|record| Profile::new(peer, record))),
+            role: summary.role,
+            muted: summary.muted,
+            history: summary.record.past,
+            member_count: summary.record.member_count,
+            created_ms: summary.record.created_ms,
+            head_seq: summary.head.seq,
+            read_seq: summary.read_seq,
+            unread: summary.unread,
+            last_message: summary.last_message,
+        }
+    }
+}
+
 /// A page of channels, most recently active first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChannelPage {
     channels: Vec<Channel>,
+    /// Messages that are unread in all of the caller's channels, on this page or not.
+    unread_total: u64,
     /// Whether there are further pages.
     more: bool,
     /// The `cursor` of the next page.
@@ -113,37 +153,6 @@ pub(crate) struct Mark {
     unread: u64,
 }
 
-/// A channel's place in the list, in the list's order: the newest first. Its text is a cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    active_ms: Reverse<UnixMs>,
-    channel: ChannelId,
-}
-
-impl Place {
-    fn of(summary: &ChannelSummary) -> Self {
-        Self { active_ms: Reverse(summary.head.sent_ms.max(summary.record.created_ms)), channel: summary.id }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.active_ms.0.0, self.channel)
-    }
-}
-
-impl FromStr for Place {
-    type Err = Problem;
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let parse = || {
-            let (active_ms, channel) = text.split_once('-')?;
-            let active_ms = Reverse(UnixMs(active_ms.parse().ok()?));
-            Some(Self { active_ms, channel: channel.parse().ok()? })
-        };
-        parse().ok_or_else(|| Problem::bad_request("not a cursor"))
-    }
-}
-
 #[utoipa::path(
     post, path = "/v1/channels", tag = "channels", security(("bearer" = [])), request_body = CreateRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same channel for 24 h")),
@@ -152,6 +161,7 @@ impl FromStr for Place {
         (status = 201, description = "The channel", body = Channel),
         (status = 400, description = "106, 107: a field is not legal", body = ProblemBody),
         (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 403, description = "117: one of the two blocks the other", body = ProblemBody),
         (status = 404, description = "102: no such user", body = ProblemBody),
         (status = 409, description = "119: more members than a group holds; 121: the key made another channel",
          body = ProblemBody),
@@ -165,8 +175,8 @@ pub(crate) async fn create<E: Engine, S: Shards>(
     JsonBody(request): JsonBody<CreateRequest>,
 ) -> Result<(StatusCode, Json<Channel>), Problem> {
     let idempotency_key = idempotency_key(&headers)?;
-    let (kind, title, members) = match request {
-        CreateRequest::Direct { user_id } => (ChannelKind::Direct, "".into(), vec![user_id]),
+    let (kind, title, members, past) = match request {
+        CreateRequest::Direct { user_id } => (ChannelKind::Direct, "".into(), vec![user_id], PastAccess::Joined),
         CreateRequest::Group { title, member_ids } => {
             let title = names::title("title", &title)?.into();
             let members: BTreeSet<_> = member_ids.into_iter().filter(|&member| member != caller.user).collect();
@@ -175,10 +185,13 @@ pub(crate) async fn create<E: Engine, S: Shards>(
                 let detail = format!("{} members with you, the limit is {limit}", members.len() + 1);
                 return Err(Problem::new(ErrorCode::GroupFull, detail));
             }
-            (ChannelKind::Group, title, members.into_iter().collect())
+            (ChannelKind::Group, title, members.into_iter().collect(), PastAccess::Joined)
+        }
+        CreateRequest::Large { title, history } => {
+            (ChannelKind::Large, names::title("title", &title)?.into(), Vec::new(), history)
         }
     };
-    let create = CreateOp { kind, title, creator: caller.user, members, idempotency_key, past: PastAccess::Joined };
+    let create = CreateOp { kind, title, creator: caller.user, members, idempotency_key, past };
     let drawn = ChannelId::new(api.wall(), entropy()?);
     let (channel, existed) = match api.shards.apply(drawn, ChannelOp::Create(create)).await? {
         OpReply::Created { channel, existed } => (channel, existed),
@@ -203,19 +216,16 @@ pub(crate) async fn list<E: Engine, S: Shards>(
     caller: Caller,
     UrlQuery(query): UrlQuery<PageQuery>,
 ) -> Result<Json<ChannelPage>, Problem> {
-    let (after, rows) = (query.after::<Place>()?, query.rows()?);
-    let all = channels::list(&api.engine, caller.user).await?;
-    let mut rest = all.into_iter().filter(|summary| after.is_none_or(|after| Place::of(summary) > after));
-
-    let mut page = ChannelPage { channels: Vec::new(), more: false, cursor: None };
-    let mut last = None;
-    for summary in rest.by_ref().take(rows as usize) {
-        last = Some(Place::of(&summary));
-        page.channels.push(show(&api, summary).await?);
-    }
-    page.more = rest.next().is_some();
-    page.cursor = last.filter(|_| page.more).map(|place| place.to_string());
-    Ok(Json(page))
+    let page = channels::list(&api.engine, caller.user, query.after()?, query.rows()?).await?;
+    let peers: Vec<_> = page.channels.iter().filter_map(|summary| summary.peer).collect();
+    let mut profiles = accounts::by_ids(&api.engine, &peers).await?.into_iter();
+    let show = |summary: ChannelSummary| {
+        let peer = summary.peer.map(|peer| (peer, profiles.next().expect("one for each peer")));
+        Channel::new(summary, peer)
+    };
+    let channels = page.channels.into_iter().map(show).collect();
+    let cursor = page.next.map(|place| place.to_string());
+    Ok(Json(ChannelPage { channels, unread_total: page.unread_total, more: cursor.is_some(), cursor }))
 }
 
 #[utoipa::path(
@@ -233,6 +243,35 @@ pub(crate) async fn one<E: Engine, S: Shards>(
     caller: Caller,
     UrlPath(channel): UrlPath<ChannelId>,
 ) -> Result<Json<Channel>, Problem> {
+    let summary = channels::get(&api.engine, caller.user, channel).await?;
+    Ok(Json(show(&api, summary).await?))
+}
+
+#[utoipa::path(
+    patch, path = "/v1/channels/{channel_id}", tag = "channels", security(("bearer" = [])),
+    params(("channel_id" = String, Path)), request_body = ChannelChange,
+    responses(
+        (status = 200, description = "The channel after it", body = Channel),
+        (status = 400, description = "106, 107: not a title", body = ProblemBody),
+        (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 403, description = "103: the caller is no owner or admin, or the channel is direct", body = ProblemBody),
+        (status = 404, description = "102: no such channel, or never a member", body = ProblemBody),
+        (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn change<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+    UrlPath(channel): UrlPath<ChannelId>,
+    JsonBody(change): JsonBody<ChannelChange>,
+) -> Result<Json<Channel>, Problem> {
+    if let Some(title) = &change.title {
+        let title = names::title("title", title)?.into();
+        match api.shards.apply(channel, ChannelOp::SetTitle { by: caller.user, title }).await? {
+            OpReply::Changed { .. } => {}
+            reply => return Err(unexpected(&reply)),
+        }
+    }
     let summary = channels::get(&api.engine, caller.user, channel).await?;
     Ok(Json(show(&api, summary).await?))
 }
@@ -264,22 +303,10 @@ pub(crate) async fn mark<E: Engine, S: Shards>(
 /// The channel as its member sees it, with the other's profile if it is direct.
 async fn show<E: Engine, S: Shards>(api: &Api<E, S>, summary: ChannelSummary) -> Result<Channel, Problem> {
     let peer = match summary.peer {
-        Some(peer) => accounts::by_id(&api.engine, peer).await?.map(|record| Profile::new(peer, record)),
+        Some(peer) => Some((peer, accounts::by_id(&api.engine, peer).await?)),
         None => None,
     };
-    Ok(Channel {
-        channel_id: summary.id,
-        kind: summary.record.kind,
-        title: summary.record.title,
-        peer,
-        role: summary.role,
-        member_count: summary.record.member_count,
-        created_ms: summary.record.created_ms,
-        head_seq: summary.head.seq,
-        read_seq: summary.read_seq,
-        unread: summary.unread,
-        last_message: summary.last_message,
-    })
+    Ok(Channel::new(summary, peer))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {

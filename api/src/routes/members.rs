@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use schema::event::Role;
-use schema::{ChannelId, ChannelOp, OpReply, UnixMs, UserId};
+use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use storage::Engine;
 use storage::layers::{accounts, channels};
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::channels::unexpected;
 use super::paging::{self, PageQuery};
 use super::people::names;
-use crate::extract::{Caller, OptionalBody, UrlPath, UrlQuery};
+use crate::extract::{Caller, JsonBody, OptionalBody, UrlPath, UrlQuery};
 use crate::problem::{Problem, ProblemBody};
 use crate::shards::Shards;
 use crate::state::Api;
@@ -65,6 +65,21 @@ pub(crate) struct MemberChanged {
     user_id: UserId,
     #[schema(value_type = String, example = "member")]
     role: Role,
+    /// Whether it was otherwise before.
+    changed: bool,
+}
+
+/// What a member wants of a channel.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct MemberSettings {
+    /// Whether it wants no notifications.
+    muted: bool,
+}
+
+/// A member's settings after a change.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MemberSet {
+    muted: bool,
     /// Whether it was otherwise before.
     changed: bool,
 }
@@ -147,6 +162,34 @@ pub(crate) async fn put<E: Engine, S: Shards>(
     let op = ChannelOp::AddMember { by: caller.user, user: user_id, role };
     match api.shards.apply(channel, op).await? {
         OpReply::Changed { changed } => Ok(Json(MemberChanged { user_id, role, changed })),
+        reply => Err(unexpected(&reply)),
+    }
+}
+
+#[utoipa::path(
+    patch, path = "/v1/channels/{channel_id}/members/{user_id}", tag = "members", security(("bearer" = [])),
+    params(("channel_id" = String, Path), ("user_id" = String, Path, description = "`me`, or the caller's id")),
+    request_body = MemberSettings,
+    responses(
+        (status = 200, description = "The caller's settings in this channel", body = MemberSet),
+        (status = 400, description = "107: a field is missing", body = ProblemBody),
+        (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 403, description = "103: another's, or the caller is not a member any more", body = ProblemBody),
+        (status = 404, description = "102: no such channel, or never a member", body = ProblemBody),
+        (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn change<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+    UrlPath((channel, who)): UrlPath<(ChannelId, Who)>,
+    JsonBody(MemberSettings { muted }): JsonBody<MemberSettings>,
+) -> Result<Json<MemberSet>, Problem> {
+    if who.user(&caller) != caller.user {
+        return Err(Problem::new(ErrorCode::PermissionDenied, "another's settings are its own"));
+    }
+    match api.shards.apply(channel, ChannelOp::SetMuted { user: caller.user, muted }).await? {
+        OpReply::Changed { changed } => Ok(Json(MemberSet { muted, changed })),
         reply => Err(unexpected(&reply)),
     }
 }

@@ -103,6 +103,24 @@ pub(crate) struct MessageBody {
     reply_to: Option<u64>,
     /// Members whom it names.
     mentions: Option<Vec<String>>,
+    /// When it was last edited, in Unix milliseconds.
+    edited_ms: Option<u64>,
+    /// Whether it was deleted: then its text is empty.
+    deleted: Option<bool>,
+    /// How often each emoji was put to it, in the order in which they first came.
+    reactions: Option<Vec<TallyBody>>,
+}
+
+/// How many put one emoji to a message, as [`schema::message::Tally`] is written.
+#[derive(ToSchema)]
+#[schema(as = Tally)]
+#[expect(dead_code, reason = "only its schema is used: the fields document those of schema::message::Tally")]
+pub(crate) struct TallyBody {
+    #[schema(example = "👍")]
+    emoji: String,
+    count: u32,
+    /// Whether the caller is one of them.
+    mine: Option<bool>,
 }
 
 /// A page of a channel's past, as [`HistoryPage`] is written.
@@ -154,7 +172,8 @@ pub(crate) async fn history<E: Engine, S: Shards>(
         (status = 201, description = "The message is durable", body = Sent),
         (status = 400, description = "106, 107: a field is not legal, or a stranger is mentioned", body = ProblemBody),
         (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 403, description = "103: the caller is not a member any more", body = ProblemBody),
+        (status = 403, description = "103: the caller is not a member any more; 117: one of the two blocks the other",
+         body = ProblemBody),
         (status = 404, description = "102: no such channel, or never a member; 123: no message to reply to",
          body = ProblemBody),
         (status = 409, description = "121: the id named other content; 124: the id is too old", body = ProblemBody),
@@ -169,17 +188,7 @@ pub(crate) async fn send<E: Engine, S: Shards>(
     JsonBody(request): JsonBody<SendRequest>,
 ) -> Result<(StatusCode, Json<Sent>), Problem> {
     let SendRequest { client_msg_id, body, reply_to, mentions, kind } = request;
-    if body.is_empty() {
-        return Err(Problem::bad_request("the body is empty"));
-    }
-    // A text of at most so many bytes has at most so many characters, and needs no counting.
-    if body.len() > BODY_CHARS_MAX as usize {
-        let chars = body.chars().count();
-        if chars > BODY_CHARS_MAX as usize {
-            let detail = format!("the body is {chars} characters, the limit is {BODY_CHARS_MAX}");
-            return Err(Problem::new(ErrorCode::BodyTooLong, detail));
-        }
-    }
+    body_is_legal(&body)?;
     if mentions.len() > MENTIONS_MAX as usize {
         let detail = format!("{} mentions, the limit is {MENTIONS_MAX}", mentions.len());
         return Err(Problem::new(ErrorCode::LimitExceeded, detail));
@@ -192,4 +201,20 @@ pub(crate) async fn send<E: Engine, S: Shards>(
         }
         reply => Err(unexpected(&reply)),
     }
+}
+
+/// Whether a message may have this text.
+pub(super) fn body_is_legal(body: &str) -> Result<(), Problem> {
+    if body.is_empty() {
+        return Err(Problem::bad_request("the body is empty"));
+    }
+    // A text of at most so many bytes has at most so many characters, and needs no counting.
+    if body.len() > BODY_CHARS_MAX as usize {
+        let chars = body.chars().count();
+        if chars > BODY_CHARS_MAX as usize {
+            let detail = format!("the body is {chars} characters, the limit is {BODY_CHARS_MAX}");
+            return Err(Problem::new(ErrorCode::BodyTooLong, detail));
+        }
+    }
+    Ok(())
 }

@@ -9,11 +9,13 @@ mod dev;
 mod devices;
 mod internal;
 mod members;
+mod mentions;
 mod messages;
 mod names;
 pub(crate) mod openapi;
 mod paging;
 mod people;
+mod revisions;
 mod servers;
 mod users;
 
@@ -23,7 +25,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use schema::ErrorCode;
 use storage::Engine;
 
@@ -49,11 +51,19 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
         .route("/users", get(users::by_username::<E, S>))
         .route("/users/{user_id}", get(users::by_id::<E, S>))
         .route("/channels", get(channels::list::<E, S>).post(channels::create::<E, S>))
-        .route("/channels/{channel_id}", get(channels::one::<E, S>))
+        .route("/channels/{channel_id}", get(channels::one::<E, S>).patch(channels::change::<E, S>))
         .route("/channels/{channel_id}/mark", post(channels::mark::<E, S>))
         .route("/channels/{channel_id}/members", get(members::list::<E, S>))
-        .route("/channels/{channel_id}/members/{user_id}", put(members::put::<E, S>).delete(members::delete::<E, S>))
+        .route(
+            "/channels/{channel_id}/members/{user_id}",
+            put(members::put::<E, S>).patch(members::change::<E, S>).delete(members::delete::<E, S>),
+        )
         .route("/channels/{channel_id}/messages", get(messages::history::<E, S>).post(messages::send::<E, S>))
+        .route(
+            "/channels/{channel_id}/messages/{seq}",
+            patch(revisions::edit::<E, S>).delete(revisions::delete::<E, S>),
+        )
+        .route("/mentions", get(mentions::list::<E, S>))
         .route("/servers/best", get(servers::best::<E, S>));
     let v1 = if api.config.dev_users.is_some() { v1.route("/dev/login", post(dev::login::<E, S>)) } else { v1 };
     Router::new()

@@ -11,7 +11,7 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{auth, channels, dev, devices, members, messages, people, servers, users};
+use super::{auth, channels, dev, devices, members, mentions, messages, people, revisions, servers, users};
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -38,17 +38,22 @@ use crate::state::Api;
         channels::list,
         channels::create,
         channels::one,
+        channels::change,
         channels::mark,
         members::list,
         members::put,
+        members::change,
         members::delete,
         messages::history,
         messages::send,
+        revisions::edit,
+        revisions::delete,
+        mentions::list,
         servers::best,
         dev::login,
         document
     ),
-    components(schemas(messages::HistoryBody, messages::MessageBody)),
+    components(schemas(messages::HistoryBody, messages::MessageBody, messages::TallyBody)),
     modifiers(&Bearer)
 )]
 struct Described;

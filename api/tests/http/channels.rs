@@ -23,7 +23,6 @@ fn two_users_have_one_direct_channel() {
     world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"7"} => 404 {"code":102}"#);
     world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":7} => 400 {"code":107}"#);
     world.check(r#"bora POST /v1/channels {"kind":"direct"} => 400 {"code":107}"#);
-    world.check(r#"bora POST /v1/channels {"kind":"large","title":"x"} => 400 {"code":107}"#);
 }
 
 #[test]
@@ -115,9 +114,9 @@ fn channels_are_listed_by_recent_activity_with_what_is_unread() {
     world.advance_ms(1);
     world.check(r#"minsu POST /v1/channels/$a/messages {"client_msg_id":"$m1","body":"one"} => 201"#);
     world.check(r#"minsu POST /v1/channels/$a/messages {"client_msg_id":"$m2","body":"two"} => 201"#);
-    world.check(r#"bora GET /v1/channels?limit=2 => 200 {"channels":[{"channel_id":"$a","head_seq":2,"read_seq":0,"unread":2,"last_message":{"seq":2,"body":"two"},"peer":{"username":"minsu"}},{"channel_id":"$c"}],"more":true,"cursor":"$next"}"#);
-    world.check(r#"bora GET /v1/channels?limit=2&cursor=$next => 200 {"channels":[{"channel_id":"$b"}],"more":false,"cursor":null}"#);
-    world.check(r#"minsu GET /v1/channels => 200 {"channels":[{"channel_id":"$a","read_seq":2,"unread":0},{"channel_id":"$c"}]}"#);
+    world.check(r#"bora GET /v1/channels?limit=2 => 200 {"unread_total":2,"channels":[{"channel_id":"$a","head_seq":2,"read_seq":0,"unread":2,"last_message":{"seq":2,"body":"two"},"peer":{"username":"minsu"}},{"channel_id":"$c"}],"more":true,"cursor":"$next"}"#);
+    world.check(r#"bora GET /v1/channels?limit=2&cursor=$next => 200 {"channels":[{"channel_id":"$b","peer":{"username":"yuna"}}],"unread_total":2,"more":false,"cursor":null}"#);
+    world.check(r#"minsu GET /v1/channels => 200 {"unread_total":0,"channels":[{"channel_id":"$a","read_seq":2,"unread":0},{"channel_id":"$c"}]}"#);
     world.check(r#"bora GET /v1/channels?limit=0 => 400 {"code":107}"#);
     world.check(r#"bora GET /v1/channels?limit=x => 400 {"code":107}"#);
     world.check(r#"bora GET /v1/channels?cursor=x => 400 {"code":107}"#);
@@ -177,6 +176,40 @@ fn members_come_and_go() {
 }
 
 #[test]
+fn a_group_is_named_by_its_owner_and_muted_by_each_for_itself() {
+    let mut world = world(&["bora", "minsu", "yuna"]);
+    world.check(
+        r#"bora POST /v1/channels {"kind":"group","title":"g","member_ids":["$minsu"]} => 201 {"channel_id":"$g","muted":false,"history":"joined"}"#,
+    );
+    world.check(r#"bora PATCH /v1/channels/$g {"title":" 산책 "} => 200 {"channel_id":"$g","title":"산책"}"#);
+    world.check(r#"bora PATCH /v1/channels/$g {} => 200 {"title":"산책"}"#);
+    world.check(r#"minsu GET /v1/channels/$g => 200 {"title":"산책"}"#);
+    world.check(r#"minsu PATCH /v1/channels/$g {"title":"x"} => 403 {"code":103}"#);
+    world.check(r#"yuna PATCH /v1/channels/$g {"title":"x"} => 404 {"code":102}"#);
+    world.check(r#"bora PATCH /v1/channels/$g {"title":" "} => 400 {"code":107}"#);
+    world.check(r#"bora PATCH /v1/channels/$g {"title":7} => 400 {"code":107}"#);
+    world.check(r#"bora PATCH /v1/channels/$g => 400 {"code":107}"#);
+    let long = "보".repeat(129);
+    world.check(&format!(r#"bora PATCH /v1/channels/$g {{"title":"{long}"}} => 400 {{"code":106}}"#));
+    world.check(r#"PATCH /v1/channels/$g {"title":"x"} => 401 {"code":101}"#);
+
+    world.check(r#"minsu PATCH /v1/channels/$g/members/me {"muted":true} => 200 {"muted":true,"changed":true}"#);
+    world.check(r#"minsu PATCH /v1/channels/$g/members/$minsu {"muted":true} => 200 {"changed":false}"#);
+    world.check(r#"minsu GET /v1/channels => 200 {"channels":[{"channel_id":"$g","muted":true}]}"#);
+    world.check(r#"bora GET /v1/channels/$g => 200 {"muted":false}"#);
+    world.check(r#"bora PATCH /v1/channels/$g/members/$minsu {"muted":false} => 403 {"code":103}"#);
+    world.check(r#"yuna PATCH /v1/channels/$g/members/me {"muted":true} => 404 {"code":102}"#);
+    world.check(r#"minsu PATCH /v1/channels/$g/members/me {"muted":1} => 400 {"code":107}"#);
+    world.check(r#"minsu PATCH /v1/channels/$g/members/me {} => 400 {"code":107}"#);
+    world.check("minsu DELETE /v1/channels/$g/members/me => 204");
+    world.check(r#"minsu PATCH /v1/channels/$g/members/me {"muted":false} => 403 {"code":103}"#);
+
+    world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$d"}"#);
+    world.check(r#"bora PATCH /v1/channels/$d {"title":"x"} => 403 {"code":103}"#);
+    world.check(r#"bora PATCH /v1/channels/$d/members/me {"muted":true} => 200 {"changed":true}"#);
+}
+
+#[test]
 fn the_ends_of_all_numbers_are_numbers() {
     let mut world = world(&["bora", "minsu"]);
     world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}"#);
@@ -212,6 +245,12 @@ fn every_refusal_of_a_home_has_its_status() {
     }
     world.check(r#"bora PUT /v1/channels/7/members/$bora => 409 {"code":124}"#);
     world.check(r#"bora DELETE /v1/channels/7/members/me => 409 {"code":124}"#);
+    world.check(r#"bora PATCH /v1/channels/7/members/me {"muted":true} => 409 {"code":124}"#);
+    world.check(r#"bora PATCH /v1/channels/7 {"title":"x"} => 409 {"code":124}"#);
+    world.check(
+        r#"bora PATCH /v1/channels/7/messages/1 {"op_id":"$m1","base_revision":0,"body":"x"} => 409 {"code":124}"#,
+    );
+    world.check(r#"bora DELETE /v1/channels/7/messages/1?op_id=$m1 => 409 {"code":124}"#);
     world.check(r#"bora POST /v1/channels/7/mark {"read_seq":1} => 409 {"code":124}"#);
     world.check(r#"bora POST /v1/channels {"kind":"group","title":"x"} => 409 {"code":124}"#);
 }

@@ -66,6 +66,36 @@ fn a_block_ends_a_friendship_and_keeps_another_from_beginning() {
 }
 
 #[test]
+fn a_block_between_two_who_talk_is_known_where_they_talk() {
+    let mut world = world();
+    world.check("bora PUT /v1/me/friends/$minsu => 200");
+    world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}"#);
+    world.check(r#"minsu POST /v1/channels/$c/messages {"client_msg_id":"$m1","body":"hi"} => 201"#);
+    world.check(r#"bora PUT /v1/me/blocks/$minsu => 200 {"changed":true}"#);
+    world.check(r#"bora PUT /v1/me/blocks/$minsu => 200 {"changed":false}"#);
+    world.check(r#"bora GET /v1/me/blocks => 200 {"blocks":[{"user_id":"$minsu"}]}"#);
+    world.check(r#"minsu GET /v1/me/friends => 200 {"friends":[]}"#);
+    for user in ["bora", "minsu"] {
+        world.check(&format!(
+            r#"{user} POST /v1/channels/$c/messages {{"client_msg_id":"$m2","body":"hi"}} => 403 {{"code":117}}"#
+        ));
+    }
+    world.check(
+        r#"minsu PATCH /v1/channels/$c/messages/1 {"op_id":"$m3","base_revision":0,"body":"x"} => 403 {"code":117}"#,
+    );
+    world.check("minsu DELETE /v1/channels/$c/messages/1?op_id=$m4 => 200");
+    world.check(r#"minsu POST /v1/channels {"kind":"direct","user_id":"$bora"} => 403 {"code":117}"#);
+    world.check("bora DELETE /v1/me/blocks/$minsu => 204");
+    world.check(r#"minsu POST /v1/channels/$c/messages {"client_msg_id":"$m2","body":"hi"} => 201 {"seq":2}"#);
+    // Without a channel between them a block keeps one from being made.
+    world.check("yuna PUT /v1/me/blocks/$bora => 200");
+    world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"$yuna"} => 403 {"code":117}"#);
+    *world.shard.refusal.blocking_lock() = Some(schema::ErrorCode::Moving);
+    world.check(r#"bora PUT /v1/me/blocks/$minsu => 503 {"code":113}"#);
+    world.check("bora PUT /v1/me/blocks/$yuna => 200");
+}
+
+#[test]
 fn who_is_nobody_or_oneself_is_neither_friend_nor_blocked() {
     let mut world = world();
     for list in ["friends", "blocks"] {

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::{Config, Cost, Limits, Listeners, Node, Running, TokenKey};
+use api::{Config, Cost, Limits, Listeners, Node, Running, Shards, TokenKey};
 use schema::mesh::Kicked;
-use schema::{ClientMsgId, UnixMs, UserId};
+use schema::op::ReactOp;
+use schema::{ChannelOp, ClientMsgId, Seq, UnixMs, UserId};
 use serde_json::Value;
 use storage::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 
@@ -64,6 +65,7 @@ pub(crate) struct World {
     pub(crate) running: Option<Running>,
     pub(crate) key: TokenKey,
     names: BTreeMap<String, String>,
+    reactions: u128,
     client: Client,
 }
 
@@ -121,7 +123,7 @@ impl World {
             names.insert(format!("m{number}"), ClientMsgId::new(START, u128::from(number)).to_string());
         }
         let client = Client::connect(public);
-        Self { public, internal, node, shard, engine, running: Some(running), key, names, client }
+        Self { public, internal, node, shard, engine, running: Some(running), key, names, reactions: 0, client }
     }
 
     /// Moves the wall clock on.
@@ -137,6 +139,20 @@ impl World {
     /// The value behind a name.
     pub(crate) fn value(&self, name: &str) -> &str {
         self.names.get(name).unwrap_or_else(|| panic!("no row named ${name}"))
+    }
+
+    /// A user puts an emoji to a message, which only a socket can ask for.
+    pub(crate) fn react(&mut self, user: &str, channel: &str, seq: u64, emoji: &str) {
+        self.reactions += 1;
+        let op = ReactOp {
+            by: self.user(user),
+            seq: Seq(seq),
+            op_id: ClientMsgId::new(self.wall(), self.reactions << 64),
+            emoji: emoji.parse().expect("an emoji"),
+            on: true,
+        };
+        let channel = self.value(channel).parse().expect("an id");
+        block_on(self.shard.apply(channel, ChannelOp::React(op))).expect("a member reacts");
     }
 
     /// The wall clock.

@@ -3,6 +3,8 @@
 //! Owns lists of channels and members for reading. Who may change them is the appender's.
 
 use std::cmp::Reverse;
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use schema::event::Role;
@@ -41,11 +43,47 @@ pub struct ChannelSummary {
     pub peer: Option<UserId>,
 }
 
-impl ChannelSummary {
+/// A channel's place in the list of an account's channels, in the list's order: where something happened last comes first.
+/// Its text is for handing back alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChannelPlace {
     /// When something last happened: the newest message, or the making.
-    fn active_ms(&self) -> UnixMs {
-        self.head.sent_ms.max(self.record.created_ms)
+    active_ms: Reverse<UnixMs>,
+    channel: ChannelId,
+}
+
+/// A text that is no place in a list of channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a place in a list of channels")]
+pub struct ParsePlaceError;
+
+impl fmt::Display for ChannelPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.active_ms.0.0, self.channel)
     }
+}
+
+impl FromStr for ChannelPlace {
+    type Err = ParsePlaceError;
+
+    fn from_str(text: &str) -> Result<Self, ParsePlaceError> {
+        let parse = || {
+            let (active_ms, channel) = text.split_once('-')?;
+            Some(Self { active_ms: Reverse(UnixMs(active_ms.parse().ok()?)), channel: channel.parse().ok()? })
+        };
+        parse().ok_or(ParsePlaceError)
+    }
+}
+
+/// A page of an account's channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelsPage {
+    /// The one where something happened last first.
+    pub channels: Vec<ChannelSummary>,
+    /// Where to go on, if there are more.
+    pub next: Option<ChannelPlace>,
+    /// Messages that are unread in all of the account's channels, on this page or not.
+    pub unread_total: u64,
 }
 
 /// A channel's rows for one member.
@@ -60,6 +98,11 @@ pub(super) struct State {
 impl State {
     pub(super) fn unread(&self) -> u64 {
         visible::unread(self.head.seq, self.read_seq, visible::joined_after(&self.member))
+    }
+
+    fn place(&self) -> ChannelPlace {
+        let active_ms = self.head.sent_ms.max(self.record.created_ms);
+        ChannelPlace { active_ms: Reverse(active_ms), channel: self.id }
     }
 }
 
@@ -93,21 +136,38 @@ pub(super) async fn states<T: Transaction>(tx: &T, user: UserId, rows: &[Row]) -
     Ok(states)
 }
 
-/// The account's channels, the one where something happened last first. A user is in 2,000 at most.
+/// The account's channels after a place, at most `limit` of them.
+///
+/// A user is in 2,000 channels at most, and four rows of each are read: nothing else knows their order, nor what is unread in
+/// all of them. Messages and peers are read of those on the page alone.
 ///
 /// # Errors
 /// The store's, and damage.
-pub async fn list<E: Engine>(engine: &E, user: UserId) -> Result<Vec<ChannelSummary>, LayerError> {
-    again!(list_once(engine, user))
+pub async fn list<E: Engine>(
+    engine: &E,
+    user: UserId,
+    after: Option<ChannelPlace>,
+    limit: u32,
+) -> Result<ChannelsPage, LayerError> {
+    again!(list_once(engine, user, after, limit))
 }
 
-async fn list_once<E: Engine>(engine: &E, user: UserId) -> Result<Vec<ChannelSummary>, LayerError> {
+async fn list_once<E: Engine>(
+    engine: &E,
+    user: UserId,
+    after: Option<ChannelPlace>,
+    limit: u32,
+) -> Result<ChannelsPage, LayerError> {
     let tx = engine.begin(Begin::Fresh);
     let page = tx.snapshot_get_range(&keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX)).await?;
-    let states = states(&tx, user, &page.rows).await?;
-    let mut summaries = summaries(&tx, user, states).await?;
-    summaries.sort_by_key(|summary| (Reverse(summary.active_ms()), summary.id));
-    Ok(summaries)
+    let mut states = states(&tx, user, &page.rows).await?;
+    let unread_total = states.iter().map(State::unread).sum();
+    states.retain(|state| after.is_none_or(|after| state.place() > after));
+    states.sort_by_key(State::place);
+    let more = states.len() > limit as usize;
+    states.truncate(limit as usize);
+    let next = states.last().filter(|_| more).map(State::place);
+    Ok(ChannelsPage { channels: summaries(&tx, user, states).await?, next, unread_total })
 }
 
 /// One channel, as `user` sees it.

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use schema::command::{History, HistoryWindow};
+use schema::limits::CHANNELS_OF_USER_MAX;
 use schema::op::{ChannelKind, EditOp};
 use schema::record::{EventRecord, EventRecordBody};
 use schema::{ChannelId, ChannelOp, EventBody, Message, OpReply, Owner, Position, Seq, ShardIndex, Stamp, UserId};
@@ -271,7 +272,8 @@ fn verify_user(world: &World<MemoryEngine>, model: &Model, user: UserId) {
     let since = arrived.first().map_or(Position::end_of(u64::MAX), |event: &schema::Event| event.position);
     let recent: Vec<_> = whole.iter().filter(|event| event.position >= since).cloned().collect();
     assert_eq!(arrived, recent, "I6: arrivals under this epoch and the inbox of {user}");
-    for summary in block_on(channels::list(&world.engine, user)).expect("readable") {
+    let listed = block_on(channels::list(&world.engine, user, None, CHANNELS_OF_USER_MAX)).expect("readable");
+    for summary in listed.channels {
         let acknowledged = model.marks.get(&(user, summary.id)).copied().unwrap_or_default();
         assert_eq!(summary.read_seq, acknowledged, "the mark of {user} in {}", summary.id);
         if summary.record.kind == ChannelKind::Large {

@@ -228,8 +228,9 @@ fn channels_are_listed_by_recent_activity() {
     world.wall = UnixMs(WALL.0 + 5);
     world.run("d.2 sends b, d.2 sends c; 1 adds 4");
     let list = |user| -> Vec<String> {
-        let list = block_on(channels::list(&world.engine, UserId(user))).expect("readable");
-        let words = list.iter().map(|summary| {
+        let list = block_on(channels::list(&world.engine, UserId(user), None, 50)).expect("readable");
+        assert_eq!(list.next, None);
+        let words = list.channels.iter().map(|summary| {
             let last = summary.last_message.as_ref().map_or("nothing".into(), |message| message.body.to_string());
             let peer = summary.peer.map_or(String::new(), |peer| format!(" with {peer}"));
             format!("{}{peer} {:?} unread {} last {last}", summary.id, summary.role, summary.unread)
@@ -240,6 +241,19 @@ fn channels_are_listed_by_recent_activity() {
     assert_eq!(list(2), ["100 with 1 Member unread 0 last c", "103 Member unread 1 last a"]);
     assert_eq!(list(4), ["103 Member unread 0 last nothing"], "what was before is not its");
     assert_eq!(list(9), Vec::<String>::new());
+    let page = |user, after| {
+        let page = block_on(channels::list(&world.engine, UserId(user), after, 1)).expect("readable");
+        let ids: Vec<_> = page.channels.iter().map(|summary| summary.id.0).collect();
+        (ids, page.unread_total, page.next)
+    };
+    let (first, unread, next) = page(1, None);
+    assert_eq!((first, unread, next.is_some()), (vec![100], 2, true));
+    assert_eq!(page(1, next), (vec![103], 2, None), "what is unread elsewhere counts on every page");
+    let text = next.expect("there is more").to_string();
+    assert_eq!(text.parse(), Ok(next.expect("there is more")));
+    for bad in ["", "1", "x-1", "1-x", "1-2-3"] {
+        assert_eq!(bad.parse::<channels::ChannelPlace>(), Err(channels::ParsePlaceError), "{bad:?}");
+    }
     let get = |user, name| block_on(channels::get(&world.engine, UserId(user), channel(name)));
     assert_eq!(get(2, "g").expect("a member").head.seq, Seq(1));
     assert!(matches!(get(9, "g"), Err(LayerError::Refused(refusal)) if u16::from(refusal.code) == 102));

@@ -145,8 +145,8 @@ fn a_mute_is_ones_own() {
     );
     let mut world = World::current(faulty(&store(), &[]));
     world.run("2 mutes on, d.2 mutes on; 1 adds 2 admin; 2 sends a");
-    let list = block_on(channels::list(&world.engine, UserId(2))).expect("readable");
-    assert!(list.iter().all(|summary| summary.muted), "in both channels, and through a change of role");
+    let list = block_on(channels::list(&world.engine, UserId(2), None, 50)).expect("readable");
+    assert!(list.channels.iter().all(|summary| summary.muted), "in both channels, and through a change of role");
     assert_eq!(world.inbox(1, 9), "g created 1, d created 1, g role 2, g#1=a");
     let muted = block_on(channels::get(&world.engine, UserId(1), channel("g"))).expect("a member").muted;
     assert!(!muted);

@@ -61,7 +61,7 @@ fn a_damaged_row_refuses_its_own_channel_alone() {
     block_on(tx.commit()).expect("damaged");
     assert_eq!(world.run("1 sends a, d.1 sends b, 2 sends c, d.2 marks 1"), "#1, 100, #2, 100");
     assert!(matches!(block_on(check::run(&world.engine, |_| {})), Err(check::CheckError::Damaged(_))));
-    let list = block_on(channels::list(&world.engine, UserId(1)));
+    let list = block_on(channels::list(&world.engine, UserId(1), None, 50));
     assert_eq!(u16::from(list.expect_err("damage").into_refusal().code), 100);
 }
 

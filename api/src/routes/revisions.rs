@@ -1,0 +1,122 @@
+//! A message after it was sent: another text, or none.
+//!
+//! Owns the fields of both requests, and the check of a text that a session does for a socket. Who may do it, and what a
+//! repeated operation answers, is the channel's home's.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use schema::op::EditOp;
+use schema::{ChannelId, ChannelOp, ClientMsgId, OpReply, Seq};
+use serde::{Deserialize, Serialize};
+use storage::Engine;
+use utoipa::{IntoParams, ToSchema};
+
+use super::channels::unexpected;
+use super::messages::body_is_legal;
+use crate::extract::{Caller, JsonBody, OptionalBody, UrlPath, UrlQuery};
+use crate::problem::{Problem, ProblemBody};
+use crate::shards::Shards;
+use crate::state::Api;
+
+/// A message's other text.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct EditRequest {
+    /// A UUID of version 7, made once per operation and repeated on every retry.
+    #[schema(value_type = String, format = "uuid")]
+    op_id: ClientMsgId,
+    /// The revision that the user saw.
+    base_revision: u32,
+    /// The text, up to 100,000 characters.
+    #[schema(value_type = String)]
+    body: Arc<str>,
+}
+
+/// The name of an operation: in the query, or in a body.
+#[derive(Debug, Deserialize, ToSchema, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteRequest {
+    /// A UUID of version 7, made once per operation and repeated on every retry.
+    #[schema(value_type = Option<String>, format = "uuid")]
+    #[param(value_type = Option<String>, format = "uuid")]
+    op_id: Option<ClientMsgId>,
+}
+
+/// A message after a change.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Revised {
+    /// The revision that the operation made, also when it is repeated.
+    revision: u32,
+}
+
+#[utoipa::path(
+    patch, path = "/v1/channels/{channel_id}/messages/{seq}", tag = "messages", security(("bearer" = [])),
+    params(("channel_id" = String, Path), ("seq" = u64, Path)), request_body = EditRequest,
+    responses(
+        (status = 200, description = "The message has this text", body = Revised),
+        (status = 400, description = "107: a field is not legal", body = ProblemBody),
+        (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 403, description = "103: another's message, or the caller is not a member any more; 117: one of the two \
+         blocks the other", body = ProblemBody),
+        (status = 404, description = "102: no such channel, or never a member; 123: no such message, or it is deleted",
+         body = ProblemBody),
+        (status = 409, description = "121: the id named another operation; 122: not the newest revision; 124: the id is \
+         too old", body = ProblemBody),
+        (status = 413, description = "116: the text is too long", body = ProblemBody),
+        (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn edit<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+    UrlPath((channel, seq)): UrlPath<(ChannelId, u64)>,
+    JsonBody(request): JsonBody<EditRequest>,
+) -> Result<Json<Revised>, Problem> {
+    let EditRequest { op_id, base_revision, body } = request;
+    body_is_legal(&body)?;
+    let op = EditOp { by: caller.user, seq: Seq(seq), op_id, base_revision, body };
+    revise(&api, channel, ChannelOp::Edit(op)).await
+}
+
+#[utoipa::path(
+    delete, path = "/v1/channels/{channel_id}/messages/{seq}", tag = "messages", security(("bearer" = [])),
+    params(("channel_id" = String, Path), ("seq" = u64, Path), DeleteRequest), request_body = Option<DeleteRequest>,
+    responses(
+        (status = 200, description = "The message is deleted: its seq stays, its text is gone", body = Revised),
+        (status = 400, description = "107: no `op_id`, or two that differ", body = ProblemBody),
+        (status = 401, description = "101, 109", body = ProblemBody),
+        (status = 403, description = "103: another's message and the caller is no admin, or not a member any more",
+         body = ProblemBody),
+        (status = 404, description = "102: no such channel, or never a member; 123: no such message",
+         body = ProblemBody),
+        (status = 409, description = "121: the id named another operation; 124: the id is too old", body = ProblemBody),
+        (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
+    ),
+)]
+pub(crate) async fn delete<E: Engine, S: Shards>(
+    State(api): State<Api<E, S>>,
+    caller: Caller,
+    UrlPath((channel, seq)): UrlPath<(ChannelId, u64)>,
+    UrlQuery(query): UrlQuery<DeleteRequest>,
+    OptionalBody(body): OptionalBody<DeleteRequest>,
+) -> Result<Json<Revised>, Problem> {
+    let op_id = match (query.op_id, body.and_then(|body| body.op_id)) {
+        (Some(op_id), None) | (None, Some(op_id)) => op_id,
+        (Some(in_query), Some(in_body)) if in_query == in_body => in_query,
+        (Some(_), Some(_)) => return Err(Problem::bad_request("the op_id of the query is not that of the body")),
+        (None, None) => return Err(Problem::bad_request("give an op_id, in the query or in a body")),
+    };
+    revise(&api, channel, ChannelOp::Delete { by: caller.user, seq: Seq(seq), op_id }).await
+}
+
+async fn revise<E: Engine, S: Shards>(
+    api: &Api<E, S>,
+    channel: ChannelId,
+    op: ChannelOp,
+) -> Result<Json<Revised>, Problem> {
+    match api.shards.apply(channel, op).await? {
+        OpReply::Revised { revision } => Ok(Json(Revised { revision })),
+        reply => Err(unexpected(&reply)),
+    }
+}
