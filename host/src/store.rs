@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use router::{
-    Arrival, ArrivalsPage, Identity, InboxPage, InboxStart, MembersPage, OpenedChannel, SnapshotPage, StoreOp,
-    StoreResult,
+    Arrival, ArrivalsPage, FoundPage, Identity, InboxPage, InboxStart, Indexed, MembersPage, OpenedChannel,
+    SnapshotPage, StoreOp, StoreResult,
 };
 use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::op::ChannelKind;
@@ -15,7 +15,9 @@ use schema::{ErrorCode, Owner, PresenceEntry, Refusal, UnixMs, UserId, View};
 use storage::Engine;
 use storage::layers::devices::{Connecting, Opened};
 use storage::layers::inbox::InboxLimits;
-use storage::layers::{LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence};
+use storage::layers::{
+    LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence, search,
+};
 
 use crate::auth::{Authenticator, Claims, TokenFault};
 
@@ -97,6 +99,14 @@ pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A
             StoreResult::Subscribed(opened::followed(engine, user, channel).await.map_err(refused))
         }
         StoreOp::LargeOf { user } => StoreResult::LargeOf(channels::large_of(engine, user).await.map_err(refused)),
+        StoreOp::Search { user, request } => {
+            let found = search::query(engine, user, &request).await;
+            StoreResult::Found(found.map(|found| FoundPage { page: found.page, behind: found.behind }).map_err(refused))
+        }
+        StoreOp::Index { channel } => {
+            let indexed = search::advance(engine, channel).await;
+            StoreResult::Indexed(indexed.map(|indexed| Indexed { more: indexed.more }).map_err(refused))
+        }
         StoreOp::TrimInbox { user } => {
             StoreResult::Done(inbox::trim(engine, user, wall).await.map(drop).map_err(refused))
         }

@@ -12,6 +12,7 @@ use schema::mesh::MeshBody;
 use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Instant, OpReply, Owner, Refusal, UserId};
 
 use crate::effects::{Effects, Waiting};
+use crate::index::Indexer;
 use crate::io::StoreOp;
 use crate::order::Lines;
 
@@ -37,6 +38,8 @@ pub(crate) struct Admitted {
     asker: Owner,
     ticket: u64,
     send: Option<(Line, ClientMsgId)>,
+    /// The channel, if it has another text after this.
+    writes: Option<ChannelId>,
 }
 
 /// The channels of which this shard is home.
@@ -45,13 +48,20 @@ pub(crate) struct Channels {
     lines: Lines<Line>,
     pending: u32,
     pending_bytes: u32,
+    pub(crate) indexer: Indexer,
     /// The store takes no writes now.
     writes_off: bool,
 }
 
 impl Channels {
     pub(crate) fn new() -> Self {
-        Self { lines: Lines::new(LINES_MAX), pending: 0, pending_bytes: 0, writes_off: false }
+        Self {
+            lines: Lines::new(LINES_MAX),
+            pending: 0,
+            pending_bytes: 0,
+            indexer: Indexer::default(),
+            writes_off: false,
+        }
     }
 
     /// Whether the store takes writes.
@@ -83,7 +93,9 @@ impl Channels {
         let bytes = weight_bytes(&op);
         self.pending += 1;
         self.pending_bytes += bytes;
-        let waiting = Waiting::Channel(Admitted { bytes, asker, ticket, send });
+        let writes = matches!(op, ChannelOp::Send(_) | ChannelOp::Edit(_) | ChannelOp::Delete { .. });
+        let writes = writes.then_some(channel);
+        let waiting = Waiting::Channel(Admitted { bytes, asker, ticket, send, writes });
         effects.store(StoreOp::Apply { channel, op }, waiting);
     }
 
@@ -113,9 +125,12 @@ impl Channels {
         reply: Result<OpReply, Refusal>,
         effects: &mut Effects,
     ) {
-        let Admitted { bytes, asker, ticket, send } = admitted;
+        let Admitted { bytes, asker, ticket, send, writes } = admitted;
         self.pending -= 1;
         self.pending_bytes -= bytes;
+        if let Some(channel) = writes.filter(|_| reply.is_ok()) {
+            self.indexer.mark(now, channel);
+        }
         self.answer(now, asker, ticket, send, reply, effects);
     }
 
@@ -137,9 +152,12 @@ impl Channels {
         effects.mesh(asker, MeshBody::Applied { ticket, reply });
     }
 
-    /// Forgets senders who may send again.
-    pub(crate) fn tick(&mut self, now: Instant) {
+    /// A second has passed: forgets senders who may send again, and indexes what was written.
+    pub(crate) fn tick(&mut self, now: Instant, effects: &mut Effects) {
         self.lines.tick(now);
+        if !self.writes_off {
+            self.indexer.tick(now, effects);
+        }
     }
 
     /// Operations that the store has not answered.

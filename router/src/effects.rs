@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use schema::mesh::{MeshBody, MeshFrame};
-use schema::{CloseCode, OpReply, Owner, Refusal};
+use schema::{ChannelId, CloseCode, OpReply, Owner, Refusal};
 use wire::SharedFrame;
 
 use crate::channel::Admitted;
@@ -27,6 +27,8 @@ pub(crate) enum Waiting {
     Home(HomeOp),
     /// A large channel's home.
     Feed(Check),
+    /// The indexer of channels.
+    Index(ChannelId),
 }
 
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use schema::command::{History, HistoryPage, ReadMark, SnapshotChannel};
+use schema::command::{History, HistoryPage, ReadMark, Search, SearchPage, SnapshotChannel};
 use schema::mesh::{Kicked, LiveEvent, MeshFrame, SnapshotPlace};
 use schema::op::ChannelKind;
 use schema::record::ArrivalRecord;
@@ -278,6 +278,18 @@ pub enum StoreOp {
         /// Whose.
         user: UserId,
     },
+    /// Find messages by their words. Answered by [`StoreResult::Found`].
+    Search {
+        /// For whom.
+        user: UserId,
+        /// What.
+        request: Search,
+    },
+    /// Index what was written to a channel, some of it. Answered by [`StoreResult::Indexed`].
+    Index {
+        /// Which.
+        channel: ChannelId,
+    },
     /// Forget what an inbox keeps beyond its limits. Answered by [`StoreResult::Done`].
     TrimInbox {
         /// Whose.
@@ -312,6 +324,10 @@ pub enum StoreResult {
     Subscribed(Result<Seq, Refusal>),
     /// To [`StoreOp::LargeOf`].
     LargeOf(Result<Vec<ChannelId>, Refusal>),
+    /// To [`StoreOp::Search`].
+    Found(Result<FoundPage, Refusal>),
+    /// To [`StoreOp::Index`].
+    Indexed(Result<Indexed, Refusal>),
     /// To what answers nothing.
     Done(Result<(), Refusal>),
 }
@@ -351,6 +367,22 @@ pub struct OpenedChannel {
     pub members: Vec<UserId>,
     /// The members' marks, of direct channels and small groups.
     pub reads: Vec<ReadMark>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundPage {
+    /// The hits.
+    pub page: SearchPage,
+    /// Channels whose newest messages are not in the index yet.
+    pub behind: Vec<ChannelId>,
+}
+
+/// How far a channel is indexed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Indexed {
+    /// Whether there is more to do.
+    pub more: bool,
 }
 
 /// Part of a channel's members.

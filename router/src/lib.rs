@@ -6,6 +6,7 @@
 //! ```text
 //! Input ─► Shard ─► Session   one connection: login, commands, its cursor, its outbound budget
 //!            │  ─► Channels  the home of channels: admits operations, answers when they are durable
+//!            │  ─► Indexer   which channels the index of words is behind of
 //!            │  ─► Feeds     the home of large channels: who follows their logs
 //!            │  ─► Home      the home of users: reads arrivals, serves sessions that ask, knows who is there
 //!            │  ─► Placement which shard is home of what
@@ -23,6 +24,7 @@ mod effects;
 mod feed;
 mod gather;
 mod home;
+mod index;
 mod io;
 mod openers;
 mod order;
@@ -34,7 +36,7 @@ mod tickets;
 mod timers;
 
 pub use io::{
-    Arrival, ArrivalsPage, ConnId, Identity, InboxPage, InboxStart, Input, MembersPage, OpId, OpenedChannel, Output,
-    SnapshotPage, StoreOp, StoreResult,
+    Arrival, ArrivalsPage, ConnId, FoundPage, Identity, InboxPage, InboxStart, Indexed, Input, MembersPage, OpId,
+    OpenedChannel, Output, SnapshotPage, StoreOp, StoreResult,
 };
 pub use shard::{Config, Shard, Stats};

@@ -58,6 +58,10 @@ pub struct Stats {
     pub watched: u64,
     /// Sessions that follow large channels of this home, each once a channel.
     pub followers: u64,
+    /// Channels of this home that the index of words is behind of.
+    pub index_behind: u64,
+    /// For how long it has been behind of the one that has waited longest.
+    pub index_lag_ms: u64,
     /// What was told live and left out for sessions that were slow to take it.
     pub live_dropped: u64,
 }
@@ -187,6 +191,8 @@ impl Shard {
             events_encoded: self.delivery.encoded,
             watched: self.home.watched() as u64,
             followers: self.feeds.followers() as u64,
+            index_behind: self.channels.indexer.behind() as u64,
+            index_lag_ms: self.channels.indexer.lag_ms(),
             live_dropped: self.outbound.live_dropped,
         }
     }
@@ -262,7 +268,7 @@ impl Shard {
         if now.mono >= self.home_tick_at {
             self.home_tick_at = now.mono.plus_ms(HOME_TICK_MS);
             self.home.tick(now, &mut self.effects);
-            self.channels.tick(now.mono);
+            self.channels.tick(now.mono, &mut self.effects);
             self.feeds.tick(now.mono, &mut self.effects);
             self.users.tick(now.mono);
             self.refuse_overdue(now);
@@ -311,6 +317,9 @@ impl Shard {
             }
             (Waiting::Feed(check), StoreResult::Subscribed(head)) => {
                 self.feeds.checked(now.mono, check, head, &mut self.effects);
+            }
+            (Waiting::Index(channel), StoreResult::Indexed(result)) => {
+                self.channels.indexer.indexed(channel, result, &mut self.effects);
             }
             (Waiting::Home(op), result) => self.home_stored(now, op, result),
             (waiting, result) => panic!("I12: {waiting:?} was answered by {result:?}"),
@@ -418,7 +427,11 @@ impl Shard {
             }
             MeshBody::Interest { channels } => self.feeds.interest(now.mono, from, channels, &self.effects),
             MeshBody::Heads { heads } => self.home.heads(heads, &mut self.effects),
-            MeshBody::Index { .. } => {}
+            MeshBody::Index { channel } => {
+                if self.effects.placement.home_of_channel(channel) == self.effects.placement.me {
+                    self.channels.indexer.mark(now.mono, channel);
+                }
+            }
         }
     }
 

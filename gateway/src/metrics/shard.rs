@@ -103,12 +103,14 @@ pub(super) fn merged(shards: &[ShardMetrics], latency: Latency) -> Histogram {
 /// Writes the figures of all shards: levels by shard, so that an uneven load is seen, and counters summed.
 pub(super) fn write(text: &mut Text, shards: &[Figures]) {
     type Row = (&'static str, &'static str, fn(&Figures) -> u64);
-    let levels: [Row; 10] = [
+    let levels: [Row; 12] = [
         ("rookery_connections", "Open client connections", |f| f.connections),
         ("rookery_sessions", "Connections that speak the protocol", |f| f.stats.sessions),
         ("rookery_users", "Accounts of this home with a session somewhere", |f| f.stats.users),
         ("rookery_watched", "Users whose presence sessions watch here, as often as they are", |f| f.stats.watched),
         ("rookery_followers", "Sessions that follow large channels of this home", |f| f.stats.followers),
+        ("rookery_index_behind", "Channels that the index of words is behind of", |f| f.stats.index_behind),
+        ("rookery_index_lag_milliseconds", "For how long it has been behind of one", |f| f.stats.index_lag_ms),
         ("rookery_appends_pending", "Sends and changes that are not durable yet", |f| f.stats.appends_pending),
         ("rookery_commands_pending", "Commands that somebody waits for", |f| f.stats.commands_pending),
         ("rookery_store_operations_pending", "Store operations without a result", |f| f.stats.store_ops_pending),

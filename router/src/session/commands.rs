@@ -97,10 +97,7 @@ impl Session {
             (Command::PresenceWatch { user_ids }, Some(_)) => self.watch(id, user_ids, around),
             (Command::Open(open), Some(_)) => self.open(id, &open, around),
             (Command::Close { channel_id }, Some(_)) => self.close_channel(id, channel_id, around),
-            (Command::Search(_), Some(_)) => {
-                let refusal = Refusal::new(ErrorCode::UnknownCommand, "not in this version");
-                self.answer(id, Err(refusal), around);
-            }
+            (Command::Search(search), Some(_)) => self.search(id, search, around),
             (command, None) => unreachable!("{command:?} without an account was refused above"),
         }
     }

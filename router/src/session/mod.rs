@@ -47,6 +47,8 @@ pub(crate) enum SessionOp {
     Refresh(u32),
     /// A page of history, under the client's number.
     History(u32),
+    /// A page of what a search found, under the client's number.
+    Search(u32),
     /// A channel to be opened, under the client's number, after a seq.
     Open(u32, ChannelId, Option<Seq>),
     /// A page of a channel's members, under the client's number.
@@ -202,6 +204,7 @@ impl Session {
             (SessionOp::Connect, StoreResult::Identity(identity)) => self.identified(identity, around),
             (SessionOp::Refresh(id), StoreResult::Identity(identity)) => self.refreshed(id, identity, around),
             (SessionOp::History(id), StoreResult::History(page)) => self.history_read(id, page, around),
+            (SessionOp::Search(id), StoreResult::Found(found)) => self.found(id, found, around),
             (SessionOp::Open(id, channel, after), StoreResult::ChannelOpened(opened)) => {
                 self.channel_opened((id, channel, after), opened, around);
             }

@@ -5,23 +5,34 @@
 
 use std::collections::VecDeque;
 
-use schema::command::{History, HistoryPage};
-use schema::limits::HISTORY_ROWS_MAX;
+use schema::command::{History, HistoryPage, Search};
+use schema::limits::{HISTORY_ROWS_MAX, SEARCH_CHARS_MAX, SEARCH_HITS_MAX};
+use schema::mesh::MeshBody;
 use schema::{ChannelId, ErrorCode, Refusal, Reply};
 
 use crate::effects::Waiting;
-use crate::io::StoreOp;
+use crate::io::{FoundPage, StoreOp};
 
 use super::{Session, SessionOp, Stage, Surroundings};
+
+/// Channels of one search of which the index is told to be behind. The next search finds the others.
+const BEHIND_TOLD_MAX: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     /// Requests that wait for room. Bounded by the rate limit's burst, and by reads that pause while answers are
     /// outstanding.
-    waiting: VecDeque<(u32, History)>,
+    waiting: VecDeque<(u32, Request)>,
     reading: Option<Read>,
     /// The client's page was last; a log's may be next.
     is_logs_turn: bool,
+}
+
+/// What the client asked to be read.
+#[derive(Debug)]
+enum Request {
+    History(History),
+    Search(Search),
 }
 
 /// What is being read.
@@ -62,7 +73,16 @@ impl Session {
             return self.answer(id, Err(refusal), around);
         }
         history.limit = history.limit.min(HISTORY_ROWS_MAX);
-        self.rare().pages.waiting.push_back((id, history));
+        self.rare().pages.waiting.push_back((id, Request::History(history)));
+        self.pump(around);
+    }
+
+    pub(super) fn search(&mut self, id: u32, mut search: Search, around: &mut Surroundings<'_>) {
+        if let Err(refusal) = is_legal(&search) {
+            return self.answer(id, Err(refusal), around);
+        }
+        search.limit = search.limit.min(SEARCH_HITS_MAX);
+        self.rare().pages.waiting.push_back((id, Request::Search(search)));
         self.pump(around);
     }
 
@@ -82,9 +102,25 @@ impl Session {
         if let Some((id, request)) = pages.waiting.pop_front() {
             pages.begin(Read::Request);
             pages.is_logs_turn = true;
-            let waiting = Waiting::Session(self.conn, SessionOp::History(id));
-            around.effects.store(StoreOp::History { user, request }, waiting);
+            let (store, op) = match request {
+                Request::History(request) => (StoreOp::History { user, request }, SessionOp::History(id)),
+                Request::Search(request) => (StoreOp::Search { user, request }, SessionOp::Search(id)),
+            };
+            around.effects.store(store, Waiting::Session(self.conn, op));
         }
+    }
+
+    /// A page of hits was read. Where the index is behind its home is told.
+    pub(super) fn found(&mut self, id: u32, found: Result<FoundPage, Refusal>, around: &mut Surroundings<'_>) {
+        self.rare().pages.end();
+        if let Ok(FoundPage { behind, .. }) = &found {
+            for &channel in behind.iter().take(BEHIND_TOLD_MAX) {
+                let home = around.effects.placement.home_of_channel(channel);
+                around.effects.mesh(home, MeshBody::Index { channel });
+            }
+        }
+        self.answer(id, found.map(|found| Reply::Search(found.page)), around);
+        self.pump(around);
     }
 
     /// A page of history was read.
@@ -93,4 +129,20 @@ impl Session {
         self.answer(id, page.map(Reply::History), around);
         self.pump(around);
     }
+}
+
+/// Whether a search asks for something.
+fn is_legal(search: &Search) -> Result<(), Refusal> {
+    let chars = search.query.chars().count();
+    if chars > SEARCH_CHARS_MAX as usize {
+        let message = format!("the query is {chars} characters, the limit is {SEARCH_CHARS_MAX}");
+        return Err(Refusal::new(ErrorCode::LimitExceeded, message));
+    }
+    if !search.query.chars().any(char::is_alphanumeric) {
+        return Err(Refusal::new(ErrorCode::BadRequest, "the query has no word"));
+    }
+    if search.limit == 0 {
+        return Err(Refusal::new(ErrorCode::BadRequest, "limit is 0, ask for 1 to 50 hits"));
+    }
+    Ok(())
 }

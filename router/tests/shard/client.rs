@@ -19,8 +19,8 @@ pub(crate) struct Life {
     /// The cursor in the reply to `connect`.
     pub(crate) start: Option<Cursor>,
     pub(crate) told: Vec<Told>,
-    /// Messages of large channels' logs.
-    pub(crate) log: Vec<(ChannelId, Seq)>,
+    /// Large channels that are open, and the last message of each.
+    pub(crate) logs: BTreeMap<ChannelId, Seq>,
 }
 
 pub(crate) enum Told {
@@ -50,6 +50,8 @@ pub(crate) struct Client {
     pub(crate) told: Vec<String>,
     pub(crate) session: Option<SessionId>,
     pub(crate) asked: BTreeMap<u32, &'static str>,
+    /// Large channels that are being opened, after which seq.
+    opens: BTreeMap<u32, (ChannelId, Option<Seq>)>,
     next_id: u32,
 }
 
@@ -71,12 +73,13 @@ impl Client {
             told: Vec::new(),
             session: None,
             asked: BTreeMap::new(),
+            opens: BTreeMap::new(),
             next_id: 1,
         }
     }
 
     /// The bytes of a command under the next number.
-    pub(crate) fn ask(&mut self, command: Command) -> Vec<u8> {
+    pub(crate) fn ask(&mut self, command: Command, names: &Names) -> Vec<u8> {
         let kind = match &command {
             Command::Connect(_) => "connect",
             Command::Refresh { .. } => "refresh",
@@ -95,6 +98,15 @@ impl Client {
             Command::Search(_) => "search",
         };
         let id = self.number(kind);
+        match &command {
+            Command::Open(open) if names.is_large(open.channel_id) => {
+                self.opens.insert(id, (open.channel_id, open.after_seq));
+            }
+            Command::Close { channel_id } => {
+                self.life.logs.remove(channel_id);
+            }
+            _ => {}
+        }
         let mut bytes = Vec::new();
         self.encoding.put_request(&Request { id, command }, &mut bytes);
         bytes
@@ -147,6 +159,9 @@ impl Client {
             Ok(Reply::React { count }) => format!("reacted {count}"),
             Ok(Reply::Typing {}) => "told".to_owned(),
             Ok(Reply::Open(opened)) => {
+                if let Some((channel, after)) = self.opens.remove(&id) {
+                    self.life.logs.insert(channel, after.unwrap_or(opened.head_seq).min(opened.head_seq));
+                }
                 format!("open {} read {} online {}", opened.head_seq, opened.read_seq, opened.online)
             }
             Ok(Reply::Close {}) => "closed".to_owned(),
@@ -166,7 +181,7 @@ impl Client {
             Push::Message { message, cursor } => {
                 match cursor {
                     Some(cursor) => self.event(cursor, Some(message.body.to_string())),
-                    None => self.life.log.push((message.channel_id, message.seq)),
+                    None => self.logged(message.channel_id, message.seq),
                 }
                 self.pushed.push(message.body.to_string());
                 format!("{}{}={}", names.channel(message.channel_id), message.seq, names.short(&message.body))
@@ -222,6 +237,12 @@ impl Client {
             Push::TokenExpiring { .. } => "expiring".to_owned(),
             Push::Drain { .. } => "drain".to_owned(),
         }
+    }
+
+    /// A message of a log comes once, behind the one before it.
+    fn logged(&mut self, channel: ChannelId, seq: Seq) {
+        let last = self.life.logs.insert(channel, seq);
+        assert!(last.is_none_or(|last| last.next() == seq), "{} has {last:?} of {channel} and gets {seq}", self.name);
     }
 
     fn event(&mut self, cursor: String, body: Option<String>) {

@@ -14,6 +14,7 @@ use crate::world::World;
 
 const CLIENTS: [&str; 6] = ["a1", "a2", "b1", "b2", "c1", "c2"];
 const CHANNELS: [&str; 4] = ["ab", "abc", "ac", "bc"];
+const LARGE: [&str; 2] = ["Lab", "Labc"];
 
 /// One choice, taken apart bit by bit.
 pub(crate) struct Dice(u64);
@@ -52,7 +53,7 @@ pub(crate) fn client_acts(world: &mut World, dice: &mut Dice, said: &mut u32) {
         return world.step(&format!("{name} connects{from}"));
     }
     let channel = dice.pick(&CHANNELS);
-    match dice.roll(20) {
+    match dice.roll(28) {
         0..6 => {
             *said += 1;
             let size = if dice.roll(3) == 0 { " 30KB" } else { "" };
@@ -68,6 +69,17 @@ pub(crate) fn client_acts(world: &mut World, dice: &mut Dice, said: &mut u32) {
         14 => world.step(&format!("{name} edits {channel} {} e{said}", 1 + dice.roll(5))),
         15 => world.step(&format!("{name} deletes {channel} {}", 1 + dice.roll(9))),
         16 => world.step(&format!("{name} reacts {channel} {} 👍", 1 + dice.roll(9))),
+        20 => world.step(&format!("{name} opens {} after {}", dice.pick(&["Lab", "Labc", "abc"]), dice.roll(4))),
+        21 => world.step(&format!("{name} opens {}", dice.pick(&["Lab", "Labc", "abc"]))),
+        22 => world.step(&format!("{name} closes {}", dice.pick(&["Lab", "Labc", "abc"]))),
+        23..25 => {
+            *said += 1;
+            let size = if dice.roll(3) == 0 { " 30KB" } else { "" };
+            world.step(&format!("{name} sends {} m{said}{size}", dice.pick(&["Lab", "Labc"])));
+        }
+        25 => world.step(&format!("{name} searches m1")),
+        26 => world.step(&format!("{name} looks-around Labc 0")),
+        27 => world.step(&format!("{name} reacts Labc {} 👍", 1 + dice.roll(9))),
         18 => world.step(&format!("{name} watches {}", dice.pick(&["abc", "b", "ca", "-"]))),
         19 => world.step(&format!("{name} looks-for {}", dice.pick(&["abc", "b", "ca"]))),
         17 => world.step(&format!("{name} {} {channel}", dice.pick(&["types", "stops"]))),
@@ -176,7 +188,7 @@ fn check_life(world: &World, name: &str, life: &Life, is_complete: bool) {
             Told::Snapshot(channels, cursor) => {
                 listed.extend(channels);
                 if let Some(cursor) = cursor {
-                    let mine = CHANNELS.iter().filter(|channel| channel.contains(&name[..1]));
+                    let mine = CHANNELS.iter().chain(&LARGE).filter(|channel| channel.contains(&name[..1]));
                     let mut mine: Vec<_> = mine.map(|channel| world.names.id(channel)).collect();
                     mine.sort();
                     assert_eq!(listed, mine, "I6: {name}'s snapshot");
@@ -195,7 +207,7 @@ fn check_life(world: &World, name: &str, life: &Life, is_complete: bool) {
 
 fn run(choices: &[u32]) {
     let mut world = World::new(2);
-    for channel in CHANNELS {
+    for channel in CHANNELS.into_iter().chain(LARGE) {
         world.channel(channel);
     }
     let is_lossy = choices[0].is_multiple_of(2);
@@ -221,6 +233,10 @@ fn run(choices: &[u32]) {
     for (name, client) in &world.clients {
         let is_live = client.closed.is_none() && client.session.is_some();
         check_life(&world, name, &client.life, is_live);
+        for (&channel, &last) in client.life.logs.iter().filter(|_| is_live) {
+            let head = world.store.bodies(channel).len() as u64;
+            assert_eq!(last.0, head, "{name} stopped in {channel}");
+        }
         assert!(client.closed.is_some() || client.asked.is_empty(), "I12: {name} waits for {:?}", client.asked);
     }
     if choices.len().is_multiple_of(2) {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use router::{
-    Arrival, ArrivalsPage, InboxPage, InboxStart, Input, MembersPage, OpenedChannel, Shard, SnapshotPage, StoreOp,
-    StoreResult,
+    Arrival, ArrivalsPage, FoundPage, InboxPage, InboxStart, Indexed, Input, MembersPage, OpenedChannel, Shard,
+    SnapshotPage, StoreOp, StoreResult,
 };
-use schema::command::{HistoryPage, SnapshotChannel};
+use schema::command::{HistoryPage, SearchPage, SnapshotChannel};
 use schema::event::{MemberChange, Role};
 use schema::op::ChannelKind;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
@@ -117,6 +117,15 @@ fn odd(dice: &mut Dice, world: &World, store: &StoreOp) -> StoreResult {
         StoreOp::LargeOf { .. } => {
             let mine = vec![world.names.id("ab"), world.names.id("bc")];
             StoreResult::LargeOf(if refuse { Err(refusal) } else { Ok(mine) })
+        }
+        StoreOp::Search { .. } => {
+            let page = SearchPage { hits: Vec::new(), more: true };
+            let found = FoundPage { page, behind: vec![world.names.id("ab"), ChannelId(7)] };
+            StoreResult::Found(if refuse { Err(refusal) } else { Ok(found) })
+        }
+        StoreOp::Index { .. } => {
+            let indexed = Indexed { more: dice.roll(2) == 0 };
+            StoreResult::Indexed(if refuse { Err(refusal) } else { Ok(indexed) })
         }
         StoreOp::Visible { users, .. } => {
             let entry = |&user: &UserId| {

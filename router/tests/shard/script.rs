@@ -6,6 +6,7 @@
 //! a1 opens | opens fb | joins [TOKEN] [from CURSOR] | connects … | leaves | stalls | reads | drains BYTES | falls silent
 //! a1 sends ab m1 [20KB] | floods ab N | marks ab 3 | reads-back ab [N times] | echoes x [4KB [N times]] | dances [N times]
 //! a1 edits ab 1 m2 [20KB] | deletes ab 1 | reacts ab 1 👍 | unreacts ab 1 👍 | types ab | stops ab
+//! a1 searches m1 | searches for 201 (letters)
 //! a1 opens ab [after 3] | closes ab | looks-around ab PAGE
 //! a1 watches abc (users, or a count of nobodies, or - for none) | looks-for abc
 //! a1 refreshes TOKEN | says {…} | sends-binary | speaks
@@ -22,7 +23,7 @@
 use std::collections::BTreeMap;
 
 use router::Input;
-use schema::command::{Connect, Delete, Edit, History, HistoryWindow, Open, PresenceGet, React, Send, Typing};
+use schema::command::{Connect, Delete, Edit, History, HistoryWindow, Open, PresenceGet, React, Search, Send, Typing};
 use schema::event::Role;
 use schema::mesh::Kicked;
 use schema::message::no_mentions;
@@ -269,6 +270,8 @@ impl World {
                 let page = page.parse().expect("a page");
                 self.ask(name, Command::PresenceGet(PresenceGet { user_ids: Vec::new(), channel_id, page }));
             }
+            ["searches", query] => self.search(name, query),
+            ["searches", "for", letters] => self.search(name, &"x".repeat(letters.parse().expect("a count"))),
             ["watches", users] => {
                 let user_ids = self.listed(users);
                 self.ask(name, Command::PresenceWatch { user_ids });
@@ -358,6 +361,11 @@ impl World {
         self.ask(name, Command::Open(Open { channel_id, after_seq }));
     }
 
+    fn search(&mut self, name: &str, query: &str) {
+        let query = query.to_owned();
+        self.ask(name, Command::Search(Search { query, channel_id: None, from: None, before_ms: None, limit: 20 }));
+    }
+
     fn edit(&mut self, name: &str, channel: &str, seq: &str, body: &str) {
         let (channel_id, seq) = (self.channel(channel), Seq(seq.parse().expect("a seq")));
         let op_id = id_of(&format!("edit {channel_id} {seq} {body}"));
@@ -403,7 +411,8 @@ impl World {
 
     /// A command of a client.
     pub(crate) fn ask(&mut self, name: &str, command: Command) {
-        let bytes = self.client(name).ask(command);
+        let client = self.clients.get_mut(name).unwrap_or_else(|| panic!("{name} was never opened"));
+        let bytes = client.ask(command, &self.names);
         self.message(name, &bytes);
     }
 

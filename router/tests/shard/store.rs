@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use router::{
-    Arrival, ArrivalsPage, Identity, InboxPage, InboxStart, MembersPage, OpenedChannel, SnapshotPage, StoreOp,
-    StoreResult,
+    Arrival, ArrivalsPage, FoundPage, Identity, InboxPage, InboxStart, Indexed, MembersPage, OpenedChannel,
+    SnapshotPage, StoreOp, StoreResult,
 };
-use schema::command::{History, HistoryPage, HistoryWindow, ReadMark, SnapshotChannel};
+use schema::command::{History, HistoryPage, HistoryWindow, ReadMark, SearchHit, SearchPage, SnapshotChannel};
 use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::mesh::{LiveEvent, SnapshotPlace};
 use schema::op::ChannelKind;
@@ -52,6 +52,8 @@ pub(crate) struct Store {
     pub(crate) families: BTreeSet<u64>,
     pub(crate) presence: BTreeMap<UserId, PresenceEntry>,
     pub(crate) blocks: BTreeSet<(UserId, UserId)>,
+    /// Messages that are in the index.
+    indexed: BTreeMap<ChannelId, usize>,
     /// Devices that connected, counted.
     opened: u64,
 }
@@ -69,6 +71,7 @@ impl Store {
             families: (1..=9).collect(),
             presence: BTreeMap::new(),
             blocks: BTreeSet::new(),
+            indexed: BTreeMap::new(),
             opened: 0,
         }
     }
@@ -146,6 +149,14 @@ impl Store {
             StoreOp::LargeOf { user } => {
                 let mine = self.logs.iter().filter(|(_, log)| log.large && log.members.contains(&user));
                 StoreResult::LargeOf(Ok(mine.map(|(&channel, _)| channel).collect()))
+            }
+            StoreOp::Search { user, request } => StoreResult::Found(Ok(self.search(user, &request.query))),
+            StoreOp::Index { channel } => {
+                // One message at a time.
+                let head = self.logs[&channel].messages.len();
+                let indexed = self.indexed.entry(channel).or_default();
+                *indexed = head.min(*indexed + 1);
+                StoreResult::Indexed(Ok(Indexed { more: *indexed < head }))
             }
             StoreOp::Visible { watcher, users, fellows: _ } => {
                 let seen = |&user: &UserId| {
@@ -239,6 +250,22 @@ impl Store {
             rows.push(Arrival { stamp, record: record.clone(), contents });
         }
         ArrivalsPage { rows, through: end, more: false }
+    }
+
+    /// Messages that hold a text, as far as they are indexed.
+    fn search(&self, user: UserId, text: &str) -> FoundPage {
+        let mut found = FoundPage { page: SearchPage { hits: Vec::new(), more: false }, behind: Vec::new() };
+        for (&channel_id, log) in self.logs.iter().filter(|(_, log)| log.members.contains(&user)) {
+            let indexed = self.indexed.get(&channel_id).copied().unwrap_or(0);
+            if indexed < log.messages.len() {
+                found.behind.push(channel_id);
+            }
+            for message in log.messages[..indexed].iter().filter(|message| message.body.contains(text)) {
+                let (seq, sent_ms, from) = (message.seq, message.sent_ms, message.from);
+                found.page.hits.push(SearchHit { channel_id, seq, sent_ms, from, snippet: message.body.to_string() });
+            }
+        }
+        found
     }
 
     fn member_of(&self, user: UserId, channel: ChannelId) -> Result<&Log, Refusal> {

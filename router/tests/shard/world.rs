@@ -39,6 +39,10 @@ impl Names {
         self.users.get(&id).map_or("?", String::as_str)
     }
 
+    pub(crate) fn is_large(&self, id: ChannelId) -> bool {
+        self.channels.get(&id).is_some_and(|name| name.starts_with('L'))
+    }
+
     pub(crate) fn id(&self, channel: &str) -> ChannelId {
         let named = self.channels.iter().find(|(_, name)| *name == channel);
         *named.unwrap_or_else(|| panic!("{channel} is not there")).0
