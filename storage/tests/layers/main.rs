@@ -13,6 +13,7 @@ mod planted;
 mod push;
 mod reads;
 mod search;
+mod searched;
 mod sizes;
 mod told;
 mod trouble;

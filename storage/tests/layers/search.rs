@@ -1,14 +1,15 @@
 //! What is sent is found: by whom it may be read, newest first, whatever the index has of it.
 
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, zip};
 use schema::command::Search;
 use schema::op::SendOp;
-use schema::{ChannelOp, ClientMsgId, MessageKind, UnixMs, UserId, message};
-use storage::Engine;
+use schema::record::{BodyRecord, HeadRecord, MessageRecord};
+use schema::{ChannelOp, ClientMsgId, MessageKind, Seq, UnixMs, UserId, message};
 use storage::layers::{LayerError, search};
-use storage::memory::MemoryEngine;
+use storage::memory::{FaultRates, MemoryEngine, MemoryOptions, SeededFaults};
+use storage::{Begin, Engine, Transaction, keys};
 
-use crate::world::{World, channel, faulty, store};
+use crate::world::{WALL, World, channel, faulty, store};
 
 fn world() -> World<MemoryEngine> {
     World::current(faulty(&store(), &[]))
@@ -85,7 +86,7 @@ fn hits_are_newest_first_across_channels() {
     check(&said, 1, &Search { limit: 0, ..asked("점심") }, "d#2 more");
     check(&said, 1, &Search { channel_id: Some(channel("g")), ..asked("점심") }, "g#1");
     check(&said, 1, &Search { from: Some(UserId(2)), ..asked("lunch") }, "d#1");
-    check(&said, 1, &Search { before_ms: Some(UnixMs(crate::world::WALL.0 + 3)), ..asked("lunch") }, "d#1");
+    check(&said, 1, &Search { before_ms: Some(UnixMs(WALL.0 + 3)), ..asked("lunch") }, "d#1");
     check(&said, 3, &asked("점심"), "g#1");
     check(&said, 4, &asked("점심"), "");
     check(&said, 4, &Search { channel_id: Some(channel("g")), ..asked("점심") }, "102");
@@ -112,4 +113,81 @@ fn one_who_left_finds_what_it_may_read() {
         assert_eq!(world.search(4, &asked("하나")), "g#4 g#2");
         assert_eq!(world.search(1, &asked("하나")), "g#4 g#3 g#2 g#1");
     }
+}
+
+#[test]
+fn two_that_index_at_once_do_nothing_twice() {
+    for seed in 0..40 {
+        let store = store();
+        let mut world = World::current(MemoryEngine::open(&store, MemoryOptions::default()));
+        (0..40).for_each(|number| world.say("g", 1, &format!("회의 {number}")));
+        let rates = FaultRates { unknown_permille: 200, yields_max: 4, ..FaultRates::HOSTILE };
+        let faults = Box::new(SeededFaults::new(seed, rates));
+        let engine = MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() });
+        let advance = || search::advance(&engine, channel("g"));
+        let (one, other) = block_on(zip(advance(), advance()));
+        assert!(one.is_ok() || other.is_ok(), "one of two gets through, seed {seed}");
+        world.engine = MemoryEngine::open(&store, MemoryOptions::default());
+        world.index("g");
+        let size = block_on(search::verify(&world.engine, channel("g"))).expect("whole");
+        let mut alone = self::world();
+        (0..40).for_each(|number| alone.say("g", 1, &format!("회의 {number}")));
+        alone.index("g");
+        let expected = block_on(search::verify(&alone.engine, channel("g"))).expect("whole");
+        assert_eq!(size, expected, "the same index as of one, seed {seed}");
+    }
+}
+
+/// Messages written as the appender writes them, one a millisecond: "회의 N", and of every tenth "room N" too.
+fn fill(engine: &MemoryEngine, first: u64, last: u64) {
+    for begin in (first..=last).step_by(2_000) {
+        let mut tx = engine.begin(Begin::Fresh);
+        for number in begin..=last.min(begin + 1_999) {
+            let more = if number.is_multiple_of(10) { format!(" room {number}") } else { String::new() };
+            let record = MessageRecord {
+                revision: 0,
+                from: UserId(1 + number % 2),
+                sent_ms: UnixMs(WALL.0 + number),
+                client_msg_id: ClientMsgId::new(WALL, number.into()),
+                kind: MessageKind::Text,
+                body: BodyRecord::Inline(format!("회의 {number}{more}").into()),
+                reply_to: None,
+                mentions: Vec::new(),
+                edited_ms: None,
+                deleted: false,
+            };
+            tx.set(&keys::message(channel("g"), Seq(number)), &record.encode());
+            let head = HeadRecord { seq: Seq(number), sent_ms: record.sent_ms };
+            tx.set(&keys::head(channel("g")), &head.encode());
+        }
+        block_on(tx.commit()).expect("committed");
+    }
+}
+
+#[test]
+fn a_long_channel_is_found_to_its_beginning() {
+    let world = world();
+    for (first, last) in [(1, 300), (301, 330), (331, 5_000), (5_001, 30_000)] {
+        fill(&world.engine, first, last);
+        world.index("g");
+    }
+    let size = block_on(search::verify(&world.engine, channel("g"))).expect("whole");
+    assert!((14..20).contains(&size.segments), "{size:?}");
+    let check = |query: &str, before: u64, expected: &str| {
+        let before_ms = Some(UnixMs(WALL.0 + before));
+        assert_eq!(
+            world.search(1, &Search { before_ms, limit: 2, ..asked(query) }),
+            expected,
+            "{query} before {before}"
+        );
+    };
+    check("회의", 40_000, "g#30000 g#29999 more");
+    check("회의", 3, "g#2 g#1");
+    check("17", 40_000, "g#17");
+    check("29999", 40_000, "g#29999");
+    check("room", 12_345, "g#12340 g#12330 more");
+    check("room 12340", 12_340, "");
+    check("room 10", 11, "g#10");
+    check("의 500", 30_000, "g#500");
+    check("실", 30_000, "");
 }

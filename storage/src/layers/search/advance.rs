@@ -3,9 +3,10 @@
 //! Owns the one transaction that writes the index. It reads `indexed` so that another like it conflicts: two at once, or one
 //! whose outcome was unknown, do nothing twice. Never part of an append.
 //!
-//! New messages go to the directory's own row until they are 32, then to a segment of up to 256, then to one of up to 2,048,
-//! which stays. So a channel has at most two segments that are written again, each message is written some ten times, and a
-//! search reads at most two rows a term of what a channel had said lately, and one a term for each 2,048 messages before.
+//! New messages go to the directory's own row until they are 64, then to a segment that grows to 2,048 messages and stays.
+//! So a message is written some 32 times in a row of 2 KB and 16 times in a segment, about as many bytes as its append takes, and
+//! a search reads one row a term for each 2,048 messages of a channel. With a segment between the two it read one more, which
+//! took half as long again (docs/measurements.md).
 
 use bytes::Bytes;
 use schema::record::{HeadRecord, MessageRecord, RecordError};
@@ -30,13 +31,12 @@ const STEP_TEXT_BYTES: usize = 128 << 10;
 /// Edited messages of one transaction.
 const STEP_EDITS: u32 = 64;
 /// Messages that lie in the directory until they are a segment, and the bytes of their row.
-const OPEN_MESSAGES: u32 = 32;
-const OPEN_BYTES: u32 = 2 << 10;
-/// Messages of the two segments that still grow.
-const SMALL_MESSAGES: u32 = 256;
-const LARGE_MESSAGES: u32 = 2_048;
-/// Bytes of a segment that still grows. Two such, what a step adds to them and the rows cleared stay below 1 MB.
-const GROWN_BYTES: u32 = 192 << 10;
+const OPEN_MESSAGES: u32 = 64;
+const OPEN_BYTES: u32 = 4 << 10;
+/// Messages of a segment that grows no more.
+const SEGMENT_MESSAGES: u32 = 2_048;
+/// Bytes of a segment that grows no more: with what a step adds to it, and the rows cleared, a transaction stays below 1 MB.
+const SEGMENT_BYTES: u32 = 256 << 10;
 
 /// Takes what is new in a channel into its index, as much as fits into one transaction.
 ///
@@ -94,7 +94,7 @@ async fn step<T: Transaction>(mut tx: T, channel: ChannelId) -> Result<(T, Index
         }
     }
     let done = Indexed { through: directory.through, head, more: directory.through < head || !all_edits };
-    if done.through >= next || contents.span.is_some() {
+    if done.through >= next || !contents.is_empty() {
         take_in(&mut tx, channel, &mut directory, contents).await?;
         tx.set(&indexed, &directory.encode());
     }
@@ -142,8 +142,7 @@ async fn take_in<T: Transaction>(
             return Ok(());
         }
     }
-    for messages_max in [SMALL_MESSAGES, LARGE_MESSAGES] {
-        let Some(last) = directory.segments.pop_if(|last| grows(last, &contents, messages_max)) else { continue };
+    if let Some(last) = directory.segments.pop_if(|last| grows(last, &contents)) {
         contents.add_segment(&last, &segment_rows(tx, channel, &last).await?)?;
         let rows = keys::postings(channel, last.id);
         tx.clear_range(&rows.begin, &rows.end);
@@ -160,16 +159,9 @@ async fn take_in<T: Transaction>(
     Ok(())
 }
 
-/// Whether a channel's last segment takes this in, where segments have so many messages.
-///
-/// A small one that has no room takes it in all the same and is itself taken in by the large one.
-fn grows(last: &Segment, contents: &Contents, messages_max: u32) -> bool {
-    let messages = last.messages + contents.messages;
-    let has_room = match messages_max {
-        SMALL_MESSAGES => last.messages <= SMALL_MESSAGES,
-        _ => contents.messages > SMALL_MESSAGES && messages <= messages_max,
-    };
-    has_room && last.bytes <= GROWN_BYTES
+/// Whether a channel's last segment takes this in.
+fn grows(last: &Segment, contents: &Contents) -> bool {
+    last.messages + contents.messages <= SEGMENT_MESSAGES && last.bytes <= SEGMENT_BYTES
 }
 
 /// The rows of a segment.

@@ -10,7 +10,7 @@ use schema::{Seq, UnixMs};
 use super::packed::{Reader, Writer};
 use super::segment::Segment;
 
-/// Segments in `indexed` at which the oldest go to a page. A channel has at most two segments that still grow.
+/// Segments in `indexed` beyond which the oldest go to a page. Only the last may still grow.
 const LISTED_MAX: usize = 12;
 /// Segments of a page. At some 70 rows each, which take 3 bytes, 2 KB.
 const PAGE_SEGMENTS: usize = 8;
@@ -96,7 +96,7 @@ impl Directory {
         let page = DirectoryPage { before_ms: self.paged_ms, segments };
         let number = self.pages;
         self.pages += 1;
-        self.paged_ms = page.segments.iter().map(|segment| segment.last_ms).fold(self.paged_ms, UnixMs::max);
+        self.paged_ms = page.segments.iter().map(Segment::last_ms).fold(self.paged_ms, UnixMs::max);
         Some((number, page))
     }
 }

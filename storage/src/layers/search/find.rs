@@ -21,7 +21,7 @@ use crate::keys;
 use crate::layers::{LayerError, again, visible};
 use crate::transaction::{Begin, Engine, Transaction};
 
-/// Rows of the index and messages that one search reads: some three a channel of a user in 2,000, and twice as many again.
+/// Rows of the index and messages that one search reads: ten a channel of a user in 2,000.
 const READS_MAX: usize = 20_000;
 /// Bytes of texts that one search compares: some 0.1 s.
 const TEXT_BYTES_MAX: usize = 8 << 20;

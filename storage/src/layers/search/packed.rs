@@ -75,9 +75,9 @@ impl<'a> Reader<'a> {
         u32::try_from(self.number()?).map_err(|_| self.damaged("a number is too large"))
     }
 
-    /// What lies so far below `above`.
-    pub(super) fn below(&mut self, above: u64) -> Result<u64, RecordError> {
-        above.checked_sub(self.number()?).ok_or_else(|| self.damaged("a number is below 0"))
+    /// What lies so far above `below`.
+    pub(super) fn above(&mut self, below: u64) -> Result<u64, RecordError> {
+        below.checked_add(self.number()?).ok_or_else(|| self.damaged("a number is too large"))
     }
 
     /// A count of what takes a byte each at least, so that what it reserves is bounded by the row's size.

@@ -18,6 +18,11 @@ use super::words::{TERM_BITS, Term, TermRange};
 /// and what the directory has of a row, are 18 bytes more.
 const ROW_BYTES: usize = 768;
 
+/// Messages for which a directory keeps one time, and times that it keeps of a segment. A search for what is earlier reads
+/// half of that many messages too much, and a time takes some 5 bytes.
+const MESSAGES_OF_TIME: u32 = 32;
+const TIMES_MAX: u32 = 24;
+
 /// That a message has a term. Orders as segments do.
 pub(super) type Posting = (Term, Reverse<Seq>);
 
@@ -26,16 +31,11 @@ pub(super) type Posting = (Term, Reverse<Seq>);
 pub(super) struct Segment {
     /// Its number in the channel, never used again.
     pub(super) id: u32,
-    /// Of its oldest message.
-    pub(super) first: Seq,
-    /// Of its newest message.
-    pub(super) last: Seq,
     /// Messages; one that was edited counts as often as it was indexed.
     pub(super) messages: u32,
-    /// When its oldest message was sent.
-    pub(super) first_ms: UnixMs,
-    /// When its newest message was sent.
-    pub(super) last_ms: UnixMs,
+    /// When some of its messages were sent, ascending: the oldest, the newest, and some between. In a channel no message was
+    /// sent before an older one, so these bound the times of all.
+    times: Vec<(Seq, UnixMs)>,
     /// Of all its rows.
     pub(super) bytes: u32,
     /// How the distances of terms are written.
@@ -50,28 +50,26 @@ pub(super) struct Contents {
     /// In any order, and often.
     pub(super) postings: Vec<Posting>,
     pub(super) messages: u32,
-    /// Of the oldest and the newest message.
-    pub(super) span: Option<((Seq, UnixMs), (Seq, UnixMs))>,
+    /// When some of the messages were sent, in any order; among them the oldest and the newest.
+    times: Vec<(Seq, UnixMs)>,
 }
 
 impl Contents {
     /// Counts a message, whether it has terms or none.
     pub(super) fn add_message(&mut self, seq: Seq, sent_ms: UnixMs) {
         self.messages += 1;
-        self.cover((seq, sent_ms), (seq, sent_ms));
+        self.times.push((seq, sent_ms));
     }
 
-    fn cover(&mut self, first: (Seq, UnixMs), last: (Seq, UnixMs)) {
-        self.span = Some(match self.span {
-            None => (first, last),
-            Some((oldest, newest)) => (oldest.min(first), newest.max(last)),
-        });
+    /// Whether it has no message.
+    pub(super) fn is_empty(&self) -> bool {
+        self.times.is_empty()
     }
 
     /// Takes in all that a segment holds, whose rows these are.
     pub(super) fn add_segment(&mut self, segment: &Segment, rows: &[Bytes]) -> Result<(), RecordError> {
         self.messages = self.messages.saturating_add(segment.messages);
-        self.cover((segment.first, segment.first_ms), (segment.last, segment.last_ms));
+        self.times.extend_from_slice(&segment.times);
         if rows.len() != segment.rows.len() {
             return Err(damaged(rows.len(), format!("segment {} has {} rows", segment.id, segment.rows.len())));
         }
@@ -83,22 +81,15 @@ impl Contents {
 
     /// The segment of this number with these contents, and its rows. All in one row if it is to lie in a directory.
     pub(super) fn encode(mut self, id: u32, in_one_row: bool) -> Option<(Segment, Vec<Vec<u8>>)> {
-        let ((first, first_ms), (last, last_ms)) = self.span?;
+        if self.is_empty() {
+            return None;
+        }
         self.postings.sort_unstable();
         self.postings.dedup();
         let lists: Vec<&[Posting]> = self.postings.chunk_by(|one, other| one.0 == other.0).collect();
         let term_order = best_order(&lists);
-        let mut segment = Segment {
-            id,
-            first,
-            last,
-            messages: self.messages,
-            first_ms,
-            last_ms,
-            bytes: 0,
-            term_order,
-            rows: Vec::new(),
-        };
+        let (messages, times) = (self.messages, thinned(self.times, self.messages));
+        let mut segment = Segment { id, messages, times, bytes: 0, term_order, rows: Vec::new() };
         let mut rows = Vec::new();
         let mut row = BitWriter::default();
         let mut before = None;
@@ -124,16 +115,59 @@ impl Contents {
     }
 }
 
+/// Some of the times: the oldest, the newest, and one for each [`MESSAGES_OF_TIME`] between, evenly spread.
+fn thinned(mut times: Vec<(Seq, UnixMs)>, messages: u32) -> Vec<(Seq, UnixMs)> {
+    times.sort_unstable();
+    times.dedup();
+    let wanted = (messages / MESSAGES_OF_TIME).clamp(1, TIMES_MAX) as usize;
+    let last = times.len() - 1;
+    let mut kept: Vec<_> = (0..=wanted).map(|step| times[last * step / wanted]).collect();
+    kept.dedup();
+    kept
+}
+
 /// All terms.
 const WHOLE: TermRange = TermRange { first: Term(0), last: Term(u32::MAX) };
 
 impl Segment {
+    /// Its oldest message.
+    pub(super) fn first(&self) -> Seq {
+        self.times.first().expect("a segment has a message").0
+    }
+
+    /// Its newest message.
+    pub(super) fn last(&self) -> Seq {
+        self.times.last().expect("a segment has a message").0
+    }
+
+    /// When its oldest message was sent.
+    pub(super) fn first_ms(&self) -> UnixMs {
+        self.times.first().expect("a segment has a message").1
+    }
+
+    /// When its newest message was sent.
+    pub(super) fn last_ms(&self) -> UnixMs {
+        self.times.last().expect("a segment has a message").1
+    }
+
+    /// When one of its messages was sent at the latest.
+    pub(super) fn bound_of(&self, seq: Seq) -> UnixMs {
+        let at = self.times.partition_point(|(other, _)| *other < seq);
+        self.times.get(at).map_or(self.last_ms(), |&(_, sent_ms)| sent_ms)
+    }
+
+    /// A message that, as all after it, was sent at a time or later; `None` if no such is known.
+    pub(super) fn end_of(&self, before: UnixMs) -> Option<Seq> {
+        let at = self.times.partition_point(|(_, sent_ms)| *sent_ms < before);
+        self.times.get(at).map(|&(seq, _)| seq)
+    }
+
     /// How many messages have a term, and which.
     fn write(&self, row: &mut BitWriter, list: &[Posting]) {
         let count = list.len() as u64;
         row.golomb(count - 1, 0);
         let order = self.seq_order(count);
-        let mut newer = self.last.0 + 1;
+        let mut newer = self.last().0 + 1;
         for &(_, Reverse(seq)) in list {
             row.golomb(newer - 1 - seq.0, order);
             newer = seq.0;
@@ -173,7 +207,7 @@ impl Segment {
         while term <= wanted.last {
             let count = bits.golomb(0).and_then(|count| count.checked_add(1)).ok_or_else(damaged)?;
             let order = self.seq_order(count);
-            let mut newer = self.last.0 + 1;
+            let mut newer = self.last().0 + 1;
             for _message in 0..count {
                 let distance = bits.golomb(order).and_then(|distance| distance.checked_add(1));
                 newer = distance.and_then(|distance| newer.checked_sub(distance)).ok_or_else(damaged)?;
@@ -191,11 +225,14 @@ impl Segment {
     /// As it stands in a directory.
     pub(super) fn put(&self, into: &mut Writer) {
         into.number(self.id.into());
-        into.number(self.last.0);
-        into.number(self.last.0 - self.first.0);
         into.number(self.messages.into());
-        into.number(self.last_ms.0);
-        into.number(self.last_ms.0 - self.first_ms.0);
+        into.number(self.times.len() as u64);
+        let mut before = (Seq::ZERO, UnixMs(0));
+        for &(seq, sent_ms) in &self.times {
+            into.number(seq.0 - before.0.0);
+            into.number(sent_ms.0 - before.1.0);
+            before = (seq, sent_ms);
+        }
         into.number(self.bytes.into());
         into.number(self.term_order.into());
         into.number(self.rows.len() as u64);
@@ -209,11 +246,17 @@ impl Segment {
     /// The reverse of [`Self::put`].
     pub(super) fn take(from: &mut Reader<'_>) -> Result<Self, RecordError> {
         let id = from.number_u32()?;
-        let last = from.number()?;
-        let first = from.below(last)?;
         let messages = from.number_u32()?;
-        let last_ms = from.number()?;
-        let first_ms = from.below(last_ms)?;
+        let count = from.count()?;
+        let mut times = Vec::with_capacity(count);
+        let mut time = (Seq::ZERO, UnixMs(0));
+        for _time in 0..count {
+            time = (Seq(from.above(time.0.0)?), UnixMs(from.above(time.1.0)?));
+            times.push(time);
+        }
+        if times.is_empty() {
+            return Err(from.damaged("a segment without a message"));
+        }
         let bytes = from.number_u32()?;
         let term_order = u8::try_from(from.number()?).ok().filter(|order| u32::from(*order) < TERM_BITS);
         let term_order = term_order.ok_or_else(|| from.damaged("an order beyond what terms have"))?;
@@ -224,8 +267,7 @@ impl Segment {
             term = term.checked_add(from.number_u32()?).ok_or_else(|| from.damaged("a term beyond the last"))?;
             rows.push(Term(term));
         }
-        let (first_ms, last_ms) = (UnixMs(first_ms), UnixMs(last_ms));
-        Ok(Self { id, first: Seq(first), last: Seq(last), messages, first_ms, last_ms, bytes, term_order, rows })
+        Ok(Self { id, messages, times, bytes, term_order, rows })
     }
 }
 
@@ -296,6 +338,12 @@ mod tests {
                 merged.add_segment(&segment, &rows).expect("its own rows");
             }
             let (segment, rows) = merged.encode(8, in_one_row).expect("not empty");
+            for &(_, seq) in one.iter().chain(&other) {
+                prop_assert!(segment.first() <= Seq(seq) && Seq(seq) <= segment.last());
+                prop_assert!(segment.bound_of(Seq(seq)) >= UnixMs(seq * 10));
+                let end = segment.end_of(UnixMs(u64::from(from)));
+                prop_assert!(end.is_none_or(|end| end > Seq(seq) || seq * 10 >= u64::from(from)));
+            }
             prop_assert!(!in_one_row || rows.len() == 1);
             prop_assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), segment.bytes as usize);
             let mut expected = [one, other].concat();

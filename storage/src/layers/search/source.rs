@@ -43,7 +43,7 @@ impl Place {
     }
 
     fn overlaps(&self, segment: &Segment) -> bool {
-        self.visible.iter().any(|&(first, last)| first <= segment.last && segment.first <= last)
+        self.visible.iter().any(|&(first, last)| first <= segment.last() && segment.first() <= last)
     }
 }
 
@@ -121,8 +121,8 @@ impl Source {
     }
 
     fn segment(number: usize, place: &Place, segment: Segment, row: Option<Bytes>, before: UnixMs) -> Option<Self> {
-        let bound = segment.last_ms.min(before);
-        let within = segment.first_ms < before && place.overlaps(&segment);
+        let bound = segment.last_ms().min(before);
+        let within = segment.first_ms() < before && place.overlaps(&segment);
         within.then_some(Self { bound, place: number, what: What::Segment(segment, row) })
     }
 
@@ -164,13 +164,16 @@ impl Source {
                 Ok(Opened { sources, reads: 1, ..Opened::default() })
             }
             What::Segment(segment, row) => {
-                let (mut seqs, mut reads) = matching(tx, place.channel, &segment, row.as_ref(), wanted.query).await?;
-                seqs.retain(|seq| place.shows(*seq));
-                if segment.last_ms >= wanted.before {
-                    reads += drop_newer(tx, place.channel, &mut seqs, wanted.before).await?;
+                let (mut seqs, reads) = matching(tx, place.channel, &segment, row.as_ref(), wanted.query).await?;
+                let end = segment.end_of(wanted.before);
+                seqs.retain(|seq| place.shows(*seq) && end.is_none_or(|end| *seq < end));
+                let mut opened = Opened { reads, ..Opened::default() };
+                if let Some(newest) = seqs.last() {
+                    let bound = segment.bound_of(*newest).min(bound);
+                    let what = What::Messages { seqs, count: MESSAGES_FIRST };
+                    opened.sources.push(Self { bound, place: number, what });
                 }
-                let what = What::Messages { seqs, count: MESSAGES_FIRST };
-                Ok(Opened { sources: vec![Self { bound, place: number, what }], reads, ..Opened::default() })
+                Ok(opened)
             }
             What::Messages { mut seqs, count } => {
                 let newest = seqs.split_off(seqs.len().saturating_sub(count));
@@ -263,28 +266,6 @@ fn intersection(one: &[Seq], other: &[Seq]) -> Vec<Seq> {
     let mut both = one.to_vec();
     both.retain(has);
     both
-}
-
-/// Drops the messages sent at a time or after it. In a channel no message was sent before an older one, so few are read.
-async fn drop_newer<T: Transaction>(
-    tx: &T,
-    channel: ChannelId,
-    seqs: &mut Vec<Seq>,
-    before: UnixMs,
-) -> Result<usize, LayerError> {
-    let (mut low, mut high, mut reads) = (0, seqs.len(), 0);
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        let found = content::records(tx, &[(channel, seqs[middle])]).await?;
-        reads += 1;
-        if found.iter().all(|(_, record)| record.sent_ms < before) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    seqs.truncate(low);
-    Ok(reads)
 }
 
 fn missing(channel: ChannelId, what: &'static str, number: u32) -> RecordError {
