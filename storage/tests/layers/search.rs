@@ -191,3 +191,19 @@ fn a_long_channel_is_found_to_its_beginning() {
     check("의 500", 30_000, "g#500");
     check("실", 30_000, "");
 }
+
+#[test]
+fn what_was_edited_or_deleted_is_found_as_it_is_now() {
+    let mut world = world();
+    world.say("g", 1, "lunch");
+    world.say("g", 1, "점심");
+    world.index("g");
+    assert_eq!(world.run("1 edits dinner of 1; 1 deletes x of 2"), "revision 1; revision 1");
+    assert_eq!(world.search(1, &asked("lunch")), "", "at once");
+    assert_eq!(world.search(1, &asked("점심")), "", "at once");
+    world.index("g");
+    assert_eq!(world.search(1, &asked("dinner")), "g#1", "once it is indexed");
+    assert_eq!(world.run("1 edits supper of 1 at 1"), "revision 2");
+    world.index("g");
+    assert_eq!((world.search(1, &asked("dinner")), world.search(1, &asked("supper"))), (String::new(), "g#1".into()));
+}

@@ -99,6 +99,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(prop_oneof![5 => say, 2 => edit, 1 => delete, 1 => member, 4 => index, 5 => look], 1..40)
 }
 
+/// The order of hits: the newest first.
+type Rank = (Reverse<UnixMs>, ChannelId, Reverse<Seq>);
+
 /// A message as the model knows it.
 #[derive(Debug, Clone)]
 struct Said {
@@ -246,12 +249,7 @@ impl Run {
     }
 
     /// What a look at every message finds, newest first; `None` where the user never was in the channel asked for.
-    fn expected(
-        &mut self,
-        user: UserId,
-        words: &[usize],
-        request: &Search,
-    ) -> Option<Vec<(Reverse<UnixMs>, ChannelId, Reverse<Seq>)>> {
+    fn expected(&mut self, user: UserId, words: &[usize], request: &Search) -> Option<Vec<Rank>> {
         let tx = self.quiet().begin(Begin::Fresh);
         let mut found = Vec::new();
         for at in ["g", "d"].map(channel) {
