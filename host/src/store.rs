@@ -75,8 +75,8 @@ pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A
             let page = arrivals::read(engine, view.epoch, me, after, at_least, &have, ARRIVAL_ROWS_MAX).await;
             StoreResult::Arrivals(page.map(arrivals_page).map_err(refused))
         }
-        StoreOp::ClearArrivals { through } => {
-            StoreResult::Done(arrivals::clear(engine, view.epoch, me, through, &[]).await.map_err(refused))
+        StoreOp::ClearArrivals { through, pushes } => {
+            StoreResult::Done(arrivals::clear(engine, view.epoch, me, through, &pushes).await.map_err(refused))
         }
         StoreOp::PutPresence { entry: PresenceEntry { user_id, state, last_active_ms } } => {
             let record = PresenceRecord { state, last_active_ms, at_ms: wall };

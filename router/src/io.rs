@@ -9,7 +9,7 @@ use std::sync::Arc;
 use schema::command::{History, HistoryPage, ReadMark, Search, SearchPage, SnapshotChannel};
 use schema::mesh::{Kicked, LiveEvent, MeshFrame, SnapshotPlace};
 use schema::op::ChannelKind;
-use schema::record::ArrivalRecord;
+use schema::record::{ArrivalRecord, PushItem};
 use schema::{
     ChannelId, ChannelOp, CloseCode, Cursor, DeviceId, Encoding, Event, EventBody, OpReply, Owner, Position,
     PresenceEntry, Refusal, Seq, Stamp, UnixMs, UserId, View,
@@ -235,6 +235,8 @@ pub enum StoreOp {
     ClearArrivals {
         /// The last transaction to forget.
         through: Stamp,
+        /// What is kept in the same transaction for members who were not there.
+        pushes: Vec<PushItem>,
     },
     /// Keep how present a user is. Answered by [`StoreResult::Done`].
     PutPresence {

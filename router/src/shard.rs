@@ -62,6 +62,8 @@ pub struct Stats {
     pub index_behind: u64,
     /// For how long it has been behind of the one that has waited longest.
     pub index_lag_ms: u64,
+    /// Push items that were stored for members who were not there.
+    pub pushes_written: u64,
     /// What was told live and left out for sessions that were slow to take it.
     pub live_dropped: u64,
 }
@@ -193,6 +195,7 @@ impl Shard {
             followers: self.feeds.followers() as u64,
             index_behind: self.channels.indexer.behind() as u64,
             index_lag_ms: self.channels.indexer.lag_ms(),
+            pushes_written: self.home.pushes_written(),
             live_dropped: self.outbound.live_dropped,
         }
     }
@@ -330,7 +333,7 @@ impl Shard {
         let effects = &mut self.effects;
         match (op, result) {
             (HomeOp::Arrivals, StoreResult::Arrivals(page)) => self.home.arrivals(page, effects),
-            (HomeOp::Clear(through), StoreResult::Done(result)) => self.home.cleared(through, result),
+            (HomeOp::Clear(through), StoreResult::Done(result)) => self.home.cleared(through, result, effects),
             (HomeOp::Open(name), StoreResult::Opened(start)) => self.home.opened(now, name, start, effects),
             (HomeOp::Inbox(read), StoreResult::Inbox(page)) => self.home.inbox(read, page, effects),
             (HomeOp::Snapshot(read), StoreResult::Snapshot(page)) => self.home.snapshot(read, page, effects),

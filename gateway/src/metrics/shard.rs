@@ -120,7 +120,7 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
     for (name, help, of) in levels {
         text.gauge_by_shard(name, help, shards.iter().map(of));
     }
-    let counters: [Row; 12] = [
+    let counters: [Row; 13] = [
         ("rookery_accepted", "Connections taken from the listener", |f| f.counters.accepted),
         ("rookery_turned_away", "Connections closed unheard because the shard was full", |f| f.counters.turned_away),
         ("rookery_out_of_files", "Times that no file was left for a connection", |f| f.counters.out_of_descriptors),
@@ -134,6 +134,7 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
         ("rookery_turns", "Turns of the shards' loops", |f| f.counters.turns),
         ("rookery_waits", "Turns before which a shard was ready to sleep", |f| f.counters.waits),
         ("rookery_events_encoded", "Events encoded, each once an encoding and shard", |f| f.stats.events_encoded),
+        ("rookery_pushes_written", "Push items kept for members who were not there", |f| f.stats.pushes_written),
         ("rookery_live_dropped", "Live pushes left out for slow sessions", |f| f.stats.live_dropped),
     ];
     for (name, help, of) in counters {

@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schema::limits::HINT_BYTES_MAX;
-use schema::{Event, Refusal, Stamp};
+use schema::{Event, Refusal, Stamp, UserId};
 
 use crate::effects::{Effects, Waiting};
 use crate::io::{Arrival, ArrivalsPage, StoreOp};
 
 use super::HomeOp;
+use super::pushes::Pushes;
 
 /// Transactions with content from hints that one home holds: beyond it content is read from the store.
 const HINTS_MAX: usize = 16_384;
@@ -26,6 +27,7 @@ pub(super) struct Arrivals {
     cleared: Stamp,
     clearing: bool,
     reading: bool,
+    pushes: Pushes,
     /// The newest version that a hint spoke of.
     wanted: u64,
     hints: BTreeMap<Stamp, Vec<Event>>,
@@ -70,11 +72,12 @@ impl Arrivals {
 
     /// Reads on, unless a read is under way.
     pub(super) fn look(&mut self, effects: &mut Effects) {
-        if self.reading {
+        if self.reading || self.pushes.is_full() {
             return;
         }
         self.reading = true;
-        let have: BTreeSet<Stamp> = self.hints.keys().copied().collect();
+        // The first read has the content of all that it brings: hints are of what came just now.
+        let have = if self.place.is_some() { self.hints.keys().copied().collect() } else { BTreeSet::new() };
         let after = self.place.unwrap_or_default();
         let at_least = self.wanted.max(after.version);
         let store = StoreOp::ReadArrivals { after, at_least, have };
@@ -104,20 +107,38 @@ impl Arrivals {
         Some(Taken { rows, first, again })
     }
 
-    /// Has the store forget what was read.
+    /// One transaction was handed on to those who are here; the others' phones are to be told.
+    pub(super) fn missed(&mut self, row: &Arrival, is_absent: impl Fn(UserId) -> bool) {
+        self.pushes.arrived(row, is_absent);
+    }
+
+    /// Push items that were stored.
+    pub(super) fn pushes_written(&self) -> u64 {
+        self.pushes.written()
+    }
+
+    /// Has the store forget what was read, and keep what phones are to be told of it.
     pub(super) fn clear(&mut self, effects: &mut Effects) {
         if !self.clearing && self.cleared < self.last_row {
             self.clearing = true;
-            let through = self.last_row;
-            effects.store(StoreOp::ClearArrivals { through }, Waiting::Home(HomeOp::Clear(through)));
+            let (through, pushes) = self.pushes.begin(self.last_row);
+            effects.store(StoreOp::ClearArrivals { through, pushes }, Waiting::Home(HomeOp::Clear(through)));
         }
     }
 
     /// The store has forgotten arrivals, or could not; then the next second tries again.
-    pub(super) fn cleared(&mut self, through: Stamp, result: Result<(), Refusal>) {
+    pub(super) fn cleared(&mut self, through: Stamp, result: Result<(), Refusal>, effects: &mut Effects) {
         self.clearing = false;
-        if result.is_ok() {
-            self.cleared = through;
+        if result.is_err() {
+            return;
+        }
+        self.cleared = through;
+        let was_full = self.pushes.is_full();
+        if self.pushes.stored() {
+            self.clear(effects);
+        }
+        if was_full {
+            self.look(effects);
         }
     }
 }

@@ -5,13 +5,14 @@
 //! event is in `recent` if and only if it lies after `recent_from`, and whoever asks from before that place is served from
 //! the store. It is the rows of arrivals, in the order of commits, that decide what a session is given; `arrivals` reads them,
 //! `reads` the inboxes of those behind, `outbox` gathers the answers. `devices` says which sessions there are, `telling` what they are
-//! told that is in no inbox.
+//! told that is in no inbox, `pushes` what the phones of those without one are.
 
 mod arrivals;
 mod devices;
 mod large;
 mod outbox;
 mod presence;
+mod pushes;
 mod reads;
 mod telling;
 mod user;
@@ -216,6 +217,9 @@ impl Home {
                 user.start(place);
                 touched.insert(*id);
             }
+            for row in taken.rows {
+                self.arrivals.missed(&row, |user| !self.users.contains_key(&user));
+            }
         } else {
             for row in taken.rows {
                 self.arrived(row, &mut touched);
@@ -234,6 +238,7 @@ impl Home {
 
     /// Hands one transaction's events to the accounts that have a session.
     fn arrived(&mut self, row: Arrival, touched: &mut BTreeSet<UserId>) {
+        self.arrivals.missed(&row, |user| !self.users.contains_key(&user));
         let contents = row.contents.unwrap_or_default();
         let known: BTreeMap<Position, &Event> = contents.iter().map(|event| (event.position, event)).collect();
         for arrival in &row.record.events {
@@ -300,7 +305,12 @@ impl Home {
     }
 
     /// The store has forgotten arrivals, or could not.
-    pub(crate) fn cleared(&mut self, through: Stamp, result: Result<(), Refusal>) {
-        self.arrivals.cleared(through, result);
+    pub(crate) fn cleared(&mut self, through: Stamp, result: Result<(), Refusal>, effects: &mut Effects) {
+        self.arrivals.cleared(through, result, effects);
+    }
+
+    /// Push items that were stored for members who were not there.
+    pub(crate) fn pushes_written(&self) -> u64 {
+        self.arrivals.pushes_written()
     }
 }

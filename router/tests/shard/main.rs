@@ -19,6 +19,7 @@ mod rows_live;
 mod rows_login;
 mod rows_open;
 mod rows_presence;
+mod rows_pushes;
 mod rows_search;
 mod rows_spread;
 mod rows_time;

@@ -13,7 +13,7 @@ use schema::command::{History, HistoryPage, HistoryWindow, ReadMark, SearchHit, 
 use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::mesh::{LiveEvent, SnapshotPlace};
 use schema::op::ChannelKind;
-use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord};
+use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, PushItem};
 use schema::{
     ChannelId, ChannelOp, Cursor, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, PresenceEntry, Refusal,
     Seq, Stamp, UserId, View,
@@ -52,6 +52,7 @@ pub(crate) struct Store {
     pub(crate) families: BTreeSet<u64>,
     pub(crate) presence: BTreeMap<UserId, PresenceEntry>,
     pub(crate) blocks: BTreeSet<(UserId, UserId)>,
+    pub(crate) pushes: BTreeSet<PushItem>,
     /// Messages that are in the index.
     indexed: BTreeMap<ChannelId, usize>,
     /// Devices that connected, counted.
@@ -71,6 +72,7 @@ impl Store {
             families: (1..=9).collect(),
             presence: BTreeMap::new(),
             blocks: BTreeSet::new(),
+            pushes: BTreeSet::new(),
             indexed: BTreeMap::new(),
             opened: 0,
         }
@@ -117,7 +119,8 @@ impl Store {
                 assert!(version >= at_least);
                 StoreResult::Arrivals(Ok(self.arrivals(shard, after, version, &have)))
             }
-            StoreOp::ClearArrivals { through } => {
+            StoreOp::ClearArrivals { through, pushes } => {
+                self.pushes.extend(pushes);
                 if let Some(rows) = self.arrivals.get_mut(&shard) {
                     rows.retain(|&stamp, _| stamp > through);
                 }

@@ -329,8 +329,8 @@ impl World {
         }
         self.wait(25_000);
         for (shard, stats) in self.shards.iter().map(Shard::stats).enumerate() {
-            let Stats { events_encoded, live_dropped, .. } = stats;
-            let rest = Stats { events_encoded, live_dropped, ..Stats::default() };
+            let Stats { events_encoded, live_dropped, pushes_written, .. } = stats;
+            let rest = Stats { events_encoded, live_dropped, pushes_written, ..Stats::default() };
             assert_eq!(stats, rest, "I11: left on shard {shard}");
         }
     }
