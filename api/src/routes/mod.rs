@@ -16,6 +16,7 @@ pub(crate) mod openapi;
 mod paging;
 mod people;
 mod revisions;
+mod search;
 mod servers;
 mod users;
 
@@ -64,6 +65,7 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
             patch(revisions::edit::<E, S>).delete(revisions::delete::<E, S>),
         )
         .route("/mentions", get(mentions::list::<E, S>))
+        .route("/search", get(search::find::<E, S>))
         .route("/servers/best", get(servers::best::<E, S>));
     let v1 = if api.config.dev_users.is_some() { v1.route("/dev/login", post(dev::login::<E, S>)) } else { v1 };
     Router::new()

@@ -11,7 +11,7 @@ use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{auth, channels, dev, devices, members, mentions, messages, people, revisions, servers, users};
+use super::{auth, channels, dev, devices, members, mentions, messages, people, revisions, search, servers, users};
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -49,11 +49,12 @@ use crate::state::Api;
         revisions::edit,
         revisions::delete,
         mentions::list,
+        search::find,
         servers::best,
         dev::login,
         document
     ),
-    components(schemas(messages::HistoryBody, messages::MessageBody, messages::TallyBody)),
+    components(schemas(messages::HistoryBody, messages::MessageBody, messages::TallyBody, search::SearchBody, search::HitBody)),
     modifiers(&Bearer)
 )]
 struct Described;

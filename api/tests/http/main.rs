@@ -8,6 +8,7 @@ mod devices;
 mod large;
 mod people;
 mod revisions;
+mod search;
 mod shards;
 mod surface;
 mod world;

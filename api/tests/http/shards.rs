@@ -21,6 +21,8 @@ pub(crate) struct OneShard<E> {
     pub(crate) refusal: Arc<Mutex<Option<ErrorCode>>>,
     /// What it was asked to close.
     pub(crate) kicked: Arc<std::sync::Mutex<Vec<(UserId, Kicked)>>>,
+    /// Which channels it was told to index.
+    pub(crate) behind: Arc<std::sync::Mutex<Vec<ChannelId>>>,
     /// Whether operations are never answered.
     pub(crate) stuck: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -37,6 +39,7 @@ impl<E: Engine> OneShard<E> {
             appender: Arc::new(Mutex::new(appender)),
             refusal: Arc::default(),
             kicked: Arc::default(),
+            behind: Arc::default(),
             stuck: Arc::default(),
         }
     }
@@ -56,6 +59,10 @@ impl<E: Engine> Shards for OneShard<E> {
         let finished = appender.finished(batch.run(self.engine.clone()).await);
         let (_, reply) = finished.replies.into_iter().next().expect("one operation, one reply");
         reply
+    }
+
+    fn index(&self, channel: ChannelId) {
+        self.behind.lock().expect("no test panics with it").push(channel);
     }
 
     fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {

@@ -50,7 +50,7 @@ fn the_document_lists_exactly_the_routes() {
     let mut world = dev();
     let described = described(&mut world);
     assert_eq!(described, routed());
-    assert!(described.len() >= 32, "{described:?}");
+    assert!(described.len() >= 33, "{described:?}");
 
     // And the server agrees: of each path, the methods described and no other.
     let paths: BTreeSet<_> = described.iter().filter_map(|operation| operation.split(' ').nth(1)).collect();
@@ -105,6 +105,10 @@ fn messages_are_described_as_they_are_written() {
     let both = fields(&page["messages"][0]).union(&fields(&page["messages"][1])).cloned().collect();
     assert_eq!(of("Message"), both, "a deleted one, and one with everything else");
     assert_eq!(fields(&page["messages"][1]["reactions"][0]), of("Tally"));
+    let found = world.check("bora GET /v1/search?q=y => 200");
+    let found: Value = serde_json::from_str(&found.body).expect("JSON");
+    assert_eq!(fields(&found), of("SearchPage"));
+    assert_eq!(fields(&found["hits"][0]), of("SearchHit"));
     let channel = world.check("bora GET /v1/channels/$c => 200");
     assert_eq!(fields(&serde_json::from_str(&channel.body).expect("JSON")), of("Channel"));
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use schema::mesh::Kicked;
+use schema::mesh::{Kicked, MeshBody, MeshFrame};
 use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Owner, Refusal, UserId, View};
 use tokio::sync::oneshot;
 
@@ -43,5 +43,16 @@ impl api::Shards for NodeShards {
 
     fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {
         self.push(self.view.home_of_user(user), Mail::Kick { user, whose })
+    }
+
+    fn index(&self, channel: ChannelId) {
+        let home = self.view.home_of_channel(channel);
+        // What another shard says after a search; this thread has no name of its own, and the home looks only at its own.
+        let frame = MeshFrame { from: home, epoch: self.view.epoch, body: MeshBody::Index { channel } };
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes);
+        if self.push(home, Mail::Mesh(bytes)).is_err() {
+            tracing::debug!(%channel, "a home with too much to do was not told that its index is behind");
+        }
     }
 }
