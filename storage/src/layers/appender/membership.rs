@@ -9,8 +9,9 @@ use schema::op::{ChannelKind, PastAccess};
 use schema::record::{ChannelRecord, MemberRecord, RecordError, SeqRange};
 use schema::{ChannelId, ErrorCode, OpReply, Seq, UserId};
 
-use super::draft::{Draft, Drafted, MembersChange, Step, refuse};
+use super::draft::{Draft, Drafted, Step, refuse};
 use super::members::{Member, Members};
+use super::writing::MembersChange;
 use crate::keys;
 use crate::layers::packed;
 

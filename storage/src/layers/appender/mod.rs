@@ -23,11 +23,13 @@ mod live;
 mod members;
 mod membership;
 mod react;
+mod reading;
 mod revise;
 mod room;
 mod rows;
 mod send;
 mod settings;
+mod writing;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -8,7 +8,8 @@ use schema::mesh::LiveBody;
 use schema::record::{BlockRecord, MemberRecord};
 use schema::{ChannelId, ErrorCode, OpReply, UserId};
 
-use super::draft::{Draft, MembersChange, Step, refuse};
+use super::draft::{Draft, Step, refuse};
+use super::writing::MembersChange;
 use crate::keys;
 
 impl Draft<'_> {
