@@ -88,6 +88,15 @@ fn a_mistake_is_one_line_with_the_remedy() {
         "rookery: no key to sign with; name a node's directory with --data (rookery dev: --data dev.rkdata) or a key with \
          --auth.key_file: token key absent/token.key: No such file or directory (os error 2)"
     });
+    check("store push --data absent", 2, {
+        "rookery: the following required arguments were not provided: --list; see --help"
+    });
+    check("store push --list --data absent", 1, "rookery: there is no store in absent (flag --data)");
+    check(
+        "store push --list --limit 0",
+        2,
+        "rookery: invalid value '0' for '--limit <N>': 0 is not in 1..=10000; see --help",
+    );
     check("gentoken --user 1 --ttl 2w", 2, {
         "rookery: invalid value '2w' for '--ttl <TIME>': expected a time from 1s to 366d, such as 90s, 30m, 12h or 7d; \
          see --help"
@@ -153,6 +162,59 @@ fn a_token_is_signed_with_the_nodes_key_or_the_one_named() {
         assert_eq!(claims.device, "phone-1".parse().ok());
         assert!((86_000_000..=86_400_000).contains(&claims.expires_ms.since_ms(now)), "{claims:?}");
     }
+}
+
+/// A store in which user 2, whose name is bora, is to be told of three messages of user 1, ann, in a channel that is gone.
+fn store_with_items(directory: &Path) {
+    use futures_lite::future::block_on;
+    use schema::record::{PushItem, UserRecord};
+    use schema::{ChannelId, Epoch, Owner, Seq, Stamp, UnixMs, UserId};
+    use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
+    use storage::layers::{accounts, arrivals};
+
+    let engine = EmbeddedEngine::open(directory, EmbeddedOptions::new(7)).expect("an empty directory");
+    for (user, username) in [(1, "ann"), (2, "bora")] {
+        let record = UserRecord {
+            username: username.to_owned(),
+            display_name: String::new(),
+            password_hash: String::new(),
+            created_ms: UnixMs(0),
+        };
+        block_on(accounts::create_user(&engine, UserId(user), &record, None)).expect("made");
+    }
+    let sent = |seq: u64| UnixMs(1_767_268_800_000 + seq * 1_000);
+    let item = |seq| PushItem::new(UserId(2), (ChannelId(30), Seq(seq)), UserId(1), sent(seq));
+    let items = [3, 1, 2].map(item);
+    block_on(arrivals::clear(&engine, Epoch(1), Owner::default(), Stamp::default(), &items)).expect("written");
+    engine.close();
+}
+
+#[test]
+fn what_phones_are_to_be_told_of_is_listed_for_people_and_for_programs() {
+    let directory = directory();
+    store_with_items(directory.path());
+    let list = |words: &[&str]| {
+        let all = [&["store", "push", "--list", "--data", "."], words].concat();
+        let output = output(&mut rookery(directory.path(), &all));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (text(&output.stdout).to_owned(), text(&output.stderr).to_owned())
+    };
+    let (table, error) = list(&[]);
+    let expected = "\
+DUE                   DECISION  USER     FROM     CHANNEL  SEQ
+2026-01-01T12:00:31Z  gone      bora  2  ann   1  30       #1
+2026-01-01T12:00:32Z  gone      bora  2  ann   1  30       #2
+2026-01-01T12:00:33Z  gone      bora  2  ann   1  30       #3
+3 items: 3 gone
+";
+    assert_eq!((table.as_str(), error.as_str()), (expected, ""));
+    let (lines, error) = list(&["--json", "--limit", "2"]);
+    let seqs: Vec<u64> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["seq"].as_u64().expect("a number"))
+        .collect();
+    assert_eq!(seqs, [1, 2]);
+    assert_eq!(error, "rookery: these are the first 2; there are more (--limit)\n");
 }
 
 #[test]

@@ -153,7 +153,7 @@ mod tests {
         check(
             &[Decision::Push, Decision::Muted],
             "\
-DUE                   DECISION  USER     FROM    CHANNEL  SEQ
+DUE                   DECISION  USER     FROM     CHANNEL  SEQ
 2026-01-01T12:00:30Z  push      bora  2  ann   1  30       #1
 2026-01-01T12:00:30Z  muted     bora  2  ann   1  30       #2
 2 items: 1 muted, 1 push
