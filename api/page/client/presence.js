@@ -14,7 +14,7 @@ export class Presence {
     this.entries = new Map();
     this.watched = "";
     this.writing = new Map();
-    this.told = { channelId: null, atMs: 0 };
+    this.told = { channelId: null, on: false, atMs: 0 };
   }
 
   /** `{state, last_active_ms}` of a user. */
@@ -76,13 +76,11 @@ export class Presence {
 
   /** The own user writes, or has stopped. Told no oftener than the server takes it. */
   write(channelId, on) {
-    const now = Date.now();
-    const same = this.told.channelId === channelId;
-    if (!on && !same) return;
-    if (on && same && now - this.told.atMs < TYPING_MS) return;
-    // The word that it stopped counts too: if it comes too early, the silence tells.
-    if (!on && now - this.told.atMs < TYPING_MS) return;
-    this.told = { channelId: on ? channelId : null, atMs: now };
+    const isSame = this.told.channelId === channelId;
+    // That it stopped counts too: where that comes too early, or a message was sent, silence and message tell it.
+    const isEarly = isSame && Date.now() - this.told.atMs < TYPING_MS;
+    if (isEarly || (!on && !(isSame && this.told.on))) return;
+    this.told = { channelId, on, atMs: Date.now() };
     this.tell("typing", { channel_id: channelId, on });
   }
 }

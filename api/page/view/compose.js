@@ -71,7 +71,6 @@ export class Composer {
     }
     if (!purpose.edit) model.acts.write(model.open, body, purpose.reply?.seq);
     else if (body !== purpose.edit.body) model.acts.edit(purpose.edit, body);
-    if (!purpose.edit) model.presence.told.channelId = null;
     this.be({}, "");
     this.wrote(Boolean(purpose.edit));
   }

@@ -22,7 +22,7 @@ export class MentionsPanel {
   ask() {
     return carryOut(this.problem, [this.more], async () => {
       const page = await this.model.mentions(PAGE, this.cursor);
-      this.found.push(...page.mentions);
+      this.found.push(...page.messages);
       this.cursor = page.cursor;
       this.none.hidden = this.found.length > 0;
       this.more.hidden = !page.cursor;
