@@ -32,6 +32,13 @@ fn a_node_that_is_short_of_disk_refuses_sends_and_is_not_ready() {
     let (mut ann, _) = Client::connect(&node.ws, &ann_token, "a", None);
     let reply = ann.ask("send", send(2));
     assert_eq!((&reply["error"]["code"], &reply["error"]["temporary"]), (&json!(115), &json!(true)), "{reply}");
+    let account = json!({"username": "cho", "password": "correct horse battery"});
+    let (status, problem) = node.http("POST", "/v1/auth/signup", None, Some(&account));
+    assert_eq!((status, &problem["code"]), (503, &json!(115)), "{problem}");
+    let friend = format!("/v1/me/friends/{bob_id}");
+    assert_eq!(node.http("PUT", &friend, Some(&ann_token), None).0, 503);
+    let login = json!({"username": "ann", "password": "correct horse battery"});
+    assert_eq!(node.http("POST", "/v1/auth/login", None, Some(&login)).0, 200, "who cannot log in reads nothing");
     let page = ann.ask("history", json!({"channel_id": channel}));
     assert_eq!(page["history"]["head_seq"], json!(1), "what is there can be read: {page}");
 }
