@@ -1,19 +1,11 @@
-//! Accounts, their names, and the refresh tokens of their logins.
-//!
-//! Owns the rows `user`, `username`, `refresh`, `refresh due` and `family`, which nothing caches: whoever calls decides in
-//! one transaction. Knows no password and no token, only hashes of them.
-//!
-//! A login begins a *family*. Its refresh token is used once and replaced by the next; every used one is remembered
-//! until it expires, and a second use of it revokes the family: one of the two who used it had stolen it. A family lives
-//! while its row is there. Every transaction here can be repeated without a second effect, so an unknown result is
-//! answered by asking again.
+//! Logins: families of tokens, of which a refresh token is used once.
 
-use bytes::Bytes;
-use schema::record::{RecordError, RefreshRecord, UserRecord};
+use schema::record::RefreshRecord;
 use schema::{UnixMs, UserId};
 
-use super::{LayerError, again};
+use super::{FORMAT, get};
 use crate::keys;
+use crate::layers::{LayerError, again};
 use crate::transaction::{Begin, Engine, Transaction};
 
 /// The family of tokens that the holder of the key made, without a login. It lives while the account does.
@@ -25,9 +17,6 @@ const SWEPT_ROWS: u32 = 4;
 
 /// How long an expired token is kept: longer than any two nodes' clocks differ.
 const SWEPT_AFTER_MS: u64 = 24 * 3600 * 1000;
-
-/// Before the value of `username` and `family`.
-const FORMAT: u8 = 1;
 
 /// A refresh token to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,17 +36,6 @@ pub struct NewFamily {
     pub device: Option<String>,
     /// Its first refresh token.
     pub token: NewToken,
-}
-
-/// What came of a sign-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignUp {
-    /// The account exists.
-    Created,
-    /// Another account has the name. Nothing was stored.
-    NameTaken,
-    /// Another account has the id. Nothing was stored: draw another.
-    IdTaken,
 }
 
 /// What came of using a refresh token.
@@ -83,110 +61,6 @@ pub enum Rotation {
         /// Its family.
         family: u64,
     },
-}
-
-/// Makes an account, and its first login with it.
-///
-/// `record.username` is in lower case and within its limits; `user` is new, and random enough to be no other's.
-///
-/// # Errors
-/// What the store reports.
-pub async fn create_user<E: Engine>(
-    engine: &E,
-    user: UserId,
-    record: &UserRecord,
-    login: Option<&NewFamily>,
-) -> Result<SignUp, LayerError> {
-    again!(try_create_user(engine, user, record, login))
-}
-
-async fn try_create_user<E: Engine>(
-    engine: &E,
-    user: UserId,
-    record: &UserRecord,
-    login: Option<&NewFamily>,
-) -> Result<SignUp, LayerError> {
-    let mut tx = engine.begin(Begin::Fresh);
-    let name_key = keys::username(&record.username);
-    let user_key = keys::user(user);
-    match tx.get(&name_key).await? {
-        // An earlier attempt of this same call committed: nobody else has this id.
-        Some(value) if decode_user(&value)? == user => return Ok(SignUp::Created),
-        Some(_) => return Ok(SignUp::NameTaken),
-        None => {}
-    }
-    if tx.get(&user_key).await?.is_some() {
-        return Ok(SignUp::IdTaken);
-    }
-    tx.set(&user_key, &record.encode());
-    tx.set(&name_key, &encode_user(user));
-    if let Some(login) = login {
-        put_family(&mut tx, user, login);
-    }
-    tx.commit().await?;
-    Ok(SignUp::Created)
-}
-
-/// The account with this id.
-///
-/// # Errors
-/// What the store reports.
-pub async fn by_id<E: Engine>(engine: &E, user: UserId) -> Result<Option<UserRecord>, LayerError> {
-    let value = again!(get(engine, &keys::user(user)))?;
-    Ok(value.map(|value| UserRecord::decode(&value)).transpose()?)
-}
-
-/// The accounts with these ids, in their order, read at one version.
-///
-/// # Errors
-/// What the store reports.
-pub async fn by_ids<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<Option<UserRecord>>, LayerError> {
-    let keys: Vec<_> = users.iter().map(|&user| keys::user(user)).collect();
-    let values = again!(get_all(engine, &keys))?;
-    let decode = |value: Option<_>| value.map(|value: Bytes| UserRecord::decode(&value)).transpose();
-    Ok(values.into_iter().map(decode).collect::<Result<_, RecordError>>()?)
-}
-
-/// The account with this name, in lower case.
-///
-/// # Errors
-/// What the store reports.
-pub async fn by_username<E: Engine>(engine: &E, name: &str) -> Result<Option<(UserId, UserRecord)>, LayerError> {
-    // At two versions: neither row is ever removed.
-    let Some(value) = again!(get(engine, &keys::username(name)))? else { return Ok(None) };
-    let user = decode_user(&value)?;
-    let value = again!(get(engine, &keys::user(user)))?.ok_or_else(|| RecordError::Damaged {
-        what: "username",
-        bytes: value.len(),
-        why: format!("it names user {user}, who does not exist"),
-    })?;
-    Ok(Some((user, UserRecord::decode(&value)?)))
-}
-
-/// Changes what others see of an account; the account after it, or none if there is no such account.
-///
-/// # Errors
-/// What the store reports.
-pub async fn set_display_name<E: Engine>(
-    engine: &E,
-    user: UserId,
-    display_name: &str,
-) -> Result<Option<UserRecord>, LayerError> {
-    again!(try_set_display_name(engine, user, display_name))
-}
-
-async fn try_set_display_name<E: Engine>(
-    engine: &E,
-    user: UserId,
-    display_name: &str,
-) -> Result<Option<UserRecord>, LayerError> {
-    let mut tx = engine.begin(Begin::Fresh);
-    let key = keys::user(user);
-    let Some(value) = tx.get(&key).await? else { return Ok(None) };
-    let record = UserRecord { display_name: display_name.to_owned(), ..UserRecord::decode(&value)? };
-    tx.set(&key, &record.encode());
-    tx.commit().await?;
-    Ok(Some(record))
 }
 
 /// Stores a login of an account.
@@ -305,15 +179,8 @@ pub async fn family_is_live<E: Engine>(engine: &E, user: UserId, family: u64) ->
     Ok(again!(get(engine, &key))?.is_some())
 }
 
-async fn get<E: Engine>(engine: &E, key: &[u8]) -> Result<Option<Bytes>, LayerError> {
-    Ok(engine.begin(Begin::Fresh).get(key).await?)
-}
-
-async fn get_all<E: Engine>(engine: &E, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, LayerError> {
-    Ok(engine.begin(Begin::Fresh).get_all(keys).await?)
-}
-
-fn put_family<T: Transaction>(tx: &mut T, user: UserId, login: &NewFamily) {
+/// A login with its first token.
+pub(super) fn put_family<T: Transaction>(tx: &mut T, user: UserId, login: &NewFamily) {
     assert_ne!(login.family, FAMILY_OPERATOR, "a login's family is not the operator's");
     tx.set(&keys::family(user, login.family), &[FORMAT]);
     put_token(tx, user, login.family, login.device.clone(), &login.token);
@@ -343,20 +210,6 @@ async fn sweep<T: Transaction>(tx: &mut T, wall: UnixMs) -> Result<(), LayerErro
         tx.clear(&row.key);
     }
     Ok(())
-}
-
-fn encode_user(user: UserId) -> [u8; 9] {
-    let mut value = [FORMAT; 9];
-    value[1..].copy_from_slice(&user.0.to_be_bytes());
-    value
-}
-
-fn decode_user(value: &[u8]) -> Result<UserId, RecordError> {
-    match value.split_first() {
-        Some((&FORMAT, id)) if id.len() == 8 => Ok(UserId(u64::from_be_bytes(id.try_into().expect("matched 8 bytes")))),
-        Some((&found, _)) if found > FORMAT => Err(RecordError::Newer { what: "username", found, known: FORMAT }),
-        _ => Err(RecordError::Damaged { what: "username", bytes: value.len(), why: "not an id".to_owned() }),
-    }
 }
 
 #[cfg(test)]
@@ -466,87 +319,5 @@ mod tests {
         check("login 1 a, rows ? 3, use a b ? 1, rows ? 5, @200, login 2 x, rows ? 3, live 1 ? false, live 2 ? true");
         // Used tokens go, and the family lives with its newest.
         check("login 1 a, @120, use a b ? 1, @140, use b c ? 1, rows ? 5, live 1 ? true");
-    }
-
-    fn record(username: &str) -> UserRecord {
-        UserRecord {
-            username: username.to_owned(),
-            display_name: username.to_uppercase(),
-            password_hash: "hash".to_owned(),
-            created_ms: UnixMs(1),
-        }
-    }
-
-    #[test]
-    fn a_name_has_one_account() {
-        let engine = MemoryEngine::ephemeral();
-        let check = |user, name, expected| {
-            let seen = block_on(create_user(&engine, UserId(user), &record(name), None));
-            assert_eq!(seen.expect("the store is there"), expected, "{user} {name}");
-        };
-        check(1, "bora", SignUp::Created);
-        check(2, "bora", SignUp::NameTaken);
-        check(1, "minsu", SignUp::IdTaken);
-        check(1, "bora", SignUp::Created);
-        check(2, "minsu", SignUp::Created);
-
-        let found = block_on(by_username(&engine, "minsu")).expect("read");
-        assert_eq!(found, Some((UserId(2), record("minsu"))));
-        assert_eq!(block_on(by_username(&engine, "nobody")).expect("read"), None);
-        let both = block_on(by_ids(&engine, &[UserId(2), UserId(3), UserId(1)])).expect("read");
-        assert_eq!(both, [Some(record("minsu")), None, Some(record("bora"))]);
-    }
-
-    #[test]
-    fn a_display_name_changes_alone() {
-        let engine = MemoryEngine::ephemeral();
-        block_on(create_user(&engine, UserId(1), &record("bora"), None)).expect("stored");
-        let changed = block_on(set_display_name(&engine, UserId(1), "보라")).expect("stored");
-        assert_eq!(changed, Some(UserRecord { display_name: "보라".to_owned(), ..record("bora") }));
-        assert_eq!(block_on(by_id(&engine, UserId(1))).expect("read"), changed);
-        assert_eq!(block_on(set_display_name(&engine, UserId(2), "x")).expect("read"), None);
-    }
-
-    #[test]
-    fn the_operators_tokens_live_while_the_account_does() {
-        let engine = MemoryEngine::ephemeral();
-        assert!(!block_on(family_is_live(&engine, UserId(1), FAMILY_OPERATOR)).expect("read"));
-        block_on(create_user(&engine, UserId(1), &record("bora"), None)).expect("stored");
-        assert!(block_on(family_is_live(&engine, UserId(1), FAMILY_OPERATOR)).expect("read"));
-    }
-
-    #[test]
-    fn an_unknown_outcome_is_found_out() {
-        use crate::memory::CommitFault::{Conflict, None, UnknownCommitted, UnknownLost};
-        use crate::memory::{MemoryOptions, MemoryStore, ScriptedFaults};
-        let check = |fates: &[_]| {
-            let store = MemoryStore::new(crate::transaction::Generation(1));
-            // The same fates for both transactions, one after the other.
-            let faults = Box::new(ScriptedFaults::new(fates.iter().chain(fates).copied()));
-            let engine = MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() });
-            let login = NewFamily { family: 1, device: Some("tab".to_owned()), token: token("a", 30) };
-            let created = block_on(create_user(&engine, UserId(1), &record("bora"), Some(&login)));
-            assert_eq!(created.expect("stored"), SignUp::Created, "{fates:?}");
-            let rotated = block_on(rotate(&engine, &hash("a"), &token("b", 30), UnixMs(0)));
-            let expected = Rotation::Rotated { user: UserId(1), family: 1, device: Some("tab".to_owned()) };
-            assert_eq!(rotated.expect("stored"), expected, "{fates:?}");
-            assert!(block_on(family_is_live(&engine, UserId(1), 1)).expect("read"), "{fates:?}");
-        };
-        check(&[None]);
-        check(&[UnknownCommitted]);
-        check(&[UnknownLost, None]);
-        check(&[Conflict, UnknownLost, Conflict, None]);
-    }
-
-    #[test]
-    fn one_of_two_who_want_a_name_at_once_gets_it() {
-        let engine = MemoryEngine::ephemeral();
-        let (bora, other) = (record("bora"), record("bora"));
-        let first = create_user(&engine, UserId(1), &bora, None);
-        let second = create_user(&engine, UserId(2), &other, None);
-        let (first, second) = block_on(futures_lite::future::zip(first, second));
-        let mut seen = [first.expect("stored"), second.expect("stored")];
-        seen.sort_by_key(|&outcome| outcome != SignUp::Created);
-        assert_eq!(seen, [SignUp::Created, SignUp::NameTaken]);
     }
 }
