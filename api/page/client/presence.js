@@ -14,15 +14,18 @@ export class Presence {
     this.entries = new Map();
     this.watched = "";
     this.writing = new Map();
-    this.told = { channelId: null, on: false, atMs: 0 };
+    // Whether anything was told since there is a connection, and what was told of the own writing.
+    this.told = false;
+    this.wrote = { channelId: null, on: false, atMs: 0 };
   }
 
-  /** `{state, last_active_ms}` of a user. */
+  /** `{state, last_active_ms}` of a user; null if nobody tells, as without a connection. */
   of(userId) {
-    return this.entries.get(userId) ?? { state: "offline", last_active_ms: 0 };
+    return this.told ? (this.entries.get(userId) ?? { state: "offline", last_active_ms: 0 }) : null;
   }
 
   take(entries) {
+    this.told = true;
     for (const entry of entries) this.entries.set(entry.user_id, entry);
     this.changed();
   }
@@ -52,8 +55,8 @@ export class Presence {
     this.take((await this.ask("presence_get", { channel_id: channelId, page })).entries);
   }
 
-  /** Nobody is known to be there, because nobody tells. */
   lost() {
+    this.told = false;
     this.entries.clear();
     for (const users of this.writing.values()) users.forEach(clearTimeout);
     this.writing.clear();
@@ -76,11 +79,11 @@ export class Presence {
 
   /** The own user writes, or has stopped. Told no oftener than the server takes it. */
   write(channelId, on) {
-    const isSame = this.told.channelId === channelId;
+    const isSame = this.wrote.channelId === channelId;
     // That it stopped counts too: where that comes too early, or a message was sent, silence and message tell it.
-    const isEarly = isSame && Date.now() - this.told.atMs < TYPING_MS;
-    if (isEarly || (!on && !(isSame && this.told.on))) return;
-    this.told = { channelId, on, atMs: Date.now() };
+    const isEarly = isSame && Date.now() - this.wrote.atMs < TYPING_MS;
+    if (isEarly || (!on && !(isSame && this.wrote.on))) return;
+    this.wrote = { channelId, on, atMs: Date.now() };
     this.tell("typing", { channel_id: channelId, on });
   }
 }

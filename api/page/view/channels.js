@@ -30,7 +30,7 @@ export class Channels {
       id: channel.channel_id,
       title: model.title(channel),
       kind: channel.kind,
-      state: channel.peer ? model.presence.of(channel.peer.user_id).state : null,
+      state: channel.peer ? model.presence.of(channel.peer.user_id)?.state : null,
       said: writers.length ? "typing…" : last ? `${who}${last.deleted ? "deleted" : last.body.slice(0, 120)}` : "",
       typing: writers.length > 0,
       when: last ? brief(last.sent_ms) : "",

@@ -27,14 +27,14 @@ export function messageRow(row, model, doings) {
   const classes = ["message", mine && "mine", first && "first", named && "named"].filter(Boolean).join(" ");
   return el("li", { class: classes, tabindex: "-1", dataset: { seq: message.seq } },
     first && !mine && el("div", { class: "who" }, model.people.name(message.from)),
-    el("div", { class: "bubble" },
+    el("div", { class: "bubble", title: full(message.sent_ms) },
       message.reply_to && quote(row, model, doings),
       message.deleted
         ? el("div", { class: "body gone" }, "This message was deleted.")
         : [text(message.body, message.mentions, model), toolbar(row, doings)]),
     reactions(row, doings),
     el("div", { class: "state" },
-      el("time", { datetime: new Date(message.sent_ms).toISOString(), title: full(message.sent_ms) }, clock(message.sent_ms)),
+      el("time", { datetime: new Date(message.sent_ms).toISOString() }, clock(message.sent_ms)),
       message.edited_ms && !message.deleted && el("span", { title: full(message.edited_ms) }, "edited"),
       mine && readers && receipt(readers, model)),
     waiting.map((entry) => waitingLine(entry, doings)));

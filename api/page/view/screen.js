@@ -89,7 +89,7 @@ export class Screen {
     const online = channel.opened?.online;
     state.className = entry?.state ?? "";
     const about = [channel.member_count && count(channel.member_count, "member"), online && `${online} online`];
-    say(state, entry ? presence(entry) : about.filter(Boolean).join(", "));
+    say(state, channel.peer ? (entry ? presence(entry) : "") : about.filter(Boolean).join(", "));
     if (channel.notice) say(byId("notice"), channel.notice);
     const writers = model.presence.writers(model.open).map((user) => model.people.name(user));
     say(byId("typing"), writers.length ? `${some(writers)} ${writers.length > 1 ? "are" : "is"} typing…` : "");
