@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use router::ConnId;
 use schema::{
     ChannelId, ClientMsgId, Command, Cursor, Encoding, PresenceEntry, PresenceState, Push, Reply, Request, Seq,
-    ServerFrame, SessionId, UnixMs,
+    ServerFrame, SessionId, UnixMs, UserId,
 };
 use wire::SharedFrame;
 
@@ -21,6 +21,8 @@ pub(crate) struct Life {
     pub(crate) told: Vec<Told>,
     /// Large channels that are open, and the last message of each.
     pub(crate) logs: BTreeMap<ChannelId, Seq>,
+    /// What it was told of the users whom it watches.
+    pub(crate) seen: BTreeMap<UserId, PresenceState>,
 }
 
 pub(crate) enum Told {
@@ -165,7 +167,9 @@ impl Client {
                 format!("open {} read {} online {}", opened.head_seq, opened.read_seq, opened.online)
             }
             Ok(Reply::Close {}) => "closed".to_owned(),
-            Ok(Reply::PresenceGet { entries } | Reply::PresenceWatch { entries }) => {
+            Ok(Reply::PresenceGet { entries }) => format!("sees {}", presence(&entries, names)).trim_end().to_owned(),
+            Ok(Reply::PresenceWatch { entries }) => {
+                self.life.seen = entries.iter().map(|entry| (entry.user_id, entry.state)).collect();
                 format!("sees {}", presence(&entries, names)).trim_end().to_owned()
             }
             Ok(Reply::Search(page)) => format!("found {}", page.hits.len()),
@@ -230,7 +234,10 @@ impl Client {
                 format!("reaction {}{seq} {emoji}{count}", names.channel(channel_id))
             }
             Push::Head { channel_id, head_seq } => format!("head {}{head_seq}", names.channel(channel_id)),
-            Push::Presence { entries } => format!("presence {}", presence(&entries, names)),
+            Push::Presence { entries } => {
+                self.life.seen.extend(entries.iter().map(|entry| (entry.user_id, entry.state)));
+                format!("presence {}", presence(&entries, names))
+            }
             Push::Typing { channel_id, on, .. } => {
                 format!("{} {}", if on { "types" } else { "stops" }, names.channel(channel_id))
             }

@@ -7,9 +7,9 @@
 use proptest::prelude::*;
 use router::StoreOp;
 use schema::mesh::{MeshBody, MeshFrame};
-use schema::{Command, Encoding, ErrorCode, Position};
+use schema::{Command, Encoding, ErrorCode, Position, PresenceState};
 
-use crate::client::{Life, Told};
+use crate::client::{Client, Life, Told};
 use crate::world::World;
 
 const CLIENTS: [&str; 6] = ["a1", "a2", "b1", "b2", "c1", "c2"];
@@ -205,6 +205,18 @@ fn check_life(world: &World, name: &str, life: &Life, is_complete: bool) {
     }
 }
 
+/// Once nothing has happened for long enough, each watcher knows who has a session (I8). Nobody here may not be seen.
+fn check_presence(world: &World) {
+    let is_live = |client: &Client| client.closed.is_none() && client.session.is_some();
+    for (name, client) in world.clients.iter().filter(|(_, client)| is_live(client)) {
+        for (&user, &seen) in &client.life.seen {
+            let letter = world.names.user(user);
+            let is_there = world.clients.iter().any(|(name, client)| name.starts_with(letter) && is_live(client));
+            assert_eq!(seen != PresenceState::Offline, is_there, "I8: {name} sees {letter} as {seen:?}");
+        }
+    }
+}
+
 fn run(choices: &[u32]) {
     let mut world = World::new(2);
     for channel in CHANNELS.into_iter().chain(LARGE) {
@@ -238,6 +250,11 @@ fn run(choices: &[u32]) {
             assert_eq!(last.0, head, "{name} stopped in {channel}");
         }
         assert!(client.closed.is_some() || client.asked.is_empty(), "I12: {name} waits for {:?}", client.asked);
+    }
+    if choices.len().is_multiple_of(3) {
+        // The grace, and the minute in which everything watched is asked for anew.
+        world.wait(105_000);
+        check_presence(&world);
     }
     if choices.len().is_multiple_of(2) {
         world.step("drain in 5s");

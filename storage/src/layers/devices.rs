@@ -81,10 +81,12 @@ async fn note<T: Transaction>(tx: &mut T, connecting: &Connecting, wall: UnixMs)
     for ended in admit(tx, user, &mut families, family).await? {
         tx.clear(&keys::family(user, ended));
     }
+    // A session that registers again does not say it again.
+    let client_before = before.as_ref().map(|before| before.client.clone()).unwrap_or_default();
     let record = DeviceRecord {
         connected_ms: wall,
         last_active_ms: before.map_or(wall, |before| before.last_active_ms.max(before.connected_ms)),
-        client: cut(&connecting.client),
+        client: if connecting.client.is_empty() { client_before } else { cut(&connecting.client) },
         families,
         stamp: Stamp::default(),
     };
