@@ -88,7 +88,7 @@ export class Model {
     await this.loadChannels();
     // Not of the essence: who is a friend is asked for, so that friends' presence is watched.
     await Promise.allSettled([this.people.loadFriends(), this.people.loadBlocks()]);
-    await this.presence.live();
+    await this.presence.watch();
   }
 
   lost() {

@@ -30,12 +30,6 @@ export class Presence {
     this.changed();
   }
 
-  /** A new connection watches nobody yet. */
-  live() {
-    this.watched = "";
-    return this.watch();
-  }
-
   /** The list replaces the earlier one, and is sent only if it is another. */
   async watch() {
     const userIds = [...new Set(this.wanted())].slice(0, WATCHED_MAX);
@@ -55,8 +49,10 @@ export class Presence {
     this.take((await this.ask("presence_get", { channel_id: channelId, page })).entries);
   }
 
+  /** Without a connection nobody tells, and a new one watches nobody yet. */
   lost() {
     this.told = false;
+    this.watched = "";
     this.entries.clear();
     for (const users of this.writing.values()) users.forEach(clearTimeout);
     this.writing.clear();
