@@ -182,6 +182,8 @@ pub struct Plan {
     pub leap_life: u64,
     /// How much of a channel's membership changes: pause between two changes, at most. 0 is never.
     pub membership_ms: u64,
+    /// Whether devices watch everybody's presence, and users leave at the end.
+    pub watches: bool,
     /// How many ask for such changes, independently.
     pub askers: u16,
 }
@@ -226,6 +228,7 @@ impl Plan {
         let holds = times(500, 3);
         let holds_ms = holds.into_iter().map(|at| (at, at + rng.within(50..=3_000))).collect();
         let leap_life = if rng.chance(400) { rng.within(1..=3) } else { 0 };
+        let watches = rng.chance(400);
         Self {
             shards,
             users,
@@ -249,6 +252,7 @@ impl Plan {
             holds_ms,
             leap_life,
             membership_ms,
+            watches,
             askers: 1,
         }
     }
@@ -268,6 +272,7 @@ impl Plan {
                 // Its wall leaps in no life, so that every message that was seen is still compared.
                 leap_life: 0,
                 membership_ms: 40,
+                watches: false,
                 askers: 6,
                 ..drawn
             },
@@ -299,6 +304,7 @@ impl Plan {
             holds_ms: Vec::new(),
             leap_life: 0,
             membership_ms: 0,
+            watches: false,
             askers: 0,
         }
     }

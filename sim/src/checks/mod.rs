@@ -7,6 +7,7 @@ mod membership;
 mod once;
 mod order;
 mod origin;
+mod presence;
 mod removal;
 mod store;
 
@@ -33,6 +34,7 @@ pub(crate) fn all(world: &World) -> Check {
     }
     membership::check(&log, &facts)?;
     removal::check(&facts)?;
+    presence::check(world, &log, &facts)?;
     inbox::check(&log, &facts)
 }
 

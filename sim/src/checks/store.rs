@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use schema::command::{History, HistoryWindow};
+use schema::limits::CHANNELS_OF_USER_MAX;
 use schema::op::ChannelKind;
 use schema::record::{EventRecord, MemberRecord, SeqRange};
 use schema::{ChannelId, Emoji, Message, Position, Seq, UserId};
 use storage::layers::{check, history};
 use storage::memory::{MemoryEngine, MemoryOptions};
-use storage::{Begin, Engine, Transaction, keys};
+use storage::{Begin, Engine, RangeRequest, Transaction, keys};
 
 use crate::world::{Violation, World};
 
@@ -32,6 +33,8 @@ pub(super) struct Log {
     pub(super) ranges: BTreeMap<(ChannelId, UserId), Vec<SeqRange>>,
     pub(super) groups: Vec<ChannelId>,
     pub(super) reactions: BTreeSet<(ChannelId, Seq, Emoji, UserId)>,
+    /// Channels in which each user is or was.
+    channels_of: BTreeMap<UserId, BTreeSet<ChannelId>>,
 }
 
 /// One row of an inbox.
@@ -48,6 +51,11 @@ impl Log {
         self.channels.get(&channel).and_then(|messages| messages.get(place.wrapping_sub(1)))
     }
 
+    /// Whether two users were ever in one channel.
+    pub(super) fn were_fellows(&self, one: UserId, other: UserId) -> bool {
+        !self.channels_of[&one].is_disjoint(&self.channels_of[&other])
+    }
+
     /// Reads all of it.
     pub(super) fn read(world: &World, engine: &MemoryEngine) -> Result<Self, Violation> {
         let (mut channels, mut ranges, mut groups) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
@@ -60,12 +68,13 @@ impl Log {
                 ranges.insert((room.id, user), visible(engine, room.id, user)?);
             }
         }
-        let mut inboxes = BTreeMap::new();
+        let (mut inboxes, mut channels_of) = (BTreeMap::new(), BTreeMap::new());
         for &user in &world.users {
             let floor = floor(engine, user)?;
             inboxes.insert(user, (floor, rows(engine, user, floor)?));
+            channels_of.insert(user, channels_of_user(engine, user)?);
         }
-        Ok(Self { channels, inboxes, ranges, groups, reactions: reactions(engine)? })
+        Ok(Self { channels, inboxes, ranges, groups, reactions: reactions(engine)?, channels_of })
     }
 }
 
@@ -109,6 +118,18 @@ fn rows(engine: &MemoryEngine, user: UserId, floor: Position) -> Result<Vec<Row>
             return Ok(all);
         }
     }
+}
+
+fn channels_of_user(engine: &MemoryEngine, user: UserId) -> Result<BTreeSet<ChannelId>, Violation> {
+    let read = |range: RangeRequest| block_on(engine.begin(Begin::Fresh).get_range(&range)).map_err(unreadable);
+    let mut channels = BTreeSet::new();
+    for row in read(keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX))?.rows {
+        channels.insert(keys::membership_of(&row.key).map_err(unreadable)?.1);
+    }
+    for row in read(keys::left_newest(user).rows(CHANNELS_OF_USER_MAX))?.rows {
+        channels.insert(keys::left_of(&row.key).map_err(unreadable)?.1);
+    }
+    Ok(channels)
 }
 
 fn reactions(engine: &MemoryEngine) -> Result<BTreeSet<(ChannelId, Seq, Emoji, UserId)>, Violation> {

@@ -4,6 +4,7 @@
 
 mod memberships;
 mod operations;
+mod presence;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use schema::{ChannelId, ClientMsgId, Command, DeviceId, Event, EventBody, Messag
 
 pub(crate) use memberships::{Answer, MemberChange, Memberships};
 pub(crate) use operations::{Done, Operation, Operations};
+pub(crate) use presence::{Presence, Told};
 
 /// The key of rules 1 and 6: one message that a user wrote, or one operation on a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +82,7 @@ pub(crate) struct Facts {
     /// What was done to messages.
     pub(crate) operations: Operations,
     pub(crate) memberships: Memberships,
+    pub(crate) presence: Presence,
     pub(crate) sightings: Vec<Sighting>,
     pub(crate) pushed: BTreeMap<DeviceId, Pushed>,
     pub(crate) standing: BTreeMap<DeviceId, Standing>,

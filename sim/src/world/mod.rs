@@ -38,6 +38,8 @@ pub(crate) enum Phase {
     Settling,
     /// Nobody does anything, so that only what is armed can still happen (I12).
     Quiet,
+    /// Some users go for good and some for a moment, as their presence should show.
+    Leaving,
     /// Everybody goes.
     Over,
 }

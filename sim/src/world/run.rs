@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
+use schema::limits::{LEASE_MS, PRESENCE_GRACE_MS, RENEW_MS};
 use turmoil::Sim;
 
 use crate::checks;
@@ -31,6 +32,10 @@ const SETTLE_MS: u64 = 60_000;
 const CONVERGE_MS: u64 = 180_000;
 /// Silence after which nothing more comes: longer than any timer that could hide a lost wakeup, as sessions ask again after 10 s.
 const QUIET_MS: u64 = 12_000;
+/// When everybody who watches has been told the truth: what was lost on the way is read anew each minute, at a renewal.
+const PRESENCE_MS: u64 = 60_000 + RENEW_MS + 5_000;
+/// How long users are watched as they leave: beyond the latest time at which they may be told to be offline.
+const LEAVING_MS: u64 = PRESENCE_GRACE_MS + LEASE_MS + 10_000;
 /// How long the node stays away after a crash, at most.
 const AWAY_MS: u64 = 1_500;
 /// Segments of a stream that a peer has not read: some 90 KB, as kernels have. Also connections not accepted yet.
@@ -244,9 +249,16 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
                 if !is_settled(world) {
                     return Err(unsettled(world));
                 }
-                world.phase.set(Phase::Over);
+                if !world.plan.watches {
+                    world.phase.set(Phase::Over);
+                } else if now_ms > settling_since_ms + PRESENCE_MS {
+                    quiet_since_ms = now_ms;
+                    world.facts.borrow_mut().presence.leaving_ms = Some(now_ms);
+                    world.phase.set(Phase::Leaving);
+                }
             }
-            Phase::Busy | Phase::Settling | Phase::Quiet | Phase::Over => {}
+            Phase::Leaving if now_ms > quiet_since_ms + LEAVING_MS => world.phase.set(Phase::Over),
+            Phase::Busy | Phase::Settling | Phase::Quiet | Phase::Leaving | Phase::Over => {}
         }
         if world.phase() != phase {
             note!(world.trace, "world: {:?}", world.phase());

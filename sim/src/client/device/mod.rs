@@ -6,6 +6,7 @@
 
 mod acts;
 mod operations;
+mod presence;
 mod replies;
 
 use std::collections::BTreeMap;
@@ -54,6 +55,7 @@ enum Asked {
     History,
     Mark,
     Typing,
+    Watch,
     Echo(String),
 }
 
@@ -73,6 +75,8 @@ struct Session {
     is_healed: bool,
     /// Nothing is read before.
     stalled_until_ms: u64,
+    /// When to ask who is there; none once that was answered, or if nobody wants to know.
+    watch_ms: Option<u64>,
 }
 
 pub(crate) struct Device {
@@ -88,6 +92,10 @@ pub(crate) struct Device {
     operated: Vec<(Key, Command)>,
     /// The newest revision seen of each message.
     revisions: BTreeMap<(ChannelId, Seq), u32>,
+    /// Whether it has gone for a moment as others leave.
+    has_blinked: bool,
+    /// How long it stays away before it connects again, beside its usual pause.
+    blink_ms: u64,
     /// The newest seq seen of each channel.
     heads: BTreeMap<ChannelId, Seq>,
     connections: u32,
@@ -97,6 +105,8 @@ pub(crate) struct Device {
 enum End {
     Lost,
     Over,
+    /// The device goes for good.
+    Left,
 }
 
 impl Device {
@@ -115,6 +125,8 @@ impl Device {
             remembered: Vec::new(),
             operated: Vec::new(),
             revisions: BTreeMap::new(),
+            has_blinked: false,
+            blink_ms: 0,
             heads: BTreeMap::new(),
             connections: 0,
         }
@@ -128,10 +140,15 @@ impl Device {
                 match self.live(&mut session).await {
                     End::Lost => self.outbox.disconnected(),
                     End::Over => return,
+                    End::Left => {
+                        drop(session);
+                        return self.stay_away().await;
+                    }
                 }
             }
             let most = if self.world.phase() == Phase::Busy { 800 } else { 200 };
-            sleep(Duration::from_millis(self.rng.within(1..=most))).await;
+            let blink_ms = std::mem::take(&mut self.blink_ms);
+            sleep(Duration::from_millis(self.rng.within(1..=most) + blink_ms)).await;
         }
     }
 
@@ -174,6 +191,7 @@ impl Device {
             closing_until_ms: None,
             is_healed: !self.world.is_hostile(),
             stalled_until_ms: 0,
+            watch_ms: self.world.plan.watches.then_some(heard_ms),
         })
     }
 
@@ -216,7 +234,8 @@ impl Device {
         let mut act_ms = self.world.trace.now_ms();
         loop {
             self.send_due(session);
-            self.stand(session.is_proven, session.asked.len());
+            self.watch(session);
+            self.stand(session.is_proven, session.asked.len() + usize::from(session.watch_ms.is_some()));
             let now_ms = self.world.trace.now_ms();
             let listens = now_ms >= session.stalled_until_ms;
             let wait_ms = self.outbox.next_due_ms().map_or(act_ms, |due| due.min(act_ms)).saturating_sub(now_ms);
@@ -245,6 +264,11 @@ impl Device {
                 }
                 Phase::Settling => self.prove(session),
                 Phase::Quiet => {}
+                Phase::Leaving => {
+                    if let Some(end) = self.leave() {
+                        return end;
+                    }
+                }
                 Phase::Over => return End::Over,
             }
             self.complain_if_unanswered(session);

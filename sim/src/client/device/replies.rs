@@ -11,6 +11,8 @@ use crate::trace::note;
 
 use super::{Asked, Device, REMEMBERED_MAX, Session};
 
+/// How long a device waits before it asks again who is there.
+const WATCH_AGAIN_MS: u64 = 500;
 /// Why an operation may come to nothing: its channel was left or never joined, a limit, a stale base, a message that is gone.
 const NOT_OPERATED: [u16; 5] = [
     ErrorCode::UnknownChannel as u16,
@@ -29,6 +31,9 @@ impl Device {
             ServerFrame::Reply { id, reply } => match session.asked.remove(&id) {
                 Some((asked, _)) => {
                     session.is_proven |= matches!(asked, Asked::Echo(_)) && !self.world.is_hostile();
+                    if matches!(asked, Asked::Watch) {
+                        session.watch_ms = reply.is_err().then_some(self.world.trace.now_ms() + WATCH_AGAIN_MS);
+                    }
                     self.answered(asked, reply);
                 }
                 None => {
@@ -41,6 +46,9 @@ impl Device {
 
     fn pushed(&mut self, push: &Push) {
         self.learn(push);
+        if let Push::Presence { entries } = push {
+            self.told_presence(entries, true);
+        }
         let cursor = push.cursor().map(|cursor| cursor.parse::<Cursor>().expect("a server's cursor is one"));
         if let Some(cursor) = cursor {
             note!(self.world.trace, "{}: is pushed {}", self.name, cursor.position);
@@ -114,6 +122,10 @@ impl Device {
                 }
             }
             (Asked::Typing, Ok(Reply::Typing {})) => {}
+            (Asked::Watch, Ok(Reply::PresenceWatch { entries })) => {
+                drop(facts);
+                self.told_presence(&entries, false);
+            }
             (Asked::Send(key) | Asked::Operate(key), Err(error)) if error.temporary => {
                 note!(self.world.trace, "{}: is to send {} again: {}", self.name, key.id, error.code);
                 self.outbox.again(key, now_ms + u64::from(error.retry_after_ms).max(20));
