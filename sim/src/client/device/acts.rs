@@ -8,9 +8,6 @@ use crate::trace::note;
 
 use super::{Asked, CLOSING_MS, Device, End, Session, UNSENT_MAX, send};
 
-/// Whether the node's store carries out what is done to messages.
-const OPERATES: bool = false;
-
 impl Device {
     /// One thing that a user does, or that happens to a device. The connection ends if it says so.
     pub(super) fn act(&mut self, session: &mut Session) -> Option<End> {
@@ -23,7 +20,6 @@ impl Device {
             note!(self.world.trace, "{}: reads nothing until {}", self.name, session.stalled_until_ms);
         }
         match self.rng.below(100) {
-            55..70 | 88..91 | 94..97 if !OPERATES => self.write(),
             0..55 => self.write(),
             55..61 => self.edit(),
             61..63 => self.delete(),
