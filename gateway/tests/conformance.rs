@@ -10,9 +10,10 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use schema::{ChannelId, Encoding, UnixMs, UserId};
+use schema::op::PastAccess;
+use schema::{ChannelId, DeviceId, Encoding, UnixMs, UserId};
 use serde_json::{Value, json};
-use sim::conformance::{Heard, PEOPLE, SCENARIOS, SimulatedNode, Transport, play};
+use sim::conformance::{Heard, PEOPLE, SimulatedNode, Transport, play, scenarios};
 use support::Node;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Error, Message, WebSocket};
@@ -137,6 +138,31 @@ impl Transport for RealNode<'_> {
         succeeded(self.node().http(method, &path, Some(&self.person(by).1), body)).map(drop)
     }
 
+    fn make_large(&mut self, by: &str, past: PastAccess) -> Result<ChannelId, u16> {
+        let history = match past {
+            PastAccess::Joined => "joined",
+            PastAccess::All => "all",
+        };
+        let body = json!({"kind": "large", "title": "room", "history": history});
+        let answer = self.node().http("POST", "/v1/channels", Some(&self.person(by).1), Some(&body));
+        Ok(support::text(&succeeded(answer)?["channel_id"]).parse().expect("an id"))
+    }
+
+    fn block(&mut self, by: &str, person: &str, on: bool) -> Result<(), u16> {
+        let path = format!("/v1/me/blocks/{}", self.user(person));
+        let method = if on { "PUT" } else { "DELETE" };
+        succeeded(self.node().http(method, &path, Some(&self.person(by).1), None)).map(drop)
+    }
+
+    fn revoke(&mut self, by: &str, device: &DeviceId) -> Result<(), u16> {
+        let path = format!("/v1/me/devices/{device}");
+        succeeded(self.node().http("DELETE", &path, Some(&self.person(by).1), None)).map(drop)
+    }
+
+    fn wait(&mut self, ms: u64) {
+        std::thread::sleep(Duration::from_millis(ms));
+    }
+
     fn wall(&self) -> UnixMs {
         let ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
         UnixMs(u64::try_from(ms).expect("before the year 584 million"))
@@ -182,7 +208,7 @@ impl Transport for RealNode<'_> {
 fn a_real_process_does_as_the_simulated_node() {
     let data = tempfile::tempdir().expect("a directory");
     let mut real = RealNode::start(data.path());
-    for (number, scenario) in SCENARIOS.iter().enumerate() {
+    for (number, scenario) in scenarios().enumerate() {
         real.set_up(number);
         let of_real = play(scenario, &mut real);
         let of_simulated = play(scenario, &mut SimulatedNode::start(number as u64));

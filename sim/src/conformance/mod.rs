@@ -7,9 +7,10 @@ mod scenarios;
 mod script;
 mod simulated;
 
-use schema::{ChannelId, Encoding, ServerFrame, UnixMs, UserId};
+use schema::op::PastAccess;
+use schema::{ChannelId, DeviceId, Encoding, ServerFrame, UnixMs, UserId};
 
-pub use scenarios::SCENARIOS;
+pub use scenarios::{SLOW_SCENARIOS, scenarios};
 pub use script::play;
 pub use simulated::SimulatedNode;
 
@@ -51,11 +52,32 @@ pub trait Transport {
     /// The error's code.
     fn make_group(&mut self, by: &str, others: &[&str]) -> Result<ChannelId, u16>;
 
-    /// Has a person add another to a group, or remove one; itself, to leave.
+    /// Has a person add another to a group or large channel, or remove one; itself, to leave.
     ///
     /// # Errors
     /// The error's code.
     fn change_member(&mut self, by: &str, group: ChannelId, person: &str, is_member: bool) -> Result<(), u16>;
+
+    /// Has a person make a large channel; the channel, or why not.
+    ///
+    /// # Errors
+    /// The error's code.
+    fn make_large(&mut self, by: &str, past: PastAccess) -> Result<ChannelId, u16>;
+
+    /// Has a person block another, or block it no longer.
+    ///
+    /// # Errors
+    /// The error's code.
+    fn block(&mut self, by: &str, person: &str, on: bool) -> Result<(), u16>;
+
+    /// Has a person revoke a device of its own.
+    ///
+    /// # Errors
+    /// The error's code.
+    fn revoke(&mut self, by: &str, device: &DeviceId) -> Result<(), u16>;
+
+    /// Lets time pass.
+    fn wait(&mut self, ms: u64);
 
     /// The node's wall clock, about.
     fn wall(&self) -> UnixMs;

@@ -13,16 +13,29 @@
 //! a waits 0                             for the reply to that id
 //! a hears                               the next push                           a ends       the connection does
 //! a drops                               without a word                          node restarts
+//! a edits d 1 o1 0 text                 message 1, under the id o1, on revision 0                a deletes d 1 o1
+//! a reacts d 1 o1 👍                    puts it there; `unreacts` takes it away
+//! a types d on                          or off         a searches words     finds, loses: again until there are hits, or none
+//! a enters d, a enters l after 3        opens a channel          a exits d                     closes it
+//! a watches bob eve                     from now on              a asks bob eve                at this moment
+//! time passes 1000                      milliseconds
 //! ann groups bob                        makes the group g of ann and bob        ann adds eve, ann removes bob
+//! ann makes-large all                   the large channel l, with all of its past, or joined     ann adds eve to l
+//! ann blocks bob, ann unblocks bob      ann revokes a            the device that a is
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use schema::command::{Connect, ErrorReply, History, HistoryPage, HistoryWindow, Send};
+use schema::command::{
+    Connect, Delete, Edit, ErrorReply, History, HistoryPage, HistoryWindow, Open, Opened, PresenceGet, React, Search,
+    Send, Typing,
+};
+use schema::message::Tally;
+use schema::op::PastAccess;
 use schema::{
-    ChannelId, ClientMsgId, Command, Cursor, Encoding, MessageKind, Position, PresenceEntry, Push, Reply, Request, Seq,
-    ServerFrame, UserId, message,
+    ChannelId, ClientMsgId, Command, Cursor, DeviceId, Encoding, MessageKind, Position, PresenceEntry, Push, Reply,
+    Request, Seq, ServerFrame, UserId,
 };
 
 use super::{Heard, PEOPLE, Scenario, Transport};
@@ -31,6 +44,10 @@ use super::{Heard, PEOPLE, Scenario, Transport};
 const PATIENCE_MS: u64 = 20_000;
 /// How long a client listens before it says that it heard nothing.
 const SILENCE_MS: u64 = 500;
+/// How long a client waits for words to be found, or to be found no more, before it searches again.
+const SEARCH_AGAIN_MS: u64 = 200;
+/// A search without hits.
+const NOTHING_FOUND: &str = "found []";
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// Plays a scenario; its lines as they turned out, to be compared with [`Scenario::lines`].
@@ -38,7 +55,7 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 /// # Panics
 /// If a step is not one, or names what is not there: the scenario's fault.
 pub fn play(scenario: &Scenario, node: &mut impl Transport) -> String {
-    let mut stage = Stage { node, clients: BTreeMap::new(), ids: BTreeMap::new(), group: None };
+    let mut stage = Stage { node, clients: BTreeMap::new(), ids: BTreeMap::new(), group: None, large: None };
     let mut lines = Vec::new();
     for line in scenario.lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let step = line.split(" => ").next().expect("a line has a beginning").trim();
@@ -82,6 +99,7 @@ struct Stage<'a, T> {
     clients: BTreeMap<String, Client>,
     ids: BTreeMap<ClientMsgId, String>,
     group: Option<ChannelId>,
+    large: Option<ChannelId>,
 }
 
 impl<T: Transport> Stage<'_, T> {
@@ -99,8 +117,27 @@ impl<T: Transport> Stage<'_, T> {
                 }
                 Err(code) => format!("error {code}"),
             },
-            [by, "adds", person] => self.change_member(by, person, true),
-            [by, "removes", person] => self.change_member(by, person, false),
+            [by, "adds", person] => self.change_member(by, "g", person, true),
+            [by, "adds", person, "to", channel] => self.change_member(by, channel, person, true),
+            [by, "removes", person] => self.change_member(by, "g", person, false),
+            [by, "removes", person, "from", channel] => self.change_member(by, channel, person, false),
+            [by, "makes-large", past] => {
+                let past = if past == "all" { PastAccess::All } else { PastAccess::Joined };
+                match self.node.make_large(by, past) {
+                    Ok(large) => {
+                        self.large = Some(large);
+                        "made".to_owned()
+                    }
+                    Err(code) => format!("error {code}"),
+                }
+            }
+            [by, "blocks", person] => done(self.node.block(by, person, true)),
+            [by, "unblocks", person] => done(self.node.block(by, person, false)),
+            [by, "revokes", who] => done(self.node.revoke(by, &device(who))),
+            ["time", "passes", ms] => {
+                self.node.wait(ms.parse().expect("a number of milliseconds"));
+                "passed".to_owned()
+            }
             [who, "opens", encoding] => self.open(who, encoding),
             [who, "connects", person] => self.connect(who, person, None),
             [who, "connects", person, "from", other] => {
@@ -116,6 +153,56 @@ impl<T: Transport> Stage<'_, T> {
             [who, "sends", channel, id, ref text @ ..] => {
                 let command = self.message(channel, id, &text.join(" "));
                 self.ask(who, command)
+            }
+            [who, "edits", channel, seq, id, base, ref text @ ..] => {
+                let (channel_id, seq, op_id) = (self.channel(channel), number(seq), self.id(id));
+                let base_revision = base.parse().expect("a revision is a number");
+                let body = repeated(&text.join(" ")).into();
+                self.ask(who, Command::Edit(Edit { channel_id, seq, op_id, base_revision, body }))
+            }
+            [who, "deletes", channel, seq, id] => {
+                let (channel_id, seq, op_id) = (self.channel(channel), number(seq), self.id(id));
+                self.ask(who, Command::Delete(Delete { channel_id, seq, op_id }))
+            }
+            [who, verb @ ("reacts" | "unreacts"), channel, seq, id, emoji] => {
+                let (channel_id, seq, op_id) = (self.channel(channel), number(seq), self.id(id));
+                let (emoji, on) = (emoji.to_owned(), verb == "reacts");
+                self.ask(who, Command::React(React { channel_id, seq, op_id, emoji, on }))
+            }
+            [who, "types", channel, on] => {
+                let channel_id = self.channel(channel);
+                self.ask(who, Command::Typing(Typing { channel_id, on: on == "on" }))
+            }
+            [who, "enters", channel] => {
+                let channel_id = self.channel(channel);
+                self.ask(who, Command::Open(Open { channel_id, after_seq: None }))
+            }
+            [who, "enters", channel, "after", seq] => {
+                let (channel_id, after_seq) = (self.channel(channel), Some(number(seq)));
+                self.ask(who, Command::Open(Open { channel_id, after_seq }))
+            }
+            [who, "exits", channel] => {
+                let channel_id = self.channel(channel);
+                self.ask(who, Command::Close { channel_id })
+            }
+            [who, "watches", ref people @ ..] => {
+                let user_ids = people.iter().map(|person| self.node.user(person)).collect();
+                self.ask(who, Command::PresenceWatch { user_ids })
+            }
+            [who, "asks", ref people @ ..] => {
+                let user_ids = people.iter().map(|person| self.node.user(person)).collect();
+                self.ask(who, Command::PresenceGet(PresenceGet { user_ids, channel_id: None, page: 0 }))
+            }
+            [who, "searches", ref query @ ..] => self.search(who, query),
+            [who, verb @ ("finds" | "loses"), ref query @ ..] => {
+                let mut found = self.search(who, query);
+                let mut waited_ms = 0;
+                while (found == NOTHING_FOUND) == (verb == "finds") && waited_ms < PATIENCE_MS {
+                    self.node.wait(SEARCH_AGAIN_MS);
+                    waited_ms += SEARCH_AGAIN_MS;
+                    found = self.search(who, query);
+                }
+                found
             }
             [who, "marks", channel, seq] => {
                 let command = Command::Mark { channel_id: self.channel(channel), read_seq: number(seq) };
@@ -193,11 +280,11 @@ impl<T: Transport> Stage<'_, T> {
 
     /// A device is called as its client is, up to a digit at the end: `a` and `a2` are the same device.
     fn present(&mut self, who: &str, token: String, cursor: Option<String>) -> String {
-        let device_id = who.trim_end_matches(|c: char| c.is_ascii_digit()).parse().expect("a legal name");
-        self.ask(who, Command::Connect(Connect { token, device_id, cursor, client: None }))
+        self.ask(who, Command::Connect(Connect { token, device_id: device(who), cursor, client: None }))
     }
 
-    fn message(&mut self, channel: &str, name: &str, text: &str) -> Command {
+    /// The id of that name, made when it is first named.
+    fn id(&mut self, name: &str) -> ClientMsgId {
         let wall = self.node.wall();
         let wall = match name.split_once(':') {
             Some(("old", _)) => schema::UnixMs(wall.0 - 31 * DAY_MS),
@@ -210,26 +297,36 @@ impl<T: Transport> Stage<'_, T> {
             ClientMsgId::new(wall, u128::from(entropy))
         });
         self.ids.insert(id, name.to_owned());
+        id
+    }
+
+    /// Whoever is named with an `@` in the text is mentioned.
+    fn message(&mut self, channel: &str, name: &str, text: &str) -> Command {
+        let mentions = text.split_whitespace().filter_map(|word| word.strip_prefix('@'));
         Command::Send(Send {
             channel_id: self.channel(channel),
-            client_msg_id: id,
+            client_msg_id: self.id(name),
             body: repeated(text).into(),
             reply_to: None,
-            mentions: message::no_mentions(),
+            mentions: mentions.map(|person| self.node.user(person)).collect(),
             kind: MessageKind::Text,
         })
     }
 
-    fn change_member(&mut self, by: &str, person: &str, is_member: bool) -> String {
-        match self.node.change_member(by, self.group.expect("a group was made"), person, is_member) {
-            Ok(()) => "done".to_owned(),
-            Err(code) => format!("error {code}"),
-        }
+    fn search(&mut self, who: &str, query: &[&str]) -> String {
+        let query = repeated(&query.join(" "));
+        self.ask(who, Command::Search(Search { query, channel_id: None, from: None, before_ms: None, limit: 20 }))
+    }
+
+    fn change_member(&mut self, by: &str, channel: &str, person: &str, is_member: bool) -> String {
+        let channel = self.channel(channel);
+        done(self.node.change_member(by, channel, person, is_member))
     }
 
     fn channel(&self, name: &str) -> ChannelId {
         match name {
             "g" => self.group.expect("a group was made"),
+            "l" => self.large.expect("a large channel was made"),
             "d" => self.node.direct(),
             "0" => ChannelId(0),
             _ => panic!("no channel is called {name}"),
@@ -292,7 +389,11 @@ impl<T: Transport> Stage<'_, T> {
             Reply::React { count } => format!("reacted, {count}"),
             Reply::Typing {} => "told".to_owned(),
             Reply::Open(opened) => {
-                format!("opened, head {}, read {}, {} online", opened.head_seq, opened.read_seq, opened.online)
+                let reads = opened.reads.iter().map(|read| (self.person(read.user_id), read.read_seq));
+                let mut reads: Vec<String> = reads.map(|(person, seq)| format!(", {person} {seq}")).collect();
+                reads.sort();
+                let Opened { head_seq, read_seq, online, .. } = opened;
+                format!("opened, head {head_seq}, read {read_seq}, {online} online{}", reads.concat())
             }
             Reply::Close {} => "closed".to_owned(),
             Reply::PresenceGet { entries } | Reply::PresenceWatch { entries } => self.presence(&entries),
@@ -356,12 +457,30 @@ impl<T: Transport> Stage<'_, T> {
 
     fn told_message(&self, message: &Arc<schema::Message>) -> String {
         let id = self.ids.get(&message.client_msg_id).map_or("?", String::as_str);
-        format!("{} {} {id} {}", message.seq, self.person(message.from), short(&message.body))
+        let text = if message.deleted { ", deleted".to_owned() } else { format!(" {}", short(&message.body)) };
+        let mut said = format!("{} {} {id}{text}", message.seq, self.person(message.from));
+        if message.revision > 0 {
+            said += &format!(", revision {}", message.revision);
+        }
+        for Tally { emoji, count, mine } in message.reactions.iter() {
+            said += &format!(", {emoji} {count}{}", if *mine { " mine" } else { "" });
+        }
+        said
     }
 
     fn person(&self, user: UserId) -> &'static str {
         PEOPLE.into_iter().find(|person| self.node.user(person) == user).unwrap_or("?")
     }
+}
+
+/// What an order to the API came to.
+fn done(result: Result<(), u16>) -> String {
+    result.map_or_else(|code| format!("error {code}"), |()| "done".to_owned())
+}
+
+/// A device is called as its client is, up to a digit at the end.
+fn device(who: &str) -> DeviceId {
+    who.trim_end_matches(|c: char| c.is_ascii_digit()).parse().expect("a legal name")
 }
 
 fn number(word: &str) -> Seq {

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schema::event::Role;
+use schema::mesh::Kicked;
 use schema::op::{ChannelKind, CreateOp, PastAccess};
-use schema::{ChannelId, ChannelOp, OpReply, UserId, View};
+use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Refusal, UserId, View};
+use storage::layers::devices;
+use storage::memory::MemoryEngine;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
@@ -40,7 +43,7 @@ pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<Unbounded
             world.facts.borrow_mut().change_answered(asked, Some(true), world.trace.now_ms());
         }
         let (reply, answer) = oneshot::channel();
-        ask(&view, &shards, (channel, op.clone(), reply));
+        ask(&view, &shards, channel, op.clone(), reply);
         let Ok(answer) = answer.await else { return };
         note!(world.trace, "api: {answer:?}");
         if let Some((asked, _)) = asked.filter(|(_, adds)| *adds || !acknowledges_early) {
@@ -55,17 +58,37 @@ pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<Unbounded
 }
 
 /// Carries out what scenarios ask of the API.
-pub(super) async fn serve(world: Rc<World>, view: Arc<View>, shards: Vec<UnboundedSender<Event>>) {
+pub(super) async fn serve(
+    world: Rc<World>,
+    engine: MemoryEngine,
+    view: Arc<View>,
+    shards: Vec<UnboundedSender<Event>>,
+) {
     loop {
-        while let Some(request) = world.requests.borrow_mut().pop_front() {
-            ask(&view, &shards, request);
+        let request = world.requests.borrow_mut().pop_front();
+        match request {
+            Some(Request::Operate(channel, op, reply)) => ask(&view, &shards, channel, op, reply),
+            Some(Request::Revoke(user, device, reply)) => {
+                let revoked = devices::revoke(&engine, user, &device).await.expect("scenarios are of a calm world");
+                let home = view.home_of_user(user);
+                let _ = shards[usize::from(home.shard.0)].send(Event::Kick { user, whose: Kicked::Device(device) });
+                let unknown = || Refusal::new(ErrorCode::UnknownChannel, "no such device");
+                let _ = reply.send(if revoked { Ok(()) } else { Err(unknown()) });
+            }
+            None => {}
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
 /// As the gateway does: straight to the home's shard.
-fn ask(view: &View, shards: &[UnboundedSender<Event>], (channel, op, reply): Request) {
+fn ask(
+    view: &View,
+    shards: &[UnboundedSender<Event>],
+    channel: ChannelId,
+    op: ChannelOp,
+    reply: oneshot::Sender<Result<OpReply, Refusal>>,
+) {
     let home = view.home_of_channel(channel);
     // A shard that is gone takes its node along, and this task with it.
     let _ = shards[usize::from(home.shard.0)].send(Event::Command { channel, op, reply });

@@ -99,7 +99,7 @@ pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
         tokio::task::spawn_local(shard.run(events));
     }
     tokio::task::spawn_local(adopt(Rc::clone(&world), engine.clone(), view.epoch, clock));
-    tokio::task::spawn_local(api::serve(Rc::clone(&world), Arc::clone(&view), senders.clone()));
+    tokio::task::spawn_local(api::serve(Rc::clone(&world), engine.clone(), Arc::clone(&view), senders.clone()));
     for number in 0..world.plan.askers {
         let rng = rng.part(&format!("api {number}"));
         tokio::task::spawn_local(api::run(Rc::clone(&world), Arc::clone(&view), senders.clone(), rng));

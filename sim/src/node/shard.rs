@@ -15,8 +15,8 @@ use std::time::Duration;
 use host::{Done, Effect, Host, Task};
 use router::{ConnId, Input};
 use schema::limits::OUTBOUND_BYTES_MAX;
-use schema::mesh::MeshFrame;
-use schema::{ChannelId, ChannelOp, Encoding, OpReply, Refusal};
+use schema::mesh::{Kicked, MeshFrame};
+use schema::{ChannelId, ChannelOp, Encoding, OpReply, Refusal, UserId};
 use storage::memory::MemoryEngine;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -50,6 +50,7 @@ pub(super) enum Event {
     Mesh(Vec<u8>),
     Done(Done),
     Command { channel: ChannelId, op: ChannelOp, reply: oneshot::Sender<Result<OpReply, Refusal>> },
+    Kick { user: UserId, whose: Kicked },
 }
 
 struct Conn {
@@ -120,7 +121,7 @@ impl Shard {
                 let frame = MeshFrame::decode(bytes).expect("a shard of this node sends whole frames");
                 Input::Mesh { frame }
             }
-            Event::Done(_) | Event::Command { .. } => return self.take_own(event),
+            Event::Done(_) | Event::Command { .. } | Event::Kick { .. } => return self.take_own(event),
         };
         self.host.handle(now, input);
         match event {
@@ -143,6 +144,7 @@ impl Shard {
                 self.replies.insert(ticket, reply);
                 self.host.handle(now, Input::Command { ticket, channel, op });
             }
+            Event::Kick { user, whose } => self.host.handle(now, Input::Kick { user, whose }),
             _ => unreachable!("the caller takes the others"),
         }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use schema::op::ChannelKind;
-use schema::{ChannelId, ChannelOp, OpReply, Refusal, UnixMs, UserId};
+use schema::{ChannelId, ChannelOp, DeviceId, OpReply, Refusal, UnixMs, UserId};
 use storage::ManualClock;
 use storage::memory::MemoryStore;
 use tokio::sync::oneshot;
@@ -53,8 +53,12 @@ pub(crate) struct Room {
     pub(crate) members: Vec<UserId>,
 }
 
-/// An operation that the API is asked for, and who waits for its answer.
-pub(crate) type Request = (ChannelId, ChannelOp, oneshot::Sender<Result<OpReply, Refusal>>);
+/// What the API is asked for, and who waits for its answer.
+pub(crate) enum Request {
+    Operate(ChannelId, ChannelOp, oneshot::Sender<Result<OpReply, Refusal>>),
+    /// A user's device is to end.
+    Revoke(UserId, DeviceId, oneshot::Sender<Result<(), Refusal>>),
+}
 
 /// See the module.
 pub(crate) struct World {

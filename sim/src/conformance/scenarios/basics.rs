@@ -1,9 +1,8 @@
-//! The scenarios, in the words of `script`.
+//! Connecting, sending, resuming, reading back, and what is no command.
 
 use super::Scenario;
 
-/// All of them.
-pub const SCENARIOS: &[Scenario] = &[
+pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a message is acknowledged and pushed to all sessions of both, in either encoding",
         lines: "

@@ -1,0 +1,16 @@
+//! The scenarios, in the words of `script`.
+
+mod basics;
+mod large;
+mod messages;
+mod people;
+
+use super::Scenario;
+
+/// Those that any node can be held to.
+pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    [basics::SCENARIOS, messages::SCENARIOS, people::SCENARIOS, large::SCENARIOS].into_iter().flatten()
+}
+
+/// Those in which more time passes than a test of a real process should take.
+pub const SLOW_SCENARIOS: &[Scenario] = people::SLOW_SCENARIOS;
