@@ -146,6 +146,8 @@ pub struct Plan {
     pub devices: usize,
     /// Groups at the start. Every two neighbours share a direct channel.
     pub groups: usize,
+    /// Large channels at the start, which their members' devices have open.
+    pub larges: usize,
     /// For how long clients are busy and things go wrong.
     pub busy_ms: u64,
     /// Pause between two actions of a device, at most.
@@ -229,11 +231,13 @@ impl Plan {
         let holds_ms = holds.into_iter().map(|at| (at, at + rng.within(50..=3_000))).collect();
         let leap_life = if rng.chance(400) { rng.within(1..=3) } else { 0 };
         let watches = rng.chance(400);
+        let larges = if rng.chance(500) { rng.index(2) + 1 } else { 0 };
         Self {
             shards,
             users,
             devices,
             groups,
+            larges,
             busy_ms,
             pause_ms,
             large_permille,
@@ -286,6 +290,7 @@ impl Plan {
             users,
             devices: 0,
             groups: 0,
+            larges: 0,
             busy_ms: 0,
             pause_ms: 1,
             large_permille: 0,

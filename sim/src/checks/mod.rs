@@ -2,6 +2,7 @@
 
 mod agreement;
 mod durability;
+mod feeds;
 mod inbox;
 mod membership;
 mod once;
@@ -33,8 +34,9 @@ pub(crate) fn all(world: &World) -> Check {
         return violated(invariant, finding.clone());
     }
     membership::check(&log, &facts)?;
-    removal::check(&facts)?;
+    removal::check(world, &facts)?;
     presence::check(world, &log, &facts)?;
+    feeds::check(&log, &facts)?;
     inbox::check(&log, &facts)
 }
 

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use schema::op::PastAccess;
 use schema::{ChannelId, UserId};
 
 use crate::facts::{Answer, Facts, Key, MemberChange};
+use crate::world::World;
 
 use super::{Check, violated};
 
@@ -48,7 +50,10 @@ fn acknowledged(facts: &Facts) -> BTreeMap<Key, u64> {
     first
 }
 
-pub(super) fn check(facts: &Facts) -> Check {
+pub(super) fn check(world: &World, facts: &Facts) -> Check {
+    let rooms = world.rooms.borrow();
+    let reads_all: Vec<ChannelId> =
+        rooms.iter().filter(|room| room.past == PastAccess::All).map(|room| room.id).collect();
     let acknowledged = acknowledged(facts);
     let mut seen: BTreeMap<(ChannelId, UserId), Vec<_>> = BTreeMap::new();
     for sighting in &facts.sightings {
@@ -59,8 +64,15 @@ pub(super) fn check(facts: &Facts) -> Check {
             let message = &sighting.message;
             let key = Key { user: message.from, channel, id: message.client_msg_id };
             let Some(written) = facts.written.get(&key) else { continue };
-            // What was not acknowledged before the user was asked back may be later than its return.
-            let is_within = until.is_none_or(|until| acknowledged.get(&key).is_some_and(|at| *at < until));
+            let is_within = until.is_none_or(|until| {
+                // Where members read all of the past, one who is back reads what was sent meanwhile. Elsewhere only what was not
+                // acknowledged before it was asked back may be later than its return.
+                if reads_all.contains(&channel) {
+                    sighting.at < until
+                } else {
+                    acknowledged.get(&key).is_some_and(|at| *at < until)
+                }
+            });
             if written.first > since.at && is_within {
                 let (seq, by, at_ms) = (message.seq, &sighting.by, since.at_ms);
                 return violated(

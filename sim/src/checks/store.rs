@@ -31,10 +31,12 @@ pub(super) struct Log {
     /// What each inbox holds, and up to where it was trimmed.
     pub(super) inboxes: BTreeMap<UserId, (Position, Vec<Row>)>,
     pub(super) ranges: BTreeMap<(ChannelId, UserId), Vec<SeqRange>>,
+    /// Channels whose members come and go.
     pub(super) groups: Vec<ChannelId>,
     pub(super) reactions: BTreeSet<(ChannelId, Seq, Emoji, UserId)>,
     /// Channels in which each user is or was.
     channels_of: BTreeMap<UserId, BTreeSet<ChannelId>>,
+    larges: BTreeSet<ChannelId>,
 }
 
 /// One row of an inbox.
@@ -51,9 +53,10 @@ impl Log {
         self.channels.get(&channel).and_then(|messages| messages.get(place.wrapping_sub(1)))
     }
 
-    /// Whether two users were ever in one channel.
+    /// Whether two users were ever in one direct channel or group, or are the same.
     pub(super) fn were_fellows(&self, one: UserId, other: UserId) -> bool {
-        !self.channels_of[&one].is_disjoint(&self.channels_of[&other])
+        let shared = self.channels_of[&one].intersection(&self.channels_of[&other]);
+        one == other || shared.copied().any(|channel| !self.larges.contains(&channel))
     }
 
     /// Reads all of it.
@@ -61,20 +64,23 @@ impl Log {
         let (mut channels, mut ranges, mut groups) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for room in world.rooms.borrow().iter() {
             channels.insert(room.id, log(engine, room.members[0], room.id)?);
-            if room.kind == ChannelKind::Group {
-                groups.push(room.id);
+            match room.kind {
+                ChannelKind::Direct => {}
+                ChannelKind::Group | ChannelKind::Large => groups.push(room.id),
             }
             for &user in &world.users {
                 ranges.insert((room.id, user), visible(engine, room.id, user)?);
             }
         }
+        let rooms = world.rooms.borrow();
+        let larges = rooms.iter().filter(|room| room.kind == ChannelKind::Large).map(|room| room.id).collect();
         let (mut inboxes, mut channels_of) = (BTreeMap::new(), BTreeMap::new());
         for &user in &world.users {
             let floor = floor(engine, user)?;
             inboxes.insert(user, (floor, rows(engine, user, floor)?));
             channels_of.insert(user, channels_of_user(engine, user)?);
         }
-        Ok(Self { channels, inboxes, ranges, groups, reactions: reactions(engine)?, channels_of })
+        Ok(Self { channels, inboxes, ranges, groups, reactions: reactions(engine)?, channels_of, larges })
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns no judgement. Every fact bears its number in the order of the whole run, which is exact, since a run is one thread.
 
+mod feeds;
 mod memberships;
 mod operations;
 mod presence;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use schema::{ChannelId, ClientMsgId, Command, DeviceId, Event, EventBody, Message, Position, Push, Seq, UserId};
 
+pub(crate) use feeds::{Feed, Feeds};
 pub(crate) use memberships::{Answer, MemberChange, Memberships};
 pub(crate) use operations::{Done, Operation, Operations};
 pub(crate) use presence::{Presence, Told};
@@ -52,6 +54,8 @@ pub(crate) struct Sighting {
     pub(crate) by: DeviceId,
     pub(crate) user: UserId,
     pub(crate) message: Arc<Message>,
+    /// When.
+    pub(crate) at: u64,
 }
 
 /// What a device was pushed since its base, which is what it holds: a device that forgets goes back in both.
@@ -81,6 +85,7 @@ pub(crate) struct Facts {
     pub(crate) refused: BTreeMap<Key, u16>,
     /// What was done to messages.
     pub(crate) operations: Operations,
+    pub(crate) feeds: Feeds,
     pub(crate) memberships: Memberships,
     pub(crate) presence: Presence,
     pub(crate) sightings: Vec<Sighting>,
@@ -149,11 +154,17 @@ impl Facts {
     pub(crate) fn pushed(&mut self, device: &DeviceId, position: Position, push: &Push) {
         let Some((channel, body)) = push.to_event() else { return };
         let pushed = self.pushed.get_mut(device).expect("a device is pushed after it started");
-        if let EventBody::Message(message) | EventBody::Edited(message) = &body {
-            let message = Arc::clone(message);
-            self.sightings.push(Sighting { by: device.clone(), user: pushed.user, message });
+        let user = pushed.user;
+        pushed.events.push(Event { position, channel, body: body.clone() });
+        if let EventBody::Message(message) | EventBody::Edited(message) = body {
+            self.saw(device, user, message);
         }
-        pushed.events.push(Event { position, channel, body });
+    }
+
+    /// A client was shown a message.
+    pub(crate) fn saw(&mut self, by: &DeviceId, user: UserId, message: Arc<Message>) {
+        let at = self.number();
+        self.sightings.push(Sighting { by: by.clone(), user, message, at });
     }
 
     /// The device forgets the last `count` events that it holds. Its cursor is then this one.

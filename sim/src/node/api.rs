@@ -52,7 +52,12 @@ pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<Unbounded
         }
         if let (Ok(OpReply::Created { channel, .. }), ChannelOp::Create(create)) = (&answer, op) {
             let members = std::iter::once(create.creator).chain(create.members).collect();
-            world.rooms.borrow_mut().push(Room { id: *channel, kind: ChannelKind::Group, members });
+            world.rooms.borrow_mut().push(Room {
+                id: *channel,
+                kind: ChannelKind::Group,
+                past: PastAccess::Joined,
+                members,
+            });
         }
     }
 }
@@ -122,7 +127,8 @@ fn change(world: &World, rng: &mut Rng) -> (ChannelId, ChannelOp) {
         };
         return (channel, ChannelOp::Create(create));
     }
-    let group = *rng.pick(&groups);
+    let rooms: Vec<&Room> = rooms.iter().filter(|room| room.kind != ChannelKind::Direct).collect();
+    let group = *rng.pick(&rooms);
     // Its maker never goes, so that somebody may always change it.
     let by = group.members[0];
     let user = *rng.pick(users);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use schema::op::ChannelKind;
+use schema::op::{ChannelKind, PastAccess};
 use schema::{ChannelId, ChannelOp, DeviceId, OpReply, Refusal, UnixMs, UserId};
 use storage::ManualClock;
 use storage::memory::MemoryStore;
@@ -49,6 +49,7 @@ pub(crate) enum Phase {
 pub(crate) struct Room {
     pub(crate) id: ChannelId,
     pub(crate) kind: ChannelKind,
+    pub(crate) past: PastAccess,
     /// At the start; the first made it and never leaves.
     pub(crate) members: Vec<UserId>,
 }
@@ -124,6 +125,13 @@ impl World {
 
     fn pending(&self) -> u64 {
         self.pending.borrow().values().sum()
+    }
+
+    /// Large channels in which a user is at the start.
+    pub(crate) fn larges_of(&self, user: UserId) -> Vec<ChannelId> {
+        let rooms = self.rooms.borrow();
+        let own = rooms.iter().filter(|room| room.kind == ChannelKind::Large && room.members.contains(&user));
+        own.map(|room| room.id).collect()
     }
 
     /// A channel that the user is in, or, sometimes, one that it may not be in.

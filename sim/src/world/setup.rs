@@ -50,12 +50,20 @@ pub(super) fn fill(plan: &Plan, rng: &mut Rng) -> Start {
         members.truncate(1 + rng.index(members.len()));
         rooms.push(room(ChannelKind::Group, members, rng));
     }
+    for _ in 0..plan.larges {
+        let mut members = users.clone();
+        let first = rng.index(members.len());
+        members.swap(0, first);
+        members.truncate(1 + rng.index(members.len()));
+        let past = if rng.chance(500) { PastAccess::All } else { PastAccess::Joined };
+        rooms.push(Room { past, ..room(ChannelKind::Large, members, rng) });
+    }
     make(&engine, &rooms);
     Start { store, users, rooms }
 }
 
 fn room(kind: ChannelKind, members: Vec<UserId>, rng: &mut Rng) -> Room {
-    Room { id: ChannelId::new(WALL, rng.bits()), kind, members }
+    Room { id: ChannelId::new(WALL, rng.bits()), kind, past: PastAccess::Joined, members }
 }
 
 /// As an earlier life of the node would.
@@ -65,14 +73,14 @@ fn make(engine: &MemoryEngine, rooms: &[Room]) {
     let mut appender = Appender::new(Owner { incarnation, shard: ShardIndex(0) });
     for (ticket, room) in (0..).zip(rooms) {
         let (&creator, members) = room.members.split_first().expect("a room has a maker");
-        let title = if room.kind == ChannelKind::Group { "group".into() } else { "".into() };
+        let title = if room.kind == ChannelKind::Direct { "".into() } else { "room".into() };
         let create = CreateOp {
             kind: room.kind,
             title,
             creator,
             members: members.to_vec(),
             idempotency_key: None,
-            past: PastAccess::Joined,
+            past: room.past,
         };
         appender.push(ticket, room.id, ChannelOp::Create(create));
     }

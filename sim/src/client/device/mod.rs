@@ -5,6 +5,7 @@
 //! `replies` what it hears.
 
 mod acts;
+mod feeds;
 mod operations;
 mod presence;
 mod replies;
@@ -56,6 +57,7 @@ enum Asked {
     Mark,
     Typing,
     Watch,
+    Open(ChannelId, Seq),
     Echo(String),
 }
 
@@ -77,6 +79,8 @@ struct Session {
     stalled_until_ms: u64,
     /// When to ask who is there; none once that was answered, or if nobody wants to know.
     watch_ms: Option<u64>,
+    /// Large channels that are to be opened, and when.
+    unopened: BTreeMap<ChannelId, u64>,
 }
 
 pub(crate) struct Device {
@@ -138,9 +142,13 @@ impl Device {
             self.stand(false, 0);
             if let Ok(Some(mut session)) = timeout(CONNECT, self.open()).await {
                 match self.live(&mut session).await {
-                    End::Lost => self.outbox.disconnected(),
+                    End::Lost => {
+                        self.outbox.disconnected();
+                        self.close_feeds();
+                    }
                     End::Over => return,
                     End::Left => {
+                        self.close_feeds();
                         drop(session);
                         return self.stay_away().await;
                     }
@@ -192,6 +200,7 @@ impl Device {
             is_healed: !self.world.is_hostile(),
             stalled_until_ms: 0,
             watch_ms: self.world.plan.watches.then_some(heard_ms),
+            unopened: self.world.larges_of(self.user).into_iter().map(|large| (large, heard_ms)).collect(),
         })
     }
 
@@ -235,7 +244,9 @@ impl Device {
         loop {
             self.send_due(session);
             self.watch(session);
-            self.stand(session.is_proven, session.asked.len() + usize::from(session.watch_ms.is_some()));
+            self.open_larges(session);
+            let unasked = session.unopened.len() + usize::from(session.watch_ms.is_some());
+            self.stand(session.is_proven, session.asked.len() + unasked);
             let now_ms = self.world.trace.now_ms();
             let listens = now_ms >= session.stalled_until_ms;
             let wait_ms = self.outbox.next_due_ms().map_or(act_ms, |due| due.min(act_ms)).saturating_sub(now_ms);

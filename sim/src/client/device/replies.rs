@@ -6,7 +6,7 @@ use schema::command::ErrorReply;
 use schema::limits::DEDUP_DAYS;
 use schema::{ChannelId, Command, Cursor, ErrorCode, Push, Reply, Seq, ServerFrame};
 
-use crate::facts::{Done, Key, Sighting};
+use crate::facts::{Done, Key};
 use crate::trace::note;
 
 use super::{Asked, Device, REMEMBERED_MAX, Session};
@@ -27,14 +27,23 @@ impl Device {
         session.heard_ms = self.world.trace.now_ms();
         self.world.heard();
         match frame {
-            ServerFrame::Push(push) => self.pushed(&push),
+            ServerFrame::Push(push) => {
+                self.fed(session, &push);
+                self.pushed(&push);
+            }
             ServerFrame::Reply { id, reply } => match session.asked.remove(&id) {
                 Some((asked, _)) => {
                     session.is_proven |= matches!(asked, Asked::Echo(_)) && !self.world.is_hostile();
                     if matches!(asked, Asked::Watch) {
                         session.watch_ms = reply.is_err().then_some(self.world.trace.now_ms() + WATCH_AGAIN_MS);
                     }
-                    self.answered(asked, reply);
+                    match (asked, reply) {
+                        (Asked::Open(channel, after), Ok(Reply::Open(opened))) => {
+                            self.opened(session, channel, after, Ok(opened));
+                        }
+                        (Asked::Open(channel, after), Err(error)) => self.opened(session, channel, after, Err(error)),
+                        (asked, reply) => self.answered(asked, reply),
+                    }
                 }
                 None => {
                     let finding = format!("{} was answered {id}, which it had not asked: {reply:?}", self.name);
@@ -149,7 +158,7 @@ impl Device {
             (Asked::Again(key, _) | Asked::Reuse(key), Err(error)) if self.is_too_old(key, &error) => {}
             (Asked::History, Ok(Reply::History(page))) => {
                 for message in page.messages {
-                    facts.sightings.push(Sighting { by: self.name.clone(), user: self.user, message });
+                    facts.saw(&self.name, self.user, message);
                 }
             }
             (Asked::Mark, Ok(Reply::Mark { .. })) => {}
