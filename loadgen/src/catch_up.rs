@@ -26,6 +26,8 @@ use crate::target::SESSION_PATH;
 const DEVICE: usize = 0;
 /// Sends that one account has on the way: below what a session may leave unanswered.
 const UNANSWERED_MAX: usize = 64;
+/// How long the run may take: tokens are good for an hour, and some of that may have passed.
+const SPAN_MAX: Duration = Duration::from_secs(1_800);
 /// How long a round's rest is listened for pushes that should not come.
 const AFTER: Duration = Duration::from_millis(20);
 
@@ -37,7 +39,7 @@ pub(crate) fn run(args: &CatchUpArgs) -> anyhow::Result<Report> {
     ensure!(connections > 1, "--connections {connections} leaves nobody to send: the first is the device");
     let encoding = common.sessions.encoding();
     let mut run = Run::prepare("catch-up", common, SESSION_PATH, Some(encoding))?;
-    let book = accounts::prepare(&common.sessions, connections, Duration::from_secs(3_600), &run.interrupt)?;
+    let book = accounts::prepare(&common.sessions, connections, SPAN_MAX, &run.interrupt)?;
     let api = Api::new(&common.sessions.api);
     let senders = connections as usize - 1;
     let mut channels = Vec::new();

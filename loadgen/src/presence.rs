@@ -22,6 +22,8 @@ use crate::target::SESSION_PATH;
 
 /// The number of a watcher's one request.
 const WATCH_ID: u32 = 2;
+/// How long the run may take: tokens are good for an hour, and some of that may have passed.
+const SPAN_MAX: Duration = Duration::from_secs(1_800);
 /// How long watchers may take to be told of a change.
 const TOLD_MAX: Duration = Duration::from_secs(20);
 /// What two pushes may seem closer than they left, by the ways that they came.
@@ -37,7 +39,7 @@ pub(crate) fn run(args: &PresenceArgs) -> anyhow::Result<Report> {
     ensure!(watched < GROUP_MEMBERS_DEFAULT, "--watched {watched} do not fit in a group of {GROUP_MEMBERS_DEFAULT}");
     let encoding = common.sessions.encoding();
     let mut run = Run::prepare("presence", common, SESSION_PATH, Some(encoding))?;
-    let book = accounts::prepare(&common.sessions, connections, Duration::from_secs(3_600), &run.interrupt)?;
+    let book = accounts::prepare(&common.sessions, connections, SPAN_MAX, &run.interrupt)?;
     make_groups(&Api::new(&common.sessions.api), &book, watched, connections)?;
     let users = (0..watched as usize).map(|at| book.user(at)).collect();
     let mut sessions = Sessions::new(&run, encoding, &book, Presence::new(users, connections as usize));
