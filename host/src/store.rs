@@ -150,8 +150,8 @@ fn entries(users: &[UserId], found: Vec<Option<PresenceRecord>>) -> Vec<Option<P
 }
 
 fn opened_channel(found: opened::OpenedChannel) -> OpenedChannel {
-    let opened::OpenedChannel { kind, head_seq, read_seq, members, reads } = found;
-    OpenedChannel { kind, head_seq, read_seq, members, reads }
+    let opened::OpenedChannel { kind, head_seq, read_seq, ranges, members, reads } = found;
+    OpenedChannel { kind, head_seq, read_seq, ranges, members, reads }
 }
 
 fn arrivals_page(page: arrivals::ArrivalsPage) -> ArrivalsPage {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use schema::command::{History, HistoryPage, ReadMark, Search, SearchPage, SnapshotChannel};
 use schema::mesh::{Kicked, LiveEvent, MeshFrame, SnapshotPlace};
 use schema::op::ChannelKind;
-use schema::record::{ArrivalRecord, PushItem};
+use schema::record::{ArrivalRecord, PushItem, SeqRange};
 use schema::{
     ChannelId, ChannelOp, CloseCode, Cursor, DeviceId, Encoding, Event, EventBody, OpReply, Owner, Position,
     PresenceEntry, Refusal, Seq, Stamp, UnixMs, UserId, View,
@@ -366,6 +366,8 @@ pub struct OpenedChannel {
     pub head_seq: Seq,
     /// The user's mark.
     pub read_seq: Seq,
+    /// What the user may read of it.
+    pub ranges: Vec<SeqRange>,
     /// All members; none of a large channel.
     pub members: Vec<UserId>,
     /// The members' marks, of direct channels and small groups.

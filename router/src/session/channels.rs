@@ -84,12 +84,12 @@ impl Session {
     ) {
         // As many may have been opened while this was read.
         let opened = opened.and_then(|opened| self.has_room_for(channel).map(|()| opened));
-        let OpenedChannel { kind, head_seq, read_seq, members, reads } = match opened {
+        let OpenedChannel { kind, head_seq, read_seq, ranges, members, reads } = match opened {
             Ok(opened) => opened,
             Err(refusal) => return self.answer(id, Err(refusal), around),
         };
         match kind {
-            ChannelKind::Large => self.follow(channel, Opening { id, after_seq, read_seq }, around),
+            ChannelKind::Large => self.follow(channel, Opening { id, after_seq, read_seq }, ranges, around),
             ChannelKind::Direct | ChannelKind::Group => {
                 self.rare().open.channels.insert(channel, None);
                 let opened = Opened { head_seq, read_seq, online: 0, reads };

@@ -10,6 +10,7 @@ use schema::command::{History, HistoryPage, HistoryWindow, Opened};
 use schema::event::MemberChange;
 use schema::limits::RENEW_MS;
 use schema::mesh::{FeedStart, MeshBody};
+use schema::record::SeqRange;
 use schema::{ChannelId, ErrorCode, EventBody, Instant, Refusal, Reply, Seq};
 
 use crate::delivery::Shared;
@@ -34,6 +35,8 @@ pub(super) struct Feed {
     /// The newest that is known of.
     head: Seq,
     opening: Option<Opening>,
+    /// What the user may read, as when it was opened: a removal ends the feed.
+    ranges: Vec<SeqRange>,
     renew_at: Instant,
     /// Not before then the log is read.
     read_at: Instant,
@@ -57,6 +60,12 @@ impl Feed {
         }
     }
 
+    /// I10: whether what happens to a message is told: it is behind the cursor, and the user may read it.
+    fn shows(&self, seq: Seq) -> bool {
+        let is_within = |range: &SeqRange| seq > range.after && range.through.is_none_or(|through| seq <= through);
+        seq <= self.cursor && self.ranges.iter().any(is_within)
+    }
+
     fn is_behind(&self) -> bool {
         self.opening.is_none() && self.cursor < self.head
     }
@@ -68,10 +77,16 @@ impl Feed {
 
 impl Session {
     /// Begins to follow a channel's log.
-    pub(super) fn follow(&mut self, channel: ChannelId, opening: Opening, around: &mut Surroundings<'_>) {
+    pub(super) fn follow(
+        &mut self,
+        channel: ChannelId,
+        opening: Opening,
+        ranges: Vec<SeqRange>,
+        around: &mut Surroundings<'_>,
+    ) {
         let renew_at = around.now.mono.plus_ms(ANSWER_MS);
         let (cursor, head, read_at) = (Seq::ZERO, Seq::ZERO, Instant::default());
-        let feed = Feed { cursor, head, opening: Some(opening), renew_at, read_at };
+        let feed = Feed { cursor, head, opening: Some(opening), ranges, renew_at, read_at };
         let earlier = self.rare().open.channels.insert(channel, Some(Box::new(feed)));
         around.openers.open(channel, self.conn);
         self.subscribe(channel, around.effects);
@@ -157,8 +172,8 @@ impl Session {
             {
                 self.end_feed(channel, around);
             }
-            &EventBody::Deleted { seq, .. } | &EventBody::Reaction { seq, .. } if seq > feed.cursor => {}
-            EventBody::Edited(message) if message.seq > feed.cursor => {}
+            &EventBody::Deleted { seq, .. } | &EventBody::Reaction { seq, .. } if !feed.shows(seq) => {}
+            EventBody::Edited(message) if !feed.shows(message.seq) => {}
             EventBody::Edited(_)
             | EventBody::Deleted { .. }
             | EventBody::Reaction { .. }

@@ -103,7 +103,14 @@ fn odd(dice: &mut Dice, world: &World, store: &StoreOp) -> StoreResult {
         }
         StoreOp::OpenChannel { .. } => {
             let kind = [ChannelKind::Direct, ChannelKind::Group, ChannelKind::Large][dice.roll(3)];
-            let opened = OpenedChannel { kind, head_seq: Seq(9), read_seq: Seq(99), members: users, reads: Vec::new() };
+            let opened = OpenedChannel {
+                kind,
+                head_seq: Seq(9),
+                read_seq: Seq(99),
+                ranges: Vec::new(),
+                members: users,
+                reads: Vec::new(),
+            };
             StoreResult::ChannelOpened(if refuse { Err(refusal) } else { Ok(opened) })
         }
         StoreOp::Members { .. } => {

@@ -13,7 +13,7 @@ use schema::command::{History, HistoryPage, HistoryWindow, ReadMark, SearchHit, 
 use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::mesh::{LiveEvent, SnapshotPlace};
 use schema::op::ChannelKind;
-use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, PushItem};
+use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, PushItem, SeqRange};
 use schema::{
     ChannelId, ChannelOp, Cursor, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, PresenceEntry, Refusal,
     Seq, Stamp, UserId, View,
@@ -137,7 +137,8 @@ impl Store {
                     let mark = |user| log.marks.get(&user).copied().unwrap_or_default();
                     let reads = members.iter().map(|&user_id| ReadMark { user_id, read_seq: mark(user_id) }).collect();
                     let kind = if log.large { ChannelKind::Large } else { ChannelKind::Group };
-                    OpenedChannel { kind, head_seq: log.head(), read_seq: mark(user), members, reads }
+                    let ranges = vec![SeqRange { after: Seq::ZERO, through: None }];
+                    OpenedChannel { kind, head_seq: log.head(), read_seq: mark(user), ranges, members, reads }
                 }))
             }
             StoreOp::Members { user, channel, page } => {

@@ -6,7 +6,7 @@
 use schema::command::ReadMark;
 use schema::limits::{GROUP_MEMBERS_MAX, PRESENCE_USERS_MAX, SMALL_GROUP_MEMBERS_MAX};
 use schema::op::ChannelKind;
-use schema::record::{ChannelRecord, HeadRecord, ReadMarkRecord, RecordError};
+use schema::record::{ChannelRecord, HeadRecord, MemberRecord, ReadMarkRecord, RecordError, SeqRange};
 use schema::{ChannelId, ErrorCode, Refusal, Seq, UserId};
 
 use super::{LayerError, again, channels};
@@ -23,6 +23,8 @@ pub struct OpenedChannel {
     pub head_seq: Seq,
     /// The user's mark.
     pub read_seq: Seq,
+    /// What the user may read of it.
+    pub ranges: Vec<SeqRange>,
     /// All members, ascending; none of a large channel.
     pub members: Vec<UserId>,
     /// The members' marks, of direct channels and small groups.
@@ -39,7 +41,7 @@ pub async fn opened<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> 
 
 async fn opened_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<OpenedChannel, LayerError> {
     let tx = engine.begin(Begin::Fresh);
-    let (kind, head_seq) = seen(&tx, user, channel).await?;
+    let (kind, head_seq, ranges) = seen(&tx, user, channel).await?;
     let members = match kind {
         ChannelKind::Large => Vec::new(),
         ChannelKind::Direct | ChannelKind::Group => members(&tx, channel, None, GROUP_MEMBERS_MAX).await?,
@@ -54,7 +56,7 @@ async fn opened_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) ->
     let read_seq = marks.pop().expect("one for each key");
     let mark = |(&user_id, read_seq): (&UserId, Seq)| ReadMark { user_id, read_seq };
     let reads = marked.iter().zip(marks).map(mark).collect();
-    Ok(OpenedChannel { kind, head_seq, read_seq, members, reads })
+    Ok(OpenedChannel { kind, head_seq, read_seq, ranges, members, reads })
 }
 
 /// The newest seq of a large channel that a member follows.
@@ -62,7 +64,7 @@ async fn opened_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) ->
 /// # Errors
 /// 102 if the user was never in it, 103 if it left, 107 if the channel is not large; the store's, and damage.
 pub async fn followed<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<Seq, LayerError> {
-    let (kind, head) = again!(async {
+    let (kind, head, _) = again!(async {
         let tx = engine.begin(Begin::Fresh);
         seen(&tx, user, channel).await
     })?;
@@ -89,7 +91,7 @@ pub async fn page_of_members<E: Engine>(
 ) -> Result<(ChannelKind, Vec<UserId>), LayerError> {
     again!(async {
         let tx = engine.begin(Begin::Fresh);
-        let (kind, _) = seen(&tx, user, channel).await?;
+        let (kind, _, _) = seen(&tx, user, channel).await?;
         let mut after = None;
         for _ in 0..page {
             match members(&tx, channel, after, PRESENCE_USERS_MAX).await?.pop() {
@@ -102,15 +104,20 @@ pub async fn page_of_members<E: Engine>(
 }
 
 /// What a channel is and how far it has come, if the user is a member.
-async fn seen<T: Transaction>(tx: &T, user: UserId, channel: ChannelId) -> Result<(ChannelKind, Seq), LayerError> {
+async fn seen<T: Transaction>(
+    tx: &T,
+    user: UserId,
+    channel: ChannelId,
+) -> Result<(ChannelKind, Seq, Vec<SeqRange>), LayerError> {
     let rows = [keys::channel(channel), keys::head(channel)];
     let rows = async { tx.get_all(&rows).await.map_err(LayerError::from) };
-    let (_, mut rows) = join::both(channels::membership(tx, user, channel), rows).await?;
+    let (member, mut rows) = join::both(channels::membership(tx, user, channel), rows).await?;
     let (head, record) = (rows.pop().flatten(), rows.pop().flatten());
     let missing = || RecordError::Damaged { what: "channel", bytes: 0, why: format!("channel {channel} is missing") };
     let record = ChannelRecord::decode(&record.ok_or_else(missing)?)?;
     let head = head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?;
-    Ok((record.kind, head.seq))
+    let ranges = MemberRecord::decode(&member.value)?.ranges;
+    Ok((record.kind, head.seq, ranges))
 }
 
 async fn members<T: Transaction>(
