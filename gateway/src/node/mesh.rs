@@ -1,7 +1,8 @@
 //! Links between the shards of one node: FlatBuffers frames through mailboxes.
 //!
 //! Owns what waits for a mailbox with room, within a bound. A frame beyond the bound is dropped and counted: sessions and
-//! homes ask again, and an unanswered operation is answered as temporary by its own shard.
+//! homes ask again, and an unanswered operation is answered as temporary by its own shard. What nobody asks for again, which is small,
+//! has room of its own beyond that.
 
 use std::collections::VecDeque;
 
@@ -13,6 +14,9 @@ use super::handler::Mail;
 
 /// Bytes of frames that wait for one shard's mailbox.
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The same for frames that must arrive. Such a frame has some 200 bytes, and a session leads to a few: half of it is room for those of
+/// 100,000 sessions that all come and go while a shard stands still.
+const WAITING_BYTES_MUST: usize = 2 * WAITING_BYTES_MAX;
 
 /// The ways from one shard to all of its node.
 pub(super) struct Links {
@@ -39,7 +43,8 @@ impl Links {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
         let link = &mut self.links[shard];
-        if link.waiting_bytes + bytes.len() > WAITING_BYTES_MAX {
+        let most = if frame.body.must_arrive() { WAITING_BYTES_MUST } else { WAITING_BYTES_MAX };
+        if link.waiting_bytes + bytes.len() > most {
             self.dropped += 1;
             return;
         }

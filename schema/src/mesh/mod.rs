@@ -264,6 +264,42 @@ pub enum MeshBody {
     },
 }
 
+impl MeshBody {
+    /// Whether nobody asks again if this is lost: who is there and who is gone. All else is made good within seconds.
+    #[must_use]
+    pub fn must_arrive(&self) -> bool {
+        match self {
+            Self::Register { .. }
+            | Self::Registered { .. }
+            | Self::Unregister { .. }
+            | Self::Replaced { .. }
+            | Self::Kick { .. }
+            | Self::Kicked { .. } => true,
+            // That a member is gone.
+            Self::Feed { events, .. } => events.iter().any(|event| matches!(event, EventBody::Membership { .. })),
+            Self::Apply { .. }
+            | Self::Applied { .. }
+            | Self::Hint { .. }
+            | Self::More(_)
+            | Self::Deliver { .. }
+            | Self::Snapshot { .. }
+            | Self::Live { .. }
+            | Self::Tell { .. }
+            | Self::Active { .. }
+            | Self::Watch { .. }
+            | Self::Watched { .. }
+            | Self::PresenceAsk { .. }
+            | Self::PresenceAnswer { .. }
+            | Self::Subscribe { .. }
+            | Self::Subscribed { .. }
+            | Self::Unsubscribe { .. }
+            | Self::Interest { .. }
+            | Self::Heads { .. }
+            | Self::Index { .. } => false,
+        }
+    }
+}
+
 /// Which sessions of a user end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kicked {
