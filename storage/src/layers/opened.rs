@@ -27,7 +27,7 @@ pub struct OpenedChannel {
     pub ranges: Vec<SeqRange>,
     /// All members, ascending; none of a large channel.
     pub members: Vec<UserId>,
-    /// The members' marks, of direct channels and small groups.
+    /// The members' marks, of direct channels without a block and of small groups.
     pub reads: Vec<ReadMark>,
 }
 
@@ -47,7 +47,7 @@ async fn opened_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) ->
         ChannelKind::Direct | ChannelKind::Group => members(&tx, channel, None, GROUP_MEMBERS_MAX).await?,
     };
     let is_small = !members.is_empty() && members.len() <= SMALL_GROUP_MEMBERS_MAX as usize;
-    let marked = if is_small { members.as_slice() } else { &[] };
+    let marked = if is_small && !is_blocked(&tx, kind, &members).await? { members.as_slice() } else { &[] };
     let wanted: Vec<_> = marked.iter().chain([&user]).map(|&member| keys::read(member, channel)).collect();
     let mut marks = Vec::with_capacity(wanted.len());
     for row in tx.get_all(&wanted).await? {
@@ -57,6 +57,13 @@ async fn opened_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) ->
     let mark = |(&user_id, read_seq): (&UserId, Seq)| ReadMark { user_id, read_seq };
     let reads = marked.iter().zip(marks).map(mark).collect();
     Ok(OpenedChannel { kind, head_seq, read_seq, ranges, members, reads })
+}
+
+/// Whether one of a direct channel's two has blocked the other: then neither sees how far the other has read.
+async fn is_blocked<T: Transaction>(tx: &T, kind: ChannelKind, members: &[UserId]) -> Result<bool, LayerError> {
+    let (ChannelKind::Direct, &[one, other]) = (kind, members) else { return Ok(false) };
+    let rows = tx.get_all(&[keys::block(one, other), keys::block(other, one)]).await?;
+    Ok(rows.iter().any(Option::is_some))
 }
 
 /// The newest seq of a large channel that a member follows.

@@ -152,6 +152,7 @@ fn members_change_by_who_may() {
     check("2 adds 4; 1 adds 2 admin; 2 adds 4; 2 adds 4", "103; changed; changed; unchanged");
     check("1 adds 2 admin; 2 adds 3 owner; 2 adds 3 admin; 2 removes 1; 2 adds 1", "changed; 103; changed; 103; 103");
     check("1 adds 2 owner; 2 removes 1; 1 sends a", "changed; changed; 103");
+    check("1 adds 1; 1 adds 2 owner; 1 adds 1; 1 adds 1 admin", "103; changed; changed; 103");
     check("1 removes 9; 2 removes 3; 1 adds 77", "unchanged; 103; 102");
     check("1 adds 4, 1 adds 5, 4 sends a, 1 removes 5, 5 sends b", "changed, changed, #1, changed, 103");
 }

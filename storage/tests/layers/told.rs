@@ -3,7 +3,7 @@
 use futures_lite::future::block_on;
 use schema::UserId;
 use schema::limits::SMALL_GROUP_MEMBERS_MAX;
-use storage::layers::{channels, people};
+use storage::layers::{channels, opened, people};
 use storage::memory::CommitFault::{Throttled, UnknownCommitted, UnknownLost};
 use storage::memory::{CommitFault, MemoryEngine};
 use storage::{Begin, Engine, Transaction, keys};
@@ -32,6 +32,21 @@ fn who_writes_is_told_and_kept_nowhere() {
     // Nothing is committed, so there is nothing to fail; the last of a batch stands.
     check_live(&[Throttled; 20], "1 types on, 2 types on, 1 types off", "g 2 types on to 1+3, g 1 types off to 2+3");
     check_live(&[], "9 types on", "");
+}
+
+#[test]
+fn opening_a_channel_shows_how_far_others_have_read_but_not_across_a_block() {
+    let mut world = World::current(faulty(&store(), &[]));
+    let reads = |world: &World<MemoryEngine>| {
+        let opened = block_on(opened::opened(&world.engine, UserId(1), channel("d"))).expect("a member opens");
+        (opened.read_seq.0, opened.reads.iter().map(|mark| mark.read_seq.0).collect::<Vec<_>>())
+    };
+    world.run("d.1 sends a; d.2 marks 1");
+    assert_eq!(reads(&world), (1, vec![1, 1]));
+    world.run("d.2 blocks 1");
+    assert_eq!(reads(&world), (1, vec![]));
+    world.run("d.2 unblocks 1");
+    assert_eq!(reads(&world), (1, vec![1, 1]));
 }
 
 #[test]

@@ -33,6 +33,9 @@ impl Draft<'_> {
                 return refuse(ErrorCode::PermissionDenied, "only an owner or an admin of no lower role may do that");
             }
         }
+        if by.user == user && before == Some(Role::Owner) && self.heir(channel, &by)?.is_some() {
+            return refuse(ErrorCode::PermissionDenied, "the last owner stays one: make another an owner first");
+        }
         let record = match before {
             Some(_) => MemberRecord { role, ..self.member_record(channel, user)? },
             None => self.joining(channel, user, role)?,
