@@ -5,6 +5,7 @@
 //! of one that has not for a long time.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use schema::limits::{CLIENT_BYTES_MAX, DEVICES_OF_USER_MAX, FAMILIES_OF_DEVICE_MAX};
 use schema::record::{DeviceRecord, RecordError};
@@ -75,7 +76,7 @@ async fn note<T: Transaction>(tx: &mut T, connecting: &Connecting, wall: UnixMs)
     }
     let before = rows[0].as_ref().map(|row| DeviceRecord::decode(row)).transpose()?;
     if before.is_none() {
-        drop_oldest(tx, user).await?;
+        drop_oldest(tx, user, family).await?;
     }
     let mut families = before.as_ref().map(|before| before.families.clone()).unwrap_or_default();
     for ended in admit(tx, user, &mut families, family).await? {
@@ -94,17 +95,25 @@ async fn note<T: Transaction>(tx: &mut T, connecting: &Connecting, wall: UnixMs)
     Ok(())
 }
 
-/// Makes room for one device more. Reads without conflicts, so that devices that connect at once do not fail each other:
-/// as many as do may pass the limit together, until the next new one.
-async fn drop_oldest<T: Transaction>(tx: &mut T, user: UserId) -> Result<(), LayerError> {
+/// Makes room for one device more, which comes with a login of `family`. The logins that only a dropped device used end with it:
+/// nobody could end them by its name any more.
+///
+/// Reads without conflicts, so that devices that connect at once do not fail each other: as many as do may pass the limit together,
+/// until the next new one.
+async fn drop_oldest<T: Transaction>(tx: &mut T, user: UserId, family: u64) -> Result<(), LayerError> {
     let page = tx.snapshot_get_range(&keys::devices(user).rows(ROWS_MAX)).await?;
     let mut known = Vec::with_capacity(page.rows.len());
     for row in &page.rows {
-        known.push((DeviceRecord::decode(&row.value)?.stamp, &row.key));
+        known.push((DeviceRecord::decode(&row.value)?, &row.key));
     }
-    known.sort_unstable_by_key(|&(stamp, _)| Reverse(stamp));
-    for (_, key) in known.iter().skip(DEVICES_OF_USER_MAX as usize - 1) {
+    known.sort_unstable_by_key(|(device, _)| Reverse(device.stamp));
+    let (kept, dropped) = known.split_at(known.len().min(DEVICES_OF_USER_MAX as usize - 1));
+    let used: BTreeSet<u64> = kept.iter().flat_map(|(device, _)| &device.families).copied().chain([family]).collect();
+    for (device, key) in dropped {
         tx.clear(key);
+        for ended in device.families.iter().filter(|&family| !used.contains(family)) {
+            tx.clear(&keys::family(user, *ended));
+        }
     }
     Ok(())
 }

@@ -110,6 +110,19 @@ fn a_device_keeps_eight_logins_and_the_oldest_beyond_ends() {
 }
 
 #[test]
+fn a_login_that_only_a_dropped_device_used_ends_with_it() {
+    let others = (2..=DEVICES_OF_USER_MAX).map(|at| format!("tab-{at}@2 ? open")).collect::<Vec<_>>().join("; ");
+    // The oldest of sixteen goes: its own login ends, one that it shares with others lives.
+    check(
+        &[],
+        &format!(
+            "login 1; login 2; phone@1 ? open; phone@2 ? open; {others}; new@2 ? open; live 1 ? false; live 2 ? true"
+        ),
+    );
+    check(&[], &format!("login 1; login 2; phone@1 ? open; {others}; new@1 ? open; live 1 ? true"));
+}
+
+#[test]
 fn the_devices_that_connected_last_are_kept() {
     let engine = faulty(&store(), &[]);
     for at in 0..DEVICES_OF_USER_MAX {
