@@ -5,13 +5,14 @@
 //! or not at all: `history` is the truth of it. One page of a log is read at a time, in turn with the client's own pages.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use schema::command::{History, HistoryPage, HistoryWindow, Opened};
 use schema::event::MemberChange;
 use schema::limits::RENEW_MS;
 use schema::mesh::{FeedStart, MeshBody};
 use schema::record::SeqRange;
-use schema::{ChannelId, ErrorCode, EventBody, Instant, Refusal, Reply, Seq};
+use schema::{ChannelId, ErrorCode, EventBody, Instant, Message, Refusal, Reply, Seq};
 
 use crate::delivery::Shared;
 use crate::effects::{Effects, Waiting};
@@ -153,7 +154,14 @@ impl Session {
         let (conn, encoding, has_room) = (self.conn, self.encoding, self.outbound.is_below_target());
         let Some(rare) = self.rare.as_deref_mut() else { return };
         let is_being_read = rare.pages.is_reading_log_of(channel);
-        let Some(feed) = rare.open.feed_mut(channel).filter(|feed| feed.opening.is_none()) else { return };
+        let Some(feed) = rare.open.feed_mut(channel) else { return };
+        let changed = changed_by(event);
+        if let Some(seq) = changed.filter(|&seq| seq > feed.cursor) {
+            rare.pages.changed(channel, seq);
+        }
+        if feed.opening.is_some() {
+            return;
+        }
         match event {
             EventBody::Message(message) => {
                 feed.head = feed.head.max(message.seq);
@@ -172,12 +180,14 @@ impl Session {
             {
                 self.end_feed(channel, around);
             }
-            &EventBody::Deleted { seq, .. } | &EventBody::Reaction { seq, .. } if !feed.shows(seq) => {}
-            EventBody::Edited(message) if !feed.shows(message.seq) => {}
             EventBody::Edited(_)
             | EventBody::Deleted { .. }
             | EventBody::Reaction { .. }
-            | EventBody::Membership { .. } => self.push_live(push, around),
+            | EventBody::Membership { .. } => {
+                if changed.is_none_or(|seq| feed.shows(seq)) {
+                    self.push_live(push, around);
+                }
+            }
             EventBody::Read { .. } => {}
         }
     }
@@ -206,7 +216,8 @@ impl Session {
         around.effects.store(store, Waiting::Session(self.conn, SessionOp::Log(channel, after)));
     }
 
-    /// A page of a channel's log was read. It counts if the session still is where it begins.
+    /// A page of a channel's log was read. It counts if the session still is where it begins, and up to where something happened
+    /// meanwhile: from there on it is read again.
     pub(super) fn log_read(
         &mut self,
         (channel, after): (ChannelId, Seq),
@@ -215,13 +226,14 @@ impl Session {
     ) {
         let (conn, encoding, now) = (self.conn, self.encoding, around.now.mono);
         let rare = self.rare.as_deref_mut().expect("while a page is read it is not given back");
-        rare.pages.end();
+        let changed_from = rare.pages.end();
+        let is_fresh = |message: &&Arc<Message>| changed_from.is_none_or(|changed| message.seq < changed);
         let feed = rare.open.feed_mut(channel).filter(|feed| feed.opening.is_none() && feed.cursor == after);
         match (feed, page) {
             (None, _) => {}
             (Some(feed), Ok(HistoryPage { messages, head_seq, more, .. })) => {
-                let mut is_whole = !more;
-                for message in messages.iter().filter(|message| message.seq > after) {
+                let mut is_whole = !more && messages.iter().all(|message| is_fresh(&message));
+                for message in messages.iter().take_while(is_fresh).filter(|message| message.seq > after) {
                     // One always goes; those beyond what may be queued are read again when there is room.
                     if feed.cursor > after && !self.outbound.is_below_target() {
                         is_whole = false;
@@ -236,7 +248,8 @@ impl Session {
                     feed.cursor = feed.cursor.max(head_seq);
                 }
                 // A store that gets no further is left alone for a while.
-                feed.read_at = if feed.cursor > after { Instant::default() } else { now.plus_ms(AGAIN_MS) };
+                let is_to_go_on = feed.cursor > after || changed_from.is_some();
+                feed.read_at = if is_to_go_on { Instant::default() } else { now.plus_ms(AGAIN_MS) };
                 self.check_outbound();
             }
             (Some(feed), Err(refusal)) if refusal.code.is_temporary() => feed.read_at = now.plus_ms(AGAIN_MS),
@@ -268,5 +281,14 @@ impl Session {
             self.answer(id, Err(refusal), around);
         }
         self.pump(around);
+    }
+}
+
+/// The message to which something happened after it was sent.
+fn changed_by(event: &EventBody) -> Option<Seq> {
+    match *event {
+        EventBody::Edited(ref message) => Some(message.seq),
+        EventBody::Deleted { seq, .. } | EventBody::Reaction { seq, .. } => Some(seq),
+        EventBody::Message(_) | EventBody::Membership { .. } | EventBody::Read { .. } => None,
     }
 }

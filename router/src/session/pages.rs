@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use schema::command::{History, HistoryPage, Search};
 use schema::limits::{HISTORY_ROWS_MAX, SEARCH_CHARS_MAX, SEARCH_HITS_MAX};
 use schema::mesh::MeshBody;
-use schema::{ChannelId, ErrorCode, Refusal, Reply};
+use schema::{ChannelId, ErrorCode, Refusal, Reply, Seq};
 
 use crate::effects::Waiting;
 use crate::io::{FoundPage, StoreOp};
@@ -24,6 +24,8 @@ pub(super) struct Pages {
     /// outstanding.
     waiting: VecDeque<(u32, Request)>,
     reading: Option<Read>,
+    /// The first message of the log that is being read to which something happened meanwhile: the page may not know of it.
+    changed_from: Option<Seq>,
     /// The client's page was last; a log's may be next.
     is_logs_turn: bool,
 }
@@ -54,15 +56,23 @@ impl Pages {
         self.reading == Some(Read::Log(channel))
     }
 
+    /// Something happened to a message that is not pushed yet. What is being read of the log may be from before.
+    pub(super) fn changed(&mut self, channel: ChannelId, seq: Seq) {
+        if self.is_reading_log_of(channel) {
+            self.changed_from = Some(self.changed_from.map_or(seq, |earlier| earlier.min(seq)));
+        }
+    }
+
     /// A read is under way.
     pub(super) fn begin(&mut self, read: Read) {
         assert!(self.reading.is_none(), "I11: {read:?} began while {:?} is read", self.reading);
         self.reading = Some(read);
     }
 
-    /// It is not any more.
-    pub(super) fn end(&mut self) {
+    /// It is not any more. Returns from which message on a log is to be read again.
+    pub(super) fn end(&mut self) -> Option<Seq> {
         self.reading = None;
+        self.changed_from.take()
     }
 }
 

@@ -42,6 +42,21 @@ fn what_happens_to_messages_after_they_were_sent_is_pushed_live() {
 }
 
 #[test]
+fn what_happens_to_a_message_while_it_is_read_is_in_what_is_pushed() {
+    let check = |after: u32, happens: &str, pushed: &str| {
+        check(&format!(
+            "earlier Lab m1, earlier Lab m2, a1 joins, b1 joins, store delays History, b1 opens Lab after {after},
+            a1 edits Lab {happens}, store releases
+            => a1: connected, edited 1 | b1: connected, open #2 read #0 online 1, {pushed}"
+        ));
+    };
+    check(0, "2 m3", "Lab#1=m1, Lab#2=m3");
+    check(0, "1 m3", "Lab#1=m3, Lab#2=m2");
+    // The client has this one.
+    check(1, "1 m3", "edit Lab#1=m3, Lab#2=m2");
+}
+
+#[test]
 fn what_was_lost_on_the_way_is_read_from_the_log() {
     check_on(
         2,
