@@ -38,6 +38,9 @@ pub(super) struct Feed {
     opening: Option<Opening>,
     /// What the user may read, as when it was opened: a removal ends the feed.
     ranges: Vec<SeqRange>,
+    /// The inbox tells of a removal, perhaps an old one: until the channel's home has said that the user is a member, nothing is
+    /// pushed but what is read from the log, which judges it anew.
+    is_doubted: bool,
     renew_at: Instant,
     /// Not before then the log is read.
     read_at: Instant,
@@ -87,7 +90,7 @@ impl Session {
     ) {
         let renew_at = around.now.mono.plus_ms(ANSWER_MS);
         let (cursor, head, read_at) = (Seq::ZERO, Seq::ZERO, Instant::default());
-        let feed = Feed { cursor, head, opening: Some(opening), ranges, renew_at, read_at };
+        let feed = Feed { cursor, head, opening: Some(opening), ranges, is_doubted: false, renew_at, read_at };
         let earlier = self.rare().open.channels.insert(channel, Some(Box::new(feed)));
         around.openers.open(channel, self.conn);
         self.subscribe(channel, around.effects);
@@ -115,6 +118,7 @@ impl Session {
             (Ok(FeedStart { head_seq, open }), opening) => {
                 feed.head = feed.head.max(head_seq);
                 feed.renew_at = around.now.mono.plus_ms(RENEW_MS);
+                feed.is_doubted = false;
                 if let Some(Opening { id, after_seq, read_seq }) = opening {
                     feed.opening = None;
                     feed.cursor = after_seq.map_or(head_seq, |after| after.min(head_seq));
@@ -129,6 +133,16 @@ impl Session {
             }
             (Err(refusal), None) if refusal.code.is_temporary() => {}
             (Err(_), None) => self.end_feed(channel, around),
+        }
+    }
+
+    /// The inbox says that the user was removed, which the feed may have lost. It may be long ago, and the user a member again: the
+    /// channel's home knows.
+    pub(super) fn doubt_feed(&mut self, channel: ChannelId, around: &mut Surroundings<'_>) {
+        let feed = self.rare.as_deref_mut().and_then(|rare| rare.open.feed_mut(channel));
+        if let Some(feed) = feed.filter(|feed| feed.opening.is_none()) {
+            feed.is_doubted = true;
+            self.subscribe(channel, around.effects);
         }
     }
 
@@ -165,7 +179,7 @@ impl Session {
         match event {
             EventBody::Message(message) => {
                 feed.head = feed.head.max(message.seq);
-                if message.seq == feed.cursor.next() && has_room && !is_being_read {
+                if message.seq == feed.cursor.next() && has_room && !is_being_read && !feed.is_doubted {
                     feed.cursor = message.seq;
                     let frame = around.delivery.message(message, encoding);
                     self.outbound.send(conn, frame, around.now.mono, around.effects, around.outbound);
@@ -175,16 +189,16 @@ impl Session {
                 }
             }
             // Its inbox says so too, and there it has its place.
-            &EventBody::Membership { user: whose, change: MemberChange::Removed | MemberChange::Left, .. }
-                if whose == user =>
-            {
-                self.end_feed(channel, around);
-            }
+            &EventBody::Membership { user: whose, change, .. } if whose == user => match change {
+                MemberChange::Removed | MemberChange::Left => self.end_feed(channel, around),
+                MemberChange::Title => self.push_live(push, around),
+                MemberChange::Created | MemberChange::Added | MemberChange::Role => {}
+            },
             EventBody::Edited(_)
             | EventBody::Deleted { .. }
             | EventBody::Reaction { .. }
             | EventBody::Membership { .. } => {
-                if changed.is_none_or(|seq| feed.shows(seq)) {
+                if !feed.is_doubted && changed.is_none_or(|seq| feed.shows(seq)) {
                     self.push_live(push, around);
                 }
             }

@@ -4,8 +4,9 @@
 //! while there is room (I11), and has one question open at a time, which it repeats after a while (I12).
 
 use schema::command::SnapshotChannel;
+use schema::event::MemberChange;
 use schema::mesh::{MeshBody, More, SnapshotPlace, Target};
-use schema::{CloseCode, Cursor, Event, Position, Push};
+use schema::{CloseCode, Cursor, Event, EventBody, Position, Push};
 
 use super::{Awaited, Session, Stage, Surroundings};
 
@@ -42,6 +43,15 @@ impl Session {
         }
         live.cursor = target.through;
         live.asked = Awaited::NOTHING;
+        let user = live.user;
+        for &index in &target.events {
+            let Event { channel, ref body, .. } = events[usize::from(index)];
+            if let &EventBody::Membership { user: whose, change: MemberChange::Removed | MemberChange::Left, .. } = body
+                && whose == user
+            {
+                self.doubt_feed(channel, around);
+            }
+        }
         self.check_outbound();
         self.ask(around);
     }

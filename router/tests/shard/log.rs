@@ -90,13 +90,14 @@ impl Log {
                 Ok(OpReply::Changed { changed })
             }
             ChannelOp::AddMember { by: _, user, role } => {
-                let changed = !self.members.contains(&user);
-                if changed {
+                let is_new = !self.members.contains(&user);
+                if is_new {
                     self.members.push(user);
-                    let body = EventBody::Membership { user, change: MemberChange::Added, role };
-                    self.changed(channel, user, self.members.clone(), body, transaction);
                 }
-                Ok(OpReply::Changed { changed })
+                let change = if is_new { MemberChange::Added } else { MemberChange::Role };
+                let body = EventBody::Membership { user, change, role };
+                self.changed(channel, user, self.members.clone(), body, transaction);
+                Ok(OpReply::Changed { changed: true })
             }
             ChannelOp::Block { by, user, on } => {
                 let body = LiveBody::Blocked { by, user, on };

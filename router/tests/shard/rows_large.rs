@@ -60,19 +60,19 @@ fn what_happens_to_a_message_while_it_is_read_is_in_what_is_pushed() {
 fn what_was_lost_on_the_way_is_read_from_the_log() {
     check_on(
         2,
-        "a1 joins, b1 joins, b1 opens Lab, feeds are lost, a1 sends Lab m1, a1 sends Lab m2, feeds come, a1 sends Lab m3
-        => a1: connected, #1, #2, #3 | b1: connected, open #0 read #0 online 1, Lab#1=m1, Lab#2=m2, Lab#3=m3",
+        "a1 joins, b2 joins, b2 opens Lab, feeds are lost, a1 sends Lab m1, a1 sends Lab m2, feeds come, a1 sends Lab m3
+        => a1: connected, #1, #2, #3 | b2: connected, open #0 read #0 online 1, Lab#1=m1, Lab#2=m2, Lab#3=m3",
     );
     check_on(
         2,
-        "a1 joins, b1 joins, b1 opens Lab, feeds are lost, a1 sends Lab m1, wait 11s
-        => a1: connected, #1 | b1: connected, open #0 read #0 online 1, Lab#1=m1",
+        "a1 joins, b2 joins, b2 opens Lab, feeds are lost, a1 sends Lab m1, wait 11s
+        => a1: connected, #1 | b2: connected, open #0 read #0 online 1, Lab#1=m1",
     );
     check_on(
         2,
-        "a1 joins, b1 joins, b1 opens Lab, feeds are lost, a1 sends Lab m1, store refuses History 115, wait 12s,
+        "a1 joins, b2 joins, b2 opens Lab, feeds are lost, a1 sends Lab m1, store refuses History 115, wait 12s,
         store accepts History, wait 2s
-        => a1: connected, #1 | b1: connected, open #0 read #0 online 1, Lab#1=m1",
+        => a1: connected, #1 | b2: connected, open #0 read #0 online 1, Lab#1=m1",
     );
 }
 
@@ -114,7 +114,41 @@ fn whoever_is_removed_is_told_nothing_that_was_sent_later() {
         a1 sends Lab m1, wait 30s
         => a1: connected, #1 | api: 0 ok | b1: connected, member Lab, !102",
     );
+    // What says so is lost on the way to the feed, and another on the same shard goes on to follow it.
+    check_on(
+        2,
+        "a2 joins, b2 joins, a2 opens Lab, b2 opens Lab, feeds are lost, api removes b from Lab, feeds come, a2 sends Lab m1
+        => a2: connected, open #0 read #0 online 1, #1, Lab#1=m1 | api: 0 ok
+        | b2: connected, open #0 read #0 online 2, member Lab",
+    );
+    check_on(
+        2,
+        "a2 joins, b2 joins, a2 opens Lab, b2 opens Lab, feeds are lost, store holds Subscribe, api removes b from Lab,
+        feeds come, a2 sends Lab m1, store releases
+        => a2: connected, open #0 read #0 online 1, #1, Lab#1=m1 | api: 0 ok
+        | b2: connected, open #0 read #0 online 2, member Lab",
+    );
     check("a1 joins, a1 opens Lbc => a1: connected, !102");
+}
+
+#[test]
+fn whoever_was_added_again_goes_on() {
+    // The inbox tells later of what was before the channel was opened.
+    check(
+        "a1 joins, b1 joins, b1 leaves, api removes b from Lab, api adds b to Lab, store holds ReadInbox, b1 joins from last,
+        b1 opens Lab, store releases, a1 sends Lab m1
+        => a1: connected, #1 | api: 0 ok ×2 | b1: connected ×2, open #0 read #0 online 1, member Lab ×2, Lab#1=m1",
+    );
+}
+
+#[test]
+fn what_becomes_of_ones_own_membership_is_told_by_the_inbox_alone() {
+    // The model takes it for another role.
+    check(
+        "a1 joins, b1 joins, a1 opens Lab, b1 opens Lab, api adds b to Lab
+        => a1: connected, open #0 read #0 online 1, member Lab | api: 0 ok
+        | b1: connected, open #0 read #0 online 2, member Lab",
+    );
 }
 
 #[test]
