@@ -39,6 +39,12 @@ fn others_are_told_who_writes_at_most_once_in_three_seconds() {
         "a1 joins, b1 joins, a1 types ab, a1 types ac, a1 stops ab => a1: connected, told ×3
         | b1: connected, types ab, stops ab",
     );
+    // That it is over is told once, to those who were told that it began.
+    check(
+        "a1 joins, b1 joins, watch Apply, a1 stops ab, a1 types ab, wait 5s, a1 stops ab, a1 stops ab, a1 types ab, a1 stops ab,
+        a1 types ab, wait 31s, a1 stops ab => a1: connected, told ×8
+        | b1: connected, types ab, stops ab, types ab, stops ab | seen: Apply ×4",
+    );
     check(
         r#"a1 joins, b1 joins, b1 reads-back ab, a1 says {"typing":{"channel_id":"3105","on":true}}
         => a1: connected | b1: connected, history, types ab"#,
