@@ -87,7 +87,7 @@ impl Feeds {
         let (owner, session) = place;
         let refusal = if effects.placement.home_of_channel(channel) != effects.placement.me {
             Some(Refusal::new(ErrorCode::Moving, "the channel has another home now, open it again"))
-        } else if self.total() >= FOLLOWED_MAX {
+        } else if self.total() >= FOLLOWED_MAX && !self.knows(place, channel) {
             let message = format!("{FOLLOWED_MAX} sessions follow channels of this shard, the limit");
             Some(Refusal::new(ErrorCode::Overloaded, message))
         } else {
@@ -105,6 +105,12 @@ impl Feeds {
             self.wanted.insert((channel, place));
         }
         self.start(effects);
+    }
+
+    /// Whether a session has its place: to keep it takes no room.
+    fn knows(&self, place: Place, channel: ChannelId) -> bool {
+        let is_here = |state: &Channel| state.followers.contains_key(&place) || state.asked.contains_key(&place);
+        self.channels.get(&channel).is_some_and(is_here)
     }
 
     fn start(&mut self, effects: &mut Effects) {
@@ -242,7 +248,8 @@ impl Feeds {
         let expires = now.plus_ms(3 * RENEW_MS);
         for channel in channels {
             let is_ours = effects.placement.home_of_channel(channel) == effects.placement.me;
-            if !is_ours || self.total() >= FOLLOWED_MAX {
+            let is_known = self.channels.get(&channel).is_some_and(|state| state.interested.contains_key(&owner));
+            if !is_ours || (self.total() >= FOLLOWED_MAX && !is_known) {
                 continue;
             }
             let state = self.channels.entry(channel).or_default();
