@@ -218,7 +218,7 @@ impl Home {
                 touched.insert(*id);
             }
             for row in taken.rows {
-                self.arrivals.missed(&row, |user| !self.users.contains_key(&user));
+                self.arrivals.missed(&row, |user| !is_here(&self.users, user));
             }
         } else {
             for row in taken.rows {
@@ -238,7 +238,7 @@ impl Home {
 
     /// Hands one transaction's events to the accounts that have a session.
     fn arrived(&mut self, row: Arrival, touched: &mut BTreeSet<UserId>) {
-        self.arrivals.missed(&row, |user| !self.users.contains_key(&user));
+        self.arrivals.missed(&row, |user| !is_here(&self.users, user));
         let contents = row.contents.unwrap_or_default();
         let known: BTreeMap<Position, &Event> = contents.iter().map(|event| (event.position, event)).collect();
         for arrival in &row.record.events {
@@ -313,4 +313,9 @@ impl Home {
     pub(crate) fn pushes_written(&self) -> u64 {
         self.arrivals.pushes_written()
     }
+}
+
+/// Whether a user has a session that was let in: one that is being opened may yet be refused.
+fn is_here(users: &BTreeMap<UserId, User>, user: UserId) -> bool {
+    users.get(&user).is_some_and(|user| user.followers.iter().any(|follower| follower.stamp.is_some()))
 }

@@ -36,6 +36,14 @@ fn who_has_no_session_and_did_not_send_it_is_to_be_told() {
 }
 
 #[test]
+fn who_is_not_let_in_yet_has_no_session() {
+    check("a1 joins, store holds OpenInbox, b1 joins, a1 sends ab m1, wait 1s => b: ab#1");
+    check(
+        "a1 joins, store holds OpenInbox, b1 joins, a1 sends ab m1, store releases, a1 sends ab m2, wait 1s => b: ab#1",
+    );
+}
+
+#[test]
 fn nothing_is_to_be_told_before_it_is_stored_with_the_clearing_and_nothing_is_lost_by_one_that_fails() {
     check("store holds ClearArrivals, a1 joins, a1 sends ab m1, wait 5s =>");
     check("store refuses ClearArrivals 115, a1 joins, a1 sends ab m1, wait 5s, a1 sends ab m2, wait 5s =>");
