@@ -3,7 +3,7 @@
 //! Owns what opening one takes: its state from the store, its members' presence from their homes, and, of a large one, a subscription, which
 //! is `feed`'s from there on. Owns the bound on how many are open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use schema::command::{Open, Opened};
 use schema::limits::OPEN_CHANNELS_MAX;
@@ -22,11 +22,17 @@ use super::{Session, SessionOp, Stage, Surroundings};
 /// Pages of a channel's members that can be asked for: each is read through those before it, so 10,000 members.
 const MEMBER_PAGES_MAX: u32 = 50;
 
+/// Direct channels and groups that are open, at 8 bytes each. A client looks at one or a few; of those that were opened longest ago it
+/// is told no more who writes in them.
+const SMALL_OPEN_MAX: usize = 256;
+
 /// The channels that are open.
 #[derive(Debug, Default)]
 pub(super) struct OpenChannels {
-    /// Each with its feed, if it is a large one.
-    pub(super) channels: BTreeMap<ChannelId, Option<Box<Feed>>>,
+    /// The large ones.
+    pub(super) feeds: BTreeMap<ChannelId, Box<Feed>>,
+    /// The others, in the order in which they were opened.
+    small: VecDeque<ChannelId>,
     /// The large one whose log was read last: the next one's turn comes after it.
     pub(super) read_last: Option<ChannelId>,
 }
@@ -34,12 +40,34 @@ pub(super) struct OpenChannels {
 impl OpenChannels {
     /// When the feeds next have something to do, given whether there is room to push.
     pub(super) fn due(&self, has_room: bool) -> Option<Instant> {
-        self.channels.values().flatten().map(|feed| feed.due(has_room)).min()
+        self.feeds.values().map(|feed| feed.due(has_room)).min()
+    }
+
+    /// Whether nothing is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.feeds.is_empty() && self.small.is_empty()
     }
 
     /// The feed of a large channel that is open or being opened.
     pub(super) fn feed_mut(&mut self, channel: ChannelId) -> Option<&mut Feed> {
-        self.channels.get_mut(&channel)?.as_deref_mut()
+        self.feeds.get_mut(&channel).map(Box::as_mut)
+    }
+
+    fn open_small(&mut self, channel: ChannelId) {
+        self.small.retain(|&open| open != channel);
+        if self.small.len() >= SMALL_OPEN_MAX {
+            self.small.pop_front();
+        }
+        self.small.push_back(channel);
+    }
+
+    /// Whether one more large channel may be open.
+    fn has_room_for(&self, channel: ChannelId) -> Result<(), Refusal> {
+        if self.feeds.len() < OPEN_CHANNELS_MAX as usize || self.feeds.contains_key(&channel) {
+            return Ok(());
+        }
+        let message = format!("{OPEN_CHANNELS_MAX} large channels are open, the limit: close one");
+        Err(Refusal::new(ErrorCode::LimitExceeded, message))
     }
 }
 
@@ -48,31 +76,21 @@ impl Session {
         let Stage::Live(live) = &self.stage else { return };
         let user = live.user;
         let &Open { channel_id: channel, after_seq } = open;
-        if let Err(refusal) = self.has_room_for(channel) {
-            return self.answer(id, Err(refusal), around);
-        }
         let waiting = Waiting::Session(self.conn, SessionOp::Open(id, channel, after_seq));
         around.effects.store(StoreOp::OpenChannel { user, channel }, waiting);
     }
 
-    fn has_room_for(&self, channel: ChannelId) -> Result<(), Refusal> {
-        let Some(rare) = self.rare.as_deref() else { return Ok(()) };
-        let open = &rare.open.channels;
-        if open.len() < OPEN_CHANNELS_MAX as usize || open.contains_key(&channel) {
-            return Ok(());
-        }
-        let message = format!("{OPEN_CHANNELS_MAX} channels are open, the limit: close one");
-        Err(Refusal::new(ErrorCode::LimitExceeded, message))
-    }
-
     /// Whether the user looks at this channel.
     pub(super) fn has_open(&self, channel: ChannelId) -> bool {
-        self.rare.as_deref().is_some_and(|rare| rare.open.channels.contains_key(&channel))
+        self.rare.as_deref().is_some_and(|rare| {
+            let OpenChannels { feeds, small, .. } = &rare.open;
+            feeds.contains_key(&channel) || small.contains(&channel)
+        })
     }
 
     /// Whether the user follows this channel's log.
     pub(super) fn follows(&self, channel: ChannelId) -> bool {
-        self.rare.as_deref().and_then(|rare| rare.open.channels.get(&channel)).is_some_and(Option::is_some)
+        self.rare.as_deref().is_some_and(|rare| rare.open.feeds.contains_key(&channel))
     }
 
     /// The store has said what the channel is.
@@ -82,16 +100,17 @@ impl Session {
         opened: Result<OpenedChannel, Refusal>,
         around: &mut Surroundings<'_>,
     ) {
-        // As many may have been opened while this was read.
-        let opened = opened.and_then(|opened| self.has_room_for(channel).map(|()| opened));
         let OpenedChannel { kind, head_seq, read_seq, ranges, members, reads } = match opened {
             Ok(opened) => opened,
             Err(refusal) => return self.answer(id, Err(refusal), around),
         };
         match kind {
-            ChannelKind::Large => self.follow(channel, Opening { id, after_seq, read_seq }, ranges, around),
+            ChannelKind::Large => match self.rare().open.has_room_for(channel) {
+                Ok(()) => self.follow(channel, Opening { id, after_seq, read_seq }, ranges, around),
+                Err(refusal) => self.answer(id, Err(refusal), around),
+            },
             ChannelKind::Direct | ChannelKind::Group => {
-                self.rare().open.channels.insert(channel, None);
+                self.rare().open.open_small(channel);
                 let opened = Opened { head_seq, read_seq, online: 0, reads };
                 self.gather(id, Purpose::Open(Box::new(opened)), members, true, around);
             }
@@ -99,13 +118,16 @@ impl Session {
     }
 
     pub(super) fn close_channel(&mut self, id: u32, channel: ChannelId, around: &mut Surroundings<'_>) {
-        let closed = self.rare.as_deref_mut().and_then(|rare| rare.open.channels.remove(&channel));
-        if let Some(Some(feed)) = closed {
+        let open = self.rare.as_deref_mut().map(|rare| &mut rare.open);
+        let closed = open.and_then(|open| {
+            open.small.retain(|&small| small != channel);
+            open.feeds.remove(&channel)
+        });
+        if let Some(feed) = closed {
             around.openers.close(channel, self.conn);
             self.unsubscribe(channel, around.effects);
             if let Some(Opening { id, .. }) = feed.opening() {
-                let refusal = Refusal::new(ErrorCode::BadRequest, "the channel was closed again");
-                self.answer(id, Err(refusal), around);
+                self.answer(id, Err(closed_again()), around);
             }
         }
         self.answer(id, Ok(Reply::Close {}), around);
@@ -119,8 +141,7 @@ impl Session {
 
     /// The session is over.
     pub(crate) fn close_channels(&self, openers: &mut Openers, effects: &mut Effects) {
-        let open = self.rare.as_deref().into_iter().flat_map(|rare| &rare.open.channels);
-        for (&channel, _) in open.filter(|(_, feed)| feed.is_some()) {
+        for &channel in self.rare.as_deref().into_iter().flat_map(|rare| rare.open.feeds.keys()) {
             openers.close(channel, self.conn);
             self.unsubscribe(channel, effects);
         }
@@ -150,4 +171,8 @@ impl Session {
             Err(refusal) => self.answer(id, Err(refusal), around),
         }
     }
+}
+
+fn closed_again() -> Refusal {
+    Refusal::new(ErrorCode::BadRequest, "the channel was closed again")
 }

@@ -91,10 +91,10 @@ impl Session {
         let renew_at = around.now.mono.plus_ms(ANSWER_MS);
         let (cursor, head, read_at) = (Seq::ZERO, Seq::ZERO, Instant::default());
         let feed = Feed { cursor, head, opening: Some(opening), ranges, is_doubted: false, renew_at, read_at };
-        let earlier = self.rare().open.channels.insert(channel, Some(Box::new(feed)));
+        let earlier = self.rare().open.feeds.insert(channel, Box::new(feed));
         around.openers.open(channel, self.conn);
         self.subscribe(channel, around.effects);
-        if let Some(Opening { id, .. }) = earlier.flatten().and_then(|earlier| earlier.opening) {
+        if let Some(Opening { id, .. }) = earlier.and_then(|earlier| earlier.opening) {
             self.answer(id, Err(Refusal::new(ErrorCode::BadRequest, "the channel was opened again")), around);
         }
     }
@@ -149,7 +149,7 @@ impl Session {
     /// Follows the channel no more.
     fn end_feed(&mut self, channel: ChannelId, around: &mut Surroundings<'_>) {
         if let Some(rare) = self.rare.as_deref_mut() {
-            rare.open.channels.remove(&channel);
+            rare.open.feeds.remove(&channel);
             around.openers.close(channel, self.conn);
             self.unsubscribe(channel, around.effects);
         }
@@ -210,12 +210,9 @@ impl Session {
     pub(super) fn next_log(&mut self, now: Instant) -> Option<(ChannelId, Seq)> {
         let open = &mut self.rare.as_deref_mut()?.open;
         let after = open.read_last.map_or(Bound::Unbounded, Bound::Excluded);
-        let is_ready = |(&channel, feed): (&ChannelId, &Option<Box<Feed>>)| {
-            let feed = feed.as_deref().filter(|feed| feed.is_behind() && feed.read_at <= now)?;
-            Some((channel, feed.cursor))
-        };
-        let in_turn = open.channels.range((after, Bound::Unbounded)).chain(&open.channels);
-        let next = in_turn.filter_map(is_ready).next()?;
+        let mut in_turn = open.feeds.range((after, Bound::Unbounded)).chain(&open.feeds);
+        let (&channel, feed) = in_turn.find(|(_, feed)| feed.is_behind() && feed.read_at <= now)?;
+        let next = (channel, feed.cursor);
         open.read_last = Some(next.0);
         Some(next)
     }
@@ -278,8 +275,7 @@ impl Session {
         let Some(rare) = self.rare.as_deref_mut() else { return };
         let mut overdue = Vec::new();
         let mut renewed = Vec::new();
-        for (&channel, feed) in &mut rare.open.channels {
-            let Some(feed) = feed.as_deref_mut().filter(|feed| now >= feed.renew_at) else { continue };
+        for (&channel, feed) in rare.open.feeds.iter_mut().filter(|(_, feed)| now >= feed.renew_at) {
             feed.renew_at = now.plus_ms(RENEW_MS);
             match feed.opening {
                 Some(Opening { id, .. }) => overdue.push((channel, id)),

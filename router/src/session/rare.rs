@@ -55,7 +55,7 @@ impl Session {
                 && rare.lines.is_open(now)
                 && rare.writing.is_quiet()
                 && rare.watching.is_none()
-                && rare.open.channels.is_empty()
+                && rare.open.is_idle()
         });
     }
 }

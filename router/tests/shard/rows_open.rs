@@ -1,6 +1,7 @@
 //! Looking at a channel: who is there, who has read, who writes.
 
 use crate::script::check;
+use crate::world::World;
 
 #[test]
 fn opening_a_channel_tells_how_far_it_has_come_and_how_many_are_there() {
@@ -44,4 +45,32 @@ fn what_a_home_does_not_say_in_ten_seconds_is_to_be_asked_again() {
     check("store holds Visible, a1 joins, a1 opens ab, wait 9s => a1: connected");
     check("store holds Visible, a1 joins, a1 opens ab, wait 12s, store releases => a1: connected, !115");
     check("store refuses OpenChannel 115, a1 joins, a1 opens ab => a1: connected, !115");
+}
+
+#[test]
+fn of_small_channels_those_count_that_were_opened_last() {
+    for (others, is_told) in [(255, true), (256, false)] {
+        let mut world = World::new(1);
+        world.wait(0);
+        for step in ["a1 joins", "b1 joins", "b1 opens abcd"] {
+            world.step(step);
+            world.settle();
+        }
+        let user = world.user("b");
+        for number in 0..others {
+            let name = format!("many{number}");
+            world.channel_of(&name, false, vec![user]);
+            world.open_by_name("b1", &name);
+            world.wait(200);
+        }
+        // They take no large channel's place.
+        for step in ["b1 opens Lab", "a1 types abcd"] {
+            world.step(step);
+            world.settle();
+        }
+        let told = &world.client("b1").told;
+        assert_eq!(told.iter().filter(|told| told.starts_with("open")).count(), others + 2);
+        assert_eq!(told.contains(&"types abcd".to_owned()), is_told, "{others} others are open");
+        world.everybody_leaves();
+    }
 }
