@@ -33,6 +33,9 @@ pub(super) struct OpenChannels {
     pub(super) feeds: BTreeMap<ChannelId, Box<Feed>>,
     /// The others, in the order in which they were opened.
     small: VecDeque<ChannelId>,
+    /// What the store was asked, by the client's numbers. A `close` takes back the `open` before it. Bounded by the answers that
+    /// may be outstanding.
+    asked: Vec<(u32, ChannelId)>,
     /// The large one whose log was read last: the next one's turn comes after it.
     pub(super) read_last: Option<ChannelId>,
 }
@@ -43,14 +46,20 @@ impl OpenChannels {
         self.feeds.values().map(|feed| feed.due(has_room)).min()
     }
 
-    /// Whether nothing is open.
+    /// Whether nothing is open or being opened.
     pub(super) fn is_idle(&self) -> bool {
-        self.feeds.is_empty() && self.small.is_empty()
+        self.feeds.is_empty() && self.small.is_empty() && self.asked.is_empty()
     }
 
     /// The feed of a large channel that is open or being opened.
     pub(super) fn feed_mut(&mut self, channel: ChannelId) -> Option<&mut Feed> {
         self.feeds.get_mut(&channel).map(Box::as_mut)
+    }
+
+    /// The store has answered what was asked. Returns whether it is wanted still.
+    fn answered(&mut self, id: u32, channel: ChannelId) -> bool {
+        let at = self.asked.iter().position(|&asked| asked == (id, channel));
+        at.map(|at| self.asked.swap_remove(at)).is_some()
     }
 
     fn open_small(&mut self, channel: ChannelId) {
@@ -76,6 +85,7 @@ impl Session {
         let Stage::Live(live) = &self.stage else { return };
         let user = live.user;
         let &Open { channel_id: channel, after_seq } = open;
+        self.rare().open.asked.push((id, channel));
         let waiting = Waiting::Session(self.conn, SessionOp::Open(id, channel, after_seq));
         around.effects.store(StoreOp::OpenChannel { user, channel }, waiting);
     }
@@ -100,6 +110,9 @@ impl Session {
         opened: Result<OpenedChannel, Refusal>,
         around: &mut Surroundings<'_>,
     ) {
+        if !self.rare().open.answered(id, channel) {
+            return self.answer(id, Err(closed_again()), around);
+        }
         let OpenedChannel { kind, head_seq, read_seq, ranges, members, reads } = match opened {
             Ok(opened) => opened,
             Err(refusal) => return self.answer(id, Err(refusal), around),
@@ -120,6 +133,7 @@ impl Session {
     pub(super) fn close_channel(&mut self, id: u32, channel: ChannelId, around: &mut Surroundings<'_>) {
         let open = self.rare.as_deref_mut().map(|rare| &mut rare.open);
         let closed = open.and_then(|open| {
+            open.asked.retain(|&(_, asked)| asked != channel);
             open.small.retain(|&small| small != channel);
             open.feeds.remove(&channel)
         });

@@ -48,6 +48,22 @@ fn what_a_home_does_not_say_in_ten_seconds_is_to_be_asked_again() {
 }
 
 #[test]
+fn a_close_takes_back_the_open_before_it() {
+    check(
+        "store holds OpenChannel, a1 joins, a1 opens Lab, a1 closes Lab, store releases, b1 joins, b1 sends Lab m1
+        => a1: connected, closed, !107 | b1: connected, #1",
+    );
+    check(
+        "store holds OpenChannel, a1 joins, b1 joins, b1 opens abcd, b1 closes abcd, store releases, a1 types abcd
+        => a1: connected, told | b1: connected, closed, !107",
+    );
+    check(
+        "store holds OpenChannel, a1 joins, a1 opens Lab, a1 closes Lab, a1 opens Lab, store releases, b1 joins,
+        b1 sends Lab m1 => a1: connected, closed, !107, open #0 read #0 online 1, Lab#1=m1 | b1: connected, #1",
+    );
+}
+
+#[test]
 fn of_small_channels_those_count_that_were_opened_last() {
     for (others, is_told) in [(255, true), (256, false)] {
         let mut world = World::new(1);
