@@ -6,6 +6,8 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
+use schema::limits::GROUP_MEMBERS_MAX;
+
 use super::Config;
 use super::error::{ConfigError, Origin};
 use super::value::{Given, Setting};
@@ -166,6 +168,15 @@ pub static KEYS: &[Key] = &[
             "Client connections; one more is refused (close code 3015)\n\
              Unless set as many as the file limit leaves: its hard value less a reserve, see `rookery doctor`.",
             |c| &mut c.limits.connections,
+        )
+    },
+    Key {
+        bounds: Some(2..=GROUP_MEMBERS_MAX as u64),
+        ..key(
+            "limits.group_members",
+            "Members of a group; one more is refused (error 119)\n\
+             A message is written once for each. Groups that have more already keep them.",
+            |c| &mut c.limits.group_members,
         )
     },
     Key {

@@ -60,11 +60,13 @@ pub struct Node {
     pub region: String,
 }
 
-/// Bounds that an operator may lower.
+/// Bounds that an operator may set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Client connections; `None` for as many as the file limit leaves.
     pub connections: Option<u32>,
+    /// Members of a group, at most `GROUP_MEMBERS_MAX`.
+    pub group_members: u32,
 }
 
 /// How users prove who they are.
@@ -126,7 +128,7 @@ impl Config {
             listen: Listen { api: loopback(8000), ws: loopback(8001), internal: loopback(9000) },
             data: Data { dir: PathBuf::from(dir), free_bytes_min: keys::FREE_BYTES_MIN },
             node: Node { shards: None, ws_url: None, region: "local".to_owned() },
-            limits: Limits { connections: None },
+            limits: Limits { connections: None, group_members: schema::limits::GROUP_MEMBERS_DEFAULT },
             auth: Auth { key: None, key_file: None },
             log: Log { filter: LogFilter::default(), format: LogFormat::default() },
             debug: Debug { echo },

@@ -203,7 +203,7 @@ fn api_config(config: &Config, mode: Mode, ws: SocketAddr) -> api::Config {
         node: "node-1".to_owned(),
         region: config.node.region.clone(),
         dev_users: (mode == Mode::Dev).then(users),
-        group_members_max: schema::limits::GROUP_MEMBERS_DEFAULT,
+        group_members_max: config.limits.group_members,
         password_cost: api::Cost::default(),
         limits: api::Limits::default(),
     }
@@ -311,7 +311,7 @@ impl NodeParts<'_> {
                 view: Arc::clone(self.view),
                 engine: self.engine.clone(),
                 auth: Arc::clone(&auth),
-                appender: Appender::new(me),
+                appender: Appender::new(me).with_group_members(self.config.limits.group_members),
             };
             let fenced = self.ends.clone();
             let parts = Parts {
