@@ -1,0 +1,17 @@
+//! What clients say and hear: requests, replies, errors, pushes.
+//!
+//! Owns the meaning of PROTOCOL sections 1 to 3. The two encodings in `codec` carry these same values.
+
+mod push;
+mod reply;
+mod request;
+
+pub use push::{Push, SnapshotChannel};
+pub use reply::{
+    ClientLimits, Connected, ErrorReply, HistoryPage, Opened, ReadMark, Reply, Retry, SearchHit, SearchPage,
+    ServerFrame,
+};
+pub use request::{
+    AmbiguousWindow, Command, Connect, Delete, Edit, History, HistoryWindow, Open, PresenceGet, React, Request, Search,
+    Send, Typing,
+};

@@ -1,0 +1,231 @@
+//! What clients are answered.
+//!
+//! Owns every reply's fields, the error among them, and the envelope that bears a reply or a push.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Push;
+use crate::id::{ChannelId, Seq, SessionId, UserId};
+use crate::limits;
+use crate::message::Message;
+use crate::op::Refusal;
+use crate::presence::PresenceEntry;
+use crate::time::UnixMs;
+
+/// What a server sends in one envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerFrame {
+    /// The answer to the request with this id.
+    Reply {
+        /// The client's number.
+        id: u32,
+        /// What came of it.
+        reply: Result<Reply, ErrorReply>,
+    },
+    /// What the client did not ask for.
+    Push(Push),
+}
+
+/// The answer to a command that was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// The session lives.
+    Connect(Connected),
+    /// The new token counts.
+    Refresh {
+        /// Until when.
+        expires_ms: UnixMs,
+    },
+    /// The message is durable.
+    Send {
+        /// Its place in the channel.
+        seq: Seq,
+        /// When it was accepted.
+        sent_ms: UnixMs,
+        /// Whether it had been sent before.
+        duplicate: bool,
+    },
+    /// The page asked for.
+    History(HistoryPage),
+    /// The mark is durable.
+    Mark {
+        /// Where it stands.
+        read_seq: Seq,
+        /// Messages after it.
+        unread: u64,
+    },
+    /// What was said.
+    Echo {
+        /// The same.
+        data: String,
+    },
+    /// The edit is durable.
+    Edit {
+        /// The message's revision after it.
+        revision: u32,
+    },
+    /// The deletion is durable.
+    Delete {
+        /// The message's revision after it.
+        revision: u32,
+    },
+    /// The reaction is durable.
+    React {
+        /// How many have put the emoji there, after it.
+        count: u32,
+    },
+    /// Others were told.
+    Typing {},
+    /// The channel is open.
+    Open(Opened),
+    /// The channel is closed.
+    Close {},
+    /// Who is there.
+    PresenceGet {
+        /// In the order asked for.
+        entries: Vec<PresenceEntry>,
+    },
+    /// Who is there now; changes are pushed.
+    PresenceWatch {
+        /// In the order asked for.
+        entries: Vec<PresenceEntry>,
+    },
+    /// What was found.
+    Search(SearchPage),
+}
+
+/// The fields of the reply to `open`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The newest seq that this account may see; 0 if there is none.
+    pub head_seq: Seq,
+    /// The account's mark.
+    pub read_seq: Seq,
+    /// Members who are online or away. Of a large channel: those who have it open.
+    pub online: u32,
+    /// The members' marks, of direct channels and groups of up to 20 members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ReadMark>,
+}
+
+/// Up to where a member has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadMark {
+    /// Who.
+    pub user_id: UserId,
+    /// Up to which message.
+    pub read_seq: Seq,
+}
+
+/// The fields of the reply to `search`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchPage {
+    /// Newest first.
+    pub hits: Vec<SearchHit>,
+    /// Whether there are older ones: ask again with `before_ms` of the last.
+    pub more: bool,
+}
+
+/// One message that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchHit {
+    /// Where.
+    pub channel_id: ChannelId,
+    /// Which; `history` with `around` shows what is about it.
+    pub seq: Seq,
+    /// When it was sent.
+    pub sent_ms: UnixMs,
+    /// Who sent it.
+    pub from: UserId,
+    /// The text about the first word found, cut.
+    pub snippet: String,
+}
+
+/// The fields of the reply to `connect`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connected {
+    /// Whose session it is.
+    pub user_id: UserId,
+    /// Its name in the server's logs.
+    pub session_id: SessionId,
+    /// The server's wall clock; clients make their ids with it.
+    pub server_time_ms: UnixMs,
+    /// Silence after which the server pings.
+    pub ping_ms: u64,
+    /// What the client must stay within.
+    pub limits: ClientLimits,
+    /// The given one, or the newest.
+    pub cursor: String,
+    /// How to connect again.
+    pub retry: Retry,
+}
+
+/// Limits that a client must know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientLimits {
+    /// Characters of a message's text.
+    pub body_chars_max: u32,
+    /// Bytes of one WebSocket message.
+    pub frame_bytes_max: u32,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self { body_chars_max: limits::BODY_CHARS_MAX, frame_bytes_max: limits::MESSAGE_BYTES_MAX }
+    }
+}
+
+/// Pauses before connecting again: `random(0, min(cap, base · 2^n))`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// The first.
+    pub base_ms: u32,
+    /// The longest.
+    pub cap_ms: u32,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { base_ms: limits::RETRY_BASE_MS, cap_ms: limits::RETRY_CAP_MS }
+    }
+}
+
+/// The fields of the reply to `history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryPage {
+    /// Ascending by seq.
+    pub messages: Vec<Arc<Message>>,
+    /// The newest seq that this account may see; 0 if there is none.
+    pub head_seq: Seq,
+    /// The oldest seq that this account may see; 1 if it may see all.
+    pub first_seq: Seq,
+    /// Whether there is more in the asked direction.
+    pub more: bool,
+}
+
+/// The answer to a command that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReply {
+    /// What to branch on.
+    pub code: u16,
+    /// What a person reads.
+    pub message: String,
+    /// Whether the same request may be sent again.
+    pub temporary: bool,
+    /// When; 0 if at once or never.
+    pub retry_after_ms: u32,
+}
+
+impl From<Refusal> for ErrorReply {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            code: refusal.code.into(),
+            temporary: refusal.code.is_temporary(),
+            message: refusal.message,
+            retry_after_ms: refusal.retry_after_ms,
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What clients may ask.
+//!
+//! Owns every command's fields, which are those of the JSON, and what they are when a client leaves them out.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ChannelId, ClientMsgId, DeviceId, Seq, UserId};
+use crate::message::{MessageKind, no_mentions};
+use crate::time::UnixMs;
+
+/// One command of a client, with the id under which it wants the reply; 0 wants none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The client's number for it.
+    pub id: u32,
+    /// What it asks.
+    pub command: Command,
+}
+
+/// What a client may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// The first command of a connection.
+    Connect(Connect),
+    /// A new token for the same session.
+    Refresh {
+        /// The access token.
+        token: String,
+    },
+    /// A message to a channel.
+    Send(Send),
+    /// A page of a channel's past.
+    History(History),
+    /// The user has read up to here.
+    Mark {
+        /// Where.
+        channel_id: ChannelId,
+        /// Up to which message.
+        read_seq: Seq,
+    },
+    /// Says the same back.
+    Echo {
+        /// At most 4 KiB.
+        data: String,
+    },
+    /// Another text for an own message.
+    Edit(Edit),
+    /// A message's text goes; its seq stays.
+    Delete(Delete),
+    /// An emoji to a message, or away from it.
+    React(React),
+    /// The user is writing, or has stopped. Usually without a number: nobody needs the reply.
+    Typing(Typing),
+    /// The user looks at a channel: its members' presence, and, of a large one, live delivery.
+    Open(Open),
+    /// The user looks away.
+    Close {
+        /// From which channel.
+        channel_id: ChannelId,
+    },
+    /// Who is there?
+    PresenceGet(PresenceGet),
+    /// Whose presence is pushed from now on.
+    PresenceWatch {
+        /// At most 500, in place of the earlier ones.
+        user_ids: Vec<UserId>,
+    },
+    /// Messages with these words, over the account's own channels.
+    Search(Search),
+}
+
+/// The fields of `edit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// In which channel.
+    pub channel_id: ChannelId,
+    /// Which message.
+    pub seq: Seq,
+    /// The client's name for the operation, repeated on every retry.
+    pub op_id: ClientMsgId,
+    /// The revision that the user saw.
+    pub base_revision: u32,
+    /// The new text.
+    pub body: Arc<str>,
+}
+
+/// The fields of `delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delete {
+    /// In which channel.
+    pub channel_id: ChannelId,
+    /// Which message.
+    pub seq: Seq,
+    /// The client's name for the operation, repeated on every retry.
+    pub op_id: ClientMsgId,
+}
+
+/// The fields of `react`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct React {
+    /// In which channel.
+    pub channel_id: ChannelId,
+    /// To which message.
+    pub seq: Seq,
+    /// The client's name for the operation, repeated on every retry.
+    pub op_id: ClientMsgId,
+    /// What should be one emoji; the session says so if it is none.
+    pub emoji: String,
+    /// Whether to put it there or to take it away.
+    pub on: bool,
+}
+
+/// The fields of `typing`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Typing {
+    /// In which channel.
+    pub channel_id: ChannelId,
+    /// Whether the user is writing.
+    pub on: bool,
+}
+
+/// The fields of `open`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    /// Which channel.
+    pub channel_id: ChannelId,
+    /// Of a large one: the last message that the client has. Without it, from the newest on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_seq: Option<Seq>,
+}
+
+/// The fields of `presence_get`: users, or a page of a channel's members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceGet {
+    /// At most 200.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_ids: Vec<UserId>,
+    /// Members of this channel instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<ChannelId>,
+    /// Which 200 of them, from 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub page: u32,
+}
+
+/// The fields of `search`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Search {
+    /// Words, all of which a message must have. At most 200 characters.
+    pub query: String,
+    /// In this channel alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<ChannelId>,
+    /// By this user alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<UserId>,
+    /// Sent before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before_ms: Option<UnixMs>,
+    /// Hits at most; the server's limit is 50.
+    #[serde(default = "default_hits")]
+    pub limit: u32,
+}
+
+/// Hits of a page when the client names no limit.
+fn default_hits() -> u32 {
+    20
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a field by reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// The fields of `connect`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connect {
+    /// The access token.
+    pub token: String,
+    /// Which device this is.
+    pub device_id: DeviceId,
+    /// The last cursor received; absent to start at the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// What the client calls itself; for logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+}
+
+/// The fields of `send`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Send {
+    /// Where to.
+    pub channel_id: ChannelId,
+    /// The client's name for it, repeated on every retry.
+    pub client_msg_id: ClientMsgId,
+    /// The text.
+    pub body: Arc<str>,
+    /// What it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Seq>,
+    /// Whom it names.
+    #[serde(default = "no_mentions", skip_serializing_if = "<[UserId]>::is_empty")]
+    pub mentions: Arc<[UserId]>,
+    /// What it is.
+    #[serde(default)]
+    pub kind: MessageKind,
+}
+
+/// The fields of `history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "HistoryFields", into = "HistoryFields")]
+pub struct History {
+    /// Of which channel.
+    pub channel_id: ChannelId,
+    /// Which part.
+    pub window: HistoryWindow,
+    /// Messages at most; the server's limit is 200.
+    pub limit: u32,
+}
+
+/// Which part of a channel's past is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryWindow {
+    /// The newest.
+    Newest,
+    /// The last before a seq.
+    Before(Seq),
+    /// The first after a seq.
+    After(Seq),
+    /// With a seq in the middle.
+    Around(Seq),
+}
+
+#[derive(Serialize, Deserialize)]
+struct HistoryFields {
+    channel_id: ChannelId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Seq>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    after: Option<Seq>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    around: Option<Seq>,
+    #[serde(default = "default_limit")]
+    limit: u32,
+}
+
+/// Messages of a page when the client names no limit.
+fn default_limit() -> u32 {
+    50
+}
+
+/// More than one of `before`, `after` and `around`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("give at most one of before, after and around")]
+pub struct AmbiguousWindow;
+
+impl HistoryWindow {
+    /// From the three optional fields that clients may give, of which one at most may be there.
+    ///
+    /// # Errors
+    /// If two or more are given.
+    pub fn from_fields(before: Option<Seq>, after: Option<Seq>, around: Option<Seq>) -> Result<Self, AmbiguousWindow> {
+        match (before, after, around) {
+            (None, None, None) => Ok(Self::Newest),
+            (Some(seq), None, None) => Ok(Self::Before(seq)),
+            (None, Some(seq), None) => Ok(Self::After(seq)),
+            (None, None, Some(seq)) => Ok(Self::Around(seq)),
+            _ => Err(AmbiguousWindow),
+        }
+    }
+
+    /// The three optional fields: before, after, around.
+    #[must_use]
+    pub fn to_fields(self) -> (Option<Seq>, Option<Seq>, Option<Seq>) {
+        match self {
+            Self::Newest => (None, None, None),
+            Self::Before(seq) => (Some(seq), None, None),
+            Self::After(seq) => (None, Some(seq), None),
+            Self::Around(seq) => (None, None, Some(seq)),
+        }
+    }
+}
+
+impl TryFrom<HistoryFields> for History {
+    type Error = AmbiguousWindow;
+    fn try_from(fields: HistoryFields) -> Result<Self, AmbiguousWindow> {
+        let window = HistoryWindow::from_fields(fields.before, fields.after, fields.around)?;
+        Ok(Self { channel_id: fields.channel_id, window, limit: fields.limit })
+    }
+}
+
+impl From<History> for HistoryFields {
+    fn from(history: History) -> Self {
+        let (before, after, around) = history.window.to_fields();
+        Self { channel_id: history.channel_id, before, after, around, limit: history.limit }
+    }
+}
