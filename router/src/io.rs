@@ -150,9 +150,8 @@ pub enum Output {
         /// What.
         store: StoreOp,
     },
-    /// Tell another shard. Frames to one shard arrive in this order. One that says who is there (`Register`, `Registered`,
-    /// `Unregister`, `Replaced`, `Kicked`) or, as a `Feed`, that a member is gone must arrive; any other may be lost and is made good
-    /// within seconds.
+    /// Tell another shard. Frames to one shard arrive in this order. One of
+    /// [`must_arrive`](schema::mesh::MeshBody::must_arrive) does; any other may be lost and is made good within seconds.
     Mesh {
         /// Which.
         to: Owner,
