@@ -41,6 +41,11 @@ pub enum Error {
     #[error("the store is overloaded")]
     Throttled,
 
+    /// The store does not answer: it is away, or cannot be reached from here. Reads end so after
+    /// [`crate::limits::TRANSACTION_LIFE_MS`]; a commit that was handed in never does, since it may still happen.
+    #[error("the store does not answer")]
+    Unavailable,
+
     /// Only watches end so: the transaction that asked for the watch was dropped or did not commit.
     #[error("the transaction of this watch did not commit")]
     WatchCancelled,
@@ -102,7 +107,9 @@ impl Error {
             | Self::FutureVersion { .. }
             | Self::Throttled
             | Self::WatchCancelled => true,
-            Self::KeyTooLarge { .. }
+            // Whoever asked has waited long enough already.
+            Self::Unavailable
+            | Self::KeyTooLarge { .. }
             | Self::ValueTooLarge { .. }
             | Self::TransactionTooLarge { .. }
             | Self::InvertedRange
@@ -121,6 +128,7 @@ impl Error {
             | Self::TooOld
             | Self::FutureVersion { .. }
             | Self::Throttled
+            | Self::Unavailable
             | Self::WatchCancelled
             | Self::KeyTooLarge { .. }
             | Self::ValueTooLarge { .. }

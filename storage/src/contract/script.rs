@@ -131,6 +131,7 @@ pub fn name(error: &Error) -> &'static str {
         Error::TooOld => "too old",
         Error::FutureVersion { .. } => "future version",
         Error::Throttled => "throttled",
+        Error::Unavailable => "unavailable",
         Error::WatchCancelled => "watch cancelled",
         Error::KeyTooLarge { .. } => "key too large",
         Error::ValueTooLarge { .. } => "value too large",
