@@ -318,6 +318,7 @@ impl Plan {
 /// A store in which nothing goes wrong.
 const CALM: FaultRates = FaultRates {
     read_permille: 0,
+    unavailable_permille: 0,
     conflict_permille: 0,
     refused_permille: 0,
     unknown_permille: 0,

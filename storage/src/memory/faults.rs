@@ -65,6 +65,8 @@ pub struct SeededFaults {
 pub struct FaultRates {
     /// Reads that end in `TooOld` or `Throttled`.
     pub read_permille: u32,
+    /// Reads that end in `Unavailable`.
+    pub unavailable_permille: u32,
     /// Commits refused as conflicts.
     pub conflict_permille: u32,
     /// Commits refused as `Throttled` or `TooOld`.
@@ -81,6 +83,7 @@ impl FaultRates {
     /// Often enough that every path of a retry loop is walked within some hundred transactions.
     pub const HOSTILE: Self = Self {
         read_permille: 5,
+        unavailable_permille: 0,
         conflict_permille: 30,
         refused_permille: 10,
         unknown_permille: 30,
@@ -108,11 +111,13 @@ impl SeededFaults {
 
 impl Faults for SeededFaults {
     fn read(&mut self) -> Option<Error> {
-        let read = u64::from(self.rates.read_permille);
+        let refused = u64::from(self.rates.read_permille);
+        let unanswered = refused + u64::from(self.rates.unavailable_permille);
         match self.draw(1_000) {
-            draw if draw >= read => None,
-            draw if draw % 2 == 0 => Some(Error::TooOld),
-            _ => Some(Error::Throttled),
+            draw if draw < refused && draw % 2 == 0 => Some(Error::TooOld),
+            draw if draw < refused => Some(Error::Throttled),
+            draw if draw < unanswered => Some(Error::Unavailable),
+            _ => None,
         }
     }
 

@@ -26,6 +26,7 @@ use crate::world::{World, channel, is_temporary, parse, store};
 
 const RATES: FaultRates = FaultRates {
     read_permille: 3,
+    unavailable_permille: 0,
     conflict_permille: 120,
     refused_permille: 40,
     unknown_permille: 150,

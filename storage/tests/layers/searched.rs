@@ -20,6 +20,7 @@ use crate::world::{World, channel, store};
 
 const RATES: FaultRates = FaultRates {
     read_permille: 2,
+    unavailable_permille: 0,
     conflict_permille: 100,
     refused_permille: 30,
     unknown_permille: 150,

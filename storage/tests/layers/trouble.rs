@@ -5,7 +5,7 @@ use schema::{Incarnation, UserId};
 use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
 use storage::layers::{channels, check, view};
 use storage::memory::CommitFault::{self, Conflict};
-use storage::memory::{FaultRates, MemoryEngine, MemoryOptions, SeededFaults};
+use storage::memory::{FaultRates, Faults, MemoryEngine, MemoryOptions, SeededFaults};
 use storage::{Begin, Engine, Transaction, keys};
 
 use crate::world::{World, channel, faulty, store};
@@ -36,6 +36,50 @@ fn a_batch_in_conflict_is_split_by_channel_and_then_in_halves() {
     check_parts(&[Conflict; 2], one, &[0, 2, 3]);
     check_parts(&[Conflict; 4], one, &[0, 0, 1, 1, 3]);
     check_parts(&[Conflict; 9], "1 sends a", &[1]);
+}
+
+/// The store is away for one read: the first after so many commits, of which the last ends so.
+struct Away {
+    after_commits: u32,
+    fate: CommitFault,
+    was_away: bool,
+}
+
+impl Faults for Away {
+    fn read(&mut self) -> Option<storage::Error> {
+        let is_away = self.after_commits == 0 && !self.was_away;
+        self.was_away |= is_away;
+        is_away.then_some(storage::Error::Unavailable)
+    }
+
+    fn commit(&mut self) -> CommitFault {
+        if self.after_commits == 0 {
+            return CommitFault::None;
+        }
+        self.after_commits -= 1;
+        if self.after_commits == 0 { self.fate } else { CommitFault::None }
+    }
+}
+
+#[test]
+fn a_batch_that_the_store_does_not_answer_ends_at_once_and_whole() {
+    let check = |after_commits: u32, fate: CommitFault, script: &str, expected: &str| {
+        let store = store();
+        World::claim(MemoryEngine::open(&store, MemoryOptions::default()), 2, 1);
+        let mut world = World::current(MemoryEngine::open(&store, MemoryOptions::default()));
+        let faults = Box::new(Away { after_commits, fate, was_away: false });
+        world.engine = MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() });
+        assert_eq!(world.run(script), expected, "{script}, away after {after_commits} commits, the last {fate:?}");
+        block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
+    };
+    // One wait of five seconds, not one for each half of each half.
+    check(0, CommitFault::None, "1 sends a, d.1 sends b, 2 sends c; 1 sends a", "115, 115, 115; #1");
+    check(1, CommitFault::None, "1 sends a; 1 sends b, 2 sends c; d.1 sends b", "#1; 115, 115; #1");
+    // Conflicts before it are no reason to split either.
+    check(1, Conflict, "1 sends a, d.1 sends b; d.1 sends b", "115, 115; #1");
+    // What may have been committed before the store went away is found by who sends it again.
+    check(1, CommitFault::UnknownCommitted, "1 sends a, d.1 sends b; 1 sends a", "115, 115; #1 again");
+    check(1, CommitFault::UnknownLost, "1 sends a, d.1 sends b; 1 sends a", "115, 115; #1");
 }
 
 #[test]

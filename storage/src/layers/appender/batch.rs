@@ -133,7 +133,9 @@ impl Batch {
             };
             refusal = self.note(attempt, &error, tried, &mut memory);
             let known = memory.unknown.is_empty();
-            let in_parts = memory.conflicts >= CONFLICTS_MAX || !error.is_retryable();
+            // A store that does not answer would let each part wait as long as the whole has.
+            let answered = !matches!(error, LayerError::Store(crate::Error::Unavailable));
+            let in_parts = answered && (memory.conflicts >= CONFLICTS_MAX || !error.is_retryable());
             if known && in_parts && self.ops.len() > 1 {
                 let parts = in_smaller_parts(std::mem::take(&mut self.ops));
                 return self.ended(|_| Ended::Split(parts), moved, memory);
