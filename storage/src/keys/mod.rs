@@ -9,7 +9,7 @@
 //! block · by · user   device · user · device    friend · user · other                               presence · user
 //! channel · id        dedup · hash byte · day · channel · user · client_msg_id     dedup floor     direct · low user · high user
 //! edited · channel · seq     family · user · family     fence · hash byte · incarnation     former · channel · user           head · channel
-//! idempotency · day · user · key     inbox · user · stamp · ordinal      inbox floor · user                 indexed · channel
+//! idempotency · day · user · key     import     inbox · user · stamp · ordinal      inbox floor · user                 indexed · channel
 //! joined · user              large · user · channel              left · user · channel
 //! member · channel · user    membership · user · channel         mention · user · time · channel · seq
 //! message · channel · seq    officer · channel · user            partition · number
@@ -24,6 +24,7 @@ mod channel;
 mod dedup;
 mod inbox;
 mod message;
+mod moved;
 mod ownership;
 mod people;
 mod push;
@@ -47,6 +48,7 @@ pub use message::{
     MentionKey, edited, edited_place, edits, mentions_after, mentions_before, reaction, reaction_of, reactions,
     reactions_after, tallies, tallies_after, tallies_place, tallies_within,
 };
+pub use moved::{Moved, import, moved, moved_after};
 pub use ownership::{
     arrival_prefix, arrival_stamp, arrivals_after, arrivals_before, arrivals_through, batch, batches, fence, partition,
     partitions, view,
@@ -103,6 +105,7 @@ enum Table {
     Posting = 51,
     Segments = 52,
     Left = 53,
+    Import = 60,
 }
 
 /// A key in the making.

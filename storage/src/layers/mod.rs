@@ -12,6 +12,7 @@
 //! push         what absent users' phones are to be told of
 //! search       the index of words, and looking for them                  mentions   where an account is named
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
+//! transfer     from one store to another, whatever their engines
 //! ```
 
 pub mod accounts;
@@ -33,6 +34,7 @@ mod planted;
 pub mod presence;
 pub mod push;
 pub mod search;
+pub mod transfer;
 pub mod view;
 mod visible;
 

@@ -47,6 +47,11 @@ pub(super) fn floor_row(floor: Position) -> Vec<u8> {
     [&[FORMAT][..], &floor.to_bytes()].concat()
 }
 
+/// `inbox floor` at the end of the transaction that writes it: what stands before its stamp, and what after.
+pub(super) fn floor_row_around_stamp() -> (Vec<u8>, [u8; 2]) {
+    (vec![FORMAT], u16::MAX.to_be_bytes())
+}
+
 /// `inbox floor`; the start where there is none.
 pub(super) fn floor(row: Option<&Bytes>) -> Result<Position, RecordError> {
     row.map_or(Ok(Position::START), |bytes| fields("inbox floor", bytes).map(Position::from_bytes))
@@ -129,6 +134,24 @@ impl BatchRow {
     }
 }
 
+/// `import`: which dump is being written into this store, and how many of its parts are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ImportRow {
+    pub(super) dump: u64,
+    pub(super) parts: u64,
+}
+
+impl ImportRow {
+    pub(super) fn encode(self) -> Vec<u8> {
+        [&[FORMAT][..], &self.dump.to_be_bytes(), &self.parts.to_be_bytes()].concat()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let fields: [u8; 16] = fields("import", bytes)?;
+        Ok(Self { dump: u64_at(&fields, 0), parts: u64_at(&fields, 8) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +167,8 @@ mod tests {
         assert_eq!(floor(Some(&floor_row(floor_).into())), Ok(floor_));
         assert_eq!(day(Some(&day_row(20_000).into())), Ok(20_000));
         assert_eq!(ViewRow::decode(&view.encode()), Ok(view));
+        let import = ImportRow { dump: u64::MAX - 3, parts: 9 };
+        assert_eq!(ImportRow::decode(&import.encode()), Ok(import));
         assert_eq!(BatchRow::decode(&batch), Ok(BatchRow { number: 5, attempt: 6, stamp }));
         assert_eq!((floor(None), day(None), counter(None)), (Ok(Position::START), Ok(0), Ok(0)));
         for bad in [&batch[1..], &batch[..batch.len() - 1], &[]] {

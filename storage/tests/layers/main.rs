@@ -16,5 +16,6 @@ mod search;
 mod searched;
 mod sizes;
 mod told;
+mod transfer;
 mod trouble;
 mod world;
