@@ -14,4 +14,5 @@ pub mod logs;
 pub mod metrics;
 pub mod node;
 pub mod stop;
+mod store;
 pub mod uring;

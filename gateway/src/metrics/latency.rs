@@ -17,7 +17,7 @@ pub(super) const BOUNDS_US: [u64; 20] = [
 
 /// Durations in microseconds.
 #[derive(Debug, Clone)]
-pub(super) struct Histogram {
+pub(crate) struct Histogram {
     counts: hdrhistogram::Histogram<u64>,
     sum_ns: u128,
 }
@@ -30,7 +30,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    pub(super) fn record(&mut self, took: Duration) {
+    pub(crate) fn record(&mut self, took: Duration) {
         self.counts.saturating_record(u64::try_from(took.as_micros()).unwrap_or(LONGEST_US));
         self.sum_ns += took.as_nanos();
     }

@@ -10,18 +10,17 @@ mod shard;
 mod text;
 
 use std::fmt;
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
-
-use storage::embedded::{EmbeddedEngine, EngineStats};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::cli::{COMMIT, VERSION};
-use crate::logs;
+use crate::store::StoreFigures;
+use crate::{disk, logs};
 
-use latency::Histogram;
+pub(crate) use latency::Histogram;
 use process::Process;
 pub use shard::{Latency, ShardMetrics};
-use text::Text;
+pub(crate) use text::Text;
 
 /// What `/metrics` is, for its Content-Type.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,17 +29,23 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Metrics {
     shards: Box<[ShardMetrics]>,
     connections_max: u32,
-    store: EmbeddedEngine,
-    /// How long group commits took; taken from the store as it is asked.
-    commits: Mutex<Histogram>,
+    /// Nothing until the store is open.
+    store: OnceLock<Box<dyn StoreFigures>>,
+    data_dir: PathBuf,
 }
 
 impl Metrics {
-    /// Places for `shards` shards that hold `connections_max` connections together, over this store.
+    /// Places for `shards` shards that hold `connections_max` connections together, beside this data directory.
     #[must_use]
-    pub fn new(shards: u16, connections_max: u32, store: EmbeddedEngine) -> Self {
+    pub fn new(shards: u16, connections_max: u32, data_dir: &Path) -> Self {
         let shards = (0..shards).map(|_| ShardMetrics::default()).collect();
-        Self { shards, connections_max, store, commits: Mutex::default() }
+        Self { shards, connections_max, store: OnceLock::new(), data_dir: data_dir.to_owned() }
+    }
+
+    /// From now on the figures of this store are shown too. The first call decides.
+    pub(crate) fn show_store(&self, figures: Box<dyn StoreFigures>) {
+        // A node opens one store.
+        let _ = self.store.set(figures);
     }
 
     /// The place of one shard.
@@ -58,12 +63,10 @@ impl Metrics {
         self.shards.iter().map(|shard| shard.snapshot().connections).sum()
     }
 
-    /// Takes from the store what it has measured. To be called each second: the store keeps 8,192 group commits, some
-    /// seconds of the fastest disk.
+    /// Takes from the store what it has measured. To be called each second.
     pub fn collect(&self) {
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        for sample in self.store.stats().take_samples() {
-            commits.record(sample.took);
+        if let Some(store) = self.store.get() {
+            store.collect();
         }
     }
 
@@ -83,40 +86,19 @@ impl Metrics {
         for latency in Latency::ALL {
             text.histogram(latency.name(), latency.help(), &shard::merged(&self.shards, latency));
         }
-        self.write_store(&mut text);
+        if let Some(store) = self.store.get() {
+            store.write(&mut text);
+        }
+        // A disk that does not answer has other ways to be noticed.
+        if let Ok(free_bytes) = disk::free_bytes(&self.data_dir) {
+            text.gauge("rookery_disk_free_bytes", "Free bytes of the data directory's file system", free_bytes);
+        }
         text.counter("rookery_log_lines_dropped", "Log lines that found no room", logs::dropped_lines());
         // Of a system that does not say, nothing is told.
         if let Ok(process) = Process::measure() {
             process.write(&mut text);
         }
         text.finish()
-    }
-
-    fn write_store(&self, text: &mut Text) {
-        let EngineStats { commits, conflicts, too_old, throttled, groups, rows, bytes, waiting, stalls, .. } =
-            self.store.stats();
-        let counters = [
-            ("rookery_store_commits", "Transactions committed, those that only read aside", commits),
-            ("rookery_store_conflicts", "Transactions refused because what they read had changed", conflicts),
-            ("rookery_store_too_old", "Transactions refused because they were too old", too_old),
-            ("rookery_store_throttled", "Transactions refused because the queue was full", throttled),
-            ("rookery_store_group_commits", "Group commits: one fsync each", groups),
-            ("rookery_store_rows", "Rows written or removed", rows),
-            ("rookery_store_written_bytes", "Bytes of keys and values written", bytes),
-            ("rookery_store_stalls", "Group commits that took longer than 2 s", stalls),
-        ];
-        for (name, help, counter) in counters {
-            text.counter(name, help, counter.load(Ordering::Relaxed));
-        }
-        let waiting = waiting.load(Ordering::Relaxed);
-        text.gauge("rookery_store_commits_waiting", "Transactions that wait for the next group commit", waiting);
-        let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        let help = "From a group commit's first byte written to the return of its fsync";
-        text.histogram("rookery_store_commit_seconds", help, &commits);
-        // A disk that does not answer has other ways to be noticed.
-        if let Ok(free_bytes) = self.store.free_bytes() {
-            text.gauge("rookery_disk_free_bytes", "Free bytes of the data directory's file system", free_bytes);
-        }
     }
 }
 

@@ -1,14 +1,17 @@
 use std::collections::BTreeSet;
 
-use storage::embedded::EmbeddedOptions;
+use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
 
 use super::*;
+use crate::store::NodeStore as _;
 use crate::uring::Counters;
 
 fn metrics(shards: u16) -> (tempfile::TempDir, Metrics) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = EmbeddedEngine::open(directory.path(), EmbeddedOptions::new(1)).expect("an empty store");
-    (directory, Metrics::new(shards, 1_000, store))
+    let metrics = Metrics::new(shards, 1_000, directory.path());
+    metrics.show_store(store.figures());
+    (directory, metrics)
 }
 
 /// Whether the text has each of the lines.

@@ -32,7 +32,7 @@ enum Value {
 
 /// Families in the order in which they are shown.
 #[derive(Debug, Default)]
-pub(super) struct Text(Vec<Family>);
+pub(crate) struct Text(Vec<Family>);
 
 impl Text {
     fn push(&mut self, name: &'static str, help: &'static str, value: Value) {
@@ -40,7 +40,7 @@ impl Text {
     }
 
     /// A count since the start; the text adds `_total` to its name.
-    pub(super) fn counter(&mut self, name: &'static str, help: &'static str, count: u64) {
+    pub(crate) fn counter(&mut self, name: &'static str, help: &'static str, count: u64) {
         self.push(name, help, Value::Counter(count));
     }
 
@@ -50,7 +50,7 @@ impl Text {
     }
 
     /// A level now.
-    pub(super) fn gauge(&mut self, name: &'static str, help: &'static str, level: u64) {
+    pub(crate) fn gauge(&mut self, name: &'static str, help: &'static str, level: u64) {
         self.push(name, help, Value::Gauge(level));
     }
 
@@ -65,7 +65,7 @@ impl Text {
     }
 
     /// Durations, in seconds.
-    pub(super) fn histogram(&mut self, name: &'static str, help: &'static str, of: &Histogram) {
+    pub(crate) fn histogram(&mut self, name: &'static str, help: &'static str, of: &Histogram) {
         self.push(name, help, Value::Histogram { sum_s: of.sum_s(), count: of.count(), buckets: of.buckets() });
     }
 

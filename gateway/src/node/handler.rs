@@ -14,7 +14,7 @@ use router::Input;
 use schema::limits::{ECHO_MESSAGE_BYTES_MAX, FRAGMENTS_MAX, MESSAGE_BYTES_MAX};
 use schema::mesh::{Kicked, MeshFrame};
 use schema::{ChannelId, ChannelOp, Encoding, Now, OpReply, Refusal, UnixMs, UserId};
-use storage::embedded::EmbeddedEngine;
+use storage::Engine;
 use tokio::sync::oneshot;
 
 use crate::metrics::Latency;
@@ -70,8 +70,8 @@ const CONNECTION_PATH: &str = "/connection/websocket";
 const ECHO_PATH: &str = "/debug/echo";
 
 /// What a handler is made of.
-pub(super) struct Parts {
-    pub(super) host: Host<EmbeddedEngine, Tokens>,
+pub(super) struct Parts<S> {
+    pub(super) host: Host<S, Tokens>,
     pub(super) clock: Clock,
     pub(super) mail: Inbox<Mail>,
     pub(super) done: Inbox<Done>,
@@ -87,8 +87,8 @@ pub(super) struct Parts {
     pub(super) on_fenced: Box<dyn FnMut() + Send>,
 }
 
-pub(super) struct ShardHandler {
-    parts: Parts,
+pub(super) struct ShardHandler<S> {
+    parts: Parts<S>,
     /// Subprotocols agreed with connections that are not open yet.
     agreed: BTreeMap<ConnId, Option<Encoding>>,
     replies: BTreeMap<u64, oneshot::Sender<Result<OpReply, Refusal>>>,
@@ -100,8 +100,8 @@ pub(super) struct ShardHandler {
     now: Now,
 }
 
-impl ShardHandler {
-    pub(super) fn new(parts: Parts) -> Self {
+impl<S: Engine> ShardHandler<S> {
+    pub(super) fn new(parts: Parts<S>) -> Self {
         let now = parts.clock.at(Instant::now());
         Self {
             parts,
@@ -209,7 +209,7 @@ impl ShardHandler {
     }
 }
 
-impl Handler for ShardHandler {
+impl<S: Engine> Handler for ShardHandler<S> {
     fn on_request(&mut self, _sockets: &mut Sockets, conn: ConnId, request: &wire::Request) -> Decision {
         match request.path() {
             CONNECTION_PATH => {

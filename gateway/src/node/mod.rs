@@ -12,6 +12,7 @@ mod commands;
 mod handler;
 mod mesh;
 mod pool;
+mod shards;
 mod state;
 mod tokens;
 mod upkeep;
@@ -21,30 +22,29 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use futures_lite::future;
-use host::Host;
-use schema::{Incarnation, Owner, ShardIndex, View};
-use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
-use storage::layers::{appender::Appender, view};
+use schema::Incarnation;
+use storage::Engine;
+use storage::layers::view;
 
 use crate::config::{Config, Mode};
 use crate::disk::{self, DiskChange, DiskWatch};
 use crate::listen::{self, Ready};
 use crate::metrics::Metrics;
-use crate::uring::{self, Mailbox, Sleeper};
+use crate::store::{self, NodeStore, Source, WithStore};
+use crate::uring::{self, Mailbox};
 use crate::{datadir, files, stop};
 
 use clock::Clock;
 pub(crate) use clock::wall;
 use commands::NodeShards;
-use handler::{MAIL_MAX, Mail, Parts, ShardHandler, TASKS_MAX};
-use mesh::Links;
+use handler::Mail;
 use pool::StorePool;
+use shards::{NodeParts, Started};
 use state::NodeState;
-use tokens::Tokens;
 use upkeep::Upkeep;
 
 /// How long sessions may take to finish what is under way when the node stops. With the time that connections take to close,
@@ -52,8 +52,6 @@ use upkeep::Upkeep;
 const DRAIN_MS: u64 = 4_000;
 /// How often free disk is looked at.
 const DISK_CHECK: Duration = Duration::from_secs(1);
-/// Connections that wait to be accepted by one shard; the kernel cuts it to net.core.somaxconn.
-const BACKLOG: u32 = 4_096;
 /// The users that `rookery dev` makes.
 const DEV_USERS: [(&str, &str); 2] = [("ann", "Ann"), ("bora", "보라")];
 
@@ -73,6 +71,24 @@ enum End {
 /// What keeps it from starting or from going on, in one line with the remedy.
 pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
     exit_on_panic();
+    store::with(config, Node { config, mode })
+}
+
+/// A node over any store.
+struct Node<'a> {
+    config: &'a Config,
+    mode: Mode,
+}
+
+impl WithStore for Node<'_> {
+    type Output = ExitCode;
+
+    fn run<O: Source>(self, source: O) -> anyhow::Result<ExitCode> {
+        run_on(self.config, self.mode, source)
+    }
+}
+
+fn run_on<O: Source>(config: &Config, mode: Mode, source: O) -> anyhow::Result<ExitCode> {
     let clock = Clock::start();
     let (ends, ended) = mpsc::channel();
     let asked = ends.clone();
@@ -105,7 +121,7 @@ pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
     };
     let ready = Ready { api: listeners.public.local_addr()?, ws, internal: listeners.internal.local_addr()? };
 
-    let engine = EmbeddedEngine::open(&config.data.dir, EmbeddedOptions::new(getrandom::u64()?))?;
+    let engine = future::block_on(source.open())?;
     let incarnation = Incarnation(getrandom::u64()?);
     let view = Arc::new(future::block_on(view::claim(&engine, incarnation, shards))?);
     if mode == Mode::Dev {
@@ -119,11 +135,13 @@ pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
         shards,
         connections_max,
         data = %config.data.dir.display(),
+        shared = <O::Store as NodeStore>::SHARED,
         "the store is open"
     );
 
     let pool = StorePool::start(shards)?;
-    let state = Arc::new(NodeState::new(connections_max, Metrics::new(shards, connections_max, engine.clone())));
+    let state = Arc::new(NodeState::new(connections_max, Metrics::new(shards, connections_max, &config.data.dir)));
+    state.counts().show_store(engine.figures());
     let node = NodeParts {
         config,
         clock,
@@ -172,7 +190,7 @@ pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
     };
     api.join();
     drop(pool);
-    engine.close();
+    source.close(Some(engine));
     tracing::info!("stopped");
     Ok(code)
 }
@@ -223,12 +241,12 @@ fn announce(mode: Mode, ready: &Ready) -> io::Result<()> {
 }
 
 /// Watches the disk and keeps the store tidy until something ends the node.
-fn wait(
+fn wait<S: Engine>(
     config: &Config,
     ended: &mpsc::Receiver<End>,
     state: &NodeState,
     mailboxes: &[Mailbox<Mail>],
-    mut upkeep: Upkeep,
+    mut upkeep: Upkeep<S>,
 ) -> End {
     let mut watch = DiskWatch::new(config.data.free_bytes_min);
     loop {
@@ -266,90 +284,5 @@ fn wait(
 fn post(mailbox: &Mailbox<Mail>, mail: impl Fn() -> Mail) {
     while let Err(uring::MailboxError::Full(_)) = mailbox.push(mail()) {
         thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Shards that run.
-struct Started {
-    mailboxes: Vec<Mailbox<Mail>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-/// What the shards of a node share.
-struct NodeParts<'a> {
-    config: &'a Config,
-    clock: Clock,
-    engine: &'a EmbeddedEngine,
-    view: &'a Arc<View>,
-    incarnation: Incarnation,
-    key: &'a api::TokenKey,
-    state: &'a Arc<NodeState>,
-    pool: &'a StorePool,
-    ends: mpsc::Sender<End>,
-}
-
-impl NodeParts<'_> {
-    /// Starts every shard on a thread of its own. They listen when this returns.
-    fn start_shards(&self, ws: SocketAddr, connections_max: u32) -> anyhow::Result<Started> {
-        let shards = self.config.shards();
-        let mut mailboxes = Vec::new();
-        let mut ends = Vec::new();
-        for _ in 0..shards {
-            let (sleeper, waker) = uring::sleep_and_wake()?;
-            let (mailbox, mail) = uring::mailbox(&waker, MAIL_MAX);
-            let (done_sender, done) = uring::mailbox(&waker, TASKS_MAX);
-            mailboxes.push(mailbox);
-            ends.push((sleeper, mail, done_sender, done));
-        }
-        let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
-        let auth = Arc::new(Tokens::new(self.key.clone()));
-        let mut threads = Vec::new();
-        for (shard, (sleeper, mail, done_sender, done)) in (0..shards).zip(ends) {
-            let me = Owner { incarnation: self.incarnation, shard: ShardIndex(shard) };
-            let host = host::Config {
-                me,
-                view: Arc::clone(self.view),
-                engine: self.engine.clone(),
-                auth: Arc::clone(&auth),
-                appender: Appender::new(me).with_group_members(self.config.limits.group_members),
-            };
-            let fenced = self.ends.clone();
-            let parts = Parts {
-                host: Host::new(host, self.clock.at(Instant::now())),
-                clock: self.clock,
-                mail,
-                done,
-                done_sender,
-                spawner: self.pool.spawner(),
-                links: Links::new(mailboxes.clone()),
-                echo: self.config.debug.echo,
-                sessions_max: share,
-                state: Arc::clone(self.state),
-                shard,
-                on_fenced: Box::new(move || drop(fenced.send(End::Fenced))),
-            };
-            threads.push(self.start_shard(shard, share, uring::listen(ws, BACKLOG)?, sleeper, parts)?);
-        }
-        Ok(Started { mailboxes, threads })
-    }
-
-    fn start_shard(
-        &self,
-        shard: u16,
-        connections_max: usize,
-        listener: std::net::TcpListener,
-        sleeper: Sleeper,
-        parts: Parts,
-    ) -> io::Result<JoinHandle<()>> {
-        let mut config = uring::Config::new(format!("shard-{shard}"), connections_max);
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        // Pinned if each shard has a core of its own, and left to the scheduler otherwise.
-        config.cpu = (usize::from(self.config.shards()) <= cores && cores > 1).then_some(usize::from(shard));
-        let ends = self.ends.clone();
-        thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
-            let error = uring::run(config, listener, sleeper, |_| ShardHandler::new(parts)).err();
-            // After a stop that was asked for nobody listens any more.
-            drop(ends.send(End::Shard(shard, error)));
-        })
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future;
 use schema::Epoch;
-use storage::embedded::EmbeddedEngine;
+use storage::Engine;
 use storage::layers::push::Adopted;
 use storage::layers::{dedup, push};
 
@@ -19,8 +19,8 @@ const EVERY: Duration = Duration::from_secs(3_600);
 /// When what could not be adopted is tried again.
 const ADOPT_AGAIN: Duration = Duration::from_secs(10);
 
-pub(super) struct Upkeep {
-    engine: EmbeddedEngine,
+pub(super) struct Upkeep<S> {
+    engine: S,
     /// The epoch whose predecessors left something, until it is adopted, and when that is tried next.
     ///
     /// Beside serving and not before: nobody waits for it, since sessions start from their inboxes and an item is due half a
@@ -29,9 +29,9 @@ pub(super) struct Upkeep {
     due: Instant,
 }
 
-impl Upkeep {
+impl<S: Engine> Upkeep<S> {
     /// For a node that began `epoch`.
-    pub(super) fn new(engine: EmbeddedEngine, epoch: Epoch) -> Self {
+    pub(super) fn new(engine: S, epoch: Epoch) -> Self {
         let now = Instant::now();
         Self { engine, adopt: Some((epoch, now)), due: now }
     }

@@ -7,24 +7,34 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use futures_lite::future;
 use storage::layers::check::{self, Checked};
 
 use crate::config::Config;
+use crate::store::NodeStore;
+
+use super::Look;
 
 /// How often the progress line is written again.
 const PROGRESS: Duration = Duration::from_millis(200);
 
 /// Walks the whole store and says what it holds, or the first thing that is wrong with it.
 pub(in crate::cli) fn check(config: &Config) -> anyhow::Result<ExitCode> {
-    let engine = super::open(config)?;
-    let mut progress = Progress::new();
-    let checked = future::block_on(check::run(&engine, |checked| progress.show(checked)));
-    progress.clear();
-    let checked = checked.with_context(|| format!("the store in {} is not sound", config.data.dir.display()))?;
-    crate::cli::print(&format!("{}\n", summary(&checked)))?;
-    engine.close();
+    super::open(config, Check { config })?;
     Ok(ExitCode::SUCCESS)
+}
+
+struct Check<'a> {
+    config: &'a Config,
+}
+
+impl Look for Check<'_> {
+    async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+        let mut progress = Progress::new();
+        let checked = check::run(store, |checked| progress.show(checked)).await;
+        progress.clear();
+        let place = || format!("the store in {} is not sound", self.config.data.dir.display());
+        crate::cli::print(&format!("{}\n", summary(&checked.with_context(place)?)))
+    }
 }
 
 fn summary(checked: &Checked) -> String {

@@ -5,23 +5,38 @@
 mod check;
 mod push;
 
-use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
+use futures_lite::future;
 
-use crate::config::{Config, Origin};
+use crate::config::Config;
+use crate::store::{self, NodeStore, Source, WithStore};
 
 pub(super) use check::check;
 pub(super) use push::push;
 
-/// Opens the store of a node that is stopped.
-fn open(config: &Config) -> anyhow::Result<EmbeddedEngine> {
-    let path = &config.data.dir;
-    if !path.join("store").exists() {
-        // Whoever looks into a store wants the one that is there; opening would make an empty one, and find nothing in it.
-        let origin = match config.origin("data.dir") {
-            Origin::Default => "name the node's directory with --data".to_owned(),
-            origin => origin.to_string(),
-        };
-        anyhow::bail!("there is no store in {} ({origin})", path.display());
+/// A look into a store.
+trait Look {
+    /// Reads what it wants, and tells it.
+    async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()>;
+}
+
+/// Opens the store of a node that is stopped, and looks into it.
+fn open<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
+    store::with(config, Opening { config, look })
+}
+
+struct Opening<'a, L> {
+    config: &'a Config,
+    look: L,
+}
+
+impl<L: Look> WithStore for Opening<'_, L> {
+    type Output = ();
+
+    fn run<O: Source>(self, source: O) -> anyhow::Result<()> {
+        source.must_exist(self.config)?;
+        let store = future::block_on(source.open())?;
+        future::block_on(self.look.look(&store))?;
+        source.close(Some(store));
+        Ok(())
     }
-    Ok(EmbeddedEngine::open(path, EmbeddedOptions::new(getrandom::u64()?))?)
 }

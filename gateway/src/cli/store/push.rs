@@ -6,30 +6,41 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use futures_lite::future;
 use schema::record::PushItem;
 use schema::{UnixMs, UserId};
-use storage::embedded::EmbeddedEngine;
 use storage::layers::push::{self, Decision};
 use storage::layers::{LayerError, accounts};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::Config;
+use crate::store::NodeStore;
+
+use super::Look;
 
 /// Accounts whose names are read in one transaction.
 const NAMES_AT_ONCE: usize = 500;
 
 /// Lists the items that are due first, at most `limit`, each with what a worker would decide when it is due.
 pub(in crate::cli) fn push(config: &Config, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
-    let engine = super::open(config)?;
-    let listing = future::block_on(Listing::read(&engine, limit, crate::node::wall()))?;
-    engine.close();
-    crate::cli::print(&if json { listing.lines() } else { listing.table() })?;
-    if listing.more {
-        crate::cli::fail(&format!("these are the first {}; there are more (--limit)", listing.rows.len()), 0);
-    }
+    super::open(config, List { limit, json })?;
     Ok(ExitCode::SUCCESS)
+}
+
+struct List {
+    limit: u32,
+    json: bool,
+}
+
+impl Look for List {
+    async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+        let listing = Listing::read(store, self.limit, crate::node::wall()).await?;
+        crate::cli::print(&if self.json { listing.lines() } else { listing.table() })?;
+        if listing.more {
+            crate::cli::fail(&format!("these are the first {}; there are more (--limit)", listing.rows.len()), 0);
+        }
+        Ok(())
+    }
 }
 
 struct Listing {
@@ -39,7 +50,7 @@ struct Listing {
 }
 
 impl Listing {
-    async fn read(engine: &EmbeddedEngine, limit: u32, wall: UnixMs) -> Result<Self, LayerError> {
+    async fn read<S: NodeStore>(engine: &S, limit: u32, wall: UnixMs) -> Result<Self, LayerError> {
         let push::Listed { items, more } = push::list(engine, limit).await?;
         let decisions = push::decide(engine, &items, wall).await?;
         let mut names = BTreeMap::new();

@@ -1,0 +1,113 @@
+//! A node's shards: each a thread with its driver, its host and the ends of its mailboxes.
+//!
+//! Owns who holds which end of which mailbox. What a shard does is [`ShardHandler`]'s.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use host::Host;
+use schema::{Incarnation, Owner, ShardIndex, View};
+use storage::Engine;
+use storage::layers::appender::Appender;
+
+use crate::config::Config;
+use crate::uring::{self, Mailbox, Sleeper};
+
+use super::End;
+use super::clock::Clock;
+use super::handler::{MAIL_MAX, Mail, Parts, ShardHandler, TASKS_MAX};
+use super::mesh::Links;
+use super::pool::StorePool;
+use super::state::NodeState;
+use super::tokens::Tokens;
+
+/// Connections that wait to be accepted by one shard; the kernel cuts it to net.core.somaxconn.
+const BACKLOG: u32 = 4_096;
+
+/// Shards that run.
+pub(super) struct Started {
+    pub(super) mailboxes: Vec<Mailbox<Mail>>,
+    pub(super) threads: Vec<JoinHandle<()>>,
+}
+
+/// What the shards of a node share.
+pub(super) struct NodeParts<'a, S> {
+    pub(super) config: &'a Config,
+    pub(super) clock: Clock,
+    pub(super) engine: &'a S,
+    pub(super) view: &'a Arc<View>,
+    pub(super) incarnation: Incarnation,
+    pub(super) key: &'a api::TokenKey,
+    pub(super) state: &'a Arc<NodeState>,
+    pub(super) pool: &'a StorePool,
+    pub(super) ends: mpsc::Sender<End>,
+}
+
+impl<S: Engine> NodeParts<'_, S> {
+    /// Starts every shard on a thread of its own. They listen when this returns.
+    pub(super) fn start_shards(&self, ws: SocketAddr, connections_max: u32) -> anyhow::Result<Started> {
+        let shards = self.config.shards();
+        let mut mailboxes = Vec::new();
+        let mut ends = Vec::new();
+        for _ in 0..shards {
+            let (sleeper, waker) = uring::sleep_and_wake()?;
+            let (mailbox, mail) = uring::mailbox(&waker, MAIL_MAX);
+            let (done_sender, done) = uring::mailbox(&waker, TASKS_MAX);
+            mailboxes.push(mailbox);
+            ends.push((sleeper, mail, done_sender, done));
+        }
+        let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
+        let auth = Arc::new(Tokens::new(self.key.clone()));
+        let mut threads = Vec::new();
+        for (shard, (sleeper, mail, done_sender, done)) in (0..shards).zip(ends) {
+            let me = Owner { incarnation: self.incarnation, shard: ShardIndex(shard) };
+            let host = host::Config {
+                me,
+                view: Arc::clone(self.view),
+                engine: self.engine.clone(),
+                auth: Arc::clone(&auth),
+                appender: Appender::new(me).with_group_members(self.config.limits.group_members),
+            };
+            let fenced = self.ends.clone();
+            let parts = Parts {
+                host: Host::new(host, self.clock.at(Instant::now())),
+                clock: self.clock,
+                mail,
+                done,
+                done_sender,
+                spawner: self.pool.spawner(),
+                links: Links::new(mailboxes.clone()),
+                echo: self.config.debug.echo,
+                sessions_max: share,
+                state: Arc::clone(self.state),
+                shard,
+                on_fenced: Box::new(move || drop(fenced.send(End::Fenced))),
+            };
+            threads.push(self.start_shard(shard, share, uring::listen(ws, BACKLOG)?, sleeper, parts)?);
+        }
+        Ok(Started { mailboxes, threads })
+    }
+
+    fn start_shard(
+        &self,
+        shard: u16,
+        connections_max: usize,
+        listener: std::net::TcpListener,
+        sleeper: Sleeper,
+        parts: Parts<S>,
+    ) -> io::Result<JoinHandle<()>> {
+        let mut config = uring::Config::new(format!("shard-{shard}"), connections_max);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        // Pinned if each shard has a core of its own, and left to the scheduler otherwise.
+        config.cpu = (usize::from(self.config.shards()) <= cores && cores > 1).then_some(usize::from(shard));
+        let ends = self.ends.clone();
+        thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
+            let error = uring::run(config, listener, sleeper, |_| ShardHandler::new(parts)).err();
+            // After a stop that was asked for nobody listens any more.
+            drop(ends.send(End::Shard(shard, error)));
+        })
+    }
+}

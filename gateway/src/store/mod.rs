@@ -1,0 +1,74 @@
+//! The store of a node, whichever engine keeps it.
+//!
+//! Owns what the gateway asks of a store beyond [`storage::Engine`] (its figures, its opening, its end), and [`with`], the
+//! one place that knows which engines there are. Everything else in the gateway is written for any [`NodeStore`].
+
+mod embedded;
+
+use std::future::Future;
+
+use storage::Engine;
+
+use crate::config::Config;
+use crate::metrics::Text;
+
+use embedded::EmbeddedSource;
+
+/// An engine that a node can run on.
+pub(crate) trait NodeStore: Engine {
+    /// Whether several processes can have this store open at once. One that cannot needs no heartbeat and no standby.
+    const SHARED: bool;
+
+    /// What it counts, for metrics.
+    fn figures(&self) -> Box<dyn StoreFigures>;
+}
+
+/// What a store tells operators.
+pub(crate) trait StoreFigures: Send + Sync {
+    /// Takes what the store has measured since the last call. Called each second.
+    fn collect(&self);
+
+    /// Writes its families.
+    fn write(&self, text: &mut Text);
+}
+
+/// A store that is named and not open yet.
+pub(crate) trait Source: Send + Sync {
+    /// What it becomes.
+    type Store: NodeStore;
+
+    /// Opens it, which takes as long as the store is away; dropping the future ends the waiting. Called once.
+    ///
+    /// # Errors
+    /// Why it will not open, in one line with the remedy.
+    fn open(&self) -> impl Future<Output = anyhow::Result<Self::Store>> + Send;
+
+    /// What a command that looks into a store at rest must know before it opens one: opening makes what is not there.
+    ///
+    /// # Errors
+    /// There is no store yet.
+    fn must_exist(&self, config: &Config) -> anyhow::Result<()>;
+
+    /// Ends it: returns once another may open it. No transaction may be under way.
+    fn close(self, store: Option<Self::Store>);
+}
+
+/// Something to be done with the store that the configuration names.
+pub(crate) trait WithStore {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// Its own.
+    fn run<O: Source>(self, source: O) -> anyhow::Result<Self::Output>;
+}
+
+/// Does it with the engine that is configured.
+///
+/// # Errors
+/// Of the engine, if it is not to be had; of what is done.
+pub(crate) fn with<W: WithStore>(config: &Config, what: W) -> anyhow::Result<W::Output> {
+    what.run(EmbeddedSource::new(&config.data.dir))
+}
