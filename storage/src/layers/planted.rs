@@ -22,6 +22,9 @@ pub enum Planted {
     CursorAheadOfUnreadRow,
     /// An unknown result counts as a failure: the retry looks neither for the batch row nor for first replies (I5).
     UnknownIsFailure,
+    /// What was read at an old version is answered though no commit proved it, so that one who was added meanwhile is told
+    /// of no such channel (rule 1, I3). Only with chained reads.
+    AnswersFromThePast,
 }
 
 /// Which bug is planted, if any.

@@ -2,6 +2,7 @@
 
 mod append;
 mod budget;
+mod chain;
 mod changes;
 mod checked;
 mod devices;

@@ -36,6 +36,15 @@ const RATES: FaultRates = FaultRates {
 /// How often one operation is sent again. A fault comes at most every third commit, and a batch has ten attempts.
 const RESENDS_MAX: u32 = 20;
 
+/// What appenders are like.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Sound,
+    /// Reading at versions of their own commits.
+    Chained,
+    Planted(Planted),
+}
+
 /// What a user was answered.
 #[derive(Default)]
 struct Model {
@@ -110,15 +119,15 @@ fn faulty(store: &MemoryStore, seed: u64) -> MemoryEngine {
 }
 
 /// Runs batches of operations, each sent again until it is answered for good; every tenth life ends by a takeover.
-fn run(batches: &[(Vec<String>, bool)], seed: u64, shards: u16, bug: Option<Planted>) {
+fn run(batches: &[(Vec<String>, bool)], seed: u64, shards: u16, kind: Kind) {
     let store = store();
     let mut life = 10;
-    let mut world = claim(&store, seed, life, shards, bug);
+    let mut world = claim(&store, seed, life, shards, kind);
     let mut model = Model::default();
     for (number, (batch, takeover)) in (1..).zip(batches) {
         if *takeover {
             life += 1;
-            let mut old = std::mem::replace(&mut world, claim(&store, seed + number, life, shards, bug));
+            let mut old = std::mem::replace(&mut world, claim(&store, seed + number, life, shards, kind));
             old.engine = world.engine.clone();
             let ticket = old.push("1 sends stale");
             old.drain();
@@ -146,16 +155,17 @@ fn run(batches: &[(Vec<String>, bool)], seed: u64, shards: u16, bug: Option<Plan
     verify(&World::current(quiet), &model);
 }
 
-fn claim(store: &MemoryStore, seed: u64, life: u64, shards: u16, bug: Option<Planted>) -> World<MemoryEngine> {
+fn claim(store: &MemoryStore, seed: u64, life: u64, shards: u16, kind: Kind) -> World<MemoryEngine> {
     // Claims are tried until they are heard to have succeeded, as a node's start is.
     let engine = faulty(store, seed);
     let view =
         (0..10).find_map(|_| block_on(storage::layers::view::claim(&engine, schema::Incarnation(life), shards)).ok());
     let world = World::current(MemoryEngine::open(store, MemoryOptions::default()));
     assert_eq!(Some(&*world.view), view.as_ref(), "the claim stands");
-    let appenders = world.appenders.into_iter().map(|appender| match bug {
-        Some(bug) => appender.with_planted(bug),
-        None => appender,
+    let appenders = world.appenders.into_iter().map(|appender| match kind {
+        Kind::Sound => appender,
+        Kind::Chained => appender.with_chained_reads(),
+        Kind::Planted(bug) => appender.with_planted(bug),
     });
     World { engine: faulty(store, seed), appenders: appenders.collect(), ..world }
 }
@@ -350,7 +360,14 @@ proptest! {
 
     #[test]
     fn what_was_answered_is_what_is_stored(batches in batches(), seed in 0..u64::MAX / 2, shards in 1..4_u16) {
-        run(&batches, seed, shards, None);
+        run(&batches, seed, shards, Kind::Sound);
+    }
+
+    #[test]
+    fn what_was_answered_from_chained_reads_is_what_is_stored(
+        batches in batches(), seed in 0..u64::MAX / 2, shards in 1..4_u16,
+    ) {
+        run(&batches, seed, shards, Kind::Chained);
     }
 }
 
@@ -360,7 +377,7 @@ fn the_model_finds_planted_bugs() {
         let mut runner = TestRunner::deterministic();
         let found = (0..40).any(|seed| {
             let batches = batches().new_tree(&mut runner).expect("a case").current();
-            catch_unwind(|| run(&batches, seed, 1, Some(bug))).is_err()
+            catch_unwind(|| run(&batches, seed, 1, Kind::Planted(bug))).is_err()
         });
         assert!(found, "{bug:?} is not found in 40 cases");
     }
@@ -368,7 +385,7 @@ fn the_model_finds_planted_bugs() {
 
 #[test]
 fn a_home_is_one_of_the_views_shards() {
-    let world = claim(&store(), 1, 10, 3, None);
+    let world = claim(&store(), 1, 10, 3, Kind::Sound);
     let homes: BTreeSet<Owner> = (1..=9).map(|user| world.view.home_of_user(UserId(user))).collect();
     assert!(
         homes.iter().all(|home| home.shard < ShardIndex(3)) && homes.len() > 1,

@@ -3,15 +3,17 @@
 //! Owns what an attempt may conclude. Upholds I7: a batch commits only while the fence row, read in the transaction, is of
 //! this node's life and of the epoch under which the batch was accepted. Upholds I3 and I5 where a commit's outcome is
 //! unknown: the shard's batch row, read by every attempt in the snapshot in which it reads the fence, says which attempt
-//! committed and where, and its replies are then those that this attempt had decided.
+//! committed and where, and its replies are then those that this attempt had decided. What an attempt finds at a version of
+//! a chain ([`super::chain`]) counts only if it commits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schema::mesh::LiveEvent;
 use schema::record::FenceRecord;
-use schema::{ChannelId, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp};
+use schema::{ChannelId, ChannelOp, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp};
 
+use super::chain::Link;
 use super::decided::Decided;
 use super::draft::{Terms, Verdict, decide};
 use super::foresee::foresee;
@@ -22,7 +24,7 @@ use crate::keys;
 use crate::layers::packed::BatchRow;
 use crate::layers::planted::Planted;
 use crate::layers::{LayerError, STORE_RETRY_MS, damaged, stamp_of, unavailable};
-use crate::transaction::{Begin, Engine, Transaction};
+use crate::transaction::{Begin, Engine, Transaction, Version};
 
 /// Attempts of one batch. Two are enough unless the store is in trouble; with these, the last ones fail within what a
 /// client waits for.
@@ -41,6 +43,8 @@ pub struct Batch {
     pub(super) number: u64,
     pub(super) terms: Terms,
     pub(super) cached: BTreeMap<ChannelId, Arc<Members>>,
+    /// The version at which the first attempt may read, instead of asking for the newest.
+    pub(super) chained: Option<Version>,
     pub(super) ops: Vec<Queued>,
 }
 
@@ -50,6 +54,7 @@ pub struct Batch {
 pub struct Outcome {
     pub(super) number: u64,
     pub(super) ended: Ended,
+    pub(super) link: Link,
     /// Lists of members that were read.
     pub(super) learned: Vec<(ChannelId, Arc<Members>)>,
     /// Channels whose cached list is outdated.
@@ -84,6 +89,8 @@ enum Found {
     Earlier(BatchRow),
     /// The fence is another's.
     Fenced,
+    /// At the version of a chain something was found that only the newest can prove.
+    Unproven,
 }
 
 /// An attempt that ended without a decision.
@@ -116,22 +123,36 @@ impl Batch {
         let mut memory = Memory::default();
         let mut moved = self.take_moved();
         let mut refusal = unavailable();
+        let mut chained = self.chained.filter(|_| self.is_proven_by_commit());
         for attempt in 1..=ATTEMPTS_MAX {
             if self.ops.is_empty() {
                 break;
             }
-            let Broken { error, tried } = match self.attempt(&engine, attempt, &mut memory).await {
-                Ok(Found::Decided(decided, stamp)) => return self.committed(*decided, stamp, moved, memory),
+            let begun_at = chained.take();
+            let Broken { error, tried } = match self.attempt(&engine, attempt, begun_at, &mut memory).await {
+                Ok(Found::Decided(decided, stamp)) => {
+                    let link = stamp.map_or(Link::Kept, |stamp| Link::committed(stamp, begun_at, self.terms.wall));
+                    return self.committed(*decided, stamp, link, moved, memory);
+                }
                 Ok(Found::Earlier(row)) => {
                     let at = memory.unknown.iter().position(|(number, _)| *number == row.attempt);
                     let Some(at) = at else { return self.ended(Ended::Fenced, moved, memory) };
                     let (_, decided) = memory.unknown.swap_remove(at);
-                    return self.committed(*decided, Some(row.stamp), moved, memory);
+                    return self.committed(*decided, Some(row.stamp), Link::Broken, moved, memory);
                 }
                 Ok(Found::Fenced) => return self.ended(Ended::Fenced, moved, memory),
+                Ok(Found::Unproven) => continue,
                 Err(broken) => broken,
             };
+            let conflicts = memory.conflicts;
             refusal = self.note(attempt, &error, tried, &mut memory);
+            if begun_at.is_some() {
+                // Another's write since then is what a chain expects, and no quarrel.
+                memory.conflicts = conflicts;
+                if matches!(error, LayerError::Record(_) | LayerError::Refused(_)) {
+                    continue;
+                }
+            }
             let known = memory.unknown.is_empty();
             // A store that does not answer would let each part wait as long as the whole has.
             let answered = !matches!(error, LayerError::Store(crate::Error::Unavailable));
@@ -190,9 +211,24 @@ impl Batch {
         }
     }
 
-    /// One transaction.
-    async fn attempt<E: Engine>(&self, engine: &E, attempt: u32, memory: &mut Memory) -> Result<Found, Broken> {
-        let mut tx = engine.begin(Begin::Fresh);
+    /// Whether what this batch reads is read for conflicts, so that a commit proves all of it, refusals too, as of the commit.
+    ///
+    /// Who makes or adds looks at accounts and their counts loosely, and who types commits nothing.
+    fn is_proven_by_commit(&self) -> bool {
+        let commits = |op: &ChannelOp| !matches!(op, ChannelOp::Typing { .. });
+        let loose = |op: &ChannelOp| matches!(op, ChannelOp::Create(_) | ChannelOp::AddMember { .. });
+        self.ops.iter().any(|queued| commits(&queued.op)) && !self.ops.iter().any(|queued| loose(&queued.op))
+    }
+
+    /// One transaction, at a version of the shard's chain or at the newest.
+    async fn attempt<E: Engine>(
+        &self,
+        engine: &E,
+        attempt: u32,
+        chained: Option<Version>,
+        memory: &mut Memory,
+    ) -> Result<Found, Broken> {
+        let mut tx = engine.begin(chained.map_or(Begin::Fresh, Begin::At));
         let (fence_key, batch_key) = (keys::fence(self.owner.incarnation), keys::batch(self.owner));
         let mut rows = Rows::new(self.cached.clone());
         let mut wanted = self.wanted();
@@ -208,7 +244,8 @@ impl Batch {
             }
         }
         if !self.holds(rows.get(&fence_key).flatten().map(|row| FenceRecord::decode(row)).transpose()?) {
-            return Ok(Found::Fenced);
+            // It may have been another's then and be mine by now, under a view that is newer than that version.
+            return Ok(if chained.is_some() { Found::Unproven } else { Found::Fenced });
         }
         // No batch row while the fence is still mine: none of the earlier attempts committed, and none can any more.
         memory.unknown.clear();
@@ -219,6 +256,8 @@ impl Batch {
                 Verdict::Decided(decided) => break decided,
                 Verdict::Unread(wanted) => {
                     assert!(round < ROUNDS_MAX, "reading comes to an end: round {round} wants {wanted:?}");
+                    let proven = chained.is_none() || wanted.loose.is_empty();
+                    assert!(proven, "I10: {wanted:?} is wanted at a version of a chain, and no commit would prove it");
                     rows.load(&tx, wanted).await?;
                     memory.learned.clone_from(&rows.read);
                     round += 1;
@@ -226,7 +265,9 @@ impl Batch {
             }
         };
         if decided.is_empty() {
-            return Ok(Found::Decided(decided, None));
+            // Refusals, repetitions, marks that stand already: without a commit nothing shows that it is so still.
+            let proven = chained.is_none() || self.terms.plants.has(Planted::AnswersFromThePast);
+            return Ok(if proven { Found::Decided(decided, None) } else { Found::Unproven });
         }
         decided.write(&mut tx, self.terms.view.epoch);
         tx.set_versionstamped_value(&batch_key, &BatchRow::prefix(self.number, attempt), &[]);
@@ -253,7 +294,14 @@ impl Batch {
         wanted
     }
 
-    fn committed(mut self, decided: Decided, stamp: Option<Stamp>, moved: Vec<Queued>, memory: Memory) -> Outcome {
+    fn committed(
+        mut self,
+        decided: Decided,
+        stamp: Option<Stamp>,
+        link: Link,
+        moved: Vec<Queued>,
+        memory: Memory,
+    ) -> Outcome {
         let hints = stamp.map_or_else(Vec::new, |stamp| decided.hints(stamp));
         let left = self.ops.split_off(decided.replies.len());
         let Decided { mut replies, members_changed, live, feeds, .. } = decided;
@@ -262,6 +310,7 @@ impl Batch {
         let mut outcome = self.ended(|_| Ended::Committed { replies, told, left }, Vec::new(), memory);
         outcome.learned.retain(|(channel, _)| !members_changed.contains(channel));
         outcome.outdated = members_changed;
+        outcome.link = link;
         outcome
     }
 
@@ -269,7 +318,7 @@ impl Batch {
     fn ended(self, ended: impl FnOnce(Vec<Queued>) -> Ended, moved: Vec<Queued>, memory: Memory) -> Outcome {
         let ops = self.ops.into_iter().chain(moved).collect();
         let learned = memory.learned.into_iter().collect();
-        Outcome { number: self.number, ended: ended(ops), learned, outdated: Vec::new() }
+        Outcome { number: self.number, ended: ended(ops), link: Link::Broken, learned, outdated: Vec::new() }
     }
 }
 
