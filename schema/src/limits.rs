@@ -65,8 +65,22 @@ pub const PRESENCE_AWAY_MS: u64 = 300_000;
 pub const PRESENCE_BATCH_MS: u64 = 250;
 /// How often a connected device's use is noted: `last_active_ms` is true to within this.
 pub const PRESENCE_ACTIVE_MS: u64 = 300_000;
-/// How long a node's sessions are believed after its last word.
+/// How long a node's sessions are believed after its last word, and how long it may say nothing before another takes over.
 pub const LEASE_MS: u64 = 5_000;
+/// How often a node says that it lives.
+pub const BEAT_MS: u64 = 1_000;
+/// Own heartbeats over which another node has said nothing before it is dead: those of one lease.
+pub const BEATS_OF_LEASE: u32 = 5;
+const _: () = assert!(BEAT_MS * BEATS_OF_LEASE as u64 <= LEASE_MS, "a node that beats in time counts a lease in it");
+/// How long a node's heartbeats may be apart before its store counts as away, and with it what it knows of other nodes.
+pub const STORE_AWAY_MS: u64 = 3_000;
+const _: () = assert!(STORE_AWAY_MS < LEASE_MS, "nobody is declared dead while the store is away");
+/// Nodes of a store of which one reads: they are a few, and lives that crashed leave a row each for a lease.
+pub const NODES_MAX: u32 = 64;
+/// Bytes of a node's name.
+pub const NODE_NAME_BYTES_MAX: u32 = 64;
+/// Bytes of the address at which a node's clients connect.
+pub const NODE_URL_BYTES_MAX: u32 = 255;
 /// Friends of one user, requests included, and users whom one blocks.
 pub const FRIENDS_MAX: u32 = 5_000;
 /// Characters of a query.

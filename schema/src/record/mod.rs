@@ -11,6 +11,7 @@
 //! | [`TalliesRecord`] | packed: read with every page of history |
 //! | [`FriendRecord`], [`BlockRecord`], [`PresenceRecord`], [`PushRecord`] | packed |
 //! | [`DeviceRecord`] | packed: the store itself writes its last field |
+//! | [`NodeRecord`] | packed |
 //!
 //! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never panics.
 
@@ -21,6 +22,7 @@ mod fixed;
 mod flat;
 mod inbox;
 mod message;
+mod node;
 mod packed;
 mod people;
 mod push;
@@ -32,6 +34,7 @@ pub use device::{DeviceRecord, PresenceRecord};
 pub use fixed::{AnsweredOp, DedupRecord, FenceRecord, HeadRecord, IdempotencyRecord, ReadMarkRecord};
 pub use inbox::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 pub use message::{BodyRecord, MessageRecord};
+pub use node::NodeRecord;
 pub use people::{BlockRecord, FriendRecord, FriendState};
 pub use push::{PushItem, PushRecord};
 pub use tallies::TalliesRecord;

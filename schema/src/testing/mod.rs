@@ -17,8 +17,8 @@ pub use command::{pushes, replies, requests, server_frames};
 pub use mesh::{channel_ops, events, mesh_frames};
 pub use record::{
     arrival_records, block_records, channel_records, dedup_records, device_records, event_records, fence_records,
-    friend_records, head_records, idempotency_records, member_records, message_records, presence_records, push_records,
-    read_mark_records, refresh_records, tallies_records, user_records,
+    friend_records, head_records, idempotency_records, member_records, message_records, node_records, presence_records,
+    push_records, read_mark_records, refresh_records, tallies_records, user_records,
 };
 
 use crate::code::ErrorCode;

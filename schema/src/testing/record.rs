@@ -14,7 +14,8 @@ use crate::message::MessageKind;
 use crate::record::{
     AnsweredOp, ArrivalEvent, ArrivalRecord, BlockRecord, BodyRecord, ChannelRecord, DedupRecord, DeviceRecord,
     EventRecord, EventRecordBody, FenceRecord, FriendRecord, FriendState, HeadRecord, IdempotencyRecord, MemberRecord,
-    MessageRecord, PresenceRecord, PushRecord, ReadMarkRecord, RefreshRecord, SeqRange, TalliesRecord, UserRecord,
+    MessageRecord, NodeRecord, PresenceRecord, PushRecord, ReadMarkRecord, RefreshRecord, SeqRange, TalliesRecord,
+    UserRecord,
 };
 use crate::view::{Epoch, Incarnation};
 
@@ -158,6 +159,18 @@ pub fn idempotency_records() -> impl Strategy<Value = IdempotencyRecord> {
 pub fn fence_records() -> impl Strategy<Value = FenceRecord> {
     (any::<u64>(), numbers())
         .prop_map(|(incarnation, epoch)| FenceRecord { incarnation: Incarnation(incarnation), epoch: Epoch(epoch) })
+}
+
+/// Nodes, with names and addresses as long as they may be.
+pub fn node_records() -> impl Strategy<Value = NodeRecord> {
+    let name = proptest::string::string_regex("[ -~]{0,64}").expect("a legal expression");
+    let url = proptest::string::string_regex("[ -~]{0,255}").expect("a legal expression");
+    (name, any::<u16>(), url, wall_times()).prop_map(|(name, shards, ws_url, since_ms)| NodeRecord {
+        name,
+        shards,
+        ws_url,
+        since_ms,
+    })
 }
 
 /// Friends, as either side sees them.

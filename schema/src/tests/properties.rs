@@ -10,7 +10,7 @@ use crate::command::{Request, ServerFrame};
 use crate::mesh::MeshFrame;
 use crate::record::{
     ArrivalRecord, BlockRecord, ChannelRecord, DedupRecord, DeviceRecord, EventRecord, FenceRecord, FriendRecord,
-    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, PresenceRecord, PushRecord, ReadMarkRecord,
+    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, NodeRecord, PresenceRecord, PushRecord, ReadMarkRecord,
     RefreshRecord, TalliesRecord, UserRecord,
 };
 use crate::testing;
@@ -189,6 +189,7 @@ records! {
     dedups_survive damaged_dedups_are_refused_or_legal DedupRecord dedup_records,
     read_marks_survive damaged_read_marks_are_refused_or_legal ReadMarkRecord read_mark_records,
     idempotencies_survive damaged_idempotencies_are_refused_or_legal IdempotencyRecord idempotency_records,
+    nodes_survive damaged_nodes_are_refused_or_legal NodeRecord node_records,
     fences_survive damaged_fences_are_refused_or_legal FenceRecord fence_records,
     inbox_events_survive damaged_inbox_events_are_refused_or_legal EventRecord event_records,
     tallies_survive damaged_tallies_are_refused_or_legal TalliesRecord tallies_records,

@@ -9,6 +9,7 @@
 //! block · by · user   device · user · device    friend · user · other                               presence · user
 //! channel · id        dedup · hash byte · day · channel · user · client_msg_id     dedup floor     direct · low user · high user
 //! edited · channel · seq     family · user · family     fence · hash byte · incarnation     former · channel · user           head · channel
+//! heartbeat · incarnation    node · incarnation
 //! idempotency · day · user · key     import     inbox · user · stamp · ordinal      inbox floor · user                 indexed · channel
 //! joined · user              large · user · channel              left · user · channel
 //! member · channel · user    membership · user · channel         mention · user · time · channel · seq
@@ -50,8 +51,8 @@ pub use message::{
 };
 pub use moved::{Moved, import, moved, moved_after};
 pub use ownership::{
-    arrival_prefix, arrival_stamp, arrivals_after, arrivals_before, arrivals_through, batch, batches, fence, partition,
-    partitions, view,
+    arrival_prefix, arrival_stamp, arrivals_after, arrivals_before, arrivals_through, batch, batches, fence, heartbeat,
+    node, node_of, nodes, partition, partitions, view,
 };
 pub use people::{
     block, block_of, blocks_after, device, device_of, devices, friend, friend_of, friends_after, presence,
@@ -101,6 +102,8 @@ enum Table {
     Device = 38,
     Presence = 39,
     Push = 40,
+    Node = 41,
+    Heartbeat = 42,
     Indexed = 50,
     Posting = 51,
     Segments = 52,

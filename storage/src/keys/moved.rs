@@ -21,7 +21,7 @@ pub enum Moved {
 
 impl Table {
     /// Every table, by number.
-    const ALL: [Self; 41] = [
+    const ALL: [Self; 43] = [
         Self::Arrival,
         Self::Batch,
         Self::Body,
@@ -58,6 +58,8 @@ impl Table {
         Self::Device,
         Self::Presence,
         Self::Push,
+        Self::Node,
+        Self::Heartbeat,
         Self::Indexed,
         Self::Posting,
         Self::Segments,
@@ -71,6 +73,8 @@ impl Table {
             Self::Arrival | Self::Inbox | Self::InboxFloor => Moved::Left,
             // Nobody owns anything of a store that has just been made.
             Self::Batch | Self::Fence | Self::Partition | Self::View | Self::Import => Moved::Left,
+            // Nor is anybody there.
+            Self::Node | Self::Heartbeat => Moved::Left,
             Self::Device => Moved::Unstamped,
             Self::Membership => Moved::WithFloor,
             Self::Body

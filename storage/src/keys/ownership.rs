@@ -1,4 +1,4 @@
-//! Keys of who owns what: fences, the partition table, batch rows, arrivals.
+//! Keys of who is there and who owns what: nodes, heartbeats, fences, the partition table, batch rows, arrivals.
 
 use schema::limits::PARTITIONS;
 use schema::record::RecordError;
@@ -6,6 +6,37 @@ use schema::{Epoch, Incarnation, Owner, Stamp};
 
 use super::{Fields, Key, Table, damaged, hash_byte};
 use crate::transaction::{RangeRequest, key_after};
+
+/// `node`: a node's life on this store, active or standing by.
+#[must_use]
+pub fn node(incarnation: Incarnation) -> Vec<u8> {
+    Key::of(Table::Node).u64(incarnation.0).0
+}
+
+/// Every node's row.
+#[must_use]
+pub fn nodes() -> RangeRequest {
+    Key::of(Table::Node).all()
+}
+
+/// The life of a node's row.
+///
+/// # Errors
+/// If it is no key of a node.
+pub fn node_of(key: &[u8]) -> Result<Incarnation, RecordError> {
+    let parse = || {
+        let mut fields = Fields::of(Table::Node, key)?;
+        let incarnation = Incarnation(fields.u64()?);
+        fields.end(incarnation)
+    };
+    parse().ok_or_else(|| damaged("node", key))
+}
+
+/// `heartbeat`: what a node's life counts up while it lives. Apart from its registration, which others read less often.
+#[must_use]
+pub fn heartbeat(incarnation: Incarnation) -> Vec<u8> {
+    Key::of(Table::Heartbeat).u64(incarnation.0).0
+}
 
 /// `fence`: whether a node's life may append.
 #[must_use]

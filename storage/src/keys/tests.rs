@@ -85,6 +85,10 @@ proptest! {
         let mut arrival = arrival_prefix(Epoch(seq.0), home);
         arrival.extend_from_slice(&place.stamp.to_bytes());
         prop_assert_eq!(arrival_stamp(&arrival), Ok(place.stamp));
+        let (life, node) = (Incarnation(user.0), super::node(Incarnation(user.0)));
+        prop_assert_eq!(node_of(&node), Ok(life));
+        prop_assert!(contains(&nodes(), &node) && !contains(&nodes(), &heartbeat(life)));
+        prop_assert!(node_of(&heartbeat(life)).is_err() && node_of(&node[..8]).is_err());
     }
 
     #[test]

@@ -108,6 +108,16 @@ impl ViewRow {
     }
 }
 
+/// `heartbeat`: how often a node's life has said that it lives.
+pub(super) fn beat_row(count: u64) -> Vec<u8> {
+    [&[FORMAT][..], &count.to_be_bytes()].concat()
+}
+
+/// `heartbeat`.
+pub(super) fn beat(bytes: &[u8]) -> Result<u64, RecordError> {
+    fields("heartbeat", bytes).map(u64::from_be_bytes)
+}
+
 /// `batch`: the last batch of a shard that committed, which of its attempts, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BatchRow {
@@ -169,6 +179,7 @@ mod tests {
         assert_eq!(ViewRow::decode(&view.encode()), Ok(view));
         let import = ImportRow { dump: u64::MAX - 3, parts: 9 };
         assert_eq!(ImportRow::decode(&import.encode()), Ok(import));
+        assert_eq!(beat(&beat_row(u64::MAX - 1)), Ok(u64::MAX - 1));
         assert_eq!(BatchRow::decode(&batch), Ok(BatchRow { number: 5, attempt: 6, stamp }));
         assert_eq!((floor(None), day(None), counter(None)), (Ok(Position::START), Ok(0), Ok(0)));
         for bad in [&batch[1..], &batch[..batch.len() - 1], &[]] {

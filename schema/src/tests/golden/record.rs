@@ -12,7 +12,8 @@ use crate::presence::PresenceState;
 use crate::record::{
     AnsweredOp, ArrivalEvent, ArrivalRecord, BlockRecord, BodyRecord, ChannelRecord, DedupRecord, DeviceRecord,
     EventRecord, EventRecordBody, FenceRecord, FriendRecord, FriendState, HeadRecord, IdempotencyRecord, MemberRecord,
-    MessageRecord, PresenceRecord, PushRecord, ReadMarkRecord, RefreshRecord, SeqRange, TalliesRecord, UserRecord,
+    MessageRecord, NodeRecord, PresenceRecord, PushRecord, ReadMarkRecord, RefreshRecord, SeqRange, TalliesRecord,
+    UserRecord,
 };
 use crate::time::UnixMs;
 use crate::view::{Epoch, Incarnation};
@@ -214,6 +215,15 @@ fn golden_records() {
             "presence-unknown": PresenceRecord::default(),
         }
         PushRecord { "push": PushRecord { from: USER, sent_ms: NOON }, }
+        NodeRecord {
+            "node": NodeRecord {
+                name: "chat-1".into(),
+                shards: 2,
+                ws_url: "wss://chat.example.org".into(),
+                since_ms: NOON,
+            },
+            "node-nameless": NodeRecord::default(),
+        }
         FenceRecord { "fence": FenceRecord { incarnation: Incarnation(HASH), epoch: Epoch(12) }, }
     }
     golden.finish();

@@ -2,7 +2,18 @@
 //!
 //! Owns the rows `view`, `partition` and `fence`. The table in the store is the only truth for routing.
 //! Upholds I7: every change of the table rewrites or clears the fence of each node of the old view and of the new one, so
-//! that whatever was in flight under the old epoch fails. Nodes that come and go beside others will be changes too.
+//! that whatever was in flight under the old epoch fails. A view has one node, which is active, or none, once it has left;
+//! several that share the work will be changes of the same kind.
+//!
+//! ```text
+//! claim      takes a store that no other process can have open         roll        registers nodes, beats, looks around
+//! current    the view as it stands                                     lease       who is dead
+//!                                                                      takeover    takes over, leaves, forgets
+//! ```
+
+mod lease;
+mod roll;
+mod takeover;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +26,10 @@ use super::{ATTEMPTS_MAX, LayerError, again};
 use crate::keys;
 use crate::retry::{self, Abort};
 use crate::transaction::{Begin, Engine, Transaction};
+
+pub use lease::{Lease, Verdict};
+pub use roll::{Node, Roll, Seen, beat, look, register};
+pub use takeover::{forget, leave, take_over};
 
 /// Takes every partition for a node that is alone, under the next epoch.
 ///
@@ -34,31 +49,36 @@ pub async fn claim<E: Engine>(engine: &E, incarnation: Incarnation, shards: u16)
     let tried = &tried;
     let (_, view) =
         retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
-            let row = tx.get(&keys::view()).await?;
-            let old = row.map_or(Ok(ViewRow::default()), |row| ViewRow::decode(&row))?;
+            let old = view_row(&tx).await?;
             let committed = attempt.maybe_committed && old.epoch.0 == tried.load(Ordering::Relaxed);
             if committed && old.nodes == [incarnation] {
                 return Ok((tx, View::alone(old.epoch, incarnation, shards)));
             }
             let epoch = Epoch(old.epoch.0 + 1);
             tried.store(epoch.0, Ordering::Relaxed);
-            let owners: Vec<Owner> =
-                (0..PARTITIONS).map(|at| Owner { incarnation, shard: ShardIndex(at % shards) }).collect();
-            write(&mut tx, &old, FenceRecord { incarnation, epoch }, &owners);
+            let owners = owners(incarnation, shards);
+            begin_epoch(&mut tx, &old, FenceRecord { incarnation, epoch }, &owners);
             Ok::<_, Abort<LayerError>>((tx, View::new(epoch, owners)))
         })
         .await?;
     Ok(view)
 }
 
+/// The view's row; of epoch 0 in a store that no node has claimed yet.
+async fn view_row<T: Transaction>(tx: &T) -> Result<ViewRow, Abort<LayerError>> {
+    let row = tx.get(&keys::view()).await?;
+    Ok(row.map_or(Ok(ViewRow::default()), |row| ViewRow::decode(&row))?)
+}
+
+/// The partitions of a node that is alone: its shards in turn.
+fn owners(incarnation: Incarnation, shards: u16) -> Vec<Owner> {
+    (0..PARTITIONS).map(|at| Owner { incarnation, shard: ShardIndex(at % shards) }).collect()
+}
+
 /// Ends `old`, and begins the view of a lone node with this fence.
-fn write<T: Transaction>(tx: &mut T, old: &ViewRow, fence: FenceRecord, owners: &[Owner]) {
-    for &node in &old.nodes {
-        tx.clear(&keys::fence(node));
-        if node != fence.incarnation {
-            let batches = keys::batches(node);
-            tx.clear_range(&batches.begin, &batches.end);
-        }
+fn begin_epoch<T: Transaction>(tx: &mut T, old: &ViewRow, fence: FenceRecord, owners: &[Owner]) {
+    for &node in old.nodes.iter().filter(|&&node| node != fence.incarnation) {
+        forget_node(tx, node);
     }
     tx.set(&keys::fence(fence.incarnation), &fence.encode());
     let row = ViewRow { epoch: fence.epoch, nodes: vec![fence.incarnation] };
@@ -66,6 +86,16 @@ fn write<T: Transaction>(tx: &mut T, old: &ViewRow, fence: FenceRecord, owners: 
     for (partition, &owner) in owners.iter().enumerate() {
         tx.set(&keys::partition(partition), &packed::owner_row(owner));
     }
+}
+
+/// Removes all that a node's life has in the store but what arrived for its homes: its fence above all, whose absence is a
+/// mismatch (I7).
+fn forget_node<T: Transaction>(tx: &mut T, node: Incarnation) {
+    tx.clear(&keys::fence(node));
+    tx.clear(&keys::node(node));
+    tx.clear(&keys::heartbeat(node));
+    let batches = keys::batches(node);
+    tx.clear_range(&batches.begin, &batches.end);
 }
 
 /// The view as it stands, for a node that was told of another or found itself fenced. `None` in a store that no node
