@@ -76,6 +76,9 @@ pub trait Node: Send + Sync + 'static {
     /// logins.
     fn takes_writes(&self) -> bool;
 
+    /// Whether the store answers. While it does not, what needs it is refused at once.
+    fn store_answers(&self) -> bool;
+
     /// Everything counted, in the OpenMetrics text format, `# EOF` included.
     fn metrics(&self) -> String;
 

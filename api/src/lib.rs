@@ -9,9 +9,11 @@
 //! token      access tokens and their key         password   argon2id on threads of its own
 //! state      what all handlers share             extract    what a handler takes from its request
 //! problem    errors as HTTP tells them           rate       bounded buckets
+//! away       while the store is away
 //! page       the web page's files                origin     where the WebSocket is, as a client sees it
 //! ```
 
+mod away;
 mod config;
 mod extract;
 mod origin;
@@ -28,6 +30,6 @@ pub mod token;
 
 pub use config::{Config, Limits, Node};
 pub use password::Cost;
-pub use serve::{Listeners, Running, serve};
+pub use serve::{Running, serve, serve_internal};
 pub use shards::Shards;
 pub use token::TokenKey;

@@ -84,6 +84,7 @@ impl From<LayerError> for Problem {
     fn from(error: LayerError) -> Self {
         match &error {
             LayerError::Refused(_) => {}
+            LayerError::Store(error @ storage::Error::Unavailable) => tracing::warn!(%error, "store"),
             LayerError::Store(error) if error.is_retryable() => tracing::warn!(%error, "store"),
             LayerError::Store(_) | LayerError::Record(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "store");

@@ -1,6 +1,6 @@
 //! The listeners: connections in, requests to the router, and an end when the node stops.
 //!
-//! Owns the thread, its single-threaded runtime, and the bounds in number and time of everything that a client can keep
+//! Owns a thread for each listener, its single-threaded runtime, and the bounds in number and time of everything that a client can keep
 //! open. Knows no route. A connection ends by itself when its head takes too long, when its request does, when it is
 //! old, and at the latest [`Limits::stop`] after the server was told to stop.
 
@@ -41,15 +41,6 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 /// Pause after an accept that failed, for want of descriptors most likely: some will be closed meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Sockets that listen already.
-#[derive(Debug)]
-pub struct Listeners {
-    /// For clients.
-    pub public: TcpListener,
-    /// For probes and scrapers, loopback by default.
-    pub internal: TcpListener,
-}
-
 /// A server that runs. Dropping it stops the server without waiting for it.
 #[derive(Debug)]
 pub struct Running {
@@ -79,15 +70,15 @@ impl Running {
     }
 }
 
-/// Serves HTTP on a thread of its own, named `api`, until it is stopped.
+/// Serves clients on a thread of its own, named `api`, until it is stopped.
 ///
 /// Reads go to `engine` on that thread; what changes channels goes through `shards`.
 ///
 /// # Errors
-/// If a socket, a thread, the password cost or the WebSocket's address is not usable.
+/// If the socket, a thread, the password cost or the WebSocket's address is not usable.
 pub fn serve<E: Engine, S: Shards>(
     config: Config,
-    listeners: Listeners,
+    listener: TcpListener,
     engine: E,
     shards: S,
     key: TokenKey,
@@ -99,22 +90,35 @@ pub fn serve<E: Engine, S: Shards>(
     let limits = config.limits;
     let passwords = Passwords::start(config.password_cost)?;
     let api = Api::new(config, engine, shards, key, node, passwords);
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let listen = |listener: TcpListener| {
-        listener.set_nonblocking(true)?;
-        let _entered = runtime.enter();
-        tokio::net::TcpListener::from_std(listener)
-    };
-    let public = listen(listeners.public)?;
-    let internal = listen(listeners.internal)?;
+    start("api", listener, routes::public(api), limits.connections_max, limits)
+}
 
+/// Serves probes and scrapers on a thread of its own, named `internal`, until it is stopped.
+///
+/// Needs no store: a node that waits for one says so here.
+///
+/// # Errors
+/// If the socket or a thread is not usable.
+pub fn serve_internal(listener: TcpListener, limits: Limits, node: Arc<dyn Node>) -> io::Result<Running> {
+    start("internal", listener, routes::internal(node), limits.internal_connections_max, limits)
+}
+
+fn start(
+    name: &str,
+    listener: TcpListener,
+    router: Router,
+    connections_max: usize,
+    limits: Limits,
+) -> io::Result<Running> {
+    listener.set_nonblocking(true)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _entered = runtime.enter();
+        tokio::net::TcpListener::from_std(listener)?
+    };
     let (stop, stopped) = watch::channel(false);
-    let thread = thread::Builder::new().name("api".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            let public = accept(public, routes::public(api.clone()), limits.connections_max, limits, stopped.clone());
-            let internal = accept(internal, routes::internal(api), limits.internal_connections_max, limits, stopped);
-            tokio::join!(public, internal);
-        });
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        runtime.block_on(accept(listener, router, connections_max, limits, stopped));
         // Drops what did not end in time.
         runtime.shutdown_background();
     })?;

@@ -104,7 +104,7 @@ impl Channels {
             return Err(Refusal::new(ErrorCode::Moving, "the channel has another home now, send it again"));
         }
         if self.writes_off {
-            let message = "the node is short of disk and takes nothing new, try again later";
+            let message = "the store takes nothing new for now, try again later";
             return Err(Refusal::new(ErrorCode::StorageUnavailable, message).after_ms(WRITES_OFF_RETRY_MS));
         }
         if self.pending >= PENDING_APPENDS_MAX || self.pending_bytes >= PENDING_APPEND_BYTES_MAX {

@@ -20,16 +20,20 @@ mod search;
 mod servers;
 mod users;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, patch, post, put};
 use schema::ErrorCode;
 use storage::Engine;
 
+use crate::away;
+use crate::config::Node;
 use crate::page;
 use crate::problem::Problem;
 use crate::shards::Shards;
@@ -68,6 +72,7 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
         .route("/search", get(search::find::<E, S>))
         .route("/servers/best", get(servers::best::<E, S>));
     let v1 = if api.config.dev_users.is_some() { v1.route("/dev/login", post(dev::login::<E, S>)) } else { v1 };
+    let v1 = v1.route_layer(from_fn_with_state(api.clone(), away::refuse::<E, S>));
     Router::new()
         .nest("/v1", v1)
         .route("/openapi.json", get(openapi::document::<E, S>))
@@ -79,15 +84,15 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
 }
 
 /// What probes and scrapers are served.
-pub(crate) fn internal<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
+pub(crate) fn internal(node: Arc<dyn Node>) -> Router {
     Router::new()
         .route("/health/live", get(internal::live))
-        .route("/health/ready", get(internal::ready::<E, S>))
-        .route("/metrics", get(internal::metrics::<E, S>))
+        .route("/health/ready", get(internal::ready))
+        .route("/metrics", get(internal::metrics))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn(close_to_browsers))
-        .with_state(api)
+        .with_state(node)
 }
 
 async fn no_such_route() -> Problem {

@@ -134,6 +134,20 @@ fn logging_out_ends_the_login_it_names() {
 }
 
 #[test]
+fn a_store_that_is_away_is_not_asked() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    world.node.away.store(true, std::sync::atomic::Ordering::Relaxed);
+    for row in ["bora GET /v1/me", "bora GET /v1/channels", r#"POST /v1/auth/refresh {"refresh_token":"x"}"#] {
+        world.check(&format!(r#"{row} => 503 {{"code":115,"temporary":true,"retry_after_ms":1000}}"#));
+    }
+    world.check("GET /openapi.json => 200");
+    world.check("GET /v1/absent => 404");
+    world.node.away.store(false, std::sync::atomic::Ordering::Relaxed);
+    world.check(r#"bora GET /v1/me => 200 {"display_name":"bora"}"#);
+}
+
+#[test]
 fn a_disk_below_its_reserve_takes_logins_and_no_accounts() {
     let mut world = World::new();
     world.sign_up("bora");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::{Config, Cost, Limits, Listeners, Node, Running, Shards, TokenKey};
+use api::{Config, Cost, Limits, Node, Running, Shards, TokenKey};
 use schema::mesh::Kicked;
 use schema::op::ReactOp;
 use schema::{ChannelOp, ClientMsgId, Seq, UnixMs, UserId};
@@ -30,6 +30,7 @@ pub(crate) struct TestNode {
     wall_ms: AtomicU64,
     pub(crate) trouble: Mutex<Vec<String>>,
     pub(crate) full: AtomicBool,
+    pub(crate) away: AtomicBool,
 }
 
 impl Node for TestNode {
@@ -44,6 +45,10 @@ impl Node for TestNode {
 
     fn takes_writes(&self) -> bool {
         !self.full.load(Relaxed)
+    }
+
+    fn store_answers(&self) -> bool {
+        !self.away.load(Relaxed)
     }
 
     fn metrics(&self) -> String {
@@ -63,6 +68,8 @@ pub(crate) struct World {
     pub(crate) shard: OneShard<MemoryEngine>,
     pub(crate) engine: MemoryEngine,
     pub(crate) running: Option<Running>,
+    /// Ends when it is dropped.
+    _probing: Running,
     pub(crate) key: TokenKey,
     names: BTreeMap<String, String>,
     reactions: u128,
@@ -96,13 +103,14 @@ impl World {
 
     pub(crate) fn over(engine: MemoryEngine, options: Options) -> Self {
         let listen = || TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let listeners = Listeners { public: listen(), internal: listen() };
+        let (clients, probes) = (listen(), listen());
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
-        let (public, internal) = (address(&listeners.public), address(&listeners.internal));
+        let (public, internal) = (address(&clients), address(&probes));
         let node = Arc::new(TestNode {
             wall_ms: AtomicU64::new(START.0),
             trouble: Mutex::default(),
             full: AtomicBool::new(false),
+            away: AtomicBool::new(false),
         });
         let claim = OneShard::claim(engine.clone(), Arc::<TestNode>::clone(&node), options.group_members_max);
         let shard = block_on(claim);
@@ -117,13 +125,26 @@ impl World {
         };
         let key = TokenKey::new(&KEY);
         let node_ = Arc::<TestNode>::clone(&node);
-        let running = api::serve(config, listeners, engine.clone(), shard.clone(), key.clone(), node_).expect("served");
+        let probing = api::serve_internal(probes, options.limits, Arc::<TestNode>::clone(&node)).expect("served");
+        let running = api::serve(config, clients, engine.clone(), shard.clone(), key.clone(), node_).expect("served");
         let mut names = BTreeMap::new();
         for number in 1..=9_u8 {
             names.insert(format!("m{number}"), ClientMsgId::new(START, u128::from(number)).to_string());
         }
         let client = Client::connect(public);
-        Self { public, internal, node, shard, engine, running: Some(running), key, names, reactions: 0, client }
+        Self {
+            public,
+            internal,
+            node,
+            shard,
+            engine,
+            running: Some(running),
+            _probing: probing,
+            key,
+            names,
+            reactions: 0,
+            client,
+        }
     }
 
     /// Moves the wall clock on.

@@ -12,9 +12,10 @@ mod text;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::cli::{COMMIT, VERSION};
-use crate::store::StoreFigures;
+use crate::store::{Health, StoreFigures};
 use crate::{disk, logs};
 
 pub(crate) use latency::Histogram;
@@ -31,6 +32,9 @@ pub struct Metrics {
     connections_max: u32,
     /// Nothing until the store is open.
     store: OnceLock<Box<dyn StoreFigures>>,
+    answers: AtomicBool,
+    full: AtomicBool,
+    outages: AtomicU64,
     data_dir: PathBuf,
 }
 
@@ -39,13 +43,34 @@ impl Metrics {
     #[must_use]
     pub fn new(shards: u16, connections_max: u32, data_dir: &Path) -> Self {
         let shards = (0..shards).map(|_| ShardMetrics::default()).collect();
-        Self { shards, connections_max, store: OnceLock::new(), data_dir: data_dir.to_owned() }
+        Self {
+            shards,
+            connections_max,
+            store: OnceLock::new(),
+            answers: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            outages: AtomicU64::new(0),
+            data_dir: data_dir.to_owned(),
+        }
     }
 
     /// From now on the figures of this store are shown too. The first call decides.
     pub(crate) fn show_store(&self, figures: Box<dyn StoreFigures>) {
         // A node opens one store.
         let _ = self.store.set(figures);
+    }
+
+    /// Shows how the store is from now on. Before the first call it has not answered.
+    pub(crate) fn set_health(&self, health: Health) {
+        let (answers, full) = match health {
+            Health::Answering => (true, false),
+            Health::Full => (true, true),
+            Health::Away { .. } => (false, false),
+        };
+        if self.answers.swap(answers, Ordering::Relaxed) && !answers {
+            self.outages.fetch_add(1, Ordering::Relaxed);
+        }
+        self.full.store(full, Ordering::Relaxed);
     }
 
     /// The place of one shard.
@@ -86,6 +111,11 @@ impl Metrics {
         for latency in Latency::ALL {
             text.histogram(latency.name(), latency.help(), &shard::merged(&self.shards, latency));
         }
+        let flag = |of: &AtomicBool| u64::from(of.load(Ordering::Relaxed));
+        text.gauge("rookery_store_answers", "1 while the store answers, else 0", flag(&self.answers));
+        text.gauge("rookery_store_full", "1 while the store turns most commits away, else 0", flag(&self.full));
+        let outages = self.outages.load(Ordering::Relaxed);
+        text.counter("rookery_store_outages", "Times that the store stopped answering", outages);
         if let Some(store) = self.store.get() {
             store.write(&mut text);
         }

@@ -1,69 +1,65 @@
 //! A running node: store, shards, HTTP, in the order in which they start and stop.
 //!
-//! Owns what starts before what, who holds which end of which mailbox, and how it all ends. Decides nothing about chat.
+//! Owns what starts before what, and how it all ends. Decides nothing about chat.
 //!
 //! ```text
-//! start   data directory ─► token key ─► store ─► view claimed ─► shards listen ─► HTTP listens ─► ready line
-//! stop    HTTP stops ─► shards drain (3001) ─► store closes ─► exit 0
+//! start   data directory ─► token key ─► health and metrics ─► store, which may wait ─► view claimed ─► shards listen
+//!         ─► HTTP listens ─► ready line
+//! stop    HTTP stops ─► shards drain (3001) ─► store closes ─► health and metrics stop ─► exit
 //! ```
+//!
+//! `phase` is where a node is on this way, `ends` what ends it, `look` what it looks after while it runs.
 
 mod clock;
 mod commands;
+mod ends;
 mod handler;
+mod look;
 mod mesh;
+mod phase;
 mod pool;
 mod shards;
 mod state;
 mod tokens;
 mod upkeep;
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_lite::future;
-use schema::Incarnation;
-use storage::Engine;
+use schema::{Incarnation, View};
 use storage::layers::view;
 
 use crate::config::{Config, Mode};
-use crate::disk::{self, DiskChange, DiskWatch};
 use crate::listen::{self, Ready};
 use crate::metrics::Metrics;
-use crate::store::{self, NodeStore, Source, WithStore};
-use crate::uring::{self, Mailbox};
-use crate::{datadir, files, stop};
+use crate::store::{self, Health, NodeStore, Source, WithStore};
+use crate::{datadir, files};
 
 use clock::Clock;
 pub(crate) use clock::wall;
 use commands::NodeShards;
+use ends::{End, Ends};
 use handler::Mail;
+use look::Look;
+use phase::Phase;
 use pool::StorePool;
 use shards::{NodeParts, Started};
 use state::NodeState;
-use upkeep::Upkeep;
 
 /// How long sessions may take to finish what is under way when the node stops. With the time that connections take to close,
 /// that HTTP takes and that the store takes, the whole stays below 10 s.
 const DRAIN_MS: u64 = 4_000;
-/// How often free disk is looked at.
-const DISK_CHECK: Duration = Duration::from_secs(1);
+/// A store that takes longer to open is waited for, which is said.
+const SLOW: Duration = Duration::from_secs(1);
+/// How often it is said again.
+const STILL_WAITING: Duration = Duration::from_secs(60);
 /// The users that `rookery dev` makes.
 const DEV_USERS: [(&str, &str); 2] = [("ann", "Ann"), ("bora", "보라")];
-
-/// What ends a node that runs.
-enum End {
-    /// Somebody asked for it.
-    Asked(stop::Signal),
-    /// A shard's driver failed.
-    Shard(u16, Option<uring::DriverError>),
-    /// Another life of this node has taken the store over.
-    Fenced,
-}
 
 /// Starts a node and runs it until it is told to stop.
 ///
@@ -71,128 +67,188 @@ enum End {
 /// What keeps it from starting or from going on, in one line with the remedy.
 pub fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
     exit_on_panic();
-    store::with(config, Node { config, mode })
+    let ends = Ends::listen()?;
+    for warning in config.warnings(mode) {
+        tracing::warn!("{warning}");
+    }
+    store::with(config, Node { config, mode, ends })
 }
 
 /// A node over any store.
 struct Node<'a> {
     config: &'a Config,
     mode: Mode,
+    ends: Ends,
 }
 
 impl WithStore for Node<'_> {
     type Output = ExitCode;
 
-    fn run<O: Source>(self, source: O) -> anyhow::Result<ExitCode> {
-        run_on(self.config, self.mode, source)
+    fn run<O: Source>(mut self, source: O) -> anyhow::Result<ExitCode> {
+        let (ground, internal) = Ground::prepare(self.config, self.mode)?;
+        let node = Arc::clone(&ground.state) as Arc<dyn api::Node>;
+        let probes = api::serve_internal(internal, api::Limits::default(), node)?;
+        let (store, end) = match self.wait_for_store(&source, &ground.state) {
+            Ok(store) => {
+                let store = store?;
+                // Here a node of a store that others have too will stand by until it may claim the view.
+                let end = self.serve(&store, &ground)?;
+                (Some(store), end)
+            }
+            Err(end) => (None, end),
+        };
+        source.close(store);
+        probes.join();
+        tracing::info!("stopped");
+        end.into_result()
     }
 }
 
-fn run_on<O: Source>(config: &Config, mode: Mode, source: O) -> anyhow::Result<ExitCode> {
-    let clock = Clock::start();
-    let (ends, ended) = mpsc::channel();
-    let asked = ends.clone();
-    // Once the node has stopped by itself nobody listens any more.
-    stop::on_signal(move |signal| drop(asked.send(End::Asked(signal))))?;
-    for warning in config.warnings(mode) {
-        tracing::warn!("{warning}");
+impl Node<'_> {
+    /// Opens the store, however long it takes to answer.
+    ///
+    /// # Errors
+    /// The end that came before.
+    fn wait_for_store<O: Source>(&mut self, source: &O, state: &NodeState) -> Result<anyhow::Result<O::Store>, End> {
+        let begun = Instant::now();
+        let mut say_at = begun + SLOW;
+        let opened = self.ends.wait(source.open(), || {
+            let now = Instant::now();
+            if now >= say_at {
+                say_at = now + STILL_WAITING;
+                let seconds = (now - begun).as_secs();
+                tracing::warn!(seconds, "waiting for the store, which does not answer: {}", O::Store::REMEDY);
+            }
+        });
+        opened.map_err(|end| stopping(end, state))
     }
 
-    let shards = config.shards();
+    /// Claims the view and serves clients until something ends the node.
+    fn serve<S: NodeStore>(&mut self, store: &S, ground: &Ground) -> anyhow::Result<End> {
+        let (config, mode) = (self.config, self.mode);
+        let Ground { clock, connections_max, key, ready, state } = ground;
+        let shards = config.shards();
+        state.counts().show_store(store.figures());
+        state.set_store(Health::Answering);
+        let incarnation = Incarnation(getrandom::u64()?);
+        let view = match self.ends.wait(claim(store, incarnation, shards, mode), || ()) {
+            Ok(view) => Arc::new(view?),
+            Err(end) => return Ok(stopping(end, state)),
+        };
+        tracing::info!(
+            incarnation = format_args!("{:x}", incarnation.0),
+            epoch = view.epoch.0,
+            shards,
+            connections_max,
+            data = %config.data.dir.display(),
+            "the store is open"
+        );
+
+        let pool = StorePool::start("store", shards)?;
+        let parts = NodeParts {
+            config,
+            clock: *clock,
+            engine: store,
+            view: &view,
+            incarnation,
+            key,
+            state,
+            pool: &pool,
+            ends: self.ends.teller(),
+        };
+        let Started { mailboxes, threads } = parts.start_shards(ready.ws, *connections_max)?;
+        let clients = api::serve(
+            api_config(config, mode, ready.ws),
+            listen::open("listen.api", ready.api)?,
+            store.clone(),
+            NodeShards::new(Arc::clone(&view), mailboxes.clone()),
+            key.clone(),
+            Arc::clone(state) as Arc<dyn api::Node>,
+        )?;
+        state.advance(Phase::Active);
+        if let Err(error) = announce(mode, ready) {
+            // Whoever started the node may have closed its end after the ready line.
+            tracing::debug!(%error, "standard output is closed");
+        }
+
+        let mut look = Look::start(config, store.clone(), state, &mailboxes, view.epoch)?;
+        let Err(end) = self.ends.wait(pending::<Infallible>(), || look.around());
+        let end = stopping(end, state);
+        clients.stop();
+        let deadline_ms = clock::wall().plus_ms(DRAIN_MS);
+        for mailbox in &mailboxes {
+            look::post(mailbox, || Mail::Drain { deadline_ms });
+        }
+        for thread in threads {
+            thread.join().expect("a shard that panics ends the process");
+        }
+        clients.join();
+        Ok(end)
+    }
+}
+
+/// Takes every partition, and makes what a node of this mode needs in its store.
+async fn claim<S: NodeStore>(store: &S, incarnation: Incarnation, shards: u16, mode: Mode) -> anyhow::Result<View> {
+    let view = view::claim(store, incarnation, shards).await?;
+    match mode {
+        Mode::Dev => {
+            for (username, display_name) in DEV_USERS {
+                api::seed::user(store, username, display_name, clock::wall()).await?;
+            }
+        }
+        Mode::Run => {}
+    }
+    Ok(view)
+}
+
+/// From here on the node is not ready any more.
+fn stopping(end: End, state: &NodeState) -> End {
+    match &end {
+        End::Asked(signal) => tracing::info!(signal = signal.name(), "stopping"),
+        End::Shard(shard, _) => tracing::error!(shard, "a shard has ended: stopping"),
+        End::Fenced => tracing::error!("another rookery has taken this store over: stopping"),
+    }
+    state.advance(Phase::Stopping);
+    end
+}
+
+/// What a node stands on before it has a store.
+struct Ground {
+    clock: Clock,
+    connections_max: u32,
+    key: api::TokenKey,
+    /// Where it will listen, once it serves clients.
+    ready: Ready,
+    state: Arc<NodeState>,
+}
+
+impl Ground {
+    /// Takes what a node needs of the machine, and nothing of the store. What listens is the internal listener.
+    fn prepare(config: &Config, mode: Mode) -> anyhow::Result<(Self, TcpListener)> {
+        let connections_max = connections_max(config)?;
+        datadir::prepare(config, mode)?;
+        let key = token_key(config)?;
+        let internal = listen::open("listen.internal", config.listen.internal)?;
+        let ready = Ready {
+            api: listen::check_free("listen.api", config.listen.api)?,
+            ws: listen::check_free("listen.ws", config.listen.ws)?,
+            internal: internal.local_addr()?,
+        };
+        let metrics = Metrics::new(config.shards(), connections_max, &config.data.dir);
+        let state = Arc::new(NodeState::new(connections_max, metrics));
+        Ok((Self { clock: Clock::start(), connections_max, key, ready, state }, internal))
+    }
+}
+
+/// Raises the file limit, and says how many connections it leaves.
+fn connections_max(config: &Config) -> anyhow::Result<u32> {
     let file_limit = files::raise()?;
-    let connections_max = files::connections_max(file_limit, shards)?;
-    let connections_max = config.limits.connections.map_or(connections_max, |wanted| {
-        if wanted > connections_max {
-            tracing::warn!(
-                wanted,
-                connections_max,
-                file_limit,
-                "limits.connections is more than the file limit leaves"
-            );
-        }
-        wanted.min(connections_max)
-    });
-    datadir::prepare(config, mode)?;
-    let key = token_key(config)?;
-    let ws = listen::check_free("listen.ws", config.listen.ws)?;
-    let listeners = api::Listeners {
-        public: listen::open("listen.api", config.listen.api)?,
-        internal: listen::open("listen.internal", config.listen.internal)?,
-    };
-    let ready = Ready { api: listeners.public.local_addr()?, ws, internal: listeners.internal.local_addr()? };
-
-    let engine = future::block_on(source.open())?;
-    let incarnation = Incarnation(getrandom::u64()?);
-    let view = Arc::new(future::block_on(view::claim(&engine, incarnation, shards))?);
-    if mode == Mode::Dev {
-        for (username, display_name) in DEV_USERS {
-            future::block_on(api::seed::user(&engine, username, display_name, clock::wall()))?;
-        }
+    let connections_max = files::connections_max(file_limit, config.shards())?;
+    let Some(wanted) = config.limits.connections else { return Ok(connections_max) };
+    if wanted > connections_max {
+        tracing::warn!(wanted, connections_max, file_limit, "limits.connections is more than the file limit leaves");
     }
-    tracing::info!(
-        incarnation = format_args!("{:x}", incarnation.0),
-        epoch = view.epoch.0,
-        shards,
-        connections_max,
-        data = %config.data.dir.display(),
-        shared = <O::Store as NodeStore>::SHARED,
-        "the store is open"
-    );
-
-    let pool = StorePool::start(shards)?;
-    let state = Arc::new(NodeState::new(connections_max, Metrics::new(shards, connections_max, &config.data.dir)));
-    state.counts().show_store(engine.figures());
-    let node = NodeParts {
-        config,
-        clock,
-        engine: &engine,
-        view: &view,
-        incarnation,
-        key: &key,
-        state: &state,
-        pool: &pool,
-        ends,
-    };
-    let Started { mailboxes, threads } = node.start_shards(ws, connections_max)?;
-    let api = api::serve(
-        api_config(config, mode, ws),
-        listeners,
-        engine.clone(),
-        NodeShards::new(Arc::clone(&view), mailboxes.clone()),
-        key.clone(),
-        Arc::clone(&state) as Arc<dyn api::Node>,
-    )?;
-    if let Err(error) = announce(mode, &ready) {
-        // Whoever started the node may have closed its end after the ready line.
-        tracing::debug!(%error, "standard output is closed");
-    }
-
-    let end = wait(config, &ended, &state, &mailboxes, Upkeep::new(engine.clone(), view.epoch));
-    state.stop();
-    api.stop();
-    let code = match end {
-        End::Asked(signal) => {
-            tracing::info!(signal = signal.name(), "stopping");
-            let deadline_ms = clock::wall().plus_ms(DRAIN_MS);
-            for mailbox in &mailboxes {
-                post(mailbox, || Mail::Drain { deadline_ms });
-            }
-            for thread in threads {
-                thread.join().expect("a shard that panics ends the process");
-            }
-            ExitCode::SUCCESS
-        }
-        End::Shard(shard, Some(error)) => {
-            return Err(anyhow::Error::new(error).context(format!("shard {shard} failed")));
-        }
-        End::Shard(shard, None) => anyhow::bail!("shard {shard} ended by itself"),
-        End::Fenced => anyhow::bail!("another rookery has taken this store over"),
-    };
-    api.join();
-    drop(pool);
-    source.close(Some(engine));
-    tracing::info!("stopped");
-    Ok(code)
+    Ok(wanted.min(connections_max))
 }
 
 /// A shard or a store thread that breaks a promise of our own code must not leave half a node behind: clients connect again to
@@ -238,51 +294,4 @@ fn announce(mode: Mode, ready: &Ready) -> io::Result<()> {
         out.flush()?;
     }
     Ok(())
-}
-
-/// Watches the disk and keeps the store tidy until something ends the node.
-fn wait<S: Engine>(
-    config: &Config,
-    ended: &mpsc::Receiver<End>,
-    state: &NodeState,
-    mailboxes: &[Mailbox<Mail>],
-    mut upkeep: Upkeep<S>,
-) -> End {
-    let mut watch = DiskWatch::new(config.data.free_bytes_min);
-    loop {
-        state.counts().collect();
-        upkeep.run_if_due();
-        match disk::free_bytes(&config.data.dir).map(|free_bytes| watch.observe(free_bytes)) {
-            Ok(Some(change)) => {
-                let on = !watch.is_low();
-                match change {
-                    DiskChange::Low { free_bytes } => tracing::warn!(
-                        free_bytes,
-                        reserve_bytes = config.data.free_bytes_min,
-                        "short of disk: nothing new is accepted until {} bytes are free",
-                        watch.return_bytes()
-                    ),
-                    DiskChange::Enough { free_bytes } => tracing::info!(free_bytes, "enough disk again"),
-                }
-                state.set_writes(on);
-                for mailbox in mailboxes {
-                    post(mailbox, || Mail::Writes(on));
-                }
-            }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "free disk cannot be read"),
-        }
-        match ended.recv_timeout(DISK_CHECK) {
-            Ok(end) => return end,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => unreachable!("the shards' threads hold senders"),
-        }
-    }
-}
-
-/// Puts what must arrive into a mailbox, waiting for room if it is full.
-fn post(mailbox: &Mailbox<Mail>, mail: impl Fn() -> Mail) {
-    while let Err(uring::MailboxError::Full(_)) = mailbox.push(mail()) {
-        thread::sleep(Duration::from_millis(1));
-    }
 }

@@ -1,12 +1,13 @@
-//! The threads on which store operations are polled, so that no shard ever waits for a disk.
+//! The threads on which store operations are polled, so that no shard and no look around ever waits for a store.
 //!
 //! Owns the threads. A result goes back through the mailbox of the shard that asked, which wakes it (I12).
 
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use async_executor::Executor;
+use async_executor::{Executor, Task as Running};
 use futures_lite::future;
 use host::{Done, Task};
 
@@ -26,17 +27,17 @@ pub(super) struct Spawner {
 }
 
 impl StorePool {
-    /// Starts `threads` threads.
+    /// Starts `threads` threads, named by `name` and their number.
     ///
     /// # Errors
     /// The system's, if it starts no more threads.
-    pub(super) fn start(threads: u16) -> io::Result<Self> {
+    pub(super) fn start(name: &str, threads: u16) -> io::Result<Self> {
         let executor = Arc::new(Executor::new());
         let (stop, stopped) = async_channel::bounded::<()>(1);
         let start = |number| {
             let executor = Arc::clone(&executor);
             let stopped = stopped.clone();
-            thread::Builder::new().name(format!("store-{number}")).spawn(move || {
+            thread::Builder::new().name(format!("{name}-{number}")).spawn(move || {
                 // Ends when the other side of the channel is dropped, which is the only thing that happens to it.
                 let _ = future::block_on(executor.run(stopped.recv()));
             })
@@ -71,5 +72,38 @@ impl Spawner {
             }
         };
         self.executor.spawn(work).detach();
+    }
+}
+
+/// Something that the node's own thread has done in a pool, one at a time, and asks for later.
+///
+/// Dropping it ends what is under way.
+pub(super) struct Job<T>(Option<Running<T>>);
+
+impl<T> Default for Job<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Send + 'static> Job<T> {
+    /// Whether something is under way, or done and not taken.
+    pub(super) fn runs(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// What came of it, once it is done.
+    pub(super) fn take(&mut self) -> Option<T> {
+        let done = self.0.take_if(|running| running.is_finished())?;
+        Some(future::block_on(done))
+    }
+
+    /// Begins something.
+    ///
+    /// # Panics
+    /// If something is under way: what came of it would be lost.
+    pub(super) fn start(&mut self, pool: &StorePool, work: impl Future<Output = T> + Send + 'static) {
+        assert!(self.0.is_none(), "a job does one thing at a time");
+        self.0 = Some(pool.executor.spawn(work));
     }
 }

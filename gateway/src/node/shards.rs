@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -12,12 +12,13 @@ use host::Host;
 use schema::{Incarnation, Owner, ShardIndex, View};
 use storage::Engine;
 use storage::layers::appender::Appender;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config::Config;
 use crate::uring::{self, Mailbox, Sleeper};
 
-use super::End;
 use super::clock::Clock;
+use super::ends::End;
 use super::handler::{MAIL_MAX, Mail, Parts, ShardHandler, TASKS_MAX};
 use super::mesh::Links;
 use super::pool::StorePool;
@@ -43,7 +44,7 @@ pub(super) struct NodeParts<'a, S> {
     pub(super) key: &'a api::TokenKey,
     pub(super) state: &'a Arc<NodeState>,
     pub(super) pool: &'a StorePool,
-    pub(super) ends: mpsc::Sender<End>,
+    pub(super) ends: UnboundedSender<End>,
 }
 
 impl<S: Engine> NodeParts<'_, S> {

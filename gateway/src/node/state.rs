@@ -3,31 +3,49 @@
 //! Owns the few facts that shards and the main thread publish and probes read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use schema::UnixMs;
 
 use crate::metrics::Metrics;
+use crate::store::Health;
 
 use super::clock;
+use super::phase::Phase;
 
 pub(super) struct NodeState {
-    stopping: AtomicBool,
-    writes_off: AtomicBool,
+    phase: Mutex<Phase>,
+    store: Mutex<Health>,
+    short_of_disk: AtomicBool,
     connections_max: u32,
     metrics: Metrics,
 }
 
 impl NodeState {
+    /// Of a node that waits for its store from now on.
     pub(super) fn new(connections_max: u32, metrics: Metrics) -> Self {
-        Self { stopping: AtomicBool::new(false), writes_off: AtomicBool::new(false), connections_max, metrics }
+        Self {
+            phase: Mutex::new(Phase::Waiting { since: Instant::now() }),
+            store: Mutex::new(Health::Answering),
+            short_of_disk: AtomicBool::new(false),
+            connections_max,
+            metrics,
+        }
     }
 
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+    /// Goes on to another phase.
+    pub(super) fn advance(&self, next: Phase) {
+        lock(&self.phase).advance(next);
     }
 
-    pub(super) fn set_writes(&self, on: bool) {
-        self.writes_off.store(!on, Ordering::Relaxed);
+    pub(super) fn set_store(&self, health: Health) {
+        *lock(&self.store) = health;
+        self.metrics.set_health(health);
+    }
+
+    pub(super) fn set_short_of_disk(&self, short: bool) {
+        self.short_of_disk.store(short, Ordering::Relaxed);
     }
 
     /// Where shards publish.
@@ -42,10 +60,10 @@ impl api::Node for NodeState {
     }
 
     fn ready(&self) -> Result<(), Vec<String>> {
+        let now = Instant::now();
         let mut reasons = Vec::new();
-        if self.stopping.load(Ordering::Relaxed) {
-            reasons.push("node: stopping".to_owned());
-        }
+        reasons.extend(lock(&self.phase).reason(now));
+        reasons.extend(lock(&self.store).reason(now));
         if !self.takes_writes() {
             reasons.push("store: below the reserve of free disk".to_owned());
         }
@@ -53,7 +71,14 @@ impl api::Node for NodeState {
     }
 
     fn takes_writes(&self) -> bool {
-        !self.writes_off.load(Ordering::Relaxed)
+        !self.short_of_disk.load(Ordering::Relaxed)
+    }
+
+    fn store_answers(&self) -> bool {
+        match *lock(&self.store) {
+            Health::Answering | Health::Full => true,
+            Health::Away { .. } => false,
+        }
     }
 
     fn metrics(&self) -> String {
@@ -63,4 +88,9 @@ impl api::Node for NodeState {
     fn load(&self) -> f32 {
         self.metrics.connections() as f32 / self.connections_max.max(1) as f32
     }
+}
+
+/// Nothing here is left half done by a panic, which ends the process.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

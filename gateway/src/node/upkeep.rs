@@ -6,13 +6,13 @@
 
 use std::time::{Duration, Instant};
 
-use futures_lite::future;
 use schema::Epoch;
 use storage::Engine;
 use storage::layers::push::Adopted;
 use storage::layers::{dedup, push};
 
 use super::clock;
+use super::pool::{Job, StorePool};
 
 /// Rows live for a day at least, so an hour more is nothing.
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -26,55 +26,66 @@ pub(super) struct Upkeep<S> {
     /// Beside serving and not before: nobody waits for it, since sessions start from their inboxes and an item is due half a
     /// minute after its message, so a life that left much behind delays no start.
     adopt: Option<(Epoch, Instant)>,
-    due: Instant,
+    /// Whether all was adopted.
+    adopting: Job<bool>,
+    forget_at: Instant,
+    forgetting: Job<()>,
 }
 
 impl<S: Engine> Upkeep<S> {
     /// For a node that began `epoch`.
     pub(super) fn new(engine: S, epoch: Epoch) -> Self {
         let now = Instant::now();
-        Self { engine, adopt: Some((epoch, now)), due: now }
+        Self { engine, adopt: Some((epoch, now)), adopting: Job::default(), forget_at: now, forgetting: Job::default() }
     }
 
-    /// Does what is due. Blocks for as many transactions as there are thousands of rows.
-    pub(super) fn run_if_due(&mut self) {
+    /// Begins what is due, unless it is under way. Takes as many transactions as there are thousands of rows, and as long as
+    /// the store does.
+    pub(super) fn run_if_due(&mut self, pool: &StorePool) {
         let now = Instant::now();
+        match self.adopting.take() {
+            Some(true) => self.adopt = None,
+            Some(false) => self.adopt = self.adopt.map(|(epoch, _)| (epoch, now + ADOPT_AGAIN)),
+            None => {}
+        }
         if let Some((epoch, at)) = self.adopt
             && now >= at
+            && !self.adopting.runs()
         {
-            self.adopt = (!self.adopted(epoch)).then_some((epoch, now + ADOPT_AGAIN));
+            self.adopting.start(pool, adopted(self.engine.clone(), epoch));
         }
-        if now >= self.due {
-            self.due = now + EVERY;
-            self.forget();
-        }
-    }
-
-    fn forget(&self) {
-        match future::block_on(dedup::clear(&self.engine, clock::wall())) {
-            Ok(0) => {}
-            Ok(rows) => tracing::info!(rows, "forgot first replies that nobody may ask for any more"),
-            Err(error) => tracing::warn!(%error, "could not forget old first replies, trying again in an hour"),
-        }
-        match future::block_on(push::sweep(&self.engine, clock::wall())) {
-            Ok(0) => {}
-            Ok(items) => tracing::info!(items, "forgot push items that nobody fetched for a day"),
-            Err(error) => tracing::warn!(%error, "could not forget old push items, trying again in an hour"),
+        let _done = self.forgetting.take();
+        if now >= self.forget_at && !self.forgetting.runs() {
+            self.forget_at = now + EVERY;
+            self.forgetting.start(pool, forget(self.engine.clone()));
         }
     }
+}
 
-    /// Whether nothing is left of earlier epochs.
-    fn adopted(&self, epoch: Epoch) -> bool {
-        match future::block_on(push::adopt(&self.engine, epoch, clock::wall())) {
-            Ok(Adopted { arrivals: 0, .. }) => true,
-            Ok(Adopted { arrivals, items }) => {
-                tracing::info!(arrivals, items, "made push items of what an earlier life left unserved");
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%error, "could not make push items of what an earlier life left unserved, trying again");
-                false
-            }
+async fn forget<S: Engine>(engine: S) {
+    match dedup::clear(&engine, clock::wall()).await {
+        Ok(0) => {}
+        Ok(rows) => tracing::info!(rows, "forgot first replies that nobody may ask for any more"),
+        Err(error) => tracing::warn!(%error, "could not forget old first replies, trying again in an hour"),
+    }
+    match push::sweep(&engine, clock::wall()).await {
+        Ok(0) => {}
+        Ok(items) => tracing::info!(items, "forgot push items that nobody fetched for a day"),
+        Err(error) => tracing::warn!(%error, "could not forget old push items, trying again in an hour"),
+    }
+}
+
+/// Whether nothing is left of earlier epochs.
+async fn adopted<S: Engine>(engine: S, epoch: Epoch) -> bool {
+    match push::adopt(&engine, epoch, clock::wall()).await {
+        Ok(Adopted { arrivals: 0, .. }) => true,
+        Ok(Adopted { arrivals, items }) => {
+            tracing::info!(arrivals, items, "made push items of what an earlier life left unserved");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "could not make push items of what an earlier life left unserved, trying again");
+            false
         }
     }
 }

@@ -11,7 +11,7 @@ use storage::embedded::{EmbeddedEngine, EmbeddedOptions, EngineStats};
 use crate::config::{Config, Origin};
 use crate::metrics::{Histogram, Text};
 
-use super::{NodeStore, Source, StoreFigures};
+use super::{Commits, NodeStore, Source, StoreFigures};
 
 /// A directory that has a store, or will.
 pub(super) struct EmbeddedSource {
@@ -51,6 +51,12 @@ impl Source for EmbeddedSource {
 
 impl NodeStore for EmbeddedEngine {
     const SHARED: bool = false;
+    const REMEDY: &'static str = "see whether the disk of the data directory is slow";
+
+    fn commits(&self) -> Commits {
+        let stats = self.stats();
+        Commits { taken: stats.commits.load(Ordering::Relaxed), throttled: stats.throttled.load(Ordering::Relaxed) }
+    }
 
     fn figures(&self) -> Box<dyn StoreFigures> {
         Box::new(EmbeddedFigures { engine: self.clone(), commits: Mutex::default() })

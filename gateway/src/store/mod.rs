@@ -4,6 +4,7 @@
 //! one place that knows which engines there are. Everything else in the gateway is written for any [`NodeStore`].
 
 mod embedded;
+mod health;
 
 use std::future::Future;
 
@@ -13,11 +14,18 @@ use crate::config::Config;
 use crate::metrics::Text;
 
 use embedded::EmbeddedSource;
+pub(crate) use health::{Commits, Health, HealthWatch};
 
 /// An engine that a node can run on.
 pub(crate) trait NodeStore: Engine {
     /// Whether several processes can have this store open at once. One that cannot needs no heartbeat and no standby.
     const SHARED: bool;
+
+    /// What an operator should look at when this store does not answer, or takes nothing.
+    const REMEDY: &'static str;
+
+    /// What it has done with commits so far.
+    fn commits(&self) -> Commits;
 
     /// What it counts, for metrics.
     fn figures(&self) -> Box<dyn StoreFigures>;

@@ -1,0 +1,96 @@
+//! What ends a node, and waiting for anything else meanwhile.
+//!
+//! Owns the runtime of the node's own thread, which has timers and nothing else, and the queue of ends. Whatever a node waits
+//! for, a signal ends the waiting at once.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::runtime::{self, Runtime};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::stop::{self, Signal};
+use crate::uring::DriverError;
+
+/// How often a node that waits looks around.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What ends a node.
+pub(super) enum End {
+    /// Somebody asked for it.
+    Asked(Signal),
+    /// A shard's driver failed.
+    Shard(u16, Option<DriverError>),
+    /// Another life of this node has taken the store over.
+    Fenced,
+}
+
+impl End {
+    /// What the process says of it: nothing where it was asked to.
+    ///
+    /// # Errors
+    /// What it was, if nobody asked for it.
+    pub(super) fn into_result(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Asked(_) => Ok(ExitCode::SUCCESS),
+            Self::Shard(shard, Some(error)) => Err(anyhow::Error::new(error).context(format!("shard {shard} failed"))),
+            Self::Shard(shard, None) => anyhow::bail!("shard {shard} ended by itself"),
+            Self::Fenced => anyhow::bail!("another rookery has taken this store over"),
+        }
+    }
+}
+
+/// Where ends are told, and waited for.
+///
+/// The queue is bounded by those who tell: one signal, and two ends a shard.
+pub(super) struct Ends {
+    runtime: Runtime,
+    tell: UnboundedSender<End>,
+    told: UnboundedReceiver<End>,
+}
+
+impl Ends {
+    /// From here on the first SIGTERM or SIGINT is an end of this node, and the second ends the process.
+    ///
+    /// # Errors
+    /// The system's: no timer, no thread or no handler.
+    pub(super) fn listen() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+        let (tell, told) = mpsc::unbounded_channel();
+        let asked = tell.clone();
+        // Once the node has stopped by itself nobody listens any more.
+        stop::on_signal(move |signal| drop(asked.send(End::Asked(signal))))?;
+        Ok(Self { runtime, tell, told })
+    }
+
+    /// For whoever may end the node.
+    pub(super) fn teller(&self) -> UnboundedSender<End> {
+        self.tell.clone()
+    }
+
+    /// Waits for `work`, and calls `look` now and each second until then.
+    ///
+    /// # Errors
+    /// What has ended the node before. `work` is dropped then.
+    pub(super) fn wait<T>(&mut self, work: impl Future<Output = T>, mut look: impl FnMut()) -> Result<T, End> {
+        let told = &mut self.told;
+        self.runtime.block_on(async {
+            let mut work = pin!(work);
+            let mut seconds = interval(LOOK);
+            // After a stop of the whole machine one look makes good for all that were missed.
+            seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    biased;
+                    end = told.recv() => return Err(end.expect("a sender is kept beside the receiver")),
+                    done = work.as_mut() => return Ok(done),
+                    _ = seconds.tick() => look(),
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! What a running node looks after each second: its disk, its store, its upkeep, its figures.
+//!
+//! Owns what a change of theirs stops and starts again. Never waits: what asks the store is a job in the background, so that
+//! a store that is away delays nothing here.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use schema::Epoch;
+use storage::{Begin, Error, Transaction as _, keys};
+
+use crate::config::Config;
+use crate::disk::{self, DiskChange, DiskWatch};
+use crate::store::{Health, HealthWatch, NodeStore};
+use crate::uring::{self, Mailbox};
+
+use super::handler::Mail;
+use super::pool::{Job, StorePool};
+use super::state::NodeState;
+use super::upkeep::Upkeep;
+
+pub(super) struct Look<'a, S> {
+    config: &'a Config,
+    store: S,
+    state: Arc<NodeState>,
+    mailboxes: Vec<Mailbox<Mail>>,
+    disk: DiskWatch,
+    health: HealthWatch,
+    away: bool,
+    /// Whether shards have been told that the store takes writes.
+    writes: bool,
+    upkeep: Upkeep<S>,
+    /// Asks the store something small, one at a time. When it answered, if it did.
+    probe: Job<Option<Instant>>,
+    /// Where jobs run. Dropped last, which drops what is under way.
+    background: StorePool,
+}
+
+impl<'a, S: NodeStore> Look<'a, S> {
+    /// For a node that began `epoch`.
+    ///
+    /// # Errors
+    /// The system's, if it starts no more threads.
+    pub(super) fn start(
+        config: &'a Config,
+        store: S,
+        state: &Arc<NodeState>,
+        mailboxes: &[Mailbox<Mail>],
+        epoch: Epoch,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            config,
+            state: Arc::clone(state),
+            mailboxes: mailboxes.to_vec(),
+            disk: DiskWatch::new(config.data.free_bytes_min),
+            health: HealthWatch::new(Instant::now()),
+            away: false,
+            writes: true,
+            upkeep: Upkeep::new(store.clone(), epoch),
+            probe: Job::default(),
+            background: StorePool::start("background", 1)?,
+            store,
+        })
+    }
+
+    /// One look.
+    pub(super) fn around(&mut self) {
+        self.state.counts().collect();
+        self.upkeep.run_if_due(&self.background);
+        if S::SHARED {
+            self.probe();
+        } else {
+            // What is in this process answers; its disk is what may fail it. A shared store has disks of its own.
+            self.health.answered(Instant::now());
+            self.look_at_disk();
+        }
+        self.look_at_store();
+        self.tell_shards();
+    }
+
+    /// Takes the last probe's answer, and asks again.
+    fn probe(&mut self) {
+        if let Some(Some(at)) = self.probe.take() {
+            self.health.answered(at);
+        }
+        if !self.probe.runs() {
+            let store = self.store.clone();
+            self.probe.start(&self.background, async move {
+                let answer = store.begin(Begin::Fresh).get(&keys::view()).await;
+                answers(&answer).then(Instant::now)
+            });
+        }
+    }
+
+    fn look_at_disk(&mut self) {
+        match disk::free_bytes(&self.config.data.dir).map(|free_bytes| self.disk.observe(free_bytes)) {
+            Ok(Some(change)) => {
+                match change {
+                    DiskChange::Low { free_bytes } => tracing::warn!(
+                        free_bytes,
+                        reserve_bytes = self.config.data.free_bytes_min,
+                        "short of disk: nothing new is accepted until {} bytes are free",
+                        self.disk.return_bytes()
+                    ),
+                    DiskChange::Enough { free_bytes } => tracing::info!(free_bytes, "enough disk again"),
+                }
+                self.state.set_short_of_disk(self.disk.is_low());
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "free disk cannot be read"),
+        }
+    }
+
+    fn look_at_store(&mut self) {
+        let now = Instant::now();
+        let Some(health) = self.health.observe(now, self.store.commits()) else { return };
+        match health {
+            Health::Answering => tracing::info!("the store answers and takes commits"),
+            Health::Full => {
+                tracing::warn!("the store is full or overloaded: most commits are turned away; {}", S::REMEDY)
+            }
+            Health::Away { since } => tracing::warn!(
+                seconds = now.saturating_duration_since(since).as_secs(),
+                "the store does not answer: sends are refused (115) and connections are kept; {}",
+                S::REMEDY
+            ),
+        }
+        self.away = match health {
+            Health::Answering | Health::Full => false,
+            Health::Away { .. } => true,
+        };
+        self.state.set_store(health);
+    }
+
+    /// Whether they may take sends, where that has changed.
+    fn tell_shards(&mut self) {
+        let on = !self.away && !self.disk.is_low();
+        if on != self.writes {
+            self.writes = on;
+            for mailbox in &self.mailboxes {
+                post(mailbox, || Mail::Writes(on));
+            }
+        }
+    }
+}
+
+/// Whether the store has said something, if only that it refuses.
+fn answers<T>(answer: &Result<T, Error>) -> bool {
+    match answer {
+        Err(Error::Unavailable | Error::Fatal(_)) => false,
+        Ok(_)
+        | Err(
+            Error::Conflict
+            | Error::UnknownResult
+            | Error::TooOld
+            | Error::FutureVersion { .. }
+            | Error::Throttled
+            | Error::WatchCancelled
+            | Error::KeyTooLarge { .. }
+            | Error::ValueTooLarge { .. }
+            | Error::TransactionTooLarge { .. }
+            | Error::InvertedRange
+            | Error::ReservedKey
+            | Error::Unreadable,
+        ) => true,
+    }
+}
+
+/// Puts what must arrive into a mailbox, waiting for room if it is full.
+pub(super) fn post(mailbox: &Mailbox<Mail>, mail: impl Fn() -> Mail) {
+    while let Err(uring::MailboxError::Full(_)) = mailbox.push(mail()) {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
