@@ -1,20 +1,23 @@
 //! What survives: transactions over an ordered key space, the engines that keep them, and the layers above.
 //!
 //! One interface ([`Engine`], [`Transaction`]) with FoundationDB's semantics, so that layers are written once.
-//! [`resolver`] decides which transactions commit; [`memory`] and [`embedded`] carry it out. No runtime is named here,
-//! and nothing outside [`embedded`] reads a clock, starts a thread or draws a random number.
+//! [`resolver`] decides which transactions commit, and [`memory`] and [`embedded`] carry it out; in [`foundationdb`] a
+//! cluster does both. No runtime is named here, and nothing outside [`embedded`] and [`foundationdb`] reads a clock or
+//! starts a thread. Nothing draws a random number.
 
 mod clock;
 #[cfg(feature = "testing")]
 pub mod contract;
 pub mod embedded;
 mod error;
+pub mod foundationdb;
 mod join;
 pub mod keys;
 pub mod layers;
 pub mod limits;
 pub mod local;
 pub mod memory;
+mod pending;
 pub mod resolver;
 pub mod retry;
 pub mod transaction;

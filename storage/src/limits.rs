@@ -2,10 +2,14 @@
 //!
 //! Owns the limits of a transaction and of the resolver's memory. Limits of the product are `schema::limits`.
 
-/// Longest key in bytes.
-pub const KEY_BYTES_MAX: usize = 10_000;
+/// Longest key in bytes: FoundationDB's 10,000, less 60 for the prefix under which a store lies in a cluster
+/// (`foundationdb::PREFIX_BYTES_MAX`) and [`STAMP_OFFSET_BYTES`] that a versionstamped key bears on its way there.
+pub const KEY_BYTES_MAX: usize = 10_000 - 64;
 
-/// Longest value in bytes.
+/// What FoundationDB wants behind a versionstamped key or value: where in it the stamp goes, in bytes of its limit.
+pub const STAMP_OFFSET_BYTES: usize = 4;
+
+/// Longest value in bytes. One with a versionstamp is [`STAMP_OFFSET_BYTES`] shorter at most.
 pub const VALUE_BYTES_MAX: usize = 100_000;
 
 /// Largest transaction in bytes: keys and values of its mutations, the ends of its conflict ranges, and

@@ -221,6 +221,14 @@ pub struct Committed {
     pub stamp: Stamp,
 }
 
+impl Committed {
+    /// The result of a transaction that wrote nothing and read at `version`.
+    #[must_use]
+    pub fn reads(version: Version) -> Self {
+        Self { version, stamp: Stamp::after(version) }
+    }
+}
+
 /// A future that resolves once a key may have changed. It owns what it needs and outlives its transaction.
 ///
 /// It can resolve without a change: read again. [`Error::WatchCancelled`] if the transaction did not commit.

@@ -15,7 +15,7 @@ use futures_lite::future::{block_on, poll_once};
 
 use crate::clock::ManualClock;
 use crate::error::Error;
-use crate::transaction::{Committed, Engine, Transaction};
+use crate::transaction::{Begin, Committed, Engine, Transaction};
 
 /// An engine to be tested, over a store that is empty.
 pub struct Subject<E: Engine> {
@@ -31,6 +31,16 @@ impl<E: Engine> Subject<E> {
     /// An engine that makes commits durable by itself.
     pub fn new(engine: E, clock: Arc<ManualClock>) -> Self {
         Self { engine, clock: Some(clock), sync: Box::new(|| {}) }
+    }
+
+    /// Begins a fresh transaction whose read version is of this moment: an engine may take one as late as it is needed.
+    ///
+    /// # Errors
+    /// The read version's.
+    pub fn begin(&self) -> Result<E::Tx, Error> {
+        let tx = self.engine.begin(Begin::Fresh);
+        block_on(tx.read_version())?;
+        Ok(tx)
     }
 
     /// Commits and waits until that is durable.

@@ -188,7 +188,7 @@ pub fn limits_are_checked_at_commit<E: Engine>(open: &impl Fn() -> Subject<E>) {
     let check = |len_bytes: usize, expected: &str| {
         let value = vec![b'v'; len_bytes];
         assert_eq!(commit(&|tx| tx.set(b"k", &value)), expected, "set, {len_bytes}");
-        let prefix = &value[STAMP_BYTES..];
+        let prefix = &value[STAMP_BYTES + limits::STAMP_OFFSET_BYTES..];
         let stamped = commit(&|tx| tx.set_versionstamped_value(b"k", prefix, b""));
         assert_eq!(stamped, expected, "stamped value, {len_bytes}");
     };
@@ -326,7 +326,7 @@ pub fn a_watch_tells_of_a_change<E: Engine>(open: &impl Fn() -> Subject<E>) {
         subject.commit(tx).expect("nothing conflicts");
     };
     let watching = |key: &[u8]| {
-        let mut tx = subject.engine.begin(Begin::Fresh);
+        let mut tx = subject.begin().expect("a version to watch from");
         let watch = tx.watch(key);
         (tx, watch)
     };

@@ -1,7 +1,7 @@
 //! A small language in which the rules are written: transactions by name, one step after the other.
 //!
 //! `a get k => 1; b set k 2; b commit; a set x 1; a commit => conflict`. A name begins a fresh transaction when it is
-//! first used, and again after its commit. Steps are separated by `;`. What a step returns is compared with what
+//! first used, and again after its commit, and learns its read version there. Steps are separated by `;`. What a step returns is compared with what
 //! follows `=>`, which is `ok` where it is left out.
 //!
 //! Steps: `get k` and `peek k` (a snapshot read): the value or `none` · `range b d [n]`, `reverse b d [n]`, `glance b d
@@ -41,7 +41,7 @@ fn perform<'a, E: Engine>(
         panic!("a step is `who verb …`: {action}");
     };
     let args: Vec<&[u8]> = args.iter().map(|word| bytes(word)).collect();
-    let mut tx = transactions.remove(who).unwrap_or_else(|| subject.engine.begin(Begin::Fresh));
+    let mut tx = transactions.remove(who).map_or_else(|| subject.begin(), Ok)?;
     if verb == "commit" {
         return subject.commit(tx).map(|_| "ok".to_owned());
     }

@@ -19,7 +19,7 @@ use super::watchdog::Watched;
 use super::{EmbeddedOptions, OnFatal};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::local::{Closed, Submission, Waiter, committed_reads, register};
+use crate::local::{Closed, Submission, Waiter, register};
 use crate::resolver::{Resolver, Write};
 use crate::transaction::{Committed, Version};
 
@@ -164,7 +164,7 @@ impl Committer {
             shared.stats.waiting.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
             let since = submission.request.read_version;
             let result = if submission.is_read_only() {
-                Ok(committed_reads(since))
+                Ok(Committed::reads(since))
             } else {
                 self.resolver.admit(&submission.request).map(|stamp| Committed { version: group.version, stamp })
             };

@@ -1,14 +1,11 @@
 //! The transaction of the engines that stand on our resolver: memory and embedded.
 //!
-//! Owns read-your-writes, read conflicts, the limits and the life of a transaction. What an engine adds is a
-//! [`Backend`]: rows at a version, and a place to hand commits in.
-
-mod overlay;
-mod range;
+//! Owns the life of a transaction over rows that are read at once. What an engine adds is a [`Backend`]: rows at a
+//! version, and a place to hand commits in.
 
 use std::future::{Future, poll_fn};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -16,9 +13,9 @@ use futures_channel::oneshot;
 
 use crate::error::Error;
 use crate::limits;
-use crate::resolver::{CommitRequest, Resolver, Span, Unwatched};
-use crate::transaction::{Atomic, Begin, Committed, Page, RangeRequest, Stamp, Transaction, Version, Watch, key_after};
-use overlay::{Entry, Overlay, check_key, check_range, check_transaction};
+use crate::pending::{Entry, Merge, Overlay, Reads, check_key, check_range, check_transaction};
+use crate::resolver::{CommitRequest, Resolver, Unwatched};
+use crate::transaction::{Atomic, Begin, Committed, Page, RangeRequest, Transaction, Version, Watch};
 
 /// What an engine gives its transactions.
 pub trait Backend: Send + Sync + 'static {
@@ -95,12 +92,6 @@ pub type Waiter = oneshot::Sender<Result<(), Error>>;
 #[error("the store is closed")]
 pub struct Closed;
 
-/// The result of a transaction that wrote nothing.
-#[must_use]
-pub fn committed_reads(version: Version) -> Committed {
-    Committed { version, stamp: Stamp::after(version) }
-}
-
 /// Registers the watches of a transaction that read at `since` and committed. Returns those to be told at once.
 pub fn register(
     resolver: &mut Resolver<Waiter>,
@@ -127,17 +118,9 @@ pub struct LocalTransaction<B: Backend> {
     /// The read version and the rows at it, or why there are none.
     view: Result<(Version, B::Snapshot), Error>,
     began_ms: u64,
-    /// Behind a lock because reads share the transaction.
-    reads: Mutex<Reads>,
+    reads: Reads,
     own: Overlay,
     watches: Vec<(Bytes, Waiter)>,
-}
-
-/// What the transaction read, snapshot reads aside.
-#[derive(Debug, Default)]
-struct Reads {
-    spans: Vec<Span>,
-    size_bytes: usize,
 }
 
 impl<B: Backend> std::fmt::Debug for LocalTransaction<B> {
@@ -156,7 +139,7 @@ impl<B: Backend> LocalTransaction<B> {
             view: backend.open(begin),
             began_ms: backend.now_ms(),
             backend,
-            reads: Mutex::default(),
+            reads: Reads::default(),
             own: Overlay::default(),
             watches: Vec::new(),
         }
@@ -174,12 +157,6 @@ impl<B: Backend> LocalTransaction<B> {
         self.view.as_ref().map_err(Clone::clone)
     }
 
-    fn conflict(&self, span: Span) {
-        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
-        reads.size_bytes += span.len_bytes() + limits::CONFLICT_OVERHEAD_BYTES;
-        reads.spans.push(span);
-    }
-
     async fn read(&self, key: &[u8], conflicts: bool) -> Result<Option<Bytes>, Error> {
         yield_now(self.backend.yields()).await;
         check_key(key, 0)?;
@@ -190,7 +167,7 @@ impl<B: Backend> LocalTransaction<B> {
             return Ok(value.clone());
         }
         if conflicts {
-            self.conflict(Span::Key(Bytes::copy_from_slice(key)));
+            self.reads.key(key);
         }
         let below = snapshot.get(key)?;
         Ok(match entry {
@@ -203,14 +180,13 @@ impl<B: Backend> LocalTransaction<B> {
         yield_now(self.backend.yields()).await;
         check_range(&range.begin, &range.end)?;
         let (_, snapshot) = self.view()?;
-        let page = range::read(range, &self.own, snapshot)?;
+        let mut merge = Merge::new(range, &self.own)?;
+        if range.begin < range.end {
+            snapshot.scan(&range.begin, &range.end, range.reverse, &mut |key, value| merge.below(key, value))?;
+        }
+        let page = merge.finish();
         if conflicts {
-            let span = match (page.rows.last().filter(|_| page.more), range.reverse) {
-                (Some(last), false) => Span::range(&range.begin, &key_after(&last.key)),
-                (Some(last), true) => Span::range(&last.key, &range.end),
-                (None, _) => Span::range(&range.begin, &range.end),
-            };
-            span.into_iter().for_each(|span| self.conflict(span));
+            self.reads.page(range, &page);
         }
         Ok(page)
     }
@@ -223,9 +199,9 @@ impl<B: Backend> LocalTransaction<B> {
             false => self.version()?,
         };
         if self.own.is_empty() && self.watches.is_empty() {
-            return Ok(Err(committed_reads(version)));
+            return Ok(Err(Committed::reads(version)));
         }
-        let reads = self.reads.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let reads = self.reads.into_spans();
         let size_bytes = reads.size_bytes + self.own.size_bytes();
         check_transaction(size_bytes)?;
         let (mutations, writes) = self.own.finish()?;
@@ -292,7 +268,7 @@ impl<B: Backend> Transaction for LocalTransaction<B> {
 
     fn add_read_conflict(&mut self, begin: &[u8], end: &[u8]) {
         if !self.own.refuses(check_range(begin, end)) {
-            Span::range(begin, end).into_iter().for_each(|span| self.conflict(span));
+            self.reads.range(begin, end);
         }
     }
 
@@ -301,8 +277,7 @@ impl<B: Backend> Transaction for LocalTransaction<B> {
     }
 
     fn size_bytes(&self) -> usize {
-        let reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
-        reads.size_bytes + self.own.size_bytes()
+        self.reads.size_bytes() + self.own.size_bytes()
     }
 
     fn watch(&mut self, key: &[u8]) -> Watch {

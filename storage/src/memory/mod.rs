@@ -20,8 +20,8 @@ pub use store::MemoryStore;
 
 use crate::clock::{Clock, ManualClock};
 use crate::error::Error;
-use crate::local::{Answer, Backend, Closed, LocalTransaction, Snapshot, Submission, committed_reads, register};
-use crate::transaction::{Begin, Engine, Generation, Version};
+use crate::local::{Answer, Backend, Closed, LocalTransaction, Snapshot, Submission, register};
+use crate::transaction::{Begin, Committed, Engine, Generation, Version};
 use store::{Kept, Released};
 
 /// When a commit is durable.
@@ -192,7 +192,7 @@ impl Backend for MemoryBackend {
         let since = submission.request.read_version;
         let reads_only = submission.is_read_only();
         let result = if reads_only {
-            Ok(committed_reads(since))
+            Ok(Committed::reads(since))
         } else {
             match kept.live_mut().faults.commit() {
                 CommitFault::None => kept.commit(submission.request),

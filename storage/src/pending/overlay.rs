@@ -14,7 +14,7 @@ use crate::transaction::{Atomic, RESERVED, STAMP_BYTES, Stamp, Version};
 
 /// A transaction's own writes.
 #[derive(Debug, Default)]
-pub(super) struct Overlay {
+pub(crate) struct Overlay {
     mutations: Vec<Mutation>,
     conflicts: Vec<Span>,
     /// The last word on each key written since it was last in a cleared range.
@@ -30,7 +30,7 @@ pub(super) struct Overlay {
 
 /// What this transaction did to one key.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// Wrote it, or removed it.
     Known(Option<Bytes>),
     /// Changed what lies below, in this order.
@@ -41,7 +41,7 @@ pub(super) enum Entry {
 
 impl Entry {
     /// The value, given the one below. `Stamped` has been refused before.
-    pub(super) fn value(&self, below: Option<Bytes>) -> Option<Bytes> {
+    pub(crate) fn value(&self, below: Option<Bytes>) -> Option<Bytes> {
         match self {
             Self::Known(value) => value.clone(),
             Self::Changed(changes) => {
@@ -53,12 +53,12 @@ impl Entry {
 }
 
 impl Overlay {
-    pub(super) fn size_bytes(&self) -> usize {
+    pub(crate) fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
     /// Whether there is nothing to commit.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.mutations.is_empty() && self.conflicts.is_empty() && self.refused.is_none()
     }
 
@@ -66,14 +66,14 @@ impl Overlay {
     ///
     /// # Errors
     /// The first refusal of a write.
-    pub(super) fn finish(self) -> Result<(Vec<Mutation>, Vec<Span>), Error> {
+    pub(crate) fn finish(self) -> Result<(Vec<Mutation>, Vec<Span>), Error> {
         match self.refused {
             Some(error) => Err(error),
             None => Ok((self.mutations, self.conflicts)),
         }
     }
 
-    pub(super) fn set(&mut self, key: &[u8], value: &[u8]) {
+    pub(crate) fn set(&mut self, key: &[u8], value: &[u8]) {
         if self.refuses(check_key(key, 0).and_then(|()| check_value(value.len()))) {
             return;
         }
@@ -82,7 +82,7 @@ impl Overlay {
         self.push(Mutation::Set(key, value));
     }
 
-    pub(super) fn clear(&mut self, key: &[u8]) {
+    pub(crate) fn clear(&mut self, key: &[u8]) {
         if self.refuses(check_key(key, 0)) {
             return;
         }
@@ -91,7 +91,7 @@ impl Overlay {
         self.push(Mutation::Clear(key));
     }
 
-    pub(super) fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
+    pub(crate) fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
         if self.refuses(check_range(begin, end)) || begin == end {
             return;
         }
@@ -101,7 +101,7 @@ impl Overlay {
         self.push(Mutation::ClearRange(begin, end));
     }
 
-    pub(super) fn atomic(&mut self, op: Atomic, key: &[u8], operand: &[u8]) {
+    pub(crate) fn atomic(&mut self, op: Atomic, key: &[u8], operand: &[u8]) {
         if self.refuses(check_key(key, 0).and_then(|()| check_value(operand.len()))) {
             return;
         }
@@ -122,7 +122,7 @@ impl Overlay {
     }
 
     /// `read_version` bounds where the key may lie: stamps are younger.
-    pub(super) fn set_versionstamped_key(&mut self, prefix: &[u8], suffix: &[u8], value: &[u8], read_version: Version) {
+    pub(crate) fn set_versionstamped_key(&mut self, prefix: &[u8], suffix: &[u8], value: &[u8], read_version: Version) {
         let key = check_key(prefix, STAMP_BYTES + suffix.len());
         if self.refuses(key.and_then(|()| check_value(value.len()))) {
             return;
@@ -137,8 +137,8 @@ impl Overlay {
         ));
     }
 
-    pub(super) fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]) {
-        let value = check_value(prefix.len() + STAMP_BYTES + suffix.len());
+    pub(crate) fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]) {
+        let value = check_value(prefix.len() + STAMP_BYTES + suffix.len() + limits::STAMP_OFFSET_BYTES);
         if self.refuses(check_key(key, 0).and(value)) {
             return;
         }
@@ -147,7 +147,7 @@ impl Overlay {
         self.push(Mutation::StampedValue(key, Bytes::copy_from_slice(prefix), Bytes::copy_from_slice(suffix)));
     }
 
-    pub(super) fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]) {
+    pub(crate) fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]) {
         if self.refuses(check_range(begin, end)) {
             return;
         }
@@ -158,7 +158,7 @@ impl Overlay {
     }
 
     /// Keeps the first error for the commit.
-    pub(super) fn refuses(&mut self, check: Result<(), Error>) -> bool {
+    pub(crate) fn refuses(&mut self, check: Result<(), Error>) -> bool {
         if let Err(error) = check {
             self.refused.get_or_insert(error);
         }
@@ -191,7 +191,7 @@ impl Overlay {
     ///
     /// # Errors
     /// [`Error::Unreadable`].
-    pub(super) fn entry(&self, key: &[u8]) -> Result<Option<&Entry>, Error> {
+    pub(crate) fn entry(&self, key: &[u8]) -> Result<Option<&Entry>, Error> {
         const CLEARED: &Entry = &Entry::Known(None);
         if self.unreadable.contains(key) {
             return Err(Error::Unreadable);
@@ -207,7 +207,7 @@ impl Overlay {
     ///
     /// # Errors
     /// [`Error::Unreadable`] if any of it is.
-    pub(super) fn entries(
+    pub(crate) fn entries(
         &self,
         begin: &[u8],
         end: &[u8],
@@ -224,13 +224,13 @@ impl Overlay {
     }
 
     /// Whether `key`, of which there is no entry, was removed with a range.
-    pub(super) fn is_cleared(&self, key: &[u8]) -> bool {
+    pub(crate) fn is_cleared(&self, key: &[u8]) -> bool {
         self.cleared.contains(key)
     }
 }
 
 /// `more_bytes` of key follow `key`.
-pub(super) fn check_key(key: &[u8], more_bytes: usize) -> Result<(), Error> {
+pub(crate) fn check_key(key: &[u8], more_bytes: usize) -> Result<(), Error> {
     let len_bytes = key.len() + more_bytes;
     if len_bytes > limits::KEY_BYTES_MAX {
         return Err(Error::KeyTooLarge { len_bytes, limit_bytes: limits::KEY_BYTES_MAX });
@@ -242,7 +242,7 @@ pub(super) fn check_key(key: &[u8], more_bytes: usize) -> Result<(), Error> {
 }
 
 /// The end may be the first reserved key.
-pub(super) fn check_range(begin: &[u8], end: &[u8]) -> Result<(), Error> {
+pub(crate) fn check_range(begin: &[u8], end: &[u8]) -> Result<(), Error> {
     if begin > end {
         return Err(Error::InvertedRange);
     }
@@ -265,7 +265,7 @@ fn check_value(len_bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn check_transaction(len_bytes: usize) -> Result<(), Error> {
+pub(crate) fn check_transaction(len_bytes: usize) -> Result<(), Error> {
     if len_bytes > limits::TRANSACTION_BYTES_MAX {
         let limit_bytes = limits::TRANSACTION_BYTES_MAX;
         return Err(Error::TransactionTooLarge { len_bytes, limit_bytes });

@@ -1,0 +1,56 @@
+//! A store in a cluster, open.
+
+use std::sync::Arc;
+
+use ::foundationdb::Database;
+
+use super::prefix::Prefix;
+use super::stats::FoundationDbStats;
+use super::transaction::FoundationDbTransaction;
+use super::versions::Versions;
+use crate::transaction::{Begin, Engine, Generation};
+
+/// A store in a FoundationDB cluster. Clones are handles to the same one.
+#[derive(Clone)]
+pub struct FoundationDbEngine(pub(super) Arc<Shared>);
+
+/// What all transactions of a store share.
+pub(super) struct Shared {
+    pub(super) database: Arc<Database>,
+    pub(super) prefix: Prefix,
+    pub(super) versions: Versions,
+    pub(super) stats: FoundationDbStats,
+    generation: Generation,
+}
+
+impl Shared {
+    pub(super) fn new(database: Arc<Database>, prefix: Prefix, generation: Generation) -> Self {
+        Self { database, prefix, versions: Versions::default(), stats: FoundationDbStats::default(), generation }
+    }
+}
+
+impl FoundationDbEngine {
+    /// What it has done so far.
+    #[must_use]
+    pub fn stats(&self) -> &FoundationDbStats {
+        &self.0.stats
+    }
+}
+
+impl std::fmt::Debug for FoundationDbEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FoundationDbEngine").field("prefix", &self.0.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Engine for FoundationDbEngine {
+    type Tx = FoundationDbTransaction;
+
+    fn begin(&self, read: Begin) -> Self::Tx {
+        FoundationDbTransaction::new(Arc::clone(&self.0), read)
+    }
+
+    fn generation(&self) -> Generation {
+        self.0.generation
+    }
+}

@@ -1,0 +1,49 @@
+//! The engine of clusters: FoundationDB, by its own client library, which is loaded when this store is selected.
+//!
+//! Owns the client and its network thread ([`client`]), the store's own rows ([`open`]), cached read versions ([`versions`]) and
+//! transactions: reads go to FoundationDB as snapshot reads, writes and conflicts are kept here as in every engine
+//! ([`crate::pending`]) and handed over at commit. So what a transaction sees of itself, what it is refused and when, do not
+//! depend on the engine.
+//! Futures wake from the network thread and are polled by whoever polls ours. Upholds I3 by FoundationDB's promise: a
+//! commit that is answered is durable on every log server that has to have it.
+//! Memory: per process one client with its own caches; per transaction in flight its reads and writes, which
+//! `limits::TRANSACTION_BYTES_MAX` bounds and layers keep under 1 MB; per shard a handle, and per connection nothing.
+//!
+//! Never a timeout on a commit: whoever stops waiting for one knows nothing of it.
+
+mod client;
+mod cluster_file;
+mod engine;
+mod errors;
+mod open;
+mod prefix;
+mod stats;
+mod transaction;
+mod versions;
+
+use std::path::PathBuf;
+
+pub use client::{ConnectError, FoundationDb};
+pub use cluster_file::ClusterFileError;
+pub use engine::FoundationDbEngine;
+pub use errors::ClientError;
+pub use foundationdb_sys::{Library, LoadError};
+pub use open::{FORMAT, OpenError};
+pub use prefix::{PREFIX_BYTES_MAX, PrefixError};
+pub use stats::FoundationDbStats;
+pub use transaction::FoundationDbTransaction;
+pub use versions::CACHED_MS_MAX;
+
+/// How to reach a cluster, and which part of it is the store.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The cluster file. `None`: where the client looks, `FDB_CLUSTER_FILE`, then `./fdb.cluster`, then
+    /// `/etc/foundationdb/fdb.cluster`.
+    pub cluster_file: Option<PathBuf>,
+    /// The client library. `None`: `FDB_CLIENT_LIB`, then the dynamic loader's search for `libfdb_c.so`.
+    pub client_library: Option<PathBuf>,
+    /// What every key of the store begins with: at least 1 byte, at most [`PREFIX_BYTES_MAX`].
+    pub prefix: String,
+    /// A random number: the generation, if the store is empty. Nothing here draws random numbers.
+    pub new_generation: u64,
+}

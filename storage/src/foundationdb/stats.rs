@@ -1,0 +1,78 @@
+//! What the engine counts, for whoever shows metrics.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Samples kept until they are taken: some seconds of commits; older ones go first.
+const SAMPLES_MAX: usize = 8_192;
+
+/// Counters since the engine was opened. Read without a lock, so not of one moment.
+#[derive(Debug, Default)]
+pub struct FoundationDbStats {
+    /// Transactions begun.
+    pub begun: AtomicU64,
+    /// Transactions committed, those that only read aside.
+    pub commits: AtomicU64,
+    /// Commits refused because what was read had changed.
+    pub conflicts: AtomicU64,
+    /// Commits of which nobody knows whether they happened.
+    pub unknown: AtomicU64,
+    /// Reads and commits refused because the transaction was too old.
+    pub too_old: AtomicU64,
+    /// Reads and commits that the cluster put off: it has more work than it takes on, or a storage server lags.
+    pub throttled: AtomicU64,
+    /// Reads that the cluster did not answer.
+    pub unavailable: AtomicU64,
+    /// Reads and commits that failed for good.
+    pub fatal: AtomicU64,
+    /// Read versions asked of the cluster.
+    pub read_versions_asked: AtomicU64,
+    /// Transactions that began at a version at hand.
+    pub read_versions_cached: AtomicU64,
+    samples: Mutex<VecDeque<Duration>>,
+}
+
+impl FoundationDbStats {
+    pub(super) fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn committed(&self, took: Duration) {
+        Self::add(&self.commits);
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        if samples.len() == SAMPLES_MAX {
+            samples.pop_front();
+        }
+        samples.push_back(took);
+    }
+
+    pub(super) fn failed(&self, error: &Error) {
+        let counter = match error {
+            Error::Conflict => &self.conflicts,
+            Error::UnknownResult => &self.unknown,
+            Error::TooOld => &self.too_old,
+            Error::FutureVersion { .. } | Error::Throttled => &self.throttled,
+            Error::Unavailable => &self.unavailable,
+            Error::Fatal(_) => &self.fatal,
+            // The caller's own, and the watches' end.
+            Error::WatchCancelled
+            | Error::KeyTooLarge { .. }
+            | Error::ValueTooLarge { .. }
+            | Error::TransactionTooLarge { .. }
+            | Error::InvertedRange
+            | Error::ReservedKey
+            | Error::Unreadable => return,
+        };
+        Self::add(counter);
+    }
+
+    /// How long commits took since the last call, from handing in to the answer, oldest first, at most 8,192.
+    pub fn take_samples(&self) -> Vec<Duration> {
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.drain(..).collect()
+    }
+}

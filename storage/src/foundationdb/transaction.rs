@@ -1,0 +1,467 @@
+//! One transaction in a cluster.
+//!
+//! Owns its read version and the order of what is handed over. Before the commit FoundationDB sees snapshot reads and
+//! nothing else; then, in this order: the watches, the timeout taken off, read conflicts, writes in their order. Conflicts go
+//! first because the client leaves those out that the transaction's own writes cover.
+//! A fresh transaction gets its read version with its first read, so it reads no older than where it began.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use ::foundationdb::options::{ConflictRangeType, MutationType, StreamingMode, TransactionOption};
+use ::foundationdb::{FdbError, FdbResult, RangeOption, Transaction as Client};
+use bytes::Bytes;
+use futures_channel::oneshot;
+
+use super::engine::Shared;
+use super::errors::{self, ClientError};
+use super::prefix::Prefix;
+use super::stats::FoundationDbStats;
+use crate::error::Error;
+use crate::limits;
+use crate::pending::{Entry, Merge, Overlay, Reads, check_key, check_range, check_transaction};
+use crate::resolver::{Mutation, Span};
+use crate::transaction::{
+    Atomic, Begin, Committed, Page, RangeRequest, STAMP_BYTES, Stamp, Transaction, Version, Watch, key_after,
+};
+
+/// Asked for beyond the bytes that a page has room for, so that one round trip fills it mostly: FoundationDB counts 12
+/// bytes a row more than we do, and the prefix. A quarter covers rows of 80 bytes.
+const TARGET_BYTES_MORE: usize = 64;
+
+/// A transaction that has just begun lives this long.
+const LIFE: Duration = Duration::from_millis(limits::TRANSACTION_LIFE_MS);
+
+/// The client's future of a watch.
+type Watching = Pin<Box<dyn Future<Output = FdbResult<()>> + Send>>;
+
+/// A transaction in a FoundationDB cluster.
+pub struct FoundationDbTransaction {
+    shared: Arc<Shared>,
+    /// The client's transaction, or why there is none.
+    client: Result<Client, Error>,
+    begin: Begin,
+    /// Where it reads, once that is known; from then on the client reads there too.
+    version: OnceLock<Version>,
+    began: Instant,
+    reads: Reads,
+    own: Overlay,
+    watches: Vec<(Vec<u8>, oneshot::Sender<Watching>)>,
+}
+
+impl std::fmt::Debug for FoundationDbTransaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FoundationDbTransaction")
+            .field("begin", &self.begin)
+            .field("read_version", &self.version.get())
+            .field("size_bytes", &self.size_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl FoundationDbTransaction {
+    pub(super) fn new(shared: Arc<Shared>, begin: Begin) -> Self {
+        FoundationDbStats::add(&shared.stats.begun);
+        let began = Instant::now();
+        let client = shared.database.create_trx().map_err(|error| Error::fatal(ClientError::from(error)));
+        let tx = Self {
+            client,
+            begin,
+            version: OnceLock::new(),
+            began,
+            reads: Reads::default(),
+            own: Overlay::default(),
+            watches: Vec::new(),
+            shared,
+        };
+        let at_hand = match begin {
+            Begin::Fresh => None,
+            Begin::Cached => tx.shared.versions.cached(Version(1), began),
+            Begin::AtLeast(floor) => tx.shared.versions.cached(floor.max(Version(1)), began),
+            // What was seen is durable and can be read; anything beyond is asked for first.
+            Begin::At(version) => (Version(0) < version && version <= tx.shared.versions.newest()).then_some(version),
+        };
+        if let (Some(version), Ok(client)) = (at_hand, &tx.client) {
+            FoundationDbStats::add(&tx.shared.stats.read_versions_cached);
+            tx.pin(client, version);
+        }
+        tx
+    }
+
+    /// Has the client read at `version`, if it does not read anywhere yet. Returns where it reads.
+    fn pin(&self, client: &Client, version: Version) -> Version {
+        *self.version.get_or_init(|| {
+            client.set_read_version(i64::try_from(version.0).expect("not beyond a version that the cluster gave"));
+            version
+        })
+    }
+
+    fn client(&self) -> Result<&Client, Error> {
+        self.client.as_ref().map_err(Clone::clone)
+    }
+
+    /// The client, for a read or a write: not after the transaction's life.
+    fn alive(&self) -> Result<&Client, Error> {
+        if self.began.elapsed() > LIFE {
+            self.shared.stats.failed(&Error::TooOld);
+            return Err(Error::TooOld);
+        }
+        self.client()
+    }
+
+    async fn version(&self) -> Result<Version, Error> {
+        if let Some(version) = self.version.get() {
+            return Ok(*version);
+        }
+        let client = self.client()?;
+        match self.begin {
+            Begin::Fresh | Begin::Cached => {
+                let version = self.ask(client).await?;
+                // The client reads there already.
+                Ok(*self.version.get_or_init(|| version))
+            }
+            Begin::AtLeast(asked) => {
+                let durable = self.ask(client).await?;
+                match durable < asked {
+                    true => Err(Error::FutureVersion { asked, durable }),
+                    false => Ok(*self.version.get_or_init(|| durable)),
+                }
+            }
+            Begin::At(Version(0)) => Err(Error::TooOld),
+            Begin::At(asked) => {
+                // This client must not read anywhere else, so another asks.
+                let other = self.shared.database.create_trx();
+                let other = other.map_err(|error| Error::fatal(ClientError::from(error)))?;
+                let durable = self.ask(&other).await?;
+                match durable < asked {
+                    true => Err(Error::FutureVersion { asked, durable }),
+                    false => Ok(self.pin(client, asked)),
+                }
+            }
+        }
+    }
+
+    /// The newest version, from the cluster.
+    async fn ask(&self, client: &Client) -> Result<Version, Error> {
+        let asked = Instant::now();
+        FoundationDbStats::add(&self.shared.stats.read_versions_asked);
+        match client.get_read_version().await {
+            Ok(version) => {
+                let version = Version(u64::try_from(version).expect("versions are not negative"));
+                self.shared.versions.saw(version, asked);
+                Ok(version)
+            }
+            Err(error) => Err(self.unread(error, asked).await),
+        }
+    }
+
+    /// What a failed read is to its caller. Where the cluster wants to be asked less, after a wait of the client's choice,
+    /// so that loops of retries need no timer.
+    async fn unread(&self, error: FdbError, asked: Instant) -> Error {
+        let failed = errors::read(error, asked.elapsed(), self.versions());
+        self.shared.stats.failed(&failed);
+        match &failed {
+            // `on_error` takes the transaction, which other reads share: another waits in its place.
+            Error::Throttled | Error::FutureVersion { .. } => {
+                if let Ok(other) = self.shared.database.create_trx() {
+                    drop(other.on_error(error).await);
+                }
+            }
+            Error::TooOld => self.outdated(),
+            _ => {}
+        }
+        failed
+    }
+
+    fn versions(&self) -> errors::Versions {
+        let durable = self.shared.versions.newest();
+        errors::Versions { asked: self.version.get().copied().unwrap_or(durable), durable }
+    }
+
+    /// Nobody should begin where this transaction could not end.
+    fn outdated(&self) {
+        if let Some(version) = self.version.get() {
+            self.shared.versions.outdated(*version);
+        }
+    }
+
+    async fn read(&self, key: &[u8], conflicts: bool) -> Result<Option<Bytes>, Error> {
+        check_key(key, 0)?;
+        let client = self.alive()?;
+        let entry = self.own.entry(key)?;
+        // What the transaction wrote itself does not depend on anybody else.
+        if let Some(Entry::Known(value)) = entry {
+            return Ok(value.clone());
+        }
+        if conflicts {
+            self.reads.key(key);
+        }
+        self.version().await?;
+        let asked = Instant::now();
+        let below = match client.get(&self.shared.prefix.key(key), true).await {
+            Ok(value) => value.map(|value| Bytes::copy_from_slice(&value)),
+            Err(error) => return Err(self.unread(error, asked).await),
+        };
+        Ok(match entry {
+            Some(entry) => entry.value(below),
+            None => below,
+        })
+    }
+
+    async fn read_range(&self, range: &RangeRequest, conflicts: bool) -> Result<Page, Error> {
+        check_range(&range.begin, &range.end)?;
+        let client = self.alive()?;
+        let mut merge = Merge::new(range, &self.own)?;
+        if range.begin < range.end {
+            self.version().await?;
+            self.fill(client, range, &mut merge).await?;
+        }
+        let page = merge.finish();
+        if conflicts {
+            self.reads.page(range, &page);
+        }
+        Ok(page)
+    }
+
+    /// Asks for rows until the page is full or there are no more. Several times if FoundationDB's count of bytes ended a
+    /// part before ours ended the page, or if the transaction cleared rows of it.
+    async fn fill(&self, client: &Client, range: &RangeRequest, merge: &mut Merge<'_>) -> Result<(), Error> {
+        let prefix = &self.shared.prefix;
+        let (mut begin, mut end) = (prefix.key(&range.begin), prefix.key(&range.end));
+        loop {
+            let room_bytes = merge.room_bytes();
+            let part = RangeOption {
+                limit: Some(merge.room_rows()),
+                target_bytes: room_bytes + room_bytes / 4 + TARGET_BYTES_MORE,
+                mode: StreamingMode::Exact,
+                reverse: range.reverse,
+                ..RangeOption::from((begin.as_slice(), end.as_slice()))
+            };
+            let asked = Instant::now();
+            let rows = match client.get_range(&part, 1, true).await {
+                Ok(rows) => rows,
+                Err(error) => return Err(self.unread(error, asked).await),
+            };
+            for row in rows.iter() {
+                let key = Bytes::copy_from_slice(&row.key()[prefix.len_bytes()..]);
+                if merge.below(key, Bytes::copy_from_slice(row.value())).is_break() {
+                    return Ok(());
+                }
+            }
+            if !rows.more() {
+                return Ok(());
+            }
+            let last = rows.last().ok_or_else(|| Error::fatal(EmptyPart))?;
+            match range.reverse {
+                false => begin = key_after(last.key()),
+                true => end = last.key().to_vec(),
+            }
+        }
+    }
+}
+
+impl Transaction for FoundationDbTransaction {
+    fn read_version(&self) -> impl Future<Output = Result<Version, Error>> + Send {
+        self.version()
+    }
+
+    fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
+        self.read(key, true)
+    }
+
+    fn snapshot_get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
+        self.read(key, false)
+    }
+
+    async fn get_all<K: AsRef<[u8]> + Sync>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
+        // Once for all of them.
+        self.version().await?;
+        crate::join::try_all(keys.iter().map(|key| self.get(key.as_ref()))).await
+    }
+
+    fn get_range(&self, range: &RangeRequest) -> impl Future<Output = Result<Page, Error>> + Send {
+        self.read_range(range, true)
+    }
+
+    fn snapshot_get_range(&self, range: &RangeRequest) -> impl Future<Output = Result<Page, Error>> + Send {
+        self.read_range(range, false)
+    }
+
+    fn set(&mut self, key: &[u8], value: &[u8]) {
+        self.own.set(key, value);
+    }
+
+    fn clear(&mut self, key: &[u8]) {
+        self.own.clear(key);
+    }
+
+    fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
+        self.own.clear_range(begin, end);
+    }
+
+    fn atomic(&mut self, op: Atomic, key: &[u8], operand: &[u8]) {
+        self.own.atomic(op, key, operand);
+    }
+
+    fn set_versionstamped_key(&mut self, prefix: &[u8], suffix: &[u8], value: &[u8]) {
+        let read_version = self.version.get().copied().unwrap_or(Version(0));
+        self.own.set_versionstamped_key(prefix, suffix, value, read_version);
+    }
+
+    fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]) {
+        self.own.set_versionstamped_value(key, prefix, suffix);
+    }
+
+    fn add_read_conflict(&mut self, begin: &[u8], end: &[u8]) {
+        if !self.own.refuses(check_range(begin, end)) {
+            self.reads.range(begin, end);
+        }
+    }
+
+    fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]) {
+        self.own.add_write_conflict(begin, end);
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.reads.size_bytes() + self.own.size_bytes()
+    }
+
+    fn watch(&mut self, key: &[u8]) -> Watch {
+        let (sender, committed) = oneshot::channel::<Watching>();
+        if !self.own.refuses(check_key(key, 0)) {
+            self.watches.push((self.shared.prefix.key(key), sender));
+        }
+        Watch::new(async move {
+            match committed.await {
+                Ok(watching) => watching.await.map_err(errors::watch),
+                Err(oneshot::Canceled) => Err(Error::WatchCancelled),
+            }
+        })
+    }
+
+    async fn commit(self) -> Result<Committed, Error> {
+        if self.own.is_empty() && self.watches.is_empty() {
+            // Reads were good when they were made; there is nothing that could come too late.
+            return self.version().await.map(Committed::reads);
+        }
+        self.alive()?;
+        let wrote = !self.own.is_empty();
+        match self.begin {
+            // Blind writes need no read version, and the client gets one for what has to be checked.
+            Begin::Fresh | Begin::Cached if wrote && self.watches.is_empty() => {}
+            Begin::Fresh | Begin::Cached | Begin::AtLeast(_) | Begin::At(_) => {
+                self.version().await?;
+            }
+        }
+        self.hand_over().await
+    }
+}
+
+impl FoundationDbTransaction {
+    /// The part of a commit after which there is no way back.
+    async fn hand_over(self) -> Result<Committed, Error> {
+        let (versions, size_bytes) = (self.versions(), self.size_bytes());
+        check_transaction(size_bytes)?;
+        let Self { shared, client, version, reads, own, watches, .. } = self;
+        let (client, wrote) = (client?, !own.is_empty());
+        let (mutations, conflicts) = own.finish()?;
+        let refused = |error: FdbError| Error::fatal(ClientError::from(error));
+
+        let watches: Vec<(oneshot::Sender<Watching>, Watching)> =
+            watches.into_iter().map(|(key, sender)| (sender, Box::pin(client.watch(&key)) as Watching)).collect();
+        client.set_option(TransactionOption::Timeout(0)).map_err(refused)?;
+        if wrote {
+            for span in reads.into_spans().spans {
+                conflict(&client, &shared.prefix, &span, ConflictRangeType::Read).map_err(refused)?;
+            }
+        }
+        for mutation in &mutations {
+            write(&client, &shared.prefix, mutation);
+        }
+        for span in &conflicts {
+            conflict(&client, &shared.prefix, span, ConflictRangeType::Write).map_err(refused)?;
+        }
+
+        // Asked for before the commit, known after it.
+        let stamp = wrote.then(|| client.get_versionstamp());
+        let handed_in = Instant::now();
+        let failed = match client.commit().await {
+            Ok(_committed) => {
+                // Whoever has dropped its watch does not wait for it.
+                watches.into_iter().for_each(|(sender, watching)| drop(sender.send(watching)));
+                let Some(stamp) = stamp else {
+                    return Ok(Committed::reads(*version.get().expect("known before only watches are handed over")));
+                };
+                let stamp = stamp.await.map_err(refused)?;
+                let stamp = <[u8; STAMP_BYTES]>::try_from(&stamp[..]).map_err(Error::fatal)?;
+                let committed = Committed { version: Stamp(stamp).version(), stamp: Stamp(stamp) };
+                shared.versions.saw(committed.version, handed_in);
+                shared.stats.committed(handed_in.elapsed());
+                return Ok(committed);
+            }
+            Err(failed) => failed,
+        };
+        let error = errors::commit(FdbError::from_code(failed.code()), versions, size_bytes);
+        shared.stats.failed(&error);
+        match &error {
+            // The client's own wait, so that loops of retries need no timer.
+            Error::Throttled | Error::FutureVersion { .. } => drop(failed.on_error().await),
+            Error::Conflict | Error::TooOld => {
+                version.get().into_iter().for_each(|version| shared.versions.outdated(*version));
+            }
+            _ => {}
+        }
+        Err(error)
+    }
+}
+
+fn conflict(client: &Client, prefix: &Prefix, span: &Span, kind: ConflictRangeType) -> FdbResult<()> {
+    match span {
+        Span::Key(key) => {
+            let key = prefix.key(key);
+            client.add_conflict_range(&key, &key_after(&key), kind)
+        }
+        Span::Range(begin, end) => client.add_conflict_range(&prefix.key(begin), &prefix.key(end), kind),
+    }
+}
+
+fn write(client: &Client, prefix: &Prefix, mutation: &Mutation) {
+    match mutation {
+        Mutation::Set(key, value) => client.set(&prefix.key(key), value),
+        Mutation::Clear(key) => client.clear(&prefix.key(key)),
+        Mutation::ClearRange(begin, end) => client.clear_range(&prefix.key(begin), &prefix.key(end)),
+        Mutation::Atomic(op, key, operand) => {
+            let op = match op {
+                Atomic::Add => MutationType::Add,
+                Atomic::Max => MutationType::Max,
+            };
+            client.atomic_op(&prefix.key(key), operand, op);
+        }
+        Mutation::StampedKey(before, after, value) => {
+            let room_bytes = STAMP_BYTES + after.len() + limits::STAMP_OFFSET_BYTES;
+            let key = stamped(prefix.key_with_room(before, room_bytes), after);
+            client.atomic_op(&key, value, MutationType::SetVersionstampedKey);
+        }
+        Mutation::StampedValue(key, before, after) => {
+            let value = stamped(before.to_vec(), after);
+            client.atomic_op(&prefix.key(key), &value, MutationType::SetVersionstampedValue);
+        }
+    }
+}
+
+/// An operand with room for the stamp between `before` and `after`, and behind it where that room is.
+fn stamped(before: Vec<u8>, after: &[u8]) -> Vec<u8> {
+    let offset = u32::try_from(before.len()).expect("limits::VALUE_BYTES_MAX");
+    let mut operand = before;
+    operand.extend_from_slice(&[0xFF; STAMP_BYTES]);
+    operand.extend_from_slice(after);
+    operand.extend_from_slice(&offset.to_le_bytes());
+    operand
+}
+
+/// FoundationDB said that there is more of a range, but gave nothing of it.
+#[derive(Debug, thiserror::Error)]
+#[error("FoundationDB returned no row of a range and said that there are more")]
+struct EmptyPart;

@@ -1,0 +1,61 @@
+//! What one transaction has done before it commits: its writes, what it read, and how its reads see its own writes.
+//!
+//! Owns the ordered mutations, read-your-writes, the size of a transaction and the refusals that its commit reports, the
+//! same for every engine. Knows nothing of versions of the store: the rows below are given to it.
+
+mod overlay;
+mod page;
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use crate::limits;
+use crate::resolver::Span;
+use crate::transaction::{Page, RangeRequest, key_after};
+pub(crate) use overlay::{Entry, Overlay, check_key, check_range, check_transaction};
+pub(crate) use page::Merge;
+
+/// What a transaction read, snapshot reads aside. Behind a lock because reads share the transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Reads(Mutex<Spans>);
+
+/// Spans read, and what they count towards the transaction's size.
+#[derive(Debug, Default)]
+pub(crate) struct Spans {
+    pub(crate) spans: Vec<Span>,
+    pub(crate) size_bytes: usize,
+}
+
+impl Reads {
+    pub(crate) fn key(&self, key: &[u8]) {
+        self.push(Span::Key(Bytes::copy_from_slice(key)));
+    }
+
+    /// Of a page cut by a limit only the part that was read.
+    pub(crate) fn page(&self, range: &RangeRequest, page: &Page) {
+        match (page.rows.last().filter(|_| page.more), range.reverse) {
+            (Some(last), false) => self.range(&range.begin, &key_after(&last.key)),
+            (Some(last), true) => self.range(&last.key, &range.end),
+            (None, _) => self.range(&range.begin, &range.end),
+        }
+    }
+
+    pub(crate) fn range(&self, begin: &[u8], end: &[u8]) {
+        Span::range(begin, end).into_iter().for_each(|span| self.push(span));
+    }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).size_bytes
+    }
+
+    pub(crate) fn into_spans(self) -> Spans {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, span: Span) {
+        let mut reads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reads.size_bytes += span.len_bytes() + limits::CONFLICT_OVERHEAD_BYTES;
+        reads.spans.push(span);
+    }
+}
