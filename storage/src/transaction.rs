@@ -231,7 +231,8 @@ impl Committed {
 
 /// A future that resolves once a key may have changed. It owns what it needs and outlives its transaction.
 ///
-/// It can resolve without a change: read again. [`Error::WatchCancelled`] if the transaction did not commit.
+/// It can resolve without a change: read again. A write of the value that was there need not be told.
+/// [`Error::WatchCancelled`] if the transaction did not commit.
 #[must_use = "a watch does nothing unless it is awaited"]
 pub struct Watch(Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>);
 
@@ -345,7 +346,8 @@ pub trait Transaction: Send + Sync + 'static {
     fn size_bytes(&self) -> usize;
 
     /// Watches `key` from this transaction's read version on. Starts when the transaction commits; a transaction that
-    /// wrote nothing must commit too. A write of its own to `key` counts as a change.
+    /// wrote nothing must commit too. A change of its own to `key` counts. In some engines a transaction that writes and
+    /// watches fails if another writes `key` meanwhile, as if it had read it.
     fn watch(&mut self, key: &[u8]) -> Watch;
 
     /// Commits. Nothing happens before the first poll; dropping the future after that leaves the outcome unknown.

@@ -320,9 +320,12 @@ pub fn a_transaction_lives_five_seconds<E: Engine>(open: &impl Fn() -> Subject<E
 /// Watches: of a change after the read version, once the watching transaction committed.
 pub fn a_watch_tells_of_a_change<E: Engine>(open: &impl Fn() -> Subject<E>) {
     let subject = open();
-    let put = |key: &[u8]| {
+    // A write that leaves the value as it was need not be told.
+    let mut writes = 0_u8;
+    let mut put = |key: &[u8]| {
         let mut tx = subject.engine.begin(Begin::Fresh);
-        tx.set(key, b"1");
+        writes += 1;
+        tx.set(key, &[writes]);
         subject.commit(tx).expect("nothing conflicts");
     };
     let watching = |key: &[u8]| {

@@ -15,7 +15,7 @@ use futures_lite::future::block_on;
 
 use super::Subject;
 use crate::error::Error;
-use crate::transaction::{Atomic, Begin, Engine, Page, RESERVED, RangeRequest, Row, Transaction};
+use crate::transaction::{Atomic, Engine, Page, RESERVED, RangeRequest, Row, Transaction};
 
 /// Runs `script` in an empty store.
 ///

@@ -35,6 +35,23 @@ impl FoundationDbEngine {
     pub fn stats(&self) -> &FoundationDbStats {
         &self.0.stats
     }
+
+    /// Removes the store, its own rows included. Handles to it are not to be used any more.
+    ///
+    /// # Errors
+    /// FoundationDB's, once its client has no more hope in trying again.
+    #[cfg(feature = "testing")]
+    pub async fn erase(&self) -> Result<(), super::ClientError> {
+        let mut tx = self.0.database.create_trx()?;
+        loop {
+            // No prefix ends in 0xFF, and none of the store's keys begins with it twice.
+            tx.clear_range(&self.0.prefix.key(&[]), &self.0.prefix.key(&[0xFF, 0xFF]));
+            tx = match tx.commit().await {
+                Ok(_) => return Ok(()),
+                Err(failed) => failed.on_error().await?,
+            };
+        }
+    }
 }
 
 impl std::fmt::Debug for FoundationDbEngine {
