@@ -7,6 +7,7 @@ mod settings;
 mod store;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -115,6 +116,26 @@ Examples:
 
 The node must be stopped: a store has one owner. Nothing is changed. Exit code 1 with the first violation.";
 
+const STORE_EXPORT_EXAMPLES: &str = "\
+Examples:
+  rookery store export --to chat.dump --data /var/lib/rookery
+
+The node must be stopped. Begun again after an interruption, it goes on with the same file. The dump holds accounts with
+their password hashes: keep it as you keep the store. Inboxes are not in it; clients are given a snapshot instead.";
+
+const STORE_IMPORT_EXAMPLES: &str = "\
+Examples:
+  Into an empty data directory:
+      rookery store import --from chat.dump --data /srv/rookery
+
+  From the embedded store to FoundationDB:
+      rookery store export --to chat.dump --data /var/lib/rookery
+      rookery store import --from chat.dump --store.engine foundationdb --store.cluster_file /etc/foundationdb/fdb.cluster
+
+The store must be empty. Begun again after an interruption, it goes on; until it has ended, no node opens the store. At its
+end the store is checked. It is a new generation: cursors of the old store are refused (112), and what was acknowledged in
+the old one is still known to be a repetition. Tokens stay valid if the key does: bring token.key along.";
+
 const STORE_PUSH_EXAMPLES: &str = "\
 Examples:
   rookery store push --list --data /var/lib/rookery
@@ -165,9 +186,35 @@ enum StoreCommand {
     /// Walk the history and the inboxes, and verify order (I2), duplicates (I5) and inboxes (I6)
     #[command(after_help = STORE_CHECK_EXAMPLES)]
     Check(Settings),
+    /// Write everything into a file, to be imported into another store
+    #[command(after_help = STORE_EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+    /// Put what was exported into an empty store, of whichever engine, and check it
+    #[command(after_help = STORE_IMPORT_EXAMPLES)]
+    Import(ImportArgs),
     /// Show what the phones of absent users are to be told of
     #[command(after_help = STORE_PUSH_EXAMPLES)]
     Push(PushArgs),
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// The file to write, or to go on with
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// The file that `rookery store export` wrote
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+
+    #[command(flatten)]
+    settings: Settings,
 }
 
 #[derive(Debug, Args)]
@@ -252,6 +299,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(if report.lacks_nothing() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Store(StoreCommand::Check(settings)) => store::check(&settings.load(Mode::Run)?),
+        Command::Store(StoreCommand::Export(arguments)) => {
+            store::export(&arguments.settings.load(Mode::Run)?, &arguments.to)
+        }
+        Command::Store(StoreCommand::Import(arguments)) => {
+            store::import(&arguments.settings.load(Mode::Run)?, &arguments.from)
+        }
         Command::Store(StoreCommand::Push(arguments)) => {
             // `--list` is all that there is yet, and clap requires it.
             store::push(&arguments.settings.load(Mode::Run)?, arguments.limit, arguments.json)

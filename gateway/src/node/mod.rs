@@ -189,6 +189,7 @@ impl Node<'_> {
 
 /// Takes every partition, and makes what a node of this mode needs in its store.
 async fn claim<S: NodeStore>(store: &S, incarnation: Incarnation, shards: u16, mode: Mode) -> anyhow::Result<View> {
+    store::must_be_whole(store).await?;
     let view = view::claim(store, incarnation, shards).await?;
     match mode {
         Mode::Dev => {

@@ -9,6 +9,7 @@ mod health;
 use std::future::Future;
 
 use storage::Engine;
+use storage::layers::transfer;
 
 use crate::config::Config;
 use crate::metrics::Text;
@@ -79,4 +80,16 @@ pub(crate) trait WithStore {
 /// Of the engine, if it is not to be had; of what is done.
 pub(crate) fn with<W: WithStore>(config: &Config, what: W) -> anyhow::Result<W::Output> {
     what.run(EmbeddedSource::new(&config.data.dir))
+}
+
+/// What holds part of another store's rows is no store yet: a node on it would serve a history with holes.
+///
+/// # Errors
+/// An import was begun and not finished; the store's.
+pub(crate) async fn must_be_whole<S: NodeStore>(store: &S) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !transfer::unfinished(store).await?,
+        "an import into this store was begun and not finished; run `rookery store import` again with the same file"
+    );
+    Ok(())
 }

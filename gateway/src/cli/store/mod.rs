@@ -1,8 +1,11 @@
-//! `rookery store`: a look into a store at rest.
+//! `rookery store`: what is done with a store at rest.
 //!
-//! Owns the opening of a store that must be there. Each command is in its file.
+//! Owns the opening of a store that must be there, or that is to be made. Each command is in its file.
 
 mod check;
+mod export;
+mod import;
+mod progress;
 mod push;
 
 use futures_lite::future;
@@ -11,6 +14,8 @@ use crate::config::Config;
 use crate::store::{self, NodeStore, Source, WithStore};
 
 pub(super) use check::check;
+pub(super) use export::export;
+pub(super) use import::import;
 pub(super) use push::push;
 
 /// A look into a store.
@@ -19,22 +24,41 @@ trait Look {
     async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()>;
 }
 
-/// Opens the store of a node that is stopped, and looks into it.
+/// Opens the store of a node that is stopped, which must be there and whole, and looks into it.
 fn open<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
-    store::with(config, Opening { config, look })
+    store::with(config, Opening { config, look, wanted: Wanted::Whole })
+}
+
+/// Opens a store into which something is to be put, and makes it if it is not there.
+fn open_or_make<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
+    store::with(config, Opening { config, look, wanted: Wanted::Any })
+}
+
+/// What a command expects of a store.
+enum Wanted {
+    /// It is there, and no import into it is unfinished.
+    Whole,
+    /// Nothing.
+    Any,
 }
 
 struct Opening<'a, L> {
     config: &'a Config,
     look: L,
+    wanted: Wanted,
 }
 
 impl<L: Look> WithStore for Opening<'_, L> {
     type Output = ();
 
     fn run<O: Source>(self, source: O) -> anyhow::Result<()> {
-        source.must_exist(self.config)?;
+        if let Wanted::Whole = self.wanted {
+            source.must_exist(self.config)?;
+        }
         let store = future::block_on(source.open())?;
+        if let Wanted::Whole = self.wanted {
+            future::block_on(store::must_be_whole(&store))?;
+        }
         future::block_on(self.look.look(&store))?;
         source.close(Some(store));
         Ok(())
