@@ -29,6 +29,7 @@ pub use stats::{EngineStats, GroupSample};
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
+use crate::limits;
 use crate::local::{Answer, Backend, Closed, LocalTransaction, Submission};
 use crate::transaction::{Begin, Engine, Generation, Version};
 use committer::{Committer, Shared};
@@ -50,6 +51,8 @@ pub struct EmbeddedOptions {
     pub clock: Arc<dyn Clock>,
     /// Bytes of rows kept in memory as they were read from disk.
     pub cache_bytes: u64,
+    /// Longest key that a transaction may name.
+    pub key_bytes_max: usize,
     /// A failed write: [`exit`] unless a test wants to see it.
     pub on_fatal: OnFatal,
     /// A group commit that takes longer than this is told of.
@@ -66,6 +69,7 @@ impl EmbeddedOptions {
             entropy,
             clock: Arc::new(SystemClock::start()),
             cache_bytes: 64 << 20,
+            key_bytes_max: limits::KEY_BYTES_MAX,
             on_fatal: Arc::new(exit),
             stall: Duration::from_secs(2),
             on_stall: Arc::new(|so_far| tracing::warn!(?so_far, "a commit does not return from the disk")),
@@ -90,6 +94,7 @@ pub struct EmbeddedEngine(Arc<EmbeddedBackend>);
 pub struct EmbeddedBackend {
     shared: Arc<Shared>,
     generation: Generation,
+    key_bytes_max: usize,
     path: PathBuf,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -107,6 +112,7 @@ impl EmbeddedEngine {
         let reserve = rows.reserve().map_err(damaged)?;
         let shared = Arc::new(Shared::new(rows.view(reserve), Arc::clone(&options.clock)));
         let committer = Committer::new(rows, reserve, &shared, &options);
+        let key_bytes_max = options.key_bytes_max;
         let path = directory.path().to_owned();
         let cannot_start = |source| OpenError::Io { path: path.clone(), source };
         let commits = thread::Builder::new().name("storage-commit".to_owned()).spawn(move || {
@@ -125,7 +131,7 @@ impl EmbeddedEngine {
             cannot_start(source)
         })?;
         let threads = Mutex::new(vec![commits, watches]);
-        Ok(Self(Arc::new(EmbeddedBackend { shared, generation, path, threads })))
+        Ok(Self(Arc::new(EmbeddedBackend { shared, generation, key_bytes_max, path, threads })))
     }
 
     /// Finishes the commits that wait, writes everything out and returns when the directory can be opened again,
@@ -203,6 +209,10 @@ impl Backend for EmbeddedBackend {
 
     fn now_ms(&self) -> u64 {
         self.shared.clock.now_ms()
+    }
+
+    fn key_bytes_max(&self) -> usize {
+        self.key_bytes_max
     }
 
     fn submit(&self, submission: Submission) -> Result<Answer, Error> {

@@ -21,7 +21,7 @@ use super::prefix::Prefix;
 use super::stats::FoundationDbStats;
 use crate::error::Error;
 use crate::limits;
-use crate::pending::{Entry, Merge, Overlay, Reads, check_key, check_range, check_transaction};
+use crate::pending::{Entry, Merge, Overlay, Reads, check_transaction};
 use crate::resolver::{Mutation, Span};
 use crate::transaction::{
     Atomic, Begin, Committed, Page, RangeRequest, STAMP_BYTES, Stamp, Transaction, Version, Watch, key_after,
@@ -72,7 +72,7 @@ impl FoundationDbTransaction {
             version: OnceLock::new(),
             began,
             reads: Reads::default(),
-            own: Overlay::default(),
+            own: Overlay::new(limits::KEY_BYTES_MAX),
             watches: Vec::new(),
             shared,
         };
@@ -188,7 +188,7 @@ impl FoundationDbTransaction {
     }
 
     async fn read(&self, key: &[u8], conflicts: bool) -> Result<Option<Bytes>, Error> {
-        check_key(key, 0)?;
+        self.own.check_key(key, 0)?;
         let client = self.alive()?;
         let entry = self.own.entry(key)?;
         // What the transaction wrote itself does not depend on anybody else.
@@ -211,7 +211,7 @@ impl FoundationDbTransaction {
     }
 
     async fn read_range(&self, range: &RangeRequest, conflicts: bool) -> Result<Page, Error> {
-        check_range(&range.begin, &range.end)?;
+        self.own.check_range(&range.begin, &range.end)?;
         let client = self.alive()?;
         let mut merge = Merge::new(range, &self.own)?;
         if range.begin < range.end {
@@ -315,7 +315,7 @@ impl Transaction for FoundationDbTransaction {
     }
 
     fn add_read_conflict(&mut self, begin: &[u8], end: &[u8]) {
-        if !self.own.refuses(check_range(begin, end)) {
+        if !self.own.refuses(self.own.check_range(begin, end)) {
             self.reads.range(begin, end);
         }
     }
@@ -330,7 +330,7 @@ impl Transaction for FoundationDbTransaction {
 
     fn watch(&mut self, key: &[u8]) -> Watch {
         let (sender, committed) = oneshot::channel::<Watching>();
-        if !self.own.refuses(check_key(key, 0)) {
+        if !self.own.refuses(self.own.check_key(key, 0)) {
             self.watches.push((self.shared.prefix.key(key), sender));
         }
         Watch::new(async move {

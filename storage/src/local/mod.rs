@@ -13,7 +13,7 @@ use futures_channel::oneshot;
 
 use crate::error::Error;
 use crate::limits;
-use crate::pending::{Entry, Merge, Overlay, Reads, check_key, check_range, check_transaction};
+use crate::pending::{Entry, Merge, Overlay, Reads, check_transaction};
 use crate::resolver::{CommitRequest, Resolver, Unwatched};
 use crate::transaction::{Atomic, Begin, Committed, Page, RangeRequest, Transaction, Version, Watch};
 
@@ -36,6 +36,11 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// Refused at once, and nothing will come of it.
     fn submit(&self, submission: Submission) -> Result<Answer, Error>;
+
+    /// Longest key that a transaction may name.
+    fn key_bytes_max(&self) -> usize {
+        limits::KEY_BYTES_MAX
+    }
 
     /// How many times an operation of a transaction lets other tasks run first. 0 but in simulation.
     fn yields(&self) -> u32 {
@@ -138,9 +143,9 @@ impl<B: Backend> LocalTransaction<B> {
         Self {
             view: backend.open(begin),
             began_ms: backend.now_ms(),
+            own: Overlay::new(backend.key_bytes_max()),
             backend,
             reads: Reads::default(),
-            own: Overlay::default(),
             watches: Vec::new(),
         }
     }
@@ -159,7 +164,7 @@ impl<B: Backend> LocalTransaction<B> {
 
     async fn read(&self, key: &[u8], conflicts: bool) -> Result<Option<Bytes>, Error> {
         yield_now(self.backend.yields()).await;
-        check_key(key, 0)?;
+        self.own.check_key(key, 0)?;
         let (_, snapshot) = self.view()?;
         let entry = self.own.entry(key)?;
         // What the transaction wrote itself does not depend on anybody else.
@@ -178,7 +183,7 @@ impl<B: Backend> LocalTransaction<B> {
 
     async fn read_range(&self, range: &RangeRequest, conflicts: bool) -> Result<Page, Error> {
         yield_now(self.backend.yields()).await;
-        check_range(&range.begin, &range.end)?;
+        self.own.check_range(&range.begin, &range.end)?;
         let (_, snapshot) = self.view()?;
         let mut merge = Merge::new(range, &self.own)?;
         if range.begin < range.end {
@@ -267,7 +272,7 @@ impl<B: Backend> Transaction for LocalTransaction<B> {
     }
 
     fn add_read_conflict(&mut self, begin: &[u8], end: &[u8]) {
-        if !self.own.refuses(check_range(begin, end)) {
+        if !self.own.refuses(self.own.check_range(begin, end)) {
             self.reads.range(begin, end);
         }
     }
@@ -282,7 +287,7 @@ impl<B: Backend> Transaction for LocalTransaction<B> {
 
     fn watch(&mut self, key: &[u8]) -> Watch {
         let (waiter, changed) = oneshot::channel();
-        if !self.own.refuses(check_key(key, 0)) {
+        if !self.own.refuses(self.own.check_key(key, 0)) {
             self.watches.push((Bytes::copy_from_slice(key), waiter));
         }
         Watch::new(async move { changed.await.unwrap_or(Err(Error::WatchCancelled)) })

@@ -20,6 +20,7 @@ pub use store::MemoryStore;
 
 use crate::clock::{Clock, ManualClock};
 use crate::error::Error;
+use crate::limits;
 use crate::local::{Answer, Backend, Closed, LocalTransaction, Snapshot, Submission, register};
 use crate::transaction::{Begin, Committed, Engine, Generation, Version};
 use store::{Kept, Released};
@@ -42,6 +43,8 @@ pub struct MemoryOptions {
     pub durability: Durability,
     /// What goes wrong.
     pub faults: Box<dyn Faults>,
+    /// Longest key that a transaction may name.
+    pub key_bytes_max: usize,
     /// A bug planted to prove the simulator's checkers: commits are answered, and can be read, before they are
     /// durable. Only with [`Durability::Stepped`] does it show.
     #[cfg(feature = "testing")]
@@ -55,6 +58,7 @@ impl Default for MemoryOptions {
             clock: Arc::new(ManualClock::default()),
             durability: Durability::default(),
             faults: Box::new(NoFaults),
+            key_bytes_max: limits::KEY_BYTES_MAX,
             #[cfg(feature = "testing")]
             release_before_durable: false,
         }
@@ -69,7 +73,7 @@ impl MemoryEngine {
     /// Opens `store`; the engine that had it open is closed, as if its process had been killed.
     #[must_use]
     pub fn open(store: &MemoryStore, options: MemoryOptions) -> Self {
-        let MemoryOptions { clock, durability, faults, .. } = options;
+        let MemoryOptions { clock, durability, faults, key_bytes_max, .. } = options;
         let mut kept = store.lock();
         kept.open(faults);
         Self(Arc::new(MemoryBackend {
@@ -77,6 +81,7 @@ impl MemoryEngine {
             opened: kept.opened,
             clock,
             durability,
+            key_bytes_max,
             #[cfg(feature = "testing")]
             release_before_durable: options.release_before_durable,
         }))
@@ -129,6 +134,7 @@ pub struct MemoryBackend {
     opened: u64,
     clock: Arc<dyn Clock>,
     durability: Durability,
+    key_bytes_max: usize,
     #[cfg(feature = "testing")]
     release_before_durable: bool,
 }
@@ -223,6 +229,10 @@ impl Backend for MemoryBackend {
         drop(kept);
         released.send();
         Ok(receiver)
+    }
+
+    fn key_bytes_max(&self) -> usize {
+        self.key_bytes_max
     }
 
     fn yields(&self) -> u32 {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::limits;
 use crate::resolver::Span;
 use crate::transaction::{Page, RangeRequest, key_after};
-pub(crate) use overlay::{Entry, Overlay, check_key, check_range, check_transaction};
+pub(crate) use overlay::{Entry, Overlay, check_transaction};
 pub(crate) use page::Merge;
 
 /// What a transaction read, snapshot reads aside. Behind a lock because reads share the transaction.

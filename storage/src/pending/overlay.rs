@@ -13,8 +13,10 @@ use crate::resolver::{Mutation, Ranges, Span};
 use crate::transaction::{Atomic, RESERVED, STAMP_BYTES, Stamp, Version};
 
 /// A transaction's own writes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Overlay {
+    /// Longest key that is taken.
+    key_bytes_max: usize,
     mutations: Vec<Mutation>,
     conflicts: Vec<Span>,
     /// The last word on each key written since it was last in a cleared range.
@@ -53,6 +55,19 @@ impl Entry {
 }
 
 impl Overlay {
+    pub(crate) fn new(key_bytes_max: usize) -> Self {
+        Self {
+            key_bytes_max,
+            mutations: Vec::new(),
+            conflicts: Vec::new(),
+            entries: BTreeMap::new(),
+            cleared: Ranges::default(),
+            unreadable: Ranges::default(),
+            size_bytes: 0,
+            refused: None,
+        }
+    }
+
     pub(crate) fn size_bytes(&self) -> usize {
         self.size_bytes
     }
@@ -74,7 +89,7 @@ impl Overlay {
     }
 
     pub(crate) fn set(&mut self, key: &[u8], value: &[u8]) {
-        if self.refuses(check_key(key, 0).and_then(|()| check_value(value.len()))) {
+        if self.refuses(self.check_key(key, 0).and_then(|()| check_value(value.len()))) {
             return;
         }
         let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
@@ -83,7 +98,7 @@ impl Overlay {
     }
 
     pub(crate) fn clear(&mut self, key: &[u8]) {
-        if self.refuses(check_key(key, 0)) {
+        if self.refuses(self.check_key(key, 0)) {
             return;
         }
         let key = Bytes::copy_from_slice(key);
@@ -92,7 +107,7 @@ impl Overlay {
     }
 
     pub(crate) fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
-        if self.refuses(check_range(begin, end)) || begin == end {
+        if self.refuses(self.check_range(begin, end)) || begin == end {
             return;
         }
         let (begin, end) = (Bytes::copy_from_slice(begin), Bytes::copy_from_slice(end));
@@ -102,7 +117,7 @@ impl Overlay {
     }
 
     pub(crate) fn atomic(&mut self, op: Atomic, key: &[u8], operand: &[u8]) {
-        if self.refuses(check_key(key, 0).and_then(|()| check_value(operand.len()))) {
+        if self.refuses(self.check_key(key, 0).and_then(|()| check_value(operand.len()))) {
             return;
         }
         let (key, operand) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(operand));
@@ -123,7 +138,7 @@ impl Overlay {
 
     /// `read_version` bounds where the key may lie: stamps are younger.
     pub(crate) fn set_versionstamped_key(&mut self, prefix: &[u8], suffix: &[u8], value: &[u8], read_version: Version) {
-        let key = check_key(prefix, STAMP_BYTES + suffix.len());
+        let key = self.check_key(prefix, STAMP_BYTES + suffix.len());
         if self.refuses(key.and_then(|()| check_value(value.len()))) {
             return;
         }
@@ -139,7 +154,7 @@ impl Overlay {
 
     pub(crate) fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]) {
         let value = check_value(prefix.len() + STAMP_BYTES + suffix.len() + limits::STAMP_OFFSET_BYTES);
-        if self.refuses(check_key(key, 0).and(value)) {
+        if self.refuses(self.check_key(key, 0).and(value)) {
             return;
         }
         let key = Bytes::copy_from_slice(key);
@@ -148,7 +163,7 @@ impl Overlay {
     }
 
     pub(crate) fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]) {
-        if self.refuses(check_range(begin, end)) {
+        if self.refuses(self.check_range(begin, end)) {
             return;
         }
         if let Some(span) = Span::range(begin, end) {
@@ -227,34 +242,34 @@ impl Overlay {
     pub(crate) fn is_cleared(&self, key: &[u8]) -> bool {
         self.cleared.contains(key)
     }
-}
 
-/// `more_bytes` of key follow `key`.
-pub(crate) fn check_key(key: &[u8], more_bytes: usize) -> Result<(), Error> {
-    let len_bytes = key.len() + more_bytes;
-    if len_bytes > limits::KEY_BYTES_MAX {
-        return Err(Error::KeyTooLarge { len_bytes, limit_bytes: limits::KEY_BYTES_MAX });
-    }
-    if key >= RESERVED {
-        return Err(Error::ReservedKey);
-    }
-    Ok(())
-}
-
-/// The end may be the first reserved key.
-pub(crate) fn check_range(begin: &[u8], end: &[u8]) -> Result<(), Error> {
-    if begin > end {
-        return Err(Error::InvertedRange);
-    }
-    if end > RESERVED {
-        return Err(Error::ReservedKey);
-    }
-    // One more: the end may be the key after the longest.
-    match begin.len().max(end.len()) {
-        len_bytes if len_bytes > limits::KEY_BYTES_MAX + 1 => {
-            Err(Error::KeyTooLarge { len_bytes, limit_bytes: limits::KEY_BYTES_MAX })
+    /// `more_bytes` of key follow `key`.
+    pub(crate) fn check_key(&self, key: &[u8], more_bytes: usize) -> Result<(), Error> {
+        let len_bytes = key.len() + more_bytes;
+        if len_bytes > self.key_bytes_max {
+            return Err(Error::KeyTooLarge { len_bytes, limit_bytes: self.key_bytes_max });
         }
-        _ => Ok(()),
+        if key >= RESERVED {
+            return Err(Error::ReservedKey);
+        }
+        Ok(())
+    }
+
+    /// The end may be the first reserved key.
+    pub(crate) fn check_range(&self, begin: &[u8], end: &[u8]) -> Result<(), Error> {
+        if begin > end {
+            return Err(Error::InvertedRange);
+        }
+        if end > RESERVED {
+            return Err(Error::ReservedKey);
+        }
+        // One more: the end may be the key after the longest.
+        match begin.len().max(end.len()) {
+            len_bytes if len_bytes > self.key_bytes_max + 1 => {
+                Err(Error::KeyTooLarge { len_bytes, limit_bytes: self.key_bytes_max })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
