@@ -3,7 +3,9 @@
 //! Owns FoundationDB's own limits on keys, values and transactions, in its arithmetic. The first refusal is kept and
 //! nothing after it: functions of the C library that return nothing leave their error to the commit.
 
-use storage::limits::{CONFLICT_OVERHEAD_BYTES, MUTATION_OVERHEAD_BYTES, TRANSACTION_BYTES_MAX, VALUE_BYTES_MAX};
+use storage::limits::{
+    CONFLICT_OVERHEAD_BYTES, MUTATION_OVERHEAD_BYTES, STAMP_OFFSET_BYTES, TRANSACTION_BYTES_MAX, VALUE_BYTES_MAX,
+};
 use storage::transaction::{RESERVED, STAMP_BYTES};
 
 use crate::code::Code;
@@ -12,8 +14,8 @@ use crate::frame::Write;
 /// FoundationDB's limit on keys. Ends of ranges may be one longer.
 pub(super) const KEY_BYTES_MAX: usize = 10_000;
 
-/// Bytes at the end of a versionstamped operand: where the stamp goes.
-const OFFSET_BYTES: usize = 4;
+/// Bytes at the end of a versionstamped operand: where the stamp goes. As in FoundationDB they count towards its limit.
+const OFFSET_BYTES: usize = STAMP_OFFSET_BYTES;
 
 /// What a transaction has written and not sent.
 #[derive(Default)]
@@ -118,7 +120,7 @@ impl Writes {
             }),
             Ok(Atomic::StampedValue) => stamp_place(operand).map(|(prefix, suffix)| {
                 let value_bytes = operand.len() - OFFSET_BYTES;
-                let check = check_key(key).and_then(|()| check_value(value_bytes));
+                let check = check_key(key).and_then(|()| check_value(operand.len()));
                 self.push(check, &Write::StampedValue(key, prefix, suffix), key.len() + value_bytes, 2 * key.len() + 1);
             }),
             Err(code) => Err(code),
