@@ -1,0 +1,301 @@
+//! What the engine does when the cluster is not well, over the stand-in with faults on request.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fdb_c::{Fault, ReadFault, Server, ServerOptions};
+use futures_lite::future::{block_on, poll_once};
+use storage::contract::script::name;
+use storage::foundationdb::{
+    FoundationDb, FoundationDbEngine, FoundationDbStats, FoundationDbTransaction, OpenError, Options,
+};
+use storage::retry::{Abort, at_once, run};
+use storage::{Atomic, Begin, Engine, Error, Generation, RangeRequest, Stamp, Transaction, Version};
+use tempfile::TempDir;
+
+/// A server of its own for a test, and its cluster file.
+struct Cluster {
+    server: Server,
+    directory: TempDir,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let listen = (Ipv4Addr::LOCALHOST, 0).into();
+        let server = Server::start(ServerOptions { listen, ..ServerOptions::default() }).expect("a free port");
+        Self { server, directory: TempDir::new().expect("a temporary directory") }
+    }
+
+    fn connect(&self, prefix: &str, new_generation: u64) -> FoundationDb {
+        let options = Options {
+            cluster_file: Some(self.server.cluster_file(self.directory.path())),
+            client_library: Some(fdb_c::library()),
+            prefix: prefix.to_owned(),
+            new_generation,
+        };
+        FoundationDb::connect(&options).expect("the stand-in's library is there")
+    }
+
+    fn open(&self) -> FoundationDbEngine {
+        block_on(self.connect("store", 1).open()).expect("the store is new")
+    }
+}
+
+/// One commit after another of one row, each with its own end, and what the engine counts of it.
+#[test]
+fn a_commit_ends_in_the_words_of_the_trait() {
+    let cluster = Cluster::start();
+    let engine = cluster.open();
+    let check = |fault: Fault, expected: &str, stored: bool, counted: fn(&FoundationDbStats) -> u64| {
+        let before = counted(engine.stats());
+        cluster.server.script(&[fault]);
+        let mut tx = engine.begin(Begin::Fresh);
+        let key = format!("{fault:?}");
+        tx.set(key.as_bytes(), b"");
+        let ended = block_on(tx.commit()).map_or_else(|error| name(&error), |_| "ok");
+        let there = block_on(engine.begin(Begin::Fresh).get(key.as_bytes())).expect("no fault").is_some();
+        assert_eq!((ended, there, counted(engine.stats()) - before), (expected, stored, 1), "{fault:?}");
+    };
+    check(Fault::None, "ok", true, |stats| stats.commits.load(Ordering::Relaxed));
+    check(Fault::Conflict, "conflict", false, |stats| stats.conflicts.load(Ordering::Relaxed));
+    check(Fault::UnknownCommitted, "unknown", true, |stats| stats.unknown.load(Ordering::Relaxed));
+    check(Fault::UnknownLost, "unknown", false, |stats| stats.unknown.load(Ordering::Relaxed));
+    check(Fault::TooOld, "too old", false, |stats| stats.too_old.load(Ordering::Relaxed));
+    check(Fault::FutureVersion, "future version", false, |stats| stats.throttled.load(Ordering::Relaxed));
+    check(Fault::Behind, "throttled", false, |stats| stats.throttled.load(Ordering::Relaxed));
+    check(Fault::CutCommitted, "unknown", true, |stats| stats.unknown.load(Ordering::Relaxed));
+    check(Fault::CutLost, "unknown", false, |stats| stats.unknown.load(Ordering::Relaxed));
+    assert_eq!(engine.stats().take_samples().len(), 1, "one commit was answered with success");
+}
+
+#[test]
+fn a_read_ends_in_the_words_of_the_trait() {
+    let cluster = Cluster::start();
+    let engine = cluster.open();
+    let check = |fault: ReadFault, expected: &str| {
+        let faulty = || {
+            let tx = engine.begin(Begin::Fresh);
+            block_on(tx.read_version()).expect("no fault");
+            cluster.server.script_reads(&[fault]);
+            tx
+        };
+        let get = block_on(faulty().get(b"k")).map_or_else(|error| name(&error), |_| "ok");
+        let range = block_on(faulty().get_range(&RangeRequest::prefix(b"k")));
+        let range = range.map_or_else(|error| name(&error), |_| "ok");
+        assert_eq!((get, range), (expected, expected), "{fault:?}");
+    };
+    check(ReadFault::None, "ok");
+    check(ReadFault::TooOld, "too old");
+    check(ReadFault::FutureVersion, "future version");
+    check(ReadFault::Behind, "throttled");
+    check(ReadFault::Cut, "too old");
+}
+
+/// Each end of a commit, then a retry that remembers what may have happened: the counter is 1 whatever came between.
+#[test]
+fn a_retry_is_told_of_an_unknown_result_and_counts_once() {
+    let cluster = Cluster::start();
+    let engine = cluster.open();
+    let check = |faults: &[Fault]| {
+        let key = format!("{faults:?}");
+        cluster.server.script(faults);
+        let result = block_on(run(&engine, Begin::Cached, 5, at_once, |mut tx: FoundationDbTransaction, attempt| {
+            let key = key.as_bytes().to_vec();
+            async move {
+                if attempt.maybe_committed && tx.get(&key).await?.is_some() {
+                    return Err(Abort::Refused("committed before"));
+                }
+                tx.atomic(Atomic::Add, &key, &[1]);
+                Ok((tx, ()))
+            }
+        }));
+        let count = block_on(engine.begin(Begin::Fresh).get(key.as_bytes())).expect("no fault");
+        assert_eq!(count.as_deref(), Some([1_u8].as_slice()), "{faults:?}: {result:?}");
+    };
+    check(&[Fault::Conflict, Fault::Behind]);
+    check(&[Fault::UnknownCommitted]);
+    check(&[Fault::UnknownLost, Fault::Conflict]);
+    check(&[Fault::UnknownCommitted, Fault::None]);
+    check(&[Fault::CutCommitted]);
+    check(&[Fault::CutLost, Fault::TooOld]);
+}
+
+/// Versions asked of the cluster and versions at hand, begin by begin.
+#[test]
+fn a_version_at_hand_is_begun_at_while_it_is_young_and_nothing_failed_there() {
+    let cluster = Cluster::start();
+    let engine = cluster.open();
+    let asked = || engine.stats().read_versions_asked.load(Ordering::Relaxed);
+    let check = |begin: Begin, expected: u64| {
+        let before = asked();
+        let version = block_on(engine.begin(begin).read_version()).expect("to be had");
+        assert_eq!(asked() - before, expected, "{begin:?}");
+        version
+    };
+    let put = |value: &[u8]| {
+        let mut tx = engine.begin(Begin::Fresh);
+        tx.set(b"k", value);
+        block_on(tx.commit()).expect("nothing conflicts").version
+    };
+    check(Begin::Cached, 1);
+    check(Begin::Cached, 0);
+    check(Begin::Fresh, 1);
+    let own = put(b"1");
+    assert_eq!(check(Begin::Cached, 0), own, "the newest at hand is the commit's");
+    assert_eq!(check(Begin::AtLeast(own), 0), own);
+    assert_eq!(check(Begin::At(own), 0), own);
+    check(Begin::AtLeast(Version(0)), 0);
+    thread::sleep(Duration::from_millis(storage::foundationdb::CACHED_MS_MAX + 50));
+    check(Begin::Cached, 1);
+    check(Begin::At(own), 0);
+
+    // Another process's commit, of which this one does not know: what reads before it conflicts once.
+    let other = cluster.open();
+    let mut tx = other.begin(Begin::Fresh);
+    tx.set(b"k", b"2");
+    block_on(tx.commit()).expect("nothing conflicts");
+    let mut attempts = 0;
+    let counted =
+        block_on(run(&engine, Begin::AtLeast(own), 5, at_once, |mut tx: FoundationDbTransaction, attempt| {
+            attempts = attempt.number;
+            async move {
+                let value = tx.get(b"k").await?;
+                tx.set(b"x", &value.unwrap_or_default());
+                Ok::<_, Abort<()>>((tx, ()))
+            }
+        }));
+    assert!(counted.is_ok() && attempts == 2, "{counted:?} in {attempts} attempts");
+}
+
+#[test]
+fn a_store_is_created_once_and_a_newer_or_another_is_refused() {
+    let cluster = Cluster::start();
+    let open = |prefix: &str, new_generation: u64| block_on(cluster.connect(prefix, new_generation).open());
+    let generations = [(1, "a", 7, 7), (2, "a", 8, 7), (3, "b", 8, 8)];
+    for (row, prefix, new_generation, expected) in generations {
+        let engine = open(prefix, new_generation).unwrap_or_else(|error| panic!("row {row}: {error}"));
+        assert_eq!(engine.generation(), Generation(expected), "row {row}");
+    }
+
+    // Several at once are of one generation.
+    let first_of: Vec<_> = (10..18)
+        .map(|generation| {
+            let cluster = cluster.connect("raced", generation);
+            thread::spawn(move || block_on(cluster.open()).expect("one of them is first").generation())
+        })
+        .collect();
+    let mut generations: Vec<_> = first_of.into_iter().map(|opening| opening.join().expect("no panic")).collect();
+    generations.dedup();
+    assert_eq!(generations.len(), 1, "{generations:?}");
+
+    // Rows of another store, whose prefix begins with this one.
+    open("outer inner", 9).expect("the store is new");
+    let refused = open("outer", 9).expect_err("there are rows");
+    assert!(matches!(refused, OpenError::NotAStore { .. }), "{refused:?}");
+
+    let path = cluster.server.cluster_file(cluster.directory.path());
+    let database = foundationdb::Database::from_path(path.to_str().expect("ASCII")).expect("the client runs");
+    let check = |format: &[u8], expected: &str| {
+        let tx = database.create_trx().expect("the client runs");
+        tx.set(b"b\xFFformat", format);
+        block_on(tx.commit()).expect("nothing conflicts");
+        let said = open("b", 9).expect_err("it is refused").to_string();
+        assert!(said.contains(expected), "{format:?}: {said}");
+    };
+    check(&2_u32.to_be_bytes(), "format 2, this program knows 1");
+    check(b"x", "the row for the format is damaged");
+}
+
+/// 6 s without the cluster: reads end with a word after 5 s, a commit waits for its answer, and opening waits too.
+#[test]
+fn a_cluster_that_is_away_ends_reads_but_no_commit() {
+    let cluster = Cluster::start();
+    let engine = cluster.open();
+    let (tell, listen) = mpsc::channel();
+    cluster.server.pause();
+    let paused = Instant::now();
+
+    let reading = {
+        let engine = engine.clone();
+        thread::spawn(move || {
+            let read = block_on(engine.begin(Begin::Fresh).get(b"k")).map_or_else(|error| name(&error), |_| "ok");
+            (read, paused.elapsed())
+        })
+    };
+    let committing = {
+        let (engine, tell) = (engine.clone(), tell.clone());
+        thread::spawn(move || {
+            let mut tx = engine.begin(Begin::Fresh);
+            tx.set(b"k", b"1");
+            let committed = block_on(tx.commit());
+            tell.send("commit").expect("the test waits");
+            committed
+        })
+    };
+    let opening = {
+        let cluster = cluster.connect("late", 3);
+        thread::spawn(move || {
+            let opened = block_on(cluster.open());
+            tell.send("open").expect("the test waits");
+            opened
+        })
+    };
+    assert!(listen.recv_timeout(Duration::from_secs(6)).is_err(), "answered while the cluster was away");
+    let (read, after) = reading.join().expect("no panic");
+    assert_eq!(read, "unavailable");
+    assert!((Duration::from_secs(5)..Duration::from_secs(20)).contains(&after), "{after:?}");
+
+    cluster.server.resume();
+    let committed = committing.join().expect("no panic");
+    assert!(committed.is_ok(), "{committed:?}");
+    assert_eq!(opening.join().expect("no panic").expect("the store is new").generation(), Generation(3));
+    let value = block_on(engine.begin(Begin::Fresh).get(b"k")).expect("the cluster is back");
+    assert_eq!(value.as_deref(), Some(b"1".as_slice()));
+    assert_eq!(engine.stats().unavailable.load(Ordering::Relaxed), 1);
+}
+
+/// A full store refuses commits, each after a wait of the client's choice, and goes on with reads.
+#[test]
+fn a_full_store_throttles_commits_and_serves_reads() {
+    let cluster = Cluster::start();
+    let engine = cluster.open();
+    cluster.server.fill(true);
+    let began = Instant::now();
+    let result = block_on(run(&engine, Begin::Fresh, 5, at_once, |mut tx: FoundationDbTransaction, _| async move {
+        tx.get(b"k").await?;
+        tx.set(b"k", b"1");
+        Ok::<_, Abort<()>>((tx, ()))
+    }));
+    let refused = matches!(&result, Err(storage::retry::Failed::Store { last: Error::Throttled, .. }));
+    assert!(refused, "{result:?}");
+    assert!(began.elapsed() >= Duration::from_millis(5), "five attempts without a wait: {:?}", began.elapsed());
+    cluster.server.fill(false);
+    let mut tx = engine.begin(Begin::Fresh);
+    tx.set(b"k", b"1");
+    assert!(block_on(tx.commit()).is_ok());
+}
+
+/// The future of a commit, dropped after it was handed in: the commit happens or not, and nobody hangs.
+#[test]
+fn a_commit_that_nobody_waits_for_harms_nobody() {
+    let cluster = Cluster::start();
+    let engine = cluster.open();
+    for round in 0..50_u8 {
+        let mut tx = engine.begin(Begin::Fresh);
+        tx.atomic(Atomic::Add, b"count", &[1]);
+        let mut commit = Box::pin(tx.commit());
+        let early = block_on(poll_once(&mut commit));
+        assert!(early.is_none(), "round {round}: answered before the server was asked");
+    }
+    let mut last = engine.begin(Begin::Fresh);
+    last.set_versionstamped_value(b"last", b"", b"");
+    let committed = block_on(last.commit()).expect("nothing conflicts");
+    let tx = engine.begin(Begin::AtLeast(committed.version));
+    let stamp = block_on(tx.get(b"last")).expect("no fault").expect("written");
+    assert_eq!(stamp, Stamp(committed.stamp.0).0.as_slice());
+    let count = block_on(tx.get(b"count")).expect("no fault").map_or(0, |count| count[0]);
+    assert!(count <= 50, "{count} of 50 happened");
+}
