@@ -1,5 +1,6 @@
 //! Each error that FoundationDB can give, and that whoever sends finds his message stored once all the same.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fdb_c::{Fault, Faults, ReadFault, ServerOptions};
@@ -66,16 +67,17 @@ fn a_read_that_fails_is_tried_again() {
 /// Whatever is acknowledged is there once, in order, and what is not can be sent again.
 #[test]
 fn a_hostile_store_loses_and_doubles_nothing() {
+    let mut seen = BTreeSet::new();
     for seed in 1..=3 {
         let faults = Faults {
             conflict: 40,
             unknown_committed: 30,
             unknown_lost: 30,
             too_old: 10,
-            future: 5,
+            future: 20,
             behind: 10,
             read_too_old: 3,
-            read_future: 1,
+            read_future: 3,
             read_behind: 3,
             delay: Duration::from_micros(200),
         };
@@ -103,9 +105,7 @@ fn a_hostile_store_loses_and_doubles_nothing() {
         served.server.set_faults(Faults::default());
         let checked = block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
         assert_eq!(checked.messages, 240, "seed {seed}");
-        let errors = served.server.calls().errors;
-        for code in [1007, 1009, 1020, 1021, 1037] {
-            assert!(errors.contains_key(&fdb_c::code::Code(code)), "seed {seed} saw no {code}: {errors:?}");
-        }
+        seen.extend(served.server.calls().errors.into_keys().map(|code| code.0));
     }
+    assert!([1007, 1009, 1020, 1021, 1037].iter().all(|code| seen.contains(code)), "of the faults only {seen:?}");
 }
