@@ -68,6 +68,7 @@ pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
             durability: Durability::Stepped,
             faults: Box::new(BusyFaults::new(&world, rng.part("faults").bits())),
             release_before_durable: world.options.planted == Some(Planted::AcknowledgeBeforeDurable),
+            ..MemoryOptions::default()
         },
     );
     tokio::task::spawn_local(disk::run(Rc::clone(&world), engine.clone(), rng.part("disk")));

@@ -39,7 +39,10 @@ pub enum ClusterFileError {
 }
 
 /// The path as the client takes it, if what lies there looks like a cluster file.
-pub(super) fn check(path: &Path) -> Result<&str, ClusterFileError> {
+///
+/// # Errors
+/// [`ClusterFileError`], which says what to do.
+pub fn check(path: &Path) -> Result<&str, ClusterFileError> {
     let text =
         fs::read_to_string(path).map_err(|source| ClusterFileError::Unreadable { path: path.to_owned(), source })?;
     parse(&text).map_err(|what| ClusterFileError::Malformed { path: path.to_owned(), what })?;

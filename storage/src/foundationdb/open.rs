@@ -34,13 +34,16 @@ pub enum OpenError {
         /// What is wrong.
         what: &'static str,
     },
+    /// The cluster, or what lies between it and here: only who looks is told, who opens waits.
+    #[error("the cluster does not answer; see `fdbcli --exec status` on one of its machines, and the network to it")]
+    NoAnswer,
     /// FoundationDB refused for good.
     #[error("the cluster refuses; see that the cluster file is of this cluster and that it is not locked")]
     Client(#[from] ClientError),
 }
 
 /// Why an attempt ended.
-enum Failed {
+pub(super) enum Failed {
     Open(OpenError),
     Client(FdbError),
 }
@@ -93,7 +96,7 @@ fn begin(to: &FoundationDb) -> Result<Transaction, OpenError> {
 /// Reads both rows, or writes them. Returns the transaction with a failure.
 async fn attempt(tx: Transaction, prefix: &Prefix, new: Generation) -> Result<Generation, (Failed, Transaction)> {
     match found(&tx, prefix).await {
-        Ok(Some(generation)) => return Ok(generation),
+        Ok(Some((_, generation))) => return Ok(generation),
         Ok(None) => {}
         Err(failed) => return Err((failed, tx)),
     }
@@ -108,8 +111,8 @@ async fn attempt(tx: Transaction, prefix: &Prefix, new: Generation) -> Result<Ge
     }
 }
 
-/// The generation of the store that is there. `None` if there is none.
-async fn found(tx: &Transaction, prefix: &Prefix) -> Result<Option<Generation>, Failed> {
+/// The format and the generation of the store that is there. `None` if there is none.
+pub(super) async fn found(tx: &Transaction, prefix: &Prefix) -> Result<Option<(u32, Generation)>, Failed> {
     let not_a_store = |what| OpenError::NotAStore { what };
     let format = tx.get(&prefix.own("format"), false).await?;
     let generation = tx.get(&prefix.own("generation"), false).await?;
@@ -131,5 +134,5 @@ async fn found(tx: &Transaction, prefix: &Prefix) -> Result<Option<Generation>, 
     }
     let generation = <[u8; 8]>::try_from(&generation[..]);
     let generation = generation.map_err(|_| not_a_store("the row for the generation is damaged"))?;
-    Ok(Some(Generation(u64::from_be_bytes(generation))))
+    Ok(Some((format, Generation(u64::from_be_bytes(generation)))))
 }

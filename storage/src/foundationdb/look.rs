@@ -1,0 +1,46 @@
+//! A look at a cluster that changes nothing there: whether it answers, and which store is under the prefix.
+
+use ::foundationdb::FdbError;
+
+use super::client::FoundationDb;
+use super::errors::{ClientError, TIMED_OUT};
+use super::open::{Failed, OpenError, found};
+use crate::transaction::{Generation, Version};
+
+/// What a look found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The cluster's version then.
+    pub version: Version,
+    /// The format and the generation of the store; none if nothing lies under the prefix.
+    pub store: Option<(u32, Generation)>,
+}
+
+impl FoundationDb {
+    /// Looks once, and gives up after [`crate::limits::TRANSACTION_LIFE_MS`].
+    ///
+    /// # Errors
+    /// [`OpenError::NoAnswer`]; what [`Self::open`] would say of the store.
+    pub async fn look(&self) -> Result<Look, OpenError> {
+        let told = |error: FdbError| match error.code() {
+            TIMED_OUT => OpenError::NoAnswer,
+            _ => ClientError::from(error).into(),
+        };
+        // The timeout counts from here, through every attempt.
+        let mut tx = self.database.create_trx().map_err(told)?;
+        loop {
+            let error = match found(&tx, &self.prefix).await {
+                Ok(store) => match tx.get_read_version().await {
+                    Ok(version) => {
+                        let version = Version(u64::try_from(version).expect("versions count up from 0"));
+                        return Ok(Look { version, store });
+                    }
+                    Err(error) => error,
+                },
+                Err(Failed::Open(error)) => return Err(error),
+                Err(Failed::Client(error)) => error,
+            };
+            tx = tx.on_error(error).await.map_err(told)?;
+        }
+    }
+}
