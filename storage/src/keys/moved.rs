@@ -21,7 +21,7 @@ pub enum Moved {
 
 impl Table {
     /// Every table, by number.
-    const ALL: [Self; 43] = [
+    pub(super) const ALL: [Self; 43] = [
         Self::Arrival,
         Self::Batch,
         Self::Body,
