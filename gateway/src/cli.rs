@@ -113,8 +113,10 @@ SIGTERM: clients are told (3001), what is under way ends, exit 0 within 10 s. A 
 const STORE_CHECK_EXAMPLES: &str = "\
 Examples:
   rookery store check --data /var/lib/rookery
+  rookery store check --config rookery.toml
 
-The node must be stopped: a store has one owner. Nothing is changed. Exit code 1 with the first violation.";
+The node must be stopped: a store has one owner. In a cluster, which has many, nothing checks that they are. Nothing is
+changed. Exit code 1 with the first violation.";
 
 const STORE_EXPORT_EXAMPLES: &str = "\
 Examples:

@@ -4,6 +4,7 @@
 //! of every port and of the one shard that it starts to see whether it starts. [`judge`] decides over plain [`Facts`], so that its rows are tested without such a machine.
 
 mod probe;
+mod store;
 
 use std::fmt;
 use std::io;
@@ -12,8 +13,10 @@ use std::path::PathBuf;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, StoreEngine};
 use crate::{datadir, disk, files, listen};
+
+pub use store::Cluster;
 
 /// The first kernel with the io_uring features that the driver uses (deferred task work, multishot receive).
 const KERNEL_MIN: (u32, u32) = (6, 1);
@@ -47,6 +50,8 @@ pub struct Facts {
     pub free_bytes: Option<u64>,
     /// The reserve of free bytes.
     pub free_bytes_min: u64,
+    /// The cluster that keeps the store, if one does.
+    pub cluster: Option<Cluster>,
 }
 
 /// One row of the table.
@@ -118,7 +123,12 @@ fn measure(config: &Config) -> Facts {
         data_dir: config.data.dir.clone(),
         data: data(config),
         free_bytes: free_bytes(config).ok(),
-        free_bytes_min: config.data.free_bytes_min,
+        // A cluster has disks of its own.
+        free_bytes_min: match config.store.engine {
+            StoreEngine::Embedded => config.data.free_bytes_min,
+            StoreEngine::FoundationDb => 0,
+        },
+        cluster: store::measure(config),
     }
 }
 
@@ -159,6 +169,7 @@ pub fn judge(facts: &Facts) -> Report {
         remedy: facts.data.clone().err(),
     });
     findings.push(free_disk(facts));
+    findings.extend(store::findings(facts.cluster.as_ref()));
     Report(findings)
 }
 
@@ -263,6 +274,7 @@ mod tests {
             data: Ok(()),
             free_bytes: Some(2 << 30),
             free_bytes_min: 1 << 30,
+            cluster: None,
         }
     }
 

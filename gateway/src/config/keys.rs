@@ -142,6 +142,41 @@ pub static KEYS: &[Key] = &[
             |c| &mut c.data.free_bytes_min,
         )
     },
+    key(
+        "store.engine",
+        "What keeps everything: embedded, in the data directory, or foundationdb, a cluster that several nodes share\n\
+         With foundationdb the data directory keeps token.key alone, and its free bytes refuse nothing. See docs/foundationdb.md.",
+        |c| &mut c.store.engine,
+    ),
+    Key {
+        example: Some("\"/etc/foundationdb/fdb.cluster\""),
+        ..key(
+            "store.cluster_file",
+            "Where FoundationDB's cluster is: the path of its cluster file\n\
+             Unless set it is where the client looks: FDB_CLUSTER_FILE, ./fdb.cluster, /etc/foundationdb/fdb.cluster.",
+            |c| &mut c.store.cluster_file,
+        )
+    },
+    Key {
+        example: Some("\"/usr/lib/libfdb_c.so\""),
+        ..key(
+            "store.client_library",
+            "FoundationDB's client library, version 7.3 or newer: the path of its libfdb_c.so\n\
+             Unless set it is FDB_CLIENT_LIB, or what the dynamic loader finds.",
+            |c| &mut c.store.client_library,
+        )
+    },
+    key(
+        "store.prefix",
+        "What every key in the cluster begins with, up to 60 bytes: stores of different prefixes know nothing of each other",
+        |c| &mut c.store.prefix,
+    ),
+    key(
+        "store.chained_appends",
+        "Whether appends read at the version of their shard's last commit instead of asking the cluster for its newest\n\
+         It saves a question a batch, and costs a conflict where others write to the same channels.",
+        |c| &mut c.store.chained_appends,
+    ),
     Key {
         short: Some("shards"),
         bounds: Some(1..=SHARDS_MAX as u64),

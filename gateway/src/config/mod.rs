@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub use document::document;
 pub use error::{ConfigError, Origin};
 pub use keys::{KEYS, Key};
-pub use value::{LogFilter, LogFormat, SECRET_BYTES, Secret, WsUrl};
+pub use value::{LogFilter, LogFormat, SECRET_BYTES, Secret, StoreEngine, StorePrefix, WsUrl};
 
 /// How the node is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,21 @@ pub struct Data {
     pub dir: PathBuf,
     /// Free bytes of its file system below which nothing more is accepted.
     pub free_bytes_min: u64,
+}
+
+/// What keeps the store, and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// Which engine. The rest is FoundationDB's.
+    pub engine: StoreEngine,
+    /// Where the cluster is; `None` for where the client looks.
+    pub cluster_file: Option<PathBuf>,
+    /// Its client library; `None` for what the loader finds.
+    pub client_library: Option<PathBuf>,
+    /// What every key begins with.
+    pub prefix: StorePrefix,
+    /// Whether appends read at the version of their shard's last commit.
+    pub chained_appends: bool,
 }
 
 /// The process and its place.
@@ -101,6 +116,8 @@ pub struct Config {
     pub listen: Listen,
     /// `[data]`
     pub data: Data,
+    /// `[store]`
+    pub store: Store,
     /// `[node]`
     pub node: Node,
     /// `[limits]`
@@ -127,6 +144,13 @@ impl Config {
         Self {
             listen: Listen { api: loopback(8000), ws: loopback(8001), internal: loopback(9000) },
             data: Data { dir: PathBuf::from(dir), free_bytes_min: keys::FREE_BYTES_MIN },
+            store: Store {
+                engine: StoreEngine::default(),
+                cluster_file: None,
+                client_library: None,
+                prefix: StorePrefix::default(),
+                chained_appends: false,
+            },
             node: Node { shards: None, ws_url: None, region: "local".to_owned() },
             limits: Limits { connections: None, group_members: schema::limits::GROUP_MEMBERS_DEFAULT },
             auth: Auth { key: None, key_file: None },
@@ -199,7 +223,18 @@ impl Config {
                 });
             }
         }
+        warnings.extend(self.idle_keys());
         warnings
+    }
+
+    /// Keys of FoundationDB that somebody set beside another engine.
+    fn idle_keys(&self) -> impl Iterator<Item = String> {
+        let keys: &[&str] = match self.store.engine {
+            StoreEngine::Embedded => &["store.cluster_file", "store.client_library", "store.prefix"],
+            StoreEngine::FoundationDb => &[],
+        };
+        let set = keys.iter().filter(|key| self.origin(key) != Origin::Default);
+        set.map(|key| format!("{key} is set ({}) and store.engine is embedded, which has none", self.origin(key)))
     }
 
     /// The listeners, by key.

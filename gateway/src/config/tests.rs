@@ -84,6 +84,7 @@ fn a_value_that_does_not_fit_is_named_with_what_would() {
         "environment variable ROOKERY_LISTEN__WS: listen.ws is \"8001\", expected an address and a port, such as \
          127.0.0.1:8000 or [::]:8000"
     });
+    check("store.engine = \"fdb\"", "", "", "FILE:1: store.engine is \"fdb\", expected embedded or foundationdb");
     check("debug.echo = 1", "", "", "FILE:1: debug.echo is 1, expected true or false");
     check("a = ", "", "", "FILE:1: not TOML: string values must be quoted, expected literal string");
     check("[node]\nshards = 1\nshards = 2", "", "", "FILE:3: not TOML: duplicate key");
@@ -142,6 +143,30 @@ fn run_warns_of_what_is_open_to_the_network() {
     check(&[open[0], open[1], ("node.ws_url", "wss://chat.example.org")], &[]);
     check(&[open[1], ("node.ws_url", "ws://chat.example.org")], &["listen.ws"]);
     check(&[open[2], ("node.ws_url", "wss://chat.example.org")], &["listen.internal"]);
+}
+
+#[test]
+fn what_only_a_cluster_has_is_idle_beside_another_engine() {
+    let check = |file: &str, expected: &[&str]| {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("rookery.toml");
+        std::fs::write(&path, format!("[store]\n{file}")).expect("a file in it");
+        let config = Config::load(Mode::Run, Some(&path), [], &[]).expect("it is legal");
+        let warnings = config.warnings(Mode::Run);
+        let shown: Vec<_> = warnings.iter().map(|line| line.replace(&path.display().to_string(), "FILE")).collect();
+        assert_eq!(shown, expected, "{file}");
+    };
+    let cluster = "cluster_file = \"a\"\nprefix = \"b\"";
+    check("", &[]);
+    check("chained_appends = true", &[]);
+    check(&format!("engine = \"foundationdb\"\n{cluster}"), &[]);
+    check(
+        cluster,
+        &[
+            "store.cluster_file is set (FILE:2) and store.engine is embedded, which has none",
+            "store.prefix is set (FILE:3) and store.engine is embedded, which has none",
+        ],
+    );
 }
 
 #[test]

@@ -1,9 +1,10 @@
 use std::collections::BTreeSet;
 
 use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
+use storage::foundationdb::FoundationDbStats;
 
 use super::*;
-use crate::store::NodeStore as _;
+use crate::store::{NodeStore as _, write_cluster};
 use crate::uring::Counters;
 
 fn metrics(shards: u16) -> (tempfile::TempDir, Metrics) {
@@ -81,7 +82,9 @@ fn the_program_and_the_store_are_named() {
 #[test]
 fn the_operators_manual_lists_every_metric() {
     let (_directory, metrics) = metrics(1);
-    let text = metrics.render();
+    let mut of_a_cluster = Text::default();
+    write_cluster(&FoundationDbStats::default(), &Histogram::default(), &mut of_a_cluster);
+    let text = metrics.render() + &of_a_cluster.finish();
     let shown: BTreeSet<_> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))

@@ -88,6 +88,7 @@ impl WithStore for Node<'_> {
         let (ground, internal) = Ground::prepare(self.config, self.mode)?;
         let node = Arc::clone(&ground.state) as Arc<dyn api::Node>;
         let probes = api::serve_internal(internal, api::Limits::default(), node)?;
+        tracing::info!(internal = %ground.ready.internal, "health and metrics are served");
         let (store, end) = match self.wait_for_store(&source, &ground.state) {
             Ok(store) => {
                 let store = store?;

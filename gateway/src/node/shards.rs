@@ -70,7 +70,7 @@ impl<S: Engine> NodeParts<'_, S> {
                 view: Arc::clone(self.view),
                 engine: self.engine.clone(),
                 auth: Arc::clone(&auth),
-                appender: Appender::new(me).with_group_members(self.config.limits.group_members),
+                appender: self.appender(me),
             };
             let fenced = self.ends.clone();
             let parts = Parts {
@@ -90,6 +90,11 @@ impl<S: Engine> NodeParts<'_, S> {
             threads.push(self.start_shard(shard, share, uring::listen(ws, BACKLOG)?, sleeper, parts)?);
         }
         Ok(Started { mailboxes, threads })
+    }
+
+    fn appender(&self, me: Owner) -> Appender {
+        let appender = Appender::new(me).with_group_members(self.config.limits.group_members);
+        if self.config.store.chained_appends { appender.with_chained_reads() } else { appender }
     }
 
     fn start_shard(

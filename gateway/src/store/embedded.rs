@@ -2,7 +2,7 @@
 //!
 //! Owns its figures' names and words. One process has it: its directory is locked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
@@ -16,11 +16,17 @@ use super::{Commits, NodeStore, Source, StoreFigures};
 /// A directory that has a store, or will.
 pub(super) struct EmbeddedSource {
     directory: PathBuf,
+    /// Who named it, as an error tells it.
+    named: String,
 }
 
 impl EmbeddedSource {
-    pub(super) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+    pub(super) fn new(config: &Config) -> Self {
+        let named = match config.origin("data.dir") {
+            Origin::Default => "name the node's directory with --data".to_owned(),
+            origin => origin.to_string(),
+        };
+        Self { directory: config.data.dir.clone(), named }
     }
 }
 
@@ -31,15 +37,11 @@ impl Source for EmbeddedSource {
         Ok(EmbeddedEngine::open(&self.directory, EmbeddedOptions::new(getrandom::u64()?))?)
     }
 
-    fn must_exist(&self, config: &Config) -> anyhow::Result<()> {
+    async fn open_existing(&self) -> anyhow::Result<EmbeddedEngine> {
         if !self.directory.join("store").exists() {
-            let origin = match config.origin("data.dir") {
-                Origin::Default => "name the node's directory with --data".to_owned(),
-                origin => origin.to_string(),
-            };
-            anyhow::bail!("there is no store in {} ({origin})", self.directory.display());
+            anyhow::bail!("there is no store in {} ({})", self.directory.display(), self.named);
         }
-        Ok(())
+        self.open().await
     }
 
     fn close(self, store: Option<EmbeddedEngine>) {
@@ -84,7 +86,7 @@ impl StoreFigures for EmbeddedFigures {
             ("rookery_store_commits", "Transactions committed, those that only read aside", commits),
             ("rookery_store_conflicts", "Transactions refused because what they read had changed", conflicts),
             ("rookery_store_too_old", "Transactions refused because they were too old", too_old),
-            ("rookery_store_throttled", "Transactions refused because the queue was full", throttled),
+            ("rookery_store_throttled", "Transactions put off because the store has too much to do", throttled),
             ("rookery_store_group_commits", "Group commits: one fsync each", groups),
             ("rookery_store_rows", "Rows written or removed", rows),
             ("rookery_store_written_bytes", "Bytes of keys and values written", bytes),

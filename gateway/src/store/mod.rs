@@ -4,6 +4,7 @@
 //! one place that knows which engines there are. Everything else in the gateway is written for any [`NodeStore`].
 
 mod embedded;
+mod foundationdb;
 mod health;
 
 use std::future::Future;
@@ -11,10 +12,14 @@ use std::future::Future;
 use storage::Engine;
 use storage::layers::transfer;
 
-use crate::config::Config;
+use crate::config::{Config, StoreEngine};
 use crate::metrics::Text;
 
 use embedded::EmbeddedSource;
+use foundationdb::FoundationDbSource;
+pub(crate) use foundationdb::options as cluster_options;
+#[cfg(test)]
+pub(crate) use foundationdb::write as write_cluster;
 pub(crate) use health::{Commits, Health, HealthWatch};
 
 /// An engine that a node can run on.
@@ -52,11 +57,12 @@ pub(crate) trait Source: Send + Sync {
     /// Why it will not open, in one line with the remedy.
     fn open(&self) -> impl Future<Output = anyhow::Result<Self::Store>> + Send;
 
-    /// What a command that looks into a store at rest must know before it opens one: opening makes what is not there.
+    /// The same, of a store that is there: [`Self::open`] makes one where none is. For commands that look into a store without
+    /// a node; does not wait long.
     ///
     /// # Errors
-    /// There is no store yet.
-    fn must_exist(&self, config: &Config) -> anyhow::Result<()>;
+    /// As [`Self::open`]; there is no store; it does not answer.
+    fn open_existing(&self) -> impl Future<Output = anyhow::Result<Self::Store>> + Send;
 
     /// Ends it: returns once another may open it. No transaction may be under way.
     fn close(self, store: Option<Self::Store>);
@@ -79,7 +85,10 @@ pub(crate) trait WithStore {
 /// # Errors
 /// Of the engine, if it is not to be had; of what is done.
 pub(crate) fn with<W: WithStore>(config: &Config, what: W) -> anyhow::Result<W::Output> {
-    what.run(EmbeddedSource::new(&config.data.dir))
+    match config.store.engine {
+        StoreEngine::Embedded => what.run(EmbeddedSource::new(config)),
+        StoreEngine::FoundationDb => what.run(FoundationDbSource::connect(config)?),
+    }
 }
 
 /// What holds part of another store's rows is no store yet: a node on it would serve a history with holes.

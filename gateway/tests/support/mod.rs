@@ -5,22 +5,26 @@
 
 #![expect(dead_code, reason = "each test binary uses its part of this")]
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+mod starting;
+
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+pub(crate) use starting::{Log, Starting};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
 
 /// How long anything may take here before the test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `rookery`. Killed when dropped.
 pub(crate) struct Node {
     child: Child,
+    log: Log,
     pub(crate) api: String,
     pub(crate) ws: String,
     pub(crate) internal: String,
@@ -29,25 +33,25 @@ pub(crate) struct Node {
 impl Node {
     /// Starts `rookery` on free ports of loopback and waits until it is ready.
     pub(crate) fn start(mode: &str, data: &Path, extra: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rookery"));
-        command.arg(mode).args(["--api", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--internal", "127.0.0.1:0"]);
-        command.arg("--data").arg(data).args(extra).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = command.spawn().expect("the binary was built for this test");
-        let output = child.stdout.take().expect("it is piped");
-        let ready = BufReader::new(output)
-            .lines()
-            .map(|line| line.expect("standard output is text"))
-            .find(|line| line.starts_with("ready "))
-            .expect("a node that starts says so");
+        Starting::spawn(mode, data, extra).ready()
+    }
+
+    /// One that has said that it is ready.
+    fn new(child: Child, ready: &str, log: Log) -> Self {
         let place = |name: &str| {
             let field = ready.split(' ').find_map(|word| word.strip_prefix(&format!("{name}=")));
             field.unwrap_or_else(|| panic!("{name} is in {ready:?}")).to_owned()
         };
-        Self { api: place("api"), ws: place("ws"), internal: place("internal"), child }
+        Self { api: place("api"), ws: place("ws"), internal: place("internal"), child, log }
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits for a line of its log.
+    pub(crate) fn logged(&self, part: &str) -> String {
+        self.log.until(part)
     }
 
     /// kill -9.
@@ -57,10 +61,8 @@ impl Node {
     }
 
     /// SIGTERM, and how it ended.
-    pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
-        let status = Command::new("kill").arg("-TERM").arg(self.pid().to_string()).status();
-        assert!(status.expect("kill runs").success());
-        self.child.wait().expect("it was ours")
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        terminate(&mut self.child)
     }
 
     /// A request with a JSON body; the status and the JSON answer.
@@ -102,6 +104,19 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn terminate(child: &mut Child) -> ExitStatus {
+    let status = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+    assert!(status.expect("kill runs").success());
+    child.wait().expect("it was ours")
+}
+
+/// What is at a path: the status and the text.
+pub(crate) fn get(url: &str) -> (u16, String) {
+    let mut answer = ureq::get(url).config().http_status_as_error(false).build().call().expect("it answers");
+    let text = answer.body_mut().read_to_string().expect("the answer is text");
+    (answer.status().as_u16(), text)
 }
 
 /// A JSON string's text.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use storage::layers::check::{self, Checked};
 
-use crate::config::Config;
+use crate::config::{Config, StoreEngine};
 use crate::store::NodeStore;
 
 use super::Look;
@@ -28,7 +28,10 @@ impl Look for Check<'_> {
         let mut progress = Progress::new();
         let checked = check::run(store, |checked| progress.show(|| so_far(checked))).await;
         progress.clear();
-        let place = || format!("the store in {} is not sound", self.config.data.dir.display());
+        let place = || match self.config.store.engine {
+            StoreEngine::Embedded => format!("the store in {} is not sound", self.config.data.dir.display()),
+            StoreEngine::FoundationDb => format!("the store {:?} is not sound", self.config.store.prefix.as_str()),
+        };
         crate::cli::print(&format!("{}\n", summary(&checked.with_context(place)?)))
     }
 }

@@ -26,12 +26,12 @@ trait Look {
 
 /// Opens the store of a node that is stopped, which must be there and whole, and looks into it.
 fn open<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
-    store::with(config, Opening { config, look, wanted: Wanted::Whole })
+    store::with(config, Opening { look, wanted: Wanted::Whole })
 }
 
 /// Opens a store into which something is to be put, and makes it if it is not there.
 fn open_or_make<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
-    store::with(config, Opening { config, look, wanted: Wanted::Any })
+    store::with(config, Opening { look, wanted: Wanted::Any })
 }
 
 /// What a command expects of a store.
@@ -42,23 +42,26 @@ enum Wanted {
     Any,
 }
 
-struct Opening<'a, L> {
-    config: &'a Config,
+struct Opening<L> {
     look: L,
     wanted: Wanted,
 }
 
-impl<L: Look> WithStore for Opening<'_, L> {
+impl<L: Look> WithStore for Opening<L> {
     type Output = ();
 
     fn run<O: Source>(self, source: O) -> anyhow::Result<()> {
-        if let Wanted::Whole = self.wanted {
-            source.must_exist(self.config)?;
-        }
-        let store = future::block_on(source.open())?;
-        if let Wanted::Whole = self.wanted {
-            future::block_on(store::must_be_whole(&store))?;
-        }
+        let opening = async {
+            match self.wanted {
+                Wanted::Whole => {
+                    let store = source.open_existing().await?;
+                    store::must_be_whole(&store).await?;
+                    Ok(store)
+                }
+                Wanted::Any => source.open().await,
+            }
+        };
+        let store = future::block_on(opening)?;
         future::block_on(self.look.look(&store))?;
         source.close(Some(store));
         Ok(())

@@ -1,0 +1,126 @@
+//! A cluster of FoundationDB as a node's store.
+//!
+//! Owns its figures' names and words, and what a command does without a node: it opens what is there, and does not wait long.
+//! Several processes have it; who of them serves is the view's to say.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use storage::foundationdb::{FoundationDb, FoundationDbEngine, FoundationDbStats, Options};
+
+use crate::config::{self, Config};
+use crate::metrics::{Histogram, Text};
+
+use super::{Commits, NodeStore, Source, StoreFigures};
+
+/// A cluster, whose client runs.
+pub(super) struct FoundationDbSource {
+    client: FoundationDb,
+    prefix: String,
+}
+
+impl FoundationDbSource {
+    /// Loads the client library and names the cluster, without waiting for it.
+    ///
+    /// # Errors
+    /// What is wrong with the library or the cluster file, in one line with the remedy.
+    pub(super) fn connect(config: &Config) -> anyhow::Result<Self> {
+        let options = options(&config.store)?;
+        let prefix = options.prefix.clone();
+        let client = FoundationDb::connect(&options)?;
+        let library = client.library();
+        tracing::info!(
+            library = %library.path().display(),
+            api_version_max = library.max_api_version(),
+            prefix,
+            "FoundationDB's client is loaded"
+        );
+        Ok(Self { client, prefix })
+    }
+}
+
+/// What the configuration says, for the engine.
+///
+/// # Errors
+/// The system has no randomness.
+pub(crate) fn options(store: &config::Store) -> anyhow::Result<Options> {
+    Ok(Options {
+        cluster_file: store.cluster_file.clone(),
+        client_library: store.client_library.clone(),
+        prefix: store.prefix.as_str().to_owned(),
+        new_generation: getrandom::u64()?,
+    })
+}
+
+impl Source for FoundationDbSource {
+    type Store = FoundationDbEngine;
+
+    async fn open(&self) -> anyhow::Result<FoundationDbEngine> {
+        Ok(self.client.open().await?)
+    }
+
+    async fn open_existing(&self) -> anyhow::Result<FoundationDbEngine> {
+        if self.client.look().await?.store.is_none() {
+            anyhow::bail!("there is no store under the prefix {:?} of that cluster (store.prefix)", self.prefix);
+        }
+        self.open().await
+    }
+
+    fn close(self, store: Option<FoundationDbEngine>) {
+        drop(store);
+        self.client.close();
+    }
+}
+
+impl NodeStore for FoundationDbEngine {
+    const SHARED: bool = true;
+    const REMEDY: &'static str = "see `fdbcli --exec status` on a machine of the cluster, the network to it, and whether the cluster file is current";
+
+    fn commits(&self) -> Commits {
+        let stats = self.stats();
+        Commits { taken: stats.commits.load(Ordering::Relaxed), throttled: stats.throttled.load(Ordering::Relaxed) }
+    }
+
+    fn figures(&self) -> Box<dyn StoreFigures> {
+        Box::new(FoundationDbFigures { engine: self.clone(), commits: Mutex::default() })
+    }
+}
+
+struct FoundationDbFigures {
+    engine: FoundationDbEngine,
+    /// How long commits took; taken from the engine as it is asked, which keeps 8,192.
+    commits: Mutex<Histogram>,
+}
+
+impl StoreFigures for FoundationDbFigures {
+    fn collect(&self) {
+        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        for took in self.engine.stats().take_samples() {
+            commits.record(took);
+        }
+    }
+
+    fn write(&self, text: &mut Text) {
+        write(self.engine.stats(), &self.commits.lock().unwrap_or_else(PoisonError::into_inner), text);
+    }
+}
+
+/// Writes the families. Those that the embedded engine has too bear the same names.
+pub(crate) fn write(stats: &FoundationDbStats, commits: &Histogram, text: &mut Text) {
+    let counters = [
+        ("rookery_store_commits", "Transactions committed, those that only read aside", &stats.commits),
+        ("rookery_store_conflicts", "Transactions refused because what they read had changed", &stats.conflicts),
+        ("rookery_store_too_old", "Transactions refused because they were too old", &stats.too_old),
+        ("rookery_store_throttled", "Transactions put off because the store has too much to do", &stats.throttled),
+        ("rookery_store_begun", "Transactions begun", &stats.begun),
+        ("rookery_store_unknown_results", "Commits of which only a later look shows the outcome", &stats.unknown),
+        ("rookery_store_unanswered", "Reads that the cluster did not answer within 5 s", &stats.unavailable),
+        ("rookery_store_failures", "Reads and commits that failed for good", &stats.fatal),
+        ("rookery_store_read_versions", "Read versions asked of the cluster", &stats.read_versions_asked),
+        ("rookery_store_read_versions_saved", "Transactions begun at a version at hand", &stats.read_versions_cached),
+    ];
+    for (name, help, counter) in counters {
+        text.counter(name, help, counter.load(Ordering::Relaxed));
+    }
+    text.histogram("rookery_store_commit_seconds", "From a commit's handing in to its answer", commits);
+}
