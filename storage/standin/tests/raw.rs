@@ -259,10 +259,14 @@ fn the_c_library_does_what_its_header_says() {
     let server = Server::start(ServerOptions::default()).expect("a free port");
     let database = open(&server.cluster_file(directory.path())).expect("it is ours");
 
+    let old = database.begin();
+    assert_eq!(old.get(b"a").value(), Ok(None));
+    let began = Instant::now();
     rows_go_there_and_back(&database);
     stamps_are_in_keys_and_values(&database);
     errors_come_at_the_commit(&database);
     a_watch_is_told(&database);
+    a_transaction_lives_five_seconds(&old, began);
     a_commit_meets_the_fault_that_was_asked_for(&server, &database);
     a_cut_connection_is_made_anew(&server, &database);
     a_read_ends_at_its_timeout(&server, &database);
@@ -389,6 +393,15 @@ fn a_commit_meets_the_fault_that_was_asked_for(server: &Server, database: &Datab
     check(Fault::Behind, 1037, false);
     check(Fault::CutCommitted, 1021, true);
     check(Fault::CutLost, 1021, false);
+}
+
+/// `old` has read at `began`.
+fn a_transaction_lives_five_seconds(old: &Transaction, began: Instant) {
+    assert_eq!(old.get(b"a").value(), Ok(None), "as it was when it began");
+    thread::sleep(Duration::from_millis(5_100).saturating_sub(began.elapsed()));
+    assert_eq!(old.get(b"a").error(), 1007);
+    old.set(b"late", b"1");
+    assert_eq!(old.commit().error(), 1007);
 }
 
 fn a_cut_connection_is_made_anew(server: &Server, database: &Database) {

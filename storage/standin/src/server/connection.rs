@@ -87,17 +87,16 @@ impl<E: Engine> Connection<'_, E> {
             if self.outbox.is_cut() {
                 return Err(Broken::Cut("another has taken its place, or the server ends"));
             }
+            while let Some(frame) = self.link.next_frame()? {
+                self.transactions.handle(Request::take(frame)?)?;
+            }
             self.collect();
             let paused = self.control.is_paused();
             if !paused {
                 self.link.write()?;
             }
-            if !self.wait(paused)? {
-                continue;
-            }
-            self.link.read()?;
-            while let Some(frame) = self.link.next_frame()? {
-                self.transactions.handle(Request::take(frame)?)?;
+            if self.wait(paused)? {
+                self.link.read()?;
             }
         }
     }

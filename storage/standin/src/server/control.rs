@@ -218,3 +218,40 @@ impl Drop for CommitInFlight {
         self.0.ended.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_session_is_greeted_again_only_when_nothing_of_it_can_commit() {
+        let control = Arc::new(Control::new(1, Faults::default()).expect("an event"));
+        let outbox = || Arc::new(Outbox::new().expect("an event"));
+        let (first, second, other) = (outbox(), outbox(), outbox());
+        control.take_over([1; 16], &first);
+        let commit = first.begin_commit();
+        let (tell, told) = mpsc::channel();
+        let taking = Arc::clone(&control);
+        let thread = thread::spawn(move || {
+            taking.take_over([1; 16], &second);
+            tell.send(()).expect("the test waits");
+        });
+        let waits = |after: &str| {
+            let early = told.recv_timeout(Duration::from_millis(50));
+            assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout), "after {after}");
+        };
+        waits("a commit was handed in");
+        assert!(first.is_cut());
+        first.end();
+        waits("the connection ended");
+        control.take_over([2; 16], &other);
+        drop(commit);
+        told.recv_timeout(Duration::from_secs(10)).expect("nothing is left");
+        thread.join().expect("it does not panic");
+        assert!(!other.is_cut(), "another session is another client");
+    }
+}
