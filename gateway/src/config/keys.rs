@@ -178,6 +178,12 @@ pub static KEYS: &[Key] = &[
         |c| &mut c.store.chained_appends,
     ),
     Key {
+        example: Some("\"chat-1\""),
+        ..key("node.name", "What this node is called in logs, by probes and by other nodes on its store; the machine's name unless set", |c| {
+            &mut c.node.name
+        })
+    },
+    Key {
         short: Some("shards"),
         bounds: Some(1..=SHARDS_MAX as u64),
         example: Some("4"),

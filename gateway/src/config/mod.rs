@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub use document::document;
 pub use error::{ConfigError, Origin};
 pub use keys::{KEYS, Key};
-pub use value::{LogFilter, LogFormat, SECRET_BYTES, Secret, StoreEngine, StorePrefix, WsUrl};
+pub use value::{LogFilter, LogFormat, NodeName, SECRET_BYTES, Secret, StoreEngine, StorePrefix, WsUrl};
 
 /// How the node is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Store {
 /// The process and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
+    /// What others call it; `None` for the machine's name. See [`Config::node_name`].
+    pub name: Option<NodeName>,
     /// Shards; `None` for one a core. See [`Config::shards`].
     pub shards: Option<u16>,
     /// Where clients are told to connect; `None` for `listen.ws`.
@@ -151,7 +153,7 @@ impl Config {
                 prefix: StorePrefix::default(),
                 chained_appends: false,
             },
-            node: Node { shards: None, ws_url: None, region: "local".to_owned() },
+            node: Node { name: None, shards: None, ws_url: None, region: "local".to_owned() },
             limits: Limits { connections: None, group_members: schema::limits::GROUP_MEMBERS_DEFAULT },
             auth: Auth { key: None, key_file: None },
             log: Log { filter: LogFilter::default(), format: LogFormat::default() },
@@ -196,6 +198,12 @@ impl Config {
     pub fn shards(&self) -> u16 {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.node.shards.unwrap_or_else(|| u16::try_from(cores()).unwrap_or(keys::SHARDS_MAX).min(keys::SHARDS_MAX))
+    }
+
+    /// What this node is called in logs, by probes and by other nodes on its store.
+    #[must_use]
+    pub fn node_name(&self) -> NodeName {
+        self.node.name.clone().unwrap_or_else(NodeName::of_host)
     }
 
     /// Where the key that signs access tokens is kept, unless [`Auth::key`] holds it.
