@@ -179,9 +179,11 @@ pub static KEYS: &[Key] = &[
     ),
     Key {
         example: Some("\"chat-1\""),
-        ..key("node.name", "What this node is called in logs, by probes and by other nodes on its store; the machine's name unless set", |c| {
-            &mut c.node.name
-        })
+        ..key(
+            "node.name",
+            "What this node is called in logs, by probes and by other nodes on its store; the machine's name unless set",
+            |c| &mut c.node.name,
+        )
     },
     Key {
         short: Some("shards"),

@@ -77,6 +77,9 @@ fn an_unknown_key_is_named_with_its_place_and_the_nearest_key() {
 #[test]
 fn a_value_that_does_not_fit_is_named_with_what_would() {
     check("node.shards = 0", "", "", "FILE:1: node.shards is 0, expected a whole number from 1 to 256");
+    check("node.name = \"a b\"", "", "", {
+        "FILE:1: node.name is \"a b\", expected a name of 1 to 64 letters, digits, dots, dashes and underscores"
+    });
     check("node.shards = \"2\"", "", "", "FILE:1: node.shards is \"2\", expected a whole number from 1 to 256");
     check("node.shards = [1]", "", "", "FILE:1: node.shards is a TOML array, expected a whole number from 1 to 256");
     check("", "", "node.shards many", "flag --shards: node.shards is \"many\", expected a whole number from 1 to 256");
@@ -216,4 +219,13 @@ fn the_table_is_well_formed() {
         let first = KEYS.iter().position(|other| other.parts().0 == section).expect("it is in the table");
         assert!(KEYS[first..=at].iter().all(|other| other.parts().0 == section), "{key:?} stands with its section");
     }
+}
+
+#[test]
+fn a_machine_with_any_name_has_a_name_as_a_node() {
+    let check = |host: &str, name: &str| assert_eq!(NodeName::near(host).as_str(), name, "{host:?}");
+    check("chat-1.example.org", "chat-1.example.org");
+    check("", "node");
+    check("séoul 1", "s-oul-1");
+    check(&"x".repeat(65), &"x".repeat(64));
 }

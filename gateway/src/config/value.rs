@@ -247,7 +247,7 @@ impl NodeName {
     }
 
     /// The name that is nearest to a text.
-    fn near(text: &str) -> Self {
+    pub(super) fn near(text: &str) -> Self {
         let plain = |c: char| if is_name(c) { c } else { '-' };
         let name: String = text.chars().take(NODE_NAME_BYTES_MAX as usize).map(plain).collect();
         Self(if name.is_empty() { "node".to_owned() } else { name })

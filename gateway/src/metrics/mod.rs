@@ -5,6 +5,7 @@
 //! Nothing here is on the path of a message.
 
 mod latency;
+mod nodes;
 mod process;
 mod shard;
 mod text;
@@ -19,6 +20,7 @@ use crate::store::{Health, StoreFigures};
 use crate::{disk, logs};
 
 pub(crate) use latency::Histogram;
+use nodes::NodeFigures;
 use process::Process;
 pub use shard::{Latency, ShardMetrics};
 pub(crate) use text::Text;
@@ -35,6 +37,7 @@ pub struct Metrics {
     answers: AtomicBool,
     full: AtomicBool,
     outages: AtomicU64,
+    nodes: NodeFigures,
     data_dir: PathBuf,
 }
 
@@ -50,6 +53,7 @@ impl Metrics {
             answers: AtomicBool::new(false),
             full: AtomicBool::new(false),
             outages: AtomicU64::new(0),
+            nodes: NodeFigures::default(),
             data_dir: data_dir.to_owned(),
         }
     }
@@ -71,6 +75,11 @@ impl Metrics {
             self.outages.fetch_add(1, Ordering::Relaxed);
         }
         self.full.store(full, Ordering::Relaxed);
+    }
+
+    /// The place of what this node and those beside it are.
+    pub(crate) fn nodes(&self) -> &NodeFigures {
+        &self.nodes
     }
 
     /// The place of one shard.
@@ -116,6 +125,7 @@ impl Metrics {
         text.gauge("rookery_store_full", "1 while the store turns most commits away, else 0", flag(&self.full));
         let outages = self.outages.load(Ordering::Relaxed);
         text.counter("rookery_store_outages", "Times that the store stopped answering", outages);
+        self.nodes.write(&mut text);
         if let Some(store) = self.store.get() {
             store.write(&mut text);
         }

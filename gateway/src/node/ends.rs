@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::stop::{self, Signal};
 use crate::uring::DriverError;
+
+use super::phase::Active;
 
 /// How often a node that waits looks around.
 const LOOK: Duration = Duration::from_secs(1);
@@ -25,8 +27,10 @@ pub(super) enum End {
     Asked(Signal),
     /// A shard's driver failed.
     Shard(u16, Option<DriverError>),
-    /// Another life of this node has taken the store over.
+    /// Another node has taken the store over.
     Fenced,
+    /// This one has, as it was found.
+    TakenOver(Active),
 }
 
 impl End {
@@ -39,7 +43,13 @@ impl End {
             Self::Asked(_) => Ok(ExitCode::SUCCESS),
             Self::Shard(shard, Some(error)) => Err(anyhow::Error::new(error).context(format!("shard {shard} failed"))),
             Self::Shard(shard, None) => anyhow::bail!("shard {shard} ended by itself"),
-            Self::Fenced => anyhow::bail!("another rookery has taken this store over"),
+            Self::Fenced => {
+                anyhow::bail!("another rookery has taken this store over; start this one again to stand by")
+            }
+            Self::TakenOver(by) => anyhow::bail!(
+                "this node was silent for too long and was taken over: {by}, incarnation {:x}; start this one again to stand by",
+                by.incarnation.0
+            ),
         }
     }
 }
@@ -92,5 +102,11 @@ impl Ends {
                 }
             }
         })
+    }
+
+    /// Waits for `work` at the end of a node, whatever else ends it, at most so long.
+    pub(super) fn finish<T>(&self, work: impl Future<Output = T>, within: Duration) -> Option<T> {
+        // A timer needs the runtime around it when it is made.
+        self.runtime.block_on(async { timeout(within, work).await }).ok()
     }
 }

@@ -116,22 +116,11 @@ impl<'a, S: NodeStore> Look<'a, S> {
     fn look_at_store(&mut self) {
         let now = Instant::now();
         let Some(health) = self.health.observe(now, self.store.commits()) else { return };
-        match health {
-            Health::Answering => tracing::info!("the store answers and takes commits"),
-            Health::Full => {
-                tracing::warn!("the store is full or overloaded: most commits are turned away; {}", S::REMEDY)
-            }
-            Health::Away { since } => tracing::warn!(
-                seconds = now.saturating_duration_since(since).as_secs(),
-                "the store does not answer: sends are refused (115) and connections are kept; {}",
-                S::REMEDY
-            ),
-        }
         self.away = match health {
             Health::Answering | Health::Full => false,
             Health::Away { .. } => true,
         };
-        self.state.set_store(health);
+        note_health::<S>(&self.state, health);
     }
 
     /// Whether they may take sends, where that has changed.
@@ -144,6 +133,20 @@ impl<'a, S: NodeStore> Look<'a, S> {
             }
         }
     }
+}
+
+/// The store is otherwise than before.
+pub(super) fn note_health<S: NodeStore>(state: &NodeState, health: Health) {
+    match health {
+        Health::Answering => tracing::info!("the store answers and takes commits"),
+        Health::Full => tracing::warn!("the store is full or overloaded: most commits are turned away; {}", S::REMEDY),
+        Health::Away { since } => tracing::warn!(
+            seconds = since.elapsed().as_secs(),
+            "the store does not answer: sends are refused (115) and connections are kept; {}",
+            S::REMEDY
+        ),
+    }
+    state.set_store(health);
 }
 
 /// Whether the store has said something, if only that it refuses.

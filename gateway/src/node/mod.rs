@@ -3,13 +3,14 @@
 //! Owns what starts before what, and how it all ends. Decides nothing about chat.
 //!
 //! ```text
-//! start   data directory ─► token key ─► health and metrics ─► store, which may wait ─► view claimed ─► shards listen
-//!         ─► HTTP listens ─► ready line
-//! stop    HTTP stops ─► shards drain (3001) ─► store closes ─► health and metrics stop ─► exit
+//! start   data directory ─► token key ─► health and metrics ─► store, which may wait ─► standing by, on a store that others
+//!         may have too ─► view claimed ─► shards listen ─► HTTP listens ─► ready line
+//! stop    HTTP stops ─► shards drain (3001) ─► view left ─► store closes ─► health and metrics stop ─► exit
 //! ```
 //!
 //! `phase` is where a node is on this way, `ends` what ends it, `look` what it looks after while it runs.
 
+mod beats;
 mod clock;
 mod commands;
 mod ends;
@@ -19,6 +20,7 @@ mod mesh;
 mod phase;
 mod pool;
 mod shards;
+mod standing;
 mod state;
 mod tokens;
 mod upkeep;
@@ -31,22 +33,24 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use schema::record::NodeRecord;
 use schema::{Incarnation, View};
 use storage::layers::view;
 
 use crate::config::{Config, Mode};
 use crate::listen::{self, Ready};
 use crate::metrics::Metrics;
-use crate::store::{self, Health, NodeStore, Source, WithStore};
+use crate::store::{self, Health, HealthWatch, NodeStore, Source, WithStore};
 use crate::{datadir, files};
 
+use beats::{Beats, Me};
 use clock::Clock;
 pub(crate) use clock::wall;
 use commands::NodeShards;
 use ends::{End, Ends};
 use handler::Mail;
 use look::Look;
-use phase::Phase;
+use phase::{Active, Phase};
 use pool::StorePool;
 use shards::{NodeParts, Started};
 use state::NodeState;
@@ -54,6 +58,10 @@ use state::NodeState;
 /// How long sessions may take to finish what is under way when the node stops. With the time that connections take to close,
 /// that HTTP takes and that the store takes, the whole stays below 10 s.
 const DRAIN_MS: u64 = 4_000;
+/// The same for a node that was taken over: nothing that is under way there can succeed.
+const FENCED_DRAIN_MS: u64 = 1_000;
+/// How long a node that stops tries to leave its store. Without having left, the next waits for the lease.
+const LEAVE: Duration = Duration::from_secs(2);
 /// A store that takes longer to open is waited for, which is said.
 const SLOW: Duration = Duration::from_secs(1);
 /// How often it is said again.
@@ -92,8 +100,7 @@ impl WithStore for Node<'_> {
         let (store, end) = match self.wait_for_store(&source, &ground.state) {
             Ok(store) => {
                 let store = store?;
-                // Here a node of a store that others have too will stand by until it may claim the view.
-                let end = self.serve(&store, &ground)?;
+                let end = self.join(&store, &ground)?;
                 (Some(store), end)
             }
             Err(end) => (None, end),
@@ -124,19 +131,94 @@ impl Node<'_> {
         opened.map_err(|end| stopping(end, state))
     }
 
-    /// Claims the view and serves clients until something ends the node.
-    fn serve<S: NodeStore>(&mut self, store: &S, ground: &Ground) -> anyhow::Result<End> {
+    /// Takes part in the store: beside other nodes, if there may be others, and else alone.
+    fn join<S: NodeStore>(&mut self, store: &S, ground: &Ground) -> anyhow::Result<End> {
+        ground.state.counts().show_store(store.figures());
+        ground.state.set_store(Health::Answering);
+        let me = Me {
+            incarnation: Incarnation(getrandom::u64()?),
+            record: NodeRecord {
+                name: self.config.node_name().as_str().to_owned(),
+                shards: self.config.shards(),
+                ws_url: ws_origin(self.config, ground.ready.ws),
+                since_ms: clock::wall(),
+            },
+        };
+        match self.ends.wait(store::must_be_whole(store), || ()) {
+            Ok(whole) => whole?,
+            Err(end) => return Ok(stopping(end, &ground.state)),
+        }
+        if S::SHARED {
+            return self.join_others(store, ground, me);
+        }
+        match self.ends.wait(view::claim(store, me.incarnation, me.record.shards), || ()) {
+            Ok(view) => self.serve(store, ground, me.incarnation, view?),
+            Err(end) => Ok(stopping(end, &ground.state)),
+        }
+    }
+
+    /// Stands by until no other node is active, then serves.
+    fn join_others<S: NodeStore>(&mut self, store: &S, ground: &Ground, me: Me) -> anyhow::Result<End> {
+        let incarnation = me.incarnation;
+        let beats = Beats::start(store.clone(), me, Arc::clone(&ground.state), self.ends.teller())?;
+        let served = match self.stand_by(store, &ground.state, &beats) {
+            Ok(view) => self.serve(store, ground, incarnation, view),
+            Err(end) => Ok(stopping(end, &ground.state)),
+        };
+        drop(beats);
+        match served {
+            Ok(End::Fenced) => {
+                let roll = self.ends.finish(view::look(store), LEAVE);
+                let by = roll.and_then(Result::ok).as_ref().and_then(Active::of);
+                Ok(by.map_or(End::Fenced, End::TakenOver))
+            }
+            served => {
+                match self.ends.finish(view::leave(store, incarnation), LEAVE) {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => tracing::warn!(%error, "could not leave: the next node waits for the lease"),
+                    None => tracing::warn!("could not leave in time: the next node waits for the lease"),
+                }
+                served
+            }
+        }
+    }
+
+    /// Waits until this node is to serve.
+    ///
+    /// # Errors
+    /// The end that came before.
+    fn stand_by<S: NodeStore>(&mut self, store: &S, state: &NodeState, beats: &Beats) -> Result<View, End> {
+        // Heartbeats are commits, so they tell whether the store answers.
+        let mut health = HealthWatch::new(Instant::now());
+        let mut active = None;
+        self.ends.wait(beats.taken_over(), || {
+            if let Some(health) = health.observe(Instant::now(), store.commits()) {
+                look::note_health::<S>(state, health);
+            }
+            let now = beats.active();
+            if let Some(now) = now.as_ref().filter(|&now| active.as_ref() != Some(now)) {
+                tracing::info!("standing by: {now}, incarnation {:x}", now.incarnation.0);
+            }
+            active.clone_from(&now);
+            state.advance(Phase::StandingBy { active: now });
+        })
+    }
+
+    /// Serves clients under a view until something ends the node.
+    fn serve<S: NodeStore>(
+        &mut self,
+        store: &S,
+        ground: &Ground,
+        incarnation: Incarnation,
+        view: View,
+    ) -> anyhow::Result<End> {
         let (config, mode) = (self.config, self.mode);
         let Ground { clock, connections_max, key, ready, state } = ground;
         let shards = config.shards();
-        state.counts().show_store(store.figures());
-        state.set_store(Health::Answering);
-        let incarnation = Incarnation(getrandom::u64()?);
-        let view = match self.ends.wait(claim(store, incarnation, shards, mode), || ()) {
-            Ok(view) => Arc::new(view?),
-            Err(end) => return Ok(stopping(end, state)),
-        };
+        let view = Arc::new(view);
+        state.counts().nodes().activate(view.epoch);
         tracing::info!(
+            node = config.node_name().as_str(),
             incarnation = format_args!("{:x}", incarnation.0),
             epoch = view.epoch.0,
             shards,
@@ -144,6 +226,10 @@ impl Node<'_> {
             data = %config.data.dir.display(),
             "the store is open"
         );
+        match self.ends.wait(seed(store, mode), || ()) {
+            Ok(seeded) => seeded?,
+            Err(end) => return Ok(stopping(end, state)),
+        }
 
         let pool = StorePool::start("store", shards)?;
         let parts = NodeParts {
@@ -176,7 +262,11 @@ impl Node<'_> {
         let Err(end) = self.ends.wait(pending::<Infallible>(), || look.around());
         let end = stopping(end, state);
         clients.stop();
-        let deadline_ms = clock::wall().plus_ms(DRAIN_MS);
+        let drain_ms = match &end {
+            End::Asked(_) | End::Shard(..) => DRAIN_MS,
+            End::Fenced | End::TakenOver(_) => FENCED_DRAIN_MS,
+        };
+        let deadline_ms = clock::wall().plus_ms(drain_ms);
         for mailbox in &mailboxes {
             look::post(mailbox, || Mail::Drain { deadline_ms });
         }
@@ -188,10 +278,8 @@ impl Node<'_> {
     }
 }
 
-/// Takes every partition, and makes what a node of this mode needs in its store.
-async fn claim<S: NodeStore>(store: &S, incarnation: Incarnation, shards: u16, mode: Mode) -> anyhow::Result<View> {
-    store::must_be_whole(store).await?;
-    let view = view::claim(store, incarnation, shards).await?;
+/// Makes what a node of this mode needs in its store.
+async fn seed<S: NodeStore>(store: &S, mode: Mode) -> anyhow::Result<()> {
     match mode {
         Mode::Dev => {
             for (username, display_name) in DEV_USERS {
@@ -200,7 +288,7 @@ async fn claim<S: NodeStore>(store: &S, incarnation: Incarnation, shards: u16, m
         }
         Mode::Run => {}
     }
-    Ok(view)
+    Ok(())
 }
 
 /// From here on the node is not ready any more.
@@ -208,7 +296,7 @@ fn stopping(end: End, state: &NodeState) -> End {
     match &end {
         End::Asked(signal) => tracing::info!(signal = signal.name(), "stopping"),
         End::Shard(shard, _) => tracing::error!(shard, "a shard has ended: stopping"),
-        End::Fenced => tracing::error!("another rookery has taken this store over: stopping"),
+        End::Fenced | End::TakenOver(_) => tracing::error!("another node has taken this store over: stopping"),
     }
     state.advance(Phase::Stopping);
     end
@@ -271,12 +359,16 @@ fn token_key(config: &Config) -> anyhow::Result<api::TokenKey> {
     }
 }
 
+/// Where clients are told to connect.
+fn ws_origin(config: &Config, ws: SocketAddr) -> String {
+    config.node.ws_url.as_ref().map_or_else(|| format!("ws://{ws}"), |url| url.as_str().to_owned())
+}
+
 fn api_config(config: &Config, mode: Mode, ws: SocketAddr) -> api::Config {
-    let ws_origin = config.node.ws_url.as_ref().map_or_else(|| format!("ws://{ws}"), |url| url.as_str().to_owned());
     let users = || DEV_USERS.iter().map(|&(username, _)| username.to_owned()).collect();
     api::Config {
-        ws_origin,
-        node: "node-1".to_owned(),
+        ws_origin: ws_origin(config, ws),
+        node: config.node_name().as_str().to_owned(),
         region: config.node.region.clone(),
         dev_users: (mode == Mode::Dev).then(users),
         group_members_max: config.limits.group_members,

@@ -3,11 +3,16 @@
 //! Owns the order of the phases, and what a probe is told of each. A node serves clients in one of them.
 //!
 //! ```text
-//! waiting for the store ─► active ─► stopping
-//!            └──────────────────────────▲
+//! waiting for the store ─► standing by ─► active ─► stopping
+//!            │                  ╰─────────────────────▲▲
+//!            ╰─────────────────────────────────────────╯
 //! ```
 
+use std::fmt;
 use std::time::Instant;
+
+use schema::{Epoch, Incarnation};
+use storage::layers::view::Roll;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +21,11 @@ pub(super) enum Phase {
     Waiting {
         /// When it began to.
         since: Instant,
+    },
+    /// Another node serves. Only the internal listener is there.
+    StandingBy {
+        /// Which, as it was seen last. None before the first look, and where none does, which does not last.
+        active: Option<Active>,
     },
     /// It serves clients.
     Active,
@@ -30,8 +40,12 @@ impl Phase {
     /// If no node goes that way: phases are not repeated.
     pub(super) fn advance(&mut self, next: Self) {
         let legal = match (&*self, &next) {
-            (Self::Waiting { .. }, Self::Active | Self::Stopping) | (Self::Active, Self::Stopping) => true,
-            (Self::Waiting { .. } | Self::Active | Self::Stopping, _) => false,
+            (
+                Self::Waiting { .. } | Self::StandingBy { .. },
+                Self::StandingBy { .. } | Self::Active | Self::Stopping,
+            )
+            | (Self::Active, Self::Stopping) => true,
+            (Self::Waiting { .. } | Self::StandingBy { .. } | Self::Active | Self::Stopping, _) => false,
         };
         assert!(legal, "a node does not go from {self:?} to {next:?}");
         *self = next;
@@ -43,8 +57,39 @@ impl Phase {
             Self::Waiting { since } => {
                 Some(format!("store: waiting for the cluster, {} s", now.saturating_duration_since(*since).as_secs()))
             }
+            Self::StandingBy { active: Some(active) } => Some(format!("node: standing by, {active}")),
+            Self::StandingBy { active: None } => Some("node: standing by".to_owned()),
             Self::Active => None,
             Self::Stopping => Some("node: stopping".to_owned()),
+        }
+    }
+}
+
+/// The node that serves a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Active {
+    /// Which life.
+    pub(crate) incarnation: Incarnation,
+    /// What its operator calls it, if it has registered.
+    pub(crate) name: Option<String>,
+    /// Under which epoch.
+    pub(crate) epoch: Epoch,
+}
+
+impl Active {
+    pub(crate) fn of(roll: &Roll) -> Option<Self> {
+        let (incarnation, node) = roll.first_active()?;
+        let name = node.record.as_ref().map(|record| record.name.clone());
+        Some(Self { incarnation, name, epoch: roll.epoch })
+    }
+}
+
+/// `node chat-1 is active (epoch 7)`.
+impl fmt::Display for Active {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "node {name} is active (epoch {})", self.epoch.0),
+            None => write!(f, "node {:x} is active (epoch {})", self.incarnation.0, self.epoch.0),
         }
     }
 }
@@ -62,6 +107,15 @@ mod tests {
             assert_eq!(phase.reason(since + Duration::from_millis(12_900)).as_deref(), expected, "{phase:?}");
         };
         check(Phase::Waiting { since }, Some("store: waiting for the cluster, 12 s"));
+        let active = |name: Option<&str>| {
+            Some(Active { incarnation: Incarnation(0xab), name: name.map(str::to_owned), epoch: Epoch(7) })
+        };
+        check(
+            Phase::StandingBy { active: active(Some("chat-1")) },
+            Some("node: standing by, node chat-1 is active (epoch 7)"),
+        );
+        check(Phase::StandingBy { active: active(None) }, Some("node: standing by, node ab is active (epoch 7)"));
+        check(Phase::StandingBy { active: None }, Some("node: standing by"));
         check(Phase::Active, None);
         check(Phase::Stopping, Some("node: stopping"));
     }

@@ -1,0 +1,57 @@
+//! A node's place among those on its store, in figures.
+//!
+//! Owns the figures and their names. The thread that beats writes them; whoever asks for the text reads them.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use schema::Epoch;
+
+use super::Text;
+
+/// What is known of this node and of those beside it. Of a store that is not shared only that this one is active.
+#[derive(Debug, Default)]
+pub(crate) struct NodeFigures {
+    active: AtomicBool,
+    epoch: AtomicU64,
+    registered: AtomicU64,
+    beats: AtomicU64,
+    beats_late: AtomicU64,
+    takeovers: AtomicU64,
+}
+
+impl NodeFigures {
+    /// This node serves under `epoch` from here on.
+    pub(crate) fn activate(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Relaxed);
+        self.active.store(true, Ordering::Relaxed);
+    }
+
+    /// It has taken over from one that was dead.
+    pub(crate) fn took_over(&self) {
+        self.takeovers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A heartbeat has committed, and saw this epoch and so many nodes registered.
+    pub(crate) fn beat(&self, epoch: Epoch, registered: usize, late: bool) {
+        self.epoch.store(epoch.0, Ordering::Relaxed);
+        self.registered.store(registered as u64, Ordering::Relaxed);
+        self.beats.fetch_add(1, Ordering::Relaxed);
+        self.beats_late.fetch_add(u64::from(late), Ordering::Relaxed);
+    }
+
+    /// Another node serves from here on.
+    pub(crate) fn fence(&self) {
+        self.active.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn write(&self, text: &mut Text) {
+        let of = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        let active = u64::from(self.active.load(Ordering::Relaxed));
+        text.gauge("rookery_node_active", "1 if this node serves, 0 while it stands by", active);
+        text.gauge("rookery_view_epoch", "The partition table's epoch, as this node saw it last", of(&self.epoch));
+        text.gauge("rookery_nodes", "Nodes registered on a shared store, this one among them", of(&self.registered));
+        text.counter("rookery_heartbeats", "Heartbeats committed on a shared store", of(&self.beats));
+        text.counter("rookery_heartbeats_late", "Heartbeats that came a second late or more", of(&self.beats_late));
+        text.counter("rookery_takeovers", "Times this node took over from one that was dead", of(&self.takeovers));
+    }
+}
