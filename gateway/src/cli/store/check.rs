@@ -14,8 +14,13 @@ use super::Look;
 use super::progress::Progress;
 
 /// Walks the whole store and says what it holds, or the first thing that is wrong with it.
-pub(in crate::cli) fn check(config: &Config) -> anyhow::Result<ExitCode> {
-    super::open(config, Check { config })?;
+pub(in crate::cli) fn check(config: &Config, beside_nodes: bool) -> anyhow::Result<ExitCode> {
+    let check = Check { config };
+    if beside_nodes {
+        super::open_beside_nodes(config, check)?
+    } else {
+        super::open(config, check)?
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,6 +7,7 @@ mod export;
 mod import;
 mod progress;
 mod push;
+mod rest;
 
 use futures_lite::future;
 
@@ -24,14 +25,19 @@ trait Look {
     async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()>;
 }
 
-/// Opens the store of a node that is stopped, which must be there and whole, and looks into it.
+/// Opens a store that must be there, whole and at rest, and looks into it.
 fn open<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
-    store::with(config, Opening { look, wanted: Wanted::Whole })
+    store::with(config, Opening { look, wanted: Wanted::Whole, beside_nodes: false })
+}
+
+/// The same, also while nodes are active on it, where the engine allows that.
+fn open_beside_nodes<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
+    store::with(config, Opening { look, wanted: Wanted::Whole, beside_nodes: true })
 }
 
 /// Opens a store into which something is to be put, and makes it if it is not there.
 fn open_or_make<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
-    store::with(config, Opening { look, wanted: Wanted::Any })
+    store::with(config, Opening { look, wanted: Wanted::Any, beside_nodes: false })
 }
 
 /// What a command expects of a store.
@@ -45,6 +51,7 @@ enum Wanted {
 struct Opening<L> {
     look: L,
     wanted: Wanted,
+    beside_nodes: bool,
 }
 
 impl<L: Look> WithStore for Opening<L> {
@@ -52,14 +59,18 @@ impl<L: Look> WithStore for Opening<L> {
 
     fn run<O: Source>(self, source: O) -> anyhow::Result<()> {
         let opening = async {
-            match self.wanted {
+            let store = match self.wanted {
                 Wanted::Whole => {
                     let store = source.open_existing().await?;
                     store::must_be_whole(&store).await?;
-                    Ok(store)
+                    store
                 }
-                Wanted::Any => source.open().await,
+                Wanted::Any => source.open().await?,
+            };
+            if !self.beside_nodes {
+                rest::must_rest(&store).await?;
             }
+            anyhow::Ok(store)
         };
         let store = future::block_on(opening)?;
         future::block_on(self.look.look(&store))?;

@@ -23,7 +23,7 @@ const NAMES_AT_ONCE: usize = 500;
 
 /// Lists the items that are due first, at most `limit`, each with what a worker would decide when it is due.
 pub(in crate::cli) fn push(config: &Config, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
-    super::open(config, List { limit, json })?;
+    super::open_beside_nodes(config, List { limit, json })?;
     Ok(ExitCode::SUCCESS)
 }
 
