@@ -22,6 +22,7 @@ mod checks;
 mod client;
 pub mod conformance;
 mod facts;
+pub mod layers;
 mod node;
 pub mod options;
 mod rng;

@@ -1,18 +1,23 @@
-//! `sim`: runs seeds, prints their hashes, and stops at the first that shows a violation.
+//! `sim`: runs seeds of a whole node, prints their hashes, and stops at the first that shows a violation. `sim storage`: the same
+//! of the storage layers alone, thousands of seeds at a time.
+
+mod storage;
 
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use sim::options::Plan;
 use sim::{Options, Outcome, Planted, Workload};
 
 /// The node in hostile simulated worlds, and the checkers of what must hold in them.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Runs this seed.
     #[arg(long, required_unless_present = "seeds", conflicts_with = "seeds")]
     seed: Option<u64>,
@@ -30,6 +35,12 @@ struct Args {
     trace: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The storage layers alone: appenders, takeovers and readers over a database in which everything goes wrong.
+    Storage(storage::Args),
+}
+
 fn parse_seeds(text: &str) -> anyhow::Result<RangeInclusive<u64>> {
     let (first, last) = text.split_once("..").context("expected A..B, as in 1..50")?;
     let (first, last) = (first.parse()?, last.trim_start_matches('=').parse()?);
@@ -39,6 +50,9 @@ fn parse_seeds(text: &str) -> anyhow::Result<RangeInclusive<u64>> {
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
+    if let Some(Command::Storage(args)) = &args.command {
+        return storage::run(args);
+    }
     let options = |seed| Options { seed, workload: args.workload, planted: args.planted, trace: args.trace };
     let mut out = io::stdout().lock();
     let alone = args.seed.map(|seed| seed..=seed);

@@ -7,7 +7,7 @@ use schema::op::PastAccess;
 use schema::{ChannelId, UserId};
 
 use crate::facts::{Answer, Facts, Key, MemberChange};
-use crate::world::World;
+use crate::world::Room;
 
 use super::{Check, violated};
 
@@ -50,8 +50,7 @@ fn acknowledged(facts: &Facts) -> BTreeMap<Key, u64> {
     first
 }
 
-pub(super) fn check(world: &World, facts: &Facts) -> Check {
-    let rooms = world.rooms.borrow();
+pub(super) fn check(rooms: &[Room], facts: &Facts) -> Check {
     let reads_all: Vec<ChannelId> =
         rooms.iter().filter(|room| room.past == PastAccess::All).map(|room| room.id).collect();
     let acknowledged = acknowledged(facts);

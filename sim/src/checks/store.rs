@@ -10,10 +10,10 @@ use schema::op::ChannelKind;
 use schema::record::{EventRecord, MemberRecord, SeqRange};
 use schema::{ChannelId, Emoji, Message, Position, Seq, UserId};
 use storage::layers::{check, history};
-use storage::memory::{MemoryEngine, MemoryOptions};
+use storage::memory::{MemoryEngine, MemoryOptions, MemoryStore};
 use storage::{Begin, Engine, RangeRequest, Transaction, keys};
 
-use crate::world::{Violation, World};
+use crate::world::{Room, Violation};
 
 use super::{Check, violated};
 
@@ -21,15 +21,15 @@ use super::{Check, violated};
 const PAGE_ROWS: u32 = 500;
 
 /// The store as a new process opens it, without faults.
-pub(super) fn reopen(world: &World) -> MemoryEngine {
-    MemoryEngine::open(&world.store, MemoryOptions::default())
+pub(super) fn reopen(store: &MemoryStore) -> MemoryEngine {
+    MemoryEngine::open(store, MemoryOptions::default())
 }
 
 /// What the store holds when all is over.
-pub(super) struct Log {
+pub(crate) struct Log {
     pub(super) channels: BTreeMap<ChannelId, Vec<Arc<Message>>>,
     /// What each inbox holds, and up to where it was trimmed.
-    pub(super) inboxes: BTreeMap<UserId, (Position, Vec<Row>)>,
+    pub(crate) inboxes: BTreeMap<UserId, (Position, Vec<Row>)>,
     pub(super) ranges: BTreeMap<(ChannelId, UserId), Vec<SeqRange>>,
     /// Channels whose members come and go.
     pub(super) groups: Vec<ChannelId>,
@@ -41,9 +41,9 @@ pub(super) struct Log {
 
 /// One row of an inbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) position: Position,
-    pub(super) event: EventRecord,
+pub(crate) struct Row {
+    pub(crate) position: Position,
+    pub(crate) event: EventRecord,
 }
 
 impl Log {
@@ -60,22 +60,21 @@ impl Log {
     }
 
     /// Reads all of it.
-    pub(super) fn read(world: &World, engine: &MemoryEngine) -> Result<Self, Violation> {
+    pub(super) fn read(engine: &MemoryEngine, rooms: &[Room], users: &[UserId]) -> Result<Self, Violation> {
         let (mut channels, mut ranges, mut groups) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        for room in world.rooms.borrow().iter() {
+        for room in rooms {
             channels.insert(room.id, log(engine, room.members[0], room.id)?);
             match room.kind {
                 ChannelKind::Direct => {}
                 ChannelKind::Group | ChannelKind::Large => groups.push(room.id),
             }
-            for &user in &world.users {
+            for &user in users {
                 ranges.insert((room.id, user), visible(engine, room.id, user)?);
             }
         }
-        let rooms = world.rooms.borrow();
         let larges = rooms.iter().filter(|room| room.kind == ChannelKind::Large).map(|room| room.id).collect();
         let (mut inboxes, mut channels_of) = (BTreeMap::new(), BTreeMap::new());
-        for &user in &world.users {
+        for &user in users {
             let floor = floor(engine, user)?;
             inboxes.insert(user, (floor, rows(engine, user, floor)?));
             channels_of.insert(user, channels_of_user(engine, user)?);

@@ -50,6 +50,17 @@ impl Memberships {
         self.0.iter_mut().filter(|change| change.over.is_none()).for_each(|change| change.over = Some(now));
     }
 
+    /// Whether a user was certainly in a channel at `since` and ever after: it was there at the start, or added, and no removal
+    /// can have come later.
+    pub(crate) fn is_member_since(&self, channel: ChannelId, user: UserId, was_there: bool, since: u64) -> bool {
+        let concerning = || self.0.iter().filter(|change| (change.channel, change.user) == (channel, user));
+        let joined = if was_there { Some(0) } else { None };
+        let added = concerning().filter(|change| change.adds && change.answer.is_some_and(|answer| answer.at < since));
+        let joined = added.map(|change| change.asked).max().or(joined);
+        let removals = || concerning().filter(|change| !change.adds);
+        joined.is_some_and(|joined| removals().all(|removal| removal.over.is_some_and(|over| over < joined)))
+    }
+
     pub(crate) fn all(&self) -> &[MemberChange] {
         &self.0
     }

@@ -152,11 +152,24 @@ impl Facts {
 
     /// An event of the inbox came.
     pub(crate) fn pushed(&mut self, device: &DeviceId, position: Position, push: &Push) {
-        let Some((channel, body)) = push.to_event() else { return };
+        if let Some((channel, body)) = push.to_event() {
+            self.told(device, Event { position, channel, body });
+        }
+    }
+
+    /// The same, as the store told it.
+    pub(crate) fn told(&mut self, device: &DeviceId, event: Event) {
         let pushed = self.pushed.get_mut(device).expect("a device is pushed after it started");
         let user = pushed.user;
-        pushed.events.push(Event { position, channel, body: body.clone() });
-        if let EventBody::Message(message) | EventBody::Edited(message) = body {
+        let message = match &event.body {
+            EventBody::Message(message) | EventBody::Edited(message) => Some(Arc::clone(message)),
+            EventBody::Deleted { .. }
+            | EventBody::Reaction { .. }
+            | EventBody::Membership { .. }
+            | EventBody::Read { .. } => None,
+        };
+        pushed.events.push(event);
+        if let Some(message) = message {
             self.saw(device, user, message);
         }
     }

@@ -4,7 +4,7 @@
 //! `run` moves the world on.
 
 mod run;
-mod setup;
+pub(crate) mod setup;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -24,7 +24,7 @@ use crate::rng::Rng;
 use crate::trace::Trace;
 
 pub use run::{Outcome, Violation, run};
-pub(crate) use run::{calm, network};
+pub(crate) use run::{calm, network, panic_message};
 
 /// The node's name on the simulated network.
 pub(crate) const NODE: &str = "node";

@@ -113,7 +113,7 @@ pub fn run(options: Options) -> Outcome {
     }
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message").to_owned()
 }
@@ -128,7 +128,8 @@ pub(crate) fn calm(seed: u64, users: usize) -> World {
 
 fn build(options: Options, plan: Plan) -> World {
     let rng = Rng::new(options.seed);
-    let start = setup::fill(&plan, &mut rng.part("setup"));
+    let size = setup::Size { users: plan.users, groups: plan.groups, larges: plan.larges };
+    let start = setup::fill(&size, &mut rng.part("setup"));
     let trace = Trace::new(options.trace);
     note!(trace, "seed {} {plan:?}", options.seed);
     World {

@@ -12,23 +12,29 @@ use storage::layers::{accounts, view};
 use storage::memory::{MemoryEngine, MemoryOptions, MemoryStore};
 
 use crate::node::WALL;
-use crate::options::Plan;
 use crate::rng::Rng;
 
 use super::Room;
 
 /// What is in the store at the start.
-pub(super) struct Start {
-    pub(super) store: MemoryStore,
-    pub(super) users: Vec<UserId>,
-    pub(super) rooms: Vec<Room>,
+pub(crate) struct Start {
+    pub(crate) store: MemoryStore,
+    pub(crate) users: Vec<UserId>,
+    pub(crate) rooms: Vec<Room>,
+}
+
+/// How much of it there is.
+pub(crate) struct Size {
+    pub(crate) users: usize,
+    pub(crate) groups: usize,
+    pub(crate) larges: usize,
 }
 
 /// Makes the users, a direct channel of each two neighbours, and the groups.
-pub(super) fn fill(plan: &Plan, rng: &mut Rng) -> Start {
+pub(crate) fn fill(size: &Size, rng: &mut Rng) -> Start {
     let store = MemoryStore::new(Generation(rng.bits()));
     let engine = MemoryEngine::open(&store, MemoryOptions::default());
-    let users: Vec<UserId> = (0..plan.users).map(|_| UserId::new(WALL, rng.bits())).collect();
+    let users: Vec<UserId> = (0..size.users).map(|_| UserId::new(WALL, rng.bits())).collect();
     for (number, &user) in users.iter().enumerate() {
         let record = UserRecord {
             username: format!("user.{number}"),
@@ -43,14 +49,14 @@ pub(super) fn fill(plan: &Plan, rng: &mut Rng) -> Start {
     for pair in users.windows(2) {
         rooms.push(room(ChannelKind::Direct, pair.to_vec(), rng));
     }
-    for _ in 0..plan.groups {
+    for _ in 0..size.groups {
         let mut members = users.clone();
         let first = rng.index(members.len());
         members.swap(0, first);
         members.truncate(1 + rng.index(members.len()));
         rooms.push(room(ChannelKind::Group, members, rng));
     }
-    for _ in 0..plan.larges {
+    for _ in 0..size.larges {
         let mut members = users.clone();
         let first = rng.index(members.len());
         members.swap(0, first);

@@ -53,8 +53,8 @@ pub use message::{
 };
 pub use moved::{Moved, import, moved, moved_after};
 pub use ownership::{
-    arrival_prefix, arrival_stamp, arrivals_after, arrivals_before, arrivals_through, batch, batches, fence, heartbeat,
-    node, node_of, nodes, partition, partitions, view,
+    arrival_place, arrival_prefix, arrival_stamp, arrivals_after, arrivals_before, arrivals_through, batch, batches,
+    fence, heartbeat, node, node_of, nodes, partition, partitions, view,
 };
 pub use people::{
     block, block_of, blocks_after, device, device_of, devices, friend, friend_of, friends_after, presence,

@@ -111,11 +111,19 @@ pub fn arrivals_before(epoch: Epoch) -> RangeRequest {
 /// # Errors
 /// If it is no key of an arrival.
 pub fn arrival_stamp(key: &[u8]) -> Result<Stamp, RecordError> {
+    arrival_place(key).map(|(_, stamp)| stamp)
+}
+
+/// Under which epoch a transaction arrived, and the transaction.
+///
+/// # Errors
+/// If it is no key of an arrival.
+pub fn arrival_place(key: &[u8]) -> Result<(Epoch, Stamp), RecordError> {
     let parse = || {
         let mut fields = Fields::of(Table::Arrival, key)?;
-        let (_epoch, _incarnation, _shard) = (fields.u64()?, fields.u64()?, fields.take::<2>()?);
+        let (epoch, _incarnation, _shard) = (Epoch(fields.u64()?), fields.u64()?, fields.take::<2>()?);
         let stamp = Stamp::from_bytes(fields.take()?);
-        fields.end(stamp)
+        fields.end((epoch, stamp))
     };
     parse().ok_or_else(|| damaged("arrival", key))
 }

@@ -13,6 +13,16 @@ use schema::{ChannelId, Seq};
 pub enum Planted {
     /// Seqs are counted in memory, so an attempt that does not commit leaves a hole (I2).
     SeqInMemory,
+    /// The fence is not looked at (I7).
+    NoFence,
+    /// The fence is read in a transaction of its own before the batch's, so that a takeover between the two is missed (I7).
+    FenceReadBefore,
+    /// A takeover leaves the fence of the node that it takes from (I7).
+    FenceLeftStanding,
+    /// A shard begins its next batch while one is in flight, and the later may commit first (I4).
+    SeveralInFlight,
+    /// A retry looks for its batch row and for first replies only if the attempt right before it ended unknown (I5).
+    DedupByLastFlag,
     /// The fence is compared without its epoch, so a batch of an ended view commits, and its arrivals lie where nobody
     /// reads any more (I6).
     FenceWithoutEpoch,

@@ -49,6 +49,10 @@ pub struct MemoryOptions {
     /// durable. Only with [`Durability::Stepped`] does it show.
     #[cfg(feature = "testing")]
     pub release_before_durable: bool,
+    /// Another: reads at a version at hand see what is not durable yet. Commits are answered when they should be, so the
+    /// order of what is acknowledged shows nothing; only [`Durability::Stepped`] and a loss of power do.
+    #[cfg(feature = "testing")]
+    pub read_before_durable: bool,
 }
 
 impl Default for MemoryOptions {
@@ -61,6 +65,8 @@ impl Default for MemoryOptions {
             key_bytes_max: limits::KEY_BYTES_MAX,
             #[cfg(feature = "testing")]
             release_before_durable: false,
+            #[cfg(feature = "testing")]
+            read_before_durable: false,
         }
     }
 }
@@ -84,6 +90,8 @@ impl MemoryEngine {
             key_bytes_max,
             #[cfg(feature = "testing")]
             release_before_durable: options.release_before_durable,
+            #[cfg(feature = "testing")]
+            read_before_durable: options.read_before_durable,
         }))
     }
 
@@ -137,6 +145,8 @@ pub struct MemoryBackend {
     key_bytes_max: usize,
     #[cfg(feature = "testing")]
     release_before_durable: bool,
+    #[cfg(feature = "testing")]
+    read_before_durable: bool,
 }
 
 impl MemoryBackend {
@@ -155,6 +165,13 @@ impl MemoryBackend {
         #[cfg(not(feature = "testing"))]
         false
     }
+
+    fn reads_before_durable(&self) -> bool {
+        #[cfg(feature = "testing")]
+        return self.read_before_durable;
+        #[cfg(not(feature = "testing"))]
+        false
+    }
 }
 
 impl Backend for MemoryBackend {
@@ -163,7 +180,11 @@ impl Backend for MemoryBackend {
     fn open(&self, begin: Begin) -> Result<(Version, MemorySnapshot), Error> {
         let mut kept = self.lock()?;
         let live = kept.live_mut();
-        let (floor, durable) = (live.resolver.floor(), live.resolver.durable());
+        let floor = live.resolver.floor();
+        let durable = match begin {
+            Begin::Cached | Begin::AtLeast(_) if self.reads_before_durable() => live.resolver.assigned(),
+            Begin::Fresh | Begin::Cached | Begin::AtLeast(_) | Begin::At(_) => live.resolver.durable(),
+        };
         let mut cached = || {
             let lag = live.faults.cached_lag();
             Version(durable.0.saturating_sub(lag)).max(floor)

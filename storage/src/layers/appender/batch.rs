@@ -181,6 +181,10 @@ impl Batch {
 
     /// Remembers how an attempt broke. Returns what a client is told if it was the last.
     fn note(&mut self, attempt: u32, error: &LayerError, tried: Option<Box<Decided>>, memory: &mut Memory) -> Refusal {
+        if self.terms.plants.has(Planted::DedupByLastFlag) {
+            let flagged = matches!(error, LayerError::Store(error) if error.maybe_committed());
+            self.terms.forgets_first_replies = !flagged;
+        }
         match error {
             LayerError::Store(error) => {
                 tracing::debug!(batch = self.number, attempt, %error, "an append is tried again");
@@ -228,11 +232,18 @@ impl Batch {
         chained: Option<Version>,
         memory: &mut Memory,
     ) -> Result<Found, Broken> {
-        let mut tx = engine.begin(chained.map_or(Begin::Fresh, Begin::At));
         let (fence_key, batch_key) = (keys::fence(self.owner.incarnation), keys::batch(self.owner));
+        let fence_before = match self.terms.plants.has(Planted::FenceReadBefore) {
+            true => engine.begin(Begin::Fresh).snapshot_get(&fence_key).await?,
+            false => None,
+        };
+        let mut tx = engine.begin(chained.map_or(Begin::Fresh, Begin::At));
         let mut rows = Rows::new(self.cached.clone());
         let mut wanted = self.wanted();
-        wanted.rows.extend([fence_key.clone(), batch_key.clone()]);
+        wanted.rows.insert(batch_key.clone());
+        if self.reads_fence() {
+            wanted.rows.insert(fence_key.clone());
+        }
         rows.load(&tx, wanted).await?;
         memory.learned.clone_from(&rows.read);
         if let Some(Some(row)) = rows.get(&batch_key)
@@ -243,7 +254,8 @@ impl Batch {
                 return Ok(Found::Earlier(row));
             }
         }
-        if !self.holds(rows.get(&fence_key).flatten().map(|row| FenceRecord::decode(row)).transpose()?) {
+        let fence = rows.get(&fence_key).flatten().or(fence_before.as_ref());
+        if !self.holds(fence.map(|row| FenceRecord::decode(row)).transpose()?) {
             // It may have been another's then and be mine by now, under a view that is newer than that version.
             return Ok(if chained.is_some() { Found::Unproven } else { Found::Fenced });
         }
@@ -277,8 +289,16 @@ impl Batch {
         }
     }
 
+    /// Whether the fence is read in the batch's own transaction, as it must be.
+    fn reads_fence(&self) -> bool {
+        !self.terms.plants.has(Planted::NoFence) && !self.terms.plants.has(Planted::FenceReadBefore)
+    }
+
     /// Whether a fence row lets this batch commit.
     fn holds(&self, fence: Option<FenceRecord>) -> bool {
+        if self.terms.plants.has(Planted::NoFence) {
+            return true;
+        }
         fence.is_some_and(|fence| {
             fence.incarnation == self.owner.incarnation
                 && (fence.epoch == self.terms.view.epoch || self.terms.plants.has(Planted::FenceWithoutEpoch))

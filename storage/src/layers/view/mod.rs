@@ -22,6 +22,7 @@ use schema::record::FenceRecord;
 use schema::{Epoch, Incarnation, Owner, ShardIndex, View};
 
 use super::packed::{self, ViewRow};
+use super::planted::{Planted, Plants};
 use super::{ATTEMPTS_MAX, LayerError, again};
 use crate::keys;
 use crate::retry::{self, Abort};
@@ -44,6 +45,29 @@ pub use takeover::{forget, leave, take_over};
 /// # Panics
 /// If `shards` is 0.
 pub async fn claim<E: Engine>(engine: &E, incarnation: Incarnation, shards: u16) -> Result<View, LayerError> {
+    claim_with(engine, incarnation, shards, &Plants::default()).await
+}
+
+/// [`claim`] with a bug.
+///
+/// # Errors
+/// As [`claim`].
+#[cfg(feature = "testing")]
+pub async fn claim_planted<E: Engine>(
+    engine: &E,
+    incarnation: Incarnation,
+    shards: u16,
+    bug: Planted,
+) -> Result<View, LayerError> {
+    claim_with(engine, incarnation, shards, &Plants::of(bug)).await
+}
+
+async fn claim_with<E: Engine>(
+    engine: &E,
+    incarnation: Incarnation,
+    shards: u16,
+    plants: &Plants,
+) -> Result<View, LayerError> {
     // The epoch that an attempt of this call may have committed. 0, which is none, until there was one.
     let tried = AtomicU64::new(0);
     let tried = &tried;
@@ -57,7 +81,7 @@ pub async fn claim<E: Engine>(engine: &E, incarnation: Incarnation, shards: u16)
             let epoch = Epoch(old.epoch.0 + 1);
             tried.store(epoch.0, Ordering::Relaxed);
             let owners = owners(incarnation, shards);
-            begin_epoch(&mut tx, &old, FenceRecord { incarnation, epoch }, &owners);
+            begin_epoch(&mut tx, &old, FenceRecord { incarnation, epoch }, &owners, plants);
             Ok::<_, Abort<LayerError>>((tx, View::new(epoch, owners)))
         })
         .await?;
@@ -76,9 +100,11 @@ fn owners(incarnation: Incarnation, shards: u16) -> Vec<Owner> {
 }
 
 /// Ends `old`, and begins the view of a lone node with this fence.
-fn begin_epoch<T: Transaction>(tx: &mut T, old: &ViewRow, fence: FenceRecord, owners: &[Owner]) {
+fn begin_epoch<T: Transaction>(tx: &mut T, old: &ViewRow, fence: FenceRecord, owners: &[Owner], plants: &Plants) {
     for &node in old.nodes.iter().filter(|&&node| node != fence.incarnation) {
-        forget_node(tx, node);
+        if !plants.has(Planted::FenceLeftStanding) {
+            forget_node(tx, node);
+        }
     }
     tx.set(&keys::fence(fence.incarnation), &fence.encode());
     let row = ViewRow { epoch: fence.epoch, nodes: vec![fence.incarnation] };

@@ -13,6 +13,7 @@ use super::lease::Verdict;
 use super::{begin_epoch, forget_node, owners, view_row};
 use crate::keys;
 use crate::layers::packed::{self, ViewRow};
+use crate::layers::planted::Plants;
 use crate::layers::{ATTEMPTS_MAX, LayerError};
 use crate::retry::{self, Abort};
 use crate::transaction::{Begin, Engine, Transaction};
@@ -50,7 +51,7 @@ pub async fn take_over<E: Engine>(
             let epoch = Epoch(old.epoch.0 + 1);
             tried.store(epoch.0, Ordering::Relaxed);
             let owners = owners(me, shards);
-            begin_epoch(&mut tx, &old, FenceRecord { incarnation: me, epoch }, &owners);
+            begin_epoch(&mut tx, &old, FenceRecord { incarnation: me, epoch }, &owners, &Plants::default());
             Ok::<_, Abort<LayerError>>((tx, Some(View::new(epoch, owners))))
         })
         .await?;

@@ -1,0 +1,437 @@
+//! A user's device: it writes, does things to messages and members, reads on in its inbox, and repeats what was not answered.
+//!
+//! Owns what a careful client does: in order, under the same ids, until it is answered for good.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use schema::command::{Delete, Edit, History, HistoryWindow, React};
+use schema::event::Role;
+use schema::op::{ChannelKind, EditOp, ReactOp, SendOp};
+use schema::{
+    ChannelId, ChannelOp, ClientMsgId, Command, DeviceId, ErrorCode, Event, EventBody, MessageKind, OpReply, Position,
+    Refusal, Seq, UserId, message,
+};
+use storage::layers::history;
+use storage::layers::inbox::{self, InboxLimits, InboxPage};
+
+use crate::facts::{Done, Key};
+use crate::rng::Rng;
+
+use super::life::Life;
+use super::options::Broken;
+use super::world::{Phase, World};
+
+/// Operations that a device has under way.
+const PENDING_MAX: usize = 6;
+/// Emojis that devices react with.
+const EMOJIS: [&str; 2] = ["👍", "❤️"];
+
+/// What a device asks for.
+#[derive(Debug, Clone)]
+enum What {
+    Message(SendOp),
+    /// An edit, a deletion or a reaction.
+    Operation(ClientMsgId, ChannelOp),
+    /// Up to where, and what had been answered when it was first asked for.
+    Mark(Seq, Seq),
+    /// The number of a change of members among the facts.
+    Change(usize, ChannelOp),
+    Typing,
+}
+
+/// What was not answered for good yet.
+#[derive(Debug, Clone)]
+struct Pending {
+    channel: ChannelId,
+    what: What,
+}
+
+/// See the module.
+pub(super) struct Device {
+    world: Rc<World>,
+    user: UserId,
+    name: DeviceId,
+    rng: Rng,
+    life: Option<Rc<Life>>,
+    conn: u32,
+    pending: Vec<Pending>,
+    /// Own messages that were acknowledged, and the newest revision that was answered.
+    own: Vec<(ChannelId, Seq, u32)>,
+    /// The newest of what was read.
+    seen: Vec<(ChannelId, Seq)>,
+    cursor: Position,
+}
+
+impl Device {
+    pub(super) fn new(world: &Rc<World>, user: UserId, number: usize) -> Self {
+        let name: DeviceId = format!("device-{number}").parse().expect("legal");
+        world.facts.borrow_mut().started(&name, user, Position::START);
+        Self {
+            world: Rc::clone(world),
+            user,
+            rng: world.rng.part(name.as_str()),
+            name,
+            life: None,
+            conn: 0,
+            pending: Vec::new(),
+            own: Vec::new(),
+            seen: Vec::new(),
+            cursor: Position::START,
+        }
+    }
+
+    /// Acts until the world settles and all is answered, and reads on until the world is over.
+    pub(super) async fn run(mut self) {
+        let mut has_finished = false;
+        while self.world.phase.get() != Phase::Over {
+            let pause_ms = self.rng.within(1..=self.world.plan.pause_ms);
+            self.world.tasks.sleep(pause_ms).await;
+            if self.world.is_busy() {
+                self.want();
+            }
+            self.ask().await;
+            if self.rng.chance(600) {
+                self.read_on().await;
+            }
+            if self.rng.chance(150) {
+                self.look_back().await;
+            }
+            if !self.world.is_busy() && self.pending.is_empty() && !has_finished {
+                has_finished = true;
+                self.world.busy_devices.set(self.world.busy_devices.get() - 1);
+            }
+        }
+        while !self.read_on().await {
+            self.world.tasks.sleep(1).await;
+        }
+        self.world.readers.set(self.world.readers.get() - 1);
+    }
+
+    /// Something to do, or several things.
+    fn want(&mut self) {
+        for _ in 0..self.rng.within(1..=3) {
+            if self.pending.len() >= PENDING_MAX {
+                return;
+            }
+            if let Some(pending) = self.draw() {
+                self.world.done.borrow_mut().operations += 1;
+                self.pending.push(pending);
+            }
+        }
+    }
+
+    fn draw(&mut self) -> Option<Pending> {
+        let rooms = match self.rng.chance(30) {
+            true => self.world.rooms.iter().collect(),
+            false => self.world.rooms_of(self.user),
+        };
+        if rooms.is_empty() {
+            return None;
+        }
+        let room = (*self.rng.pick(&rooms)).clone();
+        let channel = room.id;
+        if self.rng.chance(self.world.plan.churn_permille)
+            && let Some(what) = self.change(&room.members, room.kind, channel)
+        {
+            return Some(Pending { channel, what });
+        }
+        let what = match self.rng.below(100) {
+            0..60 => self.message(),
+            60..71 => return self.edit(),
+            71..75 => return self.delete(),
+            75..87 => return self.react(),
+            87..95 => {
+                let before = self.world.marks.borrow().get(&(self.user, channel)).copied().unwrap_or_default();
+                What::Mark(Seq(self.rng.within(1..=30)), before)
+            }
+            _ => What::Typing,
+        };
+        Some(Pending { channel, what })
+    }
+
+    fn id(&mut self) -> ClientMsgId {
+        let entropy = (u128::from(self.rng.bits()) << 64) | u128::from(self.rng.bits());
+        ClientMsgId::new(self.world.wall(), entropy)
+    }
+
+    fn message(&mut self) -> What {
+        let id = self.id();
+        let body = format!("{} {}", self.name, self.rng.bits());
+        What::Message(SendOp {
+            from: self.user,
+            client_msg_id: id,
+            kind: MessageKind::Text,
+            body: body.into(),
+            reply_to: None,
+            mentions: message::no_mentions(),
+        })
+    }
+
+    /// One of its own messages, mostly a late one.
+    fn own(&mut self) -> Option<(ChannelId, Seq, u32)> {
+        let from = self.own.len().saturating_sub(4);
+        (!self.own.is_empty()).then(|| *self.rng.pick(&self.own[from..]))
+    }
+
+    fn edit(&mut self) -> Option<Pending> {
+        let (channel, seq, base_revision) = self.own()?;
+        let (op_id, body) = (self.id(), Arc::from(format!("{} edits {}", self.name, self.rng.bits())));
+        let op = ChannelOp::Edit(EditOp { by: self.user, seq, op_id, base_revision, body });
+        Some(Pending { channel, what: What::Operation(op_id, op) })
+    }
+
+    fn delete(&mut self) -> Option<Pending> {
+        let ((channel, seq, _), op_id) = (self.own()?, self.id());
+        Some(Pending { channel, what: What::Operation(op_id, ChannelOp::Delete { by: self.user, seq, op_id }) })
+    }
+
+    fn react(&mut self) -> Option<Pending> {
+        let from = self.seen.len().saturating_sub(6);
+        let &(channel, seq) = (!self.seen.is_empty()).then(|| self.rng.pick(&self.seen[from..]))?;
+        let (op_id, on) = (self.id(), self.rng.chance(700));
+        let emoji = self.rng.pick(&EMOJIS).parse().expect("an emoji");
+        let op = ChannelOp::React(ReactOp { by: self.user, seq, op_id, emoji, on });
+        Some(Pending { channel, what: What::Operation(op_id, op) })
+    }
+
+    /// Who made a group adds and removes others; they leave now and then.
+    fn change(&mut self, members: &[UserId], kind: ChannelKind, channel: ChannelId) -> Option<What> {
+        let by = self.user;
+        if kind == ChannelKind::Direct {
+            return None;
+        }
+        let (user, adds) = match members.first() {
+            Some(&maker) if maker == by => {
+                let others: Vec<UserId> = self.world.users.iter().copied().filter(|&user| user != by).collect();
+                (*self.rng.pick(&others), self.rng.chance(600))
+            }
+            _ if self.rng.chance(300) => (by, false),
+            _ => return None,
+        };
+        let change = self.world.facts.borrow_mut().change_asked(channel, user, adds);
+        Some(What::Change(
+            change,
+            match adds {
+                true => ChannelOp::AddMember { by, user, role: Role::Member },
+                false => ChannelOp::RemoveMember { by, user },
+            },
+        ))
+    }
+
+    /// Asks for all that is pending, in order, and waits for a while.
+    async fn ask(&mut self) {
+        if self.life.as_ref().is_none_or(|life| life.is_out()) || self.rng.chance(20) {
+            self.connect();
+        }
+        let Some(life) = self.life.clone() else { return };
+        let mut answers = Vec::new();
+        for pending in &self.pending {
+            self.tell_asked(pending);
+            answers.push(life.push(&self.world, pending.channel, self.op(pending)));
+        }
+        let patience_ms = self.rng.within(20..=400);
+        let since_ms = self.world.tasks.now_ms();
+        for (pending, answer) in std::mem::take(&mut self.pending).into_iter().zip(answers) {
+            let left_ms = (since_ms + patience_ms).saturating_sub(self.world.tasks.now_ms());
+            let answer = self.world.tasks.within(left_ms, answer).await.and_then(Result::ok);
+            let is_lost = self.world.is_busy() && self.rng.chance(self.world.plan.lost_permille);
+            match answer {
+                Some(_) if is_lost => {
+                    self.world.weather.injected().replies_lost += 1;
+                    self.pending.push(pending);
+                }
+                Some(reply) => {
+                    if let Some(pending) = self.answered(pending, reply) {
+                        self.pending.push(pending);
+                    }
+                }
+                None => {
+                    self.pending.push(pending);
+                    if self.rng.chance(500) {
+                        self.connect();
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        self.life = self.world.active();
+        self.conn += 1;
+    }
+
+    fn op(&self, pending: &Pending) -> ChannelOp {
+        match &pending.what {
+            What::Message(op) => ChannelOp::Send(op.clone()),
+            What::Operation(_, op) | What::Change(_, op) => op.clone(),
+            &What::Mark(read_seq, _) => ChannelOp::Mark { user: self.user, read_seq },
+            What::Typing => ChannelOp::Typing { user: self.user, on: true },
+        }
+    }
+
+    fn key(&self, channel: ChannelId, id: ClientMsgId) -> Key {
+        Key { user: self.user, channel, id }
+    }
+
+    /// An operation leaves.
+    fn tell_asked(&self, pending: &Pending) {
+        let (channel, mut facts) = (pending.channel, self.world.facts.borrow_mut());
+        match &pending.what {
+            What::Message(op) => {
+                let conn = (self.name.clone(), self.conn);
+                facts.sent(self.key(channel, op.client_msg_id), &op.body, conn, self.world.tasks.now_ms());
+            }
+            What::Operation(id, op) => facts.asked(self.key(channel, *id), &command(channel, op)),
+            What::Mark(..) | What::Change(..) | What::Typing => {}
+        }
+    }
+
+    /// A reply came. What has to be asked again.
+    fn answered(&mut self, pending: Pending, reply: Result<OpReply, Refusal>) -> Option<Pending> {
+        let (world, channel) = (Rc::clone(&self.world), pending.channel);
+        let reply = match reply {
+            Err(refusal) if refusal.code.is_temporary() && refusal.code != ErrorCode::Internal => return Some(pending),
+            reply => reply,
+        };
+        world.note(format_args!("{}: {:?} of {channel} is answered {reply:?}", self.name, pending.what));
+        world.done.borrow_mut().answered += 1;
+        let mut facts = world.facts.borrow_mut();
+        match (pending.what, reply) {
+            (What::Message(op), Ok(OpReply::Sent { seq, duplicate, .. })) => {
+                facts.acknowledged(self.key(channel, op.client_msg_id), seq, duplicate);
+                self.own.push((channel, seq, 0));
+            }
+            (What::Message(op), Err(refusal)) => {
+                let since = facts.written[&self.key(channel, op.client_msg_id)].first;
+                let room = world.rooms.iter().find(|room| room.id == channel).expect("drawn from the rooms");
+                let was_there = room.members.contains(&self.user);
+                if matches!(refusal.code, ErrorCode::UnknownChannel | ErrorCode::PermissionDenied)
+                    && facts.memberships.is_member_since(channel, self.user, was_there, since)
+                {
+                    let finding =
+                        format!("{}: {op:?} to {channel}, whose member it is, was refused: {refusal}", self.name);
+                    facts.complain("I10", finding);
+                }
+                _ = facts.refused.insert(self.key(channel, op.client_msg_id), u16::from(refusal.code));
+            }
+            (What::Operation(id, op), Ok(reply)) => {
+                let done = match reply {
+                    OpReply::Revised { revision } => Done::Revised(revision),
+                    OpReply::Reacted { count } => Done::Reacted(count),
+                    other => panic!("{op:?} was answered {other:?}"),
+                };
+                if let Some(first) = facts.done(self.key(channel, id), done)
+                    && first != done
+                {
+                    facts.complain("I5", format!("{op:?} was answered {first:?}, and then {done:?}"));
+                }
+                self.revised(channel, &op, done);
+            }
+            (What::Mark(asked, before), Ok(OpReply::Marked { read_seq, .. })) => {
+                if read_seq < before {
+                    let finding =
+                        format!("{}: the mark in {channel} was {before}, and {asked} made it {read_seq}", self.name);
+                    facts.complain("I3", finding);
+                }
+                let mut marks = world.marks.borrow_mut();
+                let mark = marks.entry((self.user, channel)).or_default();
+                *mark = read_seq.max(*mark);
+            }
+            (What::Change(change, _), Ok(OpReply::Changed { changed })) => {
+                facts.change_answered(change, Some(changed), world.tasks.now_ms());
+            }
+            (What::Change(change, _), Err(_)) => facts.change_answered(change, None, world.tasks.now_ms()),
+            (What::Operation(..) | What::Mark(..), Err(_)) | (What::Typing, _) => {}
+            (what, reply) => panic!("{what:?} was answered {reply:?}"),
+        }
+        None
+    }
+
+    fn revised(&mut self, channel: ChannelId, op: &ChannelOp, done: Done) {
+        let (ChannelOp::Edit(EditOp { seq, .. }) | ChannelOp::Delete { seq, .. }, Done::Revised(newest)) = (op, done)
+        else {
+            return;
+        };
+        for (_, _, revision) in self.own.iter_mut().filter(|(at, of, _)| (*at, of) == (channel, seq)) {
+            *revision = newest.max(*revision);
+        }
+    }
+
+    /// Reads a page of its inbox. Whether that was the last.
+    async fn read_on(&mut self) -> bool {
+        let limits = InboxLimits {
+            rows: u32::try_from(self.rng.within(1..=12)).expect("a few"),
+            bytes: u32::try_from(self.rng.within(50..=4_000)).expect("a few"),
+            at_connect: false,
+        };
+        if self.world.is_busy() && self.rng.chance(30) {
+            let count = self.rng.index(6);
+            self.cursor = self.world.facts.borrow_mut().forgot(&self.name, count);
+        }
+        let (engine, after) = (self.world.engine(), self.cursor);
+        let at_least = after.stamp.version.max(self.world.last_version.get());
+        let page = match self.world.options.broken.and_then(Broken::in_layers) {
+            None => inbox::read(&engine, self.user, after, at_least, limits).await,
+            Some(bug) => inbox::read_planted(&engine, self.user, after, at_least, limits, bug).await,
+        };
+        let (events, through, exhausted) = match page {
+            Ok(InboxPage::Events { events, through, exhausted }) => (events, through, exhausted),
+            Ok(InboxPage::Behind) => {
+                let mut facts = self.world.facts.borrow_mut();
+                facts.complain("I6", format!("{}: behind at {after}, and nothing was trimmed", self.name));
+                return true;
+            }
+            Err(_) => return false,
+        };
+        self.world.note(format_args!("{}: {} events after {after}, through {through}", self.name, events.len()));
+        self.world.done.borrow_mut().pages += 1;
+        for event in events {
+            self.told(event);
+        }
+        self.cursor = through;
+        exhausted
+    }
+
+    fn told(&mut self, event: Event) {
+        if let EventBody::Message(message) = &event.body {
+            self.seen.push((event.channel, message.seq));
+        }
+        self.world.facts.borrow_mut().told(&self.name, event);
+    }
+
+    /// Reads a page of a channel's history.
+    async fn look_back(&mut self) {
+        let rooms = self.world.rooms_of(self.user);
+        let Some(channel_id) = (!rooms.is_empty()).then(|| self.rng.pick(&rooms).id) else { return };
+        let window = match self.rng.chance(500) {
+            true => HistoryWindow::Newest,
+            false => HistoryWindow::After(Seq(self.rng.below(20))),
+        };
+        let limit = u32::try_from(self.rng.within(1..=10)).expect("a few");
+        let request = History { channel_id, window, limit };
+        if let Ok(page) = history::page(&self.world.engine(), self.user, &request).await {
+            self.world.done.borrow_mut().pages += 1;
+            for message in page.messages {
+                self.seen.push((channel_id, message.seq));
+                self.world.facts.borrow_mut().saw(&self.name, self.user, message);
+            }
+        }
+    }
+}
+
+/// An operation as a client asks for it.
+fn command(channel_id: ChannelId, op: &ChannelOp) -> Command {
+    match op {
+        ChannelOp::Edit(EditOp { by: _, seq, op_id, base_revision, body }) => {
+            let (seq, op_id, base_revision, body) = (*seq, *op_id, *base_revision, Arc::clone(body));
+            Command::Edit(Edit { channel_id, seq, op_id, base_revision, body })
+        }
+        &ChannelOp::Delete { by: _, seq, op_id } => Command::Delete(Delete { channel_id, seq, op_id }),
+        ChannelOp::React(ReactOp { by: _, seq, op_id, emoji, on }) => {
+            let (seq, op_id, emoji, on) = (*seq, *op_id, emoji.to_string(), *on);
+            Command::React(React { channel_id, seq, op_id, emoji, on })
+        }
+        other => unreachable!("{other:?} is no operation on a message"),
+    }
+}

@@ -1,0 +1,105 @@
+//! What must hold at the end of a run: what the checkers of clients' evidence say of it, and two more.
+//!
+//! I7: no transaction of an epoch comes after one that ended it. I6 where inboxes and arrivals meet: the homes of the last view
+//! were told of everything that is in their users' inboxes since, and nobody was told of anything else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_lite::future::block_on;
+use schema::record::ArrivalRecord;
+use schema::{Epoch, Position, Stamp, UserId};
+use storage::memory::{MemoryEngine, MemoryOptions};
+use storage::{Begin, Engine, RangeRequest, Transaction, keys};
+
+use crate::checks::{self, Check, Log};
+use crate::world::Violation;
+
+use super::world::World;
+
+/// All of it; the first that does not hold. The store is looked at after a last loss of power.
+pub(super) fn all(world: &World) -> Check {
+    world.store.power_loss();
+    let facts = world.facts.borrow();
+    let log = checks::without_sessions(&world.store, &world.rooms, &world.users, &facts)?;
+    let left = arrivals_left(&MemoryEngine::open(&world.store, MemoryOptions::default()))?;
+    fenced(world, &left)?;
+    arrived(world, &log, &left)
+}
+
+/// Rows of arrivals that no home has cleared, by epoch.
+fn arrivals_left(engine: &MemoryEngine) -> Result<Vec<(Epoch, Stamp, ArrivalRecord)>, Violation> {
+    let unreadable = |error: &dyn std::fmt::Display| Violation::new("I3", format!("arrivals cannot be read: {error}"));
+    let mut left = Vec::new();
+    let mut next = Some(keys::arrivals_before(Epoch(u64::MAX)));
+    while let Some(range) = next {
+        let page = block_on(engine.begin(Begin::Fresh).get_range(&range)).map_err(|error| unreadable(&error))?;
+        for row in &page.rows {
+            let (epoch, stamp) = keys::arrival_place(&row.key).map_err(|error| unreadable(&error))?;
+            left.push((epoch, stamp, ArrivalRecord::decode(&row.value).map_err(|error| unreadable(&error))?));
+        }
+        next = RangeRequest::after(range, &page);
+    }
+    Ok(left)
+}
+
+/// I7, by what was told, what homes read and what lies there still.
+fn fenced(world: &World, left: &[(Epoch, Stamp, ArrivalRecord)]) -> Check {
+    let (commits, arrived, epochs) = (world.commits.borrow(), world.arrived.borrow(), world.epochs.borrow());
+    let told = commits.iter().copied();
+    let read = arrived.iter().flat_map(|((epoch, _), arrived)| arrived.rows.iter().map(|(stamp, _)| (*epoch, *stamp)));
+    let lies = left.iter().map(|(epoch, stamp, _)| (*epoch, *stamp));
+    for (epoch, stamp) in told.chain(read).chain(lies) {
+        let later = epochs.range(Epoch(epoch.0 + 1)..).find(|(_, version)| stamp.version > **version);
+        if let Some((ended_by, version)) = later {
+            let finding =
+                format!("{stamp:?} committed under {epoch:?}, which {ended_by:?} had ended at {version} or before");
+            return Err(Violation::new("I7", finding));
+        }
+    }
+    Ok(())
+}
+
+/// I6 of arrivals.
+fn arrived(world: &World, log: &Log, left: &[(Epoch, Stamp, ArrivalRecord)]) -> Check {
+    let mut told: BTreeMap<UserId, BTreeSet<Position>> = BTreeMap::new();
+    let arrived = world.arrived.borrow();
+    for ((epoch, home), arrived) in &*arrived {
+        let mut last = Stamp::default();
+        for (stamp, record) in &arrived.rows {
+            if *stamp <= last {
+                return Err(Violation::new("I6", format!("{home} of {epoch:?} was told of {stamp:?} after {last:?}")));
+            }
+            last = *stamp;
+            tell(&mut told, *stamp, record);
+        }
+    }
+    let in_inboxes: BTreeMap<UserId, BTreeSet<Position>> =
+        log.inboxes.iter().map(|(user, (_, rows))| (*user, rows.iter().map(|row| row.position).collect())).collect();
+    let mut lies = told.clone();
+    left.iter().for_each(|(_, stamp, record)| tell(&mut lies, *stamp, record));
+    for (user, positions) in &lies {
+        if let Some(position) = positions.difference(&in_inboxes[user]).next() {
+            return Err(Violation::new("I6", format!("{position} arrived for {user}, whose inbox has nothing there")));
+        }
+    }
+    // A view always stands before anybody is told anything.
+    let since = world.epochs.borrow().values().copied().max().unwrap_or_default();
+    for (user, positions) in &in_inboxes {
+        let arrived = told.get(user);
+        let unread = positions.iter().find(|position| {
+            position.stamp.version > since && !arrived.is_some_and(|arrived| arrived.contains(position))
+        });
+        if let Some(position) = unread {
+            return Err(Violation::new("I6", format!("{position} of {user}'s inbox arrived nowhere, since {since}")));
+        }
+    }
+    Ok(())
+}
+
+fn tell(told: &mut BTreeMap<UserId, BTreeSet<Position>>, stamp: Stamp, record: &ArrivalRecord) {
+    for event in &record.events {
+        for &user in &record.audiences[usize::from(event.audience)] {
+            told.entry(user).or_default().insert(stamp.at(event.ordinal));
+        }
+    }
+}

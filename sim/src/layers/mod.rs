@@ -1,0 +1,25 @@
+//! The storage layers alone in a hostile world: appenders of nodes that take over from each other, and whoever reads after them.
+//!
+//! Everything is one thread over one simulated database. What goes on next, what goes wrong, who takes over and in the middle of
+//! what follows from the seed. There are no sessions and no network between shards; those are the node's simulator's. So a run is
+//! short, and thousands of them reach what few runs of a whole node do.
+//!
+//! ```text
+//! options    a seed's plan, broken variants      tasks faults    who goes on, what goes wrong
+//! world      what outlives a node                life            one life of it: appenders, homes
+//! device     clients                             run judge       the story, and what must hold (I2 to I7, I10)
+//! ```
+
+mod device;
+mod faults;
+mod judge;
+mod life;
+pub mod options;
+mod run;
+mod tasks;
+mod world;
+
+pub use faults::Injected;
+pub use options::{Broken, Options};
+pub use run::{Outcome, run};
+pub use world::Done;

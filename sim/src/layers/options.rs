@@ -1,0 +1,256 @@
+//! What a seed decides about a run of the storage layers, and the bugs that can be planted in it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use storage::layers::Planted as LayerBug;
+use storage::memory::FaultRates;
+
+use crate::rng::Rng;
+
+/// One run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Everything that happens follows from it.
+    pub seed: u64,
+    /// Whether appends read at the version of their shard's last commit. By default those of even seeds do.
+    pub chained: Option<bool>,
+    /// A bug to be caught.
+    pub broken: Option<Broken>,
+    /// Whether every line of the trace is printed as it happens.
+    pub trace: bool,
+}
+
+impl Options {
+    /// A run of `seed` as it should be.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        Self { seed, chained: None, broken: None, trace: false }
+    }
+
+    /// Whether appends read at the version of their shard's last commit.
+    #[must_use]
+    pub fn is_chained(&self) -> bool {
+        self.chained.unwrap_or(self.seed.is_multiple_of(2))
+    }
+
+    /// The command that repeats this run.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let broken = self.broken.map(|broken| format!(" --broken {broken}")).unwrap_or_default();
+        let chained = self.chained.map(|chained| format!(" --chained {chained}")).unwrap_or_default();
+        format!("cargo run --release -p sim -- storage --seed {}{broken}{chained}", self.seed)
+    }
+}
+
+macro_rules! broken {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// A bug planted to prove that the checkers see it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Broken {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Broken {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// As the command line names it.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// What it is, in a line.
+            #[must_use]
+            pub fn what(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($doc,)+).trim_ascii_start(),)+
+                }
+            }
+        }
+    };
+}
+
+broken! {
+    /// The fence is not looked at.
+    NoFence = "no-fence",
+    /// The fence is read in a transaction of its own, before that of the batch.
+    FenceReadBefore = "fence-read-before",
+    /// The fence is compared without its epoch.
+    FenceWithoutEpoch = "fence-without-epoch",
+    /// A takeover leaves the fence of the node that it takes from.
+    FenceLeftStanding = "fence-left-standing",
+    /// A shard has several batches in flight.
+    SeveralInFlight = "several-in-flight",
+    /// Seqs are counted in memory.
+    SeqInMemory = "seq-in-memory",
+    /// A commit whose result is unknown counts as failed.
+    UnknownIsFailure = "unknown-is-failure",
+    /// First replies are looked for only if the last attempt ended unknown.
+    DedupByLastFlag = "dedup-by-last-flag",
+    /// A list of members is used without comparing its epoch.
+    CachedMembership = "cached-membership",
+    /// Reads at a version at hand are above the durable one.
+    ReadAboveDurable = "read-above-durable",
+    /// Commits are answered before they are durable.
+    AcknowledgeBeforeDurable = "acknowledge-before-durable",
+    /// A page that is cut claims to reach the end.
+    CursorAheadOfUnreadRow = "cursor-ahead-of-unread-row",
+    /// What a chained read found is answered without a commit that proves it. Only with chained reads.
+    AnswersFromThePast = "answers-from-the-past",
+}
+
+impl Broken {
+    /// The storage layers' name for it, if it is theirs.
+    pub(super) fn in_layers(self) -> Option<LayerBug> {
+        match self {
+            Self::NoFence => Some(LayerBug::NoFence),
+            Self::FenceReadBefore => Some(LayerBug::FenceReadBefore),
+            Self::FenceWithoutEpoch => Some(LayerBug::FenceWithoutEpoch),
+            Self::FenceLeftStanding => Some(LayerBug::FenceLeftStanding),
+            Self::SeveralInFlight => Some(LayerBug::SeveralInFlight),
+            Self::SeqInMemory => Some(LayerBug::SeqInMemory),
+            Self::UnknownIsFailure => Some(LayerBug::UnknownIsFailure),
+            Self::DedupByLastFlag => Some(LayerBug::DedupByLastFlag),
+            Self::CachedMembership => Some(LayerBug::CachedMembership),
+            Self::CursorAheadOfUnreadRow => Some(LayerBug::CursorAheadOfUnreadRow),
+            Self::AnswersFromThePast => Some(LayerBug::AnswersFromThePast),
+            Self::ReadAboveDurable | Self::AcknowledgeBeforeDurable => None,
+        }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No bug of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no broken variant is called {name:?}; there are {}", names())]
+pub struct UnknownBroken {
+    name: String,
+}
+
+fn names() -> String {
+    Broken::ALL.iter().map(|broken| broken.name()).collect::<Vec<_>>().join(", ")
+}
+
+impl FromStr for Broken {
+    type Err = UnknownBroken;
+    fn from_str(name: &str) -> Result<Self, UnknownBroken> {
+        let found = Self::ALL.iter().copied().find(|broken| broken.name() == name);
+        found.ok_or_else(|| UnknownBroken { name: name.to_owned() })
+    }
+}
+
+/// What befalls the nodes at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hardship {
+    /// Another life takes over, while the old one stands still for so long, in the middle of a batch or with nothing under way.
+    Steal { stopped_ms: u64, idle: bool },
+    /// Two others take over at once.
+    Duel,
+    /// The active life takes its partitions again, for another number of shards.
+    Reshard,
+    /// The active life ends where it is. The database goes on.
+    Crash,
+    /// The database's process ends with all nodes: what it wrote stays, synced or not.
+    Kill,
+    /// The machine loses power: what was not synced is gone.
+    PowerLoss,
+    /// The database answers no reads for so long.
+    Away { for_ms: u64 },
+}
+
+/// What a seed makes of the world. Printed at the start of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Accounts, each with one device.
+    pub users: usize,
+    /// Groups. Every two neighbours share a direct channel.
+    pub groups: usize,
+    /// Large channels.
+    pub larges: usize,
+    /// For how long clients are busy and things go wrong.
+    pub busy_ms: u64,
+    /// Pause of a device between two rounds, at most.
+    pub pause_ms: u64,
+    /// How long the disk takes for a sync, at most. 0: commits are durable at once.
+    pub sync_ms: u64,
+    /// Of 1,000 things that a device does those that concern who is in a group, where it may.
+    pub churn_permille: u32,
+    /// Of 1,000 replies those that no client hears.
+    pub lost_permille: u32,
+    /// What goes wrong in the database.
+    pub faults: FaultRates,
+    /// When what befalls the nodes.
+    hardships: Vec<(u64, Hardship)>,
+}
+
+impl Plan {
+    /// What `seed` draws. Each hardship is there in some runs and not in others, since all at once hide what one shows.
+    #[must_use]
+    pub fn draw(seed: u64) -> Self {
+        let rng = &mut Rng::new(seed).part("plan");
+        let busy_ms = rng.within(600..=1_500);
+        let mut maybe = |permille: u32, range: std::ops::RangeInclusive<u64>| {
+            if rng.chance(permille) { rng.within(range) } else { *range.start() }
+        };
+        let (users, groups, larges) = (maybe(800, 2..=4), maybe(700, 1..=2), maybe(300, 0..=1));
+        let pause_ms = maybe(700, 10..=120);
+        let sync_ms = maybe(700, 0..=12);
+        let churn_permille = small(maybe(500, 80..=500));
+        let lost_permille = small(maybe(600, 0..=150));
+        let faults = FaultRates {
+            read_permille: small(maybe(500, 0..=15)),
+            unavailable_permille: small(maybe(300, 0..=3)),
+            conflict_permille: small(maybe(600, 0..=250)),
+            refused_permille: small(maybe(400, 0..=100)),
+            unknown_permille: small(maybe(700, 0..=300)),
+            yields_max: small(maybe(900, 0..=3)),
+            cached_lag_max: maybe(600, 0..=6),
+        };
+        let hardships = Self::draw_hardships(rng, busy_ms);
+        let [users, groups, larges] = [users, groups, larges].map(|count| usize::try_from(count).expect("a few"));
+        Self { users, groups, larges, busy_ms, pause_ms, sync_ms, churn_permille, lost_permille, faults, hardships }
+    }
+
+    fn draw_hardships(rng: &mut Rng, busy_ms: u64) -> Vec<(u64, Hardship)> {
+        let mut hardships = Vec::new();
+        for _ in 0..rng.within(1..=6) {
+            let hardship = match rng.below(100) {
+                0..40 => {
+                    let stopped_ms = if rng.chance(700) { rng.within(1..=300) } else { 0 };
+                    Hardship::Steal { stopped_ms, idle: rng.chance(400) }
+                }
+                40..48 => Hardship::Duel,
+                48..63 => Hardship::Reshard,
+                63..73 => Hardship::Crash,
+                73..80 => Hardship::Kill,
+                80..92 => Hardship::PowerLoss,
+                _ => Hardship::Away { for_ms: rng.within(10..=200) },
+            };
+            let at_ms = rng.within(50..=busy_ms);
+            hardships.push((at_ms, hardship));
+            // What has moved to another shard may move back.
+            if hardship == Hardship::Reshard && rng.chance(700) {
+                hardships.push((at_ms + rng.within(20..=300), hardship));
+            }
+        }
+        hardships.sort_by_key(|(at_ms, _)| *at_ms);
+        hardships
+    }
+
+    pub(super) fn hardships(&self) -> &[(u64, Hardship)] {
+        &self.hardships
+    }
+}
+
+fn small(number: u64) -> u32 {
+    u32::try_from(number).expect("a rate or a few")
+}

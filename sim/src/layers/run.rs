@@ -1,0 +1,295 @@
+//! The run itself: what befalls the nodes in its time, the phases, and the judgement at the end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use schema::record::NodeRecord;
+use storage::layers::{LayerError, view};
+use storage::memory::MemoryEngine;
+use storage::{Begin, Engine, Transaction};
+
+use crate::rng::Rng;
+use crate::world::Violation;
+
+use super::device::Device;
+use super::faults::Injected;
+use super::judge;
+use super::life::{Life, read_arrivals_once};
+use super::options::{Broken, Hardship, Options};
+use super::tasks::{Part, Stuck};
+use super::world::{Done, Phase, World};
+
+/// How long everything may take to finish once nothing goes wrong any more (I13's 10 s).
+const SETTLE_MS: u64 = 10_000;
+/// Beyond the busiest run and its end.
+const LATE_MS: u64 = 60_000;
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Equal in every process that runs the same options.
+    pub hash: u64,
+    /// What was done.
+    pub done: Done,
+    /// What went wrong on purpose.
+    pub injected: Injected,
+    /// What does not hold; none if all is well.
+    pub violation: Option<Violation>,
+    /// The last lines of the trace.
+    pub last: Vec<String>,
+}
+
+/// Runs one seed to its end and judges it.
+#[must_use]
+pub fn run(options: Options) -> Outcome {
+    let world = Rc::new(World::new(options));
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let story = story(Rc::clone(&world));
+        world.tasks.run(story, LATE_MS)
+    }));
+    let violation = match ran {
+        Ok(Ok(())) => judge::all(&world).err(),
+        Ok(Err(Stuck::Deadlock)) => Some(Violation::new("I12", "everybody waits, and nothing is left to happen")),
+        Ok(Err(Stuck::Late { now_ms })) => {
+            Some(Violation::new("I13", format!("not at rest after {now_ms} ms: {:?}", world.phase.get())))
+        }
+        // A promise of the code that was broken is a finding like any other; its message says which.
+        Err(panic) => Some(Violation::new("panic", crate::world::panic_message(&*panic))),
+    };
+    let (done, injected, polls) = (*world.done.borrow(), *world.weather.injected(), world.tasks.polls());
+    match &violation {
+        Some(violation) => world.note(format_args!("violated: {violation}")),
+        None => world.note(format_args!("holds: {done:?}, {injected:?}, {polls} polls")),
+    }
+    Outcome { hash: world.trace.hash(), done, injected, violation, last: world.trace.last() }
+}
+
+async fn story(world: Rc<World>) {
+    let mut rng = world.rng.part("story");
+    world.tasks.spawn(Part::World, sync(Rc::clone(&world)));
+    take_over(&world, &mut rng, How::Claim).await;
+    begin_devices(&world);
+    for &(at_ms, hardship) in world.plan.hardships() {
+        world.tasks.sleep(at_ms.saturating_sub(world.tasks.now_ms())).await;
+        befall(&world, hardship, &mut rng).await;
+    }
+    world.tasks.sleep(world.plan.busy_ms.saturating_sub(world.tasks.now_ms())).await;
+    world.note(format_args!("healed"));
+    world.weather.heal();
+    world.tasks.resume_all();
+    world.phase.set(Phase::Settling);
+    let settled_ms = world.tasks.now_ms() + SETTLE_MS;
+    while world.busy_devices.get() > 0 {
+        if world.tasks.now_ms() > settled_ms {
+            let asking = world.busy_devices.get();
+            let finding = format!("{asking} devices have no answer {SETTLE_MS} ms after all healed");
+            world.facts.borrow_mut().complain("I13", finding);
+            break;
+        }
+        world.tasks.sleep(5).await;
+    }
+    // What stopped lives had under way has to come to its end too.
+    world.tasks.sleep(50).await;
+    world.last_version.set(newest(&world).await);
+    world.phase.set(Phase::Over);
+    read_all_arrivals(&world, &mut rng).await;
+    while world.readers.get() > 0 {
+        world.tasks.sleep(1).await;
+    }
+}
+
+fn begin_devices(world: &Rc<World>) {
+    world.busy_devices.set(world.users.len());
+    world.readers.set(world.users.len());
+    for (number, &user) in world.users.iter().enumerate() {
+        world.tasks.spawn(Part::World, Device::new(world, user, number).run());
+    }
+}
+
+/// The disk, which makes durable what was committed since the last time.
+async fn sync(world: Rc<World>) {
+    let mut rng = world.rng.part("disk");
+    if world.plan.sync_ms == 0 {
+        return;
+    }
+    loop {
+        world.tasks.sleep(rng.within(1..=world.plan.sync_ms)).await;
+        world.engine().sync();
+    }
+}
+
+async fn befall(world: &Rc<World>, hardship: Hardship, rng: &mut Rng) {
+    world.note(format_args!("{hardship:?}"));
+    match hardship {
+        Hardship::Steal { stopped_ms, idle } => {
+            if let Some(old) = world.active() {
+                if idle {
+                    idle_moment(world, &old).await;
+                } else {
+                    in_the_middle(world, &old, rng).await;
+                }
+                world.tasks.stop(old.part(), stopped_ms);
+            }
+            let how = if rng.chance(500) { How::Claim } else { How::Verdict };
+            take_over(world, rng, how).await;
+        }
+        Hardship::Duel => {
+            let mut others = [rng.part("one"), rng.part("other")];
+            let [one, other] = &mut others;
+            futures_lite::future::zip(take_over(world, one, How::Claim), take_over(world, other, How::Verdict)).await;
+        }
+        Hardship::Reshard => {
+            if let Some(life) = world.active() {
+                in_the_middle(world, &life, rng).await;
+                claim(world, &life, shards(rng), rng).await;
+            }
+        }
+        Hardship::Crash => {
+            if let Some(life) = world.active() {
+                in_the_middle(world, &life, rng).await;
+                life.end(world);
+            }
+            take_over(world, rng, How::Claim).await;
+        }
+        Hardship::Kill => {
+            end_all(world);
+            world.store.crash();
+            world.open();
+            take_over(world, rng, How::Claim).await;
+        }
+        Hardship::PowerLoss => {
+            end_all(world);
+            world.store.power_loss();
+            world.open();
+            take_over(world, rng, How::Claim).await;
+        }
+        Hardship::Away { for_ms } => {
+            world.weather.set_away(true);
+            world.tasks.sleep(for_ms).await;
+            world.weather.set_away(false);
+        }
+    }
+}
+
+/// Waits until the life has a batch under way, if that is soon.
+async fn in_the_middle(world: &World, life: &Life, rng: &mut Rng) {
+    for _ in 0..rng.within(1..=200) {
+        world.tasks.sleep(0).await;
+    }
+    for _ in 0..400 {
+        if life.is_appending() {
+            break;
+        }
+        world.tasks.sleep(0).await;
+    }
+    for _ in 0..rng.within(0..=10) {
+        world.tasks.sleep(0).await;
+    }
+}
+
+/// Waits until the life has nothing under way, if that is soon. What it does next it does without knowing.
+async fn idle_moment(world: &World, life: &Life) {
+    for _ in 0..400 {
+        if !life.is_appending() {
+            break;
+        }
+        world.tasks.sleep(0).await;
+    }
+}
+
+/// All nodes end, since the database that they had open does.
+fn end_all(world: &World) {
+    if let Some(life) = world.last_active() {
+        life.end(world);
+    }
+    for number in 1..=world.lives.get() {
+        world.tasks.end(Part::Life(number));
+    }
+}
+
+fn shards(rng: &mut Rng) -> u16 {
+    u16::try_from(rng.within(1..=3)).expect("a few")
+}
+
+/// How a life takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Whoever owned it before.
+    Claim,
+    /// Declaring those of the view dead, which they may not be.
+    Verdict,
+}
+
+/// A new life takes all partitions, and takes clients.
+async fn take_over(world: &Rc<World>, rng: &mut Rng, how: How) {
+    let (life, shards) = (Life::new(world), shards(rng));
+    world.note(format_args!("life {}: {how:?} for {shards} shards", life.number));
+    world.done.borrow_mut().takeovers += 1;
+    match how {
+        How::Claim => claim(world, &life, shards, rng).await,
+        How::Verdict => {
+            for _attempt in 0..3 {
+                match by_verdict(&world.engine(), &life, shards).await {
+                    Ok(Some(view)) => return adopt(world, &life, view).await,
+                    // The view moved on meanwhile, or the store failed.
+                    Ok(None) | Err(_) => world.tasks.sleep(rng.within(1..=10)).await,
+                }
+            }
+            claim(world, &life, shards, rng).await;
+        }
+    }
+}
+
+async fn claim(world: &Rc<World>, life: &Rc<Life>, shards: u16, rng: &mut Rng) {
+    let plant = world.options.broken.and_then(Broken::in_layers);
+    loop {
+        let engine = world.engine();
+        let claimed = match plant {
+            None => view::claim(&engine, life.incarnation, shards).await,
+            Some(bug) => view::claim_planted(&engine, life.incarnation, shards, bug).await,
+        };
+        match claimed {
+            Ok(view) => return adopt(world, life, view).await,
+            Err(_) => world.tasks.sleep(rng.within(1..=10)).await,
+        }
+    }
+}
+
+/// Declares every node of the view dead as it is now.
+async fn by_verdict(engine: &MemoryEngine, life: &Life, shards: u16) -> Result<Option<schema::View>, LayerError> {
+    let (name, ws_url) = (format!("life {}", life.number), String::new());
+    let record = NodeRecord { name, shards, ws_url, since_ms: crate::node::WALL };
+    view::register(engine, life.incarnation, &record).await?;
+    let roll = view::look(engine).await?;
+    let dead = roll.active.iter().filter(|node| **node != life.incarnation);
+    let dead = dead.map(|node| (*node, roll.nodes.get(node).and_then(|node| node.beat))).collect();
+    view::take_over(engine, life.incarnation, shards, &view::Verdict { epoch: roll.epoch, dead }).await
+}
+
+async fn adopt(world: &Rc<World>, life: &Rc<Life>, view: schema::View) {
+    let epoch = view.epoch;
+    life.adopt(world, view);
+    world.set_active(life);
+    let version = newest(world).await;
+    world.epochs.borrow_mut().insert(epoch, version);
+}
+
+/// A version that is no older than anything that was told so far.
+async fn newest(world: &World) -> u64 {
+    loop {
+        match world.engine().begin(Begin::Fresh).read_version().await {
+            Ok(version) => return version.0,
+            Err(_) => world.tasks.sleep(1).await,
+        }
+    }
+}
+
+/// The homes of the last view read what they have not.
+async fn read_all_arrivals(world: &World, rng: &mut Rng) {
+    let Some(life) = world.active() else { return };
+    for home in life.homes() {
+        while read_arrivals_once(world, life.epoch(), home, rng).await != Some(false) {
+            world.tasks.sleep(1).await;
+        }
+    }
+}
