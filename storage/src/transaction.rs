@@ -81,7 +81,7 @@ pub struct Generation(pub u64);
 pub enum Begin {
     /// The newest: sees every commit that was answered before.
     Fresh,
-    /// One that the engine has at hand, perhaps some milliseconds old. Conflicts are still found.
+    /// One that the engine has at hand, perhaps some hundred milliseconds old. Conflicts are still found.
     Cached,
     /// One at hand if it is no older than this, else the newest; [`Error::FutureVersion`] if even that is older.
     AtLeast(Version),
@@ -267,6 +267,11 @@ pub trait Engine: Clone + Send + Sync + 'static {
 
     /// Which store this is.
     fn generation(&self) -> Generation;
+
+    /// The newest version that this process knows to be readable: no older than any commit that it was answered and any
+    /// read version that it was given. Never waits. [`Begin::AtLeast`] with it sees all of those, and asks the store only if
+    /// no version at hand is young enough.
+    fn newest(&self) -> Version;
 }
 
 /// One transaction. Reads take `&self`, so several can be in flight at once; writes take `&mut self`, so none is.

@@ -292,6 +292,9 @@ pub fn what_was_answered_is_seen<E: Engine>(open: &impl Fn() -> Subject<E>) {
         let committed = subject.commit(tx).expect("nothing conflicts");
         let tx = subject.engine.begin(Begin::Fresh);
         assert!(block_on(tx.read_version()).expect("no fault") >= committed.version);
+        let newest = subject.engine.newest();
+        assert!(newest >= committed.version, "{newest} is the newest, after {} was answered", committed.version);
+        let tx = subject.engine.begin(Begin::AtLeast(newest));
         assert_eq!(block_on(tx.get(b"k")).expect("no fault"), Some(vec![round].into()));
     }
 }

@@ -8,7 +8,7 @@ use super::prefix::Prefix;
 use super::stats::FoundationDbStats;
 use super::transaction::FoundationDbTransaction;
 use super::versions::Versions;
-use crate::transaction::{Begin, Engine, Generation};
+use crate::transaction::{Begin, Engine, Generation, Version};
 
 /// A store in a FoundationDB cluster. Clones are handles to the same one.
 #[derive(Clone)]
@@ -69,5 +69,9 @@ impl Engine for FoundationDbEngine {
 
     fn generation(&self) -> Generation {
         self.0.generation
+    }
+
+    fn newest(&self) -> Version {
+        self.0.versions.newest()
     }
 }

@@ -10,10 +10,10 @@ use schema::record::{HeadRecord, MemberRecord, MessageRecord, RecordError, Talli
 use schema::{ChannelId, ErrorCode, Refusal, Seq, UserId};
 
 use super::content::{self, Placed};
-use super::{LayerError, again, visible};
+use super::{LayerError, again, recent, visible};
 use crate::join;
 use crate::keys;
-use crate::transaction::{Begin, Engine, Transaction};
+use crate::transaction::{Engine, Transaction};
 
 /// A page of a channel's history for `user`: at most 200 messages and 256 KiB of texts, but at least one if there is one.
 ///
@@ -28,7 +28,7 @@ pub async fn page<E: Engine>(engine: &E, user: UserId, request: &History) -> Res
 
 async fn page_once<E: Engine>(engine: &E, user: UserId, request: &History) -> Result<HistoryPage, LayerError> {
     let channel = request.channel_id;
-    let tx = engine.begin(Begin::Fresh);
+    let tx = engine.begin(recent(engine));
     let wanted = [keys::member(channel, user), keys::former(channel, user), keys::head(channel)];
     let mut values = tx.get_all(&wanted).await?.into_iter();
     let mut next = || values.next().expect("three were asked for");

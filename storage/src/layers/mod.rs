@@ -45,6 +45,7 @@ use schema::{ErrorCode, Refusal};
 pub use planted::Planted;
 
 use crate::retry::{Abort, Failed};
+use crate::transaction::{Begin, Engine};
 
 /// How often a layer begins a transaction again before it reports the store's error. Refusals that pass by themselves
 /// (a version too old, an overload) come one or two in a row; more of them is news for whoever asked.
@@ -128,6 +129,14 @@ fn unavailable() -> Refusal {
 
 fn damaged() -> Refusal {
     Refusal::new(ErrorCode::Internal, "what is stored there cannot be read")
+}
+
+/// Where a read begins whose reader does not mind what others wrote in the last quarter of a second: at a version at hand,
+/// which no message or change is missing from that this process has answered, pushed or read before.
+///
+/// For pages of history and for profiles. A page that lacks somebody's newest message is followed by that message's push.
+fn recent<E: Engine>(engine: &E) -> Begin {
+    Begin::AtLeast(engine.newest())
 }
 
 /// Runs a read again while its error may pass, at most [`ATTEMPTS_MAX`] times.

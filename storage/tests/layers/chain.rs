@@ -8,7 +8,7 @@ use storage::layers::appender::Appender;
 use storage::layers::{Planted, check, view};
 use storage::memory::CommitFault::{self, Conflict, None as Well, Throttled, UnknownCommitted, UnknownLost};
 use storage::memory::MemoryEngine;
-use storage::{Begin, Engine, Generation};
+use storage::{Begin, Engine, Generation, Version};
 
 use crate::world::{World, faulty, first_shard, store};
 
@@ -45,6 +45,10 @@ impl Engine for Noting {
 
     fn generation(&self) -> Generation {
         self.engine.generation()
+    }
+
+    fn newest(&self) -> Version {
+        self.engine.newest()
     }
 }
 

@@ -41,6 +41,10 @@ impl<E: Engine> Engine for Sized<E> {
     fn generation(&self) -> Generation {
         self.inner.generation()
     }
+
+    fn newest(&self) -> Version {
+        self.inner.newest()
+    }
 }
 
 pub(crate) struct SizedTransaction<T> {

@@ -7,7 +7,7 @@ use schema::record::{RecordError, UserRecord};
 use super::logins::put_family;
 use super::{FORMAT, NewFamily, get};
 use crate::keys;
-use crate::layers::{LayerError, again};
+use crate::layers::{LayerError, again, recent};
 use crate::transaction::{Begin, Engine, Transaction};
 
 /// What came of a sign-up.
@@ -63,22 +63,22 @@ async fn try_create_user<E: Engine>(
     Ok(SignUp::Created)
 }
 
-/// The account with this id.
+/// The account with this id, as a recent read sees it.
 ///
 /// # Errors
 /// What the store reports.
 pub async fn by_id<E: Engine>(engine: &E, user: UserId) -> Result<Option<UserRecord>, LayerError> {
-    let value = again!(get(engine, &keys::user(user)))?;
+    let value = again!(async { engine.begin(recent(engine)).get(&keys::user(user)).await })?;
     Ok(value.map(|value| UserRecord::decode(&value)).transpose()?)
 }
 
-/// The accounts with these ids, in their order, read at one version.
+/// The accounts with these ids, in their order, read at one recent version.
 ///
 /// # Errors
 /// What the store reports.
 pub async fn by_ids<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<Option<UserRecord>>, LayerError> {
     let keys: Vec<_> = users.iter().map(|&user| keys::user(user)).collect();
-    let values = again!(get_all(engine, &keys))?;
+    let values = again!(async { engine.begin(recent(engine)).get_all(&keys).await })?;
     let decode = |value: Option<_>| value.map(|value: Bytes| UserRecord::decode(&value)).transpose();
     Ok(values.into_iter().map(decode).collect::<Result<_, RecordError>>()?)
 }
@@ -123,10 +123,6 @@ async fn try_set_display_name<E: Engine>(
     tx.set(&key, &record.encode());
     tx.commit().await?;
     Ok(Some(record))
-}
-
-async fn get_all<E: Engine>(engine: &E, keys: &[Vec<u8>]) -> Result<Vec<Option<Bytes>>, LayerError> {
-    Ok(engine.begin(Begin::Fresh).get_all(keys).await?)
 }
 
 fn encode_user(user: UserId) -> [u8; 9] {
