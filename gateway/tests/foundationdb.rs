@@ -145,6 +145,11 @@ fn what_was_acknowledged_survives_kill_9_and_a_retry_returns_its_seq() {
         assert_eq!((&reply["send"]["seq"], &reply["send"]["duplicate"]), (&json!(seq), &json!(true)), "{reply}");
     }
     assert!(node.terminate().success());
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rookery"));
+    let output = command.args(["store", "check"]).args(cluster.flags()).output().expect("the program starts");
+    let told = String::from_utf8(output.stdout).expect("it writes text");
+    assert!(told.starts_with(&format!("sound: 1 channels, {} messages", MESSAGES * 2)), "{told}");
 }
 
 #[test]
@@ -195,6 +200,21 @@ fn a_signal_ends_the_waiting_at_once() {
     let asked = Instant::now();
     assert!(starting.terminate().success());
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_node_stops_in_time_while_its_cluster_is_away() {
+    let cluster = Cluster::start();
+    let node = cluster.node();
+    let (channel, tokens) = two(&node);
+    let (mut ann, _) = Client::connect(&node.ws, &tokens[0], "phone", None);
+    cluster.server.pause();
+    // On its way when the cluster goes, and never answered.
+    ann.tell("send", send(&channel, &client_msg_id(1), "x"));
+    until_ready(&node.internal, Some("store: no answer for "));
+    let asked = Instant::now();
+    assert!(node.terminate().success());
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
 }
 
 /// What a client under load knows of its messages: each with its id and body, and its seq once it was acknowledged.
@@ -258,6 +278,7 @@ fn a_cluster_that_goes_away_under_load_and_returns_loses_nothing() {
     let node = cluster.node();
     let (channel, tokens) = two(&node);
     let (mut idle, _) = Client::connect(&node.ws, &tokens[0], "idle", None);
+    let unsure = client_msg_id(8_000_000);
     let stop = AtomicBool::new(false);
     let sent: Vec<_> = thread::scope(|scope| {
         let senders: Vec<_> = (0..4)
@@ -269,6 +290,11 @@ fn a_cluster_that_goes_away_under_load_and_returns_loses_nothing() {
         thread::sleep(Duration::from_secs(1));
         let gone = Instant::now();
         cluster.server.pause();
+        let body = json!({"client_msg_id": unsure, "body": "as it goes"});
+        let (status, problem) =
+            node.http("POST", &format!("/v1/channels/{channel}/messages"), Some(&tokens[0]), Some(&body));
+        assert_eq!((status, &problem["code"]), (503, &json!(115)), "{problem}");
+        assert!(gone.elapsed() < Duration::from_secs(6), "nobody waits for long: {:?}", gone.elapsed());
         until_ready(&node.internal, Some("store: no answer for "));
         assert_eq!(metric(&node.internal, "rookery_store_answers"), 0);
         let asked = Instant::now();
@@ -292,7 +318,10 @@ fn a_cluster_that_goes_away_under_load_and_returns_loses_nothing() {
     assert_eq!(metric(&node.internal, "rookery_store_outages_total"), 1);
     let reply = idle.ask("echo", json!({"data": "x"}));
     assert_eq!(reply["echo"]["data"], json!("x"), "the socket was kept: {reply}");
-    check_sent(&node, &channel, &sent.into_iter().map(|(sent, _)| sent).collect::<Vec<_>>());
+    let mut sent: Vec<_> = sent.into_iter().map(|(sent, _)| sent).collect();
+    // Nobody was told whether it took effect, and its retry finds out.
+    sent.push(Sent { token: tokens[0].clone(), messages: vec![(unsure, "as it goes".to_owned(), None)] });
+    check_sent(&node, &channel, &sent);
     assert!(node.terminate().success());
 }
 

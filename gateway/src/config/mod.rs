@@ -235,14 +235,14 @@ impl Config {
         warnings
     }
 
-    /// Keys of FoundationDB that somebody set beside another engine.
+    /// Keys that somebody set and that mean nothing to the engine in force.
     fn idle_keys(&self) -> impl Iterator<Item = String> {
-        let keys: &[&str] = match self.store.engine {
-            StoreEngine::Embedded => &["store.cluster_file", "store.client_library", "store.prefix"],
-            StoreEngine::FoundationDb => &[],
+        let (engine, keys): (&str, &[&str]) = match self.store.engine {
+            StoreEngine::Embedded => ("embedded", &["store.cluster_file", "store.client_library", "store.prefix"]),
+            StoreEngine::FoundationDb => ("foundationdb", &["data.free_bytes_min"]),
         };
         let set = keys.iter().filter(|key| self.origin(key) != Origin::Default);
-        set.map(|key| format!("{key} is set ({}) and store.engine is embedded, which has none", self.origin(key)))
+        set.map(move |key| format!("{key} is set ({}) and has no effect: store.engine is {engine}", self.origin(key)))
     }
 
     /// The listeners, by key.

@@ -149,26 +149,26 @@ fn run_warns_of_what_is_open_to_the_network() {
 }
 
 #[test]
-fn what_only_a_cluster_has_is_idle_beside_another_engine() {
-    let check = |file: &str, expected: &[&str]| {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path().join("rookery.toml");
-        std::fs::write(&path, format!("[store]\n{file}")).expect("a file in it");
-        let config = Config::load(Mode::Run, Some(&path), [], &[]).expect("it is legal");
-        let warnings = config.warnings(Mode::Run);
-        let shown: Vec<_> = warnings.iter().map(|line| line.replace(&path.display().to_string(), "FILE")).collect();
-        assert_eq!(shown, expected, "{file}");
+fn run_warns_of_what_means_nothing_to_the_engine() {
+    let check = |flags: &[(&'static str, &str)], expected: &[&str]| {
+        let flags: Vec<_> = flags.iter().map(|(key, text)| (*key, (*text).to_owned())).collect();
+        let config = Config::load(Mode::Run, None, [], &flags).expect("it is legal");
+        assert_eq!(config.warnings(Mode::Run), expected, "{flags:?}");
     };
-    let cluster = "cluster_file = \"a\"\nprefix = \"b\"";
-    check("", &[]);
-    check("chained_appends = true", &[]);
-    check(&format!("engine = \"foundationdb\"\n{cluster}"), &[]);
+    let cluster = [("store.cluster_file", "a"), ("store.prefix", "b")];
+    let foundationdb = ("store.engine", "foundationdb");
+    check(&[("store.chained_appends", "true"), ("data.free_bytes_min", "5")], &[]);
     check(
-        cluster,
+        &cluster,
         &[
-            "store.cluster_file is set (FILE:2) and store.engine is embedded, which has none",
-            "store.prefix is set (FILE:3) and store.engine is embedded, which has none",
+            "store.cluster_file is set (flag --store.cluster_file) and has no effect: store.engine is embedded",
+            "store.prefix is set (flag --store.prefix) and has no effect: store.engine is embedded",
         ],
+    );
+    check(&[foundationdb, cluster[0], cluster[1]], &[]);
+    check(
+        &[foundationdb, ("data.free_bytes_min", "5")],
+        &["data.free_bytes_min is set (flag --data.free_bytes_min) and has no effect: store.engine is foundationdb"],
     );
 }
 
