@@ -56,7 +56,7 @@ impl End {
 
 /// Where ends are told, and waited for.
 ///
-/// The queue is bounded by those who tell: one signal, and two ends a shard.
+/// The queue is bounded by those who tell: one signal, two ends a shard, and one of the heartbeats.
 pub(super) struct Ends {
     runtime: Runtime,
     tell: UnboundedSender<End>,

@@ -1,7 +1,7 @@
 //! What a running node looks after each second: its disk, its store, its upkeep, its figures.
 //!
-//! Owns what a change of theirs stops and starts again. Never waits: what asks the store is a job in the background, so that
-//! a store that is away delays nothing here.
+//! Owns what a change of theirs stops and starts again. Never waits: upkeep is a job in the background, so that a store that is
+//! away delays nothing here.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use schema::Epoch;
-use storage::{Begin, Error, Transaction as _, keys};
 
 use crate::config::Config;
 use crate::disk::{self, DiskChange, DiskWatch};
@@ -17,7 +16,7 @@ use crate::store::{Health, HealthWatch, NodeStore};
 use crate::uring::{self, Mailbox};
 
 use super::handler::Mail;
-use super::pool::{Job, StorePool};
+use super::pool::StorePool;
 use super::state::NodeState;
 use super::upkeep::Upkeep;
 
@@ -32,9 +31,7 @@ pub(super) struct Look<'a, S> {
     /// Whether shards have been told that the store takes writes.
     writes: bool,
     upkeep: Upkeep<S>,
-    /// Asks the store something small, one at a time. When it answered, if it did.
-    probe: Job<Option<Instant>>,
-    /// Where jobs run. Dropped last, which drops what is under way.
+    /// Where upkeep runs. Dropped last, which drops what is under way.
     background: StorePool,
 }
 
@@ -59,7 +56,6 @@ impl<'a, S: NodeStore> Look<'a, S> {
             away: false,
             writes: true,
             upkeep: Upkeep::new(store.clone(), epoch),
-            probe: Job::default(),
             background: StorePool::start("background", 1)?,
             store,
         })
@@ -69,29 +65,14 @@ impl<'a, S: NodeStore> Look<'a, S> {
     pub(super) fn around(&mut self) {
         self.state.counts().collect();
         self.upkeep.run_if_due(&self.background);
-        if S::SHARED {
-            self.probe();
-        } else {
-            // What is in this process answers; its disk is what may fail it. A shared store has disks of its own.
+        if !S::SHARED {
+            // What is in this process answers; its disk is what may fail it. A shared store has disks of its own, and whether
+            // it answers shows in commits, of which heartbeats are one a second.
             self.health.answered(Instant::now());
             self.look_at_disk();
         }
         self.look_at_store();
         self.tell_shards();
-    }
-
-    /// Takes the last probe's answer, and asks again.
-    fn probe(&mut self) {
-        if let Some(Some(at)) = self.probe.take() {
-            self.health.answered(at);
-        }
-        if !self.probe.runs() {
-            let store = self.store.clone();
-            self.probe.start(&self.background, async move {
-                let answer = store.begin(Begin::Fresh).get(&keys::view()).await;
-                answers(&answer).then(Instant::now)
-            });
-        }
     }
 
     fn look_at_disk(&mut self) {
@@ -147,28 +128,6 @@ pub(super) fn note_health<S: NodeStore>(state: &NodeState, health: Health) {
         ),
     }
     state.set_store(health);
-}
-
-/// Whether the store has said something, if only that it refuses.
-fn answers<T>(answer: &Result<T, Error>) -> bool {
-    match answer {
-        Err(Error::Unavailable | Error::Fatal(_)) => false,
-        Ok(_)
-        | Err(
-            Error::Conflict
-            | Error::UnknownResult
-            | Error::TooOld
-            | Error::FutureVersion { .. }
-            | Error::Throttled
-            | Error::WatchCancelled
-            | Error::KeyTooLarge { .. }
-            | Error::ValueTooLarge { .. }
-            | Error::TransactionTooLarge { .. }
-            | Error::InvertedRange
-            | Error::ReservedKey
-            | Error::Unreadable,
-        ) => true,
-    }
 }
 
 /// Puts what must arrive into a mailbox, waiting for room if it is full.

@@ -5,9 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-/// A store that has not answered for so long is away: a thousand times what an answer takes, and less than the 5 s after which
-/// reads give up.
-const AWAY_AFTER: Duration = Duration::from_secs(3);
+use schema::limits::STORE_AWAY_MS;
+
+/// A store that has not answered for so long is away. Nodes of a shared store commit a heartbeat each second, so that it is asked
+/// something all the time.
+const AWAY_AFTER: Duration = Duration::from_millis(STORE_AWAY_MS);
 /// A second in which more commits were turned away than taken may be an accident, so many in a row are not.
 const FULL_AFTER_SECONDS: u32 = 2;
 /// A full store that nobody has tried for so many seconds may have room again.
