@@ -36,8 +36,8 @@ pub enum ConnectError {
     /// The system has no thread or no room for a handler.
     #[error("the thread of FoundationDB's client does not start")]
     Thread(#[source] io::Error),
-    /// It ran in this process and was stopped, or failed; there is no second time.
-    #[error("FoundationDB's client was stopped in this process; start another process")]
+    /// It was stopped in this process, or failed to start; there is no second time.
+    #[error("FoundationDB's client is over in this process; start another process")]
     Stopped,
 }
 

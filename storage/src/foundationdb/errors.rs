@@ -65,8 +65,8 @@ pub(super) fn commit(error: FdbError, versions: Versions, len_bytes: usize) -> E
 /// Why a watch ended without its key having changed.
 pub(super) fn watch(error: FdbError) -> Error {
     match error.code() {
-        1025 | 1101 => Error::WatchCancelled,
-        1031 | 1021 | 1039 => Error::WatchCancelled,
+        // Cancelled, or its transaction or the cluster's processes are gone.
+        1025 | 1101 | TIMED_OUT | 1021 | 1039 => Error::WatchCancelled,
         _ => any(error, Versions { asked: Version(0), durable: Version(0) }, 0),
     }
 }
@@ -86,5 +86,52 @@ fn any(error: FdbError, versions: Versions, len_bytes: usize) -> Error {
         _ if error.is_retryable_not_committed() => Error::Throttled,
         _ if error.is_maybe_committed() => Error::UnknownResult,
         _ => Error::fatal(ClientError::from(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERSIONS: Versions = Versions { asked: Version(9), durable: Version(7) };
+
+    /// Codes that this file knows itself; any other is asked of the client library, which is not loaded here.
+    fn check(code: i32, in_read: &str, in_commit: &str, in_watch: &str) {
+        let error = FdbError::from_code(code);
+        let unanswered = read(error, ANSWERED_WITHIN, VERSIONS);
+        let found = [unanswered, commit(error, VERSIONS, 3), watch(error)].map(|error| format!("{error:?}"));
+        let begins =
+            |at: usize, with: &str| assert!(found[at].starts_with(with), "{code}: {} is not {with}", found[at]);
+        [in_read, in_commit, in_watch].into_iter().enumerate().for_each(|(at, with)| begins(at, with));
+    }
+
+    #[test]
+    fn each_code_is_what_it_means_where_it_comes_up() {
+        check(1007, "TooOld", "TooOld", "TooOld");
+        check(1009, "FutureVersion", "FutureVersion", "FutureVersion");
+        check(1020, "Conflict", "Conflict", "Conflict");
+        check(1036, "Unreadable", "Unreadable", "Unreadable");
+        for throttled in [1032, 1037, 1042, 1051, 1078, 1213] {
+            check(throttled, "Throttled", "Throttled", "Throttled");
+        }
+        check(2101, "TransactionTooLarge", "TransactionTooLarge { len_bytes: 3", "TransactionTooLarge");
+        check(2102, "KeyTooLarge", "KeyTooLarge", "KeyTooLarge");
+        check(2103, "ValueTooLarge", "ValueTooLarge", "ValueTooLarge");
+        // A read stores nothing, so nothing of it is unknown; a commit may have happened, whoever gave up on it.
+        check(1021, "TooOld", "UnknownResult", "WatchCancelled");
+        check(1039, "TooOld", "UnknownResult", "WatchCancelled");
+        check(1031, "Unavailable", "UnknownResult", "WatchCancelled");
+    }
+
+    #[test]
+    fn a_read_that_came_late_is_too_old_and_one_that_waited_was_not_answered() {
+        let check = |waited_ms: u64, expected: &str| {
+            let error = read(FdbError::from_code(TIMED_OUT), Duration::from_millis(waited_ms), VERSIONS);
+            assert_eq!(format!("{error:?}"), expected, "after {waited_ms} ms");
+        };
+        check(0, "TooOld");
+        check(999, "TooOld");
+        check(1_000, "Unavailable");
+        check(5_000, "Unavailable");
     }
 }

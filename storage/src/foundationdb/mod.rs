@@ -6,10 +6,16 @@
 //! depend on the engine.
 //! Futures wake from the network thread and are polled by whoever polls ours. Upholds I3 by FoundationDB's promise: a
 //! commit that is answered is durable on every log server that has to have it.
-//! Memory: per process one client with its own caches; per transaction in flight its reads and writes, which
-//! `limits::TRANSACTION_BYTES_MAX` bounds and layers keep under 1 MB; per shard a handle, and per connection nothing.
+//! Memory: per process one client with its own caches, and 32 KiB of samples; per transaction in flight its reads and
+//! writes, which `limits::TRANSACTION_BYTES_MAX` bounds and layers keep under 1 MB; per shard a handle, which is a pointer,
+//! and per connection nothing.
 //!
 //! Never a timeout on a commit: whoever stops waiting for one knows nothing of it.
+//!
+//! The contract suite runs on the stand-in in every test run, and on a real cluster where one is named
+//! (`storage/tests/foundationdb.rs`). What follows rests on FoundationDB's documentation and source until somebody has run
+//! that: the order of conflicts before writes in the client's own read-your-writes, that a timeout of 0 reaches a commit that
+//! follows it, what watches and the limits on operands do, and that `on_error` waits before it returns.
 
 mod client;
 mod cluster_file;

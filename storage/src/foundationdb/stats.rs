@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// Samples kept until they are taken: some seconds of commits; older ones go first.
+/// Samples kept until they are taken: some seconds of commits; older ones go first. 32 KiB.
 const SAMPLES_MAX: usize = 8_192;
 
 /// Counters since the engine was opened. Read without a lock, so not of one moment.
@@ -33,7 +33,8 @@ pub struct FoundationDbStats {
     pub read_versions_asked: AtomicU64,
     /// Transactions that began at a version at hand.
     pub read_versions_cached: AtomicU64,
-    samples: Mutex<VecDeque<Duration>>,
+    /// In microseconds; 71 minutes are more than any commit takes that ends well.
+    samples: Mutex<VecDeque<u32>>,
 }
 
 impl FoundationDbStats {
@@ -47,7 +48,7 @@ impl FoundationDbStats {
         if samples.len() == SAMPLES_MAX {
             samples.pop_front();
         }
-        samples.push_back(took);
+        samples.push_back(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
     }
 
     pub(super) fn failed(&self, error: &Error) {
@@ -73,6 +74,6 @@ impl FoundationDbStats {
     /// How long commits took since the last call, from handing in to the answer, oldest first, at most 8,192.
     pub fn take_samples(&self) -> Vec<Duration> {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        samples.drain(..).collect()
+        samples.drain(..).map(|took_us| Duration::from_micros(took_us.into())).collect()
     }
 }
