@@ -5,6 +5,7 @@
 //! checks come from it. Touches nothing that the configuration names: no address is bound and no directory made.
 
 mod document;
+mod engine;
 mod error;
 mod keys;
 mod layers;
@@ -16,9 +17,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use document::document;
+pub use engine::{StoreEngine, StorePrefix};
 pub use error::{ConfigError, Origin};
 pub use keys::{KEYS, Key};
-pub use value::{LogFilter, LogFormat, NodeName, SECRET_BYTES, Secret, StoreEngine, StorePrefix, WsUrl};
+pub use value::{LogFilter, LogFormat, NodeName, SECRET_BYTES, Secret, WsUrl};
 
 /// How the node is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use schema::limits::{NODE_NAME_BYTES_MAX, NODE_URL_BYTES_MAX};
-use storage::foundationdb::PREFIX_BYTES_MAX;
 use tracing_subscriber::EnvFilter;
 
 /// Bytes of the key that signs access tokens.
@@ -42,7 +41,7 @@ impl fmt::Display for Given {
 
 impl Given {
     /// The text of a value whose type is written as a string.
-    fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Quoted(text) => Some(text),
             Self::Integer(_) | Self::Boolean(_) | Self::Other(_) => None,
@@ -71,7 +70,7 @@ pub(crate) trait Setting {
 }
 
 /// A TOML string. Rust's escapes of printable text are TOML's.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("{text:?}")
 }
 
@@ -369,76 +368,6 @@ impl Setting for LogFormat {
     }
 }
 
-/// What keeps the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StoreEngine {
-    /// This machine, in the data directory.
-    #[default]
-    Embedded,
-    /// A cluster of FoundationDB, by its client library.
-    FoundationDb,
-}
-
-impl Setting for StoreEngine {
-    fn placeholder(&self) -> &'static str {
-        "embedded|foundationdb"
-    }
-    fn expected(&self) -> &'static str {
-        "embedded or foundationdb"
-    }
-    fn set(&mut self, given: &Given) -> Option<()> {
-        *self = match given.text()? {
-            "embedded" => Self::Embedded,
-            "foundationdb" => Self::FoundationDb,
-            _ => return None,
-        };
-        Some(())
-    }
-    fn show(&self) -> Option<String> {
-        let word = match self {
-            Self::Embedded => "embedded",
-            Self::FoundationDb => "foundationdb",
-        };
-        Some(quoted(word))
-    }
-}
-
-/// What the keys of one store begin with, among others in one cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StorePrefix(String);
-
-impl Default for StorePrefix {
-    fn default() -> Self {
-        Self("rookery".to_owned())
-    }
-}
-
-impl StorePrefix {
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Setting for StorePrefix {
-    fn placeholder(&self) -> &'static str {
-        "TEXT"
-    }
-    fn expected(&self) -> &'static str {
-        const { assert!(PREFIX_BYTES_MAX == 60, "the text says how many") };
-        "a text of 1 to 60 bytes"
-    }
-    fn set(&mut self, given: &Given) -> Option<()> {
-        let text = given.text().filter(|text| (1..=PREFIX_BYTES_MAX).contains(&text.len()))?;
-        self.0 = text.to_owned();
-        Some(())
-    }
-    fn show(&self) -> Option<String> {
-        Some(quoted(&self.0))
-    }
-}
-
 /// 32 bytes that nobody may see: no form of this type prints them.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret([u8; SECRET_BYTES]);
@@ -530,11 +459,6 @@ mod tests {
         check(Secret::default(), &"+a".repeat(32), None);
         check(Secret::default(), &"0a".repeat(31), None);
         check(Secret::default(), &"é".repeat(32), None);
-        check(StoreEngine::Embedded, "foundationdb", Some("\"foundationdb\""));
-        check(StoreEngine::Embedded, "FoundationDB", None);
-        check(StorePrefix::default(), &"é".repeat(30), Some(&format!("\"{}\"", "é".repeat(30))));
-        check(StorePrefix::default(), &"é".repeat(31), None);
-        check(StorePrefix::default(), "", None);
         check(None::<u16>, "3", Some("3"));
     }
 

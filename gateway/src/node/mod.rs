@@ -8,12 +8,13 @@
 //! stop    HTTP stops ─► shards drain (3001) ─► view left ─► store closes ─► health and metrics stop ─► exit
 //! ```
 //!
-//! `phase` is where a node is on this way, `ends` what ends it, `look` what it looks after while it runs.
+//! `ground` is what comes before the store, `phase` where a node is on this way, `ends` what ends it, `look` what it looks after while it runs.
 
 mod beats;
 mod clock;
 mod commands;
 mod ends;
+mod ground;
 mod handler;
 mod look;
 mod mesh;
@@ -28,7 +29,7 @@ mod upkeep;
 use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,15 +40,13 @@ use storage::layers::view;
 
 use crate::config::{Config, Mode};
 use crate::listen::{self, Ready};
-use crate::metrics::Metrics;
 use crate::store::{self, Health, HealthWatch, NodeStore, Source, WithStore};
-use crate::{datadir, files};
 
 use beats::{Beats, Me};
-use clock::Clock;
 pub(crate) use clock::wall;
 use commands::NodeShards;
 use ends::{End, Ends};
+use ground::Ground;
 use handler::Mail;
 use look::Look;
 use phase::{Active, Phase};
@@ -302,45 +301,6 @@ fn stopping(end: End, state: &NodeState) -> End {
     end
 }
 
-/// What a node stands on before it has a store.
-struct Ground {
-    clock: Clock,
-    connections_max: u32,
-    key: api::TokenKey,
-    /// Where it will listen, once it serves clients.
-    ready: Ready,
-    state: Arc<NodeState>,
-}
-
-impl Ground {
-    /// Takes what a node needs of the machine, and nothing of the store. What listens is the internal listener.
-    fn prepare(config: &Config, mode: Mode) -> anyhow::Result<(Self, TcpListener)> {
-        let connections_max = connections_max(config)?;
-        datadir::prepare(config, mode)?;
-        let key = token_key(config)?;
-        let internal = listen::open("listen.internal", config.listen.internal)?;
-        let ready = Ready {
-            api: listen::check_free("listen.api", config.listen.api)?,
-            ws: listen::check_free("listen.ws", config.listen.ws)?,
-            internal: internal.local_addr()?,
-        };
-        let metrics = Metrics::new(config.shards(), connections_max, &config.data.dir);
-        let state = Arc::new(NodeState::new(connections_max, metrics));
-        Ok((Self { clock: Clock::start(), connections_max, key, ready, state }, internal))
-    }
-}
-
-/// Raises the file limit, and says how many connections it leaves.
-fn connections_max(config: &Config) -> anyhow::Result<u32> {
-    let file_limit = files::raise()?;
-    let connections_max = files::connections_max(file_limit, config.shards())?;
-    let Some(wanted) = config.limits.connections else { return Ok(connections_max) };
-    if wanted > connections_max {
-        tracing::warn!(wanted, connections_max, file_limit, "limits.connections is more than the file limit leaves");
-    }
-    Ok(wanted.min(connections_max))
-}
-
 /// A shard or a store thread that breaks a promise of our own code must not leave half a node behind: clients connect again to
 /// one that starts from what is durable.
 fn exit_on_panic() {
@@ -350,13 +310,6 @@ fn exit_on_panic() {
         tracing::error!(%panic, "a broken promise of the code ends the process");
         std::process::exit(1);
     }));
-}
-
-fn token_key(config: &Config) -> anyhow::Result<api::TokenKey> {
-    match &config.auth.key {
-        Some(secret) => Ok(api::TokenKey::new(secret.bytes())),
-        None => Ok(api::TokenKey::load_or_create(&config.key_file())?),
-    }
 }
 
 /// Where clients are told to connect.

@@ -1,5 +1,8 @@
 //! A node whose store is a cluster, by real processes over the stand-in: it starts, waits, loses its cluster and has it back.
 
+mod cluster;
+mod load;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -9,9 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fdb_c::{Faults, Server, ServerOptions};
-use serde_json::{Value, json};
-use support::{Client, Node, Starting, client_msg_id, text};
+use fdb_c::Faults;
+use serde_json::json;
+
+use cluster::{Cluster, flags};
+use load::{Sent, check_sent, history, load, send};
+use support::{Client, Node, client_msg_id};
 
 /// Messages each way, where a test does not say otherwise.
 const MESSAGES: u64 = 100;
@@ -20,73 +26,11 @@ const AWAY: Duration = Duration::from_secs(7);
 /// How long a change may take to be seen.
 const SEEN: Duration = Duration::from_secs(20);
 
-/// A cluster of one stand-in, and a place for a node's own files.
-struct Cluster {
-    server: Server,
-    directory: tempfile::TempDir,
-}
-
-impl Cluster {
-    fn start() -> Self {
-        let server = Server::start(ServerOptions::default()).expect("a stand-in starts");
-        let directory = tempfile::tempdir().expect("a directory");
-        Self { server, directory }
-    }
-
-    fn data(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// What a node is told to use it.
-    fn flags(&self) -> Vec<String> {
-        flags(&self.server.cluster_file(self.data()), &fdb_c::library())
-    }
-
-    fn node(&self) -> Node {
-        self.starting().ready()
-    }
-
-    fn starting(&self) -> Starting {
-        let flags = self.flags();
-        Starting::spawn("run", self.data(), &flags.iter().map(String::as_str).collect::<Vec<_>>())
-    }
-}
-
-fn flags(cluster_file: &Path, library: &Path) -> Vec<String> {
-    vec![
-        "--shards=2".to_owned(),
-        "--store.engine=foundationdb".to_owned(),
-        format!("--store.cluster_file={}", cluster_file.display()),
-        format!("--store.client_library={}", library.display()),
-    ]
-}
-
-fn send(channel: &str, id: &str, body: &str) -> Value {
-    json!({"channel_id": channel, "client_msg_id": id, "body": body})
-}
-
 /// Two accounts, their direct channel, and their tokens.
 fn two(node: &Node) -> (String, [String; 2]) {
     let (_, ann) = node.sign_up("ann");
     let (bob_id, bob) = node.sign_up("bob");
     (node.direct(&ann, &bob_id), [ann, bob])
-}
-
-/// All of a channel's history, body by seq.
-fn history(client: &mut Client, channel: &str) -> BTreeMap<u64, String> {
-    let mut found = BTreeMap::new();
-    loop {
-        let after = found.last_key_value().map_or(0, |(&seq, _)| seq);
-        let reply = client.ask("history", json!({"channel_id": channel, "after": after, "limit": 200}));
-        let page = &reply["history"];
-        for message in page["messages"].as_array().unwrap_or_else(|| panic!("a page has messages: {reply}")) {
-            let seq = message["seq"].as_u64().expect("a seq");
-            assert!(found.insert(seq, text(&message["body"])).is_none(), "seq {seq} twice");
-        }
-        if !page["more"].as_bool().expect("a page says whether there is more") {
-            return found;
-        }
-    }
 }
 
 /// Waits until the node is ready, or is not and says this.
@@ -215,59 +159,6 @@ fn a_node_stops_in_time_while_its_cluster_is_away() {
     let asked = Instant::now();
     assert!(node.terminate().success());
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
-}
-
-/// What a client under load knows of its messages: each with its id and body, and its seq once it was acknowledged.
-struct Sent {
-    token: String,
-    messages: Vec<(String, String, Option<u64>)>,
-}
-
-/// Sends one message after the other until it is told to stop. One that is refused as temporary is left as it is, for its retry
-/// to find later.
-fn load(node_ws: &str, token: &str, who: u64, channel: &str, stop: &AtomicBool) -> (Sent, u64) {
-    let (mut client, _) = Client::connect(node_ws, token, &format!("load-{who}"), None);
-    let mut messages = Vec::new();
-    let mut refused = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let number = who * 1_000_000 + messages.len() as u64;
-        let (id, body) = (client_msg_id(number), format!("{who} {number}"));
-        let reply = client.ask("send", send(channel, &id, &body));
-        let seq = reply["send"]["seq"].as_u64();
-        if seq.is_none() {
-            let code = &reply["error"]["code"];
-            assert!(*code == json!(115) || *code == json!(114), "{reply}");
-            assert_eq!(reply["error"]["temporary"], json!(true), "{reply}");
-            refused += 1;
-            thread::sleep(Duration::from_millis(200));
-        }
-        // A user may ask 100 times a second.
-        thread::sleep(Duration::from_millis(15));
-        messages.push((id, body, seq));
-        client.pushes.clear();
-    }
-    (Sent { token: token.to_owned(), messages }, refused)
-}
-
-/// Every acknowledged message is there under its seq, and every other one, tried again, is there once.
-fn check_sent(node: &Node, channel: &str, all: &[Sent]) {
-    let mut by_seq = BTreeMap::new();
-    for (who, sent) in all.iter().enumerate() {
-        let (mut client, _) = Client::connect(&node.ws, &sent.token, &format!("retry-{who}"), None);
-        for (id, body, acknowledged) in &sent.messages {
-            let seq = match acknowledged {
-                Some(seq) => *seq,
-                None => {
-                    let reply = client.ask("send", send(channel, id, body));
-                    reply["send"]["seq"].as_u64().unwrap_or_else(|| panic!("a retry is acknowledged: {reply}"))
-                }
-            };
-            assert!(by_seq.insert(seq, body.clone()).is_none(), "seq {seq} is of two messages");
-            client.pushes.clear();
-        }
-    }
-    let (mut reader, _) = Client::connect(&node.ws, &all[0].token, "reader", None);
-    assert_eq!(history(&mut reader, channel), by_seq, "I2, I3, I5");
 }
 
 #[test]
