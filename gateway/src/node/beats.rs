@@ -135,7 +135,13 @@ impl<S: Engine> Heart<S> {
         match self.try_beat(late).await {
             Ok(goes_on) => goes_on,
             Err(error) => {
-                tracing::debug!(%error, "a heartbeat failed");
+                match &error {
+                    // Whether the store answers is noticed, and said once, by those who look at it.
+                    LayerError::Store(error) => tracing::debug!(%error, "a heartbeat failed"),
+                    LayerError::Record(_) | LayerError::Refused(_) => {
+                        tracing::error!(error = &error as &dyn std::error::Error, "a heartbeat failed");
+                    }
+                }
                 true
             }
         }
@@ -156,7 +162,7 @@ impl<S: Engine> Heart<S> {
                 "a heartbeat came late: beyond the lease another node takes over"
             );
         }
-        let registered = seen.roll.nodes.values().filter(|node| node.record.is_some()).count();
+        let registered = seen.roll.nodes.values().filter(|node| node.registered).count();
         self.state.counts().nodes().beat(seen.roll.epoch, registered, late >= BEAT);
         let now_ms = u64::try_from(self.begun.elapsed().as_millis()).expect("584 million years of uptime");
         match self.standing.beat(now_ms, &seen) {

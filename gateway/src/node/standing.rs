@@ -77,7 +77,7 @@ mod tests {
             let epoch = Epoch(epoch.parse().expect("an epoch"));
             let active: Vec<_> = active.parse().map(Incarnation).into_iter().collect();
             let words = [(1, None), (2, Some(at as u64)), (3, Some(7))];
-            let nodes = words.map(|(node, beat)| (Incarnation(node), Node { record: None, beat })).into();
+            let nodes = words.map(|(node, beat)| (Incarnation(node), Node { beat, ..Node::default() })).into();
             let seen = Seen { roll: Roll { epoch, active, nodes }, registered, fence: fence.parse().map(Epoch).ok() };
             let step = standing.beat(at as u64 * 1_000, &seen);
             done.push(match step {

@@ -238,6 +238,20 @@ fn nothing_is_left_of_a_node_that_was_taken_over_but_its_arrivals() {
 }
 
 #[test]
+fn a_registration_that_cannot_be_read_is_there_all_the_same() {
+    let engine = MemoryEngine::open(&store(), MemoryOptions::default());
+    let mut cluster = Cluster::over(engine.clone());
+    assert_eq!((cluster.step("1 joins"), cluster.step("2 joins")), ("joined".to_owned(), "joined".to_owned()));
+    let mut tx = engine.begin(Begin::Fresh);
+    tx.set(&keys::node(Incarnation(2)), &[200, 1, 2]);
+    block_on(tx.commit()).expect("written");
+    assert_eq!((cluster.step("1 beats"), cluster.step("2 beats")), ("2:".to_owned(), "2:".to_owned()));
+    let roll = block_on(view::look(&engine)).expect("readable");
+    let node = &roll.nodes[&Incarnation(2)];
+    assert_eq!((node.registered, &node.record, node.beat), (true, &None, Some(1)));
+}
+
+#[test]
 fn a_takeover_whose_outcome_is_unknown_raises_the_epoch_once() {
     let check = |fates: &[CommitFault]| {
         let store = store();

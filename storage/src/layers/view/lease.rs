@@ -88,7 +88,7 @@ mod tests {
             // The observer's own silence says nothing.
             roll.nodes.insert(Incarnation(9), Node::default());
             for (node, beat) in (1..).zip(words).filter(|&(_, beat)| beat != "-") {
-                roll.nodes.insert(Incarnation(node), Node { record: None, beat: beat.parse().ok() });
+                roll.nodes.insert(Incarnation(node), Node { beat: beat.parse().ok(), ..Node::default() });
             }
             let verdict = lease.observe(now_ms, &roll);
             assert_eq!(verdict.epoch, Epoch(4));

@@ -31,7 +31,10 @@ pub struct Roll {
 /// What a store knows of one node's life.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Node {
-    /// Its registration. None if it has left, was declared dead, or never registered, as nodes of stores that are not shared.
+    /// Whether its registration stands: it does not if the node has left, was declared dead, or never registered, as nodes of
+    /// stores that are not shared.
+    pub registered: bool,
+    /// What it says there, if this program can read it: another version's words are no reason to hold one's breath.
     pub record: Option<NodeRecord>,
     /// The last number of its heartbeat.
     pub beat: Option<u64>,
@@ -46,6 +49,14 @@ pub struct Seen {
     pub registered: bool,
     /// The epoch under which this node may append, if it may at all.
     pub fence: Option<Epoch>,
+}
+
+impl Node {
+    fn take(&mut self, record: &[u8]) {
+        self.registered = true;
+        self.record =
+            NodeRecord::decode(record).inspect_err(|error| tracing::debug!(%error, "a node's registration")).ok();
+    }
 }
 
 impl Roll {
@@ -118,7 +129,7 @@ async fn read<T: Transaction>(tx: &T) -> Result<Roll, Abort<LayerError>> {
     let mut nodes: BTreeMap<Incarnation, Node> = BTreeMap::new();
     for row in &page.rows {
         let node = nodes.entry(keys::node_of(&row.key)?).or_default();
-        node.record = Some(NodeRecord::decode(&row.value)?);
+        node.take(&row.value);
     }
     let beyond: BTreeSet<Incarnation> = active.iter().copied().filter(|node| !nodes.contains_key(node)).collect();
     let records = beyond.iter().map(|&node| keys::node(node));
@@ -128,8 +139,8 @@ async fn read<T: Transaction>(tx: &T) -> Result<Roll, Abort<LayerError>> {
     // In the order in which they were asked for.
     let mut found = BTreeMap::new();
     for &node in &beyond {
-        let record = rows.next().flatten().map(|row| NodeRecord::decode(&row)).transpose()?;
-        found.insert(node, Node { record, beat: None });
+        let of: &mut Node = found.entry(node).or_default();
+        rows.next().flatten().inspect(|row| of.take(row));
     }
     for node in nodes.values_mut().chain(found.values_mut()) {
         node.beat = rows.next().flatten().map(|row| packed::beat(&row)).transpose()?;
