@@ -149,7 +149,7 @@ minute after the message, or now if that is past:
   deleted  the message was deleted                       online   somebody uses a device of the user
   read     the user has read it                          push     the phone is told
 
-USER and FROM are names and ids, times are UTC. The node must be stopped: a store has one owner. Nothing is changed. An item
+USER and FROM are names and ids, times are UTC. The node must be stopped, but on a cluster. Nothing is changed. An item
 that nobody fetched goes a day after it was due.";
 
 /// A chat gateway: many WebSocket connections on few cores, every channel's history in order, nothing lost that it

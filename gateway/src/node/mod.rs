@@ -59,8 +59,9 @@ use state::NodeState;
 const DRAIN_MS: u64 = 4_000;
 /// The same for a node that was taken over: nothing that is under way there can succeed.
 const FENCED_DRAIN_MS: u64 = 1_000;
-/// How long a node that stops tries to leave its store. Without having left, the next waits for the lease.
-const LEAVE: Duration = Duration::from_secs(2);
+/// How long a node that ends speaks to its store once more: to leave it, or to learn who took it over. Without having left,
+/// the next waits for the lease.
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// A store that takes longer to open is waited for, which is said.
 const SLOW: Duration = Duration::from_secs(1);
 /// How often it is said again.
@@ -167,12 +168,12 @@ impl Node<'_> {
         drop(beats);
         match served {
             Ok(End::Fenced) => {
-                let roll = self.ends.finish(view::look(store), LEAVE);
+                let roll = self.ends.finish(view::look(store), LAST_WORD);
                 let by = roll.and_then(Result::ok).as_ref().and_then(Active::of);
                 Ok(by.map_or(End::Fenced, End::TakenOver))
             }
             served => {
-                match self.ends.finish(view::leave(store, incarnation), LEAVE) {
+                match self.ends.finish(view::leave(store, incarnation), LAST_WORD) {
                     Some(Ok(())) => {}
                     Some(Err(error)) => tracing::warn!(%error, "could not leave: the next node waits for the lease"),
                     None => tracing::warn!("could not leave in time: the next node waits for the lease"),

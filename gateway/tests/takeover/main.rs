@@ -1,7 +1,7 @@
 //! Two nodes on one store: one serves, one stands by, and whatever happens to the first, nothing that either acknowledged is
 //! lost, doubled or out of order (I2, I3, I5, I6, I7).
 //!
-//! Real `rookery run` processes on a stand-in in this process. `ROOKERY_TAKEOVER_ROUNDS` is how often each way of going is
+//! Real `rookery run` processes on a stand-in in this process, whose commits and reads fail at random while nodes go and come. `ROOKERY_TAKEOVER_ROUNDS` is how often each way of going is
 //! tried, 2 unless set.
 
 mod client;
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use fdb_c::Faults;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -24,6 +25,19 @@ const WRITERS: usize = 4;
 const IN_FLIGHT: usize = 20;
 /// Messages that are sent to a node that has stopped.
 const LATE: usize = 5;
+/// What goes wrong in the store meanwhile: one commit in 14, a fifth of which happened all the same.
+const WEATHER: Faults = Faults {
+    conflict: 20,
+    unknown_committed: 15,
+    unknown_lost: 15,
+    too_old: 10,
+    future: 5,
+    behind: 5,
+    read_too_old: 3,
+    read_future: 2,
+    read_behind: 2,
+    delay: Duration::ZERO,
+};
 
 fn rounds() -> u32 {
     std::env::var("ROOKERY_TAKEOVER_ROUNDS").ok().map_or(2, |rounds| rounds.parse().expect("a number of rounds"))
@@ -218,6 +232,7 @@ fn check(goes: Goes) {
     let mut active = cluster.node("one");
     let mut place = active.ready();
     let room = Room::open(&place);
+    cluster.server.set_faults(WEATHER);
     let mut took = Vec::new();
     for number in 1..=rounds() {
         let standby = cluster.node(if number % 2 == 0 { "one" } else { "two" });
@@ -228,6 +243,7 @@ fn check(goes: Goes) {
         took.push(after);
         (active, place) = (standby, next);
     }
+    cluster.server.set_faults(Faults::default());
     let output = cluster.check(&[]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
@@ -235,6 +251,8 @@ fn check(goes: Goes) {
         "a store that is served is not at rest: {told}"
     );
     let messages = room.close(&place);
+    let beside = cluster.check(&["--beside-nodes"]);
+    assert!(beside.status.success(), "{}", String::from_utf8_lossy(&beside.stderr));
     active.signal(Signal::TERM);
     let (status, errors) = active.ended();
     assert_eq!(status.code(), Some(0), "{errors}");
