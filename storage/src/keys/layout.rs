@@ -23,7 +23,7 @@ pub struct Layout {
 
 /// Every table, by number.
 pub fn layouts() -> impl Iterator<Item = Layout> {
-    Table::ALL.into_iter().map(|table| {
+    Table::ALL.iter().copied().map(|table| {
         let (name, fields, says) = table.layout();
         Layout { number: table as u8, name, fields, says }
     })

@@ -64,10 +64,23 @@ pub use search::{indexed, posting, postings, segments};
 
 use crate::transaction::{RangeRequest, key_after, prefix_end};
 
-/// The first byte of a key. Numbers are never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Table {
+macro_rules! tables {
+    ($($table:ident = $number:literal,)*) => {
+        /// The first byte of a key. Numbers are never reused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        enum Table {
+            $($table = $number,)*
+        }
+
+        impl Table {
+            /// Every table, in the order of numbers.
+            const ALL: &'static [Self] = &[$(Self::$table,)*];
+        }
+    };
+}
+
+tables! {
     Arrival = 1,
     Batch = 2,
     Body = 3,

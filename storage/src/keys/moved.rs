@@ -20,53 +20,6 @@ pub enum Moved {
 }
 
 impl Table {
-    /// Every table, by number.
-    pub(super) const ALL: [Self; 43] = [
-        Self::Arrival,
-        Self::Batch,
-        Self::Body,
-        Self::Channel,
-        Self::Dedup,
-        Self::DedupFloor,
-        Self::Direct,
-        Self::Family,
-        Self::Fence,
-        Self::Former,
-        Self::Head,
-        Self::Idempotency,
-        Self::Inbox,
-        Self::InboxFloor,
-        Self::Joined,
-        Self::Member,
-        Self::Membership,
-        Self::Message,
-        Self::Partition,
-        Self::Read,
-        Self::Refresh,
-        Self::User,
-        Self::Username,
-        Self::View,
-        Self::RefreshDue,
-        Self::Reaction,
-        Self::Tallies,
-        Self::Mention,
-        Self::Edited,
-        Self::Large,
-        Self::Officer,
-        Self::Block,
-        Self::Friend,
-        Self::Device,
-        Self::Presence,
-        Self::Push,
-        Self::Node,
-        Self::Heartbeat,
-        Self::Indexed,
-        Self::Posting,
-        Self::Segments,
-        Self::Left,
-        Self::Import,
-    ];
-
     fn moved(self) -> Moved {
         match self {
             // Positions are of their store: an inbox begins anew, and clients are given a snapshot in its place.
@@ -116,14 +69,14 @@ impl Table {
 #[must_use]
 pub fn moved(key: &[u8]) -> Option<Moved> {
     let first = *key.first()?;
-    Table::ALL.into_iter().find(|&table| table as u8 == first).map(Table::moved)
+    Table::ALL.iter().copied().find(|&table| table as u8 == first).map(Table::moved)
 }
 
 /// The next rows that go along after a key, of one table; of the first without one. `None` behind the last table.
 #[must_use]
 pub fn moved_after(last: Option<&[u8]>) -> Option<RangeRequest> {
     let begin = last.map(key_after).unwrap_or_default();
-    let tables = Table::ALL.into_iter().filter(|table| table.moved() != Moved::Left);
+    let tables = Table::ALL.iter().copied().filter(|table| table.moved() != Moved::Left);
     let ranges = tables.map(|table| (Key::of(table).0, prefix_end(&[table as u8])));
     ranges.map(|(first, end)| RangeRequest::new(first.max(begin.clone()), end)).find(|range| range.begin < range.end)
 }
@@ -139,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_table_is_listed_once_in_order() {
+    fn tables_are_listed_by_number() {
         let numbers: Vec<u8> = Table::ALL.iter().map(|&table| table as u8).collect();
         assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
     }

@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schema::limits::{ARRIVAL_ROWS_MAX, HINT_BYTES_MAX};
-use schema::record::{ArrivalRecord, PushItem};
+use schema::record::{ArrivalRecord, FenceRecord, PushItem};
 use schema::{Epoch, Event, Message, Owner, Stamp};
 
 use super::planted::{Planted, Plants};
-use super::{ATTEMPTS_MAX, LayerError, again, content, push};
+use super::{ATTEMPTS_MAX, LayerError, again, content, moving, push};
+use crate::join;
 use crate::keys;
 use crate::retry::{self, Abort};
 use crate::transaction::{Begin, Engine, RangeRequest, Transaction, Version};
@@ -92,7 +93,14 @@ struct Asked<'a> {
 async fn read_once<E: Engine>(engine: &E, asked: Asked<'_>, plants: &Plants) -> Result<ArrivalsPage, LayerError> {
     let tx = engine.begin(Begin::AtLeast(Version(asked.at_least)));
     let range = keys::arrivals_after(asked.epoch, asked.home, asked.after).rows(asked.rows.min(ARRIVAL_ROWS_MAX));
-    let page = tx.snapshot_get_range(&range).await?;
+    let fence = keys::fence(asked.home.incarnation);
+    let (page, fence) = join::both(tx.snapshot_get_range(&range), tx.snapshot_get(&fence)).await?;
+    let fence = fence.map(|row| FenceRecord::decode(&row)).transpose()?;
+    let mine = FenceRecord { incarnation: asked.home.incarnation, epoch: asked.epoch };
+    if fence != Some(mine) {
+        // Whoever took over makes push items of these rows and clears them, in several transactions: what is left is no whole.
+        return Err(moving().into());
+    }
     let mut records = Vec::with_capacity(page.rows.len());
     for row in &page.rows {
         records.push((keys::arrival_stamp(&row.key)?, ArrivalRecord::decode(&row.value)?));

@@ -127,6 +127,10 @@ fn unavailable() -> Refusal {
         .after_ms(STORE_RETRY_MS)
 }
 
+fn moving() -> Refusal {
+    Refusal::new(ErrorCode::Moving, "what was asked for is moving to another shard, try again").after_ms(STORE_RETRY_MS)
+}
+
 fn damaged() -> Refusal {
     Refusal::new(ErrorCode::Internal, "what is stored there cannot be read")
 }

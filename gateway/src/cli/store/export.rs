@@ -4,20 +4,23 @@
 //! is `storage::layers::transfer`'s.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Seek as _, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
-use schema::Epoch;
+use storage::layers::transfer;
 use storage::layers::transfer::dump::{DumpError, Header, Reader, Totals, Writer};
-use storage::layers::{transfer, view};
 
 use crate::config::Config;
 use crate::store::NodeStore;
 
 use super::Look;
 use super::progress::{self, Progress};
+
+/// A dump holds password hashes: for whoever exported it, and nobody else.
+const MODE: u32 = 0o600;
 
 /// Writes the store into `to`, or goes on with it.
 pub(in crate::cli) fn export(config: &Config, to: &Path) -> anyhow::Result<ExitCode> {
@@ -44,13 +47,14 @@ impl Look for Export<'_> {
             progress.show(|| told(writer.totals()));
         }
         progress.clear();
-        let epoch_now = view::current(store).await?.map_or(Epoch(0), |view| view.epoch);
         ensure!(
-            epoch_now == epoch,
+            transfer::epoch(store).await? == epoch,
             "a node has had the store while it was exported, so the parts do not belong together: stop it, remove {place}, and export again"
         );
         let (file, totals) = writer.end().with_context(|| format!("cannot write to {place}"))?;
-        file.sync_all().with_context(|| format!("cannot write to {place}"))?;
+        file.sync_all()
+            .and_then(|()| sync_directory_of(self.to))
+            .with_context(|| format!("cannot write to {place}"))?;
         crate::cli::print(&format!("exported {} to {place}\n", told(totals)))
     }
 }
@@ -59,7 +63,7 @@ impl Export<'_> {
     /// The file behind what it holds of this store already, and the last key in it.
     fn open(&self, header: Header) -> anyhow::Result<(Writer<File>, Option<Vec<u8>>)> {
         let place = self.to.display();
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(self.to);
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(MODE).open(self.to);
         let mut file = file.with_context(|| format!("cannot open {place}"))?;
         if file.metadata()?.len() == 0 {
             return Ok((Writer::begin(file, header).with_context(|| format!("cannot write to {place}"))?, None));
@@ -77,8 +81,11 @@ impl Export<'_> {
                 Ok(None) => {
                     bail!("{place} is whole already: {}; name another file to export again", told(reader.totals()))
                 }
-                Err(DumpError::Incomplete { .. }) => break,
-                Err(error) => return Err(error).with_context(|| format!("cannot go on with {place}")),
+                // What a crash leaves may be cut, or torn: either is written again.
+                Err(DumpError::Incomplete { .. } | DumpError::Damaged { .. }) => break,
+                Err(error @ (DumpError::NotADump | DumpError::Io(_))) => {
+                    return Err(error).with_context(|| format!("cannot go on with {place}"));
+                }
             }
         }
         let (totals, whole_bytes) = (reader.totals(), reader.whole_bytes());
@@ -87,6 +94,12 @@ impl Export<'_> {
         progress::note(&format!("going on with {place}, which holds {}", told(totals)));
         Ok((Writer::go_on(file, totals), last))
     }
+}
+
+/// A file that has just been made is there after a power loss only once its directory says so.
+fn sync_directory_of(file: &Path) -> io::Result<()> {
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
 }
 
 /// `5 rows, 0.1 MB`.

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use schema::limits::{BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
 use schema::mesh::LiveEvent;
-use schema::{ChannelId, ChannelOp, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View};
+use schema::{ChannelId, ChannelOp, Event, EventBody, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View};
 
 pub use batch::{Batch, Outcome};
 use batch::{Ended, Told};
@@ -45,6 +45,7 @@ use chain::Chain;
 use draft::Terms;
 use members::Cache;
 
+use super::moving;
 use super::planted::{Planted, Plants};
 
 /// An operation that waits, and under which number its reply is wanted.
@@ -283,8 +284,4 @@ impl Appender {
 
 fn refused(ops: impl Iterator<Item = Queued>, refusal: &Refusal) -> Vec<(u64, Result<OpReply, Refusal>)> {
     ops.map(|queued| (queued.ticket, Err(refusal.clone()))).collect()
-}
-
-fn moving() -> Refusal {
-    Refusal::new(ErrorCode::Moving, "the channel is moving to another shard, try again").after_ms(super::STORE_RETRY_MS)
 }

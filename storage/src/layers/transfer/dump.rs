@@ -70,7 +70,7 @@ pub enum DumpError {
         totals: Totals,
     },
     /// Bytes changed after they were written.
-    #[error("part {part} is damaged: {what}; copy the file again, or export again")]
+    #[error("part {part} is damaged: {what}; copy the file again, or export into another")]
     Damaged {
         /// From 0.
         part: u64,
@@ -266,7 +266,10 @@ impl<R: Read> Reader<R> {
         if xxh3_64(&said) != number(&sum, 0) || self.totals != (Totals { parts, rows, bytes }) {
             return Err(self.damaged("the end counts other parts than there are"));
         }
-        Ok(())
+        match fill(&mut self.input, &mut [0])? {
+            None => Ok(()),
+            Some(()) => Err(self.damaged("something follows the end")),
+        }
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), DumpError> {

@@ -7,17 +7,29 @@ use crate::keys;
 use crate::layers::{LayerError, again, push, view};
 use crate::transaction::{Begin, Engine, Row, Transaction};
 
-/// Makes push items of what homes left unserved, since arrivals stay behind. Returns the store's epoch: while it stays the same
-/// no node has had the store, and what is read belongs together.
+/// Ends the view, and makes push items of what its homes left unserved, since arrivals stay behind. Returns the epoch, which
+/// is no node's: while it stays the same no node has had the store, and what is read belongs together.
 ///
-/// Of a store at rest: a node that has it would lose what it is about to serve.
+/// Of a store at rest, where it ends nothing that lives. A node that merely stood still finds itself fenced when it goes on, as
+/// after a takeover (I7).
 ///
 /// # Errors
-/// The store's, and damage. Settling again is safe.
+/// The store's, and damage. Settling again is safe, and changes nothing.
 pub async fn settle<E: Engine>(engine: &E, wall: UnixMs) -> Result<Epoch, LayerError> {
-    let Some(view) = view::current(engine).await? else { return Ok(Epoch(0)) };
-    push::adopt(engine, Epoch(view.epoch.0 + 1), wall).await?;
-    Ok(view.epoch)
+    for node in view::look(engine).await?.active {
+        view::leave(engine, node).await?;
+    }
+    let epoch = epoch(engine).await?;
+    push::adopt(engine, epoch, wall).await?;
+    Ok(epoch)
+}
+
+/// The store's epoch.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn epoch<E: Engine>(engine: &E) -> Result<Epoch, LayerError> {
+    Ok(view::look(engine).await?.epoch)
 }
 
 /// The next rows that go along after a key, at least one. Empty at the end of the store.

@@ -15,7 +15,7 @@ pub mod dump;
 mod export;
 mod import;
 
-pub use export::{read, settle};
+pub use export::{epoch, read, settle};
 pub use import::{ImportError, begin, finish, unfinished, write};
 
 use crate::transaction::Row;

@@ -125,7 +125,7 @@ fn forget_node<T: Transaction>(tx: &mut T, node: Incarnation) {
 }
 
 /// The view as it stands, for a node that was told of another or found itself fenced. `None` in a store that no node
-/// has claimed yet.
+/// has claimed yet, or whose last node has left.
 ///
 /// # Errors
 /// The store's, and damage in the rows.
@@ -136,7 +136,10 @@ pub async fn current<E: Engine>(engine: &E) -> Result<Option<View>, LayerError> 
 async fn current_once<E: Engine>(engine: &E) -> Result<Option<View>, LayerError> {
     let tx = engine.begin(Begin::Fresh);
     let Some(row) = tx.get(&keys::view()).await? else { return Ok(None) };
-    let epoch = ViewRow::decode(&row)?.epoch;
+    let ViewRow { epoch, nodes } = ViewRow::decode(&row)?;
+    if nodes.is_empty() {
+        return Ok(None);
+    }
     let page = tx.get_range(&keys::partitions().rows(u32::from(PARTITIONS))).await?;
     let owners: Vec<_> = page.rows.iter().map(|row| packed::owner(&row.value)).collect::<Result<_, _>>()?;
     if owners.len() != usize::from(PARTITIONS) {

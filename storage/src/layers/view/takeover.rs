@@ -22,7 +22,7 @@ use crate::transaction::{Begin, Engine, Transaction};
 /// commit on no append of theirs commits (I7), and their registrations are gone.
 ///
 /// `None` if that does not hold any more, or never did: the view is another, somebody of it is not dead or has said a word
-/// since, or this node itself has been declared dead. Then look around again, with the next heartbeat.
+/// since, this node itself has been declared dead, or an import is under way. Then look around again, with the next heartbeat.
 ///
 /// # Errors
 /// The store's, and damage in the rows. Then it may or may not be taken over; a heartbeat tells, by the fence.
@@ -67,8 +67,10 @@ async fn holds<T: Transaction>(
 ) -> Result<bool, Abort<LayerError>> {
     let others: Vec<Incarnation> = old.nodes.iter().copied().filter(|&node| node != me).collect();
     let all_dead = others.iter().all(|node| verdict.dead.contains_key(node));
-    let registered = tx.get(&keys::node(me)).await?.is_some();
-    if old.epoch != verdict.epoch || !all_dead || !registered {
+    let own = tx.get_all(&[keys::node(me), keys::import()]).await?;
+    // Rows of another store are being written: what is there is no history yet.
+    let (registered, whole) = (own[0].is_some(), own[1].is_none());
+    if old.epoch != verdict.epoch || !all_dead || !registered || !whole {
         return Ok(false);
     }
     silent(tx, &others, verdict).await
