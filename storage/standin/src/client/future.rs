@@ -38,6 +38,8 @@ pub(crate) struct Future {
 struct State {
     result: Option<Result<Value, Code>>,
     callback: Option<Callback>,
+    /// Threads that block until it is ready: seldom any, and telling nobody costs a system call.
+    blocked: u32,
 }
 
 impl Future {
@@ -77,9 +79,11 @@ impl Future {
             return None;
         }
         state.result = Some(result);
-        let callback = state.callback.take();
+        let (callback, blocked) = (state.callback.take(), state.blocked);
         drop(state);
-        self.ready.notify_all();
+        if blocked > 0 {
+            self.ready.notify_all();
+        }
         callback
     }
 
@@ -99,9 +103,11 @@ impl Future {
 
     pub(super) fn block_until_ready(&self) {
         let mut state = self.state();
+        state.blocked += 1;
         while state.result.is_none() {
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.blocked -= 1;
     }
 
     /// Ends it with 1101 unless it is ready. Returns the callback that is due.

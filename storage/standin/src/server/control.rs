@@ -214,8 +214,12 @@ pub(super) struct CommitInFlight(Arc<Outbox>);
 
 impl Drop for CommitInFlight {
     fn drop(&mut self) {
-        self.0.ending().commits -= 1;
-        self.0.ended.notify_all();
+        let mut ending = self.0.ending();
+        ending.commits -= 1;
+        // Before the connection has ended nobody waits for this alone.
+        if !ending.is_served {
+            self.0.ended.notify_all();
+        }
     }
 }
 
