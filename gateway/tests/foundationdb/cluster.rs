@@ -33,7 +33,12 @@ impl Cluster {
     }
 
     pub(crate) fn starting(&self) -> Starting {
-        let flags = self.flags();
+        self.starting_with(&[])
+    }
+
+    /// A node that is told something more.
+    pub(crate) fn starting_with(&self, more: &[&str]) -> Starting {
+        let flags = [self.flags(), more.iter().map(|&flag| flag.to_owned()).collect()].concat();
         Starting::spawn("run", self.data(), &flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
 }

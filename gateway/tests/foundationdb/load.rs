@@ -36,6 +36,15 @@ pub(crate) struct Sent {
     pub(crate) messages: Vec<(String, String, Option<u64>)>,
 }
 
+/// Stops clients under load when it is dropped, also by a test that fails: it would wait for them for ever.
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Sends one message after the other until it is told to stop. One that is refused as temporary is left as it is, for its retry
 /// to find later.
 pub(crate) fn load(node_ws: &str, token: &str, who: u64, channel: &str, stop: &AtomicBool) -> (Sent, u64) {

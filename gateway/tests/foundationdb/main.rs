@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use fdb_c::Faults;
 use serde_json::json;
 
 use cluster::{Cluster, flags};
-use load::{Sent, check_sent, history, load, send};
+use load::{Sent, Stop, check_sent, history, load, send};
 use support::{Client, Node, client_msg_id};
 
 /// Messages each way, where a test does not say otherwise.
@@ -172,6 +172,7 @@ fn a_cluster_that_goes_away_under_load_and_returns_loses_nothing() {
     let unsure = client_msg_id(8_000_000);
     let stop = AtomicBool::new(false);
     let sent: Vec<_> = thread::scope(|scope| {
+        let stopping = Stop(&stop);
         let senders: Vec<_> = (0..4)
             .map(|who| {
                 let (ws, token, channel, stop) = (&node.ws, &tokens[who % 2], &channel, &stop);
@@ -200,7 +201,7 @@ fn a_cluster_that_goes_away_under_load_and_returns_loses_nothing() {
         until_ready(&node.internal, None);
         node.logged("the store answers and takes commits");
         thread::sleep(Duration::from_secs(1));
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         senders.into_iter().map(|sender| sender.join().expect("a sender ends well")).collect()
     });
     let refused: u64 = sent.iter().map(|(_, refused)| refused).sum();
@@ -218,11 +219,19 @@ fn a_cluster_that_goes_away_under_load_and_returns_loses_nothing() {
 
 #[test]
 fn a_store_that_throttles_and_conflicts_loses_nothing() {
-    let cluster = Cluster::start();
-    let node = cluster.node();
-    let (channel, tokens) = two(&node);
+    let check = |chained: &str| {
+        let cluster = Cluster::start();
+        loses_nothing(&cluster, &cluster.starting_with(&[chained]).ready());
+    };
+    check("--store.chained_appends=false");
+    check("--store.chained_appends=true");
+}
+
+fn loses_nothing(cluster: &Cluster, node: &Node) {
+    let (channel, tokens) = two(node);
     let stop = AtomicBool::new(false);
     let sent: Vec<_> = thread::scope(|scope| {
+        let stopping = Stop(&stop);
         let senders: Vec<_> = (0..2)
             .map(|who| {
                 let (ws, token, channel, stop) = (&node.ws, &tokens[who % 2], &channel, &stop);
@@ -240,13 +249,13 @@ fn a_store_that_throttles_and_conflicts_loses_nothing() {
             ..Faults::default()
         });
         thread::sleep(Duration::from_secs(4));
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         senders.into_iter().map(|sender| sender.join().expect("a sender ends well")).collect()
     });
     cluster.server.set_faults(Faults::default());
     until_ready(&node.internal, None);
     assert!(metric(&node.internal, "rookery_store_throttled_total") > 0);
-    check_sent(&node, &channel, &sent);
+    check_sent(node, &channel, &sent);
 }
 
 #[test]
@@ -260,6 +269,7 @@ fn a_full_store_is_read_and_says_so() {
 
     let stop = AtomicBool::new(false);
     let sent = thread::scope(|scope| {
+        let stopping = Stop(&stop);
         let sender = scope.spawn(|| load(&node.ws, &tokens[1], 1, &channel, &stop));
         thread::sleep(Duration::from_secs(1));
         cluster.server.fill(true);
@@ -269,7 +279,7 @@ fn a_full_store_is_read_and_says_so() {
         cluster.server.fill(false);
         until_ready(&node.internal, None);
         thread::sleep(Duration::from_secs(1));
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         sender.join().expect("a sender ends well").0
     });
     let first = Sent { token: tokens[0].clone(), messages: vec![(client_msg_id(1), "before".to_owned(), Some(1))] };
