@@ -420,9 +420,9 @@ fn a_cut_connection_is_made_anew(server: &Server, database: &Database) {
 
 fn a_read_ends_at_its_timeout(server: &Server, database: &Database) {
     server.pause();
+    let began = Instant::now();
     let tx = database.begin();
     tx.set_timeout(200);
-    let began = Instant::now();
     let read = tx.get(b"a");
     // No timeout from here on, and the commit waits for the server.
     let patient = database.begin();
