@@ -45,6 +45,7 @@ fn broken_variants_are_caught() {
     check(Broken::ReadAboveDurable, 100, &["I2", "I3", "I6"]);
     check(Broken::AcknowledgeBeforeDurable, 30, &["I2", "I3", "I6"]);
     check(Broken::CursorAheadOfUnreadRow, 10, &["I6"]);
+    check(Broken::AnswersFromThePast, 100, &["I7", "I10"]);
 }
 
 /// What the program prints, and whether it ended well.

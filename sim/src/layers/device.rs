@@ -54,6 +54,8 @@ pub(super) struct Device {
     name: DeviceId,
     rng: Rng,
     life: Option<Rc<Life>>,
+    /// The number of the last life that it knew to take clients: some move there at once, others when they must.
+    heard_of: Option<u64>,
     conn: u32,
     pending: Vec<Pending>,
     /// Own messages that were acknowledged, and the newest revision that was answered.
@@ -73,6 +75,7 @@ impl Device {
             rng: world.rng.part(name.as_str()),
             name,
             life: None,
+            heard_of: None,
             conn: 0,
             pending: Vec::new(),
             own: Vec::new(),
@@ -122,7 +125,7 @@ impl Device {
     }
 
     fn draw(&mut self) -> Option<Pending> {
-        let rooms = match self.rng.chance(30) {
+        let rooms = match self.rng.chance(self.world.plan.strange_permille) {
             true => self.world.rooms.iter().collect(),
             false => self.world.rooms_of(self.user),
         };
@@ -221,7 +224,9 @@ impl Device {
 
     /// Asks for all that is pending, in order, and waits for a while.
     async fn ask(&mut self) {
-        if self.life.as_ref().is_none_or(|life| life.is_out()) || self.rng.chance(20) {
+        let newest = self.world.active().map(|life| life.number);
+        let has_heard = std::mem::replace(&mut self.heard_of, newest) != newest && self.rng.chance(400);
+        if self.life.as_ref().is_none_or(|life| life.is_out()) || has_heard || self.rng.chance(20) {
             self.connect();
         }
         let Some(life) = self.life.clone() else { return };

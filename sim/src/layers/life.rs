@@ -22,13 +22,20 @@ use super::world::{Phase, World};
 /// A reply, or the news that nobody is left to give one.
 pub(super) type Answer = oneshot::Receiver<Result<OpReply, Refusal>>;
 
+/// Who waits for a reply.
+struct Ticket {
+    teller: oneshot::Sender<Result<OpReply, Refusal>>,
+    /// When it was asked for, in polls of the run.
+    asked: u64,
+}
+
 /// See the module.
 pub(super) struct Life {
     pub(super) number: u64,
     pub(super) incarnation: Incarnation,
     view: RefCell<Arc<View>>,
     shards: RefCell<Vec<Appender>>,
-    tickets: RefCell<BTreeMap<u64, oneshot::Sender<Result<OpReply, Refusal>>>>,
+    tickets: RefCell<BTreeMap<u64, Ticket>>,
     next_ticket: Cell<u64>,
     /// Another has taken over, and this one knows, or it has ended.
     out: Cell<bool>,
@@ -107,7 +114,7 @@ impl Life {
         }
         let ticket = self.next_ticket.get() + 1;
         self.next_ticket.set(ticket);
-        self.tickets.borrow_mut().insert(ticket, teller);
+        self.tickets.borrow_mut().insert(ticket, Ticket { teller, asked: world.tasks.polls() });
         let shard = self.view().home_of_channel(channel).shard;
         self.shards.borrow_mut()[usize::from(shard.0)].push(ticket, channel, op);
         self.begin_batches(world, shard);
@@ -141,13 +148,29 @@ impl Life {
         world.note(format_args!("life {number}/{}: {answers} answers at {stamps:?}, fenced: {fenced}", shard.0));
         world.commits.borrow_mut().extend(stamps.into_iter().map(|stamp| (epoch, stamp)));
         for (ticket, reply) in replies {
-            let teller = self.tickets.borrow_mut().remove(&ticket).expect("each operation is answered once");
+            let Ticket { teller, asked } =
+                self.tickets.borrow_mut().remove(&ticket).expect("each operation is answered once");
+            self.check_still_mine(world, epoch, asked, &reply);
             // Who waits no longer has given up.
             let _gone = teller.send(reply);
         }
         if fenced {
             world.done.borrow_mut().fenced += 1;
             world.tasks.spawn(self.part(), look_again(Rc::clone(world), Rc::clone(self)));
+        }
+    }
+
+    /// I7: once another has taken over, nothing that is asked of this one is decided, not even what needs no commit.
+    fn check_still_mine(&self, world: &World, epoch: Epoch, asked: u64, reply: &Result<OpReply, Refusal>) {
+        let ended =
+            world.taken_over.borrow().range(Epoch(epoch.0 + 1)..).find(|(_, at)| **at < asked).map(|(by, _)| *by);
+        let decides = reply.as_ref().map_or_else(|refusal| !refusal.code.is_temporary(), |_| true);
+        if let Some(by) = ended.filter(|_| decides) {
+            let finding = format!(
+                "life {} of {epoch:?} answered {reply:?} to what was asked after {by:?} had begun",
+                self.number
+            );
+            world.facts.borrow_mut().complain("I7", finding);
         }
     }
 

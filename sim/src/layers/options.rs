@@ -184,6 +184,8 @@ pub struct Plan {
     pub sync_ms: u64,
     /// Of 1,000 things that a device does those that concern who is in a group, where it may.
     pub churn_permille: u32,
+    /// Of 1,000 things that a device does those for which it picks any channel, whether it is in it or not.
+    pub strange_permille: u32,
     /// Of 1,000 replies those that no client hears.
     pub lost_permille: u32,
     /// What goes wrong in the database.
@@ -205,6 +207,7 @@ impl Plan {
         let pause_ms = maybe(700, 10..=120);
         let sync_ms = maybe(700, 0..=12);
         let churn_permille = small(maybe(500, 80..=500));
+        let strange_permille = small(maybe(300, 30..=700));
         let lost_permille = small(maybe(600, 0..=150));
         let faults = FaultRates {
             read_permille: small(maybe(500, 0..=15)),
@@ -217,7 +220,19 @@ impl Plan {
         };
         let hardships = Self::draw_hardships(rng, busy_ms);
         let [users, groups, larges] = [users, groups, larges].map(|count| usize::try_from(count).expect("a few"));
-        Self { users, groups, larges, busy_ms, pause_ms, sync_ms, churn_permille, lost_permille, faults, hardships }
+        Self {
+            users,
+            groups,
+            larges,
+            busy_ms,
+            pause_ms,
+            sync_ms,
+            churn_permille,
+            strange_permille,
+            lost_permille,
+            faults,
+            hardships,
+        }
     }
 
     fn draw_hardships(rng: &mut Rng, busy_ms: u64) -> Vec<(u64, Hardship)> {

@@ -268,6 +268,7 @@ async fn by_verdict(engine: &MemoryEngine, life: &Life, shards: u16) -> Result<O
 
 async fn adopt(world: &Rc<World>, life: &Rc<Life>, view: schema::View) {
     let epoch = view.epoch;
+    world.taken_over.borrow_mut().insert(epoch, world.tasks.polls());
     life.adopt(world, view);
     world.set_active(life);
     let version = newest(world).await;

@@ -106,6 +106,8 @@ pub(super) struct World {
     active: RefCell<Option<Rc<Life>>>,
     /// A version that is no older than the view of each epoch, as its taker read it.
     pub(super) epochs: RefCell<BTreeMap<Epoch, u64>>,
+    /// When the taker of each epoch knew that it had it, in polls of the run.
+    pub(super) taken_over: RefCell<BTreeMap<Epoch, u64>>,
     /// Transactions that were told of, and under which epoch their batches were accepted.
     pub(super) commits: RefCell<Vec<(Epoch, Stamp)>>,
     pub(super) arrived: RefCell<BTreeMap<(Epoch, Owner), Arrived>>,
@@ -144,6 +146,7 @@ impl World {
             lives: Cell::new(1),
             active: RefCell::new(None),
             epochs: RefCell::default(),
+            taken_over: RefCell::default(),
             commits: RefCell::default(),
             arrived: RefCell::default(),
             marks: RefCell::default(),
