@@ -9,6 +9,7 @@
 //! world      what outlives the node             node               one life of it: sockets, shards, disk
 //! conformance    what clients see of any node
 //! client     devices                            facts checks       evidence, judgement (I2 to I6, I10, I12)
+//! layers     the storage layers alone: many more worlds, each of them short (I2 to I7, I10)
 //! ```
 
 #[cfg(not(any(tokio_unstable, doc, doctest)))]
