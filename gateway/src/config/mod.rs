@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod keys;
 mod layers;
+mod name;
 mod value;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,8 @@ pub use document::document;
 pub use engine::{StoreEngine, StorePrefix};
 pub use error::{ConfigError, Origin};
 pub use keys::{KEYS, Key};
-pub use value::{LogFilter, LogFormat, NodeName, SECRET_BYTES, Secret, WsUrl};
+pub use name::NodeName;
+pub use value::{LogFilter, LogFormat, SECRET_BYTES, Secret, WsUrl};
 
 /// How the node is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use schema::limits::{NODE_NAME_BYTES_MAX, NODE_URL_BYTES_MAX};
+use schema::limits::NODE_URL_BYTES_MAX;
 use tracing_subscriber::EnvFilter;
 
 /// Bytes of the key that signs access tokens.
@@ -224,55 +224,6 @@ impl Setting for WsUrl {
         let host = text.strip_prefix("ws://").or_else(|| text.strip_prefix("wss://"))?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         if host.is_empty() || text.len() > NODE_URL_BYTES_MAX as usize || !host.chars().all(plain) {
-            return None;
-        }
-        *self = Self(text.to_owned());
-        Some(())
-    }
-    fn show(&self) -> Option<String> {
-        Some(quoted(&self.0))
-    }
-}
-
-/// What an operator calls a node: a word, for logs, probes and other nodes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct NodeName(String);
-
-impl NodeName {
-    /// What this machine is called, as far as that is a name; `node` where it is called nothing.
-    #[must_use]
-    pub fn of_host() -> Self {
-        Self::near(&rustix::system::uname().nodename().to_string_lossy())
-    }
-
-    /// The name that is nearest to a text.
-    pub(super) fn near(text: &str) -> Self {
-        let plain = |c: char| if is_name(c) { c } else { '-' };
-        let name: String = text.chars().take(NODE_NAME_BYTES_MAX as usize).map(plain).collect();
-        Self(if name.is_empty() { "node".to_owned() } else { name })
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-fn is_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-._".contains(c)
-}
-
-impl Setting for NodeName {
-    fn placeholder(&self) -> &'static str {
-        "NAME"
-    }
-    fn expected(&self) -> &'static str {
-        "a name of 1 to 64 letters, digits, dots, dashes and underscores"
-    }
-    fn set(&mut self, given: &Given) -> Option<()> {
-        let text = given.text().filter(|text| (1..=NODE_NAME_BYTES_MAX as usize).contains(&text.len()))?;
-        if !text.chars().all(is_name) {
             return None;
         }
         *self = Self(text.to_owned());
