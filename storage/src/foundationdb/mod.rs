@@ -21,6 +21,7 @@ mod client;
 mod cluster_file;
 mod engine;
 mod errors;
+mod hand_over;
 mod look;
 mod open;
 mod prefix;

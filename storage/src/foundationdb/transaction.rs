@@ -1,31 +1,25 @@
 //! One transaction in a cluster.
 //!
-//! Owns its read version and the order of what is handed over. Before the commit FoundationDB sees snapshot reads and
-//! nothing else; then, in this order: the watches, the timeout taken off, read conflicts, writes in their order. Conflicts go
-//! first because the client leaves those out that the transaction's own writes cover.
-//! A fresh transaction gets its read version with its first read, so it reads no older than where it began.
+//! Owns its read version and its reads. Before the commit FoundationDB sees snapshot reads and nothing else; what is handed
+//! over then is [`super::hand_over`]'s. A fresh transaction gets its read version with its first read, so it reads no older than where it began.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use ::foundationdb::options::{ConflictRangeType, MutationType, StreamingMode, TransactionOption};
+use ::foundationdb::options::StreamingMode;
 use ::foundationdb::{FdbError, FdbResult, RangeOption, Transaction as Client};
 use bytes::Bytes;
 use futures_channel::oneshot;
 
 use super::engine::Shared;
 use super::errors::{self, ClientError};
-use super::prefix::Prefix;
 use super::stats::FoundationDbStats;
 use crate::error::Error;
 use crate::limits;
-use crate::pending::{Entry, Merge, Overlay, Reads, check_transaction};
-use crate::resolver::{Mutation, Span};
-use crate::transaction::{
-    Atomic, Begin, Committed, Page, RangeRequest, STAMP_BYTES, Stamp, Transaction, Version, Watch, key_after,
-};
+use crate::pending::{Entry, Merge, Overlay, Reads};
+use crate::transaction::{Atomic, Begin, Committed, Page, RangeRequest, Transaction, Version, Watch, key_after};
 
 /// Asked for beyond the bytes that a page has room for, so that one round trip fills it mostly: FoundationDB counts 12
 /// bytes a row more than we do, and the prefix. A quarter covers rows of 80 bytes.
@@ -35,20 +29,20 @@ const TARGET_BYTES_MORE: usize = 64;
 const LIFE: Duration = Duration::from_millis(limits::TRANSACTION_LIFE_MS);
 
 /// The client's future of a watch.
-type Watching = Pin<Box<dyn Future<Output = FdbResult<()>> + Send>>;
+pub(super) type Watching = Pin<Box<dyn Future<Output = FdbResult<()>> + Send>>;
 
 /// A transaction in a FoundationDB cluster.
 pub struct FoundationDbTransaction {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// The client's transaction, or why there is none.
-    client: Result<Client, Error>,
+    pub(super) client: Result<Client, Error>,
     begin: Begin,
     /// Where it reads, once that is known; from then on the client reads there too.
-    version: OnceLock<Version>,
+    pub(super) version: OnceLock<Version>,
     began: Instant,
-    reads: Reads,
-    own: Overlay,
-    watches: Vec<(Vec<u8>, oneshot::Sender<Watching>)>,
+    pub(super) reads: Reads,
+    pub(super) own: Overlay,
+    pub(super) watches: Vec<(Vec<u8>, oneshot::Sender<Watching>)>,
 }
 
 impl std::fmt::Debug for FoundationDbTransaction {
@@ -175,7 +169,7 @@ impl FoundationDbTransaction {
         failed
     }
 
-    fn versions(&self) -> errors::Versions {
+    pub(super) fn versions(&self) -> errors::Versions {
         let durable = self.shared.versions.newest();
         errors::Versions { asked: self.version.get().copied().unwrap_or(durable), durable }
     }
@@ -357,108 +351,6 @@ impl Transaction for FoundationDbTransaction {
         }
         self.hand_over().await
     }
-}
-
-impl FoundationDbTransaction {
-    /// The part of a commit after which there is no way back.
-    async fn hand_over(self) -> Result<Committed, Error> {
-        let (versions, size_bytes) = (self.versions(), self.size_bytes());
-        check_transaction(size_bytes)?;
-        let Self { shared, client, version, reads, own, watches, .. } = self;
-        let (client, wrote) = (client?, !own.is_empty());
-        let (mutations, conflicts) = own.finish()?;
-        let refused = |error: FdbError| Error::fatal(ClientError::from(error));
-
-        let watches: Vec<(oneshot::Sender<Watching>, Watching)> =
-            watches.into_iter().map(|(key, sender)| (sender, Box::pin(client.watch(&key)) as Watching)).collect();
-        client.set_option(TransactionOption::Timeout(0)).map_err(refused)?;
-        if wrote {
-            for span in reads.into_spans().spans {
-                conflict(&client, &shared.prefix, &span, ConflictRangeType::Read).map_err(refused)?;
-            }
-        }
-        for mutation in &mutations {
-            write(&client, &shared.prefix, mutation);
-        }
-        for span in &conflicts {
-            conflict(&client, &shared.prefix, span, ConflictRangeType::Write).map_err(refused)?;
-        }
-
-        // Asked for before the commit, known after it.
-        let stamp = wrote.then(|| client.get_versionstamp());
-        let handed_in = Instant::now();
-        let failed = match client.commit().await {
-            Ok(_committed) => {
-                // Whoever has dropped its watch does not wait for it.
-                watches.into_iter().for_each(|(sender, watching)| drop(sender.send(watching)));
-                let Some(stamp) = stamp else {
-                    return Ok(Committed::reads(*version.get().expect("known before only watches are handed over")));
-                };
-                let stamp = stamp.await.map_err(refused)?;
-                let stamp = <[u8; STAMP_BYTES]>::try_from(&stamp[..]).map_err(Error::fatal)?;
-                let committed = Committed { version: Stamp(stamp).version(), stamp: Stamp(stamp) };
-                shared.versions.saw(committed.version, handed_in);
-                shared.stats.committed(handed_in.elapsed());
-                return Ok(committed);
-            }
-            Err(failed) => failed,
-        };
-        let error = errors::commit(FdbError::from_code(failed.code()), versions, size_bytes);
-        shared.stats.failed(&error);
-        match &error {
-            // The client's own wait, so that loops of retries need no timer.
-            Error::Throttled | Error::FutureVersion { .. } => drop(failed.on_error().await),
-            Error::Conflict | Error::TooOld => {
-                version.get().into_iter().for_each(|version| shared.versions.outdated(*version));
-            }
-            _ => {}
-        }
-        Err(error)
-    }
-}
-
-fn conflict(client: &Client, prefix: &Prefix, span: &Span, kind: ConflictRangeType) -> FdbResult<()> {
-    match span {
-        Span::Key(key) => {
-            let key = prefix.key(key);
-            client.add_conflict_range(&key, &key_after(&key), kind)
-        }
-        Span::Range(begin, end) => client.add_conflict_range(&prefix.key(begin), &prefix.key(end), kind),
-    }
-}
-
-fn write(client: &Client, prefix: &Prefix, mutation: &Mutation) {
-    match mutation {
-        Mutation::Set(key, value) => client.set(&prefix.key(key), value),
-        Mutation::Clear(key) => client.clear(&prefix.key(key)),
-        Mutation::ClearRange(begin, end) => client.clear_range(&prefix.key(begin), &prefix.key(end)),
-        Mutation::Atomic(op, key, operand) => {
-            let op = match op {
-                Atomic::Add => MutationType::Add,
-                Atomic::Max => MutationType::Max,
-            };
-            client.atomic_op(&prefix.key(key), operand, op);
-        }
-        Mutation::StampedKey(before, after, value) => {
-            let room_bytes = STAMP_BYTES + after.len() + limits::STAMP_OFFSET_BYTES;
-            let key = stamped(prefix.key_with_room(before, room_bytes), after);
-            client.atomic_op(&key, value, MutationType::SetVersionstampedKey);
-        }
-        Mutation::StampedValue(key, before, after) => {
-            let value = stamped(before.to_vec(), after);
-            client.atomic_op(&prefix.key(key), &value, MutationType::SetVersionstampedValue);
-        }
-    }
-}
-
-/// An operand with room for the stamp between `before` and `after`, and behind it where that room is.
-fn stamped(before: Vec<u8>, after: &[u8]) -> Vec<u8> {
-    let offset = u32::try_from(before.len()).expect("limits::VALUE_BYTES_MAX");
-    let mut operand = before;
-    operand.extend_from_slice(&[0xFF; STAMP_BYTES]);
-    operand.extend_from_slice(after);
-    operand.extend_from_slice(&offset.to_le_bytes());
-    operand
 }
 
 /// FoundationDB said that there is more of a range, but gave nothing of it.

@@ -1,0 +1,138 @@
+//! Handing a transaction over to FoundationDB: the part of a commit after which there is no way back.
+//!
+//! Owns the order: the watches, which read at the transaction's version; the timeout taken off; read conflicts, before the
+//! writes because the client leaves those out that the transaction's own writes cover; the writes in their order; the
+//! question for the stamp, which is answered after the commit.
+
+use std::time::Instant;
+
+use ::foundationdb::options::{ConflictRangeType, MutationType, TransactionOption};
+use ::foundationdb::{FdbError, FdbResult, Transaction as Client};
+use futures_channel::oneshot;
+
+use super::errors::{self, ClientError};
+use super::prefix::Prefix;
+use super::transaction::{FoundationDbTransaction, Watching};
+use crate::error::Error;
+use crate::limits;
+use crate::pending::check_transaction;
+use crate::resolver::{Mutation, Span};
+use crate::transaction::{Atomic, Committed, STAMP_BYTES, Stamp, Transaction, key_after};
+
+impl FoundationDbTransaction {
+    /// Commits what was read, written and watched. The read version is known where only watches are handed over.
+    pub(super) async fn hand_over(self) -> Result<Committed, Error> {
+        let (versions, size_bytes) = (self.versions(), self.size_bytes());
+        check_transaction(size_bytes)?;
+        let Self { shared, client, version, reads, own, watches, .. } = self;
+        let (client, wrote) = (client?, !own.is_empty());
+        let (mutations, conflicts) = own.finish()?;
+        let refused = |error: FdbError| Error::fatal(ClientError::from(error));
+
+        let watches: Vec<(oneshot::Sender<Watching>, Watching)> =
+            watches.into_iter().map(|(key, sender)| (sender, Box::pin(client.watch(&key)) as Watching)).collect();
+        client.set_option(TransactionOption::Timeout(0)).map_err(refused)?;
+        if wrote {
+            for span in reads.into_spans().spans {
+                conflict(&client, &shared.prefix, &span, ConflictRangeType::Read).map_err(refused)?;
+            }
+        }
+        for mutation in &mutations {
+            write(&client, &shared.prefix, mutation);
+        }
+        for span in &conflicts {
+            conflict(&client, &shared.prefix, span, ConflictRangeType::Write).map_err(refused)?;
+        }
+
+        // Asked for before the commit, known after it.
+        let stamp = wrote.then(|| client.get_versionstamp());
+        let handed_in = Instant::now();
+        let failed = match client.commit().await {
+            Ok(_committed) => {
+                // Whoever has dropped its watch does not wait for it.
+                watches.into_iter().for_each(|(sender, watching)| drop(sender.send(watching)));
+                let Some(stamp) = stamp else {
+                    return Ok(Committed::reads(*version.get().expect("known before only watches are handed over")));
+                };
+                let stamp = stamp.await.map_err(refused)?;
+                let stamp = <[u8; STAMP_BYTES]>::try_from(&stamp[..]).map_err(Error::fatal)?;
+                let committed = Committed { version: Stamp(stamp).version(), stamp: Stamp(stamp) };
+                shared.versions.saw(committed.version, handed_in);
+                shared.stats.committed(handed_in.elapsed());
+                return Ok(committed);
+            }
+            Err(failed) => failed,
+        };
+        let error = errors::commit(FdbError::from_code(failed.code()), versions, size_bytes);
+        shared.stats.failed(&error);
+        match &error {
+            // The client's own wait, so that loops of retries need no timer.
+            Error::Throttled | Error::FutureVersion { .. } => drop(failed.on_error().await),
+            Error::Conflict | Error::TooOld => {
+                version.get().into_iter().for_each(|version| shared.versions.outdated(*version));
+            }
+            _ => {}
+        }
+        Err(error)
+    }
+}
+
+fn conflict(client: &Client, prefix: &Prefix, span: &Span, kind: ConflictRangeType) -> FdbResult<()> {
+    match span {
+        Span::Key(key) => {
+            let key = prefix.key(key);
+            client.add_conflict_range(&key, &key_after(&key), kind)
+        }
+        Span::Range(begin, end) => client.add_conflict_range(&prefix.key(begin), &prefix.key(end), kind),
+    }
+}
+
+fn write(client: &Client, prefix: &Prefix, mutation: &Mutation) {
+    match mutation {
+        Mutation::Set(key, value) => client.set(&prefix.key(key), value),
+        Mutation::Clear(key) => client.clear(&prefix.key(key)),
+        Mutation::ClearRange(begin, end) => client.clear_range(&prefix.key(begin), &prefix.key(end)),
+        Mutation::Atomic(op, key, operand) => {
+            let op = match op {
+                Atomic::Add => MutationType::Add,
+                Atomic::Max => MutationType::Max,
+            };
+            client.atomic_op(&prefix.key(key), operand, op);
+        }
+        Mutation::StampedKey(before, after, value) => {
+            let room_bytes = STAMP_BYTES + after.len() + limits::STAMP_OFFSET_BYTES;
+            let key = stamped(prefix.key_with_room(before, room_bytes), after);
+            client.atomic_op(&key, value, MutationType::SetVersionstampedKey);
+        }
+        Mutation::StampedValue(key, before, after) => {
+            let value = stamped(before.to_vec(), after);
+            client.atomic_op(&prefix.key(key), &value, MutationType::SetVersionstampedValue);
+        }
+    }
+}
+
+/// An operand with room for the stamp between `before` and `after`, and behind it where that room is.
+fn stamped(before: Vec<u8>, after: &[u8]) -> Vec<u8> {
+    let offset = u32::try_from(before.len()).expect("limits::VALUE_BYTES_MAX");
+    let mut operand = before;
+    operand.extend_from_slice(&[0xFF; STAMP_BYTES]);
+    operand.extend_from_slice(after);
+    operand.extend_from_slice(&offset.to_le_bytes());
+    operand
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operand_says_where_in_it_the_stamp_goes() {
+        let check = |before: &[u8], after: &[u8], offset: [u8; 4]| {
+            let expected = [before, &[0xFF; STAMP_BYTES], after, &offset].concat();
+            assert_eq!(stamped(before.to_vec(), after), expected, "{before:?} {after:?}");
+        };
+        check(b"", b"", [0, 0, 0, 0]);
+        check(b"ab", b"c", [2, 0, 0, 0]);
+        check(&[b'x'; 300], b"", [44, 1, 0, 0]);
+    }
+}
