@@ -87,14 +87,18 @@ async fn silent<T: Transaction>(tx: &T, nodes: &[Incarnation], verdict: &Verdict
     Ok(true)
 }
 
-/// Removes the registrations of dead nodes that stood by: for the active node, which sees that nobody piles them up.
+/// Nodes that are forgotten in one go, each in its own transaction: between two heartbeats there is time for them also where a
+/// commit takes a tenth of a second.
+const FORGET_MAX: usize = 2;
+
+/// Removes the registrations of dead nodes that stood by, two of them at most, so that no heartbeat waits for it: for the active node, which sees that nobody piles them up.
 /// Returns how many went. Who has said a word since stays, and so does the view with its nodes, whoever they are.
 ///
 /// # Errors
 /// The store's, and damage in the rows. Forgetting again is safe.
 pub async fn forget<E: Engine>(engine: &E, verdict: &Verdict) -> Result<usize, LayerError> {
     let mut forgotten = 0;
-    for &node in verdict.dead.keys() {
+    for &node in verdict.dead.keys().take(FORGET_MAX) {
         let (_, gone) =
             retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
                 let gone = !view_row(&tx).await?.nodes.contains(&node) && silent(&tx, &[node], verdict).await?;
