@@ -1,22 +1,23 @@
 //! Whether a store that several processes may have open is at rest.
 //!
-//! Owns the waiting for a heartbeat. A node says each second that it lives, so one that says nothing in two and a half has
-//! ended, or stands still.
+//! Owns the waiting for a heartbeat. A node says each second that it lives, and one that has said nothing for the lease may be
+//! taken over; so who is silent for a lease and a heartbeat has ended, or stands still past the point at which it may come back.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use schema::limits::BEAT_MS;
+use schema::Incarnation;
+use schema::limits::{BEAT_MS, LEASE_MS};
 use storage::layers::view::{self, Roll};
 
 use crate::store::NodeStore;
 
 /// How long a heartbeat is waited for.
-const QUIET: Duration = Duration::from_millis(BEAT_MS * 5 / 2);
+const QUIET: Duration = Duration::from_millis(LEASE_MS + BEAT_MS);
 /// How often one is looked for.
 const LOOK: Duration = Duration::from_millis(BEAT_MS / 4);
 
-/// Waits until it is plain that no node serves this store.
+/// Waits until it is plain that no node serves this store, and that none stands by, which would begin to serve it.
 ///
 /// # Errors
 /// One does, and which; the store's.
@@ -27,22 +28,61 @@ pub(super) async fn must_rest<S: NodeStore>(store: &S) -> anyhow::Result<()> {
     }
     let first = view::look(store).await?;
     let until = Instant::now() + QUIET;
-    while !first.active.is_empty() && Instant::now() < until {
+    while !first.nodes.is_empty() && Instant::now() < until {
         thread::sleep(LOOK);
         let now = view::look(store).await?;
-        if let Some((node, of)) = now.first_active().filter(|_| said_something(&first, &now)) {
+        if let Some(node) = who_spoke(&first, &now) {
+            let of = &now.nodes[&node];
             let name = of.record.as_ref().map_or_else(|| format!("{:x}", node.0), |record| record.name.clone());
-            anyhow::bail!(
-                "node {name} is active on this store (epoch {}); stop it, and those that stand by",
-                now.epoch.0
-            );
+            if now.active.contains(&node) {
+                anyhow::bail!(
+                    "node {name} is active on this store (epoch {}); stop it, and those that stand by",
+                    now.epoch.0
+                );
+            }
+            anyhow::bail!("node {name} stands by on this store; stop it, and the one that is active");
         }
     }
     Ok(())
 }
 
-/// Whether an active node's heartbeat has moved, or another is active by now.
-fn said_something(first: &Roll, now: &Roll) -> bool {
-    let beats = |roll: &Roll| -> Vec<_> { roll.active.iter().map(|node| roll.nodes[node].beat).collect() };
-    first.epoch != now.epoch || beats(first) != beats(now)
+/// A node that was not there at first, or whose heartbeat has moved since: an active one before others.
+fn who_spoke(first: &Roll, now: &Roll) -> Option<Incarnation> {
+    let spoke = |node: &Incarnation| first.nodes.get(node).map(|of| of.beat) != now.nodes.get(node).map(|of| of.beat);
+    now.active.iter().chain(now.nodes.keys()).copied().find(spoke)
+}
+
+#[cfg(test)]
+mod tests {
+    use schema::Epoch;
+    use storage::layers::view::Node;
+
+    use super::*;
+
+    /// `active; node=beat node=beat …`, where a node that is registered and has not beaten yet has no number.
+    fn roll(told: &str) -> Roll {
+        let (active, nodes) = told.split_once(';').expect("active; nodes");
+        let number = |text: &str| text.parse::<u64>().ok();
+        let nodes = nodes.split_whitespace().map(|node| {
+            let (node, beat) = node.split_once('=').expect("node=beat");
+            (Incarnation(number(node).expect("a node")), Node { beat: number(beat), ..Node::default() })
+        });
+        Roll { epoch: Epoch(1), active: number(active).map(Incarnation).into_iter().collect(), nodes: nodes.collect() }
+    }
+
+    #[test]
+    fn a_store_is_at_rest_once_no_node_says_a_word() {
+        let check = |first: &str, now: &str, expected: Option<u64>| {
+            assert_eq!(who_spoke(&roll(first), &roll(now)), expected.map(Incarnation), "{first} then {now}");
+        };
+        check(";", ";", None);
+        check("2; 1=7 2=5", "2; 1=7 2=5", None);
+        check("2; 1=7 2=5", "2; 1=7 2=6", Some(2));
+        check("2; 1=7 2=5", "2; 1=8 2=6", Some(2));
+        // The one that stands by would take over in the middle of a command.
+        check("2; 1=7 2=5", "2; 1=8 2=5", Some(1));
+        check("2; 2=5", "2; 1= 2=5", Some(1));
+        // One that has left is gone.
+        check("2; 1=7 2=5", "; 1=7", None);
+    }
 }
