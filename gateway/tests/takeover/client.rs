@@ -5,7 +5,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -166,36 +166,65 @@ pub(crate) struct Writer {
     pub(crate) channel: String,
     pub(crate) places: Places,
     pub(crate) ledger: Ledger,
-    /// Ends the writer once its last message is acknowledged.
-    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) end: Arc<End>,
+}
+
+/// How writers end: each acknowledges its last message, then all are pushed what the log ends with.
+#[derive(Default)]
+pub(crate) struct End {
+    /// No writer begins another message.
+    pub(crate) stop: AtomicBool,
+    /// Writers whose last message is acknowledged.
+    pub(crate) written: AtomicUsize,
+    /// The last seq of the log once nobody writes any more, 0 before.
+    pub(crate) last: AtomicU64,
 }
 
 impl Writer {
-    /// Writes until it is stopped. The seqs and texts that it was pushed, in their order.
+    /// Writes until it is stopped, and reads until it was pushed the last message of all. The seqs and texts that it was pushed,
+    /// in their order.
     pub(crate) fn run(self) -> Vec<(u64, String)> {
         let mut pushed = Vec::new();
         let mut cursor: Option<String> = None;
         let mut connection: Option<Connection> = None;
         let mut tries = 0;
         for number in 0.. {
-            if self.stop.load(Ordering::Relaxed) {
+            if self.end.stop.load(Ordering::Relaxed) {
                 break;
             }
             let text = format!("{}-{number}", self.account.id);
             while !self.sent(&text, &mut connection, &mut cursor, &mut pushed) {
-                connection = None;
-                tries += 1;
-                let Some(place) = self.places.nth(tries) else { continue };
-                if let Some((open, said)) = Connection::open(&place, &self.account, "phone", cursor.as_deref()) {
-                    cursor.get_or_insert_with(|| said["connect"]["cursor"].as_str().expect("a cursor").to_owned());
-                    connection = Some(open);
-                } else {
-                    thread::sleep(Duration::from_millis(20));
-                }
+                connection = self.connected(&mut tries, &mut cursor);
             }
             thread::sleep(PAUSE);
         }
-        pushed
+        self.end.written.fetch_add(1, Ordering::Relaxed);
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let last = self.end.last.load(Ordering::Relaxed);
+            let seen = pushed.last().map_or(0, |(seq, _)| *seq);
+            if last > 0 && seen >= last {
+                return pushed;
+            }
+            assert!(Instant::now() < until, "I6: {} was pushed up to {seen} of {last}", self.account.id);
+            match connection.as_mut().map(Connection::next) {
+                Some(Ok(said)) => self.take(&said["push"], &mut cursor, &mut pushed),
+                Some(Err(_)) | None => connection = self.connected(&mut tries, &mut cursor),
+            }
+        }
+    }
+
+    /// A connection to the next place, if a node serves there.
+    fn connected(&self, tries: &mut usize, cursor: &mut Option<String>) -> Option<Connection> {
+        *tries += 1;
+        let open = self.places.nth(*tries);
+        let open = open.and_then(|place| Connection::open(&place, &self.account, "phone", cursor.as_deref()));
+        if open.is_none() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let (connection, said) = open?;
+        cursor.get_or_insert_with(|| said["connect"]["cursor"].as_str().expect("a cursor").to_owned());
+        Some(connection)
     }
 
     /// Whether the message was acknowledged on this connection.

@@ -9,7 +9,7 @@ mod cluster;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use fdb_c::Faults;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use client::{Account, Connection, Gone, Ledger, Places, Writer, http, send, sign_up};
+use client::{Account, Connection, End, Gone, Ledger, Places, Writer, http, send, sign_up};
 use cluster::{Cluster, Node, PATIENCE, Place};
 
 const WRITERS: usize = 4;
@@ -49,7 +49,7 @@ struct Room {
     reader: Account,
     places: Places,
     ledger: Ledger,
-    stop: Arc<AtomicBool>,
+    end: Arc<End>,
     writers: Vec<JoinHandle<Vec<(u64, String)>>>,
 }
 
@@ -61,7 +61,7 @@ impl Room {
         let body = json!({"kind": "group", "title": "crabs", "member_ids": ids});
         let channel = http(place, "POST", "/v1/channels", Some(&reader.token), &body);
         let channel = channel["channel_id"].as_str().expect("an id").to_owned();
-        let (places, ledger, stop) = (Places::default(), Ledger::default(), Arc::new(AtomicBool::new(false)));
+        let (places, ledger, end) = (Places::default(), Ledger::default(), Arc::<End>::default());
         places.add(place);
         let start = |account: &Account| {
             let writer = Writer {
@@ -69,12 +69,12 @@ impl Room {
                 channel: channel.clone(),
                 places: places.clone(),
                 ledger: Arc::clone(&ledger),
-                stop: Arc::clone(&stop),
+                end: Arc::clone(&end),
             };
             thread::spawn(|| writer.run())
         };
         let writers = members.iter().map(start).collect();
-        Self { channel, reader: reader.clone(), places, ledger, stop, writers }
+        Self { channel, reader: reader.clone(), places, ledger, end, writers }
     }
 
     /// Waits until `by` has acknowledged something since `since`; when the first was.
@@ -93,8 +93,12 @@ impl Room {
 
     /// Stops the writers and compares what they were told with the whole log. How many messages it has.
     fn close(self, place: &Place) -> usize {
-        self.stop.store(true, Ordering::Relaxed);
-        let pushed: Vec<_> = self.writers.into_iter().map(|writer| writer.join().expect("a writer ends")).collect();
+        self.end.stop.store(true, Ordering::Relaxed);
+        let until = Instant::now() + PATIENCE;
+        while self.end.written.load(Ordering::Relaxed) < WRITERS {
+            assert!(Instant::now() < until, "every writer is acknowledged its last message");
+            thread::sleep(Duration::from_millis(10));
+        }
         let mut log: BTreeMap<u64, String> = BTreeMap::new();
         let mut texts: BTreeMap<String, u64> = BTreeMap::new();
         loop {
@@ -114,8 +118,14 @@ impl Room {
         for message in &*self.ledger.lock().expect("no client panics here") {
             assert_eq!(texts.get(&message.text), Some(&message.seq), "I3: {message:?} was acknowledged");
         }
-        for (seq, text) in pushed.into_iter().flatten() {
-            assert_eq!(log.get(&seq), Some(&text), "I2: what was pushed is what is stored");
+        self.end.last.store(log.len() as u64, Ordering::Relaxed);
+        for writer in self.writers {
+            let pushed = writer.join().expect("a writer ends");
+            // Each is one message behind the one before, and it was pushed the last one.
+            assert_eq!(pushed.last().map(|(seq, _)| *seq), Some(log.len() as u64), "I6: pushed to the end");
+            for (seq, text) in pushed {
+                assert_eq!(log.get(&seq), Some(&text), "I2: what was pushed is what is stored");
+            }
         }
         log.len()
     }
