@@ -83,8 +83,8 @@ pub(super) struct Parts<S> {
     pub(super) sessions_max: usize,
     pub(super) state: Arc<NodeState>,
     pub(super) shard: u16,
-    /// Called once if the store has been taken over by another life of this node.
-    pub(super) on_fenced: Box<dyn FnMut() + Send>,
+    /// Taken and called if the store has been taken over: every batch that the fence refuses says so again.
+    pub(super) on_fenced: Option<Box<dyn FnOnce() + Send>>,
 }
 
 pub(super) struct ShardHandler<S> {
@@ -176,7 +176,11 @@ impl<S: Engine> ShardHandler<S> {
                 let _ = asker.send(reply);
             }
             Effect::Run(task) => self.tasks_waiting.push_back(task),
-            Effect::Fenced => (self.parts.on_fenced)(),
+            Effect::Fenced => {
+                if let Some(tell) = self.parts.on_fenced.take() {
+                    tell();
+                }
+            }
         }
     }
 

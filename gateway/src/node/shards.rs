@@ -58,12 +58,13 @@ impl<S: Engine> NodeParts<'_, S> {
             let (mailbox, mail) = uring::mailbox(&waker, MAIL_MAX);
             let (done_sender, done) = uring::mailbox(&waker, TASKS_MAX);
             mailboxes.push(mailbox);
-            ends.push((sleeper, mail, done_sender, done));
+            // Before any thread runs, so that an address that is taken leaves none behind.
+            ends.push((uring::listen(ws, BACKLOG)?, sleeper, mail, done_sender, done));
         }
         let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
         let auth = Arc::new(Tokens::new(self.key.clone()));
         let mut threads = Vec::new();
-        for (shard, (sleeper, mail, done_sender, done)) in (0..shards).zip(ends) {
+        for (shard, (listener, sleeper, mail, done_sender, done)) in (0..shards).zip(ends) {
             let me = Owner { incarnation: self.incarnation, shard: ShardIndex(shard) };
             let host = host::Config {
                 me,
@@ -85,9 +86,9 @@ impl<S: Engine> NodeParts<'_, S> {
                 sessions_max: share,
                 state: Arc::clone(self.state),
                 shard,
-                on_fenced: Box::new(move || drop(fenced.send(End::Fenced))),
+                on_fenced: Some(Box::new(move || drop(fenced.send(End::Fenced)))),
             };
-            threads.push(self.start_shard(shard, share, uring::listen(ws, BACKLOG)?, sleeper, parts)?);
+            threads.push(self.start_shard(shard, share, listener, sleeper, parts)?);
         }
         Ok(Started { mailboxes, threads })
     }
