@@ -20,7 +20,12 @@ const ATTEMPTS_MAX: u32 = 4;
 ///
 /// # Errors
 /// What the store reports; 100 if the system has no randomness.
-pub async fn user<E: Engine>(engine: &E, username: &str, display_name: &str, wall: UnixMs) -> Result<UserId, Refusal> {
+pub async fn user<E: Engine>(
+    engine: &E,
+    username: &str,
+    display_name: &str,
+    wall: UnixMs,
+) -> Result<UserId, LayerError> {
     let record = UserRecord {
         username: username.to_owned(),
         display_name: display_name.to_owned(),
@@ -28,14 +33,14 @@ pub async fn user<E: Engine>(engine: &E, username: &str, display_name: &str, wal
         created_ms: wall,
     };
     for _ in 0..ATTEMPTS_MAX {
-        if let Some((user, _)) = accounts::by_username(engine, username).await.map_err(LayerError::into_refusal)? {
+        if let Some((user, _)) = accounts::by_username(engine, username).await? {
             return Ok(user);
         }
         let user = UserId::new(wall, entropy().map_err(Problem::into_refusal)?);
-        match accounts::create_user(engine, user, &record, None).await.map_err(LayerError::into_refusal)? {
+        match accounts::create_user(engine, user, &record, None).await? {
             SignUp::Created => return Ok(user),
             SignUp::NameTaken | SignUp::IdTaken => {}
         }
     }
-    Err(Refusal::new(ErrorCode::Internal, format!("no free id was drawn for {username}")))
+    Err(Refusal::new(ErrorCode::Internal, format!("no free id was drawn for {username}")).into())
 }

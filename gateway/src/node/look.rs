@@ -3,7 +3,6 @@
 //! Owns what a change of theirs stops and starts again. Never waits: upkeep is a job in the background, so that a store that is
 //! away delays nothing here.
 
-use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,29 +35,28 @@ pub(super) struct Look<'a, S> {
 }
 
 impl<'a, S: NodeStore> Look<'a, S> {
-    /// For a node that began `epoch`.
-    ///
-    /// # Errors
-    /// The system's, if it starts no more threads.
-    pub(super) fn start(
+    /// For a node that began `epoch`, whose store is as `health` has it. Its shards have been told nothing yet.
+    pub(super) fn new(
         config: &'a Config,
         store: S,
         state: &Arc<NodeState>,
         mailboxes: &[Mailbox<Mail>],
         epoch: Epoch,
-    ) -> io::Result<Self> {
-        Ok(Self {
+        background: StorePool,
+        health: HealthWatch,
+    ) -> Self {
+        Self {
             config,
             state: Arc::clone(state),
             mailboxes: mailboxes.to_vec(),
             disk: DiskWatch::new(config.data.free_bytes_min),
-            health: HealthWatch::new(Instant::now()),
-            away: false,
+            away: is_away(health.health()),
+            health,
             writes: true,
             upkeep: Upkeep::new(store.clone(), epoch),
-            background: StorePool::start("background", 1)?,
+            background,
             store,
-        })
+        }
     }
 
     /// One look.
@@ -97,10 +95,7 @@ impl<'a, S: NodeStore> Look<'a, S> {
     fn look_at_store(&mut self) {
         let now = Instant::now();
         let Some(health) = self.health.observe(now, self.store.commits()) else { return };
-        self.away = match health {
-            Health::Answering | Health::Full => false,
-            Health::Away { .. } => true,
-        };
+        self.away = is_away(health);
         note_health::<S>(&self.state, health);
     }
 
@@ -113,6 +108,13 @@ impl<'a, S: NodeStore> Look<'a, S> {
                 post(mailbox, || Mail::Writes(on));
             }
         }
+    }
+}
+
+fn is_away(health: Health) -> bool {
+    match health {
+        Health::Answering | Health::Full => false,
+        Health::Away { .. } => true,
     }
 }
 
@@ -134,5 +136,40 @@ pub(super) fn note_health<S: NodeStore>(state: &NodeState, health: Health) {
 pub(super) fn post(mailbox: &Mailbox<Mail>, mail: impl Fn() -> Mail) {
     while let Err(uring::MailboxError::Full(_)) = mailbox.push(mail()) {
         thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Node as _;
+    use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
+
+    use crate::config::Mode;
+    use crate::metrics::Metrics;
+    use crate::node::phase::Phase;
+    use crate::store::Commits;
+
+    use super::*;
+
+    #[test]
+    fn what_ailed_the_store_while_the_node_stood_by_is_over_once_it_answers() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = EmbeddedEngine::open(directory.path(), EmbeddedOptions::new(1)).expect("an empty store");
+        let config = Config::defaults(Mode::Dev);
+        let state = Arc::new(NodeState::new(1, Metrics::new(1, 1, directory.path())));
+        let begun = Instant::now();
+        let mut health = HealthWatch::new(begun);
+        let seconds = (1..=3).map(|second| begun + Duration::from_secs(second));
+        let away = seconds.filter_map(|now| health.observe(now, Commits::default())).last();
+        state.set_store(away.expect("three seconds without an answer"));
+        state.advance(Phase::Active);
+        assert!(state.ready().is_err(), "no answer for 3 s");
+
+        let background = StorePool::start("background", 1).expect("a thread");
+        let mut look = Look::new(&config, store.clone(), &state, &[], Epoch(1), background, health);
+        look.around();
+        assert_eq!(state.ready(), Ok(()));
+        drop(look);
+        store.close();
     }
 }

@@ -27,7 +27,7 @@ mod tokens;
 mod upkeep;
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{Future, pending};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -40,7 +40,7 @@ use storage::layers::view;
 
 use crate::config::{Config, Mode};
 use crate::listen::{self, Ready};
-use crate::store::{self, Health, HealthWatch, NodeStore, Source, WithStore};
+use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
 use beats::{Beats, Me};
 pub(crate) use clock::wall;
@@ -62,10 +62,6 @@ const FENCED_DRAIN_MS: u64 = 1_000;
 /// How long a node that ends speaks to its store once more: to leave it, or to learn who took it over. Without having left,
 /// the next waits for the lease.
 const LAST_WORD: Duration = Duration::from_secs(2);
-/// A store that takes longer to open is waited for, which is said.
-const SLOW: Duration = Duration::from_secs(1);
-/// How often it is said again.
-const STILL_WAITING: Duration = Duration::from_secs(60);
 /// The users that `rookery dev` makes.
 const DEV_USERS: [(&str, &str); 2] = [("ann", "Ann"), ("bora", "보라")];
 
@@ -97,44 +93,42 @@ impl WithStore for Node<'_> {
         let node = Arc::clone(&ground.state) as Arc<dyn api::Node>;
         let probes = api::serve_internal(internal, api::Limits::default(), node)?;
         tracing::info!(internal = %ground.ready.internal, "health and metrics are served");
-        let (store, end) = match self.wait_for_store(&source, &ground.state) {
-            Ok(store) => {
-                let store = store?;
-                let end = self.join(&store, &ground)?;
+        let (store, end) = match self.wait_for(O::Store::REMEDY, source.open()) {
+            Ok(Ok(store)) => {
+                let end = self.join(&store, &ground);
                 (Some(store), end)
             }
-            Err(end) => (None, end),
+            Ok(Err(error)) => (None, Err(error)),
+            Err(end) => (None, Ok(stopping(end, &ground.state))),
         };
         source.close(store);
         probes.join();
         tracing::info!("stopped");
-        end.into_result()
+        end?.into_result()
     }
 }
 
 impl Node<'_> {
-    /// Opens the store, however long it takes to answer.
+    /// Waits for what the store is asked at a start, however long it takes to answer, and says so.
     ///
     /// # Errors
     /// The end that came before.
-    fn wait_for_store<O: Source>(&mut self, source: &O, state: &NodeState) -> Result<anyhow::Result<O::Store>, End> {
+    fn wait_for<T>(&mut self, remedy: &str, asked: impl Future<Output = T>) -> Result<T, End> {
         let begun = Instant::now();
         let mut say_at = begun + SLOW;
-        let opened = self.ends.wait(source.open(), || {
+        self.ends.wait(asked, || {
             let now = Instant::now();
             if now >= say_at {
                 say_at = now + STILL_WAITING;
                 let seconds = (now - begun).as_secs();
-                tracing::warn!(seconds, "waiting for the store, which does not answer: {}", O::Store::REMEDY);
+                tracing::warn!(seconds, "waiting for the store, which does not answer: {remedy}");
             }
-        });
-        opened.map_err(|end| stopping(end, state))
+        })
     }
 
     /// Takes part in the store: beside other nodes, if there may be others, and else alone.
     fn join<S: NodeStore>(&mut self, store: &S, ground: &Ground) -> anyhow::Result<End> {
         ground.state.counts().show_store(store.figures());
-        ground.state.set_store(Health::Answering);
         let me = Me {
             incarnation: Incarnation(getrandom::u64()?),
             record: NodeRecord {
@@ -144,25 +138,33 @@ impl Node<'_> {
                 since_ms: clock::wall(),
             },
         };
-        match self.ends.wait(store::must_be_whole(store), || ()) {
+        match self.wait_for(S::REMEDY, store::must_be_whole_in_the_end(store)) {
             Ok(whole) => whole?,
             Err(end) => return Ok(stopping(end, &ground.state)),
         }
+        ground.state.set_store(Health::Answering);
+        let health = HealthWatch::new(Instant::now());
         if S::SHARED {
-            return self.join_others(store, ground, me);
+            return self.join_others(store, ground, me, health);
         }
         match self.ends.wait(view::claim(store, me.incarnation, me.record.shards), || ()) {
-            Ok(view) => self.serve(store, ground, me.incarnation, view?),
+            Ok(view) => self.serve(store, ground, me.incarnation, view?, health),
             Err(end) => Ok(stopping(end, &ground.state)),
         }
     }
 
     /// Stands by until no other node is active, then serves.
-    fn join_others<S: NodeStore>(&mut self, store: &S, ground: &Ground, me: Me) -> anyhow::Result<End> {
+    fn join_others<S: NodeStore>(
+        &mut self,
+        store: &S,
+        ground: &Ground,
+        me: Me,
+        mut health: HealthWatch,
+    ) -> anyhow::Result<End> {
         let incarnation = me.incarnation;
         let beats = Beats::start(store.clone(), me, Arc::clone(&ground.state), self.ends.teller())?;
-        let served = match self.stand_by(store, &ground.state, &beats) {
-            Ok(view) => self.serve(store, ground, incarnation, view),
+        let served = match self.stand_by(store, &ground.state, &beats, &mut health) {
+            Ok(view) => self.serve(store, ground, incarnation, view, health),
             Err(end) => Ok(stopping(end, &ground.state)),
         };
         drop(beats);
@@ -187,11 +189,16 @@ impl Node<'_> {
     ///
     /// # Errors
     /// The end that came before.
-    fn stand_by<S: NodeStore>(&mut self, store: &S, state: &NodeState, beats: &Beats) -> Result<View, End> {
-        // Heartbeats are commits, so they tell whether the store answers.
-        let mut health = HealthWatch::new(Instant::now());
+    fn stand_by<S: NodeStore>(
+        &mut self,
+        store: &S,
+        state: &NodeState,
+        beats: &Beats,
+        health: &mut HealthWatch,
+    ) -> Result<View, End> {
         let mut active = None;
         self.ends.wait(beats.taken_over(), || {
+            // Heartbeats are commits, so they tell whether the store answers.
             if let Some(health) = health.observe(Instant::now(), store.commits()) {
                 look::note_health::<S>(state, health);
             }
@@ -211,6 +218,7 @@ impl Node<'_> {
         ground: &Ground,
         incarnation: Incarnation,
         view: View,
+        health: HealthWatch,
     ) -> anyhow::Result<End> {
         let (config, mode) = (self.config, self.mode);
         let Ground { clock, connections_max, key, ready, state } = ground;
@@ -226,11 +234,14 @@ impl Node<'_> {
             data = %config.data.dir.display(),
             "the store is open"
         );
-        match self.ends.wait(seed(store, mode), || ()) {
+        match self.wait_for(S::REMEDY, seed(store, mode)) {
             Ok(seeded) => seeded?,
             Err(end) => return Ok(stopping(end, state)),
         }
 
+        // What may fail comes before the threads that would have to be stopped then.
+        let listener = listen::open("listen.api", ready.api)?;
+        let background = StorePool::start("background", 1)?;
         let pool = StorePool::start("store", shards)?;
         let parts = NodeParts {
             config,
@@ -246,25 +257,27 @@ impl Node<'_> {
         let Started { mailboxes, threads } = parts.start_shards(ready.ws, *connections_max)?;
         let clients = api::serve(
             api_config(config, mode, ready.ws),
-            listen::open("listen.api", ready.api)?,
+            listener,
             store.clone(),
             NodeShards::new(Arc::clone(&view), mailboxes.clone()),
             key.clone(),
             Arc::clone(state) as Arc<dyn api::Node>,
-        )?;
-        state.advance(Phase::Active);
-        if let Err(error) = announce(mode, ready) {
-            // Whoever started the node may have closed its end after the ready line.
-            tracing::debug!(%error, "standard output is closed");
-        }
-
-        let mut look = Look::start(config, store.clone(), state, &mailboxes, view.epoch)?;
-        let Err(end) = self.ends.wait(pending::<Infallible>(), || look.around());
-        let end = stopping(end, state);
-        clients.stop();
-        let drain_ms = match &end {
-            End::Asked(_) | End::Shard(..) => DRAIN_MS,
-            End::Fenced | End::TakenOver(_) => FENCED_DRAIN_MS,
+        );
+        let served = clients.map(|clients| {
+            state.advance(Phase::Active);
+            if let Err(error) = announce(mode, ready) {
+                // Whoever started the node may have closed its end after the ready line.
+                tracing::debug!(%error, "standard output is closed");
+            }
+            let mut look = Look::new(config, store.clone(), state, &mailboxes, view.epoch, background, health);
+            let Err(end) = self.ends.wait(pending::<Infallible>(), || look.around());
+            let end = stopping(end, state);
+            clients.stop();
+            (clients, end)
+        });
+        let drain_ms = match &served {
+            Ok((_, End::Asked(_) | End::Shard(..))) | Err(_) => DRAIN_MS,
+            Ok((_, End::Fenced | End::TakenOver(_))) => FENCED_DRAIN_MS,
         };
         let deadline_ms = clock::wall().plus_ms(drain_ms);
         for mailbox in &mailboxes {
@@ -273,6 +286,7 @@ impl Node<'_> {
         for thread in threads {
             thread.join().expect("a shard that panics ends the process");
         }
+        let (clients, end) = served?;
         clients.join();
         Ok(end)
     }
@@ -283,7 +297,7 @@ async fn seed<S: NodeStore>(store: &S, mode: Mode) -> anyhow::Result<()> {
     match mode {
         Mode::Dev => {
             for (username, display_name) in DEV_USERS {
-                api::seed::user(store, username, display_name, clock::wall()).await?;
+                store::until_answered(|| api::seed::user(store, username, display_name, clock::wall())).await?;
             }
         }
         Mode::Run => {}

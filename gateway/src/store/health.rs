@@ -10,6 +10,8 @@ use schema::limits::STORE_AWAY_MS;
 /// A store that has not answered for so long is away. Nodes of a shared store commit a heartbeat each second, so that it is asked
 /// something all the time.
 const AWAY_AFTER: Duration = Duration::from_millis(STORE_AWAY_MS);
+/// A look that comes so long after the one before says that this process stood still, not that the store did.
+const LOOK_LATE: Duration = Duration::from_secs(3);
 /// A second in which more commits were turned away than taken may be an accident, so many in a row are not.
 const FULL_AFTER_SECONDS: u32 = 2;
 /// A full store that nobody has tried for so many seconds may have room again.
@@ -56,6 +58,7 @@ impl Health {
 pub(crate) struct HealthWatch {
     health: Health,
     answered_at: Instant,
+    looked_at: Instant,
     commits: Commits,
     /// Seconds in a row in which most commits were turned away.
     bad_seconds: u32,
@@ -69,10 +72,16 @@ impl HealthWatch {
         Self {
             health: Health::Answering,
             answered_at: now,
+            looked_at: now,
             commits: Commits::default(),
             bad_seconds: 0,
             idle_seconds: 0,
         }
+    }
+
+    /// How it was at the last look.
+    pub(crate) fn health(&self) -> Health {
+        self.health
     }
 
     /// The store has answered something then, if only to refuse it.
@@ -81,6 +90,8 @@ impl HealthWatch {
     }
 
     /// Judges anew. To be called each second with what has been counted so far. `Some` if it changes anything.
+    ///
+    /// A look that comes late finds no store away: what stood still was this process, and it has asked nothing meanwhile.
     pub(crate) fn observe(&mut self, now: Instant, commits: Commits) -> Option<Health> {
         let taken = commits.taken.saturating_sub(self.commits.taken);
         let throttled = commits.throttled.saturating_sub(self.commits.throttled);
@@ -95,8 +106,10 @@ impl HealthWatch {
                 self.bad_seconds = 0;
             }
         }
+        let late = now.saturating_duration_since(self.looked_at) > LOOK_LATE;
+        self.looked_at = now;
         let health = if now.saturating_duration_since(self.answered_at) >= AWAY_AFTER {
-            Health::Away { since: self.answered_at }
+            if late { self.health } else { Health::Away { since: self.answered_at } }
         } else if self.bad_seconds >= FULL_AFTER_SECONDS {
             Health::Full
         } else {
@@ -113,17 +126,18 @@ mod tests {
     use super::*;
 
     /// What each second changes: a word for what the store did in it. `.` is an answer, `-` none, `c` a commit, `t` one that was
-    /// turned away, `T` two of them and a commit.
+    /// turned away, `T` two of them and a commit. A digit is no answer, and no look for so many seconds before this one.
     fn check(seconds: &str, expected: &str) {
         let start = Instant::now();
         let mut watch = HealthWatch::new(start);
         let mut commits = Commits::default();
         let mut changes = String::new();
-        for (second, did) in (1..).zip(seconds.chars()) {
-            let now = start + Duration::from_secs(second);
+        let mut now = start;
+        for did in seconds.chars() {
+            now += Duration::from_secs(1 + u64::from(did.to_digit(10).unwrap_or(0)));
             match did {
                 '.' => watch.answered(now),
-                '-' => {}
+                '-' | '1'..='9' => {}
                 'c' => commits.taken += 1,
                 't' => commits.throttled += 1,
                 'T' => commits = Commits { taken: commits.taken + 1, throttled: commits.throttled + 2 },
@@ -134,7 +148,7 @@ mod tests {
                 Some(Health::Answering) => 'A',
                 Some(Health::Full) => 'F',
                 Some(Health::Away { since }) => {
-                    assert_eq!(now - since, AWAY_AFTER, "away is since the last answer");
+                    assert!(now - since >= AWAY_AFTER, "away is since the last answer");
                     'X'
                 }
             });
@@ -150,6 +164,15 @@ mod tests {
         check(".------.", "...X...A");
         check(".---c", "...XA");
         check("cc---tc", "....XA.");
+    }
+
+    #[test]
+    fn a_look_that_comes_late_finds_no_store_away() {
+        check("c9c", "...");
+        check("c9.", "...");
+        check("c9-c", "..XA");
+        check("c-2-", "..X.");
+        check("c---9c", "...X.A");
     }
 
     #[test]

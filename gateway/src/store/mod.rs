@@ -8,9 +8,10 @@ mod foundationdb;
 mod health;
 
 use std::future::Future;
+use std::time::Duration;
 
-use storage::Engine;
-use storage::layers::transfer;
+use storage::layers::{LayerError, transfer};
+use storage::{Engine, Error};
 
 use crate::config::{Config, StoreEngine};
 use crate::metrics::Text;
@@ -21,6 +22,11 @@ pub(crate) use foundationdb::options as cluster_options;
 #[cfg(test)]
 pub(crate) use foundationdb::write as write_cluster;
 pub(crate) use health::{Commits, Health, HealthWatch};
+
+/// A store that takes longer to answer at a start is waited for, which is said.
+pub(crate) const SLOW: Duration = Duration::from_secs(1);
+/// How often it is said again.
+pub(crate) const STILL_WAITING: Duration = Duration::from_secs(60);
 
 /// An engine that a node can run on.
 pub(crate) trait NodeStore: Engine {
@@ -96,9 +102,60 @@ pub(crate) fn with<W: WithStore>(config: &Config, what: W) -> anyhow::Result<W::
 /// # Errors
 /// An import was begun and not finished; the store's.
 pub(crate) async fn must_be_whole<S: NodeStore>(store: &S) -> anyhow::Result<()> {
+    ensure_whole(transfer::unfinished(store).await?)
+}
+
+/// The same, however long the store takes to answer.
+///
+/// # Errors
+/// As [`must_be_whole`], but that it does not answer.
+pub(crate) async fn must_be_whole_in_the_end<S: NodeStore>(store: &S) -> anyhow::Result<()> {
+    ensure_whole(until_answered(|| transfer::unfinished(store)).await?)
+}
+
+/// Asks until the store answers: one that goes away right after it was opened is waited for like one that is not open yet.
+///
+/// Bounded by whoever waits, who drops it. There is no pause between two questions, since each was waited for by itself.
+///
+/// # Errors
+/// All but that it does not answer.
+pub(crate) async fn until_answered<T, F: Future<Output = Result<T, LayerError>>>(
+    mut ask: impl FnMut() -> F,
+) -> Result<T, LayerError> {
+    loop {
+        match ask().await {
+            Err(LayerError::Store(Error::Unavailable)) => tracing::debug!("the store does not answer, asking again"),
+            answered => return answered,
+        }
+    }
+}
+
+fn ensure_whole(unfinished: bool) -> anyhow::Result<()> {
     anyhow::ensure!(
-        !transfer::unfinished(store).await?,
+        !unfinished,
         "an import into this store was begun and not finished; run `rookery store import` again with the same file"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    #[test]
+    fn a_store_that_does_not_answer_is_asked_again_and_one_that_fails_is_not() {
+        let check = |answers: Vec<Result<u32, LayerError>>, expected: &str| {
+            let mut answers = answers.into_iter();
+            let told = block_on(until_answered(|| ready(answers.next().expect("asked no more"))));
+            assert_eq!((format!("{told:?}").as_str(), answers.count()), (expected, 0));
+        };
+        let away = || Err(LayerError::Store(Error::Unavailable));
+        check(vec![Ok(1)], "Ok(1)");
+        check(vec![away(), away(), Ok(1)], "Ok(1)");
+        check(vec![away(), Err(LayerError::Store(Error::Conflict))], "Err(Store(Conflict))");
+    }
 }
