@@ -6,8 +6,9 @@ mod load;
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -133,6 +134,22 @@ fn a_cluster_that_comes_later_is_waited_for() {
     until_ready(&node.internal, None);
     assert_eq!(metric(&node.internal, "rookery_store_answers"), 1);
     two(&node);
+}
+
+#[test]
+fn a_command_that_waits_for_its_cluster_says_so() {
+    let cluster = Cluster::start();
+    cluster.server.pause();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rookery"));
+    command.args(["store", "import", "--from"]).arg(cluster.data().join("absent.dump")).args(cluster.flags());
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    let told = lines.next().expect("a line");
+    assert!(told.starts_with("rookery: waiting for the store, which does not answer: see `fdbcli"), "{told}");
+    cluster.server.resume();
+    let told = lines.next().expect("a line");
+    assert!(told.contains("absent.dump"), "it goes on once the store answers: {told}");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
 }
 
 #[test]

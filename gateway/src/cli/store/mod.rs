@@ -9,10 +9,14 @@ mod progress;
 mod push;
 mod rest;
 
+use std::future::Future;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+
 use futures_lite::future;
 
 use crate::config::Config;
-use crate::store::{self, NodeStore, Source, WithStore};
+use crate::store::{self, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
 pub(super) use check::check;
 pub(super) use export::export;
@@ -58,23 +62,49 @@ impl<L: Look> WithStore for Opening<L> {
     type Output = ();
 
     fn run<O: Source>(self, source: O) -> anyhow::Result<()> {
-        let opening = async {
-            let store = match self.wanted {
-                Wanted::Whole => {
-                    let store = source.open_existing().await?;
-                    store::must_be_whole(&store).await?;
-                    store
-                }
-                Wanted::Any => source.open().await?,
-            };
-            if !self.beside_nodes {
-                rest::must_rest(&store).await?;
-            }
-            anyhow::Ok(store)
+        let opened = match self.wanted {
+            Wanted::Whole => future::block_on(source.open_existing()),
+            Wanted::Any => waited_for(O::Store::REMEDY, source.open()),
         };
-        let store = future::block_on(opening)?;
-        future::block_on(self.look.look(&store))?;
-        source.close(Some(store));
-        Ok(())
+        let (store, looked) = match opened {
+            Ok(store) => {
+                let looked = future::block_on(self.look(&store));
+                (Some(store), looked)
+            }
+            Err(error) => (None, Err(error)),
+        };
+        source.close(store);
+        looked
     }
+}
+
+impl<L: Look> Opening<L> {
+    async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+        match self.wanted {
+            Wanted::Whole => store::must_be_whole(store).await?,
+            Wanted::Any => {}
+        }
+        if !self.beside_nodes {
+            rest::must_rest(store).await?;
+        }
+        self.look.look(store).await
+    }
+}
+
+/// Waits for a store to open, however long it takes, and says so.
+fn waited_for<T>(remedy: &str, opening: impl Future<Output = T>) -> T {
+    let (open, opened) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut pause = SLOW;
+            // Ends when the other side is dropped, which is the only thing that happens to it.
+            while opened.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                progress::note(&format!("waiting for the store, which does not answer: {remedy}"));
+                pause = STILL_WAITING;
+            }
+        });
+        let store = future::block_on(opening);
+        drop(open);
+        store
+    })
 }
