@@ -15,6 +15,7 @@
 
 mod away;
 mod config;
+mod ending;
 mod extract;
 mod origin;
 mod page;

@@ -12,6 +12,7 @@ use storage::Engine;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Node};
+use crate::ending::Endings;
 use crate::extract::Caller;
 use crate::origin::WsOrigin;
 use crate::password::Passwords;
@@ -68,6 +69,7 @@ pub(crate) struct Inner<E, S> {
     pub(crate) logins: Rates,
     pub(crate) users: Rates,
     pub(crate) bodies_kib: Semaphore,
+    pub(crate) endings: Endings,
     pub(crate) ws_origin: WsOrigin,
     /// `/openapi.json`.
     pub(crate) document: Bytes,
@@ -95,6 +97,7 @@ impl<E: Engine, S: Shards> Api<E, S> {
             users: Rates::new(USER_RATE),
             document,
             bodies_kib: Semaphore::new(BODIES_KIB_MAX),
+            endings: Endings::new(),
         }))
     }
 }

@@ -192,7 +192,19 @@ pub(crate) async fn refresh<E: Engine, S: Shards>(
 ) -> Result<Json<Tokens>, Problem> {
     let wall = api.wall();
     let (next, refresh_token) = new_token(wall)?;
-    match accounts::rotate(&api.engine, &hash(request.refresh_token.reveal()), &next, wall).await? {
+    let (all, used) = (api.clone(), hash(request.refresh_token.reveal()));
+    let rotate = async move {
+        let rotation = accounts::rotate(&all.engine, &used, &next, wall).await?;
+        if let Rotation::Reused { user, family } = rotation {
+            tracing::warn!(%user, "a refresh token was used twice, its login is revoked");
+            if let Err(refusal) = all.shards.kick(user, Kicked::Family(family)) {
+                // Asking again would not come here: its sessions end when their tokens do.
+                tracing::warn!(%user, %refusal, "the sessions of a revoked login stay open");
+            }
+        }
+        Ok(rotation)
+    };
+    match api.endings.run(rotate).await? {
         Rotation::Rotated { user, family, device } => {
             let device = device.map(|device| device.parse()).transpose().map_err(|_| {
                 tracing::error!(%user, "a stored refresh token has an illegal device");
@@ -202,12 +214,7 @@ pub(crate) async fn refresh<E: Engine, S: Shards>(
         }
         Rotation::Unknown => Err(Problem::unauthenticated("the refresh token is not valid here, log in")),
         Rotation::Expired => Err(Problem::new(ErrorCode::TokenExpired, "the refresh token expired, log in")),
-        Rotation::Reused { user, family } => {
-            tracing::warn!(%user, "a refresh token was used twice, its login is revoked");
-            if let Err(refusal) = api.shards.kick(user, Kicked::Family(family)) {
-                // Asking again would not come here: its sessions end when their tokens do.
-                tracing::warn!(%user, %refusal, "the sessions of a revoked login stay open");
-            }
+        Rotation::Reused { .. } => {
             Err(Problem::unauthenticated("the refresh token was used before, so its login is revoked: log in"))
         }
     }
@@ -231,17 +238,25 @@ pub(crate) async fn logout<E: Engine, S: Shards>(
 ) -> Result<Json<LoggedOut>, Problem> {
     match (request, caller) {
         (Some(request), _) => {
-            let (user, family) = accounts::revoke_by_token(&api.engine, &hash(request.refresh_token.reveal()))
-                .await?
-                .ok_or_else(|| Problem::unauthenticated("the refresh token is not valid here"))?;
-            api.shards.kick(user, Kicked::Family(family))?;
+            let (all, token) = (api.clone(), hash(request.refresh_token.reveal()));
+            let end = async move {
+                let ended = accounts::revoke_by_token(&all.engine, &token).await?;
+                let (user, family) =
+                    ended.ok_or_else(|| Problem::unauthenticated("the refresh token is not valid here"))?;
+                Ok(all.shards.kick(user, Kicked::Family(family))?)
+            };
+            api.endings.run(end).await?;
         }
         (None, Ok(Caller { family: FAMILY_OPERATOR, .. })) => {
             return Err(Problem::bad_request("a token made with `gentoken` has no login to end"));
         }
         (None, Ok(caller)) => {
-            accounts::revoke_family(&api.engine, caller.user, caller.family).await?;
-            api.shards.kick(caller.user, Kicked::Family(caller.family))?;
+            let all = api.clone();
+            let end = async move {
+                accounts::revoke_family(&all.engine, caller.user, caller.family).await?;
+                Ok(all.shards.kick(caller.user, Kicked::Family(caller.family))?)
+            };
+            api.endings.run(end).await?;
         }
         (None, Err(problem)) => return Err(problem),
     }

@@ -92,15 +92,19 @@ pub(crate) async fn delete<E: Engine, S: Shards>(
     UrlPath(device): UrlPath<DeviceId>,
 ) -> Result<StatusCode, Problem> {
     let known = devices::list(&api.engine, caller.user).await?.into_iter().find(|(known, _)| *known == device);
-    let revoked = devices::revoke(&api.engine, caller.user, &device).await?;
-    // Also where nothing was found: an earlier attempt may have ended the logins, and not have got this far.
-    api.shards.kick(caller.user, Kicked::Device(device))?;
-    // A login that is bound to no device may have sessions on others too.
-    let ended = known.map_or_else(Vec::new, |(_, record)| record.families);
-    for family in ended.into_iter().filter(|&family| family != FAMILY_OPERATOR) {
-        api.shards.kick(caller.user, Kicked::Family(family))?;
-    }
-    if revoked {
+    let all = api.clone();
+    let end = async move {
+        let revoked = devices::revoke(&all.engine, caller.user, &device).await?;
+        // Also where nothing was found: an earlier attempt may have ended the logins, and not have got this far.
+        all.shards.kick(caller.user, Kicked::Device(device))?;
+        // A login that is bound to no device may have sessions on others too.
+        let ended = known.map_or_else(Vec::new, |(_, record)| record.families);
+        for family in ended.into_iter().filter(|&family| family != FAMILY_OPERATOR) {
+            all.shards.kick(caller.user, Kicked::Family(family))?;
+        }
+        Ok(revoked)
+    };
+    if api.endings.run(end).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::new(ErrorCode::UnknownChannel, "you have no such device"))
