@@ -148,6 +148,22 @@ fn a_store_that_is_away_is_not_asked() {
 }
 
 #[test]
+fn a_request_does_not_wait_for_a_store_that_goes_away_meanwhile() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    world.shard.stuck.store(true, std::sync::atomic::Ordering::Relaxed);
+    let node = std::sync::Arc::clone(&world.node);
+    let goes = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        node.away.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    world.check(
+        r#"bora POST /v1/channels {"kind":"group","title":"x"} => 503 {"code":115,"temporary":true,"retry_after_ms":1000,"detail":"the store went away; whether this took effect is not known, try again later"}"#,
+    );
+    goes.join().expect("it only sleeps");
+}
+
+#[test]
 fn a_disk_below_its_reserve_takes_logins_and_no_accounts() {
     let mut world = World::new();
     world.sign_up("bora");
