@@ -82,9 +82,14 @@ where
     Pausing: Future<Output = ()>,
 {
     let mut attempt = Attempt { number: 1, maybe_committed: false };
+    let mut outrun = false;
     loop {
-        // A retry at the version that was too old or in conflict would fail for the same reason.
         let from = match begin {
+            // What an attempt before may have committed is seen for certain only from here.
+            _ if attempt.maybe_committed => Begin::Fresh,
+            // A retry at the version that was too old or in conflict would fail for the same reason. What fails otherwise
+            // may not have been as far as was asked for yet.
+            Begin::AtLeast(_) if outrun => Begin::Fresh,
             Begin::Cached if attempt.number > 1 => Begin::Fresh,
             Begin::Fresh | Begin::Cached | Begin::AtLeast(_) | Begin::At(_) => begin,
         };
@@ -109,6 +114,7 @@ where
                 last: error,
             });
         }
+        outrun |= matches!(error, Error::Conflict | Error::TooOld);
         pause(attempt.number).await;
         attempt.number += 1;
     }
@@ -126,16 +132,27 @@ mod tests {
         CommitFault::{self, Conflict, None, Throttled, UnknownCommitted, UnknownLost},
         MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults,
     };
-    use crate::transaction::{Atomic, Generation};
+    use crate::transaction::{Atomic, Generation, Version};
 
     /// Adds 1 to a counter in at most 5 attempts whose commits end as `fates`, unless told that an earlier one may
     /// have committed and it finds that it has. `told` is what each attempt was told; `count` the counter at the end.
+    /// Wherever they begin: a version from before the first attempt does not show what that one committed.
     fn check(fates: &[CommitFault], told: &[bool], count: u8) {
-        let options =
-            MemoryOptions { faults: Box::new(ScriptedFaults::new(fates.iter().copied())), ..MemoryOptions::default() };
+        check_from(|_| Begin::Fresh, fates, told, count);
+        check_from(|_| Begin::Cached, fates, told, count);
+        check_from(Begin::AtLeast, fates, told, count);
+        check_from(Begin::At, fates, told, count);
+    }
+
+    fn check_from(begin: impl Fn(Version) -> Begin, fates: &[CommitFault], told: &[bool], count: u8) {
+        let faults = ScriptedFaults::new([None].into_iter().chain(fates.iter().copied()));
+        let options = MemoryOptions { faults: Box::new(faults), ..MemoryOptions::default() };
         let engine = MemoryEngine::open(&MemoryStore::new(Generation(1)), options);
+        let mut first = engine.begin(Begin::Fresh);
+        first.set(b"other", b"");
+        let before = futures_lite::future::block_on(first.commit()).expect("its fate is to commit").version;
         let mut found = Vec::new();
-        let result = futures_lite::future::block_on(run(&engine, Begin::Fresh, 5, at_once, |mut tx, attempt| {
+        let result = futures_lite::future::block_on(run(&engine, begin(before), 5, at_once, |mut tx, attempt| {
             found.push(attempt.maybe_committed);
             async move {
                 if attempt.maybe_committed && tx.get(b"count").await?.is_some() {
