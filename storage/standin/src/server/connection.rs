@@ -19,7 +19,7 @@ use crate::frame::{Request, hello, put_hello};
 use crate::link::{Broken, Link, wait};
 
 /// Bytes of replies that the peer has not taken, beyond which no more of its requests are read. Two of the largest
-/// frames; one page more may follow.
+/// frames; one page more may follow, and the answers of commits in flight.
 const UNWRITTEN_BYTES_MAX: usize = 32 << 20;
 
 /// Serves `socket` until it breaks or the server ends.
@@ -87,13 +87,23 @@ impl<E: Engine> Connection<'_, E> {
             if self.outbox.is_cut() {
                 return Err(Broken::Cut("another has taken its place, or the server ends"));
             }
-            while let Some(frame) = self.link.next_frame()? {
-                self.transactions.handle(Request::take(frame)?)?;
-            }
+            let more = loop {
+                if self.is_full() {
+                    break true;
+                }
+                match self.link.next_frame()? {
+                    Some(frame) => self.transactions.handle(Request::take(frame)?)?,
+                    None => break false,
+                }
+            };
             self.collect();
             let paused = self.control.is_paused();
             if !paused {
                 self.link.write()?;
+            }
+            if more && !self.is_full() {
+                // There are requests that have been read already.
+                continue;
             }
             if self.wait(paused)? {
                 self.link.read()?;
@@ -120,11 +130,16 @@ impl<E: Engine> Connection<'_, E> {
         }
     }
 
+    /// Whether the peer has to take replies before it may ask for more.
+    fn is_full(&self) -> bool {
+        let held_bytes: usize = self.held.iter().map(|(_, replies)| replies.len()).sum();
+        self.link.unwritten_bytes() + held_bytes + self.outbox.len_bytes() > UNWRITTEN_BYTES_MAX
+    }
+
     /// Waits until there is something to do. Whether that is something to read.
     fn wait(&self, paused: bool) -> Result<bool, Broken> {
         let mut wanted = PollFlags::empty();
-        let held_bytes: usize = self.held.iter().map(|(_, replies)| replies.len()).sum();
-        wanted.set(PollFlags::IN, !paused && self.link.unwritten_bytes() + held_bytes <= UNWRITTEN_BYTES_MAX);
+        wanted.set(PollFlags::IN, !paused && !self.is_full());
         wanted.set(PollFlags::OUT, !paused && self.link.unwritten_bytes() > 0);
         let until = self.held.front().map(|(due, _)| *due);
         let signal = PollFd::new(self.outbox, PollFlags::IN);

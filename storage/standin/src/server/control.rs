@@ -163,6 +163,11 @@ impl Outbox {
         output.append(&mut self.replies());
     }
 
+    /// Bytes of the replies so far.
+    pub(super) fn len_bytes(&self) -> usize {
+        self.replies().len()
+    }
+
     pub(super) fn lower(&self) {
         self.signal.lower();
     }
