@@ -9,6 +9,8 @@
 //! - A version that can be read is durable, and so is a commit that was answered (I3).
 //! - A commit that is answered before another transaction begins is seen by it, if it begins `Fresh`.
 //! - Writes take effect in the order in which they were made. Sizes are checked at commit.
+//! - A transaction that begins `Fresh` or `Cached` may get its read version as late as its first read or, without one, its
+//!   commit. What it declares to have read is checked from there on; whoever means an earlier moment asks for the version.
 
 use std::fmt;
 use std::future::Future;
@@ -341,7 +343,8 @@ pub trait Transaction: Send + Sync + 'static {
     /// Writes a row whose value is `prefix`, the transaction's [`Stamp`], `suffix`. It cannot be read before commit.
     fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]);
 
-    /// Fails this transaction if another writes into `begin..end` after its read version, as if it had read that.
+    /// Fails this transaction if another writes into `begin..end` after its read version, as if it had read that. Alone
+    /// it does not fix the read version, which some engines learn with the first read.
     fn add_read_conflict(&mut self, begin: &[u8], end: &[u8]);
 
     /// Fails others that read from `begin..end` before this commits, as if it wrote that.

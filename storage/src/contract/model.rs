@@ -142,11 +142,13 @@ struct World<E: Engine> {
     open: [Option<(E::Tx, Run)>; SLOTS],
     committing: Vec<(Committing, Run)>,
     done: Vec<Run>,
+    /// A store whose time is its own was late or busy: this history says nothing.
+    discarded: Option<Error>,
 }
 
 impl<E: Engine> World<E> {
     fn new(subject: Subject<E>) -> Self {
-        Self { subject, open: [const { None }; SLOTS], committing: Vec::new(), done: Vec::new() }
+        Self { subject, open: [const { None }; SLOTS], committing: Vec::new(), done: Vec::new(), discarded: None }
     }
 
     fn step(&mut self, step: Step) {
@@ -202,6 +204,9 @@ impl<E: Engine> World<E> {
         match result {
             Ok(committed) => run.stamp = Some(committed.stamp),
             Err(Error::Conflict) => {}
+            Err(error @ (Error::UnknownResult | Error::Throttled | Error::TooOld)) if self.subject.clock.is_none() => {
+                self.discarded = Some(error);
+            }
             Err(error) => panic!("a commit failed: {error}"),
         }
         self.done.push(run);
@@ -209,6 +214,9 @@ impl<E: Engine> World<E> {
 
     fn finish(mut self) -> Result<(), TestCaseError> {
         self.step(Step::Sync);
+        if let Some(error) = self.discarded {
+            return Err(TestCaseError::reject(format!("a commit ended so: {error}")));
+        }
         self.done.extend(self.open.iter_mut().filter_map(|slot| slot.take()).map(|(_, run)| run));
         let mut order: Vec<&Run> = self.done.iter().filter(|run| run.stamp.is_some()).collect();
         order.sort_by_key(|run| run.stamp);

@@ -9,7 +9,9 @@ use futures_lite::future::{block_on, poll_once};
 use super::Subject;
 use super::script::{check, name};
 use crate::limits;
-use crate::transaction::{Atomic, Begin, Engine, RangeRequest, STAMP_BYTES, Stamp, Transaction, Version, Watch};
+use crate::transaction::{
+    Atomic, Begin, Engine, RangeRequest, STAMP_BYTES, Stamp, Transaction, Version, Watch, key_after,
+};
 
 /// Optimistic concurrency: the first to commit wins.
 pub fn a_read_that_changed_fails_the_commit<E: Engine>(open: &impl Fn() -> Subject<E>) {
@@ -43,6 +45,8 @@ pub fn only_what_was_read_can_conflict<E: Engine>(open: &impl Fn() -> Subject<E>
     check(open, "a range b d => ; b set d 1; b set a 1; b commit; a set x 1; a commit");
     check(open, "a reads b d; b set d 1; b set a 1; b commit; a set x 1; a commit");
     check(open, "a reads b b; b set b 1; b commit; a set x 1; a commit");
+    check(open, "p set k 1; p commit; a blind; a reads k l; a set k 2; a commit; b get k => 2");
+    check(open, "a blind; a set k 1; a reads k l; a commit; b blind; b set l 2; b reads a z; b commit; c get k => 1");
     check(
         open,
         "p set b 1; p set c 1; p set d 1; p commit; a range a z 2 => b=1 c=1 …; b set d 2; b commit; a set x 1; a commit",
@@ -163,6 +167,25 @@ pub fn writes_take_effect_in_their_order<E: Engine>(open: &impl Fn() -> Subject<
     check(open, "a add k 1; a clear k; a add k 2; a add k 3; a commit; b num k => 5");
     check(open, "a stampkey s - v; a clear s t; a commit; b range - ~ => ");
     check(open, "a clear s t; a stampvalue s; a set s 1; a commit; b range - ~ => s=1");
+    check(open, "a blind; a stampkey s - v; a clear s t; a commit; b range - ~ => ");
+    check(open, "p set k 1; p commit; a blind; a set l 1; a clear k m; a add k 2; a clear l; a commit; b num k => 2");
+    // Whatever stands in for the stamp until it is known, to clear that is not to clear the row.
+    for version_first in [false, true] {
+        let subject = open();
+        let mut tx = subject.engine.begin(Begin::Fresh);
+        if version_first {
+            block_on(tx.read_version()).expect("no fault");
+        }
+        let at = |stamp: [u8; STAMP_BYTES]| [b"s".as_slice(), &stamp, b"x"].concat();
+        tx.set_versionstamped_key(b"s", b"x", b"1");
+        for bound in [[0; STAMP_BYTES], [0xFF; STAMP_BYTES]] {
+            tx.clear(&at(bound));
+            tx.clear_range(&at(bound), &key_after(&at(bound)));
+        }
+        let stamp = subject.commit(tx).expect("nothing conflicts").stamp;
+        let stored = block_on(subject.engine.begin(Begin::Fresh).get(&at(stamp.0))).expect("no fault");
+        assert_eq!(stored.as_deref(), Some(b"1".as_slice()), "version first: {version_first}");
+    }
 }
 
 /// Sizes and reserved keys, at the limit and beyond it.

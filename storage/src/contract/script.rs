@@ -1,8 +1,9 @@
 //! A small language in which the rules are written: transactions by name, one step after the other.
 //!
 //! `a get k => 1; b set k 2; b commit; a set x 1; a commit => conflict`. A name begins a fresh transaction when it is
-//! first used, and again after its commit, and learns its read version there. Steps are separated by `;`. What a step returns is compared with what
-//! follows `=>`, which is `ok` where it is left out.
+//! first used, and again after its commit, and learns its read version there, unless its first step is `blind`: then when
+//! the engine wants it. Steps are separated by `;`. What a step returns is compared with what follows `=>`, which is `ok`
+//! where it is left out.
 //!
 //! Steps: `get k` and `peek k` (a snapshot read): the value or `none` · `range b d [n]`, `reverse b d [n]`, `glance b d
 //! [n]` (snapshot), at most n rows: `b=1 c=2`, `…` if there is more · `set k v` · `clear k` · `clear b d` · `add k n` ·
@@ -15,7 +16,7 @@ use futures_lite::future::block_on;
 
 use super::Subject;
 use crate::error::Error;
-use crate::transaction::{Atomic, Engine, Page, RESERVED, RangeRequest, Row, Transaction};
+use crate::transaction::{Atomic, Begin, Engine, Page, RESERVED, RangeRequest, Row, Transaction};
 
 /// Runs `script` in an empty store.
 ///
@@ -41,6 +42,10 @@ fn perform<'a, E: Engine>(
         panic!("a step is `who verb …`: {action}");
     };
     let args: Vec<&[u8]> = args.iter().map(|word| bytes(word)).collect();
+    if verb == "blind" {
+        transactions.insert(who, subject.engine.begin(Begin::Fresh));
+        return Ok("ok".to_owned());
+    }
     let mut tx = transactions.remove(who).map_or_else(|| subject.begin(), Ok)?;
     if verb == "commit" {
         return subject.commit(tx).map(|_| "ok".to_owned());
