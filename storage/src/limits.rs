@@ -2,7 +2,7 @@
 //!
 //! Owns the limits of a transaction and of the resolver's memory. Limits of the product are `schema::limits`.
 
-/// Longest key in bytes: FoundationDB's 10,000, less 60 for the prefix under which a store lies in a cluster
+/// Longest key in bytes: FoundationDB's 10,000, less 60 for the prefix and its end under which a store lies in a cluster
 /// (`foundationdb::PREFIX_BYTES_MAX`) and [`STAMP_OFFSET_BYTES`] that a versionstamped key bears on its way there.
 pub const KEY_BYTES_MAX: usize = 10_000 - 64;
 

@@ -21,7 +21,7 @@ fn skipped() -> bool {
 
 fn subject() -> Subject<FoundationDbEngine> {
     let cluster_file = PathBuf::from(env::var_os(VARIABLE).expect("asked before"));
-    let prefix = "rookery test".to_owned();
+    let prefix = "contract of rookery".to_owned();
     cluster::subject(&Options { cluster_file: Some(cluster_file), client_library: None, prefix, new_generation: 0 })
 }
 

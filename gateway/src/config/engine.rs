@@ -63,11 +63,11 @@ impl Setting for StorePrefix {
         "TEXT"
     }
     fn expected(&self) -> &'static str {
-        const { assert!(PREFIX_BYTES_MAX == 60, "the text says how many") };
-        "a text of 1 to 60 bytes"
+        const { assert!(PREFIX_BYTES_MAX == 59, "the text says how many") };
+        "a text of 1 to 59 bytes, none of them zero"
     }
     fn set(&mut self, given: &Given) -> Option<()> {
-        let text = given.text().filter(|text| (1..=PREFIX_BYTES_MAX).contains(&text.len()))?;
+        let text = given.text().filter(|text| (1..=PREFIX_BYTES_MAX).contains(&text.len()) && !text.contains('\0'))?;
         self.0 = text.to_owned();
         Some(())
     }

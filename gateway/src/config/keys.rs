@@ -168,7 +168,7 @@ pub static KEYS: &[Key] = &[
     },
     key(
         "store.prefix",
-        "What every key in the cluster begins with, up to 60 bytes: stores of different prefixes know nothing of each other",
+        "What every key in the cluster begins with, up to 59 bytes: stores of different prefixes know nothing of each other",
         |c| &mut c.store.prefix,
     ),
     key(

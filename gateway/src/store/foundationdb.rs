@@ -78,7 +78,10 @@ impl NodeStore for FoundationDbEngine {
 
     fn commits(&self) -> Commits {
         let stats = self.stats();
-        Commits { taken: stats.commits.load(Ordering::Relaxed), throttled: stats.throttled.load(Ordering::Relaxed) }
+        Commits {
+            taken: stats.commits.load(Ordering::Relaxed),
+            throttled: stats.commits_throttled.load(Ordering::Relaxed),
+        }
     }
 
     fn figures(&self) -> Box<dyn StoreFigures> {
@@ -111,7 +114,12 @@ pub(crate) fn write(stats: &FoundationDbStats, commits: &Histogram, text: &mut T
         ("rookery_store_commits", "Transactions committed, those that only read aside", &stats.commits),
         ("rookery_store_conflicts", "Transactions refused because what they read had changed", &stats.conflicts),
         ("rookery_store_too_old", "Transactions refused because they were too old", &stats.too_old),
-        ("rookery_store_throttled", "Transactions put off because the store has too much to do", &stats.throttled),
+        (
+            "rookery_store_throttled",
+            "Transactions put off because the store has too much to do",
+            &stats.commits_throttled,
+        ),
+        ("rookery_store_reads_throttled", "Reads put off because the store has too much to do", &stats.reads_throttled),
         ("rookery_store_begun", "Transactions begun", &stats.begun),
         ("rookery_store_unknown_results", "Commits of which only a later look shows the outcome", &stats.unknown),
         ("rookery_store_unanswered", "Reads that the cluster did not answer within 5 s", &stats.unavailable),

@@ -1,10 +1,13 @@
 //! The client: the library loaded, the API version selected, the network thread running. Once per process.
 //!
-//! Owns the process's one network thread, from the first connect to [`FoundationDb::close`] or the end of the process.
-//! FoundationDB demands that it be stopped before the process exits, so its end hangs on the exit itself too.
+//! Owns the process's one network thread, from the first connect to [`FoundationDb::close`], which is the ordinary way for
+//! it to end. FoundationDB demands that it be stopped before the process exits, so it is also tried at the exit itself.
+//! A network thread that ends unasked takes the process with it: nothing would be answered any more, not even a commit.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use ::foundationdb::api::{FdbApiBuilder, NetworkStop};
@@ -54,6 +57,21 @@ pub struct FoundationDb {
     pub(super) database: Arc<Database>,
     pub(super) prefix: Prefix,
     pub(super) new_generation: u64,
+    pub(super) refusal: Arc<Refusal>,
+}
+
+/// What a cluster that answers and does not serve said last to whoever waits for it to open. 0 for nothing.
+#[derive(Debug, Default)]
+pub(super) struct Refusal(AtomicI32);
+
+impl Refusal {
+    pub(super) fn set(&self, error: FdbError) {
+        self.0.store(error.code(), Ordering::Relaxed);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
 }
 
 impl FoundationDb {
@@ -61,7 +79,9 @@ impl FoundationDb {
     /// wait for the cluster.
     ///
     /// # Errors
-    /// [`ConnectError`]. A library that is loaded stays so; after any other error another attempt may succeed.
+    /// [`ConnectError`]. What is wrong with the prefix, the cluster file or the library can be put right and tried again,
+    /// but a library that is loaded stays so. A client that did not start, or whose thread did not, is over in this
+    /// process, as after [`Self::close`]: from then on it is [`ConnectError::Stopped`].
     pub fn connect(options: &Options) -> Result<Self, ConnectError> {
         let prefix = Prefix::new(&options.prefix)?;
         let cluster_file = options.cluster_file.as_deref().map(cluster_file::check).transpose()?;
@@ -71,7 +91,18 @@ impl FoundationDb {
         // For reads: whoever asked is answered then, if only with that. Commits take it off, see `transaction`.
         let life_ms = i32::try_from(limits::TRANSACTION_LIFE_MS).expect("5 s");
         database.set_option(DatabaseOption::TransactionTimeout(life_ms))?;
-        Ok(Self { library, database: Arc::new(database), prefix, new_generation: options.new_generation })
+        let (database, new_generation) = (Arc::new(database), options.new_generation);
+        Ok(Self { library, database, prefix, new_generation, refusal: Arc::default() })
+    }
+
+    /// Why [`Self::open`] still waits, if the cluster has said anything: that it is locked, for one. `None` also while it
+    /// does not answer at all.
+    #[must_use]
+    pub fn refusal(&self) -> Option<ClientError> {
+        match self.refusal.0.load(Ordering::Relaxed) {
+            0 => None,
+            code => Some(FdbError::from_code(code).into()),
+        }
     }
 
     /// The client library in use.
@@ -103,49 +134,81 @@ enum Network {
     Stopped,
 }
 
+/// Held for moments only, since the process's exit looks here too.
 static NETWORK: Mutex<Network> = Mutex::new(Network::NotStarted);
 
+/// The network thread's end was asked for.
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+fn network() -> MutexGuard<'static, Network> {
+    NETWORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn start() -> Result<(), ConnectError> {
-    let mut network = NETWORK.lock().unwrap_or_else(PoisonError::into_inner);
-    match *network {
-        Network::NotStarted => {}
-        Network::Running(..) => return Ok(()),
-        Network::Stopped => return Err(ConnectError::Stopped),
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    {
+        let mut network = network();
+        match *network {
+            // Whatever fails from here on cannot be done again: the API version is selected once per process.
+            Network::NotStarted => *network = Network::Stopped,
+            Network::Running(..) => return Ok(()),
+            Network::Stopped => return Err(ConnectError::Stopped),
+        }
     }
-    // Whatever fails from here on cannot be done again: the API version is selected once per process.
-    *network = Network::Stopped;
     let (runner, started) = FdbApiBuilder::default().build()?.build()?;
     // SAFETY: the handler takes no argument, does not unwind, and may run on any thread.
     if unsafe { libc::atexit(stop_at_exit) } != 0 {
         return Err(ConnectError::Thread(io::Error::other("no handler can be registered for the process's exit")));
     }
     let thread = thread::Builder::new().name("fdb-network".to_owned()).spawn(move || {
-        // SAFETY: the network has to be stopped before the process exits: `stop_at_exit` does that, and was registered
-        // after the library's own exit handlers, so that it runs before them.
-        if let Err(error) = unsafe { runner.run() } {
-            tracing::error!(code = error.code(), "FoundationDB's network thread failed: {error}");
+        // SAFETY: the network has to be stopped before the process exits. `FoundationDb::close` does that where the program
+        // ends as it should. For other ends there is `stop_at_exit`, which runs before the handlers that were registered
+        // before it, but after those that the library registers later; that order cannot be relied on.
+        let ran = unsafe { runner.run() };
+        if STOPPING.load(Ordering::Acquire) {
+            return;
         }
+        match ran {
+            Ok(()) => tracing::error!("FoundationDB's network thread ended unasked: the process ends too"),
+            Err(error) => {
+                let code = error.code();
+                tracing::error!(code, "FoundationDB's network thread failed, the process ends too: {error}");
+            }
+        }
+        process::abort();
     });
     let thread = thread.map_err(ConnectError::Thread)?;
-    *network = Network::Running(started.wait(), thread);
+    let stop = started.wait();
+    *network() = Network::Running(stop, thread);
     Ok(())
 }
 
 /// Ends the network thread if it runs. Legal at any time, any number of times.
 fn stop() {
-    let mut network = NETWORK.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Network::Running(stop, thread) = std::mem::replace(&mut *network, Network::Stopped) {
-        if let Err(error) = stop.stop() {
-            tracing::error!(code = error.code(), "FoundationDB's network thread cannot be stopped: {error}");
-            return;
-        }
-        // A waker that exits the process on the network thread itself cannot await it.
-        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-            tracing::error!("FoundationDB's network thread panicked");
-        }
+    let running = std::mem::replace(&mut *network(), Network::Stopped);
+    end(running);
+}
+
+/// Not under the lock: what runs on the network thread may exit the process, and then looks there.
+fn end(network: Network) {
+    let Network::Running(stop, thread) = network else { return };
+    STOPPING.store(true, Ordering::Release);
+    if let Err(error) = stop.stop() {
+        tracing::error!(code = error.code(), "FoundationDB's network thread cannot be stopped: {error}");
+        return;
+    }
+    // A waker that exits the process on the network thread itself cannot await it.
+    if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+        tracing::error!("FoundationDB's network thread panicked");
     }
 }
 
+/// Does without the lock if another has it: waiting could be for a thread that does not run any more.
 extern "C" fn stop_at_exit() {
-    stop();
+    let running = match NETWORK.try_lock() {
+        Ok(mut network) => std::mem::replace(&mut *network, Network::Stopped),
+        Err(_) => return,
+    };
+    end(running);
 }

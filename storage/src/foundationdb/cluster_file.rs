@@ -1,6 +1,6 @@
 //! A look at the cluster file before the client has it, whose own word would come late and without the path.
 //!
-//! The format is FoundationDB's: lines that begin with `#` and empty ones aside, one line
+//! The format is FoundationDB's: comments from `#` to the end of their line and all white space aside,
 //! `description:id@address,address…`, an address being `ip:port` or `name:port`, with `:tls` behind it if it is encrypted.
 
 use std::fs;
@@ -51,10 +51,10 @@ pub fn check(path: &Path) -> Result<&str, ClusterFileError> {
 }
 
 fn parse(text: &str) -> Result<(), &'static str> {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let line = lines.next().ok_or("it has no line")?;
-    if lines.next().is_some() {
-        return Err("it has several lines");
+    let uncommented = text.lines().filter_map(|line| line.split('#').next());
+    let line: String = uncommented.flat_map(str::chars).filter(|letter| !letter.is_ascii_whitespace()).collect();
+    if line.is_empty() {
+        return Err("it has no line");
     }
     let (name, addresses) = line.split_once('@').ok_or("it has no @")?;
     let (description, id) = name.split_once(':').ok_or("it has no : before the @")?;
@@ -66,9 +66,9 @@ fn parse(text: &str) -> Result<(), &'static str> {
     }
     let address = |address: &str| {
         let plain = address.strip_suffix(":tls").unwrap_or(address);
-        plain
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+        plain.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && !host.contains('@') && port.parse::<u16>().is_ok_and(|port| port > 0)
+        })
     };
     if !addresses.split(',').all(address) {
         return Err("an address is not ip:port");
@@ -88,10 +88,12 @@ mod tests {
         check("chat:x@fdb.example:4500", Ok(()));
         check("", Err("it has no line"));
         check("# only a comment", Err("it has no line"));
-        check("a:b@1.2.3.4:1\na:b@1.2.3.4:1", Err("it has several lines"));
+        check("a:b@1.2.3.4:1 # the first\n", Ok(()));
+        check("a : b@1.2.3.4:1,\n  # another\n  1.2.3.5:1\n", Ok(()));
+        check("a:b@1.2.3.4:1\na:b@1.2.3.4:1", Err("an address is not ip:port"));
         check("127.0.0.1:4500", Err("it has no @"));
         check("a@127.0.0.1:4500", Err("it has no : before the @"));
-        check("a b:c@127.0.0.1:4500", Err("description and id are letters and digits"));
+        check("a-b:c@127.0.0.1:4500", Err("description and id are letters and digits"));
         check(":c@127.0.0.1:4500", Err("description and id are letters and digits"));
         check("a:b@", Err("an address is not ip:port"));
         check("a:b@127.0.0.1", Err("an address is not ip:port"));

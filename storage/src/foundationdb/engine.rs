@@ -1,13 +1,18 @@
 //! A store in a cluster, open.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ::foundationdb::Database;
+#[cfg(feature = "testing")]
+use ::foundationdb::options::TransactionOption;
 
 use super::prefix::Prefix;
+use super::put_off::PutOff;
 use super::stats::FoundationDbStats;
 use super::transaction::FoundationDbTransaction;
 use super::versions::Versions;
+use crate::error::Error;
 use crate::transaction::{Begin, Engine, Generation, Version};
 
 /// A store in a FoundationDB cluster. Clones are handles to the same one.
@@ -20,12 +25,29 @@ pub(super) struct Shared {
     pub(super) prefix: Prefix,
     pub(super) versions: Versions,
     pub(super) stats: FoundationDbStats,
+    pub(super) reads_put_off: PutOff,
+    pub(super) commits_put_off: PutOff,
     generation: Generation,
 }
 
 impl Shared {
     pub(super) fn new(database: Arc<Database>, prefix: Prefix, generation: Generation) -> Self {
-        Self { database, prefix, versions: Versions::default(), stats: FoundationDbStats::default(), generation }
+        Self {
+            database,
+            prefix,
+            versions: Versions::default(),
+            stats: FoundationDbStats::default(),
+            reads_put_off: PutOff::default(),
+            commits_put_off: PutOff::default(),
+            generation,
+        }
+    }
+
+    /// Doubts `version` if what read there ended so because the cluster does not know it.
+    pub(super) fn ahead(&self, error: &Error, version: Option<&Version>) {
+        if let (Error::FutureVersion { .. }, Some(version)) = (error, version) {
+            self.versions.doubted(*version, Instant::now());
+        }
     }
 }
 
@@ -43,8 +65,9 @@ impl FoundationDbEngine {
     #[cfg(feature = "testing")]
     pub async fn erase(&self) -> Result<(), super::ClientError> {
         let mut tx = self.0.database.create_trx()?;
+        tx.set_option(TransactionOption::Timeout(0))?;
         loop {
-            // No prefix ends in 0xFF, and none of the store's keys begins with it twice.
+            // None of the store's keys begins with 0xFF twice.
             tx.clear_range(&self.0.prefix.key(&[]), &self.0.prefix.key(&[0xFF, 0xFF]));
             tx = match tx.commit().await {
                 Ok(_) => return Ok(()),

@@ -1,8 +1,12 @@
 //! Handing a transaction over to FoundationDB: the part of a commit after which there is no way back.
 //!
 //! Owns the order: the watches, which read at the transaction's version; the timeout taken off; read conflicts, before the
-//! writes because the client leaves those out that the transaction's own writes cover; the writes in their order; the
+//! writes because the client may leave those out that the transaction's own writes cover; the writes in their order; the
 //! question for the stamp, which is answered after the commit.
+//!
+//! Goes to a second transaction of the client, at the same read version and without the client's own read-your-writes. That
+//! would sort the writes, keep a stamped key under a stand-in on which a later clear could fall, and have the commit wait
+//! for reads that nobody waits for any more, and fail with them. Only with watches it is the transaction that read.
 
 use std::time::Instant;
 
@@ -10,14 +14,15 @@ use ::foundationdb::options::{ConflictRangeType, MutationType, TransactionOption
 use ::foundationdb::{FdbError, FdbResult, Transaction as Client};
 use futures_channel::oneshot;
 
+use super::engine::Shared;
 use super::errors::{self, ClientError};
 use super::prefix::Prefix;
-use super::transaction::{FoundationDbTransaction, Watching};
+use super::transaction::{FoundationDbTransaction, Watching, read_at};
 use crate::error::Error;
 use crate::limits;
 use crate::pending::check_transaction;
 use crate::resolver::{Mutation, Span};
-use crate::transaction::{Atomic, Committed, STAMP_BYTES, Stamp, Transaction, key_after};
+use crate::transaction::{Atomic, Committed, STAMP_BYTES, Stamp, Transaction, Version, key_after};
 
 impl FoundationDbTransaction {
     /// Commits what was read, written and watched. The read version is known where only watches are handed over.
@@ -31,6 +36,14 @@ impl FoundationDbTransaction {
 
         let watches: Vec<(oneshot::Sender<Watching>, Watching)> =
             watches.into_iter().map(|(key, sender)| (sender, Box::pin(client.watch(&key)) as Watching)).collect();
+        let client = match watches.is_empty() {
+            true => {
+                drop(client);
+                writing(&shared, version.get()).map_err(refused)?
+            }
+            // They begin where this one read.
+            false => client,
+        };
         client.set_option(TransactionOption::Timeout(0)).map_err(refused)?;
         if wrote {
             for span in reads.into_spans().spans {
@@ -59,22 +72,46 @@ impl FoundationDbTransaction {
                 let committed = Committed { version: Stamp(stamp).version(), stamp: Stamp(stamp) };
                 shared.versions.saw(committed.version, handed_in);
                 shared.stats.committed(handed_in.elapsed());
+                shared.commits_put_off.over();
                 return Ok(committed);
             }
             Err(failed) => failed,
         };
-        let error = errors::commit(FdbError::from_code(failed.code()), versions, size_bytes);
-        shared.stats.failed(&error);
+        let code = FdbError::from_code(failed.code());
+        let error = errors::commit(code, versions, size_bytes);
+        shared.stats.commit_failed(&error);
         match &error {
-            // The client's own wait, so that loops of retries need no timer.
-            Error::Throttled | Error::FutureVersion { .. } => drop(failed.on_error().await),
+            Error::Throttled | Error::FutureVersion { .. } => {
+                shared.ahead(&error, version.get());
+                // The client's own wait, so that loops of retries need no timer.
+                shared.commits_put_off.wait(failed.on_error().await, code).await;
+            }
             Error::Conflict | Error::TooOld => {
                 version.get().into_iter().for_each(|version| shared.versions.outdated(*version));
             }
-            _ => {}
+            Error::UnknownResult
+            | Error::Unavailable
+            | Error::WatchCancelled
+            | Error::KeyTooLarge { .. }
+            | Error::ValueTooLarge { .. }
+            | Error::TransactionTooLarge { .. }
+            | Error::InvertedRange
+            | Error::ReservedKey
+            | Error::Unreadable
+            | Error::Fatal(_) => {}
         }
         Err(error)
     }
+}
+
+/// A transaction of the client that takes writes as they come, checked from `version` on.
+fn writing(shared: &Shared, version: Option<&Version>) -> FdbResult<Client> {
+    let client = shared.database.create_trx()?;
+    client.set_option(TransactionOption::ReadYourWritesDisable)?;
+    if let Some(version) = version {
+        read_at(&client, *version);
+    }
+    Ok(client)
 }
 
 fn conflict(client: &Client, prefix: &Prefix, span: &Span, kind: ConflictRangeType) -> FdbResult<()> {

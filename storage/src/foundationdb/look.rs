@@ -22,12 +22,13 @@ impl FoundationDb {
     /// # Errors
     /// [`OpenError::NoAnswer`]; what [`Self::open`] would say of the store.
     pub async fn look(&self) -> Result<Look, OpenError> {
-        let told = |error: FdbError| match error.code() {
-            TIMED_OUT => OpenError::NoAnswer,
+        let told = |error: FdbError, last: Option<ClientError>| match error.code() {
+            TIMED_OUT => OpenError::NoAnswer { last },
             _ => ClientError::from(error).into(),
         };
+        let mut last = None;
         // The timeout counts from here, through every attempt.
-        let mut tx = self.database.create_trx().map_err(told)?;
+        let mut tx = self.database.create_trx().map_err(|error| told(error, last))?;
         loop {
             let error = match found(&tx, &self.prefix).await {
                 Ok(store) => match tx.get_read_version().await {
@@ -40,7 +41,10 @@ impl FoundationDb {
                 Err(Failed::Open(error)) => return Err(error),
                 Err(Failed::Client(error)) => error,
             };
-            tx = tx.on_error(error).await.map_err(told)?;
+            if error.code() != TIMED_OUT {
+                last = Some(ClientError::from(error));
+            }
+            tx = tx.on_error(error).await.map_err(|error| told(error, last))?;
         }
     }
 }

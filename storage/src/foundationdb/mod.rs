@@ -14,8 +14,10 @@
 //!
 //! The contract suite runs on the stand-in in every test run, and on a real cluster where one is named
 //! (`storage/tests/foundationdb.rs`). What follows rests on FoundationDB's documentation and source until somebody has run
-//! that: the order of conflicts before writes in the client's own read-your-writes, that a timeout of 0 reaches a commit that
-//! follows it, what watches and the limits on operands do, and that `on_error` waits before it returns.
+//! that: that a transaction without read-your-writes hands its writes over in their order, that a timeout of 0 reaches a
+//! commit that follows it, what watches and the limits on operands do, and that `on_error` waits before it returns.
+//! Sizes are counted without the prefix: a transaction within a few percent of the limit may pass here and be refused there,
+//! with the same word.
 
 mod client;
 mod cluster_file;
@@ -25,6 +27,7 @@ mod hand_over;
 mod look;
 mod open;
 mod prefix;
+mod put_off;
 mod stats;
 mod transaction;
 mod versions;
@@ -51,7 +54,7 @@ pub struct Options {
     pub cluster_file: Option<PathBuf>,
     /// The client library. `None`: `FDB_CLIENT_LIB`, then the dynamic loader's search for `libfdb_c.so`.
     pub client_library: Option<PathBuf>,
-    /// What every key of the store begins with: at least 1 byte, at most [`PREFIX_BYTES_MAX`].
+    /// What every key of the store begins with: at least 1 byte, at most [`PREFIX_BYTES_MAX`], none of them zero.
     pub prefix: String,
     /// A random number: the generation, if the store is empty. Nothing here draws random numbers.
     pub new_generation: u64,

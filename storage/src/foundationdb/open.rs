@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ::foundationdb::options::TransactionOption;
 use ::foundationdb::{FdbError, RangeOption, Transaction};
 
-use super::client::FoundationDb;
+use super::client::{FoundationDb, Refusal};
 use super::engine::{FoundationDbEngine, Shared};
 use super::errors::{ClientError, TIMED_OUT};
 use super::prefix::Prefix;
@@ -35,8 +35,14 @@ pub enum OpenError {
         what: &'static str,
     },
     /// The cluster, or what lies between it and here: only who looks is told, who opens waits.
-    #[error("the cluster does not answer; see `fdbcli --exec status` on one of its machines, and the network to it")]
-    NoAnswer,
+    #[error(
+        "the cluster does not {}; see `fdbcli --exec status` on one of its machines, and the network to it",
+        last.map_or_else(|| "answer".to_owned(), |last| format!("serve: {last}"))
+    )]
+    NoAnswer {
+        /// What it said to the attempt before, if it said anything: that it is locked, for one.
+        last: Option<ClientError>,
+    },
     /// FoundationDB refused for good.
     #[error("the cluster refuses; see that the cluster file is of this cluster and that it is not locked")]
     Client(#[from] ClientError),
@@ -70,19 +76,16 @@ impl FoundationDb {
         let new = Generation(self.new_generation);
         let mut tx = begin(self)?;
         let generation = loop {
-            tx = match attempt(tx, &self.prefix, new).await {
-                Ok(generation) => break generation,
-                Err((Failed::Open(error), _)) => return Err(error),
+            tx = match attempt(tx, &self.prefix, new, &self.refusal).await {
+                Ok(Attempt::Found(generation)) => break generation,
+                Ok(Attempt::Again(tx)) => tx,
+                Err(Failed::Open(error)) => return Err(error),
                 // The cluster does not answer.
-                Err((Failed::Client(error), _)) if error.code() == TIMED_OUT => begin(self)?,
-                // Whether it committed shows in the rows; what cannot be tried again, `on_error` returns.
-                Err((Failed::Client(error), tx)) => match tx.on_error(error).await {
-                    Ok(tx) => tx,
-                    Err(error) if error.code() == TIMED_OUT => begin(self)?,
-                    Err(error) => return Err(ClientError::from(error).into()),
-                },
+                Err(Failed::Client(error)) if error.code() == TIMED_OUT => begin(self)?,
+                Err(Failed::Client(error)) => return Err(ClientError::from(error).into()),
             };
         };
+        self.refusal.clear();
         Ok(FoundationDbEngine(Arc::new(Shared::new(Arc::clone(&self.database), self.prefix.clone(), generation))))
     }
 }
@@ -93,20 +96,32 @@ fn begin(to: &FoundationDb) -> Result<Transaction, OpenError> {
     begun.map_err(|error| ClientError::from(error).into())
 }
 
-/// Reads both rows, or writes them. Returns the transaction with a failure.
-async fn attempt(tx: Transaction, prefix: &Prefix, new: Generation) -> Result<Generation, (Failed, Transaction)> {
+/// What came of an attempt that did not end the opening.
+enum Attempt {
+    Found(Generation),
+    /// After the client's own wait, in a transaction that has kept its options. Whether it committed shows in the rows.
+    Again(Transaction),
+}
+
+/// Reads both rows, or writes them. Fails with what cannot be tried again.
+async fn attempt(tx: Transaction, prefix: &Prefix, new: Generation, refusal: &Refusal) -> Result<Attempt, Failed> {
     match found(&tx, prefix).await {
-        Ok(Some((_, generation))) => return Ok(generation),
+        Ok(Some((_, generation))) => return Ok(Attempt::Found(generation)),
         Ok(None) => {}
-        Err(failed) => return Err((failed, tx)),
+        Err(Failed::Open(error)) => return Err(error.into()),
+        Err(Failed::Client(error)) => {
+            refusal.set(error);
+            return Ok(Attempt::Again(tx.on_error(error).await?));
+        }
     }
     tx.set(&prefix.own("format"), &FORMAT.to_be_bytes());
     tx.set(&prefix.own("generation"), &new.0.to_be_bytes());
     match tx.commit().await {
-        Ok(_) => Ok(new),
+        Ok(_) => Ok(Attempt::Found(new)),
         Err(failed) => {
-            let error = FdbError::from_code(failed.code());
-            Err((Failed::Client(error), failed.reset()))
+            refusal.set(FdbError::from_code(failed.code()));
+            // Not `reset`, which would give it the database's timeout again.
+            Ok(Attempt::Again(failed.on_error().await?))
         }
     }
 }

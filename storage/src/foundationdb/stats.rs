@@ -23,8 +23,10 @@ pub struct FoundationDbStats {
     pub unknown: AtomicU64,
     /// Reads and commits refused because the transaction was too old.
     pub too_old: AtomicU64,
-    /// Reads and commits that the cluster put off: it has more work than it takes on, or a storage server lags.
-    pub throttled: AtomicU64,
+    /// Commits that the cluster put off: it has more work than it takes on, or a storage server lags.
+    pub commits_throttled: AtomicU64,
+    /// Reads that it put off, for the same reasons.
+    pub reads_throttled: AtomicU64,
     /// Reads that the cluster did not answer.
     pub unavailable: AtomicU64,
     /// Reads and commits that failed for good.
@@ -51,12 +53,20 @@ impl FoundationDbStats {
         samples.push_back(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
     }
 
-    pub(super) fn failed(&self, error: &Error) {
+    pub(super) fn commit_failed(&self, error: &Error) {
+        self.failed(error, &self.commits_throttled);
+    }
+
+    pub(super) fn read_failed(&self, error: &Error) {
+        self.failed(error, &self.reads_throttled);
+    }
+
+    fn failed(&self, error: &Error, throttled: &AtomicU64) {
         let counter = match error {
             Error::Conflict => &self.conflicts,
             Error::UnknownResult => &self.unknown,
             Error::TooOld => &self.too_old,
-            Error::FutureVersion { .. } | Error::Throttled => &self.throttled,
+            Error::FutureVersion { .. } | Error::Throttled => throttled,
             Error::Unavailable => &self.unavailable,
             Error::Fatal(_) => &self.fatal,
             // The caller's own, and the watches' end.

@@ -1,7 +1,8 @@
 //! One transaction in a cluster.
 //!
 //! Owns its read version and its reads. Before the commit FoundationDB sees snapshot reads and nothing else; what is handed
-//! over then is [`super::hand_over`]'s. A fresh transaction gets its read version with its first read, so it reads no older than where it began.
+//! over then is [`super::hand_over`]'s.
+//! A fresh transaction gets its read version with its first read, so it reads no older than where it began.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -87,7 +88,7 @@ impl FoundationDbTransaction {
     /// Has the client read at `version`, if it does not read anywhere yet. Returns where it reads.
     fn pin(&self, client: &Client, version: Version) -> Version {
         *self.version.get_or_init(|| {
-            client.set_read_version(i64::try_from(version.0).expect("not beyond a version that the cluster gave"));
+            read_at(client, version);
             version
         })
     }
@@ -99,7 +100,7 @@ impl FoundationDbTransaction {
     /// The client, for a read or a write: not after the transaction's life.
     fn alive(&self) -> Result<&Client, Error> {
         if self.began.elapsed() > LIFE {
-            self.shared.stats.failed(&Error::TooOld);
+            self.shared.stats.read_failed(&Error::TooOld);
             return Err(Error::TooOld);
         }
         self.client()
@@ -145,6 +146,7 @@ impl FoundationDbTransaction {
             Ok(version) => {
                 let version = Version(u64::try_from(version).expect("versions are not negative"));
                 self.shared.versions.saw(version, asked);
+                self.shared.reads_put_off.over();
                 Ok(version)
             }
             Err(error) => Err(self.unread(error, asked).await),
@@ -155,16 +157,27 @@ impl FoundationDbTransaction {
     /// so that loops of retries need no timer.
     async fn unread(&self, error: FdbError, asked: Instant) -> Error {
         let failed = errors::read(error, asked.elapsed(), self.versions());
-        self.shared.stats.failed(&failed);
+        self.shared.stats.read_failed(&failed);
         match &failed {
-            // `on_error` takes the transaction, which other reads share: another waits in its place.
             Error::Throttled | Error::FutureVersion { .. } => {
+                self.shared.ahead(&failed, self.version.get());
+                // `on_error` takes the transaction, which other reads share: another waits in its place.
                 if let Ok(other) = self.shared.database.create_trx() {
-                    drop(other.on_error(error).await);
+                    self.shared.reads_put_off.wait(other.on_error(error).await, error).await;
                 }
             }
             Error::TooOld => self.outdated(),
-            _ => {}
+            Error::Conflict
+            | Error::UnknownResult
+            | Error::Unavailable
+            | Error::WatchCancelled
+            | Error::KeyTooLarge { .. }
+            | Error::ValueTooLarge { .. }
+            | Error::TransactionTooLarge { .. }
+            | Error::InvertedRange
+            | Error::ReservedKey
+            | Error::Unreadable
+            | Error::Fatal(_) => {}
         }
         failed
     }
@@ -195,7 +208,10 @@ impl FoundationDbTransaction {
         self.version().await?;
         let asked = Instant::now();
         let below = match client.get(&self.shared.prefix.key(key), true).await {
-            Ok(value) => value.map(|value| Bytes::copy_from_slice(&value)),
+            Ok(value) => {
+                self.shared.reads_put_off.over();
+                value.map(|value| Bytes::copy_from_slice(&value))
+            }
             Err(error) => return Err(self.unread(error, asked).await),
         };
         Ok(match entry {
@@ -238,6 +254,7 @@ impl FoundationDbTransaction {
                 Ok(rows) => rows,
                 Err(error) => return Err(self.unread(error, asked).await),
             };
+            self.shared.reads_put_off.over();
             for row in rows.iter() {
                 let key = Bytes::copy_from_slice(&row.key()[prefix.len_bytes()..]);
                 if merge.below(key, Bytes::copy_from_slice(row.value())).is_break() {
@@ -343,14 +360,19 @@ impl Transaction for FoundationDbTransaction {
         self.alive()?;
         let wrote = !self.own.is_empty();
         match self.begin {
-            // Blind writes need no read version, and the client gets one for what has to be checked.
-            Begin::Fresh | Begin::Cached if wrote && self.watches.is_empty() => {}
+            // Blind writes need no read version: nothing has to be checked from there on.
+            Begin::Fresh | Begin::Cached if wrote && self.watches.is_empty() && self.reads.size_bytes() == 0 => {}
             Begin::Fresh | Begin::Cached | Begin::AtLeast(_) | Begin::At(_) => {
                 self.version().await?;
             }
         }
         self.hand_over().await
     }
+}
+
+/// Has `client` read, and what it commits be checked, from `version` on.
+pub(super) fn read_at(client: &Client, version: Version) {
+    client.set_read_version(i64::try_from(version.0).expect("not beyond a version that the cluster gave"));
 }
 
 /// FoundationDB said that there is more of a range, but gave nothing of it.

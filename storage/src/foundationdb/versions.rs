@@ -23,13 +23,23 @@ struct Seen {
     newest: Version,
     /// `None`: not to be begun at.
     since: Option<Instant>,
+    /// When the cluster did not know `newest`: what it says to whoever asks later holds, though it be less.
+    doubted: Option<Instant>,
 }
 
 impl Versions {
     /// `version` was given for what was asked at `asked`.
     pub(super) fn saw(&self, version: Version, asked: Instant) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.newest = seen.newest.max(version);
+        match seen.doubted {
+            Some(doubted) if asked < doubted => {
+                seen.newest = seen.newest.max(version);
+                return;
+            }
+            Some(_) => seen.newest = version,
+            None => seen.newest = seen.newest.max(version),
+        }
+        seen.doubted = None;
         // A smaller version that was asked for later proves that the newer one held at that later moment too.
         seen.since = seen.since.max(Some(asked));
     }
@@ -39,6 +49,15 @@ impl Versions {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.newest <= version {
             seen.since = None;
+        }
+    }
+
+    /// Whoever read at `version` was told at `now` that the cluster is not there yet: a server of it lags, or it was
+    /// restored from a backup, or another answers in its place. Then versions count on from less.
+    pub(super) fn doubted(&self, version: Version, now: Instant) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.newest <= version {
+            (seen.since, seen.doubted) = (None, Some(now));
         }
     }
 
@@ -79,6 +98,27 @@ mod tests {
         check(&[(7, 0)], None, 8, 0, None);
         check(&[(7, 100), (9, 0)], None, 0, CACHED_MS_MAX + 100, Some(9));
         check(&[(9, 0), (7, 100)], None, 0, CACHED_MS_MAX + 100, Some(9));
+    }
+
+    #[test]
+    fn a_version_that_the_cluster_does_not_know_gives_way_to_what_it_says_later() {
+        let check = |doubted: u64, saw: &[(u64, u64)], newest: u64, at_hand: Option<u64>| {
+            let start = Instant::now();
+            let at = |ms| start + Duration::from_millis(ms);
+            let versions = Versions::default();
+            versions.saw(Version(9), at(0));
+            versions.doubted(Version(doubted), at(10));
+            saw.iter().for_each(|&(version, asked_ms)| versions.saw(Version(version), at(asked_ms)));
+            let found = (versions.newest().0, versions.cached(Version(0), at(30)).map(|version| version.0));
+            assert_eq!(found, (newest, at_hand), "doubted {doubted}, then saw {saw:?}");
+        };
+        check(9, &[], 9, None);
+        check(8, &[], 9, Some(9));
+        check(9, &[(4, 10)], 4, Some(4));
+        // Asked before, answered after: it proves nothing.
+        check(9, &[(4, 5)], 9, None);
+        check(9, &[(12, 5)], 12, None);
+        check(9, &[(4, 20), (3, 15)], 4, Some(4));
     }
 
     #[test]

@@ -64,8 +64,8 @@ fn a_commit_ends_in_the_words_of_the_trait() {
     check(Fault::UnknownCommitted, "unknown", true, |stats| stats.unknown.load(Ordering::Relaxed));
     check(Fault::UnknownLost, "unknown", false, |stats| stats.unknown.load(Ordering::Relaxed));
     check(Fault::TooOld, "too old", false, |stats| stats.too_old.load(Ordering::Relaxed));
-    check(Fault::FutureVersion, "future version", false, |stats| stats.throttled.load(Ordering::Relaxed));
-    check(Fault::Behind, "throttled", false, |stats| stats.throttled.load(Ordering::Relaxed));
+    check(Fault::FutureVersion, "future version", false, |stats| stats.commits_throttled.load(Ordering::Relaxed));
+    check(Fault::Behind, "throttled", false, |stats| stats.commits_throttled.load(Ordering::Relaxed));
     check(Fault::CutCommitted, "unknown", true, |stats| stats.unknown.load(Ordering::Relaxed));
     check(Fault::CutLost, "unknown", false, |stats| stats.unknown.load(Ordering::Relaxed));
     assert_eq!(engine.stats().take_samples().len(), 1, "one commit was answered with success");
@@ -191,17 +191,29 @@ fn a_store_is_created_once_and_a_newer_or_another_is_refused() {
     generations.dedup();
     assert_eq!(generations.len(), 1, "{generations:?}");
 
-    // Rows of another store, whose prefix begins with this one.
-    open("outer inner", 9).expect("the store is new");
-    let refused = open("outer", 9).expect_err("there are rows");
-    assert!(matches!(refused, OpenError::NotAStore { .. }), "{refused:?}");
-
     let path = cluster.server.cluster_file(cluster.directory.path());
     let database = foundationdb::Database::from_path(path.to_str().expect("ASCII")).expect("the client runs");
-    let check = |format: &[u8], expected: &str| {
+    let put = |key: &[u8], value: &[u8]| {
         let tx = database.create_trx().expect("the client runs");
-        tx.set(b"b\xFFformat", format);
+        tx.set(key, value);
         block_on(tx.commit()).expect("nothing conflicts");
+    };
+
+    // A prefix that begins with another's: neither store sees the other's rows, in whatever table.
+    let longer = open("store2", 9).expect("the store is new");
+    let mut tx = longer.begin(Begin::Fresh);
+    tx.set(b"k", b"2");
+    block_on(tx.commit()).expect("nothing conflicts");
+    let shorter = open("store", 10).expect("there is nothing of it");
+    let all = RangeRequest::new(b"", b"\xFF");
+    assert_eq!(block_on(shorter.begin(Begin::Fresh).get_range(&all)).expect("no fault").rows, []);
+
+    put(b"foreign\0k", b"");
+    let refused = open("foreign", 9).expect_err("there are rows");
+    assert!(matches!(refused, OpenError::NotAStore { .. }), "{refused:?}");
+
+    let check = |format: &[u8], expected: &str| {
+        put(b"b\0\xFFformat", format);
         let said = open("b", 9).expect_err("it is refused").to_string();
         assert!(said.contains(expected), "{format:?}: {said}");
     };
@@ -264,6 +276,7 @@ fn a_full_store_throttles_commits_and_serves_reads() {
     let engine = cluster.open();
     cluster.server.fill(true);
     let began = Instant::now();
+    let throttled = || engine.stats().commits_throttled.load(Ordering::Relaxed);
     let result = block_on(run(&engine, Begin::Fresh, 5, at_once, |mut tx: FoundationDbTransaction, _| async move {
         tx.get(b"k").await?;
         tx.set(b"k", b"1");
@@ -271,11 +284,64 @@ fn a_full_store_throttles_commits_and_serves_reads() {
     }));
     let refused = matches!(&result, Err(storage::retry::Failed::Store { last: Error::Throttled, .. }));
     assert!(refused, "{result:?}");
-    assert!(began.elapsed() >= Duration::from_millis(5), "five attempts without a wait: {:?}", began.elapsed());
+    // The stand-in's client waits 10, 20, 40 ms …, so attempts wait 10, 30, 70, 150 and 310 ms.
+    let took = began.elapsed();
+    assert!((Duration::from_millis(570)..Duration::from_secs(10)).contains(&took), "five attempts in {took:?}");
+    assert_eq!((throttled(), engine.stats().reads_throttled.load(Ordering::Relaxed)), (5, 0));
     cluster.server.fill(false);
-    let mut tx = engine.begin(Begin::Fresh);
-    tx.set(b"k", b"1");
-    assert!(block_on(tx.commit()).is_ok());
+    let put = || {
+        let mut tx = engine.begin(Begin::Fresh);
+        tx.set(b"k", b"1");
+        block_on(tx.commit())
+    };
+    assert!(put().is_ok());
+    // What was served ends the row: the next wait is short again.
+    cluster.server.fill(true);
+    let began = Instant::now();
+    assert!(matches!(put(), Err(Error::Throttled)));
+    assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+}
+
+/// Reads that are throttled wait likewise, and are no sign of a full store.
+#[test]
+fn reads_that_are_put_off_wait_longer_each_time() {
+    let cluster = Cluster::start();
+    let engine = cluster.open();
+    cluster.server.script_reads(&[ReadFault::Behind; 4]);
+    let began = Instant::now();
+    for attempt in 1..=4 {
+        let read = block_on(engine.begin(Begin::Fresh).read_version());
+        assert!(matches!(read, Err(Error::Throttled)), "attempt {attempt}: {read:?}");
+    }
+    assert!(began.elapsed() >= Duration::from_millis(260), "{:?}", began.elapsed());
+    assert!(block_on(engine.begin(Begin::Fresh).read_version()).is_ok());
+    let stats = engine.stats();
+    let counts = [&stats.reads_throttled, &stats.commits_throttled].map(|counter| counter.load(Ordering::Relaxed));
+    assert_eq!(counts, [4, 0]);
+}
+
+/// What the contract's rule says, in real time.
+#[test]
+fn a_transaction_lives_five_seconds() {
+    let cluster = Cluster::start();
+    let engine = cluster.open();
+    let begin = || {
+        let tx = engine.begin(Begin::Fresh);
+        block_on(tx.get(b"k")).expect("no fault");
+        tx
+    };
+    let (reads, mut writes, mut in_time) = (begin(), begin(), begin());
+    writes.set(b"x", b"1");
+    in_time.set(b"y", b"1");
+    thread::sleep(Duration::from_secs(2));
+    assert!(block_on(in_time.commit()).is_ok(), "after 2 s");
+    thread::sleep(Duration::from_millis(3_100));
+    let read = block_on(reads.get(b"l")).map_or_else(|error| name(&error), |_| "ok");
+    assert_eq!(read, "too old", "a read after 5.1 s");
+    // What it read, it read in time.
+    assert!(block_on(reads.commit()).is_ok());
+    let commit = block_on(writes.commit()).map_or_else(|error| name(&error), |_| "ok");
+    assert_eq!(commit, "too old", "a commit after 5.1 s");
 }
 
 /// The future of a commit, dropped after it was handed in: the commit happens or not, and nobody hangs.
@@ -298,4 +364,13 @@ fn a_commit_that_nobody_waits_for_harms_nobody() {
     assert_eq!(stamp, Stamp(committed.stamp.0).0.as_slice());
     let count = block_on(tx.get(b"count")).expect("no fault").map_or(0, |count| count[0]);
     assert!(count <= 50, "{count} of 50 happened");
+    // Whatever happened, happened before a commit that was handed in later: nothing comes after.
+    for round in 0..5_u8 {
+        thread::sleep(Duration::from_millis(20));
+        let mut later = engine.begin(Begin::Fresh);
+        let now = block_on(later.get(b"count")).expect("no fault").map_or(0, |count| count[0]);
+        assert_eq!(now, count, "round {round}");
+        later.set(b"later", &[round]);
+        block_on(later.commit()).expect("nothing conflicts");
+    }
 }

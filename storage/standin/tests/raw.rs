@@ -209,6 +209,11 @@ impl Transaction {
         Waiting(unsafe { fdb::fdb_transaction_on_error(self.0, error) })
     }
 
+    fn reset(&self) {
+        // SAFETY: the transaction is alive.
+        unsafe { fdb::fdb_transaction_reset(self.0) }
+    }
+
     fn set_timeout(&self, ms: i64) {
         let value = ms.to_le_bytes();
         // SAFETY: the transaction is alive, the value as long as it says.
@@ -433,8 +438,12 @@ fn a_read_ends_at_its_timeout(server: &Server, database: &Database) {
     assert_eq!(read.error(), 1031);
     assert!(began.elapsed() >= Duration::from_millis(200), "after {:?}", began.elapsed());
     assert_eq!(tx.get(b"a").error(), 1031, "and so does the next");
+    // A reset takes options back to the database's, which has no timeout here.
+    tx.reset();
+    let reset = tx.get(b"a");
     thread::sleep(Duration::from_millis(300));
     server.resume();
+    assert_eq!(reset.error(), 0);
     assert_eq!(commit.error(), 0);
     assert_eq!(database.begin().get(b"patient").value(), Ok(Some(b"1".to_vec())));
 }

@@ -22,6 +22,8 @@ pub(super) enum Effect {
     None,
     /// From a transaction's begin; zero is for ever.
     Timeout(Duration),
+    /// It does not read what it wrote, so it is not to read at all once it wrote: reads here always do.
+    OnlyWrites,
 }
 
 /// An option of a database.
@@ -38,6 +40,7 @@ pub(super) fn database(option: i32, value: &[u8]) -> Result<Effect, Code> {
 pub(super) fn transaction(option: i32, value: &[u8]) -> Result<Effect, Code> {
     match option {
         500 => timeout(value),
+        51 => Ok(Effect::OnlyWrites),
         // Causal reads, read ahead, caches, priorities, logging and tags.
         10 | 20 | 23 | 40 | 52 | 200 | 201 | 401..=406 | 507..=511 | 710 | 800 | 801 | 1102 => Ok(Effect::None),
         _ => Err(Code::INVALID_OPTION),
@@ -65,7 +68,8 @@ mod tests {
         check(500, &(-1_i64).to_le_bytes(), Err(Code::INVALID_OPTION_VALUE));
         check(500, b"", Err(Code::INVALID_OPTION_VALUE));
         check(200, b"", Ok(Effect::None));
-        for option in [30, 51, 301, 505, 601, 1100] {
+        check(51, b"", Ok(Effect::OnlyWrites));
+        for option in [30, 301, 505, 601, 1100] {
             check(option, b"", Err(Code::INVALID_OPTION));
         }
     }

@@ -36,6 +36,10 @@ struct Inner {
     era: Option<u64>,
     began: Instant,
     timeout: Duration,
+    /// The database's, when this began.
+    timeout_default: Duration,
+    /// It was asked not to read its own writes.
+    only_writes: bool,
     read_version: Option<i64>,
     writes: Writes,
     watches: bool,
@@ -107,6 +111,8 @@ impl Transaction {
             era: None,
             began: Instant::now(),
             timeout,
+            timeout_default: timeout,
+            only_writes: false,
             read_version: None,
             writes: Writes::default(),
             watches: false,
@@ -125,6 +131,7 @@ impl Transaction {
         match options::transaction(option, value)? {
             Effect::None => {}
             Effect::Timeout(timeout) => self.inner().timeout = timeout,
+            Effect::OnlyWrites => self.inner().only_writes = true,
         }
         Ok(())
     }
@@ -187,6 +194,9 @@ impl Transaction {
         let future = Future::new();
         let sent = operation.and_then(|operation| {
             inner.check()?;
+            if inner.only_writes && inner.writes.any() {
+                return Err(Code::CLIENT_INVALID_OPERATION);
+            }
             inner.send(&self.client, operation, Waiting::Read(Arc::clone(&future)))
         });
         match sent {
@@ -300,19 +310,20 @@ impl Transaction {
         if matches!(inner.stage, Stage::Cancelled) {
             return Future::ready(Err(Code::TRANSACTION_CANCELLED));
         }
-        let (pause, began) = (inner.pause, inner.began);
+        let (pause, began, timeout, only_writes) = (inner.pause, inner.began, inner.timeout, inner.only_writes);
         drop(inner);
         self.reset();
         inner = self.inner();
         // The timeout is from the first attempt on.
         (inner.pause, inner.began) = ((pause * 2).min(PAUSE_MAX), began);
+        (inner.timeout, inner.only_writes) = (timeout, only_writes);
         drop(inner);
         let future = Future::new();
         self.network.after(pause, Arc::clone(&future));
         future
     }
 
-    /// Forgets everything but options.
+    /// As if new: options are the database's again.
     pub(super) fn reset(&self) {
         let mut calls = Vec::new();
         let mut inner = self.inner();
@@ -321,6 +332,7 @@ impl Transaction {
         inner.id = self.client.0.next_transaction();
         (inner.era, inner.read_version) = (None, None);
         (inner.began, inner.pause) = (Instant::now(), PAUSE_MIN);
+        (inner.timeout, inner.only_writes) = (inner.timeout_default, false);
         (inner.writes, inner.watches) = (Writes::default(), false);
         inner.stage = Stage::Open;
         drop(inner);

@@ -142,7 +142,7 @@ unsafe extern "C" fn fdb_database_set_option(
     // SAFETY: the caller's promise.
     let value = unsafe { bytes(value, length) };
     error(options::database(option, value).map(|effect| match effect {
-        Effect::None => {}
+        Effect::None | Effect::OnlyWrites => {}
         Effect::Timeout(timeout) => *database.timeout.lock().unwrap_or_else(PoisonError::into_inner) = timeout,
     }))
 }
