@@ -191,7 +191,7 @@ fn one_that_was_forgotten_itself_takes_nothing() {
     // Two at a time, so that the next heartbeat is not late.
     check(
         "1 joins; 1 beats; 1 takes; 2 joins; 3 joins; 4 joins; 1 beats x6; 1 forgets; 1 beats; 1 forgets; 1 beats",
-        { "joined; 2:; epoch 3; joined; joined; joined; 3:1+ 2 dead 3 dead 4 dead; 2; 3:1+ 4 dead; 1; 3:1+" },
+        "joined; 2:; epoch 3; joined; joined; joined; 3:1+ 2 dead 3 dead 4 dead; 2; 3:1+ 4 dead; 1; 3:1+",
     );
     // The active node is not forgotten, however long it says nothing.
     check("1 joins; 1 beats; 1 takes; 2 joins; 2 beats x6; 2 forgets; 1 sends a; 1 beats", {
