@@ -92,8 +92,9 @@ mod tests {
         check::<StoreEngine>("embedded", Some("\"embedded\""));
         check::<StoreEngine>("FoundationDB", None);
         check::<StorePrefix>("chat", Some("\"chat\""));
-        check::<StorePrefix>(&"é".repeat(30), Some(&format!("\"{}\"", "é".repeat(30))));
-        check::<StorePrefix>(&"é".repeat(31), None);
+        check::<StorePrefix>(&"é".repeat(29), Some(&format!("\"{}\"", "é".repeat(29))));
+        check::<StorePrefix>(&"é".repeat(30), None);
+        check::<StorePrefix>("a\0b", None);
         check::<StorePrefix>("", None);
     }
 }
