@@ -1,8 +1,9 @@
 //! A node's heartbeat on a store that others may have too: a thread that says each second that this node lives, and looks
 //! who else does.
 //!
-//! Owns the thread and its pace. Nothing else runs on it, so no upkeep and no full queue delays a heartbeat; one that comes
-//! late all the same says so in the log. What follows from a heartbeat is [`Standing`]'s.
+//! Owns the thread and its pace. Nothing runs on it but heartbeats and the few transactions that one leads to (a takeover, two dead
+//! nodes removed), so no upkeep and no full queue delays it; one that comes late all the same says so in the log. What follows from
+//! a heartbeat is [`Standing`]'s.
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -158,7 +159,7 @@ impl<S: Engine> Heart<S> {
         let late = late + began.elapsed();
         if late >= BEAT {
             tracing::warn!(
-                late_ms = late.as_millis(),
+                late_ms = late.as_millis() as u64,
                 "a heartbeat came late: beyond the lease another node takes over"
             );
         }
