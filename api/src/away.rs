@@ -9,8 +9,8 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use kv::Engine;
 use schema::ErrorCode;
-use storage::Engine;
 use tokio::time::timeout;
 
 use crate::problem::Problem;

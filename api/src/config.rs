@@ -39,7 +39,7 @@ pub struct Limits {
     /// How long a client may take for a request's body: 2 MiB at 1.7 Mbit/s.
     pub body: Duration,
     /// How long a request may take, its body included. Commits take milliseconds; an unknown outcome is retried for up
-    /// to 5 s ([`storage::limits::TRANSACTION_LIFE_MS`]) a time.
+    /// to 5 s ([`kv::limits::TRANSACTION_LIFE_MS`]) a time.
     pub request: Duration,
     /// Age at which a connection is asked to end with its current response, so that none is kept by not reading.
     pub connection: Duration,

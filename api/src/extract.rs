@@ -8,12 +8,12 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use chat::accounts;
 use http_body_util::BodyExt;
+use kv::Engine;
 use schema::limits::MESSAGE_BYTES_MAX;
 use schema::{DeviceId, ErrorCode, UserId};
 use serde::de::DeserializeOwned;
-use storage::Engine;
-use storage::layers::accounts;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::problem::Problem;

@@ -1,7 +1,7 @@
 //! The web page's files, as they were when this was built.
 //!
 //! Owns their paths, types and headers: a Content-Security-Policy that lets the page load what it came with and talk to
-//! this server and its WebSocket, and nothing else. What the files hold is `page/`.
+//! this server and its WebSocket, and nothing else. What the files hold is `web/`.
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::origin::WsOrigin;
 
-/// Each file below `page/`: its path there, its bytes.
+/// Each file below `web/`: its path there, its bytes.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// Serves `index.html` at `/` and every other file at its own path.

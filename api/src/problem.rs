@@ -6,9 +6,9 @@
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chat::LayerError;
 use schema::{ErrorCode, Refusal};
 use serde::Serialize;
-use storage::layers::LayerError;
 use utoipa::ToSchema;
 
 /// A refusal with the status under which HTTP reports it.
@@ -84,7 +84,7 @@ impl From<LayerError> for Problem {
     fn from(error: LayerError) -> Self {
         match &error {
             LayerError::Refused(_) => {}
-            LayerError::Store(error @ storage::Error::Unavailable) => tracing::warn!(%error, "store"),
+            LayerError::Store(error @ kv::Error::Unavailable) => tracing::warn!(%error, "store"),
             LayerError::Store(error) if error.is_retryable() => tracing::warn!(%error, "store"),
             LayerError::Store(_) | LayerError::Record(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "store");

@@ -2,11 +2,11 @@
 //!
 //! Owns how such an account is made: it has no password, so nobody signs in to it but by `POST /v1/dev/login`.
 
+use chat::LayerError;
+use chat::accounts::{self, SignUp};
+use kv::Engine;
 use schema::record::UserRecord;
 use schema::{ErrorCode, Refusal, UnixMs, UserId};
-use storage::Engine;
-use storage::layers::LayerError;
-use storage::layers::accounts::{self, SignUp};
 
 use crate::problem::Problem;
 use crate::state::entropy;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use kv::Engine;
 use schema::limits::{COMMANDS_BURST, COMMANDS_PER_S, MESSAGE_BYTES_MAX};
 use schema::{ErrorCode, UnixMs};
-use storage::Engine;
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Node};

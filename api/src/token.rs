@@ -2,7 +2,7 @@
 //!
 //! Owns the signing key (a file that only its owner may read) and the claims. A token is a JWT signed with HS256: any
 //! holder of the key verifies it without the store. Whether the token's family was revoked is the store's to say
-//! (`storage::layers::accounts::family_is_live`), and whoever accepts a token asks it too.
+//! (`chat::accounts::family_is_live`), and whoever accepts a token asks it too.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -31,7 +31,7 @@ pub struct Claims {
     pub expires_ms: UnixMs,
 }
 
-pub use storage::layers::accounts::FAMILY_OPERATOR;
+pub use chat::accounts::FAMILY_OPERATOR;
 
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use api::token::{Claims, FAMILY_OPERATOR, TokenKey};
+use chat::push::LIST_MAX;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use schema::{DeviceId, UnixMs, UserId};
-use storage::layers::push::LIST_MAX;
 
 use crate::config::{self, KEYS, Mode};
 use crate::doctor;

@@ -166,11 +166,11 @@ fn a_token_is_signed_with_the_nodes_key_or_the_one_named() {
 
 /// A store in which user 2, whose name is bora, is to be told of three messages of user 1, ann, in a channel that is gone.
 fn store_with_items(directory: &Path) {
+    use chat::{accounts, arrivals};
     use futures_lite::future::block_on;
+    use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
     use schema::record::{PushItem, UserRecord};
     use schema::{ChannelId, Epoch, Owner, Seq, Stamp, UnixMs, UserId};
-    use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
-    use storage::layers::{accounts, arrivals};
 
     let engine = EmbeddedEngine::open(directory, EmbeddedOptions::new(7)).expect("an empty directory");
     for (user, username) in [(1, "ann"), (2, "bora")] {

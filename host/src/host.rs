@@ -10,11 +10,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat::appender::{Appender, Finished, Outcome};
+use kv::Engine;
 use router::{ConnId, Input, OpId, Output, Shard, Stats, StoreOp, StoreResult};
 use schema::mesh::{MeshBody, MeshFrame};
 use schema::{CloseCode, Instant, Now, OpReply, Owner, Refusal, Stamp, View};
-use storage::Engine;
-use storage::layers::appender::{Appender, Finished, Outcome};
 use wire::SharedFrame;
 
 use crate::auth::Authenticator;
@@ -132,7 +132,7 @@ pub struct Host<E, A> {
     hinted: BTreeMap<Stamp, Instant>,
     latencies: Latencies,
     #[cfg(feature = "testing")]
-    planted: Option<storage::layers::Planted>,
+    planted: Option<chat::Planted>,
 }
 
 impl<E: Engine, A: Authenticator> Host<E, A> {
@@ -159,7 +159,7 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
     /// The same, with a bug in what it reads. The appender has its own.
     #[cfg(feature = "testing")]
     #[must_use]
-    pub fn with_planted(mut self, bug: storage::layers::Planted) -> Self {
+    pub fn with_planted(mut self, bug: chat::Planted) -> Self {
         self.planted = Some(bug);
         self
     }

@@ -4,6 +4,10 @@
 
 use std::sync::Arc;
 
+use chat::devices::{Connecting, Opened};
+use chat::inbox::InboxLimits;
+use chat::{LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence, search};
+use kv::Engine;
 use router::{
     Arrival, ArrivalsPage, FoundPage, Identity, InboxPage, InboxStart, Indexed, MembersPage, OpenedChannel,
     SnapshotPage, StoreOp, StoreResult,
@@ -12,12 +16,6 @@ use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::op::ChannelKind;
 use schema::record::PresenceRecord;
 use schema::{ErrorCode, Owner, PresenceEntry, Refusal, UnixMs, UserId, View};
-use storage::Engine;
-use storage::layers::devices::{Connecting, Opened};
-use storage::layers::inbox::InboxLimits;
-use storage::layers::{
-    LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence, search,
-};
 
 use crate::auth::{Authenticator, Claims, TokenFault};
 
@@ -29,7 +27,7 @@ pub(crate) struct Context<E, A> {
     pub(crate) view: Arc<View>,
     pub(crate) wall: UnixMs,
     #[cfg(feature = "testing")]
-    pub(crate) planted: Option<storage::layers::Planted>,
+    pub(crate) planted: Option<chat::Planted>,
 }
 
 /// Carries one operation out. Every fault becomes a refusal in the operation's own result.

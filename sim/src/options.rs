@@ -6,8 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use storage::layers::Planted as LayerBug;
-use storage::memory::FaultRates;
+use chat::Planted as LayerBug;
+use kv::memory::FaultRates;
 
 use crate::rng::Rng;
 

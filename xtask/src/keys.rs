@@ -1,14 +1,14 @@
 //! `cargo xtask keys`: writes the table of keys in docs/foundationdb.md from the code, or checks that it is what would be
 //! written.
 //!
-//! Owns the table's form. What is in it is `storage::keys::layouts`'s.
+//! Owns the table's form. What is in it is `chat::keys::layouts`'s.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use storage::keys::{Layout, layouts};
+use chat::keys::{Layout, layouts};
 
 use crate::Mode;
 

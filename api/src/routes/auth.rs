@@ -11,13 +11,13 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chat::accounts::{self, FAMILY_OPERATOR, NewFamily, NewToken, Rotation, SignUp};
+use kv::Engine;
 use schema::mesh::Kicked;
 use schema::record::UserRecord;
 use schema::{DeviceId, ErrorCode, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use storage::Engine;
-use storage::layers::accounts::{self, FAMILY_OPERATOR, NewFamily, NewToken, Rotation, SignUp};
 use utoipa::ToSchema;
 
 use super::names;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use chat::accounts;
+use chat::channels::{self, ChannelSummary};
+use kv::Engine;
 use schema::event::Role;
 use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::record::UserRecord;
 use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Seq, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
-use storage::Engine;
-use storage::layers::accounts;
-use storage::layers::channels::{self, ChannelSummary};
 use utoipa::ToSchema;
 
 use super::messages::MessageBody;

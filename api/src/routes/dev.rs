@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use chat::accounts;
+use kv::Engine;
 use schema::ErrorCode;
 use serde::Deserialize;
-use storage::Engine;
-use storage::layers::accounts;
 use utoipa::ToSchema;
 
 use super::auth::{self, Tokens};

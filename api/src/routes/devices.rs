@@ -6,13 +6,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chat::accounts::FAMILY_OPERATOR;
+use chat::devices;
+use kv::Engine;
 use schema::mesh::Kicked;
 use schema::record::DeviceRecord;
 use schema::{DeviceId, ErrorCode, UnixMs};
 use serde::Serialize;
-use storage::Engine;
-use storage::layers::accounts::FAMILY_OPERATOR;
-use storage::layers::devices;
 use utoipa::ToSchema;
 
 use crate::extract::{Caller, UrlPath};

@@ -5,11 +5,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chat::{accounts, channels};
+use kv::Engine;
 use schema::event::Role;
 use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
-use storage::Engine;
-use storage::layers::{accounts, channels};
 use utoipa::ToSchema;
 
 use super::channels::unexpected;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use chat::mentions;
+use kv::Engine;
 use schema::Message;
 use serde::Serialize;
-use storage::Engine;
-use storage::layers::mentions;
 use utoipa::ToSchema;
 
 use super::messages::MessageBody;

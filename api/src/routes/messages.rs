@@ -8,14 +8,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chat::history as past;
+use kv::Engine;
 use schema::command::{History, HistoryPage, HistoryWindow};
 use schema::limits::{BODY_CHARS_MAX, HISTORY_ROWS_MAX, MENTIONS_MAX};
 use schema::message::{MessageKind, no_mentions};
 use schema::op::SendOp;
 use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, OpReply, Seq, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
-use storage::Engine;
-use storage::layers::history as past;
 use utoipa::{IntoParams, ToSchema};
 
 use super::channels::unexpected;

@@ -29,8 +29,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, patch, post, put};
+use kv::Engine;
 use schema::ErrorCode;
-use storage::Engine;
 
 use crate::away;
 use crate::config::Node;

@@ -6,12 +6,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chat::people::{self, BlockOutcome};
+use chat::{LayerError, accounts};
+use kv::Engine;
 use schema::record::{BlockRecord, FriendRecord, FriendState, UserRecord};
 use schema::{ChannelOp, OpReply, UnixMs, UserId};
 use serde::Serialize;
-use storage::Engine;
-use storage::layers::people::{self, BlockOutcome};
-use storage::layers::{LayerError, accounts};
 use utoipa::ToSchema;
 
 use super::channels::unexpected;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use kv::Engine;
 use schema::op::EditOp;
 use schema::{ChannelId, ChannelOp, ClientMsgId, OpReply, Seq};
 use serde::{Deserialize, Serialize};
-use storage::Engine;
 use utoipa::{IntoParams, ToSchema};
 
 use super::channels::unexpected;

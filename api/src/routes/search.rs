@@ -5,12 +5,12 @@
 
 use axum::Json;
 use axum::extract::State;
+use chat::search;
+use kv::Engine;
 use schema::command::{Search, SearchPage};
 use schema::limits::{SEARCH_CHARS_MAX, SEARCH_HITS_MAX};
 use schema::{ChannelId, ErrorCode, UnixMs, UserId};
 use serde::Deserialize;
-use storage::Engine;
-use storage::layers::search;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::extract::{Caller, UrlQuery};

@@ -5,8 +5,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use kv::Engine;
 use serde::{Deserialize, Serialize};
-use storage::Engine;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::extract::UrlQuery;

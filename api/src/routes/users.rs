@@ -4,11 +4,11 @@
 
 use axum::Json;
 use axum::extract::State;
+use chat::accounts;
+use kv::Engine;
 use schema::record::UserRecord;
 use schema::{ErrorCode, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
-use storage::Engine;
-use storage::layers::accounts;
 use utoipa::{IntoParams, ToSchema};
 
 use super::names;

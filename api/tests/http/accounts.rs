@@ -1,8 +1,8 @@
 //! Signing up and in, tokens and their end, profiles.
 
 use api::token::{Claims, FAMILY_OPERATOR};
+use kv::memory::{CommitFault, MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 use schema::UserId;
-use storage::memory::{CommitFault, MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 
 use crate::world::{Options, START, World};
 
@@ -287,7 +287,7 @@ fn one_of_many_who_want_a_name_at_once_gets_it() {
 
 #[test]
 fn a_store_that_does_not_answer_is_said_so() {
-    let store = MemoryStore::new(storage::Generation(1));
+    let store = MemoryStore::new(kv::Generation(1));
     // The first commit is the claim of the view; those of the sign-up all fail, as often as they are tried.
     let fates = [CommitFault::None].into_iter().chain([CommitFault::Throttled; 5]);
     let faults = Box::new(ScriptedFaults::new(fates));

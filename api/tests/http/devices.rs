@@ -1,7 +1,7 @@
 //! The devices of an account, and the end of one.
 
+use chat::devices::{self, Connecting};
 use schema::mesh::Kicked;
-use storage::layers::devices::{self, Connecting};
 
 use crate::world::{World, block_on};
 

@@ -1,6 +1,6 @@
 //! Words in what one may read.
 
-use storage::layers::search;
+use chat::search;
 
 use crate::world::{World, block_on};
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use api::{Node, Shards};
+use chat::appender::Appender;
+use chat::view;
+use kv::Engine;
 use schema::mesh::Kicked;
 use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, UserId, View};
-use storage::Engine;
-use storage::layers::appender::Appender;
-use storage::layers::view;
 use tokio::sync::Mutex;
 
 /// One shard that owns everything, without a router before it.

@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{Config, Cost, Limits, Node, Running, Shards, TokenKey};
+use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 use schema::mesh::Kicked;
 use schema::op::ReactOp;
 use schema::{ChannelOp, ClientMsgId, Seq, UnixMs, UserId};
 use serde_json::Value;
-use storage::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 
 use crate::client::{Answer, Client};
 use crate::shards::OneShard;
@@ -97,7 +97,7 @@ impl World {
 
     pub(crate) fn with(options: Options) -> Self {
         let faults = Box::new(ScriptedFaults::new([]));
-        let store = MemoryStore::new(storage::Generation(1));
+        let store = MemoryStore::new(kv::Generation(1));
         Self::over(MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() }), options)
     }
 

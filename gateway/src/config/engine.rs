@@ -2,7 +2,7 @@
 //!
 //! Owns what an engine and a prefix are called.
 
-use storage::foundationdb::PREFIX_BYTES_MAX;
+use kv::foundationdb::PREFIX_BYTES_MAX;
 
 use super::value::{Given, Setting, quoted};
 

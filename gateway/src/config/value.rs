@@ -278,7 +278,7 @@ impl Setting for LogFilter {
 
 /// Names that may stand alone in a filter, for "everything of this crate".
 fn is_crate(word: &str) -> bool {
-    ["rookery", "gateway", "api", "host", "router", "storage", "wire", "schema"].contains(&word)
+    ["rookery", "gateway", "api", "host", "router", "kv", "chat", "wire", "schema"].contains(&word)
 }
 
 /// The form of log lines.

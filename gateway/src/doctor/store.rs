@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use futures_lite::future;
-use storage::foundationdb::{self, FoundationDb, Look};
+use kv::foundationdb::{self, FoundationDb, Look};
 
 use crate::config::{Config, StoreEngine};
 use crate::store;

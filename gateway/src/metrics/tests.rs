@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
-use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
-use storage::foundationdb::FoundationDbStats;
+use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
+use kv::foundationdb::FoundationDbStats;
 
 use super::*;
 use crate::store::{NodeStore as _, write_cluster};

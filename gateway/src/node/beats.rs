@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use chat::LayerError;
+use chat::view::{self, Roll};
 use futures_lite::future;
+use kv::Engine;
 use schema::limits::BEAT_MS;
 use schema::record::NodeRecord;
 use schema::{Incarnation, View};
-use storage::Engine;
-use storage::layers::LayerError;
-use storage::layers::view::{self, Roll};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::ends::End;

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host::{Done, Effect, Host, Task};
+use kv::Engine;
 use router::Input;
 use schema::limits::{ECHO_MESSAGE_BYTES_MAX, FRAGMENTS_MAX, MESSAGE_BYTES_MAX};
 use schema::mesh::{Kicked, MeshFrame};
 use schema::{ChannelId, ChannelOp, Encoding, Now, OpReply, Refusal, UnixMs, UserId};
-use storage::Engine;
 use tokio::sync::oneshot;
 
 use crate::metrics::Latency;

@@ -142,7 +142,7 @@ pub(super) fn post(mailbox: &Mailbox<Mail>, mail: impl Fn() -> Mail) {
 #[cfg(test)]
 mod tests {
     use api::Node as _;
-    use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
+    use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
 
     use crate::config::Mode;
     use crate::metrics::Metrics;

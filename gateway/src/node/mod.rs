@@ -34,9 +34,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chat::view;
 use schema::record::NodeRecord;
 use schema::{Incarnation, View};
-use storage::layers::view;
 
 use crate::config::{Config, Mode};
 use crate::listen::{self, Ready};

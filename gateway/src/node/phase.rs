@@ -11,8 +11,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use chat::view::Roll;
 use schema::{Epoch, Incarnation};
-use storage::layers::view::Roll;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

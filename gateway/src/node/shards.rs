@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use chat::appender::Appender;
 use host::Host;
+use kv::Engine;
 use schema::{Incarnation, Owner, ShardIndex, View};
-use storage::Engine;
-use storage::layers::appender::Appender;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config::Config;

@@ -4,8 +4,8 @@
 //! store: [`super::beats`] carries out what it decides, and tells it what came of it.
 //! Upholds I7 on this side: a node whose fence is not its own any more never serves again, whatever it sees later.
 
+use chat::view::{Lease, Seen, Verdict};
 use schema::{Epoch, Incarnation};
-use storage::layers::view::{Lease, Seen, Verdict};
 
 /// See the module.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use storage::layers::view::{Node, Roll};
+    use chat::view::{Node, Roll};
 
     /// Feeds heartbeats a second apart, each `epoch:active fence` with an `!` where the registration of this node, which is 1,
     /// is gone; node 2 says a word each time, node 3 never. A takeover that is wanted succeeds unless the next heartbeat is

@@ -2,14 +2,14 @@
 //! nobody may ask for any more is forgotten: first replies beyond their 33 days, keys of creations beyond their day, push
 //! items beyond theirs.
 //!
-//! Owns when it is done. What may be forgotten is `storage::layers::dedup` and `storage::layers::push`.
+//! Owns when it is done. What may be forgotten is `chat::dedup` and `chat::push`.
 
 use std::time::{Duration, Instant};
 
+use chat::push::Adopted;
+use chat::{dedup, push};
+use kv::Engine;
 use schema::Epoch;
-use storage::Engine;
-use storage::layers::push::Adopted;
-use storage::layers::{dedup, push};
 
 use super::clock;
 use super::pool::{Job, StorePool};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use storage::embedded::{EmbeddedEngine, EmbeddedOptions, EngineStats};
+use kv::embedded::{EmbeddedEngine, EmbeddedOptions, EngineStats};
 
 use crate::config::{Config, Origin};
 use crate::metrics::{Histogram, Text};

@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use storage::foundationdb::{FoundationDb, FoundationDbEngine, FoundationDbStats, Options};
+use kv::foundationdb::{FoundationDb, FoundationDbEngine, FoundationDbStats, Options};
 
 use crate::config::{self, Config};
 use crate::metrics::{Histogram, Text};

@@ -1,6 +1,6 @@
 //! The store of a node, whichever engine keeps it.
 //!
-//! Owns what the gateway asks of a store beyond [`storage::Engine`] (its figures, its opening, its end), and [`with`], the
+//! Owns what the gateway asks of a store beyond [`kv::Engine`] (its figures, its opening, its end), and [`with`], the
 //! one place that knows which engines there are. Everything else in the gateway is written for any [`NodeStore`].
 
 mod embedded;
@@ -10,8 +10,8 @@ mod health;
 use std::future::Future;
 use std::time::Duration;
 
-use storage::layers::{LayerError, transfer};
-use storage::{Engine, Error};
+use chat::{LayerError, transfer};
+use kv::{Engine, Error};
 
 use crate::config::{Config, StoreEngine};
 use crate::metrics::Text;

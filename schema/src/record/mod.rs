@@ -1,7 +1,7 @@
 //! What the store keeps under each key, as values.
 //!
 //! Owns the values' meaning and their bytes: a format version of one byte, then FlatBuffers (verified on read), or packed
-//! little-endian fields for what is small, fixed or written hundreds of times a transaction. Keys are `storage::keys`.
+//! little-endian fields for what is small, fixed or written hundreds of times a transaction. Keys are `chat::keys`.
 //!
 //! | record | bytes |
 //! |---|---|

@@ -1,6 +1,6 @@
 //! What users are to each other: friends, and whom they block. Packed.
 //!
-//! Owns both records and their bytes. The rows are a pair's two sides, and who writes both is `storage::layers::people`.
+//! Owns both records and their bytes. The rows are a pair's two sides, and who writes both is `chat::people`.
 
 use serde::{Deserialize, Serialize};
 

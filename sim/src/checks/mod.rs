@@ -12,8 +12,8 @@ mod presence;
 mod removal;
 mod store;
 
+use kv::memory::{MemoryEngine, MemoryStore};
 use schema::UserId;
-use storage::memory::{MemoryEngine, MemoryStore};
 
 use crate::facts::Facts;
 use crate::world::{Room, Violation, World};

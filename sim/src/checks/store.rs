@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chat::keys;
+use chat::{check, history};
 use futures_lite::future::block_on;
+use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore};
+use kv::{Begin, Engine, RangeRequest, Transaction};
 use schema::command::{History, HistoryWindow};
 use schema::limits::CHANNELS_OF_USER_MAX;
 use schema::op::ChannelKind;
 use schema::record::{EventRecord, MemberRecord, SeqRange};
 use schema::{ChannelId, Emoji, Message, Position, Seq, UserId};
-use storage::layers::{check, history};
-use storage::memory::{MemoryEngine, MemoryOptions, MemoryStore};
-use storage::{Begin, Engine, RangeRequest, Transaction, keys};
 
 use crate::world::{Room, Violation};
 

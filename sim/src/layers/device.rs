@@ -5,6 +5,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use chat::history;
+use chat::inbox::{self, InboxLimits, InboxPage};
 use schema::command::{Delete, Edit, History, HistoryWindow, React};
 use schema::event::Role;
 use schema::op::{ChannelKind, EditOp, ReactOp, SendOp};
@@ -12,8 +14,6 @@ use schema::{
     ChannelId, ChannelOp, ClientMsgId, Command, DeviceId, ErrorCode, Event, EventBody, MessageKind, OpReply, Position,
     Refusal, Seq, UserId, message,
 };
-use storage::layers::history;
-use storage::layers::inbox::{self, InboxLimits, InboxPage};
 
 use crate::facts::{Done, Key};
 use crate::rng::Rng;

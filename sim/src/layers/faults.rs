@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use storage::Error;
-use storage::memory::{CommitFault, FaultRates, Faults, SeededFaults};
+use kv::Error;
+use kv::memory::{CommitFault, FaultRates, Faults, SeededFaults};
 
 /// Faults by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chat::keys;
 use futures_lite::future::block_on;
+use kv::memory::{MemoryEngine, MemoryOptions};
+use kv::{Begin, Engine, RangeRequest, Transaction};
 use schema::record::ArrivalRecord;
 use schema::{Epoch, Position, Stamp, UserId};
-use storage::memory::{MemoryEngine, MemoryOptions};
-use storage::{Begin, Engine, RangeRequest, Transaction, keys};
 
 use crate::checks::{self, Check, Log};
 use crate::world::Violation;

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use chat::appender::{Appender, Finished};
+use chat::{arrivals, view};
 use schema::{ChannelId, ChannelOp, Epoch, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, View};
-use storage::layers::appender::{Appender, Finished};
-use storage::layers::{arrivals, view};
 use tokio::sync::oneshot;
 
 use crate::rng::Rng;

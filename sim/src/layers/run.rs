@@ -3,10 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use chat::{LayerError, view};
+use kv::memory::MemoryEngine;
+use kv::{Begin, Engine, Transaction};
 use schema::record::NodeRecord;
-use storage::layers::{LayerError, view};
-use storage::memory::MemoryEngine;
-use storage::{Begin, Engine, Transaction};
 
 use crate::rng::Rng;
 use crate::world::Violation;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use storage::{Clock, ManualClock};
+use kv::{Clock, ManualClock};
 
 use crate::rng::Rng;
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use kv::ManualClock;
+use kv::memory::{Durability, MemoryEngine, MemoryOptions, MemoryStore};
 use schema::record::ArrivalRecord;
 use schema::{ChannelId, Epoch, Owner, Stamp, UnixMs, UserId};
-use storage::ManualClock;
-use storage::memory::{Durability, MemoryEngine, MemoryOptions, MemoryStore};
 
 use crate::facts::Facts;
 use crate::node::WALL;
@@ -164,7 +164,7 @@ impl World {
         self.openings.set(self.openings.get() + 1);
         let seed = self.rng.part(&format!("faults {}", self.openings.get())).bits();
         let options = MemoryOptions {
-            clock: Arc::clone(&self.clock) as Arc<dyn storage::Clock>,
+            clock: Arc::clone(&self.clock) as Arc<dyn kv::Clock>,
             durability: if self.plan.sync_ms == 0 { Durability::Immediate } else { Durability::Stepped },
             faults: Box::new(Drawn::new(seed, self.plan.faults, &self.weather)),
             release_before_durable: self.options.broken == Some(Broken::AcknowledgeBeforeDurable),

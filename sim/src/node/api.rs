@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat::devices;
+use kv::memory::MemoryEngine;
 use schema::event::Role;
 use schema::mesh::Kicked;
 use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Refusal, UserId, View};
-use storage::layers::devices;
-use storage::memory::MemoryEngine;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 

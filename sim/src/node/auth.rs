@@ -1,8 +1,8 @@
 //! Tokens that anyone can make: `user.expires`, both in decimal.
 
+use chat::accounts::FAMILY_OPERATOR;
 use host::{Authenticator, Claims, TokenFault};
 use schema::{UnixMs, UserId};
-use storage::layers::accounts::FAMILY_OPERATOR;
 
 /// Believes every token of the right form.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use storage::memory::MemoryEngine;
+use kv::memory::MemoryEngine;
 
 use crate::rng::Rng;
 use crate::trace::note;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use storage::Error;
-use storage::memory::{CommitFault, Faults, SeededFaults};
+use kv::Error;
+use kv::memory::{CommitFault, Faults, SeededFaults};
 
 use crate::world::World;
 

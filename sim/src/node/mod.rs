@@ -16,11 +16,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat::push::{self, Adopted};
+use chat::{appender::Appender, view};
 use host::Host;
+use kv::memory::{Durability, MemoryEngine, MemoryOptions};
 use schema::{Epoch, Incarnation, Instant, Now, Owner, ShardIndex, UnixMs};
-use storage::layers::push::{self, Adopted};
-use storage::layers::{appender::Appender, view};
-use storage::memory::{Durability, MemoryEngine, MemoryOptions};
 use tokio::sync::mpsc;
 use turmoil::net::TcpListener;
 
@@ -64,7 +64,7 @@ pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
     let engine = MemoryEngine::open(
         &world.store,
         MemoryOptions {
-            clock: Arc::clone(&world.store_clock) as Arc<dyn storage::Clock>,
+            clock: Arc::clone(&world.store_clock) as Arc<dyn kv::Clock>,
             durability: Durability::Stepped,
             faults: Box::new(BusyFaults::new(&world, rng.part("faults").bits())),
             release_before_durable: world.options.planted == Some(Planted::AcknowledgeBeforeDurable),

@@ -13,11 +13,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use host::{Done, Effect, Host, Task};
+use kv::memory::MemoryEngine;
 use router::{ConnId, Input};
 use schema::limits::OUTBOUND_BYTES_MAX;
 use schema::mesh::{Kicked, MeshFrame};
 use schema::{ChannelId, ChannelOp, Encoding, OpReply, Refusal, UserId};
-use storage::memory::MemoryEngine;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;

@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use kv::ManualClock;
+use kv::memory::MemoryStore;
 use schema::op::{ChannelKind, PastAccess};
 use schema::{ChannelId, ChannelOp, DeviceId, OpReply, Refusal, UnixMs, UserId};
-use storage::ManualClock;
-use storage::memory::MemoryStore;
 use tokio::sync::oneshot;
 
 use crate::facts::Facts;

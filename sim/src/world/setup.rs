@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use chat::appender::Appender;
+use chat::{accounts, view};
 use futures_lite::future::block_on;
+use kv::Generation;
+use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore};
 use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::record::UserRecord;
 use schema::{ChannelId, ChannelOp, Incarnation, OpReply, Owner, ShardIndex, UserId};
-use storage::Generation;
-use storage::layers::appender::Appender;
-use storage::layers::{accounts, view};
-use storage::memory::{MemoryEngine, MemoryOptions, MemoryStore};
 
 use crate::node::WALL;
 use crate::rng::Rng;

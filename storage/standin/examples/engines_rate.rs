@@ -6,7 +6,7 @@
 //! stand-in's server runs in this process and keeps its rows in a directory, as durable as the embedded engine's, or in
 //! memory. Both sides share the machine's cores, so this is a bound from below on what the engine itself costs.
 
-#[path = "../../examples/append_rate/load.rs"]
+#[path = "../../chat/examples/append_rate/load.rs"]
 mod load;
 
 use std::error::Error;
@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use fdb_c::{Server, ServerOptions, Store};
 use futures_lite::future::block_on;
+use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
+use kv::foundationdb::{FoundationDb, Options};
 use load::{LOADS, Load, Measured, measure, println_row};
-use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
-use storage::foundationdb::{FoundationDb, Options};
 
 /// Appends queued or in flight.
 const DEPTHS: [usize; 4] = [1, 32, 500, 2_000];

@@ -106,9 +106,9 @@ impl Code {
     }
 }
 
-impl From<&storage::Error> for Code {
-    fn from(error: &storage::Error) -> Self {
-        use storage::Error;
+impl From<&kv::Error> for Code {
+    fn from(error: &kv::Error) -> Self {
+        use kv::Error;
         match error {
             Error::Conflict => Self::NOT_COMMITTED,
             Error::UnknownResult => Self::COMMIT_UNKNOWN_RESULT,

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use fdb_c::{Server, ServerOptions};
 use futures_lite::future::block_on;
-use storage::foundationdb::{ConnectError, FoundationDb, LoadError, Options};
-use storage::{Begin, Engine, Transaction};
+use kv::foundationdb::{ConnectError, FoundationDb, LoadError, Options};
+use kv::{Begin, Engine, Transaction};
 
 #[test]
 fn the_client_starts_once_serves_several_stores_and_is_over_when_it_is_closed() {

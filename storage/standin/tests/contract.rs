@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use fdb_c::{Server, ServerOptions, Store};
-use storage::contract::{Subject, cluster};
-use storage::foundationdb::{FoundationDbEngine, Options};
+use kv::contract::{Subject, cluster};
+use kv::foundationdb::{FoundationDbEngine, Options};
 use tempfile::TempDir;
 
 /// A server, and the directory with its cluster file and its rows.
@@ -38,7 +38,7 @@ mod foundationdb_over_memory {
 
     static SERVED: LazyLock<Served> = LazyLock::new(|| super::serve(|_| Store::Memory));
 
-    storage::contract_tests!(|| super::subject(&SERVED), cases: 60);
+    kv::contract_tests!(|| super::subject(&SERVED), cases: 60);
 }
 
 mod foundationdb_over_embedded {
@@ -46,5 +46,5 @@ mod foundationdb_over_embedded {
 
     static SERVED: LazyLock<Served> = LazyLock::new(|| super::serve(Store::Directory));
 
-    storage::contract_tests!(|| super::subject(&SERVED), cases: 10);
+    kv::contract_tests!(|| super::subject(&SERVED), cases: 10);
 }

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use fdb_c::{Fault, ReadFault, Server, ServerOptions};
 use futures_lite::future::{block_on, poll_once};
-use storage::contract::script::name;
-use storage::foundationdb::{
+use kv::contract::script::name;
+use kv::foundationdb::{
     FoundationDb, FoundationDbEngine, FoundationDbStats, FoundationDbTransaction, OpenError, Options,
 };
-use storage::retry::{Abort, at_once, run};
-use storage::{Atomic, Begin, Engine, Error, Generation, RangeRequest, Stamp, Transaction, Version};
+use kv::retry::{Abort, at_once, run};
+use kv::{Atomic, Begin, Engine, Error, Generation, RangeRequest, Stamp, Transaction, Version};
 use tempfile::TempDir;
 
 /// A server of its own for a test, and its cluster file.
@@ -148,7 +148,7 @@ fn a_version_at_hand_is_begun_at_while_it_is_young_and_nothing_failed_there() {
     assert_eq!(check(Begin::AtLeast(own), 0), own);
     assert_eq!(check(Begin::At(own), 0), own);
     check(Begin::AtLeast(Version(0)), 0);
-    thread::sleep(Duration::from_millis(storage::foundationdb::CACHED_MS_MAX + 50));
+    thread::sleep(Duration::from_millis(kv::foundationdb::CACHED_MS_MAX + 50));
     check(Begin::Cached, 1);
     check(Begin::At(own), 0);
 
@@ -282,7 +282,7 @@ fn a_full_store_throttles_commits_and_serves_reads() {
         tx.set(b"k", b"1");
         Ok::<_, Abort<()>>((tx, ()))
     }));
-    let refused = matches!(&result, Err(storage::retry::Failed::Store { last: Error::Throttled, .. }));
+    let refused = matches!(&result, Err(kv::retry::Failed::Store { last: Error::Throttled, .. }));
     assert!(refused, "{result:?}");
     // The stand-in's client waits 10, 20, 40 ms …, so attempts wait 10, 30, 70, 150 and 310 ms.
     let took = began.elapsed();

@@ -1,11 +1,11 @@
 //! `rookery store check`: a store at rest, verified.
 //!
-//! Owns the summary. What is verified is `storage::layers::check`'s.
+//! Owns the summary. What is verified is `chat::check`'s.
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use storage::layers::check::{self, Checked};
+use chat::check::{self, Checked};
 
 use crate::config::{Config, StoreEngine};
 use crate::store::NodeStore;

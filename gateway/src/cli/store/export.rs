@@ -1,7 +1,7 @@
 //! `rookery store export`: a store at rest, written into a file.
 //!
 //! Owns the file: where it goes on after an interruption, and that it is whole on the disk when this says so. What goes into it
-//! is `storage::layers::transfer`'s.
+//! is `chat::transfer`'s.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Seek as _, SeekFrom};
@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
-use storage::layers::transfer;
-use storage::layers::transfer::dump::{DumpError, Header, Reader, Totals, Writer};
+use chat::transfer;
+use chat::transfer::dump::{DumpError, Header, Reader, Totals, Writer};
 
 use crate::config::Config;
 use crate::store::NodeStore;

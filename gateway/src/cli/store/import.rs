@@ -1,6 +1,6 @@
 //! `rookery store import`: a dump, written into an empty store, then checked.
 //!
-//! Owns the reading of the file. What becomes of the rows is `storage::layers::transfer`'s.
+//! Owns the reading of the file. What becomes of the rows is `chat::transfer`'s.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use storage::layers::transfer::dump::Reader;
-use storage::layers::{check, transfer};
+use chat::transfer::dump::Reader;
+use chat::{check, transfer};
 
 use crate::config::Config;
 use crate::store::NodeStore;

@@ -1,15 +1,15 @@
 //! `rookery store push --list`: what absent users' phones are to be told of, and what a worker would decide.
 //!
-//! Owns the table and the lines of JSON. What is listed and decided is `storage::layers::push`'s.
+//! Owns the table and the lines of JSON. What is listed and decided is `chat::push`'s.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use chat::push::{self, Decision};
+use chat::{LayerError, accounts};
 use schema::record::PushItem;
 use schema::{UnixMs, UserId};
-use storage::layers::push::{self, Decision};
-use storage::layers::{LayerError, accounts};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

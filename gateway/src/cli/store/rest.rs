@@ -6,9 +6,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chat::view::{self, Roll};
 use schema::Incarnation;
 use schema::limits::{BEAT_MS, LEASE_MS};
-use storage::layers::view::{self, Roll};
 
 use crate::store::NodeStore;
 
@@ -54,8 +54,8 @@ fn who_spoke(first: &Roll, now: &Roll) -> Option<Incarnation> {
 
 #[cfg(test)]
 mod tests {
+    use chat::view::Node;
     use schema::Epoch;
-    use storage::layers::view::Node;
 
     use super::*;
 

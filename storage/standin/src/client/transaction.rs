@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use storage::Stamp;
+use kv::Stamp;
 
 use super::connection::{Client, Waiting};
 use super::future::{Call, Future, Value};

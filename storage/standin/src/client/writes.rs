@@ -3,10 +3,10 @@
 //! Owns FoundationDB's own limits on keys, values and transactions, in its arithmetic. The first refusal is kept and
 //! nothing after it: functions of the C library that return nothing leave their error to the commit.
 
-use storage::limits::{
+use kv::limits::{
     CONFLICT_OVERHEAD_BYTES, MUTATION_OVERHEAD_BYTES, STAMP_OFFSET_BYTES, TRANSACTION_BYTES_MAX, VALUE_BYTES_MAX,
 };
-use storage::transaction::{RESERVED, STAMP_BYTES};
+use kv::transaction::{RESERVED, STAMP_BYTES};
 
 use crate::code::Code;
 use crate::frame::Write;

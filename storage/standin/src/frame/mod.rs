@@ -8,8 +8,8 @@
 mod tests;
 
 use bytes::{Buf, Bytes};
-use storage::Stamp;
-use storage::transaction::STAMP_BYTES;
+use kv::Stamp;
+use kv::transaction::STAMP_BYTES;
 
 use crate::code::Code;
 

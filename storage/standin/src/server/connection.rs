@@ -10,8 +10,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use kv::Engine;
 use rustix::event::{PollFd, PollFlags};
-use storage::Engine;
 
 use super::control::{Control, Outbox};
 use super::transactions::Transactions;

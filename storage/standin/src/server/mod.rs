@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
+use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore};
+use kv::{Engine, Generation, SystemClock};
 use rustix::event::{PollFd, PollFlags};
-use storage::embedded::{EmbeddedEngine, EmbeddedOptions};
-use storage::memory::{MemoryEngine, MemoryOptions, MemoryStore};
-use storage::{Engine, Generation, SystemClock};
 
 pub use calls::{COMMITS_KEPT_MAX, Calls, CommitRows};
 pub use faults::{Fault, Faults, FaultsError, ReadFault};

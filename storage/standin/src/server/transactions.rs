@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_lite::future::block_on;
-use storage::{Atomic, Begin, Engine, Error, RangeRequest, Transaction, Version};
+use kv::{Atomic, Begin, Engine, Error, RangeRequest, Transaction, Version};
 
 use super::calls::{Calls, CommitRows};
 use super::control::{Control, Outbox};
@@ -103,7 +103,7 @@ impl<E: Engine> Transactions<E> {
             frame::Begin::At(version) => Begin::At(Version(version)),
         };
         if self.open.len() >= TRANSACTIONS_MAX {
-            let life_ms = u128::from(storage::limits::TRANSACTION_LIFE_MS);
+            let life_ms = u128::from(kv::limits::TRANSACTION_LIFE_MS);
             self.open.retain(|_, open| open.began.elapsed().as_millis() <= life_ms);
             if self.open.len() >= TRANSACTIONS_MAX {
                 tracing::warn!(limit = TRANSACTIONS_MAX, "too many transactions on a connection, one is refused");

@@ -1,8 +1,8 @@
 //! A cluster that is full, away, or comes back as another process.
 
+use chat::check;
 use fdb_c::{Server, ServerOptions};
 use futures_lite::future::block_on;
-use storage::layers::check;
 
 use crate::served::{Served, durable, open};
 use crate::world::World;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chat::check;
 use fdb_c::{Fault, Faults, ReadFault, ServerOptions};
 use futures_lite::future::block_on;
-use storage::layers::check;
 
 use crate::served::Served;
 

@@ -6,5 +6,5 @@ mod faults;
 mod groups;
 mod served;
 #[expect(dead_code, reason = "the words of the layers' own tests, of which these need some")]
-#[path = "../../../tests/layers/world.rs"]
+#[path = "../../../chat/tests/rows/world.rs"]
 mod world;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fdb_c::{Server, ServerOptions, Store};
 use futures_lite::future::block_on;
-use storage::foundationdb::{FoundationDb, FoundationDbEngine, Options};
+use kv::foundationdb::{FoundationDb, FoundationDbEngine, Options};
 use tempfile::TempDir;
 
 use crate::world::World;

@@ -96,7 +96,7 @@ unsafe extern "C" fn fdb_transaction_get_range(
 fn selected(key: &[u8], or_equal: c_int, offset: c_int) -> Result<Bytes, Code> {
     match (or_equal != 0, offset) {
         (false, 1) => Ok(Bytes::copy_from_slice(key)),
-        (true, 1) => Ok(storage::transaction::key_after(key).into()),
+        (true, 1) => Ok(kv::transaction::key_after(key).into()),
         _ => Err(Code::CLIENT_INVALID_OPERATION),
     }
 }

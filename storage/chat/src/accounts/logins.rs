@@ -1,0 +1,323 @@
+//! Logins: families of tokens, of which a refresh token is used once.
+
+use schema::record::RefreshRecord;
+use schema::{UnixMs, UserId};
+
+use super::{FORMAT, get};
+use crate::keys;
+use crate::{LayerError, again};
+use kv::transaction::{Begin, Engine, Transaction};
+
+/// The family of tokens that the holder of the key made, without a login. It lives while the account does.
+pub const FAMILY_OPERATOR: u64 = 0;
+
+/// Expired refresh tokens that each login and each refresh removes. Each adds one, so the store holds what was made in
+/// the last 31 days and no more.
+const SWEPT_ROWS: u32 = 4;
+
+/// How long an expired token is kept: longer than any two nodes' clocks differ.
+const SWEPT_AFTER_MS: u64 = 24 * 3600 * 1000;
+
+/// A refresh token to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToken {
+    /// SHA-256 of the token.
+    pub hash: [u8; 32],
+    /// Until when it can be used.
+    pub expires_ms: UnixMs,
+}
+
+/// A login to be stored: a new family with its first token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFamily {
+    /// 64 random bits, not [`FAMILY_OPERATOR`].
+    pub family: u64,
+    /// The one device whose tokens these are, if any.
+    pub device: Option<String>,
+    /// Its first refresh token.
+    pub token: NewToken,
+}
+
+/// What came of using a refresh token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rotation {
+    /// It was used up, and the next one stands.
+    Rotated {
+        /// Whose it was.
+        user: UserId,
+        /// Its family.
+        family: u64,
+        /// The device that it is bound to.
+        device: Option<String>,
+    },
+    /// There is no such token, or its family was revoked.
+    Unknown,
+    /// Its time is over.
+    Expired,
+    /// It had been used before: its family is revoked now.
+    Reused {
+        /// Whose it was.
+        user: UserId,
+        /// Its family.
+        family: u64,
+    },
+}
+
+/// Stores a login of an account.
+///
+/// # Errors
+/// What the store reports.
+pub async fn open_family<E: Engine>(
+    engine: &E,
+    user: UserId,
+    login: &NewFamily,
+    wall: UnixMs,
+) -> Result<(), LayerError> {
+    again!(try_open_family(engine, user, login, wall))
+}
+
+async fn try_open_family<E: Engine>(
+    engine: &E,
+    user: UserId,
+    login: &NewFamily,
+    wall: UnixMs,
+) -> Result<(), LayerError> {
+    let mut tx = engine.begin(Begin::Fresh);
+    sweep(&mut tx, wall).await?;
+    put_family(&mut tx, user, login);
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Uses up the refresh token with the hash `used` and stores `next` in its place; a second use revokes the family.
+///
+/// # Errors
+/// What the store reports.
+pub async fn rotate<E: Engine>(
+    engine: &E,
+    used: &[u8; 32],
+    next: &NewToken,
+    wall: UnixMs,
+) -> Result<Rotation, LayerError> {
+    again!(try_rotate(engine, used, next, wall))
+}
+
+async fn try_rotate<E: Engine>(
+    engine: &E,
+    used: &[u8; 32],
+    next: &NewToken,
+    wall: UnixMs,
+) -> Result<Rotation, LayerError> {
+    let mut tx = engine.begin(Begin::Fresh);
+    let Some(value) = tx.get(&keys::refresh(used)).await? else { return Ok(Rotation::Unknown) };
+    let record = RefreshRecord::decode(&value)?;
+    let RefreshRecord { user, family, ref device, .. } = record;
+    let rotated = Rotation::Rotated { user, family, device: device.clone() };
+    let family_key = keys::family(user, family);
+    if tx.get(&family_key).await?.is_none() {
+        return Ok(Rotation::Unknown);
+    }
+    if record.used {
+        // `next` is random: if it is stored, an earlier attempt of this same call committed.
+        if tx.get(&keys::refresh(&next.hash)).await?.is_some() {
+            return Ok(rotated);
+        }
+        tx.clear(&family_key);
+        tx.commit().await?;
+        return Ok(Rotation::Reused { user, family });
+    }
+    if record.expires_ms <= wall {
+        return Ok(Rotation::Expired);
+    }
+    sweep(&mut tx, wall).await?;
+    let device = device.clone();
+    tx.set(&keys::refresh(used), &RefreshRecord { used: true, ..record }.encode());
+    put_token(&mut tx, user, family, device, next);
+    tx.commit().await?;
+    Ok(rotated)
+}
+
+/// Ends a login: neither its refresh token nor its access tokens count from now on.
+///
+/// # Errors
+/// What the store reports.
+pub async fn revoke_family<E: Engine>(engine: &E, user: UserId, family: u64) -> Result<(), LayerError> {
+    again!(try_revoke_family(engine, user, family))
+}
+
+async fn try_revoke_family<E: Engine>(engine: &E, user: UserId, family: u64) -> Result<(), LayerError> {
+    let mut tx = engine.begin(Begin::Fresh);
+    tx.clear(&keys::family(user, family));
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends the login that a refresh token, used or not, belongs to: whose it was, and its family. None if there is no such
+/// token.
+///
+/// # Errors
+/// What the store reports.
+pub async fn revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<Option<(UserId, u64)>, LayerError> {
+    again!(try_revoke_by_token(engine, hash))
+}
+
+async fn try_revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<Option<(UserId, u64)>, LayerError> {
+    let mut tx = engine.begin(Begin::Fresh);
+    let Some(value) = tx.get(&keys::refresh(hash)).await? else { return Ok(None) };
+    let record = RefreshRecord::decode(&value)?;
+    tx.clear(&keys::family(record.user, record.family));
+    tx.commit().await?;
+    Ok(Some((record.user, record.family)))
+}
+
+/// Whether tokens of this family of this user count now. Those of [`FAMILY_OPERATOR`] do while the account exists.
+///
+/// # Errors
+/// What the store reports.
+pub async fn family_is_live<E: Engine>(engine: &E, user: UserId, family: u64) -> Result<bool, LayerError> {
+    let key = if family == FAMILY_OPERATOR { keys::user(user) } else { keys::family(user, family) };
+    Ok(again!(get(engine, &key))?.is_some())
+}
+
+/// A login with its first token.
+pub(super) fn put_family<T: Transaction>(tx: &mut T, user: UserId, login: &NewFamily) {
+    assert_ne!(login.family, FAMILY_OPERATOR, "a login's family is not the operator's");
+    tx.set(&keys::family(user, login.family), &[FORMAT]);
+    put_token(tx, user, login.family, login.device.clone(), &login.token);
+}
+
+fn put_token<T: Transaction>(tx: &mut T, user: UserId, family: u64, device: Option<String>, token: &NewToken) {
+    let record = RefreshRecord { user, family, device, expires_ms: token.expires_ms, used: false };
+    tx.set(&keys::refresh(&token.hash), &record.encode());
+    tx.set(&keys::refresh_due(token.expires_ms, &token.hash), &[]);
+}
+
+/// Removes a few tokens that expired long ago, and the families whose last token that was.
+///
+/// Reads without conflicts: whoever else removes the same rows does no harm.
+async fn sweep<T: Transaction>(tx: &mut T, wall: UnixMs) -> Result<(), LayerError> {
+    let before = UnixMs(wall.0.saturating_sub(SWEPT_AFTER_MS));
+    let due = tx.snapshot_get_range(&keys::refreshes_due(before).rows(SWEPT_ROWS)).await?;
+    for row in due.rows {
+        let key = keys::refresh(&keys::refresh_hash(&row.key)?);
+        if let Some(value) = tx.snapshot_get(&key).await? {
+            let record = RefreshRecord::decode(&value)?;
+            if !record.used {
+                tx.clear(&keys::family(record.user, record.family));
+            }
+            tx.clear(&key);
+        }
+        tx.clear(&row.key);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+
+    use super::*;
+    use kv::memory::MemoryEngine;
+
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+
+    fn hash(token: &str) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash[..token.len()].copy_from_slice(token.as_bytes());
+        hash
+    }
+
+    fn token(name: &str, expires_day: u64) -> NewToken {
+        NewToken { hash: hash(name), expires_ms: UnixMs(expires_day * DAY_MS) }
+    }
+
+    /// `login FAMILY TOKEN`, `use TOKEN NEXT`, `logout FAMILY`, `forget TOKEN`, `live FAMILY`, each by user 7 on a day
+    /// (`@DAY` moves it on; tokens live for 30) and each with its result: `live 1 ? yes`.
+    fn check(script: &str) {
+        let engine = MemoryEngine::ephemeral();
+        let user = UserId(7);
+        let mut day = 100;
+        for step in script.split(", ") {
+            let (step, expected) = step.split_once(" ? ").unwrap_or((step, "done"));
+            let words: Vec<_> = step.split(' ').collect();
+            let wall = UnixMs(day * DAY_MS);
+            let seen = match words[..] {
+                ["login", family, name] => {
+                    let family = family.parse().expect("a number");
+                    let login = NewFamily { family, device: None, token: token(name, day + 30) };
+                    block_on(open_family(&engine, user, &login, wall)).map(|()| "done".to_owned())
+                }
+                ["use", used, next] => block_on(rotate(&engine, &hash(used), &token(next, day + 30), wall)).map(
+                    |rotation| match rotation {
+                        Rotation::Rotated { user, family, device } => {
+                            assert_eq!((user, device), (UserId(7), None));
+                            family.to_string()
+                        }
+                        Rotation::Unknown => "unknown".to_owned(),
+                        Rotation::Expired => "expired".to_owned(),
+                        Rotation::Reused { user, family } => format!("reused of {family} by {user}"),
+                    },
+                ),
+                ["logout", family] => block_on(revoke_family(&engine, user, family.parse().expect("a number")))
+                    .map(|()| "done".to_owned()),
+                ["forget", name] => block_on(revoke_by_token(&engine, &hash(name)))
+                    .map(|ended| ended.map_or("none".to_owned(), |(user, family)| format!("{family} of {user}"))),
+                ["live", family] => block_on(family_is_live(&engine, user, family.parse().expect("a number")))
+                    .map(|live| live.to_string()),
+                ["rows"] => block_on(rows(&engine)).map(|rows| rows.to_string()),
+                [to] if to.starts_with('@') => {
+                    day = to[1..].parse().expect("a day");
+                    Ok("done".to_owned())
+                }
+                _ => panic!("no such step: {step}"),
+            };
+            assert_eq!(seen.expect("the store is there"), expected, "{step} in {script}");
+        }
+    }
+
+    /// Rows of tokens, their times and families.
+    async fn rows(engine: &MemoryEngine) -> Result<usize, LayerError> {
+        let tx = engine.begin(Begin::Fresh);
+        let all = tx.get_range(&kv::transaction::RangeRequest::new(vec![0], vec![0xFF])).await?;
+        Ok(all.rows.len())
+    }
+
+    #[test]
+    fn a_refresh_token_is_used_once() {
+        check("login 1 a, live 1 ? true, use a b ? 1, use b c ? 1, live 1 ? true");
+        check("use a b ? unknown, live 1 ? false");
+    }
+
+    #[test]
+    fn a_second_use_revokes_the_family_and_no_other() {
+        check(
+            "login 1 a, login 2 x, use a b ? 1, use a c ? reused of 1 by 7, live 1 ? false, use b d ? unknown, live 2 ? true",
+        );
+        check("login 1 a, use a b ? 1, use b c ? 1, use a d ? reused of 1 by 7, use c e ? unknown");
+    }
+
+    #[test]
+    fn an_attempt_that_had_committed_is_not_a_second_use() {
+        check("login 1 a, use a b ? 1, use a b ? 1, live 1 ? true");
+    }
+
+    #[test]
+    fn logging_out_ends_the_family() {
+        check("login 1 a, logout 1, live 1 ? false, use a b ? unknown");
+        check("login 1 a, use a b ? 1, forget a ? 1 of 7, live 1 ? false, use b c ? unknown");
+        check("forget a ? none");
+    }
+
+    #[test]
+    fn a_token_ends_with_its_time() {
+        check("login 1 a, @129, use a b ? 1, @131, use b c ? 1");
+        check("login 1 a, @130, use a b ? expired, live 1 ? true");
+    }
+
+    #[test]
+    fn what_expired_is_swept_by_later_logins() {
+        check("login 1 a, rows ? 3, use a b ? 1, rows ? 5, @200, login 2 x, rows ? 3, live 1 ? false, live 2 ? true");
+        // Used tokens go, and the family lives with its newest.
+        check("login 1 a, @120, use a b ? 1, @140, use b c ? 1, rows ? 5, live 1 ? true");
+    }
+}

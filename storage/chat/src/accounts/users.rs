@@ -1,0 +1,200 @@
+//! Accounts and their names: one account a name, for ever.
+
+use bytes::Bytes;
+use schema::UserId;
+use schema::record::{RecordError, UserRecord};
+
+use super::logins::put_family;
+use super::{FORMAT, NewFamily, get};
+use crate::keys;
+use crate::{LayerError, again, recent};
+use kv::transaction::{Begin, Engine, Transaction};
+
+/// What came of a sign-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUp {
+    /// The account exists.
+    Created,
+    /// Another account has the name. Nothing was stored.
+    NameTaken,
+    /// Another account has the id. Nothing was stored: draw another.
+    IdTaken,
+}
+
+/// Makes an account, and its first login with it.
+///
+/// `record.username` is in lower case and within its limits; `user` is new, and random enough to be no other's.
+///
+/// # Errors
+/// What the store reports.
+pub async fn create_user<E: Engine>(
+    engine: &E,
+    user: UserId,
+    record: &UserRecord,
+    login: Option<&NewFamily>,
+) -> Result<SignUp, LayerError> {
+    again!(try_create_user(engine, user, record, login))
+}
+
+async fn try_create_user<E: Engine>(
+    engine: &E,
+    user: UserId,
+    record: &UserRecord,
+    login: Option<&NewFamily>,
+) -> Result<SignUp, LayerError> {
+    let mut tx = engine.begin(Begin::Fresh);
+    let name_key = keys::username(&record.username);
+    let user_key = keys::user(user);
+    match tx.get(&name_key).await? {
+        // An earlier attempt of this same call committed: nobody else has this id.
+        Some(value) if decode_user(&value)? == user => return Ok(SignUp::Created),
+        Some(_) => return Ok(SignUp::NameTaken),
+        None => {}
+    }
+    if tx.get(&user_key).await?.is_some() {
+        return Ok(SignUp::IdTaken);
+    }
+    tx.set(&user_key, &record.encode());
+    tx.set(&name_key, &encode_user(user));
+    if let Some(login) = login {
+        put_family(&mut tx, user, login);
+    }
+    tx.commit().await?;
+    Ok(SignUp::Created)
+}
+
+/// The account with this id, as a recent read sees it.
+///
+/// # Errors
+/// What the store reports.
+pub async fn by_id<E: Engine>(engine: &E, user: UserId) -> Result<Option<UserRecord>, LayerError> {
+    let value = again!(async { engine.begin(recent(engine)).get(&keys::user(user)).await })?;
+    Ok(value.map(|value| UserRecord::decode(&value)).transpose()?)
+}
+
+/// The accounts with these ids, in their order, read at one recent version.
+///
+/// # Errors
+/// What the store reports.
+pub async fn by_ids<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<Option<UserRecord>>, LayerError> {
+    let keys: Vec<_> = users.iter().map(|&user| keys::user(user)).collect();
+    let values = again!(async { engine.begin(recent(engine)).get_all(&keys).await })?;
+    let decode = |value: Option<_>| value.map(|value: Bytes| UserRecord::decode(&value)).transpose();
+    Ok(values.into_iter().map(decode).collect::<Result<_, RecordError>>()?)
+}
+
+/// The account with this name, in lower case.
+///
+/// # Errors
+/// What the store reports.
+pub async fn by_username<E: Engine>(engine: &E, name: &str) -> Result<Option<(UserId, UserRecord)>, LayerError> {
+    // At two versions: neither row is ever removed.
+    let Some(value) = again!(get(engine, &keys::username(name)))? else { return Ok(None) };
+    let user = decode_user(&value)?;
+    let value = again!(get(engine, &keys::user(user)))?.ok_or_else(|| RecordError::Damaged {
+        what: "username",
+        bytes: value.len(),
+        why: format!("it names user {user}, who does not exist"),
+    })?;
+    Ok(Some((user, UserRecord::decode(&value)?)))
+}
+
+/// Changes what others see of an account; the account after it, or none if there is no such account.
+///
+/// # Errors
+/// What the store reports.
+pub async fn set_display_name<E: Engine>(
+    engine: &E,
+    user: UserId,
+    display_name: &str,
+) -> Result<Option<UserRecord>, LayerError> {
+    again!(try_set_display_name(engine, user, display_name))
+}
+
+async fn try_set_display_name<E: Engine>(
+    engine: &E,
+    user: UserId,
+    display_name: &str,
+) -> Result<Option<UserRecord>, LayerError> {
+    let mut tx = engine.begin(Begin::Fresh);
+    let key = keys::user(user);
+    let Some(value) = tx.get(&key).await? else { return Ok(None) };
+    let record = UserRecord { display_name: display_name.to_owned(), ..UserRecord::decode(&value)? };
+    tx.set(&key, &record.encode());
+    tx.commit().await?;
+    Ok(Some(record))
+}
+
+fn encode_user(user: UserId) -> [u8; 9] {
+    let mut value = [FORMAT; 9];
+    value[1..].copy_from_slice(&user.0.to_be_bytes());
+    value
+}
+
+fn decode_user(value: &[u8]) -> Result<UserId, RecordError> {
+    match value.split_first() {
+        Some((&FORMAT, id)) if id.len() == 8 => Ok(UserId(u64::from_be_bytes(id.try_into().expect("matched 8 bytes")))),
+        Some((&found, _)) if found > FORMAT => Err(RecordError::Newer { what: "username", found, known: FORMAT }),
+        _ => Err(RecordError::Damaged { what: "username", bytes: value.len(), why: "not an id".to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+    use schema::UnixMs;
+
+    use super::*;
+    use kv::memory::MemoryEngine;
+
+    fn record(username: &str) -> UserRecord {
+        UserRecord {
+            username: username.to_owned(),
+            display_name: username.to_uppercase(),
+            password_hash: "hash".to_owned(),
+            created_ms: UnixMs(1),
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_account() {
+        let engine = MemoryEngine::ephemeral();
+        let check = |user, name, expected| {
+            let seen = block_on(create_user(&engine, UserId(user), &record(name), None));
+            assert_eq!(seen.expect("the store is there"), expected, "{user} {name}");
+        };
+        check(1, "bora", SignUp::Created);
+        check(2, "bora", SignUp::NameTaken);
+        check(1, "minsu", SignUp::IdTaken);
+        check(1, "bora", SignUp::Created);
+        check(2, "minsu", SignUp::Created);
+
+        let found = block_on(by_username(&engine, "minsu")).expect("read");
+        assert_eq!(found, Some((UserId(2), record("minsu"))));
+        assert_eq!(block_on(by_username(&engine, "nobody")).expect("read"), None);
+        let both = block_on(by_ids(&engine, &[UserId(2), UserId(3), UserId(1)])).expect("read");
+        assert_eq!(both, [Some(record("minsu")), None, Some(record("bora"))]);
+    }
+
+    #[test]
+    fn a_display_name_changes_alone() {
+        let engine = MemoryEngine::ephemeral();
+        block_on(create_user(&engine, UserId(1), &record("bora"), None)).expect("stored");
+        let changed = block_on(set_display_name(&engine, UserId(1), "보라")).expect("stored");
+        assert_eq!(changed, Some(UserRecord { display_name: "보라".to_owned(), ..record("bora") }));
+        assert_eq!(block_on(by_id(&engine, UserId(1))).expect("read"), changed);
+        assert_eq!(block_on(set_display_name(&engine, UserId(2), "x")).expect("read"), None);
+    }
+
+    #[test]
+    fn one_of_two_who_want_a_name_at_once_gets_it() {
+        let engine = MemoryEngine::ephemeral();
+        let (bora, other) = (record("bora"), record("bora"));
+        let first = create_user(&engine, UserId(1), &bora, None);
+        let second = create_user(&engine, UserId(2), &other, None);
+        let (first, second) = block_on(futures_lite::future::zip(first, second));
+        let mut seen = [first.expect("stored"), second.expect("stored")];
+        seen.sort_by_key(|&outcome| outcome != SignUp::Created);
+        assert_eq!(seen, [SignUp::Created, SignUp::NameTaken]);
+    }
+}

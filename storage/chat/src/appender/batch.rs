@@ -1,0 +1,357 @@
+//! One batch as one transaction, and the loop that brings it to an end.
+//!
+//! Owns what an attempt may conclude. Upholds I7: a batch commits only while the fence row, read in the transaction, is of
+//! this node's life and of the epoch under which the batch was accepted. Upholds I3 and I5 where a commit's outcome is
+//! unknown: the shard's batch row, read by every attempt in the snapshot in which it reads the fence, says which attempt
+//! committed and where, and its replies are then those that this attempt had decided. What an attempt finds at a version of
+//! a chain ([`super::chain`]) counts only if it commits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schema::mesh::LiveEvent;
+use schema::record::FenceRecord;
+use schema::{ChannelId, ChannelOp, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp};
+
+use super::chain::Link;
+use super::decided::Decided;
+use super::draft::{Terms, Verdict, decide};
+use super::foresee::foresee;
+use super::members::Members;
+use super::rows::{Rows, Wanted};
+use super::{Queued, moving};
+use crate::keys;
+use crate::packed::BatchRow;
+use crate::planted::Planted;
+use crate::{LayerError, STORE_RETRY_MS, damaged, stamp_of, unavailable};
+use kv::transaction::{Begin, Engine, Transaction, Version};
+
+/// Attempts of one batch. Two are enough unless the store is in trouble; with these, the last ones fail within what a
+/// client waits for.
+const ATTEMPTS_MAX: u32 = 10;
+/// Conflicts after which a batch is tried in parts: one may be chance, two are a quarrel over some row.
+const CONFLICTS_MAX: u32 = 2;
+/// Rounds of reading: what is known at once; lists whose epoch has changed; what was kept of those who are not in them;
+/// and some to spare, since operations of one batch may wait for each other.
+const ROUNDS_MAX: u32 = 8;
+
+/// Operations to be committed together. Made by [`super::Appender::next_batch`].
+#[derive(Debug)]
+#[must_use = "its operations are answered only if it is run and its outcome handed back"]
+pub struct Batch {
+    pub(super) owner: Owner,
+    pub(super) number: u64,
+    pub(super) terms: Terms,
+    pub(super) cached: BTreeMap<ChannelId, Arc<Members>>,
+    /// The version at which the first attempt may read, instead of asking for the newest.
+    pub(super) chained: Option<Version>,
+    pub(super) ops: Vec<Queued>,
+}
+
+/// What came of a batch, to be handed to [`super::Appender::finished`].
+#[derive(Debug)]
+#[must_use = "its replies are told by `Appender::finished`"]
+pub struct Outcome {
+    pub(super) number: u64,
+    pub(super) ended: Ended,
+    pub(super) link: Link,
+    /// Lists of members that were read.
+    pub(super) learned: Vec<(ChannelId, Arc<Members>)>,
+    /// Channels whose cached list is outdated.
+    pub(super) outdated: Vec<ChannelId>,
+}
+
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The first operations are durable or refused; `left` did not fit.
+    Committed { replies: Vec<(u64, Result<OpReply, Refusal>)>, told: Told, left: Vec<Queued> },
+    /// Nothing was changed; each part is to be tried alone.
+    Split(Vec<Vec<Queued>>),
+    /// Given up. With an unknown outcome some of it may be durable; sending it again is safe (I5).
+    Failed { ops: Vec<Queued>, refusal: Refusal },
+    /// Another owns what this shard did.
+    Fenced(Vec<Queued>),
+}
+
+/// What others are told once a batch has committed, or had nothing to commit.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) hints: Vec<(Owner, Stamp, Vec<Event>)>,
+    pub(super) live: Vec<(Owner, Vec<LiveEvent>)>,
+    pub(super) feeds: Vec<(ChannelId, Vec<EventBody>)>,
+}
+
+/// What one attempt found.
+enum Found {
+    /// It committed, or there was nothing to commit.
+    Decided(Box<Decided>, Option<Stamp>),
+    /// The batch row says that an earlier attempt committed.
+    Earlier(BatchRow),
+    /// The fence is another's.
+    Fenced,
+    /// At the version of a chain something was found that only the newest can prove.
+    Unproven,
+}
+
+/// An attempt that ended without a decision.
+struct Broken {
+    error: LayerError,
+    /// What it had tried to commit, if that is how far it came.
+    tried: Option<Box<Decided>>,
+}
+
+impl<E: Into<LayerError>> From<E> for Broken {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), tried: None }
+    }
+}
+
+/// What a batch remembers from attempt to attempt.
+#[derive(Default)]
+struct Memory {
+    /// Attempts whose outcome is unknown. Emptied only by a snapshot that shows that none of them committed.
+    unknown: Vec<(u32, Box<Decided>)>,
+    learned: BTreeMap<ChannelId, Arc<Members>>,
+    conflicts: u32,
+}
+
+impl Batch {
+    /// Brings the batch to an end: committed, refused, or to be tried in parts.
+    ///
+    /// Ends after ten attempts at most. To be polled to its end: dropped before, it leaves operations without an answer.
+    pub async fn run<E: Engine>(mut self, engine: E) -> Outcome {
+        let mut memory = Memory::default();
+        let mut moved = self.take_moved();
+        let mut refusal = unavailable();
+        let mut chained = self.chained.filter(|_| self.is_proven_by_commit());
+        for attempt in 1..=ATTEMPTS_MAX {
+            if self.ops.is_empty() {
+                break;
+            }
+            let begun_at = chained.take();
+            let Broken { error, tried } = match self.attempt(&engine, attempt, begun_at, &mut memory).await {
+                Ok(Found::Decided(decided, stamp)) => {
+                    let link = stamp.map_or(Link::Kept, |stamp| Link::committed(stamp, begun_at, self.terms.wall));
+                    return self.committed(*decided, stamp, link, moved, memory);
+                }
+                Ok(Found::Earlier(row)) => {
+                    let at = memory.unknown.iter().position(|(number, _)| *number == row.attempt);
+                    let Some(at) = at else { return self.ended(Ended::Fenced, moved, memory) };
+                    let (_, decided) = memory.unknown.swap_remove(at);
+                    return self.committed(*decided, Some(row.stamp), Link::Broken, moved, memory);
+                }
+                Ok(Found::Fenced) => return self.ended(Ended::Fenced, moved, memory),
+                Ok(Found::Unproven) => continue,
+                Err(broken) => broken,
+            };
+            let conflicts = memory.conflicts;
+            refusal = self.note(attempt, &error, tried, &mut memory);
+            if begun_at.is_some() {
+                // Another's write since then is what a chain expects, and no quarrel.
+                memory.conflicts = conflicts;
+                if matches!(error, LayerError::Record(_) | LayerError::Refused(_)) {
+                    continue;
+                }
+            }
+            let known = memory.unknown.is_empty();
+            // A store that does not answer would let each part wait as long as the whole has.
+            let answered = !matches!(error, LayerError::Store(kv::Error::Unavailable));
+            let in_parts = answered && (memory.conflicts >= CONFLICTS_MAX || !error.is_retryable());
+            if known && in_parts && self.ops.len() > 1 {
+                let parts = in_smaller_parts(std::mem::take(&mut self.ops));
+                return self.ended(|_| Ended::Split(parts), moved, memory);
+            }
+            if !error.is_retryable() {
+                break;
+            }
+        }
+        if self.ops.is_empty() {
+            let replies = super::refused(moved.drain(..), &moving());
+            let (told, left) = (Told::default(), Vec::new());
+            return self.ended(|_| Ended::Committed { replies, told, left }, moved, memory);
+        }
+        self.ended(|ops| Ended::Failed { ops, refusal }, moved, memory)
+    }
+
+    /// Takes out the operations on channels that the view gives to another shard.
+    fn take_moved(&mut self) -> Vec<Queued> {
+        let (view, owner) = (Arc::clone(&self.terms.view), self.owner);
+        self.ops.extract_if(.., |queued| view.home_of_channel(queued.channel) != owner).collect()
+    }
+
+    /// Remembers how an attempt broke. Returns what a client is told if it was the last.
+    fn note(&mut self, attempt: u32, error: &LayerError, tried: Option<Box<Decided>>, memory: &mut Memory) -> Refusal {
+        if self.terms.plants.has(Planted::DedupByLastFlag) {
+            let flagged = matches!(error, LayerError::Store(error) if error.maybe_committed());
+            self.terms.forgets_first_replies = !flagged;
+        }
+        match error {
+            LayerError::Store(error) => {
+                tracing::debug!(batch = self.number, attempt, %error, "an append is tried again");
+                match error {
+                    kv::Error::Conflict | kv::Error::TooOld => memory.conflicts += 1,
+                    kv::Error::Throttled => {
+                        return Refusal::new(ErrorCode::Overloaded, "the store is overloaded").after_ms(STORE_RETRY_MS);
+                    }
+                    other => {
+                        if other.maybe_committed()
+                            && let Some(tried) = tried
+                        {
+                            if self.terms.plants.has(Planted::UnknownIsFailure) {
+                                self.terms.forgets_first_replies = true;
+                            } else {
+                                memory.unknown.push((attempt, tried));
+                            }
+                        }
+                    }
+                }
+                unavailable()
+            }
+            LayerError::Record(error) => {
+                tracing::error!(batch = self.number, attempt, %error, "an append met a damaged record");
+                damaged()
+            }
+            LayerError::Refused(refusal) => refusal.clone(),
+        }
+    }
+
+    /// Whether what this batch reads is read for conflicts, so that a commit proves all of it, refusals too, as of the commit.
+    ///
+    /// Who makes or adds looks at accounts and their counts loosely, and who types commits nothing.
+    fn is_proven_by_commit(&self) -> bool {
+        let commits = |op: &ChannelOp| !matches!(op, ChannelOp::Typing { .. });
+        let loose = |op: &ChannelOp| matches!(op, ChannelOp::Create(_) | ChannelOp::AddMember { .. });
+        self.ops.iter().any(|queued| commits(&queued.op)) && !self.ops.iter().any(|queued| loose(&queued.op))
+    }
+
+    /// One transaction, at a version of the shard's chain or at the newest.
+    async fn attempt<E: Engine>(
+        &self,
+        engine: &E,
+        attempt: u32,
+        chained: Option<Version>,
+        memory: &mut Memory,
+    ) -> Result<Found, Broken> {
+        let (fence_key, batch_key) = (keys::fence(self.owner.incarnation), keys::batch(self.owner));
+        let fence_before = match self.terms.plants.has(Planted::FenceReadBefore) {
+            true => engine.begin(Begin::Fresh).snapshot_get(&fence_key).await?,
+            false => None,
+        };
+        let mut tx = engine.begin(chained.map_or(Begin::Fresh, Begin::At));
+        let mut rows = Rows::new(self.cached.clone());
+        let mut wanted = self.wanted();
+        wanted.rows.insert(batch_key.clone());
+        if self.reads_fence() {
+            wanted.rows.insert(fence_key.clone());
+        }
+        rows.load(&tx, wanted).await?;
+        memory.learned.clone_from(&rows.read);
+        if let Some(Some(row)) = rows.get(&batch_key)
+            && !self.terms.forgets_first_replies
+        {
+            let row = BatchRow::decode(row)?;
+            if row.number == self.number {
+                return Ok(Found::Earlier(row));
+            }
+        }
+        let fence = rows.get(&fence_key).flatten().or(fence_before.as_ref());
+        if !self.holds(fence.map(|row| FenceRecord::decode(row)).transpose()?) {
+            // It may have been another's then and be mine by now, under a view that is newer than that version.
+            return Ok(if chained.is_some() { Found::Unproven } else { Found::Fenced });
+        }
+        // No batch row while the fence is still mine: none of the earlier attempts committed, and none can any more.
+        memory.unknown.clear();
+
+        let mut round = 1;
+        let decided = loop {
+            match decide(&self.terms, &rows, &self.ops)? {
+                Verdict::Decided(decided) => break decided,
+                Verdict::Unread(wanted) => {
+                    assert!(round < ROUNDS_MAX, "reading comes to an end: round {round} wants {wanted:?}");
+                    let proven = chained.is_none() || wanted.loose.is_empty();
+                    assert!(proven, "I10: {wanted:?} is wanted at a version of a chain, and no commit would prove it");
+                    rows.load(&tx, wanted).await?;
+                    memory.learned.clone_from(&rows.read);
+                    round += 1;
+                }
+            }
+        };
+        if decided.is_empty() {
+            // Refusals, repetitions, marks that stand already: without a commit nothing shows that it is so still.
+            let proven = chained.is_none() || self.terms.plants.has(Planted::AnswersFromThePast);
+            return Ok(if proven { Found::Decided(decided, None) } else { Found::Unproven });
+        }
+        decided.write(&mut tx, self.terms.view.epoch);
+        tx.set_versionstamped_value(&batch_key, &BatchRow::prefix(self.number, attempt), &[]);
+        match tx.commit().await {
+            Ok(committed) => Ok(Found::Decided(decided, Some(stamp_of(committed.stamp)))),
+            Err(error) => Err(Broken { error: error.into(), tried: Some(decided) }),
+        }
+    }
+
+    /// Whether the fence is read in the batch's own transaction, as it must be.
+    fn reads_fence(&self) -> bool {
+        !self.terms.plants.has(Planted::NoFence) && !self.terms.plants.has(Planted::FenceReadBefore)
+    }
+
+    /// Whether a fence row lets this batch commit.
+    fn holds(&self, fence: Option<FenceRecord>) -> bool {
+        if self.terms.plants.has(Planted::NoFence) {
+            return true;
+        }
+        fence.is_some_and(|fence| {
+            fence.incarnation == self.owner.incarnation
+                && (fence.epoch == self.terms.view.epoch || self.terms.plants.has(Planted::FenceWithoutEpoch))
+        })
+    }
+
+    /// What the operations are known to need before anything is read.
+    fn wanted(&self) -> Wanted {
+        let mut wanted = Wanted::default();
+        for queued in &self.ops {
+            foresee(self.terms.wall, queued, &self.cached, &mut wanted);
+        }
+        wanted
+    }
+
+    fn committed(
+        mut self,
+        decided: Decided,
+        stamp: Option<Stamp>,
+        link: Link,
+        moved: Vec<Queued>,
+        memory: Memory,
+    ) -> Outcome {
+        let hints = stamp.map_or_else(Vec::new, |stamp| decided.hints(stamp));
+        let left = self.ops.split_off(decided.replies.len());
+        let Decided { mut replies, members_changed, live, feeds, .. } = decided;
+        replies.extend(super::refused(moved.into_iter(), &moving()));
+        let told = Told { hints, live, feeds };
+        let mut outcome = self.ended(|_| Ended::Committed { replies, told, left }, Vec::new(), memory);
+        outcome.learned.retain(|(channel, _)| !members_changed.contains(channel));
+        outcome.outdated = members_changed;
+        outcome.link = link;
+        outcome
+    }
+
+    /// The outcome for what is left of the operations, and those that had moved.
+    fn ended(self, ended: impl FnOnce(Vec<Queued>) -> Ended, moved: Vec<Queued>, memory: Memory) -> Outcome {
+        let ops = self.ops.into_iter().chain(moved).collect();
+        let learned = memory.learned.into_iter().collect();
+        Outcome { number: self.number, ended: ended(ops), link: Link::Broken, learned, outdated: Vec::new() }
+    }
+}
+
+/// By channel, if there are several; else in halves. Order within a channel is kept.
+fn in_smaller_parts(mut ops: Vec<Queued>) -> Vec<Vec<Queued>> {
+    let mut by_channel: BTreeMap<ChannelId, Vec<Queued>> = BTreeMap::new();
+    let first = ops[0].channel;
+    if ops.iter().all(|queued| queued.channel == first) {
+        let second = ops.split_off(ops.len() / 2);
+        return vec![ops, second];
+    }
+    for queued in ops {
+        by_channel.entry(queued.channel).or_default().push(queued);
+    }
+    by_channel.into_values().collect()
+}

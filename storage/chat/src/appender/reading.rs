@@ -1,0 +1,194 @@
+//! What an operation reads: rows and lists as this batch has left them so far, and what it requires of them.
+//!
+//! Owns nothing: a row that was not read is wanted, and the operation stops ([`Halt::Unread`]). Those that need several ask
+//! for all of them before they stop, so that rounds of reading stay few.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use schema::limits::CHANNELS_OF_USER_MAX;
+use schema::record::{ChannelRecord, HeadRecord, MemberRecord};
+use schema::{ChannelId, ErrorCode, UserId};
+
+use super::draft::{Draft, Drafted, Halt, Step, refuse};
+use super::members::{Member, Members};
+use super::room::conflict_bytes;
+use crate::keys;
+use crate::packed;
+use crate::planted::Planted;
+use kv::transaction::RangeRequest;
+
+impl Draft<'_> {
+    /// A row as this batch has left it so far.
+    pub(super) fn get(&mut self, key: Vec<u8>) -> Step<Option<Bytes>> {
+        if let Some(written) = self.writes.get(&key) {
+            return Ok(written.clone());
+        }
+        match self.rows.get(&key) {
+            Some(value) => {
+                self.other_bytes += conflict_bytes(&key);
+                Ok(value.cloned())
+            }
+            None => {
+                self.wanted.rows.insert(key);
+                Err(Halt::Unread)
+            }
+        }
+    }
+
+    /// Like [`Self::get`], for rows on which no order depends.
+    pub(super) fn get_loose(&mut self, key: Vec<u8>) -> Step<Option<Bytes>> {
+        match self.rows.get(&key) {
+            Some(value) => Ok(value.cloned()),
+            None => {
+                self.wanted.loose.insert(key);
+                Err(Halt::Unread)
+            }
+        }
+    }
+
+    /// The first rows of a range as this batch has left it so far: [`RANGE_ROWS`] of the store's, and its own.
+    pub(super) fn get_range(
+        &mut self,
+        RangeRequest { begin, end, .. }: RangeRequest,
+    ) -> Step<BTreeMap<Vec<u8>, Bytes>> {
+        let Some(read) = self.rows.range(&begin) else {
+            self.wanted.ranges.insert((begin, end));
+            return Err(Halt::Unread);
+        };
+        let mut rows: BTreeMap<Vec<u8>, Bytes> = read.iter().map(|row| (row.key.to_vec(), row.value.clone())).collect();
+        for (key, value) in self.writes.range(begin..end) {
+            match value {
+                Some(value) => rows.insert(key.clone(), value.clone()),
+                None => rows.remove(key),
+            };
+        }
+        Ok(rows)
+    }
+
+    /// A channel that exists.
+    pub(super) fn channel(&mut self, channel: ChannelId) -> Step<&mut Drafted> {
+        if !self.channels.contains_key(&channel) {
+            let (record, head) = (self.get(keys::channel(channel)), self.get(keys::head(channel)));
+            let (record, head) = (record?, head?);
+            let Some(record) = record else {
+                return refuse(ErrorCode::UnknownChannel, format!("no channel {channel}"));
+            };
+            let drafted = Drafted {
+                record: ChannelRecord::decode(&record)?,
+                record_changed: false,
+                head: head.map_or(Ok(HeadRecord::default()), |head| HeadRecord::decode(&head))?,
+                head_changed: false,
+                members: None,
+            };
+            self.channels.insert(channel, drafted);
+        }
+        Ok(self.channels.get_mut(&channel).expect("just looked up or put in"))
+    }
+
+    /// The list of a channel at the epoch of its row, if it is at hand.
+    pub(super) fn list(&self, channel: ChannelId) -> Option<&Arc<Members>> {
+        if let Some(members) = self.channels.get(&channel).and_then(|drafted| drafted.members.as_ref()) {
+            return Some(members);
+        }
+        self.rows.read.get(&channel).or_else(|| self.rows.cached.get(&channel))
+    }
+
+    /// Who is in a channel; of a large one, what stands for its list.
+    pub(super) fn members(&mut self, channel: ChannelId) -> Step<Arc<Members>> {
+        let epoch = self.channel(channel)?.record.member_epoch;
+        let current = self.terms.plants.has(Planted::CachedMembership);
+        match self.list(channel).filter(|members| current || members.large || members.epoch == epoch).cloned() {
+            Some(members) => {
+                self.channel(channel)?.members = Some(Arc::clone(&members));
+                Ok(members)
+            }
+            None => {
+                self.wanted.lists.insert(channel);
+                Err(Halt::Unread)
+            }
+        }
+    }
+
+    /// A user's membership of a channel, if it is a member.
+    pub(super) fn find_member(&mut self, channel: ChannelId, user: UserId) -> Step<Option<Member>> {
+        let members = self.members(channel)?;
+        if !members.large {
+            return Ok(members.get(user).cloned());
+        }
+        match self.get(keys::member(channel, user))? {
+            Some(row) => Ok(Some(Member::of(user, &MemberRecord::decode(&row)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// A member of a channel; one who left is told so, one who never was in it that there is no such channel.
+    pub(super) fn member(&mut self, channel: ChannelId, user: UserId) -> Step<Member> {
+        if let Some(member) = self.find_member(channel, user)? {
+            return Ok(member);
+        }
+        match self.get(keys::former(channel, user))? {
+            Some(_) => refuse(ErrorCode::PermissionDenied, format!("user {user} is not in channel {channel} any more")),
+            None => refuse(ErrorCode::UnknownChannel, format!("no channel {channel}")),
+        }
+    }
+
+    /// Whether all these users are members of a channel that was looked at.
+    pub(super) fn check_mentions(&mut self, channel: ChannelId, users: &[UserId]) -> Step<()> {
+        let mut step = Ok(());
+        for &user in users {
+            match self.find_member(channel, user) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    return refuse(ErrorCode::BadRequest, format!("user {user}, who is mentioned, is not a member"));
+                }
+                Err(Halt::Unread) => step = Err(Halt::Unread),
+                Err(halt) => return Err(halt),
+            }
+        }
+        step
+    }
+
+    /// Refuses what may not happen between two of whom one has blocked the other.
+    pub(super) fn check_not_blocked(&mut self, channel: ChannelId) -> Step<()> {
+        if self.members(channel)?.blocked {
+            return refuse(ErrorCode::Blocked, "one of the two has blocked the other");
+        }
+        Ok(())
+    }
+
+    /// Whether all these accounts exist.
+    pub(super) fn users_exist(&mut self, users: impl Iterator<Item = UserId>) -> Step<()> {
+        let mut step = Ok(());
+        for user in users {
+            match self.get_loose(keys::user(user)) {
+                Ok(Some(_)) => {}
+                Ok(None) => return refuse(ErrorCode::UnknownChannel, format!("no user {user}")),
+                Err(Halt::Unread) => step = Err(Halt::Unread),
+                Err(halt) => return Err(halt),
+            }
+        }
+        step
+    }
+
+    /// Whether each of these users may be in one more channel.
+    pub(super) fn users_have_room(&mut self, users: impl Iterator<Item = UserId>) -> Step<()> {
+        let mut step = Ok(());
+        for user in users {
+            match self.get_loose(keys::joined(user)) {
+                Ok(row) => {
+                    let joined = packed::counter(row.as_ref())?;
+                    let joined = joined.saturating_add_signed(self.joined.get(&user).copied().unwrap_or(0));
+                    if joined >= u64::from(CHANNELS_OF_USER_MAX) {
+                        let limit = CHANNELS_OF_USER_MAX;
+                        return refuse(ErrorCode::LimitExceeded, format!("user {user} is in {limit} channels already"));
+                    }
+                }
+                Err(Halt::Unread) => step = Err(Halt::Unread),
+                Err(halt) => return Err(halt),
+            }
+        }
+        step
+    }
+}

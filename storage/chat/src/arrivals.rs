@@ -1,0 +1,188 @@
+//! What transactions brought to the users of one home shard, in the order of commits.
+//!
+//! Owns reading and clearing the rows `arrival`, which the appender writes, and in whose stead users who were absent get push
+//! items. Of epochs that ended `push::adopt` clears them. Upholds I6 as `inbox` does: a page claims to
+//! reach no further than it read.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use schema::limits::{ARRIVAL_ROWS_MAX, HINT_BYTES_MAX};
+use schema::record::{ArrivalRecord, FenceRecord, PushItem};
+use schema::{Epoch, Event, Message, Owner, Stamp};
+
+use super::planted::{Planted, Plants};
+use super::{ATTEMPTS_MAX, LayerError, again, content, moving, push};
+use crate::keys;
+use kv::join;
+use kv::retry::{self, Abort};
+use kv::transaction::{Begin, Engine, RangeRequest, Transaction, Version};
+
+/// Bytes of contents after which a page takes no further row. One row, which is at most a batch's bodies, always comes.
+const PAGE_BYTES_MAX: usize = HINT_BYTES_MAX as usize / 4;
+
+/// What one transaction brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The transaction.
+    pub stamp: Stamp,
+    /// Its events that concern users of this home, and which users.
+    pub record: ArrivalRecord,
+    /// The same events with their contents, in the same order. `None` if the home has them already.
+    pub contents: Option<Vec<Event>>,
+}
+
+/// Arrivals after a transaction, in the order of commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArrivalsPage {
+    /// The rows.
+    pub rows: Vec<Arrival>,
+    /// Nothing that arrived lies between the last row, or the place asked for, and here.
+    pub through: Stamp,
+    /// Whether more had arrived at this read.
+    pub more: bool,
+}
+
+/// Reads what arrived at `home` under `epoch` after a transaction, at a version that is `at_least` this one.
+///
+/// Contents are read but for the transactions in `have`. At most `rows` rows come, and `ARRIVAL_ROWS_MAX`.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn read<E: Engine>(
+    engine: &E,
+    epoch: Epoch,
+    home: Owner,
+    after: Stamp,
+    at_least: u64,
+    have: &BTreeSet<Stamp>,
+    rows: u32,
+) -> Result<ArrivalsPage, LayerError> {
+    let asked = Asked { epoch, home, after, at_least, have, rows };
+    again!(read_once(engine, asked, &Plants::default()))
+}
+
+/// [`read`] with a bug.
+///
+/// # Errors
+/// As [`read`].
+#[cfg(feature = "testing")]
+pub async fn read_planted<E: Engine>(
+    engine: &E,
+    (epoch, home): (Epoch, Owner),
+    after: Stamp,
+    at_least: u64,
+    have: &BTreeSet<Stamp>,
+    rows: u32,
+    bug: Planted,
+) -> Result<ArrivalsPage, LayerError> {
+    let asked = Asked { epoch, home, after, at_least, have, rows };
+    again!(read_once(engine, asked, &Plants::of(bug)))
+}
+
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    epoch: Epoch,
+    home: Owner,
+    after: Stamp,
+    at_least: u64,
+    have: &'a BTreeSet<Stamp>,
+    rows: u32,
+}
+
+async fn read_once<E: Engine>(engine: &E, asked: Asked<'_>, plants: &Plants) -> Result<ArrivalsPage, LayerError> {
+    let tx = engine.begin(Begin::AtLeast(Version(asked.at_least)));
+    let range = keys::arrivals_after(asked.epoch, asked.home, asked.after).rows(asked.rows.min(ARRIVAL_ROWS_MAX));
+    let fence = keys::fence(asked.home.incarnation);
+    let (page, fence) = join::both(tx.snapshot_get_range(&range), tx.snapshot_get(&fence)).await?;
+    let fence = fence.map(|row| FenceRecord::decode(&row)).transpose()?;
+    let mine = FenceRecord { incarnation: asked.home.incarnation, epoch: asked.epoch };
+    if fence != Some(mine) {
+        // Whoever took over makes push items of these rows and clears them, in several transactions: what is left is no whole.
+        return Err(moving().into());
+    }
+    let mut records = Vec::with_capacity(page.rows.len());
+    for row in &page.rows {
+        records.push((keys::arrival_stamp(&row.key)?, ArrivalRecord::decode(&row.value)?));
+    }
+    let (contents, fitting) = contents(&tx, &records, asked.have).await?;
+    let more = page.more || fitting < records.len();
+    records.truncate(fitting);
+    let through = match records.last() {
+        Some(&(last, _)) if more && !plants.has(Planted::CursorAheadOfUnreadRow) => last,
+        _ => schema::Position::end_of(tx.read_version().await?.0).stamp,
+    };
+    let mut contents = contents.into_iter();
+    let mut rows = Vec::with_capacity(records.len());
+    for (stamp, record) in records {
+        let contents = if asked.have.contains(&stamp) {
+            None
+        } else {
+            let events = record.events.iter().map(|arrival| (stamp.at(arrival.ordinal), arrival.event.clone()));
+            Some(content::events(events, &mut contents)?)
+        };
+        rows.push(Arrival { stamp, record, contents });
+    }
+    Ok(ArrivalsPage { rows, through, more })
+}
+
+/// The messages that the first of `records` name, but for those in `have`, and how many of these fit: one does.
+async fn contents<T: Transaction>(
+    tx: &T,
+    records: &[(Stamp, ArrivalRecord)],
+    have: &BTreeSet<Stamp>,
+) -> Result<(Vec<Arc<Message>>, usize), LayerError> {
+    let named = |record: &ArrivalRecord| -> Vec<_> {
+        record.events.iter().filter_map(|arrival| content::message_of(&arrival.event)).collect()
+    };
+    let wanted: Vec<Vec<_>> =
+        records.iter().map(|(stamp, record)| if have.contains(stamp) { Vec::new() } else { named(record) }).collect();
+    let mut rows = content::rows(tx, &wanted.concat()).await?.into_iter();
+    let (mut kept, mut fitting, mut weight) = (Vec::new(), 0, 0);
+    for places in &wanted {
+        let of_row: Vec<_> = rows.by_ref().take(places.len()).collect();
+        weight += of_row.iter().map(|placed| content::weight_bytes(Some(placed))).sum::<usize>();
+        if fitting > 0 && weight > PAGE_BYTES_MAX {
+            break;
+        }
+        kept.extend(of_row);
+        fitting += 1;
+    }
+    Ok((content::messages(tx, kept).await?, fitting))
+}
+
+/// Clears what arrived at `home` under `epoch`, up to a transaction and with it, and in the same transaction writes push
+/// items for those of its users who were not there.
+///
+/// Of thousands of items all but the last come in transactions before it, so that none is large and no arrival is cleared
+/// before its items are there.
+///
+/// # Errors
+/// The store's. Clearing again is safe.
+pub async fn clear<E: Engine>(
+    engine: &E,
+    epoch: Epoch,
+    home: Owner,
+    through: Stamp,
+    pushes: &[PushItem],
+) -> Result<(), LayerError> {
+    let range = keys::arrivals_through(epoch, home, through);
+    let (before, last) = pushes.split_at(pushes.len() - pushes.len() % push::ITEMS_AT_ONCE);
+    for items in before.chunks(push::ITEMS_AT_ONCE) {
+        write(engine, items, None).await?;
+    }
+    write(engine, last, Some(&range)).await
+}
+
+/// Writes items and clears a range, in one transaction.
+async fn write<E: Engine>(engine: &E, items: &[PushItem], cleared: Option<&RangeRequest>) -> Result<(), LayerError> {
+    retry::run(engine, Begin::Cached, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+        push::put(&mut tx, items);
+        if let Some(range) = cleared {
+            tx.clear_range(&range.begin, &range.end);
+        }
+        Ok::<_, Abort<LayerError>>((tx, ()))
+    })
+    .await?;
+    Ok(())
+}

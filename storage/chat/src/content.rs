@@ -1,0 +1,201 @@
+//! Messages as they are shown, from their rows, their tallies and the parts of long bodies.
+//!
+//! Owns reading them, in as few rounds as there are dependencies: rows and tallies, then parts.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use schema::message::Tally;
+use schema::record::{BodyRecord, EventRecord, EventRecordBody, MessageRecord, RecordError, TalliesRecord};
+use schema::{ChannelId, Event, EventBody, Message, Position, Seq, UserId};
+
+use super::LayerError;
+use super::body;
+use crate::keys;
+use kv::join;
+use kv::transaction::Transaction;
+
+/// A message's rows, and where they are.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) place: (ChannelId, Seq),
+    pub(super) record: MessageRecord,
+    pub(super) tallies: TalliesRecord,
+}
+
+/// The records of messages that must be there, since something refers to them.
+pub(super) async fn records<T: Transaction>(
+    tx: &T,
+    places: &[(ChannelId, Seq)],
+) -> Result<Vec<((ChannelId, Seq), MessageRecord)>, LayerError> {
+    let keys: Vec<Vec<u8>> = places.iter().map(|&(channel, seq)| keys::message(channel, seq)).collect();
+    let values = tx.get_all(&keys).await?;
+    let placed = places.iter().zip(values).map(|(&place, value)| match value {
+        Some(value) => Ok((place, MessageRecord::decode(&value)?)),
+        None => {
+            let why = format!("message {} of channel {} is missing", place.1, place.0);
+            Err(RecordError::Damaged { what: "message", bytes: 0, why })
+        }
+    });
+    Ok(placed.collect::<Result<_, _>>()?)
+}
+
+/// The same with their tallies, read at once.
+pub(super) async fn rows<T: Transaction>(tx: &T, places: &[(ChannelId, Seq)]) -> Result<Vec<Placed>, LayerError> {
+    let keys: Vec<Vec<u8>> = places.iter().map(|&(channel, seq)| keys::tallies(channel, seq)).collect();
+    let tallies = async { tx.get_all(&keys).await.map_err(LayerError::from) };
+    let (records, tallies) = join::both(records(tx, places), tallies).await?;
+    let placed = records.into_iter().zip(tallies).map(|((place, record), tallies)| {
+        let tallies = tallies_of(tallies.as_ref())?;
+        Ok(Placed { place, record, tallies })
+    });
+    Ok(placed.collect::<Result<_, RecordError>>()?)
+}
+
+/// `tallies`; none where there is no row.
+pub(super) fn tallies_of(row: Option<&Bytes>) -> Result<TalliesRecord, RecordError> {
+    row.map_or(Ok(TalliesRecord::default()), |row| TalliesRecord::decode(row))
+}
+
+/// Bytes of a message's text.
+pub(super) fn text_bytes(record: &MessageRecord) -> usize {
+    match &record.body {
+        BodyRecord::Inline(text) => text.len(),
+        &BodyRecord::Parts { bytes, .. } => bytes as usize,
+    }
+}
+
+/// Bytes of a message's text and, about, of its reactions.
+pub(super) fn content_bytes(placed: &Placed) -> usize {
+    /// As in [`Event::weight_bytes`].
+    const TALLY_BYTES: usize = 64;
+    text_bytes(&placed.record) + placed.tallies.counts.len() * TALLY_BYTES
+}
+
+/// The messages of these rows, with the parts of long bodies read from the same version.
+pub(super) async fn messages<T: Transaction>(tx: &T, placed: Vec<Placed>) -> Result<Vec<Arc<Message>>, LayerError> {
+    join::try_all(placed.into_iter().map(|placed| message(tx, placed))).await
+}
+
+async fn message<T: Transaction>(tx: &T, placed: Placed) -> Result<Arc<Message>, LayerError> {
+    let Placed { place, record, tallies } = placed;
+    let body = text(tx, place, &record).await?;
+    Ok(Arc::new(shown(place, record, body, &tallies)))
+}
+
+/// A message of this record, whose text is `body`. Nobody's own reactions are marked.
+pub(super) fn shown(
+    (channel_id, seq): (ChannelId, Seq),
+    record: MessageRecord,
+    body: Arc<str>,
+    tallies: &TalliesRecord,
+) -> Message {
+    let MessageRecord { revision, from, sent_ms, client_msg_id, kind, body: _, reply_to, mentions, edited_ms, deleted } =
+        record;
+    let tally = |(emoji, count): &(_, u32)| Tally { emoji: schema::Emoji::clone(emoji), count: *count, mine: false };
+    Message {
+        channel_id,
+        seq,
+        revision,
+        from,
+        sent_ms,
+        client_msg_id,
+        kind,
+        body,
+        reply_to,
+        mentions: mentions.into(),
+        edited_ms,
+        deleted,
+        reactions: tallies.counts.iter().map(tally).collect(),
+    }
+}
+
+/// The same messages with the reader's own reactions marked.
+pub(super) async fn with_mine<T: Transaction>(
+    tx: &T,
+    reader: UserId,
+    mut messages: Vec<Arc<Message>>,
+) -> Result<Vec<Arc<Message>>, LayerError> {
+    let own = |message: &Message, tally: &Tally| keys::reaction(message.channel_id, message.seq, &tally.emoji, reader);
+    let wanted: Vec<_> =
+        messages.iter().flat_map(|message| message.reactions.iter().map(|tally| own(message, tally))).collect();
+    let mut values = tx.get_all(&wanted).await?.into_iter();
+    for message in messages.iter_mut().filter(|message| !message.reactions.is_empty()) {
+        let mut mine = |tally: &Tally| {
+            let mine = values.next().expect("one for each tally").is_some();
+            Tally { mine, ..tally.clone() }
+        };
+        let reactions = message.reactions.iter().map(&mut mine).collect();
+        Arc::make_mut(message).reactions = reactions;
+    }
+    Ok(messages)
+}
+
+/// A message's text, wherever it lies.
+pub(super) async fn text<T: Transaction>(
+    tx: &T,
+    (channel, seq): (ChannelId, Seq),
+    record: &MessageRecord,
+) -> Result<Arc<str>, LayerError> {
+    match &record.body {
+        BodyRecord::Inline(text) => Ok(Arc::clone(text)),
+        &BodyRecord::Parts { parts, bytes } => {
+            let range = keys::body_parts(channel, seq, record.revision).rows(body::PARTS_MAX);
+            let page = tx.get_range(&range).await?;
+            let values: Vec<_> = page.rows.into_iter().map(|row| row.value).collect();
+            if values.len() != parts as usize {
+                let why = format!("{} of {parts} parts of {seq} in channel {channel}", values.len());
+                return Err(RecordError::Damaged { what: "body", bytes: bytes as usize, why }.into());
+            }
+            Ok(body::join(&values, bytes)?)
+        }
+    }
+}
+
+/// The message that an event is about, if it is about one.
+pub(super) fn message_of(event: &EventRecord) -> Option<(ChannelId, Seq)> {
+    match event.body {
+        EventRecordBody::Message { seq, .. } | EventRecordBody::Edited { seq, .. } => Some((event.channel, seq)),
+        EventRecordBody::Deleted { .. }
+        | EventRecordBody::Reaction { .. }
+        | EventRecordBody::Membership { .. }
+        | EventRecordBody::Read { .. } => None,
+    }
+}
+
+/// The events with their contents. `messages` are those that [`message_of`] names, in the order of the events.
+pub(super) fn events(
+    records: impl IntoIterator<Item = (Position, EventRecord)>,
+    messages: impl IntoIterator<Item = Arc<Message>>,
+) -> Result<Vec<Event>, RecordError> {
+    let mut messages = messages.into_iter();
+    let mut with_content = |(position, event): (Position, EventRecord)| {
+        let mut current = |seq: Seq, revision: u32| {
+            let message = messages.next().expect("one for each event that names one");
+            if message.revision < revision {
+                let why = format!("{seq} of channel {} has revision {}", event.channel, message.revision);
+                return Err(RecordError::Damaged { what: "message", bytes: message.body.len(), why });
+            }
+            Ok(message)
+        };
+        let body = match event.body {
+            EventRecordBody::Message { seq, revision } => EventBody::Message(current(seq, revision)?),
+            EventRecordBody::Edited { seq, revision } => EventBody::Edited(current(seq, revision)?),
+            EventRecordBody::Deleted { seq, revision } => EventBody::Deleted { seq, revision },
+            EventRecordBody::Reaction { seq, emoji, count, user, on } => {
+                EventBody::Reaction { seq, emoji, count, user, on }
+            }
+            EventRecordBody::Membership { user, change, role } => EventBody::Membership { user, change, role },
+            EventRecordBody::Read { user, read_seq } => EventBody::Read { user, read_seq },
+        };
+        Ok(Event { position, channel: event.channel, body })
+    };
+    records.into_iter().map(&mut with_content).collect()
+}
+
+/// What [`Event::weight_bytes`] will be of an event with this message, or with none.
+pub(super) fn weight_bytes(placed: Option<&Placed>) -> usize {
+    /// As in [`Event::weight_bytes`].
+    const AROUND_BYTES: usize = 256;
+    AROUND_BYTES + placed.map_or(0, |placed| content_bytes(placed) + placed.record.mentions.len() * 8)
+}

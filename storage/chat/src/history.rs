@@ -1,0 +1,204 @@
+//! A channel's past, as far as an account may read it.
+//!
+//! Owns the choice of a page. Upholds I10 for readers: every seq of a page lies within one of the account's ranges.
+
+use std::collections::BTreeMap;
+
+use schema::command::{History, HistoryPage, HistoryWindow};
+use schema::limits::{HISTORY_BYTES_MAX, HISTORY_ROWS_MAX};
+use schema::record::{HeadRecord, MemberRecord, MessageRecord, RecordError, TalliesRecord};
+use schema::{ChannelId, ErrorCode, Refusal, Seq, UserId};
+
+use super::content::{self, Placed};
+use super::{LayerError, again, recent, visible};
+use crate::keys;
+use kv::join;
+use kv::transaction::{Engine, Transaction};
+
+/// A page of a channel's history for `user`: at most 200 messages and 256 KiB of texts, but at least one if there is one.
+///
+/// `more` is whether there are visible messages in the asked direction: older ones for the newest and `before`, newer ones
+/// for `after`, either for `around`. Someone who left reads the ranges in which it was a member.
+///
+/// # Errors
+/// 102 if the user was never in the channel; the store's, and damage.
+pub async fn page<E: Engine>(engine: &E, user: UserId, request: &History) -> Result<HistoryPage, LayerError> {
+    again!(page_once(engine, user, request))
+}
+
+async fn page_once<E: Engine>(engine: &E, user: UserId, request: &History) -> Result<HistoryPage, LayerError> {
+    let channel = request.channel_id;
+    let tx = engine.begin(recent(engine));
+    let wanted = [keys::member(channel, user), keys::former(channel, user), keys::head(channel)];
+    let mut values = tx.get_all(&wanted).await?.into_iter();
+    let mut next = || values.next().expect("three were asked for");
+    let (member, former, head) = (next(), next(), next());
+    let Some(row) = member.or(former) else {
+        return Err(Refusal::new(ErrorCode::UnknownChannel, format!("no channel {channel}")).into());
+    };
+    let ranges = MemberRecord::decode(&row)?.ranges;
+    let head = head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?.seq;
+    let visible = visible::spans(&ranges, head);
+    let limit = request.limit.clamp(1, HISTORY_ROWS_MAX);
+    let found = match request.window {
+        HistoryWindow::Newest => older(&tx, channel, &visible, head, Budget::new(limit)).await?,
+        HistoryWindow::Before(seq) => {
+            older(&tx, channel, &visible, Seq(seq.0.saturating_sub(1)), Budget::new(limit)).await?
+        }
+        HistoryWindow::After(seq) => {
+            newer(&tx, channel, &visible, Seq(seq.0.saturating_add(1)), Budget::new(limit)).await?
+        }
+        HistoryWindow::Around(seq) => around(&tx, channel, &visible, seq, limit).await?,
+    };
+    let messages = content::messages(&tx, found.placed).await?;
+    Ok(HistoryPage {
+        messages: content::with_mine(&tx, user, messages).await?,
+        head_seq: visible.last().map_or(Seq::ZERO, |&(_, last)| last),
+        first_seq: visible.first().map_or(Seq(1), |&(first, _)| first),
+        more: found.more,
+    })
+}
+
+/// What a page may still take.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    rows: u32,
+    bytes: usize,
+    /// Whether one message is taken whatever its size.
+    at_least_one: bool,
+}
+
+impl Budget {
+    fn new(rows: u32) -> Self {
+        Self { rows, bytes: HISTORY_BYTES_MAX as usize, at_least_one: true }
+    }
+
+    /// Takes a message if it fits.
+    fn take(&mut self, placed: &Placed) -> bool {
+        let bytes = content::content_bytes(placed);
+        if self.rows == 0 || (bytes > self.bytes && !self.at_least_one) {
+            return false;
+        }
+        self.rows -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.at_least_one = false;
+        true
+    }
+}
+
+/// Part of a page, ascending.
+struct Found {
+    placed: Vec<Placed>,
+    /// Whether visible messages remain in the direction of the search.
+    more: bool,
+    left: Budget,
+}
+
+/// The visible messages up to `last`, the newest of them that fit.
+async fn older<T: Transaction>(
+    tx: &T,
+    channel: ChannelId,
+    visible: &[(Seq, Seq)],
+    last: Seq,
+    budget: Budget,
+) -> Result<Found, LayerError> {
+    let spans = visible.iter().rev().map(|&(first, span_last)| (first, span_last.min(last)));
+    let mut found = scan(tx, channel, spans, true, budget).await?;
+    found.placed.reverse();
+    Ok(found)
+}
+
+/// The visible messages from `first` on, the oldest of them that fit.
+async fn newer<T: Transaction>(
+    tx: &T,
+    channel: ChannelId,
+    visible: &[(Seq, Seq)],
+    first: Seq,
+    budget: Budget,
+) -> Result<Found, LayerError> {
+    let spans = visible.iter().map(|&(span_first, last)| (span_first.max(first), last));
+    scan(tx, channel, spans, false, budget).await
+}
+
+/// `seq` in the middle: half of the page before it, the rest, and what the first half left over, from it on.
+async fn around<T: Transaction>(
+    tx: &T,
+    channel: ChannelId,
+    visible: &[(Seq, Seq)],
+    seq: Seq,
+    limit: u32,
+) -> Result<Found, LayerError> {
+    let half = Budget { rows: limit / 2, bytes: HISTORY_BYTES_MAX as usize / 2, at_least_one: false };
+    let before = older(tx, channel, visible, Seq(seq.0.saturating_sub(1)), half).await?;
+    let taken = limit / 2 - before.left.rows;
+    let rest = Budget { rows: limit - taken, bytes: before.left.bytes + half.bytes, at_least_one: true };
+    let after = newer(tx, channel, visible, seq, rest).await?;
+    let mut placed = before.placed;
+    placed.extend(after.placed);
+    Ok(Found { placed, more: before.more || after.more, left: after.left })
+}
+
+/// The messages of `spans` in their order, each span ascending or descending, as many as fit.
+async fn scan<T: Transaction>(
+    tx: &T,
+    channel: ChannelId,
+    spans: impl Iterator<Item = (Seq, Seq)>,
+    reverse: bool,
+    mut left: Budget,
+) -> Result<Found, LayerError> {
+    // Seqs are dense (I2), so the rows wanted are known before they are read, and all spans are read at once.
+    let mut wanted = Vec::new();
+    let mut more = false;
+    let mut rows = u64::from(left.rows);
+    for (first, last) in spans.filter(|(first, last)| first <= last) {
+        let count = (last.0 - first.0 + 1).min(rows);
+        more |= count < last.0 - first.0 + 1;
+        rows -= count;
+        if count > 0 {
+            let (first, last) =
+                if reverse { (Seq(last.0 - count + 1), last) } else { (first, Seq(first.0 + count - 1)) };
+            wanted.push((first, last));
+        }
+    }
+    let pages = join::try_all(wanted.iter().map(|&(first, last)| span(tx, channel, first, last, reverse))).await?;
+    let mut placed = Vec::new();
+    for row in pages.into_iter().flatten() {
+        if !left.take(&row) {
+            more = true;
+            break;
+        }
+        placed.push(row);
+    }
+    Ok(Found { placed, more, left })
+}
+
+/// The rows `first..=last`, all of which exist.
+async fn span<T: Transaction>(
+    tx: &T,
+    channel: ChannelId,
+    first: Seq,
+    last: Seq,
+    reverse: bool,
+) -> Result<Vec<Placed>, LayerError> {
+    let count = last.0 - first.0 + 1;
+    let mut range = keys::messages(channel, first, last).rows(HISTORY_ROWS_MAX);
+    // 200 rows of up to 8 KB of text each, or of up to 32 emojis.
+    range.limit_bytes = 4 << 20;
+    range.reverse = reverse;
+    let tallies = keys::tallies_within(channel, first, last).rows(HISTORY_ROWS_MAX);
+    let (page, tallies) = join::both(tx.snapshot_get_range(&range), tx.snapshot_get_range(&tallies)).await?;
+    if page.rows.len() as u64 != count {
+        let why = format!("{} of the messages {first} to {last} of channel {channel}", page.rows.len());
+        return Err(RecordError::Damaged { what: "message", bytes: 0, why }.into());
+    }
+    let mut counted = BTreeMap::new();
+    for row in &tallies.rows {
+        counted.insert(keys::tallies_place(&row.key)?, TalliesRecord::decode(&row.value)?);
+    }
+    let mut placed = Vec::with_capacity(page.rows.len());
+    for row in &page.rows {
+        let (place, record) = (keys::message_place(&row.key)?, MessageRecord::decode(&row.value)?);
+        placed.push(Placed { place, record, tallies: counted.remove(&place).unwrap_or_default() });
+    }
+    Ok(placed)
+}

@@ -1,0 +1,355 @@
+//! An account's inbox: its events after a place, a snapshot in their stead, and its trimming.
+//!
+//! Owns the rows `inbox` (written by the appender) and `inbox floor`. Upholds I6: every read sees the floor in the same
+//! snapshot as the rows, and claims to have read up to where it did and no further.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use schema::command::SnapshotChannel;
+use schema::limits::{CATCH_UP_ROWS_MAX, INBOX_DAYS, INBOX_ROWS_MAX, SNAPSHOT_CHANNELS_MAX};
+use schema::mesh::SnapshotPlace;
+use schema::record::{EventRecord, EventRecordBody};
+use schema::{ChannelId, Cursor, ErrorCode, Event, Message, Position, Refusal, UnixMs, UserId};
+
+use super::planted::{Planted, Plants};
+use super::{ATTEMPTS_MAX, LayerError, again, channels, content, packed};
+use crate::keys;
+use kv::join;
+use kv::retry::{self, Abort};
+use kv::transaction::{Begin, Engine, Generation, Transaction, Version};
+
+/// Rows that one pass of [`trim`] reads at a time, some 70 bytes each.
+const TRIM_ROWS: u32 = 5_000;
+/// Rows that one trimming clears in its transaction, of 30 days' worth where it is done daily.
+const TRIM_GONE_MAX: u64 = 20_000;
+
+/// Where a session starts that is opened when this store is at its version `newest`: at its cursor, or, without one, after
+/// everything that is committed then. 112 for a cursor of another store, or ahead of this one.
+pub(super) fn start(
+    Generation(generation): Generation,
+    newest: Version,
+    cursor: Option<Cursor>,
+) -> Result<Cursor, Refusal> {
+    match cursor {
+        None => Ok(Cursor { generation, position: Position::end_of(newest.0) }),
+        Some(cursor) if cursor.generation != generation => {
+            Err(Refusal::new(ErrorCode::BadCursor, "the cursor is of another store: connect without one"))
+        }
+        Some(cursor) if cursor.position.stamp.version > newest.0 => {
+            Err(Refusal::new(ErrorCode::BadCursor, "the cursor is ahead of this store: connect without one"))
+        }
+        Some(cursor) => Ok(cursor),
+    }
+}
+
+/// What an inbox holds after a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InboxPage {
+    /// Events, oldest first.
+    Events {
+        /// Each with its content as it is now, never older than the event.
+        events: Vec<Event>,
+        /// Nothing of this inbox lies between the last event, or the place asked for, and here.
+        through: Position,
+        /// Whether `through` is the end of what was committed at this read.
+        exhausted: bool,
+    },
+    /// What comes after the place is not kept any more, or too much to be told one by one: go on with [`snapshot`].
+    Behind,
+}
+
+/// How much of an inbox is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboxLimits {
+    /// Events at most.
+    pub rows: u32,
+    /// Bytes of events at most, by [`Event::weight_bytes`]; one always comes.
+    pub bytes: u32,
+    /// Whether to answer `Behind` also to a place that is more than `CATCH_UP_ROWS_MAX` events behind.
+    pub at_connect: bool,
+}
+
+/// Reads `user`'s inbox after a place, at a version that is `at_least` this one.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn read<E: Engine>(
+    engine: &E,
+    user: UserId,
+    after: Position,
+    at_least: u64,
+    limits: InboxLimits,
+) -> Result<InboxPage, LayerError> {
+    again!(read_once(engine, user, after, at_least, limits, &Plants::default()))
+}
+
+/// [`read`] with a bug.
+///
+/// # Errors
+/// As [`read`].
+#[cfg(feature = "testing")]
+pub async fn read_planted<E: Engine>(
+    engine: &E,
+    user: UserId,
+    after: Position,
+    at_least: u64,
+    limits: InboxLimits,
+    bug: Planted,
+) -> Result<InboxPage, LayerError> {
+    again!(read_once(engine, user, after, at_least, limits, &Plants::of(bug)))
+}
+
+async fn read_once<E: Engine>(
+    engine: &E,
+    user: UserId,
+    after: Position,
+    at_least: u64,
+    limits: InboxLimits,
+    plants: &Plants,
+) -> Result<InboxPage, LayerError> {
+    let tx = engine.begin(Begin::AtLeast(Version(at_least)));
+    let range = keys::inbox_after(user, after);
+    // One row more than wanted tells whether the page is the last.
+    let wide = if limits.at_connect { limits.rows.max(CATCH_UP_ROWS_MAX) } else { limits.rows }.saturating_add(1);
+    let (floor_key, range) = (keys::inbox_floor(user), range.rows(wide));
+    let (floor, page) = join::both(tx.snapshot_get(&floor_key), tx.snapshot_get_range(&range)).await?;
+    if after < packed::floor(floor.as_ref())? {
+        return Ok(InboxPage::Behind);
+    }
+    if limits.at_connect && page.rows.len() > CATCH_UP_ROWS_MAX as usize {
+        return Ok(InboxPage::Behind);
+    }
+    let mut records = Vec::with_capacity(page.rows.len().min(limits.rows as usize));
+    for row in page.rows.iter().take(limits.rows as usize) {
+        let (_, position) = keys::inbox_place(&row.key)?;
+        records.push((position, EventRecord::decode(&row.value)?));
+    }
+    let mut cut = page.more || page.rows.len() > records.len();
+    let (messages, fitting) = contents(&tx, &records, limits.bytes).await?;
+    cut |= fitting < records.len();
+    records.truncate(fitting);
+    let through = match records.last() {
+        Some(&(last, _)) if cut && !plants.has(Planted::CursorAheadOfUnreadRow) => last,
+        _ => Position::end_of(tx.read_version().await?.0),
+    };
+    let events = content::events(records, messages)?;
+    Ok(InboxPage::Events { events, through, exhausted: !cut })
+}
+
+/// The messages that the first of `records` name, and how many of these fit into `bytes`: one does.
+async fn contents<T: Transaction>(
+    tx: &T,
+    records: &[(Position, EventRecord)],
+    bytes: u32,
+) -> Result<(Vec<Arc<Message>>, usize), LayerError> {
+    let places: Vec<_> = records.iter().filter_map(|(_, event)| content::message_of(event)).collect();
+    let mut rows = content::rows(tx, &places).await?.into_iter();
+    let mut kept = Vec::with_capacity(places.len());
+    let (mut fitting, mut weight) = (0, 0_usize);
+    for (_, event) in records {
+        let row = content::message_of(event).and_then(|_| rows.next());
+        weight += content::weight_bytes(row.as_ref());
+        if fitting > 0 && weight > bytes as usize {
+            break;
+        }
+        kept.extend(row);
+        fitting += 1;
+    }
+    Ok((content::messages(tx, kept).await?, fitting))
+}
+
+/// One page of what stands in place of events that are not told one by one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotPage {
+    /// Channels, ascending by id.
+    pub channels: Vec<SnapshotChannel>,
+    /// Whether further pages follow, after the last of these.
+    pub more: bool,
+    /// Where events go on after the last page: the first page's version. Later pages may be newer.
+    pub through: Position,
+}
+
+/// The channels of an account as they are now: the first page without a place, later ones from where the last stopped.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn snapshot<E: Engine>(
+    engine: &E,
+    user: UserId,
+    place: Option<SnapshotPlace>,
+) -> Result<SnapshotPage, LayerError> {
+    again!(snapshot_once(engine, user, place))
+}
+
+async fn snapshot_once<E: Engine>(
+    engine: &E,
+    user: UserId,
+    place: Option<SnapshotPlace>,
+) -> Result<SnapshotPage, LayerError> {
+    let tx = engine.begin(Begin::Fresh);
+    let last = place.map(|place| place.last);
+    let page = tx.snapshot_get_range(&keys::memberships_after(user, last).rows(SNAPSHOT_CHANNELS_MAX)).await?;
+    let states = channels::states(&tx, user, &page.rows).await?;
+    let through = match place {
+        Some(place) => place.through,
+        None => Position::end_of(tx.read_version().await?.0),
+    };
+    let channel = |state: channels::State| SnapshotChannel {
+        channel_id: state.id,
+        kind: state.record.kind,
+        head_seq: state.head.seq,
+        read_seq: state.read_seq,
+        unread: state.unread(),
+    };
+    Ok(SnapshotPage { channels: states.into_iter().map(channel).collect(), more: page.more, through })
+}
+
+/// Rows beyond the newest `INBOX_ROWS_MAX`, and those older than `INBOX_DAYS`, go; a cursor from before them is behind.
+///
+/// Reads the whole inbox when it is long, so now and then is often enough. At most [`TRIM_GONE_MAX`] rows go at a time.
+/// Returns how many went.
+///
+/// # Errors
+/// The store's, and damage. Then nothing, or what was to go, is gone; trimming again is safe.
+pub async fn trim<E: Engine>(engine: &E, user: UserId, wall: UnixMs) -> Result<u64, LayerError> {
+    let oldest_ms = UnixMs(wall.0.saturating_sub(INBOX_DAYS * 24 * 3600 * 1000));
+    let Some((through, gone)) = trim_through(engine, user, oldest_ms, INBOX_ROWS_MAX as usize).await? else {
+        return Ok(0);
+    };
+    retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+        let floor = packed::floor(tx.get(&keys::inbox_floor(user)).await?.as_ref()).map_err(LayerError::from)?;
+        if through > floor {
+            tx.set(&keys::inbox_floor(user), &packed::floor_row(through));
+            let range = keys::inbox_through(user, through);
+            tx.clear_range(&range.begin, &range.end);
+        }
+        Ok::<_, Abort<LayerError>>((tx, ()))
+    })
+    .await?;
+    Ok(gone)
+}
+
+/// The last row that is to go, and how many there are up to it.
+async fn trim_through<E: Engine>(
+    engine: &E,
+    user: UserId,
+    oldest_ms: UnixMs,
+    rows_max: usize,
+) -> Result<Option<(Position, u64)>, LayerError> {
+    // Rows go by trimming alone, so pages of several versions are one walk. It ends with the rows of its first version.
+    let end = again!(async { engine.begin(Begin::Fresh).read_version().await })?;
+    let mut kept = VecDeque::new();
+    let (mut after, mut aged, mut through, mut gone) = (Position::START, true, None, 0);
+    loop {
+        let page = again!(trim_page(engine, user, after, oldest_ms, aged))?;
+        aged = page.aged_all;
+        kept.extend(page.positions.iter().copied().take_while(|at| at.stamp.version <= end.0));
+        while gone < TRIM_GONE_MAX
+            && let Some(&first) = kept.front()
+            && (kept.len() > rows_max || page.aged_through.is_some_and(|aged| first <= aged))
+        {
+            through = kept.pop_front();
+            gone += 1;
+        }
+        match page.positions.last() {
+            Some(&last) if page.more && last.stamp.version <= end.0 && gone < TRIM_GONE_MAX => after = last,
+            Some(_) | None => return Ok(through.map(|through| (through, gone))),
+        }
+    }
+}
+
+struct TrimPage {
+    positions: Vec<Position>,
+    /// The last row that is too old, if any.
+    aged_through: Option<Position>,
+    /// Whether the page ended before a row that is young enough.
+    aged_all: bool,
+    more: bool,
+}
+
+/// A page of positions. While `aged`, the rows' own age is looked at: that of the message which they name, since
+/// commits, and so rows, are in the order of time.
+async fn trim_page<E: Engine>(
+    engine: &E,
+    user: UserId,
+    after: Position,
+    oldest_ms: UnixMs,
+    aged: bool,
+) -> Result<TrimPage, LayerError> {
+    let tx = engine.begin(Begin::Fresh);
+    let page = tx.snapshot_get_range(&keys::inbox_after(user, after).rows(TRIM_ROWS)).await?;
+    let mut positions = Vec::with_capacity(page.rows.len());
+    let mut named = Vec::new();
+    for row in &page.rows {
+        let (_, position) = keys::inbox_place(&row.key)?;
+        positions.push(position);
+        // A message that was sent: an edit names one that may be much older than itself.
+        if aged
+            && let EventRecord { channel, body: EventRecordBody::Message { seq, .. } } =
+                EventRecord::decode(&row.value)?
+        {
+            named.push((position, (channel, seq)));
+        }
+    }
+    // Few are old when trimming is regular: a message at a time by halving, not 5,000 at once.
+    let mut old = 0;
+    let mut young = named.len();
+    while old < young {
+        let middle = old + (young - old) / 2;
+        let rows = content::records(&tx, &[named[middle].1]).await?;
+        let is_old = rows.first().is_some_and(|(_, record)| record.sent_ms < oldest_ms);
+        if is_old { old = middle + 1 } else { young = middle }
+    }
+    Ok(TrimPage {
+        positions,
+        aged_through: old.checked_sub(1).map(|last| named[last].0),
+        aged_all: aged && old == named.len(),
+        more: page.more,
+    })
+}
+
+/// The channel that a snapshot's next page comes after.
+#[must_use]
+pub fn snapshot_place(page: &SnapshotPage) -> Option<SnapshotPlace> {
+    let last: ChannelId = page.channels.last().filter(|_| page.more)?.channel_id;
+    Some(SnapshotPlace { through: page.through, last })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::block_on;
+    use kv::memory::MemoryEngine;
+    use schema::Stamp;
+
+    #[test]
+    fn the_rows_beyond_the_newest_are_to_go() {
+        let check = |rows: u64, rows_max: usize, through: Option<(u64, u64)>| {
+            let engine = MemoryEngine::ephemeral();
+            let mut tx = engine.begin(Begin::Fresh);
+            let body = EventRecordBody::Read { user: UserId(1), read_seq: schema::Seq(1) };
+            let event = EventRecord { channel: ChannelId(1), body }.encode();
+            for version in 1..=rows {
+                tx.set(&keys::inbox(UserId(1), Stamp { version, batch: 0 }.at(0)), &event);
+            }
+            block_on(tx.commit()).expect("written");
+            // The rows' versions are made up; the store has to have reached them.
+            for _version in 0..rows {
+                let mut tx = engine.begin(Begin::Fresh);
+                tx.set(b"later", b"");
+                block_on(tx.commit()).expect("written");
+            }
+            let found = block_on(trim_through(&engine, UserId(1), UnixMs(0), rows_max)).expect("readable");
+            assert_eq!(
+                found.map(|(last, gone)| (last.stamp.version, gone)),
+                through,
+                "{rows} rows, at most {rows_max}"
+            );
+        };
+        check(0, 3, None);
+        check(3, 3, None);
+        check(4, 3, Some((1, 1)));
+        check(50, 3, Some((47, 47)));
+    }
+}

@@ -1,0 +1,139 @@
+//! A channel as one of its members looks at it: who is in it, and how far it has come.
+//!
+//! Owns the reads behind opening a channel, following a large one's log and paging through its members. Membership is judged in the
+//! snapshot that is read (I10).
+
+use schema::command::ReadMark;
+use schema::limits::{GROUP_MEMBERS_MAX, PRESENCE_USERS_MAX, SMALL_GROUP_MEMBERS_MAX};
+use schema::op::ChannelKind;
+use schema::record::{ChannelRecord, HeadRecord, MemberRecord, ReadMarkRecord, RecordError, SeqRange};
+use schema::{ChannelId, ErrorCode, Refusal, Seq, UserId};
+
+use super::{LayerError, again, channels};
+use crate::keys;
+use kv::join;
+use kv::transaction::{Begin, Engine, Transaction};
+
+/// What a member sees on opening a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedChannel {
+    /// What it is.
+    pub kind: ChannelKind,
+    /// Its newest seq.
+    pub head_seq: Seq,
+    /// The user's mark.
+    pub read_seq: Seq,
+    /// What the user may read of it.
+    pub ranges: Vec<SeqRange>,
+    /// All members, ascending; none of a large channel.
+    pub members: Vec<UserId>,
+    /// The members' marks, of direct channels without a block and of small groups.
+    pub reads: Vec<ReadMark>,
+}
+
+/// Opens a channel for a member.
+///
+/// # Errors
+/// 102 if the user was never in it, 103 if it left; the store's, and damage.
+pub async fn opened<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<OpenedChannel, LayerError> {
+    again!(opened_once(engine, user, channel))
+}
+
+async fn opened_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<OpenedChannel, LayerError> {
+    let tx = engine.begin(Begin::Fresh);
+    let (kind, head_seq, ranges) = seen(&tx, user, channel).await?;
+    let members = match kind {
+        ChannelKind::Large => Vec::new(),
+        ChannelKind::Direct | ChannelKind::Group => members(&tx, channel, None, GROUP_MEMBERS_MAX).await?,
+    };
+    let is_small = !members.is_empty() && members.len() <= SMALL_GROUP_MEMBERS_MAX as usize;
+    let marked = if is_small && !is_blocked(&tx, kind, &members).await? { members.as_slice() } else { &[] };
+    let wanted: Vec<_> = marked.iter().chain([&user]).map(|&member| keys::read(member, channel)).collect();
+    let mut marks = Vec::with_capacity(wanted.len());
+    for row in tx.get_all(&wanted).await? {
+        marks.push(row.map_or(Ok(ReadMarkRecord::default()), |row| ReadMarkRecord::decode(&row))?.seq);
+    }
+    let read_seq = marks.pop().expect("one for each key");
+    let mark = |(&user_id, read_seq): (&UserId, Seq)| ReadMark { user_id, read_seq };
+    let reads = marked.iter().zip(marks).map(mark).collect();
+    Ok(OpenedChannel { kind, head_seq, read_seq, ranges, members, reads })
+}
+
+/// Whether one of a direct channel's two has blocked the other: then neither sees how far the other has read.
+async fn is_blocked<T: Transaction>(tx: &T, kind: ChannelKind, members: &[UserId]) -> Result<bool, LayerError> {
+    let (ChannelKind::Direct, &[one, other]) = (kind, members) else { return Ok(false) };
+    let rows = tx.get_all(&[keys::block(one, other), keys::block(other, one)]).await?;
+    Ok(rows.iter().any(Option::is_some))
+}
+
+/// The newest seq of a large channel that a member follows.
+///
+/// # Errors
+/// 102 if the user was never in it, 103 if it left, 107 if the channel is not large; the store's, and damage.
+pub async fn followed<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<Seq, LayerError> {
+    let (kind, head, _) = again!(async {
+        let tx = engine.begin(Begin::Fresh);
+        seen(&tx, user, channel).await
+    })?;
+    match kind {
+        ChannelKind::Large => Ok(head),
+        ChannelKind::Direct | ChannelKind::Group => {
+            let message = format!("channel {channel} is not large: its messages are in inboxes");
+            Err(Refusal::new(ErrorCode::BadRequest, message).into())
+        }
+    }
+}
+
+/// Some of a channel's members, for one of them: those of this page, and whether they are in a direct channel or group.
+///
+/// A page further back reads those before it too.
+///
+/// # Errors
+/// 102 if the user was never in it, 103 if it left; the store's, and damage.
+pub async fn page_of_members<E: Engine>(
+    engine: &E,
+    user: UserId,
+    channel: ChannelId,
+    page: u32,
+) -> Result<(ChannelKind, Vec<UserId>), LayerError> {
+    again!(async {
+        let tx = engine.begin(Begin::Fresh);
+        let (kind, _, _) = seen(&tx, user, channel).await?;
+        let mut after = None;
+        for _ in 0..page {
+            match members(&tx, channel, after, PRESENCE_USERS_MAX).await?.pop() {
+                Some(last) => after = Some(last),
+                None => return Ok::<_, LayerError>((kind, Vec::new())),
+            }
+        }
+        Ok((kind, members(&tx, channel, after, PRESENCE_USERS_MAX).await?))
+    })
+}
+
+/// What a channel is and how far it has come, if the user is a member.
+async fn seen<T: Transaction>(
+    tx: &T,
+    user: UserId,
+    channel: ChannelId,
+) -> Result<(ChannelKind, Seq, Vec<SeqRange>), LayerError> {
+    let rows = [keys::channel(channel), keys::head(channel)];
+    let rows = async { tx.get_all(&rows).await.map_err(LayerError::from) };
+    let (member, mut rows) = join::both(channels::membership(tx, user, channel), rows).await?;
+    let (head, record) = (rows.pop().flatten(), rows.pop().flatten());
+    let missing = || RecordError::Damaged { what: "channel", bytes: 0, why: format!("channel {channel} is missing") };
+    let record = ChannelRecord::decode(&record.ok_or_else(missing)?)?;
+    let head = head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?;
+    let ranges = MemberRecord::decode(&member.value)?.ranges;
+    Ok((record.kind, head.seq, ranges))
+}
+
+async fn members<T: Transaction>(
+    tx: &T,
+    channel: ChannelId,
+    after: Option<UserId>,
+    rows: u32,
+) -> Result<Vec<UserId>, LayerError> {
+    let page = tx.snapshot_get_range(&keys::members_after(channel, after).rows(rows)).await?;
+    let member = |row: &kv::transaction::Row| keys::member_of(&row.key).map(|(_, member)| member);
+    Ok(page.rows.iter().map(member).collect::<Result<_, _>>()?)
+}

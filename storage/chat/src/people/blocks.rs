@@ -1,0 +1,113 @@
+//! Blocks: who wants nothing of whom.
+
+use schema::limits::FRIENDS_MAX;
+use schema::record::{BlockRecord, RecordError};
+use schema::{ChannelId, ErrorCode, Refusal, UnixMs, UserId};
+
+use super::{PAGE_ROWS_MAX, friends, no_such_user, refuse_oneself};
+use crate::keys;
+use crate::{ATTEMPTS_MAX, LayerError, again};
+use kv::retry::{self, Abort};
+use kv::transaction::{Begin, Engine, Transaction};
+
+/// What came of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockOutcome {
+    /// It is as asked.
+    Done {
+        /// Whether it was not before.
+        changed: bool,
+    },
+    /// Nothing was done: the two have this direct channel, and its home is to be asked
+    /// ([`schema::ChannelOp::Block`]), so that the block has its place among their messages.
+    ThroughChannel(ChannelId),
+}
+
+/// Blocks a user, or does so no longer. A block ends the two's friendship and their requests; its end brings none back.
+///
+/// # Errors
+/// 107 for oneself, 102 if there is no such user, 106 if `by` blocks `FRIENDS_MAX` already; the store's, and damage. Then
+/// nothing is changed, or, after the store's, it may be: asking again is safe.
+pub async fn block<E: Engine>(
+    engine: &E,
+    by: UserId,
+    user: UserId,
+    on: bool,
+    wall: UnixMs,
+) -> Result<BlockOutcome, LayerError> {
+    refuse_oneself(by, user)?;
+    let (_, outcome) =
+        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
+            let key = keys::block(by, user);
+            let rows = tx.get_all(&[key.clone(), keys::direct(by, user), keys::user(user)]).await?;
+            if let Some(row) = &rows[1] {
+                return Ok((tx, BlockOutcome::ThroughChannel(channel_of_direct(row).map_err(LayerError::from)?)));
+            }
+            if rows[2].is_none() {
+                return Err(Abort::Refused(no_such_user(user).into()));
+            }
+            let changed = rows[0].is_some() != on;
+            if changed && on {
+                let page = tx.snapshot_get_range(&keys::blocks_after(by, None).rows(FRIENDS_MAX)).await?;
+                if page.rows.len() >= FRIENDS_MAX as usize {
+                    let text = format!("you block {FRIENDS_MAX} users, which is the limit");
+                    return Err(Abort::Refused(Refusal::new(ErrorCode::LimitExceeded, text).into()));
+                }
+                tx.set(&key, &BlockRecord { since_ms: wall }.encode());
+                friends::clear(&mut tx, by, user);
+            } else if changed {
+                tx.clear(&key);
+            }
+            // What an earlier attempt did is not to be done any more.
+            let changed = changed || attempt.maybe_committed;
+            Ok::<_, Abort<LayerError>>((tx, BlockOutcome::Done { changed }))
+        })
+        .await?;
+    Ok(outcome)
+}
+
+fn channel_of_direct(row: &[u8]) -> Result<ChannelId, RecordError> {
+    let number: [u8; 8] = row.try_into().map_err(|_| RecordError::Damaged {
+        what: "direct",
+        bytes: row.len(),
+        why: "not a channel's id".to_owned(),
+    })?;
+    Ok(ChannelId(u64::from_be_bytes(number)))
+}
+
+/// A page of those whom a user blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlocksPage {
+    /// Ascending by id.
+    pub users: Vec<(UserId, BlockRecord)>,
+    /// Whether there are more, after the last of these.
+    pub more: bool,
+}
+
+/// Whom a user blocks, after one, at most `limit` of them and 500.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn blocks<E: Engine>(
+    engine: &E,
+    by: UserId,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<BlocksPage, LayerError> {
+    again!(blocks_once(engine, by, after, limit))
+}
+
+async fn blocks_once<E: Engine>(
+    engine: &E,
+    by: UserId,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<BlocksPage, LayerError> {
+    let range = keys::blocks_after(by, after).rows(limit.min(PAGE_ROWS_MAX));
+    let page = engine.begin(Begin::Fresh).snapshot_get_range(&range).await?;
+    let mut users = Vec::with_capacity(page.rows.len());
+    for row in &page.rows {
+        users.push((keys::block_of(&row.key)?.1, BlockRecord::decode(&row.value)?));
+    }
+    Ok(BlocksPage { users, more: page.more })
+}

@@ -1,0 +1,136 @@
+//! Friends: one asks, the other accepts by asking too, either ends it.
+
+use schema::limits::FRIENDS_MAX;
+use schema::record::{FriendRecord, FriendState};
+use schema::{ErrorCode, Refusal, UnixMs, UserId};
+
+use super::{PAGE_ROWS_MAX, no_such_user, refuse_oneself};
+use crate::keys;
+use crate::{ATTEMPTS_MAX, LayerError, again};
+use kv::join;
+use kv::retry::{self, Abort};
+use kv::transaction::{Begin, Engine, Transaction};
+
+/// Asks `other` to be `user`'s friend, or accepts if `other` asked before. Asking again changes nothing.
+///
+/// Answers the friendship as `user` sees it then.
+///
+/// # Errors
+/// 107 for oneself, 102 if there is no such user, 117 across a block of either, 106 if either has `FRIENDS_MAX` friends
+/// and requests; the store's, and damage. Then nothing is changed, or, after the store's, it may be: asking again is safe.
+pub async fn put_friend<E: Engine>(
+    engine: &E,
+    user: UserId,
+    other: UserId,
+    wall: UnixMs,
+) -> Result<FriendRecord, LayerError> {
+    refuse_oneself(user, other)?;
+    let (_, record) =
+        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+            let record = put(&mut tx, user, other, wall).await?;
+            Ok::<_, Abort<LayerError>>((tx, record))
+        })
+        .await?;
+    Ok(record)
+}
+
+async fn put<T: Transaction>(
+    tx: &mut T,
+    user: UserId,
+    other: UserId,
+    wall: UnixMs,
+) -> Result<FriendRecord, LayerError> {
+    let keys = [keys::friend(user, other), keys::user(other), keys::block(user, other), keys::block(other, user)];
+    let rows = tx.get_all(&keys).await?;
+    let stored = rows[0].as_ref().map(|row| FriendRecord::decode(row)).transpose()?;
+    let state = match stored {
+        Some(record @ FriendRecord { state: FriendState::Requested | FriendState::Accepted, .. }) => return Ok(record),
+        Some(FriendRecord { state: FriendState::Asked, .. }) => FriendState::Accepted,
+        None => FriendState::Requested,
+    };
+    if rows[1].is_none() {
+        return Err(no_such_user(other).into());
+    }
+    if rows[2].is_some() || rows[3].is_some() {
+        return Err(Refusal::new(ErrorCode::Blocked, "one of you blocks the other").into());
+    }
+    if stored.is_none() {
+        join::both(has_room(tx, user, "you have"), has_room(tx, other, "the other has")).await?;
+    }
+    tx.set(&keys[0], &FriendRecord { state, since_ms: wall }.encode());
+    tx.set(&keys::friend(other, user), &FriendRecord { state: state.mirrored(), since_ms: wall }.encode());
+    Ok(FriendRecord { state, since_ms: wall })
+}
+
+/// Whether a user may have one friend more. Requests are rare and lists are short, so the rows are counted: 5,000 of 30
+/// bytes at most. Read without conflicts, so that many who ask one user at once do not fail each other; as many as do
+/// may pass the limit together.
+async fn has_room<T: Transaction>(tx: &T, user: UserId, who: &str) -> Result<(), LayerError> {
+    let page = tx.snapshot_get_range(&keys::friends_after(user, None).rows(FRIENDS_MAX)).await?;
+    if page.rows.len() >= FRIENDS_MAX as usize {
+        let text = format!("{who} {FRIENDS_MAX} friends and requests, which is the limit");
+        return Err(Refusal::new(ErrorCode::LimitExceeded, text).into());
+    }
+    Ok(())
+}
+
+/// Withdraws a request, declines one, or ends a friendship, for both sides. Whether there was any.
+///
+/// # Errors
+/// The store's. Then it may be gone all the same: removing again is safe.
+pub async fn remove_friend<E: Engine>(engine: &E, user: UserId, other: UserId) -> Result<bool, LayerError> {
+    let (_, removed) =
+        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
+            let there = tx.get(&keys::friend(user, other)).await?.is_some();
+            if there {
+                clear(&mut tx, user, other);
+            }
+            // What an earlier attempt removed is not there any more.
+            Ok::<_, Abort<LayerError>>((tx, there || attempt.maybe_committed))
+        })
+        .await?;
+    Ok(removed)
+}
+
+/// Ends whatever friendship two users have.
+pub(super) fn clear<T: Transaction>(tx: &mut T, user: UserId, other: UserId) {
+    tx.clear(&keys::friend(user, other));
+    tx.clear(&keys::friend(other, user));
+}
+
+/// A page of a user's friends and requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FriendsPage {
+    /// Ascending by the other's id.
+    pub friends: Vec<(UserId, FriendRecord)>,
+    /// Whether there are more, after the last of these.
+    pub more: bool,
+}
+
+/// A user's friends and requests after one, at most `limit` of them and 500.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn friends<E: Engine>(
+    engine: &E,
+    user: UserId,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<FriendsPage, LayerError> {
+    again!(friends_once(engine, user, after, limit))
+}
+
+async fn friends_once<E: Engine>(
+    engine: &E,
+    user: UserId,
+    after: Option<UserId>,
+    limit: u32,
+) -> Result<FriendsPage, LayerError> {
+    let range = keys::friends_after(user, after).rows(limit.min(PAGE_ROWS_MAX));
+    let page = engine.begin(Begin::Fresh).snapshot_get_range(&range).await?;
+    let mut friends = Vec::with_capacity(page.rows.len());
+    for row in &page.rows {
+        friends.push((keys::friend_of(&row.key)?.1, FriendRecord::decode(&row.value)?));
+    }
+    Ok(FriendsPage { friends, more: page.more })
+}

@@ -1,0 +1,114 @@
+//! What homes that are gone left unserved: their arrivals become push items.
+//!
+//! Owns the clearing of arrivals of ended epochs. A home clears its arrivals behind itself once it has told those who were
+//! there, so what is left are the last moments before it went. Nobody knows any more who was there then, so there is an
+//! item for everyone, and what a user has read meanwhile is found out when the item is due.
+
+use std::collections::BTreeMap;
+
+use schema::limits::PUSH_KEPT_MS;
+use schema::record::{ArrivalRecord, EventRecordBody, MessageRecord, PushItem};
+use schema::{ChannelId, Epoch, Seq, UnixMs};
+
+use crate::keys;
+use crate::{ATTEMPTS_MAX, LayerError};
+use kv::retry::{self, Abort};
+use kv::transaction::{Begin, Engine, Row, Transaction, key_after};
+
+use super::{ITEMS_AT_ONCE, put};
+
+/// Arrival rows of one transaction: some hold one event, and one may hold 8,000.
+const ROWS_AT_ONCE: u32 = 64;
+
+/// What was done about what homes had left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Adopted {
+    /// Transactions' arrivals that were cleared.
+    pub arrivals: u64,
+    /// Items that were written.
+    pub items: u64,
+}
+
+/// Turns what arrived under every epoch before `epoch` into push items, and clears it.
+///
+/// For whoever began the epoch: the homes of older ones commit no arrivals any more. It may run beside the new homes, and
+/// again, and on several nodes at once. In transactions of some thousand items, one arrival row at least.
+///
+/// # Errors
+/// The store's, and damage. Then some of it is done; adopting again goes on.
+pub async fn adopt<E: Engine>(engine: &E, epoch: Epoch, wall: UnixMs) -> Result<Adopted, LayerError> {
+    let mut adopted = Adopted::default();
+    loop {
+        let (_, step) =
+            retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+                let step = adopt_some(&mut tx, epoch, wall).await?;
+                Ok::<_, Abort<LayerError>>((tx, step))
+            })
+            .await?;
+        match step {
+            Some(step) => {
+                adopted.arrivals += step.arrivals;
+                adopted.items += step.items;
+            }
+            None => return Ok(adopted),
+        }
+    }
+}
+
+/// Adopts the first rows; nothing if there are none.
+async fn adopt_some<T: Transaction>(tx: &mut T, epoch: Epoch, wall: UnixMs) -> Result<Option<Adopted>, LayerError> {
+    let range = keys::arrivals_before(epoch);
+    // Read without conflicts: a home that lingers may clear its own meanwhile, and an item more does no harm.
+    let page = tx.snapshot_get_range(&range.clone().rows(ROWS_AT_ONCE)).await?;
+    let (rows, records) = fitting(&page.rows)?;
+    let Some(last) = rows.last() else { return Ok(None) };
+    let items = items(tx, &records, wall).await?;
+    put(tx, &items);
+    tx.clear_range(&range.begin, &key_after(&last.key));
+    Ok(Some(Adopted { arrivals: rows.len() as u64, items: items.len() as u64 }))
+}
+
+/// The first rows whose events and users do not make too many items; one always fits.
+fn fitting(rows: &[Row]) -> Result<(&[Row], Vec<ArrivalRecord>), LayerError> {
+    let mut records = Vec::new();
+    let mut count = 0;
+    for row in rows {
+        let record = ArrivalRecord::decode(&row.value)?;
+        let users = |audience: u16| record.audiences[usize::from(audience)].len();
+        count += record.events.iter().map(|event| users(event.audience)).sum::<usize>();
+        if !records.is_empty() && count > ITEMS_AT_ONCE {
+            break;
+        }
+        records.push(record);
+    }
+    Ok((&rows[..records.len()], records))
+}
+
+/// An item for each message and each of its users but the sender, unless its time is long over.
+async fn items<T: Transaction>(tx: &T, records: &[ArrivalRecord], wall: UnixMs) -> Result<Vec<PushItem>, LayerError> {
+    let mut messages: BTreeMap<(ChannelId, Seq), Option<MessageRecord>> = BTreeMap::new();
+    for event in records.iter().flat_map(|record| &record.events) {
+        if let EventRecordBody::Message { seq, .. } = event.event.body {
+            messages.insert((event.event.channel, seq), None);
+        }
+    }
+    let wanted: Vec<_> = messages.keys().map(|&(channel, seq)| keys::message(channel, seq)).collect();
+    for (message, row) in messages.values_mut().zip(tx.get_all(&wanted).await?) {
+        *message = row.map(|row| MessageRecord::decode(&row)).transpose()?;
+    }
+    let mut items = Vec::new();
+    for record in records {
+        for event in &record.events {
+            let EventRecordBody::Message { seq, .. } = event.event.body else { continue };
+            let place = (event.event.channel, seq);
+            let Some(message) = &messages[&place] else { continue };
+            for &user in &record.audiences[usize::from(event.audience)] {
+                let item = PushItem::new(user, place, message.from, message.sent_ms);
+                if user != message.from && wall.since_ms(item.due_ms) <= PUSH_KEPT_MS {
+                    items.push(item);
+                }
+            }
+        }
+    }
+    Ok(items)
+}

@@ -1,0 +1,100 @@
+//! What a worker does about an item at its time.
+
+use std::fmt;
+
+use schema::limits::{LEASE_MS, PRESENCE_ACTIVE_MS, PRESENCE_AWAY_MS, PRESENCE_GRACE_MS};
+use schema::record::{MemberRecord, MessageRecord, PresenceRecord, PushItem, ReadMarkRecord};
+use schema::{PresenceState, UnixMs};
+
+use crate::keys;
+use crate::{LayerError, again, presence, visible};
+use kv::transaction::{Begin, Engine, Transaction};
+
+/// How long a stored "online" is true without another word: a home writes a user's activity that often, calls the user away
+/// that long after the last, and is believed for its lease and the grace. Beyond it the home is gone and nobody said so.
+const ONLINE_MS: u64 = PRESENCE_ACTIVE_MS + PRESENCE_AWAY_MS + PRESENCE_GRACE_MS + LEASE_MS;
+
+/// Items that are looked at in one transaction, with four reads each.
+const AT_ONCE: usize = 200;
+
+/// What a worker decides. Of several that hold the first one here is the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Decision {
+    /// The user may not read the message any more, or the channel is gone.
+    Gone,
+    /// The message was deleted.
+    Deleted,
+    /// The user has read it, or was away from the channel since, which leaves nothing unread.
+    Read,
+    /// The user wants no notifications of that channel.
+    Muted,
+    /// Somebody uses one of the user's devices, and sees it there.
+    Online,
+    /// The phone is told.
+    Push,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Gone => "gone",
+            Self::Deleted => "deleted",
+            Self::Read => "read",
+            Self::Muted => "muted",
+            Self::Online => "online",
+            Self::Push => "push",
+        })
+    }
+}
+
+/// What is to be done about each of these items when it is due, or at `wall` if that is later, as things stand now.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn decide<E: Engine>(engine: &E, items: &[PushItem], wall: UnixMs) -> Result<Vec<Decision>, LayerError> {
+    let mut decisions = Vec::with_capacity(items.len());
+    for items in items.chunks(AT_ONCE) {
+        decisions.extend(again!(decide_once(engine, items, wall))?);
+    }
+    Ok(decisions)
+}
+
+async fn decide_once<E: Engine>(engine: &E, items: &[PushItem], wall: UnixMs) -> Result<Vec<Decision>, LayerError> {
+    let mut wanted = Vec::with_capacity(items.len() * 4);
+    for &PushItem { user, channel, seq, .. } in items {
+        wanted.extend([keys::member(channel, user), keys::message(channel, seq)]);
+        wanted.extend([keys::read(user, channel), keys::presence(user)]);
+    }
+    let rows = engine.begin(Begin::Fresh).get_all(&wanted).await?;
+    let mut decisions = Vec::with_capacity(items.len());
+    for (item, rows) in items.iter().zip(rows.chunks(4)) {
+        let member = rows[0].as_ref().map(|row| MemberRecord::decode(row)).transpose()?;
+        let message = rows[1].as_ref().map(|row| MessageRecord::decode(row)).transpose()?;
+        let read = rows[2].as_ref().map_or(Ok(ReadMarkRecord::default()), |row| ReadMarkRecord::decode(row))?;
+        let presence = presence::record(rows[3].as_ref())?;
+        decisions.push(match (member, message) {
+            (Some(member), Some(message)) if visible::shows(&member.ranges, item.seq) => {
+                if message.deleted {
+                    Decision::Deleted
+                } else if item.seq <= read.seq.max(visible::joined_after(&member)) {
+                    Decision::Read
+                } else if member.muted {
+                    Decision::Muted
+                } else if is_online(&presence, wall.max(item.due_ms)) {
+                    Decision::Online
+                } else {
+                    Decision::Push
+                }
+            }
+            (_, _) => Decision::Gone,
+        });
+    }
+    Ok(decisions)
+}
+
+fn is_online(presence: &PresenceRecord, wall: UnixMs) -> bool {
+    match presence.state {
+        PresenceState::Online => wall.since_ms(presence.at_ms) <= ONLINE_MS,
+        PresenceState::Away | PresenceState::Offline => false,
+    }
+}

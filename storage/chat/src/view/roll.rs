@@ -1,0 +1,151 @@
+//! Who is there: nodes that register, say each second that they live, and see who else does.
+//!
+//! Owns the rows `node` and `heartbeat`. Decides nothing: [`super::Lease`] makes of what is seen who is dead.
+//! A node's heartbeat is written only beside its registration, so that a life that was declared dead, whose rows are gone,
+//! never appears again; and what it says of others it reads without conflicts, so that heartbeats never fail each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schema::limits::NODES_MAX;
+use schema::record::{FenceRecord, NodeRecord};
+use schema::{Epoch, Incarnation};
+
+use crate::keys;
+use crate::packed::{self, ViewRow};
+use crate::{ATTEMPTS_MAX, LayerError, again};
+use kv::join::try_all;
+use kv::retry::{self, Abort};
+use kv::transaction::{Begin, Engine, Transaction};
+
+/// The nodes of a store, as one transaction saw them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Roll {
+    /// The partition table's epoch; 0 in a store that no node has claimed yet.
+    pub epoch: Epoch,
+    /// The nodes that may append under it. None if the last one left.
+    pub active: Vec<Incarnation>,
+    /// Every node of the view, and those that are registered, at most `NODES_MAX` of these.
+    pub nodes: BTreeMap<Incarnation, Node>,
+}
+
+/// What a store knows of one node's life.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Node {
+    /// Whether its registration stands: it does not if the node has left, was declared dead, or never registered, as nodes of
+    /// stores that are not shared.
+    pub registered: bool,
+    /// What it says there, if this program can read it: another version's words are no reason to hold one's breath.
+    pub record: Option<NodeRecord>,
+    /// The last number of its heartbeat.
+    pub beat: Option<u64>,
+}
+
+/// What a node learns from a heartbeat of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Who is there.
+    pub roll: Roll,
+    /// Whether this node's registration stands. If not, nothing was written: another node has declared this one dead.
+    pub registered: bool,
+    /// The epoch under which this node may append, if it may at all.
+    pub fence: Option<Epoch>,
+}
+
+impl Node {
+    fn take(&mut self, record: &[u8]) {
+        self.registered = true;
+        self.record =
+            NodeRecord::decode(record).inspect_err(|error| tracing::debug!(%error, "a node's registration")).ok();
+    }
+}
+
+impl Roll {
+    /// The first node that is active, and what is known of it.
+    #[must_use]
+    pub fn first_active(&self) -> Option<(Incarnation, &Node)> {
+        let &first = self.active.first()?;
+        self.nodes.get(&first).map(|node| (first, node))
+    }
+}
+
+/// Registers a node's life, before its first heartbeat. Again is safe.
+///
+/// # Errors
+/// The store's.
+///
+/// # Panics
+/// If the record's name or address is longer than it may be.
+pub async fn register<E: Engine>(engine: &E, me: Incarnation, record: &NodeRecord) -> Result<(), LayerError> {
+    let row = &record.encode();
+    retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+        tx.set(&keys::node(me), row);
+        Ok::<_, Abort<LayerError>>((tx, ()))
+    })
+    .await?;
+    Ok(())
+}
+
+/// Says that a node's life goes on, and looks around. `count` is one more than the last time.
+///
+/// # Errors
+/// The store's, and damage in the rows. Then the heartbeat may or may not be written; the next one says it as well.
+pub async fn beat<E: Engine>(engine: &E, me: Incarnation, count: u64) -> Result<Seen, LayerError> {
+    let (_, seen) =
+        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+            let own = tx.get_all(&[keys::node(me), keys::fence(me)]).await?;
+            let fence = own[1].as_ref().map(|row| FenceRecord::decode(row)).transpose().map_err(LayerError::from)?;
+            let registered = own[0].is_some();
+            let roll = read(&tx).await?;
+            if registered {
+                tx.set(&keys::heartbeat(me), &packed::beat_row(count));
+            }
+            let fence = fence.filter(|fence| fence.incarnation == me).map(|fence| fence.epoch);
+            Ok::<_, Abort<LayerError>>((tx, Seen { roll, registered, fence }))
+        })
+        .await?;
+    Ok(seen)
+}
+
+/// Who is there, for one who is no node: an operator's question.
+///
+/// # Errors
+/// The store's, and damage in the rows.
+pub async fn look<E: Engine>(engine: &E) -> Result<Roll, LayerError> {
+    again!(look_once(engine))
+}
+
+async fn look_once<E: Engine>(engine: &E) -> Result<Roll, LayerError> {
+    match read(&engine.begin(Begin::Fresh)).await {
+        Ok(roll) => Ok(roll),
+        Err(abort) => Err(abort.into()),
+    }
+}
+
+/// Reads without conflicts: nodes come, go and say that they live all the time.
+async fn read<T: Transaction>(tx: &T) -> Result<Roll, Abort<LayerError>> {
+    let view = tx.snapshot_get(&keys::view()).await?;
+    let ViewRow { epoch, nodes: active } =
+        view.map_or(Ok(ViewRow::default()), |row| ViewRow::decode(&row)).map_err(LayerError::from)?;
+    let page = tx.snapshot_get_range(&keys::nodes().rows(NODES_MAX)).await?;
+    let mut nodes: BTreeMap<Incarnation, Node> = BTreeMap::new();
+    for row in &page.rows {
+        let node = nodes.entry(keys::node_of(&row.key).map_err(LayerError::from)?).or_default();
+        node.take(&row.value);
+    }
+    let beyond: BTreeSet<Incarnation> = active.iter().copied().filter(|node| !nodes.contains_key(node)).collect();
+    let records = beyond.iter().map(|&node| keys::node(node));
+    let beats = nodes.keys().chain(&beyond).map(|&node| keys::heartbeat(node));
+    let wanted: Vec<Vec<u8>> = records.chain(beats).collect();
+    let mut rows = try_all(wanted.iter().map(|key| tx.snapshot_get(key))).await?.into_iter();
+    // In the order in which they were asked for.
+    let mut found = BTreeMap::new();
+    for &node in &beyond {
+        let of: &mut Node = found.entry(node).or_default();
+        rows.next().flatten().inspect(|row| of.take(row));
+    }
+    for node in nodes.values_mut().chain(found.values_mut()) {
+        node.beat = rows.next().flatten().map(|row| packed::beat(&row)).transpose().map_err(LayerError::from)?;
+    }
+    nodes.append(&mut found);
+    Ok(Roll { epoch, active, nodes })
+}

@@ -1,0 +1,143 @@
+//! Reads at the version of the shard's own last commit: when they are made, and that nothing is answered wrongly for them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chat::appender::Appender;
+use chat::{Planted, check, view};
+use futures_lite::future::block_on;
+use kv::memory::CommitFault::{self, Conflict, None as Well, Throttled, UnknownCommitted, UnknownLost};
+use kv::memory::MemoryEngine;
+use kv::{Begin, Engine, Generation, Version};
+use schema::Incarnation;
+
+use crate::world::{World, faulty, first_shard, store};
+
+/// An engine that notes at which version its transactions begin.
+#[derive(Clone)]
+struct Noting {
+    engine: MemoryEngine,
+    begun: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Noting {
+    fn new(engine: MemoryEngine) -> Self {
+        Self { engine, begun: Arc::default() }
+    }
+
+    /// What was noted since the last look.
+    fn begun(&self) -> String {
+        std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner)).join(" ")
+    }
+}
+
+impl Engine for Noting {
+    type Tx = <MemoryEngine as Engine>::Tx;
+
+    fn begin(&self, read: Begin) -> Self::Tx {
+        let word = match read {
+            Begin::Fresh => "fresh",
+            Begin::At(_) => "chained",
+            Begin::Cached | Begin::AtLeast(_) => "cached",
+        };
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(word);
+        self.engine.begin(read)
+    }
+
+    fn generation(&self) -> Generation {
+        self.engine.generation()
+    }
+
+    fn newest(&self) -> Version {
+        self.engine.newest()
+    }
+}
+
+fn chaining(fates: &[CommitFault], bug: Option<Planted>) -> World<Noting> {
+    let mut world = World::current(Noting::new(faulty(&store(), fates)));
+    let appender = Appender::new(first_shard(2)).with_chained_reads();
+    world.appenders = vec![match bug {
+        Some(bug) => appender.with_planted(bug),
+        None => appender,
+    }];
+    world.engine.begun();
+    world
+}
+
+/// A script's replies, and at which versions its batches began, where commits end so.
+fn check(fates: &[CommitFault], script: &str, replies: &str, begun: &str) {
+    let mut world = chaining(fates, None);
+    assert_eq!(world.run(script), replies, "{script} after {fates:?}");
+    assert_eq!(world.engine.begun(), begun, "{script} after {fates:?}");
+    block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
+}
+
+#[test]
+fn a_batch_goes_on_from_the_last_commit_of_its_shard() {
+    check(&[], "1 sends a; 2 sends b; d.1 sends c", "#1; #2; #1", "fresh chained chained");
+    check(&[], "1 sends a; 1 edits e of 1; 2 marks 1", "#1; revision 1; read #1 unread 0", "fresh chained chained");
+    check(&[], "1 removes 3; 3 sends a, 1 sends b", "changed; 103, #1", "fresh chained");
+}
+
+#[test]
+fn what_no_commit_proves_is_decided_at_the_newest() {
+    // Without a commit: the same again, a refusal, a mark that stands.
+    check(&[], "1 sends a; 1 sends a", "#1; #1 again", "fresh chained fresh");
+    check(&[], "1 sends a; 9 sends b", "#1; 102", "fresh chained fresh");
+    check(&[], "1 sends a; 1 marks 1", "#1; read #1 unread 0", "fresh chained fresh");
+    check(&[], "1 sends a; 1 types on", "#1; told", "fresh fresh");
+    // Accounts, and how many channels they have, are looked at loosely.
+    check(&[], "1 sends a; 1 adds 4", "#1; changed", "fresh fresh");
+    check(&[], "1 sends a; x.1 makes 2, 1 sends b", "#1; made x, #2", "fresh fresh");
+    check(&[], "1 sends a; x.1 makes 2; 1 sends b", "#1; made x; #2", "fresh fresh chained");
+}
+
+#[test]
+fn after_any_error_the_newest_is_asked_for() {
+    check(&[Well, Conflict], "1 sends a; 1 sends b; 1 sends c", "#1; #2; #3", "fresh chained fresh chained");
+    check(&[Well, Throttled], "1 sends a; 1 sends b; 1 sends c", "#1; #2; #3", "fresh chained fresh chained");
+    check(&[Well, UnknownLost], "1 sends a; 1 sends b; 1 sends c", "#1; #2; #3", "fresh chained fresh chained");
+    check(&[Well, UnknownCommitted], "1 sends a; 1 sends b; 1 sends c", "#1; #2; #3", "fresh chained fresh fresh");
+    // A conflict at an old version is no quarrel: the batch is tried whole once more.
+    let two = "1 sends a; 1 sends b, d.1 sends c";
+    check(&[Well, Conflict, Conflict], two, "#1; #2, #1", "fresh chained fresh fresh");
+    check(&[Well, Conflict, Conflict, Conflict], two, "#1; #2, #1", "fresh chained fresh fresh fresh chained");
+}
+
+#[test]
+fn a_chain_ends_after_a_second() {
+    let mut world = chaining(&[], None);
+    let waits = [(0, "fresh"), (999, "chained"), (1, "fresh"), (999, "chained"), (5_000, "fresh")];
+    for (number, (after_ms, begun)) in (1..).zip(waits) {
+        world.wall = world.wall.plus_ms(after_ms);
+        assert_eq!(world.run(&format!("1 sends a{number}")), format!("#{number}"));
+        assert_eq!(world.engine.begun(), begun, "{after_ms} ms after the batch before");
+    }
+}
+
+#[test]
+fn what_another_wrote_since_is_found() {
+    let mut world = chaining(&[], None);
+    assert_eq!(world.run("1 sends a; 3 sends b"), "#1; #2");
+    // The channel moves away, things happen there, and it moves back: the version of the chain is of the time before.
+    let mut other = World::claim(world.engine.engine.clone(), 3, 1);
+    assert_eq!(other.run("1 sends c; 1 removes 3; 1 adds 4"), "#3; changed; changed");
+    world.view = Arc::new(block_on(view::claim(&world.engine.engine, Incarnation(2), 1)).expect("claimed"));
+    world.engine.begun();
+    assert_eq!(world.run("3 sends e, 4 sends f; 4 sends g"), "103, #4; #5");
+    assert_eq!(world.engine.begun(), "chained fresh chained");
+    assert!(!world.fenced, "the fence of the old view says nothing of the new one");
+    block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
+}
+
+#[test]
+fn one_who_was_taken_over_answers_nothing_from_the_past() {
+    for (bug, expected) in [(None, "113"), (Some(Planted::AnswersFromThePast), "102")] {
+        let mut old = chaining(&[], bug);
+        assert_eq!(old.run("1 sends a"), "#1");
+        let mut new = World::claim(old.engine.engine.clone(), 3, 1);
+        assert_eq!(new.run("1 adds 4; 4 sends b"), "changed; #2");
+        assert_eq!(old.run("4 sends c"), expected, "4 is a member, {bug:?}");
+        assert_eq!(old.run("1 sends e"), "113", "I7: {bug:?}");
+        assert!(old.fenced);
+    }
+}

@@ -1,0 +1,164 @@
+//! Who may append: two lives of a node, and two views of one life (I7).
+
+use std::sync::Arc;
+
+use chat::appender::Appender;
+use chat::keys;
+use chat::{arrivals, check, view};
+use futures_lite::future::block_on;
+use kv::memory::{MemoryEngine, MemoryOptions};
+use kv::{Begin, Engine, Transaction};
+use schema::{Epoch, Incarnation, ShardIndex, Stamp};
+
+use crate::world::{World, first_shard, store};
+
+fn engine() -> MemoryEngine {
+    MemoryEngine::open(&store(), MemoryOptions::default())
+}
+
+#[test]
+fn a_life_that_was_taken_over_appends_nothing() {
+    let engine = engine();
+    let mut old = World::claim(engine.clone(), 2, 1);
+    assert_eq!(old.run("1 sends a"), "#1");
+    let mut new = World::claim(engine.clone(), 3, 1);
+    assert_eq!(new.run("1 sends b"), "#2");
+    assert_eq!(old.run("1 sends c, 2 sends e"), "113, 113");
+    assert!(old.fenced && !new.fenced);
+    assert_eq!(new.run("1 sends c; 1 sends a"), "#3; #1 again");
+    block_on(check::run(&engine, |_| {})).expect("the invariants hold");
+}
+
+#[test]
+fn a_batch_in_flight_when_its_life_is_taken_over_appends_nothing() {
+    let engine = engine();
+    let mut old = World::claim(engine.clone(), 2, 1);
+    let ticket = old.push("1 sends a");
+    let batch = old.next_batch(0).expect("one is queued");
+    let queued = old.push("2 sends b");
+    let mut new = World::claim(engine.clone(), 3, 1);
+    assert_eq!(new.run("2 sends b"), "#1");
+    old.run_one(0, batch);
+    for ticket in [ticket, queued] {
+        let refusal = old.outcome(ticket).expect("answered").as_ref().expect_err("fenced");
+        assert_eq!(u16::from(refusal.code), 113);
+    }
+    assert_eq!(new.run("1 sends a"), "#2");
+}
+
+#[test]
+fn a_batch_of_an_ended_view_of_the_same_life_appends_nothing() {
+    let engine = engine();
+    let mut world = World::claim(engine.clone(), 2, 1);
+    world.push("1 sends a");
+    let batch = world.next_batch(0).expect("one is queued");
+    let next = block_on(view::claim(&engine, Incarnation(2), 2)).expect("claimed");
+    assert_eq!(next.epoch, Epoch(world.view.epoch.0 + 1));
+    world.run_one(0, batch);
+    assert!(world.fenced);
+    // Under the new view what is still its own goes on, and what is not is refused without the store.
+    world.view = Arc::new(next);
+    let owner = first_shard(2);
+    let here = |letter: &u8| world.view.home_of_channel(schema::ChannelId(u64::from(*letter))) == owner;
+    let (mine, other) = (b'a'..=b'z').partition::<Vec<u8>, _>(here);
+    let (mine, other) = (char::from(mine[0]), char::from(other[0]));
+    world.appenders.push(Appender::new(schema::Owner { shard: ShardIndex(1), ..owner }));
+    assert_eq!(world.run(&format!("{mine}.1 makes 2; {other}.1 makes 2")), format!("made {mine}; made {other}"));
+    let (channel, op) = crate::world::parse(&format!("{other}.1 sends a"));
+    world.appenders[0].push(99, channel, op);
+    let batch = world.next_batch(0).expect("one is queued");
+    world.run_one(0, batch);
+    let refusal = world.outcome(99).expect("answered").as_ref().expect_err("another's");
+    assert_eq!(u16::from(refusal.code), 113);
+}
+
+#[test]
+fn a_store_that_nobody_claimed_takes_no_appends() {
+    let engine = MemoryEngine::ephemeral();
+    assert_eq!(block_on(view::current(&engine)).expect("readable"), None);
+    let mut world = World::claim(MemoryEngine::ephemeral(), 1, 1);
+    world.engine = engine;
+    assert_eq!(world.run("1 sends a"), "113");
+}
+
+#[test]
+fn a_claim_is_the_view_that_stands_and_leaves_what_arrived_before() {
+    let engine = engine();
+    let mut old = World::claim(engine.clone(), 2, 3);
+    old.run("1 sends a; d.1 sends b");
+    let before = old.view.epoch;
+    let all = |epoch| keys::arrivals_before(epoch);
+    let rows = |epoch| block_on(engine.begin(Begin::Fresh).get_range(&all(epoch))).expect("readable").rows.len();
+    let left = rows(Epoch(before.0 + 1));
+    assert!(left > 0, "the sends arrived under the old epoch");
+    let claimed = block_on(view::claim(&engine, Incarnation(9), 2)).expect("claimed");
+    assert_eq!(claimed.epoch, Epoch(before.0 + 1));
+    assert_eq!(block_on(view::current(&engine)).expect("readable"), Some(claimed));
+    assert_eq!(rows(Epoch(u64::MAX)), left, "push items are made of them, which is not the claim's");
+    let batches = keys::batches(Incarnation(2));
+    assert!(block_on(engine.begin(Begin::Fresh).get_range(&batches)).expect("readable").rows.is_empty());
+}
+
+#[test]
+fn a_claim_whose_outcome_is_unknown_raises_the_epoch_once() {
+    use kv::memory::CommitFault::{self, Conflict, UnknownCommitted, UnknownLost};
+    let check = |fates: &[CommitFault], same_life: bool| {
+        let store = store();
+        let life = if same_life { 2 } else { 3 };
+        let engine = crate::world::faulty(&store, fates);
+        let before = block_on(view::current(&engine)).expect("readable").expect("claimed").epoch;
+        let claimed = block_on(view::claim(&engine, Incarnation(life), 4)).expect("claimed");
+        assert_eq!(claimed.epoch, Epoch(before.0 + 1), "{fates:?}");
+        assert_eq!(block_on(view::current(&engine)).expect("readable"), Some(claimed), "{fates:?}");
+    };
+    for same_life in [false, true] {
+        check(&[UnknownCommitted], same_life);
+        check(&[UnknownLost], same_life);
+        check(&[UnknownLost, Conflict], same_life);
+        check(&[Conflict, UnknownCommitted, Conflict], same_life);
+    }
+}
+
+#[test]
+fn arrivals_are_told_to_the_homes_of_the_view_and_cleared_behind_them() {
+    let engine = engine();
+    let mut world = World::claim(engine.clone(), 2, 2);
+    world.run("1 sends a; 2 marks 1; d.2 sends b");
+    let mut told = Vec::new();
+    for shard in [0, 1] {
+        let home = schema::Owner { shard: ShardIndex(shard), ..first_shard(2) };
+        let read = |after, rows| {
+            let none = std::collections::BTreeSet::new();
+            block_on(arrivals::read(&engine, world.view.epoch, home, after, 0, &none, rows)).expect("readable")
+        };
+        let whole = read(Stamp::default(), 100);
+        assert!(!whole.more);
+        let mut after = Stamp::default();
+        for arrival in &whole.rows {
+            let one = read(after, 1);
+            assert_eq!(one.rows, std::slice::from_ref(arrival));
+            assert!(after < one.through && one.through >= arrival.stamp);
+            after = one.through;
+            for (event, content) in arrival.record.events.iter().zip(arrival.contents.as_ref().expect("none were had"))
+            {
+                assert_eq!(content.position, arrival.stamp.at(event.ordinal));
+                for &user in &arrival.record.audiences[usize::from(event.audience)] {
+                    assert_eq!(world.view.home_of_user(user), home);
+                    told.push((user.0, content.position, crate::world::event_words(content)));
+                }
+            }
+        }
+        let hinted: Vec<_> = world.hints.iter().filter(|(to, ..)| *to == home).collect();
+        let arrived: Vec<_> = whole.rows.iter().map(|row| (row.stamp, row.contents.clone().expect("read"))).collect();
+        assert_eq!(hinted.iter().map(|(_, stamp, events)| (*stamp, events.clone())).collect::<Vec<_>>(), arrived);
+        let first = whole.rows[0].stamp;
+        let have = std::collections::BTreeSet::from([first]);
+        let page = block_on(arrivals::read(&engine, world.view.epoch, home, Stamp::default(), 0, &have, 100));
+        assert_eq!(page.expect("readable").rows[0].contents, None, "the home has it");
+        block_on(arrivals::clear(&engine, world.view.epoch, home, first, &[])).expect("cleared");
+        assert_eq!(read(Stamp::default(), 100).rows, whole.rows[1..]);
+    }
+    told.sort();
+    let words: Vec<String> = told.iter().map(|(user, _, words)| format!("{user} {words}")).collect();
+    assert_eq!(words, ["1 g#1=a", "1 d#1=b", "2 g#1=a", "2 g read #1", "2 d#1=b", "3 g#1=a"]);
+}

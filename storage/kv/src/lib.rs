@@ -1,0 +1,27 @@
+//! Transactions over an ordered key space, and the engines that keep them. Knows nothing of chat.
+//!
+//! One interface ([`Engine`], [`Transaction`]) with FoundationDB's semantics, so that what is built on it is written once.
+//! [`resolver`] decides which transactions commit, and [`memory`] and [`embedded`] carry it out; in [`foundationdb`] a
+//! cluster does both. No runtime is named here, and nothing outside [`embedded`] and [`foundationdb`] reads a clock or
+//! starts a thread. Nothing draws a random number.
+
+mod clock;
+#[cfg(feature = "testing")]
+pub mod contract;
+pub mod embedded;
+mod error;
+pub mod foundationdb;
+pub mod join;
+pub mod limits;
+pub mod local;
+pub mod memory;
+mod pending;
+pub mod resolver;
+pub mod retry;
+pub mod transaction;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{Cause, Error};
+pub use transaction::{
+    Atomic, Begin, Committed, Engine, Generation, Page, RangeRequest, Row, Stamp, Transaction, Version, Watch,
+};

@@ -1,0 +1,188 @@
+//! The memory engine keeps the contract, in both durabilities, and loses in a power loss what it may lose.
+
+use std::sync::Arc;
+
+use futures_lite::future::{block_on, poll_once};
+use kv::contract::Subject;
+use kv::contract::script::name;
+use kv::memory::{
+    CommitFault, Durability, FaultRates, MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults, SeededFaults,
+};
+use kv::{Begin, Engine, Generation, ManualClock, Transaction};
+
+fn open(durability: Durability) -> Subject<MemoryEngine> {
+    let clock = Arc::new(ManualClock::default());
+    let options = MemoryOptions { clock: Arc::clone(&clock) as _, durability, ..MemoryOptions::default() };
+    let engine = MemoryEngine::open(&MemoryStore::new(Generation(1)), options);
+    let syncing = engine.clone();
+    let sync = move || {
+        syncing.sync();
+    };
+    Subject { engine, clock: Some(clock), sync: Box::new(sync) }
+}
+
+mod immediate {
+    kv::contract_tests!(|| super::open(super::Durability::Immediate), cases: 300);
+}
+
+mod stepped {
+    kv::contract_tests!(|| super::open(super::Durability::Stepped), cases: 300);
+}
+
+/// Runs `steps` on a store in stepped durability, then lists the keys that a fresh engine reads.
+///
+/// `+k` hands in a commit that sets `k`, `sync` makes durable, `crash` and `power` end the process and open the store
+/// again. `acks` are the keys answered with success before that process ended.
+fn check(broken: bool, steps: &str, acks: &str, keys: &str) {
+    let store = MemoryStore::new(Generation(1));
+    let reopen = || {
+        let options = MemoryOptions {
+            durability: Durability::Stepped,
+            release_before_durable: broken,
+            ..MemoryOptions::default()
+        };
+        MemoryEngine::open(&store, options)
+    };
+    let mut engine = reopen();
+    let mut waiting = Vec::new();
+    let mut answered = Vec::new();
+    for step in steps.split_whitespace() {
+        match step.strip_prefix('+') {
+            Some(key) => {
+                let mut tx = engine.begin(Begin::Fresh);
+                tx.set(key.as_bytes(), b"");
+                let mut commit = Box::pin(tx.commit());
+                match block_on(poll_once(&mut commit)) {
+                    Some(result) => answered.push((key, result)),
+                    None => waiting.push((key, commit)),
+                }
+            }
+            None => {
+                match step {
+                    "sync" => assert_eq!(engine.sync(), waiting.len(), "{steps}"),
+                    "crash" => store.crash(),
+                    "power" => store.power_loss(),
+                    step => panic!("no such step: {step}"),
+                }
+                // After any of them nothing waits any more.
+                answered.extend(waiting.drain(..).map(|(key, commit)| (key, block_on(commit))));
+                if step != "sync" {
+                    engine = reopen();
+                }
+            }
+        }
+    }
+    let succeeded = answered.iter().filter(|(_, result)| result.is_ok()).map(|(key, _)| *key);
+    assert_eq!(succeeded.collect::<Vec<_>>().join(" "), acks, "{steps}");
+    let engine = reopen();
+    let page = block_on(engine.begin(Begin::Fresh).get_range(&kv::RangeRequest::new(b"", b"\xFF")));
+    let rows = page.expect("no fault").rows;
+    let found: Vec<_> = rows.iter().map(|row| String::from_utf8_lossy(&row.key)).collect();
+    assert_eq!(found.join(" "), keys, "{steps}");
+}
+
+#[test]
+fn a_power_loss_takes_what_was_not_synced_and_nothing_that_was_answered() {
+    check(false, "+a +b sync", "a b", "a b");
+    check(false, "+a power", "", "");
+    check(false, "+a sync +b power", "a", "a");
+    check(false, "+a sync +a +b power +c sync", "a c", "a c");
+    check(false, "+a sync +b power +c power +d sync power", "a d", "a d");
+    // A killed process leaves what it wrote, answered or not.
+    check(false, "+a crash", "", "a");
+    check(false, "+a sync +b crash +c power", "a", "a b");
+    check(false, "+a crash power", "", "a");
+}
+
+/// The planted bug: what the simulator's checker of I3 must catch.
+#[test]
+fn answering_before_it_is_durable_loses_what_was_answered() {
+    check(true, "+a +b sync", "a b", "a b");
+    check(true, "+a power", "a", "");
+    check(true, "+a sync +b power", "a b", "a");
+}
+
+#[test]
+fn versions_go_on_above_everything_that_was_readable() {
+    let store = MemoryStore::new(Generation(1));
+    let mut last = None;
+    for round in 0..10 {
+        let engine = MemoryEngine::open(&store, MemoryOptions::default());
+        for _ in 0..round {
+            let mut tx = engine.begin(Begin::Fresh);
+            tx.set(b"k", b"");
+            let stamp = block_on(tx.commit()).expect("nothing conflicts").stamp;
+            assert!(last < Some(stamp), "{last:?} before {stamp:?}");
+            last = Some(stamp);
+        }
+        if round % 2 == 0 { store.power_loss() } else { store.crash() }
+    }
+}
+
+#[test]
+fn what_is_not_durable_cannot_be_read_and_conflicts_wait_for_it() {
+    let subject = open(Durability::Stepped);
+    let engine = &subject.engine;
+    let writing = |value: &[u8], reads: bool| {
+        let mut tx = engine.begin(Begin::Fresh);
+        if reads {
+            block_on(tx.get(b"k")).expect("no fault");
+        }
+        tx.set(b"k", value);
+        Box::pin(tx.commit())
+    };
+    let mut first = writing(b"1", false);
+    assert!(block_on(poll_once(&mut first)).is_none());
+    let mut second = writing(b"2", true);
+    assert!(block_on(poll_once(&mut second)).is_none(), "its cause cannot be read yet");
+    assert_eq!(block_on(engine.begin(Begin::Fresh).get(b"k")).expect("no fault"), None);
+    assert_eq!((engine.unsynced(), engine.sync(), engine.unsynced()), (2, 2, 0));
+    assert!(block_on(first).is_ok());
+    assert_eq!(block_on(second).map_err(|error| name(&error)), Err("conflict"));
+    assert_eq!(block_on(engine.begin(Begin::Fresh).get(b"k")).expect("no fault"), Some("1".into()));
+}
+
+#[test]
+fn a_scripted_fault_does_what_it_says() {
+    let check = |fate: CommitFault, result: &str, stored: bool| {
+        let options = MemoryOptions { faults: Box::new(ScriptedFaults::new([fate])), ..MemoryOptions::default() };
+        let engine = MemoryEngine::open(&MemoryStore::new(Generation(1)), options);
+        let mut tx = engine.begin(Begin::Fresh);
+        tx.set(b"k", b"");
+        let found = block_on(tx.commit()).map_or_else(|error| name(&error), |_| "ok");
+        let there = block_on(engine.begin(Begin::Fresh).get(b"k")).expect("no fault").is_some();
+        assert_eq!((found, there), (result, stored), "{fate:?}");
+    };
+    check(CommitFault::None, "ok", true);
+    check(CommitFault::Conflict, "conflict", false);
+    check(CommitFault::Throttled, "throttled", false);
+    check(CommitFault::TooOld, "too old", false);
+    check(CommitFault::UnknownCommitted, "unknown", true);
+    check(CommitFault::UnknownLost, "unknown", false);
+}
+
+/// One counter, one seed: the same history twice, with every kind of fault in it.
+#[test]
+fn a_seed_repeats_its_faults() {
+    let history = |seed: u64| {
+        let faults = Box::new(SeededFaults::new(seed, FaultRates::HOSTILE));
+        let engine =
+            MemoryEngine::open(&MemoryStore::new(Generation(1)), MemoryOptions { faults, ..MemoryOptions::default() });
+        let mut history = Vec::new();
+        for _ in 0..2_000 {
+            let mut tx = engine.begin(Begin::Cached);
+            let read = block_on(tx.get(b"k")).map_or_else(|error| name(&error), |_| "ok");
+            tx.set(b"k", b"");
+            let committed = block_on(tx.commit()).map_or_else(|error| name(&error), |_| "ok");
+            history.push((read, committed));
+        }
+        history
+    };
+    let (first, again, other) = (history(1), history(1), history(2));
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+    for fate in ["ok", "conflict", "throttled", "too old", "unknown"] {
+        assert!(first.iter().any(|(_, committed)| *committed == fate), "no commit was {fate}");
+    }
+    assert!(first.iter().any(|(read, _)| *read == "throttled"), "no read failed");
+}
