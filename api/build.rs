@@ -4,6 +4,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+/// What a browser asks for; `package.json` only tells Node how to read the tests.
+const SERVED: [&str; 4] = ["html", "js", "css", "svg"];
+const TESTS: &str = "tests";
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../web");
@@ -21,13 +25,15 @@ fn main() -> io::Result<()> {
     fs::write(PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("page.rs"), table)
 }
 
-/// The files below `directory`, all of them.
+/// The files below `directory` that a browser asks for.
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() {
-            collect(&path, files)?;
-        } else {
+            if !path.ends_with(TESTS) {
+                collect(&path, files)?;
+            }
+        } else if path.extension().is_some_and(|extension| SERVED.iter().any(|served| extension == *served)) {
             files.push(path);
         }
     }

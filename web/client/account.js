@@ -3,6 +3,7 @@
 // Kept in sessionStorage, so that two tabs are two devices, of one user or of two.
 
 import { deviceId } from "./ids.js";
+import { json } from "./text.js";
 
 const KEY = "rookery.account";
 const UNKNOWN = 104;
@@ -43,18 +44,18 @@ async function request(method, path, body, token, headers = {}) {
       ...(token ? { authorization: `Bearer ${token}` } : {}),
       ...headers,
     },
-    body: body === undefined ? undefined : JSON.stringify(body),
+    body: body === undefined ? undefined : json(body),
   });
   const text = await answer.text();
-  let json = null;
+  let fields = null;
   try {
-    json = text ? JSON.parse(text) : null;
+    fields = text ? JSON.parse(text) : null;
   } catch {
     throw new Problem(answer.status, 0, `the server answered ${answer.status} with something that is not JSON`);
   }
-  const unknown = json?.code === UNKNOWN ? `this server does not know ${method} ${path.split("?")[0]}` : undefined;
-  if (!answer.ok) throw new Problem(answer.status, json?.code ?? 0, unknown ?? json?.detail ?? json?.title);
-  return json;
+  const unknown = fields?.code === UNKNOWN ? `this server does not know ${method} ${path.split("?")[0]}` : undefined;
+  if (!answer.ok) throw new Problem(answer.status, fields?.code ?? 0, unknown ?? fields?.detail ?? fields?.title);
+  return fields;
 }
 
 async function enter(path, body) {

@@ -4,10 +4,29 @@
 // asked but not answered. Knows nothing of messages.
 
 import * as account from "./account.js";
+import { json } from "./text.js";
 
 /** Close codes after which this device is nobody's any more. */
-const FINAL = { 3503: "This device was signed out.", 3511: "This account was deleted." };
-const SIGN_IN_AGAIN = new Set([3500]);
+const SIGNED_OUT = {
+  3500: "Your sign-in is not valid here any more.",
+  3503: "This device was signed out.",
+  3511: "This account was deleted.",
+};
+/** Close codes after which the same would happen again (PROTOCOL: do not retry), and the remedy. */
+const ENDED = {
+  1002: "the server did not understand this page: reload it",
+  1007: "the server did not understand this page: reload it",
+  1009: "what this page sent is too large for the server",
+  3501: "the server did not understand this page: reload it",
+  3502: "signing in took too long: reload to try again",
+  3504: "too many devices use this account: sign one out under Devices, then reload",
+  3505: "open in another tab; reload to use it here",
+  3509: "the server refused too much of what this page sent: reload to try again",
+};
+/** The server's codes from here on are final, those that this page does not know among them. */
+const FINAL_FROM = 3500;
+const BAD_TOKEN = 3500;
+const TOKEN_EXPIRED = 3005;
 
 export class Refused extends Error {
   constructor({ code, message, temporary, retry_after_ms }) {
@@ -36,6 +55,7 @@ export class Connection {
     this.asked = new Map();
     this.nextId = 1;
     this.failures = 0;
+    this.refreshed = false;
     this.retry = { base_ms: 500, cap_ms: 20000 };
     this.clockOffsetMs = 0;
     this.bodyCharsMax = Infinity;
@@ -63,13 +83,13 @@ export class Connection {
     const ready = this.live || command === "connect";
     if (!ready || this.socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Gone());
     const id = this.nextId++;
-    this.socket.send(JSON.stringify({ id, [command]: fields }));
+    this.socket.send(json({ id, [command]: fields }));
     return new Promise((resolve, reject) => this.asked.set(id, { command, resolve, reject }));
   }
 
   /** Sends a command whose reply nobody needs. */
   tell(command, fields) {
-    if (this.live) this.socket.send(JSON.stringify({ [command]: fields }));
+    if (this.live) this.socket.send(json({ [command]: fields }));
   }
 
   async start() {
@@ -87,7 +107,7 @@ export class Connection {
     this.socket = socket;
     socket.onopen = () => this.hello().catch(() => socket.close());
     socket.onmessage = ({ data }) => data.split("\n").filter(Boolean).forEach((line) => this.hear(JSON.parse(line)));
-    socket.onclose = ({ code }) => { if (this.socket === socket) this.closed(code); };
+    socket.onclose = ({ code, reason }) => { if (this.socket === socket) this.closed(code, reason); };
   }
 
   async hello() {
@@ -108,6 +128,7 @@ export class Connection {
       throw error;
     }
     this.failures = 0;
+    this.refreshed = false;
     this.retry = reply.retry;
     this.clockOffsetMs = reply.server_time_ms - Date.now();
     this.bodyCharsMax = reply.limits.body_chars_max;
@@ -161,33 +182,37 @@ export class Connection {
     this.asked.clear();
   }
 
-  async closed(code) {
+  async closed(code, reason) {
     this.lost();
-    if (this.stopped) return;
-    if (code in FINAL) {
-      this.stopped = true;
-      this.on.signedOut(FINAL[code]);
-      return;
-    }
-    if (code === 3505) {
-      this.stopped = true;
-      this.on.state("open in another tab; reload to use it here", false);
-      return;
-    }
-    if (SIGN_IN_AGAIN.has(code) || code === 3005) {
+    if (this.stopped) return undefined;
+    // A token that was not taken may be an old one; one that was just renewed is refused for good.
+    if (code === TOKEN_EXPIRED || (code === BAD_TOKEN && !this.refreshed)) {
+      this.refreshed = true;
       try {
         await account.refresh();
       } catch (problem) {
-        if (problem.status === 401) return this.on.signedOut();
+        if (problem.status === 401) return this.end(() => this.on.signedOut());
       }
+      return this.later(false);
     }
-    this.later(false);
+    if (code in SIGNED_OUT) return this.end(() => this.on.signedOut(SIGNED_OUT[code]));
+    if (code in ENDED || code >= FINAL_FROM) {
+      const words = ENDED[code] ?? `the server ended this connection (${reason || code}): reload to try again`;
+      return this.end(() => this.on.state(words, false));
+    }
+    return this.later(false);
+  }
+
+  /** No further try: `tell` says why. */
+  end(tell) {
+    this.stopped = true;
+    tell();
   }
 
   later(signedOut) {
     if (this.stopped) return;
     if (signedOut) {
-      this.on.signedOut();
+      this.end(() => this.on.signedOut());
       return;
     }
     const { base_ms, cap_ms } = this.retry;
@@ -199,7 +224,7 @@ export class Connection {
 
   /** The network or the user is back: does not wait for the rest of the pause. */
   hurry() {
-    if (!this.timer) return;
+    if (this.stopped || !this.timer) return;
     clearTimeout(this.timer);
     this.start();
   }

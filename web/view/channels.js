@@ -1,5 +1,6 @@
 // The list of channels: what each is called, who is there, what was said last and what is unread.
 
+import { preview } from "../client/text.js";
 import { byId, el, keyed } from "./dom.js";
 import { avatar } from "./person.js";
 import { brief } from "./words.js";
@@ -31,7 +32,7 @@ export class Channels {
       title: model.title(channel),
       kind: channel.kind,
       state: channel.peer ? model.presence.of(channel.peer.user_id)?.state : null,
-      said: writers.length ? "typing…" : last ? `${who}${last.deleted ? "deleted" : last.body.slice(0, 120)}` : "",
+      said: writers.length ? "typing…" : last ? `${who}${last.deleted ? "deleted" : preview(last.body, 120)}` : "",
       typing: writers.length > 0,
       when: last ? brief(last.sent_ms) : "",
       unread: channel.unread,

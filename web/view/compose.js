@@ -2,7 +2,7 @@
 //
 // Owns the text field with its drafts, and what it is for at the moment. Names of members are completed by `names.js`.
 
-import { chars } from "../client/text.js";
+import { chars, preview, wellFormed } from "../client/text.js";
 import { byId } from "./dom.js";
 import { Names } from "./names.js";
 
@@ -55,14 +55,14 @@ export class Composer {
     byId("writing-to").hidden = !reply && !edit;
     byId("writing-to").querySelector("span").textContent = edit
       ? "Edit your message"
-      : reply ? `Reply to ${this.model.people.name(reply.from)}: ${reply.body.slice(0, 120)}` : "";
+      : reply ? `Reply to ${this.model.people.name(reply.from)}: ${preview(reply.body, 120)}` : "";
     this.form.querySelector("[type=submit]").textContent = edit ? "Save" : "Send";
     this.field.focus();
   }
 
   submit() {
     const { model, purpose } = this;
-    const body = this.field.value.trim();
+    const body = wellFormed(this.field.value.trim());
     if (!body || !model.open) return;
     const length = chars(body);
     if (length > model.connection.bodyCharsMax) {

@@ -1,5 +1,6 @@
 // Messages that name the user, newest first.
 
+import { preview } from "../client/text.js";
 import { carryOut, el, keyed } from "./dom.js";
 import { hitRow } from "./hits.js";
 
@@ -34,7 +35,7 @@ export class MentionsPanel {
     keyed(this.rows, this.found, {
       key: (message) => `${message.channel_id} ${message.seq}`,
       print: (message) => `${this.model.people.name(message.from)} ${message.revision}`,
-      build: (message) => hitRow(message, message.body.slice(0, 200), this.model, this.jump),
+      build: (message) => hitRow(message, preview(message.body, 200), this.model, this.jump),
     });
   }
 }

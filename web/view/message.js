@@ -2,7 +2,7 @@
 //
 // Builds elements from what it is given. What a click means is in `doings`, which the thread hands in.
 
-import { pieces } from "../client/text.js";
+import { beginning, pieces, preview } from "../client/text.js";
 import { clock, full, some } from "./words.js";
 import { el, iconButton } from "./dom.js";
 
@@ -50,10 +50,12 @@ export function entryRow(entry, model, doings) {
 
 function text(body, mentions, model) {
   const users = (mentions ?? []).map((id) => model.people.profile(id)).filter(Boolean);
-  const show = (shown) => pieces(shown, users).map(({ text: words, user_id }) => (user_id
-    ? el("span", { class: user_id === model.me() ? "mention me" : "mention", title: model.people.name(user_id) }, words)
-    : words));
-  const node = el("div", { class: "body", dir: "auto" }, show(body.slice(0, TEXT_MAX)));
+  const show = (shown) => pieces(shown, users).map(({ text: words, user_id, href }) => {
+    if (href) return el("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, words);
+    if (!user_id) return words;
+    return el("span", { class: user_id === model.me() ? "mention me" : "mention", title: model.people.name(user_id) }, words);
+  });
+  const node = el("div", { class: "body", dir: "auto" }, show(beginning(body, TEXT_MAX)));
   if (body.length > TEXT_MAX) {
     const all = () => node.replaceChildren(...show(body));
     node.append("… ", el("button", { type: "button", class: "link", onclick: all }, "Show all of it"));
@@ -62,7 +64,7 @@ function text(body, mentions, model) {
 }
 
 function quote({ message, quoted }, model, doings) {
-  const words = !quoted ? "…" : quoted.deleted ? "a deleted message" : quoted.body.slice(0, 200);
+  const words = !quoted ? "…" : quoted.deleted ? "a deleted message" : preview(quoted.body, 200);
   return el("button", { type: "button", class: "quote", onclick: () => doings.jump(message.reply_to) },
     el("b", {}, quoted ? model.people.name(quoted.from) : ""), el("span", {}, words));
 }

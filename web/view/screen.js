@@ -2,6 +2,7 @@
 //
 // Owns the composition of the view's parts and the keyboard that is everyone's. Each part has its own file.
 
+import { preview } from "../client/text.js";
 import { AboutPanel } from "./about.js";
 import { Channels } from "./channels.js";
 import { Composer } from "./compose.js";
@@ -143,7 +144,7 @@ export class Screen {
   /** What others write where the user looks is said to those who do not see it. */
   heard(message) {
     if (message.channel_id !== this.model.open) return;
-    byId("announce").textContent = `${this.model.people.name(message.from)}: ${message.body.slice(0, 300)}`;
+    byId("announce").textContent = `${this.model.people.name(message.from)}: ${preview(message.body, 300)}`;
   }
 
   /** The channel is not this account's any more. */
