@@ -99,22 +99,27 @@ pub enum EventBody {
 }
 
 impl Event {
-    /// Bytes that this event occupies where it waits: its text, its reactions and what surrounds them, about.
+    /// See [`EventBody::weight_bytes`].
+    #[must_use]
+    pub fn weight_bytes(&self) -> u32 {
+        self.body.weight_bytes()
+    }
+}
+
+impl EventBody {
+    /// Bytes that an event with this body occupies where it waits: its text, its reactions and what surrounds them, about.
     #[must_use]
     pub fn weight_bytes(&self) -> u32 {
         /// Fields, ids and bookkeeping around a text, encoded or not.
         const AROUND_BYTES: u32 = 256;
         /// One tally with its emoji.
         const TALLY_BYTES: usize = 64;
-        match &self.body {
-            EventBody::Message(message) | EventBody::Edited(message) => {
+        match self {
+            Self::Message(message) | Self::Edited(message) => {
                 let text = message.body.len() + message.mentions.len() * 8 + message.reactions.len() * TALLY_BYTES;
                 AROUND_BYTES.saturating_add(u32::try_from(text).unwrap_or(u32::MAX))
             }
-            EventBody::Deleted { .. }
-            | EventBody::Reaction { .. }
-            | EventBody::Membership { .. }
-            | EventBody::Read { .. } => AROUND_BYTES,
+            Self::Deleted { .. } | Self::Reaction { .. } | Self::Membership { .. } | Self::Read { .. } => AROUND_BYTES,
         }
     }
 }

@@ -137,7 +137,10 @@ impl ChannelOp {
     pub fn text_bytes(&self) -> usize {
         match self {
             Self::Send(send) => send.body.len() + send.mentions.len() * 8,
-            Self::Create(create) => create.title.len() + create.members.len() * 8,
+            Self::Create(create) => {
+                let key_bytes = create.idempotency_key.as_ref().map_or(0, |key| key.len());
+                create.title.len() + create.members.len() * 8 + key_bytes
+            }
             Self::Edit(edit) => edit.body.len(),
             Self::SetTitle { title, .. } => title.len(),
             Self::Mark { .. }

@@ -28,8 +28,8 @@ use super::tokens::Tokens;
 
 /// What other threads tell a shard.
 pub(super) enum Mail {
-    /// Another shard's frame, in FlatBuffers.
-    Mesh(Vec<u8>),
+    /// Another shard's frame.
+    Mesh(MeshFrame),
     /// The HTTP API wants something done to a channel of this shard.
     Command {
         /// Which.
@@ -138,11 +138,7 @@ impl<S: Engine> ShardHandler<S> {
 
     fn mail(&mut self, mail: Mail, sockets: &mut Sockets) {
         match mail {
-            Mail::Mesh(bytes) => {
-                // Of our own making, a moment ago, in this process.
-                let frame = MeshFrame::decode(&bytes).expect("a shard of this node sends whole frames");
-                self.input(Input::Mesh { frame });
-            }
+            Mail::Mesh(frame) => self.input(Input::Mesh { frame }),
             Mail::Command { channel, op, reply } => {
                 let ticket = self.next_reply;
                 self.next_reply += 1;
@@ -169,7 +165,7 @@ impl<S: Engine> ShardHandler<S> {
             }
             Effect::Reads { conn, on: true } => sockets.resume_reads(ConnId::from_u64(conn.0)),
             Effect::Reads { conn, on: false } => sockets.pause_reads(ConnId::from_u64(conn.0)),
-            Effect::Mesh { to, frame } => self.parts.links.send(usize::from(to.shard.0), &frame),
+            Effect::Mesh { to, frame } => self.parts.links.send(usize::from(to.shard.0), frame),
             Effect::Reply { ticket, reply } => {
                 let asker = self.replies.remove(&ticket).expect("I12: what is answered was asked");
                 // Whoever asked may have gone.

@@ -6,7 +6,6 @@
 
 use proptest::prelude::*;
 use router::StoreOp;
-use schema::mesh::{MeshBody, MeshFrame};
 use schema::{Command, Encoding, ErrorCode, Position, PresenceState};
 
 use crate::client::{Client, Life, Told};
@@ -98,37 +97,7 @@ fn frame_arrives(world: &mut World, dice: &mut Dice, is_lossy: bool) {
     let pair = pairs[dice.roll(pairs.len())];
     if is_lossy && dice.roll(16) == 0 {
         let frames = world.mesh.get_mut(&pair).expect("found above");
-        let oldest = MeshFrame::decode(frames.front().expect("not empty")).expect("as encoded");
-        let may_be_lost = match oldest.body {
-            MeshBody::Apply { .. }
-            | MeshBody::Applied { .. }
-            | MeshBody::Hint { .. }
-            | MeshBody::More(_)
-            | MeshBody::Deliver { .. }
-            | MeshBody::Snapshot { .. }
-            | MeshBody::Kick { .. }
-            | MeshBody::Live { .. }
-            | MeshBody::Tell { .. }
-            | MeshBody::Active { .. }
-            | MeshBody::Watch { .. }
-            | MeshBody::Watched { .. }
-            | MeshBody::PresenceAsk { .. }
-            | MeshBody::PresenceAnswer { .. }
-            | MeshBody::Subscribe { .. }
-            | MeshBody::Subscribed { .. }
-            | MeshBody::Unsubscribe { .. }
-            | MeshBody::Feed { .. }
-            | MeshBody::Interest { .. }
-            | MeshBody::Heads { .. }
-            | MeshBody::Index { .. } => true,
-            // A link that loses these is reset, and its sessions with it.
-            MeshBody::Register { .. }
-            | MeshBody::Registered { .. }
-            | MeshBody::Unregister { .. }
-            | MeshBody::Replaced { .. }
-            | MeshBody::Kicked { .. } => false,
-        };
-        if may_be_lost {
+        if !frames.front().expect("not empty").body.must_arrive() {
             frames.pop_front();
             return;
         }

@@ -62,7 +62,7 @@ pub(crate) struct World {
     pub(crate) names: Names,
     pub(crate) store: Store,
     pub(crate) asked: VecDeque<Asked>,
-    pub(crate) mesh: BTreeMap<(usize, usize), VecDeque<Vec<u8>>>,
+    pub(crate) mesh: BTreeMap<(usize, usize), VecDeque<MeshFrame>>,
     /// By name, the ones that were closed too.
     pub(crate) clients: BTreeMap<String, Client>,
     /// What earlier connections of the clients were told.
@@ -82,7 +82,7 @@ pub(crate) struct World {
     pub(crate) replies: Vec<String>,
     pub(crate) lose_hints: bool,
     pub(crate) lose_feeds: bool,
-    late_hints: Vec<(usize, Vec<u8>)>,
+    late_hints: Vec<(usize, MeshFrame)>,
 }
 
 impl World {
@@ -235,7 +235,7 @@ impl World {
                 self.see(kind_of(&store));
                 self.asked.push_back(Asked { shard, op, store, version: self.store.version });
             }
-            Output::Mesh { to, frame } => self.mesh_out(shard, to, &frame),
+            Output::Mesh { to, frame } => self.mesh_out(shard, to, frame),
             Output::Reply { ticket, reply } => {
                 let reply = reply.map_or_else(|refusal| format!("!{}", u16::from(refusal.code)), |_| "ok".to_owned());
                 self.replies.push(format!("{ticket} {reply}"));
@@ -243,20 +243,18 @@ impl World {
         }
     }
 
-    fn mesh_out(&mut self, shard: usize, to: Owner, frame: &MeshFrame) {
+    fn mesh_out(&mut self, shard: usize, to: Owner, frame: MeshFrame) {
         if let MeshBody::Hint { .. } = frame.body {
             self.see("Hint");
         }
         if self.lose_feeds && matches!(frame.body, MeshBody::Feed { .. }) {
             return;
         }
-        let mut bytes = Vec::new();
-        frame.encode(&mut bytes);
         if self.lose_hints && matches!(frame.body, MeshBody::Hint { .. }) {
-            self.late_hints.push((usize::from(to.shard.0), bytes));
+            self.late_hints.push((usize::from(to.shard.0), frame));
             return;
         }
-        self.mesh.entry((shard, usize::from(to.shard.0))).or_default().push_back(bytes);
+        self.mesh.entry((shard, usize::from(to.shard.0))).or_default().push_back(frame);
     }
 
     fn see(&mut self, kind: &str) {
@@ -272,15 +270,13 @@ impl World {
 
     /// The oldest frame between two shards arrives.
     pub(crate) fn carry(&mut self, pair: (usize, usize)) {
-        let bytes = self.mesh.get_mut(&pair).and_then(VecDeque::pop_front).expect("a frame is under way");
-        let frame = MeshFrame::decode(&bytes).expect("as encoded");
+        let frame = self.mesh.get_mut(&pair).and_then(VecDeque::pop_front).expect("a frame is under way");
         self.input(pair.1, Input::Mesh { frame });
     }
 
     /// Hints that were lost come after all, and may come again.
     pub(crate) fn late_hints_come(&mut self) {
-        for (shard, bytes) in self.late_hints.clone() {
-            let frame = MeshFrame::decode(&bytes).expect("as encoded");
+        for (shard, frame) in self.late_hints.clone() {
             self.input(shard, Input::Mesh { frame });
         }
     }

@@ -1,7 +1,7 @@
 //! Bytes to a mesh frame.
 //!
 //! Owns the mapping from `mesh.fbs` to values. The whole frame is verified before a field of it is read, and a value
-//! that means nothing here refuses the whole frame: no frame must arrive.
+//! that means nothing here refuses the whole frame.
 
 use flatbuffers::{ForwardsUOffset, Vector, VerifierOptions};
 

@@ -1,10 +1,12 @@
 //! What shards say to each other, on one node through mailboxes and between nodes over links.
 //!
-//! Owns the frames' meaning and their FlatBuffers form. Frames between two shards arrive in the order sent, or the link is
-//! reset; none must arrive: sessions and homes ask again.
+//! Owns the frames' meaning and their FlatBuffers form, which is for what leaves the process: shards of one node hand frames over by
+//! value. Frames between two shards arrive in the order sent. A frame may be lost, and sessions and homes ask again, but for
+//! those of [`MeshBody::must_arrive`].
 
 mod decode;
 mod encode;
+mod size;
 #[cfg(test)]
 mod tests;
 

@@ -122,6 +122,12 @@ proptest! {
     }
 
     #[test]
+    fn what_a_waiting_mesh_frame_holds_is_near_its_encoded_size(frame in testing::mesh_frames()) {
+        let (held, encoded) = (frame.held_bytes(), mesh_bytes(&frame).len());
+        prop_assert!(held + 256 >= encoded / 3 && held <= 4 * encoded + 256, "{} held, {} encoded: {:?}", held, encoded, frame);
+    }
+
+    #[test]
     fn damaged_requests_are_refused_or_legal(
         requests in proptest::collection::vec(testing::requests(), 1..3),
         damages in damages(),

@@ -16,7 +16,7 @@ use crate::world::World;
 
 use super::shard::Event;
 
-type Due = (Instant, Vec<u8>);
+type Due = (Instant, MeshFrame);
 
 /// The ways from one shard to all.
 pub(super) struct Links {
@@ -40,7 +40,7 @@ impl Links {
         self.me
     }
 
-    pub(super) fn send(&mut self, to: Owner, frame: &MeshFrame) {
+    pub(super) fn send(&mut self, to: Owner, frame: MeshFrame) {
         let loss_permille = match frame.body {
             MeshBody::Hint { .. } => self.world.plan.hint_loss_permille,
             _ => self.world.plan.mesh_loss_permille,
@@ -55,15 +55,15 @@ impl Links {
         note!(self.world.trace, "mesh: {from} to {to} {} bytes {:x}", bytes.len(), digest(&bytes));
         let delay = Duration::from_millis(self.rng.within(0..=self.world.plan.mesh_ms));
         // The other end lives as long as this one: both die with the node.
-        let _ = self.links[usize::from(to)].send((Instant::now() + delay, bytes));
+        let _ = self.links[usize::from(to)].send((Instant::now() + delay, frame));
     }
 }
 
 /// One frame after the other, so that none overtakes another.
 async fn carry(mut frames: UnboundedReceiver<Due>, shard: UnboundedSender<Event>) {
-    while let Some((due, bytes)) = frames.recv().await {
+    while let Some((due, frame)) = frames.recv().await {
         tokio::time::sleep_until(due).await;
-        if shard.send(Event::Mesh(bytes)).is_err() {
+        if shard.send(Event::Mesh(frame)).is_err() {
             return;
         }
     }

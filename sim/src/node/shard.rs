@@ -47,7 +47,7 @@ pub(super) enum Event {
     Heard { conn: ConnId },
     Drained { conn: ConnId, bytes: u32 },
     Gone { conn: ConnId },
-    Mesh(Vec<u8>),
+    Mesh(MeshFrame),
     Done(Done),
     Command { channel: ChannelId, op: ChannelOp, reply: oneshot::Sender<Result<OpReply, Refusal>> },
     Kick { user: UserId, whose: Kicked },
@@ -117,11 +117,9 @@ impl Shard {
             Event::Heard { conn } => Input::Heard { conn: *conn },
             Event::Drained { conn, bytes } => Input::Drained { conn: *conn, bytes: *bytes },
             Event::Gone { conn } => Input::Closed { conn: *conn },
-            Event::Mesh(bytes) => {
-                let frame = MeshFrame::decode(bytes).expect("a shard of this node sends whole frames");
-                Input::Mesh { frame }
+            Event::Mesh(_) | Event::Done(_) | Event::Command { .. } | Event::Kick { .. } => {
+                return self.take_own(event);
             }
-            Event::Done(_) | Event::Command { .. } | Event::Kick { .. } => return self.take_own(event),
         };
         self.host.handle(now, input);
         match event {
@@ -137,6 +135,7 @@ impl Shard {
     fn take_own(&mut self, event: Event) {
         let now = self.clock.now();
         match event {
+            Event::Mesh(frame) => self.host.handle(now, Input::Mesh { frame }),
             Event::Done(done) => self.host.done(now, done),
             Event::Command { channel, op, reply } => {
                 let ticket = self.next_reply;
@@ -176,7 +175,7 @@ impl Shard {
                     conn.gate.set(on);
                 }
             }
-            Effect::Mesh { to, frame } => self.links.send(to, &frame),
+            Effect::Mesh { to, frame } => self.links.send(to, frame),
             Effect::Reply { ticket, reply } => {
                 let asker = self.replies.remove(&ticket).expect("I12: what is answered was asked");
                 // Whoever asked may have gone.
