@@ -1,18 +1,26 @@
 //! The `rookery` node: one process that carries clients, shards, the store and the HTTP API.
 //!
-//! Owns what the process has of its own: its configuration, its logs, the limits of the machine, its signals, and the
-//! driver of client sockets.
+//! Owns what the process has of its own, in rooms whose arrows point one way (`cargo xtask arrows` shows them):
+//!
+//! ```text
+//! ops ─► lifecycle ─► runtime ─► uring         ops        commands, the doctor
+//!           │            │                     lifecycle  start, heartbeat, housekeeping, shutdown
+//!           ├──► store ──┤                     runtime    shards, mailboxes, the store's threads
+//!           ▼            ▼                     store      the engine that is configured, and its health
+//!        machine     telemetry                 machine    directory, disk, file limit, listeners, signals
+//!           ╰──► config ◄╯                     telemetry  logs and metrics
+//! ```
 
-pub mod cli;
 pub mod config;
-pub mod datadir;
-pub mod disk;
-pub mod doctor;
-pub mod files;
-pub mod listen;
-pub mod logs;
-pub mod metrics;
-pub mod node;
-pub mod stop;
+mod lifecycle;
+pub mod machine;
+pub mod ops;
+mod runtime;
 mod store;
+pub mod telemetry;
 pub mod uring;
+
+/// This program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The commit that was built, `unknown` outside git.
+pub const COMMIT: &str = env!("ROOKERY_COMMIT");

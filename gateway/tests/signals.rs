@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use gateway::stop;
+use gateway::machine::signals;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Set for the process that is signalled: how its stop behaves.
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn a_process_that_is_signalled() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let (stopped, stop) = std::sync::mpsc::channel();
-    stop::on_signal(move |signal| {
+    signals::on_signal(move |signal| {
         say(signal.name());
         if role == "hangs" {
             std::thread::sleep(PATIENCE * 2);

@@ -9,9 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use kv::embedded::{EmbeddedEngine, EmbeddedOptions, EngineStats};
 
 use crate::config::{Config, Origin};
-use crate::metrics::{Histogram, Text};
+use crate::telemetry::metrics::{Histogram, StoreFigures, Text};
 
-use super::{Commits, NodeStore, Source, StoreFigures};
+use super::{Commits, NodeStore, Source};
 
 /// A directory that has a store, or will.
 pub(super) struct EmbeddedSource {

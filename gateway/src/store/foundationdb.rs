@@ -9,9 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use kv::foundationdb::{FoundationDb, FoundationDbEngine, FoundationDbStats, Options};
 
 use crate::config::{self, Config};
-use crate::metrics::{Histogram, Text};
+use crate::telemetry::metrics::{Histogram, StoreFigures, Text};
 
-use super::{Commits, NodeStore, Source, StoreFigures};
+use super::{Commits, NodeStore, Source};
 
 /// A cluster, whose client runs.
 pub(super) struct FoundationDbSource {
@@ -109,7 +109,7 @@ impl StoreFigures for FoundationDbFigures {
 }
 
 /// Writes the families. Those that the embedded engine has too bear the same names.
-pub(crate) fn write(stats: &FoundationDbStats, commits: &Histogram, text: &mut Text) {
+pub(super) fn write(stats: &FoundationDbStats, commits: &Histogram, text: &mut Text) {
     let counters = [
         ("rookery_store_commits", "Transactions committed, those that only read aside", &stats.commits),
         ("rookery_store_conflicts", "Transactions refused because what they read had changed", &stats.conflicts),

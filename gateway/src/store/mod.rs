@@ -14,13 +14,11 @@ use chat::{LayerError, transfer};
 use kv::{Engine, Error};
 
 use crate::config::{Config, StoreEngine};
-use crate::metrics::Text;
+use crate::telemetry::metrics::StoreFigures;
 
 use embedded::EmbeddedSource;
 use foundationdb::FoundationDbSource;
 pub(crate) use foundationdb::options as cluster_options;
-#[cfg(test)]
-pub(crate) use foundationdb::write as write_cluster;
 pub(crate) use health::{Commits, Health, HealthWatch};
 
 /// A store that takes longer to answer at a start is waited for, which is said.
@@ -41,15 +39,6 @@ pub(crate) trait NodeStore: Engine {
 
     /// What it counts, for metrics.
     fn figures(&self) -> Box<dyn StoreFigures>;
-}
-
-/// What a store tells operators.
-pub(crate) trait StoreFigures: Send + Sync {
-    /// Takes what the store has measured since the last call. Called each second.
-    fn collect(&self);
-
-    /// Writes its families.
-    fn write(&self, text: &mut Text);
 }
 
 /// A store that is named and not open yet.
@@ -140,9 +129,14 @@ fn ensure_whole(unfinished: bool) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::future::ready;
 
     use futures_lite::future::block_on;
+    use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
+    use kv::foundationdb::FoundationDbStats;
+
+    use crate::telemetry::metrics::{Histogram, Metrics, Text};
 
     use super::*;
 
@@ -157,5 +151,32 @@ mod tests {
         check(vec![Ok(1)], "Ok(1)");
         check(vec![away(), away(), Ok(1)], "Ok(1)");
         check(vec![away(), Err(LayerError::Store(Error::Conflict))], "Err(Store(Conflict))");
+    }
+
+    #[test]
+    fn the_operators_manual_lists_every_metric() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = EmbeddedEngine::open(directory.path(), EmbeddedOptions::new(1)).expect("an empty store");
+        let metrics = Metrics::new(1, 1_000, directory.path());
+        metrics.show_store(store.figures());
+        let mut of_a_cluster = Text::default();
+        foundationdb::write(&FoundationDbStats::default(), &Histogram::default(), &mut of_a_cluster);
+        let text = metrics.render() + &of_a_cluster.finish();
+        let shown: BTreeSet<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "))
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, kind)| match kind {
+                "counter" => format!("{name}_total"),
+                "info" => format!("{name}_info"),
+                _ => name.to_owned(),
+            })
+            .collect();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operation.md");
+        let manual = std::fs::read_to_string(path).expect("docs/operation.md is in the repository");
+        let row = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
+        let is_metric = |name: &String| name.starts_with("rookery_") || name.starts_with("process_");
+        let listed: BTreeSet<_> = manual.lines().filter_map(row).filter(is_metric).collect();
+        assert_eq!(listed, shown);
     }
 }

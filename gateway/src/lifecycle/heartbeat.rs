@@ -1,0 +1,217 @@
+//! Heartbeat on a shared store: each second a thread commits that this node lives, and reads which others do.
+//!
+//! Owns the thread and its pace. Nothing runs on it but heartbeats and the few transactions that one leads to (a takeover, two dead
+//! nodes removed), so no upkeep and no full queue delays it; one that comes late all the same says so in the log. What follows from
+//! a heartbeat is [`Leadership`]'s.
+
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use chat::LayerError;
+use chat::view::{self, Roll};
+use futures_lite::future;
+use kv::Engine;
+use schema::limits::BEAT_MS;
+use schema::record::NodeRecord;
+use schema::{Incarnation, View};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::leadership::{Leadership, Step};
+use super::phase::Active;
+use super::shutdown::End;
+use super::state::NodeState;
+
+const BEAT: Duration = Duration::from_millis(BEAT_MS);
+
+/// Who this node is to others.
+#[derive(Debug, Clone)]
+pub(super) struct Me {
+    pub(super) incarnation: Incarnation,
+    pub(super) record: NodeRecord,
+}
+
+/// The heartbeat's thread, until this is dropped; what it has under way then is dropped too, and its outcome unknown.
+pub(super) struct Heartbeat {
+    taken: async_channel::Receiver<View>,
+    active: Arc<Mutex<Option<Active>>>,
+    /// One end to wake the thread from its pause, one to end what it waits for. Neither is ever sent on.
+    stop: Option<(mpsc::Sender<()>, async_channel::Sender<()>)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Heartbeat {
+    /// Registers this node and beats. Once it has taken over, [`Self::taken_over`] has the view; once it finds that another has,
+    /// it tells [`End::Fenced`] and beats no more.
+    ///
+    /// # Errors
+    /// The system's, if it starts no more threads.
+    pub(super) fn start<S: Engine>(
+        engine: S,
+        me: Me,
+        state: Arc<NodeState>,
+        ends: UnboundedSender<End>,
+    ) -> io::Result<Self> {
+        let (took, taken) = async_channel::bounded(1);
+        let (wake, woken) = mpsc::channel();
+        let (stop, stopped) = async_channel::bounded(1);
+        let active = Arc::default();
+        let beating = Beating {
+            engine,
+            leadership: Leadership::new(me.incarnation),
+            me,
+            state,
+            took,
+            ends,
+            active: Arc::clone(&active),
+            registered: false,
+            count: 0,
+            begun: Instant::now(),
+        };
+        let thread =
+            thread::Builder::new().name("heartbeat".to_owned()).spawn(move || beating.run(&woken, &stopped))?;
+        Ok(Self { taken, active, stop: Some((wake, stop)), thread: Some(thread) })
+    }
+
+    /// The node that the last heartbeat saw serving.
+    pub(super) fn active(&self) -> Option<Active> {
+        // Nothing there is left half done by a panic, which ends the process.
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until this node is to serve, however long that takes. To be called once.
+    pub(super) async fn taken_over(&self) -> View {
+        self.taken.recv().await.expect("the thread lives as long as this, unless it was fenced after it had taken over")
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has ended the process already.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Beating<S> {
+    engine: S,
+    me: Me,
+    state: Arc<NodeState>,
+    took: async_channel::Sender<View>,
+    ends: UnboundedSender<End>,
+    active: Arc<Mutex<Option<Active>>>,
+    leadership: Leadership,
+    registered: bool,
+    count: u64,
+    begun: Instant,
+}
+
+impl<S: Engine> Beating<S> {
+    fn run(mut self, woken: &mpsc::Receiver<()>, stopped: &async_channel::Receiver<()>) {
+        let mut due = self.begun;
+        loop {
+            let stop = async {
+                // Ends when the other side is dropped, which is the only thing that happens to it.
+                let _ = stopped.recv().await;
+                false
+            };
+            let late = due.elapsed();
+            if !future::block_on(future::or(stop, self.beat(late))) {
+                return;
+            }
+            due = (due + BEAT).max(Instant::now());
+            match woken.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// One heartbeat and what follows from it. Returns whether there will be another.
+    async fn beat(&mut self, late: Duration) -> bool {
+        match self.try_beat(late).await {
+            Ok(goes_on) => goes_on,
+            Err(error) => {
+                match &error {
+                    // Whether the store answers is noticed, and said once, by those who look at it.
+                    LayerError::Store(error) => tracing::debug!(%error, "a heartbeat failed"),
+                    LayerError::Record(_) | LayerError::Refused(_) => {
+                        tracing::error!(error = &error as &dyn std::error::Error, "a heartbeat failed");
+                    }
+                }
+                true
+            }
+        }
+    }
+
+    async fn try_beat(&mut self, late: Duration) -> Result<bool, LayerError> {
+        if !self.registered {
+            view::register(&self.engine, self.me.incarnation, &self.me.record).await?;
+            self.registered = true;
+        }
+        self.count += 1;
+        let began = Instant::now();
+        let seen = view::beat(&self.engine, self.me.incarnation, self.count).await?;
+        let late = late + began.elapsed();
+        if late >= BEAT {
+            tracing::warn!(
+                late_ms = late.as_millis() as u64,
+                "a heartbeat came late: beyond the lease another node takes over"
+            );
+        }
+        let registered = seen.roll.nodes.values().filter(|node| node.registered).count();
+        self.state.counts().nodes().beat(seen.roll.epoch, registered, late >= BEAT);
+        let now_ms = u64::try_from(self.begun.elapsed().as_millis()).expect("584 million years of uptime");
+        match self.leadership.beat(now_ms, &seen) {
+            Step::Wait => {}
+            Step::Register => {
+                tracing::warn!("another node took this one for dead while it stood by; registering again");
+                self.registered = false;
+            }
+            Step::Forget(verdict) => {
+                let forgotten = view::forget(&self.engine, &verdict).await?;
+                tracing::info!(forgotten, "removed nodes that stood by and are dead");
+            }
+            Step::TakeOver(verdict) => {
+                let from = seen.roll.first_active().map(|(node, _)| node).filter(|&node| node != self.me.incarnation);
+                let taken = view::take_over(&self.engine, self.me.incarnation, self.me.record.shards, &verdict).await?;
+                if let Some(view) = taken {
+                    self.took_over(&seen.roll, from, view);
+                    return Ok(true);
+                }
+            }
+            Step::Fenced => {
+                self.state.counts().nodes().fence();
+                // A node that is stopping already wants no reason.
+                let _ = self.ends.send(End::Fenced);
+                return Ok(false);
+            }
+        }
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Active::of(&seen.roll);
+        Ok(true)
+    }
+
+    fn took_over(&mut self, roll: &Roll, from: Option<Incarnation>, view: View) {
+        self.leadership.took_over(view.epoch);
+        let figures = self.state.counts().nodes();
+        figures.activate(view.epoch);
+        match from {
+            Some(from) => {
+                figures.took_over();
+                let name = roll.nodes[&from].record.as_ref().map(|record| record.name.as_str());
+                tracing::warn!(
+                    from = format_args!("{:x}", from.0),
+                    name = name.unwrap_or_default(),
+                    epoch = view.epoch.0,
+                    "took over from a node that said nothing for a lease"
+                );
+            }
+            None => tracing::info!(epoch = view.epoch.0, "no node was active"),
+        }
+        self.took.try_send(view).expect("a node takes over once, and this is all that is ever sent");
+    }
+}

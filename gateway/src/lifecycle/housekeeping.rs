@@ -1,0 +1,175 @@
+//! Housekeeping of a running node, each second: its disk, its store's health, its upkeep, its figures.
+//!
+//! Owns what a change of theirs stops and starts again. Waits for no store: upkeep is a job in the background. It does wait for
+//! room in a shard's mailbox where a change must reach every shard ([`post`]).
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use schema::Epoch;
+
+use crate::config::Config;
+use crate::machine::disk::{self, DiskChange, DiskWatch};
+use crate::runtime::{Mail, StorePool};
+use crate::store::{Health, HealthWatch, NodeStore};
+use crate::uring::{self, Mailbox};
+
+use super::state::NodeState;
+use super::upkeep::Upkeep;
+
+/// The rounds of one node that serves.
+pub(super) struct Housekeeping<'a, S> {
+    config: &'a Config,
+    store: S,
+    state: Arc<NodeState>,
+    mailboxes: Vec<Mailbox<Mail>>,
+    disk: DiskWatch,
+    health: HealthWatch,
+    away: bool,
+    /// Whether shards have been told that the store takes writes.
+    writes: bool,
+    upkeep: Upkeep<S>,
+    /// Where upkeep runs. Dropped last, which drops what is under way.
+    background: StorePool,
+}
+
+impl<'a, S: NodeStore> Housekeeping<'a, S> {
+    /// For a node that began `epoch`, whose store is as `health` has it. Its shards have been told nothing yet.
+    pub(super) fn new(
+        config: &'a Config,
+        store: S,
+        state: &Arc<NodeState>,
+        mailboxes: &[Mailbox<Mail>],
+        epoch: Epoch,
+        background: StorePool,
+        health: HealthWatch,
+    ) -> Self {
+        Self {
+            config,
+            state: Arc::clone(state),
+            mailboxes: mailboxes.to_vec(),
+            disk: DiskWatch::new(config.data.free_bytes_min),
+            away: is_away(health.health()),
+            health,
+            writes: true,
+            upkeep: Upkeep::new(store.clone(), epoch),
+            background,
+            store,
+        }
+    }
+
+    /// One round.
+    pub(super) fn run(&mut self) {
+        self.state.counts().collect();
+        self.upkeep.run_if_due(&self.background);
+        if !S::SHARED {
+            // What is in this process answers; its disk is what may fail it. A shared store has disks of its own, and whether
+            // it answers shows in commits, of which heartbeats are one a second.
+            self.health.answered(Instant::now());
+            self.check_disk();
+        }
+        self.check_store();
+        self.tell_shards();
+    }
+
+    fn check_disk(&mut self) {
+        match disk::free_bytes(&self.config.data.dir).map(|free_bytes| self.disk.observe(free_bytes)) {
+            Ok(Some(change)) => {
+                match change {
+                    DiskChange::Low { free_bytes } => tracing::warn!(
+                        free_bytes,
+                        reserve_bytes = self.config.data.free_bytes_min,
+                        "short of disk: nothing new is accepted until {} bytes are free",
+                        self.disk.return_bytes()
+                    ),
+                    DiskChange::Enough { free_bytes } => tracing::info!(free_bytes, "enough disk again"),
+                }
+                self.state.set_short_of_disk(self.disk.is_low());
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "free disk cannot be read"),
+        }
+    }
+
+    fn check_store(&mut self) {
+        let now = Instant::now();
+        let Some(health) = self.health.observe(now, self.store.commits()) else { return };
+        self.away = is_away(health);
+        note_health::<S>(&self.state, health);
+    }
+
+    /// Whether they may take sends, where that has changed.
+    fn tell_shards(&mut self) {
+        let on = !self.away && !self.disk.is_low();
+        if on != self.writes {
+            self.writes = on;
+            for mailbox in &self.mailboxes {
+                post(mailbox, || Mail::Writes(on));
+            }
+        }
+    }
+}
+
+fn is_away(health: Health) -> bool {
+    match health {
+        Health::Answering | Health::Full => false,
+        Health::Away { .. } => true,
+    }
+}
+
+/// The store is otherwise than before.
+pub(super) fn note_health<S: NodeStore>(state: &NodeState, health: Health) {
+    match health {
+        Health::Answering => tracing::info!("the store answers and takes commits"),
+        Health::Full => tracing::warn!("the store is full or overloaded: most commits are turned away; {}", S::REMEDY),
+        Health::Away { since } => tracing::warn!(
+            seconds = since.elapsed().as_secs(),
+            "the store does not answer: sends are refused (115) and connections are kept; {}",
+            S::REMEDY
+        ),
+    }
+    state.set_store(health);
+}
+
+/// Puts what must arrive into a mailbox, waiting for room if it is full.
+pub(super) fn post(mailbox: &Mailbox<Mail>, mail: impl Fn() -> Mail) {
+    while let Err(uring::MailboxError::Full(_)) = mailbox.push(mail()) {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::Node as _;
+    use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
+
+    use crate::config::Mode;
+    use crate::lifecycle::phase::Phase;
+    use crate::store::Commits;
+    use crate::telemetry::metrics::Metrics;
+
+    use super::*;
+
+    #[test]
+    fn what_ailed_the_store_while_the_node_stood_by_is_over_once_it_answers() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = EmbeddedEngine::open(directory.path(), EmbeddedOptions::new(1)).expect("an empty store");
+        let config = Config::defaults(Mode::Dev);
+        let state = Arc::new(NodeState::new(1, Metrics::new(1, 1, directory.path())));
+        let begun = Instant::now();
+        let mut health = HealthWatch::new(begun);
+        let seconds = (1..=3).map(|second| begun + Duration::from_secs(second));
+        let away = seconds.filter_map(|now| health.observe(now, Commits::default())).last();
+        state.set_store(away.expect("three seconds without an answer"));
+        state.advance(Phase::Active);
+        assert!(state.ready().is_err(), "no answer for 3 s");
+
+        let background = StorePool::start("background", 1).expect("a thread");
+        let mut housekeeping = Housekeeping::new(&config, store.clone(), &state, &[], Epoch(1), background, health);
+        housekeeping.run();
+        assert_eq!(state.ready(), Ok(()));
+        drop(housekeeping);
+        store.close();
+    }
+}

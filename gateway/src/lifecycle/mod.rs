@@ -1,0 +1,351 @@
+//! A node's life: store, shards and HTTP, in the order in which they start and stop.
+//!
+//! Owns what starts before what, and how it all ends. Decides nothing about chat.
+//!
+//! ```text
+//! start   data directory ─► token key ─► health and metrics ─► store, which may wait ─► standing by, on a store that others
+//!         may have too ─► view claimed ─► shards listen ─► HTTP listens ─► ready line
+//! stop    HTTP stops ─► shards drain (3001) ─► view left ─► store closes ─► health and metrics stop ─► exit
+//! ```
+//!
+//! [`bootstrap`] is what comes before the store, [`phase`] where a node is on this way, [`housekeeping`] what it does each
+//! second, [`heartbeat`] and [`leadership`] its part among the nodes of a store, [`shutdown`] what ends it.
+
+mod bootstrap;
+mod heartbeat;
+mod housekeeping;
+mod leadership;
+mod phase;
+mod shutdown;
+mod state;
+mod upkeep;
+
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chat::view;
+use schema::record::NodeRecord;
+use schema::{Incarnation, View};
+
+use crate::config::{Config, Mode};
+use crate::machine::listen::{self, Ready};
+use crate::runtime::{self, Mail, NodeParts, NodeShards, Started, StorePool};
+use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
+
+use bootstrap::Bootstrap;
+use heartbeat::{Heartbeat, Me};
+use housekeeping::Housekeeping;
+use phase::{Active, Phase};
+pub(crate) use shutdown::End;
+use shutdown::Shutdown;
+pub(crate) use state::NodeState;
+
+/// How long sessions may take to finish what is under way when the node stops. With the time that connections take to close,
+/// that HTTP takes and that the store takes, the whole stays below 10 s.
+const DRAIN_MS: u64 = 4_000;
+/// The same for a node that was taken over: nothing that is under way there can succeed.
+const FENCED_DRAIN_MS: u64 = 1_000;
+/// How long a node that ends speaks to its store once more: to leave it, or to learn who took it over. Without having left,
+/// the next waits for the lease.
+const LAST_WORD: Duration = Duration::from_secs(2);
+/// The users that `rookery dev` makes.
+const DEV_USERS: [(&str, &str); 2] = [("ann", "Ann"), ("bora", "보라")];
+
+/// Starts a node and runs it until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting or from going on, in one line with the remedy.
+pub(crate) fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
+    exit_on_panic();
+    let shutdown = Shutdown::listen()?;
+    for warning in config.warnings(mode) {
+        tracing::warn!("{warning}");
+    }
+    store::with(config, Node { config, mode, shutdown })
+}
+
+/// A node over any store.
+struct Node<'a> {
+    config: &'a Config,
+    mode: Mode,
+    shutdown: Shutdown,
+}
+
+impl WithStore for Node<'_> {
+    type Output = ExitCode;
+
+    fn run<O: Source>(mut self, source: O) -> anyhow::Result<ExitCode> {
+        let (bootstrap, internal) = Bootstrap::prepare(self.config, self.mode)?;
+        let node = Arc::clone(&bootstrap.state) as Arc<dyn api::Node>;
+        let probes = api::serve_internal(internal, api::Limits::default(), node)?;
+        tracing::info!(internal = %bootstrap.ready.internal, "health and metrics are served");
+        let (store, end) = match self.wait_for(O::Store::REMEDY, source.open()) {
+            Ok(Ok(store)) => {
+                let end = self.join(&store, &bootstrap);
+                (Some(store), end)
+            }
+            Ok(Err(error)) => (None, Err(error)),
+            Err(end) => (None, Ok(stopping(end, &bootstrap.state))),
+        };
+        source.close(store);
+        probes.join();
+        tracing::info!("stopped");
+        end?.into_result()
+    }
+}
+
+impl Node<'_> {
+    /// Waits for what the store is asked at a start, however long it takes to answer, and says so.
+    ///
+    /// # Errors
+    /// The end that came before.
+    fn wait_for<T>(&mut self, remedy: &str, asked: impl Future<Output = T>) -> Result<T, End> {
+        let begun = Instant::now();
+        let mut say_at = begun + SLOW;
+        self.shutdown.wait(asked, || {
+            let now = Instant::now();
+            if now >= say_at {
+                say_at = now + STILL_WAITING;
+                let seconds = (now - begun).as_secs();
+                tracing::warn!(seconds, "waiting for the store, which does not answer: {remedy}");
+            }
+        })
+    }
+
+    /// Takes part in the store: beside other nodes, if there may be others, and else alone.
+    fn join<S: NodeStore>(&mut self, store: &S, bootstrap: &Bootstrap) -> anyhow::Result<End> {
+        bootstrap.state.counts().show_store(store.figures());
+        let me = Me {
+            incarnation: Incarnation(getrandom::u64()?),
+            record: NodeRecord {
+                name: self.config.node_name().as_str().to_owned(),
+                shards: self.config.shards(),
+                ws_url: ws_origin(self.config, bootstrap.ready.ws),
+                since_ms: runtime::wall(),
+            },
+        };
+        match self.wait_for(S::REMEDY, store::must_be_whole_in_the_end(store)) {
+            Ok(whole) => whole?,
+            Err(end) => return Ok(stopping(end, &bootstrap.state)),
+        }
+        bootstrap.state.set_store(Health::Answering);
+        let health = HealthWatch::new(Instant::now());
+        if S::SHARED {
+            return self.join_others(store, bootstrap, me, health);
+        }
+        match self.shutdown.wait(view::claim(store, me.incarnation, me.record.shards), || ()) {
+            Ok(view) => self.serve(store, bootstrap, me.incarnation, view?, health),
+            Err(end) => Ok(stopping(end, &bootstrap.state)),
+        }
+    }
+
+    /// Stands by until no other node is active, then serves.
+    fn join_others<S: NodeStore>(
+        &mut self,
+        store: &S,
+        bootstrap: &Bootstrap,
+        me: Me,
+        mut health: HealthWatch,
+    ) -> anyhow::Result<End> {
+        let incarnation = me.incarnation;
+        let heartbeat = Heartbeat::start(store.clone(), me, Arc::clone(&bootstrap.state), self.shutdown.teller())?;
+        let served = match self.stand_by(store, &bootstrap.state, &heartbeat, &mut health) {
+            Ok(view) => self.serve(store, bootstrap, incarnation, view, health),
+            Err(end) => Ok(stopping(end, &bootstrap.state)),
+        };
+        drop(heartbeat);
+        match served {
+            Ok(End::Fenced) => {
+                let roll = self.shutdown.finish(view::look(store), LAST_WORD);
+                let by = roll.and_then(Result::ok).as_ref().and_then(Active::of);
+                Ok(by.map_or(End::Fenced, End::TakenOver))
+            }
+            served => {
+                match self.shutdown.finish(view::leave(store, incarnation), LAST_WORD) {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => tracing::warn!(%error, "could not leave: the next node waits for the lease"),
+                    None => tracing::warn!("could not leave in time: the next node waits for the lease"),
+                }
+                served
+            }
+        }
+    }
+
+    /// Waits until this node is to serve.
+    ///
+    /// # Errors
+    /// The end that came before.
+    fn stand_by<S: NodeStore>(
+        &mut self,
+        store: &S,
+        state: &NodeState,
+        heartbeat: &Heartbeat,
+        health: &mut HealthWatch,
+    ) -> Result<View, End> {
+        let mut active = None;
+        self.shutdown.wait(heartbeat.taken_over(), || {
+            // Heartheartbeat are commits, so they tell whether the store answers.
+            if let Some(health) = health.observe(Instant::now(), store.commits()) {
+                housekeeping::note_health::<S>(state, health);
+            }
+            let now = heartbeat.active();
+            if let Some(now) = now.as_ref().filter(|&now| active.as_ref() != Some(now)) {
+                tracing::info!("standing by: {now}, incarnation {:x}", now.incarnation.0);
+            }
+            active.clone_from(&now);
+            state.advance(Phase::StandingBy { active: now });
+        })
+    }
+
+    /// Serves clients under a view until something ends the node.
+    fn serve<S: NodeStore>(
+        &mut self,
+        store: &S,
+        bootstrap: &Bootstrap,
+        incarnation: Incarnation,
+        view: View,
+        health: HealthWatch,
+    ) -> anyhow::Result<End> {
+        let (config, mode) = (self.config, self.mode);
+        let Bootstrap { clock, connections_max, key, ready, state } = bootstrap;
+        let shards = config.shards();
+        let view = Arc::new(view);
+        state.counts().nodes().activate(view.epoch);
+        tracing::info!(
+            node = config.node_name().as_str(),
+            incarnation = format_args!("{:x}", incarnation.0),
+            epoch = view.epoch.0,
+            shards,
+            connections_max,
+            data = %config.data.dir.display(),
+            "the store is open"
+        );
+        match self.wait_for(S::REMEDY, seed(store, mode)) {
+            Ok(seeded) => seeded?,
+            Err(end) => return Ok(stopping(end, state)),
+        }
+
+        // What may fail comes before the threads that would have to be stopped then.
+        let listener = listen::open("listen.api", ready.api)?;
+        let background = StorePool::start("background", 1)?;
+        let pool = StorePool::start("store", shards)?;
+        let parts = NodeParts {
+            config,
+            clock: *clock,
+            engine: store,
+            view: &view,
+            incarnation,
+            key,
+            state,
+            pool: &pool,
+            ends: self.shutdown.teller(),
+        };
+        let Started { mailboxes, threads } = parts.start_shards(ready.ws, *connections_max)?;
+        let clients = api::serve(
+            api_config(config, mode, ready.ws),
+            listener,
+            store.clone(),
+            NodeShards::new(Arc::clone(&view), mailboxes.clone()),
+            key.clone(),
+            Arc::clone(state) as Arc<dyn api::Node>,
+        );
+        let served = clients.map(|clients| {
+            state.advance(Phase::Active);
+            if let Err(error) = announce(mode, ready) {
+                // Whoever started the node may have closed its end after the ready line.
+                tracing::debug!(%error, "standard output is closed");
+            }
+            let mut housekeeping =
+                Housekeeping::new(config, store.clone(), state, &mailboxes, view.epoch, background, health);
+            let Err(end) = self.shutdown.wait(pending::<Infallible>(), || housekeeping.run());
+            let end = stopping(end, state);
+            clients.stop();
+            (clients, end)
+        });
+        let drain_ms = match &served {
+            Ok((_, End::Asked(_) | End::Shard(..))) | Err(_) => DRAIN_MS,
+            Ok((_, End::Fenced | End::TakenOver(_))) => FENCED_DRAIN_MS,
+        };
+        let deadline_ms = runtime::wall().plus_ms(drain_ms);
+        for mailbox in &mailboxes {
+            housekeeping::post(mailbox, || Mail::Drain { deadline_ms });
+        }
+        for thread in threads {
+            thread.join().expect("a shard that panics ends the process");
+        }
+        let (clients, end) = served?;
+        clients.join();
+        Ok(end)
+    }
+}
+
+/// Makes what a node of this mode needs in its store.
+async fn seed<S: NodeStore>(store: &S, mode: Mode) -> anyhow::Result<()> {
+    match mode {
+        Mode::Dev => {
+            for (username, display_name) in DEV_USERS {
+                store::until_answered(|| api::seed::user(store, username, display_name, runtime::wall())).await?;
+            }
+        }
+        Mode::Run => {}
+    }
+    Ok(())
+}
+
+/// From here on the node is not ready any more.
+fn stopping(end: End, state: &NodeState) -> End {
+    match &end {
+        End::Asked(signal) => tracing::info!(signal = signal.name(), "stopping"),
+        End::Shard(shard, _) => tracing::error!(shard, "a shard has ended: stopping"),
+        End::Fenced | End::TakenOver(_) => tracing::error!("another node has taken this store over: stopping"),
+    }
+    state.advance(Phase::Stopping);
+    end
+}
+
+/// A shard or a store thread that breaks a promise of our own code must not leave half a node behind: clients connect again to
+/// one that starts from what is durable.
+fn exit_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        tracing::error!(%panic, "a broken promise of the code ends the process");
+        std::process::exit(1);
+    }));
+}
+
+/// Where clients are told to connect.
+fn ws_origin(config: &Config, ws: SocketAddr) -> String {
+    config.node.ws_url.as_ref().map_or_else(|| format!("ws://{ws}"), |url| url.as_str().to_owned())
+}
+
+fn api_config(config: &Config, mode: Mode, ws: SocketAddr) -> api::Config {
+    let users = || DEV_USERS.iter().map(|&(username, _)| username.to_owned()).collect();
+    api::Config {
+        ws_origin: ws_origin(config, ws),
+        node: config.node_name().as_str().to_owned(),
+        region: config.node.region.clone(),
+        dev_users: (mode == Mode::Dev).then(users),
+        group_members_max: config.limits.group_members,
+        password_cost: api::Cost::default(),
+        limits: api::Limits::default(),
+    }
+}
+
+/// The ready line, and in dev mode the links.
+fn announce(mode: Mode, ready: &Ready) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    ready.announce(&mut out)?;
+    if mode == Mode::Dev {
+        for (username, display_name) in DEV_USERS {
+            writeln!(out, "open http://{}/?dev={username} in a tab to chat as {display_name}", ready.api)?;
+        }
+        out.flush()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! The three listeners before they listen, and the line that says where they do.
+//!
+//! Owns the check that a port is free and the ready line. Shards bind the WebSocket address with SO_REUSEPORT, which
+//! would share it with another node instead of failing, so it is bound once without before.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+
+use crate::config::KEYS;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({key}): {source}; {remedy}")]
+pub(crate) struct ListenError {
+    key: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+    remedy: String,
+}
+
+impl ListenError {
+    fn new(key: &'static str, address: SocketAddr, source: io::Error) -> Self {
+        let flag = KEYS.iter().find(|known| known.name == key).and_then(|known| known.short).unwrap_or(key);
+        let remedy = match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                let port = address.port();
+                format!("see who has it with `ss -ltnp 'sport = :{port}'`, or choose another with --{flag}")
+            }
+            io::ErrorKind::AddrNotAvailable => format!("name an address of this machine with --{flag}"),
+            io::ErrorKind::PermissionDenied => {
+                format!("ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one with --{flag}")
+            }
+            _ => format!("choose another with --{flag}"),
+        };
+        Self { key, address, source, remedy }
+    }
+}
+
+/// Listens on the address of `key`, alone. For listeners of which there is one in the process.
+///
+/// # Errors
+/// The address is in use, not of this machine, or not permitted.
+pub(crate) fn open(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).map_err(|source| ListenError::new(key, address, source))
+}
+
+/// Checks that nobody listens on the address of `key`, and returns it with a real port in place of 0.
+///
+/// The port is free again on return, for shards to bind one after the other with SO_REUSEPORT.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn check_free(key: &'static str, address: SocketAddr) -> Result<SocketAddr, ListenError> {
+    open(key, address)?.local_addr().map_err(|source| ListenError::new(key, address, source))
+}
+
+/// Where a node listens, once it does: the real ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ready {
+    /// The public API.
+    pub api: SocketAddr,
+    /// WebSocket clients.
+    pub ws: SocketAddr,
+    /// Health and metrics.
+    pub internal: SocketAddr,
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ready api=http://{} ws=ws://{} internal=http://{}", self.api, self.ws, self.internal)
+    }
+}
+
+impl Ready {
+    /// Writes the line that scripts wait for, and flushes it.
+    ///
+    /// # Errors
+    /// The writer's: nobody reads it any more.
+    pub(crate) fn announce(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{self}")?;
+        out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loopback(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn a_port_that_others_share_is_in_use_all_the_same() {
+        let shared = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        shared.set_reuse_port(true).expect("Linux has it");
+        shared.bind(&loopback(0).into()).expect("a free port");
+        shared.listen(1).expect("it is bound");
+        let taken = shared.local_addr().ok().and_then(|address| address.as_socket()).expect("it has one");
+
+        let error = check_free("listen.ws", taken).expect_err("it is taken");
+        let port = taken.port();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot listen on 127.0.0.1:{port} (listen.ws): Address already in use (os error 98); see who has it \
+                 with `ss -ltnp 'sport = :{port}'`, or choose another with --ws"
+            )
+        );
+        drop(shared);
+        assert_eq!(check_free("listen.ws", taken).expect("it is free again"), taken);
+    }
+
+    #[test]
+    fn port_0_becomes_a_real_one() {
+        assert_ne!(check_free("listen.api", loopback(0)).expect("some port is free").port(), 0);
+    }
+
+    #[test]
+    fn an_address_of_another_machine_says_so() {
+        let elsewhere = SocketAddr::from(([192, 0, 2, 1], 80));
+        let text = check_free("listen.internal", elsewhere).expect_err("TEST-NET is nobody's").to_string();
+        assert!(text.ends_with("name an address of this machine with --internal"), "{text}");
+    }
+
+    #[test]
+    fn the_ready_line_is_one_line_of_three_urls() {
+        let ready =
+            Ready { api: loopback(8000), ws: "[::1]:8001".parse().expect("an address"), internal: loopback(9000) };
+        let mut out = Vec::new();
+        ready.announce(&mut out).expect("a vector takes it");
+        assert_eq!(
+            String::from_utf8(out).expect("text"),
+            "ready api=http://127.0.0.1:8000 ws=ws://[::1]:8001 internal=http://127.0.0.1:9000\n"
+        );
+    }
+}

@@ -1,0 +1,335 @@
+//! What a machine lacks to run a node, and the remedy.
+//!
+//! Owns the measures and the table that shows them. Changes nothing: it raises no limit, makes no directory, and lets go
+//! of every port and of the one shard that it starts to see whether it starts. [`judge`] decides over plain [`Facts`], so that its rows are tested without such a machine.
+
+mod probe;
+mod store;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use rustix::process::{Resource, getrlimit};
+
+use crate::config::{Config, Mode, StoreEngine};
+use crate::machine::{datadir, disk, files, listen};
+
+pub(super) use store::Cluster;
+
+/// The first kernel with the io_uring features that the driver uses (deferred task work, multishot receive).
+const KERNEL_MIN: (u32, u32) = (6, 1);
+/// Locked memory that the rings of one shard are charged for at most, by kernels that charge it.
+const LOCKED_BYTES_SHARD: u64 = 512 * 1024;
+
+/// What was measured.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    /// The kernel's release, as `uname -r` prints it.
+    pub kernel: String,
+    /// `kernel.io_uring_disabled`; `None` where there is no such setting, which permits it.
+    pub io_uring_disabled: Option<u8>,
+    /// What keeps a shard's driver from starting here, which was tried.
+    pub driver: Result<(), String>,
+    /// The hard file limit.
+    pub files: u64,
+    /// The locked memory limit in force; `None` for none.
+    pub locked_bytes: Option<u64>,
+    /// Shards that would start.
+    pub shards: u16,
+    /// Connections asked for.
+    pub connections: Option<u32>,
+    /// Each listener's key, its address, and what is wrong with it.
+    pub ports: Vec<(&'static str, SocketAddr, Result<(), String>)>,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// What is wrong with it.
+    pub data: Result<(), String>,
+    /// Free bytes of its file system, where it could be measured.
+    pub free_bytes: Option<u64>,
+    /// The reserve of free bytes.
+    pub free_bytes_min: u64,
+    /// The cluster that keeps the store, if one does.
+    pub cluster: Option<Cluster>,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// What was looked at.
+    pub what: String,
+    /// What there is.
+    pub found: String,
+    /// What a node needs.
+    pub needed: String,
+    /// What to do; `None` where nothing is lacking.
+    pub remedy: Option<String>,
+}
+
+/// Everything that was looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Report(Vec<Finding>);
+
+impl Report {
+    /// Whether a node can run here as configured.
+    #[must_use]
+    pub(super) fn lacks_nothing(&self) -> bool {
+        self.0.iter().all(|finding| finding.remedy.is_none())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = ["", "what", "found", "needed", "remedy"].map(str::to_owned);
+        let row = |finding: &Finding| {
+            let mark = if finding.remedy.is_some() { "LACKING" } else { "ok" };
+            let remedy = finding.remedy.clone().unwrap_or_default();
+            [mark.to_owned(), finding.what.clone(), finding.found.clone(), finding.needed.clone(), remedy]
+        };
+        let rows: Vec<_> = std::iter::once(head).chain(self.0.iter().map(row)).collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+        let widths = [0, 1, 2, 3].map(width);
+        for row in &rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(widths) {
+                line.push_str(&format!("{cell:<width$}  "));
+            }
+            line.push_str(&row[4]);
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// Measures this machine for a node with this configuration.
+#[must_use]
+pub(super) fn examine(config: &Config) -> Report {
+    judge(&measure(config))
+}
+
+fn measure(config: &Config) -> Facts {
+    let port = |(key, address)| (key, address, listen::check_free(key, address).map(drop).map_err(|e| e.to_string()));
+    let uname = rustix::system::uname();
+    Facts {
+        kernel: uname.release().to_string_lossy().into_owned(),
+        io_uring_disabled: setting("/proc/sys/kernel/io_uring_disabled"),
+        driver: probe::driver().map_err(|error| format!("{error:#}")),
+        files: files::hard_limit(),
+        locked_bytes: getrlimit(Resource::Memlock).current,
+        shards: config.shards(),
+        connections: config.limits.connections,
+        ports: config.addresses().into_iter().map(port).collect(),
+        data_dir: config.data.dir.clone(),
+        data: data(config),
+        free_bytes: free_bytes(config).ok(),
+        // A cluster has disks of its own.
+        free_bytes_min: match config.store.engine {
+            StoreEngine::Embedded => config.data.free_bytes_min,
+            StoreEngine::FoundationDb => 0,
+        },
+        cluster: store::measure(config),
+    }
+}
+
+fn setting(path: &str) -> Option<u8> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// What a start would say of the data directory, without making it.
+fn data(config: &Config) -> Result<(), String> {
+    let path = &config.data.dir;
+    if config.origin("data.dir") == crate::config::Origin::Default && !path.exists() {
+        // A start makes it where it is run.
+        return datadir::write_once(&std::env::current_dir().map_err(|e| e.to_string())?).map_err(|e| {
+            format!("it is to be made here, and this directory is not writable: {e}; name another with --data")
+        });
+    }
+    datadir::prepare(config, Mode::Run).map_err(|error| error.to_string())
+}
+
+fn free_bytes(config: &Config) -> io::Result<u64> {
+    disk::free_bytes(&config.data.dir).or_else(|_| disk::free_bytes(&std::env::current_dir()?))
+}
+
+/// Decides what is lacking.
+#[must_use]
+pub(super) fn judge(facts: &Facts) -> Report {
+    let mut findings = vec![kernel(facts), io_uring(facts), driver(facts), file_limit(facts), locked_memory(facts)];
+    findings.extend(facts.ports.iter().map(|(key, address, free)| Finding {
+        what: format!("port of {key}"),
+        found: if free.is_ok() { format!("{address} is free") } else { address.to_string() },
+        needed: "free".to_owned(),
+        remedy: free.clone().err(),
+    }));
+    findings.push(Finding {
+        what: "data directory".to_owned(),
+        found: facts.data_dir.display().to_string(),
+        needed: "writable".to_owned(),
+        remedy: facts.data.clone().err(),
+    });
+    findings.push(free_disk(facts));
+    findings.extend(store::findings(facts.cluster.as_ref()));
+    Report(findings)
+}
+
+fn kernel(facts: &Facts) -> Finding {
+    let mut numbers = facts.kernel.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().ok());
+    let version = numbers.next().flatten().zip(numbers.next().flatten());
+    Finding {
+        what: "kernel".to_owned(),
+        found: facts.kernel.clone(),
+        needed: format!("{}.{} or later", KERNEL_MIN.0, KERNEL_MIN.1),
+        remedy: (version < Some(KERNEL_MIN)).then(|| "run a newer kernel: the driver needs its io_uring".to_owned()),
+    }
+}
+
+fn io_uring(facts: &Facts) -> Finding {
+    let (found, remedy) = match facts.io_uring_disabled {
+        None | Some(0) => ("permitted", None),
+        Some(1) => (
+            "for one group and administrators",
+            Some("sysctl kernel.io_uring_disabled=0, or the node's group in kernel.io_uring_group"),
+        ),
+        Some(_) => ("disabled", Some("sysctl kernel.io_uring_disabled=0")),
+    };
+    Finding {
+        what: "io_uring".to_owned(),
+        found: found.to_owned(),
+        needed: "permitted".to_owned(),
+        remedy: remedy.map(str::to_owned),
+    }
+}
+
+fn driver(facts: &Facts) -> Finding {
+    Finding {
+        what: "a shard's driver".to_owned(),
+        found: if facts.driver.is_ok() { "starts" } else { "does not start" }.to_owned(),
+        needed: "starts".to_owned(),
+        remedy: facts.driver.clone().err(),
+    }
+}
+
+fn file_limit(facts: &Facts) -> Finding {
+    let connections = facts.connections.map_or(files::CONNECTIONS_MIN, u64::from);
+    let needed = files::reserve(facts.shards) + connections;
+    let remedy = || {
+        format!("ulimit -Hn {needed}, LimitNOFILE={needed} in a systemd unit, --ulimit nofile={needed} for a container")
+    };
+    Finding {
+        what: "file limit (hard)".to_owned(),
+        found: match files::connections_max(facts.files, facts.shards) {
+            Ok(connections) => format!("{}: {connections} connections", facts.files),
+            Err(_) => facts.files.to_string(),
+        },
+        needed: format!("{needed} for {connections} connections"),
+        remedy: (facts.files < needed).then(remedy),
+    }
+}
+
+fn locked_memory(facts: &Facts) -> Finding {
+    let needed_bytes = LOCKED_BYTES_SHARD * u64::from(facts.shards);
+    // Kernels that account rings to the process's memory instead start a shard under any limit, and so does root.
+    let lacking = facts.driver.is_err() && facts.locked_bytes.is_some_and(|bytes| bytes < needed_bytes);
+    let kib = needed_bytes / 1024;
+    let remedy = || {
+        format!(
+            "ulimit -l {kib}, LimitMEMLOCK={kib}K in a systemd unit, --ulimit memlock={needed_bytes} for a container"
+        )
+    };
+    Finding {
+        what: "locked memory".to_owned(),
+        found: facts.locked_bytes.map_or_else(|| "no limit".to_owned(), |bytes| format!("{} KiB", bytes / 1024)),
+        needed: format!("{kib} KiB for {} shards, where it is charged", facts.shards),
+        remedy: lacking.then(remedy),
+    }
+}
+
+fn free_disk(facts: &Facts) -> Finding {
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let lacking = facts.free_bytes.is_none_or(|bytes| bytes < facts.free_bytes_min);
+    Finding {
+        what: "free disk".to_owned(),
+        found: facts.free_bytes.map_or_else(|| "unknown".to_owned(), mib),
+        needed: mib(facts.free_bytes_min),
+        remedy: lacking.then(|| "make room, name a larger disk with --data, or lower data.free_bytes_min".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enough() -> Facts {
+        Facts {
+            kernel: "6.1.0-13-amd64".to_owned(),
+            io_uring_disabled: Some(0),
+            driver: Ok(()),
+            files: 20_000,
+            locked_bytes: Some(1024 * 1024),
+            shards: 2,
+            connections: None,
+            ports: vec![("listen.api", SocketAddr::from(([127, 0, 0, 1], 8000)), Ok(()))],
+            data_dir: PathBuf::from("rookery.rkdata"),
+            data: Ok(()),
+            free_bytes: Some(2 << 30),
+            free_bytes_min: 1 << 30,
+            cluster: None,
+        }
+    }
+
+    /// What is lacking once `change` has been made to a machine that has enough.
+    fn check(change: impl FnOnce(&mut Facts), expected: &[&str]) {
+        let mut facts = enough();
+        change(&mut facts);
+        let report = judge(&facts);
+        let lacking = report.0.iter().filter(|finding| finding.remedy.is_some());
+        assert_eq!(lacking.map(|finding| finding.what.as_str()).collect::<Vec<_>>(), expected, "{facts:?}");
+        assert_eq!(report.lacks_nothing(), expected.is_empty());
+    }
+
+    #[test]
+    fn each_lack_is_found_and_nothing_else() {
+        check(|_| (), &[]);
+        check(|facts| facts.kernel = "5.15.0".to_owned(), &["kernel"]);
+        check(|facts| facts.kernel = "6.0.19".to_owned(), &["kernel"]);
+        check(|facts| facts.kernel = "7.0-rc1".to_owned(), &[]);
+        check(|facts| facts.kernel = "unheard of".to_owned(), &["kernel"]);
+        check(|facts| facts.io_uring_disabled = None, &[]);
+        check(|facts| facts.io_uring_disabled = Some(1), &["io_uring"]);
+        check(|facts| facts.io_uring_disabled = Some(2), &["io_uring"]);
+        check(|facts| facts.driver = Err("io_uring is not permitted here".to_owned()), &["a shard's driver"]);
+        check(|facts| facts.files = 2_467, &["file limit (hard)"]);
+        check(|facts| facts.files = 2_468, &[]);
+        check(|facts| facts.connections = Some(17_788), &[]);
+        check(|facts| facts.connections = Some(17_789), &["file limit (hard)"]);
+        check(|facts| facts.locked_bytes = None, &[]);
+        check(|facts| facts.shards = 3, &[]);
+        check(
+            |facts| (facts.shards, facts.driver) = (3, Err("no memory".to_owned())),
+            &["a shard's driver", "locked memory"],
+        );
+        check(|facts| facts.ports[0].2 = Err("in use".to_owned()), &["port of listen.api"]);
+        check(|facts| facts.data = Err("no such directory".to_owned()), &["data directory"]);
+        check(|facts| facts.free_bytes = Some((1 << 30) - 1), &["free disk"]);
+        check(|facts| facts.free_bytes = None, &["free disk"]);
+        check(|facts| (facts.free_bytes, facts.free_bytes_min) = (Some(0), 0), &[]);
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_names_the_remedy() {
+        let mut facts = enough();
+        facts.io_uring_disabled = Some(2);
+        let table = judge(&facts).to_string();
+        let columns: Vec<_> =
+            table.lines().take(3).map(|line| line.split("  ").filter(|cell| !cell.is_empty())).collect();
+        let cells: Vec<Vec<_>> = columns.into_iter().map(|line| line.map(str::trim).collect()).collect();
+        assert_eq!(cells[0], ["what", "found", "needed", "remedy"], "{table}");
+        assert_eq!(cells[1], ["ok", "kernel", "6.1.0-13-amd64", "6.1 or later"], "{table}");
+        assert_eq!(
+            cells[2],
+            ["LACKING", "io_uring", "disabled", "permitted", "sysctl kernel.io_uring_disabled=0"],
+            "{table}"
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! A node's shards: each a thread with its driver, its host and the ends of its mailboxes.
+//!
+//! Owns who holds which end of which mailbox. What a shard does is [`ShardHandler`]'s.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use chat::appender::Appender;
+use host::Host;
+use kv::Engine;
+use schema::{Incarnation, Owner, ShardIndex, View};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::config::Config;
+use crate::uring::{self, Mailbox, Sleeper};
+
+use super::clock::Clock;
+use super::handler::{MAIL_MAX, Mail, Parts, ShardHandler, TASKS_MAX};
+use super::mesh::Links;
+use super::pool::StorePool;
+use super::tokens::Tokens;
+use crate::lifecycle::End;
+use crate::lifecycle::NodeState;
+
+/// Connections that wait to be accepted by one shard; the kernel cuts it to net.core.somaxconn.
+const BACKLOG: u32 = 4_096;
+
+/// Shards that run.
+pub(crate) struct Started {
+    pub(crate) mailboxes: Vec<Mailbox<Mail>>,
+    pub(crate) threads: Vec<JoinHandle<()>>,
+}
+
+/// What the shards of a node share.
+pub(crate) struct NodeParts<'a, S> {
+    pub(crate) config: &'a Config,
+    pub(crate) clock: Clock,
+    pub(crate) engine: &'a S,
+    pub(crate) view: &'a Arc<View>,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) key: &'a api::TokenKey,
+    pub(crate) state: &'a Arc<NodeState>,
+    pub(crate) pool: &'a StorePool,
+    pub(crate) ends: UnboundedSender<End>,
+}
+
+impl<S: Engine> NodeParts<'_, S> {
+    /// Starts every shard on a thread of its own. They listen when this returns.
+    pub(crate) fn start_shards(&self, ws: SocketAddr, connections_max: u32) -> anyhow::Result<Started> {
+        let shards = self.config.shards();
+        let mut mailboxes = Vec::new();
+        let mut ends = Vec::new();
+        for _ in 0..shards {
+            let (sleeper, waker) = uring::sleep_and_wake()?;
+            let (mailbox, mail) = uring::mailbox(&waker, MAIL_MAX);
+            let (done_sender, done) = uring::mailbox(&waker, TASKS_MAX);
+            mailboxes.push(mailbox);
+            // Before any thread runs, so that an address that is taken leaves none behind.
+            ends.push((uring::listen(ws, BACKLOG)?, sleeper, mail, done_sender, done));
+        }
+        let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
+        let auth = Arc::new(Tokens::new(self.key.clone()));
+        let mut threads = Vec::new();
+        for (shard, (listener, sleeper, mail, done_sender, done)) in (0..shards).zip(ends) {
+            let me = Owner { incarnation: self.incarnation, shard: ShardIndex(shard) };
+            let host = host::Config {
+                me,
+                view: Arc::clone(self.view),
+                engine: self.engine.clone(),
+                auth: Arc::clone(&auth),
+                appender: self.appender(me),
+            };
+            let fenced = self.ends.clone();
+            let parts = Parts {
+                host: Host::new(host, self.clock.at(Instant::now())),
+                clock: self.clock,
+                mail,
+                done,
+                done_sender,
+                spawner: self.pool.spawner(),
+                links: Links::new(mailboxes.clone()),
+                echo: self.config.debug.echo,
+                sessions_max: share,
+                state: Arc::clone(self.state),
+                shard,
+                on_fenced: Some(Box::new(move || drop(fenced.send(End::Fenced)))),
+            };
+            threads.push(self.start_shard(shard, share, listener, sleeper, parts)?);
+        }
+        Ok(Started { mailboxes, threads })
+    }
+
+    fn appender(&self, me: Owner) -> Appender {
+        let appender = Appender::new(me).with_group_members(self.config.limits.group_members);
+        if self.config.store.chained_appends { appender.with_chained_reads() } else { appender }
+    }
+
+    fn start_shard(
+        &self,
+        shard: u16,
+        connections_max: usize,
+        listener: std::net::TcpListener,
+        sleeper: Sleeper,
+        parts: Parts<S>,
+    ) -> io::Result<JoinHandle<()>> {
+        let mut config = uring::Config::new(format!("shard-{shard}"), connections_max);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        // Pinned if each shard has a core of its own, and left to the scheduler otherwise.
+        config.cpu = (usize::from(self.config.shards()) <= cores && cores > 1).then_some(usize::from(shard));
+        let ends = self.ends.clone();
+        thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
+            let error = uring::run(config, listener, sleeper, |_| ShardHandler::new(parts)).err();
+            // After a stop that was asked for nobody listens any more.
+            drop(ends.send(End::Shard(shard, error)));
+        })
+    }
+}
