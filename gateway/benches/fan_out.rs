@@ -43,7 +43,7 @@ fn thread_time() -> Duration {
 
 impl Handler for FanOut {
     fn on_request(&mut self, _: &mut Sockets, _: ConnId, _: &Request) -> Decision {
-        let endpoint = Endpoint::Handler { message_bytes_max: 1000, fragments_max: 1 };
+        let endpoint = Endpoint::Handler { message_bytes_max: 1000 };
         Decision::Accept { protocol: None, endpoint }
     }
 

@@ -12,8 +12,7 @@ use wire::{Decoder, Event, HandshakeProgress, Opcode, Role, Rules, ServerHandsha
 
 /// Bytes of one read, as in the driver.
 const READ_BYTES: usize = 2048;
-const RULES: Rules =
-    Rules { role: Role::Server, message_bytes_max: schema::limits::ECHO_MESSAGE_BYTES_MAX, fragments_max: u32::MAX };
+const RULES: Rules = Rules { role: Role::Server, message_bytes_max: schema::limits::ECHO_MESSAGE_BYTES_MAX };
 
 #[derive(Parser)]
 struct Options {

@@ -81,7 +81,7 @@ fn fragments_are_one_message_and_pings_between_them_are_answered() {
 
 #[test]
 fn a_close_frame_is_answered_with_its_code_and_the_connection_ends() {
-    for code in [1000u16, 1001, 3000, 4999] {
+    for code in [1000u16, 1001, 1014, 3000, 4999] {
         let driver = Driver::start();
         let mut socket = driver.connect("/debug/echo");
         socket.close(Some(CloseFrame { code: code.into(), reason: "bye".into() })).expect("sent");

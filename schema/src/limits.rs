@@ -6,13 +6,11 @@
 pub const BODY_CHARS_MAX: u32 = 100_000;
 /// Bytes of one message's text: four for each character in UTF-8.
 pub const BODY_BYTES_MAX: u32 = BODY_CHARS_MAX * 4;
-/// Bytes of one inbound WebSocket message.
+/// Bytes of one inbound WebSocket message, in however many fragments.
 ///
 /// A body whose characters are all escaped as `\uXXXX\uXXXX` takes 12 bytes each, 1.2 MB; the rest is for its envelope.
 pub const MESSAGE_BYTES_MAX: u32 = 2 * 1024 * 1024;
 const _: () = assert!(MESSAGE_BYTES_MAX >= BODY_CHARS_MAX * 12 + 64 * 1024, "a full body fits in one message");
-/// Fragments of one inbound WebSocket message.
-pub const FRAGMENTS_MAX: u32 = 64;
 /// Bytes of partial inbound messages that one shard holds: 32 clients in the middle of the largest message.
 pub const PARTIAL_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Bytes of one message on `/debug/echo`, whose peers are conformance suites.

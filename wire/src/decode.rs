@@ -25,10 +25,9 @@ pub enum Role {
 pub struct Rules {
     /// Our end.
     pub role: Role,
-    /// Bytes of payload in one message, over all its fragments.
+    /// Bytes of payload in one message, over all its fragments. Fragments themselves are not counted: each costs its
+    /// sender a header and leaves nothing here but its payload.
     pub message_bytes_max: u32,
-    /// Frames in one message.
-    pub fragments_max: u32,
 }
 
 /// What the peer said. Borrows from the input where a frame came whole, owns what had to be put together.
@@ -159,10 +158,6 @@ impl Decoder {
             (Kind::Continuation, None) => return Err(Fault::ContinuationUnexpected),
             (Kind::Text | Kind::Binary, None) => header.payload_bytes,
             (Kind::Continuation, Some(message)) => {
-                if message.fragments >= rules.fragments_max {
-                    return Err(Fault::TooManyFragments { limit: rules.fragments_max });
-                }
-                message.fragments += 1;
                 message.announced_bytes = message.announced_bytes.saturating_add(header.payload_bytes);
                 message.announced_bytes
             }
@@ -206,7 +201,6 @@ impl Decoder {
                     unreachable!("admitted as the first frame of a message: {header:?}")
                 }
             },
-            fragments: 1,
             announced_bytes: header.payload_bytes,
         });
         message.body.extend(take_some(&mut header, input))?;

@@ -57,12 +57,6 @@ pub enum Fault {
         /// [`Rules::message_bytes_max`](crate::Rules::message_bytes_max).
         limit_bytes: u32,
     },
-    /// Fragments cost more than they carry.
-    #[error("a message in more than {limit} fragments")]
-    TooManyFragments {
-        /// [`Rules::fragments_max`](crate::Rules::fragments_max).
-        limit: u32,
-    },
 }
 
 impl Fault {
@@ -81,7 +75,7 @@ impl Fault {
             | Fault::CloseHalfCode
             | Fault::CloseCodeInvalid(_) => CloseCode::PROTOCOL,
             Fault::NotUtf8 => CloseCode::INVALID_TEXT,
-            Fault::MessageTooBig { .. } | Fault::TooManyFragments { .. } => CloseCode::TOO_BIG,
+            Fault::MessageTooBig { .. } => CloseCode::TOO_BIG,
         }
     }
 }

@@ -77,8 +77,6 @@ impl<const N: usize> Stash<N> {
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) body: Body,
-    /// Frames that have begun.
-    pub(crate) fragments: u32,
     /// Payload bytes that the headers so far announced.
     pub(crate) announced_bytes: u64,
 }

@@ -2,8 +2,8 @@
 
 use wire::{Decoder, Event, Opcode, Role, Rules, encode_into};
 
-const SERVER: Rules = Rules { role: Role::Server, message_bytes_max: 1000, fragments_max: 4 };
-const CLIENT: Rules = Rules { role: Role::Client, message_bytes_max: 1000, fragments_max: 4 };
+const SERVER: Rules = Rules { role: Role::Server, message_bytes_max: 1000 };
+const CLIENT: Rules = Rules { role: Role::Client, message_bytes_max: 1000 };
 const KEY: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
 const CONTINUATION: u8 = 0x0;
@@ -124,10 +124,21 @@ fn fragments_are_put_together_and_control_frames_may_come_between() {
 }
 
 #[test]
-fn a_message_in_too_many_or_too_large_pieces_is_1009() {
-    let mut five = vec![frame(TEXT, "a")];
-    five.extend((0..4).map(|_| frame(CONTINUATION, "b")));
-    check(&five, "1009 a message in more than 4 fragments");
+fn fragments_are_bounded_in_bytes_and_not_in_number() {
+    let pieces = |number: usize, bytes: &[u8]| {
+        let mut frames = vec![frame(BINARY, bytes)];
+        frames.resize_with(number - 1, || frame(CONTINUATION, bytes));
+        frames.push(frame(FIN | CONTINUATION, bytes));
+        decode(&Rules { message_bytes_max: 2 << 20, ..SERVER }, &[&frames.concat()])
+    };
+    assert_eq!(pieces(65, &[7; 16]), "binary 1040 bytes");
+    assert_eq!(pieces(100_000, &[]), "binary ");
+    assert_eq!(pieces(512, &[7; 4096]), "binary 2097152 bytes");
+    assert_eq!(pieces(513, &[7; 4096]), "1009 a message of at least 2101248 bytes, the limit is 2097152");
+}
+
+#[test]
+fn a_message_of_too_many_bytes_is_1009() {
     check(&[frame(FIN | TEXT, "a".repeat(1001))], "1009 a message of at least 1001 bytes, the limit is 1000");
     check(
         &[frame(BINARY, [7; 600]), frame(CONTINUATION, [7; 401])],

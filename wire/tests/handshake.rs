@@ -45,6 +45,77 @@ fn a_request_says_what_it_wants() {
     check(&format!("GET / HTTP/1.1\r\n{REST}{KEY}"), "more");
 }
 
+/// A request with these lines beside its key and what every request has.
+fn with(lines: &str, expected: &str) {
+    check(&format!("GET / HTTP/1.1\r\n{KEY}{lines}\r\n"), expected);
+}
+
+#[test]
+fn several_lines_of_a_header_are_one_list() {
+    const V: &str = "Sec-WebSocket-Version: 13\r\n";
+    const ACCEPTED: &str = "/ None [] None";
+    for lines in [
+        "Connection: keep-alive\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+        "Connection: Upgrade\r\nConnection: keep-alive\r\nUpgrade: websocket\r\n",
+        "Connection: keep-alive,\tUpgrade\r\nUpgrade: websocket\r\n",
+        "Connection:\tupgrade\t,keep-alive\r\nUpgrade: WebSocket\r\n",
+        "Connection: ,, UPGRADE ,\r\nUpgrade: h2c, websocket\r\n",
+        "Connection: upgrade\r\nUpgrade: h2c\r\nUpgrade:\twebsocket\r\n",
+        "Connection: \u{e9}\r\nConnection: Upgrade\r\nUpgrade: websocket,h2c\r\n",
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: websocket\r\nContent-Length: 0\r\n",
+    ] {
+        with(&format!("Host: a\r\n{lines}{V}"), ACCEPTED);
+    }
+    const UP: &str = "Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+    with(&format!("{UP}Sec-WebSocket-Version: 8\r\nSec-WebSocket-Version:\t13\r\n"), ACCEPTED);
+    with(&format!("{UP}Sec-WebSocket-Version: 8,13\r\n"), ACCEPTED);
+    with(
+        &format!(
+            "{UP}{V}Sec-WebSocket-Protocol: b,\ta\t,,\r\nSec-WebSocket-Protocol:\r\nSec-WebSocket-Protocol: c\r\n"
+        ),
+        "/ None [\"b\", \"a\", \"c\"] None",
+    );
+    const NOT_ONE: &str = "426 This is a WebSocket endpoint. Connect with a ws:// or wss:// URL.";
+    with(&format!("Host: a\r\nConnection: keep-alive Upgrade\r\nUpgrade: websocket\r\n{V}"), NOT_ONE);
+    with(&format!("Host: a\r\nConnection: Upgraded\r\nUpgrade: websocket\r\n{V}"), NOT_ONE);
+    with(&format!("Host: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n{V}"), NOT_ONE);
+}
+
+#[test]
+fn a_target_may_name_its_host() {
+    check(&format!("GET http://a:1/b?c HTTP/1.1\r\n{REST}{KEY}\r\n"), "/b Some(\"c\") [] None");
+    check(&format!("GET http://a HTTP/1.1\r\n{REST}{KEY}\r\n"), "/ None [] None");
+    for target in ["a:80", "*"] {
+        let request = format!("GET {target} HTTP/1.1\r\n{REST}{KEY}\r\n");
+        check(&request, "400 The target of the request has no path.");
+    }
+}
+
+#[test]
+fn what_may_be_said_once_is_said_once() {
+    let rest = REST.strip_prefix("Host: a\r\n").expect("it begins with the host");
+    const ONCE: &str = "400 Host has to be there once.";
+    const NAME: &str = "400 Host has to be a name or an address, and a port.";
+    with(rest, ONCE);
+    with(&format!("Host: a\r\nHost: a\r\n{rest}"), ONCE);
+    for host in ["", "a b", "a/b", "a@b", "a:b:c", "[::1", "a,b c"] {
+        with(&format!("Host: {host}\r\n{rest}"), NAME);
+    }
+    for host in ["a", "a:80", "127.0.0.1:8001", "[::1]:8001", "xn--9n2bp8q.example"] {
+        with(&format!("Host: {host}\r\n{rest}"), "/ None [] None");
+    }
+    with(&format!("{REST}{KEY}"), "400 Sec-WebSocket-Key has to be 16 random bytes in base64, once.");
+    with(&format!("{REST}Origin: http://x\r\nOrigin: http://y\r\n"), "400 Origin has to be ASCII, and there once.");
+    with(&format!("{REST}Origin: http://\u{e9}\r\n"), "400 Origin has to be ASCII, and there once.");
+}
+
+#[test]
+fn a_handshake_has_no_body() {
+    for line in ["Content-Length: 5", "Content-Length: 0\r\nContent-Length: 5", "Transfer-Encoding: chunked"] {
+        with(&format!("{REST}{line}\r\n"), "400 A WebSocket handshake has no body.");
+    }
+}
+
 #[test]
 fn a_refusal_says_what_to_do() {
     check(&format!("POST / HTTP/1.1\r\n{REST}{KEY}\r\n"), "405 A WebSocket handshake is a GET request.");
@@ -56,7 +127,11 @@ fn a_refusal_says_what_to_do() {
     );
     check(
         &format!("GET / HTTP/1.1\r\n{REST}Sec-WebSocket-Key: short\r\n\r\n"),
-        "400 Sec-WebSocket-Key has to be 16 random bytes in base64.",
+        "400 Sec-WebSocket-Key has to be 16 random bytes in base64, once.",
+    );
+    check(
+        &format!("GET / HTTP/1.1\r\n{REST}{KEY}{}\r\n", "X:y\r\n".repeat(125)),
+        "431 The request has too many headers. Send fewer.",
     );
     check(
         &format!("GET / HTTP/1.1\r\n{REST}{KEY}X: {}\r\n\r\n", "y".repeat(2000)),

@@ -7,7 +7,7 @@ use wire::{
     encode_into,
 };
 
-const RULES: Rules = Rules { role: Role::Server, message_bytes_max: 2 << 20, fragments_max: 64 };
+const RULES: Rules = Rules { role: Role::Server, message_bytes_max: 2 << 20 };
 
 /// Decodes the pieces into events that own their payload, and the fault at the end if there is one.
 fn decode(rules: &Rules, pieces: impl IntoIterator<Item = Vec<u8>>) -> Vec<String> {

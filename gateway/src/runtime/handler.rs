@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use host::{Done, Effect, Host, Task};
 use kv::Engine;
 use router::Input;
-use schema::limits::{ECHO_MESSAGE_BYTES_MAX, FRAGMENTS_MAX, MESSAGE_BYTES_MAX};
+use schema::limits::{ECHO_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use schema::mesh::{Kicked, MeshFrame};
 use schema::{ChannelId, ChannelOp, Encoding, Now, OpReply, Refusal, UnixMs, UserId};
 use tokio::sync::oneshot;
@@ -226,7 +226,7 @@ impl<S: Engine> Handler for ShardHandler<S> {
                 self.agreed.insert(conn, Some(encoding));
                 Decision::Accept {
                     protocol: known.map(|encoding| Cow::Borrowed(encoding.subprotocol())),
-                    endpoint: Endpoint::Handler { message_bytes_max: MESSAGE_BYTES_MAX, fragments_max: FRAGMENTS_MAX },
+                    endpoint: Endpoint::Handler { message_bytes_max: MESSAGE_BYTES_MAX },
                 }
             }
             ECHO_PATH if self.parts.echo => Decision::Accept {

@@ -68,8 +68,6 @@ pub enum Endpoint {
     Handler {
         /// Bytes of one message.
         message_bytes_max: u32,
-        /// Frames of one message.
-        fragments_max: u32,
     },
     /// The driver itself sends every message back as it came; for conformance suites and measurements.
     Echo {

@@ -289,11 +289,8 @@ impl<H: Handler> Shard<H> {
 
 fn rules(endpoint: &Endpoint) -> Rules {
     match *endpoint {
-        Endpoint::Handler { message_bytes_max, fragments_max } => {
-            Rules { role: Role::Server, message_bytes_max, fragments_max }
-        }
-        Endpoint::Echo { message_bytes_max } => {
-            Rules { role: Role::Server, message_bytes_max, fragments_max: u32::MAX }
+        Endpoint::Handler { message_bytes_max } | Endpoint::Echo { message_bytes_max } => {
+            Rules { role: Role::Server, message_bytes_max }
         }
     }
 }

@@ -53,10 +53,10 @@ impl Handler for Reporter {
     fn on_request(&mut self, sockets: &mut Sockets, conn: ConnId, request: &Request) -> Decision {
         let endpoint = match request.path() {
             "/debug/echo" => Endpoint::Echo { message_bytes_max: 16 << 20 },
-            "/handler" => Endpoint::Handler { message_bytes_max: 2 << 20, fragments_max: 64 },
+            "/handler" => Endpoint::Handler { message_bytes_max: 2 << 20 },
             "/unwanted" => {
                 sockets.abort(conn);
-                Endpoint::Handler { message_bytes_max: 100, fragments_max: 1 }
+                Endpoint::Handler { message_bytes_max: 100 }
             }
             path => return Decision::Refuse(Refusal::new(404, format!("There is no endpoint {path}."))),
         };

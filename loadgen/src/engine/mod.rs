@@ -30,8 +30,8 @@ const READ_BYTES: usize = 128 * 1024;
 /// A `fill` stops once it has appended this much; it is called again when the socket took it.
 pub(crate) const FILL_BYTES: usize = 64 * 1024;
 
-/// What is taken from a server: any number of fragments, and four times the longest message that can be asked to be echoed.
-const RULES: Rules = Rules { role: Role::Client, message_bytes_max: 64 << 20, fragments_max: u32::MAX };
+/// What is taken from a server: four times the longest message that can be asked to be echoed.
+const RULES: Rules = Rules { role: Role::Client, message_bytes_max: 64 << 20 };
 
 /// Reads of one connection in one turn. After these the others have theirs first.
 const READS_PER_TURN: usize = 16;

@@ -20,7 +20,7 @@ use crate::trace::{digest, note};
 use crate::world::World;
 
 /// What is taken from the node.
-const RULES: Rules = Rules { role: Role::Client, message_bytes_max: 8 * 1024 * 1024, fragments_max: 64 };
+const RULES: Rules = Rules { role: Role::Client, message_bytes_max: 8 * 1024 * 1024 };
 /// Frames that came and were not taken.
 const UNTAKEN_MAX: usize = 4;
 

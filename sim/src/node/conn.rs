@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use router::ConnId;
 use schema::Encoding;
-use schema::limits::{FRAGMENTS_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_MS, MESSAGE_BYTES_MAX};
+use schema::limits::{HANDSHAKE_BYTES_MAX, HANDSHAKE_MS, MESSAGE_BYTES_MAX};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use turmoil::net::TcpStream;
@@ -24,7 +24,7 @@ use crate::world::World;
 use super::shard::Event;
 
 /// What is taken from clients.
-const RULES: Rules = Rules { role: Role::Server, message_bytes_max: MESSAGE_BYTES_MAX, fragments_max: FRAGMENTS_MAX };
+const RULES: Rules = Rules { role: Role::Server, message_bytes_max: MESSAGE_BYTES_MAX };
 /// How long a socket may take to end once its close frame is queued.
 const LINGER: Duration = Duration::from_secs(2);
 

@@ -97,17 +97,17 @@ impl ClientHandshake {
             let body = String::from_utf8_lossy(body).trim_end().to_owned();
             return Err(HandshakeError::Refused { status, body });
         }
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
-        if !header("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")) {
-            return Err(HandshakeError::Header("Upgrade"));
-        }
-        if !header("Connection").is_some_and(|value| has_token(value, "upgrade")) {
-            return Err(HandshakeError::Header("Connection"));
+        let headers = answer.headers();
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        for (name, token) in [("Upgrade", "websocket"), ("Connection", "upgrade")] {
+            if !has_token(headers, name, token) {
+                return Err(HandshakeError::Header(name));
+            }
         }
         if header("Sec-WebSocket-Accept") != Some(&*self.accept) {
             return Err(HandshakeError::Header("Sec-WebSocket-Accept"));
         }
-        if answer.headers().contains_key("Sec-WebSocket-Extensions") {
+        if headers.contains_key("Sec-WebSocket-Extensions") {
             return Err(HandshakeError::Header("Sec-WebSocket-Extensions"));
         }
         match header("Sec-WebSocket-Protocol") {

@@ -2,11 +2,16 @@
 //!
 //! Which endpoint a path names and which subprotocol is spoken there is the caller's to decide.
 
-use tungstenite::error::{Error, ProtocolError};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tungstenite::error::{CapacityError, Error, ProtocolError};
 use tungstenite::handshake::machine::TryParse;
-use tungstenite::handshake::server;
-use tungstenite::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use tungstenite::http::{Response, StatusCode};
+use tungstenite::handshake::{derive_accept_key, server};
+use tungstenite::http::StatusCode;
+use tungstenite::http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use tungstenite::http::uri::Authority;
+
+use super::{has_token, tokens};
 
 /// A request that is still arriving.
 #[derive(Debug, Default)]
@@ -71,23 +76,52 @@ fn too_long(request_bytes_max: usize) -> HandshakeProgress {
     ))
 }
 
-/// A valid WebSocket request.
+/// A valid WebSocket request (RFC 6455, section 4.2.1).
+///
+/// A header that comes in several lines is one list (RFC 9110, section 5.3); what may be said once is refused if it is said
+/// twice, even if both say the same.
 #[derive(Debug)]
 pub struct Request {
     raw: server::Request,
-    /// All but the subprotocol.
-    answer: server::Response,
+    accept: String,
 }
 
-const PROTOCOL: HeaderName = HeaderName::from_static("sec-websocket-protocol");
+const PROTOCOL: &str = "sec-websocket-protocol";
+const ORIGIN: &str = "origin";
 
 impl Request {
     fn new(raw: server::Request) -> Result<Request, Refusal> {
-        let answer = server::create_response(&raw).map_err(|error| Refusal::of(&error))?;
-        if raw.headers().get_all(PROTOCOL).iter().any(|offer| offer.to_str().is_err()) {
+        let headers = raw.headers();
+        match single(headers, "host", "Host has to be there once.")?.map(str::parse::<Authority>) {
+            Some(Ok(host)) if !host.as_str().contains('@') => {}
+            Some(_) => return Err(Refusal::new(400, "Host has to be a name or an address, and a port.")),
+            None => return Err(Refusal::new(400, "Host has to be there once.")),
+        }
+        if !raw.uri().path().starts_with('/') {
+            return Err(Refusal::new(400, "The target of the request has no path."));
+        }
+        // What follows the request are frames: a body would be taken for some.
+        if headers.contains_key(TRANSFER_ENCODING) || headers.get_all(CONTENT_LENGTH).iter().any(|length| length != "0")
+        {
+            return Err(Refusal::new(400, "A WebSocket handshake has no body."));
+        }
+        if !has_token(headers, "connection", "upgrade") || !has_token(headers, "upgrade", "websocket") {
+            return Err(Refusal::new(426, "This is a WebSocket endpoint. Connect with a ws:// or wss:// URL."));
+        }
+        if !has_token(headers, "sec-websocket-version", "13") {
+            let only = "Only version 13 of WebSocket is spoken here. Send Sec-WebSocket-Version: 13.";
+            return Err(Refusal::new(426, only));
+        }
+        const KEY: &str = "Sec-WebSocket-Key has to be 16 random bytes in base64, once.";
+        let accept = match single(headers, "sec-websocket-key", KEY)? {
+            Some(key) if STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16) => derive_accept_key(key.as_bytes()),
+            Some(_) | None => return Err(Refusal::new(400, KEY)),
+        };
+        if headers.get_all(PROTOCOL).iter().any(|offer| offer.to_str().is_err()) {
             return Err(Refusal::new(400, "Sec-WebSocket-Protocol has to be ASCII."));
         }
-        Ok(Request { raw, answer })
+        single(headers, ORIGIN, "Origin has to be ASCII, and there once.")?;
+        Ok(Request { accept, raw })
     }
 
     /// The path, without the query; begins with `/`.
@@ -102,19 +136,18 @@ impl Request {
 
     /// The subprotocols that the client speaks, in its order of preference.
     pub fn protocols(&self) -> impl Iterator<Item = &str> {
-        self.raw
-            .headers()
-            .get_all(PROTOCOL)
-            .iter()
-            .filter_map(|offer| offer.to_str().ok())
-            .flat_map(|offer| offer.split(','))
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
+        tokens(self.raw.headers(), PROTOCOL)
+            .map(|name| str::from_utf8(name).expect("offers are ASCII, or the request was refused"))
     }
 
-    /// The page that a browser connects from.
+    /// The page that a browser connects from. None of a client that is no page.
     pub fn origin(&self) -> Option<&str> {
-        self.header("origin")
+        self.header(ORIGIN)
+    }
+
+    /// By which name or address, and port, the client reached us.
+    pub fn host(&self) -> &str {
+        self.header("host").expect("a request without Host was refused")
     }
 
     /// The first header of that name, in any case, if it is ASCII.
@@ -127,12 +160,26 @@ impl Request {
     /// # Panics
     /// If the client did not offer `protocol`: it would have to fail the connection.
     pub fn accept(&self, protocol: Option<&str>) -> Vec<u8> {
-        let mut answer = self.answer.clone();
-        if let Some(name) = protocol {
+        let agreed = protocol.map_or_else(String::new, |name| {
             assert!(self.protocols().any(|offer| offer == name), "{name} was not offered");
-            answer.headers_mut().insert(PROTOCOL, HeaderValue::from_str(name).expect("was a header's part"));
-        }
-        to_bytes(&answer, "")
+            format!("sec-websocket-protocol: {name}\r\n")
+        });
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-accept: {}\r\n{agreed}\r\n",
+            self.accept
+        )
+        .into_bytes()
+    }
+}
+
+/// The value of a header that may be there once; `refusal` says so if it is there twice, or is not ASCII.
+fn single<'a>(headers: &'a HeaderMap, name: &str, refusal: &str) -> Result<Option<&'a str>, Refusal> {
+    let mut lines = headers.get_all(name).iter();
+    match (lines.next().map(HeaderValue::to_str), lines.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(value)), None) => Ok(Some(value)),
+        (Some(_), _) => Err(Refusal::new(400, refusal)),
     }
 }
 
@@ -159,24 +206,19 @@ impl Refusal {
 
     /// The bytes to send before closing the connection.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let body = format!("{}\n", self.body);
-        let mut answer = Response::new(());
-        *answer.status_mut() = self.status;
-        let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        headers.insert("connection", HeaderValue::from_static("close"));
-        match self.status {
+        let more = match self.status {
             StatusCode::UPGRADE_REQUIRED => {
-                headers.insert("upgrade", HeaderValue::from_static("websocket"));
-                headers.insert("sec-websocket-version", HeaderValue::from_static("13"));
+                "connection: Upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
             }
-            StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert("allow", HeaderValue::from_static("GET"));
-            }
-            _ => {}
-        }
-        to_bytes(&answer, &body)
+            StatusCode::METHOD_NOT_ALLOWED => "connection: close\r\nallow: GET\r\n",
+            _ => "connection: close\r\n",
+        };
+        let (status, body) = (self.status, &self.body);
+        let length = body.len() + 1;
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n{more}\r\n{body}\n"
+        )
+        .into_bytes()
     }
 
     fn of(error: &Error) -> Refusal {
@@ -187,23 +229,10 @@ impl Refusal {
             Error::Protocol(ProtocolError::WrongHttpVersion) => {
                 Refusal::new(505, "A WebSocket handshake needs HTTP/1.1.")
             }
-            Error::Protocol(
-                ProtocolError::MissingConnectionUpgradeHeader | ProtocolError::MissingUpgradeWebSocketHeader,
-            ) => Refusal::new(426, "This is a WebSocket endpoint. Connect with a ws:// or wss:// URL."),
-            Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => {
-                Refusal::new(426, "Only version 13 of WebSocket is spoken here. Send Sec-WebSocket-Version: 13.")
-            }
-            Error::Protocol(ProtocolError::MissingSecWebSocketKey | ProtocolError::InvalidSecWebSocketKey) => {
-                Refusal::new(400, "Sec-WebSocket-Key has to be 16 random bytes in base64.")
+            Error::Capacity(CapacityError::TooManyHeaders) => {
+                Refusal::new(431, "The request has too many headers. Send fewer.")
             }
             error => Refusal::new(400, format!("Not a valid HTTP request ({error}).")),
         }
     }
-}
-
-fn to_bytes(answer: &server::Response, body: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(256);
-    server::write_response(&mut bytes, answer).expect("our own headers are ASCII and memory takes them");
-    bytes.extend_from_slice(body.as_bytes());
-    bytes
 }
