@@ -1,12 +1,19 @@
-//! Accounts that a node makes for itself: the users of `rookery dev`.
+//! Accounts and conversations that a node makes for itself: those of `rookery dev`.
 //!
-//! Owns how such an account is made: it has no password, so nobody signs in to it but by `POST /v1/dev/login`.
+//! Owns how such an account is made (it has no password, so nobody signs in to it but by `POST /v1/dev/login`) and what is
+//! said in the first minute, so that two tabs have something to look at.
 
-use chat::LayerError;
+use std::sync::Arc;
+
 use chat::accounts::{self, SignUp};
-use kv::Engine;
+use chat::appender::Appender;
+use chat::{LayerError, keys, view};
+use kv::{Begin, Engine, Transaction};
+use schema::op::{ChannelKind, CreateOp, PastAccess, SendOp};
 use schema::record::UserRecord;
-use schema::{ErrorCode, Refusal, UnixMs, UserId};
+use schema::{
+    ChannelId, ChannelOp, ClientMsgId, ErrorCode, Incarnation, MessageKind, Owner, Refusal, ShardIndex, UnixMs, UserId,
+};
 
 use crate::problem::Problem;
 use crate::state::entropy;
@@ -44,3 +51,84 @@ pub async fn user<E: Engine>(
     }
     Err(Refusal::new(ErrorCode::Internal, format!("no free id was drawn for {username}")).into())
 }
+
+/// A direct channel and a group of two users, with a few messages, unless the two have a direct channel already.
+///
+/// Written as an earlier life of the node would have: under a view of its own, which the node's own claim then ends. So this
+/// comes before that claim, and never where another node may be active.
+///
+/// # Errors
+/// What the store reports; 100 if the system has no randomness. Then all of it was made, or nothing.
+pub async fn conversations<E: Engine>(engine: &E, users: [UserId; 2], wall: UnixMs) -> Result<(), LayerError> {
+    let [one, other] = users;
+    if engine.begin(Begin::Fresh).get(&keys::direct(one, other)).await?.is_some() {
+        return Ok(());
+    }
+    let draw = || entropy().map_err(Problem::into_refusal);
+    let incarnation = Incarnation(draw()?);
+    let view = Arc::new(view::claim(engine, incarnation, 1).await?);
+    let mut appender = Appender::new(Owner { incarnation, shard: ShardIndex(0) });
+    let mut ticket = 0;
+    let mut push = |channel, op| {
+        appender.push(ticket, channel, op);
+        ticket += 1;
+    };
+    for Conversation { kind, title, lines } in CONVERSATIONS {
+        let channel = ChannelId::new(wall, draw()?);
+        let create = CreateOp {
+            kind,
+            title: title.into(),
+            creator: one,
+            members: vec![other],
+            idempotency_key: None,
+            past: PastAccess::Joined,
+        };
+        push(channel, ChannelOp::Create(create));
+        for (by, body) in lines {
+            let send = SendOp {
+                from: users[by],
+                client_msg_id: ClientMsgId::new(wall, u128::from(draw()?)),
+                kind: MessageKind::Text,
+                body: body.into(),
+                reply_to: None,
+                mentions: Arc::new([]),
+            };
+            push(channel, ChannelOp::Send(send));
+        }
+    }
+    while let Some(batch) = appender.next_batch(&view, wall) {
+        for (_, reply) in appender.finished(batch.run(engine.clone()).await).replies {
+            reply?;
+        }
+    }
+    Ok(())
+}
+
+/// A channel of the two users.
+struct Conversation {
+    kind: ChannelKind,
+    title: &'static str,
+    /// Messages: the sender's place among the two, and the text.
+    lines: [(usize, &'static str); 3],
+}
+
+const CONVERSATIONS: [Conversation; 2] = [
+    Conversation {
+        kind: ChannelKind::Direct,
+        title: "",
+        lines: [
+            (1, "안녕하세요! Everything you write here is stored before it is acknowledged."),
+            (0, "Then I reload, and it is all still there."),
+            (1, "Open my link in a second tab, and write back."),
+        ],
+    },
+    Conversation {
+        kind: ChannelKind::Group,
+        title: "Team",
+        lines: [
+            (0, "A group: more people can be added under “About this channel”."),
+            (1, "점심 먹으러 갈까요?"),
+            (0, "In ten minutes."),
+        ],
+    },
+];

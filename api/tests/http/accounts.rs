@@ -3,6 +3,7 @@
 use api::token::{Claims, FAMILY_OPERATOR};
 use kv::memory::{CommitFault, MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 use schema::UserId;
+use serde_json::Value;
 
 use crate::world::{Options, START, World};
 
@@ -267,6 +268,34 @@ fn the_seeded_users_sign_in_without_a_password_in_development_alone() {
         world.check(&format!(
             r#"POST /v1/auth/login {{"username":"bora","password":"{password}"}} => 401 {{"code":101}}"#
         ));
+    }
+}
+
+#[test]
+fn the_seeded_users_find_a_conversation_and_a_group_once() {
+    let engine = MemoryEngine::open(&MemoryStore::new(kv::Generation(1)), MemoryOptions::default());
+    for _ in 0..2 {
+        crate::world::block_on(async {
+            let ann = api::seed::user(&engine, "ann", "Ann", START).await?;
+            let bora = api::seed::user(&engine, "bora", "Bora", START).await?;
+            api::seed::conversations(&engine, [ann, bora], START).await
+        })
+        .expect("seeded");
+    }
+    let dev_users = Some(vec!["ann".to_owned(), "bora".to_owned()]);
+    let mut world = World::over(engine, Options { dev_users, ..Options::default() });
+    for (name, direct, group) in [("ann", 1, 0), ("bora", 0, 1)] {
+        world.check(&format!(
+            r#"POST /v1/dev/login {{"username":"{name}","device_id":"tab"}} => 200 {{"token":"${name}.token"}}"#
+        ));
+        let answer = world.check(&format!(r#"{name} GET /v1/channels => 200 {{"channels":"*"}}"#));
+        let listed: Value = serde_json::from_str(&answer.body).expect("JSON");
+        let channels = listed["channels"].as_array().expect("a list");
+        let found: Vec<_> =
+            channels.iter().map(|c| (c["kind"].as_str(), c["head_seq"].as_u64(), c["unread"].as_u64())).collect();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found.contains(&(Some("direct"), Some(3), Some(direct))), "{found:?}");
+        assert!(found.contains(&(Some("group"), Some(3), Some(group))), "{found:?}");
     }
 }
 

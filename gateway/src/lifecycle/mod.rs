@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use chat::view;
 use schema::record::NodeRecord;
-use schema::{Incarnation, View};
+use schema::{Incarnation, UserId, View};
 
 use crate::config::{Config, Mode};
 use crate::machine::listen::{self, Ready};
@@ -133,6 +133,11 @@ impl Node<'_> {
             Ok(whole) => whole?,
             Err(end) => return Ok(stopping(end, &bootstrap.state)),
         }
+        // Before this node's view: what is said there is said in an earlier one.
+        match self.wait_for(S::REMEDY, seed(store, self.mode)) {
+            Ok(seeded) => seeded?,
+            Err(end) => return Ok(stopping(end, &bootstrap.state)),
+        }
         bootstrap.state.set_store(Health::Answering);
         let health = HealthWatch::new(Instant::now());
         if S::SHARED {
@@ -225,11 +230,6 @@ impl Node<'_> {
             data = %config.data.dir.display(),
             "the store is open"
         );
-        match self.wait_for(S::REMEDY, seed(store, mode)) {
-            Ok(seeded) => seeded?,
-            Err(end) => return Ok(stopping(end, state)),
-        }
-
         // What may fail comes before the threads that would have to be stopped then.
         let listener = listen::open("listen.api", ready.api)?;
         let background = StorePool::start("background", 1)?;
@@ -288,8 +288,14 @@ impl Node<'_> {
 async fn seed<S: NodeStore>(store: &S, mode: Mode) -> anyhow::Result<()> {
     match mode {
         Mode::Dev => {
-            for (username, display_name) in DEV_USERS {
-                store::until_answered(|| api::seed::user(store, username, display_name, runtime::wall())).await?;
+            let wall = runtime::wall();
+            let mut users = [UserId(0); DEV_USERS.len()];
+            for (user, (username, display_name)) in users.iter_mut().zip(DEV_USERS) {
+                *user = store::until_answered(|| api::seed::user(store, username, display_name, wall)).await?;
+            }
+            // Making conversations takes the view, which another node of a shared store may have.
+            if !S::SHARED {
+                store::until_answered(|| api::seed::conversations(store, users, wall)).await?;
             }
         }
         Mode::Run => {}
