@@ -10,7 +10,7 @@ use std::ops::Bound;
 
 use schema::event::MemberChange;
 use schema::limits::{HEAD_MS, RENEW_MS};
-use schema::mesh::{FeedStart, MeshBody};
+use schema::mesh::{Feed, FeedStart, MeshBody};
 use schema::{ChannelId, ErrorCode, EventBody, Instant, Owner, Refusal, Seq, SessionId, UserId};
 
 use crate::effects::{Effects, Waiting};
@@ -220,7 +220,7 @@ impl Feeds {
         }
         let shards: BTreeSet<Owner> = state.followers.keys().map(|&(owner, _)| owner).collect();
         for owner in shards {
-            effects.mesh(owner, MeshBody::Feed { channel, events: events.clone() });
+            effects.mesh(owner, MeshBody::Feed(Feed { channel, events: events.clone() }));
         }
         for user in gone {
             self.remove_user(channel, user);

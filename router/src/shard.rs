@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schema::limits::HOME_TICK_MS;
-use schema::mesh::{MeshBody, MeshFrame};
+use schema::mesh::{Feed, MeshBody, MeshFrame};
 use schema::{ChannelId, Encoding, ErrorCode, EventBody, Instant, Now, Owner, Push, Refusal, SessionId, UnixMs, View};
 
 use crate::channel::Channels;
@@ -423,7 +423,7 @@ impl Shard {
                 self.with_named(now, session, |session, around| session.subscribed(channel, start, around));
             }
             MeshBody::Unsubscribe { session, channel } => self.feeds.unsubscribe((from, session), channel),
-            MeshBody::Feed { channel, events } => {
+            MeshBody::Feed(Feed { channel, events }) => {
                 for event in events {
                     self.fed(now, channel, &event);
                 }

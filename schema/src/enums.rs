@@ -3,64 +3,45 @@
 //! Owns the mapping from and to the values. A number that this version gives no meaning is refused, never guessed.
 
 use crate::event::{MemberChange, Role};
-use crate::flat::Illegal;
+use crate::flat::{Builder, Illegal, Put, Take};
 use crate::generated::rookery as fb;
 use crate::message::MessageKind;
 use crate::op::{ChannelKind, PastAccess};
 use crate::presence::PresenceState;
+use crate::record::packed_enums;
 
-macro_rules! numbered {
-    ($($name:ident { $($variant:ident = $number:ident,)* })*) => {$(
-        impl Numbered for $name {
-            type Number = fb::$name;
+/// Enums of the schemas, which have their numbers there.
+macro_rules! flat_enums {
+    ($($name:ident { $($variant:ident),* })*) => {pastey::paste! {
+        $(
+            impl Put for $name {
+                type Stored = fb::$name;
 
-            fn number(self) -> fb::$name {
-                match self {
-                    $(Self::$variant => fb::$name::$number,)*
+                fn put(&self, _: &mut Builder) -> fb::$name {
+                    match self {
+                        $(Self::$variant => fb::$name::[<$variant:snake>],)*
+                    }
                 }
             }
 
-            fn of_number(number: fb::$name) -> Option<Self> {
-                match number {
-                    $(fb::$name::$number => Some(Self::$variant),)*
-                    _ => None,
+            impl Take<fb::$name> for $name {
+                fn take(stored: fb::$name) -> Result<Self, Illegal> {
+                    match stored {
+                        $(fb::$name::[<$variant:snake>] => Ok(Self::$variant),)*
+                        fb::$name(number) => Err(Illegal::new(format!("{number} has no meaning"))),
+                    }
                 }
             }
-
-            fn byte(self) -> u8 {
-                self.number().0
-            }
-
-            fn of_byte(byte: u8) -> Option<Self> {
-                Self::of_number(fb::$name(byte))
-            }
-        }
-    )*};
+        )*
+        packed_enums! { $($name { $($variant = fb::$name::[<$variant:snake>].0),* })* }
+    }};
 }
 
-/// An enum whose values have numbers.
-pub(crate) trait Numbered: Sized {
-    /// The number as the generated code holds it.
-    type Number;
-    /// This value's number.
-    fn number(self) -> Self::Number;
-    /// The value with this number.
-    fn of_number(number: Self::Number) -> Option<Self>;
-    /// The value with this number, or that `field` holds none.
-    fn known(number: Self::Number, field: &'static str) -> Result<Self, Illegal> {
-        Self::of_number(number).ok_or_else(|| Illegal::new(field, "a number without a meaning"))
-    }
-    /// This value's number, bare.
-    fn byte(self) -> u8;
-    /// The value with this bare number.
-    fn of_byte(byte: u8) -> Option<Self>;
-}
-
-numbered! {
-    MessageKind { Text = text, }
-    ChannelKind { Direct = direct, Group = group, Large = large, }
-    PastAccess { Joined = joined, All = all, }
-    PresenceState { Offline = offline, Away = away, Online = online, }
-    Role { Member = member, Admin = admin, Owner = owner, }
-    MemberChange { Created = created, Added = added, Removed = removed, Left = left, Role = role, Title = title, }
+flat_enums! {
+    MessageKind { Text }
+    ChannelKind { Direct, Group, Large }
+    PastAccess { Joined, All }
+    PresenceState { Offline, Away, Online }
+    Role { Member, Admin, Owner }
+    MemberChange { Created, Added, Removed, Left, Role, Title }
 }

@@ -11,7 +11,7 @@
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
 //! record                       what the store keeps            -> record (FlatBuffers, packed)
 //! generated flat enums         what the FlatBuffers forms share
-//! testing                      any value of these, for property tests (feature `testing`)
+//! testing                      any value of these, for the property tests
 //! ```
 
 pub mod code;
@@ -30,7 +30,7 @@ pub mod op;
 pub mod position;
 pub mod presence;
 pub mod record;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(test)]
 pub mod testing;
 pub mod time;
 pub mod view;

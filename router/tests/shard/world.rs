@@ -247,7 +247,7 @@ impl World {
         if let MeshBody::Hint { .. } = frame.body {
             self.see("Hint");
         }
-        if self.lose_feeds && matches!(frame.body, MeshBody::Feed { .. }) {
+        if self.lose_feeds && matches!(frame.body, MeshBody::Feed(_)) {
             return;
         }
         if self.lose_hints && matches!(frame.body, MeshBody::Hint { .. }) {

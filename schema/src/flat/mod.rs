@@ -1,17 +1,32 @@
-//! What the FlatBuffers forms share: this thread's builder, the verifier's limits, and the tables that are in several.
+//! FlatBuffers tables, each declared once for both directions.
 //!
-//! Owns none of the forms themselves. Whatever is read here was verified by the caller.
+//! Owns this thread's builder, the verifier's limits, and the two macros that declare how a value lies in a buffer: its
+//! bytes never change, since clients, nodes and stores of other ages have them. Whatever is taken was verified before.
+//!
+//! ```text
+//! flat_tables! { Edit as Edit { channel_id, seq, op_id, base_revision, body } }     a struct and its table
+//!                          text as body                          the table's field has another name
+//!                          window as (before, after, around)     one value in several fields
+//!                          op as [union op]                      a union, whose members are declared below
+//!
+//! flat_unions! { Push as Push in ServerFrame.push_ by push_type {                       an enum and its union
+//!     Head { channel_id, head_seq } as HeadPush,                 a variant and its table
+//!     Message(message) as MessageEvent,                          a tuple variant, and the field that holds it
+//!     History(page),                                             a struct that has a table of its own
+//! } }
+//! ```
+//!
+//! Tables are named as in a module `fb` of whoever declares them, members of unions after their variants. What is
+//! written where in a buffer follows the order in which fields are listed, so a list is never sorted anew.
 
+mod fields;
 mod tables;
 
 use std::cell::RefCell;
 
-use flatbuffers::{FlatBufferBuilder, InvalidFlatbuffer, VerifierOptions};
+use flatbuffers::{FlatBufferBuilder, InvalidFlatbuffer, UnionWIPOffset, VerifierOptions, WIPOffset};
 
-pub(crate) use tables::{
-    emoji, message, presence, put_message, put_presence, put_snapshot_channels, put_users, snapshot_channels, users,
-    uuid,
-};
+pub(crate) use fields::{Element, Lend};
 
 /// What builds a buffer, from its end to its beginning.
 pub(crate) type Builder = FlatBufferBuilder<'static>;
@@ -56,16 +71,168 @@ pub(crate) fn one_line(error: &InvalidFlatbuffer) -> String {
     lines.join(", ")
 }
 
-/// A verified field whose value this version gives no meaning.
+/// A verified buffer that says what this version cannot take.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {why}")]
-pub(crate) struct Illegal {
-    field: &'static str,
-    why: String,
+pub(crate) enum Illegal {
+    /// A member of a union, or a code, of a later version.
+    #[error("{what} number {number} is not known to this version")]
+    Unknown { what: &'static str, number: u16 },
+    /// A value that no version gives a meaning, and the fields that lead to it.
+    #[error("{path}{why}")]
+    Value { path: String, why: String },
 }
 
 impl Illegal {
-    pub(crate) fn new(field: &'static str, why: impl Into<String>) -> Self {
-        Self { field, why: why.into() }
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self::Value { path: String::new(), why: why.into() }
+    }
+
+    /// The same, found in this field.
+    #[cold]
+    pub(crate) fn at(self, field: &str) -> Self {
+        match self {
+            Self::Value { path, why } => Self::Value { path: format!("{field}: {path}"), why },
+            unknown @ Self::Unknown { .. } => unknown,
+        }
     }
 }
+
+/// A value of a table's field, on its way into a buffer.
+pub(crate) trait Put {
+    /// What the generated `create` takes of it: see [`Lend`].
+    type Stored;
+
+    /// Writes what lies outside the table, such as a text.
+    fn put(&self, builder: &mut Builder) -> Self::Stored;
+}
+
+/// A value out of a verified buffer, from what a generated accessor returns.
+pub(crate) trait Take<Stored>: Sized {
+    fn take(stored: Stored) -> Result<Self, Illegal>;
+}
+
+/// A value that is a table.
+pub(crate) trait FlatTable {
+    /// The generated table.
+    type Table<'a>: 'a;
+    /// Whether a vector of these that is empty is left out. What is on the wire so stays so.
+    const OMITTED_IF_EMPTY: bool = false;
+
+    fn put_table(&self, builder: &mut Builder) -> WIPOffset<Self::Table<'static>>;
+}
+
+/// A value that is a union: it is taken with [`Take`] from the one table that has the union.
+pub(crate) trait FlatUnion {
+    /// The generated numbers of its members.
+    type Member;
+
+    fn put_union(&self, builder: &mut Builder) -> (Self::Member, WIPOffset<UnionWIPOffset>);
+}
+
+/// Declares structs and their tables. The module's head shows the forms.
+macro_rules! flat_tables {
+    ($($type:ident as $table:ident $(omitted if $empty:ident)? {
+        $($name:ident $(as $to:tt)?),* $(,)?
+    })*) => {$(
+        impl $crate::flat::FlatTable for $type {
+            type Table<'a> = fb::$table<'a>;
+            $(const OMITTED_IF_EMPTY: bool = { stringify!($empty); true };)?
+
+            fn put_table(&self, builder: &mut $crate::flat::Builder) -> flatbuffers::WIPOffset<fb::$table<'static>> {
+                let Self { $($name),* } = self;
+                $crate::flat::flat_fields!(put builder $table { $($name $(as $to)?),* })
+            }
+        }
+
+        impl<'a> $crate::flat::Take<fb::$table<'a>> for $type {
+            fn take(table: fb::$table<'a>) -> Result<Self, $crate::flat::Illegal> {
+                Ok(Self { $($name: $crate::flat::flat_fields!(take table $name $($to)?)),* })
+            }
+        }
+    )*};
+}
+
+/// Declares enums and their unions. The module's head shows the forms.
+macro_rules! flat_unions {
+    ($($type:ident as $union:ident in $container:ident.$field:ident by $number:ident {
+        $($variant:ident $(($inner:ident))? $({ $($name:ident $(as $to:tt)?),* $(,)? })? $(as $table:ident)?,)*
+    })*) => {pastey::paste! {$(
+        impl $crate::flat::FlatUnion for $type {
+            type Member = fb::$union;
+
+            fn put_union(
+                &self,
+                builder: &mut $crate::flat::Builder,
+            ) -> (fb::$union, flatbuffers::WIPOffset<flatbuffers::UnionWIPOffset>) {
+                match self {
+                    $(Self::$variant { $(0: $inner)? $($($name),*)? } => {
+                        let table = $crate::flat::flat_fields!(
+                            put builder $($table)? { $($inner)? $($($name $(as $to)?),*)? }
+                        );
+                        (fb::$union::[<$variant:snake>], table.as_union_value())
+                    })*
+                }
+            }
+        }
+
+        impl<'a> $crate::flat::Take<fb::$container<'a>> for $type {
+            fn take(container: fb::$container<'a>) -> Result<Self, $crate::flat::Illegal> {
+                $(if let Some(table) = container.[<$field _as_ $variant:snake>]() {
+                    let take = || $crate::flat::flat_fields!(
+                        take_variant $variant table $($table)? { $($inner)? } { $($($name $(as $to)?),*)? }
+                    );
+                    return take().map_err(|illegal: $crate::flat::Illegal| illegal.at(stringify!([<$variant:snake>])));
+                })*
+                let number = container.$number().0.into();
+                Err($crate::flat::Illegal::Unknown { what: stringify!($union), number })
+            }
+        }
+    )*}};
+}
+
+/// The fields of [`flat_tables`] and [`flat_unions`]: `put` makes a table of them, `take` gives the value of one.
+macro_rules! flat_fields {
+    (put $builder:ident { $inner:ident }) => { $crate::flat::FlatTable::put_table($inner, $builder) };
+    (put $builder:ident $table:ident { $($name:ident $(as $to:tt)?),* }) => {pastey::paste! {{
+        let args = &mut fb::[<$table Args>]::default();
+        $($crate::flat::flat_fields!(put_field $builder args $name $($to)?);)*
+        fb::$table::create($builder, args)
+    }}};
+    (put_field $builder:ident $args:ident $name:ident) => {
+        $crate::flat::flat_fields!(put_field $builder $args $name $name);
+    };
+    (put_field $builder:ident $args:ident $name:ident [union $field:ident]) => {pastey::paste! {
+        let (member, value) = $crate::flat::FlatUnion::put_union($name, $builder);
+        ($args.[<$field _type>], $args.$field) = (member, Some(value));
+    }};
+    (put_field $builder:ident $args:ident $name:ident ($($field:ident),+)) => {
+        let ($($field),+) = $crate::flat::Put::put($name, $builder);
+        $($args.$field = $crate::flat::Lend::lend(&$field);)+
+    };
+    (put_field $builder:ident $args:ident $name:ident $field:ident) => {
+        let $name = $crate::flat::Put::put($name, $builder);
+        $args.$field = $crate::flat::Lend::lend(&$name);
+    };
+    (take_variant $variant:ident $table:ident { $inner:ident } {}) => {
+        $crate::flat::Take::take($table).map(Self::$variant)
+    };
+    (take_variant $variant:ident $table:ident $type:ident { $inner:ident } {}) => {
+        Ok(Self::$variant($crate::flat::flat_fields!(take $table $inner)))
+    };
+    (take_variant $variant:ident $table:ident $type:ident {} { $($name:ident $(as $to:tt)?),* }) => {{
+        let _: fb::$type<'a> = $table;
+        Ok(Self::$variant { $($name: $crate::flat::flat_fields!(take $table $name $($to)?)),* })
+    }};
+    (take $table:ident $name:ident) => { $crate::flat::flat_fields!(take $table $name $name) };
+    (take $table:ident $name:ident [union $field:ident]) => { $crate::flat::Take::take($table)? };
+    (take $table:ident $name:ident ($($field:ident),+)) => {
+        $crate::flat::Take::take(($($table.$field()),+))
+            .map_err(|illegal: $crate::flat::Illegal| illegal.at(stringify!($name)))?
+    };
+    (take $table:ident $name:ident $field:ident) => {
+        $crate::flat::Take::take($table.$field())
+            .map_err(|illegal: $crate::flat::Illegal| illegal.at(stringify!($field)))?
+    };
+}
+
+pub(crate) use {flat_fields, flat_tables, flat_unions};

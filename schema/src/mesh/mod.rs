@@ -1,11 +1,10 @@
 //! What shards say to each other, on one node through mailboxes and between nodes over links.
 //!
-//! Owns the frames' meaning and their FlatBuffers form, which is for what leaves the process: shards of one node hand frames over by
-//! value. Frames between two shards arrive in the order sent. A frame may be lost, and sessions and homes ask again, but for
-//! those of [`MeshBody::must_arrive`].
+//! Owns the frames' meaning and their FlatBuffers form, which is for what leaves the process: shards of one node hand
+//! frames over by value. Frames between two shards arrive in the order sent. A frame may be lost, and sessions and homes
+//! ask again, but for those of [`MeshBody::must_arrive`].
 
-mod decode;
-mod encode;
+mod flat;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -35,7 +34,7 @@ impl MeshFrame {
     /// # Panics
     /// If a target names an event that its delivery does not have.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        encode::frame(self, out);
+        flat::encode(self, out);
     }
 
     /// Reads a frame from exactly its bytes.
@@ -43,7 +42,7 @@ impl MeshFrame {
     /// # Errors
     /// If the bytes are damaged, or say what only a later version understands.
     pub fn decode(bytes: &[u8]) -> Result<Self, MeshError> {
-        decode::frame(bytes)
+        flat::decode(bytes)
     }
 }
 
@@ -245,12 +244,7 @@ pub enum MeshBody {
         channel: ChannelId,
     },
     /// From a large channel's home, to a shard with sessions that follow it: what happened, in the order of the log.
-    Feed {
-        /// Which channel.
-        channel: ChannelId,
-        /// What happened.
-        events: Vec<EventBody>,
-    },
+    Feed(Feed),
     /// To large channels' home: users of this home are members, and want to know how far these have grown. Renewed.
     Interest {
         /// Which channels.
@@ -280,7 +274,7 @@ impl MeshBody {
             | Self::Kick { .. }
             | Self::Kicked { .. } => true,
             // That a member is gone.
-            Self::Feed { events, .. } => events.iter().any(|event| matches!(event, EventBody::Membership { .. })),
+            Self::Feed(feed) => feed.events.iter().any(|event| matches!(event, EventBody::Membership { .. })),
             Self::Apply { .. }
             | Self::Applied { .. }
             | Self::Hint { .. }
@@ -389,6 +383,15 @@ pub enum Telling {
         /// Each as it is now.
         entries: Vec<PresenceEntry>,
     },
+}
+
+/// What happened in a large channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feed {
+    /// The channel whose log it is.
+    pub channel: ChannelId,
+    /// Without places: a large channel's events are in no inbox.
+    pub events: Vec<EventBody>,
 }
 
 /// Where a large channel's log stands when a session begins to follow it.

@@ -46,7 +46,7 @@ impl MeshBody {
                     + refusal_bytes(entries)
             }
             Self::Subscribed { start, .. } => refusal_bytes(start),
-            Self::Feed { events, .. } => events.iter().map(|event| event.weight_bytes() as usize).sum(),
+            Self::Feed(feed) => feed.events.iter().map(|event| event.weight_bytes() as usize).sum(),
             Self::Interest { channels } => channels.len() * size_of::<ChannelId>(),
             Self::Heads { heads } => heads.len() * size_of::<(ChannelId, Seq)>(),
             Self::Unregister { .. }

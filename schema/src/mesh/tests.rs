@@ -32,7 +32,7 @@ fn a_frame_that_is_none_says_why() {
     check(&[0; 64], "damaged");
     let replaced =
         |builder: &mut crate::flat::Builder| fb::Replaced::create(builder, &fb::ReplacedArgs { session: 1 }).value();
-    check(&raw(fb::MeshBody(99), replaced), "body number 99");
+    check(&raw(fb::MeshBody(99), replaced), "MeshBody number 99");
     check(&raw(fb::MeshBody::NONE, replaced), "Exactly one of union discriminant");
     check(
         &raw(fb::MeshBody::registered, |builder| {
@@ -49,7 +49,7 @@ fn a_frame_that_is_none_says_why() {
             let targets = Some(builder.create_vector(&[target]));
             fb::Deliver::create(builder, &fb::DeliverArgs { events: None, targets }).value()
         }),
-        "its indices do not ascend within 0 events",
+        "the indices [0] do not ascend within 0 events",
     );
     check(
         &raw(fb::MeshBody::applied, |builder| {

@@ -1,44 +1,18 @@
-//! The fixed records: heads, first replies, fences, read marks. Packed.
-//!
-//! Owns their fields and their bytes.
+//! Records of fixed size: heads, first replies, fences, read marks. Packed.
 
-use super::RecordError;
-use super::packed::{Reader, Writer};
+use super::fields::{decode_packed, encode_packed};
+use super::{RecordError, packed_enums, packed_fields, packed_records};
 use crate::id::{ChannelId, Seq};
 use crate::time::UnixMs;
 use crate::view::{Epoch, Incarnation};
 
-/// The format of all of them. One that changes gets a constant of its own.
-const FORMAT: u8 = 1;
-
-/// `head`: a channel's newest seq and its time. Packed.
+/// `head`: a channel's newest seq and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HeadRecord {
     /// The newest seq.
     pub seq: Seq,
     /// Its `sent_ms`, which never decreases.
     pub sent_ms: UnixMs,
-}
-
-impl HeadRecord {
-    /// Bytes of one.
-    pub const BYTES: usize = 1 + 8 + 8;
-
-    /// As it lies in the store.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        Writer::new(FORMAT, Self::BYTES).u64(self.seq.0).u64(self.sent_ms.0).finish()
-    }
-
-    /// From what lies in the store.
-    ///
-    /// # Errors
-    /// If it is of a newer format, or damaged.
-    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let mut reader = Reader::new("head", FORMAT, bytes)?;
-        let record = Self { seq: Seq(reader.u64()?), sent_ms: UnixMs(reader.u64()?) };
-        reader.finish().map(|()| record)
-    }
 }
 
 /// Which operation a first reply is of. Its numbers are part of the stored format.
@@ -54,31 +28,10 @@ pub enum AnsweredOp {
     React,
 }
 
-impl AnsweredOp {
-    fn byte(self) -> u8 {
-        match self {
-            Self::Send => 0,
-            Self::Edit => 1,
-            Self::Delete => 2,
-            Self::React => 3,
-        }
-    }
-
-    fn of_byte(byte: u8) -> Option<Self> {
-        match byte {
-            0 => Some(Self::Send),
-            1 => Some(Self::Edit),
-            2 => Some(Self::Delete),
-            3 => Some(Self::React),
-            _ => None,
-        }
-    }
-}
-
-/// `dedup`: the first reply to an operation. Packed.
+/// `dedup`: the first reply to an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DedupRecord {
-    /// The operation.
+    /// What the reply answers.
     pub op: AnsweredOp,
     /// The message's seq.
     pub seq: Seq,
@@ -92,136 +45,64 @@ pub struct DedupRecord {
     pub content_hash: u64,
 }
 
-impl DedupRecord {
-    /// The first format had sends alone, and did not say so.
-    const FORMAT: u8 = 2;
-    /// Bytes of one.
-    pub const BYTES: usize = 1 + 1 + 8 + 8 + 4 + 4 + 8;
-
-    /// As it lies in the store.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::new(Self::FORMAT, Self::BYTES);
-        writer.u8(self.op.byte());
-        writer.u64(self.seq.0).u64(self.sent_ms.0).u32(self.revision).u32(self.count).u64(self.content_hash);
-        writer.finish()
-    }
-
-    /// From what lies in the store.
-    ///
-    /// # Errors
-    /// If it is of a newer format, or damaged.
-    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let mut reader = Reader::new("dedup", Self::FORMAT, bytes)?;
-        let op = match bytes.first() {
-            Some(1) => AnsweredOp::Send,
-            Some(_) | None => {
-                let number = reader.u8()?;
-                AnsweredOp::of_byte(number).ok_or_else(|| reader.damaged(format!("no operation is {number}")))?
-            }
-        };
-        let record = Self {
-            op,
-            seq: Seq(reader.u64()?),
-            sent_ms: UnixMs(reader.u64()?),
-            revision: reader.u32()?,
-            count: reader.u32()?,
-            content_hash: reader.u64()?,
-        };
-        reader.finish().map(|()| record)
-    }
-}
-
-/// `read`: up to where a user has read a channel. Packed, and an operand of the store's atomic maximum.
+/// `read`: up to where a user has read a channel. Also an operand of the store's atomic maximum.
 ///
 /// The maximum compares little-endian numbers, so the format, which is the first byte, counts least and the seq
 /// decides. A later format of the same width therefore never loses a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadMarkRecord {
-    /// Up to which message.
+    /// The newest message that the user has read.
     pub seq: Seq,
-}
-
-impl ReadMarkRecord {
-    /// Bytes of one.
-    pub const BYTES: usize = 1 + 8;
-
-    /// As it lies in the store, and as the operand of a maximum.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        Writer::new(FORMAT, Self::BYTES).u64(self.seq.0).finish()
-    }
-
-    /// From what lies in the store.
-    ///
-    /// # Errors
-    /// If it is of a newer format, or damaged.
-    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let mut reader = Reader::new("read mark", FORMAT, bytes)?;
-        let record = Self { seq: Seq(reader.u64()?) };
-        reader.finish().map(|()| record)
-    }
 }
 
 /// `idempotency`: the channel that a creation's key made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyRecord {
-    /// The channel.
+    /// The channel that the key's first request made.
     pub channel: ChannelId,
-    /// When.
+    /// When it was made: a key counts for 24 h.
     pub made_ms: UnixMs,
     /// Of the request, so that a key reused for another is refused.
     pub content_hash: u64,
 }
 
-impl IdempotencyRecord {
-    /// Bytes of one.
-    pub const BYTES: usize = 1 + 8 + 8 + 8;
-
-    /// As it lies in the store.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        Writer::new(FORMAT, Self::BYTES).u64(self.channel.0).u64(self.made_ms.0).u64(self.content_hash).finish()
-    }
-
-    /// From what lies in the store.
-    ///
-    /// # Errors
-    /// If it is of a newer format, or damaged.
-    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let mut reader = Reader::new("idempotency", FORMAT, bytes)?;
-        let record =
-            Self { channel: ChannelId(reader.u64()?), made_ms: UnixMs(reader.u64()?), content_hash: reader.u64()? };
-        reader.finish().map(|()| record)
-    }
-}
-
-/// `fence`: who may append for a node. Packed.
+/// `fence`: who may append for a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FenceRecord {
-    /// The node's life.
+    /// The life of the node that may append.
     pub incarnation: Incarnation,
     /// The view under which it accepts.
     pub epoch: Epoch,
 }
 
-impl FenceRecord {
-    /// Bytes of one.
-    pub const BYTES: usize = 1 + 8 + 8;
+packed_enums! { AnsweredOp { Send = 0, Edit = 1, Delete = 2, React = 3 } }
 
-    /// As it lies in the store.
+packed_records! {
+    HeadRecord "head" format 1 { seq, sent_ms }
+    ReadMarkRecord "read mark" format 1 { seq }
+    IdempotencyRecord "idempotency" format 1 { channel, made_ms, content_hash }
+    FenceRecord "fence" format 1 { incarnation, epoch }
+}
+
+packed_fields! { DedupRecord { op, seq, sent_ms, revision, count, content_hash } }
+
+impl DedupRecord {
+    const FORMAT: u8 = 2;
+
+    /// Gives this record's row.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        Writer::new(FORMAT, Self::BYTES).u64(self.incarnation.0).u64(self.epoch.0).finish()
+        encode_packed(Self::FORMAT, self)
     }
 
-    /// From what lies in the store.
+    /// Reads a row of either format. The first had sends alone, and did not say so.
     ///
     /// # Errors
-    /// If it is of a newer format, or damaged.
+    /// If the row is of a newer format, or damaged.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let mut reader = Reader::new("fence", FORMAT, bytes)?;
-        let record = Self { incarnation: Incarnation(reader.u64()?), epoch: Epoch(reader.u64()?) };
-        reader.finish().map(|()| record)
+        match bytes {
+            [1, rest @ ..] => decode_packed("dedup", Self::FORMAT, &[&[Self::FORMAT, 0], rest].concat()),
+            _ => decode_packed("dedup", Self::FORMAT, bytes),
+        }
     }
 }

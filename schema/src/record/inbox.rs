@@ -1,19 +1,16 @@
-//! What an inbox row and an arrival row hold. Packed.
+//! Events of inbox rows and arrival rows. Packed.
 //!
-//! Owns both and their bytes. An inbox row is written once for each member, so it is 22 bytes for a message where a
+//! An inbox row is written once for each member, so it is 22 bytes for a message where a
 //! FlatBuffers table would be some 50. Upholds I6 as far as bytes can: events stay in the order of their ordinals.
 
-use super::RecordError;
+use super::fields::{Counted, Packed};
 use super::packed::{Reader, Writer};
+use super::{RecordError, packed_fields, packed_records, record};
 use crate::emoji::Emoji;
-use crate::enums::Numbered as _;
 use crate::event::{MemberChange, Role};
 use crate::id::{ChannelId, Seq, UserId};
 
-/// The format of both. A kind of event that an older version does not know raises it.
-const FORMAT: u8 = 2;
-
-/// The number of a kind of event, in both.
+/// The number of a kind of event, in both. A kind that an older version does not know raises the format of both.
 const MESSAGE: u8 = 1;
 const MEMBERSHIP: u8 = 2;
 const READ: u8 = 3;
@@ -24,9 +21,9 @@ const REACTION: u8 = 6;
 /// One event as an inbox row or an arrival row holds it: content stays where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRecord {
-    /// The channel it is about.
+    /// The channel that the event is about.
     pub channel: ChannelId,
-    /// What happened.
+    /// The kind of event, without content.
     pub body: EventRecordBody,
 }
 
@@ -35,128 +32,105 @@ pub struct EventRecord {
 pub enum EventRecordBody {
     /// A message was sent.
     Message {
-        /// Its seq.
+        /// The message's place in the channel.
         seq: Seq,
         /// Its revision then; the content is the store's at reading, never older.
         revision: u32,
     },
     /// A message has another text.
     Edited {
-        /// Its seq.
+        /// The message's place in the channel.
         seq: Seq,
         /// Its revision then; the content is the store's at reading, never older.
         revision: u32,
     },
     /// A message was deleted.
     Deleted {
-        /// Its seq.
+        /// The message's place in the channel.
         seq: Seq,
         /// The revision after it.
         revision: u32,
     },
     /// An emoji was put to a message, or taken away.
     Reaction {
-        /// The message's seq.
+        /// The message's place in the channel.
         seq: Seq,
-        /// Which emoji.
+        /// The emoji, fully qualified.
         emoji: Emoji,
         /// How many have put it there, after this.
         count: u32,
-        /// Who did it.
+        /// The user who reacted.
         user: UserId,
         /// Whether it was put there.
         on: bool,
     },
     /// A membership changed.
     Membership {
-        /// Whose.
+        /// The user whose membership changed.
         user: UserId,
-        /// How.
+        /// The kind of change.
         change: MemberChange,
         /// The role after it.
         role: Role,
     },
     /// The account's own mark moved.
     Read {
-        /// Whose mark.
+        /// The account whose mark it is.
         user: UserId,
-        /// Up to where.
+        /// The mark after it.
         read_seq: Seq,
     },
 }
 
-impl EventRecord {
-    /// Bytes of nearly every one, without the format: kind, channel, a user or seq and small fields. A reaction has more:
-    /// a count, who did it and its emoji.
-    const BYTES_USUAL: usize = 1 + 8 + 8 + 8;
-    /// Bytes of the shortest.
-    const BYTES_MIN: usize = 1 + 8 + 8 + 2;
+record! { EventRecord "inbox event" format 2 encode_packed decode_packed }
 
-    /// As it lies in an inbox row.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::new(FORMAT, 1 + Self::BYTES_USUAL);
-        self.put(&mut writer);
-        writer.finish()
-    }
-
-    /// From an inbox row.
-    ///
-    /// # Errors
-    /// If it is of a newer format, or damaged.
-    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let mut reader = Reader::new("inbox event", FORMAT, bytes)?;
-        let record = Self::take(&mut reader)?;
-        reader.finish().map(|()| record)
+impl Packed for EventRecord {
+    fn bytes(&self) -> usize {
+        /// Kind, channel, a user or seq, and small fields; for a message a little less.
+        const USUAL: usize = 1 + 8 + 8 + 8;
+        match &self.body {
+            EventRecordBody::Reaction { emoji, .. } => USUAL + 4 + 1 + emoji.bytes(),
+            EventRecordBody::Message { .. }
+            | EventRecordBody::Edited { .. }
+            | EventRecordBody::Deleted { .. }
+            | EventRecordBody::Membership { .. }
+            | EventRecordBody::Read { .. } => USUAL,
+        }
     }
 
     fn put(&self, writer: &mut Writer) {
+        let at = self.channel;
         match &self.body {
-            &EventRecordBody::Message { seq, revision } => {
-                writer.u8(MESSAGE).u64(self.channel.0).u64(seq.0).u32(revision);
-            }
-            &EventRecordBody::Edited { seq, revision } => {
-                writer.u8(EDITED).u64(self.channel.0).u64(seq.0).u32(revision);
-            }
-            &EventRecordBody::Deleted { seq, revision } => {
-                writer.u8(DELETED).u64(self.channel.0).u64(seq.0).u32(revision);
-            }
+            &EventRecordBody::Message { seq, revision } => ((MESSAGE, at), (seq, revision)).put(writer),
+            &EventRecordBody::Edited { seq, revision } => ((EDITED, at), (seq, revision)).put(writer),
+            &EventRecordBody::Deleted { seq, revision } => ((DELETED, at), (seq, revision)).put(writer),
             EventRecordBody::Reaction { seq, emoji, count, user, on } => {
-                writer.u8(REACTION).u64(self.channel.0).u64(seq.0).u32(*count).u64(user.0).u8(u8::from(*on));
-                writer.short_text(emoji.as_str());
+                ((REACTION, at), (*seq, *count, *user, *on, emoji.clone())).put(writer);
             }
-            &EventRecordBody::Membership { user, change, role } => {
-                writer.u8(MEMBERSHIP).u64(self.channel.0).u64(user.0).u8(change.byte()).u8(role.byte());
-            }
-            &EventRecordBody::Read { user, read_seq } => {
-                writer.u8(READ).u64(self.channel.0).u64(user.0).u64(read_seq.0);
-            }
+            &EventRecordBody::Membership { user, change, role } => ((MEMBERSHIP, at), (user, change, role)).put(writer),
+            &EventRecordBody::Read { user, read_seq } => ((READ, at), (user, read_seq)).put(writer),
         }
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, RecordError> {
-        let kind = reader.u8()?;
-        let channel = ChannelId(reader.u64()?);
+        let (kind, channel): (u8, ChannelId) = Packed::take(reader)?;
+        let take_revised = |reader: &mut Reader<'_>| <(Seq, u32)>::take(reader);
         let body = match kind {
-            MESSAGE => EventRecordBody::Message { seq: Seq(reader.u64()?), revision: reader.u32()? },
-            EDITED => EventRecordBody::Edited { seq: Seq(reader.u64()?), revision: reader.u32()? },
-            DELETED => EventRecordBody::Deleted { seq: Seq(reader.u64()?), revision: reader.u32()? },
+            MESSAGE => take_revised(reader).map(|(seq, revision)| EventRecordBody::Message { seq, revision })?,
+            EDITED => take_revised(reader).map(|(seq, revision)| EventRecordBody::Edited { seq, revision })?,
+            DELETED => take_revised(reader).map(|(seq, revision)| EventRecordBody::Deleted { seq, revision })?,
             REACTION => {
-                let (seq, count, user, on) = (Seq(reader.u64()?), reader.u32()?, UserId(reader.u64()?), reader.u8()?);
-                let emoji =
-                    Emoji::accepted(reader.short_text()?).map_err(|error| reader.damaged(format!("{error}")))?;
-                EventRecordBody::Reaction { seq, emoji, count, user, on: on != 0 }
+                let (seq, count, user, on, emoji) = Packed::take(reader)?;
+                EventRecordBody::Reaction { seq, emoji, count, user, on }
             }
             MEMBERSHIP => {
-                let (user, change, role) = (UserId(reader.u64()?), reader.u8()?, reader.u8()?);
-                EventRecordBody::Membership {
-                    user,
-                    change: MemberChange::of_byte(change)
-                        .ok_or_else(|| reader.damaged(format!("no change of members is {change}")))?,
-                    role: Role::of_byte(role).ok_or_else(|| reader.damaged(format!("no role is {role}")))?,
-                }
+                let (user, change, role) = Packed::take(reader)?;
+                EventRecordBody::Membership { user, change, role }
             }
-            READ => EventRecordBody::Read { user: UserId(reader.u64()?), read_seq: Seq(reader.u64()?) },
+            READ => {
+                let (user, read_seq) = Packed::take(reader)?;
+                EventRecordBody::Read { user, read_seq }
+            }
             _ => return Err(reader.damaged(format!("no event is of kind {kind}"))),
         };
         Ok(Self { channel, body })
@@ -181,69 +155,31 @@ pub struct ArrivalEvent {
     pub ordinal: u16,
     /// Which of the row's audiences it is for.
     pub audience: u16,
-    /// The event.
+    /// What each user of the audience finds in its inbox.
     pub event: EventRecord,
 }
 
-impl ArrivalRecord {
-    /// As it lies in an arrival row.
-    ///
-    /// # Panics
-    /// If an event names an audience that the record does not have, if events are not in the order of their ordinals,
-    /// or if there are more than 65,535 audiences, users of one or events: a transaction has 8,000 rows at most.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let count = |len: usize| u16::try_from(len).expect("no more than a transaction has rows");
-        let users: usize = self.audiences.iter().map(Vec::len).sum();
-        let capacity = 5 + self.audiences.len() * 2 + users * 8 + self.events.len() * (4 + EventRecord::BYTES_USUAL);
-        let mut writer = Writer::new(FORMAT, capacity);
-        writer.u16(count(self.audiences.len()));
-        for audience in &self.audiences {
-            writer.u16(count(audience.len()));
-            for user in audience {
-                writer.u64(user.0);
-            }
-        }
-        writer.u16(count(self.events.len()));
-        let mut last = 0;
-        for ArrivalEvent { ordinal, audience, event } in &self.events {
-            let (ordinal, audience) = (*ordinal, *audience);
-            assert!(last <= ordinal, "I6: event {ordinal} of an arrival stands behind {last}");
-            assert!(usize::from(audience) < self.audiences.len(), "audience {audience} of {}", self.audiences.len());
-            last = ordinal;
-            writer.u16(ordinal).u16(audience);
-            event.put(&mut writer);
-        }
-        writer.finish()
-    }
+packed_fields! { ArrivalEvent { ordinal, audience, event } }
 
-    /// From an arrival row.
-    ///
-    /// # Errors
-    /// If it is of a newer format, or damaged.
-    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let mut reader = Reader::new("arrival", FORMAT, bytes)?;
-        let mut record = Self::default();
-        let audiences = reader.count(2)?;
-        record.audiences.reserve_exact(audiences);
-        for _ in 0..audiences {
-            let users = reader.count(8)?;
-            record.audiences.push((0..users).map(|_| reader.u64().map(UserId)).collect::<Result<_, _>>()?);
-        }
-        let events = reader.count(4 + EventRecord::BYTES_MIN)?;
-        record.events.reserve_exact(events);
+impl Counted for ArrivalEvent {
+    const BYTES_MIN: usize = 2 + 2 + (1 + 8 + 8 + 2);
+}
+
+packed_records! { ArrivalRecord "arrival" format 2 { audiences, events }, check ordered }
+
+impl ArrivalRecord {
+    /// Events stand in the order of their ordinals, and their audiences are there.
+    fn ordered(&self) -> Result<(), String> {
         let mut last = 0;
-        for _ in 0..events {
-            let (ordinal, audience) = (reader.u16()?, reader.u16()?);
+        for &ArrivalEvent { ordinal, audience, .. } in &self.events {
             if ordinal < last {
-                return Err(reader.damaged(format!("event {ordinal} stands behind {last}")));
+                return Err(format!("I6: event {ordinal} stands behind {last}"));
             }
-            if usize::from(audience) >= audiences {
-                return Err(reader.damaged(format!("audience {audience} of {audiences}")));
+            if usize::from(audience) >= self.audiences.len() {
+                return Err(format!("audience {audience} of {}", self.audiences.len()));
             }
             last = ordinal;
-            record.events.push(ArrivalEvent { ordinal, audience, event: EventRecord::take(&mut reader)? });
         }
-        reader.finish().map(|()| record)
+        Ok(())
     }
 }

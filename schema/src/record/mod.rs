@@ -1,6 +1,6 @@
-//! What the store keeps under each key, as values.
+//! Records of the store: the value under each key.
 //!
-//! Owns the values' meaning and their bytes: a format version of one byte, then FlatBuffers (verified on read), or packed
+//! Owns the records' meaning and their bytes: a format version of one byte, then FlatBuffers (verified on read), or packed
 //! little-endian fields for what is small, fixed or written hundreds of times a transaction. Keys are `chat::keys`.
 //!
 //! | record | bytes |
@@ -18,8 +18,8 @@
 mod account;
 mod channel;
 mod device;
+mod fields;
 mod fixed;
-mod flat;
 mod inbox;
 mod message;
 mod node;
@@ -27,6 +27,10 @@ mod packed;
 mod people;
 mod push;
 mod tallies;
+
+pub(crate) use fields::{Packed, packed_enums};
+use fields::{flat_records, packed_fields, packed_records, record};
+pub(crate) use packed::{Reader, Writer};
 
 pub use account::{RefreshRecord, UserRecord};
 pub use channel::{ChannelRecord, MemberRecord, SeqRange};
@@ -80,7 +84,6 @@ fn behind_format<'a>(what: &'static str, known: u8, bytes: &'a [u8]) -> Result<&
 mod tests {
     use super::*;
     use crate::event::{MemberChange, Role};
-    use crate::generated::rookery::record as fb;
     use crate::id::{ChannelId, Seq, UserId};
 
     /// What a record's bytes are taken for: `ok`, or the first word of what is wrong and the rest of it.
@@ -107,8 +110,8 @@ mod tests {
         check(&with(0, 0), "damaged: its format is 0, which none has");
         check(&with(0, 3), "newer: 3 over 2");
         check(&with(1, 9), "damaged: no event is of kind 9");
-        check(&with(18, 6), "damaged: no change of members is 6");
-        check(&with(19, 3), "damaged: no role is 3");
+        check(&with(18, 6), "damaged: no MemberChange has number 6");
+        check(&with(19, 3), "damaged: no Role has number 3");
         check(&bytes[..19], "damaged: it ends within a field");
         check(&[bytes.as_slice(), &[0]].concat(), "damaged: 1 bytes are left over");
     }
@@ -188,26 +191,39 @@ mod tests {
         check(3, 99, "it counts 99 items where 60 bytes are left");
         check(13, 3, "it counts 3 items where 50 bytes are left");
         check(13, 1, "25 bytes are left over");
-        check(15, 2, "event 1 stands behind 2");
+        check(15, 2, "I6: event 1 stands behind 2");
         check(17, 1, "audience 1 of 1");
         check(42, 9, "audience 9 of 1");
     }
 
     #[test]
     fn a_number_without_a_meaning_is_damage() {
-        use crate::generated::rookery as common;
+        use crate::generated::rookery::{ChannelKind, Role, record as fb};
         let channel = |kind| {
-            let fields = fb::ChannelRecordArgs { kind: common::ChannelKind(kind), ..Default::default() };
-            ChannelRecord::decode(&flat::encode(1, |builder| fb::ChannelRecord::create(builder, &fields)))
+            raw(|builder| {
+                let fields = fb::ChannelRecordArgs { kind: ChannelKind(kind), ..Default::default() };
+                fb::ChannelRecord::create(builder, &fields)
+            })
         };
         let member = |role| {
-            let fields = fb::MemberRecordArgs { role: common::Role(role), ..Default::default() };
-            MemberRecord::decode(&flat::encode(1, |builder| fb::MemberRecord::create(builder, &fields)))
+            raw(|builder| {
+                let fields = fb::MemberRecordArgs { role: Role(role), ..Default::default() };
+                fb::MemberRecord::create(builder, &fields)
+            })
         };
-        let why = |error: RecordError| error.to_string().split(": ").last().map(str::to_owned);
-        assert!(channel(2).is_ok() && member(2).is_ok());
-        assert_eq!(channel(3).map_err(why), Err(Some("its kind has no meaning".to_owned())));
-        assert_eq!(member(3).map_err(why), Err(Some("its role has no meaning".to_owned())));
+        let why = |error: RecordError| error.to_string().split("damaged: ").last().map(str::to_owned);
+        assert!(ChannelRecord::decode(&channel(2)).is_ok() && MemberRecord::decode(&member(2)).is_ok());
+        assert_eq!(ChannelRecord::decode(&channel(3)).map_err(why), Err(Some("kind: 3 has no meaning".to_owned())));
+        assert_eq!(MemberRecord::decode(&member(3)).map_err(why), Err(Some("role: 3 has no meaning".to_owned())));
+    }
+
+    /// A table of format 1.
+    fn raw<T>(build: impl FnOnce(&mut crate::flat::Builder) -> flatbuffers::WIPOffset<T>) -> Vec<u8> {
+        crate::flat::with_builder(|builder| {
+            let root = build(builder);
+            builder.finish_minimal(root);
+            [&[1], builder.finished_data()].concat()
+        })
     }
 
     #[test]
@@ -229,7 +245,7 @@ mod tests {
         check(&bytes, Ok(first));
         check(&[&[1], &bytes[2..]].concat(), Ok(first));
         check(&[&[2, 3], &bytes[2..]].concat(), Ok(DedupRecord { op: AnsweredOp::React, ..first }));
-        check(&[&[2, 4], &bytes[2..]].concat(), Err("no operation is 4"));
+        check(&[&[2, 4], &bytes[2..]].concat(), Err("no AnsweredOp has number 4"));
         check(&[2], Err("it ends within a field"));
     }
 
@@ -237,7 +253,7 @@ mod tests {
     fn the_atomic_maximum_of_two_read_marks_is_the_later() {
         let number = |seq| {
             let mut wide = [0; 16];
-            wide[..ReadMarkRecord::BYTES].copy_from_slice(&ReadMarkRecord { seq: Seq(seq) }.encode());
+            wide[..9].copy_from_slice(&ReadMarkRecord { seq: Seq(seq) }.encode());
             u128::from_le_bytes(wide)
         };
         for (less, more) in [(0, 1), (1, 2), (255, 256), (65_535, 1 << 40), (1, u64::MAX)] {

@@ -1,15 +1,12 @@
-//! What an absent user's phone is to be told of. Packed.
+//! Messages that an absent user's phone is to be told of. Packed.
 //!
-//! Owns the item and the bytes of its row's value. When it is due, whose it is and which message it is about stand in the
+//! When an item is due, whose it is and which message it is about stand in the
 //! row's key, so that a worker reads what is due in order.
 
-use super::RecordError;
-use super::packed::{Reader, Writer};
+use super::packed_records;
 use crate::id::{ChannelId, Seq, UserId};
 use crate::limits::PUSH_GRACE_MS;
 use crate::time::UnixMs;
-
-const FORMAT: u8 = 1;
 
 /// A message that a user was not there for.
 ///
@@ -18,13 +15,13 @@ const FORMAT: u8 = 1;
 pub struct PushItem {
     /// When a worker looks at it: the grace after the message.
     pub due_ms: UnixMs,
-    /// Whose phone.
+    /// The user whose phone is told.
     pub user: UserId,
-    /// In which channel.
+    /// The channel of the message.
     pub channel: ChannelId,
-    /// Which message.
+    /// The message's place in it.
     pub seq: Seq,
-    /// Who sent it.
+    /// The user who sent it.
     pub from: UserId,
     /// When it was sent.
     pub sent_ms: UnixMs,
@@ -47,29 +44,10 @@ impl PushItem {
 /// `push`: what a push item's key does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PushRecord {
-    /// Who sent the message.
+    /// The user who sent the message.
     pub from: UserId,
     /// When it was sent.
     pub sent_ms: UnixMs,
 }
 
-impl PushRecord {
-    /// Bytes of one.
-    pub const BYTES: usize = 1 + 8 + 8;
-
-    /// As it lies in the store.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        Writer::new(FORMAT, Self::BYTES).u64(self.from.0).u64(self.sent_ms.0).finish()
-    }
-
-    /// From what lies in the store.
-    ///
-    /// # Errors
-    /// If it is of a newer format, or damaged.
-    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let mut reader = Reader::new("push", FORMAT, bytes)?;
-        let record = Self { from: UserId(reader.u64()?), sent_ms: UnixMs(reader.u64()?) };
-        reader.finish().map(|()| record)
-    }
-}
+packed_records! { PushRecord "push" format 1 { from, sent_ms } }

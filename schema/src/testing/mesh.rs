@@ -93,7 +93,8 @@ fn large_channel_bodies() -> impl Strategy<Value = MeshBody> {
             start
         }),
         (session_ids(), channel_ids()).prop_map(|(session, channel)| MeshBody::Unsubscribe { session, channel }),
-        (channel_ids(), vec(event_bodies(), 0..4)).prop_map(|(channel, events)| MeshBody::Feed { channel, events }),
+        (channel_ids(), vec(event_bodies(), 0..4))
+            .prop_map(|(channel, events)| MeshBody::Feed(crate::mesh::Feed { channel, events })),
         vec(channel_ids(), 0..4).prop_map(|channels| MeshBody::Interest { channels }),
         vec((channel_ids(), seqs()), 0..4).prop_map(|heads| MeshBody::Heads { heads }),
     ]

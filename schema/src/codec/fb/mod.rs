@@ -1,17 +1,17 @@
 //! FlatBuffers envelopes: buffers with a 4-byte little-endian size prefix, one or more in a binary frame.
 //!
-//! Owns the split of a frame into buffers, and the mapping between the generated tables and the values of `command`.
-//! Every inbound buffer is verified before a field of it is read. Text is copied once, to where it stays.
+//! Owns the split of a frame into buffers and the envelopes' own fields. Every inbound buffer is verified before a field
+//! of it is read. Text is copied once, to where it stays.
 
-mod request;
-mod server;
+mod tables;
 
 use flatbuffers::{Follow, Verifiable, VerifierOptions, WIPOffset};
 
 use super::Unparsed;
 use crate::code::ErrorCode;
-use crate::command::{Request, ServerFrame};
-use crate::flat::{self, Builder, VERIFIER};
+use crate::command::{Command, ErrorReply, Push, Reply, Request, ServerFrame};
+use crate::flat::{self, Builder, FlatTable as _, FlatUnion as _, Illegal, Take as _, VERIFIER};
+use crate::generated::rookery as fb;
 use crate::limits::{
     EMOJIS_OF_MESSAGE_MAX, HISTORY_ROWS_MAX, PRESENCE_USERS_MAX, SEARCH_HITS_MAX, SMALL_GROUP_MEMBERS_MAX,
     SNAPSHOT_CHANNELS_MAX, WATCHED_MAX,
@@ -37,17 +37,37 @@ const SERVER_VERIFIER: VerifierOptions =
 /// Lazy: a frame of many tiny buffers costs what is taken of it. A buffer that goes beyond the end of the frame is the
 /// last, since what follows it cannot be told.
 pub fn requests(frame: &[u8]) -> impl Iterator<Item = Result<Request, Unparsed>> + '_ {
-    Buffers { rest: frame }.map(|buffer| request::read(buffer?))
+    Buffers { rest: frame }.map(|buffer| read_request(buffer?))
 }
 
 /// Appends a request as one buffer.
 pub fn put_request(request: &Request, out: &mut Vec<u8>) {
-    put(out, |builder| request::build(builder, request));
+    put(out, |builder| {
+        let (command_type, command) = request.command.put_union(builder);
+        let fields = fb::RequestArgs { id: request.id, command_type, command: Some(command) };
+        fb::Request::create(builder, &fields)
+    });
 }
 
 /// Appends what a server says as one buffer.
 pub fn put_server_frame(frame: &ServerFrame, out: &mut Vec<u8>) {
-    put(out, |builder| server::build(builder, frame));
+    put(out, |builder| {
+        let mut fields = fb::ServerFrameArgs::default();
+        match frame {
+            &ServerFrame::Reply { id, reply: Ok(ref reply) } => {
+                let (reply_type, reply) = reply.put_union(builder);
+                (fields.id, fields.reply_type, fields.reply) = (id, reply_type, Some(reply));
+            }
+            &ServerFrame::Reply { id, reply: Err(ref error) } => {
+                (fields.id, fields.error) = (id, Some(error.put_table(builder)));
+            }
+            ServerFrame::Push(push) => {
+                let (push_type, push) = push.put_union(builder);
+                (fields.push_type, fields.push_) = (push_type, Some(push));
+            }
+        }
+        fb::ServerFrame::create(builder, &fields)
+    });
 }
 
 /// What a server said in one frame, in order.
@@ -55,7 +75,7 @@ pub fn put_server_frame(frame: &ServerFrame, out: &mut Vec<u8>) {
 /// # Errors
 /// At the first buffer that is not of this protocol.
 pub fn server_frames(frame: &[u8]) -> Result<Vec<ServerFrame>, Unparsed> {
-    Buffers { rest: frame }.map(|buffer| server::read(buffer?)).collect()
+    Buffers { rest: frame }.map(|buffer| read_server_frame(buffer?)).collect()
 }
 
 fn put<T>(out: &mut Vec<u8>, build: impl FnOnce(&mut Builder) -> WIPOffset<T>) {
@@ -92,6 +112,44 @@ impl<'a> Iterator for Buffers<'a> {
     }
 }
 
+/// Reads a request. One whose command is not legal still says its id, if that can be read.
+fn read_request(buffer: &[u8]) -> Result<Request, Unparsed> {
+    let table = verified::<fb::Request<'_>>(&VERIFIER, buffer).map_err(|why| {
+        let id = verified::<fb::RequestId<'_>>(&VERIFIER, buffer).map_or(0, |head| head.id());
+        bad(id, format!("not a request: {why}"))
+    })?;
+    let id = table.id();
+    match Command::take(table) {
+        Ok(command) => Ok(Request { id, command }),
+        Err(_) if table.command_type() == fb::Command::NONE => Err(bad(id, "no command in the envelope")),
+        Err(unknown @ Illegal::Unknown { .. }) => {
+            Err(Unparsed::new(id, ErrorCode::UnknownCommand, unknown.to_string()))
+        }
+        Err(illegal @ Illegal::Value { .. }) => Err(bad(id, illegal.to_string())),
+    }
+}
+
+/// Reads what a server says.
+fn read_server_frame(buffer: &[u8]) -> Result<ServerFrame, Unparsed> {
+    let table = verified::<fb::ServerFrame<'_>>(&SERVER_VERIFIER, buffer)
+        .map_err(|why| bad(0, format!("not a server frame: {why}")))?;
+    let id = table.id();
+    let has_reply = table.reply_type() != fb::Reply::NONE;
+    let has_push = table.push_type() != fb::Push::NONE;
+    let frame = match (has_reply, table.error(), has_push) {
+        (true, None, false) => Reply::take(table).map(|reply| ServerFrame::Reply { id, reply: Ok(reply) }),
+        (false, Some(error), false) => {
+            ErrorReply::take(error).map(|error| ServerFrame::Reply { id, reply: Err(error) })
+        }
+        (false, None, true) => Push::take(table).map(ServerFrame::Push),
+        (false, None, false) => return Err(bad(id, "an envelope without content")),
+        (true, _, true) | (true, Some(_), false) | (false, Some(_), true) => {
+            return Err(bad(id, "an envelope with more than one of reply, error and push"));
+        }
+    };
+    frame.map_err(|illegal| bad(id, illegal.to_string()))
+}
+
 /// Verifies one buffer, prefix and all, as a table.
 fn verified<'a, T: Follow<'a> + Verifiable + 'a>(
     limits: &VerifierOptions,
@@ -112,10 +170,8 @@ mod tests {
 
     use super::*;
     use crate::command::{
-        Command, Edit, HistoryPage, Opened, PresenceGet, Push, ReadMark, Reply, SearchHit, SearchPage, Send,
-        SnapshotChannel,
+        Edit, HistoryPage, Opened, PresenceGet, ReadMark, SearchHit, SearchPage, Send, SnapshotChannel,
     };
-    use crate::generated::rookery as fb;
     use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
     use crate::limits::{BODY_CHARS_MAX, HISTORY_BYTES_MAX, MENTIONS_MAX};
     use crate::message::{Message, MessageKind, Tally};
@@ -362,7 +418,7 @@ mod tests {
                 reply: Some(echoed(builder)),
                 ..Default::default()
             },
-            "3 reply: unknown number 99",
+            "3 Reply number 99 is not known to this version",
         );
         check(
             |builder| fb::ServerFrameArgs {
@@ -370,7 +426,7 @@ mod tests {
                 push_: Some(echoed(builder)),
                 ..Default::default()
             },
-            "0 push: unknown number 99",
+            "0 Push number 99 is not known to this version",
         );
         check(
             |builder| fb::ServerFrameArgs {

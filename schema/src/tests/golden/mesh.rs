@@ -210,7 +210,7 @@ fn large_channel_bodies() -> Vec<(&'static str, MeshBody)> {
         ("subscribed", MeshBody::Subscribed { session, channel, start: Ok(start) }),
         ("subscribed-refused", MeshBody::Subscribed { session, channel, start: Err(refusal()) }),
         ("unsubscribe", MeshBody::Unsubscribe { session, channel }),
-        ("feed", MeshBody::Feed { channel, events: bodies }),
+        ("feed", MeshBody::Feed(crate::mesh::Feed { channel, events: bodies })),
         ("interest", MeshBody::Interest { channels: vec![CHANNEL, ChannelId(5)] }),
         ("heads", MeshBody::Heads { heads: vec![(CHANNEL, Seq(1 << 40)), (ChannelId(5), Seq(0))] }),
     ]
