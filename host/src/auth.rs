@@ -1,21 +1,10 @@
-//! Whose token a client shows.
+//! Verification of tokens.
 //!
-//! Owns the seam: what a verified token says. How tokens are signed is the caller's.
+//! Owns the seam: why a token is not accepted. What a verified one says is the router's [`Claims`], how tokens are signed the
+//! caller's.
 
-use schema::{DeviceId, UnixMs, UserId};
-
-/// What a token says of its bearer, once its signature is verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claims {
-    /// The account.
-    pub user: UserId,
-    /// The token family, which can be revoked as a whole.
-    pub family: u64,
-    /// The one device that may use it; none if any may.
-    pub device: Option<DeviceId>,
-    /// Until when.
-    pub expires_ms: UnixMs,
-}
+use router::Claims;
+use schema::UnixMs;
 
 /// Why a token is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

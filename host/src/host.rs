@@ -1,6 +1,6 @@
 //! A shard and its appender, driven by three calls.
 //!
-//! Owns the way of a store output: appends are gathered and leave as one transaction at a time, everything else leaves as a
+//! Owns the way of a question to the store: appends are gathered and leave as one transaction at a time, everything else leaves as a
 //! future of its own. Upholds I3 on this side: an append is answered from its transaction's outcome and from nothing else.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use chat::appender::{Appender, Finished, Outcome};
 use kv::Engine;
-use router::{ConnId, Input, OpId, Output, Shard, Stats, StoreOp, StoreResult};
+use router::store::Apply;
+use router::{Answered, Ask, Input, Output, Pending, Shard, Stats};
 use schema::mesh::{MeshBody, MeshFrame};
-use schema::{CloseCode, Instant, Now, OpReply, Owner, Refusal, Stamp, View};
-use wire::SharedFrame;
+use schema::{Instant, Now, OpReply, Owner, Refusal, Stamp, View};
 
 use crate::auth::Authenticator;
 use crate::store::{self, Context};
@@ -28,60 +28,28 @@ pub struct Done(Kind);
 
 enum Kind {
     Batch(Box<Outcome>),
-    Op(OpId, StoreResult),
+    Answered { started: Instant, answered: Answered },
+}
+
+impl Done {
+    pub(crate) fn answered(started: Instant, answered: Answered) -> Self {
+        Self(Kind::Answered { started, answered })
+    }
 }
 
 impl fmt::Debug for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Batch(_) => f.write_str("Done(batch)"),
-            Kind::Op(op, _) => write!(f, "Done({op:?})"),
+            Kind::Answered { answered, .. } => write!(f, "Done({answered:?})"),
         }
     }
 }
 
 /// What the driver is to do.
 pub enum Effect {
-    /// Put this behind what is queued for the connection.
-    Send {
-        /// The connection.
-        conn: ConnId,
-        /// A whole frame.
-        frame: SharedFrame,
-    },
-    /// Send a WebSocket ping.
-    Ping {
-        /// The connection.
-        conn: ConnId,
-    },
-    /// Send what is queued, then close.
-    Close {
-        /// The connection.
-        conn: ConnId,
-        /// Why.
-        code: CloseCode,
-    },
-    /// Stop or go on reading the socket.
-    Reads {
-        /// The connection.
-        conn: ConnId,
-        /// Whether to read.
-        on: bool,
-    },
-    /// Tell another shard.
-    Mesh {
-        /// Which.
-        to: Owner,
-        /// What.
-        frame: MeshFrame,
-    },
-    /// Answer the HTTP API.
-    Reply {
-        /// Its number.
-        ticket: u64,
-        /// What came of it.
-        reply: Result<OpReply, Refusal>,
-    },
+    /// Carry out what the shard wants of the world outside of the store.
+    Output(Output),
     /// Poll this to its end and bring the result to [`Host::done`].
     Run(Task),
     /// Another life of this node owns the store now: stop. Everything from here on is refused.
@@ -97,6 +65,29 @@ pub struct Latencies {
     pub store_ns: Vec<u64>,
     /// From a transaction's hint at the home of users whom it concerns to its events' leaving for their sessions.
     pub deliver_ns: Vec<u64>,
+}
+
+/// The shard's appender, and who waits for what of it.
+pub(crate) struct Appends {
+    appender: Appender,
+    waiting: BTreeMap<u64, (Instant, Pending<Apply>)>,
+    next: u64,
+}
+
+impl Appends {
+    /// Puts an append behind all others.
+    pub(crate) fn push(&mut self, started: Instant, ask: Ask<Apply>) {
+        let Ask { request: Apply { channel, op }, pending } = ask;
+        self.waiting.insert(self.next, (started, pending));
+        self.appender.push(self.next, channel, op);
+        self.next += 1;
+    }
+
+    /// Answers an append, and says since when it waited.
+    fn answer(&mut self, ticket: u64, reply: Result<OpReply, Refusal>) -> (Instant, Answered) {
+        let (started, pending) = self.waiting.remove(&ticket).expect("I12: what is answered was asked");
+        (started, pending.answer(reply))
+    }
 }
 
 /// Samples that are kept between two looks at them.
@@ -121,14 +112,13 @@ pub struct Config<E, A> {
 /// See [the crate](crate).
 pub struct Host<E, A> {
     shard: Shard,
-    appender: Appender,
+    appends: Appends,
     engine: E,
     auth: Arc<A>,
     me: Owner,
     view: Arc<View>,
     now: Now,
     effects: VecDeque<Effect>,
-    started: BTreeMap<OpId, Instant>,
     hinted: BTreeMap<Stamp, Instant>,
     latencies: Latencies,
     #[cfg(feature = "testing")]
@@ -141,14 +131,13 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
         let Config { me, view, engine, auth, appender } = config;
         Self {
             shard: Shard::new(router::Config { me, view: Arc::clone(&view) }, now),
-            appender,
+            appends: Appends { appender, waiting: BTreeMap::new(), next: 0 },
             engine,
             auth,
             me,
             view,
             now,
             effects: VecDeque::new(),
-            started: BTreeMap::new(),
             hinted: BTreeMap::new(),
             latencies: Latencies::default(),
             #[cfg(feature = "testing")]
@@ -194,11 +183,21 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
     pub fn done(&mut self, now: Now, Done(kind): Done) {
         self.now = now;
         match kind {
-            Kind::Op(op, result) => self.stored(op, result),
+            Kind::Answered { started, answered } => {
+                self.note_latency(started, |latencies| &mut latencies.store_ns);
+                if let Answered::ReadArrivals(answer) = &answered
+                    && let Ok(page) = answer.reply()
+                {
+                    self.arrived(page.through);
+                }
+                self.shard.handle(now, Input::Answered(answered));
+            }
             Kind::Batch(outcome) => {
-                let Finished { replies, hints, live, feeds, fenced } = self.appender.finished(*outcome);
+                let Finished { replies, hints, live, feeds, fenced } = self.appends.appender.finished(*outcome);
                 for (ticket, reply) in replies {
-                    self.stored(OpId(ticket), StoreResult::Applied(reply));
+                    let (started, answered) = self.appends.answer(ticket, reply);
+                    self.note_latency(started, |latencies| &mut latencies.append_ns);
+                    self.shard.handle(now, Input::Answered(answered));
                 }
                 for (home, stamp, _) in &hints {
                     if *home == self.me {
@@ -215,62 +214,43 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
         }
     }
 
-    fn stored(&mut self, op: OpId, result: StoreResult) {
-        let started = self.started.remove(&op).expect("I12: what is answered was asked");
+    fn note_latency(&mut self, started: Instant, of: impl FnOnce(&mut Latencies) -> &mut Vec<u64>) {
         let took = self.now.mono.since(started);
-        match &result {
-            StoreResult::Applied(_) => keep(&mut self.latencies.append_ns, took),
-            _ => keep(&mut self.latencies.store_ns, took),
-        }
-        if let StoreResult::Arrivals(Ok(page)) = &result {
-            self.arrived(page.through);
-        }
-        self.shard.handle(self.now, Input::Stored { op, result });
+        keep(of(&mut self.latencies), took);
     }
 
     /// Next effect to carry out, oldest first. Legal at any time.
     ///
-    /// The end of the outputs is where a batch leaves: it takes all that was gathered in this turn, and does not wait for
+    /// The end of the effects is where a batch leaves: it takes all that was gathered in this turn, and does not wait for
     /// more.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        loop {
-            if let Some(effect) = self.effects.pop_front() {
-                return Some(effect);
-            }
-            let Some(output) = self.shard.poll_output() else { break };
-            let effect = match output {
-                Output::Send { conn, frame } => Effect::Send { conn, frame },
-                Output::Ping { conn } => Effect::Ping { conn },
-                Output::Close { conn, code } => Effect::Close { conn, code },
-                Output::Reads { conn, on } => Effect::Reads { conn, on },
-                Output::Mesh { to, frame } => Effect::Mesh { to, frame },
-                Output::Reply { ticket, reply } => Effect::Reply { ticket, reply },
-                Output::Store { op: OpId(ticket), store: StoreOp::Apply { channel, op } } => {
-                    self.started.insert(OpId(ticket), self.now.mono);
-                    self.appender.push(ticket, channel, op);
-                    continue;
-                }
-                Output::Store { op, store } => self.run(op, store),
-            };
+        if let Some(effect) = self.effects.pop_front() {
             return Some(effect);
         }
-        let batch = self.appender.next_batch(&self.view, self.now.wall)?;
+        while let Some(question) = self.shard.poll_question() {
+            let context = self.context();
+            if let Some(task) = store::begin(context, question, &mut self.appends) {
+                return Some(Effect::Run(task));
+            }
+        }
+        if let Some(output) = self.shard.poll_output() {
+            return Some(Effect::Output(output));
+        }
+        let batch = self.appends.appender.next_batch(&self.view, self.now.wall)?;
         let engine = self.engine.clone();
         Some(Effect::Run(Box::pin(async move { Done(Kind::Batch(Box::new(batch.run(engine).await))) })))
     }
 
-    fn run(&mut self, op: OpId, store: StoreOp) -> Effect {
-        self.started.insert(op, self.now.mono);
-        let context = Context {
+    fn context(&self) -> Context<E, A> {
+        Context {
             engine: self.engine.clone(),
             auth: Arc::clone(&self.auth),
             me: self.me,
             view: Arc::clone(&self.view),
-            wall: self.now.wall,
+            now: self.now,
             #[cfg(feature = "testing")]
             planted: self.planted,
-        };
-        Effect::Run(Box::pin(async move { Done(Kind::Op(op, store::carry_out(context, store).await)) }))
+        }
     }
 
     /// When `handle(now, Input::Tick)` is next wanted.

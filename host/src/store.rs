@@ -1,114 +1,129 @@
-//! The one function that maps what a shard asks of the store to the storage layers.
+//! Questions of a shard, carried out by the storage layers.
 //!
-//! Owns the mapping of operations, results and faults. Appends are not here: they go through the shard's `Appender`.
+//! Owns which layer answers which question. An append goes to the shard's appender, any other question becomes a task of its
+//! own; every fault becomes a refusal of that question.
 
+use std::future::Future;
 use std::sync::Arc;
 
-use chat::devices::{Connecting, Opened};
+use chat::devices::Connecting;
 use chat::inbox::InboxLimits;
 use chat::{LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence, search};
 use kv::Engine;
-use router::{
-    Arrival, ArrivalsPage, FoundPage, Identity, InboxPage, InboxStart, Indexed, MembersPage, OpenedChannel,
-    SnapshotPage, StoreOp, StoreResult,
-};
+use router::{Ask, Claims, Question, Request, store};
 use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
-use schema::op::ChannelKind;
-use schema::record::PresenceRecord;
-use schema::{ErrorCode, Owner, PresenceEntry, Refusal, UnixMs, UserId, View};
+use schema::{ErrorCode, Instant, Now, Owner, Refusal, UnixMs, View};
 
-use crate::auth::{Authenticator, Claims, TokenFault};
+use crate::auth::{Authenticator, TokenFault};
+use crate::host::{Appends, Done, Task};
 
-/// What an operation needs beside itself.
+/// The surroundings of a question.
 pub(crate) struct Context<E, A> {
     pub(crate) engine: E,
     pub(crate) auth: Arc<A>,
     pub(crate) me: Owner,
     pub(crate) view: Arc<View>,
-    pub(crate) wall: UnixMs,
+    pub(crate) now: Now,
     #[cfg(feature = "testing")]
     pub(crate) planted: Option<chat::Planted>,
 }
 
-/// Carries one operation out. Every fault becomes a refusal in the operation's own result.
-///
-/// # Panics
-/// On [`StoreOp::Apply`], which is the appender's.
-pub(crate) async fn carry_out<E: Engine, A: Authenticator>(context: Context<E, A>, op: StoreOp) -> StoreResult {
+/// Begins to carry a question out: as a task, or, of an append, as the last in the appender's queue.
+pub(crate) fn begin<E: Engine, A: Authenticator>(
+    context: Context<E, A>,
+    question: Question,
+    appends: &mut Appends,
+) -> Option<Task> {
     #[cfg(feature = "testing")]
     let planted = context.planted;
-    let Context { engine, auth, me, view, wall, .. } = context;
-    let engine = &engine;
-    let refused = LayerError::into_refusal;
-    match op {
-        StoreOp::Authenticate { token } => StoreResult::Identity(authenticate(engine, &*auth, &token, wall).await),
-        StoreOp::Apply { .. } => panic!("an apply goes through the appender"),
-        StoreOp::History { user, request } => {
-            StoreResult::History(history::page(engine, user, &request).await.map_err(refused))
+    let Context { engine, auth, me, view, now, .. } = context;
+    let (started, wall, epoch) = (now.mono, now.wall, view.epoch);
+    Some(match question {
+        Question::Apply(ask) => {
+            appends.push(started, ask);
+            return None;
         }
-        StoreOp::OpenInbox { user, device, family, client, cursor } => {
+        Question::Authenticate(ask) => task(started, ask, |store::Authenticate { token }| async move {
+            authenticate(&engine, &*auth, &token, wall).await
+        }),
+        Question::History(ask) => task(started, ask, |store::History { user, request }| async move {
+            history::page(&engine, user, &request).await
+        }),
+        Question::Search(ask) => {
+            task(
+                started,
+                ask,
+                |store::Search { user, request }| async move { search::query(&engine, user, &request).await },
+            )
+        }
+        Question::OpenChannel(ask) => task(started, ask, |store::OpenChannel { user, channel }| async move {
+            opened::opened(&engine, user, channel).await
+        }),
+        Question::Members(ask) => task(started, ask, |store::Members { user, channel, page }| async move {
+            opened::page_of_members(&engine, user, channel, page).await
+        }),
+        Question::OpenInbox(ask) => task(started, ask, |request| async move {
+            let store::OpenInbox { user, device, family, client, cursor } = request;
             let connecting = Connecting { user, device, family, client: client.unwrap_or_default(), cursor };
-            let opened = devices::open(engine, &connecting, wall).await;
-            let start = opened.map(|Opened { cursor, stamp }| InboxStart { cursor, stamp });
-            StoreResult::Opened(start.map_err(refused))
-        }
-        StoreOp::ReadInbox { user, after, at_least, bytes, first } => {
+            devices::open(&engine, &connecting, wall).await
+        }),
+        Question::ReadInbox(ask) => task(started, ask, |request| async move {
+            let store::ReadInbox { user, after, at_least, bytes, first } = request;
             let limits = InboxLimits { rows: INBOX_PAGE_ROWS_MAX, bytes, at_connect: first };
-            #[cfg(not(feature = "testing"))]
-            let page = inbox::read(engine, user, after, at_least, limits).await;
             #[cfg(feature = "testing")]
-            let page = match planted {
-                None => inbox::read(engine, user, after, at_least, limits).await,
-                Some(bug) => inbox::read_planted(engine, user, after, at_least, limits, bug).await,
-            };
-            StoreResult::Inbox(page.map(inbox_page).map_err(refused))
+            if let Some(bug) = planted {
+                return inbox::read_planted(&engine, user, after, at_least, limits, bug).await;
+            }
+            inbox::read(&engine, user, after, at_least, limits).await
+        }),
+        Question::Snapshot(ask) => {
+            task(
+                started,
+                ask,
+                |store::Snapshot { user, place }| async move { inbox::snapshot(&engine, user, place).await },
+            )
         }
-        StoreOp::Snapshot { user, place } => {
-            let page = inbox::snapshot(engine, user, place).await;
-            let page =
-                page.map(|page| SnapshotPage { channels: page.channels, more: page.more, through: page.through });
-            StoreResult::Snapshot(page.map_err(refused))
+        Question::ReadArrivals(ask) => task(started, ask, move |request| async move {
+            let store::ReadArrivals { after, at_least, have } = request;
+            arrivals::read(&engine, epoch, me, after, at_least, &have, ARRIVAL_ROWS_MAX).await
+        }),
+        Question::ClearArrivals(ask) => {
+            task(started, ask, move |store::ClearArrivals { through, pushes }| async move {
+                arrivals::clear(&engine, epoch, me, through, &pushes).await
+            })
         }
-        StoreOp::ReadArrivals { after, at_least, have } => {
-            let page = arrivals::read(engine, view.epoch, me, after, at_least, &have, ARRIVAL_ROWS_MAX).await;
-            StoreResult::Arrivals(page.map(arrivals_page).map_err(refused))
+        Question::TrimInbox(ask) => {
+            task(
+                started,
+                ask,
+                |store::TrimInbox { user }| async move { inbox::trim(&engine, user, wall).await.map(drop) },
+            )
         }
-        StoreOp::ClearArrivals { through, pushes } => {
-            StoreResult::Done(arrivals::clear(engine, view.epoch, me, through, &pushes).await.map_err(refused))
+        Question::PutPresence(ask) => task(started, ask, |store::PutPresence { user, record }| async move {
+            presence::put(&engine, user, record).await
+        }),
+        Question::Visible(ask) => task(started, ask, |store::Visible { watcher, users, fellows }| async move {
+            people::visible(&engine, watcher, &users, fellows).await
+        }),
+        Question::Subscribe(ask) => task(started, ask, |store::Subscribe { user, channel }| async move {
+            opened::followed(&engine, user, channel).await
+        }),
+        Question::LargeOf(ask) => {
+            task(started, ask, |store::LargeOf { user }| async move { channels::large_of(&engine, user).await })
         }
-        StoreOp::PutPresence { entry: PresenceEntry { user_id, state, last_active_ms } } => {
-            let record = PresenceRecord { state, last_active_ms, at_ms: wall };
-            StoreResult::Done(presence::put(engine, user_id, record).await.map_err(refused))
+        Question::Index(ask) => {
+            task(started, ask, |store::Index { channel }| async move { search::advance(&engine, channel).await })
         }
-        StoreOp::Visible { watcher, users, fellows } => {
-            let found = people::visible(engine, watcher, &users, fellows).await;
-            StoreResult::Visible(found.map(|found| entries(&users, found)).map_err(refused))
-        }
-        StoreOp::OpenChannel { user, channel } => {
-            let found = opened::opened(engine, user, channel).await;
-            StoreResult::ChannelOpened(found.map(opened_channel).map_err(refused))
-        }
-        StoreOp::Members { user, channel, page } => {
-            let found = opened::page_of_members(engine, user, channel, page).await;
-            let page = found.map(|(kind, users)| MembersPage { users, fellows: kind != ChannelKind::Large });
-            StoreResult::Members(page.map_err(refused))
-        }
-        StoreOp::Subscribe { user, channel } => {
-            StoreResult::Subscribed(opened::followed(engine, user, channel).await.map_err(refused))
-        }
-        StoreOp::LargeOf { user } => StoreResult::LargeOf(channels::large_of(engine, user).await.map_err(refused)),
-        StoreOp::Search { user, request } => {
-            let found = search::query(engine, user, &request).await;
-            StoreResult::Found(found.map(|found| FoundPage { page: found.page, behind: found.behind }).map_err(refused))
-        }
-        StoreOp::Index { channel } => {
-            let indexed = search::advance(engine, channel).await;
-            StoreResult::Indexed(indexed.map(|indexed| Indexed { more: indexed.more }).map_err(refused))
-        }
-        StoreOp::TrimInbox { user } => {
-            StoreResult::Done(inbox::trim(engine, user, wall).await.map(drop).map_err(refused))
-        }
-    }
+    })
+}
+
+fn task<R: Request + 'static, F>(started: Instant, ask: Ask<R>, carry_out: impl FnOnce(R) -> F) -> Task
+where
+    F: Future<Output = Result<R::Reply, LayerError>> + Send + 'static,
+{
+    let Ask { request, pending } = ask;
+    let work = carry_out(request);
+    Box::pin(async move { Done::answered(started, pending.answer(work.await.map_err(LayerError::into_refusal))) })
 }
 
 async fn authenticate<E: Engine, A: Authenticator>(
@@ -116,7 +131,7 @@ async fn authenticate<E: Engine, A: Authenticator>(
     auth: &A,
     token: &str,
     wall: UnixMs,
-) -> Result<Identity, Refusal> {
+) -> Result<Claims, LayerError> {
     let claims = auth.verify(token, wall).map_err(|fault| {
         let code = match fault {
             TokenFault::Expired => ErrorCode::TokenExpired,
@@ -124,36 +139,9 @@ async fn authenticate<E: Engine, A: Authenticator>(
         };
         Refusal::new(code, fault.to_string())
     })?;
-    let live = accounts::family_is_live(engine, claims.user, claims.family).await.map_err(LayerError::into_refusal)?;
+    let live = accounts::family_is_live(engine, claims.user, claims.family).await?;
     if !live {
-        return Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked, sign in again"));
+        return Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked, sign in again").into());
     }
-    let Claims { user, family, device, expires_ms } = claims;
-    Ok(Identity { user, device, family, expires_ms })
-}
-
-fn inbox_page(page: inbox::InboxPage) -> InboxPage {
-    match page {
-        inbox::InboxPage::Events { events, through, exhausted: _ } => InboxPage::Events { events, through },
-        inbox::InboxPage::Behind => InboxPage::Behind,
-    }
-}
-
-/// What is stored of these users, as far as it may be seen.
-fn entries(users: &[UserId], found: Vec<Option<PresenceRecord>>) -> Vec<Option<PresenceEntry>> {
-    let entry = |(&user_id, found): (&UserId, Option<PresenceRecord>)| {
-        found.map(|PresenceRecord { state, last_active_ms, .. }| PresenceEntry { user_id, state, last_active_ms })
-    };
-    users.iter().zip(found).map(entry).collect()
-}
-
-fn opened_channel(found: opened::OpenedChannel) -> OpenedChannel {
-    let opened::OpenedChannel { kind, head_seq, read_seq, ranges, members, reads } = found;
-    OpenedChannel { kind, head_seq, read_seq, ranges, members, reads }
-}
-
-fn arrivals_page(page: arrivals::ArrivalsPage) -> ArrivalsPage {
-    let rows = page.rows.into_iter();
-    let rows = rows.map(|row| Arrival { stamp: row.stamp, record: row.record, contents: row.contents }).collect();
-    ArrivalsPage { rows, through: page.through, more: page.more }
+    Ok(claims)
 }

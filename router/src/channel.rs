@@ -1,7 +1,7 @@
 //! The home of channels: which operations are taken on, in which order, and who is answered.
 //!
 //! Owns the operations of this shard's channels that are not durable yet, and their byte budget (I11). The order of a
-//! channel is the order in which its operations leave here as [`StoreOp::Apply`] (I2, I4); a seq is only given, and
+//! channel is the order in which its operations leave here as [`Apply`] (I2, I4); a seq is only given, and
 //! membership only judged, inside the append's transaction, because a retry is answered before membership (rule 1) and
 //! only the store knows both. Answers leave when the transaction is durable, never before (I3).
 //!
@@ -11,10 +11,10 @@ use schema::limits::{PENDING_APPEND_BYTES_MAX, PENDING_APPENDS_MAX};
 use schema::mesh::MeshBody;
 use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Instant, OpReply, Owner, Refusal, UserId};
 
-use crate::effects::{Effects, Waiting};
+use crate::effects::Effects;
 use crate::index::Indexer;
-use crate::io::StoreOp;
 use crate::order::Lines;
+use crate::store::{Answer, Apply};
 
 /// When a client should ask again while there is no room: a batch takes some 10 ms.
 const FULL_RETRY_MS: u32 = 100;
@@ -33,7 +33,7 @@ type Line = (ChannelId, UserId);
 
 /// An operation that the store has, and who wants its answer.
 #[derive(Debug)]
-pub(crate) struct Admitted {
+pub struct Admitted {
     bytes: u32,
     asker: Owner,
     ticket: u64,
@@ -95,8 +95,7 @@ impl Channels {
         self.pending_bytes += bytes;
         let writes = matches!(op, ChannelOp::Send(_) | ChannelOp::Edit(_) | ChannelOp::Delete { .. });
         let writes = writes.then_some(channel);
-        let waiting = Waiting::Channel(Admitted { bytes, asker, ticket, send, writes });
-        effects.store(StoreOp::Apply { channel, op }, waiting);
+        effects.ask(Apply { channel, op }, Admitted { bytes, asker, ticket, send, writes });
     }
 
     fn room(&self, channel: ChannelId, effects: &Effects) -> Result<(), Refusal> {
@@ -118,14 +117,8 @@ impl Channels {
     }
 
     /// The store has answered.
-    pub(crate) fn applied(
-        &mut self,
-        now: Instant,
-        admitted: Admitted,
-        reply: Result<OpReply, Refusal>,
-        effects: &mut Effects,
-    ) {
-        let Admitted { bytes, asker, ticket, send, writes } = admitted;
+    pub(crate) fn applied(&mut self, now: Instant, answer: Answer<Apply>, effects: &mut Effects) {
+        let Answer { waiter: Admitted { bytes, asker, ticket, send, writes }, reply } = answer;
         self.pending -= 1;
         self.pending_bytes -= bytes;
         if let Some(channel) = writes.filter(|_| reply.is_ok()) {

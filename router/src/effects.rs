@@ -1,48 +1,31 @@
-//! What a turn of the shard wants done, gathered from its machines.
+//! Outputs of one turn of the shard, gathered from its machines.
 //!
-//! Owns the outputs' order, the numbers of store operations with who waits for each, and the turn from a frame for this
-//! very shard into a local one. Machines decide; this carries.
+//! Owns the order of outputs and of questions to the store, how many questions are open, and the turn from a frame for this
+//! very shard into a local one. Machines decide; this carries, and knows none of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use schema::mesh::{MeshBody, MeshFrame};
-use schema::{ChannelId, CloseCode, OpReply, Owner, Refusal};
+use schema::{CloseCode, OpReply, Owner, Refusal};
 use wire::SharedFrame;
 
-use crate::channel::Admitted;
-use crate::feed::Check;
-use crate::home::HomeOp;
-use crate::io::{ConnId, OpId, Output, StoreOp};
+use crate::io::{ConnId, Output};
 use crate::placement::Placement;
-use crate::session::SessionOp;
-
-/// Who waits for a store operation.
-#[derive(Debug)]
-pub(crate) enum Waiting {
-    /// A session.
-    Session(ConnId, SessionOp),
-    /// A channel's home.
-    Channel(Admitted),
-    /// A users' home.
-    Home(HomeOp),
-    /// A large channel's home.
-    Feed(Check),
-    /// The indexer of channels.
-    Index(ChannelId),
-}
+use crate::store::{Question, Request};
 
 #[derive(Debug)]
 pub(crate) struct Effects {
     pub(crate) placement: Placement,
     outputs: VecDeque<Output>,
     local: VecDeque<MeshBody>,
-    waiting: BTreeMap<OpId, Waiting>,
-    next_op: u64,
+    questions: VecDeque<Question>,
+    /// Questions without an answer.
+    open: u64,
 }
 
 impl Effects {
     pub(crate) fn new(placement: Placement) -> Self {
-        Self { placement, outputs: VecDeque::new(), local: VecDeque::new(), waiting: BTreeMap::new(), next_op: 0 }
+        Self { placement, outputs: VecDeque::new(), local: VecDeque::new(), questions: VecDeque::new(), open: 0 }
     }
 
     pub(crate) fn send(&mut self, conn: ConnId, frame: SharedFrame) {
@@ -65,20 +48,18 @@ impl Effects {
         self.outputs.push_back(Output::Reply { ticket, reply });
     }
 
-    /// Asks the store; the answer goes to `waiting`.
-    pub(crate) fn store(&mut self, store: StoreOp, waiting: Waiting) {
-        let op = OpId(self.next_op);
-        self.next_op += 1;
-        self.waiting.insert(op, waiting);
-        self.outputs.push_back(Output::Store { op, store });
+    /// Asks the store; the answer goes to `waiter`.
+    pub(crate) fn ask<R: Request>(&mut self, request: R, waiter: R::Waiter) {
+        self.open += 1;
+        self.questions.push_back(Question::new(request, waiter));
     }
 
-    /// Who waits for this answer.
+    /// A question was answered.
     ///
     /// # Panics
-    /// If nobody does: the host answered what was not asked, or twice.
-    pub(crate) fn stored(&mut self, op: OpId) -> Waiting {
-        self.waiting.remove(&op).unwrap_or_else(|| panic!("I12: {op:?} was not asked or was answered before"))
+    /// If none is open: the host answered one of another shard.
+    pub(crate) fn answered(&mut self) {
+        self.open = self.open.checked_sub(1).expect("I12: an answer came, and nothing is asked");
     }
 
     /// Tells a shard, be it this one.
@@ -101,8 +82,12 @@ impl Effects {
         self.outputs.pop_front()
     }
 
-    /// Store operations without an answer yet.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+    pub(crate) fn next_question(&mut self) -> Option<Question> {
+        self.questions.pop_front()
+    }
+
+    /// Questions to the store without an answer yet.
+    pub(crate) fn open(&self) -> u64 {
+        self.open
     }
 }

@@ -13,8 +13,8 @@ use schema::limits::{HEAD_MS, RENEW_MS};
 use schema::mesh::{Feed, FeedStart, MeshBody};
 use schema::{ChannelId, ErrorCode, EventBody, Instant, Owner, Refusal, Seq, SessionId, UserId};
 
-use crate::effects::{Effects, Waiting};
-use crate::io::StoreOp;
+use crate::effects::Effects;
+use crate::store::{Answer, Subscribe};
 
 /// Subscriptions, and homes that want to know of a channel, together. Some 150 bytes each: 150 MB.
 const FOLLOWED_MAX: usize = 1_000_000;
@@ -51,7 +51,7 @@ struct Asked {
 
 /// A read of one session's membership.
 #[derive(Debug)]
-pub(crate) struct Check {
+pub struct Check {
     channel: ChannelId,
     place: Place,
     number: u64,
@@ -126,14 +126,14 @@ impl Feeds {
             self.under_way += 1;
             asked.check = Some(self.checks);
             let check = Check { channel, place, number: self.checks };
-            effects.store(StoreOp::Subscribe { user: asked.user, channel }, Waiting::Feed(check));
+            effects.ask(Subscribe { user: asked.user, channel }, check);
         }
     }
 
     /// The store has said whether a session's user is a member, and where the log stands.
-    pub(crate) fn checked(&mut self, now: Instant, check: Check, head: Result<Seq, Refusal>, effects: &mut Effects) {
+    pub(crate) fn checked(&mut self, now: Instant, answer: Answer<Subscribe>, effects: &mut Effects) {
         self.under_way -= 1;
-        let Check { channel, place, number } = check;
+        let Answer { waiter: Check { channel, place, number }, reply: head } = answer;
         let asked = self.channels.get_mut(&channel).and_then(|state| {
             let is_this = state.asked.get(&place).is_some_and(|asked| asked.check == Some(number));
             is_this.then(|| state.asked.remove(&place)).flatten()

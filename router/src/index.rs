@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use schema::{ChannelId, Instant, Refusal};
+use schema::page::Indexed;
+use schema::{ChannelId, Instant};
 
-use crate::effects::{Effects, Waiting};
-use crate::io::{Indexed, StoreOp};
+use crate::effects::Effects;
+use crate::store::{Answer, Index};
 
 /// Channels that wait, at some 50 bytes each: 5 MB.
 const BEHIND_MAX: usize = 100_000;
@@ -73,19 +74,19 @@ impl Indexer {
             let Some(channel) = self.queue.pop_front() else { break };
             let since = self.queued.remove(&channel).expect("both say who is queued");
             self.under_way.insert(channel, (since, None));
-            effects.store(StoreOp::Index { channel }, Waiting::Index(channel));
+            effects.ask(Index { channel }, channel);
         }
     }
 
     /// The store has indexed a part of a channel, or could not; then the next second tries again.
-    pub(crate) fn indexed(&mut self, channel: ChannelId, result: Result<Indexed, Refusal>, effects: &mut Effects) {
+    pub(crate) fn indexed(&mut self, Answer { waiter: channel, reply }: Answer<Index>, effects: &mut Effects) {
         let (since, again) = self.under_way.remove(&channel).expect("I12: what is answered was asked");
-        match (result, again) {
-            (Ok(Indexed { more: true }), _) => self.enqueue(channel, since),
-            (Ok(Indexed { more: false }), Some(again)) => {
+        match (reply, again) {
+            (Ok(Indexed { more: true, .. }), _) => self.enqueue(channel, since),
+            (Ok(Indexed { more: false, .. }), Some(again)) => {
                 self.marked.insert(channel, again);
             }
-            (Ok(Indexed { more: false }), None) => {}
+            (Ok(Indexed { more: false, .. }), None) => {}
             (Err(_), _) => {
                 self.marked.insert(channel, since);
             }

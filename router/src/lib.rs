@@ -1,7 +1,7 @@
 //! What should happen: one shard's logic, without I/O, clock, randomness or threads (I1).
 //!
 //! Owns sessions, the order of channels, the homes of users, routing between shards, every byte budget and every timer.
-//! Knows nothing of sockets, executors or the store's layout: [`Input`]s come in, [`Output`]s go out.
+//! Knows nothing of sockets, executors or the store's layout: [`Input`]s come in, [`Output`]s and [`Question`]s go out.
 //!
 //! ```text
 //! Input ─► Shard ─► Session   one connection: login, commands, its cursor, its outbound budget
@@ -15,7 +15,7 @@
 //!            │  ─► Openers   which sessions have a large channel open
 //!            │  ─► Gathers   what one answer takes from several homes
 //!            └  ─► Timers    a wheel of deadlines
-//! Shard ─► Output
+//! Shard ─► Output, Question
 //! ```
 
 mod channel;
@@ -32,11 +32,10 @@ mod placement;
 mod rate;
 mod session;
 mod shard;
+pub mod store;
 mod tickets;
 mod timers;
 
-pub use io::{
-    Arrival, ArrivalsPage, ConnId, FoundPage, Identity, InboxPage, InboxStart, Indexed, Input, MembersPage, OpId,
-    OpenedChannel, Output, SnapshotPage, StoreOp, StoreResult,
-};
+pub use io::{ConnId, Input, Output};
 pub use shard::{Config, Shard, Stats};
+pub use store::{Answer, Answered, Ask, Claims, Pending, Question, Request};

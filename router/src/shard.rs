@@ -11,15 +11,16 @@ use schema::{ChannelId, Encoding, ErrorCode, EventBody, Instant, Now, Owner, Pus
 
 use crate::channel::Channels;
 use crate::delivery::{Delivery, Shared};
-use crate::effects::{Effects, Waiting};
+use crate::effects::Effects;
 use crate::feed::Feeds;
 use crate::gather::Gathers;
-use crate::home::{Home, HomeOp, Login, Name};
-use crate::io::{ConnId, Input, OpId, Output, StoreResult};
+use crate::home::{Home, Login, Name};
+use crate::io::{ConnId, Input, Output};
 use crate::openers::Openers;
 use crate::placement::Placement;
 use crate::rate::UserBuckets;
 use crate::session::{Session, ShardOutbound, Surroundings, Told};
+use crate::store::{Answered, Question};
 use crate::tickets::{Asker, Tickets};
 use crate::timers::Timers;
 
@@ -46,7 +47,7 @@ pub struct Stats {
     pub appends_pending: u64,
     /// Operations that sessions and the HTTP API wait for.
     pub commands_pending: u64,
-    /// Store operations without an answer.
+    /// Questions to the store without an answer.
     pub store_ops_pending: u64,
     /// Bytes queued for sockets.
     pub outbound_bytes: u64,
@@ -136,7 +137,7 @@ impl Shard {
             }
             Input::Closed { conn } => self.forget(conn),
             Input::Tick => self.tick(now),
-            Input::Stored { op, result } => self.stored(now, op, result),
+            Input::Answered(answered) => self.answered(now, answered),
             Input::Committed { hints, live, feeds } => {
                 for (home, stamp, events) in hints {
                     self.effects.mesh(home, MeshBody::Hint { stamp, events });
@@ -171,6 +172,11 @@ impl Shard {
         self.effects.next_output()
     }
 
+    /// Next question to carry out in the store, oldest first. Legal at any time.
+    pub fn poll_question(&mut self) -> Option<Question> {
+        self.effects.next_question()
+    }
+
     /// When `handle(now, Input::Tick)` is next wanted.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
@@ -187,7 +193,7 @@ impl Shard {
             users: self.home.users() as u64,
             appends_pending: u64::from(self.channels.pending()),
             commands_pending: (self.tickets.open() + self.gathers.open()) as u64,
-            store_ops_pending: self.effects.waiting() as u64,
+            store_ops_pending: self.effects.open(),
             outbound_bytes: self.outbound.bytes(),
             held_bytes: self.home.held_bytes(),
             events_encoded: self.delivery.encoded,
@@ -310,41 +316,38 @@ impl Shard {
         }
     }
 
-    fn stored(&mut self, now: Now, op: OpId, result: StoreResult) {
-        match (self.effects.stored(op), result) {
-            (Waiting::Session(conn, op), result) => {
-                self.with_session(now, conn, |session, around| session.stored(op, result, around));
-            }
-            (Waiting::Channel(admitted), StoreResult::Applied(reply)) => {
-                self.channels.applied(now.mono, admitted, reply, &mut self.effects);
-            }
-            (Waiting::Feed(check), StoreResult::Subscribed(head)) => {
-                self.feeds.checked(now.mono, check, head, &mut self.effects);
-            }
-            (Waiting::Index(channel), StoreResult::Indexed(result)) => {
-                self.channels.indexer.indexed(channel, result, &mut self.effects);
-            }
-            (Waiting::Home(op), result) => self.home_stored(now, op, result),
-            (waiting, result) => panic!("I12: {waiting:?} was answered by {result:?}"),
-        }
-    }
-
-    fn home_stored(&mut self, now: Now, op: HomeOp, result: StoreResult) {
+    fn answered(&mut self, now: Now, answered: Answered) {
+        self.effects.answered();
         let effects = &mut self.effects;
-        match (op, result) {
-            (HomeOp::Arrivals, StoreResult::Arrivals(page)) => self.home.arrivals(page, effects),
-            (HomeOp::Clear(through), StoreResult::Done(result)) => self.home.cleared(through, result, effects),
-            (HomeOp::Open(name), StoreResult::Opened(start)) => self.home.opened(now, name, start, effects),
-            (HomeOp::Inbox(read), StoreResult::Inbox(page)) => self.home.inbox(read, page, effects),
-            (HomeOp::Snapshot(read), StoreResult::Snapshot(page)) => self.home.snapshot(read, page, effects),
-            // What could not be trimmed now is trimmed at the next connect.
-            (HomeOp::Trim, StoreResult::Done(_)) => {}
-            (HomeOp::PutPresence(user, word), StoreResult::Done(result)) => {
-                self.home.presence_put(user, word, result, effects);
+        match answered {
+            Answered::Authenticate(answer) => {
+                self.with_session(now, answer.waiter.conn, |session, around| session.authenticated(answer, around));
             }
-            (HomeOp::LargeOf(user), StoreResult::LargeOf(found)) => self.home.large_of(user, found, effects),
-            (HomeOp::Visible(sight), StoreResult::Visible(found)) => self.home.visible(now, sight, found, effects),
-            (op, result) => panic!("I12: {op:?} was answered by {result:?}"),
+            Answered::History(answer) => {
+                self.with_session(now, answer.waiter.conn, |session, around| session.history_read(answer, around));
+            }
+            Answered::Search(answer) => {
+                self.with_session(now, answer.waiter.conn, |session, around| session.found(answer, around));
+            }
+            Answered::OpenChannel(answer) => {
+                self.with_session(now, answer.waiter.conn, |session, around| session.channel_opened(answer, around));
+            }
+            Answered::Members(answer) => {
+                self.with_session(now, answer.waiter.conn, |session, around| session.members_listed(answer, around));
+            }
+            Answered::Apply(answer) => self.channels.applied(now.mono, answer, effects),
+            Answered::Index(answer) => self.channels.indexer.indexed(answer, effects),
+            Answered::Subscribe(answer) => self.feeds.checked(now.mono, answer, effects),
+            Answered::OpenInbox(answer) => self.home.opened(now, answer, effects),
+            Answered::ReadInbox(answer) => self.home.inbox(answer, effects),
+            Answered::Snapshot(answer) => self.home.snapshot(answer, effects),
+            Answered::ReadArrivals(answer) => self.home.arrivals(answer, effects),
+            Answered::ClearArrivals(answer) => self.home.cleared(answer, effects),
+            // What could not be trimmed now is trimmed at the next turn of its account.
+            Answered::TrimInbox(_) => {}
+            Answered::PutPresence(answer) => self.home.presence_put(now, answer, effects),
+            Answered::LargeOf(answer) => self.home.large_of(answer, effects),
+            Answered::Visible(answer) => self.home.visible(now, answer, effects),
         }
     }
 

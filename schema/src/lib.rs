@@ -10,6 +10,7 @@
 //! message command              what clients say and hear       -> codec::{json, fb}
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
 //! record                       what the store keeps            -> record (FlatBuffers, packed)
+//! page                         rows as shards ask for them
 //! generated flat enums         what the FlatBuffers forms share
 //! testing                      any value of these, for the property tests
 //! ```
@@ -27,6 +28,7 @@ pub mod limits;
 pub mod mesh;
 pub mod message;
 pub mod op;
+pub mod page;
 pub mod position;
 pub mod presence;
 pub mod record;

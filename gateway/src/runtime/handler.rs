@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use host::{Done, Effect, Host, Task};
 use kv::Engine;
-use router::Input;
+use router::{Input, Output};
 use schema::limits::{ECHO_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use schema::mesh::{Kicked, MeshFrame};
 use schema::{ChannelId, ChannelOp, Encoding, Now, OpReply, Refusal, UnixMs, UserId};
@@ -157,25 +157,31 @@ impl<S: Engine> ShardHandler<S> {
 
     fn carry_out(&mut self, effect: Effect, sockets: &mut Sockets) {
         match effect {
-            Effect::Send { conn, frame } => sockets.send(ConnId::from_u64(conn.0), &frame),
-            Effect::Ping { conn } => sockets.ping(ConnId::from_u64(conn.0)),
-            Effect::Close { conn, code } => {
-                let code = wire::CloseCode::new(code.into()).expect("the protocol's codes may stand in a close frame");
-                sockets.close(ConnId::from_u64(conn.0), code, "");
-            }
-            Effect::Reads { conn, on: true } => sockets.resume_reads(ConnId::from_u64(conn.0)),
-            Effect::Reads { conn, on: false } => sockets.pause_reads(ConnId::from_u64(conn.0)),
-            Effect::Mesh { to, frame } => self.parts.links.send(usize::from(to.shard.0), frame),
-            Effect::Reply { ticket, reply } => {
-                let asker = self.replies.remove(&ticket).expect("I12: what is answered was asked");
-                // Whoever asked may have gone.
-                let _ = asker.send(reply);
-            }
+            Effect::Output(output) => self.carry_out_output(output, sockets),
             Effect::Run(task) => self.tasks_waiting.push_back(task),
             Effect::Fenced => {
                 if let Some(tell) = self.parts.on_fenced.take() {
                     tell();
                 }
+            }
+        }
+    }
+
+    fn carry_out_output(&mut self, output: Output, sockets: &mut Sockets) {
+        match output {
+            Output::Send { conn, frame } => sockets.send(ConnId::from_u64(conn.0), &frame),
+            Output::Ping { conn } => sockets.ping(ConnId::from_u64(conn.0)),
+            Output::Close { conn, code } => {
+                let code = wire::CloseCode::new(code.into()).expect("the protocol's codes may stand in a close frame");
+                sockets.close(ConnId::from_u64(conn.0), code, "");
+            }
+            Output::Reads { conn, on: true } => sockets.resume_reads(ConnId::from_u64(conn.0)),
+            Output::Reads { conn, on: false } => sockets.pause_reads(ConnId::from_u64(conn.0)),
+            Output::Mesh { to, frame } => self.parts.links.send(usize::from(to.shard.0), frame),
+            Output::Reply { ticket, reply } => {
+                let asker = self.replies.remove(&ticket).expect("I12: what is answered was asked");
+                // Whoever asked may have gone.
+                let _ = asker.send(reply);
             }
         }
     }

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schema::limits::HINT_BYTES_MAX;
+use schema::page::{Arrival, ArrivalsPage};
 use schema::{Event, Refusal, Stamp, UserId};
 
-use crate::effects::{Effects, Waiting};
-use crate::io::{Arrival, ArrivalsPage, StoreOp};
+use crate::effects::Effects;
+use crate::store::{Answer, ClearArrivals, ReadArrivals};
 
-use super::HomeOp;
 use super::pushes::Pushes;
 
 /// Transactions with content from hints that one home holds: beyond it content is read from the store.
@@ -80,8 +80,7 @@ impl Arrivals {
         let have = if self.place.is_some() { self.hints.keys().copied().collect() } else { BTreeSet::new() };
         let after = self.place.unwrap_or_default();
         let at_least = self.wanted.max(after.version);
-        let store = StoreOp::ReadArrivals { after, at_least, have };
-        effects.store(store, Waiting::Home(HomeOp::Arrivals));
+        effects.ask(ReadArrivals { after, at_least, have }, ());
     }
 
     /// The store has read on, or could not: then the next hint or second tries again, and nothing is lost meanwhile.
@@ -122,14 +121,15 @@ impl Arrivals {
         if !self.clearing && self.cleared < self.last_row {
             self.clearing = true;
             let (through, pushes) = self.pushes.begin(self.last_row);
-            effects.store(StoreOp::ClearArrivals { through, pushes }, Waiting::Home(HomeOp::Clear(through)));
+            effects.ask(ClearArrivals { through, pushes }, through);
         }
     }
 
     /// The store has forgotten arrivals, or could not; then the next second tries again.
-    pub(super) fn cleared(&mut self, through: Stamp, result: Result<(), Refusal>, effects: &mut Effects) {
+    pub(super) fn cleared(&mut self, answer: Answer<ClearArrivals>, effects: &mut Effects) {
+        let Answer { waiter: through, reply } = answer;
         self.clearing = false;
-        if result.is_err() {
+        if reply.is_err() {
             return;
         }
         self.cleared = through;

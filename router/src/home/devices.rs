@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 
 use schema::limits::DEVICES_OF_USER_MAX;
 use schema::mesh::{Kicked, MeshBody};
+use schema::page::SessionStart;
 use schema::{Cursor, DeviceId, ErrorCode, Now, Position, Refusal, UserId};
 
-use crate::effects::{Effects, Waiting};
-use crate::io::{InboxStart, StoreOp};
+use crate::effects::Effects;
+use crate::store::{Answer, OpenInbox};
 
 use super::user::{Follower, User};
-use super::{Home, HomeOp, Name};
+use super::{Home, Name};
 
 /// Sessions of one account, those that are being opened too: each device's, and as many again in the moment in which they connect
 /// anew.
@@ -44,14 +45,14 @@ impl Home {
             return effects.mesh(name.owner, MeshBody::Registered { session: name.session, start: Err(refusal) });
         }
         user.followers.push(Follower::new(name, device.clone(), family));
-        let store = StoreOp::OpenInbox { user: name.user, device, family, client, cursor };
-        effects.store(store, Waiting::Home(HomeOp::Open(name)));
+        effects.ask(OpenInbox { user: name.user, device, family, client, cursor }, name);
     }
 
     /// The store knows where the session starts, and when its device connected.
-    pub(crate) fn opened(&mut self, now: Now, name: Name, start: Result<InboxStart, Refusal>, effects: &mut Effects) {
+    pub(crate) fn opened(&mut self, now: Now, answer: Answer<OpenInbox>, effects: &mut Effects) {
+        let Answer { waiter: name, reply } = answer;
         let Name { owner, session, .. } = name;
-        let InboxStart { cursor, stamp } = match start {
+        let SessionStart { cursor, stamp } = match reply {
             Ok(start) => start,
             Err(refusal) => {
                 self.unregister(now, name);
@@ -71,7 +72,7 @@ impl Home {
             self.reads.forget(follower.reading);
             effects.mesh(follower.owner, MeshBody::Replaced { session: follower.session });
         }
-        self.presence.save(effects);
+        self.presence.save(now, effects);
         self.tell_presence(effects);
     }
 

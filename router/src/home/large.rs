@@ -11,10 +11,10 @@ use schema::mesh::{MeshBody, Telling};
 use schema::record::{EventRecord, EventRecordBody};
 use schema::{ChannelId, Instant, Refusal, Seq, UserId};
 
-use crate::effects::{Effects, Waiting};
-use crate::io::StoreOp;
+use crate::effects::Effects;
+use crate::store::{Answer, LargeOf};
 
-use super::{Home, HomeOp};
+use super::Home;
 
 /// Memberships that are known. Some 60 bytes each: 60 MB. Whoever comes beyond it sees no heads until it opens a channel.
 const MEMBERSHIPS_MAX: usize = 1_000_000;
@@ -63,7 +63,7 @@ impl Large {
         while self.reading.len() < READS_MAX {
             let Some(user) = self.wanted.pop_first() else { break };
             self.reading.insert(user, false);
-            effects.store(StoreOp::LargeOf { user }, Waiting::Home(HomeOp::LargeOf(user)));
+            effects.ask(LargeOf { user }, user);
         }
     }
 
@@ -138,7 +138,8 @@ fn tell_interest(channels: Vec<ChannelId>, effects: &mut Effects) {
 
 impl Home {
     /// The store has listed a user's large channels.
-    pub(crate) fn large_of(&mut self, user: UserId, found: Result<Vec<ChannelId>, Refusal>, effects: &mut Effects) {
+    pub(crate) fn large_of(&mut self, answer: Answer<LargeOf>, effects: &mut Effects) {
+        let Answer { waiter: user, reply: found } = answer;
         let is_here = self.users.contains_key(&user);
         let again = found.is_err();
         self.large.read(user, is_here, found, effects);

@@ -22,17 +22,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use schema::mesh::{MeshBody, More};
-use schema::{ErrorCode, Event, Now, Owner, Position, PresenceEntry, Refusal, SessionId, Stamp, UserId};
+use schema::page::Arrival;
+use schema::{ErrorCode, Event, Now, Owner, Position, Refusal, SessionId, Stamp, UserId};
 
-use crate::effects::{Effects, Waiting};
-use crate::io::{Arrival, ArrivalsPage, StoreOp};
+use crate::effects::Effects;
+use crate::store::{Answer, ClearArrivals, PutPresence, ReadArrivals, TrimInbox, Visible};
 
 use arrivals::Arrivals;
 pub(crate) use devices::Login;
 use large::Large;
 use outbox::Outbox;
 use presence::Presence;
-pub(crate) use presence::Word;
 pub(crate) use reads::Read;
 use reads::Reads;
 pub(crate) use user::Name;
@@ -45,29 +45,6 @@ use watchers::Watchers;
 /// A session that keeps up asks again at once, and what it was given is forgotten. What stays is for slow ones, 500 at twice their
 /// outbound target; beyond it they read their inbox.
 const RECENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// What the home asked the store.
-#[derive(Debug)]
-pub(crate) enum HomeOp {
-    /// Its arrivals.
-    Arrivals,
-    /// To forget arrivals.
-    Clear(Stamp),
-    /// Where a session starts.
-    Open(Name),
-    /// An inbox.
-    Inbox(Read),
-    /// An account's channels.
-    Snapshot(Read),
-    /// To trim an inbox.
-    Trim,
-    /// To keep a user's presence.
-    PutPresence(UserId, Word),
-    /// Who may see whom.
-    Visible(Sight),
-    /// A user's large channels.
-    LargeOf(UserId),
-}
 
 #[derive(Debug)]
 pub(crate) struct Home {
@@ -137,7 +114,7 @@ impl Home {
         let user = self.users.get_mut(&name.user);
         if user.and_then(|user| user.follower_mut(name)).is_some_and(|follower| follower.stamp.is_some()) {
             self.presence.active(now, name.user);
-            self.presence.save(effects);
+            self.presence.save(now, effects);
             self.tell_presence(effects);
         }
     }
@@ -167,27 +144,15 @@ impl Home {
     }
 
     /// The store has said who may be seen by whom.
-    pub(crate) fn visible(
-        &mut self,
-        now: Now,
-        sight: Sight,
-        found: Result<Vec<Option<PresenceEntry>>, Refusal>,
-        effects: &mut Effects,
-    ) {
-        let shown = |stored: Option<PresenceEntry>| stored.map(|stored| self.presence.entry(now, stored));
-        let found = found.map(|found| found.into_iter().map(shown).collect());
-        self.watchers.seen(sight, found, effects);
+    pub(crate) fn visible(&mut self, now: Now, Answer { waiter, reply }: Answer<Visible>, effects: &mut Effects) {
+        let shown = |(&user, stored): (&UserId, Option<_>)| stored.map(|stored| self.presence.entry(now, user, stored));
+        let found = reply.map(|found| waiter.users.iter().zip(found).map(shown).collect());
+        self.watchers.seen(waiter, found, effects);
     }
 
     /// The store has been told of a user's presence, or could not be.
-    pub(crate) fn presence_put(
-        &mut self,
-        user: UserId,
-        word: Word,
-        result: Result<(), Refusal>,
-        effects: &mut Effects,
-    ) {
-        self.presence.saved(user, word, result, effects);
+    pub(crate) fn presence_put(&mut self, now: Now, answer: Answer<PutPresence>, effects: &mut Effects) {
+        self.presence.saved(now, answer, effects);
     }
 
     /// Trims one account's inbox, each in its turn: a second for each, so that 80,000 accounts with a session are through in a day,
@@ -197,7 +162,7 @@ impl Home {
         let next = self.users.range((after, Bound::Unbounded)).next().or_else(|| self.users.first_key_value());
         self.trimmed = next.map(|(&user, _)| user);
         if let Some(user) = self.trimmed {
-            effects.store(StoreOp::TrimInbox { user }, Waiting::Home(HomeOp::Trim));
+            effects.ask(TrimInbox { user }, ());
         }
     }
 
@@ -207,8 +172,8 @@ impl Home {
     }
 
     /// The store has read arrivals.
-    pub(crate) fn arrivals(&mut self, page: Result<ArrivalsPage, Refusal>, effects: &mut Effects) {
-        let Some(taken) = self.arrivals.take(page) else { return };
+    pub(crate) fn arrivals(&mut self, answer: Answer<ReadArrivals>, effects: &mut Effects) {
+        let Some(taken) = self.arrivals.take(answer.reply) else { return };
         let mut touched = BTreeSet::new();
         if taken.first {
             // What was in inboxes before this home knew its place comes from there.
@@ -305,8 +270,8 @@ impl Home {
     }
 
     /// The store has forgotten arrivals, or could not.
-    pub(crate) fn cleared(&mut self, through: Stamp, result: Result<(), Refusal>, effects: &mut Effects) {
-        self.arrivals.cleared(through, result, effects);
+    pub(crate) fn cleared(&mut self, answer: Answer<ClearArrivals>, effects: &mut Effects) {
+        self.arrivals.cleared(answer, effects);
     }
 
     /// Push items that were stored for members who were not there.

@@ -10,12 +10,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schema::limits::{LEASE_MS, PRESENCE_ACTIVE_MS, PRESENCE_AWAY_MS, PRESENCE_GRACE_MS};
-use schema::{Instant, Now, PresenceEntry, PresenceState, Refusal, UnixMs, UserId};
+use schema::record::PresenceRecord;
+use schema::{Instant, Now, PresenceEntry, PresenceState, UnixMs, UserId};
 
-use crate::effects::{Effects, Waiting};
-use crate::io::StoreOp;
-
-use super::HomeOp;
+use crate::effects::Effects;
+use crate::store::{Answer, PutPresence};
 
 /// Users whose presence is being stored at once: at some 10 ms each, 6,400 a second.
 const SAVES_MAX: usize = 64;
@@ -31,27 +30,20 @@ struct Person {
     is_here: bool,
     active_ms: UnixMs,
     active_at: Instant,
-    /// What the store was told last.
-    stored: Option<Word>,
+    /// The record that the store was given last.
+    stored: Option<PresenceRecord>,
     due: Option<Instant>,
 }
 
-/// What the store is told of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Word {
-    state: PresenceState,
-    active_ms: UnixMs,
-}
-
 impl Person {
-    fn word(&self) -> Word {
-        Word { state: self.state, active_ms: self.active_ms }
+    fn record(&self, now: Now) -> PresenceRecord {
+        PresenceRecord { state: self.state, last_active_ms: self.active_ms, at_ms: now.wall }
     }
 
     /// Whether the store should be told.
     fn is_unsaved(&self) -> bool {
         self.stored.is_none_or(|stored| {
-            stored.state != self.state || self.active_ms.since_ms(stored.active_ms) >= PRESENCE_ACTIVE_MS
+            stored.state != self.state || self.active_ms.since_ms(stored.last_active_ms) >= PRESENCE_ACTIVE_MS
         })
     }
 }
@@ -113,21 +105,21 @@ impl Presence {
     }
 
     /// What a user is, given what the store says of it.
-    pub(super) fn entry(&mut self, now: Now, stored: PresenceEntry) -> PresenceEntry {
-        let user_id = stored.user_id;
+    pub(super) fn entry(&mut self, now: Now, user_id: UserId, stored: PresenceRecord) -> PresenceEntry {
+        let entry = |state| PresenceEntry { user_id, state, last_active_ms: stored.last_active_ms };
         if let Some(person) = self.people.get(&user_id) {
             let last_active_ms = person.active_ms.max(stored.last_active_ms);
             return PresenceEntry { user_id, state: person.state, last_active_ms };
         }
         if stored.state == PresenceState::Offline {
-            return stored;
+            return entry(stored.state);
         }
         // Its sessions ended with an earlier home, which could not say so any more.
         let is_believed = now.mono < self.believed_until;
         let state = if is_believed { stored.state } else { PresenceState::Offline };
         if is_believed || self.unsaved.len() < UNSAVED_STALE_MAX {
             let active_ms = stored.last_active_ms;
-            let stored = Some(Word { state: stored.state, active_ms });
+            let stored = Some(stored);
             let person = Person { state, is_here: false, active_ms, active_at: now.mono, stored, due: None };
             self.people.insert(user_id, person);
             if is_believed {
@@ -136,7 +128,7 @@ impl Presence {
                 self.unsaved.insert(user_id);
             }
         }
-        PresenceEntry { state, ..stored }
+        entry(state)
     }
 
     /// A second has passed: who is due becomes away or offline, and what could not be stored is tried again.
@@ -148,7 +140,7 @@ impl Presence {
             let state = if person.is_here { PresenceState::Away } else { PresenceState::Offline };
             self.become_state(user, state);
         }
-        self.save(effects);
+        self.save(now, effects);
     }
 
     fn become_state(&mut self, user: UserId, state: PresenceState) {
@@ -182,8 +174,8 @@ impl Presence {
         std::mem::take(&mut self.changed)
     }
 
-    /// Stores what is not, as far as there is room; of one user one word at a time.
-    pub(super) fn save(&mut self, effects: &mut Effects) {
+    /// Stores what is not, as far as there is room; of one user one record at a time.
+    pub(super) fn save(&mut self, now: Now, effects: &mut Effects) {
         let mut later = Vec::new();
         while self.saving.len() < SAVES_MAX {
             let Some(user) = self.unsaved.pop_first() else { break };
@@ -192,28 +184,28 @@ impl Presence {
                 continue;
             }
             let Some(person) = self.people.get(&user).filter(|person| person.is_unsaved()) else { continue };
-            let word = person.word();
+            let record = person.record(now);
             self.saving.insert(user);
-            let entry = PresenceEntry { user_id: user, state: word.state, last_active_ms: word.active_ms };
-            effects.store(StoreOp::PutPresence { entry }, Waiting::Home(HomeOp::PutPresence(user, word)));
+            effects.ask(PutPresence { user, record }, (user, record));
         }
         self.unsaved.extend(later);
     }
 
     /// The store was told of a user, or could not be; then the next second tries again.
-    pub(super) fn saved(&mut self, user: UserId, word: Word, result: Result<(), Refusal>, effects: &mut Effects) {
+    pub(super) fn saved(&mut self, now: Now, answer: Answer<PutPresence>, effects: &mut Effects) {
+        let Answer { waiter: (user, record), reply } = answer;
         self.saving.remove(&user);
         let Some(person) = self.people.get_mut(&user) else { return };
-        if result.is_err() {
+        if reply.is_err() {
             self.unsaved.insert(user);
             return;
         }
-        person.stored = Some(word);
+        person.stored = Some(record);
         if person.is_unsaved() {
             self.unsaved.insert(user);
         } else if person.state == PresenceState::Offline {
             self.forget(user);
         }
-        self.save(effects);
+        self.save(now, effects);
     }
 }

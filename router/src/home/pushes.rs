@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use schema::page::Arrival;
 use schema::record::{EventRecordBody, PushItem};
 use schema::{Event, EventBody, Position, Stamp, UserId};
-
-use crate::io::Arrival;
 
 /// Items of one clearing, about: at 50 bytes a row and its key some 100 KB. One transaction's always fit.
 const CLEARING_ITEMS: usize = 2_000;

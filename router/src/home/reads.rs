@@ -6,21 +6,22 @@
 use std::collections::BTreeMap;
 
 use schema::mesh::MeshBody;
+use schema::page::{InboxPage, SnapshotPage};
 use schema::{ErrorCode, Event, Position, Refusal};
 
-use crate::effects::{Effects, Waiting};
-use crate::io::{InboxPage, SnapshotPage, StoreOp};
+use crate::effects::Effects;
+use crate::store::{Answer, ReadInbox, Snapshot};
 
+use super::Home;
 use super::outbox::Outbox;
 use super::user::{Name, Question, Reading};
-use super::{Home, HomeOp};
 
 /// Reads of inboxes that one home has under way. Each holds a page of at most the outbound target of 64 KiB, so 16 MiB.
 const READS_MAX: usize = 256;
 
 /// One read: for whom, which, and what it will answer.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub struct Read {
     pub(super) name: Name,
     number: u64,
     question: Question,
@@ -81,26 +82,26 @@ impl Home {
     fn read(&self, read: Read, bytes: u32, first: bool, effects: &mut Effects) {
         let user = read.name.user;
         if let Some(place) = read.question.snapshot.as_deref().copied() {
-            let store = StoreOp::Snapshot { user, place: Some(place) };
-            effects.store(store, Waiting::Home(HomeOp::Snapshot(read)));
+            effects.ask(Snapshot { user, place: Some(place) }, read);
         } else {
             let at_least = self.arrivals.place().unwrap_or_default().version;
-            let store = StoreOp::ReadInbox { user, after: read.question.after, at_least, bytes, first };
-            effects.store(store, Waiting::Home(HomeOp::Inbox(read)));
+            let after = read.question.after;
+            effects.ask(ReadInbox { user, after, at_least, bytes, first }, read);
         }
     }
 
     /// The store has read an inbox.
-    pub(crate) fn inbox(&mut self, read: Read, page: Result<InboxPage, Refusal>, effects: &mut Effects) {
-        match page {
-            Ok(InboxPage::Events { events, through }) if !is_whole(read.question.after, &events, through) => {
+    pub(crate) fn inbox(&mut self, answer: Answer<ReadInbox>, effects: &mut Effects) {
+        let Answer { waiter: read, reply } = answer;
+        match reply {
+            Ok(InboxPage::Events { events, through, .. }) if !is_whole(read.question.after, &events, through) => {
                 // Whatever is wrong, the session must not be led past it: it ends, and its client comes back to its cursor.
                 let Name { owner, session, .. } = read.name;
                 let start = Err(Refusal::new(ErrorCode::Internal, "the inbox is not in order"));
                 effects.mesh(owner, MeshBody::Registered { session, start });
                 self.read_done(&read, true, &mut Outbox::default(), effects);
             }
-            Ok(InboxPage::Events { events, through }) => {
+            Ok(InboxPage::Events { events, through, .. }) => {
                 let mut outbox = Outbox::default();
                 outbox.put(read.name, read.question.after, events, through, effects);
                 self.read_done(&read, true, &mut outbox, effects);
@@ -108,17 +109,17 @@ impl Home {
             }
             Ok(InboxPage::Behind) => {
                 // The same read goes on as a snapshot.
-                let store = StoreOp::Snapshot { user: read.name.user, place: None };
-                effects.store(store, Waiting::Home(HomeOp::Snapshot(read)));
+                effects.ask(Snapshot { user: read.name.user, place: None }, read);
             }
             Err(_) => self.read_done(&read, false, &mut Outbox::default(), effects),
         }
     }
 
     /// The store has read a page of an account's channels.
-    pub(crate) fn snapshot(&mut self, read: Read, page: Result<SnapshotPage, Refusal>, effects: &mut Effects) {
-        let answered = page.is_ok();
-        if let Ok(SnapshotPage { channels, more, through }) = page {
+    pub(crate) fn snapshot(&mut self, answer: Answer<Snapshot>, effects: &mut Effects) {
+        let Answer { waiter: read, reply } = answer;
+        let answered = reply.is_ok();
+        if let Ok(SnapshotPage { channels, more, through }) = reply {
             let Name { owner, session, .. } = read.name;
             let after = read.question.after;
             effects.mesh(owner, MeshBody::Snapshot { session, after, channels, more, through });

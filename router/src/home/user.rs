@@ -10,7 +10,7 @@ use schema::{DeviceId, Event, Owner, Position, SessionId, Stamp, UserId};
 
 /// A session as its home knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Name {
+pub struct Name {
     /// The account.
     pub(crate) user: UserId,
     /// The shard that holds the connection.

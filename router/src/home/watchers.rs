@@ -12,10 +12,8 @@ use schema::limits::RENEW_MS;
 use schema::mesh::{MeshBody, Telling};
 use schema::{ErrorCode, Instant, Owner, PresenceEntry, Refusal, SessionId, UserId};
 
-use crate::effects::{Effects, Waiting};
-use crate::io::StoreOp;
-
-use super::HomeOp;
+use crate::effects::Effects;
+use crate::store::Visible;
 
 /// Users of lists, each as often as it is watched. A place in its list and one in the index take some 50 bytes, so 400 MB: what
 /// 160,000 sessions with 50 friends each want to know. Beyond it a list is not answered, and its session says so.
@@ -54,7 +52,7 @@ struct Question {
 
 /// For whom visibility is read, and of whom.
 #[derive(Debug)]
-pub(crate) struct Sight {
+pub struct Sight {
     whose: Whose,
     pub(super) users: Vec<UserId>,
 }
@@ -171,7 +169,7 @@ impl Watchers {
             };
             self.under_way += 1;
             let sight = Sight { whose, users: users.clone() };
-            effects.store(StoreOp::Visible { watcher, users, fellows }, Waiting::Home(HomeOp::Visible(sight)));
+            effects.ask(Visible { watcher, users, fellows }, sight);
         }
     }
 

@@ -9,15 +9,17 @@ use schema::command::{Open, Opened};
 use schema::limits::OPEN_CHANNELS_MAX;
 use schema::mesh::MeshBody;
 use schema::op::ChannelKind;
+use schema::page::{MembersPage, OpenedChannel};
 use schema::{ChannelId, ErrorCode, Instant, Refusal, Reply, Seq};
 
-use crate::effects::{Effects, Waiting};
+use crate::effects::Effects;
 use crate::gather::Purpose;
-use crate::io::{MembersPage, OpenedChannel, StoreOp};
+use crate::io::ConnId;
 use crate::openers::Openers;
+use crate::store::{Answer, Members, OpenChannel};
 
 use super::feed::{Feed, Opening};
-use super::{Session, SessionOp, Stage, Surroundings};
+use super::{CommandWaiter, Session, Stage, Surroundings};
 
 /// Pages of a channel's members that can be asked for: each is read through those before it, so 10,000 members.
 const MEMBER_PAGES_MAX: u32 = 50;
@@ -25,6 +27,16 @@ const MEMBER_PAGES_MAX: u32 = 50;
 /// Direct channels and groups that are open, at 8 bytes each. A client looks at one or a few; of those that were opened longest ago it
 /// is told no more who writes in them.
 const SMALL_OPEN_MAX: usize = 256;
+
+/// A session that waits for a channel to be opened.
+#[derive(Debug)]
+pub struct OpenWaiter {
+    pub(crate) conn: ConnId,
+    /// The client's number for the command.
+    id: u32,
+    channel: ChannelId,
+    after_seq: Option<Seq>,
+}
 
 /// The channels that are open.
 #[derive(Debug, Default)]
@@ -86,8 +98,7 @@ impl Session {
         let user = live.user;
         let &Open { channel_id: channel, after_seq } = open;
         self.rare().open.asked.push((id, channel));
-        let waiting = Waiting::Session(self.conn, SessionOp::Open(id, channel, after_seq));
-        around.effects.store(StoreOp::OpenChannel { user, channel }, waiting);
+        around.effects.ask(OpenChannel { user, channel }, OpenWaiter { conn: self.conn, id, channel, after_seq });
     }
 
     /// Whether the user looks at this channel.
@@ -104,16 +115,12 @@ impl Session {
     }
 
     /// The store has said what the channel is.
-    pub(super) fn channel_opened(
-        &mut self,
-        (id, channel, after_seq): (u32, ChannelId, Option<Seq>),
-        opened: Result<OpenedChannel, Refusal>,
-        around: &mut Surroundings<'_>,
-    ) {
+    pub(crate) fn channel_opened(&mut self, answer: Answer<OpenChannel>, around: &mut Surroundings<'_>) {
+        let Answer { waiter: OpenWaiter { id, channel, after_seq, .. }, reply } = answer;
         if !self.rare().open.answered(id, channel) {
             return self.answer(id, Err(closed_again()), around);
         }
-        let OpenedChannel { kind, head_seq, read_seq, ranges, members, reads } = match opened {
+        let OpenedChannel { kind, head_seq, read_seq, ranges, members, reads } = match reply {
             Ok(opened) => opened,
             Err(refusal) => return self.answer(id, Err(refusal), around),
         };
@@ -169,18 +176,13 @@ impl Session {
             let message = format!("page is {page}, the limit is {}", MEMBER_PAGES_MAX - 1);
             return self.answer(id, Err(Refusal::new(ErrorCode::LimitExceeded, message)), around);
         }
-        let waiting = Waiting::Session(self.conn, SessionOp::Members(id));
-        around.effects.store(StoreOp::Members { user, channel, page }, waiting);
+        around.effects.ask(Members { user, channel, page }, CommandWaiter { conn: self.conn, id });
     }
 
     /// The store has listed a channel's members.
-    pub(super) fn members_listed(
-        &mut self,
-        id: u32,
-        page: Result<MembersPage, Refusal>,
-        around: &mut Surroundings<'_>,
-    ) {
-        match page {
+    pub(crate) fn members_listed(&mut self, answer: Answer<Members>, around: &mut Surroundings<'_>) {
+        let CommandWaiter { id, .. } = answer.waiter;
+        match answer.reply {
             Ok(MembersPage { users, fellows }) => self.gather(id, Purpose::Entries, users, fellows, around),
             Err(refusal) => self.answer(id, Err(refusal), around),
         }

@@ -10,10 +10,7 @@ use schema::limits::{
 };
 use schema::{ChannelOp, CloseCode, ErrorCode, Refusal, Reply, Request};
 
-use crate::effects::Waiting;
-use crate::io::StoreOp;
-
-use super::{Session, SessionOp, Stage, Surroundings};
+use super::{Session, Stage, Surroundings};
 
 /// Bytes of an error's text. A parser's may quote all that it was given.
 const ERROR_TEXT_BYTES_MAX: usize = 256;
@@ -79,10 +76,7 @@ impl Session {
         };
         match (command, user) {
             (Command::Connect(connect), _) => self.connect(id, connect, around),
-            (Command::Refresh { token }, _) => {
-                let waiting = Waiting::Session(self.conn, SessionOp::Refresh(id));
-                around.effects.store(StoreOp::Authenticate { token }, waiting);
-            }
+            (Command::Refresh { token }, _) => self.refresh(id, token, around),
             (Command::Echo { data }, _) => self.answer(id, Ok(Reply::Echo { data }), around),
             (Command::History(history), _) => self.history(id, history, around),
             (Command::Send(send), Some(user)) => self.send_message(id, user, send, around),

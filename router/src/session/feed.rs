@@ -15,11 +15,11 @@ use schema::record::SeqRange;
 use schema::{ChannelId, ErrorCode, EventBody, Instant, Message, Refusal, Reply, Seq};
 
 use crate::delivery::Shared;
-use crate::effects::{Effects, Waiting};
-use crate::io::StoreOp;
+use crate::effects::Effects;
+use crate::store;
 
 use super::pages::Read;
-use super::{Session, SessionOp, Stage, Surroundings};
+use super::{HistoryWaiter, HistoryWanted, Session, Stage, Surroundings};
 
 /// How long the channel's home is waited for.
 const ANSWER_MS: u64 = 10_000;
@@ -222,9 +222,10 @@ impl Session {
         let Stage::Live(live) = &self.stage else { return };
         let window = HistoryWindow::After(after);
         let request = History { channel_id: channel, window, limit: ROWS_OF_READ };
-        let store = StoreOp::History { user: live.user, request };
+        let history = store::History { user: live.user, request };
         self.rare().pages.begin(Read::Log(channel));
-        around.effects.store(store, Waiting::Session(self.conn, SessionOp::Log(channel, after)));
+        let wanted = HistoryWanted::Log(channel, after);
+        around.effects.ask(history, HistoryWaiter { conn: self.conn, wanted });
     }
 
     /// A page of a channel's log was read. It counts if the session still is where it begins, and up to where something happened

@@ -7,10 +7,25 @@ use schema::limits::PING_MS;
 use schema::mesh::MeshBody;
 use schema::{CloseCode, Cursor, ErrorCode, Refusal, Reply};
 
-use crate::effects::Waiting;
-use crate::io::{Identity, StoreOp};
+use crate::io::ConnId;
+use crate::store::{Answer, Authenticate, Claims};
 
-use super::{Awaited, Connecting, Live, Session, SessionOp, Stage, Surroundings};
+use super::{Awaited, Connecting, Live, Session, Stage, Surroundings};
+
+/// A session that waits for what its token says.
+#[derive(Debug)]
+pub struct TokenWaiter {
+    pub(crate) conn: ConnId,
+    bearer: Bearer,
+}
+
+/// The command that bore the token.
+#[derive(Debug)]
+enum Bearer {
+    Connect,
+    /// Under the client's number.
+    Refresh(u32),
+}
 
 impl Session {
     /// Whether the login is done.
@@ -32,27 +47,38 @@ impl Session {
             }
         };
         let Connect { device_id: device, client, token, .. } = connect;
-        let connecting = Connecting { opened_at, request: id, device, client, cursor, identity: None };
+        let connecting = Connecting { opened_at, request: id, device, client, cursor, claims: None };
         self.stage = Stage::Connecting(Box::new(connecting));
-        let waiting = Waiting::Session(self.conn, SessionOp::Connect);
-        around.effects.store(StoreOp::Authenticate { token }, waiting);
+        around.effects.ask(Authenticate { token }, TokenWaiter { conn: self.conn, bearer: Bearer::Connect });
+    }
+
+    pub(super) fn refresh(&self, id: u32, token: String, around: &mut Surroundings<'_>) {
+        around.effects.ask(Authenticate { token }, TokenWaiter { conn: self.conn, bearer: Bearer::Refresh(id) });
+    }
+
+    /// The store has said whose token it is.
+    pub(crate) fn authenticated(&mut self, answer: Answer<Authenticate>, around: &mut Surroundings<'_>) {
+        match answer.waiter.bearer {
+            Bearer::Connect => self.identified(answer.reply, around),
+            Bearer::Refresh(id) => self.refreshed(id, answer.reply, around),
+        }
     }
 
     /// `connect`'s token is known: the account's home takes the session on.
-    pub(super) fn identified(&mut self, identity: Result<Identity, Refusal>, around: &mut Surroundings<'_>) {
+    fn identified(&mut self, claims: Result<Claims, Refusal>, around: &mut Surroundings<'_>) {
         let Stage::Connecting(connecting) = &mut self.stage else {
             panic!("I12: {} was identified in {:?}", self.id, self.stage)
         };
-        match identity {
-            Ok(identity) if identity.device.as_ref().is_some_and(|device| *device != connecting.device) => {
+        match claims {
+            Ok(claims) if claims.device.as_ref().is_some_and(|device| *device != connecting.device) => {
                 let refusal = Refusal::new(ErrorCode::Unauthenticated, "the token is bound to another device_id");
                 self.refuse_connect(refusal, around);
             }
-            Ok(identity) => {
+            Ok(claims) => {
                 let Connecting { device, client, cursor, .. } = &mut **connecting;
-                let (user, family) = (identity.user, identity.family);
+                let (user, family) = (claims.user, claims.family);
                 let (device, client, cursor) = (device.clone(), client.take(), *cursor);
-                connecting.identity = Some(identity);
+                connecting.claims = Some(claims);
                 let session = self.id;
                 let register = MeshBody::Register { session, user, device, family, client, cursor };
                 around.effects.mesh(around.effects.placement.home_of_user(user), register);
@@ -86,11 +112,11 @@ impl Session {
         match (&mut self.stage, start) {
             // An answer to an attempt that has ended, or one that came before it was asked for: nobody waits for it.
             (Stage::Anonymous { .. }, _) => {}
-            (Stage::Connecting(connecting), _) if connecting.identity.is_none() => {}
+            (Stage::Connecting(connecting), _) if connecting.claims.is_none() => {}
             (Stage::Connecting(connecting), Ok(cursor)) => {
-                let identity = connecting.identity.take().expect("checked above");
+                let claims = connecting.claims.take().expect("checked above");
                 let (request, device) = (connecting.request, connecting.device.clone());
-                self.live(request, device, identity, cursor, around);
+                self.live(request, device, claims, cursor, around);
             }
             (Stage::Connecting(_), Err(refusal)) => self.refuse_connect(refusal, around),
             (Stage::Live(live), Ok(_)) => {
@@ -105,16 +131,16 @@ impl Session {
         &mut self,
         request: u32,
         device: schema::DeviceId,
-        identity: Identity,
+        claims: Claims,
         cursor: Cursor,
         around: &mut Surroundings<'_>,
     ) {
-        let user = identity.user;
+        let user = claims.user;
         self.stage = Stage::Live(Box::new(Live {
             user,
             device,
-            family: identity.family,
-            expires_ms: identity.expires_ms,
+            family: claims.family,
+            expires_ms: claims.expires_ms,
             told_expiring: false,
             generation: cursor.generation,
             cursor: cursor.position,
@@ -169,23 +195,23 @@ impl Session {
 
     /// `refresh`'s token is known: it must be of the same account, and of this device if of any. If it is of another login, the home
     /// is told, which ends sessions by their logins.
-    pub(super) fn refreshed(&mut self, id: u32, identity: Result<Identity, Refusal>, around: &mut Surroundings<'_>) {
+    fn refreshed(&mut self, id: u32, claims: Result<Claims, Refusal>, around: &mut Surroundings<'_>) {
         let Stage::Live(live) = &mut self.stage else { panic!("I12: {} refreshed in {:?}", self.id, self.stage) };
-        let is_ours = |identity: &Identity| {
-            identity.user == live.user && identity.device.as_ref().is_none_or(|device| *device == live.device)
+        let is_ours = |claims: &Claims| {
+            claims.user == live.user && claims.device.as_ref().is_none_or(|device| *device == live.device)
         };
         let message = "the token is not of this session's user and device";
-        let identity = match identity {
-            Ok(identity) if is_ours(&identity) => identity,
+        let claims = match claims {
+            Ok(claims) if is_ours(&claims) => claims,
             Ok(_) => return self.answer(id, Err(Refusal::new(ErrorCode::Unauthenticated, message)), around),
             Err(refusal) => return self.answer(id, Err(refusal), around),
         };
-        live.expires_ms = identity.expires_ms;
+        live.expires_ms = claims.expires_ms;
         live.told_expiring = false;
-        let is_another = std::mem::replace(&mut live.family, identity.family) != identity.family;
+        let is_another = std::mem::replace(&mut live.family, claims.family) != claims.family;
         if is_another {
             self.register_again(around);
         }
-        self.answer(id, Ok(Reply::Refresh { expires_ms: identity.expires_ms }), around);
+        self.answer(id, Ok(Reply::Refresh { expires_ms: claims.expires_ms }), around);
     }
 }

@@ -28,32 +28,39 @@ use schema::{
 use crate::delivery::{Delivery, encode};
 use crate::effects::Effects;
 use crate::gather::Gathers;
-use crate::io::{ConnId, Identity, StoreResult};
+use crate::io::ConnId;
 use crate::openers::Openers;
 use crate::rate::{Bucket, UserBuckets};
+use crate::store::{Answer, Claims, History};
 use crate::tickets::Tickets;
 
+pub(crate) use channels::OpenWaiter;
+pub(crate) use login::TokenWaiter;
 use outbound::Outbound;
 pub(crate) use outbound::ShardOutbound;
 use rare::Rare;
 pub(crate) use telling::Told;
 
-/// What a session asked the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SessionOp {
-    /// Whose token `connect` bore.
-    Connect,
-    /// Whose token `refresh` bore, under the client's number.
-    Refresh(u32),
-    /// A page of history, under the client's number.
-    History(u32),
-    /// A page of what a search found, under the client's number.
-    Search(u32),
-    /// A channel to be opened, under the client's number, after a seq.
-    Open(u32, ChannelId, Option<Seq>),
-    /// A page of a channel's members, under the client's number.
-    Members(u32),
-    /// The log of a large channel after a seq.
+/// A session that waits for the answer to a command.
+#[derive(Debug)]
+pub struct CommandWaiter {
+    pub(crate) conn: ConnId,
+    /// The client's number for the command.
+    id: u32,
+}
+
+/// A session that waits for a page of history.
+#[derive(Debug)]
+pub struct HistoryWaiter {
+    pub(crate) conn: ConnId,
+    wanted: HistoryWanted,
+}
+
+#[derive(Debug)]
+enum HistoryWanted {
+    /// The client wants the page, under its number.
+    Page(u32),
+    /// The session pushes the log of a large channel, after this seq.
     Log(ChannelId, Seq),
 }
 
@@ -109,7 +116,7 @@ struct Connecting {
     client: Option<String>,
     cursor: Option<Cursor>,
     /// Known once the token is.
-    identity: Option<Identity>,
+    claims: Option<Claims>,
 }
 
 #[derive(Debug)]
@@ -174,7 +181,7 @@ impl Session {
     pub(crate) fn registered_user(&self) -> Option<UserId> {
         match &self.stage {
             Stage::Anonymous { .. } => None,
-            Stage::Connecting(connecting) => connecting.identity.as_ref().map(|identity| identity.user),
+            Stage::Connecting(connecting) => connecting.claims.as_ref().map(|claims| claims.user),
             Stage::Live(live) => Some(live.user),
         }
     }
@@ -198,21 +205,11 @@ impl Session {
         self.push_presence(around);
     }
 
-    /// The store answered.
-    pub(crate) fn stored(&mut self, op: SessionOp, result: StoreResult, around: &mut Surroundings<'_>) {
-        match (op, result) {
-            (SessionOp::Connect, StoreResult::Identity(identity)) => self.identified(identity, around),
-            (SessionOp::Refresh(id), StoreResult::Identity(identity)) => self.refreshed(id, identity, around),
-            (SessionOp::History(id), StoreResult::History(page)) => self.history_read(id, page, around),
-            (SessionOp::Search(id), StoreResult::Found(found)) => self.found(id, found, around),
-            (SessionOp::Open(id, channel, after), StoreResult::ChannelOpened(opened)) => {
-                self.channel_opened((id, channel, after), opened, around);
-            }
-            (SessionOp::Members(id), StoreResult::Members(page)) => self.members_listed(id, page, around),
-            (SessionOp::Log(channel, after), StoreResult::History(page)) => {
-                self.log_read((channel, after), page, around);
-            }
-            (op, result) => panic!("I12: {op:?} was answered by {result:?}"),
+    /// The store has read a page of history.
+    pub(crate) fn history_read(&mut self, answer: Answer<History>, around: &mut Surroundings<'_>) {
+        match answer.waiter.wanted {
+            HistoryWanted::Page(id) => self.page_read(id, answer.reply, around),
+            HistoryWanted::Log(channel, after) => self.log_read((channel, after), answer.reply, around),
         }
     }
 

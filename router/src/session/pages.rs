@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use schema::command::{History, HistoryPage, Search};
 use schema::limits::{HISTORY_ROWS_MAX, SEARCH_CHARS_MAX, SEARCH_HITS_MAX};
 use schema::mesh::MeshBody;
+use schema::page::FoundPage;
 use schema::{ChannelId, ErrorCode, Refusal, Reply, Seq};
 
-use crate::effects::Waiting;
-use crate::io::{FoundPage, StoreOp};
+use crate::store::{self, Answer};
 
-use super::{Session, SessionOp, Stage, Surroundings};
+use super::{CommandWaiter, HistoryWaiter, HistoryWanted, Session, Stage, Surroundings};
 
 /// Channels of one search of which the index is told to be behind. The next search finds the others.
 const BEHIND_TOLD_MAX: usize = 64;
@@ -112,16 +112,22 @@ impl Session {
         if let Some((id, request)) = pages.waiting.pop_front() {
             pages.begin(Read::Request);
             pages.is_logs_turn = true;
-            let (store, op) = match request {
-                Request::History(request) => (StoreOp::History { user, request }, SessionOp::History(id)),
-                Request::Search(request) => (StoreOp::Search { user, request }, SessionOp::Search(id)),
-            };
-            around.effects.store(store, Waiting::Session(self.conn, op));
+            let conn = self.conn;
+            match request {
+                Request::History(request) => {
+                    let waiter = HistoryWaiter { conn, wanted: HistoryWanted::Page(id) };
+                    around.effects.ask(store::History { user, request }, waiter);
+                }
+                Request::Search(request) => {
+                    around.effects.ask(store::Search { user, request }, CommandWaiter { conn, id });
+                }
+            }
         }
     }
 
     /// A page of hits was read. Where the index is behind its home is told.
-    pub(super) fn found(&mut self, id: u32, found: Result<FoundPage, Refusal>, around: &mut Surroundings<'_>) {
+    pub(crate) fn found(&mut self, answer: Answer<store::Search>, around: &mut Surroundings<'_>) {
+        let Answer { waiter: CommandWaiter { id, .. }, reply: found } = answer;
         self.rare().pages.end();
         if let Ok(FoundPage { behind, .. }) = &found {
             for &channel in behind.iter().take(BEHIND_TOLD_MAX) {
@@ -134,7 +140,7 @@ impl Session {
     }
 
     /// A page of history was read.
-    pub(super) fn history_read(&mut self, id: u32, page: Result<HistoryPage, Refusal>, around: &mut Surroundings<'_>) {
+    pub(super) fn page_read(&mut self, id: u32, page: Result<HistoryPage, Refusal>, around: &mut Surroundings<'_>) {
         self.rare().pages.end();
         self.answer(id, page.map(Reply::History), around);
         self.pump(around);

@@ -5,7 +5,7 @@
 //! once (I12), and nothing is left (I11).
 
 use proptest::prelude::*;
-use router::StoreOp;
+use router::Question;
 use schema::{Command, Encoding, ErrorCode, Position, PresenceState};
 
 use crate::client::{Client, Life, Told};
@@ -111,14 +111,13 @@ fn store_answers(world: &mut World, dice: &mut Dice) {
         return;
     }
     let mut at = dice.roll(world.asked.len());
-    if let StoreOp::Apply { .. } = world.asked[at].store {
+    if let Question::Apply(_) = world.asked[at].question {
         let shard = world.asked[at].shard;
-        let is_append = |store: &StoreOp| matches!(store, StoreOp::Apply { .. });
-        let first = world.asked.iter().position(|asked| asked.shard == shard && is_append(&asked.store));
-        at = first.expect("one was found");
+        at = world.asked.iter().position(|asked| asked.is_apply_of(shard)).expect("one was found");
     }
-    let at_least = match &world.asked[at].store {
-        StoreOp::ReadInbox { at_least, .. } | StoreOp::ReadArrivals { at_least, .. } => *at_least,
+    let at_least = match &world.asked[at].question {
+        Question::ReadInbox(q) => q.request.at_least,
+        Question::ReadArrivals(q) => q.request.at_least,
         _ => world.asked[at].version,
     };
     let newer = usize::try_from(world.store.version.saturating_sub(at_least)).expect("small");

@@ -6,7 +6,6 @@
 //!             └─► Store: a model of logs, inboxes and arrivals in memory
 //! ```
 
-mod asked;
 mod client;
 mod interleavings;
 mod log;

@@ -3,20 +3,18 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use router::{
-    Arrival, ArrivalsPage, FoundPage, InboxPage, InboxStart, Indexed, Input, MembersPage, OpenedChannel, Shard,
-    SnapshotPage, StoreOp, StoreResult,
-};
+use router::{Answered, Claims, Input, Question, Shard};
 use schema::command::{HistoryPage, SearchPage, SnapshotChannel};
 use schema::event::{MemberChange, Role};
 use schema::op::ChannelKind;
-use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
+use schema::page::{
+    Arrival, ArrivalsPage, FoundPage, InboxPage, Indexed, MembersPage, OpenedChannel, SessionStart, SnapshotPage,
+};
+use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody, PresenceRecord};
 use schema::{
-    ChannelId, Cursor, ErrorCode, Event, EventBody, OpReply, Position, PresenceEntry, PresenceState, Refusal, Seq,
-    Stamp, UserId,
+    ChannelId, Cursor, ErrorCode, Event, EventBody, OpReply, Position, PresenceState, Refusal, Seq, Stamp, UserId,
 };
 
-use crate::asked::refusal_of;
 use crate::client::Told;
 use crate::interleavings::{Dice, client_acts};
 use crate::world::World;
@@ -49,105 +47,82 @@ fn arrivals(dice: &mut Dice, users: &[UserId]) -> ArrivalsPage {
     ArrivalsPage { rows: rows.collect(), through: place(dice).stamp, more: dice.roll(2) == 0 }
 }
 
-/// Any result that fits the question.
-fn odd(dice: &mut Dice, world: &World, store: &StoreOp) -> StoreResult {
+/// Any answer that fits the question.
+fn odd(dice: &mut Dice, world: &World, question: Question) -> Answered {
     let users: Vec<UserId> = world.store.users.values().copied().collect();
-    let refusal = Refusal::new(ErrorCode::ALL[dice.roll(ErrorCode::ALL.len())], "odd");
-    let refuse = dice.roll(4) == 0;
-    let channels = |dice: &mut Dice| -> Vec<SnapshotChannel> {
-        let channel = |id: usize| SnapshotChannel {
-            channel_id: ChannelId(id as u64),
-            kind: ChannelKind::Group,
-            head_seq: Seq(0),
-            read_seq: Seq(9),
-            unread: 1,
-        };
-        // Names are known of this one only.
-        (0..dice.roll(2)).map(|_| SnapshotChannel { channel_id: world.names.id("ab"), ..channel(1) }).collect()
-    };
-    match store {
-        StoreOp::Authenticate { token } => {
-            let user = users[dice.roll(users.len())];
-            let device = (dice.roll(2) == 0).then(|| "d1".parse().expect("legal"));
-            let expires_ms = world.now.wall.plus_ms([0, 1, 70_000, u64::MAX][dice.roll(4)]);
-            let identity = router::Identity { user, device, family: 1 + dice.roll(2) as u64, expires_ms };
-            StoreResult::Identity(if refuse || token.is_empty() { Err(refusal) } else { Ok(identity) })
+    if dice.roll(4) == 0 {
+        return question.refuse(Refusal::new(ErrorCode::ALL[dice.roll(ErrorCode::ALL.len())], "odd"));
+    }
+    match question {
+        Question::Authenticate(q) if q.request.token.is_empty() => {
+            q.pending.answer(Err(Refusal::new(ErrorCode::Unauthenticated, "odd")))
         }
-        StoreOp::Apply { .. } => StoreResult::Applied(match dice.roll(4) {
-            _ if refuse => Err(refusal),
-            0 => Ok(OpReply::Created { channel: ChannelId(1), existed: true }),
-            1 => Ok(OpReply::Changed { changed: true }),
-            2 => Ok(OpReply::Marked { read_seq: Seq(1), unread: 0 }),
-            _ => Ok(OpReply::Sent { seq: Seq(1), sent_ms: world.now.wall, duplicate: false }),
-        }),
-        StoreOp::History { .. } => {
+        Question::Authenticate(q) => q.pending.answer(Ok(Claims {
+            user: users[dice.roll(users.len())],
+            device: (dice.roll(2) == 0).then(|| "d1".parse().expect("legal")),
+            family: 1 + dice.roll(2) as u64,
+            expires_ms: world.now.wall.plus_ms([0, 1, 70_000, u64::MAX][dice.roll(4)]),
+        })),
+        Question::Apply(q) => q.pending.answer(Ok(match dice.roll(4) {
+            0 => OpReply::Created { channel: ChannelId(1), existed: true },
+            1 => OpReply::Changed { changed: true },
+            2 => OpReply::Marked { read_seq: Seq(1), unread: 0 },
+            _ => OpReply::Sent { seq: Seq(1), sent_ms: world.now.wall, duplicate: false },
+        })),
+        Question::History(q) => {
             let page = HistoryPage { messages: Vec::new(), head_seq: Seq(0), first_seq: Seq(9), more: true };
-            StoreResult::History(if refuse { Err(refusal) } else { Ok(page) })
+            q.pending.answer(Ok(page))
         }
-        StoreOp::OpenInbox { .. } => {
+        Question::OpenInbox(q) => {
             let cursor = Cursor { generation: dice.roll(2) as u64, position: place(dice) };
-            let start = InboxStart { cursor, stamp: place(dice).stamp };
-            StoreResult::Opened(if refuse { Err(refusal) } else { Ok(start) })
+            q.pending.answer(Ok(SessionStart { cursor, stamp: place(dice).stamp }))
         }
-        StoreOp::ReadInbox { user, .. } => StoreResult::Inbox(match dice.roll(3) {
-            _ if refuse => Err(refusal),
-            0 => Ok(InboxPage::Behind),
-            _ => Ok(InboxPage::Events { events: events(dice, *user), through: place(dice) }),
-        }),
-        StoreOp::Snapshot { .. } => {
-            let page = SnapshotPage { channels: channels(dice), more: dice.roll(2) == 0, through: place(dice) };
-            StoreResult::Snapshot(if refuse { Err(refusal) } else { Ok(page) })
+        Question::ReadInbox(q) => q.pending.answer(Ok(match dice.roll(3) {
+            0 => InboxPage::Behind,
+            _ => {
+                let (events, through) = (events(dice, q.request.user), place(dice));
+                InboxPage::Events { events, through, exhausted: dice.roll(2) == 0 }
+            }
+        })),
+        Question::Snapshot(q) => {
+            // Names are known of this one only.
+            let channel_id = world.names.id("ab");
+            let (kind, head_seq, read_seq) = (ChannelKind::Group, Seq(0), Seq(9));
+            let channel = |_| SnapshotChannel { channel_id, kind, head_seq, read_seq, unread: 1 };
+            let channels = (0..dice.roll(2)).map(channel).collect();
+            q.pending.answer(Ok(SnapshotPage { channels, more: dice.roll(2) == 0, through: place(dice) }))
         }
-        StoreOp::ReadArrivals { .. } => {
-            StoreResult::Arrivals(if refuse { Err(refusal) } else { Ok(arrivals(dice, &users)) })
-        }
-        StoreOp::OpenChannel { .. } => {
-            let kind = [ChannelKind::Direct, ChannelKind::Group, ChannelKind::Large][dice.roll(3)];
-            let opened = OpenedChannel {
-                kind,
-                head_seq: Seq(9),
-                read_seq: Seq(99),
-                ranges: Vec::new(),
-                members: users,
-                reads: Vec::new(),
-            };
-            StoreResult::ChannelOpened(if refuse { Err(refusal) } else { Ok(opened) })
-        }
-        StoreOp::Members { .. } => {
-            let page = MembersPage { users, fellows: dice.roll(2) == 0 };
-            StoreResult::Members(if refuse { Err(refusal) } else { Ok(page) })
-        }
-        StoreOp::Subscribe { .. } => {
-            let head = Seq([0, 1, 9, u64::MAX][dice.roll(4)]);
-            StoreResult::Subscribed(if refuse { Err(refusal) } else { Ok(head) })
-        }
-        StoreOp::LargeOf { .. } => {
-            let mine = vec![world.names.id("ab"), world.names.id("bc")];
-            StoreResult::LargeOf(if refuse { Err(refusal) } else { Ok(mine) })
-        }
-        StoreOp::Search { .. } => {
+        Question::ReadArrivals(q) => q.pending.answer(Ok(arrivals(dice, &users))),
+        Question::OpenChannel(q) => q.pending.answer(Ok(OpenedChannel {
+            kind: [ChannelKind::Direct, ChannelKind::Group, ChannelKind::Large][dice.roll(3)],
+            head_seq: Seq(9),
+            read_seq: Seq(99),
+            ranges: Vec::new(),
+            members: users,
+            reads: Vec::new(),
+        })),
+        Question::Members(q) => q.pending.answer(Ok(MembersPage { users, fellows: dice.roll(2) == 0 })),
+        Question::Subscribe(q) => q.pending.answer(Ok(Seq([0, 1, 9, u64::MAX][dice.roll(4)]))),
+        Question::LargeOf(q) => q.pending.answer(Ok(vec![world.names.id("ab"), world.names.id("bc")])),
+        Question::Search(q) => {
             let page = SearchPage { hits: Vec::new(), more: true };
-            let found = FoundPage { page, behind: vec![world.names.id("ab"), ChannelId(7)] };
-            StoreResult::Found(if refuse { Err(refusal) } else { Ok(found) })
+            q.pending.answer(Ok(FoundPage { page, behind: vec![world.names.id("ab"), ChannelId(7)] }))
         }
-        StoreOp::Index { .. } => {
-            let indexed = Indexed { more: dice.roll(2) == 0 };
-            StoreResult::Indexed(if refuse { Err(refusal) } else { Ok(indexed) })
-        }
-        StoreOp::Visible { users, .. } => {
-            let entry = |&user: &UserId| {
-                (dice.roll(3) > 0).then_some(PresenceEntry {
+        Question::Index(q) => q.pending.answer(Ok(Indexed { through: Seq(1), head: Seq(9), more: dice.roll(2) == 0 })),
+        Question::Visible(q) => {
+            let stored = |_| {
+                (dice.roll(3) > 0).then_some(PresenceRecord {
                     state: [PresenceState::Offline, PresenceState::Away, PresenceState::Online][dice.roll(3)],
-                    ..PresenceEntry::unknown(user)
+                    ..PresenceRecord::default()
                 })
             };
-            let mut found: Vec<_> = users.iter().map(entry).collect();
+            let mut found: Vec<_> = q.request.users.iter().map(stored).collect();
             found.truncate(dice.roll(9));
-            StoreResult::Visible(if refuse { Err(refusal) } else { Ok(found) })
+            q.pending.answer(Ok(found))
         }
-        StoreOp::ClearArrivals { .. } | StoreOp::TrimInbox { .. } | StoreOp::PutPresence { .. } => {
-            StoreResult::Done(if refuse { Err(refusal) } else { Ok(()) })
-        }
+        Question::ClearArrivals(q) => q.pending.answer(Ok(())),
+        Question::TrimInbox(q) => q.pending.answer(Ok(())),
+        Question::PutPresence(q) => q.pending.answer(Ok(())),
     }
 }
 
@@ -209,8 +184,8 @@ fn run(choices: &[u32]) {
             }
             3..6 if !world.asked.is_empty() => {
                 let asked = world.asked.remove(dice.roll(world.asked.len())).expect("in range");
-                let result = odd(&mut dice, &world, &asked.store);
-                world.input(asked.shard, Input::Stored { op: asked.op, result });
+                let answered = odd(&mut dice, &world, asked.question);
+                world.input(asked.shard, Input::Answered(answered));
             }
             6 => {
                 let home = dice.roll(world.shards.len());
@@ -249,8 +224,8 @@ fn run(choices: &[u32]) {
         if let Some(pair) = pair {
             world.carry(pair);
         } else if let Some(asked) = world.asked.pop_front() {
-            let result = refusal_of(&asked.store, Refusal::new(ErrorCode::StorageUnavailable, "the end"));
-            world.input(asked.shard, Input::Stored { op: asked.op, result });
+            let answered = asked.question.refuse(Refusal::new(ErrorCode::StorageUnavailable, "the end"));
+            world.input(asked.shard, Input::Answered(answered));
         }
     }
     world.pass(1_000);

@@ -28,12 +28,12 @@ use schema::event::Role;
 use schema::mesh::Kicked;
 use schema::message::no_mentions;
 use schema::op::SendOp;
+use schema::record::PresenceRecord;
 use schema::{
-    ChannelId, ChannelOp, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Position, PresenceEntry,
-    PresenceState, Seq, UserId,
+    ChannelId, ChannelOp, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Position, PresenceState, Seq,
+    UserId,
 };
 
-use crate::asked::kind_of;
 use crate::client::id_of;
 use crate::store::GENERATION;
 use crate::world::World;
@@ -163,8 +163,8 @@ impl World {
             ["releases"] => {
                 self.held.clear();
                 self.delayed.clear();
-                for (_, shard, op, result) in std::mem::take(&mut self.late) {
-                    self.input(shard, Input::Stored { op, result });
+                for (shard, answered) in std::mem::take(&mut self.late) {
+                    self.input(shard, Input::Answered(answered));
                 }
             }
             ["releases", kind] => {
@@ -174,12 +174,12 @@ impl World {
                 self.delayed.insert(kind.to_owned());
             }
             ["tells", kind, "last"] => {
-                let at = self.late.iter().rposition(|(late, ..)| late == kind).expect("one is late");
-                let (_, shard, op, result) = self.late.remove(at);
-                self.input(shard, Input::Stored { op, result });
+                let at = self.late.iter().rposition(|(_, late)| late.kind() == kind).expect("one is late");
+                let (shard, answered) = self.late.remove(at);
+                self.input(shard, Input::Answered(answered));
             }
             ["answers", kind, "last"] => {
-                let at = self.asked.iter().rposition(|asked| kind_of(&asked.store) == kind).expect("one is asked");
+                let at = self.asked.iter().rposition(|asked| asked.kind() == kind).expect("one is asked");
                 self.answer(at, self.store.version, None, 1);
             }
             ["refuses", kind, code] => {
@@ -190,9 +190,9 @@ impl World {
                 self.refused.remove(kind);
             }
             ["has", user, "online"] => {
-                let user_id = self.user(user);
-                let entry = PresenceEntry { state: PresenceState::Online, ..PresenceEntry::unknown(user_id) };
-                self.store.presence.insert(user_id, entry);
+                let user = self.user(user);
+                let record = PresenceRecord { state: PresenceState::Online, ..PresenceRecord::default() };
+                self.store.presence.insert(user, record);
             }
             ["forgets", user] => {
                 let user = self.user(user);

@@ -5,18 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use router::{
-    Arrival, ArrivalsPage, FoundPage, Identity, InboxPage, InboxStart, Indexed, MembersPage, OpenedChannel,
-    SnapshotPage, StoreOp, StoreResult,
-};
+use router::{Answered, Claims, Question, store as ask};
 use schema::command::{History, HistoryPage, HistoryWindow, ReadMark, SearchHit, SearchPage, SnapshotChannel};
 use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::mesh::{LiveEvent, SnapshotPlace};
 use schema::op::ChannelKind;
-use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, PushItem, SeqRange};
+use schema::page::{
+    Arrival, ArrivalsPage, FoundPage, InboxPage, Indexed, MembersPage, OpenedChannel, SessionStart, SnapshotPage,
+};
+use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, PresenceRecord, PushItem, SeqRange};
 use schema::{
-    ChannelId, ChannelOp, Cursor, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, PresenceEntry, Refusal,
-    Seq, Stamp, UserId, View,
+    ChannelId, ChannelOp, Cursor, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, Refusal, Seq, Stamp,
+    UserId, View,
 };
 
 use crate::log::{Log, Transaction, record_of};
@@ -50,7 +50,7 @@ pub(crate) struct Store {
     pub(crate) users: BTreeMap<String, UserId>,
     /// Logins that are not revoked.
     pub(crate) families: BTreeSet<u64>,
-    pub(crate) presence: BTreeMap<UserId, PresenceEntry>,
+    pub(crate) presence: BTreeMap<UserId, PresenceRecord>,
     pub(crate) blocks: BTreeSet<(UserId, UserId)>,
     pub(crate) pushes: BTreeSet<PushItem>,
     /// Messages that are in the index.
@@ -96,78 +96,61 @@ impl Store {
         self.logs.get(&channel).into_iter().flat_map(|log| &log.messages).map(|message| &*message.body).collect()
     }
 
-    /// Executes what is no append, at a version.
-    pub(crate) fn execute(&mut self, now: Now, shard: Owner, op: StoreOp, version: u64) -> StoreResult {
-        match op {
-            StoreOp::Authenticate { token } => StoreResult::Identity(self.identity(now, &token)),
-            StoreOp::Apply { .. } => unreachable!("appends are committed in batches"),
-            StoreOp::History { user, request } => StoreResult::History(self.history(user, &request)),
-            StoreOp::OpenInbox { cursor, family, .. } if self.families.contains(&family) => {
-                self.opened += 1;
-                let stamp = Stamp { version: self.opened, batch: 0 };
-                StoreResult::Opened(self.open(cursor).map(|cursor| InboxStart { cursor, stamp }))
-            }
-            StoreOp::OpenInbox { .. } => {
-                StoreResult::Opened(Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked")))
-            }
-            StoreOp::ReadInbox { user, after, at_least, bytes, first } => {
-                assert!(version >= at_least);
-                StoreResult::Inbox(Ok(self.inbox(user, after, version, bytes, first)))
-            }
-            StoreOp::Snapshot { user, place } => StoreResult::Snapshot(Ok(self.snapshot(user, place, version))),
-            StoreOp::ReadArrivals { after, at_least, have } => {
-                assert!(version >= at_least);
-                StoreResult::Arrivals(Ok(self.arrivals(shard, after, version, &have)))
-            }
-            StoreOp::ClearArrivals { through, pushes } => {
-                self.pushes.extend(pushes);
+    /// Answers any question but an append, at a version.
+    pub(crate) fn execute(&mut self, now: Now, shard: Owner, question: Question, version: u64) -> Answered {
+        match question {
+            Question::Authenticate(q) => q.pending.answer(self.claims(now, &q.request.token)),
+            Question::Apply(_) => unreachable!("appends are committed in batches"),
+            Question::History(q) => q.pending.answer(self.history(q.request.user, &q.request.request)),
+            Question::Search(q) => q.pending.answer(Ok(self.search(q.request.user, &q.request.request.query))),
+            Question::OpenInbox(q) => q.pending.answer(self.open(&q.request)),
+            Question::ReadInbox(q) => q.pending.answer(Ok(self.inbox(&q.request, version))),
+            Question::Snapshot(q) => q.pending.answer(Ok(self.snapshot(q.request.user, q.request.place, version))),
+            Question::ReadArrivals(q) => q.pending.answer(Ok(self.arrivals(shard, &q.request, version))),
+            Question::ClearArrivals(q) => {
+                self.pushes.extend(q.request.pushes);
                 if let Some(rows) = self.arrivals.get_mut(&shard) {
-                    rows.retain(|&stamp, _| stamp > through);
+                    rows.retain(|&stamp, _| stamp > q.request.through);
                 }
-                StoreResult::Done(Ok(()))
+                q.pending.answer(Ok(()))
             }
-            StoreOp::TrimInbox { .. } => StoreResult::Done(Ok(())),
-            StoreOp::PutPresence { entry } => {
-                self.presence.insert(entry.user_id, entry);
-                StoreResult::Done(Ok(()))
+            Question::TrimInbox(q) => q.pending.answer(Ok(())),
+            Question::PutPresence(q) => {
+                self.presence.insert(q.request.user, q.request.record);
+                q.pending.answer(Ok(()))
             }
-            StoreOp::OpenChannel { user, channel } => {
-                StoreResult::ChannelOpened(self.member_of(user, channel).map(|log| {
-                    let members = if log.large { Vec::new() } else { log.members.clone() };
-                    let mark = |user| log.marks.get(&user).copied().unwrap_or_default();
-                    let reads = members.iter().map(|&user_id| ReadMark { user_id, read_seq: mark(user_id) }).collect();
-                    let kind = if log.large { ChannelKind::Large } else { ChannelKind::Group };
-                    let ranges = vec![SeqRange { after: Seq::ZERO, through: None }];
-                    OpenedChannel { kind, head_seq: log.head(), read_seq: mark(user), ranges, members, reads }
-                }))
+            Question::OpenChannel(q) => {
+                let ask::OpenChannel { user, channel } = q.request;
+                q.pending.answer(self.member_of(user, channel).map(|log| opened(log, user)))
             }
-            StoreOp::Members { user, channel, page } => {
-                StoreResult::Members(self.member_of(user, channel).map(|log| {
+            Question::Members(q) => {
+                let ask::Members { user, channel, page } = q.request;
+                q.pending.answer(self.member_of(user, channel).map(|log| {
                     let users = log.members.chunks(200).nth(page as usize).unwrap_or_default().to_vec();
                     MembersPage { users, fellows: !log.large }
                 }))
             }
-            StoreOp::Subscribe { user, channel } => {
-                StoreResult::Subscribed(self.member_of(user, channel).map(Log::head))
+            Question::Subscribe(q) => {
+                q.pending.answer(self.member_of(q.request.user, q.request.channel).map(Log::head))
             }
-            StoreOp::LargeOf { user } => {
-                let mine = self.logs.iter().filter(|(_, log)| log.large && log.members.contains(&user));
-                StoreResult::LargeOf(Ok(mine.map(|(&channel, _)| channel).collect()))
+            Question::LargeOf(q) => {
+                let mine = self.logs.iter().filter(|(_, log)| log.large && log.members.contains(&q.request.user));
+                q.pending.answer(Ok(mine.map(|(&channel, _)| channel).collect()))
             }
-            StoreOp::Search { user, request } => StoreResult::Found(Ok(self.search(user, &request.query))),
-            StoreOp::Index { channel } => {
+            Question::Index(q) => {
                 // One message at a time.
-                let head = self.logs[&channel].messages.len();
-                let indexed = self.indexed.entry(channel).or_default();
+                let head = self.logs[&q.request.channel].messages.len();
+                let indexed = self.indexed.entry(q.request.channel).or_default();
                 *indexed = head.min(*indexed + 1);
-                StoreResult::Indexed(Ok(Indexed { more: *indexed < head }))
+                let (through, more) = (Seq(*indexed as u64), *indexed < head);
+                q.pending.answer(Ok(Indexed { through, head: Seq(head as u64), more }))
             }
-            StoreOp::Visible { watcher, users, fellows: _ } => {
-                let seen = |&user: &UserId| {
-                    let stored = self.presence.get(&user).copied().unwrap_or(PresenceEntry::unknown(user));
-                    self.sees(watcher, user).then_some(stored)
+            Question::Visible(q) => {
+                let ask::Visible { watcher, users, .. } = q.request;
+                let stored = |&user: &UserId| {
+                    self.sees(watcher, user).then(|| self.presence.get(&user).copied().unwrap_or_default())
                 };
-                StoreResult::Visible(Ok(users.iter().map(seen).collect()))
+                q.pending.answer(Ok(users.iter().map(stored).collect()))
             }
         }
     }
@@ -179,7 +162,7 @@ impl Store {
         watcher == user || (!is_blocked && self.logs.values().any(shares))
     }
 
-    fn identity(&self, now: Now, token: &str) -> Result<Identity, Refusal> {
+    fn claims(&self, now: Now, token: &str) -> Result<Claims, Refusal> {
         let mut words = token.split('/');
         let name = words.next().unwrap_or_default();
         let device = words.next().filter(|word| !word.is_empty()).map(|word| word.parse().expect("a device"));
@@ -191,21 +174,28 @@ impl Store {
             "expired" => Err(Refusal::new(ErrorCode::TokenExpired, "an expired token")),
             name => {
                 let user = self.users[name];
-                Ok(Identity { user, device, family, expires_ms: now.wall.plus_ms(lasts_s * 1_000) })
+                Ok(Claims { user, device, family, expires_ms: now.wall.plus_ms(lasts_s * 1_000) })
             }
         }
     }
 
-    fn open(&self, cursor: Option<Cursor>) -> Result<Cursor, Refusal> {
+    fn open(&mut self, asked: &ask::OpenInbox) -> Result<SessionStart, Refusal> {
+        if !self.families.contains(&asked.family) {
+            return Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked"));
+        }
+        self.opened += 1;
+        let stamp = Stamp { version: self.opened, batch: 0 };
         let newest = Cursor { generation: GENERATION, position: Position::end_of(self.version) };
-        match cursor {
-            None => Ok(newest),
-            Some(cursor) if cursor.generation == GENERATION && cursor <= newest => Ok(cursor),
+        match asked.cursor {
+            None => Ok(SessionStart { cursor: newest, stamp }),
+            Some(cursor) if cursor.generation == GENERATION && cursor <= newest => Ok(SessionStart { cursor, stamp }),
             Some(_) => Err(Refusal::new(ErrorCode::BadCursor, "of another store")),
         }
     }
 
-    fn inbox(&self, user: UserId, after: Position, version: u64, bytes_max: u32, first: bool) -> InboxPage {
+    fn inbox(&self, asked: &ask::ReadInbox, version: u64) -> InboxPage {
+        let &ask::ReadInbox { user, after, at_least, bytes: bytes_max, first } = asked;
+        assert!(version >= at_least);
         let rows = self.inboxes.get(&user).map_or(&[][..], Vec::as_slice);
         let rows = &rows[rows.partition_point(|event| event.position <= after)..];
         let rows = &rows[..rows.partition_point(|event| event.position <= Position::end_of(version))];
@@ -219,11 +209,11 @@ impl Store {
             bytes += event.weight_bytes();
             if !events.is_empty() && (bytes > bytes_max || events.len() >= INBOX_PAGE_ROWS_MAX as usize) {
                 let through = events.last().expect("not empty").position;
-                return InboxPage::Events { events, through };
+                return InboxPage::Events { events, through, exhausted: false };
             }
             events.push(event.clone());
         }
-        InboxPage::Events { events, through: Position::end_of(version) }
+        InboxPage::Events { events, through: Position::end_of(version), exhausted: true }
     }
 
     fn snapshot(&self, user: UserId, place: Option<SnapshotPlace>, version: u64) -> SnapshotPage {
@@ -240,7 +230,9 @@ impl Store {
         SnapshotPage { channels, more: mine.next().is_some(), through: Position::end_of(version) }
     }
 
-    fn arrivals(&self, shard: Owner, after: Stamp, version: u64, have: &BTreeSet<Stamp>) -> ArrivalsPage {
+    fn arrivals(&self, shard: Owner, asked: &ask::ReadArrivals, version: u64) -> ArrivalsPage {
+        let &ask::ReadArrivals { after, at_least, ref have } = asked;
+        assert!(version >= at_least);
         let end = Position::end_of(version).stamp;
         let all =
             self.arrivals.get(&shard).into_iter().flatten().filter(|(stamp, _)| **stamp > after && **stamp <= end);
@@ -370,4 +362,14 @@ impl Store {
         }
         hints
     }
+}
+
+/// A channel as a member sees it.
+fn opened(log: &Log, user: UserId) -> OpenedChannel {
+    let members = if log.large { Vec::new() } else { log.members.clone() };
+    let mark = |user| log.marks.get(&user).copied().unwrap_or_default();
+    let reads = members.iter().map(|&user_id| ReadMark { user_id, read_seq: mark(user_id) }).collect();
+    let kind = if log.large { ChannelKind::Large } else { ChannelKind::Group };
+    let ranges = vec![SeqRange { after: Seq::ZERO, through: None }];
+    OpenedChannel { kind, head_seq: log.head(), read_seq: mark(user), ranges, members, reads }
 }

@@ -6,14 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use router::{Config, ConnId, Input, OpId, Output, Shard, Stats, StoreOp, StoreResult};
+use router::{Answered, Ask, Config, ConnId, Input, Output, Question, Shard, Stats, store};
 use schema::mesh::{MeshBody, MeshFrame};
 use schema::{
-    ChannelId, ChannelOp, Encoding, Epoch, ErrorCode, Incarnation, Instant, Now, Owner, Refusal, SessionId, ShardIndex,
-    UnixMs, UserId, View,
+    ChannelId, Encoding, Epoch, ErrorCode, Incarnation, Instant, Now, Owner, Refusal, SessionId, ShardIndex, UnixMs,
+    UserId, View,
 };
 
-use crate::asked::{Asked, kind_of, refusal_of};
 use crate::client::{Client, Life};
 use crate::store::{Committed, Store};
 
@@ -54,6 +53,24 @@ impl Names {
     }
 }
 
+/// A question to the store without an answer.
+pub(crate) struct Asked {
+    pub(crate) shard: usize,
+    pub(crate) question: Question,
+    /// The store's version when it was asked.
+    pub(crate) version: u64,
+}
+
+impl Asked {
+    pub(crate) fn kind(&self) -> &'static str {
+        self.question.kind()
+    }
+
+    pub(crate) fn is_apply_of(&self, shard: usize) -> bool {
+        self.shard == shard && matches!(self.question, Question::Apply(_))
+    }
+}
+
 pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) shards: Vec<Shard>,
@@ -69,15 +86,15 @@ pub(crate) struct World {
     pub(crate) lives: Vec<(String, Life)>,
     by_conn: BTreeMap<(usize, ConnId), String>,
     next_conn: u64,
-    /// Kinds of store operations that are not answered for now.
+    /// Kinds of questions to the store that are not answered for now.
     pub(crate) held: BTreeSet<String>,
-    /// Kinds of store operations that are refused.
+    /// Kinds of questions that are refused.
     pub(crate) refused: BTreeMap<String, ErrorCode>,
-    /// Kinds of store operations, or `Hint`, that are told.
+    /// Kinds of questions, or `Hint`, that are told.
     pub(crate) watched: BTreeSet<String>,
-    /// Kinds of store operations that are carried out and told later.
+    /// Kinds of questions that are carried out and answered later.
     pub(crate) delayed: BTreeSet<String>,
-    pub(crate) late: Vec<(String, usize, OpId, StoreResult)>,
+    pub(crate) late: Vec<(usize, Answered)>,
     pub(crate) seen: Vec<String>,
     pub(crate) replies: Vec<String>,
     pub(crate) lose_hints: bool,
@@ -198,6 +215,10 @@ impl World {
     /// One input, and all that comes of it into the queues.
     pub(crate) fn input(&mut self, shard: usize, input: Input<'_>) {
         self.shards[shard].handle(self.now, input);
+        while let Some(question) = self.shards[shard].poll_question() {
+            self.see(question.kind());
+            self.asked.push_back(Asked { shard, question, version: self.store.version });
+        }
         while let Some(output) = self.shards[shard].poll_output() {
             self.output(shard, output);
         }
@@ -230,10 +251,6 @@ impl World {
                 assert_ne!(client.reads_on, on, "a change is told once");
                 client.reads_on = on;
                 client.told.push(format!("reads {}", if on { "on" } else { "off" }));
-            }
-            Output::Store { op, store } => {
-                self.see(kind_of(&store));
-                self.asked.push_back(Asked { shard, op, store, version: self.store.version });
             }
             Output::Mesh { to, frame } => self.mesh_out(shard, to, frame),
             Output::Reply { ticket, reply } => {
@@ -331,40 +348,39 @@ impl World {
         }
     }
 
-    /// Answers one operation, at this version. An append takes those of its shard behind it along, up to `batch_max`.
+    /// Answers one question, at this version. An append takes those of its shard behind it along, up to `batch_max`.
     pub(crate) fn answer(&mut self, at: usize, version: u64, refuse: Option<ErrorCode>, batch_max: usize) {
-        let Asked { shard, op, store, .. } = self.asked.remove(at).expect("it was asked");
-        let StoreOp::Apply { channel, op: change } = store else {
-            let kind = kind_of(&store);
-            let result = match refuse {
-                Some(code) => refusal_of(&store, Refusal::new(code, "refused by the test")),
-                None => self.store.execute(self.now, self.owners[shard], store, version),
-            };
-            if self.delayed.contains(kind) {
-                return self.late.push((kind.to_owned(), shard, op, result));
-            }
-            return self.input(shard, Input::Stored { op, result });
-        };
-        let mut ops = vec![op];
-        let mut changes: Vec<(ChannelId, ChannelOp)> = vec![(channel, change)];
-        let mut kept = VecDeque::new();
-        for asked in std::mem::take(&mut self.asked) {
-            match asked.store {
-                StoreOp::Apply { channel, op } if asked.shard == shard && ops.len() < batch_max => {
-                    ops.push(asked.op);
-                    changes.push((channel, op));
-                }
-                store => kept.push_back(Asked { store, ..asked }),
-            }
+        let Asked { shard, question, .. } = self.asked.remove(at).expect("it was asked");
+        let refuse = refuse.map(|code| Refusal::new(code, "refused by the test"));
+        if let Question::Apply(first) = question {
+            return self.answer_appends(shard, first, refuse, batch_max);
         }
-        self.asked = kept;
-        let refused = |code| Err(Refusal::new(code, "refused by the test"));
-        let Committed { replies, hints, live, feeds } = match refuse {
-            Some(code) => Committed { replies: vec![refused(code); ops.len()], ..Committed::default() },
-            None => self.store.commit(self.now, changes),
+        let answered = match refuse {
+            Some(refusal) => question.refuse(refusal),
+            None => self.store.execute(self.now, self.owners[shard], question, version),
         };
-        for (op, reply) in ops.into_iter().zip(replies) {
-            self.input(shard, Input::Stored { op, result: StoreResult::Applied(reply) });
+        if self.delayed.contains(answered.kind()) {
+            self.late.push((shard, answered));
+        } else {
+            self.input(shard, Input::Answered(answered));
+        }
+    }
+
+    fn answer_appends(&mut self, shard: usize, first: Ask<store::Apply>, refuse: Option<Refusal>, batch_max: usize) {
+        let mut batch = vec![first];
+        while batch.len() < batch_max
+            && let Some(at) = self.asked.iter().position(|asked| asked.is_apply_of(shard))
+            && let Some(Asked { question: Question::Apply(next), .. }) = self.asked.remove(at)
+        {
+            batch.push(next);
+        }
+        let (ops, pending): (Vec<_>, Vec<_>) = batch.into_iter().map(|ask| (ask.request, ask.pending)).unzip();
+        let Committed { replies, hints, live, feeds } = match refuse {
+            Some(refusal) => Committed { replies: vec![Err(refusal); ops.len()], ..Committed::default() },
+            None => self.store.commit(self.now, ops.into_iter().map(|store::Apply { channel, op }| (channel, op))),
+        };
+        for (pending, reply) in pending.into_iter().zip(replies) {
+            self.input(shard, Input::Answered(pending.answer(reply)));
         }
         self.input(shard, Input::Committed { hints, live, feeds });
     }
@@ -372,7 +388,7 @@ impl World {
     /// Everything that can happen without time passing happens, in the order in which it was asked for.
     pub(crate) fn settle(&mut self) {
         for _ in 0..100_000 {
-            let waiting = |asked: &Asked| !self.held.contains(kind_of(&asked.store));
+            let waiting = |asked: &Asked| !self.held.contains(asked.kind());
             if let Some((&pair, _)) = self.mesh.iter().find(|(_, frames)| !frames.is_empty()) {
                 self.carry(pair);
             } else if let Some(name) =
@@ -381,13 +397,13 @@ impl World {
                 let (name, bytes) = (name.name.clone(), name.undrained_bytes);
                 self.drain(&name, bytes);
             } else if let Some(at) = self.asked.iter().position(waiting) {
-                let refuse = self.refused.get(kind_of(&self.asked[at].store)).copied();
+                let refuse = self.refused.get(self.asked[at].kind()).copied();
                 self.answer(at, self.store.version, refuse, usize::MAX);
             } else {
                 return;
             }
         }
-        panic!("it never becomes quiet: {:?}", self.asked.front().map(|asked| kind_of(&asked.store)));
+        panic!("it never becomes quiet: {:?}", self.asked.front().map(Asked::kind));
     }
 
     /// Time passes, with a tick whenever a shard asked for one, and all that comes of it.

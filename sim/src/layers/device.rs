@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use chat::history;
-use chat::inbox::{self, InboxLimits, InboxPage};
+use chat::inbox::{self, InboxLimits};
 use schema::command::{Delete, Edit, History, HistoryWindow, React};
 use schema::event::Role;
 use schema::op::{ChannelKind, EditOp, ReactOp, SendOp};
+use schema::page::InboxPage;
 use schema::{
     ChannelId, ChannelOp, ClientMsgId, Command, DeviceId, ErrorCode, Event, EventBody, MessageKind, OpReply, Position,
     Refusal, Seq, UserId, message,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use host::{Done, Effect, Host, Task};
 use kv::memory::MemoryEngine;
-use router::{ConnId, Input};
+use router::{ConnId, Input, Output};
 use schema::limits::OUTBOUND_BYTES_MAX;
 use schema::mesh::{Kicked, MeshFrame};
 use schema::{ChannelId, ChannelOp, Encoding, OpReply, Refusal, UserId};
@@ -150,18 +150,26 @@ impl Shard {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Send { conn, frame } => {
+            Effect::Output(output) => self.carry_out_output(output),
+            Effect::Run(task) => self.start(task),
+            Effect::Fenced => panic!("I7: the only node was fenced"),
+        }
+    }
+
+    fn carry_out_output(&mut self, output: Output) {
+        match output {
+            Output::Send { conn, frame } => {
                 if self.world.options.planted == Some(Planted::AnswerForgotten) && self.rng.chance(10) {
                     return;
                 }
                 self.send(conn, Outgoing::Counted(frame.as_shared().clone()));
             }
-            Effect::Ping { conn } => {
+            Output::Ping { conn } => {
                 let mut ping = Vec::new();
                 wire::encode_into(&mut ping, wire::Opcode::Ping, b"", None);
                 self.send(conn, Outgoing::Plain(ping.into()));
             }
-            Effect::Close { conn, code } => {
+            Output::Close { conn, code } => {
                 note!(self.world.trace, "conn {}: closed with {}", conn.0, u16::from(code));
                 let code = wire::CloseCode::new(code.into()).expect("the protocol's codes may stand in a close frame");
                 let mut close = Vec::new();
@@ -170,19 +178,17 @@ impl Shard {
                 self.send(conn, Outgoing::End);
                 self.conns.remove(&conn);
             }
-            Effect::Reads { conn, on } => {
+            Output::Reads { conn, on } => {
                 if let Some(conn) = self.conns.get(&conn) {
                     conn.gate.set(on);
                 }
             }
-            Effect::Mesh { to, frame } => self.links.send(to, frame),
-            Effect::Reply { ticket, reply } => {
+            Output::Mesh { to, frame } => self.links.send(to, frame),
+            Output::Reply { ticket, reply } => {
                 let asker = self.replies.remove(&ticket).expect("I12: what is answered was asked");
                 // Whoever asked may have gone.
                 let _ = asker.send(reply);
             }
-            Effect::Run(task) => self.start(task),
-            Effect::Fenced => panic!("I7: the only node was fenced"),
         }
     }
 

@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schema::limits::{ARRIVAL_ROWS_MAX, HINT_BYTES_MAX};
+use schema::page::{Arrival, ArrivalsPage};
 use schema::record::{ArrivalRecord, FenceRecord, PushItem};
-use schema::{Epoch, Event, Message, Owner, Stamp};
+use schema::{Epoch, Message, Owner, Stamp};
 
 use super::planted::{Planted, Plants};
 use super::{ATTEMPTS_MAX, LayerError, again, content, moving, push};
@@ -20,28 +21,6 @@ use kv::transaction::{Begin, Engine, RangeRequest, Transaction, Version};
 
 /// Bytes of contents after which a page takes no further row. One row, which is at most a batch's bodies, always comes.
 const PAGE_BYTES_MAX: usize = HINT_BYTES_MAX as usize / 4;
-
-/// What one transaction brought.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrival {
-    /// The transaction.
-    pub stamp: Stamp,
-    /// Its events that concern users of this home, and which users.
-    pub record: ArrivalRecord,
-    /// The same events with their contents, in the same order. `None` if the home has them already.
-    pub contents: Option<Vec<Event>>,
-}
-
-/// Arrivals after a transaction, in the order of commits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArrivalsPage {
-    /// The rows.
-    pub rows: Vec<Arrival>,
-    /// Nothing that arrived lies between the last row, or the place asked for, and here.
-    pub through: Stamp,
-    /// Whether more had arrived at this read.
-    pub more: bool,
-}
 
 /// Reads what arrived at `home` under `epoch` after a transaction, at a version that is `at_least` this one.
 ///

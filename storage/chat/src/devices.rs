@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use schema::limits::{CLIENT_BYTES_MAX, DEVICES_OF_USER_MAX, FAMILIES_OF_DEVICE_MAX};
+use schema::page::SessionStart;
 use schema::record::{DeviceRecord, RecordError};
 use schema::{Cursor, DeviceId, ErrorCode, Refusal, Stamp, UnixMs, UserId};
 
@@ -35,15 +36,6 @@ pub struct Connecting {
     pub cursor: Option<Cursor>,
 }
 
-/// Where a session starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opened {
-    /// Its cursor, or, without one, the end of what was committed before.
-    pub cursor: Cursor,
-    /// Of two sessions of one device the one with the greater stamp is the newer.
-    pub stamp: Stamp,
-}
-
 /// Notes that a device connects, and says where its session starts: one transaction, so that a login that is revoked
 /// before it opens nothing, and a revocation of the device after it knows the login.
 ///
@@ -54,7 +46,7 @@ pub struct Opened {
 /// # Errors
 /// 101 if the login has ended, 112 for a cursor of another store or ahead of this one; the store's, and damage. Opening
 /// again is safe.
-pub async fn open<E: Engine>(engine: &E, connecting: &Connecting, wall: UnixMs) -> Result<Opened, LayerError> {
+pub async fn open<E: Engine>(engine: &E, connecting: &Connecting, wall: UnixMs) -> Result<SessionStart, LayerError> {
     let (committed, cursor) =
         retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
             let newest = tx.read_version().await?;
@@ -63,7 +55,7 @@ pub async fn open<E: Engine>(engine: &E, connecting: &Connecting, wall: UnixMs) 
             Ok::<_, Abort<LayerError>>((tx, cursor))
         })
         .await?;
-    Ok(Opened { cursor, stamp: stamp_of(committed.stamp) })
+    Ok(SessionStart { cursor, stamp: stamp_of(committed.stamp) })
 }
 
 async fn note<T: Transaction>(tx: &mut T, connecting: &Connecting, wall: UnixMs) -> Result<(), LayerError> {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use schema::command::SnapshotChannel;
 use schema::limits::{CATCH_UP_ROWS_MAX, INBOX_DAYS, INBOX_ROWS_MAX, SNAPSHOT_CHANNELS_MAX};
 use schema::mesh::SnapshotPlace;
+use schema::page::{InboxPage, SnapshotPage};
 use schema::record::{EventRecord, EventRecordBody};
-use schema::{ChannelId, Cursor, ErrorCode, Event, Message, Position, Refusal, UnixMs, UserId};
+use schema::{ChannelId, Cursor, ErrorCode, Message, Position, Refusal, UnixMs, UserId};
 
 use super::planted::{Planted, Plants};
 use super::{ATTEMPTS_MAX, LayerError, again, channels, content, packed};
@@ -43,28 +44,12 @@ pub(super) fn start(
     }
 }
 
-/// What an inbox holds after a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InboxPage {
-    /// Events, oldest first.
-    Events {
-        /// Each with its content as it is now, never older than the event.
-        events: Vec<Event>,
-        /// Nothing of this inbox lies between the last event, or the place asked for, and here.
-        through: Position,
-        /// Whether `through` is the end of what was committed at this read.
-        exhausted: bool,
-    },
-    /// What comes after the place is not kept any more, or too much to be told one by one: go on with [`snapshot`].
-    Behind,
-}
-
 /// How much of an inbox is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InboxLimits {
     /// Events at most.
     pub rows: u32,
-    /// Bytes of events at most, by [`Event::weight_bytes`]; one always comes.
+    /// Bytes of events at most, by [`schema::Event::weight_bytes`]; one always comes.
     pub bytes: u32,
     /// Whether to answer `Behind` also to a place that is more than `CATCH_UP_ROWS_MAX` events behind.
     pub at_connect: bool,
@@ -157,17 +142,6 @@ async fn contents<T: Transaction>(
         fitting += 1;
     }
     Ok((content::messages(tx, kept).await?, fitting))
-}
-
-/// One page of what stands in place of events that are not told one by one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnapshotPage {
-    /// Channels, ascending by id.
-    pub channels: Vec<SnapshotChannel>,
-    /// Whether further pages follow, after the last of these.
-    pub more: bool,
-    /// Where events go on after the last page: the first page's version. Later pages may be newer.
-    pub through: Position,
 }
 
 /// The channels of an account as they are now: the first page without a place, later ones from where the last stopped.

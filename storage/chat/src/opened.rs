@@ -6,6 +6,7 @@
 use schema::command::ReadMark;
 use schema::limits::{GROUP_MEMBERS_MAX, PRESENCE_USERS_MAX, SMALL_GROUP_MEMBERS_MAX};
 use schema::op::ChannelKind;
+use schema::page::{MembersPage, OpenedChannel};
 use schema::record::{ChannelRecord, HeadRecord, MemberRecord, ReadMarkRecord, RecordError, SeqRange};
 use schema::{ChannelId, ErrorCode, Refusal, Seq, UserId};
 
@@ -13,23 +14,6 @@ use super::{LayerError, again, channels};
 use crate::keys;
 use kv::join;
 use kv::transaction::{Begin, Engine, Transaction};
-
-/// What a member sees on opening a channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenedChannel {
-    /// What it is.
-    pub kind: ChannelKind,
-    /// Its newest seq.
-    pub head_seq: Seq,
-    /// The user's mark.
-    pub read_seq: Seq,
-    /// What the user may read of it.
-    pub ranges: Vec<SeqRange>,
-    /// All members, ascending; none of a large channel.
-    pub members: Vec<UserId>,
-    /// The members' marks, of direct channels without a block and of small groups.
-    pub reads: Vec<ReadMark>,
-}
 
 /// Opens a channel for a member.
 ///
@@ -84,7 +68,7 @@ pub async fn followed<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -
     }
 }
 
-/// Some of a channel's members, for one of them: those of this page, and whether they are in a direct channel or group.
+/// One page of a channel's members, for one of them.
 ///
 /// A page further back reads those before it too.
 ///
@@ -95,18 +79,19 @@ pub async fn page_of_members<E: Engine>(
     user: UserId,
     channel: ChannelId,
     page: u32,
-) -> Result<(ChannelKind, Vec<UserId>), LayerError> {
+) -> Result<MembersPage, LayerError> {
     again!(async {
         let tx = engine.begin(Begin::Fresh);
         let (kind, _, _) = seen(&tx, user, channel).await?;
+        let fellows = kind != ChannelKind::Large;
         let mut after = None;
         for _ in 0..page {
             match members(&tx, channel, after, PRESENCE_USERS_MAX).await?.pop() {
                 Some(last) => after = Some(last),
-                None => return Ok::<_, LayerError>((kind, Vec::new())),
+                None => return Ok::<_, LayerError>(MembersPage { users: Vec::new(), fellows }),
             }
         }
-        Ok((kind, members(&tx, channel, after, PRESENCE_USERS_MAX).await?))
+        Ok(MembersPage { users: members(&tx, channel, after, PRESENCE_USERS_MAX).await?, fellows })
     })
 }
 

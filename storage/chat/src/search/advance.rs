@@ -9,14 +9,15 @@
 //! took half as long again (docs/measurements.md).
 
 use bytes::Bytes;
+use schema::page::Indexed;
 use schema::record::{HeadRecord, MessageRecord, RecordError};
 use schema::{ChannelId, Seq, UserId};
 
 use super::directory::Directory;
 use super::fold::Folded;
 use super::segment::{Contents, Segment};
+use super::stored;
 use super::words::{self, Term};
-use super::{Indexed, stored};
 use crate::keys;
 use crate::{ATTEMPTS_MAX, LayerError, content};
 use kv::join;

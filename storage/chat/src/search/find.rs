@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BinaryHeap};
 use bytes::Bytes;
 use schema::command::{self, SearchHit, SearchPage};
 use schema::limits::{CHANNELS_OF_USER_MAX, SEARCH_HITS_MAX};
+use schema::page::FoundPage;
 use schema::record::{HeadRecord, MemberRecord, SeqRange};
 use schema::{ChannelId, ErrorCode, Refusal, Seq, UnixMs, UserId};
 
-use super::Found;
 use super::directory::Directory;
 use super::query::Query;
 use super::source::{Place, Source, Wanted};
@@ -51,7 +51,7 @@ type Rank = (Reverse<UnixMs>, ChannelId, Reverse<Seq>);
 /// # Errors
 /// 106 for a query of over 200 characters, 107 for one without a word, 102 for a channel in which the user never was; the
 /// store's, and damage.
-pub async fn query<E: Engine>(engine: &E, user: UserId, request: &command::Search) -> Result<Found, LayerError> {
+pub async fn query<E: Engine>(engine: &E, user: UserId, request: &command::Search) -> Result<FoundPage, LayerError> {
     let query = Query::parse(&request.query, request.from)?;
     again!(query_once(engine, user, &query, request))
 }
@@ -61,7 +61,7 @@ async fn query_once<E: Engine>(
     user: UserId,
     query: &Query,
     request: &command::Search,
-) -> Result<Found, LayerError> {
+) -> Result<FoundPage, LayerError> {
     let tx = engine.begin(Begin::Fresh);
     let readable = match request.channel_id {
         Some(channel) => vec![readable_channel(&tx, user, channel).await?],
@@ -73,7 +73,7 @@ async fn query_once<E: Engine>(
     let mut search = Search::over(&tx, readable, before).await?;
     search.run(&tx, wanted, limit + 1).await?;
     let behind = search.places.iter().filter(|place| place.behind).map(|place| place.channel).collect();
-    Ok(Found { page: page(search.hits, limit, search.complete), behind })
+    Ok(FoundPage { page: page(search.hits, limit, search.complete), behind })
 }
 
 /// The first hits, as many as fit, and not a part of those sent at one time unless they are all.

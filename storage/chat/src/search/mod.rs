@@ -26,43 +26,12 @@ mod source;
 mod verify;
 mod words;
 
-use schema::command::SearchPage;
-use schema::{ChannelId, Seq};
-
 pub use advance::advance;
 pub use find::query;
 pub use verify::{IndexSize, verify};
 
 use super::LayerError;
 use kv::retry::Abort;
-
-/// Up to where a channel is indexed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Indexed {
-    /// Messages up to here are in the index.
-    pub through: Seq,
-    /// The channel's newest.
-    pub head: Seq,
-    /// Whether there is more to do: messages after `through`, or edits.
-    pub more: bool,
-}
-
-impl Indexed {
-    /// Messages that are not in the index yet.
-    #[must_use]
-    pub fn lag(&self) -> u64 {
-        self.head.0.saturating_sub(self.through.0)
-    }
-}
-
-/// What a search found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The hits, and whether there are more.
-    pub page: SearchPage,
-    /// Channels whose newest messages are not in the index yet: their homes should [`advance`] it.
-    pub behind: Vec<ChannelId>,
-}
 
 /// What the store says may be tried again, all else ends the call.
 fn stored(error: LayerError) -> Abort<LayerError> {

@@ -1,7 +1,7 @@
 //! Devices of an account, in scripts: `phone@1` is the device "phone" that connects with login 1.
 
 use chat::accounts::{self, FAMILY_OPERATOR, NewFamily, NewToken};
-use chat::devices::{self, Connecting, Opened};
+use chat::devices::{self, Connecting};
 use chat::keys;
 use chat::{LayerError, inbox};
 use futures_lite::future::block_on;
@@ -9,6 +9,7 @@ use kv::memory::CommitFault::{self, Conflict, Throttled, UnknownCommitted, Unkno
 use kv::memory::MemoryEngine;
 use kv::{Begin, Engine, Transaction};
 use schema::limits::DEVICES_OF_USER_MAX;
+use schema::page::{InboxPage, SessionStart};
 use schema::{Cursor, DeviceId, Position, Stamp, UnixMs, UserId};
 
 use crate::world::{WALL, faulty, store};
@@ -29,7 +30,7 @@ fn connecting(name: &str, family: u64, cursor: Option<Cursor>) -> Connecting {
     Connecting { user: USER, device: device(name), family, client: "crab/1.0".to_owned(), cursor }
 }
 
-fn open(engine: &MemoryEngine, name: &str, family: u64, wall: UnixMs) -> Result<Opened, LayerError> {
+fn open(engine: &MemoryEngine, name: &str, family: u64, wall: UnixMs) -> Result<SessionStart, LayerError> {
     block_on(devices::open(engine, &connecting(name, family, None), wall))
 }
 
@@ -171,7 +172,7 @@ fn a_session_starts_where_its_cursor_says_or_at_the_newest() {
     let newest = open(&engine, "tab", FAMILY_OPERATOR, WALL).expect("opened").cursor;
     let limits = inbox::InboxLimits { rows: 100, bytes: 1 << 20, at_connect: true };
     let after = block_on(inbox::read(&engine, USER, newest.position, newest.position.stamp.version, limits));
-    let inbox::InboxPage::Events { events, exhausted, .. } = after.expect("readable") else { panic!("behind") };
+    let InboxPage::Events { events, exhausted, .. } = after.expect("readable") else { panic!("behind") };
     assert!(events.is_empty() && exhausted, "nothing came since");
     let check = |cursor, expected: Option<u16>| match block_on(devices::open(
         &engine,

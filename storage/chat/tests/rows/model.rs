@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::catch_unwind;
 
-use chat::inbox::{InboxLimits, InboxPage};
+use chat::inbox::InboxLimits;
 use chat::keys;
 use chat::{Planted, arrivals, channels, check, history, inbox};
 use futures_lite::future::block_on;
@@ -20,6 +20,7 @@ use proptest::test_runner::TestRunner;
 use schema::command::{History, HistoryWindow};
 use schema::limits::CHANNELS_OF_USER_MAX;
 use schema::op::{ChannelKind, EditOp};
+use schema::page::InboxPage;
 use schema::record::{EventRecord, EventRecordBody};
 use schema::{ChannelId, ChannelOp, EventBody, Message, OpReply, Owner, Position, Seq, ShardIndex, Stamp, UserId};
 

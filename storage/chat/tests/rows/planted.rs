@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use chat::appender::Appender;
 use chat::check::{self, CheckError};
-use chat::inbox::{InboxLimits, InboxPage};
+use chat::inbox::InboxLimits;
 use chat::{Planted, arrivals, inbox, view};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{Conflict, UnknownCommitted};
 use kv::memory::MemoryEngine;
+use schema::page::InboxPage;
 use schema::{Incarnation, Position, Stamp, UserId};
 
 use crate::world::{World, faulty, first_shard, store};

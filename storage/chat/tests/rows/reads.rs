@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chat::inbox::{InboxLimits, InboxPage};
+use chat::inbox::InboxLimits;
 use chat::keys;
 use chat::{LayerError, channels, check, dedup, history, inbox};
 use futures_lite::future::block_on;
@@ -11,6 +11,7 @@ use kv::{Begin, Engine, Transaction};
 use schema::command::{History, HistoryWindow};
 use schema::limits::{BODY_CHARS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_DAYS};
 use schema::op::SendOp;
+use schema::page::InboxPage;
 use schema::{ChannelOp, ClientMsgId, EventBody, MessageKind, Position, Seq, Stamp, UnixMs, UserId, message};
 
 use crate::world::{DAY_MS, WALL, World, channel, faulty, store};

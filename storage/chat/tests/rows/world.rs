@@ -227,7 +227,7 @@ impl<E: Engine> World<E> {
         loop {
             let limits = inbox::InboxLimits { rows, bytes: 1 << 20, at_connect: false };
             let page = block_on(inbox::read(&self.engine, UserId(user), after, 0, limits)).expect("readable");
-            let inbox::InboxPage::Events { events, through, exhausted } = page else { return "behind".into() };
+            let schema::page::InboxPage::Events { events, through, exhausted } = page else { return "behind".into() };
             assert!(events.iter().all(|event| after < event.position && event.position <= through), "I6: {events:?}");
             assert!(through > after || exhausted, "I6: a page moves on from {after}, or is the last");
             words.extend(events.iter().map(event_words));
