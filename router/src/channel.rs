@@ -13,7 +13,7 @@ use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Instant, OpReply, Own
 
 use crate::effects::Effects;
 use crate::index::Indexer;
-use crate::order::Lines;
+use crate::order::SendOrder;
 use crate::store::{Answer, Apply};
 
 /// When a client should ask again while there is no room: a batch takes some 10 ms.
@@ -26,7 +26,7 @@ const WRITES_OFF_RETRY_MS: u32 = 5_000;
 const AROUND_BYTES: u32 = 256;
 
 /// Senders whose order is kept after a refusal, at some 60 bytes each. As many as the operations that fill the shard.
-const LINES_MAX: usize = PENDING_APPENDS_MAX as usize;
+const SENDERS_MAX: usize = PENDING_APPENDS_MAX as usize;
 
 /// One user's sends to one channel, whose order is kept.
 type Line = (ChannelId, UserId);
@@ -45,7 +45,7 @@ pub struct Admitted {
 /// The channels of which this shard is home.
 #[derive(Debug)]
 pub(crate) struct Channels {
-    lines: Lines<Line>,
+    order: SendOrder<Line>,
     pending: u32,
     pending_bytes: u32,
     pub(crate) indexer: Indexer,
@@ -56,7 +56,7 @@ pub(crate) struct Channels {
 impl Channels {
     pub(crate) fn new() -> Self {
         Self {
-            lines: Lines::new(LINES_MAX),
+            order: SendOrder::new(SENDERS_MAX),
             pending: 0,
             pending_bytes: 0,
             indexer: Indexer::default(),
@@ -80,7 +80,7 @@ impl Channels {
         effects: &mut Effects,
     ) {
         let send = op.sends().map(|(from, id)| ((channel, from), id));
-        let ordered = send.as_ref().map_or(Ok(()), |(line, id)| self.lines.pass(now, line, *id));
+        let ordered = send.as_ref().map_or(Ok(()), |(line, id)| self.order.pass(now, line, *id));
         if let Err(refusal) = ordered {
             // The line stays as it is: only what closed it opens it.
             effects.mesh(asker, MeshBody::Applied { ticket, reply: Err(refusal) });
@@ -140,14 +140,14 @@ impl Channels {
         if let (Some((line, id)), Err(refusal)) = (send, &reply)
             && refusal.code.is_temporary()
         {
-            self.lines.refused(now, line, id);
+            self.order.refused(now, line, id);
         }
         effects.mesh(asker, MeshBody::Applied { ticket, reply });
     }
 
     /// A second has passed: forgets senders who may send again, and indexes what was written.
     pub(crate) fn tick(&mut self, now: Instant, effects: &mut Effects) {
-        self.lines.tick(now);
+        self.order.tick(now);
         if !self.writes_off {
             self.indexer.tick(now, effects);
         }

@@ -11,10 +11,10 @@ use schema::message::Tally;
 use schema::{ChannelId, Cursor, Encoding, Event, Message, Position, Push, Seq, ServerFrame};
 use wire::{FrameBuf, HEADROOM_BYTES, Opcode, SharedFrame};
 
-/// What a frame says, and how it was encoded.
+/// A push and its encoding.
 type Key = (What, Encoding);
 
-/// What is pushed to many.
+/// A push that goes to many sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
     /// An event of inboxes.
@@ -41,7 +41,8 @@ impl Delivery {
         })
     }
 
-    /// The push of a message of a large channel that is open, as a frame: the same as it is sent and as it is read from the log.
+    /// The push of a message of a large channel that is open, as a frame: the same as it is sent and as it is read from
+    /// the log.
     pub(crate) fn message(&mut self, message: &Arc<Message>, encoding: Encoding) -> SharedFrame {
         if message.reactions.is_empty() {
             let what = What::Message(message.channel_id, message.seq, message.revision);

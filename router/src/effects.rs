@@ -1,7 +1,7 @@
 //! Outputs of one turn of the shard, gathered from its machines.
 //!
-//! Owns the order of outputs and of questions to the store, how many questions are open, and the turn from a frame for this
-//! very shard into a local one. Machines decide; this carries, and knows none of them.
+//! Owns the order of outputs and of questions to the store, how many questions are open, and the turn from a frame for
+//! this very shard into a local one. Machines decide; this carries, and knows none of them.
 
 use std::collections::VecDeque;
 

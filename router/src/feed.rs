@@ -1,9 +1,9 @@
 //! The home of large channels: who follows their logs, and which homes want to know how far they have come.
 //!
-//! Owns the subscriptions of sessions, by channel and shard. Membership is read with each word of a session, which renews it, and a member
-//! who is removed is one no more with the very event that says so: whatever the feed tells later goes to the others alone (I10). What
-//! happened goes to each shard with followers once, in the order of the log; whoever misses some of it reads the log. Nothing here is
-//! kept for a slow session.
+//! Owns the subscriptions of sessions, by channel and shard. Membership is read with each word of a session, which
+//! renews it, and a member who is removed is one no more with the very event that says so: whatever the feed tells
+//! later goes to the others alone (I10). What happened goes to each shard with followers once, in the order of the log;
+//! whoever misses some of it reads the log. Nothing here is kept for a slow session.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -260,7 +260,8 @@ impl Feeds {
         }
     }
 
-    /// A second has passed: what nobody renews ends, and who is interested hears now and then how far channels have come.
+    /// A second has passed: what nobody renews ends, and who is interested hears now and then how far channels have
+    /// come.
     pub(crate) fn tick(&mut self, now: Instant, effects: &mut Effects) {
         while let Some(&(_, channel, place)) = self.expiry.first().filter(|(expires, ..)| *expires <= now) {
             self.end(channel, place);

@@ -1,6 +1,7 @@
-//! Answers that take word of several homes: who of some users is there.
+//! Gathered answers: the presence of users of several homes.
 //!
-//! Owns which homes have not answered yet, in which order the users were asked for, and for how long that is waited for.
+//! Owns which homes have not answered yet, in which order the users were asked for, and for how long that is waited
+//! for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,15 +19,15 @@ const OPEN_MAX: usize = 4_096;
 /// When to ask again while there are more.
 const RETRY_MS: u32 = 500;
 
-/// Whose presence is wanted, by whom.
+/// A question for the presence of users.
 pub(crate) struct Wanted {
     pub(crate) asker: UserId,
     pub(crate) users: Vec<UserId>,
-    /// They are all in a direct channel or group with the asker.
+    /// Whether they are all in a direct channel or group with the asker.
     pub(crate) fellows: bool,
 }
 
-/// What is made of it.
+/// The use of the gathered entries.
 #[derive(Debug)]
 pub(crate) enum Purpose {
     /// The entries themselves.

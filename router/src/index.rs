@@ -1,8 +1,8 @@
-//! Which channels the index of words is behind of.
+//! Queue of channels that the index of words is behind of.
 //!
-//! Owns the channels that were written to and not indexed since, and how many are indexed at once: behind the appends and never within them, a
-//! second's writes to a channel in one go. A mark that is lost, because there are too many or the node ended, is made with the next write
-//! or when somebody searches.
+//! Owns the channels that were written to and not indexed since, and how many are indexed at once: behind the appends
+//! and never within them, a second's writes to a channel in one go. A mark that is lost, because there are too many or
+//! the node ended, is made with the next write or when somebody searches.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,8 +14,8 @@ use crate::store::{Answer, Index};
 
 /// Channels that wait, at some 50 bytes each: 5 MB.
 const BEHIND_MAX: usize = 100_000;
-/// Channels that are indexed at once. Each step is a transaction of a few hundred messages; more of them would take the store from
-/// appends.
+/// Channels that are indexed at once. Each step is a transaction of a few hundred messages; more of them would take the
+/// store from appends.
 const UNDER_WAY_MAX: usize = 4;
 
 #[derive(Debug, Default)]

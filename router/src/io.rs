@@ -1,7 +1,7 @@
 //! Inputs and outputs of a shard: the surface between logic and the world, but for the store's.
 //!
-//! Owns the vocabulary. The driver turns sockets, mailboxes and clocks into [`Input`]s and carries [`Output`]s out. What the
-//! store is asked is in [`store`](crate::store). Nothing here blocks or fails: a refusal is an output too.
+//! Owns the vocabulary. The driver turns sockets, mailboxes and clocks into [`Input`]s and carries [`Output`]s out.
+//! What the store is asked is in [`store`](crate::store). Nothing here blocks or fails: a refusal is an output too.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::store::Answered;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
-/// What happened.
+/// One event at a shard.
 #[derive(Debug)]
 pub enum Input<'a> {
     /// A WebSocket is open and its subprotocol agreed.
@@ -41,8 +41,8 @@ pub enum Input<'a> {
         /// The connection.
         conn: ConnId,
     },
-    /// Bytes of frames from [`Output::Send`] have left for the peer; pings and closes do not count. The shard panics if more
-    /// left than it gave (I11).
+    /// Bytes of frames from [`Output::Send`] have left for the peer; pings and closes do not count. The shard panics if
+    /// more left than it gave (I11).
     Drained {
         /// The connection.
         conn: ConnId,
@@ -90,7 +90,8 @@ pub enum Input<'a> {
     },
     /// The partition table changed.
     View(Arc<View>),
-    /// Whether the store takes writes: below the reserve of free disk it does not, and what changes a channel is refused (115).
+    /// Whether the store takes writes: below the reserve of free disk it does not, and what changes a channel is
+    /// refused (115).
     Writes {
         /// Whether it does.
         on: bool,
@@ -102,7 +103,7 @@ pub enum Input<'a> {
     },
 }
 
-/// What is to be done.
+/// One effect that a shard wants carried out.
 #[derive(Debug)]
 pub enum Output {
     /// Put this behind what is queued for the connection.
@@ -132,7 +133,8 @@ pub enum Output {
         on: bool,
     },
     /// Tell another shard. Frames to one shard arrive in this order. One of
-    /// [`must_arrive`](schema::mesh::MeshBody::must_arrive) does; any other may be lost and is made good within seconds.
+    /// [`must_arrive`](schema::mesh::MeshBody::must_arrive) does; any other may be lost and is made good within
+    /// seconds.
     Mesh {
         /// Which.
         to: Owner,

@@ -1,4 +1,4 @@
-//! Which sessions of this shard have a large channel open.
+//! Index of this shard's sessions by the large channels that they have open.
 //!
 //! Owns the index alone: what a session does with what happens there is its own.
 

@@ -1,8 +1,8 @@
-//! Rule 7: once a send was refused for now, what its sender had sent behind it is refused too, until it comes again.
+//! Order of sends after a refusal (rule 7).
 //!
-//! Owns the memory of such refusals. The sends behind the refused one are on their way already, so nobody can say which they
-//! are: instead a line stays closed until the refused send itself is repeated. A sender that gives it up waits for
-//! [`CLOSED_MS`].
+//! Once a send was refused for now, the sends behind it are refused too, until it comes again. Owns the memory of such
+//! refusals. The sends behind the refused one are on their way already, so nobody can say which they are: instead a
+//! line stays closed until the refused send itself is repeated. A sender that gives it up waits for [`CLOSED_MS`].
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ const CLOSED_MS: u64 = 1_000;
 /// When a client should repeat what was refused for what went before it.
 const RETRY_MS: u32 = 100;
 
-/// Lines closed by a refusal. `K` says whose order is kept, and where.
+/// The lines that a refusal has closed. `K` names a line: whose sends, and where.
 #[derive(Debug)]
-pub(crate) struct Lines<K> {
+pub(crate) struct SendOrder<K> {
     closed: BTreeMap<K, (ClientMsgId, Instant)>,
     /// More were refused than can be remembered: until then every line is closed.
     all_until: Instant,
     max: usize,
 }
 
-impl<K: Ord> Lines<K> {
+impl<K: Ord> SendOrder<K> {
     /// Remembers at most `max` lines. Beyond it all are closed rather than one forgotten.
     pub(crate) fn new(max: usize) -> Self {
         Self { closed: BTreeMap::new(), all_until: Instant::default(), max }
@@ -77,15 +77,15 @@ mod tests {
 
     /// `R` refuses and `P` asks to pass, each with a line's letter, a message's digit and the time in milliseconds.
     fn check(script: &str) {
-        let mut lines = Lines::new(2);
+        let mut order = SendOrder::new(2);
         let mut seen = Vec::new();
         for step in script.split(" => ").next().expect("split gives one").split(", ") {
             let [kind, line, id] = step.as_bytes()[..3] else { panic!("{step:?} is no step") };
             let id = ClientMsgId::new(UnixMs(0), u128::from(id));
             let at = Instant(step[4..].parse::<u64>().expect("a time in ms") * 1_000_000);
             match kind {
-                b'R' => lines.refused(at, line, id),
-                b'P' => seen.push(if lines.pass(at, &line, id).is_ok() { "ok" } else { "no" }),
+                b'R' => order.refused(at, line, id),
+                b'P' => seen.push(if order.pass(at, &line, id).is_ok() { "ok" } else { "no" }),
                 _ => panic!("{step:?} is no step"),
             }
         }

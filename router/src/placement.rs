@@ -1,14 +1,14 @@
-//! Which shard is home of what.
+//! Placement of channels and users on shards.
 //!
-//! Owns this shard's name and the view it goes by. One node with several shards today: the view arrives from outside and
-//! is the only truth for routing.
+//! Owns this shard's name and the view it goes by. One node with several shards today: the view arrives from outside
+//! and is the only truth for routing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schema::{ChannelId, Owner, UserId, View};
 
-/// Where things are, as this shard knows it.
+/// The partition table as this shard knows it.
 #[derive(Debug)]
 pub(crate) struct Placement {
     /// This shard.

@@ -1,7 +1,7 @@
 //! How fast a session and a user may ask: token buckets.
 //!
-//! Owns the arithmetic of one bucket, in 8 bytes, and the buckets of users who have asked lately: the sessions that one user has on this shard
-//! share one. Upholds the inbound half of I11.
+//! Owns the arithmetic of one bucket, in 8 bytes, and the buckets of users who have asked lately: the sessions that one
+//! user has on this shard share one. Upholds the inbound half of I11.
 
 use std::collections::BTreeMap;
 
@@ -44,8 +44,8 @@ impl Bucket {
 
 /// The buckets of users with sessions on this shard.
 ///
-/// Only those that are not full are kept. An empty one is full again after 20 s, so there are at most as many as commands
-/// were taken in that time.
+/// Only those that are not full are kept. An empty one is full again after 20 s, so there are at most as many as
+/// commands were taken in that time.
 #[derive(Debug, Default)]
 pub(crate) struct UserBuckets {
     buckets: BTreeMap<UserId, Bucket>,

@@ -19,7 +19,7 @@ use crate::io::{ConnId, Input, Output};
 use crate::openers::Openers;
 use crate::placement::Placement;
 use crate::rate::UserBuckets;
-use crate::session::{Session, ShardOutbound, Surroundings, Told};
+use crate::session::{Session, ShardContext, ShardOutbound, Told};
 use crate::store::{Answered, Question};
 use crate::tickets::{Asker, Tickets};
 use crate::timers::Timers;
@@ -27,7 +27,7 @@ use crate::timers::Timers;
 /// Bits of a session's number below its shard's.
 const SESSION_BITS: u32 = 48;
 
-/// What a shard starts with.
+/// The configuration of a shard.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Which shard this is.
@@ -36,7 +36,7 @@ pub struct Config {
     pub view: Arc<View>,
 }
 
-/// What a shard holds, for metrics.
+/// Gauges and counters of a shard, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Connections that speak the protocol.
@@ -90,7 +90,7 @@ pub struct Shard {
     drain: Option<Drain>,
 }
 
-/// The node stops.
+/// The end of the node that has been announced.
 #[derive(Debug, Clone, Copy)]
 struct Drain {
     /// As clients are told.
@@ -129,11 +129,11 @@ impl Shard {
         match input {
             Input::Accepted { conn, encoding } => self.accepted(now, conn, encoding),
             Input::Message { conn, text, payload } => {
-                self.with_session(now, conn, |session, around| session.message(text, payload, around));
+                self.with_session(now, conn, |session, context| session.message(text, payload, context));
             }
-            Input::Heard { conn } => self.with_session(now, conn, |session, around| session.heard(around.now)),
+            Input::Heard { conn } => self.with_session(now, conn, |session, context| session.heard(context.now)),
             Input::Drained { conn, bytes } => {
-                self.with_session(now, conn, |session, around| session.drained(bytes, around));
+                self.with_session(now, conn, |session, context| session.drained(bytes, context));
             }
             Input::Closed { conn } => self.forget(conn),
             Input::Tick => self.tick(now),
@@ -213,17 +213,17 @@ impl Shard {
         assert!(earlier.is_none(), "{conn:?} was accepted twice");
         self.conns.insert(id, conn);
         let drain = self.drain;
-        self.with_session(now, conn, |session, around| {
+        self.with_session(now, conn, |session, context| {
             if let Some(Drain { deadline_ms, .. }) = drain {
-                session.drain(deadline_ms, around);
+                session.drain(deadline_ms, context);
             }
         });
     }
 
     /// Lets one session act, then takes it down or sets its timer.
-    fn with_session(&mut self, now: Now, conn: ConnId, act: impl FnOnce(&mut Session, &mut Surroundings<'_>)) {
+    fn with_session(&mut self, now: Now, conn: ConnId, act: impl FnOnce(&mut Session, &mut ShardContext<'_>)) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
-        let mut around = Surroundings {
+        let mut context = ShardContext {
             now,
             effects: &mut self.effects,
             tickets: &mut self.tickets,
@@ -233,9 +233,9 @@ impl Shard {
             openers: &mut self.openers,
             outbound: &mut self.outbound,
         };
-        act(session, &mut around);
+        act(session, &mut context);
         if session.closed().is_none() {
-            session.regulate_reads(&mut around);
+            session.regulate_reads(&mut context);
         }
         if let Some(code) = session.closed() {
             self.effects.close(conn, code);
@@ -249,7 +249,7 @@ impl Shard {
         }
     }
 
-    fn with_named(&mut self, now: Now, id: SessionId, act: impl FnOnce(&mut Session, &mut Surroundings<'_>)) {
+    fn with_named(&mut self, now: Now, id: SessionId, act: impl FnOnce(&mut Session, &mut ShardContext<'_>)) {
         if let Some(&conn) = self.conns.get(&id) {
             self.with_session(now, conn, act);
         }
@@ -290,13 +290,13 @@ impl Shard {
     fn refuse_overdue(&mut self, now: Now) {
         for (conn, id) in self.gathers.overdue(now.mono) {
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, "a home did not answer in time, ask again");
-            self.with_session(now, conn, |session, around| session.gathered(id, Err(refusal), around));
+            self.with_session(now, conn, |session, context| session.gathered(id, Err(refusal), context));
         }
         for (asker, sends) in self.tickets.overdue(now.mono) {
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, "no answer in time; sending it again is safe");
             match asker {
                 Asker::Session { conn, id, .. } => {
-                    self.with_session(now, conn, |session, around| session.refused(id, sends, refusal, around));
+                    self.with_session(now, conn, |session, context| session.refused(id, sends, refusal, context));
                 }
                 Asker::Api(ticket) => self.effects.reply(ticket, Err(refusal)),
             }
@@ -306,10 +306,10 @@ impl Shard {
     fn drain(&mut self, now: Now, deadline_ms: UnixMs) {
         let deadline = now.mono.plus_ms(deadline_ms.since_ms(now.wall));
         self.drain = Some(Drain { deadline_ms, deadline });
-        self.with_each(now, |session, around| session.drain(deadline_ms, around));
+        self.with_each(now, |session, context| session.drain(deadline_ms, context));
     }
 
-    fn with_each(&mut self, now: Now, act: impl Fn(&mut Session, &mut Surroundings<'_>)) {
+    fn with_each(&mut self, now: Now, act: impl Fn(&mut Session, &mut ShardContext<'_>)) {
         let conns: Vec<ConnId> = self.sessions.keys().copied().collect();
         for conn in conns {
             self.with_session(now, conn, &act);
@@ -321,19 +321,19 @@ impl Shard {
         let effects = &mut self.effects;
         match answered {
             Answered::Authenticate(answer) => {
-                self.with_session(now, answer.waiter.conn, |session, around| session.authenticated(answer, around));
+                self.with_session(now, answer.waiter.conn, |session, context| session.authenticated(answer, context));
             }
             Answered::History(answer) => {
-                self.with_session(now, answer.waiter.conn, |session, around| session.history_read(answer, around));
+                self.with_session(now, answer.waiter.conn, |session, context| session.history_read(answer, context));
             }
             Answered::Search(answer) => {
-                self.with_session(now, answer.waiter.conn, |session, around| session.found(answer, around));
+                self.with_session(now, answer.waiter.conn, |session, context| session.found(answer, context));
             }
             Answered::OpenChannel(answer) => {
-                self.with_session(now, answer.waiter.conn, |session, around| session.channel_opened(answer, around));
+                self.with_session(now, answer.waiter.conn, |session, context| session.channel_opened(answer, context));
             }
             Answered::Members(answer) => {
-                self.with_session(now, answer.waiter.conn, |session, around| session.members_listed(answer, around));
+                self.with_session(now, answer.waiter.conn, |session, context| session.members_listed(answer, context));
             }
             Answered::Apply(answer) => self.channels.applied(now.mono, answer, effects),
             Answered::Index(answer) => self.channels.indexer.indexed(answer, effects),
@@ -374,18 +374,18 @@ impl Shard {
                 self.home.register(name, Login { device, family, client }, cursor, &mut self.effects);
             }
             MeshBody::Registered { session, start } => {
-                self.with_named(now, session, |session, around| session.registered(start, around));
+                self.with_named(now, session, |session, context| session.registered(start, context));
             }
             MeshBody::Unregister { session, user } => self.home.unregister(now, Name { user, owner: from, session }),
             MeshBody::More(more) => self.home.more(from, more, &mut self.effects),
             MeshBody::Deliver { events, targets } => {
                 for target in targets {
-                    self.with_named(now, target.session, |session, around| session.deliver(&target, &events, around));
+                    self.with_named(now, target.session, |session, context| session.deliver(&target, &events, context));
                 }
             }
             MeshBody::Snapshot { session, after, channels, more, through } => {
-                self.with_named(now, session, |session, around| {
-                    session.snapshot(after, channels, more, through, around);
+                self.with_named(now, session, |session, context| {
+                    session.snapshot(after, channels, more, through, context);
                 });
             }
             MeshBody::Replaced { session } => self.with_named(now, session, |session, _| session.replaced()),
@@ -397,7 +397,7 @@ impl Shard {
             MeshBody::Tell { sessions, what } => {
                 let mut told = Told::new(what);
                 for session in sessions {
-                    self.with_named(now, session, |session, around| session.tell(&mut told, around));
+                    self.with_named(now, session, |session, context| session.tell(&mut told, context));
                 }
             }
             MeshBody::Kick { user, whose } => self.home.kick(user, &whose, &mut self.effects),
@@ -409,21 +409,21 @@ impl Shard {
                 self.home.watch(now, (from, session), watcher, (number, users), &mut self.effects);
             }
             MeshBody::Watched { session, number, entries } => {
-                self.with_named(now, session, |session, around| session.watched(from, number, &entries, around));
+                self.with_named(now, session, |session, context| session.watched(from, number, &entries, context));
             }
             MeshBody::PresenceAsk { ticket, asker, users, fellows } => {
                 self.home.presence_asked((from, ticket), asker, users, fellows, &mut self.effects);
             }
             MeshBody::PresenceAnswer { ticket, entries } => {
                 if let Some((conn, id, reply)) = self.gathers.answered(ticket, from, entries) {
-                    self.with_session(now, conn, |session, around| session.gathered(id, reply, around));
+                    self.with_session(now, conn, |session, context| session.gathered(id, reply, context));
                 }
             }
             MeshBody::Subscribe { session, user, channel } => {
                 self.feeds.subscribe((from, session), user, channel, &mut self.effects);
             }
             MeshBody::Subscribed { session, channel, start } => {
-                self.with_named(now, session, |session, around| session.subscribed(channel, start, around));
+                self.with_named(now, session, |session, context| session.subscribed(channel, start, context));
             }
             MeshBody::Unsubscribe { session, channel } => self.feeds.unsubscribe((from, session), channel),
             MeshBody::Feed(Feed { channel, events }) => {
@@ -441,18 +441,19 @@ impl Shard {
         }
     }
 
-    /// Something happened in a large channel: those who have it open are told, one after the other, of one event after the other.
+    /// Something happened in a large channel: those who have it open are told, one after the other, of one event after
+    /// the other.
     fn fed(&mut self, now: Now, channel: ChannelId, event: &EventBody) {
         let mut push = Shared::new(Push::of_event(channel, event, None));
         for conn in self.openers.of(channel) {
-            self.with_session(now, conn, |session, around| session.fed(channel, event, &mut push, around));
+            self.with_session(now, conn, |session, context| session.fed(channel, event, &mut push, context));
         }
     }
 
     fn answer(&mut self, now: Now, asker: Asker, reply: Result<schema::OpReply, Refusal>) {
         match asker {
             Asker::Session { conn, id, deletes } => {
-                self.with_session(now, conn, |session, around| session.applied(id, deletes, reply, around));
+                self.with_session(now, conn, |session, context| session.applied(id, deletes, reply, context));
             }
             Asker::Api(ticket) => self.effects.reply(ticket, reply),
         }

@@ -1,8 +1,8 @@
 //! Questions to the store, each with the type of its reply and of who waits for it.
 //!
-//! Owns the list of questions. A question leaves the shard as an [`Ask`], which carries its waiter; whoever carries it out
-//! turns that waiter into an [`Answer`] with a reply of the right type, and cannot do so twice (I12). The shard hands each
-//! answer to its machine by a total match.
+//! Owns the list of questions. A question leaves the shard as an [`Ask`], which carries its waiter; whoever carries it
+//! out turns that waiter into an [`Answer`] with a reply of the right type, and cannot do so twice (I12). The shard
+//! hands each answer to its machine by a total match.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -183,8 +183,8 @@ pub struct Claims {
     pub expires_ms: UnixMs,
 }
 
-/// Changes a channel. The order in which these leave the shard is the channel's order; the reply says that the change is
-/// durable, a refusal that nothing changed.
+/// Changes a channel. The order in which these leave the shard is the channel's order; the reply says that the change
+/// is durable, a refusal that nothing changed.
 pub struct Apply {
     /// The channel.
     pub channel: ChannelId,
@@ -294,8 +294,8 @@ pub struct PutPresence {
     pub record: PresenceRecord,
 }
 
-/// Asks who of these may be seen by whom. The reply has for each user what is stored of its presence, or none if it may not
-/// be seen.
+/// Asks who of these may be seen by whom. The reply has for each user what is stored of its presence, or none if it may
+/// not be seen.
 pub struct Visible {
     /// Who wants to know.
     pub watcher: UserId,

@@ -1,7 +1,7 @@
-//! Operations that this shard has asked of channels' homes, and who waits for each.
+//! Tickets: operations that this shard has asked of channels' homes, and who waits for each.
 //!
-//! Owns their numbers and how long they are waited for. A home's answer to a ticket that is not here any more is dropped;
-//! the asker has been told to try again, and a retry has no second effect (I5).
+//! Owns their numbers and how long they are waited for. A home's answer to a ticket that is not here any more is
+//! dropped; the asker has been told to try again, and a retry has no second effect (I5).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,8 @@ use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Instant, Refusal};
 use crate::effects::Effects;
 use crate::io::ConnId;
 
-/// How long an answer is waited for. The store is given 10 s to heal, and the home as long again to work off what waits.
+/// How long an answer is waited for. The store is given 10 s to heal, and the home as long again to work off what
+/// waits.
 const ANSWER_MS: u64 = 20_000;
 /// Operations without an answer: twice what one home takes, since a shard's sessions have several homes.
 const OPEN_MAX: usize = PENDING_APPENDS_MAX as usize * 2;
@@ -90,8 +91,8 @@ impl Tickets {
         self.open.remove(&ticket).map(|ticket| ticket.asker)
     }
 
-    /// Takes the askers that have waited for too long, and with a send those that the same session sent behind it to the
-    /// same channel: they are to be repeated in their order (rule 7).
+    /// Takes the askers that have waited for too long, and with a send those that the same session sent behind it to
+    /// the same channel: they are to be repeated in their order (rule 7).
     pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(Asker, Sends)> {
         let mut overdue = Vec::new();
         let mut lines = BTreeSet::new();

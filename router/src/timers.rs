@@ -1,7 +1,7 @@
 //! Deadlines of a shard's sessions: a hashed wheel.
 //!
-//! Owns when each connection is next looked at, to a resolution of 128 ms. Never early; late by one slot at most. An entry
-//! whose connection has been armed for another time since is stale, and its owner ignores it.
+//! Owns when each connection is next looked at, to a resolution of 128 ms. Never early; late by one slot at most. An
+//! entry whose connection has been armed for another time since is stale, and its owner ignores it.
 
 use schema::Instant;
 
@@ -9,7 +9,8 @@ use crate::io::ConnId;
 
 /// Width of a slot: deadlines here are of seconds, so an eighth of one is exact enough.
 const SLOT_NS: u64 = 128_000_000;
-/// 512 slots of 128 ms are 65 s, beyond the longest session deadline of 60 s; a later one waits in the last slot and is armed again.
+/// 512 slots of 128 ms are 65 s, beyond the longest session deadline of 60 s; a later one waits in the last slot and is
+/// armed again.
 const SLOTS: usize = 512;
 
 /// One entry: which connection, and for when it was armed.

@@ -168,8 +168,6 @@ pub const BODY_PART_BYTES: u32 = 64 * 1024;
 pub const PENDING_APPEND_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Appends that one shard holds; beyond it sends are refused (114). At 500 a transaction and 10 ms each, 2 s of work.
 pub const PENDING_APPENDS_MAX: u32 = 100_000;
-/// Channels that one shard keeps loaded; those without an append in flight are forgotten first.
-pub const CHANNELS_LOADED_MAX: u32 = 100_000;
 /// Bytes of content that a home keeps from hints until it has read the arrivals they belong to.
 pub const HINT_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Bytes of encoded events that one shard keeps to share between sessions.

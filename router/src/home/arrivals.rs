@@ -1,8 +1,8 @@
-//! What arrived for the users of this home, read from the store in the order of commits.
+//! Arrivals for the users of this home, read from the store in the order of commits.
 //!
-//! Owns the place up to which arrivals were read and the content that hints brought ahead of it. A hint says that arrivals
-//! have grown; none needs to come, since they are looked at each second anyway. At most one read is under way, and a hint that comes
-//! meanwhile leads to one more at most (I11).
+//! Owns the place up to which arrivals were read and the content that hints brought ahead of it. A hint says that
+//! arrivals have grown; none needs to come, since they are looked at each second anyway. At most one read is under way,
+//! and a hint that comes meanwhile leads to one more at most (I11).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ pub(super) struct Arrivals {
     hint_bytes: u32,
 }
 
-/// What a read brought.
+/// The result of one read.
 pub(super) struct Taken {
     /// Transactions in the order of commits, with their content if it is known.
     pub(super) rows: Vec<Arrival>,

@@ -1,7 +1,7 @@
-//! Which sessions an account has: one a device, the newest, and 16 devices at once.
+//! Sessions of an account: one a device, the newest, and 16 devices at once.
 //!
-//! Owns who replaces whom and who is turned away. Of two sessions of a device the later is the one whose connect the store has
-//! noted later: their shards' words come in any order.
+//! Owns who replaces whom and who is turned away. Of two sessions of a device the later is the one whose connect the
+//! store has noted later: their shards' words come in any order.
 
 use std::collections::BTreeSet;
 
@@ -16,13 +16,13 @@ use crate::store::{Answer, OpenInbox};
 use super::user::{Follower, User};
 use super::{Home, Name};
 
-/// Sessions of one account, those that are being opened too: each device's, and as many again in the moment in which they connect
-/// anew.
+/// Sessions of one account, those that are being opened too: each device's, and as many again in the moment in which
+/// they connect anew.
 const SESSIONS_OF_USER_MAX: usize = 2 * DEVICES_OF_USER_MAX as usize;
 /// When to connect again if there are more.
 const RETRY_MS: u32 = 1_000;
 
-/// With what a session comes.
+/// The credentials with which a session registers.
 pub(crate) struct Login {
     /// The device, of which one session lives.
     pub(crate) device: DeviceId,
@@ -92,7 +92,8 @@ impl Home {
         }
     }
 
-    /// A device or a login counts no longer. What it is opening at this moment ends too; what comes later the store refuses.
+    /// A device or a login counts no longer. What it is opening at this moment ends too; what comes later the store
+    /// refuses.
     pub(crate) fn kick(&self, user: UserId, whose: &Kicked, effects: &mut Effects) {
         for follower in self.users.get(&user).into_iter().flat_map(|user| &user.followers) {
             let ends = match whose {

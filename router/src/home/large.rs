@@ -1,7 +1,8 @@
 //! The large channels of this home's users: in no inbox, so who does not have one open only hears how far it has come.
 //!
-//! Owns which users with a session are members of which large channels, as the store lists them and as changes of membership in their
-//! inboxes say. The channels' homes are told which channels these are, again and again, and tell their heads now and then.
+//! Owns which users with a session are members of which large channels, as the store lists them and as changes of
+//! membership in their inboxes say. The channels' homes are told which channels these are, again and again, and tell
+//! their heads now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,8 @@ use crate::store::{Answer, LargeOf};
 
 use super::Home;
 
-/// Memberships that are known. Some 60 bytes each: 60 MB. Whoever comes beyond it sees no heads until it opens a channel.
+/// Memberships that are known. Some 60 bytes each: 60 MB. Whoever comes beyond it sees no heads until it opens a
+/// channel.
 const MEMBERSHIPS_MAX: usize = 1_000_000;
 /// Lists that are read from the store at once.
 const READS_MAX: usize = 64;

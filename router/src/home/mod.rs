@@ -1,11 +1,12 @@
-//! The home of users: what arrived for them, and which sessions want it.
+//! The home of users: their arrivals, and the sessions that follow them.
 //!
-//! Owns one [`Follower`] for each session of its users. A session is a cursor: it asks for what comes after, and is answered from what
-//! has just arrived if it is at the home's place, and from its inbox otherwise. There is no border between the two (I6): an
-//! event is in `recent` if and only if it lies after `recent_from`, and whoever asks from before that place is served from
-//! the store. It is the rows of arrivals, in the order of commits, that decide what a session is given; `arrivals` reads them,
-//! `reads` the inboxes of those behind, `outbox` gathers the answers. `devices` says which sessions there are, `telling` what they are
-//! told that is in no inbox, `pushes` what the phones of those without one are.
+//! Owns one [`Follower`] for each session of its users. A session is a cursor: it asks for what comes after, and is
+//! answered from what has just arrived if it is at the home's place, and from its inbox otherwise. There is no border
+//! between the two (I6): an event is in `recent` if and only if it lies after `recent_from`, and whoever asks from
+//! before that place is served from the store. It is the rows of arrivals, in the order of commits, that decide what a
+//! session is given; `arrivals` reads them, `reads` the inboxes of those behind, `outbox` gathers the answers.
+//! `devices` says which sessions there are, `telling` what they are told that is in no inbox, `pushes` what the phones
+//! of those without one are.
 
 mod arrivals;
 mod devices;
@@ -42,8 +43,8 @@ use watchers::Watchers;
 
 /// Bytes of recent events of all users of one home.
 ///
-/// A session that keeps up asks again at once, and what it was given is forgotten. What stays is for slow ones, 500 at twice their
-/// outbound target; beyond it they read their inbox.
+/// A session that keeps up asks again at once, and what it was given is forgotten. What stays is for slow ones, 500 at
+/// twice their outbound target; beyond it they read their inbox.
 const RECENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug)]
@@ -155,8 +156,8 @@ impl Home {
         self.presence.saved(now, answer, effects);
     }
 
-    /// Trims one account's inbox, each in its turn: a second for each, so that 80,000 accounts with a session are through in a day,
-    /// and a storm of connects reads no inbox from end to end.
+    /// Trims one account's inbox, each in its turn: a second for each, so that 80,000 accounts with a session are
+    /// through in a day, and a storm of connects reads no inbox from end to end.
     fn trim_next(&mut self, effects: &mut Effects) {
         let after = self.trimmed.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.users.range((after, Bound::Unbounded)).next().or_else(|| self.users.first_key_value());

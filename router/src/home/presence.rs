@@ -1,11 +1,12 @@
-//! How present the users of this home are, over all of their devices (I8).
+//! Presence of this home's users, over all of their devices (I8).
 //!
-//! Owns the states, the grace after the last session, and what of it the store is told. A user is online while somebody used
-//! a connected device lately, away while none did, and offline a grace after the last session went: sessions inherit their life from
-//! their node, so an end that nobody announced comes as the shard's word or not at all. Who is told is `watchers`' to know.
+//! Owns the states, the grace after the last session, and what of it the store is told. A user is online while somebody
+//! used a connected device lately, away while none did, and offline a grace after the last session went: sessions
+//! inherit their life from their node, so an end that nobody announced comes as the shard's word or not at all. Who is
+//! told is `watchers`' to know.
 //!
-//! Deadlines are in their order, so a second costs what is due in it. A home that has just started takes for true what its predecessor
-//! stored, for as long as the sessions of then may need to come back.
+//! Deadlines are in their order, so a second costs what is due in it. A home that has just started takes for true what
+//! its predecessor stored, for as long as the sessions of then may need to come back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,8 +22,8 @@ const SAVES_MAX: usize = 64;
 /// Rows of users who are not here that are set right at once. Further ones are found again with the next question.
 const UNSAVED_STALE_MAX: usize = 10_000;
 
-/// One user who is present, or was until just now. Some 80 bytes; as many as there are users with a session, or without one
-/// for less than the grace, or whose last state is not stored yet.
+/// One user who is present, or was until just now. Some 80 bytes; as many as there are users with a session, or without
+/// one for less than the grace, or whose last state is not stored yet.
 #[derive(Debug)]
 struct Person {
     state: PresenceState,

@@ -1,7 +1,7 @@
-//! What absent members' phones are to be told, until it is stored with the arrivals that it came from being cleared.
+//! Push items for absent members, until they are stored in the transaction that clears the arrivals they came from.
 //!
-//! Owns the items by their transactions, in the order of arrivals: a clearing takes whole transactions, so what is cleared has its items
-//! stored and what is not comes again with the home's next life (I9).
+//! Owns the items by their transactions, in the order of arrivals: a clearing takes whole transactions, so what is
+//! cleared has its items stored and what is not comes again with the home's next life (I9).
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,14 +11,15 @@ use schema::{Event, EventBody, Position, Stamp, UserId};
 
 /// Items of one clearing, about: at 50 bytes a row and its key some 100 KB. One transaction's always fit.
 const CLEARING_ITEMS: usize = 2_000;
-/// Items that wait. At 56 bytes each 11 MB, and at some 10 ms for each clearing a second's work: beyond it no more arrivals are read.
+/// Items that wait. At 56 bytes each 11 MB, and at some 10 ms for each clearing a second's work: beyond it no more
+/// arrivals are read.
 const WAITING_MAX: usize = 200_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Pushes {
     waiting: VecDeque<(Stamp, Vec<PushItem>)>,
     items: usize,
-    /// What is being stored, to be stored again if that fails.
+    /// Items that are being stored, to be stored again if that fails.
     under_way: Option<(Stamp, Vec<PushItem>)>,
     written: u64,
 }

@@ -95,7 +95,8 @@ impl Home {
         let Answer { waiter: read, reply } = answer;
         match reply {
             Ok(InboxPage::Events { events, through, .. }) if !is_whole(read.question.after, &events, through) => {
-                // Whatever is wrong, the session must not be led past it: it ends, and its client comes back to its cursor.
+                // Whatever is wrong, the session must not be led past it: it ends, and its client comes back to its
+                // cursor.
                 let Name { owner, session, .. } = read.name;
                 let start = Err(Refusal::new(ErrorCode::Internal, "the inbox is not in order"));
                 effects.mesh(owner, MeshBody::Registered { session, start });

@@ -1,4 +1,4 @@
-//! What users of this home are told live: handed to the shards that hold their sessions, and kept nowhere.
+//! Live notices to users of this home: handed to the shards that hold their sessions, and kept nowhere.
 //!
 //! Owns who of them is told: nobody of what it did itself.
 

@@ -1,6 +1,7 @@
 //! One account with sessions, at its home: its recent events and who follows them.
 //!
-//! Owns the rule of I6 on this side: `recent` holds every event after `recent_from` and up to the home's place, in order.
+//! Owns the rule of I6 on this side: `recent` holds every event after `recent_from` and up to the home's place, in
+//! order.
 
 use std::collections::VecDeque;
 

@@ -1,9 +1,9 @@
-//! Who wants to know of the presence of this home's users, and whom of them it may see.
+//! Watchers of the presence of this home's users, and whom of them each may see.
 //!
-//! Owns the watch lists, the questions of one moment, and the reads of the store that say who is visible to whom: a friend, or a fellow
-//! member of a direct channel or group, never across a block. A list lapses unless its session renews it; a session gives it another
-//! number from time to time, with which visibility is read anew, so whatever became visible or was lost on the way is
-//! made good (I8). Changes go to those who see the user, and to nobody else.
+//! Owns the watch lists, the questions of one moment, and the reads of the store that say who is visible to whom: a
+//! friend, or a fellow member of a direct channel or group, never across a block. A list lapses unless its session
+//! renews it; a session gives it another number from time to time, with which visibility is read anew, so whatever
+//! became visible or was lost on the way is made good (I8). Changes go to those who see the user, and to nobody else.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -15,8 +15,9 @@ use schema::{ErrorCode, Instant, Owner, PresenceEntry, Refusal, SessionId, UserI
 use crate::effects::Effects;
 use crate::store::Visible;
 
-/// Users of lists, each as often as it is watched. A place in its list and one in the index take some 50 bytes, so 400 MB: what
-/// 160,000 sessions with 50 friends each want to know. Beyond it a list is not answered, and its session says so.
+/// Users of lists, each as often as it is watched. A place in its list and one in the index take some 50 bytes, so 400
+/// MB: what 160,000 sessions with 50 friends each want to know. Beyond it a list is not answered, and its session says
+/// so.
 const WATCHED_TOTAL_MAX: usize = 8_000_000;
 /// Reads of visibility at once. Each is a few rows a user, up to 500 users.
 const SIGHTS_MAX: usize = 64;

@@ -1,7 +1,7 @@
-//! Which channels a session's user looks at.
+//! Open channels of a session.
 //!
-//! Owns what opening one takes: its state from the store, its members' presence from their homes, and, of a large one, a subscription, which
-//! is `feed`'s from there on. Owns the bound on how many are open.
+//! Owns what opening one takes: its state from the store, its members' presence from their homes, and, of a large one,
+//! a subscription, which is `feed`'s from there on. Owns the bound on how many are open.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,13 +19,13 @@ use crate::openers::Openers;
 use crate::store::{Answer, Members, OpenChannel};
 
 use super::feed::{Feed, Opening};
-use super::{CommandWaiter, Session, Stage, Surroundings};
+use super::{CommandWaiter, Session, ShardContext, Stage};
 
 /// Pages of a channel's members that can be asked for: each is read through those before it, so 10,000 members.
 const MEMBER_PAGES_MAX: u32 = 50;
 
-/// Direct channels and groups that are open, at 8 bytes each. A client looks at one or a few; of those that were opened longest ago it
-/// is told no more who writes in them.
+/// Direct channels and groups that are open, at 8 bytes each. A client looks at one or a few; of those that were opened
+/// longest ago it is told no more who writes in them.
 const SMALL_OPEN_MAX: usize = 256;
 
 /// A session that waits for a channel to be opened.
@@ -45,8 +45,8 @@ pub(super) struct OpenChannels {
     pub(super) feeds: BTreeMap<ChannelId, Box<Feed>>,
     /// The others, in the order in which they were opened.
     small: VecDeque<ChannelId>,
-    /// What the store was asked, by the client's numbers. A `close` takes back the `open` before it. Bounded by the answers that
-    /// may be outstanding.
+    /// What the store was asked, by the client's numbers. A `close` takes back the `open` before it. Bounded by the
+    /// answers that may be outstanding.
     asked: Vec<(u32, ChannelId)>,
     /// The large one whose log was read last: the next one's turn comes after it.
     pub(super) read_last: Option<ChannelId>,
@@ -93,65 +93,65 @@ impl OpenChannels {
 }
 
 impl Session {
-    pub(super) fn open(&mut self, id: u32, open: &Open, around: &mut Surroundings<'_>) {
+    pub(super) fn open(&mut self, id: u32, open: &Open, context: &mut ShardContext<'_>) {
         let Stage::Live(live) = &self.stage else { return };
         let user = live.user;
         let &Open { channel_id: channel, after_seq } = open;
-        self.rare().open.asked.push((id, channel));
-        around.effects.ask(OpenChannel { user, channel }, OpenWaiter { conn: self.conn, id, channel, after_seq });
+        self.cold().open.asked.push((id, channel));
+        context.effects.ask(OpenChannel { user, channel }, OpenWaiter { conn: self.conn, id, channel, after_seq });
     }
 
     /// Whether the user looks at this channel.
     pub(super) fn has_open(&self, channel: ChannelId) -> bool {
-        self.rare.as_deref().is_some_and(|rare| {
-            let OpenChannels { feeds, small, .. } = &rare.open;
+        self.cold.as_deref().is_some_and(|cold| {
+            let OpenChannels { feeds, small, .. } = &cold.open;
             feeds.contains_key(&channel) || small.contains(&channel)
         })
     }
 
     /// Whether the user follows this channel's log.
     pub(super) fn follows(&self, channel: ChannelId) -> bool {
-        self.rare.as_deref().is_some_and(|rare| rare.open.feeds.contains_key(&channel))
+        self.cold.as_deref().is_some_and(|cold| cold.open.feeds.contains_key(&channel))
     }
 
     /// The store has said what the channel is.
-    pub(crate) fn channel_opened(&mut self, answer: Answer<OpenChannel>, around: &mut Surroundings<'_>) {
+    pub(crate) fn channel_opened(&mut self, answer: Answer<OpenChannel>, context: &mut ShardContext<'_>) {
         let Answer { waiter: OpenWaiter { id, channel, after_seq, .. }, reply } = answer;
-        if !self.rare().open.answered(id, channel) {
-            return self.answer(id, Err(closed_again()), around);
+        if !self.cold().open.answered(id, channel) {
+            return self.answer(id, Err(closed_again()), context);
         }
         let OpenedChannel { kind, head_seq, read_seq, ranges, members, reads } = match reply {
             Ok(opened) => opened,
-            Err(refusal) => return self.answer(id, Err(refusal), around),
+            Err(refusal) => return self.answer(id, Err(refusal), context),
         };
         match kind {
-            ChannelKind::Large => match self.rare().open.has_room_for(channel) {
-                Ok(()) => self.follow(channel, Opening { id, after_seq, read_seq }, ranges, around),
-                Err(refusal) => self.answer(id, Err(refusal), around),
+            ChannelKind::Large => match self.cold().open.has_room_for(channel) {
+                Ok(()) => self.follow(channel, Opening { id, after_seq, read_seq }, ranges, context),
+                Err(refusal) => self.answer(id, Err(refusal), context),
             },
             ChannelKind::Direct | ChannelKind::Group => {
-                self.rare().open.open_small(channel);
+                self.cold().open.open_small(channel);
                 let opened = Opened { head_seq, read_seq, online: 0, reads };
-                self.gather(id, Purpose::Open(Box::new(opened)), members, true, around);
+                self.gather(id, Purpose::Open(Box::new(opened)), members, true, context);
             }
         }
     }
 
-    pub(super) fn close_channel(&mut self, id: u32, channel: ChannelId, around: &mut Surroundings<'_>) {
-        let open = self.rare.as_deref_mut().map(|rare| &mut rare.open);
+    pub(super) fn close_channel(&mut self, id: u32, channel: ChannelId, context: &mut ShardContext<'_>) {
+        let open = self.cold.as_deref_mut().map(|cold| &mut cold.open);
         let closed = open.and_then(|open| {
             open.asked.retain(|&(_, asked)| asked != channel);
             open.small.retain(|&small| small != channel);
             open.feeds.remove(&channel)
         });
         if let Some(feed) = closed {
-            around.openers.close(channel, self.conn);
-            self.unsubscribe(channel, around.effects);
+            context.openers.close(channel, self.conn);
+            self.unsubscribe(channel, context.effects);
             if let Some(Opening { id, .. }) = feed.opening() {
-                self.answer(id, Err(closed_again()), around);
+                self.answer(id, Err(closed_again()), context);
             }
         }
-        self.answer(id, Ok(Reply::Close {}), around);
+        self.answer(id, Ok(Reply::Close {}), context);
     }
 
     /// Tells a large channel's home that this session does not follow it any more.
@@ -162,29 +162,29 @@ impl Session {
 
     /// The session is over.
     pub(crate) fn close_channels(&self, openers: &mut Openers, effects: &mut Effects) {
-        for &channel in self.rare.as_deref().into_iter().flat_map(|rare| rare.open.feeds.keys()) {
+        for &channel in self.cold.as_deref().into_iter().flat_map(|cold| cold.open.feeds.keys()) {
             openers.close(channel, self.conn);
             self.unsubscribe(channel, effects);
         }
     }
 
     /// Who of a channel's members is there.
-    pub(super) fn members_present(&mut self, id: u32, channel: ChannelId, page: u32, around: &mut Surroundings<'_>) {
+    pub(super) fn members_present(&mut self, id: u32, channel: ChannelId, page: u32, context: &mut ShardContext<'_>) {
         let Stage::Live(live) = &self.stage else { return };
         let user = live.user;
         if page >= MEMBER_PAGES_MAX {
             let message = format!("page is {page}, the limit is {}", MEMBER_PAGES_MAX - 1);
-            return self.answer(id, Err(Refusal::new(ErrorCode::LimitExceeded, message)), around);
+            return self.answer(id, Err(Refusal::new(ErrorCode::LimitExceeded, message)), context);
         }
-        around.effects.ask(Members { user, channel, page }, CommandWaiter { conn: self.conn, id });
+        context.effects.ask(Members { user, channel, page }, CommandWaiter { conn: self.conn, id });
     }
 
     /// The store has listed a channel's members.
-    pub(crate) fn members_listed(&mut self, answer: Answer<Members>, around: &mut Surroundings<'_>) {
+    pub(crate) fn members_listed(&mut self, answer: Answer<Members>, context: &mut ShardContext<'_>) {
         let CommandWaiter { id, .. } = answer.waiter;
         match answer.reply {
-            Ok(MembersPage { users, fellows }) => self.gather(id, Purpose::Entries, users, fellows, around),
-            Err(refusal) => self.answer(id, Err(refusal), around),
+            Ok(MembersPage { users, fellows }) => self.gather(id, Purpose::Entries, users, fellows, context),
+            Err(refusal) => self.answer(id, Err(refusal), context),
         }
     }
 }

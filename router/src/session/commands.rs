@@ -1,7 +1,7 @@
-//! What a session does with what its client asks.
+//! Admission and dispatch of a client's commands.
 //!
-//! Owns the checks that all commands share: form, size, rate, login. What a command does is its own file's: `operations` change
-//! channels, `pages` are read from the store.
+//! Owns the checks that all commands share: form, size, rate, login. What a command does is its own file's:
+//! `operations` change channels, `pages` are read from the store.
 
 use schema::command::{Command, Connect};
 use schema::limits::{
@@ -10,7 +10,7 @@ use schema::limits::{
 };
 use schema::{ChannelOp, CloseCode, ErrorCode, Refusal, Reply, Request};
 
-use super::{Session, Stage, Surroundings};
+use super::{Session, ShardContext, Stage};
 
 /// Bytes of an error's text. A parser's may quote all that it was given.
 const ERROR_TEXT_BYTES_MAX: usize = 256;
@@ -21,8 +21,8 @@ const SEARCH_WEIGHT: u32 = 20;
 
 impl Session {
     /// A whole message of the client: one or more requests.
-    pub(crate) fn message(&mut self, text: bool, payload: &[u8], around: &mut Surroundings<'_>) {
-        self.heard(around.now);
+    pub(crate) fn message(&mut self, text: bool, payload: &[u8], context: &mut ShardContext<'_>) {
+        self.heard(context.now);
         if text != self.encoding.is_text() {
             return self.close(CloseCode::BadFrame);
         }
@@ -30,13 +30,13 @@ impl Session {
             match request {
                 Ok(request) => {
                     self.unparsed = 0;
-                    self.request(request, around);
+                    self.request(request, context);
                 }
                 Err(unparsed) if unparsed.refusal.code == ErrorCode::UnknownCommand => {
                     self.unparsed = 0;
-                    self.unknown(unparsed.id, unparsed.refusal, around);
+                    self.unknown(unparsed.id, unparsed.refusal, context);
                 }
-                Err(unparsed) => self.refuse_unparsed(unparsed.id, unparsed.refusal, around),
+                Err(unparsed) => self.refuse_unparsed(unparsed.id, unparsed.refusal, context),
             }
             if self.closed.is_some() {
                 return;
@@ -45,70 +45,70 @@ impl Session {
     }
 
     /// Unlike other errors this is told also under number 0, which is all that may be known of the request.
-    fn refuse_unparsed(&mut self, id: u32, mut refusal: Refusal, around: &mut Surroundings<'_>) {
+    fn refuse_unparsed(&mut self, id: u32, mut refusal: Refusal, context: &mut ShardContext<'_>) {
         self.unparsed += 1;
         refusal.message.truncate(refusal.message.floor_char_boundary(ERROR_TEXT_BYTES_MAX));
-        self.say(&schema::ServerFrame::Reply { id, reply: Err(refusal.into()) }, around);
+        self.say(&schema::ServerFrame::Reply { id, reply: Err(refusal.into()) }, context);
         if self.unparsed >= UNPARSED_MAX {
             self.close(CloseCode::TooManyErrors);
         }
     }
 
     /// A command of a later version counts like one of this.
-    fn unknown(&mut self, id: u32, refusal: Refusal, around: &mut Surroundings<'_>) {
+    fn unknown(&mut self, id: u32, refusal: Refusal, context: &mut ShardContext<'_>) {
         self.unanswered += 1;
-        let refusal = self.take_rate(1, around).err().unwrap_or(refusal);
-        self.answer(id, Err(refusal), around);
+        let refusal = self.take_rate(1, context).err().unwrap_or(refusal);
+        self.answer(id, Err(refusal), context);
     }
 
-    fn request(&mut self, Request { id, command }: Request, around: &mut Surroundings<'_>) {
+    fn request(&mut self, Request { id, command }: Request, context: &mut ShardContext<'_>) {
         self.unanswered += 1;
-        if let Err(refusal) = self.admit(&command, around) {
-            return self.answer(id, Err(refusal), around);
+        if let Err(refusal) = self.admit(&command, context) {
+            return self.answer(id, Err(refusal), context);
         }
         let user = match (&self.stage, &command) {
             (_, Command::Connect(_)) => None,
             (Stage::Live(live), _) => Some(live.user),
             (Stage::Anonymous { .. } | Stage::Connecting(_), _) => {
                 let refusal = Refusal::new(ErrorCode::Unauthenticated, "send connect first, and wait for its reply");
-                return self.answer(id, Err(refusal), around);
+                return self.answer(id, Err(refusal), context);
             }
         };
         match (command, user) {
-            (Command::Connect(connect), _) => self.connect(id, connect, around),
-            (Command::Refresh { token }, _) => self.refresh(id, token, around),
-            (Command::Echo { data }, _) => self.answer(id, Ok(Reply::Echo { data }), around),
-            (Command::History(history), _) => self.history(id, history, around),
-            (Command::Send(send), Some(user)) => self.send_message(id, user, send, around),
+            (Command::Connect(connect), _) => self.connect(id, connect, context),
+            (Command::Refresh { token }, _) => self.refresh(id, token, context),
+            (Command::Echo { data }, _) => self.answer(id, Ok(Reply::Echo { data }), context),
+            (Command::History(history), _) => self.history(id, history, context),
+            (Command::Send(send), Some(user)) => self.send_message(id, user, send, context),
             (Command::Mark { channel_id, read_seq }, Some(user)) => {
-                self.apply(id, channel_id, ChannelOp::Mark { user, read_seq }, around);
+                self.apply(id, channel_id, ChannelOp::Mark { user, read_seq }, context);
             }
-            (Command::Edit(edit), Some(user)) => self.edit(id, user, edit, around),
-            (Command::Delete(delete), Some(user)) => self.delete(id, user, &delete, around),
-            (Command::React(react), Some(user)) => self.react(id, user, &react, around),
-            (Command::Typing(typing), Some(user)) => self.typing(id, user, &typing, around),
-            (Command::PresenceGet(get), Some(_)) => self.presence_get(id, get, around),
-            (Command::PresenceWatch { user_ids }, Some(_)) => self.watch(id, user_ids, around),
-            (Command::Open(open), Some(_)) => self.open(id, &open, around),
-            (Command::Close { channel_id }, Some(_)) => self.close_channel(id, channel_id, around),
-            (Command::Search(search), Some(_)) => self.search(id, search, around),
+            (Command::Edit(edit), Some(user)) => self.edit(id, user, edit, context),
+            (Command::Delete(delete), Some(user)) => self.delete(id, user, &delete, context),
+            (Command::React(react), Some(user)) => self.react(id, user, &react, context),
+            (Command::Typing(typing), Some(user)) => self.typing(id, user, &typing, context),
+            (Command::PresenceGet(get), Some(_)) => self.presence_get(id, get, context),
+            (Command::PresenceWatch { user_ids }, Some(_)) => self.watch(id, user_ids, context),
+            (Command::Open(open), Some(_)) => self.open(id, &open, context),
+            (Command::Close { channel_id }, Some(_)) => self.close_channel(id, channel_id, context),
+            (Command::Search(search), Some(_)) => self.search(id, search, context),
             (command, None) => unreachable!("{command:?} without an account was refused above"),
         }
     }
 
     /// Rate and sizes.
-    fn admit(&mut self, command: &Command, around: &mut Surroundings<'_>) -> Result<(), Refusal> {
+    fn admit(&mut self, command: &Command, context: &mut ShardContext<'_>) -> Result<(), Refusal> {
         if let Command::Echo { data } = command {
             return within("data", data.len(), ECHO_DATA_BYTES_MAX, "bytes");
         }
-        if let Err(refusal) = self.take_rate(weight(command), around) {
+        if let Err(refusal) = self.take_rate(weight(command), context) {
             if let Command::Send(send) = command {
-                self.rare().lines.refused(around.now.mono, send.channel_id, send.client_msg_id);
+                self.cold().order.refused(context.now.mono, send.channel_id, send.client_msg_id);
             }
             return Err(refusal);
         }
         if !matches!(command, Command::Refresh { .. }) {
-            self.used(around);
+            self.used(context);
         }
         match command {
             Command::Connect(Connect { token, .. }) | Command::Refresh { token } => {
@@ -131,10 +131,10 @@ impl Session {
     }
 
     /// Counts a command against the session and its user, as so many.
-    fn take_rate(&mut self, weight: u32, around: &mut Surroundings<'_>) -> Result<(), Refusal> {
-        let now = around.now.mono;
+    fn take_rate(&mut self, weight: u32, context: &mut ShardContext<'_>) -> Result<(), Refusal> {
+        let now = context.now.mono;
         let taken = self.bucket.take(now, weight).and_then(|()| match &self.stage {
-            Stage::Live(live) => around.users.take(now, live.user, weight),
+            Stage::Live(live) => context.users.take(now, live.user, weight),
             Stage::Anonymous { .. } | Stage::Connecting(_) => Ok(()),
         });
         let Err(retry_after_ms) = taken else {

@@ -1,20 +1,20 @@
-//! When a session is over, and what it is told before.
+//! Deadlines of a session, and the warnings before them.
 //!
-//! Owns its deadlines: login, silence, a stalled socket, the token, a question without an answer, the end of its node. Which of them is due
-//! when its timer fires has been forgotten, so each is looked at.
+//! Owns its deadlines: login, silence, a stalled socket, the token, a question without an answer, the end of its node.
+//! Which of them is due when its timer fires has been forgotten, so each is looked at.
 
 use schema::limits::{LOGIN_MS, MORE_AGAIN_MS, PING_MS, RETRY_BASE_MS, SILENCE_MS, SLOW_MS, TOKEN_EXPIRING_MS};
 use schema::{CloseCode, ErrorCode, Instant, Now, Push, Refusal, UnixMs};
 
-use super::{Awaited, Session, Stage, Surroundings};
+use super::{Awaited, Session, ShardContext, Stage};
 
 impl Session {
     /// The node stops: nothing more is read, and the session closes when its commands are answered.
-    pub(crate) fn drain(&mut self, deadline_ms: UnixMs, around: &mut Surroundings<'_>) {
+    pub(crate) fn drain(&mut self, deadline_ms: UnixMs, context: &mut ShardContext<'_>) {
         if !self.draining {
             self.draining = true;
             if self.is_live() {
-                self.push(Push::Drain { deadline_ms, jitter_ms: RETRY_BASE_MS, url: None }, around);
+                self.push(Push::Drain { deadline_ms, jitter_ms: RETRY_BASE_MS, url: None }, context);
             }
         }
         if self.unanswered == 0 {
@@ -28,18 +28,18 @@ impl Session {
     }
 
     /// A deadline may be due.
-    pub(crate) fn tick(&mut self, around: &mut Surroundings<'_>) {
-        let now = around.now;
-        self.forget_rare(now.mono);
-        self.tick_presence(around);
-        self.tick_feeds(around);
+    pub(crate) fn tick(&mut self, context: &mut ShardContext<'_>) {
+        let now = context.now;
+        self.release_cold(now.mono);
+        self.tick_presence(context);
+        self.tick_feeds(context);
         match &self.stage {
             &Stage::Anonymous { opened_at, refused_for_now } if now.mono >= opened_at.plus_ms(LOGIN_MS) => {
                 return self.close(login_is_late(refused_for_now));
             }
             Stage::Connecting(connecting) if now.mono >= connecting.opened_at.plus_ms(LOGIN_MS) => {
                 let refusal = Refusal::new(ErrorCode::StorageUnavailable, "the store did not answer in time");
-                self.answer(connecting.request, Err(refusal), around);
+                self.answer(connecting.request, Err(refusal), context);
                 return self.close(login_is_late(true));
             }
             Stage::Anonymous { .. } | Stage::Connecting(_) | Stage::Live(_) => {}
@@ -52,7 +52,7 @@ impl Session {
         }
         if now.mono >= self.heard_at.plus_ms(PING_MS) && !self.pinged {
             self.pinged = true;
-            around.effects.ping(self.conn);
+            context.effects.ping(self.conn);
         }
         let Stage::Live(live) = &mut self.stage else { return };
         if live.asked.since().is_some_and(|asked| now.mono >= asked.plus_ms(MORE_AGAIN_MS)) {
@@ -64,9 +64,9 @@ impl Session {
         }
         if now.wall.plus_ms(TOKEN_EXPIRING_MS) >= expires_ms && !live.told_expiring {
             live.told_expiring = true;
-            self.push(Push::TokenExpiring { expires_ms }, around);
+            self.push(Push::TokenExpiring { expires_ms }, context);
         }
-        self.ask(around);
+        self.ask(context);
     }
 
     /// When [`tick`](Self::tick) is next wanted.
@@ -77,8 +77,8 @@ impl Session {
         if let Some(since) = self.outbound.stalled_since() {
             due = due.min(since.plus_ms(SLOW_MS));
         }
-        if let Some(rare) = self.rare.as_deref() {
-            due = due.min(rare.due(self.outbound.is_below_target()).unwrap_or(due));
+        if let Some(cold) = self.cold.as_deref() {
+            due = due.min(cold.due(self.outbound.is_below_target()).unwrap_or(due));
         }
         match &self.stage {
             Stage::Anonymous { opened_at, .. } => due.min(opened_at.plus_ms(LOGIN_MS)),
@@ -95,7 +95,8 @@ impl Session {
     }
 }
 
-/// A client that did its part comes back by itself: 3502 would keep it away for good over a store that was away for 10 s.
+/// A client that did its part comes back by itself: 3502 would keep it away for good over a store that was away for 10
+/// s.
 fn login_is_late(is_ours: bool) -> CloseCode {
     if is_ours { CloseCode::Internal } else { CloseCode::NotAuthenticated }
 }

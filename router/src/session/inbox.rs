@@ -1,33 +1,33 @@
-//! A session is a cursor over its account's inbox: it asks the account's home for what comes after, and pushes what it is given.
+//! Inbox cursor of a session: it asks the account's home for the events after it, and pushes what it is given.
 //!
-//! Owns the session's half of I6: an answer counts only if it begins where the session is, and each event once. Asks only
-//! while there is room (I11), and has one question open at a time, which it repeats after a while (I12).
+//! Owns the session's half of I6: an answer counts only if it begins where the session is, and each event once. Asks
+//! only while there is room (I11), and has one question open at a time, which it repeats after a while (I12).
 
 use schema::command::SnapshotChannel;
 use schema::event::MemberChange;
 use schema::mesh::{MeshBody, More, SnapshotPlace, Target};
 use schema::{CloseCode, Cursor, Event, EventBody, Position, Push};
 
-use super::{Awaited, Session, Stage, Surroundings};
+use super::{Awaited, Session, ShardContext, Stage};
 
 impl Session {
     /// Asks the account's home for what comes next, if there is room for it and no question open.
-    pub(super) fn ask(&mut self, around: &mut Surroundings<'_>) {
-        let credit_bytes = self.outbound.credit_bytes(around.outbound);
+    pub(super) fn ask(&mut self, context: &mut ShardContext<'_>) {
+        let credit_bytes = self.outbound.credit_bytes(context.outbound);
         let session = self.id;
         let Stage::Live(live) = &mut self.stage else { return };
         if live.asked.since().is_some() || credit_bytes == 0 || self.closed.is_some() {
             return;
         }
-        live.asked = Awaited(around.now.mono);
+        live.asked = Awaited(context.now.mono);
         let snapshot = live.snapshot.as_deref().copied();
         let more = More { session, user: live.user, after: live.cursor, credit_bytes, snapshot };
-        let home = around.effects.placement.home_of_user(live.user);
-        around.effects.mesh(home, MeshBody::More(more));
+        let home = context.effects.placement.home_of_user(live.user);
+        context.effects.mesh(home, MeshBody::More(more));
     }
 
     /// Events of the inbox. They count only if they begin where the session is.
-    pub(crate) fn deliver(&mut self, target: &Target, events: &[Event], around: &mut Surroundings<'_>) {
+    pub(crate) fn deliver(&mut self, target: &Target, events: &[Event], context: &mut ShardContext<'_>) {
         let (conn, encoding) = (self.conn, self.encoding);
         let Stage::Live(live) = &mut self.stage else { return };
         if target.after != live.cursor || live.snapshot.is_some() {
@@ -38,8 +38,8 @@ impl Session {
             return self.close(CloseCode::Internal);
         }
         for &index in &target.events {
-            let frame = around.delivery.frame(&events[usize::from(index)], encoding, live.generation);
-            self.outbound.send(conn, frame, around.now.mono, around.effects, around.outbound);
+            let frame = context.delivery.frame(&events[usize::from(index)], encoding, live.generation);
+            self.outbound.send(conn, frame, context.now.mono, context.effects, context.outbound);
         }
         live.cursor = target.through;
         live.asked = Awaited::NOTHING;
@@ -49,22 +49,22 @@ impl Session {
             if let &EventBody::Membership { user: whose, change: MemberChange::Removed | MemberChange::Left, .. } = body
                 && whose == user
             {
-                self.doubt_feed(channel, around);
+                self.doubt_feed(channel, context);
             }
         }
         self.check_outbound();
-        self.ask(around);
+        self.ask(context);
     }
 
-    /// A page of what the channels are now, in place of events. Pages ascend by channel, so that one which was answered twice is
-    /// known.
+    /// A page of what the channels are now, in place of events. Pages ascend by channel, so that one which was answered
+    /// twice is known.
     pub(crate) fn snapshot(
         &mut self,
         after: Position,
         channels: Vec<SnapshotChannel>,
         more: bool,
         through: Position,
-        around: &mut Surroundings<'_>,
+        context: &mut ShardContext<'_>,
     ) {
         let Stage::Live(live) = &mut self.stage else { return };
         let earlier = live.snapshot.as_deref();
@@ -88,8 +88,8 @@ impl Session {
             live.cursor = through;
             Some(Cursor { generation: live.generation, position: through }.to_string())
         };
-        self.push(Push::Snapshot { channels, more, cursor }, around);
-        self.ask(around);
+        self.push(Push::Snapshot { channels, more, cursor }, context);
+        self.ask(context);
     }
 }
 

@@ -1,4 +1,4 @@
-//! From `connect` to a session that follows its inbox, and on with a new token.
+//! Login of a session: from `connect` to following its inbox, and on with a new token.
 //!
 //! Owns the order of a login: whose token it is, then the account's home, which says where the inbox goes on.
 
@@ -10,7 +10,7 @@ use schema::{CloseCode, Cursor, ErrorCode, Refusal, Reply};
 use crate::io::ConnId;
 use crate::store::{Answer, Authenticate, Claims};
 
-use super::{Awaited, Connecting, Live, Session, Stage, Surroundings};
+use super::{Awaited, Connecting, Live, Session, ShardContext, Stage};
 
 /// A session that waits for what its token says.
 #[derive(Debug)]
@@ -33,46 +33,46 @@ impl Session {
         matches!(self.stage, Stage::Live(_))
     }
 
-    pub(super) fn connect(&mut self, id: u32, connect: Connect, around: &mut Surroundings<'_>) {
+    pub(super) fn connect(&mut self, id: u32, connect: Connect, context: &mut ShardContext<'_>) {
         let Stage::Anonymous { opened_at, .. } = self.stage else {
             let refusal = Refusal::new(ErrorCode::BadRequest, "a connect was sent before");
-            return self.answer(id, Err(refusal), around);
+            return self.answer(id, Err(refusal), context);
         };
         let cursor = match connect.cursor.as_deref().map(str::parse::<Cursor>).transpose() {
             Ok(cursor) => cursor,
             Err(error) => {
                 self.stage = Stage::Anonymous { opened_at, refused_for_now: false };
                 let message = format!("{error}: forget it and what is cached, and connect without one");
-                return self.answer(id, Err(Refusal::new(ErrorCode::BadCursor, message)), around);
+                return self.answer(id, Err(Refusal::new(ErrorCode::BadCursor, message)), context);
             }
         };
         let Connect { device_id: device, client, token, .. } = connect;
         let connecting = Connecting { opened_at, request: id, device, client, cursor, claims: None };
         self.stage = Stage::Connecting(Box::new(connecting));
-        around.effects.ask(Authenticate { token }, TokenWaiter { conn: self.conn, bearer: Bearer::Connect });
+        context.effects.ask(Authenticate { token }, TokenWaiter { conn: self.conn, bearer: Bearer::Connect });
     }
 
-    pub(super) fn refresh(&self, id: u32, token: String, around: &mut Surroundings<'_>) {
-        around.effects.ask(Authenticate { token }, TokenWaiter { conn: self.conn, bearer: Bearer::Refresh(id) });
+    pub(super) fn refresh(&self, id: u32, token: String, context: &mut ShardContext<'_>) {
+        context.effects.ask(Authenticate { token }, TokenWaiter { conn: self.conn, bearer: Bearer::Refresh(id) });
     }
 
     /// The store has said whose token it is.
-    pub(crate) fn authenticated(&mut self, answer: Answer<Authenticate>, around: &mut Surroundings<'_>) {
+    pub(crate) fn authenticated(&mut self, answer: Answer<Authenticate>, context: &mut ShardContext<'_>) {
         match answer.waiter.bearer {
-            Bearer::Connect => self.identified(answer.reply, around),
-            Bearer::Refresh(id) => self.refreshed(id, answer.reply, around),
+            Bearer::Connect => self.identified(answer.reply, context),
+            Bearer::Refresh(id) => self.refreshed(id, answer.reply, context),
         }
     }
 
     /// `connect`'s token is known: the account's home takes the session on.
-    fn identified(&mut self, claims: Result<Claims, Refusal>, around: &mut Surroundings<'_>) {
+    fn identified(&mut self, claims: Result<Claims, Refusal>, context: &mut ShardContext<'_>) {
         let Stage::Connecting(connecting) = &mut self.stage else {
             panic!("I12: {} was identified in {:?}", self.id, self.stage)
         };
         match claims {
             Ok(claims) if claims.device.as_ref().is_some_and(|device| *device != connecting.device) => {
                 let refusal = Refusal::new(ErrorCode::Unauthenticated, "the token is bound to another device_id");
-                self.refuse_connect(refusal, around);
+                self.refuse_connect(refusal, context);
             }
             Ok(claims) => {
                 let Connecting { device, client, cursor, .. } = &mut **connecting;
@@ -81,14 +81,14 @@ impl Session {
                 connecting.claims = Some(claims);
                 let session = self.id;
                 let register = MeshBody::Register { session, user, device, family, client, cursor };
-                around.effects.mesh(around.effects.placement.home_of_user(user), register);
+                context.effects.mesh(context.effects.placement.home_of_user(user), register);
             }
-            Err(refusal) => self.refuse_connect(refusal, around),
+            Err(refusal) => self.refuse_connect(refusal, context),
         }
     }
 
     /// The connection stays open for another try, unless the same would come of it.
-    fn refuse_connect(&mut self, refusal: Refusal, around: &mut Surroundings<'_>) {
+    fn refuse_connect(&mut self, refusal: Refusal, context: &mut ShardContext<'_>) {
         let Stage::Connecting(connecting) = &self.stage else {
             panic!("I12: {} refuses a connect in {:?}", self.id, self.stage)
         };
@@ -101,14 +101,14 @@ impl Session {
         };
         let refused_for_now = refusal.code.is_temporary();
         self.stage = Stage::Anonymous { opened_at: connecting.opened_at, refused_for_now };
-        self.answer(request, Err(refusal), around);
+        self.answer(request, Err(refusal), context);
         if let Some(code) = close {
             self.close(code);
         }
     }
 
     /// The account's home has taken the session on, or not.
-    pub(crate) fn registered(&mut self, start: Result<Cursor, Refusal>, around: &mut Surroundings<'_>) {
+    pub(crate) fn registered(&mut self, start: Result<Cursor, Refusal>, context: &mut ShardContext<'_>) {
         match (&mut self.stage, start) {
             // An answer to an attempt that has ended, or one that came before it was asked for: nobody waits for it.
             (Stage::Anonymous { .. }, _) => {}
@@ -116,14 +116,14 @@ impl Session {
             (Stage::Connecting(connecting), Ok(cursor)) => {
                 let claims = connecting.claims.take().expect("checked above");
                 let (request, device) = (connecting.request, connecting.device.clone());
-                self.live(request, device, claims, cursor, around);
+                self.live(request, device, claims, cursor, context);
             }
-            (Stage::Connecting(_), Err(refusal)) => self.refuse_connect(refusal, around),
+            (Stage::Connecting(_), Err(refusal)) => self.refuse_connect(refusal, context),
             (Stage::Live(live), Ok(_)) => {
                 live.asked = Awaited::NOTHING;
-                self.ask(around);
+                self.ask(context);
             }
-            (Stage::Live(_), Err(refusal)) => self.forgotten(&refusal, around),
+            (Stage::Live(_), Err(refusal)) => self.forgotten(&refusal, context),
         }
     }
 
@@ -133,7 +133,7 @@ impl Session {
         device: schema::DeviceId,
         claims: Claims,
         cursor: Cursor,
-        around: &mut Surroundings<'_>,
+        context: &mut ShardContext<'_>,
     ) {
         let user = claims.user;
         self.stage = Stage::Live(Box::new(Live {
@@ -147,25 +147,25 @@ impl Session {
             snapshot: None,
             asked: Awaited::NOTHING,
             // To connect is to use it, and the home knows.
-            said_active_s: u32::try_from(around.now.mono.0 / 1_000_000_000).expect("below a century"),
+            said_active_s: u32::try_from(context.now.mono.0 / 1_000_000_000).expect("below a century"),
         }));
         let reply = Reply::Connect(Connected {
             user_id: user,
             session_id: self.id,
-            server_time_ms: around.now.wall,
+            server_time_ms: context.now.wall,
             ping_ms: PING_MS,
             limits: ClientLimits::default(),
             cursor: cursor.to_string(),
             retry: Retry::default(),
         });
-        self.answer(request, Ok(reply), around);
-        self.ask(around);
+        self.answer(request, Ok(reply), context);
+        self.ask(context);
     }
 
     /// The home does not know this session, or cannot serve it. Asked again after a while it says so again.
-    fn forgotten(&mut self, refusal: &Refusal, around: &mut Surroundings<'_>) {
+    fn forgotten(&mut self, refusal: &Refusal, context: &mut ShardContext<'_>) {
         match refusal.code {
-            ErrorCode::Moving => self.register_again(around),
+            ErrorCode::Moving => self.register_again(context),
             ErrorCode::StorageUnavailable | ErrorCode::Overloaded => {}
             ErrorCode::LimitExceeded => self.close(CloseCode::TooManyConnections),
             ErrorCode::Unauthenticated => self.close(CloseCode::Kicked),
@@ -174,13 +174,13 @@ impl Session {
     }
 
     /// Tells the home who this is, and from where it goes on.
-    fn register_again(&self, around: &mut Surroundings<'_>) {
+    fn register_again(&self, context: &mut ShardContext<'_>) {
         let Stage::Live(live) = &self.stage else { return };
         let &Live { user, ref device, family, generation, cursor: position, .. } = &**live;
         let cursor = Some(Cursor { generation, position });
         let (session, device) = (self.id, device.clone());
         let register = MeshBody::Register { session, user, device, family, client: None, cursor };
-        around.effects.mesh(around.effects.placement.home_of_user(user), register);
+        context.effects.mesh(context.effects.placement.home_of_user(user), register);
     }
 
     /// The same device has connected elsewhere.
@@ -193,9 +193,9 @@ impl Session {
         self.close(CloseCode::Kicked);
     }
 
-    /// `refresh`'s token is known: it must be of the same account, and of this device if of any. If it is of another login, the home
-    /// is told, which ends sessions by their logins.
-    fn refreshed(&mut self, id: u32, claims: Result<Claims, Refusal>, around: &mut Surroundings<'_>) {
+    /// `refresh`'s token is known: it must be of the same account, and of this device if of any. If it is of another
+    /// login, the home is told, which ends sessions by their logins.
+    fn refreshed(&mut self, id: u32, claims: Result<Claims, Refusal>, context: &mut ShardContext<'_>) {
         let Stage::Live(live) = &mut self.stage else { panic!("I12: {} refreshed in {:?}", self.id, self.stage) };
         let is_ours = |claims: &Claims| {
             claims.user == live.user && claims.device.as_ref().is_none_or(|device| *device == live.device)
@@ -203,15 +203,15 @@ impl Session {
         let message = "the token is not of this session's user and device";
         let claims = match claims {
             Ok(claims) if is_ours(&claims) => claims,
-            Ok(_) => return self.answer(id, Err(Refusal::new(ErrorCode::Unauthenticated, message)), around),
-            Err(refusal) => return self.answer(id, Err(refusal), around),
+            Ok(_) => return self.answer(id, Err(Refusal::new(ErrorCode::Unauthenticated, message)), context),
+            Err(refusal) => return self.answer(id, Err(refusal), context),
         };
         live.expires_ms = claims.expires_ms;
         live.told_expiring = false;
         let is_another = std::mem::replace(&mut live.family, claims.family) != claims.family;
         if is_another {
-            self.register_again(around);
+            self.register_again(context);
         }
-        self.answer(id, Ok(Reply::Refresh { expires_ms: claims.expires_ms }), around);
+        self.answer(id, Ok(Reply::Refresh { expires_ms: claims.expires_ms }), context);
     }
 }

@@ -1,11 +1,13 @@
 //! One connection that speaks the protocol: from its first command to its close.
 //!
-//! Owns the session's state and what every part of it does: answer, push, close, read or not. `login` gets it to its account,
-//! `commands` takes requests, `operations`, `pages` and `channels` carry them out, `inbox` moves its cursor (I6), `feed` those
-//! over large channels, `presence` and `telling` push what is
-//! in no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is answered once, or the connection is closed (I12).
+//! Owns the session's state and what every part of it does: answer, push, close, read or not. `login` gets it to its
+//! account, `commands` takes requests, `operations`, `pages` and `channels` carry them out, `inbox` moves its cursor
+//! (I6), `feed` those over large channels, `presence` and `telling` push what is in no inbox, `deadlines` says when it
+//! is over, `outbound` what it may have queued (I11). Every command is answered once, or the connection is closed
+//! (I12).
 
 mod channels;
+mod cold;
 mod commands;
 mod deadlines;
 mod feed;
@@ -15,7 +17,6 @@ mod operations;
 mod outbound;
 mod pages;
 mod presence;
-mod rare;
 mod telling;
 
 use schema::limits::{OUTBOUND_BYTES_MAX, UNANSWERED_MAX};
@@ -35,10 +36,10 @@ use crate::store::{Answer, Claims, History};
 use crate::tickets::Tickets;
 
 pub(crate) use channels::OpenWaiter;
+use cold::ColdState;
 pub(crate) use login::TokenWaiter;
 use outbound::Outbound;
 pub(crate) use outbound::ShardOutbound;
-use rare::Rare;
 pub(crate) use telling::Told;
 
 /// A session that waits for the answer to a command.
@@ -64,8 +65,8 @@ enum HistoryWanted {
     Log(ChannelId, Seq),
 }
 
-/// What of its shard a session works with.
-pub(crate) struct Surroundings<'a> {
+/// The machines of its shard that a session works with, and the time.
+pub(crate) struct ShardContext<'a> {
     pub(crate) now: Now,
     pub(crate) effects: &'a mut Effects,
     pub(crate) tickets: &'a mut Tickets,
@@ -87,7 +88,7 @@ pub(crate) struct Session {
     heard_at: Instant,
     /// For when its timer is set; a timer that fires for another time is stale.
     pub(crate) armed: Option<Instant>,
-    rare: Option<Box<Rare>>,
+    cold: Option<Box<ColdState>>,
     unanswered: u32,
     rate_refusals: u32,
     unparsed: u32,
@@ -160,7 +161,7 @@ impl Session {
             bucket: Bucket::new(now.mono),
             heard_at: now.mono,
             armed: None,
-            rare: None,
+            cold: None,
             unanswered: 0,
             rate_refusals: 0,
             unparsed: 0,
@@ -198,41 +199,41 @@ impl Session {
     }
 
     /// Bytes have left.
-    pub(crate) fn drained(&mut self, bytes: u32, around: &mut Surroundings<'_>) {
-        self.outbound.drained(bytes, around.now.mono, around.outbound);
-        self.pump(around);
-        self.ask(around);
-        self.push_presence(around);
+    pub(crate) fn drained(&mut self, bytes: u32, context: &mut ShardContext<'_>) {
+        self.outbound.drained(bytes, context.now.mono, context.outbound);
+        self.pump(context);
+        self.ask(context);
+        self.push_presence(context);
     }
 
     /// The store has read a page of history.
-    pub(crate) fn history_read(&mut self, answer: Answer<History>, around: &mut Surroundings<'_>) {
+    pub(crate) fn history_read(&mut self, answer: Answer<History>, context: &mut ShardContext<'_>) {
         match answer.waiter.wanted {
-            HistoryWanted::Page(id) => self.page_read(id, answer.reply, around),
-            HistoryWanted::Log(channel, after) => self.log_read((channel, after), answer.reply, around),
+            HistoryWanted::Page(id) => self.page_read(id, answer.reply, context),
+            HistoryWanted::Log(channel, after) => self.log_read((channel, after), answer.reply, context),
         }
     }
 
     /// Answers a request. Number 0 wants no answer.
-    fn answer(&mut self, id: u32, reply: Result<Reply, Refusal>, around: &mut Surroundings<'_>) {
+    fn answer(&mut self, id: u32, reply: Result<Reply, Refusal>, context: &mut ShardContext<'_>) {
         assert!(self.unanswered > 0, "I12: {} answers {id} and nothing is asked", self.id);
         self.unanswered -= 1;
         if id != 0 {
-            self.say(&ServerFrame::Reply { id, reply: reply.map_err(Into::into) }, around);
+            self.say(&ServerFrame::Reply { id, reply: reply.map_err(Into::into) }, context);
         }
         if self.draining && self.unanswered == 0 {
             self.close(CloseCode::GoingAway);
         }
     }
 
-    fn push(&mut self, push: Push, around: &mut Surroundings<'_>) {
-        self.say(&ServerFrame::Push(push), around);
+    fn push(&mut self, push: Push, context: &mut ShardContext<'_>) {
+        self.say(&ServerFrame::Push(push), context);
     }
 
-    fn say(&mut self, frame: &ServerFrame, around: &mut Surroundings<'_>) {
+    fn say(&mut self, frame: &ServerFrame, context: &mut ShardContext<'_>) {
         if self.closed.is_none() {
             let frame = encode(self.encoding, frame);
-            self.outbound.send(self.conn, frame, around.now.mono, around.effects, around.outbound);
+            self.outbound.send(self.conn, frame, context.now.mono, context.effects, context.outbound);
             self.check_outbound();
         }
     }
@@ -243,18 +244,18 @@ impl Session {
         }
     }
 
-    /// Reads the socket only while there is room for what its commands lead to. Once it does not, it waits until half of
-    /// the room is there again: to stop and to go on costs the driver a system call each.
-    pub(crate) fn regulate_reads(&mut self, around: &mut Surroundings<'_>) {
+    /// Reads the socket only while there is room for what its commands lead to. Once it does not, it waits until half
+    /// of the room is there again: to stop and to go on costs the driver a system call each.
+    pub(crate) fn regulate_reads(&mut self, context: &mut ShardContext<'_>) {
         let unanswered_max = if self.reads_on { UNANSWERED_MAX } else { UNANSWERED_MAX / 2 };
         let room = self.unanswered < unanswered_max && self.outbound.has_room_for_replies(self.reads_on);
         let on = room && !self.draining;
         if on != self.reads_on {
             self.reads_on = on;
             if on {
-                self.heard(around.now);
+                self.heard(context.now);
             }
-            around.effects.reads(self.conn, on);
+            context.effects.reads(self.conn, on);
         }
     }
 

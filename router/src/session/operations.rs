@@ -1,7 +1,7 @@
-//! What of a client's commands changes a channel, or is told to its members.
+//! Commands of a client that change a channel, or are told to its members.
 //!
-//! Owns the checks that need no store: what a text, an emoji and a list may be, a send's place behind refused ones (rule 7), how
-//! often somebody is said to be writing. The rest is the channel's home's, asked as a ticket.
+//! Owns the checks that need no store: what a text, an emoji and a list may be, a send's place behind refused ones
+//! (rule 7), how often somebody is said to be writing. The rest is the channel's home's, asked as a ticket.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,14 @@ use schema::{ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, Instant, OpRep
 
 use crate::tickets::Asker;
 
-use super::{Session, Surroundings};
+use super::{Session, ShardContext};
 
-/// Channels in which a session is known to be writing. A user writes in one or two; beyond it the others are told no more.
+/// Channels in which a session is known to be writing. A user writes in one or two; beyond it the others are told no
+/// more.
 const WRITING_MAX: usize = 16;
 
-/// For how long others may still take the user for writing, and so are told once that it is over: ten times as long as it takes
-/// until they are told again.
+/// For how long others may still take the user for writing, and so are told once that it is over: ten times as long as
+/// it takes until they are told again.
 const WRITING_MS: u64 = 10 * TYPING_MS;
 
 /// Where others were told that the user is writing.
@@ -63,13 +64,13 @@ impl Writing {
 }
 
 impl Session {
-    pub(super) fn send_message(&mut self, id: u32, from: UserId, send: Send, around: &mut Surroundings<'_>) {
-        let ordered = match self.rare.as_deref_mut() {
-            Some(rare) => rare.lines.pass(around.now.mono, &send.channel_id, send.client_msg_id),
+    pub(super) fn send_message(&mut self, id: u32, from: UserId, send: Send, context: &mut ShardContext<'_>) {
+        let ordered = match self.cold.as_deref_mut() {
+            Some(cold) => cold.order.pass(context.now.mono, &send.channel_id, send.client_msg_id),
             None => Ok(()),
         };
         if let Err(refusal) = ordered.and_then(|()| body_is_legal(&send.body)) {
-            return self.answer(id, Err(refusal), around);
+            return self.answer(id, Err(refusal), context);
         }
         let op = SendOp {
             from,
@@ -79,61 +80,62 @@ impl Session {
             reply_to: send.reply_to,
             mentions: send.mentions,
         };
-        self.apply(id, send.channel_id, ChannelOp::Send(op), around);
+        self.apply(id, send.channel_id, ChannelOp::Send(op), context);
     }
 
-    pub(super) fn edit(&mut self, id: u32, by: UserId, edit: Edit, around: &mut Surroundings<'_>) {
+    pub(super) fn edit(&mut self, id: u32, by: UserId, edit: Edit, context: &mut ShardContext<'_>) {
         if let Err(refusal) = body_is_legal(&edit.body) {
-            return self.answer(id, Err(refusal), around);
+            return self.answer(id, Err(refusal), context);
         }
         let Edit { channel_id, seq, op_id, base_revision, body } = edit;
-        self.apply(id, channel_id, ChannelOp::Edit(EditOp { by, seq, op_id, base_revision, body }), around);
+        self.apply(id, channel_id, ChannelOp::Edit(EditOp { by, seq, op_id, base_revision, body }), context);
     }
 
-    pub(super) fn delete(&mut self, id: u32, by: UserId, delete: &Delete, around: &mut Surroundings<'_>) {
+    pub(super) fn delete(&mut self, id: u32, by: UserId, delete: &Delete, context: &mut ShardContext<'_>) {
         let &Delete { channel_id, seq, op_id } = delete;
-        self.apply(id, channel_id, ChannelOp::Delete { by, seq, op_id }, around);
+        self.apply(id, channel_id, ChannelOp::Delete { by, seq, op_id }, context);
     }
 
-    pub(super) fn react(&mut self, id: u32, by: UserId, react: &React, around: &mut Surroundings<'_>) {
+    pub(super) fn react(&mut self, id: u32, by: UserId, react: &React, context: &mut ShardContext<'_>) {
         let &React { channel_id, seq, op_id, ref emoji, on } = react;
         match emoji.parse::<Emoji>() {
-            Ok(emoji) => self.apply(id, channel_id, ChannelOp::React(ReactOp { by, seq, op_id, emoji, on }), around),
-            Err(error) => self.answer(id, Err(Refusal::new(ErrorCode::BadRequest, error.to_string())), around),
+            Ok(emoji) => self.apply(id, channel_id, ChannelOp::React(ReactOp { by, seq, op_id, emoji, on }), context),
+            Err(error) => self.answer(id, Err(Refusal::new(ErrorCode::BadRequest, error.to_string())), context),
         }
     }
 
     /// The others are told, unless they just were.
-    pub(super) fn typing(&mut self, id: u32, user: UserId, typing: &Typing, around: &mut Surroundings<'_>) {
+    pub(super) fn typing(&mut self, id: u32, user: UserId, typing: &Typing, context: &mut ShardContext<'_>) {
         let &Typing { channel_id, on } = typing;
-        if self.rare().writing.tells(around.now.mono, channel_id, on) {
-            self.apply(id, channel_id, ChannelOp::Typing { user, on }, around);
+        if self.cold().writing.tells(context.now.mono, channel_id, on) {
+            self.apply(id, channel_id, ChannelOp::Typing { user, on }, context);
         } else {
-            self.answer(id, Ok(Reply::Typing {}), around);
+            self.answer(id, Ok(Reply::Typing {}), context);
         }
     }
 
-    pub(super) fn apply(&mut self, id: u32, channel: ChannelId, op: ChannelOp, around: &mut Surroundings<'_>) {
+    pub(super) fn apply(&mut self, id: u32, channel: ChannelId, op: ChannelOp, context: &mut ShardContext<'_>) {
         let deletes = matches!(op, ChannelOp::Delete { .. });
         let asker = Asker::Session { conn: self.conn, id, deletes };
         let sends = op.sends().map(|(_, id)| (channel, id));
-        if let Err(refusal) = around.tickets.ask(around.now.mono, asker, channel, op, around.effects) {
-            self.refused(id, sends, refusal, around);
+        if let Err(refusal) = context.tickets.ask(context.now.mono, asker, channel, op, context.effects) {
+            self.refused(id, sends, refusal, context);
         }
     }
 
-    /// An operation came to nothing here, and may be sent again: a send keeps its place before those behind it (rule 7).
+    /// An operation came to nothing here, and may be sent again: a send keeps its place before those behind it (rule
+    /// 7).
     pub(crate) fn refused(
         &mut self,
         id: u32,
         sends: Option<(ChannelId, ClientMsgId)>,
         refusal: Refusal,
-        around: &mut Surroundings<'_>,
+        context: &mut ShardContext<'_>,
     ) {
         if let Some((channel, client_msg_id)) = sends {
-            self.rare().lines.refused(around.now.mono, channel, client_msg_id);
+            self.cold().order.refused(context.now.mono, channel, client_msg_id);
         }
-        self.answer(id, Err(refusal), around);
+        self.answer(id, Err(refusal), context);
     }
 
     /// A channel's home has answered.
@@ -142,9 +144,9 @@ impl Session {
         id: u32,
         deletes: bool,
         reply: Result<OpReply, Refusal>,
-        around: &mut Surroundings<'_>,
+        context: &mut ShardContext<'_>,
     ) {
-        self.answer(id, reply.and_then(|reply| reply_of(&reply, deletes)), around);
+        self.answer(id, reply.and_then(|reply| reply_of(&reply, deletes)), context);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a session has queued for its socket, and what it may.
+//! Outbound queue of a session: bytes queued for its socket, and its budget.
 //!
 //! Owns the outbound half of I11: bytes in, bytes drained, and how much more a session may ask its home for. The driver
 //! holds the frames; it only says how many bytes have left.
@@ -10,12 +10,14 @@ use wire::SharedFrame;
 use crate::effects::Effects;
 use crate::io::ConnId;
 
-/// Bytes that all sessions of a shard may have queued before each one's target falls: 4,000 slow readers at the full target.
+/// Bytes that all sessions of a shard may have queued before each one's target falls: 4,000 slow readers at the full
+/// target.
 const SHARD_BYTES_TARGET: u64 = 256 * 1024 * 1024;
 /// The target of one session while the shard is over its own: one message of usual size.
 const TARGET_BYTES_CROWDED: u32 = 4 * 1024;
 
-/// How far above its target a queue may be with replies before the socket is not read. Events alone hardly exceed the target.
+/// How far above its target a queue may be with replies before the socket is not read. Events alone hardly exceed the
+/// target.
 const REPLIES_FACTOR: u32 = 2;
 
 /// Bytes queued by all sessions of a shard.

@@ -1,7 +1,7 @@
-//! What a session reads from the store for its client: one page at a time.
+//! Pages that a session reads from the store for its client, one at a time.
 //!
-//! Owns the order of such reads and their bound (I11): a page is up to 256 KiB of text, at most six times that in JSON, and the
-//! next is only asked for below the outbound target, so pages alone do not reach the hard limit.
+//! Owns the order of such reads and their bound (I11): a page is up to 256 KiB of text, at most six times that in JSON,
+//! and the next is only asked for below the outbound target, so pages alone do not reach the hard limit.
 
 use std::collections::VecDeque;
 
@@ -13,7 +13,7 @@ use schema::{ChannelId, ErrorCode, Refusal, Reply, Seq};
 
 use crate::store::{self, Answer};
 
-use super::{CommandWaiter, HistoryWaiter, HistoryWanted, Session, Stage, Surroundings};
+use super::{CommandWaiter, HistoryWaiter, HistoryWanted, Session, ShardContext, Stage};
 
 /// Channels of one search of which the index is told to be behind. The next search finds the others.
 const BEHIND_TOLD_MAX: usize = 64;
@@ -24,23 +24,24 @@ pub(super) struct Pages {
     /// outstanding.
     waiting: VecDeque<(u32, Request)>,
     reading: Option<Read>,
-    /// The first message of the log that is being read to which something happened meanwhile: the page may not know of it.
+    /// The first message of the log that is being read to which something happened meanwhile: the page may not know of
+    /// it.
     changed_from: Option<Seq>,
     /// The client's page was last; a log's may be next.
     is_logs_turn: bool,
 }
 
-/// What the client asked to be read.
+/// A page that the client asked for.
 #[derive(Debug)]
 enum Request {
     History(History),
     Search(Search),
 }
 
-/// What is being read.
+/// A read that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Read {
-    /// What the client asked for.
+    /// A page that the client asked for.
     Request,
     /// The log of a large channel that is open.
     Log(ChannelId),
@@ -77,38 +78,38 @@ impl Pages {
 }
 
 impl Session {
-    pub(super) fn history(&mut self, id: u32, mut history: History, around: &mut Surroundings<'_>) {
+    pub(super) fn history(&mut self, id: u32, mut history: History, context: &mut ShardContext<'_>) {
         if history.limit == 0 {
             let refusal = Refusal::new(ErrorCode::BadRequest, "limit is 0, ask for 1 to 200 messages");
-            return self.answer(id, Err(refusal), around);
+            return self.answer(id, Err(refusal), context);
         }
         history.limit = history.limit.min(HISTORY_ROWS_MAX);
-        self.rare().pages.waiting.push_back((id, Request::History(history)));
-        self.pump(around);
+        self.cold().pages.waiting.push_back((id, Request::History(history)));
+        self.pump(context);
     }
 
-    pub(super) fn search(&mut self, id: u32, mut search: Search, around: &mut Surroundings<'_>) {
+    pub(super) fn search(&mut self, id: u32, mut search: Search, context: &mut ShardContext<'_>) {
         if let Err(refusal) = is_legal(&search) {
-            return self.answer(id, Err(refusal), around);
+            return self.answer(id, Err(refusal), context);
         }
         search.limit = search.limit.min(SEARCH_HITS_MAX);
-        self.rare().pages.waiting.push_back((id, Request::Search(search)));
-        self.pump(around);
+        self.cold().pages.waiting.push_back((id, Request::Search(search)));
+        self.pump(context);
     }
 
     /// Reads the next page that is wanted, if there is room: one that the client asked for and one of a log in turn.
-    pub(super) fn pump(&mut self, around: &mut Surroundings<'_>) {
+    pub(super) fn pump(&mut self, context: &mut ShardContext<'_>) {
         let Stage::Live(live) = &self.stage else { return };
         let user = live.user;
-        let Some(rare) = self.rare.as_deref_mut() else { return };
-        if rare.pages.reading.is_some() || !self.outbound.is_below_target() || self.closed.is_some() {
+        let Some(cold) = self.cold.as_deref_mut() else { return };
+        if cold.pages.reading.is_some() || !self.outbound.is_below_target() || self.closed.is_some() {
             return;
         }
-        let is_logs_turn = std::mem::take(&mut rare.pages.is_logs_turn) || rare.pages.waiting.is_empty();
-        if is_logs_turn && let Some((channel, after)) = self.next_log(around.now.mono) {
-            return self.read_log(channel, after, around);
+        let is_logs_turn = std::mem::take(&mut cold.pages.is_logs_turn) || cold.pages.waiting.is_empty();
+        if is_logs_turn && let Some((channel, after)) = self.next_log(context.now.mono) {
+            return self.read_log(channel, after, context);
         }
-        let pages = &mut self.rare().pages;
+        let pages = &mut self.cold().pages;
         if let Some((id, request)) = pages.waiting.pop_front() {
             pages.begin(Read::Request);
             pages.is_logs_turn = true;
@@ -116,34 +117,34 @@ impl Session {
             match request {
                 Request::History(request) => {
                     let waiter = HistoryWaiter { conn, wanted: HistoryWanted::Page(id) };
-                    around.effects.ask(store::History { user, request }, waiter);
+                    context.effects.ask(store::History { user, request }, waiter);
                 }
                 Request::Search(request) => {
-                    around.effects.ask(store::Search { user, request }, CommandWaiter { conn, id });
+                    context.effects.ask(store::Search { user, request }, CommandWaiter { conn, id });
                 }
             }
         }
     }
 
     /// A page of hits was read. Where the index is behind its home is told.
-    pub(crate) fn found(&mut self, answer: Answer<store::Search>, around: &mut Surroundings<'_>) {
+    pub(crate) fn found(&mut self, answer: Answer<store::Search>, context: &mut ShardContext<'_>) {
         let Answer { waiter: CommandWaiter { id, .. }, reply: found } = answer;
-        self.rare().pages.end();
+        self.cold().pages.end();
         if let Ok(FoundPage { behind, .. }) = &found {
             for &channel in behind.iter().take(BEHIND_TOLD_MAX) {
-                let home = around.effects.placement.home_of_channel(channel);
-                around.effects.mesh(home, MeshBody::Index { channel });
+                let home = context.effects.placement.home_of_channel(channel);
+                context.effects.mesh(home, MeshBody::Index { channel });
             }
         }
-        self.answer(id, found.map(|found| Reply::Search(found.page)), around);
-        self.pump(around);
+        self.answer(id, found.map(|found| Reply::Search(found.page)), context);
+        self.pump(context);
     }
 
     /// A page of history was read.
-    pub(super) fn page_read(&mut self, id: u32, page: Result<HistoryPage, Refusal>, around: &mut Surroundings<'_>) {
-        self.rare().pages.end();
-        self.answer(id, page.map(Reply::History), around);
-        self.pump(around);
+    pub(super) fn page_read(&mut self, id: u32, page: Result<HistoryPage, Refusal>, context: &mut ShardContext<'_>) {
+        self.cold().pages.end();
+        self.answer(id, page.map(Reply::History), context);
+        self.pump(context);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a session is told that is in no inbox, and kept nowhere.
+//! Live pushes to a session: typing, marks, heads, in no inbox and kept nowhere.
 //!
 //! Owns whether it is: nobody waits for it, so a session that is slow to take its events goes without (I11).
 
@@ -7,9 +7,9 @@ use schema::mesh::Telling;
 
 use crate::delivery::Shared;
 
-use super::{Session, Surroundings};
+use super::{Session, ShardContext};
 
-/// What is told, and its push if it is the same for every session.
+/// A live notice, and its push if that is the same for every session.
 pub(crate) struct Told {
     what: Telling,
     push: Option<Shared>,
@@ -31,25 +31,25 @@ impl Told {
 
 impl Session {
     /// A home tells what has just happened.
-    pub(crate) fn tell(&mut self, told: &mut Told, around: &mut Surroundings<'_>) {
+    pub(crate) fn tell(&mut self, told: &mut Told, context: &mut ShardContext<'_>) {
         let wanted = match &told.what {
             &Telling::Typing { channel, open_only, .. } => !open_only || self.has_open(channel),
             Telling::Read { .. } => true,
             &Telling::Head { channel, .. } => !self.follows(channel),
-            Telling::Presence { entries } => return self.presence_changed(entries, around),
+            Telling::Presence { entries } => return self.presence_changed(entries, context),
         };
         if let Some(push) = told.push.as_mut().filter(|_| wanted && self.is_live()) {
-            self.push_live(push, around);
+            self.push_live(push, context);
         }
     }
 
     /// Pushes if there is room, and does without otherwise.
-    pub(super) fn push_live(&mut self, push: &mut Shared, around: &mut Surroundings<'_>) {
+    pub(super) fn push_live(&mut self, push: &mut Shared, context: &mut ShardContext<'_>) {
         if !self.outbound.is_below_target() {
-            around.outbound.live_dropped += 1;
+            context.outbound.live_dropped += 1;
         } else if self.closed.is_none() {
             let frame = push.frame(self.encoding);
-            self.outbound.send(self.conn, frame, around.now.mono, around.effects, around.outbound);
+            self.outbound.send(self.conn, frame, context.now.mono, context.effects, context.outbound);
             self.check_outbound();
         }
     }

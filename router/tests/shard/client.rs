@@ -268,7 +268,8 @@ fn payload(frame: &SharedFrame) -> &[u8] {
     }
 }
 
-/// A message's id, from what it says up to a `!`: saying the same again is a retry, and what differs behind it is another content.
+/// A message's id, from what it says up to a `!`: saying the same again is a retry, and what differs behind it is
+/// another content.
 pub(crate) fn id_of(body: &str) -> ClientMsgId {
     let named = body.split('!').next().unwrap_or_default();
     let fnv = |hash: u128, byte: u8| (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);

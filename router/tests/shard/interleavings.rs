@@ -1,8 +1,8 @@
 //! Anything in any order over two shards: each choice of a seed is one thing that happens.
 //!
-//! The store delays, answers out of order, reads at older versions and refuses for now; frames between shards are late or lost. Nothing may
-//! panic, and once it is quiet every session has been pushed exactly its inbox after its start (I6), every command was answered
-//! once (I12), and nothing is left (I11).
+//! The store delays, answers out of order, reads at older versions and refuses for now; frames between shards are late
+//! or lost. Nothing may panic, and once it is quiet every session has been pushed exactly its inbox after its start
+//! (I6), every command was answered once (I12), and nothing is left (I11).
 
 use proptest::prelude::*;
 use router::Question;
@@ -232,8 +232,8 @@ fn run(choices: &[u32]) {
     world.everybody_leaves();
 }
 
-/// Everybody reads, the store answers, and time enough for every question to be repeated: where no frame was lost a second
-/// is enough.
+/// Everybody reads, the store answers, and time enough for every question to be repeated: where no frame was lost a
+/// second is enough.
 fn heal(world: &mut World, is_lossy: bool) {
     for client in world.clients.values_mut() {
         client.reading = true;

@@ -1,6 +1,7 @@
 //! A model of one channel: its log, its members and what its operations do.
 //!
-//! Owns what each operation answers and whom it concerns. A large channel's messages are in its feed instead of inboxes.
+//! Owns what each operation answers and whom it concerns. A large channel's messages are in its feed instead of
+//! inboxes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

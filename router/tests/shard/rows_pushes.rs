@@ -2,7 +2,8 @@
 
 use crate::world::World;
 
-/// Runs the steps over one shard and over two, and compares who is to be told of what, as `USER: CHANNEL#SEQ` in the order of their names.
+/// Runs the steps over one shard and over two, and compares who is to be told of what, as `USER: CHANNEL#SEQ` in the
+/// order of their names.
 fn check(row: &str) {
     for shards in [1, 2] {
         let row = row.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -16,9 +16,9 @@
 //! home forgets a1 | home denies a1 | stray frame for a1
 //! => a1: connected, #1, ab#1=m1 | b1: … | seen: KIND ×3
 //! ```
-//! `joins` opens and connects, `dances` asks what no server knows. A token is USER/DEVICE/SECONDS/FAMILY. What is told several times in
-//! a row is counted. A row that begins `cold` meets shards whose home knows nothing yet. Behind every row everybody leaves, and
-//! nothing must be left (I11, I12).
+//! `joins` opens and connects, `dances` asks what no server knows. A token is USER/DEVICE/SECONDS/FAMILY. What is told
+//! several times in a row is counted. A row that begins `cold` meets shards whose home knows nothing yet. Behind every
+//! row everybody leaves, and nothing must be left (I11, I12).
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Shards, what travels between them, clients and a store, on one clock.
 //!
-//! Owns every queue between them, so that a row can have all of it happen at once and a seed in any order. Frames between
-//! shards go as bytes.
+//! Owns every queue between them, so that a row can have all of it happen at once and a seed in any order. Frames
+//! between shards go as bytes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

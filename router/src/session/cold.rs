@@ -1,10 +1,10 @@
-//! What few sessions have at any time, kept apart so that the others do not pay for it.
+//! Cold state of a session: what few sessions have at any time, kept apart so that the others do not pay for it.
 //!
 //! Owns when it is given back. What is in it belongs to the machines that use it.
 
 use schema::{ChannelId, Instant};
 
-use crate::order::Lines;
+use crate::order::SendOrder;
 
 use super::Session;
 use super::channels::OpenChannels;
@@ -13,18 +13,19 @@ use super::pages::Pages;
 use super::presence::Watching;
 
 /// Channels whose order a session keeps after a refusal, at some 50 bytes each.
-const LINES_MAX: usize = 64;
+const CHANNELS_MAX: usize = 64;
 
+/// State that most sessions do not have.
 #[derive(Debug)]
-pub(super) struct Rare {
+pub(super) struct ColdState {
     pub(super) pages: Pages,
-    pub(super) lines: Lines<ChannelId>,
+    pub(super) order: SendOrder<ChannelId>,
     pub(super) writing: Writing,
     pub(super) open: OpenChannels,
     pub(super) watching: Option<Box<Watching>>,
 }
 
-impl Rare {
+impl ColdState {
     /// When something of it is next due, given whether there is room to push.
     pub(super) fn due(&self, has_room: bool) -> Option<Instant> {
         self.watching.iter().map(|watching| watching.due(has_room)).chain(self.open.due(has_room)).min()
@@ -34,7 +35,7 @@ impl Rare {
         Self {
             pages: Pages::default(),
             open: OpenChannels::default(),
-            lines: Lines::new(LINES_MAX),
+            order: SendOrder::new(CHANNELS_MAX),
             writing: Writing::default(),
             watching: None,
         }
@@ -42,20 +43,20 @@ impl Rare {
 }
 
 impl Session {
-    pub(super) fn rare(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_with(|| Box::new(Rare::new()))
+    pub(super) fn cold(&mut self) -> &mut ColdState {
+        self.cold.get_or_insert_with(|| Box::new(ColdState::new()))
     }
 
-    /// Gives back what is not needed any more.
-    pub(super) fn forget_rare(&mut self, now: Instant) {
-        self.rare.take_if(|rare| {
-            rare.lines.tick(now);
-            rare.writing.tick(now);
-            rare.pages.is_idle()
-                && rare.lines.is_open(now)
-                && rare.writing.is_quiet()
-                && rare.watching.is_none()
-                && rare.open.is_idle()
+    /// Releases the cold state if none of it is needed any more.
+    pub(super) fn release_cold(&mut self, now: Instant) {
+        self.cold.take_if(|cold| {
+            cold.order.tick(now);
+            cold.writing.tick(now);
+            cold.pages.is_idle()
+                && cold.order.is_open(now)
+                && cold.writing.is_quiet()
+                && cold.watching.is_none()
+                && cold.open.is_idle()
         });
     }
 }
