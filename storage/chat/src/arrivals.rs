@@ -2,7 +2,8 @@
 //!
 //! Owns reading and clearing the rows `arrival`, which the appender writes, and in whose stead users who were absent get push
 //! items. Of epochs that ended `push::adopt` clears them. Upholds I6 as `inbox` does: a page claims to
-//! reach no further than it read.
+//! reach no further than it read. A row that cannot be read is set aside, since the others are cleared behind the home, and
+//! the page goes on behind it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,21 +14,22 @@ use schema::record::{ArrivalRecord, FenceRecord, PushItem};
 use schema::{Epoch, Message, Owner, Stamp};
 
 use super::planted::{Planted, Plants};
-use super::{ATTEMPTS_MAX, LayerError, again, content, moving, push};
+use super::{ATTEMPTS_MAX, LayerError, again, content, moving, push, unreadable};
 use crate::keys;
 use kv::join;
 use kv::retry::{self, Abort};
-use kv::transaction::{Begin, Engine, RangeRequest, Transaction, Version};
+use kv::transaction::{Begin, Engine, RangeRequest, Row, Transaction, Version};
 
 /// Bytes of contents after which a page takes no further row. One row, which is at most a batch's bodies, always comes.
 const PAGE_BYTES_MAX: usize = HINT_BYTES_MAX as usize / 4;
 
 /// Reads what arrived at `home` under `epoch` after a transaction, at a version that is `at_least` this one.
 ///
-/// Contents are read but for the transactions in `have`. At most `rows` rows come, and `ARRIVAL_ROWS_MAX`.
+/// Contents are read but for the transactions in `have`. At most `rows` rows come, and `ARRIVAL_ROWS_MAX`. Events whose message
+/// cannot be read are left out.
 ///
 /// # Errors
-/// The store's, and damage.
+/// The store's; 113 once the home is another's; damage in the fence.
 pub async fn read<E: Engine>(
     engine: &E,
     epoch: Epoch,
@@ -38,7 +40,7 @@ pub async fn read<E: Engine>(
     rows: u32,
 ) -> Result<ArrivalsPage, LayerError> {
     let asked = Asked { epoch, home, after, at_least, have, rows };
-    again!(read_once(engine, asked, &Plants::default()))
+    read_or_set_aside(engine, asked, &Plants::default()).await
 }
 
 /// [`read`] with a bug.
@@ -56,7 +58,7 @@ pub async fn read_planted<E: Engine>(
     bug: Planted,
 ) -> Result<ArrivalsPage, LayerError> {
     let asked = Asked { epoch, home, after, at_least, have, rows };
-    again!(read_once(engine, asked, &Plants::of(bug)))
+    read_or_set_aside(engine, asked, &Plants::of(bug)).await
 }
 
 #[derive(Clone, Copy)]
@@ -69,40 +71,68 @@ struct Asked<'a> {
     rows: u32,
 }
 
-async fn read_once<E: Engine>(engine: &E, asked: Asked<'_>, plants: &Plants) -> Result<ArrivalsPage, LayerError> {
+async fn read_or_set_aside<E: Engine>(
+    engine: &E,
+    asked: Asked<'_>,
+    plants: &Plants,
+) -> Result<ArrivalsPage, LayerError> {
+    let (page, unread) = again!(read_once(engine, asked, plants))?;
+    unreadable::set_aside(engine, &unread).await?;
+    Ok(page)
+}
+
+/// The page, and the rows among its own that cannot be read.
+async fn read_once<E: Engine>(
+    engine: &E,
+    asked: Asked<'_>,
+    plants: &Plants,
+) -> Result<(ArrivalsPage, Vec<Row>), LayerError> {
     let tx = engine.begin(Begin::AtLeast(Version(asked.at_least)));
     let range = keys::arrivals_after(asked.epoch, asked.home, asked.after).rows(asked.rows.min(ARRIVAL_ROWS_MAX));
-    let fence = keys::fence(asked.home.incarnation);
-    let (page, fence) = join::both(tx.snapshot_get_range(&range), tx.snapshot_get(&fence)).await?;
-    let fence = fence.map(|row| FenceRecord::decode(&row)).transpose()?;
+    let fence_key = keys::fence(asked.home.incarnation);
+    let (page, fence) = join::both(tx.snapshot_get_range(&range), tx.snapshot_get(&fence_key)).await?;
+    let fence_row = unreadable::refuse_some(&fence_key, fence.as_ref(), FenceRecord::decode)?;
     let mine = FenceRecord { incarnation: asked.home.incarnation, epoch: asked.epoch };
-    if fence != Some(mine) {
+    if fence_row != Some(mine) {
         // Whoever took over makes push items of these rows and clears them, in several transactions: what is left is no whole.
         return Err(moving().into());
     }
-    let mut records = Vec::with_capacity(page.rows.len());
+    let (mut records, mut unread) = (Vec::with_capacity(page.rows.len()), Vec::new());
     for row in &page.rows {
-        records.push((keys::arrival_stamp(&row.key)?, ArrivalRecord::decode(&row.value)?));
+        let stamp = keys::arrival_stamp(&row.key);
+        let record = stamp.and_then(|stamp| Ok((stamp, ArrivalRecord::decode(&row.value)?)));
+        match unreadable::skip(&row.key, record) {
+            Some(record) => records.push(record),
+            None => unread.push(row.clone()),
+        }
     }
     let (contents, fitting) = contents(&tx, &records, asked.have).await?;
-    let more = page.more || fitting < records.len();
+    let is_cut = fitting < records.len();
     records.truncate(fitting);
-    let through = match records.last() {
-        Some(&(last, _)) if more && !plants.has(Planted::CursorAheadOfUnreadRow) => last,
+    let last = if is_cut {
+        records.last().map(|&(last, _)| last)
+    } else {
+        page.rows.last().filter(|_| page.more).and_then(|row| keys::arrival_stamp(&row.key).ok())
+    };
+    let through = match last {
+        Some(last) if !plants.has(Planted::CursorAheadOfUnreadRow) => last,
         _ => schema::Position::end_of(tx.read_version().await?.0).stamp,
     };
     let mut contents = contents.into_iter();
     let mut rows = Vec::with_capacity(records.len());
-    for (stamp, record) in records {
+    for (stamp, mut record) in records {
         let contents = if asked.have.contains(&stamp) {
             None
         } else {
             let events = record.events.iter().map(|arrival| (stamp.at(arrival.ordinal), arrival.event.clone()));
-            Some(content::events(events, &mut contents)?)
+            let events = content::events(events, &mut contents);
+            let read: BTreeSet<u16> = events.iter().map(|event| event.position.ordinal).collect();
+            record.events.retain(|arrival| read.contains(&arrival.ordinal));
+            Some(events)
         };
         rows.push(Arrival { stamp, record, contents });
     }
-    Ok(ArrivalsPage { rows, through, more })
+    Ok((ArrivalsPage { rows, through, more: page.more || is_cut }, unread))
 }
 
 /// The messages that the first of `records` name, but for those in `have`, and how many of these fit: one does.
@@ -110,7 +140,7 @@ async fn contents<T: Transaction>(
     tx: &T,
     records: &[(Stamp, ArrivalRecord)],
     have: &BTreeSet<Stamp>,
-) -> Result<(Vec<Arc<Message>>, usize), LayerError> {
+) -> Result<(Vec<Option<Arc<Message>>>, usize), LayerError> {
     let named = |record: &ArrivalRecord| -> Vec<_> {
         record.events.iter().filter_map(|arrival| content::message_of(&arrival.event)).collect()
     };
@@ -120,7 +150,7 @@ async fn contents<T: Transaction>(
     let (mut kept, mut fitting, mut weight) = (Vec::new(), 0, 0);
     for places in &wanted {
         let of_row: Vec<_> = rows.by_ref().take(places.len()).collect();
-        weight += of_row.iter().map(|placed| content::weight_bytes(Some(placed))).sum::<usize>();
+        weight += of_row.iter().map(|placed| content::weight_bytes(placed.as_ref())).sum::<usize>();
         if fitting > 0 && weight > PAGE_BYTES_MAX {
             break;
         }

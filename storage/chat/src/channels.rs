@@ -13,7 +13,7 @@ use schema::op::ChannelKind;
 use schema::record::{ChannelRecord, HeadRecord, MemberRecord, ReadMarkRecord, RecordError};
 use schema::{ChannelId, ErrorCode, Message, Refusal, Seq, UnixMs, UserId};
 
-use super::{LayerError, again, content, visible};
+use super::{LayerError, again, content, unreadable, visible};
 use crate::keys;
 use kv::join;
 use kv::transaction::{Begin, Engine, Row, Transaction};
@@ -106,32 +106,35 @@ impl State {
     }
 }
 
-/// The states of the channels in these rows of `membership`.
-pub(super) async fn states<T: Transaction>(tx: &T, user: UserId, rows: &[Row]) -> Result<Vec<State>, LayerError> {
+/// The states of the channels in these rows of `membership`, each on its own: one that cannot be read hides no other.
+pub(super) async fn states<T: Transaction>(
+    tx: &T,
+    user: UserId,
+    rows: &[Row],
+) -> Result<Vec<Result<State, RecordError>>, LayerError> {
     let mut memberships = Vec::with_capacity(rows.len());
     let mut wanted = Vec::with_capacity(rows.len() * 3);
     for row in rows {
-        let (_, channel) = keys::membership_of(&row.key)?;
-        memberships.push((channel, MemberRecord::decode(&row.value)?));
+        let Some((_, channel)) = unreadable::skip(&row.key, keys::membership_of(&row.key)) else { continue };
+        memberships.push((channel, unreadable::refuse(&row.key, MemberRecord::decode(&row.value))));
         wanted.extend([keys::channel(channel), keys::head(channel), keys::read(user, channel)]);
     }
-    let mut values = tx.get_all(&wanted).await?.into_iter();
-    let mut next = || values.next().expect("three for each membership");
+    let values = tx.get_all(&wanted).await?;
     let mut states = Vec::with_capacity(memberships.len());
-    for (id, member) in memberships {
-        let (record, head, read) = (next(), next(), next());
-        let record = record.ok_or_else(|| RecordError::Damaged {
-            what: "channel",
-            bytes: 0,
-            why: format!("channel {id} of user {user} is missing"),
-        })?;
-        states.push(State {
-            id,
-            record: ChannelRecord::decode(&record)?,
-            member,
-            head: head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?,
-            read_seq: read.map_or(Ok(ReadMarkRecord::default()), |row| ReadMarkRecord::decode(&row))?.seq,
-        });
+    for ((id, member), (keys, rows)) in memberships.into_iter().zip(wanted.chunks(3).zip(values.chunks(3))) {
+        let state = || {
+            let record = unreadable::refuse_some(&keys[0], rows[0].as_ref(), ChannelRecord::decode)?;
+            let head = unreadable::refuse_some(&keys[1], rows[1].as_ref(), HeadRecord::decode)?;
+            let mark: ReadMarkRecord = unreadable::skip_or_default(&keys[2], rows[2].as_ref(), ReadMarkRecord::decode);
+            Ok(State {
+                id,
+                record: record.ok_or_else(|| unreadable::missing(&keys[0], "channel"))?,
+                member: member?,
+                head: head.unwrap_or_default(),
+                read_seq: mark.seq,
+            })
+        };
+        states.push(state());
     }
     Ok(states)
 }
@@ -160,7 +163,7 @@ async fn list_once<E: Engine>(
 ) -> Result<ChannelsPage, LayerError> {
     let tx = engine.begin(Begin::Fresh);
     let page = tx.snapshot_get_range(&keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX)).await?;
-    let mut states = states(&tx, user, &page.rows).await?;
+    let mut states: Vec<State> = states(&tx, user, &page.rows).await?.into_iter().flatten().collect();
     let unread_total = states.iter().map(State::unread).sum();
     states.retain(|state| after.is_none_or(|after| state.place() > after));
     states.sort_by_key(State::place);
@@ -181,7 +184,7 @@ pub async fn get<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Res
 async fn get_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<ChannelSummary, LayerError> {
     let tx = engine.begin(Begin::Fresh);
     let row = membership(&tx, user, channel).await?;
-    let states = states(&tx, user, &[row]).await?;
+    let states = states(&tx, user, &[row]).await?.into_iter().collect::<Result<_, _>>()?;
     Ok(summaries(&tx, user, states).await?.pop().expect("one for one membership"))
 }
 
@@ -217,7 +220,7 @@ async fn summaries<T: Transaction>(
         .zip(peers)
         .map(|(state, peer)| ChannelSummary {
             unread: state.unread(),
-            last_message: newest(&state).map(|_| messages.next().expect("one for each place")),
+            last_message: newest(&state).and_then(|_| messages.next().expect("one for each place")),
             id: state.id,
             role: state.member.role,
             muted: state.member.muted,
@@ -237,13 +240,8 @@ async fn peer<T: Transaction>(tx: &T, user: UserId, state: &State) -> Result<Opt
         ChannelKind::Direct if state.record.creator != user => Ok(Some(state.record.creator)),
         ChannelKind::Direct => {
             let page = tx.snapshot_get_range(&keys::members_after(state.id, None).rows(2)).await?;
-            for row in &page.rows {
-                let (_, member) = keys::member_of(&row.key)?;
-                if member != user {
-                    return Ok(Some(member));
-                }
-            }
-            Ok(None)
+            let members = page.rows.iter().filter_map(|row| unreadable::skip(&row.key, keys::member_of(&row.key)));
+            Ok(members.map(|(_, member)| member).find(|&member| member != user))
         }
     }
 }
@@ -282,11 +280,8 @@ async fn members_once<E: Engine>(
     let range = keys::members_after(channel, after).rows(limit.min(GROUP_MEMBERS_MAX));
     let page = async { tx.snapshot_get_range(&range).await.map_err(LayerError::from) };
     let (_, page) = join::both(membership(&tx, user, channel), page).await?;
-    let mut members = Vec::with_capacity(page.rows.len());
-    for row in &page.rows {
-        members.push((keys::member_of(&row.key)?.1, MemberRecord::decode(&row.value)?));
-    }
-    Ok(MembersPage { members, more: page.more })
+    let member = |row: &Row| Ok((keys::member_of(&row.key)?.1, MemberRecord::decode(&row.value)?));
+    Ok(MembersPage { members: unreadable::readable(&page.rows, member), more: page.more })
 }
 
 /// The large channels of an account, ascending: those of which its inbox tells nothing. At most 2,000.
@@ -297,5 +292,5 @@ pub async fn large_of<E: Engine>(engine: &E, user: UserId) -> Result<Vec<Channel
     let page = again!(async {
         engine.begin(Begin::Fresh).snapshot_get_range(&keys::larges(user).rows(CHANNELS_OF_USER_MAX)).await
     })?;
-    Ok(page.rows.iter().map(|row| keys::large_of(&row.key).map(|(_, channel)| channel)).collect::<Result<_, _>>()?)
+    Ok(unreadable::readable(&page.rows, |row| Ok(keys::large_of(&row.key)?.1)))
 }

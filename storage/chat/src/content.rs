@@ -1,6 +1,7 @@
 //! Messages as they are shown, from their rows, their tallies and the parts of long bodies.
 //!
-//! Owns reading them, in as few rounds as there are dependencies: rows and tallies, then parts.
+//! Owns reading them, in as few rounds as there are dependencies: rows and tallies, then parts. A message of which a row is
+//! missing or cannot be read is none, whatever refers to it.
 
 use std::sync::Arc;
 
@@ -9,8 +10,7 @@ use schema::message::Tally;
 use schema::record::{BodyRecord, EventRecord, EventRecordBody, MessageRecord, RecordError, TalliesRecord};
 use schema::{ChannelId, Event, EventBody, Message, Position, Seq, UserId};
 
-use super::LayerError;
-use super::body;
+use super::{LayerError, body, unreadable};
 use crate::keys;
 use kv::join;
 use kv::transaction::Transaction;
@@ -23,38 +23,37 @@ pub(super) struct Placed {
     pub(super) tallies: TalliesRecord,
 }
 
-/// The records of messages that must be there, since something refers to them.
+/// The records of messages, in the order of their places.
 pub(super) async fn records<T: Transaction>(
     tx: &T,
     places: &[(ChannelId, Seq)],
-) -> Result<Vec<((ChannelId, Seq), MessageRecord)>, LayerError> {
+) -> Result<Vec<((ChannelId, Seq), Option<MessageRecord>)>, LayerError> {
     let keys: Vec<Vec<u8>> = places.iter().map(|&(channel, seq)| keys::message(channel, seq)).collect();
     let values = tx.get_all(&keys).await?;
-    let placed = places.iter().zip(values).map(|(&place, value)| match value {
-        Some(value) => Ok((place, MessageRecord::decode(&value)?)),
+    let record = |(key, value): (&Vec<u8>, Option<Bytes>)| match value {
+        Some(value) => unreadable::skip(key, MessageRecord::decode(&value)),
         None => {
-            let why = format!("message {} of channel {} is missing", place.1, place.0);
-            Err(RecordError::Damaged { what: "message", bytes: 0, why })
+            unreadable::missing(key, "message");
+            None
         }
-    });
-    Ok(placed.collect::<Result<_, _>>()?)
+    };
+    Ok(places.iter().copied().zip(keys.iter().zip(values).map(record)).collect())
 }
 
 /// The same with their tallies, read at once.
-pub(super) async fn rows<T: Transaction>(tx: &T, places: &[(ChannelId, Seq)]) -> Result<Vec<Placed>, LayerError> {
+pub(super) async fn rows<T: Transaction>(
+    tx: &T,
+    places: &[(ChannelId, Seq)],
+) -> Result<Vec<Option<Placed>>, LayerError> {
     let keys: Vec<Vec<u8>> = places.iter().map(|&(channel, seq)| keys::tallies(channel, seq)).collect();
     let tallies = async { tx.get_all(&keys).await.map_err(LayerError::from) };
     let (records, tallies) = join::both(records(tx, places), tallies).await?;
-    let placed = records.into_iter().zip(tallies).map(|((place, record), tallies)| {
-        let tallies = tallies_of(tallies.as_ref())?;
-        Ok(Placed { place, record, tallies })
+    let tallies = keys.iter().zip(tallies);
+    let placed = records.into_iter().zip(tallies).map(|((place, record), (key, tallies))| {
+        let tallies = unreadable::skip_or_default(key, tallies.as_ref(), TalliesRecord::decode);
+        Some(Placed { place, record: record?, tallies })
     });
-    Ok(placed.collect::<Result<_, RecordError>>()?)
-}
-
-/// `tallies`; none where there is no row.
-pub(super) fn tallies_of(row: Option<&Bytes>) -> Result<TalliesRecord, RecordError> {
-    row.map_or(Ok(TalliesRecord::default()), |row| TalliesRecord::decode(row))
+    Ok(placed.collect())
 }
 
 /// Bytes of a message's text.
@@ -73,14 +72,20 @@ pub(super) fn content_bytes(placed: &Placed) -> usize {
 }
 
 /// The messages of these rows, with the parts of long bodies read from the same version.
-pub(super) async fn messages<T: Transaction>(tx: &T, placed: Vec<Placed>) -> Result<Vec<Arc<Message>>, LayerError> {
+pub(super) async fn messages<T: Transaction>(
+    tx: &T,
+    placed: Vec<Option<Placed>>,
+) -> Result<Vec<Option<Arc<Message>>>, LayerError> {
     join::try_all(placed.into_iter().map(|placed| message(tx, placed))).await
 }
 
-async fn message<T: Transaction>(tx: &T, placed: Placed) -> Result<Arc<Message>, LayerError> {
-    let Placed { place, record, tallies } = placed;
-    let body = text(tx, place, &record).await?;
-    Ok(Arc::new(shown(place, record, body, &tallies)))
+async fn message<T: Transaction>(tx: &T, placed: Option<Placed>) -> Result<Option<Arc<Message>>, LayerError> {
+    let Some(Placed { place, record, tallies }) = placed else { return Ok(None) };
+    match text(tx, place, &record).await {
+        Ok(body) => Ok(Some(Arc::new(shown(place, record, body, &tallies)))),
+        Err(LayerError::Record(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A message of this record, whose text is `body`. Nobody's own reactions are marked.
@@ -143,11 +148,13 @@ pub(super) async fn text<T: Transaction>(
             let range = keys::body_parts(channel, seq, record.revision).rows(body::PARTS_MAX);
             let page = tx.get_range(&range).await?;
             let values: Vec<_> = page.rows.into_iter().map(|row| row.value).collect();
-            if values.len() != parts as usize {
+            let text = if values.len() == parts as usize {
+                body::join(&values, bytes)
+            } else {
                 let why = format!("{} of {parts} parts of {seq} in channel {channel}", values.len());
-                return Err(RecordError::Damaged { what: "body", bytes: bytes as usize, why }.into());
-            }
-            Ok(body::join(&values, bytes)?)
+                Err(RecordError::Damaged { what: "body", bytes: bytes as usize, why })
+            };
+            Ok(unreadable::refuse(&range.begin, text)?)
         }
     }
 }
@@ -163,20 +170,23 @@ pub(super) fn message_of(event: &EventRecord) -> Option<(ChannelId, Seq)> {
     }
 }
 
-/// The events with their contents. `messages` are those that [`message_of`] names, in the order of the events.
+/// The events with their contents, those whose message can be read. `messages` are those that [`message_of`] names, in the
+/// order of the events.
 pub(super) fn events(
     records: impl IntoIterator<Item = (Position, EventRecord)>,
-    messages: impl IntoIterator<Item = Arc<Message>>,
-) -> Result<Vec<Event>, RecordError> {
+    messages: impl IntoIterator<Item = Option<Arc<Message>>>,
+) -> Vec<Event> {
     let mut messages = messages.into_iter();
-    let mut with_content = |(position, event): (Position, EventRecord)| {
+    let with_content = |(position, event): (Position, EventRecord)| {
         let mut current = |seq: Seq, revision: u32| {
-            let message = messages.next().expect("one for each event that names one");
+            let message = messages.next().expect("one for each event that names one")?;
             if message.revision < revision {
                 let why = format!("{seq} of channel {} has revision {}", event.channel, message.revision);
-                return Err(RecordError::Damaged { what: "message", bytes: message.body.len(), why });
+                let error = RecordError::Damaged { what: "message", bytes: message.body.len(), why };
+                unreadable::note(&keys::message(event.channel, seq), &error);
+                return None;
             }
-            Ok(message)
+            Some(message)
         };
         let body = match event.body {
             EventRecordBody::Message { seq, revision } => EventBody::Message(current(seq, revision)?),
@@ -188,9 +198,9 @@ pub(super) fn events(
             EventRecordBody::Membership { user, change, role } => EventBody::Membership { user, change, role },
             EventRecordBody::Read { user, read_seq } => EventBody::Read { user, read_seq },
         };
-        Ok(Event { position, channel: event.channel, body })
+        Some(Event { position, channel: event.channel, body })
     };
-    records.into_iter().map(&mut with_content).collect()
+    records.into_iter().filter_map(with_content).collect()
 }
 
 /// What [`Event::weight_bytes`] will be of an event with this message, or with none.

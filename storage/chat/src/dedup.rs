@@ -5,7 +5,7 @@
 use schema::UnixMs;
 use schema::limits::{DEDUP_CLEARED_DAYS, DEDUP_DAYS};
 
-use super::{ATTEMPTS_MAX, LayerError, packed};
+use super::{ATTEMPTS_MAX, LayerError, packed, unreadable};
 use crate::keys;
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, RangeRequest, Transaction, key_after};
@@ -37,9 +37,11 @@ pub async fn clear<E: Engine>(engine: &E, wall: UnixMs) -> Result<u64, LayerErro
 async fn raise_floor<E: Engine>(engine: &E, day: u32) -> Result<u32, LayerError> {
     let (_, floor) =
         retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-            let before = packed::day(tx.get(&keys::dedup_floor()).await?.as_ref()).map_err(LayerError::from)?;
+            let key = keys::dedup_floor();
+            let before =
+                unreadable::refuse(&key, packed::day(tx.get(&key).await?.as_ref())).map_err(LayerError::from)?;
             if day > before {
-                tx.set(&keys::dedup_floor(), &packed::day_row(day));
+                tx.set(&key, &packed::day_row(day));
             }
             Ok::<_, Abort<LayerError>>((tx, day.max(before)))
         })

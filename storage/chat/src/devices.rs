@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 
 use schema::limits::{CLIENT_BYTES_MAX, DEVICES_OF_USER_MAX, FAMILIES_OF_DEVICE_MAX};
 use schema::page::SessionStart;
-use schema::record::{DeviceRecord, RecordError};
+use schema::record::DeviceRecord;
 use schema::{Cursor, DeviceId, ErrorCode, Refusal, Stamp, UnixMs, UserId};
 
 use super::accounts::FAMILY_OPERATOR;
-use super::{ATTEMPTS_MAX, LayerError, again, inbox, stamp_of};
+use super::{ATTEMPTS_MAX, LayerError, again, inbox, stamp_of, unreadable};
 use crate::keys;
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
@@ -66,7 +66,7 @@ async fn note<T: Transaction>(tx: &mut T, connecting: &Connecting, wall: UnixMs)
     if rows[1].is_none() {
         return Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked, sign in again").into());
     }
-    let before = rows[0].as_ref().map(|row| DeviceRecord::decode(row)).transpose()?;
+    let before = unreadable::refuse_some(&key, rows[0].as_ref(), DeviceRecord::decode)?;
     if before.is_none() {
         drop_oldest(tx, user, family).await?;
     }
@@ -94,10 +94,7 @@ async fn note<T: Transaction>(tx: &mut T, connecting: &Connecting, wall: UnixMs)
 /// until the next new one.
 async fn drop_oldest<T: Transaction>(tx: &mut T, user: UserId, family: u64) -> Result<(), LayerError> {
     let page = tx.snapshot_get_range(&keys::devices(user).rows(ROWS_MAX)).await?;
-    let mut known = Vec::with_capacity(page.rows.len());
-    for row in &page.rows {
-        known.push((DeviceRecord::decode(&row.value)?, &row.key));
-    }
+    let mut known = unreadable::readable(&page.rows, |row| Ok((DeviceRecord::decode(&row.value)?, row.key.clone())));
     known.sort_unstable_by_key(|(device, _)| Reverse(device.stamp));
     let (kept, dropped) = known.split_at(known.len().min(DEVICES_OF_USER_MAX as usize - 1));
     let used: BTreeSet<u64> = kept.iter().flat_map(|(device, _)| &device.families).copied().chain([family]).collect();
@@ -148,7 +145,7 @@ pub async fn list<E: Engine>(engine: &E, user: UserId) -> Result<Vec<(DeviceId, 
 async fn list_once<E: Engine>(engine: &E, user: UserId) -> Result<Vec<(DeviceId, DeviceRecord)>, LayerError> {
     let page = engine.begin(Begin::Fresh).snapshot_get_range(&keys::devices(user).rows(ROWS_MAX)).await?;
     let device = |row: &kv::Row| Ok((keys::device_of(&row.key)?.1, DeviceRecord::decode(&row.value)?));
-    let mut devices = page.rows.iter().map(device).collect::<Result<Vec<_>, RecordError>>()?;
+    let mut devices = unreadable::readable(&page.rows, device);
     devices.sort_unstable_by_key(|(_, record)| Reverse(record.stamp));
     devices.truncate(DEVICES_OF_USER_MAX as usize);
     Ok(devices)
@@ -167,7 +164,9 @@ pub async fn revoke<E: Engine>(engine: &E, user: UserId, device: &DeviceId) -> R
                 // What an earlier attempt removed is not there any more.
                 return Ok((tx, attempt.maybe_committed));
             };
-            for family in DeviceRecord::decode(&row).map_err(LayerError::from)?.families {
+            // Which logins it came with decides what ends.
+            let record = unreadable::refuse(&key, DeviceRecord::decode(&row)).map_err(LayerError::from)?;
+            for family in record.families {
                 tx.clear(&keys::family(user, family));
             }
             tx.clear(&key);

@@ -1,19 +1,20 @@
 //! A channel's past, as far as an account may read it.
 //!
-//! Owns the choice of a page. Upholds I10 for readers: every seq of a page lies within one of the account's ranges.
+//! Owns the choice of a page. Upholds I10 for readers: every seq of a page lies within one of the account's ranges. A message
+//! that cannot be read is left out.
 
 use std::collections::BTreeMap;
 
 use schema::command::{History, HistoryPage, HistoryWindow};
 use schema::limits::{HISTORY_BYTES_MAX, HISTORY_ROWS_MAX};
-use schema::record::{HeadRecord, MemberRecord, MessageRecord, RecordError, TalliesRecord};
+use schema::record::{HeadRecord, MemberRecord, MessageRecord, TalliesRecord};
 use schema::{ChannelId, ErrorCode, Refusal, Seq, UserId};
 
 use super::content::{self, Placed};
-use super::{LayerError, again, recent, visible};
+use super::{LayerError, again, recent, unreadable, visible};
 use crate::keys;
 use kv::join;
-use kv::transaction::{Engine, Transaction};
+use kv::transaction::{Engine, Row, Transaction};
 
 /// A page of a channel's history for `user`: at most 200 messages and 256 KiB of texts, but at least one if there is one.
 ///
@@ -30,14 +31,13 @@ async fn page_once<E: Engine>(engine: &E, user: UserId, request: &History) -> Re
     let channel = request.channel_id;
     let tx = engine.begin(recent(engine));
     let wanted = [keys::member(channel, user), keys::former(channel, user), keys::head(channel)];
-    let mut values = tx.get_all(&wanted).await?.into_iter();
-    let mut next = || values.next().expect("three were asked for");
-    let (member, former, head) = (next(), next(), next());
-    let Some(row) = member.or(former) else {
+    let rows = tx.get_all(&wanted).await?;
+    let member = unreadable::refuse_some(&wanted[0], rows[0].as_ref(), MemberRecord::decode)?;
+    let former = unreadable::refuse_some(&wanted[1], rows[1].as_ref(), MemberRecord::decode)?;
+    let Some(MemberRecord { ranges, .. }) = member.or(former) else {
         return Err(Refusal::new(ErrorCode::UnknownChannel, format!("no channel {channel}")).into());
     };
-    let ranges = MemberRecord::decode(&row)?.ranges;
-    let head = head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?.seq;
+    let head = unreadable::refuse_some(&wanted[2], rows[2].as_ref(), HeadRecord::decode)?.unwrap_or_default().seq;
     let visible = visible::spans(&ranges, head);
     let limit = request.limit.clamp(1, HISTORY_ROWS_MAX);
     let found = match request.window {
@@ -50,7 +50,8 @@ async fn page_once<E: Engine>(engine: &E, user: UserId, request: &History) -> Re
         }
         HistoryWindow::Around(seq) => around(&tx, channel, &visible, seq, limit).await?,
     };
-    let messages = content::messages(&tx, found.placed).await?;
+    let messages = content::messages(&tx, found.placed.into_iter().map(Some).collect()).await?;
+    let messages = messages.into_iter().flatten().collect();
     Ok(HistoryPage {
         messages: content::with_mine(&tx, user, messages).await?,
         head_seq: visible.last().map_or(Seq::ZERO, |&(_, last)| last),
@@ -172,7 +173,7 @@ async fn scan<T: Transaction>(
     Ok(Found { placed, more, left })
 }
 
-/// The rows `first..=last`, all of which exist.
+/// The rows `first..=last`, all of which exist, those that can be read.
 async fn span<T: Transaction>(
     tx: &T,
     channel: ChannelId,
@@ -180,25 +181,27 @@ async fn span<T: Transaction>(
     last: Seq,
     reverse: bool,
 ) -> Result<Vec<Placed>, LayerError> {
-    let count = last.0 - first.0 + 1;
     let mut range = keys::messages(channel, first, last).rows(HISTORY_ROWS_MAX);
     // 200 rows of up to 8 KB of text each, or of up to 32 emojis.
     range.limit_bytes = 4 << 20;
     range.reverse = reverse;
     let tallies = keys::tallies_within(channel, first, last).rows(HISTORY_ROWS_MAX);
     let (page, tallies) = join::both(tx.snapshot_get_range(&range), tx.snapshot_get_range(&tallies)).await?;
-    if page.rows.len() as u64 != count {
-        let why = format!("{} of the messages {first} to {last} of channel {channel}", page.rows.len());
-        return Err(RecordError::Damaged { what: "message", bytes: 0, why }.into());
+    let tallied = |row: &Row| Ok((keys::tallies_place(&row.key)?, TalliesRecord::decode(&row.value)?));
+    let mut tallies: BTreeMap<_, _> = unreadable::readable(&tallies.rows, tallied).into_iter().collect();
+    let rows: BTreeMap<&[u8], &Row> = page.rows.iter().map(|row| (&*row.key, row)).collect();
+    let placed = |seq: u64| {
+        let (place, key) = ((channel, Seq(seq)), keys::message(channel, Seq(seq)));
+        let Some(row) = rows.get(&*key) else {
+            unreadable::missing(&key, "message");
+            return None;
+        };
+        let record = unreadable::skip(&key, MessageRecord::decode(&row.value))?;
+        Some(Placed { place, record, tallies: tallies.remove(&place).unwrap_or_default() })
+    };
+    if reverse {
+        Ok((first.0..=last.0).rev().filter_map(placed).collect())
+    } else {
+        Ok((first.0..=last.0).filter_map(placed).collect())
     }
-    let mut counted = BTreeMap::new();
-    for row in &tallies.rows {
-        counted.insert(keys::tallies_place(&row.key)?, TalliesRecord::decode(&row.value)?);
-    }
-    let mut placed = Vec::with_capacity(page.rows.len());
-    for row in &page.rows {
-        let (place, record) = (keys::message_place(&row.key)?, MessageRecord::decode(&row.value)?);
-        placed.push(Placed { place, record, tallies: counted.remove(&place).unwrap_or_default() });
-    }
-    Ok(placed)
 }

@@ -1,7 +1,8 @@
 //! An account's inbox: its events after a place, a snapshot in their stead, and its trimming.
 //!
 //! Owns the rows `inbox` (written by the appender) and `inbox floor`. Upholds I6: every read sees the floor in the same
-//! snapshot as the rows, and claims to have read up to where it did and no further.
+//! snapshot as the rows, and claims to have read up to where it did and no further. An event that cannot be read, or whose
+//! message cannot, is left out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,15 +11,15 @@ use schema::command::SnapshotChannel;
 use schema::limits::{CATCH_UP_ROWS_MAX, INBOX_DAYS, INBOX_ROWS_MAX, SNAPSHOT_CHANNELS_MAX};
 use schema::mesh::SnapshotPlace;
 use schema::page::{InboxPage, SnapshotPage};
-use schema::record::{EventRecord, EventRecordBody};
+use schema::record::{EventRecord, EventRecordBody, RecordError};
 use schema::{ChannelId, Cursor, ErrorCode, Message, Position, Refusal, UnixMs, UserId};
 
 use super::planted::{Planted, Plants};
-use super::{ATTEMPTS_MAX, LayerError, again, channels, content, packed};
+use super::{ATTEMPTS_MAX, LayerError, again, channels, content, packed, unreadable};
 use crate::keys;
 use kv::join;
 use kv::retry::{self, Abort};
-use kv::transaction::{Begin, Engine, Generation, Transaction, Version};
+use kv::transaction::{Begin, Engine, Generation, RangeRequest, Row, Transaction, Version};
 
 /// Rows that one pass of [`trim`] reads at a time, some 70 bytes each.
 const TRIM_ROWS: u32 = 5_000;
@@ -99,27 +100,37 @@ async fn read_once<E: Engine>(
     let wide = if limits.at_connect { limits.rows.max(CATCH_UP_ROWS_MAX) } else { limits.rows }.saturating_add(1);
     let (floor_key, range) = (keys::inbox_floor(user), range.rows(wide));
     let (floor, page) = join::both(tx.snapshot_get(&floor_key), tx.snapshot_get_range(&range)).await?;
-    if after < packed::floor(floor.as_ref())? {
-        return Ok(InboxPage::Behind);
+    match unreadable::skip(&floor_key, packed::floor(floor.as_ref())) {
+        Some(floor) if after < floor => return Ok(InboxPage::Behind),
+        // Whether rows were trimmed is not known: whoever comes begins with a snapshot, and goes on behind it.
+        None if limits.at_connect => return Ok(InboxPage::Behind),
+        Some(_) | None => {}
     }
     if limits.at_connect && page.rows.len() > CATCH_UP_ROWS_MAX as usize {
         return Ok(InboxPage::Behind);
     }
-    let mut records = Vec::with_capacity(page.rows.len().min(limits.rows as usize));
-    for row in page.rows.iter().take(limits.rows as usize) {
-        let (_, position) = keys::inbox_place(&row.key)?;
-        records.push((position, EventRecord::decode(&row.value)?));
-    }
-    let mut cut = page.more || page.rows.len() > records.len();
+    let rows = &page.rows[..page.rows.len().min(limits.rows as usize)];
+    let mut records = unreadable::readable(rows, event_of);
+    let more = page.more || page.rows.len() > rows.len();
     let (messages, fitting) = contents(&tx, &records, limits.bytes).await?;
-    cut |= fitting < records.len();
+    let is_cut = fitting < records.len();
     records.truncate(fitting);
-    let through = match records.last() {
-        Some(&(last, _)) if cut && !plants.has(Planted::CursorAheadOfUnreadRow) => last,
+    let last = if is_cut {
+        records.last().map(|&(last, _)| last)
+    } else {
+        rows.last().filter(|_| more).and_then(|row| keys::inbox_place(&row.key).ok()).map(|(_, last)| last)
+    };
+    let through = match last {
+        Some(last) if !plants.has(Planted::CursorAheadOfUnreadRow) => last,
         _ => Position::end_of(tx.read_version().await?.0),
     };
-    let events = content::events(records, messages)?;
-    Ok(InboxPage::Events { events, through, exhausted: !cut })
+    let events = content::events(records, messages);
+    Ok(InboxPage::Events { events, through, exhausted: !more && !is_cut })
+}
+
+fn event_of(row: &Row) -> Result<(Position, EventRecord), RecordError> {
+    let (_, position) = keys::inbox_place(&row.key)?;
+    Ok((position, EventRecord::decode(&row.value)?))
 }
 
 /// The messages that the first of `records` name, and how many of these fit into `bytes`: one does.
@@ -127,14 +138,14 @@ async fn contents<T: Transaction>(
     tx: &T,
     records: &[(Position, EventRecord)],
     bytes: u32,
-) -> Result<(Vec<Arc<Message>>, usize), LayerError> {
+) -> Result<(Vec<Option<Arc<Message>>>, usize), LayerError> {
     let places: Vec<_> = records.iter().filter_map(|(_, event)| content::message_of(event)).collect();
     let mut rows = content::rows(tx, &places).await?.into_iter();
     let mut kept = Vec::with_capacity(places.len());
     let (mut fitting, mut weight) = (0, 0_usize);
     for (_, event) in records {
         let row = content::message_of(event).and_then(|_| rows.next());
-        weight += content::weight_bytes(row.as_ref());
+        weight += content::weight_bytes(row.as_ref().and_then(Option::as_ref));
         if fitting > 0 && weight > bytes as usize {
             break;
         }
@@ -162,9 +173,15 @@ async fn snapshot_once<E: Engine>(
     place: Option<SnapshotPlace>,
 ) -> Result<SnapshotPage, LayerError> {
     let tx = engine.begin(Begin::Fresh);
-    let last = place.map(|place| place.last);
-    let page = tx.snapshot_get_range(&keys::memberships_after(user, last).rows(SNAPSHOT_CHANNELS_MAX)).await?;
-    let states = channels::states(&tx, user, &page.rows).await?;
+    let mut range = Some(keys::memberships_after(user, place.map(|place| place.last)).rows(SNAPSHOT_CHANNELS_MAX));
+    let (mut states, mut more) = (Vec::new(), false);
+    // The next page begins behind this one's last channel, so one is found if there is one.
+    while let Some(next) = range.take().filter(|_| states.is_empty()) {
+        let page = tx.snapshot_get_range(&next).await?;
+        states = channels::states(&tx, user, &page.rows).await?.into_iter().flatten().collect();
+        more = page.more;
+        range = RangeRequest::after(next, &page);
+    }
     let through = match place {
         Some(place) => place.through,
         None => Position::end_of(tx.read_version().await?.0),
@@ -176,7 +193,7 @@ async fn snapshot_once<E: Engine>(
         read_seq: state.read_seq,
         unread: state.unread(),
     };
-    Ok(SnapshotPage { channels: states.into_iter().map(channel).collect(), more: page.more, through })
+    Ok(SnapshotPage { channels: states.into_iter().map(channel).collect(), more, through })
 }
 
 /// Rows beyond the newest `INBOX_ROWS_MAX`, and those older than `INBOX_DAYS`, go; a cursor from before them is behind.
@@ -192,9 +209,10 @@ pub async fn trim<E: Engine>(engine: &E, user: UserId, wall: UnixMs) -> Result<u
         return Ok(0);
     };
     retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-        let floor = packed::floor(tx.get(&keys::inbox_floor(user)).await?.as_ref()).map_err(LayerError::from)?;
-        if through > floor {
-            tx.set(&keys::inbox_floor(user), &packed::floor_row(through));
+        let key = keys::inbox_floor(user);
+        let floor = packed::floor(tx.get(&key).await?.as_ref());
+        if unreadable::refuse(&key, floor).map_err(LayerError::from)? < through {
+            tx.set(&key, &packed::floor_row(through));
             let range = keys::inbox_through(user, through);
             tx.clear_range(&range.begin, &range.end);
         }
@@ -256,12 +274,12 @@ async fn trim_page<E: Engine>(
     let mut positions = Vec::with_capacity(page.rows.len());
     let mut named = Vec::new();
     for row in &page.rows {
-        let (_, position) = keys::inbox_place(&row.key)?;
+        let Some((_, position)) = unreadable::skip(&row.key, keys::inbox_place(&row.key)) else { continue };
         positions.push(position);
         // A message that was sent: an edit names one that may be much older than itself.
         if aged
-            && let EventRecord { channel, body: EventRecordBody::Message { seq, .. } } =
-                EventRecord::decode(&row.value)?
+            && let Some((_, EventRecord { channel, body: EventRecordBody::Message { seq, .. } })) =
+                unreadable::skip(&row.key, event_of(row))
         {
             named.push((position, (channel, seq)));
         }
@@ -272,7 +290,7 @@ async fn trim_page<E: Engine>(
     while old < young {
         let middle = old + (young - old) / 2;
         let rows = content::records(&tx, &[named[middle].1]).await?;
-        let is_old = rows.first().is_some_and(|(_, record)| record.sent_ms < oldest_ms);
+        let is_old = rows.iter().filter_map(|(_, record)| record.as_ref()).any(|record| record.sent_ms < oldest_ms);
         if is_old { old = middle + 1 } else { young = middle }
     }
     Ok(TrimPage {

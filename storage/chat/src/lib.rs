@@ -12,7 +12,7 @@
 //! push         what absent users' phones are to be told of
 //! search       the index of words, and looking for them                  mentions   where an account is named
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
-//! transfer     from one store to another, whatever their engines
+//! transfer     from one store to another, whatever their engines         unreadable what becomes of damaged rows
 //! ```
 
 pub mod accounts;
@@ -36,6 +36,7 @@ pub mod presence;
 pub mod push;
 pub mod search;
 pub mod transfer;
+pub mod unreadable;
 pub mod view;
 mod visible;
 

@@ -11,7 +11,7 @@ use schema::limits::HISTORY_ROWS_MAX;
 use schema::record::{MemberRecord, SeqRange};
 use schema::{ChannelId, Message, Seq, UnixMs, UserId};
 
-use super::{LayerError, again, content, visible};
+use super::{LayerError, again, content, unreadable, visible};
 use crate::keys::{self, MentionKey};
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -77,7 +77,7 @@ async fn list_once<E: Engine>(
     let before = before.map(|MentionPlace { sent_ms, channel, seq }| MentionKey { user, sent_ms, channel, seq });
     let range = keys::mentions_before(user, before).rows(limit.min(HISTORY_ROWS_MAX)).reversed();
     let page = tx.snapshot_get_range(&range).await?;
-    let mentions = page.rows.iter().map(|row| MentionKey::of_key(&row.key)).collect::<Result<Vec<_>, _>>()?;
+    let mentions = unreadable::readable(&page.rows, |row| MentionKey::of_key(&row.key));
     let ranges = ranges(&tx, user, &mentions).await?;
     let shown =
         |mention: &&MentionKey| ranges.get(&mention.channel).is_some_and(|ranges| visible::shows(ranges, mention.seq));
@@ -85,6 +85,7 @@ async fn list_once<E: Engine>(
     let messages = content::messages(&tx, content::rows(&tx, &places).await?).await?;
     let last = mentions.last().filter(|_| page.more);
     let next = last.map(|&MentionKey { sent_ms, channel, seq, .. }| MentionPlace { sent_ms, channel, seq });
+    let messages = messages.into_iter().flatten().collect();
     Ok(MentionsPage { messages: content::with_mine(&tx, user, messages).await?, next })
 }
 
@@ -98,12 +99,11 @@ async fn ranges<T: Transaction>(
         mentions.iter().map(|mention| (mention.channel, Vec::new())).collect();
     let wanted: Vec<_> =
         ranges.keys().flat_map(|&channel| [keys::member(channel, user), keys::former(channel, user)]).collect();
-    let mut values = tx.get_all(&wanted).await?.into_iter();
-    let mut next = || values.next().expect("two for each channel");
-    for ranges in ranges.values_mut() {
-        let (member, former) = (next(), next());
-        if let Some(row) = member.or(former) {
-            *ranges = MemberRecord::decode(&row)?.ranges;
+    let rows = tx.get_all(&wanted).await?;
+    for (ranges, (keys, rows)) in ranges.values_mut().zip(wanted.chunks(2).zip(rows.chunks(2))) {
+        // Of a channel whose membership cannot be read nothing is shown.
+        if let Some((key, row)) = keys.iter().zip(rows).find_map(|(key, row)| Some((key, row.as_ref()?))) {
+            *ranges = unreadable::skip(key, MemberRecord::decode(row)).map(|member| member.ranges).unwrap_or_default();
         }
     }
     Ok(ranges)

@@ -3,14 +3,15 @@
 //! Owns the reads behind opening a channel, following a large one's log and paging through its members. Membership is judged in the
 //! snapshot that is read (I10).
 
+use bytes::Bytes;
 use schema::command::ReadMark;
 use schema::limits::{GROUP_MEMBERS_MAX, PRESENCE_USERS_MAX, SMALL_GROUP_MEMBERS_MAX};
 use schema::op::ChannelKind;
 use schema::page::{MembersPage, OpenedChannel};
-use schema::record::{ChannelRecord, HeadRecord, MemberRecord, ReadMarkRecord, RecordError, SeqRange};
+use schema::record::{ChannelRecord, HeadRecord, MemberRecord, ReadMarkRecord, SeqRange};
 use schema::{ChannelId, ErrorCode, Refusal, Seq, UserId};
 
-use super::{LayerError, again, channels};
+use super::{LayerError, again, channels, unreadable};
 use crate::keys;
 use kv::join;
 use kv::transaction::{Begin, Engine, Transaction};
@@ -33,10 +34,11 @@ async fn opened_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) ->
     let is_small = !members.is_empty() && members.len() <= SMALL_GROUP_MEMBERS_MAX as usize;
     let marked = if is_small && !is_blocked(&tx, kind, &members).await? { members.as_slice() } else { &[] };
     let wanted: Vec<_> = marked.iter().chain([&user]).map(|&member| keys::read(member, channel)).collect();
-    let mut marks = Vec::with_capacity(wanted.len());
-    for row in tx.get_all(&wanted).await? {
-        marks.push(row.map_or(Ok(ReadMarkRecord::default()), |row| ReadMarkRecord::decode(&row))?.seq);
-    }
+    let rows = tx.get_all(&wanted).await?;
+    let mark = |(key, row): (&Vec<u8>, &Option<Bytes>)| -> ReadMarkRecord {
+        unreadable::skip_or_default(key, row.as_ref(), ReadMarkRecord::decode)
+    };
+    let mut marks: Vec<Seq> = wanted.iter().zip(&rows).map(|row| mark(row).seq).collect();
     let read_seq = marks.pop().expect("one for each key");
     let mark = |(&user_id, read_seq): (&UserId, Seq)| ReadMark { user_id, read_seq };
     let reads = marked.iter().zip(marks).map(mark).collect();
@@ -101,14 +103,13 @@ async fn seen<T: Transaction>(
     user: UserId,
     channel: ChannelId,
 ) -> Result<(ChannelKind, Seq, Vec<SeqRange>), LayerError> {
-    let rows = [keys::channel(channel), keys::head(channel)];
-    let rows = async { tx.get_all(&rows).await.map_err(LayerError::from) };
-    let (member, mut rows) = join::both(channels::membership(tx, user, channel), rows).await?;
-    let (head, record) = (rows.pop().flatten(), rows.pop().flatten());
-    let missing = || RecordError::Damaged { what: "channel", bytes: 0, why: format!("channel {channel} is missing") };
-    let record = ChannelRecord::decode(&record.ok_or_else(missing)?)?;
-    let head = head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?;
-    let ranges = MemberRecord::decode(&member.value)?.ranges;
+    let keys = [keys::channel(channel), keys::head(channel)];
+    let rows = async { tx.get_all(&keys).await.map_err(LayerError::from) };
+    let (member, rows) = join::both(channels::membership(tx, user, channel), rows).await?;
+    let record = unreadable::refuse_some(&keys[0], rows[0].as_ref(), ChannelRecord::decode)?;
+    let record = record.ok_or_else(|| unreadable::missing(&keys[0], "channel"))?;
+    let head = unreadable::refuse_some(&keys[1], rows[1].as_ref(), HeadRecord::decode)?.unwrap_or_default();
+    let ranges = unreadable::refuse(&member.key, MemberRecord::decode(&member.value))?.ranges;
     Ok((record.kind, head.seq, ranges))
 }
 
@@ -119,6 +120,5 @@ async fn members<T: Transaction>(
     rows: u32,
 ) -> Result<Vec<UserId>, LayerError> {
     let page = tx.snapshot_get_range(&keys::members_after(channel, after).rows(rows)).await?;
-    let member = |row: &kv::transaction::Row| keys::member_of(&row.key).map(|(_, member)| member);
-    Ok(page.rows.iter().map(member).collect::<Result<_, _>>()?)
+    Ok(unreadable::readable(&page.rows, |row| Ok(keys::member_of(&row.key)?.1)))
 }

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use schema::record::RecordError;
-use schema::{Epoch, Incarnation, Owner, Position, ShardIndex, Stamp};
+use schema::{ChannelId, Epoch, Incarnation, Owner, Position, ShardIndex, Stamp, UserId};
 
 /// The format of all of them.
 const FORMAT: u8 = 1;
@@ -40,6 +40,26 @@ pub(super) fn counter(row: Option<&Bytes>) -> Result<u64, RecordError> {
     let Some(bytes) = row else { return Ok(0) };
     let bytes: &[u8] = bytes;
     bytes.try_into().map(u64::from_le_bytes).map_err(|_| damaged("counter", bytes))
+}
+
+/// `direct`: the channel of two users. It has no format.
+pub(super) fn direct_row(channel: ChannelId) -> Vec<u8> {
+    channel.0.to_be_bytes().to_vec()
+}
+
+/// `direct`.
+pub(super) fn direct(bytes: &[u8]) -> Result<ChannelId, RecordError> {
+    bytes.try_into().map(|number| ChannelId(u64::from_be_bytes(number))).map_err(|_| damaged("direct", bytes))
+}
+
+/// `username`: whose it is.
+pub(super) fn user_row(user: UserId) -> Vec<u8> {
+    [&[FORMAT][..], &user.0.to_be_bytes()].concat()
+}
+
+/// `username`.
+pub(super) fn user(bytes: &[u8]) -> Result<UserId, RecordError> {
+    fields("username", bytes).map(|id| UserId(u64::from_be_bytes(id)))
 }
 
 /// `inbox floor`.

@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 use schema::UserId;
-use schema::record::{PresenceRecord, RecordError};
+use schema::record::PresenceRecord;
 
-use super::{ATTEMPTS_MAX, LayerError, again};
+use super::{ATTEMPTS_MAX, LayerError, again, unreadable};
 use crate::keys;
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
@@ -20,8 +20,11 @@ pub async fn put<E: Engine>(engine: &E, user: UserId, record: PresenceRecord) ->
     let key = keys::presence(user);
     let key = &key;
     retry::run(engine, Begin::Cached, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-        let stored =
-            tx.get(key).await?.map(|row| PresenceRecord::decode(&row)).transpose().map_err(LayerError::from)?;
+        let row = tx.get(key).await?;
+        let stored = row.as_ref().and_then(|row| unreadable::skip(key, PresenceRecord::decode(row)));
+        if let (Some(row), None) = (&row, &stored) {
+            unreadable::keep(&mut tx, key, row);
+        }
         if stored.is_none_or(|stored| stored.at_ms <= record.at_ms) {
             tx.set(key, &record.encode());
         }
@@ -42,10 +45,10 @@ pub async fn get_all<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<Pres
 async fn get_all_once<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<PresenceRecord>, LayerError> {
     let keys: Vec<_> = users.iter().map(|&user| keys::presence(user)).collect();
     let rows = engine.begin(Begin::Fresh).get_all(&keys).await?;
-    Ok(rows.iter().map(|row| record(row.as_ref())).collect::<Result<_, _>>()?)
+    Ok(keys.iter().zip(&rows).map(|(key, row)| record(key, row.as_ref())).collect())
 }
 
-/// A row of `presence`; offline where there is none.
-pub(super) fn record(row: Option<&Bytes>) -> Result<PresenceRecord, RecordError> {
-    row.map_or(Ok(PresenceRecord::default()), |row| PresenceRecord::decode(row))
+/// A row of `presence`; offline where there is none that can be read.
+pub(super) fn record(key: &[u8], row: Option<&Bytes>) -> PresenceRecord {
+    unreadable::skip_or_default(key, row, PresenceRecord::decode)
 }

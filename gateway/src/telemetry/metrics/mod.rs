@@ -129,6 +129,11 @@ impl Metrics {
         text.gauge("rookery_store_full", "1 while the store turns most commits away, else 0", flag(&self.full));
         let outages = self.outages.load(Ordering::Relaxed);
         text.counter("rookery_store_outages", "Times that the store stopped answering", outages);
+        text.counter_by_table(
+            "rookery_unreadable_rows",
+            "Rows of the store that could not be read and were gone on without, or refused, by table",
+            chat::unreadable::counts(),
+        );
         self.nodes.write(&mut text);
         if let Some(store) = self.store.get() {
             store.write(&mut text);

@@ -26,6 +26,7 @@ enum Value {
     CounterF64(f64),
     Gauge(u64),
     GaugeByShard(Vec<u64>),
+    CounterByTable(Vec<(&'static str, u64)>),
     Info(Vec<(&'static str, &'static str)>),
     Histogram { sum_s: f64, count: u64, buckets: Vec<(f64, u64)> },
 }
@@ -57,6 +58,16 @@ impl Text {
     /// A level of each shard.
     pub(super) fn gauge_by_shard(&mut self, name: &'static str, help: &'static str, levels: impl Iterator<Item = u64>) {
         self.push(name, help, Value::GaugeByShard(levels.collect()));
+    }
+
+    /// A count since the start for each table of the store.
+    pub(super) fn counter_by_table(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        counts: impl Iterator<Item = (&'static str, u64)>,
+    ) {
+        self.push(name, help, Value::CounterByTable(counts.collect()));
     }
 
     /// Facts that do not change; the text adds `_info` to its name.
@@ -91,7 +102,7 @@ impl Collector for Text {
 impl Value {
     fn kind(&self) -> MetricType {
         match self {
-            Self::Counter(_) | Self::CounterF64(_) => MetricType::Counter,
+            Self::Counter(_) | Self::CounterF64(_) | Self::CounterByTable(_) => MetricType::Counter,
             Self::Gauge(_) | Self::GaugeByShard(_) => MetricType::Gauge,
             Self::Info(_) => MetricType::Info,
             Self::Histogram { .. } => MetricType::Histogram,
@@ -106,6 +117,10 @@ impl Value {
             Self::GaugeByShard(levels) => levels.iter().enumerate().try_for_each(|(shard, level)| {
                 let label = [("shard", shard.to_string())];
                 encoder.encode_family(&label)?.encode_gauge(level)
+            }),
+            Self::CounterByTable(counts) => counts.iter().try_for_each(|(table, count)| {
+                let label = [("table", *table)];
+                encoder.encode_family(&label)?.encode_counter::<NoLabelSet, _, u64>(count, None)
             }),
             Self::Info(labels) => encoder.encode_info(labels),
             Self::Histogram { sum_s, count, buckets } => {

@@ -5,7 +5,7 @@ use schema::{UnixMs, UserId};
 
 use super::{FORMAT, get};
 use crate::keys;
-use crate::{LayerError, again};
+use crate::{LayerError, again, unreadable};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// The family of tokens that the holder of the key made, without a login. It lives while the account does.
@@ -109,8 +109,9 @@ async fn try_rotate<E: Engine>(
     wall: UnixMs,
 ) -> Result<Rotation, LayerError> {
     let mut tx = engine.begin(Begin::Fresh);
-    let Some(value) = tx.get(&keys::refresh(used)).await? else { return Ok(Rotation::Unknown) };
-    let record = RefreshRecord::decode(&value)?;
+    let key = keys::refresh(used);
+    let Some(value) = tx.get(&key).await? else { return Ok(Rotation::Unknown) };
+    let record = unreadable::refuse(&key, RefreshRecord::decode(&value))?;
     let RefreshRecord { user, family, ref device, .. } = record;
     let rotated = Rotation::Rotated { user, family, device: device.clone() };
     let family_key = keys::family(user, family);
@@ -163,8 +164,9 @@ pub async fn revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<O
 
 async fn try_revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<Option<(UserId, u64)>, LayerError> {
     let mut tx = engine.begin(Begin::Fresh);
-    let Some(value) = tx.get(&keys::refresh(hash)).await? else { return Ok(None) };
-    let record = RefreshRecord::decode(&value)?;
+    let key = keys::refresh(hash);
+    let Some(value) = tx.get(&key).await? else { return Ok(None) };
+    let record = unreadable::refuse(&key, RefreshRecord::decode(&value))?;
     tx.clear(&keys::family(record.user, record.family));
     tx.commit().await?;
     Ok(Some((record.user, record.family)))
@@ -199,15 +201,19 @@ async fn sweep<T: Transaction>(tx: &mut T, wall: UnixMs) -> Result<(), LayerErro
     let before = UnixMs(wall.0.saturating_sub(SWEPT_AFTER_MS));
     let due = tx.snapshot_get_range(&keys::refreshes_due(before).rows(SWEPT_ROWS)).await?;
     for row in due.rows {
-        let key = keys::refresh(&keys::refresh_hash(&row.key)?);
-        if let Some(value) = tx.snapshot_get(&key).await? {
-            let record = RefreshRecord::decode(&value)?;
-            if !record.used {
-                tx.clear(&keys::family(record.user, record.family));
-            }
-            tx.clear(&key);
-        }
         tx.clear(&row.key);
+        let Some(hash) = unreadable::skip(&row.key, keys::refresh_hash(&row.key)) else {
+            unreadable::keep(tx, &row.key, &row.value);
+            continue;
+        };
+        let key = keys::refresh(&hash);
+        let Some(value) = tx.snapshot_get(&key).await? else { continue };
+        tx.clear(&key);
+        match unreadable::skip(&key, RefreshRecord::decode(&value)) {
+            Some(record) if !record.used => tx.clear(&keys::family(record.user, record.family)),
+            Some(_) => {}
+            None => unreadable::keep(tx, &key, &value),
+        }
     }
     Ok(())
 }

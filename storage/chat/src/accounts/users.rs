@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use schema::UserId;
-use schema::record::{RecordError, UserRecord};
+use schema::record::UserRecord;
 
 use super::logins::put_family;
-use super::{FORMAT, NewFamily, get};
+use super::{NewFamily, get};
 use crate::keys;
-use crate::{LayerError, again, recent};
+use crate::{LayerError, again, packed, recent, unreadable};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// What came of a sign-up.
@@ -47,7 +47,7 @@ async fn try_create_user<E: Engine>(
     let user_key = keys::user(user);
     match tx.get(&name_key).await? {
         // An earlier attempt of this same call committed: nobody else has this id.
-        Some(value) if decode_user(&value)? == user => return Ok(SignUp::Created),
+        Some(value) if unreadable::refuse(&name_key, packed::user(&value))? == user => return Ok(SignUp::Created),
         Some(_) => return Ok(SignUp::NameTaken),
         None => {}
     }
@@ -55,7 +55,7 @@ async fn try_create_user<E: Engine>(
         return Ok(SignUp::IdTaken);
     }
     tx.set(&user_key, &record.encode());
-    tx.set(&name_key, &encode_user(user));
+    tx.set(&name_key, &packed::user_row(user));
     if let Some(login) = login {
         put_family(&mut tx, user, login);
     }
@@ -68,19 +68,20 @@ async fn try_create_user<E: Engine>(
 /// # Errors
 /// What the store reports.
 pub async fn by_id<E: Engine>(engine: &E, user: UserId) -> Result<Option<UserRecord>, LayerError> {
-    let value = again!(async { engine.begin(recent(engine)).get(&keys::user(user)).await })?;
-    Ok(value.map(|value| UserRecord::decode(&value)).transpose()?)
+    let key = keys::user(user);
+    let value = again!(async { engine.begin(recent(engine)).get(&key).await })?;
+    Ok(unreadable::refuse_some(&key, value.as_ref(), UserRecord::decode)?)
 }
 
-/// The accounts with these ids, in their order, read at one recent version.
+/// The accounts with these ids that can be read, in their order, at one recent version.
 ///
 /// # Errors
 /// What the store reports.
 pub async fn by_ids<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<Option<UserRecord>>, LayerError> {
     let keys: Vec<_> = users.iter().map(|&user| keys::user(user)).collect();
     let values = again!(async { engine.begin(recent(engine)).get_all(&keys).await })?;
-    let decode = |value: Option<_>| value.map(|value: Bytes| UserRecord::decode(&value)).transpose();
-    Ok(values.into_iter().map(decode).collect::<Result<_, RecordError>>()?)
+    let decode = |(key, value): (&Vec<u8>, Option<Bytes>)| unreadable::skip(key, UserRecord::decode(&value?));
+    Ok(keys.iter().zip(values).map(decode).collect())
 }
 
 /// The account with this name, in lower case.
@@ -89,14 +90,12 @@ pub async fn by_ids<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<Optio
 /// What the store reports.
 pub async fn by_username<E: Engine>(engine: &E, name: &str) -> Result<Option<(UserId, UserRecord)>, LayerError> {
     // At two versions: neither row is ever removed.
-    let Some(value) = again!(get(engine, &keys::username(name)))? else { return Ok(None) };
-    let user = decode_user(&value)?;
-    let value = again!(get(engine, &keys::user(user)))?.ok_or_else(|| RecordError::Damaged {
-        what: "username",
-        bytes: value.len(),
-        why: format!("it names user {user}, who does not exist"),
-    })?;
-    Ok(Some((user, UserRecord::decode(&value)?)))
+    let name = keys::username(name);
+    let Some(value) = again!(get(engine, &name))? else { return Ok(None) };
+    let user = unreadable::refuse(&name, packed::user(&value))?;
+    let key = keys::user(user);
+    let value = again!(get(engine, &key))?.ok_or_else(|| unreadable::missing(&key, "user"))?;
+    Ok(Some((user, unreadable::refuse(&key, UserRecord::decode(&value))?)))
 }
 
 /// Changes what others see of an account; the account after it, or none if there is no such account.
@@ -119,24 +118,11 @@ async fn try_set_display_name<E: Engine>(
     let mut tx = engine.begin(Begin::Fresh);
     let key = keys::user(user);
     let Some(value) = tx.get(&key).await? else { return Ok(None) };
-    let record = UserRecord { display_name: display_name.to_owned(), ..UserRecord::decode(&value)? };
+    let record =
+        UserRecord { display_name: display_name.to_owned(), ..unreadable::refuse(&key, UserRecord::decode(&value))? };
     tx.set(&key, &record.encode());
     tx.commit().await?;
     Ok(Some(record))
-}
-
-fn encode_user(user: UserId) -> [u8; 9] {
-    let mut value = [FORMAT; 9];
-    value[1..].copy_from_slice(&user.0.to_be_bytes());
-    value
-}
-
-fn decode_user(value: &[u8]) -> Result<UserId, RecordError> {
-    match value.split_first() {
-        Some((&FORMAT, id)) if id.len() == 8 => Ok(UserId(u64::from_be_bytes(id.try_into().expect("matched 8 bytes")))),
-        Some((&found, _)) if found > FORMAT => Err(RecordError::Newer { what: "username", found, known: FORMAT }),
-        _ => Err(RecordError::Damaged { what: "username", bytes: value.len(), why: "not an id".to_owned() }),
-    }
 }
 
 #[cfg(test)]

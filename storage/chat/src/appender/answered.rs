@@ -71,9 +71,8 @@ impl Draft<'_> {
     /// What the same id was answered before, if it was: also to someone who has left meanwhile. Else the id's age is judged.
     pub(super) fn first_reply(&mut self, asked: &Asked) -> Step<Option<DedupRecord>> {
         if !self.terms.forgets_first_replies
-            && let Some(row) = self.get(asked.key.to_key())?
+            && let Some(first) = self.record(asked.key.to_key(), DedupRecord::decode)?
         {
-            let first = DedupRecord::decode(&row)?;
             if (first.op, first.content_hash) == (asked.op, asked.content_hash) {
                 return Ok(Some(first));
             }

@@ -23,7 +23,7 @@ use super::{Queued, moving};
 use crate::keys;
 use crate::packed::BatchRow;
 use crate::planted::Planted;
-use crate::{LayerError, STORE_RETRY_MS, damaged, stamp_of, unavailable};
+use crate::{LayerError, STORE_RETRY_MS, damaged, stamp_of, unavailable, unreadable};
 use kv::transaction::{Begin, Engine, Transaction, Version};
 
 /// Attempts of one batch. Two are enough unless the store is in trouble; with these, the last ones fail within what a
@@ -249,13 +249,17 @@ impl Batch {
         if let Some(Some(row)) = rows.get(&batch_key)
             && !self.terms.forgets_first_replies
         {
-            let row = BatchRow::decode(row)?;
-            if row.number == self.number {
-                return Ok(Found::Earlier(row));
+            match unreadable::refuse(&batch_key, BatchRow::decode(row)) {
+                Ok(row) if row.number == self.number => return Ok(Found::Earlier(row)),
+                Ok(_) => {}
+                // Only a batch one of whose attempts may have committed has to know. Any other takes the row's place.
+                Err(_) if memory.unknown.is_empty() => unreadable::keep(&mut tx, &batch_key, row),
+                Err(error) => return Err(error.into()),
             }
         }
         let fence = rows.get(&fence_key).flatten().or(fence_before.as_ref());
-        if !self.holds(fence.map(|row| FenceRecord::decode(row)).transpose()?) {
+        let fence = unreadable::refuse_some(&fence_key, fence, FenceRecord::decode)?;
+        if !self.holds(fence) {
             // It may have been another's then and be mine by now, under a view that is newer than that version.
             return Ok(if chained.is_some() { Found::Unproven } else { Found::Fenced });
         }
@@ -264,7 +268,7 @@ impl Batch {
 
         let mut round = 1;
         let decided = loop {
-            match decide(&self.terms, &rows, &self.ops)? {
+            match decide(&self.terms, &rows, &self.ops) {
                 Verdict::Decided(decided) => break decided,
                 Verdict::Unread(wanted) => {
                     assert!(round < ROUNDS_MAX, "reading comes to an end: round {round} wants {wanted:?}");

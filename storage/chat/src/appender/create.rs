@@ -31,12 +31,11 @@ impl Draft<'_> {
         let users = self.checked_users(op)?;
         self.check_no_block(op, &users)?;
         if let ChannelKind::Direct = op.kind
-            && let Some(row) = self.get(direct_key(&users))?
+            && let Some(channel) = self.record(direct_key(&users), packed::direct)?
         {
-            return Ok(OpReply::Created { channel: channel_of_row(&row)?, existed: true });
+            return Ok(OpReply::Created { channel, existed: true });
         }
-        if let Some(row) = self.get(keys::channel(channel))? {
-            let made = ChannelRecord::decode(&row)?;
+        if let Some(made) = self.record(keys::channel(channel), ChannelRecord::decode)? {
             if (made.kind, made.past, made.creator, made.title.as_str()) == (op.kind, op.past, op.creator, &*op.title) {
                 return Ok(OpReply::Created { channel, existed: true });
             }
@@ -57,10 +56,9 @@ impl Draft<'_> {
             return refuse(ErrorCode::BadRequest, text);
         }
         let [today, yesterday] = idempotency_days(self.terms.wall);
-        let today = self.get(keys::idempotency(today, op.creator, key));
-        let yesterday = self.get(keys::idempotency(yesterday, op.creator, key));
-        for row in [today?, yesterday?].into_iter().flatten() {
-            let record = IdempotencyRecord::decode(&row)?;
+        let today = self.record(keys::idempotency(today, op.creator, key), IdempotencyRecord::decode);
+        let yesterday = self.record(keys::idempotency(yesterday, op.creator, key), IdempotencyRecord::decode);
+        for record in [today?, yesterday?].into_iter().flatten() {
             if self.terms.wall.since_ms(record.made_ms) > IDEMPOTENCY_MS {
                 continue;
             }
@@ -134,7 +132,7 @@ impl Draft<'_> {
             members.push(Member::of(user, &member));
         }
         if let ChannelKind::Direct = op.kind {
-            self.set(direct_key(users), channel.0.to_be_bytes().to_vec());
+            self.set(direct_key(users), packed::direct_row(channel));
         }
         if let Some(key) = &op.idempotency_key {
             let [today, _] = idempotency_days(self.terms.wall);
@@ -159,15 +157,6 @@ pub(super) fn idempotency_days(wall: UnixMs) -> [u32; 2] {
 /// The row of a direct channel's two users.
 fn direct_key(users: &[UserId]) -> Vec<u8> {
     keys::direct(users[0], users[1])
-}
-
-fn channel_of_row(row: &[u8]) -> Step<ChannelId> {
-    let number: [u8; 8] = row.try_into().map_err(|_| schema::record::RecordError::Damaged {
-        what: "direct",
-        bytes: row.len(),
-        why: "a channel's id has 8 bytes".into(),
-    })?;
-    Ok(ChannelId(u64::from_be_bytes(number)))
 }
 
 /// Of what a creation means. Part of the stored format, for a day.

@@ -18,8 +18,8 @@ use super::live::Live;
 use super::members::Members;
 use super::room::Weight;
 use super::rows::{Rows, Wanted};
-use crate::keys;
 use crate::planted::Plants;
+use crate::{damaged, keys};
 use kv::transaction::RangeRequest;
 
 /// Under what a batch was accepted.
@@ -39,13 +39,13 @@ pub(super) enum Halt {
     Refused(Refusal),
     /// It needs rows that were not read; they are wanted now.
     Unread,
-    /// A row is damaged.
-    Damaged(RecordError),
+    /// A row that it stands on cannot be read.
+    Damaged,
 }
 
 impl From<RecordError> for Halt {
-    fn from(error: RecordError) -> Self {
-        Self::Damaged(error)
+    fn from(_noted_where_it_was_read: RecordError) -> Self {
+        Self::Damaged
     }
 }
 
@@ -63,8 +63,8 @@ pub(super) enum Verdict {
     Decided(Box<Decided>),
 }
 
-/// Decides `ops` in order, as many as fit.
-pub(super) fn decide(terms: &Terms, rows: &Rows, ops: &[Queued]) -> Result<Verdict, RecordError> {
+/// Decides `ops` in order, as many as fit. One that stands on a row which cannot be read is refused, and no other.
+pub(super) fn decide(terms: &Terms, rows: &Rows, ops: &[Queued]) -> Verdict {
     let mut draft = Draft::new(terms, rows);
     for Queued { ticket, channel, op } in ops {
         if !draft.has_room(*channel, op) {
@@ -74,14 +74,10 @@ pub(super) fn decide(terms: &Terms, rows: &Rows, ops: &[Queued]) -> Result<Verdi
             Ok(reply) => draft.replies.push((*ticket, Ok(reply))),
             Err(Halt::Refused(refusal)) => draft.replies.push((*ticket, Err(refusal))),
             Err(Halt::Unread) => {}
-            Err(Halt::Damaged(error)) => return Err(error),
+            Err(Halt::Damaged) => draft.replies.push((*ticket, Err(damaged()))),
         }
     }
-    if draft.wanted.is_empty() {
-        Ok(Verdict::Decided(Box::new(draft.finish())))
-    } else {
-        Ok(Verdict::Unread(draft.wanted))
-    }
+    if draft.wanted.is_empty() { Verdict::Decided(Box::new(draft.finish())) } else { Verdict::Unread(draft.wanted) }
 }
 
 /// A channel as the batch has left it so far.

@@ -38,6 +38,11 @@ impl Member {
         Self { user, role, joined_after, joined_ms, earlier: earlier.into() }
     }
 
+    pub(super) fn of_row(row: &Row) -> Result<Self, RecordError> {
+        let (_, user) = keys::member_of(&row.key)?;
+        Ok(Self::of(user, &MemberRecord::decode(&row.value)?))
+    }
+
     /// Whether the member may read a seq that exists.
     pub(super) fn sees(&self, seq: Seq) -> bool {
         seq > self.joined_after || visible::shows(&self.earlier, seq)
@@ -68,14 +73,6 @@ impl Members {
     /// What stands for the list of a large channel, at any epoch.
     pub(super) fn large() -> Self {
         Self { large: true, ..Self::new(0, Vec::new()) }
-    }
-
-    pub(super) fn of_rows(epoch: u64, rows: &[Row]) -> Result<Self, RecordError> {
-        let member = |row: &Row| {
-            let (_, user) = keys::member_of(&row.key)?;
-            Ok(Member::of(user, &MemberRecord::decode(&row.value)?))
-        };
-        rows.iter().map(member).collect::<Result<_, _>>().map(|list| Self::new(epoch, list))
     }
 
     pub(super) fn get(&self, user: UserId) -> Option<&Member> {

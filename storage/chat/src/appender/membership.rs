@@ -6,14 +6,13 @@
 use schema::event::{MemberChange, Role};
 use schema::limits::MEMBER_RANGES_MAX;
 use schema::op::{ChannelKind, PastAccess};
-use schema::record::{ChannelRecord, MemberRecord, RecordError, SeqRange};
+use schema::record::{ChannelRecord, MemberRecord, SeqRange};
 use schema::{ChannelId, ErrorCode, OpReply, Seq, UserId};
 
 use super::draft::{Draft, Drafted, Step, refuse};
 use super::members::{Member, Members};
 use super::writing::MembersChange;
-use crate::keys;
-use crate::packed;
+use crate::{keys, packed, unreadable};
 
 impl Draft<'_> {
     /// Adds a user, or gives a member another role.
@@ -78,14 +77,14 @@ impl Draft<'_> {
             let limit = self.terms.group_members_max;
             return refuse(ErrorCode::GroupFull, format!("the group has {limit} members, which is the limit"));
         }
-        let (former, exists) = (self.get(keys::former(channel, user)), self.users_exist([user].into_iter()));
+        let former = self.record(keys::former(channel, user), MemberRecord::decode);
+        let exists = self.users_exist([user].into_iter());
         let (former, ()) = (former?, exists?);
         self.users_have_room([user].into_iter())?;
         let Drafted { record: ChannelRecord { past, .. }, head, .. } = self.channel(channel)?;
         let (past, after) = (*past, head.seq);
         Ok(match former {
-            Some(row) => {
-                let mut record = MemberRecord::decode(&row)?;
+            Some(mut record) => {
                 open_range(&mut record.ranges, past, after);
                 MemberRecord { role, ..record }
             }
@@ -164,15 +163,16 @@ impl Draft<'_> {
     fn heir_of_large(&mut self, channel: ChannelId, gone: UserId) -> Step<Option<Member>> {
         let mut candidates = Vec::new();
         for (key, row) in self.get_range(keys::officers(channel))? {
-            candidates.push(Member::of(keys::officer_of(&key)?.1, &MemberRecord::decode(&row)?));
+            let (_, user) = unreadable::refuse(&key, keys::officer_of(&key))?;
+            candidates.push(Member::of(user, &unreadable::refuse(&key, MemberRecord::decode(&row))?));
         }
         if candidates.iter().any(|officer| officer.user != gone) {
             return Ok(Members::new(0, candidates).heir(gone).cloned());
         }
         for (key, row) in self.get_range(keys::members_after(channel, None))? {
-            let (_, user) = keys::member_of(&key)?;
+            let (_, user) = unreadable::refuse(&key, keys::member_of(&key))?;
             if user != gone {
-                candidates.push(Member::of(user, &MemberRecord::decode(&row)?));
+                candidates.push(Member::of(user, &unreadable::refuse(&key, MemberRecord::decode(&row))?));
             }
         }
         Ok(Members::new(0, candidates).heir(gone).cloned())
@@ -197,12 +197,9 @@ impl Draft<'_> {
 
     /// The row of a member, as this batch has left it so far.
     pub(super) fn member_record(&mut self, channel: ChannelId, user: UserId) -> Step<MemberRecord> {
-        let row = self.get(keys::member(channel, user))?.ok_or_else(|| RecordError::Damaged {
-            what: "member",
-            bytes: 0,
-            why: format!("user {user} is in the list of channel {channel} and has no row"),
-        })?;
-        Ok(MemberRecord::decode(&row)?)
+        let key = keys::member(channel, user);
+        // Who is in the list has a row.
+        Ok(self.record(key.clone(), MemberRecord::decode)?.ok_or_else(|| unreadable::missing(&key, "member"))?)
     }
 }
 

@@ -5,13 +5,12 @@
 
 use schema::limits::EMOJIS_OF_MESSAGE_MAX;
 use schema::op::ReactOp;
-use schema::record::{EventRecordBody, TalliesRecord};
+use schema::record::{EventRecordBody, RecordError, TalliesRecord};
 use schema::{ChannelId, Emoji, ErrorCode, OpReply};
 
 use super::answered::{Asked, Change};
 use super::draft::{Draft, Step, refuse};
-use crate::keys;
-use crate::packed;
+use crate::{keys, packed, unreadable};
 
 impl Draft<'_> {
     pub(super) fn react(&mut self, channel: ChannelId, op: &ReactOp) -> Step<OpReply> {
@@ -33,7 +32,8 @@ impl Draft<'_> {
             self.answer(&asked, op.seq, 0, count);
             return Ok(OpReply::Reacted { count });
         }
-        let count = counted(&mut tallies, &op.emoji, op.on)?;
+        let tallies_key = keys::tallies(channel, op.seq);
+        let count = counted(&tallies_key, &mut tallies, &op.emoji, op.on)?;
 
         if op.on {
             self.set(key, packed::mark_row());
@@ -41,9 +41,9 @@ impl Draft<'_> {
             self.clear(key);
         }
         if tallies.counts.is_empty() {
-            self.clear(keys::tallies(channel, op.seq));
+            self.clear(tallies_key);
         } else {
-            self.set(keys::tallies(channel, op.seq), tallies.encode());
+            self.set(tallies_key, tallies.encode());
         }
         self.answer(&asked, op.seq, 0, count);
         let (seq, emoji, user, on) = (op.seq, op.emoji.clone(), op.by, op.on);
@@ -54,7 +54,7 @@ impl Draft<'_> {
 }
 
 /// Counts one more of an emoji, or one less. Returns how many there are then.
-fn counted(tallies: &mut TalliesRecord, emoji: &Emoji, on: bool) -> Step<u32> {
+fn counted(key: &[u8], tallies: &mut TalliesRecord, emoji: &Emoji, on: bool) -> Step<u32> {
     let at = tallies.counts.iter().position(|(one, _)| one == emoji);
     match (at, on) {
         (Some(at), true) => {
@@ -77,11 +77,12 @@ fn counted(tallies: &mut TalliesRecord, emoji: &Emoji, on: bool) -> Step<u32> {
             tallies.counts.remove(at);
             Ok(0)
         }
-        (None, false) => Err(schema::record::RecordError::Damaged {
-            what: "tallies",
-            bytes: tallies.counts.len(),
-            why: format!("{emoji} was put there and is not counted"),
+        (None, false) => {
+            let why = format!("{emoji} was put there and is not counted");
+            Ok(unreadable::refuse(
+                key,
+                Err(RecordError::Damaged { what: "tallies", bytes: tallies.counts.len(), why }),
+            )?)
         }
-        .into()),
     }
 }

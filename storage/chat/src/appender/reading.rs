@@ -8,15 +8,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::limits::CHANNELS_OF_USER_MAX;
-use schema::record::{ChannelRecord, HeadRecord, MemberRecord};
+use schema::record::{ChannelRecord, HeadRecord, MemberRecord, RecordError};
 use schema::{ChannelId, ErrorCode, UserId};
 
 use super::draft::{Draft, Drafted, Halt, Step, refuse};
 use super::members::{Member, Members};
 use super::room::conflict_bytes;
-use crate::keys;
-use crate::packed;
 use crate::planted::Planted;
+use crate::{keys, packed, unreadable};
 use kv::transaction::RangeRequest;
 
 impl Draft<'_> {
@@ -35,6 +34,16 @@ impl Draft<'_> {
                 Err(Halt::Unread)
             }
         }
+    }
+
+    /// The record of a row as this batch has left it so far.
+    pub(super) fn record<T>(
+        &mut self,
+        key: Vec<u8>,
+        decode: impl FnOnce(&[u8]) -> Result<T, RecordError>,
+    ) -> Step<Option<T>> {
+        let row = self.get(key.clone())?;
+        Ok(unreadable::refuse_some(&key, row.as_ref(), decode)?)
     }
 
     /// Like [`Self::get`], for rows on which no order depends.
@@ -70,15 +79,16 @@ impl Draft<'_> {
     /// A channel that exists.
     pub(super) fn channel(&mut self, channel: ChannelId) -> Step<&mut Drafted> {
         if !self.channels.contains_key(&channel) {
-            let (record, head) = (self.get(keys::channel(channel)), self.get(keys::head(channel)));
+            let record = self.record(keys::channel(channel), ChannelRecord::decode);
+            let head = self.record(keys::head(channel), HeadRecord::decode);
             let (record, head) = (record?, head?);
             let Some(record) = record else {
                 return refuse(ErrorCode::UnknownChannel, format!("no channel {channel}"));
             };
             let drafted = Drafted {
-                record: ChannelRecord::decode(&record)?,
+                record,
                 record_changed: false,
-                head: head.map_or(Ok(HeadRecord::default()), |head| HeadRecord::decode(&head))?,
+                head: head.unwrap_or_default(),
                 head_changed: false,
                 members: None,
             };
@@ -104,6 +114,7 @@ impl Draft<'_> {
                 self.channel(channel)?.members = Some(Arc::clone(&members));
                 Ok(members)
             }
+            None if self.rows.unread.contains(&channel) => Err(Halt::Damaged),
             None => {
                 self.wanted.lists.insert(channel);
                 Err(Halt::Unread)
@@ -117,10 +128,8 @@ impl Draft<'_> {
         if !members.large {
             return Ok(members.get(user).cloned());
         }
-        match self.get(keys::member(channel, user))? {
-            Some(row) => Ok(Some(Member::of(user, &MemberRecord::decode(&row)?))),
-            None => Ok(None),
-        }
+        let record = self.record(keys::member(channel, user), MemberRecord::decode)?;
+        Ok(record.map(|record| Member::of(user, &record)))
     }
 
     /// A member of a channel; one who left is told so, one who never was in it that there is no such channel.
@@ -178,7 +187,7 @@ impl Draft<'_> {
         for user in users {
             match self.get_loose(keys::joined(user)) {
                 Ok(row) => {
-                    let joined = packed::counter(row.as_ref())?;
+                    let joined = unreadable::refuse(&keys::joined(user), packed::counter(row.as_ref()))?;
                     let joined = joined.saturating_add_signed(self.joined.get(&user).copied().unwrap_or(0));
                     if joined >= u64::from(CHANNELS_OF_USER_MAX) {
                         let limit = CHANNELS_OF_USER_MAX;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use schema::event::Role;
 use schema::limits::BODY_BYTES_MAX;
 use schema::op::{ChannelKind, EditOp};
-use schema::record::{BodyRecord, EventRecordBody, MessageRecord, RecordError, TalliesRecord};
+use schema::record::{BodyRecord, EventRecordBody, MessageRecord, TalliesRecord};
 use schema::{ChannelId, ClientMsgId, ErrorCode, OpReply, Seq, UserId};
 
 use super::answered::{Asked, Change};
 use super::draft::{Draft, Step, refuse};
 use super::members::Member;
 use crate::keys::{self, MentionKey};
-use crate::{body, content, packed};
+use crate::{body, content, packed, unreadable};
 
 impl Draft<'_> {
     /// The author gives a message another text. Whom it named at first it names still.
@@ -105,18 +105,14 @@ impl Draft<'_> {
         if seq == Seq::ZERO || seq > head || !member.sees(seq) {
             return refuse(ErrorCode::NoSuchMessage, format!("no message {seq} for this member"));
         }
-        let row = self.get(keys::message(channel, seq))?.ok_or_else(|| RecordError::Damaged {
-            what: "message",
-            bytes: 0,
-            why: format!("I2: {seq} of channel {channel} is missing, the head is {head}"),
-        })?;
-        Ok(MessageRecord::decode(&row)?)
+        let key = keys::message(channel, seq);
+        // Below the head every seq has its row (I2).
+        Ok(self.record(key.clone(), MessageRecord::decode)?.ok_or_else(|| unreadable::missing(&key, "message"))?)
     }
 
     /// How often each emoji was put to a message.
     pub(super) fn tallies(&mut self, channel: ChannelId, seq: Seq) -> Step<TalliesRecord> {
-        let row = self.get(keys::tallies(channel, seq))?;
-        Ok(row.map_or(Ok(TalliesRecord::default()), |row| TalliesRecord::decode(&row))?)
+        Ok(self.record(keys::tallies(channel, seq), TalliesRecord::decode)?.unwrap_or_default())
     }
 
     /// The parts of a revision that is not the newest any more.

@@ -12,9 +12,8 @@ use schema::op::ChannelKind;
 use schema::record::{ChannelRecord, RecordError};
 use schema::{ChannelId, UserId};
 
-use super::members::Members;
-use crate::LayerError;
-use crate::keys;
+use super::members::{Member, Members};
+use crate::{LayerError, keys, unreadable};
 use kv::join;
 use kv::transaction::{RangeRequest, Row, Transaction};
 
@@ -47,6 +46,8 @@ pub(super) struct Rows {
     ranges: BTreeMap<Vec<u8>, Vec<Row>>,
     pub(super) cached: BTreeMap<ChannelId, Arc<Members>>,
     pub(super) read: BTreeMap<ChannelId, Arc<Members>>,
+    /// Channels whose list cannot be read.
+    pub(super) unread: BTreeSet<ChannelId>,
 }
 
 impl Rows {
@@ -88,16 +89,24 @@ impl Rows {
         let mut directs = Vec::new();
         for (channel, page) in lists.into_iter().zip(pages) {
             let Some(Some(row)) = self.get(&keys::channel(channel)) else { continue };
-            let record = ChannelRecord::decode(row)?;
+            let Some(record) = unreadable::skip(&keys::channel(channel), ChannelRecord::decode(row)) else {
+                self.unread.insert(channel);
+                continue;
+            };
             if record.kind == ChannelKind::Large {
                 self.read.insert(channel, Arc::new(Members::large()));
                 continue;
             }
-            let members = Members::of_rows(record.member_epoch, &page.rows)?;
+            let members = unreadable::readable(&page.rows, Member::of_row);
+            // Without one of them nobody knows whom an event of the channel is for.
             if members.len() != record.member_count as usize {
-                let why = format!("{} members of channel {channel}, it counts {}", members.len(), record.member_count);
-                return Err(RecordError::Damaged { what: "member", bytes: page.rows.len(), why }.into());
+                let why = format!("{} members can be read, the channel counts {}", members.len(), record.member_count);
+                let error = RecordError::Damaged { what: "member", bytes: page.rows.len(), why };
+                unreadable::note(&keys::member(channel, UserId(0))[..9], &error);
+                self.unread.insert(channel);
+                continue;
             }
+            let members = Members::new(record.member_epoch, members);
             match (record.kind, &*members.users) {
                 (ChannelKind::Direct, &[one, other]) => directs.push((channel, members, [one, other])),
                 (ChannelKind::Direct | ChannelKind::Group | ChannelKind::Large, _) => {

@@ -68,8 +68,7 @@ impl Draft<'_> {
     pub(super) fn mark(&mut self, channel: ChannelId, user: UserId, read_seq: Seq) -> Step<OpReply> {
         let member = self.member(channel, user)?;
         let head = self.channel(channel)?.head.seq;
-        let stored = self.get(keys::read(user, channel))?;
-        let stored = stored.map_or(Ok(ReadMarkRecord::default()), |row| ReadMarkRecord::decode(&row))?;
+        let stored = self.record(keys::read(user, channel), ReadMarkRecord::decode)?.unwrap_or_default();
         let before = stored.seq.max(self.drafted_mark(user, channel));
         let after = before.max(read_seq.min(head));
         if after > before {

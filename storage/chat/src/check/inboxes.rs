@@ -163,7 +163,8 @@ async fn page<E: Engine>(engine: &E, mut inbox: Inbox) -> Result<(Inbox, u64, bo
         let trimmed = inbox.floor > Position::START;
         let told = channel_of(&tx, &mut inbox, channel).await?;
         let named = content::message_of(&EventRecord { channel, body: body.clone() });
-        let revision_now = named.map(|_| rows.next().expect("one for each message that is named").record.revision);
+        let row = named.and_then(|_| rows.next().expect("one for each message that is named"));
+        let revision_now = row.map(|row| row.record.revision);
         match body {
             EventRecordBody::Message { seq, revision } | EventRecordBody::Edited { seq, revision }
                 if revision_now.is_none_or(|now| now < revision) =>

@@ -143,8 +143,17 @@ async fn messages_page<E: Engine>(engine: &E, mut walk: Option<Walk>) -> Result<
         }
     }
     mentions_are_kept(&tx, &placed).await?;
-    content::messages(&tx, placed).await?;
+    if let Some((channel, seq)) = first_unread(&tx, placed).await? {
+        return violated("I2", format!("the body of {seq} of channel {channel} cannot be read"));
+    }
     Ok((page.rows.len() as u64, walk, page.more))
+}
+
+/// The first message whose body is not what its row says.
+async fn first_unread<T: Transaction>(tx: &T, placed: Vec<Placed>) -> Result<Option<(ChannelId, Seq)>, CheckError> {
+    let places: Vec<_> = placed.iter().map(|placed| placed.place).collect();
+    let messages = content::messages(tx, placed.into_iter().map(Some).collect()).await?;
+    Ok(places.into_iter().zip(messages).find(|(_, message)| message.is_none()).map(|(place, _)| place))
 }
 
 /// Everyone who is named in a message finds it among its mentions.

@@ -1,7 +1,7 @@
 //! Whether what is stored keeps the invariants: `store check`.
 //!
 //! Owns the walk over messages, first replies and inboxes, a page at a time, so that a store of any size is checked in
-//! bounded memory. Changes nothing. Checks I2 (seqs are exactly 1 to the head, times never decrease, bodies are whole),
+//! bounded memory. Changes nothing. Names every row that cannot be read; where there is none it checks I2 (seqs are exactly 1 to the head, times never decrease, bodies are whole),
 //! I5 (a message and its first reply name each other, and a reaction counts once) and I6 (an inbox tells each visible message
 //! once and in order, and what became of it to nobody else).
 //! Of a store at rest: what changes between pages may look like a violation.
@@ -9,6 +9,7 @@
 mod inboxes;
 mod messages;
 mod reactions;
+mod rows;
 
 use schema::record::RecordError;
 
@@ -32,6 +33,8 @@ pub struct Checked {
     pub users: u64,
     /// Rows of inboxes.
     pub inbox_rows: u64,
+    /// Rows that could not be read once and are kept aside ([`super::unreadable`]).
+    pub set_aside: u64,
 }
 
 /// The first thing that is not as it should be.
@@ -45,7 +48,15 @@ pub enum CheckError {
         /// Where, what was found and what was expected.
         found: String,
     },
-    /// A record is damaged.
+    /// Rows are damaged, or of a newer version. The invariants were not looked at.
+    #[error("{rows} rows cannot be read: {}", named.join("; "))]
+    Unreadable {
+        /// How many.
+        rows: u64,
+        /// The first of them: the table, the key in hex, and why.
+        named: Vec<String>,
+    },
+    /// A record is damaged, or became so meanwhile.
     #[error(transparent)]
     Damaged(RecordError),
     /// The store could not be read.
@@ -79,7 +90,7 @@ impl CheckError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
-            Self::Violated { .. } | Self::Damaged(_) => false,
+            Self::Violated { .. } | Self::Unreadable { .. } | Self::Damaged(_) => false,
         }
     }
 }
@@ -91,9 +102,10 @@ fn violated<T>(invariant: &'static str, found: String) -> Result<T, CheckError> 
 /// Checks all of it, and reports how far it is after each page.
 ///
 /// # Errors
-/// The first violation or damaged record; the store's.
+/// The rows that cannot be read, or the first violation; the store's.
 pub async fn run<E: kv::Engine>(engine: &E, mut progress: impl FnMut(&Checked) + Send) -> Result<Checked, CheckError> {
     let mut checked = Checked::default();
+    rows::rows(engine, &mut checked, &mut progress).await?;
     messages::channels(engine, &mut checked, &mut progress).await?;
     messages::messages(engine, &mut checked, &mut progress).await?;
     messages::first_replies(engine, &mut checked, &mut progress).await?;

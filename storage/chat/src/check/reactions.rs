@@ -4,8 +4,8 @@ use schema::record::{MessageRecord, TalliesRecord};
 use schema::{ChannelId, Seq};
 
 use super::{CheckError, Checked, PAGE_ROWS, violated};
+use crate::again;
 use crate::keys;
-use crate::{again, content};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// The reactions to one message that the walk has met so far.
@@ -74,7 +74,7 @@ async fn compare<T: Transaction>(tx: &T, Counted { place, tallies }: &Counted) -
     if message.is_none_or(|record| record.deleted) {
         return violated("I5", format!("{seq} of channel {channel} has reactions, and is gone"));
     }
-    let mut counted = content::tallies_of(counted.as_ref())?.counts;
+    let mut counted = counted.map_or(Ok(TalliesRecord::default()), |row| TalliesRecord::decode(&row))?.counts;
     let mut found = tallies.counts.clone();
     counted.sort();
     found.sort();

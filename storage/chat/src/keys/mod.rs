@@ -16,7 +16,7 @@
 //! message · channel · seq    officer · channel · user            partition · number
 //! posting · channel · segment · row              push · partition of user · due · user · channel · seq
 //! reaction · channel · seq · emoji · user        read · user · channel      refresh · hash      refresh due · time · hash
-//! segments · channel · page  tallies · channel · seq
+//! segments · channel · page  set aside · key            tallies · channel · seq
 //! user · id                  username · name     view
 //! ```
 
@@ -51,7 +51,7 @@ pub use message::{
     MentionKey, edited, edited_place, edits, mentions_after, mentions_before, reaction, reaction_of, reactions,
     reactions_after, tallies, tallies_after, tallies_place, tallies_within,
 };
-pub use moved::{Moved, import, moved, moved_after};
+pub use moved::{Moved, import, moved, moved_after, set_aside, sets_aside, table_name};
 pub use ownership::{
     arrival_place, arrival_prefix, arrival_stamp, arrivals_after, arrivals_before, arrivals_through, batch, batches,
     fence, heartbeat, node, node_of, nodes, partition, partitions, view,
@@ -69,13 +69,19 @@ macro_rules! tables {
         /// The first byte of a key. Numbers are never reused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u8)]
-        enum Table {
+        pub(crate) enum Table {
             $($table = $number,)*
         }
 
         impl Table {
             /// Every table, in the order of numbers.
             const ALL: &'static [Self] = &[$(Self::$table,)*];
+
+            /// The table that a key is of. `None` if this program has no such table.
+            pub(crate) fn of_key(key: &[u8]) -> Option<Self> {
+                let first = *key.first()?;
+                Self::ALL.iter().copied().find(|&table| table as u8 == first)
+            }
         }
     };
 }
@@ -124,6 +130,7 @@ tables! {
     Segments = 52,
     Left = 53,
     Import = 60,
+    SetAside = 61,
 }
 
 /// A key in the making.

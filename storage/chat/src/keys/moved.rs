@@ -60,7 +60,8 @@ impl Table {
             | Self::Indexed
             | Self::Posting
             | Self::Segments
-            | Self::Left => Moved::AsItIs,
+            | Self::Left
+            | Self::SetAside => Moved::AsItIs,
         }
     }
 }
@@ -68,8 +69,7 @@ impl Table {
 /// What becomes of the row under this key. `None` if no table of this program has it.
 #[must_use]
 pub fn moved(key: &[u8]) -> Option<Moved> {
-    let first = *key.first()?;
-    Table::ALL.iter().copied().find(|&table| table as u8 == first).map(Table::moved)
+    Table::of_key(key).map(Table::moved)
 }
 
 /// The next rows that go along after a key, of one table; of the first without one. `None` behind the last table.
@@ -79,6 +79,24 @@ pub fn moved_after(last: Option<&[u8]>) -> Option<RangeRequest> {
     let tables = Table::ALL.iter().copied().filter(|table| table.moved() != Moved::Left);
     let ranges = tables.map(|table| (Key::of(table).0, prefix_end(&[table as u8])));
     ranges.map(|(first, end)| RangeRequest::new(first.max(begin.clone()), end)).find(|range| range.begin < range.end)
+}
+
+/// The name of the table that a key is of. `None` if this program has no such table.
+#[must_use]
+pub fn table_name(key: &[u8]) -> Option<&'static str> {
+    Table::of_key(key).map(Table::name)
+}
+
+/// `set aside`: a row that cannot be read, behind the key that it had.
+#[must_use]
+pub fn set_aside(key: &[u8]) -> Vec<u8> {
+    Key::of(Table::SetAside).bytes(key).0
+}
+
+/// Every row that was set aside.
+#[must_use]
+pub fn sets_aside() -> RangeRequest {
+    Key::of(Table::SetAside).all()
 }
 
 /// `import`: that rows of another store are being written into this one, and how far that is.
@@ -107,7 +125,7 @@ mod tests {
         check(Some(&[Table::Body as u8, 7]), Some((&[Table::Body as u8, 7, 0], &[Table::Body as u8 + 1])));
         // Fences stay behind.
         check(Some(&[Table::Fence as u8]), Some((&[Table::Former as u8], &[Table::Former as u8 + 1])));
-        check(Some(&[Table::Left as u8 + 1]), None);
+        check(Some(&[Table::SetAside as u8 + 1]), None);
     }
 
     #[test]

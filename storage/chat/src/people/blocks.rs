@@ -1,14 +1,14 @@
 //! Blocks: who wants nothing of whom.
 
 use schema::limits::FRIENDS_MAX;
-use schema::record::{BlockRecord, RecordError};
+use schema::record::BlockRecord;
 use schema::{ChannelId, ErrorCode, Refusal, UnixMs, UserId};
 
 use super::{PAGE_ROWS_MAX, friends, no_such_user, refuse_oneself};
 use crate::keys;
-use crate::{ATTEMPTS_MAX, LayerError, again};
+use crate::{ATTEMPTS_MAX, LayerError, again, packed, unreadable};
 use kv::retry::{self, Abort};
-use kv::transaction::{Begin, Engine, Transaction};
+use kv::transaction::{Begin, Engine, Row, Transaction};
 
 /// What came of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +39,11 @@ pub async fn block<E: Engine>(
     let (_, outcome) =
         retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
             let key = keys::block(by, user);
-            let rows = tx.get_all(&[key.clone(), keys::direct(by, user), keys::user(user)]).await?;
-            if let Some(row) = &rows[1] {
-                return Ok((tx, BlockOutcome::ThroughChannel(channel_of_direct(row).map_err(LayerError::from)?)));
+            let direct = keys::direct(by, user);
+            let rows = tx.get_all(&[key.clone(), direct.clone(), keys::user(user)]).await?;
+            let channel = unreadable::refuse_some(&direct, rows[1].as_ref(), packed::direct);
+            if let Some(channel) = channel.map_err(LayerError::from)? {
+                return Ok((tx, BlockOutcome::ThroughChannel(channel)));
             }
             if rows[2].is_none() {
                 return Err(Abort::Refused(no_such_user(user).into()));
@@ -64,15 +66,6 @@ pub async fn block<E: Engine>(
         })
         .await?;
     Ok(outcome)
-}
-
-fn channel_of_direct(row: &[u8]) -> Result<ChannelId, RecordError> {
-    let number: [u8; 8] = row.try_into().map_err(|_| RecordError::Damaged {
-        what: "direct",
-        bytes: row.len(),
-        why: "not a channel's id".to_owned(),
-    })?;
-    Ok(ChannelId(u64::from_be_bytes(number)))
 }
 
 /// A page of those whom a user blocks.
@@ -105,9 +98,6 @@ async fn blocks_once<E: Engine>(
 ) -> Result<BlocksPage, LayerError> {
     let range = keys::blocks_after(by, after).rows(limit.min(PAGE_ROWS_MAX));
     let page = engine.begin(Begin::Fresh).snapshot_get_range(&range).await?;
-    let mut users = Vec::with_capacity(page.rows.len());
-    for row in &page.rows {
-        users.push((keys::block_of(&row.key)?.1, BlockRecord::decode(&row.value)?));
-    }
-    Ok(BlocksPage { users, more: page.more })
+    let blocked = |row: &Row| Ok((keys::block_of(&row.key)?.1, BlockRecord::decode(&row.value)?));
+    Ok(BlocksPage { users: unreadable::readable(&page.rows, blocked), more: page.more })
 }

@@ -6,10 +6,10 @@ use schema::{ErrorCode, Refusal, UnixMs, UserId};
 
 use super::{PAGE_ROWS_MAX, no_such_user, refuse_oneself};
 use crate::keys;
-use crate::{ATTEMPTS_MAX, LayerError, again};
+use crate::{ATTEMPTS_MAX, LayerError, again, unreadable};
 use kv::join;
 use kv::retry::{self, Abort};
-use kv::transaction::{Begin, Engine, Transaction};
+use kv::transaction::{Begin, Engine, Row, Transaction};
 
 /// Asks `other` to be `user`'s friend, or accepts if `other` asked before. Asking again changes nothing.
 ///
@@ -42,7 +42,7 @@ async fn put<T: Transaction>(
 ) -> Result<FriendRecord, LayerError> {
     let keys = [keys::friend(user, other), keys::user(other), keys::block(user, other), keys::block(other, user)];
     let rows = tx.get_all(&keys).await?;
-    let stored = rows[0].as_ref().map(|row| FriendRecord::decode(row)).transpose()?;
+    let stored = unreadable::refuse_some(&keys[0], rows[0].as_ref(), FriendRecord::decode)?;
     let state = match stored {
         Some(record @ FriendRecord { state: FriendState::Requested | FriendState::Accepted, .. }) => return Ok(record),
         Some(FriendRecord { state: FriendState::Asked, .. }) => FriendState::Accepted,
@@ -128,9 +128,6 @@ async fn friends_once<E: Engine>(
 ) -> Result<FriendsPage, LayerError> {
     let range = keys::friends_after(user, after).rows(limit.min(PAGE_ROWS_MAX));
     let page = engine.begin(Begin::Fresh).snapshot_get_range(&range).await?;
-    let mut friends = Vec::with_capacity(page.rows.len());
-    for row in &page.rows {
-        friends.push((keys::friend_of(&row.key)?.1, FriendRecord::decode(&row.value)?));
-    }
-    Ok(FriendsPage { friends, more: page.more })
+    let friend = |row: &Row| Ok((keys::friend_of(&row.key)?.1, FriendRecord::decode(&row.value)?));
+    Ok(FriendsPage { friends: unreadable::readable(&page.rows, friend), more: page.more })
 }

@@ -12,7 +12,7 @@ use schema::record::{FriendRecord, FriendState, PresenceRecord};
 use schema::{ChannelId, UserId};
 
 use crate::keys;
-use crate::{LayerError, again, packed, presence};
+use crate::{LayerError, again, packed, presence, unreadable};
 use kv::join;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -109,28 +109,31 @@ async fn close<E: Engine>(
     }
     let rows = tx.get_all(&wanted).await?;
     let mut sights = Vec::with_capacity(users.len());
-    for (&user, rows) in users.iter().zip(rows.chunks(if fellows { 3 } else { 6 })) {
-        let presence = presence::record(rows[0].as_ref())?;
+    let each = if fellows { 3 } else { 6 };
+    for (&user, (keys, rows)) in users.iter().zip(wanted.chunks(each).zip(rows.chunks(each))) {
+        let presence = presence::record(&keys[0], rows[0].as_ref());
         let blocked = rows[1].is_some() || rows[2].is_some();
         sights.push(if user == watcher {
             Sight::Seen(presence)
         } else if blocked {
             Sight::Hidden
-        } else if fellows || is_friend(rows[3].as_ref())? || rows[4].is_some() {
+        } else if fellows || is_friend(&keys[3], rows[3].as_ref()) || rows[4].is_some() {
             Sight::Seen(presence)
         } else {
-            Sight::Undecided { presence, channels: packed::counter(rows[5].as_ref())? }
+            // How many channels there are decides no more than which way to look.
+            let channels = unreadable::skip(&keys[5], packed::counter(rows[5].as_ref())).unwrap_or(u64::MAX);
+            Sight::Undecided { presence, channels }
         });
     }
     Ok(sights)
 }
 
-fn is_friend(row: Option<&Bytes>) -> Result<bool, LayerError> {
-    let record = row.map(|row| FriendRecord::decode(row)).transpose()?;
-    Ok(record.is_some_and(|record| match record.state {
+fn is_friend(key: &[u8], row: Option<&Bytes>) -> bool {
+    let record = row.and_then(|row| unreadable::skip(key, FriendRecord::decode(row)));
+    record.is_some_and(|record| match record.state {
         FriendState::Accepted => true,
         FriendState::Requested | FriendState::Asked => false,
-    }))
+    })
 }
 
 /// A user's direct channels and groups: its memberships but for the large channels, which are listed apart. What a channel is
@@ -140,19 +143,15 @@ async fn groups<E: Engine>(engine: &E, user: UserId) -> Result<BTreeSet<ChannelI
     let range = keys::larges(user).rows(CHANNELS_OF_USER_MAX);
     let large = async { tx.snapshot_get_range(&range).await.map_err(LayerError::from) };
     let (mut groups, large) = join::both(memberships(&tx, user), large).await?;
-    for row in &large.rows {
-        groups.remove(&keys::large_of(&row.key)?.1);
+    for channel in unreadable::readable(&large.rows, |row| Ok(keys::large_of(&row.key)?.1)) {
+        groups.remove(&channel);
     }
     Ok(groups)
 }
 
 async fn memberships<T: Transaction>(tx: &T, user: UserId) -> Result<BTreeSet<ChannelId>, LayerError> {
     let page = tx.snapshot_get_range(&keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX)).await?;
-    let mut memberships = BTreeSet::new();
-    for row in &page.rows {
-        memberships.insert(keys::membership_of(&row.key)?.1);
-    }
-    Ok(memberships)
+    Ok(unreadable::readable(&page.rows, |row| Ok(keys::membership_of(&row.key)?.1)).into_iter().collect())
 }
 
 /// Whether each of these users, who are in so many channels, is in one of `groups`.

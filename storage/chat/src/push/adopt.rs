@@ -11,7 +11,7 @@ use schema::record::{ArrivalRecord, EventRecordBody, MessageRecord, PushItem};
 use schema::{ChannelId, Epoch, Seq, UnixMs};
 
 use crate::keys;
-use crate::{ATTEMPTS_MAX, LayerError};
+use crate::{ATTEMPTS_MAX, LayerError, unreadable};
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Row, Transaction, key_after};
 
@@ -60,28 +60,32 @@ async fn adopt_some<T: Transaction>(tx: &mut T, epoch: Epoch, wall: UnixMs) -> R
     let range = keys::arrivals_before(epoch);
     // Read without conflicts: a home that lingers may clear its own meanwhile, and an item more does no harm.
     let page = tx.snapshot_get_range(&range.clone().rows(ROWS_AT_ONCE)).await?;
-    let (rows, records) = fitting(&page.rows)?;
+    let (rows, records) = fitting(&page.rows);
     let Some(last) = rows.last() else { return Ok(None) };
     let items = items(tx, &records, wall).await?;
     put(tx, &items);
+    for row in rows.iter().filter(|row| ArrivalRecord::decode(&row.value).is_err()) {
+        unreadable::keep(tx, &row.key, &row.value);
+    }
     tx.clear_range(&range.begin, &key_after(&last.key));
     Ok(Some(Adopted { arrivals: rows.len() as u64, items: items.len() as u64 }))
 }
 
-/// The first rows whose events and users do not make too many items; one always fits.
-fn fitting(rows: &[Row]) -> Result<(&[Row], Vec<ArrivalRecord>), LayerError> {
+/// The first rows whose events and users do not make too many items; one always fits. Of those that cannot be read there is no
+/// record.
+fn fitting(rows: &[Row]) -> (&[Row], Vec<ArrivalRecord>) {
     let mut records = Vec::new();
     let mut count = 0;
-    for row in rows {
-        let record = ArrivalRecord::decode(&row.value)?;
+    for (at, row) in rows.iter().enumerate() {
+        let Some(record) = unreadable::skip(&row.key, ArrivalRecord::decode(&row.value)) else { continue };
         let users = |audience: u16| record.audiences[usize::from(audience)].len();
         count += record.events.iter().map(|event| users(event.audience)).sum::<usize>();
         if !records.is_empty() && count > ITEMS_AT_ONCE {
-            break;
+            return (&rows[..at], records);
         }
         records.push(record);
     }
-    Ok((&rows[..records.len()], records))
+    (rows, records)
 }
 
 /// An item for each message and each of its users but the sender, unless its time is long over.
@@ -93,8 +97,8 @@ async fn items<T: Transaction>(tx: &T, records: &[ArrivalRecord], wall: UnixMs) 
         }
     }
     let wanted: Vec<_> = messages.keys().map(|&(channel, seq)| keys::message(channel, seq)).collect();
-    for (message, row) in messages.values_mut().zip(tx.get_all(&wanted).await?) {
-        *message = row.map(|row| MessageRecord::decode(&row)).transpose()?;
+    for ((message, key), row) in messages.values_mut().zip(&wanted).zip(tx.get_all(&wanted).await?) {
+        *message = row.and_then(|row| unreadable::skip(key, MessageRecord::decode(&row)));
     }
     let mut items = Vec::new();
     for record in records {

@@ -7,7 +7,7 @@ use schema::record::{MemberRecord, MessageRecord, PresenceRecord, PushItem, Read
 use schema::{PresenceState, UnixMs};
 
 use crate::keys;
-use crate::{LayerError, again, presence, visible};
+use crate::{LayerError, again, presence, unreadable, visible};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// How long a stored "online" is true without another word: a home writes a user's activity that often, calls the user away
@@ -30,6 +30,8 @@ pub enum Decision {
     Muted,
     /// Somebody uses one of the user's devices, and sees it there.
     Online,
+    /// A row that says who may read what cannot be read itself.
+    Unreadable,
     /// The phone is told.
     Push,
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Decision {
             Self::Read => "read",
             Self::Muted => "muted",
             Self::Online => "online",
+            Self::Unreadable => "unreadable",
             Self::Push => "push",
         })
     }
@@ -67,13 +70,14 @@ async fn decide_once<E: Engine>(engine: &E, items: &[PushItem], wall: UnixMs) ->
     }
     let rows = engine.begin(Begin::Fresh).get_all(&wanted).await?;
     let mut decisions = Vec::with_capacity(items.len());
-    for (item, rows) in items.iter().zip(rows.chunks(4)) {
-        let member = rows[0].as_ref().map(|row| MemberRecord::decode(row)).transpose()?;
-        let message = rows[1].as_ref().map(|row| MessageRecord::decode(row)).transpose()?;
-        let read = rows[2].as_ref().map_or(Ok(ReadMarkRecord::default()), |row| ReadMarkRecord::decode(row))?;
-        let presence = presence::record(rows[3].as_ref())?;
+    for (item, (keys, rows)) in items.iter().zip(wanted.chunks(4).zip(rows.chunks(4))) {
+        let member = unreadable::refuse_some(&keys[0], rows[0].as_ref(), MemberRecord::decode);
+        let message = unreadable::refuse_some(&keys[1], rows[1].as_ref(), MessageRecord::decode);
+        let read: ReadMarkRecord = unreadable::skip_or_default(&keys[2], rows[2].as_ref(), ReadMarkRecord::decode);
+        let presence = presence::record(&keys[3], rows[3].as_ref());
         decisions.push(match (member, message) {
-            (Some(member), Some(message)) if visible::shows(&member.ranges, item.seq) => {
+            (Err(_), _) | (_, Err(_)) => Decision::Unreadable,
+            (Ok(Some(member)), Ok(Some(message))) if visible::shows(&member.ranges, item.seq) => {
                 if message.deleted {
                     Decision::Deleted
                 } else if item.seq <= read.seq.max(visible::joined_after(&member)) {
@@ -86,7 +90,7 @@ async fn decide_once<E: Engine>(engine: &E, items: &[PushItem], wall: UnixMs) ->
                     Decision::Push
                 }
             }
-            (_, _) => Decision::Gone,
+            (Ok(_), Ok(_)) => Decision::Gone,
         });
     }
     Ok(decisions)

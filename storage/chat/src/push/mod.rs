@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 
 use schema::UnixMs;
 use schema::limits::{PARTITIONS, PUSH_KEPT_MS};
-use schema::record::{PushItem, RecordError};
+use schema::record::PushItem;
 
 pub use adopt::{Adopted, adopt};
 pub use decide::{Decision, decide};
 
-use super::{LayerError, again};
+use super::{LayerError, again, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -69,8 +69,7 @@ pub async fn list<E: Engine>(engine: &E, limit: u32) -> Result<Listed, LayerErro
 
 async fn page<E: Engine>(engine: &E, partition: usize, rows: u32) -> Result<Vec<PushItem>, LayerError> {
     let page = engine.begin(Begin::Fresh).snapshot_get_range(&keys::pushes_of(partition).rows(rows)).await?;
-    let item = |row: &kv::Row| keys::push_item(&row.key, &row.value);
-    Ok(page.rows.iter().map(item).collect::<Result<_, RecordError>>()?)
+    Ok(unreadable::readable(&page.rows, |row| keys::push_item(&row.key, &row.value)))
 }
 
 /// Removes what was due more than `PUSH_KEPT_MS` before `wall`. Returns how many items went.

@@ -202,12 +202,16 @@ impl Opened {
         let places: Vec<(ChannelId, Seq)> = seqs.into_iter().map(|seq| (place.channel, seq)).collect();
         let mut oldest = None;
         for ((channel_id, seq), record) in content::records(tx, &places).await? {
+            let Some(record) = record else { continue };
             oldest = oldest.or(Some(record.sent_ms));
             if record.deleted || record.sent_ms >= wanted.before || wanted.from.is_some_and(|from| from != record.from)
             {
                 continue;
             }
-            let text = content::text(tx, (channel_id, seq), &record).await?;
+            let text = match content::text(tx, (channel_id, seq), &record).await {
+                Err(LayerError::Record(_)) => continue,
+                text => text?,
+            };
             self.text_bytes += text.len();
             if let Some(snippet) = wanted.query.snippet(&text) {
                 let MessageRecord { sent_ms, from, .. } = record;

@@ -5,7 +5,7 @@ use schema::{Stamp, UserId};
 
 use crate::keys::{self, Moved};
 use crate::packed::{self, ImportRow};
-use crate::{ATTEMPTS_MAX, LayerError, again};
+use crate::{ATTEMPTS_MAX, LayerError, again, unreadable};
 use kv::Error;
 use kv::retry::{self, Abort, Failed};
 use kv::transaction::{Begin, Engine, RESERVED, RangeRequest, Row, Transaction};
@@ -162,13 +162,13 @@ fn put<T: Transaction>(tx: &mut T, rows: &[Row]) -> Result<(), ImportError> {
         match keys::moved(key).ok_or(ImportError::UnknownTable { table })? {
             Moved::Left => return Err(ImportError::Unmoved { table }),
             Moved::AsItIs => tx.set(key, value),
-            Moved::Unstamped => {
-                let record = DeviceRecord::decode(value)?;
-                tx.set(key, &DeviceRecord { stamp: Stamp::default(), ..record }.encode());
-            }
+            Moved::Unstamped => match unreadable::skip(key, DeviceRecord::decode(value)) {
+                Some(record) => tx.set(key, &DeviceRecord { stamp: Stamp::default(), ..record }.encode()),
+                None => unreadable::keep(tx, key, value),
+            },
             Moved::WithFloor => {
                 tx.set(key, value);
-                let (user, _) = keys::membership_of(key)?;
+                let Some((user, _)) = unreadable::skip(key, keys::membership_of(key)) else { continue };
                 if floored != Some(user) {
                     floored = Some(user);
                     let (before, after) = packed::floor_row_around_stamp();

@@ -23,7 +23,7 @@ use schema::{Epoch, Incarnation, Owner, ShardIndex, View};
 
 use super::packed::{self, ViewRow};
 use super::planted::{Planted, Plants};
-use super::{ATTEMPTS_MAX, LayerError, again};
+use super::{ATTEMPTS_MAX, LayerError, again, unreadable};
 use crate::keys;
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
@@ -90,8 +90,9 @@ async fn claim_with<E: Engine>(
 
 /// The view's row; of epoch 0 in a store that no node has claimed yet.
 async fn view_row<T: Transaction>(tx: &T) -> Result<ViewRow, Abort<LayerError>> {
-    let row = tx.get(&keys::view()).await?;
-    Ok(row.map_or(Ok(ViewRow::default()), |row| ViewRow::decode(&row)).map_err(LayerError::from)?)
+    let (key, row) = (keys::view(), tx.get(&keys::view()).await?);
+    let row = unreadable::refuse_some(&key, row.as_ref(), ViewRow::decode).map_err(LayerError::from)?;
+    Ok(row.unwrap_or_default())
 }
 
 /// The partitions of a node that is alone: its shards in turn.
@@ -135,13 +136,15 @@ pub async fn current<E: Engine>(engine: &E) -> Result<Option<View>, LayerError> 
 
 async fn current_once<E: Engine>(engine: &E) -> Result<Option<View>, LayerError> {
     let tx = engine.begin(Begin::Fresh);
-    let Some(row) = tx.get(&keys::view()).await? else { return Ok(None) };
-    let ViewRow { epoch, nodes } = ViewRow::decode(&row)?;
+    let key = keys::view();
+    let Some(row) = tx.get(&key).await? else { return Ok(None) };
+    let ViewRow { epoch, nodes } = unreadable::refuse(&key, ViewRow::decode(&row))?;
     if nodes.is_empty() {
         return Ok(None);
     }
     let page = tx.get_range(&keys::partitions().rows(u32::from(PARTITIONS))).await?;
-    let owners: Vec<_> = page.rows.iter().map(|row| packed::owner(&row.value)).collect::<Result<_, _>>()?;
+    let owner = |row: &kv::Row| unreadable::refuse(&row.key, packed::owner(&row.value));
+    let owners: Vec<_> = page.rows.iter().map(owner).collect::<Result<_, _>>()?;
     if owners.len() != usize::from(PARTITIONS) {
         let why = format!("{} of {PARTITIONS} partitions have a row", owners.len());
         return Err(schema::record::RecordError::Damaged { what: "partition", bytes: 0, why }.into());

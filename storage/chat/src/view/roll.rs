@@ -12,7 +12,7 @@ use schema::{Epoch, Incarnation};
 
 use crate::keys;
 use crate::packed::{self, ViewRow};
-use crate::{ATTEMPTS_MAX, LayerError, again};
+use crate::{ATTEMPTS_MAX, LayerError, again, unreadable};
 use kv::join::try_all;
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
@@ -52,10 +52,9 @@ pub struct Seen {
 }
 
 impl Node {
-    fn take(&mut self, record: &[u8]) {
+    fn take(&mut self, key: &[u8], record: &[u8]) {
         self.registered = true;
-        self.record =
-            NodeRecord::decode(record).inspect_err(|error| tracing::debug!(%error, "a node's registration")).ok();
+        self.record = unreadable::skip(key, NodeRecord::decode(record));
     }
 }
 
@@ -92,8 +91,10 @@ pub async fn register<E: Engine>(engine: &E, me: Incarnation, record: &NodeRecor
 pub async fn beat<E: Engine>(engine: &E, me: Incarnation, count: u64) -> Result<Seen, LayerError> {
     let (_, seen) =
         retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-            let own = tx.get_all(&[keys::node(me), keys::fence(me)]).await?;
-            let fence = own[1].as_ref().map(|row| FenceRecord::decode(row)).transpose().map_err(LayerError::from)?;
+            let wanted = [keys::node(me), keys::fence(me)];
+            let own = tx.get_all(&wanted).await?;
+            // Without a fence that can be read this node may append nothing, and another has to take over.
+            let fence = own[1].as_ref().and_then(|row| unreadable::skip(&wanted[1], FenceRecord::decode(row)));
             let registered = own[0].is_some();
             let roll = read(&tx).await?;
             if registered {
@@ -123,28 +124,32 @@ async fn look_once<E: Engine>(engine: &E) -> Result<Roll, LayerError> {
 
 /// Reads without conflicts: nodes come, go and say that they live all the time.
 async fn read<T: Transaction>(tx: &T) -> Result<Roll, Abort<LayerError>> {
-    let view = tx.snapshot_get(&keys::view()).await?;
-    let ViewRow { epoch, nodes: active } =
-        view.map_or(Ok(ViewRow::default()), |row| ViewRow::decode(&row)).map_err(LayerError::from)?;
+    let (key, view) = (keys::view(), tx.snapshot_get(&keys::view()).await?);
+    let view = unreadable::refuse_some(&key, view.as_ref(), ViewRow::decode).map_err(LayerError::from)?;
+    let ViewRow { epoch, nodes: active } = view.unwrap_or_default();
     let page = tx.snapshot_get_range(&keys::nodes().rows(NODES_MAX)).await?;
     let mut nodes: BTreeMap<Incarnation, Node> = BTreeMap::new();
     for row in &page.rows {
-        let node = nodes.entry(keys::node_of(&row.key).map_err(LayerError::from)?).or_default();
-        node.take(&row.value);
+        let Some(node) = unreadable::skip(&row.key, keys::node_of(&row.key)) else { continue };
+        nodes.entry(node).or_default().take(&row.key, &row.value);
     }
     let beyond: BTreeSet<Incarnation> = active.iter().copied().filter(|node| !nodes.contains_key(node)).collect();
     let records = beyond.iter().map(|&node| keys::node(node));
     let beats = nodes.keys().chain(&beyond).map(|&node| keys::heartbeat(node));
     let wanted: Vec<Vec<u8>> = records.chain(beats).collect();
-    let mut rows = try_all(wanted.iter().map(|key| tx.snapshot_get(key))).await?.into_iter();
+    let rows = try_all(wanted.iter().map(|key| tx.snapshot_get(key))).await?;
+    let mut rows = wanted.iter().zip(rows);
+    let mut next = || rows.next().and_then(|(key, row)| Some((key, row?)));
     // In the order in which they were asked for.
     let mut found = BTreeMap::new();
     for &node in &beyond {
         let of: &mut Node = found.entry(node).or_default();
-        rows.next().flatten().inspect(|row| of.take(row));
+        if let Some((key, row)) = next() {
+            of.take(key, &row);
+        }
     }
     for node in nodes.values_mut().chain(found.values_mut()) {
-        node.beat = rows.next().flatten().map(|row| packed::beat(&row)).transpose().map_err(LayerError::from)?;
+        node.beat = next().and_then(|(key, row)| unreadable::skip(key, packed::beat(&row)));
     }
     nodes.append(&mut found);
     Ok(Roll { epoch, active, nodes })

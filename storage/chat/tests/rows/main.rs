@@ -21,4 +21,5 @@ mod standby;
 mod told;
 mod transfer;
 mod trouble;
+mod unreadable;
 mod world;

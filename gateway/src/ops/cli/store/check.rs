@@ -47,9 +47,10 @@ pub(super) fn so_far(checked: &Checked) -> String {
 }
 
 pub(super) fn summary(checked: &Checked) -> String {
-    let Checked { channels, messages, first_replies, reactions, users, inbox_rows } = checked;
+    let Checked { channels, messages, first_replies, reactions, users, inbox_rows, set_aside } = checked;
+    let aside = if *set_aside == 0 { String::new() } else { format!("; {set_aside} rows set aside") };
     format!(
         "sound: {channels} channels, {messages} messages, {first_replies} first replies, {reactions} reactions, \
-         {users} users, {inbox_rows} inbox rows"
+         {users} users, {inbox_rows} inbox rows{aside}"
     )
 }

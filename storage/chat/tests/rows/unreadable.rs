@@ -1,0 +1,244 @@
+//! Rows that cannot be read: of each table in turn, what still works, and what is refused and nothing else.
+
+use std::collections::BTreeSet;
+
+use chat::accounts::{self, NewFamily, NewToken};
+use chat::devices::{self, Connecting};
+use chat::keys::{self, Layout};
+use chat::push::Decision;
+use chat::{LayerError, arrivals, channels, check, history, inbox, mentions, opened, people, presence, push, search};
+use chat::{unreadable, view};
+use futures_lite::future::block_on;
+use kv::memory::MemoryEngine;
+use kv::{Begin, Engine, RangeRequest, Row, Transaction};
+use schema::command::{History, HistoryWindow};
+use schema::page::{Arrival, SessionStart};
+use schema::record::{NodeRecord, PresenceRecord, PushItem, UserRecord};
+use schema::{ChannelId, Epoch, Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
+
+use crate::world::{WALL, World, channel, faulty, first_shard, store};
+
+/// What no record of this version begins with: its format is newer.
+const NEWER: &[u8] = &[0xEE, 1, 2, 3];
+const ME: UserId = UserId(1);
+const LIFE: Incarnation = Incarnation(2);
+
+/// A store with a row of nearly every table.
+fn world() -> World<MemoryEngine> {
+    let mut world = World::current(faulty(&store(), &[]));
+    let long = "가나다".repeat(9_000);
+    world.run(&format!("1 sends a, 2 sends b to 1, d.2 sends c; 2 sends f={long}; 1 adds 4; 1 removes 4"));
+    world.run("2 puts e=👍 on 1; 1 marks 2; x.1 makes 2+3 key k; l.1 founds 2+3; l.2 sends a; d.2 edits e=h of 1");
+    let engine = &world.engine;
+    block_on(people::put_friend(engine, ME, UserId(5), WALL)).expect("asked");
+    block_on(people::block(engine, ME, UserId(6), true, WALL)).expect("blocked");
+    let online = PresenceRecord { state: PresenceState::Online, last_active_ms: WALL, at_ms: WALL };
+    block_on(presence::put(engine, Epoch(2), LIFE, UserId(2), online)).expect("put");
+    let zoe = UserRecord {
+        username: "zoe".to_owned(),
+        display_name: String::new(),
+        password_hash: String::new(),
+        created_ms: WALL,
+    };
+    block_on(accounts::create_user(engine, UserId(10), &zoe, None)).expect("signed up");
+    let token = NewToken { hash: [7; 32], expires_ms: WALL.plus_ms(1 << 40) };
+    let login = NewFamily { family: 9, device: None, token };
+    block_on(accounts::open_family(engine, ME, &login, WALL)).expect("logged in");
+    block_on(connect(engine)).expect("connected");
+    let item = PushItem::new(ME, (channel("g"), Seq(2)), UserId(2), WALL);
+    block_on(arrivals::clear(engine, world.view.epoch, first_shard(2), Stamp::default(), &[item])).expect("written");
+    let record = NodeRecord { name: "n".into(), ..NodeRecord::default() };
+    block_on(view::register(engine, LIFE, &record)).expect("registered");
+    block_on(view::beat(engine, LIFE, 1)).expect("beaten");
+    while block_on(search::advance(engine, channel("g"))).expect("indexed").more {}
+    world
+}
+
+async fn connect(engine: &MemoryEngine) -> Result<SessionStart, LayerError> {
+    let device = "phone".parse().expect("a device");
+    let connecting = Connecting { user: ME, device, family: 9, client: String::new(), cursor: None };
+    devices::open(engine, &connecting, WALL).await
+}
+
+fn table(engine: &MemoryEngine, number: u8) -> Vec<Row> {
+    let range = RangeRequest::new(vec![number], vec![number + 1]);
+    block_on(engine.begin(Begin::Fresh).get_range(&range)).expect("readable").rows
+}
+
+fn spoil(engine: &MemoryEngine, rows: &[Row]) {
+    let mut tx = engine.begin(Begin::Fresh);
+    rows.iter().for_each(|row| tx.set(&row.key, NEWER));
+    block_on(tx.commit()).expect("spoiled");
+}
+
+fn count(of: &str) -> u64 {
+    unreadable::counts().find(|(name, _)| *name == of).expect("a table").1
+}
+
+/// What a user and a node ask. The names of what is refused as damaged; anything else that fails is a fault.
+fn refused(world: &mut World<MemoryEngine>) -> String {
+    let mut refused = Vec::new();
+    for (name, script) in [
+        ("send", "1 sends p"),
+        ("send again", "1 sends a"),
+        ("send large", "l.1 sends p"),
+        ("mark", "1 marks 3"),
+        ("react", "1 puts q=👍 on 1"),
+        ("edit", "d.2 edits r=k of 1 at 1"),
+        ("mute", "1 mutes on"),
+        ("add", "1 adds 4"),
+        ("create", "y.1 makes 2+3 key k"),
+        ("direct", "z.1 opens 2"),
+    ] {
+        match world.run(script).as_str() {
+            "100" => refused.push(name),
+            reply => assert!(!reply.starts_with('1'), "{name} is answered {reply}"),
+        }
+    }
+    let engine = &world.engine;
+    let (g, home) = (channel("g"), first_shard(2));
+    let history = |at: ChannelId| History { channel_id: at, window: HistoryWindow::Newest, limit: 50 };
+    let limits = inbox::InboxLimits { rows: 100, bytes: 1 << 20, at_connect: true };
+    let next = NewToken { hash: [8; 32], expires_ms: WALL.plus_ms(1 << 40) };
+    let item = PushItem::new(ME, (g, Seq(2)), UserId(2), WALL);
+    let mut ask = |name: &'static str, result: Result<(), LayerError>| match result {
+        Ok(()) => {}
+        Err(LayerError::Record(_)) => refused.push(name),
+        Err(error) => panic!("{name}: {error:?}"),
+    };
+    let none = BTreeSet::new();
+    let arrived = arrivals::read(engine, world.view.epoch, home, Stamp::default(), 0, &none, 1_000);
+    ask("arrivals", block_on(arrived).map(drop));
+    ask("inbox", block_on(inbox::read(engine, ME, schema::Position::START, 0, limits)).map(drop));
+    ask("snapshot", block_on(inbox::snapshot(engine, ME, None)).map(drop));
+    ask("channels", block_on(channels::list(engine, ME, None, 50)).map(drop));
+    ask("channel", block_on(channels::get(engine, ME, g)).map(drop));
+    ask("members", block_on(channels::members(engine, ME, g, None, 50)).map(drop));
+    ask("large", block_on(channels::large_of(engine, ME)).map(drop));
+    ask("open", block_on(opened::opened(engine, ME, g)).map(drop));
+    ask("history", block_on(history::page(engine, ME, &history(g))).map(drop));
+    ask("mentions", block_on(mentions::list(engine, ME, None, 50)).map(drop));
+    ask("friends", block_on(people::friends(engine, ME, None, 50)).map(drop));
+    ask("blocks", block_on(people::blocks(engine, ME, None, 50)).map(drop));
+    ask("presence", block_on(people::visible(engine, ME, &[UserId(2), UserId(5), UserId(6)], false)).map(drop));
+    ask("devices", block_on(devices::list(engine, ME)).map(drop));
+    ask("connect", block_on(connect(engine)).map(drop));
+    ask("pushes", block_on(push::list(engine, 100)).map(drop));
+    ask("decide", block_on(push::decide(engine, &[item], UnixMs(0))).map(drop));
+    ask("profiles", block_on(accounts::by_ids(engine, &[ME, UserId(2)])).map(drop));
+    ask("log in", block_on(accounts::by_username(engine, "zoe")).map(drop));
+    ask("rotate", block_on(accounts::rotate(engine, &[7; 32], &next, WALL)).map(drop));
+    ask("beat", block_on(view::beat(engine, LIFE, 9)).map(drop));
+    ask("view", block_on(view::current(engine)).map(drop));
+    refused.join(", ")
+}
+
+/// What is refused where every row of a table is of a newer version. Of the others nothing is, but for `UNTOUCHED`.
+///
+/// A list of members that is cached is not read, and muting writes one's own membership anew.
+const REFUSED: &[(&str, &str)] = &[
+    ("channel", "send, send large, mark, react, edit, mute, add, channel, open"),
+    ("dedup", "send again"),
+    ("direct", "direct"),
+    ("fence", "send, send again, send large, mark, react, edit, mute, add, create, direct, arrivals"),
+    ("former", "add"),
+    ("head", "send, send large, mark, react, edit, mute, add, channel, open, history"),
+    ("idempotency", "create"),
+    ("joined", "add"),
+    ("member", "send large, mute, history"),
+    ("message", "react, edit"),
+    ("partition", "view"),
+    ("read", "mark"),
+    ("refresh", "rotate"),
+    ("user", "log in"),
+    ("username", "log in"),
+    ("view", "beat, view"),
+    ("tallies", "react"),
+    ("device", "connect"),
+];
+
+/// Tables without a row in this store, and those whose values nobody reads or the index's own.
+const UNTOUCHED: &[&str] = &["dedup floor", "import", "inbox floor", "set aside", "indexed", "posting", "segments"];
+
+#[test]
+fn of_each_table_rows_that_cannot_be_read_stop_what_stands_on_them_and_nothing_else() {
+    assert_eq!(refused(&mut world()), "", "before anything is spoilt");
+    let mut found = Vec::new();
+    for Layout { number, name, .. } in keys::layouts().filter(|layout| !UNTOUCHED.contains(&layout.name)) {
+        let mut world = world();
+        let rows = table(&world.engine, number);
+        assert!(!rows.is_empty(), "the store has a row of {name}");
+        spoil(&world.engine, &rows);
+        let what = refused(&mut world);
+        if !what.is_empty() {
+            found.push((name, what));
+        }
+    }
+    let found: Vec<(&str, &str)> = found.iter().map(|(name, what)| (*name, what.as_str())).collect();
+    assert_eq!(found, REFUSED);
+}
+
+#[test]
+fn an_arrival_that_cannot_be_read_is_kept_and_those_behind_it_are_told() {
+    let mut world = world();
+    world.run("1 sends p; 1 sends q; 1 sends r");
+    let rows = table(&world.engine, 1);
+    let (spoilt, before) = (&rows[rows.len() - 2], count("arrival"));
+    let read = || {
+        let (epoch, home, have) = (world.view.epoch, first_shard(2), BTreeSet::new());
+        let page = block_on(arrivals::read(&world.engine, epoch, home, Stamp::default(), 0, &have, 1_000));
+        let page = page.expect("the others are read");
+        let told = |row: &Arrival| row.contents.as_ref().map_or(0, Vec::len);
+        (page.rows.iter().filter(|row| told(row) > 0).count(), page.through)
+    };
+    let (all, _) = read();
+    spoil(&world.engine, std::slice::from_ref(spoilt));
+    let (told, through) = read();
+    assert_eq!(told, all - 1);
+    assert!(count("arrival") > before, "it is counted");
+    block_on(arrivals::clear(&world.engine, world.view.epoch, first_shard(2), through, &[])).expect("cleared");
+    assert_eq!(block_on(unreadable::kept(&world.engine, 10)).expect("readable"), std::slice::from_ref(&spoilt.key));
+    assert_eq!(read().0, 0);
+    let checked = block_on(check::run(&world.engine, |_| {})).expect("sound but for what is set aside");
+    assert_eq!(checked.set_aside, 1);
+}
+
+#[test]
+fn arrivals_that_an_heir_cannot_read_are_kept_when_it_clears_them() {
+    let world = world();
+    let rows = table(&world.engine, 1);
+    spoil(&world.engine, &rows[..1]);
+    block_on(push::adopt(&world.engine, Epoch(u64::MAX), WALL)).expect("adopted");
+    assert_eq!(block_on(unreadable::kept(&world.engine, 10)).expect("readable"), [rows[0].key.clone()]);
+    assert!(table(&world.engine, 1).is_empty());
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_left_out_wherever_it_is_shown() {
+    let mut world = World::current(faulty(&store(), &[]));
+    world.run("1 sends a; 2 sends b to 1; 3 sends c; 3 puts e=👍 on 1");
+    let key = keys::message(channel("g"), Seq(2));
+    spoil(&world.engine, &[Row { key: key.clone().into(), value: bytes::Bytes::new() }]);
+    assert_eq!(world.inbox(1, 100), "g created 1, d created 1, g#1=a, g#3=c, g#1 +👍1");
+    assert_eq!(world.inbox(1, 1), world.inbox(1, 100), "page by page too");
+    let request = |window| History { channel_id: channel("g"), window, limit: 50 };
+    let page = |window| block_on(history::page(&world.engine, ME, &request(window))).expect("readable");
+    let seqs = |window| page(window).messages.iter().map(|message| message.seq.0).collect::<Vec<_>>();
+    assert_eq!((seqs(HistoryWindow::Newest), seqs(HistoryWindow::After(Seq(0)))), (vec![1, 3], vec![1, 3]));
+    assert!(block_on(mentions::list(&world.engine, ME, None, 50)).expect("readable").messages.is_empty());
+    let item = PushItem::new(ME, (channel("g"), Seq(2)), UserId(2), WALL);
+    assert_eq!(block_on(push::decide(&world.engine, &[item], UnixMs(0))).expect("decided"), [Decision::Unreadable]);
+    assert_eq!(world.run("1 sends p, 2 edits e=x of 2, 1 sends q"), "#4, 100, #5", "the others of its batch go on");
+    let found = block_on(check::run(&world.engine, |_| {})).expect_err("damage").to_string();
+    assert!(found.starts_with("1 rows cannot be read: message ") && found.contains(&unreadable::hex(&key)), "{found}");
+}
+
+#[test]
+fn a_batch_row_that_cannot_be_read_is_overwritten_by_the_next_batch() {
+    let mut world = World::current(faulty(&store(), &[]));
+    world.run("1 sends a");
+    let row = keys::batch(first_shard(2));
+    spoil(&world.engine, &[Row { key: row.clone().into(), value: bytes::Bytes::new() }]);
+    assert_eq!(world.run("1 sends b; 1 sends b"), "#2; #2 again");
+    assert_eq!(block_on(unreadable::kept(&world.engine, 10)).expect("readable"), [row]);
+}
