@@ -11,13 +11,14 @@ use std::sync::Arc;
 
 use schema::mesh::LiveEvent;
 use schema::record::FenceRecord;
-use schema::{ChannelId, ChannelOp, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp};
+use schema::{ChannelId, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp};
 
 use super::chain::Link;
-use super::decided::Decided;
 use super::draft::{Terms, Verdict, decide};
-use super::foresee::foresee;
+use super::effects::Effects;
 use super::members::Members;
+use super::operation::{self, Proof};
+use super::prefetch::Prefetch;
 use super::rows::{Rows, Wanted};
 use super::{Queued, moving};
 use crate::keys;
@@ -84,7 +85,7 @@ pub(super) struct Told {
 /// What one attempt found.
 enum Found {
     /// It committed, or there was nothing to commit.
-    Decided(Box<Decided>, Option<Stamp>),
+    Decided(Box<Effects>, Option<Stamp>),
     /// The batch row says that an earlier attempt committed.
     Earlier(BatchRow),
     /// The fence is another's.
@@ -97,7 +98,7 @@ enum Found {
 struct Broken {
     error: LayerError,
     /// What it had tried to commit, if that is how far it came.
-    tried: Option<Box<Decided>>,
+    tried: Option<Box<Effects>>,
 }
 
 impl<E: Into<LayerError>> From<E> for Broken {
@@ -110,7 +111,7 @@ impl<E: Into<LayerError>> From<E> for Broken {
 #[derive(Default)]
 struct Memory {
     /// Attempts whose outcome is unknown. Emptied only by a snapshot that shows that none of them committed.
-    unknown: Vec<(u32, Box<Decided>)>,
+    unknown: Vec<(u32, Box<Effects>)>,
     learned: BTreeMap<ChannelId, Arc<Members>>,
     conflicts: u32,
 }
@@ -180,7 +181,7 @@ impl Batch {
     }
 
     /// Remembers how an attempt broke. Returns what a client is told if it was the last.
-    fn note(&mut self, attempt: u32, error: &LayerError, tried: Option<Box<Decided>>, memory: &mut Memory) -> Refusal {
+    fn note(&mut self, attempt: u32, error: &LayerError, tried: Option<Box<Effects>>, memory: &mut Memory) -> Refusal {
         if self.terms.plants.has(Planted::DedupByLastFlag) {
             let flagged = matches!(error, LayerError::Store(error) if error.maybe_committed());
             self.terms.forgets_first_replies = !flagged;
@@ -217,11 +218,10 @@ impl Batch {
 
     /// Whether what this batch reads is read for conflicts, so that a commit proves all of it, refusals too, as of the commit.
     ///
-    /// Who makes or adds looks at accounts and their counts loosely, and who types commits nothing.
+    /// Some operations read loosely, and some commit nothing.
     fn is_proven_by_commit(&self) -> bool {
-        let commits = |op: &ChannelOp| !matches!(op, ChannelOp::Typing { .. });
-        let loose = |op: &ChannelOp| matches!(op, ChannelOp::Create(_) | ChannelOp::AddMember { .. });
-        self.ops.iter().any(|queued| commits(&queued.op)) && !self.ops.iter().any(|queued| loose(&queued.op))
+        let proofs = || self.ops.iter().map(|queued| operation::with(&queued.op, |op| op.proof()));
+        proofs().any(|proof| proof == Proof::Commit) && proofs().all(|proof| proof != Proof::Newest)
     }
 
     /// One transaction, at a version of the shard's chain or at the newest.
@@ -312,15 +312,17 @@ impl Batch {
     /// What the operations are known to need before anything is read.
     fn wanted(&self) -> Wanted {
         let mut wanted = Wanted::default();
-        for queued in &self.ops {
-            foresee(self.terms.wall, queued, &self.cached, &mut wanted);
+        for &Queued { channel, ref op, .. } in &self.ops {
+            let cached = self.cached.get(&channel).map(|members| &**members);
+            let mut read = Prefetch { channel, wall: self.terms.wall, cached, wanted: &mut wanted };
+            operation::with(op, |op| op.prefetch(&mut read));
         }
         wanted
     }
 
     fn committed(
         mut self,
-        decided: Decided,
+        decided: Effects,
         stamp: Option<Stamp>,
         link: Link,
         moved: Vec<Queued>,
@@ -328,7 +330,7 @@ impl Batch {
     ) -> Outcome {
         let hints = stamp.map_or_else(Vec::new, |stamp| decided.hints(stamp));
         let left = self.ops.split_off(decided.replies.len());
-        let Decided { mut replies, members_changed, live, feeds, .. } = decided;
+        let Effects { mut replies, members_changed, live, feeds, .. } = decided;
         replies.extend(super::refused(moved.into_iter(), &moving()));
         let told = Told { hints, live, feeds };
         let mut outcome = self.ended(|_| Ended::Committed { replies, told, left }, Vec::new(), memory);

@@ -6,12 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use schema::limits::SMALL_GROUP_MEMBERS_MAX;
 use schema::mesh::{LiveBody, LiveEvent};
-use schema::op::ChannelKind;
-use schema::{ChannelId, OpReply, Owner, Seq, UserId, View};
-
-use super::draft::{Draft, Step};
+use schema::{ChannelId, Owner, UserId, View};
 
 /// What a batch tells live, in the order in which it happened.
 #[derive(Debug, Default)]
@@ -57,34 +53,5 @@ fn same(one: &LiveBody, other: &LiveBody) -> bool {
         | (LiveBody::Read { user: one, .. }, LiveBody::Read { user: other, .. })
         | (LiveBody::Blocked { by: one, .. }, LiveBody::Blocked { by: other, .. }) => one == other,
         (LiveBody::Typing { .. } | LiveBody::Read { .. } | LiveBody::Blocked { .. }, _) => false,
-    }
-}
-
-impl Draft<'_> {
-    /// A member writes, or has stopped. In a large channel nobody is told.
-    pub(super) fn typing(&mut self, channel: ChannelId, user: UserId, on: bool) -> Step<OpReply> {
-        self.member(channel, user)?;
-        let members = self.members(channel)?;
-        if !members.blocked {
-            let open_only = members.len() > SMALL_GROUP_MEMBERS_MAX as usize;
-            self.live.tell(channel, LiveBody::Typing { user, on, open_only }, members.others(user));
-        }
-        Ok(OpReply::Told)
-    }
-
-    /// The other members of a direct channel or small group hear that one has read, unless a block is between them.
-    pub(super) fn tell_read(&mut self, channel: ChannelId, user: UserId, read_seq: Seq) {
-        let members = self.drafted_members(channel);
-        if !members.blocked && members.len() <= SMALL_GROUP_MEMBERS_MAX as usize {
-            self.live.tell(channel, LiveBody::Read { user, read_seq }, members.others(user));
-        }
-    }
-
-    /// Whether the channel is between two alone.
-    pub(super) fn is_direct(&mut self, channel: ChannelId) -> Step<bool> {
-        Ok(match self.channel(channel)?.record.kind {
-            ChannelKind::Direct => true,
-            ChannelKind::Group | ChannelKind::Large => false,
-        })
     }
 }

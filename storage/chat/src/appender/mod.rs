@@ -3,7 +3,7 @@
 //! Owns a shard's pending operations, in order, and one batch in flight. A batch is one transaction: it reads the fence,
 //! channels, heads and first replies, assigns the seqs, and writes messages, heads, first replies, an inbox row for each
 //! member, an arrival for each home shard concerned, and the shard's batch row. Knows no runtime: whoever drives it runs
-//! [`Batch::run`] on any executor and hands the outcome back.
+//! [`Batch::run`] on any executor and hands the outcome back. What an operation is, is one file of [`operation`].
 //! Upholds I2, I4, I5, I6 and I7 as the files within say, and I3: a reply is told only once its batch has committed.
 //! Limit: one batch in flight a shard, so a shard's rate is batches a second times what fits into one.
 //!
@@ -13,24 +13,16 @@
 //!           └─────────── what did not fit, or is tried in smaller parts ────────┘
 //! ```
 
-mod answered;
 mod batch;
+mod capacity;
 mod chain;
-mod create;
-mod decided;
 mod draft;
-mod foresee;
+mod effects;
 mod live;
 mod members;
-mod membership;
-mod react;
-mod reading;
-mod revise;
-mod room;
+mod operation;
+mod prefetch;
 mod rows;
-mod send;
-mod settings;
-mod writing;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

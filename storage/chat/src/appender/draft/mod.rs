@@ -1,9 +1,12 @@
 //! One attempt's decisions, as they grow operation by operation. Pure: rows in, writes and replies out.
 //!
 //! Owns what later operations of a batch must see of earlier ones: heads, lists of members, marks, first replies. What an
-//! operation means is in the files beside this one, each of which checks first (`reading`) and writes last (`writing`), so
-//! that an operation which is refused, or lacks a row, leaves no trace.
+//! operation means is its own (`operation`); it uses what `reading`, `first_reply` and `writing` offer and sees no field.
 //! Upholds I2: a seq is the next of the head that this transaction read.
+
+mod first_reply;
+mod reading;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,29 +15,31 @@ use bytes::Bytes;
 use schema::record::{ChannelRecord, HeadRecord, RecordError};
 use schema::{ChannelId, ChannelOp, ErrorCode, EventBody, OpReply, Refusal, Seq, UnixMs, UserId, View};
 
-use super::Queued;
-use super::decided::{Decided, Happened, arrivals};
+use super::effects::{Effects, Happened, arrivals};
 use super::live::Live;
 use super::members::Members;
-use super::room::Weight;
 use super::rows::{Rows, Wanted};
+use super::{Queued, operation};
+pub(in crate::appender) use first_reply::{Asked, Change};
+pub(in crate::appender) use writing::MembersChange;
+
 use crate::planted::Plants;
 use crate::{damaged, keys};
 use kv::transaction::RangeRequest;
 
 /// Under what a batch was accepted.
 #[derive(Debug, Clone)]
-pub(super) struct Terms {
-    pub(super) view: Arc<View>,
-    pub(super) wall: UnixMs,
-    pub(super) group_members_max: u32,
-    pub(super) plants: Plants,
+pub(in crate::appender) struct Terms {
+    pub(in crate::appender) view: Arc<View>,
+    pub(in crate::appender) wall: UnixMs,
+    pub(in crate::appender) group_members_max: u32,
+    pub(in crate::appender) plants: Plants,
     /// Set by [`crate::planted::Planted::UnknownIsFailure`].
-    pub(super) forgets_first_replies: bool,
+    pub(in crate::appender) forgets_first_replies: bool,
 }
 
 /// Why an operation stops before it has changed anything.
-pub(super) enum Halt {
+pub(in crate::appender) enum Halt {
     /// It is refused.
     Refused(Refusal),
     /// It needs rows that were not read; they are wanted now.
@@ -49,28 +54,28 @@ impl From<RecordError> for Halt {
     }
 }
 
-pub(super) type Step<T> = Result<T, Halt>;
+pub(in crate::appender) type Step<T> = Result<T, Halt>;
 
-pub(super) fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Step<T> {
+pub(in crate::appender) fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Step<T> {
     Err(Halt::Refused(Refusal::new(code, message)))
 }
 
 /// What came of deciding a batch.
-pub(super) enum Verdict {
+pub(in crate::appender) enum Verdict {
     /// Rows are missing: read them and decide again.
     Unread(Wanted),
     /// The first operations that fit into one transaction, at least one.
-    Decided(Box<Decided>),
+    Decided(Box<Effects>),
 }
 
 /// Decides `ops` in order, as many as fit. One that stands on a row which cannot be read is refused, and no other.
-pub(super) fn decide(terms: &Terms, rows: &Rows, ops: &[Queued]) -> Verdict {
+pub(in crate::appender) fn decide(terms: &Terms, rows: &Rows, ops: &[Queued]) -> Verdict {
     let mut draft = Draft::new(terms, rows);
     for Queued { ticket, channel, op } in ops {
-        if !draft.has_room(*channel, op) {
+        if !draft.fits(*channel, op) {
             break;
         }
-        match draft.apply(*channel, op) {
+        match operation::with(op, |op| op.decide(&mut draft, *channel)) {
             Ok(reply) => draft.replies.push((*ticket, Ok(reply))),
             Err(Halt::Refused(refusal)) => draft.replies.push((*ticket, Err(refusal))),
             Err(Halt::Unread) => {}
@@ -82,36 +87,36 @@ pub(super) fn decide(terms: &Terms, rows: &Rows, ops: &[Queued]) -> Verdict {
 
 /// A channel as the batch has left it so far.
 #[derive(Debug)]
-pub(super) struct Drafted {
-    pub(super) record: ChannelRecord,
-    pub(super) record_changed: bool,
-    pub(super) head: HeadRecord,
-    pub(super) head_changed: bool,
-    pub(super) members: Option<Arc<Members>>,
+pub(in crate::appender) struct Drafted {
+    pub(in crate::appender) record: ChannelRecord,
+    pub(in crate::appender) record_changed: bool,
+    pub(in crate::appender) head: HeadRecord,
+    pub(in crate::appender) head_changed: bool,
+    pub(in crate::appender) members: Option<Arc<Members>>,
 }
 
-/// What a batch has come to so far. Its fields are `reading`'s and `writing`'s; operations use what those offer.
-pub(super) struct Draft<'a> {
-    pub(super) terms: &'a Terms,
-    pub(super) rows: &'a Rows,
-    pub(super) wanted: Wanted,
-    pub(super) channels: BTreeMap<ChannelId, Drafted>,
+/// What a batch has come to so far.
+pub(in crate::appender) struct Draft<'a> {
+    terms: &'a Terms,
+    rows: &'a Rows,
+    wanted: Wanted,
+    channels: BTreeMap<ChannelId, Drafted>,
     /// Channels whose list changed: what is cached of them is outdated if this commits.
-    pub(super) members_changed: Vec<ChannelId>,
+    members_changed: Vec<ChannelId>,
     /// Rows as this batch leaves them.
-    pub(super) writes: BTreeMap<Vec<u8>, Option<Bytes>>,
-    pub(super) cleared: Vec<RangeRequest>,
-    pub(super) marks: BTreeMap<(UserId, ChannelId), Seq>,
-    pub(super) joined: BTreeMap<UserId, i64>,
-    pub(super) happened: Vec<Option<Happened>>,
+    writes: BTreeMap<Vec<u8>, Option<Bytes>>,
+    cleared: Vec<RangeRequest>,
+    marks: BTreeMap<(UserId, ChannelId), Seq>,
+    joined: BTreeMap<UserId, i64>,
+    happened: Vec<Option<Happened>>,
     /// Where the event of a user's mark stands, so that a later one takes its place.
-    pub(super) read_events: BTreeMap<(UserId, ChannelId), usize>,
-    pub(super) inbox_rows: usize,
-    /// Bytes beside [`super::room::ROW_BYTES`] for each row: longer keys and values, and what was read.
-    pub(super) other_bytes: usize,
-    pub(super) live: Live,
-    pub(super) feeds: BTreeMap<ChannelId, Vec<EventBody>>,
-    pub(super) replies: Vec<(u64, Result<OpReply, Refusal>)>,
+    read_events: BTreeMap<(UserId, ChannelId), usize>,
+    inbox_rows: usize,
+    /// Bytes beside [`super::capacity::ROW_BYTES`] for each row: longer keys and values, and what was read.
+    other_bytes: usize,
+    live: Live,
+    feeds: BTreeMap<ChannelId, Vec<EventBody>>,
+    replies: Vec<(u64, Result<OpReply, Refusal>)>,
 }
 
 impl<'a> Draft<'a> {
@@ -136,26 +141,23 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// This function only dispatches.
-    fn apply(&mut self, channel: ChannelId, op: &ChannelOp) -> Step<OpReply> {
-        match op {
-            ChannelOp::Send(op) => self.send(channel, op),
-            &ChannelOp::Mark { user, read_seq } => self.mark(channel, user, read_seq),
-            ChannelOp::Create(op) => self.create(channel, op),
-            &ChannelOp::AddMember { by, user, role } => self.add_member(channel, by, user, role),
-            &ChannelOp::RemoveMember { by, user } => self.remove_member(channel, by, user),
-            ChannelOp::Edit(op) => self.edit(channel, op),
-            &ChannelOp::Delete { by, seq, op_id } => self.delete(channel, by, seq, op_id),
-            ChannelOp::React(op) => self.react(channel, op),
-            &ChannelOp::Typing { user, on } => self.typing(channel, user, on),
-            ChannelOp::SetTitle { by, title } => self.set_title(channel, *by, title),
-            &ChannelOp::SetMuted { user, muted } => self.set_muted(channel, user, muted),
-            &ChannelOp::Block { by, user, on } => self.block(channel, by, user, on),
-        }
+    /// When the batch was accepted.
+    pub(in crate::appender) fn wall(&self) -> UnixMs {
+        self.terms.wall
+    }
+
+    /// Members that a group may have.
+    pub(in crate::appender) fn group_members_max(&self) -> u32 {
+        self.terms.group_members_max
+    }
+
+    /// The seq of the next message behind a head.
+    pub(in crate::appender) fn next_seq(&self, channel: ChannelId, head: Seq) -> Seq {
+        self.terms.plants.next_seq(channel, head)
     }
 
     /// Whether another operation fits into the transaction; the first always does.
-    fn has_room(&self, channel: ChannelId, op: &ChannelOp) -> bool {
+    fn fits(&self, channel: ChannelId, op: &ChannelOp) -> bool {
         if self.replies.is_empty() {
             return true;
         }
@@ -163,10 +165,10 @@ impl<'a> Draft<'a> {
         let heads_and_records = self.channels.len() * 2;
         let written = self.writes.len() + self.cleared.len() + self.marks.len() + self.joined.len();
         let rows = written + heads_and_records + self.inbox_rows;
-        Weight::of(op, members).fits(rows, self.other_bytes)
+        operation::with(op, |op| op.cost(members)).fits(rows, self.other_bytes)
     }
 
-    fn finish(mut self) -> Decided {
+    fn finish(mut self) -> Effects {
         for (&channel, drafted) in &self.channels {
             if drafted.record_changed {
                 self.writes.insert(keys::channel(channel), Some(drafted.record.encode().into()));
@@ -176,7 +178,7 @@ impl<'a> Draft<'a> {
             }
         }
         let happened: Vec<Happened> = self.happened.into_iter().flatten().collect();
-        Decided {
+        Effects {
             arrivals: arrivals(&happened, &self.terms.view),
             live: self.live.by_home(&self.terms.view),
             feeds: self.feeds.into_iter().collect(),

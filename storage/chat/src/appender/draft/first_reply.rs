@@ -8,7 +8,7 @@ use schema::record::{AnsweredOp, DedupRecord};
 use schema::{ChannelId, ClientMsgId, Emoji, ErrorCode, Seq, UserId};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::draft::{Draft, Step, refuse};
+use super::{Draft, Step, refuse};
 use crate::keys::DedupKey;
 
 /// Milliseconds for which a first reply is given again.
@@ -16,22 +16,28 @@ const DEDUP_MS: u64 = DEDUP_DAYS * 24 * 3600 * 1000;
 
 /// Under what an operation is answered, and what it means.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
-    pub(super) key: DedupKey,
-    pub(super) op: AnsweredOp,
-    pub(super) content_hash: u64,
+pub(in crate::appender) struct Asked {
+    pub(in crate::appender) key: DedupKey,
+    pub(in crate::appender) op: AnsweredOp,
+    pub(in crate::appender) content_hash: u64,
 }
 
 impl Asked {
     /// A change of a message, by its `op_id`.
-    pub(super) fn change(channel: ChannelId, user: UserId, id: ClientMsgId, seq: Seq, change: Change<'_>) -> Self {
+    pub(in crate::appender) fn change(
+        channel: ChannelId,
+        user: UserId,
+        id: ClientMsgId,
+        seq: Seq,
+        change: Change<'_>,
+    ) -> Self {
         let (op, content_hash) = change.meaning(seq);
         Self { key: DedupKey { channel, user, id }, op, content_hash }
     }
 }
 
 /// What a change of a message is, beside its seq.
-pub(super) enum Change<'a> {
+pub(in crate::appender) enum Change<'a> {
     Edit { base_revision: u32, body: &'a str },
     Delete,
     React { emoji: &'a Emoji, on: bool },
@@ -69,7 +75,7 @@ impl Change<'_> {
 
 impl Draft<'_> {
     /// What the same id was answered before, if it was: also to someone who has left meanwhile. Else the id's age is judged.
-    pub(super) fn first_reply(&mut self, asked: &Asked) -> Step<Option<DedupRecord>> {
+    pub(in crate::appender) fn first_reply(&mut self, asked: &Asked) -> Step<Option<DedupRecord>> {
         if !self.terms.forgets_first_replies
             && let Some(first) = self.record(asked.key.to_key(), DedupRecord::decode)?
         {
@@ -95,7 +101,7 @@ impl Draft<'_> {
     }
 
     /// Keeps the first reply to a change of a message.
-    pub(super) fn answer(&mut self, asked: &Asked, seq: Seq, revision: u32, count: u32) {
+    pub(in crate::appender) fn answer(&mut self, asked: &Asked, seq: Seq, revision: u32, count: u32) {
         let (op, content_hash, sent_ms) = (asked.op, asked.content_hash, self.terms.wall);
         let first = DedupRecord { op, seq, sent_ms, revision, count, content_hash };
         self.set(asked.key.to_key(), first.encode());

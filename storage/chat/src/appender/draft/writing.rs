@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::event::{MemberChange, Role};
+use schema::mesh::LiveBody;
 use schema::op::{ChannelKind, PastAccess};
 use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, MemberRecord};
 use schema::{ChannelId, Message, Seq, UserId};
 
-use super::decided::{Happened, content};
-use super::draft::{Draft, Drafted};
-use super::members::{Member, Members};
-use super::room::{EVENT_BYTES, written_beyond};
+use super::{Draft, Drafted};
+use crate::appender::capacity::{EVENT_BYTES, written_beyond};
+use crate::appender::effects::{Happened, content};
+use crate::appender::members::{Member, Members};
 use crate::keys;
 use kv::transaction::RangeRequest;
 
 /// How who is in a channel changes.
-pub(super) enum MembersChange {
+pub(in crate::appender) enum MembersChange {
     /// A user is a member now.
     Joined(Member),
     /// A member has another role.
@@ -30,24 +31,24 @@ pub(super) enum MembersChange {
 }
 
 impl Draft<'_> {
-    pub(super) fn set(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
+    pub(in crate::appender) fn set(&mut self, key: Vec<u8>, value: impl Into<Bytes>) {
         let value = value.into();
         self.other_bytes += written_beyond(&key, &value);
         self.writes.insert(key, Some(value));
     }
 
-    pub(super) fn clear(&mut self, key: Vec<u8>) {
+    pub(in crate::appender) fn clear(&mut self, key: Vec<u8>) {
         self.other_bytes += written_beyond(&key, &[]);
         self.writes.insert(key, None);
     }
 
     /// Clears a range in which this batch writes nothing any more.
-    pub(super) fn clear_range(&mut self, range: RangeRequest) {
+    pub(in crate::appender) fn clear_range(&mut self, range: RangeRequest) {
         self.cleared.push(range);
     }
 
     /// A new channel, with its list.
-    pub(super) fn put_channel(&mut self, channel: ChannelId, record: ChannelRecord, members: Vec<Member>) {
+    pub(in crate::appender) fn put_channel(&mut self, channel: ChannelId, record: ChannelRecord, members: Vec<Member>) {
         let members = Arc::new(match record.kind {
             ChannelKind::Direct | ChannelKind::Group => Members::new(record.member_epoch, members),
             ChannelKind::Large => Members::large(),
@@ -65,24 +66,24 @@ impl Draft<'_> {
     }
 
     /// What a channel is that was looked at, what of its past is open, and its head.
-    pub(super) fn drafted(&self, channel: ChannelId) -> (ChannelKind, PastAccess, Seq) {
+    pub(in crate::appender) fn drafted(&self, channel: ChannelId) -> (ChannelKind, PastAccess, Seq) {
         let Drafted { record, head, .. } = self.channels.get(&channel).expect("looked at before");
         (record.kind, record.past, head.seq)
     }
 
-    pub(super) fn put_head(&mut self, channel: ChannelId, head: HeadRecord) {
+    pub(in crate::appender) fn put_head(&mut self, channel: ChannelId, head: HeadRecord) {
         let drafted = self.channels.get_mut(&channel).expect("read before it is written");
         (drafted.head, drafted.head_changed) = (head, true);
     }
 
-    pub(super) fn put_title(&mut self, channel: ChannelId, title: &str) {
+    pub(in crate::appender) fn put_title(&mut self, channel: ChannelId, title: &str) {
         let drafted = self.channels.get_mut(&channel).expect("read before it is written");
         (drafted.record.title, drafted.record_changed) = (title.to_owned(), true);
         self.other_bytes += title.len();
     }
 
     /// A change of who is in a channel, or of what a member may do, and with it the epoch of the channel's row.
-    pub(super) fn put_members(&mut self, channel: ChannelId, change: &MembersChange) {
+    pub(in crate::appender) fn put_members(&mut self, channel: ChannelId, change: &MembersChange) {
         let drafted = self.channels.get_mut(&channel).expect("read before it is written");
         let members = drafted.members.as_ref().expect("read before it is written");
         drafted.record.member_epoch += 1;
@@ -107,7 +108,13 @@ impl Draft<'_> {
 
     /// A membership, in both orders; it takes the place of what was kept after leaving. Who has a role in a large channel is
     /// listed apart.
-    pub(super) fn put_member(&mut self, kind: ChannelKind, channel: ChannelId, user: UserId, record: &MemberRecord) {
+    pub(in crate::appender) fn put_member(
+        &mut self,
+        kind: ChannelKind,
+        channel: ChannelId,
+        user: UserId,
+        record: &MemberRecord,
+    ) {
         let value = Bytes::from(record.encode());
         match (kind, record.role) {
             (ChannelKind::Direct | ChannelKind::Group, _) => {}
@@ -118,29 +125,29 @@ impl Draft<'_> {
         self.set(keys::membership(user, channel), value);
     }
 
-    pub(super) fn count_joined(&mut self, user: UserId, change: i64) {
+    pub(in crate::appender) fn count_joined(&mut self, user: UserId, change: i64) {
         *self.joined.entry(user).or_default() += change;
     }
 
     /// A user's mark is at least here.
-    pub(super) fn raise_mark(&mut self, user: UserId, channel: ChannelId, seq: Seq) {
+    pub(in crate::appender) fn raise_mark(&mut self, user: UserId, channel: ChannelId, seq: Seq) {
         let mark = self.marks.entry((user, channel)).or_default();
         *mark = seq.max(*mark);
     }
 
     /// What this batch has made of a user's mark so far; zero if nothing.
-    pub(super) fn drafted_mark(&self, user: UserId, channel: ChannelId) -> Seq {
+    pub(in crate::appender) fn drafted_mark(&self, user: UserId, channel: ChannelId) -> Seq {
         self.marks.get(&(user, channel)).copied().unwrap_or_default()
     }
 
     /// Who is in a channel, as this batch leaves its list.
-    pub(super) fn drafted_members(&self, channel: ChannelId) -> Arc<Members> {
+    pub(in crate::appender) fn drafted_members(&self, channel: ChannelId) -> Arc<Members> {
         let members = self.channels.get(&channel).and_then(|drafted| drafted.members.as_ref());
         Arc::clone(members.expect("put in just before"))
     }
 
     /// Something happened to a message: those who may read it are told by their inboxes, or by a large channel's feed.
-    pub(super) fn tell_readers(
+    pub(in crate::appender) fn tell_readers(
         &mut self,
         channel: ChannelId,
         seq: Seq,
@@ -157,7 +164,13 @@ impl Draft<'_> {
     }
 
     /// A membership changed: all members are told, and the one concerned. Of a large channel the members hear it by the feed.
-    pub(super) fn tell_membership(&mut self, channel: ChannelId, user: UserId, change: MemberChange, role: Role) {
+    pub(in crate::appender) fn tell_membership(
+        &mut self,
+        channel: ChannelId,
+        user: UserId,
+        change: MemberChange,
+        role: Role,
+    ) {
         let body = EventRecordBody::Membership { user, change, role };
         let members = self.drafted_members(channel);
         if members.large {
@@ -175,8 +188,13 @@ impl Draft<'_> {
         }
     }
 
+    /// Something that these users are told live, and that is kept nowhere.
+    pub(in crate::appender) fn tell_live(&mut self, channel: ChannelId, body: LiveBody, audience: Arc<[UserId]>) {
+        self.live.tell(channel, body, audience);
+    }
+
     /// Something happened that these users' inboxes tell.
-    pub(super) fn tell(
+    pub(in crate::appender) fn tell(
         &mut self,
         channel: ChannelId,
         body: EventRecordBody,

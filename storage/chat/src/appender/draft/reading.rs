@@ -8,19 +8,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::limits::CHANNELS_OF_USER_MAX;
+use schema::op::ChannelKind;
 use schema::record::{ChannelRecord, HeadRecord, MemberRecord, RecordError};
 use schema::{ChannelId, ErrorCode, UserId};
 
-use super::draft::{Draft, Drafted, Halt, Step, refuse};
-use super::members::{Member, Members};
-use super::room::conflict_bytes;
+use super::{Draft, Drafted, Halt, Step, refuse};
+use crate::appender::capacity::conflict_bytes;
+use crate::appender::members::{Member, Members};
 use crate::planted::Planted;
 use crate::{keys, packed, unreadable};
 use kv::transaction::RangeRequest;
 
 impl Draft<'_> {
     /// A row as this batch has left it so far.
-    pub(super) fn get(&mut self, key: Vec<u8>) -> Step<Option<Bytes>> {
+    pub(in crate::appender) fn get(&mut self, key: Vec<u8>) -> Step<Option<Bytes>> {
         if let Some(written) = self.writes.get(&key) {
             return Ok(written.clone());
         }
@@ -37,7 +38,7 @@ impl Draft<'_> {
     }
 
     /// The record of a row as this batch has left it so far.
-    pub(super) fn record<T>(
+    pub(in crate::appender) fn record<T>(
         &mut self,
         key: Vec<u8>,
         decode: impl FnOnce(&[u8]) -> Result<T, RecordError>,
@@ -47,7 +48,7 @@ impl Draft<'_> {
     }
 
     /// Like [`Self::get`], for rows on which no order depends.
-    pub(super) fn get_loose(&mut self, key: Vec<u8>) -> Step<Option<Bytes>> {
+    pub(in crate::appender) fn get_loose(&mut self, key: Vec<u8>) -> Step<Option<Bytes>> {
         match self.rows.get(&key) {
             Some(value) => Ok(value.cloned()),
             None => {
@@ -57,8 +58,8 @@ impl Draft<'_> {
         }
     }
 
-    /// The first rows of a range as this batch has left it so far: [`RANGE_ROWS`] of the store's, and its own.
-    pub(super) fn get_range(
+    /// The first rows of a range as this batch has left it so far: [`crate::appender::rows::RANGE_ROWS`] of the store's, and its own.
+    pub(in crate::appender) fn get_range(
         &mut self,
         RangeRequest { begin, end, .. }: RangeRequest,
     ) -> Step<BTreeMap<Vec<u8>, Bytes>> {
@@ -77,7 +78,7 @@ impl Draft<'_> {
     }
 
     /// A channel that exists.
-    pub(super) fn channel(&mut self, channel: ChannelId) -> Step<&mut Drafted> {
+    pub(in crate::appender) fn channel(&mut self, channel: ChannelId) -> Step<&mut Drafted> {
         if !self.channels.contains_key(&channel) {
             let record = self.record(keys::channel(channel), ChannelRecord::decode);
             let head = self.record(keys::head(channel), HeadRecord::decode);
@@ -98,7 +99,7 @@ impl Draft<'_> {
     }
 
     /// The list of a channel at the epoch of its row, if it is at hand.
-    pub(super) fn list(&self, channel: ChannelId) -> Option<&Arc<Members>> {
+    pub(in crate::appender) fn list(&self, channel: ChannelId) -> Option<&Arc<Members>> {
         if let Some(members) = self.channels.get(&channel).and_then(|drafted| drafted.members.as_ref()) {
             return Some(members);
         }
@@ -106,7 +107,7 @@ impl Draft<'_> {
     }
 
     /// Who is in a channel; of a large one, what stands for its list.
-    pub(super) fn members(&mut self, channel: ChannelId) -> Step<Arc<Members>> {
+    pub(in crate::appender) fn members(&mut self, channel: ChannelId) -> Step<Arc<Members>> {
         let epoch = self.channel(channel)?.record.member_epoch;
         let current = self.terms.plants.has(Planted::CachedMembership);
         match self.list(channel).filter(|members| current || members.large || members.epoch == epoch).cloned() {
@@ -123,7 +124,7 @@ impl Draft<'_> {
     }
 
     /// A user's membership of a channel, if it is a member.
-    pub(super) fn find_member(&mut self, channel: ChannelId, user: UserId) -> Step<Option<Member>> {
+    pub(in crate::appender) fn find_member(&mut self, channel: ChannelId, user: UserId) -> Step<Option<Member>> {
         let members = self.members(channel)?;
         if !members.large {
             return Ok(members.get(user).cloned());
@@ -133,7 +134,7 @@ impl Draft<'_> {
     }
 
     /// A member of a channel; one who left is told so, one who never was in it that there is no such channel.
-    pub(super) fn member(&mut self, channel: ChannelId, user: UserId) -> Step<Member> {
+    pub(in crate::appender) fn member(&mut self, channel: ChannelId, user: UserId) -> Step<Member> {
         if let Some(member) = self.find_member(channel, user)? {
             return Ok(member);
         }
@@ -143,8 +144,24 @@ impl Draft<'_> {
         }
     }
 
+    /// A member of a group; direct channels are of the same two for ever.
+    pub(in crate::appender) fn group_member(&mut self, channel: ChannelId, user: UserId) -> Step<Member> {
+        let member = self.member(channel, user)?;
+        match self.channel(channel)?.record.kind {
+            ChannelKind::Group | ChannelKind::Large => Ok(member),
+            ChannelKind::Direct => refuse(ErrorCode::PermissionDenied, "the two of a direct channel do not change"),
+        }
+    }
+
+    /// The row of a member, as this batch has left it so far.
+    pub(in crate::appender) fn member_record(&mut self, channel: ChannelId, user: UserId) -> Step<MemberRecord> {
+        let key = keys::member(channel, user);
+        // Who is in the list has a row.
+        Ok(self.record(key.clone(), MemberRecord::decode)?.ok_or_else(|| unreadable::missing(&key, "member"))?)
+    }
+
     /// Whether all these users are members of a channel that was looked at.
-    pub(super) fn check_mentions(&mut self, channel: ChannelId, users: &[UserId]) -> Step<()> {
+    pub(in crate::appender) fn check_mentions(&mut self, channel: ChannelId, users: &[UserId]) -> Step<()> {
         let mut step = Ok(());
         for &user in users {
             match self.find_member(channel, user) {
@@ -160,7 +177,7 @@ impl Draft<'_> {
     }
 
     /// Refuses what may not happen between two of whom one has blocked the other.
-    pub(super) fn check_not_blocked(&mut self, channel: ChannelId) -> Step<()> {
+    pub(in crate::appender) fn check_not_blocked(&mut self, channel: ChannelId) -> Step<()> {
         if self.members(channel)?.blocked {
             return refuse(ErrorCode::Blocked, "one of the two has blocked the other");
         }
@@ -168,7 +185,7 @@ impl Draft<'_> {
     }
 
     /// Whether all these accounts exist.
-    pub(super) fn users_exist(&mut self, users: impl Iterator<Item = UserId>) -> Step<()> {
+    pub(in crate::appender) fn users_exist(&mut self, users: impl Iterator<Item = UserId>) -> Step<()> {
         let mut step = Ok(());
         for user in users {
             match self.get_loose(keys::user(user)) {
@@ -182,7 +199,7 @@ impl Draft<'_> {
     }
 
     /// Whether each of these users may be in one more channel.
-    pub(super) fn users_have_room(&mut self, users: impl Iterator<Item = UserId>) -> Step<()> {
+    pub(in crate::appender) fn users_have_room(&mut self, users: impl Iterator<Item = UserId>) -> Step<()> {
         let mut step = Ok(());
         for user in users {
             match self.get_loose(keys::joined(user)) {

@@ -1,4 +1,4 @@
-//! A decided batch: what its transaction writes, and what is told once it has committed.
+//! The effects of a batch: what its transaction writes, and what is told once it has committed.
 //!
 //! Owns the rows of inboxes and arrivals. Upholds I6: an event's ordinal is its place among the events of its
 //! transaction, so its position is equal for all members, and an inbox follows the order of commits.
@@ -26,7 +26,7 @@ pub(super) struct Happened {
 
 /// What one transaction does.
 #[derive(Debug)]
-pub(super) struct Decided {
+pub(super) struct Effects {
     pub(super) writes: BTreeMap<Vec<u8>, Option<Bytes>>,
     /// Cleared after the writes: nothing is written there any more.
     pub(super) cleared: Vec<RangeRequest>,
@@ -45,7 +45,7 @@ pub(super) struct Decided {
     pub(super) members_changed: Vec<ChannelId>,
 }
 
-impl Decided {
+impl Effects {
     /// Whether there is nothing to commit: every operation was refused, repeated, without effect or told live alone.
     pub(super) fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.marks.is_empty() && self.joined.is_empty() && self.happened.is_empty()

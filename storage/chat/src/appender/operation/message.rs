@@ -1,0 +1,42 @@
+//! A message that is there already, as operations on it find it and leave it.
+//!
+//! Upholds I10: only those whose ranges hold a message's seq may do anything to it.
+
+use schema::record::{BodyRecord, MessageRecord, TalliesRecord};
+use schema::{ChannelId, ErrorCode, Seq};
+
+use crate::appender::draft::{Draft, Step, refuse};
+use crate::appender::members::Member;
+use crate::{keys, packed, unreadable};
+
+/// A message that a member may read, which may be deleted.
+pub(super) fn visible(draft: &mut Draft<'_>, channel: ChannelId, member: &Member, seq: Seq) -> Step<MessageRecord> {
+    let head = draft.channel(channel)?.head.seq;
+    if seq == Seq::ZERO || seq > head || !member.sees(seq) {
+        return refuse(ErrorCode::NoSuchMessage, format!("no message {seq} for this member"));
+    }
+    let key = keys::message(channel, seq);
+    // Below the head every seq has its row (I2).
+    Ok(draft.record(key.clone(), MessageRecord::decode)?.ok_or_else(|| unreadable::missing(&key, "message"))?)
+}
+
+/// How often each emoji was put to a message.
+pub(super) fn tallies_of(draft: &mut Draft<'_>, channel: ChannelId, seq: Seq) -> Step<TalliesRecord> {
+    Ok(draft.record(keys::tallies(channel, seq), TalliesRecord::decode)?.unwrap_or_default())
+}
+
+/// Clears the parts of a revision that is not the newest any more.
+pub(super) fn clear_body(draft: &mut Draft<'_>, channel: ChannelId, seq: Seq, before: &MessageRecord) {
+    match before.body {
+        BodyRecord::Inline(_) => {}
+        BodyRecord::Parts { parts, .. } => {
+            (0..parts).for_each(|part| draft.clear(keys::body_part(channel, seq, before.revision, part)));
+        }
+    }
+}
+
+/// Writes a message's newest revision, which the index of words has to read again.
+pub(super) fn revised(draft: &mut Draft<'_>, channel: ChannelId, seq: Seq, record: &MessageRecord) {
+    draft.set(keys::message(channel, seq), record.encode());
+    draft.set(keys::edited(channel, seq), packed::mark_row());
+}

@@ -1,0 +1,113 @@
+//! A message is sent.
+//!
+//! Upholds I2 (the next seq of the head, decided here), I4 (an acknowledged send is below the head that a later one
+//! reads), I5 (the first reply is written with the message).
+
+use std::sync::Arc;
+
+use schema::limits::{BODY_BYTES_MAX, MENTIONS_MAX};
+use schema::op::SendOp;
+use schema::record::{AnsweredOp, DedupRecord, EventRecordBody, HeadRecord, MessageRecord, TalliesRecord};
+use schema::{ChannelId, ErrorCode, MessageKind, OpReply, Seq};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::Operation;
+use crate::appender::capacity::Cost;
+use crate::appender::draft::{Asked, Draft, Step, refuse};
+use crate::appender::members::Member;
+use crate::appender::prefetch::Prefetch;
+use crate::keys::{self, DedupKey, MentionKey};
+use crate::{body, content, packed};
+
+impl Operation for SendOp {
+    fn prefetch(&self, read: &mut Prefetch<'_>) {
+        let channel = read.channel;
+        read.channel(&[self.from]);
+        read.channel(&self.mentions);
+        read.rows([DedupKey { channel, user: self.from, id: self.client_msg_id }.to_key()]);
+    }
+
+    /// Message, head, first reply, own mark; a row for each who is named; an event for each member.
+    fn cost(&self, members: usize) -> Cost {
+        let named = self.mentions.len();
+        let rows = 4 + named + body::parts_at_most(&self.body) + members;
+        Cost::rows(rows).and_bytes(self.body.len() + named * 128)
+    }
+
+    fn decide(&self, draft: &mut Draft<'_>, channel: ChannelId) -> Step<OpReply> {
+        let key = DedupKey { channel, user: self.from, id: self.client_msg_id };
+        let asked = Asked { key, op: AnsweredOp::Send, content_hash: content_hash(self) };
+        if let Some(first) = draft.first_reply(&asked)? {
+            return Ok(OpReply::Sent { seq: first.seq, sent_ms: first.sent_ms, duplicate: true });
+        }
+        let sender = draft.member(channel, self.from)?;
+        draft.check_not_blocked(channel)?;
+        let head = draft.channel(channel)?.head;
+        check_content(self, &sender, head.seq)?;
+        draft.check_mentions(channel, &self.mentions)?;
+
+        let seq = draft.next_seq(channel, head.seq);
+        let sent_ms = draft.wall().max(head.sent_ms);
+        let (body, parts) = body::cut(&self.body);
+        let record = MessageRecord {
+            revision: 0,
+            from: self.from,
+            sent_ms,
+            client_msg_id: self.client_msg_id,
+            kind: self.kind,
+            body,
+            reply_to: self.reply_to,
+            mentions: self.mentions.to_vec(),
+            edited_ms: None,
+            deleted: false,
+        };
+        draft.set(keys::message(channel, seq), record.encode());
+        for (part, value) in (0..).zip(parts) {
+            draft.set(keys::body_part(channel, seq, record.revision, part), value);
+        }
+        let first = DedupRecord { op: asked.op, seq, sent_ms, revision: 0, count: 0, content_hash: asked.content_hash };
+        draft.set(asked.key.to_key(), first.encode());
+        for &user in &*self.mentions {
+            draft.set(MentionKey { user, sent_ms, channel, seq }.to_key(), packed::mark_row());
+        }
+        draft.put_head(channel, HeadRecord { seq, sent_ms });
+        draft.raise_mark(self.from, channel, seq);
+        let event = EventRecordBody::Message { seq, revision: record.revision };
+        let message = content::shown((channel, seq), record, Arc::clone(&self.body), &TalliesRecord::default());
+        draft.tell_readers(channel, seq, event, Some(Arc::new(message)));
+        Ok(OpReply::Sent { seq, sent_ms, duplicate: false })
+    }
+}
+
+fn check_content(op: &SendOp, sender: &Member, head: Seq) -> Step<()> {
+    if op.body.len() > BODY_BYTES_MAX as usize {
+        let length = op.body.len();
+        return refuse(ErrorCode::BodyTooLong, format!("the body is {length} bytes, the limit is {BODY_BYTES_MAX}"));
+    }
+    if let Some(reply_to) = op.reply_to
+        && (reply_to == Seq::ZERO || reply_to > head || !sender.sees(reply_to))
+    {
+        return refuse(ErrorCode::NoSuchMessage, format!("no message {reply_to} to reply to"));
+    }
+    if op.mentions.len() > MENTIONS_MAX as usize {
+        let mentions = op.mentions.len();
+        return refuse(ErrorCode::LimitExceeded, format!("{mentions} mentions, the limit is {MENTIONS_MAX}"));
+    }
+    Ok(())
+}
+
+/// Of what a send means, whatever its encoding was. Part of the stored format.
+fn content_hash(op: &SendOp) -> u64 {
+    let mut hash = Xxh3::new();
+    let kind = match op.kind {
+        MessageKind::Text => 0,
+    };
+    hash.update(&[kind, u8::from(op.reply_to.is_some())]);
+    hash.update(&op.reply_to.unwrap_or_default().0.to_be_bytes());
+    hash.update(&(op.mentions.len() as u64).to_be_bytes());
+    for mention in &*op.mentions {
+        hash.update(&mention.0.to_be_bytes());
+    }
+    hash.update(op.body.as_bytes());
+    hash.digest()
+}
