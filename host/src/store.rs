@@ -100,7 +100,7 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
             )
         }
         Question::PutPresence(ask) => task(started, ask, |store::PutPresence { user, record }| async move {
-            presence::put(&engine, user, record).await
+            presence::put(&engine, epoch, me.incarnation, user, record).await
         }),
         Question::Visible(ask) => task(started, ask, |store::Visible { watcher, users, fellows }| async move {
             people::visible(&engine, watcher, &users, fellows).await

@@ -1,33 +1,38 @@
 //! How present users are, as their homes last said.
 //!
-//! Owns the rows `presence`. Who is present is for the home to find out; here it only survives the home.
+//! Owns the rows `presence`. Who is present is for the home to find out; here it only survives the home. Upholds I7: what a home
+//! says that is a home no more is refused, and no clock is compared with another's.
 
 use bytes::Bytes;
-use schema::UserId;
-use schema::record::PresenceRecord;
+use schema::record::{FenceRecord, PresenceRecord};
+use schema::{Epoch, Incarnation, UserId};
 
-use super::{ATTEMPTS_MAX, LayerError, again, unreadable};
+use super::{ATTEMPTS_MAX, LayerError, again, moving, unreadable};
 use crate::keys;
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
 
-/// Stores what a home says of a user, unless something later is stored. So writes that overtake each other end with the
-/// last word, and writing again is safe.
+/// Stores what a home of this node says of a user under an epoch. A home has one word about a user under way at a time, so
+/// the last it said stands, whatever its clock; writing again is safe.
 ///
 /// # Errors
-/// The store's, and damage.
-pub async fn put<E: Engine>(engine: &E, user: UserId, record: PresenceRecord) -> Result<(), LayerError> {
-    let key = keys::presence(user);
-    let key = &key;
+/// 113 once the node's fence is not of this epoch: nothing is stored. The store's, and damage in the fence.
+pub async fn put<E: Engine>(
+    engine: &E,
+    epoch: Epoch,
+    incarnation: Incarnation,
+    user: UserId,
+    record: PresenceRecord,
+) -> Result<(), LayerError> {
+    let (key, fence_key) = (&keys::presence(user), &keys::fence(incarnation));
     retry::run(engine, Begin::Cached, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-        let row = tx.get(key).await?;
-        let stored = row.as_ref().and_then(|row| unreadable::skip(key, PresenceRecord::decode(row)));
-        if let (Some(row), None) = (&row, &stored) {
-            unreadable::keep(&mut tx, key, row);
+        let fence = tx.get(fence_key).await?;
+        let fence =
+            unreadable::refuse_some(fence_key, fence.as_ref(), FenceRecord::decode).map_err(LayerError::from)?;
+        if fence != Some(FenceRecord { incarnation, epoch }) {
+            return Err(Abort::Refused(moving().into()));
         }
-        if stored.is_none_or(|stored| stored.at_ms <= record.at_ms) {
-            tx.set(key, &record.encode());
-        }
+        tx.set(key, &record.encode());
         Ok::<_, Abort<LayerError>>((tx, ()))
     })
     .await?;
@@ -37,7 +42,7 @@ pub async fn put<E: Engine>(engine: &E, user: UserId, record: PresenceRecord) ->
 /// What is stored of these users, in their order, read at one version; who never was present is offline.
 ///
 /// # Errors
-/// The store's, and damage.
+/// The store's.
 pub async fn get_all<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<PresenceRecord>, LayerError> {
     again!(get_all_once(engine, users))
 }

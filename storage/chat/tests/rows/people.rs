@@ -9,7 +9,7 @@ use kv::memory::{MemoryEngine, MemoryStore};
 use kv::{Begin, Engine, Transaction};
 use schema::limits::FRIENDS_MAX;
 use schema::record::{BlockRecord, FriendRecord, FriendState, PresenceRecord};
-use schema::{ErrorCode, PresenceState, UnixMs, UserId};
+use schema::{Epoch, ErrorCode, Incarnation, PresenceState, UnixMs, UserId};
 
 use crate::world::{WALL, World, faulty, store};
 
@@ -172,8 +172,8 @@ fn a_common_group_is_found_from_either_side() {
 fn what_is_stored_of_presence_is_shown_to_those_who_may_see_it() {
     let engine = faulty(&store(), &[]);
     let online = PresenceRecord { state: PresenceState::Online, last_active_ms: UnixMs(5), at_ms: UnixMs(7) };
-    block_on(presence::put(&engine, UserId(2), online)).expect("stored");
-    block_on(presence::put(&engine, UserId(4), online)).expect("stored");
+    block_on(presence::put(&engine, Epoch(2), Incarnation(2), UserId(2), online)).expect("stored");
+    block_on(presence::put(&engine, Epoch(2), Incarnation(2), UserId(4), online)).expect("stored");
     let seen = block_on(people::visible(&engine, UserId(1), &[UserId(4), UserId(3), UserId(2)], false));
     assert_eq!(seen.expect("readable"), [None, Some(PresenceRecord::default()), Some(online)]);
     let stored = block_on(presence::get_all(&engine, &[UserId(3), UserId(4)])).expect("readable");
@@ -181,18 +181,20 @@ fn what_is_stored_of_presence_is_shown_to_those_who_may_see_it() {
 }
 
 #[test]
-fn the_last_word_on_presence_stands() {
+fn what_a_home_says_last_of_presence_stands_whatever_its_clock_until_another_is_home() {
     let engine = faulty(&store(), &[]);
-    let check = |at, state, stands_at, stands| {
+    let check = |life: u64, at, state, stands| {
         let record = PresenceRecord { state, last_active_ms: UnixMs(1), at_ms: UnixMs(at) };
-        block_on(presence::put(&engine, UserId(2), record)).expect("stored");
+        let put = block_on(presence::put(&engine, Epoch(life), Incarnation(life), UserId(2), record));
+        let code = put.map_err(|error| u16::from(error.into_refusal().code));
         let stored = block_on(presence::get_all(&engine, &[UserId(2)])).expect("readable")[0];
-        assert_eq!((stored.at_ms, stored.state), (UnixMs(stands_at), stands), "after one of {at}");
+        assert_eq!((code, stored.state), stands, "after one of {at} by {life}");
     };
-    check(6, PresenceState::Online, 6, PresenceState::Online);
-    check(5, PresenceState::Offline, 6, PresenceState::Online);
-    check(7, PresenceState::Offline, 7, PresenceState::Offline);
-    check(7, PresenceState::Away, 7, PresenceState::Away);
+    check(2, 6, PresenceState::Online, (Ok(()), PresenceState::Online));
+    check(2, 5, PresenceState::Offline, (Ok(()), PresenceState::Offline));
+    World::claim(engine.clone(), 3, 1);
+    check(2, 9, PresenceState::Online, (Err(113), PresenceState::Offline));
+    check(3, 1, PresenceState::Away, (Ok(()), PresenceState::Away));
 }
 
 fn fill(engine: &MemoryEngine, rows: u32, row: impl Fn(UserId) -> (Vec<u8>, Vec<u8>)) {

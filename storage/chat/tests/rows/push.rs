@@ -9,7 +9,7 @@ use kv::memory::{MemoryEngine, MemoryOptions, ScriptedFaults};
 use kv::{Begin, Engine, Transaction};
 use schema::limits::{PRESENCE_ACTIVE_MS, PRESENCE_AWAY_MS, PUSH_GRACE_MS, PUSH_KEPT_MS};
 use schema::record::{MemberRecord, MessageRecord, PresenceRecord, PushItem};
-use schema::{ChannelId, Epoch, PresenceState, Seq, Stamp, UnixMs, UserId};
+use schema::{ChannelId, Epoch, Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
 
 use crate::world::{WALL, World, channel, faulty, first_shard, store};
 
@@ -115,7 +115,7 @@ fn of_several_reasons_the_one_that_lasts_longest_is_given() {
     let mut world = World::current(faulty(&store(), &[]));
     world.run("1 sends a");
     let online = PresenceRecord { state: PresenceState::Online, last_active_ms: WALL, at_ms: WALL };
-    block_on(presence::put(&world.engine, UserId(2), online)).expect("stored");
+    block_on(presence::put(&world.engine, Epoch(2), Incarnation(2), UserId(2), online)).expect("stored");
     check_decision(&world.engine, 0, Decision::Online);
     put_member(&world.engine, |member| member.muted = true);
     check_decision(&world.engine, 0, Decision::Muted);
@@ -131,7 +131,7 @@ fn nobody_is_online_long_after_its_home_went() {
     world.run("1 sends a");
     let check = |state, later_ms, expected| {
         let record = PresenceRecord { state, last_active_ms: WALL, at_ms: WALL };
-        block_on(presence::put(&world.engine, UserId(2), record)).expect("stored");
+        block_on(presence::put(&world.engine, Epoch(2), Incarnation(2), UserId(2), record)).expect("stored");
         check_decision(&world.engine, later_ms, expected);
     };
     check(PresenceState::Online, 0, Decision::Online);
