@@ -1,6 +1,6 @@
-//! How often one may do something: a bounded table of token buckets.
+//! Rates of requests: a bounded table of token buckets.
 //!
-//! Owns 65,536 buckets, each the generic cell rate algorithm in one number of 8 bytes: 512 KiB, whatever is asked of it.
+//! Owns 65,536 buckets of one number of 8 bytes: 512 KiB, whatever is asked of it.
 //! A key is hashed into the table under a seed of this process, so that nobody chooses whose bucket to share. Two keys
 //! that do share one share its budget; the users of the table say why that is harmless.
 
@@ -9,21 +9,15 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use pace::Rate;
+
 /// Buckets of a table.
 const BUCKETS: usize = 1 << 16;
-
-/// What a bucket holds and how it refills.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rate {
-    /// Taken at once after silence, at most.
-    pub(crate) burst: u32,
-    /// One more each so often.
-    pub(crate) refill: Duration,
-}
 
 /// A table of buckets of one rate.
 #[derive(Debug)]
 pub(crate) struct Rates {
+    /// Refilled in microseconds.
     rate: Rate,
     seed: RandomState,
     origin: Instant,
@@ -65,24 +59,17 @@ impl Rates {
 
     fn take_at(&self, key: impl Hash, count: u32, now: Duration) -> Result<Taken, u32> {
         let bucket = usize::try_from(self.seed.hash_one(key) % BUCKETS as u64).expect("below 65,536");
-        let refill_us = micros(self.rate.refill);
-        let now_us = micros(now);
-
         let mut full_at_us = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
-        let after_this_us = full_at_us[bucket].max(now_us) + u64::from(count) * refill_us;
-        let wait_us = (after_this_us - now_us).saturating_sub(u64::from(self.rate.burst) * refill_us);
-        if wait_us > 0 {
-            return Err(u32::try_from(wait_us.div_ceil(1000)).unwrap_or(u32::MAX));
-        }
-        full_at_us[bucket] = after_this_us;
+        let taken = self.rate.take(full_at_us[bucket], micros(now), count);
+        full_at_us[bucket] = taken.map_err(|wait_us| u32::try_from(wait_us.div_ceil(1000)).unwrap_or(u32::MAX))?;
         Ok(Taken { bucket, count })
     }
 
     /// Puts back what was taken.
     pub(crate) fn give_back(&self, taken: Taken) {
         let mut full_at_us = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
-        let back_us = u64::from(taken.count) * micros(self.rate.refill);
-        full_at_us[taken.bucket] = full_at_us[taken.bucket].saturating_sub(back_us);
+        let full_at_us = &mut full_at_us[taken.bucket];
+        *full_at_us = self.rate.give_back(*full_at_us, taken.count);
     }
 }
 
@@ -102,7 +89,7 @@ pub(crate) fn network(address: IpAddr) -> u64 {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { burst: 3, refill: Duration::from_secs(10) };
+    const RATE: Rate = Rate { burst: 3, refill: 10_000_000 };
 
     /// Takes at seconds for an address, one or `xN`; `back` gives it back. Each answers `+` or the wait in seconds.
     fn check(script: &str, expected: &str) {

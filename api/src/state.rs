@@ -3,10 +3,10 @@
 //! Owns nothing that a restart would miss.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use kv::Engine;
+use pace::Rate;
 use schema::limits::{COMMANDS_BURST, COMMANDS_PER_S, MESSAGE_BYTES_MAX};
 use schema::{ErrorCode, UnixMs};
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ use crate::extract::Caller;
 use crate::origin::WsOrigin;
 use crate::password::Passwords;
 use crate::problem::Problem;
-use crate::rate::{Rate, Rates};
+use crate::rate::Rates;
 use crate::routes;
 use crate::shards::Shards;
 use crate::token::TokenKey;
@@ -26,11 +26,10 @@ use crate::token::TokenKey;
 ///
 /// A shared bucket is harmless: all buckets together refill 6,500 a second, while argon2 lets some 50 attempts a second
 /// and core happen, so no flood of guesses keeps more than a few of 65,536 empty, and no owner is locked out from elsewhere.
-const LOGIN_RATE: Rate = Rate { burst: 10, refill: Duration::from_secs(10) };
+const LOGIN_RATE: Rate = Rate { burst: 10, refill: 10_000_000 };
 
 /// Requests of one user, as commands of one session. Who shares a bucket with another has half of 100 a second left.
-const USER_RATE: Rate =
-    Rate { burst: COMMANDS_BURST, refill: Duration::from_micros(1_000_000 / COMMANDS_PER_S as u64) };
+const USER_RATE: Rate = Rate { burst: COMMANDS_BURST, refill: 1_000_000 / COMMANDS_PER_S as u64 };
 
 /// When to ask again a store whose disk is full: somebody must make room first.
 const DISK_RETRY_MS: u32 = 10_000;

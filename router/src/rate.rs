@@ -1,17 +1,16 @@
-//! How fast a session and a user may ask: token buckets.
+//! Rates of commands: a token bucket a session, and one a user.
 //!
-//! Owns the arithmetic of one bucket, in 8 bytes, and the buckets of users who have asked lately: the sessions that one
-//! user has on this shard share one. Upholds the inbound half of I11.
+//! Owns the rate, and the buckets of users who have asked lately: the sessions that one user has on this shard share one.
+//! Upholds the inbound half of I11.
 
 use std::collections::BTreeMap;
 
+use pace::Rate;
 use schema::limits::{COMMANDS_BURST, COMMANDS_PER_S};
 use schema::{Instant, UserId};
 
-/// Nanoseconds in which one command is refilled.
-const REFILL_NS: u64 = 1_000_000_000 / COMMANDS_PER_S as u64;
-/// A full bucket, in nanoseconds of refilling.
-const FULL_NS: u64 = REFILL_NS * COMMANDS_BURST as u64;
+/// Commands, refilled in nanoseconds.
+const RATE: Rate = Rate { burst: COMMANDS_BURST, refill: 1_000_000_000 / COMMANDS_PER_S as u64 };
 
 /// Kept as one instant: when the bucket would be full again if nothing more were taken.
 #[derive(Debug, Clone, Copy)]
@@ -27,13 +26,9 @@ impl Bucket {
 
     /// Takes so many commands out, or says after how many milliseconds they are there.
     pub(crate) fn take(&mut self, now: Instant, commands: u32) -> Result<(), u32> {
-        let missing_ns = self.full_at.0.saturating_sub(now.0);
-        let taken_ns = REFILL_NS * u64::from(commands);
-        if missing_ns + taken_ns > FULL_NS {
-            let wait_ms = (missing_ns + taken_ns - FULL_NS).div_ceil(1_000_000);
-            return Err(u32::try_from(wait_ms).unwrap_or(u32::MAX));
-        }
-        self.full_at = Instant(now.0 + missing_ns + taken_ns);
+        let taken = RATE.take(self.full_at.0, now.0, commands);
+        let full_at = taken.map_err(|wait_ns| u32::try_from(wait_ns.div_ceil(1_000_000)).unwrap_or(u32::MAX))?;
+        self.full_at = Instant(full_at);
         Ok(())
     }
 
@@ -67,19 +62,8 @@ impl UserBuckets {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_burst_passes_and_then_the_steady_rate() {
-        let mut bucket = Bucket::new(Instant(0));
-        let mut check = |now_ms: u64, asked: u32, passed: u32| {
-            let now = Instant(now_ms * 1_000_000);
-            let taken = (0..asked).filter(|_| bucket.take(now, 1).is_ok()).count();
-            assert_eq!(taken, passed as usize, "at {now_ms} ms");
-        };
-        check(0, COMMANDS_BURST + 5, COMMANDS_BURST);
-        check(10, 5, 1);
-        check(1_010, 500, COMMANDS_PER_S);
-        check(1_000_000, COMMANDS_BURST + 5, COMMANDS_BURST);
-    }
+    /// A full bucket, in nanoseconds of refilling.
+    const FULL_NS: u64 = RATE.refill * COMMANDS_BURST as u64;
 
     #[test]
     fn a_users_bucket_is_kept_until_it_is_full_again() {

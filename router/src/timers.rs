@@ -1,8 +1,9 @@
-//! Deadlines of a shard's sessions: a hashed wheel.
+//! Deadlines of a shard's sessions, in a timer wheel.
 //!
 //! Owns when each connection is next looked at, to a resolution of 128 ms. Never early; late by one slot at most. An
 //! entry whose connection has been armed for another time since is stale, and its owner ignores it.
 
+use pace::Wheel;
 use schema::Instant;
 
 use crate::io::ConnId;
@@ -18,40 +19,28 @@ type Entry = (ConnId, Instant);
 
 #[derive(Debug)]
 pub(crate) struct Timers {
-    slots: Vec<Vec<Entry>>,
-    /// The first slot, counted from the origin of time, that has not been emptied.
-    next_slot: u64,
-    entries: usize,
+    wheel: Wheel<Entry, SLOTS>,
 }
 
 impl Timers {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { slots: vec![Vec::new(); SLOTS], next_slot: now.0 / SLOT_NS, entries: 0 }
+        Self { wheel: Wheel::new(now.0 / SLOT_NS) }
     }
 
     /// Wants `conn` back at `at`, or soon after.
     pub(crate) fn arm(&mut self, conn: ConnId, at: Instant) {
-        let wanted = at.0.div_ceil(SLOT_NS);
-        let slot = wanted.clamp(self.next_slot, self.next_slot + SLOTS as u64 - 1);
-        self.slots[Self::index(slot)].push((conn, at));
-        self.entries += 1;
+        self.wheel.arm((conn, at), at.0.div_ceil(SLOT_NS));
     }
 
     /// Takes what is due. What was only parked in its slot is armed again.
     pub(crate) fn expired(&mut self, now: Instant) -> Vec<Entry> {
         let mut due = Vec::new();
         let mut parked = Vec::new();
-        let through = now.0 / SLOT_NS;
-        let turns = (through + 1).saturating_sub(self.next_slot).min(SLOTS as u64);
-        for _ in 0..turns {
-            let slot = std::mem::take(&mut self.slots[Self::index(self.next_slot)]);
-            self.entries -= slot.len();
+        while let Some((_, slot)) = self.wheel.pop_due(now.0 / SLOT_NS) {
             for entry in slot {
                 if entry.1 <= now { due.push(entry) } else { parked.push(entry) }
             }
-            self.next_slot += 1;
         }
-        self.next_slot = self.next_slot.max(through + 1);
         for (conn, at) in parked {
             self.arm(conn, at);
         }
@@ -60,17 +49,9 @@ impl Timers {
 
     /// When [`expired`](Self::expired) next has something, at the earliest; `limit` if that is not before it.
     pub(crate) fn next_before(&self, limit: Instant) -> Instant {
-        if self.entries == 0 {
-            return limit;
-        }
         // Only slots that begin before the limit are looked at: with a limit of a second, eight.
-        let end = limit.0.div_ceil(SLOT_NS).min(self.next_slot + SLOTS as u64);
-        let slot = (self.next_slot..end).find(|&slot| !self.slots[Self::index(slot)].is_empty());
+        let slot = self.wheel.first_before(limit.0.div_ceil(SLOT_NS));
         slot.map_or(limit, |slot| Instant(slot * SLOT_NS))
-    }
-
-    fn index(slot: u64) -> usize {
-        usize::try_from(slot % SLOTS as u64).expect("below 512")
     }
 }
 
@@ -89,7 +70,7 @@ mod tests {
             timers.arm(ConnId(1), ms(1_000 + at_ms));
             let mut fired = Vec::new();
             let mut now_ms = 1_000;
-            while timers.entries > 0 {
+            while !timers.wheel.is_empty() {
                 let next = timers.next_before(ms(now_ms + 1_000));
                 now_ms = now_ms.max(next.0 / 1_000_000);
                 fired.extend(timers.expired(ms(now_ms)).into_iter().map(|_| now_ms));
@@ -131,6 +112,6 @@ mod tests {
         for now_s in 1..200 {
             assert_eq!(timers.expired(ms(now_s * 1_000)), []);
         }
-        assert_eq!(timers.entries, 1);
+        assert_eq!(timers.wheel.len(), 1);
     }
 }

@@ -24,7 +24,6 @@ mod shard;
 mod slab;
 mod sockets;
 mod wake;
-mod wheel;
 
 use std::collections::VecDeque;
 use std::io;
@@ -104,7 +103,7 @@ pub fn run<H: Handler>(
         ring: ring::Ring::new()?,
         conns: slab::Slab::default(),
         pool: conn::Pool::default(),
-        wheel: wheel::Wheel::new(),
+        wheel: pace::Wheel::new(0),
         acceptor: accept::Acceptor::new(listener, config.connections_max, config.handshake_s),
         endpoints: Vec::new(),
         dirty: VecDeque::new(),

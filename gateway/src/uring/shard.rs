@@ -135,9 +135,9 @@ impl<H: Handler> Shard<H> {
 
     fn check_due(&mut self) {
         let now_s = self.sockets.now_s;
-        while let Some(due) = self.sockets.wheel.pop_due(now_s) {
-            for (id, at_s) in due {
-                if self.sockets.conns.get(id).is_some_and(|conn| conn.check_s == at_s) {
+        while let Some((at_s, due)) = self.sockets.wheel.pop_due(u64::from(now_s)) {
+            for id in due {
+                if self.sockets.conns.get(id).is_some_and(|conn| u64::from(conn.check_s) == at_s) {
                     self.check(id);
                 }
             }
@@ -168,8 +168,8 @@ impl<H: Handler> Shard<H> {
     }
 
     fn next_check(&self) -> Option<Instant> {
-        let due_s = self.sockets.wheel.next_due_s()?;
-        Some(self.sockets.started + Duration::from_secs(u64::from(due_s)))
+        let due_s = self.sockets.wheel.first_before(u64::MAX)?;
+        Some(self.sockets.started + Duration::from_secs(due_s))
     }
 
     fn is_over(&self) -> bool {

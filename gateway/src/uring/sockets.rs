@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use pace::Wheel;
 use wire::{CloseCode, Fault, Opcode, SharedFrame};
 
 use super::accept::Acceptor;
@@ -16,8 +17,9 @@ use super::conn::{Conn, Phase, Pool};
 use super::handler::{Closed, Endpoint};
 use super::ring::{Ring, SUBMISSIONS};
 use super::slab::{ConnId, Op, Slab};
-use super::wheel::Wheel;
 
+/// Seconds around the wheel of connections; what is further away is looked at early and put back.
+const WHEEL_S: usize = 64;
 /// How long a peer may take to answer our close frame.
 const CLOSE_WAIT_S: u32 = 5;
 /// How long what is queued may take to go out to a peer that closed, or that was closed on.
@@ -61,7 +63,8 @@ pub struct Sockets {
     pub(super) ring: Ring,
     pub(super) conns: Slab,
     pub(super) pool: Pool,
-    pub(super) wheel: Wheel,
+    /// When connections are looked at again, in seconds since the start.
+    pub(super) wheel: Wheel<ConnId, WHEEL_S>,
     pub(super) acceptor: Acceptor,
     pub(super) endpoints: Vec<Endpoint>,
     /// Those with something to send and no send in flight, in the order in which they came to it.
@@ -393,7 +396,7 @@ impl Sockets {
 
     /// Looks at the connection at this second instead of any that was asked for before.
     pub(super) fn check_at(&mut self, id: ConnId, at_s: u32) {
-        let at_s = self.wheel.insert(id, at_s);
+        let at_s = u32::try_from(self.wheel.arm(id, u64::from(at_s))).expect("136 years of seconds");
         if let Some(conn) = self.conns.get_mut(id) {
             conn.check_s = at_s;
         }
