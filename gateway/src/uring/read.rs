@@ -144,6 +144,7 @@ impl<H: Handler> Shard<H> {
     }
 
     fn overloaded(&mut self, id: ConnId) {
+        self.sockets.counters.overloaded += 1;
         if self.sockets.phase(id) == Some(Phase::Handshake) {
             self.sockets.tear_down(id);
         } else {

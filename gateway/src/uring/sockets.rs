@@ -50,6 +50,10 @@ pub struct Counters {
     pub sent_bytes: u64,
     /// Receives that found no buffer and were asked for again.
     pub out_of_buffers: u64,
+    /// Connections closed because all partial messages and requests together had no more room.
+    pub overloaded: u64,
+    /// Answers to pings that were left out because the client does not read.
+    pub pongs_dropped: u64,
     /// Completions of connections that were gone.
     pub stale: u64,
     /// Turns of the loop.
@@ -210,6 +214,8 @@ impl Sockets {
     pub(super) fn pong(&mut self, id: ConnId, payload: &[u8]) {
         if self.queued_bytes(id) <= PONG_QUEUE_BYTES_MAX {
             self.queue(id, Phase::Open, |io| io.outbox.push_frame(Opcode::Pong, payload));
+        } else {
+            self.counters.pongs_dropped += 1;
         }
     }
 

@@ -120,7 +120,7 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
     for (name, help, of) in levels {
         text.gauge_by_shard(name, help, shards.iter().map(of));
     }
-    let counters: [Row; 13] = [
+    let counters: [Row; 15] = [
         ("rookery_accepted", "Connections taken from the listener", |f| f.counters.accepted),
         ("rookery_turned_away", "Connections closed unheard because the shard was full", |f| f.counters.turned_away),
         ("rookery_out_of_files", "Times that no file was left for a connection", |f| f.counters.out_of_descriptors),
@@ -129,6 +129,12 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
         ("rookery_sends", "Sends that completed, each with all that was queued for its socket", |f| f.counters.sends),
         ("rookery_out_of_buffers", "Receives that found no buffer and were asked for again", |f| {
             f.counters.out_of_buffers
+        }),
+        ("rookery_overloaded", "Connections closed because partial messages had no more room", |f| {
+            f.counters.overloaded
+        }),
+        ("rookery_pongs_dropped", "Answers to pings left out for clients that do not read", |f| {
+            f.counters.pongs_dropped
         }),
         ("rookery_stale_completions", "Completions of connections that were gone", |f| f.counters.stale),
         ("rookery_turns", "Turns of the shards' loops", |f| f.counters.turns),
