@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, each as one line that ends in the remedy.
+//! Errors of the configuration, each one line that ends in the remedy.
 //!
 //! Owns the wording. Everything here is the operator's to mend; nothing was started or written.
 
@@ -6,9 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::keys::Key;
-
-/// Who named a value.
+/// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// Nobody.
@@ -38,10 +36,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment { variable } => write!(f, "environment variable {variable}"),
-            Self::Flag { key } => match super::keys::find(key).and_then(|key| key.short) {
-                Some(short) => write!(f, "flag --{short}"),
-                None => write!(f, "flag --{key}"),
-            },
+            Self::Flag { key } => write!(f, "flag --{}", super::flag(key)),
         }
     }
 }
@@ -57,7 +52,7 @@ pub enum ConfigError {
         /// Who wrote it.
         origin: Origin,
         /// What may have been meant.
-        nearest: Option<&'static Key>,
+        nearest: Option<&'static str>,
     },
 
     /// Operator's fault: the value does not fit its key.
@@ -140,11 +135,11 @@ pub enum ConfigError {
 }
 
 /// In the words of whoever wrote the unknown key.
-fn suggestion(nearest: Option<&'static Key>, origin: &Origin) -> String {
+fn suggestion(nearest: Option<&'static str>, origin: &Origin) -> String {
     match (nearest, origin) {
-        (Some(key), Origin::Environment { .. }) => format!("; did you mean {}?", key.variable()),
+        (Some(key), Origin::Environment { .. }) => format!("; did you mean {}?", super::variable(key)),
         (Some(key), Origin::Default | Origin::File { .. } | Origin::Flag { .. }) => {
-            format!("; did you mean {:?}?", key.name)
+            format!("; did you mean {key:?}?")
         }
         (None, _) => "; `rookery checkconfig --defaults` lists the keys".to_owned(),
     }

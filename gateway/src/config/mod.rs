@@ -1,28 +1,34 @@
-//! What a node is told: one typed [`Config`] from a file, the environment and flags.
+//! Configuration of a node: defaults, a TOML file, the environment and flags, each over what came before.
 //!
-//! Owns the precedence (a flag over `ROOKERY_SECTION__KEY` over the file over the default), and the rules that concern
-//! more than one key. The table in [`keys`] is the only list of keys: help, the documented `rookery.toml` and the
-//! checks come from it. Touches nothing that the configuration names: no address is bound and no directory made.
+//! Owns the keys. Each is a field below whose clap attributes are its name, its flags, its default and its check; the
+//! variable and the place in the file follow from the name. `rookery.toml` documents them, and a test compares. A new key
+//! is a field here and a paragraph there. Touches nothing that the configuration names: no address is bound and no
+//! directory made.
 
-mod document;
-mod engine;
 mod error;
-mod keys;
 mod layers;
-mod name;
-mod value;
+mod values;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-pub use document::document;
-pub use engine::{StoreEngine, StorePrefix};
+use clap::{Arg, ArgAction, Args, Command, FromArgMatches as _};
+use schema::limits::{GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
+
 pub use error::{ConfigError, Origin};
-pub use keys::{KEYS, Key};
-pub use name::NodeName;
-pub use value::{LogFilter, LogFormat, SECRET_BYTES, Secret, WsUrl};
+pub use values::{LogFormat, SECRET_BYTES, Secret, StoreEngine};
+use values::{address, host_name, log_filter, node_name, path, region, secret, store_prefix, whole, ws_url};
+
+/// The documented configuration file, in which every key is commented out at its default.
+pub const DOCUMENT: &str = include_str!("../../../rookery.toml");
+/// Shards of one node: more cores than any machine this is meant for.
+const SHARDS_MAX: u16 = 256;
+/// Reserve of free disk bytes by default: the embedded store may write up to 512 MiB of journal before it must flush, and
+/// as much again while it merges.
+const FREE_BYTES_MIN: u64 = 1 << 30;
 
 /// How the node is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,137 +39,207 @@ pub enum Mode {
     Run,
 }
 
-/// Where the node listens. Port 0 takes a free one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Everything a node is told.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct Config {
+    /// `[listen]`
+    #[command(flatten)]
+    pub listen: Listen,
+    /// `[data]`
+    #[command(flatten)]
+    pub data: Data,
+    /// `[store]`
+    #[command(flatten)]
+    pub store: Store,
+    /// `[node]`
+    #[command(flatten)]
+    pub node: Node,
+    /// `[limits]`
+    #[command(flatten)]
+    pub limits: Limits,
+    /// `[auth]`
+    #[command(flatten)]
+    pub auth: Auth,
+    /// `[log]`
+    #[command(flatten)]
+    pub log: Log,
+    /// `[debug]`
+    #[command(flatten)]
+    pub debug: Debug,
+    /// The value of each key that is not at its default, as it may be shown, and who named it.
+    #[arg(skip)]
+    named: BTreeMap<&'static str, (String, Origin)>,
+}
+
+/// Addresses of the three listeners. Port 0 takes a free one.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Listen {
-    /// The public HTTP API and the web page.
+    /// Where the HTTP API and the web page listen; port 0 takes a free one
+    #[arg(id = "listen.api", long = "api", visible_alias = "listen.api", value_name = "IP:PORT")]
+    #[arg(default_value = "127.0.0.1:8000", value_parser = address)]
     pub api: SocketAddr,
-    /// WebSocket clients.
+    /// Where WebSocket clients connect
+    #[arg(id = "listen.ws", long = "ws", visible_alias = "listen.ws", value_name = "IP:PORT")]
+    #[arg(default_value = "127.0.0.1:8001", value_parser = address)]
     pub ws: SocketAddr,
-    /// Health, metrics and administration.
+    /// Where health, metrics and administration listen
+    #[arg(id = "listen.internal", long = "internal", visible_alias = "listen.internal", value_name = "IP:PORT")]
+    #[arg(default_value = "127.0.0.1:9000", value_parser = address)]
     pub internal: SocketAddr,
 }
 
-/// What is kept on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is kept on this machine's disk.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Data {
-    /// Where everything that survives lives.
+    /// The directory of everything that survives
+    #[arg(id = "data.dir", long = "data", visible_alias = "data.dir", value_name = "PATH")]
+    #[arg(default_value = "rookery.rkdata", value_parser = path)]
     pub dir: PathBuf,
-    /// Free bytes of its file system below which nothing more is accepted.
+    /// Free bytes of that directory's file system below which sends are refused (error 115)
+    #[arg(id = "data.free_bytes_min", long = "data.free_bytes_min", value_name = "N")]
+    #[arg(default_value_t = FREE_BYTES_MIN, value_parser = whole::<u64>(0, 1 << 50))]
     pub free_bytes_min: u64,
 }
 
-/// What keeps the store, and how it is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The store's engine, and how it is reached.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Store {
-    /// Which engine. The rest is FoundationDB's.
+    /// What keeps everything: embedded, in the data directory, or foundationdb, a cluster that several nodes share
+    #[arg(id = "store.engine", long = "store.engine", value_name = "embedded|foundationdb")]
+    #[arg(default_value = "embedded", value_enum)]
     pub engine: StoreEngine,
-    /// Where the cluster is; `None` for where the client looks.
+    /// Where FoundationDB's cluster is: the path of its cluster file
+    #[arg(id = "store.cluster_file", long = "store.cluster_file", value_name = "PATH", value_parser = path)]
     pub cluster_file: Option<PathBuf>,
-    /// Its client library; `None` for what the loader finds.
+    /// FoundationDB's client library, version 7.3 or newer: the path of its libfdb_c.so
+    #[arg(id = "store.client_library", long = "store.client_library", value_name = "PATH", value_parser = path)]
     pub client_library: Option<PathBuf>,
-    /// What every key begins with.
-    pub prefix: StorePrefix,
-    /// Whether appends read at the version of their shard's last commit.
+    /// What every key in the cluster begins with, up to 59 bytes: stores of different prefixes know nothing of each other
+    #[arg(id = "store.prefix", long = "store.prefix", value_name = "TEXT")]
+    #[arg(default_value = "rookery", value_parser = store_prefix)]
+    pub prefix: String,
+    /// Whether appends read at the version of their shard's last commit instead of asking the cluster for its newest
+    #[arg(id = "store.chained_appends", long = "store.chained_appends", value_name = "BOOL")]
+    #[arg(default_value = "false", action = ArgAction::Set)]
     pub chained_appends: bool,
 }
 
 /// The process and its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Node {
-    /// What others call it; `None` for the machine's name. See [`Config::node_name`].
-    pub name: Option<NodeName>,
-    /// Shards; `None` for one a core. See [`Config::shards`].
+    /// What this node is called in logs, by probes and by other nodes on its store; the machine's name unless set
+    #[arg(id = "node.name", long = "node.name", value_name = "NAME", value_parser = node_name)]
+    pub name: Option<String>,
+    /// Shards, each a thread with its own sockets; one a core unless set
+    #[arg(id = "node.shards", long = "shards", visible_alias = "node.shards", value_name = "N")]
+    #[arg(value_parser = whole::<u16>(1, u64::from(SHARDS_MAX)))]
     pub shards: Option<u16>,
-    /// Where clients are told to connect; `None` for `listen.ws`.
-    pub ws_url: Option<WsUrl>,
-    /// What `/v1/servers/best` calls this node's place.
+    /// Where clients are told to connect: set it behind a proxy, which should speak TLS
+    #[arg(id = "node.ws_url", long = "node.ws_url", value_name = "URL", value_parser = ws_url)]
+    pub ws_url: Option<String>,
+    /// What /v1/servers/best calls this node's place
+    #[arg(id = "node.region", long = "node.region", value_name = "TEXT")]
+    #[arg(default_value = "local", value_parser = region)]
     pub region: String,
 }
 
 /// Bounds that an operator may set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Limits {
-    /// Client connections; `None` for as many as the file limit leaves.
+    /// Client connections; one more is refused (close code 3015)
+    #[arg(id = "limits.connections", long = "limits.connections", value_name = "N")]
+    #[arg(value_parser = whole::<u32>(1, u64::from(u32::MAX)))]
     pub connections: Option<u32>,
-    /// Members of a group, at most `GROUP_MEMBERS_MAX`.
+    /// Members of a group; one more is refused (error 119)
+    #[arg(id = "limits.group_members", long = "limits.group_members", value_name = "N")]
+    #[arg(default_value_t = GROUP_MEMBERS_DEFAULT, value_parser = whole::<u32>(2, u64::from(GROUP_MEMBERS_MAX)))]
     pub group_members: u32,
 }
 
 /// How users prove who they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Auth {
-    /// Signs access tokens; `None` for the key in a file.
+    /// The key that signs access tokens: 64 hexadecimal digits, as `openssl rand -hex 32` prints
+    #[arg(id = "auth.key", long = "auth.key", value_name = "HEX", value_parser = secret, hide_env_values = true)]
     pub key: Option<Secret>,
-    /// Where that file is; `None` for `token.key` in the data directory. See [`Config::key_file`].
+    /// The file of that key: 32 random bytes, readable by nobody else
+    #[arg(id = "auth.key_file", long = "auth.key_file", value_name = "PATH", value_parser = path)]
     pub key_file: Option<PathBuf>,
 }
 
 /// What is logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Log {
-    /// Which events.
-    pub filter: LogFilter,
-    /// In which form.
+    /// Which events are logged, to standard error: a level, or directives such as info,gateway::uring=debug
+    #[arg(id = "log.filter", long = "log", visible_alias = "log.filter", value_name = "FILTER")]
+    #[arg(default_value = "info", value_parser = log_filter)]
+    pub filter: String,
+    /// text, json, or auto: text on a terminal, otherwise a JSON object a line
+    #[arg(id = "log.format", long = "log.format", value_name = "auto|text|json")]
+    #[arg(default_value = "auto", value_enum)]
     pub format: LogFormat,
 }
 
 /// What helps in testing and is off in production.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
 pub struct Debug {
-    /// Whether `/debug/echo` on the WebSocket listener returns every message unchanged.
+    /// Whether ws://…/debug/echo returns every message unchanged, for conformance suites and measurements
+    #[arg(id = "debug.echo", long = "debug.echo", value_name = "BOOL")]
+    #[arg(default_value = "false", action = ArgAction::Set)]
     pub echo: bool,
 }
 
-/// Everything a node is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// `[listen]`
-    pub listen: Listen,
-    /// `[data]`
-    pub data: Data,
-    /// `[store]`
-    pub store: Store,
-    /// `[node]`
-    pub node: Node,
-    /// `[limits]`
-    pub limits: Limits,
-    /// `[auth]`
-    pub auth: Auth,
-    /// `[log]`
-    pub log: Log,
-    /// `[debug]`
-    pub debug: Debug,
-    /// Who named each key that is not at its default.
-    origins: BTreeMap<&'static str, Origin>,
+/// What `rookery dev` has in place of a key's default.
+const DEV_DEFAULTS: [(&str, &str); 2] = [("data.dir", "dev.rkdata"), ("debug.echo", "true")];
+
+/// The keys as clap has them.
+static COMMAND: LazyLock<Command> =
+    LazyLock::new(|| Config::augment_args(Command::new("rookery")).no_binary_name(true));
+
+/// Every key, by section in the order of `rookery.toml`. Its id is its name, `section.key`.
+pub fn keys() -> impl Iterator<Item = &'static Arg> {
+    COMMAND.get_arguments()
+}
+
+/// The key of exactly this name.
+fn find(name: &str) -> Option<&'static Arg> {
+    keys().find(|key| key.get_id() == name)
+}
+
+/// The flag of a key without its dashes: a short word where it has one, else `section.key`.
+#[must_use]
+pub fn flag(name: &'static str) -> &'static str {
+    find(name).and_then(Arg::get_long).unwrap_or(name)
+}
+
+/// The environment variable that sets a key.
+#[must_use]
+pub fn variable(name: &str) -> String {
+    format!("ROOKERY_{}", name.replace('.', "__").to_uppercase())
+}
+
+/// The default of a key as text, if it has one.
+#[must_use]
+pub fn default(key: &Arg, mode: Mode) -> Option<String> {
+    let dev = DEV_DEFAULTS.iter().find(|(name, _)| mode == Mode::Dev && key.get_id() == *name);
+    let plain = || key.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
+    dev.map(|(_, text)| (*text).to_owned()).or_else(plain)
 }
 
 impl Config {
-    /// What a node is told that is told nothing.
+    /// Default configuration.
     #[must_use]
     pub fn defaults(mode: Mode) -> Self {
-        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let (dir, echo) = match mode {
-            Mode::Dev => ("dev.rkdata", true),
-            Mode::Run => ("rookery.rkdata", false),
-        };
-        Self {
-            listen: Listen { api: loopback(8000), ws: loopback(8001), internal: loopback(9000) },
-            data: Data { dir: PathBuf::from(dir), free_bytes_min: keys::FREE_BYTES_MIN },
-            store: Store {
-                engine: StoreEngine::default(),
-                cluster_file: None,
-                client_library: None,
-                prefix: StorePrefix::default(),
-                chained_appends: false,
-            },
-            node: Node { name: None, shards: None, ws_url: None, region: "local".to_owned() },
-            limits: Limits { connections: None, group_members: schema::limits::GROUP_MEMBERS_DEFAULT },
-            auth: Auth { key: None, key_file: None },
-            log: Log { filter: LogFilter::default(), format: LogFormat::default() },
-            debug: Debug { echo },
-            origins: BTreeMap::new(),
-        }
+        Self::load(mode, None, [], &[]).expect("the defaults are legal")
     }
 
     /// Reads `file`, then the variables of `environment` whose name has the form `ROOKERY_SECTION__KEY`, then `flags`
@@ -177,37 +253,52 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: &[(&'static str, String)],
     ) -> Result<Self, ConfigError> {
-        let mut config = Self::defaults(mode);
-        let mut settings = match file {
-            Some(path) => layers::file(path)?,
-            None => Vec::new(),
-        };
+        let mut settings = file.map_or_else(|| Ok(Vec::new()), layers::file)?;
         settings.extend(layers::environment(environment)?);
         settings.extend(layers::flags(flags));
+        let mut named = BTreeMap::new();
         for setting in settings {
-            config.set(setting)?;
+            let (key, text, origin) = setting.judge()?;
+            named.insert(key.get_id().as_str(), (text, origin));
+        }
+        let defaults = DEV_DEFAULTS.iter().filter(|(name, _)| mode == Mode::Dev && !named.contains_key(name));
+        let texts = named.iter().map(|(name, (text, _))| (*name, text.as_str())).chain(defaults.copied());
+        let words: Vec<String> = texts.map(|(name, text)| format!("--{name}={text}")).collect();
+        let matches = COMMAND.clone().try_get_matches_from(words).expect("each was judged by itself");
+        let mut config = Self::from_arg_matches(&matches).expect("every key that is needed has a default");
+        config.named = named;
+        for (name, (text, _)) in &mut config.named {
+            *text = layers::to_toml(find(name).expect("it was judged"), text);
         }
         config.check(mode)?;
         Ok(config)
     }
 
-    /// Who named the value of `key`, one of [`KEYS`]' names.
+    /// Who named the value of a key.
     #[must_use]
     pub fn origin(&self, key: &str) -> Origin {
-        self.origins.get(key).cloned().unwrap_or(Origin::Default)
+        self.named.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
+    }
+
+    /// The value of a key as TOML, `None` where it has none; a secret's value is never shown.
+    #[must_use]
+    pub fn show(&self, key: &Arg, mode: Mode) -> Option<String> {
+        let named = self.named.get(key.get_id().as_str()).map(|(shown, _)| shown.clone());
+        named.or_else(|| default(key, mode).map(|text| layers::to_toml(key, &text)))
     }
 
     /// How many shards to start: what was asked for, else one a core, at least 1.
     #[must_use]
     pub fn shards(&self) -> u16 {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.node.shards.unwrap_or_else(|| u16::try_from(cores()).unwrap_or(keys::SHARDS_MAX).min(keys::SHARDS_MAX))
+        self.node.shards.unwrap_or_else(|| u16::try_from(cores()).unwrap_or(SHARDS_MAX).min(SHARDS_MAX))
     }
 
     /// What this node is called in logs, by probes and by other nodes on its store.
     #[must_use]
-    pub fn node_name(&self) -> NodeName {
-        self.node.name.clone().unwrap_or_else(NodeName::of_host)
+    pub fn node_name(&self) -> String {
+        let host = || host_name(&rustix::system::uname().nodename().to_string_lossy());
+        self.node.name.clone().unwrap_or_else(host)
     }
 
     /// Where the key that signs access tokens is kept, unless [`Auth::key`] holds it.
@@ -220,7 +311,7 @@ impl Config {
     #[must_use]
     pub fn warnings(&self, mode: Mode) -> Vec<String> {
         let mut warnings = Vec::new();
-        let secured = self.node.ws_url.as_ref().is_some_and(|url| url.as_str().starts_with("wss://"));
+        let secured = self.node.ws_url.as_ref().is_some_and(|url| url.starts_with("wss://"));
         for (key, address) in self.addresses() {
             if mode == Mode::Run && !address.ip().is_loopback() && (key == "listen.internal" || !secured) {
                 warnings.push(match key {
@@ -255,17 +346,7 @@ impl Config {
         [("listen.api", self.listen.api), ("listen.ws", self.listen.ws), ("listen.internal", self.listen.internal)]
     }
 
-    fn set(&mut self, setting: layers::SettingGiven) -> Result<(), ConfigError> {
-        let layers::SettingGiven { name, given, origin } = setting;
-        let Some(key) = keys::find(&name) else {
-            return Err(ConfigError::UnknownKey { nearest: keys::nearest(&name), name, origin });
-        };
-        key.set(self, &given, &origin)?;
-        self.origins.insert(key.name, origin);
-        Ok(())
-    }
-
-    /// What no single key can know.
+    /// Rules that concern more than one key.
     fn check(&self, mode: Mode) -> Result<(), ConfigError> {
         if self.auth.key.is_some() && self.auth.key_file.is_some() {
             let (first, second) = (self.origin("auth.key"), self.origin("auth.key_file"));

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use super::*;
 
 /// Loads three layers, a setting a line (the environment and flags as `name value`), and shows the keys that are not
@@ -13,16 +11,16 @@ fn load(mode: Mode, file: &str, environment: &str, flags: &str) -> String {
     let flags: Vec<_> = flags
         .lines()
         .filter_map(words)
-        .map(|(name, value)| (keys::find(&name).expect("clap refuses other flags").name, value))
+        .map(|(name, value)| (find(&name).expect("clap refuses other flags").get_id().as_str(), value))
         .collect();
     let shown = match Config::load(mode, Some(&path), variables, &flags) {
         Ok(config) => {
-            let set = |key: &&Key| config.origin(key.name) != Origin::Default;
-            let show = |key: &Key| {
-                let value = key.show(&config).expect("it is set");
-                format!("{} = {value} ({})", key.name, config.origin(key.name))
+            let set = |key: &&Arg| config.origin(key.get_id().as_str()) != Origin::Default;
+            let show = |key: &Arg| {
+                let (name, value) = (key.get_id(), config.show(key, mode).expect("it is set"));
+                format!("{name} = {value} ({})", config.origin(name.as_str()))
             };
-            KEYS.iter().filter(set).map(show).collect::<Vec<_>>().join("; ")
+            keys().filter(set).map(show).collect::<Vec<_>>().join("; ")
         }
         Err(error) => error.to_string(),
     };
@@ -80,15 +78,16 @@ fn a_value_that_does_not_fit_is_named_with_what_would() {
     check("node.name = \"a b\"", "", "", {
         "FILE:1: node.name is \"a b\", expected a name of 1 to 64 letters, digits, dots, dashes and underscores"
     });
-    check("node.shards = \"2\"", "", "", "FILE:1: node.shards is \"2\", expected a whole number from 1 to 256");
-    check("node.shards = [1]", "", "", "FILE:1: node.shards is a TOML array, expected a whole number from 1 to 256");
+    check("node.shards = \"2\"", "", "", "FILE:1: node.shards is \"2\", expected a TOML integer");
+    check("node.shards = -2", "", "", "FILE:1: node.shards is -2, expected a whole number from 1 to 256");
+    check("node.shards = [1]", "", "", "FILE:1: node.shards is a TOML array, expected a TOML integer");
     check("", "", "node.shards many", "flag --shards: node.shards is \"many\", expected a whole number from 1 to 256");
     check("", "ROOKERY_LISTEN__WS 8001", "", {
         "environment variable ROOKERY_LISTEN__WS: listen.ws is \"8001\", expected an address and a port, such as \
          127.0.0.1:8000 or [::]:8000"
     });
     check("store.engine = \"fdb\"", "", "", "FILE:1: store.engine is \"fdb\", expected embedded or foundationdb");
-    check("debug.echo = 1", "", "", "FILE:1: debug.echo is 1, expected true or false");
+    check("debug.echo = 1", "", "", "FILE:1: debug.echo is 1, expected a TOML boolean");
     check("a = ", "", "", "FILE:1: not TOML: string values must be quoted, expected literal string");
     check("[node]\nshards = 1\nshards = 2", "", "", "FILE:3: not TOML: duplicate key");
 }
@@ -185,47 +184,84 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
     assert!(matches!(error, ConfigError::TooLarge { limit_bytes: 1_048_576, .. }), "{error}");
 }
 
+/// A documented key is `#name = value` below its section's line and a comment that opens with its help. The value is its default;
+/// where it has none, or is a secret, an example that stands below `# For example:`.
 #[test]
-fn the_documented_file_is_the_table_and_changes_nothing() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../rookery.toml");
-    let written = std::fs::read_to_string(path).expect("rookery.toml is in the repository");
-    assert_eq!(written, document(), "write it again: cargo run -- checkconfig --defaults > rookery.toml");
-    check(&written, "", "", "");
-}
-
-#[test]
-fn every_line_of_the_documented_file_is_legal_when_it_is_uncommented() {
-    let mut seen = BTreeMap::new();
-    for line in document().lines().filter(|line| line.starts_with('#') && line.contains(" = ")) {
-        let section = KEYS.iter().find(|key| line[1..].starts_with(&format!("{} = ", key.parts().1)));
-        let Some(key) = section.filter(|_| !line.starts_with("# ")) else { continue };
-        // The secret's example is words, so that nobody signs with it.
-        let shown = load(Mode::Run, &format!("[{}]\n{}", key.parts().0, &line[1..]), "", "");
-        assert_eq!(shown.starts_with(&format!("{} = ", key.name)), key.name != "auth.key", "{line}: {shown}");
-        seen.insert(key.name, ());
+fn the_documented_file_names_every_key_with_its_help_and_default() {
+    let (mut section, mut comment, mut documented) = ("", Vec::new(), Vec::new());
+    for line in DOCUMENT.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+        } else if let Some(words) = line.strip_prefix("# ") {
+            comment.push(words);
+        } else if let Some((name, value)) = line.strip_prefix('#').and_then(|line| line.split_once(" = ")) {
+            let name = format!("{section}.{name}");
+            let key = find(&name).unwrap_or_else(|| panic!("{name} is no key"));
+            let help = key.get_help().map(|help| format!("{help}.")).unwrap_or_default();
+            assert_eq!(comment.first().copied(), Some(help.as_str()), "{name}");
+            let fallback = default(key, Mode::Run).map(|text| layers::to_toml(key, &text));
+            let example = comment.last() == Some(&"For example:");
+            assert!(fallback.as_deref() == Some(value) || fallback.is_none() && example, "{name}: {fallback:?}");
+            // The secret's example is words, so that nobody signs with it.
+            let shown = load(Mode::Run, &format!("[{section}]\n{}", &line[1..]), "", "");
+            assert_eq!(shown.starts_with(&format!("{name} = ")), name != "auth.key", "{line}: {shown}");
+            documented.push(name);
+        } else {
+            comment.clear();
+        }
     }
-    assert_eq!(seen.len(), KEYS.len(), "every key is documented: {seen:?}");
-}
-
-#[test]
-fn the_table_is_well_formed() {
-    let defaults = Config::defaults(Mode::Run);
-    for (at, key) in KEYS.iter().enumerate() {
-        let (section, name) = key.parts();
-        assert!(!section.is_empty() && !name.contains('.'), "{key:?} is section.key");
-        assert!(!name.contains("__") && !section.contains("__"), "{key:?} has a variable of its own");
-        assert!(KEYS[..at].iter().all(|other| other.name != key.name), "{key:?} is named once");
-        assert!(key.show(&defaults).is_some() != key.example.is_some(), "{key:?} has a default or an example");
-        let first = KEYS.iter().position(|other| other.parts().0 == section).expect("it is in the table");
-        assert!(KEYS[first..=at].iter().all(|other| other.parts().0 == section), "{key:?} stands with its section");
-    }
+    let names: Vec<_> = keys().map(|key| key.get_id().to_string()).collect();
+    assert_eq!(documented, names, "each once, in one order");
+    check(DOCUMENT, "", "", "");
 }
 
 #[test]
 fn a_machine_with_any_name_has_a_name_as_a_node() {
-    let check = |host: &str, name: &str| assert_eq!(NodeName::near(host).as_str(), name, "{host:?}");
+    let check = |host: &str, name: &str| assert_eq!(host_name(host), name, "{host:?}");
     check("chat-1.example.org", "chat-1.example.org");
     check("", "node");
     check("séoul 1", "s-oul-1");
     check(&"x".repeat(65), &"x".repeat(64));
+}
+
+/// Whether each text fits the key; TOML strings and flags take the same.
+#[test]
+fn a_value_is_judged_by_its_keys_parser() {
+    let check = |key: &str, fitting: &[&str], others: &[&str]| {
+        let told = |text: &str| load(Mode::Run, "", &format!("{} {text}", variable(key)), "");
+        for text in fitting {
+            assert!(told(text).starts_with(&format!("{key} = ")), "{key} {text:?}: {}", told(text));
+        }
+        for text in others {
+            assert!(told(text).contains(&format!("{key} is ")), "{key} {text:?}: {}", told(text));
+        }
+    };
+    check("listen.api", &["127.0.0.1:8100", "[::1]:0", "localhost:9"], &["127.0.0.1", ":8000", "127.0.0.1:70000", ""]);
+    check("node.shards", &["1", "256", "0_2"], &["0", "257", "65536", "-1", "+1", "_1", "1e1", ""]);
+    check("data.free_bytes_min", &["1_000", "0"], &["-1", "99999999999999999999"]);
+    check("debug.echo", &["true", "false"], &["yes", "1", ""]);
+    check("data.dir", &["a b", "--x"], &[""]);
+    check("node.region", &["서울"], &["", &"a".repeat(65)]);
+    check("node.name", &["chat-1"], &["a b", "", &"x".repeat(65)]);
+    check(
+        "node.ws_url",
+        &["wss://chat.example.org", "ws://[::1]:8001/"],
+        &["https://chat.example.org", "ws://chat.example.org/path", "ws://"],
+    );
+    check("store.engine", &["foundationdb", "embedded"], &["FoundationDB"]);
+    check("store.prefix", &["chat", &"é".repeat(29)], &["", "a\0b", &"é".repeat(30)]);
+    check("log.format", &["json"], &["yaml"]);
+    check("log.filter", &["warn,gateway::uring=trace", "OFF", "chat"], &["inof", "a=b=c", " "]);
+    check("auth.key", &[&"0a".repeat(32)], &[&"+a".repeat(32), &"0a".repeat(31), &"é".repeat(32)]);
+}
+
+#[test]
+fn a_secret_prints_nothing_of_itself() {
+    let flag = ("auth.key", "ab".repeat(32));
+    let config = Config::load(Mode::Run, None, [], &[flag]).expect("64 digits");
+    let key = config.auth.key.as_ref().expect("it is set");
+    assert_eq!(key.bytes(), &[0xab; 32]);
+    let shown = config.show(find("auth.key").expect("a key"), Mode::Run);
+    let printed = format!("{config:?} {shown:?}");
+    assert!(!printed.contains("abab") && !printed.contains("171"), "{printed}");
 }

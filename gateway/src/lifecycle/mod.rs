@@ -123,7 +123,7 @@ impl Node<'_> {
         let me = Me {
             incarnation: Incarnation(getrandom::u64()?),
             record: NodeRecord {
-                name: self.config.node_name().as_str().to_owned(),
+                name: self.config.node_name(),
                 shards: self.config.shards(),
                 ws_url: ws_origin(self.config, bootstrap.ready.ws),
                 since_ms: runtime::wall(),
@@ -222,7 +222,7 @@ impl Node<'_> {
         let view = Arc::new(view);
         state.counts().nodes().activate(view.epoch);
         tracing::info!(
-            node = config.node_name().as_str(),
+            node = config.node_name(),
             incarnation = format_args!("{:x}", incarnation.0),
             epoch = view.epoch.0,
             shards,
@@ -327,14 +327,14 @@ fn exit_on_panic() {
 
 /// Where clients are told to connect.
 fn ws_origin(config: &Config, ws: SocketAddr) -> String {
-    config.node.ws_url.as_ref().map_or_else(|| format!("ws://{ws}"), |url| url.as_str().to_owned())
+    config.node.ws_url.clone().unwrap_or_else(|| format!("ws://{ws}"))
 }
 
 fn api_config(config: &Config, mode: Mode, ws: SocketAddr) -> api::Config {
     let users = || DEV_USERS.iter().map(|&(username, _)| username.to_owned()).collect();
     api::Config {
         ws_origin: ws_origin(config, ws),
-        node: config.node_name().as_str().to_owned(),
+        node: config.node_name(),
         region: config.node.region.clone(),
         dev_users: (mode == Mode::Dev).then(users),
         group_members_max: config.limits.group_members,

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 
-use crate::config::KEYS;
+use crate::config;
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub(crate) struct ListenError {
 
 impl ListenError {
     fn new(key: &'static str, address: SocketAddr, source: io::Error) -> Self {
-        let flag = KEYS.iter().find(|known| known.name == key).and_then(|known| known.short).unwrap_or(key);
+        let flag = config::flag(key);
         let remedy = match source.kind() {
             io::ErrorKind::AddrInUse => {
                 let port = address.port();

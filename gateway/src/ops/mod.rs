@@ -4,3 +4,4 @@
 
 pub mod cli;
 mod doctor;
+mod terminal;

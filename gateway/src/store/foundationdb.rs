@@ -47,7 +47,7 @@ pub(crate) fn options(store: &config::Store) -> anyhow::Result<Options> {
     Ok(Options {
         cluster_file: store.cluster_file.clone(),
         client_library: store.client_library.clone(),
-        prefix: store.prefix.as_str().to_owned(),
+        prefix: store.prefix.clone(),
         new_generation: getrandom::u64()?,
     })
 }

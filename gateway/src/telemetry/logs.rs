@@ -48,8 +48,8 @@ impl Logs {
         let terminal = io::stderr().is_terminal();
         let (lines, writer, dropped) = bounded(io::stderr(), LINES_MAX);
         match form(log.format, terminal) {
-            Form::Text { colour } => install(text(filter(log.filter.as_str()), colour, lines)),
-            Form::Json => install(json(filter(log.filter.as_str()), lines)),
+            Form::Text { colour } => install(text(filter(&log.filter), colour, lines)),
+            Form::Json => install(json(filter(&log.filter), lines)),
         }?;
         // Installing succeeds once, so nobody was first.
         DROPPED.get_or_init(|| dropped);

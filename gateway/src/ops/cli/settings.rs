@@ -1,12 +1,14 @@
-//! Flags for every key of the configuration, made from its table.
+//! Flags for every key of the configuration.
 //!
-//! Owns how a key becomes a flag. What a flag's text means is the key's.
+//! Owns what the command line shows of a key, and takes its text. What fits a key is for [`config`], which knows the other
+//! layers too.
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use clap::builder::Resettable;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
-use crate::config::{Config, ConfigError, KEYS, Key, Mode};
+use crate::config::{self, Config, ConfigError, Mode};
 
 /// The flag that names the file.
 const FILE: &str = "config";
@@ -28,8 +30,9 @@ impl Settings {
 
 impl FromArgMatches for Settings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let flag = |key: &Key| matches.get_one::<String>(key.name).map(|text| (key.name, text.clone()));
-        Ok(Self { file: matches.get_one::<PathBuf>(FILE).cloned(), flags: KEYS.iter().filter_map(flag).collect() })
+        let names = config::keys().map(|key| key.get_id().as_str());
+        let flags = names.filter_map(|name| Some((name, matches.get_one::<String>(name)?.clone())));
+        Ok(Self { file: matches.get_one::<PathBuf>(FILE).cloned(), flags: flags.collect() })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -43,10 +46,10 @@ impl Args for Settings {
         let file = Arg::new(FILE)
             .long(FILE)
             .value_name("FILE")
-            .value_parser(clap::value_parser!(PathBuf))
+            .value_parser(value_parser!(PathBuf))
             .help("The configuration file, TOML; `rookery checkconfig --defaults` prints one")
             .help_heading(HEADING);
-        command.arg(file).args(KEYS.iter().map(flag))
+        command.arg(file).args(config::keys().map(flag))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -54,26 +57,24 @@ impl Args for Settings {
     }
 }
 
-/// `--short`, or `--section.key` where there is no short form; both are understood. `-h` shows the short ones.
-fn flag(key: &'static Key) -> Arg {
-    let summary = key.text.lines().next().unwrap_or_default();
-    let help = format!("{summary}{}", default(key));
-    let arg = Arg::new(key.name)
-        .value_name(key.placeholder())
-        .action(ArgAction::Set)
+/// The key's flag, which takes any text. `-h` shows those with a short word, `--help` all.
+fn flag(key: &'static Arg) -> Arg {
+    let name = key.get_id().as_str();
+    let help = format!("{}{}", key.get_help().expect("every key has help"), default(key));
+    key.clone()
+        .value_parser(value_parser!(String))
+        .value_delimiter(Resettable::Reset)
+        .default_value(Resettable::Reset)
+        .required(false)
         .help(help.clone())
-        .long_help(format!("{help} [env: {}]", key.variable()))
-        .help_heading(HEADING);
-    match key.short {
-        Some(short) => arg.long(short).visible_alias(key.name),
-        None => arg.long(key.name).hide_short_help(true),
-    }
+        .long_help(format!("{help} [env: {}]", config::variable(name)))
+        .hide_short_help(config::flag(name) == name)
+        .help_heading(HEADING)
 }
 
 /// What the key is unless it is set, where that can be said in a word.
-fn default(key: &Key) -> String {
-    let shown = |mode| key.show(&Config::defaults(mode)).map(|value| value.trim_matches('"').to_owned());
-    match (shown(Mode::Run), shown(Mode::Dev)) {
+fn default(key: &Arg) -> String {
+    match (config::default(key, Mode::Run), config::default(key, Mode::Dev)) {
         (Some(run), Some(dev)) if run == dev => format!(" [default: {run}]"),
         (Some(run), Some(dev)) => format!(" [default: {run}, in dev {dev}]"),
         (_, _) => String::new(),

@@ -61,7 +61,7 @@ fn ask(config: &Config) -> anyhow::Result<String> {
     let client = FoundationDb::connect(&store::cluster_options(&config.store)?)?;
     let looked = future::block_on(client.look());
     client.close();
-    let prefix = config.store.prefix.as_str();
+    let prefix = &config.store.prefix;
     let Look { version, store } = looked?;
     Ok(match store {
         Some((format, generation)) => {

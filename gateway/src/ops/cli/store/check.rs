@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use chat::check::{self, Checked};
 
 use crate::config::{Config, StoreEngine};
+use crate::ops::terminal;
 use crate::store::NodeStore;
 
-use super::Look;
+use super::StoreTask;
 use super::progress::Progress;
 
 /// Walks the whole store and says what it holds, or the first thing that is wrong with it.
@@ -28,16 +29,16 @@ struct Check<'a> {
     config: &'a Config,
 }
 
-impl Look for Check<'_> {
-    async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+impl StoreTask for Check<'_> {
+    async fn run<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
         let mut progress = Progress::new();
         let checked = check::run(store, |checked| progress.show(|| so_far(checked))).await;
         progress.clear();
         let place = || match self.config.store.engine {
             StoreEngine::Embedded => format!("the store in {} is not sound", self.config.data.dir.display()),
-            StoreEngine::FoundationDb => format!("the store {:?} is not sound", self.config.store.prefix.as_str()),
+            StoreEngine::FoundationDb => format!("the store {:?} is not sound", self.config.store.prefix),
         };
-        crate::ops::cli::print(&format!("{}\n", summary(&checked.with_context(place)?)))
+        terminal::print(&format!("{}\n", summary(&checked.with_context(place)?)))
     }
 }
 

@@ -14,9 +14,10 @@ use chat::transfer;
 use chat::transfer::dump::{DumpError, Header, Reader, Totals, Writer};
 
 use crate::config::Config;
+use crate::ops::terminal;
 use crate::store::NodeStore;
 
-use super::Look;
+use super::StoreTask;
 use super::progress::{self, Progress};
 
 /// A dump holds password hashes: for whoever exported it, and nobody else.
@@ -32,8 +33,8 @@ struct Export<'a> {
     to: &'a Path,
 }
 
-impl Look for Export<'_> {
-    async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+impl StoreTask for Export<'_> {
+    async fn run<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
         let place = self.to.display();
         let epoch = transfer::settle(store, crate::runtime::wall()).await?;
         let (mut writer, mut after) =
@@ -55,7 +56,7 @@ impl Look for Export<'_> {
         file.sync_all()
             .and_then(|()| sync_directory_of(self.to))
             .with_context(|| format!("cannot write to {place}"))?;
-        crate::ops::cli::print(&format!("exported {} to {place}\n", told(totals)))
+        terminal::print(&format!("exported {} to {place}\n", told(totals)))
     }
 }
 

@@ -12,9 +12,10 @@ use chat::transfer::dump::Reader;
 use chat::{check, transfer};
 
 use crate::config::Config;
+use crate::ops::terminal;
 use crate::store::NodeStore;
 
-use super::Look;
+use super::StoreTask;
 use super::check::{so_far, summary};
 use super::export::told;
 use super::progress::{self, Progress};
@@ -29,8 +30,8 @@ struct Import<'a> {
     from: &'a Path,
 }
 
-impl Look for Import<'_> {
-    async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+impl StoreTask for Import<'_> {
+    async fn run<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
         let place = self.from.display();
         let file = File::open(self.from).with_context(|| format!("cannot open {place}"))?;
         let reading = || format!("cannot import {place}");
@@ -56,6 +57,6 @@ impl Look for Import<'_> {
         let checked = check::run(store, |checked| progress.show(|| so_far(checked))).await;
         progress.clear();
         let checked = checked.context("the imported store is not sound; do not use it, and keep the dump")?;
-        crate::ops::cli::print(&format!("imported {}\n{}\n", told(reader.totals()), summary(&checked)))
+        terminal::print(&format!("imported {}\n{}\n", told(reader.totals()), summary(&checked)))
     }
 }

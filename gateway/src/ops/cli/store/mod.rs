@@ -1,4 +1,4 @@
-//! `rookery store`: what is done with a store at rest.
+//! `rookery store`: tasks on a store at rest.
 //!
 //! Owns the opening of a store that must be there, or that is to be made. Each command is in its file.
 
@@ -23,25 +23,25 @@ pub(super) use export::export;
 pub(super) use import::import;
 pub(super) use push::push;
 
-/// A look into a store.
-trait Look {
+/// What a command does with an open store.
+trait StoreTask {
     /// Reads what it wants, and tells it.
-    async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()>;
+    async fn run<S: NodeStore>(self, store: &S) -> anyhow::Result<()>;
 }
 
-/// Opens a store that must be there, whole and at rest, and looks into it.
-fn open<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
-    store::with(config, Opening { look, wanted: Wanted::Whole, beside_nodes: false })
+/// Opens a store that must be there, whole and at rest, for a task.
+fn open<T: StoreTask>(config: &Config, task: T) -> anyhow::Result<()> {
+    store::with(config, Opening { task, wanted: Wanted::Whole, beside_nodes: false })
 }
 
 /// The same, also while nodes are active on it, where the engine allows that.
-fn open_beside_nodes<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
-    store::with(config, Opening { look, wanted: Wanted::Whole, beside_nodes: true })
+fn open_beside_nodes<T: StoreTask>(config: &Config, task: T) -> anyhow::Result<()> {
+    store::with(config, Opening { task, wanted: Wanted::Whole, beside_nodes: true })
 }
 
 /// Opens a store into which something is to be put, and makes it if it is not there.
-fn open_or_make<L: Look>(config: &Config, look: L) -> anyhow::Result<()> {
-    store::with(config, Opening { look, wanted: Wanted::Any, beside_nodes: false })
+fn open_or_make<T: StoreTask>(config: &Config, task: T) -> anyhow::Result<()> {
+    store::with(config, Opening { task, wanted: Wanted::Any, beside_nodes: false })
 }
 
 /// What a command expects of a store.
@@ -52,13 +52,13 @@ enum Wanted {
     Any,
 }
 
-struct Opening<L> {
-    look: L,
+struct Opening<T> {
+    task: T,
     wanted: Wanted,
     beside_nodes: bool,
 }
 
-impl<L: Look> WithStore for Opening<L> {
+impl<T: StoreTask> WithStore for Opening<T> {
     type Output = ();
 
     fn run<O: Source>(self, source: O) -> anyhow::Result<()> {
@@ -66,20 +66,20 @@ impl<L: Look> WithStore for Opening<L> {
             Wanted::Whole => future::block_on(source.open_existing()),
             Wanted::Any => waited_for(O::Store::REMEDY, source.open()),
         };
-        let (store, looked) = match opened {
+        let (store, done) = match opened {
             Ok(store) => {
-                let looked = future::block_on(self.look(&store));
-                (Some(store), looked)
+                let done = future::block_on(self.run_task(&store));
+                (Some(store), done)
             }
             Err(error) => (None, Err(error)),
         };
         source.close(store);
-        looked
+        done
     }
 }
 
-impl<L: Look> Opening<L> {
-    async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+impl<T: StoreTask> Opening<T> {
+    async fn run_task<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
         match self.wanted {
             Wanted::Whole => store::must_be_whole(store).await?,
             Wanted::Any => {}
@@ -87,7 +87,7 @@ impl<L: Look> Opening<L> {
         if !self.beside_nodes {
             rest::must_rest(store).await?;
         }
-        self.look.look(store).await
+        self.task.run(store).await
     }
 }
 

@@ -14,9 +14,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::Config;
+use crate::ops::terminal;
 use crate::store::NodeStore;
 
-use super::Look;
+use super::StoreTask;
 
 /// Accounts whose names are read in one transaction.
 const NAMES_AT_ONCE: usize = 500;
@@ -32,12 +33,12 @@ struct List {
     json: bool,
 }
 
-impl Look for List {
-    async fn look<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+impl StoreTask for List {
+    async fn run<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
         let listing = Listing::read(store, self.limit, crate::runtime::wall()).await?;
-        crate::ops::cli::print(&if self.json { listing.lines() } else { listing.table() })?;
+        terminal::print(&if self.json { listing.lines() } else { listing.table() })?;
         if listing.more {
-            crate::ops::cli::fail(&format!("these are the first {}; there are more (--limit)", listing.rows.len()), 0);
+            terminal::fail(&format!("these are the first {}; there are more (--limit)", listing.rows.len()), 0);
         }
         Ok(())
     }

@@ -1,0 +1,116 @@
+//! Examples and explanations behind `--help`, a text a command.
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  See whether this machine has what a node needs:
+      rookery doctor
+
+  Write down every key with its default, change some, and see what is in force:
+      rookery checkconfig --defaults > rookery.toml
+      rookery checkconfig --config rookery.toml
+
+  Chat on this machine, in two browser tabs:
+      rookery dev
+
+  A node in production:
+      rookery run --config rookery.toml
+
+  Verify the order, the duplicates and the inboxes of a node that is stopped:
+      rookery store check --data /var/lib/rookery
+
+  An access token for a user, to try something with curl:
+      rookery gentoken --user 81265426874630144 --data /var/lib/rookery
+
+Exit codes: 0 when it did what was asked; 1 when it could not, with one line on standard error that
+says why and what to do; 2 when the command line was not understood; 130 or 143 when a second SIGINT
+or SIGTERM ended it before it had stopped.";
+
+pub(super) const CHECKCONFIG_EXAMPLES: &str = "\
+Examples:
+  rookery checkconfig --config rookery.toml
+  rookery checkconfig --config rookery.toml --ws 0.0.0.0:8001
+  ROOKERY_NODE__SHARDS=4 rookery checkconfig
+  rookery checkconfig --defaults > rookery.toml
+
+Exit code 0 if a node would start with it, 1 with one line that says what is wrong.";
+
+pub(super) const GENTOKEN_EXAMPLES: &str = "\
+Examples:
+  A token for one day, with the key of the node whose data directory this is:
+      rookery gentoken --user 81265426874630144 --data /var/lib/rookery --ttl 1d
+
+  One that a single device may use, with a key from elsewhere:
+      rookery gentoken --user 81265426874630144 --device phone-1 --auth.key_file /etc/rookery/token.key
+
+The token goes to standard output. It is not checked that the user exists. Whoever holds it speaks for
+that user until it expires; logging out does not revoke it.";
+
+pub(super) const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  rookery doctor
+  rookery doctor --config rookery.toml
+  rookery doctor --shards 8 --limits.connections 500000
+
+Run it as the user that runs the node, while the node is stopped. Exit code 1 if something is lacking.";
+
+pub(super) const DEV_EXAMPLES: &str = "\
+Examples:
+  Everything on this machine, with two users and a page to chat on:
+      rookery dev
+
+  On free ports, with a store to throw away, and more in the logs:
+      rookery dev --api 127.0.0.1:0 --ws 127.0.0.1:0 --internal 127.0.0.1:0 --data /tmp/try --log debug
+
+The ready line and the links go to standard output, logs to standard error. Ctrl-C stops it. What was
+written stays in ./dev.rkdata: remove it to begin anew.";
+
+pub(super) const RUN_EXAMPLES: &str = "\
+Examples:
+  rookery run --config /etc/rookery/rookery.toml
+  rookery run --data /var/lib/rookery --shards 2
+  ROOKERY_LISTEN__WS=0.0.0.0:8001 rookery run --node.ws_url wss://chat.example.org
+
+It is ready when `ready api=URL ws=URL internal=URL` is on standard output; logs go to standard error.
+SIGTERM: clients are told (3001), what is under way ends, exit 0 within 10 s. A second one ends it at once.";
+
+pub(super) const STORE_CHECK_EXAMPLES: &str = "\
+Examples:
+  rookery store check --data /var/lib/rookery
+  rookery store check --config rookery.toml
+
+The node must be stopped: a store has one owner. On a cluster every node must be; one that serves is noticed by its heartbeat,
+and checked beside only with --beside-nodes. Nothing is changed. Exit code 1 with the first violation.";
+
+pub(super) const STORE_EXPORT_EXAMPLES: &str = "\
+Examples:
+  rookery store export --to chat.dump --data /var/lib/rookery
+
+The node must be stopped. Begun again after an interruption, it goes on with the same file. The dump holds accounts with
+their password hashes: keep it as you keep the store. Inboxes are not in it; clients are given a snapshot instead.";
+
+pub(super) const STORE_IMPORT_EXAMPLES: &str = "\
+Examples:
+  Into an empty data directory:
+      rookery store import --from chat.dump --data /srv/rookery
+
+  From the embedded store to FoundationDB:
+      rookery store export --to chat.dump --data /var/lib/rookery
+      rookery store import --from chat.dump --store.engine foundationdb --store.cluster_file /etc/foundationdb/fdb.cluster
+
+The store must be empty. Begun again after an interruption, it goes on; until it has ended, no node opens the store. At its
+end the store is checked. It is a new generation: cursors of the old store are refused (112), and what was acknowledged in
+the old one is still known to be a repetition. Tokens stay valid if the key does: bring token.key along.";
+
+pub(super) const STORE_PUSH_EXAMPLES: &str = "\
+Examples:
+  rookery store push --list --data /var/lib/rookery
+  rookery store push --list --json --data /var/lib/rookery | jq -r 'select(.decision == \"push\").username'
+
+An item is a message that a member had no session for. DECISION is what a worker would decide when the item is due, half a
+minute after the message, or now if that is past:
+  gone     the user may not read the message any more    muted    the user wants no notifications there
+  deleted  the message was deleted                       online   somebody uses a device of the user
+  read     the user has read it                          push     the phone is told
+
+USER and FROM are names and ids, times are UTC. The node must be stopped, but on a cluster. Nothing is changed. An item
+that nobody fetched goes a day after it was due.";
