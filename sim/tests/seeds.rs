@@ -71,6 +71,7 @@ fn hash(printed: &str) -> &str {
     printed.lines().find_map(|line| line.strip_prefix("hash ")).unwrap_or_else(|| panic!("no hash in {printed}"))
 }
 
+/// I1: the shards of a world take nothing but their inputs.
 #[test]
 fn two_processes_do_the_same_with_one_seed() {
     let mut hashes = Vec::new();

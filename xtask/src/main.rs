@@ -1,9 +1,14 @@
-//! One door to the repository's chores: `cargo xtask <chore>`.
+//! Command line of the repository's chores: `cargo xtask <chore>`.
 //!
 //! Owns the list of them. Each chore is a file.
 
+mod arrows;
 mod flatbuffers;
+#[cfg(test)]
+mod invariants;
 mod keys;
+mod lines;
+mod sources;
 
 use std::process::{Command, ExitCode};
 
@@ -18,6 +23,8 @@ chores:
   flatbuffers --check   fail if that would change anything
   keys                  write the table of keys in docs/foundationdb.md from the code
   keys --check          fail if that would change anything
+  arrows                show the arrows between crates and between their folders, and circles
+  lines [commit]        count lines of code by crate: product, tests, tools, generated
 ";
 
 /// What to do about a difference between what is generated and what is committed.
@@ -30,6 +37,10 @@ enum Mode {
 }
 
 #[expect(clippy::print_stdout, reason = "a program for people at a terminal")]
+fn show(text: String) {
+    print!("{text}");
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -39,8 +50,11 @@ fn main() -> ExitCode {
         ["flatbuffers", "--check"] => flatbuffers::run(Mode::Check),
         ["keys"] => keys::run(Mode::Write),
         ["keys", "--check"] => keys::run(Mode::Check),
+        ["arrows"] => arrows::print().map(show),
+        ["lines"] => lines::table(None).map(show),
+        ["lines", commit] => lines::table(Some(commit)).map(show),
         ["help" | "--help"] => {
-            print!("{USAGE}");
+            show(USAGE.to_owned());
             return ExitCode::SUCCESS;
         }
         _ => {
