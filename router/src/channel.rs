@@ -11,6 +11,7 @@ use schema::limits::{PENDING_APPEND_BYTES_MAX, PENDING_APPENDS_MAX};
 use schema::mesh::MeshBody;
 use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Instant, OpReply, Owner, Refusal, UserId};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::index::Indexer;
 use crate::order::SendOrder;
@@ -86,7 +87,8 @@ impl Channels {
             effects.mesh(asker, MeshBody::Applied { ticket, reply: Err(refusal) });
             return;
         }
-        if let Err(refusal) = self.room(channel, effects) {
+        if let Err((counter, refusal)) = self.room(channel, effects) {
+            effects.count(counter);
             self.answer(now, asker, ticket, send, Err(refusal), effects);
             return;
         }
@@ -98,20 +100,23 @@ impl Channels {
         effects.ask(Apply { channel, op }, Admitted { bytes, asker, ticket, send, writes });
     }
 
-    fn room(&self, channel: ChannelId, effects: &Effects) -> Result<(), Refusal> {
+    fn room(&self, channel: ChannelId, effects: &Effects) -> Result<(), (Counter, Refusal)> {
         if effects.placement.home_of_channel(channel) != effects.placement.me {
-            return Err(Refusal::new(ErrorCode::Moving, "the channel has another home now, send it again"));
+            let refusal = Refusal::new(ErrorCode::Moving, "the channel has another home now, send it again");
+            return Err((Counter::Moving, refusal));
         }
         if self.writes_off {
             let message = "the store takes nothing new for now, try again later";
-            return Err(Refusal::new(ErrorCode::StorageUnavailable, message).after_ms(WRITES_OFF_RETRY_MS));
+            let refusal = Refusal::new(ErrorCode::StorageUnavailable, message).after_ms(WRITES_OFF_RETRY_MS);
+            return Err((Counter::WritesOff, refusal));
         }
         if self.pending >= PENDING_APPENDS_MAX || self.pending_bytes >= PENDING_APPEND_BYTES_MAX {
             let message = format!(
                 "{} operations of {} bytes wait for the store, send it again later",
                 self.pending, self.pending_bytes
             );
-            return Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(FULL_RETRY_MS));
+            let refusal = Refusal::new(ErrorCode::Overloaded, message).after_ms(FULL_RETRY_MS);
+            return Err((Counter::Appends, refusal));
         }
         Ok(())
     }
@@ -122,7 +127,7 @@ impl Channels {
         self.pending -= 1;
         self.pending_bytes -= bytes;
         if let Some(channel) = writes.filter(|_| reply.is_ok()) {
-            self.indexer.mark(now, channel);
+            self.indexer.mark(now, channel, effects);
         }
         self.answer(now, asker, ticket, send, reply, effects);
     }

@@ -9,6 +9,7 @@ use schema::mesh::{MeshBody, MeshFrame};
 use schema::{CloseCode, OpReply, Owner, Refusal};
 use wire::SharedFrame;
 
+use crate::counters::{Counter, Counters};
 use crate::io::{ConnId, Output};
 use crate::placement::Placement;
 use crate::store::{Question, Request};
@@ -21,11 +22,24 @@ pub(crate) struct Effects {
     questions: VecDeque<Question>,
     /// Questions without an answer.
     open: u64,
+    pub(crate) counters: Counters,
 }
 
 impl Effects {
     pub(crate) fn new(placement: Placement) -> Self {
-        Self { placement, outputs: VecDeque::new(), local: VecDeque::new(), questions: VecDeque::new(), open: 0 }
+        Self {
+            placement,
+            outputs: VecDeque::new(),
+            local: VecDeque::new(),
+            questions: VecDeque::new(),
+            open: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Counts a refusal, an omission or a fault.
+    pub(crate) fn count(&mut self, counter: Counter) {
+        self.counters.count(counter);
     }
 
     pub(crate) fn send(&mut self, conn: ConnId, frame: SharedFrame) {

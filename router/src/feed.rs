@@ -13,6 +13,7 @@ use schema::limits::{HEAD_MS, RENEW_MS};
 use schema::mesh::{Feed, FeedStart, MeshBody};
 use schema::{ChannelId, ErrorCode, EventBody, Instant, Owner, Refusal, Seq, SessionId, UserId};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::store::{Answer, Subscribe};
 
@@ -94,6 +95,8 @@ impl Feeds {
             None
         };
         if let Some(refusal) = refusal {
+            let moved = refusal.code == ErrorCode::Moving;
+            effects.count(if moved { Counter::Moving } else { Counter::Followers });
             return effects.mesh(owner, MeshBody::Subscribed { session, channel, start: Err(refusal) });
         }
         let state = self.channels.entry(channel).or_default();
@@ -244,12 +247,16 @@ impl Feeds {
     }
 
     /// A home has members of these channels.
-    pub(crate) fn interest(&mut self, now: Instant, owner: Owner, channels: Vec<ChannelId>, effects: &Effects) {
+    pub(crate) fn interest(&mut self, now: Instant, owner: Owner, channels: Vec<ChannelId>, effects: &mut Effects) {
         let expires = now.plus_ms(3 * RENEW_MS);
         for channel in channels {
             let is_ours = effects.placement.home_of_channel(channel) == effects.placement.me;
             let is_known = self.channels.get(&channel).is_some_and(|state| state.interested.contains_key(&owner));
-            if !is_ours || (self.total() >= FOLLOWED_MAX && !is_known) {
+            if !is_ours {
+                continue;
+            }
+            if self.total() >= FOLLOWED_MAX && !is_known {
+                effects.count(Counter::Followers);
                 continue;
             }
             let state = self.channels.entry(channel).or_default();

@@ -9,6 +9,7 @@ use schema::command::Opened;
 use schema::mesh::MeshBody;
 use schema::{ErrorCode, Instant, Owner, PresenceEntry, PresenceState, Refusal, Reply, UserId};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::io::ConnId;
 
@@ -71,6 +72,7 @@ impl Gathers {
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
         if self.open.len() >= OPEN_MAX {
+            effects.count(Counter::Gathers);
             let message = format!("{OPEN_MAX} questions for presence wait, ask again later");
             return Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS));
         }

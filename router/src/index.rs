@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use schema::page::Indexed;
 use schema::{ChannelId, Instant};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::store::{Answer, Index};
 
@@ -33,11 +34,13 @@ pub(crate) struct Indexer {
 
 impl Indexer {
     /// A channel has something that is not in the index.
-    pub(crate) fn mark(&mut self, now: Instant, channel: ChannelId) {
+    pub(crate) fn mark(&mut self, now: Instant, channel: ChannelId, effects: &mut Effects) {
         if let Some((_, again)) = self.under_way.get_mut(&channel) {
             again.get_or_insert(now);
         } else if self.behind() < BEHIND_MAX {
             self.marked.entry(channel).or_insert(now);
+        } else {
+            effects.count(Counter::IndexMarks);
         }
     }
 

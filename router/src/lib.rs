@@ -19,6 +19,7 @@
 //! ```
 
 mod channel;
+mod counters;
 mod delivery;
 mod effects;
 mod feed;
@@ -36,6 +37,7 @@ pub mod store;
 mod tickets;
 mod timers;
 
+pub use counters::{Counter, Counters};
 pub use io::{ConnId, Input, Output};
 pub use shard::{Config, Shard, Stats};
 pub use store::{Answer, Answered, Ask, Claims, Pending, Question, Request};

@@ -10,6 +10,7 @@ use schema::mesh::{Feed, MeshBody, MeshFrame};
 use schema::{ChannelId, Encoding, ErrorCode, EventBody, Instant, Now, Owner, Push, Refusal, SessionId, UnixMs, View};
 
 use crate::channel::Channels;
+use crate::counters::{Counter, Counters};
 use crate::delivery::{Delivery, Shared};
 use crate::effects::Effects;
 use crate::feed::Feeds;
@@ -67,6 +68,8 @@ pub struct Stats {
     pub pushes_written: u64,
     /// What was told live and left out for sessions that were slow to take it.
     pub live_dropped: u64,
+    /// What was refused, left out and found broken.
+    pub counters: Counters,
 }
 
 /// The logic of one core. See [the crate](crate).
@@ -203,6 +206,7 @@ impl Shard {
             index_lag_ms: self.channels.indexer.lag_ms(),
             pushes_written: self.home.pushes_written(),
             live_dropped: self.outbound.live_dropped,
+            counters: self.effects.counters,
         }
     }
 
@@ -238,6 +242,8 @@ impl Shard {
             session.regulate_reads(&mut context);
         }
         if let Some(code) = session.closed() {
+            tracing::debug!(conn = conn.0, code = u16::from(code), "connection closed");
+            self.effects.count(Counter::Closed);
             self.effects.close(conn, code);
             self.forget(conn);
             return;
@@ -289,10 +295,12 @@ impl Shard {
 
     fn refuse_overdue(&mut self, now: Now) {
         for (conn, id) in self.gathers.overdue(now.mono) {
+            self.effects.count(Counter::Overdue);
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, "a home did not answer in time, ask again");
             self.with_session(now, conn, |session, context| session.gathered(id, Err(refusal), context));
         }
         for (asker, sends) in self.tickets.overdue(now.mono) {
+            self.effects.count(Counter::Overdue);
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, "no answer in time; sending it again is safe");
             match asker {
                 Asker::Session { conn, id, .. } => {
@@ -318,6 +326,11 @@ impl Shard {
 
     fn answered(&mut self, now: Now, answered: Answered) {
         self.effects.answered();
+        if let Some(refusal) = answered.refusal() {
+            let code = u16::from(refusal.code);
+            tracing::debug!(question = answered.kind(), code, "the store refused");
+            self.effects.count(Counter::StoreRefused);
+        }
         let effects = &mut self.effects;
         match answered {
             Answered::Authenticate(answer) => {
@@ -355,6 +368,8 @@ impl Shard {
     fn mesh(&mut self, now: Now, MeshFrame { from, epoch, body }: MeshFrame) {
         if epoch == self.effects.placement.view().epoch {
             self.told(now, from, body);
+        } else {
+            self.effects.count(Counter::OtherEpoch);
         }
     }
 
@@ -431,11 +446,11 @@ impl Shard {
                     self.fed(now, channel, &event);
                 }
             }
-            MeshBody::Interest { channels } => self.feeds.interest(now.mono, from, channels, &self.effects),
+            MeshBody::Interest { channels } => self.feeds.interest(now.mono, from, channels, &mut self.effects),
             MeshBody::Heads { heads } => self.home.heads(heads, &mut self.effects),
             MeshBody::Index { channel } => {
                 if self.effects.placement.home_of_channel(channel) == self.effects.placement.me {
-                    self.channels.indexer.mark(now.mono, channel);
+                    self.channels.indexer.mark(now.mono, channel, &mut self.effects);
                 }
             }
         }

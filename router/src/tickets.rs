@@ -9,6 +9,7 @@ use schema::limits::PENDING_APPENDS_MAX;
 use schema::mesh::MeshBody;
 use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Instant, Refusal};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::io::ConnId;
 
@@ -74,6 +75,7 @@ impl Tickets {
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
         if self.open.len() >= OPEN_MAX {
+            effects.count(Counter::Tickets);
             let message = format!("{OPEN_MAX} operations wait for their channels, send it again later");
             return Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS));
         }

@@ -10,6 +10,7 @@ use schema::limits::HINT_BYTES_MAX;
 use schema::page::{Arrival, ArrivalsPage};
 use schema::{Event, Refusal, Stamp, UserId};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::store::{Answer, ClearArrivals, ReadArrivals};
 
@@ -63,7 +64,9 @@ impl Arrivals {
         self.wanted = self.wanted.max(stamp.version);
         let bytes = weight_bytes(&events);
         let fits = self.hint_bytes.saturating_add(bytes) <= HINT_BYTES_MAX && self.hints.len() < HINTS_MAX;
-        if fits && !self.hints.contains_key(&stamp) {
+        if !fits {
+            effects.count(Counter::Hints);
+        } else if !self.hints.contains_key(&stamp) {
             self.hint_bytes += bytes;
             self.hints.insert(stamp, events);
         }

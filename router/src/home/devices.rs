@@ -10,6 +10,7 @@ use schema::mesh::{Kicked, MeshBody};
 use schema::page::SessionStart;
 use schema::{Cursor, DeviceId, ErrorCode, Now, Position, Refusal, UserId};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::store::{Answer, OpenInbox};
 
@@ -42,6 +43,7 @@ impl Home {
             self.reads.forget(itself.reading);
         }
         if let Err(refusal) = has_room(user, &device) {
+            effects.count(Counter::Sessions);
             return effects.mesh(name.owner, MeshBody::Registered { session: name.session, start: Err(refusal) });
         }
         user.followers.push(Follower::new(name, device.clone(), family));

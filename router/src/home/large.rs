@@ -12,6 +12,7 @@ use schema::mesh::{MeshBody, Telling};
 use schema::record::{EventRecord, EventRecordBody};
 use schema::{ChannelId, Instant, Refusal, Seq, UserId};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::store::{Answer, LargeOf};
 
@@ -78,6 +79,7 @@ impl Large {
             let mut fresh = Vec::new();
             for channel in found {
                 if self.total >= MEMBERSHIPS_MAX {
+                    effects.count(Counter::Memberships);
                     break;
                 }
                 self.total += 1;

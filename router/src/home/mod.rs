@@ -26,6 +26,7 @@ use schema::mesh::{MeshBody, More};
 use schema::page::Arrival;
 use schema::{ErrorCode, Event, Now, Owner, Position, Refusal, SessionId, Stamp, UserId};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::store::{Answer, ClearArrivals, PutPresence, ReadArrivals, TrimInbox, Visible};
 
@@ -188,7 +189,7 @@ impl Home {
             }
         } else {
             for row in taken.rows {
-                self.arrived(row, &mut touched);
+                self.arrived(row, &mut touched, effects);
             }
         }
         let mut outbox = Outbox::default();
@@ -203,7 +204,7 @@ impl Home {
     }
 
     /// Hands one transaction's events to the accounts that have a session.
-    fn arrived(&mut self, row: Arrival, touched: &mut BTreeSet<UserId>) {
+    fn arrived(&mut self, row: Arrival, touched: &mut BTreeSet<UserId>, effects: &mut Effects) {
         self.arrivals.missed(&row, |user| !is_here(&self.users, user));
         let contents = row.contents.unwrap_or_default();
         let known: BTreeMap<Position, &Event> = contents.iter().map(|event| (event.position, event)).collect();
@@ -217,7 +218,10 @@ impl Home {
                 match known.get(&position) {
                     Some(&event) if room => user.arrived(event.clone()),
                     // No room, or a hint that did not have all of its transaction: whoever needs this reads its inbox.
-                    Some(_) | None => user.unknown_through(position),
+                    Some(_) | None => {
+                        effects.count(Counter::Recent);
+                        user.unknown_through(position);
+                    }
                 }
                 self.recent_bytes += u64::from(user.recent_bytes());
                 touched.insert(*user_id);

@@ -9,6 +9,7 @@ use schema::mesh::MeshBody;
 use schema::page::{InboxPage, SnapshotPage};
 use schema::{ErrorCode, Event, Position, Refusal};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::store::{Answer, ReadInbox, Snapshot};
 
@@ -98,6 +99,7 @@ impl Home {
                 // Whatever is wrong, the session must not be led past it: it ends, and its client comes back to its
                 // cursor.
                 let Name { owner, session, .. } = read.name;
+                effects.count(Counter::OutOfOrder);
                 let start = Err(Refusal::new(ErrorCode::Internal, "the inbox is not in order"));
                 effects.mesh(owner, MeshBody::Registered { session, start });
                 self.read_done(&read, true, &mut Outbox::default(), effects);

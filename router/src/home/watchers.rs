@@ -12,6 +12,7 @@ use schema::limits::RENEW_MS;
 use schema::mesh::{MeshBody, Telling};
 use schema::{ErrorCode, Instant, Owner, PresenceEntry, Refusal, SessionId, UserId};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::store::Visible;
 
@@ -116,6 +117,7 @@ impl Watchers {
             Some(_) | None => {
                 self.end(place);
                 if self.total + users.len() > WATCHED_TOTAL_MAX {
+                    effects.count(Counter::Watched);
                     return;
                 }
                 self.total += users.len();
@@ -139,6 +141,7 @@ impl Watchers {
         effects: &mut Effects,
     ) {
         if self.questions.len() >= QUESTIONS_MAX {
+            effects.count(Counter::PresenceQuestions);
             let message = format!("{QUESTIONS_MAX} questions for presence wait, ask again later");
             let entries = Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS));
             return effects.mesh(owner, MeshBody::PresenceAnswer { ticket, entries });

@@ -10,6 +10,8 @@ use schema::limits::{
 };
 use schema::{ChannelOp, CloseCode, ErrorCode, Refusal, Reply, Request};
 
+use crate::counters::Counter;
+
 use super::{Session, ShardContext, Stage};
 
 /// Bytes of an error's text. A parser's may quote all that it was given.
@@ -141,6 +143,7 @@ impl Session {
             self.rate_refusals = 0;
             return Ok(());
         };
+        context.effects.count(Counter::Rate);
         self.rate_refusals += 1;
         if self.rate_refusals >= RATE_REFUSALS_MAX {
             self.close(CloseCode::Rate);

@@ -1,5 +1,7 @@
 //! Rates, budgets and slow readers (I11): a bound holds, and nobody else feels it.
 
+use router::Counter;
+
 use crate::script::{check, check_on};
 use crate::world::World;
 
@@ -174,6 +176,7 @@ fn what_a_home_holds_from_hints_is_bounded_and_the_rest_comes_from_the_store() {
     }
     let held = world.shards[0].stats().held_bytes;
     assert!((15 << 20..=16 << 20).contains(&held), "I11: {held} bytes of 19 MB are held");
+    assert!(world.shards[0].stats().counters.of(Counter::Hints) > 0, "what is not kept is counted");
     world.step("store releases");
     world.wait(1_000);
     assert_eq!(world.client("b1").pushed.len(), 200);
@@ -198,6 +201,7 @@ fn what_a_home_holds_for_slow_sessions_is_bounded_and_the_rest_comes_from_the_st
     }
     let held = world.shards[0].stats().held_bytes;
     assert!((60 << 20..=65 << 20).contains(&held), "I11: {held} bytes are held for 700 users");
+    assert!(world.shards[0].stats().counters.of(Counter::Recent) > 0, "what is not kept is counted");
     for user in &users {
         world.step(&format!("{user}1 reads"));
     }
@@ -207,4 +211,23 @@ fn what_a_home_holds_for_slow_sessions_is_bounded_and_the_rest_comes_from_the_st
         assert_eq!(pushed.iter().map(|body| &body[..2]).collect::<Vec<_>>(), ["m0", "m1", "m2"], "{user}");
     }
     world.everybody_leaves();
+}
+
+#[test]
+fn what_is_refused_is_counted_by_its_kind() {
+    let check = |steps: &[&str], counter: Counter, count: u64| {
+        let mut world = World::new(1);
+        world.wait(0);
+        for step in steps {
+            world.step(step);
+            world.settle();
+        }
+        assert_eq!(world.shards[0].stats().counters.of(counter), count, "{steps:?}");
+    };
+    check(&["a1 joins", "a1 dances 2002 times"], Counter::Rate, 3);
+    check(&["store takes no writes", "a1 joins", "a1 sends ab m1"], Counter::WritesOff, 1);
+    check(&["store refuses Apply 115", "a1 joins", "a1 sends ab m1"], Counter::StoreRefused, 1);
+    check(&["store holds Apply", "a1 joins", "a1 sends ab m1", "wait 21s"], Counter::Overdue, 1);
+    check(&["a1 joins", "stray frame for a1"], Counter::OtherEpoch, 1);
+    check(&["a1 joins", "a1 sends-binary"], Counter::Closed, 1);
 }

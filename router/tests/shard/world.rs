@@ -342,8 +342,8 @@ impl World {
         }
         self.wait(25_000);
         for (shard, stats) in self.shards.iter().map(Shard::stats).enumerate() {
-            let Stats { events_encoded, live_dropped, pushes_written, .. } = stats;
-            let rest = Stats { events_encoded, live_dropped, pushes_written, ..Stats::default() };
+            let Stats { events_encoded, live_dropped, pushes_written, counters, .. } = stats;
+            let rest = Stats { events_encoded, live_dropped, pushes_written, counters, ..Stats::default() };
             assert_eq!(stats, rest, "I11: left on shard {shard}");
         }
     }

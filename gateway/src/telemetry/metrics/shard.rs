@@ -146,4 +146,7 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
     for (name, help, of) in counters {
         text.counter(name, help, shards.iter().map(of).sum());
     }
+    for &kind in router::Counter::ALL {
+        text.counter(kind.name(), kind.help(), shards.iter().map(|f| f.stats.counters.of(kind)).sum());
+    }
 }
