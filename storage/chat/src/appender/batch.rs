@@ -14,7 +14,8 @@ use schema::record::FenceRecord;
 use schema::{ChannelId, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp};
 
 use super::chain::Link;
-use super::draft::{Terms, Verdict, decide};
+use super::decide::{Verdict, decide};
+use super::draft::Terms;
 use super::effects::Effects;
 use super::members::Members;
 use super::operation::{self, Proof};

@@ -16,6 +16,7 @@
 mod batch;
 mod capacity;
 mod chain;
+mod decide;
 mod draft;
 mod effects;
 mod live;

@@ -13,18 +13,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::record::{ChannelRecord, HeadRecord, RecordError};
-use schema::{ChannelId, ChannelOp, ErrorCode, EventBody, OpReply, Refusal, Seq, UnixMs, UserId, View};
+use schema::{ChannelId, ErrorCode, EventBody, OpReply, Refusal, Seq, UnixMs, UserId, View};
 
+use super::capacity::Cost;
 use super::effects::{Effects, Happened, arrivals};
 use super::live::Live;
 use super::members::Members;
 use super::rows::{Rows, Wanted};
-use super::{Queued, operation};
 pub(in crate::appender) use first_reply::{Asked, Change};
 pub(in crate::appender) use writing::MembersChange;
 
+use crate::keys;
 use crate::planted::Plants;
-use crate::{damaged, keys};
 use kv::transaction::RangeRequest;
 
 /// Under what a batch was accepted.
@@ -58,31 +58,6 @@ pub(in crate::appender) type Step<T> = Result<T, Halt>;
 
 pub(in crate::appender) fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Step<T> {
     Err(Halt::Refused(Refusal::new(code, message)))
-}
-
-/// What came of deciding a batch.
-pub(in crate::appender) enum Verdict {
-    /// Rows are missing: read them and decide again.
-    Unread(Wanted),
-    /// The first operations that fit into one transaction, at least one.
-    Decided(Box<Effects>),
-}
-
-/// Decides `ops` in order, as many as fit. One that stands on a row which cannot be read is refused, and no other.
-pub(in crate::appender) fn decide(terms: &Terms, rows: &Rows, ops: &[Queued]) -> Verdict {
-    let mut draft = Draft::new(terms, rows);
-    for Queued { ticket, channel, op } in ops {
-        if !draft.fits(*channel, op) {
-            break;
-        }
-        match operation::with(op, |op| op.decide(&mut draft, *channel)) {
-            Ok(reply) => draft.replies.push((*ticket, Ok(reply))),
-            Err(Halt::Refused(refusal)) => draft.replies.push((*ticket, Err(refusal))),
-            Err(Halt::Unread) => {}
-            Err(Halt::Damaged) => draft.replies.push((*ticket, Err(damaged()))),
-        }
-    }
-    if draft.wanted.is_empty() { Verdict::Decided(Box::new(draft.finish())) } else { Verdict::Unread(draft.wanted) }
 }
 
 /// A channel as the batch has left it so far.
@@ -120,7 +95,7 @@ pub(in crate::appender) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(terms: &'a Terms, rows: &'a Rows) -> Self {
+    pub(in crate::appender) fn new(terms: &'a Terms, rows: &'a Rows) -> Self {
         Self {
             terms,
             rows,
@@ -156,19 +131,32 @@ impl<'a> Draft<'a> {
         self.terms.plants.next_seq(channel, head)
     }
 
-    /// Whether another operation fits into the transaction; the first always does.
-    fn fits(&self, channel: ChannelId, op: &ChannelOp) -> bool {
+    /// How many members a channel has as far as is known by now: 0 of a large one.
+    pub(in crate::appender) fn members_at_hand(&self, channel: ChannelId) -> usize {
+        self.list(channel).map_or(0, |members| members.len())
+    }
+
+    /// Whether an operation of this cost fits into the transaction; the first always does.
+    pub(in crate::appender) fn fits(&self, cost: &Cost) -> bool {
         if self.replies.is_empty() {
             return true;
         }
-        let members = self.list(channel).map_or(0, |members| members.len());
         let heads_and_records = self.channels.len() * 2;
         let written = self.writes.len() + self.cleared.len() + self.marks.len() + self.joined.len();
         let rows = written + heads_and_records + self.inbox_rows;
-        operation::with(op, |op| op.cost(members)).fits(rows, self.other_bytes)
+        cost.fits(rows, self.other_bytes)
     }
 
-    fn finish(mut self) -> Effects {
+    /// An operation was decided, behind all before it.
+    pub(in crate::appender) fn reply(&mut self, ticket: u64, reply: Result<OpReply, Refusal>) {
+        self.replies.push((ticket, reply));
+    }
+
+    /// What the batch comes to, or the rows that were wanted and not read.
+    pub(in crate::appender) fn finish(mut self) -> Result<Effects, Wanted> {
+        if !self.wanted.is_empty() {
+            return Err(self.wanted);
+        }
         for (&channel, drafted) in &self.channels {
             if drafted.record_changed {
                 self.writes.insert(keys::channel(channel), Some(drafted.record.encode().into()));
@@ -178,7 +166,7 @@ impl<'a> Draft<'a> {
             }
         }
         let happened: Vec<Happened> = self.happened.into_iter().flatten().collect();
-        Effects {
+        Ok(Effects {
             arrivals: arrivals(&happened, &self.terms.view),
             live: self.live.by_home(&self.terms.view),
             feeds: self.feeds.into_iter().collect(),
@@ -189,6 +177,6 @@ impl<'a> Draft<'a> {
             happened,
             replies: self.replies,
             members_changed: self.members_changed,
-        }
+        })
     }
 }
