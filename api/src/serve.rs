@@ -89,7 +89,8 @@ pub fn serve<E: Engine, S: Shards>(
     }
     let limits = config.limits;
     let passwords = Passwords::start(config.password_cost)?;
-    let api = Api::new(config, engine, shards, key, node, passwords);
+    let document = routes::openapi::render(config.dev_users.is_some());
+    let api = Api::new(config, engine, shards, key, node, passwords, document);
     start("api", listener, routes::public(api), limits.connections_max, limits)
 }
 

@@ -18,7 +18,6 @@ use crate::origin::WsOrigin;
 use crate::password::Passwords;
 use crate::problem::Problem;
 use crate::rate::Rates;
-use crate::routes;
 use crate::shards::Shards;
 use crate::token::TokenKey;
 
@@ -82,8 +81,8 @@ impl<E: Engine, S: Shards> Api<E, S> {
         key: TokenKey,
         node: Arc<dyn Node>,
         passwords: Passwords,
+        document: Bytes,
     ) -> Self {
-        let document = routes::openapi::render(config.dev_users.is_some());
         Self(Arc::new(Inner {
             ws_origin: WsOrigin::new(&config.ws_origin),
             config,

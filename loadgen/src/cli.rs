@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use schema::Encoding;
 use schema::limits::{BODY_CHARS_MAX, GROUP_MEMBERS_MAX};
 
-use crate::chat::BODY_CHARS_MIN;
+use crate::stamp::BODY_CHARS_MIN;
 
 /// Longest `--seconds` and `--warmup`: a day. A soak longer than that is better run as several.
 const SECONDS_MAX: f64 = 86_400.0;

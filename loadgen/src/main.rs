@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod sequence;
 mod session;
+mod stamp;
 mod target;
 
 use std::io::Write;

@@ -22,11 +22,6 @@ use crate::run::Run;
 use crate::session::Sessions;
 use crate::target::SESSION_PATH;
 
-/// Characters at the start of a message that say when it was due, in hexadecimal.
-const STAMP_CHARS: usize = 16;
-/// The shortest message: when it was due, whose it is, its number, each followed by a space.
-pub(crate) const BODY_CHARS_MIN: u32 = STAMP_CHARS as u32 + 1 + 8 + 1 + 16 + 1;
-
 /// Makes what is missing, connects, chats, and reports.
 pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
     let common = &args.common;

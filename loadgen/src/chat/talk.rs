@@ -17,13 +17,13 @@ use schema::{ClientMsgId, Command, ErrorReply, Message, MessageKind, Push, Reply
 use super::channel::{Channel, fingerprint};
 use super::device::{CONNECTION, Comparison, Device};
 use super::outbox::{Outbox, Written};
-use super::{BODY_CHARS_MIN, STAMP_CHARS};
 use crate::accounts::Book;
 use crate::drive::Schedule;
 use crate::report::Latencies;
 use crate::run::random;
 use crate::sequence::{Sequence, Verdict};
 use crate::session::Talk;
+use crate::stamp::{BODY_CHARS_MIN, STAMP_CHARS};
 
 /// Pause before a message goes out again after a temporary refusal, unless the server names a longer one.
 const AGAIN_NS: u64 = 100_000_000;
