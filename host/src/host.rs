@@ -121,8 +121,6 @@ pub struct Host<E, A> {
     effects: VecDeque<Effect>,
     hinted: BTreeMap<Stamp, Instant>,
     latencies: Latencies,
-    #[cfg(feature = "testing")]
-    planted: Option<chat::Planted>,
 }
 
 impl<E: Engine, A: Authenticator> Host<E, A> {
@@ -140,17 +138,7 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
             effects: VecDeque::new(),
             hinted: BTreeMap::new(),
             latencies: Latencies::default(),
-            #[cfg(feature = "testing")]
-            planted: None,
         }
-    }
-
-    /// The same, with a bug in what it reads. The appender has its own.
-    #[cfg(feature = "testing")]
-    #[must_use]
-    pub fn with_planted(mut self, bug: chat::Planted) -> Self {
-        self.planted = Some(bug);
-        self
     }
 
     /// Applies one input.
@@ -248,8 +236,6 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
             me: self.me,
             view: Arc::clone(&self.view),
             now: self.now,
-            #[cfg(feature = "testing")]
-            planted: self.planted,
         }
     }
 

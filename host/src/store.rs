@@ -24,8 +24,6 @@ pub(crate) struct Context<E, A> {
     pub(crate) me: Owner,
     pub(crate) view: Arc<View>,
     pub(crate) now: Now,
-    #[cfg(feature = "testing")]
-    pub(crate) planted: Option<chat::Planted>,
 }
 
 /// Begins to carry a question out: as a task, or, of an append, as the last in the appender's queue.
@@ -34,9 +32,7 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
     question: Question,
     appends: &mut Appends,
 ) -> Option<Task> {
-    #[cfg(feature = "testing")]
-    let planted = context.planted;
-    let Context { engine, auth, me, view, now, .. } = context;
+    let Context { engine, auth, me, view, now } = context;
     let (started, wall, epoch) = (now.mono, now.wall, view.epoch);
     Some(match question {
         Question::Apply(ask) => {
@@ -70,10 +66,6 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
         Question::ReadInbox(ask) => task(started, ask, |request| async move {
             let store::ReadInbox { user, after, at_least, bytes, first } = request;
             let limits = InboxLimits { rows: INBOX_PAGE_ROWS_MAX, bytes, at_connect: first };
-            #[cfg(feature = "testing")]
-            if let Some(bug) = planted {
-                return inbox::read_planted(&engine, user, after, at_least, limits, bug).await;
-            }
             inbox::read(&engine, user, after, at_least, limits).await
         }),
         Question::Snapshot(ask) => {

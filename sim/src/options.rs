@@ -6,8 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chat::Planted as LayerBug;
 use kv::memory::FaultRates;
+use lies::Lie;
 
 use crate::rng::Rng;
 
@@ -84,12 +84,12 @@ impl Planted {
         }
     }
 
-    /// The storage layers' name for it, if it is theirs.
-    pub(crate) fn in_layers(self) -> Option<LayerBug> {
+    /// What the engine lies about, if that has the effect.
+    pub(crate) fn lie(self) -> Option<Lie> {
         match self {
-            Self::CursorAheadOfUnreadRow => Some(LayerBug::CursorAheadOfUnreadRow),
-            Self::SeqInMemory => Some(LayerBug::SeqInMemory),
-            Self::UnknownIsFailure => Some(LayerBug::UnknownIsFailure),
+            Self::CursorAheadOfUnreadRow => Some(Lie::CursorAheadOfUnreadRow),
+            Self::SeqInMemory => Some(Lie::SeqInMemory),
+            Self::UnknownIsFailure => Some(Lie::UnknownIsFailure),
             Self::AcknowledgeBeforeDurable | Self::RemovalAcknowledgedEarly | Self::AnswerForgotten => None,
         }
     }

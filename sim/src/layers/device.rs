@@ -20,7 +20,6 @@ use crate::facts::{Done, Key};
 use crate::rng::Rng;
 
 use super::life::Life;
-use super::options::Broken;
 use super::world::{Phase, World};
 
 /// Operations that a device has under way.
@@ -377,10 +376,7 @@ impl Device {
         }
         let (engine, after) = (self.world.engine(), self.cursor);
         let at_least = after.stamp.version.max(self.world.last_version.get());
-        let page = match self.world.options.broken.and_then(Broken::in_layers) {
-            None => inbox::read(&engine, self.user, after, at_least, limits).await,
-            Some(bug) => inbox::read_planted(&engine, self.user, after, at_least, limits, bug).await,
-        };
+        let page = inbox::read(&engine, self.user, after, at_least, limits).await;
         let (events, through, exhausted) = match page {
             Ok(InboxPage::Events { events, through, exhausted }) => (events, through, exhausted),
             Ok(InboxPage::Behind) => {

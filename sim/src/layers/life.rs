@@ -34,7 +34,9 @@ pub(super) struct Life {
     pub(super) number: u64,
     pub(super) incarnation: Incarnation,
     view: RefCell<Arc<View>>,
-    shards: RefCell<Vec<Appender>>,
+    /// One appender for each lane of each shard.
+    shards: RefCell<Vec<Vec<Appender>>>,
+    lanes: u8,
     tickets: RefCell<BTreeMap<u64, Ticket>>,
     next_ticket: Cell<u64>,
     /// Another has taken over, and this one knows, or it has ended.
@@ -54,6 +56,8 @@ impl Life {
             incarnation,
             view: RefCell::new(Arc::new(View::alone(Epoch(0), incarnation, 1))),
             shards: RefCell::default(),
+            // A second appender of the same shard stands for a second batch in flight.
+            lanes: if world.options.broken == Some(Broken::SeveralInFlight) { 2 } else { 1 },
             tickets: RefCell::default(),
             next_ticket: Cell::new(0),
             out: Cell::new(false),
@@ -98,7 +102,8 @@ impl Life {
         world.note(format_args!("life {}: epoch {:?}, {} shards", self.number, self.epoch(), homes.len()));
         while self.shards.borrow().len() < homes.len() {
             let shard = ShardIndex(u16::try_from(self.shards.borrow().len()).expect("a few"));
-            self.shards.borrow_mut().push(appender(world, Owner { incarnation: self.incarnation, shard }));
+            let owner = Owner { incarnation: self.incarnation, shard };
+            self.shards.borrow_mut().push((0..self.lanes).map(|_| appender(world, owner)).collect());
         }
         for home in homes {
             world.tasks.spawn(self.part(), read_arrivals(Rc::clone(world), Rc::clone(self), home));
@@ -115,29 +120,33 @@ impl Life {
         let ticket = self.next_ticket.get() + 1;
         self.next_ticket.set(ticket);
         self.tickets.borrow_mut().insert(ticket, Ticket { teller, asked: world.tasks.polls() });
-        let shard = self.view().home_of_channel(channel).shard;
-        self.shards.borrow_mut()[usize::from(shard.0)].push(ticket, channel, op);
-        self.begin_batches(world, shard);
+        let home = self.view().home_of_channel(channel);
+        let lane = u8::try_from(ticket % u64::from(self.lanes)).expect("a few lanes");
+        self.appender(home.shard, lane, |appender| appender.push(ticket, channel, op));
+        self.begin_batches(world, home.shard, lane);
         answer
     }
 
-    /// Begins what batches there are.
-    fn begin_batches(self: &Rc<Self>, world: &Rc<World>, shard: ShardIndex) {
-        loop {
-            let view = self.view();
-            let batch = self.shards.borrow_mut()[usize::from(shard.0)].next_batch(&view, world.wall());
-            let Some(batch) = batch else { return };
-            self.in_flight.set(self.in_flight.get() + 1);
-            world.done.borrow_mut().batches += 1;
-            let (world, life) = (Rc::clone(world), Rc::clone(self));
-            world.clone().tasks.spawn(self.part(), async move {
-                let outcome = batch.run(world.engine()).await;
-                life.in_flight.set(life.in_flight.get() - 1);
-                let finished = life.shards.borrow_mut()[usize::from(shard.0)].finished(outcome);
-                life.finished(&world, shard, view.epoch, finished);
-                life.begin_batches(&world, shard);
-            });
-        }
+    fn appender<T>(&self, shard: ShardIndex, lane: u8, act: impl FnOnce(&mut Appender) -> T) -> T {
+        act(&mut self.shards.borrow_mut()[usize::from(shard.0)][usize::from(lane)])
+    }
+
+    /// Begins the lane's next batch, if there is one.
+    fn begin_batches(self: &Rc<Self>, world: &Rc<World>, shard: ShardIndex, lane: u8) {
+        let view = self.view();
+        let batch = self.appender(shard, lane, |appender| appender.next_batch(&view, world.wall()));
+        let Some(batch) = batch else { return };
+        self.in_flight.set(self.in_flight.get() + 1);
+        world.done.borrow_mut().batches += 1;
+        let (world, life) = (Rc::clone(world), Rc::clone(self));
+        let engine = world.engine().for_batch(Owner { incarnation: self.incarnation, shard }, view.epoch, lane);
+        world.clone().tasks.spawn(self.part(), async move {
+            let outcome = batch.run(engine).await;
+            life.in_flight.set(life.in_flight.get() - 1);
+            let finished = life.appender(shard, lane, |appender| appender.finished(outcome));
+            life.finished(&world, shard, view.epoch, finished);
+            life.begin_batches(&world, shard, lane);
+        });
     }
 
     /// Replies leave, and the view is read if the fence was another's.
@@ -185,11 +194,7 @@ impl Life {
 
 fn appender(world: &World, owner: Owner) -> Appender {
     let appender = Appender::new(owner);
-    let appender = if world.options.is_chained() { appender.with_chained_reads() } else { appender };
-    match world.options.broken.and_then(Broken::in_layers) {
-        Some(bug) => appender.with_planted(bug),
-        None => appender,
-    }
+    if world.options.is_chained() { appender.with_chained_reads() } else { appender }
 }
 
 /// A batch was fenced: whose is the view?
@@ -230,11 +235,7 @@ pub(super) async fn read_arrivals_once(world: &World, epoch: Epoch, home: Owner,
     let after = world.arrived.borrow().get(&(epoch, home)).map(|arrived| arrived.through).unwrap_or_default();
     let (engine, none) = (world.engine(), BTreeSet::new());
     let at_least = after.version.max(world.last_version.get());
-    let page = match world.options.broken.and_then(Broken::in_layers) {
-        None => arrivals::read(&engine, epoch, home, after, at_least, &none, rows).await,
-        Some(bug) => arrivals::read_planted(&engine, (epoch, home), after, at_least, &none, rows, bug).await,
-    };
-    let page = page.ok()?;
+    let page = arrivals::read(&engine, epoch, home, after, at_least, &none, rows).await.ok()?;
     world.done.borrow_mut().pages += 1;
     let mut arrived = world.arrived.borrow_mut();
     let arrived = arrived.entry((epoch, home)).or_default();

@@ -1,10 +1,10 @@
-//! What a seed decides about a run of the storage layers, and the bugs that can be planted in it.
+//! Options of a run of the storage layers: what its seed decides, and the bug that is to be caught.
 
 use std::fmt;
 use std::str::FromStr;
 
-use chat::Planted as LayerBug;
-use kv::memory::FaultRates;
+use kv::memory::{Durability, FaultRates};
+use lies::Lie;
 
 use crate::rng::Rng;
 
@@ -45,7 +45,7 @@ impl Options {
 
 macro_rules! broken {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// A bug planted to prove that the checkers see it.
+        /// A bug, which the checkers have to see: as a lie of the engine, or in how the simulator drives the layers.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Broken {
             $($(#[doc = $doc])+ $variant,)+
@@ -75,7 +75,7 @@ macro_rules! broken {
 }
 
 broken! {
-    /// The fence is not looked at.
+    /// A batch finds its fence standing, whatever became of it.
     NoFence = "no-fence",
     /// The fence is read in a transaction of its own, before that of the batch.
     FenceReadBefore = "fence-read-before",
@@ -104,21 +104,29 @@ broken! {
 }
 
 impl Broken {
-    /// The storage layers' name for it, if it is theirs.
-    pub(super) fn in_layers(self) -> Option<LayerBug> {
+    /// What the engine lies about, if that has the effect.
+    pub(super) fn lie(self) -> Option<Lie> {
         match self {
-            Self::NoFence => Some(LayerBug::NoFence),
-            Self::FenceReadBefore => Some(LayerBug::FenceReadBefore),
-            Self::FenceWithoutEpoch => Some(LayerBug::FenceWithoutEpoch),
-            Self::FenceLeftStanding => Some(LayerBug::FenceLeftStanding),
-            Self::SeveralInFlight => Some(LayerBug::SeveralInFlight),
-            Self::SeqInMemory => Some(LayerBug::SeqInMemory),
-            Self::UnknownIsFailure => Some(LayerBug::UnknownIsFailure),
-            Self::DedupByLastFlag => Some(LayerBug::DedupByLastFlag),
-            Self::CachedMembership => Some(LayerBug::CachedMembership),
-            Self::CursorAheadOfUnreadRow => Some(LayerBug::CursorAheadOfUnreadRow),
-            Self::AnswersFromThePast => Some(LayerBug::AnswersFromThePast),
-            Self::ReadAboveDurable | Self::AcknowledgeBeforeDurable => None,
+            Self::NoFence => Some(Lie::NoFence),
+            Self::FenceReadBefore => Some(Lie::FenceReadBefore),
+            Self::FenceWithoutEpoch => Some(Lie::FenceWithoutEpoch),
+            Self::FenceLeftStanding => Some(Lie::FenceLeftStanding),
+            Self::SeqInMemory => Some(Lie::SeqInMemory),
+            Self::UnknownIsFailure => Some(Lie::UnknownIsFailure),
+            Self::DedupByLastFlag => Some(Lie::DedupByLastFlag),
+            Self::CachedMembership => Some(Lie::CachedMembership),
+            Self::CursorAheadOfUnreadRow => Some(Lie::CursorAheadOfUnreadRow),
+            Self::AnswersFromThePast => Some(Lie::AnswersFromThePast),
+            Self::ReadAboveDurable => Some(Lie::ReadAboveDurable),
+            Self::SeveralInFlight | Self::AcknowledgeBeforeDurable => None,
+        }
+    }
+
+    /// When commits are durable, where a sync takes time.
+    pub(super) fn durability(self) -> Durability {
+        match self {
+            Self::AcknowledgeBeforeDurable | Self::ReadAboveDurable => Durability::Deferred,
+            _ => Durability::Stepped,
         }
     }
 }

@@ -4,7 +4,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use chat::{LayerError, view};
-use kv::memory::MemoryEngine;
 use kv::{Begin, Engine, Transaction};
 use schema::record::NodeRecord;
 
@@ -15,7 +14,7 @@ use super::device::Device;
 use super::faults::Injected;
 use super::judge;
 use super::life::{Life, read_arrivals_once};
-use super::options::{Broken, Hardship, Options};
+use super::options::{Hardship, Options};
 use super::tasks::{Part, Stuck};
 use super::world::{Done, Phase, World};
 
@@ -241,14 +240,8 @@ async fn take_over(world: &Rc<World>, rng: &mut Rng, how: How) {
 }
 
 async fn claim(world: &Rc<World>, life: &Rc<Life>, shards: u16, rng: &mut Rng) {
-    let plant = world.options.broken.and_then(Broken::in_layers);
     loop {
-        let engine = world.engine();
-        let claimed = match plant {
-            None => view::claim(&engine, life.incarnation, shards).await,
-            Some(bug) => view::claim_planted(&engine, life.incarnation, shards, bug).await,
-        };
-        match claimed {
+        match view::claim(&world.engine(), life.incarnation, shards).await {
             Ok(view) => return adopt(world, life, view).await,
             Err(_) => world.tasks.sleep(rng.within(1..=10)).await,
         }
@@ -256,7 +249,7 @@ async fn claim(world: &Rc<World>, life: &Rc<Life>, shards: u16, rng: &mut Rng) {
 }
 
 /// Declares every node of the view dead as it is now.
-async fn by_verdict(engine: &MemoryEngine, life: &Life, shards: u16) -> Result<Option<schema::View>, LayerError> {
+async fn by_verdict(engine: &impl Engine, life: &Life, shards: u16) -> Result<Option<schema::View>, LayerError> {
     let (name, ws_url) = (format!("life {}", life.number), String::new());
     let record = NodeRecord { name, shards, ws_url, since_ms: crate::node::WALL };
     view::register(engine, life.incarnation, &record).await?;

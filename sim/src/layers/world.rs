@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use kv::ManualClock;
 use kv::memory::{Durability, MemoryEngine, MemoryOptions, MemoryStore};
+use lies::{Lie, LyingEngine};
 use schema::record::ArrivalRecord;
 use schema::{ChannelId, Epoch, Owner, Stamp, UnixMs, UserId};
 
@@ -94,7 +95,7 @@ pub(super) struct World {
     pub(super) clock: Arc<ManualClock>,
     pub(super) weather: Arc<Weather>,
     pub(super) store: MemoryStore,
-    engine: RefCell<MemoryEngine>,
+    engine: RefCell<LyingEngine<MemoryEngine>>,
     openings: Cell<u64>,
     pub(super) users: Vec<UserId>,
     pub(super) rooms: Vec<Room>,
@@ -135,7 +136,7 @@ impl World {
             rng,
             clock,
             weather: Arc::default(),
-            engine: RefCell::new(MemoryEngine::open(&store, MemoryOptions::default())),
+            engine: RefCell::new(LyingEngine::new(MemoryEngine::open(&store, MemoryOptions::default()), None)),
             store,
             openings: Cell::new(0),
             users,
@@ -163,18 +164,19 @@ impl World {
     pub(super) fn open(&self) {
         self.openings.set(self.openings.get() + 1);
         let seed = self.rng.part(&format!("faults {}", self.openings.get())).bits();
+        let stepped = self.options.broken.map_or(Durability::Stepped, Broken::durability);
+        let has_syncs = self.plan.sync_ms > 0;
         let options = MemoryOptions {
             clock: Arc::clone(&self.clock) as Arc<dyn kv::Clock>,
-            durability: if self.plan.sync_ms == 0 { Durability::Immediate } else { Durability::Stepped },
+            durability: if has_syncs { stepped } else { Durability::Immediate },
             faults: Box::new(Drawn::new(seed, self.plan.faults, &self.weather)),
-            release_before_durable: self.options.broken == Some(Broken::AcknowledgeBeforeDurable),
-            read_before_durable: self.options.broken == Some(Broken::ReadAboveDurable),
             ..MemoryOptions::default()
         };
-        self.engine.replace(MemoryEngine::open(&self.store, options));
+        let lie = self.options.broken.and_then(Broken::lie).filter(|lie| *lie != Lie::ReadAboveDurable || has_syncs);
+        self.engine.replace(LyingEngine::new(MemoryEngine::open(&self.store, options), lie));
     }
 
-    pub(super) fn engine(&self) -> MemoryEngine {
+    pub(super) fn engine(&self) -> LyingEngine<MemoryEngine> {
         self.engine.borrow().clone()
     }
 

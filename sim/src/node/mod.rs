@@ -20,6 +20,7 @@ use chat::push::{self, Adopted};
 use chat::{appender::Appender, view};
 use host::Host;
 use kv::memory::{Durability, MemoryEngine, MemoryOptions};
+use lies::LyingEngine;
 use schema::{Epoch, Incarnation, Instant, Now, Owner, ShardIndex, UnixMs};
 use tokio::sync::mpsc;
 use turmoil::net::TcpListener;
@@ -65,9 +66,11 @@ pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
         &world.store,
         MemoryOptions {
             clock: Arc::clone(&world.store_clock) as Arc<dyn kv::Clock>,
-            durability: Durability::Stepped,
+            durability: match world.options.planted {
+                Some(Planted::AcknowledgeBeforeDurable) => Durability::Deferred,
+                _ => Durability::Stepped,
+            },
             faults: Box::new(BusyFaults::new(&world, rng.part("faults").bits())),
-            release_before_durable: world.options.planted == Some(Planted::AcknowledgeBeforeDurable),
             ..MemoryOptions::default()
         },
     );
@@ -84,15 +87,11 @@ pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
 
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..world.plan.shards).map(|_| mpsc::unbounded_channel()).unzip();
     let auth = Arc::new(Tokens);
+    let lying = LyingEngine::new(engine.clone(), world.options.planted.and_then(Planted::lie));
     for (index, events) in (0..world.plan.shards).zip(receivers) {
         let me = Owner { incarnation, shard: ShardIndex(index) };
-        let bug = world.options.planted.and_then(Planted::in_layers);
-        let appender = Appender::new(me);
-        let appender = bug.into_iter().fold(appender, Appender::with_planted);
-        let config =
-            host::Config { me, view: Arc::clone(&view), engine: engine.clone(), auth: Arc::clone(&auth), appender };
-        let host = Host::new(config, clock.now());
-        let host = bug.into_iter().fold(host, Host::with_planted);
+        let (view, engine, auth) = (Arc::clone(&view), lying.clone(), Arc::clone(&auth));
+        let host = Host::new(host::Config { me, view, engine, auth, appender: Appender::new(me) }, clock.now());
         let rng = rng.part(&format!("shard {index}"));
         let links = Links::new(&world, me, &senders, &rng);
         let sender = senders[usize::from(index)].clone();

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use host::{Done, Effect, Host, Task};
 use kv::memory::MemoryEngine;
+use lies::LyingEngine;
 use router::{ConnId, Input, Output};
 use schema::limits::OUTBOUND_BYTES_MAX;
 use schema::mesh::{Kicked, MeshFrame};
@@ -60,7 +61,7 @@ struct Conn {
 
 pub(super) struct Shard {
     world: Rc<World>,
-    host: Host<MemoryEngine, Tokens>,
+    host: Host<LyingEngine<MemoryEngine>, Tokens>,
     clock: Clock,
     links: Links,
     /// Where tasks bring their results.
@@ -75,7 +76,7 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn new(
         world: Rc<World>,
-        host: Host<MemoryEngine, Tokens>,
+        host: Host<LyingEngine<MemoryEngine>, Tokens>,
         clock: Clock,
         links: Links,
         events: UnboundedSender<Event>,

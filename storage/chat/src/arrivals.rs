@@ -13,7 +13,6 @@ use schema::page::{Arrival, ArrivalsPage};
 use schema::record::{ArrivalRecord, FenceRecord, PushItem};
 use schema::{Epoch, Message, Owner, Stamp};
 
-use super::planted::{Planted, Plants};
 use super::{ATTEMPTS_MAX, LayerError, again, content, moving, push, unreadable};
 use crate::keys;
 use kv::join;
@@ -40,25 +39,9 @@ pub async fn read<E: Engine>(
     rows: u32,
 ) -> Result<ArrivalsPage, LayerError> {
     let asked = Asked { epoch, home, after, at_least, have, rows };
-    read_or_set_aside(engine, asked, &Plants::default()).await
-}
-
-/// [`read`] with a bug.
-///
-/// # Errors
-/// As [`read`].
-#[cfg(feature = "testing")]
-pub async fn read_planted<E: Engine>(
-    engine: &E,
-    (epoch, home): (Epoch, Owner),
-    after: Stamp,
-    at_least: u64,
-    have: &BTreeSet<Stamp>,
-    rows: u32,
-    bug: Planted,
-) -> Result<ArrivalsPage, LayerError> {
-    let asked = Asked { epoch, home, after, at_least, have, rows };
-    read_or_set_aside(engine, asked, &Plants::of(bug)).await
+    let (page, unread) = again!(read_once(engine, asked))?;
+    unreadable::set_aside(engine, &unread).await?;
+    Ok(page)
 }
 
 #[derive(Clone, Copy)]
@@ -71,22 +54,8 @@ struct Asked<'a> {
     rows: u32,
 }
 
-async fn read_or_set_aside<E: Engine>(
-    engine: &E,
-    asked: Asked<'_>,
-    plants: &Plants,
-) -> Result<ArrivalsPage, LayerError> {
-    let (page, unread) = again!(read_once(engine, asked, plants))?;
-    unreadable::set_aside(engine, &unread).await?;
-    Ok(page)
-}
-
 /// The page, and the rows among its own that cannot be read.
-async fn read_once<E: Engine>(
-    engine: &E,
-    asked: Asked<'_>,
-    plants: &Plants,
-) -> Result<(ArrivalsPage, Vec<Row>), LayerError> {
+async fn read_once<E: Engine>(engine: &E, asked: Asked<'_>) -> Result<(ArrivalsPage, Vec<Row>), LayerError> {
     let tx = engine.begin(Begin::AtLeast(Version(asked.at_least)));
     let range = keys::arrivals_after(asked.epoch, asked.home, asked.after).rows(asked.rows.min(ARRIVAL_ROWS_MAX));
     let fence_key = keys::fence(asked.home.incarnation);
@@ -115,8 +84,8 @@ async fn read_once<E: Engine>(
         page.rows.last().filter(|_| page.more).and_then(|row| keys::arrival_stamp(&row.key).ok())
     };
     let through = match last {
-        Some(last) if !plants.has(Planted::CursorAheadOfUnreadRow) => last,
-        _ => schema::Position::end_of(tx.read_version().await?.0).stamp,
+        Some(last) => last,
+        None => schema::Position::end_of(tx.read_version().await?.0).stamp,
     };
     let mut contents = contents.into_iter();
     let mut rows = Vec::with_capacity(records.len());

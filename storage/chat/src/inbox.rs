@@ -14,7 +14,6 @@ use schema::page::{InboxPage, SnapshotPage};
 use schema::record::{EventRecord, EventRecordBody, RecordError};
 use schema::{ChannelId, Cursor, ErrorCode, Message, Position, Refusal, UnixMs, UserId};
 
-use super::planted::{Planted, Plants};
 use super::{ATTEMPTS_MAX, LayerError, again, channels, content, packed, unreadable};
 use crate::keys;
 use kv::join;
@@ -67,23 +66,7 @@ pub async fn read<E: Engine>(
     at_least: u64,
     limits: InboxLimits,
 ) -> Result<InboxPage, LayerError> {
-    again!(read_once(engine, user, after, at_least, limits, &Plants::default()))
-}
-
-/// [`read`] with a bug.
-///
-/// # Errors
-/// As [`read`].
-#[cfg(feature = "testing")]
-pub async fn read_planted<E: Engine>(
-    engine: &E,
-    user: UserId,
-    after: Position,
-    at_least: u64,
-    limits: InboxLimits,
-    bug: Planted,
-) -> Result<InboxPage, LayerError> {
-    again!(read_once(engine, user, after, at_least, limits, &Plants::of(bug)))
+    again!(read_once(engine, user, after, at_least, limits))
 }
 
 async fn read_once<E: Engine>(
@@ -92,7 +75,6 @@ async fn read_once<E: Engine>(
     after: Position,
     at_least: u64,
     limits: InboxLimits,
-    plants: &Plants,
 ) -> Result<InboxPage, LayerError> {
     let tx = engine.begin(Begin::AtLeast(Version(at_least)));
     let range = keys::inbox_after(user, after);
@@ -121,8 +103,8 @@ async fn read_once<E: Engine>(
         rows.last().filter(|_| more).and_then(|row| keys::inbox_place(&row.key).ok()).map(|(_, last)| last)
     };
     let through = match last {
-        Some(last) if !plants.has(Planted::CursorAheadOfUnreadRow) => last,
-        _ => Position::end_of(tx.read_version().await?.0),
+        Some(last) => last,
+        None => Position::end_of(tx.read_version().await?.0),
     };
     let events = content::events(records, messages);
     Ok(InboxPage::Events { events, through, exhausted: !more && !is_cut })

@@ -31,7 +31,6 @@ pub mod mentions;
 pub mod opened;
 mod packed;
 pub mod people;
-mod planted;
 pub mod presence;
 pub mod push;
 pub mod search;
@@ -42,9 +41,6 @@ mod visible;
 
 use schema::record::RecordError;
 use schema::{ErrorCode, Refusal};
-
-#[cfg(feature = "testing")]
-pub use planted::Planted;
 
 use kv::retry::{Abort, Failed};
 use kv::transaction::{Begin, Engine};

@@ -24,7 +24,6 @@ use super::rows::{Rows, Wanted};
 use super::{Queued, moving};
 use crate::keys;
 use crate::packed::BatchRow;
-use crate::planted::Planted;
 use crate::{LayerError, STORE_RETRY_MS, damaged, stamp_of, unavailable, unreadable};
 use kv::transaction::{Begin, Engine, Transaction, Version};
 
@@ -182,11 +181,7 @@ impl Batch {
     }
 
     /// Remembers how an attempt broke. Returns what a client is told if it was the last.
-    fn note(&mut self, attempt: u32, error: &LayerError, tried: Option<Box<Effects>>, memory: &mut Memory) -> Refusal {
-        if self.terms.plants.has(Planted::DedupByLastFlag) {
-            let flagged = matches!(error, LayerError::Store(error) if error.maybe_committed());
-            self.terms.forgets_first_replies = !flagged;
-        }
+    fn note(&self, attempt: u32, error: &LayerError, tried: Option<Box<Effects>>, memory: &mut Memory) -> Refusal {
         match error {
             LayerError::Store(error) => {
                 tracing::debug!(batch = self.number, attempt, %error, "an append is tried again");
@@ -199,11 +194,7 @@ impl Batch {
                         if other.maybe_committed()
                             && let Some(tried) = tried
                         {
-                            if self.terms.plants.has(Planted::UnknownIsFailure) {
-                                self.terms.forgets_first_replies = true;
-                            } else {
-                                memory.unknown.push((attempt, tried));
-                            }
+                            memory.unknown.push((attempt, tried));
                         }
                     }
                 }
@@ -234,22 +225,13 @@ impl Batch {
         memory: &mut Memory,
     ) -> Result<Found, Broken> {
         let (fence_key, batch_key) = (keys::fence(self.owner.incarnation), keys::batch(self.owner));
-        let fence_before = match self.terms.plants.has(Planted::FenceReadBefore) {
-            true => engine.begin(Begin::Fresh).snapshot_get(&fence_key).await?,
-            false => None,
-        };
         let mut tx = engine.begin(chained.map_or(Begin::Fresh, Begin::At));
         let mut rows = Rows::new(self.cached.clone());
         let mut wanted = self.wanted();
-        wanted.rows.insert(batch_key.clone());
-        if self.reads_fence() {
-            wanted.rows.insert(fence_key.clone());
-        }
+        wanted.rows.extend([batch_key.clone(), fence_key.clone()]);
         rows.load(&tx, wanted).await?;
         memory.learned.clone_from(&rows.read);
-        if let Some(Some(row)) = rows.get(&batch_key)
-            && !self.terms.forgets_first_replies
-        {
+        if let Some(Some(row)) = rows.get(&batch_key) {
             match unreadable::refuse(&batch_key, BatchRow::decode(row)) {
                 Ok(row) if row.number == self.number => return Ok(Found::Earlier(row)),
                 Ok(_) => {}
@@ -258,8 +240,7 @@ impl Batch {
                 Err(error) => return Err(error.into()),
             }
         }
-        let fence = rows.get(&fence_key).flatten().or(fence_before.as_ref());
-        let fence = unreadable::refuse_some(&fence_key, fence, FenceRecord::decode)?;
+        let fence = unreadable::refuse_some(&fence_key, rows.get(&fence_key).flatten(), FenceRecord::decode)?;
         if !self.holds(fence) {
             // It may have been another's then and be mine by now, under a view that is newer than that version.
             return Ok(if chained.is_some() { Found::Unproven } else { Found::Fenced });
@@ -283,8 +264,7 @@ impl Batch {
         };
         if decided.is_empty() {
             // Refusals, repetitions, marks that stand already: without a commit nothing shows that it is so still.
-            let proven = chained.is_none() || self.terms.plants.has(Planted::AnswersFromThePast);
-            return Ok(if proven { Found::Decided(decided, None) } else { Found::Unproven });
+            return Ok(if chained.is_none() { Found::Decided(decided, None) } else { Found::Unproven });
         }
         decided.write(&mut tx, self.terms.view.epoch);
         tx.set_versionstamped_value(&batch_key, &BatchRow::prefix(self.number, attempt), &[]);
@@ -294,20 +274,9 @@ impl Batch {
         }
     }
 
-    /// Whether the fence is read in the batch's own transaction, as it must be.
-    fn reads_fence(&self) -> bool {
-        !self.terms.plants.has(Planted::NoFence) && !self.terms.plants.has(Planted::FenceReadBefore)
-    }
-
     /// Whether a fence row lets this batch commit.
     fn holds(&self, fence: Option<FenceRecord>) -> bool {
-        if self.terms.plants.has(Planted::NoFence) {
-            return true;
-        }
-        fence.is_some_and(|fence| {
-            fence.incarnation == self.owner.incarnation
-                && (fence.epoch == self.terms.view.epoch || self.terms.plants.has(Planted::FenceWithoutEpoch))
-        })
+        fence == Some(FenceRecord { incarnation: self.owner.incarnation, epoch: self.terms.view.epoch })
     }
 
     /// What the operations are known to need before anything is read.

@@ -39,7 +39,6 @@ use draft::Terms;
 use members::Cache;
 
 use super::moving;
-use super::planted::{Planted, Plants};
 
 /// An operation that waits, and under which number its reply is wanted.
 #[derive(Debug, Clone)]
@@ -93,7 +92,6 @@ pub struct Appender {
     cache: Cache,
     /// Kept only with [`Self::with_chained_reads`].
     chain: Option<Chain>,
-    plants: Plants,
 }
 
 impl Appender {
@@ -111,7 +109,6 @@ impl Appender {
             in_flight: false,
             cache: Cache::default(),
             chain: None,
-            plants: Plants::default(),
         }
     }
 
@@ -127,14 +124,6 @@ impl Appender {
     #[must_use]
     pub fn with_group_members(mut self, members: u32) -> Self {
         self.group_members_max = members.min(GROUP_MEMBERS_MAX);
-        self
-    }
-
-    /// The same, with a bug.
-    #[cfg(feature = "testing")]
-    #[must_use]
-    pub fn with_planted(mut self, bug: Planted) -> Self {
-        self.plants = Plants::of(bug);
         self
     }
 
@@ -165,7 +154,7 @@ impl Appender {
 
     /// The next batch, to be run under `view`. `None` while one is in flight or nothing is queued: it never waits to fill.
     pub fn next_batch(&mut self, view: &Arc<View>, wall: UnixMs) -> Option<Batch> {
-        if self.in_flight && !self.plants.has(Planted::SeveralInFlight) {
+        if self.in_flight {
             return None;
         }
         let ops = self.parts.pop_front().unwrap_or_else(|| self.fill());
@@ -177,13 +166,7 @@ impl Appender {
         self.number += 1;
         let channels: BTreeSet<ChannelId> = ops.iter().map(|queued| queued.channel).collect();
         let cached = channels.into_iter().filter_map(|channel| Some((channel, self.cache.get(channel)?))).collect();
-        let terms = Terms {
-            view: Arc::clone(view),
-            wall,
-            group_members_max: self.group_members_max,
-            plants: self.plants.clone(),
-            forgets_first_replies: false,
-        };
+        let terms = Terms { view: Arc::clone(view), wall, group_members_max: self.group_members_max };
         let chained = self.chain.as_ref().and_then(|chain| chain.version(wall));
         Some(Batch { owner: self.owner, number: self.number, terms, cached, chained, ops })
     }
@@ -211,7 +194,7 @@ impl Appender {
     /// If no batch is in flight, or it is another's outcome.
     pub fn finished(&mut self, outcome: Outcome) -> Finished {
         let Outcome { number, ended, link, learned, outdated } = outcome;
-        let expected = self.in_flight && number == self.number || self.plants.has(Planted::SeveralInFlight);
+        let expected = self.in_flight && number == self.number;
         assert!(expected, "batch {number} ended, {} is in flight", self.number);
         self.in_flight = false;
         if let Some(chain) = &mut self.chain {

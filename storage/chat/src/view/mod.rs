@@ -22,7 +22,6 @@ use schema::record::FenceRecord;
 use schema::{Epoch, Incarnation, Owner, ShardIndex, View};
 
 use super::packed::{self, ViewRow};
-use super::planted::{Planted, Plants};
 use super::{ATTEMPTS_MAX, LayerError, again, unreadable};
 use crate::keys;
 use kv::retry::{self, Abort};
@@ -45,29 +44,6 @@ pub use takeover::{forget, leave, take_over};
 /// # Panics
 /// If `shards` is 0.
 pub async fn claim<E: Engine>(engine: &E, incarnation: Incarnation, shards: u16) -> Result<View, LayerError> {
-    claim_with(engine, incarnation, shards, &Plants::default()).await
-}
-
-/// [`claim`] with a bug.
-///
-/// # Errors
-/// As [`claim`].
-#[cfg(feature = "testing")]
-pub async fn claim_planted<E: Engine>(
-    engine: &E,
-    incarnation: Incarnation,
-    shards: u16,
-    bug: Planted,
-) -> Result<View, LayerError> {
-    claim_with(engine, incarnation, shards, &Plants::of(bug)).await
-}
-
-async fn claim_with<E: Engine>(
-    engine: &E,
-    incarnation: Incarnation,
-    shards: u16,
-    plants: &Plants,
-) -> Result<View, LayerError> {
     // The epoch that an attempt of this call may have committed. 0, which is none, until there was one.
     let tried = AtomicU64::new(0);
     let tried = &tried;
@@ -81,7 +57,7 @@ async fn claim_with<E: Engine>(
             let epoch = Epoch(old.epoch.0 + 1);
             tried.store(epoch.0, Ordering::Relaxed);
             let owners = owners(incarnation, shards);
-            begin_epoch(&mut tx, &old, FenceRecord { incarnation, epoch }, &owners, plants);
+            begin_epoch(&mut tx, &old, FenceRecord { incarnation, epoch }, &owners);
             Ok::<_, Abort<LayerError>>((tx, View::new(epoch, owners)))
         })
         .await?;
@@ -101,11 +77,9 @@ fn owners(incarnation: Incarnation, shards: u16) -> Vec<Owner> {
 }
 
 /// Ends `old`, and begins the view of a lone node with this fence.
-fn begin_epoch<T: Transaction>(tx: &mut T, old: &ViewRow, fence: FenceRecord, owners: &[Owner], plants: &Plants) {
+fn begin_epoch<T: Transaction>(tx: &mut T, old: &ViewRow, fence: FenceRecord, owners: &[Owner]) {
     for &node in old.nodes.iter().filter(|&&node| node != fence.incarnation) {
-        if !plants.has(Planted::FenceLeftStanding) {
-            forget_node(tx, node);
-        }
+        forget_node(tx, node);
     }
     tx.set(&keys::fence(fence.incarnation), &fence.encode());
     let row = ViewRow { epoch: fence.epoch, nodes: vec![fence.incarnation] };

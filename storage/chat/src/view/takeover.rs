@@ -13,7 +13,6 @@ use super::lease::Verdict;
 use super::{begin_epoch, forget_node, owners, view_row};
 use crate::keys;
 use crate::packed::{self, ViewRow};
-use crate::planted::Plants;
 use crate::{ATTEMPTS_MAX, LayerError, unreadable};
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
@@ -51,7 +50,7 @@ pub async fn take_over<E: Engine>(
             let epoch = Epoch(old.epoch.0 + 1);
             tried.store(epoch.0, Ordering::Relaxed);
             let owners = owners(me, shards);
-            begin_epoch(&mut tx, &old, FenceRecord { incarnation: me, epoch }, &owners, &Plants::default());
+            begin_epoch(&mut tx, &old, FenceRecord { incarnation: me, epoch }, &owners);
             Ok::<_, Abort<LayerError>>((tx, Some(View::new(epoch, owners))))
         })
         .await?;

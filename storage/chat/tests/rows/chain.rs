@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chat::appender::Appender;
-use chat::{Planted, check, view};
+use chat::{check, view};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, None as Well, Throttled, UnknownCommitted, UnknownLost};
 use kv::memory::MemoryEngine;
 use kv::{Begin, Engine, Generation, Version};
-use schema::Incarnation;
+use lies::{Lie, LyingEngine};
+use schema::{Epoch, Incarnation};
 
 use crate::world::{World, faulty, first_shard, store};
 
@@ -52,20 +53,16 @@ impl Engine for Noting {
     }
 }
 
-fn chaining(fates: &[CommitFault], bug: Option<Planted>) -> World<Noting> {
+fn chaining(fates: &[CommitFault]) -> World<Noting> {
     let mut world = World::current(Noting::new(faulty(&store(), fates)));
-    let appender = Appender::new(first_shard(2)).with_chained_reads();
-    world.appenders = vec![match bug {
-        Some(bug) => appender.with_planted(bug),
-        None => appender,
-    }];
+    world.appenders = vec![Appender::new(first_shard(2)).with_chained_reads()];
     world.engine.begun();
     world
 }
 
 /// A script's replies, and at which versions its batches began, where commits end so.
 fn check(fates: &[CommitFault], script: &str, replies: &str, begun: &str) {
-    let mut world = chaining(fates, None);
+    let mut world = chaining(fates);
     assert_eq!(world.run(script), replies, "{script} after {fates:?}");
     assert_eq!(world.engine.begun(), begun, "{script} after {fates:?}");
     block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
@@ -105,7 +102,7 @@ fn after_any_error_the_newest_is_asked_for() {
 
 #[test]
 fn a_chain_ends_after_a_second() {
-    let mut world = chaining(&[], None);
+    let mut world = chaining(&[]);
     let waits = [(0, "fresh"), (999, "chained"), (1, "fresh"), (999, "chained"), (5_000, "fresh")];
     for (number, (after_ms, begun)) in (1..).zip(waits) {
         world.wall = world.wall.plus_ms(after_ms);
@@ -116,7 +113,7 @@ fn a_chain_ends_after_a_second() {
 
 #[test]
 fn what_another_wrote_since_is_found() {
-    let mut world = chaining(&[], None);
+    let mut world = chaining(&[]);
     assert_eq!(world.run("1 sends a; 3 sends b"), "#1; #2");
     // The channel moves away, things happen there, and it moves back: the version of the chain is of the time before.
     let mut other = World::claim(world.engine.engine.clone(), 3, 1);
@@ -131,13 +128,15 @@ fn what_another_wrote_since_is_found() {
 
 #[test]
 fn one_who_was_taken_over_answers_nothing_from_the_past() {
-    for (bug, expected) in [(None, "113"), (Some(Planted::AnswersFromThePast), "102")] {
-        let mut old = chaining(&[], bug);
+    for (lie, expected) in [(None, "113"), (Some(Lie::AnswersFromThePast), "102")] {
+        let engine = LyingEngine::new(faulty(&store(), &[]), lie);
+        let mut old = World::current(engine.for_batch(first_shard(2), Epoch(2), 0));
+        old.appenders = vec![Appender::new(first_shard(2)).with_chained_reads()];
         assert_eq!(old.run("1 sends a"), "#1");
-        let mut new = World::claim(old.engine.engine.clone(), 3, 1);
+        let mut new = World::claim(engine.inner().clone(), 3, 1);
         assert_eq!(new.run("1 adds 4; 4 sends b"), "changed; #2");
-        assert_eq!(old.run("4 sends c"), expected, "4 is a member, {bug:?}");
-        assert_eq!(old.run("1 sends e"), "113", "I7: {bug:?}");
+        assert_eq!(old.run("4 sends c"), expected, "4 is a member, {lie:?}");
+        assert_eq!(old.run("1 sends e"), "113", "I7: {lie:?}");
         assert!(old.fenced);
     }
 }

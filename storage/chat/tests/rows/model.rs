@@ -10,10 +10,11 @@ use std::panic::catch_unwind;
 
 use chat::inbox::InboxLimits;
 use chat::keys;
-use chat::{Planted, arrivals, channels, check, history, inbox};
+use chat::{arrivals, channels, check, history, inbox};
 use futures_lite::future::block_on;
 use kv::memory::{FaultRates, MemoryEngine, MemoryOptions, MemoryStore, SeededFaults};
 use kv::{Begin, Engine, Transaction};
+use lies::{Lie, LyingEngine};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -44,7 +45,7 @@ enum Kind {
     Sound,
     /// Reading at versions of their own commits.
     Chained,
-    Planted(Planted),
+    Lied(Lie),
 }
 
 /// What a user was answered.
@@ -157,18 +158,19 @@ fn run(batches: &[(Vec<String>, bool)], seed: u64, shards: u16, kind: Kind) {
     verify(&World::current(quiet), &model);
 }
 
-fn claim(store: &MemoryStore, seed: u64, life: u64, shards: u16, kind: Kind) -> World<MemoryEngine> {
+fn claim(store: &MemoryStore, seed: u64, life: u64, shards: u16, kind: Kind) -> World<LyingEngine<MemoryEngine>> {
     // Claims are tried until they are heard to have succeeded, as a node's start is.
     let engine = faulty(store, seed);
     let view = (0..10).find_map(|_| block_on(chat::view::claim(&engine, schema::Incarnation(life), shards)).ok());
-    let world = World::current(MemoryEngine::open(store, MemoryOptions::default()));
+    let quiet = MemoryEngine::open(store, MemoryOptions::default());
+    let world = World::current(LyingEngine::new(quiet, None));
     assert_eq!(Some(&*world.view), view.as_ref(), "the claim stands");
     let appenders = world.appenders.into_iter().map(|appender| match kind {
-        Kind::Sound => appender,
         Kind::Chained => appender.with_chained_reads(),
-        Kind::Planted(bug) => appender.with_planted(bug),
+        Kind::Sound | Kind::Lied(_) => appender,
     });
-    World { engine: faulty(store, seed), appenders: appenders.collect(), ..world }
+    let lie = if let Kind::Lied(lie) = kind { Some(lie) } else { None };
+    World { engine: LyingEngine::new(faulty(store, seed), lie), appenders: appenders.collect(), ..world }
 }
 
 fn verify(world: &World<MemoryEngine>, model: &Model) {
@@ -373,14 +375,14 @@ proptest! {
 }
 
 #[test]
-fn the_model_finds_planted_bugs() {
-    for bug in [Planted::SeqInMemory, Planted::UnknownIsFailure] {
+fn the_model_finds_lies_of_the_engine() {
+    for lie in [Lie::SeqInMemory, Lie::UnknownIsFailure] {
         let mut runner = TestRunner::deterministic();
         let found = (0..40).any(|seed| {
             let batches = batches().new_tree(&mut runner).expect("a case").current();
-            catch_unwind(|| run(&batches, seed, 1, Kind::Planted(bug))).is_err()
+            catch_unwind(|| run(&batches, seed, 1, Kind::Lied(lie))).is_err()
         });
-        assert!(found, "{bug:?} is not found in 40 cases");
+        assert!(found, "{lie:?} is not found in 40 cases");
     }
 }
 

@@ -1,6 +1,6 @@
-//! What a memory engine does wrong on purpose, within what the interface allows.
+//! Faults of the memory engine: what goes wrong on request, within what the interface allows.
 //!
-//! A fault is never a lie about what is durable: that is `release_before_durable`, which is a bug planted for checkers.
+//! A fault is never a lie about what is durable.
 
 use std::collections::VecDeque;
 

@@ -3,7 +3,7 @@
 //! Owns [`MemoryStore`], the disk as it were, and [`MemoryEngine`], the process that has it open. Deterministic: no
 //! thread, no clock but the one given, no randomness but the faults'. Commits are handed in, stored and released in
 //! the order in which their futures are first polled.
-//! Upholds I3 unless built to break it: in [`Durability::Stepped`] nothing is released before [`MemoryEngine::sync`].
+//! Upholds I3: in [`Durability::Stepped`] nothing is released before [`MemoryEngine::sync`]. [`Durability::Deferred`] gives that up.
 
 mod faults;
 mod rows;
@@ -33,6 +33,9 @@ pub enum Durability {
     Immediate,
     /// When [`MemoryEngine::sync`] is called: all commits since the last are one group.
     Stepped,
+    /// When [`MemoryEngine::sync`] is called, but every commit is answered and can be read at once: a database whose fsync is
+    /// off. A power loss takes what was answered since.
+    Deferred,
 }
 
 /// How to open a [`MemoryStore`].
@@ -45,14 +48,6 @@ pub struct MemoryOptions {
     pub faults: Box<dyn Faults>,
     /// Longest key that a transaction may name.
     pub key_bytes_max: usize,
-    /// A bug planted to prove the simulator's checkers: commits are answered, and can be read, before they are
-    /// durable. Only with [`Durability::Stepped`] does it show.
-    #[cfg(feature = "testing")]
-    pub release_before_durable: bool,
-    /// Another: reads at a version at hand see what is not durable yet. Commits are answered when they should be, so the
-    /// order of what is acknowledged shows nothing; only [`Durability::Stepped`] and a loss of power do.
-    #[cfg(feature = "testing")]
-    pub read_before_durable: bool,
 }
 
 impl Default for MemoryOptions {
@@ -63,10 +58,6 @@ impl Default for MemoryOptions {
             durability: Durability::default(),
             faults: Box::new(NoFaults),
             key_bytes_max: limits::KEY_BYTES_MAX,
-            #[cfg(feature = "testing")]
-            release_before_durable: false,
-            #[cfg(feature = "testing")]
-            read_before_durable: false,
         }
     }
 }
@@ -79,20 +70,10 @@ impl MemoryEngine {
     /// Opens `store`; the engine that had it open is closed, as if its process had been killed.
     #[must_use]
     pub fn open(store: &MemoryStore, options: MemoryOptions) -> Self {
-        let MemoryOptions { clock, durability, faults, key_bytes_max, .. } = options;
+        let MemoryOptions { clock, durability, faults, key_bytes_max } = options;
         let mut kept = store.lock();
         kept.open(faults);
-        Self(Arc::new(MemoryBackend {
-            store: store.clone(),
-            opened: kept.opened,
-            clock,
-            durability,
-            key_bytes_max,
-            #[cfg(feature = "testing")]
-            release_before_durable: options.release_before_durable,
-            #[cfg(feature = "testing")]
-            read_before_durable: options.read_before_durable,
-        }))
+        Self(Arc::new(MemoryBackend { store: store.clone(), opened: kept.opened, clock, durability, key_bytes_max }))
     }
 
     /// Opens a new, empty store that forgets everything with the engine. For tests that need no more.
@@ -148,10 +129,6 @@ pub struct MemoryBackend {
     clock: Arc<dyn Clock>,
     durability: Durability,
     key_bytes_max: usize,
-    #[cfg(feature = "testing")]
-    release_before_durable: bool,
-    #[cfg(feature = "testing")]
-    read_before_durable: bool,
 }
 
 impl MemoryBackend {
@@ -163,20 +140,6 @@ impl MemoryBackend {
         }
         Ok(kept)
     }
-
-    fn releases_before_durable(&self) -> bool {
-        #[cfg(feature = "testing")]
-        return self.release_before_durable;
-        #[cfg(not(feature = "testing"))]
-        false
-    }
-
-    fn reads_before_durable(&self) -> bool {
-        #[cfg(feature = "testing")]
-        return self.read_before_durable;
-        #[cfg(not(feature = "testing"))]
-        false
-    }
 }
 
 impl Backend for MemoryBackend {
@@ -186,10 +149,7 @@ impl Backend for MemoryBackend {
         let mut kept = self.lock()?;
         let live = kept.live_mut();
         let floor = live.resolver.floor();
-        let durable = match begin {
-            Begin::Cached | Begin::AtLeast(_) if self.reads_before_durable() => live.resolver.assigned(),
-            Begin::Fresh | Begin::Cached | Begin::AtLeast(_) | Begin::At(_) => live.resolver.durable(),
-        };
+        let durable = live.resolver.durable();
         let mut cached = || {
             let lag = live.faults.cached_lag();
             Version(durable.0.saturating_sub(lag)).max(floor)
@@ -245,7 +205,7 @@ impl Backend for MemoryBackend {
         } else {
             // A conflict waits too: until its cause can be read, a retry would only meet it again.
             live.waiting.push((answer, result));
-            if self.durability == Durability::Immediate || self.releases_before_durable() {
+            if self.durability != Durability::Stepped {
                 kept.release(self.clock.now_ms(), &mut released);
             }
             if self.durability == Durability::Immediate {

@@ -24,7 +24,6 @@ pub(in crate::appender) use first_reply::{Asked, Change};
 pub(in crate::appender) use writing::MembersChange;
 
 use crate::keys;
-use crate::planted::Plants;
 use kv::transaction::RangeRequest;
 
 /// Under what a batch was accepted.
@@ -33,9 +32,6 @@ pub(in crate::appender) struct Terms {
     pub(in crate::appender) view: Arc<View>,
     pub(in crate::appender) wall: UnixMs,
     pub(in crate::appender) group_members_max: u32,
-    pub(in crate::appender) plants: Plants,
-    /// Set by [`crate::planted::Planted::UnknownIsFailure`].
-    pub(in crate::appender) forgets_first_replies: bool,
 }
 
 /// Why an operation stops before it has changed anything.
@@ -124,11 +120,6 @@ impl<'a> Draft<'a> {
     /// Members that a group may have.
     pub(in crate::appender) fn group_members_max(&self) -> u32 {
         self.terms.group_members_max
-    }
-
-    /// The seq of the next message behind a head.
-    pub(in crate::appender) fn next_seq(&self, channel: ChannelId, head: Seq) -> Seq {
-        self.terms.plants.next_seq(channel, head)
     }
 
     /// How many members a channel has as far as is known by now: 0 of a large one.

@@ -15,7 +15,6 @@ use schema::{ChannelId, ErrorCode, UserId};
 use super::{Draft, Drafted, Halt, Step, refuse};
 use crate::appender::capacity::conflict_bytes;
 use crate::appender::members::{Member, Members};
-use crate::planted::Planted;
 use crate::{keys, packed, unreadable};
 use kv::transaction::RangeRequest;
 
@@ -109,8 +108,7 @@ impl Draft<'_> {
     /// Who is in a channel; of a large one, what stands for its list.
     pub(in crate::appender) fn members(&mut self, channel: ChannelId) -> Step<Arc<Members>> {
         let epoch = self.channel(channel)?.record.member_epoch;
-        let current = self.terms.plants.has(Planted::CachedMembership);
-        match self.list(channel).filter(|members| current || members.large || members.epoch == epoch).cloned() {
+        match self.list(channel).filter(|members| members.large || members.epoch == epoch).cloned() {
             Some(members) => {
                 self.channel(channel)?.members = Some(Arc::clone(&members));
                 Ok(members)

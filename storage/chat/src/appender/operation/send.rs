@@ -46,7 +46,7 @@ impl Operation for SendOp {
         check_content(self, &sender, head.seq)?;
         draft.check_mentions(channel, &self.mentions)?;
 
-        let seq = draft.next_seq(channel, head.seq);
+        let seq = head.seq.next();
         let sent_ms = draft.wall().max(head.sent_ms);
         let (body, parts) = body::cut(&self.body);
         let record = MessageRecord {
