@@ -6,8 +6,6 @@
 //! starts a thread. Nothing draws a random number.
 
 mod clock;
-#[cfg(feature = "testing")]
-pub mod contract;
 pub mod embedded;
 mod error;
 pub mod foundationdb;

@@ -10,8 +10,8 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use contract::Subject;
 use futures_lite::future::{block_on, poll_once};
-use kv::contract::Subject;
 use kv::embedded::{EmbeddedEngine, EmbeddedOptions, OnFatal, OpenError};
 use kv::retry::{Abort, at_once, run};
 use kv::{Atomic, Begin, Committed, Engine, Error, Generation, ManualClock, RangeRequest, Transaction};
@@ -34,7 +34,7 @@ fn subject() -> Subject<EmbeddedEngine> {
     Subject { engine, clock: Some(clock), sync: Box::new(move || assert!(directory.path().is_dir())) }
 }
 
-kv::contract_tests!(subject, cases: 40);
+contract::contract_tests!(subject, cases: 40);
 
 fn put(engine: &EmbeddedEngine, key: &[u8], value: &[u8]) -> kv::Committed {
     let mut tx = engine.begin(Begin::Fresh);

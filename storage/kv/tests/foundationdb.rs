@@ -6,7 +6,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use kv::contract::{Subject, cluster};
+use contract::{Subject, cluster};
 use kv::foundationdb::{FoundationDbEngine, Options};
 
 const VARIABLE: &str = "ROOKERY_FDB_CLUSTER_FILE";
@@ -26,5 +26,5 @@ fn subject() -> Subject<FoundationDbEngine> {
 }
 
 mod foundationdb {
-    kv::contract_tests!(super::subject, cases: 40, skip: super::skipped);
+    contract::contract_tests!(super::subject, cases: 40, skip: super::skipped);
 }

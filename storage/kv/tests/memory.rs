@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use contract::Subject;
+use contract::script::name;
 use futures_lite::future::{block_on, poll_once};
-use kv::contract::Subject;
-use kv::contract::script::name;
 use kv::memory::{
     CommitFault, Durability, FaultRates, MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults, SeededFaults,
 };
@@ -22,11 +22,11 @@ fn open(durability: Durability) -> Subject<MemoryEngine> {
 }
 
 mod immediate {
-    kv::contract_tests!(|| super::open(super::Durability::Immediate), cases: 300);
+    contract::contract_tests!(|| super::open(super::Durability::Immediate), cases: 300);
 }
 
 mod stepped {
-    kv::contract_tests!(|| super::open(super::Durability::Stepped), cases: 300);
+    contract::contract_tests!(|| super::open(super::Durability::Stepped), cases: 300);
 }
 
 /// Runs `steps` on a store in stepped durability, then lists the keys that a fresh engine reads.

@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use contract::{Subject, cluster};
 use fdb_c::{Server, ServerOptions, Store};
-use kv::contract::{Subject, cluster};
 use kv::foundationdb::{FoundationDbEngine, Options};
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ mod foundationdb_over_memory {
 
     static SERVED: LazyLock<Served> = LazyLock::new(|| super::serve(|_| Store::Memory));
 
-    kv::contract_tests!(|| super::subject(&SERVED), cases: 60);
+    contract::contract_tests!(|| super::subject(&SERVED), cases: 60);
 }
 
 mod foundationdb_over_embedded {
@@ -46,5 +46,5 @@ mod foundationdb_over_embedded {
 
     static SERVED: LazyLock<Served> = LazyLock::new(|| super::serve(Store::Directory));
 
-    kv::contract_tests!(|| super::subject(&SERVED), cases: 10);
+    contract::contract_tests!(|| super::subject(&SERVED), cases: 10);
 }

@@ -6,9 +6,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use contract::script::name;
 use fdb_c::{Fault, ReadFault, Server, ServerOptions};
 use futures_lite::future::{block_on, poll_once};
-use kv::contract::script::name;
 use kv::foundationdb::{
     FoundationDb, FoundationDbEngine, FoundationDbStats, FoundationDbTransaction, OpenError, Options,
 };

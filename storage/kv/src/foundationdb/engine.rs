@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ::foundationdb::Database;
-#[cfg(feature = "testing")]
-use ::foundationdb::options::TransactionOption;
 
 use super::prefix::Prefix;
 use super::put_off::PutOff;
@@ -56,24 +54,6 @@ impl FoundationDbEngine {
     #[must_use]
     pub fn stats(&self) -> &FoundationDbStats {
         &self.0.stats
-    }
-
-    /// Removes the store, its own rows included. Handles to it are not to be used any more.
-    ///
-    /// # Errors
-    /// FoundationDB's, once its client has no more hope in trying again.
-    #[cfg(feature = "testing")]
-    pub async fn erase(&self) -> Result<(), super::ClientError> {
-        let mut tx = self.0.database.create_trx()?;
-        tx.set_option(TransactionOption::Timeout(0))?;
-        loop {
-            // None of the store's keys begins with 0xFF twice.
-            tx.clear_range(&self.0.prefix.key(&[]), &self.0.prefix.key(&[0xFF, 0xFF]));
-            tx = match tx.commit().await {
-                Ok(_) => return Ok(()),
-                Err(failed) => failed.on_error().await?,
-            };
-        }
     }
 }
 

@@ -11,9 +11,9 @@ use futures_lite::future::{block_on, poll_once};
 use proptest::prelude::{Just, ProptestConfig, Strategy, TestCaseError, any, prop, prop_assert_eq, prop_oneof};
 use proptest::test_runner::TestRunner;
 
-use super::Subject;
-use crate::error::Error;
-use crate::transaction::{Atomic, Begin, Committed, Engine, RangeRequest, Stamp, Transaction, Version};
+use crate::Subject;
+use kv::Error;
+use kv::transaction::{Atomic, Begin, Committed, Engine, RangeRequest, Stamp, Transaction, Version};
 
 /// Transactions open at the same time.
 const SLOTS: usize = 4;

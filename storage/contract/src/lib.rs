@@ -1,7 +1,7 @@
-//! What every engine must do: the suite that each one passes before anything is built on it.
+//! Contract suite of engines: what each one has to pass before anything is built on it.
 //!
 //! Owns the rules, as rows of small transaction scripts ([`script`]) and as a random test against running transactions
-//! one at a time ([`model`]). [`contract_tests!`](crate::contract_tests) makes a test of each rule for an engine.
+//! one at a time ([`model`]). [`contract_tests!`](contract_tests) makes a test of each rule for an engine.
 
 pub mod cluster;
 pub mod model;
@@ -13,10 +13,8 @@ pub use rules::*;
 use std::sync::Arc;
 
 use futures_lite::future::{block_on, poll_once};
-
-use crate::clock::ManualClock;
-use crate::error::Error;
-use crate::transaction::{Begin, Committed, Engine, Transaction};
+use kv::transaction::{Begin, Committed, Engine, Transaction};
+use kv::{Error, ManualClock};
 
 /// An engine to be tested, over a store that is empty.
 pub struct Subject<E: Engine> {
@@ -86,7 +84,7 @@ macro_rules! contract_tests {
         #[test]
         fn committed_transactions_are_as_if_run_one_at_a_time() {
             if !$skip() {
-                $crate::contract::model::check(&$open, $cases);
+                $crate::model::check(&$open, $cases);
             }
         }
     };
@@ -95,7 +93,7 @@ macro_rules! contract_tests {
             #[test]
             fn $rule() {
                 if !$skip() {
-                    $crate::contract::$rule(&$open);
+                    $crate::$rule(&$open);
                 }
             }
         )*

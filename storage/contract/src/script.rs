@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 
 use futures_lite::future::block_on;
 
-use super::Subject;
-use crate::error::Error;
-use crate::transaction::{Atomic, Begin, Engine, Page, RESERVED, RangeRequest, Row, Transaction};
+use crate::Subject;
+use kv::Error;
+use kv::transaction::{Atomic, Begin, Engine, Page, RESERVED, RangeRequest, Row, Transaction};
 
 /// Runs `script` in an empty store.
 ///

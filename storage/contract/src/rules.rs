@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
 
-use super::Subject;
-use super::script::{check, name};
-use crate::limits;
-use crate::transaction::{
+use crate::Subject;
+use crate::script::{check, name};
+use kv::limits;
+use kv::transaction::{
     Atomic, Begin, Engine, RangeRequest, STAMP_BYTES, Stamp, Transaction, Version, Watch, key_after,
 };
 
