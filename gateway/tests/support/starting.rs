@@ -1,5 +1,6 @@
 //! A node that may not be ready yet: its process, its log, and where its health is.
 
+use std::env;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -41,7 +42,9 @@ pub(crate) struct Starting {
 impl Starting {
     /// Starts `rookery` on free ports of loopback, and waits until it serves its health.
     pub(crate) fn spawn(mode: &str, data: &Path, extra: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rookery"));
+        // Another binary than the one built with these tests: the gate names the one that ships.
+        let binary = env::var_os("ROOKERY_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_rookery").into());
+        let mut command = Command::new(binary);
         command.arg(mode).args(["--api", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--internal", "127.0.0.1:0"]);
         command.args(["--log.format", "json"]).arg("--data").arg(data).args(extra);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary was built");
