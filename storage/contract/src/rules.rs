@@ -20,7 +20,6 @@ pub fn a_read_that_changed_fails_the_commit<E: Engine>(open: &impl Fn() -> Subje
     check(open, "a get k => none; b clear a z; b commit; a set x 1; a commit => conflict");
     check(open, "a get k => none; b add k 1; b commit; a set x 1; a commit => conflict");
     check(open, "a get k => none; b stampvalue k; b commit; a set x 1; a commit => conflict");
-    check(open, "a get k => none; b writes k l; b commit; a set x 1; a commit => conflict");
     check(open, "a reads k l; b set k 1; b commit; a set x 1; a commit => conflict");
     check(open, "a range a z => ; b set k 1; b commit; a set x 1; a commit => conflict");
     check(open, "a range a z => ; b set k 1; b set l 1; b clear k l; b commit; a set x 1; a commit => conflict");
@@ -230,7 +229,6 @@ pub fn limits_are_checked_at_commit<E: Engine>(open: &impl Fn() -> Subject<E>) {
     assert_eq!(commit(&|tx| tx.clear_range(b"x", b"\xFF")), "ok");
     assert_eq!(commit(&|tx| tx.clear_range(b"b", b"a")), "inverted range");
     assert_eq!(commit(&|tx| tx.add_read_conflict(b"b", b"a")), "inverted range");
-    assert_eq!(commit(&|tx| tx.add_write_conflict(b"b", b"a")), "inverted range");
     // A refused write takes the whole transaction with it.
     commit(&|tx| {
         tx.set(b"refused", b"1");

@@ -7,7 +7,7 @@
 //!
 //! Steps: `get k` and `peek k` (a snapshot read): the value or `none` · `range b d [n]`, `reverse b d [n]`, `glance b d
 //! [n]` (snapshot), at most n rows: `b=1 c=2`, `…` if there is more · `set k v` · `clear k` · `clear b d` · `add k n` ·
-//! `max k n` · `num k`: a number · `stampkey p s v` · `stampvalue k` · `reads b d`, `writes b d`: conflict ranges ·
+//! `max k n` · `num k`: a number · `stampkey p s v` · `stampvalue k` · `reads b d`: a conflict range ·
 //! `commit`. `-` is the empty key or value; `~` the end of all keys.
 
 use std::collections::BTreeMap;
@@ -79,7 +79,6 @@ fn step(tx: &mut impl Transaction, verb: &str, args: &[&[u8]]) -> Result<String,
         ("stampkey", [prefix, suffix, value]) => tx.set_versionstamped_key(prefix, suffix, value),
         ("stampvalue", [key]) => tx.set_versionstamped_value(key, b"", b""),
         ("reads", [begin, end]) => tx.add_read_conflict(begin, end),
-        ("writes", [begin, end]) => tx.add_write_conflict(begin, end),
         _ => panic!("no such step: {verb} of {} words", args.len()),
     }
     Ok("ok".to_owned())

@@ -50,7 +50,6 @@ fn request(number: u64, lag: u64) -> CommitRequest {
     CommitRequest {
         read_version: Version((number - 1).saturating_sub(lag)),
         reads: (0..READS).map(|at| Span::Key(key(number * 1_000_003 + at))).collect(),
-        writes: Vec::new(),
         mutations: (0..WRITES).map(|at| Mutation::Set(key(number * WRITES + at), Bytes::new())).collect(),
         size_bytes: 10_000,
     }

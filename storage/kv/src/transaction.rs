@@ -347,9 +347,6 @@ pub trait Transaction: Send + Sync + 'static {
     /// it does not fix the read version, which some engines learn with the first read.
     fn add_read_conflict(&mut self, begin: &[u8], end: &[u8]);
 
-    /// Fails others that read from `begin..end` before this commits, as if it wrote that.
-    fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]);
-
     /// Bytes that count towards [`limits::TRANSACTION_BYTES_MAX`] so far.
     fn size_bytes(&self) -> usize;
 

@@ -188,10 +188,6 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
         self.inner.add_read_conflict(begin, end);
     }
 
-    fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]) {
-        self.inner.add_write_conflict(begin, end);
-    }
-
     fn size_bytes(&self) -> usize {
         self.inner.size_bytes()
     }

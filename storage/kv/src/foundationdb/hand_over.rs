@@ -31,7 +31,7 @@ impl FoundationDbTransaction {
         check_transaction(size_bytes)?;
         let Self { shared, client, version, reads, own, watches, .. } = self;
         let (client, wrote) = (client?, !own.is_empty());
-        let (mutations, conflicts) = own.finish()?;
+        let mutations = own.finish()?;
         let refused = |error: FdbError| Error::fatal(ClientError::from(error));
 
         let watches: Vec<(oneshot::Sender<Watching>, Watching)> =
@@ -47,14 +47,11 @@ impl FoundationDbTransaction {
         client.set_option(TransactionOption::Timeout(0)).map_err(refused)?;
         if wrote {
             for span in reads.into_spans().spans {
-                conflict(&client, &shared.prefix, &span, ConflictRangeType::Read).map_err(refused)?;
+                read_conflict(&client, &shared.prefix, &span).map_err(refused)?;
             }
         }
         for mutation in &mutations {
             write(&client, &shared.prefix, mutation);
-        }
-        for span in &conflicts {
-            conflict(&client, &shared.prefix, span, ConflictRangeType::Write).map_err(refused)?;
         }
 
         // Asked for before the commit, known after it.
@@ -114,7 +111,8 @@ fn writing(shared: &Shared, version: Option<&Version>) -> FdbResult<Client> {
     Ok(client)
 }
 
-fn conflict(client: &Client, prefix: &Prefix, span: &Span, kind: ConflictRangeType) -> FdbResult<()> {
+fn read_conflict(client: &Client, prefix: &Prefix, span: &Span) -> FdbResult<()> {
+    let kind = ConflictRangeType::Read;
     match span {
         Span::Key(key) => {
             let key = prefix.key(key);

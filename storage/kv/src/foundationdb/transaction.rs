@@ -19,8 +19,8 @@ use super::errors::{self, ClientError};
 use super::stats::FoundationDbStats;
 use crate::error::Error;
 use crate::limits;
-use crate::pending::{Entry, Merge, Overlay, Reads};
-use crate::transaction::{Atomic, Begin, Committed, Page, RangeRequest, Transaction, Version, Watch, key_after};
+use crate::pending::{Entry, Merge, Overlay, Reads, writes_to_overlay};
+use crate::transaction::{Begin, Committed, Page, RangeRequest, Transaction, Version, Watch, key_after};
 
 /// Asked for beyond the bytes that a page has room for, so that one round trip fills it mostly: FoundationDB counts 12
 /// bytes a row more than we do, and the prefix. A quarter covers rows of 80 bytes.
@@ -220,6 +220,11 @@ impl FoundationDbTransaction {
         })
     }
 
+    /// The read version, 0 while it is not known: stamps are younger.
+    fn known_version(&self) -> Version {
+        self.version.get().copied().unwrap_or(Version(0))
+    }
+
     async fn read_range(&self, range: &RangeRequest, conflicts: bool) -> Result<Page, Error> {
         self.own.check_range(&range.begin, &range.end)?;
         let client = self.alive()?;
@@ -300,44 +305,7 @@ impl Transaction for FoundationDbTransaction {
         self.read_range(range, false)
     }
 
-    fn set(&mut self, key: &[u8], value: &[u8]) {
-        self.own.set(key, value);
-    }
-
-    fn clear(&mut self, key: &[u8]) {
-        self.own.clear(key);
-    }
-
-    fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
-        self.own.clear_range(begin, end);
-    }
-
-    fn atomic(&mut self, op: Atomic, key: &[u8], operand: &[u8]) {
-        self.own.atomic(op, key, operand);
-    }
-
-    fn set_versionstamped_key(&mut self, prefix: &[u8], suffix: &[u8], value: &[u8]) {
-        let read_version = self.version.get().copied().unwrap_or(Version(0));
-        self.own.set_versionstamped_key(prefix, suffix, value, read_version);
-    }
-
-    fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]) {
-        self.own.set_versionstamped_value(key, prefix, suffix);
-    }
-
-    fn add_read_conflict(&mut self, begin: &[u8], end: &[u8]) {
-        if !self.own.refuses(self.own.check_range(begin, end)) {
-            self.reads.range(begin, end);
-        }
-    }
-
-    fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]) {
-        self.own.add_write_conflict(begin, end);
-    }
-
-    fn size_bytes(&self) -> usize {
-        self.reads.size_bytes() + self.own.size_bytes()
-    }
+    writes_to_overlay!();
 
     fn watch(&mut self, key: &[u8]) -> Watch {
         let (sender, committed) = oneshot::channel::<Watching>();

@@ -13,9 +13,9 @@ use futures_channel::oneshot;
 
 use crate::error::Error;
 use crate::limits;
-use crate::pending::{Entry, Merge, Overlay, Reads, check_transaction};
+use crate::pending::{Entry, Merge, Overlay, Reads, check_transaction, writes_to_overlay};
 use crate::resolver::{CommitRequest, Resolver, Unwatched};
-use crate::transaction::{Atomic, Begin, Committed, Page, RangeRequest, Transaction, Version, Watch};
+use crate::transaction::{Begin, Committed, Page, RangeRequest, Transaction, Version, Watch};
 
 /// What an engine gives its transactions.
 pub trait Backend: Send + Sync + 'static {
@@ -82,7 +82,7 @@ impl Submission {
     /// A transaction that only watches commits at its read version.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        self.request.mutations.is_empty() && self.request.writes.is_empty()
+        self.request.mutations.is_empty()
     }
 }
 
@@ -196,6 +196,11 @@ impl<B: Backend> LocalTransaction<B> {
         Ok(page)
     }
 
+    /// The read version, 0 while it is not known: stamps are younger.
+    fn known_version(&self) -> Version {
+        self.view.as_ref().map_or(Version(0), |(version, _)| *version)
+    }
+
     /// What to hand in, or the result of a transaction that needs no commit.
     fn finish(self) -> Result<Result<Submission, Committed>, Error> {
         let version = match self.own.is_empty() {
@@ -209,8 +214,8 @@ impl<B: Backend> LocalTransaction<B> {
         let reads = self.reads.into_spans();
         let size_bytes = reads.size_bytes + self.own.size_bytes();
         check_transaction(size_bytes)?;
-        let (mutations, writes) = self.own.finish()?;
-        let request = CommitRequest { read_version: version, reads: reads.spans, writes, mutations, size_bytes };
+        let mutations = self.own.finish()?;
+        let request = CommitRequest { read_version: version, reads: reads.spans, mutations, size_bytes };
         Ok(Ok(Submission { request, watches: self.watches }))
     }
 }
@@ -246,44 +251,7 @@ impl<B: Backend> Transaction for LocalTransaction<B> {
         self.read_range(range, false)
     }
 
-    fn set(&mut self, key: &[u8], value: &[u8]) {
-        self.own.set(key, value);
-    }
-
-    fn clear(&mut self, key: &[u8]) {
-        self.own.clear(key);
-    }
-
-    fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
-        self.own.clear_range(begin, end);
-    }
-
-    fn atomic(&mut self, op: Atomic, key: &[u8], operand: &[u8]) {
-        self.own.atomic(op, key, operand);
-    }
-
-    fn set_versionstamped_key(&mut self, prefix: &[u8], suffix: &[u8], value: &[u8]) {
-        let read_version = self.view.as_ref().map_or(Version(0), |(version, _)| *version);
-        self.own.set_versionstamped_key(prefix, suffix, value, read_version);
-    }
-
-    fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]) {
-        self.own.set_versionstamped_value(key, prefix, suffix);
-    }
-
-    fn add_read_conflict(&mut self, begin: &[u8], end: &[u8]) {
-        if !self.own.refuses(self.own.check_range(begin, end)) {
-            self.reads.range(begin, end);
-        }
-    }
-
-    fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]) {
-        self.own.add_write_conflict(begin, end);
-    }
-
-    fn size_bytes(&self) -> usize {
-        self.reads.size_bytes() + self.own.size_bytes()
-    }
+    writes_to_overlay!();
 
     fn watch(&mut self, key: &[u8]) -> Watch {
         let (waiter, changed) = oneshot::channel();

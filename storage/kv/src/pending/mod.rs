@@ -59,3 +59,44 @@ impl Reads {
         reads.spans.push(span);
     }
 }
+
+/// The writes of a transaction that keeps them in `own`, an [`Overlay`], until it commits, and its reads in `reads`.
+macro_rules! writes_to_overlay {
+    () => {
+        fn set(&mut self, key: &[u8], value: &[u8]) {
+            self.own.set(key, value);
+        }
+
+        fn clear(&mut self, key: &[u8]) {
+            self.own.clear(key);
+        }
+
+        fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
+            self.own.clear_range(begin, end);
+        }
+
+        fn atomic(&mut self, op: crate::transaction::Atomic, key: &[u8], operand: &[u8]) {
+            self.own.atomic(op, key, operand);
+        }
+
+        fn set_versionstamped_key(&mut self, prefix: &[u8], suffix: &[u8], value: &[u8]) {
+            let read_version = self.known_version();
+            self.own.set_versionstamped_key(prefix, suffix, value, read_version);
+        }
+
+        fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]) {
+            self.own.set_versionstamped_value(key, prefix, suffix);
+        }
+
+        fn add_read_conflict(&mut self, begin: &[u8], end: &[u8]) {
+            if !self.own.refuses(self.own.check_range(begin, end)) {
+                self.reads.range(begin, end);
+            }
+        }
+
+        fn size_bytes(&self) -> usize {
+            self.reads.size_bytes() + self.own.size_bytes()
+        }
+    };
+}
+pub(crate) use writes_to_overlay;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::limits;
-use crate::resolver::{Mutation, Ranges, Span};
+use crate::resolver::{Mutation, Ranges};
 use crate::transaction::{Atomic, RESERVED, STAMP_BYTES, Stamp, Version};
 
 /// A transaction's own writes.
@@ -18,7 +18,6 @@ pub(crate) struct Overlay {
     /// Longest key that is taken.
     key_bytes_max: usize,
     mutations: Vec<Mutation>,
-    conflicts: Vec<Span>,
     /// The last word on each key written since it was last in a cleared range.
     entries: BTreeMap<Bytes, Entry>,
     /// Ranges cleared; entries are on top.
@@ -59,7 +58,6 @@ impl Overlay {
         Self {
             key_bytes_max,
             mutations: Vec::new(),
-            conflicts: Vec::new(),
             entries: BTreeMap::new(),
             cleared: Ranges::default(),
             unreadable: Ranges::default(),
@@ -74,17 +72,17 @@ impl Overlay {
 
     /// Whether there is nothing to commit.
     pub(crate) fn is_empty(&self) -> bool {
-        self.mutations.is_empty() && self.conflicts.is_empty() && self.refused.is_none()
+        self.mutations.is_empty() && self.refused.is_none()
     }
 
-    /// What is to be committed, in order: mutations, and write conflicts beyond theirs.
+    /// What is to be committed, in order.
     ///
     /// # Errors
     /// The first refusal of a write.
-    pub(crate) fn finish(self) -> Result<(Vec<Mutation>, Vec<Span>), Error> {
+    pub(crate) fn finish(self) -> Result<Vec<Mutation>, Error> {
         match self.refused {
             Some(error) => Err(error),
-            None => Ok((self.mutations, self.conflicts)),
+            None => Ok(self.mutations),
         }
     }
 
@@ -160,16 +158,6 @@ impl Overlay {
         let key = Bytes::copy_from_slice(key);
         self.entries.insert(key.clone(), Entry::Stamped);
         self.push(Mutation::StampedValue(key, Bytes::copy_from_slice(prefix), Bytes::copy_from_slice(suffix)));
-    }
-
-    pub(crate) fn add_write_conflict(&mut self, begin: &[u8], end: &[u8]) {
-        if self.refuses(self.check_range(begin, end)) {
-            return;
-        }
-        if let Some(span) = Span::range(begin, end) {
-            self.size_bytes += span.len_bytes() + limits::CONFLICT_OVERHEAD_BYTES;
-            self.conflicts.push(span);
-        }
     }
 
     /// Keeps the first error for the commit.

@@ -145,7 +145,6 @@ impl<W> Resolver<W> {
         let group = self.inflight.back_mut().expect("the open group is in flight");
         let written = request.mutations.iter().filter_map(|mutation| mutation.span(stamp));
         written.for_each(|span| group.insert(span));
-        request.writes.iter().for_each(|span| group.insert(span.clone()));
         Ok(stamp)
     }
 
@@ -240,7 +239,6 @@ mod tests {
         CommitRequest {
             read_version,
             reads: vec![Span::Key(key.clone())],
-            writes: Vec::new(),
             mutations: vec![Mutation::Set(key, Bytes::new())],
             size_bytes: 100,
         }

@@ -12,8 +12,6 @@ pub struct CommitRequest {
     pub read_version: Version,
     /// What it read, snapshot reads aside.
     pub reads: Vec<Span>,
-    /// Write conflicts beyond those of its mutations.
-    pub writes: Vec<Span>,
     /// Its writes, in their order.
     pub mutations: Vec<Mutation>,
     /// Its size as limits count it.

@@ -158,10 +158,10 @@ impl Transaction {
         }
     }
 
-    pub(super) fn add_conflict_range(&self, begin: &[u8], end: &[u8], is_write: bool) -> Result<(), Code> {
+    pub(super) fn add_read_conflict(&self, begin: &[u8], end: &[u8]) -> Result<(), Code> {
         let mut inner = self.inner();
         inner.check()?;
-        inner.writes.conflict(begin, end, is_write)
+        inner.writes.read_conflict(begin, end)
     }
 
     pub(super) fn get_read_version(&self) -> Arc<Future> {

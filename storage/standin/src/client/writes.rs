@@ -93,13 +93,11 @@ impl Writes {
     }
 
     /// Unlike the others it can be refused at once.
-    pub(super) fn conflict(&mut self, begin: &[u8], end: &[u8], is_write: bool) -> Result<(), Code> {
+    pub(super) fn read_conflict(&mut self, begin: &[u8], end: &[u8]) -> Result<(), Code> {
         check_range(begin, end)?;
-        let write = if is_write { Write::Writes(begin, end) } else { Write::Reads(begin, end) };
-        self.any |= is_write;
         self.count_read(begin, end);
         if self.refused.is_none() {
-            write.put(&mut self.unsent);
+            Write::Reads(begin, end).put(&mut self.unsent);
         }
         Ok(())
     }

@@ -102,7 +102,7 @@ pub(crate) struct Range {
     pub(crate) snapshot: bool,
 }
 
-/// What a transaction writes, or declares to have read or written.
+/// What a transaction writes, or declares to have read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Write<B> {
     /// Key, value.
@@ -121,8 +121,6 @@ pub(crate) enum Write<B> {
     StampedValue(B, B, B),
     /// First key, end.
     Reads(B, B),
-    /// First key, end.
-    Writes(B, B),
 }
 
 /// What a request comes to.
@@ -189,7 +187,6 @@ impl<B: AsRef<[u8]>> Write<B> {
             Self::StampedKey(prefix, suffix, value) => (6, [Some(prefix), Some(suffix), Some(value)]),
             Self::StampedValue(key, prefix, suffix) => (7, [Some(key), Some(prefix), Some(suffix)]),
             Self::Reads(begin, end) => (8, [Some(begin), Some(end), None]),
-            Self::Writes(begin, end) => (9, [Some(begin), Some(end), None]),
         };
         out.push(tag);
         parts.into_iter().flatten().for_each(|part| put(out, part.as_ref()));
@@ -216,7 +213,6 @@ impl Write<Bytes> {
             6 => Self::StampedKey(part()?, part()?, part()?),
             7 => Self::StampedValue(part()?, part()?, part()?),
             8 => Self::Reads(part()?, part()?),
-            9 => Self::Writes(part()?, part()?),
             _ => return Err(Malformed("no such write")),
         }))
     }

@@ -92,7 +92,6 @@ fn writes_keep_their_order() {
         Write::StampedKey(bytes("p"), bytes(""), bytes("v")),
         Write::StampedValue(bytes("k"), bytes("p"), bytes("s")),
         Write::Reads(bytes("a"), bytes("b")),
-        Write::Writes(bytes("a"), bytes("b")),
     ];
     let mut out = Vec::new();
     writes.iter().for_each(|write| write.put(&mut out));

@@ -265,10 +265,6 @@ impl<E: Engine> Open<E> {
                     tx.add_read_conflict(begin, end);
                     continue;
                 }
-                Write::Writes(begin, end) => {
-                    tx.add_write_conflict(begin, end);
-                    continue;
-                }
             };
             self.rows.written += 1;
             self.rows.bytes = self.rows.bytes.saturating_add(u32::try_from(row_bytes).unwrap_or(u32::MAX));

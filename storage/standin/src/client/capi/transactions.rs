@@ -182,7 +182,7 @@ unsafe extern "C" fn fdb_transaction_clear_range(
     transaction.write(|writes| writes.clear_range(begin, end));
 }
 
-/// `kind` is 0 for what was read, 1 for what is written.
+/// `kind` is 0 for what was read; 1, for what is written, is nothing that Rookery asks for.
 ///
 /// # Safety
 /// So many bytes as it says can be read at `begin` and `end`.
@@ -198,8 +198,7 @@ unsafe extern "C" fn fdb_transaction_add_conflict_range(
     // SAFETY: the caller's promise.
     let (begin, end) = unsafe { (bytes(begin, begin_length), bytes(end, end_length)) };
     error(match kind {
-        0 => transaction.add_conflict_range(begin, end, false),
-        1 => transaction.add_conflict_range(begin, end, true),
+        0 => transaction.add_read_conflict(begin, end),
         _ => Err(Code::CLIENT_INVALID_OPERATION),
     })
 }
