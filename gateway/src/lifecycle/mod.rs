@@ -321,7 +321,8 @@ fn exit_on_panic() {
     std::panic::set_hook(Box::new(move |panic| {
         print(panic);
         tracing::error!(%panic, "a broken promise of the code ends the process");
-        std::process::exit(1);
+        // Not by exit handlers: they would destroy what FoundationDB's network thread uses.
+        signal_hook::low_level::exit(1);
     }));
 }
 

@@ -1,7 +1,11 @@
 //! The client: the library loaded, the API version selected, the network thread running. Once per process.
 //!
 //! Owns the process's one network thread, from the first connect to [`FoundationDb::close`], which is the ordinary way for
-//! it to end. FoundationDB demands that it be stopped before the process exits, so it is also tried at the exit itself.
+//! it to end. FoundationDB demands that it be stopped before the process exits: the library registers destructors as late as
+//! on the network thread itself, and a thread that runs on under them crashes. Exit handlers run in reverse order of their
+//! registration, so none of ours is sure to come first. Destructors of the exiting thread's own variables do: glibc calls them
+//! before all handlers, and one of them, made before `main`, stops the network where the main thread exits ([`StopAtExit`]).
+//! Whoever ends the process from another thread has to do it by `_exit`, which runs nothing.
 //! A network thread that ends unasked takes the process with it: nothing would be answered any more, not even a commit.
 
 use std::io;
@@ -36,7 +40,7 @@ pub enum ConnectError {
     /// The client library refused to begin.
     #[error("FoundationDB's client does not start; see whether its version is that of the cluster")]
     Client(#[from] ClientError),
-    /// The system has no thread or no room for a handler.
+    /// The system has no thread.
     #[error("the thread of FoundationDB's client does not start")]
     Thread(#[source] io::Error),
     /// It was stopped in this process, or failed to start; there is no second time.
@@ -157,14 +161,9 @@ fn start() -> Result<(), ConnectError> {
         }
     }
     let (runner, started) = FdbApiBuilder::default().build()?.build()?;
-    // SAFETY: the handler takes no argument, does not unwind, and may run on any thread.
-    if unsafe { libc::atexit(stop_at_exit) } != 0 {
-        return Err(ConnectError::Thread(io::Error::other("no handler can be registered for the process's exit")));
-    }
     let thread = thread::Builder::new().name("fdb-network".to_owned()).spawn(move || {
         // SAFETY: the network has to be stopped before the process exits. `FoundationDb::close` does that where the program
-        // ends as it should. For other ends there is `stop_at_exit`, which runs before the handlers that were registered
-        // before it, but after those that the library registers later; that order cannot be relied on.
+        // ends as it should, `StopAtExit` where the main thread exits otherwise, and other threads end the process by `_exit`.
         let ran = unsafe { runner.run() };
         if STOPPING.load(Ordering::Acquire) {
             return;
@@ -204,11 +203,30 @@ fn end(network: Network) {
     }
 }
 
-/// Does without the lock if another has it: waiting could be for a thread that does not run any more.
-extern "C" fn stop_at_exit() {
-    let running = match NETWORK.try_lock() {
-        Ok(mut network) => std::mem::replace(&mut *network, Network::Stopped),
-        Err(_) => return,
-    };
-    end(running);
+/// Stops the network when the thread that owns it exits. The main thread's is made before `main`.
+struct StopAtExit;
+
+impl Drop for StopAtExit {
+    fn drop(&mut self) {
+        // Without the lock if another has it: waiting could be for a thread that does not run any more.
+        let running = match NETWORK.try_lock() {
+            Ok(mut network) => std::mem::replace(&mut *network, Network::Stopped),
+            Err(_) => return,
+        };
+        end(running);
+    }
 }
+
+thread_local! {
+    static STOP_AT_EXIT: StopAtExit = const { StopAtExit };
+}
+
+/// Registers the main thread's destructor.
+extern "C" fn register() {
+    STOP_AT_EXIT.with(|_| {});
+}
+
+// SAFETY: the loader calls what is listed here as functions of C, on the thread that loads: before `main`, the main thread.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static REGISTER: extern "C" fn() = register;

@@ -38,6 +38,8 @@ struct State {
 enum Stage {
     SetUp,
     Running,
+    /// It was asked to stop, and may still run.
+    Stopping,
     Stopped,
 }
 
@@ -93,8 +95,18 @@ impl Network {
 
     /// Ends [`Self::run`], now or when it begins.
     pub(super) fn stop(&self) {
-        self.state().stage = Stage::Stopped;
+        let mut state = self.state();
+        state.stage = match state.stage {
+            Stage::Running | Stage::Stopping => Stage::Stopping,
+            Stage::SetUp | Stage::Stopped => Stage::Stopped,
+        };
+        drop(state);
         self.raise();
+    }
+
+    /// Whether its thread is still there.
+    pub(super) fn runs(&self) -> bool {
+        matches!(self.state().stage, Stage::Running | Stage::Stopping)
     }
 
     /// Runs until it is stopped.
@@ -109,6 +121,12 @@ impl Network {
             }
             state.stage = Stage::Running;
         }
+        let ended = self.turn_until_stopped();
+        self.state().stage = Stage::Stopped;
+        ended
+    }
+
+    fn turn_until_stopped(&self) -> Result<(), Code> {
         let mut lines: Vec<Line> = Vec::new();
         loop {
             self.signal.lower();

@@ -1,4 +1,4 @@
-//! Everything before a transaction: errors, versions, the network and databases.
+//! Functions before a transaction: errors, versions, the network and databases.
 
 use std::ffi::{c_char, c_int};
 use std::path::Path;
@@ -80,9 +80,25 @@ extern "C" fn fdb_setup_network() -> Error {
     error(selected().and_then(|()| network::set_up()))
 }
 
+unsafe extern "C" {
+    fn atexit(handler: extern "C" fn()) -> c_int;
+}
+
+/// Stands for the statics that the true library makes as late as on this thread, and destroys at exit: a thread that runs on
+/// would use what is destroyed. So the process ends loudly.
+extern "C" fn destroy() {
+    if network::get().is_ok_and(Network::runs) {
+        eprintln!("fdb_c: the process exits while its network thread runs");
+        std::process::abort();
+    }
+}
+
 /// Returns when the network was stopped. All callbacks are called on this thread.
 #[unsafe(no_mangle)]
 extern "C" fn fdb_run_network() -> Error {
+    // SAFETY: the handler takes no argument, does not unwind, and may run on any thread.
+    let registered = unsafe { atexit(destroy) };
+    assert_eq!(registered, 0, "the system has room for a handler");
     error(network::get().and_then(Network::run))
 }
 
