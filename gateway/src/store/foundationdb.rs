@@ -60,7 +60,7 @@ impl Source for FoundationDbSource {
     }
 
     async fn open_existing(&self) -> anyhow::Result<FoundationDbEngine> {
-        if self.client.look().await?.store.is_none() {
+        if self.client.probe().await?.store.is_none() {
             anyhow::bail!("there is no store under the prefix {:?} of that cluster (store.prefix)", self.prefix);
         }
         self.open().await

@@ -1,4 +1,4 @@
-//! What goes wrong in the database of a run, and how often it did.
+//! Faults of the database of a run, and their counts.
 //!
 //! Owns the counts. Faults are drawn until the world heals; letting others run, and reading a little behind, is no fault and
 //! goes on.

@@ -1,4 +1,4 @@
-//! What must hold at the end of a run: what the checkers of clients' evidence say of it, and two more.
+//! Judgement of a run at its end: the checkers of clients' evidence, and two more.
 //!
 //! I7: no transaction of an epoch comes after one that ended it. I6 where inboxes and arrivals meet: the homes of the last view
 //! were told of everything that is in their users' inboxes since, and nobody was told of anything else.

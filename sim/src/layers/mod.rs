@@ -1,8 +1,8 @@
-//! The storage layers alone in a hostile world: appenders of nodes that take over from each other, and whoever reads after them.
+//! Simulator of the storage layers alone: appenders of nodes that take over from each other, and whoever reads after them.
 //!
-//! Everything is one thread over one simulated database. What goes on next, what goes wrong, who takes over and in the middle of
-//! what follows from the seed. There are no sessions and no network between shards; those are the node's simulator's. So a run is
-//! short, and thousands of them reach what few runs of a whole node do.
+//! Everything is one thread over one simulated database. Which task goes on next, which faults come, and which node takes over
+//! when follow from the seed. There are no sessions and no network between shards; those are the node's simulator's. So a run
+//! is short, and thousands of them reach what few runs of a whole node do.
 //!
 //! ```text
 //! options    a seed's plan, broken variants      tasks faults    who goes on, what goes wrong

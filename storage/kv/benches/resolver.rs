@@ -1,4 +1,4 @@
-//! What conflict checks cost: the resolver's segments against one ordered map of every key's last version.
+//! Cost of conflict checks: the resolver's segments against one ordered map of every key's last version.
 //!
 //! `cargo bench -p storage --bench resolver`. Transactions of 100 random 24-byte keys written and 10 read, 1,000 a
 //! second for 10 simulated seconds, so that up to 600,000 writes are remembered; reads are some versions old.

@@ -1,4 +1,4 @@
-//! What can go wrong in a transaction, the same words in every engine.
+//! Errors of transactions, the same in every engine.
 //!
 //! Owns the error type and what a caller may conclude from each variant. Knows no engine.
 //! The questions that matter to a retry are [`Error::is_retryable`] and [`Error::maybe_committed`].

@@ -1,4 +1,4 @@
-//! Awaits many reads of one transaction at once, without naming a runtime.
+//! Concurrent reads of one transaction, without naming a runtime.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;

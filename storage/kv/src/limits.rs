@@ -1,4 +1,4 @@
-//! What every engine refuses, in the numbers of FoundationDB, so that what passes here passes there.
+//! Limits that every engine keeps, in the numbers of FoundationDB, so that what passes here passes there.
 //!
 //! Owns the limits of a transaction and of the resolver's memory. Limits of the product are `schema::limits`.
 

@@ -1,4 +1,4 @@
-//! Runs a transaction until it commits: what every layer would otherwise write by hand, and get wrong.
+//! Retry loop of transactions, so that no layer writes one by hand.
 //!
 //! Owns the loop and one memory: once a commit's outcome was unknown, every later attempt is told so, whatever ended
 //! the attempts between. Forgetting that is how a message is stored twice. Names no timer: the pause is the caller's.

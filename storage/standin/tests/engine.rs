@@ -1,4 +1,4 @@
-//! What the engine does when the cluster is not well, over the stand-in with faults on request.
+//! The engine over a cluster that is not well: the stand-in with faults on request.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;

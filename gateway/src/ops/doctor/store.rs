@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use futures_lite::future;
-use kv::foundationdb::{self, FoundationDb, Look};
+use kv::foundationdb::{self, FoundationDb, Probe};
 
 use crate::config::{Config, StoreEngine};
 use crate::store;
@@ -59,10 +59,10 @@ fn looked_for(places: &[&str], exists: impl Fn(&Path) -> bool) -> PathBuf {
 /// What the cluster says, within the 5 s that a read takes at most.
 fn ask(config: &Config) -> anyhow::Result<String> {
     let client = FoundationDb::connect(&store::cluster_options(&config.store)?)?;
-    let looked = future::block_on(client.look());
+    let looked = future::block_on(client.probe());
     client.close();
     let prefix = &config.store.prefix;
-    let Look { version, store } = looked?;
+    let Probe { version, store } = looked?;
     Ok(match store {
         Some((format, generation)) => {
             format!("at version {version}; store {prefix:?} of format {format}, generation {:x}", generation.0)

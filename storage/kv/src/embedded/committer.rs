@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_channel::oneshot;
 
-use super::hollow::Hollow;
+use super::empty_ranges::EmptyRanges;
 use super::rows::{Rows, View};
 use super::stats::{EngineStats, GroupSample};
 use super::views::Views;
@@ -118,7 +118,7 @@ pub(super) struct Committer {
     rows: Rows,
     resolver: Resolver<Waiter>,
     newest: Arc<View>,
-    hollow: Hollow,
+    empty_ranges: EmptyRanges,
     shared: Arc<Shared>,
     on_fatal: OnFatal,
 }
@@ -130,7 +130,7 @@ impl Committer {
             rows,
             resolver: Resolver::restart(reserve),
             newest,
-            hollow: Hollow::default(),
+            empty_ranges: EmptyRanges::default(),
             shared: Arc::clone(shared),
             on_fatal: Arc::clone(&options.on_fatal),
         }
@@ -156,7 +156,7 @@ impl Committer {
         let shared = Arc::clone(&self.shared);
         let _watched = shared.watched.begin();
         let group = self.resolver.open();
-        let mut batch = Batch { below: &self.newest, hollow: &mut self.hollow, rows: BTreeMap::new() };
+        let mut batch = Batch { below: &self.newest, empty_ranges: &mut self.empty_ranges, rows: BTreeMap::new() };
         let mut transactions = 0;
         while self.resolver.has_room()
             && let Some((submission, answer)) = taken.pop_front()
@@ -267,7 +267,7 @@ type GroupRows = BTreeMap<Bytes, Option<Bytes>>;
 /// The rows of a group as they will be, over those that are stored.
 struct Batch<'a> {
     below: &'a View,
-    hollow: &'a mut Hollow,
+    empty_ranges: &'a mut EmptyRanges,
     rows: GroupRows,
 }
 
@@ -282,7 +282,7 @@ impl Batch<'_> {
                 for (_, value) in self.rows.range_mut(begin.clone()..end.clone()) {
                     *value = None;
                 }
-                for (begin, end) in self.hollow.clear(&begin, &end) {
+                for (begin, end) in self.empty_ranges.clear(&begin, &end) {
                     for key in self.below.keys(&begin, &end) {
                         self.rows.entry(key?).or_insert(None);
                     }
@@ -300,7 +300,7 @@ impl Batch<'_> {
     }
 
     fn put(&mut self, key: Bytes, value: Bytes) {
-        self.hollow.fill(&key);
+        self.empty_ranges.fill(&key);
         self.rows.insert(key, Some(value));
     }
 }

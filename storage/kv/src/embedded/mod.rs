@@ -9,7 +9,7 @@
 
 mod committer;
 mod directory;
-mod hollow;
+mod empty_ranges;
 mod rows;
 mod stats;
 mod views;

@@ -1,4 +1,4 @@
-//! What the committing thread counts, for whoever shows metrics.
+//! Counters of the committing thread, for metrics.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

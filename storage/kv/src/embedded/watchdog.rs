@@ -1,4 +1,4 @@
-//! Notices a group commit that takes too long: a disk that hangs, or a row store that holds writes back.
+//! Watchdog of group commits that take too long: a disk that hangs, or a row store that holds writes back.
 //!
 //! A thread of its own, because the committing thread is what hangs. It only watches and tells.
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use ::foundationdb::Database;
 
+use super::backoff::Backoff;
 use super::prefix::Prefix;
-use super::put_off::PutOff;
 use super::stats::FoundationDbStats;
 use super::transaction::FoundationDbTransaction;
 use super::versions::Versions;
@@ -23,8 +23,8 @@ pub(super) struct Shared {
     pub(super) prefix: Prefix,
     pub(super) versions: Versions,
     pub(super) stats: FoundationDbStats,
-    pub(super) reads_put_off: PutOff,
-    pub(super) commits_put_off: PutOff,
+    pub(super) reads_backoff: Backoff,
+    pub(super) commits_backoff: Backoff,
     generation: Generation,
 }
 
@@ -35,8 +35,8 @@ impl Shared {
             prefix,
             versions: Versions::default(),
             stats: FoundationDbStats::default(),
-            reads_put_off: PutOff::default(),
-            commits_put_off: PutOff::default(),
+            reads_backoff: Backoff::default(),
+            commits_backoff: Backoff::default(),
             generation,
         }
     }

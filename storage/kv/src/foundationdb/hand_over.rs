@@ -1,4 +1,4 @@
-//! Handing a transaction over to FoundationDB: the part of a commit after which there is no way back.
+//! Hand-over of a transaction to FoundationDB: the part of a commit after which there is no way back.
 //!
 //! Owns the order: the watches, which read at the transaction's version; the timeout taken off; read conflicts, before the
 //! writes because the client may leave those out that the transaction's own writes cover; the writes in their order; the
@@ -69,7 +69,7 @@ impl FoundationDbTransaction {
                 let committed = Committed { version: Stamp(stamp).version(), stamp: Stamp(stamp) };
                 shared.versions.saw(committed.version, handed_in);
                 shared.stats.committed(handed_in.elapsed());
-                shared.commits_put_off.over();
+                shared.commits_backoff.reset();
                 return Ok(committed);
             }
             Err(failed) => failed,
@@ -81,7 +81,7 @@ impl FoundationDbTransaction {
             Error::Throttled | Error::FutureVersion { .. } => {
                 shared.ahead(&error, version.get());
                 // The client's own wait, so that loops of retries need no timer.
-                shared.commits_put_off.wait(failed.on_error().await, code).await;
+                shared.commits_backoff.wait(failed.on_error().await, code).await;
             }
             Error::Conflict | Error::TooOld => {
                 version.get().into_iter().for_each(|version| shared.versions.outdated(*version));

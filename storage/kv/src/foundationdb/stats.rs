@@ -1,4 +1,4 @@
-//! What the engine counts, for whoever shows metrics.
+//! Counters of the engine, for metrics.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -146,7 +146,7 @@ impl FoundationDbTransaction {
             Ok(version) => {
                 let version = Version(u64::try_from(version).expect("versions are not negative"));
                 self.shared.versions.saw(version, asked);
-                self.shared.reads_put_off.over();
+                self.shared.reads_backoff.reset();
                 Ok(version)
             }
             Err(error) => Err(self.unread(error, asked).await),
@@ -163,7 +163,7 @@ impl FoundationDbTransaction {
                 self.shared.ahead(&failed, self.version.get());
                 // `on_error` takes the transaction, which other reads share: another waits in its place.
                 if let Ok(other) = self.shared.database.create_trx() {
-                    self.shared.reads_put_off.wait(other.on_error(error).await, error).await;
+                    self.shared.reads_backoff.wait(other.on_error(error).await, error).await;
                 }
             }
             Error::TooOld => self.outdated(),
@@ -209,7 +209,7 @@ impl FoundationDbTransaction {
         let asked = Instant::now();
         let below = match client.get(&self.shared.prefix.key(key), true).await {
             Ok(value) => {
-                self.shared.reads_put_off.over();
+                self.shared.reads_backoff.reset();
                 value.map(|value| Bytes::copy_from_slice(&value))
             }
             Err(error) => return Err(self.unread(error, asked).await),
@@ -259,7 +259,7 @@ impl FoundationDbTransaction {
                 Ok(rows) => rows,
                 Err(error) => return Err(self.unread(error, asked).await),
             };
-            self.shared.reads_put_off.over();
+            self.shared.reads_backoff.reset();
             for row in rows.iter() {
                 let key = Bytes::copy_from_slice(&row.key()[prefix.len_bytes()..]);
                 if merge.below(key, Bytes::copy_from_slice(row.value())).is_break() {

@@ -1,4 +1,4 @@
-//! What one transaction has done before it commits: its writes, what it read, and how its reads see its own writes.
+//! State of one transaction before it commits: its writes, what it read, and how its reads see its own writes.
 //!
 //! Owns the ordered mutations, read-your-writes, the size of a transaction and the refusals that its commit reports, the
 //! same for every engine. Knows nothing of versions of the store: the rows below are given to it.

@@ -1,4 +1,4 @@
-//! What one transaction has written so far, and how its reads see that before it commits.
+//! Uncommitted writes of one transaction, as an overlay over what its reads find.
 //!
 //! Owns the ordered mutations that will be committed, the same writes by key for reading, and the size limits.
 //! Knows nothing of versions of the store: what lies below is given to it.

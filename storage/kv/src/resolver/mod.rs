@@ -1,4 +1,4 @@
-//! Decides which transactions commit, at which version and in which order.
+//! Resolver: which transactions commit, at which version and in which order.
 //!
 //! Owns versions, the writes of the last seconds, the conflict check, versionstamps and watches. Knows nothing of
 //! where rows are kept: an engine opens a group, admits transactions into it, stores the group as one durable batch,

@@ -1,4 +1,4 @@
-//! What was written lately: answers "was any of this written after that version?".
+//! Writes of the last seconds: they answer "was any of this written after that version?".
 //!
 //! Segments of sorted keys, newest last, merged as they grow alike (as the levels of a log-structured tree), so that
 //! the common question, about the last few versions, looks at the last few keys, an old one at a dozen segments, and

@@ -1,4 +1,4 @@
-//! What a transaction hands in to commit, and what its mutations come to once its stamp is known.
+//! Commit requests, and their mutations once the stamp is known.
 
 use bytes::{Bytes, BytesMut};
 

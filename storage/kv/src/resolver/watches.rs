@@ -1,4 +1,4 @@
-//! Who waits for which key to change.
+//! Watches: who waits for which key to change.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Which options the stand-in takes, and which it takes and leaves without effect.
+//! Options that the stand-in takes, with or without effect.
 //!
 //! An option that would change what a transaction means is refused rather than ignored.
 

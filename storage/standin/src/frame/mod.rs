@@ -1,4 +1,4 @@
-//! What goes over the line between the client library and the server, as bytes.
+//! Frames between the client library and the server.
 //!
 //! Owns the frames of both ways and their codec. A frame is a length (4 bytes) and so many bytes; numbers are
 //! little-endian, byte strings have a length (4 bytes) before them. Knows no socket and no transaction. Decoding

@@ -1,4 +1,4 @@
-//! What is written is read again, and nothing else is.
+//! Round trips of frames: what is written is read again, and nothing else is.
 
 use super::*;
 

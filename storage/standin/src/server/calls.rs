@@ -1,4 +1,4 @@
-//! What was asked of the server, counted: what tests of a budget compare with their arithmetic.
+//! Counts of calls to the server, which tests of a budget compare with their arithmetic.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What the server's threads share: faults, counts, whether they run, and which connection is whose.
+//! State shared by the server's threads: faults, counts, whether they run, and which connection is whose.
 //!
 //! Owns the rule that makes 1021 safe: a client that connects again is greeted only when its connection before has
 //! ended and every commit of it that was handed in has ended too. So nothing of the old one can still commit.

@@ -1,4 +1,4 @@
-//! What goes wrong on purpose: by script, one operation after the other, or at random by seed.
+//! Faults of the server: by script, one operation after the other, or at random by seed.
 //!
 //! Owns the decision alone; what a fault does is done where the operation is. A script goes first, then the rates.
 

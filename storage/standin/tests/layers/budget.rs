@@ -1,4 +1,4 @@
-//! What an append costs, counted where it arrives: rows, round trips and transactions.
+//! Cost of an append, counted where it arrives: rows, round trips and transactions.
 
 use crate::served::Served;
 

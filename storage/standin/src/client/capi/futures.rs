@@ -1,4 +1,4 @@
-//! `fdb_future_…`: whether a result is there, who is told, and what it is.
+//! Functions `fdb_future_…`: whether a result is there, who is told, and what it is.
 
 use std::ffi::{c_int, c_void};
 

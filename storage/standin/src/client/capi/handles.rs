@@ -1,4 +1,4 @@
-//! What crosses the border as a pointer: byte strings, paths, rows and callbacks.
+//! Handles that cross the C interface as pointers: byte strings, paths, rows and callbacks.
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::mem::MaybeUninit;

@@ -1,4 +1,4 @@
-//! `fdb_transaction_…`.
+//! Functions `fdb_transaction_…`.
 
 use std::ffi::c_int;
 

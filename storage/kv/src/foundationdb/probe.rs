@@ -1,4 +1,4 @@
-//! A look at a cluster that changes nothing there: whether it answers, and which store is under the prefix.
+//! Probe of a cluster that changes nothing there: whether it answers, and which store is under the prefix.
 
 use ::foundationdb::FdbError;
 
@@ -7,9 +7,9 @@ use super::errors::{ClientError, TIMED_OUT};
 use super::open::{Failed, OpenError, found};
 use crate::transaction::{Generation, Version};
 
-/// What a look found.
+/// What a probe found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct Probe {
     /// The cluster's version then.
     pub version: Version,
     /// The format and the generation of the store; none if nothing lies under the prefix.
@@ -17,11 +17,11 @@ pub struct Look {
 }
 
 impl FoundationDb {
-    /// Looks once, and gives up after [`crate::limits::TRANSACTION_LIFE_MS`].
+    /// Asks once, and gives up after [`crate::limits::TRANSACTION_LIFE_MS`].
     ///
     /// # Errors
     /// [`OpenError::NoAnswer`]; what [`Self::open`] would say of the store.
-    pub async fn look(&self) -> Result<Look, OpenError> {
+    pub async fn probe(&self) -> Result<Probe, OpenError> {
         let told = |error: FdbError, last: Option<ClientError>| match error.code() {
             TIMED_OUT => OpenError::NoAnswer { last },
             _ => ClientError::from(error).into(),
@@ -34,7 +34,7 @@ impl FoundationDb {
                 Ok(store) => match tx.get_read_version().await {
                     Ok(version) => {
                         let version = Version(u64::try_from(version).expect("versions count up from 0"));
-                        return Ok(Look { version, store });
+                        return Ok(Probe { version, store });
                     }
                     Err(error) => error,
                 },

@@ -1,4 +1,4 @@
-//! How long to wait where the cluster wants to be asked less.
+//! Backoff after throttling.
 //!
 //! Owns how often in a row it said so, over all transactions of a store. The waits are the client's own, which grow with each
 //! on one transaction of the client; ours begin anew with each attempt, so the count has to be kept here.
@@ -12,20 +12,21 @@ const WAITS_MAX: u32 = 6;
 
 /// Of reads or of commits: a store that is full refuses the one and serves the other.
 #[derive(Debug, Default)]
-pub(super) struct PutOff {
+pub(super) struct Backoff {
     in_a_row: AtomicU32,
 }
 
-impl PutOff {
-    /// One was served.
-    pub(super) fn over(&self) {
+impl Backoff {
+    /// A read or a commit was served.
+    pub(super) fn reset(&self) {
         // Nearly always it is 0, and every read comes by here.
         if self.in_a_row.load(Ordering::Relaxed) != 0 {
             self.in_a_row.store(0, Ordering::Relaxed);
         }
     }
 
-    /// One was put off with `error`, and has `waited` once: waits once more for each that was put off just before.
+    /// A read or a commit was refused for load with `error`, and has `waited` once: waits once more for each that was refused
+    /// just before.
     pub(super) async fn wait(&self, mut waited: FdbResult<Client>, error: FdbError) {
         let before = self.in_a_row.fetch_add(1, Ordering::Relaxed);
         for _ in 0..before.min(WAITS_MAX - 1) {

@@ -13,24 +13,24 @@ const RANGES_MAX: usize = 4_096;
 
 /// What the committing thread, the only writer, knows to be empty.
 #[derive(Debug, Default)]
-pub(super) struct Hollow {
+pub(super) struct EmptyRanges {
     /// Begin and end; disjoint.
     ranges: BTreeMap<Bytes, Bytes>,
 }
 
-impl Hollow {
+impl EmptyRanges {
     /// The parts of `begin..end` in which there may be rows. From now on there are none.
     pub(super) fn clear(&mut self, begin: &Bytes, end: &Bytes) -> Vec<(Bytes, Bytes)> {
         let mut merged = (begin.clone(), end.clone());
         let mut parts = Vec::new();
         let mut from = begin.clone();
-        for (hollow_begin, hollow_end) in self.take_touching(begin, end) {
-            if from < hollow_begin {
-                parts.push((from, hollow_begin.clone()));
+        for (empty_begin, empty_end) in self.take_touching(begin, end) {
+            if from < empty_begin {
+                parts.push((from, empty_begin.clone()));
             }
-            from = hollow_end.clone();
-            merged.0 = merged.0.min(hollow_begin);
-            merged.1 = merged.1.max(hollow_end);
+            from = empty_end.clone();
+            merged.0 = merged.0.min(empty_begin);
+            merged.1 = merged.1.max(empty_end);
         }
         if from < *end {
             parts.push((from, end.clone()));
@@ -70,13 +70,13 @@ mod tests {
 
     /// `-ac` clears a range, `+b` writes a row. `scanned` is what the last clear had to look through.
     fn check(steps: &str, scanned: &str) {
-        let mut hollow = Hollow::default();
+        let mut empty = EmptyRanges::default();
         let mut last = Vec::new();
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
         for step in steps.split_whitespace() {
             match step.split_at(1) {
-                ("-", range) => last = hollow.clear(&bytes(&range[..1]), &bytes(&range[1..])),
-                ("+", key) => hollow.fill(&bytes(key)),
+                ("-", range) => last = empty.clear(&bytes(&range[..1]), &bytes(&range[1..])),
+                ("+", key) => empty.fill(&bytes(key)),
                 _ => panic!("no such step: {step}"),
             }
         }
