@@ -24,6 +24,7 @@ pub mod check;
 mod content;
 pub mod dedup;
 pub mod devices;
+mod fields;
 pub mod history;
 pub mod inbox;
 pub mod keys;

@@ -1,10 +1,12 @@
 //! The smallest rows of the layers: numbers and places that no other program reads.
 //!
-//! Owns their bytes: a format, then big-endian fields. Counters are the store's own little-endian numbers.
+//! Owns their bytes: a format, then fields as keys have them. Counters are the store's own little-endian numbers.
 
 use bytes::Bytes;
 use schema::record::RecordError;
 use schema::{ChannelId, Epoch, Incarnation, Owner, Position, ShardIndex, Stamp, UserId};
+
+use crate::fields::KeyField;
 
 /// The format of all of them.
 const FORMAT: u8 = 1;
@@ -13,16 +15,27 @@ fn damaged(what: &'static str, bytes: &[u8]) -> RecordError {
     RecordError::Damaged { what, bytes: bytes.len(), why: format!("{bytes:02x?}") }
 }
 
-fn fields<const N: usize>(what: &'static str, bytes: &[u8]) -> Result<[u8; N], RecordError> {
-    match bytes.split_first() {
-        Some((&FORMAT, rest)) => rest.try_into().map_err(|_| damaged(what, bytes)),
-        Some((&found, _)) if found > FORMAT => Err(RecordError::Newer { what, found, known: FORMAT }),
-        Some(_) | None => Err(damaged(what, bytes)),
+/// A row in the making, behind its format.
+struct Row(Vec<u8>);
+
+impl Row {
+    fn new() -> Self {
+        Self(vec![FORMAT])
+    }
+
+    fn and(mut self, field: impl KeyField) -> Self {
+        field.put(&mut self.0);
+        self
     }
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+/// The fields behind the format.
+fn read<T>(what: &'static str, bytes: &[u8], fields: impl FnOnce(&mut &[u8]) -> Option<T>) -> Result<T, RecordError> {
+    match bytes.split_first() {
+        Some((&FORMAT, mut rest)) => fields(&mut rest).filter(|_| rest.is_empty()).ok_or_else(|| damaged(what, bytes)),
+        Some((&found, _)) if found > FORMAT => Err(RecordError::Newer { what, found, known: FORMAT }),
+        Some(_) | None => Err(damaged(what, bytes)),
+    }
 }
 
 /// A row whose key says it all: reactions, mentions, edits to be indexed, and the large channels of a user.
@@ -37,8 +50,11 @@ pub(super) fn counter_change(change: i64) -> [u8; 8] {
 
 /// `joined`: a counter; 0 where there is none.
 pub(super) fn counter(row: Option<&Bytes>) -> Result<u64, RecordError> {
-    let Some(bytes) = row else { return Ok(0) };
-    let bytes: &[u8] = bytes;
+    row.map_or(Ok(0), |row| counter_of(row))
+}
+
+/// `joined`.
+pub(super) fn counter_of(bytes: &[u8]) -> Result<u64, RecordError> {
     bytes.try_into().map(u64::from_le_bytes).map_err(|_| damaged("counter", bytes))
 }
 
@@ -54,17 +70,17 @@ pub(super) fn direct(bytes: &[u8]) -> Result<ChannelId, RecordError> {
 
 /// `username`: whose it is.
 pub(super) fn user_row(user: UserId) -> Vec<u8> {
-    [&[FORMAT][..], &user.0.to_be_bytes()].concat()
+    Row::new().and(user).0
 }
 
 /// `username`.
 pub(super) fn user(bytes: &[u8]) -> Result<UserId, RecordError> {
-    fields("username", bytes).map(|id| UserId(u64::from_be_bytes(id)))
+    read("username", bytes, UserId::take)
 }
 
 /// `inbox floor`.
 pub(super) fn floor_row(floor: Position) -> Vec<u8> {
-    [&[FORMAT][..], &floor.to_bytes()].concat()
+    Row::new().and(floor).0
 }
 
 /// `inbox floor` at the end of the transaction that writes it: what stands before its stamp, and what after.
@@ -74,29 +90,39 @@ pub(super) fn floor_row_around_stamp() -> (Vec<u8>, [u8; 2]) {
 
 /// `inbox floor`; the start where there is none.
 pub(super) fn floor(row: Option<&Bytes>) -> Result<Position, RecordError> {
-    row.map_or(Ok(Position::START), |bytes| fields("inbox floor", bytes).map(Position::from_bytes))
+    row.map_or(Ok(Position::START), |row| floor_of(row))
+}
+
+/// `inbox floor`.
+pub(super) fn floor_of(bytes: &[u8]) -> Result<Position, RecordError> {
+    read("inbox floor", bytes, Position::take)
 }
 
 /// `dedup floor`.
 pub(super) fn day_row(day: u32) -> Vec<u8> {
-    [&[FORMAT][..], &day.to_be_bytes()].concat()
+    Row::new().and(day).0
 }
 
 /// `dedup floor`; the first day where there is none.
 pub(super) fn day(row: Option<&Bytes>) -> Result<u32, RecordError> {
-    row.map_or(Ok(0), |bytes| fields("dedup floor", bytes).map(u32::from_be_bytes))
+    row.map_or(Ok(0), |row| day_of(row))
+}
+
+/// `dedup floor`.
+pub(super) fn day_of(bytes: &[u8]) -> Result<u32, RecordError> {
+    read("dedup floor", bytes, u32::take)
 }
 
 /// `partition`.
 pub(super) fn owner_row(owner: Owner) -> Vec<u8> {
-    [&[FORMAT][..], &owner.incarnation.0.to_be_bytes(), &owner.shard.0.to_be_bytes()].concat()
+    Row::new().and(owner.incarnation).and(owner.shard).0
 }
 
 /// `partition`.
 pub(super) fn owner(bytes: &[u8]) -> Result<Owner, RecordError> {
-    let fields: [u8; 10] = fields("partition", bytes)?;
-    let shard = ShardIndex(u16::from_be_bytes([fields[8], fields[9]]));
-    Ok(Owner { incarnation: Incarnation(u64_at(&fields, 0)), shard })
+    read("partition", bytes, |rest| {
+        Some(Owner { incarnation: Incarnation::take(rest)?, shard: ShardIndex::take(rest)? })
+    })
 }
 
 /// `view`: the epoch of the partition table and the nodes that may append under it.
@@ -108,34 +134,30 @@ pub(super) struct ViewRow {
 
 impl ViewRow {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT];
-        bytes.extend_from_slice(&self.epoch.0.to_be_bytes());
-        self.nodes.iter().for_each(|node| bytes.extend_from_slice(&node.0.to_be_bytes()));
-        bytes
+        self.nodes.iter().fold(Row::new().and(self.epoch), |row, &node| row.and(node)).0
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let rest = match bytes.split_first() {
-            Some((&found, _)) if found > FORMAT => {
-                return Err(RecordError::Newer { what: "view", found, known: FORMAT });
+        let nodes = |rest: &mut &[u8]| {
+            let epoch = Epoch::take(rest)?;
+            let mut nodes = Vec::new();
+            while !rest.is_empty() {
+                nodes.push(Incarnation::take(rest)?);
             }
-            Some((&FORMAT, rest)) if !rest.is_empty() && rest.len().is_multiple_of(8) => rest,
-            Some(_) | None => return Err(damaged("view", bytes)),
+            Some(Self { epoch, nodes })
         };
-        let mut numbers = rest.chunks_exact(8).map(|chunk| u64_at(chunk, 0));
-        let epoch = Epoch(numbers.next().expect("not empty"));
-        Ok(Self { epoch, nodes: numbers.map(Incarnation).collect() })
+        read("view", bytes, nodes)
     }
 }
 
 /// `heartbeat`: how often a node's life has said that it lives.
 pub(super) fn beat_row(count: u64) -> Vec<u8> {
-    [&[FORMAT][..], &count.to_be_bytes()].concat()
+    Row::new().and(count).0
 }
 
 /// `heartbeat`.
 pub(super) fn beat(bytes: &[u8]) -> Result<u64, RecordError> {
-    fields("heartbeat", bytes).map(u64::from_be_bytes)
+    read("heartbeat", bytes, u64::take)
 }
 
 /// `batch`: the last batch of a shard that committed, which of its attempts, and where.
@@ -149,18 +171,14 @@ pub(super) struct BatchRow {
 impl BatchRow {
     /// What stands before the versionstamp in the row.
     pub(super) fn prefix(number: u64, attempt: u32) -> Vec<u8> {
-        [&[FORMAT][..], &number.to_be_bytes(), &attempt.to_be_bytes()].concat()
+        Row::new().and(number).and(attempt).0
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let fields: [u8; 12 + Stamp::BYTES] = fields("batch", bytes)?;
-        let (number, rest) = fields.split_at(8);
-        let (attempt, stamp) = rest.split_at(4);
-        Ok(Self {
-            number: u64_at(number, 0),
-            attempt: u32::from_be_bytes(attempt.try_into().expect("four bytes")),
-            stamp: Stamp::from_bytes(stamp.try_into().expect("ten bytes")),
-        })
+        let fields = |rest: &mut &[u8]| {
+            Some(Self { number: u64::take(rest)?, attempt: u32::take(rest)?, stamp: Stamp::take(rest)? })
+        };
+        read("batch", bytes, fields)
     }
 }
 
@@ -173,12 +191,11 @@ pub(super) struct ImportRow {
 
 impl ImportRow {
     pub(super) fn encode(self) -> Vec<u8> {
-        [&[FORMAT][..], &self.dump.to_be_bytes(), &self.parts.to_be_bytes()].concat()
+        Row::new().and(self.dump).and(self.parts).0
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let fields: [u8; 16] = fields("import", bytes)?;
-        Ok(Self { dump: u64_at(&fields, 0), parts: u64_at(&fields, 8) })
+        read("import", bytes, |rest| Some(Self { dump: u64::take(rest)?, parts: u64::take(rest)? }))
     }
 }
 

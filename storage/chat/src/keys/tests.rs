@@ -2,9 +2,20 @@
 
 use proptest::prelude::*;
 
-use schema::{ChannelId, ClientMsgId, DeviceId, Epoch, Incarnation, Owner, Position, Seq, Stamp, UnixMs, UserId};
+use schema::record::PushItem;
+use schema::{
+    ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, Owner, Partition, Position, Seq, ShardIndex, Stamp,
+    UnixMs, UserId,
+};
 
+use super::range::hash_byte;
 use super::*;
+use kv::transaction::RangeRequest;
+
+const CHANNEL: ChannelId = ChannelId(7);
+const USER: UserId = UserId(8);
+const SEQ: Seq = Seq(9);
+const NODE: Incarnation = Incarnation(10);
 
 /// Pairs of keys compare as the fields that they were made of.
 fn check<F: Ord + std::fmt::Debug>(make: impl Fn(&F) -> Vec<u8>, one: &F, other: &F) {
@@ -71,7 +82,7 @@ proptest! {
         prop_assert_eq!(large_of(&large(user, channel)), Ok((user, channel)));
         prop_assert_eq!(tallies_place(&tallies(channel, seq)), Ok((channel, seq)));
         prop_assert_eq!(edited_place(&edited(channel, seq)), Ok((channel, seq)));
-        for emoji in ["👍", "👍🏽", "👨‍👩‍👧"].map(|text| text.parse::<schema::Emoji>().expect("an emoji")) {
+        for emoji in ["👍", "👍🏽", "👨‍👩‍👧"].map(|text| text.parse::<Emoji>().expect("an emoji")) {
             prop_assert_eq!(reaction_of(&reaction(channel, seq, &emoji, user)), Ok((channel, seq, emoji, user)));
         }
         let mention = MentionKey { user, sent_ms: UnixMs(seq.0), channel, seq };
@@ -81,7 +92,7 @@ proptest! {
         prop_assert_eq!(block_of(&block(user, other)), Ok((user, other)));
         let dedup = DedupKey { channel, user, id: ClientMsgId(id) };
         prop_assert_eq!(DedupKey::of_key(&dedup.to_key()), Ok(dedup));
-        let home = Owner { incarnation: Incarnation(user.0), shard: schema::ShardIndex(7) };
+        let home = Owner { incarnation: Incarnation(user.0), shard: ShardIndex(7) };
         let mut arrival = arrival_prefix(Epoch(seq.0), home);
         arrival.extend_from_slice(&place.stamp.to_bytes());
         prop_assert_eq!(arrival_stamp(&arrival), Ok(place.stamp));
@@ -137,8 +148,6 @@ fn refresh_tokens_are_due_by_their_time() {
 
 #[test]
 fn push_items_are_due_by_their_time_within_the_partition_of_their_user() {
-    use schema::Partition;
-    use schema::record::PushItem;
     let check = |user: u64, due: u64, before: u64, is_due: bool| {
         let (user, due_ms, before) = (UserId(user), UnixMs(due), UnixMs(before));
         let (channel, seq, from, sent_ms) = (ChannelId(3), Seq(4), UserId(5), UnixMs(6));
@@ -211,4 +220,100 @@ fn an_emoji_that_begins_another_has_a_range_of_its_own() {
     assert!(!all[1].starts_with(&all[0][..all[0].len() - 8]));
     let cut = &all[0][..all[0].len() - 1];
     assert!(reaction_of(cut).is_err() && reaction_of(&key("👍")[1..]).is_err());
+}
+
+/// A key of each table, as the program makes it, with a text of 3 bytes where a width varies.
+fn keys() -> Vec<Vec<u8>> {
+    let shard = Owner { incarnation: NODE, shard: ShardIndex(1) };
+    let id = ClientMsgId::new(UnixMs(1), 1);
+    let arrival = [arrival_prefix(Epoch(1), shard), Stamp::default().to_bytes().to_vec()].concat();
+    let phone: DeviceId = "abc".parse().expect("a device");
+    let emoji: Emoji = "⌚".parse().expect("an emoji of 3 bytes");
+    vec![
+        arrival,
+        batch(shard),
+        body_part(CHANNEL, SEQ, 1, 1),
+        channel(CHANNEL),
+        DedupKey { channel: CHANNEL, user: USER, id }.to_key(),
+        dedup_floor(),
+        direct(USER, USER),
+        family(USER, 1),
+        fence(NODE),
+        former(CHANNEL, USER),
+        head(CHANNEL),
+        idempotency(1, USER, "abc"),
+        inbox(USER, Position::default()),
+        inbox_floor(USER),
+        joined(USER),
+        member(CHANNEL, USER),
+        membership(USER, CHANNEL),
+        message(CHANNEL, SEQ),
+        partition(0),
+        read(USER, CHANNEL),
+        refresh(&[1; 32]),
+        user(USER),
+        username("abc"),
+        view(),
+        refresh_due(UnixMs(1), &[1; 32]),
+        reaction(CHANNEL, SEQ, &emoji, USER),
+        tallies(CHANNEL, SEQ),
+        MentionKey { user: USER, sent_ms: UnixMs(1), channel: CHANNEL, seq: SEQ }.to_key(),
+        edited(CHANNEL, SEQ),
+        large(USER, CHANNEL),
+        officer(CHANNEL, USER),
+        block(USER, USER),
+        friend(USER, USER),
+        device(USER, &phone),
+        presence(USER),
+        push(&PushItem::new(USER, (CHANNEL, SEQ), USER, UnixMs(1))),
+        node(NODE),
+        heartbeat(NODE),
+        indexed(CHANNEL),
+        posting(CHANNEL, 1, 1),
+        segments(CHANNEL, 1),
+        left(USER, CHANNEL),
+        import(),
+        set_aside(&[1, 2, 3]),
+    ]
+}
+
+/// Part of the stored format: no key changes a byte.
+#[test]
+fn every_key_has_the_bytes_that_it_always_had() {
+    let made: Vec<String> = keys().iter().map(|key| crate::unreadable::hex(key)).collect();
+    assert_eq!(made.join("\n"), include_str!("golden.txt").trim_end());
+}
+
+#[test]
+fn every_table_has_a_key_as_wide_as_it_is_described() {
+    let wide = |(name, bytes): &(&str, u8)| match bytes {
+        0 if name.starts_with("length") => 4,
+        0 => 3,
+        &bytes => usize::from(bytes),
+    };
+    let described = layouts().map(|layout| (layout.number, 1 + layout.fields.iter().map(wide).sum::<usize>()));
+    let made: Vec<_> = keys().iter().map(|key| (key[0], key.len())).collect();
+    assert_eq!(described.collect::<Vec<_>>(), made);
+}
+
+#[test]
+fn tables_are_listed_by_number_and_those_that_go_along_are_found_in_their_order() {
+    let numbers: Vec<u8> = layouts().map(|layout| layout.number).collect();
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+    let check = |last: Option<&[u8]>, expected: Option<(&[u8], &[u8])>| {
+        let found = moved_after(last).map(|range| (range.begin, range.end));
+        assert_eq!(found.as_ref().map(|(begin, end)| (&**begin, &**end)), expected, "after {last:?}");
+    };
+    check(None, Some((&[Table::Body as u8], &[Table::Body as u8 + 1])));
+    check(Some(&[Table::Body as u8, 7]), Some((&[Table::Body as u8, 7, 0], &[Table::Body as u8 + 1])));
+    // Fences stay behind.
+    check(Some(&[Table::Fence as u8]), Some((&[Table::Former as u8], &[Table::Former as u8 + 1])));
+    check(Some(&[Table::SetAside as u8 + 1]), None);
+    let check = |key: &[u8], expected: Option<Moved>| assert_eq!(moved(key), expected, "{key:?}");
+    check(&[], None);
+    check(&[0], None);
+    check(&[250, 1], None);
+    check(&[Table::Inbox as u8, 1], Some(Moved::Left));
+    check(&[Table::Device as u8], Some(Moved::Unstamped));
+    check(&[Table::Message as u8, 9], Some(Moved::AsItIs));
 }

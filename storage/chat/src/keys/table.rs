@@ -1,0 +1,254 @@
+//! Tables: for each its number, the fields of its keys, its values, and what becomes of it in another store.
+//!
+//! Owns the whole of what a table is, in one declaration each: functions that make its keys and read them back, its line in
+//! docs/foundationdb.md (`cargo xtask keys` writes it), and how `store check` tells whether a row can be read.
+
+use schema::record::{
+    ArrivalRecord, BlockRecord, ChannelRecord, DedupRecord, DeviceRecord, EventRecord, FenceRecord, FriendRecord,
+    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, NodeRecord, PresenceRecord, PushRecord, ReadMarkRecord,
+    RecordError, RefreshRecord, TalliesRecord, UserRecord,
+};
+use schema::{
+    ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, Position, Seq, ShardIndex, Stamp, UnixMs, UserId,
+};
+
+use super::key::{self, Key};
+use crate::fields::KeyField;
+use crate::packed::{self, BatchRow, ImportRow, ViewRow};
+
+/// What becomes of a row in another store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moved {
+    /// It is the same there.
+    AsItIs,
+    /// It goes along without the stamp in its value, which is of its own store.
+    Unstamped,
+    /// It goes along, and its user's inbox begins anew there.
+    WithFloor,
+    /// It stays behind: it names versions of its own store, or who owns what in it.
+    Left,
+}
+
+/// A field of a key: its name and its width in bytes, 0 where it varies.
+pub type Field = (&'static str, u8);
+
+/// One table, for whoever documents it.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// The first byte of its keys.
+    pub number: u8,
+    /// Its name.
+    pub name: &'static str,
+    /// What follows the number.
+    pub fields: Vec<Field>,
+    /// What a row says.
+    pub says: &'static str,
+}
+
+/// Every table, by number.
+pub fn layouts() -> impl Iterator<Item = Layout> {
+    Table::ALL.iter().copied().map(Table::layout)
+}
+
+/// No type, one, or a tuple of several.
+macro_rules! fields {
+    () => { () };
+    ($one:ty) => { $one };
+    ($($several:ty),+) => { ($($several),+) };
+}
+
+/// The same of values.
+macro_rules! values {
+    () => { () };
+    ($one:ident) => { $one };
+    ($($several:ident),+) => { ($($several),+) };
+}
+
+/// Declares tables: `number Name "name" (fields of the key) key_function, function_that_reads_it back: what becomes of a row in
+/// another store, how its value is read, "what a row says".`
+macro_rules! tables {
+    ($(
+        $number:literal $table:ident $name:literal ($($field:ident: $type:ty = $said:literal),*)
+            $make:ident, $read:ident: $moved:ident, $value:expr, $says:literal;
+    )*) => {
+        /// The first byte of a key. Numbers are never reused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(crate) enum Table {
+            $($table = $number,)*
+        }
+
+        impl Table {
+            /// Every table, in the order of numbers.
+            pub(super) const ALL: &'static [Self] = &[$(Self::$table,)*];
+
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$table => $name,)*
+                }
+            }
+
+            pub(super) fn moved(self) -> Moved {
+                match self {
+                    $(Self::$table => Moved::$moved,)*
+                }
+            }
+
+            fn layout(self) -> Layout {
+                let (fields, says) = match self {
+                    $(Self::$table => (vec![$(field_of::<$type>($said)),*], $says),)*
+                };
+                Layout { number: self as u8, name: self.name(), fields, says }
+            }
+
+            /// Whether a row of this table can be read, key and value.
+            pub(crate) fn check(self, key: &[u8], value: &[u8]) -> Result<(), RecordError> {
+                match self {
+                    $(Self::$table => {
+                        $read(key)?;
+                        read_value($value, value)
+                    })*
+                }
+            }
+        }
+
+        $(
+            #[doc = concat!("The key of `", $name, "`: ", $says, ".")]
+            #[must_use]
+            pub fn $make($($field: $type),*) -> Vec<u8> {
+                let key = Key::of(Table::$table);
+                $(let key = key.and($field);)*
+                key.0
+            }
+
+            #[doc = concat!("The fields of a key of `", $name, "`.")]
+            ///
+            /// # Errors
+            /// If it is no such key.
+            pub fn $read(key: &[u8]) -> Result<fields!($(<$type as KeyField>::Owned),*), RecordError> {
+                key::read(Table::$table, key, |rest| {
+                    $(let $field = <$type as KeyField>::take(rest)?;)*
+                    let _all_read = rest;
+                    Some(values!($($field),*))
+                })
+            }
+        )*
+    };
+}
+
+fn field_of<F: KeyField>(name: &'static str) -> Field {
+    (name, if F::VARIES { 0 } else { F::BYTES })
+}
+
+fn read_value<T>(read: impl FnOnce(&[u8]) -> Result<T, RecordError>, value: &[u8]) -> Result<(), RecordError> {
+    read(value).map(drop)
+}
+
+/// A value that nobody reads, since its key says it all, or that only its own reader understands.
+fn unread(_value: &[u8]) -> Result<(), RecordError> {
+    Ok(())
+}
+
+tables! {
+    1 Arrival "arrival" (epoch: Epoch = "epoch", incarnation: Incarnation = "home incarnation",
+            shard: ShardIndex = "home shard", stamp: Stamp = "stamp")
+        arrival, arrival_of: Left, ArrivalRecord::decode, "what a transaction brought to the users of one home shard";
+    2 Batch "batch" (incarnation: Incarnation = "incarnation", shard: ShardIndex = "shard")
+        batch_of, batch_fields: Left, BatchRow::decode, "the last batch that a shard committed";
+    3 Body "body" (channel: ChannelId = "channel", seq: Seq = "seq", revision: u32 = "revision", part: u32 = "part")
+        body_part, body_place: AsItIs, unread, "a part of a body that is longer than 8 KB";
+    4 Channel "channel" (channel: ChannelId = "channel")
+        channel, channel_id: AsItIs, ChannelRecord::decode, "kind, title, epoch of members";
+    5 Dedup "dedup" (hash: u8 = "hash byte", day: u32 = "day", channel: ChannelId = "channel", user: UserId = "user",
+            id: ClientMsgId = "client_msg_id or op_id")
+        dedup, dedup_fields: AsItIs, DedupRecord::decode, "the first reply to an operation, for 33 days";
+    6 DedupFloor "dedup floor" ()
+        dedup_floor, dedup_floor_of: AsItIs, packed::day_of, "the day before which first replies were cleared";
+    7 Direct "direct" (low: UserId = "low user", high: UserId = "high user")
+        direct_of, direct_users: AsItIs, packed::direct, "the channel of two users";
+    8 Family "family" (user: UserId = "user", family: u64 = "family")
+        family, family_of: AsItIs, unread, "a token family that lives";
+    9 Fence "fence" (hash: u8 = "hash byte", incarnation: Incarnation = "incarnation")
+        fence_of, fence_fields: Left, FenceRecord::decode, "that this life of a node may append";
+    10 Former "former" (channel: ChannelId = "channel", user: UserId = "user")
+        former, former_of: AsItIs, MemberRecord::decode, "what one who has left may still read";
+    11 Head "head" (channel: ChannelId = "channel")
+        head, head_of: AsItIs, HeadRecord::decode, "the newest seq and its time";
+    12 Idempotency "idempotency" (day: u32 = "day", user: UserId = "user", key: &str = "key")
+        idempotency, idempotency_of: AsItIs, IdempotencyRecord::decode,
+        "the channel that a creation's key made, for a day";
+    13 Inbox "inbox" (user: UserId = "user", position: Position = "stamp · ordinal")
+        inbox, inbox_place: Left, EventRecord::decode, "one event of an account, 30 days or 100,000 of them";
+    14 InboxFloor "inbox floor" (user: UserId = "user")
+        inbox_floor, inbox_floor_of: Left, packed::floor_of, "up to where an inbox was trimmed";
+    15 Joined "joined" (user: UserId = "user")
+        joined, joined_of: AsItIs, packed::counter_of, "how many channels a user is a member of";
+    16 Member "member" (channel: ChannelId = "channel", user: UserId = "user")
+        member, member_of: AsItIs, MemberRecord::decode, "role, mute and ranges of a member";
+    17 Membership "membership" (user: UserId = "user", channel: ChannelId = "channel")
+        membership, membership_of: WithFloor, MemberRecord::decode, "the same, by user";
+    18 Message "message" (channel: ChannelId = "channel", seq: Seq = "seq")
+        message, message_place: AsItIs, MessageRecord::decode, "a message, its body up to 8 KB";
+    19 Partition "partition" (number: u16 = "number")
+        partition_of, partition_number: Left, packed::owner, "the shard that owns a partition";
+    20 Read "read" (user: UserId = "user", channel: ChannelId = "channel")
+        read, read_of: AsItIs, ReadMarkRecord::decode, "how far a user has read";
+    21 Refresh "refresh" (hash: &[u8; 32] = "hash")
+        refresh, refresh_of: AsItIs, RefreshRecord::decode, "a refresh token";
+    22 User "user" (user: UserId = "user")
+        user, user_of: AsItIs, UserRecord::decode, "an account";
+    23 Username "username" (name: &str = "name")
+        username, username_of: AsItIs, packed::user, "whose name it is";
+    24 View "view" ()
+        view, view_of: Left, ViewRow::decode, "the epoch and the nodes of the partition table";
+    25 RefreshDue "refresh due" (expires: UnixMs = "time", hash: &[u8; 32] = "hash")
+        refresh_due, refresh_due_of: AsItIs, unread, "the same token, by its end";
+    26 Reaction "reaction" (channel: ChannelId = "channel", seq: Seq = "seq", emoji: &Emoji = "length · emoji",
+            user: UserId = "user")
+        reaction, reaction_of: AsItIs, unread, "one user's reaction to a message";
+    27 Tallies "tallies" (channel: ChannelId = "channel", seq: Seq = "seq")
+        tallies, tallies_place: AsItIs, TalliesRecord::decode, "how often each emoji was put to a message";
+    28 Mention "mention" (user: UserId = "user", sent_ms: UnixMs = "time", channel: ChannelId = "channel", seq: Seq = "seq")
+        mention, mention_fields: AsItIs, unread, "where a user was named";
+    29 Edited "edited" (channel: ChannelId = "channel", seq: Seq = "seq")
+        edited, edited_place: AsItIs, unread, "what the index of words has to read again";
+    30 Large "large" (user: UserId = "user", channel: ChannelId = "channel")
+        large, large_of: AsItIs, unread, "a membership of a large channel";
+    31 Officer "officer" (channel: ChannelId = "channel", user: UserId = "user")
+        officer, officer_of: AsItIs, MemberRecord::decode, "who has a role in a large channel";
+    36 Block "block" (by: UserId = "by", user: UserId = "user")
+        block, block_of: AsItIs, BlockRecord::decode, "whom a user blocks";
+    37 Friend "friend" (user: UserId = "user", other: UserId = "other")
+        friend, friend_of: AsItIs, FriendRecord::decode, "what another is to a user";
+    38 Device "device" (user: UserId = "user", device: &DeviceId = "device")
+        device, device_of: Unstamped, DeviceRecord::decode, "a device and where it was last";
+    39 Presence "presence" (user: UserId = "user")
+        presence, presence_of: AsItIs, PresenceRecord::decode, "how present a user is";
+    40 Push "push" (partition: u16 = "partition of user", due: UnixMs = "due", user: UserId = "user",
+            channel: ChannelId = "channel", seq: Seq = "seq")
+        push_of, push_fields: AsItIs, PushRecord::decode, "what an absent user's phone is to be told of";
+    41 Node "node" (incarnation: Incarnation = "incarnation")
+        node, node_of: Left, NodeRecord::decode, "a life of a node on this store, active or standing by";
+    42 Heartbeat "heartbeat" (incarnation: Incarnation = "incarnation")
+        heartbeat, heartbeat_of: Left, packed::beat, "what it counts up while it lives";
+    50 Indexed "indexed" (channel: ChannelId = "channel")
+        indexed, indexed_of: AsItIs, unread, "up to where the index of words has come";
+    51 Posting "posting" (channel: ChannelId = "channel", segment: u32 = "segment", row: u16 = "row")
+        posting, posting_of: AsItIs, unread, "one row of a segment of that index";
+    52 Segments "segments" (channel: ChannelId = "channel", page: u32 = "page")
+        segments, segments_of: AsItIs, unread, "a page of the list of older segments";
+    53 Left "left" (user: UserId = "user", channel: ChannelId = "channel")
+        left, left_of: AsItIs, unread, "that a user has a row in `former`";
+    60 Import "import" ()
+        import, import_of: Left, ImportRow::decode, "that rows of another store are being written here, and how far";
+    61 SetAside "set aside" (key: &[u8] = "key")
+        set_aside, set_aside_of: AsItIs, unread, "a row that cannot be read, where its range was cleared";
+}
+
+impl Table {
+    /// The table that a key is of. `None` if this program has no such table.
+    pub(crate) fn of_key(key: &[u8]) -> Option<Self> {
+        let first = *key.first()?;
+        Self::ALL.iter().copied().find(|&table| table as u8 == first)
+    }
+}
