@@ -1,4 +1,4 @@
-//! What a delivery costs a shard: processor time of its thread for one frame to one of a thousand sockets.
+//! Benchmark of fan-out: processor time of a shard's thread for one frame to one of a thousand sockets.
 //!
 //! Thread time rather than rate, so that the clients in the same process and whatever else the machine does count
 //! little. `cargo bench -p gateway --bench fan_out`

@@ -1,6 +1,7 @@
 //! Cost of a frame's hop between two shards: processor time of both threads, by value and through its FlatBuffers form.
 //!
-//! Frames are made beforehand, and go through a shard's own mailbox in rounds that fill it; the receiving thread drops them.
+//! Frames are made beforehand, and go through a shard's own mailbox in rounds that fill it; the receiving thread drops
+//! them.
 //! `cargo bench -p gateway --bench hop`
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a client may do wrong: each gets its error or close code, and the node, the other sessions and the store go on.
+//! Mistakes of clients: each gets its error or close code, and the node, the other sessions and the store go on.
 
 mod support;
 

@@ -164,7 +164,8 @@ fn a_token_is_signed_with_the_nodes_key_or_the_one_named() {
     }
 }
 
-/// A store in which user 2, whose name is bora, is to be told of three messages of user 1, ann, in a channel that is gone.
+/// A store in which user 2, whose name is bora, is to be told of three messages of user 1, ann, in a channel that is
+/// gone.
 fn store_with_items(directory: &Path) {
     use chat::{accounts, arrivals};
     use futures_lite::future::block_on;

@@ -1,4 +1,4 @@
-//! How a node starts, why it does not, and how it ends, by the program that users run.
+//! Start and end of a node, and refusals to start, by the program that users run.
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::net::{SocketAddr, TcpListener};

@@ -1,6 +1,7 @@
 //! The simulated node and a real process, held to one list of scenarios: what clients see of both is the same.
 //!
-//! What holds in simulated worlds says something of the program only as far as the two agree; this is where they are compared.
+//! What holds in simulated worlds says something of the program only as far as the two agree; this is where they are
+//! compared.
 
 mod support;
 

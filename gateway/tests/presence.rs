@@ -1,5 +1,5 @@
-//! Who is there, by real processes: a client that is killed is shown offline after the grace and not before, and one that comes back
-//! within it is not shown at all (I8).
+//! Presence by real processes: a client that is killed is shown offline after the grace and not before, and one that
+//! comes back within it is not shown at all (I8).
 
 mod support;
 

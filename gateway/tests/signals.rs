@@ -1,4 +1,4 @@
-//! What SIGTERM and SIGINT do to a process that has asked for them.
+//! SIGTERM and SIGINT in a process that handles them.
 //!
 //! Signals concern a whole process, so each test starts this test program again as the process concerned.
 

@@ -1,7 +1,8 @@
 //! `cargo xtask arrows`: arrows between crates and between the folders of each, and where they run in circles.
 //!
-//! Owns the reading of `use` lines and of paths that begin with `crate::`. A path names the file that its item is written in,
-//! behind re-exports. A module with modules below it lies in their folder. Tests may look anywhere, and are not read.
+//! Owns the reading of `use` lines and of paths that begin with `crate::`. A path names the file that its item is
+//! written in, behind re-exports. A module with modules below it lies in their folder. Tests may look anywhere, and are
+//! not read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

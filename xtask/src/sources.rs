@@ -1,7 +1,8 @@
 //! Rust sources of the workspace, line by line.
 //!
-//! Owns which files there are, in the working tree or in a commit, and what each line is: product, test, comment or blank.
-//! Reads text and no grammar, which the style of this repository allows: one item a line, tests at the end of a file.
+//! Owns which files there are, in the working tree or in a commit, and what each line is: product, test, comment or
+//! blank. Reads text and no grammar, which the style of this repository allows: one item a line, tests at the end of a
+//! file.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What a build must not need: headers, libclang, or a FoundationDB on the machine.
+//! Build requirements that must not come back: headers, libclang, a FoundationDB on the machine.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! Configuration of a node: defaults, a TOML file, the environment and flags, each over what came before.
 //!
 //! Owns the keys. Each is a field below whose clap attributes are its name, its flags, its default and its check; the
-//! variable and the place in the file follow from the name. `rookery.toml` documents them, and a test compares. A new key
-//! is a field here and a paragraph there. Touches nothing that the configuration names: no address is bound and no
+//! variable and the place in the file follow from the name. `rookery.toml` documents them, and a test compares. A new
+//! key is a field here and a paragraph there. Touches nothing that the configuration names: no address is bound and no
 //! directory made.
 
 mod error;
@@ -26,8 +26,8 @@ use values::{address, host_name, log_filter, node_name, path, region, secret, st
 pub const DOCUMENT: &str = include_str!("../../../rookery.toml");
 /// Shards of one node: more cores than any machine this is meant for.
 const SHARDS_MAX: u16 = 256;
-/// Reserve of free disk bytes by default: the embedded store may write up to 512 MiB of journal before it must flush, and
-/// as much again while it merges.
+/// Reserve of free disk bytes by default: the embedded store may write up to 512 MiB of journal before it must flush,
+/// and as much again while it merges.
 const FREE_BYTES_MIN: u64 = 1 << 30;
 
 /// How the node is started.
@@ -118,7 +118,8 @@ pub struct Store {
     /// FoundationDB's client library, version 7.3 or newer: the path of its libfdb_c.so
     #[arg(id = "store.client_library", long = "store.client_library", value_name = "PATH", value_parser = path)]
     pub client_library: Option<PathBuf>,
-    /// What every key in the cluster begins with, up to 59 bytes: stores of different prefixes know nothing of each other
+    /// What every key in the cluster begins with, up to 59 bytes: stores of different prefixes know nothing of each
+    /// other
     #[arg(id = "store.prefix", long = "store.prefix", value_name = "TEXT")]
     #[arg(default_value = "rookery", value_parser = store_prefix)]
     pub prefix: String,

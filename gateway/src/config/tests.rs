@@ -184,8 +184,8 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
     assert!(matches!(error, ConfigError::TooLarge { limit_bytes: 1_048_576, .. }), "{error}");
 }
 
-/// A documented key is `#name = value` below its section's line and a comment that opens with its help. The value is its default;
-/// where it has none, or is a secret, an example that stands below `# For example:`.
+/// A documented key is `#name = value` below its section's line and a comment that opens with its help. The value is
+/// its default; where it has none, or is a secret, an example that stands below `# For example:`.
 #[test]
 fn the_documented_file_names_every_key_with_its_help_and_default() {
     let (mut section, mut comment, mut documented) = ("", Vec::new(), Vec::new());

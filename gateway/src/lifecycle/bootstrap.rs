@@ -1,4 +1,5 @@
-//! Start-up checks that need no store: room for connections, the data directory, the token key, the listeners' addresses.
+//! Start-up checks that need no store: room for connections, the data directory, the token key, the listeners'
+//! addresses.
 //!
 //! Owns their order, and refuses before anything is opened that others could see, but for the internal listener.
 

@@ -1,8 +1,8 @@
 //! Heartbeat on a shared store: each second a thread commits that this node lives, and reads which others do.
 //!
-//! Owns the thread and its pace. Nothing runs on it but heartbeats and the few transactions that one leads to (a takeover, two dead
-//! nodes removed), so no upkeep and no full queue delays it; one that comes late all the same says so in the log. What follows from
-//! a heartbeat is [`Leadership`]'s.
+//! Owns the thread and its pace. Nothing runs on it but heartbeats and the few transactions that one leads to (a
+//! takeover, two dead nodes removed), so no upkeep and no full queue delays it; one that comes late all the same says
+//! so in the log. What follows from a heartbeat is [`Leadership`]'s.
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -43,8 +43,8 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Registers this node and beats. Once it has taken over, [`Self::taken_over`] has the view; once it finds that another has,
-    /// it tells [`End::Fenced`] and beats no more.
+    /// Registers this node and beats. Once it has taken over, [`Self::taken_over`] has the view; once it finds that
+    /// another has, it tells [`End::Fenced`] and beats no more.
     ///
     /// # Errors
     /// The system's, if it starts no more threads.

@@ -1,8 +1,8 @@
 //! Leadership of a shared store: which step follows from each of a node's heartbeats.
 //!
-//! Owns the order of a node's life there: it stands by, takes over, serves, and may find itself fenced. Reads no clock and no
-//! store: [`super::heartbeat`] carries out what it decides, and tells it what came of it.
-//! Upholds I7 on this side: a node whose fence is not its own any more never serves again, whatever it sees later.
+//! Owns the order of a node's life there: it stands by, takes over, serves, and may find itself fenced. Reads no clock
+//! and no store: [`super::heartbeat`] carries out what it decides, and tells it what came of it. Upholds I7 on this
+//! side: a node whose fence is not its own any more never serves again, whatever it sees later.
 
 use chat::view::{Lease, Seen, Verdict};
 use schema::{Epoch, Incarnation};
@@ -63,9 +63,9 @@ mod tests {
     use super::*;
     use chat::view::{Node, Roll};
 
-    /// Feeds heartbeats a second apart, each `epoch:active fence` with an `!` where the registration of this node, which is 1,
-    /// is gone; node 2 says a word each time, node 3 never. A takeover that is wanted succeeds unless the next heartbeat is
-    /// told with a `~`. Returns what is done after each.
+    /// Feeds heartbeats a second apart, each `epoch:active fence` with an `!` where the registration of this node,
+    /// which is 1, is gone; node 2 says a word each time, node 3 never. A takeover that is wanted succeeds unless the
+    /// next heartbeat is told with a `~`. Returns what is done after each.
     fn check(heartbeats: &str, expected: &str) {
         let mut leadership = Leadership::new(Incarnation(1));
         let mut done = Vec::new();

@@ -1,4 +1,4 @@
-//! Where a node is between its start and its end.
+//! Phases of a node between its start and its end.
 //!
 //! Owns the order of the phases, and what a probe is told of each. A node serves clients in one of them.
 //!

@@ -1,7 +1,7 @@
 //! Shutdown of a node: its causes, and waiting for anything else until there is one.
 //!
-//! Owns the runtime of the node's own thread, which has timers and nothing else, and the queue of causes. Whatever a node
-//! waits for, a signal ends the waiting at once.
+//! Owns the runtime of the node's own thread, which has timers and nothing else, and the queue of causes. Whatever a
+//! node waits for, a signal ends the waiting at once.
 
 use std::future::Future;
 use std::io;

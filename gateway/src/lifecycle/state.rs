@@ -1,4 +1,4 @@
-//! What a node says of itself to HTTP: whether it takes traffic, how full it is, what it has counted.
+//! State of a node as HTTP shows it: readiness, load, metrics.
 //!
 //! Owns the few facts that shards and the main thread publish and probes read.
 

@@ -1,6 +1,6 @@
-//! What a node does for its store by the clock, beside serving: what earlier lives left unserved becomes push items, and what
-//! nobody may ask for any more is forgotten: first replies beyond their 33 days, keys of creations beyond their day, push
-//! items beyond theirs.
+//! Upkeep of the store by the clock, beside serving: what earlier lives left unserved becomes push items, and what
+//! nobody may ask for any more is forgotten: first replies beyond their 33 days, keys of creations beyond their day,
+//! push items beyond theirs.
 //!
 //! Owns when it is done. What may be forgotten is `chat::dedup` and `chat::push`.
 
@@ -22,8 +22,8 @@ pub(super) struct Upkeep<S> {
     engine: S,
     /// The epoch whose predecessors left something, until it is adopted, and when that is tried next.
     ///
-    /// Beside serving and not before: nobody waits for it, since sessions start from their inboxes and an item is due half a
-    /// minute after its message, so a life that left much behind delays no start.
+    /// Beside serving and not before: nobody waits for it, since sessions start from their inboxes and an item is due
+    /// half a minute after its message, so a life that left much behind delays no start.
     adopt: Option<(Epoch, Instant)>,
     /// Whether all was adopted.
     adopting: Job<bool>,
@@ -38,8 +38,8 @@ impl<S: Engine> Upkeep<S> {
         Self { engine, adopt: Some((epoch, now)), adopting: Job::default(), forget_at: now, forgetting: Job::default() }
     }
 
-    /// Begins what is due, unless it is under way. Takes as many transactions as there are thousands of rows, and as long as
-    /// the store does.
+    /// Begins what is due, unless it is under way. Takes as many transactions as there are thousands of rows, and as
+    /// long as the store does.
     pub(super) fn run_if_due(&mut self, pool: &StorePool) {
         let now = Instant::now();
         match self.adopting.take() {

@@ -1,4 +1,4 @@
-//! How many files this process may open, and how many of them may be client connections.
+//! File limit of the process, and the client connections that it leaves room for.
 //!
 //! Owns the raising of the limit and the reserve's arithmetic.
 
@@ -10,8 +10,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 /// 900 tables that the embedded store keeps open, 64 of its journals, locks and directories, 1,024 HTTP connections and
 /// 32 internal ones, and 64 for the process itself (standard streams, logs, signals, the HTTP runtime's own).
 pub(crate) const RESERVE_FIXED: u64 = 900 + 64 + 1_024 + 32 + 64;
-/// Files of one shard besides its connections: its ring, its listener and its eventfd are three; the rest are connections
-/// that were accepted only to be told that the node is full.
+/// Files of one shard besides its connections: its ring, its listener and its eventfd are three; the rest are
+/// connections that were accepted only to be told that the node is full.
 pub(crate) const RESERVE_SHARD: u64 = 64;
 /// Connections that a node must at least be able to hold, or it does not start.
 pub(crate) const CONNECTIONS_MIN: u64 = 256;

@@ -1,4 +1,4 @@
-//! What a node takes of its machine: a directory, disk space, files, ports and signals.
+//! Resources of the machine: a directory, disk space, files, ports and signals.
 //!
 //! Owns the checks before anything starts, each refusal with its remedy. Knows no shard, no store and no HTTP.
 

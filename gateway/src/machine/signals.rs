@@ -38,8 +38,8 @@ impl Signal {
     }
 }
 
-/// Calls `on_first` at the first signal, on a thread of its own, and ends the process at the second, at once and whatever
-/// `on_first` is doing.
+/// Calls `on_first` at the first signal, on a thread of its own, and ends the process at the second, at once and
+/// whatever `on_first` is doing.
 ///
 /// To be called before other threads start, and once: from here on neither signal kills the process by itself.
 ///

@@ -67,7 +67,8 @@ impl NodeStore for EmbeddedEngine {
 
 struct EmbeddedFigures {
     engine: EmbeddedEngine,
-    /// How long group commits took; taken from the engine as it is asked, which keeps 8,192, some seconds of the fastest disk.
+    /// How long group commits took; taken from the engine as it is asked, which keeps 8,192, some seconds of the
+    /// fastest disk.
     commits: Mutex<Histogram>,
 }
 

@@ -1,14 +1,14 @@
-//! Whether the store answers, and whether it takes what it is given.
+//! Health of the store: whether it answers, and whether it takes commits.
 //!
-//! Owns the judgement over answers and counts, with its hysteresis. Reads no clock. Who asks the store, and what a change
-//! stops, is the node's: while a store is away sends are refused with 115, and no socket is closed for it.
+//! Owns the judgement over answers and counts, with its hysteresis. Reads no clock. Who asks the store, and what a
+//! change stops, is the node's: while a store is away sends are refused with 115, and no socket is closed for it.
 
 use std::time::{Duration, Instant};
 
 use schema::limits::STORE_AWAY_MS;
 
-/// A store that has not answered for so long is away. Nodes of a shared store commit a heartbeat each second, so that it is asked
-/// something all the time.
+/// A store that has not answered for so long is away. Nodes of a shared store commit a heartbeat each second, so that
+/// it is asked something all the time.
 const AWAY_AFTER: Duration = Duration::from_millis(STORE_AWAY_MS);
 /// A look that comes so long after the one before says that this process stood still, not that the store did.
 const LOOK_LATE: Duration = Duration::from_secs(3);
@@ -91,7 +91,8 @@ impl HealthWatch {
 
     /// Judges anew. To be called each second with what has been counted so far. `Some` if it changes anything.
     ///
-    /// A look that comes late finds no store away: what stood still was this process, and it has asked nothing meanwhile.
+    /// A look that comes late finds no store away: what stood still was this process, and it has asked nothing
+    /// meanwhile.
     pub(crate) fn observe(&mut self, now: Instant, commits: Commits) -> Option<Health> {
         let taken = commits.taken.saturating_sub(self.commits.taken);
         let throttled = commits.throttled.saturating_sub(self.commits.throttled);
@@ -125,8 +126,9 @@ impl HealthWatch {
 mod tests {
     use super::*;
 
-    /// What each second changes: a word for what the store did in it. `.` is an answer, `-` none, `c` a commit, `t` one that was
-    /// turned away, `T` two of them and a commit. A digit is no answer, and no look for so many seconds before this one.
+    /// What each second changes: a word for what the store did in it. `.` is an answer, `-` none, `c` a commit, `t` one
+    /// that was turned away, `T` two of them and a commit. A digit is no answer, and no look for so many seconds before
+    /// this one.
     fn check(seconds: &str, expected: &str) {
         let start = Instant::now();
         let mut watch = HealthWatch::new(start);

@@ -52,8 +52,8 @@ pub(crate) trait Source: Send + Sync {
     /// Why it will not open, in one line with the remedy.
     fn open(&self) -> impl Future<Output = anyhow::Result<Self::Store>> + Send;
 
-    /// The same, of a store that is there: [`Self::open`] makes one where none is. For commands that look into a store without
-    /// a node; does not wait long.
+    /// The same, of a store that is there: [`Self::open`] makes one where none is. For commands that look into a store
+    /// without a node; does not wait long.
     ///
     /// # Errors
     /// As [`Self::open`]; there is no store; it does not answer.
@@ -102,9 +102,11 @@ pub(crate) async fn must_be_whole_in_the_end<S: NodeStore>(store: &S) -> anyhow:
     ensure_whole(until_answered(|| transfer::unfinished(store)).await?)
 }
 
-/// Asks until the store answers: one that goes away right after it was opened is waited for like one that is not open yet.
+/// Asks until the store answers: one that goes away right after it was opened is waited for like one that is not open
+/// yet.
 ///
-/// Bounded by whoever waits, who drops it. There is no pause between two questions, since each was waited for by itself.
+/// Bounded by whoever waits, who drops it. There is no pause between two questions, since each was waited for by
+/// itself.
 ///
 /// # Errors
 /// All but that it does not answer.

@@ -40,7 +40,8 @@ pub struct Started;
 impl Logs {
     /// Sends every event of this process that passes the filter to standard error.
     ///
-    /// A panic is not an event: it goes straight to standard error, where it is also read when the process ends with it.
+    /// A panic is not an event: it goes straight to standard error, where it is also read when the process ends with
+    /// it.
     ///
     /// # Errors
     /// A second call in one process.

@@ -39,7 +39,8 @@ pub(super) struct Conn {
     pub(super) check_s: u32,
     /// What it counts for in the shard's total of bytes held.
     pub(super) held_bytes: u32,
-    /// When it was accepted, in microseconds of the shard's clock; wraps after 71 minutes, of which a handshake takes seconds.
+    /// When it was accepted, in microseconds of the shard's clock; wraps after 71 minutes, of which a handshake takes
+    /// seconds.
     pub(super) accepted_us: u32,
     pub(super) decoder: Decoder,
     pub(super) io: Option<Box<Io>>,

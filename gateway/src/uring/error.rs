@@ -1,4 +1,4 @@
-//! Why a shard's driver did not start or cannot go on, each with what the operator can do.
+//! Errors of a shard's driver, each with what the operator can do.
 
 use std::io;
 

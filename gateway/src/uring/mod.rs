@@ -1,8 +1,8 @@
 //! The driver: one thread a shard, and in it one io_uring for the clients' sockets.
 //!
 //! Owns sockets, handshakes, frames, answers to pings and the close handshake. Knows nothing of what a message means: a
-//! [`Handler`] does. The only place that names io-uring, so that the runtime stays replaceable, and the only one in this
-//! crate with `unsafe`: what the kernel shares memory with is in `ring`, `buffers` and `outbox`.
+//! [`Handler`] does. The only place that names io-uring, so that the runtime stays replaceable, and the only one in
+//! this crate with `unsafe`: what the kernel shares memory with is in `ring`, `buffers` and `outbox`.
 //!
 //! A turn is one system call: it submits what the last turn queued, fetches what completed, and waits if there is
 //! nothing. Frames are parsed where they were received, all that is queued for a socket in a turn goes out in one send,

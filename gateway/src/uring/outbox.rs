@@ -1,4 +1,4 @@
-//! What goes out to one socket: queued in a turn, sent as one, never touched while the kernel reads it.
+//! Outbound queue of one socket: queued in a turn, sent as one, never touched while the kernel reads it.
 //!
 //! Owns the coalescing and the count of what was handed over. Short frames are copied behind one another; long ones,
 //! which are mostly shared between many sockets, are referred to.
@@ -12,8 +12,9 @@ use wire::{Opcode, encode_close_into, encode_into};
 const PIECES_MAX: usize = 16;
 /// Bytes up to which a frame is copied rather than referred to.
 ///
-/// Measured by `cargo bench -p gateway --bench fan_out`, thread time of a delivery with 0, 1 and 4 KiB here: at 300 bytes
-/// a copy costs 5 to 15 % less than a piece of its own, from 1,000 to 2,000 there is no difference, at 4,000 it costs more.
+/// Measured by `cargo bench -p gateway --bench fan_out`, thread time of a delivery with 0, 1 and 4 KiB here: at 300
+/// bytes a copy costs 5 to 15 % less than a piece of its own, from 1,000 to 2,000 there is no difference, at 4,000 it
+/// costs more.
 const COPY_BYTES_MAX: usize = 1024;
 /// Bytes of copied frames in one piece, after which another is begun.
 const PIECE_BYTES: usize = 16 * 1024;

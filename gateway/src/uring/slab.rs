@@ -1,4 +1,4 @@
-//! Where connections are kept: entries of fixed size, in chunks that never move.
+//! Slab of connections: entries of fixed size, in chunks that never move.
 //!
 //! Owns ids and their reuse. An id is an index and a generation, so that one that outlives its connection, in a
 //! handler or in the kernel, is recognised instead of meeting the next connection in that place.

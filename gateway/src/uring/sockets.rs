@@ -175,8 +175,8 @@ impl Sockets {
         }
     }
 
-    /// Takes how long handshakes took, from acceptance to the answer, in nanoseconds. Beyond 65,536 between two calls, later ones
-    /// are left out.
+    /// Takes how long handshakes took, from acceptance to the answer, in nanoseconds. Beyond 65,536 between two calls,
+    /// later ones are left out.
     pub fn take_accept_latencies(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.accept_ns)
     }

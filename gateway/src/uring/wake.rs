@@ -1,4 +1,4 @@
-//! How other threads hand something to a shard, and wake it if, and only if, it sleeps.
+//! Mailboxes of a shard, and waking it if, and only if, it sleeps.
 //!
 //! Owns the three states of a shard's sleep. Upholds I12: whatever was put into a mailbox before [`Waker::wake`] is
 //! seen by the shard without anything further happening. All turns on one atomic word, whose changes have one order:

@@ -45,8 +45,8 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Sends one message after the other until it is told to stop. One that is refused as temporary is left as it is, for its retry
-/// to find later.
+/// Sends one message after the other until it is told to stop. One that is refused as temporary is left as it is, for
+/// its retry to find later.
 pub(crate) fn load(node_ws: &str, token: &str, who: u64, channel: &str, stop: &AtomicBool) -> (Sent, u64) {
     let (mut client, _) = Client::connect(node_ws, token, &format!("load-{who}"), None);
     let mut messages = Vec::new();

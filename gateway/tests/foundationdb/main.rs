@@ -1,4 +1,5 @@
-//! A node whose store is a cluster, by real processes over the stand-in: it starts, waits, loses its cluster and has it back.
+//! A node whose store is a cluster, by real processes over the stand-in: it starts, waits, loses its cluster and has it
+//! back.
 
 mod cluster;
 mod load;

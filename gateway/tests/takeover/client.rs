@@ -1,5 +1,5 @@
-//! Clients as the protocol wants them: they connect again by cursor, wherever a node serves, and send again under the same id
-//! what was not acknowledged.
+//! Clients as the protocol wants them: they connect again by cursor, wherever a node serves, and send again under the
+//! same id what was not acknowledged.
 //!
 //! Owns what each was told: acknowledgements, and pushes, of which none may be missing or come twice (I6).
 
@@ -181,8 +181,8 @@ pub(crate) struct End {
 }
 
 impl Writer {
-    /// Writes until it is stopped, and reads until it was pushed the last message of all. The seqs and texts that it was pushed,
-    /// in their order.
+    /// Writes until it is stopped, and reads until it was pushed the last message of all. The seqs and texts that it
+    /// was pushed, in their order.
     pub(crate) fn run(self) -> Vec<(u64, String)> {
         let mut pushed = Vec::new();
         let mut cursor: Option<String> = None;

@@ -1,7 +1,7 @@
 //! Several `rookery run` processes on one stand-in, which runs in this process.
 //!
-//! Owns the stand-in, the files that the nodes share, and each node's process with what it says. Nodes are killed when they are
-//! dropped.
+//! Owns the stand-in, the files that the nodes share, and each node's process with what it says. Nodes are killed when
+//! they are dropped.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};

@@ -1,8 +1,8 @@
-//! Two nodes on one store: one serves, one stands by, and whatever happens to the first, nothing that either acknowledged is
-//! lost, doubled or out of order (I2, I3, I5, I6, I7).
+//! Two nodes on one store: one serves, one stands by, and whatever happens to the first, nothing that either
+//! acknowledged is lost, doubled or out of order (I2, I3, I5, I6, I7).
 //!
-//! Real `rookery run` processes on a stand-in in this process, whose commits and reads fail at random while nodes go and come. `ROOKERY_TAKEOVER_ROUNDS` is how often each way of going is
-//! tried, 2 unless set.
+//! Real `rookery run` processes on a stand-in in this process, whose commits and reads fail at random while nodes go
+//! and come. `ROOKERY_TAKEOVER_ROUNDS` is how often each way of going is tried, 2 unless set.
 
 mod client;
 mod cluster;

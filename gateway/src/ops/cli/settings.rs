@@ -1,7 +1,7 @@
 //! Flags for every key of the configuration.
 //!
-//! Owns what the command line shows of a key, and takes its text. What fits a key is for [`config`], which knows the other
-//! layers too.
+//! Owns what the command line shows of a key, and takes its text. What fits a key is for [`config`], which knows the
+//! other layers too.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Whether a shard's driver starts on this machine, by starting one.
+//! Probe of the driver: one shard is started and stopped, to see whether it starts on this machine.
 //!
 //! Owns a handler without clients. Settings and limits say what should be; a container's filter of system calls shows
 //! only in the attempt.

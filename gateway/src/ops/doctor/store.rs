@@ -1,7 +1,7 @@
-//! Whether the store that is configured can be had from this machine.
+//! Examination of the configured store: whether it can be had from this machine.
 //!
-//! Owns the look at FoundationDB: its client library, the cluster file, the cluster. Writes nothing there, and needs none of it
-//! to say what is missing.
+//! Owns the look at FoundationDB: its client library, the cluster file, the cluster. Writes nothing there, and needs
+//! none of it to say what is missing.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! How long things took: an HDR histogram and what Prometheus makes of it.
+//! Latency histograms: HDR inside, Prometheus' buckets outside.
 //!
 //! Owns range, precision and the bounds of the buckets that are shown.
 

@@ -1,4 +1,4 @@
-//! What the node has counted, for `/metrics`.
+//! Metrics of the node, for `/metrics`.
 //!
 //! Owns where shards leave their figures and the text that is made of them. A shard writes about once a second into a
 //! place of its own, which shares no cache line with another's; whoever asks for the text adds the places up.

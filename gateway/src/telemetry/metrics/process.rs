@@ -1,4 +1,4 @@
-//! What the process takes of the machine, under the names that Prometheus' own clients use.
+//! Metrics of the process: memory, processor time and files, under the names that Prometheus' own clients use.
 //!
 //! Owns the reading of `/proc/self`.
 

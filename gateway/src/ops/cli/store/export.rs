@@ -1,7 +1,7 @@
 //! `rookery store export`: a store at rest, written into a file.
 //!
-//! Owns the file: where it goes on after an interruption, and that it is whole on the disk when this says so. What goes into it
-//! is `chat::transfer`'s.
+//! Owns the file: where it goes on after an interruption, and that it is whole on the disk when this says so. What goes
+//! into it is `chat::transfer`'s.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Seek as _, SeekFrom};

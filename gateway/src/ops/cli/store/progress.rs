@@ -1,4 +1,4 @@
-//! How far a command on a store is: one line on a terminal, written over and over; nothing elsewhere.
+//! Progress of a command on a store: one line on a terminal, written over and over; nothing elsewhere.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};

@@ -1,7 +1,8 @@
-//! Whether a store that several processes may have open is at rest.
+//! Check that a shared store is at rest: no node serves it.
 //!
-//! Owns the waiting for a heartbeat. A node says each second that it lives, and one that has said nothing for the lease may be
-//! taken over; so who is silent for a lease and a heartbeat has ended, or stands still past the point at which it may come back.
+//! Owns the waiting for a heartbeat. A node says each second that it lives, and one that has said nothing for the lease
+//! may be taken over; so who is silent for a lease and a heartbeat has ended, or stands still past the point at which
+//! it may come back.
 
 use std::thread;
 use std::time::{Duration, Instant};
