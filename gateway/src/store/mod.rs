@@ -180,5 +180,8 @@ mod tests {
         let is_metric = |name: &String| name.starts_with("rookery_") || name.starts_with("process_");
         let listed: BTreeSet<_> = manual.lines().filter_map(row).filter(is_metric).collect();
         assert_eq!(listed, shown);
+        let quoted = manual.split('`').skip(1).step_by(2).filter(|name| name.starts_with("rookery_"));
+        let unknown: Vec<_> = quoted.filter(|name| !shown.contains(*name)).collect();
+        assert_eq!(unknown, [""; 0], "named in the text and not exported");
     }
 }
