@@ -100,7 +100,7 @@ pub enum Reply {
 /// The fields of the reply to `open`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
-    /// The newest seq that this account may see; 0 if there is none.
+    /// The channel's newest seq, or the last that this account may see if it has left; 0 if there is none.
     pub head_seq: Seq,
     /// The account's mark.
     pub read_seq: Seq,
@@ -198,9 +198,9 @@ impl Default for Retry {
 pub struct HistoryPage {
     /// Ascending by seq.
     pub messages: Vec<Arc<Message>>,
-    /// The newest seq that this account may see; 0 if there is none.
+    /// The channel's newest seq, or the last that this account may see if it has left; 0 if there is none.
     pub head_seq: Seq,
-    /// The oldest seq that this account may see; 1 if it may see all.
+    /// The oldest seq that this account may see, 1 if it may see all; the one after `head_seq` if it may see none.
     pub first_seq: Seq,
     /// Whether there is more in the asked direction.
     pub more: bool,

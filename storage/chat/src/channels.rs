@@ -37,7 +37,7 @@ pub struct ChannelSummary {
     pub unread: u64,
     /// The head when the account joined last.
     pub joined_after: Seq,
-    /// The newest message, if the account may read it.
+    /// The newest message that the account may read, if there is one: of one that joined again, maybe one from before.
     pub last_message: Option<Arc<Message>>,
     /// The other of a direct channel's two.
     pub peer: Option<UserId>,
@@ -208,8 +208,7 @@ async fn summaries<T: Transaction>(
     user: UserId,
     states: Vec<State>,
 ) -> Result<Vec<ChannelSummary>, LayerError> {
-    let newest =
-        |state: &State| visible::shows(&state.member.ranges, state.head.seq).then_some((state.id, state.head.seq));
+    let newest = |state: &State| visible::newest(&state.member.ranges, state.head.seq).map(|seq| (state.id, seq));
     let places: Vec<_> = states.iter().filter_map(newest).collect();
     let peers = join::try_all(states.iter().map(|state| peer(tx, user, state)));
     let messages = async { content::messages(tx, content::rows(tx, &places).await?).await };

@@ -52,10 +52,11 @@ async fn page_once<E: Engine>(engine: &E, user: UserId, request: &History) -> Re
     };
     let messages = content::messages(&tx, found.placed.into_iter().map(Some).collect()).await?;
     let messages = messages.into_iter().flatten().collect();
+    let head_seq = visible::head(&ranges, head);
     Ok(HistoryPage {
         messages: content::with_mine(&tx, user, messages).await?,
-        head_seq: visible.last().map_or(Seq::ZERO, |&(_, last)| last),
-        first_seq: visible.first().map_or(Seq(1), |&(first, _)| first),
+        head_seq,
+        first_seq: visible.first().map_or(head_seq.next(), |&(first, _)| first),
         more: found.more,
     })
 }

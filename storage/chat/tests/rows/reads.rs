@@ -72,7 +72,8 @@ fn a_page_of_history_is_within_the_ranges_of_its_reader() {
     check_history(away, 3, Around(Seq(4)), 2, "2 5 of 1..5 more");
     let left = "1 sends a; 3 removes 3; 1 sends b";
     check_history(left, 3, Newest, 9, "1 of 1..1");
-    check_history("1 sends a; 1 adds 4", 4, Newest, 9, " of 1..0");
+    check_history("1 sends a; 1 removes 3; 1 sends b; 1 adds 3", 3, Newest, 9, "1 of 1..2");
+    check_history("1 sends a; 1 adds 4", 4, Newest, 9, " of 2..1");
     check_history("1 sends a; 1 adds 4; 1 sends b", 4, Newest, 9, "2 of 2..2");
 }
 
