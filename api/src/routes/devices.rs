@@ -16,7 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::extract::{Caller, UrlPath};
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -59,10 +59,7 @@ impl Device {
 
 #[utoipa::path(
     get, path = "/v1/me/devices", tag = "devices", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "The caller's devices", body = Devices),
-        (status = 401, description = "101, 109", body = ProblemBody),
-    ),
+    responses((status = 200, description = "The caller's devices", body = Devices)),
 )]
 pub(crate) async fn list<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
@@ -79,11 +76,6 @@ pub(crate) async fn list<E: Engine, S: Shards>(
     responses(
         (status = 204, description = "The device is forgotten, the logins that it came with are over, the caller's too if \
          it is one of them, and their sessions are closed (3503)"),
-        (status = 400, description = "107: not a device id", body = ProblemBody),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 404, description = "102: no such device of this account", body = ProblemBody),
-        (status = 503, description = "114, 115: the logins may be over and sessions still open, ask again",
-         body = ProblemBody),
     ),
 )]
 pub(crate) async fn delete<E: Engine, S: Shards>(

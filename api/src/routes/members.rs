@@ -16,7 +16,7 @@ use super::channels::unexpected;
 use super::paging::{self, PageQuery};
 use super::people::names;
 use crate::extract::{Caller, JsonBody, OptionalBody, UrlPath, UrlQuery};
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -111,12 +111,7 @@ impl Who {
 #[utoipa::path(
     get, path = "/v1/channels/{channel_id}/members", tag = "members", security(("bearer" = [])),
     params(("channel_id" = String, Path), PageQuery),
-    responses(
-        (status = 200, description = "The members", body = MemberPage),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 403, description = "103: the caller is not a member any more", body = ProblemBody),
-        (status = 404, description = "102: no such channel, or never a member", body = ProblemBody),
-    ),
+    responses((status = 200, description = "The members", body = MemberPage)),
 )]
 pub(crate) async fn list<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
@@ -142,15 +137,7 @@ pub(crate) async fn list<E: Engine, S: Shards>(
     put, path = "/v1/channels/{channel_id}/members/{user_id}", tag = "members", security(("bearer" = [])),
     params(("channel_id" = String, Path), ("user_id" = String, Path, description = "An id, or `me`")),
     request_body = Option<MemberRequest>,
-    responses(
-        (status = 200, description = "The user is a member with this role", body = MemberChanged),
-        (status = 400, description = "107: no such role", body = ProblemBody),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 403, description = "103: the caller may not, or the channel is direct", body = ProblemBody),
-        (status = 404, description = "102: no such channel or user, or never a member", body = ProblemBody),
-        (status = 409, description = "119: the group is full", body = ProblemBody),
-        (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
-    ),
+    responses((status = 200, description = "The user is a member with this role", body = MemberChanged)),
 )]
 pub(crate) async fn put<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
@@ -170,14 +157,7 @@ pub(crate) async fn put<E: Engine, S: Shards>(
     patch, path = "/v1/channels/{channel_id}/members/{user_id}", tag = "members", security(("bearer" = [])),
     params(("channel_id" = String, Path), ("user_id" = String, Path, description = "`me`, or the caller's id")),
     request_body = MemberSettings,
-    responses(
-        (status = 200, description = "The caller's settings in this channel", body = MemberSet),
-        (status = 400, description = "107: a field is missing", body = ProblemBody),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 403, description = "103: another's, or the caller is not a member any more", body = ProblemBody),
-        (status = 404, description = "102: no such channel, or never a member", body = ProblemBody),
-        (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
-    ),
+    responses((status = 200, description = "The caller's settings in this channel", body = MemberSet)),
 )]
 pub(crate) async fn change<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
@@ -197,13 +177,7 @@ pub(crate) async fn change<E: Engine, S: Shards>(
 #[utoipa::path(
     delete, path = "/v1/channels/{channel_id}/members/{user_id}", tag = "members", security(("bearer" = [])),
     params(("channel_id" = String, Path), ("user_id" = String, Path, description = "An id, or `me` to leave")),
-    responses(
-        (status = 204, description = "The user is no member"),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 403, description = "103: the caller may not, or the channel is direct", body = ProblemBody),
-        (status = 404, description = "102: no such channel, or never a member", body = ProblemBody),
-        (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
-    ),
+    responses((status = 204, description = "The user is no member")),
 )]
 pub(crate) async fn delete<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::messages::MessageBody;
 use super::paging::PageQuery;
 use crate::extract::{Caller, UrlQuery};
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -38,8 +38,6 @@ pub(crate) struct MentionPage {
     responses(
         (status = 200, description = "Messages that name the caller; `around` of a channel's messages shows what is about \
          one", body = MentionPage),
-        (status = 400, description = "107: no such cursor or limit", body = ProblemBody),
-        (status = 401, description = "101, 109", body = ProblemBody),
     ),
 )]
 pub(crate) async fn list<E: Engine, S: Shards>(

@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::channels::unexpected;
 use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -130,9 +130,9 @@ pub(crate) struct TallyBody {
 pub(crate) struct HistoryBody {
     /// Ascending by seq.
     messages: Vec<MessageBody>,
-    /// The newest seq that the caller may see; 0 if there is none.
+    /// The channel's newest seq, or the last that the caller may see if it has left; 0 if there is none.
     head_seq: u64,
-    /// The oldest seq that the caller may see.
+    /// The oldest seq that the caller may see; the one after `head_seq` if there is none.
     first_seq: u64,
     /// Whether there is more in the asked direction.
     more: bool,
@@ -141,12 +141,7 @@ pub(crate) struct HistoryBody {
 #[utoipa::path(
     get, path = "/v1/channels/{channel_id}/messages", tag = "messages", security(("bearer" = [])),
     params(("channel_id" = String, Path), HistoryQuery),
-    responses(
-        (status = 200, description = "The page", body = HistoryBody),
-        (status = 400, description = "106, 107: no such window or limit", body = ProblemBody),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 404, description = "102: no such channel, or never a member", body = ProblemBody),
-    ),
+    responses((status = 200, description = "The page", body = HistoryBody)),
 )]
 pub(crate) async fn history<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
@@ -170,15 +165,6 @@ pub(crate) async fn history<E: Engine, S: Shards>(
     responses(
         (status = 200, description = "It had been sent before: the first answer", body = Sent),
         (status = 201, description = "The message is durable", body = Sent),
-        (status = 400, description = "106, 107: a field is not legal, or a stranger is mentioned", body = ProblemBody),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 403, description = "103: the caller is not a member any more; 117: one of the two blocks the other",
-         body = ProblemBody),
-        (status = 404, description = "102: no such channel, or never a member; 123: no message to reply to",
-         body = ProblemBody),
-        (status = 409, description = "121: the id named other content; 124: the id is too old", body = ProblemBody),
-        (status = 413, description = "116: the text is too long", body = ProblemBody),
-        (status = 503, description = "113, 114, 115: try again", body = ProblemBody),
     ),
 )]
 pub(crate) async fn send<E: Engine, S: Shards>(

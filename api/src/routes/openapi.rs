@@ -9,9 +9,11 @@ use axum::response::IntoResponse;
 use kv::Engine;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{auth, channels, dev, devices, members, mentions, messages, people, revisions, search, servers, users};
+use crate::problem::ProblemBody;
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -54,8 +56,8 @@ use crate::state::Api;
         dev::login,
         document
     ),
-    components(schemas(messages::HistoryBody, messages::MessageBody, messages::TallyBody, search::SearchBody, search::HitBody)),
-    modifiers(&Bearer)
+    components(schemas(messages::HistoryBody, messages::MessageBody, messages::TallyBody, search::SearchBody, search::HitBody, ProblemBody)),
+    modifiers(&Bearer, &Errors)
 )]
 struct Described;
 
@@ -66,6 +68,24 @@ impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// What every operation may answer beside what is its own.
+struct Errors;
+
+impl Modify for Errors {
+    fn modify(&self, document: &mut Document) {
+        let problem = ResponseBuilder::new()
+            .description("An error: `code` says which (PROTOCOL, section 6), and the status follows from it")
+            .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
+            .build();
+        for item in document.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+            for operation in operations.into_iter().flatten() {
+                operation.responses.responses.insert("default".to_owned(), RefOr::T(problem.clone()));
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::extract::{Caller, UrlQuery};
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -72,14 +72,7 @@ pub(crate) struct HitBody {
 
 #[utoipa::path(
     get, path = "/v1/search", tag = "messages", security(("bearer" = [])), params(SearchQuery),
-    responses(
-        (status = 200, description = "Messages that the caller may read and that have all the words", body = SearchBody),
-        (status = 400, description = "106: over 200 characters; 107: no word, or a field is not legal",
-         body = ProblemBody),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 404, description = "102: no such channel, or never a member", body = ProblemBody),
-        (status = 429, description = "111: a search counts as 20 requests", body = ProblemBody),
-    ),
+    responses((status = 200, description = "Messages that the caller may read and that have all the words", body = SearchBody)),
 )]
 pub(crate) async fn find<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::extract::UrlQuery;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -44,10 +44,7 @@ pub(crate) struct Near {
 
 #[utoipa::path(
     get, path = "/v1/servers/best", tag = "servers", params(Near),
-    responses(
-        (status = 200, description = "Nodes to connect to, best first", body = Vec<Server>),
-        (status = 400, description = "107", body = ProblemBody),
-    ),
+    responses((status = 200, description = "Nodes to connect to, best first", body = Vec<Server>)),
 )]
 pub(crate) async fn best<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::names;
 use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -55,10 +55,7 @@ pub(crate) struct Username {
 
 #[utoipa::path(
     get, path = "/v1/me", tag = "users", security(("bearer" = [])),
-    responses(
-        (status = 200, description = "One's own profile", body = Profile),
-        (status = 401, description = "101, 109", body = ProblemBody),
-    ),
+    responses((status = 200, description = "One's own profile", body = Profile)),
 )]
 pub(crate) async fn me<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
@@ -69,12 +66,7 @@ pub(crate) async fn me<E: Engine, S: Shards>(
 
 #[utoipa::path(
     patch, path = "/v1/me", tag = "users", security(("bearer" = [])), request_body = ProfileChange,
-    responses(
-        (status = 200, description = "The profile after it", body = Profile),
-        (status = 400, description = "106, 107: a field is not legal", body = ProblemBody),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 503, description = "115: try again", body = ProblemBody),
-    ),
+    responses((status = 200, description = "The profile after it", body = Profile)),
 )]
 pub(crate) async fn change_me<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
@@ -91,11 +83,7 @@ pub(crate) async fn change_me<E: Engine, S: Shards>(
 #[utoipa::path(
     get, path = "/v1/users/{user_id}", tag = "users", security(("bearer" = [])),
     params(("user_id" = String, Path)),
-    responses(
-        (status = 200, description = "A profile", body = Profile),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 404, description = "102: no such user", body = ProblemBody),
-    ),
+    responses((status = 200, description = "A profile", body = Profile)),
 )]
 pub(crate) async fn by_id<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
@@ -107,11 +95,7 @@ pub(crate) async fn by_id<E: Engine, S: Shards>(
 
 #[utoipa::path(
     get, path = "/v1/users", tag = "users", security(("bearer" = [])), params(Username),
-    responses(
-        (status = 200, description = "The profile of who has this username", body = Profile),
-        (status = 401, description = "101, 109", body = ProblemBody),
-        (status = 404, description = "102: no such user", body = ProblemBody),
-    ),
+    responses((status = 200, description = "The profile of who has this username", body = Profile)),
 )]
 pub(crate) async fn by_username<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
