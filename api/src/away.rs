@@ -1,4 +1,4 @@
-//! What HTTP answers while the store does not.
+//! Refusals while the store does not answer.
 //!
 //! Owns the refusal alone; whether the store answers is [`Node`](crate::Node)'s to say. Reads of an absent store end by
 //! themselves after 5 s and commits never do, so nobody may wait for either here.
@@ -13,6 +13,7 @@ use kv::Engine;
 use schema::ErrorCode;
 use tokio::time::timeout;
 
+use crate::counts::Bound;
 use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
@@ -28,7 +29,9 @@ pub(crate) async fn refuse<E: Engine, S: Shards>(
     request: Request,
     next: Next,
 ) -> Response {
-    let away = |detail| Problem::new(ErrorCode::StorageUnavailable, detail).after_ms(RETRY_MS).into_response();
+    let away = |detail| {
+        Problem::new(ErrorCode::StorageUnavailable, detail).after_ms(RETRY_MS).because(Bound::Store).into_response()
+    };
     if !api.node.store_answers() {
         return away("the store does not answer, try again later");
     }

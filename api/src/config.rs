@@ -1,11 +1,14 @@
-//! What the caller decides: addresses, limits and what the node says of itself.
+//! Configuration of the HTTP API: addresses, limits and what the node says of itself.
 //!
 //! Owns no policy beyond defaults, each with its arithmetic.
 
 use std::fmt;
 use std::time::Duration;
 
+use crate::cors::Origins;
+use crate::counts::Counts;
 use crate::password::Cost;
+use crate::proxy::Network;
 
 /// How HTTP is served.
 #[derive(Debug, Clone)]
@@ -21,6 +24,10 @@ pub struct Config {
     pub dev_users: Option<Vec<String>>,
     /// Members of a group at most, no more than [`schema::limits::GROUP_MEMBERS_MAX`].
     pub group_members_max: u32,
+    /// Whose word is taken for the address of a client: X-Forwarded-For, Forwarded, PROXY headers.
+    pub trusted_proxies: Vec<Network>,
+    /// The origins whose pages may use this server.
+    pub origins: Origins,
     /// What a password hash costs.
     pub password_cost: Cost,
     /// How much of what.
@@ -79,8 +86,12 @@ pub trait Node: Send + Sync + 'static {
     /// Whether the store answers. While it does not, what needs it is refused at once.
     fn store_answers(&self) -> bool;
 
-    /// Everything counted, in the OpenMetrics text format, `# EOF` included.
+    /// Everything counted, in the OpenMetrics text format, `# EOF` included; but [`http_counts`](Self::http_counts), which this crate
+    /// adds.
     fn metrics(&self) -> String;
+
+    /// Where this crate counts.
+    fn http_counts(&self) -> &Counts;
 
     /// Open connections as a part of the most that it takes, from 0 to 1.
     fn load(&self) -> f32;

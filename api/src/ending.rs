@@ -9,6 +9,7 @@ use std::sync::Arc;
 use schema::ErrorCode;
 use tokio::sync::Semaphore;
 
+use crate::counts::Bound;
 use crate::problem::Problem;
 
 /// Endings under way. Each has a connection of its own at first, and there are 1,024 of these; a quarter may be logging out at
@@ -38,7 +39,9 @@ impl Endings {
         work: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
         let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else {
-            return Err(Problem::new(ErrorCode::Overloaded, "too many logins end at once").after_ms(RETRY_MS));
+            return Err(Problem::new(ErrorCode::Overloaded, "too many logins end at once")
+                .after_ms(RETRY_MS)
+                .because(Bound::Endings));
         };
         let task = tokio::spawn(async move {
             let done = work.await;

@@ -16,6 +16,7 @@ use schema::{DeviceId, ErrorCode, UserId};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::counts::Bound;
 use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::{Api, BODY_FREE_BYTES};
@@ -136,7 +137,8 @@ async fn read<T: DeserializeOwned, E: Engine, S: Shards>(
         Ok(read) => read?,
         Err(_) => {
             return Err(Problem::bad_request(format!("the body took over {:?}", api.config.limits.body))
-                .with_status(StatusCode::REQUEST_TIMEOUT));
+                .with_status(StatusCode::REQUEST_TIMEOUT)
+                .because(Bound::BodyTime));
         }
     }
     if held.bytes.is_empty() {
@@ -151,6 +153,7 @@ async fn read<T: DeserializeOwned, E: Engine, S: Shards>(
 
 fn too_long() -> Problem {
     Problem::new(ErrorCode::BodyTooLong, format!("a request's body has at most {MESSAGE_BYTES_MAX} bytes"))
+        .because(Bound::Body)
 }
 
 /// A body as far as it was read, and the memory that is set aside for it.
@@ -183,7 +186,9 @@ impl<'a> Held<'a> {
         }
         let more_kib = u32::try_from(more_kib).expect("a body has at most 2 MiB");
         let more = memory_kib.try_acquire_many(more_kib).map_err(|_| {
-            Problem::new(ErrorCode::Overloaded, "too many large requests at once, try again").after_ms(1_000)
+            Problem::new(ErrorCode::Overloaded, "too many large requests at once, try again")
+                .after_ms(1_000)
+                .because(Bound::Bodies)
         })?;
         match &mut self.memory {
             Some(memory) => memory.merge(more),

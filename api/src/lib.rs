@@ -9,18 +9,24 @@
 //! token      access tokens and their key         password   argon2id on threads of its own
 //! state      what all handlers share             extract    what a handler takes from its request
 //! problem    errors as HTTP tells them           rate       bounded buckets
-//! away       while the store is away
+//! http1      what no request may be              proxy      clients' addresses behind proxies
+//! cors       pages of other origins              counts     what the bounds refused
+//! away       while the store is away             ending     what outlives its request
 //! page       the web page's files                origin     where the WebSocket is, as a client sees it
 //! ```
 
 mod away;
 mod config;
+mod cors;
+mod counts;
 mod ending;
 mod extract;
+mod http1;
 mod origin;
 mod page;
 mod password;
 mod problem;
+mod proxy;
 mod rate;
 mod routes;
 pub mod seed;
@@ -30,7 +36,10 @@ mod state;
 pub mod token;
 
 pub use config::{Config, Limits, Node};
+pub use cors::{AllowedOrigin, Origins, ParseOriginError};
+pub use counts::Counts;
 pub use password::Cost;
+pub use proxy::{Network, ParseNetworkError};
 pub use serve::{Running, serve, serve_internal};
 pub use shards::Shards;
 pub use token::TokenKey;

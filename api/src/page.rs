@@ -1,4 +1,4 @@
-//! The web page's files, as they were when this was built.
+//! Files of the web page, as they were when this was built.
 //!
 //! Owns their paths, types and headers: a Content-Security-Policy that lets the page load what it came with and talk to
 //! this server and its WebSocket, and nothing else. What the files hold is `web/`.
@@ -39,7 +39,7 @@ fn file(
     tag: HeaderValue,
     policy: HeaderValue,
 ) -> Response {
-    let known = headers.get(IF_NONE_MATCH).is_some_and(|known| *known == tag);
+    let known = names(headers, tag.as_bytes());
     let answer = [
         (CONTENT_TYPE, HeaderValue::from_static(kind)),
         // Kept, and asked for each time: a new version of the node serves a new version of the page.
@@ -48,6 +48,30 @@ fn file(
         (ETAG, tag),
     ];
     if known { (StatusCode::NOT_MODIFIED, answer).into_response() } else { (answer, bytes).into_response() }
+}
+
+/// Whether `If-None-Match` names an entity tag, by the weak comparison of RFC 9110, section 13.1.2: what compresses an answer on
+/// its way makes a strong tag weak. A line that is no list of tags names those before its fault.
+fn names(headers: &HeaderMap, tag: &[u8]) -> bool {
+    headers.get_all(IF_NONE_MATCH).iter().any(|line| {
+        let mut rest = line.as_bytes();
+        if rest == b"*" {
+            return true;
+        }
+        loop {
+            while let [b' ' | b'\t' | b',', behind @ ..] = rest {
+                rest = behind;
+            }
+            rest = rest.strip_prefix(b"W/").unwrap_or(rest);
+            let [b'"', behind @ ..] = rest else { return false };
+            let Some(end) = behind.iter().position(|&byte| byte == b'"') else { return false };
+            let (found, behind) = rest.split_at(end + 2);
+            if found == tag {
+                return true;
+            }
+            rest = behind;
+        }
+    })
 }
 
 fn policy(ws_origin: &str) -> HeaderValue {
@@ -81,6 +105,34 @@ fn tag(bytes: &[u8]) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_is_known_by_the_weak_comparison() {
+        let check = |lines: &[&'static str], expected| {
+            let lines = lines.iter().map(|line| (IF_NONE_MATCH, HeaderValue::from_static(line)));
+            let headers = lines.fold(HeaderMap::new(), |mut headers, (name, line)| {
+                headers.append(name, line);
+                headers
+            });
+            assert_eq!(names(&headers, b"\"a\""), expected, "{headers:?}");
+        };
+        check(&[], false);
+        check(&["\"a\""], true);
+        check(&["W/\"a\""], true);
+        check(&["*"], true);
+        check(&["\"b\", W/\"a\""], true);
+        check(&["\"b\",\"c\"\t, \"a\""], true);
+        check(&["\"b\"", "W/\"a\""], true);
+        check(&[",, \"a\" ,"], true);
+        check(&["\"b,c\", \"a\""], true);
+        check(&["\"b\"", "\"c\""], false);
+        check(&["\"aa\""], false);
+        check(&["\"b, \"a\""], false);
+        check(&["a"], false);
+        check(&["w/\"a\""], false);
+        check(&["\"a"], false);
+        check(&["\"*\""], false);
+    }
 
     #[test]
     fn every_file_has_a_type_that_a_browser_knows() {

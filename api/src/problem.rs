@@ -3,7 +3,7 @@
 //! Owns the body and the status. What is nobody's business stays out of both: causes go to the log, where they are
 //! turned into a problem, and no request's content goes anywhere.
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chat::LayerError;
@@ -11,11 +11,17 @@ use schema::{ErrorCode, Refusal};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::counts::Bound;
+
+/// The media type of RFC 9457.
+const CONTENT_KIND: &str = "application/problem+json";
+
 /// A refusal with the status under which HTTP reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     status: StatusCode,
     refusal: Refusal,
+    bound: Option<Bound>,
 }
 
 /// The body of every error.
@@ -61,6 +67,42 @@ impl Problem {
         self
     }
 
+    /// The same, counted as a refusal of this bound.
+    pub(crate) fn because(mut self, bound: Bound) -> Self {
+        self.bound = Some(bound);
+        self
+    }
+
+    /// The status under which it is answered.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The bound that refused.
+    pub(crate) fn bound(&self) -> Option<Bound> {
+        self.bound
+    }
+
+    /// The answer's bytes, behind a head that has the status and ends before the fields that a body needs.
+    pub(crate) fn into_bytes(self, head: String) -> Vec<u8> {
+        let body = serde_json::to_string(&self.into_body()).expect("a problem is JSON");
+        let length = body.len();
+        format!("{head}\r\ncontent-type: {CONTENT_KIND}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+    }
+
+    fn into_body(self) -> ProblemBody {
+        let code = self.refusal.code;
+        ProblemBody {
+            r#type: "about:blank",
+            title: title(code),
+            status: self.status.as_u16(),
+            detail: self.refusal.message,
+            code: code.into(),
+            temporary: code.is_temporary(),
+            retry_after_ms: self.refusal.retry_after_ms,
+        }
+    }
+
     /// The refusal, for who does not speak HTTP.
     pub(crate) fn into_refusal(self) -> Refusal {
         self.refusal
@@ -76,7 +118,7 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = StatusCode::from_u16(refusal.code.http_status()).expect("every code has a status of HTTP");
-        Self { status, refusal }
+        Self { status, refusal, bound: None }
     }
 }
 
@@ -96,25 +138,27 @@ impl From<LayerError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let code = self.refusal.code;
-        let body = ProblemBody {
-            r#type: "about:blank",
-            title: title(code),
-            status: self.status.as_u16(),
-            detail: self.refusal.message,
-            code: code.into(),
-            temporary: code.is_temporary(),
-            retry_after_ms: self.refusal.retry_after_ms,
-        };
-        let mut response = (self.status, axum::Json(body)).into_response();
+        let (status, bound) = (self.status, self.bound);
+        let body = self.into_body();
+        let retry_s = body.temporary.then(|| u64::from(body.retry_after_ms).div_ceil(1000).max(1));
+        let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if code.is_temporary() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT_KIND));
+        if let Some(retry_s) = retry_s {
             // Whole seconds, and never 0: whoever reads only this header should not come back at once.
-            headers.insert(RETRY_AFTER, u64::from(self.refusal.retry_after_ms).div_ceil(1000).max(1).into());
+            headers.insert(RETRY_AFTER, retry_s.into());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            }
+            _ => {}
+        }
+        if let Some(bound) = bound {
+            response.extensions_mut().insert(bound);
         }
         response
     }

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -22,6 +22,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kv::Engine;
 use schema::ErrorCode;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::{Semaphore, watch};
@@ -29,8 +30,11 @@ use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
 use crate::config::{Config, Limits, Node};
+use crate::counts::Bound;
+use crate::http1::Stream;
 use crate::password::Passwords;
 use crate::problem::Problem;
+use crate::proxy::{Network, PRELUDE_BYTES_MAX, Prelude, is_trusted, prelude};
 use crate::routes;
 use crate::shards::Shards;
 use crate::state::Api;
@@ -90,8 +94,10 @@ pub fn serve<E: Engine, S: Shards>(
     let limits = config.limits;
     let passwords = Passwords::start(config.password_cost)?;
     let document = routes::openapi::render(config.dev_users.is_some());
-    let api = Api::new(config, engine, shards, key, node, passwords, document);
-    start("api", listener, routes::public(api), limits.connections_max, limits)
+    let trusted = config.trusted_proxies.clone().into();
+    let api = Api::new(config, engine, shards, key, Arc::clone(&node), passwords, document);
+    let serving = Serving { router: routes::public(api), trusted, limits, node };
+    start("api", listener, serving, limits.connections_max)
 }
 
 /// Serves probes and scrapers on a thread of its own, named `internal`, until it is stopped.
@@ -101,16 +107,22 @@ pub fn serve<E: Engine, S: Shards>(
 /// # Errors
 /// If the socket or a thread is not usable.
 pub fn serve_internal(listener: TcpListener, limits: Limits, node: Arc<dyn Node>) -> io::Result<Running> {
-    start("internal", listener, routes::internal(node), limits.internal_connections_max, limits)
+    let router = routes::internal(Arc::clone(&node));
+    let serving = Serving { router, trusted: [].into(), limits, node };
+    start("internal", listener, serving, limits.internal_connections_max)
 }
 
-fn start(
-    name: &str,
-    listener: TcpListener,
+/// What every connection of a listener is given.
+#[derive(Clone)]
+struct Serving {
     router: Router,
-    connections_max: usize,
+    /// Peers that may say for whom they speak.
+    trusted: Arc<[Network]>,
     limits: Limits,
-) -> io::Result<Running> {
+    node: Arc<dyn Node>,
+}
+
+fn start(name: &str, listener: TcpListener, serving: Serving, connections_max: usize) -> io::Result<Running> {
     listener.set_nonblocking(true)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -119,7 +131,7 @@ fn start(
     };
     let (stop, stopped) = watch::channel(false);
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        runtime.block_on(accept(listener, router, connections_max, limits, stopped));
+        runtime.block_on(accept(listener, serving, connections_max, stopped));
         // Drops what did not end in time.
         runtime.shutdown_background();
     })?;
@@ -129,17 +141,19 @@ fn start(
 /// Accepts until stopped, at most `connections_max` at once, then waits for those that are open.
 async fn accept(
     listener: tokio::net::TcpListener,
-    router: Router,
+    serving: Serving,
     connections_max: usize,
-    limits: Limits,
     stopped: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(connections_max));
     let mut stop = stopped.clone();
     loop {
         let next = async {
+            let waits = places.available_permits() == 0;
             let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
-            (place, listener.accept().await)
+            let accepted = listener.accept().await;
+            serving.node.http_counts().add(waits.then_some(Bound::Connections));
+            (place, accepted)
         };
         let (place, accepted) = tokio::select! {
             biased;
@@ -148,7 +162,7 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, router.clone(), limits, stopped.clone());
+                let connection = connection(stream, peer, serving.clone(), stopped.clone());
                 tokio::spawn(async move {
                     connection.await;
                     drop(place);
@@ -163,7 +177,7 @@ async fn accept(
     drop(listener);
     let all =
         u32::try_from(connections_max).expect("connections are bounded by descriptors, which are fewer than 2^32");
-    if timeout(limits.stop, places.acquire_many(all)).await.is_err() {
+    if timeout(serving.limits.stop, places.acquire_many(all)).await.is_err() {
         tracing::warn!(open = connections_max - places.available_permits(), "HTTP connections were cut off");
     }
 }
@@ -175,27 +189,35 @@ async fn until(stop: &mut watch::Receiver<bool>) {
 }
 
 /// Serves one connection to its end.
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    limits: Limits,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn connection(mut stream: TcpStream, mut peer: SocketAddr, serving: Serving, mut stop: watch::Receiver<bool>) {
+    let Serving { router, trusted, limits, node } = serving;
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection ended before it began");
         return;
     }
+    let mut unread = Vec::new();
+    if is_trusted(&trusted, peer.ip()) {
+        let source = tokio::select! {
+            source = timeout(limits.header, proxied(&mut stream, &mut unread)) => source,
+            () = until(&mut stop) => return,
+        };
+        match source {
+            Ok(Ok(source)) => peer.set_ip(source.unwrap_or(peer.ip())),
+            Ok(Err(error)) => return tracing::debug!(%error, %peer, "a proxy's connection ended before it began"),
+            Err(_) => return,
+        }
+    }
+    let counting = Arc::clone(&node);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        respond(router.clone(), request, limits.request)
+        respond(router.clone(), request, limits.request, Arc::clone(&counting))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(READ_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Stream::new(stream, unread, node)), service);
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return log_end(ended),
@@ -214,11 +236,37 @@ fn log_end(ended: Result<(), hyper::Error>) {
     }
 }
 
+/// Reads a PROXY header, if there is one: for whom the peer speaks. What follows it is left in `unread`.
+async fn proxied(stream: &mut TcpStream, unread: &mut Vec<u8>) -> io::Result<Option<IpAddr>> {
+    loop {
+        match prelude(unread) {
+            Prelude::Absent => return Ok(None),
+            Prelude::Whole { bytes, source } => {
+                unread.drain(..bytes);
+                return Ok(source);
+            }
+            Prelude::Damaged => return Err(io::Error::new(io::ErrorKind::InvalidData, "not a PROXY header")),
+            Prelude::Partial => {}
+        }
+        let mut more = [0; PRELUDE_BYTES_MAX];
+        match stream.read(&mut more).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            bytes => unread.extend_from_slice(&more[..bytes]),
+        }
+    }
+}
+
 /// Routes one request, and answers for it if that takes too long.
-async fn respond(mut router: Router, request: Request<Body>, limit: Duration) -> Result<Response, Infallible> {
+async fn respond(
+    mut router: Router,
+    request: Request<Body>,
+    limit: Duration,
+    node: Arc<dyn Node>,
+) -> Result<Response, Infallible> {
     match timeout(limit, router.call(request)).await {
         Ok(response) => response,
         Err(_) => {
+            node.http_counts().add(Some(Bound::RequestTime));
             let detail = format!("no answer within {limit:?}; whether it took effect is not known");
             Ok(Problem::new(ErrorCode::Overloaded, detail).after_ms(1_000).into_response())
         }

@@ -12,6 +12,7 @@ use schema::{ErrorCode, UnixMs};
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Node};
+use crate::counts::Bound;
 use crate::ending::Endings;
 use crate::extract::Caller;
 use crate::origin::WsOrigin;
@@ -21,11 +22,15 @@ use crate::rate::Rates;
 use crate::shards::Shards;
 use crate::token::TokenKey;
 
-/// Failed logins of one username from one address: 10 at once, then 8,640 a day.
+/// Failed logins of one username from one address, or from one of the account's devices: 10 at once, then 8,640 a day.
 ///
 /// A shared bucket is harmless: all buckets together refill 6,500 a second, while argon2 lets some 50 attempts a second
 /// and core happen, so no flood of guesses keeps more than a few of 65,536 empty, and no owner is locked out from elsewhere.
 const LOGIN_RATE: Rate = Rate { burst: 10, refill: 10_000_000 };
+
+/// Failed logins of one username from anywhere: 100 at once, then 8,640 a day. Beyond it a wrong password is told to wait, and
+/// the right one still gets in: whoever guesses from many addresses is counted here, and locks nobody out.
+const NAME_RATE: Rate = Rate { burst: 100, refill: 10_000_000 };
 
 /// Requests of one user, as commands of one session. Who shares a bucket with another has half of 100 a second left.
 const USER_RATE: Rate = Rate { burst: COMMANDS_BURST, refill: 1_000_000 / COMMANDS_PER_S as u64 };
@@ -65,6 +70,7 @@ pub(crate) struct Inner<E, S> {
     pub(crate) node: Arc<dyn Node>,
     pub(crate) passwords: Passwords,
     pub(crate) logins: Rates,
+    pub(crate) names: Rates,
     pub(crate) users: Rates,
     pub(crate) bodies_kib: Semaphore,
     pub(crate) endings: Endings,
@@ -92,6 +98,7 @@ impl<E: Engine, S: Shards> Api<E, S> {
             node,
             passwords,
             logins: Rates::new(LOGIN_RATE),
+            names: Rates::new(NAME_RATE),
             users: Rates::new(USER_RATE),
             document,
             bodies_kib: Semaphore::new(BODIES_KIB_MAX),
@@ -108,8 +115,11 @@ impl<E, S> Inner<E, S> {
 
     /// Takes from what a user may ask: 1 for each request, more for one that reads much.
     pub(crate) fn charge(&self, caller: &Caller, requests: u32) -> Result<(), Problem> {
-        let refused =
-            |wait_ms| Problem::new(ErrorCode::RateLimited, "too many requests of this user").after_ms(wait_ms);
+        let refused = |wait_ms| {
+            Problem::new(ErrorCode::RateLimited, "too many requests of this user")
+                .after_ms(wait_ms)
+                .because(Bound::User)
+        };
         self.users.take_many(caller.user, requests).map(|_| ()).map_err(refused)
     }
 
@@ -121,7 +131,7 @@ impl<E, S> Inner<E, S> {
             return Ok(());
         }
         let detail = "the store has too little disk left to grow, try again later";
-        Err(Problem::new(ErrorCode::StorageUnavailable, detail).after_ms(DISK_RETRY_MS))
+        Err(Problem::new(ErrorCode::StorageUnavailable, detail).after_ms(DISK_RETRY_MS).because(Bound::Disk))
     }
 }
 

@@ -149,6 +149,16 @@ impl TokenKey {
             .expect("the claims are JSON and the key is for HMAC")
     }
 
+    /// The refresh token that follows `used`: always the same, and known to nobody without the key.
+    ///
+    /// # Panics
+    /// Never: the key is of the algorithm's kind.
+    pub(crate) fn successor(&self, used: &str) -> String {
+        // What is signed for an access token has no blank.
+        let message = format!("refresh token after {used}");
+        jsonwebtoken::crypto::sign(message.as_bytes(), &self.encoding, Algorithm::HS256).expect("the key is for HMAC")
+    }
+
     /// What a token says, if it was signed with this key and its time is not over at `wall`.
     ///
     /// # Errors

@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+
 use serde_json::{Value, json};
 use support::{Client, Node, client_msg_id};
 
@@ -14,10 +17,27 @@ fn send(channel: &str, id: &str, body: &str) -> Value {
     json!({"channel_id": channel, "client_msg_id": id, "body": body})
 }
 
+/// What a handshake with these header lines beside the usual is answered: the status and all of it.
+fn upgrade(ws: &str, lines: &str) -> (String, String) {
+    let host = ws.trim_start_matches("ws://");
+    let mut stream = TcpStream::connect(host).expect("the node listens");
+    let request = format!(
+        "GET /connection/websocket HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{lines}\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("it reads");
+    stream.shutdown(Shutdown::Write).expect("it is open");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it ends, as nothing more is said");
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    (answer.split(' ').nth(1).unwrap_or_default().to_owned(), answer)
+}
+
 #[test]
 fn each_fault_gets_its_code_and_nobody_else_notices() {
     let data = tempfile::tempdir().expect("a directory");
-    let node = Node::start("run", data.path(), &["--shards", "2"]);
+    let origins = "--listen.allowed_origins=https://app.example.com,https://other.example.com";
+    let node = Node::start("run", data.path(), &["--shards", "2", origins]);
     let (ann_id, ann_token) = node.sign_up("ann");
     let (bob_id, bob_token) = node.sign_up("bob");
     let (_, eve_token) = node.sign_up("eve");
@@ -60,7 +80,7 @@ fn each_fault_gets_its_code_and_nobody_else_notices() {
     let again = ann.ask("send", send(&channel, &id, "one"));
     assert_eq!((&again["send"]["seq"], &again["send"]["duplicate"]), (&json!(1), &json!(true)));
 
-    // A body of exactly 100,000 characters is whole after its way through the store.
+    // A body of exactly 100,000 characters, in 74 frames, is whole after its way through the store.
     let full = "나".repeat(100_000);
     let reply = ann.ask("send", send(&channel, &client_msg_id(7), &full));
     assert_eq!(reply["send"]["seq"], json!(2), "{reply}");
@@ -68,6 +88,20 @@ fn each_fault_gets_its_code_and_nobody_else_notices() {
     assert_eq!(bob.push()["message"]["message"]["body"], json!(full));
     let page = bob.ask("history", json!({"channel_id": channel, "after": 1}));
     assert_eq!(page["history"]["messages"][0]["body"], json!(full));
+
+    // Pages of other origins; what is no browser has none.
+    for (origin, expected) in [
+        ("", "101"),
+        ("Origin: http://127.0.0.1:8000\r\n", "101"),
+        ("Origin: http://localhost:8000\r\n", "101"),
+        ("Origin: https://app.example.com\r\n", "101"),
+        ("Origin: https://evil.example.com\r\n", "403"),
+        ("Origin: null\r\n", "403"),
+    ] {
+        let (status, text) = upgrade(&node.ws, origin);
+        assert_eq!(status, expected, "{origin}{text}");
+        assert!(status == "101" || text.contains("listen.allowed_origins"), "{text}");
+    }
 
     // Closes.
     let mut wrong = Client::open(&node.ws);

@@ -1,30 +1,33 @@
 //! Accounts and logins: sign up, log in, refresh, log out.
 //!
-//! Owns what tokens a login gets and for how long. An access token counts for an hour and says whose it is; a refresh
-//! token is used once, within 30 days, and only its hash is stored. Whoever guesses learns nothing from the time that a
-//! refusal takes, and is slowed down.
+//! Owns what tokens a login gets and for how long. An access token counts for an hour and says whose it is; a refresh token is
+//! used once, within 30 days, and only its hash is stored; within a minute the same use gets the same next token. Whoever
+//! guesses learns nothing from the time that a refusal takes, and is slowed down.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::Json;
 use axum::extract::{ConnectInfo, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chat::accounts::{self, FAMILY_OPERATOR, NewFamily, NewToken, Rotation, SignUp};
+use chat::devices;
 use kv::Engine;
 use schema::mesh::Kicked;
 use schema::record::UserRecord;
-use schema::{DeviceId, ErrorCode, UnixMs, UserId};
+use schema::{DeviceId, ErrorCode, Refusal, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::names;
+use crate::counts::Bound;
 use crate::extract::{Caller, JsonBody, OptionalBody, device};
 use crate::password::Secret;
-use crate::problem::{Problem, ProblemBody};
-use crate::rate::network;
+use crate::problem::Problem;
+use crate::proxy;
+use crate::rate::{Taken, network};
 use crate::shards::Shards;
 use crate::state::{Api, entropy};
 use crate::token::Claims;
@@ -93,12 +96,7 @@ pub(crate) struct LoggedOut {}
 
 #[utoipa::path(
     post, path = "/v1/auth/signup", tag = "auth", request_body = SignupRequest,
-    responses(
-        (status = 201, description = "The account exists and is signed in", body = Tokens),
-        (status = 400, description = "107: a field is not legal", body = ProblemBody),
-        (status = 409, description = "107: the username is taken", body = ProblemBody),
-        (status = 503, description = "114, 115: try again", body = ProblemBody),
-    ),
+    responses((status = 201, description = "The account exists and is signed in", body = Tokens)),
 )]
 pub(crate) async fn signup<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
@@ -117,7 +115,7 @@ pub(crate) async fn signup<E: Engine, S: Shards>(
     if accounts::by_username(&api.engine, &username).await?.is_some() {
         return Err(taken());
     }
-    let password_hash = api.passwords.hash(request.password).await?;
+    let password_hash = api.passwords.hash(request.password).await.map_err(busy)?;
     let record = UserRecord { username, display_name, password_hash, created_ms: api.wall() };
     let (login, refresh_token) = new_family(device.as_ref(), api.wall())?;
     for _ in 0..ID_DRAWS_MAX {
@@ -136,17 +134,12 @@ pub(crate) async fn signup<E: Engine, S: Shards>(
 
 #[utoipa::path(
     post, path = "/v1/auth/login", tag = "auth", request_body = LoginRequest,
-    responses(
-        (status = 200, description = "Signed in", body = Tokens),
-        (status = 400, description = "107: a field is not legal", body = ProblemBody),
-        (status = 401, description = "101: no such account, or not its password", body = ProblemBody),
-        (status = 429, description = "111: too many failed logins of this name from this address", body = ProblemBody),
-        (status = 503, description = "114, 115: try again", body = ProblemBody),
-    ),
+    responses((status = 200, description = "Signed in", body = Tokens)),
 )]
 pub(crate) async fn login<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     JsonBody(request): JsonBody<LoginRequest>,
 ) -> Result<Json<Tokens>, Problem> {
     let device = device(request.device_id.as_deref())?;
@@ -156,42 +149,75 @@ pub(crate) async fn login<E: Engine, S: Shards>(
     if names::password(&request.password).is_err() {
         return Err(refused());
     }
-    let attempt = api.logins.take((&username, network(peer.ip()))).map_err(|wait_ms| {
-        Problem::new(ErrorCode::RateLimited, "too many failed logins of this username from this address")
-            .after_ms(wait_ms)
-    })?;
     let found = accounts::by_username(&api.engine, &username).await?;
     let (user, stored) = found.map(|(user, record)| (user, record.password_hash)).unzip();
+    let address = proxy::client(&api.config.trusted_proxies, peer.ip(), &headers);
+    let attempt = attempt(&api, &username, address, user.zip(device.as_ref())).await?;
     let verified = api.passwords.verify(request.password, stored).await;
     let user = match (verified, user) {
         (Ok(true), Some(user)) => {
             api.logins.give_back(attempt);
             user
         }
-        (Ok(_), _) => return Err(refused()),
+        (Ok(_), _) => {
+            api.names.take(&username).map_err(|wait_ms| {
+                too_many("too many failed logins of this username", wait_ms).because(Bound::LoginName)
+            })?;
+            return Err(refused());
+        }
         (Err(refusal), _) => {
             // Nothing was learnt, so nothing counts.
             api.logins.give_back(attempt);
-            return Err(refusal.into());
+            return Err(busy(refusal));
         }
     };
     Ok(Json(open(&api, user, device).await?))
 }
 
+/// Counts a login before its password is looked at: of this name from this address, or, where those are used up, from a device
+/// that the account has connected before. So nobody who shares an address with the owner locks the owner's devices out.
+async fn attempt<E: Engine, S: Shards>(
+    api: &Api<E, S>,
+    username: &str,
+    address: IpAddr,
+    device: Option<(UserId, &DeviceId)>,
+) -> Result<Taken, Problem> {
+    let refused = match api.logins.take((username, network(address))) {
+        Ok(taken) => return Ok(taken),
+        Err(wait_ms) => too_many("too many failed logins of this username from this address", wait_ms),
+    };
+    if let Some((user, device)) = device
+        && devices::list(&api.engine, user).await?.iter().any(|(known, _)| known == device)
+        && let Ok(taken) = api.logins.take((username, device.as_str()))
+    {
+        return Ok(taken);
+    }
+    Err(refused.because(Bound::LoginAddress))
+}
+
+fn too_many(detail: &str, wait_ms: u32) -> Problem {
+    Problem::new(ErrorCode::RateLimited, detail).after_ms(wait_ms)
+}
+
+/// A password that was not hashed, because too many wait for it.
+fn busy(refusal: Refusal) -> Problem {
+    let full = refusal.code == ErrorCode::Overloaded;
+    let problem = Problem::from(refusal);
+    if full { problem.because(Bound::Passwords) } else { problem }
+}
+
 #[utoipa::path(
     post, path = "/v1/auth/refresh", tag = "auth", request_body = RefreshRequest,
-    responses(
-        (status = 200, description = "The next tokens; the refresh token given is used up", body = Tokens),
-        (status = 401, description = "101: unknown, revoked, or used before, which revokes the login; 109: expired",
-         body = ProblemBody),
-    ),
+    responses((status = 200, description = "The next tokens; the refresh token given is used up", body = Tokens)),
 )]
 pub(crate) async fn refresh<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
     JsonBody(request): JsonBody<RefreshRequest>,
 ) -> Result<Json<Tokens>, Problem> {
     let wall = api.wall();
-    let (next, refresh_token) = new_token(wall)?;
+    // The same for the same token: who asks again, because the first answer was lost, gets it again.
+    let refresh_token = api.key.successor(request.refresh_token.reveal());
+    let next = NewToken { hash: hash(&refresh_token), expires_ms: wall.plus_ms(REFRESH_MS) };
     let (all, used) = (api.clone(), hash(request.refresh_token.reveal()));
     let rotate = async move {
         let rotation = accounts::rotate(&all.engine, &used, &next, wall).await?;
@@ -226,9 +252,6 @@ pub(crate) async fn refresh<E: Engine, S: Shards>(
     responses(
         (status = 200, description = "The login's tokens no longer count, and its sessions end (3503): that of the \
          access token, or of the refresh token in the body", body = LoggedOut),
-        (status = 401, description = "101: neither is valid", body = ProblemBody),
-        (status = 503, description = "114: the tokens no longer count, but sessions may be open; with the refresh token \
-         it can be asked again", body = ProblemBody),
     ),
 )]
 pub(crate) async fn logout<E: Engine, S: Shards>(
@@ -288,19 +311,15 @@ fn tokens<E: Engine, S: Shards>(
 }
 
 fn new_family(device: Option<&DeviceId>, wall: UnixMs) -> Result<(NewFamily, String), Problem> {
-    let (token, text) = new_token(wall)?;
-    // 0 is the operator's.
-    let family = entropy()?.max(1);
-    Ok((NewFamily { family, device: device.map(ToString::to_string), token }, text))
-}
-
-fn new_token(wall: UnixMs) -> Result<(NewToken, String), Problem> {
     let mut bytes = [0; REFRESH_BYTES];
     for chunk in bytes.chunks_exact_mut(8) {
         chunk.copy_from_slice(&entropy()?.to_ne_bytes());
     }
     let text = URL_SAFE_NO_PAD.encode(bytes);
-    Ok((NewToken { hash: hash(&text), expires_ms: wall.plus_ms(REFRESH_MS) }, text))
+    let token = NewToken { hash: hash(&text), expires_ms: wall.plus_ms(REFRESH_MS) };
+    // 0 is the operator's.
+    let family = entropy()?.max(1);
+    Ok((NewFamily { family, device: device.map(ToString::to_string), token }, text))
 }
 
 /// Without salt or cost: the token has 256 random bits.

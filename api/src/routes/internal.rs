@@ -36,5 +36,8 @@ pub(crate) async fn ready(State(node): State<Arc<dyn Node>>) -> (StatusCode, Jso
 
 /// The OpenMetrics text format, which Prometheus reads.
 pub(crate) async fn metrics(State(node): State<Arc<dyn Node>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], node.metrics())
+    (
+        [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+        node.http_counts().within(&node.metrics()),
+    )
 }

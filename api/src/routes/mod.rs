@@ -23,17 +23,20 @@ mod users;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post, put};
 use kv::Engine;
 use schema::ErrorCode;
 
 use crate::away;
 use crate::config::Node;
+use crate::cors;
+use crate::counts::Bound;
+use crate::http1;
 use crate::page;
 use crate::problem::Problem;
 use crate::shards::Shards;
@@ -79,7 +82,8 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
         .merge(page::routes(&api.ws_origin))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
-        .layer(from_fn(close_to_browsers))
+        .layer(from_fn_with_state(Arc::clone(&api.node), guard))
+        .layer(from_fn_with_state(api.clone(), cors::share::<E, S>))
         .with_state(api)
 }
 
@@ -91,7 +95,7 @@ pub(crate) fn internal(node: Arc<dyn Node>) -> Router {
         .route("/metrics", get(internal::metrics))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
-        .layer(from_fn(close_to_browsers))
+        .layer(from_fn_with_state(Arc::clone(&node), guard))
         .with_state(node)
 }
 
@@ -104,8 +108,8 @@ async fn no_such_method() -> Problem {
         .with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Headers of every answer that does not say otherwise.
-async fn close_to_browsers(request: Request, next: Next) -> Response {
+/// Refuses what no request may be, counts what was refused, and sets the headers of every answer that does not say otherwise.
+async fn guard(State(node): State<Arc<dyn Node>>, request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, HeaderValue); 5] = [
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
@@ -113,7 +117,11 @@ async fn close_to_browsers(request: Request, next: Next) -> Response {
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     ];
-    let mut response = next.run(request).await;
+    let mut response = match http1::refusal(&request) {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    };
+    node.http_counts().add(response.extensions().get::<Bound>().copied());
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(value);
     }

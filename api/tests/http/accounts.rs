@@ -84,11 +84,102 @@ fn who_guesses_learns_nothing_and_is_slowed_down() {
 }
 
 #[test]
+fn a_refresh_whose_answer_is_lost_is_asked_again() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    let refresh = |world: &mut World, with: &str, expected: &str| {
+        world.check(&format!(r#"POST /v1/auth/refresh {{"refresh_token":"{with}"}} => {expected}"#));
+    };
+    refresh(&mut world, "$bora.refresh", r#"200 {"token":"$lost.token","refresh_token":"$next.refresh"}"#);
+    world.advance_ms(60_000);
+    refresh(&mut world, "$bora.refresh", r#"200 {"token":"$next.token","refresh_token":"$next.refresh"}"#);
+    world.check("lost GET /v1/me => 200");
+    world.check("next GET /v1/me => 200");
+    // Two tabs at once are the same.
+    let ask = |token: &str| {
+        let body = format!(r#"{{"refresh_token":"{token}"}}"#);
+        let answer = crate::client::Client::connect(world.public).ask("POST", "/v1/auth/refresh", &[], &body);
+        let body: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
+        (answer.status, body["refresh_token"].as_str().map(str::to_owned))
+    };
+    let token = world.value("next.refresh");
+    let both: Vec<_> = std::thread::scope(|scope| {
+        let tabs = [scope.spawn(|| ask(token)), scope.spawn(|| ask(token))];
+        tabs.into_iter().map(|tab| tab.join().expect("no panic")).collect()
+    });
+    assert_eq!((both[0].0, &both[0]), (200, &both[1]));
+    assert_eq!(world.kicked(), []);
+    // Used, and its answer too: somebody else has it.
+    refresh(&mut world, "$bora.refresh", r#"401 {"code":101}"#);
+    assert_eq!(world.kicked(), [(world.user("bora"), world.family("bora"))]);
+    world.check(r#"next GET /v1/me => 401 {"code":101}"#);
+}
+
+/// Asks for bora's tokens so often, from an address that the trusted proxy names, and expects the same each time.
+fn log_in(world: &mut World, times: u32, from: &str, password: &str, expected: &str) {
+    for _ in 0..times {
+        world.check(&format!(
+            r#"POST /v1/auth/login x-forwarded-for={from} {{"username":"bora","password":"{password}"}} => {expected}"#
+        ));
+    }
+}
+
+#[test]
+fn limits_of_logins_count_clients_and_not_their_proxy() {
+    let mut world =
+        World::with(Options { trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")], ..Options::default() });
+    world.sign_up("bora");
+    log_in(&mut world, 10, "1.1.1.1", "wrong horse", "401");
+    log_in(&mut world, 1, "1.1.1.1", "wrong horse", "429");
+    log_in(&mut world, 1, "6.6.6.6,1.1.1.1", "correct horse", "429");
+    log_in(&mut world, 1, "2.2.2.2", "correct horse", "200");
+    log_in(&mut world, 1, "2.2.2.2,127.0.0.9", "correct horse", "200");
+
+    // A proxy of another kind says it before the first request.
+    let ask = |prelude: &str| {
+        let body = r#"{"username":"bora","password":"correct horse"}"#;
+        let mut client = crate::client::Client::connect(world.public);
+        client.write(prelude.as_bytes()).expect("the server reads");
+        client.ask("POST", "/v1/auth/login", &[], body).status
+    };
+    assert_eq!(ask("PROXY TCP4 1.1.1.1 2.2.2.2 4711 80\r\n"), 429);
+    assert_eq!(ask("PROXY TCP4 5.5.5.5 2.2.2.2 4711 80\r\n"), 200);
+    assert_eq!(ask(""), 200);
+
+    // Beyond 100 failures from everywhere a wrong password has to wait, and the right one does not.
+    let mut failed = 10;
+    let refused = (3..50).flat_map(|host| [host; 10]).any(|host| {
+        let body = r#"{"username":"bora","password":"wrong horse"}"#;
+        let answer = world.ask(&format!("POST /v1/auth/login x-forwarded-for=3.3.3.{host} {body}"));
+        failed += u32::from(answer.status == 401);
+        answer.status == 429
+    });
+    assert!(refused && (100..110).contains(&failed), "{failed}");
+    log_in(&mut world, 1, "4.4.4.4", "correct horse", "200");
+    world.check_counted("login_address", 3);
+    world.check_counted("login_name", 1);
+}
+
+#[test]
+fn who_is_not_trusted_names_no_other_address() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    for host in 1..=10 {
+        log_in(&mut world, 1, &format!("1.1.1.{host}"), "wrong horse", "401");
+    }
+    log_in(&mut world, 1, "2.2.2.2", "correct horse", "429");
+    let mut client = crate::client::Client::connect(world.public);
+    client.write(b"PROXY TCP4 1.1.1.1 2.2.2.2 4711 80\r\n").expect("the server reads");
+    assert_eq!(client.ask("GET", "/v1/servers/best", &[], "").status, 400, "it is no request");
+}
+
+#[test]
 fn a_refresh_token_is_used_once_and_a_second_use_ends_the_login() {
     let mut world = World::new();
     world.sign_up("bora");
     world.check(r#"POST /v1/auth/refresh {"refresh_token":"$bora.refresh"} => 200 {"user_id":"$bora","token":"$second.token","refresh_token":"$second.refresh"}"#);
     world.check("second GET /v1/me => 200");
+    world.advance_ms(60_001);
     world
         .check(r#"POST /v1/auth/login {"username":"bora","password":"correct horse"} => 200 {"token":"$other.token"}"#);
     world.check(r#"POST /v1/auth/refresh {"refresh_token":"$bora.refresh"} => 401 {"code":101}"#);

@@ -39,13 +39,16 @@ fn a_group_has_a_title_an_owner_and_a_limit() {
 #[test]
 fn a_creation_is_repeated_under_its_key() {
     let mut world = world(&["bora", "minsu"]);
-    world.check(r#"bora POST /v1/channels key=k1 {"kind":"group","title":"a"} => 201 {"channel_id":"$a"}"#);
-    world.check(r#"bora POST /v1/channels key=k1 {"kind":"group","title":"a"} => 201 {"channel_id":"$a"}"#);
-    world.check(r#"bora POST /v1/channels key=k1 {"kind":"group","title":"b"} => 409 {"code":121}"#);
-    world.check(r#"minsu POST /v1/channels key=k1 {"kind":"group","title":"a"} => 201 {"channel_id":"$b"}"#);
+    world.check(r#"bora POST /v1/channels idempotency-key=k1 {"kind":"group","title":"a"} => 201 {"channel_id":"$a"}"#);
+    world.check(r#"bora POST /v1/channels idempotency-key=k1 {"kind":"group","title":"a"} => 201 {"channel_id":"$a"}"#);
+    world.check(r#"bora POST /v1/channels idempotency-key=k1 {"kind":"group","title":"b"} => 409 {"code":121}"#);
+    world
+        .check(r#"minsu POST /v1/channels idempotency-key=k1 {"kind":"group","title":"a"} => 201 {"channel_id":"$b"}"#);
     assert_ne!(world.value("a"), world.value("b"), "a key is its user's own");
     let long = "k".repeat(129);
-    world.check(&format!(r#"bora POST /v1/channels key={long} {{"kind":"group","title":"a"}} => 400 {{"code":107}}"#));
+    world.check(&format!(
+        r#"bora POST /v1/channels idempotency-key={long} {{"kind":"group","title":"a"}} => 400 {{"code":107}}"#
+    ));
 }
 
 #[test]

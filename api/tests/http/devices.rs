@@ -36,6 +36,27 @@ fn world() -> World {
 }
 
 #[test]
+fn an_owners_device_gets_in_though_somebody_at_its_address_guesses() {
+    let mut world = world();
+    let mut check = |password: &str, device: &str, expected: &str| {
+        world.check(&format!(
+            r#"POST /v1/auth/login {{"username":"bora","password":"{password}"{device}}} => {expected}"#
+        ));
+    };
+    for _ in 0..10 {
+        check("wrong horse", "", "401");
+    }
+    check("correct horse", "", "429");
+    check("correct horse", r#","device_id":"another""#, "429");
+    check("correct horse", r#","device_id":"phone""#, "200");
+    for _ in 0..10 {
+        check("wrong horse", r#","device_id":"phone""#, "401");
+    }
+    check("correct horse", r#","device_id":"phone""#, "429");
+    check("correct horse", r#","device_id":"tablet""#, "200");
+}
+
+#[test]
 fn devices_are_listed_by_their_last_connect_and_one_knows_ones_own() {
     let mut world = world();
     world.check(r#"laptop GET /v1/me/devices => 200 {"devices":[{"device_id":"laptop","client":"rows/1","connected_ms":1800000002000,"last_active_ms":1800000002000,"current":true},{"device_id":"tablet","current":false},{"device_id":"phone","connected_ms":1800000000000,"current":false}]}"#);

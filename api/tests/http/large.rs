@@ -14,11 +14,11 @@ const USERS: [&str; 8] = ["bora", "minsu", "yuna", "jiho", "sora", "hana", "juno
 #[test]
 fn a_large_channel_takes_more_members_than_a_group() {
     let mut world = world();
-    world.check(r#"bora POST /v1/channels key=k {"kind":"large","title":" 광장 ","history":"all"} => 201 {"channel_id":"$l","kind":"large","title":"광장","role":"owner","history":"all","member_count":1}"#);
+    world.check(r#"bora POST /v1/channels idempotency-key=k {"kind":"large","title":" 광장 ","history":"all"} => 201 {"channel_id":"$l","kind":"large","title":"광장","role":"owner","history":"all","member_count":1}"#);
     world.check(
-        r#"bora POST /v1/channels key=k {"kind":"large","title":"광장","history":"all"} => 201 {"channel_id":"$l"}"#,
+        r#"bora POST /v1/channels idempotency-key=k {"kind":"large","title":"광장","history":"all"} => 201 {"channel_id":"$l"}"#,
     );
-    world.check(r#"bora POST /v1/channels key=k {"kind":"large","title":"광장"} => 409 {"code":121}"#);
+    world.check(r#"bora POST /v1/channels idempotency-key=k {"kind":"large","title":"광장"} => 409 {"code":121}"#);
     for user in &USERS[1..] {
         world.check(&format!(r#"bora PUT /v1/channels/$l/members/${user} => 200 {{"changed":true}}"#));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use api::Origins;
 use serde_json::Value;
 
 use crate::client::Client;
@@ -120,8 +121,100 @@ fn what_is_not_there_is_a_problem_too() {
     world.check(r#"GET /nothing => 404 {"code":104}"#);
     world.check(r#"DELETE /v1/me => 405 {"code":104}"#);
     world.check(r#"POST / => 405 {"code":104}"#);
+    assert_eq!(world.check("PUT /v1/me => 405").header("allow"), "GET,HEAD,PATCH");
+    // A path is written in one way.
+    for path in ["/v1/me/", "/v1", "/v1/", "/v1//me", "/V1/me", "/v1/users/", "/v1/channels/", "/openapi.json/"] {
+        world.check(&format!(r#"GET {path} => 404 {{"code":104}}"#));
+    }
     world.check(r#"GET /health/live => 404 {"code":104}"#);
     world.check(r#"GET /metrics => 404 {"code":104}"#);
+}
+
+#[test]
+fn what_is_no_request_is_a_problem_too() {
+    let world = World::new();
+    let check = |request: &str, expected: u16| {
+        let mut client = Client::connect(world.public);
+        // The server may close before it has read all: the answer tells.
+        let _cut_off = client.write(request.as_bytes());
+        let answer = client.read().expect("an answer");
+        let shown = &request[..request.len().min(80)];
+        assert_eq!(answer.status, expected, "{shown:?}");
+        if expected >= 400 {
+            assert_eq!(answer.header("content-type"), "application/problem+json", "{shown:?}");
+            let problem: Value = serde_json::from_str(&answer.body).expect("a problem is JSON");
+            assert_eq!(problem["status"], expected, "{shown:?}");
+        }
+        answer
+    };
+    const BEST: &str = "/v1/servers/best";
+    let get = |head: &str| format!("GET {BEST} HTTP/1.1\r\n{head}\r\n");
+    check(&get("Host: a\r\n"), 200);
+    check(&format!("GET http://a{BEST} HTTP/1.1\r\nHost: a\r\n\r\n"), 200);
+    check(&format!("GET {BEST} HTTP/1.0\r\n\r\n"), 200);
+    for host in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n", "Host:\r\n", "Host: a b\r\n", "Host: a@b\r\n"]
+    {
+        check(&get(host), 400);
+    }
+    let post = |head: &str, body: &str| {
+        format!("POST /v1/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{head}\r\n{body}")
+    };
+    const CHUNKS: &str = "2\r\n{}\r\n0\r\n\r\n";
+    check(&post("Transfer-Encoding: chunked\r\n", CHUNKS), 400);
+    check(&post("Transfer-Encoding: gzip, chunked\r\n", CHUNKS), 501);
+    check(&post("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", CHUNKS), 501);
+    check(&post("Transfer-Encoding: gzip\r\n", ""), 400);
+    check(&post("Content-Length: x\r\n", ""), 400);
+    check(&post("Content-Length: 2\r\nContent-Encoding: identity\r\n", "{}"), 400);
+    let gzip = check(&post("Content-Length: 2\r\nContent-Encoding: gzip\r\n", "{}"), 415);
+    assert_eq!(gzip.header("accept-encoding"), "identity");
+    check(&get(&format!("Host: a\r\n{}", "x: y\r\n".repeat(101))), 431);
+    check(&get(&format!("Host: a\r\nx: {}\r\n", "y".repeat(70_000))), 431);
+    check(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "y".repeat(65_600)), 414);
+    check("hello\r\n\r\n", 400);
+    world.check_counted("head_bytes", 3);
+}
+
+#[test]
+fn pages_of_allowed_origins_and_no_others_are_shared_with() {
+    let origins = |allowed: &[&str], dev| {
+        let allowed = allowed.iter().map(|origin| origin.parse().expect("an origin")).collect();
+        let mut world = World::with(Options { origins: Origins::new(allowed, dev), ..Options::default() });
+        world.sign_up("bora");
+        world
+    };
+    let check = |world: &mut World, origin: &str, expected: bool| {
+        let preflight = "access-control-request-method=PATCH access-control-request-headers=authorization,content-type";
+        let asked = world.ask(&format!("OPTIONS /v1/me origin={origin} {preflight}"));
+        assert_eq!(asked.status, if expected { 204 } else { 405 }, "{origin}");
+        for row in ["bora GET /v1/me", "GET /v1/me", "GET /nothing"] {
+            let answer = world.ask(&format!("{row} origin={origin}"));
+            for answer in [&asked, &answer] {
+                assert_eq!(answer.header("access-control-allow-origin"), if expected { origin } else { "" }, "{row}");
+                assert_eq!(answer.header("vary"), "Origin", "{row}");
+                assert_eq!(answer.header("access-control-expose-headers").contains("Retry-After"), expected, "{row}");
+                assert_eq!(answer.header("access-control-allow-credentials"), "", "{row}");
+            }
+        }
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            assert_eq!(asked.header("access-control-allow-methods").contains(method), expected, "{method}");
+        }
+        for header in ["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"] {
+            assert_eq!(asked.header("access-control-allow-headers").contains(header), expected, "{header}");
+        }
+    };
+    let mut world = origins(&["https://app.example.com"], false);
+    check(&mut world, "https://app.example.com", true);
+    check(&mut world, "http://app.example.com", false);
+    check(&mut world, "https://app.example.com.evil.com", false);
+    check(&mut world, "http://localhost:3000", false);
+    check(&mut world, "null", false);
+    assert_eq!(world.ask("GET /v1/me").header("vary"), "Origin");
+    let mut world = origins(&[], true);
+    check(&mut world, "http://localhost:3000", true);
+    check(&mut world, "http://127.0.0.1:3000", true);
+    check(&mut world, "https://app.example.com", false);
+    check(&mut origins(&["*"], false), "null", true);
 }
 
 #[test]
@@ -150,8 +243,12 @@ fn the_page_is_served_under_a_strict_policy() {
     assert!(!policy.contains("unsafe"), "{policy}");
     assert_eq!(page.header("x-content-type-options"), "nosniff");
     assert_eq!(page.header("referrer-policy"), "no-referrer");
-    let kept = client.ask("GET", "/", &[("if-none-match", page.header("etag"))], "");
-    assert_eq!((kept.status, kept.body.as_str()), (304, ""));
+    let tag = page.header("etag");
+    for known in [tag.to_owned(), format!("W/{tag}"), format!("\"x\", W/{tag}"), "*".to_owned()] {
+        let kept = client.ask("GET", "/", &[("if-none-match", &known)], "");
+        assert_eq!((kept.status, kept.body.as_str(), kept.header("etag")), (304, "", tag), "{known}");
+    }
+    assert_eq!(client.ask("GET", "/", &[("if-none-match", "W/\"x\"")], "").status, 200);
 }
 
 #[test]
@@ -191,7 +288,7 @@ fn operators_ask_on_a_listener_of_their_own() {
     let mut client = Client::connect(world.internal);
     let mut get = |path: &str| client.ask("GET", path, &[], "");
     assert_eq!((get("/health/live").status, get("/health/ready").status), (200, 200));
-    assert_eq!(get("/metrics").body, "rookery_connections 7\n");
+    assert!(get("/metrics").body.starts_with("rookery_connections 7\n# HELP rookery_http_refused "));
     assert_eq!(get("/metrics").header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert_eq!(get("/v1/servers/best").status, 404);
 

@@ -1,7 +1,7 @@
 //! One server, and a language in which rows say what it is asked and what it answers.
 //!
 //! `bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}`: in the name of bora, whose
-//! token is known; `$name` stands for a value that an earlier row saw, or, where an answer has it first, gives it that name.
+//! token is known, and with headers as `name=value` before the body; `$name` stands for a value that an earlier row saw, or, where an answer has it first, gives it that name.
 //! An answer must have the fields that a row has, and may have more; `"*"` is any value.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::{Config, Cost, Limits, Node, Running, Shards, TokenKey};
+use api::{Config, Cost, Counts, Limits, Network, Node, Origins, Running, Shards, TokenKey};
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 use schema::mesh::Kicked;
 use schema::op::ReactOp;
@@ -31,6 +31,7 @@ pub(crate) struct TestNode {
     pub(crate) trouble: Mutex<Vec<String>>,
     pub(crate) full: AtomicBool,
     pub(crate) away: AtomicBool,
+    counts: Counts,
 }
 
 impl Node for TestNode {
@@ -53,6 +54,10 @@ impl Node for TestNode {
 
     fn metrics(&self) -> String {
         "rookery_connections 7\n".to_owned()
+    }
+
+    fn http_counts(&self) -> &Counts {
+        &self.counts
     }
 
     fn load(&self) -> f32 {
@@ -79,6 +84,8 @@ pub(crate) struct World {
 /// How a world may differ.
 pub(crate) struct Options {
     pub(crate) dev_users: Option<Vec<String>>,
+    pub(crate) trusted_proxies: Vec<Network>,
+    pub(crate) origins: Origins,
     pub(crate) limits: Limits,
     pub(crate) group_members_max: u32,
 }
@@ -86,7 +93,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         let limits = Limits { stop: Duration::from_secs(2), ..Limits::default() };
-        Self { dev_users: None, limits, group_members_max: 5 }
+        Self { dev_users: None, trusted_proxies: Vec::new(), origins: Origins::default(), limits, group_members_max: 5 }
     }
 }
 
@@ -111,6 +118,7 @@ impl World {
             trouble: Mutex::default(),
             full: AtomicBool::new(false),
             away: AtomicBool::new(false),
+            counts: Counts::default(),
         });
         let claim = OneShard::claim(engine.clone(), Arc::<TestNode>::clone(&node), options.group_members_max);
         let shard = block_on(claim);
@@ -120,6 +128,8 @@ impl World {
             region: "here".to_owned(),
             dev_users: options.dev_users,
             group_members_max: options.group_members_max,
+            trusted_proxies: options.trusted_proxies,
+            origins: options.origins,
             password_cost: COST,
             limits: options.limits,
         };
@@ -225,6 +235,13 @@ impl World {
         answer
     }
 
+    /// Compares how often a bound is said to have refused.
+    pub(crate) fn check_counted(&self, bound: &str, times: u32) {
+        let metrics = Client::connect(self.internal).ask("GET", "/metrics", &[], "").body;
+        let expected = format!("rookery_http_refused_total{{bound=\"{bound}\"}} {times}\n");
+        assert!(metrics.contains(&expected), "{expected}{metrics}");
+    }
+
     /// Asks what the left side of a row asks.
     pub(crate) fn ask(&mut self, asked: &str) -> Answer {
         let first = asked.split(' ').next().unwrap_or_default();
@@ -236,9 +253,10 @@ impl World {
         let mut words = asked.splitn(3, ' ');
         let (method, path) = (words.next().expect("a method"), words.next().expect("a path"));
         let (mut headers, mut body) = (Vec::new(), words.next().unwrap_or_default());
-        if let Some(key) = body.strip_prefix("key=") {
-            let (key, rest) = key.split_once(' ').unwrap_or((key, ""));
-            headers.push(("idempotency-key", key));
+        let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        while let Some((name, rest)) = body.split_once('=').filter(|(name, _)| is_name(name)) {
+            let (value, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+            headers.push((name, value));
             body = rest;
         }
         let bearer = caller.map(|caller| format!("Bearer {}", self.value(&format!("{caller}.token"))));

@@ -20,7 +20,9 @@ use schema::limits::{GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
 
 pub use error::{ConfigError, Origin};
 pub use values::{LogFormat, SECRET_BYTES, Secret, StoreEngine};
-use values::{address, host_name, log_filter, node_name, path, region, secret, store_prefix, whole, ws_url};
+use values::{
+    address, host_name, log_filter, network, node_name, origin, path, region, secret, store_prefix, whole, ws_url,
+};
 
 /// The documented configuration file, in which every key is commented out at its default.
 pub const DOCUMENT: &str = include_str!("../../../rookery.toml");
@@ -88,6 +90,14 @@ pub struct Listen {
     #[arg(id = "listen.internal", long = "internal", visible_alias = "listen.internal", value_name = "IP:PORT")]
     #[arg(default_value = "127.0.0.1:9000", value_parser = address)]
     pub internal: SocketAddr,
+    /// Proxies that the API believes about the addresses of its clients: addresses and networks
+    #[arg(id = "listen.trusted_proxies", long = "listen.trusted_proxies", value_name = "NETWORK,…")]
+    #[arg(value_delimiter = ',', value_parser = network)]
+    pub trusted_proxies: Vec<api::Network>,
+    /// Other origins whose pages may call the API and open WebSockets; * is every one
+    #[arg(id = "listen.allowed_origins", long = "listen.allowed_origins", value_name = "ORIGIN,…")]
+    #[arg(value_delimiter = ',', value_parser = origin)]
+    pub allowed_origins: Vec<api::AllowedOrigin>,
 }
 
 /// What is kept on this machine's disk.

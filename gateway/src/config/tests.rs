@@ -237,6 +237,8 @@ fn a_value_is_judged_by_its_keys_parser() {
         }
     };
     check("listen.api", &["127.0.0.1:8100", "[::1]:0", "localhost:9"], &["127.0.0.1", ":8000", "127.0.0.1:70000", ""]);
+    check("listen.trusted_proxies", &["10.0.0.1", "10.0.0.0/8,::1"], &["10.0.0.0/33", "10.0.0.1,x", "proxy", ""]);
+    check("listen.allowed_origins", &["*", "https://a.example,http://b:81"], &["a.example", "https://a/", "null", ""]);
     check("node.shards", &["1", "256", "0_2"], &["0", "257", "65536", "-1", "+1", "_1", "1e1", ""]);
     check("data.free_bytes_min", &["1_000", "0"], &["-1", "99999999999999999999"]);
     check("debug.echo", &["true", "false"], &["yes", "1", ""]);

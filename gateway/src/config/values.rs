@@ -74,6 +74,14 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
     address.ok_or_else(|| "an address and a port, such as 127.0.0.1:8000 or [::]:8000".to_owned())
 }
 
+pub(super) fn network(text: &str) -> Parsed<api::Network> {
+    text.parse().map_err(|_| "addresses and networks, such as 10.0.0.1 and 10.0.0.0/8".to_owned())
+}
+
+pub(super) fn origin(text: &str) -> Parsed<api::AllowedOrigin> {
+    text.parse().map_err(|_| "origins as a browser writes them, such as https://app.example.com, or *".to_owned())
+}
+
 pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     checked(text, !text.is_empty(), "a path").map(PathBuf::from)
 }

@@ -234,6 +234,7 @@ impl Node<'_> {
         let listener = listen::open("listen.api", ready.api)?;
         let background = StorePool::start("background", 1)?;
         let pool = StorePool::start("store", shards)?;
+        let api_config = api_config(config, mode, ready.ws);
         let parts = NodeParts {
             config,
             clock: *clock,
@@ -241,13 +242,14 @@ impl Node<'_> {
             view: &view,
             incarnation,
             key,
+            origins: &api_config.origins,
             state,
             pool: &pool,
             ends: self.shutdown.teller(),
         };
         let Started { mailboxes, threads } = parts.start_shards(ready.ws, *connections_max)?;
         let clients = api::serve(
-            api_config(config, mode, ready.ws),
+            api_config,
             listener,
             store.clone(),
             NodeShards::new(Arc::clone(&view), mailboxes.clone()),
@@ -339,6 +341,8 @@ fn api_config(config: &Config, mode: Mode, ws: SocketAddr) -> api::Config {
         region: config.node.region.clone(),
         dev_users: (mode == Mode::Dev).then(users),
         group_members_max: config.limits.group_members,
+        trusted_proxies: config.listen.trusted_proxies.clone(),
+        origins: api::Origins::new(config.listen.allowed_origins.clone(), mode == Mode::Dev),
         password_cost: api::Cost::default(),
         limits: api::Limits::default(),
     }

@@ -20,6 +20,7 @@ pub(crate) struct NodeState {
     short_of_disk: AtomicBool,
     connections_max: u32,
     metrics: Metrics,
+    http_counts: api::Counts,
 }
 
 impl NodeState {
@@ -31,6 +32,7 @@ impl NodeState {
             short_of_disk: AtomicBool::new(false),
             connections_max,
             metrics,
+            http_counts: api::Counts::default(),
         }
     }
 
@@ -88,6 +90,10 @@ impl api::Node for NodeState {
 
     fn metrics(&self) -> String {
         self.metrics.render()
+    }
+
+    fn http_counts(&self) -> &api::Counts {
+        &self.http_counts
     }
 
     fn load(&self) -> f32 {

@@ -79,6 +79,8 @@ pub(crate) struct Parts<S> {
     pub(crate) spawner: Spawner,
     pub(crate) links: Links,
     pub(crate) echo: bool,
+    /// Whose pages may connect.
+    pub(crate) origins: Arc<api::Origins>,
     /// Connections that speak the protocol at once; beyond it they are told 3015.
     pub(crate) sessions_max: usize,
     pub(crate) state: Arc<NodeState>,
@@ -217,6 +219,14 @@ impl<S: Engine> ShardHandler<S> {
 
 impl<S: Engine> Handler for ShardHandler<S> {
     fn on_request(&mut self, _sockets: &mut Sockets, conn: ConnId, request: &wire::Request) -> Decision {
+        // Also for what is no browser: who says where a page is from is held to it.
+        if let Some(origin) = request.origin()
+            && !self.parts.origins.may_connect(origin, request.host())
+        {
+            let remedy =
+                format!("Pages of {origin} may not connect here. The node's listen.allowed_origins would say so.");
+            return Decision::Refuse(wire::Refusal::new(403, remedy));
+        }
         match request.path() {
             CONNECTION_PATH => {
                 let offered: Vec<&str> = request.protocols().collect();
@@ -225,7 +235,7 @@ impl<S: Engine> Handler for ShardHandler<S> {
                     Some(encoding) => encoding,
                     None if offered.is_empty() => Encoding::Json,
                     None => {
-                        let remedy = "offer rookery.json.v1 or rookery.fb.v1 in Sec-WebSocket-Protocol\n";
+                        let remedy = "offer rookery.json.v1 or rookery.fb.v1 in Sec-WebSocket-Protocol";
                         return Decision::Refuse(wire::Refusal::new(400, remedy));
                     }
                 };
@@ -239,7 +249,7 @@ impl<S: Engine> Handler for ShardHandler<S> {
                 protocol: request.protocols().next().map(|protocol| Cow::Owned(protocol.to_owned())),
                 endpoint: Endpoint::Echo { message_bytes_max: ECHO_MESSAGE_BYTES_MAX },
             },
-            _ => Decision::Refuse(wire::Refusal::new(404, format!("WebSocket clients connect to {CONNECTION_PATH}\n"))),
+            _ => Decision::Refuse(wire::Refusal::new(404, format!("WebSocket clients connect to {CONNECTION_PATH}"))),
         }
     }
 

@@ -42,6 +42,7 @@ pub(crate) struct NodeParts<'a, S> {
     pub(crate) view: &'a Arc<View>,
     pub(crate) incarnation: Incarnation,
     pub(crate) key: &'a api::TokenKey,
+    pub(crate) origins: &'a api::Origins,
     pub(crate) state: &'a Arc<NodeState>,
     pub(crate) pool: &'a StorePool,
     pub(crate) ends: UnboundedSender<End>,
@@ -63,6 +64,7 @@ impl<S: Engine> NodeParts<'_, S> {
         }
         let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
         let auth = Arc::new(Tokens::new(self.key.clone()));
+        let origins = Arc::new(self.origins.clone());
         let mut threads = Vec::new();
         for (shard, (listener, sleeper, mail, done_sender, done)) in (0..shards).zip(ends) {
             let me = Owner { incarnation: self.incarnation, shard: ShardIndex(shard) };
@@ -83,6 +85,7 @@ impl<S: Engine> NodeParts<'_, S> {
                 spawner: self.pool.spawner(),
                 links: Links::new(mailboxes.clone()),
                 echo: self.config.debug.echo,
+                origins: Arc::clone(&origins),
                 sessions_max: share,
                 state: Arc::clone(self.state),
                 shard,

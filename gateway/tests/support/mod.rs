@@ -16,6 +16,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 pub(crate) use starting::{Log, Starting};
 use tungstenite::client::IntoClientRequest;
+use tungstenite::protocol::frame::Frame;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Message, WebSocket};
 
 /// How long anything may take here before the test fails.
@@ -165,9 +167,15 @@ impl Client {
         id
     }
 
-    /// Sends any text.
+    /// Sends any text, in frames of 4 KiB: a long one in many, cut within characters.
     pub(crate) fn send_text(&mut self, text: &str) {
-        self.socket.send(Message::text(text)).expect("the socket takes it");
+        let mut rest = text.as_bytes().chunks(4096).peekable();
+        let mut opcode = Data::Text;
+        while let Some(piece) = rest.next() {
+            let frame = Frame::message(piece.to_vec(), OpCode::Data(opcode), rest.peek().is_none());
+            self.socket.send(Message::Frame(frame)).expect("the socket takes it");
+            opcode = Data::Continue;
+        }
     }
 
     /// Sends any bytes.
