@@ -10,18 +10,9 @@ mod simulated;
 use schema::op::PastAccess;
 use schema::{ChannelId, DeviceId, Encoding, ServerFrame, UnixMs, UserId};
 
-pub use scenarios::{SLOW_SCENARIOS, scenarios};
+pub use scenarios::{SLOW_SCENARIOS, Scenario, scenarios};
 pub use script::play;
 pub use simulated::SimulatedNode;
-
-/// A scenario: its rule, and its lines.
-#[derive(Debug, Clone, Copy)]
-pub struct Scenario {
-    /// The rule that it shows.
-    pub name: &'static str,
-    /// Steps with what is seen, `step => saw`, one a line.
-    pub lines: &'static str,
-}
 
 /// The people of a scenario. `d` is the direct channel of the first two.
 pub const PEOPLE: [&str; 3] = ["ann", "bob", "eve"];

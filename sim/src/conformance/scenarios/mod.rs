@@ -5,7 +5,14 @@ mod large;
 mod messages;
 mod people;
 
-use super::Scenario;
+/// A scenario: its rule, and its lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// The rule that it shows.
+    pub name: &'static str,
+    /// Steps with what is seen, `step => saw`, one a line.
+    pub lines: &'static str,
+}
 
 /// Those that any node can be held to.
 pub fn scenarios() -> impl Iterator<Item = &'static Scenario> {
