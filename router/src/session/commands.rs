@@ -4,10 +4,7 @@
 //! `operations` change channels, `pages` are read from the store.
 
 use schema::command::{Command, Connect};
-use schema::limits::{
-    ECHO_DATA_BYTES_MAX, MENTIONS_MAX, PRESENCE_USERS_MAX, RATE_REFUSALS_MAX, TOKEN_BYTES_MAX, UNPARSED_MAX,
-    WATCHED_MAX,
-};
+use schema::limits::{ECHO_DATA_BYTES_MAX, MENTIONS_MAX, PRESENCE_USERS_MAX, TOKEN_BYTES_MAX, WATCHED_MAX};
 use schema::{ChannelOp, CloseCode, ErrorCode, Refusal, Reply, Request};
 
 use crate::counters::Counter;
@@ -31,11 +28,11 @@ impl Session {
         for request in self.encoding.requests(payload) {
             match request {
                 Ok(request) => {
-                    self.unparsed = 0;
+                    self.admission.parsed();
                     self.request(request, context);
                 }
                 Err(unparsed) if unparsed.refusal.code == ErrorCode::UnknownCommand => {
-                    self.unparsed = 0;
+                    self.admission.parsed();
                     self.unknown(unparsed.id, unparsed.refusal, context);
                 }
                 Err(unparsed) => self.refuse_unparsed(unparsed.id, unparsed.refusal, context),
@@ -48,23 +45,22 @@ impl Session {
 
     /// Unlike other errors this is told also under number 0, which is all that may be known of the request.
     fn refuse_unparsed(&mut self, id: u32, mut refusal: Refusal, context: &mut ShardContext<'_>) {
-        self.unparsed += 1;
         refusal.message.truncate(refusal.message.floor_char_boundary(ERROR_TEXT_BYTES_MAX));
         self.say(&schema::ServerFrame::Reply { id, reply: Err(refusal.into()) }, context);
-        if self.unparsed >= UNPARSED_MAX {
+        if self.admission.unparsed() {
             self.close(CloseCode::TooManyErrors);
         }
     }
 
     /// A command of a later version counts like one of this.
     fn unknown(&mut self, id: u32, refusal: Refusal, context: &mut ShardContext<'_>) {
-        self.unanswered += 1;
+        self.admission.asked();
         let refusal = self.take_rate(1, context).err().unwrap_or(refusal);
         self.answer(id, Err(refusal), context);
     }
 
     fn request(&mut self, Request { id, command }: Request, context: &mut ShardContext<'_>) {
-        self.unanswered += 1;
+        self.admission.asked();
         if let Err(refusal) = self.admit(&command, context) {
             return self.answer(id, Err(refusal), context);
         }
@@ -134,21 +130,17 @@ impl Session {
 
     /// Counts a command against the session and its user, as so many.
     fn take_rate(&mut self, weight: u32, context: &mut ShardContext<'_>) -> Result<(), Refusal> {
-        let now = context.now.mono;
-        let taken = self.bucket.take(now, weight).and_then(|()| match &self.stage {
-            Stage::Live(live) => context.users.take(now, live.user, weight),
-            Stage::Anonymous { .. } | Stage::Connecting(_) => Ok(()),
-        });
-        let Err(retry_after_ms) = taken else {
-            self.rate_refusals = 0;
-            return Ok(());
+        let user = match &self.stage {
+            Stage::Live(live) => Some(live.user),
+            Stage::Anonymous { .. } | Stage::Connecting(_) => None,
         };
-        context.effects.count(Counter::Rate);
-        self.rate_refusals += 1;
-        if self.rate_refusals >= RATE_REFUSALS_MAX {
-            self.close(CloseCode::Rate);
-        }
-        Err(Refusal::new(ErrorCode::RateLimited, "too many commands").after_ms(retry_after_ms))
+        self.admission.take(context.now.mono, weight, user, context.users).map_err(|limited| {
+            context.effects.count(Counter::Rate);
+            if limited.is_over {
+                self.close(CloseCode::Rate);
+            }
+            Refusal::new(ErrorCode::RateLimited, "too many commands").after_ms(limited.retry_after_ms)
+        })
     }
 }
 

@@ -17,7 +17,7 @@ impl Session {
                 self.push(Push::Drain { deadline_ms, jitter_ms: RETRY_BASE_MS, url: None }, context);
             }
         }
-        if self.unanswered == 0 {
+        if self.admission.is_idle() {
             self.close(CloseCode::GoingAway);
         }
     }

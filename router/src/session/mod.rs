@@ -1,11 +1,12 @@
 //! One connection that speaks the protocol: from its first command to its close.
 //!
 //! Owns the session's state and what every part of it does: answer, push, close, read or not. `login` gets it to its
-//! account, `commands` takes requests, `operations`, `pages` and `channels` carry them out, `inbox` moves its cursor
+//! account, `commands` takes requests, as far as `admission` lets them in, `operations`, `pages` and `channels` carry them out, `inbox` moves its cursor
 //! (I6), `feed` those over large channels, `presence` and `telling` push what is in no inbox, `deadlines` says when it
 //! is over, `outbound` what it may have queued (I11). Every command is answered once, or the connection is closed
 //! (I12).
 
+mod admission;
 mod channels;
 mod cold;
 mod commands;
@@ -19,7 +20,7 @@ mod pages;
 mod presence;
 mod telling;
 
-use schema::limits::{OUTBOUND_BYTES_MAX, UNANSWERED_MAX};
+use schema::limits::OUTBOUND_BYTES_MAX;
 use schema::mesh::SnapshotPlace;
 use schema::{
     ChannelId, CloseCode, Cursor, DeviceId, Encoding, Instant, Now, Position, Push, Refusal, Reply, Seq, ServerFrame,
@@ -31,10 +32,11 @@ use crate::effects::Effects;
 use crate::gather::Gathers;
 use crate::io::ConnId;
 use crate::openers::Openers;
-use crate::rate::{Bucket, UserBuckets};
+use crate::rate::UserBuckets;
 use crate::store::{Answer, Claims, History};
 use crate::tickets::Tickets;
 
+use admission::Admission;
 pub(crate) use channels::OpenWaiter;
 use cold::ColdState;
 pub(crate) use login::TokenWaiter;
@@ -84,14 +86,11 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     stage: Stage,
     outbound: Outbound,
-    bucket: Bucket,
+    admission: Admission,
     heard_at: Instant,
     /// For when its timer is set; a timer that fires for another time is stale.
     pub(crate) armed: Option<Instant>,
     cold: Option<Box<ColdState>>,
-    unanswered: u32,
-    rate_refusals: u32,
-    unparsed: u32,
     encoding: Encoding,
     pinged: bool,
     reads_on: bool,
@@ -158,13 +157,10 @@ impl Session {
             id,
             stage: Stage::Anonymous { opened_at: now.mono, refused_for_now: false },
             outbound: Outbound::default(),
-            bucket: Bucket::new(now.mono),
+            admission: Admission::new(now.mono),
             heard_at: now.mono,
             armed: None,
             cold: None,
-            unanswered: 0,
-            rate_refusals: 0,
-            unparsed: 0,
             encoding,
             pinged: false,
             reads_on: true,
@@ -216,12 +212,11 @@ impl Session {
 
     /// Answers a request. Number 0 wants no answer.
     fn answer(&mut self, id: u32, reply: Result<Reply, Refusal>, context: &mut ShardContext<'_>) {
-        assert!(self.unanswered > 0, "I12: {} answers {id} and nothing is asked", self.id);
-        self.unanswered -= 1;
+        self.admission.answered(self.id, id);
         if id != 0 {
             self.say(&ServerFrame::Reply { id, reply: reply.map_err(Into::into) }, context);
         }
-        if self.draining && self.unanswered == 0 {
+        if self.draining && self.admission.is_idle() {
             self.close(CloseCode::GoingAway);
         }
     }
@@ -247,8 +242,7 @@ impl Session {
     /// Reads the socket only while there is room for what its commands lead to. Once it does not, it waits until half
     /// of the room is there again: to stop and to go on costs the driver a system call each.
     pub(crate) fn regulate_reads(&mut self, context: &mut ShardContext<'_>) {
-        let unanswered_max = if self.reads_on { UNANSWERED_MAX } else { UNANSWERED_MAX / 2 };
-        let room = self.unanswered < unanswered_max && self.outbound.has_room_for_replies(self.reads_on);
+        let room = self.admission.has_room(self.reads_on) && self.outbound.has_room_for_replies(self.reads_on);
         let on = room && !self.draining;
         if on != self.reads_on {
             self.reads_on = on;
