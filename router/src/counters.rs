@@ -1,7 +1,7 @@
 //! Counters of what a shard refuses, leaves out and finds broken.
 //!
-//! Owns one number for each bound that drops or refuses, and for each fault that is survived. Each is logged at debug where
-//! it is counted, by its name alone: no token and no text is in the log.
+//! Owns one number for each bound that drops or refuses, and for each fault that is survived. Each is logged at debug
+//! where it is counted, by its name alone: no token and no text is in the log.
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident = $metric:literal, $help:literal;)*) => {

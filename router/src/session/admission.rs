@@ -1,7 +1,7 @@
 //! Admission of a session's commands: their rate, and how many of them are not answered.
 //!
-//! Owns the inbound half of I11 for one session, and the count by which each command is answered once (I12). It knows no
-//! command and no connection: a refusal, or that the session is over, comes back as a value.
+//! Owns the inbound half of I11 for one session, and the count by which each command is answered once (I12). It knows
+//! no command and no connection: a refusal, or that the session is over, comes back as a value.
 
 use schema::limits::{RATE_REFUSALS_MAX, UNANSWERED_MAX, UNPARSED_MAX};
 use schema::{Instant, SessionId, UserId};

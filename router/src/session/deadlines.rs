@@ -3,10 +3,10 @@
 //! Owns its deadlines: login, silence, a stalled socket, the token, a question without an answer, the end of its node.
 //! Which of them is due when its timer fires has been forgotten, so each is looked at.
 
-use schema::limits::{LOGIN_MS, MORE_AGAIN_MS, PING_MS, RETRY_BASE_MS, SILENCE_MS, SLOW_MS, TOKEN_EXPIRING_MS};
+use schema::limits::{LOGIN_MS, PING_MS, RETRY_BASE_MS, SILENCE_MS, SLOW_MS, TOKEN_EXPIRING_MS};
 use schema::{CloseCode, ErrorCode, Instant, Now, Push, Refusal, UnixMs};
 
-use super::{Awaited, Session, ShardContext, Stage};
+use super::{Session, ShardContext, Stage};
 
 impl Session {
     /// The node stops: nothing more is read, and the session closes when its commands are answered.
@@ -55,8 +55,8 @@ impl Session {
             context.effects.ping(self.conn);
         }
         let Stage::Live(live) = &mut self.stage else { return };
-        if live.asked.since().is_some_and(|asked| now.mono >= asked.plus_ms(MORE_AGAIN_MS)) {
-            live.asked = Awaited::NOTHING;
+        if live.inbox.due().is_some_and(|due| now.mono >= due) {
+            live.inbox.forget_question();
         }
         let expires_ms = live.expires_ms;
         if now.wall >= expires_ms {
@@ -84,9 +84,7 @@ impl Session {
             Stage::Anonymous { opened_at, .. } => due.min(opened_at.plus_ms(LOGIN_MS)),
             Stage::Connecting(connecting) => due.min(connecting.opened_at.plus_ms(LOGIN_MS)),
             Stage::Live(live) => {
-                if let Some(asked_at) = live.asked.since() {
-                    due = due.min(asked_at.plus_ms(MORE_AGAIN_MS));
-                }
+                due = due.min(live.inbox.due().unwrap_or(due));
                 let warn_ms = if live.told_expiring { 0 } else { TOKEN_EXPIRING_MS };
                 let left_ms = live.expires_ms.since_ms(now.wall).saturating_sub(warn_ms);
                 due.min(now.mono.plus_ms(left_ms))

@@ -10,7 +10,8 @@ use schema::{CloseCode, Cursor, ErrorCode, Refusal, Reply};
 use crate::io::ConnId;
 use crate::store::{Answer, Authenticate, Claims};
 
-use super::{Awaited, Connecting, Live, Session, ShardContext, Stage};
+use super::cursor::InboxCursor;
+use super::{Connecting, Live, Session, ShardContext, Stage};
 
 /// A session that waits for what its token says.
 #[derive(Debug)]
@@ -120,7 +121,7 @@ impl Session {
             }
             (Stage::Connecting(_), Err(refusal)) => self.refuse_connect(refusal, context),
             (Stage::Live(live), Ok(_)) => {
-                live.asked = Awaited::NOTHING;
+                live.inbox.forget_question();
                 self.ask(context);
             }
             (Stage::Live(_), Err(refusal)) => self.forgotten(&refusal, context),
@@ -142,10 +143,7 @@ impl Session {
             family: claims.family,
             expires_ms: claims.expires_ms,
             told_expiring: false,
-            generation: cursor.generation,
-            cursor: cursor.position,
-            snapshot: None,
-            asked: Awaited::NOTHING,
+            inbox: InboxCursor::new(cursor),
             // To connect is to use it, and the home knows.
             said_active_s: u32::try_from(context.now.mono.0 / 1_000_000_000).expect("below a century"),
         }));
@@ -176,8 +174,8 @@ impl Session {
     /// Tells the home who this is, and from where it goes on.
     fn register_again(&self, context: &mut ShardContext<'_>) {
         let Stage::Live(live) = &self.stage else { return };
-        let &Live { user, ref device, family, generation, cursor: position, .. } = &**live;
-        let cursor = Some(Cursor { generation, position });
+        let &Live { user, ref device, family, ref inbox, .. } = &**live;
+        let cursor = Some(inbox.at());
         let (session, device) = (self.id, device.clone());
         let register = MeshBody::Register { session, user, device, family, client: None, cursor };
         context.effects.mesh(context.effects.placement.home_of_user(user), register);

@@ -1,15 +1,16 @@
 //! One connection that speaks the protocol: from its first command to its close.
 //!
 //! Owns the session's state and what every part of it does: answer, push, close, read or not. `login` gets it to its
-//! account, `commands` takes requests, as far as `admission` lets them in, `operations`, `pages` and `channels` carry them out, `inbox` moves its cursor
-//! (I6), `feed` those over large channels, `presence` and `telling` push what is in no inbox, `deadlines` says when it
-//! is over, `outbound` what it may have queued (I11). Every command is answered once, or the connection is closed
-//! (I12).
+//! account, `commands` takes requests, as far as `admission` lets them in, `operations`, `pages` and `channels` carry
+//! them out, `inbox` moves its `cursor` (I6), `feed` those over large channels, `presence` and `telling` push what is
+//! in no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is answered
+//! once, or the connection is closed (I12).
 
 mod admission;
 mod channels;
 mod cold;
 mod commands;
+mod cursor;
 mod deadlines;
 mod feed;
 mod inbox;
@@ -21,10 +22,9 @@ mod presence;
 mod telling;
 
 use schema::limits::OUTBOUND_BYTES_MAX;
-use schema::mesh::SnapshotPlace;
 use schema::{
-    ChannelId, CloseCode, Cursor, DeviceId, Encoding, Instant, Now, Position, Push, Refusal, Reply, Seq, ServerFrame,
-    SessionId, UnixMs, UserId,
+    ChannelId, CloseCode, Cursor, DeviceId, Encoding, Instant, Now, Push, Refusal, Reply, Seq, ServerFrame, SessionId,
+    UnixMs, UserId,
 };
 
 use crate::delivery::{Delivery, encode};
@@ -39,6 +39,7 @@ use crate::tickets::Tickets;
 use admission::Admission;
 pub(crate) use channels::OpenWaiter;
 use cold::ColdState;
+use cursor::InboxCursor;
 pub(crate) use login::TokenWaiter;
 use outbound::Outbound;
 pub(crate) use outbound::ShardOutbound;
@@ -127,27 +128,9 @@ struct Live {
     family: u64,
     expires_ms: UnixMs,
     told_expiring: bool,
-    generation: u64,
-    /// Where in the inbox the session is.
-    cursor: Position,
-    /// Boxed because hardly any session is ever in one.
-    snapshot: Option<Box<SnapshotPlace>>,
-    /// Since when its home has an unanswered question.
-    asked: Awaited,
+    inbox: InboxCursor,
     /// When its home was last told that somebody uses the device, in seconds of the shard's clock.
     said_active_s: u32,
-}
-
-/// Since when something is waited for, if it is. Half of what an `Option` of an instant takes.
-#[derive(Debug, Clone, Copy)]
-struct Awaited(Instant);
-
-impl Awaited {
-    const NOTHING: Self = Self(Instant(u64::MAX));
-
-    fn since(self) -> Option<Instant> {
-        (self.0 != Self::NOTHING.0).then_some(self.0)
-    }
 }
 
 impl Session {
