@@ -5,7 +5,7 @@
 use schema::UnixMs;
 use schema::limits::{DEDUP_CLEARED_DAYS, DEDUP_DAYS};
 
-use super::{ATTEMPTS_MAX, LayerError, packed, unreadable};
+use super::{ATTEMPTS_MAX, LayerError, clock, packed, unreadable};
 use crate::keys;
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, RangeRequest, Transaction, key_after};
@@ -18,11 +18,12 @@ const CLEAR_ROWS: u32 = 1_000;
 /// Clears the rows of ids made more than 33 days before `wall`, and idempotency keys of more than 24 hours. Once a day
 /// is often enough; it takes as many transactions as there are thousands of rows. Returns how many rows went.
 ///
-/// Never goes back: a `wall` that is behind an earlier call's clears nothing more.
+/// A clock that has leapt clears nothing more ([`clock`]). Never goes back: a `wall` that is behind an earlier call's clears nothing more.
 ///
 /// # Errors
 /// The store's. Then some of it was cleared; clearing again is safe.
 pub async fn clear<E: Engine>(engine: &E, wall: UnixMs) -> Result<u64, LayerError> {
+    let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
     let days = u32::try_from(DEDUP_CLEARED_DAYS).expect("33");
     // The floor goes first: what is missing above it is damage.
     let floor = raise_floor(engine, keys::day(wall).saturating_sub(days)).await?;

@@ -14,7 +14,7 @@ use schema::page::{InboxPage, SnapshotPage};
 use schema::record::{EventRecord, EventRecordBody, RecordError};
 use schema::{ChannelId, Cursor, ErrorCode, Message, Position, Refusal, UnixMs, UserId};
 
-use super::{ATTEMPTS_MAX, LayerError, again, channels, content, packed, unreadable};
+use super::{ATTEMPTS_MAX, LayerError, again, channels, clock, content, packed, unreadable};
 use crate::keys;
 use kv::join;
 use kv::retry::{self, Abort};
@@ -186,6 +186,7 @@ async fn snapshot_once<E: Engine>(
 /// # Errors
 /// The store's, and damage. Then nothing, or what was to go, is gone; trimming again is safe.
 pub async fn trim<E: Engine>(engine: &E, user: UserId, wall: UnixMs) -> Result<u64, LayerError> {
+    let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
     let oldest_ms = UnixMs(wall.0.saturating_sub(INBOX_DAYS * 24 * 3600 * 1000));
     let Some((through, gone)) = trim_through(engine, user, oldest_ms, INBOX_ROWS_MAX as usize).await? else {
         return Ok(0);

@@ -13,6 +13,7 @@
 //! search       the index of words, and looking for them                  mentions   where an account is named
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
 //! transfer     from one store to another, whatever their engines         unreadable what becomes of damaged rows
+//! clock        the time that upkeep goes by
 //! ```
 
 pub mod accounts;
@@ -21,6 +22,7 @@ pub mod arrivals;
 mod body;
 pub mod channels;
 pub mod check;
+pub mod clock;
 mod content;
 pub mod dedup;
 pub mod devices;

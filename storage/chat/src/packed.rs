@@ -4,7 +4,9 @@
 
 use bytes::Bytes;
 use schema::record::RecordError;
-use schema::{ChannelId, Epoch, Incarnation, Owner, Position, ShardIndex, Stamp, UserId};
+use schema::{ChannelId, Epoch, Incarnation, Owner, Position, ShardIndex, Stamp, UnixMs, UserId};
+
+use super::clock::ClockRow;
 
 use crate::fields::KeyField;
 
@@ -113,6 +115,18 @@ pub(super) fn day_of(bytes: &[u8]) -> Result<u32, RecordError> {
     read("dedup floor", bytes, u32::take)
 }
 
+/// `clock`.
+pub(super) fn clock_row(ClockRow { believed_ms, doubted_ms }: ClockRow) -> Vec<u8> {
+    Row::new().and(believed_ms.0).and(doubted_ms).0
+}
+
+/// `clock`.
+pub(super) fn clock(bytes: &[u8]) -> Result<ClockRow, RecordError> {
+    read("clock", bytes, |fields| {
+        Some(ClockRow { believed_ms: UnixMs(u64::take(fields)?), doubted_ms: u64::take(fields)? })
+    })
+}
+
 /// `partition`.
 pub(super) fn owner_row(owner: Owner) -> Vec<u8> {
     Row::new().and(owner.incarnation).and(owner.shard).0
@@ -213,6 +227,8 @@ mod tests {
         assert_eq!(owner(&owner_row(owner_)), Ok(owner_));
         assert_eq!(floor(Some(&floor_row(floor_).into())), Ok(floor_));
         assert_eq!(day(Some(&day_row(20_000).into())), Ok(20_000));
+        let time = ClockRow { believed_ms: UnixMs(1 << 41), doubted_ms: 7 };
+        assert_eq!(clock(&clock_row(time)), Ok(time));
         assert_eq!(ViewRow::decode(&view.encode()), Ok(view));
         let import = ImportRow { dump: u64::MAX - 3, parts: 9 };
         assert_eq!(ImportRow::decode(&import.encode()), Ok(import));

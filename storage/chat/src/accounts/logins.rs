@@ -5,7 +5,7 @@ use schema::{UnixMs, UserId};
 
 use super::{FORMAT, get};
 use crate::keys;
-use crate::{LayerError, again, unreadable};
+use crate::{LayerError, again, clock, unreadable};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// The family of tokens that the holder of the key made, without a login. It lives while the account does.
@@ -208,7 +208,7 @@ fn put_token<T: Transaction>(tx: &mut T, user: UserId, family: u64, device: Opti
 ///
 /// Reads without conflicts: whoever else removes the same rows does no harm.
 async fn sweep<T: Transaction>(tx: &mut T, wall: UnixMs) -> Result<(), LayerError> {
-    let before = UnixMs(wall.0.saturating_sub(SWEPT_AFTER_MS));
+    let before = UnixMs(clock::believed(tx, wall).await?.0.saturating_sub(SWEPT_AFTER_MS));
     let due = tx.snapshot_get_range(&keys::refreshes_due(before).rows(SWEPT_ROWS)).await?;
     for row in due.rows {
         tx.clear(&row.key);

@@ -7,7 +7,7 @@ use schema::{ChannelId, Seq, UnixMs, UserId};
 use super::{CheckError, Checked, PAGE_ROWS, violated};
 use crate::content::Placed;
 use crate::keys::{self, DedupKey, MentionKey};
-use crate::{again, content, packed};
+use crate::{again, clock, content, packed};
 use kv::join;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -197,7 +197,7 @@ async fn step<T: Transaction>(
         let (after, head) = (before.seq, before.head);
         return violated("I2", format!("channel {channel}: {seq} comes after {after}, the head is {head}"));
     }
-    if record.sent_ms < before.sent_ms {
+    if record.sent_ms < before.sent_ms && before.sent_ms.since_ms(record.sent_ms) <= clock::LEAP_MS {
         let (now, then) = (record.sent_ms.0, before.sent_ms.0);
         return violated("I2", format!("channel {channel}: {seq} was sent at {now}, the one before at {then}"));
     }

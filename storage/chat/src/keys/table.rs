@@ -243,6 +243,8 @@ tables! {
         import, import_of: Left, ImportRow::decode, "that rows of another store are being written here, and how far";
     61 SetAside "set aside" (key: &[u8] = "key")
         set_aside, set_aside_of: AsItIs, unread, "a row that cannot be read, where its range was cleared";
+    62 Clock "clock" ()
+        clock, clock_of: AsItIs, packed::clock, "the newest time that upkeep believes";
 }
 
 impl Table {

@@ -274,6 +274,7 @@ fn keys() -> Vec<Vec<u8>> {
         left(USER, CHANNEL),
         import(),
         set_aside(&[1, 2, 3]),
+        clock(),
     ]
 }
 
@@ -308,7 +309,7 @@ fn tables_are_listed_by_number_and_those_that_go_along_are_found_in_their_order(
     check(Some(&[Table::Body as u8, 7]), Some((&[Table::Body as u8, 7, 0], &[Table::Body as u8 + 1])));
     // Fences stay behind.
     check(Some(&[Table::Fence as u8]), Some((&[Table::Former as u8], &[Table::Former as u8 + 1])));
-    check(Some(&[Table::SetAside as u8 + 1]), None);
+    check(Some(&[Table::Clock as u8 + 1]), None);
     let check = |key: &[u8], expected: Option<Moved>| assert_eq!(moved(key), expected, "{key:?}");
     check(&[], None);
     check(&[0], None);

@@ -11,7 +11,7 @@ use schema::record::{ArrivalRecord, EventRecordBody, MessageRecord, PushItem};
 use schema::{ChannelId, Epoch, Seq, UnixMs};
 
 use crate::keys;
-use crate::{ATTEMPTS_MAX, LayerError, unreadable};
+use crate::{ATTEMPTS_MAX, LayerError, clock, unreadable};
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Row, Transaction, key_after};
 
@@ -37,6 +37,7 @@ pub struct Adopted {
 /// # Errors
 /// The store's, and damage. Then some of it is done; adopting again goes on.
 pub async fn adopt<E: Engine>(engine: &E, epoch: Epoch, wall: UnixMs) -> Result<Adopted, LayerError> {
+    let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
     let mut adopted = Adopted::default();
     loop {
         let (_, step) =

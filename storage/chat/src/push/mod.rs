@@ -17,7 +17,7 @@ use schema::record::PushItem;
 pub use adopt::{Adopted, adopt};
 pub use decide::{Decision, decide};
 
-use super::{LayerError, again, unreadable};
+use super::{LayerError, again, clock, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -77,6 +77,7 @@ async fn page<E: Engine>(engine: &E, partition: usize, rows: u32) -> Result<Vec<
 /// # Errors
 /// The store's. Then some are gone; sweeping again is safe.
 pub async fn sweep<E: Engine>(engine: &E, wall: UnixMs) -> Result<u64, LayerError> {
+    let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
     let before = UnixMs(wall.0.saturating_sub(PUSH_KEPT_MS));
     let mut swept = 0;
     for partition in 0..usize::from(PARTITIONS) {

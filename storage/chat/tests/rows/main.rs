@@ -5,6 +5,7 @@ mod budget;
 mod chain;
 mod changes;
 mod checked;
+mod clock;
 mod devices;
 mod failover;
 mod fences;

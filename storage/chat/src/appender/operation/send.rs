@@ -17,7 +17,7 @@ use crate::appender::draft::{Asked, Draft, Step, refuse};
 use crate::appender::members::Member;
 use crate::appender::prefetch::Prefetch;
 use crate::keys::{self, DedupKey, MentionKey};
-use crate::{body, content, packed};
+use crate::{body, clock, content, packed};
 
 impl Operation for SendOp {
     fn prefetch(&self, read: &mut Prefetch<'_>) {
@@ -47,7 +47,7 @@ impl Operation for SendOp {
         draft.check_mentions(channel, &self.mentions)?;
 
         let seq = head.seq.next();
-        let sent_ms = draft.wall().max(head.sent_ms);
+        let sent_ms = clock::next_sent(draft.wall(), head.sent_ms);
         let (body, parts) = body::cut(&self.body);
         let record = MessageRecord {
             revision: 0,
