@@ -1,4 +1,4 @@
-//! What a refusal and a close are called, and what a client should do about them.
+//! Codes of refusals and closes.
 //!
 //! Owns the numbers of PROTOCOL sections 6 and 7, their meaning and their HTTP status.
 

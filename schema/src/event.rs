@@ -1,4 +1,4 @@
-//! What arrives in an inbox.
+//! Events of an inbox.
 //!
 //! Owns the event with its content, as homes and sessions hand it on. How it is stored is in `record`, how clients
 //! see it in `command::Push`.
@@ -49,7 +49,7 @@ pub struct Event {
     pub position: Position,
     /// The channel it is about.
     pub channel: ChannelId,
-    /// What happened.
+    /// The kind of event with its content.
     pub body: EventBody,
 }
 
@@ -62,29 +62,29 @@ pub enum EventBody {
     Edited(Arc<Message>),
     /// A message was deleted.
     Deleted {
-        /// Which.
+        /// The deleted message.
         seq: Seq,
         /// The revision after it.
         revision: u32,
     },
     /// Somebody put an emoji to a message, or took it away.
     Reaction {
-        /// To which.
+        /// The message that bears the emoji.
         seq: Seq,
-        /// Which emoji.
+        /// The emoji, fully qualified.
         emoji: Emoji,
         /// How many have put it there, after this.
         count: u32,
-        /// Who did it.
+        /// The user who reacted.
         user: UserId,
         /// Whether it was put there.
         on: bool,
     },
     /// A membership changed.
     Membership {
-        /// Whose.
+        /// The user whose membership changed.
         user: UserId,
-        /// How.
+        /// The kind of change.
         change: MemberChange,
         /// The role after it.
         role: Role,

@@ -1,4 +1,4 @@
-//! What the bytes mean: the vocabulary that every other crate shares.
+//! Types and encodings that every other crate shares.
 //!
 //! Owns ids, times, limits, error and close codes, the client commands, the operations that travel between
 //! shards, the stored records, and the two encodings of each. Knows nothing of sockets, stores or shards' state.
@@ -12,7 +12,6 @@
 //! record                       what the store keeps            -> record (FlatBuffers, packed)
 //! page                         rows as shards ask for them
 //! generated flat enums         what the FlatBuffers forms share
-//! testing                      any value of these, for the property tests
 //! ```
 
 pub mod code;

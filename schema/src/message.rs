@@ -22,20 +22,20 @@ pub enum MessageKind {
 /// One message of a channel's history. Cloning shares its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Where it was sent.
+    /// The channel that it was sent to.
     pub channel_id: ChannelId,
     /// Its place there (I2).
     pub seq: Seq,
     /// 0 as sent; each edit adds one.
     #[serde(default)]
     pub revision: u32,
-    /// Who sent it.
+    /// The user who sent it.
     pub from: UserId,
     /// When its home accepted it; never decreases within a channel.
     pub sent_ms: UnixMs,
     /// The sender's name for it.
     pub client_msg_id: ClientMsgId,
-    /// What it is.
+    /// Text; attachments will be further kinds.
     #[serde(default)]
     pub kind: MessageKind,
     /// Its text, up to 100,000 characters; empty once it is deleted.
@@ -60,9 +60,9 @@ pub struct Message {
 /// How many users put one emoji to a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Which.
+    /// The emoji, fully qualified.
     pub emoji: Emoji,
-    /// How many.
+    /// Users who put it there, the reader among them.
     pub count: u32,
     /// Whether the reader is one of them. Told by `history` alone: a push is the same for all who get it.
     #[serde(default, skip_serializing_if = "is_false")]

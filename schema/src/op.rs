@@ -1,4 +1,4 @@
-//! What changes a channel: operations that its home carries out in order, and what they answer.
+//! Operations on a channel, which its home carries out in order, and their replies.
 //!
 //! Owns both. They come from a session or from the HTTP API, travel to the channel's home, and are committed by the
 //! append transaction. Every operation is idempotent (I5).
@@ -30,7 +30,7 @@ pub enum ChannelKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PastAccess {
-    /// Nothing.
+    /// Nothing of it.
     #[default]
     Joined,
     /// Everything. For large channels alone.
@@ -44,36 +44,36 @@ pub enum ChannelOp {
     Send(SendOp),
     /// A user read up to a seq. Clamped to the head; never goes back.
     Mark {
-        /// Who.
+        /// The member who acts.
         user: UserId,
-        /// Up to where.
+        /// The newest message that the user has read.
         read_seq: Seq,
     },
     /// The channel is made.
     Create(CreateOp),
     /// A member adds a user, or changes a member's role. Adding a member again with the same role changes nothing.
     AddMember {
-        /// Who does it.
+        /// The user who acts.
         by: UserId,
-        /// Who is added.
+        /// The user who is added.
         user: UserId,
-        /// As what.
+        /// The role after it.
         role: Role,
     },
     /// A member removes a user, or, if both are the same, leaves. Removing who is no member changes nothing.
     RemoveMember {
-        /// Who does it.
+        /// The user who acts.
         by: UserId,
-        /// Who is removed.
+        /// The user who is removed.
         user: UserId,
     },
     /// The author changes a message's text.
     Edit(EditOp),
     /// The author, or an admin, takes a message's text away. Its seq stays.
     Delete {
-        /// Who does it.
+        /// The user who acts.
         by: UserId,
-        /// Which message.
+        /// The message to be changed.
         seq: Seq,
         /// The client's name for it, as a `client_msg_id` is one.
         op_id: ClientMsgId,
@@ -82,32 +82,32 @@ pub enum ChannelOp {
     React(ReactOp),
     /// A member is writing, or has stopped. Told live, kept nowhere.
     Typing {
-        /// Who.
+        /// The member who acts.
         user: UserId,
         /// Whether it is writing.
         on: bool,
     },
     /// An owner or admin gives a group or large channel another title.
     SetTitle {
-        /// Who does it.
+        /// The user who acts.
         by: UserId,
-        /// The title.
+        /// The new title, of at most 128 characters.
         title: Arc<str>,
     },
     /// A member wants notifications, or none.
     SetMuted {
-        /// Who.
+        /// The member who acts.
         user: UserId,
         /// Whether it wants none.
         muted: bool,
     },
     /// One of a direct channel's two blocks the other, or does so no longer.
     Block {
-        /// Who does it.
+        /// The user who acts.
         by: UserId,
-        /// The other.
+        /// The user who is blocked.
         user: UserId,
-        /// Whether it blocks.
+        /// Whether the block begins or ends.
         on: bool,
     },
 }
@@ -158,9 +158,9 @@ impl ChannelOp {
 /// A message's text to be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditOp {
-    /// Who does it.
+    /// The user who acts.
     pub by: UserId,
-    /// Which message.
+    /// The message to be changed.
     pub seq: Seq,
     /// The client's name for it, as a `client_msg_id` is one.
     pub op_id: ClientMsgId,
@@ -173,13 +173,13 @@ pub struct EditOp {
 /// An emoji to be put to a message, or taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReactOp {
-    /// Who does it.
+    /// The user who acts.
     pub by: UserId,
-    /// Which message.
+    /// The message to be changed.
     pub seq: Seq,
     /// The client's name for it, as a `client_msg_id` is one.
     pub op_id: ClientMsgId,
-    /// Which emoji.
+    /// The emoji, fully qualified.
     pub emoji: Emoji,
     /// Whether it is put there.
     pub on: bool,
@@ -188,24 +188,24 @@ pub struct ReactOp {
 /// A message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendOp {
-    /// Who sends it.
+    /// The user who sends it.
     pub from: UserId,
     /// The sender's name for it: the key of rule 1.
     pub client_msg_id: ClientMsgId,
-    /// What it is.
+    /// The kind, as clients name it.
     pub kind: MessageKind,
     /// Its text, checked against the limit by the session.
     pub body: Arc<str>,
-    /// What it answers.
+    /// The message of the same channel that it answers.
     pub reply_to: Option<Seq>,
-    /// Whom it names.
+    /// Members whom it names, at most 50.
     pub mentions: Arc<[UserId]>,
 }
 
 /// A channel to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateOp {
-    /// What it is.
+    /// The kind, as clients name it.
     pub kind: ChannelKind,
     /// Its title; empty for a direct one.
     pub title: Arc<str>,
@@ -224,7 +224,7 @@ pub struct CreateOp {
 pub enum OpReply {
     /// To [`ChannelOp::Send`].
     Sent {
-        /// The message's seq.
+        /// The message's place in the channel.
         seq: Seq,
         /// When its home accepted it.
         sent_ms: UnixMs,

@@ -1,4 +1,4 @@
-//! Who is there.
+//! Presence of users.
 //!
 //! Owns what is said of a user's presence. How it is found out is the router's.
 
@@ -24,9 +24,9 @@ pub enum PresenceState {
 /// active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresenceEntry {
-    /// Who.
+    /// The user that it is about.
     pub user_id: UserId,
-    /// How present.
+    /// Online, away or offline, over all of the user's devices.
     pub state: PresenceState,
     /// When the user last did something, to within 5 minutes; 0 if that is not known.
     pub last_active_ms: UnixMs,

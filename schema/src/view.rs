@@ -1,4 +1,4 @@
-//! Which shard owns which slice of the hash space.
+//! Owners of the partitions of the hash space.
 //!
 //! Owns the partition table and the hash. Who proposes a table and how it changes is for others.
 
@@ -24,7 +24,7 @@ pub struct ShardIndex(pub u16);
 /// One shard of one node's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Owner {
-    /// The node's life.
+    /// The life of the node, which no other life of it shares.
     pub incarnation: Incarnation,
     /// The shard on it.
     pub shard: ShardIndex,
@@ -70,7 +70,7 @@ impl Partition {
 /// The partition table of one epoch: who owns what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    /// Its number.
+    /// The number of the view; a later one counts.
     pub epoch: Epoch,
     owners: Box<[Owner]>,
 }

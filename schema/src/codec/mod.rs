@@ -1,4 +1,4 @@
-//! The two encodings of what clients say and hear, with the same names in both.
+//! JSON and FlatBuffers encodings of the client protocol, with the same names in both.
 //!
 //! Owns the choice between them and the split of a frame into requests. A frame holds one or more envelopes: lines in
 //! JSON, size-prefixed buffers in FlatBuffers.

@@ -1,4 +1,4 @@
-//! What clients say and hear: requests, replies, errors, pushes.
+//! Requests, replies, errors and pushes of the client protocol.
 //!
 //! Owns the meaning of PROTOCOL sections 1 to 3. The two encodings in `codec` carry these same values.
 

@@ -1,4 +1,4 @@
-//! What clients are told unasked.
+//! Pushes to clients.
 //!
 //! Owns every push's fields, and how an event of an inbox or a feed becomes one and back.
 
@@ -20,7 +20,7 @@ use crate::time::UnixMs;
 pub enum Push {
     /// A message was sent to one of its channels.
     Message {
-        /// The message.
+        /// As sent, or as it is now if it was edited since.
         message: Arc<Message>,
         /// The place after it. None in a large channel that is open, whose seq is the place.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,9 +36,9 @@ pub enum Push {
     },
     /// A message was deleted.
     Deleted {
-        /// Where.
+        /// The channel that it happened in.
         channel_id: ChannelId,
-        /// Which.
+        /// The deleted message.
         seq: Seq,
         /// The revision after it.
         revision: u32,
@@ -48,15 +48,15 @@ pub enum Push {
     },
     /// An emoji was put to a message, or taken away.
     Reaction {
-        /// Where.
+        /// The channel that it happened in.
         channel_id: ChannelId,
-        /// To which message.
+        /// The message that bears the emoji.
         seq: Seq,
-        /// Which emoji.
+        /// The emoji, fully qualified.
         emoji: Emoji,
         /// How many have put it there, after this.
         count: u32,
-        /// Who did it.
+        /// The user who reacted.
         user_id: UserId,
         /// Whether it was put there.
         on: bool,
@@ -66,11 +66,11 @@ pub enum Push {
     },
     /// A membership changed.
     Membership {
-        /// Where.
+        /// The channel that it happened in.
         channel_id: ChannelId,
-        /// Whose.
+        /// The user who is concerned.
         user_id: UserId,
-        /// How.
+        /// The kind of change.
         change: MemberChange,
         /// The role after it.
         role: Role,
@@ -81,11 +81,11 @@ pub enum Push {
     /// A mark moved: the account's own, with a cursor, or that of another member of a direct channel or small group, live
     /// alone.
     Read {
-        /// Where.
+        /// The channel that it happened in.
         channel_id: ChannelId,
-        /// Whose.
+        /// The user who is concerned.
         user_id: UserId,
-        /// Up to where.
+        /// The mark after it.
         read_seq: Seq,
         /// The place after it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +93,7 @@ pub enum Push {
     },
     /// The cursor was too old: what the channels are now.
     Snapshot {
-        /// A page of them.
+        /// A page of the account's channels.
         channels: Vec<SnapshotChannel>,
         /// Whether further pages follow.
         more: bool,
@@ -103,14 +103,14 @@ pub enum Push {
     },
     /// The token's time is nearly over.
     TokenExpiring {
-        /// When it is.
+        /// When the token counts no longer.
         expires_ms: UnixMs,
     },
     /// The node will stop: connect again after a random wait of up to `jitter_ms`.
     Drain {
         /// When it closes what is left.
         deadline_ms: UnixMs,
-        /// What to spread over.
+        /// The longest wait before connecting again, from which clients draw.
         jitter_ms: u32,
         /// Where to, if elsewhere.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,9 +118,9 @@ pub enum Push {
     },
     /// A large channel that is not open has grown.
     Head {
-        /// Which.
+        /// The channel.
         channel_id: ChannelId,
-        /// Its newest seq.
+        /// The newest seq of the channel.
         head_seq: Seq,
     },
     /// The presence of users who are watched has changed.
@@ -130,9 +130,9 @@ pub enum Push {
     },
     /// A member is writing, or has stopped.
     Typing {
-        /// Where.
+        /// The channel that it happened in.
         channel_id: ChannelId,
-        /// Who.
+        /// The member who is writing.
         user_id: UserId,
         /// Whether it is writing.
         on: bool,
@@ -142,13 +142,13 @@ pub enum Push {
 /// One channel of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotChannel {
-    /// Which.
+    /// The channel.
     pub channel_id: ChannelId,
-    /// What it is.
+    /// Direct, group or large.
     pub kind: ChannelKind,
-    /// Its newest seq.
+    /// The newest seq of the channel.
     pub head_seq: Seq,
-    /// The account's mark.
+    /// Up to where the account has read.
     pub read_seq: Seq,
     /// Messages after the mark.
     pub unread: u64,

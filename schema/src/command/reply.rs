@@ -1,4 +1,4 @@
-//! What clients are answered.
+//! Replies to clients.
 //!
 //! Owns every reply's fields, the error among them, and the envelope that bears a reply or a push.
 
@@ -19,9 +19,9 @@ use crate::time::UnixMs;
 pub enum ServerFrame {
     /// The answer to the request with this id.
     Reply {
-        /// The client's number.
+        /// The client's number of the request.
         id: u32,
-        /// What came of it.
+        /// The reply, or why the command was refused.
         reply: Result<Reply, ErrorReply>,
     },
     /// What the client did not ask for.
@@ -36,7 +36,7 @@ pub enum Reply {
     Connect(Connected),
     /// The new token counts.
     Refresh {
-        /// Until when.
+        /// When the new token counts no longer.
         expires_ms: UnixMs,
     },
     /// The message is durable.
@@ -52,14 +52,14 @@ pub enum Reply {
     History(HistoryPage),
     /// The mark is durable.
     Mark {
-        /// Where it stands.
+        /// The mark, which never goes back.
         read_seq: Seq,
-        /// Messages after it.
+        /// Messages after the mark.
         unread: u64,
     },
     /// What was said.
     Echo {
-        /// The same.
+        /// The data of the request.
         data: String,
     },
     /// The edit is durable.
@@ -102,7 +102,7 @@ pub enum Reply {
 pub struct Opened {
     /// The channel's newest seq, or the last that this account may see if it has left; 0 if there is none.
     pub head_seq: Seq,
-    /// The account's mark.
+    /// Up to where the account has read.
     pub read_seq: Seq,
     /// Members who are online or away. Of a large channel: those who have it open.
     pub online: u32,
@@ -114,9 +114,9 @@ pub struct Opened {
 /// Up to where a member has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadMark {
-    /// Who.
+    /// The member whose mark it is.
     pub user_id: UserId,
-    /// Up to which message.
+    /// The newest message that the member has read.
     pub read_seq: Seq,
 }
 
@@ -132,13 +132,13 @@ pub struct SearchPage {
 /// One message that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SearchHit {
-    /// Where.
+    /// The channel of the message.
     pub channel_id: ChannelId,
     /// Which; `history` with `around` shows what is about it.
     pub seq: Seq,
-    /// When it was sent.
+    /// When its home accepted it.
     pub sent_ms: UnixMs,
-    /// Who sent it.
+    /// The user who sent it.
     pub from: UserId,
     /// The text about the first word found, cut.
     pub snippet: String,
@@ -181,9 +181,9 @@ impl Default for ClientLimits {
 /// Pauses before connecting again: `random(0, min(cap, base · 2^n))`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
-    /// The first.
+    /// Bound of the first pause, which each failure doubles.
     pub base_ms: u32,
-    /// The longest.
+    /// Bound of every pause.
     pub cap_ms: u32,
 }
 

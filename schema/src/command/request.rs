@@ -1,4 +1,4 @@
-//! What clients may ask.
+//! Requests of clients.
 //!
 //! Owns every command's fields, which are those of the JSON, and what they are when a client leaves them out.
 
@@ -15,7 +15,7 @@ use crate::time::UnixMs;
 pub struct Request {
     /// The client's number for it.
     pub id: u32,
-    /// What it asks.
+    /// The command with its fields.
     pub command: Command,
 }
 
@@ -27,7 +27,7 @@ pub enum Command {
     Connect(Connect),
     /// A new token for the same session.
     Refresh {
-        /// The access token.
+        /// A signed access token of at most 4 KiB.
         token: String,
     },
     /// A message to a channel.
@@ -36,9 +36,9 @@ pub enum Command {
     History(History),
     /// The user has read up to here.
     Mark {
-        /// Where.
+        /// The channel whose mark moves.
         channel_id: ChannelId,
-        /// Up to which message.
+        /// The newest message that the user has read.
         read_seq: Seq,
     },
     /// Says the same back.
@@ -58,7 +58,7 @@ pub enum Command {
     Open(Open),
     /// The user looks away.
     Close {
-        /// From which channel.
+        /// The channel that is closed.
         channel_id: ChannelId,
     },
     /// Who is there?
@@ -75,24 +75,24 @@ pub enum Command {
 /// The fields of `edit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
-    /// In which channel.
+    /// The channel of the message, or that the user writes in.
     pub channel_id: ChannelId,
-    /// Which message.
+    /// The message to be changed.
     pub seq: Seq,
     /// The client's name for the operation, repeated on every retry.
     pub op_id: ClientMsgId,
     /// The revision that the user saw.
     pub base_revision: u32,
-    /// The new text.
+    /// The new text, of at most 100,000 characters.
     pub body: Arc<str>,
 }
 
 /// The fields of `delete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delete {
-    /// In which channel.
+    /// The channel of the message, or that the user writes in.
     pub channel_id: ChannelId,
-    /// Which message.
+    /// The message to be changed.
     pub seq: Seq,
     /// The client's name for the operation, repeated on every retry.
     pub op_id: ClientMsgId,
@@ -101,9 +101,9 @@ pub struct Delete {
 /// The fields of `react`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct React {
-    /// In which channel.
+    /// The channel of the message, or that the user writes in.
     pub channel_id: ChannelId,
-    /// To which message.
+    /// The message that bears the emoji.
     pub seq: Seq,
     /// The client's name for the operation, repeated on every retry.
     pub op_id: ClientMsgId,
@@ -116,7 +116,7 @@ pub struct React {
 /// The fields of `typing`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Typing {
-    /// In which channel.
+    /// The channel of the message, or that the user writes in.
     pub channel_id: ChannelId,
     /// Whether the user is writing.
     pub on: bool,
@@ -125,7 +125,7 @@ pub struct Typing {
 /// The fields of `open`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Open {
-    /// Which channel.
+    /// The channel that the user looks at.
     pub channel_id: ChannelId,
     /// Of a large one: the last message that the client has. Without it, from the newest on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,7 +135,7 @@ pub struct Open {
 /// The fields of `presence_get`: users, or a page of a channel's members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresenceGet {
-    /// At most 200.
+    /// Users to be told of, at most 200.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_ids: Vec<UserId>,
     /// Members of this channel instead.
@@ -178,9 +178,9 @@ fn is_zero(number: &u32) -> bool {
 /// The fields of `connect`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connect {
-    /// The access token.
+    /// A signed access token of at most 4 KiB.
     pub token: String,
-    /// Which device this is.
+    /// The name that this installation gave itself.
     pub device_id: DeviceId,
     /// The last cursor received; absent to start at the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,19 +193,19 @@ pub struct Connect {
 /// The fields of `send`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Send {
-    /// Where to.
+    /// The channel that the message is for.
     pub channel_id: ChannelId,
     /// The client's name for it, repeated on every retry.
     pub client_msg_id: ClientMsgId,
-    /// The text.
+    /// The text, of at most 100,000 characters.
     pub body: Arc<str>,
-    /// What it answers.
+    /// The message of the same channel that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Seq>,
-    /// Whom it names.
+    /// Members whom it names, at most 50.
     #[serde(default = "no_mentions", skip_serializing_if = "<[UserId]>::is_empty")]
     pub mentions: Arc<[UserId]>,
-    /// What it is.
+    /// Text; attachments will be further kinds.
     #[serde(default)]
     pub kind: MessageKind,
 }
@@ -214,9 +214,9 @@ pub struct Send {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "HistoryFields", into = "HistoryFields")]
 pub struct History {
-    /// Of which channel.
+    /// The channel whose past is asked for.
     pub channel_id: ChannelId,
-    /// Which part.
+    /// The part of it, counted from a seq or from the end.
     pub window: HistoryWindow,
     /// Messages at most; the server's limit is 200.
     pub limit: u32,

@@ -1,4 +1,4 @@
-//! What shards say to each other, on one node through mailboxes and between nodes over links.
+//! Frames between shards, on one node through mailboxes and between nodes over links.
 //!
 //! Owns the frames' meaning and their FlatBuffers form, which is for what leaves the process: shards of one node hand
 //! frames over by value. Frames between two shards arrive in the order sent. A frame may be lost, and sessions and homes
@@ -24,7 +24,7 @@ pub struct MeshFrame {
     pub from: Owner,
     /// Under which view it was addressed.
     pub epoch: Epoch,
-    /// What is said.
+    /// The content.
     pub body: MeshBody,
 }
 
@@ -54,15 +54,15 @@ pub enum MeshError {
     Unknown {
         /// Of what it is a kind.
         what: &'static str,
-        /// The kind.
+        /// The number of the kind, or of the code.
         number: u16,
     },
     /// The sender's fault, or the network's.
     #[error("a mesh frame of {bytes} bytes is damaged: {why}")]
     Damaged {
-        /// The frame's size.
+        /// Bytes of the whole frame.
         bytes: usize,
-        /// What is wrong.
+        /// The first fault that was found.
         why: String,
     },
 }
@@ -74,21 +74,21 @@ pub enum MeshBody {
     Apply {
         /// The asker's number for it.
         ticket: u64,
-        /// On which channel.
+        /// The channel that the operation changes.
         channel: ChannelId,
-        /// What.
+        /// The operation.
         op: ChannelOp,
     },
     /// From a channel's home: it is durable, or it was refused and nothing changed.
     Applied {
-        /// The asker's number.
+        /// The asker's number, from the question.
         ticket: u64,
         /// What came of it.
         reply: Result<OpReply, Refusal>,
     },
     /// To a users' home: your arrivals have grown by one transaction, and this is its content.
     Hint {
-        /// The transaction.
+        /// The place of the transaction among all of its store.
         stamp: Stamp,
         /// Its events that concern users there, by ordinal.
         events: Vec<Event>,
@@ -97,7 +97,7 @@ pub enum MeshBody {
     Register {
         /// Whose name is unique among those of the sending shard.
         session: SessionId,
-        /// The account.
+        /// The account of the session.
         user: UserId,
         /// The device, of which one session lives.
         device: DeviceId,
@@ -110,16 +110,16 @@ pub enum MeshBody {
     },
     /// From a user's home.
     Registered {
-        /// The session.
+        /// A session of the other shard, whose name is unique there.
         session: SessionId,
         /// The cursor to start from, or why there is none.
         start: Result<Cursor, Refusal>,
     },
     /// To a user's home: the session is gone.
     Unregister {
-        /// The session.
+        /// A session of the other shard, whose name is unique there.
         session: SessionId,
-        /// The account.
+        /// The account of the session.
         user: UserId,
     },
     /// To a user's home: what comes after this place?
@@ -133,7 +133,7 @@ pub enum MeshBody {
     },
     /// From a user's home, in place of events: the cursor is behind what the inbox keeps.
     Snapshot {
-        /// The session.
+        /// A session of the other shard, whose name is unique there.
         session: SessionId,
         /// The `after` that this answers.
         after: Position,
@@ -146,19 +146,19 @@ pub enum MeshBody {
     },
     /// From a user's home: the same device has connected elsewhere.
     Replaced {
-        /// The older session.
+        /// The older of the two sessions, which ends.
         session: SessionId,
     },
     /// To a user's home: a device or a login of this user counts no longer. From the HTTP API, which has revoked it.
     Kick {
-        /// The account.
+        /// The account of the session.
         user: UserId,
-        /// Which of its sessions end.
+        /// The sessions that end.
         whose: Kicked,
     },
     /// From a user's home: this session ends (3503).
     Kicked {
-        /// Which.
+        /// The session that ends.
         session: SessionId,
     },
     /// To a users' home: what is told live and kept nowhere.
@@ -168,23 +168,23 @@ pub enum MeshBody {
     },
     /// From a home, to be pushed to sessions as it is.
     Tell {
-        /// To whom. Those who are gone are not told.
+        /// The sessions that are told; those that are gone are not.
         sessions: Vec<SessionId>,
-        /// What.
+        /// The content of the push.
         what: Telling,
     },
     /// To a user's home: somebody uses this session's device.
     Active {
-        /// Which session.
+        /// The session that the frame is about.
         session: SessionId,
-        /// Whose.
+        /// The account of the session.
         user: UserId,
     },
     /// To the home of some users: tell this session of their presence from now on. Renewed with the same number.
     Watch {
-        /// Which session.
+        /// The session that the frame is about.
         session: SessionId,
-        /// Whose.
+        /// The account that watches.
         watcher: UserId,
         /// The session's number for this list; a later one takes the place of those before.
         number: u32,
@@ -193,9 +193,9 @@ pub enum MeshBody {
     },
     /// From a home: who is there, of a list watched for the first time.
     Watched {
-        /// The session.
+        /// A session of the other shard, whose name is unique there.
         session: SessionId,
-        /// The list's number.
+        /// The number of the list, from the watch.
         number: u32,
         /// One for each user asked of.
         entries: Vec<PresenceEntry>,
@@ -204,50 +204,50 @@ pub enum MeshBody {
     PresenceAsk {
         /// The asker's number for it.
         ticket: u64,
-        /// Who wants to know.
+        /// The user who asks.
         asker: UserId,
-        /// Of whom.
+        /// Users of that home.
         users: Vec<UserId>,
         /// They are all in a direct channel or group with the asker: only blocks can hide them.
         fellows: bool,
     },
     /// From a home: who is there.
     PresenceAnswer {
-        /// The asker's number.
+        /// The asker's number, from the question.
         ticket: u64,
         /// One for each user asked of, or why not.
         entries: Result<Vec<PresenceEntry>, Refusal>,
     },
     /// To a large channel's home: this session follows the log. Renewed.
     Subscribe {
-        /// Which session.
+        /// The session that the frame is about.
         session: SessionId,
-        /// Whose.
+        /// The account of the session.
         user: UserId,
-        /// Which channel.
+        /// The channel that the frame is about.
         channel: ChannelId,
     },
     /// From a large channel's home: from here on the session's shard is told.
     Subscribed {
-        /// Which session.
+        /// The session that the frame is about.
         session: SessionId,
-        /// Which channel.
+        /// The channel that the frame is about.
         channel: ChannelId,
         /// Where the log stands, or why it is not told.
         start: Result<FeedStart, Refusal>,
     },
     /// To a large channel's home: this session does not follow any more.
     Unsubscribe {
-        /// Which session.
+        /// The session that the frame is about.
         session: SessionId,
-        /// Which channel.
+        /// The channel that the frame is about.
         channel: ChannelId,
     },
     /// From a large channel's home, to a shard with sessions that follow it: what happened, in the order of the log.
     Feed(Feed),
     /// To large channels' home: users of this home are members, and want to know how far these have grown. Renewed.
     Interest {
-        /// Which channels.
+        /// Large channels of that home.
         channels: Vec<ChannelId>,
     },
     /// From large channels' home: how far these have grown.
@@ -257,7 +257,7 @@ pub enum MeshBody {
     },
     /// To a channel's home: its index of words is behind.
     Index {
-        /// Which channel.
+        /// The channel that the frame is about.
         channel: ChannelId,
     },
 }
@@ -310,11 +310,11 @@ pub enum Kicked {
 /// Something that is told live and kept nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveEvent {
-    /// In which channel.
+    /// The channel that it happened in.
     pub channel: ChannelId,
     /// Users of the home that is told.
     pub users: Vec<UserId>,
-    /// What.
+    /// The kind of event with its fields.
     pub body: LiveBody,
 }
 
@@ -323,7 +323,7 @@ pub struct LiveEvent {
 pub enum LiveBody {
     /// A member is writing, or has stopped.
     Typing {
-        /// Who.
+        /// The member who is writing, or who has read.
         user: UserId,
         /// Whether it is writing.
         on: bool,
@@ -332,18 +332,18 @@ pub enum LiveBody {
     },
     /// Another member has read up to here.
     Read {
-        /// Who.
+        /// The member who is writing, or who has read.
         user: UserId,
-        /// Up to where.
+        /// The mark after it.
         read_seq: Seq,
     },
     /// One of the two has blocked the other, or does so no longer: neither sees the other's presence, or each may again.
     Blocked {
-        /// Who did it.
+        /// The user who blocks.
         by: UserId,
-        /// The other.
+        /// The user who is blocked.
         user: UserId,
-        /// Whether it blocks.
+        /// Whether the block begins or ends.
         on: bool,
     },
 }
@@ -353,9 +353,9 @@ pub enum LiveBody {
 pub enum Telling {
     /// A member is writing, or has stopped.
     Typing {
-        /// Where.
+        /// The channel that it happened in.
         channel: ChannelId,
-        /// Who.
+        /// The member who is writing, or who has read.
         user: UserId,
         /// Whether it is writing.
         on: bool,
@@ -364,18 +364,18 @@ pub enum Telling {
     },
     /// Another member has read.
     Read {
-        /// Where.
+        /// The channel that it happened in.
         channel: ChannelId,
-        /// Who.
+        /// The member who is writing, or who has read.
         user: UserId,
-        /// Up to where.
+        /// The mark after it.
         read_seq: Seq,
     },
     /// A large channel has grown. Not for sessions that have it open.
     Head {
-        /// Which.
+        /// The large channel that has grown.
         channel: ChannelId,
-        /// Its newest seq.
+        /// The newest seq of the channel.
         head_seq: Seq,
     },
     /// The presence of watched users has changed; each session makes its own batches of it.
@@ -397,7 +397,7 @@ pub struct Feed {
 /// Where a large channel's log stands when a session begins to follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedStart {
-    /// Its newest seq.
+    /// The newest seq of the channel.
     pub head_seq: Seq,
     /// Sessions that have it open, this one too.
     pub open: u32,
@@ -406,11 +406,11 @@ pub struct FeedStart {
 /// A session asks for what comes after its cursor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct More {
-    /// The session.
+    /// A session of the other shard, whose name is unique there.
     pub session: SessionId,
-    /// The account.
+    /// The account of the session.
     pub user: UserId,
-    /// Its cursor.
+    /// The cursor behind which the session asks.
     pub after: Position,
     /// Bytes of events that it can take now; at least one event comes whatever its size.
     pub credit_bytes: u32,
@@ -430,7 +430,7 @@ pub struct SnapshotPlace {
 /// One session's part of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The session.
+    /// A session of the other shard, whose name is unique there.
     pub session: SessionId,
     /// The `after` that this answers. If it is not the session's cursor any more, the answer is dropped.
     pub after: Position,

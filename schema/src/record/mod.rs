@@ -49,19 +49,19 @@ pub enum RecordError {
     /// Written by a newer version of this software.
     #[error("a {what} record has format {found}, this version reads up to {known}: use the newer version")]
     Newer {
-        /// Which record.
+        /// The name of the record, as its key begins.
         what: &'static str,
         /// The format in the store.
         found: u8,
         /// The newest known here.
         known: u8,
     },
-    /// Damaged.
+    /// Written by no version of this software, or changed since.
     #[error("a {what} record of {bytes} bytes is damaged: {why}")]
     Damaged {
-        /// Which record.
+        /// The name of the record, as its key begins.
         what: &'static str,
-        /// Its size.
+        /// Bytes of the whole row.
         bytes: usize,
         /// What the verifier found.
         why: String,
