@@ -50,6 +50,8 @@ counters! {
     Memberships = "rookery_left_out_memberships", "Large channels left out of a user's list, whose heads it is not told";
     IndexMarks = "rookery_left_out_index_marks", "Channels not marked for the index, until the next write or search";
     Hints = "rookery_left_out_hints", "Contents of hints not kept, and read from the store instead";
+    Typing = "rookery_left_out_typing", "Signs of typing not told because their session writes in too many channels";
+    SmallOpen = "rookery_left_out_open_channels", "Open channels forgotten because their session has opened too many since";
     Recent = "rookery_left_out_recent", "Events not kept for sessions, which read their inbox instead";
     Overdue = "rookery_overdue_answers", "Operations and questions whose home did not answer in time";
     StoreRefused = "rookery_store_refused", "Questions that the store refused or could not answer";

@@ -12,6 +12,7 @@ use schema::op::ChannelKind;
 use schema::page::{MembersPage, OpenedChannel};
 use schema::{ChannelId, ErrorCode, Instant, Refusal, Reply, Seq};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::gather::Purpose;
 use crate::io::ConnId;
@@ -74,12 +75,12 @@ impl OpenChannels {
         at.map(|at| self.asked.swap_remove(at)).is_some()
     }
 
-    fn open_small(&mut self, channel: ChannelId) {
+    /// Returns whether another was forgotten for it.
+    fn open_small(&mut self, channel: ChannelId) -> bool {
         self.small.retain(|&open| open != channel);
-        if self.small.len() >= SMALL_OPEN_MAX {
-            self.small.pop_front();
-        }
+        let forgotten = if self.small.len() >= SMALL_OPEN_MAX { self.small.pop_front() } else { None };
         self.small.push_back(channel);
+        forgotten.is_some()
     }
 
     /// Whether one more large channel may be open.
@@ -130,7 +131,9 @@ impl Session {
                 Err(refusal) => self.answer(id, Err(refusal), context),
             },
             ChannelKind::Direct | ChannelKind::Group => {
-                self.cold().open.open_small(channel);
+                if self.cold().open.open_small(channel) {
+                    context.effects.count(Counter::SmallOpen);
+                }
                 let opened = Opened { head_seq, read_seq, online: 0, reads };
                 self.gather(id, Purpose::Open(Box::new(opened)), members, true, context);
             }

@@ -10,6 +10,7 @@ use schema::limits::{BODY_CHARS_MAX, TYPING_MS};
 use schema::op::{EditOp, ReactOp, SendOp};
 use schema::{ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, Instant, OpReply, Refusal, Reply, UserId};
 
+use crate::counters::Counter;
 use crate::tickets::Asker;
 
 use super::{Session, ShardContext};
@@ -36,6 +37,11 @@ struct Told {
 }
 
 impl Writing {
+    /// Whether a sign of typing in a further channel is left out.
+    fn is_full_for(&self, channel: ChannelId) -> bool {
+        self.told.len() >= WRITING_MAX && !self.told.contains_key(&channel)
+    }
+
     /// Whether the others are told now.
     fn tells(&mut self, now: Instant, channel: ChannelId, on: bool) -> bool {
         self.tick(now);
@@ -110,6 +116,9 @@ impl Session {
         if self.cold().writing.tells(context.now.mono, channel_id, on) {
             self.apply(id, channel_id, ChannelOp::Typing { user, on }, context);
         } else {
+            if on && self.cold().writing.is_full_for(channel_id) {
+                context.effects.count(Counter::Typing);
+            }
             self.answer(id, Ok(Reply::Typing {}), context);
         }
     }

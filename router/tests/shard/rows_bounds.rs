@@ -230,4 +230,7 @@ fn what_is_refused_is_counted_by_its_kind() {
     check(&["store holds Apply", "a1 joins", "a1 sends ab m1", "wait 21s"], Counter::Overdue, 1);
     check(&["a1 joins", "stray frame for a1"], Counter::OtherEpoch, 1);
     check(&["a1 joins", "a1 sends-binary"], Counter::Closed, 1);
+    let channels: Vec<String> = (b'b'..b'w').map(|other| format!("a1 types a{}", char::from(other))).collect();
+    let steps: Vec<&str> = ["a1 joins"].into_iter().chain(channels.iter().map(String::as_str)).collect();
+    check(&steps, Counter::Typing, 21 - 16);
 }
