@@ -65,6 +65,10 @@ impl Origin {
 /// Host, in lower case, and port.
 fn place(authority: &str) -> Option<(String, Option<u16>)> {
     let authority: Authority = authority.parse().ok().filter(|_| !authority.contains('@'))?;
+    // What stands where a port would and is none is no port to the parser.
+    if authority.port().is_none() && authority.as_str() != authority.host() {
+        return None;
+    }
     let port = authority.port().map(|port| port.as_str().parse()).transpose().ok()?;
     Some((authority.host().to_ascii_lowercase(), port))
 }

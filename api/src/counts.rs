@@ -67,7 +67,8 @@ impl Counts {
     }
 
     /// `text`, in the OpenMetrics format, with these counts before its end.
-    pub(crate) fn within(&self, text: &str) -> String {
+    #[must_use]
+    pub fn within(&self, text: &str) -> String {
         const END: &str = "# EOF\n";
         let (before, end) = text.strip_suffix(END).map_or((text, ""), |before| (before, END));
         let mut out = format!(

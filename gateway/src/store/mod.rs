@@ -163,7 +163,7 @@ mod tests {
         metrics.show_store(store.figures());
         let mut of_a_cluster = Text::default();
         foundationdb::write(&FoundationDbStats::default(), &Histogram::default(), &mut of_a_cluster);
-        let text = metrics.render() + &of_a_cluster.finish();
+        let text = api::Counts::default().within(&(metrics.render() + &of_a_cluster.finish()));
         let shown: BTreeSet<_> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE "))
