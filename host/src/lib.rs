@@ -1,9 +1,11 @@
 //! One shard over the storage layers, on any executor.
 //!
-//! Owns who carries out a shard's questions to the store, and nothing else: gateway runs it on io_uring, sim in a hostile
-//! simulated world, both by the same three calls.
+//! Owns two layers. [`Host`] says who carries out a shard's questions to the store. [`driver`] puts it between sockets, mailboxes and
+//! clocks: gateway runs it on io_uring, sim in a hostile simulated world, both by the same three traits.
 //!
 //! ```text
+//! sockets, mail, orders ─► driver ─► Input      Effect ─► driver ─► sockets, mailboxes, store tasks
+//!
 //! Input ─► Host::handle ─► router::Shard ─► Question ─► Appender | Effect::Run(future)
 //!                                        └► Output ───► Effect::Output
 //! future done ─► Host::done ─► Input::Answered
@@ -13,6 +15,7 @@
 //! [`Host::done`] of the same host. Dropping one loses an answer that the shard waits for (I12).
 
 mod auth;
+pub mod driver;
 mod host;
 mod store;
 

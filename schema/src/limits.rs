@@ -183,6 +183,14 @@ pub const HOME_TICK_MS: u64 = 1_000;
 /// How often a session asks its home again without an answer.
 pub const MORE_AGAIN_MS: u64 = 10_000;
 
+/// Store tasks that a shard has under way; further ones wait in the shard.
+pub const STORE_TASKS_MAX: u32 = 4_096;
+/// Bytes of frames that wait for one shard's full mailbox.
+pub const LINK_BYTES_MAX: u32 = 64 * 1024 * 1024;
+/// Bytes beside those for frames that must arrive. Such a frame has some 300 bytes, and a session leads to a few: room for those of
+/// 70,000 sessions that all come and go while a shard stands still.
+pub const LINK_MUST_BYTES_MAX: u32 = 64 * 1024 * 1024;
+
 /// Partitions of the hash space.
 pub const PARTITIONS: u16 = 1_024;
 

@@ -1,19 +1,17 @@
 //! Housekeeping of a running node, each second: its disk, its store's health, its upkeep, its figures.
 //!
-//! Owns what a change of theirs stops and starts again. Waits for no store: upkeep is a job in the background. It does wait for
-//! room in a shard's mailbox where a change must reach every shard ([`post`]).
+//! Owns what a change of theirs stops and starts again. Never waits: upkeep is a job in the background, and shards are given orders, which
+//! need no room in a mailbox.
 
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use schema::Epoch;
 
 use crate::config::Config;
 use crate::machine::disk::{self, DiskChange, DiskWatch};
-use crate::runtime::{Mail, StorePool};
+use crate::runtime::{Commander, StorePool};
 use crate::store::{Health, HealthWatch, NodeStore};
-use crate::uring::{self, Mailbox};
 
 use super::state::NodeState;
 use super::upkeep::Upkeep;
@@ -23,7 +21,7 @@ pub(super) struct Housekeeping<'a, S> {
     config: &'a Config,
     store: S,
     state: Arc<NodeState>,
-    mailboxes: Vec<Mailbox<Mail>>,
+    shards: &'a Commander,
     disk: DiskWatch,
     health: HealthWatch,
     away: bool,
@@ -40,7 +38,7 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
         config: &'a Config,
         store: S,
         state: &Arc<NodeState>,
-        mailboxes: &[Mailbox<Mail>],
+        shards: &'a Commander,
         epoch: Epoch,
         background: StorePool,
         health: HealthWatch,
@@ -48,7 +46,7 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
         Self {
             config,
             state: Arc::clone(state),
-            mailboxes: mailboxes.to_vec(),
+            shards,
             disk: DiskWatch::new(config.data.free_bytes_min),
             away: is_away(health.health()),
             health,
@@ -104,9 +102,7 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
         let on = !self.away && !self.disk.is_low();
         if on != self.writes {
             self.writes = on;
-            for mailbox in &self.mailboxes {
-                post(mailbox, || Mail::Writes(on));
-            }
+            self.shards.set_writes(on);
         }
     }
 }
@@ -132,15 +128,10 @@ pub(super) fn note_health<S: NodeStore>(state: &NodeState, health: Health) {
     state.set_store(health);
 }
 
-/// Puts what must arrive into a mailbox, waiting for room if it is full.
-pub(super) fn post(mailbox: &Mailbox<Mail>, mail: impl Fn() -> Mail) {
-    while let Err(uring::MailboxError::Full(_)) = mailbox.push(mail()) {
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use api::Node as _;
     use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
 
@@ -166,7 +157,8 @@ mod tests {
         assert!(state.ready().is_err(), "no answer for 3 s");
 
         let background = StorePool::start("background", 1).expect("a thread");
-        let mut housekeeping = Housekeeping::new(&config, store.clone(), &state, &[], Epoch(1), background, health);
+        let shards = Commander::new(Vec::new());
+        let mut housekeeping = Housekeeping::new(&config, store.clone(), &state, &shards, Epoch(1), background, health);
         housekeeping.run();
         assert_eq!(state.ready(), Ok(()));
         drop(housekeeping);

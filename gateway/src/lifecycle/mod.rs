@@ -34,7 +34,7 @@ use schema::{Incarnation, UserId, View};
 
 use crate::config::{Config, Mode};
 use crate::machine::listen::{self, Ready};
-use crate::runtime::{self, Mail, NodeParts, NodeShards, Started, StorePool};
+use crate::runtime::{self, NodeParts, NodeShards, Started, StorePool};
 use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
 use bootstrap::Bootstrap;
@@ -247,12 +247,12 @@ impl Node<'_> {
             pool: &pool,
             ends: self.shutdown.teller(),
         };
-        let Started { mailboxes, threads } = parts.start_shards(ready.ws, *connections_max)?;
+        let Started { mailboxes, commander, threads } = parts.start_shards(ready.ws, *connections_max)?;
         let clients = api::serve(
             api_config,
             listener,
             store.clone(),
-            NodeShards::new(Arc::clone(&view), mailboxes.clone()),
+            NodeShards::new(Arc::clone(&view), mailboxes),
             key.clone(),
             Arc::clone(state) as Arc<dyn api::Node>,
         );
@@ -263,7 +263,7 @@ impl Node<'_> {
                 tracing::debug!(%error, "standard output is closed");
             }
             let mut housekeeping =
-                Housekeeping::new(config, store.clone(), state, &mailboxes, view.epoch, background, health);
+                Housekeeping::new(config, store.clone(), state, &commander, view.epoch, background, health);
             let Err(end) = self.shutdown.wait(pending::<Infallible>(), || housekeeping.run());
             let end = stopping(end, state);
             clients.stop();
@@ -273,10 +273,7 @@ impl Node<'_> {
             Ok((_, End::Asked(_) | End::Shard(..))) | Err(_) => DRAIN_MS,
             Ok((_, End::Fenced | End::TakenOver(_))) => FENCED_DRAIN_MS,
         };
-        let deadline_ms = runtime::wall().plus_ms(drain_ms);
-        for mailbox in &mailboxes {
-            housekeeping::post(mailbox, || Mail::Drain { deadline_ms });
-        }
+        commander.drain(runtime::wall().plus_ms(drain_ms));
         for thread in threads {
             thread.join().expect("a shard that panics ends the process");
         }

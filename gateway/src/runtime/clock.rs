@@ -17,15 +17,16 @@ impl Clock {
         Self { origin: Instant::now() }
     }
 
-    /// Both times, at an instant that was just read.
-    pub(crate) fn at(self, now: Instant) -> Now {
-        let mono_ns = u64::try_from((now - self.origin).as_nanos()).expect("a node lives less than 584 years");
-        Now { mono: schema::Instant(mono_ns), wall: wall() }
-    }
-
-    /// A time of the core's, as the driver's.
+    /// A time of the core's, as the ring's.
     pub(crate) fn instant(self, at: schema::Instant) -> Instant {
         self.origin + Duration::from_nanos(at.0)
+    }
+}
+
+impl host::driver::Clock for Clock {
+    fn now(&self) -> Now {
+        let mono_ns = u64::try_from(self.origin.elapsed().as_nanos()).expect("a node lives less than 584 years");
+        Now { mono: schema::Instant(mono_ns), wall: wall() }
     }
 }
 

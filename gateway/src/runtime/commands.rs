@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
+use host::driver::Mail;
 use schema::mesh::{Kicked, MeshBody, MeshFrame};
 use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Owner, Refusal, UserId, View};
 use tokio::sync::oneshot;
 
 use crate::uring::Mailbox;
-
-use super::handler::Mail;
 
 /// The shards of this node as the HTTP API sees them.
 #[derive(Clone)]
@@ -36,7 +35,9 @@ impl api::Shards for NodeShards {
     async fn apply(&self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, Refusal> {
         let home = self.view.home_of_channel(channel);
         let (reply, answer) = oneshot::channel();
-        self.push(home, Mail::Command { channel, op: Box::new(op), reply })?;
+        // Whoever asked may have gone.
+        let answer_to = Box::new(move |answer| drop(reply.send(answer)));
+        self.push(home, Mail::Command { channel, op: Box::new(op), answer: answer_to })?;
         let gone = || Refusal::new(ErrorCode::Moving, "the node stops, try again at another");
         answer.await.unwrap_or_else(|_| Err(gone()))
     }

@@ -1,7 +1,7 @@
 //! Shards at work: their threads, mailboxes and store operations.
 //!
-//! Owns everything between a socket's event and the host's input, and between an effect and whoever carries it out. When
-//! shards start and stop is for [`crate::lifecycle`].
+//! Owns the threads and the ends of their mailboxes, and puts [`host::driver`] on them. When shards start and stop is for
+//! [`crate::lifecycle`].
 
 mod clock;
 mod commands;
@@ -13,6 +13,5 @@ mod tokens;
 
 pub(crate) use clock::{Clock, wall};
 pub(crate) use commands::NodeShards;
-pub(crate) use handler::Mail;
 pub(crate) use pool::{Job, StorePool};
-pub(crate) use shards::{NodeParts, Started};
+pub(crate) use shards::{Commander, NodeParts, Started};

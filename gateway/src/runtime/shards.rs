@@ -6,24 +6,24 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
 
 use chat::appender::Appender;
 use host::Host;
+use host::driver::{Clock as _, Limits, Mail, Orders};
 use kv::Engine;
-use schema::{Incarnation, Owner, ShardIndex, View};
+use schema::limits::STORE_TASKS_MAX;
+use schema::{Incarnation, Owner, ShardIndex, UnixMs, View};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config::Config;
-use crate::uring::{self, Mailbox, Sleeper};
+use crate::lifecycle::{End, NodeState};
+use crate::uring::{self, Mailbox, Sleeper, Waker};
 
 use super::clock::Clock;
-use super::handler::{MAIL_MAX, Mail, Parts, ShardHandler, TASKS_MAX};
-use super::mesh::Links;
+use super::handler::{ShardHandler, ShardParts};
+use super::mesh::{MAIL_MAX, NodeLinks};
 use super::pool::StorePool;
 use super::tokens::Tokens;
-use crate::lifecycle::End;
-use crate::lifecycle::NodeState;
 
 /// Connections that wait to be accepted by one shard; the kernel cuts it to net.core.somaxconn.
 const BACKLOG: u32 = 4_096;
@@ -31,7 +31,33 @@ const BACKLOG: u32 = 4_096;
 /// Shards that run.
 pub(crate) struct Started {
     pub(crate) mailboxes: Vec<Mailbox<Mail>>,
+    pub(crate) commander: Commander,
     pub(crate) threads: Vec<JoinHandle<()>>,
+}
+
+/// Gives orders to all shards of a node. Never waits.
+pub(crate) struct Commander {
+    orders: Arc<Orders>,
+    wakers: Vec<Waker>,
+}
+
+impl Commander {
+    /// Of shards that run elsewhere or not at all, and are called by `wakers`.
+    pub(crate) fn new(wakers: Vec<Waker>) -> Self {
+        Self { orders: Arc::default(), wakers }
+    }
+
+    /// See [`Orders::set_writes`].
+    pub(crate) fn set_writes(&self, on: bool) {
+        self.orders.set_writes(on);
+        self.wakers.iter().for_each(Waker::wake);
+    }
+
+    /// See [`Orders::drain`].
+    pub(crate) fn drain(&self, deadline_ms: UnixMs) {
+        self.orders.drain(deadline_ms);
+        self.wakers.iter().for_each(Waker::wake);
+    }
 }
 
 /// What the shards of a node share.
@@ -53,18 +79,20 @@ impl<S: Engine> NodeParts<'_, S> {
     pub(crate) fn start_shards(&self, ws: SocketAddr, connections_max: u32) -> anyhow::Result<Started> {
         let shards = self.config.shards();
         let mut mailboxes = Vec::new();
+        let mut wakers = Vec::new();
         let mut ends = Vec::new();
         for _ in 0..shards {
             let (sleeper, waker) = uring::sleep_and_wake()?;
             let (mailbox, mail) = uring::mailbox(&waker, MAIL_MAX);
-            let (done_sender, done) = uring::mailbox(&waker, TASKS_MAX);
+            let (done_sender, done) = uring::mailbox(&waker, STORE_TASKS_MAX as usize);
             mailboxes.push(mailbox);
+            wakers.push(waker);
             // Before any thread runs, so that an address that is taken leaves none behind.
             ends.push((uring::listen(ws, BACKLOG)?, sleeper, mail, done_sender, done));
         }
         let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
         let auth = Arc::new(Tokens::new(self.key.clone()));
-        let origins = Arc::new(self.origins.clone());
+        let commander = Commander::new(wakers);
         let mut threads = Vec::new();
         for (shard, (listener, sleeper, mail, done_sender, done)) in (0..shards).zip(ends) {
             let me = Owner { incarnation: self.incarnation, shard: ShardIndex(shard) };
@@ -75,25 +103,26 @@ impl<S: Engine> NodeParts<'_, S> {
                 auth: Arc::clone(&auth),
                 appender: self.appender(me),
             };
-            let fenced = self.ends.clone();
-            let parts = Parts {
-                host: Host::new(host, self.clock.at(Instant::now())),
-                clock: self.clock,
+            let links = NodeLinks {
                 mail,
                 done,
                 done_sender,
                 spawner: self.pool.spawner(),
-                links: Links::new(mailboxes.clone()),
+                mailboxes: mailboxes.clone(),
+                ends: self.ends.clone(),
+            };
+            let parts = ShardParts {
+                host: Host::new(host, self.clock.now()),
+                links,
+                clock: self.clock,
+                orders: Arc::clone(&commander.orders),
+                limits: Limits::new(share as u64),
+                shards,
                 echo: self.config.debug.echo,
-                origins: Arc::clone(&origins),
-                sessions_max: share,
-                state: Arc::clone(self.state),
-                shard,
-                on_fenced: Some(Box::new(move || drop(fenced.send(End::Fenced)))),
             };
             threads.push(self.start_shard(shard, share, listener, sleeper, parts)?);
         }
-        Ok(Started { mailboxes, threads })
+        Ok(Started { mailboxes, commander, threads })
     }
 
     fn appender(&self, me: Owner) -> Appender {
@@ -107,15 +136,17 @@ impl<S: Engine> NodeParts<'_, S> {
         connections_max: usize,
         listener: std::net::TcpListener,
         sleeper: Sleeper,
-        parts: Parts<S>,
+        parts: ShardParts<S>,
     ) -> io::Result<JoinHandle<()>> {
         let mut config = uring::Config::new(format!("shard-{shard}"), connections_max);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         // Pinned if each shard has a core of its own, and left to the scheduler otherwise.
         config.cpu = (usize::from(self.config.shards()) <= cores && cores > 1).then_some(usize::from(shard));
         let ends = self.ends.clone();
+        let (origins, state) = (Arc::new(self.origins.clone()), Arc::clone(self.state));
         thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
-            let error = uring::run(config, listener, sleeper, |_| ShardHandler::new(parts)).err();
+            let error =
+                uring::run(config, listener, sleeper, |_| ShardHandler::new(parts, origins, state, shard)).err();
             // After a stop that was asked for nobody listens any more.
             drop(ends.send(End::Shard(shard, error)));
         })

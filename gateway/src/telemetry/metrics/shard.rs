@@ -6,6 +6,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use host::driver::LinkFigures;
+
 use crate::uring::Counters;
 
 use super::latency::Histogram;
@@ -66,13 +68,14 @@ pub(super) struct Figures {
     counters: Counters,
     pub(super) connections: u64,
     stats: router::Stats,
+    links: LinkFigures,
 }
 
 impl ShardMetrics {
     /// Replaces the shard's figures: what its driver has counted since it started, the connections that are open, and
-    /// what its core holds now.
-    pub fn publish(&self, counters: &Counters, connections: usize, stats: &router::Stats) {
-        let figures = Figures { counters: *counters, connections: connections as u64, stats: *stats };
+    /// what its core and its links hold now.
+    pub fn publish(&self, counters: &Counters, connections: usize, stats: &router::Stats, links: &LinkFigures) {
+        let figures = Figures { counters: *counters, connections: connections as u64, stats: *stats, links: *links };
         self.place.lock().unwrap_or_else(PoisonError::into_inner).figures = figures;
     }
 
@@ -103,7 +106,7 @@ pub(super) fn merged(shards: &[ShardMetrics], latency: Latency) -> Histogram {
 /// Writes the figures of all shards: levels by shard, so that an uneven load is seen, and counters summed.
 pub(super) fn write(text: &mut Text, shards: &[Figures]) {
     type Row = (&'static str, &'static str, fn(&Figures) -> u64);
-    let levels: [Row; 12] = [
+    let levels: [Row; 13] = [
         ("rookery_connections", "Open client connections", |f| f.connections),
         ("rookery_sessions", "Connections that speak the protocol", |f| f.stats.sessions),
         ("rookery_users", "Accounts of this home with a session somewhere", |f| f.stats.users),
@@ -115,12 +118,15 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
         ("rookery_commands_pending", "Commands that somebody waits for", |f| f.stats.commands_pending),
         ("rookery_store_operations_pending", "Store operations without a result", |f| f.stats.store_ops_pending),
         ("rookery_outbound_bytes", "Bytes queued for clients", |f| f.stats.outbound_bytes),
+        ("rookery_link_waiting_bytes", "Bytes of frames that wait for mailboxes of other shards", |f| {
+            f.links.waiting_bytes
+        }),
         ("rookery_held_bytes", "Bytes of events that homes keep for sessions that will ask", |f| f.stats.held_bytes),
     ];
     for (name, help, of) in levels {
         text.gauge_by_shard(name, help, shards.iter().map(of));
     }
-    let counters: [Row; 15] = [
+    let counters: [Row; 17] = [
         ("rookery_accepted", "Connections taken from the listener", |f| f.counters.accepted),
         ("rookery_turned_away", "Connections closed unheard because the shard was full", |f| f.counters.turned_away),
         ("rookery_out_of_files", "Times that no file was left for a connection", |f| f.counters.out_of_descriptors),
@@ -141,6 +147,8 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
         ("rookery_waits", "Turns before which a shard was ready to sleep", |f| f.counters.waits),
         ("rookery_events_encoded", "Events encoded, each once an encoding and shard", |f| f.stats.events_encoded),
         ("rookery_pushes_written", "Push items kept for members who were not there", |f| f.stats.pushes_written),
+        ("rookery_link_dropped", "Frames to other shards that found no room and are made good", |f| f.links.dropped),
+        ("rookery_link_lost", "Frames to other shards that found no room and should have arrived", |f| f.links.lost),
         ("rookery_live_dropped", "Live pushes left out for slow sessions", |f| f.stats.live_dropped),
     ];
     for (name, help, of) in counters {

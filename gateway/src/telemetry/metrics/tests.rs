@@ -1,3 +1,4 @@
+use host::driver::LinkFigures;
 use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
 
 use super::*;
@@ -24,8 +25,9 @@ fn levels_are_shown_by_shard_and_counters_summed() {
     let (_directory, metrics) = metrics(2);
     let counters = Counters { accepted: 5, sent_bytes: 1 << 40, ..Counters::default() };
     let stats = router::Stats { sessions: 3, ..router::Stats::default() };
-    metrics.shard(0).publish(&counters, 4, &stats);
-    metrics.shard(1).publish(&counters, 1, &stats);
+    let links = LinkFigures { waiting_bytes: 7, dropped: 2, lost: 1 };
+    metrics.shard(0).publish(&counters, 4, &stats, &links);
+    metrics.shard(1).publish(&counters, 1, &stats, &links);
     check(
         &metrics.render(),
         &[
@@ -34,6 +36,9 @@ fn levels_are_shown_by_shard_and_counters_summed() {
             "rookery_connections{shard=\"1\"} 1",
             "rookery_sessions{shard=\"1\"} 3",
             "rookery_connections_max 1000",
+            "rookery_link_waiting_bytes{shard=\"1\"} 7",
+            "rookery_link_dropped_total 4",
+            "rookery_link_lost_total 2",
             "# TYPE rookery_accepted counter",
             "rookery_accepted_total 10",
             "rookery_sent_bytes_total 2199023255552",
@@ -42,7 +47,7 @@ fn levels_are_shown_by_shard_and_counters_summed() {
     );
     assert_eq!(metrics.connections(), 5);
 
-    metrics.shard(0).publish(&Counters { accepted: 6, ..counters }, 0, &stats);
+    metrics.shard(0).publish(&Counters { accepted: 6, ..counters }, 0, &stats, &LinkFigures::default());
     check(&metrics.render(), &["rookery_connections{shard=\"0\"} 0", "rookery_accepted_total 11"]);
 }
 
