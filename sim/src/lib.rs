@@ -1,6 +1,6 @@
 //! The node in hostile simulated worlds, and the checkers of what must hold in all of them.
 //!
-//! One node of several shards, with the gateway's own `host`, and clients with real frames over simulated TCP (turmoil).
+//! One node of several shards, with the gateway's own driver, another that takes over from it, and clients with real frames over simulated TCP (turmoil).
 //! Everything that happens follows from a seed: delays, losses, crashes, what users write. Two processes that run the same seed do
 //! the same, line by line, which their trace's hash shows.
 //!
@@ -31,4 +31,4 @@ mod trace;
 mod world;
 
 pub use options::{Options, Planted, Workload};
-pub use world::{Outcome, Violation, run};
+pub use world::{Met, Outcome, Violation, run};

@@ -4,10 +4,12 @@
 //! hides what one failure alone would show.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use kv::memory::FaultRates;
 use lies::Lie;
+use schema::limits::{LINK_BYTES_MAX, STORE_TASKS_MAX};
 
 use crate::rng::Rng;
 
@@ -58,17 +60,23 @@ pub enum Planted {
     RemovalAcknowledgedEarly,
     /// The node forgets one answer of a hundred (I12).
     AnswerForgotten,
+    /// A frame to a shard whose mailbox is full is forgotten, one that must arrive too (I12).
+    FullMailboxForgets,
+    /// A node from which another has taken over goes on (I12).
+    FencedGoesOn,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::AcknowledgeBeforeDurable,
         Self::CursorAheadOfUnreadRow,
         Self::SeqInMemory,
         Self::UnknownIsFailure,
         Self::RemovalAcknowledgedEarly,
         Self::AnswerForgotten,
+        Self::FullMailboxForgets,
+        Self::FencedGoesOn,
     ];
 
     /// As the command line names it.
@@ -81,6 +89,8 @@ impl Planted {
             Self::UnknownIsFailure => "unknown-is-failure",
             Self::RemovalAcknowledgedEarly => "removal-acknowledged-early",
             Self::AnswerForgotten => "answer-forgotten",
+            Self::FullMailboxForgets => "full-mailbox-forgets",
+            Self::FencedGoesOn => "fenced-goes-on",
         }
     }
 
@@ -90,7 +100,11 @@ impl Planted {
             Self::CursorAheadOfUnreadRow => Some(Lie::CursorAheadOfUnreadRow),
             Self::SeqInMemory => Some(Lie::SeqInMemory),
             Self::UnknownIsFailure => Some(Lie::UnknownIsFailure),
-            Self::AcknowledgeBeforeDurable | Self::RemovalAcknowledgedEarly | Self::AnswerForgotten => None,
+            Self::AcknowledgeBeforeDurable
+            | Self::RemovalAcknowledgedEarly
+            | Self::AnswerForgotten
+            | Self::FullMailboxForgets
+            | Self::FencedGoesOn => None,
         }
     }
 }
@@ -178,6 +192,20 @@ pub struct Plan {
     pub crashes_ms: Vec<u64>,
     /// When the machine loses power.
     pub power_losses_ms: Vec<u64>,
+    /// When the node is asked to stop.
+    pub drains_ms: Vec<u64>,
+    /// When another node takes over.
+    pub takeovers_ms: Vec<u64>,
+    /// When the store answers nothing, and until when.
+    pub store_away_ms: Vec<(u64, u64)>,
+    /// Which shards stand still, from when until when.
+    pub shard_stalls: Vec<(u16, u64, u64)>,
+    /// Places of a shard's mailbox.
+    pub mailbox_places: usize,
+    /// Bytes of frames that wait for a full mailbox.
+    pub link_bytes: usize,
+    /// Store tasks that a shard has under way.
+    pub store_tasks: usize,
     /// When a host's link holds everything back, and until when.
     pub holds_ms: Vec<(u64, u64)>,
     /// From this life of the node on the wall is 31 days later, so that inboxes are trimmed behind devices' cursors. 0 is never.
@@ -196,7 +224,7 @@ impl Plan {
         let rng = &mut Rng::new(seed).part("plan");
         let users = rng.within(3..=6) as usize;
         let busy_ms = rng.within(5_000..=10_000);
-        let mut maybe = |permille: u32, range: std::ops::RangeInclusive<u64>| {
+        let mut maybe = |permille: u32, range: RangeInclusive<u64>| {
             if rng.chance(permille) { rng.within(range) } else { *range.start() }
         };
         let shards = maybe(900, 1..=4) as u16;
@@ -219,19 +247,20 @@ impl Plan {
             1 => FaultRates::HOSTILE,
             _ => FaultRates { unknown_permille: 100, conflict_permille: 100, ..FaultRates::HOSTILE },
         };
-        let mut times = |permille: u32, most: u64| {
-            let count = if rng.chance(permille) { rng.within(1..=most) } else { 0 };
-            let mut at: Vec<u64> = (0..count).map(|_| rng.within(800..=busy_ms)).collect();
-            at.sort_unstable();
-            at
-        };
-        let crashes_ms = times(600, 3);
-        let power_losses_ms = times(600, 3);
-        let holds = times(500, 3);
-        let holds_ms = holds.into_iter().map(|at| (at, at + rng.within(50..=3_000))).collect();
+        let crashes_ms = times(rng, 600, 3, busy_ms);
+        let power_losses_ms = times(rng, 600, 3, busy_ms);
+        let holds_ms = spans(rng, 500, 3, busy_ms, 50..=3_000);
         let leap_life = if rng.chance(400) { rng.within(1..=3) } else { 0 };
         let watches = rng.chance(400);
         let larges = if rng.chance(500) { rng.index(2) + 1 } else { 0 };
+        let drains_ms = times(rng, 400, 2, busy_ms);
+        let takeovers_ms = times(rng, 400, 2, busy_ms);
+        let store_away_ms = spans(rng, 300, 1, busy_ms, 100..=4_000);
+        let stalls = spans(rng, 500, 4, busy_ms, 20..=1_500);
+        let shard_stalls = stalls.into_iter().map(|(from, to)| (rng.index(shards.into()) as u16, from, to)).collect();
+        let mailbox_places = *rng.pick(&[8, 64, 8_192]);
+        let link_bytes = *rng.pick(&[2_048, 65_536, LINK_BYTES_MAX as usize]);
+        let store_tasks = *rng.pick(&[4, 64, STORE_TASKS_MAX as usize]);
         Self {
             shards,
             users,
@@ -253,6 +282,13 @@ impl Plan {
             piece_bytes,
             crashes_ms,
             power_losses_ms,
+            drains_ms,
+            takeovers_ms,
+            store_away_ms,
+            shard_stalls,
+            mailbox_places,
+            link_bytes,
+            store_tasks,
             holds_ms,
             leap_life,
             membership_ms,
@@ -306,6 +342,13 @@ impl Plan {
             piece_bytes: 1_400,
             crashes_ms: Vec::new(),
             power_losses_ms: Vec::new(),
+            drains_ms: Vec::new(),
+            takeovers_ms: Vec::new(),
+            store_away_ms: Vec::new(),
+            shard_stalls: Vec::new(),
+            mailbox_places: 8_192,
+            link_bytes: LINK_BYTES_MAX as usize,
+            store_tasks: STORE_TASKS_MAX as usize,
             holds_ms: Vec::new(),
             leap_life: 0,
             membership_ms: 0,
@@ -313,6 +356,20 @@ impl Plan {
             askers: 0,
         }
     }
+}
+
+/// Some times of a run, ascending, of which there may be none.
+fn times(rng: &mut Rng, permille: u32, most: u64, busy_ms: u64) -> Vec<u64> {
+    let count = if rng.chance(permille) { rng.within(1..=most) } else { 0 };
+    let mut at: Vec<u64> = (0..count).map(|_| rng.within(800..=busy_ms)).collect();
+    at.sort_unstable();
+    at
+}
+
+/// The same, each with its end.
+fn spans(rng: &mut Rng, permille: u32, most: u64, busy_ms: u64, long_ms: RangeInclusive<u64>) -> Vec<(u64, u64)> {
+    let times = times(rng, permille, most, busy_ms);
+    times.into_iter().map(|at| (at, at + rng.within(long_ms.clone()))).collect()
 }
 
 /// A store in which nothing goes wrong.

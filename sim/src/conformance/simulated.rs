@@ -215,7 +215,7 @@ impl Transport for SimulatedNode {
 
     fn restart(&mut self) {
         self.sim.crash(NODE);
-        self.world.store.crash();
+        self.world.crash_store();
         (0..AWAY_STEPS).for_each(|_| self.step());
         self.sim.bounce(NODE);
     }

@@ -1,18 +1,18 @@
 //! What the HTTP API would ask of the shards: channels made, members added and removed.
 //!
-//! Lives in the node and dies with it, as the API does. An order that was under way then may have been carried out or not.
+//! Lives in the node and dies with it, as the API does. Asks by the shards' mailboxes, and is refused if these are full. An order that was under way then may have been carried out or not.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chat::devices;
+use host::driver::Mail;
 use kv::memory::MemoryEngine;
 use schema::event::Role;
 use schema::mesh::Kicked;
 use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Refusal, UserId, View};
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use crate::options::Planted;
@@ -20,12 +20,12 @@ use crate::rng::Rng;
 use crate::trace::note;
 use crate::world::{Request, Room, World};
 
-use super::shard::Event;
+use super::mailbox::Mailbox;
 
 /// Groups that a run makes on its way, beside those of the start.
 const MADE_MAX: usize = 3;
 
-pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<UnboundedSender<Event>>, mut rng: Rng) {
+pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<Mailbox>, mut rng: Rng) {
     if world.plan.membership_ms == 0 {
         return;
     }
@@ -63,12 +63,7 @@ pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<Unbounded
 }
 
 /// Carries out what scenarios ask of the API.
-pub(super) async fn serve(
-    world: Rc<World>,
-    engine: MemoryEngine,
-    view: Arc<View>,
-    shards: Vec<UnboundedSender<Event>>,
-) {
+pub(super) async fn serve(world: Rc<World>, engine: MemoryEngine, view: Arc<View>, shards: Vec<Mailbox>) {
     loop {
         let request = world.requests.borrow_mut().pop_front();
         match request {
@@ -76,7 +71,9 @@ pub(super) async fn serve(
             Some(Request::Revoke(user, device, reply)) => {
                 let revoked = devices::revoke(&engine, user, &device).await.expect("scenarios are of a calm world");
                 let home = view.home_of_user(user);
-                let _ = shards[usize::from(home.shard.0)].send(Event::Kick { user, whose: Kicked::Device(device) });
+                let kick = Mail::Kick { user, whose: Kicked::Device(device) };
+                let rejected = shards[usize::from(home.shard.0)].push(kick);
+                assert!(rejected.is_none(), "mailboxes of a calm world have room");
                 let unknown = || Refusal::new(ErrorCode::UnknownChannel, "no such device");
                 let _ = reply.send(if revoked { Ok(()) } else { Err(unknown()) });
             }
@@ -89,14 +86,18 @@ pub(super) async fn serve(
 /// As the gateway does: straight to the home's shard.
 fn ask(
     view: &View,
-    shards: &[UnboundedSender<Event>],
+    shards: &[Mailbox],
     channel: ChannelId,
     op: ChannelOp,
     reply: oneshot::Sender<Result<OpReply, Refusal>>,
 ) {
     let home = view.home_of_channel(channel);
-    // A shard that is gone takes its node along, and this task with it.
-    let _ = shards[usize::from(home.shard.0)].send(Event::Command { channel, op, reply });
+    // Whoever asked may have gone.
+    let answer = Box::new(move |answer| drop(reply.send(answer)));
+    let command = Mail::Command { channel, op: Box::new(op), answer };
+    if let Some(Mail::Command { answer, .. }) = shards[usize::from(home.shard.0)].push(command) {
+        answer(Err(Refusal::new(ErrorCode::Overloaded, "the home's shard has more to do than it may hold, try again")));
+    }
 }
 
 /// Who is added to a channel, or removed from it.

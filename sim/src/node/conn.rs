@@ -1,18 +1,19 @@
 //! One accepted socket: from its upgrade request to its end.
 //!
-//! Owns the same decisions as the gateway's driver: the subprotocol, pongs, close frames, faults of frames. What a message
-//! means is the shard's.
+//! Owns what the ring does for the gateway: frames and their faults, pongs, close frames. What is served, and what a message means, is
+//! the shard's.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use host::driver::Upgrade;
 use router::ConnId;
-use schema::Encoding;
 use schema::limits::{HANDSHAKE_BYTES_MAX, HANDSHAKE_MS, MESSAGE_BYTES_MAX};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::oneshot;
 use turmoil::net::TcpStream;
 use turmoil::net::tcp::OwnedReadHalf;
 use wire::{Decoder, HandshakeProgress, Opcode, Role, Rules, ServerHandshake};
@@ -58,15 +59,14 @@ pub(super) async fn run(world: Rc<World>, stream: TcpStream, conn: ConnId, shard
     let drained = shard.clone();
     let writing = tokio::task::spawn_local(writes.write(writer, queue, move |bytes| {
         let bytes = u32::try_from(bytes).expect("a piece is short");
-        // The shard dies with the node, and this with it.
+        // A shard that has stopped counts nothing.
         let _ = drained.send(Event::Drained { conn, bytes });
     }));
-    if let Ok(Some((encoding, rest))) =
-        tokio::time::timeout(Duration::from_millis(HANDSHAKE_MS), shake(&mut reader, &mut chaos, &out)).await
-    {
+    let shaken = shake(&mut reader, &mut chaos, conn, &shard, &out);
+    if let Ok(Some(rest)) = tokio::time::timeout(Duration::from_millis(HANDSHAKE_MS), shaken).await {
         let gate = Rc::new(Gate::default());
-        let accepted = Event::Accepted { conn, encoding, out: out.clone(), gate: Rc::clone(&gate) };
-        if shard.send(accepted).is_ok() {
+        let opened = Event::Opened { conn, out: out.clone(), gate: Rc::clone(&gate) };
+        if shard.send(opened).is_ok() {
             serve(&mut reader, &mut chaos, conn, &shard, &out, &gate, rest).await;
             let _ = shard.send(Event::Gone { conn });
         }
@@ -82,38 +82,35 @@ pub(super) async fn run(world: Rc<World>, stream: TcpStream, conn: ConnId, shard
     }
 }
 
-/// The upgrade: the encoding agreed on, and bytes that came behind the request.
+/// The upgrade: bytes that came behind the request, if the shard agreed to it.
 async fn shake(
     reader: &mut OwnedReadHalf,
     chaos: &mut Chaos,
+    conn: ConnId,
+    shard: &UnboundedSender<Event>,
     out: &UnboundedSender<Outgoing>,
-) -> Option<(Encoding, Vec<u8>)> {
+) -> Option<Vec<u8>> {
     let mut handshake = ServerHandshake::new();
     loop {
         let mut bytes = chaos.read(reader).await?;
         let (answer, agreed) = match handshake.feed(&bytes, HANDSHAKE_BYTES_MAX as usize) {
             HandshakeProgress::More => continue,
             HandshakeProgress::Refused(refusal) => (refusal.to_bytes(), None),
-            HandshakeProgress::Request { request, consumed } => match choose(&request) {
-                Ok((encoding, protocol)) => (request.accept(protocol), Some((encoding, bytes.split_off(consumed)))),
-                Err(refusal) => (refusal.to_bytes(), None),
-            },
+            HandshakeProgress::Request { request, consumed } => {
+                let request = Rc::new(request);
+                let (answer, decided) = oneshot::channel();
+                shard.send(Event::Request { conn, request: Rc::clone(&request), answer }).ok()?;
+                match decided.await.ok()? {
+                    Ok(Upgrade::Session { protocol, .. }) => {
+                        (request.accept(protocol), Some(bytes.split_off(consumed)))
+                    }
+                    Ok(Upgrade::Echo { .. }) => unreachable!("no simulated node serves echoes"),
+                    Err(refusal) => (refusal.to_bytes(), None),
+                }
+            }
         };
         let _ = out.send(Outgoing::Plain(Bytes::from(answer)));
         return agreed;
-    }
-}
-
-/// The encoding of a request, and the subprotocol to name if one was offered.
-fn choose(request: &wire::Request) -> Result<(Encoding, Option<&'static str>), wire::Refusal> {
-    if request.path() != "/connection/websocket" {
-        return Err(wire::Refusal::new(404, "WebSocket clients connect to /connection/websocket"));
-    }
-    let offered: Vec<&str> = request.protocols().collect();
-    match Encoding::ALL.into_iter().find(|encoding| offered.contains(&encoding.subprotocol())) {
-        Some(encoding) => Ok((encoding, Some(encoding.subprotocol()))),
-        None if offered.is_empty() => Ok((Encoding::Json, None)),
-        None => Err(wire::Refusal::new(400, "offer rookery.json.v1 or rookery.fb.v1 in Sec-WebSocket-Protocol")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What goes wrong in the store while the world is busy, and nothing after.
+//! Faults of the store while the world is busy, and none after. A store that is away answers nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,25 +13,42 @@ use crate::world::World;
 pub(super) struct BusyFaults {
     faults: SeededFaults,
     healed: Arc<AtomicBool>,
+    away: Arc<AtomicBool>,
 }
 
 impl BusyFaults {
     pub(super) fn new(world: &World, seed: u64) -> Self {
-        Self { faults: SeededFaults::new(seed, world.plan.faults), healed: Arc::clone(&world.healed) }
+        Self {
+            faults: SeededFaults::new(seed, world.plan.faults),
+            healed: Arc::clone(&world.healed),
+            away: Arc::clone(&world.store_away),
+        }
     }
 
     fn is_healed(&self) -> bool {
         self.healed.load(Ordering::Relaxed)
     }
+
+    fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
 }
 
 impl Faults for BusyFaults {
     fn read(&mut self) -> Option<Error> {
-        if self.is_healed() { None } else { self.faults.read() }
+        match (self.is_away(), self.is_healed()) {
+            (true, _) => Some(Error::Unavailable),
+            (false, true) => None,
+            (false, false) => self.faults.read(),
+        }
     }
 
     fn commit(&mut self) -> CommitFault {
-        if self.is_healed() { CommitFault::None } else { self.faults.commit() }
+        match (self.is_away(), self.is_healed()) {
+            (true, _) => CommitFault::UnknownLost,
+            (false, true) => CommitFault::None,
+            (false, false) => self.faults.commit(),
+        }
     }
 
     fn yields(&mut self) -> u32 {

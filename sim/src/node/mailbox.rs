@@ -1,12 +1,16 @@
-//! Frames between the shards of the node: delayed, in order for each pair, and some lost.
+//! Bounded mailboxes between the shards of a simulated node, and the lines that frames travel to them.
 //!
-//! Real mailboxes lose frames only when they are full; here it happens at any time, since none has to arrive.
+//! Owns their places, and delay and loss on the way. A frame on its way has its place already. Real mailboxes lose no frame; here
+//! those that may be lost are, at any time, while the world is hostile.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use schema::Owner;
+use host::driver::Mail;
 use schema::mesh::{MeshBody, MeshFrame};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 
@@ -14,57 +18,121 @@ use crate::rng::Rng;
 use crate::trace::{digest, note};
 use crate::world::World;
 
-use super::shard::Event;
+use super::Tasks;
+
+/// One shard's mailbox. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Mailbox {
+    queue: Rc<RefCell<Queue>>,
+    bell: Rc<Notify>,
+}
+
+struct Queue {
+    mail: VecDeque<Mail>,
+    on_the_way: usize,
+    places: usize,
+    ended: bool,
+}
+
+impl Mailbox {
+    pub(super) fn new(places: usize) -> Self {
+        let queue = Queue { mail: VecDeque::new(), on_the_way: 0, places, ended: false };
+        Self { queue: Rc::new(RefCell::new(queue)), bell: Rc::default() }
+    }
+
+    /// Whether no place is free. A shard that has ended takes everything, and hears nothing of it.
+    pub(super) fn is_full(&self) -> bool {
+        let queue = self.queue.borrow();
+        !queue.ended && queue.mail.len() + queue.on_the_way >= queue.places
+    }
+
+    /// Delivers at once, or returns the mail if there is no room.
+    pub(super) fn push(&self, mail: Mail) -> Option<Mail> {
+        if self.is_full() {
+            return Some(mail);
+        }
+        self.deliver(mail);
+        None
+    }
+
+    fn deliver(&self, mail: Mail) {
+        let mut queue = self.queue.borrow_mut();
+        if !queue.ended {
+            queue.mail.push_back(mail);
+            self.bell.notify_one();
+        }
+    }
+
+    pub(super) fn pop(&self) -> Option<Mail> {
+        self.queue.borrow_mut().mail.pop_front()
+    }
+
+    /// Calls the shard.
+    pub(super) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits until somebody calls.
+    pub(super) async fn called(&self) {
+        self.bell.notified().await;
+    }
+
+    /// The shard has ended: what waits is dropped.
+    pub(super) fn end(&self) {
+        let mut queue = self.queue.borrow_mut();
+        queue.ended = true;
+        queue.mail.clear();
+    }
+}
 
 type Due = (Instant, MeshFrame);
 
-/// The ways from one shard to all.
-pub(super) struct Links {
-    world: Rc<World>,
-    me: Owner,
-    links: Vec<UnboundedSender<Due>>,
-    rng: Rng,
+/// The way from one shard to another's mailbox, in order.
+pub(super) struct Line {
+    from: u16,
+    to: u16,
+    mailbox: Mailbox,
+    frames: UnboundedSender<Due>,
 }
 
-impl Links {
-    pub(super) fn new(world: &Rc<World>, me: Owner, shards: &[UnboundedSender<Event>], rng: &Rng) -> Self {
-        let link = |shard: &UnboundedSender<Event>| {
-            let (link, frames) = mpsc::unbounded_channel();
-            tokio::task::spawn_local(carry(frames, shard.clone()));
-            link
-        };
-        Self { world: Rc::clone(world), me, links: shards.iter().map(link).collect(), rng: rng.part("links") }
+impl Line {
+    pub(super) fn new(from: u16, to: u16, mailbox: Mailbox, tasks: &Tasks) -> Self {
+        let (sender, frames) = mpsc::unbounded_channel();
+        tasks.spawn(carry(frames, mailbox.clone()));
+        Self { from, to, mailbox, frames: sender }
     }
 
-    pub(super) fn me(&self) -> Owner {
-        self.me
-    }
-
-    pub(super) fn send(&mut self, to: Owner, frame: MeshFrame) {
+    /// Sends a frame on its way, or returns it if it would find no place.
+    pub(super) fn push(&self, world: &World, rng: &mut Rng, frame: MeshFrame) -> Option<MeshFrame> {
+        let (from, to) = (self.from, self.to);
+        if self.mailbox.is_full() {
+            world.met.borrow_mut().held_back += 1;
+            return Some(frame);
+        }
         let loss_permille = match frame.body {
-            MeshBody::Hint { .. } => self.world.plan.hint_loss_permille,
-            _ => self.world.plan.mesh_loss_permille,
+            MeshBody::Hint { .. } => world.plan.hint_loss_permille,
+            _ => world.plan.mesh_loss_permille,
         };
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
-        let (from, to) = (self.me.shard.0, to.shard.0);
-        if self.world.is_hostile() && self.rng.chance(loss_permille) {
-            note!(self.world.trace, "mesh: {from} to {to} lost {} bytes", bytes.len());
-            return;
+        if !frame.body.must_arrive() && world.is_hostile() && rng.chance(loss_permille) {
+            note!(world.trace, "mesh: {from} to {to} lost {} bytes", bytes.len());
+            return None;
         }
-        note!(self.world.trace, "mesh: {from} to {to} {} bytes {:x}", bytes.len(), digest(&bytes));
-        let delay = Duration::from_millis(self.rng.within(0..=self.world.plan.mesh_ms));
-        // The other end lives as long as this one: both die with the node.
-        let _ = self.links[usize::from(to)].send((Instant::now() + delay, frame));
+        note!(world.trace, "mesh: {from} to {to} {} bytes {:x}", bytes.len(), digest(&bytes));
+        let delay = Duration::from_millis(rng.within(0..=world.plan.mesh_ms));
+        self.mailbox.queue.borrow_mut().on_the_way += 1;
+        // The line lives as long as the shard: both die with the node.
+        let _ = self.frames.send((Instant::now() + delay, frame));
+        None
     }
 }
 
 /// One frame after the other, so that none overtakes another.
-async fn carry(mut frames: UnboundedReceiver<Due>, shard: UnboundedSender<Event>) {
+async fn carry(mut frames: UnboundedReceiver<Due>, mailbox: Mailbox) {
     while let Some((due, frame)) = frames.recv().await {
         tokio::time::sleep_until(due).await;
-        if shard.send(Event::Mesh(frame)).is_err() {
-            return;
-        }
+        mailbox.queue.borrow_mut().on_the_way -= 1;
+        mailbox.deliver(Mail::Mesh(frame));
     }
 }

@@ -1,16 +1,19 @@
-//! The node under test: several hosts of one store, in one simulated process that can be killed.
+//! The node under test: several shards' drivers over one store, in a simulated process that can be killed.
 //!
-//! Owns one life of the node: it opens the store, claims the view, listens, and gives each connection to a shard. What it holds
-//! dies with the host; the store does not. The shape is the gateway's, with tasks in place of threads and rings.
+//! Owns one life of a node: it claims the view, listens, gives each connection to a shard, and ends when it is asked to, or when
+//! another life has taken the store over. What it holds dies with the host; the store does not. The shape is the gateway's, with
+//! tasks in place of threads and rings.
 
 mod api;
 mod auth;
 mod conn;
 mod disk;
 mod faults;
-mod links;
+mod mailbox;
 mod shard;
 
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending};
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,10 +22,13 @@ use std::time::Duration;
 use chat::push::{self, Adopted};
 use chat::{appender::Appender, view};
 use host::Host;
+use host::driver::{Clock as _, Limits, Orders, Parts};
 use kv::memory::{Durability, MemoryEngine, MemoryOptions};
 use lies::LyingEngine;
-use schema::{Epoch, Incarnation, Instant, Now, Owner, ShardIndex, UnixMs};
-use tokio::sync::mpsc;
+use schema::{Epoch, Incarnation, Instant, Now, Owner, ShardIndex, UnixMs, View};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::task::JoinSet;
 use turmoil::net::TcpListener;
 
 use crate::options::Planted;
@@ -32,8 +38,8 @@ use crate::world::World;
 
 pub(crate) use auth::{Tokens, token};
 use faults::BusyFaults;
-use links::Links;
-use shard::Shard;
+use mailbox::{Line, Mailbox};
+use shard::{Event, Shard, SimLinks, SimSockets};
 
 /// Where clients connect.
 pub(crate) const PORT: u16 = 8001;
@@ -43,38 +49,73 @@ pub(crate) const WALL: UnixMs = UnixMs(1_800_000_000_000);
 /// How far the wall leaps, if it does: beyond the days that inboxes and first replies are kept.
 pub(crate) const LEAP_MS: u64 = 31 * 24 * 3600 * 1000;
 
+/// Bytes beside a plan's for frames that must arrive: more than the few devices of a run ever need.
+const LINK_MUST_BYTES: usize = 1024 * 1024;
+/// How long sessions may take to finish when the node is asked to stop, and when it was fenced.
+const DRAIN_MS: u64 = 2_000;
+const FENCED_DRAIN_MS: u64 = 1_000;
+/// How often a node looks at what its heartbeats and its store tell it.
+const LOOK: Duration = Duration::from_millis(20);
+/// How many looks apart it reads the view.
+const BEAT_LOOKS: u64 = 25;
+
 /// The clocks of one life of the node. Its wall clock is off by up to two seconds, differently in each life.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     wall_at_zero: UnixMs,
 }
 
-impl Clock {
-    pub(crate) fn now(self) -> Now {
+impl host::driver::Clock for Clock {
+    fn now(&self) -> Now {
         let elapsed = turmoil::sim_elapsed().expect("the node lives in a simulation");
         let ns = u64::try_from(elapsed.as_nanos()).expect("a run is short");
         Now { mono: Instant(ns), wall: self.wall_at_zero.plus_ms(ns / 1_000_000) }
     }
 }
 
+/// What the tasks of one life share.
+struct Life {
+    /// From 1, over all hosts.
+    number: u64,
+    accepts: Cell<bool>,
+    accepts_changed: Notify,
+    fenced: Cell<bool>,
+}
+
+impl Life {
+    fn stop_accepting(&self) {
+        self.accepts.set(false);
+        self.accepts_changed.notify_one();
+    }
+
+    /// Another life has taken the store over (I7).
+    fn fence(&self) {
+        self.fenced.set(true);
+    }
+}
+
+/// The tasks of one life beside its shards. They end with it.
+#[derive(Clone, Default)]
+struct Tasks(Rc<RefCell<JoinSet<()>>>);
+
+impl Tasks {
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.0.borrow_mut().spawn_local(task);
+    }
+
+    fn end(&self) {
+        self.0.borrow_mut().abort_all();
+    }
+}
+
 /// One life of the node, until it is killed.
-pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
-    let life = world.begin_life();
-    let rng = world.rng.part(&format!("life {life}"));
+pub(crate) async fn live(world: Rc<World>, host: &'static str) -> turmoil::Result {
+    let number = world.begin_life();
+    let rng = world.rng.part(&format!("life {number}"));
     let clock = Clock { wall_at_zero: world.wall_at_zero().plus_ms(rng.part("wall").within(0..=2_000)) };
-    let engine = MemoryEngine::open(
-        &world.store,
-        MemoryOptions {
-            clock: Arc::clone(&world.store_clock) as Arc<dyn kv::Clock>,
-            durability: match world.options.planted {
-                Some(Planted::AcknowledgeBeforeDurable) => Durability::Deferred,
-                _ => Durability::Stepped,
-            },
-            faults: Box::new(BusyFaults::new(&world, rng.part("faults").bits())),
-            ..MemoryOptions::default()
-        },
-    );
-    tokio::task::spawn_local(disk::run(Rc::clone(&world), engine.clone(), rng.part("disk")));
+    let engine = open(&world, &rng);
+    let tasks = Tasks::default();
+    tasks.spawn(disk::run(Rc::clone(&world), engine.clone(), rng.part("disk")));
     let incarnation = Incarnation(rng.part("incarnation").bits());
     let view = loop {
         match view::claim(&engine, incarnation, world.plan.shards).await {
@@ -83,28 +124,174 @@ pub(crate) async fn live(world: Rc<World>) -> turmoil::Result {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    note!(world.trace, "node: life {life} has epoch {}", view.epoch.0);
+    note!(world.trace, "node: life {number} on {host} has epoch {}", view.epoch.0);
+    // What earlier lives were asked comes to nothing from here on.
+    world.facts.borrow_mut().life_ended();
+    world.serving.set(host);
 
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..world.plan.shards).map(|_| mpsc::unbounded_channel()).unzip();
-    let auth = Arc::new(Tokens);
-    let lying = LyingEngine::new(engine.clone(), world.options.planted.and_then(Planted::lie));
-    for (index, events) in (0..world.plan.shards).zip(receivers) {
-        let me = Owner { incarnation, shard: ShardIndex(index) };
-        let (view, engine, auth) = (Arc::clone(&view), lying.clone(), Arc::clone(&auth));
-        let host = Host::new(host::Config { me, view, engine, auth, appender: Appender::new(me) }, clock.now());
-        let rng = rng.part(&format!("shard {index}"));
-        let links = Links::new(&world, me, &senders, &rng);
-        let sender = senders[usize::from(index)].clone();
-        let shard = Shard::new(Rc::clone(&world), host, clock, links, sender, rng);
-        tokio::task::spawn_local(shard.run(events));
+    let life =
+        Rc::new(Life { number, accepts: Cell::new(true), accepts_changed: Notify::new(), fenced: Cell::new(false) });
+    let orders = Arc::new(Orders::default());
+    let places = world.plan.mailbox_places;
+    let mailboxes: Vec<Mailbox> = (0..world.plan.shards).map(|_| Mailbox::new(places)).collect();
+    let node = Node { world, life, engine, clock, view, orders, mailboxes, tasks };
+    let (mut shards, senders) = node.start_shards(incarnation, &rng);
+    node.start_tasks(&rng);
+    node.tasks.spawn(node.supervise());
+    node.accept(&senders, rng.part("accept")).await?;
+    while let Some(ended) = shards.join_next().await {
+        ended?;
     }
-    tokio::task::spawn_local(adopt(Rc::clone(&world), engine.clone(), view.epoch, clock));
-    tokio::task::spawn_local(api::serve(Rc::clone(&world), engine.clone(), Arc::clone(&view), senders.clone()));
-    for number in 0..world.plan.askers {
-        let rng = rng.part(&format!("api {number}"));
-        tokio::task::spawn_local(api::run(Rc::clone(&world), Arc::clone(&view), senders.clone(), rng));
+    note!(node.world.trace, "node: life {number} has ended");
+    node.tasks.end();
+    // A host whose software has ended is not polled any more, and would never let go of its sockets.
+    pending().await
+}
+
+/// The store's engine. It outlives a life that ends well, and is there for two at once during a takeover; a crash closes it.
+fn open(world: &Rc<World>, rng: &Rng) -> MemoryEngine {
+    let mut engine = world.engine.borrow_mut();
+    let engine = engine.get_or_insert_with(|| {
+        MemoryEngine::open(
+            &world.store,
+            MemoryOptions {
+                clock: Arc::clone(&world.store_clock) as Arc<dyn kv::Clock>,
+                durability: match world.options.planted {
+                    Some(Planted::AcknowledgeBeforeDurable) => Durability::Deferred,
+                    _ => Durability::Stepped,
+                },
+                faults: Box::new(BusyFaults::new(world, rng.part("faults").bits())),
+                ..MemoryOptions::default()
+            },
+        )
+    });
+    engine.clone()
+}
+
+/// What a life is made of once it serves.
+struct Node {
+    world: Rc<World>,
+    life: Rc<Life>,
+    engine: MemoryEngine,
+    clock: Clock,
+    view: Arc<View>,
+    orders: Arc<Orders>,
+    mailboxes: Vec<Mailbox>,
+    tasks: Tasks,
+}
+
+impl Node {
+    fn start_shards(&self, incarnation: Incarnation, rng: &Rng) -> (JoinSet<()>, Vec<UnboundedSender<Event>>) {
+        let auth = Arc::new(Tokens);
+        let plan = &self.world.plan;
+        let engine = LyingEngine::new(self.engine.clone(), self.world.options.planted.and_then(Planted::lie));
+        let (mut shards, mut senders) = (JoinSet::new(), Vec::new());
+        for (index, mailbox) in (0..plan.shards).zip(&self.mailboxes) {
+            let me = Owner { incarnation, shard: ShardIndex(index) };
+            let (view, engine, auth) = (Arc::clone(&self.view), engine.clone(), Arc::clone(&auth));
+            let config = host::Config { me, view, engine, auth, appender: Appender::new(me) };
+            let host = Host::new(config, self.clock.now());
+            let rng = rng.part(&format!("shard {index}"));
+            let (done_sender, done) = mpsc::unbounded_channel();
+            let line = |(to, mailbox): (u16, &Mailbox)| Line::new(index, to, mailbox.clone(), &self.tasks);
+            let links = SimLinks {
+                world: Rc::clone(&self.world),
+                life: Rc::clone(&self.life),
+                shard: index,
+                mailbox: mailbox.clone(),
+                lines: (0..).zip(&self.mailboxes).map(line).collect(),
+                done,
+                done_sender,
+                tasks: self.tasks.clone(),
+                rng: rng.part("links"),
+                started: 0,
+            };
+            let limits = Limits {
+                tasks_max: plan.store_tasks,
+                link_bytes_max: plan.link_bytes,
+                link_must_bytes_max: LINK_MUST_BYTES,
+                ..Limits::new(1_000)
+            };
+            let sockets =
+                SimSockets::new(Rc::clone(&self.world), Rc::clone(&self.life), rng.part("sockets"), self.clock);
+            let parts = Parts {
+                host,
+                links,
+                clock: self.clock,
+                orders: Arc::clone(&self.orders),
+                limits,
+                shards: plan.shards,
+                echo: false,
+            };
+            let (sender, events) = mpsc::unbounded_channel();
+            shards.spawn_local(Shard::new(parts, sockets).run(events));
+            senders.push(sender);
+        }
+        (shards, senders)
     }
-    accept(world, senders, rng.part("accept")).await
+
+    fn start_tasks(&self, rng: &Rng) {
+        let world = || Rc::clone(&self.world);
+        self.tasks.spawn(adopt(world(), self.engine.clone(), self.view.epoch, self.clock));
+        let (view, shards) = (Arc::clone(&self.view), self.mailboxes.clone());
+        self.tasks.spawn(api::serve(world(), self.engine.clone(), Arc::clone(&view), shards.clone()));
+        for number in 0..self.world.plan.askers {
+            let rng = rng.part(&format!("api {number}"));
+            self.tasks.spawn(api::run(world(), Arc::clone(&view), shards.clone(), rng));
+        }
+    }
+
+    /// Tells the shards what a node's own thread tells them: that the store is away or back, and that the node stops.
+    fn supervise(&self) -> impl Future<Output = ()> + use<> {
+        let (world, life, clock) = (Rc::clone(&self.world), Rc::clone(&self.life), self.clock);
+        let (engine, epoch) = (self.engine.clone(), self.view.epoch);
+        let (orders, mailboxes) = (Arc::clone(&self.orders), self.mailboxes.clone());
+        async move {
+            let mut writes = true;
+            for look in 1.. {
+                tokio::time::sleep(LOOK).await;
+                let on = !world.store_is_away();
+                if on != writes {
+                    writes = on;
+                    note!(world.trace, "node: writes are {}", if on { "on" } else { "off" });
+                    orders.set_writes(on);
+                    mailboxes.iter().for_each(Mailbox::ring);
+                }
+                if look % BEAT_LOOKS == 0
+                    && let Ok(Some(seen)) = view::current(&engine).await
+                    && seen.epoch != epoch
+                {
+                    life.fence();
+                }
+                let fenced = life.fenced.get() && world.options.planted != Some(Planted::FencedGoesOn);
+                if fenced || world.is_asked_to_drain(life.number) {
+                    let drain_ms = if fenced { FENCED_DRAIN_MS } else { DRAIN_MS };
+                    note!(world.trace, "node: life {} {}", life.number, if fenced { "was fenced" } else { "drains" });
+                    world.met.borrow_mut().fenced += u64::from(fenced);
+                    orders.drain(clock.now().wall.plus_ms(drain_ms));
+                    return mailboxes.iter().for_each(Mailbox::ring);
+                }
+            }
+        }
+    }
+
+    /// Takes connections until a shard says that it is enough.
+    async fn accept(&self, shards: &[UnboundedSender<Event>], mut rng: Rng) -> turmoil::Result {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
+        for number in 0_u64.. {
+            let (stream, _) = tokio::select! {
+                biased;
+                () = self.life.accepts_changed.notified() => return Ok(()),
+                accepted = listener.accept() => accepted?,
+            };
+            // As the kernel spreads connections over listeners of one port.
+            let shard = rng.pick(shards).clone();
+            let rng = rng.part(&format!("conn {number}"));
+            let conn = conn::run(Rc::clone(&self.world), stream, router::ConnId(number), shard, rng);
+            self.tasks.spawn(conn);
+        }
+        Ok(())
+    }
 }
 
 /// What earlier lives left unserved becomes push items, beside serving as in a real node.
@@ -118,16 +305,4 @@ async fn adopt(world: Rc<World>, engine: MemoryEngine, epoch: Epoch, clock: Cloc
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-async fn accept(world: Rc<World>, shards: Vec<mpsc::UnboundedSender<shard::Event>>, mut rng: Rng) -> turmoil::Result {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
-    for number in 0_u64.. {
-        let (stream, _) = listener.accept().await?;
-        // As the kernel spreads connections over listeners of one port.
-        let shard = rng.pick(&shards).clone();
-        let rng = rng.part(&format!("conn {number}"));
-        tokio::task::spawn_local(conn::run(Rc::clone(&world), stream, router::ConnId(number), shard, rng));
-    }
-    Ok(())
 }

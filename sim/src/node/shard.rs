@@ -1,8 +1,7 @@
-//! One shard's host as a task: events in, effects out, the gateway's handler without a ring.
+//! One shard's driver as a task, on simulated sockets and mailboxes.
 //!
-//! Owns the connections' queues and the store operations under way. Checks I11 at each turn and I12 when the node is asked to
-//! be quiet. Events wait in a queue that is bounded by what its senders may have outstanding: sockets by their budgets, the
-//! store by what the shard asked, other shards by the mesh's delay.
+//! Owns the fakes and the loop around them: what the ring does for the gateway. Checks I11 at each turn, and tells the world what is
+//! pending, which is I12 when everybody is to be quiet. Socket events wait in a queue that is bounded by the sockets' budgets.
 
 use std::collections::BTreeMap;
 use std::future::Future as _;
@@ -12,16 +11,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use host::{Done, Effect, Host, Task};
+use host::driver::{Driver, Links, Mail, Parts, Sockets, Upgrade};
+use host::{Done, Task};
 use kv::memory::MemoryEngine;
 use lies::LyingEngine;
-use router::{ConnId, Input, Output};
+use router::ConnId;
 use schema::limits::OUTBOUND_BYTES_MAX;
-use schema::mesh::{Kicked, MeshFrame};
-use schema::{ChannelId, ChannelOp, Encoding, OpReply, Refusal, UserId};
+use schema::mesh::MeshFrame;
+use schema::{CloseCode, Instant, ShardIndex};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
+use wire::SharedFrame;
 
 use crate::chaos::Outgoing;
 use crate::options::Planted;
@@ -29,10 +30,10 @@ use crate::rng::Rng;
 use crate::trace::{digest, note};
 use crate::world::World;
 
-use super::Clock;
 use super::auth::Tokens;
 use super::conn::Gate;
-use super::links::Links;
+use super::mailbox::{Line, Mailbox};
+use super::{Clock, Life, Tasks};
 
 /// Events of one turn.
 const EVENTS_A_TURN: usize = 64;
@@ -41,17 +42,25 @@ const EVENTS_A_TURN: usize = 64;
 /// times, so that it takes some 100 ms.
 const PAUSED_PERMILLE: u32 = 100;
 
-/// What a shard is told.
+/// What a connection brings to its shard.
 pub(super) enum Event {
-    Accepted { conn: ConnId, encoding: Encoding, out: UnboundedSender<Outgoing>, gate: Rc<Gate> },
+    Request { conn: ConnId, request: Rc<wire::Request>, answer: oneshot::Sender<Result<Upgrade, wire::Refusal>> },
+    Opened { conn: ConnId, out: UnboundedSender<Outgoing>, gate: Rc<Gate> },
     Message { conn: ConnId, text: bool, payload: Vec<u8> },
     Heard { conn: ConnId },
     Drained { conn: ConnId, bytes: u32 },
     Gone { conn: ConnId },
-    Mesh(MeshFrame),
-    Done(Done),
-    Command { channel: ChannelId, op: ChannelOp, reply: oneshot::Sender<Result<OpReply, Refusal>> },
-    Kick { user: UserId, whose: Kicked },
+}
+
+/// The connections of one shard.
+pub(super) struct SimSockets {
+    world: Rc<World>,
+    life: Rc<Life>,
+    rng: Rng,
+    conns: BTreeMap<ConnId, Conn>,
+    /// When the shard ends whatever is left.
+    stop_at: Option<Instant>,
+    clock: Clock,
 }
 
 struct Conn {
@@ -59,141 +68,12 @@ struct Conn {
     gate: Rc<Gate>,
 }
 
-pub(super) struct Shard {
-    world: Rc<World>,
-    host: Host<LyingEngine<MemoryEngine>, Tokens>,
-    clock: Clock,
-    links: Links,
-    /// Where tasks bring their results.
-    events: UnboundedSender<Event>,
-    rng: Rng,
-    conns: BTreeMap<ConnId, Conn>,
-    replies: BTreeMap<u64, oneshot::Sender<Result<OpReply, Refusal>>>,
-    next_reply: u64,
-    started: u64,
-}
-
-impl Shard {
-    pub(super) fn new(
-        world: Rc<World>,
-        host: Host<LyingEngine<MemoryEngine>, Tokens>,
-        clock: Clock,
-        links: Links,
-        events: UnboundedSender<Event>,
-        rng: Rng,
-    ) -> Self {
-        let (conns, replies) = (BTreeMap::new(), BTreeMap::new());
-        Self { world, host, clock, links, events, rng, conns, replies, next_reply: 0, started: 0 }
+impl SimSockets {
+    pub(super) fn new(world: Rc<World>, life: Rc<Life>, rng: Rng, clock: Clock) -> Self {
+        Self { world, life, rng, conns: BTreeMap::new(), stop_at: None, clock }
     }
 
-    pub(super) async fn run(mut self, mut events: UnboundedReceiver<Event>) {
-        loop {
-            let wait_ns = self.host.poll_timeout().since(self.clock.now().mono);
-            tokio::select! {
-                biased;
-                event = events.recv() => self.take(event.expect("this shard holds a sender itself")),
-                // One nanosecond more: simulated timers round to milliseconds, and a tick that comes early comes again.
-                () = tokio::time::sleep(wait_ns + Duration::from_nanos(1)) => {}
-            }
-            for _ in 0..EVENTS_A_TURN {
-                let Ok(event) = events.try_recv() else { break };
-                self.take(event);
-            }
-            let now = self.clock.now();
-            if self.host.poll_timeout() <= now.mono {
-                self.host.handle(now, Input::Tick);
-            }
-            while let Some(effect) = self.host.poll_effect() {
-                self.carry_out(effect);
-            }
-            self.check_bounds();
-        }
-    }
-
-    fn take(&mut self, event: Event) {
-        let now = self.clock.now();
-        let input = match &event {
-            Event::Accepted { conn, encoding, .. } => Input::Accepted { conn: *conn, encoding: *encoding },
-            Event::Message { conn, text, payload } => Input::Message { conn: *conn, text: *text, payload },
-            Event::Heard { conn } => Input::Heard { conn: *conn },
-            Event::Drained { conn, bytes } => Input::Drained { conn: *conn, bytes: *bytes },
-            Event::Gone { conn } => Input::Closed { conn: *conn },
-            Event::Mesh(_) | Event::Done(_) | Event::Command { .. } | Event::Kick { .. } => {
-                return self.take_own(event);
-            }
-        };
-        self.host.handle(now, input);
-        match event {
-            Event::Accepted { conn, out, gate, .. } => drop(self.conns.insert(conn, Conn { out, gate })),
-            Event::Gone { conn } => drop(self.conns.remove(&conn)),
-            Event::Message { conn, payload, .. } => {
-                note!(self.world.trace, "conn {}: heard {} bytes {:x}", conn.0, payload.len(), digest(&payload));
-            }
-            _ => {}
-        }
-    }
-
-    fn take_own(&mut self, event: Event) {
-        let now = self.clock.now();
-        match event {
-            Event::Mesh(frame) => self.host.handle(now, Input::Mesh { frame }),
-            Event::Done(done) => self.host.done(now, done),
-            Event::Command { channel, op, reply } => {
-                let ticket = self.next_reply;
-                self.next_reply += 1;
-                self.replies.insert(ticket, reply);
-                self.host.handle(now, Input::Command { ticket, channel, op });
-            }
-            Event::Kick { user, whose } => self.host.handle(now, Input::Kick { user, whose }),
-            _ => unreachable!("the caller takes the others"),
-        }
-    }
-
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Output(output) => self.carry_out_output(output),
-            Effect::Run(task) => self.start(task),
-            Effect::Fenced => panic!("I7: the only node was fenced"),
-        }
-    }
-
-    fn carry_out_output(&mut self, output: Output) {
-        match output {
-            Output::Send { conn, frame } => {
-                if self.world.options.planted == Some(Planted::AnswerForgotten) && self.rng.chance(10) {
-                    return;
-                }
-                self.send(conn, Outgoing::Counted(frame.as_shared().clone()));
-            }
-            Output::Ping { conn } => {
-                let mut ping = Vec::new();
-                wire::encode_into(&mut ping, wire::Opcode::Ping, b"", None);
-                self.send(conn, Outgoing::Plain(ping.into()));
-            }
-            Output::Close { conn, code } => {
-                note!(self.world.trace, "conn {}: closed with {}", conn.0, u16::from(code));
-                let code = wire::CloseCode::new(code.into()).expect("the protocol's codes may stand in a close frame");
-                let mut close = Vec::new();
-                wire::encode_close_into(&mut close, Some(code), "", None);
-                self.send(conn, Outgoing::Plain(close.into()));
-                self.send(conn, Outgoing::End);
-                self.conns.remove(&conn);
-            }
-            Output::Reads { conn, on } => {
-                if let Some(conn) = self.conns.get(&conn) {
-                    conn.gate.set(on);
-                }
-            }
-            Output::Mesh { to, frame } => self.links.send(to, frame),
-            Output::Reply { ticket, reply } => {
-                let asker = self.replies.remove(&ticket).expect("I12: what is answered was asked");
-                // Whoever asked may have gone.
-                let _ = asker.send(reply);
-            }
-        }
-    }
-
-    fn send(&self, conn: ConnId, what: Outgoing) {
+    fn tell(&self, conn: ConnId, what: Outgoing) {
         if let Outgoing::Counted(bytes) | Outgoing::Plain(bytes) = &what {
             note!(self.world.trace, "conn {}: told {} bytes {:x}", conn.0, bytes.len(), digest(bytes));
         }
@@ -202,25 +82,174 @@ impl Shard {
             let _ = conn.out.send(what);
         }
     }
+}
 
-    fn start(&mut self, task: Task) {
-        let events = self.events.clone();
-        let (world, me) = (Rc::clone(&self.world), self.links.me().shard.0);
+impl Sockets for SimSockets {
+    fn send(&mut self, conn: ConnId, frame: &SharedFrame) {
+        if self.world.options.planted == Some(Planted::AnswerForgotten) && self.rng.chance(10) {
+            return;
+        }
+        self.tell(conn, Outgoing::Counted(frame.as_shared().clone()));
+    }
+
+    fn ping(&mut self, conn: ConnId) {
+        let mut ping = Vec::new();
+        wire::encode_into(&mut ping, wire::Opcode::Ping, b"", None);
+        self.tell(conn, Outgoing::Plain(ping.into()));
+    }
+
+    fn close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
+        note!(self.world.trace, "conn {}: closed with {}", conn.0, u16::from(code));
+        let code = wire::CloseCode::new(code.into()).expect("the protocol's codes may stand in a close frame");
+        let mut close = Vec::new();
+        wire::encode_close_into(&mut close, Some(code), reason, None);
+        self.tell(conn, Outgoing::Plain(close.into()));
+        self.tell(conn, Outgoing::End);
+        self.conns.remove(&conn);
+    }
+
+    fn set_reads(&mut self, conn: ConnId, on: bool) {
+        if let Some(conn) = self.conns.get(&conn) {
+            conn.gate.set(on);
+        }
+    }
+
+    fn stop_accepting(&mut self) {
+        self.life.stop_accepting();
+    }
+
+    fn stop(&mut self, within: Duration) {
+        self.stop_at = Some(host::driver::Clock::now(&self.clock).mono.plus(within));
+    }
+}
+
+/// The ways from one shard to the rest of its node.
+pub(super) struct SimLinks {
+    pub(super) world: Rc<World>,
+    pub(super) life: Rc<Life>,
+    pub(super) shard: u16,
+    pub(super) mailbox: Mailbox,
+    pub(super) lines: Vec<Line>,
+    pub(super) done: UnboundedReceiver<Done>,
+    /// Where tasks bring their results.
+    pub(super) done_sender: UnboundedSender<Done>,
+    pub(super) tasks: Tasks,
+    pub(super) rng: Rng,
+    pub(super) started: u64,
+}
+
+impl Links for SimLinks {
+    fn mail(&mut self) -> Option<Mail> {
+        self.mailbox.pop()
+    }
+
+    fn done(&mut self) -> Option<Done> {
+        self.done.try_recv().ok()
+    }
+
+    fn push(&mut self, shard: ShardIndex, frame: MeshFrame) -> Option<MeshFrame> {
+        let rejected = self.lines[usize::from(shard.0)].push(&self.world, &mut self.rng, frame)?;
+        let forgets = self.world.options.planted == Some(Planted::FullMailboxForgets);
+        (!forgets).then_some(rejected)
+    }
+
+    fn spawn(&mut self, task: Task) {
         self.started += 1;
-        let number = self.started;
-        note!(world.trace, "shard {me}: store operation {number}");
-        let pauses = Pauses { rng: Rng::new(self.rng.bits()), longest_ms: self.world.plan.store_ms };
-        tokio::task::spawn_local(async move {
+        let (world, shard, number) = (Rc::clone(&self.world), self.shard, self.started);
+        note!(world.trace, "shard {shard}: store operation {number}");
+        let pauses = Pauses { rng: Rng::new(self.rng.bits()), longest_ms: world.plan.store_ms };
+        let (done_sender, mailbox) = (self.done_sender.clone(), self.mailbox.clone());
+        self.tasks.spawn(async move {
             let done = pauses.run(task).await;
-            note!(world.trace, "shard {me}: {done:?} of store operation {number}");
-            // The shard dies with the node, and this with it.
-            let _ = events.send(Event::Done(done));
+            note!(world.trace, "shard {shard}: {done:?} of store operation {number}");
+            // A shard that has stopped wants no answer.
+            let _ = done_sender.send(done);
+            mailbox.ring();
         });
+    }
+
+    fn fenced(&mut self) {
+        self.life.fence();
+    }
+}
+
+pub(super) struct Shard {
+    world: Rc<World>,
+    life: Rc<Life>,
+    driver: Driver<LyingEngine<MemoryEngine>, Tokens, SimLinks, Clock>,
+    sockets: SimSockets,
+    clock: Clock,
+    shard: u16,
+    mailbox: Mailbox,
+}
+
+impl Shard {
+    pub(super) fn new(parts: Parts<LyingEngine<MemoryEngine>, Tokens, SimLinks, Clock>, sockets: SimSockets) -> Self {
+        let links = &parts.links;
+        let (world, life) = (Rc::clone(&links.world), Rc::clone(&links.life));
+        let (shard, mailbox, clock) = (links.shard, links.mailbox.clone(), parts.clock);
+        Self { world, life, driver: Driver::new(parts), sockets, clock, shard, mailbox }
+    }
+
+    /// Runs until it was told to stop and its connections are gone.
+    pub(super) async fn run(mut self, mut events: UnboundedReceiver<Event>) {
+        let mut wanted = self.driver.turn(&mut self.sockets).wanted;
+        while !self.is_over() {
+            let until = self.sockets.stop_at.map_or(wanted, |stop_at| stop_at.min(wanted));
+            let wait = until.since(host::driver::Clock::now(&self.clock).mono);
+            tokio::select! {
+                biased;
+                event = events.recv() => self.take(event.expect("the node holds a sender of each shard")),
+                () = self.mailbox.called() => {}
+                // One nanosecond more: simulated timers round to milliseconds, and a tick that comes early comes again.
+                () = tokio::time::sleep(wait + Duration::from_nanos(1)) => {}
+            }
+            if let Some(stall_ms) = self.world.stall_ms(self.shard) {
+                note!(self.world.trace, "shard {}: stands still for {stall_ms} ms", self.shard);
+                tokio::time::sleep(Duration::from_millis(stall_ms)).await;
+            }
+            for _ in 0..EVENTS_A_TURN {
+                let Ok(event) = events.try_recv() else { break };
+                self.take(event);
+            }
+            wanted = self.driver.turn(&mut self.sockets).wanted;
+            self.check_bounds();
+        }
+        self.mailbox.end();
+        note!(self.world.trace, "shard {}: stopped", self.shard);
+    }
+
+    fn is_over(&self) -> bool {
+        let now = host::driver::Clock::now(&self.clock).mono;
+        self.sockets.stop_at.is_some_and(|stop_at| self.sockets.conns.is_empty() || stop_at <= now)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Request { conn, request, answer } => {
+                // The connection may have gone meanwhile.
+                let _ = answer.send(self.driver.requested(conn, &request));
+            }
+            Event::Opened { conn, out, gate } => {
+                self.sockets.conns.insert(conn, Conn { out, gate });
+                self.driver.opened(&mut self.sockets, conn);
+            }
+            Event::Message { conn, text, payload } => {
+                self.driver.message(conn, text, &payload);
+                note!(self.world.trace, "conn {}: heard {} bytes {:x}", conn.0, payload.len(), digest(&payload));
+            }
+            Event::Heard { conn } => self.driver.heard(conn),
+            Event::Drained { conn, bytes } => self.driver.drained(conn, bytes),
+            Event::Gone { conn } => {
+                self.driver.closed(conn);
+                self.sockets.conns.remove(&conn);
+            }
+        }
     }
 
     /// I11: what the shard holds is within what it may hold.
     fn check_bounds(&self) {
-        let stats = self.host.stats();
+        let (stats, links) = (self.driver.stats(), self.driver.link_figures());
         let most = stats.sessions * u64::from(OUTBOUND_BYTES_MAX);
         assert!(
             stats.outbound_bytes <= most,
@@ -228,8 +257,11 @@ impl Shard {
             stats.outbound_bytes,
             stats.sessions
         );
-        let me = self.links.me();
-        self.world.set_pending(me.shard.0, stats.commands_pending + stats.appends_pending);
+        let most = u64::from(self.world.plan.shards) * (self.world.plan.link_bytes + super::LINK_MUST_BYTES) as u64;
+        assert!(links.waiting_bytes <= most, "I11: {} bytes wait for mailboxes, of {most}", links.waiting_bytes);
+        assert_eq!(links.lost, 0, "I11: frames that must arrive found no room");
+        self.world.met.borrow_mut().dropped.insert((self.life.number, self.shard), links.dropped);
+        self.world.set_pending(self.life.number, self.shard, stats.commands_pending + stats.appends_pending);
     }
 }
 

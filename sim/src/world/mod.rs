@@ -9,10 +9,10 @@ pub(crate) mod setup;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kv::ManualClock;
-use kv::memory::MemoryStore;
+use kv::memory::{MemoryEngine, MemoryStore};
 use schema::op::{ChannelKind, PastAccess};
 use schema::{ChannelId, ChannelOp, DeviceId, OpReply, Refusal, UnixMs, UserId};
 use tokio::sync::oneshot;
@@ -28,6 +28,8 @@ pub(crate) use run::{calm, network, panic_message};
 
 /// The node's name on the simulated network.
 pub(crate) const NODE: &str = "node";
+/// The host from which another node takes over, and is taken over.
+pub(crate) const SPARE: &str = "spare";
 
 /// What is happening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +63,17 @@ pub(crate) enum Request {
     Revoke(UserId, DeviceId, oneshot::Sender<Result<(), Refusal>>),
 }
 
+/// Hardships that a run has met, beside those that its plan shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Met {
+    /// Lives of nodes that another has taken over from.
+    pub fenced: u64,
+    /// Times that a frame found a shard's mailbox full.
+    pub held_back: u64,
+    /// Frames that found no room to wait either, by life and shard.
+    pub dropped: BTreeMap<(u64, u16), u64>,
+}
+
 /// See the module.
 pub(crate) struct World {
     pub(crate) options: Options,
@@ -77,6 +90,17 @@ pub(crate) struct World {
     pub(crate) requests: RefCell<VecDeque<Request>>,
     /// Nothing goes wrong any more. The same as the phase says, for what has to be `Send`.
     pub(crate) healed: Arc<AtomicBool>,
+    /// Whether the store answers nothing.
+    pub(crate) store_away: Arc<AtomicBool>,
+    /// The store's engine, while it is open.
+    pub(crate) engine: RefCell<Option<MemoryEngine>>,
+    /// The host on which a node may live, or that has been told to take over.
+    pub(crate) called: Cell<&'static str>,
+    /// The host whose node serves: where discovery sends clients.
+    pub(crate) serving: Cell<&'static str>,
+    pub(crate) met: RefCell<Met>,
+    /// The life that was asked to stop.
+    drains: Cell<Option<u64>>,
     phase: Cell<Phase>,
     lives: Cell<u64>,
     /// When a client last heard anything.
@@ -114,13 +138,41 @@ impl World {
     /// The number of the node's next life, from 1.
     pub(crate) fn begin_life(&self) -> u64 {
         self.pending.borrow_mut().clear();
-        self.facts.borrow_mut().life_ended();
         self.lives.set(self.lives.get() + 1);
         self.lives.get()
     }
 
-    pub(crate) fn set_pending(&self, shard: u16, operations: u64) {
-        self.pending.borrow_mut().insert(shard, operations);
+    /// What the shards of the newest life wait for. Earlier ones may be going on, and are over for whoever judges.
+    pub(crate) fn set_pending(&self, life: u64, shard: u16, operations: u64) {
+        if life == self.lives.get() {
+            self.pending.borrow_mut().insert(shard, operations);
+        }
+    }
+
+    /// The newest life is to stop, as by a signal.
+    pub(crate) fn ask_to_drain(&self) {
+        self.drains.set(Some(self.lives.get()));
+    }
+
+    pub(crate) fn is_asked_to_drain(&self, life: u64) -> bool {
+        self.drains.get() == Some(life)
+    }
+
+    pub(crate) fn store_is_away(&self) -> bool {
+        self.store_away.load(Ordering::Relaxed)
+    }
+
+    /// The processes that had the store open have ended, as by `kill -9`.
+    pub(crate) fn crash_store(&self) {
+        self.engine.take();
+        self.store.crash();
+    }
+
+    /// For how long a shard stands still from now, if the plan says so.
+    pub(crate) fn stall_ms(&self, shard: u16) -> Option<u64> {
+        let now_ms = self.trace.now_ms();
+        let mut stalls = self.plan.shard_stalls.iter().filter(|stall| stall.0 == shard);
+        stalls.find(|&&(_, from_ms, to_ms)| (from_ms..to_ms).contains(&now_ms)).map(|&(_, _, to_ms)| to_ms - now_ms)
     }
 
     fn pending(&self) -> u64 {

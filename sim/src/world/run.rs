@@ -19,7 +19,7 @@ use crate::options::{Options, Plan};
 use crate::rng::Rng;
 use crate::trace::{Trace, note};
 
-use super::{NODE, Phase, World, setup};
+use super::{Met, NODE, Phase, SPARE, World, setup};
 
 /// Hosts of clients: many clients on few hosts, since a run's cost grows with the square of hosts.
 const CLIENT_HOSTS: [&str; 2] = ["clients-a", "clients-b"];
@@ -54,6 +54,8 @@ pub struct Outcome {
     pub races: usize,
     /// What does not hold; none if all is well.
     pub violation: Option<Violation>,
+    /// What went wrong in it.
+    pub met: Met,
     /// The last lines of the trace.
     pub last: Vec<String>,
 }
@@ -87,6 +89,11 @@ enum Hardship {
     Restart,
     Hold(&'static str),
     Release(&'static str),
+    /// The node is asked to stop.
+    Drain,
+    /// A node on the other host takes over.
+    TakeOver,
+    StoreAway(bool),
 }
 
 /// Runs one seed to its end and judges it.
@@ -109,6 +116,7 @@ pub fn run(options: Options) -> Outcome {
         summary: summary(&world),
         races: checks::races(&world.facts.borrow()),
         violation,
+        met: world.met.borrow().clone(),
         last: world.trace.last(),
     }
 }
@@ -144,6 +152,12 @@ fn build(options: Options, plan: Plan) -> World {
         facts: RefCell::new(Facts::default()),
         requests: RefCell::default(),
         healed: Arc::default(),
+        store_away: Arc::default(),
+        engine: RefCell::default(),
+        called: Cell::new(NODE),
+        serving: Cell::new(NODE),
+        met: RefCell::default(),
+        drains: Cell::default(),
         phase: Cell::new(Phase::Busy),
         lives: Cell::new(0),
         heard_ms: Cell::new(0),
@@ -152,9 +166,9 @@ fn build(options: Options, plan: Plan) -> World {
 }
 
 fn summary(world: &World) -> String {
-    let facts = world.facts.borrow();
+    let (facts, met) = (world.facts.borrow(), world.met.borrow());
     format!(
-        "{} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} operations, {} pushed, {} snapshots, {} races, {} s",
+        "{} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} operations, {} pushed, {} snapshots, {} races, {} fenced, {} frames held back, {} dropped, {} s",
         world.plan.shards,
         world.plan.devices,
         world.lives.get(),
@@ -165,6 +179,9 @@ fn summary(world: &World) -> String {
         facts.pushed.values().map(|pushed| pushed.events.len()).sum::<usize>(),
         facts.snapshots,
         checks::races(&facts),
+        met.fenced,
+        met.held_back,
+        met.dropped.values().sum::<u64>(),
         world.trace.now_ms() / 1_000,
     )
 }
@@ -176,6 +193,17 @@ fn hardships(plan: &Plan, rng: &mut Rng) -> BTreeMap<u64, Vec<Hardship>> {
     for (ms, end) in ends.chain(plan.power_losses_ms.iter().map(|&ms| (ms, Hardship::PowerLoss))) {
         at.entry(ms).or_default().push(end);
         at.entry(ms + rng.within(1..=AWAY_MS)).or_default().push(Hardship::Restart);
+    }
+    for &ms in &plan.drains_ms {
+        at.entry(ms).or_default().push(Hardship::Drain);
+        at.entry(ms + rng.within(500..=2 * AWAY_MS)).or_default().push(Hardship::Restart);
+    }
+    for &ms in &plan.takeovers_ms {
+        at.entry(ms).or_default().push(Hardship::TakeOver);
+    }
+    for &(from_ms, to_ms) in &plan.store_away_ms {
+        at.entry(from_ms).or_default().push(Hardship::StoreAway(true));
+        at.entry(to_ms).or_default().push(Hardship::StoreAway(false));
     }
     for &(from_ms, to_ms) in &plan.holds_ms {
         let host = *rng.pick(&CLIENT_HOSTS);
@@ -199,9 +227,25 @@ pub(crate) fn network(world: &Rc<World>) -> Sim<'static> {
         .ephemeral_ports(1_024..=65_535)
         .tcp_capacity(TCP_SEGMENTS)
         .build();
-    let node = Rc::clone(world);
-    sim.host(NODE, move || crate::node::live(Rc::clone(&node)));
+    for &host in hosts(world) {
+        let world = Rc::clone(world);
+        sim.host(host, move || {
+            let world = Rc::clone(&world);
+            async move { if world.called.get() == host { crate::node::live(world, host).await } else { Ok(()) } }
+        });
+    }
     sim
+}
+
+/// Hosts of nodes: two only where one takes over from another, since each host costs.
+fn hosts(world: &World) -> &'static [&'static str] {
+    if world.plan.takeovers_ms.is_empty() { &[NODE] } else { &[NODE, SPARE] }
+}
+
+/// Begins a life of the node on a host.
+fn call(world: &World, sim: &mut Sim<'_>, host: &'static str) {
+    world.called.set(host);
+    sim.bounce(host);
 }
 
 /// The hosts on which devices live.
@@ -270,7 +314,8 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
         world.store_clock.advance(1);
     }
     // At the end the machine loses power once more: what was acknowledged is there all the same.
-    sim.crash(NODE);
+    hosts(world).iter().for_each(|host| sim.crash(*host));
+    world.engine.take();
     world.store.power_loss();
     Ok(())
 }
@@ -279,25 +324,37 @@ fn suffer(world: &World, sim: &mut Sim<'_>, hardship: Hardship, is_up: &mut bool
     note!(world.trace, "world: {hardship:?}");
     match hardship {
         Hardship::Crash if *is_up => {
-            sim.crash(NODE);
-            world.store.crash();
+            hosts(world).iter().for_each(|host| sim.crash(*host));
+            world.crash_store();
             *is_up = false;
         }
         Hardship::PowerLoss if *is_up => {
-            // Without the partition the sockets' ends would still be told: a crash runs destructors.
-            CLIENT_HOSTS.iter().for_each(|host| sim.partition(NODE, *host));
-            sim.crash(NODE);
-            CLIENT_HOSTS.iter().for_each(|host| sim.repair(NODE, *host));
+            for host in hosts(world) {
+                // Without the partition the sockets' ends would still be told: a crash runs destructors.
+                CLIENT_HOSTS.iter().for_each(|client| sim.partition(*host, *client));
+                sim.crash(*host);
+                CLIENT_HOSTS.iter().for_each(|client| sim.repair(*host, *client));
+            }
+            world.engine.take();
             world.store.power_loss();
             *is_up = false;
         }
+        Hardship::Drain if *is_up => {
+            world.ask_to_drain();
+            *is_up = false;
+        }
         Hardship::Restart if !*is_up => {
-            sim.bounce(NODE);
+            call(world, sim, world.serving.get());
             *is_up = true;
         }
-        Hardship::Crash | Hardship::PowerLoss | Hardship::Restart => {}
-        Hardship::Hold(host) => sim.hold(NODE, host),
-        Hardship::Release(host) => sim.release(NODE, host),
+        Hardship::TakeOver if *is_up => {
+            let other = if world.serving.get() == NODE { SPARE } else { NODE };
+            call(world, sim, other);
+        }
+        Hardship::Crash | Hardship::PowerLoss | Hardship::Drain | Hardship::Restart | Hardship::TakeOver => {}
+        Hardship::StoreAway(away) => world.store_away.store(away, Ordering::Relaxed),
+        Hardship::Hold(client) => hosts(world).iter().for_each(|host| sim.hold(*host, client)),
+        Hardship::Release(client) => hosts(world).iter().for_each(|host| sim.release(*host, client)),
     }
 }
 
