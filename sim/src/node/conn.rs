@@ -97,7 +97,7 @@ async fn shake(
             HandshakeProgress::More => continue,
             HandshakeProgress::Refused(refusal) => (refusal.to_bytes(), None),
             HandshakeProgress::Request { request, consumed } => {
-                let request = Rc::new(request);
+                let request: Rc<wire::Request> = Rc::from(request);
                 let (answer, decided) = oneshot::channel();
                 shard.send(Event::Request { conn, request: Rc::clone(&request), answer }).ok()?;
                 match decided.await.ok()? {
