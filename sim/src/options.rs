@@ -60,22 +60,19 @@ pub enum Planted {
     RemovalAcknowledgedEarly,
     /// The node forgets one answer of a hundred (I12).
     AnswerForgotten,
-    /// A frame to a shard whose mailbox is full is forgotten, one that must arrive too (I12).
-    FullMailboxForgets,
     /// A node from which another has taken over goes on (I12).
     FencedGoesOn,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::AcknowledgeBeforeDurable,
         Self::CursorAheadOfUnreadRow,
         Self::SeqInMemory,
         Self::UnknownIsFailure,
         Self::RemovalAcknowledgedEarly,
         Self::AnswerForgotten,
-        Self::FullMailboxForgets,
         Self::FencedGoesOn,
     ];
 
@@ -89,7 +86,6 @@ impl Planted {
             Self::UnknownIsFailure => "unknown-is-failure",
             Self::RemovalAcknowledgedEarly => "removal-acknowledged-early",
             Self::AnswerForgotten => "answer-forgotten",
-            Self::FullMailboxForgets => "full-mailbox-forgets",
             Self::FencedGoesOn => "fenced-goes-on",
         }
     }
@@ -103,7 +99,6 @@ impl Planted {
             Self::AcknowledgeBeforeDurable
             | Self::RemovalAcknowledgedEarly
             | Self::AnswerForgotten
-            | Self::FullMailboxForgets
             | Self::FencedGoesOn => None,
         }
     }

@@ -6,6 +6,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use host::driver::Mail;
@@ -20,6 +22,9 @@ use crate::world::World;
 
 use super::Tasks;
 
+/// Places of a mailbox in a healed world, as many as the gateway's has: a dropped operation is answered only after 20 s.
+const PLACES: usize = 8_192;
+
 /// One shard's mailbox. Clones are the same.
 #[derive(Clone)]
 pub(super) struct Mailbox {
@@ -30,20 +35,23 @@ pub(super) struct Mailbox {
 struct Queue {
     mail: VecDeque<Mail>,
     on_the_way: usize,
+    /// While the world is hostile.
     places: usize,
+    healed: Arc<AtomicBool>,
     ended: bool,
 }
 
 impl Mailbox {
-    pub(super) fn new(places: usize) -> Self {
-        let queue = Queue { mail: VecDeque::new(), on_the_way: 0, places, ended: false };
+    pub(super) fn new(places: usize, healed: Arc<AtomicBool>) -> Self {
+        let queue = Queue { mail: VecDeque::new(), on_the_way: 0, places, healed, ended: false };
         Self { queue: Rc::new(RefCell::new(queue)), bell: Rc::default() }
     }
 
     /// Whether no place is free. A shard that has ended takes everything, and hears nothing of it.
     pub(super) fn is_full(&self) -> bool {
         let queue = self.queue.borrow();
-        !queue.ended && queue.mail.len() + queue.on_the_way >= queue.places
+        let places = if queue.healed.load(Ordering::Relaxed) { PLACES } else { queue.places };
+        !queue.ended && queue.mail.len() + queue.on_the_way >= places
     }
 
     /// Delivers at once, or returns the mail if there is no room.

@@ -133,7 +133,8 @@ pub(crate) async fn live(world: Rc<World>, host: &'static str) -> turmoil::Resul
         Rc::new(Life { number, accepts: Cell::new(true), accepts_changed: Notify::new(), fenced: Cell::new(false) });
     let orders = Arc::new(Orders::default());
     let places = world.plan.mailbox_places;
-    let mailboxes: Vec<Mailbox> = (0..world.plan.shards).map(|_| Mailbox::new(places)).collect();
+    let mailboxes: Vec<Mailbox> =
+        (0..world.plan.shards).map(|_| Mailbox::new(places, Arc::clone(&world.healed))).collect();
     let node = Node { world, life, engine, clock, view, orders, mailboxes, tasks };
     let (mut shards, senders) = node.start_shards(incarnation, &rng);
     node.start_tasks(&rng);
