@@ -7,6 +7,7 @@
 //! id time limits code          numbers with a type
 //! emoji presence               what a reaction bears; who is there
 //! position                     places in an inbox, and cursors as clients hold them
+//! place                        places in lists of messages
 //! message command              what clients say and hear       -> codec::{json, fb}
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
 //! record                       what the store keeps            -> record (FlatBuffers, packed)
@@ -28,6 +29,7 @@ pub mod mesh;
 pub mod message;
 pub mod op;
 pub mod page;
+pub mod place;
 pub mod position;
 pub mod presence;
 pub mod record;
@@ -47,6 +49,7 @@ pub use event::{Event, EventBody};
 pub use id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
 pub use message::{Message, MessageKind};
 pub use op::{ChannelOp, OpReply, Refusal};
+pub use place::MessagePlace;
 pub use position::{Cursor, Position, Stamp};
 pub use presence::{PresenceEntry, PresenceState};
 pub use time::{Instant, Now, UnixMs};

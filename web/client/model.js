@@ -246,8 +246,8 @@ export class Model {
     }
   }
 
-  search(query, channelId, beforeMs) {
-    const within = { ...(channelId && { channel_id: channelId }), ...(beforeMs && { before_ms: beforeMs }) };
+  search(query, channelId, cursor) {
+    const within = { ...(channelId && { channel_id: channelId }), ...(cursor && { cursor }) };
     return this.connection.ask("search", { query, limit: 20, ...within });
   }
 

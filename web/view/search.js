@@ -20,7 +20,7 @@ export class SearchPanel {
     this.button = el("button", { type: "submit" }, "Search");
     this.problem = el("p", { class: "problem", role: "alert" });
     this.hits = el("ul", { class: "rows", "aria-live": "polite" });
-    const older = () => this.ask(this.lastMs);
+    const older = () => this.ask(this.next);
     this.more = el("button", { type: "button", class: "quiet", hidden: true, onclick: older }, "Older ones");
     const submit = (event) => { event.preventDefault(); this.begin(); };
     const form = el("form", { class: "line", role: "search", onsubmit: submit }, this.field, this.button);
@@ -35,12 +35,12 @@ export class SearchPanel {
     this.ask();
   }
 
-  ask(beforeMs) {
+  ask(after) {
     return carryOut(this.problem, [this.button, this.more], async () => {
-      const { hits, more } = await this.model.search(this.query, this.channelId, beforeMs);
-      if (!hits.length && !beforeMs) this.hits.append(el("li", { class: "none" }, "Nothing was found."));
+      const { hits, more, cursor } = await this.model.search(this.query, this.channelId, after);
+      if (!hits.length && !after && !more) this.hits.append(el("li", { class: "none" }, "Nothing was found."));
       this.hits.append(...hits.map((hit) => hitRow(hit, hit.snippet, this.model, this.jump)));
-      this.lastMs = hits.at(-1)?.sent_ms;
+      this.next = cursor;
       this.more.hidden = !more;
     });
   }

@@ -9,7 +9,7 @@ use chat::search;
 use kv::Engine;
 use schema::command::{Search, SearchPage};
 use schema::limits::{SEARCH_CHARS_MAX, SEARCH_HITS_MAX};
-use schema::{ChannelId, ErrorCode, UnixMs, UserId};
+use schema::{ChannelId, ErrorCode, MessagePlace, UnixMs, UserId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -37,8 +37,11 @@ pub(crate) struct SearchQuery {
     /// By this user alone.
     #[param(value_type = Option<String>)]
     from: Option<UserId>,
-    /// Sent before this time, in Unix milliseconds: of the last hit for the next page.
+    /// Sent before this time, in Unix milliseconds.
     before_ms: Option<u64>,
+    /// That of the page before; absent for the first.
+    #[param(value_type = Option<String>)]
+    cursor: Option<MessagePlace>,
     /// Hits at most: 1 to 50, 20 unless given.
     limit: Option<u32>,
 }
@@ -50,8 +53,10 @@ pub(crate) struct SearchQuery {
 pub(crate) struct SearchBody {
     /// Newest first.
     hits: Vec<HitBody>,
-    /// Whether there may be older ones: ask again with `before_ms` of the last.
+    /// Whether there may be older ones. A page may be short, or empty, with more behind it.
     more: bool,
+    /// The `cursor` of the next page, if there is more.
+    cursor: Option<String>,
 }
 
 /// One message that was found, as [`schema::command::SearchHit`] is written.
@@ -79,7 +84,7 @@ pub(crate) async fn find<E: Engine, S: Shards>(
     caller: Caller,
     UrlQuery(query): UrlQuery<SearchQuery>,
 ) -> Result<Json<SearchPage>, Problem> {
-    let SearchQuery { q, channel_id, from, before_ms, limit } = query;
+    let SearchQuery { q, channel_id, from, before_ms, cursor, limit } = query;
     let chars = q.chars().count();
     if chars > SEARCH_CHARS_MAX as usize {
         let detail = format!("query: q is {chars} characters, the limit is {SEARCH_CHARS_MAX}");
@@ -90,7 +95,7 @@ pub(crate) async fn find<E: Engine, S: Shards>(
         limit => limit.min(SEARCH_HITS_MAX),
     };
     api.charge(&caller, COST)?;
-    let request = Search { query: q, channel_id, from, before_ms: before_ms.map(UnixMs), limit };
+    let request = Search { query: q, channel_id, from, before_ms: before_ms.map(UnixMs), limit, cursor };
     let found = search::query(&api.engine, caller.user, &request).await?;
     for &channel in found.behind.iter().take(BEHIND_TOLD_MAX) {
         api.shards.index(channel);

@@ -48,7 +48,8 @@ fn a_search_finds_what_one_may_read() {
         world.check(r#"yuna GET /v1/search?q=lunch => 200 {"hits":[{"seq":3}]}"#);
         world.check(r#"bora GET /v1/search?q=lunch&from=$minsu => 200 {"hits":[{"seq":2}]}"#);
         world.check(r#"bora GET /v1/search?q=lunch&channel_id=$d => 200 {"hits":[]}"#);
-        world.check(r#"bora GET /v1/search?q=lunch&limit=1 => 200 {"hits":[{"seq":3,"sent_ms":"$last"}],"more":true}"#);
+        world.check(r#"bora GET /v1/search?q=lunch&limit=1 => 200 {"hits":[{"seq":3,"sent_ms":"$last"}],"more":true,"cursor":"$next"}"#);
+        world.check(r#"bora GET /v1/search?q=lunch&limit=1&cursor=$next => 200 {"hits":[{"seq":2}],"more":true}"#);
         world.check(r#"bora GET /v1/search?q=lunch&limit=1&before_ms=$last => 200 {"hits":[{"seq":2}],"more":true}"#);
         world.check(r#"bora GET /v1/search?q=lunch&limit=4294967295 => 200 {"hits":["*","*","*"]}"#);
     }
@@ -62,9 +63,17 @@ fn a_search_for_nothing_legal_is_refused() {
     world.check(&format!(r#"bora GET /v1/search?q={fits} => 200 {{"hits":[]}}"#));
     world.check(&format!(r#"bora GET /v1/search?q={over} => 400 {{"code":106}}"#));
     world.check(&format!(r#"bora GET /v1/search?q={far} => 400 {{"code":106}}"#));
-    for query in
-        ["", "q=", "q=%21%3F", "q=x&limit=0", "q=x&limit=-1", "q=x&before_ms=x", "q=x&from=x", "q=x&channel_id=x"]
-    {
+    for query in [
+        "",
+        "q=",
+        "q=%21%3F",
+        "q=x&limit=0",
+        "q=x&limit=-1",
+        "q=x&before_ms=x",
+        "q=x&cursor=x",
+        "q=x&from=x",
+        "q=x&channel_id=x",
+    ] {
         world.check(&format!(r#"bora GET /v1/search?{query} => 400 {{"code":107}}"#));
     }
     world.check(r#"yuna GET /v1/search?q=x&channel_id=$d => 404 {"code":102}"#);

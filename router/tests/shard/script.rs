@@ -363,7 +363,10 @@ impl World {
 
     fn search(&mut self, name: &str, query: &str) {
         let query = query.to_owned();
-        self.ask(name, Command::Search(Search { query, channel_id: None, from: None, before_ms: None, limit: 20 }));
+        self.ask(
+            name,
+            Command::Search(Search { query, channel_id: None, from: None, before_ms: None, limit: 20, cursor: None }),
+        );
     }
 
     fn edit(&mut self, name: &str, channel: &str, seq: &str, body: &str) {

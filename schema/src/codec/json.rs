@@ -405,6 +405,7 @@ mod tests {
         check(r#"{"id":1,"open":{"channel_id":"5"}}"#, r#"1 {"open":{"channel_id":"5"}}"#);
         check(r#"{"typing":{"channel_id":"5","on":true}}"#, r#"0 {"typing":{"channel_id":"5","on":true}}"#);
         check(r#"{"id":1,"search":{"query":"crab"}}"#, r#"1 {"search":{"limit":20,"query":"crab"}}"#);
+        check(r#"{"id":1,"search":{"query":"crab","cursor":"9-1"}}"#, "1 !107");
         check(r#"{"id":1,"presence_get":{"channel_id":"5"}}"#, r#"1 {"presence_get":{"channel_id":"5"}}"#);
         check(r#"{"id":1,"presence_get":{"user_ids":["5"]}}"#, r#"1 {"presence_get":{"user_ids":["5"]}}"#);
         check(r#"{"id":1,"presence_watch":{}}"#, r#"1 {"presence_watch":{"user_ids":[]}}"#);

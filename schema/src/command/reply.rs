@@ -11,6 +11,7 @@ use crate::id::{ChannelId, Seq, SessionId, UserId};
 use crate::limits;
 use crate::message::Message;
 use crate::op::Refusal;
+use crate::place::MessagePlace;
 use crate::presence::PresenceEntry;
 use crate::time::UnixMs;
 
@@ -125,8 +126,11 @@ pub struct ReadMark {
 pub struct SearchPage {
     /// Newest first.
     pub hits: Vec<SearchHit>,
-    /// Whether there are older ones: ask again with `before_ms` of the last.
+    /// Whether there may be older ones. A page may be short, or empty, with more behind it.
     pub more: bool,
+    /// The `cursor` of the next page, if there is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<MessagePlace>,
 }
 
 /// One message that was found.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ChannelId, ClientMsgId, DeviceId, Seq, UserId};
 use crate::message::{MessageKind, no_mentions};
+use crate::place::MessagePlace;
 use crate::time::UnixMs;
 
 /// One command of a client, with the id under which it wants the reply; 0 wants none.
@@ -163,6 +164,9 @@ pub struct Search {
     /// Hits at most; the server's limit is 50.
     #[serde(default = "default_hits")]
     pub limit: u32,
+    /// After this place alone: the `cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<MessagePlace>,
 }
 
 /// Hits of a page when the client names no limit.

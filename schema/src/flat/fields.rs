@@ -11,6 +11,7 @@ use crate::code::ErrorCode;
 use crate::emoji::Emoji;
 use crate::generated::rookery::{Uuid, mesh};
 use crate::id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
+use crate::place::{MessagePlace, ParsePlaceError};
 use crate::position::{Cursor, Position, Stamp};
 use crate::time::UnixMs;
 use crate::view::{Epoch, Incarnation, Owner, ShardIndex};
@@ -138,6 +139,9 @@ texts! {
     Arc<str>: |text| text, |text: &str| Ok(text.into());
     Emoji: |emoji| emoji.as_str(), |text| Emoji::accepted(text).map_err(|error| Illegal::new(error.to_string()));
     DeviceId: |name| name.as_str(), |text: &str| text.parse().map_err(|error| Illegal::new(format!("{error}")));
+    MessagePlace: |place| &place.to_string(), |text: &str| {
+        text.parse().map_err(|error: ParsePlaceError| Illegal::new(error.to_string()))
+    };
 }
 
 /// A text whose absence says the same as its being empty.

@@ -3302,6 +3302,7 @@ impl<'a> Search<'a> {
   pub const VT_FROM: ::flatbuffers::VOffsetT = 8;
   pub const VT_BEFORE_MS: ::flatbuffers::VOffsetT = 10;
   pub const VT_LIMIT: ::flatbuffers::VOffsetT = 12;
+  pub const VT_CURSOR: ::flatbuffers::VOffsetT = 14;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -3316,6 +3317,7 @@ impl<'a> Search<'a> {
     if let Some(x) = args.before_ms { builder.add_before_ms(x); }
     if let Some(x) = args.from { builder.add_from(x); }
     if let Some(x) = args.channel_id { builder.add_channel_id(x); }
+    if let Some(x) = args.cursor { builder.add_cursor(x); }
     builder.add_limit(args.limit);
     if let Some(x) = args.query { builder.add_query(x); }
     builder.finish()
@@ -3357,6 +3359,13 @@ impl<'a> Search<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u32>(Search::VT_LIMIT, Some(20)).unwrap()}
   }
+  #[inline]
+  pub fn cursor(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Search::VT_CURSOR, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Search<'_> {
@@ -3370,6 +3379,7 @@ impl ::flatbuffers::Verifiable for Search<'_> {
      .visit_field::<u64>("from", Self::VT_FROM, false)?
      .visit_field::<u64>("before_ms", Self::VT_BEFORE_MS, false)?
      .visit_field::<u32>("limit", Self::VT_LIMIT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cursor", Self::VT_CURSOR, false)?
      .finish();
     Ok(())
   }
@@ -3380,6 +3390,7 @@ pub struct SearchArgs<'a> {
     pub from: Option<u64>,
     pub before_ms: Option<u64>,
     pub limit: u32,
+    pub cursor: Option<::flatbuffers::WIPOffset<&'a str>>,
 }
 impl<'a> Default for SearchArgs<'a> {
   #[inline]
@@ -3390,6 +3401,7 @@ impl<'a> Default for SearchArgs<'a> {
       from: None,
       before_ms: None,
       limit: 20,
+      cursor: None,
     }
   }
 }
@@ -3420,6 +3432,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SearchBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<u32>(Search::VT_LIMIT, limit, 20);
   }
   #[inline]
+  pub fn add_cursor(&mut self, cursor: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Search::VT_CURSOR, cursor);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SearchBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     SearchBuilder {
@@ -3443,6 +3459,7 @@ impl ::core::fmt::Debug for Search<'_> {
       ds.field("from", &self.from());
       ds.field("before_ms", &self.before_ms());
       ds.field("limit", &self.limit());
+      ds.field("cursor", &self.cursor());
       ds.finish()
   }
 }
@@ -6152,6 +6169,7 @@ impl<'a> ::flatbuffers::Follow<'a> for SearchPage<'a> {
 impl<'a> SearchPage<'a> {
   pub const VT_HITS: ::flatbuffers::VOffsetT = 4;
   pub const VT_MORE: ::flatbuffers::VOffsetT = 6;
+  pub const VT_CURSOR: ::flatbuffers::VOffsetT = 8;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -6163,6 +6181,7 @@ impl<'a> SearchPage<'a> {
     args: &'args SearchPageArgs<'args>
   ) -> ::flatbuffers::WIPOffset<SearchPage<'bldr>> {
     let mut builder = SearchPageBuilder::new(_fbb);
+    if let Some(x) = args.cursor { builder.add_cursor(x); }
     if let Some(x) = args.hits { builder.add_hits(x); }
     builder.add_more(args.more);
     builder.finish()
@@ -6183,6 +6202,13 @@ impl<'a> SearchPage<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<bool>(SearchPage::VT_MORE, Some(false)).unwrap()}
   }
+  #[inline]
+  pub fn cursor(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SearchPage::VT_CURSOR, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for SearchPage<'_> {
@@ -6193,6 +6219,7 @@ impl ::flatbuffers::Verifiable for SearchPage<'_> {
     v.visit_table(pos)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<SearchHit>>>>("hits", Self::VT_HITS, true)?
      .visit_field::<bool>("more", Self::VT_MORE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("cursor", Self::VT_CURSOR, false)?
      .finish();
     Ok(())
   }
@@ -6200,6 +6227,7 @@ impl ::flatbuffers::Verifiable for SearchPage<'_> {
 pub struct SearchPageArgs<'a> {
     pub hits: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<SearchHit<'a>>>>>,
     pub more: bool,
+    pub cursor: Option<::flatbuffers::WIPOffset<&'a str>>,
 }
 impl<'a> Default for SearchPageArgs<'a> {
   #[inline]
@@ -6207,6 +6235,7 @@ impl<'a> Default for SearchPageArgs<'a> {
     SearchPageArgs {
       hits: None, // required field
       more: false,
+      cursor: None,
     }
   }
 }
@@ -6223,6 +6252,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SearchPageBuilder<'a, 'b, A> 
   #[inline]
   pub fn add_more(&mut self, more: bool) {
     self.fbb_.push_slot::<bool>(SearchPage::VT_MORE, more, false);
+  }
+  #[inline]
+  pub fn add_cursor(&mut self, cursor: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SearchPage::VT_CURSOR, cursor);
   }
   #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SearchPageBuilder<'a, 'b, A> {
@@ -6245,6 +6278,7 @@ impl ::core::fmt::Debug for SearchPage<'_> {
     let mut ds = f.debug_struct("SearchPage");
       ds.field("hits", &self.hits());
       ds.field("more", &self.more());
+      ds.field("cursor", &self.cursor());
       ds.finish()
   }
 }

@@ -5,8 +5,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::{
-    channel_ids, client_msg_ids, device_ids, emojis, member_changes, mentions, messages, numbers, presence_entries,
-    roles, seqs, session_ids, shared_texts, snapshot_channels, texts, user_ids, wall_times,
+    channel_ids, client_msg_ids, device_ids, emojis, member_changes, mentions, message_places, messages, numbers,
+    presence_entries, roles, seqs, session_ids, shared_texts, snapshot_channels, texts, user_ids, wall_times,
 };
 use crate::command::{
     ClientLimits, Command, Connect, Connected, Delete, Edit, ErrorReply, History, HistoryPage, HistoryWindow, Open,
@@ -66,8 +66,17 @@ fn said_emojis() -> impl Strategy<Value = String> {
 }
 
 fn searches() -> impl Strategy<Value = Search> {
-    (texts(), option::of(channel_ids()), option::of(user_ids()), option::of(wall_times()), any::<u32>())
-        .prop_map(|(query, channel_id, from, before_ms, limit)| Search { query, channel_id, from, before_ms, limit })
+    let within = (option::of(channel_ids()), option::of(user_ids()), option::of(wall_times()));
+    (texts(), within, any::<u32>(), option::of(message_places())).prop_map(
+        |(query, (channel_id, from, before_ms), limit, cursor)| Search {
+            query,
+            channel_id,
+            from,
+            before_ms,
+            limit,
+            cursor,
+        },
+    )
 }
 
 fn windows() -> impl Strategy<Value = HistoryWindow> {
@@ -113,7 +122,8 @@ pub fn replies() -> impl Strategy<Value = Reply> {
         Just(Reply::Close {}),
         vec(presence_entries(), 0..4).prop_map(|entries| Reply::PresenceGet { entries }),
         vec(presence_entries(), 0..4).prop_map(|entries| Reply::PresenceWatch { entries }),
-        (vec(search_hits(), 0..4), any::<bool>()).prop_map(|(hits, more)| Reply::Search(SearchPage { hits, more })),
+        (vec(search_hits(), 0..4), any::<bool>(), option::of(message_places()))
+            .prop_map(|(hits, more, cursor)| Reply::Search(SearchPage { hits, more, cursor })),
     ]
 }
 

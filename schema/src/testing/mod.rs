@@ -28,6 +28,7 @@ use crate::event::{MemberChange, Role};
 use crate::id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
 use crate::message::{Message, MessageKind, Tally, no_mentions};
 use crate::op::{ChannelKind, PastAccess, Refusal};
+use crate::place::MessagePlace;
 use crate::position::{Cursor, Position, Stamp};
 use crate::presence::{PresenceEntry, PresenceState};
 use crate::time::UnixMs;
@@ -62,6 +63,15 @@ pub fn channel_ids() -> impl Strategy<Value = ChannelId> {
 /// Seqs, 0 too.
 pub fn seqs() -> impl Strategy<Value = Seq> {
     numbers().prop_map(Seq)
+}
+
+/// Places in lists of messages.
+pub fn message_places() -> impl Strategy<Value = MessagePlace> {
+    (wall_times(), channel_ids(), seqs()).prop_map(|(sent_ms, channel_id, seq)| MessagePlace {
+        sent_ms,
+        channel_id,
+        seq,
+    })
 }
 
 /// Wall times.

@@ -315,7 +315,10 @@ impl<T: Transport> Stage<'_, T> {
 
     fn search(&mut self, who: &str, query: &[&str]) -> String {
         let query = repeated(&query.join(" "));
-        self.ask(who, Command::Search(Search { query, channel_id: None, from: None, before_ms: None, limit: 20 }))
+        self.ask(
+            who,
+            Command::Search(Search { query, channel_id: None, from: None, before_ms: None, limit: 20, cursor: None }),
+        )
     }
 
     fn change_member(&mut self, by: &str, channel: &str, person: &str, is_member: bool) -> String {

@@ -117,6 +117,7 @@ fn request(kind: &str, texts: &mut Texts, messages: u64) -> Search {
         from: (kind == "from").then_some(OTHER),
         before_ms: (kind == "earlier").then_some(UnixMs(before)),
         limit: 20,
+        cursor: None,
     }
 }
 

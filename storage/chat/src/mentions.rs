@@ -3,47 +3,15 @@
 //! Owns reading the rows `mention`, which the appender writes and clears. Upholds I10: only what the account may read is shown.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use schema::limits::HISTORY_ROWS_MAX;
 use schema::record::{MemberRecord, SeqRange};
-use schema::{ChannelId, Message, Seq, UnixMs, UserId};
+use schema::{ChannelId, Message, MessagePlace, UserId};
 
 use super::{LayerError, again, content, unreadable, visible};
 use crate::keys::{self, MentionKey};
 use kv::transaction::{Begin, Engine, Transaction};
-
-/// A place in a list of mentions. Its text is for handing back alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MentionPlace {
-    sent_ms: UnixMs,
-    channel: ChannelId,
-    seq: Seq,
-}
-
-/// A text that is no place in a list of mentions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a place in a list of mentions")]
-pub struct ParsePlaceError;
-
-impl fmt::Display for MentionPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.sent_ms.0, self.channel.0, self.seq.0)
-    }
-}
-
-impl FromStr for MentionPlace {
-    type Err = ParsePlaceError;
-
-    fn from_str(text: &str) -> Result<Self, ParsePlaceError> {
-        let mut numbers = text.split('-').map(|number| number.parse::<u64>());
-        let mut next = || numbers.next().and_then(Result::ok).ok_or(ParsePlaceError);
-        let place = Self { sent_ms: UnixMs(next()?), channel: ChannelId(next()?), seq: Seq(next()?) };
-        if numbers.next().is_some() { Err(ParsePlaceError) } else { Ok(place) }
-    }
-}
 
 /// A page of mentions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +19,7 @@ pub struct MentionsPage {
     /// Newest first. There may be fewer than were asked for, with more behind them.
     pub messages: Vec<Arc<Message>>,
     /// Where to go on, if there are more.
-    pub next: Option<MentionPlace>,
+    pub next: Option<MessagePlace>,
 }
 
 /// The messages that name `user` before a place, at most `limit` of them and 200.
@@ -61,7 +29,7 @@ pub struct MentionsPage {
 pub async fn list<E: Engine>(
     engine: &E,
     user: UserId,
-    before: Option<MentionPlace>,
+    before: Option<MessagePlace>,
     limit: u32,
 ) -> Result<MentionsPage, LayerError> {
     again!(list_once(engine, user, before, limit))
@@ -70,11 +38,12 @@ pub async fn list<E: Engine>(
 async fn list_once<E: Engine>(
     engine: &E,
     user: UserId,
-    before: Option<MentionPlace>,
+    before: Option<MessagePlace>,
     limit: u32,
 ) -> Result<MentionsPage, LayerError> {
     let tx = engine.begin(Begin::Fresh);
-    let before = before.map(|MentionPlace { sent_ms, channel, seq }| MentionKey { user, sent_ms, channel, seq });
+    let before =
+        before.map(|MessagePlace { sent_ms, channel_id: channel, seq }| MentionKey { user, sent_ms, channel, seq });
     let range = keys::mentions_before(user, before).rows(limit.min(HISTORY_ROWS_MAX)).reversed();
     let page = tx.snapshot_get_range(&range).await?;
     let mentions = unreadable::readable(&page.rows, |row| MentionKey::of_key(&row.key));
@@ -84,7 +53,7 @@ async fn list_once<E: Engine>(
     let places: Vec<_> = mentions.iter().filter(shown).map(|mention| (mention.channel, mention.seq)).collect();
     let messages = content::messages(&tx, content::rows(&tx, &places).await?).await?;
     let last = mentions.last().filter(|_| page.more);
-    let next = last.map(|&MentionKey { sent_ms, channel, seq, .. }| MentionPlace { sent_ms, channel, seq });
+    let next = last.map(|&MentionKey { sent_ms, channel, seq, .. }| MessagePlace { sent_ms, channel_id: channel, seq });
     let messages = messages.into_iter().flatten().collect();
     Ok(MentionsPage { messages: content::with_mine(&tx, user, messages).await?, next })
 }
@@ -107,18 +76,4 @@ async fn ranges<T: Transaction>(
         }
     }
     Ok(ranges)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_its_text() {
-        let place = MentionPlace { sent_ms: UnixMs(u64::MAX), channel: ChannelId(2), seq: Seq(3) };
-        assert_eq!(place.to_string().parse(), Ok(place));
-        for bad in ["", "1", "1-2", "1-2-x", "1-2-3-4", "-1-2-3"] {
-            assert_eq!(bad.parse::<MentionPlace>(), Err(ParsePlaceError), "{bad:?}");
-        }
-    }
 }

@@ -353,7 +353,7 @@ mod tests {
         let found: Rows = |rows| {
             let (channel_id, snippet) = (ChannelId(1), "b".repeat(200));
             let hit = SearchHit { channel_id, seq: Seq(1), sent_ms: UnixMs(1), from: UserId(1), snippet };
-            reply(Reply::Search(SearchPage { hits: vec![hit; rows], more: true }))
+            reply(Reply::Search(SearchPage { hits: vec![hit; rows], more: true, cursor: None }))
         };
         let pages: [(Rows, u32); 6] = [
             (snapshot, SNAPSHOT_CHANNELS_MAX),

@@ -71,14 +71,14 @@ flat_tables! {
     Typing as Typing { channel_id, on }
     Open as Open { channel_id, after_seq }
     PresenceGet as PresenceGet { user_ids, channel_id, page }
-    Search as Search { query, channel_id, from, before_ms, limit }
+    Search as Search { query, channel_id, from, before_ms, limit, cursor }
     Connected as Connected { user_id, session_id, server_time_ms, ping_ms, limits, cursor, retry }
     ClientLimits as ClientLimits { body_chars_max, frame_bytes_max }
     Retry as Retry { base_ms, cap_ms }
     HistoryPage as HistoryPage { messages, head_seq, first_seq, more }
     Opened as Opened { head_seq, read_seq, online, reads }
     ReadMark as ReadMark omitted if empty { user_id, read_seq }
-    SearchPage as SearchPage { hits, more }
+    SearchPage as SearchPage { hits, more, cursor }
     SearchHit as SearchHit { channel_id, seq, sent_ms, from, snippet }
     ErrorReply as Error { code, message, temporary, retry_after_ms }
 }

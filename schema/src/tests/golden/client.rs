@@ -17,6 +17,7 @@ use crate::generated::rookery as table;
 use crate::id::{ChannelId, ClientMsgId, Seq, SessionId, UserId};
 use crate::message::{Message, MessageKind, Tally, no_reactions};
 use crate::op::{ChannelKind, Refusal};
+use crate::place::MessagePlace;
 use crate::presence::{PresenceEntry, PresenceState};
 use crate::time::UnixMs;
 
@@ -123,13 +124,16 @@ fn later_commands(channel_id: ChannelId) -> Vec<(&'static str, Command)> {
     let users = vec![UserId(2), UserId(u64::MAX)];
     let of_users = PresenceGet { user_ids: users.clone(), channel_id: None, page: 0 };
     let of_members = PresenceGet { user_ids: Vec::new(), channel_id: Some(channel_id), page: 3 };
-    let search = Search { query: "crab".into(), channel_id: None, from: None, before_ms: None, limit: 20 };
+    let search =
+        Search { query: "crab".into(), channel_id: None, from: None, before_ms: None, limit: 20, cursor: None };
+    let next = Search { cursor: Some(MessagePlace { sent_ms: NOON, channel_id, seq }), ..search.clone() };
     let narrow = Search {
         query: "grüße \"crab\"".into(),
         channel_id: Some(channel_id),
         from: Some(UserId(2)),
         before_ms: Some(NOON),
         limit: 50,
+        cursor: None,
     };
     vec![
         ("edit", Command::Edit(edit)),
@@ -147,6 +151,7 @@ fn later_commands(channel_id: ChannelId) -> Vec<(&'static str, Command)> {
         ("presence-watch-none", Command::PresenceWatch { user_ids: Vec::new() }),
         ("search", Command::Search(search)),
         ("search-all-fields", Command::Search(narrow)),
+        ("search-next", Command::Search(next)),
     ]
 }
 
@@ -194,6 +199,7 @@ fn later_replies() -> Vec<(&'static str, Reply)> {
         from: UserId(2),
         snippet: message().body.to_string(),
     };
+    let cursor = MessagePlace { sent_ms: hit.sent_ms, channel_id: hit.channel_id, seq: hit.seq };
     vec![
         ("edit", Reply::Edit { revision: 1 }),
         ("delete", Reply::Delete { revision: 2 }),
@@ -205,8 +211,9 @@ fn later_replies() -> Vec<(&'static str, Reply)> {
         ("presence-get", Reply::PresenceGet { entries: presence() }),
         ("presence-get-none", Reply::PresenceGet { entries: Vec::new() }),
         ("presence-watch", Reply::PresenceWatch { entries: presence() }),
-        ("search", Reply::Search(SearchPage { hits: vec![hit], more: true })),
-        ("search-none", Reply::Search(SearchPage { hits: Vec::new(), more: false })),
+        ("search", Reply::Search(SearchPage { hits: vec![hit.clone()], more: true, cursor: None })),
+        ("search-more", Reply::Search(SearchPage { hits: vec![hit], more: true, cursor: Some(cursor) })),
+        ("search-none", Reply::Search(SearchPage { hits: Vec::new(), more: false, cursor: None })),
     ]
 }
 

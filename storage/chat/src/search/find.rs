@@ -1,7 +1,8 @@
 //! The search over the channels of a user, newest first.
 //!
 //! Owns which channels are searched, the order in which sources are opened, and when to stop: once enough hits are newer than
-//! every bound that is left, or the work has reached [`READS_MAX`] rows or [`TEXT_BYTES_MAX`] of texts.
+//! every bound that is left, or the work has reached [`READS_MAX`] rows or [`TEXT_BYTES_MAX`] of texts. A page that ends
+//! there holds what is newer than the greatest bound left, and the next page goes on from it, so no hit is ever skipped.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -11,7 +12,7 @@ use schema::command::{self, SearchHit, SearchPage};
 use schema::limits::{CHANNELS_OF_USER_MAX, SEARCH_HITS_MAX};
 use schema::page::FoundPage;
 use schema::record::{HeadRecord, MemberRecord, SeqRange};
-use schema::{ChannelId, ErrorCode, Refusal, Seq, UnixMs, UserId};
+use schema::{ChannelId, ErrorCode, MessagePlace, Refusal, Seq, UnixMs, UserId};
 
 use super::directory::Directory;
 use super::query::Query;
@@ -25,9 +26,6 @@ use kv::transaction::{Begin, Engine, Transaction};
 const READS_MAX: usize = 20_000;
 /// Bytes of texts that one search compares: some 0.1 s.
 const TEXT_BYTES_MAX: usize = 8 << 20;
-/// Messages not indexed yet that one search reads of a channel, and of all.
-const TAIL_MESSAGES_MAX: u64 = 256;
-const TAILS_MESSAGES_MAX: u64 = 4_096;
 /// Sources opened at once, at first and at most: a word in every message is found in a few, a word in none takes all.
 const WIDTH_FIRST: usize = 32;
 const WIDTH_MAX: usize = 256;
@@ -39,14 +37,12 @@ const MEMBERSHIPS_BYTES: u32 = 4 << 20;
 /// A channel, and what the user may read of it.
 type Readable = (ChannelId, Vec<SeqRange>);
 
-/// The order of hits: the newest first.
-type Rank = (Reverse<UnixMs>, ChannelId, Reverse<Seq>);
-
 /// The newest messages with all words of a query, among what the user may read: now, or since it left.
 ///
-/// `more` is whether older ones may follow: where `limit` ended the page, and where the bounds of one search did. A page
-/// ends between two times, so that asking for what was sent before its last hit leaves none out; of more hits at one time
-/// than a page holds the rest is not shown. Of channels left, those made last count, as many as one may be in.
+/// The page begins after `request.cursor`, and before `request.before_ms`. Its own cursor is there if older hits may follow:
+/// where `limit` ended the page, and where the bounds of one search did. Clients that go on by `before_ms` alone lose what was
+/// sent in the millisecond of the last hit, so a page that was asked for without a cursor ends between two times unless all
+/// of it is of one. Of channels left, those made last count, as many as one may be in.
 ///
 /// # Errors
 /// 106 for a query of over 200 characters, 107 for one without a word, 102 for a channel in which the user never was; the
@@ -67,27 +63,20 @@ async fn query_once<E: Engine>(
         Some(channel) => vec![readable_channel(&tx, user, channel).await?],
         None => readable_channels(&tx, user).await?,
     };
-    let before = request.before_ms.unwrap_or(UnixMs(u64::MAX));
-    let wanted = Wanted { query, from: request.from, before };
+    let wanted = Wanted { query, from: request.from };
     let limit = request.limit.clamp(1, SEARCH_HITS_MAX) as usize;
-    let mut search = Search::over(&tx, readable, before).await?;
+    let mut search = Search::over(&tx, readable, end(request)).await?;
     search.run(&tx, wanted, limit + 1).await?;
     let behind = search.places.iter().filter(|place| place.behind).map(|place| place.channel).collect();
-    Ok(FoundPage { page: page(search.hits, limit, search.complete), behind })
+    Ok(FoundPage { page: search.page(limit, request.cursor.is_none()), behind })
 }
 
-/// The first hits, as many as fit, and not a part of those sent at one time unless they are all.
-fn page(found: BTreeMap<Rank, SearchHit>, limit: usize, complete: bool) -> SearchPage {
-    let more = found.len() > limit || !complete;
-    let mut hits: Vec<SearchHit> = found.into_values().take(limit + 1).collect();
-    if hits.len() > limit {
-        let beyond = hits.pop().expect("more than the limit").sent_ms;
-        match hits.partition_point(|hit| hit.sent_ms > beyond) {
-            0 => {}
-            newer => hits.truncate(newer),
-        }
-    }
-    SearchPage { hits, more }
+/// The place below which hits are wanted.
+fn end(request: &command::Search) -> MessagePlace {
+    let whole = MessagePlace { sent_ms: UnixMs(u64::MAX), channel_id: ChannelId(u64::MAX), seq: Seq(u64::MAX) };
+    let before = |sent_ms| MessagePlace { sent_ms, channel_id: ChannelId(0), seq: Seq::ZERO };
+    let before = request.before_ms.map_or(whole, before);
+    request.cursor.map_or(before, |cursor| cursor.min(before))
 }
 
 /// The channel, if the user is or was in it.
@@ -139,35 +128,28 @@ async fn read_all<T: Transaction>(
 struct Search {
     places: Vec<Place>,
     sources: BinaryHeap<Source>,
-    hits: BTreeMap<Rank, SearchHit>,
-    /// Whether nothing was left out.
-    complete: bool,
+    /// The newest first.
+    hits: BTreeMap<Reverse<MessagePlace>, SearchHit>,
+    /// The greatest place that was not looked at, if the bounds of one search ended it.
+    frontier: Option<MessagePlace>,
 }
 
 impl Search {
-    /// Everything in these channels that was sent before a time.
-    async fn over<T: Transaction>(tx: &T, readable: Vec<Readable>, before: UnixMs) -> Result<Self, LayerError> {
+    /// Everything in these channels below a place.
+    async fn over<T: Transaction>(tx: &T, readable: Vec<Readable>, end: MessagePlace) -> Result<Self, LayerError> {
         let channels = || readable.iter().map(|&(channel, _)| channel);
         let heads = read_all(tx, channels().map(keys::head)).await?;
         let indexed = read_all(tx, channels().map(keys::indexed)).await?;
-        let mut search = Self { places: Vec::new(), sources: BinaryHeap::new(), hits: BTreeMap::new(), complete: true };
-        let mut tails = 0;
+        let mut search = Self { places: Vec::new(), sources: BinaryHeap::new(), hits: BTreeMap::new(), frontier: None };
         for (((channel, ranges), head), indexed) in readable.into_iter().zip(heads).zip(indexed) {
             let Some(head) = head.map(|row| HeadRecord::decode(&row)).transpose()? else { continue };
-            let spans = visible::spans(&ranges, head.seq);
-            let Some(&(_, newest)) = spans.last() else { continue };
             let directory = Directory::decode(indexed.as_ref())?;
-            let place = Place { channel, visible: spans, behind: directory.through < head.seq };
+            let behind = directory.through < head.seq;
+            let spans = visible::spans(&ranges, head.seq);
+            let Some(place) = Place::below(end, channel, spans, behind) else { continue };
             let number = search.places.len();
-            if directory.through < newest {
-                let wanted = newest.0 - directory.through.0;
-                let allowed = wanted.min(TAIL_MESSAGES_MAX).min(TAILS_MESSAGES_MAX - tails);
-                tails += allowed;
-                search.complete &= allowed == wanted;
-                let bound = head.sent_ms.min(before);
-                search.sources.extend((allowed > 0).then(|| Source::tail(number, newest, allowed, bound)));
-            }
-            search.sources.extend(Source::of_directory(number, &place, directory, before));
+            search.sources.extend(Source::tail(number, &place, directory.through.next(), head.sent_ms));
+            search.sources.extend(Source::of_directory(number, &place, directory));
             search.places.push(place);
         }
         Ok(search)
@@ -178,13 +160,13 @@ impl Search {
         let (mut reads, mut text_bytes) = (0, 0);
         let mut width = WIDTH_FIRST;
         while let Some(next) = self.sources.peek() {
-            if let Some(((Reverse(last), ..), _)) = self.hits.iter().nth(hits - 1)
+            if let Some((Reverse(last), _)) = self.hits.iter().nth(hits - 1)
                 && *last >= next.bound
             {
                 return Ok(());
             }
             if reads > READS_MAX || text_bytes > TEXT_BYTES_MAX {
-                self.complete = false;
+                self.frontier = Some(next.bound);
                 return Ok(());
             }
             let sources: Vec<Source> = std::iter::from_fn(|| self.sources.pop()).take(width).collect();
@@ -197,11 +179,33 @@ impl Search {
                 reads += opened.reads;
                 text_bytes += opened.text_bytes;
                 self.sources.extend(opened.sources);
-                let ranked = |hit: SearchHit| ((Reverse(hit.sent_ms), hit.channel_id, Reverse(hit.seq)), hit);
-                self.hits.extend(opened.hits.into_iter().map(ranked));
+                self.hits.extend(opened.hits.into_iter().map(|hit| (Reverse(place_of(&hit)), hit)));
             }
             width = (width * 2).min(WIDTH_MAX);
         }
         Ok(())
     }
+
+    /// The first hits, as many as fit, and where to go on.
+    fn page(self, limit: usize, between_times: bool) -> SearchPage {
+        let frontier = self.frontier;
+        let found = self.hits.into_iter().take_while(|(Reverse(place), _)| frontier.is_none_or(|bound| *place > bound));
+        let mut hits: Vec<SearchHit> = found.map(|(_, hit)| hit).take(limit + 1).collect();
+        let cursor = if hits.len() > limit {
+            let beyond = hits.pop().expect("more than the limit").sent_ms;
+            let newer = hits.partition_point(|hit| hit.sent_ms > beyond);
+            if between_times && newer > 0 {
+                hits.truncate(newer);
+            }
+            hits.last().map(place_of)
+        } else {
+            // The next page has what is at the frontier too.
+            frontier.map(|place| MessagePlace { seq: place.seq.next(), ..place })
+        };
+        SearchPage { hits, more: cursor.is_some(), cursor }
+    }
+}
+
+fn place_of(hit: &SearchHit) -> MessagePlace {
+    MessagePlace { sent_ms: hit.sent_ms, channel_id: hit.channel_id, seq: hit.seq }
 }

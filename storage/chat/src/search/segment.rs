@@ -156,9 +156,9 @@ impl Segment {
         self.times.get(at).map_or(self.last_ms(), |&(_, sent_ms)| sent_ms)
     }
 
-    /// A message that, as all after it, was sent at a time or later; `None` if no such is known.
-    pub(super) fn end_of(&self, before: UnixMs) -> Option<Seq> {
-        let at = self.times.partition_point(|(_, sent_ms)| *sent_ms < before);
+    /// A message that, as all after it, was sent later; `None` if no such is known.
+    pub(super) fn later_than(&self, latest: UnixMs) -> Option<Seq> {
+        let at = self.times.partition_point(|(_, sent_ms)| *sent_ms <= latest);
         self.times.get(at).map(|&(seq, _)| seq)
     }
 
@@ -341,8 +341,8 @@ mod tests {
             for &(_, seq) in one.iter().chain(&other) {
                 prop_assert!(segment.first() <= Seq(seq) && Seq(seq) <= segment.last());
                 prop_assert!(segment.bound_of(Seq(seq)) >= UnixMs(seq * 10));
-                let end = segment.end_of(UnixMs(u64::from(from)));
-                prop_assert!(end.is_none_or(|end| end > Seq(seq) || seq * 10 >= u64::from(from)));
+                let end = segment.later_than(UnixMs(u64::from(from)));
+                prop_assert!(end.is_none_or(|end| end > Seq(seq) || seq * 10 > u64::from(from)));
             }
             prop_assert!(!in_one_row || rows.len() == 1);
             prop_assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), segment.bytes as usize);

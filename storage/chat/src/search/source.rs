@@ -1,12 +1,14 @@
 //! Where hits may be: what is not indexed, segments, and messages that have the terms.
 //!
-//! Owns what it takes to open one. A source has a bound: no hit in it was sent later. Opening it gives hits, and sources whose
-//! bounds are no greater. Upholds I10: messages that the user may not read are dropped before they are read.
+//! Owns what it takes to open one. A source has a bound: no hit in it has a greater place. Opening it gives hits, and sources
+//! whose bounds are no greater. Upholds I10: messages that the user may not read are dropped before they are read.
+
+use std::cmp::Ordering;
 
 use bytes::Bytes;
 use schema::command::SearchHit;
 use schema::record::{MessageRecord, RecordError};
-use schema::{ChannelId, Seq, UnixMs, UserId};
+use schema::{ChannelId, MessagePlace, Seq, UnixMs, UserId};
 
 use super::directory::{Directory, DirectoryPage};
 use super::query::Query;
@@ -18,26 +20,62 @@ use kv::transaction::Transaction;
 /// Messages of a source that are read at once: at first one, which tells when the others were sent at the latest.
 const MESSAGES_FIRST: usize = 1;
 const MESSAGES_MAX: usize = 32;
+/// Messages not indexed yet that are read at once, at first and at most.
+const TAIL_FIRST: u64 = 32;
+const TAIL_MAX: u64 = 256;
 
 /// What a message must be to be a hit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) query: &'a Query,
     pub(super) from: Option<UserId>,
-    pub(super) before: UnixMs,
 }
 
 /// A channel that is searched.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) channel: ChannelId,
-    /// What the user may read of it: first and last of each range.
-    pub(super) visible: Vec<(Seq, Seq)>,
+    /// What the user may read of it, as far as it is searched: first and last of each range, one at least.
+    visible: Vec<(Seq, Seq)>,
+    /// Messages that were sent later are not searched.
+    latest: UnixMs,
     /// Whether the index does not have all of it.
     pub(super) behind: bool,
 }
 
 impl Place {
+    /// What of a channel lies below a place; `None` if that is nothing.
+    pub(super) fn below(
+        end: MessagePlace,
+        channel: ChannelId,
+        mut visible: Vec<(Seq, Seq)>,
+        behind: bool,
+    ) -> Option<Self> {
+        let latest = match channel.cmp(&end.channel_id) {
+            Ordering::Less => end.sent_ms,
+            Ordering::Equal => {
+                // No later message was sent earlier, so the seq alone tells.
+                visible.retain_mut(|(first, last)| {
+                    *last = Seq(end.seq.0.saturating_sub(1)).min(*last);
+                    *first <= *last
+                });
+                end.sent_ms
+            }
+            Ordering::Greater => UnixMs(end.sent_ms.0.checked_sub(1)?),
+        };
+        (!visible.is_empty()).then_some(Self { channel, visible, latest, behind })
+    }
+
+    /// The last message that is searched, if it was sent in time.
+    fn last(&self) -> Seq {
+        self.visible.last().expect("one range at least").1
+    }
+
+    /// A bound of what was sent up to a time and has a seq up to this.
+    fn bound(&self, sent_ms: UnixMs, seq: Seq) -> MessagePlace {
+        MessagePlace { sent_ms: sent_ms.min(self.latest), channel_id: self.channel, seq: seq.min(self.last()) }
+    }
+
     fn shows(&self, seq: Seq) -> bool {
         self.visible.iter().any(|&(first, last)| (first..=last).contains(&seq))
     }
@@ -47,11 +85,11 @@ impl Place {
     }
 }
 
-/// Where hits may be. Orders by bound, then by channel; what else differs does not matter to when it is opened.
+/// Where hits may be. Orders by bound; what else differs does not matter to when it is opened.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// When the newest hit in it was sent at the latest.
-    pub(super) bound: UnixMs,
+    /// No hit in it has a greater place.
+    pub(super) bound: MessagePlace,
     /// Index of its channel.
     pub(super) place: usize,
     what: What,
@@ -59,8 +97,10 @@ pub(super) struct Source {
 
 #[derive(Debug)]
 enum What {
-    /// Messages, the newest of them this, so many at most.
-    Tail { last: Seq, count: u64 },
+    /// Messages not indexed, some of which were sent too late.
+    LateTail { first: Seq, last: Seq },
+    /// Messages not indexed, and how many of them to read.
+    Tail { first: Seq, last: Seq, count: u64 },
     /// A page of segments.
     Page(u32),
     /// A segment, and its only row if it lies in the directory.
@@ -78,14 +118,14 @@ impl PartialEq for Source {
 impl Eq for Source {}
 
 impl PartialOrd for Source {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Source {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.bound, self.place).cmp(&(other.bound, other.place))
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bound.cmp(&other.bound)
     }
 }
 
@@ -101,33 +141,34 @@ pub(super) struct Opened {
 }
 
 impl Source {
-    /// The newest `count` messages up to one, none of them sent after `bound`.
-    pub(super) fn tail(place: usize, last: Seq, count: u64, bound: UnixMs) -> Self {
-        Self { bound, place, what: What::Tail { last, count } }
+    /// The messages from the first that is not indexed on, the newest of the channel sent at `head_ms`.
+    pub(super) fn tail(number: usize, place: &Place, first: Seq, head_ms: UnixMs) -> Option<Self> {
+        let last = place.last();
+        let what = if head_ms > place.latest {
+            What::LateTail { first, last }
+        } else {
+            What::Tail { first, last, count: TAIL_FIRST }
+        };
+        (first <= last).then(|| Self { bound: place.bound(head_ms, last), place: number, what })
     }
 
-    /// All that is indexed of a channel and was sent before a time.
-    pub(super) fn of_directory(
-        number: usize,
-        place: &Place,
-        directory: Directory,
-        before: UnixMs,
-    ) -> impl Iterator<Item = Self> {
+    /// All that is indexed of a channel and is searched.
+    pub(super) fn of_directory(number: usize, place: &Place, directory: Directory) -> impl Iterator<Item = Self> {
         let Directory { pages, paged_ms, segments, open, .. } = directory;
         let open = open.map(|(segment, row)| (segment, Some(row)));
         let segments = segments.into_iter().map(|segment| (segment, None)).chain(open);
-        let within = segments.filter_map(move |(segment, row)| Self::segment(number, place, segment, row, before));
-        within.chain(Self::page(number, pages, paged_ms.min(before)))
+        let within = segments.filter_map(move |(segment, row)| Self::segment(number, place, segment, row));
+        within.chain(Self::page(number, pages, place.bound(paged_ms, place.last())))
     }
 
-    fn segment(number: usize, place: &Place, segment: Segment, row: Option<Bytes>, before: UnixMs) -> Option<Self> {
-        let bound = segment.last_ms().min(before);
-        let within = segment.first_ms() < before && place.overlaps(&segment);
+    fn segment(number: usize, place: &Place, segment: Segment, row: Option<Bytes>) -> Option<Self> {
+        let bound = place.bound(segment.last_ms(), segment.last());
+        let within = segment.first_ms() <= place.latest && place.overlaps(&segment);
         within.then_some(Self { bound, place: number, what: What::Segment(segment, row) })
     }
 
     /// The last of so many pages.
-    fn page(place: usize, pages: u32, bound: UnixMs) -> Option<Self> {
+    fn page(place: usize, pages: u32, bound: MessagePlace) -> Option<Self> {
         let last = pages.checked_sub(1)?;
         Some(Self { bound, place, what: What::Page(last) })
     }
@@ -140,52 +181,57 @@ impl Source {
         wanted: Wanted<'_>,
     ) -> Result<Opened, LayerError> {
         let Self { bound, place: number, what } = self;
+        let mut opened = Opened::default();
         match what {
-            What::Tail { last, count } => {
-                let first = Seq(last.0 - (count - 1).min(last.0 - 1));
-                let read = first.max(Seq(last.0.saturating_sub(MESSAGES_MAX as u64 - 1)));
+            What::LateTail { first, last } => {
+                let last = opened.last_in_time(tx, place, first, last).await?;
+                opened.sources.extend(last.map(|last| {
+                    let what = What::Tail { first, last, count: TAIL_FIRST };
+                    Self { bound: place.bound(bound.sent_ms, last), place: number, what }
+                }));
+            }
+            What::Tail { first, last, count } => {
+                let read = first.max(Seq(last.0.saturating_sub(count - 1)));
                 let seqs = (read.0..=last.0).map(Seq).filter(|seq| place.shows(*seq)).collect();
-                let mut opened = Opened::default();
-                let oldest = opened.compare(tx, place, wanted, seqs).await?.unwrap_or(bound);
-                let left = read.0 - first.0;
-                if left > 0 {
+                let oldest = opened.compare(tx, place, wanted, seqs).await?.unwrap_or(bound.sent_ms);
+                if first < read {
                     let last = Seq(read.0 - 1);
-                    opened.sources.push(Self::tail(number, last, left, oldest.min(bound)));
+                    let what = What::Tail { first, last, count: (count * 2).min(TAIL_MAX) };
+                    let bound = place.bound(oldest.min(bound.sent_ms), last);
+                    opened.sources.push(Self { bound, place: number, what });
                 }
-                Ok(opened)
             }
             What::Page(page) => {
                 let key = keys::segments(place.channel, page);
                 let row = tx.snapshot_get(&key).await?.ok_or_else(|| missing(place.channel, "page", page))?;
                 let DirectoryPage { before_ms, segments } = DirectoryPage::decode(&row)?;
-                let segments = segments.into_iter();
-                let within = segments.filter_map(|it| Self::segment(number, place, it, None, wanted.before));
-                let sources = within.chain(Self::page(number, page, before_ms.min(bound))).collect();
-                Ok(Opened { sources, reads: 1, ..Opened::default() })
+                let within = segments.into_iter().filter_map(|it| Self::segment(number, place, it, None));
+                let older = place.bound(before_ms.min(bound.sent_ms), bound.seq);
+                opened.sources.extend(within.chain(Self::page(number, page, older)));
+                opened.reads = 1;
             }
             What::Segment(segment, row) => {
                 let (mut seqs, reads) = matching(tx, place.channel, &segment, row.as_ref(), wanted.query).await?;
-                let end = segment.end_of(wanted.before);
+                let end = segment.later_than(place.latest);
                 seqs.retain(|seq| place.shows(*seq) && end.is_none_or(|end| *seq < end));
-                let mut opened = Opened { reads, ..Opened::default() };
-                if let Some(newest) = seqs.last() {
-                    let bound = segment.bound_of(*newest).min(bound);
+                opened.reads = reads;
+                if let Some(&newest) = seqs.last() {
+                    let bound = place.bound(segment.bound_of(newest).min(bound.sent_ms), newest);
                     let what = What::Messages { seqs, count: MESSAGES_FIRST };
                     opened.sources.push(Self { bound, place: number, what });
                 }
-                Ok(opened)
             }
             What::Messages { mut seqs, count } => {
                 let newest = seqs.split_off(seqs.len().saturating_sub(count));
-                let mut opened = Opened::default();
-                let oldest = opened.compare(tx, place, wanted, newest).await?.unwrap_or(bound);
-                if !seqs.is_empty() {
+                let oldest = opened.compare(tx, place, wanted, newest).await?.unwrap_or(bound.sent_ms);
+                if let Some(&newest) = seqs.last() {
                     let what = What::Messages { seqs, count: (count * 2).min(MESSAGES_MAX) };
-                    opened.sources.push(Self { bound: oldest.min(bound), place: number, what });
+                    let bound = place.bound(oldest.min(bound.sent_ms), newest);
+                    opened.sources.push(Self { bound, place: number, what });
                 }
-                Ok(opened)
             }
         }
+        Ok(opened)
     }
 }
 
@@ -204,8 +250,7 @@ impl Opened {
         for ((channel_id, seq), record) in content::records(tx, &places).await? {
             let Some(record) = record else { continue };
             oldest = oldest.or(Some(record.sent_ms));
-            if record.deleted || record.sent_ms >= wanted.before || wanted.from.is_some_and(|from| from != record.from)
-            {
+            if record.deleted || record.sent_ms > place.latest || wanted.from.is_some_and(|from| from != record.from) {
                 continue;
             }
             let text = match content::text(tx, (channel_id, seq), &record).await {
@@ -219,6 +264,30 @@ impl Opened {
             }
         }
         Ok(oldest)
+    }
+
+    /// The last of these messages that was sent in time, by halving.
+    async fn last_in_time<T: Transaction>(
+        &mut self,
+        tx: &T,
+        place: &Place,
+        first: Seq,
+        last: Seq,
+    ) -> Result<Option<Seq>, LayerError> {
+        let (mut in_time, mut late) = (first.0 - 1, last.0 + 1);
+        while in_time + 1 < late {
+            let middle = Seq(in_time.midpoint(late));
+            self.reads += 1;
+            let records = content::records(tx, &[(place.channel, middle)]).await?;
+            // What cannot be read counts as in time, so that nothing before it is left out.
+            let record = records.first().and_then(|(_, record)| record.as_ref());
+            if record.is_some_and(|record| record.sent_ms > place.latest) {
+                late = middle.0;
+            } else {
+                in_time = middle.0;
+            }
+        }
+        Ok((in_time >= first.0).then_some(Seq(in_time)))
     }
 }
 

@@ -1,14 +1,14 @@
 //! Large channels: a log that no inbox tells, members who are looked up, and feeds. And where one is named.
 
 use chat::appender::Appender;
-use chat::mentions::{self, MentionPlace};
+use chat::mentions;
 use chat::{channels, history, inbox};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{UnknownCommitted, UnknownLost};
 use kv::memory::MemoryEngine;
 use schema::command::{History, HistoryWindow};
 use schema::limits::GROUP_MEMBERS_DEFAULT;
-use schema::{ChannelId, UserId};
+use schema::{ChannelId, MessagePlace, UserId};
 
 use crate::append::{check, check_inbox, holds};
 use crate::world::{World, channel, faulty, first_shard, store};
@@ -173,7 +173,7 @@ fn a_home_finds_the_large_channels_of_a_user() {
 fn check_mentions(script: &str, user: u64, expected: &str) {
     let world = world(script);
     for limit in [1, 2, 200] {
-        let (mut words, mut before) = (Vec::new(), None::<MentionPlace>);
+        let (mut words, mut before) = (Vec::new(), None::<MessagePlace>);
         loop {
             let page = block_on(mentions::list(&world.engine, UserId(user), before, limit)).expect("readable");
             words.extend(page.messages.iter().map(|message| format!("{}{}", message.channel_id, message.seq)));

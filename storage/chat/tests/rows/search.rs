@@ -1,5 +1,7 @@
 //! What is sent is found: by whom it may be read, newest first, whatever the index has of it.
 
+use std::collections::BTreeSet;
+
 use chat::keys;
 use chat::{LayerError, search};
 use futures_lite::future::{block_on, zip};
@@ -22,7 +24,7 @@ impl<E: Engine> World<E> {
         self.wall = UnixMs(self.wall.0 + 1);
         let op = SendOp {
             from: UserId(from),
-            client_msg_id: ClientMsgId::new(self.wall, self.wall.0.into()),
+            client_msg_id: ClientMsgId::new(self.wall, u128::from(self.ticket)),
             kind: MessageKind::Text,
             body: body.into(),
             reply_to: None,
@@ -55,7 +57,7 @@ impl<E: Engine> World<E> {
 }
 
 pub(crate) fn asked(query: &str) -> Search {
-    Search { query: query.into(), channel_id: None, from: None, before_ms: None, limit: 20 }
+    Search { query: query.into(), channel_id: None, from: None, before_ms: None, limit: 20, cursor: None }
 }
 
 /// The same whether nothing, some or all of it is indexed.
@@ -93,6 +95,47 @@ fn hits_are_newest_first_across_channels() {
     check(&said, 4, &Search { channel_id: Some(channel("g")), ..asked("점심") }, "102");
     check(&said, 1, &asked("?!"), "107");
     check(&said, 1, &asked(&"가".repeat(201)), "106");
+}
+
+#[test]
+fn pages_have_each_hit_once_though_many_were_sent_at_one_time() {
+    /// Messages in `d`, `g` and `d` again that are sent in one millisecond, read in pages of each size.
+    fn check(counts: [u64; 3], indexed: bool) {
+        let mut world = world();
+        let sent = WALL.0 + 1;
+        for (at, count) in ["d", "g", "d"].into_iter().zip(counts) {
+            for _message in 0..count {
+                world.wall = UnixMs(sent - 1);
+                world.say(at, 1, "점심 lunch");
+            }
+            if indexed {
+                world.index(at);
+            }
+        }
+        for limit in [1, 7, 50] {
+            let mut request = Search { limit, ..asked("lunch") };
+            let mut seen = Vec::new();
+            loop {
+                let page = block_on(search::query(&world.engine, UserId(1), &request)).expect("found").page;
+                assert!(page.hits.iter().all(|hit| hit.sent_ms.0 == sent), "one time for all");
+                seen.extend(page.hits.iter().map(|hit| (hit.channel_id, hit.seq)));
+                assert_eq!(page.more, page.cursor.is_some());
+                match page.cursor {
+                    Some(cursor) => request.cursor = Some(cursor),
+                    None => break,
+                }
+            }
+            let distinct: BTreeSet<_> = seen.iter().collect();
+            assert_eq!(seen.len(), distinct.len(), "none twice, {limit} a page");
+            assert_eq!(seen.len() as u64, counts.iter().sum::<u64>(), "all, {limit} a page, indexed {indexed}");
+        }
+    }
+    for indexed in [false, true] {
+        check([70, 0, 0], indexed);
+        check([0, 70, 0], indexed);
+        check([40, 70, 30], indexed);
+        check([400, 20, 300], indexed);
+    }
 }
 
 #[test]
