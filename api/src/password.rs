@@ -17,6 +17,7 @@ use schema::{ErrorCode, Refusal};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokio::sync::oneshot;
+use unicode_normalization::UnicodeNormalization;
 
 /// Hashes that wait for a thread, for each thread.
 ///
@@ -54,6 +55,18 @@ impl Secret {
     /// The text.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
+    }
+}
+
+impl Secret {
+    /// A password as it is counted, hashed and compared: RFC 8265's OpaqueString, so composed (NFC) and with U+0020 for every
+    /// other space. What that profile disallows beside is taken, since a password that was legal has to stay so.
+    pub(crate) fn normalised(&self) -> Self {
+        /// Space_Separator, without U+0020 itself.
+        fn is_space(c: char) -> bool {
+            matches!(c, '\u{A0}' | '\u{1680}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}')
+        }
+        Self(self.0.chars().map(|c| if is_space(c) { ' ' } else { c }).nfc().collect())
     }
 }
 
@@ -114,7 +127,7 @@ impl Passwords {
         Ok(Self { jobs, cost, decoy: decoy.into() })
     }
 
-    /// The hash of a password under a new salt, in PHC form.
+    /// The hash of a password, normalised, under a new salt, in PHC form.
     ///
     /// # Errors
     /// 114 when the queue is full, 100 when the system has no randomness.
@@ -122,11 +135,12 @@ impl Passwords {
         let mut salt = [0; 16];
         getrandom::fill(&mut salt).map_err(|_| internal())?;
         let cost = self.cost;
-        let hashed = self.run(move |memory| hash(cost, &password, salt, memory));
+        let hashed = self.run(move |memory| hash(cost, &password.normalised(), salt, memory));
         hashed.await?.map_err(|_| internal())
     }
 
-    /// Whether `password` is the one behind `stored`; if none is stored, no, after the same work.
+    /// Whether `password` is the one behind `stored`; if none is stored, no, after the same work. One whose normalised form
+    /// differs is tried as it was typed too: hashes made before passwords were normalised are of that form.
     ///
     /// # Errors
     /// 114 when the queue is full.
@@ -140,7 +154,10 @@ impl Passwords {
                 Err(_) => (PasswordHash::new(&decoy).expect("made by this same code"), false),
             };
             // `known` last: the work is done either way.
-            matches(&hash, &password, memory).unwrap_or(false) && known
+            let normalised = password.normalised();
+            let is_it = |password: &Secret, memory: &mut Vec<Block>| matches(&hash, password, memory).unwrap_or(false);
+            let is_raw = normalised != password && is_it(&password, memory);
+            (is_it(&normalised, memory) || is_raw) && known
         });
         matches.await
     }
@@ -294,6 +311,33 @@ mod tests {
         check("correct horse", Some(&stored.replace("argon2id", "argon2i")), false);
         check("correct horse", Some(&stored.replace("v=19", "v=16")), false);
         check("correct horse", Some(&stored.replace("t=1", "t=2")), false);
+    }
+
+    #[test]
+    fn a_password_is_the_same_however_it_is_composed_and_spaced() {
+        let passwords = Passwords::start_with(CHEAP, 1, 4).expect("started");
+        let check = |signed_up: &str, typed: &str, expected| {
+            let stored = block_on(passwords.hash(Secret::new(signed_up))).expect("hashed");
+            let seen = block_on(passwords.verify(Secret::new(typed), Some(stored)));
+            assert_eq!(seen, Ok(expected), "{typed:?} for {signed_up:?}");
+        };
+        check("caf\u{e9} horse", "cafe\u{301} horse", true);
+        check("cafe\u{301} horse", "caf\u{e9} horse", true);
+        check(
+            "비밀번호 말",
+            "\u{1107}\u{1175}\u{1106}\u{1175}\u{11AF}\u{1107}\u{1165}\u{11AB}\u{1112}\u{1169} 말",
+            true,
+        );
+        check("correct horse", "correct\u{A0}horse", true);
+        check("correct\u{3000}horse", "correct\u{2003}horse", true);
+        check("\u{212B}ngstrom", "\u{c5}ngstrom", true);
+        check("correct horse", "Correct horse", false);
+        check("correct horse", "correct\thorse", false);
+        check("correct horse", "ｃorrect horse", false);
+        // A hash of before stays the hash of what was typed then.
+        let raw = Secret::new("cafe\u{301} horse");
+        let stored = hash(CHEAP, &raw, [7; 16], &mut Vec::new()).expect("hashed");
+        assert_eq!(block_on(passwords.verify(raw, Some(stored))), Ok(true));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! ```text
 //! id time limits code          numbers with a type
 //! emoji presence               what a reaction bears; who is there
+//! text                         names, and characters that show nothing
 //! position                     places in an inbox, and cursors as clients hold them
 //! place                        places in lists of messages
 //! message command              what clients say and hear       -> codec::{json, fb}
@@ -35,6 +36,7 @@ pub mod presence;
 pub mod record;
 #[cfg(test)]
 pub mod testing;
+pub mod text;
 pub mod time;
 pub mod view;
 

@@ -44,10 +44,10 @@ const ID_DRAWS_MAX: u32 = 4;
 /// A new account.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct SignupRequest {
-    /// 3 to 32 of `a-z 0-9 _ .`; capitals count as small letters. Unique.
+    /// 3 to 32 of `a-z 0-9 _ .`, dots singly and between others; capitals count as small letters. Unique.
     #[schema(example = "bora")]
     username: String,
-    /// 8 to 128 characters.
+    /// 8 to 128 characters of its normalised form (RFC 8265, OpaqueString).
     #[schema(value_type = String, format = Password)]
     password: Secret,
     /// What others see; the username unless given.

@@ -39,6 +39,10 @@ fn a_sign_up_that_is_not_legal_says_why() {
     world.check(
         r#"POST /v1/auth/signup {"username":"minsu","password":"another one","display_name":" "} => 400 {"code":107}"#,
     );
+    for name in [r"\u3164", r"\u200b\u00ad", r"\u2800", r"bo\u2028ra", r"bo\u202era"] {
+        world.check(&format!(r#"POST /v1/auth/signup {{"username":"minsu","password":"another one","display_name":"{name}"}} => 400 {{"code":107}}"#));
+    }
+    world.check(r#"POST /v1/auth/signup {"username":"minsu.","password":"another one"} => 400 {"code":107}"#);
     world.check(r#"POST /v1/auth/signup {"username":"minsu"} => 400 {"code":107}"#);
     world.check(r#"POST /v1/auth/signup {"username" => 400 {"code":107}"#);
     world.check(r#"POST /v1/auth/signup => 400 {"code":107}"#);
@@ -337,6 +341,18 @@ fn a_profile_is_changed_by_its_owner() {
     world.check(r#"bora GET /v1/users/x => 400 {"code":107}"#);
     world.check(r#"bora GET /v1/users?username=no%20body => 404 {"code":102}"#);
     world.check(r#"bora GET /v1/users => 400 {"code":107}"#);
+}
+
+#[test]
+fn a_password_counts_however_a_keyboard_composes_it() {
+    let mut world = World::new();
+    world.check(r#"POST /v1/auth/signup {"username":"bora","password":"caf\u00e9 horse"} => 201"#);
+    world.check(r#"POST /v1/auth/login {"username":"bora","password":"cafe\u0301 horse"} => 200"#);
+    world.check(r#"POST /v1/auth/login {"username":"bora","password":"caf\u00e9\u00a0horse"} => 200"#);
+    world.check(r#"POST /v1/auth/login {"username":"bora","password":"cafe horse"} => 401 {"code":101}"#);
+    // Seven characters, of two code points each as they are typed.
+    let seven = r"\u1107\u1175".repeat(7);
+    world.check(&format!(r#"POST /v1/auth/signup {{"username":"minsu","password":"{seven}"}} => 400 {{"code":107}}"#));
 }
 
 #[test]

@@ -47,6 +47,12 @@ impl Session {
                 return self.answer(id, Err(Refusal::new(ErrorCode::BadCursor, message)), context);
             }
         };
+        // A user is shown it among the devices. An empty one says nothing.
+        if connect.client.as_deref().is_some_and(|client| !client.is_empty() && !schema::text::is_name(client)) {
+            self.stage = Stage::Anonymous { opened_at, refused_for_now: false };
+            let message = "client is one line with a visible character, without controls or overrides of direction";
+            return self.answer(id, Err(Refusal::new(ErrorCode::BadRequest, message)), context);
+        }
         let Connect { device_id: device, client, token, .. } = connect;
         let connecting = Connecting { opened_at, request: id, device, client, cursor, claims: None };
         self.stage = Stage::Connecting(Box::new(connecting));
