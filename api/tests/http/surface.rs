@@ -106,7 +106,8 @@ fn messages_are_described_as_they_are_written() {
     let both = fields(&page["messages"][0]).union(&fields(&page["messages"][1])).cloned().collect();
     assert_eq!(of("Message"), both, "a deleted one, and one with everything else");
     assert_eq!(fields(&page["messages"][1]["reactions"][0]), of("Tally"));
-    let found = world.check("bora GET /v1/search?q=y => 200");
+    world.check(r#"bora POST /v1/channels/$c/messages {"client_msg_id":"$m5","body":"y"} => 201"#);
+    let found = world.check("bora GET /v1/search?q=y&limit=1 => 200");
     let found: Value = serde_json::from_str(&found.body).expect("JSON");
     assert_eq!(fields(&found), of("SearchPage"));
     assert_eq!(fields(&found["hits"][0]), of("SearchHit"));

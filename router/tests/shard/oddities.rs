@@ -105,7 +105,7 @@ fn odd(dice: &mut Dice, world: &World, question: Question) -> Answered {
         Question::Subscribe(q) => q.pending.answer(Ok(Seq([0, 1, 9, u64::MAX][dice.roll(4)]))),
         Question::LargeOf(q) => q.pending.answer(Ok(vec![world.names.id("ab"), world.names.id("bc")])),
         Question::Search(q) => {
-            let page = SearchPage { hits: Vec::new(), more: true };
+            let page = SearchPage { hits: Vec::new(), more: true, cursor: None };
             q.pending.answer(Ok(FoundPage { page, behind: vec![world.names.id("ab"), ChannelId(7)] }))
         }
         Question::Index(q) => q.pending.answer(Ok(Indexed { through: Seq(1), head: Seq(9), more: dice.roll(2) == 0 })),

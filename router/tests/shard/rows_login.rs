@@ -25,7 +25,7 @@ fn after_any_other_refusal_connect_may_be_sent_again() {
     check("a1 joins from ahead, a1 connects => a1: !112, connected");
     check("a1 joins from nonsense, a1 connects => a1: !112, connected");
     for client in [r"\u3164", r"\u200b", r"a\u202eb", r"a\nb"] {
-        let says = format!(r#"{{"id":1,"connect":{{"token":"a","device_id":"d1","client":"{client}"}}}}"#);
+        let says = format!(r#"{{"id":1000001,"connect":{{"token":"a","device_id":"d1","client":"{client}"}}}}"#);
         check(&format!("a1 opens, a1 says {says}, a1 connects => a1: !107, connected"));
     }
     check("store refuses Authenticate 115, a1 joins, store accepts Authenticate, a1 connects => a1: !115, connected");

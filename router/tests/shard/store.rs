@@ -250,7 +250,8 @@ impl Store {
 
     /// Messages that hold a text, as far as they are indexed.
     fn search(&self, user: UserId, text: &str) -> FoundPage {
-        let mut found = FoundPage { page: SearchPage { hits: Vec::new(), more: false }, behind: Vec::new() };
+        let mut found =
+            FoundPage { page: SearchPage { hits: Vec::new(), more: false, cursor: None }, behind: Vec::new() };
         for (&channel_id, log) in self.logs.iter().filter(|(_, log)| log.members.contains(&user)) {
             let indexed = self.indexed.get(&channel_id).copied().unwrap_or(0);
             if indexed < log.messages.len() {

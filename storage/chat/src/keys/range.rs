@@ -210,6 +210,12 @@ pub fn postings(channel: ChannelId, segment: u32) -> RangeRequest {
     Key::of(Table::Posting).and(channel).and(segment).all()
 }
 
+/// Every row of a channel's segments and of their list, without `indexed`.
+#[must_use]
+pub fn index_rows(channel: ChannelId) -> [RangeRequest; 2] {
+    [Table::Posting, Table::Segments].map(|table| Key::of(table).and(channel).all())
+}
+
 // First replies, by day, so that a day of them is cleared at once.
 
 /// What a dedup row is about: whose id, in which channel.

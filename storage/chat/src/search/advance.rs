@@ -15,6 +15,7 @@ use schema::{ChannelId, Seq, UserId};
 
 use super::directory::Directory;
 use super::fold::Folded;
+use super::packed::is_outdated;
 use super::segment::{Contents, Segment};
 use super::stored;
 use super::words::{self, Term};
@@ -55,6 +56,11 @@ async fn step<T: Transaction>(mut tx: T, channel: ChannelId) -> Result<(T, Index
     let rows = join::both(tx.get(&indexed), tx.snapshot_get(&head));
     let ((row, head), edits) = join::both(rows, tx.snapshot_get_range(&edits)).await?;
     let mut directory = Directory::decode(row.as_ref())?;
+    if row.is_some_and(|row| is_outdated(&row)) {
+        for rows in keys::index_rows(channel) {
+            tx.clear_range(&rows.begin, &rows.end);
+        }
+    }
     let head = head.map_or(Ok(HeadRecord::default()), |row| HeadRecord::decode(&row))?.seq;
 
     let mut contents = Contents::default();

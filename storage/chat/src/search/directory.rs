@@ -7,7 +7,7 @@ use bytes::Bytes;
 use schema::record::RecordError;
 use schema::{Seq, UnixMs};
 
-use super::packed::{Reader, Writer};
+use super::packed::{Reader, Writer, is_outdated};
 use super::segment::Segment;
 
 /// Segments in `indexed` beyond which the oldest go to a page. Only the last may still grow.
@@ -57,9 +57,9 @@ impl Directory {
         writer.finish()
     }
 
-    /// A channel without the row is not indexed.
+    /// A channel without the row is not indexed, nor is one with an index of an earlier format.
     pub(super) fn decode(row: Option<&Bytes>) -> Result<Self, RecordError> {
-        let Some(row) = row else { return Ok(Self::default()) };
+        let Some(row) = row.filter(|row| !is_outdated(row)) else { return Ok(Self::default()) };
         let mut reader = Reader::new("indexed", row)?;
         let mut directory = Self {
             through: Seq(reader.number()?),

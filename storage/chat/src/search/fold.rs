@@ -1,9 +1,11 @@
 //! Texts as they are compared: what looks alike, or differs in case alone, is written alike.
 //!
-//! Owns the folded form of a text and where each part of it comes from. Compatibility composition (NFKC) and case folding go
-//! grapheme by grapheme, so a part of a text folds to a part of the folded text, wherever it is cut between graphemes.
+//! Owns the folded form of a text and where each part of it comes from. Ignorable characters go, every apostrophe is U+0027,
+//! then compatibility composition (NFKC) and case folding go grapheme by grapheme, so a part of a text folds to a part of
+//! the folded text, wherever it is cut between graphemes. PROTOCOL.md promises it for texts and queries alike.
 //! Part of the index's format: another way of folding is another format.
 
+use schema::text::is_ignorable;
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -72,8 +74,23 @@ fn is_plain(c: char) -> bool {
 
 /// Case is folded by way of the upper case, which brings together what the lower case keeps apart, as ß and ss.
 fn fold_grapheme(grapheme: &str, into: &mut String) {
-    let folded = grapheme.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc();
+    let shown = grapheme.chars().filter(|c| !is_ignorable(*c)).map(|c| if is_apostrophe(c) { '\'' } else { c });
+    let folded = shown.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc();
     into.extend(folded);
+}
+
+/// What keyboards and editors write for an apostrophe, letters by Unicode among it.
+fn is_apostrophe(c: char) -> bool {
+    matches!(c,
+        '\u{B4}'                    // acute accent
+        | '\u{2B9}'                 // modifier letters: prime, turned comma, apostrophe, reversed comma, vertical line
+        | '\u{2BB}'..='\u{2BD}'
+        | '\u{2C8}'
+        | '\u{55A}'                 // Armenian apostrophe
+        | '\u{2018}'..='\u{201B}'   // single quotation marks
+        | '\u{2032}'                // prime
+        | '\u{A78B}'..='\u{A78C}'   // saltillo
+    )
 }
 
 #[cfg(test)]
@@ -95,6 +112,19 @@ mod tests {
         check("漢字 ㍿", "漢字 株式会社");
         check("ㅋㅋ", "\u{110F}\u{110F}");
         check("a\u{301}\r\nB", "á\r\nb");
+        for apostrophe in "'\u{2018}\u{2019}\u{201B}\u{2BC}\u{2BB}\u{2032}\u{B4}\u{FF07}\u{A78C}".chars() {
+            check(&format!("Won{apostrophe}t"), "won't");
+        }
+        for ignorable in
+            "\u{AD}\u{34F}\u{61C}\u{115F}\u{180E}\u{200B}\u{200C}\u{200D}\u{200E}\u{200F}\u{202A}\u{202C}\u{202E}\
+                          \u{2060}\u{2064}\u{2066}\u{2069}\u{3164}\u{FE00}\u{FE0F}\u{FEFF}\u{FFA0}\u{E0001}\u{E01EF}"
+                .chars()
+        {
+            check(&format!("{ignorable}Ki{ignorable}m{ignorable}"), "kim");
+            check(&format!("{ignorable}김{ignorable}치{ignorable}"), "김치");
+        }
+        check("\u{202A}5678\u{202C}", "5678");
+        check("e\u{34F}\u{301}", "é");
     }
 
     #[test]
@@ -110,12 +140,18 @@ mod tests {
         check("ＡＢＣ ＷＯＲＬＤ ｘ", "world", "ＷＯＲＬＤ");
         check("Straße, e\u{301}t \u{1100}\u{1161}", "가", "\u{1100}\u{1161}");
         check("ﬁx ﬁre", "fire", "ﬁre");
+        check("\u{202A}56\u{AD}78\u{202C} Kim\u{200E} x", "5678", "56\u{AD}78\u{202C}");
+        check("\u{202A}56\u{AD}78\u{202C} Kim\u{200E} x", "kim", "Kim\u{200E}");
     }
 
     #[test]
     fn a_part_of_a_text_folds_to_a_part_of_the_folded_text() {
-        for original in ["ㅋㅏㅋ가\u{301}나 Ａ\u{302}b ﬁÉ", "ｶﾞﾊﾟ漢\u{FE00}字ßẞ", "👍🏽 İıi K"]
-        {
+        for original in [
+            "ㅋㅏㅋ가\u{301}나 Ａ\u{302}b ﬁÉ",
+            "co\u{AD}op\u{200E} won\u{2019}t \u{3164}가",
+            "ｶﾞﾊﾟ漢\u{FE00}字ßẞ",
+            "👍🏽 İıi K",
+        ] {
             let whole = Folded::of(original).text;
             for (at, grapheme) in original.grapheme_indices(true) {
                 let part = Folded::of(&original[at..]).text;

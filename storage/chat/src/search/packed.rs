@@ -4,8 +4,13 @@
 
 use schema::record::RecordError;
 
-/// One for everything: an index of another format is made anew.
-const FORMAT: u8 = 1;
+/// One for everything: an index of an earlier format is made anew.
+const FORMAT: u8 = 2;
+
+/// Whether a row is of an earlier format.
+pub(super) fn is_outdated(row: &[u8]) -> bool {
+    row.first().is_some_and(|format| (1..FORMAT).contains(format))
+}
 
 /// Writes numbers one after the other.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! What a user asks for, and whether a text has it.
 //!
-//! Owns the rules of a query and the snippet that is shown of a hit. A text has a query if it has each of its words, as a word,
-//! and each of its runs, as part of a run.
+//! Owns the rules of a query and the snippet that is shown of a hit. A text has a query if it has each of its phrases, as words
+//! that follow each other, and each of its runs, as part of a run. A phrase is words with no blank and no run between them:
+//! mostly one, but three of a date.
 
 use schema::limits::SEARCH_CHARS_MAX;
 use schema::{ErrorCode, Refusal, UserId};
@@ -16,7 +17,7 @@ const SNIPPET_CHARS_BEFORE: usize = 24;
 /// A query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query {
-    words: Vec<String>,
+    phrases: Vec<Vec<String>>,
     runs: Vec<String>,
     /// What a message must have in the index: of each of these one term.
     pub(super) terms: Vec<TermRange>,
@@ -33,12 +34,25 @@ impl Query {
             let text = format!("the query is {length} characters, the limit is {SEARCH_CHARS_MAX}");
             return Err(Refusal::new(ErrorCode::LimitExceeded, text));
         }
-        let (mut words, mut runs, mut terms) = (Vec::new(), Vec::new(), Vec::new());
-        for (_, piece) in pieces(&Folded::of(text).text) {
+        let folded = Folded::of(text).text;
+        let (mut phrases, mut runs, mut terms) = (Vec::<Vec<String>>::new(), Vec::new(), Vec::new());
+        // Where the last piece ended, if it was a word.
+        let mut word_end = None;
+        for (at, piece) in pieces(&folded) {
             piece.wanted(|range| terms.push(range));
             match piece {
-                Piece::Word(word) => words.push(word.to_owned()),
-                Piece::Run(run) => runs.push(run.to_owned()),
+                Piece::Word(word) => {
+                    let goes_on = word_end.is_some_and(|end| !folded[end..at].contains(char::is_whitespace));
+                    match phrases.last_mut().filter(|_| goes_on) {
+                        Some(phrase) => phrase.push(word.to_owned()),
+                        None => phrases.push(vec![word.to_owned()]),
+                    }
+                    word_end = Some(at + word.len());
+                }
+                Piece::Run(run) => {
+                    runs.push(run.to_owned());
+                    word_end = None;
+                }
             }
         }
         if terms.is_empty() {
@@ -48,7 +62,7 @@ impl Query {
         terms.sort_by_key(|range| (range.last.0 - range.first.0, *range));
         terms.dedup();
         terms.extend(from.map(|user| TermRange::from(Term::sender(user))));
-        Ok(Self { words, runs, terms })
+        Ok(Self { phrases, runs, terms })
     }
 
     /// What is shown of a text that has what is asked for; `None` of one that has not.
@@ -61,13 +75,15 @@ impl Query {
     /// Where the first part of the query stands in a folded text that has them all.
     fn first_in(&self, folded: &str) -> Option<usize> {
         let mut first: Option<usize> = None;
-        let mut words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        let mut phrases: Vec<&[String]> = self.phrases.iter().map(Vec::as_slice).collect();
         let mut runs: Vec<&str> = self.runs.iter().map(String::as_str).collect();
-        for (at, piece) in pieces(folded) {
+        let mut pieces = pieces(folded);
+        while let Some((at, piece)) = pieces.next() {
             let mut found = |within: usize| first = Some(first.map_or(at + within, |first| first.min(at + within)));
             match piece {
-                Piece::Word(text) => words.retain(|word| {
-                    let here = *word == text;
+                Piece::Word(text) => phrases.retain(|phrase| {
+                    let (word, rest) = phrase.split_first().expect("a phrase has a word");
+                    let here = word == text && follow(pieces.clone(), rest);
                     if here {
                         found(0);
                     }
@@ -79,12 +95,17 @@ impl Query {
                     here.is_none()
                 }),
             }
-            if words.is_empty() && runs.is_empty() {
+            if phrases.is_empty() && runs.is_empty() {
                 return first;
             }
         }
         None
     }
+}
+
+/// Whether these words come next.
+fn follow<'a>(mut pieces: impl Iterator<Item = (usize, Piece<'a>)>, words: &[String]) -> bool {
+    words.iter().all(|word| pieces.next().is_some_and(|(_, piece)| piece == Piece::Word(word)))
 }
 
 /// The part of a text about a place in it.
@@ -130,6 +151,40 @@ mod tests {
         check("京都", "東京都", "東京都");
         check("ｈｅｌｌｏ", "hello", "hello");
         check("straße", "STRASSE", "STRASSE");
+    }
+
+    #[test]
+    fn a_name_a_path_and_a_time_are_found_by_their_parts() {
+        /// Each query is found in the text, or each is not.
+        fn all(text: &str, queries: &[&str], expected: bool) {
+            for query in queries {
+                check(query, text, if expected { text } else { "-" });
+            }
+        }
+        let path = "10.4.1.74/MYSQL_threads-connected";
+        all(
+            path,
+            &["threads", "mysql", "MYSQL_threads", "10.4.1.74", "4.1", "threads-connected", "connected 10"],
+            true,
+        );
+        all(path, &["10.4.74", "threads_mysql", "thread"], false);
+        let time = "2026-11-28T10:00:00Z";
+        all(time, &["2026-11-28", "11-28", "10:00", "2026", "28 2026", time], true);
+        all(time, &["2026-28", "28-11-2026", "202"], false);
+        let file = "report_final_v2.pdf";
+        all(file, &["report", "final", "v2", "pdf", "report final", "final_v2.pdf", "report-final"], true);
+        all(file, &["v2.final", "repor", "v3"], false);
+        all(
+            "I won\u{2019}t, said Kim\u{200E}",
+            &["won't", "won\u{2BC}t", "WON\u{2018}T", "kim", "k\u{AD}im\u{FE0F}"],
+            true,
+        );
+        all("won't t won", &["won\u{2019}t", "t-won"], true);
+        all("t won", &["won't"], false);
+        all("iPhone15을 2026년 11월에", &["iphone15", "15을", "2026년", "11월", "2026년11월"], true);
+        all("2026 11 28", &["2026-11-28"], true);
+        all("\u{202A}5678\u{202C}", &["5678", "5678\u{FE0F}"], true);
+        all("a a b", &["a-b"], true);
     }
 
     #[test]

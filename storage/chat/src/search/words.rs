@@ -1,12 +1,13 @@
 //! What a text is searched by: words, and runs of characters of writing without reliable word borders.
 //!
-//! Owns where a folded text is cut, and the numbers (terms) that stand for its parts in the index. Hangul, Han and Kana are
-//! runs: of a run every two characters that follow each other are a term, and its last character with nothing behind it, so
-//! that every character begins a term and one alone can be looked for too. What lies between runs is cut into words by
-//! Unicode's rules. Part of the index's format.
+//! Owns where a folded text is cut, and the numbers (terms) that stand for its parts in the index. Hangul, Han, Kana, Thai,
+//! Lao, Burmese and Khmer are runs: of a run every two characters that follow each other are a term, and its last character
+//! with nothing behind it, so that every character begins a term and one alone can be looked for too. What lies between runs
+//! is cut into words: letters, or digits, with their marks. All else separates, so that a part of a name, a path, a number
+//! or a time is found as one of its words. Part of the index's format.
 
 use schema::UserId;
-use unicode_segmentation::UnicodeSegmentation;
+use unicode_normalization::char::is_combining_mark;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A term: 26 bits. Of a pair the first character is the upper 16, the second the lower 10; of all else, as mixed as they come.
@@ -109,31 +110,57 @@ impl Piece<'_> {
 }
 
 /// The parts of a folded text that can be looked for, in their order, with where they begin.
-pub(super) fn pieces(folded: &str) -> impl Iterator<Item = (usize, Piece<'_>)> {
-    stretches(folded).flat_map(|(at, is_run, stretch)| {
-        let run = is_run.then_some((at, Piece::Run(stretch)));
-        let words = if is_run { "" } else { stretch };
-        run.into_iter().chain(words.unicode_word_indices().map(move |(within, word)| (at + within, Piece::Word(word))))
-    })
-}
-
-/// A text cut where runs begin and end.
-fn stretches(text: &str) -> impl Iterator<Item = (usize, bool, &str)> {
-    let mut at = 0;
+pub(super) fn pieces(folded: &str) -> impl Iterator<Item = (usize, Piece<'_>)> + Clone {
+    let mut rest = folded;
     std::iter::from_fn(move || {
-        let rest = &text[at..];
-        let is_run = in_runs(rest.chars().next()?);
-        let length = rest.find(|c| in_runs(c) != is_run).unwrap_or(rest.len());
-        let begin = at;
-        at += length;
-        Some((begin, is_run, &rest[..length]))
+        let mut next = rest.char_indices().map(|(at, c)| (at, Kind::of(c)));
+        // A mark belongs to the word that it stands in, and to none behind anything else.
+        let (begin, kind) = next.find(|(_, kind)| !matches!(kind, Kind::Separator | Kind::Mark))?;
+        let belongs = |other: Kind| other == kind || other == Kind::Mark && kind != Kind::Run;
+        let end = next.find(|&(_, other)| !belongs(other)).map_or(rest.len(), |(end, _)| end);
+        let at = folded.len() - rest.len() + begin;
+        let piece = &rest[begin..end];
+        rest = &rest[end..];
+        Some((at, if kind == Kind::Run { Piece::Run(piece) } else { Piece::Word(piece) }))
     })
 }
 
-/// Whether a folded character is of Hangul, Han or Kana.
+/// What a folded character does to the cutting of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Letter,
+    Digit,
+    Mark,
+    Run,
+    Separator,
+}
+
+impl Kind {
+    fn of(c: char) -> Self {
+        match c {
+            'a'..='z' | 'A'..='Z' => Self::Letter,
+            '0'..='9' => Self::Digit,
+            '\0'..='\u{7F}' => Self::Separator,
+            _ if in_runs(c) => Self::Run,
+            _ if is_combining_mark(c) => Self::Mark,
+            _ if c.is_numeric() => Self::Digit,
+            _ if c.is_alphabetic() => Self::Letter,
+            _ => Self::Separator,
+        }
+    }
+}
+
+/// Whether a folded character is of a writing without reliable word borders.
 fn in_runs(c: char) -> bool {
     matches!(c,
-        '\u{1100}'..='\u{11FF}'     // Hangul that is not composed
+        '\u{E01}'..='\u{E3A}'       // Thai
+        | '\u{E40}'..='\u{E4E}'
+        | '\u{E81}'..='\u{ECE}'     // Lao
+        | '\u{EDC}'..='\u{EDF}'
+        | '\u{1000}'..='\u{103F}'   // Burmese
+        | '\u{1050}'..='\u{108F}'
+        | '\u{1100}'..='\u{11FF}'   // Hangul that is not composed
+        | '\u{1780}'..='\u{17D3}'   // Khmer
         | '\u{3005}'..='\u{3007}'   // Han: repetition, closing, zero
         | '\u{3041}'..='\u{3096}'   // Hiragana
         | '\u{309D}'..='\u{309F}'
@@ -171,7 +198,13 @@ mod tests {
             assert_eq!(found.join(" "), expected, "{text}");
         };
         check("", "");
-        check("hello, world! it's 3.14", "hello world it's 3.14");
+        check("hello, world! it's 3.14", "hello world it s 3 14");
+        check("report_final_v2.pdf", "report final v 2 pdf");
+        check("10.4.1.74/mysql_threads-connected", "10 4 1 74 mysql threads connected");
+        check("2026-11-28t10:00:00z", "2026 11 28 t 10 00 00 z");
+        check("e\u{302}\u{301}te\u{301} \u{301}x", "e\u{302}\u{301}te\u{301} x");
+        check("हिन्दी में", "हिन्दी में");
+        check("สวัสดีครับ abc๑๒", "[สวัสดีครับ] abc ๑๒");
         check("안녕하세요 여러분", "[안녕하세요] [여러분]");
         check("iphone을 샀다", "iphone [을] [샀다]");
         check("東京タワーへ行く", "[東京タワーへ行く]");

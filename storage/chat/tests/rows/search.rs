@@ -237,6 +237,24 @@ fn a_long_channel_is_found_to_its_beginning() {
 }
 
 #[test]
+fn an_index_of_an_earlier_format_is_made_anew() {
+    let world = world();
+    fill(&world.engine, 1, 3_000);
+    world.index("g");
+    let before = block_on(search::verify(&world.engine, channel("g"))).expect("whole");
+    let mut tx = world.engine.begin(Begin::Fresh);
+    let earlier = block_on(tx.get(&keys::indexed(channel("g")))).expect("readable").expect("indexed").to_vec();
+    assert_eq!(earlier[0], 2, "the format");
+    tx.set(&keys::indexed(channel("g")), &[&[1], &earlier[1..]].concat());
+    tx.set(&keys::posting(channel("g"), 0, 500), b"a row that its successor does not have");
+    block_on(tx.commit()).expect("committed");
+    assert_eq!(world.search(1, &asked("room 2990")), "g#2990", "found without the index");
+    world.index("g");
+    assert_eq!(world.search(1, &asked("room 2990")), "g#2990");
+    assert_eq!(block_on(search::verify(&world.engine, channel("g"))).expect("whole"), before);
+}
+
+#[test]
 fn what_was_edited_or_deleted_is_found_as_it_is_now() {
     let mut world = world();
     world.say("g", 1, "lunch");
