@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// What a browser asks for; `package.json` only tells Node how to read the tests.
+/// Extensions of the files that browsers ask for; `package.json` only tells Node how to read the tests.
 const SERVED: [&str; 4] = ["html", "js", "css", "svg"];
 const TESTS: &str = "tests";
 

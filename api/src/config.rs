@@ -24,7 +24,7 @@ pub struct Config {
     pub dev_users: Option<Vec<String>>,
     /// Members of a group at most, no more than [`schema::limits::GROUP_MEMBERS_MAX`].
     pub group_members_max: u32,
-    /// Whose word is taken for the address of a client: X-Forwarded-For, Forwarded, PROXY headers.
+    /// Proxies that are believed about the address of a client: X-Forwarded-For, Forwarded, PROXY headers.
     pub trusted_proxies: Vec<Network>,
     /// The origins whose pages may use this server.
     pub origins: Origins,
@@ -90,7 +90,7 @@ pub trait Node: Send + Sync + 'static {
     /// adds.
     fn metrics(&self) -> String;
 
-    /// Where this crate counts.
+    /// Counters of this crate, for `/metrics`.
     fn http_counts(&self) -> &Counts;
 
     /// Open connections as a part of the most that it takes, from 0 to 1.

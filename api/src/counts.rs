@@ -22,7 +22,7 @@ pub(crate) enum Bound {
     BodyTime,
     /// Bytes or lines of a request's head (431, 414).
     Head,
-    /// What HTTP/1.1 lets no request be, or no request here (400, 415, 501).
+    /// Requests that HTTP/1.1 forbids, or this server does not take (400, 415, 501).
     Request,
     /// Time of a request (503).
     RequestTime,
@@ -55,7 +55,7 @@ const NAMES: [(Bound, &str); 14] = [
     (Bound::Connections, "connections"),
 ];
 
-/// How often each bound has refused.
+/// Refusals by bound.
 #[derive(Debug, Default)]
 pub struct Counts([AtomicU64; NAMES.len()]);
 

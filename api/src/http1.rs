@@ -20,7 +20,7 @@ use crate::config::Node;
 use crate::counts::Bound;
 use crate::problem::Problem;
 
-/// Why a request is refused whatever it asks for.
+/// Reason to refuse a request whatever it asks for.
 pub(crate) fn refusal(request: &Request) -> Option<Problem> {
     let headers = request.headers();
     let bad = |detail: &str| Some(Problem::bad_request(detail).because(Bound::Request));
@@ -70,7 +70,7 @@ pub(crate) struct Stream {
     replacement: Option<Replacement>,
 }
 
-/// What is written instead of a refusal of hyper's.
+/// Replacement for a refusal of hyper's.
 struct Replacement {
     bytes: Vec<u8>,
     written: usize,

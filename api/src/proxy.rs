@@ -52,7 +52,7 @@ pub(crate) fn is_trusted(trusted: &[Network], peer: IpAddr) -> bool {
     trusted.iter().any(|network| network.contains(peer.to_canonical()))
 }
 
-/// Whose request this is: the peer, or, if that is trusted, the last address in its headers that is not.
+/// Address of the client whose request this is: the peer, or, if that is trusted, the last address in its headers that is not.
 ///
 /// A proxy that maintains one of the two headers passes the other on as its client wrote it. So where both are there they
 /// have to agree, and else the client is the peer.
