@@ -81,15 +81,16 @@ impl Channels {
         effects: &mut Effects,
     ) {
         let send = op.sends().map(|(from, id)| ((channel, from), id));
+        // What holds for all comes first: a sender who is told to send two messages again would be refused again.
+        if let Err((counter, refusal)) = self.room(channel, effects) {
+            effects.count(counter);
+            self.answer(now, asker, ticket, send, Err(refusal), effects);
+            return;
+        }
         let ordered = send.as_ref().map_or(Ok(()), |(line, id)| self.order.pass(now, line, *id));
         if let Err(refusal) = ordered {
             // The line stays as it is: only what closed it opens it.
             effects.mesh(asker, MeshBody::Applied { ticket, reply: Err(refusal) });
-            return;
-        }
-        if let Err((counter, refusal)) = self.room(channel, effects) {
-            effects.count(counter);
-            self.answer(now, asker, ticket, send, Err(refusal), effects);
             return;
         }
         let bytes = weight_bytes(&op);

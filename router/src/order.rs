@@ -50,7 +50,7 @@ impl<K: Ord> SendOrder<K> {
         let until = now.plus_ms(CLOSED_MS);
         if self.closed.len() < self.max || self.closed.contains_key(&line) {
             let kept = self.closed.entry(line).or_insert((id, until));
-            if kept.1 <= now {
+            if kept.1 <= now || kept.0 == id {
                 *kept = (id, until);
             }
         } else {
@@ -98,6 +98,7 @@ mod tests {
         check("Ra1@0, Pa2@1, Pb1@1 => no ok");
         check("Ra1@0, Pa2@1, Pa1@2, Pa2@3 => no ok ok");
         check("Ra1@0, Ra2@1, Pa2@2, Pa1@3 => no ok");
+        check("Ra1@0, Ra1@900, Pa2@1000, Pa2@1900 => no ok");
     }
 
     #[test]

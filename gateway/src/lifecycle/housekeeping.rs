@@ -94,6 +94,8 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
         let now = Instant::now();
         let Some(health) = self.health.observe(now, self.store.commits()) else { return };
         self.away = is_away(health);
+        // Shards before the world: who reads that the store is away is refused for that reason from then on.
+        self.tell_shards();
         note_health::<S>(&self.state, health);
     }
 

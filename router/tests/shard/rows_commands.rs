@@ -98,6 +98,11 @@ fn sends_behind_one_that_was_refused_for_now_are_refused_until_it_comes_again() 
         "store takes no writes, a1 joins, a1 sends ab m1, store takes all writes, a1 sends ab m2, a1 sends ab m1
         => a1: connected, !115, !114, #1, ab#1=m1",
     );
+    // What holds for all is said first: another device has sent nothing that it could send again in order.
+    check(
+        "store takes no writes, a1 joins, a2 joins, a1 sends ab m1, a2 sends ab m2
+        => a1: connected, !115 | a2: connected, !115",
+    );
     // Another channel and another sender are other lines.
     check("b1 joins, a1 joins, store refuses Apply 115, a1 sends ab m1, store accepts Apply, a1 sends ac m2, b1 sends ab m3
         => a1: connected, !115, #1, ac#1=m2, ab#1=m3 | b1: connected, #1, ab#1=m3");
