@@ -46,7 +46,7 @@ impl Home {
             effects.count(Counter::Sessions);
             return effects.mesh(name.owner, MeshBody::Registered { session: name.session, start: Err(refusal) });
         }
-        user.followers.push(Follower::new(name, device.clone(), family));
+        user.follow(Follower::new(name, device.clone(), family));
         effects.ask(OpenInbox { user: name.user, device, family, client, cursor }, name);
     }
 

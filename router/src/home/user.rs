@@ -113,6 +113,12 @@ impl User {
         self.recent_bytes
     }
 
+    /// One more session. Accounts have one device here most of the time, and a vector that grows by itself holds four.
+    pub(super) fn follow(&mut self, follower: Follower) {
+        self.followers.reserve_exact(1);
+        self.followers.push(follower);
+    }
+
     pub(super) fn follower_mut(&mut self, name: Name) -> Option<&mut Follower> {
         self.followers.iter_mut().find(|follower| follower.is(name))
     }
@@ -214,5 +220,24 @@ impl User {
         follower.ask = None;
         follower.first = false;
         Served::Events { after, events, through }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schema::{Incarnation, ShardIndex};
+
+    use super::*;
+
+    #[test]
+    fn an_account_with_one_session_takes_the_room_of_one() {
+        let owner = Owner { incarnation: Incarnation(1), shard: ShardIndex(0) };
+        let mut user = User::new(Position::START);
+        for session in 1..=3 {
+            let name = Name { user: UserId(1), owner, session: SessionId(session) };
+            user.follow(Follower::new(name, "phone".parse().expect("a device"), 0));
+            assert_eq!(user.followers.capacity(), user.followers.len());
+        }
+        assert!(size_of::<Follower>() <= 144, "{} bytes", size_of::<Follower>());
     }
 }
