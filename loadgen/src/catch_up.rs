@@ -7,20 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use schema::command::Send;
-use schema::message::no_mentions;
-use schema::{ChannelId, ClientMsgId, Command, ErrorReply, MessageKind, Push, Reply, Request, Seq, UnixMs};
+use schema::{ChannelId, ClientMsgId, ErrorReply, Message, Reply, Request, Seq, UnixMs};
 
-use crate::accounts;
 use crate::api::Api;
 use crate::cli::CatchUpArgs;
-use crate::drive::{Measured, Usage};
 use crate::engine::Engine;
 use crate::progress::Progress;
-use crate::report::{Latencies, Load, Report};
+use crate::report::{Counts, Latencies, Load, Report};
 use crate::run::{Run, random};
-use crate::session::{Sessions, Talk};
-use crate::target::SESSION_PATH;
+use crate::session::{Sessions, Talk, not_asked_for, send};
 
 /// The connection of the device that comes and goes; the others send.
 const DEVICE: usize = 0;
@@ -33,53 +28,31 @@ const AFTER: Duration = Duration::from_millis(20);
 
 /// Makes what is missing, connects, and plays the rounds.
 pub(crate) fn run(args: &CatchUpArgs) -> anyhow::Result<Report> {
-    let common = &args.common;
-    let (connections, rounds, missed) = (common.connections.get(), args.rounds.get(), args.missed.get());
-    ensure!(!common.raw, "catch-up needs sessions: leave out --raw");
+    let (common, connections) = (&args.common, args.common.connections.get());
+    let (rounds, missed) = (args.rounds.get(), args.missed.get());
     ensure!(connections > 1, "--connections {connections} leaves nobody to send: the first is the device");
-    let encoding = common.sessions.encoding();
-    let mut run = Run::prepare("catch-up", common, SESSION_PATH, Some(encoding))?;
-    let book = accounts::prepare(&common.sessions, connections, SPAN_MAX, &run.interrupt)?;
-    let api = Api::new(&common.sessions.api);
     let senders = connections as usize - 1;
-    let mut channels = Vec::new();
-    let mut progress = Progress::new("channels", u64::from(args.channels.get()));
-    for at in 0..args.channels.get() as usize {
-        let owner = 1 + at % senders;
-        channels.push(api.group(book.token(owner), &format!("catch-up {at}"), &[book.user(DEVICE)])?);
-        progress.show(at as u64, || format!("{at} channels"));
-    }
-    drop(progress);
-    let mut sessions = Sessions::new(&run, encoding, &book, CatchUp::new(channels, senders));
-    run.open_sessions(&mut sessions)?;
-
-    let started = Instant::now();
-    let mut usage = Usage::default();
-    usage.begin();
-    let mut progress = Progress::new("rounds", u64::from(rounds));
-    for round in 0..rounds {
-        if run.interrupt.requested() {
-            break;
-        }
-        away(&mut run, &mut sessions, missed as usize)?;
-        back(&mut run, &mut sessions)?;
-        progress.show(u64::from(round), || format!("{round} rounds"));
-    }
-    drop(progress);
-    let (cpu_ns, wait_ns) = usage.end();
-    let CatchUp { catch_up, connect, sent, delivered, duplicated, out_of_order, .. } = &sessions.talk;
+    let (mut run, mut sessions) = Run::connect("catch-up", common, SPAN_MAX, |book, _| {
+        let api = Api::new(&common.sessions.api);
+        let mut progress = Progress::new("channels", u64::from(args.channels.get()));
+        let channels = (0..args.channels.get() as usize).map(|at| {
+            progress.show(at as u64, || format!("{at} channels"));
+            api.group(book.token(1 + at % senders), &format!("catch-up {at}"), &[book.user(DEVICE)])
+        });
+        Ok(CatchUp::new(channels.collect::<anyhow::Result<_>>()?, senders))
+    })?;
+    let measured = run.rounds("rounds", u64::from(rounds), |run, _| {
+        away(run, &mut sessions, missed as usize)?;
+        back(run, &mut sessions)
+    })?;
+    let CatchUp { catch_up, connect, counts, .. } = &sessions.talk;
     let report = Report {
         load: Load::Rounds { rounds, each: format!("{missed} messages missed in {} channels", args.channels) },
-        sent: *sent,
-        acked: *sent,
-        delivered: *delivered,
-        lost: sent.saturating_sub(*delivered),
-        duplicated: *duplicated,
-        out_of_order: *out_of_order,
+        counts: Counts { acked: counts.sent, lost: counts.sent.saturating_sub(counts.delivered), ..*counts },
         latencies_us: [("catch-up", catch_up.summary()), ("connect", connect.summary())].into(),
         ..Report::default()
     };
-    run.finish(&Measured { length: started.elapsed(), cpu_ns, wait_ns }, report)
+    run.finish(&measured, report)
 }
 
 /// The device goes without a word, and is sent `missed` messages.
@@ -129,10 +102,7 @@ struct CatchUp {
     heads: BTreeMap<ChannelId, Seq>,
     catch_up: Latencies,
     connect: Latencies,
-    sent: u64,
-    delivered: u64,
-    duplicated: u64,
-    out_of_order: u64,
+    counts: Counts,
 }
 
 impl CatchUp {
@@ -152,10 +122,7 @@ impl CatchUp {
             heads: BTreeMap::new(),
             catch_up: Latencies::new(),
             connect: Latencies::new(),
-            sent: 0,
-            delivered: 0,
-            duplicated: 0,
-            out_of_order: 0,
+            counts: Counts::default(),
         }
     }
 
@@ -167,6 +134,11 @@ impl CatchUp {
             self.unsent[1 + at % self.senders].push_back(self.channels[at]);
         }
         self.missing = count;
+    }
+
+    /// The channel of a send that was on its way.
+    fn take(&mut self, connection: usize, id: u32) -> Result<ChannelId, String> {
+        self.unanswered[connection].remove(&id).ok_or_else(|| format!("request {id} is not open"))
     }
 
     fn is_acknowledged(&self) -> bool {
@@ -182,61 +154,39 @@ impl Talk for CatchUp {
         self.origin_ms = connected.server_time_ms.0.saturating_sub(now_ns / 1_000_000);
     }
 
-    fn reply(
-        &mut self,
-        connection: usize,
-        id: u32,
-        reply: Result<Reply, ErrorReply>,
-        _now_ns: u64,
-    ) -> Result<(), String> {
-        let channel = self.unanswered[connection].remove(&id).ok_or_else(|| format!("request {id} is not open"))?;
-        match reply {
-            Ok(Reply::Send { .. }) => {
-                self.sent += 1;
-                Ok(())
-            }
-            Ok(other) => Err(format!("request {id} was answered with {other:?}")),
-            Err(error) if error.temporary => {
-                self.unsent[connection].push_back(channel);
-                Ok(())
-            }
-            Err(error) => Err(format!("request {id} was refused with {}: {}", error.code, error.message)),
-        }
+    fn answered(&mut self, connection: usize, id: u32, reply: Reply, _now_ns: u64) -> Result<(), String> {
+        self.take(connection, id)?;
+        let Reply::Send { .. } = reply else { return not_asked_for(id, &reply) };
+        self.counts.sent += 1;
+        Ok(())
     }
 
-    fn push(&mut self, connection: usize, push: Push, now_ns: u64) -> Result<(), String> {
+    fn refused(&mut self, connection: usize, id: u32, error: &ErrorReply, _now_ns: u64) -> Result<(), String> {
+        let channel = self.take(connection, id)?;
+        if !error.temporary {
+            return Err(format!("request {id} was refused with {}: {}", error.code, error.message));
+        }
+        self.unsent[connection].push_back(channel);
+        Ok(())
+    }
+
+    fn delivered(&mut self, connection: usize, message: &Message, now_ns: u64) -> Result<(), String> {
         if connection != DEVICE {
             return Ok(());
         }
-        match push {
-            Push::Snapshot { .. } => Err("a snapshot came, though no cursor was old".to_owned()),
-            Push::Message { message, .. } => {
-                let place = (message.channel_id, message.seq);
-                if !self.seen.insert(place) {
-                    self.duplicated += 1;
-                    return Ok(());
-                }
-                let head = self.heads.entry(message.channel_id).or_default();
-                self.out_of_order += u64::from(message.seq <= *head);
-                *head = message.seq.max(*head);
-                self.delivered += 1;
-                self.missing = self.missing.saturating_sub(1);
-                if self.missing == 0 {
-                    self.catch_up.record(now_ns - self.dialled_ns);
-                }
-                Ok(())
-            }
-            Push::Edited { .. }
-            | Push::Deleted { .. }
-            | Push::Reaction { .. }
-            | Push::Membership { .. }
-            | Push::Read { .. }
-            | Push::TokenExpiring { .. }
-            | Push::Drain { .. }
-            | Push::Head { .. }
-            | Push::Presence { .. }
-            | Push::Typing { .. } => Ok(()),
+        if !self.seen.insert((message.channel_id, message.seq)) {
+            self.counts.duplicated += 1;
+            return Ok(());
         }
+        let head = self.heads.entry(message.channel_id).or_default();
+        self.counts.out_of_order += u64::from(message.seq <= *head);
+        *head = message.seq.max(*head);
+        self.counts.delivered += 1;
+        self.missing = self.missing.saturating_sub(1);
+        if self.missing == 0 {
+            self.catch_up.record(now_ns - self.dialled_ns);
+        }
+        Ok(())
     }
 
     fn next(&mut self, connection: usize, now_ns: u64) -> Option<Request> {
@@ -248,14 +198,8 @@ impl Talk for CatchUp {
         self.next_request += 1;
         self.unanswered[connection].insert(id, channel_id);
         let made_at = UnixMs(self.origin_ms + now_ns / 1_000_000);
-        let command = Command::Send(Send {
-            channel_id,
-            client_msg_id: ClientMsgId::new(made_at, self.run + u128::from(id)),
-            body: "what a device misses while it is away".into(),
-            reply_to: None,
-            mentions: no_mentions(),
-            kind: MessageKind::Text,
-        });
+        let msg_id = ClientMsgId::new(made_at, self.run + u128::from(id));
+        let command = send(channel_id, msg_id, "what a device misses while it is away".into());
         Some(Request { id, command })
     }
 }

@@ -6,10 +6,12 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
 use schema::Encoding;
 use schema::limits::{BODY_CHARS_MAX, GROUP_MEMBERS_MAX};
 
+use crate::report::Load;
 use crate::stamp::BODY_CHARS_MIN;
 
 /// Longest `--seconds` and `--warmup`: a day. A soak longer than that is better run as several.
@@ -88,26 +90,14 @@ pub(crate) struct SessionArgs {
     #[arg(long, default_value = "loadgen-accounts.json", value_name = "FILE")]
     pub(crate) accounts: PathBuf,
 
-    /// How requests and replies are written
-    #[arg(long, value_enum, default_value = "fb")]
-    encoding: EncodingName,
+    /// How requests and replies are written: FlatBuffers in binary frames, or JSON in text frames
+    #[arg(long, default_value = "fb", value_name = "NAME", value_parser = encodings())]
+    pub(crate) encoding: Encoding,
 }
 
-impl SessionArgs {
-    pub(crate) fn encoding(&self) -> Encoding {
-        match self.encoding {
-            EncodingName::Fb => Encoding::Fb,
-            EncodingName::Json => Encoding::Json,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum EncodingName {
-    /// FlatBuffers in binary frames
-    Fb,
-    /// JSON in text frames
-    Json,
+fn encodings() -> impl TypedValueParser<Value = Encoding> {
+    let named = |name: String| if name == "fb" { Encoding::Fb } else { Encoding::Json };
+    PossibleValuesParser::new(["fb", "json"]).map(named)
 }
 
 /// Flags that every subcommand has.
@@ -149,27 +139,44 @@ pub(crate) struct Common {
     pub(crate) json: bool,
 }
 
+/// How much is said, by `echo` and `chat`.
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// Open loop: messages a second over all connections, each timed from when it was due.
+    /// Without it a closed loop: a connection sends when an answer frees a place
+    #[arg(long, value_name = "PER_SECOND")]
+    pub(crate) rate: Option<NonZeroU64>,
+
+    /// Closed loop: unanswered messages of each connection. A node takes 100 chat messages a second of one account
+    #[arg(long, default_value = "1", value_name = "N", conflicts_with = "rate")]
+    pub(crate) pipeline: NonZeroU32,
+
+    /// Send this long before measuring; losses count from the first message on all the same
+    #[arg(long, default_value = "1", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) warmup: Duration,
+}
+
+impl LoadArgs {
+    /// As the report says it.
+    pub(crate) fn paced(&self) -> Load {
+        match self.rate {
+            Some(rate) => Load::Open { rate: rate.get() },
+            None => Load::Closed { pipeline: self.pipeline.get() },
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct EchoArgs {
     #[command(flatten)]
     pub(crate) common: Common,
 
-    /// Open loop: messages a second over all connections, each timed from when it was due.
-    /// Without it a closed loop: a connection sends when an echo frees a place
-    #[arg(long, value_name = "PER_SECOND")]
-    pub(crate) rate: Option<NonZeroU64>,
-
-    /// Closed loop: messages outstanding on each connection
-    #[arg(long, default_value = "1", value_name = "N", conflicts_with = "rate")]
-    pub(crate) pipeline: NonZeroU32,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
 
     /// Payload of each message, from 24 bytes (which number it and time it) to 16 MiB
     #[arg(long, default_value = "64", value_name = "BYTES", value_parser = clap::value_parser!(u32).range(24..=16 * 1024 * 1024))]
     pub(crate) size: u32,
-
-    /// Echo this long before measuring; losses count from the first message on all the same
-    #[arg(long, default_value = "1", value_name = "SECONDS", value_parser = seconds)]
-    pub(crate) warmup: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -183,14 +190,8 @@ pub(crate) struct ChatArgs {
     #[command(flatten)]
     pub(crate) common: Common,
 
-    /// Open loop: messages a second over all connections, each timed from when it was due.
-    /// Without it a closed loop: an account sends when an acknowledgement frees a place
-    #[arg(long, value_name = "PER_SECOND")]
-    pub(crate) rate: Option<NonZeroU64>,
-
-    /// Closed loop: unacknowledged messages of each account. A node takes 100 a second of one account
-    #[arg(long, default_value = "1", value_name = "N", conflicts_with = "rate")]
-    pub(crate) pipeline: NonZeroU32,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
 
     /// Members of each channel: 2 are direct channels, more are groups
     #[arg(long, default_value = "2", value_name = "N", value_parser = clap::value_parser!(u32).range(2..=i64::from(GROUP_MEMBERS_MAX)))]
@@ -199,10 +200,6 @@ pub(crate) struct ChatArgs {
     /// Characters of each message, the first of which number it and time it
     #[arg(long, default_value = "64", value_name = "CHARS", value_parser = clap::value_parser!(u32).range(i64::from(BODY_CHARS_MIN)..=i64::from(BODY_CHARS_MAX)))]
     pub(crate) size: u32,
-
-    /// Chat this long before measuring; losses count from the first message on all the same
-    #[arg(long, default_value = "1", value_name = "SECONDS", value_parser = seconds)]
-    pub(crate) warmup: Duration,
 
     /// Drop the first account's device this many times, resume it by its cursor, and compare all that it was pushed with
     /// the channel's history

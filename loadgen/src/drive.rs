@@ -3,9 +3,11 @@
 //! Owns the window and the order of phases (warm-up, measurement, drain). What a message is, and when it counts as
 //! answered, is the workload's.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::cli::LoadArgs;
 use crate::engine::{Engine, Workload};
 use crate::machine::{runqueue_wait_ns, thread_cpu_ns};
 use crate::pace::Pace;
@@ -39,8 +41,8 @@ enum Phase {
 
 impl Schedule {
     /// Nothing is due until [`drive`] begins.
-    pub(crate) fn new(pace: Pace) -> Self {
-        Self { pace, window_ns: 0..1, phase: Phase::Before }
+    pub(crate) fn new(pipeline: NonZeroU32) -> Self {
+        Self { pace: Pace::Closed { pipeline }, window_ns: 0..1, phase: Phase::Before }
     }
 
     /// Every message of `connection` numbered below this may be sent now; see [`Pace::allowance`].
@@ -100,7 +102,7 @@ pub(crate) trait Driven: Workload {
 }
 
 /// The window as it was, and what it took of this machine.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Measured {
     pub(crate) length: Duration,
     pub(crate) cpu_ns: u64,
@@ -112,8 +114,7 @@ pub(crate) struct Measured {
 pub(crate) fn drive<W: Driven>(
     run: &mut Run,
     work: &mut W,
-    rate: Option<std::num::NonZeroU64>,
-    warmup: Duration,
+    &LoadArgs { rate, warmup, .. }: &LoadArgs,
     length: Duration,
 ) -> anyhow::Result<Measured> {
     let start_ns = run.engine.now_ns();
@@ -121,7 +122,7 @@ pub(crate) fn drive<W: Driven>(
     let schedule = work.schedule();
     schedule.window_ns = window_start_ns..window_start_ns + (length.as_nanos() as u64).max(1);
     if let Some(rate) = rate {
-        let connections = u32::try_from(run.engine.connections()).ok().and_then(std::num::NonZeroU32::new);
+        let connections = u32::try_from(run.engine.connections()).ok().and_then(NonZeroU32::new);
         let connections = connections.expect("connections are counted by a NonZeroU32");
         schedule.pace = Pace::Open { rate, connections, start_ns };
     }
@@ -130,13 +131,13 @@ pub(crate) fn drive<W: Driven>(
     if rate.is_none() {
         start_closed_loop(run, work)?;
     }
-    let mut usage = Usage::default();
+    let mut stopwatch = None;
     let mut progress = Progress::new(run.command, (warmup + length).as_millis() as u64);
     loop {
         let now_ns = run.engine.now_ns();
         let window_ns = work.schedule().window_ns.clone();
         if now_ns >= window_ns.start {
-            usage.begin();
+            stopwatch.get_or_insert_with(Stopwatch::start);
         }
         if now_ns >= window_ns.end || run.interrupt.requested() || run.engine.open_now() == 0 {
             break;
@@ -149,14 +150,14 @@ pub(crate) fn drive<W: Driven>(
         progress.show((now_ns - start_ns) / 1_000_000, || work.describe());
     }
     let ended_ns = run.engine.now_ns();
-    let (cpu_ns, wait_ns) = usage.end();
+    let measured = stopwatch.map(|stopwatch| stopwatch.stop()).unwrap_or_default();
     let schedule = work.schedule();
     schedule.phase = Phase::Draining;
     schedule.window_ns.end = schedule.window_ns.end.min(ended_ns.max(1));
     schedule.window_ns.start = schedule.window_ns.start.min(schedule.window_ns.end);
     let length = Duration::from_nanos(schedule.window_ns.end - schedule.window_ns.start);
     drain(run, work, &mut due)?;
-    Ok(Measured { length, cpu_ns, wait_ns })
+    Ok(Measured { length, ..measured })
 }
 
 fn start_closed_loop<W: Driven>(run: &mut Run, work: &mut W) -> anyhow::Result<()> {
@@ -206,22 +207,25 @@ impl DueMessages {
     }
 }
 
-/// What this thread takes of the machine from one moment to another.
-#[derive(Debug, Default)]
-pub(crate) struct Usage {
-    began: Option<(u64, Option<u64>)>,
+/// What time passes, and what this thread takes of the machine meanwhile.
+#[derive(Debug)]
+pub(crate) struct Stopwatch {
+    started: Instant,
+    cpu_ns: u64,
+    wait_ns: Option<u64>,
 }
 
-impl Usage {
-    /// The first call counts.
-    pub(crate) fn begin(&mut self) {
-        self.began.get_or_insert_with(|| (thread_cpu_ns(), runqueue_wait_ns()));
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self { started: Instant::now(), cpu_ns: thread_cpu_ns(), wait_ns: runqueue_wait_ns() }
     }
 
-    /// CPU time, and time spent waiting for a core where the kernel says.
-    pub(crate) fn end(self) -> (u64, Option<u64>) {
-        let Some((cpu_ns, wait_ns)) = self.began else { return (0, None) };
-        let waited = wait_ns.and_then(|before| Some(runqueue_wait_ns()?.saturating_sub(before)));
-        (thread_cpu_ns() - cpu_ns, waited)
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn stop(&self) -> Measured {
+        let wait_ns = self.wait_ns.and_then(|before| Some(runqueue_wait_ns()?.saturating_sub(before)));
+        Measured { length: self.elapsed(), cpu_ns: thread_cpu_ns() - self.cpu_ns, wait_ns }
     }
 }

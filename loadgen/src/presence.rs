@@ -8,17 +8,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use schema::limits::{GROUP_MEMBERS_DEFAULT, PRESENCE_BATCH_MS, PRESENCE_GRACE_MS, WATCHED_MAX};
-use schema::{Command, ErrorReply, PresenceEntry, PresenceState, Push, Reply, Request, UserId};
+use schema::{Command, PresenceEntry, PresenceState, Reply, Request, UserId};
 
-use crate::accounts::{self, Book};
+use crate::accounts::Book;
 use crate::api::Api;
 use crate::cli::PresenceArgs;
-use crate::drive::{Measured, Usage};
-use crate::progress::Progress;
-use crate::report::{Latencies, Load, PresenceReport, Report};
+use crate::report::{Counts, Latencies, Load, PresenceReport, Report};
 use crate::run::{Run, TURN_MAX};
-use crate::session::{Sessions, Talk};
-use crate::target::SESSION_PATH;
+use crate::session::{Sessions, Talk, not_asked_for};
 
 /// The number of a watcher's one request.
 const WATCH_ID: u32 = 2;
@@ -33,48 +30,37 @@ const JITTER_MS: u64 = 25;
 pub(crate) fn run(args: &PresenceArgs) -> anyhow::Result<Report> {
     let common = &args.common;
     let (connections, rounds, watched) = (common.connections.get(), args.rounds.get(), args.watched.get());
-    ensure!(!common.raw, "presence needs sessions: leave out --raw");
     ensure!(watched < connections, "--watched {watched} of --connections {connections} leaves nobody to watch them");
     ensure!(watched <= WATCHED_MAX, "--watched {watched} is over {WATCHED_MAX}, what one session may watch");
     ensure!(watched < GROUP_MEMBERS_DEFAULT, "--watched {watched} do not fit in a group of {GROUP_MEMBERS_DEFAULT}");
-    let encoding = common.sessions.encoding();
-    let mut run = Run::prepare("presence", common, SESSION_PATH, Some(encoding))?;
-    let book = accounts::prepare(&common.sessions, connections, SPAN_MAX, &run.interrupt)?;
-    make_groups(&Api::new(&common.sessions.api), &book, watched, connections)?;
-    let users = (0..watched as usize).map(|at| book.user(at)).collect();
-    let mut sessions = Sessions::new(&run, encoding, &book, Presence::new(users, connections as usize));
-    run.open_sessions(&mut sessions)?;
+    let (mut run, mut sessions) = Run::connect("presence", common, SPAN_MAX, |book, _| {
+        make_groups(&Api::new(&common.sessions.api), book, watched, connections)?;
+        let users = (0..watched as usize).map(|at| book.user(at)).collect();
+        Ok(Presence::new(users, connections as usize))
+    })?;
     run.wait_until("every watch to be answered", &mut sessions, |_, sessions| sessions.talk.is_watched())?;
-
-    let started = Instant::now();
-    let mut usage = Usage::default();
-    usage.begin();
-    let steps = u64::from(rounds) * 2;
-    let mut progress = Progress::new("changes", steps);
-    for step in 0..steps {
-        if run.interrupt.requested() {
-            break;
-        }
-        progress.show(step, || format!("{step} of {steps} changes"));
-        if step % 2 == 0 { leave(&mut run, &mut sessions)? } else { come_back(&mut run, &mut sessions)? }
-    }
-    drop(progress);
-    let (cpu_ns, wait_ns) = usage.end();
+    let measured = run.rounds("changes", u64::from(rounds) * 2, |run, step| match step % 2 {
+        0 => leave(run, &mut sessions),
+        _ => come_back(run, &mut sessions),
+    })?;
     let Presence { offline, online, told, missed, presence, .. } = &sessions.talk;
     let report = Report {
         load: Load::Rounds {
             rounds,
             each: format!("{watched} users leave and come back, {} watch", connections - watched),
         },
-        sent: told + missed,
-        acked: told + missed,
-        delivered: *told,
-        lost: *missed,
+        counts: Counts {
+            sent: told + missed,
+            acked: told + missed,
+            delivered: *told,
+            lost: *missed,
+            ..Counts::default()
+        },
         latencies_us: [("offline", offline.summary()), ("online", online.summary())].into(),
         presence: Some(presence.clone()),
         ..Report::default()
     };
-    run.finish(&Measured { length: started.elapsed(), cpu_ns, wait_ns }, report)
+    run.finish(&measured, report)
 }
 
 /// Groups of all who are watched and some who watch, so that every watcher may see them.
@@ -165,8 +151,22 @@ impl Presence {
         self.changed_ns = changed_ns;
         self.waiting = (self.users.len() * (self.watchers.len() - self.users.len())) as u64;
     }
+}
 
-    fn pushed(&mut self, connection: usize, entries: &[PresenceEntry], now_ns: u64) {
+impl Talk for Presence {
+    fn answered(&mut self, connection: usize, id: u32, reply: Reply, _now_ns: u64) -> Result<(), String> {
+        match reply {
+            Reply::PresenceWatch { entries } if entries.len() == self.users.len() => {
+                let watcher = &mut self.watchers[connection];
+                watcher.watches = true;
+                watcher.states = entries.iter().map(|entry| (entry.user_id, entry.state)).collect();
+                Ok(())
+            }
+            other => not_asked_for(id, &other),
+        }
+    }
+
+    fn told_presence(&mut self, connection: usize, entries: &[PresenceEntry], now_ns: u64) {
         self.presence.pushes += 1;
         let watcher = &mut self.watchers[connection];
         if let Some(before_ns) = watcher.pushed_ns.replace(now_ns) {
@@ -187,34 +187,6 @@ impl Presence {
                 latencies.record(now_ns - self.changed_ns);
             }
         }
-    }
-}
-
-impl Talk for Presence {
-    fn reply(
-        &mut self,
-        connection: usize,
-        id: u32,
-        reply: Result<Reply, ErrorReply>,
-        _now_ns: u64,
-    ) -> Result<(), String> {
-        match reply {
-            Ok(Reply::PresenceWatch { entries }) if entries.len() == self.users.len() => {
-                let watcher = &mut self.watchers[connection];
-                watcher.watches = true;
-                watcher.states = entries.iter().map(|entry| (entry.user_id, entry.state)).collect();
-                Ok(())
-            }
-            Ok(other) => Err(format!("request {id} was answered with {other:?}")),
-            Err(error) => Err(format!("request {id} was refused with {}: {}", error.code, error.message)),
-        }
-    }
-
-    fn push(&mut self, connection: usize, push: Push, now_ns: u64) -> Result<(), String> {
-        if let Push::Presence { entries } = push {
-            self.pushed(connection, &entries, now_ns);
-        }
-        Ok(())
     }
 
     fn next(&mut self, connection: usize, _now_ns: u64) -> Option<Request> {

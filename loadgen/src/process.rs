@@ -27,6 +27,12 @@ pub(crate) struct Sample {
     pub(crate) resident_bytes: u64,
 }
 
+impl std::fmt::Display for Sample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}", self.resident_bytes, self.connections)
+    }
+}
+
 /// What was measured of the process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Memory {

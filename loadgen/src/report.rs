@@ -18,6 +18,9 @@ use crate::process::Memory;
 const LATENCY_NS_MAX: u64 = 600 * 1_000_000_000;
 const LATENCY_NS_MIN: u64 = 128;
 
+/// Different reasons of one kind, of lost connections or refusals, that are kept apart.
+const REASONS_MAX: usize = 16;
+
 /// Latencies as they come in.
 #[derive(Debug)]
 pub(crate) struct Latencies(Histogram<u64>);
@@ -87,6 +90,27 @@ pub(crate) enum Load {
     None,
 }
 
+/// What became of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    /// Messages that were answered, each counted once.
+    pub(crate) acked: u64,
+    /// Messages that reached whom they were for, each counted once.
+    pub(crate) delivered: u64,
+    pub(crate) lost: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) out_of_order: u64,
+    /// Messages that were due but could not be sent, because the server did not read.
+    pub(crate) unsent: u64,
+}
+
+impl Counts {
+    fn clean(&self) -> bool {
+        self.lost == 0 && self.duplicated == 0 && self.out_of_order == 0
+    }
+}
+
 /// What only `chat` knows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub(crate) struct ChatReport {
@@ -150,16 +174,8 @@ pub(crate) struct Report {
     /// Length of the measured window.
     pub(crate) seconds: f64,
     pub(crate) opening_seconds: f64,
-    pub(crate) sent: u64,
-    /// Messages that were answered, each counted once.
-    pub(crate) acked: u64,
-    /// Messages that reached whom they were for, each counted once.
-    pub(crate) delivered: u64,
-    pub(crate) lost: u64,
-    pub(crate) duplicated: u64,
-    pub(crate) out_of_order: u64,
-    /// Messages that were due but could not be sent, because the server did not read.
-    pub(crate) unsent: u64,
+    #[serde(flatten)]
+    pub(crate) counts: Counts,
     /// Of `chat`: what its channels and resumed device add.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) chat: Option<ChatReport>,
@@ -186,9 +202,7 @@ pub(crate) struct Report {
 impl Report {
     /// Nothing lost, doubled, out of order or closed, and in a chat nothing refused and no two views of a channel.
     pub(crate) fn clean(&self) -> bool {
-        self.lost == 0
-            && self.duplicated == 0
-            && self.out_of_order == 0
+        self.counts.clean()
             && self.closed == 0
             && self.chat.as_ref().is_none_or(ChatReport::clean)
             && self.presence.as_ref().is_none_or(PresenceReport::clean)
@@ -199,100 +213,78 @@ impl Report {
     }
 
     pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
-        self.write_text(&mut text).expect("a String takes everything");
+        let Self { command, url, connections, opening_seconds, .. } = self;
+        let mut text = format!("{command} {url}: {connections} connections, open in {opening_seconds:.2} s\n");
+        for (label, said) in self.rows() {
+            writeln!(text, "  {label:<12} {said}").expect("a String takes everything");
+        }
         text
     }
 
-    fn write_text(&self, text: &mut String) -> fmt::Result {
-        let Self { command, url, connections, seconds, opening_seconds, .. } = self;
-        writeln!(text, "{command} {url}: {connections} connections, open in {opening_seconds:.2} s")?;
-        match &self.load {
-            Load::Open { rate } => {
-                writeln!(text, "  load         open loop, {rate} a second{}, {seconds:.1} s measured", self.size())?;
-            }
+    /// What is said, each under its label. A line without one belongs to the line before it.
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let Self { seconds, counts, closed, .. } = self;
+        let Counts { sent, acked, delivered, lost, duplicated, out_of_order, unsent } = counts;
+        let size = self.size_bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
+        let per_second = self.per_second;
+        let (load, answered) = match &self.load {
+            Load::Open { rate } => (format!("open loop, {rate} a second{size}, {seconds:.1} s measured"), Some(true)),
             Load::Closed { pipeline } => {
-                writeln!(
-                    text,
-                    "  load         closed loop, {pipeline} outstanding a connection{}, {seconds:.1} s measured",
-                    self.size()
-                )?;
+                let each = format!("{pipeline} outstanding a connection{size}");
+                (format!("closed loop, {each}, {seconds:.1} s measured"), Some(true))
             }
-            Load::Rounds { rounds, each } => writeln!(text, "  load         {rounds} rounds: {each}; {seconds:.1} s")?,
-            Load::None => writeln!(text, "  load         none, held {seconds:.1} s, {} pings answered", self.pings)?,
+            Load::Rounds { rounds, each } => (format!("{rounds} rounds: {each}; {seconds:.1} s"), Some(false)),
+            Load::None => (format!("none, held {seconds:.1} s, {} pings answered", self.pings), None),
+        };
+        let mut rows = vec![("load", load)];
+        if let Some(has_rate) = answered {
+            let per_second = if has_rate { format!("{per_second:.0} a second; ") } else { String::new() };
+            rows.push(("answered", format!("{per_second}sent {sent}, acked {acked}, delivered {delivered}")));
+            rows.extend(self.latencies_us.iter().map(|(what, latency)| (*what, latency.to_string())));
         }
-        if self.load != Load::None {
-            let Self { sent, acked, delivered, .. } = self;
-            let per_second = match self.load {
-                Load::Rounds { .. } => String::new(),
-                Load::Open { .. } | Load::Closed { .. } | Load::None => format!("{:.0} a second; ", self.per_second),
-            };
-            writeln!(text, "  answered     {per_second}sent {sent}, acked {acked}, delivered {delivered}")?;
-            for (what, latency) in &self.latencies_us {
-                writeln!(text, "  {what:<12} {latency}")?;
-            }
-        }
-        let Self { lost, duplicated, out_of_order, closed, .. } = self;
-        writeln!(
-            text,
-            "  integrity    lost {lost} · duplicated {duplicated} · out of order {out_of_order} · closed {closed}"
-        )?;
-        for (reason, count) in &self.closed_reasons {
-            writeln!(text, "               {count} × {reason}")?;
-        }
+        let order = format!("duplicated {duplicated} · out of order {out_of_order}");
+        rows.push(("integrity", format!("lost {lost} · {order} · closed {closed}")));
+        let each = |(reason, count): (&String, &u64)| format!("{count} × {reason}");
+        rows.extend(self.closed_reasons.iter().map(|reason| ("", each(reason))));
         if let Some(chat) = &self.chat {
             let ChatReport { group, delivered_per_second, mismatched, repeated, retried, .. } = chat;
-            writeln!(
-                text,
-                "  channels     of {group} members; {delivered_per_second:.0} deliveries a second to others"
-            )?;
-            writeln!(text, "  agreement    mismatched {mismatched} · repeated {repeated} · retried {retried}")?;
-            for (reason, count) in &chat.refused {
-                writeln!(text, "  refused      {count} × {reason}")?;
-            }
+            let deliveries = format!("{delivered_per_second:.0} deliveries a second to others");
+            rows.push(("channels", format!("of {group} members; {deliveries}")));
+            rows.push(("agreement", format!("mismatched {mismatched} · repeated {repeated} · retried {retried}")));
+            rows.extend(chat.refused.iter().map(|reason| ("refused", each(reason))));
             if chat.resumes > 0 {
                 let ChatReport { resumes, resumed, compared, .. } = chat;
-                writeln!(
-                    text,
-                    "  resumption   {resumed} of {resumes} times; {compared} messages compared with the history"
-                )?;
+                let compared = format!("{compared} messages compared with the history");
+                rows.push(("resumption", format!("{resumed} of {resumes} times; {compared}")));
             }
         }
         if let Some(PresenceReport { pushes, crowded, early, repeated }) = &self.presence {
-            writeln!(text, "  presence     {pushes} pushes · crowded {crowded} · early {early} · repeated {repeated}")?;
+            let told = format!("{pushes} pushes · crowded {crowded} · early {early} · repeated {repeated}");
+            rows.push(("presence", told));
         }
-        if self.unsent > 0 {
-            writeln!(text, "  unsent       {} messages were due, but the server did not read", self.unsent)?;
+        if *unsent > 0 {
+            rows.push(("unsent", format!("{unsent} messages were due, but the server did not read")));
         }
         if let Some(Memory { pid, base, all, bytes_per_connection }) = &self.memory {
-            writeln!(
-                text,
-                "  memory       {bytes_per_connection:.0} resident bytes a connection of process {pid}, from {} at {} to {} at {}",
-                base.resident_bytes, base.connections, all.resident_bytes, all.connections
-            )?;
+            let each = format!("{bytes_per_connection:.0} resident bytes a connection of process {pid}");
+            rows.push(("memory", format!("{each}, from {base} to {all}")));
         }
-        let verdict = if self.generator_bound {
-            format!(
-                ": generator-bound (over {GENERATOR_BOUND_PERCENT:.0} %), so the server may be capable of more than this"
-            )
-        } else {
-            String::new()
-        };
-        writeln!(text, "  own CPU      {:.0} % of one core{verdict}", self.cpu_percent)?;
+        rows.push(("own CPU", format!("{:.0} % of one core{}", self.cpu_percent, self.verdict())));
         if let Some(starved) = self.starved_percent.filter(|&percent| percent > STARVED_PERCENT) {
-            writeln!(
-                text,
-                "               {starved:.0} % of the time there was work but no core: latencies include that wait"
-            )?;
+            let wait = format!("{starved:.0} % of the time there was work but no core: latencies include that wait");
+            rows.push(("", wait));
         }
         if self.interrupted {
-            writeln!(text, "  interrupted  the run was ended early; figures are of what was measured until then")?;
+            let early = "the run was ended early; figures are of what was measured until then";
+            rows.push(("interrupted", early.to_owned()));
         }
-        Ok(())
+        rows
     }
 
-    fn size(&self) -> String {
-        self.size_bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default()
+    fn verdict(&self) -> String {
+        let over = format!("over {GENERATOR_BOUND_PERCENT:.0} %");
+        let bound = format!(": generator-bound ({over}), so the server may be capable of more than this");
+        if self.generator_bound { bound } else { String::new() }
     }
 }
 
@@ -300,6 +292,14 @@ impl Report {
 pub(crate) fn cpu_percent(cpu_ns: u64, wall: Duration) -> (f64, bool) {
     let percent = percent_of(cpu_ns, wall);
     (percent, percent > GENERATOR_BOUND_PERCENT)
+}
+
+/// Counts a reason among those of its kind. Beyond 16 different ones a new one counts as "other".
+pub(crate) fn count_reason(reasons: &mut BTreeMap<String, u64>, mut reason: String) {
+    if reasons.len() >= REASONS_MAX && !reasons.contains_key(&reason) {
+        "other".clone_into(&mut reason);
+    }
+    *reasons.entry(reason).or_default() += 1;
 }
 
 /// `part_ns` as a part of `wall`, in percent with one decimal; 0 of nothing.
@@ -330,9 +330,10 @@ mod tests {
     #[test]
     fn any_violation_makes_a_run_unclean() {
         assert!(report().clean());
-        assert!(!Report { lost: 1, ..report() }.clean());
-        assert!(!Report { duplicated: 1, ..report() }.clean());
-        assert!(!Report { out_of_order: 1, ..report() }.clean());
+        let counted = |counts| Report { counts, ..report() };
+        assert!(!counted(Counts { lost: 1, ..Counts::default() }).clean());
+        assert!(!counted(Counts { duplicated: 1, ..Counts::default() }).clean());
+        assert!(!counted(Counts { out_of_order: 1, ..Counts::default() }).clean());
         assert!(!Report { closed: 1, ..report() }.clean());
         let chat = |chat| Report { chat: Some(chat), ..report() };
         assert!(chat(ChatReport::default()).clean());

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure};
 use schema::Encoding;
 
+use crate::accounts::{self, Book};
 use crate::cli::Common;
-use crate::drive::Measured;
+use crate::drive::{Measured, Stopwatch};
 use crate::engine::dialer::Dialer;
 use crate::engine::{Engine, Workload};
 use crate::interrupt::Interrupt;
@@ -19,7 +20,7 @@ use crate::process::{Memory, Process};
 use crate::progress::Progress;
 use crate::report::{Report, cpu_percent, percent_of};
 use crate::session::{Sessions, Talk};
-use crate::target::Target;
+use crate::target::{ECHO_PATH, SESSION_PATH, Target};
 
 /// What the server may still do for connections that are open, before its memory is read.
 const SETTLE: Duration = Duration::from_millis(300);
@@ -38,7 +39,6 @@ pub(crate) struct Run {
     url: String,
     encoding: Option<Encoding>,
     opening: Duration,
-    length: Duration,
     /// One mask for all frames, different in each run: the server must unmask, and the frames can be made beforehand.
     pub(crate) mask: [u8; 4],
     connections: u32,
@@ -49,7 +49,7 @@ pub(crate) struct Run {
 impl Run {
     /// Checks what can be checked before the first connection, and says what the run will be.
     /// Without an `encoding` connections offer no subprotocol.
-    pub(crate) fn prepare(
+    fn prepare(
         command: &'static str,
         common: &Common,
         default_path: &str,
@@ -84,7 +84,6 @@ impl Run {
             url,
             encoding,
             opening: Duration::ZERO,
-            length: common.seconds,
             mask,
             connections,
             parallel: common.opening.get() as usize,
@@ -93,7 +92,7 @@ impl Run {
     }
 
     /// Opens all connections, unless interrupted, and measures the server's memory on the way.
-    pub(crate) fn open(&mut self, workload: &mut impl Workload) -> anyhow::Result<()> {
+    fn open(&mut self, workload: &mut impl Workload) -> anyhow::Result<()> {
         let started = Instant::now();
         let mut progress = Progress::new("opening", u64::from(self.connections));
         if let Some(base) = self.process.as_ref().map(|_| Process::base_connections(self.connections)) {
@@ -111,12 +110,56 @@ impl Run {
         Ok(())
     }
 
-    /// Opens all connections and waits until the session of each is connected.
-    pub(crate) fn open_sessions<T: Talk>(&mut self, sessions: &mut Sessions<T>) -> anyhow::Result<()> {
-        self.open(sessions)?;
-        self.wait_until("every session to be connected", sessions, |engine, sessions| {
+    /// Connects a workload that needs no sessions, which `workload` makes.
+    pub(crate) fn connect_raw<W: Workload>(
+        command: &'static str,
+        common: &Common,
+        workload: impl FnOnce(&Self) -> W,
+    ) -> anyhow::Result<(Self, W)> {
+        let mut run = Self::prepare(command, common, ECHO_PATH, None)?;
+        let mut workload = workload(&run);
+        run.open(&mut workload)?;
+        Ok((run, workload))
+    }
+
+    /// Has a session connected over each connection. Accounts are made first, with tokens that last for `span`; then `talk` makes
+    /// what else is missing, and what is said.
+    pub(crate) fn connect<T: Talk>(
+        command: &'static str,
+        common: &Common,
+        span: Duration,
+        talk: impl FnOnce(&mut Book, &Interrupt) -> anyhow::Result<T>,
+    ) -> anyhow::Result<(Self, Sessions<T>)> {
+        ensure!(!common.raw, "{command} needs sessions: leave out --raw");
+        let encoding = common.sessions.encoding;
+        let mut run = Self::prepare(command, common, SESSION_PATH, Some(encoding))?;
+        let mut book = accounts::prepare(&common.sessions, common.connections.get(), span, &run.interrupt)?;
+        let talk = talk(&mut book, &run.interrupt)?;
+        let mut sessions = Sessions::new(&run, encoding, &book, talk);
+        run.open(&mut sessions)?;
+        run.wait_until("every session to be connected", &mut sessions, |engine, sessions| {
             sessions.connected() == engine.connections()
-        })
+        })?;
+        Ok((run, sessions))
+    }
+
+    /// Plays rounds one after the other, unless interrupted.
+    pub(crate) fn rounds(
+        &mut self,
+        what: &'static str,
+        count: u64,
+        mut play: impl FnMut(&mut Self, u64) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Measured> {
+        let stopwatch = Stopwatch::start();
+        let mut progress = Progress::new(what, count);
+        for round in 0..count {
+            if self.interrupt.requested() {
+                break;
+            }
+            progress.show(round, || format!("{round} of {count} {what}"));
+            play(self, round)?;
+        }
+        Ok(stopwatch.stop())
     }
 
     /// Turns until `done`, unless interrupted.
@@ -141,11 +184,6 @@ impl Run {
             self.engine.turn(workload, TURN_MAX)?;
         }
         Ok(())
-    }
-
-    /// How long the run will take from here, opening and draining aside.
-    pub(crate) fn span(&self, warmup: Duration) -> Duration {
-        self.length + warmup
     }
 
     /// Completes `report` with what the run itself knows, and closes the connections.

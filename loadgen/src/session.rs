@@ -3,12 +3,18 @@
 //! Owns the encoding of requests and replies, the login of each connection and the cursor that it has come to, so
 //! that a connection which is dropped and dialled again resumes. What requests mean is the talk's.
 
-use schema::command::{Connect, Connected};
-use schema::{Command, DeviceId, Encoding, ErrorReply, Push, Reply, Request, ServerFrame};
+use std::sync::Arc;
+
+use schema::command::{Connect, Connected, Send};
+use schema::message::no_mentions;
+use schema::{
+    ChannelId, ClientMsgId, Command, DeviceId, Encoding, ErrorReply, Message, MessageKind, PresenceEntry, Push, Reply,
+    Request, ServerFrame,
+};
 use wire::{Opcode, encode_into};
 
 use crate::accounts::Book;
-use crate::engine::{FILL_BYTES, Message, Workload};
+use crate::engine::{FILL_BYTES, Message as Received, Workload};
 use crate::run::Run;
 
 /// The id under which every session says `connect`.
@@ -19,26 +25,47 @@ pub(crate) trait Talk {
     /// `connection` is connected, for the first time or again.
     fn connected(&mut self, _connection: usize, _connected: &Connected, _now_ns: u64) {}
 
-    /// An answer to a request.
+    /// A request was answered.
     ///
     /// # Errors
     /// What is wrong with it; the connection is closed for that.
-    fn reply(
-        &mut self,
-        connection: usize,
-        id: u32,
-        reply: Result<Reply, ErrorReply>,
-        now_ns: u64,
-    ) -> Result<(), String>;
+    fn answered(&mut self, connection: usize, id: u32, reply: Reply, now_ns: u64) -> Result<(), String>;
 
-    /// A push.
+    /// A request was refused, which closes the connection unless the talk says otherwise.
     ///
     /// # Errors
-    /// As for replies.
-    fn push(&mut self, connection: usize, push: Push, now_ns: u64) -> Result<(), String>;
+    /// As for answers.
+    fn refused(&mut self, _connection: usize, id: u32, error: &ErrorReply, _now_ns: u64) -> Result<(), String> {
+        Err(format!("request {id} was refused with {}: {}", error.code, error.message))
+    }
+
+    /// A message was pushed.
+    ///
+    /// # Errors
+    /// As for answers.
+    fn delivered(&mut self, _connection: usize, _message: &Message, _now_ns: u64) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Users' presence was pushed.
+    fn told_presence(&mut self, _connection: usize, _entries: &[PresenceEntry], _now_ns: u64) {}
 
     /// The next request of `connection`, if it has one to send now.
     fn next(&mut self, connection: usize, now_ns: u64) -> Option<Request>;
+}
+
+/// The command that sends a text.
+pub(crate) fn send(channel_id: ChannelId, client_msg_id: ClientMsgId, body: Arc<str>) -> Command {
+    let (reply_to, mentions, kind) = (None, no_mentions(), MessageKind::Text);
+    Command::Send(Send { channel_id, client_msg_id, body, reply_to, mentions, kind })
+}
+
+/// What is wrong with an answer that is not what was asked for.
+///
+/// # Errors
+/// Always.
+pub(crate) fn not_asked_for(id: u32, reply: &Reply) -> Result<(), String> {
+    Err(format!("request {id} was answered with {reply:?}"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,15 +138,38 @@ impl<T: Talk> Sessions<T> {
             (Phase::Connecting, ServerFrame::Reply { reply: Err(error), .. }) => {
                 Err(format!("connect was refused with {}: {}", error.code, error.message))
             }
-            (Phase::Connected, ServerFrame::Reply { id, reply }) => self.talk.reply(connection, id, reply, now_ns),
-            (Phase::Connected, ServerFrame::Push(mut push)) => {
-                if let Some(cursor) = take_cursor(&mut push) {
+            (Phase::Connected, ServerFrame::Reply { id, reply: Ok(reply) }) => {
+                self.talk.answered(connection, id, reply, now_ns)
+            }
+            (Phase::Connected, ServerFrame::Reply { id, reply: Err(error) }) => {
+                self.talk.refused(connection, id, &error, now_ns)
+            }
+            (Phase::Connected, ServerFrame::Push(push)) => {
+                if let Some(cursor) = push.cursor() {
                     session.cursor = Some(cursor.into());
                 }
-                self.talk.push(connection, push, now_ns)
+                self.pushed(connection, &push, now_ns)
             }
             (phase @ (Phase::New | Phase::Connecting), frame) => Err(format!("{frame:?} came while {phase:?}")),
         }
+    }
+
+    fn pushed(&mut self, connection: usize, push: &Push, now_ns: u64) -> Result<(), String> {
+        match push {
+            Push::Message { message, .. } => return self.talk.delivered(connection, message, now_ns),
+            Push::Presence { entries } => self.talk.told_presence(connection, entries, now_ns),
+            Push::Snapshot { .. } => return Err("a snapshot came, though no cursor was old".to_owned()),
+            Push::Edited { .. }
+            | Push::Deleted { .. }
+            | Push::Reaction { .. }
+            | Push::Membership { .. }
+            | Push::Read { .. }
+            | Push::TokenExpiring { .. }
+            | Push::Drain { .. }
+            | Push::Head { .. }
+            | Push::Typing { .. } => {}
+        }
+        Ok(())
     }
 
     fn put(&mut self, request: &Request, out: &mut Vec<u8>) {
@@ -131,11 +181,11 @@ impl<T: Talk> Sessions<T> {
 }
 
 impl<T: Talk> Workload for Sessions<T> {
-    fn message(&mut self, connection: usize, message: Message<'_>, now_ns: u64) -> Result<(), String> {
+    fn message(&mut self, connection: usize, message: Received<'_>, now_ns: u64) -> Result<(), String> {
         let bytes = match (message, self.encoding.is_text()) {
-            (Message::Text(bytes), true) | (Message::Binary(bytes), false) => bytes,
-            (Message::Text(_), false) => return Err("a text frame came in a binary session".to_owned()),
-            (Message::Binary(_), true) => return Err("a binary frame came in a text session".to_owned()),
+            (Received::Text(bytes), true) | (Received::Binary(bytes), false) => bytes,
+            (Received::Text(_), false) => return Err("a text frame came in a binary session".to_owned()),
+            (Received::Binary(_), true) => return Err("a binary frame came in a text session".to_owned()),
         };
         let frames = self.encoding.server_frames(bytes).map_err(|error| format!("not of the protocol: {error}"))?;
         frames.into_iter().try_for_each(|frame| self.understand(connection, frame, now_ns))
@@ -163,22 +213,5 @@ impl<T: Talk> Workload for Sessions<T> {
                 }
             }
         }
-    }
-}
-
-fn take_cursor(push: &mut Push) -> Option<String> {
-    match push {
-        Push::Message { cursor, .. }
-        | Push::Edited { cursor, .. }
-        | Push::Deleted { cursor, .. }
-        | Push::Reaction { cursor, .. }
-        | Push::Membership { cursor, .. }
-        | Push::Read { cursor, .. }
-        | Push::Snapshot { cursor, .. } => cursor.take(),
-        Push::TokenExpiring { .. }
-        | Push::Drain { .. }
-        | Push::Head { .. }
-        | Push::Presence { .. }
-        | Push::Typing { .. } => None,
     }
 }

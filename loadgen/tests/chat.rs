@@ -1,31 +1,18 @@
 //! `loadgen` in sessions as a user runs it, against a node that breaks its promises: what is counted is what happened.
 
 mod node;
+mod running;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use node::{Fault, Node};
+use running::count;
 use serde_json::Value;
 
-/// Runs to the end; gives the exit code, the report (null if there is none) and standard error.
+/// Runs to the end against a node; gives the exit code, the report (null if there is none) and standard error.
 fn run(node: &Node, accounts: &Path, arguments: &str) -> (i32, Value, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_loadgen"))
-        .args(arguments.split_whitespace())
-        .args(["--url", &format!("ws://{}", node.ws), "--api", &format!("http://{}", node.api), "--json"])
-        .arg("--accounts")
-        .arg(accounts)
-        .stdin(Stdio::null())
-        .output()
-        .expect("loadgen starts");
-    let stdout = String::from_utf8(output.stdout).expect("reports are UTF-8");
-    let stderr = String::from_utf8(output.stderr).expect("messages are UTF-8");
-    let report = if stdout.is_empty() { Value::Null } else { serde_json::from_str(&stdout).expect("one JSON object") };
-    (output.status.code().unwrap_or(-1), report, stderr)
-}
-
-fn count(report: &Value, name: &str) -> u64 {
-    report[name].as_u64().unwrap_or_else(|| panic!("{name} is no count in {report}"))
+    let (ws, api, accounts) = (node.ws, node.api, accounts.display());
+    running::run(&format!("{arguments} --url ws://{ws} --api http://{api} --json --accounts {accounts}"))
 }
 
 const COUNTS: [&str; 6] = ["lost", "duplicated", "out_of_order", "mismatched", "closed", "unsent"];

@@ -1,35 +1,14 @@
 //! `loadgen --raw` as a user runs it, against an echo server of another make: what is counted is what happened.
 
+mod running;
 mod server;
 
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use running::{count, finish, loadgen, run};
 use serde_json::Value;
 use server::{Fault, Server};
-
-fn loadgen(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-    command.args(arguments.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Runs to the end; gives the exit code, the report (null if there is none) and standard error.
-fn run(arguments: &str) -> (i32, Value, String) {
-    finish(loadgen(arguments).output().expect("loadgen starts"))
-}
-
-fn finish(output: Output) -> (i32, Value, String) {
-    let stdout = String::from_utf8(output.stdout).expect("reports are UTF-8");
-    let stderr = String::from_utf8(output.stderr).expect("messages are UTF-8");
-    let report = if stdout.is_empty() { Value::Null } else { serde_json::from_str(&stdout).expect("one JSON object") };
-    (output.status.code().unwrap_or(-1), report, stderr)
-}
-
-fn count(report: &Value, name: &str) -> u64 {
-    report[name].as_u64().unwrap_or_else(|| panic!("{name} is no count in {report}"))
-}
 
 const QUICK: &str = "--seconds 0.4 --warmup 0.1 --json --raw";
 
@@ -138,9 +117,7 @@ fn what_cannot_be_done_is_said_with_the_address_and_the_remedy() {
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
     check_refusal(&format!("echo --url ws://{nobody}"), &[&nobody.to_string(), "os error 111", "is the node running"]);
 
-    let http = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = http.local_addr().expect("an address");
-    std::thread::spawn(move || http.incoming().for_each(|stream| _ = stream.map(refuse)));
+    let address = running::serve(refuse);
     check_refusal(&format!("idle --url ws://{address}"), &[&address.to_string(), "status 404", "/debug/echo"]);
 
     check_refusal("echo --connections 4000000000", &["the file limit allows", "4000000000 were asked for"]);

@@ -16,48 +16,34 @@ use crate::accounts;
 use crate::cli::ChatArgs;
 use crate::drive::{Driven, Measured, Schedule, drive};
 use crate::engine::Engine;
-use crate::pace::Pace;
-use crate::report::{ChatReport, Load, Report, counts_per_second};
+use crate::report::{ChatReport, Counts, Report, counts_per_second};
 use crate::run::Run;
 use crate::session::Sessions;
-use crate::target::SESSION_PATH;
 
 /// Makes what is missing, connects, chats, and reports.
 pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
-    let common = &args.common;
-    let (connections, group) = (common.connections.get(), args.group);
-    ensure!(!common.raw, "chat needs sessions: leave out --raw");
+    let (common, load, group) = (&args.common, &args.load, args.group);
+    let connections = common.connections.get();
     ensure!(
         connections.is_multiple_of(group),
         "--connections {connections} does not divide into channels of {group} members; {} or {} would",
         connections / group * group,
         (connections / group + 1) * group
     );
-    let encoding = common.sessions.encoding();
-    let mut run = Run::prepare("chat", common, SESSION_PATH, Some(encoding))?;
-    let span = run.span(args.warmup);
-    let mut book = accounts::prepare(&common.sessions, connections, span, &run.interrupt)?;
-    accounts::prepare_channels(&common.sessions, &mut book, group, connections, &run.interrupt)?;
-
-    let schedule = Schedule::new(Pace::Closed { pipeline: args.pipeline });
-    let chat = Chat::new(schedule, &book, connections, group, args.size);
-    let mut sessions = Sessions::new(&run, encoding, &book, chat);
-    run.open_sessions(&mut sessions)?;
+    let (mut run, mut sessions) = Run::connect("chat", common, common.seconds + load.warmup, |book, interrupt| {
+        accounts::prepare_channels(&common.sessions, book, group, connections, interrupt)?;
+        Ok(Chat::new(Schedule::new(load.pipeline), book, connections, group, args.size))
+    })?;
     run.wait_until("the head of every channel", &mut sessions, |_, sessions| sessions.talk.ready())?;
     let memory = run.memory()?;
     if args.resumes > 0 {
-        let start_ns = run.engine.now_ns() + args.warmup.as_nanos() as u64;
+        let start_ns = run.engine.now_ns() + load.warmup.as_nanos() as u64;
         sessions.talk.device = Some(Device::new(args.resumes, start_ns, common.seconds.as_nanos() as u64));
     }
-    let measured = drive(&mut run, &mut sessions, args.rate, args.warmup, common.seconds)?;
-    let load = match args.rate {
-        Some(rate) => Load::Open { rate: rate.get() },
-        None => Load::Closed { pipeline: args.pipeline.get() },
-    };
-    let report = Report { load, size_bytes: Some(args.size), memory, ..Report::default() };
-    let report = counted(&sessions.talk, group, args.resumes, &measured, report);
-    let resumed = report.chat.as_ref().map_or(0, |chat| chat.resumed);
-    let report = run.finish(&measured, report)?;
+    let measured = drive(&mut run, &mut sessions, load, common.seconds)?;
+    let report = Report { load: load.paced(), size_bytes: Some(args.size), memory, ..Report::default() };
+    let resumed = sessions.talk.device.as_ref().map_or(0, |device| device.resumed);
+    let report = run.finish(&measured, counted(sessions.talk, args.resumes, &measured, report))?;
     ensure!(
         report.interrupted || report.closed > 0 || resumed == args.resumes,
         "the device was resumed {resumed} times of {} only; the run was too short for more",
@@ -67,28 +53,19 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
 }
 
 /// The report's counts.
-fn counted(chat: &Chat, group: u32, resumes: u32, measured: &Measured, report: Report) -> Report {
-    let counts = &chat.counts;
+fn counted(chat: Chat, resumes: u32, measured: &Measured, report: Report) -> Report {
+    let (lost, due) = (chat.missing + chat.unanswered(), chat.schedule.due_in_all());
+    let Chat { counts, device, ack_latencies, delivery_latencies, .. } = chat;
     Report {
-        sent: counts.sent,
-        acked: counts.acked,
-        delivered: counts.delivered,
-        lost: counts.missing + chat.unanswered(),
-        duplicated: counts.duplicated,
-        out_of_order: counts.out_of_order,
-        unsent: chat.schedule.due_in_all().saturating_sub(counts.sent),
-        per_second: counts_per_second(counts.acked_in_window, measured.length),
-        latencies_us: [("ack", chat.ack_latencies.summary()), ("delivery", chat.delivery_latencies.summary())].into(),
+        counts: Counts { lost, unsent: due.saturating_sub(counts.sent), ..counts },
+        per_second: counts_per_second(chat.acked_in_window, measured.length),
+        latencies_us: [("ack", ack_latencies.summary()), ("delivery", delivery_latencies.summary())].into(),
         chat: Some(ChatReport {
-            group,
-            delivered_per_second: counts_per_second(counts.delivered_in_window, measured.length),
-            repeated: counts.repeated,
-            retried: counts.retried,
-            refused: counts.refused.clone(),
-            mismatched: counts.mismatched,
+            delivered_per_second: counts_per_second(chat.delivered_in_window, measured.length),
             resumes,
-            resumed: chat.device.as_ref().map_or(0, |device| device.resumed),
-            compared: chat.device.as_ref().map_or(0, |device| device.compared),
+            resumed: device.as_ref().map_or(0, |device| device.resumed),
+            compared: device.as_ref().map_or(0, |device| device.compared),
+            ..chat.report
         }),
         ..report
     }
@@ -102,7 +79,7 @@ impl Driven for Sessions<Chat> {
     fn outstanding(&mut self) -> bool {
         let due = self.talk.schedule.due_in_all();
         let counts = &self.talk.counts;
-        if self.talk.unanswered() > 0 || counts.missing > 0 || counts.sent < due {
+        if self.talk.unanswered() > 0 || self.talk.missing > 0 || counts.sent < due {
             return true;
         }
         match &self.talk.device {
@@ -120,15 +97,12 @@ impl Driven for Sessions<Chat> {
 
     fn answers(&self) -> u64 {
         let device = self.talk.device.as_ref().map_or(0, |device| u64::from(device.resumed) + device.compared);
-        self.talk.counts.acked + self.talk.counts.received + device
+        self.talk.counts.acked + self.talk.received + device
     }
 
     fn describe(&self) -> String {
-        let counts = &self.talk.counts;
-        format!(
-            "sent {}, acked {}, delivered {}, retried {}",
-            counts.sent, counts.acked, counts.delivered, counts.retried
-        )
+        let Counts { sent, acked, delivered, .. } = self.talk.counts;
+        format!("sent {sent}, acked {acked}, delivered {delivered}, retried {}", self.talk.report.retried)
     }
 
     fn between_turns(&mut self, engine: &mut Engine, now_ns: u64) -> anyhow::Result<()> {

@@ -6,30 +6,26 @@
 //! each reader gets each seq once (I6).
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use schema::command::{Connected, History, HistoryPage, HistoryWindow, Send};
+use schema::command::{Connected, History, HistoryPage, HistoryWindow};
 use schema::limits::HISTORY_ROWS_MAX;
-use schema::message::no_mentions;
-use schema::{ClientMsgId, Command, ErrorReply, Message, MessageKind, Push, Reply, Request, Seq, UnixMs, UserId};
+use schema::{ClientMsgId, Command, ErrorReply, Message, Reply, Request, Seq, UnixMs, UserId};
 
 use super::channel::{Channel, fingerprint};
 use super::device::{CONNECTION, Comparison, Device};
 use super::outbox::{Outbox, Written};
 use crate::accounts::Book;
 use crate::drive::Schedule;
-use crate::report::Latencies;
+use crate::report::{ChatReport, Counts, Latencies, count_reason};
 use crate::run::random;
 use crate::sequence::{Sequence, Verdict};
-use crate::session::Talk;
+use crate::session::{Talk, not_asked_for, send};
 use crate::stamp::{BODY_CHARS_MIN, STAMP_CHARS};
 
 /// Pause before a message goes out again after a temporary refusal, unless the server names a longer one.
 const AGAIN_NS: u64 = 100_000_000;
-
-/// Different refusals that are kept apart in the report; any further one is counted under "other".
-const REFUSALS_MAX: usize = 16;
 
 /// One account in its channel.
 struct Member {
@@ -40,7 +36,6 @@ struct Member {
     ready: bool,
     /// Of the channel's seqs after its base, which this member was pushed.
     received: Sequence,
-    received_count: u64,
     next_request: u32,
     written: u64,
     outbox: Outbox,
@@ -48,39 +43,24 @@ struct Member {
     last_acked: Option<(u64, Seq)>,
 }
 
-/// What was counted.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) sent: u64,
-    pub(super) acked: u64,
-    pub(super) acked_in_window: u64,
-    pub(super) delivered: u64,
-    pub(super) delivered_in_window: u64,
-    pub(super) duplicated: u64,
-    pub(super) out_of_order: u64,
-    pub(super) mismatched: u64,
-    pub(super) repeated: u64,
-    pub(super) retried: u64,
-    pub(super) refused: BTreeMap<String, u64>,
-    /// Messages that were refused for good.
-    pub(super) given_up: u64,
-    /// Pushes of messages, each counted once for each member.
-    pub(super) received: u64,
-    /// What members were told of and have not been pushed.
-    pub(super) missing: u64,
-}
-
 /// All accounts and channels.
 pub(super) struct Chat {
     pub(super) schedule: Schedule,
     pub(super) counts: Counts,
+    pub(super) report: ChatReport,
+    pub(super) acked_in_window: u64,
+    pub(super) delivered_in_window: u64,
+    /// Messages that were refused for good.
+    given_up: u64,
+    /// Pushes of messages, each counted once for each member.
+    pub(super) received: u64,
+    /// What members were told of and have not been pushed.
+    pub(super) missing: u64,
     pub(super) ack_latencies: Latencies,
     pub(super) delivery_latencies: Latencies,
     pub(super) device: Option<Device>,
     members: Vec<Member>,
     channels: Vec<Channel>,
-    /// Members of each channel.
-    group: u32,
     filler: String,
     /// The server's wall clock at the start of the engine's.
     origin_ms: u64,
@@ -98,7 +78,6 @@ impl Chat {
             asked: None,
             ready: false,
             received: Sequence::of_unknown_length(),
-            received_count: 0,
             next_request: 2,
             written: 0,
             outbox: Outbox::default(),
@@ -107,12 +86,17 @@ impl Chat {
         Self {
             schedule,
             counts: Counts::default(),
+            report: ChatReport { group, ..ChatReport::default() },
+            acked_in_window: 0,
+            delivered_in_window: 0,
+            given_up: 0,
+            received: 0,
+            missing: 0,
             ack_latencies: Latencies::new(),
             delivery_latencies: Latencies::new(),
             device: None,
             members: (0..connections as usize).map(member).collect(),
             channels: book.channels(group).iter().copied().map(Channel::new).collect(),
-            group,
             filler: (BODY_CHARS_MIN..=body_chars).map(|at| char::from(b'a' + (at % 26) as u8)).collect(),
             origin_ms: 0,
             run: random() << 32,
@@ -127,7 +111,7 @@ impl Chat {
 
     /// Messages that were sent and neither acknowledged nor refused for good.
     pub(super) fn unanswered(&self) -> u64 {
-        self.counts.sent - self.counts.acked - self.counts.given_up
+        self.counts.sent - self.counts.acked - self.given_up
     }
 
     /// An account whose pause is over by `now_ns`.
@@ -160,15 +144,7 @@ impl Chat {
     fn send(&self, connection: usize, request: u32, written: &Written) -> Request {
         let body = self.body(connection, written.number, written.intended_ns);
         let channel_id = self.channels[self.members[connection].channel].id;
-        let command = Command::Send(Send {
-            channel_id,
-            client_msg_id: written.id,
-            body,
-            reply_to: None,
-            mentions: no_mentions(),
-            kind: MessageKind::Text,
-        });
-        Request { id: request, command }
+        Request { id: request, command: send(channel_id, written.id, body) }
     }
 
     fn acked(&mut self, connection: usize, request: u32, seq: Seq, duplicate: bool, now_ns: u64) -> Result<(), String> {
@@ -181,11 +157,11 @@ impl Chat {
         member.last_acked = member.last_acked.max(Some((written.number, seq)));
         self.counts.acked += 1;
         if duplicate && written.sendings == 1 {
-            self.counts.mismatched += 1;
+            self.report.mismatched += 1;
         }
-        self.counts.repeated += u64::from(duplicate);
+        self.report.repeated += u64::from(duplicate);
         if self.schedule.measures(now_ns) {
-            self.counts.acked_in_window += 1;
+            self.acked_in_window += 1;
         }
         if self.schedule.measures(written.intended_ns) {
             self.ack_latencies.record(now_ns.saturating_sub(written.intended_ns));
@@ -198,75 +174,8 @@ impl Chat {
 
     fn told(&mut self, channel: usize, seq: Seq, fingerprint: u64) {
         let (risen, agreed) = self.channels[channel].told(seq, fingerprint);
-        self.counts.missing += risen * u64::from(self.group);
-        self.counts.mismatched += u64::from(!agreed);
-    }
-
-    fn refused(&mut self, connection: usize, request: u32, error: &ErrorReply, now_ns: u64) -> Result<(), String> {
-        let outbox = &mut self.members[connection].outbox;
-        if error.temporary {
-            let again_ns = now_ns + AGAIN_NS.max(u64::from(error.retry_after_ms) * 1_000_000);
-            if !outbox.refused(request, again_ns) {
-                return Err(format!("request {request} was refused with {}: {}", error.code, error.message));
-            }
-            self.counts.retried += 1;
-            self.wakes.push(Reverse((again_ns, connection)));
-            return Ok(());
-        }
-        if outbox.take(request).is_none() {
-            return Err(format!("request {request} was refused with {}: {}", error.code, error.message));
-        }
-        self.counts.given_up += 1;
-        let refused = &mut self.counts.refused;
-        let mut reason = format!("{}: {}", error.code, error.message);
-        if refused.len() >= REFUSALS_MAX && !refused.contains_key(&reason) {
-            "other".clone_into(&mut reason);
-        }
-        *refused.entry(reason).or_default() += 1;
-        Ok(())
-    }
-
-    fn delivered(&mut self, connection: usize, message: &Message, now_ns: u64) -> Result<(), String> {
-        let member = &mut self.members[connection];
-        let channel = &self.channels[member.channel];
-        let (true, Some(base)) = (message.channel_id == channel.id, channel.base) else {
-            return Err(format!("a message of channel {} came, which nobody writes to", message.channel_id));
-        };
-        let verdict = match message.seq.0.checked_sub(base.0 + 1) {
-            Some(seq) => member.received.receive(seq),
-            None => Verdict::Duplicate,
-        };
-        match verdict {
-            Verdict::New => {}
-            Verdict::Late => self.counts.out_of_order += 1,
-            Verdict::Duplicate | Verdict::Unknown => {
-                self.counts.duplicated += 1;
-                return Ok(());
-            }
-        }
-        member.received_count += 1;
-        self.counts.received += 1;
-        let fingerprint = fingerprint(message.from, message.client_msg_id, &message.body);
-        if let (CONNECTION, Some(device)) = (connection, &mut self.device) {
-            device.pushed(message.seq, fingerprint);
-        }
-        if message.from != member.user {
-            let stamp = message.body.get(..STAMP_CHARS).and_then(|stamp| u64::from_str_radix(stamp, 16).ok());
-            let Some(intended_ns) = stamp else {
-                return Err(format!("message {} of channel {} is none of this run", message.seq, message.channel_id));
-            };
-            self.counts.delivered += 1;
-            if self.schedule.measures(now_ns) {
-                self.counts.delivered_in_window += 1;
-            }
-            if self.schedule.measures(intended_ns) {
-                self.delivery_latencies.record(now_ns.saturating_sub(intended_ns));
-            }
-        }
-        let channel = member.channel;
-        self.told(channel, message.seq, fingerprint);
-        self.counts.missing -= 1;
-        Ok(())
+        self.missing += risen * u64::from(self.report.group);
+        self.report.mismatched += u64::from(!agreed);
     }
 
     fn history(&mut self, connection: usize, request: u32, page: &HistoryPage) -> Result<(), String> {
@@ -280,7 +189,7 @@ impl Chat {
         }
         match &mut self.device {
             Some(device) if device.comparison == (Comparison::Asked { request }) => {
-                self.counts.mismatched += device.compare(page);
+                self.report.mismatched += device.compare(page);
                 Ok(())
             }
             Some(_) | None => Err(format!("a page of history came for request {request}, which is not open")),
@@ -313,36 +222,72 @@ impl Talk for Chat {
         }
     }
 
-    fn reply(
-        &mut self,
-        connection: usize,
-        id: u32,
-        reply: Result<Reply, ErrorReply>,
-        now_ns: u64,
-    ) -> Result<(), String> {
+    fn answered(&mut self, connection: usize, id: u32, reply: Reply, now_ns: u64) -> Result<(), String> {
         match reply {
-            Ok(Reply::Send { seq, duplicate, .. }) => self.acked(connection, id, seq, duplicate, now_ns),
-            Ok(Reply::History(page)) => self.history(connection, id, &page),
-            Ok(other) => Err(format!("request {id} was answered with {other:?}")),
-            Err(error) => self.refused(connection, id, &error, now_ns),
+            Reply::Send { seq, duplicate, .. } => self.acked(connection, id, seq, duplicate, now_ns),
+            Reply::History(page) => self.history(connection, id, &page),
+            other => not_asked_for(id, &other),
         }
     }
 
-    fn push(&mut self, connection: usize, push: Push, now_ns: u64) -> Result<(), String> {
-        match push {
-            Push::Message { message, .. } => self.delivered(connection, &message, now_ns),
-            Push::Snapshot { .. } => Err("a snapshot came, though no cursor was old".to_owned()),
-            Push::Edited { .. }
-            | Push::Deleted { .. }
-            | Push::Reaction { .. }
-            | Push::Membership { .. }
-            | Push::Read { .. }
-            | Push::TokenExpiring { .. }
-            | Push::Drain { .. }
-            | Push::Head { .. }
-            | Push::Presence { .. }
-            | Push::Typing { .. } => Ok(()),
+    fn refused(&mut self, connection: usize, id: u32, error: &ErrorReply, now_ns: u64) -> Result<(), String> {
+        let outbox = &mut self.members[connection].outbox;
+        let reason = format!("{}: {}", error.code, error.message);
+        let again_ns = now_ns + AGAIN_NS.max(u64::from(error.retry_after_ms) * 1_000_000);
+        let was_sent = if error.temporary { outbox.refused(id, again_ns) } else { outbox.take(id).is_some() };
+        if !was_sent {
+            return Err(format!("request {id} was refused with {reason}"));
         }
+        if error.temporary {
+            self.report.retried += 1;
+            self.wakes.push(Reverse((again_ns, connection)));
+        } else {
+            self.given_up += 1;
+            count_reason(&mut self.report.refused, reason);
+        }
+        Ok(())
+    }
+
+    fn delivered(&mut self, connection: usize, message: &Message, now_ns: u64) -> Result<(), String> {
+        let member = &mut self.members[connection];
+        let channel = &self.channels[member.channel];
+        let (true, Some(base)) = (message.channel_id == channel.id, channel.base) else {
+            return Err(format!("a message of channel {} came, which nobody writes to", message.channel_id));
+        };
+        let verdict = match message.seq.0.checked_sub(base.0 + 1) {
+            Some(seq) => member.received.receive(seq),
+            None => Verdict::Duplicate,
+        };
+        match verdict {
+            Verdict::New => {}
+            Verdict::Late => self.counts.out_of_order += 1,
+            Verdict::Duplicate | Verdict::Unknown => {
+                self.counts.duplicated += 1;
+                return Ok(());
+            }
+        }
+        self.received += 1;
+        let fingerprint = fingerprint(message.from, message.client_msg_id, &message.body);
+        if let (CONNECTION, Some(device)) = (connection, &mut self.device) {
+            device.pushed(message.seq, fingerprint);
+        }
+        if message.from != member.user {
+            let stamp = message.body.get(..STAMP_CHARS).and_then(|stamp| u64::from_str_radix(stamp, 16).ok());
+            let Some(intended_ns) = stamp else {
+                return Err(format!("message {} of channel {} is none of this run", message.seq, message.channel_id));
+            };
+            self.counts.delivered += 1;
+            if self.schedule.measures(now_ns) {
+                self.delivered_in_window += 1;
+            }
+            if self.schedule.measures(intended_ns) {
+                self.delivery_latencies.record(now_ns.saturating_sub(intended_ns));
+            }
+        }
+        let channel = member.channel;
+        self.told(channel, message.seq, fingerprint);
+        self.missing -= 1;
+        Ok(())
     }
 
     fn next(&mut self, connection: usize, now_ns: u64) -> Option<Request> {

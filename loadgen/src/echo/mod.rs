@@ -12,32 +12,22 @@ use anyhow::ensure;
 use self::raw::RawEcho;
 use self::session::{Echoes, STAMP_CHARS};
 use self::tally::Tally;
-use crate::accounts;
 use crate::cli::EchoArgs;
 use crate::drive::drive;
-use crate::pace::Pace;
-use crate::report::{Load, Report};
+use crate::report::Report;
 use crate::run::Run;
-use crate::session::Sessions;
-use crate::target::{ECHO_PATH, SESSION_PATH};
 use schema::limits::ECHO_DATA_BYTES_MAX;
 
 /// Opens the connections, echoes, waits for what is outstanding, and reports.
 pub(crate) fn run(args: &EchoArgs) -> anyhow::Result<Report> {
-    let common = &args.common;
+    let (common, load) = (&args.common, &args.load);
     // Made after the run is prepared, which refuses numbers that this machine cannot hold.
-    let tally = || Tally::new(common.connections.get(), Pace::Closed { pipeline: args.pipeline });
-    let load = match args.rate {
-        Some(rate) => Load::Open { rate: rate.get() },
-        None => Load::Closed { pipeline: args.pipeline.get() },
-    };
-    let report = Report { load, size_bytes: Some(args.size), ..Report::default() };
+    let tally = || Tally::new(common.connections.get(), load.pipeline);
+    let report = Report { load: load.paced(), size_bytes: Some(args.size), ..Report::default() };
     if common.raw {
-        let mut run = Run::prepare("echo", common, ECHO_PATH, None)?;
-        let mut echo = RawEcho::new(args.size, run.mask, tally());
-        run.open(&mut echo)?;
+        let (mut run, mut echo) = Run::connect_raw("echo", common, |run| RawEcho::new(args.size, run.mask, tally()))?;
         let memory = run.memory()?;
-        let measured = drive(&mut run, &mut echo, args.rate, args.warmup, common.seconds)?;
+        let measured = drive(&mut run, &mut echo, load, common.seconds)?;
         return run.finish(&measured, Report { memory, ..echo.tally.report(&measured, report) });
     }
     ensure!(
@@ -45,11 +35,9 @@ pub(crate) fn run(args: &EchoArgs) -> anyhow::Result<Report> {
         "--size {}: an echo in a session has {STAMP_CHARS} to {ECHO_DATA_BYTES_MAX} bytes; larger ones need --raw",
         args.size
     );
-    let mut run = Run::prepare("echo", common, SESSION_PATH, Some(common.sessions.encoding()))?;
-    let book = accounts::prepare(&common.sessions, common.connections.get(), run.span(args.warmup), &run.interrupt)?;
-    let mut echo = Sessions::new(&run, common.sessions.encoding(), &book, Echoes::new(args.size, tally()));
-    run.open_sessions(&mut echo)?;
+    let span = common.seconds + load.warmup;
+    let (mut run, mut echo) = Run::connect("echo", common, span, |_, _| Ok(Echoes::new(args.size, tally())))?;
     let memory = run.memory()?;
-    let measured = drive(&mut run, &mut echo, args.rate, args.warmup, common.seconds)?;
+    let measured = drive(&mut run, &mut echo, load, common.seconds)?;
     run.finish(&measured, Report { memory, ..echo.talk.tally.report(&measured, report) })
 }

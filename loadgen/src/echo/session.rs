@@ -1,10 +1,10 @@
 //! Echoes as `echo` commands of sessions: the whole way through a session, without a channel or the store.
 
-use schema::{Command, ErrorReply, Push, Reply, Request};
+use schema::{Command, Reply, Request};
 
 use super::tally::{Stamp, Tally};
 use crate::drive::{Driven, Schedule};
-use crate::session::{Sessions, Talk};
+use crate::session::{Sessions, Talk, not_asked_for};
 
 /// Characters before the filler: number, due time and connection in hexadecimal.
 pub(super) const STAMP_CHARS: usize = 48;
@@ -33,28 +33,13 @@ impl Echoes {
 }
 
 impl Talk for Echoes {
-    fn reply(
-        &mut self,
-        connection: usize,
-        id: u32,
-        reply: Result<Reply, ErrorReply>,
-        now_ns: u64,
-    ) -> Result<(), String> {
-        match reply {
-            Ok(Reply::Echo { data }) => {
-                let stamp = self.read(&data)?;
-                if id != request_id(stamp.seq) {
-                    return Err(format!("the echo of request {} came as the reply to {id}", request_id(stamp.seq)));
-                }
-                self.tally.receive(connection, stamp, now_ns)
-            }
-            Ok(other) => Err(format!("an echo was answered with {other:?}")),
-            Err(error) => Err(format!("an echo was refused with {}: {}", error.code, error.message)),
+    fn answered(&mut self, connection: usize, id: u32, reply: Reply, now_ns: u64) -> Result<(), String> {
+        let Reply::Echo { data } = reply else { return not_asked_for(id, &reply) };
+        let stamp = self.read(&data)?;
+        if id != request_id(stamp.seq) {
+            return Err(format!("the echo of request {} came as the reply to {id}", request_id(stamp.seq)));
         }
-    }
-
-    fn push(&mut self, _connection: usize, _push: Push, _now_ns: u64) -> Result<(), String> {
-        Ok(())
+        self.tally.receive(connection, stamp, now_ns)
     }
 
     fn next(&mut self, connection: usize, now_ns: u64) -> Option<Request> {

@@ -1,8 +1,9 @@
 //! What became of numbered messages that come straight back: the counts and latencies of `loadgen echo`.
 
+use std::num::NonZeroU32;
+
 use crate::drive::{Measured, Schedule};
-use crate::pace::Pace;
-use crate::report::{Latencies, Report, counts_per_second};
+use crate::report::{Counts, Latencies, Report, counts_per_second};
 use crate::sequence::{Sequence, Verdict};
 
 /// All that is counted, for all connections.
@@ -11,11 +12,8 @@ pub(super) struct Tally {
     pub(super) schedule: Schedule,
     sequences: Vec<Sequence>,
     latencies: Latencies,
-    sent: u64,
-    acked: u64,
+    counts: Counts,
     acked_in_window: u64,
-    duplicated: u64,
-    out_of_order: u64,
 }
 
 /// What a message says of itself.
@@ -28,16 +26,13 @@ pub(super) struct Stamp {
 }
 
 impl Tally {
-    pub(super) fn new(connections: u32, pace: Pace) -> Self {
+    pub(super) fn new(connections: u32, pipeline: NonZeroU32) -> Self {
         Self {
-            schedule: Schedule::new(pace),
+            schedule: Schedule::new(pipeline),
             sequences: (0..connections).map(|_| Sequence::default()).collect(),
             latencies: Latencies::new(),
-            sent: 0,
-            acked: 0,
+            counts: Counts::default(),
             acked_in_window: 0,
-            duplicated: 0,
-            out_of_order: 0,
         }
     }
 
@@ -49,7 +44,7 @@ impl Tally {
             return None;
         }
         let seq = sequence.send();
-        self.sent += 1;
+        self.counts.sent += 1;
         let intended_ns = self.schedule.intended_ns(connection, seq, now_ns);
         Some(Stamp { seq, intended_ns, connection: connection as u64 })
     }
@@ -69,14 +64,14 @@ impl Tally {
         };
         match self.sequences[connection].receive(seq) {
             Verdict::New => {}
-            Verdict::Late => self.out_of_order += 1,
+            Verdict::Late => self.counts.out_of_order += 1,
             Verdict::Duplicate => {
-                self.duplicated += 1;
+                self.counts.duplicated += 1;
                 return Ok(());
             }
             Verdict::Unknown => return Err(format!("an echo has number {seq}, which was never sent")),
         }
-        self.acked += 1;
+        self.counts.acked += 1;
         if self.schedule.measures(now_ns) {
             self.acked_in_window += 1;
         }
@@ -87,28 +82,24 @@ impl Tally {
     }
 
     pub(super) fn outstanding(&self) -> bool {
-        self.acked < self.sent || self.sent < self.schedule.due_in_all()
+        self.counts.acked < self.counts.sent || self.counts.sent < self.schedule.due_in_all()
     }
 
     pub(super) fn acked(&self) -> u64 {
-        self.acked
+        self.counts.acked
     }
 
     pub(super) fn describe(&self) -> String {
-        let Self { sent, acked, duplicated, out_of_order, .. } = self;
+        let Counts { sent, acked, duplicated, out_of_order, .. } = self.counts;
         format!("sent {sent}, acked {acked}, duplicated {duplicated}, out of order {out_of_order}")
     }
 
     /// The report's counts.
     pub(super) fn report(&self, measured: &Measured, report: Report) -> Report {
+        let Counts { sent, acked, .. } = self.counts;
+        let unsent = self.schedule.due_in_all().saturating_sub(sent);
         Report {
-            sent: self.sent,
-            acked: self.acked,
-            delivered: self.acked,
-            lost: self.sent - self.acked,
-            duplicated: self.duplicated,
-            out_of_order: self.out_of_order,
-            unsent: self.schedule.due_in_all().saturating_sub(self.sent),
+            counts: Counts { delivered: acked, lost: sent - acked, unsent, ..self.counts },
             per_second: counts_per_second(self.acked_in_window, measured.length),
             latencies_us: [("echo", self.latencies.summary())].into(),
             ..report

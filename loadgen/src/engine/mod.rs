@@ -23,6 +23,7 @@ use self::dialer::Dialer;
 use self::error::EngineError;
 use self::opening::Opening;
 use self::poller::{Event, Poller, Token};
+use crate::report::count_reason;
 
 /// Bytes that one read takes. As many as a socket's receive buffer usually holds, and they stay in the L2 cache.
 const READ_BYTES: usize = 128 * 1024;
@@ -38,9 +39,6 @@ const READS_PER_TURN: usize = 16;
 
 /// Pongs that may wait unsent on a connection whose server pings but does not read: 8 KiB of 130 at most.
 const UNSENT_PONG_BYTES_MAX: usize = 8 * 1024;
-
-/// Different reasons for lost connections that are kept apart in the report; any further one is counted under "other".
-const REASONS_MAX: usize = 16;
 
 /// How long the server has to answer our close frames.
 const CLOSING_MAX: Duration = Duration::from_secs(2);
@@ -295,11 +293,7 @@ impl Engine {
         connection.vacate();
         self.open -= 1;
         self.counts.closed += 1;
-        let mut reason = lost.to_string();
-        if self.counts.reasons.len() >= REASONS_MAX && !self.counts.reasons.contains_key(&reason) {
-            "other".clone_into(&mut reason);
-        }
-        *self.counts.reasons.entry(reason).or_default() += 1;
+        count_reason(&mut self.counts.reasons, lost.to_string());
     }
 
     /// Ends a connection as a failing network would: without a word. It is not counted as lost.

@@ -1,23 +1,14 @@
 //! The node's HTTP: sign up, log in, channels. One request a connection.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
 use schema::UserId;
 use serde_json::{Value, json};
 
-use super::Node;
+use super::Inner;
 
-pub(super) fn serve(listener: TcpListener, node: Node) {
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, node) = (stream.expect("accept"), node.clone());
-            std::thread::spawn(move || answer(&stream, &node));
-        }
-    });
-}
-
-fn answer(mut stream: &TcpStream, node: &Node) {
+pub(super) fn answer(mut stream: &TcpStream, node: &Inner) {
     let mut reader = BufReader::new(stream);
     let mut line = || {
         let mut line = String::new();
@@ -45,7 +36,7 @@ fn answer(mut stream: &TcpStream, node: &Node) {
     _ = stream.write_all((head + &body).as_bytes());
 }
 
-fn route(node: &Node, path: &str, token: &str, body: &Value) -> (u16, Value) {
+fn route(node: &Inner, path: &str, token: &str, body: &Value) -> (u16, Value) {
     let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
     let mut state = node.state();
     let caller = state.users.values().find(|(_, known)| known == token).map(|&(user, _)| user);

@@ -7,7 +7,7 @@ mod http;
 
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use schema::{
 };
 use tungstenite::handshake::server::{Request as Upgrade, Response};
 use tungstenite::{Error, Message as Frame, WebSocket};
+
+use crate::running;
 
 /// How long a session listens before it looks whether there is something to push.
 const LISTEN: Duration = Duration::from_millis(2);
@@ -64,34 +66,38 @@ pub(crate) struct State {
 pub(crate) struct Node {
     pub(crate) ws: SocketAddr,
     pub(crate) api: SocketAddr,
+    inner: Inner,
+}
+
+/// What all its threads share.
+#[derive(Debug, Clone)]
+struct Inner {
     fault: Fault,
     state: Arc<Mutex<State>>,
 }
 
 impl Node {
     pub(crate) fn start(fault: Fault) -> Self {
-        let sockets = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let requests = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let address = |listener: &TcpListener| listener.local_addr().expect("a bound listener has an address");
-        let node = Self { ws: address(&sockets), api: address(&requests), fault, state: Arc::default() };
-        let serving = node.clone();
-        std::thread::spawn(move || {
-            for stream in sockets.incoming() {
-                let (stream, node) = (stream.expect("accept"), serving.clone());
-                // A client that goes away in the middle of anything is no failure of the test.
-                std::thread::spawn(move || _ = node.serve(stream));
-            }
-        });
-        http::serve(requests, node.clone());
-        node
+        let inner = Inner { fault, state: Arc::default() };
+        let (sessions, requests) = (inner.clone(), inner.clone());
+        // A client that goes away in the middle of anything is no failure of the test.
+        let ws = running::serve(move |stream| _ = sessions.serve(stream));
+        let api = running::serve(move |stream| http::answer(&stream, &requests));
+        Self { ws, api, inner }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no thread panics with it")
+        self.inner.state()
     }
 
     pub(crate) fn faults(&self) -> u64 {
         self.state().faults
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread panics with it")
     }
 
     fn serve(&self, stream: TcpStream) -> Result<(), Error> {
@@ -130,7 +136,7 @@ impl Node {
 }
 
 struct Session<'a> {
-    node: &'a Node,
+    node: &'a Inner,
     socket: WebSocket<TcpStream>,
     encoding: Encoding,
     user: Option<UserId>,

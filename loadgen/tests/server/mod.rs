@@ -3,7 +3,7 @@
 //! One thread a connection; lives as long as the test process.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::{Error, Message, WebSocket};
+
+use crate::running;
 
 /// How long a connection waits for its client before it sends what it holds back.
 const QUIET: Duration = Duration::from_millis(200);
@@ -43,28 +45,22 @@ pub(crate) enum Fault {
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    pub(crate) faults: Arc<AtomicU64>,
-    pub(crate) pongs: Arc<AtomicU64>,
+    counts: Counts,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Counts {
+    faults: Arc<AtomicU64>,
+    pongs: Arc<AtomicU64>,
 }
 
 impl Server {
     /// Serves any number of connections.
     pub(crate) fn start(fault: Fault) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let server = Self {
-            address: listener.local_addr().expect("a bound listener has an address"),
-            faults: Arc::default(),
-            pongs: Arc::default(),
-        };
-        let serving = server.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (stream, server) = (stream.expect("accept"), serving.clone());
-                // A client that goes away in the middle of anything is no failure of the test.
-                std::thread::spawn(move || _ = server.serve(stream, fault));
-            }
-        });
-        server
+        let counts = Counts::default();
+        let serving = counts.clone();
+        // A client that goes away in the middle of anything is no failure of the test.
+        Self { address: running::serve(move |stream| _ = serving.serve(stream, fault)), counts }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -72,13 +68,15 @@ impl Server {
     }
 
     pub(crate) fn faults(&self) -> u64 {
-        self.faults.load(Ordering::SeqCst)
+        self.counts.faults.load(Ordering::SeqCst)
     }
 
     pub(crate) fn pongs(&self) -> u64 {
-        self.pongs.load(Ordering::SeqCst)
+        self.counts.pongs.load(Ordering::SeqCst)
     }
+}
 
+impl Counts {
     fn serve(&self, stream: TcpStream, fault: Fault) -> Result<(), Error> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(QUIET))?;
