@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use wire::{CloseCode, Opcode};
 
 use crate::rng::Rng;
 
@@ -25,6 +26,22 @@ pub(crate) enum Outgoing {
     Plain(Bytes),
     /// Nothing more follows.
     End,
+}
+
+impl Outgoing {
+    /// A frame; masked, as a client's have to be.
+    pub(crate) fn frame(opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) -> Self {
+        let mut frame = Vec::new();
+        wire::encode_into(&mut frame, opcode, payload, mask);
+        Self::Plain(frame.into())
+    }
+
+    /// A close frame.
+    pub(crate) fn close(code: Option<CloseCode>, reason: &str, mask: Option<[u8; 4]>) -> Self {
+        let mut frame = Vec::new();
+        wire::encode_close_into(&mut frame, code, reason, mask);
+        Self::Plain(frame.into())
+    }
 }
 
 /// What was gathered for the next writes.

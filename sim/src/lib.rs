@@ -5,11 +5,13 @@
 //! the same, line by line, which their trace's hash shows.
 //!
 //! ```text
-//! options    a seed's plan, planted bugs        rng chaos trace    chance, the network's cuts, what happened
-//! world      what outlives the node             node               one life of it: sockets, shards, disk
-//! conformance    what clients see of any node
-//! client     devices                            facts checks       evidence, judgement (I2 to I6, I10, I12)
-//! layers     the storage layers alone: many more worlds, each of them short (I2 to I7, I10)
+//! rng trace chaos faults    chance, what happened, the network's cuts, the store's faults
+//! options world             a seed's plan, planted bugs; what outlives the node
+//! node client               one life of the node: sockets, shards, disk; devices
+//! facts checks outcome      evidence, judgement (I2 to I6, I10, I12), what a run came to
+//! run                       nodes and devices in a world, until all is quiet
+//! conformance               what clients see of any node
+//! layers                    the storage layers alone: many more worlds, each of them short (I2 to I7, I10)
 //! ```
 
 #[cfg(not(any(tokio_unstable, doc, doctest)))]
@@ -22,13 +24,19 @@ mod chaos;
 mod checks;
 mod client;
 pub mod conformance;
+mod counts;
 mod facts;
+mod faults;
 pub mod layers;
 mod node;
 pub mod options;
+mod outcome;
 mod rng;
+mod run;
 mod trace;
 mod world;
 
 pub use options::{Options, Planted, Workload};
-pub use world::{Met, Outcome, Violation, run};
+pub use outcome::{Outcome, Violation};
+pub use run::{Done, run};
+pub use world::Met;

@@ -3,6 +3,7 @@
 
 mod storage;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
@@ -18,21 +19,54 @@ use sim::{Options, Outcome, Planted, Workload};
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Runs this seed.
-    #[arg(long, required_unless_present = "seeds", conflicts_with = "seeds")]
-    seed: Option<u64>,
-    /// Runs all of A..B, both included, and stops at the first violation.
-    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
-    seeds: Option<RangeInclusive<u64>>,
+    #[command(flatten)]
+    seeds: Seeds,
     /// What there is most of in a run.
-    #[arg(long, value_name = "NAME", default_value_t)]
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
     workload: Workload,
     /// Plants a bug, which a checker should catch.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_enum)]
     planted: Option<Planted>,
+}
+
+/// Which seeds, and how much is said of them.
+#[derive(Debug, clap::Args)]
+struct Seeds {
+    /// Runs this seed, and prints its plan.
+    #[arg(long, required_unless_present = "seeds", conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Runs seeds 1 to N, or all of A..B, both included.
+    #[arg(long, value_name = "N|A..B", value_parser = parse_seeds)]
+    seeds: Option<RangeInclusive<u64>>,
     /// Prints every line of the trace.
     #[arg(long)]
     trace: bool,
+}
+
+impl Seeds {
+    fn range(&self) -> anyhow::Result<RangeInclusive<u64>> {
+        self.seeds.clone().or(self.seed.map(|seed| seed..=seed)).context("give --seed or --seeds")
+    }
+
+    /// What one seed came to, with the lines that led to a violation, and the command that repeats it.
+    fn report(
+        &self,
+        out: &mut impl Write,
+        seed: u64,
+        outcome: &Outcome<impl Display>,
+        command: &str,
+    ) -> io::Result<()> {
+        let Outcome { hash, violation, last, done } = outcome;
+        if violation.is_some() && !self.trace {
+            last.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        }
+        match violation {
+            None => writeln!(out, "{done}\nholds\nhash {hash:016x}"),
+            Some(violation) => {
+                writeln!(out, "{done}\nviolated {violation}\nhash {hash:016x}\nseed {seed}, repeat with: {command}")
+            }
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -42,8 +76,10 @@ enum Command {
 }
 
 fn parse_seeds(text: &str) -> anyhow::Result<RangeInclusive<u64>> {
-    let (first, last) = text.split_once("..").context("expected A..B, as in 1..50")?;
-    let (first, last) = (first.parse()?, last.trim_start_matches('=').parse()?);
+    let (first, last) = text.split_once("..").unwrap_or(("1", text));
+    let number =
+        |text: &str| text.parse().with_context(|| format!("{text:?} is no seed: N or A..B, as in 50 or 1..50"));
+    let (first, last) = (number(first)?, number(last.trim_start_matches('='))?);
     anyhow::ensure!(first <= last, "{first} is after {last}");
     Ok(first..=last)
 }
@@ -53,39 +89,27 @@ fn main() -> anyhow::Result<ExitCode> {
     if let Some(Command::Storage(args)) = &args.command {
         return storage::run(args);
     }
-    let options = |seed| Options { seed, workload: args.workload, planted: args.planted, trace: args.trace };
     let mut out = io::stdout().lock();
-    let alone = args.seed.map(|seed| seed..=seed);
-    let seeds = args.seeds.clone().or(alone).context("give --seed or --seeds")?;
+    let is_alone = args.seeds.seed.is_some();
     let mut races = 0;
-    for seed in seeds {
-        let options = options(seed);
-        if args.seeds.is_none() {
+    for seed in args.seeds.range()? {
+        let options = Options { seed, workload: args.workload, planted: args.planted, trace: args.seeds.trace };
+        if is_alone {
             writeln!(out, "seed {seed}\n{:?}", Plan::of(options))?;
         }
         let outcome = sim::run(options);
-        report(&mut out, options, &outcome, args.seeds.is_none())?;
+        if is_alone || outcome.violation.is_some() {
+            args.seeds.report(&mut out, seed, &outcome, &options.command())?;
+        } else {
+            writeln!(out, "seed {seed} holds, hash {:016x}: {}", outcome.hash, outcome.done)?;
+        }
         if outcome.violation.is_some() {
             return Ok(ExitCode::FAILURE);
         }
-        races += outcome.races;
+        races += outcome.done.races;
     }
-    if args.seeds.is_some() {
+    if !is_alone {
         writeln!(out, "{races} removals raced with sends")?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn report(out: &mut impl Write, options: Options, outcome: &Outcome, alone: bool) -> io::Result<()> {
-    match &outcome.violation {
-        None if alone => writeln!(out, "{}\nholds\nhash {:016x}", outcome.summary, outcome.hash),
-        None => writeln!(out, "seed {} holds, hash {:016x}: {}", options.seed, outcome.hash, outcome.summary),
-        Some(violation) => {
-            if !options.trace {
-                outcome.last.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-            }
-            writeln!(out, "{}\nviolated {violation}\nhash {:016x}", outcome.summary, outcome.hash)?;
-            writeln!(out, "seed {}, repeat with: {}", options.seed, options.command())
-        }
-    }
 }

@@ -3,10 +3,9 @@
 //! Each seed draws which hardships it has and how hard each is ("swarm testing"): a run in which everything fails at once
 //! hides what one failure alone would show.
 
-use std::fmt;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 
+use clap::ValueEnum;
 use kv::memory::FaultRates;
 use lies::Lie;
 use schema::limits::{LINK_BYTES_MAX, STORE_TASKS_MAX};
@@ -27,7 +26,7 @@ pub struct Options {
 }
 
 /// What there is most of in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Workload {
     /// Whatever the seed draws.
     #[default]
@@ -36,17 +35,8 @@ pub enum Workload {
     Removals,
 }
 
-impl fmt::Display for Workload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Drawn => "drawn",
-            Self::Removals => "removals",
-        })
-    }
-}
-
 /// A bug planted to prove that a checker sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Planted {
     /// The store answers a commit before it is durable (I3).
     AcknowledgeBeforeDurable,
@@ -65,63 +55,14 @@ pub enum Planted {
 }
 
 impl Planted {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::AcknowledgeBeforeDurable,
-        Self::CursorAheadOfUnreadRow,
-        Self::SeqInMemory,
-        Self::UnknownIsFailure,
-        Self::RemovalAcknowledgedEarly,
-        Self::AnswerForgotten,
-        Self::FencedGoesOn,
-    ];
-
-    /// As the command line names it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AcknowledgeBeforeDurable => "acknowledge-before-durable",
-            Self::CursorAheadOfUnreadRow => "cursor-ahead-of-unread-row",
-            Self::SeqInMemory => "seq-in-memory",
-            Self::UnknownIsFailure => "unknown-is-failure",
-            Self::RemovalAcknowledgedEarly => "removal-acknowledged-early",
-            Self::AnswerForgotten => "answer-forgotten",
-            Self::FencedGoesOn => "fenced-goes-on",
-        }
-    }
-
     /// What the engine lies about, if that has the effect.
     pub(crate) fn lie(self) -> Option<Lie> {
         match self {
             Self::CursorAheadOfUnreadRow => Some(Lie::CursorAheadOfUnreadRow),
             Self::SeqInMemory => Some(Lie::SeqInMemory),
             Self::UnknownIsFailure => Some(Lie::UnknownIsFailure),
-            Self::AcknowledgeBeforeDurable
-            | Self::RemovalAcknowledgedEarly
-            | Self::AnswerForgotten
-            | Self::FencedGoesOn => None,
+            _ => None,
         }
-    }
-}
-
-impl fmt::Display for Planted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// No bug of that name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no planted bug is called {name:?}; there are {}", Planted::ALL.map(Planted::name).join(", "))]
-pub struct UnknownPlanted {
-    name: String,
-}
-
-impl FromStr for Planted {
-    type Err = UnknownPlanted;
-    fn from_str(name: &str) -> Result<Self, UnknownPlanted> {
-        let found = Self::ALL.into_iter().find(|planted| planted.name() == name);
-        found.ok_or_else(|| UnknownPlanted { name: name.to_owned() })
     }
 }
 
@@ -135,17 +76,20 @@ impl Options {
     /// The command that repeats this run.
     #[must_use]
     pub fn command(&self) -> String {
-        let planted = self.planted.map(|planted| format!(" --planted {planted}")).unwrap_or_default();
-        let workload = match self.workload {
-            Workload::Drawn => String::new(),
-            workload @ Workload::Removals => format!(" --workload {workload}"),
-        };
-        format!("cargo run --release -p sim -- --seed {}{workload}{planted}", self.seed)
+        let workload = Some(self.workload).filter(|workload| *workload != Workload::default());
+        let flags = flag("workload", workload) + &flag("planted", self.planted);
+        format!("cargo run --release -p sim -- --seed {}{flags}", self.seed)
     }
 }
 
+/// A flag of the command line and its value, behind a space; nothing where it is not given.
+pub(crate) fn flag(name: &str, value: Option<impl ValueEnum>) -> String {
+    let value = value.and_then(|value| value.to_possible_value());
+    value.map(|value| format!(" --{name} {}", value.get_name())).unwrap_or_default()
+}
+
 /// What a seed makes of the world. Printed at the start of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Shards of the node.
     pub shards: u16,
@@ -217,83 +161,53 @@ impl Plan {
     /// What `seed` draws.
     fn draw(seed: u64) -> Self {
         let rng = &mut Rng::new(seed).part("plan");
+        // Fields are drawn in this order.
         let users = rng.within(3..=6) as usize;
         let busy_ms = rng.within(5_000..=10_000);
-        let mut maybe = |permille: u32, range: RangeInclusive<u64>| {
-            if rng.chance(permille) { rng.within(range) } else { *range.start() }
-        };
-        let shards = maybe(900, 1..=4) as u16;
-        let devices = users + maybe(800, 0..=4) as usize;
-        let groups = maybe(900, 1..=3) as usize;
-        let pause_ms = *[40, 120, 400].get(maybe(1_000, 0..=2) as usize).expect("three of them");
-        let large_permille = maybe(500, 5..=200) as u32;
-        let disconnect_permille = maybe(800, 2..=60) as u32;
-        let stall_permille = maybe(500, 0..=30) as u32;
-        let hint_loss_permille = maybe(600, 0..=400) as u32;
-        let mesh_loss_permille = maybe(300, 0..=10) as u32;
-        let mesh_ms = maybe(800, 0..=20);
-        let store_ms = maybe(900, 0..=6);
-        let sync_ms = maybe(800, 2..=60);
-        let sync_stall_permille = maybe(400, 0..=60) as u32;
-        let piece_bytes = *[40, 300, 1_400, 16_384].get(maybe(1_000, 0..=3) as usize).expect("four of them");
-        let membership_ms = maybe(800, 0..=1_500);
-        let faults = match maybe(1_000, 0..=2) {
-            0 => FaultRates { yields_max: 2, ..CALM },
-            1 => FaultRates::HOSTILE,
-            _ => FaultRates { unknown_permille: 100, conflict_permille: 100, ..FaultRates::HOSTILE },
-        };
-        let crashes_ms = times(rng, 600, 3, busy_ms);
-        let power_losses_ms = times(rng, 600, 3, busy_ms);
-        let holds_ms = spans(rng, 500, 3, busy_ms, 50..=3_000);
-        let leap_life = if rng.chance(400) { rng.within(1..=3) } else { 0 };
-        let watches = rng.chance(400);
-        let larges = if rng.chance(500) { rng.index(2) + 1 } else { 0 };
-        let drains_ms = times(rng, 400, 2, busy_ms);
-        let takeovers_ms = times(rng, 400, 2, busy_ms);
-        let store_away_ms = spans(rng, 300, 1, busy_ms, 100..=4_000);
-        let stalls = spans(rng, 500, 4, busy_ms, 20..=1_500);
-        let shard_stalls = stalls.into_iter().map(|(from, to)| (rng.index(shards.into()) as u16, from, to)).collect();
-        let mailbox_places = *rng.pick(&[8, 64, 8_192]);
-        let link_bytes = *rng.pick(&[2_048, 65_536, LINK_BYTES_MAX as usize]);
-        let store_tasks = *rng.pick(&[4, 64, STORE_TASKS_MAX as usize]);
+        let shards = rng.maybe(900, 1..=4) as u16;
         Self {
             shards,
             users,
-            devices,
-            groups,
-            larges,
+            devices: users + rng.maybe(800, 0..=4) as usize,
+            groups: rng.maybe(900, 1..=3) as usize,
             busy_ms,
-            pause_ms,
-            large_permille,
-            disconnect_permille,
-            stall_permille,
-            hint_loss_permille,
-            mesh_loss_permille,
-            mesh_ms,
-            store_ms,
-            sync_ms,
-            sync_stall_permille,
-            faults,
-            piece_bytes,
-            crashes_ms,
-            power_losses_ms,
-            drains_ms,
-            takeovers_ms,
-            store_away_ms,
-            shard_stalls,
-            mailbox_places,
-            link_bytes,
-            store_tasks,
-            holds_ms,
-            leap_life,
-            membership_ms,
-            watches,
+            pause_ms: [40, 120, 400][rng.maybe(1_000, 0..=2) as usize],
+            large_permille: rng.maybe(500, 5..=200) as u32,
+            disconnect_permille: rng.maybe(800, 2..=60) as u32,
+            stall_permille: rng.maybe(500, 0..=30) as u32,
+            hint_loss_permille: rng.maybe(600, 0..=400) as u32,
+            mesh_loss_permille: rng.maybe(300, 0..=10) as u32,
+            mesh_ms: rng.maybe(800, 0..=20),
+            store_ms: rng.maybe(900, 0..=6),
+            sync_ms: rng.maybe(800, 2..=60),
+            sync_stall_permille: rng.maybe(400, 0..=60) as u32,
+            piece_bytes: [40, 300, 1_400, 16_384][rng.maybe(1_000, 0..=3) as usize],
+            membership_ms: rng.maybe(800, 0..=1_500),
+            faults: match rng.maybe(1_000, 0..=2) {
+                0 => FaultRates { yields_max: 2, ..FaultRates::default() },
+                1 => FaultRates::HOSTILE,
+                _ => FaultRates { unknown_permille: 100, conflict_permille: 100, ..FaultRates::HOSTILE },
+            },
+            crashes_ms: times(rng, 600, 3, busy_ms),
+            power_losses_ms: times(rng, 600, 3, busy_ms),
+            holds_ms: spans(rng, 500, 3, busy_ms, 50..=3_000),
+            leap_life: if rng.chance(400) { rng.within(1..=3) } else { 0 },
+            watches: rng.chance(400),
+            larges: if rng.chance(500) { rng.index(2) + 1 } else { 0 },
+            drains_ms: times(rng, 400, 2, busy_ms),
+            takeovers_ms: times(rng, 400, 2, busy_ms),
+            store_away_ms: spans(rng, 300, 1, busy_ms, 100..=4_000),
+            shard_stalls: spans(rng, 500, 4, busy_ms, 20..=1_500)
+                .into_iter()
+                .map(|(from, to)| (rng.index(shards.into()) as u16, from, to))
+                .collect(),
+            mailbox_places: *rng.pick(&[8, 64, 8_192]),
+            link_bytes: *rng.pick(&[2_048, 65_536, LINK_BYTES_MAX as usize]),
+            store_tasks: *rng.pick(&[4, 64, STORE_TASKS_MAX as usize]),
             askers: 1,
         }
     }
-}
 
-impl Plan {
     /// What a run is made of.
     #[must_use]
     pub fn of(options: Options) -> Self {
@@ -319,36 +233,15 @@ impl Plan {
         Self {
             shards: 3,
             users,
-            devices: 0,
-            groups: 0,
-            larges: 0,
-            busy_ms: 0,
             pause_ms: 1,
-            large_permille: 0,
-            disconnect_permille: 0,
-            stall_permille: 0,
-            hint_loss_permille: 0,
-            mesh_loss_permille: 0,
             mesh_ms: 2,
             store_ms: 1,
             sync_ms: 4,
-            sync_stall_permille: 0,
-            faults: CALM,
             piece_bytes: 1_400,
-            crashes_ms: Vec::new(),
-            power_losses_ms: Vec::new(),
-            drains_ms: Vec::new(),
-            takeovers_ms: Vec::new(),
-            store_away_ms: Vec::new(),
-            shard_stalls: Vec::new(),
             mailbox_places: 8_192,
             link_bytes: LINK_BYTES_MAX as usize,
             store_tasks: STORE_TASKS_MAX as usize,
-            holds_ms: Vec::new(),
-            leap_life: 0,
-            membership_ms: 0,
-            watches: false,
-            askers: 0,
+            ..Self::default()
         }
     }
 }
@@ -366,14 +259,3 @@ fn spans(rng: &mut Rng, permille: u32, most: u64, busy_ms: u64, long_ms: RangeIn
     let times = times(rng, permille, most, busy_ms);
     times.into_iter().map(|at| (at, at + rng.within(long_ms.clone()))).collect()
 }
-
-/// A store in which nothing goes wrong.
-const CALM: FaultRates = FaultRates {
-    read_permille: 0,
-    unavailable_permille: 0,
-    conflict_permille: 0,
-    refused_permille: 0,
-    unknown_permille: 0,
-    yields_max: 0,
-    cached_lag_max: 0,
-};

@@ -22,7 +22,6 @@ struct Lines {
     hash: Xxh3,
     text: String,
     kept: std::collections::VecDeque<String>,
-    count: u64,
     print: bool,
 }
 
@@ -30,7 +29,7 @@ impl Trace {
     /// An empty record; with `print` each line goes to standard error as it comes.
     #[must_use]
     pub(crate) fn new(print: bool) -> Self {
-        let lines = Lines { hash: Xxh3::new(), text: String::new(), kept: Default::default(), count: 0, print };
+        let lines = Lines { hash: Xxh3::new(), text: String::new(), kept: Default::default(), print };
         Self { now_ms: Cell::new(0), lines: RefCell::new(lines) }
     }
 
@@ -47,12 +46,11 @@ impl Trace {
     /// Something happened.
     pub(crate) fn line(&self, what: fmt::Arguments<'_>) {
         let mut lines = self.lines.borrow_mut();
-        let Lines { hash, text, kept, count, print } = &mut *lines;
+        let Lines { hash, text, kept, print } = &mut *lines;
         text.clear();
         write!(text, "{:>6} {what}", self.now_ms.get()).expect("a string takes text");
         hash.update(text.as_bytes());
         hash.update(b"\n");
-        *count += 1;
         if *print {
             // Nobody reads it if this fails, and the run does not depend on it.
             let _ = writeln!(std::io::stderr(), "{text}");
@@ -66,11 +64,6 @@ impl Trace {
     /// The hash over all lines so far.
     pub(crate) fn hash(&self) -> u64 {
         self.lines.borrow().hash.digest()
-    }
-
-    /// How many lines there were.
-    pub(crate) fn count(&self) -> u64 {
-        self.lines.borrow().count
     }
 
     /// The last lines, at most 200.

@@ -16,9 +16,9 @@ fn the_invariants_hold() {
             let command = Options::of_seed(seed).command();
             panic!("{}\n{violation}\nrepeat with: {command}", outcome.last.join("\n"));
         }
-        fenced += outcome.met.fenced;
-        held_back += outcome.met.held_back;
-        dropped += outcome.met.dropped.values().sum::<u64>();
+        fenced += outcome.done.met.fenced;
+        held_back += outcome.done.met.held_back;
+        dropped += outcome.done.met.dropped.values().sum::<u64>();
     }
     let met = fenced > 0 && held_back > 0 && dropped > 0;
     assert!(met || cfg!(debug_assertions), "{fenced} fenced nodes, {held_back} frames held back, {dropped} dropped");
@@ -35,7 +35,7 @@ fn a_removed_member_receives_nothing_sent_after_its_removal() {
         if let Some(violation) = outcome.violation {
             panic!("{}\n{violation}\nrepeat with: {}", outcome.last.join("\n"), options.command());
         }
-        races += outcome.races;
+        races += outcome.done.races;
     }
     assert!(races >= least, "{races} races, at least {least} are to be seen");
 }
@@ -51,8 +51,8 @@ fn check_planted_in(workload: Workload, planted: Planted, invariants: &[&str]) {
         let violation = sim::run(options).violation?;
         Some((seed, violation))
     });
-    let (seed, violation) = caught.unwrap_or_else(|| panic!("no seed up to 50 catches {planted}"));
-    assert!(invariants.contains(&&*violation.invariant), "seed {seed} takes {planted} for {violation}");
+    let (seed, violation) = caught.unwrap_or_else(|| panic!("no seed up to 50 catches {planted:?}"));
+    assert!(invariants.contains(&&*violation.invariant), "seed {seed} takes {planted:?} for {violation}");
 }
 
 #[test]

@@ -27,8 +27,8 @@ fn check(broken: Broken, seeds: u64, invariants: &[&str]) {
         let violation = run(options).violation?;
         Some((seed, violation))
     });
-    let (seed, violation) = caught.unwrap_or_else(|| panic!("no seed up to {seeds} catches {broken}"));
-    assert!(invariants.contains(&&*violation.invariant), "seed {seed} takes {broken} for {violation}");
+    let (seed, violation) = caught.unwrap_or_else(|| panic!("no seed up to {seeds} catches {broken:?}"));
+    assert!(invariants.contains(&&*violation.invariant), "seed {seed} takes {broken:?} for {violation}");
 }
 
 #[test]
@@ -79,12 +79,4 @@ fn a_failure_says_how_to_repeat_it() {
     }
     let (holds, said) = printed(&["--seeds", "3", "--json"]);
     assert!(holds && said.contains("\"violated\":0"), "{said}");
-}
-
-#[test]
-fn help_lists_the_broken_variants() {
-    let (_, said) = printed(&["--help"]);
-    for broken in Broken::ALL {
-        assert!(said.contains(broken.name()), "{broken} is not in {said}");
-    }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use schema::{Message, message};
 
 use crate::facts::Facts;
+use crate::outcome::violated;
 
+use super::Check;
 use super::store::Log;
-use super::{Check, violated};
 
 /// A message without what changes while its revision does not.
 fn content(message: &Message) -> Message {
@@ -19,7 +20,7 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
     for (channel, messages) in &log.channels {
         for (expected, message) in (1..).zip(messages) {
             if message.seq.0 != expected {
-                return violated("I2", format!("channel {channel} has {} where #{expected} belongs", message.seq));
+                violated!("I2", "channel {channel} has {} where #{expected} belongs", message.seq);
             }
         }
     }
@@ -37,20 +38,17 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
         };
         let Some(stored) = log.message(message.channel_id, message.seq) else {
             // What is told is durable, so a log that ends before it has lost it.
-            return violated("I3", format!("{}, where the log has nothing", what()));
+            violated!("I3", "{}, where the log has nothing", what());
         };
         if stored.revision < message.revision {
-            return violated("I3", format!("{}, where the log has revision {}", what(), stored.revision));
+            violated!("I3", "{}, where the log has revision {}", what(), stored.revision);
         }
         let first = known.entry(place(message)).or_insert_with(|| Arc::clone(message));
         let is_one = stored.client_msg_id == message.client_msg_id && stored.from == message.from;
         if !is_one || content(first) != content(message) {
             let (stored, first) = ((stored.client_msg_id, stored.from), first.body.len());
             let bytes = message.body.len();
-            return violated(
-                "I2",
-                format!("{} with {bytes} bytes; the log has {stored:?}, and others saw {first} bytes", what()),
-            );
+            violated!("I2", "{} with {bytes} bytes; the log has {stored:?}, and others saw {first} bytes", what());
         }
     }
     Ok(())

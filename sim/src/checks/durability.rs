@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use schema::{Command, Emoji};
 
 use crate::facts::{Done, Facts, Operation};
+use crate::outcome::violated;
 
+use super::Check;
 use super::store::Log;
-use super::{Check, violated};
 
 pub(super) fn check(log: &Log, facts: &Facts) -> Check {
     for ack in &facts.acks {
@@ -17,17 +18,17 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
         let is_there = stored.is_some_and(|message| message.client_msg_id == key.id && message.from == key.user);
         if !is_there {
             let stored = stored.map(|message| (message.client_msg_id, message.from));
-            return violated("I3", format!("{key:?} was acknowledged as {}, where the log has {stored:?}", ack.seq));
+            violated!("I3", "{key:?} was acknowledged as {}, where the log has {stored:?}", ack.seq);
         }
     }
-    for (key, operation) in facts.operations.iter() {
+    for (key, operation) in &facts.operations {
         let (what, seq, text) = match (&operation.command, operation.done) {
             (Command::Edit(edit), Some((Done::Revised(revision), _))) => (revision, edit.seq, Some(&edit.body)),
             (Command::Delete(delete), Some((Done::Revised(revision), _))) => (revision, delete.seq, None),
             _ => continue,
         };
         let Some(stored) = log.message(key.channel, seq) else {
-            return violated("I3", format!("{key:?} revised {seq}, where the log has nothing"));
+            violated!("I3", "{key:?} revised {seq}, where the log has nothing");
         };
         // A deletion is the last revision; after an edit others may follow.
         let is_there = match text {
@@ -38,7 +39,7 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
         if !is_there {
             let (revision, deleted) = (stored.revision, stored.deleted);
             let stored = format!("revision {revision}, deleted: {deleted}");
-            return violated("I3", format!("{key:?} made revision {what} of {seq}, and the log has {stored}"));
+            violated!("I3", "{key:?} made revision {what} of {seq}, and the log has {stored}");
         }
     }
     reactions(log, facts)
@@ -47,7 +48,7 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
 /// Of reactions that followed one another, the last counts, unless its message was deleted.
 fn reactions(log: &Log, facts: &Facts) -> Check {
     let mut of: BTreeMap<_, Vec<(&Operation, bool)>> = BTreeMap::new();
-    for (key, operation) in facts.operations.iter() {
+    for (key, operation) in &facts.operations {
         if let Command::React(react) = &operation.command {
             let emoji: Emoji = react.emoji.parse().expect("devices react with emojis");
             of.entry((key.channel, react.seq, emoji, key.user)).or_default().push((operation, react.on));
@@ -59,7 +60,7 @@ fn reactions(log: &Log, facts: &Facts) -> Check {
         let follows = operations.iter().all(|(earlier, _)| earlier.done.is_some_and(|(_, at)| at < last.first));
         let stands = log.message(place.0, place.1).is_some_and(|message| !message.deleted);
         if follows && stands && last.done.is_some() && log.reactions.contains(&place) != on {
-            return violated("I3", format!("the last reaction at {place:?} was acknowledged with on: {on}"));
+            violated!("I3", "the last reaction at {place:?} was acknowledged with on: {on}");
         }
     }
     Ok(())

@@ -4,9 +4,10 @@
 use schema::Seq;
 
 use crate::facts::{Facts, Feed};
+use crate::outcome::violated;
 
+use super::Check;
 use super::store::Log;
-use super::{Check, violated};
 
 pub(super) fn check(log: &Log, facts: &Facts) -> Check {
     for ((device, channel), feed) in &facts.feeds {
@@ -20,11 +21,11 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
         let mut last = *base;
         for seq in seqs.iter().copied().chain(end) {
             if seq <= last {
-                return violated("I6", format!("{device} was pushed {seq} of channel {channel} after {last}"));
+                violated!("I6", "{device} was pushed {seq} of channel {channel} after {last}");
             }
             if let Some(missed) = (last.0 + 1..seq.0).find(|&missed| may_see(missed)) {
-                let finding = format!("{device} was pushed {seq} of channel {channel} after {last}, without #{missed}");
-                return violated("I6", format!("{finding}, with the head at {head}, and may see {ranges:?}"));
+                let pushed = format!("{seq} of channel {channel} after {last}, without #{missed}");
+                violated!("I6", "{device} was pushed {pushed}, with the head at {head}, and may see {ranges:?}");
             }
             last = seq;
         }

@@ -5,9 +5,10 @@ use schema::record::{EventRecord, EventRecordBody};
 use schema::{ChannelId, DeviceId, Event, EventBody, Position};
 
 use crate::facts::{Facts, Pushed};
+use crate::outcome::violated;
 
+use super::Check;
 use super::store::{Log, Row};
-use super::{Check, violated};
 
 pub(super) fn check(log: &Log, facts: &Facts) -> Check {
     for (device, pushed) in &facts.pushed {
@@ -22,7 +23,7 @@ fn follows(device: &DeviceId, pushed: &Pushed, floor: Position, inbox: &[Row]) -
     let mut last = pushed.base;
     for event in &pushed.events {
         if event.position <= last {
-            return violated("I6", format!("{device} was pushed {} after {last}", describe(event)));
+            violated!("I6", "{device} was pushed {} after {last}", describe(event));
         }
         last = event.position;
     }
@@ -43,10 +44,10 @@ fn follows(device: &DeviceId, pushed: &Pushed, floor: Position, inbox: &[Row]) -
             (Some(row), came) => {
                 let came = came.map_or_else(|| "nothing".to_owned(), |event| describe(event));
                 let belongs = format!("{:?} at {}", row.event, row.position);
-                return violated("I6", format!("{device} was pushed {came} where {belongs} belongs"));
+                violated!("I6", "{device} was pushed {came} where {belongs} belongs");
             }
             (None, Some(came)) => {
-                return violated("I6", format!("{device} was pushed {} beyond its inbox", describe(came)));
+                violated!("I6", "{device} was pushed {} beyond its inbox", describe(came));
             }
         }
     }

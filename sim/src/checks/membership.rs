@@ -7,9 +7,10 @@ use schema::record::{EventRecordBody, SeqRange};
 use schema::{ChannelId, Seq};
 
 use crate::facts::Facts;
+use crate::outcome::violated;
 
+use super::Check;
 use super::store::Log;
-use super::{Check, violated};
 
 /// At this many ranges the oldest has been forgotten, and nothing can be said of what lies before.
 const RANGES_MAX: usize = schema::limits::MEMBER_RANGES_MAX as usize;
@@ -36,10 +37,7 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
             let ranges = &log.ranges[&(*channel, message.from)];
             if !is_within(ranges, message.seq) {
                 let (from, seq) = (message.from, message.seq);
-                return violated(
-                    "I10",
-                    format!("{from} wrote {seq} of channel {channel}, and was in it for {ranges:?}"),
-                );
+                violated!("I10", "{from} wrote {seq} of channel {channel}, and was in it for {ranges:?}");
             }
         }
     }
@@ -55,8 +53,7 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
                 Some(MemberChange::Created | MemberChange::Added) => _ = left.remove(&channel),
                 Some(MemberChange::Removed | MemberChange::Left) => _ = left.insert(channel),
                 Some(MemberChange::Role | MemberChange::Title) | None if left.contains(&channel) => {
-                    let told = format!("{user}, who has left channel {channel}, is told {:?}", row.event.body);
-                    return violated("I10", told);
+                    violated!("I10", "{user}, who has left channel {channel}, is told {:?}", row.event.body);
                 }
                 Some(MemberChange::Role | MemberChange::Title) | None => {}
             }
@@ -64,8 +61,8 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
                 continue;
             };
             if !is_within(ranges, seq) {
-                let told = format!("{user} is told of {seq} of channel {channel} at {}", row.position);
-                return violated("I10", format!("{told}, and may see {ranges:?}"));
+                let at = row.position;
+                violated!("I10", "{user} is told of {seq} of channel {channel} at {at}, and may see {ranges:?}");
             }
         }
     }
@@ -74,7 +71,7 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
         let ranges = log.ranges.get(&(channel, seen.user)).map_or(&[][..], Vec::as_slice);
         if !is_within(ranges, seq) {
             let by = &seen.by;
-            return violated("I10", format!("{by} was shown {seq} of channel {channel}, and may see {ranges:?}"));
+            violated!("I10", "{by} was shown {seq} of channel {channel}, and may see {ranges:?}");
         }
     }
     Ok(())

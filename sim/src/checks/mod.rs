@@ -12,37 +12,33 @@ mod presence;
 mod removal;
 mod store;
 
-use kv::memory::{MemoryEngine, MemoryStore};
+use kv::memory::MemoryEngine;
 use schema::UserId;
 
 use crate::facts::Facts;
-use crate::world::{Room, Violation, World};
+use crate::outcome::Violation;
+use crate::world::{Room, World};
 
 pub(crate) use removal::races;
-pub(crate) use store::Log;
+pub(crate) use store::{Log, all_rows, reopen, unreadable};
 
 pub(crate) type Check = Result<(), Violation>;
 
 /// All of them; the first that does not hold.
 pub(crate) fn all(world: &World) -> Check {
     let (facts, rooms) = (world.facts.borrow(), world.rooms.borrow());
-    let engine = store::reopen(&world.store);
-    let log = stored(&engine, &rooms, &world.users, &facts)?;
+    let log = without_sessions(&reopen(&world.store), &rooms, &world.users, &facts)?;
     presence::check(world, &log, &facts)?;
     feeds::check(&log, &facts)
 }
 
-/// Those that need no more than what clients did and saw, and the store, which a new process opens.
+/// Those that need no more than what clients did and saw, and the store, which a new process has opened.
 pub(crate) fn without_sessions(
-    store: &MemoryStore,
+    engine: &MemoryEngine,
     rooms: &[Room],
     users: &[UserId],
     facts: &Facts,
 ) -> Result<Log, Violation> {
-    stored(&store::reopen(store), rooms, users, facts)
-}
-
-fn stored(engine: &MemoryEngine, rooms: &[Room], users: &[UserId], facts: &Facts) -> Result<Log, Violation> {
     store::check(engine)?;
     let log = Log::read(engine, rooms, users)?;
     durability::check(&log, facts)?;
@@ -50,15 +46,11 @@ fn stored(engine: &MemoryEngine, rooms: &[Room], users: &[UserId], facts: &Facts
     once::check(&log, facts)?;
     origin::check(&log, facts)?;
     order::check(facts)?;
-    if let Some((invariant, finding)) = facts.complaints.first() {
-        return Err(Violation::new(invariant, finding.clone()));
+    if let Some(complaint) = facts.complaints.first() {
+        return Err(complaint.clone());
     }
     membership::check(&log, facts)?;
     removal::check(rooms, facts)?;
     inbox::check(&log, facts)?;
     Ok(log)
-}
-
-fn violated(invariant: &str, finding: String) -> Check {
-    Err(Violation::new(invariant, finding))
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use schema::{Command, Seq};
 
 use crate::facts::{Done, Facts, Key};
+use crate::outcome::violated;
 
+use super::Check;
 use super::store::Log;
-use super::{Check, violated};
 
 pub(super) fn check(log: &Log, facts: &Facts) -> Check {
     let mut stored: BTreeMap<Key, Seq> = BTreeMap::new();
@@ -16,10 +17,10 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
         for message in messages {
             let key = Key { user: message.from, channel, id: message.client_msg_id };
             if let Some(first) = stored.insert(key, message.seq) {
-                return violated("I5", format!("{key:?} is in the log as {first} and as {}", message.seq));
+                violated!("I5", "{key:?} is in the log as {first} and as {}", message.seq);
             }
             if !facts.written.contains_key(&key) {
-                return violated("I5", format!("nobody wrote {key:?}, which is in the log as {}", message.seq));
+                violated!("I5", "nobody wrote {key:?}, which is in the log as {}", message.seq);
             }
         }
     }
@@ -27,16 +28,13 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
         if stored.get(&ack.key) != Some(&ack.seq) {
             let (key, at, seq) = (ack.key, stored.get(&ack.key), ack.seq);
             let duplicate = ack.duplicate;
-            return violated(
-                "I5",
-                format!("{key:?} is stored at {at:?}, acknowledged as {seq}, duplicate: {duplicate}"),
-            );
+            violated!("I5", "{key:?} is stored at {at:?}, acknowledged as {seq}, duplicate: {duplicate}");
         }
     }
     once_revised(facts)?;
     for (key, code) in &facts.refused {
         if let Some(seq) = stored.get(key).filter(|_| facts.written[key].attempts == 1) {
-            return violated("I5", format!("{key:?} was refused with {code} and is in the log as {seq}"));
+            violated!("I5", "{key:?} was refused with {code} and is in the log as {seq}");
         }
     }
     Ok(())
@@ -45,7 +43,7 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
 /// Two operations never make the same revision. Only deletions share one: all but the first change nothing.
 fn once_revised(facts: &Facts) -> Check {
     let mut makers: BTreeMap<_, (&Key, bool)> = BTreeMap::new();
-    for (key, operation) in facts.operations.iter() {
+    for (key, operation) in &facts.operations {
         let Some((Done::Revised(revision), _)) = operation.done else { continue };
         let (seq, deletes) = match &operation.command {
             Command::Edit(edit) => (edit.seq, false),
@@ -55,7 +53,7 @@ fn once_revised(facts: &Facts) -> Check {
         if let Some((other, others)) = makers.insert((key.channel, seq, revision), (key, deletes))
             && !(deletes && others)
         {
-            return violated("I5", format!("{other:?} and {key:?} both made revision {revision} of {seq}"));
+            violated!("I5", "{other:?} and {key:?} both made revision {revision} of {seq}");
         }
     }
     Ok(())

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use schema::{ChannelId, DeviceId, Seq};
 
 use crate::facts::{Facts, Key};
+use crate::outcome::violated;
 
-use super::{Check, violated};
+use super::Check;
 
 pub(super) fn check(facts: &Facts) -> Check {
     // The first ack of each message, since a later one is a duplicate's.
@@ -35,8 +36,7 @@ fn real_time(facts: &Facts, seqs: &BTreeMap<Key, (Seq, u64)>) -> Check {
         match what {
             What::Acknowledged(seq) => *newest = seq.max(*newest),
             What::Sent(key) if seqs[&key].0 < *newest => {
-                let finding = format!("{key:?} was sent after the ack of {newest} and is {}", seqs[&key].0);
-                return violated("I4", finding);
+                violated!("I4", "{key:?} was sent after the ack of {newest} and is {}", seqs[&key].0);
             }
             What::Sent(_) => {}
         }
@@ -56,7 +56,7 @@ fn in_connections(facts: &Facts, seqs: &BTreeMap<Key, (Seq, u64)>) -> Check {
         let Some((seq, _)) = seqs.get(key) else { continue };
         let before = newest.entry((&facts.written[key].conn, key.channel)).or_default();
         if seq < before {
-            return violated("I4", format!("{key:?} is {seq}, and an earlier one of its connection is {before}"));
+            violated!("I4", "{key:?} is {seq}, and an earlier one of its connection is {before}");
         }
         *before = *seq;
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use schema::{ChannelId, Command, Message, Seq};
 
 use crate::facts::{Facts, Key};
+use crate::outcome::violated;
 
+use super::Check;
 use super::store::Log;
-use super::{Check, violated};
 
 /// Texts that users asked for: where, on which base revision.
 type Texts = BTreeSet<(ChannelId, Seq, Option<u32>, Arc<str>)>;
@@ -25,10 +26,7 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
         }
         if !is_written(message, facts, &operations) {
             let (id, from, bytes) = (message.client_msg_id, message.from, message.body.len());
-            return violated(
-                "I2",
-                format!("{whose} has {place:?}, {id} by {from} with {bytes} bytes, and nobody wrote that"),
-            );
+            violated!("I2", "{whose} has {place:?}, {id} by {from} with {bytes} bytes, and nobody wrote that");
         }
         judged.insert(place, Arc::clone(message));
     }
@@ -49,7 +47,7 @@ fn is_written(message: &Message, facts: &Facts, operations: &Texts) -> bool {
 
 /// Edits by place, base and text; deletions without a base.
 fn operations(facts: &Facts) -> Texts {
-    let texts = facts.operations.iter().filter_map(|(_, operation)| match &operation.command {
+    let texts = facts.operations.values().filter_map(|operation| match &operation.command {
         Command::Edit(edit) => Some((edit.channel_id, edit.seq, Some(edit.base_revision), Arc::clone(&edit.body))),
         Command::Delete(delete) => Some((delete.channel_id, delete.seq, None, "".into())),
         _ => None,

@@ -9,10 +9,11 @@ use schema::op::ChannelKind;
 use schema::{ChannelId, DeviceId, PresenceEntry, PresenceState, UserId};
 
 use crate::facts::{Facts, Told};
+use crate::outcome::violated;
 use crate::world::World;
 
+use super::Check;
 use super::store::Log;
-use super::{Check, violated};
 
 /// What a batch of pushes, the tick of a home and the network may take beside.
 const MOMENT_MS: u64 = 5_000;
@@ -25,7 +26,7 @@ pub(super) fn check(world: &World, log: &Log, facts: &Facts) -> Check {
     for told in &facts.presence.told {
         let about = told.entry.user_id;
         if !log.were_fellows(told.to, about) && told.entry != PresenceEntry::unknown(about) {
-            return violated("I8", format!("{} was told {:?} of a stranger", told.by, told.entry));
+            violated!("I8", "{} was told {:?} of a stranger", told.by, told.entry);
         }
         if told.to != about && !friends.contains(&(told.to, about)) {
             continue;
@@ -40,12 +41,12 @@ pub(super) fn check(world: &World, log: &Log, facts: &Facts) -> Check {
     }
     for ((by, about), told) in before {
         if told.entry.state == PresenceState::Offline {
-            return violated("I8", format!("all is quiet, {about} is connected, and {by} was last told {told:?}"));
+            violated!("I8", "all is quiet, {about} is connected, and {by} was last told {told:?}");
         }
         let may_hear = !facts.presence.left_ms.contains_key(&told.to);
         if facts.presence.left_ms.contains_key(&about) && may_hear && !gone.contains(&(by, about)) {
             let left_ms = facts.presence.left_ms[&about];
-            return violated("I8", format!("{about} left at {left_ms} ms, and {by} was not told"));
+            violated!("I8", "{about} left at {left_ms} ms, and {by} was not told");
         }
     }
     Ok(())
@@ -55,12 +56,11 @@ pub(super) fn check(world: &World, log: &Log, facts: &Facts) -> Check {
 fn went(told: &Told, facts: &Facts) -> Check {
     let (by, about, at_ms) = (&told.by, told.entry.user_id, told.at_ms);
     let Some(left_ms) = facts.presence.left_ms.get(&about) else {
-        return violated("I8", format!("{by} was told at {at_ms} ms that {about} is offline, which did not leave"));
+        violated!("I8", "{by} was told at {at_ms} ms that {about} is offline, which did not leave");
     };
     let due_ms = left_ms + PRESENCE_GRACE_MS;
     if !(due_ms..=due_ms + LEASE_MS + MOMENT_MS).contains(&at_ms) {
-        let finding = format!("{about} left at {left_ms} ms, and {by} was told at {at_ms} ms that it is offline");
-        return violated("I8", finding);
+        violated!("I8", "{about} left at {left_ms} ms, and {by} was told at {at_ms} ms that it is offline");
     }
     Ok(())
 }
@@ -68,7 +68,7 @@ fn went(told: &Told, facts: &Facts) -> Check {
 /// Who shared a channel with whom from the beginning to the end.
 fn always_fellows(world: &World, facts: &Facts) -> BTreeSet<(UserId, UserId)> {
     let changed: BTreeSet<(ChannelId, UserId)> =
-        facts.memberships.all().iter().map(|change| (change.channel, change.user)).collect();
+        facts.memberships.iter().map(|change| (change.channel, change.user)).collect();
     let mut fellows = BTreeSet::new();
     for room in world.rooms.borrow().iter().filter(|room| room.kind != ChannelKind::Large) {
         let stays = |user: &&UserId| !changed.contains(&(room.id, **user));

@@ -7,9 +7,10 @@ use schema::op::PastAccess;
 use schema::{ChannelId, UserId};
 
 use crate::facts::{Answer, Facts, Key, MemberChange};
+use crate::outcome::violated;
 use crate::world::Room;
 
-use super::{Check, violated};
+use super::Check;
 
 /// A send this long after a removal was acknowledged still races with it: hints and pushes are under way.
 const RACE_MS: u64 = 1_000;
@@ -24,7 +25,7 @@ struct Absence {
 }
 
 fn absences(facts: &Facts) -> Vec<Absence> {
-    let changes = facts.memberships.all();
+    let changes = &facts.memberships;
     let mut of: BTreeMap<(ChannelId, UserId), Vec<&MemberChange>> = BTreeMap::new();
     for change in changes {
         of.entry((change.channel, change.user)).or_default().push(change);
@@ -74,10 +75,7 @@ pub(super) fn check(rooms: &[Room], facts: &Facts) -> Check {
             });
             if written.first > since.at && is_within {
                 let (seq, by, at_ms) = (message.seq, &sighting.by, since.at_ms);
-                return violated(
-                    "I10",
-                    format!("{by} saw {seq} of channel {channel}, sent after {user} was out of it at {at_ms} ms"),
-                );
+                violated!("I10", "{by} saw {seq} of channel {channel}, sent after {user} was out of it at {at_ms} ms");
             }
         }
     }

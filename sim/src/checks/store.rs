@@ -9,20 +9,17 @@ use futures_lite::future::block_on;
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore};
 use kv::{Begin, Engine, RangeRequest, Transaction};
 use schema::command::{History, HistoryWindow};
-use schema::limits::CHANNELS_OF_USER_MAX;
 use schema::op::ChannelKind;
-use schema::record::{EventRecord, MemberRecord, SeqRange};
+use schema::record::{EventRecord, MemberRecord, RecordError, SeqRange};
 use schema::{ChannelId, Emoji, Message, Position, Seq, UserId};
 
-use crate::world::{Room, Violation};
+use crate::outcome::Violation;
+use crate::world::Room;
 
-use super::{Check, violated};
-
-/// Rows of one read.
-const PAGE_ROWS: u32 = 500;
+use super::Check;
 
 /// The store as a new process opens it, without faults.
-pub(super) fn reopen(store: &MemoryStore) -> MemoryEngine {
+pub(crate) fn reopen(store: &MemoryStore) -> MemoryEngine {
     MemoryEngine::open(store, MemoryOptions::default())
 }
 
@@ -84,8 +81,20 @@ impl Log {
     }
 }
 
-fn unreadable(error: impl std::fmt::Display) -> Violation {
+/// What cannot be read of the store is lost.
+pub(crate) fn unreadable(error: impl std::fmt::Display) -> Violation {
     Violation::new("I3", format!("the store cannot be read: {error}"))
+}
+
+/// All rows of a range.
+pub(crate) fn all_rows(engine: &MemoryEngine, range: RangeRequest) -> Result<Vec<kv::Row>, Violation> {
+    let (mut rows, mut next) = (Vec::new(), Some(range));
+    while let Some(range) = next {
+        let page = block_on(engine.begin(Begin::Fresh).get_range(&range)).map_err(unreadable)?;
+        next = range.after(&page);
+        rows.extend(page.rows);
+    }
+    Ok(rows)
 }
 
 /// A channel's messages as one who was always in it sees them.
@@ -111,46 +120,25 @@ fn floor(engine: &MemoryEngine, user: UserId) -> Result<Position, Violation> {
 }
 
 fn rows(engine: &MemoryEngine, user: UserId, floor: Position) -> Result<Vec<Row>, Violation> {
-    let (mut all, mut after) = (Vec::new(), floor);
-    loop {
-        let range = keys::inbox_after(user, after).rows(PAGE_ROWS);
-        let page = block_on(engine.begin(Begin::Fresh).get_range(&range)).map_err(unreadable)?;
-        for row in &page.rows {
-            let (_, position) = keys::inbox_place(&row.key).map_err(unreadable)?;
-            all.push(Row { position, event: EventRecord::decode(&row.value).map_err(unreadable)? });
-            after = position;
-        }
-        if !page.more {
-            return Ok(all);
-        }
-    }
+    let row = |row: &kv::Row| {
+        let (_, position) = keys::inbox_place(&row.key)?;
+        Ok(Row { position, event: EventRecord::decode(&row.value)? })
+    };
+    let rows = all_rows(engine, keys::inbox_after(user, floor))?;
+    rows.iter().map(row).collect::<Result<_, RecordError>>().map_err(unreadable)
 }
 
 fn channels_of_user(engine: &MemoryEngine, user: UserId) -> Result<BTreeSet<ChannelId>, Violation> {
-    let read = |range: RangeRequest| block_on(engine.begin(Begin::Fresh).get_range(&range)).map_err(unreadable);
-    let mut channels = BTreeSet::new();
-    for row in read(keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX))?.rows {
-        channels.insert(keys::membership_of(&row.key).map_err(unreadable)?.1);
-    }
-    for row in read(keys::left_newest(user).rows(CHANNELS_OF_USER_MAX))?.rows {
-        channels.insert(keys::left_of(&row.key).map_err(unreadable)?.1);
-    }
-    Ok(channels)
+    let now = all_rows(engine, keys::memberships_after(user, None))?;
+    let now = now.iter().map(|row| keys::membership_of(&row.key).map(|of| of.1));
+    let left = all_rows(engine, keys::left_newest(user))?;
+    let left = left.iter().map(|row| keys::left_of(&row.key).map(|of| of.1));
+    now.chain(left).collect::<Result<_, _>>().map_err(unreadable)
 }
 
 fn reactions(engine: &MemoryEngine) -> Result<BTreeSet<(ChannelId, Seq, Emoji, UserId)>, Violation> {
-    let (mut all, mut last) = (BTreeSet::new(), None);
-    loop {
-        let range = keys::reactions_after(last).rows(PAGE_ROWS);
-        let page = block_on(engine.begin(Begin::Fresh).get_range(&range)).map_err(unreadable)?;
-        for row in &page.rows {
-            all.insert(keys::reaction_of(&row.key).map_err(unreadable)?);
-        }
-        if !page.more {
-            return Ok(all);
-        }
-        last = page.rows.into_iter().last().map(|row| row.key.to_vec());
-    }
+    let rows = all_rows(engine, keys::reactions_after(None))?;
+    rows.iter().map(|row| keys::reaction_of(&row.key)).collect::<Result<_, _>>().map_err(unreadable)
 }
 
 /// The ranges of one who is or was a member.
@@ -168,7 +156,9 @@ fn visible(engine: &MemoryEngine, channel: ChannelId, user: UserId) -> Result<Ve
 pub(super) fn check(engine: &MemoryEngine) -> Check {
     match block_on(check::run(engine, |_| {})) {
         Ok(_) => Ok(()),
-        Err(check::CheckError::Violated { invariant, found }) => violated(invariant, format!("store check: {found}")),
+        Err(check::CheckError::Violated { invariant, found }) => {
+            Err(Violation::new(invariant, format!("store check: {found}")))
+        }
         Err(error) => Err(unreadable(error)),
     }
 }

@@ -5,7 +5,6 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
 use schema::{Encoding, Request, ServerFrame};
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedSender};
 use tokio::task::JoinHandle;
@@ -85,22 +84,18 @@ impl Socket {
 
     /// Sends any message.
     pub(crate) fn say_raw(&mut self, opcode: Opcode, payload: &[u8]) {
-        let mut frame = Vec::new();
         let mask = self.rng.bits().to_be_bytes();
-        wire::encode_into(&mut frame, opcode, payload, Some([mask[0], mask[1], mask[2], mask[3]]));
-        self.send(frame.into());
+        self.send(Outgoing::frame(opcode, payload, Some([mask[0], mask[1], mask[2], mask[3]])));
     }
 
     /// Closes as RFC 6455 says; the node answers and the end comes.
     pub(crate) fn close(&mut self) {
-        let mut frame = Vec::new();
-        wire::encode_close_into(&mut frame, Some(wire::CloseCode::NORMAL), "", Some([1, 2, 3, 4]));
-        self.send(frame.into());
+        self.send(Outgoing::close(Some(wire::CloseCode::NORMAL), "", Some([1, 2, 3, 4])));
     }
 
-    fn send(&self, bytes: Bytes) {
+    fn send(&self, outgoing: Outgoing) {
         // A writer that is gone has met the end, which is on its way here.
-        let _ = self.out.send(Outgoing::Plain(bytes));
+        let _ = self.out.send(outgoing);
     }
 }
 
@@ -157,10 +152,8 @@ impl Listener {
                     Ok(Some(wire::Event::Text(text))) => frames.push(text.into_owned().into_bytes()),
                     Ok(Some(wire::Event::Binary(bytes))) => frames.push(bytes.into_owned()),
                     Ok(Some(wire::Event::Ping(payload))) => {
-                        let mut pong = Vec::new();
-                        wire::encode_into(&mut pong, Opcode::Pong, &payload, Some([5, 6, 7, 8]));
                         // A writer that is gone has met the end.
-                        let _ = self.out.send(Outgoing::Plain(pong.into()));
+                        let _ = self.out.send(Outgoing::frame(Opcode::Pong, &payload, Some([5, 6, 7, 8])));
                     }
                     Ok(Some(wire::Event::Pong(_))) => {}
                     Ok(Some(wire::Event::Close { code, .. })) => closed = Some(code.map(wire::CloseCode::get)),

@@ -13,9 +13,10 @@ use turmoil::Sim;
 use wire::Opcode;
 
 use crate::client::socket::{Incoming, Socket};
-use crate::node::{WALL, token};
+use crate::node::token;
 use crate::rng::Rng;
-use crate::world::{NODE, Request, World};
+use crate::run::{calm, network};
+use crate::world::{NODE, Request, WALL, World};
 
 use super::{Heard, PEOPLE, Transport};
 
@@ -49,9 +50,9 @@ impl SimulatedNode {
     /// A node that is up, with the people of a scenario.
     #[must_use]
     pub fn start(seed: u64) -> Self {
-        let world = Rc::new(crate::world::calm(seed, PEOPLE.len()));
+        let world = Rc::new(calm(seed, PEOPLE.len()));
         let desk = Rc::new(RefCell::new(Desk::default()));
-        let mut sim = crate::world::network(&world);
+        let mut sim = network(&world);
         let (inside, orders) = (Rc::clone(&world), Rc::clone(&desk));
         sim.client(CLIENTS, async move {
             serve(&inside, &orders).await;

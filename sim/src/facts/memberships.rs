@@ -4,6 +4,8 @@
 
 use schema::{ChannelId, UserId};
 
+use super::Facts;
+
 /// One change.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MemberChange {
@@ -27,41 +29,36 @@ pub(crate) struct Answer {
     pub(crate) changed: bool,
 }
 
-/// All of them, in the order in which they were asked for.
-#[derive(Debug, Default)]
-pub(crate) struct Memberships(Vec<MemberChange>);
-
-impl Memberships {
-    /// The change's number.
-    pub(super) fn asked(&mut self, channel: ChannelId, user: UserId, adds: bool, now: u64) -> usize {
-        self.0.push(MemberChange { channel, user, adds, asked: now, over: None, answer: None });
-        self.0.len() - 1
+impl Facts {
+    /// The API is asked to add a user to a channel, or to remove it. The change's number.
+    pub(crate) fn change_asked(&mut self, channel: ChannelId, user: UserId, adds: bool) -> usize {
+        let asked = self.number();
+        self.memberships.push(MemberChange { channel, user, adds, asked, over: None, answer: None });
+        self.memberships.len() - 1
     }
 
-    /// It was carried out, `changed` something or not; none if it was refused.
-    pub(super) fn answered(&mut self, change: usize, changed: Option<bool>, now: u64, now_ms: u64) {
-        let change = &mut self.0[change];
-        change.over = Some(now);
-        change.answer = changed.map(|changed| Answer { at: now, at_ms: now_ms, changed });
+    /// A change was carried out, `changed` something or not; none if it was refused.
+    pub(crate) fn change_answered(&mut self, change: usize, changed: Option<bool>, at_ms: u64) {
+        let at = self.number();
+        let change = &mut self.memberships[change];
+        change.over = Some(at);
+        change.answer = changed.map(|changed| Answer { at, at_ms, changed });
     }
 
-    /// What an earlier life of the node was asked comes to nothing any more.
-    pub(super) fn life_ended(&mut self, now: u64) {
-        self.0.iter_mut().filter(|change| change.over.is_none()).for_each(|change| change.over = Some(now));
+    /// The node's life has ended: what it was asked comes to nothing any more.
+    pub(crate) fn life_ended(&mut self) {
+        let now = self.number();
+        self.memberships.iter_mut().for_each(|change| _ = change.over.get_or_insert(now));
     }
 
     /// Whether a user was certainly in a channel at `since` and ever after: it was there at the start, or added, and no removal
     /// can have come later.
     pub(crate) fn is_member_since(&self, channel: ChannelId, user: UserId, was_there: bool, since: u64) -> bool {
-        let concerning = || self.0.iter().filter(|change| (change.channel, change.user) == (channel, user));
-        let joined = if was_there { Some(0) } else { None };
+        let concerning = || self.memberships.iter().filter(|change| (change.channel, change.user) == (channel, user));
+        let joined = was_there.then_some(0);
         let added = concerning().filter(|change| change.adds && change.answer.is_some_and(|answer| answer.at < since));
         let joined = added.map(|change| change.asked).max().or(joined);
         let removals = || concerning().filter(|change| !change.adds);
         joined.is_some_and(|joined| removals().all(|removal| removal.over.is_some_and(|over| over < joined)))
-    }
-
-    pub(crate) fn all(&self) -> &[MemberChange] {
-        &self.0
     }
 }

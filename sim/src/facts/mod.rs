@@ -10,11 +10,13 @@ mod presence;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use schema::{ChannelId, ClientMsgId, Command, DeviceId, Event, EventBody, Message, Position, Push, Seq, UserId};
+use schema::{ChannelId, ClientMsgId, DeviceId, Event, EventBody, Message, Position, Push, Seq, UserId};
+
+use crate::outcome::Violation;
 
 pub(crate) use feeds::{Feed, Feeds};
-pub(crate) use memberships::{Answer, MemberChange, Memberships};
-pub(crate) use operations::{Done, Operation, Operations};
+pub(crate) use memberships::{Answer, MemberChange};
+pub(crate) use operations::{Done, Operation};
 pub(crate) use presence::{Presence, Told};
 
 /// The key of rules 1 and 6: one message that a user wrote, or one operation on a message.
@@ -84,15 +86,16 @@ pub(crate) struct Facts {
     /// Sends that were refused for good.
     pub(crate) refused: BTreeMap<Key, u16>,
     /// What was done to messages.
-    pub(crate) operations: Operations,
+    pub(crate) operations: BTreeMap<Key, Operation>,
     pub(crate) feeds: Feeds,
-    pub(crate) memberships: Memberships,
+    /// Who was added to groups and removed from them, in the order in which that was asked for.
+    pub(crate) memberships: Vec<MemberChange>,
     pub(crate) presence: Presence,
     pub(crate) sightings: Vec<Sighting>,
     pub(crate) pushed: BTreeMap<DeviceId, Pushed>,
     pub(crate) standing: BTreeMap<DeviceId, Standing>,
-    /// What a client itself saw to be wrong: invariant and finding.
-    pub(crate) complaints: Vec<(&'static str, String)>,
+    /// What a client itself saw to be wrong.
+    pub(crate) complaints: Vec<Violation>,
     pub(crate) connects: u64,
     pub(crate) snapshots: u64,
 }
@@ -113,36 +116,6 @@ impl Facts {
     pub(crate) fn acknowledged(&mut self, key: Key, seq: Seq, duplicate: bool) {
         let at = self.number();
         self.acks.push(Ack { key, seq, at, duplicate });
-    }
-
-    /// An operation leaves for the node.
-    pub(crate) fn asked(&mut self, key: Key, command: &Command) {
-        let now = self.number();
-        self.operations.asked(key, command, now);
-    }
-
-    /// An operation was carried out. The first reply, if this is not the first.
-    pub(crate) fn done(&mut self, key: Key, done: Done) -> Option<Done> {
-        let now = self.number();
-        self.operations.answered(key, done, now)
-    }
-
-    /// The API is asked to add a user to a channel, or to remove it. The change's number.
-    pub(crate) fn change_asked(&mut self, channel: ChannelId, user: UserId, adds: bool) -> usize {
-        let now = self.number();
-        self.memberships.asked(channel, user, adds, now)
-    }
-
-    /// See [`Memberships::answered`].
-    pub(crate) fn change_answered(&mut self, change: usize, changed: Option<bool>, now_ms: u64) {
-        let now = self.number();
-        self.memberships.answered(change, changed, now, now_ms);
-    }
-
-    /// The node's life has ended.
-    pub(crate) fn life_ended(&mut self) {
-        let now = self.number();
-        self.memberships.life_ended(now);
     }
 
     /// The device starts at the newest, and holds nothing.
@@ -187,7 +160,7 @@ impl Facts {
         pushed.events.last().map_or(pushed.base, |event| event.position)
     }
 
-    pub(crate) fn complain(&mut self, invariant: &'static str, finding: String) {
-        self.complaints.push((invariant, finding));
+    pub(crate) fn complain(&mut self, invariant: &str, finding: String) {
+        self.complaints.push(Violation::new(invariant, finding));
     }
 }

@@ -2,11 +2,9 @@
 //!
 //! Owns no judgement but one: whether a second reply to the same `op_id` is the first.
 
-use std::collections::BTreeMap;
-
 use schema::Command;
 
-use super::Key;
+use super::{Facts, Key};
 
 /// What an operation came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,47 +26,21 @@ pub(crate) struct Operation {
     pub(crate) done: Option<(Done, u64)>,
 }
 
-/// All of them.
-#[derive(Debug, Default)]
-pub(crate) struct Operations(BTreeMap<Key, Operation>);
-
-impl Operations {
-    /// It leaves for the node, at the time `now` if that is the first time.
-    pub(super) fn asked(&mut self, key: Key, command: &Command, now: u64) {
-        self.0.entry(key).or_insert_with(|| Operation { command: command.clone(), first: now, done: None });
+impl Facts {
+    /// An operation leaves for the node.
+    pub(crate) fn asked(&mut self, key: Key, command: &Command) {
+        let first = self.number();
+        self.operations.entry(key).or_insert_with(|| Operation { command: command.clone(), first, done: None });
     }
 
-    /// It was answered. The first reply, if this is not the first.
-    pub(super) fn answered(&mut self, key: Key, done: Done, now: u64) -> Option<Done> {
-        let operation = self.0.get_mut(&key).expect("what is answered was asked");
-        match operation.done {
-            Some((first, _)) => Some(first),
-            None => {
-                operation.done = Some((done, now));
-                None
-            }
+    /// An operation was carried out. The first reply, if this is not the first.
+    pub(crate) fn done(&mut self, key: Key, done: Done) -> Option<Done> {
+        let now = self.number();
+        let operation = self.operations.get_mut(&key).expect("what is answered was asked");
+        if operation.done.is_none() {
+            operation.done = Some((done, now));
+            return None;
         }
-    }
-
-    /// Whether it was answered before.
-    pub(crate) fn is_done(&self, key: Key) -> bool {
-        self.0.get(&key).is_some_and(|operation| operation.done.is_some())
-    }
-
-    /// What was asked for.
-    ///
-    /// # Panics
-    /// If nothing was.
-    pub(crate) fn command(&self, key: Key) -> &Command {
-        &self.0[&key].command
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Key, &Operation)> {
-        self.0.iter()
-    }
-
-    /// How many were carried out.
-    pub(crate) fn done(&self) -> usize {
-        self.0.values().filter(|operation| operation.done.is_some()).count()
+        operation.done.map(|(first, _)| first)
     }
 }

@@ -6,14 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chat::keys;
-use futures_lite::future::block_on;
-use kv::memory::{MemoryEngine, MemoryOptions};
-use kv::{Begin, Engine, RangeRequest, Transaction};
-use schema::record::ArrivalRecord;
+use kv::memory::MemoryEngine;
+use schema::record::{ArrivalRecord, RecordError};
 use schema::{Epoch, Position, Stamp, UserId};
 
 use crate::checks::{self, Check, Log};
-use crate::world::Violation;
+use crate::outcome::{Violation, violated};
 
 use super::world::World;
 
@@ -21,26 +19,21 @@ use super::world::World;
 pub(super) fn all(world: &World) -> Check {
     world.store.power_loss();
     let facts = world.facts.borrow();
-    let log = checks::without_sessions(&world.store, &world.rooms, &world.users, &facts)?;
-    let left = arrivals_left(&MemoryEngine::open(&world.store, MemoryOptions::default()))?;
+    let engine = checks::reopen(&world.store);
+    let log = checks::without_sessions(&engine, &world.rooms, &world.users, &facts)?;
+    let left = arrivals_left(&engine)?;
     fenced(world, &left)?;
     arrived(world, &log, &left)
 }
 
 /// Rows of arrivals that no home has cleared, by epoch.
 fn arrivals_left(engine: &MemoryEngine) -> Result<Vec<(Epoch, Stamp, ArrivalRecord)>, Violation> {
-    let unreadable = |error: &dyn std::fmt::Display| Violation::new("I3", format!("arrivals cannot be read: {error}"));
-    let mut left = Vec::new();
-    let mut next = Some(keys::arrivals_before(Epoch(u64::MAX)));
-    while let Some(range) = next {
-        let page = block_on(engine.begin(Begin::Fresh).get_range(&range)).map_err(|error| unreadable(&error))?;
-        for row in &page.rows {
-            let (epoch, stamp) = keys::arrival_place(&row.key).map_err(|error| unreadable(&error))?;
-            left.push((epoch, stamp, ArrivalRecord::decode(&row.value).map_err(|error| unreadable(&error))?));
-        }
-        next = RangeRequest::after(range, &page);
-    }
-    Ok(left)
+    let arrival = |row: &kv::Row| {
+        let (epoch, stamp) = keys::arrival_place(&row.key)?;
+        Ok((epoch, stamp, ArrivalRecord::decode(&row.value)?))
+    };
+    let rows = checks::all_rows(engine, keys::arrivals_before(Epoch(u64::MAX)))?;
+    rows.iter().map(arrival).collect::<Result<_, RecordError>>().map_err(checks::unreadable)
 }
 
 /// I7, by what was told, what homes read and what lies there still.
@@ -52,9 +45,7 @@ fn fenced(world: &World, left: &[(Epoch, Stamp, ArrivalRecord)]) -> Check {
     for (epoch, stamp) in told.chain(read).chain(lies) {
         let later = epochs.range(Epoch(epoch.0 + 1)..).find(|(_, version)| stamp.version > **version);
         if let Some((ended_by, version)) = later {
-            let finding =
-                format!("{stamp:?} committed under {epoch:?}, which {ended_by:?} had ended at {version} or before");
-            return Err(Violation::new("I7", finding));
+            violated!("I7", "{stamp:?} committed under {epoch:?}, which {ended_by:?} had ended at {version} or before");
         }
     }
     Ok(())
@@ -68,7 +59,7 @@ fn arrived(world: &World, log: &Log, left: &[(Epoch, Stamp, ArrivalRecord)]) -> 
         let mut last = Stamp::default();
         for (stamp, record) in &arrived.rows {
             if *stamp <= last {
-                return Err(Violation::new("I6", format!("{home} of {epoch:?} was told of {stamp:?} after {last:?}")));
+                violated!("I6", "{home} of {epoch:?} was told of {stamp:?} after {last:?}");
             }
             last = *stamp;
             tell(&mut told, *stamp, record);
@@ -80,7 +71,7 @@ fn arrived(world: &World, log: &Log, left: &[(Epoch, Stamp, ArrivalRecord)]) -> 
     left.iter().for_each(|(_, stamp, record)| tell(&mut lies, *stamp, record));
     for (user, positions) in &lies {
         if let Some(position) = positions.difference(&in_inboxes[user]).next() {
-            return Err(Violation::new("I6", format!("{position} arrived for {user}, whose inbox has nothing there")));
+            violated!("I6", "{position} arrived for {user}, whose inbox has nothing there");
         }
     }
     // A view always stands before anybody is told anything.
@@ -91,7 +82,7 @@ fn arrived(world: &World, log: &Log, left: &[(Epoch, Stamp, ArrivalRecord)]) -> 
             position.stamp.version > since && !arrived.is_some_and(|arrived| arrived.contains(position))
         });
         if let Some(position) = unread {
-            return Err(Violation::new("I6", format!("{position} of {user}'s inbox arrived nowhere, since {since}")));
+            violated!("I6", "{position} of {user}'s inbox arrived nowhere, since {since}");
         }
     }
     Ok(())

@@ -5,13 +5,12 @@
 //! is short, and thousands of them reach what few runs of a whole node do.
 //!
 //! ```text
-//! options    a seed's plan, broken variants      tasks faults    who goes on, what goes wrong
+//! options    a seed's plan, broken variants      tasks           who goes on
 //! world      what outlives a node                life            one life of it: appenders, homes
 //! device     clients                             run judge       the story, and what must hold (I2 to I7, I10)
 //! ```
 
 mod device;
-mod faults;
 mod judge;
 mod life;
 pub mod options;
@@ -19,7 +18,6 @@ mod run;
 mod tasks;
 mod world;
 
-pub use faults::Injected;
+pub use crate::counts::Counts;
 pub use options::{Broken, Options};
-pub use run::{Outcome, run};
-pub use world::Done;
+pub use run::run;

@@ -1,11 +1,10 @@
 //! Options of a run of the storage layers: what its seed decides, and the bug that is to be caught.
 
-use std::fmt;
-use std::str::FromStr;
-
+use clap::ValueEnum;
 use kv::memory::{Durability, FaultRates};
 use lies::Lie;
 
+use crate::options::flag;
 use crate::rng::Rng;
 
 /// One run.
@@ -37,70 +36,41 @@ impl Options {
     /// The command that repeats this run.
     #[must_use]
     pub fn command(&self) -> String {
-        let broken = self.broken.map(|broken| format!(" --broken {broken}")).unwrap_or_default();
+        let broken = flag("broken", self.broken);
         let chained = self.chained.map(|chained| format!(" --chained {chained}")).unwrap_or_default();
         format!("cargo run --release -p sim -- storage --seed {}{broken}{chained}", self.seed)
     }
 }
 
-macro_rules! broken {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// A bug, which the checkers have to see: as a lie of the engine, or in how the simulator drives the layers.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Broken {
-            $($(#[doc = $doc])+ $variant,)+
-        }
-
-        impl Broken {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// As the command line names it.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)+
-                }
-            }
-
-            /// What it is, in a line.
-            #[must_use]
-            pub fn what(self) -> &'static str {
-                match self {
-                    $(Self::$variant => concat!($($doc,)+).trim_ascii_start(),)+
-                }
-            }
-        }
-    };
-}
-
-broken! {
+/// A bug, which the checkers have to see: as a lie of the engine, or in how the simulator drives the layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Broken {
     /// A batch finds its fence standing, whatever became of it.
-    NoFence = "no-fence",
+    NoFence,
     /// The fence is read in a transaction of its own, before that of the batch.
-    FenceReadBefore = "fence-read-before",
+    FenceReadBefore,
     /// The fence is compared without its epoch.
-    FenceWithoutEpoch = "fence-without-epoch",
+    FenceWithoutEpoch,
     /// A takeover leaves the fence of the node that it takes from.
-    FenceLeftStanding = "fence-left-standing",
+    FenceLeftStanding,
     /// A shard has several batches in flight.
-    SeveralInFlight = "several-in-flight",
+    SeveralInFlight,
     /// Seqs are counted in memory.
-    SeqInMemory = "seq-in-memory",
+    SeqInMemory,
     /// A commit whose result is unknown counts as failed.
-    UnknownIsFailure = "unknown-is-failure",
+    UnknownIsFailure,
     /// First replies are looked for only if the last attempt ended unknown.
-    DedupByLastFlag = "dedup-by-last-flag",
+    DedupByLastFlag,
     /// A list of members is used without comparing its epoch.
-    CachedMembership = "cached-membership",
+    CachedMembership,
     /// Reads at a version at hand are above the durable one.
-    ReadAboveDurable = "read-above-durable",
+    ReadAboveDurable,
     /// Commits are answered before they are durable.
-    AcknowledgeBeforeDurable = "acknowledge-before-durable",
+    AcknowledgeBeforeDurable,
     /// A page that is cut claims to reach the end.
-    CursorAheadOfUnreadRow = "cursor-ahead-of-unread-row",
+    CursorAheadOfUnreadRow,
     /// What a chained read found is answered without a commit that proves it. Only with chained reads.
-    AnswersFromThePast = "answers-from-the-past",
+    AnswersFromThePast,
 }
 
 impl Broken {
@@ -128,31 +98,6 @@ impl Broken {
             Self::AcknowledgeBeforeDurable | Self::ReadAboveDurable => Durability::Deferred,
             _ => Durability::Stepped,
         }
-    }
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// No bug of that name.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no broken variant is called {name:?}; there are {}", names())]
-pub struct UnknownBroken {
-    name: String,
-}
-
-fn names() -> String {
-    Broken::ALL.iter().map(|broken| broken.name()).collect::<Vec<_>>().join(", ")
-}
-
-impl FromStr for Broken {
-    type Err = UnknownBroken;
-    fn from_str(name: &str) -> Result<Self, UnknownBroken> {
-        let found = Self::ALL.iter().copied().find(|broken| broken.name() == name);
-        found.ok_or_else(|| UnknownBroken { name: name.to_owned() })
     }
 }
 
@@ -199,7 +144,7 @@ pub struct Plan {
     /// What goes wrong in the database.
     pub faults: FaultRates,
     /// When what befalls the nodes.
-    hardships: Vec<(u64, Hardship)>,
+    pub(super) hardships: Vec<(u64, Hardship)>,
 }
 
 impl Plan {
@@ -208,38 +153,27 @@ impl Plan {
     pub fn draw(seed: u64) -> Self {
         let rng = &mut Rng::new(seed).part("plan");
         let busy_ms = rng.within(600..=1_500);
-        let mut maybe = |permille: u32, range: std::ops::RangeInclusive<u64>| {
-            if rng.chance(permille) { rng.within(range) } else { *range.start() }
-        };
-        let (users, groups, larges) = (maybe(800, 2..=4), maybe(700, 1..=2), maybe(300, 0..=1));
-        let pause_ms = maybe(700, 10..=120);
-        let sync_ms = maybe(700, 0..=12);
-        let churn_permille = small(maybe(500, 80..=500));
-        let strange_permille = small(maybe(300, 30..=700));
-        let lost_permille = small(maybe(600, 0..=150));
-        let faults = FaultRates {
-            read_permille: small(maybe(500, 0..=15)),
-            unavailable_permille: small(maybe(300, 0..=3)),
-            conflict_permille: small(maybe(600, 0..=250)),
-            refused_permille: small(maybe(400, 0..=100)),
-            unknown_permille: small(maybe(700, 0..=300)),
-            yields_max: small(maybe(900, 0..=3)),
-            cached_lag_max: maybe(600, 0..=6),
-        };
-        let hardships = Self::draw_hardships(rng, busy_ms);
-        let [users, groups, larges] = [users, groups, larges].map(|count| usize::try_from(count).expect("a few"));
+        // Fields are drawn in this order.
         Self {
-            users,
-            groups,
-            larges,
             busy_ms,
-            pause_ms,
-            sync_ms,
-            churn_permille,
-            strange_permille,
-            lost_permille,
-            faults,
-            hardships,
+            users: rng.maybe(800, 2..=4) as usize,
+            groups: rng.maybe(700, 1..=2) as usize,
+            larges: rng.maybe(300, 0..=1) as usize,
+            pause_ms: rng.maybe(700, 10..=120),
+            sync_ms: rng.maybe(700, 0..=12),
+            churn_permille: rng.maybe(500, 80..=500) as u32,
+            strange_permille: rng.maybe(300, 30..=700) as u32,
+            lost_permille: rng.maybe(600, 0..=150) as u32,
+            faults: FaultRates {
+                read_permille: rng.maybe(500, 0..=15) as u32,
+                unavailable_permille: rng.maybe(300, 0..=3) as u32,
+                conflict_permille: rng.maybe(600, 0..=250) as u32,
+                refused_permille: rng.maybe(400, 0..=100) as u32,
+                unknown_permille: rng.maybe(700, 0..=300) as u32,
+                yields_max: rng.maybe(900, 0..=3) as u32,
+                cached_lag_max: rng.maybe(600, 0..=6),
+            },
+            hardships: Self::draw_hardships(rng, busy_ms),
         }
     }
 
@@ -268,12 +202,4 @@ impl Plan {
         hardships.sort_by_key(|(at_ms, _)| *at_ms);
         hardships
     }
-
-    pub(super) fn hardships(&self) -> &[(u64, Hardship)] {
-        &self.hardships
-    }
-}
-
-fn small(number: u64) -> u32 {
-    u32::try_from(number).expect("a rate or a few")
 }

@@ -1,66 +1,44 @@
 //! The run itself: what befalls the nodes in its time, the phases, and the judgement at the end.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use chat::{LayerError, view};
 use kv::{Begin, Engine, Transaction};
 use schema::record::NodeRecord;
 
+use crate::counts::Counts;
+use crate::outcome::{Outcome, judged, violated};
 use crate::rng::Rng;
-use crate::world::Violation;
 
 use super::device::Device;
-use super::faults::Injected;
 use super::judge;
 use super::life::{Life, read_arrivals_once};
 use super::options::{Hardship, Options};
 use super::tasks::{Part, Stuck};
-use super::world::{Done, Phase, World};
+use super::world::{Phase, World};
 
 /// How long everything may take to finish once nothing goes wrong any more (I13's 10 s).
 const SETTLE_MS: u64 = 10_000;
 /// Beyond the busiest run and its end.
 const LATE_MS: u64 = 60_000;
 
-/// What a run came to.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Equal in every process that runs the same options.
-    pub hash: u64,
-    /// What was done.
-    pub done: Done,
-    /// What went wrong on purpose.
-    pub injected: Injected,
-    /// What does not hold; none if all is well.
-    pub violation: Option<Violation>,
-    /// The last lines of the trace.
-    pub last: Vec<String>,
-}
-
 /// Runs one seed to its end and judges it.
 #[must_use]
-pub fn run(options: Options) -> Outcome {
+pub fn run(options: Options) -> Outcome<Counts> {
     let world = Rc::new(World::new(options));
-    let ran = catch_unwind(AssertUnwindSafe(|| {
-        let story = story(Rc::clone(&world));
-        world.tasks.run(story, LATE_MS)
-    }));
-    let violation = match ran {
-        Ok(Ok(())) => judge::all(&world).err(),
-        Ok(Err(Stuck::Deadlock)) => Some(Violation::new("I12", "everybody waits, and nothing is left to happen")),
-        Ok(Err(Stuck::Late { now_ms })) => {
-            Some(Violation::new("I13", format!("not at rest after {now_ms} ms: {:?}", world.phase.get())))
+    let violation = judged(&world.trace, || {
+        match world.tasks.run(story(Rc::clone(&world)), LATE_MS) {
+            Ok(()) => judge::all(&world)?,
+            Err(Stuck::Deadlock) => violated!("I12", "everybody waits, and nothing is left to happen"),
+            Err(Stuck::Late { now_ms }) => violated!("I13", "not at rest after {now_ms} ms: {:?}", world.phase.get()),
         }
-        // A promise of the code that was broken is a finding like any other; its message says which.
-        Err(panic) => Some(Violation::new("panic", crate::world::panic_message(&*panic))),
-    };
-    let (done, injected, polls) = (*world.done.borrow(), *world.weather.injected(), world.tasks.polls());
-    match &violation {
-        Some(violation) => world.note(format_args!("violated: {violation}")),
-        None => world.note(format_args!("holds: {done:?}, {injected:?}, {polls} polls")),
+        Ok(())
+    });
+    let done = Counts { done: *world.done.borrow(), injected: *world.faults.injected() };
+    if violation.is_none() {
+        world.note(format_args!("holds: {done:?}, {} polls", world.tasks.polls()));
     }
-    Outcome { hash: world.trace.hash(), done, injected, violation, last: world.trace.last() }
+    Outcome { hash: world.trace.hash(), violation, last: world.trace.last(), done }
 }
 
 async fn story(world: Rc<World>) {
@@ -68,13 +46,13 @@ async fn story(world: Rc<World>) {
     world.tasks.spawn(Part::World, sync(Rc::clone(&world)));
     take_over(&world, &mut rng, How::Claim).await;
     begin_devices(&world);
-    for &(at_ms, hardship) in world.plan.hardships() {
+    for &(at_ms, hardship) in &world.plan.hardships {
         world.tasks.sleep(at_ms.saturating_sub(world.tasks.now_ms())).await;
         befall(&world, hardship, &mut rng).await;
     }
     world.tasks.sleep(world.plan.busy_ms.saturating_sub(world.tasks.now_ms())).await;
     world.note(format_args!("healed"));
-    world.weather.heal();
+    world.faults.heal();
     world.tasks.resume_all();
     world.phase.set(Phase::Settling);
     let settled_ms = world.tasks.now_ms() + SETTLE_MS;
@@ -163,9 +141,9 @@ async fn befall(world: &Rc<World>, hardship: Hardship, rng: &mut Rng) {
             take_over(world, rng, How::Claim).await;
         }
         Hardship::Away { for_ms } => {
-            world.weather.set_away(true);
+            world.faults.set_away(true);
             world.tasks.sleep(for_ms).await;
-            world.weather.set_away(false);
+            world.faults.set_away(false);
         }
     }
 }
@@ -251,7 +229,7 @@ async fn claim(world: &Rc<World>, life: &Rc<Life>, shards: u16, rng: &mut Rng) {
 /// Declares every node of the view dead as it is now.
 async fn by_verdict(engine: &impl Engine, life: &Life, shards: u16) -> Result<Option<schema::View>, LayerError> {
     let (name, ws_url) = (format!("life {}", life.number), String::new());
-    let record = NodeRecord { name, shards, ws_url, since_ms: crate::node::WALL };
+    let record = NodeRecord { name, shards, ws_url, since_ms: crate::world::WALL };
     view::register(engine, life.incarnation, &record).await?;
     let roll = view::look(engine).await?;
     let dead = roll.active.iter().filter(|node| **node != life.incarnation);

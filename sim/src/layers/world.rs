@@ -11,14 +11,14 @@ use lies::{Lie, LyingEngine};
 use schema::record::ArrivalRecord;
 use schema::{ChannelId, Epoch, Owner, Stamp, UnixMs, UserId};
 
+use crate::counts::Done;
 use crate::facts::Facts;
-use crate::node::WALL;
+use crate::faults::{DrawnFaults, FaultState};
 use crate::rng::Rng;
 use crate::trace::{Trace, note};
-use crate::world::Room;
 use crate::world::setup::{Size, Start, fill};
+use crate::world::{Room, WALL};
 
-use super::faults::{Drawn, Weather};
 use super::life::Life;
 use super::options::{Broken, Options, Plan};
 use super::tasks::Tasks;
@@ -32,48 +32,6 @@ pub(super) enum Phase {
     Settling,
     /// Everybody has finished.
     Over,
-}
-
-/// What was done, by kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Done {
-    /// Operations that clients asked for, each counted once.
-    pub operations: u64,
-    /// Those that were answered for good.
-    pub answered: u64,
-    /// Batches that were run.
-    pub batches: u64,
-    /// Takeovers by other lives, those after crashes too.
-    pub takeovers: u64,
-    /// Batches that found the fence another's.
-    pub fenced: u64,
-    /// Pages of inboxes, histories and arrivals that were read.
-    pub pages: u64,
-}
-
-impl Done {
-    /// Their names and numbers, in this order.
-    #[must_use]
-    pub fn by_kind(&self) -> [(&'static str, u64); 6] {
-        [
-            ("operations", self.operations),
-            ("answered", self.answered),
-            ("batches", self.batches),
-            ("takeovers", self.takeovers),
-            ("fenced", self.fenced),
-            ("pages", self.pages),
-        ]
-    }
-
-    /// The sum.
-    pub fn add(&mut self, other: &Self) {
-        self.operations += other.operations;
-        self.answered += other.answered;
-        self.batches += other.batches;
-        self.takeovers += other.takeovers;
-        self.fenced += other.fenced;
-        self.pages += other.pages;
-    }
 }
 
 /// What one home shard read of its arrivals under one epoch.
@@ -93,7 +51,7 @@ pub(super) struct World {
     pub(super) rng: Rng,
     pub(super) tasks: Tasks,
     pub(super) clock: Arc<ManualClock>,
-    pub(super) weather: Arc<Weather>,
+    pub(super) faults: Arc<FaultState>,
     pub(super) store: MemoryStore,
     engine: RefCell<LyingEngine<MemoryEngine>>,
     openings: Cell<u64>,
@@ -135,7 +93,7 @@ impl World {
             tasks: Tasks::new(rng.part("tasks"), Arc::clone(&clock)),
             rng,
             clock,
-            weather: Arc::default(),
+            faults: Arc::default(),
             engine: RefCell::new(LyingEngine::new(MemoryEngine::open(&store, MemoryOptions::default()), None)),
             store,
             openings: Cell::new(0),
@@ -169,7 +127,7 @@ impl World {
         let options = MemoryOptions {
             clock: Arc::clone(&self.clock) as Arc<dyn kv::Clock>,
             durability: if has_syncs { stepped } else { Durability::Immediate },
-            faults: Box::new(Drawn::new(seed, self.plan.faults, &self.weather)),
+            faults: Box::new(DrawnFaults::new(seed, self.plan.faults, &self.faults)),
             ..MemoryOptions::default()
         };
         let lie = self.options.broken.and_then(Broken::lie).filter(|lie| *lie != Lie::ReadAboveDurable || has_syncs);

@@ -138,23 +138,17 @@ async fn serve(
                     Event::Message { conn, text: false, payload: bytes.into_owned() }
                 }
                 Ok(Some(wire::Event::Ping(payload))) => {
-                    let mut pong = Vec::new();
-                    wire::encode_into(&mut pong, Opcode::Pong, &payload, None);
-                    let _ = out.send(Outgoing::Plain(pong.into()));
+                    let _ = out.send(Outgoing::frame(Opcode::Pong, &payload, None));
                     continue;
                 }
                 Ok(Some(wire::Event::Pong(_))) => continue,
                 Ok(Some(wire::Event::Close { code, .. })) => {
-                    let mut answer = Vec::new();
-                    wire::encode_close_into(&mut answer, code, "", None);
-                    let _ = out.send(Outgoing::Plain(answer.into()));
+                    let _ = out.send(Outgoing::close(code, "", None));
                     return;
                 }
                 Ok(None) => break,
                 Err(fault) => {
-                    let mut close = Vec::new();
-                    wire::encode_close_into(&mut close, Some(fault.close_code()), &fault.to_string(), None);
-                    let _ = out.send(Outgoing::Plain(close.into()));
+                    let _ = out.send(Outgoing::close(Some(fault.close_code()), &fault.to_string(), None));
                     return;
                 }
             };

@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use host::driver::Mail;
@@ -16,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 
+use crate::faults::FaultState;
 use crate::rng::Rng;
 use crate::trace::{digest, note};
 use crate::world::World;
@@ -37,20 +37,20 @@ struct Queue {
     on_the_way: usize,
     /// While the world is hostile.
     places: usize,
-    healed: Arc<AtomicBool>,
+    faults: Arc<FaultState>,
     ended: bool,
 }
 
 impl Mailbox {
-    pub(super) fn new(places: usize, healed: Arc<AtomicBool>) -> Self {
-        let queue = Queue { mail: VecDeque::new(), on_the_way: 0, places, healed, ended: false };
+    pub(super) fn new(places: usize, faults: Arc<FaultState>) -> Self {
+        let queue = Queue { mail: VecDeque::new(), on_the_way: 0, places, faults, ended: false };
         Self { queue: Rc::new(RefCell::new(queue)), bell: Rc::default() }
     }
 
     /// Whether no place is free. A shard that has ended takes everything, and hears nothing of it.
     pub(super) fn is_full(&self) -> bool {
         let queue = self.queue.borrow();
-        let places = if queue.healed.load(Ordering::Relaxed) { PLACES } else { queue.places };
+        let places = if queue.faults.is_healed() { PLACES } else { queue.places };
         !queue.ended && queue.mail.len() + queue.on_the_way >= places
     }
 

@@ -8,7 +8,6 @@ mod api;
 mod auth;
 mod conn;
 mod disk;
-mod faults;
 mod mailbox;
 mod shard;
 
@@ -31,24 +30,18 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
 use turmoil::net::TcpListener;
 
+use crate::faults::DrawnFaults;
 use crate::options::Planted;
 use crate::rng::Rng;
 use crate::trace::note;
 use crate::world::World;
 
 pub(crate) use auth::{Tokens, token};
-use faults::BusyFaults;
 use mailbox::{Line, Mailbox};
 use shard::{Event, Shard, SimLinks, SimSockets};
 
 /// Where clients connect.
 pub(crate) const PORT: u16 = 8001;
-/// When every run begins, on the wall.
-pub(crate) const WALL: UnixMs = UnixMs(1_800_000_000_000);
-
-/// How far the wall leaps, if it does: beyond the days that inboxes and first replies are kept.
-pub(crate) const LEAP_MS: u64 = 31 * 24 * 3600 * 1000;
-
 /// Bytes beside a plan's for frames that must arrive: more than the few devices of a run ever need.
 const LINK_MUST_BYTES: usize = 1024 * 1024;
 /// How long sessions may take to finish when the node is asked to stop, and when it was fenced.
@@ -134,7 +127,7 @@ pub(crate) async fn live(world: Rc<World>, host: &'static str) -> turmoil::Resul
     let orders = Arc::new(Orders::default());
     let places = world.plan.mailbox_places;
     let mailboxes: Vec<Mailbox> =
-        (0..world.plan.shards).map(|_| Mailbox::new(places, Arc::clone(&world.healed))).collect();
+        (0..world.plan.shards).map(|_| Mailbox::new(places, Arc::clone(&world.faults))).collect();
     let node = Node { world, life, engine, clock, view, orders, mailboxes, tasks };
     let (mut shards, senders) = node.start_shards(incarnation, &rng);
     node.start_tasks(&rng);
@@ -161,7 +154,7 @@ fn open(world: &Rc<World>, rng: &Rng) -> MemoryEngine {
                     Some(Planted::AcknowledgeBeforeDurable) => Durability::Deferred,
                     _ => Durability::Stepped,
                 },
-                faults: Box::new(BusyFaults::new(world, rng.part("faults").bits())),
+                faults: Box::new(DrawnFaults::new(rng.part("faults").bits(), world.plan.faults, &world.faults)),
                 ..MemoryOptions::default()
             },
         )
@@ -251,7 +244,7 @@ impl Node {
             let mut writes = true;
             for look in 1.. {
                 tokio::time::sleep(LOOK).await;
-                let on = !world.store_is_away();
+                let on = !world.faults.is_away();
                 if on != writes {
                     writes = on;
                     note!(world.trace, "node: writes are {}", if on { "on" } else { "off" });

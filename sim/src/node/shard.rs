@@ -93,17 +93,13 @@ impl Sockets for SimSockets {
     }
 
     fn ping(&mut self, conn: ConnId) {
-        let mut ping = Vec::new();
-        wire::encode_into(&mut ping, wire::Opcode::Ping, b"", None);
-        self.tell(conn, Outgoing::Plain(ping.into()));
+        self.tell(conn, Outgoing::frame(wire::Opcode::Ping, b"", None));
     }
 
     fn close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
         note!(self.world.trace, "conn {}: closed with {}", conn.0, u16::from(code));
         let code = wire::CloseCode::new(code.into()).expect("the protocol's codes may stand in a close frame");
-        let mut close = Vec::new();
-        wire::encode_close_into(&mut close, Some(code), reason, None);
-        self.tell(conn, Outgoing::Plain(close.into()));
+        self.tell(conn, Outgoing::close(Some(code), reason, None));
         self.tell(conn, Outgoing::End);
         self.conns.remove(&conn);
     }

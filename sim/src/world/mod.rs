@@ -1,15 +1,13 @@
 //! The world of one run: what outlives the node's life, and what all its parts share.
 //!
-//! Owns the store's disk, the phase of the run, the rooms that users write to and the evidence. `setup` fills the store,
-//! `run` moves the world on.
+//! Owns the store's disk, the phase of the run, the rooms that users write to and the evidence. `setup` fills the store. Names nobody
+//! who lives in it: [`run`](crate::run) puts nodes and devices there, and moves it on.
 
-mod run;
 pub(crate) mod setup;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use kv::ManualClock;
 use kv::memory::{MemoryEngine, MemoryStore};
@@ -18,14 +16,17 @@ use schema::{ChannelId, ChannelOp, DeviceId, OpReply, Refusal, UnixMs, UserId};
 use tokio::sync::oneshot;
 
 use crate::facts::Facts;
-use crate::node::{LEAP_MS, WALL};
+use crate::faults::FaultState;
 use crate::options::{Options, Plan};
 use crate::rng::Rng;
-use crate::trace::Trace;
+use crate::trace::{Trace, note};
 
-pub use run::{Outcome, Violation, run};
-pub(crate) use run::{calm, network, panic_message};
+use setup::{Size, Start};
 
+/// When every run begins, on the wall.
+pub(crate) const WALL: UnixMs = UnixMs(1_800_000_000_000);
+/// How far the wall leaps, if it does: beyond the days that inboxes and first replies are kept.
+const LEAP_MS: u64 = 31 * 24 * 3600 * 1000;
 /// The node's name on the simulated network.
 pub(crate) const NODE: &str = "node";
 /// The host from which another node takes over, and is taken over.
@@ -88,10 +89,8 @@ pub(crate) struct World {
     pub(crate) facts: RefCell<Facts>,
     /// What scenarios ask of the API, one at a time.
     pub(crate) requests: RefCell<VecDeque<Request>>,
-    /// Nothing goes wrong any more. The same as the phase says, for what has to be `Send`.
-    pub(crate) healed: Arc<AtomicBool>,
-    /// Whether the store answers nothing.
-    pub(crate) store_away: Arc<AtomicBool>,
+    /// Whether anything goes wrong. The same as the phase says, for what has to be `Send`.
+    pub(crate) faults: Arc<FaultState>,
     /// The store's engine, while it is open.
     pub(crate) engine: RefCell<Option<MemoryEngine>>,
     /// The host on which a node may live, or that has been told to take over.
@@ -102,16 +101,57 @@ pub(crate) struct World {
     /// The life that was asked to stop.
     drains: Cell<Option<u64>>,
     phase: Cell<Phase>,
-    lives: Cell<u64>,
+    /// Lives of the node that have begun.
+    pub(crate) lives: Cell<u64>,
     /// When a client last heard anything.
-    heard_ms: Cell<u64>,
+    pub(crate) heard_ms: Cell<u64>,
     /// Operations without an answer, by shard.
     pending: RefCell<BTreeMap<u16, u64>>,
 }
 
 impl World {
+    pub(crate) fn new(options: Options, plan: Plan) -> Self {
+        let rng = Rng::new(options.seed);
+        let size = Size { users: plan.users, groups: plan.groups, larges: plan.larges };
+        let Start { store, users, rooms } = setup::fill(&size, &mut rng.part("setup"));
+        let trace = Trace::new(options.trace);
+        note!(trace, "seed {} {plan:?}", options.seed);
+        Self {
+            options,
+            plan,
+            trace,
+            rng,
+            store,
+            store_clock: Arc::default(),
+            users,
+            rooms: RefCell::new(rooms),
+            facts: RefCell::default(),
+            requests: RefCell::default(),
+            faults: Arc::default(),
+            engine: RefCell::default(),
+            called: Cell::new(NODE),
+            serving: Cell::new(NODE),
+            met: RefCell::default(),
+            drains: Cell::default(),
+            phase: Cell::new(Phase::Busy),
+            lives: Cell::default(),
+            heard_ms: Cell::default(),
+            pending: RefCell::default(),
+        }
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.phase.get()
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.set(phase);
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn heal(&self) {
+        self.faults.heal();
+        self.set_phase(Phase::Settling);
     }
 
     /// Whether things go wrong now.
@@ -158,10 +198,6 @@ impl World {
         self.drains.get() == Some(life)
     }
 
-    pub(crate) fn store_is_away(&self) -> bool {
-        self.store_away.load(Ordering::Relaxed)
-    }
-
     /// The processes that had the store open have ended, as by `kill -9`.
     pub(crate) fn crash_store(&self) {
         self.engine.take();
@@ -175,7 +211,8 @@ impl World {
         stalls.find(|&&(_, from_ms, to_ms)| (from_ms..to_ms).contains(&now_ms)).map(|&(_, _, to_ms)| to_ms - now_ms)
     }
 
-    fn pending(&self) -> u64 {
+    /// Operations that the shards of the newest life have not answered.
+    pub(crate) fn pending(&self) -> u64 {
         self.pending.borrow().values().sum()
     }
 

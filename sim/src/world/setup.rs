@@ -11,10 +11,9 @@ use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::record::UserRecord;
 use schema::{ChannelId, ChannelOp, Incarnation, OpReply, Owner, ShardIndex, UserId};
 
-use crate::node::WALL;
 use crate::rng::Rng;
 
-use super::Room;
+use super::{Room, WALL};
 
 /// What is in the store at the start.
 pub(crate) struct Start {

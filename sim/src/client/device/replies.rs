@@ -123,7 +123,7 @@ impl Device {
             }
             (Asked::Operate(key), Err(error)) if !error.temporary => {
                 self.outbox.done(key);
-                let was_done = facts.operations.is_done(key);
+                let was_done = facts.operations[&key].done.is_some();
                 let is_legal = self.is_too_old(key, &error) || !was_done && NOT_OPERATED.contains(&error.code);
                 if !is_legal {
                     let finding = format!("{} asked {key:?}, done before: {was_done}, and heard {error:?}", self.name);
@@ -178,7 +178,7 @@ impl Device {
         if let Some(first) = facts.done(key, done).filter(|first| *first != done) {
             facts.complain("I5", format!("{key:?} was answered {first:?}, and asked again {done:?}"));
         }
-        let command = facts.operations.command(key).clone();
+        let command = facts.operations[&key].command.clone();
         drop(facts);
         if let (Command::Edit(edit), Done::Revised(revision)) = (&command, done) {
             self.saw_revision(edit.channel_id, edit.seq, revision);

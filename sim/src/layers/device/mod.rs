@@ -128,7 +128,7 @@ impl Device {
             let is_lost = self.world.is_busy() && self.rng.chance(self.world.plan.lost_permille);
             match answer {
                 Some(_) if is_lost => {
-                    self.world.weather.injected().replies_lost += 1;
+                    self.world.faults.injected().replies_lost += 1;
                     self.pending.push(pending);
                 }
                 Some(reply) => {
@@ -197,7 +197,7 @@ impl Device {
                 let room = world.rooms.iter().find(|room| room.id == channel).expect("drawn from the rooms");
                 let was_there = room.members.contains(&self.user);
                 if matches!(refusal.code, ErrorCode::UnknownChannel | ErrorCode::PermissionDenied)
-                    && facts.memberships.is_member_since(channel, self.user, was_there, since)
+                    && facts.is_member_since(channel, self.user, was_there, since)
                 {
                     let finding =
                         format!("{}: {op:?} to {channel}, whose member it is, was refused: {refusal}", self.name);

@@ -60,8 +60,8 @@ pub struct SeededFaults {
     rates: FaultRates,
 }
 
-/// How often, in operations of 1,000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How often, in operations of 1,000. By default nothing goes wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FaultRates {
     /// Reads that end in `TooOld` or `Throttled`.
     pub read_permille: u32,

@@ -1,12 +1,8 @@
 //! The run itself: the network, the faults in their time, the phases, and the judgement at the end.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use schema::limits::{LEASE_MS, PRESENCE_GRACE_MS, RENEW_MS};
@@ -14,12 +10,11 @@ use turmoil::Sim;
 
 use crate::checks;
 use crate::client::device::Device;
-use crate::facts::Facts;
 use crate::options::{Options, Plan};
+use crate::outcome::{Outcome, Violation, judged};
 use crate::rng::Rng;
-use crate::trace::{Trace, note};
-
-use super::{Met, NODE, Phase, SPARE, World, setup};
+use crate::trace::note;
+use crate::world::{Met, NODE, Phase, SPARE, World};
 
 /// Hosts of clients: many clients on few hosts, since a run's cost grows with the square of hosts.
 const CLIENT_HOSTS: [&str; 2] = ["clients-a", "clients-b"];
@@ -41,43 +36,20 @@ const AWAY_MS: u64 = 1_500;
 /// Segments of a stream that a peer has not read: some 90 KB, as kernels have. Also connections not accepted yet.
 const TCP_SEGMENTS: usize = 64;
 
-/// What a run came to.
+/// What was done in a run.
 #[derive(Debug)]
-pub struct Outcome {
-    /// Equal in every process that runs the same options.
-    pub hash: u64,
-    /// Lines of the trace.
-    pub lines: u64,
-    /// What was done, for a person.
-    pub summary: String,
+pub struct Done {
+    /// In figures, for a person.
+    summary: String,
     /// Removals of members that raced with others' sends (I10).
     pub races: usize,
-    /// What does not hold; none if all is well.
-    pub violation: Option<Violation>,
     /// What went wrong in it.
     pub met: Met,
-    /// The last lines of the trace.
-    pub last: Vec<String>,
 }
 
-/// An invariant that does not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Its number, as in ARCHITECTURE.md.
-    pub invariant: String,
-    /// Where, what was found and what was expected.
-    pub finding: String,
-}
-
-impl Violation {
-    pub(crate) fn new(invariant: &str, finding: impl Into<String>) -> Self {
-        Self { invariant: invariant.to_owned(), finding: finding.into() }
-    }
-}
-
-impl fmt::Display for Violation {
+impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.invariant, self.finding)
+        f.write_str(&self.summary)
     }
 }
 
@@ -98,71 +70,23 @@ enum Hardship {
 
 /// Runs one seed to its end and judges it.
 #[must_use]
-pub fn run(options: Options) -> Outcome {
-    let world = Rc::new(build(options, Plan::of(options)));
-    let ran = catch_unwind(AssertUnwindSafe(|| play(&world)));
-    let violation = match ran {
-        Ok(Ok(())) => checks::all(&world).err(),
-        Ok(Err(violation)) => Some(violation),
-        // A promise of the code that was broken is a finding like any other; its message says which.
-        Err(panic) => Some(Violation::new("panic", panic_message(&*panic))),
-    };
-    if let Some(violation) = &violation {
-        note!(world.trace, "violated: {violation}");
-    }
-    Outcome {
-        hash: world.trace.hash(),
-        lines: world.trace.count(),
-        summary: summary(&world),
-        races: checks::races(&world.facts.borrow()),
-        violation,
-        met: world.met.borrow().clone(),
-        last: world.trace.last(),
-    }
-}
-
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message").to_owned()
+pub fn run(options: Options) -> Outcome<Done> {
+    let world = Rc::new(World::new(options, Plan::of(options)));
+    let violation = judged(&world.trace, || {
+        play(&world)?;
+        checks::all(&world)
+    });
+    let (summary, met) = (summary(&world), world.met.borrow().clone());
+    let races = checks::races(&world.facts.borrow());
+    let (hash, last) = (world.trace.hash(), world.trace.last());
+    Outcome { hash, violation, last, done: Done { summary, races, met } }
 }
 
 /// A world in which nothing goes wrong, for scenarios.
 pub(crate) fn calm(seed: u64, users: usize) -> World {
-    let world = build(Options::of_seed(seed), Plan::calm(users));
-    world.healed.store(true, Ordering::Relaxed);
-    world.phase.set(Phase::Settling);
+    let world = World::new(Options::of_seed(seed), Plan::calm(users));
+    world.heal();
     world
-}
-
-fn build(options: Options, plan: Plan) -> World {
-    let rng = Rng::new(options.seed);
-    let size = setup::Size { users: plan.users, groups: plan.groups, larges: plan.larges };
-    let start = setup::fill(&size, &mut rng.part("setup"));
-    let trace = Trace::new(options.trace);
-    note!(trace, "seed {} {plan:?}", options.seed);
-    World {
-        options,
-        plan,
-        trace,
-        rng,
-        store: start.store,
-        store_clock: Arc::default(),
-        users: start.users,
-        rooms: RefCell::new(start.rooms),
-        facts: RefCell::new(Facts::default()),
-        requests: RefCell::default(),
-        healed: Arc::default(),
-        store_away: Arc::default(),
-        engine: RefCell::default(),
-        called: Cell::new(NODE),
-        serving: Cell::new(NODE),
-        met: RefCell::default(),
-        drains: Cell::default(),
-        phase: Cell::new(Phase::Busy),
-        lives: Cell::new(0),
-        heard_ms: Cell::new(0),
-        pending: RefCell::default(),
-    }
 }
 
 fn summary(world: &World) -> String {
@@ -175,7 +99,7 @@ fn summary(world: &World) -> String {
         facts.connects,
         facts.written.len(),
         facts.acks.len(),
-        facts.operations.done(),
+        facts.operations.values().filter(|operation| operation.done.is_some()).count(),
         facts.pushed.values().map(|pushed| pushed.events.len()).sum::<usize>(),
         facts.snapshots,
         checks::races(&facts),
@@ -281,12 +205,11 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
         match phase {
             Phase::Busy if now_ms >= world.plan.busy_ms && hardships.is_empty() => {
                 settling_since_ms = now_ms;
-                world.phase.set(Phase::Settling);
-                world.healed.store(true, Ordering::Relaxed);
+                world.heal();
             }
             Phase::Settling if is_settled(world) => {
                 quiet_since_ms = now_ms;
-                world.phase.set(Phase::Quiet);
+                world.set_phase(Phase::Quiet);
             }
             Phase::Settling if now_ms > settling_since_ms + SETTLE_MS => return Err(unsettled(world)),
             Phase::Quiet if now_ms > settling_since_ms + CONVERGE_MS => return Err(unsettled(world)),
@@ -295,14 +218,14 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
                     return Err(unsettled(world));
                 }
                 if !world.plan.watches {
-                    world.phase.set(Phase::Over);
+                    world.set_phase(Phase::Over);
                 } else if now_ms > settling_since_ms + PRESENCE_MS {
                     quiet_since_ms = now_ms;
                     world.facts.borrow_mut().presence.leaving_ms = Some(now_ms);
-                    world.phase.set(Phase::Leaving);
+                    world.set_phase(Phase::Leaving);
                 }
             }
-            Phase::Leaving if now_ms > quiet_since_ms + LEAVING_MS => world.phase.set(Phase::Over),
+            Phase::Leaving if now_ms > quiet_since_ms + LEAVING_MS => world.set_phase(Phase::Over),
             Phase::Busy | Phase::Settling | Phase::Quiet | Phase::Leaving | Phase::Over => {}
         }
         if world.phase() != phase {
@@ -352,7 +275,7 @@ fn suffer(world: &World, sim: &mut Sim<'_>, hardship: Hardship, is_up: &mut bool
             call(world, sim, other);
         }
         Hardship::Crash | Hardship::PowerLoss | Hardship::Drain | Hardship::Restart | Hardship::TakeOver => {}
-        Hardship::StoreAway(away) => world.store_away.store(away, Ordering::Relaxed),
+        Hardship::StoreAway(away) => world.faults.set_away(away),
         Hardship::Hold(client) => hosts(world).iter().for_each(|host| sim.hold(*host, client)),
         Hardship::Release(client) => hosts(world).iter().for_each(|host| sim.release(*host, client)),
     }
@@ -368,8 +291,8 @@ fn is_settled(world: &World) -> bool {
 /// I12: quiet and healed there is no pending work.
 fn unsettled(world: &World) -> Violation {
     let facts = world.facts.borrow();
-    if let Some((invariant, finding)) = facts.complaints.first() {
-        return Violation::new(invariant, finding.clone());
+    if let Some(complaint) = facts.complaints.first() {
+        return complaint.clone();
     }
     let waiting =
         facts.standing.iter().filter(|(_, device)| !device.is_live || device.unsent > 0 || device.unanswered > 0);
