@@ -12,9 +12,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use schema::op::PastAccess;
-use schema::{ChannelId, DeviceId, Encoding, UnixMs, UserId};
+use schema::{ChannelId, Encoding, UnixMs, UserId};
 use serde_json::{Value, json};
-use sim::conformance::{Heard, PEOPLE, SimulatedNode, Transport, play, scenarios};
+use sim::conformance::{ApiCall, Heard, PEOPLE, SimulatedNode, Transport, play, scenarios};
 use support::Node;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Error, Message, WebSocket};
@@ -124,40 +124,31 @@ impl Transport for RealNode<'_> {
         self.direct
     }
 
-    fn make_group(&mut self, by: &str, others: &[&str]) -> Result<ChannelId, u16> {
-        let members: Vec<String> = others.iter().map(|other| self.user(other).to_string()).collect();
-        let body = json!({"kind": "group", "title": "group", "member_ids": members});
-        let answer = self.node().http("POST", "/v1/channels", Some(&self.person(by).1), Some(&body));
-        let channel = succeeded(answer)?;
-        Ok(support::text(&channel["channel_id"]).parse().expect("an id"))
-    }
-
-    fn change_member(&mut self, by: &str, group: ChannelId, person: &str, is_member: bool) -> Result<(), u16> {
-        let path = format!("/v1/channels/{group}/members/{}", self.user(person));
-        let role = json!({"role": "member"});
-        let (method, body) = if is_member { ("PUT", Some(&role)) } else { ("DELETE", None) };
-        succeeded(self.node().http(method, &path, Some(&self.person(by).1), body)).map(drop)
-    }
-
-    fn make_large(&mut self, by: &str, past: PastAccess) -> Result<ChannelId, u16> {
-        let history = match past {
-            PastAccess::Joined => "joined",
-            PastAccess::All => "all",
+    fn call(&mut self, by: &str, call: ApiCall<'_>) -> Result<Option<ChannelId>, u16> {
+        let id = |person: &str| self.user(person).to_string();
+        let channels = || "/v1/channels".to_owned();
+        let member = |channel: ChannelId, person| format!("/v1/channels/{channel}/members/{}", id(person));
+        let block = |person| format!("/v1/me/blocks/{}", id(person));
+        let (method, path, body) = match call {
+            ApiCall::MakeGroup(others) => {
+                let members: Vec<String> = others.iter().map(|other| id(other)).collect();
+                ("POST", channels(), Some(json!({"kind": "group", "title": "group", "member_ids": members})))
+            }
+            ApiCall::MakeLarge(past) => {
+                let history = match past {
+                    PastAccess::Joined => "joined",
+                    PastAccess::All => "all",
+                };
+                ("POST", channels(), Some(json!({"kind": "large", "title": "room", "history": history})))
+            }
+            ApiCall::Add(channel, person) => ("PUT", member(channel, person), Some(json!({"role": "member"}))),
+            ApiCall::Remove(channel, person) => ("DELETE", member(channel, person), None),
+            ApiCall::Block(person) => ("PUT", block(person), None),
+            ApiCall::Unblock(person) => ("DELETE", block(person), None),
+            ApiCall::Revoke(device) => ("DELETE", format!("/v1/me/devices/{device}"), None),
         };
-        let body = json!({"kind": "large", "title": "room", "history": history});
-        let answer = self.node().http("POST", "/v1/channels", Some(&self.person(by).1), Some(&body));
-        Ok(support::text(&succeeded(answer)?["channel_id"]).parse().expect("an id"))
-    }
-
-    fn block(&mut self, by: &str, person: &str, on: bool) -> Result<(), u16> {
-        let path = format!("/v1/me/blocks/{}", self.user(person));
-        let method = if on { "PUT" } else { "DELETE" };
-        succeeded(self.node().http(method, &path, Some(&self.person(by).1), None)).map(drop)
-    }
-
-    fn revoke(&mut self, by: &str, device: &DeviceId) -> Result<(), u16> {
-        let path = format!("/v1/me/devices/{device}");
-        succeeded(self.node().http("DELETE", &path, Some(&self.person(by).1), None)).map(drop)
+        let answer = succeeded(self.node().http(method, &path, Some(&self.person(by).1), body.as_ref()))?;
+        Ok(answer["channel_id"].as_str().map(|channel| channel.parse().expect("an id")))
     }
 
     fn wait(&mut self, ms: u64) {

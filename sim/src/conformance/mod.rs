@@ -3,6 +3,7 @@
 //! Owns the list of scenarios, the words they are written in, and the simulated node as a [`Transport`]. A scenario is its own
 //! expectation: each line is a step and, behind the arrow, what the client saw. Ids, times and cursors are told by name.
 
+mod names;
 mod scenarios;
 mod script;
 mod simulated;
@@ -26,6 +27,25 @@ pub enum Heard {
     Closed(Option<u16>),
 }
 
+/// What a person has the HTTP API do. Others are named.
+#[derive(Debug, Clone)]
+pub enum ApiCall<'a> {
+    /// Makes a group of itself and others.
+    MakeGroup(&'a [&'a str]),
+    /// Makes a large channel.
+    MakeLarge(PastAccess),
+    /// Adds another to a group or large channel.
+    Add(ChannelId, &'a str),
+    /// Removes another; itself, to leave.
+    Remove(ChannelId, &'a str),
+    /// Blocks another.
+    Block(&'a str),
+    /// Blocks it no longer.
+    Unblock(&'a str),
+    /// Revokes a device of its own.
+    Revoke(DeviceId),
+}
+
 /// A node, and connections to it. One scenario has one, with [`PEOPLE`] and their direct channel.
 pub trait Transport {
     /// A person's account.
@@ -37,35 +57,11 @@ pub trait Transport {
     /// The direct channel of the first two.
     fn direct(&self) -> ChannelId;
 
-    /// Has a person make a group of itself and others; the group, or why not.
+    /// Has a person call the HTTP API; the channel, if it made one.
     ///
     /// # Errors
     /// The error's code.
-    fn make_group(&mut self, by: &str, others: &[&str]) -> Result<ChannelId, u16>;
-
-    /// Has a person add another to a group or large channel, or remove one; itself, to leave.
-    ///
-    /// # Errors
-    /// The error's code.
-    fn change_member(&mut self, by: &str, group: ChannelId, person: &str, is_member: bool) -> Result<(), u16>;
-
-    /// Has a person make a large channel; the channel, or why not.
-    ///
-    /// # Errors
-    /// The error's code.
-    fn make_large(&mut self, by: &str, past: PastAccess) -> Result<ChannelId, u16>;
-
-    /// Has a person block another, or block it no longer.
-    ///
-    /// # Errors
-    /// The error's code.
-    fn block(&mut self, by: &str, person: &str, on: bool) -> Result<(), u16>;
-
-    /// Has a person revoke a device of its own.
-    ///
-    /// # Errors
-    /// The error's code.
-    fn revoke(&mut self, by: &str, device: &DeviceId) -> Result<(), u16>;
+    fn call(&mut self, by: &str, call: ApiCall<'_>) -> Result<Option<ChannelId>, u16>;
 
     /// Lets time pass.
     fn wait(&mut self, ms: u64);

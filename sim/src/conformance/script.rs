@@ -1,8 +1,8 @@
-//! Plays a scenario's steps and writes down what clients saw, in the scenario's own words.
+//! Language of the scenarios: plays their steps. What clients saw is put into words by [`Names`].
 //!
 //! ```text
 //! a opens json                          a connection, and its encoding
-//! a connects ann [from b]               with ann's token; from the last cursor that b heard
+//! a connects ann [from b] [over json]   with ann's token; from the last cursor that b heard; over a new connection
 //! a presents TOKEN                      connects with that token
 //! a resumes ann nonsense                connects with what is no cursor; `elsewhere`: with one of another store
 //! a refreshes ann                       shows a new token of ann's
@@ -11,7 +11,7 @@
 //! a marks d 3    a echoes text          a looks d newest 10     newest, before N, after N, around N, and the limit
 //! a says text    a says-bytes 00ff      any text message, any binary one        a repeats 9 x   nine text messages
 //! a waits 0                             for the reply to that id
-//! a hears                               the next push                           a ends       the connection does
+//! a hears [2]                           the next push, or so many               a ends       the connection does
 //! a drops                               without a word                          node restarts
 //! a edits d 1 o1 0 text                 message 1, under the id o1, on revision 0                a deletes d 1 o1
 //! a reacts d 1 o1 👍                    puts it there; `unreacts` takes it away
@@ -25,20 +25,18 @@
 //! ```
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use schema::command::{
-    Connect, Delete, Edit, ErrorReply, History, HistoryPage, HistoryWindow, Open, Opened, PresenceGet, React, Search,
-    Send, Typing,
+    Connect, Delete, Edit, ErrorReply, History, HistoryWindow, Open, PresenceGet, React, Search, Send, Typing,
 };
-use schema::message::Tally;
 use schema::op::PastAccess;
 use schema::{
-    ChannelId, ClientMsgId, Command, Cursor, DeviceId, Encoding, MessageKind, Position, PresenceEntry, Push, Reply,
-    Request, Seq, ServerFrame, UserId,
+    ChannelId, ClientMsgId, Command, Cursor, DeviceId, Encoding, MessageKind, Position, Push, Reply, Request, Seq,
+    ServerFrame,
 };
 
-use super::{Heard, PEOPLE, Scenario, Transport};
+use super::names::Names;
+use super::{ApiCall, Heard, Scenario, Transport};
 
 /// How long anything that should come may take.
 const PATIENCE_MS: u64 = 20_000;
@@ -55,33 +53,13 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 /// # Panics
 /// If a step is not one, or names what is not there: the scenario's fault.
 pub fn play(scenario: &Scenario, node: &mut impl Transport) -> String {
-    let mut stage = Stage { node, clients: BTreeMap::new(), ids: BTreeMap::new(), group: None, large: None };
+    let mut stage = Stage { names: Names::new(node), node, clients: BTreeMap::new(), channels: BTreeMap::new() };
     let mut lines = Vec::new();
-    for line in scenario.lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let step = line.split(" => ").next().expect("a line has a beginning").trim();
+    for (step, _) in scenario.steps() {
         let saw = stage.step(step);
         lines.push(format!("{step} => {saw}"));
     }
     lines.join("\n")
-}
-
-/// A scenario's lines as [`play`] writes them.
-#[must_use]
-pub(super) fn expected(scenario: &Scenario) -> String {
-    let lines = scenario.lines.lines().map(str::trim).filter(|line| !line.is_empty());
-    let tidy = |line: &str| {
-        let (step, saw) = line.split_once(" => ").unwrap_or_else(|| panic!("{line:?} is `step => saw`"));
-        format!("{} => {}", step.trim(), saw.trim())
-    };
-    lines.map(tidy).collect::<Vec<_>>().join("\n")
-}
-
-impl Scenario {
-    /// What [`play`] should return.
-    #[must_use]
-    pub fn expected(&self) -> String {
-        expected(self)
-    }
 }
 
 struct Client {
@@ -97,9 +75,9 @@ struct Client {
 struct Stage<'a, T> {
     node: &'a mut T,
     clients: BTreeMap<String, Client>,
-    ids: BTreeMap<ClientMsgId, String>,
-    group: Option<ChannelId>,
-    large: Option<ChannelId>,
+    names: Names,
+    /// Those that were made, by name.
+    channels: BTreeMap<&'static str, ChannelId>,
 }
 
 impl<T: Transport> Stage<'_, T> {
@@ -110,35 +88,25 @@ impl<T: Transport> Stage<'_, T> {
                 self.node.restart();
                 "restarted".to_owned()
             }
-            [by, "groups", ref others @ ..] => match self.node.make_group(by, others) {
-                Ok(group) => {
-                    self.group = Some(group);
-                    "grouped".to_owned()
-                }
-                Err(code) => format!("error {code}"),
-            },
-            [by, "adds", person] => self.change_member(by, "g", person, true),
-            [by, "adds", person, "to", channel] => self.change_member(by, channel, person, true),
-            [by, "removes", person] => self.change_member(by, "g", person, false),
-            [by, "removes", person, "from", channel] => self.change_member(by, channel, person, false),
-            [by, "makes-large", past] => {
-                let past = if past == "all" { PastAccess::All } else { PastAccess::Joined };
-                match self.node.make_large(by, past) {
-                    Ok(large) => {
-                        self.large = Some(large);
-                        "made".to_owned()
-                    }
-                    Err(code) => format!("error {code}"),
-                }
-            }
-            [by, "blocks", person] => done(self.node.block(by, person, true)),
-            [by, "unblocks", person] => done(self.node.block(by, person, false)),
-            [by, "revokes", who] => done(self.node.revoke(by, &device(who))),
+            [by, "groups", ref others @ ..] => self.make("g", by, ApiCall::MakeGroup(others), "grouped"),
+            [by, "makes-large", "all"] => self.make("l", by, ApiCall::MakeLarge(PastAccess::All), "made"),
+            [by, "makes-large", "joined"] => self.make("l", by, ApiCall::MakeLarge(PastAccess::Joined), "made"),
+            [by, "adds", person] => self.call(by, ApiCall::Add(self.channel("g"), person)),
+            [by, "adds", person, "to", channel] => self.call(by, ApiCall::Add(self.channel(channel), person)),
+            [by, "removes", person] => self.call(by, ApiCall::Remove(self.channel("g"), person)),
+            [by, "removes", person, "from", channel] => self.call(by, ApiCall::Remove(self.channel(channel), person)),
+            [by, "blocks", person] => self.call(by, ApiCall::Block(person)),
+            [by, "unblocks", person] => self.call(by, ApiCall::Unblock(person)),
+            [by, "revokes", who] => self.call(by, ApiCall::Revoke(device(who))),
             ["time", "passes", ms] => {
                 self.node.wait(ms.parse().expect("a number of milliseconds"));
                 "passed".to_owned()
             }
             [who, "opens", encoding] => self.open(who, encoding),
+            [ref connects @ .., "over", encoding] if connects.get(1) == Some(&"connects") => {
+                self.open(connects[0], encoding);
+                self.step(&connects.join(" "))
+            }
             [who, "connects", person] => self.connect(who, person, None),
             [who, "connects", person, "from", other] => {
                 let cursor = self.clients[other].cursor.clone();
@@ -223,22 +191,17 @@ impl<T: Transport> Stage<'_, T> {
             [who, "echoes", text] => self.ask(who, Command::Echo { data: repeated(text) }),
             [who, "says", ..] => {
                 let text = step.split_once("says ").expect("matched").1;
-                let connection = self.clients[who].connection;
-                self.node.say(connection, true, repeated(text).as_bytes());
-                "said".to_owned()
+                self.say(who, true, repeated(text).as_bytes())
             }
             [who, "says-bytes", digits] => {
                 let bytes: Vec<u8> = (0..digits.len() / 2)
                     .map(|at| u8::from_str_radix(&digits[at * 2..at * 2 + 2], 16).expect("hexadecimal digits"))
                     .collect();
-                let connection = self.clients[who].connection;
-                self.node.say(connection, false, &bytes);
-                "said".to_owned()
+                self.say(who, false, &bytes)
             }
             [who, "repeats", times, text] => {
-                let connection = self.clients[who].connection;
                 for _ in 0..times.parse().expect("a number of times") {
-                    self.node.say(connection, true, text.as_bytes());
+                    self.say(who, true, text.as_bytes());
                 }
                 "said".to_owned()
             }
@@ -248,6 +211,10 @@ impl<T: Transport> Stage<'_, T> {
                 self.ask(who, Command::Refresh { token })
             }
             [who, "hears"] => self.push(who),
+            [who, "hears", pushes] => {
+                let pushes = 0..pushes.parse().expect("a number of pushes");
+                pushes.map(|_| self.push(who)).collect::<Vec<_>>().join("; ")
+            }
             [who, "ends"] => self.end(who),
             [who, "drops"] => {
                 let connection = self.clients[who].connection;
@@ -256,6 +223,27 @@ impl<T: Transport> Stage<'_, T> {
             }
             _ => panic!("{step:?} is no step"),
         }
+    }
+
+    /// Has the API make a channel, and names it.
+    fn make(&mut self, name: &'static str, by: &str, call: ApiCall<'_>, made: &str) -> String {
+        match self.node.call(by, call) {
+            Ok(channel) => {
+                self.channels.insert(name, channel.expect("a channel was made"));
+                made.to_owned()
+            }
+            Err(code) => format!("error {code}"),
+        }
+    }
+
+    /// What another call to the API came to.
+    fn call(&mut self, by: &str, call: ApiCall<'_>) -> String {
+        self.node.call(by, call).map_or_else(|code| format!("error {code}"), |_| "done".to_owned())
+    }
+
+    fn say(&mut self, who: &str, text: bool, payload: &[u8]) -> String {
+        self.node.say(self.clients[who].connection, text, payload);
+        "said".to_owned()
     }
 
     fn open(&mut self, who: &str, encoding: &str) -> String {
@@ -291,13 +279,7 @@ impl<T: Transport> Stage<'_, T> {
             Some(("ahead", _)) => wall.plus_ms(2 * DAY_MS),
             _ => wall,
         };
-        let known = self.ids.iter().find(|(_, known)| *known == name).map(|(id, _)| *id);
-        let id = known.unwrap_or_else(|| {
-            let entropy = xxhash_rust::xxh3::xxh3_64(name.as_bytes());
-            ClientMsgId::new(wall, u128::from(entropy))
-        });
-        self.ids.insert(id, name.to_owned());
-        id
+        self.names.id(name, wall)
     }
 
     /// Whoever is named with an `@` in the text is mentioned.
@@ -321,18 +303,11 @@ impl<T: Transport> Stage<'_, T> {
         )
     }
 
-    fn change_member(&mut self, by: &str, channel: &str, person: &str, is_member: bool) -> String {
-        let channel = self.channel(channel);
-        done(self.node.change_member(by, channel, person, is_member))
-    }
-
     fn channel(&self, name: &str) -> ChannelId {
         match name {
-            "g" => self.group.expect("a group was made"),
-            "l" => self.large.expect("a large channel was made"),
             "d" => self.node.direct(),
             "0" => ChannelId(0),
-            _ => panic!("no channel is called {name}"),
+            _ => *self.channels.get(name).unwrap_or_else(|| panic!("no channel is called {name}")),
         }
     }
 
@@ -372,80 +347,22 @@ impl<T: Transport> Stage<'_, T> {
         match reply {
             None => "no reply".to_owned(),
             Some(Err(error)) => format!("error {}{}", error.code, if error.temporary { " temporary" } else { "" }),
-            Some(Ok(reply)) => self.told(who, reply),
-        }
-    }
-
-    fn told(&mut self, who: &str, reply: Reply) -> String {
-        match reply {
-            Reply::Connect(connected) => {
-                self.clients.get_mut(who).expect("it asked").cursor = Some(connected.cursor);
-                format!("connected {}", self.person(connected.user_id))
-            }
-            Reply::Refresh { .. } => "refreshed".to_owned(),
-            Reply::Send { seq, duplicate, .. } => format!("sent {seq}{}", if duplicate { " duplicate" } else { "" }),
-            Reply::History(page) => self.page(&page),
-            Reply::Mark { read_seq, unread } => format!("marked {read_seq}, {unread} unread"),
-            Reply::Echo { data } => format!("echoed {}", short(&data)),
-            Reply::Edit { revision } => format!("edited, revision {revision}"),
-            Reply::Delete { revision } => format!("deleted, revision {revision}"),
-            Reply::React { count } => format!("reacted, {count}"),
-            Reply::Typing {} => "told".to_owned(),
-            Reply::Open(opened) => {
-                let reads = opened.reads.iter().map(|read| (self.person(read.user_id), read.read_seq));
-                let mut reads: Vec<String> = reads.map(|(person, seq)| format!(", {person} {seq}")).collect();
-                reads.sort();
-                let Opened { head_seq, read_seq, online, .. } = opened;
-                format!("opened, head {head_seq}, read {read_seq}, {online} online{}", reads.concat())
-            }
-            Reply::Close {} => "closed".to_owned(),
-            Reply::PresenceGet { entries } | Reply::PresenceWatch { entries } => self.presence(&entries),
-            Reply::Search(page) => {
-                let hits: Vec<String> =
-                    page.hits.iter().map(|hit| format!("{} {}", hit.seq, short(&hit.snippet))).collect();
-                format!("found [{}]{}", hits.join(", "), if page.more { ", more" } else { "" })
+            Some(Ok(reply)) => {
+                if let Reply::Connect(connected) = &reply {
+                    self.clients.get_mut(who).expect("it asked").cursor = Some(connected.cursor.clone());
+                }
+                self.names.reply(&reply)
             }
         }
-    }
-
-    fn presence(&self, entries: &[PresenceEntry]) -> String {
-        let entry = |entry: &PresenceEntry| format!("{} {:?}", self.person(entry.user_id), entry.state).to_lowercase();
-        entries.iter().map(entry).collect::<Vec<_>>().join(", ")
-    }
-
-    fn page(&self, page: &HistoryPage) -> String {
-        let messages: Vec<String> = page.messages.iter().map(|message| self.told_message(message)).collect();
-        let more = if page.more { ", more" } else { "" };
-        format!("[{}] head {}, first {}{more}", messages.join(", "), page.head_seq, page.first_seq)
     }
 
     fn push(&mut self, who: &str) -> String {
         let Some(push) = self.listen(who, SILENCE_MS, |client| client.pushes.pop_front()) else {
             return "nothing".to_owned();
         };
-        let cursor = push.cursor().map(str::to_owned);
-        let said = match push {
-            Push::Message { message, .. } => self.told_message(&message),
-            Push::Edited { message, .. } => format!("edited {}", self.told_message(&message)),
-            Push::Deleted { seq, revision, .. } => format!("deleted {seq}, revision {revision}"),
-            Push::Reaction { seq, emoji, count, user_id, on, .. } => {
-                let what = if on { "put" } else { "took" };
-                format!("{} {what} {emoji} at {seq}, {count}", self.person(user_id))
-            }
-            Push::Membership { user_id, change, .. } => format!("{change:?} {}", self.person(user_id)),
-            Push::Read { user_id, read_seq, .. } => format!("read {} {read_seq}", self.person(user_id)),
-            Push::Snapshot { channels, .. } => format!("snapshot of {}", channels.len()),
-            Push::TokenExpiring { .. } => "token expiring".to_owned(),
-            Push::Drain { .. } => "drain".to_owned(),
-            Push::Head { head_seq, .. } => format!("head {head_seq}"),
-            Push::Presence { entries } => format!("presence {}", self.presence(&entries)),
-            Push::Typing { user_id, on, .. } => {
-                format!("{} {}", self.person(user_id), if on { "types" } else { "types no more" })
-            }
-        };
         let client = self.clients.get_mut(who).expect("it heard");
-        client.cursor = cursor.or(client.cursor.take());
-        said
+        client.cursor = push.cursor().map(str::to_owned).or(client.cursor.take());
+        self.names.push(&push)
     }
 
     fn end(&mut self, who: &str) -> String {
@@ -457,28 +374,6 @@ impl<T: Transport> Stage<'_, T> {
             None => "still open".to_owned(),
         }
     }
-
-    fn told_message(&self, message: &Arc<schema::Message>) -> String {
-        let id = self.ids.get(&message.client_msg_id).map_or("?", String::as_str);
-        let text = if message.deleted { ", deleted".to_owned() } else { format!(" {}", short(&message.body)) };
-        let mut said = format!("{} {} {id}{text}", message.seq, self.person(message.from));
-        if message.revision > 0 {
-            said += &format!(", revision {}", message.revision);
-        }
-        for Tally { emoji, count, mine } in message.reactions.iter() {
-            said += &format!(", {emoji} {count}{}", if *mine { " mine" } else { "" });
-        }
-        said
-    }
-
-    fn person(&self, user: UserId) -> &'static str {
-        PEOPLE.into_iter().find(|person| self.node.user(person) == user).unwrap_or("?")
-    }
-}
-
-/// What an order to the API came to.
-fn done(result: Result<(), u16>) -> String {
-    result.map_or_else(|code| format!("error {code}"), |()| "done".to_owned())
 }
 
 /// A device is called as its client is, up to a digit at the end.
@@ -496,10 +391,4 @@ fn repeated(text: &str) -> String {
         Some((what, times)) => what.repeat(times),
         None => text.to_owned(),
     }
-}
-
-/// A text, or its length if it is long.
-fn short(text: &str) -> String {
-    let chars = text.chars().count();
-    if chars <= 40 { text.to_owned() } else { format!("{chars} characters") }
 }

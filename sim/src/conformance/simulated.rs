@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use schema::event::Role;
 use schema::op::{ChannelKind, CreateOp, PastAccess};
-use schema::{ChannelId, ChannelOp, DeviceId, Encoding, OpReply, Refusal, UnixMs, UserId};
+use schema::{ChannelId, ChannelOp, Encoding, Refusal, UnixMs, UserId};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use turmoil::Sim;
 use wire::Opcode;
@@ -18,7 +18,7 @@ use crate::rng::Rng;
 use crate::run::{calm, network};
 use crate::world::{NODE, Request, WALL, World};
 
-use super::{Heard, PEOPLE, Transport};
+use super::{ApiCall, Heard, PEOPLE, Transport};
 
 /// The clients' host.
 const CLIENTS: &str = "clients";
@@ -69,13 +69,9 @@ impl SimulatedNode {
     }
 
     /// Asks the API, and waits for its answer.
-    fn request(&mut self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, u16> {
-        let (reply, answer) = oneshot::channel();
-        self.world.requests.borrow_mut().push_back(Request::Operate(channel, op, reply));
-        self.answer(answer)
-    }
-
-    fn answer<R>(&mut self, mut answer: oneshot::Receiver<Result<R, Refusal>>) -> Result<R, u16> {
+    fn request<R>(&mut self, request: impl FnOnce(oneshot::Sender<Result<R, Refusal>>) -> Request) -> Result<R, u16> {
+        let (reply, mut answer) = oneshot::channel();
+        self.world.requests.borrow_mut().push_back(request(reply));
         loop {
             self.step();
             match answer.try_recv() {
@@ -84,13 +80,6 @@ impl SimulatedNode {
                 Err(TryRecvError::Closed) => panic!("the node went away with a request"),
             }
         }
-    }
-
-    fn make(&mut self, by: &str, kind: ChannelKind, members: Vec<UserId>, past: PastAccess) -> Result<ChannelId, u16> {
-        let channel = ChannelId::new(self.wall(), self.connections as u64);
-        let create =
-            CreateOp { kind, title: "room".into(), creator: self.user(by), members, idempotency_key: None, past };
-        self.request(channel, ChannelOp::Create(create)).map(|_| channel)
     }
 
     fn order(&mut self, order: Order) {
@@ -151,37 +140,36 @@ impl Transport for SimulatedNode {
         self.world.rooms.borrow()[0].id
     }
 
-    fn make_group(&mut self, by: &str, others: &[&str]) -> Result<ChannelId, u16> {
-        let members = others.iter().map(|other| self.user(other)).collect();
-        self.make(by, ChannelKind::Group, members, PastAccess::Joined)
-    }
-
-    fn make_large(&mut self, by: &str, past: PastAccess) -> Result<ChannelId, u16> {
-        self.make(by, ChannelKind::Large, Vec::new(), past)
-    }
-
-    fn block(&mut self, by: &str, person: &str, on: bool) -> Result<(), u16> {
-        let (by, user) = (self.user(by), self.user(person));
-        self.request(self.direct(), ChannelOp::Block { by, user, on }).map(drop)
-    }
-
-    fn revoke(&mut self, by: &str, device: &DeviceId) -> Result<(), u16> {
-        let (reply, answer) = oneshot::channel();
-        self.world.requests.borrow_mut().push_back(Request::Revoke(self.user(by), device.clone(), reply));
-        self.answer(answer)
+    fn call(&mut self, by: &str, call: ApiCall<'_>) -> Result<Option<ChannelId>, u16> {
+        let (creator, direct) = (self.user(by), self.direct());
+        let made = ChannelId::new(self.wall(), self.connections as u64);
+        let make = |kind, members, past| {
+            let title = "room".into();
+            ChannelOp::Create(CreateOp { kind, title, creator, members, idempotency_key: None, past })
+        };
+        let (channel, op) = match call {
+            ApiCall::MakeGroup(others) => {
+                let members = others.iter().map(|other| self.user(other)).collect();
+                (made, make(ChannelKind::Group, members, PastAccess::Joined))
+            }
+            ApiCall::MakeLarge(past) => (made, make(ChannelKind::Large, Vec::new(), past)),
+            ApiCall::Add(channel, person) => {
+                (channel, ChannelOp::AddMember { by: creator, user: self.user(person), role: Role::Member })
+            }
+            ApiCall::Remove(channel, person) => {
+                (channel, ChannelOp::RemoveMember { by: creator, user: self.user(person) })
+            }
+            ApiCall::Block(person) => (direct, ChannelOp::Block { by: creator, user: self.user(person), on: true }),
+            ApiCall::Unblock(person) => (direct, ChannelOp::Block { by: creator, user: self.user(person), on: false }),
+            ApiCall::Revoke(device) => {
+                return self.request(|reply| Request::Revoke(creator, device, reply)).map(|()| None);
+            }
+        };
+        self.request(|reply| Request::Operate(channel, op, reply)).map(|_| Some(channel))
     }
 
     fn wait(&mut self, ms: u64) {
         (0..ms).for_each(|_| self.step());
-    }
-
-    fn change_member(&mut self, by: &str, group: ChannelId, person: &str, is_member: bool) -> Result<(), u16> {
-        let (by, user) = (self.user(by), self.user(person));
-        let op = match is_member {
-            true => ChannelOp::AddMember { by, user, role: Role::Member },
-            false => ChannelOp::RemoveMember { by, user },
-        };
-        self.request(group, op).map(drop)
     }
 
     fn wall(&self) -> UnixMs {

@@ -6,10 +6,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a message is acknowledged and pushed to all sessions of both, in either encoding",
         lines: "
-            a opens json                => open
-            b opens fb                  => open
-            a connects ann              => connected ann
-            b connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over fb      => connected bob
             a sends d m1 hello          => sent #1
             a hears                     => #1 ann m1 hello
             b hears                     => #1 ann m1 hello
@@ -24,10 +22,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "the same id returns the first seq, whatever the encoding, and other content is refused",
         lines: "
-            a opens json                => open
-            p opens fb                  => open
-            a connects ann              => connected ann
-            p connects ann              => connected ann
+            a connects ann over json    => connected ann
+            p connects ann over fb      => connected ann
             a sends d m1 hello          => sent #1
             a sends d m1 hello          => sent #1 duplicate
             p sends d m1 hello          => sent #1 duplicate
@@ -39,13 +35,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "what was acknowledged is there after a crash, and a retry returns its seq",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
+            a connects ann over json    => connected ann
             a sends d m1 one            => sent #1
             a sends d m2 x*100000       => sent #2
             node restarts               => restarted
-            b opens fb                  => open
-            b connects ann              => connected ann
+            b connects ann over fb      => connected ann
             b sends d m2 x*100000       => sent #2 duplicate
             b sends d m3 three          => sent #3
             b looks d newest 10         => [#1 ann m1 one, #2 ann m2 100000 characters, #3 ann m3 three] head #3, first #1
@@ -54,46 +48,34 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a device resumes from its cursor, in order, each once, and goes on into what happens live",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens json                => open
-            b connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over json    => connected bob
             a sends d m1 one            => sent #1
             b hears                     => #1 ann m1 one
             b drops                     => dropped
             a sends d m2 two            => sent #2
             a sends d m3 three          => sent #3
-            b2 opens fb                 => open
-            b2 connects bob from b      => connected bob
-            b2 hears                    => #2 ann m2 two
-            b2 hears                    => #3 ann m3 three
+            b2 connects bob from b over fb => connected bob
+            b2 hears 2                  => #2 ann m2 two; #3 ann m3 three
             a sends d m4 four           => sent #4
             b2 hears                    => #4 ann m4 four
             b2 hears                    => nothing
             b2 drops                    => dropped
             node restarts               => restarted
-            b3 opens json               => open
-            b3 connects bob from b      => connected bob
-            b3 hears                    => #2 ann m2 two
-            b3 hears                    => #3 ann m3 three
-            b3 hears                    => #4 ann m4 four
+            b3 connects bob from b over json => connected bob
+            b3 hears 3                  => #2 ann m2 two; #3 ann m3 three; #4 ann m4 four
         ",
     },
     Scenario {
         name: "marks move forward, stop at the head, and are told to the account's own sessions",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens json                => open
-            b connects bob              => connected bob
-            c opens fb                  => open
-            c connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over json    => connected bob
+            c connects bob over fb      => connected bob
             a sends d m1 one            => sent #1
             a sends d m2 two            => sent #2
-            b hears                     => #1 ann m1 one
-            b hears                     => #2 ann m2 two
-            c hears                     => #1 ann m1 one
-            c hears                     => #2 ann m2 two
+            b hears 2                   => #1 ann m1 one; #2 ann m2 two
+            c hears 2                   => #1 ann m1 one; #2 ann m2 two
             b marks d 1                 => marked #1, 1 unread
             b hears                     => read bob #1
             c hears                     => read bob #1
@@ -107,8 +89,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "history comes in windows, ascending",
         lines: "
-            a opens fb                  => open
-            a connects ann              => connected ann
+            a connects ann over fb      => connected ann
             a sends d m1 1              => sent #1
             a sends d m2 2              => sent #2
             a sends d m3 3              => sent #3
@@ -126,8 +107,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a stranger is told that there is no such channel",
         lines: "
-            e opens json                => open
-            e connects eve              => connected eve
+            e connects eve over json    => connected eve
             e sends d m1 hello          => error 102
             e looks d newest 5          => error 102
             e marks d 1                 => error 102
@@ -137,10 +117,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a member hears of a group from when it is added to when it is removed, also on resuming",
         lines: "
-            b opens json                => open
-            b connects bob              => connected bob
-            e opens fb                  => open
-            e connects eve              => connected eve
+            b connects bob over json    => connected bob
+            e connects eve over fb      => connected eve
             ann groups bob              => grouped
             b hears                     => Created ann
             b sends g m1 one            => sent #1
@@ -157,8 +135,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             e drops                     => dropped
             ann removes eve             => done
             b sends g m4 three          => sent #3
-            e2 opens json               => open
-            e2 connects eve from e      => connected eve
+            e2 connects eve from e over json => connected eve
             e2 hears                    => Removed eve
             e2 hears                    => nothing
             e2 sends g m5 late          => error 103
@@ -227,12 +204,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "the other encoding's frame type ends a session",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
+            a connects ann over json    => connected ann
             a says-bytes 0000           => said
             a ends                      => closed 3501
-            b opens fb                  => open
-            b connects bob              => connected bob
+            b connects bob over fb      => connected bob
             b says hello                => said
             b ends                      => closed 3501
         ",
@@ -240,19 +215,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a message over 2 MiB ends a session",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
+            a connects ann over json    => connected ann
             a says x*2097153            => said
             a ends                      => closed 1009
-            b opens json                => open
-            b connects ann              => connected ann
+            b connects ann over json    => connected ann
         ",
     },
     Scenario {
         name: "a wrong token ends the session, and nobody else's",
         lines: "
-            b opens json                => open
-            b connects bob              => connected bob
+            b connects bob over json    => connected bob
             a opens json                => open
             a presents wrong            => error 101
             a ends                      => closed 3500
@@ -265,10 +237,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a device that connects elsewhere takes the place of its older session",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            a2 opens fb                 => open
-            a2 connects ann             => connected ann
+            a connects ann over json    => connected ann
+            a2 connects ann over fb     => connected ann
             a ends                      => closed 3505
             a2 sends d m1 hello         => sent #1
             a2 hears                    => #1 ann m1 hello

@@ -6,18 +6,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "who has a large channel open follows its log from any seq on, and goes on live",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens fb                  => open
-            b connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over fb      => connected bob
             ann makes-large joined      => made
             ann adds bob to l           => done
             b hears                     => Added bob
             a sends l m1 one            => sent #1
             a sends l m2 two            => sent #2
             b enters l after 0          => opened, head #2, read #0, 1 online
-            b hears                     => #1 ann m1 one
-            b hears                     => #2 ann m2 two
+            b hears 2                   => #1 ann m1 one; #2 ann m2 two
             a sends l m3 three          => sent #3
             b hears                     => #3 ann m3 three
             a edits l 2 o1 0 due        => edited, revision 1
@@ -27,10 +24,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             b drops                     => dropped
             a sends l m4 four           => sent #4
             node restarts               => restarted
-            a2 opens json               => open
-            a2 connects ann             => connected ann
-            b2 opens json               => open
-            b2 connects bob from b      => connected bob
+            a2 connects ann over json   => connected ann
+            b2 connects bob from b over json => connected bob
             b2 enters l after 3         => opened, head #4, read #0, 1 online
             b2 hears                    => #4 ann m4 four
             a2 sends l m5 five          => sent #5
@@ -41,10 +36,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "who is removed from a large channel hears nothing of it from there on",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            e opens fb                  => open
-            e connects eve              => connected eve
+            a connects ann over json    => connected ann
+            e connects eve over fb      => connected eve
             ann makes-large all         => made
             a sends l m1 one            => sent #1
             e enters l after 0          => error 102

@@ -6,10 +6,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "an author edits its message from the newest revision on, once for each id",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens fb                  => open
-            b connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over fb      => connected bob
             a sends d m1 one            => sent #1
             b hears                     => #1 ann m1 one
             a edits d 1 o1 0 uno        => edited, revision 1
@@ -30,10 +28,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a deleted message keeps its seq and nothing else, also for who comes back later",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens json                => open
-            b connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over json    => connected bob
             b drops                     => dropped
             a sends d m1 one            => sent #1
             a sends d m2 two            => sent #2
@@ -43,28 +39,22 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             a deletes d 1 o3            => deleted, revision 1
             a edits d 1 o4 1 again      => error 123
             a reacts d 1 o5 👍          => error 123
-            b2 opens fb                 => open
-            b2 connects bob from b      => connected bob
+            b2 connects bob from b over fb => connected bob
             b2 hears                    => #1 ann m1, deleted, revision 1
-            b2 hears                    => #2 ann m2 two
-            b2 hears                    => ann put 👍 at #1, 1
-            b2 hears                    => deleted #1, revision 1
+            b2 hears 3                  => #2 ann m2 two; ann put 👍 at #1, 1; deleted #1, revision 1
             b2 hears                    => nothing
             b2 deletes d 2 o6           => error 103
             b2 looks d newest 9         => [#1 ann m1, deleted, revision 1, #2 ann m2 two] head #2, first #1
             node restarts               => restarted
-            c opens json                => open
-            c connects ann              => connected ann
+            c connects ann over json    => connected ann
             c deletes d 1 o2            => deleted, revision 1
         ",
     },
     Scenario {
         name: "a group's owner deletes what others wrote, and who has left changes nothing",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens json                => open
-            b connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over json    => connected bob
             ann groups bob eve          => grouped
             b sends g m1 one            => sent #1
             b sends g m2 two            => sent #2
@@ -81,12 +71,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a reaction counts once for each user, however often it is put",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens fb                  => open
-            b connects bob              => connected bob
-            e opens json                => open
-            e connects eve              => connected eve
+            a connects ann over json    => connected ann
+            b connects bob over fb      => connected bob
+            e connects eve over json    => connected eve
             a sends d m1 one            => sent #1
             b hears                     => #1 ann m1 one
             a reacts d 1 o1 👍          => reacted, 1
@@ -110,10 +97,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "members are mentioned, and strangers are not",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens json                => open
-            b connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over json    => connected bob
             a sends d m1 hello @bob     => sent #1
             a sends d m2 hello @eve     => error 107
             b hears                     => #1 ann m1 hello @bob
@@ -123,10 +108,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "messages are found by their words in either script, by those who may read them, as they are now",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            e opens json                => open
-            e connects eve              => connected eve
+            a connects ann over json    => connected ann
+            e connects eve over json    => connected eve
             a sends d m1 good morning   => sent #1
             a sends d m2 안녕하세요 여러분 => sent #2
             a sends d m3 good night     => sent #3

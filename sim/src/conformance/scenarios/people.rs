@@ -6,12 +6,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "who writes is told to the others, at most once in three seconds",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens fb                  => open
-            b connects bob              => connected bob
-            e opens json                => open
-            e connects eve              => connected eve
+            a connects ann over json    => connected ann
+            b connects bob over fb      => connected bob
+            e connects eve over json    => connected eve
             a types d on                => told
             b hears                     => ann types
             a types d on                => told
@@ -26,16 +23,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "how far a member has read is told to the others, and to who opens the channel",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens fb                  => open
-            b connects bob              => connected bob
-            e opens json                => open
-            e connects eve              => connected eve
+            a connects ann over json    => connected ann
+            b connects bob over fb      => connected bob
+            e connects eve over json    => connected eve
             a sends d m1 one            => sent #1
             a sends d m2 two            => sent #2
-            a hears                     => #1 ann m1 one
-            a hears                     => #2 ann m2 two
+            a hears 2                   => #1 ann m1 one; #2 ann m2 two
             b marks d 1                 => marked #1, 1 unread
             a hears                     => read bob #1
             a hears                     => nothing
@@ -50,20 +43,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "who watches is told who is there, of those it shares a channel with",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
+            a connects ann over json    => connected ann
             a watches bob eve           => bob offline, eve offline
-            b opens fb                  => open
-            b connects bob              => connected bob
-            e opens json                => open
-            e connects eve              => connected eve
+            b connects bob over fb      => connected bob
+            e connects eve over json    => connected eve
             a hears                     => presence bob online
             a hears                     => nothing
             a asks bob eve              => bob online, eve offline
             b drops                     => dropped
             a hears                     => nothing
-            b2 opens json               => open
-            b2 connects bob             => connected bob
+            b2 connects bob over json   => connected bob
             a hears                     => nothing
             ann groups eve              => grouped
             a hears                     => Created ann
@@ -73,10 +62,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "across a block nothing is sent and nobody is seen",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens fb                  => open
-            b connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over fb      => connected bob
             a sends d m1 one            => sent #1
             a hears                     => #1 ann m1 one
             b hears                     => #1 ann m1 one
@@ -101,10 +88,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a device that is revoked ends with its session",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            p opens fb                  => open
-            p connects ann              => connected ann
+            a connects ann over json    => connected ann
+            p connects ann over fb      => connected ann
             bob revokes a               => error 102
             ann revokes a               => done
             a ends                      => closed 3503
@@ -116,12 +101,9 @@ pub(super) const SLOW_SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a user is offline a grace after its last device went, and not before",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens fb                  => open
-            b connects bob              => connected bob
-            c opens json                => open
-            c connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over fb      => connected bob
+            c connects bob over json    => connected bob
             a watches bob               => bob online
             b drops                     => dropped
             time passes 40000           => passed
@@ -132,23 +114,19 @@ pub(super) const SLOW_SCENARIOS: &[Scenario] = &[
             time passes 2000            => passed
             a hears                     => presence bob offline
             a asks bob                  => bob offline
-            b2 opens json               => open
-            b2 connects bob             => connected bob
+            b2 connects bob over json   => connected bob
             a hears                     => presence bob online
         ",
     },
     Scenario {
         name: "who comes back within the grace was never away",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens fb                  => open
-            b connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over fb      => connected bob
             a watches bob               => bob online
             b drops                     => dropped
             time passes 28000           => passed
-            b2 opens json               => open
-            b2 connects bob             => connected bob
+            b2 connects bob over json   => connected bob
             time passes 60000           => passed
             a hears                     => nothing
         ",
@@ -156,10 +134,8 @@ pub(super) const SLOW_SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a user is away when nobody used its devices for five minutes",
         lines: "
-            a opens json                => open
-            a connects ann              => connected ann
-            b opens fb                  => open
-            b connects bob              => connected bob
+            a connects ann over json    => connected ann
+            b connects bob over fb      => connected bob
             a watches bob               => bob online
             time passes 299000          => passed
             a hears                     => nothing
