@@ -15,7 +15,7 @@ use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::index::Indexer;
 use crate::order::SendOrder;
-use crate::store::{Answer, Apply};
+use crate::store::{Answer, Apply, waiters};
 
 /// When a client should ask again while there is no room: a batch takes some 10 ms.
 const FULL_RETRY_MS: u32 = 100;
@@ -42,6 +42,8 @@ pub struct Admitted {
     /// The channel, if it has another text after this.
     writes: Option<ChannelId>,
 }
+
+waiters! { Apply => Admitted; }
 
 /// The channels of which this shard is home.
 #[derive(Debug)]

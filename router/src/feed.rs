@@ -15,7 +15,7 @@ use schema::{ChannelId, ErrorCode, EventBody, Instant, Owner, Refusal, Seq, Sess
 
 use crate::counters::Counter;
 use crate::effects::Effects;
-use crate::store::{Answer, Subscribe};
+use crate::store::{Answer, Subscribe, waiters};
 
 /// Subscriptions, and homes that want to know of a channel, together. Some 150 bytes each: 150 MB.
 const FOLLOWED_MAX: usize = 1_000_000;
@@ -57,6 +57,8 @@ pub struct Check {
     place: Place,
     number: u64,
 }
+
+waiters! { Subscribe => Check; }
 
 #[derive(Debug, Default)]
 pub(crate) struct Feeds {

@@ -11,13 +11,15 @@ use schema::{ChannelId, Instant};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
-use crate::store::{Answer, Index};
+use crate::store::{Answer, Index, waiters};
 
 /// Channels that wait, at some 50 bytes each: 5 MB.
 const BEHIND_MAX: usize = 100_000;
 /// Channels that are indexed at once. Each step is a transaction of a few hundred messages; more of them would take the
 /// store from appends.
 const UNDER_WAY_MAX: usize = 4;
+
+waiters! { Index => ChannelId; }
 
 #[derive(Debug, Default)]
 pub(crate) struct Indexer {

@@ -1,8 +1,9 @@
-//! Questions to the store, each with the type of its reply and of who waits for it.
+//! Questions to the store, each with the type of its reply.
 //!
-//! Owns the list of questions. A question leaves the shard as an [`Ask`], which carries its waiter; whoever carries it
-//! out turns that waiter into an [`Answer`] with a reply of the right type, and cannot do so twice (I12). The shard
-//! hands each answer to its machine by a total match.
+//! Owns the list of questions, and knows none of the machines that ask: each of them declares the type of its waiters.
+//! A question leaves the shard as an [`Ask`], which carries its waiter; whoever carries it out turns that waiter into an
+//! [`Answer`] with a reply of the right type, and cannot do so twice (I12). The shard hands each answer to its machine by
+//! a total match.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,17 +14,26 @@ use schema::page::{ArrivalsPage, FoundPage, InboxPage, MembersPage, OpenedChanne
 use schema::record::{PresenceRecord, PushItem};
 use schema::{ChannelId, ChannelOp, Cursor, DeviceId, OpReply, Position, Refusal, Seq, Stamp, UnixMs, UserId};
 
-use crate::channel::Admitted;
-use crate::feed::Check;
-use crate::home::{Name, Read, Sight};
-use crate::session::{CommandWaiter, HistoryWaiter, OpenWaiter, TokenWaiter};
+/// Waiters for the answers to one kind of question.
+pub trait Waits {
+    /// Who of the shard waits. Opaque outside of this crate.
+    type Waiter: Send + 'static;
+}
+
+/// Declares the waiters of a machine: for the answers to which questions, and of what type.
+macro_rules! waiters {
+    ($($request:ident => $waiter:ty;)*) => {
+        $(impl $crate::store::Waits for $crate::store::$request {
+            type Waiter = $waiter;
+        })*
+    };
+}
+pub(crate) use waiters;
 
 /// One kind of question to the store.
-pub trait Request: Sized {
-    /// What the store says to it, unless it refuses.
+pub trait Request: Waits + Sized {
+    /// The store's reply, unless it refuses.
     type Reply: Send + 'static;
-    /// Who of the shard waits for the answer. Opaque outside of this crate.
-    type Waiter: Send + 'static;
 
     /// The question among all kinds.
     fn question(ask: Ask<Self>) -> Question;
@@ -64,7 +74,7 @@ impl<R: Request> Answer<R> {
 }
 
 macro_rules! requests {
-    ($($name:ident, $waiter:ty => $reply:ty;)*) => {
+    ($($name:ident => $reply:ty;)*) => {
         /// A question of any kind.
         pub enum Question {
             $(#[doc = concat!("A question of the kind [`", stringify!($name), "`].")] $name(Ask<$name>),)*
@@ -117,7 +127,6 @@ macro_rules! requests {
 
         $(impl Request for $name {
             type Reply = $reply;
-            type Waiter = $waiter;
 
             fn question(ask: Ask<Self>) -> Question {
                 Question::$name(ask)
@@ -131,23 +140,23 @@ macro_rules! requests {
 }
 
 requests! {
-    Authenticate, TokenWaiter => Claims;
-    Apply, Admitted => OpReply;
-    History, HistoryWaiter => HistoryPage;
-    Search, CommandWaiter => FoundPage;
-    OpenChannel, OpenWaiter => OpenedChannel;
-    Members, CommandWaiter => MembersPage;
-    OpenInbox, Name => SessionStart;
-    ReadInbox, Read => InboxPage;
-    Snapshot, Read => SnapshotPage;
-    ReadArrivals, () => ArrivalsPage;
-    ClearArrivals, Stamp => ();
-    TrimInbox, () => ();
-    PutPresence, (UserId, PresenceRecord) => ();
-    Visible, Sight => Vec<Option<PresenceRecord>>;
-    Subscribe, Check => Seq;
-    LargeOf, UserId => Vec<ChannelId>;
-    Index, ChannelId => schema::page::Indexed;
+    Authenticate => Claims;
+    Apply => OpReply;
+    History => HistoryPage;
+    Search => FoundPage;
+    OpenChannel => OpenedChannel;
+    Members => MembersPage;
+    OpenInbox => SessionStart;
+    ReadInbox => InboxPage;
+    Snapshot => SnapshotPage;
+    ReadArrivals => ArrivalsPage;
+    ClearArrivals => ();
+    TrimInbox => ();
+    PutPresence => ();
+    Visible => Vec<Option<PresenceRecord>>;
+    Subscribe => Seq;
+    LargeOf => Vec<ChannelId>;
+    Index => schema::page::Indexed;
 }
 
 /// Names the kind only: what is asked may hold a token or a text.

@@ -24,29 +24,40 @@ use std::ops::Bound;
 
 use schema::mesh::{MeshBody, More};
 use schema::page::Arrival;
+use schema::record::PresenceRecord;
 use schema::{ErrorCode, Event, Now, Owner, Position, Refusal, SessionId, Stamp, UserId};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
-use crate::store::{Answer, ClearArrivals, PutPresence, ReadArrivals, TrimInbox, Visible};
+use crate::store::{Answer, ClearArrivals, PutPresence, ReadArrivals, TrimInbox, Visible, waiters};
 
 use arrivals::Arrivals;
 pub(crate) use devices::Login;
 use large::Large;
 use outbox::Outbox;
 use presence::Presence;
-pub(crate) use reads::Read;
-use reads::Reads;
+use reads::{Read, Reads};
 pub(crate) use user::Name;
 use user::{Ask, Question, Served, User};
-pub(crate) use watchers::Sight;
-use watchers::Watchers;
+use watchers::{Sight, Watchers};
 
 /// Bytes of recent events of all users of one home.
 ///
 /// A session that keeps up asks again at once, and what it was given is forgotten. What stays is for slow ones, 500 at
 /// twice their outbound target; beyond it they read their inbox.
 const RECENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+waiters! {
+    OpenInbox => Name;
+    ReadInbox => Read;
+    Snapshot => Read;
+    ReadArrivals => ();
+    ClearArrivals => Stamp;
+    TrimInbox => ();
+    PutPresence => (UserId, PresenceRecord);
+    Visible => Sight;
+    LargeOf => UserId;
+}
 
 #[derive(Debug)]
 pub(crate) struct Home {

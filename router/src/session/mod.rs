@@ -33,14 +33,14 @@ use crate::gather::Gathers;
 use crate::io::ConnId;
 use crate::openers::Openers;
 use crate::rate::UserBuckets;
-use crate::store::{Answer, Claims, History};
+use crate::store::{Answer, Claims, History, waiters};
 use crate::tickets::Tickets;
 
 use admission::Admission;
-pub(crate) use channels::OpenWaiter;
+use channels::OpenWaiter;
 use cold::ColdState;
 use cursor::InboxCursor;
-pub(crate) use login::TokenWaiter;
+use login::TokenWaiter;
 use outbound::Outbound;
 pub(crate) use outbound::ShardOutbound;
 pub(crate) use telling::Told;
@@ -58,6 +58,14 @@ pub struct CommandWaiter {
 pub struct HistoryWaiter {
     pub(crate) conn: ConnId,
     wanted: HistoryWanted,
+}
+
+waiters! {
+    Authenticate => TokenWaiter;
+    History => HistoryWaiter;
+    Search => CommandWaiter;
+    OpenChannel => OpenWaiter;
+    Members => CommandWaiter;
 }
 
 #[derive(Debug)]
