@@ -47,12 +47,16 @@ counters! {
     Watched = "rookery_refused_watched", "Watch lists left unanswered because too many users are watched here";
     Followers = "rookery_refused_followers", "Subscriptions and interest refused because too many follow channels here";
     Sessions = "rookery_refused_sessions", "Sessions refused because their account has too many";
+    OpenChannels = "rookery_refused_open_channels", "Large channels not opened because their session has too many open";
+    MemberPages = "rookery_refused_member_pages", "Questions for members refused because their page lies too far on";
+    Connections = "rookery_refused_connections", "Connections closed with 3015 because the shard has as many as it may";
     Memberships = "rookery_left_out_memberships", "Large channels left out of a user's list, whose heads it is not told";
     IndexMarks = "rookery_left_out_index_marks", "Channels not marked for the index, until the next write or search";
     Hints = "rookery_left_out_hints", "Contents of hints not kept, and read from the store instead";
     Typing = "rookery_left_out_typing", "Signs of typing not told because their session writes in too many channels";
     SmallOpen = "rookery_left_out_open_channels", "Open channels forgotten because their session has opened too many since";
     Recent = "rookery_left_out_recent", "Events not kept for sessions, which read their inbox instead";
+    StalePresence = "rookery_left_out_stale_presence", "Stored states of users who are gone, to be corrected another time";
     Overdue = "rookery_overdue_answers", "Operations and questions whose home did not answer in time";
     StoreRefused = "rookery_store_refused", "Questions that the store refused or could not answer";
     OtherEpoch = "rookery_frames_of_other_epochs", "Frames of another epoch, which were ignored";

@@ -27,6 +27,8 @@ pub enum Input<'a> {
         /// What was agreed.
         encoding: Encoding,
     },
+    /// A connection was closed before the shard heard of it: the shard has as many as it may (3015).
+    TurnedAway,
     /// A whole message arrived.
     Message {
         /// The connection.

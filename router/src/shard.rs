@@ -131,6 +131,7 @@ impl Shard {
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         match input {
             Input::Accepted { conn, encoding } => self.accepted(now, conn, encoding),
+            Input::TurnedAway => self.effects.count(Counter::Connections),
             Input::Message { conn, text, payload } => {
                 self.with_session(now, conn, |session, context| session.message(text, payload, context));
             }

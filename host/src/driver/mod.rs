@@ -204,6 +204,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     pub fn opened(&mut self, sockets: &mut impl Sockets, conn: ConnId) {
         let Some(encoding) = self.agreed.remove(&conn) else { return };
         if self.host.stats().sessions >= self.limits.sessions_max {
+            self.input(Input::TurnedAway);
             let reason = "the node holds as many connections as it may";
             return sockets.close(conn, CloseCode::Overloaded, reason);
         }

@@ -158,7 +158,9 @@ impl Home {
 
     /// The store has said who may be seen by whom.
     pub(crate) fn visible(&mut self, now: Now, Answer { waiter, reply }: Answer<Visible>, effects: &mut Effects) {
-        let shown = |(&user, stored): (&UserId, Option<_>)| stored.map(|stored| self.presence.entry(now, user, stored));
+        let shown = |(&user, stored): (&UserId, Option<_>)| {
+            stored.map(|stored| self.presence.entry(now, user, stored, effects))
+        };
         let found = reply.map(|found| waiter.users.iter().zip(found).map(shown).collect());
         self.watchers.seen(waiter, found, effects);
     }

@@ -14,6 +14,7 @@ use schema::limits::{LEASE_MS, PRESENCE_ACTIVE_MS, PRESENCE_AWAY_MS, PRESENCE_GR
 use schema::record::PresenceRecord;
 use schema::{Instant, Now, PresenceEntry, PresenceState, UnixMs, UserId};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::store::{Answer, PutPresence};
 
@@ -106,7 +107,13 @@ impl Presence {
     }
 
     /// What a user is, given what the store says of it.
-    pub(super) fn entry(&mut self, now: Now, user_id: UserId, stored: PresenceRecord) -> PresenceEntry {
+    pub(super) fn entry(
+        &mut self,
+        now: Now,
+        user_id: UserId,
+        stored: PresenceRecord,
+        effects: &mut Effects,
+    ) -> PresenceEntry {
         let entry = |state| PresenceEntry { user_id, state, last_active_ms: stored.last_active_ms };
         if let Some(person) = self.people.get(&user_id) {
             let last_active_ms = person.active_ms.max(stored.last_active_ms);
@@ -128,6 +135,8 @@ impl Presence {
             } else {
                 self.unsaved.insert(user_id);
             }
+        } else {
+            effects.count(Counter::StalePresence);
         }
         entry(state)
     }

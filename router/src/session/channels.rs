@@ -128,7 +128,10 @@ impl Session {
         match kind {
             ChannelKind::Large => match self.cold().open.has_room_for(channel) {
                 Ok(()) => self.follow(channel, Opening { id, after_seq, read_seq }, ranges, context),
-                Err(refusal) => self.answer(id, Err(refusal), context),
+                Err(refusal) => {
+                    context.effects.count(Counter::OpenChannels);
+                    self.answer(id, Err(refusal), context);
+                }
             },
             ChannelKind::Direct | ChannelKind::Group => {
                 if self.cold().open.open_small(channel) {
@@ -176,6 +179,7 @@ impl Session {
         let Stage::Live(live) = &self.stage else { return };
         let user = live.user;
         if page >= MEMBER_PAGES_MAX {
+            context.effects.count(Counter::MemberPages);
             let message = format!("page is {page}, the limit is {}", MEMBER_PAGES_MAX - 1);
             return self.answer(id, Err(Refusal::new(ErrorCode::LimitExceeded, message)), context);
         }
