@@ -9,7 +9,7 @@
 
 use schema::limits::{PENDING_APPEND_BYTES_MAX, PENDING_APPENDS_MAX};
 use schema::mesh::MeshBody;
-use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Instant, OpReply, Owner, Refusal, UserId};
+use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, OpReply, Owner, Refusal, UserId};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
@@ -36,8 +36,8 @@ type Line = (ChannelId, UserId);
 #[derive(Debug)]
 pub struct Admitted {
     bytes: u32,
-    asker: Owner,
-    ticket: u64,
+    /// The shard that asked, and its number for the answer.
+    asker: (Owner, u64),
     send: Option<(Line, ClientMsgId)>,
     /// The channel, if it has another text after this.
     writes: Option<ChannelId>,
@@ -73,26 +73,18 @@ impl Channels {
     }
 
     /// Takes an operation on, or refuses it.
-    pub(crate) fn apply(
-        &mut self,
-        now: Instant,
-        asker: Owner,
-        ticket: u64,
-        channel: ChannelId,
-        op: ChannelOp,
-        effects: &mut Effects,
-    ) {
+    pub(crate) fn apply(&mut self, asker: (Owner, u64), channel: ChannelId, op: ChannelOp, effects: &mut Effects) {
         let send = op.sends().map(|(from, id)| ((channel, from), id));
         // What holds for all comes first: a sender who is told to send two messages again would be refused again.
         if let Err((counter, refusal)) = self.room(channel, effects) {
             effects.count(counter);
-            self.answer(now, asker, ticket, send, Err(refusal), effects);
+            self.answer(asker, send, Err(refusal), effects);
             return;
         }
-        let ordered = send.as_ref().map_or(Ok(()), |(line, id)| self.order.pass(now, line, *id));
+        let ordered = send.as_ref().map_or(Ok(()), |(line, id)| self.order.pass(effects.now.mono, line, *id));
         if let Err(refusal) = ordered {
             // The line stays as it is: only what closed it opens it.
-            effects.mesh(asker, MeshBody::Applied { ticket, reply: Err(refusal) });
+            effects.mesh(asker.0, MeshBody::Applied { ticket: asker.1, reply: Err(refusal) });
             return;
         }
         let bytes = weight_bytes(&op);
@@ -100,7 +92,7 @@ impl Channels {
         self.pending_bytes += bytes;
         let writes = matches!(op, ChannelOp::Send(_) | ChannelOp::Edit(_) | ChannelOp::Delete { .. });
         let writes = writes.then_some(channel);
-        effects.ask(Apply { channel, op }, Admitted { bytes, asker, ticket, send, writes });
+        effects.ask(Apply { channel, op }, Admitted { bytes, asker, send, writes });
     }
 
     fn room(&self, channel: ChannelId, effects: &Effects) -> Result<(), (Counter, Refusal)> {
@@ -125,22 +117,20 @@ impl Channels {
     }
 
     /// The store has answered.
-    pub(crate) fn applied(&mut self, now: Instant, answer: Answer<Apply>, effects: &mut Effects) {
-        let Answer { waiter: Admitted { bytes, asker, ticket, send, writes }, reply } = answer;
+    pub(crate) fn applied(&mut self, answer: Answer<Apply>, effects: &mut Effects) {
+        let Answer { waiter: Admitted { bytes, asker, send, writes }, reply } = answer;
         self.pending -= 1;
         self.pending_bytes -= bytes;
         if let Some(channel) = writes.filter(|_| reply.is_ok()) {
-            self.indexer.mark(now, channel, effects);
+            self.indexer.mark(channel, effects);
         }
-        self.answer(now, asker, ticket, send, reply, effects);
+        self.answer(asker, send, reply, effects);
     }
 
     /// Tells the asker. A send that may be repeated closes its line until it is (rule 7).
     fn answer(
         &mut self,
-        now: Instant,
-        asker: Owner,
-        ticket: u64,
+        (asker, ticket): (Owner, u64),
         send: Option<(Line, ClientMsgId)>,
         reply: Result<OpReply, Refusal>,
         effects: &mut Effects,
@@ -148,16 +138,16 @@ impl Channels {
         if let (Some((line, id)), Err(refusal)) = (send, &reply)
             && refusal.code.is_temporary()
         {
-            self.order.refused(now, line, id);
+            self.order.refused(effects.now.mono, line, id);
         }
         effects.mesh(asker, MeshBody::Applied { ticket, reply });
     }
 
     /// A second has passed: forgets senders who may send again, and indexes what was written.
-    pub(crate) fn tick(&mut self, now: Instant, effects: &mut Effects) {
-        self.order.tick(now);
+    pub(crate) fn tick(&mut self, effects: &mut Effects) {
+        self.order.tick(effects.now.mono);
         if !self.writes_off {
-            self.indexer.tick(now, effects);
+            self.indexer.tick(effects);
         }
     }
 

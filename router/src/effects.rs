@@ -1,4 +1,4 @@
-//! Outputs of one turn of the shard, gathered from its machines.
+//! Time and outputs of one turn of the shard: what all of its machines are given.
 //!
 //! Owns the order of outputs and of questions to the store, how many questions are open, and the turn from a frame for
 //! this very shard into a local one. Machines decide; this carries, and knows none of them.
@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use schema::mesh::{MeshBody, MeshFrame};
-use schema::{CloseCode, OpReply, Owner, Refusal};
+use schema::{CloseCode, Now, OpReply, Owner, Refusal};
 use wire::SharedFrame;
 
 use crate::counters::{Counter, Counters};
@@ -16,6 +16,8 @@ use crate::store::{Question, Request};
 
 #[derive(Debug)]
 pub(crate) struct Effects {
+    /// The time of this turn.
+    pub(crate) now: Now,
     pub(crate) placement: Placement,
     outputs: VecDeque<Output>,
     local: VecDeque<MeshBody>,
@@ -26,8 +28,9 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    pub(crate) fn new(placement: Placement) -> Self {
+    pub(crate) fn new(now: Now, placement: Placement) -> Self {
         Self {
+            now,
             placement,
             outputs: VecDeque::new(),
             local: VecDeque::new(),

@@ -15,6 +15,7 @@ use schema::{ChannelId, ErrorCode, EventBody, Instant, Owner, Refusal, Seq, Sess
 
 use crate::counters::Counter;
 use crate::effects::Effects;
+use crate::placement::by_owner;
 use crate::store::{Answer, Subscribe, waiters};
 
 /// Subscriptions, and homes that want to know of a channel, together. Some 150 bytes each: 150 MB.
@@ -136,7 +137,7 @@ impl Feeds {
     }
 
     /// The store has said whether a session's user is a member, and where the log stands.
-    pub(crate) fn checked(&mut self, now: Instant, answer: Answer<Subscribe>, effects: &mut Effects) {
+    pub(crate) fn checked(&mut self, answer: Answer<Subscribe>, effects: &mut Effects) {
         self.under_way -= 1;
         let Answer { waiter: Check { channel, place, number }, reply: head } = answer;
         let asked = self.channels.get_mut(&channel).and_then(|state| {
@@ -146,7 +147,7 @@ impl Feeds {
         if let Some(Asked { user, .. }) = asked {
             let (owner, session) = place;
             let start = match head {
-                Ok(head) => Ok(self.follow(now, channel, place, user, head)),
+                Ok(head) => Ok(self.follow(effects.now.mono, channel, place, user, head)),
                 // Who is a member as far as is known stays until its time is over.
                 Err(refusal) if refusal.code.is_temporary() => Err(refusal),
                 Err(refusal) => {
@@ -249,8 +250,8 @@ impl Feeds {
     }
 
     /// A home has members of these channels.
-    pub(crate) fn interest(&mut self, now: Instant, owner: Owner, channels: Vec<ChannelId>, effects: &mut Effects) {
-        let expires = now.plus_ms(3 * RENEW_MS);
+    pub(crate) fn interest(&mut self, owner: Owner, channels: Vec<ChannelId>, effects: &mut Effects) {
+        let expires = effects.now.mono.plus_ms(3 * RENEW_MS);
         for channel in channels {
             let is_ours = effects.placement.home_of_channel(channel) == effects.placement.me;
             let is_known = self.channels.get(&channel).is_some_and(|state| state.interested.contains_key(&owner));
@@ -271,7 +272,8 @@ impl Feeds {
 
     /// A second has passed: what nobody renews ends, and who is interested hears now and then how far channels have
     /// come.
-    pub(crate) fn tick(&mut self, now: Instant, effects: &mut Effects) {
+    pub(crate) fn tick(&mut self, effects: &mut Effects) {
+        let now = effects.now.mono;
         while let Some(&(_, channel, place)) = self.expiry.first().filter(|(expires, ..)| *expires <= now) {
             self.end(channel, place);
             self.forget_idle(channel);
@@ -290,14 +292,11 @@ impl Feeds {
     }
 
     fn tell_heads(&mut self, effects: &mut Effects) {
-        let mut homes: BTreeMap<Owner, Vec<(ChannelId, Seq)>> = BTreeMap::new();
-        for channel in std::mem::take(&mut self.grown) {
-            let Some(state) = self.channels.get(&channel) else { continue };
-            for &owner in state.interested.keys() {
-                homes.entry(owner).or_default().push((channel, state.head));
-            }
-        }
-        for (owner, heads) in homes {
+        let grown = std::mem::take(&mut self.grown);
+        let grown = grown.iter().filter_map(|channel| Some((*channel, self.channels.get(channel)?)));
+        let heads =
+            grown.flat_map(|(channel, state)| state.interested.keys().map(move |&to| (to, (channel, state.head))));
+        for (owner, heads) in by_owner(heads) {
             for heads in heads.chunks(HEADS_OF_FRAME) {
                 effects.mesh(owner, MeshBody::Heads { heads: heads.to_vec() });
             }

@@ -21,6 +21,7 @@ const OPEN_MAX: usize = 4_096;
 const RETRY_MS: u32 = 500;
 
 /// A question for the presence of users.
+#[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) asker: UserId,
     pub(crate) users: Vec<UserId>,
@@ -42,10 +43,42 @@ struct Gather {
     conn: ConnId,
     id: u32,
     purpose: Purpose,
+    answers: Answers,
+}
+
+/// Answers of several homes to one question, until all of them are there.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    /// In the order asked for.
     users: Vec<UserId>,
     missing: BTreeSet<Owner>,
     found: BTreeMap<UserId, PresenceEntry>,
     by: Instant,
+}
+
+impl Answers {
+    /// None yet, of these homes for these users.
+    pub(crate) fn new(now: Instant, users: Vec<UserId>, missing: BTreeSet<Owner>) -> Self {
+        Self { users, missing, found: BTreeMap::new(), by: now.plus_ms(ANSWER_MS) }
+    }
+
+    /// Until when they are waited for.
+    pub(crate) fn by(&self) -> Instant {
+        self.by
+    }
+
+    /// Takes what a home says, in place of what it said before.
+    pub(crate) fn take(&mut self, from: Owner, entries: impl IntoIterator<Item = PresenceEntry>) {
+        self.missing.remove(&from);
+        self.found.extend(entries.into_iter().map(|entry| (entry.user_id, entry)));
+    }
+
+    /// The entries in the order asked for, once every home has answered. Whom none spoke of is as one who may not be
+    /// seen.
+    pub(crate) fn all(&self) -> Option<Vec<PresenceEntry>> {
+        let entry = |&user| self.found.get(&user).copied().unwrap_or(PresenceEntry::unknown(user));
+        self.missing.is_empty().then(|| self.users.iter().map(entry).collect())
+    }
 }
 
 /// An answer: whose, under which number, and what it is.
@@ -65,7 +98,6 @@ impl Gathers {
     /// If too much is asked at once.
     pub(crate) fn ask(
         &mut self,
-        now: Instant,
         (conn, id): (ConnId, u32),
         purpose: Purpose,
         wanted: Wanted,
@@ -79,10 +111,9 @@ impl Gathers {
         let Wanted { asker, users, fellows } = wanted;
         let ticket = self.next;
         self.next += 1;
-        let homes = effects.placement.by_home(&users);
-        let missing = homes.keys().copied().collect();
-        let gather = Gather { conn, id, purpose, users, missing, found: BTreeMap::new(), by: now.plus_ms(ANSWER_MS) };
-        self.open.insert(ticket, gather);
+        let homes = effects.placement.by_home(users.iter().copied());
+        let answers = Answers::new(effects.now.mono, users, homes.keys().copied().collect());
+        self.open.insert(ticket, Gather { conn, id, purpose, answers });
         for (home, users) in homes {
             effects.mesh(home, MeshBody::PresenceAsk { ticket, asker, users, fellows });
         }
@@ -96,28 +127,22 @@ impl Gathers {
         from: Owner,
         entries: Result<Vec<PresenceEntry>, Refusal>,
     ) -> Option<Answer> {
-        let gather = self.open.get_mut(&ticket)?;
-        match entries {
-            Ok(entries) if gather.missing.remove(&from) => {
-                gather.found.extend(entries.into_iter().map(|entry| (entry.user_id, entry)));
-                if !gather.missing.is_empty() {
-                    return None;
-                }
+        let answers = &mut self.open.get_mut(&ticket)?.answers;
+        let all = match entries {
+            Ok(entries) => {
+                answers.take(from, entries);
+                Ok(answers.all()?)
             }
-            Ok(_) => return None,
-            Err(refusal) => {
-                let Gather { conn, id, .. } = self.open.remove(&ticket)?;
-                return Some((conn, id, Err(refusal)));
-            }
-        }
-        let Gather { conn, id, purpose, users, found, .. } = self.open.remove(&ticket)?;
-        Some((conn, id, Ok(purpose.reply(&users, &found))))
+            Err(refusal) => Err(refusal),
+        };
+        let Gather { conn, id, purpose, .. } = self.open.remove(&ticket)?;
+        Some((conn, id, all.map(|entries| purpose.reply(entries))))
     }
 
     /// Takes those that have waited for too long.
     pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(ConnId, u32)> {
         let mut overdue = Vec::new();
-        while let Some(oldest) = self.open.first_entry().filter(|oldest| oldest.get().by <= now) {
+        while let Some(oldest) = self.open.first_entry().filter(|oldest| oldest.get().answers.by() <= now) {
             let Gather { conn, id, .. } = oldest.remove();
             overdue.push((conn, id));
         }
@@ -131,16 +156,14 @@ impl Gathers {
 }
 
 impl Purpose {
-    /// The reply, of entries in the order asked for. Whom no home spoke of is as one who may not be seen.
-    pub(crate) fn reply(self, users: &[UserId], found: &BTreeMap<UserId, PresenceEntry>) -> Reply {
-        let of = |&user: &UserId| found.get(&user).copied().unwrap_or(PresenceEntry::unknown(user));
+    /// The reply, of entries in the order asked for.
+    pub(crate) fn reply(self, entries: Vec<PresenceEntry>) -> Reply {
         match self {
             Self::Open(opened) => {
-                let is_there = |entry: &PresenceEntry| entry.state != PresenceState::Offline;
-                let online = users.iter().map(of).filter(is_there).count();
+                let online = entries.iter().filter(|entry| entry.state != PresenceState::Offline).count();
                 Reply::Open(Opened { online: u32::try_from(online).expect("at most 500 members"), ..*opened })
             }
-            Self::Entries => Reply::PresenceGet { entries: users.iter().map(of).collect() },
+            Self::Entries => Reply::PresenceGet { entries },
         }
     }
 }

@@ -36,7 +36,8 @@ pub(crate) struct Indexer {
 
 impl Indexer {
     /// A channel has something that is not in the index.
-    pub(crate) fn mark(&mut self, now: Instant, channel: ChannelId, effects: &mut Effects) {
+    pub(crate) fn mark(&mut self, channel: ChannelId, effects: &mut Effects) {
+        let now = effects.now.mono;
         if let Some((_, again)) = self.under_way.get_mut(&channel) {
             again.get_or_insert(now);
         } else if self.behind() < BEHIND_MAX {
@@ -57,13 +58,14 @@ impl Indexer {
     }
 
     /// A second has passed: what was written in it is indexed.
-    pub(crate) fn tick(&mut self, now: Instant, effects: &mut Effects) {
+    pub(crate) fn tick(&mut self, effects: &mut Effects) {
         for (channel, since) in std::mem::take(&mut self.marked) {
             // One whose turn has not come yet is indexed with all that it has then.
             self.enqueue(channel, since);
         }
         let oldest = self.queued.values().copied().chain(self.under_way.values().map(|&(since, _)| since)).min();
-        self.lag_ms = oldest.map_or(0, |since| u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX));
+        self.lag_ms =
+            oldest.map_or(0, |since| u64::try_from(effects.now.mono.since(since).as_millis()).unwrap_or(u64::MAX));
         self.start(effects);
     }
 

@@ -44,11 +44,16 @@ impl Placement {
     }
 
     /// These users by their homes, in their order there.
-    pub(crate) fn by_home(&self, users: &[UserId]) -> BTreeMap<Owner, Vec<UserId>> {
-        let mut homes: BTreeMap<Owner, Vec<UserId>> = BTreeMap::new();
-        for &user in users {
-            homes.entry(self.home_of_user(user)).or_default().push(user);
-        }
-        homes
+    pub(crate) fn by_home(&self, users: impl IntoIterator<Item = UserId>) -> BTreeMap<Owner, Vec<UserId>> {
+        by_owner(users.into_iter().map(|user| (self.home_of_user(user), user)))
     }
+}
+
+/// What goes to each shard, in its order there.
+pub(crate) fn by_owner<T>(all: impl IntoIterator<Item = (Owner, T)>) -> BTreeMap<Owner, Vec<T>> {
+    let mut owners: BTreeMap<Owner, Vec<T>> = BTreeMap::new();
+    for (owner, one) in all {
+        owners.entry(owner).or_default().push(one);
+    }
+    owners
 }

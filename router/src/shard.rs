@@ -14,7 +14,7 @@ use crate::counters::{Counter, Counters};
 use crate::delivery::{Delivery, Shared};
 use crate::effects::Effects;
 use crate::feed::Feeds;
-use crate::gather::Gathers;
+use crate::gather::{Gathers, Wanted};
 use crate::home::{Home, Login, Name};
 use crate::io::{ConnId, Input, Output};
 use crate::openers::Openers;
@@ -120,7 +120,7 @@ impl Shard {
             delivery: Delivery::default(),
             outbound: ShardOutbound::default(),
             timers: Timers::new(now.mono),
-            effects: Effects::new(Placement::new(config.me, config.view)),
+            effects: Effects::new(now, Placement::new(config.me, config.view)),
             next_session,
             home_tick_at: now.mono,
             drain: None,
@@ -129,19 +129,20 @@ impl Shard {
 
     /// Applies one input. Never blocks, never fails: a refusal is an output too.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.effects.now = now;
         match input {
-            Input::Accepted { conn, encoding } => self.accepted(now, conn, encoding),
+            Input::Accepted { conn, encoding } => self.accepted(conn, encoding),
             Input::TurnedAway => self.effects.count(Counter::Connections),
             Input::Message { conn, text, payload } => {
-                self.with_session(now, conn, |session, context| session.message(text, payload, context));
+                self.with_session(conn, |session, context| session.message(text, payload, context));
             }
-            Input::Heard { conn } => self.with_session(now, conn, |session, context| session.heard(context.now)),
+            Input::Heard { conn } => self.with_session(conn, |session, context| session.heard(context.effects.now)),
             Input::Drained { conn, bytes } => {
-                self.with_session(now, conn, |session, context| session.drained(bytes, context));
+                self.with_session(conn, |session, context| session.drained(bytes, context));
             }
             Input::Closed { conn } => self.forget(conn),
-            Input::Tick => self.tick(now),
-            Input::Answered(answered) => self.answered(now, answered),
+            Input::Tick => self.tick(),
+            Input::Answered(answered) => self.answered(answered),
             Input::Committed { hints, live, feeds } => {
                 for (home, stamp, events) in hints {
                     self.effects.mesh(home, MeshBody::Hint { stamp, events });
@@ -153,10 +154,10 @@ impl Shard {
                     self.feeds.happened(channel, events, &mut self.effects);
                 }
             }
-            Input::Mesh { frame } => self.mesh(now, frame),
+            Input::Mesh { frame } => self.mesh(frame),
             Input::Command { ticket, channel, op } => {
                 let asker = Asker::Api(ticket);
-                if let Err(refusal) = self.tickets.ask(now.mono, asker, channel, op, &mut self.effects) {
+                if let Err(refusal) = self.tickets.ask(asker, channel, op, &mut self.effects) {
                     self.effects.reply(ticket, Err(refusal));
                 }
             }
@@ -166,9 +167,9 @@ impl Shard {
             }
             Input::View(view) => self.effects.placement.set_view(view),
             Input::Writes { on } => self.channels.set_writes(on),
-            Input::Drain { deadline_ms } => self.drain(now, deadline_ms),
+            Input::Drain { deadline_ms } => self.drain(deadline_ms),
         }
-        self.settle(now);
+        self.settle();
     }
 
     /// Next effect to carry out, oldest first. Legal at any time; any interleaving with `handle` is.
@@ -211,14 +212,14 @@ impl Shard {
         }
     }
 
-    fn accepted(&mut self, now: Now, conn: ConnId, encoding: Encoding) {
+    fn accepted(&mut self, conn: ConnId, encoding: Encoding) {
         let id = SessionId(self.next_session);
         self.next_session += 1;
-        let earlier = self.sessions.insert(conn, Session::new(conn, id, encoding, now));
+        let earlier = self.sessions.insert(conn, Session::new(conn, id, encoding, self.effects.now));
         assert!(earlier.is_none(), "{conn:?} was accepted twice");
         self.conns.insert(id, conn);
         let drain = self.drain;
-        self.with_session(now, conn, |session, context| {
+        self.with_session(conn, |session, context| {
             if let Some(Drain { deadline_ms, .. }) = drain {
                 session.drain(deadline_ms, context);
             }
@@ -226,10 +227,9 @@ impl Shard {
     }
 
     /// Lets one session act, then takes it down or sets its timer.
-    fn with_session(&mut self, now: Now, conn: ConnId, act: impl FnOnce(&mut Session, &mut ShardContext<'_>)) {
+    fn with_session(&mut self, conn: ConnId, act: impl FnOnce(&mut Session, &mut ShardContext<'_>)) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let mut context = ShardContext {
-            now,
             effects: &mut self.effects,
             tickets: &mut self.tickets,
             gathers: &mut self.gathers,
@@ -249,16 +249,16 @@ impl Shard {
             self.forget(conn);
             return;
         }
-        let due = session.due(now);
+        let due = session.due(self.effects.now);
         if session.armed.is_none_or(|armed| due < armed) {
             session.armed = Some(due);
             self.timers.arm(conn, due);
         }
     }
 
-    fn with_named(&mut self, now: Now, id: SessionId, act: impl FnOnce(&mut Session, &mut ShardContext<'_>)) {
+    fn with_named(&mut self, id: SessionId, act: impl FnOnce(&mut Session, &mut ShardContext<'_>)) {
         if let Some(&conn) = self.conns.get(&id) {
-            self.with_session(now, conn, act);
+            self.with_session(conn, act);
         }
     }
 
@@ -274,58 +274,61 @@ impl Shard {
         }
     }
 
-    fn tick(&mut self, now: Now) {
-        for (conn, at) in self.timers.expired(now.mono) {
+    fn tick(&mut self) {
+        let now = self.effects.now.mono;
+        for (conn, at) in self.timers.expired(now) {
             if let Some(session) = self.sessions.get_mut(&conn).filter(|session| session.armed == Some(at)) {
                 session.armed = None;
-                self.with_session(now, conn, Session::tick);
+                self.with_session(conn, Session::tick);
             }
         }
-        if now.mono >= self.home_tick_at {
-            self.home_tick_at = now.mono.plus_ms(HOME_TICK_MS);
-            self.home.tick(now, &mut self.effects);
-            self.channels.tick(now.mono, &mut self.effects);
-            self.feeds.tick(now.mono, &mut self.effects);
-            self.users.tick(now.mono);
-            self.refuse_overdue(now);
+        if now >= self.home_tick_at {
+            self.home_tick_at = now.plus_ms(HOME_TICK_MS);
+            self.home.tick(&mut self.effects);
+            self.channels.tick(&mut self.effects);
+            self.feeds.tick(&mut self.effects);
+            self.users.tick(now);
+            self.refuse_overdue();
         }
-        if self.drain.is_some_and(|drain| now.mono >= drain.deadline) {
-            self.with_each(now, |session, _| session.go_away());
+        if self.drain.is_some_and(|drain| now >= drain.deadline) {
+            self.with_each(|session, _| session.go_away());
         }
     }
 
-    fn refuse_overdue(&mut self, now: Now) {
-        for (conn, id) in self.gathers.overdue(now.mono) {
+    fn refuse_overdue(&mut self) {
+        let now = self.effects.now.mono;
+        for (conn, id) in self.gathers.overdue(now) {
             self.effects.count(Counter::Overdue);
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, "a home did not answer in time, ask again");
-            self.with_session(now, conn, |session, context| session.gathered(id, Err(refusal), context));
+            self.with_session(conn, |session, context| session.gathered(id, Err(refusal), context));
         }
-        for (asker, sends) in self.tickets.overdue(now.mono) {
+        for (asker, sends) in self.tickets.overdue(now) {
             self.effects.count(Counter::Overdue);
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, "no answer in time; sending it again is safe");
             match asker {
                 Asker::Session { conn, id, .. } => {
-                    self.with_session(now, conn, |session, context| session.refused(id, sends, refusal, context));
+                    self.with_session(conn, |session, context| session.refused(id, sends, refusal, context));
                 }
                 Asker::Api(ticket) => self.effects.reply(ticket, Err(refusal)),
             }
         }
     }
 
-    fn drain(&mut self, now: Now, deadline_ms: UnixMs) {
+    fn drain(&mut self, deadline_ms: UnixMs) {
+        let now = self.effects.now;
         let deadline = now.mono.plus_ms(deadline_ms.since_ms(now.wall));
         self.drain = Some(Drain { deadline_ms, deadline });
-        self.with_each(now, |session, context| session.drain(deadline_ms, context));
+        self.with_each(|session, context| session.drain(deadline_ms, context));
     }
 
-    fn with_each(&mut self, now: Now, act: impl Fn(&mut Session, &mut ShardContext<'_>)) {
+    fn with_each(&mut self, act: impl Fn(&mut Session, &mut ShardContext<'_>)) {
         let conns: Vec<ConnId> = self.sessions.keys().copied().collect();
         for conn in conns {
-            self.with_session(now, conn, &act);
+            self.with_session(conn, &act);
         }
     }
 
-    fn answered(&mut self, now: Now, answered: Answered) {
+    fn answered(&mut self, answered: Answered) {
         self.effects.answered();
         if let Some(refusal) = answered.refusal() {
             let code = u16::from(refusal.code);
@@ -335,53 +338,53 @@ impl Shard {
         let effects = &mut self.effects;
         match answered {
             Answered::Authenticate(answer) => {
-                self.with_session(now, answer.waiter.conn, |session, context| session.authenticated(answer, context));
+                self.with_session(answer.waiter.conn, |session, context| session.authenticated(answer, context));
             }
             Answered::History(answer) => {
-                self.with_session(now, answer.waiter.conn, |session, context| session.history_read(answer, context));
+                self.with_session(answer.waiter.conn, |session, context| session.history_read(answer, context));
             }
             Answered::Search(answer) => {
-                self.with_session(now, answer.waiter.conn, |session, context| session.found(answer, context));
+                self.with_session(answer.waiter.conn, |session, context| session.found(answer, context));
             }
             Answered::OpenChannel(answer) => {
-                self.with_session(now, answer.waiter.conn, |session, context| session.channel_opened(answer, context));
+                self.with_session(answer.waiter.conn, |session, context| session.channel_opened(answer, context));
             }
             Answered::Members(answer) => {
-                self.with_session(now, answer.waiter.conn, |session, context| session.members_listed(answer, context));
+                self.with_session(answer.waiter.conn, |session, context| session.members_listed(answer, context));
             }
-            Answered::Apply(answer) => self.channels.applied(now.mono, answer, effects),
+            Answered::Apply(answer) => self.channels.applied(answer, effects),
             Answered::Index(answer) => self.channels.indexer.indexed(answer, effects),
-            Answered::Subscribe(answer) => self.feeds.checked(now.mono, answer, effects),
-            Answered::OpenInbox(answer) => self.home.opened(now, answer, effects),
+            Answered::Subscribe(answer) => self.feeds.checked(answer, effects),
+            Answered::OpenInbox(answer) => self.home.opened(answer, effects),
             Answered::ReadInbox(answer) => self.home.inbox(answer, effects),
             Answered::Snapshot(answer) => self.home.snapshot(answer, effects),
             Answered::ReadArrivals(answer) => self.home.arrivals(answer, effects),
             Answered::ClearArrivals(answer) => self.home.cleared(answer, effects),
             // What could not be trimmed now is trimmed at the next turn of its account.
             Answered::TrimInbox(_) => {}
-            Answered::PutPresence(answer) => self.home.presence_put(now, answer, effects),
+            Answered::PutPresence(answer) => self.home.presence_put(answer, effects),
             Answered::LargeOf(answer) => self.home.large_of(answer, effects),
-            Answered::Visible(answer) => self.home.visible(now, answer, effects),
+            Answered::Visible(answer) => self.home.visible(answer, effects),
         }
     }
 
     /// A frame of another shard. One of an earlier life of its node is not for us.
-    fn mesh(&mut self, now: Now, MeshFrame { from, epoch, body }: MeshFrame) {
+    fn mesh(&mut self, MeshFrame { from, epoch, body }: MeshFrame) {
         if epoch == self.effects.placement.view().epoch {
-            self.told(now, from, body);
+            self.told(from, body);
         } else {
             self.effects.count(Counter::OtherEpoch);
         }
     }
 
-    fn told(&mut self, now: Now, from: Owner, body: MeshBody) {
+    fn told(&mut self, from: Owner, body: MeshBody) {
         match body {
             MeshBody::Apply { ticket, channel, op } => {
-                self.channels.apply(now.mono, from, ticket, channel, op, &mut self.effects);
+                self.channels.apply((from, ticket), channel, op, &mut self.effects);
             }
             MeshBody::Applied { ticket, reply } => {
                 if let Some(asker) = self.tickets.answered(ticket) {
-                    self.answer(now, asker, reply);
+                    self.answer(asker, reply);
                 }
             }
             MeshBody::Hint { stamp, events } => self.home.hint(stamp, events, &mut self.effects),
@@ -390,21 +393,23 @@ impl Shard {
                 self.home.register(name, Login { device, family, client }, cursor, &mut self.effects);
             }
             MeshBody::Registered { session, start } => {
-                self.with_named(now, session, |session, context| session.registered(start, context));
+                self.with_named(session, |session, context| session.registered(start, context));
             }
-            MeshBody::Unregister { session, user } => self.home.unregister(now, Name { user, owner: from, session }),
+            MeshBody::Unregister { session, user } => {
+                self.home.unregister(Name { user, owner: from, session }, &self.effects);
+            }
             MeshBody::More(more) => self.home.more(from, more, &mut self.effects),
             MeshBody::Deliver { events, targets } => {
                 for target in targets {
-                    self.with_named(now, target.session, |session, context| session.deliver(&target, &events, context));
+                    self.with_named(target.session, |session, context| session.deliver(&target, &events, context));
                 }
             }
             MeshBody::Snapshot { session, after, channels, more, through } => {
-                self.with_named(now, session, |session, context| {
+                self.with_named(session, |session, context| {
                     session.snapshot(after, channels, more, through, context);
                 });
             }
-            MeshBody::Replaced { session } => self.with_named(now, session, |session, _| session.replaced()),
+            MeshBody::Replaced { session } => self.with_named(session, |session, _| session.replaced()),
             MeshBody::Live { events } => {
                 for event in events {
                     self.home.live(event, &mut self.effects);
@@ -413,45 +418,45 @@ impl Shard {
             MeshBody::Tell { sessions, what } => {
                 let mut told = Told::new(what);
                 for session in sessions {
-                    self.with_named(now, session, |session, context| session.tell(&mut told, context));
+                    self.with_named(session, |session, context| session.tell(&mut told, context));
                 }
             }
             MeshBody::Kick { user, whose } => self.home.kick(user, &whose, &mut self.effects),
-            MeshBody::Kicked { session } => self.with_named(now, session, |session, _| session.kicked()),
+            MeshBody::Kicked { session } => self.with_named(session, |session, _| session.kicked()),
             MeshBody::Active { session, user } => {
-                self.home.active(now, Name { user, owner: from, session }, &mut self.effects);
+                self.home.active(Name { user, owner: from, session }, &mut self.effects);
             }
             MeshBody::Watch { session, watcher, number, users } => {
-                self.home.watch(now, (from, session), watcher, (number, users), &mut self.effects);
+                self.home.watch((from, session), watcher, (number, users), &mut self.effects);
             }
             MeshBody::Watched { session, number, entries } => {
-                self.with_named(now, session, |session, context| session.watched(from, number, &entries, context));
+                self.with_named(session, |session, context| session.watched(from, number, &entries, context));
             }
             MeshBody::PresenceAsk { ticket, asker, users, fellows } => {
-                self.home.presence_asked((from, ticket), asker, users, fellows, &mut self.effects);
+                self.home.presence_asked((from, ticket), Wanted { asker, users, fellows }, &mut self.effects);
             }
             MeshBody::PresenceAnswer { ticket, entries } => {
                 if let Some((conn, id, reply)) = self.gathers.answered(ticket, from, entries) {
-                    self.with_session(now, conn, |session, context| session.gathered(id, reply, context));
+                    self.with_session(conn, |session, context| session.gathered(id, reply, context));
                 }
             }
             MeshBody::Subscribe { session, user, channel } => {
                 self.feeds.subscribe((from, session), user, channel, &mut self.effects);
             }
             MeshBody::Subscribed { session, channel, start } => {
-                self.with_named(now, session, |session, context| session.subscribed(channel, start, context));
+                self.with_named(session, |session, context| session.subscribed(channel, start, context));
             }
             MeshBody::Unsubscribe { session, channel } => self.feeds.unsubscribe((from, session), channel),
             MeshBody::Feed(Feed { channel, events }) => {
                 for event in events {
-                    self.fed(now, channel, &event);
+                    self.fed(channel, &event);
                 }
             }
-            MeshBody::Interest { channels } => self.feeds.interest(now.mono, from, channels, &mut self.effects),
+            MeshBody::Interest { channels } => self.feeds.interest(from, channels, &mut self.effects),
             MeshBody::Heads { heads } => self.home.heads(heads, &mut self.effects),
             MeshBody::Index { channel } => {
                 if self.effects.placement.home_of_channel(channel) == self.effects.placement.me {
-                    self.channels.indexer.mark(now.mono, channel, &mut self.effects);
+                    self.channels.indexer.mark(channel, &mut self.effects);
                 }
             }
         }
@@ -459,17 +464,17 @@ impl Shard {
 
     /// Something happened in a large channel: those who have it open are told, one after the other, of one event after
     /// the other.
-    fn fed(&mut self, now: Now, channel: ChannelId, event: &EventBody) {
+    fn fed(&mut self, channel: ChannelId, event: &EventBody) {
         let mut push = Shared::new(Push::of_event(channel, event, None));
         for conn in self.openers.of(channel) {
-            self.with_session(now, conn, |session, context| session.fed(channel, event, &mut push, context));
+            self.with_session(conn, |session, context| session.fed(channel, event, &mut push, context));
         }
     }
 
-    fn answer(&mut self, now: Now, asker: Asker, reply: Result<schema::OpReply, Refusal>) {
+    fn answer(&mut self, asker: Asker, reply: Result<schema::OpReply, Refusal>) {
         match asker {
             Asker::Session { conn, id, deletes } => {
-                self.with_session(now, conn, |session, context| session.applied(id, deletes, reply, context));
+                self.with_session(conn, |session, context| session.applied(id, deletes, reply, context));
             }
             Asker::Api(ticket) => self.effects.reply(ticket, reply),
         }
@@ -477,10 +482,10 @@ impl Shard {
 
     /// Hands on what the machines said to this very shard, until all is said. Each answer leads to fewer questions: a
     /// session asks once for each delivery, and a delivery needs something that arrived.
-    fn settle(&mut self, now: Now) {
+    fn settle(&mut self) {
         let me = self.effects.placement.me;
         while let Some(body) = self.effects.next_local() {
-            self.told(now, me, body);
+            self.told(me, body);
         }
     }
 }

@@ -68,7 +68,6 @@ impl Tickets {
     /// Asks the channel's home to carry an operation out, if there is room for one more.
     pub(crate) fn ask(
         &mut self,
-        now: Instant,
         asker: Asker,
         channel: ChannelId,
         op: ChannelOp,
@@ -82,7 +81,7 @@ impl Tickets {
         let sends = op.sends().map(|(_, id)| (channel, id));
         let ticket = self.next;
         self.next += 1;
-        self.open.insert(ticket, Ticket { asker, by: now.plus_ms(ANSWER_MS), sends });
+        self.open.insert(ticket, Ticket { asker, by: effects.now.mono.plus_ms(ANSWER_MS), sends });
         let home = effects.placement.home_of_channel(channel);
         effects.mesh(home, MeshBody::Apply { ticket, channel, op });
         Ok(())

@@ -14,6 +14,7 @@ use schema::{ChannelId, Instant, Refusal, Seq, UserId};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
+use crate::placement::by_owner;
 use crate::store::{Answer, LargeOf};
 
 use super::Home;
@@ -119,7 +120,8 @@ impl Large {
     }
 
     /// A second has passed: channels' homes are told again now and then.
-    pub(super) fn tick(&mut self, now: Instant, effects: &mut Effects) {
+    pub(super) fn tick(&mut self, effects: &mut Effects) {
+        let now = effects.now.mono;
         if now >= self.renew_at {
             self.renew_at = now.plus_ms(RENEW_MS);
             tell_interest(self.members.keys().copied().collect(), effects);
@@ -129,10 +131,7 @@ impl Large {
 }
 
 fn tell_interest(channels: Vec<ChannelId>, effects: &mut Effects) {
-    let mut homes: BTreeMap<_, Vec<ChannelId>> = BTreeMap::new();
-    for channel in channels {
-        homes.entry(effects.placement.home_of_channel(channel)).or_default().push(channel);
-    }
+    let homes = by_owner(channels.into_iter().map(|channel| (effects.placement.home_of_channel(channel), channel)));
     for (home, channels) in homes {
         for channels in channels.chunks(CHANNELS_OF_FRAME) {
             effects.mesh(home, MeshBody::Interest { channels: channels.to_vec() });
@@ -144,7 +143,7 @@ impl Home {
     /// The store has listed a user's large channels.
     pub(crate) fn large_of(&mut self, answer: Answer<LargeOf>, effects: &mut Effects) {
         let Answer { waiter: user, reply: found } = answer;
-        let is_here = self.users.contains_key(&user);
+        let is_here = self.users.contains(user);
         let again = found.is_err();
         self.large.read(user, is_here, found, effects);
         if !again {

@@ -1,12 +1,12 @@
 //! The home of users: their arrivals, and the sessions that follow them.
 //!
-//! Owns one [`Follower`] for each session of its users. A session is a cursor: it asks for what comes after, and is
+//! Owns one [`Follower`](user::Follower) for each session of its users. A session is a cursor: it asks for what comes after, and is
 //! answered from what has just arrived if it is at the home's place, and from its inbox otherwise. There is no border
 //! between the two (I6): an event is in `recent` if and only if it lies after `recent_from`, and whoever asks from
 //! before that place is served from the store. It is the rows of arrivals, in the order of commits, that decide what a
 //! session is given; `arrivals` reads them, `reads` the inboxes of those behind, `outbox` gathers the answers.
-//! `devices` says which sessions there are, `telling` what they are told that is in no inbox, `pushes` what the phones
-//! of those without one are.
+//! `users` has the sessions, `devices` registers them, `telling` says what they are told that is in no inbox, `pushes`
+//! what the phones of those without one are.
 
 mod arrivals;
 mod devices;
@@ -17,18 +17,19 @@ mod pushes;
 mod reads;
 mod telling;
 mod user;
+mod users;
 mod watchers;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 use schema::mesh::{MeshBody, More};
 use schema::page::Arrival;
 use schema::record::PresenceRecord;
-use schema::{ErrorCode, Event, Now, Owner, Position, Refusal, SessionId, Stamp, UserId};
+use schema::{ErrorCode, Event, Now, Owner, Position, Refusal, Stamp, UserId};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
+use crate::gather::Wanted;
 use crate::store::{Answer, ClearArrivals, PutPresence, ReadArrivals, TrimInbox, Visible, waiters};
 
 use arrivals::Arrivals;
@@ -38,14 +39,9 @@ use outbox::Outbox;
 use presence::Presence;
 use reads::{Read, Reads};
 pub(crate) use user::Name;
-use user::{Ask, Question, Served, User};
-use watchers::{Sight, Watchers};
-
-/// Bytes of recent events of all users of one home.
-///
-/// A session that keeps up asks again at once, and what it was given is forgotten. What stays is for slow ones, 500 at
-/// twice their outbound target; beyond it they read their inbox.
-const RECENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+use user::{Ask, Question, Served};
+use users::Users;
+use watchers::{Place, Sight, Watchers};
 
 waiters! {
     OpenInbox => Name;
@@ -63,12 +59,10 @@ waiters! {
 pub(crate) struct Home {
     arrivals: Arrivals,
     reads: Reads,
-    users: BTreeMap<UserId, User>,
+    users: Users,
     presence: Presence,
     watchers: Watchers,
     large: Large,
-    /// Bytes that the users' recent events weigh together.
-    recent_bytes: u64,
     /// The account whose inbox was trimmed last.
     trimmed: Option<UserId>,
 }
@@ -78,11 +72,10 @@ impl Home {
         Self {
             arrivals: Arrivals::default(),
             reads: Reads::default(),
-            users: BTreeMap::new(),
+            users: Users::default(),
             presence: Presence::new(now),
             watchers: Watchers::default(),
             large: Large::default(),
-            recent_bytes: 0,
             trimmed: None,
         }
     }
@@ -94,19 +87,19 @@ impl Home {
 
     /// Bytes of events that are held: from hints, and for sessions that will ask.
     pub(crate) fn held_bytes(&self) -> u64 {
-        self.recent_bytes + u64::from(self.arrivals.hint_bytes())
+        self.users.recent_bytes() + u64::from(self.arrivals.hint_bytes())
     }
 
     /// A second has passed: looks at the arrivals without a hint, clears behind itself and repeats what failed.
-    pub(crate) fn tick(&mut self, now: Now, effects: &mut Effects) {
+    pub(crate) fn tick(&mut self, effects: &mut Effects) {
         self.arrivals.look(effects);
         self.arrivals.clear(effects);
         self.reads.retry();
         self.start_reads(effects);
         self.trim_next(effects);
-        self.watchers.tick(now.mono, effects);
-        self.large.tick(now.mono, effects);
-        self.presence.tick(now, effects);
+        self.watchers.tick(effects);
+        self.large.tick(effects);
+        self.presence.tick(effects);
         self.tell_presence(effects);
     }
 
@@ -123,59 +116,41 @@ impl Home {
     }
 
     /// Somebody uses a session's device.
-    pub(crate) fn active(&mut self, now: Now, name: Name, effects: &mut Effects) {
-        let user = self.users.get_mut(&name.user);
-        if user.and_then(|user| user.follower_mut(name)).is_some_and(|follower| follower.stamp.is_some()) {
-            self.presence.active(now, name.user);
-            self.presence.save(now, effects);
+    pub(crate) fn active(&mut self, name: Name, effects: &mut Effects) {
+        if self.users.is_let_in(name) {
+            self.presence.active(effects.now, name.user);
+            self.presence.save(effects);
             self.tell_presence(effects);
         }
     }
 
     /// A session watches users of this home.
-    pub(crate) fn watch(
-        &mut self,
-        now: Now,
-        place: (Owner, SessionId),
-        watcher: UserId,
-        list: (u32, Vec<UserId>),
-        effects: &mut Effects,
-    ) {
-        self.watchers.watch(now.mono, place, watcher, list, effects);
+    pub(crate) fn watch(&mut self, place: Place, watcher: UserId, list: (u32, Vec<UserId>), effects: &mut Effects) {
+        self.watchers.watch(place, watcher, list, effects);
     }
 
     /// A shard wants to know who is there.
-    pub(crate) fn presence_asked(
-        &mut self,
-        asked: (Owner, u64),
-        asker: UserId,
-        users: Vec<UserId>,
-        fellows: bool,
-        effects: &mut Effects,
-    ) {
-        self.watchers.question(asked, asker, users, fellows, effects);
+    pub(crate) fn presence_asked(&mut self, asked: (Owner, u64), wanted: Wanted, effects: &mut Effects) {
+        self.watchers.question(asked, wanted, effects);
     }
 
     /// The store has said who may be seen by whom.
-    pub(crate) fn visible(&mut self, now: Now, Answer { waiter, reply }: Answer<Visible>, effects: &mut Effects) {
-        let shown = |(&user, stored): (&UserId, Option<_>)| {
-            stored.map(|stored| self.presence.entry(now, user, stored, effects))
-        };
+    pub(crate) fn visible(&mut self, Answer { waiter, reply }: Answer<Visible>, effects: &mut Effects) {
+        let shown =
+            |(&user, stored): (&UserId, Option<_>)| stored.map(|stored| self.presence.entry(user, stored, effects));
         let found = reply.map(|found| waiter.users.iter().zip(found).map(shown).collect());
         self.watchers.seen(waiter, found, effects);
     }
 
     /// The store has been told of a user's presence, or could not be.
-    pub(crate) fn presence_put(&mut self, now: Now, answer: Answer<PutPresence>, effects: &mut Effects) {
-        self.presence.saved(now, answer, effects);
+    pub(crate) fn presence_put(&mut self, answer: Answer<PutPresence>, effects: &mut Effects) {
+        self.presence.saved(answer, effects);
     }
 
     /// Trims one account's inbox, each in its turn: a second for each, so that 80,000 accounts with a session are
     /// through in a day, and a storm of connects reads no inbox from end to end.
     fn trim_next(&mut self, effects: &mut Effects) {
-        let after = self.trimmed.map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.users.range((after, Bound::Unbounded)).next().or_else(|| self.users.first_key_value());
-        self.trimmed = next.map(|(&user, _)| user);
+        self.trimmed = self.users.next_after(self.trimmed);
         if let Some(user) = self.trimmed {
             effects.ask(TrimInbox { user }, ());
         }
@@ -193,12 +168,9 @@ impl Home {
         if taken.first {
             // What was in inboxes before this home knew its place comes from there.
             let place = self.place().expect("a page was taken");
-            for (id, user) in &mut self.users {
-                user.start(place);
-                touched.insert(*id);
-            }
+            touched = self.users.start(place);
             for row in taken.rows {
-                self.arrivals.missed(&row, |user| !is_here(&self.users, user));
+                self.arrivals.missed(&row, |user| !self.users.is_here(user));
             }
         } else {
             for row in taken.rows {
@@ -218,41 +190,32 @@ impl Home {
 
     /// Hands one transaction's events to the accounts that have a session.
     fn arrived(&mut self, row: Arrival, touched: &mut BTreeSet<UserId>, effects: &mut Effects) {
-        self.arrivals.missed(&row, |user| !is_here(&self.users, user));
+        self.arrivals.missed(&row, |user| !self.users.is_here(user));
         let contents = row.contents.unwrap_or_default();
         let known: BTreeMap<Position, &Event> = contents.iter().map(|event| (event.position, event)).collect();
         for arrival in &row.record.events {
             let position = row.stamp.at(arrival.ordinal);
-            for user_id in row.record.audiences.get(usize::from(arrival.audience)).into_iter().flatten() {
-                let Some(user) = self.users.get_mut(user_id) else { continue };
-                self.large.arrived(*user_id, &arrival.event);
-                let room = self.recent_bytes < RECENT_BYTES_MAX;
-                self.recent_bytes -= u64::from(user.recent_bytes());
-                match known.get(&position) {
-                    Some(&event) if room => user.arrived(event.clone()),
-                    // No room, or a hint that did not have all of its transaction: whoever needs this reads its inbox.
-                    Some(_) | None => {
-                        effects.count(Counter::Recent);
-                        user.unknown_through(position);
-                    }
+            // None of a hint that did not have all of its transaction.
+            let event = known.get(&position).copied();
+            for &user in row.record.audiences.get(usize::from(arrival.audience)).into_iter().flatten() {
+                let Some(is_kept) = self.users.arrived(user, position, event) else { continue };
+                self.large.arrived(user, &arrival.event);
+                if !is_kept {
+                    effects.count(Counter::Recent);
                 }
-                self.recent_bytes += u64::from(user.recent_bytes());
-                touched.insert(*user_id);
+                touched.insert(user);
             }
         }
     }
 
     /// A session asks what comes after its cursor. A later question replaces an earlier one.
     pub(crate) fn more(&mut self, owner: Owner, more: More, effects: &mut Effects) {
-        let More { session, user: user_id, after, credit_bytes, snapshot } = more;
-        let name = Name { user: user_id, owner, session };
-        let Some(user) = self.users.get_mut(&user_id) else { return self.unknown(name, effects) };
-        let Some(follower) = user.follower_mut(name) else { return self.unknown(name, effects) };
+        let More { session, user, after, credit_bytes, snapshot } = more;
+        let name = Name { user, owner, session };
         let question = Question { after, snapshot: snapshot.map(Box::new) };
-        follower.ask = Some(Ask { question, credit_bytes });
-        self.recent_bytes -= u64::from(user.recent_bytes());
-        user.forget_served();
-        self.recent_bytes += u64::from(user.recent_bytes());
+        if !self.users.ask(name, Ask { question, credit_bytes }) {
+            return self.unknown(name, effects);
+        }
         let mut outbox = Outbox::default();
         self.serve(name, &mut outbox, effects);
         outbox.flush(effects);
@@ -265,9 +228,7 @@ impl Home {
     }
 
     fn serve_user(&mut self, user_id: UserId, outbox: &mut Outbox, effects: &mut Effects) {
-        let Some(user) = self.users.get(&user_id) else { return };
-        let names: Vec<Name> = user.followers.iter().map(|follower| follower.name(user_id)).collect();
-        for name in names {
+        for name in self.users.names(user_id) {
             self.serve(name, outbox, effects);
         }
     }
@@ -276,12 +237,11 @@ impl Home {
     fn serve(&mut self, name: Name, outbox: &mut Outbox, effects: &mut Effects) {
         // Until the first read of arrivals nothing is known to be all there is: the question waits for it.
         let Some(place) = self.place() else { return };
-        let Some(user) = self.users.get_mut(&name.user) else { return };
-        match user.serve(name, place) {
+        match self.users.serve(name, place) {
             Served::Nothing => {}
             Served::Events { after, events, through } => outbox.put(name, after, events, through, effects),
             Served::FromStore => {
-                user.follower_mut(name).expect("it asked").reading = self.reads.enqueue(name);
+                self.users.wait_for(name, self.reads.enqueue(name));
                 self.start_reads(effects);
             }
         }
@@ -296,9 +256,4 @@ impl Home {
     pub(crate) fn pushes_written(&self) -> u64 {
         self.arrivals.pushes_written()
     }
-}
-
-/// Whether a user has a session that was let in: one that is being opened may yet be refused.
-fn is_here(users: &BTreeMap<UserId, User>, user: UserId) -> bool {
-    users.get(&user).is_some_and(|user| user.followers.iter().any(|follower| follower.stamp.is_some()))
 }

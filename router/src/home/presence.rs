@@ -107,13 +107,8 @@ impl Presence {
     }
 
     /// What a user is, given what the store says of it.
-    pub(super) fn entry(
-        &mut self,
-        now: Now,
-        user_id: UserId,
-        stored: PresenceRecord,
-        effects: &mut Effects,
-    ) -> PresenceEntry {
+    pub(super) fn entry(&mut self, user_id: UserId, stored: PresenceRecord, effects: &mut Effects) -> PresenceEntry {
+        let now = effects.now;
         let entry = |state| PresenceEntry { user_id, state, last_active_ms: stored.last_active_ms };
         if let Some(person) = self.people.get(&user_id) {
             let last_active_ms = person.active_ms.max(stored.last_active_ms);
@@ -142,15 +137,15 @@ impl Presence {
     }
 
     /// A second has passed: who is due becomes away or offline, and what could not be stored is tried again.
-    pub(super) fn tick(&mut self, now: Now, effects: &mut Effects) {
-        while let Some(&(at, user)) = self.deadlines.first().filter(|(at, _)| *at <= now.mono) {
+    pub(super) fn tick(&mut self, effects: &mut Effects) {
+        while let Some(&(at, user)) = self.deadlines.first().filter(|(at, _)| *at <= effects.now.mono) {
             self.deadlines.remove(&(at, user));
             let person = self.people.get_mut(&user).expect("who has a deadline is known");
             person.due = None;
             let state = if person.is_here { PresenceState::Away } else { PresenceState::Offline };
             self.become_state(user, state);
         }
-        self.save(now, effects);
+        self.save(effects);
     }
 
     fn become_state(&mut self, user: UserId, state: PresenceState) {
@@ -185,7 +180,7 @@ impl Presence {
     }
 
     /// Stores what is not, as far as there is room; of one user one record at a time.
-    pub(super) fn save(&mut self, now: Now, effects: &mut Effects) {
+    pub(super) fn save(&mut self, effects: &mut Effects) {
         let mut later = Vec::new();
         while self.saving.len() < SAVES_MAX {
             let Some(user) = self.unsaved.pop_first() else { break };
@@ -194,7 +189,7 @@ impl Presence {
                 continue;
             }
             let Some(person) = self.people.get(&user).filter(|person| person.is_unsaved()) else { continue };
-            let record = person.record(now);
+            let record = person.record(effects.now);
             self.saving.insert(user);
             effects.ask(PutPresence { user, record }, (user, record));
         }
@@ -202,7 +197,7 @@ impl Presence {
     }
 
     /// The store was told of a user, or could not be; then the next second tries again.
-    pub(super) fn saved(&mut self, now: Now, answer: Answer<PutPresence>, effects: &mut Effects) {
+    pub(super) fn saved(&mut self, answer: Answer<PutPresence>, effects: &mut Effects) {
         let Answer { waiter: (user, record), reply } = answer;
         self.saving.remove(&user);
         let Some(person) = self.people.get_mut(&user) else { return };
@@ -216,6 +211,6 @@ impl Presence {
         } else if person.state == PresenceState::Offline {
             self.forget(user);
         }
-        self.save(now, effects);
+        self.save(effects);
     }
 }

@@ -15,7 +15,7 @@ use crate::store::{Answer, ReadInbox, Snapshot};
 
 use super::Home;
 use super::outbox::Outbox;
-use super::user::{Name, Question, Reading};
+use super::user::{Ask, Name, Question, Reading};
 
 /// Reads of inboxes that one home has under way. Each holds a page of at most the outbound target of 64 KiB, so 16 MiB.
 const READS_MAX: usize = 256;
@@ -39,23 +39,30 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    /// Puts a session at the end of the queue.
-    pub(super) fn enqueue(&mut self, name: Name) -> Reading {
+    /// Puts a session at the end of the queue. Returns the number of its read.
+    pub(super) fn enqueue(&mut self, name: Name) -> u64 {
         let number = self.next;
         self.next += 1;
         self.queued.insert(number, name);
-        Reading::Waiting(number)
+        number
     }
 
     /// A session is gone. A read that is under way ends by itself.
-    pub(super) fn forget(&mut self, reading: Reading) {
-        match reading {
-            Reading::Waiting(number) => {
-                let waited = self.queued.remove(&number).or_else(|| self.failed.remove(&number));
-                assert!(waited.is_some(), "I12: read {number} waits nowhere");
-            }
-            Reading::No | Reading::UnderWay(_) => {}
+    pub(super) fn forget(&mut self, reading: Option<Reading>) {
+        if let Some(Reading::Waiting(number)) = reading {
+            let waited = self.queued.remove(&number).or_else(|| self.failed.remove(&number));
+            assert!(waited.is_some(), "I12: read {number} waits nowhere");
         }
+    }
+
+    /// The next session that waits, if there is room for its read.
+    fn begin(&mut self) -> Option<(u64, Name)> {
+        if self.under_way >= READS_MAX {
+            return None;
+        }
+        let next = self.queued.pop_first()?;
+        self.under_way += 1;
+        Some(next)
     }
 
     /// A second has passed: what failed may be tried again.
@@ -67,27 +74,16 @@ impl Reads {
 impl Home {
     /// Starts what waits, as far as there is room.
     pub(super) fn start_reads(&mut self, effects: &mut Effects) {
-        while self.reads.under_way < READS_MAX {
-            let Some((number, name)) = self.reads.queued.pop_first() else { break };
-            let follower = self.users.get_mut(&name.user).and_then(|user| user.follower_mut(name));
-            let follower = follower.expect("I12: who leaves takes its place in the queue along");
-            let ask = follower.ask.as_ref().expect("I12: who waits has a question open");
-            follower.reading = Reading::UnderWay(number);
-            let read = Read { name, number, question: ask.question.clone() };
-            self.reads.under_way += 1;
-            let (credit_bytes, first) = (ask.credit_bytes, follower.first);
-            self.read(read, credit_bytes, first, effects);
-        }
-    }
-
-    fn read(&self, read: Read, bytes: u32, first: bool, effects: &mut Effects) {
-        let user = read.name.user;
-        if let Some(place) = read.question.snapshot.as_deref().copied() {
-            effects.ask(Snapshot { user, place: Some(place) }, read);
-        } else {
-            let at_least = self.arrivals.place().unwrap_or_default().version;
-            let after = read.question.after;
-            effects.ask(ReadInbox { user, after, at_least, bytes, first }, read);
+        while let Some((number, name)) = self.reads.begin() {
+            let (Ask { question, credit_bytes: bytes }, first) = self.users.begin_read(name, number);
+            let (user, after, place) = (name.user, question.after, question.snapshot.as_deref().copied());
+            let read = Read { name, number, question };
+            if place.is_some() {
+                effects.ask(Snapshot { user, place }, read);
+            } else {
+                let at_least = self.arrivals.place().unwrap_or_default().version;
+                effects.ask(ReadInbox { user, after, at_least, bytes, first }, read);
+            }
         }
     }
 
@@ -135,19 +131,13 @@ impl Home {
     /// A read ended: the next that waits may start, and the session's question is answered if it still is the same.
     fn read_done(&mut self, read: &Read, answered: bool, outbox: &mut Outbox, effects: &mut Effects) {
         self.reads.under_way -= 1;
-        let name = read.name;
-        let follower = self.users.get_mut(&name.user).and_then(|user| user.follower_mut(name));
-        // Another of the same name may have come since; its reads have other numbers.
-        if let Some(follower) = follower.filter(|follower| follower.reading == Reading::UnderWay(read.number)) {
-            if answered {
-                follower.reading = Reading::No;
-                follower.first = false;
-                follower.ask.take_if(|ask| ask.question == read.question);
-                self.serve(name, outbox, effects);
-            } else {
-                follower.reading = Reading::Waiting(read.number);
-                self.reads.failed.insert(read.number, name);
+        let &Read { name, number, ref question } = read;
+        match self.users.end_read(name, number, question, answered) {
+            true if answered => self.serve(name, outbox, effects),
+            true => {
+                self.reads.failed.insert(number, name);
             }
+            false => {}
         }
         self.start_reads(effects);
     }

@@ -2,10 +2,8 @@
 //!
 //! Owns who of them is told: nobody of what it did itself.
 
-use std::collections::BTreeMap;
-
+use schema::UserId;
 use schema::mesh::{LiveBody, LiveEvent, MeshBody, Telling};
-use schema::{Owner, SessionId, UserId};
 
 use crate::effects::Effects;
 
@@ -27,13 +25,7 @@ impl Home {
 
     /// Tells the sessions of these users, but those of who did it.
     pub(super) fn tell(&self, users: &[UserId], but: Option<UserId>, what: &Telling, effects: &mut Effects) {
-        let mut shards: BTreeMap<Owner, Vec<SessionId>> = BTreeMap::new();
-        for id in users.iter().filter(|&&user| Some(user) != but) {
-            for follower in self.users.get(id).into_iter().flat_map(|user| &user.followers) {
-                shards.entry(follower.owner).or_default().push(follower.session);
-            }
-        }
-        for (owner, sessions) in shards {
+        for (owner, sessions) in self.users.sessions(users, but) {
             effects.mesh(owner, MeshBody::Tell { sessions, what: what.clone() });
         }
     }

@@ -29,7 +29,7 @@ pub(super) struct Question {
 }
 
 /// A session's open question.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Ask {
     pub(super) question: Question,
     pub(super) credit_bytes: u32,

@@ -14,6 +14,8 @@ use schema::{ErrorCode, Instant, Owner, PresenceEntry, Refusal, SessionId, UserI
 
 use crate::counters::Counter;
 use crate::effects::Effects;
+use crate::gather::Wanted;
+use crate::placement::by_owner;
 use crate::store::Visible;
 
 /// Users of lists, each as often as it is watched. A place in its list and one in the index take some 50 bytes, so 400
@@ -28,7 +30,7 @@ const QUESTIONS_MAX: usize = 1_024;
 const RETRY_MS: u32 = 500;
 
 /// A session, wherever it is.
-type Place = (Owner, SessionId);
+pub(super) type Place = (Owner, SessionId);
 
 #[derive(Debug)]
 struct List {
@@ -47,9 +49,7 @@ struct List {
 struct Question {
     owner: Owner,
     ticket: u64,
-    asker: UserId,
-    users: Vec<UserId>,
-    fellows: bool,
+    wanted: Wanted,
 }
 
 /// For whom visibility is read, and of whom.
@@ -92,7 +92,6 @@ impl Watchers {
     /// A session watches these users, and no others of this home.
     pub(super) fn watch(
         &mut self,
-        now: Instant,
         place: Place,
         watcher: UserId,
         (number, users): (u32, Vec<UserId>),
@@ -101,7 +100,7 @@ impl Watchers {
         if users.is_empty() {
             return self.end(place);
         }
-        let expires = now.plus_ms(3 * RENEW_MS);
+        let expires = effects.now.mono.plus_ms(3 * RENEW_MS);
         let is_same = |list: &List| list.number == number && list.watcher == watcher && list.users == users;
         match self.lists.get_mut(&place) {
             Some(list) if is_same(list) => {
@@ -132,21 +131,14 @@ impl Watchers {
     }
 
     /// Who is there, at this moment?
-    pub(super) fn question(
-        &mut self,
-        (owner, ticket): (Owner, u64),
-        asker: UserId,
-        users: Vec<UserId>,
-        fellows: bool,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn question(&mut self, (owner, ticket): (Owner, u64), wanted: Wanted, effects: &mut Effects) {
         if self.questions.len() >= QUESTIONS_MAX {
             effects.count(Counter::PresenceQuestions);
             let message = format!("{QUESTIONS_MAX} questions for presence wait, ask again later");
             let entries = Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS));
             return effects.mesh(owner, MeshBody::PresenceAnswer { ticket, entries });
         }
-        self.questions.push_back(Question { owner, ticket, asker, users, fellows });
+        self.questions.push_back(Question { owner, ticket, wanted });
         self.start(effects);
     }
 
@@ -160,7 +152,7 @@ impl Watchers {
         while self.under_way < SIGHTS_MAX {
             // Somebody waits for an answer to a question; lists can wait a little.
             let (whose, watcher, users, fellows) = match self.questions.pop_front() {
-                Some(Question { owner, ticket, asker, users, fellows }) => {
+                Some(Question { owner, ticket, wanted: Wanted { asker, users, fellows } }) => {
                     (Whose::Question(owner, ticket), asker, users, fellows)
                 }
                 None => {
@@ -233,11 +225,7 @@ impl Watchers {
 
     /// Tells those who see a user what it is now.
     pub(super) fn tell(&self, entry: PresenceEntry, effects: &mut Effects) {
-        let mut shards: BTreeMap<Owner, Vec<SessionId>> = BTreeMap::new();
-        for &(owner, session) in self.of_user.get(&entry.user_id).into_iter().flatten() {
-            shards.entry(owner).or_default().push(session);
-        }
-        for (owner, sessions) in shards {
+        for (owner, sessions) in by_owner(self.of_user.get(&entry.user_id).into_iter().flatten().copied()) {
             effects.mesh(owner, MeshBody::Tell { sessions, what: Telling::Presence { entries: vec![entry] } });
         }
     }
@@ -267,8 +255,8 @@ impl Watchers {
     }
 
     /// A second has passed: what nobody renews ends, and what could not be read is read again.
-    pub(super) fn tick(&mut self, now: Instant, effects: &mut Effects) {
-        while let Some(&(_, place)) = self.expiry.first().filter(|(expires, _)| *expires <= now) {
+    pub(super) fn tick(&mut self, effects: &mut Effects) {
+        while let Some(&(_, place)) = self.expiry.first().filter(|(expires, _)| *expires <= effects.now.mono) {
             self.end(place);
         }
         for place in std::mem::take(&mut self.failed) {

@@ -1,16 +1,13 @@
-//! Open channels of a session.
+//! Opening and closing of channels by a session.
 //!
 //! Owns what opening one takes: its state from the store, its members' presence from their homes, and, of a large one,
-//! a subscription, which is `feed`'s from there on. Owns the bound on how many are open.
-
-use std::collections::{BTreeMap, VecDeque};
+//! a subscription, which is `feed`'s from there on. Which are open is [`open`](super::open)'s.
 
 use schema::command::{Open, Opened};
-use schema::limits::OPEN_CHANNELS_MAX;
 use schema::mesh::MeshBody;
 use schema::op::ChannelKind;
 use schema::page::{MembersPage, OpenedChannel};
-use schema::{ChannelId, ErrorCode, Instant, Refusal, Reply, Seq};
+use schema::{ChannelId, ErrorCode, Refusal, Reply, Seq, UserId};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
@@ -19,15 +16,11 @@ use crate::io::ConnId;
 use crate::openers::Openers;
 use crate::store::{Answer, Members, OpenChannel};
 
-use super::feed::{Feed, Opening};
-use super::{CommandWaiter, Session, ShardContext, Stage};
+use super::log::Opening;
+use super::{CommandWaiter, Session, ShardContext};
 
 /// Pages of a channel's members that can be asked for: each is read through those before it, so 10,000 members.
 const MEMBER_PAGES_MAX: u32 = 50;
-
-/// Direct channels and groups that are open, at 8 bytes each. A client looks at one or a few; of those that were opened
-/// longest ago it is told no more who writes in them.
-const SMALL_OPEN_MAX: usize = 256;
 
 /// A session that waits for a channel to be opened.
 #[derive(Debug)]
@@ -39,80 +32,21 @@ pub struct OpenWaiter {
     after_seq: Option<Seq>,
 }
 
-/// The channels that are open.
-#[derive(Debug, Default)]
-pub(super) struct OpenChannels {
-    /// The large ones.
-    pub(super) feeds: BTreeMap<ChannelId, Box<Feed>>,
-    /// The others, in the order in which they were opened.
-    small: VecDeque<ChannelId>,
-    /// What the store was asked, by the client's numbers. A `close` takes back the `open` before it. Bounded by the
-    /// answers that may be outstanding.
-    asked: Vec<(u32, ChannelId)>,
-    /// The large one whose log was read last: the next one's turn comes after it.
-    pub(super) read_last: Option<ChannelId>,
-}
-
-impl OpenChannels {
-    /// When the feeds next have something to do, given whether there is room to push.
-    pub(super) fn due(&self, has_room: bool) -> Option<Instant> {
-        self.feeds.values().map(|feed| feed.due(has_room)).min()
-    }
-
-    /// Whether nothing is open or being opened.
-    pub(super) fn is_idle(&self) -> bool {
-        self.feeds.is_empty() && self.small.is_empty() && self.asked.is_empty()
-    }
-
-    /// The feed of a large channel that is open or being opened.
-    pub(super) fn feed_mut(&mut self, channel: ChannelId) -> Option<&mut Feed> {
-        self.feeds.get_mut(&channel).map(Box::as_mut)
-    }
-
-    /// The store has answered what was asked. Returns whether it is wanted still.
-    fn answered(&mut self, id: u32, channel: ChannelId) -> bool {
-        let at = self.asked.iter().position(|&asked| asked == (id, channel));
-        at.map(|at| self.asked.swap_remove(at)).is_some()
-    }
-
-    /// Returns whether another was forgotten for it.
-    fn open_small(&mut self, channel: ChannelId) -> bool {
-        self.small.retain(|&open| open != channel);
-        let forgotten = if self.small.len() >= SMALL_OPEN_MAX { self.small.pop_front() } else { None };
-        self.small.push_back(channel);
-        forgotten.is_some()
-    }
-
-    /// Whether one more large channel may be open.
-    fn has_room_for(&self, channel: ChannelId) -> Result<(), Refusal> {
-        if self.feeds.len() < OPEN_CHANNELS_MAX as usize || self.feeds.contains_key(&channel) {
-            return Ok(());
-        }
-        let message = format!("{OPEN_CHANNELS_MAX} large channels are open, the limit: close one");
-        Err(Refusal::new(ErrorCode::LimitExceeded, message))
-    }
-}
-
 impl Session {
-    pub(super) fn open(&mut self, id: u32, open: &Open, context: &mut ShardContext<'_>) {
-        let Stage::Live(live) = &self.stage else { return };
-        let user = live.user;
+    pub(super) fn open(&mut self, id: u32, user: UserId, open: &Open, context: &mut ShardContext<'_>) {
         let &Open { channel_id: channel, after_seq } = open;
-        self.cold().open.asked.push((id, channel));
+        self.cold().open.ask(id, channel);
         context.effects.ask(OpenChannel { user, channel }, OpenWaiter { conn: self.conn, id, channel, after_seq });
     }
 
     /// Whether the user looks at this channel.
     pub(super) fn has_open(&self, channel: ChannelId) -> bool {
-        self.cold.as_deref().is_some_and(|cold| {
-            let OpenChannels { feeds, small, .. } = &cold.open;
-            feeds.contains_key(&channel) || small.contains(&channel)
-        })
+        self.cold.as_deref().is_some_and(|cold| cold.open.contains(channel))
     }
 
     /// Whether the user follows this channel's log.
     pub(super) fn follows(&self, channel: ChannelId) -> bool {
-        self.cold.as_deref().is_some_and(|cold| cold.open.feeds.contains_key(&channel))
+        self.cold.as_deref().is_some_and(|cold| cold.open.follows(channel))
     }
 
     /// The store has said what the channel is.
@@ -144,16 +78,10 @@ impl Session {
     }
 
     pub(super) fn close_channel(&mut self, id: u32, channel: ChannelId, context: &mut ShardContext<'_>) {
-        let open = self.cold.as_deref_mut().map(|cold| &mut cold.open);
-        let closed = open.and_then(|open| {
-            open.asked.retain(|&(_, asked)| asked != channel);
-            open.small.retain(|&small| small != channel);
-            open.feeds.remove(&channel)
-        });
-        if let Some(feed) = closed {
+        if let Some(log) = self.cold.as_deref_mut().and_then(|cold| cold.open.close(channel)) {
             context.openers.close(channel, self.conn);
             self.unsubscribe(channel, context.effects);
-            if let Some(Opening { id, .. }) = feed.opening() {
+            if let Some(Opening { id, .. }) = log.opening() {
                 self.answer(id, Err(closed_again()), context);
             }
         }
@@ -168,16 +96,20 @@ impl Session {
 
     /// The session is over.
     pub(crate) fn close_channels(&self, openers: &mut Openers, effects: &mut Effects) {
-        for &channel in self.cold.as_deref().into_iter().flat_map(|cold| cold.open.feeds.keys()) {
+        for channel in self.cold.as_deref().into_iter().flat_map(|cold| cold.open.large()) {
             openers.close(channel, self.conn);
             self.unsubscribe(channel, effects);
         }
     }
 
     /// Who of a channel's members is there.
-    pub(super) fn members_present(&mut self, id: u32, channel: ChannelId, page: u32, context: &mut ShardContext<'_>) {
-        let Stage::Live(live) = &self.stage else { return };
-        let user = live.user;
+    pub(super) fn members_present(
+        &mut self,
+        id: u32,
+        user: UserId,
+        (channel, page): (ChannelId, u32),
+        context: &mut ShardContext<'_>,
+    ) {
         if page >= MEMBER_PAGES_MAX {
             context.effects.count(Counter::MemberPages);
             let message = format!("page is {page}, the limit is {}", MEMBER_PAGES_MAX - 1);

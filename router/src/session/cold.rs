@@ -7,10 +7,10 @@ use schema::{ChannelId, Instant};
 use crate::order::SendOrder;
 
 use super::Session;
-use super::channels::OpenChannels;
-use super::operations::Writing;
+use super::open::OpenChannels;
 use super::pages::Pages;
-use super::presence::Watching;
+use super::watching::Watching;
+use super::writing::Writing;
 
 /// Channels whose order a session keeps after a refusal, at some 50 bytes each.
 const CHANNELS_MAX: usize = 64;

@@ -9,7 +9,7 @@ use schema::{ChannelOp, CloseCode, ErrorCode, Refusal, Reply, Request};
 
 use crate::counters::Counter;
 
-use super::{Session, ShardContext, Stage};
+use super::{Session, ShardContext};
 
 /// Bytes of an error's text. A parser's may quote all that it was given.
 const ERROR_TEXT_BYTES_MAX: usize = 256;
@@ -21,7 +21,7 @@ const SEARCH_WEIGHT: u32 = 20;
 impl Session {
     /// A whole message of the client: one or more requests.
     pub(crate) fn message(&mut self, text: bool, payload: &[u8], context: &mut ShardContext<'_>) {
-        self.heard(context.now);
+        self.heard(context.effects.now);
         if text != self.encoding.is_text() {
             return self.close(CloseCode::BadFrame);
         }
@@ -64,19 +64,15 @@ impl Session {
         if let Err(refusal) = self.admit(&command, context) {
             return self.answer(id, Err(refusal), context);
         }
-        let user = match (&self.stage, &command) {
-            (_, Command::Connect(_)) => None,
-            (Stage::Live(live), _) => Some(live.user),
-            (Stage::Anonymous { .. } | Stage::Connecting(_), _) => {
-                let refusal = Refusal::new(ErrorCode::Unauthenticated, "send connect first, and wait for its reply");
-                return self.answer(id, Err(refusal), context);
-            }
-        };
-        match (command, user) {
+        match (command, self.stage.user()) {
             (Command::Connect(connect), _) => self.connect(id, connect, context),
-            (Command::Refresh { token }, _) => self.refresh(id, token, context),
-            (Command::Echo { data }, _) => self.answer(id, Ok(Reply::Echo { data }), context),
-            (Command::History(history), _) => self.history(id, history, context),
+            (_, None) => {
+                let refusal = Refusal::new(ErrorCode::Unauthenticated, "send connect first, and wait for its reply");
+                self.answer(id, Err(refusal), context);
+            }
+            (Command::Refresh { token }, Some(_)) => self.refresh(id, token, context),
+            (Command::Echo { data }, Some(_)) => self.answer(id, Ok(Reply::Echo { data }), context),
+            (Command::History(history), Some(_)) => self.history(id, history, context),
             (Command::Send(send), Some(user)) => self.send_message(id, user, send, context),
             (Command::Mark { channel_id, read_seq }, Some(user)) => {
                 self.apply(id, channel_id, ChannelOp::Mark { user, read_seq }, context);
@@ -85,12 +81,11 @@ impl Session {
             (Command::Delete(delete), Some(user)) => self.delete(id, user, &delete, context),
             (Command::React(react), Some(user)) => self.react(id, user, &react, context),
             (Command::Typing(typing), Some(user)) => self.typing(id, user, &typing, context),
-            (Command::PresenceGet(get), Some(_)) => self.presence_get(id, get, context),
+            (Command::PresenceGet(get), Some(user)) => self.presence_get(id, user, get, context),
             (Command::PresenceWatch { user_ids }, Some(_)) => self.watch(id, user_ids, context),
-            (Command::Open(open), Some(_)) => self.open(id, &open, context),
+            (Command::Open(open), Some(user)) => self.open(id, user, &open, context),
             (Command::Close { channel_id }, Some(_)) => self.close_channel(id, channel_id, context),
             (Command::Search(search), Some(_)) => self.search(id, search, context),
-            (command, None) => unreachable!("{command:?} without an account was refused above"),
         }
     }
 
@@ -99,42 +94,22 @@ impl Session {
         if let Command::Echo { data } = command {
             return within("data", data.len(), ECHO_DATA_BYTES_MAX, "bytes");
         }
-        if let Err(refusal) = self.take_rate(weight(command), context) {
+        let (weight, size) = measure(command);
+        if let Err(refusal) = self.take_rate(weight, context) {
             if let Command::Send(send) = command {
-                self.cold().order.refused(context.now.mono, send.channel_id, send.client_msg_id);
+                self.cold().order.refused(context.effects.now.mono, send.channel_id, send.client_msg_id);
             }
             return Err(refusal);
         }
         if !matches!(command, Command::Refresh { .. }) {
             self.used(context);
         }
-        match command {
-            Command::Connect(Connect { token, .. }) | Command::Refresh { token } => {
-                within("token", token.len(), TOKEN_BYTES_MAX, "bytes")
-            }
-            Command::Send(send) => within("mentions", send.mentions.len(), MENTIONS_MAX, "users"),
-            Command::History(_)
-            | Command::Mark { .. }
-            | Command::Echo { .. }
-            | Command::Edit(_)
-            | Command::Delete(_)
-            | Command::React(_)
-            | Command::Typing(_)
-            | Command::Open(_)
-            | Command::Close { .. }
-            | Command::PresenceGet(_)
-            | Command::PresenceWatch { .. }
-            | Command::Search(_) => Ok(()),
-        }
+        size
     }
 
     /// Counts a command against the session and its user, as so many.
     fn take_rate(&mut self, weight: u32, context: &mut ShardContext<'_>) -> Result<(), Refusal> {
-        let user = match &self.stage {
-            Stage::Live(live) => Some(live.user),
-            Stage::Anonymous { .. } | Stage::Connecting(_) => None,
-        };
-        self.admission.take(context.now.mono, weight, user, context.users).map_err(|limited| {
+        self.admission.take(context.effects.now.mono, weight, self.stage.user(), context.users).map_err(|limited| {
             context.effects.count(Counter::Rate);
             if limited.is_over {
                 self.close(CloseCode::Rate);
@@ -144,22 +119,23 @@ impl Session {
     }
 }
 
-/// As how many commands one counts.
-fn weight(command: &Command) -> u32 {
+/// As how many commands one counts, and whether its lists are within their limits as far as that is judged here.
+fn measure(command: &Command) -> (u32, Result<(), Refusal>) {
     let by_users = |users: usize| {
         // Beyond its limit a list is refused for that.
         let users = users.min(WATCHED_MAX as usize);
-        u32::try_from(users.div_ceil(USERS_A_COMMAND)).expect("at most 10").max(1)
+        (u32::try_from(users.div_ceil(USERS_A_COMMAND)).expect("at most 10").max(1), Ok(()))
     };
     match command {
+        Command::Connect(Connect { token, .. }) | Command::Refresh { token } => {
+            (1, within("token", token.len(), TOKEN_BYTES_MAX, "bytes"))
+        }
+        Command::Send(send) => (1, within("mentions", send.mentions.len(), MENTIONS_MAX, "users")),
         Command::PresenceGet(get) if get.channel_id.is_some() => by_users(PRESENCE_USERS_MAX as usize),
         Command::PresenceGet(get) => by_users(get.user_ids.len()),
         Command::PresenceWatch { user_ids } => by_users(user_ids.len()),
-        Command::Search(_) => SEARCH_WEIGHT,
-        Command::Connect(_)
-        | Command::Refresh { .. }
-        | Command::Send(_)
-        | Command::History(_)
+        Command::Search(_) => (SEARCH_WEIGHT, Ok(())),
+        Command::History(_)
         | Command::Mark { .. }
         | Command::Echo { .. }
         | Command::Edit(_)
@@ -167,7 +143,7 @@ fn weight(command: &Command) -> u32 {
         | Command::React(_)
         | Command::Typing(_)
         | Command::Open(_)
-        | Command::Close { .. } => 1,
+        | Command::Close { .. } => (1, Ok(())),
     }
 }
 

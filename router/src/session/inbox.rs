@@ -9,37 +9,32 @@ use schema::mesh::{MeshBody, Target};
 use schema::{CloseCode, Event, EventBody, Position, Push};
 
 use super::cursor::Taken;
-use super::{Session, ShardContext, Stage};
+use super::{Session, ShardContext};
 
 impl Session {
     /// Asks the account's home for what comes next, if there is room for it and no question open.
     pub(super) fn ask(&mut self, context: &mut ShardContext<'_>) {
         let credit_bytes = self.outbound.credit_bytes(context.outbound);
-        let session = self.id;
-        let Stage::Live(live) = &mut self.stage else { return };
-        if self.closed.is_some() {
-            return;
-        }
-        if let Some(more) = live.inbox.question(context.now.mono, session, live.user, credit_bytes) {
-            let home = context.effects.placement.home_of_user(live.user);
+        let (Some((user, inbox)), None) = (self.stage.inbox_mut(), self.closed) else { return };
+        if let Some(more) = inbox.question(context.effects.now.mono, self.id, user, credit_bytes) {
+            let home = context.effects.placement.home_of_user(user);
             context.effects.mesh(home, MeshBody::More(more));
         }
     }
 
     /// Events of the inbox. They count only if they begin where the session is.
     pub(crate) fn deliver(&mut self, target: &Target, events: &[Event], context: &mut ShardContext<'_>) {
-        let (conn, encoding) = (self.conn, self.encoding);
-        let Stage::Live(live) = &mut self.stage else { return };
-        match live.inbox.take_events(target, events) {
+        let Some((user, inbox)) = self.stage.inbox_mut() else { return };
+        match inbox.take_events(target, events) {
             Taken::Stale => return,
             // The client comes back to its cursor.
             Taken::Broken => return self.close(CloseCode::Internal),
             Taken::Moved(()) => {}
         }
-        let (user, generation) = (live.user, live.inbox.at().generation);
+        let generation = inbox.at().generation;
         for &index in &target.events {
-            let frame = context.delivery.frame(&events[usize::from(index)], encoding, generation);
-            self.outbound.send(conn, frame, context.now.mono, context.effects, context.outbound);
+            let frame = context.delivery.frame(&events[usize::from(index)], self.encoding, generation);
+            self.send(frame, context);
         }
         for &index in &target.events {
             let Event { channel, ref body, .. } = events[usize::from(index)];
@@ -49,7 +44,6 @@ impl Session {
                 self.doubt_feed(channel, context);
             }
         }
-        self.check_outbound();
         self.ask(context);
     }
 
@@ -62,8 +56,8 @@ impl Session {
         through: Position,
         context: &mut ShardContext<'_>,
     ) {
-        let Stage::Live(live) = &mut self.stage else { return };
-        match live.inbox.take_page(after, &channels, more, through) {
+        let Some((_, inbox)) = self.stage.inbox_mut() else { return };
+        match inbox.take_page(after, &channels, more, through) {
             Taken::Stale => {}
             Taken::Broken => self.close(CloseCode::Internal),
             Taken::Moved(cursor) => {

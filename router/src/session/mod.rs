@@ -1,10 +1,13 @@
 //! One connection that speaks the protocol: from its first command to its close.
 //!
-//! Owns the session's state and what every part of it does: answer, push, close, read or not. `login` gets it to its
-//! account, `commands` takes requests, as far as `admission` lets them in, `operations`, `pages` and `channels` carry
+//! Owns the session's parts and what every one of them leads to: answer, push, close, read or not. `login` gets it to
+//! its account, `commands` takes requests, as far as `admission` lets them in, `operations`, `pages` and `channels` carry
 //! them out, `inbox` moves its `cursor` (I6), `feed` those over large channels, `presence` and `telling` push what is
 //! in no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is answered
 //! once, or the connection is closed (I12).
+//!
+//! The parts compute and know neither connection nor shard: `stage`, `admission`, `outbound`, `cursor`, `open` with a
+//! `log` for each large channel, `watching`, `writing`. The other files decide, and carry out what the parts return.
 
 mod admission;
 mod channels;
@@ -14,18 +17,21 @@ mod cursor;
 mod deadlines;
 mod feed;
 mod inbox;
+mod log;
 mod login;
+mod open;
 mod operations;
 mod outbound;
 mod pages;
 mod presence;
+mod stage;
 mod telling;
+mod watching;
+mod writing;
 
 use schema::limits::OUTBOUND_BYTES_MAX;
-use schema::{
-    ChannelId, CloseCode, Cursor, DeviceId, Encoding, Instant, Now, Push, Refusal, Reply, Seq, ServerFrame, SessionId,
-    UnixMs, UserId,
-};
+use schema::{ChannelId, CloseCode, Encoding, Instant, Now, Push, Refusal, Reply, Seq, ServerFrame, SessionId, UserId};
+use wire::SharedFrame;
 
 use crate::delivery::{Delivery, encode};
 use crate::effects::Effects;
@@ -33,16 +39,16 @@ use crate::gather::Gathers;
 use crate::io::ConnId;
 use crate::openers::Openers;
 use crate::rate::UserBuckets;
-use crate::store::{Answer, Claims, History, waiters};
+use crate::store::{Answer, History, waiters};
 use crate::tickets::Tickets;
 
 use admission::Admission;
 use channels::OpenWaiter;
 use cold::ColdState;
-use cursor::InboxCursor;
 use login::TokenWaiter;
 use outbound::Outbound;
 pub(crate) use outbound::ShardOutbound;
+use stage::Stage;
 pub(crate) use telling::Told;
 
 /// A session that waits for the answer to a command.
@@ -76,9 +82,8 @@ enum HistoryWanted {
     Log(ChannelId, Seq),
 }
 
-/// The machines of its shard that a session works with, and the time.
+/// The machines of its shard that a session works with.
 pub(crate) struct ShardContext<'a> {
-    pub(crate) now: Now,
     pub(crate) effects: &'a mut Effects,
     pub(crate) tickets: &'a mut Tickets,
     pub(crate) gathers: &'a mut Gathers,
@@ -88,7 +93,7 @@ pub(crate) struct ShardContext<'a> {
     pub(crate) outbound: &'a mut ShardOutbound,
 }
 
-/// A connection's state. Idle and live it is this struct and one boxed [`Live`].
+/// A connection's state. Idle and live it is this struct and one boxed [`Live`](stage::Live).
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) conn: ConnId,
@@ -107,46 +112,12 @@ pub(crate) struct Session {
     closed: Option<CloseCode>,
 }
 
-#[derive(Debug)]
-enum Stage {
-    /// No `connect` since the connection was opened, or only such as were refused, the last one perhaps for now.
-    Anonymous { opened_at: Instant, refused_for_now: bool },
-    /// `connect` is under way.
-    Connecting(Box<Connecting>),
-    /// The session follows its inbox.
-    Live(Box<Live>),
-}
-
-#[derive(Debug)]
-struct Connecting {
-    opened_at: Instant,
-    request: u32,
-    device: DeviceId,
-    client: Option<String>,
-    cursor: Option<Cursor>,
-    /// Known once the token is.
-    claims: Option<Claims>,
-}
-
-#[derive(Debug)]
-struct Live {
-    user: UserId,
-    device: DeviceId,
-    /// The login that its token is of.
-    family: u64,
-    expires_ms: UnixMs,
-    told_expiring: bool,
-    inbox: InboxCursor,
-    /// When its home was last told that somebody uses the device, in seconds of the shard's clock.
-    said_active_s: u32,
-}
-
 impl Session {
     pub(crate) fn new(conn: ConnId, id: SessionId, encoding: Encoding, now: Now) -> Self {
         Self {
             conn,
             id,
-            stage: Stage::Anonymous { opened_at: now.mono, refused_for_now: false },
+            stage: Stage::new(now.mono),
             outbound: Outbound::default(),
             admission: Admission::new(now.mono),
             heard_at: now.mono,
@@ -167,11 +138,7 @@ impl Session {
 
     /// The account, once it is known to its home.
     pub(crate) fn registered_user(&self) -> Option<UserId> {
-        match &self.stage {
-            Stage::Anonymous { .. } => None,
-            Stage::Connecting(connecting) => connecting.claims.as_ref().map(|claims| claims.user),
-            Stage::Live(live) => Some(live.user),
-        }
+        self.stage.registered_user()
     }
 
     /// Bytes queued when it ended, which its shard gives back.
@@ -187,7 +154,7 @@ impl Session {
 
     /// Bytes have left.
     pub(crate) fn drained(&mut self, bytes: u32, context: &mut ShardContext<'_>) {
-        self.outbound.drained(bytes, context.now.mono, context.outbound);
+        self.outbound.drained(bytes, context.effects.now.mono, context.outbound);
         self.pump(context);
         self.ask(context);
         self.push_presence(context);
@@ -218,10 +185,13 @@ impl Session {
 
     fn say(&mut self, frame: &ServerFrame, context: &mut ShardContext<'_>) {
         if self.closed.is_none() {
-            let frame = encode(self.encoding, frame);
-            self.outbound.send(self.conn, frame, context.now.mono, context.effects, context.outbound);
-            self.check_outbound();
+            self.send(encode(self.encoding, frame), context);
         }
+    }
+
+    fn send(&mut self, frame: SharedFrame, context: &mut ShardContext<'_>) {
+        self.outbound.send(self.conn, frame, context.effects, context.outbound);
+        self.check_outbound();
     }
 
     fn check_outbound(&mut self) {
@@ -238,7 +208,7 @@ impl Session {
         if on != self.reads_on {
             self.reads_on = on;
             if on {
-                self.heard(context.now);
+                self.heard(context.effects.now);
             }
             context.effects.reads(self.conn, on);
         }
@@ -258,6 +228,6 @@ mod tests {
         let check =
             |what: &str, bytes: usize, bound_bytes: usize| assert!(bytes <= bound_bytes, "{what}: {bytes} bytes");
         check("before connect", size_of::<Session>(), 104);
-        check("live, without its device's name", size_of::<Session>() + size_of::<Live>(), 104 + 96);
+        check("live, without its device's name", size_of::<Session>() + size_of::<stage::Live>(), 104 + 96);
     }
 }

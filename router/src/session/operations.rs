@@ -1,78 +1,22 @@
 //! Commands of a client that change a channel, or are told to its members.
 //!
 //! Owns the checks that need no store: what a text, an emoji and a list may be, a send's place behind refused ones
-//! (rule 7), how often somebody is said to be writing. The rest is the channel's home's, asked as a ticket.
-
-use std::collections::BTreeMap;
+//! (rule 7). The rest is the channel's home's, asked as a ticket.
 
 use schema::command::{Delete, Edit, React, Send, Typing};
-use schema::limits::{BODY_CHARS_MAX, TYPING_MS};
+use schema::limits::BODY_CHARS_MAX;
 use schema::op::{EditOp, ReactOp, SendOp};
-use schema::{ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, Instant, OpReply, Refusal, Reply, UserId};
+use schema::{ChannelId, ChannelOp, ClientMsgId, Emoji, ErrorCode, OpReply, Refusal, Reply, UserId};
 
 use crate::counters::Counter;
 use crate::tickets::Asker;
 
 use super::{Session, ShardContext};
 
-/// Channels in which a session is known to be writing. A user writes in one or two; beyond it the others are told no
-/// more.
-const WRITING_MAX: usize = 16;
-
-/// For how long others may still take the user for writing, and so are told once that it is over: ten times as long as
-/// it takes until they are told again.
-const WRITING_MS: u64 = 10 * TYPING_MS;
-
-/// Where others were told that the user is writing.
-#[derive(Debug, Default)]
-pub(super) struct Writing {
-    told: BTreeMap<ChannelId, Told>,
-}
-
-#[derive(Debug)]
-struct Told {
-    at: Instant,
-    /// They were not told since that it is over.
-    is_on: bool,
-}
-
-impl Writing {
-    /// Whether a sign of typing in a further channel is left out.
-    fn is_full_for(&self, channel: ChannelId) -> bool {
-        self.told.len() >= WRITING_MAX && !self.told.contains_key(&channel)
-    }
-
-    /// Whether the others are told now.
-    fn tells(&mut self, now: Instant, channel: ChannelId, on: bool) -> bool {
-        self.tick(now);
-        let has_room = self.told.len() < WRITING_MAX;
-        match (self.told.get_mut(&channel), on) {
-            (Some(told), false) => std::mem::take(&mut told.is_on),
-            (None, false) => false,
-            (Some(told), true) if now < told.at.plus_ms(TYPING_MS) => false,
-            (None, true) if !has_room => false,
-            (Some(_) | None, true) => {
-                self.told.insert(channel, Told { at: now, is_on: true });
-                true
-            }
-        }
-    }
-
-    /// Forgets where it may be said again, and nobody needs to hear that it is over.
-    pub(super) fn tick(&mut self, now: Instant) {
-        self.told.retain(|_, told| now < told.at.plus_ms(if told.is_on { WRITING_MS } else { TYPING_MS }));
-    }
-
-    /// Whether nobody was told, as far as that still matters.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.told.is_empty()
-    }
-}
-
 impl Session {
     pub(super) fn send_message(&mut self, id: u32, from: UserId, send: Send, context: &mut ShardContext<'_>) {
         let ordered = match self.cold.as_deref_mut() {
-            Some(cold) => cold.order.pass(context.now.mono, &send.channel_id, send.client_msg_id),
+            Some(cold) => cold.order.pass(context.effects.now.mono, &send.channel_id, send.client_msg_id),
             None => Ok(()),
         };
         if let Err(refusal) = ordered.and_then(|()| body_is_legal(&send.body)) {
@@ -113,7 +57,7 @@ impl Session {
     /// The others are told, unless they just were.
     pub(super) fn typing(&mut self, id: u32, user: UserId, typing: &Typing, context: &mut ShardContext<'_>) {
         let &Typing { channel_id, on } = typing;
-        if self.cold().writing.tells(context.now.mono, channel_id, on) {
+        if self.cold().writing.tells(context.effects.now.mono, channel_id, on) {
             self.apply(id, channel_id, ChannelOp::Typing { user, on }, context);
         } else {
             if on && self.cold().writing.is_full_for(channel_id) {
@@ -127,7 +71,7 @@ impl Session {
         let deletes = matches!(op, ChannelOp::Delete { .. });
         let asker = Asker::Session { conn: self.conn, id, deletes };
         let sends = op.sends().map(|(_, id)| (channel, id));
-        if let Err(refusal) = context.tickets.ask(context.now.mono, asker, channel, op, context.effects) {
+        if let Err(refusal) = context.tickets.ask(asker, channel, op, context.effects) {
             self.refused(id, sends, refusal, context);
         }
     }
@@ -142,7 +86,7 @@ impl Session {
         context: &mut ShardContext<'_>,
     ) {
         if let Some((channel, client_msg_id)) = sends {
-            self.cold().order.refused(context.now.mono, channel, client_msg_id);
+            self.cold().order.refused(context.effects.now.mono, channel, client_msg_id);
         }
         self.answer(id, Err(refusal), context);
     }

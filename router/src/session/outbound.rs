@@ -53,16 +53,9 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    pub(super) fn send(
-        &mut self,
-        conn: ConnId,
-        frame: SharedFrame,
-        now: Instant,
-        effects: &mut Effects,
-        shard: &mut ShardOutbound,
-    ) {
+    pub(super) fn send(&mut self, conn: ConnId, frame: SharedFrame, effects: &mut Effects, shard: &mut ShardOutbound) {
         if self.queued_bytes == 0 {
-            self.moved_at = now;
+            self.moved_at = effects.now.mono;
         }
         let bytes = u32::try_from(frame.len()).expect("a frame is below 4 GB: messages are below 2 MB");
         self.queued_bytes += bytes;

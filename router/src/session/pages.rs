@@ -13,7 +13,7 @@ use schema::{ChannelId, ErrorCode, Refusal, Reply, Seq};
 
 use crate::store::{self, Answer};
 
-use super::{CommandWaiter, HistoryWaiter, HistoryWanted, Session, ShardContext, Stage};
+use super::{CommandWaiter, HistoryWaiter, HistoryWanted, Session, ShardContext};
 
 /// Channels of one search of which the index is told to be behind. The next search finds the others.
 const BEHIND_TOLD_MAX: usize = 64;
@@ -99,17 +99,15 @@ impl Session {
 
     /// Reads the next page that is wanted, if there is room: one that the client asked for and one of a log in turn.
     pub(super) fn pump(&mut self, context: &mut ShardContext<'_>) {
-        let Stage::Live(live) = &self.stage else { return };
-        let user = live.user;
-        let Some(cold) = self.cold.as_deref_mut() else { return };
+        let (Some(user), Some(cold)) = (self.stage.user(), self.cold.as_deref_mut()) else { return };
         if cold.pages.reading.is_some() || !self.outbound.is_below_target() || self.closed.is_some() {
             return;
         }
         let is_logs_turn = std::mem::take(&mut cold.pages.is_logs_turn) || cold.pages.waiting.is_empty();
-        if is_logs_turn && let Some((channel, after)) = self.next_log(context.now.mono) {
+        if is_logs_turn && let Some((channel, after)) = cold.open.next_read(context.effects.now.mono) {
             return self.read_log(channel, after, context);
         }
-        let pages = &mut self.cold().pages;
+        let pages = &mut cold.pages;
         if let Some((id, request)) = pages.waiting.pop_front() {
             pages.begin(Read::Request);
             pages.is_logs_turn = true;

@@ -1,133 +1,65 @@
-//! Presence watch of a session, and its questions about others' presence.
+//! Presence of others for a session: its watch list, and its questions.
 //!
-//! Owns the watch list, what the client was told of each user on it, and the batches of changes: each user once, as it
-//! is when the batch leaves, at most one batch in 250 ms and none while the session is slow (I11). A change that was
-//! lost on the way is found when the list is given a new number, once a minute (I8).
+//! Owns the way of both to the homes and of the answers to the socket; the list is [`watching`](super::watching)'s. A
+//! batch waits while the session is slow (I11).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use schema::command::PresenceGet;
-use schema::limits::{PRESENCE_BATCH_MS, PRESENCE_USERS_MAX, RENEW_MS, WATCHED_MAX};
+use schema::limits::{PRESENCE_USERS_MAX, WATCHED_MAX};
 use schema::mesh::MeshBody;
-use schema::{ErrorCode, Instant, Owner, PresenceEntry, PresenceState, Push, Refusal, Reply, ServerFrame, UserId};
+use schema::{ErrorCode, Owner, PresenceEntry, Push, Refusal, Reply, UserId};
 
-use crate::delivery::encode;
 use crate::effects::Effects;
 use crate::gather::{Purpose, Wanted};
 
-use super::{Session, ShardContext, Stage};
-
-/// How long the homes' word on a new list is waited for.
-const ANSWER_MS: u64 = 10_000;
-/// How often everything is asked anew.
-const AFRESH_MS: u64 = 60_000;
-/// How often the session says that somebody uses its device, in seconds.
-const ACTIVE_S: u32 = 60;
-
-/// A watch list. Some 16 bytes for each user.
-#[derive(Debug)]
-pub(super) struct Watching {
-    number: u32,
-    /// What the client was told of each user last; none before it was.
-    told: BTreeMap<UserId, Option<PresenceState>>,
-    /// What it is to be told next.
-    changed: BTreeMap<UserId, PresenceEntry>,
-    pushed_at: Instant,
-    renew_at: Instant,
-    afresh_at: Instant,
-    request: Option<Request>,
-}
-
-/// A `presence_watch` that is not answered yet.
-#[derive(Debug)]
-struct Request {
-    id: u32,
-    /// In the order asked for.
-    users: Vec<UserId>,
-    missing: BTreeSet<Owner>,
-    found: BTreeMap<UserId, PresenceEntry>,
-    by: Instant,
-}
-
-impl Watching {
-    /// When it next has something to do, given whether there is room to push.
-    pub(super) fn due(&self, has_room: bool) -> Instant {
-        match &self.request {
-            Some(request) => self.renew_at.min(request.by),
-            None if has_room && !self.changed.is_empty() => {
-                self.renew_at.min(self.pushed_at.plus_ms(PRESENCE_BATCH_MS))
-            }
-            None => self.renew_at,
-        }
-    }
-
-    /// Takes a user's presence as it is now: it is told if the client was told something else, or is about to be.
-    fn learn(&mut self, entry: PresenceEntry) {
-        let Some(told) = self.told.get(&entry.user_id) else { return };
-        if *told == Some(entry.state) {
-            self.changed.remove(&entry.user_id);
-        } else if told.is_some() {
-            self.changed.insert(entry.user_id, entry);
-        }
-    }
-}
+use super::commands::within;
+use super::watching::{Due, Watching};
+use super::{Session, ShardContext};
 
 impl Session {
+    fn watching_mut(&mut self) -> Option<&mut Watching> {
+        self.cold.as_deref_mut()?.watching.as_deref_mut()
+    }
+
     /// Watches these users in place of those before.
     pub(super) fn watch(&mut self, id: u32, users: Vec<UserId>, context: &mut ShardContext<'_>) {
-        if let Err(refusal) = super::commands::within("user_ids", users.len(), WATCHED_MAX, "users") {
+        if let Err(refusal) = within("user_ids", users.len(), WATCHED_MAX, "users") {
             return self.answer(id, Err(refusal), context);
         }
-        let now = context.now.mono;
+        let distinct: BTreeSet<UserId> = users.iter().copied().collect();
+        let homes = context.effects.placement.by_home(distinct);
         let earlier = self.cold().watching.take();
-        let (number, pushed_at) =
-            earlier.as_ref().map_or((1, Instant::default()), |earlier| (earlier.number + 1, earlier.pushed_at));
-        let told: BTreeMap<_, _> = users.iter().map(|&user| (user, None)).collect();
-        let left = |user: &UserId| !told.contains_key(user);
-        let left: Vec<UserId> = earlier.iter().flat_map(|earlier| earlier.told.keys()).copied().filter(left).collect();
-        let distinct: Vec<UserId> = told.keys().copied().collect();
-        let homes = context.effects.placement.by_home(&distinct);
-        let missing: BTreeSet<Owner> = homes.keys().copied().collect();
-        for home in context.effects.placement.by_home(&left).into_keys().filter(|home| !missing.contains(home)) {
+        let missing = homes.keys().copied().collect();
+        let watching = Watching::new(context.effects.now.mono, earlier.as_deref(), id, users, missing);
+        let number = watching.number();
+        let left = earlier.iter().flat_map(|earlier| earlier.users()).filter(|&user| !watching.contains(user));
+        for home in context.effects.placement.by_home(left).into_keys().filter(|home| !homes.contains_key(home)) {
             self.say_watch(home, number, Vec::new(), context.effects);
         }
         for (home, users) in homes {
             self.say_watch(home, number, users, context.effects);
         }
-        let is_nobody = missing.is_empty();
-        let request = Request { id, users, missing, found: BTreeMap::new(), by: now.plus_ms(ANSWER_MS) };
-        let overtaken = earlier.and_then(|earlier| earlier.request);
-        self.cold().watching = Some(Box::new(Watching {
-            number,
-            told,
-            changed: BTreeMap::new(),
-            pushed_at,
-            renew_at: now.plus_ms(RENEW_MS),
-            afresh_at: now.plus_ms(AFRESH_MS),
-            request: (!is_nobody).then_some(request),
-        }));
-        if let Some(Request { id, .. }) = overtaken {
+        self.cold().watching = Some(Box::new(watching));
+        if let Some(id) = earlier.and_then(|earlier| earlier.request()) {
             let refusal = Refusal::new(ErrorCode::BadRequest, "another presence_watch has taken its place");
             self.answer(id, Err(refusal), context);
         }
-        if is_nobody {
-            self.answer(id, Ok(Reply::PresenceWatch { entries: Vec::new() }), context);
-        }
+        self.answer_watch(context);
     }
 
     /// Tells a home which of its users this session watches.
     fn say_watch(&self, home: Owner, number: u32, users: Vec<UserId>, effects: &mut Effects) {
-        if let Stage::Live(live) = &self.stage {
-            effects.mesh(home, MeshBody::Watch { session: self.id, watcher: live.user, number, users });
+        if let Some(watcher) = self.stage.user() {
+            effects.mesh(home, MeshBody::Watch { session: self.id, watcher, number, users });
         }
     }
 
     /// Tells the homes again which of their users this session watches, or that it does so no longer.
     fn say_watch_all(&self, ends: bool, effects: &mut Effects) {
         let Some(watching) = self.cold.as_deref().and_then(|cold| cold.watching.as_deref()) else { return };
-        let users: Vec<UserId> = watching.told.keys().copied().collect();
-        for (home, users) in effects.placement.by_home(&users) {
-            self.say_watch(home, watching.number, if ends { Vec::new() } else { users }, effects);
+        for (home, users) in effects.placement.by_home(watching.users()) {
+            self.say_watch(home, watching.number(), if ends { Vec::new() } else { users }, effects);
         }
     }
 
@@ -144,78 +76,45 @@ impl Session {
         entries: &[PresenceEntry],
         context: &mut ShardContext<'_>,
     ) {
-        let Some(watching) = self.cold.as_deref_mut().and_then(|cold| cold.watching.as_deref_mut()) else { return };
-        if watching.number != number {
-            return;
+        if self.watching_mut().is_some_and(|watching| watching.answered(from, number, entries)) {
+            self.answer_watch(context);
+            self.push_presence(context);
         }
-        match &mut watching.request {
-            Some(request) => {
-                request.missing.remove(&from);
-                for entry in entries {
-                    // It is in the reply, and what changes from here on is pushed.
-                    if let Some(told) = watching.told.get_mut(&entry.user_id) {
-                        *told = Some(entry.state);
-                        watching.changed.remove(&entry.user_id);
-                        request.found.insert(entry.user_id, *entry);
-                    }
-                }
-            }
-            None => entries.iter().for_each(|&entry| watching.learn(entry)),
-        }
-        if let Some(Request { id, users, found, .. }) = watching.request.take_if(|request| request.missing.is_empty()) {
-            let of = |user: &UserId| found.get(user).copied().unwrap_or(PresenceEntry::unknown(*user));
-            let entries = users.iter().map(of).collect();
+    }
+
+    /// Answers the `presence_watch` once every home has.
+    fn answer_watch(&mut self, context: &mut ShardContext<'_>) {
+        if let Some((id, entries)) = self.watching_mut().and_then(Watching::take_reply) {
             self.answer(id, Ok(Reply::PresenceWatch { entries }), context);
         }
-        self.push_presence(context);
     }
 
     /// The presence of users on the list has changed.
     pub(super) fn presence_changed(&mut self, entries: &[PresenceEntry], context: &mut ShardContext<'_>) {
-        if let Some(watching) = self.cold.as_deref_mut().and_then(|cold| cold.watching.as_deref_mut()) {
-            entries.iter().for_each(|&entry| watching.learn(entry));
+        if let Some(watching) = self.watching_mut() {
+            watching.learn(entries);
         }
         self.push_presence(context);
     }
 
-    /// Pushes what has changed, if there is room and the last push was a while ago. Nothing is before its reply.
+    /// Pushes a batch of changes, if one is due and there is room.
     pub(super) fn push_presence(&mut self, context: &mut ShardContext<'_>) {
-        let now = context.now.mono;
-        let Some(watching) = self.cold.as_deref_mut().and_then(|cold| cold.watching.as_deref_mut()) else { return };
-        let is_time = now >= watching.pushed_at.plus_ms(PRESENCE_BATCH_MS) && watching.request.is_none();
-        if watching.changed.is_empty() || !is_time || !self.outbound.is_below_target() || self.closed.is_some() {
+        if !self.outbound.is_below_target() || self.closed.is_some() {
             return;
         }
-        watching.pushed_at = now;
-        let entries: Vec<PresenceEntry> = std::mem::take(&mut watching.changed).into_values().collect();
-        for entry in &entries {
-            watching.told.insert(entry.user_id, Some(entry.state));
+        if let Some(entries) = self.watching_mut().and_then(|watching| watching.take_batch(context.effects.now.mono)) {
+            self.push(Push::Presence { entries }, context);
         }
-        let frame = encode(self.encoding, &ServerFrame::Push(Push::Presence { entries }));
-        self.outbound.send(self.conn, frame, now, context.effects, context.outbound);
-        self.check_outbound();
     }
 
     /// A deadline of the list may be due.
     pub(super) fn tick_presence(&mut self, context: &mut ShardContext<'_>) {
-        let now = context.now.mono;
-        let Some(watching) = self.cold.as_deref_mut().and_then(|cold| cold.watching.as_deref_mut()) else { return };
-        let overdue = watching.request.take_if(|request| now >= request.by);
-        if overdue.is_some() {
-            // What did not come is asked for anew, and told when it does.
-            for told in watching.told.values_mut() {
-                told.get_or_insert(PresenceState::Offline);
-            }
-        }
-        if now >= watching.renew_at {
-            watching.renew_at = now.plus_ms(RENEW_MS);
-            if now >= watching.afresh_at && watching.request.is_none() {
-                watching.afresh_at = now.plus_ms(AFRESH_MS);
-                watching.number += 1;
-            }
+        let Some(watching) = self.watching_mut() else { return };
+        let Due { overdue, renews } = watching.tick(context.effects.now.mono);
+        if renews {
             self.say_watch_all(false, context.effects);
         }
-        if let Some(Request { id, .. }) = overdue {
+        if let Some(id) = overdue {
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, "a home did not answer in time, ask again");
             self.answer(id, Err(refusal), context);
         }
@@ -223,15 +122,15 @@ impl Session {
     }
 
     /// Asks who is there, at this moment.
-    pub(super) fn presence_get(&mut self, id: u32, get: PresenceGet, context: &mut ShardContext<'_>) {
+    pub(super) fn presence_get(&mut self, id: u32, user: UserId, get: PresenceGet, context: &mut ShardContext<'_>) {
         if let Some(channel) = get.channel_id {
-            return self.members_present(id, channel, get.page, context);
+            return self.members_present(id, user, (channel, get.page), context);
         }
         let users = get.user_ids;
-        if let Err(refusal) = super::commands::within("user_ids", users.len(), PRESENCE_USERS_MAX, "users") {
-            return self.answer(id, Err(refusal), context);
+        match within("user_ids", users.len(), PRESENCE_USERS_MAX, "users") {
+            Ok(()) => self.gather(id, Purpose::Entries, users, false, context),
+            Err(refusal) => self.answer(id, Err(refusal), context),
         }
-        self.gather(id, Purpose::Entries, users, false, context);
     }
 
     /// Asks the homes of these users for their presence.
@@ -243,13 +142,12 @@ impl Session {
         fellows: bool,
         context: &mut ShardContext<'_>,
     ) {
-        let Stage::Live(live) = &self.stage else { return };
+        let Some(asker) = self.stage.user() else { return };
         if users.is_empty() {
-            return self.answer(id, Ok(purpose.reply(&users, &BTreeMap::new())), context);
+            return self.answer(id, Ok(purpose.reply(Vec::new())), context);
         }
-        let wanted = Wanted { asker: live.user, users, fellows };
-        let asker = (self.conn, id);
-        if let Err(refusal) = context.gathers.ask(context.now.mono, asker, purpose, wanted, context.effects) {
+        let wanted = Wanted { asker, users, fellows };
+        if let Err(refusal) = context.gathers.ask((self.conn, id), purpose, wanted, context.effects) {
             self.answer(id, Err(refusal), context);
         }
     }
@@ -261,12 +159,9 @@ impl Session {
 
     /// Somebody uses the device. Its home is told now and then.
     pub(super) fn used(&mut self, context: &mut ShardContext<'_>) {
-        let Stage::Live(live) = &mut self.stage else { return };
-        let now_s = u32::try_from(context.now.mono.0 / 1_000_000_000).expect("a shard lives for less than a century");
-        if now_s >= live.said_active_s + ACTIVE_S {
-            live.said_active_s = now_s;
-            let home = context.effects.placement.home_of_user(live.user);
-            context.effects.mesh(home, MeshBody::Active { session: self.id, user: live.user });
+        if let Some(user) = self.stage.used(context.effects.now.mono) {
+            let home = context.effects.placement.home_of_user(user);
+            context.effects.mesh(home, MeshBody::Active { session: self.id, user });
         }
     }
 }

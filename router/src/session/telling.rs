@@ -38,7 +38,7 @@ impl Session {
             &Telling::Head { channel, .. } => !self.follows(channel),
             Telling::Presence { entries } => return self.presence_changed(entries, context),
         };
-        if let Some(push) = told.push.as_mut().filter(|_| wanted && self.is_live()) {
+        if let Some(push) = told.push.as_mut().filter(|_| wanted && self.stage.user().is_some()) {
             self.push_live(push, context);
         }
     }
@@ -48,9 +48,7 @@ impl Session {
         if !self.outbound.is_below_target() {
             context.outbound.live_dropped += 1;
         } else if self.closed.is_none() {
-            let frame = push.frame(self.encoding);
-            self.outbound.send(self.conn, frame, context.now.mono, context.effects, context.outbound);
-            self.check_outbound();
+            self.send(push.frame(self.encoding), context);
         }
     }
 }

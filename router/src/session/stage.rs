@@ -1,0 +1,259 @@
+//! Stage of a session: before its login, within it, and live.
+//!
+//! Owns whose session it is and the order of a login: what a token's bearer may be, and what the answers of the store and
+//! of the account's home lead to. It knows no connection: what is to be said or asked comes back as a value.
+
+use schema::command::Connect;
+use schema::limits::{LOGIN_MS, TOKEN_EXPIRING_MS};
+use schema::mesh::MeshBody;
+use schema::{CloseCode, Cursor, DeviceId, ErrorCode, Instant, Now, Refusal, SessionId, UnixMs, UserId};
+
+use crate::store::Claims;
+
+use super::cursor::InboxCursor;
+
+/// How often the session says that somebody uses its device, in seconds.
+const ACTIVE_S: u32 = 60;
+
+/// The stage, in 24 bytes; the rest of it is boxed.
+#[derive(Debug)]
+pub(super) struct Stage(At);
+
+#[derive(Debug)]
+enum At {
+    /// No `connect` since the connection was opened, or only such as were refused, the last one perhaps for now.
+    Anonymous { opened_at: Instant, refused_for_now: bool },
+    /// `connect` is under way.
+    Connecting(Box<Connecting>),
+    /// The session follows its inbox.
+    Live(Box<Live>),
+}
+
+#[derive(Debug)]
+struct Connecting {
+    opened_at: Instant,
+    request: u32,
+    device: DeviceId,
+    client: Option<String>,
+    cursor: Option<Cursor>,
+    /// Known once the token is.
+    claims: Option<Claims>,
+}
+
+#[derive(Debug)]
+pub(super) struct Live {
+    user: UserId,
+    device: DeviceId,
+    /// The login that its token is of.
+    family: u64,
+    expires_ms: UnixMs,
+    is_expiry_told: bool,
+    inbox: InboxCursor,
+    /// When its home was last told that somebody uses the device, in seconds of the shard's clock.
+    said_active_s: u32,
+}
+
+/// The outcome of the home's answer to a registration.
+#[derive(Debug)]
+pub(super) enum Registered {
+    /// Nobody waits for it: its attempt has ended, or it came before it was asked for.
+    Stale,
+    /// The session is live: the number of its `connect`, its account and where its inbox goes on.
+    Live { request: u32, user: UserId, cursor: Cursor },
+    /// The `connect` is refused.
+    Refused(Refusal),
+    /// The live session is known again.
+    Again,
+    /// The home does not know the live session, or cannot serve it.
+    Forgotten(Refusal),
+}
+
+impl Stage {
+    pub(super) fn new(now: Instant) -> Self {
+        Self(At::Anonymous { opened_at: now, refused_for_now: false })
+    }
+
+    /// The account, once the login is done.
+    pub(super) fn user(&self) -> Option<UserId> {
+        match &self.0 {
+            At::Live(live) => Some(live.user),
+            At::Anonymous { .. } | At::Connecting(_) => None,
+        }
+    }
+
+    /// The account, once it is known to its home.
+    pub(super) fn registered_user(&self) -> Option<UserId> {
+        match &self.0 {
+            At::Connecting(connecting) => connecting.claims.as_ref().map(|claims| claims.user),
+            At::Anonymous { .. } | At::Live(_) => self.user(),
+        }
+    }
+
+    /// The account and its inbox's cursor, once the login is done.
+    pub(super) fn inbox_mut(&mut self) -> Option<(UserId, &mut InboxCursor)> {
+        let At::Live(live) = &mut self.0 else { return None };
+        Some((live.user, &mut live.inbox))
+    }
+
+    /// A `connect` begins a login, under this number. Returns the token, whose bearer is to be known.
+    pub(super) fn connect(&mut self, request: u32, connect: Connect) -> Result<String, Refusal> {
+        let At::Anonymous { opened_at, ref mut refused_for_now } = self.0 else {
+            return Err(Refusal::new(ErrorCode::BadRequest, "a connect was sent before"));
+        };
+        *refused_for_now = false;
+        let Connect { token, device_id: device, cursor, client, .. } = connect;
+        let cursor = cursor.as_deref().map(str::parse::<Cursor>).transpose().map_err(|error| {
+            let message = format!("{error}: forget it and what is cached, and connect without one");
+            Refusal::new(ErrorCode::BadCursor, message)
+        })?;
+        // A user is shown it among the devices. An empty one says nothing.
+        if client.as_deref().is_some_and(|client| !client.is_empty() && !schema::text::is_name(client)) {
+            let message = "client is one line with a visible character, without controls or overrides of direction";
+            return Err(Refusal::new(ErrorCode::BadRequest, message));
+        }
+        self.0 = At::Connecting(Box::new(Connecting { opened_at, request, device, client, cursor, claims: None }));
+        Ok(token)
+    }
+
+    /// The token of `connect` is known. Returns the account, and what to tell its home.
+    ///
+    /// # Panics
+    /// If no login is under way.
+    pub(super) fn identified(&mut self, session: SessionId, claims: Claims) -> Result<(UserId, MeshBody), Refusal> {
+        let At::Connecting(connecting) = &mut self.0 else { panic!("I12: identified in {self:?}") };
+        let Connecting { device, client, cursor, .. } = &mut **connecting;
+        if claims.device.as_ref().is_some_and(|bound| bound != device) {
+            return Err(Refusal::new(ErrorCode::Unauthenticated, "the token is bound to another device_id"));
+        }
+        let Claims { user, family, .. } = claims;
+        let (device, client, cursor) = (device.clone(), client.take(), *cursor);
+        connecting.claims = Some(claims);
+        Ok((user, MeshBody::Register { session, user, device, family, client, cursor }))
+    }
+
+    /// The login is refused. Returns the number of its `connect`; another may be sent.
+    ///
+    /// # Panics
+    /// If none is under way.
+    pub(super) fn refused(&mut self, refusal: &Refusal) -> u32 {
+        let At::Connecting(connecting) = &self.0 else { panic!("I12: a connect is refused in {self:?}") };
+        let (opened_at, request) = (connecting.opened_at, connecting.request);
+        self.0 = At::Anonymous { opened_at, refused_for_now: refusal.code.is_temporary() };
+        request
+    }
+
+    /// The account's home has taken the session on, or not.
+    pub(super) fn registered(&mut self, now: Instant, start: Result<Cursor, Refusal>) -> Registered {
+        match (&mut self.0, start) {
+            (At::Anonymous { .. }, _) => Registered::Stale,
+            (At::Connecting(connecting), _) if connecting.claims.is_none() => Registered::Stale,
+            (At::Connecting(connecting), Ok(cursor)) => {
+                let Claims { user, family, expires_ms, .. } = connecting.claims.take().expect("checked above");
+                let (request, device) = (connecting.request, connecting.device.clone());
+                self.0 = At::Live(Box::new(Live {
+                    user,
+                    device,
+                    family,
+                    expires_ms,
+                    is_expiry_told: false,
+                    inbox: InboxCursor::new(cursor),
+                    // To connect is to use it, and the home knows.
+                    said_active_s: seconds(now),
+                }));
+                Registered::Live { request, user, cursor }
+            }
+            (At::Connecting(_), Err(refusal)) => Registered::Refused(refusal),
+            (At::Live(live), Ok(_)) => {
+                live.inbox.forget_question();
+                Registered::Again
+            }
+            (At::Live(_), Err(refusal)) => Registered::Forgotten(refusal),
+        }
+    }
+
+    /// The account of a live session that is to register again, and what to tell its home.
+    pub(super) fn registration(&self, session: SessionId) -> Option<(UserId, MeshBody)> {
+        let At::Live(live) = &self.0 else { return None };
+        let (user, device, family, cursor) = (live.user, live.device.clone(), live.family, Some(live.inbox.at()));
+        Some((user, MeshBody::Register { session, user, device, family, client: None, cursor }))
+    }
+
+    /// A new token of a live session is known: it must be of the same account, and of this device if of any. Returns
+    /// whether it is of another login.
+    ///
+    /// # Panics
+    /// If the session is not live.
+    pub(super) fn refreshed(&mut self, claims: &Claims) -> Result<bool, Refusal> {
+        let At::Live(live) = &mut self.0 else { panic!("I12: refreshed in {self:?}") };
+        let is_ours = claims.user == live.user && claims.device.as_ref().is_none_or(|device| *device == live.device);
+        if !is_ours {
+            let message = "the token is not of this session's user and device";
+            return Err(Refusal::new(ErrorCode::Unauthenticated, message));
+        }
+        live.expires_ms = claims.expires_ms;
+        live.is_expiry_told = false;
+        Ok(std::mem::replace(&mut live.family, claims.family) != claims.family)
+    }
+
+    /// Somebody uses the device. Returns the account, if its home is to be told.
+    pub(super) fn used(&mut self, now: Instant) -> Option<UserId> {
+        let (At::Live(live), now_s) = (&mut self.0, seconds(now)) else { return None };
+        let is_due = now_s >= live.said_active_s + ACTIVE_S;
+        if is_due {
+            live.said_active_s = now_s;
+        }
+        is_due.then_some(live.user)
+    }
+
+    /// Whether the login has taken too long: the `connect` that is not answered yet, and how the session closes. A client
+    /// that did its part comes back by itself: 3502 would keep it away for good over a store that was away for 10 s.
+    pub(super) fn late(&self, now: Instant) -> Option<(Option<u32>, CloseCode)> {
+        let (opened_at, request, is_ours) = match &self.0 {
+            &At::Anonymous { opened_at, refused_for_now } => (opened_at, None, refused_for_now),
+            At::Connecting(connecting) => (connecting.opened_at, Some(connecting.request), true),
+            At::Live(_) => return None,
+        };
+        let code = if is_ours { CloseCode::Internal } else { CloseCode::NotAuthenticated };
+        (now >= opened_at.plus_ms(LOGIN_MS)).then_some((request, code))
+    }
+
+    /// Looks at the token of a live session. Returns when it expires if its client is to be warned of that, which is
+    /// once; an error if it has expired.
+    pub(super) fn expiring(&mut self, now: UnixMs) -> Result<Option<UnixMs>, CloseCode> {
+        let At::Live(live) = &mut self.0 else { return Ok(None) };
+        if now >= live.expires_ms {
+            return Err(CloseCode::TokenExpired);
+        }
+        let warns = now.plus_ms(TOKEN_EXPIRING_MS) >= live.expires_ms && !live.is_expiry_told;
+        live.is_expiry_told |= warns;
+        Ok(warns.then_some(live.expires_ms))
+    }
+
+    /// When its next deadline is, of the login, of the token or of a question to the home.
+    pub(super) fn due(&self, now: Now) -> Instant {
+        match &self.0 {
+            At::Anonymous { opened_at, .. } => opened_at.plus_ms(LOGIN_MS),
+            At::Connecting(connecting) => connecting.opened_at.plus_ms(LOGIN_MS),
+            At::Live(live) => {
+                let warn_ms = if live.is_expiry_told { 0 } else { TOKEN_EXPIRING_MS };
+                let left_ms = live.expires_ms.since_ms(now.wall).saturating_sub(warn_ms);
+                let expires_at = now.mono.plus_ms(left_ms);
+                live.inbox.due().map_or(expires_at, |due| due.min(expires_at))
+            }
+        }
+    }
+}
+
+/// After which refusals of a login the same would come of another try, and so the connection closes.
+pub(super) fn ends_login(code: ErrorCode) -> Option<CloseCode> {
+    match code {
+        ErrorCode::TokenExpired => Some(CloseCode::TokenExpired),
+        ErrorCode::Unauthenticated => Some(CloseCode::BadToken),
+        ErrorCode::LimitExceeded => Some(CloseCode::TooManyConnections),
+        _ => None,
+    }
+}
+
+fn seconds(now: Instant) -> u32 {
+    u32::try_from(now.0 / 1_000_000_000).expect("a shard lives for less than a century")
+}

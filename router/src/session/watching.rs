@@ -1,0 +1,167 @@
+//! Presence watch of a session: the list of users, and what the client knows of each.
+//!
+//! Owns the batches of changes: each user once, as it is when the batch leaves, at most one batch in 250 ms, and none
+//! before the reply to its `presence_watch`. A change that was lost on the way is found when the list is given a new
+//! number, once a minute (I8). It knows no connection and no home: what is due comes back as a value.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schema::limits::{PRESENCE_BATCH_MS, RENEW_MS};
+use schema::{Instant, Owner, PresenceEntry, PresenceState, UserId};
+
+use crate::gather::Answers;
+
+/// How often everything is asked anew.
+const AFRESH_MS: u64 = 60_000;
+
+/// A watch list. Some 16 bytes for each user.
+#[derive(Debug)]
+pub(super) struct Watching {
+    number: u32,
+    /// The state that the client was last told of each user; none before the reply.
+    known: BTreeMap<UserId, Option<PresenceState>>,
+    /// Changes for the next batch.
+    changed: BTreeMap<UserId, PresenceEntry>,
+    pushed_at: Instant,
+    renew_at: Instant,
+    afresh_at: Instant,
+    /// The `presence_watch` that is not answered yet, by its number.
+    request: Option<(u32, Answers)>,
+}
+
+/// Deadlines of a list that have come.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    /// The number of the `presence_watch` whose homes did not answer in time.
+    pub(super) overdue: Option<u32>,
+    /// Whether the homes are to be told the list again.
+    pub(super) renews: bool,
+}
+
+impl Watching {
+    /// A list in place of the earlier one, with these homes to answer for its users.
+    pub(super) fn new(
+        now: Instant,
+        earlier: Option<&Self>,
+        id: u32,
+        users: Vec<UserId>,
+        missing: BTreeSet<Owner>,
+    ) -> Self {
+        Self {
+            number: earlier.map_or(1, |earlier| earlier.number + 1),
+            known: users.iter().map(|&user| (user, None)).collect(),
+            changed: BTreeMap::new(),
+            pushed_at: earlier.map_or_else(Instant::default, |earlier| earlier.pushed_at),
+            renew_at: now.plus_ms(RENEW_MS),
+            afresh_at: now.plus_ms(AFRESH_MS),
+            request: Some((id, Answers::new(now, users, missing))),
+        }
+    }
+
+    /// The number under which homes know the list.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The users of the list, each once.
+    pub(super) fn users(&self) -> impl Iterator<Item = UserId> {
+        self.known.keys().copied()
+    }
+
+    /// Whether this user is on the list.
+    pub(super) fn contains(&self, user: UserId) -> bool {
+        self.known.contains_key(&user)
+    }
+
+    /// The number of the `presence_watch` that is not answered yet.
+    pub(super) fn request(&self) -> Option<u32> {
+        self.request.as_ref().map(|&(id, _)| id)
+    }
+
+    /// When it next has something to do, given whether there is room to push.
+    pub(super) fn due(&self, has_room: bool) -> Instant {
+        match &self.request {
+            Some((_, answers)) => self.renew_at.min(answers.by()),
+            None if has_room && !self.changed.is_empty() => {
+                self.renew_at.min(self.pushed_at.plus_ms(PRESENCE_BATCH_MS))
+            }
+            None => self.renew_at,
+        }
+    }
+
+    /// Takes what a home says of its users on the list. Returns whether it speaks of this list, and not of an earlier
+    /// one.
+    pub(super) fn answered(&mut self, from: Owner, number: u32, entries: &[PresenceEntry]) -> bool {
+        if self.number != number {
+            return false;
+        }
+        let Some((_, answers)) = &mut self.request else {
+            self.learn(entries);
+            return true;
+        };
+        answers.take(from, entries.iter().copied());
+        for entry in entries {
+            // It is in the reply, and what changes from here on is pushed.
+            if let Some(known) = self.known.get_mut(&entry.user_id) {
+                *known = Some(entry.state);
+                self.changed.remove(&entry.user_id);
+            }
+        }
+        true
+    }
+
+    /// Takes the reply to the `presence_watch`, once every home has answered.
+    pub(super) fn take_reply(&mut self) -> Option<(u32, Vec<PresenceEntry>)> {
+        let (id, answers) = self.request.as_ref()?;
+        let reply = (*id, answers.all()?);
+        self.request = None;
+        Some(reply)
+    }
+
+    /// Takes the presence of users as it is now: it is pushed if the client knows another state, or is about to.
+    pub(super) fn learn(&mut self, entries: &[PresenceEntry]) {
+        for entry in entries {
+            match self.known.get(&entry.user_id) {
+                Some(known) if *known == Some(entry.state) => {
+                    self.changed.remove(&entry.user_id);
+                }
+                Some(Some(_)) => {
+                    self.changed.insert(entry.user_id, *entry);
+                }
+                Some(None) | None => {}
+            }
+        }
+    }
+
+    /// Takes the next batch of changes, if there are any and the last one was a while ago.
+    pub(super) fn take_batch(&mut self, now: Instant) -> Option<Vec<PresenceEntry>> {
+        let is_time = now >= self.pushed_at.plus_ms(PRESENCE_BATCH_MS) && self.request.is_none();
+        if self.changed.is_empty() || !is_time {
+            return None;
+        }
+        self.pushed_at = now;
+        let entries: Vec<PresenceEntry> = std::mem::take(&mut self.changed).into_values().collect();
+        self.known.extend(entries.iter().map(|entry| (entry.user_id, Some(entry.state))));
+        Some(entries)
+    }
+
+    /// Takes the deadlines that have come.
+    pub(super) fn tick(&mut self, now: Instant) -> Due {
+        let overdue = self.request.take_if(|(_, answers)| now >= answers.by()).map(|(id, _)| id);
+        if overdue.is_some() {
+            // What did not come is asked for anew, and pushed when it does.
+            for known in self.known.values_mut() {
+                known.get_or_insert(PresenceState::Offline);
+            }
+        }
+        let renews = now >= self.renew_at;
+        if renews {
+            self.renew_at = now.plus_ms(RENEW_MS);
+            if now >= self.afresh_at && self.request.is_none() {
+                self.afresh_at = now.plus_ms(AFRESH_MS);
+                self.number += 1;
+            }
+        }
+        Due { overdue, renews }
+    }
+}
