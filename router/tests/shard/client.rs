@@ -51,9 +51,8 @@ pub(crate) struct Client {
     pub(crate) life: Life,
     pub(crate) told: Vec<String>,
     pub(crate) session: Option<SessionId>,
-    pub(crate) asked: BTreeMap<u32, &'static str>,
-    /// Large channels that are being opened, after which seq.
-    opens: BTreeMap<u32, (ChannelId, Option<Seq>)>,
+    /// What is not answered, as far as this protocol knows it.
+    pub(crate) asked: BTreeMap<u32, Option<Command>>,
     next_id: u32,
 }
 
@@ -75,51 +74,31 @@ impl Client {
             told: Vec::new(),
             session: None,
             asked: BTreeMap::new(),
-            opens: BTreeMap::new(),
-            next_id: 1,
+            next_id: 0,
         }
     }
 
     /// The bytes of a command under the next number.
-    pub(crate) fn ask(&mut self, command: Command, names: &Names) -> Vec<u8> {
-        let kind = match &command {
-            Command::Connect(_) => "connect",
-            Command::Refresh { .. } => "refresh",
-            Command::Send(_) => "send",
-            Command::History(_) => "history",
-            Command::Mark { .. } => "mark",
-            Command::Echo { .. } => "echo",
-            Command::Edit(_) => "edit",
-            Command::Delete(_) => "delete",
-            Command::React(_) => "react",
-            Command::Typing(_) => "typing",
-            Command::Open(_) => "open",
-            Command::Close { .. } => "close",
-            Command::PresenceGet(_) => "presence_get",
-            Command::PresenceWatch { .. } => "presence_watch",
-            Command::Search(_) => "search",
-        };
-        let id = self.number(kind);
-        match &command {
-            Command::Open(open) if names.is_large(open.channel_id) => {
-                self.opens.insert(id, (open.channel_id, open.after_seq));
-            }
-            Command::Close { channel_id } => {
-                self.life.logs.remove(channel_id);
-            }
-            _ => {}
+    pub(crate) fn ask(&mut self, command: Command) -> Vec<u8> {
+        if let Command::Close { channel_id } = &command {
+            self.life.logs.remove(channel_id);
         }
+        let request = Request { id: self.number(), command };
         let mut bytes = Vec::new();
-        self.encoding.put_request(&Request { id, command }, &mut bytes);
+        self.encoding.put_request(&request, &mut bytes);
+        self.asked.insert(request.id, Some(request.command));
         bytes
     }
 
     /// The next number, under which an answer is expected.
-    pub(crate) fn number(&mut self, kind: &'static str) -> u32 {
-        let id = self.next_id;
+    pub(crate) fn number(&mut self) -> u32 {
         self.next_id += 1;
-        self.asked.insert(id, kind);
-        id
+        self.asked.insert(self.next_id, None);
+        self.next_id
+    }
+
+    pub(crate) fn socket(&self) -> (usize, ConnId) {
+        (self.shard, self.conn)
     }
 
     pub(crate) fn hear(&mut self, frame: &SharedFrame, names: &Names) {
@@ -133,14 +112,10 @@ impl Client {
     }
 
     fn answered(&mut self, id: u32, reply: Result<Reply, schema::ErrorReply>, names: &Names) -> String {
+        let asked = self.asked.remove(&id);
         // Number 0 is what could not be read, and those above a million are a row's own.
-        if (1..1_000_000).contains(&id) {
-            assert!(
-                self.asked.remove(&id).is_some(),
-                "I12: {} was answered {id} without or twice: {reply:?}",
-                self.name
-            );
-        }
+        let is_asked = asked.is_some() || !(1..1_000_000).contains(&id);
+        assert!(is_asked, "I12: {} was answered {id} without or twice: {reply:?}", self.name);
         match reply {
             Ok(Reply::Connect(connected)) => {
                 self.session = Some(connected.session_id);
@@ -161,8 +136,11 @@ impl Client {
             Ok(Reply::React { count }) => format!("reacted {count}"),
             Ok(Reply::Typing {}) => "told".to_owned(),
             Ok(Reply::Open(opened)) => {
-                if let Some((channel, after)) = self.opens.remove(&id) {
-                    self.life.logs.insert(channel, after.unwrap_or(opened.head_seq).min(opened.head_seq));
+                if let Some(Some(Command::Open(open))) = asked
+                    && names.is_large(open.channel_id)
+                {
+                    let after = open.after_seq.unwrap_or(opened.head_seq);
+                    self.life.logs.insert(open.channel_id, after.min(opened.head_seq));
                 }
                 format!("open {} read {} online {}", opened.head_seq, opened.read_seq, opened.online)
             }
@@ -181,23 +159,27 @@ impl Client {
     }
 
     fn pushed(&mut self, push: Push, names: &Names) -> String {
+        let place = push.cursor().map(|cursor| cursor.parse().expect("a cursor"));
+        self.cursor = push.cursor().map(str::to_owned).or(self.cursor.take());
+        match (&push, place) {
+            (Push::Snapshot { channels, .. }, place) => {
+                let ids = channels.iter().map(|channel| channel.channel_id).collect();
+                self.life.told.push(Told::Snapshot(ids, place));
+            }
+            (Push::Message { message, .. } | Push::Edited { message, .. }, Some(place)) => {
+                self.life.told.push(Told::Event(place, Some(message.body.to_string())));
+            }
+            (_, Some(place)) => self.life.told.push(Told::Event(place, None)),
+            (Push::Message { message, .. }, None) => self.logged(message.channel_id, message.seq),
+            (_, None) => {}
+        }
         match push {
-            Push::Message { message, cursor } => {
-                match cursor {
-                    Some(cursor) => self.event(cursor, Some(message.body.to_string())),
-                    None => self.logged(message.channel_id, message.seq),
-                }
+            Push::Message { message, .. } => {
                 self.pushed.push(message.body.to_string());
                 format!("{}{}={}", names.channel(message.channel_id), message.seq, names.short(&message.body))
             }
-            Push::Membership { channel_id, cursor, .. } => {
-                if let Some(cursor) = cursor {
-                    self.event(cursor, None);
-                }
-                format!("member {}", names.channel(channel_id))
-            }
-            Push::Read { channel_id, read_seq, cursor: Some(cursor), .. } => {
-                self.event(cursor, None);
+            Push::Membership { channel_id, .. } => format!("member {}", names.channel(channel_id)),
+            Push::Read { channel_id, read_seq, cursor: Some(_), .. } => {
                 format!("read {}{read_seq}", names.channel(channel_id))
             }
             Push::Read { channel_id, user_id, read_seq, cursor: None } => {
@@ -205,32 +187,14 @@ impl Client {
             }
             Push::Snapshot { channels, more, cursor } => {
                 assert_eq!(more, cursor.is_none(), "only the last page bears the cursor");
-                let ids = channels.iter().map(|channel| channel.channel_id).collect();
-                let listed: Vec<String> = channels
-                    .iter()
-                    .map(|channel| format!("{}{}", names.channel(channel.channel_id), channel.head_seq))
-                    .collect();
-                let place = cursor.as_ref().map(|text| text.parse().expect("a cursor"));
-                self.life.told.push(Told::Snapshot(ids, place));
-                self.cursor = cursor.or(self.cursor.take());
-                format!("snapshot {}{}", listed.join(" "), if more { " …" } else { "" })
+                let listed = channels.iter().map(|of| format!("{}{}", names.channel(of.channel_id), of.head_seq));
+                format!("snapshot {}{}", listed.collect::<Vec<_>>().join(" "), if more { " …" } else { "" })
             }
-            Push::Edited { message, cursor } => {
-                if let Some(cursor) = cursor {
-                    self.event(cursor, Some(message.body.to_string()));
-                }
+            Push::Edited { message, .. } => {
                 format!("edit {}{}={}", names.channel(message.channel_id), message.seq, names.short(&message.body))
             }
-            Push::Deleted { channel_id, seq, cursor, .. } => {
-                if let Some(cursor) = cursor {
-                    self.event(cursor, None);
-                }
-                format!("delete {}{seq}", names.channel(channel_id))
-            }
-            Push::Reaction { channel_id, seq, emoji, count, cursor, .. } => {
-                if let Some(cursor) = cursor {
-                    self.event(cursor, None);
-                }
+            Push::Deleted { channel_id, seq, .. } => format!("delete {}{seq}", names.channel(channel_id)),
+            Push::Reaction { channel_id, seq, emoji, count, .. } => {
                 format!("reaction {}{seq} {emoji}{count}", names.channel(channel_id))
             }
             Push::Head { channel_id, head_seq } => format!("head {}{head_seq}", names.channel(channel_id)),
@@ -250,11 +214,6 @@ impl Client {
     fn logged(&mut self, channel: ChannelId, seq: Seq) {
         let last = self.life.logs.insert(channel, seq);
         assert!(last.is_none_or(|last| last.next() == seq), "{} has {last:?} of {channel} and gets {seq}", self.name);
-    }
-
-    fn event(&mut self, cursor: String, body: Option<String>) {
-        self.life.told.push(Told::Event(cursor.parse().expect("a cursor"), body));
-        self.cursor = Some(cursor);
     }
 }
 
@@ -281,13 +240,6 @@ fn presence(entries: &[PresenceEntry], names: &Names) -> String {
     if entries.len() > 20 {
         return entries.len().to_string();
     }
-    let told = entries.iter().map(|entry| {
-        let state = match entry.state {
-            PresenceState::Offline => "offline",
-            PresenceState::Away => "away",
-            PresenceState::Online => "online",
-        };
-        format!("{}-{state}", names.user(entry.user_id))
-    });
+    let told = entries.iter().map(|one| format!("{}-{:?}", names.user(one.user_id), one.state).to_lowercase());
     told.collect::<Vec<_>>().join(" ")
 }

@@ -18,20 +18,28 @@ use schema::{
 
 /// What a batch of operations writes and says.
 pub(crate) struct Transaction {
+    pub(crate) now: Now,
     pub(crate) stamp: Stamp,
+    /// The channel of the operation that is being carried out.
+    pub(crate) channel: ChannelId,
     pub(crate) events: Vec<(Event, Vec<UserId>)>,
     pub(crate) live: Vec<LiveEvent>,
     pub(crate) feeds: Vec<(ChannelId, Vec<EventBody>)>,
 }
 
 impl Transaction {
-    pub(crate) fn new(stamp: Stamp) -> Self {
-        Self { stamp, events: Vec::new(), live: Vec::new(), feeds: Vec::new() }
+    pub(crate) fn new(now: Now, stamp: Stamp) -> Self {
+        let channel = ChannelId(0);
+        Self { now, stamp, channel, events: Vec::new(), live: Vec::new(), feeds: Vec::new() }
     }
 
-    fn put(&mut self, channel: ChannelId, users: Vec<UserId>, body: EventBody) {
+    fn put(&mut self, users: Vec<UserId>, body: EventBody) {
         let ordinal = u16::try_from(self.events.len()).expect("few");
-        self.events.push((Event { position: self.stamp.at(ordinal), channel, body }, users));
+        self.events.push((Event { position: self.stamp.at(ordinal), channel: self.channel, body }, users));
+    }
+
+    fn tell(&mut self, users: Vec<UserId>, body: LiveBody) {
+        self.live.push(LiveEvent { channel: self.channel, users, body });
     }
 }
 
@@ -55,29 +63,37 @@ impl Log {
         Seq(self.messages.len() as u64)
     }
 
-    pub(crate) fn apply(
-        &mut self,
-        now: Now,
-        channel: ChannelId,
-        op: ChannelOp,
-        transaction: &mut Transaction,
-    ) -> Result<OpReply, Refusal> {
+    pub(crate) fn apply(&mut self, op: ChannelOp, transaction: &mut Transaction) -> Result<OpReply, Refusal> {
         match op {
-            ChannelOp::Send(send) => self.send(now, channel, send, transaction),
-            ChannelOp::Mark { user, read_seq } => self.mark(channel, user, read_seq, transaction),
+            ChannelOp::Send(send) => self.send(send, transaction),
+            ChannelOp::Mark { user, read_seq } => self.mark(user, read_seq, transaction),
             ChannelOp::Create(_) => unreachable!("the store makes channels"),
-            ChannelOp::Edit(edit) => self.edit(now, channel, edit, transaction),
+            ChannelOp::Edit(EditOp { by, seq, op_id, base_revision: _, body }) => self.once(by, op_id, |log| {
+                let edited_ms = Some(transaction.now.wall);
+                let message = log.revise(by, seq, |message| (message.body, message.edited_ms) = (body, edited_ms))?;
+                log.happened(EventBody::Edited(Arc::clone(&message)), transaction);
+                Ok(OpReply::Revised { revision: message.revision })
+            }),
             ChannelOp::Delete { by, seq, op_id } => self.once(by, op_id, |log| {
                 let gone = |message: &mut Message| (message.deleted, message.body) = (true, "".into());
-                let revision = log.revise(by, seq, gone)?;
-                log.happened(channel, EventBody::Deleted { seq, revision }, transaction);
+                let revision = log.revise(by, seq, gone)?.revision;
+                log.happened(EventBody::Deleted { seq, revision }, transaction);
                 Ok(OpReply::Revised { revision })
             }),
-            ChannelOp::React(react) => self.react(channel, react, transaction),
+            ChannelOp::React(ReactOp { by, seq, op_id, emoji, on }) => self.once(by, op_id, |log| {
+                let row = (seq, emoji.clone(), by);
+                let changed = if on { log.reactions.insert(row) } else { log.reactions.remove(&row) };
+                let count = log.reactions.iter().filter(|(of, with, _)| (of, with) == (&seq, &emoji)).count();
+                let count = u32::try_from(count).expect("few");
+                if changed {
+                    log.happened(EventBody::Reaction { seq, emoji, count, user: by, on }, transaction);
+                }
+                Ok(OpReply::Reacted { count })
+            }),
             ChannelOp::Typing { user, on } => {
                 self.member(user)?;
-                let body = LiveBody::Typing { user, on, open_only: self.members.len() > 3 };
-                transaction.live.push(LiveEvent { channel, users: self.members.clone(), body });
+                let open_only = self.members.len() > 3;
+                transaction.tell(self.members.clone(), LiveBody::Typing { user, on, open_only });
                 Ok(OpReply::Told)
             }
             ChannelOp::RemoveMember { by: _, user } => {
@@ -85,8 +101,7 @@ impl Log {
                 if changed {
                     let told = self.members.clone();
                     self.members.retain(|&member| member != user);
-                    let body = EventBody::Membership { user, change: MemberChange::Removed, role: Role::Member };
-                    self.changed(channel, user, told, body, transaction);
+                    self.changed(user, told, MemberChange::Removed, Role::Member, transaction);
                 }
                 Ok(OpReply::Changed { changed })
             }
@@ -96,13 +111,11 @@ impl Log {
                     self.members.push(user);
                 }
                 let change = if is_new { MemberChange::Added } else { MemberChange::Role };
-                let body = EventBody::Membership { user, change, role };
-                self.changed(channel, user, self.members.clone(), body, transaction);
+                self.changed(user, self.members.clone(), change, role, transaction);
                 Ok(OpReply::Changed { changed: true })
             }
             ChannelOp::Block { by, user, on } => {
-                let body = LiveBody::Blocked { by, user, on };
-                transaction.live.push(LiveEvent { channel, users: vec![by, user], body });
+                transaction.tell(vec![by, user], LiveBody::Blocked { by, user, on });
                 Ok(OpReply::Changed { changed: true })
             }
             // What the router does not tell from others.
@@ -116,27 +129,28 @@ impl Log {
     }
 
     /// What is in everybody's inbox, or in the feed.
-    fn happened(&self, channel: ChannelId, body: EventBody, transaction: &mut Transaction) {
+    fn happened(&self, body: EventBody, transaction: &mut Transaction) {
         if self.large {
-            transaction.feeds.push((channel, vec![body]));
+            transaction.feeds.push((transaction.channel, vec![body]));
         } else {
-            transaction.put(channel, self.members.clone(), body);
+            transaction.put(self.members.clone(), body);
         }
     }
 
     /// A membership changed: in a large channel it is in the inbox of the one whom it concerns alone.
     fn changed(
         &self,
-        channel: ChannelId,
         user: UserId,
         told: Vec<UserId>,
-        body: EventBody,
+        change: MemberChange,
+        role: Role,
         transaction: &mut Transaction,
     ) {
+        let body = EventBody::Membership { user, change, role };
         if self.large {
-            transaction.feeds.push((channel, vec![body.clone()]));
+            transaction.feeds.push((transaction.channel, vec![body.clone()]));
         }
-        transaction.put(channel, if self.large { vec![user] } else { told }, body);
+        transaction.put(if self.large { vec![user] } else { told }, body);
     }
 
     fn once(
@@ -154,76 +168,32 @@ impl Log {
         Ok(reply)
     }
 
-    fn revise(&mut self, by: UserId, seq: Seq, change: impl FnOnce(&mut Message)) -> Result<u32, Refusal> {
+    fn revise(&mut self, by: UserId, seq: Seq, change: impl FnOnce(&mut Message)) -> Result<Arc<Message>, Refusal> {
         let at = usize::try_from(seq.0.wrapping_sub(1)).expect("64 bits");
         let message = self.messages.get_mut(at).filter(|message| !message.deleted);
         let message = message.ok_or_else(|| Refusal::new(ErrorCode::NoSuchMessage, "no such message"))?;
         if message.from != by {
             return Err(Refusal::new(ErrorCode::PermissionDenied, "another's message"));
         }
-        let message = Arc::make_mut(message);
-        message.revision += 1;
-        change(message);
-        Ok(message.revision)
+        let revised = Arc::make_mut(message);
+        revised.revision += 1;
+        change(revised);
+        Ok(Arc::clone(message))
     }
 
-    fn edit(
-        &mut self,
-        now: Now,
-        channel: ChannelId,
-        edit: EditOp,
-        transaction: &mut Transaction,
-    ) -> Result<OpReply, Refusal> {
-        let EditOp { by, seq, op_id, base_revision: _, body } = edit;
-        self.once(by, op_id, |log| {
-            let edited_ms = Some(now.wall);
-            let revision = log.revise(by, seq, |message| (message.body, message.edited_ms) = (body, edited_ms))?;
-            let at = usize::try_from(seq.0 - 1).expect("it was found");
-            log.happened(channel, EventBody::Edited(Arc::clone(&log.messages[at])), transaction);
-            Ok(OpReply::Revised { revision })
-        })
-    }
-
-    fn react(&mut self, channel: ChannelId, react: ReactOp, transaction: &mut Transaction) -> Result<OpReply, Refusal> {
-        let ReactOp { by, seq, op_id, emoji, on } = react;
-        self.once(by, op_id, |log| {
-            let row = (seq, emoji.clone(), by);
-            let changed = if on { log.reactions.insert(row) } else { log.reactions.remove(&row) };
-            let count = log.reactions.iter().filter(|(of, with, _)| (of, with) == (&seq, &emoji)).count();
-            let count = u32::try_from(count).expect("few");
-            if changed {
-                log.happened(channel, EventBody::Reaction { seq, emoji, count, user: by, on }, transaction);
-            }
-            Ok(OpReply::Reacted { count })
-        })
-    }
-
-    fn mark(
-        &mut self,
-        channel: ChannelId,
-        user: UserId,
-        read_seq: Seq,
-        transaction: &mut Transaction,
-    ) -> Result<OpReply, Refusal> {
+    fn mark(&mut self, user: UserId, read_seq: Seq, transaction: &mut Transaction) -> Result<OpReply, Refusal> {
         self.member(user)?;
         let head = self.head();
         let mark = self.marks.entry(user).or_default();
         if read_seq.min(head) > *mark {
             *mark = read_seq.min(head);
-            transaction.put(channel, vec![user], EventBody::Read { user, read_seq: *mark });
-            let body = LiveBody::Read { user, read_seq: *mark };
-            transaction.live.push(LiveEvent { channel, users: self.members.clone(), body });
+            transaction.put(vec![user], EventBody::Read { user, read_seq: *mark });
+            transaction.tell(self.members.clone(), LiveBody::Read { user, read_seq: *mark });
         }
         Ok(OpReply::Marked { read_seq: *mark, unread: head.0 - mark.0 })
     }
 
-    fn send(
-        &mut self,
-        now: Now,
-        channel_id: ChannelId,
-        send: SendOp,
-        transaction: &mut Transaction,
-    ) -> Result<OpReply, Refusal> {
+    fn send(&mut self, send: SendOp, transaction: &mut Transaction) -> Result<OpReply, Refusal> {
         let key = (send.from, send.client_msg_id);
         if let Some(&OpReply::Sent { seq, sent_ms, .. }) = self.done.get(&key) {
             let at = usize::try_from(seq.0 - 1).expect("few");
@@ -234,11 +204,11 @@ impl Log {
         self.member(send.from)?;
         let seq = Seq(self.head().0 + 1);
         let message = Arc::new(Message {
-            channel_id,
+            channel_id: transaction.channel,
             seq,
             revision: 0,
             from: send.from,
-            sent_ms: now.wall,
+            sent_ms: transaction.now.wall,
             client_msg_id: send.client_msg_id,
             kind: send.kind,
             body: send.body,
@@ -248,10 +218,10 @@ impl Log {
             deleted: false,
             reactions: no_reactions(),
         });
-        let reply = OpReply::Sent { seq, sent_ms: now.wall, duplicate: false };
+        let reply = OpReply::Sent { seq, sent_ms: transaction.now.wall, duplicate: false };
         self.done.insert(key, reply.clone());
         self.messages.push(Arc::clone(&message));
-        self.happened(channel_id, EventBody::Message(message), transaction);
+        self.happened(EventBody::Message(message), transaction);
         Ok(reply)
     }
 }

@@ -195,8 +195,7 @@ fn run(choices: &[u32]) {
             }
             7 => world.pass([0, 100, 1_000, 30_000][dice.roll(4)]),
             _ => {
-                let pair = world.mesh.iter().find(|(_, frames)| !frames.is_empty()).map(|(&pair, _)| pair);
-                if let Some(pair) = pair {
+                if let Some(pair) = world.busy_pair() {
                     world.carry(pair);
                 }
             }
@@ -212,16 +211,10 @@ fn run(choices: &[u32]) {
             at = Some(*cursor);
         }
     }
-    let names: Vec<String> = world.clients.keys().cloned().collect();
-    for name in names {
-        if world.client(&name).closed.is_none() {
-            world.leave(&name);
-        }
-    }
+    world.all_leave();
     // What is still asked is refused: an odd store would go on for ever.
     for _ in 0..10_000 {
-        let pair = world.mesh.iter().find(|(_, frames)| !frames.is_empty()).map(|(&pair, _)| pair);
-        if let Some(pair) = pair {
+        if let Some(pair) = world.busy_pair() {
             world.carry(pair);
         } else if let Some(asked) = world.asked.pop_front() {
             let answered = asked.question.refuse(Refusal::new(ErrorCode::StorageUnavailable, "the end"));

@@ -1,77 +1,54 @@
 //! Looking at a channel: who is there, who has read, who writes.
 
-use crate::script::check;
+use crate::script::{check, rules};
 use crate::world::World;
 
-#[test]
-fn opening_a_channel_tells_how_far_it_has_come_and_how_many_are_there() {
-    check(
+rules! {
+    opening_a_channel_tells_how_far_it_has_come_and_how_many_are_there {
         "earlier abc m1, a1 joins, c1 joins, a1 opens abc, c1 marks abc 1, c1 opens abc
         => a1: connected, open #1 read #0 online 2, c read abc#1
         | c1: connected, marked #1 0, read abc#1, open #1 read #1 online 2",
-    );
-    check("a1 joins, a1 opens bc, a1 looks-around bc 0 => a1: connected, !102 ×2");
-    check("a1 joins, a1 closes ab => a1: connected, closed");
-}
+        "a1 joins, a1 opens bc, a1 looks-around bc 0 => a1: connected, !102 ×2",
+        "a1 joins, a1 closes ab => a1: connected, closed",
+    }
 
-#[test]
-fn who_blocks_counts_as_absent() {
-    check(
+    who_blocks_counts_as_absent {
         "a1 joins, b1 joins, api blocks ba on, a1 opens ba => a1: connected, open #0 read #0 online 1 | api: 0 ok
         | b1: connected",
-    );
-}
+    }
 
-#[test]
-fn a_page_of_members_is_looked_around_in() {
-    check(
+    a_page_of_members_is_looked_around_in {
         "a1 joins, b1 joins, a1 looks-around abc 0, a1 looks-around abc 1
         => a1: connected, sees a-online b-online c-offline, sees | b1: connected",
-    );
-    check("a1 joins, watch Members, a1 looks-around ab 50 => a1: connected, !106 | seen:");
-}
+        "a1 joins, watch Members, a1 looks-around ab 50 => a1: connected, !106 | seen:",
+    }
 
-#[test]
-fn in_a_channel_of_many_only_those_who_look_at_it_are_told_who_writes() {
-    // The model takes four members for many.
-    check(
+    in_a_channel_of_many_only_those_who_look_at_it_are_told_who_writes {
+        // The model takes four members for many.
         "a1 joins, b1 joins, c1 joins, b1 opens abcd, a1 types abcd, wait 3s, b1 closes abcd, a1 types abcd
         => a1: connected, told ×2 | b1: connected, open #0 read #0 online 3, types abcd, closed | c1: connected",
-    );
-}
+    }
 
-#[test]
-fn what_a_home_does_not_say_in_ten_seconds_is_to_be_asked_again() {
-    check("store holds Visible, a1 joins, a1 opens ab, wait 9s => a1: connected");
-    check("store holds Visible, a1 joins, a1 opens ab, wait 12s, store releases => a1: connected, !115");
-    check("store refuses OpenChannel 115, a1 joins, a1 opens ab => a1: connected, !115");
-}
+    what_a_home_does_not_say_in_ten_seconds_is_to_be_asked_again {
+        "store holds Visible, a1 joins, a1 opens ab, wait 9s => a1: connected",
+        "store holds Visible, a1 joins, a1 opens ab, wait 12s, store releases => a1: connected, !115",
+        "store refuses OpenChannel 115, a1 joins, a1 opens ab => a1: connected, !115",
+    }
 
-#[test]
-fn a_close_takes_back_the_open_before_it() {
-    check(
+    a_close_takes_back_the_open_before_it {
         "store holds OpenChannel, a1 joins, a1 opens Lab, a1 closes Lab, store releases, b1 joins, b1 sends Lab m1
         => a1: connected, closed, !107 | b1: connected, #1",
-    );
-    check(
         "store holds OpenChannel, a1 joins, b1 joins, b1 opens abcd, b1 closes abcd, store releases, a1 types abcd
         => a1: connected, told | b1: connected, closed, !107",
-    );
-    check(
         "store holds OpenChannel, a1 joins, a1 opens Lab, a1 closes Lab, a1 opens Lab, store releases, b1 joins,
         b1 sends Lab m1 => a1: connected, closed, !107, open #0 read #0 online 1, Lab#1=m1 | b1: connected, #1",
-    );
+    }
 }
 
 #[test]
 fn of_small_channels_those_count_that_were_opened_last() {
     for (others, is_told) in [(255, true), (256, false)] {
-        let mut world = World::new(1);
-        world.wait(0);
-        for step in ["a1 joins", "b1 joins", "b1 opens abcd"] {
-            world.step(step);
-            world.settle();
-        }
+        let mut world = World::after(1, "wait 0s, a1 joins, b1 joins, b1 opens abcd");
         let user = world.user("b");
         for number in 0..others {
             let name = format!("many{number}");
@@ -80,10 +57,7 @@ fn of_small_channels_those_count_that_were_opened_last() {
             world.wait(200);
         }
         // They take no large channel's place.
-        for step in ["b1 opens Lab", "a1 types abcd"] {
-            world.step(step);
-            world.settle();
-        }
+        world.steps("b1 opens Lab, a1 types abcd");
         let told = &world.client("b1").told;
         assert_eq!(told.iter().filter(|told| told.starts_with("open")).count(), others + 2);
         assert_eq!(told.contains(&"types abcd".to_owned()), is_told, "{others} others are open");

@@ -6,34 +6,24 @@ use crate::world::World;
 
 /// A group of 100, each with three devices, two of them on JSON: what one send makes the shards do.
 fn check(shards: u16, encoded: u64, hints: usize, reads: usize) {
-    let mut world = World::new(shards);
-    world.wait(0);
-    let users: Vec<String> = (0..100).map(|number| format!("u{number}")).collect();
-    let members = users.iter().map(|user| world.user(user)).collect();
-    let group = world.channel_of("everybody", false, members);
-    for (number, user) in users.iter().enumerate() {
+    let mut world = World::after(shards, "wait 0s");
+    for (number, user) in world.everybody(false, 100).iter().enumerate() {
         for device in ["0", "1", "2"] {
             let name = format!("{user}{device}");
             let encoding = if device == "2" { Encoding::Fb } else { Encoding::Json };
             let shard = (number + usize::from(device == "1")) % usize::from(shards);
             world.open(&name, shard, encoding);
-            world.step(&format!("{name} connects"));
-            world.settle();
+            world.steps(&format!("{name} connects"));
         }
     }
-    world.step("watch Hint");
-    world.step("watch ReadArrivals");
-    world.step("watch ReadInbox");
-    let encoded_before: u64 = world.shards.iter().map(|shard| shard.stats().events_encoded).sum();
-    world.step("u00 sends everybody m1");
-    world.settle();
+    let encoded_before = world.encoded();
+    world.steps("watch Hint, watch ReadArrivals, watch ReadInbox, u00 sends everybody m1");
     let pushed = world.clients.values().filter(|client| client.pushed == ["m1"]).count();
     assert_eq!(pushed, 300, "everybody has it");
-    let encoded_after: u64 = world.shards.iter().map(|shard| shard.stats().events_encoded).sum();
-    let count = |kind: &str| world.seen.iter().filter(|seen| *seen == kind).count();
-    let did = (encoded_after - encoded_before, count("Hint"), count("ReadArrivals"), count("ReadInbox"));
+    let seen = (world.seen("Hint"), world.seen("ReadArrivals"), world.seen("ReadInbox"));
+    let did = (world.encoded() - encoded_before, seen.0, seen.1, seen.2);
     assert_eq!(did, (encoded, hints, reads, 0), "encoded, hints, reads of arrivals and of inboxes on {shards} shards");
-    assert_eq!(world.store.bodies(group), ["m1"]);
+    assert_eq!(world.store.bodies(world.names.id("everybody")), ["m1"]);
     world.everybody_leaves();
 }
 

@@ -4,7 +4,7 @@
 //! a1 b1 a1'   clients: a user's letter, a device's digit; a1' is a1 again, on the next shard if there are two
 //! ab Lab      a channel, named by its members; a large one
 //! a1 opens | opens fb | joins [TOKEN] [from CURSOR] | connects … | leaves | stalls | reads | drains BYTES | falls silent
-//! a1 sends ab m1 [20KB] | floods ab N | marks ab 3 | reads-back ab [N times] | echoes x [4KB [N times]] | dances [N times]
+//! a1 sends ab m1 [20KB] | floods ab N | marks ab 3 | reads-back ab | echoes x [4KB] | dances
 //! a1 edits ab 1 m2 [20KB] | deletes ab 1 | reacts ab 1 👍 | unreacts ab 1 👍 | types ab | stops ab
 //! a1 searches m1 | searches for 201 (letters)
 //! a1 opens ab [after 3] | closes ab | looks-around ab PAGE
@@ -13,14 +13,17 @@
 //! store holds KIND | releases [KIND] | answers KIND last | delays KIND (it is done and told later) | tells KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes | has a online
 //! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1 | blocks ab on | removes b from Lab | adds b to La
 //! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | feeds are lost | feeds come (the later ones) | drain in 5s
-//! home forgets a1 | home denies a1 | stray frame for a1
+//! home forgets a1 | home denies a1 | stray frame for a1 | turned away (a connection)
 //! => a1: connected, #1, ab#1=m1 | b1: … | seen: KIND ×3
 //! ```
-//! `joins` opens and connects, `dances` asks what no server knows. A token is USER/DEVICE/SECONDS/FAMILY. What is told
-//! several times in a row is counted. A row that begins `cold` meets shards whose home knows nothing yet. Behind every
-//! row everybody leaves, and nothing must be left (I11, I12).
+//! `joins` opens and connects, `dances` asks what no server knows. A token is USER/DEVICE/SECONDS/FAMILY. Any step of a
+//! client may be repeated `N times`, and `<2..4: m$>` is `m2, m3, m4`. What is told several times in a row is
+//! counted. A row that begins `cold` meets shards whose home knows nothing yet, one that begins `2 shards` runs over two
+//! alone. Behind every row everybody leaves, and nothing must be left (I11, I12).
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::str::FromStr;
 
 use router::Input;
 use schema::command::{Connect, Delete, Edit, History, HistoryWindow, Open, PresenceGet, React, Search, Send, Typing};
@@ -38,32 +41,70 @@ use crate::client::id_of;
 use crate::store::GENERATION;
 use crate::world::World;
 
-/// Runs the steps before `=>` over one shard and over two, and compares what was told with what stands behind it.
+/// Tests that are rows alone: each rule by its name, and the rows that show it.
+macro_rules! rules {
+    ($($rule:ident { $($row:expr,)* })*) => {$(
+        #[test]
+        fn $rule() {
+            $(check(&$row);)*
+        }
+    )*};
+}
+pub(crate) use rules;
+
+/// Runs the steps before `=>`, over one shard and over two if the row does not say, and compares what was told with what
+/// stands behind it.
+#[track_caller]
 pub(crate) fn check(row: &str) {
-    for shards in [1, 2] {
-        check_on(shards, row);
+    run(row, World::told);
+}
+
+/// The same, comparing what `found` finds in the end.
+#[track_caller]
+pub(crate) fn run(row: &str, found: impl Fn(&World) -> String) {
+    let row = spread(&row.split_whitespace().collect::<Vec<_>>().join(" "));
+    let (steps, expected) = row.split_once(" =>").expect("a row says what comes of it");
+    let (shards, steps) = match steps.split_once(", ") {
+        Some(("1 shard", steps)) => (vec![1], steps),
+        Some(("2 shards", steps)) => (vec![2], steps),
+        Some(_) | None => (vec![1, 2], steps),
+    };
+    for shards in shards {
+        let mut world = if steps.starts_with("cold") { World::new(shards) } else { World::after(shards, "wait 0s") };
+        world.steps(steps);
+        let found = found(&world);
+        assert_eq!(found, expected.trim_start(), "\n{steps}\non {shards} shards, found: {found}");
+        world.everybody_leaves();
     }
 }
 
-/// The same over so many shards only.
-pub(crate) fn check_on(shards: u16, row: &str) {
-    let row = row.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (steps, expected) = row.split_once(" => ").expect("a row says what comes of it");
-    let mut world = World::new(shards);
-    if !steps.starts_with("cold") {
-        world.wait(0);
-    }
-    for step in steps.split(", ") {
-        world.step(step);
-        world.settle();
-    }
-    let told = world.told();
-    assert_eq!(told, expected, "\n{steps}\non {shards} shards, told: {told}");
-    world.everybody_leaves();
+/// Writes out what stands for several: `<2..4: m$>` is `m2, m3, m4`, and `<A..C| m$>` is `mA | mB | mC`.
+fn spread(row: &str) -> String {
+    let Some((before, rest)) = row.split_once('<') else { return row.to_owned() };
+    let (several, after) = rest.split_once('>').expect("<FIRST..LAST: what each is>");
+    let (range, each) = several.split_once([':', '|']).expect("<FIRST..LAST: what each is>");
+    let (first, last) = range.split_once("..").expect("<FIRST..LAST: what each is>");
+    let all: Vec<String> = match first.parse::<u32>() {
+        Ok(first) => (first..=number(last)).map(|at| each.trim_start().replace('$', &at.to_string())).collect(),
+        Err(_) => {
+            (number(first)..=number::<char>(last)).map(|at| each.trim_start().replace('$', &at.to_string())).collect()
+        }
+    };
+    let between = if several[range.len()..].starts_with('|') { " | " } else { ", " };
+    format!("{before}{}{}", all.join(between), spread(after))
+}
+
+/// A number, or a seq, in a row.
+pub(crate) fn number<T: FromStr<Err: Debug>>(word: &str) -> T {
+    word.parse().expect("a number")
+}
+
+fn span_ms(span: &str) -> u64 {
+    span.strip_suffix("ms").map_or_else(|| number::<u64>(span.trim_end_matches('s')) * 1_000, number)
 }
 
 /// The user's letters, the device's name and the shard of a client.
-fn parts(name: &str, shards: usize) -> (&str, &str, usize) {
+pub(crate) fn parts(name: &str, shards: usize) -> (&str, &str, usize) {
     let again = name.ends_with('\'');
     let (user, device) = name.trim_end_matches('\'').split_at(name.trim_end_matches('\'').len() - 1);
     let shard = usize::from(device.as_bytes()[0]) + usize::from(again);
@@ -71,21 +112,38 @@ fn parts(name: &str, shards: usize) -> (&str, &str, usize) {
 }
 
 impl World {
+    /// Shards on which this has happened.
+    pub(crate) fn after(shards: u16, steps: &str) -> Self {
+        let mut world = Self::new(shards);
+        world.steps(steps);
+        world
+    }
+
+    /// Steps, and after each all that comes of it.
+    pub(crate) fn steps(&mut self, steps: &str) {
+        for step in spread(steps).split(", ") {
+            self.step(step);
+            self.settle();
+        }
+    }
+
+    /// So many users, `u0` and on, and a channel of all of them.
+    pub(crate) fn everybody(&mut self, large: bool, count: usize) -> Vec<String> {
+        let users: Vec<String> = (0..count).map(|at| format!("u{at}")).collect();
+        let members = users.iter().map(|user| self.user(user)).collect();
+        self.channel_of("everybody", large, members);
+        users
+    }
+
     /// One step.
     pub(crate) fn step(&mut self, step: &str) {
         let words: Vec<&str> = step.split(' ').collect();
         match *words {
-            ["wait", span] => {
-                let ms = match span.strip_suffix("ms") {
-                    Some(ms) => ms.parse().expect("milliseconds"),
-                    None => span.trim_end_matches('s').parse::<u64>().expect("seconds") * 1_000,
-                };
-                self.wait(ms);
-            }
+            ["cold"] => {}
+            ["wait", span] => self.wait(span_ms(span)),
             ["watch", kind] => {
                 self.watched.insert(kind.to_owned());
             }
-            ["cold"] => {}
             ["earlier", channel, body] => {
                 // Of an earlier epoch: it is in inboxes alone, and no home will find it among its arrivals.
                 let send = self.send_op(channel, body);
@@ -95,58 +153,46 @@ impl World {
             ["hints", "are", "lost"] => self.lose_hints = true,
             ["hints", "come"] => self.late_hints_come(),
             ["feeds", are_lost @ ("are" | "come"), ..] => self.lose_feeds = are_lost == "are",
-            ["home", "forgets", name] => {
-                let user = self.user(parts(name, 1).0);
-                self.home_forgets(name, user);
-            }
-            ["home", "denies", name] => {
-                let user = self.user(parts(name, 1).0);
-                self.home_denies(name, user);
-            }
+            ["turned", "away"] => self.input(0, Input::TurnedAway),
+            ["home", "forgets", name] => self.home_forgets(name),
+            ["home", "denies", name] => self.home_denies(name),
             ["stray", "frame", "for", name] => self.stray_frame(name),
             ["drain", "in", span] => {
-                let ms = span.trim_end_matches('s').parse::<u64>().expect("seconds") * 1_000;
-                let deadline_ms = self.now.wall.plus_ms(ms);
-                for shard in 0..self.shards.len() {
-                    self.input(shard, Input::Drain { deadline_ms });
-                }
+                let deadline_ms = self.now.wall.plus_ms(span_ms(span));
+                self.input_all(|| Input::Drain { deadline_ms });
             }
             ["store", ref words @ ..] => self.store_step(words),
             ["api", "sends", channel, body, ticket] => {
                 let (channel, op) = self.send_op(channel, body);
-                let ticket = ticket.parse().expect("a number");
-                self.input(0, Input::Command { ticket, channel, op });
+                self.input(0, Input::Command { ticket: number(ticket), channel, op });
             }
             ["api", "blocks", channel, on] => {
-                let (channel_id, mut two) = (self.channel(channel), channel.chars().map(|user| user.to_string()));
-                let mut next = || self.user(&two.next().expect("a direct channel has two"));
-                let (by, user) = (next(), next());
-                let op = ChannelOp::Block { by, user, on: on == "on" };
-                self.input(0, Input::Command { ticket: 0, channel: channel_id, op });
+                let (by, user) = (self.user(&channel[..1]), self.user(&channel[1..]));
+                self.api(channel, ChannelOp::Block { by, user, on: on == "on" });
             }
-            ["api", "removes", user, "from", channel] => self.change_members(channel, user, false),
-            ["api", "adds", user, "to", channel] => self.change_members(channel, user, true),
+            ["api", "removes", user, "from", channel] => {
+                let user = self.user(user);
+                self.api(channel, ChannelOp::RemoveMember { by: user, user });
+            }
+            ["api", "adds", user, "to", channel] => {
+                let user = self.user(user);
+                self.api(channel, ChannelOp::AddMember { by: user, user, role: Role::Member });
+            }
             ["api", "kicks", name, "device"] => {
                 let (user, device, _) = parts(name, 1);
-                let device = format!("d{device}").parse().expect("legal");
-                self.kick(user, Kicked::Device(device));
+                self.kick(user, Kicked::Device(device_id(device)));
             }
             ["api", "kicks", user, "family", family] => {
-                let family = family.parse().expect("a number");
-                self.store.families.remove(&family);
-                self.kick(user, Kicked::Family(family));
+                self.store.families.remove(&number(family));
+                self.kick(user, Kicked::Family(number(family)));
             }
             [name, ref words @ ..] => self.client_step(name, words),
             [] => panic!("an empty step"),
         }
     }
 
-    fn change_members(&mut self, channel: &str, user: &str, is_added: bool) {
-        let (channel, user) = (self.channel(channel), self.user(user));
-        let op = match is_added {
-            true => ChannelOp::AddMember { by: user, user, role: Role::Member },
-            false => ChannelOp::RemoveMember { by: user, user },
-        };
+    fn api(&mut self, channel: &str, op: ChannelOp) {
+        let channel = self.channel(channel);
         self.input(0, Input::Command { ticket: 0, channel, op });
     }
 
@@ -183,7 +229,7 @@ impl World {
                 self.answer(at, self.store.version, None, 1);
             }
             ["refuses", kind, code] => {
-                let code = ErrorCode::try_from(code.parse::<u16>().expect("a code")).expect("a known code");
+                let code = ErrorCode::try_from(number::<u16>(code)).expect("a known code");
                 self.refused.insert(kind.to_owned(), code);
             }
             ["accepts", kind] => {
@@ -198,125 +244,121 @@ impl World {
                 let user = self.user(user);
                 self.store.floors.insert(user, Position::end_of(self.store.version));
             }
-            ["takes", no, "writes"] => {
-                for shard in 0..self.shards.len() {
-                    self.input(shard, Input::Writes { on: no != "no" });
-                }
-            }
+            ["takes", no, "writes"] => self.input_all(|| Input::Writes { on: no != "no" }),
             _ => panic!("store {words:?} is no step"),
         }
     }
 
     fn client_step(&mut self, name: &str, words: &[&str]) {
-        let (user, _, shard) = parts(name, self.shards.len());
+        let (user, device, shard) = parts(name, self.shards.len());
         self.user(user);
         match *words {
+            [ref what @ .., times, "times"] => {
+                for _ in 0..number(times) {
+                    self.client_step(name, what);
+                    self.settle();
+                }
+            }
             ["opens"] => self.open(name, shard, Encoding::Json),
             ["opens", "fb"] => self.open(name, shard, Encoding::Fb),
             ["joins", ref how @ ..] => {
                 self.open(name, shard, Encoding::Json);
-                self.connect(name, how);
+                self.connect(name, user, device, how);
             }
-            ["connects", ref how @ ..] => self.connect(name, how),
+            ["connects", ref how @ ..] => self.connect(name, user, device, how),
             ["leaves"] => self.leave(name),
             ["stalls"] => self.client(name).reading = false,
             ["reads"] => self.client(name).reading = true,
-            ["drains", bytes] => self.drain(name, bytes.parse().expect("bytes")),
+            ["drains", bytes] => self.drain(name, number(bytes)),
             ["falls", "silent"] => self.client(name).silent = true,
             ["speaks"] => {
-                let client = self.client(name);
-                let (shard, conn) = (client.shard, client.conn);
+                let (shard, conn) = self.client(name).socket();
                 self.input(shard, Input::Heard { conn });
             }
-            ["sends", channel, body] => self.send(name, channel, body),
-            ["sends", channel, body, kb] => self.send(name, channel, &filled(body, kb)),
             ["floods", channel, times] => {
-                for number in 0..times.parse::<u32>().expect("a count") {
-                    self.send(name, channel, &format!("f{number}"));
+                for at in 0..number::<u32>(times) {
+                    self.client_step(name, &["sends", channel, &format!("f{at}")]);
                 }
             }
-            ["marks", channel, seq] => {
-                let channel_id = self.channel(channel);
-                let read_seq = Seq(seq.parse().expect("a seq"));
-                self.ask(name, Command::Mark { channel_id, read_seq });
+            ["dances"] => {
+                let id = self.client(name).number();
+                self.message(name, format!(r#"{{"id":{id},"dance":{{}}}}"#).as_bytes());
             }
-            ["edits", channel, seq, body] => self.edit(name, channel, seq, body),
-            ["edits", channel, seq, body, kb] => self.edit(name, channel, seq, &filled(body, kb)),
-            ["deletes", channel, seq] => {
-                let (channel_id, seq) = (self.channel(channel), Seq(seq.parse().expect("a seq")));
-                let op_id = id_of(&format!("delete {channel_id} {seq}"));
-                self.ask(name, Command::Delete(Delete { channel_id, seq, op_id }));
-            }
-            ["reacts", channel, seq, emoji] => self.react(name, channel, seq, emoji, true),
-            ["unreacts", channel, seq, emoji] => self.react(name, channel, seq, emoji, false),
-            ["types", channel] => {
-                let channel_id = self.channel(channel);
-                self.ask(name, Command::Typing(Typing { channel_id, on: true }));
-            }
-            ["stops", channel] => {
-                let channel_id = self.channel(channel);
-                self.ask(name, Command::Typing(Typing { channel_id, on: false }));
-            }
-            ["opens", channel] => self.open_channel(name, channel, None),
-            ["opens", channel, "after", seq] => {
-                self.open_channel(name, channel, Some(Seq(seq.parse().expect("a seq"))))
-            }
-            ["closes", channel] => {
-                let channel_id = self.channel(channel);
-                self.ask(name, Command::Close { channel_id });
-            }
-            ["looks-around", channel, page] => {
-                let channel_id = Some(self.channel(channel));
-                let page = page.parse().expect("a page");
-                self.ask(name, Command::PresenceGet(PresenceGet { user_ids: Vec::new(), channel_id, page }));
-            }
-            ["searches", query] => self.search(name, query),
-            ["searches", "for", letters] => self.search(name, &"x".repeat(letters.parse().expect("a count"))),
-            ["watches", users] => {
-                let user_ids = self.listed(users);
-                self.ask(name, Command::PresenceWatch { user_ids });
-            }
-            ["looks-for", users] => {
-                let user_ids = self.listed(users);
-                self.ask(name, Command::PresenceGet(PresenceGet { user_ids, channel_id: None, page: 0 }));
-            }
-            ["reads-back", channel] => self.read_back(name, channel),
-            ["reads-back", channel, times, "times"] => {
-                for _ in 0..times.parse().expect("a count") {
-                    self.read_back(name, channel);
-                }
-            }
-            ["echoes", data] => self.ask(name, Command::Echo { data: data.to_owned() }),
-            ["echoes", data, kb] => self.ask(name, Command::Echo { data: filled(data, kb) }),
-            ["echoes", data, kb, times, "times"] => {
-                for _ in 0..times.parse::<u32>().expect("a count") {
-                    self.ask(name, Command::Echo { data: filled(data, kb) });
-                }
-            }
-            ["dances"] => self.dance(name),
-            ["dances", times, "times"] => {
-                for _ in 0..times.parse::<u32>().expect("a count") {
-                    self.dance(name);
-                    self.settle();
-                }
-            }
-            ["refreshes", token] => self.ask(name, Command::Refresh { token: token.to_owned() }),
             ["says", ref text @ ..] => self.message(name, text.join(" ").as_bytes()),
-            ["says-twice", first, second] => {
-                let text = format!("{first}\n{second}");
-                self.message(name, text.as_bytes());
-            }
+            ["says-twice", first, second] => self.message(name, format!("{first}\n{second}").as_bytes()),
             ["sends-binary"] => {
                 let client = self.client(name);
-                let (shard, conn, text) = (client.shard, client.conn, !client.encoding.is_text());
+                let ((shard, conn), text) = (client.socket(), !client.encoding.is_text());
                 self.input(shard, Input::Message { conn, text, payload: b"{}" });
             }
-            _ => panic!("{name} {words:?} is no step"),
+            _ => {
+                let command = self.command(words);
+                self.ask(name, command);
+            }
         }
     }
 
-    fn connect(&mut self, name: &str, how: &[&str]) {
-        let (user, device, _) = parts(name, 1);
+    /// The command that these words are.
+    fn command(&mut self, words: &[&str]) -> Command {
+        // What is said again in the same words is the same operation.
+        let op_id = id_of(&words.join(" "));
+        let mut at = |channel: &str, seq: &str| (self.channel(channel), Seq(number(seq)));
+        match *words {
+            ["sends", channel, body, ref size @ ..] => Command::Send(Send {
+                channel_id: self.channel(channel),
+                client_msg_id: id_of(&filled(body, size)),
+                body: filled(body, size).into(),
+                reply_to: None,
+                mentions: no_mentions(),
+                kind: MessageKind::Text,
+            }),
+            ["marks", channel, seq] => {
+                let (channel_id, read_seq) = at(channel, seq);
+                Command::Mark { channel_id, read_seq }
+            }
+            ["edits", channel, seq, body, ref size @ ..] => {
+                let (channel_id, seq) = at(channel, seq);
+                Command::Edit(Edit { channel_id, seq, op_id, base_revision: 0, body: filled(body, size).into() })
+            }
+            ["deletes", channel, seq] => {
+                let (channel_id, seq) = at(channel, seq);
+                Command::Delete(Delete { channel_id, seq, op_id })
+            }
+            [reacts @ ("reacts" | "unreacts"), channel, seq, emoji] => {
+                let (channel_id, seq) = at(channel, seq);
+                let (emoji, on) = (emoji.to_owned(), reacts == "reacts");
+                Command::React(React { channel_id, seq, op_id, emoji, on })
+            }
+            [types @ ("types" | "stops"), channel] => {
+                Command::Typing(Typing { channel_id: self.channel(channel), on: types == "types" })
+            }
+            ["opens", channel] => Command::Open(Open { channel_id: self.channel(channel), after_seq: None }),
+            ["opens", channel, "after", seq] => {
+                let (channel_id, seq) = at(channel, seq);
+                Command::Open(Open { channel_id, after_seq: Some(seq) })
+            }
+            ["closes", channel] => Command::Close { channel_id: self.channel(channel) },
+            ["looks-around", channel, page] => {
+                let (user_ids, channel_id) = (Vec::new(), Some(self.channel(channel)));
+                Command::PresenceGet(PresenceGet { user_ids, channel_id, page: number(page) })
+            }
+            ["looks-for", users] => {
+                Command::PresenceGet(PresenceGet { user_ids: self.listed(users), channel_id: None, page: 0 })
+            }
+            ["watches", users] => Command::PresenceWatch { user_ids: self.listed(users) },
+            ["searches", "for", letters] => search("x".repeat(number(letters))),
+            ["searches", query] => search(query.to_owned()),
+            ["reads-back", channel] => {
+                let channel_id = self.channel(channel);
+                Command::History(History { channel_id, window: HistoryWindow::Newest, limit: 200 })
+            }
+            ["echoes", data, ref size @ ..] => Command::Echo { data: filled(data, size) },
+            ["refreshes", token] => Command::Refresh { token: token.to_owned() },
+            _ => panic!("{words:?} is no step"),
+        }
+    }
+
+    fn connect(&mut self, name: &str, user: &str, device: &str, how: &[&str]) {
         let (token, from) = match *how {
             [] => (user, None),
             [token] => (token, None),
@@ -333,52 +375,20 @@ impl World {
             Some("ahead") => at(GENERATION, Position::end_of(u64::MAX)),
             Some(text) => Some(text.to_owned()),
         };
-        let device_id: DeviceId = format!("d{device}").parse().expect("legal");
-        self.ask(name, Command::Connect(Connect { token: token.to_owned(), device_id, cursor, client: None }));
+        let (token, device_id) = (token.to_owned(), device_id(device));
+        self.ask(name, Command::Connect(Connect { token, device_id, cursor, client: None }));
     }
 
-    fn send(&mut self, name: &str, channel: &str, body: &str) {
-        let channel_id = self.channel(channel);
-        let send = Send {
-            channel_id,
-            client_msg_id: id_of(body),
-            body: body.into(),
-            reply_to: None,
-            mentions: no_mentions(),
-            kind: MessageKind::Text,
-        };
-        self.ask(name, Command::Send(send));
+    /// A command about a channel that is there already, and all that comes of it.
+    pub(crate) fn ask_of(&mut self, name: &str, channel: &str, command: impl FnOnce(ChannelId) -> Command) {
+        let command = command(self.names.id(channel));
+        self.ask(name, command);
+        self.settle();
     }
 
     /// A client opens a channel that is there already.
     pub(crate) fn open_by_name(&mut self, name: &str, channel: &str) {
-        let channel_id = self.names.id(channel);
-        self.ask(name, Command::Open(Open { channel_id, after_seq: None }));
-    }
-
-    fn open_channel(&mut self, name: &str, channel: &str, after_seq: Option<Seq>) {
-        let channel_id = self.channel(channel);
-        self.ask(name, Command::Open(Open { channel_id, after_seq }));
-    }
-
-    fn search(&mut self, name: &str, query: &str) {
-        let query = query.to_owned();
-        self.ask(
-            name,
-            Command::Search(Search { query, channel_id: None, from: None, before_ms: None, limit: 20, cursor: None }),
-        );
-    }
-
-    fn edit(&mut self, name: &str, channel: &str, seq: &str, body: &str) {
-        let (channel_id, seq) = (self.channel(channel), Seq(seq.parse().expect("a seq")));
-        let op_id = id_of(&format!("edit {channel_id} {seq} {body}"));
-        self.ask(name, Command::Edit(Edit { channel_id, seq, op_id, base_revision: 0, body: body.into() }));
-    }
-
-    fn react(&mut self, name: &str, channel: &str, seq: &str, emoji: &str, on: bool) {
-        let (channel_id, seq) = (self.channel(channel), Seq(seq.parse().expect("a seq")));
-        let op_id = id_of(&format!("react {channel_id} {seq} {emoji} {on}"));
-        self.ask(name, Command::React(React { channel_id, seq, op_id, emoji: emoji.to_owned(), on }));
+        self.ask_of(name, channel, |channel_id| Command::Open(Open { channel_id, after_seq: None }));
     }
 
     /// The operation of the channel's first member who sends this.
@@ -402,25 +412,14 @@ impl World {
         }
     }
 
-    fn dance(&mut self, name: &str) {
-        let id = self.client(name).number("dance");
-        self.message(name, format!(r#"{{"id":{id},"dance":{{}}}}"#).as_bytes());
-    }
-
-    fn read_back(&mut self, name: &str, channel: &str) {
-        let channel_id = self.channel(channel);
-        self.ask(name, Command::History(History { channel_id, window: HistoryWindow::Newest, limit: 200 }));
-    }
-
     /// A command of a client.
     pub(crate) fn ask(&mut self, name: &str, command: Command) {
-        let client = self.clients.get_mut(name).unwrap_or_else(|| panic!("{name} was never opened"));
-        let bytes = client.ask(command, &self.names);
+        let bytes = self.client(name).ask(command);
         self.message(name, &bytes);
     }
 
     /// What each client was told, in the order of their names.
-    fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let mut all: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (name, client) in &self.clients {
             all.insert(name, counted(&client.told));
@@ -439,8 +438,18 @@ impl World {
     }
 }
 
-fn filled(text: &str, kb: &str) -> String {
-    let bytes = kb.trim_end_matches("KB").parse::<usize>().expect("KB") * 1_024;
+fn device_id(digit: &str) -> DeviceId {
+    format!("d{digit}").parse().expect("legal")
+}
+
+fn search(query: String) -> Command {
+    Command::Search(Search { query, channel_id: None, from: None, before_ms: None, limit: 20, cursor: None })
+}
+
+/// A text, filled up to a size if there is one.
+fn filled(text: &str, size: &[&str]) -> String {
+    let Some(kb) = size.first() else { return text.to_owned() };
+    let bytes = number::<usize>(kb.trim_end_matches("KB")) * 1_024;
     format!("{text}_{}", "x".repeat(bytes - text.len() - 1))
 }
 

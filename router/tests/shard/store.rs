@@ -20,6 +20,7 @@ use schema::{
 };
 
 use crate::log::{Log, Transaction, record_of};
+use crate::script::number;
 
 pub(crate) const GENERATION: u64 = 7;
 
@@ -163,19 +164,17 @@ impl Store {
     }
 
     fn claims(&self, now: Now, token: &str) -> Result<Claims, Refusal> {
-        let mut words = token.split('/');
-        let name = words.next().unwrap_or_default();
-        let device = words.next().filter(|word| !word.is_empty()).map(|word| word.parse().expect("a device"));
-        let lasts_s: u64 =
-            words.next().filter(|word| !word.is_empty()).map_or(3_600, |word| word.parse().expect("seconds"));
-        let family = words.next().map_or(1, |word| word.parse().expect("a family"));
-        match name {
+        let words: Vec<&str> = token.split('/').collect();
+        let word = |at: usize| words.get(at).copied().filter(|word| !word.is_empty());
+        match words[0] {
             "bad" => Err(Refusal::new(ErrorCode::Unauthenticated, "a bad token")),
             "expired" => Err(Refusal::new(ErrorCode::TokenExpired, "an expired token")),
-            name => {
-                let user = self.users[name];
-                Ok(Claims { user, device, family, expires_ms: now.wall.plus_ms(lasts_s * 1_000) })
-            }
+            name => Ok(Claims {
+                user: self.users[name],
+                device: word(1).map(|device| device.parse().expect("a device")),
+                family: word(3).map_or(1, number),
+                expires_ms: now.wall.plus_ms(word(2).map_or(3_600, number::<u64>) * 1_000),
+            }),
         }
     }
 
@@ -292,20 +291,14 @@ impl Store {
     /// Commits a shard's appends as one transaction.
     pub(crate) fn commit(&mut self, now: Now, ops: impl IntoIterator<Item = (ChannelId, ChannelOp)>) -> Committed {
         self.version += 10;
-        let mut transaction = Transaction::new(Stamp { version: self.version, batch: 3 });
-        let replies = ops.into_iter().map(|(channel, op)| self.apply(now, channel, op, &mut transaction)).collect();
-        let Transaction { live, feeds, .. } = &mut transaction;
-        let (live, feeds) = (std::mem::take(live), std::mem::take(feeds));
-        Committed { replies, hints: self.arrive(transaction), live: self.told(live), feeds }
+        let mut transaction = Transaction::new(now, Stamp { version: self.version, batch: 3 });
+        let replies = ops.into_iter().map(|(channel, op)| self.apply(channel, op, &mut transaction)).collect();
+        let Transaction { stamp, events, live, feeds, .. } = transaction;
+        Committed { replies, hints: self.arrive(stamp, events), live: self.told(live), feeds }
     }
 
-    fn apply(
-        &mut self,
-        now: Now,
-        channel: ChannelId,
-        op: ChannelOp,
-        transaction: &mut Transaction,
-    ) -> Result<OpReply, Refusal> {
+    fn apply(&mut self, channel: ChannelId, op: ChannelOp, transaction: &mut Transaction) -> Result<OpReply, Refusal> {
+        transaction.channel = channel;
         if let ChannelOp::Block { by, user, on } = op {
             if on {
                 self.blocks.insert((by, user))
@@ -318,7 +311,7 @@ impl Store {
                 self.channel(channel, false, create.members);
                 Ok(OpReply::Created { channel, existed: false })
             }
-            (Some(log), op) => log.apply(now, channel, op, transaction),
+            (Some(log), op) => log.apply(op, transaction),
             (None, _) => Err(Refusal::new(ErrorCode::UnknownChannel, "no such channel")),
         }
     }
@@ -339,7 +332,7 @@ impl Store {
     }
 
     /// Writes inbox rows and arrivals.
-    fn arrive(&mut self, Transaction { stamp, events, .. }: Transaction) -> Hints {
+    fn arrive(&mut self, stamp: Stamp, events: Vec<(Event, Vec<UserId>)>) -> Hints {
         let mut homes: BTreeMap<Owner, (ArrivalRecord, Vec<Event>)> = BTreeMap::new();
         for (event, users) in events {
             let mut audiences: BTreeMap<Owner, Vec<UserId>> = BTreeMap::new();

@@ -14,6 +14,7 @@ use schema::{
 };
 
 use crate::client::{Client, Life};
+use crate::script::parts;
 use crate::store::{Committed, Store};
 
 /// Names of channels, by their ids.
@@ -190,14 +191,14 @@ impl World {
     /// A message of a client arrives.
     pub(crate) fn message(&mut self, name: &str, payload: &[u8]) {
         let client = self.client(name);
-        let (shard, conn, text) = (client.shard, client.conn, client.encoding.is_text());
+        let ((shard, conn), text) = (client.socket(), client.encoding.is_text());
         self.input(shard, Input::Message { conn, text, payload });
     }
 
     pub(crate) fn leave(&mut self, name: &str) {
         let client = self.client(name);
         client.closed = Some(0);
-        let (shard, conn) = (client.shard, client.conn);
+        let (shard, conn) = client.socket();
         self.input(shard, Input::Closed { conn });
     }
 
@@ -206,7 +207,7 @@ impl World {
         let client = self.client(name);
         let bytes = bytes.min(client.undrained_bytes);
         client.undrained_bytes -= bytes;
-        let (shard, conn) = (client.shard, client.conn);
+        let (shard, conn) = client.socket();
         if client.closed.is_none() && bytes > 0 {
             self.input(shard, Input::Drained { conn, bytes });
         }
@@ -224,13 +225,18 @@ impl World {
         }
     }
 
+    /// The same input at every shard.
+    pub(crate) fn input_all(&mut self, input: impl Fn() -> Input<'static>) {
+        for shard in 0..self.shards.len() {
+            self.input(shard, input());
+        }
+    }
+
     fn output(&mut self, shard: usize, output: Output) {
         match output {
             Output::Send { conn, frame } => {
-                let client = self.at(shard, conn);
+                let client = at(&mut self.clients, &self.by_conn, (shard, conn));
                 client.undrained_bytes += u32::try_from(frame.len()).expect("small");
-                let name = client.name.clone();
-                let client = self.clients.get_mut(&name).expect("by its name");
                 client.hear(&frame, &self.names);
             }
             Output::Ping { conn } => {
@@ -281,8 +287,7 @@ impl World {
     }
 
     fn at(&mut self, shard: usize, conn: ConnId) -> &mut Client {
-        let name = &self.by_conn[&(shard, conn)];
-        self.clients.get_mut(name).filter(|client| client.conn == conn).expect("not spoken to after its close")
+        at(&mut self.clients, &self.by_conn, (shard, conn))
     }
 
     /// The oldest frame between two shards arrives.
@@ -299,29 +304,30 @@ impl World {
     }
 
     /// A session's home loses it.
-    pub(crate) fn home_forgets(&mut self, name: &str, user: UserId) {
-        let (shard, session) = self.session(name);
-        let home = usize::from(self.view.home_of_user(user).shard.0);
+    pub(crate) fn home_forgets(&mut self, name: &str) {
+        let (shard, home, session, user) = self.session(name);
         self.frame(shard, home, Epoch(1), MeshBody::Unregister { session, user });
     }
 
     /// A session's home says that it does not know it.
-    pub(crate) fn home_denies(&mut self, name: &str, user: UserId) {
-        let (shard, session) = self.session(name);
-        let home = usize::from(self.view.home_of_user(user).shard.0);
+    pub(crate) fn home_denies(&mut self, name: &str) {
+        let (shard, home, session, _) = self.session(name);
         let start = Err(Refusal::new(ErrorCode::Moving, "denied by the test"));
         self.frame(home, shard, Epoch(1), MeshBody::Registered { session, start });
     }
 
     /// What was said under another view is told to a session.
     pub(crate) fn stray_frame(&mut self, name: &str) {
-        let (shard, session) = self.session(name);
+        let (shard, _, session, _) = self.session(name);
         self.frame(shard, shard, Epoch(0), MeshBody::Replaced { session });
     }
 
-    fn session(&mut self, name: &str) -> (usize, SessionId) {
-        let client = self.client(name);
-        (client.shard, client.session.expect("it is connected"))
+    /// A client's shard, the shard that is its user's home, its session and its user.
+    fn session(&mut self, name: &str) -> (usize, usize, SessionId, UserId) {
+        let user = self.user(parts(name, 1).0);
+        let client = &self.clients[name];
+        let home = usize::from(self.view.home_of_user(user).shard.0);
+        (client.shard, home, client.session.expect("it is connected"), user)
     }
 
     fn frame(&mut self, from: usize, to: usize, epoch: Epoch, body: MeshBody) {
@@ -329,17 +335,36 @@ impl World {
         self.input(to, Input::Mesh { frame });
     }
 
+    /// How often a kind that is watched was seen.
+    pub(crate) fn seen(&self, kind: &str) -> usize {
+        self.seen.iter().filter(|seen| *seen == kind).count()
+    }
+
+    /// Events that all shards have encoded.
+    pub(crate) fn encoded(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.stats().events_encoded).sum()
+    }
+
+    /// Everybody whose connection is open goes.
+    pub(crate) fn all_leave(&mut self) {
+        let open = self.clients.values().filter(|client| client.closed.is_none());
+        let names: Vec<String> = open.map(|client| client.name.clone()).collect();
+        for name in names {
+            self.leave(&name);
+        }
+    }
+
+    /// Two shards between which a frame is under way.
+    pub(crate) fn busy_pair(&self) -> Option<(usize, usize)> {
+        self.mesh.iter().find(|(_, frames)| !frames.is_empty()).map(|(&pair, _)| pair)
+    }
+
     /// Whatever the store held back is answered, everybody goes, and after a while nothing must be left of it.
     pub(crate) fn everybody_leaves(&mut self) {
         self.refused.clear();
         self.step("store releases");
         self.settle();
-        let names: Vec<String> = self.clients.keys().cloned().collect();
-        for name in names {
-            if self.client(&name).closed.is_none() {
-                self.leave(&name);
-            }
-        }
+        self.all_leave();
         self.wait(25_000);
         for (shard, stats) in self.shards.iter().map(Shard::stats).enumerate() {
             let Stats { events_encoded, live_dropped, pushes_written, counters, .. } = stats;
@@ -389,7 +414,7 @@ impl World {
     pub(crate) fn settle(&mut self) {
         for _ in 0..100_000 {
             let waiting = |asked: &Asked| !self.held.contains(asked.kind());
-            if let Some((&pair, _)) = self.mesh.iter().find(|(_, frames)| !frames.is_empty()) {
+            if let Some(pair) = self.busy_pair() {
                 self.carry(pair);
             } else if let Some(name) =
                 self.clients.values().find(|c| c.reading && c.undrained_bytes > 0 && c.closed.is_none())
@@ -443,4 +468,13 @@ impl World {
         let ms = mono.0 / 1_000_000 - self.now.mono.0 / 1_000_000;
         self.now = Now { mono, wall: self.now.wall.plus_ms(ms) };
     }
+}
+
+/// The client of a connection that is open.
+fn at<'a>(
+    clients: &'a mut BTreeMap<String, Client>,
+    names: &BTreeMap<(usize, ConnId), String>,
+    of: (usize, ConnId),
+) -> &'a mut Client {
+    clients.get_mut(&names[&of]).filter(|client| client.conn == of.1).expect("not spoken to after its close")
 }
