@@ -35,7 +35,7 @@ pub mod position;
 pub mod presence;
 pub mod record;
 #[cfg(test)]
-pub mod testing;
+mod testing;
 pub mod text;
 pub mod time;
 pub mod view;

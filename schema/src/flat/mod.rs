@@ -17,7 +17,8 @@
 //! ```
 //!
 //! Tables are named as in a module `fb` of whoever declares them, members of unions after their variants. What is
-//! written where in a buffer follows the order in which fields are listed, so a list is never sorted anew.
+//! written where in a buffer follows the order in which fields are listed, so a list is never sorted anew. Tests draw any
+//! value of a type by the same declaration.
 
 mod fields;
 mod tables;
@@ -134,6 +135,15 @@ macro_rules! flat_tables {
     ($($type:ident as $table:ident $(omitted if $empty:ident)? {
         $($name:ident $(as $to:tt)?),* $(,)?
     })*) => {$(
+        $crate::flat::flat_table! { $type as $table $(omitted if $empty)? { $($name $(as $to)?),* } }
+        #[cfg(test)]
+        $crate::testing::any_fields! { $type { $($name),* } }
+    )*};
+}
+
+/// One struct's table, in both directions.
+macro_rules! flat_table {
+    ($type:ident as $table:ident $(omitted if $empty:ident)? { $($name:ident $(as $to:tt)?),* }) => {
         impl $crate::flat::FlatTable for $type {
             type Table<'a> = fb::$table<'a>;
             $(const OMITTED_IF_EMPTY: bool = { stringify!($empty); true };)?
@@ -149,7 +159,7 @@ macro_rules! flat_tables {
                 Ok(Self { $($name: $crate::flat::flat_fields!(take table $name $($to)?)),* })
             }
         }
-    )*};
+    };
 }
 
 /// Declares enums and their unions. The module's head shows the forms.
@@ -187,6 +197,9 @@ macro_rules! flat_unions {
                 Err($crate::flat::Illegal::Unknown { what: stringify!($union), number })
             }
         }
+
+        #[cfg(test)]
+        $crate::testing::any_variants! { $type { $($variant { $(($inner))? $($($name)*)? })* } }
     )*}};
 }
 
@@ -235,4 +248,4 @@ macro_rules! flat_fields {
     };
 }
 
-pub(crate) use {flat_fields, flat_tables, flat_unions};
+pub(crate) use {flat_fields, flat_table, flat_tables, flat_unions};

@@ -200,6 +200,9 @@ macro_rules! packed_enums {
                 Err(reader.damaged(format!("no {} has number {byte}", stringify!($name))))
             }
         }
+
+        #[cfg(test)]
+        $crate::testing::any_variants! { $name { $($variant {})* } }
     )*};
 }
 
@@ -227,6 +230,8 @@ macro_rules! packed_records {
     ($($name:ident $what:literal format $format:literal { $($field:ident),* $(,)? } $(, check $check:ident)?)*) => {$(
         $crate::record::packed_fields! { $name { $($field),* } }
         $crate::record::record! { $name $what format $format encode_packed decode_packed $($check)? }
+        #[cfg(test)]
+        $crate::testing::any_fields! { $name { $($field),* } $(but $check)? }
     )*};
 }
 
@@ -235,8 +240,10 @@ macro_rules! flat_records {
     ($($name:ident $what:literal format $format:literal {
         $($field:ident $(as $to:tt)?),* $(,)?
     } $(, check $check:ident)?)*) => {$(
-        $crate::flat::flat_tables! { $name as $name { $($field $(as $to)?),* } }
+        $crate::flat::flat_table! { $name as $name { $($field $(as $to)?),* } }
         $crate::record::record! { $name $what format $format encode_flat decode_flat $($check)? }
+        #[cfg(test)]
+        $crate::testing::any_fields! { $name { $($field),* } $(but $check)? }
     )*};
 }
 

@@ -8,12 +8,7 @@ use proptest::sample::Index;
 use crate::codec::Encoding;
 use crate::command::{Request, ServerFrame};
 use crate::mesh::MeshFrame;
-use crate::record::{
-    ArrivalRecord, BlockRecord, ChannelRecord, DedupRecord, DeviceRecord, EventRecord, FenceRecord, FriendRecord,
-    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, NodeRecord, PresenceRecord, PushRecord, ReadMarkRecord,
-    RefreshRecord, TalliesRecord, UserRecord,
-};
-use crate::testing;
+use crate::testing::{any_value, mesh_frames};
 
 /// A change of valid bytes: set one byte, cut the end off, double a stretch, or zero four.
 #[derive(Debug, Clone)]
@@ -99,7 +94,7 @@ fn mesh_bytes(frame: &MeshFrame) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn requests_survive_both_encodings(requests in proptest::collection::vec(testing::requests(), 0..4)) {
+    fn requests_survive_both_encodings(requests in proptest::collection::vec(any_value::<Request>(), 0..4)) {
         for encoding in Encoding::ALL {
             let frame = encoded_requests(encoding, &requests);
             let decoded: Result<Vec<Request>, _> = encoding.requests(&frame).collect();
@@ -108,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn server_frames_survive_both_encodings(frames in proptest::collection::vec(testing::server_frames(), 0..4)) {
+    fn server_frames_survive_both_encodings(frames in proptest::collection::vec(any_value::<ServerFrame>(), 0..4)) {
         for encoding in Encoding::ALL {
             let bytes = encoded_server_frames(encoding, &frames);
             let decoded = encoding.server_frames(&bytes);
@@ -117,19 +112,19 @@ proptest! {
     }
 
     #[test]
-    fn mesh_frames_survive(frame in testing::mesh_frames()) {
+    fn mesh_frames_survive(frame in mesh_frames()) {
         prop_assert_eq!(MeshFrame::decode(&mesh_bytes(&frame)), Ok(frame));
     }
 
     #[test]
-    fn what_a_waiting_mesh_frame_holds_is_near_its_encoded_size(frame in testing::mesh_frames()) {
+    fn what_a_waiting_mesh_frame_holds_is_near_its_encoded_size(frame in mesh_frames()) {
         let (held, encoded) = (frame.held_bytes(), mesh_bytes(&frame).len());
         prop_assert!(held + 256 >= encoded / 3 && held <= 4 * encoded + 256, "{} held, {} encoded: {:?}", held, encoded, frame);
     }
 
     #[test]
     fn damaged_requests_are_refused_or_legal(
-        requests in proptest::collection::vec(testing::requests(), 1..3),
+        requests in proptest::collection::vec(any_value::<Request>(), 1..3),
         damages in damages(),
     ) {
         for encoding in Encoding::ALL {
@@ -144,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_server_frames_are_refused_or_legal(frame in testing::server_frames(), damages in damages()) {
+    fn damaged_server_frames_are_refused_or_legal(frame in any_value::<ServerFrame>(), damages in damages()) {
         for encoding in Encoding::ALL {
             let bytes = damaged(encoded_server_frames(encoding, std::slice::from_ref(&frame)), &damages);
             let decode = |bytes: &[u8]| encoding.server_frames(bytes).ok();
@@ -153,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_mesh_frames_are_refused_or_legal(frame in testing::mesh_frames(), damages in damages()) {
+    fn damaged_mesh_frames_are_refused_or_legal(frame in mesh_frames(), damages in damages()) {
         let bytes = damaged(mesh_bytes(&frame), &damages);
         check_damaged(&bytes, |bytes| MeshFrame::decode(bytes).ok(), mesh_bytes)?;
     }
@@ -169,40 +164,23 @@ proptest! {
 }
 
 macro_rules! records {
-    ($($survives:ident $damaged:ident $record:ident $any:ident,)*) => {
+    ($($record:ident)*) => {pastey::paste! {
         proptest! {$(
             #[test]
-            fn $survives(record in testing::$any()) {
-                prop_assert_eq!($record::decode(&record.encode()), Ok(record));
+            fn [<any_ $record:snake _survives>](record in any_value::<crate::record::$record>()) {
+                prop_assert_eq!(crate::record::$record::decode(&record.encode()), Ok(record));
             }
 
             #[test]
-            fn $damaged(record in testing::$any(), damages in damages()) {
+            fn [<a_damaged_ $record:snake _is_refused_or_legal>](
+                record in any_value::<crate::record::$record>(),
+                damages in damages(),
+            ) {
                 let bytes = damaged(record.encode(), &damages);
-                check_damaged(&bytes, |bytes| $record::decode(bytes).ok(), $record::encode)?;
+                check_damaged(&bytes, |bytes| crate::record::$record::decode(bytes).ok(), crate::record::$record::encode)?;
             }
         )*}
-    };
+    }};
 }
 
-records! {
-    channels_survive damaged_channels_are_refused_or_legal ChannelRecord channel_records,
-    messages_survive damaged_messages_are_refused_or_legal MessageRecord message_records,
-    members_survive damaged_members_are_refused_or_legal MemberRecord member_records,
-    users_survive damaged_users_are_refused_or_legal UserRecord user_records,
-    refresh_tokens_survive damaged_refresh_tokens_are_refused_or_legal RefreshRecord refresh_records,
-    heads_survive damaged_heads_are_refused_or_legal HeadRecord head_records,
-    dedups_survive damaged_dedups_are_refused_or_legal DedupRecord dedup_records,
-    read_marks_survive damaged_read_marks_are_refused_or_legal ReadMarkRecord read_mark_records,
-    idempotencies_survive damaged_idempotencies_are_refused_or_legal IdempotencyRecord idempotency_records,
-    nodes_survive damaged_nodes_are_refused_or_legal NodeRecord node_records,
-    fences_survive damaged_fences_are_refused_or_legal FenceRecord fence_records,
-    inbox_events_survive damaged_inbox_events_are_refused_or_legal EventRecord event_records,
-    tallies_survive damaged_tallies_are_refused_or_legal TalliesRecord tallies_records,
-    friends_survive damaged_friends_are_refused_or_legal FriendRecord friend_records,
-    blocks_survive damaged_blocks_are_refused_or_legal BlockRecord block_records,
-    devices_survive damaged_devices_are_refused_or_legal DeviceRecord device_records,
-    presences_survive damaged_presences_are_refused_or_legal PresenceRecord presence_records,
-    pushes_survive damaged_pushes_are_refused_or_legal PushRecord push_records,
-    arrivals_survive damaged_arrivals_are_refused_or_legal ArrivalRecord arrival_records,
-}
+super::with_all_records!(records);

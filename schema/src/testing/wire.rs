@@ -1,0 +1,27 @@
+//! Frames of clients and shards: the strategies that no declaration of a table gives.
+
+use proptest::prelude::*;
+
+use super::{any_fields, any_value, any_variants};
+use crate::command::{HistoryWindow, Request, ServerFrame};
+use crate::mesh::{Feed, FeedStart, Kicked, MeshBody, MeshFrame};
+
+any_fields! { Request { id, command } }
+any_fields! { Feed { channel, events } }
+any_fields! { FeedStart { head_seq, open } }
+any_variants! { ServerFrame { Reply { id reply } Push { (push) } } }
+any_variants! { HistoryWindow { Newest {} Before { (seq) } After { (seq) } Around { (seq) } } }
+any_variants! { Kicked { Device { (device) } Family { (family) } } }
+
+/// Frames with any body, whose targets name events of their delivery, in its order.
+pub(crate) fn mesh_frames() -> impl Strategy<Value = MeshFrame> {
+    any_value::<MeshFrame>().prop_map(|mut frame| {
+        if let MeshBody::Deliver { events, targets } = &mut frame.body {
+            for target in targets {
+                target.events.retain(|&event| usize::from(event) < events.len());
+                target.events.sort_unstable();
+            }
+        }
+        frame
+    })
+}
