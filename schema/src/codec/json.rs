@@ -6,13 +6,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Unparsed;
 use crate::code::ErrorCode;
 use crate::command::{Command, ErrorReply, Push, Reply, Request, ServerFrame};
+use crate::generated::rookery as fb;
 
 /// The requests of a text frame, in order. Empty lines say nothing.
 pub fn requests(frame: &[u8]) -> impl Iterator<Item = Result<Request, Unparsed>> + '_ {
@@ -24,68 +26,23 @@ fn lines(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn request(line: &[u8]) -> Result<Request, Unparsed> {
-    let envelope = envelope(line)?;
-    let id = envelope.id;
-    let Some((name, fields)) = envelope.content else {
+    let Envelope { id, content } = envelope(line)?;
+    let Some((name, fields)) = content else {
         return Err(Unparsed::new(id, ErrorCode::BadRequest, "no command in the envelope"));
     };
-    let command = match &*name {
-        "connect" => parse(fields).map(Command::Connect),
-        "refresh" => parse(fields).map(|Token { token }| Command::Refresh { token }),
-        "send" => parse(fields).map(Command::Send),
-        "history" => parse(fields).map(Command::History),
-        "mark" => parse(fields).map(|Mark { channel_id, read_seq }| Command::Mark { channel_id, read_seq }),
-        "echo" => parse(fields).map(|Data { data }| Command::Echo { data }),
-        "edit" => parse(fields).map(Command::Edit),
-        "delete" => parse(fields).map(Command::Delete),
-        "react" => parse(fields).map(Command::React),
-        "typing" => parse(fields).map(Command::Typing),
-        "open" => parse(fields).map(Command::Open),
-        "close" => parse(fields).map(|Channel { channel_id }| Command::Close { channel_id }),
-        "presence_get" => parse(fields).map(Command::PresenceGet),
-        "presence_watch" => parse(fields).map(|Users { user_ids }| Command::PresenceWatch { user_ids }),
-        "search" => parse(fields).map(Command::Search),
-        _ => {
-            // Cut, so that an error is never as large as what caused it.
-            let name: String = name.chars().take(32).collect();
-            return Err(Unparsed::new(id, ErrorCode::UnknownCommand, format!("unknown command {name:?}")));
-        }
-    };
-    match command {
-        Ok(command) => Ok(Request { id, command }),
-        Err(error) => Err(Unparsed::new(id, ErrorCode::BadRequest, format!("{name}: {error}"))),
+    if !is_command(&name) {
+        // Cut, so that an error is never as large as what caused it.
+        let name: String = name.chars().take(32).collect();
+        return Err(Unparsed::new(id, ErrorCode::UnknownCommand, format!("unknown command {name:?}")));
     }
+    let bad = |error| Unparsed::new(id, ErrorCode::BadRequest, format!("{name}: {error}"));
+    variant(&name, fields).map(|command| Request { id, command }).map_err(bad)
 }
 
-fn parse<'de, T: Deserialize<'de>>(fields: &'de RawValue) -> Result<T, serde_json::Error> {
-    serde_json::from_str(fields.get())
-}
-
-#[derive(Serialize, Deserialize)]
-struct Token {
-    token: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Mark {
-    channel_id: crate::id::ChannelId,
-    read_seq: crate::id::Seq,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Channel {
-    channel_id: crate::id::ChannelId,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Users {
-    #[serde(default)]
-    user_ids: Vec<crate::id::UserId>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Data {
-    data: String,
+/// The variant of an enum that has this name and these fields.
+fn variant<'de, T: Deserialize<'de>>(name: &str, fields: &'de RawValue) -> Result<T, serde_json::Error> {
+    let only = MapDeserializer::new(std::iter::once((name, fields)));
+    T::deserialize(MapAccessDeserializer::new(only))
 }
 
 /// `{"id": N, "<name>": {…}}`; further fields are ignored, but for a second command.
@@ -120,13 +77,12 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
                     // Unknown fields are ignored, but an object under an unknown name may be a command of a later
                     // version, which is worth a 104 rather than silence. A known one wins over it.
                     let fields: &RawValue = map.next_value()?;
-                    let known = |name: &str| is_known(name);
                     match &envelope.content {
-                        Some((earlier, _)) if known(earlier) && known(&name) => {
+                        Some((earlier, _)) if is_known(earlier) && is_known(&name) => {
                             return Err(A::Error::custom("more than one command in an envelope"));
                         }
-                        Some((earlier, _)) if known(earlier) => {}
-                        _ if known(&name) || fields.get().starts_with('{') => envelope.content = Some((name, fields)),
+                        Some((earlier, _)) if is_known(earlier) => {}
+                        _ if is_known(&name) || fields.get().starts_with('{') => envelope.content = Some((name, fields)),
                         _ => {}
                     }
                 }
@@ -137,53 +93,18 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
     }
 }
 
-/// The names of commands, and of their replies.
-const COMMANDS: [&str; 15] = [
-    "connect",
-    "refresh",
-    "send",
-    "history",
-    "mark",
-    "echo",
-    "edit",
-    "delete",
-    "react",
-    "typing",
-    "open",
-    "close",
-    "presence_get",
-    "presence_watch",
-    "search",
-];
+/// Whether a command has this name, and so its reply: as in the other encoding.
+fn is_command(name: &str) -> bool {
+    fb::Command::ENUM_VALUES.iter().any(|&is| is != fb::Command::NONE && is.variant_name() == Some(name))
+}
 
 fn is_known(name: &str) -> bool {
-    COMMANDS.contains(&name) || matches!(name, "error" | "push")
+    is_command(name) || matches!(name, "error" | "push")
 }
 
 /// A key, borrowed unless it was written with escapes.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Name(text.into()))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Name(text.to_owned().into()))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Appends a request as one object. Between two in a frame the caller writes a newline.
 pub fn put_request(request: &Request, out: &mut Vec<u8>) {
@@ -235,90 +156,15 @@ pub fn server_frames(frame: &[u8]) -> Result<Vec<ServerFrame>, Unparsed> {
 fn server_frame(line: &[u8]) -> Result<ServerFrame, Unparsed> {
     let envelope = envelope(line)?;
     let id = envelope.id;
-    let bad = |error: serde_json::Error| Unparsed::new(id, ErrorCode::BadRequest, error.to_string());
-    match envelope.content {
-        Some((name, fields)) if name == "push" => parse(fields).map(ServerFrame::Push).map_err(bad),
+    let frame = match envelope.content {
+        Some((name, fields)) if name == "push" => serde_json::from_str(fields.get()).map(ServerFrame::Push),
         Some((name, fields)) if name == "error" => {
-            parse(fields).map(|error| ServerFrame::Reply { id, reply: Err(error) }).map_err(bad)
+            serde_json::from_str(fields.get()).map(|error| ServerFrame::Reply { id, reply: Err(error) })
         }
-        Some((name, fields)) => {
-            let mut json = serde_json::Deserializer::from_str(fields.get());
-            let reply = ReplyNamed(&name).deserialize(&mut json).map_err(bad)?;
-            Ok(ServerFrame::Reply { id, reply: Ok(reply) })
-        }
-        None => Err(Unparsed::new(id, ErrorCode::BadRequest, "an envelope without content")),
-    }
-}
-
-/// Reads the fields of the reply with this name.
-struct ReplyNamed<'a>(&'a str);
-
-impl<'de> DeserializeSeed<'de> for ReplyNamed<'_> {
-    type Value = Reply;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Reply, D::Error> {
-        #[derive(Deserialize)]
-        struct Expires {
-            expires_ms: crate::time::UnixMs,
-        }
-        #[derive(Deserialize)]
-        struct Sent {
-            seq: crate::id::Seq,
-            sent_ms: crate::time::UnixMs,
-            duplicate: bool,
-        }
-        #[derive(Deserialize)]
-        struct Marked {
-            read_seq: crate::id::Seq,
-            unread: u64,
-        }
-        #[derive(Deserialize)]
-        struct Revised {
-            revision: u32,
-        }
-        #[derive(Deserialize)]
-        struct Reacted {
-            count: u32,
-        }
-        #[derive(Deserialize)]
-        struct Present {
-            entries: Vec<crate::presence::PresenceEntry>,
-        }
-        #[derive(Deserialize)]
-        struct Done {}
-        match self.0 {
-            "connect" => Deserialize::deserialize(deserializer).map(Reply::Connect),
-            "refresh" => {
-                Deserialize::deserialize(deserializer).map(|Expires { expires_ms }| Reply::Refresh { expires_ms })
-            }
-            "send" => Deserialize::deserialize(deserializer).map(|Sent { seq, sent_ms, duplicate }| Reply::Send {
-                seq,
-                sent_ms,
-                duplicate,
-            }),
-            "history" => Deserialize::deserialize(deserializer).map(Reply::History),
-            "mark" => Deserialize::deserialize(deserializer)
-                .map(|Marked { read_seq, unread }| Reply::Mark { read_seq, unread }),
-            "echo" => Deserialize::deserialize(deserializer).map(|Data { data }| Reply::Echo { data }),
-            "edit" => Deserialize::deserialize(deserializer).map(|Revised { revision }| Reply::Edit { revision }),
-            "delete" => Deserialize::deserialize(deserializer).map(|Revised { revision }| Reply::Delete { revision }),
-            "react" => Deserialize::deserialize(deserializer).map(|Reacted { count }| Reply::React { count }),
-            "typing" => Deserialize::deserialize(deserializer).map(|Done {}| Reply::Typing {}),
-            "open" => Deserialize::deserialize(deserializer).map(Reply::Open),
-            "close" => Deserialize::deserialize(deserializer).map(|Done {}| Reply::Close {}),
-            "presence_get" => {
-                Deserialize::deserialize(deserializer).map(|Present { entries }| Reply::PresenceGet { entries })
-            }
-            "presence_watch" => {
-                Deserialize::deserialize(deserializer).map(|Present { entries }| Reply::PresenceWatch { entries })
-            }
-            "search" => Deserialize::deserialize(deserializer).map(Reply::Search),
-            other => {
-                IgnoredAny::deserialize(deserializer)?;
-                Err(D::Error::custom(format!("unknown reply {other:?}")))
-            }
-        }
-    }
+        Some((name, fields)) => variant(&name, fields).map(|reply| ServerFrame::Reply { id, reply: Ok(reply) }),
+        None => return Err(Unparsed::new(id, ErrorCode::BadRequest, "an envelope without content")),
+    };
+    frame.map_err(|error| Unparsed::new(id, ErrorCode::BadRequest, error.to_string()))
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ pub enum Command {
     /// Whose presence is pushed from now on.
     PresenceWatch {
         /// At most 500, in place of the earlier ones.
+        #[serde(default)]
         user_ids: Vec<UserId>,
     },
     /// Messages with these words, over the account's own channels.
