@@ -7,8 +7,8 @@ use crate::flat::{Builder, Illegal, Put, Take};
 use crate::generated::rookery as fb;
 use crate::message::MessageKind;
 use crate::op::{ChannelKind, PastAccess};
+use crate::packed::packed_enums;
 use crate::presence::PresenceState;
-use crate::record::packed_enums;
 
 /// Enums of the schemas, which have their numbers there.
 macro_rules! flat_enums {

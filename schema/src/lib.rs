@@ -12,6 +12,7 @@
 //! message command              what clients say and hear       -> codec::{json, fb}
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
 //! record                       what the store keeps            -> record (FlatBuffers, packed)
+//! packed                       fields without padding, in rows and keys
 //! page                         rows as shards ask for them
 //! generated flat enums         what the FlatBuffers forms share
 //! ```
@@ -29,6 +30,7 @@ pub mod limits;
 pub mod mesh;
 pub mod message;
 pub mod op;
+pub mod packed;
 pub mod page;
 pub mod place;
 pub mod position;

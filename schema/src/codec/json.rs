@@ -82,7 +82,9 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
                             return Err(A::Error::custom("more than one command in an envelope"));
                         }
                         Some((earlier, _)) if is_known(earlier) => {}
-                        _ if is_known(&name) || fields.get().starts_with('{') => envelope.content = Some((name, fields)),
+                        _ if is_known(&name) || fields.get().starts_with('{') => {
+                            envelope.content = Some((name, fields))
+                        }
                         _ => {}
                     }
                 }

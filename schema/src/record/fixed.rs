@@ -1,8 +1,9 @@
 //! Records of fixed size: heads, first replies, fences, read marks. Packed.
 
 use super::fields::{decode_packed, encode_packed};
-use super::{RecordError, packed_enums, packed_fields, packed_records};
+use super::{RecordError, packed_records};
 use crate::id::{ChannelId, Seq};
+use crate::packed::{packed_enums, packed_fields};
 use crate::time::UnixMs;
 use crate::view::{Epoch, Incarnation};
 

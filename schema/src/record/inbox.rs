@@ -3,20 +3,11 @@
 //! An inbox row is written once for each member, so it is 22 bytes for a message where a
 //! FlatBuffers table would be some 50. Upholds I6 as far as bytes can: events stay in the order of their ordinals.
 
-use super::fields::{Counted, Packed};
-use super::packed::{Reader, Writer};
-use super::{RecordError, packed_fields, packed_records, record};
+use super::{packed_records, record};
 use crate::emoji::Emoji;
 use crate::event::{MemberChange, Role};
 use crate::id::{ChannelId, Seq, UserId};
-
-/// The number of a kind of event, in both. A kind that an older version does not know raises the format of both.
-const MESSAGE: u8 = 1;
-const MEMBERSHIP: u8 = 2;
-const READ: u8 = 3;
-const EDITED: u8 = 4;
-const DELETED: u8 = 5;
-const REACTION: u8 = 6;
+use crate::packed::{ByteOrder, Packed, Why, packed_fields};
 
 /// One event as an inbox row or an arrival row holds it: content stays where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,57 +75,43 @@ pub enum EventRecordBody {
 
 record! { EventRecord "inbox event" format 2 encode_packed decode_packed }
 
-impl Packed for EventRecord {
-    fn bytes(&self) -> usize {
-        /// Kind, channel, a user or seq, and small fields; for a message a little less.
-        const USUAL: usize = 1 + 8 + 8 + 8;
-        match &self.body {
-            EventRecordBody::Reaction { emoji, .. } => USUAL + 4 + 1 + emoji.bytes(),
-            EventRecordBody::Message { .. }
-            | EventRecordBody::Edited { .. }
-            | EventRecordBody::Deleted { .. }
-            | EventRecordBody::Membership { .. }
-            | EventRecordBody::Read { .. } => USUAL,
-        }
-    }
+/// The channel stands between the number of the kind and the kind's fields. A kind that an older version does not know raises the
+/// format of both records.
+macro_rules! event_kinds {
+    ($($kind:ident = $number:literal { $($field:ident),* })*) => {
+        impl Packed for EventRecord {
+            fn put<O: ByteOrder>(&self, row: &mut Vec<u8>) {
+                match &self.body {
+                    $(EventRecordBody::$kind { $($field),* } => {
+                        row.push($number);
+                        self.channel.put::<O>(row);
+                        $($field.put::<O>(row);)*
+                    })*
+                }
+            }
 
-    fn put(&self, writer: &mut Writer) {
-        let at = self.channel;
-        match &self.body {
-            &EventRecordBody::Message { seq, revision } => ((MESSAGE, at), (seq, revision)).put(writer),
-            &EventRecordBody::Edited { seq, revision } => ((EDITED, at), (seq, revision)).put(writer),
-            &EventRecordBody::Deleted { seq, revision } => ((DELETED, at), (seq, revision)).put(writer),
-            EventRecordBody::Reaction { seq, emoji, count, user, on } => {
-                ((REACTION, at), (*seq, *count, *user, *on, emoji.clone())).put(writer);
+            fn take<O: ByteOrder>(rest: &mut &[u8]) -> Result<Self, Why> {
+                let (kind, channel): (u8, ChannelId) = Packed::take::<O>(rest)?;
+                let body = match kind {
+                    $($number => EventRecordBody::$kind { $($field: Packed::take::<O>(rest)?),* },)*
+                    _ => return Err(format!("no event is of kind {kind}").into()),
+                };
+                Ok(Self { channel, body })
             }
-            &EventRecordBody::Membership { user, change, role } => ((MEMBERSHIP, at), (user, change, role)).put(writer),
-            &EventRecordBody::Read { user, read_seq } => ((READ, at), (user, read_seq)).put(writer),
         }
-    }
 
-    fn take(reader: &mut Reader<'_>) -> Result<Self, RecordError> {
-        let (kind, channel): (u8, ChannelId) = Packed::take(reader)?;
-        let take_revised = |reader: &mut Reader<'_>| <(Seq, u32)>::take(reader);
-        let body = match kind {
-            MESSAGE => take_revised(reader).map(|(seq, revision)| EventRecordBody::Message { seq, revision })?,
-            EDITED => take_revised(reader).map(|(seq, revision)| EventRecordBody::Edited { seq, revision })?,
-            DELETED => take_revised(reader).map(|(seq, revision)| EventRecordBody::Deleted { seq, revision })?,
-            REACTION => {
-                let (seq, count, user, on, emoji) = Packed::take(reader)?;
-                EventRecordBody::Reaction { seq, emoji, count, user, on }
-            }
-            MEMBERSHIP => {
-                let (user, change, role) = Packed::take(reader)?;
-                EventRecordBody::Membership { user, change, role }
-            }
-            READ => {
-                let (user, read_seq) = Packed::take(reader)?;
-                EventRecordBody::Read { user, read_seq }
-            }
-            _ => return Err(reader.damaged(format!("no event is of kind {kind}"))),
-        };
-        Ok(Self { channel, body })
-    }
+        #[cfg(test)]
+        crate::testing::any_variants! { EventRecordBody { $($kind { $($field)* })* } }
+    };
+}
+
+event_kinds! {
+    Message = 1 { seq, revision }
+    Membership = 2 { user, change, role }
+    Read = 3 { user, read_seq }
+    Edited = 4 { seq, revision }
+    Deleted = 5 { seq, revision }
+    Reaction = 6 { seq, count, user, on, emoji }
 }
 
 /// `arrival`: what one transaction brought to the users of one home shard.
@@ -160,10 +137,6 @@ pub struct ArrivalEvent {
 }
 
 packed_fields! { ArrivalEvent { ordinal, audience, event } }
-
-impl Counted for ArrivalEvent {
-    const BYTES_MIN: usize = 2 + 2 + (1 + 8 + 8 + 2);
-}
 
 packed_records! { ArrivalRecord "arrival" format 2 { audiences, events }, check ordered }
 

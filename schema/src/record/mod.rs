@@ -23,14 +23,11 @@ mod fixed;
 mod inbox;
 mod message;
 mod node;
-mod packed;
 mod people;
 mod push;
 mod tallies;
 
-pub(crate) use fields::{Packed, packed_enums};
-use fields::{flat_records, packed_fields, packed_records, record};
-pub(crate) use packed::{Reader, Writer};
+use fields::{flat_records, packed_records, record};
 
 pub use account::{RefreshRecord, UserRecord};
 pub use channel::{ChannelRecord, MemberRecord, SeqRange};
@@ -43,42 +40,7 @@ pub use people::{BlockRecord, FriendRecord, FriendState};
 pub use push::{PushItem, PushRecord};
 pub use tallies::TalliesRecord;
 
-/// Bytes in the store that are not what their key says.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
-    /// Written by a newer version of this software.
-    #[error("a {what} record has format {found}, this version reads up to {known}: use the newer version")]
-    Newer {
-        /// The name of the record, as its key begins.
-        what: &'static str,
-        /// The format in the store.
-        found: u8,
-        /// The newest known here.
-        known: u8,
-    },
-    /// Written by no version of this software, or changed since.
-    #[error("a {what} record of {bytes} bytes is damaged: {why}")]
-    Damaged {
-        /// The name of the record, as its key begins.
-        what: &'static str,
-        /// Bytes of the whole row.
-        bytes: usize,
-        /// What the verifier found.
-        why: String,
-    },
-}
-
-/// What stands behind the format version.
-fn behind_format<'a>(what: &'static str, known: u8, bytes: &'a [u8]) -> Result<&'a [u8], RecordError> {
-    match bytes.split_first() {
-        Some((&found, _)) if found > known => Err(RecordError::Newer { what, found, known }),
-        Some((&found, rest)) if found > 0 => Ok(rest),
-        Some(_) => {
-            Err(RecordError::Damaged { what, bytes: bytes.len(), why: "its format is 0, which none has".into() })
-        }
-        None => Err(RecordError::Damaged { what, bytes: 0, why: "it is empty".into() }),
-    }
-}
+pub use crate::packed::RecordError;
 
 #[cfg(test)]
 mod tests {
@@ -166,7 +128,7 @@ mod tests {
         check(32, &one, "32 emojis");
         check(33, &one, "33 emojis of one message");
         check(1, &one[..8], "it ends within a text");
-        check(2, &one[..4], "it counts 2 items where 8 bytes are left");
+        check(2, &one[..4], "it ends within a field");
         check(1, &[0, 0, 0, 0, 4, 0xf0, 0x9f, 0x91, 0x8d], "an emoji that nobody put there");
         check(1, &[1, 0, 0, 0, 0], "not an emoji");
     }
@@ -189,7 +151,8 @@ mod tests {
         // format, audiences, users of the first, the user, events, then 25 bytes each: ordinal, audience, event
         check(1, 99, "it counts 99 items where 62 bytes are left");
         check(3, 99, "it counts 99 items where 60 bytes are left");
-        check(13, 3, "it counts 3 items where 50 bytes are left");
+        check(13, 99, "it counts 99 items where 50 bytes are left");
+        check(13, 3, "it ends within a field");
         check(13, 1, "25 bytes are left over");
         check(15, 2, "I6: event 1 stands behind 2");
         check(17, 1, "audience 1 of 1");

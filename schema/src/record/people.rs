@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{packed_enums, packed_records};
+use super::packed_records;
+use crate::packed::packed_enums;
 use crate::time::UnixMs;
 
 /// How one side sees a friendship.

@@ -2,11 +2,10 @@
 //!
 //! Who put it there are rows of their own.
 
-use super::fields::{Counted, Packed};
-use super::packed::{Reader, Writer};
-use super::{RecordError, record};
+use super::record;
 use crate::emoji::Emoji;
 use crate::limits::EMOJIS_OF_MESSAGE_MAX;
+use crate::packed::{ByteOrder, Packed, Why};
 
 /// `tallies`: the emojis of one message and how many users put each there, in the order in which they first came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,25 +34,15 @@ impl TalliesRecord {
 
 record! { TalliesRecord "tallies" format 1 encode_packed decode_packed bounded }
 
+/// Each count stands before its emoji.
 impl Packed for TalliesRecord {
-    fn bytes(&self) -> usize {
-        2 + self.counts.iter().map(|(emoji, _)| 4 + emoji.bytes()).sum::<usize>()
+    fn put<O: ByteOrder>(&self, row: &mut Vec<u8>) {
+        let counts: Vec<_> = self.counts.iter().map(|(emoji, count)| (*count, emoji.clone())).collect();
+        counts.put::<O>(row);
     }
 
-    fn put(&self, writer: &mut Writer) {
-        writer.u16(u16::try_from(self.counts.len()).expect("no more than a message may have"));
-        for (emoji, count) in &self.counts {
-            count.put(writer);
-            emoji.put(writer);
-        }
-    }
-
-    fn take(reader: &mut Reader<'_>) -> Result<Self, RecordError> {
-        let counts: Vec<(u32, Emoji)> = Packed::take(reader)?;
+    fn take<O: ByteOrder>(rest: &mut &[u8]) -> Result<Self, Why> {
+        let counts: Vec<(u32, Emoji)> = Packed::take::<O>(rest)?;
         Ok(Self { counts: counts.into_iter().map(|(count, emoji)| (emoji, count)).collect() })
     }
-}
-
-impl Counted for (u32, Emoji) {
-    const BYTES_MIN: usize = 4 + 1;
 }

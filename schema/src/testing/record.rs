@@ -1,4 +1,4 @@
-//! What the store keeps, as far as it has rules of its own.
+//! Stored records: the strategies that no declaration of their fields gives.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,24 +11,13 @@ use crate::limits::{
     CLIENT_BYTES_MAX, FAMILIES_OF_DEVICE_MAX, MEMBER_RANGES_MAX, NODE_NAME_BYTES_MAX, NODE_URL_BYTES_MAX,
 };
 use crate::record::{
-    ArrivalEvent, ArrivalRecord, BodyRecord, DedupRecord, DeviceRecord, EventRecord, EventRecordBody, MemberRecord,
-    NodeRecord, SeqRange, TalliesRecord,
+    ArrivalEvent, ArrivalRecord, BodyRecord, DedupRecord, DeviceRecord, EventRecord, MemberRecord, NodeRecord,
+    SeqRange, TalliesRecord,
 };
 
 any_fields! { DedupRecord { op, seq, sent_ms, revision, count, content_hash } }
 any_fields! { EventRecord { channel, body } }
 any_variants! { BodyRecord { Inline { (text) } Parts { parts bytes } } }
-any_variants! {
-    EventRecordBody {
-        Message { seq revision }
-        Edited { seq revision }
-        Deleted { seq revision }
-        Reaction { seq emoji count user on }
-        Membership { user change role }
-        Read { user read_seq }
-    }
-}
-
 /// Printable ASCII, up to so many bytes.
 fn printable(bytes_max: u32) -> impl Strategy<Value = String> {
     string_regex(&format!("[ -~]{{0,{bytes_max}}}")).expect("a legal expression")
