@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
-use serde::{Deserialize, Serialize};
+use crate::id::text_in_serde;
 
 /// Bytes of an emoji's text. The longest that Unicode lists, a couple with two skin tones, has 35.
 pub const EMOJI_BYTES_MAX: usize = 64;
@@ -25,8 +25,7 @@ static QUALIFIED: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
 });
 
 /// An emoji in its fully qualified form.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Emoji(Arc<str>);
 
 /// A text that is not exactly one emoji.
@@ -40,9 +39,7 @@ impl Emoji {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-impl Emoji {
     /// One that was an emoji where it was accepted, by a version that may know more of them than this one.
     ///
     /// # Errors
@@ -72,25 +69,13 @@ impl FromStr for Emoji {
     }
 }
 
-impl TryFrom<String> for Emoji {
-    type Error = ParseEmojiError;
-
-    fn try_from(text: String) -> Result<Self, ParseEmojiError> {
-        text.parse()
-    }
-}
-
-impl From<Emoji> for String {
-    fn from(emoji: Emoji) -> Self {
-        emoji.as_str().to_owned()
-    }
-}
-
 impl fmt::Display for Emoji {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
+
+text_in_serde! { Emoji, "emoji" }
 
 #[cfg(test)]
 mod tests {

@@ -4,10 +4,11 @@
 //! number holds 53 bits.
 
 use std::fmt;
+use std::num::ParseIntError;
 use std::str::FromStr;
 
-use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::Visitor;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::DEVICE_ID_BYTES_MAX;
 use crate::time::UnixMs;
@@ -27,6 +28,26 @@ const _: () = assert!(ID_TIME_BITS + ID_RANDOM_BITS == 63, "an id is positive al
 pub struct ParseIdError {
     what: &'static str,
 }
+
+/// Serializes what is a text by its `Display` and `FromStr`.
+macro_rules! text_in_serde {
+    ($name:ident, $what:literal) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = deserializer.deserialize_str($crate::id::Text($what))?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(crate) use text_in_serde;
 
 macro_rules! timed_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
@@ -58,17 +79,7 @@ macro_rules! timed_id {
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(Text($what)).and_then(|text| text.parse().map_err(D::Error::custom))
-            }
-        }
+        text_in_serde! { $name, $what }
     };
 }
 
@@ -119,22 +130,18 @@ impl fmt::Display for SessionId {
     }
 }
 
-impl Serialize for SessionId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl FromStr for SessionId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        u64::from_str_radix(text, 16).map(Self)
     }
 }
 
-impl<'de> Deserialize<'de> for SessionId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = deserializer.deserialize_str(Text("session id: a hexadecimal string"))?;
-        u64::from_str_radix(&text, 16).map(SessionId).map_err(D::Error::custom)
-    }
-}
+text_in_serde! { SessionId, "session id: a hexadecimal string" }
 
 /// One installation of a client, named by the client: 1 to 64 of `[A-Za-z0-9_-]`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceId(Box<str>);
 
 impl DeviceId {
@@ -163,12 +170,7 @@ impl FromStr for DeviceId {
     }
 }
 
-impl<'de> Deserialize<'de> for DeviceId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = deserializer.deserialize_str(Text("device_id"))?;
-        text.parse().map_err(D::Error::custom)
-    }
-}
+text_in_serde! { DeviceId, "device_id" }
 
 /// A UUID of version 7 that names a message, or an operation, before the server has seen it.
 ///
@@ -246,21 +248,10 @@ impl FromStr for ClientMsgId {
     }
 }
 
-impl Serialize for ClientMsgId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for ClientMsgId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = deserializer.deserialize_str(Text("UUID of version 7"))?;
-        text.parse().map_err(D::Error::custom)
-    }
-}
+text_in_serde! { ClientMsgId, "UUID of version 7" }
 
 /// Takes a text out of a deserializer, borrowed or owned, without asking which.
-struct Text(&'static str);
+pub(crate) struct Text(pub(crate) &'static str);
 
 impl<'de> Visitor<'de> for Text {
     type Value = std::borrow::Cow<'de, str>;

@@ -6,14 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
-use crate::id::{ChannelId, Seq};
+use crate::id::{ChannelId, Seq, text_in_serde};
 use crate::time::UnixMs;
 
 /// The place of a message. Later messages are greater, so lists descend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessagePlace {
     /// When it was sent.
     pub sent_ms: UnixMs,
@@ -45,19 +42,7 @@ impl FromStr for MessagePlace {
     }
 }
 
-impl TryFrom<String> for MessagePlace {
-    type Error = ParsePlaceError;
-
-    fn try_from(text: String) -> Result<Self, ParsePlaceError> {
-        text.parse()
-    }
-}
-
-impl From<MessagePlace> for String {
-    fn from(place: MessagePlace) -> Self {
-        place.to_string()
-    }
-}
+text_in_serde! { MessagePlace, "cursor of this list" }
 
 #[cfg(test)]
 mod tests {
