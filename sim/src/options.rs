@@ -52,6 +52,10 @@ pub enum Planted {
     AnswerForgotten,
     /// A node from which another has taken over goes on (I12).
     FencedGoesOn,
+    /// A shard's mailbox that was full once is not tried again (I12).
+    FullMailboxForever,
+    /// A frame that found a shard's mailbox full is overtaken by the next one (I4).
+    FullMailboxOvertaken,
 }
 
 impl Planted {

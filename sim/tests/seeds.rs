@@ -40,13 +40,9 @@ fn a_removed_member_receives_nothing_sent_after_its_removal() {
     assert!(races >= least, "{races} races, at least {least} are to be seen");
 }
 
-/// The bug is caught by one of the first 50 seeds, as a violation of one of these invariants.
-fn check_planted(planted: Planted, invariants: &[&str]) {
-    check_planted_in(Workload::Drawn, planted, invariants);
-}
-
-fn check_planted_in(workload: Workload, planted: Planted, invariants: &[&str]) {
-    let caught = (1..=50).find_map(|seed| {
+/// The bug is caught by one of the seeds from `first` to 50, as a violation of one of these invariants.
+fn check_planted(workload: Workload, planted: Planted, first: u64, invariants: &[&str]) {
+    let caught = (first..=50).find_map(|seed| {
         let options = Options { workload, planted: Some(planted), ..Options::of_seed(seed) };
         let violation = sim::run(options).violation?;
         Some((seed, violation))
@@ -57,16 +53,20 @@ fn check_planted_in(workload: Workload, planted: Planted, invariants: &[&str]) {
 
 #[test]
 fn planted_bugs_are_caught() {
+    let check = |planted, invariants| check_planted(Workload::Drawn, planted, 1, invariants);
     // Whoever looks first after the power loss: the sender, a reader who was shown it, a cursor beyond the store.
-    check_planted(Planted::AcknowledgeBeforeDurable, &["I3", "I2", "I6"]);
-    check_planted(Planted::CursorAheadOfUnreadRow, &["I6"]);
+    check(Planted::AcknowledgeBeforeDurable, &["I3", "I2", "I6"]);
+    check(Planted::CursorAheadOfUnreadRow, &["I6"]);
     // Whoever does something to a message that is not there asks for ever.
-    check_planted(Planted::SeqInMemory, &["I2", "I12"]);
-    check_planted(Planted::UnknownIsFailure, &["I5"]);
-    check_planted(Planted::AnswerForgotten, &["I12", "I6"]);
+    check(Planted::SeqInMemory, &["I2", "I12"]);
+    check(Planted::UnknownIsFailure, &["I5"]);
+    check(Planted::AnswerForgotten, &["I12", "I6"]);
     // What the driver says of a takeover is passed on to nobody.
-    check_planted(Planted::FencedGoesOn, &["I12"]);
-    check_planted_in(Workload::Removals, Planted::RemovalAcknowledgedEarly, &["I10"]);
+    check(Planted::FencedGoesOn, &["I12"]);
+    check_planted(Workload::Removals, Planted::RemovalAcknowledgedEarly, 1, &["I10"]);
+    // From the first seed whose mailboxes are ever full.
+    check_planted(Workload::Drawn, Planted::FullMailboxForever, 10, &["I12"]);
+    check_planted(Workload::Drawn, Planted::FullMailboxOvertaken, 10, &["I4"]);
 }
 
 /// What the program prints for a seed.

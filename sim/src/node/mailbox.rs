@@ -3,7 +3,7 @@
 //! Owns their places, and delay and loss on the way. A frame on its way has its place already. Real mailboxes lose no frame; here
 //! those that may be lost are, at any time, while the world is hostile.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 
 use crate::faults::FaultState;
+use crate::options::Planted;
 use crate::rng::Rng;
 use crate::trace::{digest, note};
 use crate::world::World;
@@ -101,20 +102,29 @@ pub(super) struct Line {
     to: u16,
     mailbox: Mailbox,
     frames: UnboundedSender<Due>,
+    /// Planted bugs of the driver: the mailbox is never tried again; a frame waits for the next one to overtake it.
+    is_given_up: Cell<bool>,
+    overtaken: RefCell<Option<MeshFrame>>,
 }
 
 impl Line {
     pub(super) fn new(from: u16, to: u16, mailbox: Mailbox, tasks: &Tasks) -> Self {
         let (sender, frames) = mpsc::unbounded_channel();
         tasks.spawn(carry(frames, mailbox.clone()));
-        Self { from, to, mailbox, frames: sender }
+        Self { from, to, mailbox, frames: sender, is_given_up: Cell::default(), overtaken: RefCell::default() }
     }
 
     /// Sends a frame on its way, or returns it if it would find no place.
     pub(super) fn push(&self, world: &World, rng: &mut Rng, frame: MeshFrame) -> Option<MeshFrame> {
         let (from, to) = (self.from, self.to);
-        if self.mailbox.is_full() {
+        if self.mailbox.is_full() || self.is_given_up.get() {
             world.met.borrow_mut().held_back += 1;
+            self.is_given_up.set(world.options.planted == Some(Planted::FullMailboxForever));
+            let mut overtaken = self.overtaken.borrow_mut();
+            if world.options.planted == Some(Planted::FullMailboxOvertaken) && overtaken.is_none() {
+                *overtaken = Some(frame);
+                return None;
+            }
             return Some(frame);
         }
         let loss_permille = match frame.body {
@@ -129,9 +139,11 @@ impl Line {
         }
         note!(world.trace, "mesh: {from} to {to} {} bytes {:x}", bytes.len(), digest(&bytes));
         let delay = Duration::from_millis(rng.within(0..=world.plan.mesh_ms));
-        self.mailbox.queue.borrow_mut().on_the_way += 1;
-        // The line lives as long as the shard: both die with the node.
-        let _ = self.frames.send((Instant::now() + delay, frame));
+        for frame in [Some(frame), self.overtaken.take()].into_iter().flatten() {
+            self.mailbox.queue.borrow_mut().on_the_way += 1;
+            // The line lives as long as the shard: both die with the node.
+            let _ = self.frames.send((Instant::now() + delay, frame));
+        }
         None
     }
 }
