@@ -9,10 +9,10 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use schema::{ChannelId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -207,44 +207,30 @@ fn in_parallel<T: Send>(
     piece: impl Fn(usize) -> anyhow::Result<T> + Sync,
 ) -> Done<T> {
     let next = AtomicUsize::new(0);
-    let (sender, receiver) = mpsc::channel();
-    let mut done = Done { finished: Vec::with_capacity(work), failed: None };
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS.min(work) {
-            let (sender, next, piece) = (sender.clone(), &next, &piece);
-            scope.spawn(move || {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    if at >= work {
-                        break;
-                    }
-                    let result = piece(at);
-                    if result.is_err() {
-                        // Here, and not where results are read: a hundred thousand quick pieces would be done by then.
-                        next.store(work, Ordering::Relaxed);
-                    }
-                    if sender.send((at, result)).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        let mut progress = Progress::new(what, work as u64);
-        for (at, result) in receiver {
+    let done = Done { finished: Vec::with_capacity(work), failed: None };
+    let done = Mutex::new((done, Progress::new(what, work as u64)));
+    let worker = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= work {
+                break;
+            }
+            let interrupted = || bail!("interrupted while making {what}");
+            let result = if interrupt.requested() { interrupted() } else { piece(at) };
+            if result.is_err() {
+                // Before the lock is waited for: a hundred thousand quick pieces would be done by then.
+                next.store(work, Ordering::Relaxed);
+            }
+            let (done, progress) = &mut *done.lock().unwrap_or_else(PoisonError::into_inner);
             match result {
                 Ok(result) => done.finished.push((at, result)),
-                Err(error) => done.failed = done.failed.take().or(Some(error)),
-            }
-            if interrupt.requested() {
-                done.failed = done.failed.take().or(Some(anyhow::anyhow!("interrupted while making {what}")));
-            }
-            if done.failed.is_some() {
-                next.store(work, Ordering::Relaxed);
+                Err(error) => _ = done.failed.get_or_insert(error),
             }
             progress.show(done.finished.len() as u64, || format!("{} of {work}", done.finished.len()));
         }
-    });
+    };
+    std::thread::scope(|scope| (0..WORKERS.min(work)).for_each(|_| _ = scope.spawn(worker)));
+    let (mut done, _) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.finished.sort_by_key(|&(at, _)| at);
     done
 }
@@ -252,7 +238,6 @@ fn in_parallel<T: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::bail;
 
     #[test]
     fn work_is_done_once_each_and_in_order() {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use schema::{Reply, Request};
+use schema::Reply;
 
 use crate::cli::IdleArgs;
 use crate::drive::Stopwatch;
@@ -51,16 +51,10 @@ impl Workload for Quiet {
         let (Message::Text(bytes) | Message::Binary(bytes)) = message;
         Err(format!("a message of {} bytes came, though nothing was asked for", bytes.len()))
     }
-
-    fn fill(&mut self, _connection: usize, _now_ns: u64, _out: &mut Vec<u8>) {}
 }
 
 impl Talk for Quiet {
     fn answered(&mut self, _connection: usize, id: u32, reply: Reply, _now_ns: u64) -> Result<(), String> {
         not_asked_for(id, &reply)
-    }
-
-    fn next(&mut self, _connection: usize, _now_ns: u64) -> Option<Request> {
-        None
     }
 }

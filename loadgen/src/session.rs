@@ -51,7 +51,9 @@ pub(crate) trait Talk {
     fn told_presence(&mut self, _connection: usize, _entries: &[PresenceEntry], _now_ns: u64) {}
 
     /// The next request of `connection`, if it has one to send now.
-    fn next(&mut self, connection: usize, now_ns: u64) -> Option<Request>;
+    fn next(&mut self, _connection: usize, _now_ns: u64) -> Option<Request> {
+        None
+    }
 }
 
 /// The command that sends a text.

@@ -62,7 +62,7 @@ pub(crate) trait Workload {
 
     /// Appends the frames that `connection` has to send now, up to about [`FILL_BYTES`]. Nothing appended means
     /// nothing to send; otherwise it is called again once these are on their way.
-    fn fill(&mut self, connection: usize, now_ns: u64, out: &mut Vec<u8>);
+    fn fill(&mut self, _connection: usize, _now_ns: u64, _out: &mut Vec<u8>) {}
 }
 
 /// Why an open connection ended before we closed it.
@@ -359,6 +359,4 @@ impl Workload for Silence {
     fn message(&mut self, _connection: usize, _message: Message<'_>, _now_ns: u64) -> Result<(), String> {
         Ok(())
     }
-
-    fn fill(&mut self, _connection: usize, _now_ns: u64, _out: &mut Vec<u8>) {}
 }
