@@ -155,7 +155,7 @@ pub(crate) fn network(world: &Rc<World>) -> Sim<'static> {
         let world = Rc::clone(world);
         sim.host(host, move || {
             let world = Rc::clone(&world);
-            async move { if world.called.get() == host { crate::node::live(world, host).await } else { Ok(()) } }
+            async move { if world.called.get() == host { crate::node::run_life(world, host).await } else { Ok(()) } }
         });
     }
     sim
@@ -167,7 +167,7 @@ fn hosts(world: &World) -> &'static [&'static str] {
 }
 
 /// Begins a life of the node on a host.
-fn call(world: &World, sim: &mut Sim<'_>, host: &'static str) {
+fn start_life(world: &World, sim: &mut Sim<'_>, host: &'static str) {
     world.called.set(host);
     sim.bounce(host);
 }
@@ -199,7 +199,7 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
         let now_ms = u64::try_from(sim.elapsed().as_millis()).expect("a run is short");
         world.trace.set_now_ms(now_ms);
         while let Some(due) = hardships.first_entry().filter(|due| *due.key() <= now_ms) {
-            due.remove().into_iter().for_each(|hardship| suffer(world, &mut sim, hardship, &mut is_up));
+            due.remove().into_iter().for_each(|hardship| apply(world, &mut sim, hardship, &mut is_up));
         }
         let phase = world.phase();
         match phase {
@@ -243,7 +243,7 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
     Ok(())
 }
 
-fn suffer(world: &World, sim: &mut Sim<'_>, hardship: Hardship, is_up: &mut bool) {
+fn apply(world: &World, sim: &mut Sim<'_>, hardship: Hardship, is_up: &mut bool) {
     note!(world.trace, "world: {hardship:?}");
     match hardship {
         Hardship::Crash if *is_up => {
@@ -267,12 +267,12 @@ fn suffer(world: &World, sim: &mut Sim<'_>, hardship: Hardship, is_up: &mut bool
             *is_up = false;
         }
         Hardship::Restart if !*is_up => {
-            call(world, sim, world.serving.get());
+            start_life(world, sim, world.serving.get());
             *is_up = true;
         }
         Hardship::TakeOver if *is_up => {
             let other = if world.serving.get() == NODE { SPARE } else { NODE };
-            call(world, sim, other);
+            start_life(world, sim, other);
         }
         Hardship::Crash | Hardship::PowerLoss | Hardship::Drain | Hardship::Restart | Hardship::TakeOver => {}
         Hardship::StoreAway(away) => world.faults.set_away(away),

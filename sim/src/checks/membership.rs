@@ -21,7 +21,7 @@ fn is_within(ranges: &[SeqRange], seq: Seq) -> bool {
 }
 
 /// The message that a row is about.
-fn told_of(body: &EventRecordBody) -> Option<Seq> {
+fn message_of(body: &EventRecordBody) -> Option<Seq> {
     match body {
         EventRecordBody::Message { seq, .. }
         | EventRecordBody::Edited { seq, .. }
@@ -57,7 +57,7 @@ pub(super) fn check(log: &Log, facts: &Facts) -> Check {
                 }
                 Some(MemberChange::Role | MemberChange::Title) | None => {}
             }
-            let (Some(seq), Some(ranges)) = (told_of(&row.event.body), log.ranges.get(&(channel, *user))) else {
+            let (Some(seq), Some(ranges)) = (message_of(&row.event.body), log.ranges.get(&(channel, *user))) else {
                 continue;
             };
             if !is_within(ranges, seq) {

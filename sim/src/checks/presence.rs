@@ -8,7 +8,7 @@ use schema::limits::{LEASE_MS, PRESENCE_GRACE_MS};
 use schema::op::ChannelKind;
 use schema::{ChannelId, DeviceId, PresenceEntry, PresenceState, UserId};
 
-use crate::facts::{Facts, Told};
+use crate::facts::{Facts, PresenceSeen};
 use crate::outcome::violated;
 use crate::world::World;
 
@@ -20,12 +20,12 @@ const MOMENT_MS: u64 = 5_000;
 
 pub(super) fn check(world: &World, log: &Log, facts: &Facts) -> Check {
     let Some(leaving_ms) = facts.presence.leaving_ms else { return Ok(()) };
-    let friends = always_fellows(world, facts);
-    let mut before: BTreeMap<(&DeviceId, UserId), &Told> = BTreeMap::new();
+    let friends = always_together(world, facts);
+    let mut before: BTreeMap<(&DeviceId, UserId), &PresenceSeen> = BTreeMap::new();
     let mut gone: BTreeSet<(&DeviceId, UserId)> = BTreeSet::new();
-    for told in &facts.presence.told {
+    for told in &facts.presence.seen {
         let about = told.entry.user_id;
-        if !log.were_fellows(told.to, about) && told.entry != PresenceEntry::unknown(about) {
+        if !log.ever_together(told.to, about) && told.entry != PresenceEntry::unknown(about) {
             violated!("I8", "{} was told {:?} of a stranger", told.by, told.entry);
         }
         if told.to != about && !friends.contains(&(told.to, about)) {
@@ -35,7 +35,7 @@ pub(super) fn check(world: &World, log: &Log, facts: &Facts) -> Check {
             before.insert((&told.by, about), told);
         }
         if told.is_change && told.entry.state == PresenceState::Offline {
-            went(told, facts)?;
+            check_offline(told, facts)?;
             gone.insert((&told.by, about));
         }
     }
@@ -53,7 +53,7 @@ pub(super) fn check(world: &World, log: &Log, facts: &Facts) -> Check {
 }
 
 /// Somebody is told that a user went offline.
-fn went(told: &Told, facts: &Facts) -> Check {
+fn check_offline(told: &PresenceSeen, facts: &Facts) -> Check {
     let (by, about, at_ms) = (&told.by, told.entry.user_id, told.at_ms);
     let Some(left_ms) = facts.presence.left_ms.get(&about) else {
         violated!("I8", "{by} was told at {at_ms} ms that {about} is offline, which did not leave");
@@ -66,7 +66,7 @@ fn went(told: &Told, facts: &Facts) -> Check {
 }
 
 /// Who shared a channel with whom from the beginning to the end.
-fn always_fellows(world: &World, facts: &Facts) -> BTreeSet<(UserId, UserId)> {
+fn always_together(world: &World, facts: &Facts) -> BTreeSet<(UserId, UserId)> {
     let changed: BTreeSet<(ChannelId, UserId)> =
         facts.memberships.iter().map(|change| (change.channel, change.user)).collect();
     let mut fellows = BTreeSet::new();

@@ -52,7 +52,7 @@ impl Log {
     }
 
     /// Whether two users were ever in one direct channel or group, or are the same.
-    pub(super) fn were_fellows(&self, one: UserId, other: UserId) -> bool {
+    pub(super) fn ever_together(&self, one: UserId, other: UserId) -> bool {
         let shared = self.channels_of[&one].intersection(&self.channels_of[&other]);
         one == other || shared.copied().any(|channel| !self.larges.contains(&channel))
     }

@@ -58,7 +58,7 @@ impl Socket {
         let writing = tokio::task::spawn_local(writes.write(writer, queue, |_| ()));
         let mut reads = Chaos::new(rng.part("read"), world.plan.piece_bytes);
         let mut rng = rng.part("socket");
-        let rest = shake(&mut reader, &mut reads, &out, encoding, &mut rng).await;
+        let rest = upgrade(&mut reader, &mut reads, &out, encoding, &mut rng).await;
         let Some(rest) = rest else {
             writing.abort();
             return None;
@@ -100,7 +100,7 @@ impl Socket {
 }
 
 /// The upgrade: what came behind the answer.
-async fn shake(
+async fn upgrade(
     reader: &mut OwnedReadHalf,
     reads: &mut Chaos,
     out: &UnboundedSender<Outgoing>,

@@ -25,16 +25,16 @@ const CLIENTS: &str = "clients";
 /// How long the node stays away when it restarts.
 const AWAY_STEPS: u32 = 50;
 
-enum Order {
+enum Instruction {
     Open(usize, Encoding),
     Say(usize, bool, Vec<u8>),
     Drop(usize),
 }
 
-/// What goes between the one who waits outside and the clients inside.
+/// Queues between the scenario, outside of the simulation, and the clients in it.
 #[derive(Default)]
-struct Desk {
-    orders: VecDeque<Order>,
+struct Queues {
+    instructions: VecDeque<Instruction>,
     heard: BTreeMap<usize, VecDeque<Heard>>,
 }
 
@@ -42,7 +42,7 @@ struct Desk {
 pub struct SimulatedNode {
     world: Rc<World>,
     sim: Sim<'static>,
-    desk: Rc<RefCell<Desk>>,
+    queues: Rc<RefCell<Queues>>,
     connections: usize,
 }
 
@@ -51,14 +51,14 @@ impl SimulatedNode {
     #[must_use]
     pub fn start(seed: u64) -> Self {
         let world = Rc::new(calm(seed, PEOPLE.len()));
-        let desk = Rc::new(RefCell::new(Desk::default()));
+        let queues = Rc::new(RefCell::new(Queues::default()));
         let mut sim = network(&world);
-        let (inside, orders) = (Rc::clone(&world), Rc::clone(&desk));
+        let (inside, instructions) = (Rc::clone(&world), Rc::clone(&queues));
         sim.client(CLIENTS, async move {
-            serve(&inside, &orders).await;
+            serve(&inside, &instructions).await;
             Ok(())
         });
-        Self { world, sim, desk, connections: 0 }
+        Self { world, sim, queues, connections: 0 }
     }
 
     fn step(&mut self) {
@@ -82,19 +82,19 @@ impl SimulatedNode {
         }
     }
 
-    fn order(&mut self, order: Order) {
-        self.desk.borrow_mut().orders.push_back(order);
+    fn instruct(&mut self, instruction: Instruction) {
+        self.queues.borrow_mut().instructions.push_back(instruction);
     }
 }
 
-/// Carries orders out, and brings what connections hear.
-async fn serve(world: &Rc<World>, desk: &RefCell<Desk>) {
+/// Carries instructions out, and brings what connections hear.
+async fn serve(world: &Rc<World>, queues: &RefCell<Queues>) {
     let mut sockets: BTreeMap<usize, Socket> = BTreeMap::new();
     let mut rng = Rng::new(world.options.seed).part("clients");
     loop {
-        let order = desk.borrow_mut().orders.pop_front();
-        match order {
-            Some(Order::Open(number, encoding)) => {
+        let instruction = queues.borrow_mut().instructions.pop_front();
+        match instruction {
+            Some(Instruction::Open(number, encoding)) => {
                 let rng = Rng::new(rng.bits());
                 let socket = loop {
                     // It comes back within moments, as a node does that was restarted.
@@ -105,13 +105,13 @@ async fn serve(world: &Rc<World>, desk: &RefCell<Desk>) {
                 };
                 sockets.insert(number, socket);
             }
-            Some(Order::Say(number, text, payload)) => {
+            Some(Instruction::Say(number, text, payload)) => {
                 let opcode = if text { Opcode::Text } else { Opcode::Binary };
                 if let Some(socket) = sockets.get_mut(&number) {
                     socket.say_raw(opcode, &payload);
                 }
             }
-            Some(Order::Drop(number)) => drop(sockets.remove(&number)),
+            Some(Instruction::Drop(number)) => drop(sockets.remove(&number)),
             None => tokio::time::sleep(Duration::from_millis(1)).await,
         }
         for (&number, socket) in &mut sockets {
@@ -120,7 +120,7 @@ async fn serve(world: &Rc<World>, desk: &RefCell<Desk>) {
                     Incoming::Frame(frame) => Heard::Frame(frame),
                     Incoming::Closed(code) => Heard::Closed(code),
                 };
-                desk.borrow_mut().heard.entry(number).or_default().push_back(heard);
+                queues.borrow_mut().heard.entry(number).or_default().push_back(heard);
             }
         }
     }
@@ -178,17 +178,17 @@ impl Transport for SimulatedNode {
 
     fn open(&mut self, encoding: Encoding) -> usize {
         self.connections += 1;
-        self.order(Order::Open(self.connections, encoding));
+        self.instruct(Instruction::Open(self.connections, encoding));
         self.connections
     }
 
     fn say(&mut self, connection: usize, text: bool, payload: &[u8]) {
-        self.order(Order::Say(connection, text, payload.to_vec()));
+        self.instruct(Instruction::Say(connection, text, payload.to_vec()));
     }
 
     fn hear(&mut self, connection: usize, patience_ms: u64) -> Option<Heard> {
         for _ in 0..patience_ms {
-            let heard = self.desk.borrow_mut().heard.get_mut(&connection).and_then(VecDeque::pop_front);
+            let heard = self.queues.borrow_mut().heard.get_mut(&connection).and_then(VecDeque::pop_front);
             if heard.is_some() {
                 return heard;
             }
@@ -198,7 +198,7 @@ impl Transport for SimulatedNode {
     }
 
     fn drop_connection(&mut self, connection: usize) {
-        self.order(Order::Drop(connection));
+        self.instruct(Instruction::Drop(connection));
         self.step();
     }
 

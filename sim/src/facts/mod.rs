@@ -17,7 +17,7 @@ use crate::outcome::Violation;
 pub(crate) use feeds::{Feed, Feeds};
 pub(crate) use memberships::{Answer, MemberChange};
 pub(crate) use operations::{Done, Operation};
-pub(crate) use presence::{Presence, Told};
+pub(crate) use presence::{Presence, PresenceSeen};
 
 /// The key of rules 1 and 6: one message that a user wrote, or one operation on a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,12 +126,12 @@ impl Facts {
     /// An event of the inbox came.
     pub(crate) fn pushed(&mut self, device: &DeviceId, position: Position, push: &Push) {
         if let Some((channel, body)) = push.to_event() {
-            self.told(device, Event { position, channel, body });
+            self.event_came(device, Event { position, channel, body });
         }
     }
 
     /// The same, as the store told it.
-    pub(crate) fn told(&mut self, device: &DeviceId, event: Event) {
+    pub(crate) fn event_came(&mut self, device: &DeviceId, event: Event) {
         let pushed = self.pushed.get_mut(device).expect("a device is pushed after it started");
         let user = pushed.user;
         let message = match &event.body {

@@ -6,7 +6,7 @@ use schema::{DeviceId, PresenceEntry, UserId};
 
 /// One entry of a reply or of a push.
 #[derive(Debug, Clone)]
-pub(crate) struct Told {
+pub(crate) struct PresenceSeen {
     pub(crate) by: DeviceId,
     pub(crate) to: UserId,
     pub(crate) entry: PresenceEntry,
@@ -18,7 +18,7 @@ pub(crate) struct Told {
 /// All of it.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
-    pub(crate) told: Vec<Told>,
+    pub(crate) seen: Vec<PresenceSeen>,
     /// When the last device of a user went for good.
     pub(crate) left_ms: BTreeMap<UserId, u64>,
     /// When users began to leave.

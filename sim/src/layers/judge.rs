@@ -62,13 +62,13 @@ fn arrived(world: &World, log: &Log, left: &[(Epoch, Stamp, ArrivalRecord)]) -> 
                 violated!("I6", "{home} of {epoch:?} was told of {stamp:?} after {last:?}");
             }
             last = *stamp;
-            tell(&mut told, *stamp, record);
+            add_positions(&mut told, *stamp, record);
         }
     }
     let in_inboxes: BTreeMap<UserId, BTreeSet<Position>> =
         log.inboxes.iter().map(|(user, (_, rows))| (*user, rows.iter().map(|row| row.position).collect())).collect();
     let mut lies = told.clone();
-    left.iter().for_each(|(_, stamp, record)| tell(&mut lies, *stamp, record));
+    left.iter().for_each(|(_, stamp, record)| add_positions(&mut lies, *stamp, record));
     for (user, positions) in &lies {
         if let Some(position) = positions.difference(&in_inboxes[user]).next() {
             violated!("I6", "{position} arrived for {user}, whose inbox has nothing there");
@@ -88,7 +88,7 @@ fn arrived(world: &World, log: &Log, left: &[(Epoch, Stamp, ArrivalRecord)]) -> 
     Ok(())
 }
 
-fn tell(told: &mut BTreeMap<UserId, BTreeSet<Position>>, stamp: Stamp, record: &ArrivalRecord) {
+fn add_positions(told: &mut BTreeMap<UserId, BTreeSet<Position>>, stamp: Stamp, record: &ArrivalRecord) {
     for event in &record.events {
         for &user in &record.audiences[usize::from(event.audience)] {
             told.entry(user).or_default().insert(stamp.at(event.ordinal));

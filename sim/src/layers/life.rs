@@ -24,7 +24,7 @@ pub(super) type Answer = oneshot::Receiver<Result<OpReply, Refusal>>;
 
 /// Who waits for a reply.
 struct Ticket {
-    teller: oneshot::Sender<Result<OpReply, Refusal>>,
+    sender: oneshot::Sender<Result<OpReply, Refusal>>,
     /// When it was asked for, in polls of the run.
     asked: u64,
 }
@@ -112,14 +112,14 @@ impl Life {
 
     /// Hands an operation in.
     pub(super) fn push(self: &Rc<Self>, world: &Rc<World>, channel: ChannelId, op: ChannelOp) -> Answer {
-        let (teller, answer) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
         if self.is_out() {
-            let _gone = teller.send(Err(Refusal::new(ErrorCode::Moving, "another life has taken over")));
+            let _gone = sender.send(Err(Refusal::new(ErrorCode::Moving, "another life has taken over")));
             return answer;
         }
         let ticket = self.next_ticket.get() + 1;
         self.next_ticket.set(ticket);
-        self.tickets.borrow_mut().insert(ticket, Ticket { teller, asked: world.tasks.polls() });
+        self.tickets.borrow_mut().insert(ticket, Ticket { sender, asked: world.tasks.polls() });
         let home = self.view().home_of_channel(channel);
         let lane = u8::try_from(ticket % u64::from(self.lanes)).expect("a few lanes");
         self.appender(home.shard, lane, |appender| appender.push(ticket, channel, op));
@@ -157,20 +157,20 @@ impl Life {
         world.note(format_args!("life {number}/{}: {answers} answers at {stamps:?}, fenced: {fenced}", shard.0));
         world.commits.borrow_mut().extend(stamps.into_iter().map(|stamp| (epoch, stamp)));
         for (ticket, reply) in replies {
-            let Ticket { teller, asked } =
+            let Ticket { sender, asked } =
                 self.tickets.borrow_mut().remove(&ticket).expect("each operation is answered once");
-            self.check_still_mine(world, epoch, asked, &reply);
+            self.check_not_taken_over(world, epoch, asked, &reply);
             // Who waits no longer has given up.
-            let _gone = teller.send(reply);
+            let _gone = sender.send(reply);
         }
         if fenced {
             world.done.borrow_mut().fenced += 1;
-            world.tasks.spawn(self.part(), look_again(Rc::clone(world), Rc::clone(self)));
+            world.tasks.spawn(self.part(), read_view_again(Rc::clone(world), Rc::clone(self)));
         }
     }
 
     /// I7: once another has taken over, nothing that is asked of this one is decided, not even what needs no commit.
-    fn check_still_mine(&self, world: &World, epoch: Epoch, asked: u64, reply: &Result<OpReply, Refusal>) {
+    fn check_not_taken_over(&self, world: &World, epoch: Epoch, asked: u64, reply: &Result<OpReply, Refusal>) {
         let ended =
             world.taken_over.borrow().range(Epoch(epoch.0 + 1)..).find(|(_, at)| **at < asked).map(|(by, _)| *by);
         let decides = reply.as_ref().map_or_else(|refusal| !refusal.code.is_temporary(), |_| true);
@@ -198,7 +198,7 @@ fn appender(world: &World, owner: Owner) -> Appender {
 }
 
 /// A batch was fenced: whose is the view?
-async fn look_again(world: Rc<World>, life: Rc<Life>) {
+async fn read_view_again(world: Rc<World>, life: Rc<Life>) {
     let mut rng = world.rng.part(&format!("look {} {:?}", life.number, life.epoch()));
     loop {
         match view::current(&world.engine()).await {

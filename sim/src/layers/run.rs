@@ -27,7 +27,7 @@ const LATE_MS: u64 = 60_000;
 pub fn run(options: Options) -> Outcome<Counts> {
     let world = Rc::new(World::new(options));
     let violation = judged(&world.trace, || {
-        match world.tasks.run(story(Rc::clone(&world)), LATE_MS) {
+        match world.tasks.run(main_task(Rc::clone(&world)), LATE_MS) {
             Ok(()) => judge::all(&world)?,
             Err(Stuck::Deadlock) => violated!("I12", "everybody waits, and nothing is left to happen"),
             Err(Stuck::Late { now_ms }) => violated!("I13", "not at rest after {now_ms} ms: {:?}", world.phase.get()),
@@ -41,14 +41,14 @@ pub fn run(options: Options) -> Outcome<Counts> {
     Outcome { hash: world.trace.hash(), violation, last: world.trace.last(), done }
 }
 
-async fn story(world: Rc<World>) {
+async fn main_task(world: Rc<World>) {
     let mut rng = world.rng.part("story");
-    world.tasks.spawn(Part::World, sync(Rc::clone(&world)));
-    take_over(&world, &mut rng, How::Claim).await;
+    world.tasks.spawn(Part::World, sync_disk(Rc::clone(&world)));
+    take_over(&world, &mut rng, Takeover::Claim).await;
     begin_devices(&world);
     for &(at_ms, hardship) in &world.plan.hardships {
         world.tasks.sleep(at_ms.saturating_sub(world.tasks.now_ms())).await;
-        befall(&world, hardship, &mut rng).await;
+        apply(&world, hardship, &mut rng).await;
     }
     world.tasks.sleep(world.plan.busy_ms.saturating_sub(world.tasks.now_ms())).await;
     world.note(format_args!("healed"));
@@ -84,7 +84,7 @@ fn begin_devices(world: &Rc<World>) {
 }
 
 /// The disk, which makes durable what was committed since the last time.
-async fn sync(world: Rc<World>) {
+async fn sync_disk(world: Rc<World>) {
     let mut rng = world.rng.part("disk");
     if world.plan.sync_ms == 0 {
         return;
@@ -95,50 +95,54 @@ async fn sync(world: Rc<World>) {
     }
 }
 
-async fn befall(world: &Rc<World>, hardship: Hardship, rng: &mut Rng) {
+async fn apply(world: &Rc<World>, hardship: Hardship, rng: &mut Rng) {
     world.note(format_args!("{hardship:?}"));
     match hardship {
         Hardship::Steal { stopped_ms, idle } => {
             if let Some(old) = world.active() {
                 if idle {
-                    idle_moment(world, &old).await;
+                    wait_for_idle(world, &old).await;
                 } else {
-                    in_the_middle(world, &old, rng).await;
+                    wait_for_batch(world, &old, rng).await;
                 }
                 world.tasks.stop(old.part(), stopped_ms);
             }
-            let how = if rng.chance(500) { How::Claim } else { How::Verdict };
+            let how = if rng.chance(500) { Takeover::Claim } else { Takeover::Verdict };
             take_over(world, rng, how).await;
         }
         Hardship::Duel => {
             let mut others = [rng.part("one"), rng.part("other")];
             let [one, other] = &mut others;
-            futures_lite::future::zip(take_over(world, one, How::Claim), take_over(world, other, How::Verdict)).await;
+            futures_lite::future::zip(
+                take_over(world, one, Takeover::Claim),
+                take_over(world, other, Takeover::Verdict),
+            )
+            .await;
         }
         Hardship::Reshard => {
             if let Some(life) = world.active() {
-                in_the_middle(world, &life, rng).await;
+                wait_for_batch(world, &life, rng).await;
                 claim(world, &life, shards(rng), rng).await;
             }
         }
         Hardship::Crash => {
             if let Some(life) = world.active() {
-                in_the_middle(world, &life, rng).await;
+                wait_for_batch(world, &life, rng).await;
                 life.end(world);
             }
-            take_over(world, rng, How::Claim).await;
+            take_over(world, rng, Takeover::Claim).await;
         }
         Hardship::Kill => {
             end_all(world);
             world.store.crash();
             world.open();
-            take_over(world, rng, How::Claim).await;
+            take_over(world, rng, Takeover::Claim).await;
         }
         Hardship::PowerLoss => {
             end_all(world);
             world.store.power_loss();
             world.open();
-            take_over(world, rng, How::Claim).await;
+            take_over(world, rng, Takeover::Claim).await;
         }
         Hardship::Away { for_ms } => {
             world.faults.set_away(true);
@@ -149,7 +153,7 @@ async fn befall(world: &Rc<World>, hardship: Hardship, rng: &mut Rng) {
 }
 
 /// Waits until the life has a batch under way, if that is soon.
-async fn in_the_middle(world: &World, life: &Life, rng: &mut Rng) {
+async fn wait_for_batch(world: &World, life: &Life, rng: &mut Rng) {
     for _ in 0..rng.within(1..=200) {
         world.tasks.sleep(0).await;
     }
@@ -165,7 +169,7 @@ async fn in_the_middle(world: &World, life: &Life, rng: &mut Rng) {
 }
 
 /// Waits until the life has nothing under way, if that is soon. What it does next it does without knowing.
-async fn idle_moment(world: &World, life: &Life) {
+async fn wait_for_idle(world: &World, life: &Life) {
     for _ in 0..400 {
         if !life.is_appending() {
             break;
@@ -190,7 +194,7 @@ fn shards(rng: &mut Rng) -> u16 {
 
 /// How a life takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+enum Takeover {
     /// Whoever owned it before.
     Claim,
     /// Declaring those of the view dead, which they may not be.
@@ -198,13 +202,13 @@ enum How {
 }
 
 /// A new life takes all partitions, and takes clients.
-async fn take_over(world: &Rc<World>, rng: &mut Rng, how: How) {
+async fn take_over(world: &Rc<World>, rng: &mut Rng, how: Takeover) {
     let (life, shards) = (Life::new(world), shards(rng));
     world.note(format_args!("life {}: {how:?} for {shards} shards", life.number));
     world.done.borrow_mut().takeovers += 1;
     match how {
-        How::Claim => claim(world, &life, shards, rng).await,
-        How::Verdict => {
+        Takeover::Claim => claim(world, &life, shards, rng).await,
+        Takeover::Verdict => {
             for _attempt in 0..3 {
                 match by_verdict(&world.engine(), &life, shards).await {
                     Ok(Some(view)) => return adopt(world, &life, view).await,

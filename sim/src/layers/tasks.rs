@@ -40,7 +40,7 @@ impl Wake for Woken {
     }
 }
 
-/// Why a run ends before its story does.
+/// Why a run ends before its main task does.
 #[derive(Debug)]
 pub(super) enum Stuck {
     /// Everybody waits for somebody.
@@ -139,10 +139,10 @@ impl Tasks {
         self.next.get()
     }
 
-    /// Runs `story` and all that it spawns, until it ends.
-    pub(super) fn run(&self, story: impl Future<Output = ()> + 'static, late_ms: u64) -> Result<(), Stuck> {
+    /// Runs `main` and all that it spawns, until `main` ends.
+    pub(super) fn run(&self, main: impl Future<Output = ()> + 'static, late_ms: u64) -> Result<(), Stuck> {
         let mut tasks: BTreeMap<u64, Task> = BTreeMap::new();
-        self.spawn(Part::World, story);
+        self.spawn(Part::World, main);
         let mut first = None;
         loop {
             for part in self.ended.take() {
@@ -210,36 +210,6 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-
-    /// Two tasks that let each other run, and what they did in which order.
-    fn order(seed: u64) -> String {
-        let tasks = Rc::new(Tasks::new(Rng::new(seed), Arc::default()));
-        let said = Rc::new(RefCell::new(String::new()));
-        let speaker = |word: char| {
-            let (tasks, said) = (Rc::clone(&tasks), Rc::clone(&said));
-            async move {
-                for _ in 0..4 {
-                    said.borrow_mut().push(word);
-                    tasks.sleep(0).await;
-                }
-            }
-        };
-        tasks.spawn(Part::Life(1), speaker('a'));
-        tasks.spawn(Part::Life(2), speaker('b'));
-        let story = {
-            let tasks = Rc::clone(&tasks);
-            async move { tasks.sleep(50).await }
-        };
-        tasks.run(story, 1_000).expect("it ends");
-        said.take()
-    }
-
-    #[test]
-    fn the_order_is_the_seeds() {
-        assert_eq!(order(1), order(1));
-        let orders: std::collections::BTreeSet<String> = (0..20).map(order).collect();
-        assert!(orders.len() > 5, "{orders:?}");
-    }
 
     #[test]
     fn a_part_that_is_stopped_goes_on_where_it_was_and_one_that_ended_does_not() {

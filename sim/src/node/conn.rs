@@ -62,8 +62,8 @@ pub(super) async fn run(world: Rc<World>, stream: TcpStream, conn: ConnId, shard
         // A shard that has stopped counts nothing.
         let _ = drained.send(Event::Drained { conn, bytes });
     }));
-    let shaken = shake(&mut reader, &mut chaos, conn, &shard, &out);
-    if let Ok(Some(rest)) = tokio::time::timeout(Duration::from_millis(HANDSHAKE_MS), shaken).await {
+    let upgraded = upgrade(&mut reader, &mut chaos, conn, &shard, &out);
+    if let Ok(Some(rest)) = tokio::time::timeout(Duration::from_millis(HANDSHAKE_MS), upgraded).await {
         let gate = Rc::new(Gate::default());
         let opened = Event::Opened { conn, out: out.clone(), gate: Rc::clone(&gate) };
         if shard.send(opened).is_ok() {
@@ -83,7 +83,7 @@ pub(super) async fn run(world: Rc<World>, stream: TcpStream, conn: ConnId, shard
 }
 
 /// The upgrade: bytes that came behind the request, if the shard agreed to it.
-async fn shake(
+async fn upgrade(
     reader: &mut OwnedReadHalf,
     chaos: &mut Chaos,
     conn: ConnId,

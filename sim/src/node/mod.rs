@@ -102,7 +102,7 @@ impl Tasks {
 }
 
 /// One life of the node, until it is killed.
-pub(crate) async fn live(world: Rc<World>, host: &'static str) -> turmoil::Result {
+pub(crate) async fn run_life(world: Rc<World>, host: &'static str) -> turmoil::Result {
     let number = world.begin_life();
     let rng = world.rng.part(&format!("life {number}"));
     let clock = Clock { wall_at_zero: world.wall_at_zero().plus_ms(rng.part("wall").within(0..=2_000)) };

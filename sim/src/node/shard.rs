@@ -73,7 +73,7 @@ impl SimSockets {
         Self { world, life, rng, conns: BTreeMap::new(), stop_at: None, clock }
     }
 
-    fn tell(&self, conn: ConnId, what: Outgoing) {
+    fn queue(&self, conn: ConnId, what: Outgoing) {
         if let Outgoing::Counted(bytes) | Outgoing::Plain(bytes) = &what {
             note!(self.world.trace, "conn {}: told {} bytes {:x}", conn.0, bytes.len(), digest(bytes));
         }
@@ -89,18 +89,18 @@ impl Sockets for SimSockets {
         if self.world.options.planted == Some(Planted::AnswerForgotten) && self.rng.chance(10) {
             return;
         }
-        self.tell(conn, Outgoing::Counted(frame.as_shared().clone()));
+        self.queue(conn, Outgoing::Counted(frame.as_shared().clone()));
     }
 
     fn ping(&mut self, conn: ConnId) {
-        self.tell(conn, Outgoing::frame(wire::Opcode::Ping, b"", None));
+        self.queue(conn, Outgoing::frame(wire::Opcode::Ping, b"", None));
     }
 
     fn close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
         note!(self.world.trace, "conn {}: closed with {}", conn.0, u16::from(code));
         let code = wire::CloseCode::new(code.into()).expect("the protocol's codes may stand in a close frame");
-        self.tell(conn, Outgoing::close(Some(code), reason, None));
-        self.tell(conn, Outgoing::End);
+        self.queue(conn, Outgoing::close(Some(code), reason, None));
+        self.queue(conn, Outgoing::End);
         self.conns.remove(&conn);
     }
 

@@ -139,9 +139,9 @@ impl Device {
     /// Connects again and again until the run is over.
     pub(crate) async fn run(mut self) {
         while self.world.phase() != Phase::Over {
-            self.stand(false, 0);
+            self.record_standing(false, 0);
             if let Ok(Some(mut session)) = timeout(CONNECT, self.open()).await {
-                match self.live(&mut session).await {
+                match self.run_session(&mut session).await {
                     End::Lost => {
                         self.outbox.disconnected();
                         self.close_feeds();
@@ -234,19 +234,19 @@ impl Device {
         }
     }
 
-    fn stand(&self, is_live: bool, unanswered: usize) {
+    fn record_standing(&self, is_live: bool, unanswered: usize) {
         let standing = crate::facts::Standing { is_live, unsent: self.outbox.len(), unanswered };
         self.world.facts.borrow_mut().standing.insert(self.name.clone(), standing);
     }
 
-    async fn live(&mut self, session: &mut Session) -> End {
+    async fn run_session(&mut self, session: &mut Session) -> End {
         let mut act_ms = self.world.trace.now_ms();
         loop {
             self.send_due(session);
             self.watch(session);
             self.open_larges(session);
             let unasked = session.unopened.len() + usize::from(session.watch_ms.is_some());
-            self.stand(session.is_proven, session.asked.len() + unasked);
+            self.record_standing(session.is_proven, session.asked.len() + unasked);
             let now_ms = self.world.trace.now_ms();
             let listens = now_ms >= session.stalled_until_ms;
             let wait_ms = self.outbox.next_due_ms().map_or(act_ms, |due| due.min(act_ms)).saturating_sub(now_ms);

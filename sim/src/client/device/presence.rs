@@ -5,7 +5,7 @@ use std::time::Duration;
 use schema::{Command, PresenceEntry};
 use tokio::time::sleep;
 
-use crate::facts::Told;
+use crate::facts::PresenceSeen;
 use crate::trace::note;
 use crate::world::Phase;
 
@@ -26,13 +26,13 @@ impl Device {
         }
     }
 
-    pub(super) fn told_presence(&self, entries: &[PresenceEntry], is_change: bool) {
+    pub(super) fn saw_presence(&self, entries: &[PresenceEntry], is_change: bool) {
         let at_ms = self.world.trace.now_ms();
         let told = entries.iter().map(|&entry| {
             note!(self.world.trace, "{}: is told that {} is {:?}", self.name, entry.user_id, entry.state);
-            Told { by: self.name.clone(), to: self.user, entry, at_ms, is_change }
+            PresenceSeen { by: self.name.clone(), to: self.user, entry, at_ms, is_change }
         });
-        self.world.facts.borrow_mut().presence.told.extend(told);
+        self.world.facts.borrow_mut().presence.seen.extend(told);
     }
 
     /// The first user goes for good, the second for a moment, the others stay.

@@ -56,7 +56,7 @@ impl Device {
     fn pushed(&mut self, push: &Push) {
         self.learn(push);
         if let Push::Presence { entries } = push {
-            self.told_presence(entries, true);
+            self.saw_presence(entries, true);
         }
         let cursor = push.cursor().map(|cursor| cursor.parse::<Cursor>().expect("a server's cursor is one"));
         if let Some(cursor) = cursor {
@@ -133,7 +133,7 @@ impl Device {
             (Asked::Typing, Ok(Reply::Typing {})) => {}
             (Asked::Watch, Ok(Reply::PresenceWatch { entries })) => {
                 drop(facts);
-                self.told_presence(&entries, false);
+                self.saw_presence(&entries, false);
             }
             (Asked::Send(key) | Asked::Operate(key), Err(error)) if error.temporary => {
                 note!(self.world.trace, "{}: is to send {} again: {}", self.name, key.id, error.code);

@@ -117,7 +117,7 @@ impl Device {
         let Some(life) = self.life.clone() else { return };
         let mut answers = Vec::new();
         for pending in &self.pending {
-            self.tell_asked(pending);
+            self.record_asked(pending);
             answers.push(life.push(&self.world, pending.channel, self.op(pending)));
         }
         let patience_ms = self.rng.within(20..=400);
@@ -165,7 +165,7 @@ impl Device {
     }
 
     /// An operation leaves.
-    fn tell_asked(&self, pending: &Pending) {
+    fn record_asked(&self, pending: &Pending) {
         let (channel, mut facts) = (pending.channel, self.world.facts.borrow_mut());
         match &pending.what {
             What::Message(op) => {
@@ -274,17 +274,17 @@ impl Device {
         self.world.note(format_args!("{}: {} events after {after}, through {through}", self.name, events.len()));
         self.world.done.borrow_mut().pages += 1;
         for event in events {
-            self.told(event);
+            self.event_came(event);
         }
         self.cursor = through;
         exhausted
     }
 
-    fn told(&mut self, event: Event) {
+    fn event_came(&mut self, event: Event) {
         if let EventBody::Message(message) = &event.body {
             self.seen.push((event.channel, message.seq));
         }
-        self.world.facts.borrow_mut().told(&self.name, event);
+        self.world.facts.borrow_mut().event_came(&self.name, event);
     }
 
     /// Reads a page of a channel's history.
