@@ -23,7 +23,7 @@ const FULL_RETRY_MS: u32 = 100;
 /// When a client should ask again while the store takes no writes: disk space does not come back faster.
 const WRITES_OFF_RETRY_MS: u32 = 5_000;
 
-/// What each operation occupies beside its text.
+/// Bytes that each operation occupies beside its text.
 const AROUND_BYTES: u32 = 256;
 
 /// Senders whose order is kept after a refusal, at some 60 bytes each. As many as the operations that fill the shard.

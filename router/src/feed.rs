@@ -287,11 +287,11 @@ impl Feeds {
         }
         if now >= self.heads_at.plus_ms(HEAD_MS) {
             self.heads_at = now;
-            self.tell_heads(effects);
+            self.announce_heads(effects);
         }
     }
 
-    fn tell_heads(&mut self, effects: &mut Effects) {
+    fn announce_heads(&mut self, effects: &mut Effects) {
         let grown = std::mem::take(&mut self.grown);
         let grown = grown.iter().filter_map(|channel| Some((*channel, self.channels.get(channel)?)));
         let heads =

@@ -13,7 +13,7 @@ use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::io::ConnId;
 
-/// How long the homes' word is waited for.
+/// Time that the homes' answers are waited for.
 const ANSWER_MS: u64 = 10_000;
 /// Answers that are gathered at once, at up to 500 users of some 50 bytes each: 100 MB.
 const OPEN_MAX: usize = 4_096;
@@ -62,7 +62,7 @@ impl Answers {
         Self { users, missing, found: BTreeMap::new(), by: now.plus_ms(ANSWER_MS) }
     }
 
-    /// Until when they are waited for.
+    /// The instant until which they are waited for.
     pub(crate) fn by(&self) -> Instant {
         self.by
     }

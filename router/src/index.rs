@@ -25,7 +25,7 @@ waiters! { Index => ChannelId; }
 pub(crate) struct Indexer {
     /// Written to since the last second, and since when the index is behind.
     marked: BTreeMap<ChannelId, Instant>,
-    /// Whose turn it is, and since when the index is behind.
+    /// Channels in turn, and since when the index is behind of each.
     queued: BTreeMap<ChannelId, Instant>,
     /// The same in turn.
     queue: VecDeque<ChannelId>,

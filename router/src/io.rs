@@ -24,7 +24,7 @@ pub enum Input<'a> {
     Accepted {
         /// The connection.
         conn: ConnId,
-        /// What was agreed.
+        /// The encoding that was agreed.
         encoding: Encoding,
     },
     /// A connection was closed before the shard heard of it: the shard has as many as it may (3015).
@@ -48,7 +48,7 @@ pub enum Input<'a> {
     Drained {
         /// The connection.
         conn: ConnId,
-        /// How many.
+        /// The number of bytes.
         bytes: u32,
     },
     /// The connection is gone.
@@ -69,25 +69,25 @@ pub enum Input<'a> {
         /// Large channel, and what happened there in the order of its log.
         feeds: Vec<(ChannelId, Vec<EventBody>)>,
     },
-    /// Another shard says something.
+    /// A frame of another shard.
     Mesh {
-        /// What.
+        /// The frame.
         frame: MeshFrame,
     },
     /// The HTTP API wants something done to a channel.
     Command {
-        /// Its number for the reply.
+        /// The number under which the API waits for the reply.
         ticket: u64,
-        /// Which channel.
+        /// The channel.
         channel: ChannelId,
-        /// What.
+        /// The operation.
         op: ChannelOp,
     },
     /// The HTTP API has revoked a device or a login.
     Kick {
-        /// Whose.
+        /// The account.
         user: UserId,
-        /// Which of the user's sessions end.
+        /// The device or login whose sessions end.
         whose: Kicked,
     },
     /// The partition table changed.
@@ -124,7 +124,7 @@ pub enum Output {
     Close {
         /// The connection.
         conn: ConnId,
-        /// Why.
+        /// The reason, as the client is told.
         code: CloseCode,
     },
     /// Stop or go on reading the socket.
@@ -138,16 +138,16 @@ pub enum Output {
     /// [`must_arrive`](schema::mesh::MeshBody::must_arrive) does; any other may be lost and is made good within
     /// seconds.
     Mesh {
-        /// Which.
+        /// The shard.
         to: Owner,
-        /// What.
+        /// The frame.
         frame: MeshFrame,
     },
     /// Answer the HTTP API.
     Reply {
-        /// Its number.
+        /// The number of the API's command.
         ticket: u64,
-        /// What came of it.
+        /// The outcome.
         reply: Result<OpReply, Refusal>,
     },
 }

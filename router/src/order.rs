@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use schema::{ClientMsgId, ErrorCode, Instant, Refusal};
 
-/// How long a line stays closed for a send that does not come again: a client's round trip, queues included.
+/// Time that a line stays closed for a send that does not come again: a client's round trip, queues included.
 const CLOSED_MS: u64 = 1_000;
 /// When a client should repeat what was refused for what went before it.
 const RETRY_MS: u32 = 100;

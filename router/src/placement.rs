@@ -49,7 +49,7 @@ impl Placement {
     }
 }
 
-/// What goes to each shard, in its order there.
+/// Items by the shards they go to, in their order there.
 pub(crate) fn by_owner<T>(all: impl IntoIterator<Item = (Owner, T)>) -> BTreeMap<Owner, Vec<T>> {
     let mut owners: BTreeMap<Owner, Vec<T>> = BTreeMap::new();
     for (owner, one) in all {

@@ -20,7 +20,7 @@ use crate::io::{ConnId, Input, Output};
 use crate::openers::Openers;
 use crate::placement::Placement;
 use crate::rate::UserBuckets;
-use crate::session::{Session, ShardContext, ShardOutbound, Told};
+use crate::session::{LiveNotice, Session, ShardContext, ShardOutbound};
 use crate::store::{Answered, Question};
 use crate::tickets::{Asker, Tickets};
 use crate::timers::Timers;
@@ -31,7 +31,7 @@ const SESSION_BITS: u32 = 48;
 /// The configuration of a shard.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Which shard this is.
+    /// The name of this shard.
     pub me: Owner,
     /// The partition table.
     pub view: Arc<View>,
@@ -62,13 +62,13 @@ pub struct Stats {
     pub followers: u64,
     /// Channels of this home that the index of words is behind of.
     pub index_behind: u64,
-    /// For how long it has been behind of the one that has waited longest.
+    /// Time that it has been behind of the one that has waited longest.
     pub index_lag_ms: u64,
     /// Push items that were stored for members who were not there.
     pub pushes_written: u64,
-    /// What was told live and left out for sessions that were slow to take it.
+    /// Live pushes left out for sessions that were slow to take their events.
     pub live_dropped: u64,
-    /// What was refused, left out and found broken.
+    /// Counts of refusals, omissions and faults.
     pub counters: Counters,
 }
 
@@ -190,7 +190,7 @@ impl Shard {
         self.timers.next_before(limit)
     }
 
-    /// What the shard holds now.
+    /// Gauges and counters as they are now.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
@@ -371,13 +371,13 @@ impl Shard {
     /// A frame of another shard. One of an earlier life of its node is not for us.
     fn mesh(&mut self, MeshFrame { from, epoch, body }: MeshFrame) {
         if epoch == self.effects.placement.view().epoch {
-            self.told(from, body);
+            self.received(from, body);
         } else {
             self.effects.count(Counter::OtherEpoch);
         }
     }
 
-    fn told(&mut self, from: Owner, body: MeshBody) {
+    fn received(&mut self, from: Owner, body: MeshBody) {
         match body {
             MeshBody::Apply { ticket, channel, op } => {
                 self.channels.apply((from, ticket), channel, op, &mut self.effects);
@@ -416,9 +416,9 @@ impl Shard {
                 }
             }
             MeshBody::Tell { sessions, what } => {
-                let mut told = Told::new(what);
+                let mut notice = LiveNotice::new(what);
                 for session in sessions {
-                    self.with_named(session, |session, context| session.tell(&mut told, context));
+                    self.with_named(session, |session, context| session.notify(&mut notice, context));
                 }
             }
             MeshBody::Kick { user, whose } => self.home.kick(user, &whose, &mut self.effects),
@@ -485,7 +485,7 @@ impl Shard {
     fn settle(&mut self) {
         let me = self.effects.placement.me;
         while let Some(body) = self.effects.next_local() {
-            self.told(me, body);
+            self.received(me, body);
         }
     }
 }

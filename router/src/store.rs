@@ -16,7 +16,7 @@ use schema::{ChannelId, ChannelOp, Cursor, DeviceId, OpReply, Position, Refusal,
 
 /// Waiters for the answers to one kind of question.
 pub trait Waits {
-    /// Who of the shard waits. Opaque outside of this crate.
+    /// The waiter: a part of the shard. Opaque outside of this crate.
     type Waiter: Send + 'static;
 }
 
@@ -45,11 +45,11 @@ pub trait Request: Waits + Sized {
 pub struct Ask<R: Request> {
     /// The question itself.
     pub request: R,
-    /// Who is to be answered, once.
+    /// The waiter, to be answered once.
     pub pending: Pending<R>,
 }
 
-/// Who waits for the answer to one question. Dropping it loses an answer that the shard counts on (I12).
+/// The waiter for the answer to one question. Dropping it loses an answer that the shard counts on (I12).
 #[must_use = "I12: every question is answered"]
 pub struct Pending<R: Request>(R::Waiter);
 
@@ -116,7 +116,7 @@ macro_rules! requests {
                 }
             }
 
-            /// Why the store refused, if it did.
+            /// The store's refusal, if it refused.
             #[must_use]
             pub fn refusal(&self) -> Option<&Refusal> {
                 match self {
@@ -179,7 +179,7 @@ pub struct Authenticate {
     pub token: String,
 }
 
-/// What a verified token says of its bearer.
+/// Claims of a verified token about its bearer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// The account.
@@ -188,7 +188,7 @@ pub struct Claims {
     pub family: u64,
     /// The one device that may use it; none if any may.
     pub device: Option<DeviceId>,
-    /// Until when the token is valid.
+    /// The end of the token's validity.
     pub expires_ms: UnixMs,
 }
 
@@ -205,7 +205,7 @@ pub struct Apply {
 pub struct History {
     /// The reader.
     pub user: UserId,
-    /// Which page.
+    /// The page.
     pub request: command::History,
 }
 
@@ -231,7 +231,7 @@ pub struct Members {
     pub user: UserId,
     /// The channel.
     pub channel: ChannelId,
-    /// Which 200 of them, from 0.
+    /// The number of the page, of 200 members each, from 0.
     pub page: u32,
 }
 
@@ -243,9 +243,9 @@ pub struct OpenInbox {
     pub device: DeviceId,
     /// The login that its token is of.
     pub family: u64,
-    /// What its client calls itself.
+    /// The client's name for itself.
     pub client: Option<String>,
-    /// Where it stopped.
+    /// The cursor at which it stopped.
     pub cursor: Option<Cursor>,
 }
 
@@ -267,7 +267,7 @@ pub struct ReadInbox {
 pub struct Snapshot {
     /// The account.
     pub user: UserId,
-    /// How far it came.
+    /// The place that it came to.
     pub place: Option<SnapshotPlace>,
 }
 
@@ -306,9 +306,9 @@ pub struct PutPresence {
 /// Asks who of these may be seen by whom. The reply has for each user what is stored of its presence, or none if it may
 /// not be seen.
 pub struct Visible {
-    /// Who wants to know.
+    /// The user who wants to know.
     pub watcher: UserId,
-    /// Of whom.
+    /// The users of whom.
     pub users: Vec<UserId>,
     /// They are all in a direct channel or group with the watcher: only blocks can hide them.
     pub fellows: bool,

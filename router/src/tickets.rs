@@ -13,7 +13,7 @@ use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::io::ConnId;
 
-/// How long an answer is waited for. The store is given 10 s to heal, and the home as long again to work off what
+/// Time that an answer is waited for. The store is given 10 s to heal, and the home as long again to work off what
 /// waits.
 const ANSWER_MS: u64 = 20_000;
 /// Operations without an answer: twice what one home takes, since a shard's sessions have several homes.
@@ -21,7 +21,7 @@ const OPEN_MAX: usize = PENDING_APPENDS_MAX as usize * 2;
 /// When to ask again while there are more.
 const RETRY_MS: u32 = 100;
 
-/// Who asked.
+/// The asker of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asker {
     /// A session, under its own number for the request.
@@ -37,7 +37,7 @@ pub(crate) enum Asker {
     Api(u64),
 }
 
-/// Which message an operation sends, if it sends one.
+/// The message that an operation sends, if it sends one.
 pub(crate) type Sends = Option<(ChannelId, ClientMsgId)>;
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Tickets {
         Ok(())
     }
 
-    /// Who waits for this answer, if anybody still does.
+    /// Takes the asker that waits for this answer, if it still does.
     pub(crate) fn answered(&mut self, ticket: u64) -> Option<Asker> {
         self.open.remove(&ticket).map(|ticket| ticket.asker)
     }

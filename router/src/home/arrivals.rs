@@ -46,7 +46,7 @@ pub(super) struct Taken {
 }
 
 impl Arrivals {
-    /// Up to where arrivals were handed on, once that is known.
+    /// The place up to which arrivals were handed on, once that is known.
     pub(super) fn place(&self) -> Option<Stamp> {
         self.place
     }

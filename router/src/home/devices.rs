@@ -19,7 +19,7 @@ pub(crate) struct Login {
     pub(crate) device: DeviceId,
     /// The login that its token is of.
     pub(crate) family: u64,
-    /// What the client calls itself.
+    /// The client's name for itself.
     pub(crate) client: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl Home {
             effects.mesh(owner, MeshBody::Replaced { session });
         }
         self.presence.save(effects);
-        self.tell_presence(effects);
+        self.notify_presence(effects);
     }
 
     /// A session is gone.

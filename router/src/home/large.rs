@@ -50,7 +50,7 @@ impl Large {
         }
     }
 
-    /// What arrived in a user's inbox may be a change of its memberships. It does not say of what kind the channel is.
+    /// An event of a user's inbox, which may change its memberships. It does not say of what kind the channel is.
     pub(super) fn arrived(&mut self, id: UserId, event: &EventRecord) {
         if let EventRecordBody::Membership { user, change, .. } = event.body
             && user == id
@@ -91,7 +91,7 @@ impl Large {
                 }
                 members.insert(user);
             }
-            tell_interest(fresh, effects);
+            announce_interest(fresh, effects);
         }
         if is_here && is_to_be_read_again {
             self.wanted.insert(user);
@@ -124,13 +124,13 @@ impl Large {
         let now = effects.now.mono;
         if now >= self.renew_at {
             self.renew_at = now.plus_ms(RENEW_MS);
-            tell_interest(self.members.keys().copied().collect(), effects);
+            announce_interest(self.members.keys().copied().collect(), effects);
         }
         self.start(effects);
     }
 }
 
-fn tell_interest(channels: Vec<ChannelId>, effects: &mut Effects) {
+fn announce_interest(channels: Vec<ChannelId>, effects: &mut Effects) {
     let homes = by_owner(channels.into_iter().map(|channel| (effects.placement.home_of_channel(channel), channel)));
     for (home, channels) in homes {
         for channels in channels.chunks(CHANNELS_OF_FRAME) {
@@ -155,7 +155,7 @@ impl Home {
     pub(crate) fn heads(&mut self, heads: Vec<(ChannelId, Seq)>, effects: &mut Effects) {
         for (channel, head_seq) in heads {
             let members: Vec<UserId> = self.large.members.get(&channel).into_iter().flatten().copied().collect();
-            self.tell(&members, None, &Telling::Head { channel, head_seq }, effects);
+            self.notify(&members, None, &Telling::Head { channel, head_seq }, effects);
         }
     }
 }

@@ -1,21 +1,21 @@
 //! The home of users: their arrivals, and the sessions that follow them.
 //!
-//! Owns one [`Follower`](user::Follower) for each session of its users. A session is a cursor: it asks for what comes after, and is
-//! answered from what has just arrived if it is at the home's place, and from its inbox otherwise. There is no border
-//! between the two (I6): an event is in `recent` if and only if it lies after `recent_from`, and whoever asks from
-//! before that place is served from the store. It is the rows of arrivals, in the order of commits, that decide what a
-//! session is given; `arrivals` reads them, `reads` the inboxes of those behind, `outbox` gathers the answers.
-//! `users` has the sessions, `devices` registers them, `telling` says what they are told that is in no inbox, `pushes`
-//! what the phones of those without one are.
+//! Owns one [`Follower`](user::Follower) for each session of its users. A session is a cursor: it asks for what comes
+//! after, and is answered from what has just arrived if it is at the home's place, and from its inbox otherwise. There
+//! is no border between the two (I6): an event is in `recent` if and only if it lies after `recent_from`, and whoever
+//! asks from before that place is served from the store. It is the rows of arrivals, in the order of commits, that
+//! decide what a session is given; `arrivals` reads them, `reads` the inboxes of those behind, `outbox` gathers the
+//! answers. `users` has the sessions, `devices` registers them, `live` brings them notices that are in no inbox,
+//! `pushes` has the items for the phones of those without one.
 
 mod arrivals;
 mod devices;
 mod large;
+mod live;
 mod outbox;
 mod presence;
 mod pushes;
 mod reads;
-mod telling;
 mod user;
 mod users;
 mod watchers;
@@ -41,7 +41,7 @@ use reads::{Read, Reads};
 pub(crate) use user::Name;
 use user::{Ask, Question, Served};
 use users::Users;
-use watchers::{Place, Sight, Watchers};
+use watchers::{Place, VisibilityRead, Watchers};
 
 waiters! {
     OpenInbox => Name;
@@ -51,7 +51,7 @@ waiters! {
     ClearArrivals => Stamp;
     TrimInbox => ();
     PutPresence => (UserId, PresenceRecord);
-    Visible => Sight;
+    Visible => VisibilityRead;
     LargeOf => UserId;
 }
 
@@ -100,7 +100,7 @@ impl Home {
         self.watchers.tick(effects);
         self.large.tick(effects);
         self.presence.tick(effects);
-        self.tell_presence(effects);
+        self.notify_presence(effects);
     }
 
     /// Users whose presence is watched, each as often as it is.
@@ -109,9 +109,9 @@ impl Home {
     }
 
     /// Tells and stores what has changed of who is there.
-    fn tell_presence(&mut self, effects: &mut Effects) {
+    fn notify_presence(&mut self, effects: &mut Effects) {
         for entry in self.presence.take_changed() {
-            self.watchers.tell(entry, effects);
+            self.watchers.notify(entry, effects);
         }
     }
 
@@ -120,7 +120,7 @@ impl Home {
         if self.users.is_let_in(name) {
             self.presence.active(effects.now, name.user);
             self.presence.save(effects);
-            self.tell_presence(effects);
+            self.notify_presence(effects);
         }
     }
 
@@ -221,7 +221,8 @@ impl Home {
         outbox.flush(effects);
     }
 
-    /// What a session told us was lost, or we are new: it registers again, from where it is.
+    /// Refuses a session that is not known here, as its registration was lost or the home is new: it registers again,
+    /// from where it is.
     fn unknown(&self, name: Name, effects: &mut Effects) {
         let start = Err(Refusal::new(ErrorCode::Moving, "this home does not know the session"));
         effects.mesh(name.owner, MeshBody::Registered { session: name.session, start });

@@ -54,12 +54,12 @@ impl Person {
 pub(super) struct Presence {
     people: BTreeMap<UserId, Person>,
     deadlines: BTreeSet<(Instant, UserId)>,
-    /// Whose state is to be stored.
+    /// Users whose state is to be stored.
     unsaved: BTreeSet<UserId>,
     saving: BTreeSet<UserId>,
-    /// Who has changed since it was last asked.
+    /// Changes that are not taken yet.
     changed: Vec<PresenceEntry>,
-    /// Until when a stored state is believed of a user who is not here.
+    /// The instant until which a stored state is believed of a user who is not here.
     believed_until: Instant,
 }
 
@@ -106,7 +106,7 @@ impl Presence {
         self.become_state(user, PresenceState::Online);
     }
 
-    /// What a user is, given what the store says of it.
+    /// The presence of a user, given what the store says of it.
     pub(super) fn entry(&mut self, user_id: UserId, stored: PresenceRecord, effects: &mut Effects) -> PresenceEntry {
         let now = effects.now;
         let entry = |state| PresenceEntry { user_id, state, last_active_ms: stored.last_active_ms };
@@ -174,7 +174,7 @@ impl Presence {
         self.people.remove(&user);
     }
 
-    /// Who has changed since this was last asked.
+    /// Takes the changes since the last time.
     pub(super) fn take_changed(&mut self) -> Vec<PresenceEntry> {
         std::mem::take(&mut self.changed)
     }

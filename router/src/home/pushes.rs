@@ -74,7 +74,7 @@ impl Pushes {
         self.under_way.clone().expect("set above")
     }
 
-    /// What was begun is stored. Returns whether more waits.
+    /// The clearing that was begun is stored. Returns whether more waits.
     pub(super) fn stored(&mut self) -> bool {
         if let Some((_, items)) = self.under_way.take() {
             self.items -= items.len();

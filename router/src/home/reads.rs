@@ -142,7 +142,7 @@ impl Home {
         self.start_reads(effects);
     }
 
-    /// Where arrivals are known to, as a place in inboxes.
+    /// The place in inboxes up to which arrivals are known.
     pub(super) fn place(&self) -> Option<Position> {
         self.arrivals.place().map(Position::end_of_stamp)
     }

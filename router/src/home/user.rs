@@ -20,7 +20,7 @@ pub struct Name {
     pub(crate) session: SessionId,
 }
 
-/// What a session asks: what comes after a place, or how a snapshot goes on.
+/// A session's question: for the events after a place, or for the next page of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Question {
     pub(super) after: Position,
@@ -77,7 +77,7 @@ impl Follower {
     }
 }
 
-/// What a question leads to now.
+/// The outcome of a question at this moment.
 pub(super) enum Served {
     /// Nothing has come, or an answer is under way.
     Nothing,

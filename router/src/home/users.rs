@@ -37,7 +37,7 @@ pub(super) struct Users {
 /// Remains of a session that is gone.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
-    /// What was read for it.
+    /// The read of the store for it.
     pub(super) reading: Option<Reading>,
     /// Whether its account has no session left that was let in.
     pub(super) is_absent: bool,

@@ -23,7 +23,7 @@ use crate::store::Visible;
 /// so.
 const WATCHED_TOTAL_MAX: usize = 8_000_000;
 /// Reads of visibility at once. Each is a few rows a user, up to 500 users.
-const SIGHTS_MAX: usize = 64;
+const VISIBILITY_READS_MAX: usize = 64;
 /// Questions that wait for one, at up to 4 KB each: 4 MB.
 const QUESTIONS_MAX: usize = 1_024;
 /// When to ask again if there are more.
@@ -52,9 +52,9 @@ struct Question {
     wanted: Wanted,
 }
 
-/// For whom visibility is read, and of whom.
+/// A read of visibility: for whom, and of which users.
 #[derive(Debug)]
-pub struct Sight {
+pub struct VisibilityRead {
     whose: Whose,
     pub(super) users: Vec<UserId>,
 }
@@ -68,7 +68,7 @@ enum Whose {
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
     lists: BTreeMap<Place, List>,
-    /// Who sees a user.
+    /// Sessions that see a user.
     of_user: BTreeMap<UserId, BTreeSet<Place>>,
     of_watcher: BTreeMap<UserId, BTreeSet<Place>>,
     expiry: BTreeSet<(Instant, Place)>,
@@ -130,7 +130,7 @@ impl Watchers {
         self.start(effects);
     }
 
-    /// Who is there, at this moment?
+    /// A question for the presence of users at this moment.
     pub(super) fn question(&mut self, (owner, ticket): (Owner, u64), wanted: Wanted, effects: &mut Effects) {
         if self.questions.len() >= QUESTIONS_MAX {
             effects.count(Counter::PresenceQuestions);
@@ -149,7 +149,7 @@ impl Watchers {
     }
 
     fn start(&mut self, effects: &mut Effects) {
-        while self.under_way < SIGHTS_MAX {
+        while self.under_way < VISIBILITY_READS_MAX {
             // Somebody waits for an answer to a question; lists can wait a little.
             let (whose, watcher, users, fellows) = match self.questions.pop_front() {
                 Some(Question { owner, ticket, wanted: Wanted { asker, users, fellows } }) => {
@@ -164,8 +164,8 @@ impl Watchers {
                 }
             };
             self.under_way += 1;
-            let sight = Sight { whose, users: users.clone() };
-            effects.ask(Visible { watcher, users, fellows }, sight);
+            let done = VisibilityRead { whose, users: users.clone() };
+            effects.ask(Visible { watcher, users, fellows }, done);
         }
     }
 
@@ -180,14 +180,14 @@ impl Watchers {
     /// The store has said who is visible; each with its presence, or none where nothing may be seen.
     pub(super) fn seen(
         &mut self,
-        sight: Sight,
+        done: VisibilityRead,
         found: Result<Vec<Option<PresenceEntry>>, Refusal>,
         effects: &mut Effects,
     ) {
         self.under_way -= 1;
-        match (sight.whose, found) {
+        match (done.whose, found) {
             (Whose::Question(owner, ticket), found) => {
-                let entries = found.map(|found| shown(&sight.users, &found));
+                let entries = found.map(|found| shown(&done.users, &found));
                 effects.mesh(owner, MeshBody::PresenceAnswer { ticket, entries });
             }
             (Whose::List(place, read), found) => {
@@ -197,8 +197,8 @@ impl Watchers {
                     if let Ok(found) = found {
                         list.is_answered = true;
                         let number = list.number;
-                        let entries = shown(&sight.users, &found);
-                        for (&user, found) in sight.users.iter().zip(&found) {
+                        let entries = shown(&done.users, &found);
+                        for (&user, found) in done.users.iter().zip(&found) {
                             self.show(user, place, found.is_some());
                         }
                         let (owner, session) = place;
@@ -223,8 +223,8 @@ impl Watchers {
         }
     }
 
-    /// Tells those who see a user what it is now.
-    pub(super) fn tell(&self, entry: PresenceEntry, effects: &mut Effects) {
+    /// Notifies those who see a user of its presence.
+    pub(super) fn notify(&self, entry: PresenceEntry, effects: &mut Effects) {
         for (owner, sessions) in by_owner(self.of_user.get(&entry.user_id).into_iter().flatten().copied()) {
             effects.mesh(owner, MeshBody::Tell { sessions, what: Telling::Presence { entries: vec![entry] } });
         }
@@ -281,7 +281,7 @@ impl Watchers {
     }
 }
 
-/// What somebody is shown of these users.
+/// The entries that somebody is shown of these users.
 fn shown(users: &[UserId], found: &[Option<PresenceEntry>]) -> Vec<PresenceEntry> {
     let found = found.iter().copied().chain(std::iter::repeat(None));
     users.iter().zip(found).map(|(&user, found)| found.unwrap_or(PresenceEntry::unknown(user))).collect()

@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    /// Who of a channel's members is there.
+    /// A question for the presence of a page of a channel's members.
     pub(super) fn members_present(
         &mut self,
         id: u32,

@@ -28,8 +28,8 @@ pub(super) enum Taken<T> {
     Stale,
     /// The answer is not whole or goes back: the client must not be led past it.
     Broken,
-    /// The cursor has moved.
-    Moved(T),
+    /// The cursor has advanced.
+    Advanced(T),
 }
 
 impl InboxCursor {
@@ -78,7 +78,7 @@ impl InboxCursor {
         }
         self.at.position = target.through;
         self.forget_question();
-        Taken::Moved(())
+        Taken::Advanced(())
     }
 
     /// Takes a page of a snapshot. Pages ascend by channel, so that one which was answered twice is known. The last one
@@ -102,14 +102,14 @@ impl InboxCursor {
         if more {
             let Some(last) = channels.last() else { return Taken::Broken };
             self.snapshot = Some(Box::new(SnapshotPlace { through, last: last.channel_id }));
-            return Taken::Moved(None);
+            return Taken::Advanced(None);
         }
         if through < self.at.position {
             return Taken::Broken;
         }
         self.snapshot = None;
         self.at.position = through;
-        Taken::Moved(Some(self.at))
+        Taken::Advanced(Some(self.at))
     }
 }
 

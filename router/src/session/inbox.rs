@@ -29,7 +29,7 @@ impl Session {
             Taken::Stale => return,
             // The client comes back to its cursor.
             Taken::Broken => return self.close(CloseCode::Internal),
-            Taken::Moved(()) => {}
+            Taken::Advanced(()) => {}
         }
         let generation = inbox.at().generation;
         for &index in &target.events {
@@ -60,7 +60,7 @@ impl Session {
         match inbox.take_page(after, &channels, more, through) {
             Taken::Stale => {}
             Taken::Broken => self.close(CloseCode::Internal),
-            Taken::Moved(cursor) => {
+            Taken::Advanced(cursor) => {
                 let cursor = cursor.map(|cursor| cursor.to_string());
                 self.push(Push::Snapshot { channels, more, cursor }, context);
                 self.ask(context);

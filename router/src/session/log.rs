@@ -14,9 +14,9 @@ use schema::mesh::FeedStart;
 use schema::record::SeqRange;
 use schema::{EventBody, Instant, Message, Seq, UserId};
 
-/// How long the channel's home is waited for.
+/// Time that the answer of the channel's home is waited for.
 const ANSWER_MS: u64 = 10_000;
-/// After what time a log that could not be read is read again.
+/// Time after which a log that could not be read is read again.
 const AGAIN_MS: u64 = 1_000;
 
 /// The cursor's state.
@@ -27,13 +27,13 @@ pub(super) struct LogCursor {
     /// The newest that is known of.
     head: Seq,
     opening: Option<Opening>,
-    /// What the user may read, as when it was opened: a removal ends the cursor.
+    /// Ranges that the user may read, as when it was opened: a removal ends the cursor.
     ranges: Vec<SeqRange>,
     /// The inbox tells of a removal, perhaps an old one: until the channel's home has said that the user is a member,
     /// nothing is pushed but what is read from the log, which judges it anew.
     is_doubted: bool,
     renew_at: Instant,
-    /// Not before then the log is read.
+    /// The instant before which the log is not read.
     read_at: Instant,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the session's parts and what every one of them leads to: answer, push, close, read or not. `login` gets it to
 //! its account, `commands` takes requests, as far as `admission` lets them in, `operations`, `pages` and `channels` carry
-//! them out, `inbox` moves its `cursor` (I6), `feed` those over large channels, `presence` and `telling` push what is
+//! them out, `inbox` moves its `cursor` (I6), `feed` those over large channels, `presence` and `live` push what is
 //! in no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is answered
 //! once, or the connection is closed (I12).
 //!
@@ -17,6 +17,7 @@ mod cursor;
 mod deadlines;
 mod feed;
 mod inbox;
+mod live;
 mod log;
 mod login;
 mod open;
@@ -25,7 +26,6 @@ mod outbound;
 mod pages;
 mod presence;
 mod stage;
-mod telling;
 mod watching;
 mod writing;
 
@@ -45,11 +45,11 @@ use crate::tickets::Tickets;
 use admission::Admission;
 use channels::OpenWaiter;
 use cold::ColdState;
+pub(crate) use live::LiveNotice;
 use login::TokenWaiter;
 use outbound::Outbound;
 pub(crate) use outbound::ShardOutbound;
 use stage::Stage;
-pub(crate) use telling::Told;
 
 /// A session that waits for the answer to a command.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ pub(crate) struct Session {
     outbound: Outbound,
     admission: Admission,
     heard_at: Instant,
-    /// For when its timer is set; a timer that fires for another time is stale.
+    /// The instant for which its timer is set; a timer that fires for another is stale.
     pub(crate) armed: Option<Instant>,
     cold: Option<Box<ColdState>>,
     encoding: Encoding,
@@ -131,7 +131,7 @@ impl Session {
         }
     }
 
-    /// Why it is over, if it is: its shard takes it down.
+    /// The reason for which it is over, if it is: its shard takes it down.
     pub(crate) fn closed(&self) -> Option<CloseCode> {
         self.closed
     }

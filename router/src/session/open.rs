@@ -21,7 +21,7 @@ pub(super) struct OpenChannels {
     logs: BTreeMap<ChannelId, Box<LogCursor>>,
     /// The others, in the order in which they were opened.
     small: VecDeque<ChannelId>,
-    /// What the store was asked, by the client's numbers. A `close` takes back the `open` before it. Bounded by the
+    /// Channels that the store was asked to open, by the client's numbers. A `close` takes back the `open` before it. Bounded by the
     /// answers that may be outstanding.
     asked: Vec<(u32, ChannelId)>,
     /// The large one whose log was read last: the next one's turn comes after it.

@@ -57,7 +57,7 @@ impl Session {
     /// The others are told, unless they just were.
     pub(super) fn typing(&mut self, id: u32, user: UserId, typing: &Typing, context: &mut ShardContext<'_>) {
         let &Typing { channel_id, on } = typing;
-        if self.cold().writing.tells(context.effects.now.mono, channel_id, on) {
+        if self.cold().writing.notifies(context.effects.now.mono, channel_id, on) {
             self.apply(id, channel_id, ChannelOp::Typing { user, on }, context);
         } else {
             if on && self.cold().writing.is_full_for(channel_id) {
@@ -103,7 +103,7 @@ impl Session {
     }
 }
 
-/// What a client is told of its operation.
+/// The reply to a client, of what the channel's home answers.
 fn reply_of(reply: &OpReply, deletes: bool) -> Result<Reply, Refusal> {
     match *reply {
         OpReply::Sent { seq, sent_ms, duplicate } => Ok(Reply::Send { seq, sent_ms, duplicate }),

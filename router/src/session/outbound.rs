@@ -16,7 +16,7 @@ const SHARD_BYTES_TARGET: u64 = 256 * 1024 * 1024;
 /// The target of one session while the shard is over its own: one message of usual size.
 const TARGET_BYTES_CROWDED: u32 = 4 * 1024;
 
-/// How far above its target a queue may be with replies before the socket is not read. Events alone hardly exceed the
+/// Multiple of its target up to which a queue may hold replies before the socket is not read. Events alone hardly exceed the
 /// target.
 const REPLIES_FACTOR: u32 = 2;
 
@@ -24,7 +24,7 @@ const REPLIES_FACTOR: u32 = 2;
 #[derive(Debug, Default)]
 pub(crate) struct ShardOutbound {
     bytes: u64,
-    /// What was told live and left out for want of room.
+    /// Live pushes left out for want of room.
     pub(crate) live_dropped: u64,
 }
 
@@ -48,14 +48,14 @@ impl ShardOutbound {
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
     queued_bytes: u32,
-    /// When a byte last left, or the queue was last empty.
-    moved_at: Instant,
+    /// The instant at which a byte last left, or the queue was last empty.
+    progress_at: Instant,
 }
 
 impl Outbound {
     pub(super) fn send(&mut self, conn: ConnId, frame: SharedFrame, effects: &mut Effects, shard: &mut ShardOutbound) {
         if self.queued_bytes == 0 {
-            self.moved_at = effects.now.mono;
+            self.progress_at = effects.now.mono;
         }
         let bytes = u32::try_from(frame.len()).expect("a frame is below 4 GB: messages are below 2 MB");
         self.queued_bytes += bytes;
@@ -69,16 +69,16 @@ impl Outbound {
         assert!(bytes <= self.queued_bytes, "I11: {bytes} bytes left of {} queued", self.queued_bytes);
         self.queued_bytes -= bytes;
         shard.bytes -= u64::from(bytes);
-        self.moved_at = now;
+        self.progress_at = now;
     }
 
     pub(super) fn queued_bytes(&self) -> u32 {
         self.queued_bytes
     }
 
-    /// Since when nothing has moved although something is queued.
+    /// The instant since which no byte has left although some are queued.
     pub(super) fn stalled_since(&self) -> Option<Instant> {
-        (self.queued_bytes > 0).then_some(self.moved_at)
+        (self.queued_bytes > 0).then_some(self.progress_at)
     }
 
     /// Bytes of events to ask for. Some only below the target; from an empty queue one event of any size comes.

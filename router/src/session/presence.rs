@@ -152,7 +152,7 @@ impl Session {
         }
     }
 
-    /// What several homes were asked for is there.
+    /// The answers of several homes are there.
     pub(crate) fn gathered(&mut self, id: u32, reply: Result<Reply, Refusal>, context: &mut ShardContext<'_>) {
         self.answer(id, reply, context);
     }

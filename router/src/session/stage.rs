@@ -12,7 +12,7 @@ use crate::store::Claims;
 
 use super::cursor::InboxCursor;
 
-/// How often the session says that somebody uses its device, in seconds.
+/// Seconds between two reports to the home that somebody uses the device.
 const ACTIVE_S: u32 = 60;
 
 /// The stage, in 24 bytes; the rest of it is boxed.

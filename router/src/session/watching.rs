@@ -11,7 +11,7 @@ use schema::{Instant, Owner, PresenceEntry, PresenceState, UserId};
 
 use crate::gather::Answers;
 
-/// How often everything is asked anew.
+/// Time after which everything is asked anew.
 const AFRESH_MS: u64 = 60_000;
 
 /// A watch list. Some 16 bytes for each user.

@@ -15,14 +15,14 @@ const WRITING_MAX: usize = 16;
 /// it takes until they are told again.
 const WRITING_MS: u64 = 10 * TYPING_MS;
 
-/// Where others were told that the user is writing.
+/// Channels in which others were told that the user is writing.
 #[derive(Debug, Default)]
 pub(super) struct Writing {
-    told: BTreeMap<ChannelId, Told>,
+    notices: BTreeMap<ChannelId, Notice>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct Notice {
     at: Instant,
     /// They were not told since that it is over.
     is_on: bool,
@@ -31,20 +31,20 @@ struct Told {
 impl Writing {
     /// Whether a sign of typing in a further channel is left out.
     pub(super) fn is_full_for(&self, channel: ChannelId) -> bool {
-        self.told.len() >= WRITING_MAX && !self.told.contains_key(&channel)
+        self.notices.len() >= WRITING_MAX && !self.notices.contains_key(&channel)
     }
 
     /// Whether the others are told now.
-    pub(super) fn tells(&mut self, now: Instant, channel: ChannelId, on: bool) -> bool {
+    pub(super) fn notifies(&mut self, now: Instant, channel: ChannelId, on: bool) -> bool {
         self.tick(now);
-        let has_room = self.told.len() < WRITING_MAX;
-        match (self.told.get_mut(&channel), on) {
-            (Some(told), false) => std::mem::take(&mut told.is_on),
+        let has_room = self.notices.len() < WRITING_MAX;
+        match (self.notices.get_mut(&channel), on) {
+            (Some(notice), false) => std::mem::take(&mut notice.is_on),
             (None, false) => false,
-            (Some(told), true) if now < told.at.plus_ms(TYPING_MS) => false,
+            (Some(notice), true) if now < notice.at.plus_ms(TYPING_MS) => false,
             (None, true) if !has_room => false,
             (Some(_) | None, true) => {
-                self.told.insert(channel, Told { at: now, is_on: true });
+                self.notices.insert(channel, Notice { at: now, is_on: true });
                 true
             }
         }
@@ -52,11 +52,11 @@ impl Writing {
 
     /// Forgets where it may be said again, and nobody needs to hear that it is over.
     pub(super) fn tick(&mut self, now: Instant) {
-        self.told.retain(|_, told| now < told.at.plus_ms(if told.is_on { WRITING_MS } else { TYPING_MS }));
+        self.notices.retain(|_, notice| now < notice.at.plus_ms(if notice.is_on { WRITING_MS } else { TYPING_MS }));
     }
 
     /// Whether nobody was told, as far as that still matters.
     pub(super) fn is_quiet(&self) -> bool {
-        self.told.is_empty()
+        self.notices.is_empty()
     }
 }

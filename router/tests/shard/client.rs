@@ -15,17 +15,17 @@ use crate::world::Names;
 
 /// What one connection was told of its inbox.
 #[derive(Default)]
-pub(crate) struct Life {
+pub(crate) struct Followed {
     /// The cursor in the reply to `connect`.
     pub(crate) start: Option<Cursor>,
-    pub(crate) told: Vec<Told>,
+    pub(crate) told: Vec<Heard>,
     /// Large channels that are open, and the last message of each.
     pub(crate) logs: BTreeMap<ChannelId, Seq>,
     /// What it was told of the users whom it watches.
     pub(crate) seen: BTreeMap<UserId, PresenceState>,
 }
 
-pub(crate) enum Told {
+pub(crate) enum Heard {
     /// An event, by the cursor after it, and a message's text.
     Event(Cursor, Option<String>),
     /// A page of a snapshot; the last bears a cursor.
@@ -48,7 +48,7 @@ pub(crate) struct Client {
     pub(crate) cursor: Option<String>,
     /// Bodies of messages that were pushed, in order.
     pub(crate) pushed: Vec<String>,
-    pub(crate) life: Life,
+    pub(crate) followed: Followed,
     pub(crate) told: Vec<String>,
     pub(crate) session: Option<SessionId>,
     /// What is not answered, as far as this protocol knows it.
@@ -70,7 +70,7 @@ impl Client {
             closed: None,
             cursor: None,
             pushed: Vec::new(),
-            life: Life::default(),
+            followed: Followed::default(),
             told: Vec::new(),
             session: None,
             asked: BTreeMap::new(),
@@ -81,7 +81,7 @@ impl Client {
     /// The bytes of a command under the next number.
     pub(crate) fn ask(&mut self, command: Command) -> Vec<u8> {
         if let Command::Close { channel_id } = &command {
-            self.life.logs.remove(channel_id);
+            self.followed.logs.remove(channel_id);
         }
         let request = Request { id: self.number(), command };
         let mut bytes = Vec::new();
@@ -119,7 +119,7 @@ impl Client {
         match reply {
             Ok(Reply::Connect(connected)) => {
                 self.session = Some(connected.session_id);
-                self.life.start = Some(connected.cursor.parse().expect("a cursor"));
+                self.followed.start = Some(connected.cursor.parse().expect("a cursor"));
                 self.cursor.get_or_insert(connected.cursor);
                 "connected".to_owned()
             }
@@ -140,14 +140,14 @@ impl Client {
                     && names.is_large(open.channel_id)
                 {
                     let after = open.after_seq.unwrap_or(opened.head_seq);
-                    self.life.logs.insert(open.channel_id, after.min(opened.head_seq));
+                    self.followed.logs.insert(open.channel_id, after.min(opened.head_seq));
                 }
                 format!("open {} read {} online {}", opened.head_seq, opened.read_seq, opened.online)
             }
             Ok(Reply::Close {}) => "closed".to_owned(),
             Ok(Reply::PresenceGet { entries }) => format!("sees {}", presence(&entries, names)).trim_end().to_owned(),
             Ok(Reply::PresenceWatch { entries }) => {
-                self.life.seen = entries.iter().map(|entry| (entry.user_id, entry.state)).collect();
+                self.followed.seen = entries.iter().map(|entry| (entry.user_id, entry.state)).collect();
                 format!("sees {}", presence(&entries, names)).trim_end().to_owned()
             }
             Ok(Reply::Search(page)) => format!("found {}", page.hits.len()),
@@ -164,12 +164,12 @@ impl Client {
         match (&push, place) {
             (Push::Snapshot { channels, .. }, place) => {
                 let ids = channels.iter().map(|channel| channel.channel_id).collect();
-                self.life.told.push(Told::Snapshot(ids, place));
+                self.followed.told.push(Heard::Snapshot(ids, place));
             }
             (Push::Message { message, .. } | Push::Edited { message, .. }, Some(place)) => {
-                self.life.told.push(Told::Event(place, Some(message.body.to_string())));
+                self.followed.told.push(Heard::Event(place, Some(message.body.to_string())));
             }
-            (_, Some(place)) => self.life.told.push(Told::Event(place, None)),
+            (_, Some(place)) => self.followed.told.push(Heard::Event(place, None)),
             (Push::Message { message, .. }, None) => self.logged(message.channel_id, message.seq),
             (_, None) => {}
         }
@@ -199,7 +199,7 @@ impl Client {
             }
             Push::Head { channel_id, head_seq } => format!("head {}{head_seq}", names.channel(channel_id)),
             Push::Presence { entries } => {
-                self.life.seen.extend(entries.iter().map(|entry| (entry.user_id, entry.state)));
+                self.followed.seen.extend(entries.iter().map(|entry| (entry.user_id, entry.state)));
                 format!("presence {}", presence(&entries, names))
             }
             Push::Typing { channel_id, on, .. } => {
@@ -212,7 +212,7 @@ impl Client {
 
     /// A message of a log comes once, behind the one before it.
     fn logged(&mut self, channel: ChannelId, seq: Seq) {
-        let last = self.life.logs.insert(channel, seq);
+        let last = self.followed.logs.insert(channel, seq);
         assert!(last.is_none_or(|last| last.next() == seq), "{} has {last:?} of {channel} and gets {seq}", self.name);
     }
 }

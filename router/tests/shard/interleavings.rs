@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use router::Question;
 use schema::{Command, Encoding, ErrorCode, Position, PresenceState};
 
-use crate::client::{Client, Life, Told};
+use crate::client::{Client, Followed, Heard};
 use crate::world::World;
 
 const CLIENTS: [&str; 6] = ["a1", "a2", "b1", "b2", "c1", "c2"];
@@ -131,20 +131,20 @@ fn store_answers(world: &mut World, dice: &mut Dice) {
 }
 
 /// What is told follows the inbox from the start, event by event.
-fn check_life(world: &World, name: &str, life: &Life, is_complete: bool) {
+fn check_followed(world: &World, name: &str, followed: &Followed, is_complete: bool) {
     let user = world.store.users[&name[..1]];
     let none = Vec::new();
     let inbox = world.store.inboxes.get(&user).unwrap_or(&none);
     let after = |at: Position| inbox.iter().find(|event| event.position > at);
-    let Some(start) = life.start else {
-        assert!(life.told.is_empty(), "I6: {name} was told something before its start");
+    let Some(start) = followed.start else {
+        assert!(followed.told.is_empty(), "I6: {name} was told something before its start");
         return;
     };
     let mut at = start.position;
     let mut listed: Vec<schema::ChannelId> = Vec::new();
-    for told in &life.told {
+    for told in &followed.told {
         match told {
-            Told::Event(cursor, body) => {
+            Heard::Event(cursor, body) => {
                 assert!(listed.is_empty(), "I6: {name} was pushed an event within a snapshot");
                 let next = after(at).unwrap_or_else(|| panic!("I6: {name} was pushed {cursor:?} behind its inbox"));
                 assert_eq!(next.position, cursor.position, "I6: {name} at {at}");
@@ -153,7 +153,7 @@ fn check_life(world: &World, name: &str, life: &Life, is_complete: bool) {
                 }
                 at = cursor.position;
             }
-            Told::Snapshot(channels, cursor) => {
+            Heard::Snapshot(channels, cursor) => {
                 listed.extend(channels);
                 if let Some(cursor) = cursor {
                     let mine = CHANNELS.iter().chain(&LARGE).filter(|channel| channel.contains(&name[..1]));
@@ -177,7 +177,7 @@ fn check_life(world: &World, name: &str, life: &Life, is_complete: bool) {
 fn check_presence(world: &World) {
     let is_live = |client: &Client| client.closed.is_none() && client.session.is_some();
     for (name, client) in world.clients.iter().filter(|(_, client)| is_live(client)) {
-        for (&user, &seen) in &client.life.seen {
+        for (&user, &seen) in &client.followed.seen {
             let letter = world.names.user(user);
             let is_there = world.clients.iter().any(|(name, client)| name.starts_with(letter) && is_live(client));
             assert_eq!(seen != PresenceState::Offline, is_there, "I8: {name} sees {letter} as {seen:?}");
@@ -207,13 +207,13 @@ fn run(choices: &[u32]) {
         }
     }
     heal(&mut world, is_lossy);
-    for (name, life) in &world.lives {
-        check_life(&world, name, life, false);
+    for (name, followed) in &world.earlier {
+        check_followed(&world, name, followed, false);
     }
     for (name, client) in &world.clients {
         let is_live = client.closed.is_none() && client.session.is_some();
-        check_life(&world, name, &client.life, is_live);
-        for (&channel, &last) in client.life.logs.iter().filter(|_| is_live) {
+        check_followed(&world, name, &client.followed, is_live);
+        for (&channel, &last) in client.followed.logs.iter().filter(|_| is_live) {
             let head = world.store.bodies(channel).len() as u64;
             assert_eq!(last.0, head, "{name} stopped in {channel}");
         }

@@ -15,7 +15,7 @@ use schema::{
     ChannelId, Cursor, ErrorCode, Event, EventBody, OpReply, Position, PresenceState, Refusal, Seq, Stamp, UserId,
 };
 
-use crate::client::Told;
+use crate::client::Heard;
 use crate::interleavings::{Dice, client_acts};
 use crate::world::World;
 
@@ -201,12 +201,12 @@ fn run(choices: &[u32]) {
             }
         }
     }
-    let open = world.clients.iter().map(|(name, client)| (name, &client.life));
-    for (name, life) in open.chain(world.lives.iter().map(|(name, life)| (name, life))) {
+    let open = world.clients.iter().map(|(name, client)| (name, &client.followed));
+    for (name, followed) in open.chain(world.earlier.iter().map(|(name, followed)| (name, followed))) {
         // A connect under number 0 was not answered, and starts nobody knows where.
-        let mut at = life.start;
-        for told in &life.told {
-            let (Told::Event(cursor, _) | Told::Snapshot(_, Some(cursor))) = told else { continue };
+        let mut at = followed.start;
+        for told in &followed.told {
+            let (Heard::Event(cursor, _) | Heard::Snapshot(_, Some(cursor))) = told else { continue };
             assert!(at.is_none_or(|at| at <= *cursor), "I6: {name} went back from {at:?} to {cursor:?}");
             at = Some(*cursor);
         }

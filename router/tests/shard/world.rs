@@ -13,7 +13,7 @@ use schema::{
     UserId, View,
 };
 
-use crate::client::{Client, Life};
+use crate::client::{Client, Followed};
 use crate::script::parts;
 use crate::store::{Committed, Store};
 
@@ -84,7 +84,7 @@ pub(crate) struct World {
     /// By name, the ones that were closed too.
     pub(crate) clients: BTreeMap<String, Client>,
     /// What earlier connections of the clients were told.
-    pub(crate) lives: Vec<(String, Life)>,
+    pub(crate) earlier: Vec<(String, Followed)>,
     by_conn: BTreeMap<(usize, ConnId), String>,
     next_conn: u64,
     /// Kinds of questions to the store that are not answered for now.
@@ -120,7 +120,7 @@ impl World {
             asked: VecDeque::new(),
             mesh: BTreeMap::new(),
             clients: BTreeMap::new(),
-            lives: Vec::new(),
+            earlier: Vec::new(),
             by_conn: BTreeMap::new(),
             next_conn: 1,
             held: BTreeSet::new(),
@@ -176,7 +176,7 @@ impl World {
             assert!(earlier.closed.is_some(), "{name} is open");
             // The same client comes back: it remembers what it was told.
             client.cursor = earlier.cursor;
-            self.lives.push((earlier.name, earlier.life));
+            self.earlier.push((earlier.name, earlier.followed));
             client.pushed = earlier.pushed;
             client.told = earlier.told;
         }

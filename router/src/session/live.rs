@@ -1,6 +1,7 @@
 //! Live pushes to a session: typing, marks, heads, in no inbox and kept nowhere.
 //!
-//! Owns whether it is: nobody waits for it, so a session that is slow to take its events goes without (I11).
+//! Owns the choice of those that are pushed: nobody waits for one, so a session that is slow to take its events goes
+//! without (I11).
 
 use schema::Push;
 use schema::mesh::Telling;
@@ -10,12 +11,12 @@ use crate::delivery::Shared;
 use super::{Session, ShardContext};
 
 /// A live notice, and its push if that is the same for every session.
-pub(crate) struct Told {
+pub(crate) struct LiveNotice {
     what: Telling,
     push: Option<Shared>,
 }
 
-impl Told {
+impl LiveNotice {
     pub(crate) fn new(what: Telling) -> Self {
         let push = match what {
             Telling::Typing { channel, user, on, .. } => Some(Push::Typing { channel_id: channel, user_id: user, on }),
@@ -30,15 +31,15 @@ impl Told {
 }
 
 impl Session {
-    /// A home tells what has just happened.
-    pub(crate) fn tell(&mut self, told: &mut Told, context: &mut ShardContext<'_>) {
-        let wanted = match &told.what {
+    /// A notice of the home, of something that has just happened.
+    pub(crate) fn notify(&mut self, notice: &mut LiveNotice, context: &mut ShardContext<'_>) {
+        let wanted = match &notice.what {
             &Telling::Typing { channel, open_only, .. } => !open_only || self.has_open(channel),
             Telling::Read { .. } => true,
             &Telling::Head { channel, .. } => !self.follows(channel),
             Telling::Presence { entries } => return self.presence_changed(entries, context),
         };
-        if let Some(push) = told.push.as_mut().filter(|_| wanted && self.stage.user().is_some()) {
+        if let Some(push) = notice.push.as_mut().filter(|_| wanted && self.stage.user().is_some()) {
             self.push_live(push, context);
         }
     }
