@@ -23,7 +23,7 @@ use crate::rate::UserBuckets;
 use crate::session::{LiveNotice, Session, ShardContext, ShardOutbound};
 use crate::store::{Answered, Question};
 use crate::tickets::{Asker, Tickets};
-use crate::timers::Timers;
+use crate::timers::{NEVER, Timers};
 
 /// Bits of a session's number below its shard's.
 const SESSION_BITS: u32 = 48;
@@ -250,8 +250,8 @@ impl Shard {
             return;
         }
         let due = session.due(self.effects.now);
-        if session.armed.is_none_or(|armed| due < armed) {
-            session.armed = Some(due);
+        if due < session.armed {
+            session.armed = due;
             self.timers.arm(conn, due);
         }
     }
@@ -277,8 +277,8 @@ impl Shard {
     fn tick(&mut self) {
         let now = self.effects.now.mono;
         for (conn, at) in self.timers.expired(now) {
-            if let Some(session) = self.sessions.get_mut(&conn).filter(|session| session.armed == Some(at)) {
-                session.armed = None;
+            if let Some(session) = self.sessions.get_mut(&conn).filter(|session| session.armed == at) {
+                session.armed = NEVER;
                 self.with_session(conn, Session::tick);
             }
         }

@@ -14,6 +14,9 @@ const SLOT_NS: u64 = 128_000_000;
 /// armed again.
 const SLOTS: usize = 512;
 
+/// An instant that does not come: half of what an `Option` of one takes.
+pub(crate) const NEVER: Instant = Instant(u64::MAX);
+
 /// One entry: which connection, and for when it was armed.
 type Entry = (ConnId, Instant);
 

@@ -9,17 +9,17 @@ use schema::limits::MORE_AGAIN_MS;
 use schema::mesh::{More, SnapshotPlace, Target};
 use schema::{Cursor, Event, Instant, Position, SessionId, UserId};
 
+use crate::timers::NEVER;
+
 /// The cursor's state, in 40 bytes.
 #[derive(Debug)]
 pub(super) struct InboxCursor {
     at: Cursor,
     /// Boxed because hardly any session is ever in one.
     snapshot: Option<Box<SnapshotPlace>>,
-    /// When the open question was asked; [`NEVER`] if none is open. Half of what an `Option` of an instant takes.
+    /// When the open question was asked; [`NEVER`] if none is open.
     asked_at: Instant,
 }
-
-const NEVER: Instant = Instant(u64::MAX);
 
 /// The outcome of an answer from the account's home.
 #[derive(Debug, PartialEq, Eq)]

@@ -41,6 +41,7 @@ use crate::openers::Openers;
 use crate::rate::UserBuckets;
 use crate::store::{Answer, History, waiters};
 use crate::tickets::Tickets;
+use crate::timers::NEVER;
 
 use admission::Admission;
 use channels::OpenWaiter;
@@ -102,8 +103,8 @@ pub(crate) struct Session {
     outbound: Outbound,
     admission: Admission,
     heard_at: Instant,
-    /// The instant for which its timer is set; a timer that fires for another is stale.
-    pub(crate) armed: Option<Instant>,
+    /// The instant for which its timer is set, or [`NEVER`]; a timer that fires for another is stale.
+    pub(crate) armed: Instant,
     cold: Option<Box<ColdState>>,
     encoding: Encoding,
     pinged: bool,
@@ -121,7 +122,7 @@ impl Session {
             outbound: Outbound::default(),
             admission: Admission::new(now.mono),
             heard_at: now.mono,
-            armed: None,
+            armed: NEVER,
             cold: None,
             encoding,
             pinged: false,
@@ -227,7 +228,7 @@ mod tests {
     fn a_session_that_waits_is_small() {
         let check =
             |what: &str, bytes: usize, bound_bytes: usize| assert!(bytes <= bound_bytes, "{what}: {bytes} bytes");
-        check("before connect", size_of::<Session>(), 104);
-        check("live, without its device's name", size_of::<Session>() + size_of::<stage::Live>(), 104 + 96);
+        check("before connect", size_of::<Session>(), 96);
+        check("live, without its device's name", size_of::<Session>() + size_of::<stage::Live>(), 96 + 96);
     }
 }
