@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use schema::limits::HOME_TICK_MS;
 use schema::mesh::{Feed, MeshBody, MeshFrame};
-use schema::{ChannelId, Encoding, ErrorCode, EventBody, Instant, Now, Owner, Push, Refusal, SessionId, UnixMs, View};
+use schema::{
+    ChannelId, CloseCode, Encoding, ErrorCode, EventBody, Instant, Now, Owner, Push, Refusal, SessionId, UnixMs, View,
+};
 
 use crate::channel::Channels;
 use crate::counters::{Counter, Counters};
@@ -202,11 +204,11 @@ impl Shard {
             outbound_bytes: self.outbound.bytes(),
             held_bytes: self.home.held_bytes(),
             events_encoded: self.delivery.encoded,
-            watched: self.home.watched() as u64,
+            watched: self.home.watchers.total() as u64,
             followers: self.feeds.followers() as u64,
             index_behind: self.channels.indexer.behind() as u64,
             index_lag_ms: self.channels.indexer.lag_ms(),
-            pushes_written: self.home.pushes_written(),
+            pushes_written: self.home.arrivals.pushes_written(),
             live_dropped: self.outbound.live_dropped,
             counters: self.effects.counters,
         }
@@ -265,13 +267,7 @@ impl Shard {
     fn forget(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.remove(&conn) else { return };
         self.conns.remove(&session.id);
-        self.outbound.forget(session.queued_bytes());
-        session.unwatch(&mut self.effects);
-        session.close_channels(&mut self.openers, &mut self.effects);
-        if let Some(user) = session.registered_user() {
-            let home = self.effects.placement.home_of_user(user);
-            self.effects.mesh(home, MeshBody::Unregister { session: session.id, user });
-        }
+        session.forget(&mut self.openers, &mut self.outbound, &mut self.effects);
     }
 
     fn tick(&mut self) {
@@ -291,7 +287,7 @@ impl Shard {
             self.refuse_overdue();
         }
         if self.drain.is_some_and(|drain| now >= drain.deadline) {
-            self.with_each(|session, _| session.go_away());
+            self.with_each(|session, _| session.close(CloseCode::GoingAway));
         }
     }
 
@@ -300,7 +296,7 @@ impl Shard {
         for (conn, id) in self.gathers.overdue(now) {
             self.effects.count(Counter::Overdue);
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, "a home did not answer in time, ask again");
-            self.with_session(conn, |session, context| session.gathered(id, Err(refusal), context));
+            self.with_session(conn, |session, context| session.answer(id, Err(refusal), context));
         }
         for (asker, sends) in self.tickets.overdue(now) {
             self.effects.count(Counter::Overdue);
@@ -359,10 +355,10 @@ impl Shard {
             Answered::ReadInbox(answer) => self.home.inbox(answer, effects),
             Answered::Snapshot(answer) => self.home.snapshot(answer, effects),
             Answered::ReadArrivals(answer) => self.home.arrivals(answer, effects),
-            Answered::ClearArrivals(answer) => self.home.cleared(answer, effects),
+            Answered::ClearArrivals(answer) => self.home.arrivals.cleared(answer, effects),
             // What could not be trimmed now is trimmed at the next turn of its account.
             Answered::TrimInbox(_) => {}
-            Answered::PutPresence(answer) => self.home.presence_put(answer, effects),
+            Answered::PutPresence(answer) => self.home.presence.saved(answer, effects),
             Answered::LargeOf(answer) => self.home.large_of(answer, effects),
             Answered::Visible(answer) => self.home.visible(answer, effects),
         }
@@ -387,7 +383,7 @@ impl Shard {
                     self.answer(asker, reply);
                 }
             }
-            MeshBody::Hint { stamp, events } => self.home.hint(stamp, events, &mut self.effects),
+            MeshBody::Hint { stamp, events } => self.home.arrivals.hint(stamp, events, &mut self.effects),
             MeshBody::Register { session, user, device, family, client, cursor } => {
                 let name = Name { user, owner: from, session };
                 self.home.register(name, Login { device, family, client }, cursor, &mut self.effects);
@@ -409,7 +405,7 @@ impl Shard {
                     session.snapshot(after, channels, more, through, context);
                 });
             }
-            MeshBody::Replaced { session } => self.with_named(session, |session, _| session.replaced()),
+            MeshBody::Replaced { session } => self.with_named(session, |session, _| session.close(CloseCode::Replaced)),
             MeshBody::Live { events } => {
                 for event in events {
                     self.home.live(event, &mut self.effects);
@@ -422,22 +418,22 @@ impl Shard {
                 }
             }
             MeshBody::Kick { user, whose } => self.home.kick(user, &whose, &mut self.effects),
-            MeshBody::Kicked { session } => self.with_named(session, |session, _| session.kicked()),
+            MeshBody::Kicked { session } => self.with_named(session, |session, _| session.close(CloseCode::Kicked)),
             MeshBody::Active { session, user } => {
                 self.home.active(Name { user, owner: from, session }, &mut self.effects);
             }
             MeshBody::Watch { session, watcher, number, users } => {
-                self.home.watch((from, session), watcher, (number, users), &mut self.effects);
+                self.home.watchers.watch((from, session), watcher, (number, users), &mut self.effects);
             }
             MeshBody::Watched { session, number, entries } => {
                 self.with_named(session, |session, context| session.watched(from, number, &entries, context));
             }
             MeshBody::PresenceAsk { ticket, asker, users, fellows } => {
-                self.home.presence_asked((from, ticket), Wanted { asker, users, fellows }, &mut self.effects);
+                self.home.watchers.question((from, ticket), Wanted { asker, users, fellows }, &mut self.effects);
             }
             MeshBody::PresenceAnswer { ticket, entries } => {
                 if let Some((conn, id, reply)) = self.gathers.answered(ticket, from, entries) {
-                    self.with_session(conn, |session, context| session.gathered(id, reply, context));
+                    self.with_session(conn, |session, context| session.answer(id, reply, context));
                 }
             }
             MeshBody::Subscribe { session, user, channel } => {

@@ -20,7 +20,7 @@ use super::pushes::Pushes;
 const HINTS_MAX: usize = 16_384;
 
 #[derive(Debug, Default)]
-pub(super) struct Arrivals {
+pub(crate) struct Arrivals {
     /// Everything that arrived up to here has been handed on; none before the first read.
     place: Option<Stamp>,
     /// The last row that was read, which is what there is to clear.
@@ -57,7 +57,7 @@ impl Arrivals {
     }
 
     /// A transaction brought something to users here.
-    pub(super) fn hint(&mut self, stamp: Stamp, events: Vec<Event>, effects: &mut Effects) {
+    pub(crate) fn hint(&mut self, stamp: Stamp, events: Vec<Event>, effects: &mut Effects) {
         if self.place.is_some_and(|place| stamp <= place) {
             return;
         }
@@ -115,7 +115,7 @@ impl Arrivals {
     }
 
     /// Push items that were stored.
-    pub(super) fn pushes_written(&self) -> u64 {
+    pub(crate) fn pushes_written(&self) -> u64 {
         self.pushes.written()
     }
 
@@ -129,7 +129,7 @@ impl Arrivals {
     }
 
     /// The store has forgotten arrivals, or could not; then the next second tries again.
-    pub(super) fn cleared(&mut self, answer: Answer<ClearArrivals>, effects: &mut Effects) {
+    pub(crate) fn cleared(&mut self, answer: Answer<ClearArrivals>, effects: &mut Effects) {
         let Answer { waiter: through, reply } = answer;
         self.clearing = false;
         if reply.is_err() {

@@ -29,8 +29,7 @@ use schema::{ErrorCode, Event, Now, Owner, Position, Refusal, Stamp, UserId};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
-use crate::gather::Wanted;
-use crate::store::{Answer, ClearArrivals, PutPresence, ReadArrivals, TrimInbox, Visible, waiters};
+use crate::store::{Answer, ReadArrivals, TrimInbox, Visible, waiters};
 
 use arrivals::Arrivals;
 pub(crate) use devices::Login;
@@ -41,7 +40,7 @@ use reads::{Read, Reads};
 pub(crate) use user::Name;
 use user::{Ask, Question, Served};
 use users::Users;
-use watchers::{Place, VisibilityRead, Watchers};
+use watchers::{VisibilityRead, Watchers};
 
 waiters! {
     OpenInbox => Name;
@@ -57,11 +56,11 @@ waiters! {
 
 #[derive(Debug)]
 pub(crate) struct Home {
-    arrivals: Arrivals,
+    pub(crate) arrivals: Arrivals,
     reads: Reads,
     users: Users,
-    presence: Presence,
-    watchers: Watchers,
+    pub(crate) presence: Presence,
+    pub(crate) watchers: Watchers,
     large: Large,
     /// The account whose inbox was trimmed last.
     trimmed: Option<UserId>,
@@ -103,11 +102,6 @@ impl Home {
         self.notify_presence(effects);
     }
 
-    /// Users whose presence is watched, each as often as it is.
-    pub(crate) fn watched(&self) -> usize {
-        self.watchers.total()
-    }
-
     /// Tells and stores what has changed of who is there.
     fn notify_presence(&mut self, effects: &mut Effects) {
         for entry in self.presence.take_changed() {
@@ -124,27 +118,12 @@ impl Home {
         }
     }
 
-    /// A session watches users of this home.
-    pub(crate) fn watch(&mut self, place: Place, watcher: UserId, list: (u32, Vec<UserId>), effects: &mut Effects) {
-        self.watchers.watch(place, watcher, list, effects);
-    }
-
-    /// A shard wants to know who is there.
-    pub(crate) fn presence_asked(&mut self, asked: (Owner, u64), wanted: Wanted, effects: &mut Effects) {
-        self.watchers.question(asked, wanted, effects);
-    }
-
     /// The store has said who may be seen by whom.
     pub(crate) fn visible(&mut self, Answer { waiter, reply }: Answer<Visible>, effects: &mut Effects) {
         let shown =
             |(&user, stored): (&UserId, Option<_>)| stored.map(|stored| self.presence.entry(user, stored, effects));
         let found = reply.map(|found| waiter.users.iter().zip(found).map(shown).collect());
         self.watchers.seen(waiter, found, effects);
-    }
-
-    /// The store has been told of a user's presence, or could not be.
-    pub(crate) fn presence_put(&mut self, answer: Answer<PutPresence>, effects: &mut Effects) {
-        self.presence.saved(answer, effects);
     }
 
     /// Trims one account's inbox, each in its turn: a second for each, so that 80,000 accounts with a session are
@@ -154,11 +133,6 @@ impl Home {
         if let Some(user) = self.trimmed {
             effects.ask(TrimInbox { user }, ());
         }
-    }
-
-    /// A transaction brought something to users here.
-    pub(crate) fn hint(&mut self, stamp: Stamp, events: Vec<Event>, effects: &mut Effects) {
-        self.arrivals.hint(stamp, events, effects);
     }
 
     /// The store has read arrivals.
@@ -246,15 +220,5 @@ impl Home {
                 self.start_reads(effects);
             }
         }
-    }
-
-    /// The store has forgotten arrivals, or could not.
-    pub(crate) fn cleared(&mut self, answer: Answer<ClearArrivals>, effects: &mut Effects) {
-        self.arrivals.cleared(answer, effects);
-    }
-
-    /// Push items that were stored for members who were not there.
-    pub(crate) fn pushes_written(&self) -> u64 {
-        self.arrivals.pushes_written()
     }
 }

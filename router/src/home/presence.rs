@@ -51,7 +51,7 @@ impl Person {
 }
 
 #[derive(Debug)]
-pub(super) struct Presence {
+pub(crate) struct Presence {
     people: BTreeMap<UserId, Person>,
     deadlines: BTreeSet<(Instant, UserId)>,
     /// Users whose state is to be stored.
@@ -197,7 +197,7 @@ impl Presence {
     }
 
     /// The store was told of a user, or could not be; then the next second tries again.
-    pub(super) fn saved(&mut self, answer: Answer<PutPresence>, effects: &mut Effects) {
+    pub(crate) fn saved(&mut self, answer: Answer<PutPresence>, effects: &mut Effects) {
         let Answer { waiter: (user, record), reply } = answer;
         self.saving.remove(&user);
         let Some(person) = self.people.get_mut(&user) else { return };

@@ -30,7 +30,7 @@ const QUESTIONS_MAX: usize = 1_024;
 const RETRY_MS: u32 = 500;
 
 /// A session, wherever it is.
-pub(super) type Place = (Owner, SessionId);
+type Place = (Owner, SessionId);
 
 #[derive(Debug)]
 struct List {
@@ -66,7 +66,7 @@ enum Whose {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Watchers {
+pub(crate) struct Watchers {
     lists: BTreeMap<Place, List>,
     /// Sessions that see a user.
     of_user: BTreeMap<UserId, BTreeSet<Place>>,
@@ -85,12 +85,12 @@ pub(super) struct Watchers {
 
 impl Watchers {
     /// Users of lists, each as often as it is watched.
-    pub(super) fn total(&self) -> usize {
+    pub(crate) fn total(&self) -> usize {
         self.total
     }
 
     /// A session watches these users, and no others of this home.
-    pub(super) fn watch(
+    pub(crate) fn watch(
         &mut self,
         place: Place,
         watcher: UserId,
@@ -131,7 +131,7 @@ impl Watchers {
     }
 
     /// A question for the presence of users at this moment.
-    pub(super) fn question(&mut self, (owner, ticket): (Owner, u64), wanted: Wanted, effects: &mut Effects) {
+    pub(crate) fn question(&mut self, (owner, ticket): (Owner, u64), wanted: Wanted, effects: &mut Effects) {
         if self.questions.len() >= QUESTIONS_MAX {
             effects.count(Counter::PresenceQuestions);
             let message = format!("{QUESTIONS_MAX} questions for presence wait, ask again later");

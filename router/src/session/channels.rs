@@ -13,7 +13,6 @@ use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::gather::Purpose;
 use crate::io::ConnId;
-use crate::openers::Openers;
 use crate::store::{Answer, Members, OpenChannel};
 
 use super::log::Opening;
@@ -92,14 +91,6 @@ impl Session {
     pub(super) fn unsubscribe(&self, channel: ChannelId, effects: &mut Effects) {
         let home = effects.placement.home_of_channel(channel);
         effects.mesh(home, MeshBody::Unsubscribe { session: self.id, channel });
-    }
-
-    /// The session is over.
-    pub(crate) fn close_channels(&self, openers: &mut Openers, effects: &mut Effects) {
-        for channel in self.cold.as_deref().into_iter().flat_map(|cold| cold.open.large()) {
-            openers.close(channel, self.conn);
-            self.unsubscribe(channel, effects);
-        }
     }
 
     /// A question for the presence of a page of a channel's members.

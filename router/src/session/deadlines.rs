@@ -22,11 +22,6 @@ impl Session {
         }
     }
 
-    /// The node stops now.
-    pub(crate) fn go_away(&mut self) {
-        self.close(CloseCode::GoingAway);
-    }
-
     /// A deadline may be due.
     pub(crate) fn tick(&mut self, context: &mut ShardContext<'_>) {
         let now = context.effects.now;

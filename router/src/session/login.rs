@@ -113,14 +113,4 @@ impl Session {
             },
         }
     }
-
-    /// The same device has connected elsewhere.
-    pub(crate) fn replaced(&mut self) {
-        self.close(CloseCode::Replaced);
-    }
-
-    /// The device or the login was revoked.
-    pub(crate) fn kicked(&mut self) {
-        self.close(CloseCode::Kicked);
-    }
 }

@@ -30,7 +30,8 @@ mod watching;
 mod writing;
 
 use schema::limits::OUTBOUND_BYTES_MAX;
-use schema::{ChannelId, CloseCode, Encoding, Instant, Now, Push, Refusal, Reply, Seq, ServerFrame, SessionId, UserId};
+use schema::mesh::MeshBody;
+use schema::{ChannelId, CloseCode, Encoding, Instant, Now, Push, Refusal, Reply, Seq, ServerFrame, SessionId};
 use wire::SharedFrame;
 
 use crate::delivery::{Delivery, encode};
@@ -137,14 +138,18 @@ impl Session {
         self.closed
     }
 
-    /// The account, once it is known to its home.
-    pub(crate) fn registered_user(&self) -> Option<UserId> {
-        self.stage.registered_user()
-    }
-
-    /// Bytes queued when it ended, which its shard gives back.
-    pub(crate) fn queued_bytes(&self) -> u32 {
-        self.outbound.queued_bytes()
+    /// Takes leave of all that know it: the homes of those it watches, of its channels and of its account.
+    pub(crate) fn forget(self, openers: &mut Openers, outbound: &mut ShardOutbound, effects: &mut Effects) {
+        outbound.forget(self.outbound.queued_bytes());
+        self.say_watch_all(true, effects);
+        for channel in self.cold.as_deref().into_iter().flat_map(|cold| cold.open.large()) {
+            openers.close(channel, self.conn);
+            self.unsubscribe(channel, effects);
+        }
+        if let Some(user) = self.stage.registered_user() {
+            let home = effects.placement.home_of_user(user);
+            effects.mesh(home, MeshBody::Unregister { session: self.id, user });
+        }
     }
 
     /// Bytes arrived.
@@ -170,7 +175,7 @@ impl Session {
     }
 
     /// Answers a request. Number 0 wants no answer.
-    fn answer(&mut self, id: u32, reply: Result<Reply, Refusal>, context: &mut ShardContext<'_>) {
+    pub(crate) fn answer(&mut self, id: u32, reply: Result<Reply, Refusal>, context: &mut ShardContext<'_>) {
         self.admission.answered(self.id, id);
         if id != 0 {
             self.say(&ServerFrame::Reply { id, reply: reply.map_err(Into::into) }, context);
@@ -215,7 +220,8 @@ impl Session {
         }
     }
 
-    fn close(&mut self, code: CloseCode) {
+    /// The session is over, for the first reason that is given.
+    pub(crate) fn close(&mut self, code: CloseCode) {
         self.closed.get_or_insert(code);
     }
 }

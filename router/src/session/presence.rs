@@ -56,16 +56,11 @@ impl Session {
     }
 
     /// Tells the homes again which of their users this session watches, or that it does so no longer.
-    fn say_watch_all(&self, ends: bool, effects: &mut Effects) {
+    pub(super) fn say_watch_all(&self, ends: bool, effects: &mut Effects) {
         let Some(watching) = self.cold.as_deref().and_then(|cold| cold.watching.as_deref()) else { return };
         for (home, users) in effects.placement.by_home(watching.users()) {
             self.say_watch(home, watching.number(), if ends { Vec::new() } else { users }, effects);
         }
-    }
-
-    /// The session is over.
-    pub(crate) fn unwatch(&self, effects: &mut Effects) {
-        self.say_watch_all(true, effects);
     }
 
     /// A home has said who is there, of the list or its part of it.
@@ -150,11 +145,6 @@ impl Session {
         if let Err(refusal) = context.gathers.ask((self.conn, id), purpose, wanted, context.effects) {
             self.answer(id, Err(refusal), context);
         }
-    }
-
-    /// The answers of several homes are there.
-    pub(crate) fn gathered(&mut self, id: u32, reply: Result<Reply, Refusal>, context: &mut ShardContext<'_>) {
-        self.answer(id, reply, context);
     }
 
     /// Somebody uses the device. Its home is told now and then.
