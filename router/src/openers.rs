@@ -14,16 +14,16 @@ pub(crate) struct Openers {
 }
 
 impl Openers {
-    pub(crate) fn open(&mut self, channel: ChannelId, conn: ConnId) {
-        self.channels.entry(channel).or_default().insert(conn);
-    }
-
-    pub(crate) fn close(&mut self, channel: ChannelId, conn: ConnId) {
-        if let Some(conns) = self.channels.get_mut(&channel) {
+    /// A session has opened a channel, or closed it.
+    pub(crate) fn set(&mut self, channel: ChannelId, conn: ConnId, is_open: bool) {
+        let conns = self.channels.entry(channel).or_default();
+        if is_open {
+            conns.insert(conn);
+        } else {
             conns.remove(&conn);
-            if conns.is_empty() {
-                self.channels.remove(&channel);
-            }
+        }
+        if conns.is_empty() {
+            self.channels.remove(&channel);
         }
     }
 

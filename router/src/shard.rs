@@ -237,10 +237,12 @@ impl Shard {
             gathers: &mut self.gathers,
             users: &mut self.users,
             delivery: &mut self.delivery,
-            openers: &mut self.openers,
             outbound: &mut self.outbound,
         };
         act(session, &mut context);
+        for (channel, is_open) in session.take_opened() {
+            self.openers.set(channel, conn, is_open);
+        }
         if session.closed().is_none() {
             session.regulate_reads(&mut context);
         }

@@ -78,7 +78,6 @@ impl Session {
 
     pub(super) fn close_channel(&mut self, id: u32, channel: ChannelId, context: &mut ShardContext<'_>) {
         if let Some(log) = self.cold.as_deref_mut().and_then(|cold| cold.open.close(channel)) {
-            context.openers.close(channel, self.conn);
             self.unsubscribe(channel, context.effects);
             if let Some(Opening { id, .. }) = log.opening() {
                 self.answer(id, Err(closed_again()), context);

@@ -36,7 +36,6 @@ impl Session {
     ) {
         let log = LogCursor::new(context.effects.now.mono, opening, ranges);
         let earlier = self.cold().open.follow(channel, log);
-        context.openers.open(channel, self.conn);
         self.subscribe(channel, context.effects);
         if let Some(Opening { id, .. }) = earlier {
             self.answer(id, Err(Refusal::new(ErrorCode::BadRequest, "the channel was opened again")), context);
@@ -85,7 +84,6 @@ impl Session {
     fn end_feed(&mut self, channel: ChannelId, context: &mut ShardContext<'_>) {
         if let Some(cold) = self.cold.as_deref_mut() {
             cold.open.end(channel);
-            context.openers.close(channel, self.conn);
             self.unsubscribe(channel, context.effects);
         }
     }

@@ -91,7 +91,6 @@ pub(crate) struct ShardContext<'a> {
     pub(crate) gathers: &'a mut Gathers,
     pub(crate) users: &'a mut UserBuckets,
     pub(crate) delivery: &'a mut Delivery,
-    pub(crate) openers: &'a mut Openers,
     pub(crate) outbound: &'a mut ShardOutbound,
 }
 
@@ -138,12 +137,17 @@ impl Session {
         self.closed
     }
 
+    /// Takes the large channels that it has opened, or closed, since the last time.
+    pub(crate) fn take_opened(&mut self) -> Vec<(ChannelId, bool)> {
+        self.cold.as_deref_mut().map(|cold| cold.open.take_changes()).unwrap_or_default()
+    }
+
     /// Takes leave of all that know it: the homes of those it watches, of its channels and of its account.
     pub(crate) fn forget(self, openers: &mut Openers, outbound: &mut ShardOutbound, effects: &mut Effects) {
         outbound.forget(self.outbound.queued_bytes());
         self.say_watch_all(true, effects);
         for channel in self.cold.as_deref().into_iter().flat_map(|cold| cold.open.large()) {
-            openers.close(channel, self.conn);
+            openers.set(channel, self.conn, false);
             self.unsubscribe(channel, effects);
         }
         if let Some(user) = self.stage.registered_user() {

@@ -26,6 +26,8 @@ pub(super) struct OpenChannels {
     asked: Vec<(u32, ChannelId)>,
     /// The large one whose log was read last: the next one's turn comes after it.
     read_last: Option<ChannelId>,
+    /// Large ones that have been opened or closed since the shard last asked.
+    changes: Vec<(ChannelId, bool)>,
 }
 
 /// Subscriptions to logs that are due.
@@ -96,13 +98,20 @@ impl OpenChannels {
         Err(Refusal::new(ErrorCode::LimitExceeded, message))
     }
 
+    /// Takes the large ones that have been opened, or closed, since the last time.
+    pub(super) fn take_changes(&mut self) -> Vec<(ChannelId, bool)> {
+        std::mem::take(&mut self.changes)
+    }
+
     /// Follows a log. Returns the `open` whose place it takes.
     pub(super) fn follow(&mut self, channel: ChannelId, log: LogCursor) -> Option<Opening> {
+        self.changes.push((channel, true));
         self.logs.insert(channel, Box::new(log)).and_then(|earlier| earlier.opening())
     }
 
     /// Follows a log no more. Returns its cursor if it was followed.
     pub(super) fn end(&mut self, channel: ChannelId) -> Option<Box<LogCursor>> {
+        self.changes.push((channel, false));
         self.logs.remove(&channel)
     }
 
