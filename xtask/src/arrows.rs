@@ -279,7 +279,6 @@ mod tests {
     /// Circles that are to be opened: crate, folders, and what closes them. This list only shrinks.
     const KNOWN: &[(&str, &str, &str)] = &[
         ("gateway", "lifecycle runtime", "shards report their end, and publish into the node's state"),
-        ("storage/chat", ". keys", "the table of keys names the rows' files, which name it"),
         ("storage/standin", "client client/capi", "a handle of the C interface and its future name each other"),
     ];
 

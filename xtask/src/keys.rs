@@ -45,7 +45,7 @@ fn table() -> String {
     let mut text = "\n| first byte | key | bytes | a row says |\n|---|---|---|---|\n".to_owned();
     for Layout { number, name, fields, says } in layouts() {
         let key: Vec<&str> = std::iter::once(name).chain(fields.iter().map(|&(field, _)| field)).collect();
-        let fixed: u32 = 1 + fields.iter().map(|&(_, bytes)| u32::from(bytes)).sum::<u32>();
+        let fixed = 1 + fields.iter().map(|&(_, bytes)| bytes).sum::<usize>();
         let varies = if fields.iter().any(|&(_, bytes)| bytes == 0) { "+" } else { "" };
         writeln!(text, "| {number} | {} | {fixed}{varies} | {says} |", key.join(" · "))
             .expect("writing to memory cannot fail");

@@ -121,7 +121,7 @@ pub(crate) async fn list<E: Engine, S: Shards>(
 ) -> Result<Json<MemberPage>, Problem> {
     let (after, rows) = (query.after::<UserId>()?, query.rows()?);
     let limit = paging::with_next(rows);
-    let mut found = channels::members(&api.engine, caller.user, channel, after, limit).await?.members;
+    let mut found = channels::members(&api.engine, caller.user, channel, after, limit).await?.users;
     let more = paging::cut(&mut found, rows);
     let ids: Vec<_> = found.iter().map(|&(user, _)| user).collect();
     let records = accounts::by_ids(&api.engine, &ids).await?;

@@ -111,7 +111,7 @@ pub(crate) async fn friends<E: Engine, S: Shards>(
     UrlQuery(query): UrlQuery<PageQuery>,
 ) -> Result<Json<FriendPage>, Problem> {
     let (after, rows) = (query.after()?, query.rows()?);
-    let mut found = people::friends(&api.engine, caller.user, after, paging::with_next(rows)).await?.friends;
+    let mut found = people::friends(&api.engine, caller.user, after, paging::with_next(rows)).await?.users;
     let more = paging::cut(&mut found, rows);
     let cursor = found.last().filter(|_| more).map(|(user, _)| user.to_string());
     let records = records(&api, &found).await?;

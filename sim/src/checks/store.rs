@@ -137,7 +137,7 @@ fn channels_of_user(engine: &MemoryEngine, user: UserId) -> Result<BTreeSet<Chan
 }
 
 fn reactions(engine: &MemoryEngine) -> Result<BTreeSet<(ChannelId, Seq, Emoji, UserId)>, Violation> {
-    let rows = all_rows(engine, keys::reactions_after(None))?;
+    let rows = all_rows(engine, keys::reactions_to_all())?;
     rows.iter().map(|row| keys::reaction_of(&row.key)).collect::<Result<_, _>>().map_err(unreadable)
 }
 

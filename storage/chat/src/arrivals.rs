@@ -6,17 +6,15 @@
 //! the page goes on behind it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use schema::limits::{ARRIVAL_ROWS_MAX, HINT_BYTES_MAX};
 use schema::page::{Arrival, ArrivalsPage};
 use schema::record::{ArrivalRecord, FenceRecord, PushItem};
-use schema::{Epoch, Message, Owner, Stamp};
+use schema::{Epoch, Owner, Stamp};
 
-use super::{ATTEMPTS_MAX, LayerError, again, content, moving, push, unreadable};
+use super::{LayerError, commit, content, moving, push, read, unreadable};
 use crate::keys;
 use kv::join;
-use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, RangeRequest, Row, Transaction, Version};
 
 /// Bytes of contents after which a page takes no further row. One row, which is at most a batch's bodies, always comes.
@@ -38,50 +36,47 @@ pub async fn read<E: Engine>(
     have: &BTreeSet<Stamp>,
     rows: u32,
 ) -> Result<ArrivalsPage, LayerError> {
-    let asked = Asked { epoch, home, after, at_least, have, rows };
-    let (page, unread) = again!(read_once(engine, asked))?;
+    let range = keys::arrivals_after(epoch, home, after).rows(rows.min(ARRIVAL_ROWS_MAX));
+    let fence = FenceRecord { incarnation: home.incarnation, epoch };
+    let begin = Begin::AtLeast(Version(at_least));
+    let (page, unread) = read!(engine, begin, |tx| page(&tx, &range, fence, have).await)?;
     unreadable::set_aside(engine, &unread).await?;
     Ok(page)
 }
 
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    epoch: Epoch,
-    home: Owner,
-    after: Stamp,
-    at_least: u64,
-    have: &'a BTreeSet<Stamp>,
-    rows: u32,
-}
-
-/// The page, and the rows among its own that cannot be read.
-async fn read_once<E: Engine>(engine: &E, asked: Asked<'_>) -> Result<(ArrivalsPage, Vec<Row>), LayerError> {
-    let tx = engine.begin(Begin::AtLeast(Version(asked.at_least)));
-    let range = keys::arrivals_after(asked.epoch, asked.home, asked.after).rows(asked.rows.min(ARRIVAL_ROWS_MAX));
-    let fence_key = keys::fence(asked.home.incarnation);
-    let (page, fence) = join::both(tx.snapshot_get_range(&range), tx.snapshot_get(&fence_key)).await?;
-    let fence_row = unreadable::refuse_some(&fence_key, fence.as_ref(), FenceRecord::decode)?;
-    let mine = FenceRecord { incarnation: asked.home.incarnation, epoch: asked.epoch };
-    if fence_row != Some(mine) {
+/// The page of a home with this fence, and the rows among its own that cannot be read.
+async fn page<T: Transaction>(
+    tx: &T,
+    range: &RangeRequest,
+    fence: FenceRecord,
+    have: &BTreeSet<Stamp>,
+) -> Result<(ArrivalsPage, Vec<Row>), LayerError> {
+    let fence_key = keys::fence(fence.incarnation);
+    let (page, fence_row) = join::both(tx.snapshot_get_range(range), tx.snapshot_get(&fence_key)).await?;
+    if unreadable::refuse_some(&fence_key, fence_row.as_ref(), FenceRecord::decode)? != Some(fence) {
         // Whoever took over makes push items of these rows and clears them, in several transactions: what is left is no whole.
         return Err(moving().into());
     }
     let (mut records, mut unread) = (Vec::with_capacity(page.rows.len()), Vec::new());
     for row in &page.rows {
-        let stamp = keys::arrival_stamp(&row.key);
-        let record = stamp.and_then(|stamp| Ok((stamp, ArrivalRecord::decode(&row.value)?)));
+        let place = keys::arrival_place(&row.key);
+        let record = place.and_then(|(_, stamp)| Ok((stamp, ArrivalRecord::decode(&row.value)?)));
         match unreadable::skip(&row.key, record) {
             Some(record) => records.push(record),
             None => unread.push(row.clone()),
         }
     }
-    let (contents, fitting) = contents(&tx, &records, asked.have).await?;
+    let named = |(stamp, record): &(Stamp, ArrivalRecord)| -> Vec<_> {
+        let events = record.events.iter().filter(|_| !have.contains(stamp));
+        events.filter_map(|arrival| content::message_of(&arrival.event)).collect()
+    };
+    let (contents, fitting) = content::fitting(tx, records.iter().map(named), PAGE_BYTES_MAX).await?;
     let is_cut = fitting < records.len();
     records.truncate(fitting);
     let last = if is_cut {
         records.last().map(|&(last, _)| last)
     } else {
-        page.rows.last().filter(|_| page.more).and_then(|row| keys::arrival_stamp(&row.key).ok())
+        page.rows.last().filter(|_| page.more).and_then(|row| keys::arrival_place(&row.key).ok()).map(|(_, last)| last)
     };
     let through = match last {
         Some(last) => last,
@@ -90,7 +85,7 @@ async fn read_once<E: Engine>(engine: &E, asked: Asked<'_>) -> Result<(ArrivalsP
     let mut contents = contents.into_iter();
     let mut rows = Vec::with_capacity(records.len());
     for (stamp, mut record) in records {
-        let contents = if asked.have.contains(&stamp) {
+        let contents = if have.contains(&stamp) {
             None
         } else {
             let events = record.events.iter().map(|arrival| (stamp.at(arrival.ordinal), arrival.event.clone()));
@@ -102,31 +97,6 @@ async fn read_once<E: Engine>(engine: &E, asked: Asked<'_>) -> Result<(ArrivalsP
         rows.push(Arrival { stamp, record, contents });
     }
     Ok((ArrivalsPage { rows, through, more: page.more || is_cut }, unread))
-}
-
-/// The messages that the first of `records` name, but for those in `have`, and how many of these fit: one does.
-async fn contents<T: Transaction>(
-    tx: &T,
-    records: &[(Stamp, ArrivalRecord)],
-    have: &BTreeSet<Stamp>,
-) -> Result<(Vec<Option<Arc<Message>>>, usize), LayerError> {
-    let named = |record: &ArrivalRecord| -> Vec<_> {
-        record.events.iter().filter_map(|arrival| content::message_of(&arrival.event)).collect()
-    };
-    let wanted: Vec<Vec<_>> =
-        records.iter().map(|(stamp, record)| if have.contains(stamp) { Vec::new() } else { named(record) }).collect();
-    let mut rows = content::rows(tx, &wanted.concat()).await?.into_iter();
-    let (mut kept, mut fitting, mut weight) = (Vec::new(), 0, 0);
-    for places in &wanted {
-        let of_row: Vec<_> = rows.by_ref().take(places.len()).collect();
-        weight += of_row.iter().map(|placed| content::weight_bytes(placed.as_ref())).sum::<usize>();
-        if fitting > 0 && weight > PAGE_BYTES_MAX {
-            break;
-        }
-        kept.extend(of_row);
-        fitting += 1;
-    }
-    Ok((content::messages(tx, kept).await?, fitting))
 }
 
 /// Clears what arrived at `home` under `epoch`, up to a transaction and with it, and in the same transaction writes push
@@ -154,13 +124,11 @@ pub async fn clear<E: Engine>(
 
 /// Writes items and clears a range, in one transaction.
 async fn write<E: Engine>(engine: &E, items: &[PushItem], cleared: Option<&RangeRequest>) -> Result<(), LayerError> {
-    retry::run(engine, Begin::Cached, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+    commit!(engine, Begin::Cached, |tx, _| {
         push::put(&mut tx, items);
         if let Some(range) = cleared {
             tx.clear_range(&range.begin, &range.end);
         }
-        Ok::<_, Abort<LayerError>>((tx, ()))
+        Ok(())
     })
-    .await?;
-    Ok(())
 }

@@ -13,7 +13,7 @@ use schema::op::ChannelKind;
 use schema::record::{ChannelRecord, HeadRecord, MemberRecord, ReadMarkRecord, RecordError};
 use schema::{ChannelId, ErrorCode, Message, Refusal, Seq, UnixMs, UserId};
 
-use super::{LayerError, again, content, unreadable, visible};
+use super::{LayerError, UsersPage, content, read, unreadable, users_page, visible};
 use crate::keys;
 use kv::join;
 use kv::transaction::{Begin, Engine, Row, Transaction};
@@ -152,25 +152,18 @@ pub async fn list<E: Engine>(
     after: Option<ChannelPlace>,
     limit: u32,
 ) -> Result<ChannelsPage, LayerError> {
-    again!(list_once(engine, user, after, limit))
-}
-
-async fn list_once<E: Engine>(
-    engine: &E,
-    user: UserId,
-    after: Option<ChannelPlace>,
-    limit: u32,
-) -> Result<ChannelsPage, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
-    let page = tx.snapshot_get_range(&keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX)).await?;
-    let mut states: Vec<State> = states(&tx, user, &page.rows).await?.into_iter().flatten().collect();
-    let unread_total = states.iter().map(State::unread).sum();
-    states.retain(|state| after.is_none_or(|after| state.place() > after));
-    states.sort_by_key(State::place);
-    let more = states.len() > limit as usize;
-    states.truncate(limit as usize);
-    let next = states.last().filter(|_| more).map(State::place);
-    Ok(ChannelsPage { channels: summaries(&tx, user, states).await?, next, unread_total })
+    let range = keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX);
+    read!(engine, Begin::Fresh, |tx| {
+        let page = tx.snapshot_get_range(&range).await?;
+        let mut states: Vec<State> = states(&tx, user, &page.rows).await?.into_iter().flatten().collect();
+        let unread_total = states.iter().map(State::unread).sum();
+        states.retain(|state| after.is_none_or(|after| state.place() > after));
+        states.sort_by_key(State::place);
+        let more = states.len() > limit as usize;
+        states.truncate(limit as usize);
+        let next = states.last().filter(|_| more).map(State::place);
+        Ok(ChannelsPage { channels: summaries(&tx, user, states).await?, next, unread_total })
+    })
 }
 
 /// One channel, as `user` sees it.
@@ -178,14 +171,11 @@ async fn list_once<E: Engine>(
 /// # Errors
 /// 102 if the user was never in it, 103 if it left; the store's, and damage.
 pub async fn get<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<ChannelSummary, LayerError> {
-    again!(get_once(engine, user, channel))
-}
-
-async fn get_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<ChannelSummary, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
-    let row = membership(&tx, user, channel).await?;
-    let states = states(&tx, user, &[row]).await?.into_iter().collect::<Result<_, _>>()?;
-    Ok(summaries(&tx, user, states).await?.pop().expect("one for one membership"))
+    read!(engine, Begin::Fresh, |tx| {
+        let row = membership(&tx, user, channel).await?;
+        let states = states(&tx, user, &[row]).await?.into_iter().collect::<Result<_, _>>()?;
+        Ok(summaries(&tx, user, states).await?.pop().expect("one for one membership"))
+    })
 }
 
 /// The row of a membership that lasts.
@@ -245,16 +235,7 @@ async fn peer<T: Transaction>(tx: &T, user: UserId, state: &State) -> Result<Opt
     }
 }
 
-/// A page of a channel's members.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MembersPage {
-    /// Ascending by user.
-    pub members: Vec<(UserId, MemberRecord)>,
-    /// Whether there are more, after the last of these.
-    pub more: bool,
-}
-
-/// The members of a channel after one, for one of them.
+/// The members of a channel after one, for one of them: at most `limit` of them and 500.
 ///
 /// # Errors
 /// 102 if the user was never in it, 103 if it left; the store's, and damage.
@@ -264,23 +245,12 @@ pub async fn members<E: Engine>(
     channel: ChannelId,
     after: Option<UserId>,
     limit: u32,
-) -> Result<MembersPage, LayerError> {
-    again!(members_once(engine, user, channel, after, limit))
-}
-
-async fn members_once<E: Engine>(
-    engine: &E,
-    user: UserId,
-    channel: ChannelId,
-    after: Option<UserId>,
-    limit: u32,
-) -> Result<MembersPage, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
+) -> Result<UsersPage<MemberRecord>, LayerError> {
     let range = keys::members_after(channel, after).rows(limit.min(GROUP_MEMBERS_MAX));
-    let page = async { tx.snapshot_get_range(&range).await.map_err(LayerError::from) };
-    let (_, page) = join::both(membership(&tx, user, channel), page).await?;
-    let member = |row: &Row| Ok((keys::member_of(&row.key)?.1, MemberRecord::decode(&row.value)?));
-    Ok(MembersPage { members: unreadable::readable(&page.rows, member), more: page.more })
+    read!(engine, Begin::Fresh, |tx| {
+        let page = users_page(&tx, &range, keys::member_of, MemberRecord::decode);
+        Ok(join::both(membership(&tx, user, channel), page).await?.1)
+    })
 }
 
 /// The large channels of an account, ascending: those of which its inbox tells nothing. At most 2,000.
@@ -288,8 +258,7 @@ async fn members_once<E: Engine>(
 /// # Errors
 /// The store's, and damage.
 pub async fn large_of<E: Engine>(engine: &E, user: UserId) -> Result<Vec<ChannelId>, LayerError> {
-    let page = again!(async {
-        engine.begin(Begin::Fresh).snapshot_get_range(&keys::larges(user).rows(CHANNELS_OF_USER_MAX)).await
-    })?;
+    let range = keys::larges(user).rows(CHANNELS_OF_USER_MAX);
+    let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
     Ok(unreadable::readable(&page.rows, |row| Ok(keys::large_of(&row.key)?.1)))
 }

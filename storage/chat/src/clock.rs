@@ -4,11 +4,11 @@
 //! restored machine) must not forget what is still asked for: what clears by age clears by [`believed`], which is never more
 //! than [`LEAP_MS`] ahead of that row. The row follows a clock that goes on; one that leapt is believed after a day of serving.
 
-use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
 use schema::UnixMs;
 
-use super::{ATTEMPTS_MAX, LayerError, packed, unreadable};
+use super::packed::{self, ClockRow};
+use super::{LayerError, commit, unreadable};
 use crate::keys;
 
 /// How far a wall clock may be ahead of what is known and count as right. A node looks each minute, so that an hour is room
@@ -17,13 +17,6 @@ pub const LEAP_MS: u64 = 3600 * 1000;
 
 /// How long nodes serve with a clock that leapt until it is believed: long enough for somebody to read the warning.
 pub const CONFIRMED_AFTER_MS: u64 = 24 * 3600 * 1000;
-
-/// The row: what is believed, and for how long a later time was shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ClockRow {
-    pub(super) believed_ms: UnixMs,
-    pub(super) doubted_ms: u64,
-}
 
 /// What a look at the clock found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,23 +37,14 @@ pub enum Observed {
 /// # Errors
 /// The store's, and damage in the row. Then nothing is noted.
 pub async fn observe<E: Engine>(engine: &E, wall: UnixMs, ran_ms: u64) -> Result<Observed, LayerError> {
-    let key = keys::clock();
-    let (_, observed) = retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| {
-        let key = &key;
-        async move {
-            let row = tx
-                .get(key)
-                .await?
-                .map(|row| unreadable::refuse(key, packed::clock(&row)))
-                .transpose()
-                .map_err(LayerError::from)?;
-            let (next, observed) = judge(row, wall, ran_ms);
-            tx.set(key, &packed::clock_row(next));
-            Ok::<_, Abort<LayerError>>((tx, observed))
-        }
+    let key = &keys::clock();
+    commit!(engine, Begin::Fresh, |tx, _| {
+        let row = tx.get(key).await?;
+        let row = unreadable::refuse_some(key, row.as_ref(), packed::clock)?;
+        let (next, observed) = judge(row, wall, ran_ms);
+        tx.set(key, &packed::row(next));
+        Ok(observed)
     })
-    .await?;
-    Ok(observed)
 }
 
 fn judge(row: Option<ClockRow>, wall: UnixMs, ran_ms: u64) -> (ClockRow, Observed) {

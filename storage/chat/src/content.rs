@@ -203,9 +203,27 @@ pub(super) fn events(
     records.into_iter().filter_map(with_content).collect()
 }
 
-/// What [`Event::weight_bytes`] will be of an event with this message, or with none.
-pub(super) fn weight_bytes(placed: Option<&Placed>) -> usize {
+/// The messages that the first rows name, each so many, and how many rows fit into `bytes` by [`Event::weight_bytes`] of an
+/// event with each message, and of one for a row without any: one row does.
+pub(super) async fn fitting<T: Transaction>(
+    tx: &T,
+    named: impl Iterator<Item = Vec<(ChannelId, Seq)>>,
+    bytes: usize,
+) -> Result<(Vec<Option<Arc<Message>>>, usize), LayerError> {
     /// As in [`Event::weight_bytes`].
     const AROUND_BYTES: usize = 256;
-    AROUND_BYTES + placed.map_or(0, |placed| content_bytes(placed) + placed.record.mentions.len() * 8)
+    let named: Vec<_> = named.collect();
+    let mut rows = rows(tx, &named.concat()).await?.into_iter();
+    let (mut kept, mut fitting, mut weight) = (Vec::new(), 0, 0);
+    for places in &named {
+        let of_row: Vec<_> = rows.by_ref().take(places.len()).collect();
+        let content = of_row.iter().flatten().map(|placed| content_bytes(placed) + placed.record.mentions.len() * 8);
+        weight += AROUND_BYTES * places.len().max(1) + content.sum::<usize>();
+        if fitting > 0 && weight > bytes {
+            break;
+        }
+        kept.extend(of_row);
+        fitting += 1;
+    }
+    Ok((messages(tx, kept).await?, fitting))
 }

@@ -5,9 +5,8 @@
 use schema::UnixMs;
 use schema::limits::{DEDUP_CLEARED_DAYS, DEDUP_DAYS};
 
-use super::{ATTEMPTS_MAX, LayerError, clock, packed, unreadable};
+use super::{LayerError, clock, commit, packed, unreadable};
 use crate::keys;
-use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, RangeRequest, Transaction, key_after};
 
 const _: () = assert!(DEDUP_CLEARED_DAYS > DEDUP_DAYS + 1, "an id of any day that is still answered keeps its row");
@@ -36,33 +35,28 @@ pub async fn clear<E: Engine>(engine: &E, wall: UnixMs) -> Result<u64, LayerErro
 
 /// The day before which rows may go, which is `day` or later.
 async fn raise_floor<E: Engine>(engine: &E, day: u32) -> Result<u32, LayerError> {
-    let (_, floor) =
-        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-            let key = keys::dedup_floor();
-            let before =
-                unreadable::refuse(&key, packed::day(tx.get(&key).await?.as_ref())).map_err(LayerError::from)?;
-            if day > before {
-                tx.set(&key, &packed::day_row(day));
-            }
-            Ok::<_, Abort<LayerError>>((tx, day.max(before)))
-        })
-        .await?;
-    Ok(floor)
+    commit!(engine, Begin::Fresh, |tx, _| {
+        let key = keys::dedup_floor();
+        let row = tx.get(&key).await?;
+        let before = unreadable::refuse_some(&key, row.as_ref(), packed::day)?.unwrap_or_default();
+        if day > before {
+            tx.set(&key, &packed::row(day));
+        }
+        Ok(day.max(before))
+    })
 }
 
 /// Clears a range, some thousand rows at a time. Returns how many there were.
 pub(super) async fn clear_range<E: Engine>(engine: &E, range: &RangeRequest) -> Result<u64, LayerError> {
     let mut cleared = 0;
     loop {
-        let (_, (rows, more)) =
-            retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-                let page = tx.snapshot_get_range(&range.clone().rows(CLEAR_ROWS)).await?;
-                if let Some(last) = page.rows.last() {
-                    tx.clear_range(&range.begin, &key_after(&last.key));
-                }
-                Ok::<_, Abort<LayerError>>((tx, (page.rows.len() as u64, page.more)))
-            })
-            .await?;
+        let (rows, more) = commit!(engine, Begin::Fresh, |tx, _| {
+            let page = tx.snapshot_get_range(&range.clone().rows(CLEAR_ROWS)).await?;
+            if let Some(last) = page.rows.last() {
+                tx.clear_range(&range.begin, &key_after(&last.key));
+            }
+            Ok((page.rows.len() as u64, page.more))
+        })?;
         cleared += rows;
         if !more {
             return Ok(cleared);

@@ -13,7 +13,7 @@ use schema::record::DeviceRecord;
 use schema::{Cursor, DeviceId, ErrorCode, Refusal, Stamp, UnixMs, UserId};
 
 use super::accounts::FAMILY_OPERATOR;
-use super::{ATTEMPTS_MAX, LayerError, again, inbox, stamp_of, unreadable};
+use super::{ATTEMPTS_MAX, LayerError, commit, inbox, read, stamp_of, unreadable};
 use crate::keys;
 use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
@@ -139,11 +139,8 @@ fn cut(text: &str) -> String {
 /// # Errors
 /// The store's, and damage.
 pub async fn list<E: Engine>(engine: &E, user: UserId) -> Result<Vec<(DeviceId, DeviceRecord)>, LayerError> {
-    again!(list_once(engine, user))
-}
-
-async fn list_once<E: Engine>(engine: &E, user: UserId) -> Result<Vec<(DeviceId, DeviceRecord)>, LayerError> {
-    let page = engine.begin(Begin::Fresh).snapshot_get_range(&keys::devices(user).rows(ROWS_MAX)).await?;
+    let range = keys::devices(user).rows(ROWS_MAX);
+    let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
     let device = |row: &kv::Row| Ok((keys::device_of(&row.key)?.1, DeviceRecord::decode(&row.value)?));
     let mut devices = unreadable::readable(&page.rows, device);
     devices.sort_unstable_by_key(|(_, record)| Reverse(record.stamp));
@@ -157,23 +154,20 @@ async fn list_once<E: Engine>(engine: &E, user: UserId) -> Result<Vec<(DeviceId,
 /// # Errors
 /// The store's, and damage. Then it may be gone all the same: revoking again is safe.
 pub async fn revoke<E: Engine>(engine: &E, user: UserId, device: &DeviceId) -> Result<bool, LayerError> {
-    let (_, revoked) =
-        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
-            let key = keys::device(user, device);
-            let Some(row) = tx.get(&key).await? else {
-                // What an earlier attempt removed is not there any more.
-                return Ok((tx, attempt.maybe_committed));
-            };
-            // Which logins it came with decides what ends.
-            let record = unreadable::refuse(&key, DeviceRecord::decode(&row)).map_err(LayerError::from)?;
-            for family in record.families {
-                tx.clear(&keys::family(user, family));
-            }
-            tx.clear(&key);
-            Ok::<_, Abort<LayerError>>((tx, true))
-        })
-        .await?;
-    Ok(revoked)
+    commit!(engine, Begin::Fresh, |tx, attempt| {
+        let key = keys::device(user, device);
+        let Some(row) = tx.get(&key).await? else {
+            // What an earlier attempt removed is not there any more.
+            return Ok(attempt.maybe_committed);
+        };
+        // Which logins it came with decides what ends.
+        let record = unreadable::refuse(&key, DeviceRecord::decode(&row))?;
+        for family in record.families {
+            tx.clear(&keys::family(user, family));
+        }
+        tx.clear(&key);
+        Ok(true)
+    })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use schema::record::{HeadRecord, MemberRecord, MessageRecord, TalliesRecord};
 use schema::{ChannelId, ErrorCode, Refusal, Seq, UserId};
 
 use super::content::{self, Placed};
-use super::{LayerError, again, recent, unreadable, visible};
+use super::{LayerError, read, recent, unreadable, visible};
 use crate::keys;
 use kv::join;
 use kv::transaction::{Engine, Row, Transaction};
@@ -24,12 +24,11 @@ use kv::transaction::{Engine, Row, Transaction};
 /// # Errors
 /// 102 if the user was never in the channel; the store's, and damage.
 pub async fn page<E: Engine>(engine: &E, user: UserId, request: &History) -> Result<HistoryPage, LayerError> {
-    again!(page_once(engine, user, request))
+    read!(engine, recent(engine), |tx| page_within(&tx, user, request).await)
 }
 
-async fn page_once<E: Engine>(engine: &E, user: UserId, request: &History) -> Result<HistoryPage, LayerError> {
+async fn page_within<T: Transaction>(tx: &T, user: UserId, request: &History) -> Result<HistoryPage, LayerError> {
     let channel = request.channel_id;
-    let tx = engine.begin(recent(engine));
     let wanted = [keys::member(channel, user), keys::former(channel, user), keys::head(channel)];
     let rows = tx.get_all(&wanted).await?;
     let member = unreadable::refuse_some(&wanted[0], rows[0].as_ref(), MemberRecord::decode)?;
@@ -40,21 +39,18 @@ async fn page_once<E: Engine>(engine: &E, user: UserId, request: &History) -> Re
     let head = unreadable::refuse_some(&wanted[2], rows[2].as_ref(), HeadRecord::decode)?.unwrap_or_default().seq;
     let visible = visible::spans(&ranges, head);
     let limit = request.limit.clamp(1, HISTORY_ROWS_MAX);
+    let past = Past { tx, channel, visible: &visible };
     let found = match request.window {
-        HistoryWindow::Newest => older(&tx, channel, &visible, head, Budget::new(limit)).await?,
-        HistoryWindow::Before(seq) => {
-            older(&tx, channel, &visible, Seq(seq.0.saturating_sub(1)), Budget::new(limit)).await?
-        }
-        HistoryWindow::After(seq) => {
-            newer(&tx, channel, &visible, Seq(seq.0.saturating_add(1)), Budget::new(limit)).await?
-        }
-        HistoryWindow::Around(seq) => around(&tx, channel, &visible, seq, limit).await?,
+        HistoryWindow::Newest => past.older(head, Budget::new(limit)).await?,
+        HistoryWindow::Before(seq) => past.older(Seq(seq.0.saturating_sub(1)), Budget::new(limit)).await?,
+        HistoryWindow::After(seq) => past.newer(Seq(seq.0.saturating_add(1)), Budget::new(limit)).await?,
+        HistoryWindow::Around(seq) => past.around(seq, limit).await?,
     };
-    let messages = content::messages(&tx, found.placed.into_iter().map(Some).collect()).await?;
+    let messages = content::messages(tx, found.placed.into_iter().map(Some).collect()).await?;
     let messages = messages.into_iter().flatten().collect();
     let head_seq = visible::head(&ranges, head);
     Ok(HistoryPage {
-        messages: content::with_mine(&tx, user, messages).await?,
+        messages: content::with_mine(tx, user, messages).await?,
         head_seq,
         first_seq: visible.first().map_or(head_seq.next(), |&(first, _)| first),
         more: found.more,
@@ -96,113 +92,95 @@ struct Found {
     left: Budget,
 }
 
-/// The visible messages up to `last`, the newest of them that fit.
-async fn older<T: Transaction>(
-    tx: &T,
+/// What an account may read of a channel.
+struct Past<'a, T> {
+    tx: &'a T,
     channel: ChannelId,
-    visible: &[(Seq, Seq)],
-    last: Seq,
-    budget: Budget,
-) -> Result<Found, LayerError> {
-    let spans = visible.iter().rev().map(|&(first, span_last)| (first, span_last.min(last)));
-    let mut found = scan(tx, channel, spans, true, budget).await?;
-    found.placed.reverse();
-    Ok(found)
+    visible: &'a [(Seq, Seq)],
 }
 
-/// The visible messages from `first` on, the oldest of them that fit.
-async fn newer<T: Transaction>(
-    tx: &T,
-    channel: ChannelId,
-    visible: &[(Seq, Seq)],
-    first: Seq,
-    budget: Budget,
-) -> Result<Found, LayerError> {
-    let spans = visible.iter().map(|&(span_first, last)| (span_first.max(first), last));
-    scan(tx, channel, spans, false, budget).await
-}
-
-/// `seq` in the middle: half of the page before it, the rest, and what the first half left over, from it on.
-async fn around<T: Transaction>(
-    tx: &T,
-    channel: ChannelId,
-    visible: &[(Seq, Seq)],
-    seq: Seq,
-    limit: u32,
-) -> Result<Found, LayerError> {
-    let half = Budget { rows: limit / 2, bytes: HISTORY_BYTES_MAX as usize / 2, at_least_one: false };
-    let before = older(tx, channel, visible, Seq(seq.0.saturating_sub(1)), half).await?;
-    let taken = limit / 2 - before.left.rows;
-    let rest = Budget { rows: limit - taken, bytes: before.left.bytes + half.bytes, at_least_one: true };
-    let after = newer(tx, channel, visible, seq, rest).await?;
-    let mut placed = before.placed;
-    placed.extend(after.placed);
-    Ok(Found { placed, more: before.more || after.more, left: after.left })
-}
-
-/// The messages of `spans` in their order, each span ascending or descending, as many as fit.
-async fn scan<T: Transaction>(
-    tx: &T,
-    channel: ChannelId,
-    spans: impl Iterator<Item = (Seq, Seq)>,
-    reverse: bool,
-    mut left: Budget,
-) -> Result<Found, LayerError> {
-    // Seqs are dense (I2), so the rows wanted are known before they are read, and all spans are read at once.
-    let mut wanted = Vec::new();
-    let mut more = false;
-    let mut rows = u64::from(left.rows);
-    for (first, last) in spans.filter(|(first, last)| first <= last) {
-        let count = (last.0 - first.0 + 1).min(rows);
-        more |= count < last.0 - first.0 + 1;
-        rows -= count;
-        if count > 0 {
-            let (first, last) =
-                if reverse { (Seq(last.0 - count + 1), last) } else { (first, Seq(first.0 + count - 1)) };
-            wanted.push((first, last));
-        }
+impl<T: Transaction> Past<'_, T> {
+    /// The visible messages up to `last`, the newest of them that fit.
+    async fn older(&self, last: Seq, budget: Budget) -> Result<Found, LayerError> {
+        let spans = self.visible.iter().rev().map(|&(first, span_last)| (first, span_last.min(last)));
+        let mut found = self.scan(spans, true, budget).await?;
+        found.placed.reverse();
+        Ok(found)
     }
-    let pages = join::try_all(wanted.iter().map(|&(first, last)| span(tx, channel, first, last, reverse))).await?;
-    let mut placed = Vec::new();
-    for row in pages.into_iter().flatten() {
-        if !left.take(&row) {
-            more = true;
-            break;
-        }
-        placed.push(row);
-    }
-    Ok(Found { placed, more, left })
-}
 
-/// The rows `first..=last`, all of which exist, those that can be read.
-async fn span<T: Transaction>(
-    tx: &T,
-    channel: ChannelId,
-    first: Seq,
-    last: Seq,
-    reverse: bool,
-) -> Result<Vec<Placed>, LayerError> {
-    let mut range = keys::messages(channel, first, last).rows(HISTORY_ROWS_MAX);
-    // 200 rows of up to 8 KB of text each, or of up to 32 emojis.
-    range.limit_bytes = 4 << 20;
-    range.reverse = reverse;
-    let tallies = keys::tallies_within(channel, first, last).rows(HISTORY_ROWS_MAX);
-    let (page, tallies) = join::both(tx.snapshot_get_range(&range), tx.snapshot_get_range(&tallies)).await?;
-    let tallied = |row: &Row| Ok((keys::tallies_place(&row.key)?, TalliesRecord::decode(&row.value)?));
-    let mut tallies: BTreeMap<_, _> = unreadable::readable(&tallies.rows, tallied).into_iter().collect();
-    let rows: BTreeMap<&[u8], &Row> = page.rows.iter().map(|row| (&*row.key, row)).collect();
-    let placed = |seq: u64| {
-        let (place, key) = ((channel, Seq(seq)), keys::message(channel, Seq(seq)));
-        let Some(row) = rows.get(&*key) else {
-            unreadable::missing(&key, "message");
-            return None;
+    /// The visible messages from `first` on, the oldest of them that fit.
+    async fn newer(&self, first: Seq, budget: Budget) -> Result<Found, LayerError> {
+        let spans = self.visible.iter().map(|&(span_first, last)| (span_first.max(first), last));
+        self.scan(spans, false, budget).await
+    }
+
+    /// `seq` in the middle: half of the page before it, the rest, and what the first half left over, from it on.
+    async fn around(&self, seq: Seq, limit: u32) -> Result<Found, LayerError> {
+        let half = Budget { rows: limit / 2, bytes: HISTORY_BYTES_MAX as usize / 2, at_least_one: false };
+        let before = self.older(Seq(seq.0.saturating_sub(1)), half).await?;
+        let taken = limit / 2 - before.left.rows;
+        let rest = Budget { rows: limit - taken, bytes: before.left.bytes + half.bytes, at_least_one: true };
+        let after = self.newer(seq, rest).await?;
+        let mut placed = before.placed;
+        placed.extend(after.placed);
+        Ok(Found { placed, more: before.more || after.more, left: after.left })
+    }
+
+    /// The messages of `spans` in their order, each span ascending or descending, as many as fit.
+    async fn scan(
+        &self,
+        spans: impl Iterator<Item = (Seq, Seq)>,
+        reverse: bool,
+        mut left: Budget,
+    ) -> Result<Found, LayerError> {
+        // Seqs are dense (I2), so the rows wanted are known before they are read, and all spans are read at once.
+        let mut wanted = Vec::new();
+        let mut more = false;
+        let mut rows = u64::from(left.rows);
+        for (first, last) in spans.filter(|(first, last)| first <= last) {
+            let count = (last.0 - first.0 + 1).min(rows);
+            more |= count < last.0 - first.0 + 1;
+            rows -= count;
+            if count > 0 {
+                wanted.push(if reverse { (Seq(last.0 - count + 1), last) } else { (first, Seq(first.0 + count - 1)) });
+            }
+        }
+        let pages = join::try_all(wanted.iter().map(|&(first, last)| self.span(first, last))).await?;
+        let mut placed = Vec::new();
+        for mut page in pages {
+            if reverse {
+                page.reverse();
+            }
+            for row in page {
+                if !left.take(&row) {
+                    return Ok(Found { placed, more: true, left });
+                }
+                placed.push(row);
+            }
+        }
+        Ok(Found { placed, more, left })
+    }
+
+    /// The rows `first..=last`, all of which exist, those that can be read.
+    async fn span(&self, first: Seq, last: Seq) -> Result<Vec<Placed>, LayerError> {
+        let (tx, channel) = (self.tx, self.channel);
+        let mut range = keys::messages(channel, first, last).rows(HISTORY_ROWS_MAX);
+        // 200 rows of up to 8 KB of text each, or of up to 32 emojis.
+        range.limit_bytes = 4 << 20;
+        let tallies = keys::tallies_within(channel, first, last).rows(HISTORY_ROWS_MAX);
+        let (page, tallies) = join::both(tx.snapshot_get_range(&range), tx.snapshot_get_range(&tallies)).await?;
+        let tallied = |row: &Row| Ok((keys::tallies_place(&row.key)?, TalliesRecord::decode(&row.value)?));
+        let mut tallies: BTreeMap<_, _> = unreadable::readable(&tallies.rows, tallied).into_iter().collect();
+        let rows: BTreeMap<&[u8], &Row> = page.rows.iter().map(|row| (&*row.key, row)).collect();
+        let placed = |seq: u64| {
+            let (place, key) = ((channel, Seq(seq)), keys::message(channel, Seq(seq)));
+            let Some(row) = rows.get(&*key) else {
+                unreadable::missing(&key, "message");
+                return None;
+            };
+            let record = unreadable::skip(&key, MessageRecord::decode(&row.value))?;
+            Some(Placed { place, record, tallies: tallies.remove(&place).unwrap_or_default() })
         };
-        let record = unreadable::skip(&key, MessageRecord::decode(&row.value))?;
-        Some(Placed { place, record, tallies: tallies.remove(&place).unwrap_or_default() })
-    };
-    if reverse {
-        Ok((first.0..=last.0).rev().filter_map(placed).collect())
-    } else {
         Ok((first.0..=last.0).filter_map(placed).collect())
     }
 }

@@ -5,19 +5,17 @@
 //! message cannot, is left out.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use schema::command::SnapshotChannel;
 use schema::limits::{CATCH_UP_ROWS_MAX, INBOX_DAYS, INBOX_ROWS_MAX, SNAPSHOT_CHANNELS_MAX};
 use schema::mesh::SnapshotPlace;
 use schema::page::{InboxPage, SnapshotPage};
 use schema::record::{EventRecord, EventRecordBody, RecordError};
-use schema::{ChannelId, Cursor, ErrorCode, Message, Position, Refusal, UnixMs, UserId};
+use schema::{ChannelId, Cursor, ErrorCode, Position, Refusal, UnixMs, UserId};
 
-use super::{ATTEMPTS_MAX, LayerError, again, channels, clock, content, packed, unreadable};
+use super::{LayerError, channels, clock, commit, content, packed, read, unreadable};
 use crate::keys;
 use kv::join;
-use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Generation, RangeRequest, Row, Transaction, Version};
 
 /// Rows that one pass of [`trim`] reads at a time, some 70 bytes each.
@@ -66,23 +64,21 @@ pub async fn read<E: Engine>(
     at_least: u64,
     limits: InboxLimits,
 ) -> Result<InboxPage, LayerError> {
-    again!(read_once(engine, user, after, at_least, limits))
+    read!(engine, Begin::AtLeast(Version(at_least)), |tx| page(&tx, user, after, limits).await)
 }
 
-async fn read_once<E: Engine>(
-    engine: &E,
+async fn page<T: Transaction>(
+    tx: &T,
     user: UserId,
     after: Position,
-    at_least: u64,
     limits: InboxLimits,
 ) -> Result<InboxPage, LayerError> {
-    let tx = engine.begin(Begin::AtLeast(Version(at_least)));
     let range = keys::inbox_after(user, after);
     // One row more than wanted tells whether the page is the last.
     let wide = if limits.at_connect { limits.rows.max(CATCH_UP_ROWS_MAX) } else { limits.rows }.saturating_add(1);
     let (floor_key, range) = (keys::inbox_floor(user), range.rows(wide));
     let (floor, page) = join::both(tx.snapshot_get(&floor_key), tx.snapshot_get_range(&range)).await?;
-    match unreadable::skip(&floor_key, packed::floor(floor.as_ref())) {
+    match unreadable::skip(&floor_key, packed::or_default(floor.as_ref(), packed::floor)) {
         Some(floor) if after < floor => return Ok(InboxPage::Behind),
         // Whether rows were trimmed is not known: whoever comes begins with a snapshot, and goes on behind it.
         None if limits.at_connect => return Ok(InboxPage::Behind),
@@ -94,7 +90,8 @@ async fn read_once<E: Engine>(
     let rows = &page.rows[..page.rows.len().min(limits.rows as usize)];
     let mut records = unreadable::readable(rows, event_of);
     let more = page.more || page.rows.len() > rows.len();
-    let (messages, fitting) = contents(&tx, &records, limits.bytes).await?;
+    let named = records.iter().map(|(_, event)| content::message_of(event).into_iter().collect());
+    let (messages, fitting) = content::fitting(tx, named, limits.bytes as usize).await?;
     let is_cut = fitting < records.len();
     records.truncate(fitting);
     let last = if is_cut {
@@ -115,28 +112,6 @@ fn event_of(row: &Row) -> Result<(Position, EventRecord), RecordError> {
     Ok((position, EventRecord::decode(&row.value)?))
 }
 
-/// The messages that the first of `records` name, and how many of these fit into `bytes`: one does.
-async fn contents<T: Transaction>(
-    tx: &T,
-    records: &[(Position, EventRecord)],
-    bytes: u32,
-) -> Result<(Vec<Option<Arc<Message>>>, usize), LayerError> {
-    let places: Vec<_> = records.iter().filter_map(|(_, event)| content::message_of(event)).collect();
-    let mut rows = content::rows(tx, &places).await?.into_iter();
-    let mut kept = Vec::with_capacity(places.len());
-    let (mut fitting, mut weight) = (0, 0_usize);
-    for (_, event) in records {
-        let row = content::message_of(event).and_then(|_| rows.next());
-        weight += content::weight_bytes(row.as_ref().and_then(Option::as_ref));
-        if fitting > 0 && weight > bytes as usize {
-            break;
-        }
-        kept.extend(row);
-        fitting += 1;
-    }
-    Ok((content::messages(tx, kept).await?, fitting))
-}
-
 /// The channels of an account as they are now: the first page without a place, later ones from where the last stopped.
 ///
 /// # Errors
@@ -146,21 +121,20 @@ pub async fn snapshot<E: Engine>(
     user: UserId,
     place: Option<SnapshotPlace>,
 ) -> Result<SnapshotPage, LayerError> {
-    again!(snapshot_once(engine, user, place))
+    read!(engine, Begin::Fresh, |tx| snapshot_page(&tx, user, place).await)
 }
 
-async fn snapshot_once<E: Engine>(
-    engine: &E,
+async fn snapshot_page<T: Transaction>(
+    tx: &T,
     user: UserId,
     place: Option<SnapshotPlace>,
 ) -> Result<SnapshotPage, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
     let mut range = Some(keys::memberships_after(user, place.map(|place| place.last)).rows(SNAPSHOT_CHANNELS_MAX));
     let (mut states, mut more) = (Vec::new(), false);
     // The next page begins behind this one's last channel, so one is found if there is one.
     while let Some(next) = range.take().filter(|_| states.is_empty()) {
         let page = tx.snapshot_get_range(&next).await?;
-        states = channels::states(&tx, user, &page.rows).await?.into_iter().flatten().collect();
+        states = channels::states(tx, user, &page.rows).await?.into_iter().flatten().collect();
         more = page.more;
         range = RangeRequest::after(next, &page);
     }
@@ -191,18 +165,16 @@ pub async fn trim<E: Engine>(engine: &E, user: UserId, wall: UnixMs) -> Result<u
     let Some((through, gone)) = trim_through(engine, user, oldest_ms, INBOX_ROWS_MAX as usize).await? else {
         return Ok(0);
     };
-    retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+    commit!(engine, Begin::Fresh, |tx, _| {
         let key = keys::inbox_floor(user);
-        let floor = packed::floor(tx.get(&key).await?.as_ref());
-        if unreadable::refuse(&key, floor).map_err(LayerError::from)? < through {
-            tx.set(&key, &packed::floor_row(through));
+        let row = tx.get(&key).await?;
+        if unreadable::refuse_some(&key, row.as_ref(), packed::floor)?.unwrap_or_default() < through {
+            tx.set(&key, &packed::row(through));
             let range = keys::inbox_through(user, through);
             tx.clear_range(&range.begin, &range.end);
         }
-        Ok::<_, Abort<LayerError>>((tx, ()))
+        Ok(gone)
     })
-    .await?;
-    Ok(gone)
 }
 
 /// The last row that is to go, and how many there are up to it.
@@ -213,11 +185,11 @@ async fn trim_through<E: Engine>(
     rows_max: usize,
 ) -> Result<Option<(Position, u64)>, LayerError> {
     // Rows go by trimming alone, so pages of several versions are one walk. It ends with the rows of its first version.
-    let end = again!(async { engine.begin(Begin::Fresh).read_version().await })?;
+    let end = read!(engine, Begin::Fresh, |tx| Ok(tx.read_version().await?))?;
     let mut kept = VecDeque::new();
     let (mut after, mut aged, mut through, mut gone) = (Position::START, true, None, 0);
     loop {
-        let page = again!(trim_page(engine, user, after, oldest_ms, aged))?;
+        let page = read!(engine, Begin::Fresh, |tx| trim_page(&tx, user, after, oldest_ms, aged).await)?;
         aged = page.aged_all;
         kept.extend(page.positions.iter().copied().take_while(|at| at.stamp.version <= end.0));
         while gone < TRIM_GONE_MAX
@@ -245,14 +217,13 @@ struct TrimPage {
 
 /// A page of positions. While `aged`, the rows' own age is looked at: that of the message which they name, since
 /// commits, and so rows, are in the order of time.
-async fn trim_page<E: Engine>(
-    engine: &E,
+async fn trim_page<T: Transaction>(
+    tx: &T,
     user: UserId,
     after: Position,
     oldest_ms: UnixMs,
     aged: bool,
 ) -> Result<TrimPage, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
     let page = tx.snapshot_get_range(&keys::inbox_after(user, after).rows(TRIM_ROWS)).await?;
     let mut positions = Vec::with_capacity(page.rows.len());
     let mut named = Vec::new();
@@ -272,7 +243,7 @@ async fn trim_page<E: Engine>(
     let mut young = named.len();
     while old < young {
         let middle = old + (young - old) / 2;
-        let rows = content::records(&tx, &[named[middle].1]).await?;
+        let rows = content::records(tx, &[named[middle].1]).await?;
         let is_old = rows.iter().filter_map(|(_, record)| record.as_ref()).any(|record| record.sent_ms < oldest_ms);
         if is_old { old = middle + 1 } else { young = middle }
     }

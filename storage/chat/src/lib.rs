@@ -43,10 +43,11 @@ pub mod view;
 mod visible;
 
 use schema::record::RecordError;
-use schema::{ErrorCode, Refusal};
+use schema::{ErrorCode, Refusal, UserId};
 
+use fields::Read;
 use kv::retry::{Abort, Failed};
-use kv::transaction::{Begin, Engine};
+use kv::transaction::{Begin, Engine, RangeRequest, Row, Transaction};
 
 /// How often a layer begins a transaction again before it reports the store's error. Refusals that pass by themselves
 /// (a version too old, an overload) come one or two in a row; more of them is news for whoever asked.
@@ -90,15 +91,6 @@ impl LayerError {
     }
 }
 
-impl From<Abort<LayerError>> for LayerError {
-    fn from(abort: Abort<LayerError>) -> Self {
-        match abort {
-            Abort::Store(error) => Self::Store(error),
-            Abort::Refused(error) => error,
-        }
-    }
-}
-
 impl From<Failed<LayerError>> for LayerError {
     fn from(failed: Failed<LayerError>) -> Self {
         match failed {
@@ -138,7 +130,7 @@ fn recent<E: Engine>(engine: &E) -> Begin {
     Begin::AtLeast(engine.newest())
 }
 
-/// Runs a read again while its error may pass, at most [`ATTEMPTS_MAX`] times.
+/// Awaits a read again while its error may pass, at most [`ATTEMPTS_MAX`] times.
 macro_rules! again {
     ($once:expr) => {{
         let mut attempts = 1;
@@ -151,6 +143,53 @@ macro_rules! again {
     }};
 }
 use again;
+
+/// Reads in one transaction, `read!(engine, begin, |tx| …)`, again in a new one as [`again`] says. The block ends in a result.
+macro_rules! read {
+    ($engine:expr, $begin:expr, |$tx:ident| $body:expr) => {
+        crate::again!(async {
+            let $tx = kv::transaction::Engine::begin($engine, $begin);
+            let read: Result<_, crate::LayerError> = $body;
+            read
+        })
+    };
+}
+use read;
+
+/// Changes something in one transaction, `commit!(engine, begin, |tx, attempt| …)`, in a new one until it commits, at most
+/// [`ATTEMPTS_MAX`] times. The block ends in a result, and may run several times ([`kv::retry::run`]).
+macro_rules! commit {
+    ($engine:expr, $begin:expr, |$tx:ident, $attempt:pat_param| $body:expr) => {{
+        let changes =
+            kv::retry::run($engine, $begin, crate::ATTEMPTS_MAX, kv::retry::at_once, |mut $tx, $attempt| async move {
+                let changed: Result<_, crate::LayerError> = async { $body }.await;
+                changed.map(|result| ($tx, result)).map_err(kv::retry::Abort::from)
+            });
+        changes.await.map(|(_committed, result)| result).map_err(crate::LayerError::from)
+    }};
+}
+use commit;
+
+/// A page of a list of users: members, friends, those who are blocked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsersPage<T> {
+    /// Ascending by id, each with what its row says.
+    pub users: Vec<(UserId, T)>,
+    /// Whether there are more, after the last of these.
+    pub more: bool,
+}
+
+/// The page of a range whose keys end in a user: those that can be read.
+async fn users_page<T: Transaction, K, V: Send>(
+    tx: &T,
+    range: &RangeRequest,
+    key: Read<(K, UserId)>,
+    value: Read<V>,
+) -> Result<UsersPage<V>, LayerError> {
+    let page = tx.snapshot_get_range(range).await?;
+    let user = |row: &Row| Ok((key(&row.key)?.1, value(&row.value)?));
+    Ok(UsersPage { users: unreadable::readable(&page.rows, user), more: page.more })
+}
 
 /// The schema's stamp for the store's.
 fn stamp_of(stamp: kv::Stamp) -> schema::Stamp {

@@ -9,7 +9,7 @@ use schema::limits::HISTORY_ROWS_MAX;
 use schema::record::{MemberRecord, SeqRange};
 use schema::{ChannelId, Message, MessagePlace, UserId};
 
-use super::{LayerError, again, content, unreadable, visible};
+use super::{LayerError, content, read, unreadable, visible};
 use crate::keys::{self, MentionKey};
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -32,30 +32,21 @@ pub async fn list<E: Engine>(
     before: Option<MessagePlace>,
     limit: u32,
 ) -> Result<MentionsPage, LayerError> {
-    again!(list_once(engine, user, before, limit))
-}
-
-async fn list_once<E: Engine>(
-    engine: &E,
-    user: UserId,
-    before: Option<MessagePlace>,
-    limit: u32,
-) -> Result<MentionsPage, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
     let before =
         before.map(|MessagePlace { sent_ms, channel_id: channel, seq }| MentionKey { user, sent_ms, channel, seq });
     let range = keys::mentions_before(user, before).rows(limit.min(HISTORY_ROWS_MAX)).reversed();
-    let page = tx.snapshot_get_range(&range).await?;
-    let mentions = unreadable::readable(&page.rows, |row| MentionKey::of_key(&row.key));
-    let ranges = ranges(&tx, user, &mentions).await?;
-    let shown =
-        |mention: &&MentionKey| ranges.get(&mention.channel).is_some_and(|ranges| visible::shows(ranges, mention.seq));
-    let places: Vec<_> = mentions.iter().filter(shown).map(|mention| (mention.channel, mention.seq)).collect();
-    let messages = content::messages(&tx, content::rows(&tx, &places).await?).await?;
-    let last = mentions.last().filter(|_| page.more);
-    let next = last.map(|&MentionKey { sent_ms, channel, seq, .. }| MessagePlace { sent_ms, channel_id: channel, seq });
-    let messages = messages.into_iter().flatten().collect();
-    Ok(MentionsPage { messages: content::with_mine(&tx, user, messages).await?, next })
+    read!(engine, Begin::Fresh, |tx| {
+        let page = tx.snapshot_get_range(&range).await?;
+        let mentions = unreadable::readable(&page.rows, |row| MentionKey::of_key(&row.key));
+        let ranges = ranges(&tx, user, &mentions).await?;
+        let shown = |mention: &&MentionKey| visible::shows(&ranges[&mention.channel], mention.seq);
+        let places: Vec<_> = mentions.iter().filter(shown).map(|mention| (mention.channel, mention.seq)).collect();
+        let messages = content::messages(&tx, content::rows(&tx, &places).await?).await?;
+        let place = |&MentionKey { sent_ms, channel, seq, .. }: &_| MessagePlace { sent_ms, channel_id: channel, seq };
+        let next = mentions.last().filter(|_| page.more).map(place);
+        let messages = messages.into_iter().flatten().collect();
+        Ok(MentionsPage { messages: content::with_mine(&tx, user, messages).await?, next })
+    })
 }
 
 /// What the user may read of the channels in which it is named.

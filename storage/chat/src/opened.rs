@@ -11,7 +11,7 @@ use schema::page::{MembersPage, OpenedChannel};
 use schema::record::{ChannelRecord, HeadRecord, MemberRecord, ReadMarkRecord, SeqRange};
 use schema::{ChannelId, ErrorCode, Refusal, Seq, UserId};
 
-use super::{LayerError, again, channels, unreadable};
+use super::{LayerError, channels, read, unreadable};
 use crate::keys;
 use kv::join;
 use kv::transaction::{Begin, Engine, Transaction};
@@ -21,28 +21,25 @@ use kv::transaction::{Begin, Engine, Transaction};
 /// # Errors
 /// 102 if the user was never in it, 103 if it left; the store's, and damage.
 pub async fn opened<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<OpenedChannel, LayerError> {
-    again!(opened_once(engine, user, channel))
-}
-
-async fn opened_once<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<OpenedChannel, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
-    let (kind, head_seq, ranges) = seen(&tx, user, channel).await?;
-    let members = match kind {
-        ChannelKind::Large => Vec::new(),
-        ChannelKind::Direct | ChannelKind::Group => members(&tx, channel, None, GROUP_MEMBERS_MAX).await?,
-    };
-    let is_small = !members.is_empty() && members.len() <= SMALL_GROUP_MEMBERS_MAX as usize;
-    let marked = if is_small && !is_blocked(&tx, kind, &members).await? { members.as_slice() } else { &[] };
-    let wanted: Vec<_> = marked.iter().chain([&user]).map(|&member| keys::read(member, channel)).collect();
-    let rows = tx.get_all(&wanted).await?;
-    let mark = |(key, row): (&Vec<u8>, &Option<Bytes>)| -> ReadMarkRecord {
-        unreadable::skip_or_default(key, row.as_ref(), ReadMarkRecord::decode)
-    };
-    let mut marks: Vec<Seq> = wanted.iter().zip(&rows).map(|row| mark(row).seq).collect();
-    let read_seq = marks.pop().expect("one for each key");
-    let mark = |(&user_id, read_seq): (&UserId, Seq)| ReadMark { user_id, read_seq };
-    let reads = marked.iter().zip(marks).map(mark).collect();
-    Ok(OpenedChannel { kind, head_seq, read_seq, ranges, members, reads })
+    read!(engine, Begin::Fresh, |tx| {
+        let (kind, head_seq, ranges) = seen(&tx, user, channel).await?;
+        let members = match kind {
+            ChannelKind::Large => Vec::new(),
+            ChannelKind::Direct | ChannelKind::Group => members(&tx, channel, None, GROUP_MEMBERS_MAX).await?,
+        };
+        let is_small = !members.is_empty() && members.len() <= SMALL_GROUP_MEMBERS_MAX as usize;
+        let marked = if is_small && !is_blocked(&tx, kind, &members).await? { members.as_slice() } else { &[] };
+        let wanted: Vec<_> = marked.iter().chain([&user]).map(|&member| keys::read(member, channel)).collect();
+        let rows = tx.get_all(&wanted).await?;
+        let mark = |(key, row): (&Vec<u8>, &Option<Bytes>)| -> ReadMarkRecord {
+            unreadable::skip_or_default(key, row.as_ref(), ReadMarkRecord::decode)
+        };
+        let mut marks: Vec<Seq> = wanted.iter().zip(&rows).map(|row| mark(row).seq).collect();
+        let read_seq = marks.pop().expect("one for each key");
+        let mark = |(&user_id, read_seq): (&UserId, Seq)| ReadMark { user_id, read_seq };
+        let reads = marked.iter().zip(marks).map(mark).collect();
+        Ok(OpenedChannel { kind, head_seq, read_seq, ranges, members, reads })
+    })
 }
 
 /// Whether one of a direct channel's two has blocked the other: then neither sees how far the other has read.
@@ -57,10 +54,7 @@ async fn is_blocked<T: Transaction>(tx: &T, kind: ChannelKind, members: &[UserId
 /// # Errors
 /// 102 if the user was never in it, 103 if it left, 107 if the channel is not large; the store's, and damage.
 pub async fn followed<E: Engine>(engine: &E, user: UserId, channel: ChannelId) -> Result<Seq, LayerError> {
-    let (kind, head, _) = again!(async {
-        let tx = engine.begin(Begin::Fresh);
-        seen(&tx, user, channel).await
-    })?;
+    let (kind, head, _) = read!(engine, Begin::Fresh, |tx| seen(&tx, user, channel).await)?;
     match kind {
         ChannelKind::Large => Ok(head),
         ChannelKind::Direct | ChannelKind::Group => {
@@ -82,15 +76,14 @@ pub async fn page_of_members<E: Engine>(
     channel: ChannelId,
     page: u32,
 ) -> Result<MembersPage, LayerError> {
-    again!(async {
-        let tx = engine.begin(Begin::Fresh);
+    read!(engine, Begin::Fresh, |tx| {
         let (kind, _, _) = seen(&tx, user, channel).await?;
         let fellows = kind != ChannelKind::Large;
         let mut after = None;
         for _ in 0..page {
             match members(&tx, channel, after, PRESENCE_USERS_MAX).await?.pop() {
                 Some(last) => after = Some(last),
-                None => return Ok::<_, LayerError>(MembersPage { users: Vec::new(), fellows }),
+                None => return Ok(MembersPage { users: Vec::new(), fellows }),
             }
         }
         Ok(MembersPage { users: members(&tx, channel, after, PRESENCE_USERS_MAX).await?, fellows })

@@ -7,9 +7,8 @@ use bytes::Bytes;
 use schema::record::{FenceRecord, PresenceRecord};
 use schema::{Epoch, Incarnation, UserId};
 
-use super::{ATTEMPTS_MAX, LayerError, again, moving, unreadable};
+use super::{LayerError, commit, moving, read, unreadable};
 use crate::keys;
-use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// Stores what a home of this node says of a user under an epoch. A home has one word about a user under way at a time, so
@@ -25,18 +24,15 @@ pub async fn put<E: Engine>(
     record: PresenceRecord,
 ) -> Result<(), LayerError> {
     let (key, fence_key) = (&keys::presence(user), &keys::fence(incarnation));
-    retry::run(engine, Begin::Cached, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+    commit!(engine, Begin::Cached, |tx, _| {
         let fence = tx.get(fence_key).await?;
-        let fence =
-            unreadable::refuse_some(fence_key, fence.as_ref(), FenceRecord::decode).map_err(LayerError::from)?;
+        let fence = unreadable::refuse_some(fence_key, fence.as_ref(), FenceRecord::decode)?;
         if fence != Some(FenceRecord { incarnation, epoch }) {
-            return Err(Abort::Refused(moving().into()));
+            return Err(moving().into());
         }
         tx.set(key, &record.encode());
-        Ok::<_, Abort<LayerError>>((tx, ()))
+        Ok(())
     })
-    .await?;
-    Ok(())
 }
 
 /// What is stored of these users, in their order, read at one version; who never was present is offline.
@@ -44,12 +40,8 @@ pub async fn put<E: Engine>(
 /// # Errors
 /// The store's.
 pub async fn get_all<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<PresenceRecord>, LayerError> {
-    again!(get_all_once(engine, users))
-}
-
-async fn get_all_once<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<PresenceRecord>, LayerError> {
     let keys: Vec<_> = users.iter().map(|&user| keys::presence(user)).collect();
-    let rows = engine.begin(Begin::Fresh).get_all(&keys).await?;
+    let rows = read!(engine, Begin::Fresh, |tx| Ok(tx.get_all(&keys).await?))?;
     Ok(keys.iter().zip(&rows).map(|(key, row)| record(key, row.as_ref())).collect())
 }
 

@@ -13,9 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use schema::record::RecordError;
 
-use super::{ATTEMPTS_MAX, LayerError, again};
+use super::{LayerError, commit, read};
 use crate::keys;
-use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Row, Transaction};
 
 /// Keys that are remembered as named in the log: some 100 KB of them. With more the log names some again.
@@ -92,14 +91,13 @@ pub(crate) fn keep<T: Transaction>(tx: &mut T, key: &[u8], value: &[u8]) {
 /// Moves rows to the table `set aside`, those that are still as they were read.
 pub(crate) async fn set_aside<E: Engine>(engine: &E, rows: &[Row]) -> Result<(), LayerError> {
     for row in rows {
-        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+        commit!(engine, Begin::Fresh, |tx, _| {
             if tx.get(&row.key).await?.as_ref() == Some(&row.value) {
                 keep(&mut tx, &row.key, &row.value);
                 tx.clear(&row.key);
             }
-            Ok::<_, Abort<LayerError>>((tx, ()))
-        })
-        .await?;
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -110,7 +108,7 @@ pub(crate) async fn set_aside<E: Engine>(engine: &E, rows: &[Row]) -> Result<(),
 /// The store's.
 pub async fn kept<E: Engine>(engine: &E, limit: u32) -> Result<Vec<Bytes>, LayerError> {
     let range = keys::sets_aside().rows(limit);
-    let page = again!(async { engine.begin(Begin::Fresh).snapshot_get_range(&range).await })?;
+    let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
     Ok(page.rows.into_iter().map(|row| row.key.slice(1..)).collect())
 }
 

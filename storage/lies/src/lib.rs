@@ -1,7 +1,8 @@
 //! Engines that lie: a wrapper around a true engine that has, seen from outside, the effect of a bug in the layers.
 //!
 //! Owns the lies that prove the checkers: each is told to the very code that ships, which holds nothing of them. A lie knows the
-//! rows of `chat` by their keys. Without a lie the wrapper changes nothing, not even the order in which things are read.
+//! rows of `chat` by their keys. Without a lie the wrapper changes nothing, not even the order in which things are read; and
+//! with one or without, it can be watched: where transactions begin, and how large they are.
 
 mod transaction;
 
@@ -69,9 +70,20 @@ pub struct LyingEngine<E> {
     batch: Option<Batch>,
 }
 
+/// What was asked of an engine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Watched {
+    /// Where transactions were told to begin, in their order.
+    pub begun: Vec<Begin>,
+    /// Bytes of the transactions that were handed in for commit, in their order.
+    pub commits_bytes: Vec<usize>,
+}
+
 /// What a lie stands on, over all transactions.
 #[derive(Debug, Default)]
 struct Memory {
+    /// Filled once someone watches.
+    watched: Option<Watched>,
     /// The greatest head that was written, by its key.
     heads: BTreeMap<Vec<u8>, Seq>,
     /// The epoch of members that a shard was told, by the channel's key.
@@ -97,6 +109,11 @@ impl<E: Engine> LyingEngine<E> {
     #[must_use]
     pub fn inner(&self) -> &E {
         &self.inner
+    }
+
+    /// What was asked since the last time; nothing at the first, from which on it is watched.
+    pub fn watched(&self) -> Watched {
+        lock(&self.memory).watched.replace(Watched::default()).unwrap_or_default()
     }
 
     /// The engine for one batch of `owner`, accepted under `epoch`. A batch of another lane finds another batch row, so that
@@ -142,6 +159,9 @@ impl<E: Engine> Engine for LyingEngine<E> {
     type Tx = LyingTransaction<E::Tx>;
 
     fn begin(&self, read: Begin) -> Self::Tx {
+        if let Some(watched) = &mut lock(&self.memory).watched {
+            watched.begun.push(read);
+        }
         let inner = self.inner.begin(self.begins(read));
         let reads_before = self.lie == Some(Lie::FenceReadBefore) && self.batch.is_some();
         let before = reads_before.then(|| self.inner.begin(Begin::Fresh));

@@ -198,6 +198,9 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
 
     async fn commit(self) -> Result<Committed, Error> {
         let Self { inner, lie, memory, batch_row, writes, .. } = self;
+        if let Some(watched) = &mut lock(&memory).watched {
+            watched.commits_bytes.push(inner.size_bytes());
+        }
         let result = inner.commit().await;
         if let Some((row, _)) = batch_row.get() {
             note_outcome(lie, &memory, row, result.as_ref().err());

@@ -3,9 +3,8 @@
 use schema::record::RefreshRecord;
 use schema::{UnixMs, UserId};
 
-use super::{FORMAT, get};
 use crate::keys;
-use crate::{LayerError, again, clock, unreadable};
+use crate::{LayerError, clock, commit, packed, read, unreadable};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// The family of tokens that the holder of the key made, without a login. It lives while the account does.
@@ -76,20 +75,11 @@ pub async fn open_family<E: Engine>(
     login: &NewFamily,
     wall: UnixMs,
 ) -> Result<(), LayerError> {
-    again!(try_open_family(engine, user, login, wall))
-}
-
-async fn try_open_family<E: Engine>(
-    engine: &E,
-    user: UserId,
-    login: &NewFamily,
-    wall: UnixMs,
-) -> Result<(), LayerError> {
-    let mut tx = engine.begin(Begin::Fresh);
-    sweep(&mut tx, wall).await?;
-    put_family(&mut tx, user, login);
-    tx.commit().await?;
-    Ok(())
+    commit!(engine, Begin::Fresh, |tx, _| {
+        sweep(&mut tx, wall).await?;
+        put_family(&mut tx, user, login);
+        Ok(())
+    })
 }
 
 /// Uses up the refresh token with the hash `used` and stores `next` in its place.
@@ -105,47 +95,36 @@ pub async fn rotate<E: Engine>(
     next: &NewToken,
     wall: UnixMs,
 ) -> Result<Rotation, LayerError> {
-    again!(try_rotate(engine, used, next, wall))
-}
-
-async fn try_rotate<E: Engine>(
-    engine: &E,
-    used: &[u8; 32],
-    next: &NewToken,
-    wall: UnixMs,
-) -> Result<Rotation, LayerError> {
-    let mut tx = engine.begin(Begin::Fresh);
-    let key = keys::refresh(used);
-    let Some(value) = tx.get(&key).await? else { return Ok(Rotation::Unknown) };
-    let record = unreadable::refuse(&key, RefreshRecord::decode(&value))?;
-    let RefreshRecord { user, family, ref device, .. } = record;
-    let rotated = Rotation::Rotated { user, family, device: device.clone() };
-    let family_key = keys::family(user, family);
-    if tx.get(&family_key).await?.is_none() {
-        return Ok(Rotation::Unknown);
-    }
-    if record.used {
-        let stored =
-            tx.get(&keys::refresh(&next.hash)).await?.map(|value| RefreshRecord::decode(&value)).transpose()?;
-        // All tokens live equally long, so the difference of their ends is that of their uses.
-        let repeats =
-            |first: RefreshRecord| !first.used && next.expires_ms.0.saturating_sub(first.expires_ms.0) <= REPEAT_MS;
-        if stored.is_some_and(repeats) {
-            return Ok(rotated);
+    commit!(engine, Begin::Fresh, |tx, _| {
+        let key = keys::refresh(*used);
+        let Some(value) = tx.get(&key).await? else { return Ok(Rotation::Unknown) };
+        let record = unreadable::refuse(&key, RefreshRecord::decode(&value))?;
+        let RefreshRecord { user, family, ref device, .. } = record;
+        let device = device.clone();
+        let family_key = keys::family(user, family);
+        if tx.get(&family_key).await?.is_none() {
+            return Ok(Rotation::Unknown);
         }
-        tx.clear(&family_key);
-        tx.commit().await?;
-        return Ok(Rotation::Reused { user, family });
-    }
-    if record.expires_ms <= wall {
-        return Ok(Rotation::Expired);
-    }
-    sweep(&mut tx, wall).await?;
-    let device = device.clone();
-    tx.set(&keys::refresh(used), &RefreshRecord { used: true, ..record }.encode());
-    put_token(&mut tx, user, family, device, next);
-    tx.commit().await?;
-    Ok(rotated)
+        if record.used {
+            let stored =
+                tx.get(&keys::refresh(next.hash)).await?.map(|value| RefreshRecord::decode(&value)).transpose()?;
+            // All tokens live equally long, so the difference of their ends is that of their uses.
+            let repeats =
+                |first: RefreshRecord| !first.used && next.expires_ms.0.saturating_sub(first.expires_ms.0) <= REPEAT_MS;
+            if stored.is_some_and(repeats) {
+                return Ok(Rotation::Rotated { user, family, device });
+            }
+            tx.clear(&family_key);
+            return Ok(Rotation::Reused { user, family });
+        }
+        if record.expires_ms <= wall {
+            return Ok(Rotation::Expired);
+        }
+        sweep(&mut tx, wall).await?;
+        tx.set(&key, &RefreshRecord { used: true, ..record }.encode());
+        put_token(&mut tx, user, family, device.clone(), next);
+        Ok(Rotation::Rotated { user, family, device })
+    })
 }
 
 /// Ends a login: neither its refresh token nor its access tokens count from now on.
@@ -153,14 +132,10 @@ async fn try_rotate<E: Engine>(
 /// # Errors
 /// What the store reports.
 pub async fn revoke_family<E: Engine>(engine: &E, user: UserId, family: u64) -> Result<(), LayerError> {
-    again!(try_revoke_family(engine, user, family))
-}
-
-async fn try_revoke_family<E: Engine>(engine: &E, user: UserId, family: u64) -> Result<(), LayerError> {
-    let mut tx = engine.begin(Begin::Fresh);
-    tx.clear(&keys::family(user, family));
-    tx.commit().await?;
-    Ok(())
+    commit!(engine, Begin::Fresh, |tx, _| {
+        tx.clear(&keys::family(user, family));
+        Ok(())
+    })
 }
 
 /// Ends the login that a refresh token, used or not, belongs to: whose it was, and its family. None if there is no such
@@ -169,17 +144,13 @@ async fn try_revoke_family<E: Engine>(engine: &E, user: UserId, family: u64) -> 
 /// # Errors
 /// What the store reports.
 pub async fn revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<Option<(UserId, u64)>, LayerError> {
-    again!(try_revoke_by_token(engine, hash))
-}
-
-async fn try_revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<Option<(UserId, u64)>, LayerError> {
-    let mut tx = engine.begin(Begin::Fresh);
-    let key = keys::refresh(hash);
-    let Some(value) = tx.get(&key).await? else { return Ok(None) };
-    let record = unreadable::refuse(&key, RefreshRecord::decode(&value))?;
-    tx.clear(&keys::family(record.user, record.family));
-    tx.commit().await?;
-    Ok(Some((record.user, record.family)))
+    commit!(engine, Begin::Fresh, |tx, _| {
+        let key = keys::refresh(*hash);
+        let Some(value) = tx.get(&key).await? else { return Ok(None) };
+        let record = unreadable::refuse(&key, RefreshRecord::decode(&value))?;
+        tx.clear(&keys::family(record.user, record.family));
+        Ok(Some((record.user, record.family)))
+    })
 }
 
 /// Whether tokens of this family of this user count now. Those of [`FAMILY_OPERATOR`] do while the account exists.
@@ -188,20 +159,20 @@ async fn try_revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<O
 /// What the store reports.
 pub async fn family_is_live<E: Engine>(engine: &E, user: UserId, family: u64) -> Result<bool, LayerError> {
     let key = if family == FAMILY_OPERATOR { keys::user(user) } else { keys::family(user, family) };
-    Ok(again!(get(engine, &key))?.is_some())
+    read!(engine, Begin::Fresh, |tx| Ok(tx.get(&key).await?.is_some()))
 }
 
 /// A login with its first token.
 pub(super) fn put_family<T: Transaction>(tx: &mut T, user: UserId, login: &NewFamily) {
     assert_ne!(login.family, FAMILY_OPERATOR, "a login's family is not the operator's");
-    tx.set(&keys::family(user, login.family), &[FORMAT]);
+    tx.set(&keys::family(user, login.family), packed::MARK);
     put_token(tx, user, login.family, login.device.clone(), &login.token);
 }
 
 fn put_token<T: Transaction>(tx: &mut T, user: UserId, family: u64, device: Option<String>, token: &NewToken) {
     let record = RefreshRecord { user, family, device, expires_ms: token.expires_ms, used: false };
-    tx.set(&keys::refresh(&token.hash), &record.encode());
-    tx.set(&keys::refresh_due(token.expires_ms, &token.hash), &[]);
+    tx.set(&keys::refresh(token.hash), &record.encode());
+    tx.set(&keys::refresh_due(token.expires_ms, token.hash), &[]);
 }
 
 /// Removes a few tokens that expired long ago, and the families whose last token that was.
@@ -212,11 +183,11 @@ async fn sweep<T: Transaction>(tx: &mut T, wall: UnixMs) -> Result<(), LayerErro
     let due = tx.snapshot_get_range(&keys::refreshes_due(before).rows(SWEPT_ROWS)).await?;
     for row in due.rows {
         tx.clear(&row.key);
-        let Some(hash) = unreadable::skip(&row.key, keys::refresh_hash(&row.key)) else {
+        let Some((_, hash)) = unreadable::skip(&row.key, keys::refresh_due_of(&row.key)) else {
             unreadable::keep(tx, &row.key, &row.value);
             continue;
         };
-        let key = keys::refresh(&hash);
+        let key = keys::refresh(hash);
         let Some(value) = tx.snapshot_get(&key).await? else { continue };
         tx.clear(&key);
         match unreadable::skip(&key, RefreshRecord::decode(&value)) {

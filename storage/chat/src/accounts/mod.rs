@@ -11,22 +11,10 @@
 mod logins;
 mod users;
 
-use bytes::Bytes;
-
 pub use logins::{
     FAMILY_OPERATOR, NewFamily, NewToken, Rotation, family_is_live, open_family, revoke_by_token, revoke_family, rotate,
 };
 pub use users::{SignUp, by_id, by_ids, by_username, create_user, set_display_name};
-
-use super::LayerError;
-use kv::transaction::{Begin, Engine, Transaction};
-
-/// Before the value of `username` and `family`.
-const FORMAT: u8 = 1;
-
-async fn get<E: Engine>(engine: &E, key: &[u8]) -> Result<Option<Bytes>, LayerError> {
-    Ok(engine.begin(Begin::Fresh).get(key).await?)
-}
 
 #[cfg(test)]
 mod tests {

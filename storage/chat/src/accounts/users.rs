@@ -4,10 +4,10 @@ use bytes::Bytes;
 use schema::UserId;
 use schema::record::UserRecord;
 
+use super::NewFamily;
 use super::logins::put_family;
-use super::{NewFamily, get};
 use crate::keys;
-use crate::{LayerError, again, packed, recent, unreadable};
+use crate::{LayerError, commit, packed, read, recent, unreadable};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// What came of a sign-up.
@@ -33,34 +33,25 @@ pub async fn create_user<E: Engine>(
     record: &UserRecord,
     login: Option<&NewFamily>,
 ) -> Result<SignUp, LayerError> {
-    again!(try_create_user(engine, user, record, login))
-}
-
-async fn try_create_user<E: Engine>(
-    engine: &E,
-    user: UserId,
-    record: &UserRecord,
-    login: Option<&NewFamily>,
-) -> Result<SignUp, LayerError> {
-    let mut tx = engine.begin(Begin::Fresh);
-    let name_key = keys::username(&record.username);
-    let user_key = keys::user(user);
-    match tx.get(&name_key).await? {
-        // An earlier attempt of this same call committed: nobody else has this id.
-        Some(value) if unreadable::refuse(&name_key, packed::user(&value))? == user => return Ok(SignUp::Created),
-        Some(_) => return Ok(SignUp::NameTaken),
-        None => {}
-    }
-    if tx.get(&user_key).await?.is_some() {
-        return Ok(SignUp::IdTaken);
-    }
-    tx.set(&user_key, &record.encode());
-    tx.set(&name_key, &packed::user_row(user));
-    if let Some(login) = login {
-        put_family(&mut tx, user, login);
-    }
-    tx.commit().await?;
-    Ok(SignUp::Created)
+    commit!(engine, Begin::Fresh, |tx, _| {
+        let name_key = keys::username(&record.username);
+        let user_key = keys::user(user);
+        match tx.get(&name_key).await? {
+            // An earlier attempt of this same call committed: nobody else has this id.
+            Some(value) if unreadable::refuse(&name_key, packed::user(&value))? == user => return Ok(SignUp::Created),
+            Some(_) => return Ok(SignUp::NameTaken),
+            None => {}
+        }
+        if tx.get(&user_key).await?.is_some() {
+            return Ok(SignUp::IdTaken);
+        }
+        tx.set(&user_key, &record.encode());
+        tx.set(&name_key, &packed::row(user));
+        if let Some(login) = login {
+            put_family(&mut tx, user, login);
+        }
+        Ok(SignUp::Created)
+    })
 }
 
 /// The account with this id, as a recent read sees it.
@@ -69,7 +60,7 @@ async fn try_create_user<E: Engine>(
 /// What the store reports.
 pub async fn by_id<E: Engine>(engine: &E, user: UserId) -> Result<Option<UserRecord>, LayerError> {
     let key = keys::user(user);
-    let value = again!(async { engine.begin(recent(engine)).get(&key).await })?;
+    let value = read!(engine, recent(engine), |tx| Ok(tx.get(&key).await?))?;
     Ok(unreadable::refuse_some(&key, value.as_ref(), UserRecord::decode)?)
 }
 
@@ -79,7 +70,7 @@ pub async fn by_id<E: Engine>(engine: &E, user: UserId) -> Result<Option<UserRec
 /// What the store reports.
 pub async fn by_ids<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<Option<UserRecord>>, LayerError> {
     let keys: Vec<_> = users.iter().map(|&user| keys::user(user)).collect();
-    let values = again!(async { engine.begin(recent(engine)).get_all(&keys).await })?;
+    let values = read!(engine, recent(engine), |tx| Ok(tx.get_all(&keys).await?))?;
     let decode = |(key, value): (&Vec<u8>, Option<Bytes>)| unreadable::skip(key, UserRecord::decode(&value?));
     Ok(keys.iter().zip(values).map(decode).collect())
 }
@@ -89,13 +80,14 @@ pub async fn by_ids<E: Engine>(engine: &E, users: &[UserId]) -> Result<Vec<Optio
 /// # Errors
 /// What the store reports.
 pub async fn by_username<E: Engine>(engine: &E, name: &str) -> Result<Option<(UserId, UserRecord)>, LayerError> {
-    // At two versions: neither row is ever removed.
     let name = keys::username(name);
-    let Some(value) = again!(get(engine, &name))? else { return Ok(None) };
-    let user = unreadable::refuse(&name, packed::user(&value))?;
-    let key = keys::user(user);
-    let value = again!(get(engine, &key))?.ok_or_else(|| unreadable::missing(&key, "user"))?;
-    Ok(Some((user, unreadable::refuse(&key, UserRecord::decode(&value))?)))
+    read!(engine, Begin::Fresh, |tx| {
+        let Some(value) = tx.get(&name).await? else { return Ok(None) };
+        let user = unreadable::refuse(&name, packed::user(&value))?;
+        let key = keys::user(user);
+        let value = tx.get(&key).await?.ok_or_else(|| unreadable::missing(&key, "user"))?;
+        Ok(Some((user, unreadable::refuse(&key, UserRecord::decode(&value))?)))
+    })
 }
 
 /// Changes what others see of an account; the account after it, or none if there is no such account.
@@ -107,22 +99,14 @@ pub async fn set_display_name<E: Engine>(
     user: UserId,
     display_name: &str,
 ) -> Result<Option<UserRecord>, LayerError> {
-    again!(try_set_display_name(engine, user, display_name))
-}
-
-async fn try_set_display_name<E: Engine>(
-    engine: &E,
-    user: UserId,
-    display_name: &str,
-) -> Result<Option<UserRecord>, LayerError> {
-    let mut tx = engine.begin(Begin::Fresh);
-    let key = keys::user(user);
-    let Some(value) = tx.get(&key).await? else { return Ok(None) };
-    let record =
-        UserRecord { display_name: display_name.to_owned(), ..unreadable::refuse(&key, UserRecord::decode(&value))? };
-    tx.set(&key, &record.encode());
-    tx.commit().await?;
-    Ok(Some(record))
+    commit!(engine, Begin::Fresh, |tx, _| {
+        let key = keys::user(user);
+        let Some(value) = tx.get(&key).await? else { return Ok(None) };
+        let before = unreadable::refuse(&key, UserRecord::decode(&value))?;
+        let record = UserRecord { display_name: display_name.to_owned(), ..before };
+        tx.set(&key, &record.encode());
+        Ok(Some(record))
+    })
 }
 
 #[cfg(test)]

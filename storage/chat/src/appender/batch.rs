@@ -23,7 +23,7 @@ use super::prefetch::Prefetch;
 use super::rows::{Rows, Wanted};
 use super::{Queued, moving};
 use crate::keys;
-use crate::packed::BatchRow;
+use crate::packed::{self, BatchRow};
 use crate::{LayerError, STORE_RETRY_MS, damaged, stamp_of, unavailable, unreadable};
 use kv::transaction::{Begin, Engine, Transaction, Version};
 
@@ -232,7 +232,7 @@ impl Batch {
         rows.load(&tx, wanted).await?;
         memory.learned.clone_from(&rows.read);
         if let Some(Some(row)) = rows.get(&batch_key) {
-            match unreadable::refuse(&batch_key, BatchRow::decode(row)) {
+            match unreadable::refuse(&batch_key, packed::batch(row)) {
                 Ok(row) if row.number == self.number => return Ok(Found::Earlier(row)),
                 Ok(_) => {}
                 // Only a batch one of whose attempts may have committed has to know. Any other takes the row's place.
@@ -267,7 +267,7 @@ impl Batch {
             return Ok(if chained.is_none() { Found::Decided(decided, None) } else { Found::Unproven });
         }
         decided.write(&mut tx, self.terms.view.epoch);
-        tx.set_versionstamped_value(&batch_key, &BatchRow::prefix(self.number, attempt), &[]);
+        tx.set_versionstamped_value(&batch_key, &packed::row((self.number, attempt)), &[]);
         match tx.commit().await {
             Ok(committed) => Ok(Found::Decided(decided, Some(stamp_of(committed.stamp)))),
             Err(error) => Err(Broken { error: error.into(), tried: Some(decided) }),

@@ -9,11 +9,11 @@ use schema::op::ChannelKind;
 use schema::record::{ChannelRecord, EventRecord, EventRecordBody, HeadRecord, MemberRecord, SeqRange};
 use schema::{ChannelId, Position, Seq, UserId};
 
-use super::{CheckError, Checked, PAGE_ROWS, violated};
+use super::{Check, CheckError, Checked, Walk, violated};
 use crate::keys;
 use crate::{again, content, packed, visible};
 use kv::join;
-use kv::transaction::{Begin, Engine, Transaction};
+use kv::transaction::{Begin, Engine, Row, Transaction};
 
 /// What an inbox has told of one channel so far.
 #[derive(Debug, Clone)]
@@ -64,31 +64,17 @@ struct Inbox {
     user: UserId,
     /// Up to here it was trimmed.
     floor: Position,
-    after: Position,
     channels: BTreeMap<ChannelId, Told>,
 }
 
 /// The inbox of every user who has one, or a membership.
-pub(super) async fn inboxes<E: Engine>(
-    engine: &E,
-    checked: &mut Checked,
-    progress: &mut impl FnMut(&Checked),
-) -> Result<(), CheckError> {
-    let mut last = None;
+pub(super) async fn inboxes<E: Engine, P: FnMut(&Checked) + Send>(walk: &mut Walk<'_, E, P>) -> Result<(), CheckError> {
+    let (engine, mut last) = (walk.engine, None);
     while let Some(user) = again!(next_user(engine, last))? {
         last = Some(user);
-        let mut inbox = again!(begin(engine, user))?;
-        loop {
-            let (next, rows, more) = again!(page(engine, inbox.clone()))?;
-            inbox = next;
-            checked.inbox_rows += rows;
-            progress(checked);
-            if !more {
-                break;
-            }
-        }
-        ended(&inbox)?;
-        checked.users += 1;
+        let inbox = again!(begin(engine, user))?;
+        walk.over(keys::inbox_after(user, Position::START), inbox).await?.end()?;
+        walk.checked.users += 1;
     }
     Ok(())
 }
@@ -108,8 +94,8 @@ async fn begin<E: Engine>(engine: &E, user: UserId) -> Result<Inbox, CheckError>
     let (floor, memberships) =
         (keys::inbox_floor(user), keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX));
     let (floor, page) = join::both(tx.get(&floor), tx.snapshot_get_range(&memberships)).await?;
-    let mut inbox =
-        Inbox { user, floor: packed::floor(floor.as_ref())?, after: Position::START, channels: BTreeMap::new() };
+    let floor = packed::or_default(floor.as_ref(), packed::floor)?;
+    let mut inbox = Inbox { user, floor, channels: BTreeMap::new() };
     for row in &page.rows {
         let (_, channel) = keys::membership_of(&row.key)?;
         let told = told(&tx, channel, MemberRecord::decode(&row.value)?).await?;
@@ -143,100 +129,95 @@ async fn told<T: Transaction>(tx: &T, channel: ChannelId, member: MemberRecord) 
     Ok(Told { ranges: member.ranges, head, last: Seq::ZERO, large })
 }
 
-async fn page<E: Engine>(engine: &E, mut inbox: Inbox) -> Result<(Inbox, u64, bool), CheckError> {
-    let tx = engine.begin(Begin::Fresh);
-    let user = inbox.user;
-    let page = tx.snapshot_get_range(&keys::inbox_after(user, inbox.after).rows(PAGE_ROWS)).await?;
-    let mut events = Vec::with_capacity(page.rows.len());
-    for row in &page.rows {
-        let (_, position) = keys::inbox_place(&row.key)?;
-        inbox.after = position;
-        events.push((position, EventRecord::decode(&row.value)?));
-    }
-    let places: Vec<_> = events.iter().filter_map(|(_, event)| content::message_of(event)).collect();
-    let mut rows = content::rows(&tx, &places).await?.into_iter();
-    for (position, EventRecord { channel, body }) in events {
-        if position <= inbox.floor {
-            let floor = inbox.floor;
-            return violated("I6", format!("the inbox of user {user} has a row at {position}, its floor is {floor}"));
+impl Check for Inbox {
+    async fn page<T: Transaction>(&mut self, tx: &T, rows: &[Row], checked: &mut Checked) -> Result<(), CheckError> {
+        let (user, floor) = (self.user, self.floor);
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            events.push((keys::inbox_place(&row.key)?.1, EventRecord::decode(&row.value)?));
         }
-        let trimmed = inbox.floor > Position::START;
-        let told = channel_of(&tx, &mut inbox, channel).await?;
-        let named = content::message_of(&EventRecord { channel, body: body.clone() });
-        let row = named.and_then(|_| rows.next().expect("one for each message that is named"));
-        let revision_now = row.map(|row| row.record.revision);
-        match body {
-            EventRecordBody::Message { seq, revision } | EventRecordBody::Edited { seq, revision }
-                if revision_now.is_none_or(|now| now < revision) =>
-            {
+        checked.inbox_rows += rows.len() as u64;
+        let places: Vec<_> = events.iter().filter_map(|(_, event)| content::message_of(event)).collect();
+        let mut rows = content::rows(tx, &places).await?.into_iter();
+        for (position, EventRecord { channel, body }) in events {
+            if position <= floor {
                 return violated(
                     "I6",
-                    format!("the inbox of user {user} names revision {revision} of {seq} in channel {channel}"),
+                    format!("the inbox of user {user} has a row at {position}, its floor is {floor}"),
                 );
             }
-            EventRecordBody::Message { seq, .. } => {
-                let next = told.next();
-                if told.large || !told.takes(seq, trimmed) {
+            let trimmed = floor > Position::START;
+            let told = self.channel(tx, channel).await?;
+            let named = content::message_of(&EventRecord { channel, body: body.clone() });
+            let row = named.and_then(|_| rows.next().expect("one for each message that is named"));
+            let revision_now = row.map(|row| row.record.revision);
+            match body {
+                EventRecordBody::Message { seq, revision } | EventRecordBody::Edited { seq, revision }
+                    if revision_now.is_none_or(|now| now < revision) =>
+                {
+                    let found =
+                        format!("the inbox of user {user} names revision {revision} of {seq} in channel {channel}");
+                    return violated("I6", found);
+                }
+                EventRecordBody::Message { seq, .. } => {
+                    let next = told.next();
+                    if told.large || !told.takes(seq, trimmed) {
+                        let found = format!("user {user} was told {seq} of channel {channel} at {position}");
+                        return violated("I6", format!("{found}, {next:?} was to come"));
+                    }
+                }
+                EventRecordBody::Edited { seq, .. }
+                | EventRecordBody::Deleted { seq, .. }
+                | EventRecordBody::Reaction { seq, .. }
+                    if !told.follows(seq, trimmed) =>
+                {
+                    let found = format!("user {user} was told at {position} what became of {seq} of channel {channel}");
+                    return violated("I10", format!("{found}, not of it"));
+                }
+                EventRecordBody::Read { user: marked, .. } if marked != user => {
                     return violated(
                         "I6",
-                        format!("user {user} was told {seq} of channel {channel} at {position}, {next:?} was to come"),
+                        format!("the inbox of user {user} has a mark of user {marked} at {position}"),
                     );
                 }
+                EventRecordBody::Edited { .. }
+                | EventRecordBody::Deleted { .. }
+                | EventRecordBody::Reaction { .. }
+                | EventRecordBody::Read { .. }
+                | EventRecordBody::Membership { .. } => {}
             }
-            EventRecordBody::Edited { seq, .. }
-            | EventRecordBody::Deleted { seq, .. }
-            | EventRecordBody::Reaction { seq, .. }
-                if !told.follows(seq, trimmed) =>
+        }
+        Ok(())
+    }
+}
+
+impl Inbox {
+    /// What was told of a channel, in which the account is, or was.
+    async fn channel<T: Transaction>(&mut self, tx: &T, channel: ChannelId) -> Result<&mut Told, CheckError> {
+        let user = self.user;
+        match self.channels.entry(channel) {
+            Entry::Occupied(told) => Ok(told.into_mut()),
+            Entry::Vacant(place) => {
+                let Some(row) = tx.get(&keys::former(channel, user)).await? else {
+                    return violated("I10", format!("user {user} was told of channel {channel} and never was in it"));
+                };
+                Ok(place.insert(told(tx, channel, MemberRecord::decode(&row)?).await?))
+            }
+        }
+    }
+
+    /// Nothing visible is left untold.
+    fn end(&self) -> Result<(), CheckError> {
+        let (user, trimmed) = (self.user, self.floor > Position::START);
+        for (channel, told) in &self.channels {
+            if let Some(next) = told.next()
+                && !(trimmed && told.last == Seq::ZERO)
             {
-                return violated(
-                    "I10",
-                    format!("user {user} was told at {position} what became of {seq} of channel {channel}, not of it"),
-                );
+                let head = told.head;
+                let found = format!("user {user} was not told {next} of channel {channel}, whose head is {head}");
+                return violated("I6", found);
             }
-            EventRecordBody::Read { user: marked, .. } if marked != user => {
-                return violated("I6", format!("the inbox of user {user} has a mark of user {marked} at {position}"));
-            }
-            EventRecordBody::Edited { .. }
-            | EventRecordBody::Deleted { .. }
-            | EventRecordBody::Reaction { .. }
-            | EventRecordBody::Read { .. }
-            | EventRecordBody::Membership { .. } => {}
         }
+        Ok(())
     }
-    Ok((inbox, page.rows.len() as u64, page.more))
-}
-
-/// What the inbox has told of a channel, in which its account is, or was.
-async fn channel_of<'a, T: Transaction>(
-    tx: &T,
-    inbox: &'a mut Inbox,
-    channel: ChannelId,
-) -> Result<&'a mut Told, CheckError> {
-    let user = inbox.user;
-    match inbox.channels.entry(channel) {
-        Entry::Occupied(told) => Ok(told.into_mut()),
-        Entry::Vacant(place) => {
-            let Some(row) = tx.get(&keys::former(channel, user)).await? else {
-                return violated("I10", format!("user {user} was told of channel {channel} and never was in it"));
-            };
-            Ok(place.insert(told(tx, channel, MemberRecord::decode(&row)?).await?))
-        }
-    }
-}
-
-/// Nothing visible is left untold.
-fn ended(inbox: &Inbox) -> Result<(), CheckError> {
-    let trimmed = inbox.floor > Position::START;
-    for (channel, told) in &inbox.channels {
-        if let Some(next) = told.next()
-            && !(trimmed && told.last == Seq::ZERO)
-        {
-            let (user, head) = (inbox.user, told.head);
-            return violated(
-                "I6",
-                format!("user {user} was not told {next} of channel {channel}, whose head is {head}"),
-            );
-        }
-    }
-    Ok(())
 }

@@ -1,9 +1,9 @@
 //! Whether what is stored keeps the invariants: `store check`.
 //!
-//! Owns the walk over messages, first replies and inboxes, a page at a time, so that a store of any size is checked in
-//! bounded memory. Changes nothing. Names every row that cannot be read; where there is none it checks I2 (seqs are exactly 1 to the head, times never decrease, bodies are whole),
-//! I5 (a message and its first reply name each other, and a reaction counts once) and I6 (an inbox tells each visible message
-//! once and in order, and what became of it to nobody else).
+//! Owns the walk over ranges of rows, a page at a time, so that a store of any size is checked in bounded memory. Changes
+//! nothing. Names every row that cannot be read; where there is none it checks I2 (seqs are exactly 1 to the head, times never
+//! decrease, bodies are whole), I5 (a message and its first reply name each other, and a reaction counts once) and I6 (an
+//! inbox tells each visible message once and in order, and what became of it to nobody else).
 //! Of a store at rest: what changes between pages may look like a violation.
 
 mod inboxes;
@@ -11,9 +11,13 @@ mod messages;
 mod reactions;
 mod rows;
 
+use std::future::Future;
+
 use schema::record::RecordError;
 
-use super::LayerError;
+use super::{LayerError, again};
+use crate::keys::{self, Table};
+use kv::transaction::{Begin, Engine, RESERVED, RangeRequest, Row, Transaction};
 
 /// Rows of a page. With bodies of up to 8 KB a page of messages ends at its bytes first.
 const PAGE_ROWS: u32 = 1_000;
@@ -99,19 +103,63 @@ fn violated<T>(invariant: &'static str, found: String) -> Result<T, CheckError> 
     Err(CheckError::Violated { invariant, found })
 }
 
+/// What is checked of the rows of a range, in the order of their keys.
+trait Check: Clone + Send + Sync {
+    /// Checks a page of rows, in the transaction that read them, and counts them.
+    fn page<T: Transaction>(
+        &mut self,
+        tx: &T,
+        rows: &[Row],
+        checked: &mut Checked,
+    ) -> impl Future<Output = Result<(), CheckError>> + Send;
+}
+
+/// The walk over a store, which reports how far it is after each page.
+struct Walk<'a, E, P> {
+    engine: &'a E,
+    checked: Checked,
+    progress: P,
+}
+
+impl<E: Engine, P: FnMut(&Checked) + Send> Walk<'_, E, P> {
+    /// Goes over a range, each page in a transaction of its own. Returns what the check knows at its end.
+    async fn over<C: Check>(&mut self, range: RangeRequest, mut check: C) -> Result<C, CheckError> {
+        let mut next = Some(range.rows(PAGE_ROWS));
+        while let Some(range) = next {
+            let page;
+            (page, check, self.checked) = again!(async {
+                let tx = self.engine.begin(Begin::Fresh);
+                let page = tx.snapshot_get_range(&range).await?;
+                let (mut check, mut checked) = (check.clone(), self.checked);
+                check.page(&tx, &page.rows, &mut checked).await?;
+                Ok::<_, CheckError>((page, check, checked))
+            })?;
+            (self.progress)(&self.checked);
+            next = RangeRequest::after(range, &page);
+        }
+        Ok(check)
+    }
+
+    /// Goes over all rows of a table.
+    async fn table<C: Check>(&mut self, table: Table, check: C) -> Result<C, CheckError> {
+        self.over(keys::all(table, ()), check).await
+    }
+}
+
 /// Checks all of it, and reports how far it is after each page.
 ///
 /// # Errors
 /// The rows that cannot be read, or the first violation; the store's.
-pub async fn run<E: kv::Engine>(engine: &E, mut progress: impl FnMut(&Checked) + Send) -> Result<Checked, CheckError> {
-    let mut checked = Checked::default();
-    rows::rows(engine, &mut checked, &mut progress).await?;
-    messages::channels(engine, &mut checked, &mut progress).await?;
-    messages::messages(engine, &mut checked, &mut progress).await?;
-    messages::first_replies(engine, &mut checked, &mut progress).await?;
-    reactions::reactions(engine, &mut checked, &mut progress).await?;
-    reactions::tallies(engine).await?;
-    reactions::mentions(engine).await?;
-    inboxes::inboxes(engine, &mut checked, &mut progress).await?;
-    Ok(checked)
+pub async fn run<E: Engine>(engine: &E, progress: impl FnMut(&Checked) + Send) -> Result<Checked, CheckError> {
+    let mut walk = Walk { engine, checked: Checked::default(), progress };
+    walk.over(RangeRequest::new(Vec::new(), RESERVED), rows::Rows::default()).await?.end()?;
+    walk.table(Table::Channel, messages::Channels).await?;
+    walk.table(Table::Message, messages::Messages::default()).await?.end()?;
+    walk.table(Table::Dedup, messages::FirstReplies).await?;
+    let last = walk.table(Table::Reaction, reactions::Reactions::default()).await?;
+    again!(async { last.compare(&engine.begin(Begin::Fresh)).await })?;
+    walk.table(Table::Tallies, reactions::Tallies).await?;
+    walk.table(Table::Mention, reactions::Mentions).await?;
+    inboxes::inboxes(&mut walk).await?;
+    Ok(walk.checked)
 }

@@ -1,44 +1,48 @@
 //! Whether every row of every table can be read.
 //!
-//! Owns the walk over all of them. Values that nobody reads, of rows whose keys say it all, are not looked at, nor are the
-//! index's, which `search::verify` compares with the messages.
+//! Owns what is said of those that cannot. Values that nobody reads, of rows whose keys say it all, are not looked at, nor are
+//! the index's, which `search::verify` compares with the messages.
 
 use schema::record::RecordError;
 
-use super::{CheckError, Checked, PAGE_ROWS};
+use super::{Check, CheckError, Checked};
 use crate::keys::{self, Table};
-use crate::{again, unreadable};
-use kv::transaction::{Begin, Engine, RESERVED, RangeRequest, Row, Transaction};
+use crate::unreadable;
+use kv::transaction::{Row, Transaction};
 
 /// Rows that a report names; the others are counted.
 const NAMED_MAX: usize = 20;
 
-/// Reads every row, and counts those that were set aside.
-pub(super) async fn rows<E: Engine>(
-    engine: &E,
-    checked: &mut Checked,
-    progress: &mut impl FnMut(&Checked),
-) -> Result<(), CheckError> {
-    let (mut unread, mut named) = (0, Vec::new());
-    let mut next = Some(RangeRequest::new(Vec::new(), RESERVED.to_vec()).rows(PAGE_ROWS));
-    while let Some(range) = next {
-        let page = again!(async { engine.begin(Begin::Fresh).snapshot_get_range(&range).await })?;
-        for row in &page.rows {
-            checked.set_aside += u64::from(Table::of_key(&row.key) == Some(Table::SetAside));
-            if let Err(error) = read(row) {
-                unread += 1;
-                let table = keys::table_name(&row.key).unwrap_or("no table");
-                named.push(format!("{table} {}: {error}", unreadable::hex(&row.key)));
-                named.truncate(NAMED_MAX);
-            }
-        }
-        progress(checked);
-        next = RangeRequest::after(range, &page);
-    }
-    if unread == 0 { Ok(()) } else { Err(CheckError::Unreadable { rows: unread, named }) }
+/// Every row is one of its table.
+#[derive(Clone, Default)]
+pub(super) struct Rows {
+    unread: u64,
+    named: Vec<String>,
 }
 
-/// Whether a row is one of its table.
+impl Check for Rows {
+    async fn page<T: Transaction>(&mut self, _: &T, rows: &[Row], checked: &mut Checked) -> Result<(), CheckError> {
+        for row in rows {
+            checked.set_aside += u64::from(Table::of_key(&row.key) == Some(Table::SetAside));
+            if let Err(error) = read(row) {
+                self.unread += 1;
+                let table = keys::table_name(&row.key).unwrap_or("no table");
+                self.named.push(format!("{table} {}: {error}", unreadable::hex(&row.key)));
+                self.named.truncate(NAMED_MAX);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Rows {
+    /// The rows that cannot be read, if there are any.
+    pub(super) fn end(self) -> Result<(), CheckError> {
+        let Self { unread: rows, named } = self;
+        if rows == 0 { Ok(()) } else { Err(CheckError::Unreadable { rows, named }) }
+    }
+}
+
 fn read(Row { key, value }: &Row) -> Result<(), RecordError> {
     let why = "its first byte names no table of this version";
     let table = Table::of_key(key);

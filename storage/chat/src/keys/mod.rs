@@ -5,17 +5,15 @@
 //!
 //! ```text
 //! table     every table, in one declaration each: its keys, its values, what becomes of it in another store
-//! key       keys in the making, of the crate's `fields`
 //! range     ranges of keys, and keys whose fields follow from others
 //! ```
 
-mod key;
 mod range;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use crate::fields::KeyField;
+pub use crate::fields::Field;
 pub use range::*;
 pub(crate) use table::Table;
 pub use table::*;

@@ -12,13 +12,12 @@ use schema::{
     ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, Position, Seq, ShardIndex, Stamp, UnixMs, UserId,
 };
 
-use super::key::{self, Key};
-use crate::fields::KeyField;
-use crate::packed::{self, BatchRow, ImportRow, ViewRow};
+use crate::fields::{Field, Reader, Writer};
+use crate::packed;
 
 /// What becomes of a row in another store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moved {
+pub enum Transfer {
     /// It is the same there.
     AsItIs,
     /// It goes along without the stamp in its value, which is of its own store.
@@ -29,9 +28,6 @@ pub enum Moved {
     Left,
 }
 
-/// A field of a key: its name and its width in bytes, 0 where it varies.
-pub type Field = (&'static str, u8);
-
 /// One table, for whoever documents it.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -39,8 +35,8 @@ pub struct Layout {
     pub number: u8,
     /// Its name.
     pub name: &'static str,
-    /// What follows the number.
-    pub fields: Vec<Field>,
+    /// What follows the number: the names of fields and their widths in bytes, 0 where it varies.
+    pub fields: Vec<(&'static str, usize)>,
     /// What a row says.
     pub says: &'static str,
 }
@@ -57,19 +53,12 @@ macro_rules! fields {
     ($($several:ty),+) => { ($($several),+) };
 }
 
-/// The same of values.
-macro_rules! values {
-    () => { () };
-    ($one:ident) => { $one };
-    ($($several:ident),+) => { ($($several),+) };
-}
-
 /// Declares tables: `number Name "name" (fields of the key) key_function, function_that_reads_it back: what becomes of a row in
 /// another store, how its value is read, "what a row says".`
 macro_rules! tables {
     ($(
         $number:literal $table:ident $name:literal ($($field:ident: $type:ty = $said:literal),*)
-            $make:ident, $read:ident: $moved:ident, $value:expr, $says:literal;
+            $make:ident, $read:ident: $transfer:ident, $value:expr, $says:literal;
     )*) => {
         /// The first byte of a key. Numbers are never reused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,15 +77,15 @@ macro_rules! tables {
                 }
             }
 
-            pub(super) fn moved(self) -> Moved {
+            pub(super) fn transfer(self) -> Transfer {
                 match self {
-                    $(Self::$table => Moved::$moved,)*
+                    $(Self::$table => Transfer::$transfer,)*
                 }
             }
 
             fn layout(self) -> Layout {
                 let (fields, says) = match self {
-                    $(Self::$table => (vec![$(field_of::<$type>($said)),*], $says),)*
+                    $(Self::$table => (vec![$(($said, width::<$type>())),*], $says),)*
                 };
                 Layout { number: self as u8, name: self.name(), fields, says }
             }
@@ -110,34 +99,47 @@ macro_rules! tables {
                     })*
                 }
             }
+
+            /// The fields of a key, as they are printed, and the key that is made of them.
+            #[cfg(test)]
+            pub(super) fn again(self, key: &[u8]) -> Result<(String, Vec<u8>), RecordError> {
+                match self {
+                    $(Self::$table => {
+                        let fields = $read(key)?;
+                        Ok((format!("{fields:?}"), Writer::behind($number).and(fields).0))
+                    })*
+                }
+            }
+
+            /// How the fields of two keys compare.
+            #[cfg(test)]
+            pub(super) fn compare(self, one: &[u8], other: &[u8]) -> Result<std::cmp::Ordering, RecordError> {
+                match self {
+                    $(Self::$table => Ok($read(one)?.cmp(&$read(other)?)),)*
+                }
+            }
         }
 
         $(
             #[doc = concat!("The key of `", $name, "`: ", $says, ".")]
             #[must_use]
             pub fn $make($($field: $type),*) -> Vec<u8> {
-                let key = Key::of(Table::$table);
-                $(let key = key.and($field);)*
-                key.0
+                Writer::behind($number).and(($($field),*)).0
             }
 
             #[doc = concat!("The fields of a key of `", $name, "`.")]
             ///
             /// # Errors
             /// If it is no such key.
-            pub fn $read(key: &[u8]) -> Result<fields!($(<$type as KeyField>::Owned),*), RecordError> {
-                key::read(Table::$table, key, |rest| {
-                    $(let $field = <$type as KeyField>::take(rest)?;)*
-                    let _all_read = rest;
-                    Some(values!($($field),*))
-                })
+            pub fn $read(key: &[u8]) -> Result<<fields!($($type),*) as Field>::Owned, RecordError> {
+                Reader::of_key($name, $number, key)?.last::<fields!($($type),*)>()
             }
         )*
     };
 }
 
-fn field_of<F: KeyField>(name: &'static str) -> Field {
-    (name, if F::VARIES { 0 } else { F::BYTES })
+fn width<F: Field>() -> usize {
+    if F::VARIES { 0 } else { F::BYTES }
 }
 
 fn read_value<T>(read: impl FnOnce(&[u8]) -> Result<T, RecordError>, value: &[u8]) -> Result<(), RecordError> {
@@ -154,7 +156,7 @@ tables! {
             shard: ShardIndex = "home shard", stamp: Stamp = "stamp")
         arrival, arrival_of: Left, ArrivalRecord::decode, "what a transaction brought to the users of one home shard";
     2 Batch "batch" (incarnation: Incarnation = "incarnation", shard: ShardIndex = "shard")
-        batch_of, batch_fields: Left, BatchRow::decode, "the last batch that a shard committed";
+        batch_of, batch_fields: Left, packed::batch, "the last batch that a shard committed";
     3 Body "body" (channel: ChannelId = "channel", seq: Seq = "seq", revision: u32 = "revision", part: u32 = "part")
         body_part, body_place: AsItIs, unread, "a part of a body that is longer than 8 KB";
     4 Channel "channel" (channel: ChannelId = "channel")
@@ -163,7 +165,7 @@ tables! {
             id: ClientMsgId = "client_msg_id or op_id")
         dedup, dedup_fields: AsItIs, DedupRecord::decode, "the first reply to an operation, for 33 days";
     6 DedupFloor "dedup floor" ()
-        dedup_floor, dedup_floor_of: AsItIs, packed::day_of, "the day before which first replies were cleared";
+        dedup_floor, dedup_floor_of: AsItIs, packed::day, "the day before which first replies were cleared";
     7 Direct "direct" (low: UserId = "low user", high: UserId = "high user")
         direct_of, direct_users: AsItIs, packed::direct, "the channel of two users";
     8 Family "family" (user: UserId = "user", family: u64 = "family")
@@ -180,9 +182,9 @@ tables! {
     13 Inbox "inbox" (user: UserId = "user", position: Position = "stamp · ordinal")
         inbox, inbox_place: Left, EventRecord::decode, "one event of an account, 30 days or 100,000 of them";
     14 InboxFloor "inbox floor" (user: UserId = "user")
-        inbox_floor, inbox_floor_of: Left, packed::floor_of, "up to where an inbox was trimmed";
+        inbox_floor, inbox_floor_of: Left, packed::floor, "up to where an inbox was trimmed";
     15 Joined "joined" (user: UserId = "user")
-        joined, joined_of: AsItIs, packed::counter_of, "how many channels a user is a member of";
+        joined, joined_of: AsItIs, packed::counter, "how many channels a user is a member of";
     16 Member "member" (channel: ChannelId = "channel", user: UserId = "user")
         member, member_of: AsItIs, MemberRecord::decode, "role, mute and ranges of a member";
     17 Membership "membership" (user: UserId = "user", channel: ChannelId = "channel")
@@ -193,15 +195,15 @@ tables! {
         partition_of, partition_number: Left, packed::owner, "the shard that owns a partition";
     20 Read "read" (user: UserId = "user", channel: ChannelId = "channel")
         read, read_of: AsItIs, ReadMarkRecord::decode, "how far a user has read";
-    21 Refresh "refresh" (hash: &[u8; 32] = "hash")
+    21 Refresh "refresh" (hash: [u8; 32] = "hash")
         refresh, refresh_of: AsItIs, RefreshRecord::decode, "a refresh token";
     22 User "user" (user: UserId = "user")
         user, user_of: AsItIs, UserRecord::decode, "an account";
     23 Username "username" (name: &str = "name")
         username, username_of: AsItIs, packed::user, "whose name it is";
     24 View "view" ()
-        view, view_of: Left, ViewRow::decode, "the epoch and the nodes of the partition table";
-    25 RefreshDue "refresh due" (expires: UnixMs = "time", hash: &[u8; 32] = "hash")
+        view, view_of: Left, packed::view, "the epoch and the nodes of the partition table";
+    25 RefreshDue "refresh due" (expires: UnixMs = "time", hash: [u8; 32] = "hash")
         refresh_due, refresh_due_of: AsItIs, unread, "the same token, by its end";
     26 Reaction "reaction" (channel: ChannelId = "channel", seq: Seq = "seq", emoji: &Emoji = "length · emoji",
             user: UserId = "user")
@@ -240,7 +242,7 @@ tables! {
     53 Left "left" (user: UserId = "user", channel: ChannelId = "channel")
         left, left_of: AsItIs, unread, "that a user has a row in `former`";
     60 Import "import" ()
-        import, import_of: Left, ImportRow::decode, "that rows of another store are being written here, and how far";
+        import, import_of: Left, packed::import, "that rows of another store are being written here, and how far";
     61 SetAside "set aside" (key: &[u8] = "key")
         set_aside, set_aside_of: AsItIs, unread, "a row that cannot be read, where its range was cleared";
     62 Clock "clock" ()

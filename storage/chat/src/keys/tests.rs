@@ -1,33 +1,19 @@
-//! Order and round trip of every key, and what ranges hold.
+//! Bytes, order and round trip of every key, and what ranges hold.
 
 use proptest::prelude::*;
 
 use schema::record::PushItem;
 use schema::{
-    ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, Owner, Partition, Position, Seq, ShardIndex, Stamp,
-    UnixMs, UserId,
+    ChannelId, ClientMsgId, DeviceId, Epoch, Incarnation, Owner, Partition, Position, Seq, ShardIndex, Stamp, UnixMs,
+    UserId,
 };
 
 use super::range::hash_byte;
 use super::*;
 use kv::transaction::RangeRequest;
 
-const CHANNEL: ChannelId = ChannelId(7);
-const USER: UserId = UserId(8);
-const SEQ: Seq = Seq(9);
-const NODE: Incarnation = Incarnation(10);
-
-/// Pairs of keys compare as the fields that they were made of.
-fn check<F: Ord + std::fmt::Debug>(make: impl Fn(&F) -> Vec<u8>, one: &F, other: &F) {
-    assert_eq!(make(one).cmp(&make(other)), one.cmp(other), "{one:?} {other:?}");
-}
-
 fn contains(range: &RangeRequest, key: &[u8]) -> bool {
     range.begin.as_slice() <= key && key < range.end.as_slice()
-}
-
-fn sorted((one, other): (u64, u64)) -> (u64, u64) {
-    (one.min(other), one.max(other))
 }
 
 fn stamps() -> impl Strategy<Value = Stamp> {
@@ -43,63 +29,80 @@ fn numbers() -> impl Strategy<Value = u64> {
     prop_oneof![0..4_u64, 254..258_u64, Just(u64::MAX), Just(u64::MAX - 1), any::<u64>()]
 }
 
+/// Bytes of fields, of which few differ.
+fn fields() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(prop_oneof![6 => Just(0), 1 => Just(1), 1 => Just(0xFF), 1 => any::<u8>()], 64)
+}
+
+/// A key of each table in hex, and its fields.
+fn golden() -> impl Iterator<Item = (Table, Vec<u8>, &'static str)> {
+    let lines = include_str!("golden.txt").lines().zip(Table::ALL);
+    lines.map(|(line, &table)| {
+        let (hex, fields) = line.split_once(' ').expect("a key and its fields");
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
+        (table, (0..hex.len()).step_by(2).map(byte).collect(), fields)
+    })
+}
+
+/// Part of the stored format: no key changes a byte.
+#[test]
+fn every_key_has_the_bytes_that_it_always_had() {
+    assert_eq!(golden().count(), Table::ALL.len());
+    for ((table, key, fields), layout) in golden().zip(layouts()) {
+        assert_eq!(table.again(&key), Ok((fields.to_owned(), key.clone())), "{table:?}");
+        // A text has 3 bytes there, and an emoji a byte for its length.
+        let wide = |(name, bytes): &(&str, usize)| match bytes {
+            0 if name.starts_with("length") => 4,
+            0 => 3,
+            &bytes => bytes,
+        };
+        assert_eq!(
+            (key[0], key.len()),
+            (layout.number, 1 + layout.fields.iter().map(wide).sum::<usize>()),
+            "{table:?}"
+        );
+    }
+    let (channel, user, seq, node) = (ChannelId(7), UserId(8), Seq(9), Incarnation(10));
+    let shard = Owner { incarnation: node, shard: ShardIndex(1) };
+    for made in [
+        [arrival_prefix(Epoch(1), shard), Stamp::default().to_bytes().to_vec()].concat(),
+        [inbox_prefix(user), Position::default().to_bytes().to_vec()].concat(),
+        DedupKey { channel, user, id: ClientMsgId::new(UnixMs(1), 1) }.to_key(),
+        MentionKey { user, sent_ms: UnixMs(1), channel, seq }.to_key(),
+        push(&PushItem::new(user, (channel, seq), user, UnixMs(1))),
+        direct(user, user),
+        batch(shard),
+        fence(node),
+        partition(0),
+    ] {
+        assert!(golden().any(|(_, key, _)| key == made), "{made:02x?}");
+    }
+}
+
 proptest! {
     #[test]
-    fn keys_order_as_their_fields(
-        a in (numbers(), numbers()),
-        b in (numbers(), numbers()),
-        p in positions(),
-        q in positions(),
-    ) {
-        check(|k| message(ChannelId(k.0), Seq(k.1)), &a, &b);
-        check(|k| member(ChannelId(k.0), UserId(k.1)), &a, &b);
-        check(|k| former(ChannelId(k.0), UserId(k.1)), &a, &b);
-        check(|k| left(UserId(k.0), ChannelId(k.1)), &a, &b);
-        check(|k| membership(UserId(k.0), ChannelId(k.1)), &a, &b);
-        check(|k| read(UserId(k.0), ChannelId(k.1)), &a, &b);
-        check(|k| direct(UserId(k.0.min(k.1)), UserId(k.0.max(k.1))), &sorted(a), &sorted(b));
-        check(|k| channel(ChannelId(*k)), &a.0, &b.0);
-        check(|k| inbox(UserId(k.0), k.1), &(a.0, p), &(b.0, q));
-        check(|k| tallies(ChannelId(k.0), Seq(k.1)), &a, &b);
-        check(|k| edited(ChannelId(k.0), Seq(k.1)), &a, &b);
-        let mention = |k: &(u64, u64)| MentionKey { user: UserId(7), sent_ms: UnixMs(k.0), channel: ChannelId(k.1), seq: Seq(k.0) };
-        check(|k| mention(k).to_key(), &a, &b);
-        check(|k| friend(UserId(k.0), UserId(k.1)), &a, &b);
-        check(|k| block(UserId(k.0), UserId(k.1)), &a, &b);
-        check(|k| presence(UserId(*k)), &a.0, &b.0);
+    fn keys_order_as_their_fields_and_are_read_back(one in fields(), other in fields()) {
+        for (&table, layout) in Table::ALL.iter().zip(layouts()) {
+            if layout.fields.iter().any(|(_, bytes)| *bytes == 0) {
+                continue;
+            }
+            let width = layout.fields.iter().map(|(_, bytes)| bytes).sum();
+            let [one, other] = [&one, &other].map(|fields: &Vec<u8>| [&[table as u8], &fields[..width]].concat());
+            prop_assert_eq!(table.compare(&one, &other), Ok(one.cmp(&other)), "{:?}", table);
+            prop_assert_eq!(table.again(&one).map(|(_, key)| key), Ok(one.clone()));
+            for bad in [&one[1..], &one[..width], &[&one[..], &[0]].concat(), &[&[0][..], &one[1..]].concat()] {
+                prop_assert!(table.again(bad).is_err(), "{:?}: {:02x?}", table, bad);
+            }
+        }
     }
 
     #[test]
-    fn keys_are_read_back(user in numbers(), channel in numbers(), seq in numbers(), place in positions(), id in any::<[u8; 16]>()) {
+    fn keys_that_are_structs_are_read_back(user in numbers(), channel in numbers(), seq in numbers(), id in any::<[u8; 16]>()) {
         let (user, channel, seq) = (UserId(user), ChannelId(channel), Seq(seq));
-        prop_assert_eq!(message_place(&message(channel, seq)), Ok((channel, seq)));
-        prop_assert_eq!(left_of(&left(user, channel)), Ok((user, channel)));
-        prop_assert_eq!(member_of(&member(channel, user)), Ok((channel, user)));
-        prop_assert_eq!(membership_of(&membership(user, channel)), Ok((user, channel)));
-        prop_assert_eq!(inbox_place(&inbox(user, place)), Ok((user, place)));
-        prop_assert_eq!(channel_id(&super::channel(channel)), Ok(channel));
-        prop_assert_eq!(officer_of(&officer(channel, user)), Ok((channel, user)));
-        prop_assert_eq!(large_of(&large(user, channel)), Ok((user, channel)));
-        prop_assert_eq!(tallies_place(&tallies(channel, seq)), Ok((channel, seq)));
-        prop_assert_eq!(edited_place(&edited(channel, seq)), Ok((channel, seq)));
-        for emoji in ["👍", "👍🏽", "👨‍👩‍👧"].map(|text| text.parse::<Emoji>().expect("an emoji")) {
-            prop_assert_eq!(reaction_of(&reaction(channel, seq, &emoji, user)), Ok((channel, seq, emoji, user)));
-        }
         let mention = MentionKey { user, sent_ms: UnixMs(seq.0), channel, seq };
         prop_assert_eq!(MentionKey::of_key(&mention.to_key()), Ok(mention));
-        let other = UserId(seq.0);
-        prop_assert_eq!(friend_of(&friend(user, other)), Ok((user, other)));
-        prop_assert_eq!(block_of(&block(user, other)), Ok((user, other)));
         let dedup = DedupKey { channel, user, id: ClientMsgId(id) };
         prop_assert_eq!(DedupKey::of_key(&dedup.to_key()), Ok(dedup));
-        let home = Owner { incarnation: Incarnation(user.0), shard: ShardIndex(7) };
-        let mut arrival = arrival_prefix(Epoch(seq.0), home);
-        arrival.extend_from_slice(&place.stamp.to_bytes());
-        prop_assert_eq!(arrival_stamp(&arrival), Ok(place.stamp));
-        let (life, node) = (Incarnation(user.0), super::node(Incarnation(user.0)));
-        prop_assert_eq!(node_of(&node), Ok(life));
-        prop_assert!(contains(&nodes(), &node) && !contains(&nodes(), &heartbeat(life)));
-        prop_assert!(node_of(&heartbeat(life)).is_err() && node_of(&node[..8]).is_err());
     }
 
     #[test]
@@ -114,7 +117,6 @@ proptest! {
         prop_assert!(!contains(&postings(channel, 6), &row) && !contains(&postings(channel, 8), &row));
         prop_assert_eq!(contains(&members_after(channel, Some(UserId(a))), &member(channel, UserId(b))), b > a);
         prop_assert_eq!(contains(&inboxes_after(Some(UserId(a))), &inbox(UserId(b), p)), b > a);
-        prop_assert_eq!(contains(&channels_after(Some(ChannelId(a))), &super::channel(ChannelId(b))), b > a);
         let thumb = "👍".parse().expect("an emoji");
         let reacted = |seq| reaction(channel, Seq(seq), &thumb, user);
         prop_assert_eq!(contains(&reactions(channel, Seq(a)), &reacted(b)), a == b);
@@ -137,9 +139,8 @@ proptest! {
 #[test]
 fn refresh_tokens_are_due_by_their_time() {
     let check = |expires, before, due| {
-        let key = refresh_due(UnixMs(expires), &[0xFF; 32]);
+        let key = refresh_due(UnixMs(expires), [0xFF; 32]);
         assert_eq!(contains(&refreshes_due(UnixMs(before)), &key), due, "{expires} {before}");
-        assert_eq!(refresh_hash(&key), Ok([0xFF; 32]));
     };
     check(255, 256, true);
     check(256, 256, false);
@@ -204,14 +205,6 @@ fn dedup_rows_clear_by_the_day_of_their_id() {
 }
 
 #[test]
-fn a_key_of_another_table_or_length_is_damage() {
-    let key = message(ChannelId(1), Seq(2));
-    for bad in [&key[..key.len() - 1], &[], &[key.as_slice(), &[0]].concat(), &member(ChannelId(1), UserId(2))] {
-        assert!(message_place(bad).is_err(), "{bad:?}");
-    }
-}
-
-#[test]
 fn an_emoji_that_begins_another_has_a_range_of_its_own() {
     let (channel, seq) = (ChannelId(1), Seq(2));
     let key = |emoji: &str| reaction(channel, seq, &emoji.parse().expect("an emoji"), UserId(3));
@@ -222,87 +215,12 @@ fn an_emoji_that_begins_another_has_a_range_of_its_own() {
     assert!(reaction_of(cut).is_err() && reaction_of(&key("👍")[1..]).is_err());
 }
 
-/// A key of each table, as the program makes it, with a text of 3 bytes where a width varies.
-fn keys() -> Vec<Vec<u8>> {
-    let shard = Owner { incarnation: NODE, shard: ShardIndex(1) };
-    let id = ClientMsgId::new(UnixMs(1), 1);
-    let arrival = [arrival_prefix(Epoch(1), shard), Stamp::default().to_bytes().to_vec()].concat();
-    let phone: DeviceId = "abc".parse().expect("a device");
-    let emoji: Emoji = "⌚".parse().expect("an emoji of 3 bytes");
-    vec![
-        arrival,
-        batch(shard),
-        body_part(CHANNEL, SEQ, 1, 1),
-        channel(CHANNEL),
-        DedupKey { channel: CHANNEL, user: USER, id }.to_key(),
-        dedup_floor(),
-        direct(USER, USER),
-        family(USER, 1),
-        fence(NODE),
-        former(CHANNEL, USER),
-        head(CHANNEL),
-        idempotency(1, USER, "abc"),
-        inbox(USER, Position::default()),
-        inbox_floor(USER),
-        joined(USER),
-        member(CHANNEL, USER),
-        membership(USER, CHANNEL),
-        message(CHANNEL, SEQ),
-        partition(0),
-        read(USER, CHANNEL),
-        refresh(&[1; 32]),
-        user(USER),
-        username("abc"),
-        view(),
-        refresh_due(UnixMs(1), &[1; 32]),
-        reaction(CHANNEL, SEQ, &emoji, USER),
-        tallies(CHANNEL, SEQ),
-        MentionKey { user: USER, sent_ms: UnixMs(1), channel: CHANNEL, seq: SEQ }.to_key(),
-        edited(CHANNEL, SEQ),
-        large(USER, CHANNEL),
-        officer(CHANNEL, USER),
-        block(USER, USER),
-        friend(USER, USER),
-        device(USER, &phone),
-        presence(USER),
-        push(&PushItem::new(USER, (CHANNEL, SEQ), USER, UnixMs(1))),
-        node(NODE),
-        heartbeat(NODE),
-        indexed(CHANNEL),
-        posting(CHANNEL, 1, 1),
-        segments(CHANNEL, 1),
-        left(USER, CHANNEL),
-        import(),
-        set_aside(&[1, 2, 3]),
-        clock(),
-    ]
-}
-
-/// Part of the stored format: no key changes a byte.
-#[test]
-fn every_key_has_the_bytes_that_it_always_had() {
-    let made: Vec<String> = keys().iter().map(|key| crate::unreadable::hex(key)).collect();
-    assert_eq!(made.join("\n"), include_str!("golden.txt").trim_end());
-}
-
-#[test]
-fn every_table_has_a_key_as_wide_as_it_is_described() {
-    let wide = |(name, bytes): &(&str, u8)| match bytes {
-        0 if name.starts_with("length") => 4,
-        0 => 3,
-        &bytes => usize::from(bytes),
-    };
-    let described = layouts().map(|layout| (layout.number, 1 + layout.fields.iter().map(wide).sum::<usize>()));
-    let made: Vec<_> = keys().iter().map(|key| (key[0], key.len())).collect();
-    assert_eq!(described.collect::<Vec<_>>(), made);
-}
-
 #[test]
 fn tables_are_listed_by_number_and_those_that_go_along_are_found_in_their_order() {
     let numbers: Vec<u8> = layouts().map(|layout| layout.number).collect();
     assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
     let check = |last: Option<&[u8]>, expected: Option<(&[u8], &[u8])>| {
-        let found = moved_after(last).map(|range| (range.begin, range.end));
+        let found = transferred_after(last).map(|range| (range.begin, range.end));
         assert_eq!(found.as_ref().map(|(begin, end)| (&**begin, &**end)), expected, "after {last:?}");
     };
     check(None, Some((&[Table::Body as u8], &[Table::Body as u8 + 1])));
@@ -310,11 +228,11 @@ fn tables_are_listed_by_number_and_those_that_go_along_are_found_in_their_order(
     // Fences stay behind.
     check(Some(&[Table::Fence as u8]), Some((&[Table::Former as u8], &[Table::Former as u8 + 1])));
     check(Some(&[Table::Clock as u8 + 1]), None);
-    let check = |key: &[u8], expected: Option<Moved>| assert_eq!(moved(key), expected, "{key:?}");
+    let check = |key: &[u8], expected: Option<Transfer>| assert_eq!(transfer(key), expected, "{key:?}");
     check(&[], None);
     check(&[0], None);
     check(&[250, 1], None);
-    check(&[Table::Inbox as u8, 1], Some(Moved::Left));
-    check(&[Table::Device as u8], Some(Moved::Unstamped));
-    check(&[Table::Message as u8, 9], Some(Moved::AsItIs));
+    check(&[Table::Inbox as u8, 1], Some(Transfer::Left));
+    check(&[Table::Device as u8], Some(Transfer::Unstamped));
+    check(&[Table::Message as u8, 9], Some(Transfer::AsItIs));
 }

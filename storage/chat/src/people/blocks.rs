@@ -6,9 +6,8 @@ use schema::{ChannelId, ErrorCode, Refusal, UnixMs, UserId};
 
 use super::{PAGE_ROWS_MAX, friends, no_such_user, refuse_oneself};
 use crate::keys;
-use crate::{ATTEMPTS_MAX, LayerError, again, packed, unreadable};
-use kv::retry::{self, Abort};
-use kv::transaction::{Begin, Engine, Row, Transaction};
+use crate::{LayerError, UsersPage, commit, packed, read, unreadable, users_page};
+use kv::transaction::{Begin, Engine, Transaction};
 
 /// What came of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,45 +35,31 @@ pub async fn block<E: Engine>(
     wall: UnixMs,
 ) -> Result<BlockOutcome, LayerError> {
     refuse_oneself(by, user)?;
-    let (_, outcome) =
-        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
-            let key = keys::block(by, user);
-            let direct = keys::direct(by, user);
-            let rows = tx.get_all(&[key.clone(), direct.clone(), keys::user(user)]).await?;
-            let channel = unreadable::refuse_some(&direct, rows[1].as_ref(), packed::direct);
-            if let Some(channel) = channel.map_err(LayerError::from)? {
-                return Ok((tx, BlockOutcome::ThroughChannel(channel)));
+    commit!(engine, Begin::Fresh, |tx, attempt| {
+        let key = keys::block(by, user);
+        let direct = keys::direct(by, user);
+        let rows = tx.get_all(&[key.clone(), direct.clone(), keys::user(user)]).await?;
+        if let Some(channel) = unreadable::refuse_some(&direct, rows[1].as_ref(), packed::direct)? {
+            return Ok(BlockOutcome::ThroughChannel(channel));
+        }
+        if rows[2].is_none() {
+            return Err(no_such_user(user).into());
+        }
+        let changed = rows[0].is_some() != on;
+        if changed && on {
+            let page = tx.snapshot_get_range(&keys::blocks_after(by, None).rows(FRIENDS_MAX)).await?;
+            if page.rows.len() >= FRIENDS_MAX as usize {
+                let text = format!("you block {FRIENDS_MAX} users, which is the limit");
+                return Err(Refusal::new(ErrorCode::LimitExceeded, text).into());
             }
-            if rows[2].is_none() {
-                return Err(Abort::Refused(no_such_user(user).into()));
-            }
-            let changed = rows[0].is_some() != on;
-            if changed && on {
-                let page = tx.snapshot_get_range(&keys::blocks_after(by, None).rows(FRIENDS_MAX)).await?;
-                if page.rows.len() >= FRIENDS_MAX as usize {
-                    let text = format!("you block {FRIENDS_MAX} users, which is the limit");
-                    return Err(Abort::Refused(Refusal::new(ErrorCode::LimitExceeded, text).into()));
-                }
-                tx.set(&key, &BlockRecord { since_ms: wall }.encode());
-                friends::clear(&mut tx, by, user);
-            } else if changed {
-                tx.clear(&key);
-            }
-            // What an earlier attempt did is not to be done any more.
-            let changed = changed || attempt.maybe_committed;
-            Ok::<_, Abort<LayerError>>((tx, BlockOutcome::Done { changed }))
-        })
-        .await?;
-    Ok(outcome)
-}
-
-/// A page of those whom a user blocks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlocksPage {
-    /// Ascending by id.
-    pub users: Vec<(UserId, BlockRecord)>,
-    /// Whether there are more, after the last of these.
-    pub more: bool,
+            tx.set(&key, &BlockRecord { since_ms: wall }.encode());
+            friends::clear(&mut tx, by, user);
+        } else if changed {
+            tx.clear(&key);
+        }
+        // What an earlier attempt did is not to be done any more.
+        Ok(BlockOutcome::Done { changed: changed || attempt.maybe_committed })
+    })
 }
 
 /// Whom a user blocks, after one, at most `limit` of them and 500.
@@ -86,18 +71,7 @@ pub async fn blocks<E: Engine>(
     by: UserId,
     after: Option<UserId>,
     limit: u32,
-) -> Result<BlocksPage, LayerError> {
-    again!(blocks_once(engine, by, after, limit))
-}
-
-async fn blocks_once<E: Engine>(
-    engine: &E,
-    by: UserId,
-    after: Option<UserId>,
-    limit: u32,
-) -> Result<BlocksPage, LayerError> {
+) -> Result<UsersPage<BlockRecord>, LayerError> {
     let range = keys::blocks_after(by, after).rows(limit.min(PAGE_ROWS_MAX));
-    let page = engine.begin(Begin::Fresh).snapshot_get_range(&range).await?;
-    let blocked = |row: &Row| Ok((keys::block_of(&row.key)?.1, BlockRecord::decode(&row.value)?));
-    Ok(BlocksPage { users: unreadable::readable(&page.rows, blocked), more: page.more })
+    read!(engine, Begin::Fresh, |tx| users_page(&tx, &range, keys::block_of, BlockRecord::decode).await)
 }

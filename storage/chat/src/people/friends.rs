@@ -6,10 +6,9 @@ use schema::{ErrorCode, Refusal, UnixMs, UserId};
 
 use super::{PAGE_ROWS_MAX, no_such_user, refuse_oneself};
 use crate::keys;
-use crate::{ATTEMPTS_MAX, LayerError, again, unreadable};
+use crate::{LayerError, UsersPage, commit, read, unreadable, users_page};
 use kv::join;
-use kv::retry::{self, Abort};
-use kv::transaction::{Begin, Engine, Row, Transaction};
+use kv::transaction::{Begin, Engine, Transaction};
 
 /// Asks `other` to be `user`'s friend, or accepts if `other` asked before. Asking again changes nothing.
 ///
@@ -25,13 +24,7 @@ pub async fn put_friend<E: Engine>(
     wall: UnixMs,
 ) -> Result<FriendRecord, LayerError> {
     refuse_oneself(user, other)?;
-    let (_, record) =
-        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-            let record = put(&mut tx, user, other, wall).await?;
-            Ok::<_, Abort<LayerError>>((tx, record))
-        })
-        .await?;
-    Ok(record)
+    commit!(engine, Begin::Fresh, |tx, _| put(&mut tx, user, other, wall).await)
 }
 
 async fn put<T: Transaction>(
@@ -79,32 +72,20 @@ async fn has_room<T: Transaction>(tx: &T, user: UserId, who: &str) -> Result<(),
 /// # Errors
 /// The store's. Then it may be gone all the same: removing again is safe.
 pub async fn remove_friend<E: Engine>(engine: &E, user: UserId, other: UserId) -> Result<bool, LayerError> {
-    let (_, removed) =
-        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
-            let there = tx.get(&keys::friend(user, other)).await?.is_some();
-            if there {
-                clear(&mut tx, user, other);
-            }
-            // What an earlier attempt removed is not there any more.
-            Ok::<_, Abort<LayerError>>((tx, there || attempt.maybe_committed))
-        })
-        .await?;
-    Ok(removed)
+    commit!(engine, Begin::Fresh, |tx, attempt| {
+        let there = tx.get(&keys::friend(user, other)).await?.is_some();
+        if there {
+            clear(&mut tx, user, other);
+        }
+        // What an earlier attempt removed is not there any more.
+        Ok(there || attempt.maybe_committed)
+    })
 }
 
 /// Ends whatever friendship two users have.
 pub(super) fn clear<T: Transaction>(tx: &mut T, user: UserId, other: UserId) {
     tx.clear(&keys::friend(user, other));
     tx.clear(&keys::friend(other, user));
-}
-
-/// A page of a user's friends and requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FriendsPage {
-    /// Ascending by the other's id.
-    pub friends: Vec<(UserId, FriendRecord)>,
-    /// Whether there are more, after the last of these.
-    pub more: bool,
 }
 
 /// A user's friends and requests after one, at most `limit` of them and 500.
@@ -116,18 +97,7 @@ pub async fn friends<E: Engine>(
     user: UserId,
     after: Option<UserId>,
     limit: u32,
-) -> Result<FriendsPage, LayerError> {
-    again!(friends_once(engine, user, after, limit))
-}
-
-async fn friends_once<E: Engine>(
-    engine: &E,
-    user: UserId,
-    after: Option<UserId>,
-    limit: u32,
-) -> Result<FriendsPage, LayerError> {
+) -> Result<UsersPage<FriendRecord>, LayerError> {
     let range = keys::friends_after(user, after).rows(limit.min(PAGE_ROWS_MAX));
-    let page = engine.begin(Begin::Fresh).snapshot_get_range(&range).await?;
-    let friend = |row: &Row| Ok((keys::friend_of(&row.key)?.1, FriendRecord::decode(&row.value)?));
-    Ok(FriendsPage { friends: unreadable::readable(&page.rows, friend), more: page.more })
+    read!(engine, Begin::Fresh, |tx| users_page(&tx, &range, keys::friend_of, FriendRecord::decode).await)
 }

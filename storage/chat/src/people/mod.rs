@@ -8,8 +8,8 @@ mod blocks;
 mod friends;
 mod sight;
 
-pub use blocks::{BlockOutcome, BlocksPage, block, blocks};
-pub use friends::{FriendsPage, friends, put_friend, remove_friend};
+pub use blocks::{BlockOutcome, block, blocks};
+pub use friends::{friends, put_friend, remove_friend};
 pub use sight::visible;
 
 use schema::{ErrorCode, Refusal, UserId};

@@ -12,7 +12,7 @@ use schema::record::{FriendRecord, FriendState, PresenceRecord};
 use schema::{ChannelId, UserId};
 
 use crate::keys;
-use crate::{LayerError, again, packed, presence, unreadable};
+use crate::{LayerError, packed, presence, read, unreadable};
 use kv::join;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -43,7 +43,7 @@ pub async fn visible<E: Engine>(
     assert!(users.len() <= WATCHED_MAX as usize, "{} users are more than a session may watch", users.len());
     let mut sights = Vec::with_capacity(users.len());
     for users in users.chunks(USERS_AT_ONCE) {
-        sights.extend(again!(close(engine, watcher, users, fellows))?);
+        sights.extend(read!(engine, Begin::Fresh, |tx| close(&tx, watcher, users, fellows).await)?);
     }
     let mut undecided: Vec<(usize, UserId, u64)> = Vec::new();
     for (at, sight) in sights.iter().enumerate() {
@@ -52,7 +52,7 @@ pub async fn visible<E: Engine>(
         }
     }
     if !undecided.is_empty() {
-        let own = again!(groups(engine, watcher))?;
+        let own = read!(engine, Begin::Fresh, |tx| groups(&tx, watcher).await)?;
         let cost = |channels: u64| channels.min(own.len() as u64);
         let mut rest = undecided.as_slice();
         while !rest.is_empty() {
@@ -62,7 +62,8 @@ pub async fn visible<E: Engine>(
                 rows <= ROWS_AT_ONCE
             });
             let (now, later) = rest.split_at(fitting.count().max(1));
-            for (&(at, ..), fellow) in now.iter().zip(again!(are_fellows(engine, &own, now))?) {
+            let fellows = read!(engine, Begin::Fresh, |tx| are_fellows(&tx, &own, now).await)?;
+            for (&(at, ..), fellow) in now.iter().zip(fellows) {
                 sights[at] = match sights[at] {
                     Sight::Undecided { presence, .. } if fellow => Sight::Seen(presence),
                     Sight::Undecided { .. } | Sight::Seen(_) | Sight::Hidden => Sight::Hidden,
@@ -93,13 +94,12 @@ enum Sight {
 }
 
 /// What follows from blocks, friendship and direct channels.
-async fn close<E: Engine>(
-    engine: &E,
+async fn close<T: Transaction>(
+    tx: &T,
     watcher: UserId,
     users: &[UserId],
     fellows: bool,
 ) -> Result<Vec<Sight>, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
     let mut wanted = Vec::with_capacity(users.len() * 6);
     for &user in users {
         wanted.extend([keys::presence(user), keys::block(watcher, user), keys::block(user, watcher)]);
@@ -121,7 +121,8 @@ async fn close<E: Engine>(
             Sight::Seen(presence)
         } else {
             // How many channels there are decides no more than which way to look.
-            let channels = unreadable::skip(&keys[5], packed::counter(rows[5].as_ref())).unwrap_or(u64::MAX);
+            let channels =
+                unreadable::skip(&keys[5], packed::or_default(rows[5].as_ref(), packed::counter)).unwrap_or(u64::MAX);
             Sight::Undecided { presence, channels }
         });
     }
@@ -138,11 +139,10 @@ fn is_friend(key: &[u8], row: Option<&Bytes>) -> bool {
 
 /// A user's direct channels and groups: its memberships but for the large channels, which are listed apart. What a channel is
 /// stands in its own row, of which 2,000 would be read otherwise.
-async fn groups<E: Engine>(engine: &E, user: UserId) -> Result<BTreeSet<ChannelId>, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
+async fn groups<T: Transaction>(tx: &T, user: UserId) -> Result<BTreeSet<ChannelId>, LayerError> {
     let range = keys::larges(user).rows(CHANNELS_OF_USER_MAX);
     let large = async { tx.snapshot_get_range(&range).await.map_err(LayerError::from) };
-    let (mut groups, large) = join::both(memberships(&tx, user), large).await?;
+    let (mut groups, large) = join::both(memberships(tx, user), large).await?;
     for channel in unreadable::readable(&large.rows, |row| Ok(keys::large_of(&row.key)?.1)) {
         groups.remove(&channel);
     }
@@ -155,16 +155,15 @@ async fn memberships<T: Transaction>(tx: &T, user: UserId) -> Result<BTreeSet<Ch
 }
 
 /// Whether each of these users, who are in so many channels, is in one of `groups`.
-async fn are_fellows<E: Engine>(
-    engine: &E,
+async fn are_fellows<T: Transaction>(
+    tx: &T,
     groups: &BTreeSet<ChannelId>,
     users: &[(usize, UserId, u64)],
 ) -> Result<Vec<bool>, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
     let mut fellows = Vec::with_capacity(users.len());
     for &(_, user, channels) in users {
         fellows.push(if channels < groups.len() as u64 {
-            !memberships(&tx, user).await?.is_disjoint(groups)
+            !memberships(tx, user).await?.is_disjoint(groups)
         } else {
             let wanted: Vec<_> = groups.iter().map(|&channel| keys::member(channel, user)).collect();
             tx.get_all(&wanted).await?.iter().any(Option::is_some)

@@ -11,8 +11,7 @@ use schema::record::{ArrivalRecord, EventRecordBody, MessageRecord, PushItem};
 use schema::{ChannelId, Epoch, Seq, UnixMs};
 
 use crate::keys;
-use crate::{ATTEMPTS_MAX, LayerError, clock, unreadable};
-use kv::retry::{self, Abort};
+use crate::{LayerError, clock, commit, unreadable};
 use kv::transaction::{Begin, Engine, Row, Transaction, key_after};
 
 use super::{ITEMS_AT_ONCE, put};
@@ -40,13 +39,7 @@ pub async fn adopt<E: Engine>(engine: &E, epoch: Epoch, wall: UnixMs) -> Result<
     let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
     let mut adopted = Adopted::default();
     loop {
-        let (_, step) =
-            retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-                let step = adopt_some(&mut tx, epoch, wall).await?;
-                Ok::<_, Abort<LayerError>>((tx, step))
-            })
-            .await?;
-        match step {
+        match commit!(engine, Begin::Fresh, |tx, _| adopt_some(&mut tx, epoch, wall).await)? {
             Some(step) => {
                 adopted.arrivals += step.arrivals;
                 adopted.items += step.items;

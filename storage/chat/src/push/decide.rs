@@ -7,7 +7,7 @@ use schema::record::{MemberRecord, MessageRecord, PresenceRecord, PushItem, Read
 use schema::{PresenceState, UnixMs};
 
 use crate::keys;
-use crate::{LayerError, again, presence, unreadable, visible};
+use crate::{LayerError, presence, read, unreadable, visible};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// How long a stored "online" is true without another word: a home writes a user's activity that often, calls the user away
@@ -57,30 +57,30 @@ impl fmt::Display for Decision {
 pub async fn decide<E: Engine>(engine: &E, items: &[PushItem], wall: UnixMs) -> Result<Vec<Decision>, LayerError> {
     let mut decisions = Vec::with_capacity(items.len());
     for items in items.chunks(AT_ONCE) {
-        decisions.extend(again!(decide_once(engine, items, wall))?);
+        decisions.extend(read!(engine, Begin::Fresh, |tx| decide_some(&tx, items, wall).await)?);
     }
     Ok(decisions)
 }
 
-async fn decide_once<E: Engine>(engine: &E, items: &[PushItem], wall: UnixMs) -> Result<Vec<Decision>, LayerError> {
+async fn decide_some<T: Transaction>(tx: &T, items: &[PushItem], wall: UnixMs) -> Result<Vec<Decision>, LayerError> {
     let mut wanted = Vec::with_capacity(items.len() * 4);
     for &PushItem { user, channel, seq, .. } in items {
         wanted.extend([keys::member(channel, user), keys::message(channel, seq)]);
         wanted.extend([keys::read(user, channel), keys::presence(user)]);
     }
-    let rows = engine.begin(Begin::Fresh).get_all(&wanted).await?;
+    let rows = tx.get_all(&wanted).await?;
     let mut decisions = Vec::with_capacity(items.len());
     for (item, (keys, rows)) in items.iter().zip(wanted.chunks(4).zip(rows.chunks(4))) {
         let member = unreadable::refuse_some(&keys[0], rows[0].as_ref(), MemberRecord::decode);
         let message = unreadable::refuse_some(&keys[1], rows[1].as_ref(), MessageRecord::decode);
-        let read: ReadMarkRecord = unreadable::skip_or_default(&keys[2], rows[2].as_ref(), ReadMarkRecord::decode);
+        let mark: ReadMarkRecord = unreadable::skip_or_default(&keys[2], rows[2].as_ref(), ReadMarkRecord::decode);
         let presence = presence::record(&keys[3], rows[3].as_ref());
         decisions.push(match (member, message) {
             (Err(_), _) | (_, Err(_)) => Decision::Unreadable,
             (Ok(Some(member)), Ok(Some(message))) if visible::shows(&member.ranges, item.seq) => {
                 if message.deleted {
                     Decision::Deleted
-                } else if item.seq <= read.seq.max(visible::joined_after(&member)) {
+                } else if item.seq <= mark.seq.max(visible::joined_after(&member)) {
                     Decision::Read
                 } else if member.muted {
                     Decision::Muted

@@ -17,7 +17,7 @@ use schema::record::PushItem;
 pub use adopt::{Adopted, adopt};
 pub use decide::{Decision, decide};
 
-use super::{LayerError, again, clock, unreadable};
+use super::{LayerError, clock, read, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -56,7 +56,9 @@ pub async fn list<E: Engine>(engine: &E, limit: u32) -> Result<Listed, LayerErro
     let mut more = false;
     for partition in 0..usize::from(PARTITIONS) {
         // One more than wanted tells whether there are more.
-        for item in again!(page(engine, partition, limit + 1))? {
+        let range = keys::pushes_of(partition).rows(limit + 1);
+        let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
+        for item in unreadable::readable(&page.rows, |row| keys::push_item(&row.key, &row.value)) {
             first.insert(item);
             if first.len() > limit as usize {
                 first.pop_last();
@@ -65,11 +67,6 @@ pub async fn list<E: Engine>(engine: &E, limit: u32) -> Result<Listed, LayerErro
         }
     }
     Ok(Listed { items: first.into_iter().collect(), more })
-}
-
-async fn page<E: Engine>(engine: &E, partition: usize, rows: u32) -> Result<Vec<PushItem>, LayerError> {
-    let page = engine.begin(Begin::Fresh).snapshot_get_range(&keys::pushes_of(partition).rows(rows)).await?;
-    Ok(unreadable::readable(&page.rows, |row| keys::push_item(&row.key, &row.value)))
 }
 
 /// Removes what was due more than `PUSH_KEPT_MS` before `wall`. Returns how many items went.

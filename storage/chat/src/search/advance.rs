@@ -15,16 +15,14 @@ use schema::{ChannelId, Seq, UserId};
 
 use super::directory::Directory;
 use super::fold::Folded;
-use super::packed::is_outdated;
 use super::segment::{Contents, Segment};
-use super::stored;
 use super::words::{self, Term};
+use super::{all, is_outdated};
 use crate::keys;
-use crate::{ATTEMPTS_MAX, LayerError, content};
+use crate::{LayerError, commit, content};
 use kv::join;
 use kv::limits::RANGE_BYTES_DEFAULT;
-use kv::retry;
-use kv::transaction::{Begin, Engine, RangeRequest, Transaction, key_after};
+use kv::transaction::{Begin, Engine, Transaction, key_after};
 
 /// Messages of one transaction: at some 2 µs of work and 40 bytes of index each, some milliseconds and 20 KB.
 const STEP_MESSAGES: u32 = 512;
@@ -45,12 +43,10 @@ const SEGMENT_BYTES: u32 = 256 << 10;
 /// # Errors
 /// The store's, and damage. What an unknown outcome left undone is done by the next call.
 pub async fn advance<E: Engine>(engine: &E, channel: ChannelId) -> Result<Indexed, LayerError> {
-    let step = |tx: E::Tx, _attempt| async move { step(tx, channel).await.map_err(stored) };
-    let (_, indexed) = retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, step).await?;
-    Ok(indexed)
+    commit!(engine, Begin::Fresh, |tx, _| step(&mut tx, channel).await)
 }
 
-async fn step<T: Transaction>(mut tx: T, channel: ChannelId) -> Result<(T, Indexed), LayerError> {
+async fn step<T: Transaction>(tx: &mut T, channel: ChannelId) -> Result<Indexed, LayerError> {
     let (indexed, head) = (keys::indexed(channel), keys::head(channel));
     let edits = keys::edits(channel).rows(STEP_EDITS);
     let rows = join::both(tx.get(&indexed), tx.snapshot_get(&head));
@@ -79,7 +75,7 @@ async fn step<T: Transaction>(mut tx: T, channel: ChannelId) -> Result<(T, Index
         if seq <= directory.through
             && let Some(row) = tx.snapshot_get(&keys::message(channel, seq)).await?
         {
-            text_bytes += add(&tx, &mut contents, channel, seq, &MessageRecord::decode(&row)?).await?;
+            text_bytes += add(tx, &mut contents, channel, seq, &MessageRecord::decode(&row)?).await?;
         }
     }
     let next = directory.through.next();
@@ -89,7 +85,7 @@ async fn step<T: Transaction>(mut tx: T, channel: ChannelId) -> Result<(T, Index
         let page = tx.snapshot_get_range(&range).await?;
         for row in &page.rows {
             let (_, seq) = keys::message_place(&row.key)?;
-            text_bytes += add(&tx, &mut contents, channel, seq, &MessageRecord::decode(&row.value)?).await?;
+            text_bytes += add(tx, &mut contents, channel, seq, &MessageRecord::decode(&row.value)?).await?;
             directory.through = seq;
             if text_bytes > STEP_TEXT_BYTES {
                 break;
@@ -102,10 +98,10 @@ async fn step<T: Transaction>(mut tx: T, channel: ChannelId) -> Result<(T, Index
     }
     let done = Indexed { through: directory.through, head, more: directory.through < head || !all_edits };
     if done.through >= next || !contents.is_empty() {
-        take_in(&mut tx, channel, &mut directory, contents).await?;
+        take_in(tx, channel, &mut directory, contents).await?;
         tx.set(&indexed, &directory.encode());
     }
-    Ok((tx, done))
+    Ok(done)
 }
 
 /// Adds a message's terms. Returns the bytes of its text.
@@ -177,12 +173,6 @@ pub(super) async fn segment_rows<T: Transaction>(
     channel: ChannelId,
     segment: &Segment,
 ) -> Result<Vec<Bytes>, LayerError> {
-    let mut rows = Vec::with_capacity(segment.row_count());
-    let mut range = Some(keys::postings(channel, segment.id));
-    while let Some(request) = range {
-        let page = tx.snapshot_get_range(&request).await?;
-        range = RangeRequest::after(request, &page);
-        rows.extend(page.rows.into_iter().map(|row| row.value));
-    }
-    Ok(rows)
+    let rows = all(tx, keys::postings(channel, segment.id)).await?;
+    Ok(rows.into_iter().map(|row| row.value).collect())
 }

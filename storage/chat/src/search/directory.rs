@@ -7,8 +7,9 @@ use bytes::Bytes;
 use schema::record::RecordError;
 use schema::{Seq, UnixMs};
 
-use super::packed::{Reader, Writer, is_outdated};
 use super::segment::Segment;
+use super::{FORMAT, is_outdated};
+use crate::fields::{Reader, Writer};
 
 /// Segments in `indexed` beyond which the oldest go to a page. Only the last may still grow.
 const LISTED_MAX: usize = 12;
@@ -43,33 +44,27 @@ pub(super) struct DirectoryPage {
 
 impl Directory {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
-        writer.number(self.through.0);
-        writer.number(self.next_id.into());
-        writer.number(self.pages.into());
-        writer.number(self.paged_ms.0);
-        put_segments(&mut writer, &self.segments);
-        writer.number(self.open.is_some().into());
-        if let Some((segment, row)) = &self.open {
-            segment.put(&mut writer);
-            writer.bytes(row);
+        let writer = Writer::behind(FORMAT).number(self.through.0).number(self.next_id);
+        let writer = put_segments(writer.number(self.pages).number(self.paged_ms.0), &self.segments);
+        match &self.open {
+            None => writer.number(0_u64).0,
+            Some((segment, row)) => segment.put(writer.number(1_u64)).bytes(row).0,
         }
-        writer.finish()
     }
 
     /// A channel without the row is not indexed, nor is one with an index of an earlier format.
     pub(super) fn decode(row: Option<&Bytes>) -> Result<Self, RecordError> {
         let Some(row) = row.filter(|row| !is_outdated(row)) else { return Ok(Self::default()) };
-        let mut reader = Reader::new("indexed", row)?;
+        let mut reader = Reader::of_row("indexed", FORMAT, row)?;
         let mut directory = Self {
             through: Seq(reader.number()?),
-            next_id: reader.number_u32()?,
-            pages: reader.number_u32()?,
+            next_id: reader.number()?,
+            pages: reader.number()?,
             paged_ms: UnixMs(reader.number()?),
             segments: take_segments(&mut reader)?,
             open: None,
         };
-        match reader.number()? {
+        match reader.number::<u64>()? {
             0 => {}
             1 => {
                 let segment = Segment::take(&mut reader)?;
@@ -77,7 +72,7 @@ impl Directory {
             }
             _ => return Err(reader.damaged("it has more than one open segment")),
         }
-        reader.finish().map(|()| directory)
+        reader.end(directory)
     }
 
     /// The number of a new segment.
@@ -103,22 +98,18 @@ impl Directory {
 
 impl DirectoryPage {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
-        writer.number(self.before_ms.0);
-        put_segments(&mut writer, &self.segments);
-        writer.finish()
+        put_segments(Writer::behind(FORMAT).number(self.before_ms.0), &self.segments).0
     }
 
     pub(super) fn decode(row: &[u8]) -> Result<Self, RecordError> {
-        let mut reader = Reader::new("segments", row)?;
+        let mut reader = Reader::of_row("segments", FORMAT, row)?;
         let page = Self { before_ms: UnixMs(reader.number()?), segments: take_segments(&mut reader)? };
-        reader.finish().map(|()| page)
+        reader.end(page)
     }
 }
 
-fn put_segments(writer: &mut Writer, segments: &[Segment]) {
-    writer.number(segments.len() as u64);
-    segments.iter().for_each(|segment| segment.put(writer));
+fn put_segments(writer: Writer, segments: &[Segment]) -> Writer {
+    segments.iter().fold(writer.number(segments.len() as u64), |writer, segment| segment.put(writer))
 }
 
 fn take_segments(reader: &mut Reader<'_>) -> Result<Vec<Segment>, RecordError> {

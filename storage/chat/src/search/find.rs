@@ -18,7 +18,7 @@ use super::directory::Directory;
 use super::query::Query;
 use super::source::{Place, Source, Wanted};
 use crate::keys;
-use crate::{LayerError, again, visible};
+use crate::{LayerError, read, visible};
 use kv::join;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -49,26 +49,18 @@ type Readable = (ChannelId, Vec<SeqRange>);
 /// store's, and damage.
 pub async fn query<E: Engine>(engine: &E, user: UserId, request: &command::Search) -> Result<FoundPage, LayerError> {
     let query = Query::parse(&request.query, request.from)?;
-    again!(query_once(engine, user, &query, request))
-}
-
-async fn query_once<E: Engine>(
-    engine: &E,
-    user: UserId,
-    query: &Query,
-    request: &command::Search,
-) -> Result<FoundPage, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
-    let readable = match request.channel_id {
-        Some(channel) => vec![readable_channel(&tx, user, channel).await?],
-        None => readable_channels(&tx, user).await?,
-    };
-    let wanted = Wanted { query, from: request.from };
+    let wanted = Wanted { query: &query, from: request.from };
     let limit = request.limit.clamp(1, SEARCH_HITS_MAX) as usize;
-    let mut search = Search::over(&tx, readable, end(request)).await?;
-    search.run(&tx, wanted, limit + 1).await?;
-    let behind = search.places.iter().filter(|place| place.behind).map(|place| place.channel).collect();
-    Ok(FoundPage { page: search.page(limit, request.cursor.is_none()), behind })
+    read!(engine, Begin::Fresh, |tx| {
+        let readable = match request.channel_id {
+            Some(channel) => vec![readable_channel(&tx, user, channel).await?],
+            None => readable_channels(&tx, user).await?,
+        };
+        let mut search = Search::over(&tx, readable, end(request)).await?;
+        search.run(&tx, wanted, limit + 1).await?;
+        let behind = search.places.iter().filter(|place| place.behind).map(|place| place.channel).collect();
+        Ok(FoundPage { page: search.page(limit, request.cursor.is_none()), behind })
+    })
 }
 
 /// The place below which hits are wanted.

@@ -8,10 +8,9 @@
 //! ```text
 //! fold        what looks alike is written alike          words       where texts are cut, and the terms of the parts
 //! bits        numbers in few bits                        segment     which messages have which terms
-//! packed      numbers in few bytes                       directory   the segments of a channel
-//! advance     the index follows the messages             query       what is asked for, and texts that have it
-//! find        the search, newest first                   source      where hits may be
-//! verify      whether the index has every message
+//! advance     the index follows the messages             directory   the segments of a channel
+//! find        the search, newest first                   query       what is asked for, and texts that have it
+//! verify      whether the index has every message        source      where hits may be
 //! ```
 
 mod advance;
@@ -19,7 +18,6 @@ mod bits;
 mod directory;
 mod find;
 mod fold;
-mod packed;
 mod query;
 mod segment;
 mod source;
@@ -30,13 +28,32 @@ pub use advance::advance;
 pub use find::query;
 pub use verify::{IndexSize, verify};
 
-use super::LayerError;
-use kv::retry::Abort;
+use schema::ChannelId;
+use schema::record::RecordError;
 
-/// What the store says may be tried again, all else ends the call.
-fn stored(error: LayerError) -> Abort<LayerError> {
-    match error {
-        LayerError::Store(error) => Abort::Store(error),
-        LayerError::Record(_) | LayerError::Refused(_) => Abort::Refused(error),
+use super::LayerError;
+use kv::transaction::{RangeRequest, Row, Transaction};
+
+/// The format of all that the index stores: folding, terms, segments and directories. An index of an earlier one is made anew.
+const FORMAT: u8 = 2;
+
+/// Whether a row is of an earlier format.
+fn is_outdated(row: &[u8]) -> bool {
+    row.first().is_some_and(|format| (1..FORMAT).contains(format))
+}
+
+/// The index of a channel is not as it says.
+fn damaged(channel: ChannelId, why: &str) -> RecordError {
+    RecordError::Damaged { what: "index", bytes: 0, why: format!("channel {channel}: {why}") }
+}
+
+/// All rows of a range.
+async fn all<T: Transaction>(tx: &T, range: RangeRequest) -> Result<Vec<Row>, LayerError> {
+    let (mut rows, mut next) = (Vec::new(), Some(range));
+    while let Some(range) = next {
+        let page = tx.snapshot_get_range(&range).await?;
+        next = RangeRequest::after(range, &page);
+        rows.extend(page.rows);
     }
+    Ok(rows)
 }

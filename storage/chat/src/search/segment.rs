@@ -11,8 +11,8 @@ use schema::record::RecordError;
 use schema::{Seq, UnixMs};
 
 use super::bits::{BitReader, BitWriter, order_of};
-use super::packed::{Reader, Writer};
 use super::words::{TERM_BITS, Term, TermRange};
+use crate::fields::{Reader, Writer};
 
 /// Bytes at which a row ends. Decoding half of one takes some 2 µs, and a search decodes one a segment and term; the key,
 /// and what the directory has of a row, are 18 bytes more.
@@ -179,11 +179,6 @@ impl Segment {
         order_of(u64::from(self.messages) / count)
     }
 
-    /// Rows that it has.
-    pub(super) fn row_count(&self) -> usize {
-        self.rows.len()
-    }
-
     /// Which rows may hold these terms.
     pub(super) fn rows_of(&self, wanted: TermRange) -> std::ops::Range<usize> {
         let begin = self.rows.partition_point(|first| *first <= wanted.first).saturating_sub(1);
@@ -222,32 +217,26 @@ impl Segment {
         Ok(())
     }
 
-    /// As it stands in a directory.
-    pub(super) fn put(&self, into: &mut Writer) {
-        into.number(self.id.into());
-        into.number(self.messages.into());
-        into.number(self.times.len() as u64);
+    /// As it stands in a directory: of ascending numbers the distances.
+    pub(super) fn put(&self, into: Writer) -> Writer {
+        let mut into = into.number(self.id).number(self.messages).number(self.times.len() as u64);
         let mut before = (Seq::ZERO, UnixMs(0));
         for &(seq, sent_ms) in &self.times {
-            into.number(seq.0 - before.0.0);
-            into.number(sent_ms.0 - before.1.0);
+            into = into.number(seq.0 - before.0.0).number(sent_ms.0 - before.1.0);
             before = (seq, sent_ms);
         }
-        into.number(self.bytes.into());
-        into.number(self.term_order.into());
-        into.number(self.rows.len() as u64);
+        into = into.number(self.bytes).number(self.term_order).number(self.rows.len() as u64);
         let mut before = 0;
         for first in &self.rows {
-            into.number((first.0 - before).into());
+            into = into.number(first.0 - before);
             before = first.0;
         }
+        into
     }
 
     /// The reverse of [`Self::put`].
     pub(super) fn take(from: &mut Reader<'_>) -> Result<Self, RecordError> {
-        let id = from.number_u32()?;
-        let messages = from.number_u32()?;
-        let count = from.count()?;
+        let (id, messages, count) = (from.number()?, from.number()?, from.count()?);
         let mut times = Vec::with_capacity(count);
         let mut time = (Seq::ZERO, UnixMs(0));
         for _time in 0..count {
@@ -257,15 +246,15 @@ impl Segment {
         if times.is_empty() {
             return Err(from.damaged("a segment without a message"));
         }
-        let bytes = from.number_u32()?;
-        let term_order = u8::try_from(from.number()?).ok().filter(|order| u32::from(*order) < TERM_BITS);
-        let term_order = term_order.ok_or_else(|| from.damaged("an order beyond what terms have"))?;
-        let count = from.count()?;
+        let (bytes, term_order, count) = (from.number()?, from.number::<u8>()?, from.count()?);
+        if u32::from(term_order) >= TERM_BITS {
+            return Err(from.damaged("an order beyond what terms have"));
+        }
         let mut rows = Vec::with_capacity(count);
-        let mut term = 0_u32;
+        let mut term = 0;
         for _row in 0..count {
-            term = term.checked_add(from.number_u32()?).ok_or_else(|| from.damaged("a term beyond the last"))?;
-            rows.push(Term(term));
+            term = from.above(term)?;
+            rows.push(Term(u32::try_from(term).map_err(|_| from.damaged("a term beyond the last"))?));
         }
         Ok(Self { id, messages, times, bytes, term_order, rows })
     }
@@ -355,10 +344,8 @@ mod tests {
                 let within = expected.iter().filter(|(term, _)| (wanted.first..=wanted.last).contains(&Term(*term)));
                 prop_assert_eq!(all(&segment, &rows, wanted), within.copied().collect::<Vec<_>>());
             }
-            let mut writer = Writer::default();
-            segment.put(&mut writer);
-            let bytes = writer.finish();
-            let mut reader = Reader::new("directory", &bytes).expect("a format");
+            let bytes = segment.put(Writer::behind(2)).0;
+            let mut reader = Reader::of_row("directory", 2, &bytes).expect("a format");
             prop_assert_eq!(Segment::take(&mut reader), Ok(segment));
         }
 

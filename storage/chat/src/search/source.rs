@@ -10,6 +10,7 @@ use schema::command::SearchHit;
 use schema::record::{MessageRecord, RecordError};
 use schema::{ChannelId, MessagePlace, Seq, UnixMs, UserId};
 
+use super::damaged;
 use super::directory::{Directory, DirectoryPage};
 use super::query::Query;
 use super::segment::Segment;
@@ -341,6 +342,6 @@ fn intersection(one: &[Seq], other: &[Seq]) -> Vec<Seq> {
     both
 }
 
-fn missing(channel: ChannelId, what: &'static str, number: u32) -> RecordError {
-    RecordError::Damaged { what: "index", bytes: 0, why: format!("{what} {number} of channel {channel} is missing") }
+fn missing(channel: ChannelId, what: &str, number: u32) -> RecordError {
+    damaged(channel, &format!("{what} {number} is missing"))
 }

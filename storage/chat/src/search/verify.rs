@@ -4,15 +4,16 @@
 
 use std::collections::BTreeSet;
 
-use schema::record::{MessageRecord, RecordError};
+use schema::record::MessageRecord;
 use schema::{ChannelId, Seq};
 
 use super::advance::{each_term, segment_rows};
 use super::directory::{Directory, DirectoryPage};
 use super::segment::{Contents, Segment};
+use super::{all, damaged};
 use crate::keys;
-use crate::{LayerError, again, content};
-use kv::transaction::{Begin, Engine, RangeRequest, Transaction};
+use crate::{LayerError, content, read};
+use kv::transaction::{Begin, Engine, Transaction};
 
 /// What a channel's index takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,11 +42,10 @@ impl IndexSize {
 /// # Errors
 /// Damage if a message is not found by one of its terms, unless it was edited since; the store's.
 pub async fn verify<E: Engine>(engine: &E, channel: ChannelId) -> Result<IndexSize, LayerError> {
-    again!(verify_once(engine, channel))
+    read!(engine, Begin::Fresh, |tx| size(&tx, channel).await)
 }
 
-async fn verify_once<E: Engine>(engine: &E, channel: ChannelId) -> Result<IndexSize, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
+async fn size<T: Transaction>(tx: &T, channel: ChannelId) -> Result<IndexSize, LayerError> {
     let mut size = IndexSize::default();
     let key = keys::indexed(channel);
     let Some(row) = tx.get(&key).await? else { return Ok(size) };
@@ -54,29 +54,29 @@ async fn verify_once<E: Engine>(engine: &E, channel: ChannelId) -> Result<IndexS
     let mut contents = Contents::default();
     for number in 0..directory.pages {
         let key = keys::segments(channel, number);
-        let row = tx.get(&key).await?.ok_or_else(|| unlike(channel, format!("page {number} is missing")))?;
+        let row = tx.get(&key).await?.ok_or_else(|| damaged(channel, &format!("page {number} is missing")))?;
         size.row(&key, &row);
-        add(&tx, channel, &mut contents, &mut size, &DirectoryPage::decode(&row)?.segments).await?;
+        add(tx, channel, &mut contents, &mut size, &DirectoryPage::decode(&row)?.segments).await?;
     }
-    add(&tx, channel, &mut contents, &mut size, &directory.segments).await?;
+    add(tx, channel, &mut contents, &mut size, &directory.segments).await?;
     if let Some((open, row)) = &directory.open {
         contents.add_segment(open, std::slice::from_ref(row))?;
     }
     let postings: BTreeSet<_> = contents.postings.into_iter().collect();
 
     let mut edited = BTreeSet::new();
-    for row in all(&tx, keys::edits(channel)).await? {
-        edited.insert(keys::edited_place(&row.0)?.1);
+    for row in all(tx, keys::edits(channel)).await? {
+        edited.insert(keys::edited_place(&row.key)?.1);
     }
-    for (key, value) in all(&tx, keys::messages(channel, Seq(1), directory.through)).await? {
-        let (_, seq) = keys::message_place(&key)?;
-        let record = MessageRecord::decode(&value)?;
+    for row in all(tx, keys::messages(channel, Seq(1), directory.through)).await? {
+        let (_, seq) = keys::message_place(&row.key)?;
+        let record = MessageRecord::decode(&row.value)?;
         size.messages += 1;
         size.text_bytes += content::text_bytes(&record) as u64;
         if record.deleted || edited.contains(&seq) {
             continue;
         }
-        let text = content::text(&tx, (channel, seq), &record).await?;
+        let text = content::text(tx, (channel, seq), &record).await?;
         let mut lacking = None;
         each_term(&text, record.from, |term| {
             if !postings.contains(&(term, std::cmp::Reverse(seq))) {
@@ -84,7 +84,7 @@ async fn verify_once<E: Engine>(engine: &E, channel: ChannelId) -> Result<IndexS
             }
         });
         if let Some(term) = lacking {
-            return Err(unlike(channel, format!("message {seq} is not found by {term:?}")).into());
+            return Err(damaged(channel, &format!("message {seq} is not found by {term:?}")).into());
         }
     }
     Ok(size)
@@ -106,19 +106,4 @@ async fn add<T: Transaction>(
         contents.add_segment(segment, &rows)?;
     }
     Ok(())
-}
-
-async fn all<T: Transaction>(tx: &T, range: RangeRequest) -> Result<Vec<(bytes::Bytes, bytes::Bytes)>, LayerError> {
-    let mut rows = Vec::new();
-    let mut next = Some(range);
-    while let Some(range) = next {
-        let page = tx.snapshot_get_range(&range).await?;
-        next = RangeRequest::after(range, &page);
-        rows.extend(page.rows.into_iter().map(|row| (row.key, row.value)));
-    }
-    Ok(rows)
-}
-
-fn unlike(channel: ChannelId, why: String) -> RecordError {
-    RecordError::Damaged { what: "index", bytes: 0, why: format!("channel {channel}: {why}") }
 }

@@ -4,7 +4,7 @@ use schema::{Epoch, UnixMs};
 
 use super::{PART_BYTES, PART_ROWS};
 use crate::keys;
-use crate::{LayerError, again, push, view};
+use crate::{LayerError, push, read, view};
 use kv::transaction::{Begin, Engine, Row, Transaction};
 
 /// Ends the view, and makes push items of what its homes left unserved, since arrivals stay behind. Returns the epoch, which
@@ -37,14 +37,14 @@ pub async fn epoch<E: Engine>(engine: &E) -> Result<Epoch, LayerError> {
 /// # Errors
 /// The store's.
 pub async fn read<E: Engine>(engine: &E, after: Option<&[u8]>) -> Result<Vec<Row>, LayerError> {
-    let mut next = keys::moved_after(after);
+    let mut next = keys::transferred_after(after);
     while let Some(range) = next {
         let range = range.rows(PART_ROWS).bytes(PART_BYTES);
-        let page = again!(async { engine.begin(Begin::Fresh).snapshot_get_range(&range).await })?;
+        let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
         if !page.rows.is_empty() {
             return Ok(page.rows);
         }
-        next = keys::moved_after(Some(&range.end));
+        next = keys::transferred_after(Some(&range.end));
     }
     Ok(Vec::new())
 }

@@ -3,11 +3,9 @@
 use schema::record::DeviceRecord;
 use schema::{Stamp, UserId};
 
-use crate::keys::{self, Moved};
+use crate::keys::{self, Transfer};
 use crate::packed::{self, ImportRow};
-use crate::{ATTEMPTS_MAX, LayerError, again, unreadable};
-use kv::Error;
-use kv::retry::{self, Abort, Failed};
+use crate::{LayerError, commit, read, unreadable};
 use kv::transaction::{Begin, Engine, RESERVED, RangeRequest, Row, Transaction};
 
 /// Why rows could not be taken in. Nothing of the part in question was written.
@@ -44,55 +42,22 @@ pub enum ImportError {
     Layer(#[from] LayerError),
 }
 
-impl From<Error> for ImportError {
-    fn from(error: Error) -> Self {
-        Self::Layer(error.into())
-    }
-}
-
-impl From<schema::record::RecordError> for ImportError {
-    fn from(error: schema::record::RecordError) -> Self {
-        Self::Layer(error.into())
-    }
-}
-
-impl From<ImportError> for Abort<ImportError> {
-    fn from(error: ImportError) -> Self {
-        match error {
-            ImportError::Layer(LayerError::Store(error)) => Self::Store(error),
-            error => Self::Refused(error),
-        }
-    }
-}
-
-impl From<Failed<ImportError>> for ImportError {
-    fn from(failed: Failed<ImportError>) -> Self {
-        match failed {
-            Failed::Refused { reason, .. } => reason,
-            Failed::Store { last, .. } => last.into(),
-        }
-    }
-}
-
 /// Begins, or goes on with, the import of a dump. Returns how many of its parts the store holds already.
 ///
 /// # Errors
 /// [`ImportError`]: the store has something else in it.
 pub async fn begin<E: Engine>(engine: &E, dump: u64) -> Result<u64, ImportError> {
-    let (_, parts) = retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _| async move {
-        if let Some(row) = tx.get(&keys::import()).await.map_err(ImportError::from)? {
-            let row = ImportRow::decode(&row).map_err(ImportError::from)?;
-            return if row.dump == dump { Ok((tx, row.parts)) } else { Err(ImportError::Another.into()) };
+    commit!(engine, Begin::Fresh, |tx, _| {
+        if let Some(row) = begun(&tx).await? {
+            return Ok(if row.dump == dump { Ok(row.parts) } else { Err(ImportError::Another) });
         }
-        let anything = tx.get_range(&RangeRequest::new(b"", RESERVED).rows(1)).await.map_err(ImportError::from)?;
+        let anything = tx.get_range(&RangeRequest::new(b"", RESERVED).rows(1)).await?;
         if !anything.rows.is_empty() {
-            return Err(ImportError::NotEmpty.into());
+            return Ok(Err(ImportError::NotEmpty));
         }
-        tx.set(&keys::import(), &ImportRow { dump, parts: 0 }.encode());
-        Ok::<_, Abort<ImportError>>((tx, 0))
-    })
-    .await?;
-    Ok(parts)
+        tx.set(&keys::import(), &packed::row(ImportRow { dump, parts: 0 }));
+        Ok(Ok(0))
+    })?
 }
 
 /// Writes the part of this number, from 0. Writing it again changes nothing.
@@ -100,20 +65,18 @@ pub async fn begin<E: Engine>(engine: &E, dump: u64) -> Result<u64, ImportError>
 /// # Errors
 /// [`ImportError`].
 pub async fn write<E: Engine>(engine: &E, dump: u64, number: u64, rows: &[Row]) -> Result<(), ImportError> {
-    retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _| async move {
-        let there = there(&tx, dump).await?;
-        if there == number + 1 {
-            return Ok((tx, ()));
+    let transfers = &rows.iter().map(transfer).collect::<Result<Vec<_>, _>>()?;
+    commit!(engine, Begin::Fresh, |tx, _| {
+        match there(begun(&tx).await?, dump) {
+            Ok(there) if there == number + 1 => return Ok(Ok(())),
+            Ok(there) if there == number => {}
+            Ok(there) => return Ok(Err(ImportError::OutOfOrder { asked: number, there })),
+            Err(error) => return Ok(Err(error)),
         }
-        if there != number {
-            return Err(ImportError::OutOfOrder { asked: number, there }.into());
-        }
-        put(&mut tx, rows)?;
-        tx.set(&keys::import(), &ImportRow { dump, parts: number + 1 }.encode());
-        Ok::<_, Abort<ImportError>>((tx, ()))
-    })
-    .await?;
-    Ok(())
+        put(&mut tx, rows, transfers);
+        tx.set(&keys::import(), &packed::row(ImportRow { dump, parts: number + 1 }));
+        Ok(Ok(()))
+    })?
 }
 
 /// Ends the import of a dump of so many parts: nodes may open the store from here on.
@@ -121,19 +84,20 @@ pub async fn write<E: Engine>(engine: &E, dump: u64, number: u64, rows: &[Row]) 
 /// # Errors
 /// [`ImportError::OutOfOrder`] if a part is missing; the store's.
 pub async fn finish<E: Engine>(engine: &E, dump: u64, parts: u64) -> Result<(), ImportError> {
-    retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
-        if attempt.maybe_committed && tx.get(&keys::import()).await.map_err(ImportError::from)?.is_none() {
-            return Ok((tx, ()));
+    commit!(engine, Begin::Fresh, |tx, attempt| {
+        let row = begun(&tx).await?;
+        if attempt.maybe_committed && row.is_none() {
+            return Ok(Ok(()));
         }
-        let there = there(&tx, dump).await?;
-        if there != parts {
-            return Err(ImportError::OutOfOrder { asked: parts, there }.into());
-        }
-        tx.clear(&keys::import());
-        Ok::<_, Abort<ImportError>>((tx, ()))
-    })
-    .await?;
-    Ok(())
+        Ok(match there(row, dump) {
+            Ok(there) if there == parts => {
+                tx.clear(&keys::import());
+                Ok(())
+            }
+            Ok(there) => Err(ImportError::OutOfOrder { asked: parts, there }),
+            Err(error) => Err(error),
+        })
+    })?
 }
 
 /// Whether an import into this store was begun and not finished: no node may open it, since part of its history is missing.
@@ -141,13 +105,16 @@ pub async fn finish<E: Engine>(engine: &E, dump: u64, parts: u64) -> Result<(), 
 /// # Errors
 /// The store's.
 pub async fn unfinished<E: Engine>(engine: &E) -> Result<bool, LayerError> {
-    Ok(again!(async { engine.begin(Begin::Fresh).get(&keys::import()).await })?.is_some())
+    read!(engine, Begin::Fresh, |tx| Ok(tx.get(&keys::import()).await?.is_some()))
+}
+
+/// The import that was begun in this store.
+async fn begun<T: Transaction>(tx: &T) -> Result<Option<ImportRow>, LayerError> {
+    Ok(tx.get(&keys::import()).await?.map(|row| packed::import(&row)).transpose()?)
 }
 
 /// How many parts of the dump are in the store.
-async fn there<T: Transaction>(tx: &T, dump: u64) -> Result<u64, ImportError> {
-    let row = tx.get(&keys::import()).await?;
-    let row = row.map(|row| ImportRow::decode(&row)).transpose()?;
+fn there(row: Option<ImportRow>, dump: u64) -> Result<u64, ImportError> {
     match row {
         Some(row) if row.dump == dump => Ok(row.parts),
         Some(_) => Err(ImportError::Another),
@@ -155,27 +122,35 @@ async fn there<T: Transaction>(tx: &T, dump: u64) -> Result<u64, ImportError> {
     }
 }
 
-fn put<T: Transaction>(tx: &mut T, rows: &[Row]) -> Result<(), ImportError> {
+/// What becomes of a row of a dump.
+fn transfer(row: &Row) -> Result<Transfer, ImportError> {
+    let table = row.key.first().copied().unwrap_or_default();
+    match keys::transfer(&row.key) {
+        None => Err(ImportError::UnknownTable { table }),
+        Some(Transfer::Left) => Err(ImportError::Unmoved { table }),
+        Some(transfer) => Ok(transfer),
+    }
+}
+
+fn put<T: Transaction>(tx: &mut T, rows: &[Row], transfers: &[Transfer]) {
     let mut floored: Option<UserId> = None;
-    for Row { key, value } in rows {
-        let table = key.first().copied().unwrap_or_default();
-        match keys::moved(key).ok_or(ImportError::UnknownTable { table })? {
-            Moved::Left => return Err(ImportError::Unmoved { table }),
-            Moved::AsItIs => tx.set(key, value),
-            Moved::Unstamped => match unreadable::skip(key, DeviceRecord::decode(value)) {
+    for (Row { key, value }, transfer) in rows.iter().zip(transfers) {
+        match transfer {
+            Transfer::Left => unreachable!("refused before"),
+            Transfer::AsItIs => tx.set(key, value),
+            Transfer::Unstamped => match unreadable::skip(key, DeviceRecord::decode(value)) {
                 Some(record) => tx.set(key, &DeviceRecord { stamp: Stamp::default(), ..record }.encode()),
                 None => unreadable::keep(tx, key, value),
             },
-            Moved::WithFloor => {
+            Transfer::WithFloor => {
                 tx.set(key, value);
                 let Some((user, _)) = unreadable::skip(key, keys::membership_of(key)) else { continue };
                 if floored != Some(user) {
                     floored = Some(user);
-                    let (before, after) = packed::floor_row_around_stamp();
-                    tx.set_versionstamped_value(&keys::inbox_floor(user), &before, &after);
+                    let (before, after) = packed::floor_around_stamp();
+                    tx.set_versionstamped_value(&keys::inbox_floor(user), before, &after);
                 }
             }
         }
     }
-    Ok(())
 }

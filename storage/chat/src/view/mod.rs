@@ -22,9 +22,8 @@ use schema::record::FenceRecord;
 use schema::{Epoch, Incarnation, Owner, ShardIndex, View};
 
 use super::packed::{self, ViewRow};
-use super::{ATTEMPTS_MAX, LayerError, again, unreadable};
+use super::{LayerError, commit, read, unreadable};
 use crate::keys;
-use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
 
 pub use lease::{Lease, Verdict};
@@ -45,48 +44,48 @@ pub use takeover::{forget, leave, take_over};
 /// If `shards` is 0.
 pub async fn claim<E: Engine>(engine: &E, incarnation: Incarnation, shards: u16) -> Result<View, LayerError> {
     // The epoch that an attempt of this call may have committed. 0, which is none, until there was one.
-    let tried = AtomicU64::new(0);
-    let tried = &tried;
-    let (_, view) =
-        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
-            let old = view_row(&tx).await?;
-            let committed = attempt.maybe_committed && old.epoch.0 == tried.load(Ordering::Relaxed);
-            if committed && old.nodes == [incarnation] {
-                return Ok((tx, View::alone(old.epoch, incarnation, shards)));
-            }
-            let epoch = Epoch(old.epoch.0 + 1);
-            tried.store(epoch.0, Ordering::Relaxed);
-            let owners = owners(incarnation, shards);
-            begin_epoch(&mut tx, &old, FenceRecord { incarnation, epoch }, &owners);
-            Ok::<_, Abort<LayerError>>((tx, View::new(epoch, owners)))
-        })
-        .await?;
-    Ok(view)
+    let tried = &AtomicU64::new(0);
+    commit!(engine, Begin::Fresh, |tx, attempt| {
+        let old = view_row(&tx).await?;
+        if attempt.maybe_committed && stands(&old, incarnation, tried) {
+            return Ok(View::alone(old.epoch, incarnation, shards));
+        }
+        Ok(begin_epoch(&mut tx, &old, incarnation, shards, tried))
+    })
 }
 
 /// The view's row; of epoch 0 in a store that no node has claimed yet.
-async fn view_row<T: Transaction>(tx: &T) -> Result<ViewRow, Abort<LayerError>> {
+async fn view_row<T: Transaction>(tx: &T) -> Result<ViewRow, LayerError> {
     let (key, row) = (keys::view(), tx.get(&keys::view()).await?);
-    let row = unreadable::refuse_some(&key, row.as_ref(), ViewRow::decode).map_err(LayerError::from)?;
-    Ok(row.unwrap_or_default())
+    Ok(unreadable::refuse_some(&key, row.as_ref(), packed::view)?.unwrap_or_default())
 }
 
-/// The partitions of a node that is alone: its shards in turn.
-fn owners(incarnation: Incarnation, shards: u16) -> Vec<Owner> {
-    (0..PARTITIONS).map(|at| Owner { incarnation, shard: ShardIndex(at % shards) }).collect()
+/// Whether a view is the one that an earlier attempt of this node began.
+fn stands(view: &ViewRow, me: Incarnation, tried: &AtomicU64) -> bool {
+    view.epoch.0 == tried.load(Ordering::Relaxed) && view.nodes == [me]
 }
 
-/// Ends `old`, and begins the view of a lone node with this fence.
-fn begin_epoch<T: Transaction>(tx: &mut T, old: &ViewRow, fence: FenceRecord, owners: &[Owner]) {
-    for &node in old.nodes.iter().filter(|&&node| node != fence.incarnation) {
+/// Ends `old`, and begins the view of a node that is alone, whose shards have the partitions in turn. Its epoch is what is
+/// `tried` then.
+fn begin_epoch<T: Transaction>(
+    tx: &mut T,
+    old: &ViewRow,
+    incarnation: Incarnation,
+    shards: u16,
+    tried: &AtomicU64,
+) -> View {
+    for &node in old.nodes.iter().filter(|&&node| node != incarnation) {
         forget_node(tx, node);
     }
-    tx.set(&keys::fence(fence.incarnation), &fence.encode());
-    let row = ViewRow { epoch: fence.epoch, nodes: vec![fence.incarnation] };
-    tx.set(&keys::view(), &row.encode());
+    let epoch = Epoch(old.epoch.0 + 1);
+    tried.store(epoch.0, Ordering::Relaxed);
+    tx.set(&keys::fence(incarnation), &FenceRecord { incarnation, epoch }.encode());
+    tx.set(&keys::view(), &packed::row(ViewRow { epoch, nodes: vec![incarnation] }));
+    let owners: Vec<_> = (0..PARTITIONS).map(|at| Owner { incarnation, shard: ShardIndex(at % shards) }).collect();
     for (partition, &owner) in owners.iter().enumerate() {
-        tx.set(&keys::partition(partition), &packed::owner_row(owner));
+        tx.set(&keys::partition(partition), &packed::row(owner));
     }
+    View::new(epoch, owners)
 }
 
 /// Removes all that a node's life has in the store but what arrived for its homes: its fence above all, whose absence is a
@@ -105,23 +104,18 @@ fn forget_node<T: Transaction>(tx: &mut T, node: Incarnation) {
 /// # Errors
 /// The store's, and damage in the rows.
 pub async fn current<E: Engine>(engine: &E) -> Result<Option<View>, LayerError> {
-    again!(current_once(engine))
-}
-
-async fn current_once<E: Engine>(engine: &E) -> Result<Option<View>, LayerError> {
-    let tx = engine.begin(Begin::Fresh);
-    let key = keys::view();
-    let Some(row) = tx.get(&key).await? else { return Ok(None) };
-    let ViewRow { epoch, nodes } = unreadable::refuse(&key, ViewRow::decode(&row))?;
-    if nodes.is_empty() {
-        return Ok(None);
-    }
-    let page = tx.get_range(&keys::partitions().rows(u32::from(PARTITIONS))).await?;
-    let owner = |row: &kv::Row| unreadable::refuse(&row.key, packed::owner(&row.value));
-    let owners: Vec<_> = page.rows.iter().map(owner).collect::<Result<_, _>>()?;
-    if owners.len() != usize::from(PARTITIONS) {
-        let why = format!("{} of {PARTITIONS} partitions have a row", owners.len());
-        return Err(schema::record::RecordError::Damaged { what: "partition", bytes: 0, why }.into());
-    }
-    Ok(Some(View::new(epoch, owners)))
+    read!(engine, Begin::Fresh, |tx| {
+        let ViewRow { epoch, nodes } = view_row(&tx).await?;
+        if nodes.is_empty() {
+            return Ok(None);
+        }
+        let page = tx.get_range(&keys::partitions().rows(u32::from(PARTITIONS))).await?;
+        let owner = |row: &kv::Row| unreadable::refuse(&row.key, packed::owner(&row.value));
+        let owners: Vec<_> = page.rows.iter().map(owner).collect::<Result<_, _>>()?;
+        if owners.len() != usize::from(PARTITIONS) {
+            let why = format!("{} of {PARTITIONS} partitions have a row", owners.len());
+            return Err(schema::record::RecordError::Damaged { what: "partition", bytes: 0, why }.into());
+        }
+        Ok(Some(View::new(epoch, owners)))
+    })
 }

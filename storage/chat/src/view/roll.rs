@@ -12,9 +12,8 @@ use schema::{Epoch, Incarnation};
 
 use crate::keys;
 use crate::packed::{self, ViewRow};
-use crate::{ATTEMPTS_MAX, LayerError, again, unreadable};
+use crate::{LayerError, commit, read, unreadable};
 use kv::join::try_all;
-use kv::retry::{self, Abort};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// The nodes of a store, as one transaction saw them.
@@ -76,12 +75,10 @@ impl Roll {
 /// If the record's name or address is longer than it may be.
 pub async fn register<E: Engine>(engine: &E, me: Incarnation, record: &NodeRecord) -> Result<(), LayerError> {
     let row = &record.encode();
-    retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+    commit!(engine, Begin::Fresh, |tx, _| {
         tx.set(&keys::node(me), row);
-        Ok::<_, Abort<LayerError>>((tx, ()))
+        Ok(())
     })
-    .await?;
-    Ok(())
 }
 
 /// Says that a node's life goes on, and looks around. `count` is one more than the last time.
@@ -89,22 +86,19 @@ pub async fn register<E: Engine>(engine: &E, me: Incarnation, record: &NodeRecor
 /// # Errors
 /// The store's, and damage in the rows. Then the heartbeat may or may not be written; the next one says it as well.
 pub async fn beat<E: Engine>(engine: &E, me: Incarnation, count: u64) -> Result<Seen, LayerError> {
-    let (_, seen) =
-        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-            let wanted = [keys::node(me), keys::fence(me)];
-            let own = tx.get_all(&wanted).await?;
-            // Without a fence that can be read this node may append nothing, and another has to take over.
-            let fence = own[1].as_ref().and_then(|row| unreadable::skip(&wanted[1], FenceRecord::decode(row)));
-            let registered = own[0].is_some();
-            let roll = read(&tx).await?;
-            if registered {
-                tx.set(&keys::heartbeat(me), &packed::beat_row(count));
-            }
-            let fence = fence.filter(|fence| fence.incarnation == me).map(|fence| fence.epoch);
-            Ok::<_, Abort<LayerError>>((tx, Seen { roll, registered, fence }))
-        })
-        .await?;
-    Ok(seen)
+    commit!(engine, Begin::Fresh, |tx, _| {
+        let wanted = [keys::node(me), keys::fence(me)];
+        let own = tx.get_all(&wanted).await?;
+        // Without a fence that can be read this node may append nothing, and another has to take over.
+        let fence = own[1].as_ref().and_then(|row| unreadable::skip(&wanted[1], FenceRecord::decode(row)));
+        let registered = own[0].is_some();
+        let roll = roll(&tx).await?;
+        if registered {
+            tx.set(&keys::heartbeat(me), &packed::row(count));
+        }
+        let fence = fence.filter(|fence| fence.incarnation == me).map(|fence| fence.epoch);
+        Ok(Seen { roll, registered, fence })
+    })
 }
 
 /// Who is there, for one who is no node: an operator's question.
@@ -112,20 +106,13 @@ pub async fn beat<E: Engine>(engine: &E, me: Incarnation, count: u64) -> Result<
 /// # Errors
 /// The store's, and damage in the rows.
 pub async fn look<E: Engine>(engine: &E) -> Result<Roll, LayerError> {
-    again!(look_once(engine))
-}
-
-async fn look_once<E: Engine>(engine: &E) -> Result<Roll, LayerError> {
-    match read(&engine.begin(Begin::Fresh)).await {
-        Ok(roll) => Ok(roll),
-        Err(abort) => Err(abort.into()),
-    }
+    read!(engine, Begin::Fresh, |tx| roll(&tx).await)
 }
 
 /// Reads without conflicts: nodes come, go and say that they live all the time.
-async fn read<T: Transaction>(tx: &T) -> Result<Roll, Abort<LayerError>> {
+async fn roll<T: Transaction>(tx: &T) -> Result<Roll, LayerError> {
     let (key, view) = (keys::view(), tx.snapshot_get(&keys::view()).await?);
-    let view = unreadable::refuse_some(&key, view.as_ref(), ViewRow::decode).map_err(LayerError::from)?;
+    let view = unreadable::refuse_some(&key, view.as_ref(), packed::view)?;
     let ViewRow { epoch, nodes: active } = view.unwrap_or_default();
     let page = tx.snapshot_get_range(&keys::nodes().rows(NODES_MAX)).await?;
     let mut nodes: BTreeMap<Incarnation, Node> = BTreeMap::new();

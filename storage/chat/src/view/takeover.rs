@@ -4,17 +4,15 @@
 //! the heartbeat of each node that it declares dead. So of a takeover and a heartbeat of the node that comes back in that
 //! instant one commits and the other finds that it did.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
-use schema::record::FenceRecord;
 use schema::{Epoch, Incarnation, View};
 
 use super::lease::Verdict;
-use super::{begin_epoch, forget_node, owners, view_row};
+use super::{begin_epoch, forget_node, stands, view_row};
 use crate::keys;
 use crate::packed::{self, ViewRow};
-use crate::{ATTEMPTS_MAX, LayerError, unreadable};
-use kv::retry::{self, Abort};
+use crate::{LayerError, commit, unreadable};
 use kv::transaction::{Begin, Engine, Transaction};
 
 /// Takes every partition over from the nodes of the view, all of which are dead by `verdict`. One transaction: from its
@@ -35,35 +33,21 @@ pub async fn take_over<E: Engine>(
     verdict: &Verdict,
 ) -> Result<Option<View>, LayerError> {
     // The epoch that an attempt of this call may have committed. 0, which is none, until there was one.
-    let tried = AtomicU64::new(0);
-    let tried = &tried;
-    let (_, view) =
-        retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, attempt| async move {
-            let old = view_row(&tx).await?;
-            let committed = attempt.maybe_committed && old.epoch.0 == tried.load(Ordering::Relaxed);
-            if committed && old.nodes == [me] {
-                return Ok((tx, Some(View::alone(old.epoch, me, shards))));
-            }
-            if !holds(&tx, me, &old, verdict).await? {
-                return Ok((tx, None));
-            }
-            let epoch = Epoch(old.epoch.0 + 1);
-            tried.store(epoch.0, Ordering::Relaxed);
-            let owners = owners(me, shards);
-            begin_epoch(&mut tx, &old, FenceRecord { incarnation: me, epoch }, &owners);
-            Ok::<_, Abort<LayerError>>((tx, Some(View::new(epoch, owners))))
-        })
-        .await?;
-    Ok(view)
+    let tried = &AtomicU64::new(0);
+    commit!(engine, Begin::Fresh, |tx, attempt| {
+        let old = view_row(&tx).await?;
+        if attempt.maybe_committed && stands(&old, me, tried) {
+            return Ok(Some(View::alone(old.epoch, me, shards)));
+        }
+        if !holds(&tx, me, &old, verdict).await? {
+            return Ok(None);
+        }
+        Ok(Some(begin_epoch(&mut tx, &old, me, shards, tried)))
+    })
 }
 
 /// Whether a takeover may be, as things stand in this transaction.
-async fn holds<T: Transaction>(
-    tx: &T,
-    me: Incarnation,
-    old: &ViewRow,
-    verdict: &Verdict,
-) -> Result<bool, Abort<LayerError>> {
+async fn holds<T: Transaction>(tx: &T, me: Incarnation, old: &ViewRow, verdict: &Verdict) -> Result<bool, LayerError> {
     let others: Vec<Incarnation> = old.nodes.iter().copied().filter(|&node| node != me).collect();
     let all_dead = others.iter().all(|node| verdict.dead.contains_key(node));
     let own = tx.get_all(&[keys::node(me), keys::import()]).await?;
@@ -76,7 +60,7 @@ async fn holds<T: Transaction>(
 }
 
 /// Whether none of `nodes` has said a word since it was declared dead.
-async fn silent<T: Transaction>(tx: &T, nodes: &[Incarnation], verdict: &Verdict) -> Result<bool, Abort<LayerError>> {
+async fn silent<T: Transaction>(tx: &T, nodes: &[Incarnation], verdict: &Verdict) -> Result<bool, LayerError> {
     let wanted: Vec<_> = nodes.iter().map(|&node| keys::heartbeat(node)).collect();
     for (node, row) in nodes.iter().zip(tx.get_all(&wanted).await?) {
         // As the one who declared it dead has read it.
@@ -100,16 +84,13 @@ const FORGET_MAX: usize = 2;
 pub async fn forget<E: Engine>(engine: &E, verdict: &Verdict) -> Result<usize, LayerError> {
     let mut forgotten = 0;
     for &node in verdict.dead.keys().take(FORGET_MAX) {
-        let (_, gone) =
-            retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
-                let gone = !view_row(&tx).await?.nodes.contains(&node) && silent(&tx, &[node], verdict).await?;
-                if gone {
-                    forget_node(&mut tx, node);
-                }
-                Ok::<_, Abort<LayerError>>((tx, gone))
-            })
-            .await?;
-        forgotten += usize::from(gone);
+        forgotten += commit!(engine, Begin::Fresh, |tx, _| {
+            let gone = !view_row(&tx).await?.nodes.contains(&node) && silent(&tx, &[node], verdict).await?;
+            if gone {
+                forget_node(&mut tx, node);
+            }
+            Ok(usize::from(gone))
+        })?;
     }
     Ok(forgotten)
 }
@@ -122,15 +103,13 @@ pub async fn forget<E: Engine>(engine: &E, verdict: &Verdict) -> Result<usize, L
 /// # Errors
 /// The store's, and damage in the rows. Leaving again is safe; without it the next node waits for the lease.
 pub async fn leave<E: Engine>(engine: &E, me: Incarnation) -> Result<(), LayerError> {
-    retry::run(engine, Begin::Fresh, ATTEMPTS_MAX, retry::at_once, |mut tx: E::Tx, _attempt| async move {
+    commit!(engine, Begin::Fresh, |tx, _| {
         let old = view_row(&tx).await?;
         if old.nodes.contains(&me) {
             let row = ViewRow { epoch: Epoch(old.epoch.0 + 1), nodes: Vec::new() };
-            tx.set(&keys::view(), &row.encode());
+            tx.set(&keys::view(), &packed::row(row));
         }
         forget_node(&mut tx, me);
-        Ok::<_, Abort<LayerError>>((tx, ()))
+        Ok(())
     })
-    .await?;
-    Ok(())
 }

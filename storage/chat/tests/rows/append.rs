@@ -1,11 +1,9 @@
 //! What operations come to: replies, and what the inboxes tell of them. The words are those of `world`.
 
-use crate::world::{self, DAY_MS, World, faulty, store};
-use chat::check;
-use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, Throttled, TooOld, UnknownCommitted, UnknownLost};
-use kv::memory::{MemoryEngine, MemoryOptions};
 use schema::UnixMs;
+
+use crate::world::{self, DAY_MS, World, faulty, quiet, store, world, world_after};
 
 /// Runs a script on a fresh world: it is answered so, and what is stored holds the invariants.
 pub(crate) fn check(script: &str, replies: &str) {
@@ -16,25 +14,18 @@ pub(crate) fn check(script: &str, replies: &str) {
 pub(crate) fn check_after(fates: &[CommitFault], script: &str, replies: &str) {
     let mut world = World::current(faulty(&store(), fates));
     assert_eq!(world.run(script), replies, "{script} after {fates:?}");
-    holds(&world);
+    world.holds();
 }
 
 /// What the inbox of `user` tells after a script, without the making of the two channels.
 pub(crate) fn check_inbox(script: &str, user: u64, expected: &str) {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run(script);
+    let world = world(script);
     for rows in [1, 2, 100] {
         let inbox = world.inbox(user, rows);
         let told = inbox.replace("g created 1, d created 1", "").replace("g created 1", "");
         assert_eq!(told.trim_start_matches(", "), expected, "inbox of {user} after {script}, {rows} at a time");
     }
-    holds(&world);
-}
-
-pub(crate) fn holds(world: &World<MemoryEngine>) {
-    if let Err(error) = block_on(check::run(&world.engine, |_| {})) {
-        panic!("{error}");
-    }
+    world.holds();
 }
 
 #[test]
@@ -139,7 +130,7 @@ fn a_group_is_made_once() {
 
 #[test]
 fn an_idempotency_key_counts_for_a_day() {
-    let mut world = World::current(faulty(&store(), &[]));
+    let mut world = world("");
     assert_eq!(world.run("x.1 makes 2 key k"), "made x");
     world.wall = UnixMs(world.wall.0 + DAY_MS);
     assert_eq!(world.run("y.1 makes 2 key k"), "existed x");
@@ -159,12 +150,12 @@ fn members_change_by_who_may() {
 
 #[test]
 fn a_group_is_full_at_its_limit() {
-    let mut world = World::current(faulty(&store(), &[]));
+    let mut world = world("");
     let owner = world::first_shard(2);
     world.appenders = vec![chat::appender::Appender::new(owner).with_group_members(4)];
     assert_eq!(world.run("1 adds 4; 1 adds 5; 1 removes 4; 1 adds 5"), "changed; 119; changed; changed");
     assert_eq!(world.run("x.1 makes 2+3+4; y.1 makes 2+3+4+5; z.1 makes 1+2+3+4"), "made x; 119; made z");
-    holds(&world);
+    world.holds();
 }
 
 #[test]
@@ -200,8 +191,7 @@ fn an_unknown_result_that_had_committed_is_answered_as_it_was() {
 #[test]
 fn an_unknown_result_that_had_committed_is_hinted_where_it_lies() {
     for fates in [&[][..], &[UnknownCommitted], &[UnknownLost, UnknownCommitted]] {
-        let mut world = World::current(faulty(&store(), fates));
-        world.run("1 sends a, 1 sends b");
+        let world = world_after(fates, "1 sends a, 1 sends b");
         let [(_, stamp, events)] = world.hints.as_slice() else { panic!("one home, one hint: {:?}", world.hints) };
         assert!(events.iter().all(|event| event.position.stamp == *stamp));
         let hinted: Vec<String> = events.iter().map(world::event_words).collect();
@@ -224,7 +214,7 @@ fn a_batch_that_cannot_commit_is_refused_for_now_and_what_follows_it_too() {
     world.drain();
     assert!(world.outcome(other).expect("answered").is_ok());
     assert_eq!(world.run("1 sends a; 1 sends b"), "#2; #3");
-    holds(&world);
+    world.holds();
 }
 
 #[test]
@@ -232,16 +222,15 @@ fn a_crash_between_commit_and_reply_leaves_a_first_reply() {
     let store = store();
     let mut world = World::current(faulty(&store, &[]));
     world.run("1 sends a, 2 sends b");
-    let mut world = World::claim(MemoryEngine::open(&store, MemoryOptions::default()), 3, 2);
+    let mut world = World::claim(quiet(&store), 3, 2);
     assert_eq!(world.run("2 sends b; 1 sends a; 1 sends c"), "#2 again; #1 again; #3");
-    holds(&world);
+    world.holds();
 }
 
 #[test]
 fn sent_ms_never_decreases_within_a_channel() {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run("1 sends a");
+    let mut world = world("1 sends a");
     world.wall = UnixMs(world.wall.0 - 5_000);
     world.run("1 sends b; d.1 sends c");
-    holds(&world);
+    world.holds();
 }

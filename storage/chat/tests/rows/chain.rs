@@ -1,62 +1,32 @@
 //! Reads at the version of the shard's own last commit: when they are made, and that nothing is answered wrongly for them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chat::appender::Appender;
-use chat::{check, view};
+use chat::view;
 use futures_lite::future::block_on;
+use kv::Begin;
 use kv::memory::CommitFault::{self, Conflict, None as Well, Throttled, UnknownCommitted, UnknownLost};
 use kv::memory::MemoryEngine;
-use kv::{Begin, Engine, Generation, Version};
 use lies::{Lie, LyingEngine};
 use schema::{Epoch, Incarnation};
 
 use crate::world::{World, faulty, first_shard, store};
 
-/// An engine that notes at which version its transactions begin.
-#[derive(Clone)]
-struct Noting {
-    engine: MemoryEngine,
-    begun: Arc<Mutex<Vec<&'static str>>>,
+/// At which versions transactions began since the last look.
+fn begins(world: &World<LyingEngine<MemoryEngine>>) -> String {
+    let words = world.engine.watched().begun.into_iter().map(|begin| match begin {
+        Begin::Fresh => "fresh",
+        Begin::At(_) => "chained",
+        Begin::Cached | Begin::AtLeast(_) => "cached",
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
-impl Noting {
-    fn new(engine: MemoryEngine) -> Self {
-        Self { engine, begun: Arc::default() }
-    }
-
-    /// What was noted since the last look.
-    fn begun(&self) -> String {
-        std::mem::take(&mut *self.begun.lock().unwrap_or_else(PoisonError::into_inner)).join(" ")
-    }
-}
-
-impl Engine for Noting {
-    type Tx = <MemoryEngine as Engine>::Tx;
-
-    fn begin(&self, read: Begin) -> Self::Tx {
-        let word = match read {
-            Begin::Fresh => "fresh",
-            Begin::At(_) => "chained",
-            Begin::Cached | Begin::AtLeast(_) => "cached",
-        };
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).push(word);
-        self.engine.begin(read)
-    }
-
-    fn generation(&self) -> Generation {
-        self.engine.generation()
-    }
-
-    fn newest(&self) -> Version {
-        self.engine.newest()
-    }
-}
-
-fn chaining(fates: &[CommitFault]) -> World<Noting> {
-    let mut world = World::current(Noting::new(faulty(&store(), fates)));
+fn chaining(fates: &[CommitFault]) -> World<LyingEngine<MemoryEngine>> {
+    let mut world = World::current(LyingEngine::new(faulty(&store(), fates), None));
     world.appenders = vec![Appender::new(first_shard(2)).with_chained_reads()];
-    world.engine.begun();
+    begins(&world);
     world
 }
 
@@ -64,8 +34,8 @@ fn chaining(fates: &[CommitFault]) -> World<Noting> {
 fn check(fates: &[CommitFault], script: &str, replies: &str, begun: &str) {
     let mut world = chaining(fates);
     assert_eq!(world.run(script), replies, "{script} after {fates:?}");
-    assert_eq!(world.engine.begun(), begun, "{script} after {fates:?}");
-    block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
+    assert_eq!(begins(&world), begun, "{script} after {fates:?}");
+    world.holds();
 }
 
 #[test]
@@ -107,7 +77,7 @@ fn a_chain_ends_after_a_second() {
     for (number, (after_ms, begun)) in (1..).zip(waits) {
         world.wall = world.wall.plus_ms(after_ms);
         assert_eq!(world.run(&format!("1 sends a{number}")), format!("#{number}"));
-        assert_eq!(world.engine.begun(), begun, "{after_ms} ms after the batch before");
+        assert_eq!(begins(&world), begun, "{after_ms} ms after the batch before");
     }
 }
 
@@ -116,14 +86,14 @@ fn what_another_wrote_since_is_found() {
     let mut world = chaining(&[]);
     assert_eq!(world.run("1 sends a; 3 sends b"), "#1; #2");
     // The channel moves away, things happen there, and it moves back: the version of the chain is of the time before.
-    let mut other = World::claim(world.engine.engine.clone(), 3, 1);
+    let mut other = World::claim(world.engine.inner().clone(), 3, 1);
     assert_eq!(other.run("1 sends c; 1 removes 3; 1 adds 4"), "#3; changed; changed");
-    world.view = Arc::new(block_on(view::claim(&world.engine.engine, Incarnation(2), 1)).expect("claimed"));
-    world.engine.begun();
+    world.view = Arc::new(block_on(view::claim(world.engine.inner(), Incarnation(2), 1)).expect("claimed"));
+    begins(&world);
     assert_eq!(world.run("3 sends e, 4 sends f; 4 sends g"), "103, #4; #5");
-    assert_eq!(world.engine.begun(), "chained fresh chained");
+    assert_eq!(begins(&world), "chained fresh chained");
     assert!(!world.fenced, "the fence of the old view says nothing of the new one");
-    block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
+    world.holds();
 }
 
 #[test]

@@ -1,18 +1,15 @@
 //! What becomes of messages: edits, deletions and reactions, to whom they are told, and what readers see of them.
 
-use chat::history;
 use chat::keys;
-use futures_lite::future::block_on;
 use kv::memory::CommitFault::{Conflict, UnknownCommitted, UnknownLost};
 use kv::memory::MemoryEngine;
-use kv::{Begin, Engine, RangeRequest, Transaction};
-use schema::command::{History, HistoryWindow};
+use schema::command::HistoryWindow;
 use schema::limits::{BODY_BYTES_MAX, BODY_INLINE_BYTES_MAX, EMOJIS_OF_MESSAGE_MAX};
 use schema::op::EditOp;
 use schema::{ChannelOp, ClientMsgId, Message, Seq, UserId};
 
-use crate::append::{check, check_after, check_inbox, holds};
-use crate::world::{WALL, World, channel, faulty, store};
+use crate::append::{check, check_after, check_inbox};
+use crate::world::{WALL, World, channel, rows, world};
 
 #[test]
 fn an_edit_is_the_authors_on_the_newest_revision() {
@@ -29,8 +26,7 @@ fn an_edit_is_the_authors_on_the_newest_revision() {
 
 #[test]
 fn a_text_that_is_too_long_is_no_edit() {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run("1 sends a");
+    let mut world = world("1 sends a");
     let edit = |bytes: u32| {
         let (op_id, body) = (ClientMsgId::new(WALL, 9), "a".repeat(bytes as usize).into());
         ChannelOp::Edit(EditOp { by: UserId(1), seq: Seq(1), op_id, base_revision: 0, body })
@@ -42,7 +38,7 @@ fn a_text_that_is_too_long_is_no_edit() {
     let fits = world.push_op(channel("g"), edit(BODY_BYTES_MAX));
     world.drain();
     assert!(world.outcome(fits).expect("answered").is_ok());
-    holds(&world);
+    world.holds();
 }
 
 #[test]
@@ -75,13 +71,12 @@ fn a_message_has_so_many_emojis_and_no_more() {
     let all = "😀 😃 😄 😁 😆 😅 🤣 😂 🙂 🙃 🫠 😉 😊 😇 🥰 😍 🤩 😘 😗 😚 😙 🥲 😋 😛 😜 🤪 😝 🤑 🤗 🤭 🫢 🫣 🤫";
     let all: Vec<&str> = all.split(' ').collect();
     assert_eq!(all.len(), EMOJIS_OF_MESSAGE_MAX as usize + 1);
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run("1 sends a");
+    let mut world = world("1 sends a");
     let puts: Vec<String> = (0..).zip(&all).map(|(id, emoji)| format!("2 puts e{id}={emoji} on 1")).collect();
     let replies = world.run(&puts.join(", "));
     assert!(replies.ends_with("count 1, 106") && replies.matches("106").count() == 1, "{replies}");
     assert_eq!(world.run("3 puts e=😀 on 1; 2 takes f=😃 off 1; 2 puts h=🤫 on 1"), "count 2; count 0; count 1");
-    holds(&world);
+    world.holds();
 }
 
 #[test]
@@ -140,30 +135,24 @@ fn an_inbox_tells_what_became_of_what_its_user_may_read() {
     check_inbox("1 sends a; 1 deletes e of 1; 1 deletes f of 1", 1, "g#1 gone, g#1 deleted");
 }
 
-/// The rows that `script` leaves behind a key's first byte.
-fn rows(world: &World<MemoryEngine>, range: RangeRequest) -> usize {
-    block_on(world.engine.begin(Begin::Fresh).get_range(&range)).expect("readable").rows.len()
-}
-
 #[test]
 fn a_deletion_leaves_nothing_of_what_was_said() {
-    let mut world = World::current(faulty(&store(), &[]));
     let long = "가나다".repeat(BODY_INLINE_BYTES_MAX as usize);
-    world.run(&format!("1 sends a={long} to 2+3; 1 edits e={long}b of 1"));
+    let mut world = world(&format!("1 sends a={long} to 2+3; 1 edits e={long}b of 1"));
     world.run("2 puts e=👍 on 1; 3 puts e=❤️ on 1; 1 sends b");
     let g = channel("g");
     let left = |world: &World<MemoryEngine>| {
-        let parts = [0, 1].map(|revision| rows(world, keys::body_parts(g, Seq(1), revision)));
-        let reactions = rows(world, keys::reactions(g, Seq(1)));
-        let tallies = rows(world, keys::tallies_within(g, Seq(1), Seq(1)));
-        let mentions = rows(world, keys::mentions_before(UserId(2), None));
-        (parts, reactions, tallies, mentions, rows(world, keys::edits(g)))
+        let count = |range| rows(&world.engine, &range).len();
+        let parts = [0, 1].map(|revision| count(keys::body_parts(g, Seq(1), revision)));
+        let (reactions, tallies) = (keys::reactions(g, Seq(1)), keys::tallies_within(g, Seq(1), Seq(1)));
+        let mentions = keys::mentions_before(UserId(2), None);
+        (parts, count(reactions), count(tallies), count(mentions), count(keys::edits(g)))
     };
     assert_eq!(left(&world), ([0, 1], 2, 1, 1, 1), "the parts of the first revision are gone");
     // What is put there in the batch of the deletion goes too.
     assert_eq!(world.run("2 puts f=😀 on 1, 1 deletes d of 1, 2 puts h=😀 on 1"), "count 1, revision 2, 123");
     assert_eq!(left(&world), ([0, 0], 0, 0, 0, 1));
-    holds(&world);
+    world.holds();
 }
 
 fn shown(message: &Message) -> String {
@@ -178,12 +167,8 @@ fn shown(message: &Message) -> String {
 
 /// What user 2 reads of channel g's history after a script, all at once and one message at a time.
 fn check_history(script: &str, expected: &str) {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run(script);
-    let page = |window, limit| {
-        let request = History { channel_id: channel("g"), window, limit };
-        block_on(history::page(&world.engine, UserId(2), &request)).expect("a member").messages
-    };
+    let world = world(script);
+    let page = |window, limit| world.history(2, "g", window, limit).expect("a member").messages;
     let words = page(HistoryWindow::Newest, 200).iter().map(|message| shown(message)).collect::<Vec<_>>().join(", ");
     assert_eq!(words, expected, "{script}");
     let one = |seq| page(HistoryWindow::Around(Seq(seq)), 1).first().map(|message| shown(message));

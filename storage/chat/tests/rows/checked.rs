@@ -3,12 +3,12 @@
 use chat::check::{self, CheckError};
 use chat::keys::{self, DedupKey};
 use futures_lite::future::block_on;
-use kv::memory::{MemoryBackend, MemoryEngine};
-use kv::{Begin, Engine, RangeRequest, Row, Transaction};
+use kv::memory::MemoryBackend;
+use kv::{RangeRequest, Row, Transaction};
 use schema::record::{ChannelRecord, DedupRecord, EventRecord, EventRecordBody, HeadRecord, MessageRecord};
 use schema::{ClientMsgId, Position, Seq, UnixMs, UserId};
 
-use crate::world::{World, channel, faulty, store};
+use crate::world::{channel, world, write};
 
 type Tx = kv::local::LocalTransaction<MemoryBackend>;
 
@@ -21,18 +21,11 @@ fn check(spoil: impl Fn(&mut Tx), expected: &str) {
 }
 
 fn check_after(script: &str, spoil: impl Fn(&mut Tx), expected: &str) {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run(script);
-    block_on(check::run(&world.engine, |_| {})).expect("right so far");
-    spoil_store(&world.engine, &spoil);
+    let world = world(script);
+    world.holds();
+    write(&world.engine, |tx| spoil(tx));
     let found = block_on(check::run(&world.engine, |_| {})).expect_err(expected);
     assert!(found.to_string().contains(expected), "{found:?}, not {expected}");
-}
-
-fn spoil_store(engine: &MemoryEngine, spoil: &impl Fn(&mut Tx)) {
-    let mut tx = engine.begin(Begin::Fresh);
-    spoil(&mut tx);
-    block_on(tx.commit()).expect("spoiled");
 }
 
 fn get(tx: &Tx, key: &[u8]) -> Vec<u8> {
@@ -157,8 +150,7 @@ fn members_that_do_not_count_up_and_damage_are_found() {
 
 #[test]
 fn how_far_it_is_is_told() {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run(SCRIPT);
+    let world = world(SCRIPT);
     let mut seen = Vec::new();
     let all = block_on(check::run(&world.engine, |checked| seen.push(*checked))).expect("right");
     assert_eq!((all.channels, all.messages, all.first_replies, all.users), (2, 4, 4, 4));

@@ -1,18 +1,14 @@
 //! A clock that leaps forgets nothing, and its times are nobody else's.
 
 use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
-use chat::{check, dedup, history, inbox, keys, push};
+use chat::{dedup, inbox, keys, push};
 use futures_lite::future::block_on;
-use kv::memory::{MemoryEngine, MemoryOptions};
-use kv::{Begin, Engine, Transaction};
-use schema::command::{History, HistoryWindow};
+use kv::Transaction;
+use kv::memory::MemoryEngine;
+use schema::command::HistoryWindow;
 use schema::{UnixMs, UserId};
 
-use crate::world::{DAY_MS, WALL, World, channel, store};
-
-fn world() -> World<MemoryEngine> {
-    World::current(MemoryEngine::open(&store(), MemoryOptions::default()))
-}
+use crate::world::{DAY_MS, WALL, World, world, write};
 
 fn days(days: u64) -> UnixMs {
     UnixMs(WALL.0 + days * DAY_MS)
@@ -31,7 +27,7 @@ fn keep_up(world: &World<MemoryEngine>, wall: UnixMs, ran_ms: u64) -> Observed {
 
 #[test]
 fn a_first_reply_outlives_a_clock_that_was_ahead_for_a_while() {
-    let mut world = world();
+    let mut world = world("");
     keep_up(&world, WALL, 0);
     assert_eq!(world.run("1 sends a"), "#1");
     let before = world.inbox(2, 10);
@@ -43,24 +39,22 @@ fn a_first_reply_outlives_a_clock_that_was_ahead_for_a_while() {
 
 #[test]
 fn a_clock_that_stays_ahead_is_believed_in_the_end() {
-    let mut world = world();
+    let mut world = world("");
     keep_up(&world, WALL, 0);
     assert_eq!(world.run("1 sends a"), "#1");
     keep_up(&world, days(34), 3_000);
     assert_eq!(keep_up(&world, days(34), CONFIRMED_AFTER_MS), Observed::Believed);
     world.wall = days(34);
     assert_eq!(world.run("1 sends a"), "124");
-    block_on(check::run(&world.engine, |_| {})).expect("a forgotten first reply is no violation");
+    world.holds();
 }
 
 #[test]
 fn where_the_clock_cannot_be_read_nothing_is_forgotten() {
-    let mut world = world();
+    let mut world = world("");
     keep_up(&world, WALL, 0);
     assert_eq!(world.run("1 sends a"), "#1");
-    let mut tx = world.engine.begin(Begin::Fresh);
-    tx.set(&keys::clock(), &[250]);
-    block_on(tx.commit()).expect("spoilt");
+    write(&world.engine, |tx| tx.set(&keys::clock(), &[250]));
     assert!(block_on(clock::observe(&world.engine, days(34), 0)).is_err());
     block_on(dedup::clear(&world.engine, days(34))).expect("nothing to clear");
     assert_eq!(world.run("1 sends a"), "#1 again");
@@ -68,7 +62,7 @@ fn where_the_clock_cannot_be_read_nothing_is_forgotten() {
 
 #[test]
 fn only_the_messages_of_a_wrong_clock_bear_its_time() {
-    let mut world = world();
+    let mut world = world("");
     let mut send = |wall, op| {
         world.wall = wall;
         world.run(op)
@@ -78,9 +72,8 @@ fn only_the_messages_of_a_wrong_clock_bear_its_time() {
     assert_eq!(send(WALL.plus_ms(5_000), "1 sends c"), "#3");
     // Clocks of nodes differ a little: there a channel's time stands still.
     assert_eq!(send(WALL.plus_ms(2_000), "1 sends e"), "#4");
-    let request = History { channel_id: channel("g"), window: HistoryWindow::Newest, limit: 10 };
-    let page = block_on(history::page(&world.engine, UserId(1), &request)).expect("a member");
+    let page = world.history(1, "g", HistoryWindow::Newest, 10).expect("a member");
     let times: Vec<u64> = page.messages.iter().map(|message| message.sent_ms.0 - WALL.0).collect();
     assert_eq!(times, [0, 40 * DAY_MS, 5_000, 5_000]);
-    block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
+    world.holds();
 }

@@ -20,13 +20,13 @@ use chat::view::{self, Lease};
 use chat::{check, history};
 use futures_lite::future::{self, block_on};
 use kv::Error;
-use kv::memory::{CommitFault, FaultRates, Faults, MemoryEngine, MemoryOptions, SeededFaults};
+use kv::memory::{CommitFault, FaultRates, Faults, MemoryEngine, SeededFaults};
 use schema::command::{History, HistoryWindow};
 use schema::limits::{BEAT_MS, LEASE_MS};
 use schema::record::NodeRecord;
 use schema::{Incarnation, OpReply, Seq, UserId, View};
 
-use crate::world::{WALL, channel, first_shard, parse, store};
+use crate::world::{WALL, channel, first_shard, open, parse, store};
 
 const RATES: FaultRates = FaultRates {
     read_permille: 4,
@@ -189,7 +189,7 @@ struct Told {
 fn run(seed: u64) -> Told {
     let quiet = Arc::new(AtomicBool::new(false));
     let weather = Weather { faults: SeededFaults::new(seed, RATES), quiet: Arc::clone(&quiet) };
-    let engine = MemoryEngine::open(&store(), MemoryOptions { faults: Box::new(weather), ..MemoryOptions::default() });
+    let engine = open(&store(), weather);
     let world =
         Rc::new(World { engine, now_ms: Cell::new(0), acknowledged: RefCell::default(), active: RefCell::default() });
     let mut state = seed;

@@ -4,21 +4,16 @@ use std::sync::Arc;
 
 use chat::appender::Appender;
 use chat::keys;
-use chat::{arrivals, check, view};
+use chat::{arrivals, view};
 use futures_lite::future::block_on;
-use kv::memory::{MemoryEngine, MemoryOptions};
-use kv::{Begin, Engine, Transaction};
+use kv::memory::MemoryEngine;
 use schema::{Epoch, Incarnation, ShardIndex, Stamp};
 
-use crate::world::{World, first_shard, store};
-
-fn engine() -> MemoryEngine {
-    MemoryEngine::open(&store(), MemoryOptions::default())
-}
+use crate::world::{World, first_shard, quiet, rows, store};
 
 #[test]
 fn a_life_that_was_taken_over_appends_nothing() {
-    let engine = engine();
+    let engine = quiet(&store());
     let mut old = World::claim(engine.clone(), 2, 1);
     assert_eq!(old.run("1 sends a"), "#1");
     let mut new = World::claim(engine.clone(), 3, 1);
@@ -26,12 +21,12 @@ fn a_life_that_was_taken_over_appends_nothing() {
     assert_eq!(old.run("1 sends c, 2 sends e"), "113, 113");
     assert!(old.fenced && !new.fenced);
     assert_eq!(new.run("1 sends c; 1 sends a"), "#3; #1 again");
-    block_on(check::run(&engine, |_| {})).expect("the invariants hold");
+    new.holds();
 }
 
 #[test]
 fn a_batch_in_flight_when_its_life_is_taken_over_appends_nothing() {
-    let engine = engine();
+    let engine = quiet(&store());
     let mut old = World::claim(engine.clone(), 2, 1);
     let ticket = old.push("1 sends a");
     let batch = old.next_batch(0).expect("one is queued");
@@ -48,7 +43,7 @@ fn a_batch_in_flight_when_its_life_is_taken_over_appends_nothing() {
 
 #[test]
 fn a_batch_of_an_ended_view_of_the_same_life_appends_nothing() {
-    let engine = engine();
+    let engine = quiet(&store());
     let mut world = World::claim(engine.clone(), 2, 1);
     world.push("1 sends a");
     let batch = world.next_batch(0).expect("one is queued");
@@ -83,20 +78,18 @@ fn a_store_that_nobody_claimed_takes_no_appends() {
 
 #[test]
 fn a_claim_is_the_view_that_stands_and_leaves_what_arrived_before() {
-    let engine = engine();
+    let engine = quiet(&store());
     let mut old = World::claim(engine.clone(), 2, 3);
     old.run("1 sends a; d.1 sends b");
     let before = old.view.epoch;
-    let all = |epoch| keys::arrivals_before(epoch);
-    let rows = |epoch| block_on(engine.begin(Begin::Fresh).get_range(&all(epoch))).expect("readable").rows.len();
-    let left = rows(Epoch(before.0 + 1));
+    let arrived = |epoch| rows(&engine, &keys::arrivals_before(epoch)).len();
+    let left = arrived(Epoch(before.0 + 1));
     assert!(left > 0, "the sends arrived under the old epoch");
     let claimed = block_on(view::claim(&engine, Incarnation(9), 2)).expect("claimed");
     assert_eq!(claimed.epoch, Epoch(before.0 + 1));
     assert_eq!(block_on(view::current(&engine)).expect("readable"), Some(claimed));
-    assert_eq!(rows(Epoch(u64::MAX)), left, "push items are made of them, which is not the claim's");
-    let batches = keys::batches(Incarnation(2));
-    assert!(block_on(engine.begin(Begin::Fresh).get_range(&batches)).expect("readable").rows.is_empty());
+    assert_eq!(arrived(Epoch(u64::MAX)), left, "push items are made of them, which is not the claim's");
+    assert!(rows(&engine, &keys::batches(Incarnation(2))).is_empty());
 }
 
 #[test]
@@ -121,7 +114,7 @@ fn a_claim_whose_outcome_is_unknown_raises_the_epoch_once() {
 
 #[test]
 fn arrivals_are_told_to_the_homes_of_the_view_and_cleared_behind_them() {
-    let engine = engine();
+    let engine = quiet(&store());
     let mut world = World::claim(engine.clone(), 2, 2);
     world.run("1 sends a; 2 marks 1; d.2 sends b");
     let mut told = Vec::new();

@@ -2,23 +2,16 @@
 
 use chat::appender::Appender;
 use chat::mentions;
-use chat::{channels, history, inbox};
+use chat::{channels, inbox};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{UnknownCommitted, UnknownLost};
 use kv::memory::MemoryEngine;
-use schema::command::{History, HistoryWindow};
+use schema::command::HistoryWindow;
 use schema::limits::GROUP_MEMBERS_DEFAULT;
 use schema::{ChannelId, MessagePlace, UserId};
 
-use crate::append::{check, check_inbox, holds};
-use crate::world::{World, channel, faulty, first_shard, store};
-
-fn world(script: &str) -> World<MemoryEngine> {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run(script);
-    holds(&world);
-    world
-}
+use crate::append::{check, check_inbox};
+use crate::world::{World, channel, first_shard, world, world_after};
 
 #[test]
 fn a_large_channel_has_a_log_as_any_other() {
@@ -83,11 +76,11 @@ fn a_large_channel_has_more_members_than_a_group() {
         world.run("l.1 founds 2+3; x.1 founds 2+3+4; l.1 adds 4; l.1 adds 5; l.5 sends a"),
         "made l; 119; changed; changed; #1"
     );
-    holds(&world);
+    world.holds();
     const { assert!(GROUP_MEMBERS_DEFAULT > 3) };
     let page =
         block_on(channels::members(&world.engine, UserId(5), channel("l"), Some(UserId(2)), 2)).expect("a member");
-    let listed: Vec<u64> = page.members.iter().map(|(user, _)| user.0).collect();
+    let listed: Vec<u64> = page.users.iter().map(|(user, _)| user.0).collect();
     assert_eq!((listed, page.more), (vec![3, 4], true));
     assert_eq!(
         block_on(channels::get(&world.engine, UserId(1), channel("l"))).expect("a member").record.member_count,
@@ -112,9 +105,7 @@ fn the_feed_tells_all_of_it_in_the_order_of_the_log() {
     let fed = "l#1=a, l#2=b, l#1 edited=c, l#1 +👍1, l#2 deleted, l added 3, l title 1";
     assert_eq!(world(script).fed("l"), fed);
     for fates in [[UnknownCommitted; 3], [UnknownLost, UnknownCommitted, UnknownLost]] {
-        let mut world = World::current(faulty(&store(), &fates));
-        world.run(script);
-        assert_eq!(world.fed("l"), fed, "after {fates:?}");
+        assert_eq!(world_after(&fates, script).fed("l"), fed, "after {fates:?}");
     }
     let mut batch = world("l.1 founds 2");
     batch.run("l.1 sends a, 1 sends x, l.9 sends b, l.2 types on, l.2 puts f=👍 on 1, l.1 sends a");
@@ -125,8 +116,7 @@ fn the_feed_tells_all_of_it_in_the_order_of_the_log() {
 /// What `user` reads of channel l's history: bodies, and what it has not read.
 fn check_read(script: &str, user: u64, expected: &str) {
     let world = world(script);
-    let request = History { channel_id: channel("l"), window: HistoryWindow::Newest, limit: 200 };
-    let page = block_on(history::page(&world.engine, UserId(user), &request)).expect("was a member");
+    let page = world.history(user, "l", HistoryWindow::Newest, 200).expect("was a member");
     let bodies: Vec<&str> = page.messages.iter().map(|message| &*message.body).collect();
     let unread = block_on(channels::get(&world.engine, UserId(user), channel("l"))).map(|summary| summary.unread);
     let unread = unread.map_or("left".into(), |unread| unread.to_string());
@@ -166,7 +156,7 @@ fn a_home_finds_the_large_channels_of_a_user() {
     assert_eq!((of(&world, 2), of(&world, 9)), (vec![channel("m")], vec![channel("m")]));
     let page = block_on(inbox::snapshot(&world.engine, UserId(9), None)).expect("readable");
     assert_eq!(page.channels.iter().map(|channel| channel.channel_id).collect::<Vec<_>>(), [channel("m")]);
-    holds(&world);
+    world.holds();
 }
 
 /// Where `user` is named after a script, newest first, in pages of any size.

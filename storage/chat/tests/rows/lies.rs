@@ -10,11 +10,11 @@ use chat::{arrivals, inbox, view};
 use futures_lite::future::block_on;
 use kv::Engine;
 use kv::memory::CommitFault::{self, Conflict, UnknownCommitted};
-use kv::memory::{Faults, MemoryEngine, MemoryOptions};
+use kv::memory::{Faults, MemoryEngine};
 use schema::page::InboxPage;
 use schema::{Epoch, Incarnation, Position, Stamp, UserId};
 
-use crate::world::{World, faulty, first_shard, store};
+use crate::world::{World, faulty, first_shard, open, quiet, store};
 
 /// A world whose only shard is told this lie.
 fn world(fates: &[CommitFault], lie: Option<Lie>) -> World<LyingEngine<MemoryEngine>> {
@@ -75,10 +75,8 @@ impl Faults for UnknownThenTooOld {
 fn a_retry_looks_for_its_batch_row_whatever_ended_the_attempt_before() {
     for (lie, expected) in [(None, None), (Some(Lie::DedupByLastFlag), Some("I5"))] {
         let store = store();
-        World::claim(MemoryEngine::open(&store, MemoryOptions::default()), 2, 1);
-        let faults = Box::new(UnknownThenTooOld::default());
-        let mut world =
-            world_over(MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() }), lie);
+        World::claim(quiet(&store), 2, 1);
+        let mut world = world_over(open(&store, UnknownThenTooOld::default()), lie);
         world.run("1 sends a");
         assert_eq!(violated(world.engine.inner()), expected, "{lie:?}");
     }

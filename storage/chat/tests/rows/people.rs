@@ -33,7 +33,7 @@ fn code(result: Result<String, LayerError>) -> String {
 fn friends(engine: &MemoryEngine, user: UserId) -> String {
     let page = block_on(people::friends(engine, user, None, 500)).expect("readable");
     assert!(!page.more);
-    let words: Vec<String> = page.friends.iter().map(|(other, it)| format!("{other} {}", state(it.state))).collect();
+    let words: Vec<String> = page.users.iter().map(|(other, it)| format!("{other} {}", state(it.state))).collect();
     if words.is_empty() { "nobody".to_owned() } else { words.join("+") }
 }
 
@@ -219,9 +219,9 @@ fn lists_have_limits_on_both_sides_and_come_in_pages() {
     let mut count = 0;
     loop {
         let page = block_on(people::friends(&engine, UserId(1), last, 10_000)).expect("readable");
-        assert!(page.friends.len() <= 500);
-        count += page.friends.len();
-        last = page.friends.last().map(|&(user, _)| user);
+        assert!(page.users.len() <= 500);
+        count += page.users.len();
+        last = page.users.last().map(|&(user, _)| user);
         if !page.more {
             break;
         }

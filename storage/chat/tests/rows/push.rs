@@ -5,13 +5,12 @@ use chat::push::{self, Adopted, Decision};
 use chat::{arrivals, presence};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, UnknownCommitted, UnknownLost};
-use kv::memory::{MemoryEngine, MemoryOptions, ScriptedFaults};
-use kv::{Begin, Engine, Transaction};
+use kv::memory::MemoryEngine;
 use schema::limits::{PRESENCE_ACTIVE_MS, PRESENCE_AWAY_MS, PUSH_GRACE_MS, PUSH_KEPT_MS};
-use schema::record::{MemberRecord, MessageRecord, PresenceRecord, PushItem};
+use schema::record::{PresenceRecord, PushItem};
 use schema::{ChannelId, Epoch, Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
 
-use crate::world::{WALL, World, channel, faulty, first_shard, store};
+use crate::world::{WALL, World, channel, faulty, first_shard, rows, scripted, store, world};
 
 fn item(user: u64, name: &str, seq: u64, from: u64) -> PushItem {
     PushItem::new(UserId(user), (channel(name), Seq(seq)), UserId(from), WALL)
@@ -30,8 +29,7 @@ fn listed(engine: &MemoryEngine) -> String {
 
 /// Arrival rows of every epoch.
 fn arrived(engine: &MemoryEngine) -> usize {
-    let all = keys::arrivals_before(Epoch(u64::MAX));
-    block_on(engine.begin(Begin::Fresh).get_range(&all)).expect("readable").rows.len()
+    rows(engine, &keys::arrivals_before(Epoch(u64::MAX))).len()
 }
 
 #[test]
@@ -45,8 +43,7 @@ fn arrivals_are_cleared_with_the_items_of_those_who_were_absent() {
         let (epoch, home) = (world.view.epoch, first_shard(3));
         let pushes: Vec<PushItem> = (1..=items).map(|seq| item(2, "g", seq, 1)).collect();
         let through = Stamp { version: u64::MAX, batch: 0 };
-        let faults = Box::new(ScriptedFaults::new(fates.iter().copied()));
-        let engine = MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() });
+        let engine = scripted(&store, fates);
         block_on(arrivals::clear(&engine, epoch, home, through, &pushes)).expect("cleared");
         assert_eq!(arrived(&engine), before, "those of earlier lives");
         let listed = block_on(push::list(&engine, 10_000)).expect("readable").items;
@@ -69,55 +66,24 @@ fn check_decision(engine: &MemoryEngine, later_ms: u64, expected: Decision) {
     assert_eq!(decided, [expected]);
 }
 
-fn put_member(engine: &MemoryEngine, change: impl Fn(&mut MemberRecord)) {
-    let key = keys::member(channel("g"), UserId(2));
-    let mut tx = engine.begin(Begin::Fresh);
-    let mut record = MemberRecord::decode(&block_on(tx.get(&key)).expect("readable").expect("a member")).expect("one");
-    change(&mut record);
-    tx.set(&key, &record.encode());
-    block_on(tx.commit()).expect("written");
-}
-
 #[test]
 fn a_worker_tells_a_phone_what_its_user_has_not_seen() {
-    let world = || {
-        let mut world = World::current(faulty(&store(), &[]));
-        world.run("1 sends a, 1 sends b");
-        world
-    };
-    check_decision(&world().engine, 0, Decision::Push);
-
-    let mut read = world();
-    read.run("2 marks 1");
-    check_decision(&read.engine, 0, Decision::Read);
-
-    let muted = world();
-    put_member(&muted.engine, |member| member.muted = true);
-    check_decision(&muted.engine, 0, Decision::Muted);
-
-    let deleted = world();
-    let key = keys::message(channel("g"), Seq(1));
-    let mut tx = deleted.engine.begin(Begin::Fresh);
-    let row = block_on(tx.get(&key)).expect("readable").expect("sent");
-    tx.set(&key, &MessageRecord { deleted: true, ..MessageRecord::decode(&row).expect("one") }.encode());
-    block_on(tx.commit()).expect("written");
-    check_decision(&deleted.engine, 0, Decision::Deleted);
-
-    let mut gone = world();
-    gone.run("1 removes 2");
-    check_decision(&gone.engine, 0, Decision::Gone);
-    gone.run("1 sends c; 1 adds 2");
-    check_decision(&gone.engine, 0, Decision::Read);
+    let check = |script: &str, expected| check_decision(&world(script).engine, 0, expected);
+    check("1 sends a, 1 sends b", Decision::Push);
+    check("1 sends a, 1 sends b; 2 marks 1", Decision::Read);
+    check("1 sends a, 1 sends b; 2 mutes on", Decision::Muted);
+    check("1 sends a, 1 sends b; 1 deletes e of 1", Decision::Deleted);
+    check("1 sends a, 1 sends b; 1 removes 2", Decision::Gone);
+    check("1 sends a, 1 sends b; 1 removes 2; 1 sends c; 1 adds 2", Decision::Read);
 }
 
 #[test]
 fn of_several_reasons_the_one_that_lasts_longest_is_given() {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run("1 sends a");
+    let mut world = world("1 sends a");
     let online = PresenceRecord { state: PresenceState::Online, last_active_ms: WALL, at_ms: WALL };
     block_on(presence::put(&world.engine, Epoch(2), Incarnation(2), UserId(2), online)).expect("stored");
     check_decision(&world.engine, 0, Decision::Online);
-    put_member(&world.engine, |member| member.muted = true);
+    world.run("2 mutes on");
     check_decision(&world.engine, 0, Decision::Muted);
     world.run("2 marks 1");
     check_decision(&world.engine, 0, Decision::Read);
@@ -127,8 +93,7 @@ fn of_several_reasons_the_one_that_lasts_longest_is_given() {
 
 #[test]
 fn nobody_is_online_long_after_its_home_went() {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run("1 sends a");
+    let world = world("1 sends a");
     let check = |state, later_ms, expected| {
         let record = PresenceRecord { state, last_active_ms: WALL, at_ms: WALL };
         block_on(presence::put(&world.engine, Epoch(2), Incarnation(2), UserId(2), record)).expect("stored");

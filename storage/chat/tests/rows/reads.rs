@@ -4,23 +4,15 @@ use std::sync::Arc;
 
 use chat::inbox::InboxLimits;
 use chat::keys;
-use chat::{LayerError, channels, check, dedup, history, inbox};
+use chat::{channels, dedup, inbox};
 use futures_lite::future::block_on;
-use kv::memory::MemoryEngine;
-use kv::{Begin, Engine, Transaction};
-use schema::command::{History, HistoryWindow};
+use kv::Transaction;
+use schema::command::HistoryWindow;
 use schema::limits::{BODY_CHARS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_DAYS};
-use schema::op::SendOp;
 use schema::page::InboxPage;
-use schema::{ChannelOp, ClientMsgId, EventBody, MessageKind, Position, Seq, Stamp, UnixMs, UserId, message};
+use schema::{ClientMsgId, EventBody, Position, Seq, Stamp, UnixMs, UserId};
 
-use crate::world::{DAY_MS, WALL, World, channel, faulty, store};
-
-fn world(script: &str) -> World<MemoryEngine> {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run(script);
-    world
-}
+use crate::world::{DAY_MS, WALL, channel, parse, rows, text, words, world, write};
 
 const WHOLE: InboxLimits = InboxLimits { rows: 1_000, bytes: 1 << 30, at_connect: false };
 
@@ -34,16 +26,11 @@ fn events(page: InboxPage) -> (Vec<schema::Event>, Position, bool) {
 /// A page of channel g's history: seqs, then the head, the first and whether there is more.
 fn check_history(script: &str, user: u64, window: HistoryWindow, limit: u32, expected: &str) {
     let world = world(script);
-    let request = History { channel_id: channel("g"), window, limit };
-    let found = match block_on(history::page(&world.engine, UserId(user), &request)) {
-        Ok(page) => {
-            let seqs: Vec<String> = page.messages.iter().map(|message| message.seq.0.to_string()).collect();
-            let more = if page.more { " more" } else { "" };
-            format!("{} of {}..{}{more}", seqs.join(" "), page.first_seq.0, page.head_seq.0)
-        }
-        Err(LayerError::Refused(refusal)) => u16::from(refusal.code).to_string(),
-        Err(error) => panic!("{error}"),
-    };
+    let found = words(world.history(user, "g", window, limit).map(|page| {
+        let seqs: Vec<String> = page.messages.iter().map(|message| message.seq.0.to_string()).collect();
+        let more = if page.more { " more" } else { "" };
+        format!("{} of {}..{}{more}", seqs.join(" "), page.first_seq.0, page.head_seq.0)
+    }));
     assert_eq!(found, expected, "{script}: {window:?} {limit} for {user}");
 }
 
@@ -77,13 +64,6 @@ fn a_page_of_history_is_within_the_ranges_of_its_reader() {
     check_history("1 sends a; 1 adds 4; 1 sends b", 4, Newest, 9, "2 of 2..2");
 }
 
-/// A send of channel g by user 1 under the id `id`.
-fn long(id: u128, body: Arc<str>) -> ChannelOp {
-    let client_msg_id = ClientMsgId::new(WALL, id);
-    let (kind, mentions) = (MessageKind::Text, message::no_mentions());
-    ChannelOp::Send(SendOp { from: UserId(1), client_msg_id, kind, body, reply_to: None, mentions })
-}
-
 #[test]
 fn the_longest_bodies_are_kept_and_pages_of_them_are_cut() {
     let mut world = world("");
@@ -93,10 +73,10 @@ fn the_longest_bodies_are_kept_and_pages_of_them_are_cut() {
     };
     let bodies: Vec<Arc<str>> = vec![noise(1), "가".repeat(100_000).into(), "a".repeat(8_193).into(), noise(2)];
     for (id, body) in (0..).zip(&bodies) {
-        world.push_op(channel("g"), long(id, Arc::clone(body)));
+        world.push_op(channel("g"), text(1, ClientMsgId::new(WALL, id), Arc::clone(body)));
     }
     world.drain();
-    block_on(check::run(&world.engine, |_| {})).expect("bodies are whole");
+    world.holds();
     // Inboxes and histories come in pages of their bytes, and one message always comes.
     let mut after = Position::START;
     let mut told = Vec::new();
@@ -121,8 +101,7 @@ fn the_longest_bodies_are_kept_and_pages_of_them_are_cut() {
         }
     }
     assert_eq!(told, bodies);
-    let request = History { channel_id: channel("g"), window: HistoryWindow::Newest, limit: 200 };
-    let page = block_on(history::page(&world.engine, UserId(2), &request)).expect("readable");
+    let page = world.history(2, "g", HistoryWindow::Newest, 200).expect("readable");
     assert_eq!((page.messages.len(), page.more), (1, true), "the newest alone is over {HISTORY_BYTES_MAX} bytes");
     assert_eq!(page.messages[0].body, bodies[3]);
 }
@@ -155,9 +134,7 @@ fn what_was_trimmed_is_behind_and_a_snapshot_stands_for_it() {
         events(block_on(inbox::read(&world.engine, UserId(3), Position::START, 0, WHOLE)).expect("readable"));
     let last_old = before.last().expect("three events").position;
     let cursor_before = before[1].position;
-    let (channel, op) = crate::world::parse("1 sends c@30");
-    world.push_op(channel, op);
-    world.drain();
+    world.run("1 sends c@30");
     assert_eq!(block_on(inbox::trim(&world.engine, UserId(3), WALL)).expect("nothing is old yet"), 0);
     assert_eq!(block_on(inbox::trim(&world.engine, UserId(3), world.wall)).expect("trimmed"), 3);
     assert_eq!(block_on(inbox::trim(&world.engine, UserId(3), world.wall)).expect("trimmed"), 0);
@@ -166,11 +143,11 @@ fn what_was_trimmed_is_behind_and_a_snapshot_stands_for_it() {
     assert_eq!(read(Position::START), InboxPage::Behind);
     let (left, ..) = events(read(last_old));
     assert_eq!(left.iter().map(crate::world::event_words).collect::<Vec<_>>(), ["g#3=c"]);
-    block_on(check::run(&world.engine, |_| {})).expect("a trimmed inbox is no violation");
+    world.holds();
 
     let page = block_on(inbox::snapshot(&world.engine, UserId(3), None)).expect("readable");
     let channels: Vec<_> = page.channels.iter().map(|c| (c.channel_id, c.head_seq, c.read_seq, c.unread)).collect();
-    assert_eq!(channels, [(crate::world::channel("g"), Seq(3), Seq(0), 3)]);
+    assert_eq!(channels, [(channel("g"), Seq(3), Seq(0), 3)]);
     assert!(!page.more && inbox::snapshot_place(&page).is_none());
     let (after, ..) = events(read(page.through));
     assert!(after.is_empty(), "the snapshot showed it all");
@@ -179,24 +156,15 @@ fn what_was_trimmed_is_behind_and_a_snapshot_stands_for_it() {
 #[test]
 fn who_is_too_far_behind_at_connect_gets_a_snapshot() {
     let world = world("1 sends a");
-    let row = block_on(world.engine.begin(Begin::Fresh).get_range(&keys::inbox_after(UserId(1), Position::START)));
-    let value = row.expect("readable").rows.last().expect("the message").value.clone();
-    let (_, newest) = keys::inbox_place(
-        &block_on(world.engine.begin(Begin::Fresh).get_range(&keys::inbox_after(UserId(1), Position::START)))
-            .expect("readable")
-            .rows
-            .last()
-            .expect("the message")
-            .key,
-    )
-    .expect("its key");
+    let row = rows(&world.engine, &keys::inbox_after(UserId(1), Position::START)).pop().expect("the message");
+    let (_, newest) = keys::inbox_place(&row.key).expect("its key");
     let fill = |from: u32, to: u32| {
-        let mut tx = world.engine.begin(Begin::Fresh);
-        for at in from..to {
-            let place = Stamp { version: newest.stamp.version + u64::from(at), batch: 0 }.at(0);
-            tx.set(&keys::inbox(UserId(9), place), &value);
-        }
-        block_on(tx.commit()).expect("filled");
+        write(&world.engine, |tx| {
+            for at in from..to {
+                let place = Stamp { version: newest.stamp.version + u64::from(at), batch: 0 }.at(0);
+                tx.set(&keys::inbox(UserId(9), place), &row.value);
+            }
+        });
     };
     let connect = |at_connect| {
         let limits = InboxLimits { rows: 256, bytes: 1 << 20, at_connect };
@@ -213,7 +181,7 @@ fn who_is_too_far_behind_at_connect_gets_a_snapshot() {
 fn a_snapshot_comes_in_pages_of_one_cursor() {
     let mut world = world("");
     for at in 0..schema::limits::SNAPSHOT_CHANNELS_MAX + 3 {
-        let (_, op) = crate::world::parse("x.4 makes 5");
+        let (_, op) = parse("x.4 makes 5");
         world.push_op(schema::ChannelId(1_000 + u64::from(at)), op);
     }
     world.drain();
@@ -257,15 +225,15 @@ fn channels_are_listed_by_recent_activity() {
     for bad in ["", "1", "x-1", "1-x", "1-2-3"] {
         assert_eq!(bad.parse::<channels::ChannelPlace>(), Err(channels::ParsePlaceError), "{bad:?}");
     }
-    let get = |user, name| block_on(channels::get(&world.engine, UserId(user), channel(name)));
-    assert_eq!(get(2, "g").expect("a member").head.seq, Seq(1));
-    assert!(matches!(get(9, "g"), Err(LayerError::Refused(refusal)) if u16::from(refusal.code) == 102));
     world.run("3 removes 3");
-    let get = |user, name| block_on(channels::get(&world.engine, UserId(user), channel(name)));
-    assert!(matches!(get(3, "g"), Err(LayerError::Refused(refusal)) if u16::from(refusal.code) == 103));
+    let head = |user| {
+        let got = block_on(channels::get(&world.engine, UserId(user), channel("g")));
+        words(got.map(|summary| summary.head.seq.to_string()))
+    };
+    assert_eq!([2, 9, 3].map(head), ["#1", "102", "103"]);
     let members = |after, limit| {
         let page = block_on(channels::members(&world.engine, UserId(1), channel("g"), after, limit)).expect("a member");
-        (page.members.iter().map(|(user, _)| user.0).collect::<Vec<_>>(), page.more)
+        (page.users.iter().map(|(user, _)| user.0).collect::<Vec<_>>(), page.more)
     };
     assert_eq!(members(None, 2), (vec![1, 2], true));
     assert_eq!(members(Some(UserId(2)), 2), (vec![4], false));
@@ -273,11 +241,9 @@ fn channels_are_listed_by_recent_activity() {
 
 #[test]
 fn a_user_is_in_no_more_channels_than_the_limit() {
-    let world = world("");
-    let mut tx = world.engine.begin(Begin::Fresh);
-    tx.set(&keys::joined(UserId(4)), &u64::from(schema::limits::CHANNELS_OF_USER_MAX - 1).to_le_bytes());
-    block_on(tx.commit()).expect("set");
-    let mut world = world;
+    let mut world = world("");
+    let joined = u64::from(schema::limits::CHANNELS_OF_USER_MAX - 1);
+    write(&world.engine, |tx| tx.set(&keys::joined(UserId(4)), &joined.to_le_bytes()));
     assert_eq!(world.run("x.4 makes 5, y.4 makes 5; g.1 adds 4; z.5 makes 4"), "made x, 106; 106; 106");
     assert_eq!(world.run("x.4 removes 4; g.1 adds 4; y.5 makes 4"), "changed; changed; 106");
 }
@@ -292,7 +258,5 @@ fn first_replies_are_forgotten_when_nobody_may_ask() {
     world.wall = later(34);
     block_on(dedup::clear(&world.engine, world.wall)).expect("cleared");
     assert_eq!(world.run("1 sends a"), "124");
-    block_on(check::run(&world.engine, |_| {})).expect("a forgotten first reply is no violation");
-    let rows = block_on(world.engine.begin(Begin::Fresh).get_range(&keys::dedups_after(None))).expect("readable").rows;
-    assert_eq!(rows, []);
+    assert_eq!(world.holds().first_replies, 0);
 }

@@ -3,34 +3,22 @@
 use std::collections::BTreeSet;
 
 use chat::keys;
-use chat::{LayerError, search};
+use chat::search;
 use futures_lite::future::{block_on, zip};
-use kv::memory::{FaultRates, MemoryEngine, MemoryOptions, SeededFaults};
+use kv::memory::{FaultRates, MemoryEngine, SeededFaults};
 use kv::{Begin, Engine, Transaction};
 use schema::command::Search;
-use schema::op::SendOp;
 use schema::record::{BodyRecord, HeadRecord, MessageRecord};
-use schema::{ChannelOp, ClientMsgId, MessageKind, Seq, UnixMs, UserId, message};
+use schema::{ClientMsgId, MessageKind, Seq, UnixMs, UserId};
 
-use crate::world::{WALL, World, channel, faulty, store};
-
-fn world() -> World<MemoryEngine> {
-    World::current(faulty(&store(), &[]))
-}
+use crate::world::{WALL, World, channel, open, quiet, store, text, words, world, write};
 
 impl<E: Engine> World<E> {
     /// Sends a text a millisecond after what was sent before.
     pub(crate) fn say(&mut self, at: &str, from: u64, body: &str) {
         self.wall = UnixMs(self.wall.0 + 1);
-        let op = SendOp {
-            from: UserId(from),
-            client_msg_id: ClientMsgId::new(self.wall, u128::from(self.ticket)),
-            kind: MessageKind::Text,
-            body: body.into(),
-            reply_to: None,
-            mentions: message::no_mentions(),
-        };
-        let ticket = self.push_op(channel(at), ChannelOp::Send(op));
+        let id = ClientMsgId::new(self.wall, u128::from(self.ticket));
+        let ticket = self.push_op(channel(at), text(from, id, body));
         self.drain();
         assert!(self.outcome(ticket).is_some_and(Result::is_ok), "{from} says {body} in {at}");
     }
@@ -43,16 +31,12 @@ impl<E: Engine> World<E> {
 
     /// Hits in words, ` more` if there are more; or the code of a refusal.
     pub(crate) fn search(&self, user: u64, request: &Search) -> String {
-        match block_on(search::query(&self.engine, UserId(user), request)) {
-            Ok(found) => {
-                let name = |id: u64| char::from(u8::try_from(id).expect("a letter"));
-                let hits = found.page.hits.iter().map(|hit| format!("{}{}", name(hit.channel_id.0), hit.seq));
-                let more = found.page.more.then(|| "more".to_owned());
-                hits.chain(more).collect::<Vec<_>>().join(" ")
-            }
-            Err(LayerError::Refused(refusal)) => u16::from(refusal.code).to_string(),
-            Err(error) => panic!("{error}"),
-        }
+        words(block_on(search::query(&self.engine, UserId(user), request)).map(|found| {
+            let name = |id: u64| char::from(u8::try_from(id).expect("a letter"));
+            let hits = found.page.hits.iter().map(|hit| format!("{}{}", name(hit.channel_id.0), hit.seq));
+            let more = found.page.more.then(|| "more".to_owned());
+            hits.chain(more).collect::<Vec<_>>().join(" ")
+        }))
     }
 }
 
@@ -64,7 +48,7 @@ pub(crate) fn asked(query: &str) -> Search {
 #[track_caller]
 fn check(said: &[(&str, u64, &str)], user: u64, request: &Search, expected: &str) {
     for indexed in 0..=said.len() {
-        let mut world = world();
+        let mut world = world("");
         for (number, &(at, from, body)) in said.iter().enumerate() {
             world.say(at, from, body);
             if number < indexed {
@@ -101,7 +85,7 @@ fn hits_are_newest_first_across_channels() {
 fn pages_have_each_hit_once_though_many_were_sent_at_one_time() {
     /// Messages in `d`, `g` and `d` again that are sent in one millisecond, read in pages of each size.
     fn check(counts: [u64; 3], indexed: bool) {
-        let mut world = world();
+        let mut world = world("");
         let sent = WALL.0 + 1;
         for (at, count) in ["d", "g", "d"].into_iter().zip(counts) {
             for _message in 0..count {
@@ -141,7 +125,7 @@ fn pages_have_each_hit_once_though_many_were_sent_at_one_time() {
 #[test]
 fn one_who_left_finds_what_it_may_read() {
     for indexed in [false, true] {
-        let mut world = world();
+        let mut world = world("");
         world.say("g", 1, "before 하나");
         world.run("1 adds 4");
         world.say("g", 1, "within 하나");
@@ -163,18 +147,17 @@ fn one_who_left_finds_what_it_may_read() {
 fn two_that_index_at_once_do_nothing_twice() {
     for seed in 0..40 {
         let store = store();
-        let mut world = World::current(MemoryEngine::open(&store, MemoryOptions::default()));
+        let mut world = World::current(quiet(&store));
         (0..40).for_each(|number| world.say("g", 1, &format!("회의 {number}")));
         let rates = FaultRates { unknown_permille: 200, yields_max: 4, ..FaultRates::HOSTILE };
-        let faults = Box::new(SeededFaults::new(seed, rates));
-        let engine = MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() });
+        let engine = open(&store, SeededFaults::new(seed, rates));
         let advance = || search::advance(&engine, channel("g"));
         let (one, other) = block_on(zip(advance(), advance()));
         assert!(one.is_ok() || other.is_ok(), "one of two gets through, seed {seed}");
-        world.engine = MemoryEngine::open(&store, MemoryOptions::default());
+        world.engine = quiet(&store);
         world.index("g");
         let size = block_on(search::verify(&world.engine, channel("g"))).expect("whole");
-        let mut alone = self::world();
+        let mut alone = crate::world::world("");
         (0..40).for_each(|number| alone.say("g", 1, &format!("회의 {number}")));
         alone.index("g");
         let expected = block_on(search::verify(&alone.engine, channel("g"))).expect("whole");
@@ -185,32 +168,32 @@ fn two_that_index_at_once_do_nothing_twice() {
 /// Messages written as the appender writes them, one a millisecond: "회의 N", and of every tenth "room N" too.
 fn fill(engine: &MemoryEngine, first: u64, last: u64) {
     for begin in (first..=last).step_by(2_000) {
-        let mut tx = engine.begin(Begin::Fresh);
-        for number in begin..=last.min(begin + 1_999) {
-            let more = if number.is_multiple_of(10) { format!(" room {number}") } else { String::new() };
-            let record = MessageRecord {
-                revision: 0,
-                from: UserId(1 + number % 2),
-                sent_ms: UnixMs(WALL.0 + number),
-                client_msg_id: ClientMsgId::new(WALL, number.into()),
-                kind: MessageKind::Text,
-                body: BodyRecord::Inline(format!("회의 {number}{more}").into()),
-                reply_to: None,
-                mentions: Vec::new(),
-                edited_ms: None,
-                deleted: false,
-            };
-            tx.set(&keys::message(channel("g"), Seq(number)), &record.encode());
-            let head = HeadRecord { seq: Seq(number), sent_ms: record.sent_ms };
-            tx.set(&keys::head(channel("g")), &head.encode());
-        }
-        block_on(tx.commit()).expect("committed");
+        write(engine, |tx| {
+            for number in begin..=last.min(begin + 1_999) {
+                let more = if number.is_multiple_of(10) { format!(" room {number}") } else { String::new() };
+                let record = MessageRecord {
+                    revision: 0,
+                    from: UserId(1 + number % 2),
+                    sent_ms: UnixMs(WALL.0 + number),
+                    client_msg_id: ClientMsgId::new(WALL, number.into()),
+                    kind: MessageKind::Text,
+                    body: BodyRecord::Inline(format!("회의 {number}{more}").into()),
+                    reply_to: None,
+                    mentions: Vec::new(),
+                    edited_ms: None,
+                    deleted: false,
+                };
+                tx.set(&keys::message(channel("g"), Seq(number)), &record.encode());
+                let head = HeadRecord { seq: Seq(number), sent_ms: record.sent_ms };
+                tx.set(&keys::head(channel("g")), &head.encode());
+            }
+        });
     }
 }
 
 #[test]
 fn a_long_channel_is_found_to_its_beginning() {
-    let world = world();
+    let world = world("");
     for (first, last) in [(1, 300), (301, 330), (331, 5_000), (5_001, 30_000)] {
         fill(&world.engine, first, last);
         world.index("g");
@@ -238,16 +221,17 @@ fn a_long_channel_is_found_to_its_beginning() {
 
 #[test]
 fn an_index_of_an_earlier_format_is_made_anew() {
-    let world = world();
+    let world = world("");
     fill(&world.engine, 1, 3_000);
     world.index("g");
     let before = block_on(search::verify(&world.engine, channel("g"))).expect("whole");
-    let mut tx = world.engine.begin(Begin::Fresh);
-    let earlier = block_on(tx.get(&keys::indexed(channel("g")))).expect("readable").expect("indexed").to_vec();
+    let indexed = keys::indexed(channel("g"));
+    let earlier = block_on(world.engine.begin(Begin::Fresh).get(&indexed)).expect("readable").expect("indexed");
     assert_eq!(earlier[0], 2, "the format");
-    tx.set(&keys::indexed(channel("g")), &[&[1], &earlier[1..]].concat());
-    tx.set(&keys::posting(channel("g"), 0, 500), b"a row that its successor does not have");
-    block_on(tx.commit()).expect("committed");
+    write(&world.engine, |tx| {
+        tx.set(&indexed, &[&[1], &earlier[1..]].concat());
+        tx.set(&keys::posting(channel("g"), 0, 500), b"a row that its successor does not have");
+    });
     assert_eq!(world.search(1, &asked("room 2990")), "g#2990", "found without the index");
     world.index("g");
     assert_eq!(world.search(1, &asked("room 2990")), "g#2990");
@@ -256,7 +240,7 @@ fn an_index_of_an_earlier_format_is_made_anew() {
 
 #[test]
 fn what_was_edited_or_deleted_is_found_as_it_is_now() {
-    let mut world = world();
+    let mut world = world("");
     world.say("g", 1, "lunch");
     world.say("g", 1, "점심");
     world.index("g");

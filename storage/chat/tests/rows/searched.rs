@@ -8,15 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use chat::keys;
 use chat::{LayerError, search};
 use futures_lite::future::block_on;
-use kv::memory::{FaultRates, MemoryEngine, MemoryOptions, MemoryStore, SeededFaults};
+use kv::memory::{FaultRates, MemoryEngine, MemoryStore, SeededFaults};
 use kv::{Begin, Engine, Transaction};
 use proptest::prelude::*;
 use schema::command::{Search, SearchHit};
-use schema::op::SendOp;
 use schema::record::{BodyRecord, MemberRecord, MessageRecord};
-use schema::{ChannelId, ChannelOp, ClientMsgId, MessageKind, MessagePlace, Seq, UnixMs, UserId, message};
+use schema::{ChannelId, ClientMsgId, MessagePlace, Seq, UnixMs, UserId};
 
-use crate::world::{World, channel, store};
+use crate::world::{self, World, channel, open, quiet, store};
 
 const RATES: FaultRates = FaultRates {
     read_permille: 2,
@@ -27,21 +26,9 @@ const RATES: FaultRates = FaultRates {
     yields_max: 0,
     cached_lag_max: 0,
 };
+#[rustfmt::skip]
 const WORDS: [&str; 14] = [
-    "점심",
-    "심",
-    "점심시간",
-    "시간",
-    "간",
-    "회의",
-    "회의실",
-    "lunch",
-    "Lunch",
-    "meeting",
-    "room",
-    "2026",
-    "네",
-    "ㅋㅋ",
+    "점심", "심", "점심시간", "시간", "간", "회의", "회의실", "lunch", "Lunch", "meeting", "room", "2026", "네", "ㅋㅋ",
 ];
 
 #[derive(Debug, Clone)]
@@ -119,7 +106,7 @@ struct Run {
 
 fn run(steps: &[Step], seed: u64) {
     let store = store();
-    let world = World::current(MemoryEngine::open(&store, MemoryOptions::default()));
+    let world = World::current(quiet(&store));
     let mut run = Run { world, store, seed, said: BTreeMap::new(), heads: BTreeMap::new(), pending: BTreeSet::new() };
     for step in steps {
         run.step(step);
@@ -143,15 +130,14 @@ impl Run {
     }
 
     fn quiet(&mut self) -> MemoryEngine {
-        let engine = MemoryEngine::open(&self.store, MemoryOptions::default());
+        let engine = quiet(&self.store);
         self.world.engine = engine.clone();
         engine
     }
 
     fn faulty(&mut self) -> MemoryEngine {
         self.seed += 1;
-        let faults = Box::new(SeededFaults::new(self.seed, RATES));
-        MemoryEngine::open(&self.store, MemoryOptions { faults, ..MemoryOptions::default() })
+        open(&self.store, SeededFaults::new(self.seed, RATES))
     }
 
     fn step(&mut self, step: &Step) {
@@ -196,15 +182,8 @@ impl Run {
         self.world.wall = UnixMs(self.world.wall.0 + 1);
         let sent_ms = self.world.wall;
         for _time in 0..times {
-            let op = SendOp {
-                from,
-                client_msg_id: ClientMsgId::new(sent_ms, u128::from(self.world.ticket)),
-                kind: MessageKind::Text,
-                body: text(words).into(),
-                reply_to: None,
-                mentions: message::no_mentions(),
-            };
-            self.world.push_op(at, ChannelOp::Send(op));
+            let id = ClientMsgId::new(sent_ms, u128::from(self.world.ticket));
+            self.world.push_op(at, world::text(from.0, id, text(words)));
         }
         let last = self.world.ticket;
         self.world.drain();
@@ -223,14 +202,15 @@ impl Run {
         let said = self.said.get_mut(&(at, seq)).expect("below the head");
         said.words = words.filter(|_| said.words.is_some()).cloned();
         let words = said.words.clone();
-        let mut tx = self.quiet().begin(Begin::Fresh);
-        let row = block_on(tx.get(&keys::message(at, seq))).expect("readable").expect("below the head");
+        let (engine, key) = (self.quiet(), keys::message(at, seq));
+        let row = block_on(engine.begin(Begin::Fresh).get(&key)).expect("readable").expect("below the head");
         let record = MessageRecord::decode(&row).expect("a message");
         let body = BodyRecord::Inline(words.as_deref().map(text).unwrap_or_default().into());
         let record = MessageRecord { revision: record.revision + 1, deleted: words.is_none(), body, ..record };
-        tx.set(&keys::message(at, seq), &record.encode());
-        tx.set(&keys::edited(at, seq), b"");
-        block_on(tx.commit()).expect("committed");
+        world::write(&engine, |tx| {
+            tx.set(&key, &record.encode());
+            tx.set(&keys::edited(at, seq), b"");
+        });
         self.pending.insert(at);
     }
 

@@ -15,12 +15,12 @@ use chat::keys;
 use chat::view::{self, Lease, Seen, Verdict};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, Throttled, UnknownCommitted, UnknownLost};
-use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
+use kv::memory::{MemoryEngine, MemoryStore, ScriptedFaults};
 use kv::{Begin, Engine, Generation, Transaction};
 use schema::record::NodeRecord;
 use schema::{Epoch, Incarnation};
 
-use crate::world::{WALL, World};
+use crate::world::{WALL, World, open, quiet, rows, write};
 
 struct Peer {
     lease: Lease,
@@ -110,7 +110,7 @@ impl Cluster {
 /// A store in which the users and channels of [`crate::world`] exist, and no node is active: epoch 2.
 fn store() -> MemoryStore {
     let store = crate::world::store();
-    block_on(view::leave(&MemoryEngine::open(&store, MemoryOptions::default()), Incarnation(1))).expect("left");
+    block_on(view::leave(&quiet(&store), Incarnation(1))).expect("left");
     store
 }
 
@@ -120,12 +120,12 @@ fn run(engine: MemoryEngine, script: &str) -> String {
 }
 
 fn check(script: &str, expected: &str) {
-    assert_eq!(run(MemoryEngine::open(&store(), MemoryOptions::default()), script), expected, "{script}");
+    assert_eq!(run(quiet(&store()), script), expected, "{script}");
 }
 
 #[test]
 fn the_first_node_of_a_store_takes_it_at_once() {
-    let empty = MemoryEngine::open(&MemoryStore::new(Generation(1)), MemoryOptions::default());
+    let empty = quiet(&MemoryStore::new(Generation(1)));
     assert_eq!(run(empty, "1 joins; 1 beats; 1 takes; 1 beats"), "joined; 0:; epoch 1; 1:1+");
     check("1 joins; 1 beats; 1 takes; 1 beats; 1 sends a", "joined; 2:; epoch 3; 3:1+; #1");
 }
@@ -214,7 +214,7 @@ fn after_a_clean_stop_the_next_starts_at_once() {
 
 #[test]
 fn a_node_that_never_registered_is_waited_for_as_well() {
-    let engine = MemoryEngine::open(&store(), MemoryOptions::default());
+    let engine = quiet(&store());
     let mut first = World::claim(engine.clone(), 1, 1);
     let mut cluster = Cluster::over(engine);
     assert_eq!(cluster.step("2 joins"), "joined");
@@ -226,18 +226,17 @@ fn a_node_that_never_registered_is_waited_for_as_well() {
 
 #[test]
 fn nothing_is_left_of_a_node_that_was_taken_over_but_its_arrivals() {
-    let engine = MemoryEngine::open(&store(), MemoryOptions::default());
+    let engine = quiet(&store());
     let mut cluster = Cluster::over(engine.clone());
     for step in "1 joins; 1 beats; 1 takes; 1 sends a; 2 joins; 2 beats x6; 2 takes; 2 beats; 2 sends b".split("; ") {
         cluster.step(step);
     }
-    let rows = |range| block_on(engine.begin(Begin::Fresh).get_range(&range)).expect("readable").rows.len();
     let there = |key: Vec<u8>| block_on(engine.begin(Begin::Fresh).get(&key)).expect("readable").is_some();
     for (node, left) in [(Incarnation(1), false), (Incarnation(2), true)] {
         let all = [keys::fence(node), keys::node(node), keys::heartbeat(node)].map(there);
-        assert_eq!((all, rows(keys::batches(node))), ([left; 3], usize::from(left)), "{node:?}");
+        assert_eq!((all, rows(&engine, &keys::batches(node)).len()), ([left; 3], usize::from(left)), "{node:?}");
     }
-    assert!(rows(keys::arrivals_before(Epoch(4))) > 0, "push items are made of them");
+    assert!(!rows(&engine, &keys::arrivals_before(Epoch(4))).is_empty(), "push items are made of them");
     let roll = block_on(view::look(&engine)).expect("readable");
     let (active, node) = roll.first_active().expect("one is active");
     assert_eq!((active, node.record.as_ref(), node.beat), (Incarnation(2), Some(&record(2)), Some(7)));
@@ -245,12 +244,10 @@ fn nothing_is_left_of_a_node_that_was_taken_over_but_its_arrivals() {
 
 #[test]
 fn a_registration_that_cannot_be_read_is_there_all_the_same() {
-    let engine = MemoryEngine::open(&store(), MemoryOptions::default());
+    let engine = quiet(&store());
     let mut cluster = Cluster::over(engine.clone());
     assert_eq!((cluster.step("1 joins"), cluster.step("2 joins")), ("joined".to_owned(), "joined".to_owned()));
-    let mut tx = engine.begin(Begin::Fresh);
-    tx.set(&keys::node(Incarnation(2)), &[200, 1, 2]);
-    block_on(tx.commit()).expect("written");
+    write(&engine, |tx| tx.set(&keys::node(Incarnation(2)), &[200, 1, 2]));
     assert_eq!((cluster.step("1 beats"), cluster.step("2 beats")), ("2:".to_owned(), "2:".to_owned()));
     let roll = block_on(view::look(&engine)).expect("readable");
     let node = &roll.nodes[&Incarnation(2)];
@@ -261,11 +258,9 @@ fn a_registration_that_cannot_be_read_is_there_all_the_same() {
 fn a_takeover_whose_outcome_is_unknown_raises_the_epoch_once() {
     let check = |fates: &[CommitFault]| {
         let store = store();
-        let engine = MemoryEngine::open(&store, MemoryOptions::default());
-        assert_eq!(run(engine, "1 joins; 1 beats; 1 takes"), "joined; 2:; epoch 3");
-        let quiet = [CommitFault::None; 7];
-        let faults = Box::new(ScriptedFaults::new(quiet.iter().chain(fates).copied()));
-        let engine = MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() });
+        assert_eq!(run(quiet(&store), "1 joins; 1 beats; 1 takes"), "joined; 2:; epoch 3");
+        let before = [CommitFault::None; 7];
+        let engine = open(&store, ScriptedFaults::new(before.iter().chain(fates).copied()));
         let said = run(engine, "2 joins; 2 beats x6; 2 takes; 2 beats; 2 sends a");
         assert_eq!(said, "joined; 3:1 1 dead; epoch 4; 4:2+; #1", "{fates:?}");
     };

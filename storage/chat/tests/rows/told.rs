@@ -9,15 +9,14 @@ use kv::{Begin, Engine, Transaction};
 use schema::UserId;
 use schema::limits::SMALL_GROUP_MEMBERS_MAX;
 
-use crate::append::{check, check_inbox, holds};
-use crate::world::{WALL, World, channel, faulty, store};
+use crate::append::{check, check_inbox};
+use crate::world::{WALL, World, channel, faulty, store, world, world_after};
 
 /// What a script tells live, where commits end so.
 fn check_live(fates: &[CommitFault], script: &str, expected: &str) -> World<MemoryEngine> {
-    let mut world = World::current(faulty(&store(), fates));
-    world.run(script);
+    let world = world_after(fates, script);
     assert_eq!(world.told_live(), expected, "{script} after {fates:?}");
-    holds(&world);
+    world.holds();
     world
 }
 
@@ -37,7 +36,7 @@ fn who_writes_is_told_and_kept_nowhere() {
 
 #[test]
 fn opening_a_channel_shows_how_far_others_have_read_but_not_across_a_block() {
-    let mut world = World::current(faulty(&store(), &[]));
+    let mut world = world("");
     let reads = |world: &World<MemoryEngine>| {
         let opened = block_on(opened::opened(&world.engine, UserId(1), channel("d"))).expect("a member opens");
         (opened.read_seq.0, opened.reads.iter().map(|mark| mark.read_seq.0).collect::<Vec<_>>())
@@ -52,7 +51,7 @@ fn opening_a_channel_shows_how_far_others_have_read_but_not_across_a_block() {
 
 #[test]
 fn in_a_larger_group_those_who_have_it_open_are_told() {
-    let mut world = World::current(faulty(&store(), &[]));
+    let mut world = world("");
     world.make_users(100..140);
     let members = |count: u64| (100..100 + count).map(|user| user.to_string()).collect::<Vec<_>>().join("+");
     let small = u64::from(SMALL_GROUP_MEMBERS_MAX) - 1;
@@ -117,7 +116,7 @@ fn across_a_block_nothing_is_said() {
 
 #[test]
 fn a_block_that_no_channel_told_keeps_one_from_being_made() {
-    let mut world = World::current(faulty(&store(), &[]));
+    let mut world = world("");
     block_on(people::block(&world.engine, UserId(3), UserId(1), true, WALL)).expect("blocked");
     assert_eq!(world.run("x.1 opens 3; x.3 opens 1"), "117; 117");
     block_on(people::block(&world.engine, UserId(3), UserId(1), false, WALL)).expect("unblocked");
@@ -147,8 +146,7 @@ fn a_role_and_a_title_are_told_as_such() {
     check("1 adds 2 admin, 2 titles b; 1 titles b", "changed, changed; unchanged");
     let (fits, long) = ("가".repeat(128), "가".repeat(129));
     check(&format!("1 titles {fits}; 1 titles {long}; 1 titles {fits}"), "changed; 107; unchanged");
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run("1 sends a; 1 titles crabs");
+    let world = world("1 sends a; 1 titles crabs");
     let group = block_on(channels::get(&world.engine, UserId(3), channel("g"))).expect("a member");
     assert_eq!((group.record.title.as_str(), group.record.member_count), ("crabs", 3));
 }
@@ -159,8 +157,7 @@ fn a_mute_is_ones_own() {
         "2 mutes on; 2 mutes on; 2 mutes off; 9 mutes on; 3 removes 3; 3 mutes on",
         "changed; unchanged; changed; 102; changed; 103",
     );
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run("2 mutes on, d.2 mutes on; 1 adds 2 admin; 2 sends a");
+    let world = world("2 mutes on, d.2 mutes on; 1 adds 2 admin; 2 sends a");
     let list = block_on(channels::list(&world.engine, UserId(2), None, 50)).expect("readable");
     assert!(list.channels.iter().all(|summary| summary.muted), "in both channels, and through a change of role");
     assert_eq!(world.inbox(1, 9), "g created 1, d created 1, g role 2, g#1=a");

@@ -5,14 +5,14 @@ use chat::devices::{self, Connecting};
 use chat::keys;
 use chat::transfer::dump::{DumpError, Header, Reader, Totals, Writer};
 use chat::transfer::{self, ImportError};
-use chat::{LayerError, check, push};
+use chat::{LayerError, push};
 use futures_lite::future::block_on;
-use kv::memory::{CommitFault, MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
-use kv::{Begin, Engine, Generation, RangeRequest, Row, Transaction};
+use kv::memory::{CommitFault, MemoryEngine, MemoryStore};
+use kv::{Engine, Generation, RangeRequest, Row};
 use schema::limits::BODY_INLINE_BYTES_MAX;
 use schema::{Cursor, DeviceId, ErrorCode, Position, UserId};
 
-use crate::world::{WALL, World, faulty, store};
+use crate::world::{WALL, World, rows, scripted, world};
 
 /// Every kind of row that goes along: a long body, an edit, a deletion, reactions, mentions, a member who left.
 const SCRIPT: &str = "1 sends a, d.1 sends c; 1 adds 4; 2 sends b to 1; 1 edits e=new of 1; 2 deletes x of 2; \
@@ -20,8 +20,7 @@ const SCRIPT: &str = "1 sends a, d.1 sends c; 1 adds 4; 2 sends b to 1; 1 edits 
 
 /// The same store, always.
 fn source() -> World<MemoryEngine> {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run(SCRIPT);
+    let mut world = world(SCRIPT);
     world.run(&format!("1 sends long={}", "crab".repeat(BODY_INLINE_BYTES_MAX as usize)));
     let phone = connecting(None);
     block_on(devices::open(&world.engine, &phone, WALL)).expect("opened");
@@ -34,8 +33,7 @@ fn connecting(cursor: Option<Cursor>) -> Connecting {
 }
 
 fn empty(generation: u64, fates: &[CommitFault]) -> MemoryEngine {
-    let faults = Box::new(ScriptedFaults::new(fates.iter().copied()));
-    MemoryEngine::open(&MemoryStore::new(Generation(generation)), MemoryOptions { faults, ..MemoryOptions::default() })
+    scripted(&MemoryStore::new(Generation(generation)), fates)
 }
 
 /// The dump of a store, in parts of the rows of one page, and each cut in halves, so that there are some.
@@ -70,14 +68,10 @@ fn import(engine: &MemoryEngine, dump: &[u8]) -> Result<Totals, String> {
     Ok(reader.totals())
 }
 
-fn rows(engine: &MemoryEngine, range: &RangeRequest) -> Vec<Row> {
-    block_on(engine.begin(Begin::Fresh).get_range(range)).expect("readable").rows
-}
-
 /// All that goes along, but devices, whose rows change on the way.
 fn moved(engine: &MemoryEngine) -> Vec<Row> {
     let mut all = rows(engine, &RangeRequest::new(b"", b"\xFF"));
-    all.retain(|row| matches!(keys::moved(&row.key), Some(keys::Moved::AsItIs | keys::Moved::WithFloor)));
+    all.retain(|row| matches!(keys::transfer(&row.key), Some(keys::Transfer::AsItIs | keys::Transfer::WithFloor)));
     all
 }
 
@@ -89,7 +83,7 @@ fn the_other_store_holds_the_same_and_is_sound() {
         let to = empty(8, fates);
         import(&to, &dump).unwrap_or_else(|error| panic!("{fates:?}: {error}"));
         assert_eq!(moved(&to), moved(&from.engine), "{fates:?}");
-        let checked = block_on(check::run(&to, |_| {})).unwrap_or_else(|error| panic!("{fates:?}: {error}"));
+        let checked = World::claim(to.clone(), 30, 1).holds();
         assert_eq!((checked.channels, checked.messages, checked.inbox_rows), (3, 5, 0), "{fates:?}");
         assert!(!block_on(transfer::unfinished(&to)).expect("readable"));
     };
@@ -119,7 +113,7 @@ fn life_goes_on_in_the_other_store() {
     assert_eq!(world.run("1 sends a; 2 sends f; 3 puts r=👍 on 1"), "#1 again; #4; count 1");
     let opened = block_on(devices::open(&world.engine, &connecting(None), WALL)).expect("opened");
     assert_eq!(opened.cursor.generation, 8);
-    block_on(check::run(&world.engine, |_| {})).expect("sound");
+    world.holds();
 }
 
 #[test]

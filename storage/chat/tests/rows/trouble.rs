@@ -1,19 +1,19 @@
-//! Batches that fail as a whole are tried in parts; two lives race for one store; a damaged row is nobody else's trouble.
+//! Batches that fail as a whole are tried in parts; a damaged row is nobody else's trouble; and the main path on a disk.
 
 use chat::keys;
-use chat::{channels, check, view};
-use futures_lite::future::{block_on, yield_now, zip};
+use chat::{channels, check};
+use futures_lite::future::block_on;
+use kv::Transaction;
 use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
 use kv::memory::CommitFault::{self, Conflict};
-use kv::memory::{FaultRates, Faults, MemoryEngine, MemoryOptions, SeededFaults};
-use kv::{Begin, Engine, Transaction};
-use schema::{Incarnation, UserId};
+use kv::memory::Faults;
+use schema::UserId;
 
-use crate::world::{World, channel, faulty, store};
+use crate::world::{World, channel, open, quiet, store, world, world_after, write};
 
 /// How many operations of a batch of one script are answered by each run of a batch, where commits end so.
 fn check_parts(fates: &[CommitFault], script: &str, expected: &[usize]) {
-    let mut world = World::current(faulty(&store(), fates));
+    let mut world = world_after(fates, "");
     let tickets: Vec<u64> = script.split(", ").map(|op| world.push(op)).collect();
     let mut answered = Vec::new();
     while let Some(batch) = world.next_batch(0) {
@@ -23,7 +23,7 @@ fn check_parts(fates: &[CommitFault], script: &str, expected: &[usize]) {
     }
     assert_eq!(answered, expected, "{script} after {fates:?}");
     assert!(world.appenders[0].is_idle());
-    block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
+    world.holds();
 }
 
 #[test]
@@ -66,12 +66,10 @@ impl Faults for Away {
 fn a_batch_that_the_store_does_not_answer_ends_at_once_and_whole() {
     let check = |after_commits: u32, fate: CommitFault, script: &str, expected: &str| {
         let store = store();
-        World::claim(MemoryEngine::open(&store, MemoryOptions::default()), 2, 1);
-        let mut world = World::current(MemoryEngine::open(&store, MemoryOptions::default()));
-        let faults = Box::new(Away { after_commits, fate, was_away: false });
-        world.engine = MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() });
+        let mut world = World::claim(quiet(&store), 2, 1);
+        world.engine = open(&store, Away { after_commits, fate, was_away: false });
         assert_eq!(world.run(script), expected, "{script}, away after {after_commits} commits, the last {fate:?}");
-        block_on(check::run(&world.engine, |_| {})).expect("the invariants hold");
+        world.holds();
     };
     // One wait of five seconds, not one for each half of each half.
     check(0, CommitFault::None, "1 sends a, d.1 sends b, 2 sends c; 1 sends a", "115, 115, 115; #1");
@@ -85,7 +83,7 @@ fn a_batch_that_the_store_does_not_answer_ends_at_once_and_whole() {
 
 #[test]
 fn what_was_queued_behind_a_split_batch_comes_behind_it() {
-    let mut world = World::current(faulty(&store(), &[Conflict; 2]));
+    let mut world = world_after(&[Conflict; 2], "");
     let first = ["1 sends a", "d.1 sends b", "1 sends c"].map(|op| world.push(op));
     let batch = world.next_batch(0).expect("three are queued");
     let last = world.push("1 sends e");
@@ -100,58 +98,12 @@ fn what_was_queued_behind_a_split_batch_comes_behind_it() {
 
 #[test]
 fn a_damaged_row_refuses_its_own_channel_alone() {
-    let mut world = World::current(faulty(&store(), &[]));
-    let mut tx = world.engine.begin(Begin::Fresh);
-    tx.set(&keys::head(channel("d")), b"\x01damaged");
-    block_on(tx.commit()).expect("damaged");
+    let mut world = world("");
+    write(&world.engine, |tx| tx.set(&keys::head(channel("d")), b"\x01damaged"));
     assert_eq!(world.run("1 sends a, d.1 sends b, 2 sends c, d.2 marks 1"), "#1, 100, #2, 100");
     assert!(matches!(block_on(check::run(&world.engine, |_| {})), Err(check::CheckError::Unreadable { rows: 1, .. })));
     let list = block_on(channels::list(&world.engine, UserId(1), None, 50)).expect("the others are listed");
     assert_eq!(list.channels.iter().map(|summary| summary.id).collect::<Vec<_>>(), [channel("g")]);
-}
-
-#[test]
-fn of_two_lives_that_race_the_older_appends_before_the_takeover_or_not_at_all() {
-    let (mut before, mut fenced) = (0, 0);
-    for seed in 0..60 {
-        let store = store();
-        let rates = FaultRates { conflict_permille: 50, unknown_permille: 150, yields_max: 4, ..FaultRates::HOSTILE };
-        let mut old = World::claim(MemoryEngine::open(&store, MemoryOptions::default()), 2, 1);
-        let faults = Box::new(SeededFaults::new(seed, rates));
-        let engine = MemoryEngine::open(&store, MemoryOptions { faults, ..MemoryOptions::default() });
-        old.engine = engine.clone();
-        let tickets = ["1 sends a", "d.1 sends b", "2 sends c"].map(|op| old.push(op));
-        let batch = old.next_batch(0).expect("three are queued");
-        let takeover = async {
-            for _turn in 0..seed % 40 {
-                yield_now().await;
-            }
-            let mut claimed = view::claim(&engine, Incarnation(3), 1).await;
-            while claimed.is_err() {
-                claimed = view::claim(&engine, Incarnation(3), 1).await;
-            }
-        };
-        let (outcome, ()) = block_on(zip(batch.run(engine.clone()), takeover));
-        let finished = old.appenders[0].finished(outcome);
-        let quiet = MemoryEngine::open(&store, MemoryOptions::default());
-        // A batch that was to be tried in parts is fenced now.
-        old.engine = quiet.clone();
-        old.drain();
-        let mut replies: std::collections::BTreeMap<u64, bool> =
-            finished.replies.iter().map(|(ticket, reply)| (*ticket, reply.is_ok())).collect();
-        replies.extend(tickets.iter().filter_map(|ticket| Some((*ticket, old.outcome(*ticket)?.is_ok()))));
-        assert_eq!(replies.len(), 3, "every operation is answered");
-        let mut new = World::current(quiet);
-        for (words, ticket) in ["1 sends a", "d.1 sends b", "2 sends c"].iter().zip(tickets) {
-            let again = new.run(words).ends_with("again");
-            // Refused is not the same as not stored, where the outcome was unknown; acknowledged is stored.
-            assert!(again || !replies[&ticket], "I3: {words} was acknowledged and is not stored, seed {seed}");
-            before += u32::from(replies[&ticket]);
-            fenced += u32::from(!replies[&ticket]);
-        }
-        block_on(check::run(&new.engine, |_| {})).unwrap_or_else(|error| panic!("{error}, seed {seed}"));
-    }
-    assert!(before > 20 && fenced > 20, "both orders are met: {before} acknowledged, {fenced} refused");
 }
 
 #[test]
@@ -176,7 +128,7 @@ fn the_main_path_holds_on_the_embedded_engine_and_over_a_restart() {
     let mut world = World::claim(engine.clone(), 2, 1);
     assert_eq!(inboxes, (1..=4).map(|user| world.inbox(user, 100)).collect::<Vec<_>>());
     assert_eq!(world.run("1 sends a; 3 sends x; 4 sends f"), "#1 again; 103; #5");
-    let checked = block_on(check::run(&engine, |_| {})).expect("the invariants hold");
+    let checked = world.holds();
     assert_eq!((checked.channels, checked.messages, checked.first_replies, checked.users), (2, 6, 6, 4));
     engine.close();
 }

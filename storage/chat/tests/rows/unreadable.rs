@@ -6,17 +6,17 @@ use chat::accounts::{self, NewFamily, NewToken};
 use chat::devices::{self, Connecting};
 use chat::keys::{self, Layout};
 use chat::push::Decision;
-use chat::{LayerError, arrivals, channels, check, history, inbox, mentions, opened, people, presence, push, search};
+use chat::{LayerError, arrivals, channels, check, inbox, mentions, opened, people, presence, push, search};
 use chat::{unreadable, view};
 use futures_lite::future::block_on;
 use kv::memory::MemoryEngine;
-use kv::{Begin, Engine, RangeRequest, Row, Transaction};
-use schema::command::{History, HistoryWindow};
+use kv::{RangeRequest, Row, Transaction};
+use schema::command::HistoryWindow;
 use schema::page::{Arrival, SessionStart};
-use schema::record::{NodeRecord, PresenceRecord, PushItem, UserRecord};
-use schema::{ChannelId, Epoch, Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
+use schema::record::{NodeRecord, PresenceRecord, PushItem};
+use schema::{Epoch, Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
 
-use crate::world::{WALL, World, channel, faulty, first_shard, store};
+use crate::world::{self, WALL, World, account, channel, first_shard, rows, write};
 
 /// What no record of this version begins with: its format is newer.
 const NEWER: &[u8] = &[0xEE, 1, 2, 3];
@@ -25,22 +25,16 @@ const LIFE: Incarnation = Incarnation(2);
 
 /// A store with a row of nearly every table.
 fn world() -> World<MemoryEngine> {
-    let mut world = World::current(faulty(&store(), &[]));
     let long = "가나다".repeat(9_000);
-    world.run(&format!("1 sends a, 2 sends b to 1, d.2 sends c; 2 sends f={long}; 1 adds 4; 1 removes 4"));
+    let mut world =
+        world::world(&format!("1 sends a, 2 sends b to 1, d.2 sends c; 2 sends f={long}; 1 adds 4; 1 removes 4"));
     world.run("2 puts e=👍 on 1; 1 marks 2; x.1 makes 2+3 key k; l.1 founds 2+3; l.2 sends a; d.2 edits e=h of 1");
     let engine = &world.engine;
     block_on(people::put_friend(engine, ME, UserId(5), WALL)).expect("asked");
     block_on(people::block(engine, ME, UserId(6), true, WALL)).expect("blocked");
     let online = PresenceRecord { state: PresenceState::Online, last_active_ms: WALL, at_ms: WALL };
     block_on(presence::put(engine, Epoch(2), LIFE, UserId(2), online)).expect("put");
-    let zoe = UserRecord {
-        username: "zoe".to_owned(),
-        display_name: String::new(),
-        password_hash: String::new(),
-        created_ms: WALL,
-    };
-    block_on(accounts::create_user(engine, UserId(10), &zoe, None)).expect("signed up");
+    block_on(accounts::create_user(engine, UserId(10), &account("zoe"), None)).expect("signed up");
     let token = NewToken { hash: [7; 32], expires_ms: WALL.plus_ms(1 << 40) };
     let login = NewFamily { family: 9, device: None, token };
     block_on(accounts::open_family(engine, ME, &login, WALL)).expect("logged in");
@@ -61,14 +55,11 @@ async fn connect(engine: &MemoryEngine) -> Result<SessionStart, LayerError> {
 }
 
 fn table(engine: &MemoryEngine, number: u8) -> Vec<Row> {
-    let range = RangeRequest::new(vec![number], vec![number + 1]);
-    block_on(engine.begin(Begin::Fresh).get_range(&range)).expect("readable").rows
+    rows(engine, &RangeRequest::new(vec![number], vec![number + 1]))
 }
 
 fn spoil(engine: &MemoryEngine, rows: &[Row]) {
-    let mut tx = engine.begin(Begin::Fresh);
-    rows.iter().for_each(|row| tx.set(&row.key, NEWER));
-    block_on(tx.commit()).expect("spoiled");
+    write(engine, |tx| rows.iter().for_each(|row| tx.set(&row.key, NEWER)));
 }
 
 fn count(of: &str) -> u64 {
@@ -97,7 +88,6 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
     }
     let engine = &world.engine;
     let (g, home) = (channel("g"), first_shard(2));
-    let history = |at: ChannelId| History { channel_id: at, window: HistoryWindow::Newest, limit: 50 };
     let limits = inbox::InboxLimits { rows: 100, bytes: 1 << 20, at_connect: true };
     let next = NewToken { hash: [8; 32], expires_ms: WALL.plus_ms(1 << 40) };
     let item = PushItem::new(ME, (g, Seq(2)), UserId(2), WALL);
@@ -116,7 +106,7 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
     ask("members", block_on(channels::members(engine, ME, g, None, 50)).map(drop));
     ask("large", block_on(channels::large_of(engine, ME)).map(drop));
     ask("open", block_on(opened::opened(engine, ME, g)).map(drop));
-    ask("history", block_on(history::page(engine, ME, &history(g))).map(drop));
+    ask("history", world.history(1, "g", HistoryWindow::Newest, 50).map(drop));
     ask("mentions", block_on(mentions::list(engine, ME, None, 50)).map(drop));
     ask("friends", block_on(people::friends(engine, ME, None, 50)).map(drop));
     ask("blocks", block_on(people::blocks(engine, ME, None, 50)).map(drop));
@@ -200,8 +190,7 @@ fn an_arrival_that_cannot_be_read_is_kept_and_those_behind_it_are_told() {
     block_on(arrivals::clear(&world.engine, world.view.epoch, first_shard(2), through, &[])).expect("cleared");
     assert_eq!(block_on(unreadable::kept(&world.engine, 10)).expect("readable"), std::slice::from_ref(&spoilt.key));
     assert_eq!(read().0, 0);
-    let checked = block_on(check::run(&world.engine, |_| {})).expect("sound but for what is set aside");
-    assert_eq!(checked.set_aside, 1);
+    assert_eq!(world.holds().set_aside, 1);
 }
 
 #[test]
@@ -216,14 +205,12 @@ fn arrivals_that_an_heir_cannot_read_are_kept_when_it_clears_them() {
 
 #[test]
 fn a_message_that_cannot_be_read_is_left_out_wherever_it_is_shown() {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run("1 sends a; 2 sends b to 1; 3 sends c; 3 puts e=👍 on 1");
+    let mut world = world::world("1 sends a; 2 sends b to 1; 3 sends c; 3 puts e=👍 on 1");
     let key = keys::message(channel("g"), Seq(2));
     spoil(&world.engine, &[Row { key: key.clone().into(), value: bytes::Bytes::new() }]);
     assert_eq!(world.inbox(1, 100), "g created 1, d created 1, g#1=a, g#3=c, g#1 +👍1");
     assert_eq!(world.inbox(1, 1), world.inbox(1, 100), "page by page too");
-    let request = |window| History { channel_id: channel("g"), window, limit: 50 };
-    let page = |window| block_on(history::page(&world.engine, ME, &request(window))).expect("readable");
+    let page = |window| world.history(1, "g", window, 50).expect("readable");
     let seqs = |window| page(window).messages.iter().map(|message| message.seq.0).collect::<Vec<_>>();
     assert_eq!((seqs(HistoryWindow::Newest), seqs(HistoryWindow::After(Seq(0)))), (vec![1, 3], vec![1, 3]));
     assert!(block_on(mentions::list(&world.engine, ME, None, 50)).expect("readable").messages.is_empty());
@@ -236,8 +223,7 @@ fn a_message_that_cannot_be_read_is_left_out_wherever_it_is_shown() {
 
 #[test]
 fn a_batch_row_that_cannot_be_read_is_overwritten_by_the_next_batch() {
-    let mut world = World::current(faulty(&store(), &[]));
-    world.run("1 sends a");
+    let mut world = world::world("1 sends a");
     let row = keys::batch(first_shard(2));
     spoil(&world.engine, &[Row { key: row.clone().into(), value: bytes::Bytes::new() }]);
     assert_eq!(world.run("1 sends b; 1 sends b"), "#2; #2 again");

@@ -21,11 +21,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chat::appender::{Appender, Batch, Finished};
-use chat::keys;
-use chat::{inbox, view};
+use chat::check::{self, Checked};
+use chat::{LayerError, history, inbox, keys, view};
 use futures_lite::future::block_on;
-use kv::memory::{CommitFault, MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
-use kv::{Begin, Engine, Generation, Transaction};
+use kv::memory::{CommitFault, Faults, MemoryEngine, MemoryOptions, MemoryStore, NoFaults, ScriptedFaults};
+use kv::{Begin, Engine, Generation, RangeRequest, Row, Transaction};
+use schema::command::{History, HistoryPage, HistoryWindow};
 use schema::event::Role;
 use schema::mesh::{LiveBody, LiveEvent};
 use schema::op::{ChannelKind, CreateOp, EditOp, PastAccess, ReactOp, SendOp};
@@ -55,16 +56,74 @@ pub(crate) struct World<E> {
 /// A store in which the users and the two channels exist.
 pub(crate) fn store() -> MemoryStore {
     let store = MemoryStore::new(Generation(7));
-    let mut world = World::claim(MemoryEngine::open(&store, MemoryOptions::default()), 1, 1);
-    world.populate();
+    World::claim(quiet(&store), 1, 1).populate();
     store
+}
+
+/// A process that has a store open, whose faults are these.
+pub(crate) fn open(store: &MemoryStore, faults: impl Faults + 'static) -> MemoryEngine {
+    MemoryEngine::open(store, MemoryOptions { faults: Box::new(faults), ..MemoryOptions::default() })
+}
+
+/// One without faults.
+pub(crate) fn quiet(store: &MemoryStore) -> MemoryEngine {
+    open(store, NoFaults)
+}
+
+/// One whose commits end like this, the first of them first.
+pub(crate) fn scripted(store: &MemoryStore, fates: &[CommitFault]) -> MemoryEngine {
+    open(store, ScriptedFaults::new(fates.iter().copied()))
 }
 
 /// An engine over `store`, claimed by life 2, whose commits end like this, the first of them first.
 pub(crate) fn faulty(store: &MemoryStore, fates: &[CommitFault]) -> MemoryEngine {
-    World::claim(MemoryEngine::open(store, MemoryOptions::default()), 2, 1);
-    let faults = Box::new(ScriptedFaults::new(fates.iter().copied()));
-    MemoryEngine::open(store, MemoryOptions { faults, ..MemoryOptions::default() })
+    World::claim(quiet(store), 2, 1);
+    scripted(store, fates)
+}
+
+/// The small world behind a script.
+pub(crate) fn world(script: &str) -> World<MemoryEngine> {
+    world_after(&[], script)
+}
+
+/// The same, where commits end so.
+pub(crate) fn world_after(fates: &[CommitFault], script: &str) -> World<MemoryEngine> {
+    let mut world = World::current(faulty(&store(), fates));
+    world.run(script);
+    world
+}
+
+/// All rows of a range, as far as one page goes.
+pub(crate) fn rows<E: Engine>(engine: &E, range: &RangeRequest) -> Vec<Row> {
+    block_on(engine.begin(Begin::Fresh).get_range(range)).expect("readable").rows
+}
+
+/// Changes rows, past all layers.
+pub(crate) fn write<E: Engine>(engine: &E, change: impl FnOnce(&mut E::Tx)) {
+    let mut tx = engine.begin(Begin::Fresh);
+    change(&mut tx);
+    block_on(tx.commit()).expect("written");
+}
+
+/// What came of a question, in words, or the code of its refusal.
+pub(crate) fn words(result: Result<String, LayerError>) -> String {
+    match result {
+        Ok(words) => words,
+        Err(LayerError::Refused(refusal)) => u16::from(refusal.code).to_string(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// An account of this name.
+pub(crate) fn account(name: &str) -> UserRecord {
+    let (username, display_name, password_hash) = (name.to_owned(), String::new(), String::new());
+    UserRecord { username, display_name, password_hash, created_ms: WALL }
+}
+
+/// A text that is sent.
+pub(crate) fn text(from: u64, client_msg_id: ClientMsgId, body: impl Into<Arc<str>>) -> ChannelOp {
+    let (from, kind, mentions) = (UserId(from), MessageKind::Text, message::no_mentions());
+    ChannelOp::Send(SendOp { from, client_msg_id, kind, body: body.into(), reply_to: None, mentions })
 }
 
 impl<E: Engine> World<E> {
@@ -105,17 +164,28 @@ impl<E: Engine> World<E> {
     }
 
     pub(crate) fn make_users(&self, users: impl IntoIterator<Item = u64>) {
-        let mut tx = self.engine.begin(Begin::Fresh);
-        for user in users {
-            let record = UserRecord {
-                username: format!("user{user}"),
-                display_name: String::new(),
-                password_hash: String::new(),
-                created_ms: WALL,
-            };
-            tx.set(&keys::user(UserId(user)), &record.encode());
-        }
-        block_on(tx.commit()).expect("users are made");
+        write(&self.engine, |tx| {
+            users
+                .into_iter()
+                .for_each(|user| tx.set(&keys::user(UserId(user)), &account(&format!("user{user}")).encode()));
+        });
+    }
+
+    /// What is stored holds the invariants.
+    pub(crate) fn holds(&self) -> Checked {
+        block_on(check::run(&self.engine, |_| {})).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A page of what a user may read of a channel.
+    pub(crate) fn history(
+        &self,
+        user: u64,
+        at: &str,
+        window: HistoryWindow,
+        limit: u32,
+    ) -> Result<HistoryPage, LayerError> {
+        let request = History { channel_id: channel(at), window, limit };
+        block_on(history::page(&self.engine, UserId(user), &request))
     }
 
     /// The appender of a channel's home.

@@ -160,18 +160,10 @@ impl Draft<'_> {
 
     /// Whether all these users are members of a channel that was looked at.
     pub(in crate::appender) fn check_mentions(&mut self, channel: ChannelId, users: &[UserId]) -> Step<()> {
-        let mut step = Ok(());
-        for &user in users {
-            match self.find_member(channel, user) {
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    return refuse(ErrorCode::BadRequest, format!("user {user}, who is mentioned, is not a member"));
-                }
-                Err(Halt::Unread) => step = Err(Halt::Unread),
-                Err(halt) => return Err(halt),
-            }
-        }
-        step
+        self.all(users.iter().copied(), |draft, user| match draft.find_member(channel, user)? {
+            Some(_) => Ok(()),
+            None => refuse(ErrorCode::BadRequest, format!("user {user}, who is mentioned, is not a member")),
+        })
     }
 
     /// Refuses what may not happen between two of whom one has blocked the other.
@@ -184,35 +176,41 @@ impl Draft<'_> {
 
     /// Whether all these accounts exist.
     pub(in crate::appender) fn users_exist(&mut self, users: impl Iterator<Item = UserId>) -> Step<()> {
-        let mut step = Ok(());
-        for user in users {
-            match self.get_loose(keys::user(user)) {
-                Ok(Some(_)) => {}
-                Ok(None) => return refuse(ErrorCode::UnknownChannel, format!("no user {user}")),
-                Err(Halt::Unread) => step = Err(Halt::Unread),
-                Err(halt) => return Err(halt),
-            }
-        }
-        step
+        self.all(users, |draft, user| match draft.get_loose(keys::user(user))? {
+            Some(_) => Ok(()),
+            None => refuse(ErrorCode::UnknownChannel, format!("no user {user}")),
+        })
     }
 
     /// Whether each of these users may be in one more channel.
     pub(in crate::appender) fn users_have_room(&mut self, users: impl Iterator<Item = UserId>) -> Step<()> {
-        let mut step = Ok(());
+        self.all(users, |draft, user| {
+            let key = keys::joined(user);
+            let row = draft.get_loose(key.clone())?;
+            let joined = unreadable::refuse_some(&key, row.as_ref(), packed::counter)?.unwrap_or_default();
+            let joined = joined.saturating_add_signed(draft.joined.get(&user).copied().unwrap_or(0));
+            if joined >= u64::from(CHANNELS_OF_USER_MAX) {
+                let limit = CHANNELS_OF_USER_MAX;
+                return refuse(ErrorCode::LimitExceeded, format!("user {user} is in {limit} channels already"));
+            }
+            Ok(())
+        })
+    }
+
+    /// Checks each of these users, also behind one for whom a row is missing, so that all that are missing are wanted at once.
+    fn all(
+        &mut self,
+        users: impl Iterator<Item = UserId>,
+        mut check: impl FnMut(&mut Self, UserId) -> Step<()>,
+    ) -> Step<()> {
+        let mut all = Ok(());
         for user in users {
-            match self.get_loose(keys::joined(user)) {
-                Ok(row) => {
-                    let joined = unreadable::refuse(&keys::joined(user), packed::counter(row.as_ref()))?;
-                    let joined = joined.saturating_add_signed(self.joined.get(&user).copied().unwrap_or(0));
-                    if joined >= u64::from(CHANNELS_OF_USER_MAX) {
-                        let limit = CHANNELS_OF_USER_MAX;
-                        return refuse(ErrorCode::LimitExceeded, format!("user {user} is in {limit} channels already"));
-                    }
-                }
-                Err(Halt::Unread) => step = Err(Halt::Unread),
+            match check(self, user) {
+                Ok(()) => {}
+                Err(Halt::Unread) => all = Err(Halt::Unread),
                 Err(halt) => return Err(halt),
             }
         }
-        step
+        all
     }
 }

@@ -156,12 +156,12 @@ fn write_channel(draft: &mut Draft<'_>, channel: ChannelId, op: &CreateOp, users
         draft.put_member(op.kind, channel, user, &member);
         draft.count_joined(user, 1);
         if let ChannelKind::Large = op.kind {
-            draft.set(keys::large(user, channel), packed::mark_row());
+            draft.set(keys::large(user, channel), packed::MARK);
         }
         members.push(Member::of(user, &member));
     }
     if let ChannelKind::Direct = op.kind {
-        draft.set(direct_key(users), packed::direct_row(channel));
+        draft.set(direct_key(users), packed::direct_row(channel).to_vec());
     }
     if let Some(key) = &op.idempotency_key {
         let [today, _] = idempotency_days(draft.wall());

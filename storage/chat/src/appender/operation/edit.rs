@@ -4,13 +4,12 @@
 
 use std::sync::Arc;
 
-use schema::limits::BODY_BYTES_MAX;
 use schema::op::EditOp;
 use schema::record::{EventRecordBody, MessageRecord};
 use schema::{ChannelId, ErrorCode, OpReply};
 
 use super::Operation;
-use super::message::{clear_body, revised, tallies_of, visible};
+use super::message::{check_length, clear_body, revised, tallies_of, undeleted};
 use crate::appender::capacity::Cost;
 use crate::appender::draft::{Asked, Change, Draft, Step, refuse};
 use crate::appender::prefetch::Prefetch;
@@ -37,11 +36,11 @@ impl Operation for EditOp {
         }
         let member = draft.member(channel, self.by)?;
         draft.check_not_blocked(channel)?;
-        check_text(&self.body)?;
-        let before = visible(draft, channel, &member, self.seq)?;
-        if before.deleted {
-            return refuse(ErrorCode::NoSuchMessage, format!("message {} was deleted", self.seq));
+        if self.body.is_empty() {
+            return refuse(ErrorCode::BadRequest, "a message has a text: to take it away, delete the message");
         }
+        check_length(&self.body)?;
+        let before = undeleted(draft, channel, &member, self.seq)?;
         if before.from != self.by {
             return refuse(ErrorCode::PermissionDenied, "only its author may edit a message");
         }
@@ -65,15 +64,4 @@ impl Operation for EditOp {
         draft.tell_readers(channel, self.seq, event, Some(Arc::new(message)));
         Ok(OpReply::Revised { revision })
     }
-}
-
-fn check_text(body: &str) -> Step<()> {
-    if body.is_empty() {
-        return refuse(ErrorCode::BadRequest, "a message has a text: to take it away, delete the message");
-    }
-    if body.len() > BODY_BYTES_MAX as usize {
-        let length = body.len();
-        return refuse(ErrorCode::BodyTooLong, format!("the body is {length} bytes, the limit is {BODY_BYTES_MAX}"));
-    }
-    Ok(())
 }

@@ -87,7 +87,7 @@ fn joined(draft: &mut Draft<'_>, channel: ChannelId, user: UserId) {
     let (kind, past, head) = draft.drafted(channel);
     match kind {
         ChannelKind::Direct | ChannelKind::Group => {}
-        ChannelKind::Large => draft.set(keys::large(user, channel), packed::mark_row()),
+        ChannelKind::Large => draft.set(keys::large(user, channel), packed::MARK),
     }
     match past {
         PastAccess::Joined => {}

@@ -2,6 +2,7 @@
 //!
 //! Upholds I10: only those whose ranges hold a message's seq may do anything to it.
 
+use schema::limits::BODY_BYTES_MAX;
 use schema::record::{BodyRecord, MessageRecord, TalliesRecord};
 use schema::{ChannelId, ErrorCode, Seq};
 
@@ -18,6 +19,24 @@ pub(super) fn visible(draft: &mut Draft<'_>, channel: ChannelId, member: &Member
     let key = keys::message(channel, seq);
     // Below the head every seq has its row (I2).
     Ok(draft.record(key.clone(), MessageRecord::decode)?.ok_or_else(|| unreadable::missing(&key, "message"))?)
+}
+
+/// The same of one that was not deleted.
+pub(super) fn undeleted(draft: &mut Draft<'_>, channel: ChannelId, member: &Member, seq: Seq) -> Step<MessageRecord> {
+    let record = visible(draft, channel, member, seq)?;
+    if record.deleted {
+        return refuse(ErrorCode::NoSuchMessage, format!("message {seq} was deleted"));
+    }
+    Ok(record)
+}
+
+/// Refuses a text that is too long.
+pub(super) fn check_length(text: &str) -> Step<()> {
+    let length = text.len();
+    if length > BODY_BYTES_MAX as usize {
+        return refuse(ErrorCode::BodyTooLong, format!("the body is {length} bytes, the limit is {BODY_BYTES_MAX}"));
+    }
+    Ok(())
 }
 
 /// How often each emoji was put to a message.
@@ -38,5 +57,5 @@ pub(super) fn clear_body(draft: &mut Draft<'_>, channel: ChannelId, seq: Seq, be
 /// Writes a message's newest revision, which the index of words has to read again.
 pub(super) fn revised(draft: &mut Draft<'_>, channel: ChannelId, seq: Seq, record: &MessageRecord) {
     draft.set(keys::message(channel, seq), record.encode());
-    draft.set(keys::edited(channel, seq), packed::mark_row());
+    draft.set(keys::edited(channel, seq), packed::MARK);
 }

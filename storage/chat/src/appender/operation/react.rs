@@ -10,7 +10,7 @@ use schema::record::{EventRecordBody, RecordError, TalliesRecord};
 use schema::{ChannelId, Emoji, ErrorCode, OpReply};
 
 use super::Operation;
-use super::message::{tallies_of, visible};
+use super::message::{tallies_of, undeleted};
 use crate::appender::capacity::{Cost, EVENT_BYTES, EVENT_BYTES_MAX};
 use crate::appender::draft::{Asked, Change, Draft, Step, refuse};
 use crate::appender::prefetch::Prefetch;
@@ -40,9 +40,7 @@ impl Operation for ReactOp {
         }
         let member = draft.member(channel, self.by)?;
         draft.check_not_blocked(channel)?;
-        if visible(draft, channel, &member, self.seq)?.deleted {
-            return refuse(ErrorCode::NoSuchMessage, format!("message {} was deleted", self.seq));
-        }
+        undeleted(draft, channel, &member, self.seq)?;
         let key = keys::reaction(channel, self.seq, &self.emoji, self.by);
         let (before, tallies) = (draft.get(key.clone()), tallies_of(draft, channel, self.seq));
         let (before, mut tallies) = (before?.is_some(), tallies?);
@@ -55,7 +53,7 @@ impl Operation for ReactOp {
         let count = counted(&tallies_key, &mut tallies, &self.emoji, self.on)?;
 
         if self.on {
-            draft.set(key, packed::mark_row());
+            draft.set(key, packed::MARK);
         } else {
             draft.clear(key);
         }

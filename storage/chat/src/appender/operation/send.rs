@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use schema::limits::{BODY_BYTES_MAX, MENTIONS_MAX};
+use schema::limits::MENTIONS_MAX;
 use schema::op::SendOp;
 use schema::record::{AnsweredOp, DedupRecord, EventRecordBody, HeadRecord, MessageRecord, TalliesRecord};
 use schema::{ChannelId, ErrorCode, MessageKind, OpReply, Seq};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Operation;
+use super::message::check_length;
 use crate::appender::capacity::Cost;
 use crate::appender::draft::{Asked, Draft, Step, refuse};
 use crate::appender::members::Member;
@@ -68,7 +69,7 @@ impl Operation for SendOp {
         let first = DedupRecord { op: asked.op, seq, sent_ms, revision: 0, count: 0, content_hash: asked.content_hash };
         draft.set(asked.key.to_key(), first.encode());
         for &user in &*self.mentions {
-            draft.set(MentionKey { user, sent_ms, channel, seq }.to_key(), packed::mark_row());
+            draft.set(MentionKey { user, sent_ms, channel, seq }.to_key(), packed::MARK);
         }
         draft.put_head(channel, HeadRecord { seq, sent_ms });
         draft.raise_mark(self.from, channel, seq);
@@ -80,10 +81,7 @@ impl Operation for SendOp {
 }
 
 fn check_content(op: &SendOp, sender: &Member, head: Seq) -> Step<()> {
-    if op.body.len() > BODY_BYTES_MAX as usize {
-        let length = op.body.len();
-        return refuse(ErrorCode::BodyTooLong, format!("the body is {length} bytes, the limit is {BODY_BYTES_MAX}"));
-    }
+    check_length(&op.body)?;
     if let Some(reply_to) = op.reply_to
         && (reply_to == Seq::ZERO || reply_to > head || !sender.sees(reply_to))
     {
