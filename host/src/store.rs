@@ -10,7 +10,7 @@ use chat::devices::Connecting;
 use chat::inbox::InboxLimits;
 use chat::{LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence, search};
 use kv::Engine;
-use router::{Ask, Claims, Question, Request, store};
+use router::{Ask, Claims, Pending, Question, Request, store};
 use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::{ErrorCode, Instant, Now, Owner, Refusal, UnixMs, View};
 
@@ -39,82 +39,68 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
             appends.push(started, ask);
             return None;
         }
-        Question::Authenticate(ask) => task(started, ask, |store::Authenticate { token }| async move {
-            authenticate(&engine, &*auth, &token, wall).await
-        }),
-        Question::History(ask) => task(started, ask, |store::History { user, request }| async move {
-            history::page(&engine, user, &request).await
-        }),
-        Question::Search(ask) => {
-            task(
-                started,
-                ask,
-                |store::Search { user, request }| async move { search::query(&engine, user, &request).await },
-            )
+        Question::Authenticate(Ask { request: store::Authenticate { token }, pending }) => {
+            task(started, pending, async move { authenticate(&engine, &*auth, &token, wall).await })
         }
-        Question::OpenChannel(ask) => task(started, ask, |store::OpenChannel { user, channel }| async move {
-            opened::opened(&engine, user, channel).await
-        }),
-        Question::Members(ask) => task(started, ask, |store::Members { user, channel, page }| async move {
-            opened::page_of_members(&engine, user, channel, page).await
-        }),
-        Question::OpenInbox(ask) => task(started, ask, |request| async move {
+        Question::History(Ask { request: store::History { user, request }, pending }) => {
+            task(started, pending, async move { history::page(&engine, user, &request).await })
+        }
+        Question::Search(Ask { request: store::Search { user, request }, pending }) => {
+            task(started, pending, async move { search::query(&engine, user, &request).await })
+        }
+        Question::OpenChannel(Ask { request: store::OpenChannel { user, channel }, pending }) => {
+            task(started, pending, async move { opened::opened(&engine, user, channel).await })
+        }
+        Question::Members(Ask { request: store::Members { user, channel, page }, pending }) => {
+            task(started, pending, async move { opened::page_of_members(&engine, user, channel, page).await })
+        }
+        Question::OpenInbox(Ask { request, pending }) => {
             let store::OpenInbox { user, device, family, client, cursor } = request;
             let connecting = Connecting { user, device, family, client: client.unwrap_or_default(), cursor };
-            devices::open(&engine, &connecting, wall).await
-        }),
-        Question::ReadInbox(ask) => task(started, ask, |request| async move {
+            task(started, pending, async move { devices::open(&engine, &connecting, wall).await })
+        }
+        Question::ReadInbox(Ask { request, pending }) => {
             let store::ReadInbox { user, after, at_least, bytes, first } = request;
             let limits = InboxLimits { rows: INBOX_PAGE_ROWS_MAX, bytes, at_connect: first };
-            inbox::read(&engine, user, after, at_least, limits).await
-        }),
-        Question::Snapshot(ask) => {
-            task(
-                started,
-                ask,
-                |store::Snapshot { user, place }| async move { inbox::snapshot(&engine, user, place).await },
-            )
+            task(started, pending, async move { inbox::read(&engine, user, after, at_least, limits).await })
         }
-        Question::ReadArrivals(ask) => task(started, ask, move |request| async move {
-            let store::ReadArrivals { after, at_least, have } = request;
-            arrivals::read(&engine, epoch, me, after, at_least, &have, ARRIVAL_ROWS_MAX).await
-        }),
-        Question::ClearArrivals(ask) => {
-            task(started, ask, move |store::ClearArrivals { through, pushes }| async move {
-                arrivals::clear(&engine, epoch, me, through, &pushes).await
+        Question::Snapshot(Ask { request: store::Snapshot { user, place }, pending }) => {
+            task(started, pending, async move { inbox::snapshot(&engine, user, place).await })
+        }
+        Question::ReadArrivals(Ask { request: store::ReadArrivals { after, at_least, have }, pending }) => {
+            task(started, pending, async move {
+                arrivals::read(&engine, epoch, me, after, at_least, &have, ARRIVAL_ROWS_MAX).await
             })
         }
-        Question::TrimInbox(ask) => {
-            task(
-                started,
-                ask,
-                |store::TrimInbox { user }| async move { inbox::trim(&engine, user, wall).await.map(drop) },
-            )
+        Question::ClearArrivals(Ask { request: store::ClearArrivals { through, pushes }, pending }) => {
+            task(started, pending, async move { arrivals::clear(&engine, epoch, me, through, &pushes).await })
         }
-        Question::PutPresence(ask) => task(started, ask, |store::PutPresence { user, record }| async move {
-            presence::put(&engine, epoch, me.incarnation, user, record).await
-        }),
-        Question::Visible(ask) => task(started, ask, |store::Visible { watcher, users, fellows }| async move {
-            people::visible(&engine, watcher, &users, fellows).await
-        }),
-        Question::Subscribe(ask) => task(started, ask, |store::Subscribe { user, channel }| async move {
-            opened::followed(&engine, user, channel).await
-        }),
-        Question::LargeOf(ask) => {
-            task(started, ask, |store::LargeOf { user }| async move { channels::large_of(&engine, user).await })
+        Question::TrimInbox(Ask { request: store::TrimInbox { user }, pending }) => {
+            task(started, pending, async move { inbox::trim(&engine, user, wall).await.map(drop) })
         }
-        Question::Index(ask) => {
-            task(started, ask, |store::Index { channel }| async move { search::advance(&engine, channel).await })
+        Question::PutPresence(Ask { request: store::PutPresence { user, record }, pending }) => {
+            task(started, pending, async move { presence::put(&engine, epoch, me.incarnation, user, record).await })
+        }
+        Question::Visible(Ask { request: store::Visible { watcher, users, fellows }, pending }) => {
+            task(started, pending, async move { people::visible(&engine, watcher, &users, fellows).await })
+        }
+        Question::Subscribe(Ask { request: store::Subscribe { user, channel }, pending }) => {
+            task(started, pending, async move { opened::followed(&engine, user, channel).await })
+        }
+        Question::LargeOf(Ask { request: store::LargeOf { user }, pending }) => {
+            task(started, pending, async move { channels::large_of(&engine, user).await })
+        }
+        Question::Index(Ask { request: store::Index { channel }, pending }) => {
+            task(started, pending, async move { search::advance(&engine, channel).await })
         }
     })
 }
 
-fn task<R: Request + 'static, F>(started: Instant, ask: Ask<R>, carry_out: impl FnOnce(R) -> F) -> Task
-where
-    F: Future<Output = Result<R::Reply, LayerError>> + Send + 'static,
-{
-    let Ask { request, pending } = ask;
-    let work = carry_out(request);
+fn task<R: Request + 'static>(
+    started: Instant,
+    pending: Pending<R>,
+    work: impl Future<Output = Result<R::Reply, LayerError>> + Send + 'static,
+) -> Task {
     Box::pin(async move { Done::answered(started, pending.answer(work.await.map_err(LayerError::into_refusal))) })
 }
 
@@ -125,6 +111,7 @@ async fn authenticate<E: Engine, A: Authenticator>(
     wall: UnixMs,
 ) -> Result<Claims, LayerError> {
     let claims = auth.verify(token, wall).map_err(|fault| {
+        tracing::debug!(%fault, "a token is not accepted");
         let code = match fault {
             TokenFault::Expired => ErrorCode::TokenExpired,
             TokenFault::Invalid => ErrorCode::Unauthenticated,

@@ -33,7 +33,8 @@ pub(super) struct Queues {
 
 #[derive(Default)]
 struct Queue {
-    frames: VecDeque<MeshFrame>,
+    /// Each with its bytes, which take a walk through it to count.
+    frames: VecDeque<(usize, MeshFrame)>,
     bytes: usize,
 }
 
@@ -53,11 +54,12 @@ impl Queues {
         let bytes_max = if must_arrive { self.bytes_max + self.must_bytes_max } else { self.bytes_max };
         if queue.bytes + bytes <= bytes_max {
             queue.bytes += bytes;
-            queue.frames.push_back(frame);
+            queue.frames.push_back((bytes, frame));
         } else if must_arrive {
             tracing::error!(shard = shard.0, ?frame, "a frame that must arrive found no room");
             self.lost += 1;
         } else {
+            tracing::debug!(shard = shard.0, "a frame found no room and is left out");
             self.dropped += 1;
         }
     }
@@ -66,10 +68,9 @@ impl Queues {
     pub(super) fn flush(&mut self, links: &mut impl Links) -> bool {
         let mut waits = false;
         for (shard, queue) in (0..).map(ShardIndex).zip(&mut self.queues) {
-            while let Some(frame) = queue.frames.pop_front() {
-                let bytes = frame.held_bytes();
+            while let Some((bytes, frame)) = queue.frames.pop_front() {
                 if let Some(frame) = links.push(shard, frame) {
-                    queue.frames.push_front(frame);
+                    queue.frames.push_front((bytes, frame));
                     waits = true;
                     break;
                 }

@@ -149,6 +149,7 @@ pub struct Driver<E, A, L, C> {
     tasks_running: usize,
     tasks_waiting: VecDeque<Task>,
     queues: Queues,
+    requests_refused: u64,
     /// What the shard was last told of the store.
     writes: bool,
     drain_by: Option<UnixMs>,
@@ -175,6 +176,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             next_ticket: 0,
             tasks_running: 0,
             tasks_waiting: VecDeque::new(),
+            requests_refused: 0,
             writes: true,
             drain_by: None,
             stopped: false,
@@ -193,7 +195,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     /// # Errors
     /// The HTTP answer, for what is not served here.
     pub fn requested(&mut self, conn: ConnId, request: &Request) -> Result<Upgrade, Refusal> {
-        let upgrade = upgrade::decide(request, self.echo)?;
+        let upgrade = upgrade::decide(request, self.echo).inspect_err(|_| self.requests_refused += 1)?;
         if let Upgrade::Session { encoding, .. } = upgrade {
             self.agreed.insert(conn, encoding);
         }
@@ -261,12 +263,14 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         let on = self.orders.takes_writes();
         if on != self.writes {
             self.writes = on;
+            tracing::debug!(on, "whether the store takes writes has changed");
             self.input(Input::Writes { on });
         }
         if self.drain_by.is_none()
             && let Some(deadline_ms) = self.orders.drain_by()
         {
             self.drain_by = Some(deadline_ms);
+            tracing::debug!(deadline_ms = deadline_ms.0, sessions = self.host.stats().sessions, "draining");
             sockets.stop_accepting();
             self.input(Input::Drain { deadline_ms });
         }
@@ -319,6 +323,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             Effect::Fenced if self.fenced => {}
             Effect::Fenced => {
                 self.fenced = true;
+                tracing::debug!("the store has another owner: nothing more is decided here");
                 self.links.fenced();
             }
         }
@@ -338,6 +343,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         let over = self.host.stats().sessions == 0 || self.now.wall >= deadline_ms;
         if over && !self.stopped {
             self.stopped = true;
+            tracing::debug!(sessions = self.host.stats().sessions, "drained");
             sockets.stop(STOP);
         }
     }
@@ -350,6 +356,11 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     /// What waits for other shards' mailboxes, and what found no room.
     pub fn link_figures(&self) -> LinkFigures {
         self.queues.figures()
+    }
+
+    /// Requests refused since the start: for another path than is served, or with none of the subprotocols.
+    pub fn requests_refused(&self) -> u64 {
+        self.requests_refused
     }
 
     /// See [`Host::take_latencies`].
