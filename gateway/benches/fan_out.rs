@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gateway::uring::{
-    Closed, Config, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Sockets, listen, mailbox, run, sleep_and_wake,
+    Config, ConnId, Decision, Endpoint, Handler, Inbox, Sockets, listen, mailbox, run, sleep_and_wake,
 };
 use rustix::time::{ClockId, clock_gettime};
 use wire::{Opcode, Request, SharedFrame};
@@ -52,17 +52,12 @@ impl Handler for FanOut {
         self.opened.send(()).expect("the main thread counts");
     }
 
-    fn on_frame(&mut self, _: &mut Sockets, _: ConnId, _: Frame<'_>) {}
-    fn on_heard(&mut self, _: &mut Sockets, _: ConnId) {}
-
     fn on_writable(&mut self, _: &mut Sockets, _: ConnId, bytes: usize) {
         self.outstanding_bytes -= bytes;
         if self.outstanding_bytes == 0 {
             self.spent.send(thread_time() - self.began).expect("the main thread waits");
         }
     }
-
-    fn on_closed(&mut self, _: &mut Sockets, _: ConnId, _: Closed) {}
 
     fn on_turn(&mut self, sockets: &mut Sockets, _: Instant) -> Option<Instant> {
         while let Some(command) = self.commands.pop() {

@@ -11,16 +11,16 @@
 //!           ╰──► config ◄╯                     telemetry  logs and metrics
 //! ```
 
-pub mod config;
+mod config;
 mod lifecycle;
-pub mod machine;
+mod machine;
 pub mod ops;
 mod runtime;
 mod store;
-pub mod telemetry;
+mod telemetry;
 pub mod uring;
 
 /// This program's version.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The commit that was built, `unknown` outside git.
-pub const COMMIT: &str = env!("ROOKERY_COMMIT");
+const COMMIT: &str = env!("ROOKERY_COMMIT");

@@ -6,15 +6,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 
 use serde_json::{Value, json};
-use support::{Client, Node, client_msg_id};
+use support::{Client, Node, client_msg_id, message, rookery, said};
 
 /// The code of an error reply.
 fn code(reply: &Value) -> u64 {
     reply["error"]["code"].as_u64().unwrap_or_else(|| panic!("{reply} is an error"))
-}
-
-fn send(channel: &str, id: &str, body: &str) -> Value {
-    json!({"channel_id": channel, "client_msg_id": id, "body": body})
 }
 
 /// What a handshake with these header lines beside the usual is answered: the status and all of it.
@@ -42,47 +38,42 @@ fn each_fault_gets_its_code_and_nobody_else_notices() {
     let (bob_id, bob_token) = node.sign_up("bob");
     let (_, eve_token) = node.sign_up("eve");
     let channel = node.direct(&ann_token, &bob_id);
-    let (mut ann, _) = Client::connect(&node.ws, &ann_token, "a", None);
-    let (mut bob, _) = Client::connect(&node.ws, &bob_token, "b", None);
-    let (mut eve, _) = Client::connect(&node.ws, &eve_token, "e", None);
+    let (mut ann, mut bob, mut eve) =
+        (node.connect(&ann_token, "a"), node.connect(&bob_token, "b"), node.connect(&eve_token, "e"));
 
     // Errors: the session stays.
     let check = |client: &mut Client, command: &str, fields: Value, expected: u64| {
         let reply = client.ask(command, fields);
         assert_eq!(code(&reply), expected, "{command}: {reply}");
     };
-    check(&mut ann, "send", send("1", &client_msg_id(1), "x"), 102);
-    check(&mut ann, "send", send(&channel, &client_msg_id(2), &"가".repeat(100_001)), 116);
-    check(&mut ann, "send", send(&channel, &client_msg_id(3), ""), 107);
-    check(&mut ann, "send", json!({"channel_id": channel, "client_msg_id": "no uuid", "body": "x"}), 107);
-    check(&mut ann, "send", send(&channel, "019b76da-a800-7000-8000-000000000000", "older than 30 days"), 124);
-    check(
-        &mut ann,
-        "send",
-        json!({"channel_id": channel, "client_msg_id": client_msg_id(4), "body": "x", "reply_to": 9}),
-        123,
-    );
+    check(&mut ann, "send", message("1", &client_msg_id(1), "x"), 102);
+    check(&mut ann, "send", message(&channel, &client_msg_id(2), &"가".repeat(100_001)), 116);
+    check(&mut ann, "send", message(&channel, &client_msg_id(3), ""), 107);
+    check(&mut ann, "send", message(&channel, "no uuid", "x"), 107);
+    check(&mut ann, "send", message(&channel, "019b76da-a800-7000-8000-000000000000", "older than 30 days"), 124);
+    let to_nothing = json!({"channel_id": channel, "client_msg_id": client_msg_id(4), "body": "x", "reply_to": 9});
+    check(&mut ann, "send", to_nothing, 123);
     check(&mut ann, "mark", json!({"channel_id": "1", "read_seq": 1}), 102);
     check(&mut ann, "history", json!({"channel_id": "1"}), 102);
     check(&mut ann, "echo", json!({"data": "x".repeat(4097)}), 106);
     check(&mut ann, "dance", json!({}), 104);
     check(&mut ann, "connect", json!({"token": ann_token, "device_id": "a"}), 107);
-    check(&mut eve, "send", send(&channel, &client_msg_id(5), "from outside"), 102);
+    check(&mut eve, "send", message(&channel, &client_msg_id(5), "from outside"), 102);
     check(&mut eve, "history", json!({"channel_id": channel}), 102);
     ann.send_text("not json");
     assert_eq!(code(&ann.reply(0)), 107);
 
     // The same id with other content; with the same content it is the same message.
     let id = client_msg_id(6);
-    let first = ann.ask("send", send(&channel, &id, "one"));
+    let first = ann.ask("send", message(&channel, &id, "one"));
     assert_eq!(first["send"]["seq"], json!(1), "{first}");
-    check(&mut ann, "send", send(&channel, &id, "two"), 121);
-    let again = ann.ask("send", send(&channel, &id, "one"));
+    check(&mut ann, "send", message(&channel, &id, "two"), 121);
+    let again = ann.ask("send", message(&channel, &id, "one"));
     assert_eq!((&again["send"]["seq"], &again["send"]["duplicate"]), (&json!(1), &json!(true)));
 
     // A body of exactly 100,000 characters, in 74 frames, is whole after its way through the store.
     let full = "나".repeat(100_000);
-    let reply = ann.ask("send", send(&channel, &client_msg_id(7), &full));
+    let reply = ann.ask("send", message(&channel, &client_msg_id(7), &full));
     assert_eq!(reply["send"]["seq"], json!(2), "{reply}");
     assert_eq!(bob.push()["message"]["message"]["seq"], json!(1));
     assert_eq!(bob.push()["message"]["message"]["body"], json!(full));
@@ -102,6 +93,8 @@ fn each_fault_gets_its_code_and_nobody_else_notices() {
         assert_eq!(status, expected, "{origin}{text}");
         assert!(status == "101" || text.contains("listen.allowed_origins"), "{text}");
     }
+
+    node.until_metric("rookery_refused_origins_total", 2);
 
     // Closes.
     let mut wrong = Client::open(&node.ws);
@@ -128,15 +121,11 @@ fn each_fault_gets_its_code_and_nobody_else_notices() {
     assert_eq!(older.closed(), 3505);
 
     // Nobody else noticed, and the store is as it should be.
-    let reply = bob.ask("send", send(&channel, &client_msg_id(8), "still here"));
+    let reply = bob.ask("send", message(&channel, &client_msg_id(8), "still here"));
     assert_eq!(reply["send"]["seq"], json!(3), "{reply}");
     let (status, me) = node.http("GET", "/v1/me", Some(&ann_token), None);
     assert_eq!((status, &me["user_id"]), (200, &json!(ann_id)));
     assert!(node.terminate().success());
-    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_rookery"))
-        .args(["store", "check", "--data"])
-        .arg(data.path())
-        .output()
-        .expect("the binary was built for this test");
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let (code, told) = said(rookery(&["store", "check", "--data"]).arg(data.path()));
+    assert_eq!(code, 0, "{told}");
 }

@@ -9,14 +9,13 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use schema::op::PastAccess;
 use schema::{ChannelId, Encoding, UnixMs, UserId};
 use serde_json::{Value, json};
 use sim::conformance::{ApiCall, Heard, PEOPLE, SimulatedNode, Transport, play, scenarios};
-use support::Node;
-use tungstenite::client::IntoClientRequest;
+use support::{Node, PATIENCE};
 use tungstenite::{Error, Message, WebSocket};
 
 /// A connection, until it is dropped.
@@ -67,27 +66,19 @@ impl<'a> RealNode<'a> {
         let at = PEOPLE.iter().position(|known| *known == person);
         &self.people[at.unwrap_or_else(|| panic!("nobody is called {person}"))]
     }
-}
 
-/// An answer's body, or the code of its error.
-fn succeeded((status, body): (u16, Value)) -> Result<Value, u16> {
-    if (200..300).contains(&status) {
-        return Ok(body);
+    /// What a person's request is answered, or the code of its error.
+    fn asks(&self, by: &str, method: &str, path: &str, body: Option<&Value>) -> Result<Value, u16> {
+        let (status, body) = self.node().http(method, path, Some(&self.person(by).1), body);
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        let code = body["code"].as_u64().unwrap_or_else(|| panic!("{status} {body} has a code"));
+        Err(u16::try_from(code).expect("codes are below 4,000"))
     }
-    let code = body["code"].as_u64().unwrap_or_else(|| panic!("{status} {body} has a code"));
-    Err(u16::try_from(code).expect("codes are below 4,000"))
 }
 
 impl Connection {
-    fn open(ws: &str, encoding: Encoding) -> Self {
-        let stream = TcpStream::connect(ws.trim_start_matches("ws://")).expect("the node listens");
-        let mut request = format!("{ws}/connection/websocket").into_client_request().expect("a legal address");
-        let protocol = encoding.subprotocol().parse().expect("a legal header");
-        request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
-        let (socket, _) = tungstenite::client(request, stream).expect("the handshake succeeds");
-        Self { socket, encoding, heard: VecDeque::new() }
-    }
-
     fn frames(&mut self, payload: &[u8]) {
         let frames = self.encoding.server_frames(payload).expect("a server speaks the protocol");
         self.heard.extend(frames.into_iter().map(Heard::Frame));
@@ -147,7 +138,7 @@ impl Transport for RealNode<'_> {
             ApiCall::Unblock(person) => ("DELETE", block(person), None),
             ApiCall::Revoke(device) => ("DELETE", format!("/v1/me/devices/{device}"), None),
         };
-        let answer = succeeded(self.node().http(method, &path, Some(&self.person(by).1), body.as_ref()))?;
+        let answer = self.asks(by, method, &path, body.as_ref())?;
         Ok(answer["channel_id"].as_str().map(|channel| channel.parse().expect("an id")))
     }
 
@@ -156,13 +147,12 @@ impl Transport for RealNode<'_> {
     }
 
     fn wall(&self) -> UnixMs {
-        let ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
-        UnixMs(u64::try_from(ms).expect("before the year 584 million"))
+        support::wall()
     }
 
     fn open(&mut self, encoding: Encoding) -> usize {
-        let connection = Connection::open(&self.node().ws, encoding);
-        self.connections.push(Some(connection));
+        let socket = support::socket(&self.node().ws, encoding.subprotocol(), PATIENCE).expect("the node listens");
+        self.connections.push(Some(Connection { socket, encoding, heard: VecDeque::new() }));
         self.connections.len() - 1
     }
 

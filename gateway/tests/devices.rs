@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use serde_json::{Value, json};
-use support::{Client, Node, client_msg_id, text};
+use support::{Client, Node, client_msg_id, message, text};
 
 const CHANNELS: usize = 50;
 const SENDERS: usize = 5;
@@ -58,13 +58,13 @@ fn device(ws: &str, token: &str, name: &str, start: String, drops: u64) -> Vec<H
 
 /// Sends its part of the messages, and waits for every answer.
 fn sender(ws: &str, token: &str, name: &str, channels: &[String], number: u64) {
-    let (mut client, _) = Client::connect(ws, token, name, None);
+    let mut client = Client::connect(ws, token, name, None).0;
     let mut waiting = std::collections::VecDeque::new();
     let mut dice = Dice(number);
     for count in 0..MESSAGES / SENDERS as u64 {
         let channel = &channels[usize::try_from(dice.below(CHANNELS as u64)).expect("small")];
         let id = client_msg_id(number << 32 | count);
-        waiting.push_back(client.tell("send", json!({"channel_id": channel, "client_msg_id": id, "body": "m"})));
+        waiting.push_back(client.tell("send", message(channel, &id, "m")));
         if waiting.len() == WINDOW {
             acknowledged(&mut client, waiting.pop_front().expect("full"));
         }
@@ -83,15 +83,9 @@ fn devices_that_come_and_go_end_with_the_log() {
     let node = Node::start("run", data.path(), &["--shards", "2"]);
     let (_, token) = node.sign_up("reader");
     let senders: Vec<(String, String)> = (0..SENDERS).map(|number| node.sign_up(&format!("sender{number}"))).collect();
-    let members: Vec<&String> = senders.iter().map(|(user, _)| user).collect();
-    let channels: Vec<String> = (0..CHANNELS)
-        .map(|number| {
-            let body = json!({"kind": "group", "title": format!("group {number}"), "member_ids": members});
-            let (status, channel) = node.http("POST", "/v1/channels", Some(&token), Some(&body));
-            assert_eq!(status, 201, "{channel}");
-            text(&channel["channel_id"])
-        })
-        .collect();
+    let members: Vec<&str> = senders.iter().map(|(user, _)| user.as_str()).collect();
+    let group = |number| node.group(&token, &format!("group {number}"), &members);
+    let channels: Vec<String> = (0..CHANNELS).map(group).collect();
     let (first, connected) = Client::connect(&node.ws, &token, "first", None);
     let start = text(&connected["connect"]["cursor"]);
     drop(first);
@@ -117,7 +111,7 @@ fn devices_that_come_and_go_end_with_the_log() {
         assert_eq!(*seq, *head + 1, "I2: channel {channel}");
         *head = *seq;
     }
-    let (mut reader, _) = Client::connect(ws, &token, "later", None);
+    let mut reader = node.connect(&token, "later");
     for channel in &channels {
         let page = reader.ask("history", json!({"channel_id": channel, "limit": 1}));
         let expected = heads.get(channel.as_str()).copied().unwrap_or_default();

@@ -62,7 +62,7 @@ fn a_killed_client_is_offline_after_the_grace_and_one_that_comes_back_never() {
     for friend in [&bob, &cho] {
         node.direct(&ann_token, friend);
     }
-    let (mut ann, _) = Client::connect(&node.ws, &ann_token, "a", None);
+    let mut ann = node.connect(&ann_token, "a");
     while ann.push_within(Duration::from_millis(200)).is_some() {}
     let reply = ann.ask("presence_watch", json!({"user_ids": [bob, cho, dan]}));
     let entries = &reply["presence_watch"]["entries"];

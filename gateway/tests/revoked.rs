@@ -18,12 +18,6 @@ fn log_in(node: &Node, device: Option<&str>) -> String {
     text(&tokens["token"])
 }
 
-fn connected(node: &Node, token: &str, device: &str) -> Client {
-    let (client, reply) = Client::connect(&node.ws, token, device, None);
-    assert!(reply["connect"].is_object(), "{reply}");
-    client
-}
-
 fn devices(node: &Node, token: &str) -> Vec<(String, bool)> {
     let (status, page) = node.http("GET", "/v1/me/devices", Some(token), None);
     assert_eq!(status, 200, "{page}");
@@ -38,17 +32,19 @@ fn an_ended_device_is_closed_with_every_session_of_its_logins_and_does_not_come_
     let (_, shared) = node.sign_up("ann");
     let bound = log_in(&node, Some("laptop"));
     // Two devices came with one login.
-    let phone = connected(&node, &shared, "phone");
-    let tablet = connected(&node, &shared, "tablet");
-    let mut laptop = connected(&node, &bound, "laptop");
+    let phone = node.connect(&shared, "phone");
+    let tablet = node.connect(&shared, "tablet");
+    let mut laptop = node.connect(&bound, "laptop");
     let own = |name: &str, current| (name.to_owned(), current);
     assert_eq!(devices(&node, &bound), [own("laptop", true), own("tablet", false), own("phone", false)]);
 
     let (status, problem) = node.http("DELETE", "/v1/me/devices/phone", Some(&bound), None);
     assert_eq!((status, problem), (204, Value::Null));
     assert_eq!((phone.closed(), tablet.closed()), (KICKED, KICKED));
-    let again = Client::open(&node.ws);
-    assert_eq!(refused(again, &shared, "phone"), 3500);
+    // Asks to be connected and is not.
+    let mut again = Client::open(&node.ws);
+    again.tell("connect", json!({"token": shared, "device_id": "phone"}));
+    assert_eq!(again.closed(), 3500);
     assert_eq!(laptop.push_within(Duration::from_millis(500)), None, "it stays, and hears of nothing");
     assert!(laptop.ask("echo", json!({"data": "here"}))["echo"].is_object());
     assert_eq!(devices(&node, &bound), [own("laptop", true), own("tablet", false)]);
@@ -57,10 +53,4 @@ fn an_ended_device_is_closed_with_every_session_of_its_logins_and_does_not_come_
     assert_eq!(node.http("POST", "/v1/auth/logout", Some(&bound), None).0, 200);
     assert_eq!(laptop.closed(), KICKED);
     assert_eq!(node.http("GET", "/v1/me/devices", Some(&bound), None).0, 401);
-}
-
-/// Asks to be connected and is not: the close code.
-fn refused(mut client: Client, token: &str, device: &str) -> u16 {
-    client.tell("connect", json!({"token": token, "device_id": device}));
-    client.closed()
 }

@@ -9,8 +9,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tungstenite::Message;
-use uring::{Driver, within};
+use uring::{Driver, echoes, within};
 
 fn limit_descriptors(current: Option<u64>) {
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -29,10 +28,7 @@ fn without_descriptors_clients_wait_in_the_backlog_and_the_others_go_on() {
     let mut socket = driver.upgrade(driver.connect_socket(clients.remove(0)), "/debug/echo");
     let mut waiting: Vec<_> = clients.into_iter().map(|client| driver.connect_socket(client)).collect();
     within(Duration::from_secs(5), || driver.ask(|sockets| sockets.counters().out_of_descriptors) > 1);
-    for n in 0..10 {
-        socket.send(Message::text(n.to_string())).expect("sent");
-        assert_eq!(socket.read().expect("read"), Message::text(n.to_string()));
-    }
+    echoes(&mut socket, 0..10);
     limit_descriptors(before);
     for stream in &mut waiting {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("sent");

@@ -12,8 +12,8 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::{Error, Message};
-use uring::{Command, Driver, Heard, within};
-use wire::{CloseCode, Opcode, encode_into};
+use uring::{Driver, Heard, Socket, echoes, within};
+use wire::{Opcode, SharedFrame, encode_into};
 
 const FIN: u8 = 0x80;
 
@@ -24,7 +24,7 @@ fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The code and reason of the server's close frame, which has to be the next thing that it says.
-fn close_frame(socket: &mut uring::Socket) -> Option<(u16, String)> {
+fn close_frame(socket: &mut Socket) -> Option<(u16, String)> {
     loop {
         match socket.read() {
             Ok(Message::Close(frame)) => return frame.map(|frame| (frame.code.into(), frame.reason.to_string())),
@@ -81,20 +81,24 @@ fn fragments_are_one_message_and_pings_between_them_are_answered() {
 
 #[test]
 fn a_close_frame_is_answered_with_its_code_and_the_connection_ends() {
+    let driver = Driver::start();
     for code in [1000u16, 1001, 1014, 3000, 4999] {
-        let driver = Driver::start();
         let mut socket = driver.connect("/debug/echo");
         socket.close(Some(CloseFrame { code: code.into(), reason: "bye".into() })).expect("sent");
         assert_eq!(close_frame(&mut socket).map(|(code, _)| code), Some(code));
-        assert!(matches!(socket.read(), Err(Error::ConnectionClosed)), "the server shuts its side");
-        drop(socket);
-        driver.wait_for_connections(0);
+        check_ended(&driver, socket);
     }
 }
 
+/// What a client hears once its connection is closed: the end, and then the shard has forgotten it.
+fn check_ended(driver: &Driver, mut socket: Socket) {
+    assert!(matches!(socket.read(), Err(Error::ConnectionClosed)), "the server shuts its side");
+    drop(socket);
+    driver.wait_for_connections(0);
+}
+
 /// Sends raw bytes after the handshake and expects a close frame with this code, then the end.
-fn check_fault(bytes: &[u8], expected: u16) {
-    let driver = Driver::start();
+fn check_fault(driver: &Driver, bytes: &[u8], expected: u16) {
     let mut socket = driver.connect("/debug/echo");
     socket.get_mut().write_all(bytes).expect("sent");
     assert_eq!(close_frame(&mut socket).map(|(code, _)| code), Some(expected), "{bytes:02x?}");
@@ -107,34 +111,34 @@ fn check_fault(bytes: &[u8], expected: u16) {
 
 #[test]
 fn what_breaks_the_protocol_is_told_why_and_ended() {
-    check_fault(&[FIN | 0x1, 1, b'a'], 1002);
-    check_fault(&[FIN | 0x3, 0x80, 0, 0, 0, 0], 1002);
-    check_fault(&[FIN | 0x41, 0x80, 0, 0, 0, 0], 1002);
-    check_fault(&masked(Opcode::Text, b"\xFF"), 1007);
-    check_fault(&[&[FIN | 0x2, 0xFF][..], &(1u64 << 30).to_be_bytes(), &[0; 4]].concat(), 1009);
-    check_fault(&masked(Opcode::Close, &[0x03]), 1002);
+    let driver = Driver::start();
+    let check = |bytes: &[u8], expected| check_fault(&driver, bytes, expected);
+    check(&[FIN | 0x1, 1, b'a'], 1002);
+    check(&[FIN | 0x3, 0x80, 0, 0, 0, 0], 1002);
+    check(&[FIN | 0x41, 0x80, 0, 0, 0, 0], 1002);
+    check(&masked(Opcode::Text, b"\xFF"), 1007);
+    check(&[&[FIN | 0x2, 0xFF][..], &(1u64 << 30).to_be_bytes(), &[0; 4]].concat(), 1009);
+    check(&masked(Opcode::Close, &[0x03]), 1002);
     // What follows the fault is read and dropped, or the kernel would reset the connection under the close frame.
-    check_fault(&[masked(Opcode::Text, b"\xFF"), vec![b'x'; 200_000]].concat(), 1007);
+    check(&[masked(Opcode::Text, b"\xFF"), vec![b'x'; 200_000]].concat(), 1007);
 }
 
 #[test]
 fn a_request_is_answered_by_what_to_do() {
     let driver = Driver::start();
-    for (request, expected) in [
-        (
-            "GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            "HTTP/1.1 404 Not Found",
-        ),
-        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 426 Upgrade Required"),
-        ("POST / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 405 Method Not Allowed"),
-        ("nonsense\r\n\r\n", "HTTP/1.1 400 Bad Request"),
-    ] {
+    let check = |request: &str, expected: &str| {
         let mut stream = driver.connect_tcp();
-        stream.write_all(request.as_bytes()).expect("sent");
+        stream.write_all(format!("{request}\r\n\r\n").as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer, then the end");
-        assert!(answer.starts_with(expected), "{request:?} was answered by {answer:?}");
-    }
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{request:?} was answered by {answer:?}");
+    };
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    check(&format!("GET /nowhere HTTP/1.1\r\nHost: a\r\n{upgrade}"), "404 Not Found");
+    check("GET / HTTP/1.1\r\nHost: a", "426 Upgrade Required");
+    check("POST / HTTP/1.1\r\nHost: a", "405 Method Not Allowed");
+    check("nonsense", "400 Bad Request");
     driver.wait_for_connections(0);
 }
 
@@ -175,9 +179,7 @@ fn two_hundred_clients_that_vanish_leave_nothing_behind() {
         closed += driver.heard().filter(|heard| matches!(heard, Heard::Closed(..))).count();
         closed == 200
     });
-    let mut socket = driver.connect("/debug/echo");
-    socket.send(Message::text("still here")).expect("sent");
-    assert_eq!(socket.read().expect("read"), Message::text("still here"));
+    echoes(&mut driver.connect("/debug/echo"), ["still here"]);
 }
 
 #[test]
@@ -189,35 +191,22 @@ fn a_slow_reader_gets_everything_and_holds_no_more_than_it_was_handed() {
     const FRAMES: usize = 400;
     const FRAME_BYTES: usize = 20_000;
     for n in 0..FRAMES {
-        driver.tell(Command::Send(conn, vec![n as u8; FRAME_BYTES]));
+        driver.send(conn, vec![n as u8; FRAME_BYTES]);
     }
     let handed_bytes = FRAMES * (FRAME_BYTES + 4);
     sleep(Duration::from_millis(200));
     let queued_bytes = driver.ask(move |sockets| sockets.queued_bytes(conn));
     assert!((1..handed_bytes).contains(&queued_bytes), "{queued_bytes} bytes are queued, {handed_bytes} were handed");
     // Others do not feel it.
-    for n in 0..100 {
-        other.send(Message::text(n.to_string())).expect("sent");
-        assert_eq!(other.read().expect("read"), Message::text(n.to_string()));
-    }
+    echoes(&mut other, 0..100);
     for n in 0..FRAMES {
         let Message::Binary(payload) = slow.read().expect("read") else { panic!("frame {n} is not binary") };
         assert!(payload.len() == FRAME_BYTES && payload.iter().all(|byte| *byte == n as u8), "frame {n}");
     }
     let mut drained_bytes = 0;
     within(Duration::from_secs(5), || {
-        drained_bytes += driver
-            .heard()
-            .map(|heard| {
-                if let Heard::Writable(id, bytes) = heard
-                    && id == conn
-                {
-                    bytes
-                } else {
-                    0
-                }
-            })
-            .sum::<usize>();
+        let drained = |heard| if let Heard::Writable(id, bytes) = heard { (id == conn).then_some(bytes) } else { None };
+        drained_bytes += driver.heard().filter_map(drained).sum::<usize>();
         drained_bytes == handed_bytes
     });
     assert_eq!(driver.ask(move |sockets| sockets.queued_bytes(conn)), 0);
@@ -233,16 +222,10 @@ fn an_echo_that_does_not_read_is_not_read() {
     let mut sent_bytes = 0usize;
     // Until the socket takes no more: what both kernels buffer is some 10 MB, what the driver takes is bounded.
     const ENOUGH_BYTES: usize = 400 * 1024 * 1024;
-    'send: while sent_bytes < ENOUGH_BYTES {
-        let mut rest = &frame[..];
-        while !rest.is_empty() {
-            match (&stream).write(rest) {
-                Ok(bytes) => {
-                    sent_bytes += bytes;
-                    rest = &rest[bytes..];
-                }
-                Err(_) => break 'send,
-            }
+    while sent_bytes < ENOUGH_BYTES {
+        match (&stream).write(&frame[sent_bytes % frame.len()..]) {
+            Ok(bytes) => sent_bytes += bytes,
+            Err(_) => break,
         }
     }
     assert!(sent_bytes < ENOUGH_BYTES, "the driver took {sent_bytes} bytes and was not stopped by anything");
@@ -259,7 +242,7 @@ fn a_paused_connection_is_read_when_it_is_resumed() {
     let mut socket = driver.connect("/handler");
     let conn = driver.wait_for_open();
     for round in 0..20 {
-        driver.tell(Command::Pause(conn));
+        driver.tell(move |sockets| sockets.pause_reads(conn));
         driver.settle();
         for n in 0..100 {
             socket.send(Message::text(format!("{round} {n}"))).expect("sent");
@@ -268,7 +251,7 @@ fn a_paused_connection_is_read_when_it_is_resumed() {
             sleep(Duration::from_millis(20));
         }
         assert_eq!(driver.heard().filter(|heard| matches!(heard, Heard::Text(..))).count(), 0, "while paused");
-        driver.tell(Command::Resume(conn));
+        driver.tell(move |sockets| sockets.resume_reads(conn));
         for n in 0..100 {
             assert_eq!(driver.wait_for_text(), (conn, format!("{round} {n}")));
         }
@@ -280,15 +263,13 @@ fn a_close_by_the_handler_comes_after_what_was_sent_and_waits_for_the_answer() {
     let driver = Driver::start();
     let mut socket = driver.connect("/handler");
     let conn = driver.wait_for_open();
-    driver.tell(Command::Send(conn, b"last words".to_vec()));
-    driver.tell(Command::Close(conn, CloseCode::new(3001).expect("an application's code")));
+    driver.send(conn, b"last words".to_vec());
+    driver.close(conn, 3001);
     assert_eq!(socket.read().expect("read"), Message::binary(b"last words".to_vec()));
     // What the client says before it reads the close frame is not handed on.
     socket.get_mut().write_all(&masked(Opcode::Text, b"too late")).expect("sent");
     assert_eq!(close_frame(&mut socket), Some((3001, "as told".to_owned())));
-    assert!(matches!(socket.read(), Err(Error::ConnectionClosed)), "the server shuts its side");
-    drop(socket);
-    driver.wait_for_connections(0);
+    check_ended(&driver, socket);
     let heard: Vec<Heard> = driver.heard().filter(|heard| !matches!(heard, Heard::Writable(..))).collect();
     assert_eq!(heard, [Heard::Closed(conn, Closed::ByHandler)]);
 }
@@ -312,7 +293,7 @@ fn whatever_a_client_sends_is_heard() {
     let heard = |driver: &Driver| {
         within(Duration::from_secs(5), || driver.heard().any(|heard| heard == Heard::Something(conn)));
     };
-    driver.tell(Command::Ping(conn));
+    driver.tell(move |sockets| sockets.ping(conn));
     assert_eq!(socket.read().expect("read"), Message::Ping("".into()));
     socket.flush().expect("the pong is sent");
     heard(&driver);
@@ -341,10 +322,7 @@ fn an_idle_connection_waits_by_a_poll_and_comes_back() {
     let mut socket = driver.connect("/debug/echo");
     for n in 0..3 {
         sleep(Duration::from_millis(2200));
-        for m in 0..10 {
-            socket.send(Message::text(format!("{n} {m}"))).expect("sent");
-            assert_eq!(socket.read().expect("read"), Message::text(format!("{n} {m}")));
-        }
+        echoes(&mut socket, (0..10).map(|m| format!("{n} {m}")));
     }
     sleep(Duration::from_millis(2200));
     drop(socket);
@@ -356,10 +334,14 @@ fn a_frame_for_more_connections_than_the_queues_hold_reaches_all() {
     const CLIENTS: usize = 2500;
     let driver = Driver::start();
     let mut sockets: Vec<_> = (0..CLIENTS).map(|_| driver.connect("/handler")).collect();
-    for round in 0..4u8 {
-        driver.tell(Command::SendAll(vec![round; 300]));
-        driver.tell(Command::SendAll(vec![round; 3000]));
-    }
+    let conns: Vec<_> = sockets.iter().map(|_| driver.wait_for_open()).collect();
+    driver.tell(move |sockets| {
+        for round in 0..4u8 {
+            for frame in [300, 3000].map(|len| SharedFrame::copied(Opcode::Binary, &vec![round; len])) {
+                conns.iter().for_each(|conn| sockets.send(*conn, &frame));
+            }
+        }
+    });
     for socket in &mut sockets {
         for round in 0..4u8 {
             assert_eq!(socket.read().expect("read"), Message::binary(vec![round; 300]));
@@ -374,10 +356,7 @@ fn connections_over_the_limit_are_turned_away_and_the_rest_go_on() {
     let mut sockets: Vec<_> = (0..10).map(|_| driver.connect("/debug/echo")).collect();
     let ended = driver.connect_tcp().read(&mut [0; 10]);
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
-    for socket in &mut sockets {
-        socket.send(Message::text("a")).expect("sent");
-        assert_eq!(socket.read().expect("read"), Message::text("a"));
-    }
+    sockets.iter_mut().for_each(|socket| echoes(socket, ["a"]));
     drop(sockets);
     driver.wait_for_connections(0);
     driver.connect("/debug/echo").send(Message::text("a")).expect("there is room again");
@@ -416,8 +395,8 @@ fn a_stop_ends_every_connection_and_then_the_shard() {
     let mut handled = driver.connect("/handler");
     let _unfinished = driver.connect_tcp();
     let conn = driver.wait_for_open();
-    driver.tell(Command::Close(conn, CloseCode::new(3001).expect("an application's code")));
-    driver.tell(Command::Stop(Duration::from_secs(5)));
+    driver.close(conn, 3001);
+    driver.stop(Duration::from_secs(5));
     assert_eq!(close_frame(&mut echo).map(|(code, _)| code), Some(1001));
     assert_eq!(close_frame(&mut handled).map(|(code, _)| code), Some(3001));
     for mut socket in [echo, handled] {
@@ -433,7 +412,7 @@ fn a_stop_does_not_wait_for_those_that_do_not_answer() {
     let driver = Driver::start();
     let mute = driver.connect("/handler");
     let conn = driver.wait_for_open();
-    driver.tell(Command::Stop(Duration::from_millis(300)));
+    driver.stop(Duration::from_millis(300));
     within(Duration::from_secs(3), || driver.heard().any(|heard| heard == Heard::Closed(conn, Closed::Stopped)));
     driver.join();
     drop(mute);
@@ -448,6 +427,5 @@ fn pongs_nobody_asked_for_are_nothing() {
         "x".into(),
     );
     socket.send(Message::Frame(pong)).expect("sent");
-    socket.send(Message::text("a")).expect("sent");
-    assert_eq!(socket.read().expect("read"), Message::text("a"));
+    echoes(&mut socket, ["a"]);
 }

@@ -11,8 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gateway::uring::{
-    Closed, Config, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Mailbox, Sockets, listen, mailbox, run,
-    sleep_and_wake,
+    Config, ConnId, Decision, Endpoint, Handler, Inbox, Mailbox, Sockets, listen, mailbox, run, sleep_and_wake,
 };
 use tungstenite::Message;
 use wire::Request;
@@ -61,12 +60,6 @@ impl Handler for Player {
     fn on_request(&mut self, _: &mut Sockets, _: ConnId, _: &Request) -> Decision {
         Decision::Accept { protocol: None, endpoint: Endpoint::Echo { message_bytes_max: 1000 } }
     }
-
-    fn on_open(&mut self, _: &mut Sockets, _: ConnId) {}
-    fn on_frame(&mut self, _: &mut Sockets, _: ConnId, _: Frame<'_>) {}
-    fn on_heard(&mut self, _: &mut Sockets, _: ConnId) {}
-    fn on_writable(&mut self, _: &mut Sockets, _: ConnId, _: usize) {}
-    fn on_closed(&mut self, _: &mut Sockets, _: ConnId, _: Closed) {}
 
     fn on_turn(&mut self, sockets: &mut Sockets, now: Instant) -> Option<Instant> {
         while let Some(item) = self.inbox.pop() {

@@ -9,12 +9,12 @@ use std::io::Read as _;
 use std::ops::Range;
 use std::path::Path;
 
+use anyhow::{anyhow, bail, ensure};
 use clap::Arg;
 use clap::error::{ContextKind, ContextValue};
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Origin};
-use super::{COMMAND, find, keys};
+use super::{COMMAND, find, flag, keys, variable};
 
 /// Bytes of a configuration file: a hundred times the documented one.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -25,35 +25,45 @@ const TYPO_EDITS_MAX: usize = 3;
 
 /// A key that some layer names, known or not, with its value as text.
 pub(super) struct Setting {
+    /// Dots between its parts.
     name: String,
-    text: String,
-    /// The value's type where TOML says it.
+    pub(super) text: String,
+    /// The value's type, where TOML says it.
     kind: Option<&'static str>,
-    origin: Origin,
+    /// Who named it, in an error's words: `rookery.toml:3`.
+    pub(super) by: String,
 }
 
 impl Setting {
-    /// The key it names, its text and who named it.
+    pub(super) fn flag(key: &'static str, text: &str) -> Self {
+        Self { name: key.to_owned(), text: text.to_owned(), kind: None, by: format!("flag --{}", flag(key)) }
+    }
+
+    /// The key that it names.
     ///
     /// # Errors
     /// There is no such key; the value does not fit it.
-    pub(super) fn judge(self) -> Result<(&'static Arg, String, Origin), ConfigError> {
-        let Self { name, text, kind, origin } = self;
-        let Some(key) = find(&name) else {
-            return Err(ConfigError::UnknownKey { nearest: nearest(&name), name, origin });
+    pub(super) fn judge(&self) -> anyhow::Result<&'static Arg> {
+        let Self { name, text, kind, by } = self;
+        let Some(key) = find(name) else {
+            let remedy = match (nearest(name), kind) {
+                (Some(key), Some(_)) => format!("did you mean {key:?}?"),
+                (Some(key), None) => format!("did you mean {}?", variable(key)),
+                (None, _) => "`rookery checkconfig --defaults` lists the keys".to_owned(),
+            };
+            bail!("{by}: unknown key {name:?}; {remedy}");
         };
         let expected = match kind.filter(|kind| *kind != kind_of(key)) {
             Some(_) => Some(format!("a TOML {}", kind_of(key))),
-            None => rejected(key, &text),
+            None => rejected(key, text),
         };
-        let Some(expected) = expected else { return Ok((key, text, origin)) };
         let given = match kind {
             _ if key.is_hide_env_values_set() => "not as it should be".to_owned(),
             None | Some("string") => format!("{text:?}"),
-            Some("integer" | "boolean") => text,
+            Some("integer" | "boolean") => text.clone(),
             Some(other) => format!("a TOML {other}"),
         };
-        Err(ConfigError::Value { key: key.get_id().as_str(), origin, given, expected })
+        expected.map_or(Ok(key), |expected| Err(anyhow!("{by}: {name} is {given}, expected {expected}")))
     }
 }
 
@@ -62,10 +72,7 @@ fn rejected(key: &'static Arg, text: &str) -> Option<String> {
     let error = COMMAND.clone().try_get_matches_from([format!("--{}={text}", key.get_id())]).err()?;
     Some(match (error.source(), error.get(ContextKind::ValidValue)) {
         (Some(expected), _) => expected.to_string(),
-        (None, Some(ContextValue::Strings(valid))) => match valid.split_last() {
-            Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
-            None => panic!("{key:?} takes no value"),
-        },
+        (None, Some(ContextValue::Strings(valid))) => valid.join(" or "),
         (None, _) => panic!("{key:?} refuses {text:?} without a reason: {error}"),
     })
 }
@@ -94,25 +101,26 @@ pub(super) fn to_toml(key: &Arg, text: &str) -> String {
 fn nearest(name: &str) -> Option<&'static str> {
     let last = name.rsplit('.').next().unwrap_or(name);
     let names = || keys().map(|key| key.get_id().as_str());
-    let same = keys().find(|key| key.get_id().as_str().ends_with(&format!(".{last}")) || key.get_long() == Some(last));
+    let same = names().find(|key| key.ends_with(&format!(".{last}")) || flag(key) == last);
     let edits = |key: &&str| strsim::damerau_levenshtein(key, name);
-    let close = || names().min_by_key(edits).filter(|key| edits(key) <= TYPO_EDITS_MAX);
-    same.map(|key| key.get_id().as_str()).or_else(close)
+    same.or_else(|| names().min_by_key(edits).filter(|key| edits(key) <= TYPO_EDITS_MAX))
 }
 
 /// What the file names, in its order.
-pub(super) fn file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+pub(super) fn file(path: &Path) -> anyhow::Result<Vec<Setting>> {
+    let place = path.display();
     let mut text = String::new();
-    let opened = File::open(path).map_err(unreadable)?;
-    let read = opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if read as u64 > FILE_BYTES_MAX {
-        return Err(ConfigError::TooLarge { path: path.to_owned(), limit_bytes: FILE_BYTES_MAX });
-    }
-    let table = DeTable::parse(&text).map_err(|error| ConfigError::Syntax {
-        path: path.to_owned(),
-        line: line_of(&text, &error.span().unwrap_or_default()),
-        message: error.message().replace('\n', ", "),
+    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+    let bytes = read.map_err(|error| {
+        anyhow!("cannot read {place}: {error}; name an existing file with --config, or leave it out for the defaults")
+    })?;
+    ensure!(
+        bytes as u64 <= FILE_BYTES_MAX,
+        "{place} is larger than {FILE_BYTES_MAX} bytes, which no configuration is; name another file with --config"
+    );
+    let table = DeTable::parse(&text).map_err(|error| {
+        let line = line_of(&text, &error.span().unwrap_or_default());
+        anyhow!("{place}:{line}: not TOML: {}", error.message().replace('\n', ", "))
     })?;
     let mut settings = Vec::new();
     flatten(path, &text, "", table.get_ref(), &mut settings);
@@ -123,15 +131,10 @@ pub(super) fn file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
 fn flatten(path: &Path, text: &str, prefix: &str, table: &DeTable<'_>, settings: &mut Vec<Setting>) {
     for (key, value) in table {
         let name = format!("{prefix}{}", key.get_ref());
-        let value = value.get_ref();
-        match value {
+        let by = format!("{}:{}", path.display(), line_of(text, &key.span()));
+        match value.get_ref() {
             DeValue::Table(inner) => flatten(path, text, &format!("{name}."), inner, settings),
-            _ => settings.push(Setting {
-                name,
-                text: plain(value),
-                kind: Some(value.type_str()),
-                origin: Origin::File { path: path.to_owned(), line: line_of(text, &key.span()) },
-            }),
+            value => settings.push(Setting { name, text: plain(value), kind: Some(value.type_str()), by }),
         }
     }
 }
@@ -156,29 +159,17 @@ fn line_of(text: &str, span: &Range<usize>) -> usize {
 }
 
 /// What variables of the form `ROOKERY_SECTION__KEY` name. Others, such as `ROOKERY_COMMIT`, are not configuration.
-pub(super) fn environment(
-    variables: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Vec<Setting>, ConfigError> {
+pub(super) fn environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -> anyhow::Result<Vec<Setting>> {
     let mut settings = Vec::new();
     for (variable, value) in variables {
-        let shown = variable.to_string_lossy();
-        let Some(name) = shown.strip_prefix(PREFIX).filter(|name| name.contains("__")) else { continue };
+        let variable = variable.to_string_lossy();
+        let Some(name) = variable.strip_prefix(PREFIX).filter(|name| name.contains("__")) else { continue };
         let name = name.replace("__", ".").to_lowercase();
-        let variable = shown.into_owned();
-        let Ok(text) = value.into_string() else { return Err(ConfigError::NotText { variable }) };
-        settings.push(Setting { name, text, kind: None, origin: Origin::Environment { variable } });
+        let by = format!("environment variable {variable}");
+        let Ok(text) = value.into_string() else { bail!("{by} is not UTF-8; unset it or write it again") };
+        settings.push(Setting { name, text, kind: None, by });
     }
     // The order of an environment is nobody's choice; which of two errors is shown should not depend on it.
     settings.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(settings)
-}
-
-/// What flags name.
-pub(super) fn flags(flags: &[(&'static str, String)]) -> impl Iterator<Item = Setting> {
-    flags.iter().map(|(key, text)| Setting {
-        name: (*key).to_owned(),
-        text: text.clone(),
-        kind: None,
-        origin: Origin::Flag { key },
-    })
 }

@@ -11,13 +11,10 @@ use kv::foundationdb::PREFIX_BYTES_MAX;
 use schema::limits::{NODE_NAME_BYTES_MAX, NODE_URL_BYTES_MAX};
 use tracing_subscriber::EnvFilter;
 
-/// Bytes of the key that signs access tokens.
-pub const SECRET_BYTES: usize = 32;
-
 /// What keeps the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lowercase")]
-pub enum StoreEngine {
+pub(crate) enum StoreEngine {
     /// This machine, in the data directory.
     Embedded,
     /// A cluster of FoundationDB, by its client library.
@@ -26,7 +23,7 @@ pub enum StoreEngine {
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// Text where standard error is a terminal, JSON lines otherwise.
     Auto,
     /// One readable line an event.
@@ -35,14 +32,13 @@ pub enum LogFormat {
     Json,
 }
 
-/// A key of [`SECRET_BYTES`] that nobody may see: no form of this type prints it.
+/// A key of 32 bytes that nobody may see: no form of this type prints it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret([u8; SECRET_BYTES]);
+pub(crate) struct Secret([u8; 32]);
 
 impl Secret {
     /// The bytes, for whoever signs with them.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8; SECRET_BYTES] {
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
@@ -54,10 +50,10 @@ impl fmt::Debug for Secret {
 }
 
 /// A value, or what was expected in its place.
-type Parsed<T> = Result<T, String>;
+type Parsed<T> = Result<T, &'static str>;
 
 /// A whole number within bounds; underscores may part its digits, as in TOML.
-pub(super) fn whole<T: TryFrom<u64>>(min: u64, max: u64) -> impl Fn(&str) -> Parsed<T> + Clone {
+pub(super) fn whole<T: TryFrom<u64>>(min: u64, max: u64) -> impl Fn(&str) -> Result<T, String> + Clone {
     move |text| {
         let number = text.replace('_', "").parse().ok().filter(|number| (min..=max).contains(number));
         let number = number.filter(|_| text.starts_with(|first: char| first.is_ascii_digit()));
@@ -71,15 +67,15 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
         Some(port) => port.parse().ok().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         None => text.parse().ok(),
     };
-    address.ok_or_else(|| "an address and a port, such as 127.0.0.1:8000 or [::]:8000".to_owned())
+    address.ok_or("an address and a port, such as 127.0.0.1:8000 or [::]:8000")
 }
 
 pub(super) fn network(text: &str) -> Parsed<api::Network> {
-    text.parse().map_err(|_| "addresses and networks, such as 10.0.0.1 and 10.0.0.0/8".to_owned())
+    text.parse().map_err(|_| "addresses and networks, such as 10.0.0.1 and 10.0.0.0/8")
 }
 
 pub(super) fn origin(text: &str) -> Parsed<api::AllowedOrigin> {
-    text.parse().map_err(|_| "origins as a browser writes them, such as https://app.example.com, or *".to_owned())
+    text.parse().map_err(|_| "origins as a browser writes them, such as https://app.example.com, or *")
 }
 
 pub(super) fn path(text: &str) -> Parsed<PathBuf> {
@@ -122,33 +118,26 @@ pub(super) fn ws_url(text: &str) -> Parsed<String> {
 }
 
 pub(super) fn log_filter(text: &str) -> Parsed<String> {
-    // A bare word is a target to the filter's grammar, so `--log inof` would silence everything without a word.
+    // Crates whose name may stand alone, for "everything of it". Any other bare word is a target to the filter's grammar
+    // too, so `--log inof` would silence everything without a word.
+    let crates = ["rookery", "gateway", "api", "host", "router", "kv", "chat", "wire", "schema"];
     let level = |word: &str| word.eq_ignore_ascii_case("off") || word.parse::<tracing::Level>().is_ok();
-    let typo = |word: &str| !word.contains(['=', ':', '[', '_']) && !level(word) && !is_crate(word);
+    let known = |word: &str| word.contains(['=', ':', '[', '_']) || level(word) || crates.contains(&word);
     let fits = !text.trim().is_empty()
         && EnvFilter::builder().parse(text).is_ok()
-        && !text.split(',').map(str::trim).any(typo);
+        && text.split(',').map(str::trim).all(known);
     checked(text, fits, "a level (error, warn, info, debug, trace) or directives such as info,gateway=debug")
 }
 
-/// Names that may stand alone in a filter, for "everything of this crate".
-fn is_crate(word: &str) -> bool {
-    ["rookery", "gateway", "api", "host", "router", "kv", "chat", "wire", "schema"].contains(&word)
-}
-
 pub(super) fn secret(text: &str) -> Parsed<Secret> {
-    let mut bytes = [0; SECRET_BYTES];
     // `from_str_radix` would take a sign.
-    let fits = text.len() == SECRET_BYTES * 2 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
-    if !fits {
-        return Err("64 hexadecimal digits, as `openssl rand -hex 32` prints".to_owned());
+    if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err("64 hexadecimal digits, as `openssl rand -hex 32` prints");
     }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("two hexadecimal digits");
-    }
-    Ok(Secret(bytes))
+    let byte = |at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("two hexadecimal digits");
+    Ok(Secret(std::array::from_fn(byte)))
 }
 
-fn checked(text: &str, fits: bool, expected: &str) -> Parsed<String> {
-    if fits { Ok(text.to_owned()) } else { Err(expected.to_owned()) }
+fn checked(text: &str, fits: bool, expected: &'static str) -> Parsed<String> {
+    if fits { Ok(text.to_owned()) } else { Err(expected) }
 }

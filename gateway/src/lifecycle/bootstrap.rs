@@ -30,13 +30,13 @@ impl Bootstrap {
         let connections_max = connections_max(config)?;
         datadir::prepare(config, mode)?;
         let key = token_key(config)?;
-        let internal = listen::open("listen.internal", config.listen.internal)?;
+        let internal = listen::open("listen.internal", config.internal)?;
         let ready = Ready {
-            api: listen::check_free("listen.api", config.listen.api)?,
-            ws: listen::check_free("listen.ws", config.listen.ws)?,
+            api: listen::check_free("listen.api", config.api)?,
+            ws: listen::check_free("listen.ws", config.ws)?,
             internal: internal.local_addr()?,
         };
-        let metrics = Metrics::new(config.shards(), connections_max, &config.data.dir);
+        let metrics = Metrics::new(config.shards(), connections_max, &config.data_dir);
         let state = Arc::new(NodeState::new(connections_max, metrics));
         Ok((Self { clock: Clock::start(), connections_max, key, ready, state }, internal))
     }
@@ -46,7 +46,7 @@ impl Bootstrap {
 fn connections_max(config: &Config) -> anyhow::Result<u32> {
     let file_limit = files::raise()?;
     let connections_max = files::connections_max(file_limit, config.shards())?;
-    let Some(wanted) = config.limits.connections else { return Ok(connections_max) };
+    let Some(wanted) = config.connections else { return Ok(connections_max) };
     if wanted > connections_max {
         tracing::warn!(wanted, connections_max, file_limit, "limits.connections is more than the file limit leaves");
     }
@@ -54,7 +54,7 @@ fn connections_max(config: &Config) -> anyhow::Result<u32> {
 }
 
 fn token_key(config: &Config) -> anyhow::Result<api::TokenKey> {
-    match &config.auth.key {
+    match &config.key {
         Some(secret) => Ok(api::TokenKey::new(secret.bytes())),
         None => Ok(api::TokenKey::load_or_create(&config.key_file())?),
     }

@@ -5,19 +5,20 @@
 //! so in the log. What follows from a heartbeat is [`Leadership`]'s.
 
 use std::io;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use chat::LayerError;
 use chat::view::{self, Roll};
-use futures_lite::future;
 use kv::Engine;
 use schema::limits::BEAT_MS;
 use schema::record::NodeRecord;
 use schema::{Incarnation, View};
+use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{oneshot, watch};
+use tokio::time::sleep_until;
 
 use super::leadership::{Leadership, Step};
 use super::phase::Active;
@@ -35,11 +36,19 @@ pub(super) struct Me {
 
 /// The heartbeat's thread, until this is dropped; what it has under way then is dropped too, and its outcome unknown.
 pub(super) struct Heartbeat {
-    taken: async_channel::Receiver<View>,
-    active: Arc<Mutex<Option<Active>>>,
-    /// One end to wake the thread from its pause, one to end what it waits for. Neither is ever sent on.
-    stop: Option<(mpsc::Sender<()>, async_channel::Sender<()>)>,
+    told: watch::Receiver<Told>,
+    /// Never sent on: the thread ends when this is dropped.
+    stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the heartbeats have come to.
+#[derive(Default)]
+struct Told {
+    /// The node that the last one saw serving.
+    active: Option<Active>,
+    /// The view of this node, once it has taken over.
+    taken: Option<View>,
 }
 
 impl Heartbeat {
@@ -47,43 +56,35 @@ impl Heartbeat {
     /// another has, it tells [`End::Fenced`] and beats no more.
     ///
     /// # Errors
-    /// The system's, if it starts no more threads.
+    /// The system's, if it gives no timer or starts no more threads.
     pub(super) fn start<S: Engine>(
         engine: S,
         me: Me,
         state: Arc<NodeState>,
         ends: UnboundedSender<End>,
     ) -> io::Result<Self> {
-        let (took, taken) = async_channel::bounded(1);
-        let (wake, woken) = mpsc::channel();
-        let (stop, stopped) = async_channel::bounded(1);
-        let active = Arc::default();
-        let beating = Beating {
-            engine,
-            leadership: Leadership::new(me.incarnation),
-            me,
-            state,
-            took,
-            ends,
-            active: Arc::clone(&active),
-            registered: false,
-            count: 0,
-            begun: Instant::now(),
-        };
+        let timers = runtime::Builder::new_current_thread().enable_time().build()?;
+        let (tell, told) = watch::channel(Told::default());
+        let (stop, stopped) = oneshot::channel();
+        let leadership = Leadership::new(me.incarnation);
+        let begun = Instant::now();
+        let beating = Beating { engine, leadership, me, state, tell, ends, registered: false, count: 0, begun };
         let thread =
-            thread::Builder::new().name("heartbeat".to_owned()).spawn(move || beating.run(&woken, &stopped))?;
-        Ok(Self { taken, active, stop: Some((wake, stop)), thread: Some(thread) })
+            thread::Builder::new().name("heartbeat".to_owned()).spawn(move || beating.run(&timers, stopped))?;
+        Ok(Self { told, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The node that the last heartbeat saw serving.
     pub(super) fn active(&self) -> Option<Active> {
-        // Nothing there is left half done by a panic, which ends the process.
-        self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.told.borrow().active.clone()
     }
 
-    /// Waits until this node is to serve, however long that takes. To be called once.
+    /// Waits until this node is to serve, however long that takes.
     pub(super) async fn taken_over(&self) -> View {
-        self.taken.recv().await.expect("the thread lives as long as this, unless it was fenced after it had taken over")
+        let mut told = self.told.clone();
+        let taken = told.wait_for(|told| told.taken.is_some()).await;
+        let taken = taken.expect("the thread lives as long as this, unless it was fenced after it had taken over");
+        taken.taken.clone().expect("it was waited for")
     }
 }
 
@@ -99,36 +100,31 @@ impl Drop for Heartbeat {
 
 struct Beating<S> {
     engine: S,
+    leadership: Leadership,
     me: Me,
     state: Arc<NodeState>,
-    took: async_channel::Sender<View>,
+    tell: watch::Sender<Told>,
     ends: UnboundedSender<End>,
-    active: Arc<Mutex<Option<Active>>>,
-    leadership: Leadership,
     registered: bool,
     count: u64,
     begun: Instant,
 }
 
 impl<S: Engine> Beating<S> {
-    fn run(mut self, woken: &mpsc::Receiver<()>, stopped: &async_channel::Receiver<()>) {
+    fn run(mut self, timers: &Runtime, stopped: oneshot::Receiver<()>) {
         let mut due = self.begun;
-        loop {
-            let stop = async {
-                // Ends when the other side is dropped, which is the only thing that happens to it.
-                let _ = stopped.recv().await;
-                false
-            };
-            let late = due.elapsed();
-            if !future::block_on(future::or(stop, self.beat(late))) {
-                return;
+        let beats = async {
+            while self.beat(due.elapsed()).await {
+                due = (due + BEAT).max(Instant::now());
+                sleep_until(due.into()).await;
             }
-            due = (due + BEAT).max(Instant::now());
-            match woken.recv_timeout(due.saturating_duration_since(Instant::now())) {
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+        };
+        timers.block_on(async {
+            tokio::select! {
+                _ = stopped => {}
+                () = beats => {}
             }
-        }
+        });
     }
 
     /// One heartbeat and what follows from it. Returns whether there will be another.
@@ -191,7 +187,7 @@ impl<S: Engine> Beating<S> {
                 return Ok(false);
             }
         }
-        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Active::of(&seen.roll);
+        self.tell.send_modify(|told| told.active = Active::of(&seen.roll));
         Ok(true)
     }
 
@@ -212,6 +208,6 @@ impl<S: Engine> Beating<S> {
             }
             None => tracing::info!(epoch = view.epoch.0, "no node was active"),
         }
-        self.took.try_send(view).expect("a node takes over once, and this is all that is ever sent");
+        self.tell.send_modify(|told| told.taken = Some(view));
     }
 }

@@ -47,7 +47,7 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
             config,
             state: Arc::clone(state),
             shards,
-            disk: DiskWatch::new(config.data.free_bytes_min),
+            disk: DiskWatch::new(config.free_bytes_min),
             away: is_away(health.health()),
             health,
             writes: true,
@@ -72,12 +72,12 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
     }
 
     fn check_disk(&mut self) {
-        match disk::free_bytes(&self.config.data.dir).map(|free_bytes| self.disk.observe(free_bytes)) {
+        match disk::free_bytes(&self.config.data_dir).map(|free_bytes| self.disk.observe(free_bytes)) {
             Ok(Some(change)) => {
                 match change {
                     DiskChange::Low { free_bytes } => tracing::warn!(
                         free_bytes,
-                        reserve_bytes = self.config.data.free_bytes_min,
+                        reserve_bytes = self.config.free_bytes_min,
                         "short of disk: nothing new is accepted until {} bytes are free",
                         self.disk.return_bytes()
                     ),
@@ -148,7 +148,7 @@ mod tests {
     fn what_ailed_the_store_while_the_node_stood_by_is_over_once_it_answers() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let store = EmbeddedEngine::open(directory.path(), EmbeddedOptions::new(1)).expect("an empty store");
-        let config = Config::defaults(Mode::Dev);
+        let config = Config::load(Mode::Dev, None, [], &[]).expect("the defaults are legal");
         let state = Arc::new(NodeState::new(1, Metrics::new(1, 1, directory.path())));
         let begun = Instant::now();
         let mut health = HealthWatch::new(begun);

@@ -34,16 +34,15 @@ use schema::{Incarnation, UserId, View};
 
 use crate::config::{Config, Mode};
 use crate::machine::listen::{self, Ready};
-use crate::runtime::{self, NodeParts, NodeShards, Started, StorePool};
+use crate::runtime::{self, NodeParts, NodeShards, ShardEnd, Started, StorePool};
 use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
 use bootstrap::Bootstrap;
 use heartbeat::{Heartbeat, Me};
 use housekeeping::Housekeeping;
 use phase::{Active, Phase};
-pub(crate) use shutdown::End;
-use shutdown::Shutdown;
-pub(crate) use state::NodeState;
+use shutdown::{End, Shutdown};
+use state::NodeState;
 
 /// How long sessions may take to finish what is under way when the node stops. With the time that connections take to close,
 /// that HTTP takes and that the store takes, the whole stays below 10 s.
@@ -84,30 +83,52 @@ impl WithStore for Node<'_> {
         let node = Arc::clone(&bootstrap.state) as Arc<dyn api::Node>;
         let probes = api::serve_internal(internal, api::Limits::default(), node)?;
         tracing::info!(internal = %bootstrap.ready.internal, "health and metrics are served");
-        let (store, end) = match self.wait_for(O::Store::REMEDY, source.open()) {
-            Ok(Ok(store)) => {
-                let end = self.join(&store, &bootstrap);
-                (Some(store), end)
+        let opened = self.wait_for(&bootstrap.state, O::Store::REMEDY, source.open());
+        let (store, halt) = match opened.and_then(|opened| Ok(opened?)) {
+            Ok(store) => {
+                let Err(halt) = self.join(&store, &bootstrap);
+                (Some(store), halt)
             }
-            Ok(Err(error)) => (None, Err(error)),
-            Err(end) => (None, Ok(stopping(end, &bootstrap.state))),
+            Err(halt) => (None, halt),
         };
         source.close(store);
         probes.join();
         tracing::info!("stopped");
-        end?.into_result()
+        match halt {
+            Halt::End(end) => end.into_result(),
+            Halt::Failed(error) => Err(error),
+        }
+    }
+}
+
+/// Why a node goes no further.
+enum Halt {
+    End(End),
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Halt {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
 impl Node<'_> {
+    /// Waits for something, and does housekeeping each second. An end that comes before is noted at once.
+    fn wait<T>(
+        &mut self,
+        state: &NodeState,
+        work: impl Future<Output = T>,
+        housekeep: impl FnMut(),
+    ) -> Result<T, Halt> {
+        self.shutdown.wait(work, housekeep).map_err(|end| Halt::End(stopping(end, state)))
+    }
+
     /// Waits for what the store is asked at a start, however long it takes to answer, and says so.
-    ///
-    /// # Errors
-    /// The end that came before.
-    fn wait_for<T>(&mut self, remedy: &str, asked: impl Future<Output = T>) -> Result<T, End> {
+    fn wait_for<T>(&mut self, state: &NodeState, remedy: &str, asked: impl Future<Output = T>) -> Result<T, Halt> {
         let begun = Instant::now();
         let mut say_at = begun + SLOW;
-        self.shutdown.wait(asked, || {
+        self.wait(state, asked, || {
             let now = Instant::now();
             if now >= say_at {
                 say_at = now + STILL_WAITING;
@@ -118,8 +139,9 @@ impl Node<'_> {
     }
 
     /// Takes part in the store: beside other nodes, if there may be others, and else alone.
-    fn join<S: NodeStore>(&mut self, store: &S, bootstrap: &Bootstrap) -> anyhow::Result<End> {
-        bootstrap.state.counts().show_store(store.figures());
+    fn join<S: NodeStore>(&mut self, store: &S, bootstrap: &Bootstrap) -> Result<Infallible, Halt> {
+        let state = &bootstrap.state;
+        state.counts().show_store(store::Figures::of(store));
         let me = Me {
             incarnation: Incarnation(getrandom::u64()?),
             record: NodeRecord {
@@ -129,24 +151,16 @@ impl Node<'_> {
                 since_ms: runtime::wall(),
             },
         };
-        match self.wait_for(S::REMEDY, store::must_be_whole_in_the_end(store)) {
-            Ok(whole) => whole?,
-            Err(end) => return Ok(stopping(end, &bootstrap.state)),
-        }
+        self.wait_for(state, S::REMEDY, store::must_be_whole_in_the_end(store))??;
         // Before this node's view: what is said there is said in an earlier one.
-        match self.wait_for(S::REMEDY, seed(store, self.mode)) {
-            Ok(seeded) => seeded?,
-            Err(end) => return Ok(stopping(end, &bootstrap.state)),
-        }
-        bootstrap.state.set_store(Health::Answering);
+        self.wait_for(state, S::REMEDY, seed(store, self.mode))??;
+        state.set_store(Health::Answering);
         let health = HealthWatch::new(Instant::now());
         if S::SHARED {
             return self.join_others(store, bootstrap, me, health);
         }
-        match self.shutdown.wait(view::claim(store, me.incarnation, me.record.shards), || ()) {
-            Ok(view) => self.serve(store, bootstrap, me.incarnation, view?, health),
-            Err(end) => Ok(stopping(end, &bootstrap.state)),
-        }
+        let view = self.wait(state, view::claim(store, me.incarnation, me.record.shards), || ())??;
+        self.serve(store, bootstrap, me.incarnation, view, health)
     }
 
     /// Stands by until no other node is active, then serves.
@@ -156,45 +170,40 @@ impl Node<'_> {
         bootstrap: &Bootstrap,
         me: Me,
         mut health: HealthWatch,
-    ) -> anyhow::Result<End> {
+    ) -> Result<Infallible, Halt> {
         let incarnation = me.incarnation;
         let heartbeat = Heartbeat::start(store.clone(), me, Arc::clone(&bootstrap.state), self.shutdown.teller())?;
-        let served = match self.stand_by(store, &bootstrap.state, &heartbeat, &mut health) {
-            Ok(view) => self.serve(store, bootstrap, incarnation, view, health),
-            Err(end) => Ok(stopping(end, &bootstrap.state)),
-        };
+        let view = self.stand_by(store, &bootstrap.state, &heartbeat, &mut health);
+        let Err(halt) = view.and_then(|view| self.serve(store, bootstrap, incarnation, view, health));
         drop(heartbeat);
-        match served {
-            Ok(End::Fenced) => {
+        match halt {
+            Halt::End(End::Fenced) => {
                 let roll = self.shutdown.finish(view::look(store), LAST_WORD);
                 let by = roll.and_then(Result::ok).as_ref().and_then(Active::of);
-                Ok(by.map_or(End::Fenced, End::TakenOver))
+                Err(Halt::End(by.map_or(End::Fenced, End::TakenOver)))
             }
-            served => {
+            halt => {
                 match self.shutdown.finish(view::leave(store, incarnation), LAST_WORD) {
                     Some(Ok(())) => {}
                     Some(Err(error)) => tracing::warn!(%error, "could not leave: the next node waits for the lease"),
                     None => tracing::warn!("could not leave in time: the next node waits for the lease"),
                 }
-                served
+                Err(halt)
             }
         }
     }
 
     /// Waits until this node is to serve.
-    ///
-    /// # Errors
-    /// The end that came before.
     fn stand_by<S: NodeStore>(
         &mut self,
         store: &S,
         state: &NodeState,
         heartbeat: &Heartbeat,
         health: &mut HealthWatch,
-    ) -> Result<View, End> {
+    ) -> Result<View, Halt> {
         let mut active = None;
-        self.shutdown.wait(heartbeat.taken_over(), || {
-            // Heartheartbeat are commits, so they tell whether the store answers.
+        self.wait(state, heartbeat.taken_over(), || {
+            // Heartbeats are commits, so they tell whether the store answers.
             if let Some(health) = health.observe(Instant::now(), store.commits()) {
                 housekeeping::note_health::<S>(state, health);
             }
@@ -215,7 +224,7 @@ impl Node<'_> {
         incarnation: Incarnation,
         view: View,
         health: HealthWatch,
-    ) -> anyhow::Result<End> {
+    ) -> Result<Infallible, Halt> {
         let (config, mode) = (self.config, self.mode);
         let Bootstrap { clock, connections_max, key, ready, state } = bootstrap;
         let shards = config.shards();
@@ -227,7 +236,7 @@ impl Node<'_> {
             epoch = view.epoch.0,
             shards,
             connections_max,
-            data = %config.data.dir.display(),
+            data = %config.data_dir.display(),
             "the store is open"
         );
         // What may fail comes before the threads that would have to be stopped then.
@@ -235,6 +244,8 @@ impl Node<'_> {
         let background = StorePool::start("background", 1)?;
         let pool = StorePool::start("store", shards)?;
         let api_config = api_config(config, mode, ready.ws);
+        // A node that is stopping already, or has stopped, wants no reason.
+        let tell = self.shutdown.teller();
         let parts = NodeParts {
             config,
             clock: *clock,
@@ -243,9 +254,9 @@ impl Node<'_> {
             incarnation,
             key,
             origins: &api_config.origins,
-            state,
+            metrics: state.counts(),
             pool: &pool,
-            ends: self.shutdown.teller(),
+            tell_end: Arc::new(move |end: ShardEnd| drop(tell.send(end.into()))),
         };
         let Started { mailboxes, commander, threads } = parts.start_shards(ready.ws, *connections_max)?;
         let clients = api::serve(
@@ -264,22 +275,21 @@ impl Node<'_> {
             }
             let mut housekeeping =
                 Housekeeping::new(config, store.clone(), state, &commander, view.epoch, background, health);
-            let Err(end) = self.shutdown.wait(pending::<Infallible>(), || housekeeping.run());
-            let end = stopping(end, state);
+            let Err(halt) = self.wait(state, pending::<Infallible>(), || housekeeping.run());
             clients.stop();
-            (clients, end)
+            (clients, halt)
         });
         let drain_ms = match &served {
-            Ok((_, End::Asked(_) | End::Shard(..))) | Err(_) => DRAIN_MS,
-            Ok((_, End::Fenced | End::TakenOver(_))) => FENCED_DRAIN_MS,
+            Ok((_, Halt::End(End::Fenced | End::TakenOver(_)))) => FENCED_DRAIN_MS,
+            Ok((_, Halt::End(End::Asked(_) | End::Shard(..)) | Halt::Failed(_))) | Err(_) => DRAIN_MS,
         };
         commander.drain(runtime::wall().plus_ms(drain_ms));
         for thread in threads {
             thread.join().expect("a shard that panics ends the process");
         }
-        let (clients, end) = served?;
+        let (clients, halt) = served?;
         clients.join();
-        Ok(end)
+        Err(halt)
     }
 }
 
@@ -327,7 +337,7 @@ fn exit_on_panic() {
 
 /// Where clients are told to connect.
 fn ws_origin(config: &Config, ws: SocketAddr) -> String {
-    config.node.ws_url.clone().unwrap_or_else(|| format!("ws://{ws}"))
+    config.ws_url.clone().unwrap_or_else(|| format!("ws://{ws}"))
 }
 
 fn api_config(config: &Config, mode: Mode, ws: SocketAddr) -> api::Config {
@@ -335,11 +345,11 @@ fn api_config(config: &Config, mode: Mode, ws: SocketAddr) -> api::Config {
     api::Config {
         ws_origin: ws_origin(config, ws),
         node: config.node_name(),
-        region: config.node.region.clone(),
+        region: config.region.clone(),
         dev_users: (mode == Mode::Dev).then(users),
-        group_members_max: config.limits.group_members,
-        trusted_proxies: config.listen.trusted_proxies.clone(),
-        origins: api::Origins::new(config.listen.allowed_origins.clone(), mode == Mode::Dev),
+        group_members_max: config.group_members,
+        trusted_proxies: config.trusted_proxies.clone(),
+        origins: api::Origins::new(config.allowed_origins.clone(), mode == Mode::Dev),
         password_cost: api::Cost::default(),
         limits: api::Limits::default(),
     }

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::machine::signals::{self, Signal};
+use crate::runtime::ShardEnd;
 use crate::uring::DriverError;
 
 use super::phase::Active;
@@ -31,6 +32,15 @@ pub(crate) enum End {
     Fenced,
     /// This one has, as it was found.
     TakenOver(Active),
+}
+
+impl From<ShardEnd> for End {
+    fn from(end: ShardEnd) -> Self {
+        match end {
+            ShardEnd::Driver(shard, error) => Self::Shard(shard, error),
+            ShardEnd::Fenced => Self::Fenced,
+        }
+    }
 }
 
 impl End {

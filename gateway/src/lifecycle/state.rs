@@ -3,7 +3,7 @@
 //! Owns the few facts that shards and the main thread publish and probes read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use schema::UnixMs;
@@ -19,7 +19,7 @@ pub(crate) struct NodeState {
     store: Mutex<Health>,
     short_of_disk: AtomicBool,
     connections_max: u32,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     http_counts: api::Counts,
 }
 
@@ -31,7 +31,7 @@ impl NodeState {
             store: Mutex::new(Health::Answering),
             short_of_disk: AtomicBool::new(false),
             connections_max,
-            metrics,
+            metrics: Arc::new(metrics),
             http_counts: api::Counts::default(),
         }
     }
@@ -56,7 +56,7 @@ impl NodeState {
     }
 
     /// Where shards publish.
-    pub(crate) fn counts(&self) -> &Metrics {
+    pub(crate) fn counts(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! Owns when it is done. What may be forgotten is `chat::dedup` and `chat::push`, which clock counts `chat::clock`.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
@@ -25,19 +26,40 @@ const ADOPT_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Upkeep<S> {
     engine: S,
-    /// The epoch whose predecessors left something, until it is adopted, and when that is tried next.
+    epoch: Epoch,
+    /// Until all that earlier epochs left is adopted; whether it was.
     ///
     /// Beside serving and not before: nobody waits for it, since sessions start from their inboxes and an item is due
     /// half a minute after its message, so a life that left much behind delays no start.
-    adopt: Option<(Epoch, Instant)>,
-    /// Whether all was adopted.
-    adopting: Job<bool>,
-    forget_at: Instant,
-    forgetting: Job<()>,
-    /// When the clock was looked at, and when a leap of it is spoken of again.
-    looked_at: Option<Instant>,
+    adopting: Chore<bool>,
+    forgetting: Chore<()>,
+    looking: Chore<Option<Observed>>,
+    looked_at: Instant,
+    /// When a leap of the clock was spoken of.
     leapt_said: Option<Instant>,
-    looking: Job<Option<Observed>>,
+}
+
+/// Something that is done again and again in the background, never twice at once.
+struct Chore<T> {
+    job: Job<T>,
+    due: Option<Instant>,
+}
+
+impl<T: Send + 'static> Chore<T> {
+    fn due(at: Instant) -> Self {
+        Self { job: Job::default(), due: Some(at) }
+    }
+
+    /// Begins it if it is due. What came of it if it has ended, for whoever says when it is due again.
+    fn round<F>(&mut self, now: Instant, pool: &StorePool, begin: impl FnOnce() -> F) -> Option<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        if self.due.take_if(|due| now >= *due).is_some() {
+            self.job.start(pool, begin());
+        }
+        self.job.take()
+    }
 }
 
 impl<S: Engine> Upkeep<S> {
@@ -46,47 +68,33 @@ impl<S: Engine> Upkeep<S> {
         let now = Instant::now();
         Self {
             engine,
-            adopt: Some((epoch, now)),
-            adopting: Job::default(),
-            forget_at: now,
-            forgetting: Job::default(),
-            looked_at: None,
+            epoch,
+            adopting: Chore::due(now),
+            forgetting: Chore::due(now),
+            looking: Chore::due(now),
+            looked_at: now,
             leapt_said: None,
-            looking: Job::default(),
         }
     }
 
-    /// Begins what is due, unless it is under way. Takes as many transactions as there are thousands of rows, and as
-    /// long as the store does.
+    /// Begins what is due. Takes as many transactions as there are thousands of rows, and as long as the store does.
     pub(super) fn run_if_due(&mut self, pool: &StorePool) {
         let now = Instant::now();
-        self.look_at_clock(now, pool);
-        match self.adopting.take() {
-            Some(true) => self.adopt = None,
-            Some(false) => self.adopt = self.adopt.map(|(epoch, _)| (epoch, now + ADOPT_AGAIN)),
-            None => {}
+        let engine = || self.engine.clone();
+        let ran = now - self.looked_at;
+        let looked = self.looking.round(now, pool, || {
+            self.looked_at = now;
+            look(engine(), ran)
+        });
+        if let Some(false) = self.adopting.round(now, pool, || adopted(engine(), self.epoch)) {
+            self.adopting.due = Some(now + ADOPT_AGAIN);
         }
-        if let Some((epoch, at)) = self.adopt
-            && now >= at
-            && !self.adopting.runs()
-        {
-            self.adopting.start(pool, adopted(self.engine.clone(), epoch));
+        if let Some(()) = self.forgetting.round(now, pool, || forget(engine())) {
+            self.forgetting.due = Some(now + EVERY);
         }
-        let _done = self.forgetting.take();
-        if now >= self.forget_at && !self.forgetting.runs() {
-            self.forget_at = now + EVERY;
-            self.forgetting.start(pool, forget(self.engine.clone()));
-        }
-    }
-
-    fn look_at_clock(&mut self, now: Instant, pool: &StorePool) {
-        if let Some(Some(observed)) = self.looking.take() {
-            self.tell(now, observed);
-        }
-        let ran = self.looked_at.map_or(Duration::ZERO, |at| now - at);
-        if !self.looking.runs() && (self.looked_at.is_none() || ran >= CLOCK_EVERY) {
-            self.looked_at = Some(now);
-            self.looking.start(pool, look(self.engine.clone(), ran));
+        if let Some(observed) = looked {
+            self.looking.due = Some(self.looked_at + CLOCK_EVERY);
+            observed.into_iter().for_each(|observed| self.tell(now, observed));
         }
     }
 

@@ -3,50 +3,15 @@
 //! Owns whether it may be made, and that it can be written. Its format and its lock are the store's.
 
 use std::fs::{self, OpenOptions};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
-use crate::config::{Config, Mode, Origin};
+use anyhow::{anyhow, bail};
+
+use crate::config::{Config, Mode};
 
 /// What is written and removed to learn whether anything can be.
 const PROBE: &str = ".writable";
-
-/// Why the store cannot live there. Nothing was changed in it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DataDirError {
-    /// A name that was given names nothing: a typing error, or a disk that is not mounted.
-    #[error("the data directory {} ({origin}) does not exist; mount it, or make it: mkdir -p {}", path.display(), path.display())]
-    Missing {
-        /// The directory.
-        path: PathBuf,
-        /// Who named it.
-        origin: Origin,
-    },
-    /// A file is in its place.
-    #[error("{} ({origin}) is no directory; name one with --data", path.display())]
-    NotADirectory {
-        /// The path.
-        path: PathBuf,
-        /// Who named it.
-        origin: Origin,
-    },
-    /// It could not be made.
-    #[error("cannot make the data directory {}: {source}; name another with --data", path.display())]
-    Make {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// No file can be written in it.
-    #[error("the data directory {} is not writable: {source}; give it to the user that runs rookery, or name another with --data", path.display())]
-    NotWritable {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
 
 /// Makes the directory where it may, and writes to it once.
 ///
@@ -54,25 +19,32 @@ pub(crate) enum DataDirError {
 /// than a first start, and a node that began anew there would look as if it had lost everything.
 ///
 /// # Errors
-/// Each with its remedy.
-pub(crate) fn prepare(config: &Config, mode: Mode) -> Result<(), DataDirError> {
-    let path = &config.data.dir;
-    let origin = config.origin("data.dir");
+/// Why the store cannot live there, with the remedy. Nothing was changed in it.
+pub(crate) fn prepare(config: &Config, mode: Mode) -> anyhow::Result<()> {
+    let (path, place) = (&config.data_dir, config.data_dir.display());
+    let named = config.named_by("data.dir");
+    let by = named.unwrap_or("default");
+    let not_writable = |error| {
+        let remedy = "give it to the user that runs rookery, or name another with --data";
+        anyhow!("the data directory {place} is not writable: {error}; {remedy}")
+    };
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {}
-        Ok(_) => return Err(DataDirError::NotADirectory { path: path.clone(), origin }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && (mode == Mode::Dev || origin == Origin::Default) => {
-            fs::create_dir_all(path).map_err(|source| DataDirError::Make { path: path.clone(), source })?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(DataDirError::Missing { path: path.clone(), origin });
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            return Err(DataDirError::NotADirectory { path: path.clone(), origin });
-        }
-        Err(source) => return Err(DataDirError::NotWritable { path: path.clone(), source }),
+        Ok(_) => bail!("{place} ({by}) is no directory; name one with --data"),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound if mode == Mode::Dev || named.is_none() => {
+                fs::create_dir_all(path).map_err(|error| {
+                    anyhow!("cannot make the data directory {place}: {error}; name another with --data")
+                })?
+            }
+            ErrorKind::NotFound => {
+                bail!("the data directory {place} ({by}) does not exist; mount it, or make it: mkdir -p {place}")
+            }
+            ErrorKind::NotADirectory => bail!("{place} ({by}) is no directory; name one with --data"),
+            _ => return Err(not_writable(error)),
+        },
     }
-    write_once(path).map_err(|source| DataDirError::NotWritable { path: path.clone(), source })
+    write_once(path).map_err(not_writable)
 }
 
 /// Whether a file can be written in `directory`. Leaves nothing behind.

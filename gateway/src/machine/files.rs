@@ -2,8 +2,7 @@
 //!
 //! Owns the raising of the limit and the reserve's arithmetic.
 
-use std::io;
-
+use anyhow::{Context as _, ensure};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Files that are no client connection, whatever the number of shards:
@@ -16,36 +15,15 @@ pub(crate) const RESERVE_SHARD: u64 = 64;
 /// Connections that a node must at least be able to hold, or it does not start.
 pub(crate) const CONNECTIONS_MIN: u64 = 256;
 
-/// Why a node cannot hold connections.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FilesError {
-    /// The operator's to mend.
-    #[error(
-        "the file limit is {limit}, and {needed} is the least for {shards} shards; raise it (`ulimit -n {needed}`, \
-         LimitNOFILE= in a systemd unit, --ulimit nofile= for a container) or start fewer shards"
-    )]
-    TooFew {
-        /// The limit in force.
-        limit: u64,
-        /// The least with which a node starts.
-        needed: u64,
-        /// How many shards were asked for.
-        shards: u16,
-    },
-    /// The system refused.
-    #[error("cannot raise the file limit")]
-    Raise(#[source] io::Error),
-}
-
 /// Raises the file limit of this process to its hard value, and returns it.
 ///
 /// # Errors
 /// The system's refusal, which no Linux gives.
-pub(crate) fn raise() -> Result<u64, FilesError> {
+pub(crate) fn raise() -> anyhow::Result<u64> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
-        setrlimit(Resource::Nofile, limit).map_err(|error| FilesError::Raise(error.into()))?;
+        setrlimit(Resource::Nofile, limit).context("cannot raise the file limit")?;
     }
     Ok(hard_limit())
 }
@@ -65,12 +43,14 @@ pub(crate) fn reserve(shards: u16) -> u64 {
 /// Client connections that a file limit leaves, for all shards together.
 ///
 /// # Errors
-/// [`FilesError::TooFew`] where it leaves less than [`CONNECTIONS_MIN`].
-pub(crate) fn connections_max(limit: u64, shards: u16) -> Result<u32, FilesError> {
+/// It leaves less than [`CONNECTIONS_MIN`]; how much is needed.
+pub(crate) fn connections_max(limit: u64, shards: u16) -> anyhow::Result<u32> {
     let needed = reserve(shards) + CONNECTIONS_MIN;
-    if limit < needed {
-        return Err(FilesError::TooFew { limit, needed, shards });
-    }
+    ensure!(
+        limit >= needed,
+        "the file limit is {limit}, and {needed} is the least for {shards} shards; raise it (`ulimit -n {needed}`, \
+         LimitNOFILE= in a systemd unit, --ulimit nofile= for a container) or start fewer shards"
+    );
     Ok(u32::try_from(limit - reserve(shards)).unwrap_or(u32::MAX))
 }
 

@@ -6,4 +6,4 @@ pub(crate) mod datadir;
 pub(crate) mod disk;
 pub(crate) mod files;
 pub(crate) mod listen;
-pub mod signals;
+pub(crate) mod signals;

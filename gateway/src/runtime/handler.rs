@@ -12,8 +12,7 @@ use kv::Engine;
 use schema::limits::{ECHO_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use wire::SharedFrame;
 
-use crate::lifecycle::NodeState;
-use crate::telemetry::metrics::Latency;
+use crate::telemetry::metrics::{Figures, Latency, Metrics};
 use crate::uring::{Closed, ConnId, Decision, Endpoint, Frame, Handler, Sockets};
 
 use super::clock::Clock;
@@ -27,19 +26,26 @@ pub(crate) struct ShardHandler<S> {
     clock: Clock,
     /// Whose pages may connect.
     origins: Arc<api::Origins>,
-    state: Arc<NodeState>,
+    origins_refused: u64,
+    metrics: Arc<Metrics>,
     shard: u16,
 }
 
 impl<S: Engine> ShardHandler<S> {
-    pub(crate) fn new(parts: ShardParts<S>, origins: Arc<api::Origins>, state: Arc<NodeState>, shard: u16) -> Self {
-        Self { clock: parts.clock, driver: Driver::new(parts), origins, state, shard }
+    pub(crate) fn new(parts: ShardParts<S>, origins: Arc<api::Origins>, metrics: Arc<Metrics>, shard: u16) -> Self {
+        Self { clock: parts.clock, driver: Driver::new(parts), origins, origins_refused: 0, metrics, shard }
     }
 
     fn publish(&mut self, sockets: &mut Sockets) {
-        let metrics = self.state.counts().shard(self.shard);
-        let (stats, links) = (self.driver.stats(), self.driver.link_figures());
-        metrics.publish(&sockets.counters(), sockets.connections(), &stats, &links);
+        let metrics = self.metrics.shard(self.shard);
+        metrics.publish(Figures {
+            counters: sockets.counters(),
+            connections: sockets.connections() as u64,
+            stats: self.driver.stats(),
+            links: self.driver.link_figures(),
+            requests_refused: self.driver.requests_refused(),
+            origins_refused: self.origins_refused,
+        });
         let host::Latencies { append_ns, store_ns, deliver_ns } = self.driver.take_latencies();
         metrics.record(Latency::Accept, &sockets.take_accept_latencies());
         metrics.record(Latency::Deliver, &deliver_ns);
@@ -58,6 +64,7 @@ impl<S: Engine> Handler for ShardHandler<S> {
         if let Some(origin) = request.origin()
             && !self.origins.may_connect(origin, request.host())
         {
+            self.origins_refused += 1;
             let remedy =
                 format!("Pages of {origin} may not connect here. The node's listen.allowed_origins would say so.");
             return Decision::Refuse(wire::Refusal::new(403, remedy));

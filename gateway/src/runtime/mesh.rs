@@ -4,12 +4,11 @@ use host::driver::{Links, Mail};
 use host::{Done, Task};
 use schema::ShardIndex;
 use schema::mesh::MeshFrame;
-use tokio::sync::mpsc::UnboundedSender;
 
-use crate::lifecycle::End;
 use crate::uring::{Inbox, Mailbox, MailboxError};
 
 use super::pool::Spawner;
+use super::shards::{ShardEnd, TellEnd};
 
 /// Items that a shard's mailbox holds.
 pub(crate) const MAIL_MAX: usize = 8_192;
@@ -21,7 +20,7 @@ pub(crate) struct NodeLinks {
     pub(crate) spawner: Spawner,
     /// Those of all shards, in the order of their numbers.
     pub(crate) mailboxes: Vec<Mailbox<Mail>>,
-    pub(crate) ends: UnboundedSender<End>,
+    pub(crate) tell_end: TellEnd,
 }
 
 impl Links for NodeLinks {
@@ -45,7 +44,6 @@ impl Links for NodeLinks {
     }
 
     fn fenced(&mut self) {
-        // A node that is stopping already wants no reason.
-        drop(self.ends.send(End::Fenced));
+        (self.tell_end)(ShardEnd::Fenced);
     }
 }

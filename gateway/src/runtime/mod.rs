@@ -1,7 +1,7 @@
 //! Shards at work: their threads, mailboxes and store operations.
 //!
-//! Owns the threads and the ends of their mailboxes, and puts [`host::driver`] on them. When shards start and stop is for
-//! [`crate::lifecycle`].
+//! Owns the threads and the ends of their mailboxes, and puts [`host::driver`] on them. When shards start and stop is
+//! `lifecycle`'s, which is told by [`ShardEnd`] why one cannot go on.
 
 mod clock;
 mod commands;
@@ -14,4 +14,4 @@ mod tokens;
 pub(crate) use clock::{Clock, wall};
 pub(crate) use commands::NodeShards;
 pub(crate) use pool::{Job, StorePool};
-pub(crate) use shards::{Commander, NodeParts, Started};
+pub(crate) use shards::{Commander, NodeParts, ShardEnd, Started};

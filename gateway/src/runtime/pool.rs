@@ -87,11 +87,6 @@ impl<T> Default for Job<T> {
 }
 
 impl<T: Send + 'static> Job<T> {
-    /// Whether something is under way, or done and not taken.
-    pub(crate) fn runs(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// What came of it, once it is done.
     pub(crate) fn take(&mut self) -> Option<T> {
         let done = self.0.take_if(|running| running.is_finished())?;

@@ -13,11 +13,10 @@ use host::driver::{Clock as _, Limits, Mail, Orders};
 use kv::Engine;
 use schema::limits::STORE_TASKS_MAX;
 use schema::{Incarnation, Owner, ShardIndex, UnixMs, View};
-use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config::Config;
-use crate::lifecycle::{End, NodeState};
-use crate::uring::{self, Mailbox, Sleeper, Waker};
+use crate::telemetry::metrics::Metrics;
+use crate::uring::{self, DriverError, Mailbox, Sleeper, Waker};
 
 use super::clock::Clock;
 use super::handler::{ShardHandler, ShardParts};
@@ -27,6 +26,17 @@ use super::tokens::Tokens;
 
 /// Connections that wait to be accepted by one shard; the kernel cuts it to net.core.somaxconn.
 const BACKLOG: u32 = 4_096;
+
+/// Why a node can go on no more, as one of its shards found.
+pub(crate) enum ShardEnd {
+    /// The driver of the shard of this number has ended, by itself or with this error.
+    Driver(u16, Option<DriverError>),
+    /// Another node has taken the store over (I7).
+    Fenced,
+}
+
+/// Tells the node of it. To be called from any thread; never waits.
+pub(crate) type TellEnd = Arc<dyn Fn(ShardEnd) + Send + Sync>;
 
 /// Shards that run.
 pub(crate) struct Started {
@@ -69,9 +79,9 @@ pub(crate) struct NodeParts<'a, S> {
     pub(crate) incarnation: Incarnation,
     pub(crate) key: &'a api::TokenKey,
     pub(crate) origins: &'a api::Origins,
-    pub(crate) state: &'a Arc<NodeState>,
+    pub(crate) metrics: &'a Arc<Metrics>,
     pub(crate) pool: &'a StorePool,
-    pub(crate) ends: UnboundedSender<End>,
+    pub(crate) tell_end: TellEnd,
 }
 
 impl<S: Engine> NodeParts<'_, S> {
@@ -109,7 +119,7 @@ impl<S: Engine> NodeParts<'_, S> {
                 done_sender,
                 spawner: self.pool.spawner(),
                 mailboxes: mailboxes.clone(),
-                ends: self.ends.clone(),
+                tell_end: Arc::clone(&self.tell_end),
             };
             let parts = ShardParts {
                 host: Host::new(host, self.clock.now()),
@@ -118,7 +128,7 @@ impl<S: Engine> NodeParts<'_, S> {
                 orders: Arc::clone(&commander.orders),
                 limits: Limits::new(share as u64),
                 shards,
-                echo: self.config.debug.echo,
+                echo: self.config.echo,
             };
             threads.push(self.start_shard(shard, share, listener, sleeper, parts)?);
         }
@@ -126,8 +136,8 @@ impl<S: Engine> NodeParts<'_, S> {
     }
 
     fn appender(&self, me: Owner) -> Appender {
-        let appender = Appender::new(me).with_group_members(self.config.limits.group_members);
-        if self.config.store.chained_appends { appender.with_chained_reads() } else { appender }
+        let appender = Appender::new(me).with_group_members(self.config.group_members);
+        if self.config.chained_appends { appender.with_chained_reads() } else { appender }
     }
 
     fn start_shard(
@@ -142,13 +152,12 @@ impl<S: Engine> NodeParts<'_, S> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         // Pinned if each shard has a core of its own, and left to the scheduler otherwise.
         config.cpu = (usize::from(self.config.shards()) <= cores && cores > 1).then_some(usize::from(shard));
-        let ends = self.ends.clone();
-        let (origins, state) = (Arc::new(self.origins.clone()), Arc::clone(self.state));
+        let tell_end = Arc::clone(&self.tell_end);
+        let (origins, metrics) = (Arc::new(self.origins.clone()), Arc::clone(self.metrics));
         thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
             let error =
-                uring::run(config, listener, sleeper, |_| ShardHandler::new(parts, origins, state, shard)).err();
-            // After a stop that was asked for nobody listens any more.
-            drop(ends.send(End::Shard(shard, error)));
+                uring::run(config, listener, sleeper, |_| ShardHandler::new(parts, origins, metrics, shard)).err();
+            tell_end(ShardEnd::Driver(shard, error));
         })
     }
 }

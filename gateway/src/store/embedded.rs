@@ -1,15 +1,15 @@
 //! The embedded engine as a node's store.
 //!
-//! Owns its figures' names and words. One process has it: its directory is locked.
+//! Owns its figures' names and descriptions. One process has it: its directory is locked.
 
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use kv::embedded::{EmbeddedEngine, EmbeddedOptions, EngineStats};
 
-use crate::config::{Config, Origin};
-use crate::telemetry::metrics::{Histogram, StoreFigures, Text};
+use crate::config::Config;
+use crate::telemetry::metrics::{Family, Value};
 
 use super::{Commits, NodeStore, Source};
 
@@ -22,11 +22,8 @@ pub(super) struct EmbeddedSource {
 
 impl EmbeddedSource {
     pub(super) fn new(config: &Config) -> Self {
-        let named = match config.origin("data.dir") {
-            Origin::Default => "name the node's directory with --data".to_owned(),
-            origin => origin.to_string(),
-        };
-        Self { directory: config.data.dir.clone(), named }
+        let named = config.named_by("data.dir").unwrap_or("name the node's directory with --data").to_owned();
+        Self { directory: config.data_dir.clone(), named }
     }
 }
 
@@ -54,52 +51,32 @@ impl Source for EmbeddedSource {
 impl NodeStore for EmbeddedEngine {
     const SHARED: bool = false;
     const REMEDY: &'static str = "see whether the disk of the data directory is slow";
+    const COMMIT_TIMED: &'static str = "From a group commit's first byte written to the return of its fsync";
 
     fn commits(&self) -> Commits {
         let stats = self.stats();
         Commits { taken: stats.commits.load(Ordering::Relaxed), throttled: stats.throttled.load(Ordering::Relaxed) }
     }
 
-    fn figures(&self) -> Box<dyn StoreFigures> {
-        Box::new(EmbeddedFigures { engine: self.clone(), commits: Mutex::default() })
-    }
-}
-
-struct EmbeddedFigures {
-    engine: EmbeddedEngine,
-    /// How long group commits took; taken from the engine as it is asked, which keeps 8,192, some seconds of the
-    /// fastest disk.
-    commits: Mutex<Histogram>,
-}
-
-impl StoreFigures for EmbeddedFigures {
-    fn collect(&self) {
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        for sample in self.engine.stats().take_samples() {
-            commits.record(sample.took);
-        }
-    }
-
-    fn write(&self, text: &mut Text) {
+    fn families(&self) -> Vec<Family> {
         let EngineStats { commits, conflicts, too_old, throttled, groups, rows, bytes, waiting, stalls, .. } =
-            self.engine.stats();
-        let counters = [
-            ("rookery_store_commits", "Transactions committed, those that only read aside", commits),
-            ("rookery_store_conflicts", "Transactions refused because what they read had changed", conflicts),
-            ("rookery_store_too_old", "Transactions refused because they were too old", too_old),
-            ("rookery_store_throttled", "Transactions put off because the store has too much to do", throttled),
-            ("rookery_store_group_commits", "Group commits: one fsync each", groups),
-            ("rookery_store_rows", "Rows written or removed", rows),
-            ("rookery_store_written_bytes", "Bytes of keys and values written", bytes),
-            ("rookery_store_stalls", "Group commits that took longer than 2 s", stalls),
-        ];
-        for (name, help, counter) in counters {
-            text.counter(name, help, counter.load(Ordering::Relaxed));
-        }
-        let waiting = waiting.load(Ordering::Relaxed);
-        text.gauge("rookery_store_commits_waiting", "Transactions that wait for the next group commit", waiting);
-        let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        let help = "From a group commit's first byte written to the return of its fsync";
-        text.histogram("rookery_store_commit_seconds", help, &commits);
+            self.stats();
+        let counter = |of: &AtomicU64| Value::Counter(of.load(Ordering::Relaxed));
+        let waiting = Value::Gauge(waiting.load(Ordering::Relaxed));
+        vec![
+            ("rookery_store_commits", "Transactions committed, those that only read aside", counter(commits)),
+            ("rookery_store_conflicts", "Transactions refused because what they read had changed", counter(conflicts)),
+            ("rookery_store_too_old", "Transactions refused because they were too old", counter(too_old)),
+            ("rookery_store_throttled", "Transactions put off: the store has too much to do", counter(throttled)),
+            ("rookery_store_group_commits", "Group commits: one fsync each", counter(groups)),
+            ("rookery_store_rows", "Rows written or removed", counter(rows)),
+            ("rookery_store_written_bytes", "Bytes of keys and values written", counter(bytes)),
+            ("rookery_store_stalls", "Group commits that took longer than 2 s", counter(stalls)),
+            ("rookery_store_commits_waiting", "Transactions that wait for the next group commit", waiting),
+        ]
+    }
+
+    fn take_commit_times(&self) -> Vec<Duration> {
+        self.stats().take_samples().into_iter().map(|group| group.took).collect()
     }
 }

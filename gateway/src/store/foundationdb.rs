@@ -1,15 +1,15 @@
 //! A cluster of FoundationDB as a node's store.
 //!
-//! Owns its figures' names and words, and what a command does without a node: it opens what is there, and does not wait
+//! Owns its figures' names and descriptions, and what a command does without a node: it opens what is there, and does not wait
 //! long. Several processes have it; who of them serves is the view's to say.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use kv::foundationdb::{FoundationDb, FoundationDbEngine, FoundationDbStats, Options};
 
-use crate::config::{self, Config};
-use crate::telemetry::metrics::{Histogram, StoreFigures, Text};
+use crate::config::Config;
+use crate::telemetry::metrics::{Family, Value};
 
 use super::{Commits, NodeStore, Source};
 
@@ -25,7 +25,7 @@ impl FoundationDbSource {
     /// # Errors
     /// What is wrong with the library or the cluster file, in one line with the remedy.
     pub(super) fn connect(config: &Config) -> anyhow::Result<Self> {
-        let options = options(&config.store)?;
+        let options = options(config)?;
         let prefix = options.prefix.clone();
         let client = FoundationDb::connect(&options)?;
         let library = client.library();
@@ -43,11 +43,11 @@ impl FoundationDbSource {
 ///
 /// # Errors
 /// The system has no randomness.
-pub(crate) fn options(store: &config::Store) -> anyhow::Result<Options> {
+pub(crate) fn options(config: &Config) -> anyhow::Result<Options> {
     Ok(Options {
-        cluster_file: store.cluster_file.clone(),
-        client_library: store.client_library.clone(),
-        prefix: store.prefix.clone(),
+        cluster_file: config.cluster_file.clone(),
+        client_library: config.client_library.clone(),
+        prefix: config.store_prefix.clone(),
         new_generation: getrandom::u64()?,
     })
 }
@@ -75,6 +75,7 @@ impl Source for FoundationDbSource {
 impl NodeStore for FoundationDbEngine {
     const SHARED: bool = true;
     const REMEDY: &'static str = "see `fdbcli --exec status` on a machine of the cluster, the network to it, and whether the cluster file is current";
+    const COMMIT_TIMED: &'static str = "From a commit's handing in to its answer";
 
     fn commits(&self) -> Commits {
         let stats = self.stats();
@@ -84,42 +85,23 @@ impl NodeStore for FoundationDbEngine {
         }
     }
 
-    fn figures(&self) -> Box<dyn StoreFigures> {
-        Box::new(FoundationDbFigures { engine: self.clone(), commits: Mutex::default() })
+    fn families(&self) -> Vec<Family> {
+        families(self.stats())
+    }
+
+    fn take_commit_times(&self) -> Vec<Duration> {
+        self.stats().take_samples()
     }
 }
 
-struct FoundationDbFigures {
-    engine: FoundationDbEngine,
-    /// How long commits took; taken from the engine as it is asked, which keeps 8,192.
-    commits: Mutex<Histogram>,
-}
-
-impl StoreFigures for FoundationDbFigures {
-    fn collect(&self) {
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        for took in self.engine.stats().take_samples() {
-            commits.record(took);
-        }
-    }
-
-    fn write(&self, text: &mut Text) {
-        write(self.engine.stats(), &self.commits.lock().unwrap_or_else(PoisonError::into_inner), text);
-    }
-}
-
-/// Writes the families. Those that the embedded engine has too bear the same names.
-pub(super) fn write(stats: &FoundationDbStats, commits: &Histogram, text: &mut Text) {
+/// Those that the embedded engine has too bear the same names.
+pub(super) fn families(stats: &FoundationDbStats) -> Vec<Family> {
     let counters = [
         ("rookery_store_commits", "Transactions committed, those that only read aside", &stats.commits),
         ("rookery_store_conflicts", "Transactions refused because what they read had changed", &stats.conflicts),
         ("rookery_store_too_old", "Transactions refused because they were too old", &stats.too_old),
-        (
-            "rookery_store_throttled",
-            "Transactions put off because the store has too much to do",
-            &stats.commits_throttled,
-        ),
-        ("rookery_store_reads_throttled", "Reads put off because the store has too much to do", &stats.reads_throttled),
+        ("rookery_store_throttled", "Transactions put off: the store has too much to do", &stats.commits_throttled),
+        ("rookery_store_reads_throttled", "Reads put off: the store has too much to do", &stats.reads_throttled),
         ("rookery_store_begun", "Transactions begun", &stats.begun),
         ("rookery_store_unknown_results", "Commits of which only a later look shows the outcome", &stats.unknown),
         ("rookery_store_unanswered", "Reads that the cluster did not answer within 5 s", &stats.unavailable),
@@ -127,8 +109,5 @@ pub(super) fn write(stats: &FoundationDbStats, commits: &Histogram, text: &mut T
         ("rookery_store_read_versions", "Read versions asked of the cluster", &stats.read_versions_asked),
         ("rookery_store_read_versions_saved", "Transactions begun at a version at hand", &stats.read_versions_cached),
     ];
-    for (name, help, counter) in counters {
-        text.counter(name, help, counter.load(Ordering::Relaxed));
-    }
-    text.histogram("rookery_store_commit_seconds", "From a commit's handing in to its answer", commits);
+    counters.map(|(name, help, counter)| (name, help, Value::Counter(counter.load(Ordering::Relaxed)))).into()
 }

@@ -6,12 +6,13 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::OnceLock;
 
-use tracing::Subscriber;
+use anyhow::Context as _;
+use tracing::{Dispatch, dispatcher};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Config, LogFormat};
 
 /// Lines that wait for the writing thread. A line is some 200 bytes, and none holds what a client sent, so 8,192 are
 /// below 2 MiB; at 10,000 lines a second they bridge a pause of 0.8 s.
@@ -22,20 +23,14 @@ static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
 /// The logs of this process, until dropped; dropping writes what waits.
 #[derive(Debug)]
-pub struct Logs {
+pub(crate) struct Logs {
     _writer: WorkerGuard,
 }
 
 /// Lines of this process that found no room, since its logs started.
-#[must_use]
-pub fn dropped_lines() -> u64 {
+pub(crate) fn dropped_lines() -> u64 {
     DROPPED.get().map_or(0, |counter| counter.dropped_lines() as u64)
 }
-
-/// Why logs did not start.
-#[derive(Debug, thiserror::Error)]
-#[error("logs were started already in this process")]
-pub struct Started;
 
 impl Logs {
     /// Sends every event of this process that passes the filter to standard error.
@@ -45,13 +40,10 @@ impl Logs {
     ///
     /// # Errors
     /// A second call in one process.
-    pub fn start(log: &Log) -> Result<Self, Started> {
-        let terminal = io::stderr().is_terminal();
+    pub(crate) fn start(config: &Config) -> anyhow::Result<Self> {
         let (lines, writer, dropped) = bounded(io::stderr(), LINES_MAX);
-        match form(log.format, terminal) {
-            Form::Text { colour } => install(text(filter(&log.filter), colour, lines)),
-            Form::Json => install(json(filter(&log.filter), lines)),
-        }?;
+        let lines = dispatch(form(config.log_format, io::stderr().is_terminal()), &config.log_filter, lines);
+        dispatcher::set_global_default(lines).context("logs were started already in this process")?;
         // Installing succeeds once, so nobody was first.
         DROPPED.get_or_init(|| dropped);
         Ok(Self { _writer: writer })
@@ -79,67 +71,25 @@ fn bounded(writer: impl Write + Send + 'static, lines_max: usize) -> (NonBlockin
     (lines, guard, dropped)
 }
 
-/// A filter whose text the configuration has checked.
-fn filter(text: &str) -> EnvFilter {
-    EnvFilter::builder().parse(text).expect("the configuration holds no filter that does not parse")
-}
-
-fn text<W>(filter: EnvFilter, colour: bool, writer: W) -> impl Subscriber + Send + Sync
+/// Events that pass a filter, whose text the configuration has checked, as lines to a writer.
+fn dispatch<W>(form: Form, filter: &str, writer: W) -> Dispatch
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_ansi(colour)
-        .with_thread_names(true)
-        .finish()
-}
-
-fn json<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_thread_names(true)
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .finish()
-}
-
-fn install(subscriber: impl Subscriber + Send + Sync) -> Result<(), Started> {
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| Started)
+    let filter = EnvFilter::builder().parse(filter).expect("the configuration holds no filter that does not parse");
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_thread_names(true);
+    match form {
+        Form::Text { colour } => Dispatch::new(lines.with_ansi(colour).finish()),
+        Form::Json => Dispatch::new(lines.json().flatten_event(true).with_current_span(false).finish()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::sync::mpsc::{Receiver, channel};
-    use std::sync::{Arc, Mutex};
 
     use super::*;
-
-    /// Keeps what is written.
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("nobody panics with it").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Page {
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().expect("nobody panics with it").clone()).expect("logs are text")
-        }
-    }
 
     #[test]
     fn the_form_follows_the_terminal_unless_it_is_named() {
@@ -149,35 +99,32 @@ mod tests {
         assert_eq!(form(LogFormat::Json, true), Form::Json);
     }
 
-    #[test]
-    fn a_json_line_is_one_object_with_its_fields_beside_the_message() {
-        let page = Page::default();
-        let written = page.clone();
-        tracing::subscriber::with_default(json(filter("info"), move || written.clone()), || {
-            tracing::info!(shard = 3, "a shard \"woke\"\nup");
-            tracing::debug!("not at this level");
-        });
-        let text = page.text();
-        let [line] = text.lines().collect::<Vec<_>>()[..] else { panic!("one line: {text}") };
-        assert!(line.starts_with("{\"timestamp\":\"") && line.ends_with('}'), "{line}");
-        for part in
-            ["\"level\":\"INFO\"", "\"shard\":3", "\"message\":\"a shard \\\"woke\\\"\\nup\"", "\"threadName\":"]
-        {
-            assert!(line.contains(part), "{part} in {line}");
+    /// Logs in a form, and looks for parts of the lines.
+    fn check(form: Form, filter: &str, log: impl FnOnce(), parts: &[&str], absent: &str) {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let writer = File::create(file.path()).expect("it is ours");
+        dispatcher::with_default(&dispatch(form, filter, writer), log);
+        let text = std::fs::read_to_string(file.path()).expect("logs are text");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        for part in parts {
+            assert!(text.contains(part) && !text.contains(absent), "{part} and no {absent:?} in {text}");
         }
     }
 
     #[test]
-    fn a_text_line_off_a_terminal_has_no_colours() {
-        let page = Page::default();
-        let written = page.clone();
-        tracing::subscriber::with_default(text(filter("warn,gateway=debug"), false, move || written.clone()), || {
+    fn an_event_is_one_line() {
+        let woke = || {
+            tracing::info!(shard = 3, "a shard \"woke\"\nup");
+            tracing::debug!("not at this level");
+        };
+        let message = r#""message":"a shard \"woke\"\nup""#;
+        let parts = [r#"{"timestamp":""#, r#""level":"INFO""#, r#""shard":3"#, message, r#""threadName":"#, "}\n"];
+        check(Form::Json, "info", woke, &parts, "not at this level");
+        let of_two = || {
             tracing::debug!("of this crate");
             tracing::info!(target: "other", "of another");
-        });
-        let text = page.text();
-        assert!(text.contains("DEBUG") && text.contains("of this crate") && !text.contains('\x1b'), "{text}");
-        assert!(!text.contains("of another"), "{text}");
+        };
+        check(Form::Text { colour: false }, "warn,gateway=debug", of_two, &["DEBUG", "of this crate"], "\x1b");
     }
 
     /// A terminal that hangs until it is told to go on.
@@ -198,7 +145,7 @@ mod tests {
     fn a_stuck_terminal_costs_lines_and_no_waiting() {
         let (release, stuck) = channel();
         let (lines, guard, dropped) = bounded(Stuck(stuck), 4);
-        tracing::subscriber::with_default(json(filter("info"), lines), || {
+        dispatcher::with_default(&dispatch(Form::Json, "info", lines), || {
             for line in 0..20 {
                 tracing::info!(line, "more than it takes");
             }

@@ -2,5 +2,5 @@
 //!
 //! Owns their forms and bounds. What is counted is counted where it happens.
 
-pub mod logs;
-pub mod metrics;
+pub(crate) mod logs;
+pub(crate) mod metrics;

@@ -8,7 +8,8 @@ use wire::{CloseCode, Fault, Refusal, Request};
 use super::slab::ConnId;
 use super::sockets::Sockets;
 
-/// A shard's logic, called by its driver on its own thread. No call may block.
+/// A shard's logic, called by its driver on its own thread. No call may block. What is not written ignores what it is
+/// told.
 ///
 /// A connection is announced by [`on_request`](Self::on_request); if accepted for [`Endpoint::Handler`] it is opened
 /// by exactly one [`on_open`](Self::on_open) and ended by exactly one [`on_closed`](Self::on_closed), after which its
@@ -18,20 +19,20 @@ pub trait Handler {
     fn on_request(&mut self, sockets: &mut Sockets, conn: ConnId, request: &Request) -> Decision;
 
     /// The answer is on its way; frames may be sent from now on.
-    fn on_open(&mut self, sockets: &mut Sockets, conn: ConnId);
+    fn on_open(&mut self, _sockets: &mut Sockets, _conn: ConnId) {}
 
     /// One whole message.
-    fn on_frame(&mut self, sockets: &mut Sockets, conn: ConnId, frame: Frame<'_>);
+    fn on_frame(&mut self, _sockets: &mut Sockets, _conn: ConnId, _frame: Frame<'_>) {}
 
     /// Bytes came that make no message yet, or none at all: part of one, a ping, a pong. The client is there.
-    fn on_heard(&mut self, sockets: &mut Sockets, conn: ConnId);
+    fn on_heard(&mut self, _sockets: &mut Sockets, _conn: ConnId) {}
 
     /// The kernel took `bytes` of what was handed to [`Sockets::send`] and its like, headers included. Over a
     /// connection's life these add up to what was handed over, unless it ended before.
-    fn on_writable(&mut self, sockets: &mut Sockets, conn: ConnId, bytes: usize);
+    fn on_writable(&mut self, _sockets: &mut Sockets, _conn: ConnId, _bytes: usize) {}
 
     /// No frame follows, and nothing can be sent any more.
-    fn on_closed(&mut self, sockets: &mut Sockets, conn: ConnId, why: Closed);
+    fn on_closed(&mut self, _sockets: &mut Sockets, _conn: ConnId, _why: Closed) {}
 
     /// Once a turn, after the turn's frames: the place to empty mailboxes and run timers. Returns when the next turn
     /// is wanted at the latest; an instant that has passed means at once, `None` when something happens.

@@ -15,6 +15,7 @@
 mod accept;
 mod buffers;
 mod conn;
+mod counters;
 mod error;
 mod handler;
 mod outbox;
@@ -33,10 +34,11 @@ use std::time::Instant;
 use wire::CloseCode;
 
 pub use accept::listen;
+pub use counters::Counters;
 pub use error::DriverError;
 pub use handler::{Closed, Decision, Endpoint, Frame, Handler};
 pub use slab::ConnId;
-pub use sockets::{Counters, Sockets};
+pub use sockets::Sockets;
 pub use wake::{Inbox, Mailbox, MailboxError, Sleeper, Waker, mailbox, sleep_and_wake};
 
 /// What a shard's driver is told.

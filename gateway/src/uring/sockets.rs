@@ -14,6 +14,7 @@ use wire::{CloseCode, Fault, Opcode, SharedFrame};
 
 use super::accept::Acceptor;
 use super::conn::{Conn, Phase, Pool};
+use super::counters::Counters;
 use super::handler::{Closed, Endpoint};
 use super::ring::{Ring, SUBMISSIONS};
 use super::slab::{ConnId, Op, Slab};
@@ -32,35 +33,6 @@ const PONG_QUEUE_BYTES_MAX: usize = 64 * 1024;
 
 /// Samples of handshakes that are kept between two looks at them.
 const ACCEPT_SAMPLES_MAX: usize = 65_536;
-
-/// What happened in this driver since it started. Plain numbers: they belong to one thread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Connections taken from the listener.
-    pub accepted: u64,
-    /// Connections closed unheard because the shard held as many as it may.
-    pub turned_away: u64,
-    /// Times that no file descriptor was left for a connection.
-    pub out_of_descriptors: u64,
-    /// Bytes received.
-    pub received_bytes: u64,
-    /// Sends that completed.
-    pub sends: u64,
-    /// Bytes sent.
-    pub sent_bytes: u64,
-    /// Receives that found no buffer and were asked for again.
-    pub out_of_buffers: u64,
-    /// Connections closed because all partial messages and requests together had no more room.
-    pub overloaded: u64,
-    /// Answers to pings that were left out because the client does not read.
-    pub pongs_dropped: u64,
-    /// Completions of connections that were gone.
-    pub stale: u64,
-    /// Turns of the loop.
-    pub turns: u64,
-    /// Turns before which the shard was ready to sleep; it slept if nothing had completed by then.
-    pub waits: u64,
-}
 
 /// The connections of one shard. Operations on a connection that is gone do nothing.
 pub struct Sockets {

@@ -57,34 +57,11 @@ impl Waker {
     ///
     /// What happened in this thread before is visible to the shard when it looks.
     pub fn wake(&self) {
-        self.state.wake();
-    }
-}
-
-impl State {
-    fn wake(&self) {
         // Release what the caller put into a mailbox; acquire so that this order is total with the shard's own swaps.
-        if self.word.swap(CALLED, Ordering::AcqRel) == ASLEEP {
+        if self.state.word.swap(CALLED, Ordering::AcqRel) == ASLEEP {
             // Fails only at u64::MAX unread wakes, and each is preceded by a sleep that reads them.
-            (&self.eventfd).write_all(&1u64.to_ne_bytes()).expect("an eventfd that is read takes a write");
+            (&self.state.eventfd).write_all(&1u64.to_ne_bytes()).expect("an eventfd that is read takes a write");
         }
-    }
-}
-
-impl std::task::Wake for State {
-    fn wake(self: Arc<Self>) {
-        State::wake(&self);
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        State::wake(self);
-    }
-}
-
-/// For futures that a shard polls in its turn: their completion on another thread wakes the shard.
-impl From<Waker> for std::task::Waker {
-    fn from(waker: Waker) -> Self {
-        std::task::Waker::from(waker.state)
     }
 }
 

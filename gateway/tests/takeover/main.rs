@@ -5,7 +5,10 @@
 //! and come. `ROOKERY_TAKEOVER_ROUNDS` is how often each way of going is tried, 2 unless set.
 
 mod client;
+#[path = "../cluster/mod.rs"]
 mod cluster;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use fdb_c::Faults;
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use client::{Account, Connection, End, Gone, Ledger, Places, Writer, http, send, sign_up};
-use cluster::{Cluster, Node, PATIENCE, Place};
+use client::{Account, Acknowledged, End, Ledger, Places, Writer, connect, send};
+use cluster::Cluster;
+use support::{Client, Gone, Node, PATIENCE, Place, said, text};
 
 const WRITERS: usize = 4;
 /// Messages that are under way when a node stops.
@@ -55,12 +59,11 @@ struct Room {
 
 impl Room {
     fn open(place: &Place) -> Self {
-        let accounts: Vec<Account> = (0..=WRITERS).map(|at| sign_up(place, &format!("writer{at}"))).collect();
+        let account = |(id, token)| Account { id, token };
+        let accounts: Vec<_> = (0..=WRITERS).map(|at| account(place.sign_up(&format!("writer{at}")))).collect();
         let (reader, members) = accounts.split_first().expect("one more than writers");
         let ids: Vec<&str> = members.iter().map(|account| account.id.as_str()).collect();
-        let body = json!({"kind": "group", "title": "crabs", "member_ids": ids});
-        let channel = http(place, "POST", "/v1/channels", Some(&reader.token), &body);
-        let channel = channel["channel_id"].as_str().expect("an id").to_owned();
+        let channel = place.group(&reader.token, "crabs", &ids);
         let (places, ledger, end) = (Places::default(), Ledger::default(), Arc::<End>::default());
         places.add(place);
         let start = |account: &Account| {
@@ -75,6 +78,13 @@ impl Room {
         };
         let writers = members.iter().map(start).collect();
         Self { channel, reader: reader.clone(), places, ledger, end, writers }
+    }
+
+    /// Notes the reply to a send.
+    fn note(&self, text: String, reply: &Value, by: &Place) {
+        let seq = reply["send"]["seq"].as_u64().unwrap_or_else(|| panic!("{text}: {reply}"));
+        let acknowledged = Acknowledged { text, seq, by: by.clone(), at: Instant::now() };
+        self.ledger.lock().expect("no client panics here").push(acknowledged);
     }
 
     /// Waits until `by` has acknowledged something since `since`; when the first was.
@@ -104,12 +114,12 @@ impl Room {
         loop {
             let after = log.last_key_value().map_or(0, |(seq, _)| *seq);
             let path = format!("/v1/channels/{}/messages?after={after}&limit=200", self.channel);
-            let page = http(place, "GET", &path, Some(&self.reader.token), &Value::Null);
+            let (_, page) = place.http("GET", &path, Some(&self.reader.token), None);
             for message in page["messages"].as_array().expect("a page") {
-                let (seq, text) = (message["seq"].as_u64().expect("a seq"), message["body"].as_str().expect("a text"));
+                let (seq, text) = (message["seq"].as_u64().expect("a seq"), text(&message["body"]));
                 assert_eq!(seq, log.len() as u64 + 1, "I2: the seqs are dense");
-                assert_eq!(texts.insert(text.to_owned(), seq), None, "I5: {text} is there once");
-                log.insert(seq, text.to_owned());
+                assert_eq!(texts.insert(text.clone(), seq), None, "I5: {text} is there once");
+                log.insert(seq, text);
             }
             if page["more"] != true {
                 break;
@@ -133,59 +143,48 @@ impl Room {
 
 /// One whose messages are under way when its node stops, and who holds on to that node.
 struct Stubborn {
-    connection: Connection,
-    account: Account,
+    client: Client,
+    place: Place,
     /// Not acknowledged yet, by the number of their command.
-    open: BTreeMap<u32, String>,
+    open: BTreeMap<u64, String>,
     late: Vec<String>,
 }
 
 impl Stubborn {
     fn connect(room: &Room, place: &Place) -> Self {
-        let opened = Connection::open(place, &room.reader, "stubborn", None).expect("the node serves");
-        Self { connection: opened.0, account: room.reader.clone(), open: BTreeMap::new(), late: Vec::new() }
+        let (client, _) = connect(place, &room.reader, "stubborn", None).expect("the node serves");
+        Self { client, place: place.clone(), open: BTreeMap::new(), late: Vec::new() }
     }
 
     fn send(&mut self, room: &Room, texts: impl Iterator<Item = String>) {
         for text in texts {
-            let id = self.connection.tell("send", send(&room.channel, &text)).expect("the kernel takes it");
-            self.open.insert(id, text);
+            let id = self.client.tell("send", send(&room.channel, &text));
+            self.open.insert(id.into(), text);
         }
     }
 
     /// Reads until the node closes or is gone, and notes what it acknowledged.
     fn hear_out(&mut self, room: &Room) -> Gone {
-        self.connection.wait_at_most(PATIENCE);
+        self.client.patience(PATIENCE);
         loop {
-            let said = match self.connection.next() {
+            let said = match self.client.next() {
                 Ok(said) => said,
                 Err(gone) => return gone,
             };
-            let id = said["id"].as_u64().and_then(|id| u32::try_from(id).ok());
-            if let Some(text) = id.and_then(|id| self.open.get(&id)).filter(|_| said["error"].is_null()) {
-                assert!(!self.late.contains(text), "I7: {text} was sent to a node that had been taken over");
-                let seq = said["send"]["seq"].as_u64().expect("a seq");
-                let (text, by, at) = (text.clone(), self.connection.place.clone(), Instant::now());
-                self.open.retain(|_, open| *open != text);
-                room.ledger.lock().expect("no client panics here").push(client::Acknowledged { text, seq, by, at });
+            let id = said["id"].as_u64().filter(|_| said["error"].is_null());
+            if let Some(text) = id.and_then(|id| self.open.remove(&id)) {
+                assert!(!self.late.contains(&text), "I7: {text} was sent to a node that had been taken over");
+                room.note(text, &said, &self.place);
             }
         }
     }
 
     /// Sends what was not acknowledged again elsewhere, under the same ids.
     fn send_again(self, room: &Room, place: &Place) {
-        let (mut connection, _) = Connection::open(place, &self.account, "stubborn", None).expect("the node serves");
+        let (mut client, _) = connect(place, &room.reader, "stubborn", None).expect("the node serves");
         for text in self.open.into_values() {
-            let id = connection.tell("send", send(&room.channel, &text)).expect("it is open");
-            let reply = loop {
-                let said = connection.next().expect("a reply in time");
-                if said["id"] == id {
-                    break said;
-                }
-            };
-            let seq = reply["send"]["seq"].as_u64().unwrap_or_else(|| panic!("{text}: {reply}"));
-            let (by, at) = (place.clone(), Instant::now());
-            room.ledger.lock().expect("no client panics here").push(client::Acknowledged { text, seq, by, at });
+            let reply = client.ask("send", send(&room.channel, &text));
+            room.note(text, &reply, place);
         }
     }
 }
@@ -200,7 +199,8 @@ enum Goes {
 }
 
 /// The active node goes, the other takes over. How long that took until it acknowledged something.
-fn round(number: u32, goes: Goes, room: &Room, (active, place): (Node, &Place), standby: &Node) -> (Place, Duration) {
+fn round(number: u32, goes: Goes, room: &Room, active: Node, (standby, name): (&Node, &str)) -> Duration {
+    let place = &Place::clone(&active);
     room.acknowledged_by(place, Instant::now());
     let mut stubborn = Stubborn::connect(room, place);
     stubborn.send(room, (0..IN_FLIGHT).map(|at| format!("in flight {number}-{at}")));
@@ -214,62 +214,64 @@ fn round(number: u32, goes: Goes, room: &Room, (active, place): (Node, &Place), 
         stubborn.late.clone_from(&late);
         stubborn.send(room, late.into_iter());
     }
-    let next = standby.ready();
-    room.places.add(&next);
-    let took = room.acknowledged_by(&next, went) - went;
+    let next: &Place = standby;
+    room.places.add(next);
+    let took = room.acknowledged_by(next, went) - went;
     match goes {
         Goes::Stopped => {
             active.signal(Signal::CONT);
             assert_eq!(stubborn.hear_out(room), Gone::Closed(3001), "its clients are sent away");
-            let (status, errors) = active.ended();
+            let (status, _, errors) = active.ended();
             let told = errors.lines().last().unwrap_or_default();
-            let expected = format!("taken over: node {} is active (epoch ", standby.name);
+            let expected = format!("taken over: node {name} is active (epoch ");
             assert!(status.code() == Some(1) && told.contains(&expected), "{status}: {errors}");
         }
         Goes::Killed => {
-            assert_eq!(stubborn.hear_out(room), Gone::Silent);
-            let (status, _) = active.ended();
-            assert_eq!(status.code(), None, "a signal ended it");
+            assert_eq!(stubborn.hear_out(room), Gone::Ended);
+            assert_eq!(active.ended().0.code(), None, "a signal ended it");
         }
     }
     room.places.remove(place);
-    stubborn.send_again(room, &next);
-    (next, took)
+    stubborn.send_again(room, next);
+    took
+}
+
+/// Behind whom a node stands by.
+fn stands_by(node: &Node) -> String {
+    let health: Value = serde_json::from_str(&node.until_ready(Some("node: standing by, node "))).expect("JSON");
+    let reasons = health["reasons"].as_array().expect("reasons").iter().map(text);
+    let behind = reasons.into_iter().find_map(|reason| Some(reason.strip_prefix("node: standing by, ")?.to_owned()));
+    behind.expect("it is among them")
 }
 
 fn check(goes: Goes) {
-    let mut cluster = Cluster::start();
-    let mut active = cluster.node("one");
-    let mut place = active.ready();
-    let room = Room::open(&place);
+    let cluster = Cluster::start();
+    let mut active = cluster.node();
+    let room = Room::open(&active);
     cluster.server.set_faults(WEATHER);
     let mut took = Vec::new();
+    let names = ["one", "two"];
     for number in 1..=rounds() {
-        let standby = cluster.node(if number % 2 == 0 { "one" } else { "two" });
-        let behind = standby.stands_by();
-        assert_eq!(behind, format!("node {} is active (epoch {number})", active.name));
-        let (next, after) = round(number, goes, &room, (active, &place), &standby);
+        let (before, name) = (names[(number as usize + 1) % 2], names[number as usize % 2]);
+        let standby = cluster.starting(name, &[]);
+        assert_eq!(stands_by(&standby), format!("node {before} is active (epoch {number})"));
+        took.push(round(number, goes, &room, active, (&standby, name)));
         assert_eq!(standby.metric("rookery_takeovers_total"), 1);
-        took.push(after);
-        (active, place) = (standby, next);
+        active = standby;
     }
     cluster.server.set_faults(Faults::default());
-    let output = cluster.check(&[]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        output.status.code() == Some(1) && told.contains("is active"),
-        "a store that is served is not at rest: {told}"
-    );
-    let messages = room.close(&place);
-    let beside = cluster.check(&["--beside-nodes"]);
-    assert!(beside.status.success(), "{}", String::from_utf8_lossy(&beside.stderr));
+    let check = |words: &[&str]| said(cluster.rookery(&["store", "check"]).args(words));
+    let (code, told) = check(&[]);
+    assert!(code == 1 && told.contains("is active"), "a store that is served is not at rest: {told}");
+    let messages = room.close(&active);
+    let (code, told) = check(&["--beside-nodes"]);
+    assert_eq!(code, 0, "{told}");
     active.signal(Signal::TERM);
-    let (status, errors) = active.ended();
+    let (status, _, errors) = active.ended();
     assert_eq!(status.code(), Some(0), "{errors}");
-    let output = cluster.check(&[]);
-    assert!(output.status.success(), "{goes:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let (code, summary) = check(&[]);
+    assert_eq!(code, 0, "{goes:?}: {summary}");
     took.sort();
-    let summary = String::from_utf8_lossy(&output.stdout).into_owned();
     eprintln!(
         "{goes:?}: {} rounds, {messages} messages; until the next node acknowledged: p50 {:?}, max {:?}; {summary}",
         took.len(),
@@ -290,29 +292,21 @@ fn a_node_that_is_killed_is_taken_over() {
 
 #[test]
 fn of_two_nodes_started_at_once_one_serves_and_the_other_is_active_within_2_s_of_its_clean_stop() {
-    let mut cluster = Cluster::start();
-    let nodes = [cluster.node("one"), cluster.node("two")];
+    let cluster = Cluster::start();
+    let mut nodes = [("one", cluster.starting("one", &[])), ("two", cluster.starting("two", &[]))];
     let until = Instant::now() + PATIENCE;
-    let [first, second] = loop {
+    while nodes[0].1.ready_within(Duration::from_millis(10)).is_none() {
         assert!(Instant::now() < until, "one of them is active");
-        let [one, two] = &nodes;
-        if one.ready_within(Duration::from_millis(10)).is_some() {
-            break nodes;
-        }
-        if two.ready_within(Duration::from_millis(10)).is_some() {
-            let [one, two] = nodes;
-            break [two, one];
-        }
-    };
-    assert_eq!(second.stands_by(), format!("node {} is active (epoch 1)", first.name));
+        nodes.reverse();
+    }
+    let [(name, first), (_, second)] = nodes;
+    assert_eq!(stands_by(&second), format!("node {name} is active (epoch 1)"));
     let figures = |node: &Node| ["rookery_node_active", "rookery_takeovers_total"].map(|name| node.metric(name));
     assert_eq!((figures(&first), figures(&second)), ([1, 0], [0, 0]));
     assert!(second.ready_within(Duration::from_secs(7)).is_none(), "beyond a lease the first is still the active one");
-    first.signal(Signal::TERM);
-    let (status, errors) = first.ended();
+    assert_eq!(first.terminate().code(), Some(0));
     let stopped = Instant::now();
-    assert_eq!(status.code(), Some(0), "{errors}");
-    second.ready();
+    let second = second.ready();
     let took = stopped.elapsed();
     assert!(took < Duration::from_secs(2), "it was free at once, and taken after {took:?}");
     assert_eq!(figures(&second), [1, 0], "nobody was dead");
@@ -320,21 +314,19 @@ fn of_two_nodes_started_at_once_one_serves_and_the_other_is_active_within_2_s_of
 
 #[test]
 fn while_the_store_is_away_nobody_is_declared_dead() {
-    let mut cluster = Cluster::start();
-    let active = cluster.node("one");
-    let place = active.ready();
-    let room = Room::open(&place);
-    let standby = cluster.node("two");
-    standby.stands_by();
+    let cluster = Cluster::start();
+    let active = cluster.node();
+    let room = Room::open(&active);
+    let standby = cluster.starting("two", &[]);
+    stands_by(&standby);
     cluster.server.pause();
     thread::sleep(Duration::from_secs(8));
-    let health = active.health();
-    assert!(health.iter().any(|reason| reason.starts_with("store: no answer for")), "{health:?}");
+    active.until_ready(Some("store: no answer for"));
     let back = Instant::now();
     cluster.server.resume();
-    room.acknowledged_by(&place, back);
+    room.acknowledged_by(&active, back);
     thread::sleep(Duration::from_secs(7));
-    assert_eq!(standby.stands_by(), "node one is active (epoch 1)");
+    assert_eq!(stands_by(&standby), "node one is active (epoch 1)");
     assert_eq!([active.metric("rookery_node_active"), standby.metric("rookery_takeovers_total")], [1, 0]);
-    room.close(&place);
+    room.close(&active);
 }

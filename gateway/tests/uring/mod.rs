@@ -9,6 +9,7 @@ use gateway::uring::{
     Closed, Config, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Mailbox, Sockets, listen, mailbox, run,
     sleep_and_wake,
 };
+use tungstenite::Message;
 use wire::{CloseCode, Opcode, Refusal, Request, SharedFrame};
 
 pub(crate) type Socket = tungstenite::WebSocket<TcpStream>;
@@ -16,16 +17,8 @@ pub(crate) type Socket = tungstenite::WebSocket<TcpStream>;
 /// How long anything that has to happen may take on a machine that does other things too.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) enum Command {
-    Send(ConnId, Vec<u8>),
-    SendAll(Vec<u8>),
-    Pause(ConnId),
-    Resume(ConnId),
-    Close(ConnId, CloseCode),
-    Ping(ConnId),
-    Stop(Duration),
-    Do(Box<dyn FnOnce(&mut Sockets) + Send>),
-}
+/// What the shard is to do in its turn.
+type Act = Box<dyn FnOnce(&mut Sockets) + Send>;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
@@ -37,9 +30,8 @@ pub(crate) enum Heard {
 }
 
 struct Reporter {
-    commands: Inbox<Command>,
+    acts: Inbox<Act>,
     heard: Sender<Heard>,
-    open: Vec<ConnId>,
 }
 
 impl Reporter {
@@ -64,7 +56,6 @@ impl Handler for Reporter {
     }
 
     fn on_open(&mut self, _: &mut Sockets, conn: ConnId) {
-        self.open.push(conn);
         self.report(Heard::Open(conn));
     }
 
@@ -84,29 +75,12 @@ impl Handler for Reporter {
     }
 
     fn on_closed(&mut self, _: &mut Sockets, conn: ConnId, why: Closed) {
-        self.open.retain(|open| *open != conn);
         self.report(Heard::Closed(conn, why));
     }
 
     fn on_turn(&mut self, sockets: &mut Sockets, _: Instant) -> Option<Instant> {
-        while let Some(command) = self.commands.pop() {
-            match command {
-                Command::Send(conn, payload) => {
-                    sockets.send(conn, &SharedFrame::copied(Opcode::Binary, &payload));
-                }
-                Command::SendAll(payload) => {
-                    let frame = SharedFrame::copied(Opcode::Binary, &payload);
-                    for conn in &self.open {
-                        sockets.send(*conn, &frame);
-                    }
-                }
-                Command::Pause(conn) => sockets.pause_reads(conn),
-                Command::Resume(conn) => sockets.resume_reads(conn),
-                Command::Close(conn, code) => sockets.close(conn, code, "as told"),
-                Command::Ping(conn) => sockets.ping(conn),
-                Command::Stop(grace) => sockets.stop(grace),
-                Command::Do(act) => act(sockets),
-            }
+        while let Some(act) = self.acts.pop() {
+            act(sockets);
         }
         None
     }
@@ -114,7 +88,7 @@ impl Handler for Reporter {
 
 pub(crate) struct Driver {
     addr: SocketAddr,
-    commands: Mailbox<Command>,
+    acts: Mailbox<Act>,
     heard: Receiver<Heard>,
     thread: Option<JoinHandle<()>>,
 }
@@ -128,15 +102,15 @@ impl Driver {
         let listener = listen("127.0.0.1:0".parse().expect("an address"), 4096).expect("listening");
         let addr = listener.local_addr().expect("bound");
         let (sleeper, waker) = sleep_and_wake().expect("descriptors are left");
-        let (commands, inbox) = mailbox(&waker, 10_000);
+        let (acts, inbox) = mailbox(&waker, 10_000);
         let (reports, heard) = channel();
         let mut config = Config::new("test", 10_000);
         configure(&mut config);
         let thread = std::thread::spawn(move || {
-            let reporter = |_: &mut Sockets| Reporter { commands: inbox, heard: reports, open: Vec::new() };
+            let reporter = |_: &mut Sockets| Reporter { acts: inbox, heard: reports };
             run(config, listener, sleeper, reporter).expect("the shard runs");
         });
-        Driver { addr, commands, heard, thread: Some(thread) }
+        Driver { addr, acts, heard, thread: Some(thread) }
     }
 
     /// A client's socket, before it connects.
@@ -167,16 +141,28 @@ impl Driver {
         connected.expect("the handshake succeeds").0
     }
 
-    pub(crate) fn tell(&self, command: Command) {
-        self.commands.push(command).expect("the mailbox has room");
+    /// Has the shard do something in its next turn.
+    pub(crate) fn tell(&self, act: impl FnOnce(&mut Sockets) + Send + 'static) {
+        assert!(self.acts.push(Box::new(act)).is_ok(), "the mailbox has room");
+    }
+
+    pub(crate) fn send(&self, conn: ConnId, payload: Vec<u8>) {
+        self.tell(move |sockets| sockets.send(conn, &SharedFrame::copied(Opcode::Binary, &payload)));
+    }
+
+    pub(crate) fn close(&self, conn: ConnId, code: u16) {
+        let code = CloseCode::new(code).expect("an application's code");
+        self.tell(move |sockets| sockets.close(conn, code, "as told"));
+    }
+
+    pub(crate) fn stop(&self, within: Duration) {
+        self.tell(move |sockets| sockets.stop(within));
     }
 
     /// Runs `act` on the shard and returns what it returns.
     pub(crate) fn ask<T: Send + 'static>(&self, act: impl FnOnce(&mut Sockets) -> T + Send + 'static) -> T {
         let (sender, receiver) = channel();
-        self.tell(Command::Do(Box::new(move |sockets| {
-            sender.send(act(sockets)).expect("the test waits for it");
-        })));
+        self.tell(move |sockets| sender.send(act(sockets)).expect("the test waits for it"));
         receiver.recv_timeout(PATIENCE).expect("a shard that is asked answers")
     }
 
@@ -192,23 +178,25 @@ impl Driver {
         self.heard.try_iter()
     }
 
-    pub(crate) fn wait_for_open(&self) -> ConnId {
+    /// The first thing heard that is wanted.
+    fn wait_for<T>(&self, mut wanted: impl FnMut(Heard) -> Option<T>) -> T {
         loop {
-            match self.heard.recv_timeout(PATIENCE).expect("a connection opens") {
-                Heard::Open(conn) => return conn,
-                Heard::Text(..) | Heard::Something(_) | Heard::Writable(..) | Heard::Closed(..) => {}
+            if let Some(found) = wanted(self.heard.recv_timeout(PATIENCE).expect("something is heard in time")) {
+                return found;
             }
         }
     }
 
+    pub(crate) fn wait_for_open(&self) -> ConnId {
+        self.wait_for(|heard| if let Heard::Open(conn) = heard { Some(conn) } else { None })
+    }
+
     pub(crate) fn wait_for_text(&self) -> (ConnId, String) {
-        loop {
-            match self.heard.recv_timeout(PATIENCE).expect("a message comes") {
-                Heard::Text(conn, text) => return (conn, text),
-                Heard::Writable(..) | Heard::Something(_) | Heard::Open(_) => {}
-                Heard::Closed(conn, why) => panic!("{conn} was closed: {why:?}"),
-            }
-        }
+        self.wait_for(|heard| match heard {
+            Heard::Text(conn, text) => Some((conn, text)),
+            Heard::Writable(..) | Heard::Something(_) | Heard::Open(_) => None,
+            Heard::Closed(conn, why) => panic!("{conn} was closed: {why:?}"),
+        })
     }
 
     pub(crate) fn wait_for_connections(&self, count: usize) {
@@ -225,11 +213,20 @@ impl Drop for Driver {
     fn drop(&mut self) {
         if let Some(thread) = self.thread.take() {
             // It may have ended, by a panic for instance, which the join below shows.
-            let _ = self.commands.push(Command::Stop(Duration::ZERO));
+            let _ = self.acts.push(Box::new(|sockets| sockets.stop(Duration::ZERO)));
             if thread.join().is_err() && !std::thread::panicking() {
                 panic!("the shard panicked");
             }
         }
+    }
+}
+
+/// Sends texts one after the other, each of which has to come back.
+pub(crate) fn echoes(socket: &mut Socket, texts: impl IntoIterator<Item = impl ToString>) {
+    for text in texts {
+        let message = Message::text(text.to_string());
+        socket.send(message.clone()).expect("sent");
+        assert_eq!(socket.read().expect("read"), message);
     }
 }
 

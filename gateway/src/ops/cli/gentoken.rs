@@ -39,7 +39,7 @@ pub(super) struct GentokenArgs {
 
 pub(super) fn gentoken(arguments: &GentokenArgs) -> anyhow::Result<ExitCode> {
     let config = arguments.settings.load(Mode::Run)?;
-    let key = match &config.auth.key {
+    let key = match &config.key {
         Some(secret) => TokenKey::new(secret.bytes()),
         None => TokenKey::load(&config.key_file()).context(
             "no key to sign with; name a node's directory with --data (rookery dev: --data dev.rkdata) or a key with \

@@ -9,10 +9,8 @@ mod settings;
 mod store;
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use chat::push::LIST_MAX;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
@@ -24,6 +22,7 @@ use crate::telemetry::logs::Logs;
 
 use gentoken::{GentokenArgs, gentoken};
 use settings::Settings;
+use store::StoreCommand;
 
 const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("ROOKERY_COMMIT"), ")");
 
@@ -61,70 +60,6 @@ enum Command {
     Store(StoreCommand),
 }
 
-#[derive(Debug, Subcommand)]
-enum StoreCommand {
-    /// Walk the history and the inboxes, and verify order (I2), duplicates (I5) and inboxes (I6)
-    #[command(after_help = help::STORE_CHECK_EXAMPLES)]
-    Check(CheckArgs),
-    /// Write everything into a file, to be imported into another store
-    #[command(after_help = help::STORE_EXPORT_EXAMPLES)]
-    Export(ExportArgs),
-    /// Put what was exported into an empty store, of whichever engine, and check it
-    #[command(after_help = help::STORE_IMPORT_EXAMPLES)]
-    Import(ImportArgs),
-    /// Show what the phones of absent users are to be told of
-    #[command(after_help = help::STORE_PUSH_EXAMPLES)]
-    Push(PushArgs),
-}
-
-#[derive(Debug, Args)]
-struct ExportArgs {
-    /// The file to write, or to go on with
-    #[arg(long, value_name = "FILE")]
-    to: PathBuf,
-
-    #[command(flatten)]
-    settings: Settings,
-}
-
-#[derive(Debug, Args)]
-struct ImportArgs {
-    /// The file that `rookery store export` wrote
-    #[arg(long, value_name = "FILE")]
-    from: PathBuf,
-
-    #[command(flatten)]
-    settings: Settings,
-}
-
-#[derive(Debug, Args)]
-struct CheckArgs {
-    /// Check a store on a cluster also while a node serves it: what is written meanwhile may look like a violation
-    #[arg(long)]
-    beside_nodes: bool,
-
-    #[command(flatten)]
-    settings: Settings,
-}
-
-#[derive(Debug, Args)]
-struct PushArgs {
-    /// Print the items, the one that is due first at the top
-    #[arg(long, required = true)]
-    list: bool,
-
-    /// A JSON object a line instead of a table
-    #[arg(long)]
-    json: bool,
-
-    /// So many items at most
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_MAX)))]
-    limit: u32,
-
-    #[command(flatten)]
-    settings: Settings,
-}
-
 #[derive(Debug, Args)]
 struct CheckconfigArgs {
     /// Print the documented rookery.toml with every default instead
@@ -158,26 +93,14 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             print(&report.to_string())?;
             Ok(if report.lacks_nothing() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Store(StoreCommand::Check(arguments)) => {
-            store::check(&arguments.settings.load(Mode::Run)?, arguments.beside_nodes)
-        }
-        Command::Store(StoreCommand::Export(arguments)) => {
-            store::export(&arguments.settings.load(Mode::Run)?, &arguments.to)
-        }
-        Command::Store(StoreCommand::Import(arguments)) => {
-            store::import(&arguments.settings.load(Mode::Run)?, &arguments.from)
-        }
-        Command::Store(StoreCommand::Push(arguments)) => {
-            // `--list` is all that there is yet, and clap requires it.
-            store::push(&arguments.settings.load(Mode::Run)?, arguments.limit, arguments.json)
-        }
+        Command::Store(command) => command.run(),
     }
 }
 
 fn serve(settings: &Settings, mode: Mode) -> anyhow::Result<ExitCode> {
     let config = settings.load(mode)?;
     // Dropped last, which writes the lines that wait.
-    let _logs = Logs::start(&config.log)?;
+    let _logs = Logs::start(&config)?;
     lifecycle::run(&config, mode)
 }
 
@@ -190,7 +113,7 @@ fn checkconfig(arguments: &CheckconfigArgs) -> anyhow::Result<ExitCode> {
     let line = |key: &clap::Arg| {
         let name = key.get_id().as_str();
         let value = config.show(key, Mode::Run).unwrap_or_else(|| "(not set)".to_owned());
-        format!("{name:<24} {value:<32} {}\n", config.origin(name))
+        format!("{name:<24} {value:<32} {}\n", config.named_by(name).unwrap_or("default"))
     };
     print(&config::keys().map(line).collect::<String>())?;
     for warning in config.warnings(Mode::Run) {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::builder::Resettable;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
-use crate::config::{self, Config, ConfigError, Mode};
+use crate::config::{self, Config, Mode};
 
 /// The flag that names the file.
 const FILE: &str = "config";
@@ -23,7 +23,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// The configuration that a node with this command line, in this process's environment, would have.
-    pub(super) fn load(&self, mode: Mode) -> Result<Config, ConfigError> {
+    pub(super) fn load(&self, mode: Mode) -> anyhow::Result<Config> {
         Config::load(mode, self.file.as_deref(), std::env::vars_os(), &self.flags)
     }
 }

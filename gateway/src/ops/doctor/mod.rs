@@ -1,7 +1,7 @@
 //! Doctor: what a machine lacks to run a node, and the remedy.
 //!
-//! Owns the measures and the table that shows them. Changes nothing: it raises no limit, makes no directory, and lets
-//! go of every port and of the one shard that it starts to see whether it starts. [`judge`] decides over plain
+//! Owns the measures and the table that shows them. Changes nothing: it raises no limit, makes no directory and no
+//! store, and lets go of every port and of the one shard that it starts to see whether it starts. [`judge`] decides over plain
 //! [`Facts`], so that its rows are tested without such a machine.
 
 mod probe;
@@ -16,8 +16,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::config::{Config, Mode, StoreEngine};
 use crate::machine::{datadir, disk, files, listen};
-
-pub(super) use store::Cluster;
+use crate::ops::terminal;
 
 /// The first kernel with the io_uring features that the driver uses (deferred task work, multishot receive).
 const KERNEL_MIN: (u32, u32) = (6, 1);
@@ -26,46 +25,70 @@ const LOCKED_BYTES_SHARD: u64 = 512 * 1024;
 
 /// What was measured.
 #[derive(Debug, Clone)]
-pub(super) struct Facts {
+struct Facts {
     /// The kernel's release, as `uname -r` prints it.
-    pub kernel: String,
+    kernel: String,
     /// `kernel.io_uring_disabled`; `None` where there is no such setting, which permits it.
-    pub io_uring_disabled: Option<u8>,
+    io_uring_disabled: Option<u8>,
     /// What keeps a shard's driver from starting here, which was tried.
-    pub driver: Result<(), String>,
+    driver: Result<(), String>,
     /// The hard file limit.
-    pub files: u64,
+    files: u64,
     /// The locked memory limit in force; `None` for none.
-    pub locked_bytes: Option<u64>,
+    locked_bytes: Option<u64>,
     /// Shards that would start.
-    pub shards: u16,
+    shards: u16,
     /// Connections asked for.
-    pub connections: Option<u32>,
+    connections: Option<u32>,
     /// Each listener's key, its address, and what is wrong with it.
-    pub ports: Vec<(&'static str, SocketAddr, Result<(), String>)>,
+    ports: Vec<(&'static str, SocketAddr, Result<(), String>)>,
     /// The data directory.
-    pub data_dir: PathBuf,
+    data_dir: PathBuf,
     /// What is wrong with it.
-    pub data: Result<(), String>,
+    data: Result<(), String>,
     /// Free bytes of its file system, where it could be measured.
-    pub free_bytes: Option<u64>,
+    free_bytes: Option<u64>,
     /// The reserve of free bytes.
-    pub free_bytes_min: u64,
-    /// The cluster that keeps the store, if one does.
-    pub cluster: Option<Cluster>,
+    free_bytes_min: u64,
+    /// What there is of the store.
+    store: store::Facts,
 }
 
 /// One row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
+struct Finding {
     /// What was looked at.
-    pub what: String,
+    what: String,
     /// What there is.
-    pub found: String,
+    found: String,
     /// What a node needs.
-    pub needed: String,
-    /// What to do; `None` where nothing is lacking.
-    pub remedy: Option<String>,
+    needed: String,
+    verdict: Verdict,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    Enough,
+    /// A node runs all the same, and somebody should look at this.
+    Note(String),
+    /// No node runs here; the remedy.
+    Lacking(String),
+}
+
+impl Finding {
+    fn new(what: &str, found: impl Into<String>, needed: impl Into<String>, lacking: Option<String>) -> Self {
+        let verdict = lacking.map_or(Verdict::Enough, Verdict::Lacking);
+        Self { what: what.to_owned(), found: found.into(), needed: needed.into(), verdict }
+    }
+
+    fn row(&self) -> [String; 5] {
+        let (mark, remedy) = match &self.verdict {
+            Verdict::Enough => ("ok", ""),
+            Verdict::Note(remedy) => ("NOTE", remedy.as_str()),
+            Verdict::Lacking(remedy) => ("LACKING", remedy.as_str()),
+        };
+        [mark, &self.what, &self.found, &self.needed, remedy].map(str::to_owned)
+    }
 }
 
 /// Everything that was looked at.
@@ -76,30 +99,15 @@ impl Report {
     /// Whether a node can run here as configured.
     #[must_use]
     pub(super) fn lacks_nothing(&self) -> bool {
-        self.0.iter().all(|finding| finding.remedy.is_none())
+        !self.0.iter().any(|finding| matches!(finding.verdict, Verdict::Lacking(_)))
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["", "what", "found", "needed", "remedy"].map(str::to_owned);
-        let row = |finding: &Finding| {
-            let mark = if finding.remedy.is_some() { "LACKING" } else { "ok" };
-            let remedy = finding.remedy.clone().unwrap_or_default();
-            [mark.to_owned(), finding.what.clone(), finding.found.clone(), finding.needed.clone(), remedy]
-        };
-        let rows: Vec<_> = std::iter::once(head).chain(self.0.iter().map(row)).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-        let widths = [0, 1, 2, 3].map(width);
-        for row in &rows {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(widths) {
-                line.push_str(&format!("{cell:<width$}  "));
-            }
-            line.push_str(&row[4]);
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        Ok(())
+        let rows: Vec<_> = std::iter::once(head).chain(self.0.iter().map(Finding::row)).collect();
+        f.write_str(&terminal::table(&rows))
     }
 }
 
@@ -119,17 +127,17 @@ fn measure(config: &Config) -> Facts {
         files: files::hard_limit(),
         locked_bytes: getrlimit(Resource::Memlock).current,
         shards: config.shards(),
-        connections: config.limits.connections,
+        connections: config.connections,
         ports: config.addresses().into_iter().map(port).collect(),
-        data_dir: config.data.dir.clone(),
+        data_dir: config.data_dir.clone(),
         data: data(config),
         free_bytes: free_bytes(config).ok(),
         // A cluster has disks of its own.
-        free_bytes_min: match config.store.engine {
-            StoreEngine::Embedded => config.data.free_bytes_min,
+        free_bytes_min: match config.engine {
+            StoreEngine::Embedded => config.free_bytes_min,
             StoreEngine::FoundationDb => 0,
         },
-        cluster: store::measure(config),
+        store: store::measure(config),
     }
 }
 
@@ -139,8 +147,8 @@ fn setting(path: &str) -> Option<u8> {
 
 /// What a start would say of the data directory, without making it.
 fn data(config: &Config) -> Result<(), String> {
-    let path = &config.data.dir;
-    if config.origin("data.dir") == crate::config::Origin::Default && !path.exists() {
+    let path = &config.data_dir;
+    if config.named_by("data.dir").is_none() && !path.exists() {
         // A start makes it where it is run.
         return datadir::write_once(&std::env::current_dir().map_err(|e| e.to_string())?).map_err(|e| {
             format!("it is to be made here, and this directory is not writable: {e}; name another with --data")
@@ -150,39 +158,36 @@ fn data(config: &Config) -> Result<(), String> {
 }
 
 fn free_bytes(config: &Config) -> io::Result<u64> {
-    disk::free_bytes(&config.data.dir).or_else(|_| disk::free_bytes(&std::env::current_dir()?))
+    disk::free_bytes(&config.data_dir).or_else(|_| disk::free_bytes(&std::env::current_dir()?))
 }
 
 /// Decides what is lacking.
-#[must_use]
-pub(super) fn judge(facts: &Facts) -> Report {
-    let mut findings = vec![kernel(facts), io_uring(facts), driver(facts), file_limit(facts), locked_memory(facts)];
-    findings.extend(facts.ports.iter().map(|(key, address, free)| Finding {
-        what: format!("port of {key}"),
-        found: if free.is_ok() { format!("{address} is free") } else { address.to_string() },
-        needed: "free".to_owned(),
-        remedy: free.clone().err(),
+fn judge(facts: &Facts) -> Report {
+    let driver = if facts.driver.is_ok() { "starts" } else { "does not start" };
+    let mut findings = vec![
+        kernel(facts),
+        io_uring(facts),
+        Finding::new("a shard's driver", driver, "starts", facts.driver.clone().err()),
+        file_limit(facts),
+        locked_memory(facts),
+    ];
+    findings.extend(facts.ports.iter().map(|(key, address, free)| {
+        let found = if free.is_ok() { format!("{address} is free") } else { address.to_string() };
+        Finding::new(&format!("port of {key}"), found, "free", free.clone().err())
     }));
-    findings.push(Finding {
-        what: "data directory".to_owned(),
-        found: facts.data_dir.display().to_string(),
-        needed: "writable".to_owned(),
-        remedy: facts.data.clone().err(),
-    });
+    let data_dir = facts.data_dir.display().to_string();
+    findings.push(Finding::new("data directory", data_dir, "writable", facts.data.clone().err()));
     findings.push(free_disk(facts));
-    findings.extend(store::findings(facts.cluster.as_ref()));
+    findings.extend(store::findings(&facts.store));
     Report(findings)
 }
 
 fn kernel(facts: &Facts) -> Finding {
     let mut numbers = facts.kernel.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().ok());
     let version = numbers.next().flatten().zip(numbers.next().flatten());
-    Finding {
-        what: "kernel".to_owned(),
-        found: facts.kernel.clone(),
-        needed: format!("{}.{} or later", KERNEL_MIN.0, KERNEL_MIN.1),
-        remedy: (version < Some(KERNEL_MIN)).then(|| "run a newer kernel: the driver needs its io_uring".to_owned()),
-    }
+    let needed = format!("{}.{} or later", KERNEL_MIN.0, KERNEL_MIN.1);
+    let remedy = || "run a newer kernel: the driver needs its io_uring".to_owned();
+    Finding::new("kernel", facts.kernel.clone(), needed, (version < Some(KERNEL_MIN)).then(remedy))
 }
 
 fn io_uring(facts: &Facts) -> Finding {
@@ -194,21 +199,7 @@ fn io_uring(facts: &Facts) -> Finding {
         ),
         Some(_) => ("disabled", Some("sysctl kernel.io_uring_disabled=0")),
     };
-    Finding {
-        what: "io_uring".to_owned(),
-        found: found.to_owned(),
-        needed: "permitted".to_owned(),
-        remedy: remedy.map(str::to_owned),
-    }
-}
-
-fn driver(facts: &Facts) -> Finding {
-    Finding {
-        what: "a shard's driver".to_owned(),
-        found: if facts.driver.is_ok() { "starts" } else { "does not start" }.to_owned(),
-        needed: "starts".to_owned(),
-        remedy: facts.driver.clone().err(),
-    }
+    Finding::new("io_uring", found, "permitted", remedy.map(str::to_owned))
 }
 
 fn file_limit(facts: &Facts) -> Finding {
@@ -217,15 +208,12 @@ fn file_limit(facts: &Facts) -> Finding {
     let remedy = || {
         format!("ulimit -Hn {needed}, LimitNOFILE={needed} in a systemd unit, --ulimit nofile={needed} for a container")
     };
-    Finding {
-        what: "file limit (hard)".to_owned(),
-        found: match files::connections_max(facts.files, facts.shards) {
-            Ok(connections) => format!("{}: {connections} connections", facts.files),
-            Err(_) => facts.files.to_string(),
-        },
-        needed: format!("{needed} for {connections} connections"),
-        remedy: (facts.files < needed).then(remedy),
-    }
+    let found = match files::connections_max(facts.files, facts.shards) {
+        Ok(connections) => format!("{}: {connections} connections", facts.files),
+        Err(_) => facts.files.to_string(),
+    };
+    let lacking = (facts.files < needed).then(remedy);
+    Finding::new("file limit (hard)", found, format!("{needed} for {connections} connections"), lacking)
 }
 
 fn locked_memory(facts: &Facts) -> Finding {
@@ -238,23 +226,17 @@ fn locked_memory(facts: &Facts) -> Finding {
             "ulimit -l {kib}, LimitMEMLOCK={kib}K in a systemd unit, --ulimit memlock={needed_bytes} for a container"
         )
     };
-    Finding {
-        what: "locked memory".to_owned(),
-        found: facts.locked_bytes.map_or_else(|| "no limit".to_owned(), |bytes| format!("{} KiB", bytes / 1024)),
-        needed: format!("{kib} KiB for {} shards, where it is charged", facts.shards),
-        remedy: lacking.then(remedy),
-    }
+    let found = facts.locked_bytes.map_or_else(|| "no limit".to_owned(), |bytes| format!("{} KiB", bytes / 1024));
+    let needed = format!("{kib} KiB for {} shards, where it is charged", facts.shards);
+    Finding::new("locked memory", found, needed, lacking.then(remedy))
 }
 
 fn free_disk(facts: &Facts) -> Finding {
     let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
     let lacking = facts.free_bytes.is_none_or(|bytes| bytes < facts.free_bytes_min);
-    Finding {
-        what: "free disk".to_owned(),
-        found: facts.free_bytes.map_or_else(|| "unknown".to_owned(), mib),
-        needed: mib(facts.free_bytes_min),
-        remedy: lacking.then(|| "make room, name a larger disk with --data, or lower data.free_bytes_min".to_owned()),
-    }
+    let remedy = || "make room, name a larger disk with --data, or lower data.free_bytes_min".to_owned();
+    let found = facts.free_bytes.map_or_else(|| "unknown".to_owned(), mib);
+    Finding::new("free disk", found, mib(facts.free_bytes_min), lacking.then(remedy))
 }
 
 #[cfg(test)]
@@ -275,7 +257,7 @@ mod tests {
             data: Ok(()),
             free_bytes: Some(2 << 30),
             free_bytes_min: 1 << 30,
-            cluster: None,
+            store: store::Facts::Embedded(None),
         }
     }
 
@@ -284,7 +266,7 @@ mod tests {
         let mut facts = enough();
         change(&mut facts);
         let report = judge(&facts);
-        let lacking = report.0.iter().filter(|finding| finding.remedy.is_some());
+        let lacking = report.0.iter().filter(|finding| matches!(finding.verdict, Verdict::Lacking(_)));
         assert_eq!(lacking.map(|finding| finding.what.as_str()).collect::<Vec<_>>(), expected, "{facts:?}");
         assert_eq!(report.lacks_nothing(), expected.is_empty());
     }
@@ -322,15 +304,10 @@ mod tests {
         let mut facts = enough();
         facts.io_uring_disabled = Some(2);
         let table = judge(&facts).to_string();
-        let columns: Vec<_> =
-            table.lines().take(3).map(|line| line.split("  ").filter(|cell| !cell.is_empty())).collect();
-        let cells: Vec<Vec<_>> = columns.into_iter().map(|line| line.map(str::trim).collect()).collect();
-        assert_eq!(cells[0], ["what", "found", "needed", "remedy"], "{table}");
-        assert_eq!(cells[1], ["ok", "kernel", "6.1.0-13-amd64", "6.1 or later"], "{table}");
-        assert_eq!(
-            cells[2],
-            ["LACKING", "io_uring", "disabled", "permitted", "sysctl kernel.io_uring_disabled=0"],
-            "{table}"
-        );
+        let cells =
+            |line: &str| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join("|");
+        let lines: Vec<_> = table.lines().take(3).map(cells).collect();
+        let lacking = "LACKING|io_uring|disabled|permitted|sysctl kernel.io_uring_disabled=0";
+        assert_eq!(lines, ["what|found|needed|remedy", "ok|kernel|6.1.0-13-amd64|6.1 or later", lacking], "{table}");
     }
 }

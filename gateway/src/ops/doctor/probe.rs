@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use wire::Request;
 
-use crate::uring::{self, Closed, ConnId, Decision, Frame, Handler, Sockets};
+use crate::uring::{self, ConnId, Decision, Handler, Sockets};
 
 /// Starts one shard without connections on a free port of loopback, stops it, and waits for its end.
 ///
@@ -35,12 +35,7 @@ impl Handler for Nobody {
     fn on_request(&mut self, _sockets: &mut Sockets, _conn: ConnId, _request: &Request) -> Decision {
         Decision::Refuse(wire::Refusal::new(503, "this is a test of the machine\n"))
     }
-    fn on_open(&mut self, _sockets: &mut Sockets, _conn: ConnId) {}
-    fn on_frame(&mut self, _sockets: &mut Sockets, _conn: ConnId, _frame: Frame<'_>) {}
-    fn on_heard(&mut self, _: &mut Sockets, _: ConnId) {}
 
-    fn on_writable(&mut self, _sockets: &mut Sockets, _conn: ConnId, _bytes: usize) {}
-    fn on_closed(&mut self, _sockets: &mut Sockets, _conn: ConnId, _why: Closed) {}
     fn on_turn(&mut self, _sockets: &mut Sockets, now: Instant) -> Option<Instant> {
         Some(now)
     }

@@ -1,45 +1,77 @@
-//! Examination of the configured store: whether it can be had from this machine.
+//! Examination of the configured store: whether it can be had from this machine, and what was set aside in it.
 //!
-//! Owns the look at FoundationDB: its client library, the cluster file, the cluster. Writes nothing there, and needs
-//! none of it to say what is missing.
+//! Owns the look at FoundationDB (its client library, the cluster file, the cluster) and into a store that is there.
+//! Writes nothing, makes no store, and needs none of it to say what is missing.
 
 use std::path::{Path, PathBuf};
 
+use chat::unreadable;
 use futures_lite::future;
+use kv::Engine;
+use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
 use kv::foundationdb::{self, FoundationDb, Probe};
 
 use crate::config::{Config, StoreEngine};
 use crate::store;
 
-use super::Finding;
+use super::{Finding, Verdict};
+
+/// Rows set aside that are looked for, and those whose keys are shown.
+const SET_ASIDE_MAX: u32 = 1_000;
+const KEYS_SHOWN: usize = 3;
+
+/// Keys of rows that were set aside because they could not be read, or why nobody can tell.
+type SetAside = Result<Vec<String>, String>;
+
+/// What there is of the store.
+#[derive(Debug, Clone)]
+pub(super) enum Facts {
+    /// In the data directory, where there may be none yet.
+    Embedded(Option<SetAside>),
+    Cluster(Cluster),
+}
 
 /// What there is of a cluster.
 #[derive(Debug, Clone)]
-pub(crate) struct Cluster {
+pub(super) struct Cluster {
     /// The client library and its newest API version, or what is wrong with it.
-    pub library: Result<String, String>,
+    library: Result<String, String>,
     /// Where the cluster file is looked for.
-    pub cluster_file: PathBuf,
+    cluster_file: PathBuf,
     /// What is wrong with it.
-    pub cluster_file_is: Result<(), String>,
-    /// What the cluster says. `None` if it could not be asked.
-    pub cluster: Option<Result<String, String>>,
+    cluster_file_is: Result<(), String>,
+    /// What the cluster says, and what was set aside if it has a store. `None` if it could not be asked.
+    cluster: Option<Result<(String, Option<SetAside>), String>>,
 }
 
-/// Looks at what the configuration names. `None` for the embedded engine, whose store is the data directory.
-pub(super) fn measure(config: &Config) -> Option<Cluster> {
-    match config.store.engine {
-        StoreEngine::Embedded => None,
-        StoreEngine::FoundationDb => Some(measure_cluster(config)),
+/// Looks at what the configuration names.
+pub(super) fn measure(config: &Config) -> Facts {
+    match config.engine {
+        StoreEngine::Embedded => Facts::Embedded(config.data_dir.join("store").exists().then(|| look_into(config))),
+        StoreEngine::FoundationDb => Facts::Cluster(measure_cluster(config)),
     }
 }
 
+fn look_into(config: &Config) -> SetAside {
+    let entropy = getrandom::u64().map_err(|error| error.to_string())?;
+    let store = EmbeddedEngine::open(&config.data_dir, EmbeddedOptions::new(entropy));
+    let store = store.map_err(|error| told(&error.into()))?;
+    let kept = future::block_on(set_aside(&store));
+    store.close();
+    kept
+}
+
+async fn set_aside<S: Engine>(store: &S) -> SetAside {
+    let kept = unreadable::kept(store, SET_ASIDE_MAX).await.map_err(|error| told(&error.into()))?;
+    Ok(kept.iter().map(|key| unreadable::hex(key)).collect())
+}
+
 fn measure_cluster(config: &Config) -> Cluster {
-    let library = foundationdb::load(config.store.client_library.as_deref());
+    let library = foundationdb::load(config.client_library.as_deref());
     let library = library
         .map_err(|error| told(&error.into()))
         .map(|library| format!("{}, API version up to {}", library.path().display(), library.max_api_version()));
-    let cluster_file = config.store.cluster_file.clone().unwrap_or_else(|| looked_for(&PLACES, Path::exists));
+    let cluster_file = config.cluster_file.clone().unwrap_or_else(|| looked_for(&PLACES, Path::exists));
     let cluster_file_is =
         foundationdb::check_cluster_file(&cluster_file).map(drop).map_err(|error| told(&error.into()));
     let cluster = (library.is_ok() && cluster_file_is.is_ok()).then(|| ask(config).map_err(|error| told(&error)));
@@ -57,18 +89,23 @@ fn looked_for(places: &[&str], exists: impl Fn(&Path) -> bool) -> PathBuf {
 }
 
 /// What the cluster says, within the 5 s that a read takes at most.
-fn ask(config: &Config) -> anyhow::Result<String> {
-    let client = FoundationDb::connect(&store::cluster_options(&config.store)?)?;
-    let looked = future::block_on(client.probe());
+fn ask(config: &Config) -> anyhow::Result<(String, Option<SetAside>)> {
+    let client = FoundationDb::connect(&store::cluster_options(config)?)?;
+    let looked = future::block_on(async {
+        let Probe { version, store } = client.probe().await?;
+        let prefix = &config.store_prefix;
+        let Some((format, generation)) = store else {
+            return Ok((format!("at version {version}; no store {prefix:?} yet, the first start makes it"), None));
+        };
+        let kept = set_aside(&client.open().await?).await;
+        let generation = generation.0;
+        Ok((
+            format!("at version {version}; store {prefix:?} of format {format}, generation {generation:x}"),
+            Some(kept),
+        ))
+    });
     client.close();
-    let prefix = &config.store.prefix;
-    let Probe { version, store } = looked?;
-    Ok(match store {
-        Some((format, generation)) => {
-            format!("at version {version}; store {prefix:?} of format {format}, generation {:x}", generation.0)
-        }
-        None => format!("at version {version}; no store {prefix:?} yet, the first start makes it"),
-    })
+    looked
 }
 
 /// The error and its causes in a line.
@@ -77,71 +114,99 @@ fn told(error: &anyhow::Error) -> String {
 }
 
 /// A row for each, as far as it can be told.
-pub(super) fn findings(cluster: Option<&Cluster>) -> Vec<Finding> {
-    let Some(Cluster { library, cluster_file, cluster_file_is, cluster }) = cluster else {
-        return vec![finding("store", Ok("embedded, in the data directory"), "embedded or foundationdb", None)];
+pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
+    let Cluster { library, cluster_file, cluster_file_is, cluster } = match facts {
+        Facts::Embedded(set_aside) => {
+            let store = Finding::new("store", "embedded, in the data directory", "embedded or foundationdb", None);
+            return [store].into_iter().chain(set_aside.as_ref().map(rows_set_aside)).collect();
+        }
+        Facts::Cluster(cluster) => cluster,
     };
-    let is_library = library.as_deref().map_err(|_| "not usable");
-    let mut findings = vec![
-        finding("store: client library", is_library, "libfdb_c.so 7.3 or later", library.clone().err()),
-        Finding {
-            what: "store: cluster file".to_owned(),
-            found: cluster_file.display().to_string(),
-            needed: "readable, description:id@ip:port".to_owned(),
-            remedy: cluster_file_is.clone().err(),
-        },
-    ];
+    let is_library = library.as_deref().unwrap_or("not usable");
+    let cluster_file = cluster_file.display().to_string();
+    let form = "readable, description:id@ip:port";
     let (answer, remedy) = match cluster {
-        Some(Ok(answer)) => (Ok(answer.as_str()), None),
-        Some(Err(error)) => (Err("does not answer as it should"), Some(error.clone())),
-        None => (Err("not asked"), Some("first what is lacking above".to_owned())),
+        Some(Ok((answer, _))) => (answer.as_str(), None),
+        Some(Err(error)) => ("does not answer as it should", Some(error.clone())),
+        None => ("not asked", Some("first what is lacking above".to_owned())),
     };
-    let asked = finding("store: cluster", answer, "answers within 5 s", remedy);
-    findings.push(asked);
+    let mut findings = vec![
+        Finding::new("store: client library", is_library, "libfdb_c.so 7.3 or later", library.clone().err()),
+        Finding::new("store: cluster file", cluster_file, form, cluster_file_is.clone().err()),
+        Finding::new("store: cluster", answer, "answers within 5 s", remedy),
+    ];
+    if let Some(Ok((_, Some(set_aside)))) = cluster {
+        findings.push(rows_set_aside(set_aside));
+    }
     findings
 }
 
-fn finding(what: &str, found: Result<&str, &str>, needed: &str, remedy: Option<String>) -> Finding {
-    let found = found.unwrap_or_else(|lacking| lacking);
-    Finding { what: what.to_owned(), found: found.to_owned(), needed: needed.to_owned(), remedy }
+fn rows_set_aside(set_aside: &SetAside) -> Finding {
+    let what = "store: rows set aside";
+    let keys = match set_aside {
+        Ok(keys) if keys.is_empty() => return Finding::new(what, "none", "none", None),
+        Ok(keys) => keys,
+        Err(error) => return Finding::new(what, "not looked at", "none", Some(error.clone())),
+    };
+    let more = if keys.len() < SET_ASIDE_MAX as usize { "" } else { " or more" };
+    let shown = keys.iter().take(KEYS_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let dots = if keys.len() > KEYS_SHOWN { ", …" } else { "" };
+    let note = format!("they could not be read, and whoever they were for was not told: the log names {shown}{dots}");
+    let found = format!("{}{more}", keys.len());
+    Finding { verdict: Verdict::Note(note), ..Finding::new(what, found, "none", None) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rows(cluster: Option<&Cluster>) -> Vec<String> {
+    /// What is found, a row each: mark, what, found, remedy.
+    fn check(facts: &Facts, expected: &[&str]) {
         let row = |finding: Finding| {
-            let mark = if finding.remedy.is_some() { "LACKING" } else { "ok" };
-            format!("{mark} {}: {} {}", finding.what, finding.found, finding.remedy.unwrap_or_default())
+            let [mark, what, found, _, remedy] = finding.row();
+            format!("{mark} {what}: {found} {remedy}").trim_end().to_owned()
         };
-        findings(cluster).into_iter().map(|finding| row(finding).trim_end().to_owned()).collect()
+        assert_eq!(findings(facts).into_iter().map(row).collect::<Vec<_>>(), expected, "{facts:?}");
     }
 
     #[test]
     fn what_cannot_be_asked_waits_for_what_is_lacking() {
-        let sound = Cluster {
-            library: Ok("libfdb_c.so".to_owned()),
-            cluster_file: PathBuf::from("fdb.cluster"),
-            cluster_file_is: Ok(()),
-            cluster: Some(Ok("at version 7".to_owned())),
+        let cluster = |library: Result<&str, &str>, cluster| {
+            Facts::Cluster(Cluster {
+                library: library.map(str::to_owned).map_err(str::to_owned),
+                cluster_file: PathBuf::from("fdb.cluster"),
+                cluster_file_is: Ok(()),
+                cluster,
+            })
         };
-        let check = |cluster: Option<&Cluster>, expected: &[&str]| assert_eq!(rows(cluster), expected, "{cluster:?}");
-        check(None, &["ok store: embedded, in the data directory"]);
         let (library, file) = ("ok store: client library: libfdb_c.so", "ok store: cluster file: fdb.cluster");
-        check(Some(&sound), &[library, file, "ok store: cluster: at version 7"]);
-        check(
-            Some(&Cluster { cluster: Some(Err("see status".to_owned())), ..sound.clone() }),
-            &[library, file, "LACKING store: cluster: does not answer as it should see status"],
+        let answer = |set_aside| Some(Ok(("at version 7".to_owned(), set_aside)));
+        let (asked, none) = ("ok store: cluster: at version 7", "ok store: rows set aside: none");
+        check(&cluster(Ok("libfdb_c.so"), answer(None)), &[library, file, asked]);
+        check(&cluster(Ok("libfdb_c.so"), answer(Some(Ok(Vec::new())))), &[library, file, asked, none]);
+        let fails = "LACKING store: cluster: does not answer as it should see status";
+        check(&cluster(Ok("libfdb_c.so"), Some(Err("see status".to_owned()))), &[library, file, fails]);
+        let (unusable, unasked) = (
+            "LACKING store: client library: not usable install it",
+            "LACKING store: cluster: not asked first what is lacking above",
         );
-        check(
-            Some(&Cluster { library: Err("install it".to_owned()), cluster: None, ..sound }),
-            &[
-                "LACKING store: client library: not usable install it",
-                file,
-                "LACKING store: cluster: not asked first what is lacking above",
-            ],
-        );
+        check(&cluster(Err("install it"), None), &[unusable, file, unasked]);
+    }
+
+    #[test]
+    fn rows_that_were_set_aside_are_a_note_and_no_lack() {
+        let embedded = "ok store: embedded, in the data directory";
+        let note = "they could not be read, and whoever they were for was not told: the log names";
+        let check = |set_aside: Option<Result<&[&str], &str>>, expected: &[&str]| {
+            let owned = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect();
+            let facts = Facts::Embedded(set_aside.map(|aside| aside.map(owned).map_err(str::to_owned)));
+            check(&facts, &[&[embedded], expected].concat());
+        };
+        check(None, &[]);
+        check(Some(Ok(&[])), &["ok store: rows set aside: none"]);
+        check(Some(Ok(&["0a"])), &[&format!("NOTE store: rows set aside: 1 {note} 0a")]);
+        check(Some(Ok(&["0a", "0b", "0c", "0d"])), &[&format!("NOTE store: rows set aside: 4 {note} 0a, 0b, 0c, …")]);
+        check(Some(Err("in use")), &["LACKING store: rows set aside: not looked at in use"]);
     }
 
     #[test]

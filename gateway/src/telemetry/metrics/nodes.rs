@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use schema::Epoch;
 
-use super::Text;
+use super::text::{Family, Value};
 
 /// What is known of this node and of those beside it. Of a store that is not shared only that this one is active.
 #[derive(Debug, Default)]
@@ -44,14 +44,17 @@ impl NodeFigures {
         self.active.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn write(&self, text: &mut Text) {
-        let of = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        let active = u64::from(self.active.load(Ordering::Relaxed));
-        text.gauge("rookery_node_active", "1 if this node serves, 0 while it stands by", active);
-        text.gauge("rookery_view_epoch", "The partition table's epoch, as this node saw it last", of(&self.epoch));
-        text.gauge("rookery_nodes", "Nodes registered on a shared store, this one among them", of(&self.registered));
-        text.counter("rookery_heartbeats", "Heartbeats committed on a shared store", of(&self.beats));
-        text.counter("rookery_heartbeats_late", "Heartbeats that came a second late or more", of(&self.beats_late));
-        text.counter("rookery_takeovers", "Times this node took over from one that was dead", of(&self.takeovers));
+    pub(super) fn families(&self) -> [Family; 6] {
+        let gauge = |of: &AtomicU64| Value::Gauge(of.load(Ordering::Relaxed));
+        let counter = |of: &AtomicU64| Value::Counter(of.load(Ordering::Relaxed));
+        let active = Value::Gauge(self.active.load(Ordering::Relaxed).into());
+        [
+            ("rookery_node_active", "1 if this node serves, 0 while it stands by", active),
+            ("rookery_view_epoch", "The partition table's epoch, as this node saw it last", gauge(&self.epoch)),
+            ("rookery_nodes", "Nodes registered on a shared store, this one among them", gauge(&self.registered)),
+            ("rookery_heartbeats", "Heartbeats committed on a shared store", counter(&self.beats)),
+            ("rookery_heartbeats_late", "Heartbeats that came a second late or more", counter(&self.beats_late)),
+            ("rookery_takeovers", "Times this node took over from one that was dead", counter(&self.takeovers)),
+        ]
     }
 }

@@ -11,48 +11,48 @@ use host::driver::LinkFigures;
 use crate::uring::Counters;
 
 use super::latency::Histogram;
-use super::text::Text;
+use super::text::{Family, Value};
 
 /// What is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Latency {
-    /// From a connection's acceptance to the end of its handshake.
+pub(crate) enum Latency {
     Accept,
-    /// From an append's arrival at the appender to its transaction's outcome.
     Append,
-    /// From a transaction's hint at the users' home to its events' leaving for their sessions.
     Deliver,
-    /// From another store operation's start to its result.
     Store,
 }
 
 impl Latency {
     /// All, in the order of their places.
-    pub const ALL: [Latency; 4] = [Self::Accept, Self::Append, Self::Deliver, Self::Store];
+    pub(super) const ALL: [Latency; 4] = [Self::Accept, Self::Append, Self::Deliver, Self::Store];
 
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Accept => "rookery_accept_seconds",
-            Self::Append => "rookery_append_seconds",
-            Self::Deliver => "rookery_deliver_seconds",
-            Self::Store => "rookery_store_seconds",
+    /// This latency over all shards.
+    pub(super) fn family(self, shards: &[ShardMetrics]) -> Family {
+        let mut sum = Histogram::default();
+        for shard in shards {
+            let place = shard.place.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.add(&place.latencies[self as usize]);
         }
-    }
-
-    pub(super) fn help(self) -> &'static str {
-        match self {
-            Self::Accept => "From a connection's acceptance to the end of its handshake",
-            Self::Append => "From a send's arrival at its channel's appender to its transaction's outcome",
-            Self::Deliver => "From a transaction's hint at the users' home to its events' leaving for their sessions",
-            Self::Store => "From another store operation's start to its result",
-        }
+        let (name, help) = match self {
+            Self::Accept => ("rookery_accept_seconds", "From a connection's acceptance to the end of its handshake"),
+            Self::Append => (
+                "rookery_append_seconds",
+                "From a send's arrival at its channel's appender to its transaction's outcome",
+            ),
+            Self::Deliver => (
+                "rookery_deliver_seconds",
+                "From a transaction's hint at the users' home to its events' leaving for their sessions",
+            ),
+            Self::Store => ("rookery_store_seconds", "From another store operation's start to its result"),
+        };
+        (name, help, Value::Histogram(sum))
     }
 }
 
 /// Where one shard leaves its figures. Aligned to two cache lines, which processors fetch in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct ShardMetrics {
+pub(crate) struct ShardMetrics {
     place: Mutex<Place>,
 }
 
@@ -62,25 +62,27 @@ struct Place {
     latencies: [Histogram; Latency::ALL.len()],
 }
 
-/// Plain numbers of one shard.
+/// Plain numbers of one shard: what it has counted since it started, and what it holds now.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Figures {
-    counters: Counters,
-    pub(super) connections: u64,
-    stats: router::Stats,
-    links: LinkFigures,
+pub(crate) struct Figures {
+    pub(crate) counters: Counters,
+    pub(crate) connections: u64,
+    pub(crate) stats: router::Stats,
+    pub(crate) links: LinkFigures,
+    /// Requests for another path than is served, or with none of the subprotocols.
+    pub(crate) requests_refused: u64,
+    /// Requests of pages whose origin may not connect.
+    pub(crate) origins_refused: u64,
 }
 
 impl ShardMetrics {
-    /// Replaces the shard's figures: what its driver has counted since it started, the connections that are open, and
-    /// what its core and its links hold now.
-    pub fn publish(&self, counters: &Counters, connections: usize, stats: &router::Stats, links: &LinkFigures) {
-        let figures = Figures { counters: *counters, connections: connections as u64, stats: *stats, links: *links };
+    /// Replaces the shard's figures.
+    pub(crate) fn publish(&self, figures: Figures) {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).figures = figures;
     }
 
     /// Adds samples, in nanoseconds. To be called with many at a time: each call takes the lock.
-    pub fn record(&self, latency: Latency, samples_ns: &[u64]) {
+    pub(crate) fn record(&self, latency: Latency, samples_ns: &[u64]) {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         let histogram = &mut place.latencies[latency as usize];
         for sample_ns in samples_ns {
@@ -93,18 +95,8 @@ impl ShardMetrics {
     }
 }
 
-/// One kind of latency over all shards.
-pub(super) fn merged(shards: &[ShardMetrics], latency: Latency) -> Histogram {
-    let mut sum = Histogram::default();
-    for shard in shards {
-        let place = shard.place.lock().unwrap_or_else(PoisonError::into_inner);
-        sum.add(&place.latencies[latency as usize]);
-    }
-    sum
-}
-
-/// Writes the figures of all shards: levels by shard, so that an uneven load is seen, and counters summed.
-pub(super) fn write(text: &mut Text, shards: &[Figures]) {
+/// The figures of all shards: levels by shard, so that an uneven load is seen, and counters summed.
+pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
     type Row = (&'static str, &'static str, fn(&Figures) -> u64);
     let levels: [Row; 13] = [
         ("rookery_connections", "Open client connections", |f| f.connections),
@@ -118,43 +110,32 @@ pub(super) fn write(text: &mut Text, shards: &[Figures]) {
         ("rookery_commands_pending", "Commands that somebody waits for", |f| f.stats.commands_pending),
         ("rookery_store_operations_pending", "Store operations without a result", |f| f.stats.store_ops_pending),
         ("rookery_outbound_bytes", "Bytes queued for clients", |f| f.stats.outbound_bytes),
-        ("rookery_link_waiting_bytes", "Bytes of frames that wait for mailboxes of other shards", |f| {
-            f.links.waiting_bytes
-        }),
+        ("rookery_link_waiting_bytes", "Bytes of frames that wait for other shards", |f| f.links.waiting_bytes),
         ("rookery_held_bytes", "Bytes of events that homes keep for sessions that will ask", |f| f.stats.held_bytes),
     ];
-    for (name, help, of) in levels {
-        text.gauge_by_shard(name, help, shards.iter().map(of));
-    }
-    let counters: [Row; 17] = [
-        ("rookery_accepted", "Connections taken from the listener", |f| f.counters.accepted),
-        ("rookery_turned_away", "Connections closed unheard because the shard was full", |f| f.counters.turned_away),
-        ("rookery_out_of_files", "Times that no file was left for a connection", |f| f.counters.out_of_descriptors),
-        ("rookery_received_bytes", "Bytes received from clients", |f| f.counters.received_bytes),
-        ("rookery_sent_bytes", "Bytes sent to clients", |f| f.counters.sent_bytes),
-        ("rookery_sends", "Sends that completed, each with all that was queued for its socket", |f| f.counters.sends),
-        ("rookery_out_of_buffers", "Receives that found no buffer and were asked for again", |f| {
-            f.counters.out_of_buffers
-        }),
-        ("rookery_overloaded", "Connections closed because partial messages had no more room", |f| {
-            f.counters.overloaded
-        }),
-        ("rookery_pongs_dropped", "Answers to pings left out for clients that do not read", |f| {
-            f.counters.pongs_dropped
-        }),
-        ("rookery_stale_completions", "Completions of connections that were gone", |f| f.counters.stale),
-        ("rookery_turns", "Turns of the shards' loops", |f| f.counters.turns),
-        ("rookery_waits", "Turns before which a shard was ready to sleep", |f| f.counters.waits),
+    let counters: [Row; 7] = [
         ("rookery_events_encoded", "Events encoded, each once an encoding and shard", |f| f.stats.events_encoded),
         ("rookery_pushes_written", "Push items kept for members who were not there", |f| f.stats.pushes_written),
         ("rookery_link_dropped", "Frames to other shards that found no room and are made good", |f| f.links.dropped),
         ("rookery_link_lost", "Frames to other shards that found no room and should have arrived", |f| f.links.lost),
         ("rookery_live_dropped", "Live pushes left out for slow sessions", |f| f.stats.live_dropped),
+        ("rookery_refused_origins", "Requests of pages whose origin may not connect", |f| f.origins_refused),
+        ("rookery_refused_requests", "Requests for what no WebSocket is served at", |f| f.requests_refused),
     ];
-    for (name, help, of) in counters {
-        text.counter(name, help, shards.iter().map(of).sum());
-    }
+    let by_shard = |of: fn(&Figures) -> u64| {
+        Value::GaugeBy(
+            "shard",
+            shards.iter().zip(0..).map(|(figures, shard): (_, u16)| (shard.to_string(), of(figures))).collect(),
+        )
+    };
+    let mut families: Vec<Family> = levels.map(|(name, help, of)| (name, help, by_shard(of))).into();
+    let mut count = |name, help, of: &dyn Fn(&Figures) -> u64| {
+        families.push((name, help, Value::Counter(shards.iter().map(of).sum())));
+    };
+    Counters::ALL.iter().for_each(|&(name, help, of)| count(name, help, &|figures| of(&figures.counters)));
+    counters.iter().for_each(|&(name, help, of)| count(name, help, &of));
     for &kind in router::Counter::ALL {
-        text.counter(kind.name(), kind.help(), shards.iter().map(|f| f.stats.counters.of(kind)).sum());
+        count(kind.name(), kind.help(), &|figures| figures.stats.counters.of(kind));
     }
+    families
 }

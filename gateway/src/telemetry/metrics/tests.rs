@@ -2,14 +2,14 @@ use host::driver::LinkFigures;
 use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
 
 use super::*;
-use crate::store::NodeStore as _;
+use crate::store;
 use crate::uring::Counters;
 
 fn metrics(shards: u16) -> (tempfile::TempDir, Metrics) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = EmbeddedEngine::open(directory.path(), EmbeddedOptions::new(1)).expect("an empty store");
     let metrics = Metrics::new(shards, 1_000, directory.path());
-    metrics.show_store(store.figures());
+    metrics.show_store(store::Figures::of(&store));
     (directory, metrics)
 }
 
@@ -26,8 +26,9 @@ fn levels_are_shown_by_shard_and_counters_summed() {
     let counters = Counters { accepted: 5, sent_bytes: 1 << 40, ..Counters::default() };
     let stats = router::Stats { sessions: 3, ..router::Stats::default() };
     let links = LinkFigures { waiting_bytes: 7, dropped: 2, lost: 1 };
-    metrics.shard(0).publish(&counters, 4, &stats, &links);
-    metrics.shard(1).publish(&counters, 1, &stats, &links);
+    let figures = Figures { counters, connections: 4, stats, links, requests_refused: 8, origins_refused: 10 };
+    metrics.shard(0).publish(figures);
+    metrics.shard(1).publish(Figures { connections: 1, ..figures });
     check(
         &metrics.render(),
         &[
@@ -39,6 +40,8 @@ fn levels_are_shown_by_shard_and_counters_summed() {
             "rookery_link_waiting_bytes{shard=\"1\"} 7",
             "rookery_link_dropped_total 4",
             "rookery_link_lost_total 2",
+            "rookery_refused_requests_total 16",
+            "rookery_refused_origins_total 20",
             "# TYPE rookery_accepted counter",
             "rookery_accepted_total 10",
             "rookery_sent_bytes_total 2199023255552",
@@ -47,7 +50,7 @@ fn levels_are_shown_by_shard_and_counters_summed() {
     );
     assert_eq!(metrics.connections(), 5);
 
-    metrics.shard(0).publish(&Counters { accepted: 6, ..counters }, 0, &stats, &LinkFigures::default());
+    metrics.shard(0).publish(Figures { counters: Counters { accepted: 6, ..counters }, connections: 0, ..figures });
     check(&metrics.render(), &["rookery_connections{shard=\"0\"} 0", "rookery_accepted_total 11"]);
 }
 

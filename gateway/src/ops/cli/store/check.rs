@@ -2,12 +2,12 @@
 //!
 //! Owns the summary. What is verified is `chat::check`'s.
 
-use std::process::ExitCode;
-
 use anyhow::Context as _;
 use chat::check::{self, Checked};
+use clap::Args;
 
 use crate::config::{Config, StoreEngine};
+use crate::ops::cli::settings::Settings;
 use crate::ops::terminal;
 use crate::store::NodeStore;
 
@@ -15,28 +15,32 @@ use super::StoreTask;
 use super::progress::Progress;
 
 /// Walks the whole store and says what it holds, or the first thing that is wrong with it.
-pub(in crate::ops::cli) fn check(config: &Config, beside_nodes: bool) -> anyhow::Result<ExitCode> {
-    let check = Check { config };
-    if beside_nodes {
-        super::open_beside_nodes(config, check)?
-    } else {
-        super::open(config, check)?
+#[derive(Debug, Args)]
+pub(in crate::ops::cli) struct Check {
+    /// Check a store on a cluster also while a node serves it: what is written meanwhile may look like a violation
+    #[arg(long)]
+    beside_nodes: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl StoreTask for Check {
+    fn settings(&self) -> &Settings {
+        &self.settings
     }
-    Ok(ExitCode::SUCCESS)
-}
 
-struct Check<'a> {
-    config: &'a Config,
-}
+    fn beside_nodes(&self) -> bool {
+        self.beside_nodes
+    }
 
-impl StoreTask for Check<'_> {
-    async fn run<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+    async fn run<S: NodeStore>(&self, config: &Config, store: &S) -> anyhow::Result<()> {
         let mut progress = Progress::new();
         let checked = check::run(store, |checked| progress.show(|| so_far(checked))).await;
         progress.clear();
-        let place = || match self.config.store.engine {
-            StoreEngine::Embedded => format!("the store in {} is not sound", self.config.data.dir.display()),
-            StoreEngine::FoundationDb => format!("the store {:?} is not sound", self.config.store.prefix),
+        let place = || match config.engine {
+            StoreEngine::Embedded => format!("the store in {} is not sound", config.data_dir.display()),
+            StoreEngine::FoundationDb => format!("the store {:?} is not sound", config.store_prefix),
         };
         terminal::print(&format!("{}\n", summary(&checked.with_context(place)?)))
     }

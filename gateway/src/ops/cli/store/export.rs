@@ -6,14 +6,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use chat::transfer;
 use chat::transfer::dump::{DumpError, Header, Reader, Totals, Writer};
+use clap::Args;
 
 use crate::config::Config;
+use crate::ops::cli::settings::Settings;
 use crate::ops::terminal;
 use crate::store::NodeStore;
 
@@ -23,18 +24,22 @@ use super::progress::{self, Progress};
 /// A dump holds password hashes: for whoever exported it, and nobody else.
 const MODE: u32 = 0o600;
 
-/// Writes the store into `to`, or goes on with it.
-pub(in crate::ops::cli) fn export(config: &Config, to: &Path) -> anyhow::Result<ExitCode> {
-    super::open(config, Export { to })?;
-    Ok(ExitCode::SUCCESS)
+#[derive(Debug, Args)]
+pub(in crate::ops::cli) struct Export {
+    /// The file to write, or to go on with
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+
+    #[command(flatten)]
+    settings: Settings,
 }
 
-struct Export<'a> {
-    to: &'a Path,
-}
+impl StoreTask for Export {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
 
-impl StoreTask for Export<'_> {
-    async fn run<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+    async fn run<S: NodeStore>(&self, _: &Config, store: &S) -> anyhow::Result<()> {
         let place = self.to.display();
         let epoch = transfer::settle(store, crate::runtime::wall()).await?;
         let (mut writer, mut after) =
@@ -54,17 +59,17 @@ impl StoreTask for Export<'_> {
         );
         let (file, totals) = writer.end().with_context(|| format!("cannot write to {place}"))?;
         file.sync_all()
-            .and_then(|()| sync_directory_of(self.to))
+            .and_then(|()| sync_directory_of(&self.to))
             .with_context(|| format!("cannot write to {place}"))?;
         terminal::print(&format!("exported {} to {place}\n", told(totals)))
     }
 }
 
-impl Export<'_> {
+impl Export {
     /// The file behind what it holds of this store already, and the last key in it.
     fn open(&self, header: Header) -> anyhow::Result<(Writer<File>, Option<Vec<u8>>)> {
         let place = self.to.display();
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(MODE).open(self.to);
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(MODE).open(&self.to);
         let mut file = file.with_context(|| format!("cannot open {place}"))?;
         if file.metadata()?.len() == 0 {
             return Ok((Writer::begin(file, header).with_context(|| format!("cannot write to {place}"))?, None));

@@ -4,36 +4,43 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
-use std::process::ExitCode;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use chat::transfer::dump::Reader;
 use chat::{check, transfer};
+use clap::Args;
 
 use crate::config::Config;
+use crate::ops::cli::settings::Settings;
 use crate::ops::terminal;
 use crate::store::NodeStore;
 
-use super::StoreTask;
 use super::check::{so_far, summary};
 use super::export::told;
 use super::progress::{self, Progress};
+use super::{StoreTask, Wanted};
 
-/// Writes what `from` holds into the store, or goes on with it, and checks the store.
-pub(in crate::ops::cli) fn import(config: &Config, from: &Path) -> anyhow::Result<ExitCode> {
-    super::open_or_make(config, Import { from })?;
-    Ok(ExitCode::SUCCESS)
+#[derive(Debug, Args)]
+pub(in crate::ops::cli) struct Import {
+    /// The file that `rookery store export` wrote
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+
+    #[command(flatten)]
+    settings: Settings,
 }
 
-struct Import<'a> {
-    from: &'a Path,
-}
+impl StoreTask for Import {
+    const WANTED: Wanted = Wanted::Any;
 
-impl StoreTask for Import<'_> {
-    async fn run<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    async fn run<S: NodeStore>(&self, _: &Config, store: &S) -> anyhow::Result<()> {
         let place = self.from.display();
-        let file = File::open(self.from).with_context(|| format!("cannot open {place}"))?;
+        let file = File::open(&self.from).with_context(|| format!("cannot open {place}"))?;
         let reading = || format!("cannot import {place}");
         let mut reader = Reader::open(BufReader::new(file)).with_context(reading)?;
         let dump = reader.header().dump;

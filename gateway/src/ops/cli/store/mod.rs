@@ -10,59 +10,88 @@ mod push;
 mod rest;
 
 use std::future::Future;
+use std::process::ExitCode;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
+use clap::Subcommand;
 use futures_lite::future;
 
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::store::{self, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
-pub(super) use check::check;
-pub(super) use export::export;
-pub(super) use import::import;
-pub(super) use push::push;
+use super::help;
+use super::settings::Settings;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StoreCommand {
+    /// Walk the history and the inboxes, and verify order (I2), duplicates (I5) and inboxes (I6)
+    #[command(after_help = help::STORE_CHECK_EXAMPLES)]
+    Check(check::Check),
+    /// Write everything into a file, to be imported into another store
+    #[command(after_help = help::STORE_EXPORT_EXAMPLES)]
+    Export(export::Export),
+    /// Put what was exported into an empty store, of whichever engine, and check it
+    #[command(after_help = help::STORE_IMPORT_EXAMPLES)]
+    Import(import::Import),
+    /// Show what the phones of absent users are to be told of
+    #[command(after_help = help::STORE_PUSH_EXAMPLES)]
+    Push(push::List),
+}
+
+impl StoreCommand {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Check(task) => open(task),
+            Self::Export(task) => open(task),
+            Self::Import(task) => open(task),
+            Self::Push(task) => open(task),
+        }
+    }
+}
 
 /// What a command does with an open store.
 trait StoreTask {
+    /// What it expects of the store.
+    const WANTED: Wanted = Wanted::Whole;
+
+    /// What names the store.
+    fn settings(&self) -> &Settings;
+
+    /// Whether nodes may be active on the store meanwhile, where the engine allows that.
+    fn beside_nodes(&self) -> bool {
+        false
+    }
+
     /// Reads what it wants, and tells it.
-    async fn run<S: NodeStore>(self, store: &S) -> anyhow::Result<()>;
-}
-
-/// Opens a store that must be there, whole and at rest, for a task.
-fn open<T: StoreTask>(config: &Config, task: T) -> anyhow::Result<()> {
-    store::with(config, Opening { task, wanted: Wanted::Whole, beside_nodes: false })
-}
-
-/// The same, also while nodes are active on it, where the engine allows that.
-fn open_beside_nodes<T: StoreTask>(config: &Config, task: T) -> anyhow::Result<()> {
-    store::with(config, Opening { task, wanted: Wanted::Whole, beside_nodes: true })
-}
-
-/// Opens a store into which something is to be put, and makes it if it is not there.
-fn open_or_make<T: StoreTask>(config: &Config, task: T) -> anyhow::Result<()> {
-    store::with(config, Opening { task, wanted: Wanted::Any, beside_nodes: false })
+    async fn run<S: NodeStore>(&self, config: &Config, store: &S) -> anyhow::Result<()>;
 }
 
 /// What a command expects of a store.
 enum Wanted {
     /// It is there, and no import into it is unfinished.
     Whole,
-    /// Nothing.
+    /// Nothing: it is made if it is not there.
     Any,
 }
 
-struct Opening<T> {
-    task: T,
-    wanted: Wanted,
-    beside_nodes: bool,
+/// Opens the store of a task, which is at rest unless the task does without that, and carries the task out.
+fn open<T: StoreTask>(task: &T) -> anyhow::Result<ExitCode> {
+    let config = task.settings().load(Mode::Run)?;
+    store::with(&config, Opening { task, config: &config })?;
+    Ok(ExitCode::SUCCESS)
 }
 
-impl<T: StoreTask> WithStore for Opening<T> {
+struct Opening<'a, T> {
+    task: &'a T,
+    config: &'a Config,
+}
+
+impl<T: StoreTask> WithStore for Opening<'_, T> {
     type Output = ();
 
     fn run<O: Source>(self, source: O) -> anyhow::Result<()> {
-        let opened = match self.wanted {
+        let opened = match T::WANTED {
             Wanted::Whole => future::block_on(source.open_existing()),
             Wanted::Any => waited_for(O::Store::REMEDY, source.open()),
         };
@@ -78,16 +107,16 @@ impl<T: StoreTask> WithStore for Opening<T> {
     }
 }
 
-impl<T: StoreTask> Opening<T> {
+impl<T: StoreTask> Opening<'_, T> {
     async fn run_task<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
-        match self.wanted {
+        match T::WANTED {
             Wanted::Whole => store::must_be_whole(store).await?,
             Wanted::Any => {}
         }
-        if !self.beside_nodes {
+        if !self.task.beside_nodes() {
             rest::must_rest(store).await?;
         }
-        self.task.run(store).await
+        self.task.run(self.config, store).await
     }
 }
 

@@ -4,16 +4,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::process::ExitCode;
 
-use chat::push::{self, Decision};
+use chat::push::{self, Decision, LIST_MAX};
 use chat::{LayerError, accounts};
+use clap::{Args, value_parser};
 use schema::record::PushItem;
 use schema::{UnixMs, UserId};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::Config;
+use crate::ops::cli::settings::Settings;
 use crate::ops::terminal;
 use crate::store::NodeStore;
 
@@ -22,19 +23,35 @@ use super::StoreTask;
 /// Accounts whose names are read in one transaction.
 const NAMES_AT_ONCE: usize = 500;
 
-/// Lists the items that are due first, at most `limit`, each with what a worker would decide when it is due.
-pub(in crate::ops::cli) fn push(config: &Config, limit: u32, json: bool) -> anyhow::Result<ExitCode> {
-    super::open_beside_nodes(config, List { limit, json })?;
-    Ok(ExitCode::SUCCESS)
-}
+#[derive(Debug, Args)]
+pub(in crate::ops::cli) struct List {
+    /// Print the items, the one that is due first at the top
+    // All that there is yet.
+    #[arg(long, required = true)]
+    list: bool,
 
-struct List {
-    limit: u32,
+    /// A JSON object a line instead of a table
+    #[arg(long)]
     json: bool,
+
+    /// So many items at most
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=i64::from(LIST_MAX)))]
+    limit: u32,
+
+    #[command(flatten)]
+    settings: Settings,
 }
 
 impl StoreTask for List {
-    async fn run<S: NodeStore>(self, store: &S) -> anyhow::Result<()> {
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn beside_nodes(&self) -> bool {
+        true
+    }
+
+    async fn run<S: NodeStore>(&self, _: &Config, store: &S) -> anyhow::Result<()> {
         let listing = Listing::read(store, self.limit, crate::runtime::wall()).await?;
         terminal::print(&if self.json { listing.lines() } else { listing.table() })?;
         if listing.more {
@@ -88,20 +105,7 @@ impl Listing {
                 item.seq.to_string(),
             ]);
         }
-        let widths: [usize; 8] =
-            std::array::from_fn(|column| table.iter().map(|row| row[column].len()).max().unwrap_or_default());
-        let mut text = String::new();
-        for row in table {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(widths) {
-                write!(line, "{cell:width$}  ").expect("writing to memory cannot fail");
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text.push_str(&self.summary());
-        text.push('\n');
-        text
+        terminal::table(&table) + &self.summary() + "\n"
     }
 
     /// `3 items: 1 read, 2 push`.

@@ -1,0 +1,64 @@
+//! A cluster of one stand-in, which runs in this process, and `rookery` processes that use it.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fdb_c::{Server, ServerOptions};
+
+use crate::support::{Node, private_file, rookery};
+
+/// The stand-in, and a place for the files of its nodes.
+pub(crate) struct Cluster {
+    pub(crate) server: Server,
+    directory: tempfile::TempDir,
+    /// That every node signs with.
+    key_file: PathBuf,
+    starts: Cell<u32>,
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let server = Server::start(ServerOptions::default()).expect("a stand-in starts");
+        let directory = tempfile::tempdir().expect("a directory");
+        let key_file = directory.path().join("token.key");
+        private_file(&key_file, &[7; 32]);
+        Self { server, directory, key_file, starts: Cell::new(0) }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A command on its store.
+    pub(crate) fn rookery(&self, words: &[&str]) -> Command {
+        let mut command = rookery(words);
+        command.args(flags(&self.server.cluster_file(self.path()), &fdb_c::library()));
+        command
+    }
+
+    /// Starts a node of this name, which need not be ready soon.
+    pub(crate) fn starting(&self, name: &str, more: &[&str]) -> Node {
+        self.starts.set(self.starts.get() + 1);
+        let data = self.path().join(format!("{name}-{}.rkdata", self.starts.get()));
+        std::fs::create_dir(&data).expect("the directory is new");
+        let mut command = self.rookery(&["run", "--shards=2", "--log.format=json", "--node.name", name]);
+        command.args(["--api=127.0.0.1:0", "--ws=127.0.0.1:0", "--internal=127.0.0.1:0"]).args(more);
+        command.arg("--data").arg(data).arg("--auth.key_file").arg(&self.key_file);
+        Node::spawn(command)
+    }
+
+    /// A node that is ready.
+    pub(crate) fn node(&self) -> Node {
+        self.starting("one", &[]).ready()
+    }
+}
+
+/// What a process is told to use a cluster.
+pub(crate) fn flags(cluster_file: &Path, library: &Path) -> [String; 3] {
+    [
+        "--store.engine=foundationdb".to_owned(),
+        format!("--store.cluster_file={}", cluster_file.display()),
+        format!("--store.client_library={}", library.display()),
+    ]
+}
