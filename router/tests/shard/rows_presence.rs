@@ -97,8 +97,8 @@ rules! {
         "earlier abc m1, a1 joins, a1 watches bc, wait 1s, b1 joins, c1 joins, wait 100ms
         => a1: connected, sees b-offline c-offline, presence b-online | b1: connected | c1: connected",
         "earlier abc m1, a1 joins, a1 watches bc, wait 1s, b1 joins, c1 joins, wait 500ms
-        => a1: connected, sees b-offline c-offline, presence b-online,
-        presence c-online | b1: connected | c1: connected",
+        => a1: connected, sees b-offline c-offline, presence b-online, presence c-online
+        | b1: connected | c1: connected",
     }
 }
 
