@@ -132,15 +132,12 @@ async fn apply(world: &Rc<World>, hardship: Hardship, rng: &mut Rng) {
             }
             take_over(world, rng, Takeover::Claim).await;
         }
-        Hardship::Kill => {
+        Hardship::Kill | Hardship::PowerLoss => {
             end_all(world);
-            world.store.crash();
-            world.open();
-            take_over(world, rng, Takeover::Claim).await;
-        }
-        Hardship::PowerLoss => {
-            end_all(world);
-            world.store.power_loss();
+            match hardship {
+                Hardship::PowerLoss => world.store.power_loss(),
+                _ => world.store.crash(),
+            }
             world.open();
             take_over(world, rng, Takeover::Claim).await;
         }

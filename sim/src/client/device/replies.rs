@@ -108,10 +108,7 @@ impl Device {
                 facts.acknowledged(key, seq, duplicate);
                 let body = Arc::clone(&facts.written[&key].body);
                 self.outbox.done(key);
-                if self.remembered.len() == REMEMBERED_MAX {
-                    self.remembered.remove(0);
-                }
-                self.remembered.push((key, body, seq));
+                remember(&mut self.remembered, (key, body, seq));
             }
             (Asked::Operate(key), Ok(Reply::Edit { revision } | Reply::Delete { revision })) => {
                 drop(facts);
@@ -183,10 +180,7 @@ impl Device {
         if let (Command::Edit(edit), Done::Revised(revision)) = (&command, done) {
             self.saw_revision(edit.channel_id, edit.seq, revision);
         }
-        if self.operated.len() == REMEMBERED_MAX {
-            self.operated.remove(0);
-        }
-        self.operated.push((key, command));
+        remember(&mut self.operated, (key, command));
         self.outbox.done(key);
     }
 
@@ -195,4 +189,12 @@ impl Device {
         let has_leapt = self.world.wall().since_ms(key.id.made_at()) > DEDUP_DAYS * 24 * 3600 * 1000;
         error.code == u16::from(ErrorCode::IdTooOld) && has_leapt
     }
+}
+
+/// The oldest makes room.
+fn remember<T>(all: &mut Vec<T>, newest: T) {
+    if all.len() == REMEMBERED_MAX {
+        all.remove(0);
+    }
+    all.push(newest);
 }
