@@ -45,9 +45,9 @@ pub(crate) fn run(mode: Mode) -> Result<()> {
     let committed = schema.join("src/generated");
     for (name, text) in [(GENERATED, code), (MANIFEST, manifest(&schema)?)] {
         let path = committed.join(name);
-        match mode {
-            Mode::Write => fs::write(&path, text).with_context(|| format!("write {}", path.display()))?,
-            Mode::Check => check_same(&path, &text)?,
+        match mode.check {
+            true => check_same(&path, &text)?,
+            false => fs::write(&path, text).with_context(|| format!("write {}", path.display()))?,
         }
     }
     Ok(())

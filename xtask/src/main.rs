@@ -13,27 +13,33 @@ mod sources;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
+use clap::{Args, Parser};
 
-const USAGE: &str = "\
-usage: cargo xtask <chore>
-
-chores:
-  ci                    the gate: formatting, lints, tests, simulator seeds (.ci/run)
-  flatbuffers           write schema/src/generated from schema/*.fbs
-  flatbuffers --check   fail if that would change anything
-  keys                  write the table of keys in docs/foundationdb.md from the code
-  keys --check          fail if that would change anything
-  arrows                show the arrows between crates and between their folders, and circles
-  lines [commit]        count lines of code by crate: product, tests, tools, generated
-";
+/// Chores of the repository.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Chore {
+    /// The gate: formatting, lints, tests, simulator seeds (.ci/run)
+    Ci,
+    /// Write schema/src/generated from schema/*.fbs
+    Flatbuffers(Mode),
+    /// Write the table of keys in docs/foundationdb.md from the code
+    Keys(Mode),
+    /// Show the arrows between crates and between their folders, and circles
+    Arrows,
+    /// Count lines of code by crate: product, tests, tools, generated
+    Lines {
+        /// Of this commit; of the working tree without one
+        commit: Option<String>,
+    },
+}
 
 /// What to do about a difference between what is generated and what is committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// Write what was generated.
-    Write,
-    /// Fail.
-    Check,
+#[derive(Debug, Clone, Copy, Args)]
+struct Mode {
+    /// Fail if that would change anything
+    #[arg(long)]
+    check: bool,
 }
 
 #[expect(clippy::print_stdout, reason = "a program for people at a terminal")]
@@ -42,25 +48,12 @@ fn show(text: String) {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match arguments.as_slice() {
-        ["ci"] => gate(),
-        ["flatbuffers"] => flatbuffers::run(Mode::Write),
-        ["flatbuffers", "--check"] => flatbuffers::run(Mode::Check),
-        ["keys"] => keys::run(Mode::Write),
-        ["keys", "--check"] => keys::run(Mode::Check),
-        ["arrows"] => arrows::print().map(show),
-        ["lines"] => lines::table(None).map(show),
-        ["lines", commit] => lines::table(Some(commit)).map(show),
-        ["help" | "--help"] => {
-            show(USAGE.to_owned());
-            return ExitCode::SUCCESS;
-        }
-        _ => {
-            eprint!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    let done = match Chore::parse() {
+        Chore::Ci => gate(),
+        Chore::Flatbuffers(mode) => flatbuffers::run(mode),
+        Chore::Keys(mode) => keys::run(mode),
+        Chore::Arrows => arrows::print().map(show),
+        Chore::Lines { commit } => lines::table(commit.as_deref()).map(show),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

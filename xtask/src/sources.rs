@@ -65,20 +65,14 @@ fn git(words: &[&str]) -> Result<String> {
 impl Source {
     /// The folder of its crate: `router`, `storage/kv`.
     pub(crate) fn package(&self) -> String {
-        let depth = if self.path.starts_with("storage/") && !self.path.starts_with("storage/src/") { 2 } else { 1 };
-        let parts: Vec<&str> = self.path.split('/').take(depth).collect();
-        // Before there were crates below `storage/`, its tests lay beside its sources.
-        if parts.get(1).is_some_and(|part| ["tests", "benches", "examples"].contains(part)) {
-            return parts[0].to_owned();
-        }
-        parts.join("/")
+        let depth = if self.path.starts_with("storage/") { 2 } else { 1 };
+        self.path.split('/').take(depth).collect::<Vec<_>>().join("/")
     }
 
     /// Whether the whole file is for tests and measurements.
     fn is_test(&self) -> bool {
-        let folders = ["tests", "benches", "examples", "test"];
-        self.path.split('/').any(|part| folders.contains(&part) || part == "tests.rs" || part.ends_with("_tests.rs"))
-            || self.path.ends_with(".test.js")
+        let names = ["tests", "benches", "examples", "tests.rs"];
+        self.path.split('/').any(|part| names.contains(&part))
     }
 
     /// Each line with what it is.
