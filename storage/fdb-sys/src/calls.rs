@@ -1,6 +1,7 @@
-//! Every function of the interface that is called, each written once: its C name, its arguments, its result.
+//! Every function of the interface that Rookery calls, each written once: its C name, its arguments, its result.
 //!
 //! From this list come the table that the loader fills, the names that it looks up, and the functions that call through.
+//! A second list has those that the `foundationdb` crate names besides, which are not looked up.
 
 #![expect(clippy::too_many_arguments, reason = "a C function has as many as it has")]
 
@@ -69,184 +70,87 @@ calls! {
     fn fdb_select_api_version_impl(runtime_version: c_int, header_version: c_int) -> fdb_error_t;
     fn fdb_get_error(code: fdb_error_t) -> *const c_char;
     fn fdb_error_predicate(predicate: c_int, code: fdb_error_t) -> fdb_bool_t;
-
-    fn fdb_network_set_option(option: FDBNetworkOption, value: *const u8, value_length: c_int) -> fdb_error_t;
     fn fdb_setup_network() -> fdb_error_t;
     fn fdb_run_network() -> fdb_error_t;
     fn fdb_stop_network() -> fdb_error_t;
-
     fn fdb_future_destroy(future: *mut FDBFuture);
     fn fdb_future_is_ready(future: *mut FDBFuture) -> fdb_bool_t;
     fn fdb_future_set_callback(future: *mut FDBFuture, callback: FDBCallback, parameter: *mut c_void) -> fdb_error_t;
     fn fdb_future_get_error(future: *mut FDBFuture) -> fdb_error_t;
     fn fdb_future_get_int64(future: *mut FDBFuture, out: *mut i64) -> fdb_error_t;
     fn fdb_future_get_key(future: *mut FDBFuture, key: *mut *const u8, key_length: *mut c_int) -> fdb_error_t;
-    fn fdb_future_get_value(
-        future: *mut FDBFuture,
-        present: *mut fdb_bool_t,
-        value: *mut *const u8,
-        value_length: *mut c_int,
-    ) -> fdb_error_t;
-    fn fdb_future_get_keyvalue_array(
-        future: *mut FDBFuture,
-        rows: *mut *const FDBKeyValue,
-        count: *mut c_int,
-        more: *mut fdb_bool_t,
-    ) -> fdb_error_t;
-    fn fdb_future_get_mappedkeyvalue_array(
-        future: *mut FDBFuture,
-        rows: *mut *const FDBMappedKeyValue,
-        count: *mut c_int,
-        more: *mut fdb_bool_t,
-    ) -> fdb_error_t;
-    fn fdb_future_get_key_array(future: *mut FDBFuture, keys: *mut *const FDBKey, count: *mut c_int) -> fdb_error_t;
-    fn fdb_future_get_string_array(
-        future: *mut FDBFuture,
-        strings: *mut *mut *const c_char,
-        count: *mut c_int,
-    ) -> fdb_error_t;
-
+    fn fdb_future_get_value(future: *mut FDBFuture, present: *mut fdb_bool_t, value: *mut *const u8,
+        value_length: *mut c_int) -> fdb_error_t;
+    fn fdb_future_get_keyvalue_array(future: *mut FDBFuture, rows: *mut *const FDBKeyValue, count: *mut c_int,
+        more: *mut fdb_bool_t) -> fdb_error_t;
     fn fdb_create_database(cluster_file_path: *const c_char, database: *mut *mut FDBDatabase) -> fdb_error_t;
     fn fdb_database_destroy(database: *mut FDBDatabase);
-    fn fdb_database_set_option(
-        database: *mut FDBDatabase,
-        option: FDBDatabaseOption,
-        value: *const u8,
-        value_length: c_int,
-    ) -> fdb_error_t;
-    fn fdb_database_create_transaction(
-        database: *mut FDBDatabase,
-        transaction: *mut *mut FDBTransaction,
-    ) -> fdb_error_t;
-    fn fdb_database_open_tenant(
-        database: *mut FDBDatabase,
-        tenant_name: *const u8,
-        tenant_name_length: c_int,
-        tenant: *mut *mut FDBTenant,
-    ) -> fdb_error_t;
-    fn fdb_database_get_main_thread_busyness(database: *mut FDBDatabase) -> f64;
-    fn fdb_database_get_client_status(database: *mut FDBDatabase) -> *mut FDBFuture;
-
+    fn fdb_database_set_option(database: *mut FDBDatabase, option: FDBDatabaseOption, value: *const u8,
+        value_length: c_int) -> fdb_error_t;
+    fn fdb_database_create_transaction(database: *mut FDBDatabase,
+        transaction: *mut *mut FDBTransaction) -> fdb_error_t;
     fn fdb_transaction_destroy(transaction: *mut FDBTransaction);
-    fn fdb_transaction_cancel(transaction: *mut FDBTransaction);
-    fn fdb_transaction_reset(transaction: *mut FDBTransaction);
-    fn fdb_transaction_set_option(
-        transaction: *mut FDBTransaction,
-        option: FDBTransactionOption,
-        value: *const u8,
-        value_length: c_int,
-    ) -> fdb_error_t;
+    fn fdb_transaction_set_option(transaction: *mut FDBTransaction, option: FDBTransactionOption, value: *const u8,
+        value_length: c_int) -> fdb_error_t;
     fn fdb_transaction_set_read_version(transaction: *mut FDBTransaction, version: i64);
     fn fdb_transaction_get_read_version(transaction: *mut FDBTransaction) -> *mut FDBFuture;
-    fn fdb_transaction_get(
-        transaction: *mut FDBTransaction,
-        key: *const u8,
-        key_length: c_int,
-        snapshot: fdb_bool_t,
-    ) -> *mut FDBFuture;
-    fn fdb_transaction_get_key(
-        transaction: *mut FDBTransaction,
-        key: *const u8,
-        key_length: c_int,
-        or_equal: fdb_bool_t,
-        offset: c_int,
-        snapshot: fdb_bool_t,
-    ) -> *mut FDBFuture;
-    fn fdb_transaction_get_addresses_for_key(
-        transaction: *mut FDBTransaction,
-        key: *const u8,
-        key_length: c_int,
-    ) -> *mut FDBFuture;
-    fn fdb_transaction_get_range(
-        transaction: *mut FDBTransaction,
-        begin: *const u8,
-        begin_length: c_int,
-        begin_or_equal: fdb_bool_t,
-        begin_offset: c_int,
-        end: *const u8,
-        end_length: c_int,
-        end_or_equal: fdb_bool_t,
-        end_offset: c_int,
-        limit: c_int,
-        target_bytes: c_int,
-        mode: FDBStreamingMode,
-        iteration: c_int,
-        snapshot: fdb_bool_t,
-        reverse: fdb_bool_t,
-    ) -> *mut FDBFuture;
-    fn fdb_transaction_get_mapped_range(
-        transaction: *mut FDBTransaction,
-        begin: *const u8,
-        begin_length: c_int,
-        begin_or_equal: fdb_bool_t,
-        begin_offset: c_int,
-        end: *const u8,
-        end_length: c_int,
-        end_or_equal: fdb_bool_t,
-        end_offset: c_int,
-        mapper: *const u8,
-        mapper_length: c_int,
-        limit: c_int,
-        target_bytes: c_int,
-        mode: FDBStreamingMode,
-        iteration: c_int,
-        snapshot: fdb_bool_t,
-        reverse: fdb_bool_t,
-    ) -> *mut FDBFuture;
-    fn fdb_transaction_get_estimated_range_size_bytes(
-        transaction: *mut FDBTransaction,
-        begin: *const u8,
-        begin_length: c_int,
-        end: *const u8,
-        end_length: c_int,
-    ) -> *mut FDBFuture;
-    fn fdb_transaction_get_range_split_points(
-        transaction: *mut FDBTransaction,
-        begin: *const u8,
-        begin_length: c_int,
-        end: *const u8,
-        end_length: c_int,
-        chunk_size: i64,
-    ) -> *mut FDBFuture;
-    fn fdb_transaction_set(
-        transaction: *mut FDBTransaction,
-        key: *const u8,
-        key_length: c_int,
-        value: *const u8,
-        value_length: c_int,
-    );
+    fn fdb_transaction_get(transaction: *mut FDBTransaction, key: *const u8, key_length: c_int,
+        snapshot: fdb_bool_t) -> *mut FDBFuture;
+    fn fdb_transaction_get_range(transaction: *mut FDBTransaction, begin: *const u8, begin_length: c_int,
+        begin_or_equal: fdb_bool_t, begin_offset: c_int, end: *const u8, end_length: c_int, end_or_equal: fdb_bool_t,
+        end_offset: c_int, limit: c_int, target_bytes: c_int, mode: FDBStreamingMode, iteration: c_int,
+        snapshot: fdb_bool_t, reverse: fdb_bool_t) -> *mut FDBFuture;
+    fn fdb_transaction_set(transaction: *mut FDBTransaction, key: *const u8, key_length: c_int, value: *const u8,
+        value_length: c_int);
     fn fdb_transaction_clear(transaction: *mut FDBTransaction, key: *const u8, key_length: c_int);
-    fn fdb_transaction_clear_range(
-        transaction: *mut FDBTransaction,
-        begin: *const u8,
-        begin_length: c_int,
-        end: *const u8,
-        end_length: c_int,
-    );
-    fn fdb_transaction_atomic_op(
-        transaction: *mut FDBTransaction,
-        key: *const u8,
-        key_length: c_int,
-        operand: *const u8,
-        operand_length: c_int,
-        operation: FDBMutationType,
-    );
-    fn fdb_transaction_add_conflict_range(
-        transaction: *mut FDBTransaction,
-        begin: *const u8,
-        begin_length: c_int,
-        end: *const u8,
-        end_length: c_int,
-        kind: FDBConflictRangeType,
-    ) -> fdb_error_t;
-    fn fdb_transaction_watch(
-        transaction: *mut FDBTransaction,
-        key: *const u8,
-        key_length: c_int,
-    ) -> *mut FDBFuture;
+    fn fdb_transaction_clear_range(transaction: *mut FDBTransaction, begin: *const u8, begin_length: c_int,
+        end: *const u8, end_length: c_int);
+    fn fdb_transaction_atomic_op(transaction: *mut FDBTransaction, key: *const u8, key_length: c_int,
+        operand: *const u8, operand_length: c_int, operation: FDBMutationType);
+    fn fdb_transaction_add_conflict_range(transaction: *mut FDBTransaction, begin: *const u8, begin_length: c_int,
+        end: *const u8, end_length: c_int, kind: FDBConflictRangeType) -> fdb_error_t;
+    fn fdb_transaction_watch(transaction: *mut FDBTransaction, key: *const u8, key_length: c_int) -> *mut FDBFuture;
     fn fdb_transaction_commit(transaction: *mut FDBTransaction) -> *mut FDBFuture;
-    fn fdb_transaction_get_committed_version(transaction: *mut FDBTransaction, version: *mut i64) -> fdb_error_t;
     fn fdb_transaction_get_versionstamp(transaction: *mut FDBTransaction) -> *mut FDBFuture;
-    fn fdb_transaction_get_approximate_size(transaction: *mut FDBTransaction) -> *mut FDBFuture;
     fn fdb_transaction_on_error(transaction: *mut FDBTransaction, code: fdb_error_t) -> *mut FDBFuture;
+}
+
+macro_rules! never_called {
+    ($(fn $name:ident($($ty:ty),*) $(-> $result:ty)?;)*) => {$(
+        #[doc = concat!("Stands for `", stringify!($name), "`, which is not looked up.")]
+        ///
+        /// # Safety
+        /// There is nothing to keep.
+        ///
+        /// # Panics
+        /// Always: Rookery never calls it.
+        pub unsafe fn $name($(_: $ty),*) $(-> $result)? {
+            panic!(concat!(stringify!($name), " is not looked up in the client library: move it to the list of calls"))
+        }
+    )*};
+}
+
+never_called! {
+    fn fdb_network_set_option(FDBNetworkOption, *const u8, c_int) -> fdb_error_t;
+    fn fdb_future_get_mappedkeyvalue_array(*mut FDBFuture, *mut *const FDBMappedKeyValue, *mut c_int,
+        *mut fdb_bool_t) -> fdb_error_t;
+    fn fdb_future_get_key_array(*mut FDBFuture, *mut *const FDBKey, *mut c_int) -> fdb_error_t;
+    fn fdb_future_get_string_array(*mut FDBFuture, *mut *mut *const c_char, *mut c_int) -> fdb_error_t;
+    fn fdb_database_open_tenant(*mut FDBDatabase, *const u8, c_int, *mut *mut FDBTenant) -> fdb_error_t;
+    fn fdb_database_get_main_thread_busyness(*mut FDBDatabase) -> f64;
+    fn fdb_database_get_client_status(*mut FDBDatabase) -> *mut FDBFuture;
+    fn fdb_transaction_cancel(*mut FDBTransaction);
+    fn fdb_transaction_reset(*mut FDBTransaction);
+    fn fdb_transaction_get_key(*mut FDBTransaction, *const u8, c_int, fdb_bool_t, c_int,
+        fdb_bool_t) -> *mut FDBFuture;
+    fn fdb_transaction_get_addresses_for_key(*mut FDBTransaction, *const u8, c_int) -> *mut FDBFuture;
+    fn fdb_transaction_get_mapped_range(*mut FDBTransaction, *const u8, c_int, fdb_bool_t, c_int, *const u8, c_int,
+        fdb_bool_t, c_int, *const u8, c_int, c_int, c_int, FDBStreamingMode, c_int, fdb_bool_t,
+        fdb_bool_t) -> *mut FDBFuture;
+    fn fdb_transaction_get_estimated_range_size_bytes(*mut FDBTransaction, *const u8, c_int, *const u8,
+        c_int) -> *mut FDBFuture;
+    fn fdb_transaction_get_range_split_points(*mut FDBTransaction, *const u8, c_int, *const u8, c_int,
+        i64) -> *mut FDBFuture;
+    fn fdb_transaction_get_committed_version(*mut FDBTransaction, *mut i64) -> fdb_error_t;
+    fn fdb_transaction_get_approximate_size(*mut FDBTransaction) -> *mut FDBFuture;
 }

@@ -1,4 +1,4 @@
-//! What crosses the interface. The layouts are the client library's; the tests below hold them to its documentation.
+//! What crosses the interface. The layouts are the client library's; the assertions below hold them to its documentation.
 
 #![expect(non_camel_case_types, non_snake_case, reason = "the C interface's names, which its callers use")]
 
@@ -110,47 +110,17 @@ pub struct FDBMappedKeyValue {
     pub buffer: [u8; 32],
 }
 
-#[cfg(test)]
-mod tests {
+/// Sizes and offsets of fields, as the interface documents them for 64 bits.
+const _: () = {
     use std::mem::{align_of, offset_of, size_of};
-
-    use super::*;
-
-    /// The size, the alignment and the offsets of fields, as the interface documents them for 64 bits.
-    #[test]
-    fn layouts_are_the_documented_ones() {
-        let check = |name: &str, found: (usize, usize, &[usize]), documented: (usize, usize, &[usize])| {
-            assert_eq!(found, documented, "{name}");
-        };
-        let offsets = [offset_of!(FDBKey, key), offset_of!(FDBKey, key_length)];
-        check("FDBKey", (size_of::<FDBKey>(), align_of::<FDBKey>(), &offsets), (12, 4, &[0, 8]));
-        let offsets = [
-            offset_of!(FDBKeyValue, key),
-            offset_of!(FDBKeyValue, key_length),
-            offset_of!(FDBKeyValue, value),
-            offset_of!(FDBKeyValue, value_length),
-        ];
-        check("FDBKeyValue", (size_of::<FDBKeyValue>(), align_of::<FDBKeyValue>(), &offsets), (24, 4, &[0, 8, 12, 20]));
-        let offsets =
-            [offset_of!(FDBKeySelector, key), offset_of!(FDBKeySelector, orEqual), offset_of!(FDBKeySelector, offset)];
-        let selector = (size_of::<FDBKeySelector>(), align_of::<FDBKeySelector>(), offsets.as_slice());
-        check("FDBKeySelector", selector, (20, 4, &[0, 12, 16]));
-        let offsets = [
-            offset_of!(FDBGetRangeReqAndResult, begin),
-            offset_of!(FDBGetRangeReqAndResult, end),
-            offset_of!(FDBGetRangeReqAndResult, data),
-            offset_of!(FDBGetRangeReqAndResult, m_size),
-            offset_of!(FDBGetRangeReqAndResult, m_capacity),
-        ];
-        let range = (size_of::<FDBGetRangeReqAndResult>(), align_of::<FDBGetRangeReqAndResult>(), offsets.as_slice());
-        check("FDBGetRangeReqAndResult", range, (56, 8, &[0, 20, 40, 48, 52]));
-        let offsets = [
-            offset_of!(FDBMappedKeyValue, key),
-            offset_of!(FDBMappedKeyValue, value),
-            offset_of!(FDBMappedKeyValue, getRange),
-            offset_of!(FDBMappedKeyValue, buffer),
-        ];
-        let mapped = (size_of::<FDBMappedKeyValue>(), align_of::<FDBMappedKeyValue>(), offsets.as_slice());
-        check("FDBMappedKeyValue", mapped, (112, 8, &[0, 12, 24, 80]));
-    }
-}
+    assert!(size_of::<FDBKey>() == 12 && align_of::<FDBKey>() == 4 && offset_of!(FDBKey, key_length) == 8);
+    assert!(size_of::<FDBKeyValue>() == 24 && align_of::<FDBKeyValue>() == 4);
+    assert!(offset_of!(FDBKeyValue, key_length) == 8 && offset_of!(FDBKeyValue, value) == 12);
+    assert!(offset_of!(FDBKeyValue, value_length) == 20);
+    assert!(size_of::<FDBKeySelector>() == 20 && align_of::<FDBKeySelector>() == 4);
+    assert!(offset_of!(FDBKeySelector, orEqual) == 12 && offset_of!(FDBKeySelector, offset) == 16);
+    assert!(size_of::<FDBGetRangeReqAndResult>() == 56 && align_of::<FDBGetRangeReqAndResult>() == 8);
+    assert!(offset_of!(FDBGetRangeReqAndResult, data) == 40 && offset_of!(FDBGetRangeReqAndResult, m_capacity) == 52);
+    assert!(size_of::<FDBMappedKeyValue>() == 112 && align_of::<FDBMappedKeyValue>() == 8);
+    assert!(offset_of!(FDBMappedKeyValue, getRange) == 24 && offset_of!(FDBMappedKeyValue, buffer) == 80);
+};
