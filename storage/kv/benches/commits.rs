@@ -1,6 +1,6 @@
 //! Commits a second on the embedded engine, `fsync` each group, by the number of committers.
 //!
-//! `cargo bench -p storage --bench commits`. A commit is 100 new rows of a 24-byte key and a 100-byte value. All
+//! `cargo bench -p kv --bench commits`. A commit is 100 new rows of a 24-byte key and a 100-byte value. All
 //! committers are tasks of one thread, each with one commit in flight, as a shard's batches are.
 //! `STORAGE_BENCH_SECONDS` is the time for each row (3); `STORAGE_BENCH_DIR` where it writes (the temporary directory).
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]

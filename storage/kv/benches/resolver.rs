@@ -1,6 +1,6 @@
 //! Cost of conflict checks: the resolver's segments against one ordered map of every key's last version.
 //!
-//! `cargo bench -p storage --bench resolver`. Transactions of 100 random 24-byte keys written and 10 read, 1,000 a
+//! `cargo bench -p kv --bench resolver`. Transactions of 100 random 24-byte keys written and 10 read, 1,000 a
 //! second for 10 simulated seconds, so that up to 600,000 writes are remembered; reads are some versions old.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 

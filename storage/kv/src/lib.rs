@@ -9,14 +9,19 @@ mod clock;
 pub mod embedded;
 mod error;
 pub mod foundationdb;
-pub mod join;
 pub mod limits;
 pub mod local;
 pub mod memory;
 mod pending;
 pub mod resolver;
 pub mod retry;
+mod samples;
 pub mod transaction;
+
+/// Concurrent reads of one transaction, without naming a runtime.
+pub mod join {
+    pub use futures_util::future::{try_join as both, try_join_all as try_all};
+}
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Cause, Error};

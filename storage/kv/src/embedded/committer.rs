@@ -19,7 +19,7 @@ use super::watchdog::Watched;
 use super::{EmbeddedOptions, OnFatal};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::local::{Closed, Submission, Waiter, register};
+use crate::local::{Closed, Held, Submission, Waiter, register};
 use crate::resolver::{Resolver, Write};
 use crate::transaction::{Committed, Version};
 
@@ -200,7 +200,7 @@ impl Committer {
         EngineStats::add(&stats.groups, 1);
         EngineStats::add(&stats.rows, rows_len);
         EngineStats::add(&stats.bytes, written_bytes);
-        stats.sample(GroupSample { transactions, rows: rows_len, took: began.elapsed() });
+        stats.samples.push(GroupSample { transactions, rows: rows_len, took: began.elapsed() });
         Ok(())
     }
 
@@ -223,24 +223,6 @@ fn count(stats: &EngineStats, result: &Result<Committed, Error>) {
         Ok(_) => {}
         Err(Error::Conflict) => EngineStats::add(&stats.conflicts, 1),
         Err(_) => EngineStats::add(&stats.too_old, 1),
-    }
-}
-
-/// What is said once a group is durable. Whoever went away does not want to know.
-#[derive(Default)]
-struct Held {
-    answers: Vec<(AnswerTo, Result<Committed, Error>)>,
-    told: Vec<(Waiter, Result<(), Error>)>,
-}
-
-impl Held {
-    fn send(self) {
-        for (answer, result) in self.answers {
-            let _gone = answer.send(result);
-        }
-        for (waiter, result) in self.told {
-            let _gone = waiter.send(result);
-        }
     }
 }
 

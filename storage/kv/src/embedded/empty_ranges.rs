@@ -68,40 +68,45 @@ impl EmptyRanges {
 mod tests {
     use super::*;
 
-    /// `-ac` clears a range, `+b` writes a row. `scanned` is what the last clear had to look through.
-    fn check(steps: &str, scanned: &str) {
+    #[derive(Debug)]
+    enum Step {
+        Clear(&'static str, &'static str),
+        Write(&'static str),
+    }
+    use Step::{Clear, Write};
+
+    /// What the last clear of `steps` had to look through.
+    fn check(steps: &[Step], scanned: &[(&'static str, &'static str)]) {
+        let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
         let mut empty = EmptyRanges::default();
         let mut last = Vec::new();
-        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-        for step in steps.split_whitespace() {
-            match step.split_at(1) {
-                ("-", range) => last = empty.clear(&bytes(&range[..1]), &bytes(&range[1..])),
-                ("+", key) => empty.fill(&bytes(key)),
-                _ => panic!("no such step: {step}"),
+        for step in steps {
+            match step {
+                Clear(begin, end) => last = empty.clear(&bytes(begin), &bytes(end)),
+                Write(key) => empty.fill(&bytes(key)),
             }
         }
-        let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).expect("letters");
-        let parts: Vec<_> = last.iter().map(|(begin, end)| text(begin) + &text(end)).collect();
-        assert_eq!(parts.join(" "), scanned, "{steps}");
+        let expected: Vec<_> = scanned.iter().map(|(begin, end)| (bytes(begin), bytes(end))).collect();
+        assert_eq!(last, expected, "{steps:?}");
     }
 
     #[test]
     fn a_clear_looks_only_where_rows_may_be() {
-        check("-ad", "ad");
-        check("-ad -ad", "");
-        check("-ad -bc", "");
-        check("-ad -af", "df");
-        check("-ad -cf", "df");
-        check("-cf -ad", "ac");
-        check("-bc -ef -ah", "ab ce fh");
-        check("-ad -de -ae", "");
-        check("-ad -eg -dh", "de gh");
-        check("-ad +b -ad", "bd");
-        check("-ad +a -ad", "ad");
-        check("-ad +d -ad", "");
-        check("-ad +e -ae", "de");
-        check("-ad +b +c -ae", "be");
-        check("-bd +a -ad", "ab");
-        check("-ad +b -ad -ad", "");
+        check(&[Clear("a", "d")], &[("a", "d")]);
+        check(&[Clear("a", "d"), Clear("a", "d")], &[]);
+        check(&[Clear("a", "d"), Clear("b", "c")], &[]);
+        check(&[Clear("a", "d"), Clear("a", "f")], &[("d", "f")]);
+        check(&[Clear("a", "d"), Clear("c", "f")], &[("d", "f")]);
+        check(&[Clear("c", "f"), Clear("a", "d")], &[("a", "c")]);
+        check(&[Clear("b", "c"), Clear("e", "f"), Clear("a", "h")], &[("a", "b"), ("c", "e"), ("f", "h")]);
+        check(&[Clear("a", "d"), Clear("d", "e"), Clear("a", "e")], &[]);
+        check(&[Clear("a", "d"), Clear("e", "g"), Clear("d", "h")], &[("d", "e"), ("g", "h")]);
+        check(&[Clear("a", "d"), Write("b"), Clear("a", "d")], &[("b", "d")]);
+        check(&[Clear("a", "d"), Write("a"), Clear("a", "d")], &[("a", "d")]);
+        check(&[Clear("a", "d"), Write("d"), Clear("a", "d")], &[]);
+        check(&[Clear("a", "d"), Write("e"), Clear("a", "e")], &[("d", "e")]);
+        check(&[Clear("a", "d"), Write("b"), Write("c"), Clear("a", "e")], &[("b", "e")]);
+        check(&[Clear("b", "d"), Write("a"), Clear("a", "d")], &[("a", "b")]);
+        check(&[Clear("a", "d"), Write("b"), Clear("a", "d"), Clear("a", "d")], &[]);
     }
 }

@@ -1,12 +1,9 @@
 //! Counters of the committing thread, for metrics.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Samples kept until they are taken: some seconds of group commits; older ones go first.
-const SAMPLES_MAX: usize = 8_192;
+use crate::samples::Samples;
 
 /// One group commit, measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +37,7 @@ pub struct EngineStats {
     pub waiting: AtomicU64,
     /// Group commits that took longer than the watchdog's threshold.
     pub stalls: AtomicU64,
-    samples: Mutex<VecDeque<GroupSample>>,
+    pub(super) samples: Samples<GroupSample>,
 }
 
 impl EngineStats {
@@ -48,17 +45,8 @@ impl EngineStats {
         counter.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn sample(&self, sample: GroupSample) {
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        if samples.len() == SAMPLES_MAX {
-            samples.pop_front();
-        }
-        samples.push_back(sample);
-    }
-
     /// Takes the measurements since the last call, oldest first, at most 8,192.
     pub fn take_samples(&self) -> Vec<GroupSample> {
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        samples.drain(..).collect()
+        self.samples.take()
     }
 }

@@ -73,6 +73,35 @@ pub(super) fn watch(error: FdbError) -> Error {
     }
 }
 
+/// What is to be done about where others begin, after a read or a commit that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// The cluster wants to be asked less, or is not there yet.
+    Wait,
+    /// Nobody should begin where this could not end.
+    Newer,
+    Nothing,
+}
+
+impl After {
+    pub(super) fn of(error: &Error) -> Self {
+        match error {
+            Error::Throttled | Error::FutureVersion { .. } => Self::Wait,
+            Error::Conflict | Error::TooOld => Self::Newer,
+            Error::UnknownResult
+            | Error::Unavailable
+            | Error::WatchCancelled
+            | Error::KeyTooLarge { .. }
+            | Error::ValueTooLarge { .. }
+            | Error::TransactionTooLarge { .. }
+            | Error::InvertedRange
+            | Error::ReservedKey
+            | Error::Unreadable
+            | Error::Fatal(_) => Self::Nothing,
+        }
+    }
+}
+
 fn any(error: FdbError, versions: Versions, len_bytes: usize) -> Error {
     match error.code() {
         1007 => Error::TooOld,

@@ -15,7 +15,7 @@ use ::foundationdb::{FdbError, FdbResult, Transaction as Client};
 use futures_channel::oneshot;
 
 use super::engine::Shared;
-use super::errors::{self, ClientError};
+use super::errors::{self, After, ClientError};
 use super::prefix::Prefix;
 use super::transaction::{FoundationDbTransaction, Watching, read_at};
 use crate::error::Error;
@@ -77,25 +77,16 @@ impl FoundationDbTransaction {
         let code = FdbError::from_code(failed.code());
         let error = errors::commit(code, versions, size_bytes);
         shared.stats.commit_failed(&error);
-        match &error {
-            Error::Throttled | Error::FutureVersion { .. } => {
+        match After::of(&error) {
+            After::Wait => {
                 shared.ahead(&error, version.get());
                 // The client's own wait, so that loops of retries need no timer.
                 shared.commits_backoff.wait(failed.on_error().await, code).await;
             }
-            Error::Conflict | Error::TooOld => {
+            After::Newer => {
                 version.get().into_iter().for_each(|version| shared.versions.outdated(*version));
             }
-            Error::UnknownResult
-            | Error::Unavailable
-            | Error::WatchCancelled
-            | Error::KeyTooLarge { .. }
-            | Error::ValueTooLarge { .. }
-            | Error::TransactionTooLarge { .. }
-            | Error::InvertedRange
-            | Error::ReservedKey
-            | Error::Unreadable
-            | Error::Fatal(_) => {}
+            After::Nothing => {}
         }
         Err(error)
     }

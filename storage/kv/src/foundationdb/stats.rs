@@ -1,14 +1,10 @@
 //! Counters of the engine, for metrics.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
-
-/// Samples kept until they are taken: some seconds of commits; older ones go first. 32 KiB.
-const SAMPLES_MAX: usize = 8_192;
+use crate::samples::Samples;
 
 /// Counters since the engine was opened. Read without a lock, so not of one moment.
 #[derive(Debug, Default)]
@@ -36,7 +32,7 @@ pub struct FoundationDbStats {
     /// Transactions that began at a version at hand.
     pub read_versions_cached: AtomicU64,
     /// In microseconds; 71 minutes are more than any commit takes that ends well.
-    samples: Mutex<VecDeque<u32>>,
+    samples: Samples<u32>,
 }
 
 impl FoundationDbStats {
@@ -46,11 +42,7 @@ impl FoundationDbStats {
 
     pub(super) fn committed(&self, took: Duration) {
         Self::add(&self.commits);
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        if samples.len() == SAMPLES_MAX {
-            samples.pop_front();
-        }
-        samples.push_back(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+        self.samples.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
     }
 
     pub(super) fn commit_failed(&self, error: &Error) {
@@ -83,7 +75,6 @@ impl FoundationDbStats {
 
     /// How long commits took since the last call, from handing in to the answer, oldest first, at most 8,192.
     pub fn take_samples(&self) -> Vec<Duration> {
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        samples.drain(..).map(|took_us| Duration::from_micros(took_us.into())).collect()
+        self.samples.take().into_iter().map(|took_us| Duration::from_micros(took_us.into())).collect()
     }
 }

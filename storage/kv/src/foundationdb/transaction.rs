@@ -15,11 +15,11 @@ use bytes::Bytes;
 use futures_channel::oneshot;
 
 use super::engine::Shared;
-use super::errors::{self, ClientError};
+use super::errors::{self, After, ClientError};
 use super::stats::FoundationDbStats;
 use crate::error::Error;
 use crate::limits;
-use crate::pending::{Entry, Merge, Overlay, Reads, writes_to_overlay};
+use crate::pending::{Entry, Merge, Overlay, Reads, over_overlay};
 use crate::transaction::{Begin, Committed, Page, RangeRequest, Transaction, Version, Watch, key_after};
 
 /// Asked for beyond the bytes that a page has room for, so that one round trip fills it mostly: FoundationDB counts 12
@@ -158,26 +158,16 @@ impl FoundationDbTransaction {
     async fn unread(&self, error: FdbError, asked: Instant) -> Error {
         let failed = errors::read(error, asked.elapsed(), self.versions());
         self.shared.stats.read_failed(&failed);
-        match &failed {
-            Error::Throttled | Error::FutureVersion { .. } => {
+        match After::of(&failed) {
+            After::Wait => {
                 self.shared.ahead(&failed, self.version.get());
                 // `on_error` takes the transaction, which other reads share: another waits in its place.
                 if let Ok(other) = self.shared.database.create_trx() {
                     self.shared.reads_backoff.wait(other.on_error(error).await, error).await;
                 }
             }
-            Error::TooOld => self.outdated(),
-            Error::Conflict
-            | Error::UnknownResult
-            | Error::Unavailable
-            | Error::WatchCancelled
-            | Error::KeyTooLarge { .. }
-            | Error::ValueTooLarge { .. }
-            | Error::TransactionTooLarge { .. }
-            | Error::InvertedRange
-            | Error::ReservedKey
-            | Error::Unreadable
-            | Error::Fatal(_) => {}
+            After::Newer => self.outdated(),
+            After::Nothing => {}
         }
         failed
     }
@@ -283,29 +273,13 @@ impl Transaction for FoundationDbTransaction {
         self.version()
     }
 
-    fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
-        self.read(key, true)
-    }
-
-    fn snapshot_get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
-        self.read(key, false)
-    }
-
     async fn get_all<K: AsRef<[u8]> + Sync>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
         // Once for all of them.
         self.version().await?;
         crate::join::try_all(keys.iter().map(|key| self.get(key.as_ref()))).await
     }
 
-    fn get_range(&self, range: &RangeRequest) -> impl Future<Output = Result<Page, Error>> + Send {
-        self.read_range(range, true)
-    }
-
-    fn snapshot_get_range(&self, range: &RangeRequest) -> impl Future<Output = Result<Page, Error>> + Send {
-        self.read_range(range, false)
-    }
-
-    writes_to_overlay!();
+    over_overlay!();
 
     fn watch(&mut self, key: &[u8]) -> Watch {
         let (sender, committed) = oneshot::channel::<Watching>();

@@ -13,7 +13,7 @@ use futures_channel::oneshot;
 
 use crate::error::Error;
 use crate::limits;
-use crate::pending::{Entry, Merge, Overlay, Reads, check_transaction, writes_to_overlay};
+use crate::pending::{Entry, Merge, Overlay, Reads, check_transaction, over_overlay};
 use crate::resolver::{CommitRequest, Resolver, Unwatched};
 use crate::transaction::{Begin, Committed, Page, RangeRequest, Transaction, Version, Watch};
 
@@ -91,6 +91,30 @@ pub type Answer = oneshot::Receiver<Result<Committed, Error>>;
 
 /// Who waits for a key.
 pub type Waiter = oneshot::Sender<Result<(), Error>>;
+
+/// A commit's result, and where it goes.
+pub(crate) type Answered = (oneshot::Sender<Result<Committed, Error>>, Result<Committed, Error>);
+
+/// What is said once a group of commits is durable.
+#[derive(Default)]
+pub(crate) struct Held {
+    pub(crate) answers: Vec<Answered>,
+    pub(crate) told: Vec<(Waiter, Result<(), Error>)>,
+}
+
+impl Held {
+    /// Says it, where no lock is held. Whoever went away does not want to know. Returns how many commits were answered.
+    pub(crate) fn send(self) -> usize {
+        let answered = self.answers.len();
+        for (answer, result) in self.answers {
+            let _gone = answer.send(result);
+        }
+        for (waiter, result) in self.told {
+            let _gone = waiter.send(result);
+        }
+        answered
+    }
+}
 
 /// The cause of [`Error::Fatal`] where the store was closed with the commit in flight, or before.
 #[derive(Debug, thiserror::Error)]
@@ -226,14 +250,6 @@ impl<B: Backend> Transaction for LocalTransaction<B> {
         self.version()
     }
 
-    fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
-        self.read(key, true)
-    }
-
-    fn snapshot_get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
-        self.read(key, false)
-    }
-
     async fn get_all<K: AsRef<[u8]> + Sync>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
         // Reads never wait here, so one after the other is at once.
         let mut values = Vec::with_capacity(keys.len());
@@ -243,15 +259,7 @@ impl<B: Backend> Transaction for LocalTransaction<B> {
         Ok(values)
     }
 
-    fn get_range(&self, range: &RangeRequest) -> impl Future<Output = Result<Page, Error>> + Send {
-        self.read_range(range, true)
-    }
-
-    fn snapshot_get_range(&self, range: &RangeRequest) -> impl Future<Output = Result<Page, Error>> + Send {
-        self.read_range(range, false)
-    }
-
-    writes_to_overlay!();
+    over_overlay!();
 
     fn watch(&mut self, key: &[u8]) -> Watch {
         let (waiter, changed) = oneshot::channel();

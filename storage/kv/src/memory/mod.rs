@@ -21,9 +21,9 @@ pub use store::MemoryStore;
 use crate::clock::{Clock, ManualClock};
 use crate::error::Error;
 use crate::limits;
-use crate::local::{Answer, Backend, Closed, LocalTransaction, Snapshot, Submission, register};
+use crate::local::{Answer, Backend, Closed, Held, LocalTransaction, Snapshot, Submission, register};
 use crate::transaction::{Begin, Committed, Engine, Generation, Version};
-use store::{Kept, Released};
+use store::Kept;
 
 /// When a commit is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,12 +84,12 @@ impl MemoryEngine {
 
     /// Makes everything committed so far durable and releases it. Returns how many commits were answered.
     pub fn sync(&self) -> usize {
-        let mut released = Released::default();
+        let mut held = Held::default();
         if let Ok(mut kept) = self.0.lock() {
-            kept.release(self.0.clock.now_ms(), &mut released);
+            kept.release(self.0.clock.now_ms(), &mut held);
             kept.sync();
         }
-        released.send()
+        held.send()
     }
 
     /// Commits that wait for [`Self::sync`].
@@ -179,7 +179,7 @@ impl Backend for MemoryBackend {
 
     fn submit(&self, submission: Submission) -> Result<Answer, Error> {
         let (answer, receiver) = oneshot::channel();
-        let mut released = Released::default();
+        let mut held = Held::default();
         let mut kept = self.lock()?;
         let since = submission.request.read_version;
         let reads_only = submission.is_read_only();
@@ -197,23 +197,23 @@ impl Backend for MemoryBackend {
         };
         let live = kept.live_mut();
         if result.is_ok() {
-            released.fired = register(&mut live.resolver, submission.watches, since);
+            held.told = register(&mut live.resolver, submission.watches, since);
         }
         let in_flight = live.resolver.assigned() > live.resolver.durable();
         if reads_only || !in_flight {
-            released.answers.push((answer, result));
+            held.answers.push((answer, result));
         } else {
             // A conflict waits too: until its cause can be read, a retry would only meet it again.
             live.waiting.push((answer, result));
             if self.durability != Durability::Stepped {
-                kept.release(self.clock.now_ms(), &mut released);
+                kept.release(self.clock.now_ms(), &mut held);
             }
             if self.durability == Durability::Immediate {
                 kept.sync();
             }
         }
         drop(kept);
-        released.send();
+        held.send();
         Ok(receiver)
     }
 

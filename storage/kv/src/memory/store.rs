@@ -5,12 +5,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_channel::oneshot;
-
 use super::faults::Faults;
 use super::rows::Rows;
 use crate::error::Error;
-use crate::local::Waiter;
+use crate::local::{Answered, Held, Waiter};
 use crate::resolver::{CommitRequest, Resolver};
 use crate::transaction::{Committed, Generation, Version};
 
@@ -37,31 +35,7 @@ pub(super) struct Live {
     pub(super) resolver: Resolver<Waiter>,
     pub(super) faults: Box<dyn Faults>,
     /// Results that are released with what is in flight, oldest first.
-    pub(super) waiting: Vec<Waiting>,
-}
-
-/// Where a commit's result goes, and the result.
-type Waiting = (oneshot::Sender<Result<Committed, Error>>, Result<Committed, Error>);
-
-/// Messages to be sent once the lock is not held any more.
-#[derive(Default)]
-pub(super) struct Released {
-    pub(super) answers: Vec<Waiting>,
-    pub(super) fired: Vec<(Waiter, Result<(), Error>)>,
-}
-
-impl Released {
-    /// Whoever went away does not want to know.
-    pub(super) fn send(self) -> usize {
-        let answered = self.answers.len();
-        for (answer, result) in self.answers {
-            let _gone = answer.send(result);
-        }
-        for (waiter, result) in self.fired {
-            let _gone = waiter.send(result);
-        }
-        answered
-    }
+    pub(super) waiting: Vec<Answered>,
 }
 
 impl MemoryStore {
@@ -134,15 +108,15 @@ impl Kept {
     }
 
     /// Releases what is in flight.
-    pub(super) fn release(&mut self, now_ms: u64, released: &mut Released) {
+    pub(super) fn release(&mut self, now_ms: u64, held: &mut Held) {
         let live = self.live.as_mut().expect("checked when the lock was taken");
         live.resolver.seal();
         let assigned = live.resolver.assigned();
         if assigned > live.resolver.durable() {
             let fired = live.resolver.release(now_ms, assigned);
-            released.fired.extend(fired.into_iter().map(|waiter| (waiter, Ok(()))));
+            held.told.extend(fired.into_iter().map(|waiter| (waiter, Ok(()))));
         }
-        released.answers.append(&mut live.waiting);
+        held.answers.append(&mut live.waiting);
         let floor = live.resolver.floor();
         self.rows.prune(floor);
     }

@@ -60,9 +60,26 @@ impl Reads {
     }
 }
 
-/// The writes of a transaction that keeps them in `own`, an [`Overlay`], until it commits, and its reads in `reads`.
-macro_rules! writes_to_overlay {
+/// What a transaction does that keeps its writes in `own`, an [`Overlay`], until it commits, and its reads in `reads`, and
+/// that reads by `read` and `read_range`.
+macro_rules! over_overlay {
     () => {
+        fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
+            self.read(key, true)
+        }
+
+        fn snapshot_get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {
+            self.read(key, false)
+        }
+
+        fn get_range(&self, range: &RangeRequest) -> impl Future<Output = Result<Page, Error>> + Send {
+            self.read_range(range, true)
+        }
+
+        fn snapshot_get_range(&self, range: &RangeRequest) -> impl Future<Output = Result<Page, Error>> + Send {
+            self.read_range(range, false)
+        }
+
         fn set(&mut self, key: &[u8], value: &[u8]) {
             self.own.set(key, value);
         }
@@ -99,4 +116,4 @@ macro_rules! writes_to_overlay {
         }
     };
 }
-pub(crate) use writes_to_overlay;
+pub(crate) use over_overlay;

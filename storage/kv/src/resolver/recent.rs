@@ -2,7 +2,7 @@
 //!
 //! Segments of sorted keys, newest last, merged as they grow alike (as the levels of a log-structured tree), so that
 //! the common question, about the last few versions, looks at the last few keys, an old one at a dozen segments, and
-//! forgetting is dropping the first segment. Against one ordered map of all keys: `cargo bench -p storage --bench resolver`.
+//! forgetting is dropping the first segment. Against one ordered map of all keys: `cargo bench -p kv --bench resolver`.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
