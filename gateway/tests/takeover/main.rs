@@ -40,7 +40,7 @@ const WEATHER: Faults = Faults {
     read_too_old: 3,
     read_future: 2,
     read_behind: 2,
-    delay: Duration::ZERO,
+    delay_ms: 0,
 };
 
 fn rounds() -> u32 {

@@ -1,12 +1,12 @@
 //! Contract suite of engines: what each one has to pass before anything is built on it.
 //!
-//! Owns the rules, as rows of small transaction scripts ([`script`]) and as a random test against running transactions
-//! one at a time ([`model`]). [`contract_tests!`](contract_tests) makes a test of each rule for an engine.
+//! Owns the rules, as rows of steps of transactions (`steps`) and as a random test against running transactions one at a
+//! time ([`model`]). [`contract_tests!`](contract_tests) makes a test of each rule for an engine.
 
 pub mod cluster;
 pub mod model;
 mod rules;
-pub mod script;
+mod steps;
 
 pub use rules::*;
 
@@ -98,4 +98,25 @@ macro_rules! contract_tests {
             }
         )*
     };
+}
+
+/// How a read or a commit ended, in a word or two: `ok`, or the error.
+pub fn ended<T>(result: Result<T, Error>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(Error::Conflict) => "conflict",
+        Err(Error::UnknownResult) => "unknown",
+        Err(Error::TooOld) => "too old",
+        Err(Error::FutureVersion { .. }) => "future version",
+        Err(Error::Throttled) => "throttled",
+        Err(Error::Unavailable) => "unavailable",
+        Err(Error::WatchCancelled) => "watch cancelled",
+        Err(Error::KeyTooLarge { .. }) => "key too large",
+        Err(Error::ValueTooLarge { .. }) => "value too large",
+        Err(Error::TransactionTooLarge { .. }) => "transaction too large",
+        Err(Error::InvertedRange) => "inverted range",
+        Err(Error::ReservedKey) => "reserved key",
+        Err(Error::Unreadable) => "unreadable",
+        Err(Error::Fatal(_)) => "fatal",
+    }
 }

@@ -12,6 +12,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, TestCaseError, any, prop
 use proptest::test_runner::TestRunner;
 
 use crate::Subject;
+use crate::steps::{Op, Seen};
 use kv::Error;
 use kv::transaction::{Atomic, Begin, Committed, Engine, RangeRequest, Stamp, Transaction, Version};
 
@@ -43,26 +44,6 @@ enum Read {
     Cached,
     /// At the version of a commit that was answered, so many back.
     At(usize),
-}
-
-#[derive(Debug, Clone)]
-enum Op {
-    Get { key: Vec<u8>, snapshot: bool },
-    Range { range: RangeRequest, snapshot: bool },
-    Set { key: Vec<u8>, value: Vec<u8> },
-    Clear { key: Vec<u8> },
-    ClearRange { begin: Vec<u8>, end: Vec<u8> },
-    Change { op: Atomic, key: Vec<u8>, operand: Vec<u8> },
-    StampedKey { prefix: Vec<u8>, suffix: Vec<u8>, value: Vec<u8> },
-    StampedValue { key: Vec<u8> },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Seen {
-    /// Not a read, or one that was refused as unreadable.
-    Nothing,
-    Value(Option<Vec<u8>>),
-    Rows(Vec<(Vec<u8>, Vec<u8>)>),
 }
 
 /// What one transaction did.
@@ -161,7 +142,10 @@ impl<E: Engine> World<E> {
             }
             Step::Op { slot, op } => {
                 let (mut tx, mut run) = self.open[slot].take().unwrap_or_else(|| self.begin(Read::Fresh));
-                let seen = perform(&mut tx, &op);
+                let seen = match op.perform(&mut tx) {
+                    Err(Error::Unreadable) => Seen::Nothing,
+                    seen => seen.unwrap_or_else(|error| panic!("{op:?} failed: {error}")),
+                };
                 run.ops.push((op, seen));
                 self.open[slot] = Some((tx, run));
             }
@@ -245,45 +229,6 @@ impl<E: Engine> World<E> {
     }
 }
 
-fn perform(tx: &mut impl Transaction, op: &Op) -> Seen {
-    match op {
-        Op::Get { key, snapshot } => {
-            let value = match snapshot {
-                true => block_on(tx.snapshot_get(key)),
-                false => block_on(tx.get(key)),
-            };
-            match value {
-                Ok(value) => return Seen::Value(value.map(|value| value.to_vec())),
-                Err(Error::Unreadable) => {}
-                Err(error) => panic!("a read failed: {error}"),
-            }
-        }
-        Op::Range { range, snapshot } => {
-            let page = match snapshot {
-                true => block_on(tx.snapshot_get_range(range)),
-                false => block_on(tx.get_range(range)),
-            };
-            match page {
-                Ok(page) => {
-                    let rows = page.rows.iter().map(|row| (row.key.to_vec(), row.value.to_vec()));
-                    return Seen::Rows(rows.collect());
-                }
-                Err(Error::Unreadable) => {}
-                Err(error) => panic!("a range read failed: {error}"),
-            }
-        }
-        Op::Set { key, value } => tx.set(key, value),
-        Op::Clear { key } => tx.clear(key),
-        Op::ClearRange { begin, end } => tx.clear_range(begin, end),
-        Op::Change { op, key, operand } => tx.atomic(*op, key, operand),
-        Op::StampedKey { prefix, suffix, value } => {
-            tx.set_versionstamped_key(prefix, suffix, value);
-        }
-        Op::StampedValue { key } => tx.set_versionstamped_value(key, b"<", b">"),
-    }
-    Seen::Nothing
-}
-
 /// Applies what `run` wrote to `state`, and compares what it saw on the way in the reads that `checked` names. Without
 /// a stamp, writes that bear it are left out: nothing saw them.
 fn apply(
@@ -293,39 +238,26 @@ fn apply(
     checked: impl Fn(&Op) -> bool,
 ) -> Result<(), TestCaseError> {
     for (op, seen) in &run.ops {
-        let expected = match op {
-            Op::Get { key, .. } => Seen::Value(state.get(key).cloned()),
-            Op::Range { range, .. } => Seen::Rows(rows(state, range)),
-            Op::Set { key, value } => {
-                state.insert(key.clone(), value.clone());
-                Seen::Nothing
-            }
-            Op::Clear { key } => {
-                state.remove(key);
-                Seen::Nothing
-            }
-            Op::ClearRange { begin, end } => {
-                state.retain(|key, _| key < begin || key >= end);
-                Seen::Nothing
-            }
+        let mut expected = Seen::Nothing;
+        let mut set = |key: &[u8], value: &[u8]| drop(state.insert(key.to_vec(), value.to_vec()));
+        match op {
+            Op::Get { key, .. } => expected = Seen::Value(state.get(key).cloned()),
+            Op::Range { range, .. } => expected = rows(state, range),
+            Op::Set { key, value } => set(key, value),
+            Op::Clear { key } => drop(state.remove(key)),
+            Op::ClearRange { begin, end } => state.retain(|key, _| key < begin || key >= end),
             Op::Change { op, key, operand } => {
                 let value = op.apply(state.get(key).map(Vec::as_slice), operand);
                 state.insert(key.clone(), value.to_vec());
-                Seen::Nothing
             }
             Op::StampedKey { prefix, suffix, value } => {
-                if let Some(stamp) = stamp {
-                    state.insert([prefix.as_slice(), &stamp.0, suffix].concat(), value.clone());
-                }
-                Seen::Nothing
+                stamp.into_iter().for_each(|stamp| set(&[prefix.as_slice(), &stamp.0, suffix].concat(), value));
             }
             Op::StampedValue { key } => {
-                if let Some(stamp) = stamp {
-                    state.insert(key.clone(), [b"<".as_slice(), &stamp.0, b">"].concat());
-                }
-                Seen::Nothing
+                stamp.into_iter().for_each(|stamp| set(key, &[b"<".as_slice(), &stamp.0, b">"].concat()));
             }
-        };
+            Op::Reads { .. } => {}
+        }
         if *seen != Seen::Nothing && checked(op) {
             prop_assert_eq!(seen, &expected, "{:?} of {:?} at {:?}", op, run, stamp);
         }
@@ -333,7 +265,7 @@ fn apply(
     Ok(())
 }
 
-fn rows(state: &State, range: &RangeRequest) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn rows(state: &State, range: &RangeRequest) -> Seen {
     let within = state.range(range.begin.clone()..range.end.clone());
     let rows = within.map(|(key, value)| (key.clone(), value.clone()));
     let rows: Vec<_> = if range.reverse { rows.rev().collect() } else { rows.collect() };
@@ -343,8 +275,8 @@ fn rows(state: &State, range: &RangeRequest) -> Vec<(Vec<u8>, Vec<u8>)> {
         len_bytes += key.len() + value.len();
         page.push((key, value));
         if page.len() >= range.limit_rows as usize || len_bytes >= range.limit_bytes as usize {
-            break;
+            return Seen::Rows(page, true);
         }
     }
-    page
+    Seen::Rows(page, false)
 }

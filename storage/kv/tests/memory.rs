@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use contract::Subject;
-use contract::script::name;
+use contract::{Subject, ended};
 use futures_lite::future::{block_on, poll_once};
 use kv::memory::{
     CommitFault, Durability, FaultRates, MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults, SeededFaults,
@@ -29,69 +28,85 @@ mod stepped {
     contract::contract_tests!(|| super::open(super::Durability::Stepped), cases: 300);
 }
 
-/// Runs `steps` on a store in stepped durability, then lists the keys that a fresh engine reads.
-///
-/// `+k` hands in a commit that sets `k`, `sync` makes durable, `crash` and `power` end the process and open the store
-/// again. `acks` are the keys answered with success before that process ended.
-fn check(durability: Durability, steps: &str, acks: &str, keys: &str) {
+/// What happens to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// A commit that sets this key is handed in.
+    Set(&'static str),
+    /// What was handed in is made durable.
+    Sync,
+    /// The process ends, and the store is opened again.
+    Crash,
+    /// The machine loses power, and the store is opened again.
+    PowerLoss,
+}
+use Step::{Crash, PowerLoss, Set, Sync};
+
+/// Takes `steps` on a store, and compares the keys that were answered with success, and those that are read at the end.
+fn check(durability: Durability, steps: &[Step], acks: &[&str], keys: &[&str]) {
     let store = MemoryStore::new(Generation(1));
     let reopen = || MemoryEngine::open(&store, MemoryOptions { durability, ..MemoryOptions::default() });
     let mut engine = reopen();
     let mut waiting = Vec::new();
     let mut answered = Vec::new();
-    for step in steps.split_whitespace() {
-        match step.strip_prefix('+') {
-            Some(key) => {
+    for step in steps {
+        match step {
+            Set(key) => {
                 let mut tx = engine.begin(Begin::Fresh);
                 tx.set(key.as_bytes(), b"");
                 let mut commit = Box::pin(tx.commit());
                 match block_on(poll_once(&mut commit)) {
-                    Some(result) => answered.push((key, result)),
-                    None => waiting.push((key, commit)),
+                    Some(result) => answered.push((*key, result)),
+                    None => waiting.push((*key, commit)),
                 }
+                continue;
             }
-            None => {
-                match step {
-                    "sync" => assert_eq!(engine.sync(), waiting.len(), "{steps}"),
-                    "crash" => store.crash(),
-                    "power" => store.power_loss(),
-                    step => panic!("no such step: {step}"),
-                }
-                // After any of them nothing waits any more.
-                answered.extend(waiting.drain(..).map(|(key, commit)| (key, block_on(commit))));
-                if step != "sync" {
-                    engine = reopen();
-                }
-            }
+            Sync => assert_eq!(engine.sync(), waiting.len(), "{steps:?}"),
+            Crash => store.crash(),
+            PowerLoss => store.power_loss(),
+        }
+        // After any of them nothing waits any more.
+        answered.extend(waiting.drain(..).map(|(key, commit)| (key, block_on(commit))));
+        if *step != Sync {
+            engine = reopen();
         }
     }
-    let succeeded = answered.iter().filter(|(_, result)| result.is_ok()).map(|(key, _)| *key);
-    assert_eq!(succeeded.collect::<Vec<_>>().join(" "), acks, "{steps}");
-    let engine = reopen();
-    let page = block_on(engine.begin(Begin::Fresh).get_range(&kv::RangeRequest::new(b"", b"\xFF")));
+    let succeeded: Vec<_> = answered.iter().filter(|(_, result)| result.is_ok()).map(|(key, _)| *key).collect();
+    assert_eq!(succeeded, acks, "{steps:?}");
+    let page = block_on(reopen().begin(Begin::Fresh).get_range(&kv::RangeRequest::new(b"", b"\xFF")));
     let rows = page.expect("no fault").rows;
     let found: Vec<_> = rows.iter().map(|row| String::from_utf8_lossy(&row.key)).collect();
-    assert_eq!(found.join(" "), keys, "{steps}");
+    assert_eq!(found, keys, "{steps:?}");
 }
 
 #[test]
 fn a_power_loss_takes_what_was_not_synced_and_nothing_that_was_answered() {
-    check(Durability::Stepped, "+a +b sync", "a b", "a b");
-    check(Durability::Stepped, "+a power", "", "");
-    check(Durability::Stepped, "+a sync +b power", "a", "a");
-    check(Durability::Stepped, "+a sync +a +b power +c sync", "a c", "a c");
-    check(Durability::Stepped, "+a sync +b power +c power +d sync power", "a d", "a d");
+    check(Durability::Stepped, &[Set("a"), Set("b"), Sync], &["a", "b"], &["a", "b"]);
+    check(Durability::Stepped, &[Set("a"), PowerLoss], &[], &[]);
+    check(Durability::Stepped, &[Set("a"), Sync, Set("b"), PowerLoss], &["a"], &["a"]);
+    check(
+        Durability::Stepped,
+        &[Set("a"), Sync, Set("a"), Set("b"), PowerLoss, Set("c"), Sync],
+        &["a", "c"],
+        &["a", "c"],
+    );
+    check(
+        Durability::Stepped,
+        &[Set("a"), Sync, Set("b"), PowerLoss, Set("c"), PowerLoss, Set("d"), Sync, PowerLoss],
+        &["a", "d"],
+        &["a", "d"],
+    );
     // A killed process leaves what it wrote, answered or not.
-    check(Durability::Stepped, "+a crash", "", "a");
-    check(Durability::Stepped, "+a sync +b crash +c power", "a", "a b");
-    check(Durability::Stepped, "+a crash power", "", "a");
+    check(Durability::Stepped, &[Set("a"), Crash], &[], &["a"]);
+    check(Durability::Stepped, &[Set("a"), Sync, Set("b"), Crash, Set("c"), PowerLoss], &["a"], &["a", "b"]);
+    check(Durability::Stepped, &[Set("a"), Crash, PowerLoss], &[], &["a"]);
 }
 
 #[test]
 fn a_power_loss_takes_what_was_answered_where_durability_is_deferred() {
-    check(Durability::Deferred, "+a +b sync", "a b", "a b");
-    check(Durability::Deferred, "+a power", "a", "");
-    check(Durability::Deferred, "+a sync +b power", "a b", "a");
+    check(Durability::Deferred, &[Set("a"), Set("b"), Sync], &["a", "b"], &["a", "b"]);
+    check(Durability::Deferred, &[Set("a"), PowerLoss], &["a"], &[]);
+    check(Durability::Deferred, &[Set("a"), Sync, Set("b"), PowerLoss], &["a", "b"], &["a"]);
 }
 
 #[test]
@@ -130,7 +145,7 @@ fn what_is_not_durable_cannot_be_read_and_conflicts_wait_for_it() {
     assert_eq!(block_on(engine.begin(Begin::Fresh).get(b"k")).expect("no fault"), None);
     assert_eq!((engine.unsynced(), engine.sync(), engine.unsynced()), (2, 2, 0));
     assert!(block_on(first).is_ok());
-    assert_eq!(block_on(second).map_err(|error| name(&error)), Err("conflict"));
+    assert_eq!(ended(block_on(second)), "conflict");
     assert_eq!(block_on(engine.begin(Begin::Fresh).get(b"k")).expect("no fault"), Some("1".into()));
 }
 
@@ -141,7 +156,7 @@ fn a_scripted_fault_does_what_it_says() {
         let engine = MemoryEngine::open(&MemoryStore::new(Generation(1)), options);
         let mut tx = engine.begin(Begin::Fresh);
         tx.set(b"k", b"");
-        let found = block_on(tx.commit()).map_or_else(|error| name(&error), |_| "ok");
+        let found = ended(block_on(tx.commit()));
         let there = block_on(engine.begin(Begin::Fresh).get(b"k")).expect("no fault").is_some();
         assert_eq!((found, there), (result, stored), "{fate:?}");
     };
@@ -163,9 +178,9 @@ fn a_seed_repeats_its_faults() {
         let mut history = Vec::new();
         for _ in 0..2_000 {
             let mut tx = engine.begin(Begin::Cached);
-            let read = block_on(tx.get(b"k")).map_or_else(|error| name(&error), |_| "ok");
+            let read = ended(block_on(tx.get(b"k")));
             tx.set(b"k", b"");
-            let committed = block_on(tx.commit()).map_or_else(|error| name(&error), |_| "ok");
+            let committed = ended(block_on(tx.commit()));
             history.push((read, committed));
         }
         history

@@ -16,7 +16,7 @@ use std::time::Duration;
 use fdb_c::{Server, ServerOptions, Store};
 use futures_lite::future::block_on;
 use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
-use kv::foundationdb::{FoundationDb, Options};
+use kv::foundationdb::FoundationDb;
 use load::{LOADS, Load, Measured, measure, println_row};
 
 /// Appends queued or in flight.
@@ -54,12 +54,7 @@ impl Kind {
             Self::StandinMemory => Store::Memory,
         };
         let server = Server::start(ServerOptions { store, ..ServerOptions::default() })?;
-        let cluster = FoundationDb::connect(&Options {
-            cluster_file: Some(server.cluster_file(directory.path())),
-            client_library: Some(fdb_c::library()),
-            prefix: "rookery".to_owned(),
-            new_generation: 1,
-        })?;
+        let cluster = FoundationDb::connect(&server.options(directory.path(), "rookery", 1))?;
         measure(&block_on(cluster.open())?, load, depth, span)
     }
 }

@@ -69,5 +69,5 @@ fn main() -> io::Result<()> {
     signals.forever().next();
     let calls = server.calls();
     drop(server);
-    writeln!(out, "{calls}")
+    writeln!(out, "{calls:#?}")
 }

@@ -1,7 +1,5 @@
 //! The end of the client: once per process, so a test binary of its own.
 
-use std::net::Ipv4Addr;
-
 use fdb_c::{Server, ServerOptions};
 use futures_lite::future::block_on;
 use kv::foundationdb::{ConnectError, FoundationDb, LoadError, Options};
@@ -10,14 +8,8 @@ use kv::{Begin, Engine, Transaction};
 #[test]
 fn the_client_starts_once_serves_several_stores_and_is_over_when_it_is_closed() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let listen = (Ipv4Addr::LOCALHOST, 0).into();
-    let server = Server::start(ServerOptions { listen, ..ServerOptions::default() }).expect("a free port");
-    let options = |prefix: &str| Options {
-        cluster_file: Some(server.cluster_file(directory.path())),
-        client_library: Some(fdb_c::library()),
-        prefix: prefix.to_owned(),
-        new_generation: 1,
-    };
+    let server = Server::start(ServerOptions::default()).expect("a free port");
+    let options = |prefix: &str| server.options(directory.path(), prefix, 1);
 
     // What is wrong before the client starts does not use it up.
     let refused = FoundationDb::connect(&options("")).expect_err("a store has a prefix");

@@ -7,30 +7,20 @@ use std::sync::LazyLock;
 
 use contract::{Subject, cluster};
 use fdb_c::{Server, ServerOptions, Store};
-use kv::foundationdb::{FoundationDbEngine, Options};
+use kv::foundationdb::FoundationDbEngine;
 use tempfile::TempDir;
 
 /// A server, and the directory with its cluster file and its rows.
-struct Served {
-    cluster_file: PathBuf,
-    _server: Server,
-    _directory: TempDir,
-}
+type Served = (Server, TempDir);
 
 fn serve(store: impl Fn(PathBuf) -> Store) -> Served {
     let directory = tempfile::tempdir().expect("a directory");
     let store = store(directory.path().join("data"));
-    let server = Server::start(ServerOptions { store, ..ServerOptions::default() }).expect("a free port");
-    Served { cluster_file: server.cluster_file(directory.path()), _server: server, _directory: directory }
+    (Server::start(ServerOptions { store, ..ServerOptions::default() }).expect("a free port"), directory)
 }
 
-fn subject(served: &Served) -> Subject<FoundationDbEngine> {
-    cluster::subject(&Options {
-        cluster_file: Some(served.cluster_file.clone()),
-        client_library: Some(fdb_c::library()),
-        prefix: "test".to_owned(),
-        new_generation: 0,
-    })
+fn subject((server, directory): &Served) -> Subject<FoundationDbEngine> {
+    cluster::subject(&server.options(directory.path(), "test", 0))
 }
 
 mod foundationdb_over_memory {

@@ -7,7 +7,7 @@ use std::{env, thread};
 
 use fdb_c::{Server, ServerOptions};
 use futures_lite::future::block_on;
-use kv::foundationdb::{FoundationDb, Options};
+use kv::foundationdb::FoundationDb;
 use kv::{Begin, Engine, Transaction};
 
 /// Names the end to a child.
@@ -28,12 +28,7 @@ fn main() -> ExitCode {
 fn child(end: &str) -> ExitCode {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(ServerOptions::default()).expect("a free port");
-    let options = Options {
-        cluster_file: Some(server.cluster_file(directory.path())),
-        client_library: Some(fdb_c::library()),
-        prefix: "exits".to_owned(),
-        new_generation: 1,
-    };
+    let options = server.options(directory.path(), "exits", 1);
     let connected = thread::spawn(move || {
         let cluster = FoundationDb::connect(&options).expect("the stand-in's library is there");
         let mut tx = block_on(cluster.open()).expect("new").begin(Begin::Fresh);

@@ -1,91 +1,74 @@
-//! One database's connection, as the calling threads see it: what is to be sent, and who waits for what.
+//! One database's connection: what is to be sent, who waits for what, and the socket, connected again and again, for ever.
 //!
 //! Owns the queue of frames, the requests in flight and the *era*: a number that grows whenever the connection breaks. A
-//! transaction belongs to the era in which it was begun, since the server forgets it with the connection. The socket is
-//! the network thread's ([`super::line`]).
+//! transaction belongs to the era in which it was begun, since the server forgets it with the connection. The server greets
+//! only when nothing of the connection before can still commit, so that commits whose connection broke are settled then.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
-use super::future::{Call, Future, Value};
-use super::network::Network;
-use super::transaction::Committing;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use super::future::Outcome;
+use super::network;
 use crate::code::Code;
-use crate::frame::{Operation, Reply, Request, Session};
+use crate::frame::{Begin, Hello, Operation, Reply, Request, Session, encode, read};
 
 /// Bytes of frames that wait for the connection, beyond which requests end in 1037. Six of the largest transactions,
 /// or half a million reads.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 
+/// First pause before connecting again; it doubles each time.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Longest pause.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// A server that accepts and does not greet within this time is tried anew: it may have been started again meanwhile.
+const GREETING_MAX: Duration = Duration::from_secs(10);
+
 /// One database's connection.
 pub(super) struct Connection {
-    pub(super) address: SocketAddr,
-    pub(super) session: Session,
-    network: &'static Network,
+    session: Session,
     last_transaction: AtomicU64,
     shared: Mutex<Shared>,
+    /// There is something in the queue.
+    queued: Notify,
 }
 
 #[derive(Default)]
 struct Shared {
     era: u64,
-    /// Frames of this era that the network thread is to write.
+    /// Frames of this era that are to be written.
     queue: Vec<u8>,
     last_id: u64,
     in_flight: HashMap<u64, InFlight>,
     /// Commits of eras that have ended, whose outcome is unknown and not yet settled.
-    unsettled: Vec<InFlight>,
-    /// Nobody uses it any more.
-    closed: bool,
+    unsettled: Vec<oneshot::Sender<Outcome>>,
 }
 
 struct InFlight {
-    waiting: Waiting,
-    deadline: Option<Instant>,
+    answer: oneshot::Sender<Outcome>,
+    /// What it comes to if the connection breaks; `None` for a commit.
+    broken: Option<Outcome>,
 }
 
-/// Who waits for a reply.
-pub(super) enum Waiting {
-    /// For a read.
-    Read(Arc<Future>),
-    /// For a change.
-    Watch(Arc<Future>),
-    /// For a commit.
-    Commit(Committing),
-    /// Nobody.
-    None,
-}
-
-impl Waiting {
-    fn end(self, result: Result<Reply, Code>, calls: &mut Vec<Call>) {
-        match self {
-            Self::Read(future) | Self::Watch(future) => calls.extend(future.complete(result.and_then(value))),
-            Self::Commit(committing) => committing.end(result, calls),
-            Self::None => {}
-        }
-    }
-}
-
-/// A reply as a future's value.
-fn value(reply: Reply) -> Result<Value, Code> {
-    Ok(match reply {
-        Reply::Failed(code) => return Err(code),
-        Reply::Version(version) => Value::Number(version.cast_signed()),
-        Reply::Value(value) => Value::Row(value),
-        Reply::Rows(rows, more) => Value::Rows(super::capi::KeyValues::new(rows, more)),
-        Reply::Done => Value::Nothing,
-        Reply::Committed(..) => return Err(Code::INTERNAL_ERROR),
-    })
+/// A request that was queued.
+pub(super) struct Sent {
+    pub(super) id: u64,
+    /// The era that it was queued in.
+    pub(super) era: u64,
+    /// What it comes to. Never comes where none is given.
+    pub(super) answer: oneshot::Receiver<Outcome>,
 }
 
 impl Connection {
-    pub(super) fn new(network: &'static Network, address: SocketAddr, session: Session) -> Self {
-        Self { address, session, network, last_transaction: AtomicU64::new(0), shared: Mutex::default() }
-    }
-
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,18 +78,11 @@ impl Connection {
         self.last_transaction.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Queues a request of a transaction that was begun in `era`, or begins now. The request gets its id, which is
-    /// returned with the era that it was queued in.
+    /// Queues a request of a transaction that was begun in `era`, or begins now. The request gets its id.
     ///
     /// # Errors
     /// 1007 if that era has ended; 1037 if too much is queued. Nothing was queued then.
-    pub(super) fn send(
-        &self,
-        era: Option<u64>,
-        mut request: Request,
-        waiting: Waiting,
-        deadline: Option<Instant>,
-    ) -> Result<(u64, u64), Code> {
+    pub(super) fn send(&self, era: Option<u64>, mut request: Request) -> Result<Sent, Code> {
         let mut shared = self.shared();
         if era.is_some_and(|era| era != shared.era) {
             return Err(Code::TRANSACTION_TOO_OLD);
@@ -116,107 +92,131 @@ impl Connection {
         }
         shared.last_id += 1;
         request.id = shared.last_id;
-        request.put(&mut shared.queue);
-        let era = shared.era;
-        // What nobody waits for can go with what comes next.
-        let raises = match waiting {
-            Waiting::None => false,
-            waiting @ (Waiting::Read(_) | Waiting::Watch(_) | Waiting::Commit(_)) => {
-                shared.in_flight.insert(request.id, InFlight { waiting, deadline });
-                true
+        shared.queue.append(&mut encode(&request));
+        let (answer, receiver) = oneshot::channel();
+        let broken = match request.operation {
+            // What nobody waits for can go with what comes next.
+            Operation::End | Operation::Unwatch { .. } => None,
+            Operation::Commit => Some(None),
+            Operation::Watch { .. } => Some(Some(Ok(Reply::Done))),
+            Operation::ReadVersion | Operation::Get { .. } | Operation::Range(_) => {
+                Some(Some(Err(Code::TRANSACTION_TOO_OLD)))
             }
         };
-        drop(shared);
-        if raises {
-            self.network.raise();
+        if let Some(broken) = broken {
+            shared.in_flight.insert(request.id, InFlight { answer, broken });
+            self.queued.notify_one();
         }
-        Ok((request.id, era))
+        Ok(Sent { id: request.id, era: shared.era, answer: receiver })
     }
 
     /// Nobody waits for the watch with this id any more.
     pub(super) fn unwatch(&self, era: u64, id: u64) {
-        let was_waiting = self.shared().in_flight.remove(&id).is_some();
-        if was_waiting {
-            let operation = Operation::Unwatch { request: id };
-            let request = Request::without_transaction(operation);
-            // If the era has ended, or too much is queued, the server finds out by itself.
-            let _ = self.send(Some(era), request, Waiting::None, None);
+        let operation = Operation::Unwatch { request: id };
+        let request = Request { id: 0, transaction: 0, begin: Begin::Continue, writes: Vec::new(), operation };
+        // If the era has ended, or too much is queued, the server finds out by itself.
+        let _ = self.send(Some(era), request);
+    }
+
+    /// Connects to `address`, and again whenever that breaks.
+    async fn run(&self, address: SocketAddr) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            if let Ok(mut socket) = self.greet(address).await {
+                pause = PAUSE_MIN;
+                self.settle();
+                let (reader, writer) = socket.split();
+                tokio::select! {
+                    _broken = self.write(writer) => {}
+                    _broken = self.read(BufReader::new(reader)) => {}
+                }
+                self.broken();
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    /// Moves what is to be sent to `output`.
-    pub(super) fn collect(&self, output: &mut Vec<u8>) {
-        output.append(&mut self.shared().queue);
+    /// A connection that the server has greeted.
+    async fn greet(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let mut socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        let hello = Hello::of(self.session);
+        socket.write_all(&encode(&hello)).await?;
+        let greeting: Hello = timeout(GREETING_MAX, read(&mut socket)).await??;
+        if greeting == hello { Ok(socket) } else { Err(io::Error::other("a greeting for another")) }
     }
 
-    /// Ends the request `id`, if anybody still waits for it.
-    pub(super) fn replied(&self, replies: Vec<(u64, Reply)>, calls: &mut Vec<Call>) {
-        let mut ended = Vec::with_capacity(replies.len());
-        let mut shared = self.shared();
-        for (id, reply) in replies {
-            ended.extend(shared.in_flight.remove(&id).map(|in_flight| (in_flight.waiting, reply)));
-        }
-        drop(shared);
-        for (waiting, reply) in ended {
-            waiting.end(Ok(reply), calls);
+    async fn write(&self, mut socket: impl AsyncWrite + Unpin) -> io::Result<()> {
+        loop {
+            let queue = std::mem::take(&mut self.shared().queue);
+            match queue.is_empty() {
+                true => self.queued.notified().await,
+                false => socket.write_all(&queue).await?,
+            }
         }
     }
 
-    /// The connection broke: the server forgets every open transaction. Reads end in 1007, watches as if their keys had
-    /// changed, and commits stay unsettled.
-    pub(super) fn broken(&self, calls: &mut Vec<Call>) {
+    async fn read(&self, mut socket: impl AsyncRead + Unpin) -> io::Result<()> {
+        loop {
+            let (id, reply): (u64, Reply) = read(&mut socket).await?;
+            let in_flight = self.shared().in_flight.remove(&id);
+            if let Some(InFlight { answer, .. }) = in_flight {
+                // Whoever went away does not want to know.
+                let _gone = answer.send(match reply {
+                    Reply::Failed(code) => Err(code),
+                    reply => Ok(reply),
+                });
+            }
+        }
+    }
+
+    /// The server has forgotten every open transaction. Reads end in 1007, watches as if their keys had changed, and
+    /// commits stay unsettled.
+    fn broken(&self) {
         let mut shared = self.shared();
         shared.era += 1;
         shared.queue.clear();
-        let mut ended = Vec::new();
-        for in_flight in std::mem::take(&mut shared.in_flight).into_values() {
-            match in_flight.waiting {
-                Waiting::Commit(_) => shared.unsettled.push(in_flight),
-                Waiting::Read(_) => ended.push((in_flight.waiting, Err(Code::TRANSACTION_TOO_OLD))),
-                Waiting::Watch(_) => ended.push((in_flight.waiting, Ok(Reply::Done))),
-                Waiting::None => {}
+        for InFlight { answer, broken } in std::mem::take(&mut shared.in_flight).into_values() {
+            match broken {
+                Some(outcome) => drop(answer.send(outcome)),
+                None => shared.unsettled.push(answer),
             }
         }
-        drop(shared);
-        for (waiting, result) in ended {
-            waiting.end(result, calls);
-        }
     }
 
-    /// The server says that nothing of the connections before can still commit: what is unsettled ends in 1021.
-    pub(super) fn settled(&self, calls: &mut Vec<Call>) {
-        let unsettled = std::mem::take(&mut self.shared().unsettled);
-        for in_flight in unsettled {
-            in_flight.waiting.end(Err(Code::COMMIT_UNKNOWN_RESULT), calls);
+    /// Nothing of the connections before can still commit: what is unsettled ends in 1021.
+    fn settle(&self) {
+        for answer in std::mem::take(&mut self.shared().unsettled) {
+            drop(answer.send(Err(Code::COMMIT_UNKNOWN_RESULT)));
         }
-    }
-
-    /// Ends in 1031 what has waited for too long. Whether anything is left that may have to.
-    pub(super) fn expire(&self, now: Instant, calls: &mut Vec<Call>) -> bool {
-        let mut shared = self.shared();
-        let is_late = |in_flight: &InFlight| in_flight.deadline.is_some_and(|deadline| deadline <= now);
-        let mut late: Vec<InFlight> = shared.unsettled.extract_if(.., |in_flight| is_late(in_flight)).collect();
-        late.extend(shared.in_flight.extract_if(|_, in_flight| is_late(in_flight)).map(|(_, in_flight)| in_flight));
-        let mut left = shared.in_flight.values().chain(&shared.unsettled);
-        let left = left.any(|in_flight| in_flight.deadline.is_some());
-        drop(shared);
-        for in_flight in late {
-            in_flight.waiting.end(Err(Code::TRANSACTION_TIMED_OUT), calls);
-        }
-        left
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.shared().closed
     }
 }
 
 /// What a database and its transactions share. The connection closes with the last of them.
-pub(super) struct Client(pub(super) Arc<Connection>);
+pub(super) struct Client {
+    pub(super) connection: Arc<Connection>,
+    line: AbortHandle,
+}
+
+impl Client {
+    /// A client of the server at `address`.
+    ///
+    /// # Errors
+    /// 2008 if there is no network; 1500 if the system has no random number.
+    pub(super) fn new(address: SocketAddr) -> Result<Self, Code> {
+        let mut session = Session::default();
+        getrandom::fill(&mut session).map_err(|_| Code::PLATFORM_ERROR)?;
+        let (last_transaction, shared, queued) = (AtomicU64::new(0), Mutex::default(), Notify::new());
+        let connection = Arc::new(Connection { session, last_transaction, shared, queued });
+        let line = Arc::clone(&connection);
+        Ok(Self { connection, line: network::spawn(async move { line.run(address).await })? })
+    }
+}
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.0.shared().closed = true;
-        self.0.network.raise();
+        self.line.abort();
+        self.connection.broken();
     }
 }

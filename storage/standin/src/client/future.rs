@@ -1,160 +1,105 @@
 //! A result that comes later, and who is told.
 //!
-//! Owns the result until the future is destroyed or released: pointers that were given out point into it. Completing
-//! returns the callback instead of calling it, so that nobody's lock is held when it runs.
+//! Owns the result until the future is destroyed: pointers that were given out point into it.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::any::Any;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::Bytes;
+use tokio::task::AbortHandle;
 
-use super::capi::{Callback, KeyValues};
+use super::network;
 use crate::code::Code;
+use crate::frame::Reply;
 
 /// What a future comes to.
-#[derive(Debug)]
-pub(super) enum Value {
-    /// A commit, a watch or a pause.
-    Nothing,
-    /// A version, or a size.
-    Number(i64),
-    /// A versionstamp.
-    Key(Bytes),
-    /// A row's value.
-    Row(Option<Bytes>),
-    /// A page.
-    Rows(KeyValues),
-}
+pub(super) type Outcome = Result<Reply, Code>;
 
 /// A result that comes later.
 #[derive(Default)]
-pub(crate) struct Future {
-    state: Mutex<State>,
-    ready: Condvar,
-    /// What else is to be done if nobody wants the result any more.
-    forget: OnceLock<Box<dyn Fn() + Send + Sync>>,
+pub(super) struct Future {
+    outcome: OnceLock<Outcome>,
+    callback: Mutex<Option<Callback>>,
+    /// What works out the result, while anybody wants it.
+    work: OnceLock<AbortHandle>,
+    /// What else lives as long as the future.
+    kept: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
-#[derive(Default)]
-struct State {
-    result: Option<Result<Value, Code>>,
-    callback: Option<Callback>,
-    /// Threads that block until it is ready: seldom any, and telling nobody costs a system call.
-    blocked: u32,
-}
+/// What to call when a future is ready.
+pub(super) type Callback = Box<dyn FnOnce() + Send>;
 
 impl Future {
-    /// One that is not ready.
-    pub(super) fn new() -> Arc<Self> {
-        Arc::default()
-    }
-
-    /// One that is.
-    pub(super) fn ready(result: Result<Value, Code>) -> Arc<Self> {
-        let future = Self::new();
-        future.state().result = Some(result);
+    /// One that comes to what `work` comes to, on the network thread.
+    pub(super) fn spawn(work: impl std::future::Future<Output = Outcome> + Send + 'static) -> Arc<Self> {
+        let future = Arc::new(Self::default());
+        let completed = Arc::clone(&future);
+        match network::spawn(async move { completed.complete(work.await) }) {
+            Ok(work) => future.work.get_or_init(|| work),
+            Err(code) => return Self::ready(Err(code)),
+        };
         future
     }
 
-    /// Called once when the future is given up before it is ready.
-    pub(super) fn on_forget(&self, forget: impl Fn() + Send + Sync + 'static) {
-        if self.forget.set(Box::new(forget)).is_err() {
-            unreachable!("set where the future is made");
-        }
+    /// One that is ready.
+    pub(super) fn ready(outcome: Outcome) -> Arc<Self> {
+        Arc::new(Self { outcome: outcome.into(), ..Self::default() })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn callback(&self) -> MutexGuard<'_, Option<Callback>> {
+        self.callback.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes it ready, unless it is. Returns the call that is due, to be run when no lock is held.
-    #[must_use]
-    pub(super) fn complete(self: &Arc<Self>, result: Result<Value, Code>) -> Option<Call> {
-        let callback = self.finish(result)?;
-        Some(Call { callback, future: Arc::clone(self) })
-    }
-
-    fn finish(&self, result: Result<Value, Code>) -> Option<Callback> {
-        let mut state = self.state();
-        if state.result.is_some() {
-            return None;
+    /// Makes it ready, unless it is, and calls back, while no lock is held.
+    fn complete(&self, outcome: Outcome) {
+        let callback = {
+            let mut callback = self.callback();
+            let _was_ready = self.outcome.set(outcome);
+            callback.take()
+        };
+        if let Some(callback) = callback {
+            callback();
         }
-        state.result = Some(result);
-        let (callback, blocked) = (state.callback.take(), state.blocked);
-        drop(state);
-        if blocked > 0 {
-            self.ready.notify_all();
-        }
-        callback
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.state().result.is_some()
+        self.outcome.get().is_some()
     }
 
-    /// Keeps `callback` until the result comes. Gives it back if it has: it is due at once.
-    pub(super) fn set_callback(&self, callback: Callback) -> Option<Callback> {
-        let mut state = self.state();
-        if state.result.is_some() {
-            return Some(callback);
+    /// Calls `callback` when the result comes; if it is there, at once.
+    pub(super) fn set_callback(&self, callback: Callback) {
+        let mut kept = self.callback();
+        if !self.is_ready() {
+            *kept = Some(callback);
+            return;
         }
-        state.callback = Some(callback);
-        None
+        drop(kept);
+        callback();
     }
 
-    pub(super) fn block_until_ready(&self) {
-        let mut state = self.state();
-        state.blocked += 1;
-        while state.result.is_none() {
-            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.blocked -= 1;
-    }
-
-    /// Ends it with 1101 unless it is ready. Returns the callback that is due.
-    #[must_use]
-    pub(super) fn cancel(&self) -> Option<Callback> {
+    /// Nobody wants the result any more. A callback that is due all the same is called on the network thread.
+    pub(super) fn give_up(self: Arc<Self>) {
         if self.is_ready() {
-            return None;
+            return;
         }
-        if let Some(forget) = self.forget.get() {
-            forget();
-        }
-        self.finish(Err(Code::OPERATION_CANCELLED))
+        self.work.get().into_iter().for_each(AbortHandle::abort);
+        // Without a network there is nobody left to be told.
+        let _ = network::spawn(async move { self.complete(Err(Code::OPERATION_CANCELLED)) });
     }
 
-    /// Frees the result. It cannot be had after that.
-    pub(super) fn release(&self) {
-        let mut state = self.state();
-        if state.result.is_some() {
-            state.result = Some(Err(Code::FUTURE_RELEASED));
-        }
-    }
-
-    /// What `look` finds in the result.
+    /// The result.
     ///
     /// # Errors
     /// The future's own; 2015 if it is not ready.
-    pub(super) fn look<T>(&self, look: impl FnOnce(&Value) -> Result<T, Code>) -> Result<T, Code> {
-        match &self.state().result {
-            Some(Ok(value)) => look(value),
+    pub(super) fn outcome(&self) -> Result<&Reply, Code> {
+        match self.outcome.get() {
+            Some(Ok(reply)) => Ok(reply),
             Some(Err(code)) => Err(*code),
             None => Err(Code::FUTURE_NOT_SET),
         }
     }
-}
 
-/// A callback that is due. Keeps its future alive until it was called.
-pub(super) struct Call {
-    callback: Callback,
-    future: Arc<Future>,
-}
-
-impl Call {
-    pub(super) fn new(callback: Callback, future: Arc<Future>) -> Self {
-        Self { callback, future }
-    }
-
-    pub(super) fn run(self) {
-        self.callback.call(&self.future);
+    /// Keeps what `make` makes for as long as the future lives. Made once.
+    pub(super) fn keep<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> T) -> &T {
+        self.kept.get_or_init(|| Box::new(make())).downcast_ref().expect("a future keeps things of one kind")
     }
 }

@@ -1,21 +1,23 @@
 //! A transaction as the C library shows it: what may be called when, and what its futures come to.
 //!
-//! Owns its stage, its read version if one was set, its timeout and its pause between attempts. What it reads and what
-//! it commits is decided by the server, which learns of it with the first request that needs an answer.
+//! Owns its read version if one was set, its timeout and its pause between attempts. What it reads, what it writes and
+//! whether it commits is decided by the server, which learns of it with the first request that needs an answer. The first
+//! refusal is kept: functions of the C library that return nothing leave their error to the commit.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use kv::Stamp;
+use kv::limits::{STAMP_OFFSET_BYTES, TRANSACTION_BYTES_MAX};
+use kv::transaction::STAMP_BYTES;
+use serde_bytes::ByteBuf;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{sleep, timeout_at};
 
-use super::connection::{Client, Waiting};
-use super::future::{Call, Future, Value};
-use super::network::Network;
-use super::options::{self, Effect};
-use super::writes::{Writes, check_key, check_range};
+use super::connection::{Client, Connection, Sent};
+use super::future::{Future, Outcome};
+use super::network;
 use crate::code::Code;
-use crate::frame::{Begin, Operation, Range, Reply, Request};
+use crate::frame::{Begin, Operation, Range, Reply, Request, Write};
 
 /// First pause before a retry; it doubles each time.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -23,53 +25,53 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A transaction's handle.
-pub(crate) struct Transaction {
+pub(super) struct Transaction {
     client: Arc<Client>,
-    network: &'static Network,
-    inner: Arc<Mutex<Inner>>,
+    inner: Mutex<Inner>,
 }
 
 struct Inner {
-    /// Unique in the session; another after each reset.
+    /// Unique in the session; another after each retry.
     id: u64,
     /// The connection's era in which the server learnt of it.
     era: Option<u64>,
     began: Instant,
+    /// Zero is for ever.
     timeout: Duration,
-    /// The database's, when this began.
-    timeout_default: Duration,
-    /// It was asked not to read its own writes.
+    /// It was asked not to read its own writes, so it is not to read at all once it wrote: reads here always do.
     only_writes: bool,
-    read_version: Option<i64>,
-    writes: Writes,
+    read_version: Option<u64>,
+    /// What it has written and not sent.
+    unsent: Vec<Write>,
+    unsent_bytes: usize,
+    writes: bool,
     watches: bool,
-    stage: Stage,
-    /// Who waits for the versionstamp.
-    stamps: Vec<Arc<Future>>,
+    refused: Option<Code>,
+    /// Its commit was asked for.
+    is_used: bool,
+    /// What the commit came to, once it has: the stamp, if there was anything to write.
+    committed: watch::Sender<Option<Result<Option<[u8; STAMP_BYTES]>, Code>>>,
     /// The pause before the next retry.
     pause: Duration,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Stage {
-    Open,
-    Committing,
-    /// The commit's version and stamp, if it wrote.
-    Committed(Option<(i64, Stamp)>),
-    Failed(Code),
-    Cancelled,
-}
-
 impl Inner {
-    /// Whether it may be asked for anything.
-    fn check(&self) -> Result<(), Code> {
-        match self.stage {
-            Stage::Open => match self.deadline() {
-                Some(deadline) if deadline <= Instant::now() => Err(Code::TRANSACTION_TIMED_OUT),
-                Some(_) | None => Ok(()),
-            },
-            Stage::Cancelled => Err(Code::TRANSACTION_CANCELLED),
-            Stage::Committing | Stage::Committed(_) | Stage::Failed(_) => Err(Code::USED_DURING_COMMIT),
+    fn new(client: &Client, timeout: Duration) -> Self {
+        Self {
+            id: client.connection.next_transaction(),
+            era: None,
+            began: Instant::now(),
+            timeout,
+            only_writes: false,
+            read_version: None,
+            unsent: Vec::new(),
+            unsent_bytes: 0,
+            writes: false,
+            watches: false,
+            refused: None,
+            is_used: false,
+            committed: watch::Sender::new(None),
+            pause: PAUSE_MIN,
         }
     }
 
@@ -77,332 +79,275 @@ impl Inner {
         (!self.timeout.is_zero()).then(|| self.began + self.timeout)
     }
 
-    /// Sends the writes so far, and a request after them. Returns the request's id and its era.
-    fn send(&mut self, client: &Client, operation: Operation, waiting: Waiting) -> Result<(u64, u64), Code> {
+    /// Nothing is written any more, and the commit fails.
+    fn refuse(&mut self, code: Code) {
+        self.refused.get_or_insert(code);
+        self.unsent = Vec::new();
+    }
+
+    /// Sends the writes so far, and a request after them.
+    fn send(&mut self, client: &Client, operation: Operation) -> Result<Sent, Code> {
+        if self.is_used {
+            return Err(Code::USED_DURING_COMMIT);
+        }
+        if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(Code::TRANSACTION_TIMED_OUT);
+        }
         let begin = match (self.era, self.read_version) {
             (Some(_), _) => Begin::Continue,
             (None, None) => Begin::Fresh,
-            (None, Some(version)) => Begin::At(version.cast_unsigned()),
+            (None, Some(version)) => Begin::At(version),
         };
-        let writes = Bytes::from(self.writes.take());
-        let request = Request { id: 0, transaction: self.id, begin, writes, operation };
-        // What could not be sent is lost, and with it the transaction.
-        let sent = client.0.send(self.era, request, waiting, self.deadline());
-        match sent {
-            Ok((_, era)) => self.era = Some(era),
-            Err(code) => self.writes.refuse(code),
+        self.unsent_bytes = 0;
+        let writes = std::mem::take(&mut self.unsent);
+        let sent = client.connection.send(self.era, Request { id: 0, transaction: self.id, begin, writes, operation });
+        match &sent {
+            Ok(sent) => self.era = Some(sent.era),
+            // What could not be sent is lost, and with it the transaction.
+            Err(code) => self.refuse(*code),
         }
         sent
     }
 
     /// The server forgets it, unless a commit ends it there anyway.
     fn end(&mut self, client: &Client) {
-        if let (Some(_), Stage::Open | Stage::Cancelled) = (self.era, self.stage) {
+        if self.era.is_some() && !self.is_used {
+            self.timeout = Duration::ZERO;
             // If the era has ended it is forgotten already.
-            let _ = self.send(client, Operation::End, Waiting::None);
+            let _ = self.send(client, Operation::End);
         }
     }
 }
 
 impl Transaction {
-    pub(super) fn new(client: Arc<Client>, network: &'static Network, timeout: Duration) -> Self {
-        let inner = Inner {
-            id: client.0.next_transaction(),
-            era: None,
-            began: Instant::now(),
-            timeout,
-            timeout_default: timeout,
-            only_writes: false,
-            read_version: None,
-            writes: Writes::default(),
-            watches: false,
-            stage: Stage::Open,
-            stamps: Vec::new(),
-            pause: PAUSE_MIN,
-        };
-        Self { client, network, inner: Arc::new(Mutex::new(inner)) }
+    pub(super) fn new(client: Arc<Client>, timeout: Duration) -> Self {
+        let inner = Mutex::new(Inner::new(&client, timeout));
+        Self { client, inner }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_option(&self, option: i32, value: &[u8]) -> Result<(), Code> {
-        match options::transaction(option, value)? {
-            Effect::None => {}
-            Effect::Timeout(timeout) => self.inner().timeout = timeout,
-            Effect::OnlyWrites => self.inner().only_writes = true,
-        }
-        Ok(())
+    pub(super) fn set_timeout(&self, timeout: Duration) {
+        self.inner().timeout = timeout;
     }
 
-    pub(super) fn set_read_version(&self, version: i64) {
-        let mut inner = self.inner();
-        if version < 0 {
-            inner.writes.refuse(Code::VERSION_INVALID);
-        } else if inner.read_version.is_some() || inner.era.is_some() {
-            inner.writes.refuse(Code::READ_VERSION_ALREADY_SET);
-        } else {
-            inner.read_version = Some(version);
-        }
+    pub(super) fn set_only_writes(&self) {
+        self.inner().only_writes = true;
     }
 
-    /// Writes, if the transaction still takes writes.
-    pub(super) fn write(&self, write: impl FnOnce(&mut Writes)) {
+    pub(super) fn set_read_version(&self, version: u64) {
+        self.inner().read_version = Some(version);
+    }
+
+    /// Keeps a write for the next request, or the refusal of one.
+    pub(super) fn write(&self, write: Result<Write, Code>) {
         let mut inner = self.inner();
-        match inner.stage {
-            Stage::Open => write(&mut inner.writes),
-            Stage::Committing | Stage::Committed(_) | Stage::Failed(_) | Stage::Cancelled => {
-                inner.writes.refuse(Code::USED_DURING_COMMIT);
+        let (write, len_bytes) = match write {
+            Ok(write) if inner.refused.is_none() => {
+                let len_bytes = write.len_bytes();
+                (write, len_bytes)
             }
+            Ok(_) => return,
+            Err(code) => return inner.refuse(code),
+        };
+        inner.writes |= !matches!(write, Write::Reads(..));
+        inner.unsent_bytes += len_bytes;
+        // The server counts exactly. This bounds the frame.
+        if inner.unsent_bytes > TRANSACTION_BYTES_MAX {
+            return inner.refuse(Code::TRANSACTION_TOO_LARGE);
         }
-    }
-
-    pub(super) fn add_read_conflict(&self, begin: &[u8], end: &[u8]) -> Result<(), Code> {
-        let mut inner = self.inner();
-        inner.check()?;
-        inner.writes.read_conflict(begin, end)
+        inner.unsent.push(write);
     }
 
     pub(super) fn get_read_version(&self) -> Arc<Future> {
         let read_version = self.inner().read_version;
         match read_version {
-            Some(version) => Future::ready(Ok(Value::Number(version))),
-            None => self.read(Ok(Operation::ReadVersion)),
+            Some(version) => Future::ready(Ok(Reply::Version(version))),
+            None => self.read(Operation::ReadVersion),
         }
     }
 
-    pub(super) fn get(&self, key: &[u8], snapshot: bool) -> Arc<Future> {
-        if !snapshot {
-            self.inner().writes.count_read(key, key);
-        }
-        self.read(check_key(key).map(|()| Operation::Get { key: Bytes::copy_from_slice(key), snapshot }))
+    pub(super) fn get(&self, key: ByteBuf, snapshot: bool) -> Arc<Future> {
+        self.read(Operation::Get { key, snapshot })
     }
 
-    pub(super) fn get_range(&self, range: Result<Range, Code>) -> Arc<Future> {
-        let checked = range.and_then(|range| check_range(&range.begin, &range.end).map(|()| range));
-        self.read(checked.map(|range| {
-            if !range.snapshot {
-                self.inner().writes.count_read(&range.begin, &range.end);
-            }
-            Operation::Range(range)
-        }))
+    pub(super) fn get_range(&self, range: Range) -> Arc<Future> {
+        self.read(Operation::Range(range))
     }
 
-    fn read(&self, operation: Result<Operation, Code>) -> Arc<Future> {
+    fn read(&self, operation: Operation) -> Arc<Future> {
         let mut inner = self.inner();
-        let future = Future::new();
-        let sent = operation.and_then(|operation| {
-            inner.check()?;
-            if inner.only_writes && inner.writes.any() {
-                return Err(Code::CLIENT_INVALID_OPERATION);
-            }
-            inner.send(&self.client, operation, Waiting::Read(Arc::clone(&future)))
-        });
-        match sent {
-            Ok(_) => future,
+        if inner.only_writes && inner.writes {
+            return Future::ready(Err(Code::CLIENT_INVALID_OPERATION));
+        }
+        match inner.send(&self.client, operation) {
+            Ok(sent) => Future::spawn(within(inner.deadline(), sent.answer)),
             Err(code) => Future::ready(Err(code)),
         }
     }
 
-    pub(super) fn watch(&self, key: &[u8]) -> Arc<Future> {
-        let mut inner = self.inner();
-        let future = Future::new();
-        let operation = Operation::Watch { key: Bytes::copy_from_slice(key) };
-        let sent = check_key(key).and_then(|()| {
-            inner.check()?;
-            // A watch outlives its transaction and so its timeout.
-            let timeout = std::mem::take(&mut inner.timeout);
-            let sent = inner.send(&self.client, operation, Waiting::Watch(Arc::clone(&future)));
-            inner.timeout = timeout;
-            sent
-        });
-        match sent {
-            Ok((id, era)) => {
-                inner.watches = true;
-                let connection = Arc::downgrade(&self.client.0);
-                future.on_forget(move || {
-                    if let Some(connection) = connection.upgrade() {
-                        connection.unwatch(era, id);
-                    }
-                });
-                future
+    /// Unlike reads a watch outlives its transaction, and so the transaction's timeout.
+    pub(super) fn watch(&self, key: ByteBuf) -> Arc<Future> {
+        /// Tells the server that nobody waits any more, however that came.
+        struct Watching(Arc<Connection>, u64, u64);
+        impl Drop for Watching {
+            fn drop(&mut self) {
+                self.0.unwatch(self.1, self.2);
             }
-            Err(code) => Future::ready(Err(code)),
         }
+        let mut inner = self.inner();
+        let Sent { id, era, answer } = match inner.send(&self.client, Operation::Watch { key }) {
+            Ok(sent) => sent,
+            Err(code) => return Future::ready(Err(code)),
+        };
+        inner.watches = true;
+        let watching = Watching(Arc::clone(&self.client.connection), era, id);
+        Future::spawn(async move {
+            let _until_answered = watching;
+            within(None, answer).await
+        })
     }
 
     pub(super) fn commit(&self) -> Arc<Future> {
-        let mut calls = Vec::new();
-        let future = self.begin_commit(&mut calls);
-        calls.into_iter().for_each(Call::run);
-        future
-    }
-
-    fn begin_commit(&self, calls: &mut Vec<Call>) -> Arc<Future> {
         let mut inner = self.inner();
-        let future = Future::new();
-        let inner_again = Arc::clone(&self.inner);
-        let (id, writes) = (inner.id, inner.writes.any());
-        let committing = Committing { future: Arc::clone(&future), transaction: inner_again, id, writes };
-        if let Err(code) = inner.check() {
-            return Future::ready(Err(code));
-        }
-        let sent = match inner.writes.refused() {
+        let (deadline, wrote) = (inner.deadline(), inner.writes);
+        let handed_in = match inner.refused {
             Some(code) => Err(code),
-            None if inner.writes.any() || inner.watches => {
-                inner.send(&self.client, Operation::Commit, Waiting::Commit(committing)).map(|_| ())
-            }
-            None => {
-                inner.end(&self.client);
-                inner.stage = Stage::Committed(None);
-                settle_stamps(&mut inner, Err(Code::NO_COMMIT_VERSION), calls);
-                return Future::ready(Ok(Value::Nothing));
-            }
+            None if wrote || inner.watches => inner.send(&self.client, Operation::Commit).map(Some),
+            None => Ok(None),
         };
-        match sent {
-            Ok(()) => {
-                inner.stage = Stage::Committing;
-                future
-            }
-            Err(code) => {
-                inner.end(&self.client);
-                inner.stage = Stage::Failed(code);
-                settle_stamps(&mut inner, Err(code), calls);
-                Future::ready(Err(code))
-            }
+        if !matches!(handed_in, Ok(Some(_))) {
+            inner.end(&self.client);
         }
-    }
-
-    /// The version of the commit; −1 if there was none to make, or none yet.
-    pub(super) fn committed_version(&self) -> i64 {
-        match self.inner().stage {
-            Stage::Committed(committed) => committed.map_or(-1, |(version, _)| version),
-            Stage::Open | Stage::Committing | Stage::Failed(_) | Stage::Cancelled => -1,
+        inner.is_used = true;
+        let committed = inner.committed.clone();
+        let mut known = committed.subscribe();
+        // Not by the commit's own future: whoever gives that up may still wait for the stamp.
+        let committing = network::spawn(async move {
+            let outcome = match handed_in {
+                Ok(Some(sent)) => within(deadline, sent.answer).await,
+                Ok(None) => Ok(Reply::Done),
+                Err(code) => Err(code),
+            };
+            committed.send_replace(Some(outcome.map(|reply| match reply {
+                Reply::Committed(stamp) if wrote => Some(stamp),
+                _ => None,
+            })));
+        });
+        match committing {
+            Ok(_) => Future::spawn(async move { outcome(&mut known).await.map(|_| Reply::Done) }),
+            Err(code) => Future::ready(Err(code)),
         }
     }
 
     pub(super) fn get_versionstamp(&self) -> Arc<Future> {
-        let mut inner = self.inner();
-        match inner.stage {
-            Stage::Open | Stage::Committing => {
-                let future = Future::new();
-                inner.stamps.push(Arc::clone(&future));
-                future
-            }
-            Stage::Committed(Some((_, stamp))) => Future::ready(Ok(key(stamp))),
-            Stage::Committed(None) => Future::ready(Err(Code::NO_COMMIT_VERSION)),
-            Stage::Failed(code) => Future::ready(Err(code)),
-            Stage::Cancelled => Future::ready(Err(Code::TRANSACTION_CANCELLED)),
-        }
+        let mut known = self.inner().committed.subscribe();
+        Future::spawn(async move {
+            let stamp = outcome(&mut known).await?;
+            stamp.map(Reply::Committed).ok_or(Code::NO_COMMIT_VERSION)
+        })
     }
 
-    pub(super) fn approximate_size(&self) -> i64 {
-        i64::try_from(self.inner().writes.size_bytes()).unwrap_or(i64::MAX)
-    }
-
-    /// After a pause the transaction is as if new, if it can be retried; else the error comes back.
+    /// After a pause the transaction is as if new, with its options and the time when it began, if it can be retried;
+    /// else the error comes back.
     pub(super) fn on_error(&self, code: Code) -> Arc<Future> {
-        if !code.is_retryable() {
+        if !code.is_retryable_not_committed() && !code.is_maybe_committed() {
             return Future::ready(Err(code));
         }
         let mut inner = self.inner();
-        if matches!(inner.stage, Stage::Cancelled) {
-            return Future::ready(Err(Code::TRANSACTION_CANCELLED));
-        }
-        let (pause, began, timeout, only_writes) = (inner.pause, inner.began, inner.timeout, inner.only_writes);
-        drop(inner);
-        self.reset();
-        inner = self.inner();
-        // The timeout is from the first attempt on.
-        (inner.pause, inner.began) = ((pause * 2).min(PAUSE_MAX), began);
-        (inner.timeout, inner.only_writes) = (timeout, only_writes);
-        drop(inner);
-        let future = Future::new();
-        self.network.after(pause, Arc::clone(&future));
-        future
-    }
-
-    /// As if new: options are the database's again.
-    pub(super) fn reset(&self) {
-        let mut calls = Vec::new();
-        let mut inner = self.inner();
+        let Inner { began, timeout, only_writes, pause, .. } = *inner;
         inner.end(&self.client);
-        settle_stamps(&mut inner, Err(Code::TRANSACTION_CANCELLED), &mut calls);
-        inner.id = self.client.0.next_transaction();
-        (inner.era, inner.read_version) = (None, None);
-        (inner.began, inner.pause) = (Instant::now(), PAUSE_MIN);
-        (inner.timeout, inner.only_writes) = (inner.timeout_default, false);
-        (inner.writes, inner.watches) = (Writes::default(), false);
-        inner.stage = Stage::Open;
-        drop(inner);
-        calls.into_iter().for_each(Call::run);
-    }
-
-    /// Ends it for good, unless it is reset. Reads in flight are answered all the same.
-    pub(super) fn cancel(&self) {
-        let mut calls = Vec::new();
-        let mut inner = self.inner();
-        inner.end(&self.client);
-        inner.stage = Stage::Cancelled;
-        settle_stamps(&mut inner, Err(Code::TRANSACTION_CANCELLED), &mut calls);
-        drop(inner);
-        calls.into_iter().for_each(Call::run);
+        let next_pause = (pause * 2).min(PAUSE_MAX);
+        *inner = Inner { began, only_writes, pause: next_pause, ..Inner::new(&self.client, timeout) };
+        Future::spawn(async move {
+            sleep(pause).await;
+            Ok(Reply::Done)
+        })
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        let mut inner = self.inner();
-        inner.end(&self.client);
-        // A commit in flight goes on, and its stamp with it; else there will be none.
-        if !matches!(inner.stage, Stage::Committing) {
-            let mut calls = Vec::new();
-            settle_stamps(&mut inner, Err(Code::TRANSACTION_CANCELLED), &mut calls);
-            calls.into_iter().for_each(super::network::defer);
+        self.inner().end(&self.client);
+    }
+}
+
+/// What a request comes to, or 1031 after `deadline`.
+async fn within(deadline: Option<Instant>, answer: oneshot::Receiver<Outcome>) -> Outcome {
+    let answered = match deadline {
+        Some(deadline) => timeout_at(deadline.into(), answer).await.map_err(|_| Code::TRANSACTION_TIMED_OUT)?,
+        None => answer.await,
+    };
+    answered.unwrap_or(Err(Code::OPERATION_CANCELLED))
+}
+
+type Known = watch::Receiver<Option<Result<Option<[u8; STAMP_BYTES]>, Code>>>;
+
+/// What a commit came to; 1025 if it was never asked for.
+async fn outcome(known: &mut Known) -> Result<Option<[u8; STAMP_BYTES]>, Code> {
+    let known = known.wait_for(Option::is_some).await.map_err(|_| Code::TRANSACTION_CANCELLED)?;
+    known.expect("waited for")
+}
+
+impl Write {
+    /// A write by the C library's number of its operation.
+    ///
+    /// # Errors
+    /// 2018 for an operation that Rookery never asks for; 2000 for an operand without room for its stamp.
+    pub(super) fn atomic(operation: i32, key: ByteBuf, operand: ByteBuf) -> Result<Self, Code> {
+        match operation {
+            2 => Ok(Self::Add(key, operand)),
+            12 => Ok(Self::Max(key, operand)),
+            14 => stamp_place(&key).map(|(prefix, suffix)| Self::StampedKey(prefix, suffix, operand)),
+            15 => stamp_place(&operand).map(|(prefix, suffix)| Self::StampedValue(key, prefix, suffix)),
+            _ => Err(Code::INVALID_MUTATION_TYPE),
+        }
+    }
+
+    fn len_bytes(&self) -> usize {
+        match self {
+            Self::Clear(key) => key.len(),
+            Self::Set(one, other)
+            | Self::ClearRange(one, other)
+            | Self::Add(one, other)
+            | Self::Max(one, other)
+            | Self::Reads(one, other) => one.len() + other.len(),
+            Self::StampedKey(one, other, third) | Self::StampedValue(one, other, third) => {
+                one.len() + other.len() + third.len()
+            }
         }
     }
 }
 
-fn key(stamp: Stamp) -> Value {
-    Value::Key(Bytes::copy_from_slice(&stamp.0))
+/// What lies before and after the 10 bytes that the stamp replaces. Where they begin is said by the last four.
+fn stamp_place(bytes: &[u8]) -> Result<(ByteBuf, ByteBuf), Code> {
+    let place = || {
+        let (row, offset) = bytes.split_last_chunk::<STAMP_OFFSET_BYTES>()?;
+        let begin = u32::from_le_bytes(*offset) as usize;
+        let end = begin.checked_add(STAMP_BYTES).filter(|end| *end <= row.len())?;
+        Some((ByteBuf::from(&row[..begin]), ByteBuf::from(&row[end..])))
+    };
+    place().ok_or(Code::CLIENT_INVALID_OPERATION)
 }
 
-fn settle_stamps(inner: &mut Inner, result: Result<Stamp, Code>, calls: &mut Vec<Call>) {
-    for future in inner.stamps.drain(..) {
-        calls.extend(future.complete(result.map(key)));
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A commit in flight.
-pub(super) struct Committing {
-    future: Arc<Future>,
-    transaction: Arc<Mutex<Inner>>,
-    /// The transaction's number when it was committed.
-    id: u64,
-    /// Whether it has a version.
-    writes: bool,
-}
-
-impl Committing {
-    /// The commit has ended.
-    pub(super) fn end(self, result: Result<Reply, Code>, calls: &mut Vec<Call>) {
-        let result = match result {
-            Ok(Reply::Committed(version, stamp)) => Ok(self.writes.then(|| (version.cast_signed(), stamp))),
-            Ok(Reply::Failed(code)) | Err(code) => Err(code),
-            Ok(Reply::Version(_) | Reply::Value(_) | Reply::Rows(..) | Reply::Done) => Err(Code::INTERNAL_ERROR),
+    #[test]
+    fn a_stamp_goes_where_the_last_four_bytes_say() {
+        let check = |row: &[u8], offset: u32, expected: Option<(&str, &str)>| {
+            let found = stamp_place(&[row, &offset.to_le_bytes()].concat());
+            let expected = expected.map(|(prefix, suffix)| (ByteBuf::from(prefix), ByteBuf::from(suffix)));
+            assert_eq!(found, expected.ok_or(Code::CLIENT_INVALID_OPERATION), "{row:?} {offset}");
         };
-        let mut inner = self.transaction.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may have been reset or cancelled meanwhile.
-        if inner.id == self.id && matches!(inner.stage, Stage::Committing) {
-            inner.stage = match result {
-                Ok(committed) => Stage::Committed(committed),
-                Err(code) => Stage::Failed(code),
-            };
-            let stamp = result.and_then(|committed| committed.map(|(_, stamp)| stamp).ok_or(Code::NO_COMMIT_VERSION));
-            settle_stamps(&mut inner, stamp, calls);
-        }
-        drop(inner);
-        calls.extend(self.future.complete(result.map(|_| Value::Nothing)));
+        check(b"p..........s", 1, Some(("p", "s")));
+        check(b"..........", 0, Some(("", "")));
+        check(b"..........s", 2, None);
+        check(b".........", 0, None);
+        check(b"", u32::MAX, None);
+        assert_eq!(stamp_place(b"abc"), Err(Code::CLIENT_INVALID_OPERATION));
     }
 }

@@ -6,16 +6,18 @@ use std::collections::VecDeque;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::code::Code;
 
-/// How one commit that writes ends.
+/// How one commit that writes ends, or one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// As it would.
     None,
     /// 1020, as if another had written what it read.
     Conflict,
-    /// 1021, and it has happened if nothing stood against it.
+    /// 1021, and the commit has happened if nothing stood against it.
     UnknownCommitted,
     /// 1021, and it has not.
     UnknownLost,
@@ -25,29 +27,29 @@ pub enum Fault {
     FutureVersion,
     /// 1037.
     Behind,
-    /// It happens, and the connection is cut before the answer.
+    /// The commit happens, and the connection is cut before the answer.
     CutCommitted,
-    /// The connection is cut, and it does not happen.
-    CutLost,
-}
-
-/// How one read ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadFault {
-    /// As it would.
-    None,
-    /// 1007.
-    TooOld,
-    /// 1009.
-    FutureVersion,
-    /// 1037.
-    Behind,
-    /// The connection is cut.
+    /// The connection is cut, and nothing happens.
     Cut,
 }
 
+impl Fault {
+    /// The error of what is refused without being done.
+    pub(super) fn code(self) -> Option<Code> {
+        match self {
+            Self::Conflict => Some(Code::NOT_COMMITTED),
+            Self::UnknownLost => Some(Code::COMMIT_UNKNOWN_RESULT),
+            Self::TooOld => Some(Code::TRANSACTION_TOO_OLD),
+            Self::FutureVersion => Some(Code::FUTURE_VERSION),
+            Self::Behind => Some(Code::PROCESS_BEHIND),
+            Self::None | Self::UnknownCommitted | Self::CutCommitted | Self::Cut => None,
+        }
+    }
+}
+
 /// How often, in operations of 1,000, and how slowly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Faults {
     /// Commits that end in 1020.
     pub conflict: u32,
@@ -68,41 +70,38 @@ pub struct Faults {
     /// Reads that end in 1037.
     pub read_behind: u32,
     /// Every answer is held back for so long.
-    pub delay: Duration,
-}
-
-/// What is wrong with a text of faults.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FaultsError {
-    /// Not a fault.
-    #[error(
-        "{0:?} is not like `conflict=50`; names: conflict, unknown_committed, unknown_lost, too_old, future, behind, \
-             read_too_old, read_future, read_behind (in operations of 1,000), delay_ms"
-    )]
-    Unknown(String),
-    /// More than always.
-    #[error("faults of {of} come to {permille} in 1,000")]
-    TooMany {
-        /// Commits or reads.
-        of: &'static str,
-        /// Their sum.
-        permille: u64,
-    },
+    pub delay_ms: u64,
 }
 
 impl Faults {
+    fn commits(&self) -> [(Fault, u32); 6] {
+        [
+            (Fault::Conflict, self.conflict),
+            (Fault::UnknownCommitted, self.unknown_committed),
+            (Fault::UnknownLost, self.unknown_lost),
+            (Fault::TooOld, self.too_old),
+            (Fault::FutureVersion, self.future),
+            (Fault::Behind, self.behind),
+        ]
+    }
+
+    fn reads(&self) -> [(Fault, u32); 3] {
+        [
+            (Fault::TooOld, self.read_too_old),
+            (Fault::FutureVersion, self.read_future),
+            (Fault::Behind, self.read_behind),
+        ]
+    }
+
     /// Refuses rates that come to more than always.
     ///
     /// # Errors
-    /// [`FaultsError::TooMany`].
-    pub fn check(&self) -> Result<(), FaultsError> {
-        let commits =
-            [self.conflict, self.unknown_committed, self.unknown_lost, self.too_old, self.future, self.behind];
-        let reads = [self.read_too_old, self.read_future, self.read_behind];
-        for (of, rates) in [("commits", commits.as_slice()), ("reads", reads.as_slice())] {
-            let permille = rates.iter().copied().map(u64::from).sum();
+    /// What comes to how much.
+    pub fn check(&self) -> Result<(), String> {
+        for (of, rates) in [("commits", self.commits().as_slice()), ("reads", &self.reads())] {
+            let permille: u64 = rates.iter().map(|(_, permille)| u64::from(*permille)).sum();
             if permille > 1_000 {
-                return Err(FaultsError::TooMany { of, permille });
+                return Err(format!("faults of {of} come to {permille} in 1,000"));
             }
         }
         Ok(())
@@ -110,124 +109,66 @@ impl Faults {
 }
 
 impl FromStr for Faults {
-    type Err = FaultsError;
+    type Err = String;
 
     /// Like `conflict=50,unknown_lost=10,delay_ms=2`.
-    fn from_str(text: &str) -> Result<Self, FaultsError> {
-        let mut faults = Self::default();
-        for word in text.split(',').filter(|word| !word.is_empty()) {
-            let unknown = || FaultsError::Unknown(word.to_owned());
-            let (name, number) = word.split_once('=').ok_or_else(unknown)?;
-            let number: u32 = number.parse().map_err(|_| unknown())?;
-            match name {
-                "conflict" => faults.conflict = number,
-                "unknown_committed" => faults.unknown_committed = number,
-                "unknown_lost" => faults.unknown_lost = number,
-                "too_old" => faults.too_old = number,
-                "future" => faults.future = number,
-                "behind" => faults.behind = number,
-                "read_too_old" => faults.read_too_old = number,
-                "read_future" => faults.read_future = number,
-                "read_behind" => faults.read_behind = number,
-                "delay_ms" => faults.delay = Duration::from_millis(number.into()),
-                _ => return Err(unknown()),
-            }
-        }
-        faults.check()?;
-        Ok(faults)
+    fn from_str(text: &str) -> Result<Self, String> {
+        let faults: Self = toml::from_str(&text.replace(',', "\n")).map_err(|error| error.message().to_owned())?;
+        faults.check().map(|()| faults)
     }
 }
 
 /// Decides.
 #[derive(Debug)]
 pub(super) struct Fate {
-    /// The state of the generator.
-    random: u64,
-    faults: Faults,
-    commits: VecDeque<Fault>,
-    reads: VecDeque<ReadFault>,
-    full: bool,
-    /// Commits refused for being full so far.
+    random: fastrand::Rng,
+    pub(super) faults: Faults,
+    /// How the next commits and reads end.
+    pub(super) commits: VecDeque<Fault>,
+    pub(super) reads: VecDeque<Fault>,
+    /// Commits that write are refused for load.
+    pub(super) full: bool,
+    /// Commits refused so far.
     refused: u64,
 }
 
 impl Fate {
     pub(super) fn new(seed: u64, faults: Faults) -> Self {
-        Self { random: seed, faults, commits: VecDeque::new(), reads: VecDeque::new(), full: false, refused: 0 }
-    }
-
-    pub(super) fn set_faults(&mut self, faults: Faults) {
-        self.faults = faults;
-    }
-
-    pub(super) fn set_full(&mut self, full: bool) {
-        self.full = full;
-    }
-
-    pub(super) fn script(&mut self, commits: &[Fault], reads: &[ReadFault]) {
-        self.commits.extend(commits);
-        self.reads.extend(reads);
+        let random = fastrand::Rng::with_seed(seed);
+        Self { random, faults, commits: VecDeque::new(), reads: VecDeque::new(), full: false, refused: 0 }
     }
 
     pub(super) fn delay(&self) -> Duration {
-        self.faults.delay
+        Duration::from_millis(self.faults.delay_ms)
     }
 
-    /// The error of a commit that finds the store full: by turns the two that a full cluster gives.
-    pub(super) fn full(&mut self) -> Option<Code> {
-        if !self.full {
-            return None;
+    /// The fate of a commit that writes, or its error where it finds the store full: by turns the two that a full cluster
+    /// gives.
+    pub(super) fn commit(&mut self) -> Result<Fault, Code> {
+        if self.full {
+            self.refused += 1;
+            return Err(if self.refused.is_multiple_of(2) { Code::TAG_THROTTLED } else { Code::PROCESS_BEHIND });
         }
-        self.refused += 1;
-        Some(if self.refused.is_multiple_of(2) { Code::TAG_THROTTLED } else { Code::PROCESS_BEHIND })
+        let scripted = self.commits.pop_front();
+        Ok(scripted.unwrap_or_else(|| draw(&mut self.random, &self.faults.commits())))
     }
 
-    pub(super) fn commit(&mut self) -> Fault {
-        if let Some(fault) = self.commits.pop_front() {
-            return fault;
-        }
-        let Faults { conflict, unknown_committed, unknown_lost, too_old, future, behind, .. } = self.faults;
-        self.draw(&[
-            (conflict, Fault::Conflict),
-            (unknown_committed, Fault::UnknownCommitted),
-            (unknown_lost, Fault::UnknownLost),
-            (too_old, Fault::TooOld),
-            (future, Fault::FutureVersion),
-            (behind, Fault::Behind),
-        ])
-        .unwrap_or(Fault::None)
+    pub(super) fn read(&mut self) -> Fault {
+        let scripted = self.reads.pop_front();
+        scripted.unwrap_or_else(|| draw(&mut self.random, &self.faults.reads()))
     }
+}
 
-    pub(super) fn read(&mut self) -> ReadFault {
-        if let Some(fault) = self.reads.pop_front() {
-            return fault;
+/// One of `rates`, each in so many of 1,000 cases, or none.
+fn draw(random: &mut fastrand::Rng, rates: &[(Fault, u32)]) -> Fault {
+    let mut drawn = random.u32(..1_000);
+    for (fault, permille) in rates {
+        match drawn.checked_sub(*permille) {
+            Some(left) => drawn = left,
+            None => return *fault,
         }
-        let Faults { read_too_old, read_future, read_behind, .. } = self.faults;
-        self.draw(&[
-            (read_too_old, ReadFault::TooOld),
-            (read_future, ReadFault::FutureVersion),
-            (read_behind, ReadFault::Behind),
-        ])
-        .unwrap_or(ReadFault::None)
     }
-
-    /// One of `rates`, each in so many of 1,000 cases.
-    fn draw<T: Copy>(&mut self, rates: &[(u32, T)]) -> Option<T> {
-        // SplitMix64.
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.random;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let mut drawn = (bits ^ (bits >> 31)) % 1_000;
-        for (permille, fault) in rates {
-            let permille = u64::from(*permille);
-            if drawn < permille {
-                return Some(*fault);
-            }
-            drawn -= permille;
-        }
-        None
-    }
+    Fault::None
 }
 
 #[cfg(test)]
@@ -236,16 +177,18 @@ mod tests {
 
     #[test]
     fn faults_are_written_as_names_and_rates() {
-        let check = |text: &str, expected: Result<Faults, FaultsError>| assert_eq!(text.parse(), expected, "{text}");
+        let check = |text: &str, expected: Result<Faults, &str>| match (text.parse::<Faults>(), expected) {
+            (Err(error), Err(expected)) => assert!(error.contains(expected), "{text}: {error}"),
+            (found, expected) => assert_eq!(found, expected.map_err(str::to_owned), "{text}"),
+        };
         check("", Ok(Faults::default()));
         check("conflict=50", Ok(Faults { conflict: 50, ..Faults::default() }));
-        let two = Faults { unknown_lost: 1, delay: Duration::from_millis(3), ..Faults::default() };
-        check("unknown_lost=1,delay_ms=3", Ok(two));
-        check("conflict", Err(FaultsError::Unknown("conflict".to_owned())));
-        check("conflicts=1", Err(FaultsError::Unknown("conflicts=1".to_owned())));
-        check("conflict=-1", Err(FaultsError::Unknown("conflict=-1".to_owned())));
-        check("conflict=600,behind=401", Err(FaultsError::TooMany { of: "commits", permille: 1_001 }));
-        check("read_behind=1001", Err(FaultsError::TooMany { of: "reads", permille: 1_001 }));
+        check("unknown_lost=1,delay_ms=3", Ok(Faults { unknown_lost: 1, delay_ms: 3, ..Faults::default() }));
+        check("conflict", Err("expected"));
+        check("conflicts=1", Err("expected one of `conflict`, `unknown_committed`"));
+        check("conflict=-1", Err("expected u32"));
+        check("conflict=600,behind=401", Err("faults of commits come to 1001 in 1,000"));
+        check("read_behind=1001", Err("faults of reads come to 1001 in 1,000"));
     }
 
     #[test]
@@ -253,10 +196,11 @@ mod tests {
         let faults = Faults { conflict: 300, unknown_lost: 300, read_behind: 500, ..Faults::default() };
         let run = |seed: u64| {
             let mut fate = Fate::new(seed, faults);
-            fate.script(&[Fault::TooOld, Fault::None], &[ReadFault::Cut]);
-            assert_eq!([fate.commit(), fate.commit()], [Fault::TooOld, Fault::None]);
-            assert_eq!(fate.read(), ReadFault::Cut);
-            (0..1_000).map(|_| (fate.commit(), fate.read())).collect::<Vec<_>>()
+            fate.commits.extend([Fault::TooOld, Fault::None]);
+            fate.reads.push_back(Fault::Cut);
+            let scripted = [fate.commit(), fate.commit(), Ok(fate.read())];
+            assert_eq!(scripted, [Ok(Fault::TooOld), Ok(Fault::None), Ok(Fault::Cut)]);
+            (0..1_000).map(|_| (fate.commit().expect("not full"), fate.read())).collect::<Vec<_>>()
         };
         let (first, again, other) = (run(1), run(1), run(2));
         assert_eq!(first, again);

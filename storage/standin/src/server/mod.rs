@@ -1,34 +1,36 @@
 //! The server: transactions of one of our engines over TCP, with faults on request and every call counted.
 //!
-//! Owns the store, a thread that accepts and a thread for each connection. Each client transaction is one transaction of
-//! the engine, so read-your-writes, conflicts, versionstamps and the 5 s of a transaction's life are the engine's.
+//! Owns the store and one thread for all connections. Each client transaction is one transaction of the engine, so
+//! read-your-writes, conflicts, versionstamps, limits and the 5 s of a transaction's life are the engine's.
 //! Listens on this machine only unless told otherwise: nothing here asks who is there, and nothing is encrypted.
 
 mod calls;
 mod connection;
 mod control;
 mod faults;
-mod task;
 mod transactions;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::AsFd;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
+use kv::embedded::{EmbeddedEngine, EmbeddedOptions, OnFatal};
+use kv::foundationdb::Options;
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore};
 use kv::{Engine, Generation, SystemClock};
-use rustix::event::{PollFd, PollFlags};
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::task::JoinSet;
 
-pub use calls::{COMMITS_KEPT_MAX, Calls, CommitRows};
-pub use faults::{Fault, Faults, FaultsError, ReadFault};
+pub use calls::{Calls, Written};
+pub use faults::{Fault, Faults};
 
 use crate::cluster_file::ClusterFile;
-use crate::link::wait;
-use control::Control;
+use crate::library::library;
+use control::{Control, Stage};
+use faults::Fate;
 
 /// Connections at a time. A node has one; 256 is more nodes than one would run on a machine. One more is closed at once.
 pub const CONNECTIONS_MAX: usize = 256;
@@ -79,7 +81,7 @@ pub struct Server {
     control: Arc<Control>,
     address: SocketAddr,
     seed: u64,
-    accepting: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -103,7 +105,12 @@ impl Server {
                 Self::serve(engine, listen, seed, faults)
             }
             Store::Directory(path) => {
-                let options = EmbeddedOptions { key_bytes_max: KEY_BYTES_MAX, ..EmbeddedOptions::new(seed) };
+                // The client may be in the same process: no exit handler may run.
+                let on_fatal: OnFatal = Arc::new(|error| {
+                    tracing::error!(%error, "the store cannot write, the process ends");
+                    std::process::abort();
+                });
+                let options = EmbeddedOptions { key_bytes_max: KEY_BYTES_MAX, on_fatal, ..EmbeddedOptions::new(seed) };
                 let engine = EmbeddedEngine::open(&path, options).map_err(io::Error::other)?;
                 Self::serve(engine, listen, seed, faults)
             }
@@ -111,18 +118,13 @@ impl Server {
     }
 
     fn serve<E: Engine>(engine: E, listen: SocketAddr, seed: u64, faults: Faults) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen)?;
-        listener.set_nonblocking(true)?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind(listen))?;
         let address = listener.local_addr()?;
-        let control = Arc::new(Control::new(seed, faults)?);
-        let watching = Arc::clone(&control);
-        let accept = move || {
-            if let Err(error) = accept(&listener, &watching, &engine) {
-                tracing::error!(%error, "the stand-in accepts no more connections");
-            }
-        };
-        let accepting = Some(thread::Builder::new().name("standin-accept".to_owned()).spawn(accept)?);
-        Ok(Self { control, address, seed, accepting })
+        let control = Arc::new(Control::new(Fate::new(seed, faults)));
+        let accepting = accept(listener, Arc::clone(&control), engine);
+        let thread = thread::Builder::new().name("standin".to_owned()).spawn(move || runtime.block_on(accepting))?;
+        Ok(Self { control, address, seed, thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -141,6 +143,15 @@ impl Server {
         path
     }
 
+    /// How a client finds it: a cluster file in `directory`, and a store under `prefix`, of that generation if it is new.
+    ///
+    /// # Panics
+    /// If the cluster file cannot be written, or the client library was not built.
+    pub fn options(&self, directory: &Path, prefix: &str, new_generation: u64) -> Options {
+        let (cluster_file, client_library) = (Some(self.cluster_file(directory)), Some(library()));
+        Options { cluster_file, client_library, prefix: prefix.to_owned(), new_generation }
+    }
+
     /// Writes the cluster file to `path`, whole or not at all.
     ///
     /// # Errors
@@ -155,32 +166,32 @@ impl Server {
     /// If rates come to more than always.
     pub fn set_faults(&self, faults: Faults) {
         faults.check().unwrap_or_else(|error| panic!("{error}"));
-        self.control.state().fate.set_faults(faults);
+        self.control.state().fate.faults = faults;
     }
 
     /// How the next commits that write end, of whichever client, after those scripted before.
     pub fn script(&self, commits: &[Fault]) {
-        self.control.state().fate.script(commits, &[]);
+        self.control.state().fate.commits.extend(commits);
     }
 
     /// How the next reads end, of whichever client, after those scripted before.
-    pub fn script_reads(&self, reads: &[ReadFault]) {
-        self.control.state().fate.script(&[], reads);
+    pub fn script_reads(&self, reads: &[Fault]) {
+        self.control.state().fate.reads.extend(reads);
     }
 
     /// The cluster is away: nothing is accepted, read or answered. Commits that were handed in take their course.
     pub fn pause(&self) {
-        self.control.set_paused(true);
+        self.control.set(Stage::Paused);
     }
 
     /// The cluster is back.
     pub fn resume(&self) {
-        self.control.set_paused(false);
+        self.control.set(Stage::Running);
     }
 
     /// The store is full: commits that write are refused for load, for ever, and reads go on. Or it is not any more.
     pub fn fill(&self, full: bool) {
-        self.control.state().fate.set_full(full);
+        self.control.state().fate.full = full;
     }
 
     /// Cuts every connection. Clients connect again.
@@ -191,59 +202,42 @@ impl Server {
     /// What was asked of it so far.
     #[must_use]
     pub fn calls(&self) -> Calls {
-        self.control.state().counts.calls.clone()
-    }
-
-    /// What the last commits that happened wrote, oldest first, at most [`COMMITS_KEPT_MAX`].
-    #[must_use]
-    pub fn last_commits(&self) -> Vec<CommitRows> {
-        self.control.state().counts.commits.iter().copied().collect()
+        self.control.state().calls.clone()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.control.close();
-        if self.accepting.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the stand-in's accepting thread panicked");
+        self.control.set(Stage::Closing);
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the stand-in's thread panicked");
         }
     }
 }
 
-/// Accepts until the control is closed, then waits for the connections' threads.
-fn accept<E: Engine>(listener: &TcpListener, control: &Arc<Control>, engine: &E) -> io::Result<()> {
-    let mut threads: Vec<JoinHandle<()>> = Vec::new();
-    while !control.is_closing() {
-        let signal = PollFd::new(control, PollFlags::IN);
-        if control.is_paused() {
-            wait(&mut [signal], None)?;
-        } else {
-            wait(&mut [signal, PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)], None)?;
-        }
-        control.lower();
-        if control.is_paused() {
-            continue;
-        }
-        match listener.accept() {
-            Ok((socket, peer)) => {
-                threads.retain(|thread| !thread.is_finished());
-                if threads.len() >= CONNECTIONS_MAX {
-                    tracing::warn!(%peer, limit = CONNECTIONS_MAX, "too many connections, this one is closed");
-                    continue;
-                }
-                let (control, engine) = (Arc::clone(control), engine.clone());
-                let serve = move || connection::serve(socket, control, engine);
-                threads.push(thread::Builder::new().name("standin-serve".to_owned()).spawn(serve)?);
+/// Accepts until the control closes, then waits for the commits that were handed in.
+async fn accept<E: Engine>(listener: TcpListener, control: Arc<Control>, engine: E) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            control.resumed().await;
+            listener.accept().await
+        };
+        let accepted = tokio::select! {
+            () = control.closing() => break,
+            accepted = accepted => accepted,
+        };
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((_, peer)) if connections.len() >= CONNECTIONS_MAX => {
+                tracing::warn!(%peer, limit = CONNECTIONS_MAX, "too many connections, this one is closed");
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok((socket, _)) => {
+                connections.spawn(connection::serve(socket, Arc::clone(&control), engine.clone()));
+            }
             // The peer went away again, or there are no descriptors left: the others are served on.
             Err(error) => tracing::warn!(%error, "a connection was not accepted"),
         }
     }
-    for thread in threads {
-        if thread.join().is_err() {
-            tracing::error!("a thread of the stand-in panicked");
-        }
-    }
-    Ok(())
+    control.end().await;
 }

@@ -38,7 +38,7 @@ fn a_store_that_is_away_is_waited_for_five_seconds_and_found_again() {
 fn a_server_that_is_started_again_is_found_by_the_same_client() {
     let directory = tempfile::tempdir().expect("a directory");
     let server = Server::start(durable(directory.path())).expect("a free port");
-    let engine = open(server.cluster_file(directory.path()));
+    let engine = open(&server, directory.path());
     let mut world = World::claim(engine, 3, 1);
     world.populate();
     assert_eq!(world.run("1 sends a"), "#1");

@@ -1,10 +1,10 @@
 //! A server of its own for each test, and a store in it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fdb_c::{Server, ServerOptions, Store};
 use futures_lite::future::block_on;
-use kv::foundationdb::{FoundationDb, FoundationDbEngine, Options};
+use kv::foundationdb::{FoundationDb, FoundationDbEngine};
 use tempfile::TempDir;
 
 use crate::world::World;
@@ -27,7 +27,7 @@ impl Served {
 
     /// The store, which is made by the first to open it.
     pub(crate) fn open(&self) -> FoundationDbEngine {
-        open(self.server.cluster_file(self.directory.path()))
+        open(&self.server, self.directory.path())
     }
 
     /// A world in which the users and the two channels exist, on a node of `shards`.
@@ -38,13 +38,8 @@ impl Served {
     }
 }
 
-pub(crate) fn open(cluster_file: PathBuf) -> FoundationDbEngine {
-    let options = Options {
-        cluster_file: Some(cluster_file),
-        client_library: Some(fdb_c::library()),
-        prefix: "rookery".to_owned(),
-        new_generation: 7,
-    };
+pub(crate) fn open(server: &Server, directory: &Path) -> FoundationDbEngine {
+    let options = server.options(directory, "rookery", 7);
     let cluster = FoundationDb::connect(&options).unwrap_or_else(|error| panic!("no client: {error}"));
     block_on(cluster.open()).unwrap_or_else(|error| panic!("no store: {error}"))
 }
