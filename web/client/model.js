@@ -103,15 +103,10 @@ export class Model {
   }
 
   async loadChannels() {
-    let cursor = "";
-    do {
-      const page = await this.account.http("GET", `/v1/channels?limit=200${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
-      for (const row of page.channels) {
-        this.people.know(row.peer);
-        this.channel(row.channel_id).describe(row);
-      }
-      cursor = page.cursor ?? "";
-    } while (cursor);
+    for (const row of await this.people.pages("/v1/channels", "channels")) {
+      this.people.know(row.peer);
+      this.channel(row.channel_id).describe(row);
+    }
     if (this.open && !this.channel(this.open).kind) this.drop(this.open);
     this.on.changed();
     this.presence.watch();

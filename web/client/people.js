@@ -72,7 +72,7 @@ export class People {
     this.changed();
   }
 
-  /** All pages of a list of users. */
+  /** All pages of a list, of users or of channels: the rows under `field`. */
   async pages(path, field) {
     const rows = [];
     let cursor = "";
