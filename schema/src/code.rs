@@ -44,7 +44,7 @@ pub struct UnknownCode {
 }
 
 codes! {
-    /// Why a command was refused. The session stays open.
+    /// Error codes: why a command was refused. The session stays open.
     ErrorCode {
         /// The server's fault; the same request may be sent again.
         Internal = 100,
@@ -114,7 +114,7 @@ impl ErrorCode {
 }
 
 codes! {
-    /// Why a connection was closed: 1xxx from RFC 6455, 30xx connect again, 35xx do not.
+    /// Close codes: why a connection was closed: 1xxx from RFC 6455, 30xx connect again, 35xx do not.
     CloseCode {
         /// Both sides are done.
         Normal = 1000,

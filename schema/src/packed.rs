@@ -57,12 +57,12 @@ pub enum RecordError {
         what: &'static str,
         /// Bytes of the whole row.
         bytes: usize,
-        /// What the verifier found.
+        /// The first fault that was found.
         why: String,
     },
 }
 
-/// What stands behind the format version.
+/// The bytes behind the format version.
 pub(crate) fn behind_format<'a>(what: &'static str, known: u8, bytes: &'a [u8]) -> Result<&'a [u8], RecordError> {
     match bytes.split_first() {
         Some((&found, _)) if found > known => Err(RecordError::Newer { what, found, known }),

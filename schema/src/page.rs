@@ -8,7 +8,7 @@ use crate::op::ChannelKind;
 use crate::record::{ArrivalRecord, SeqRange};
 use crate::{ChannelId, Cursor, Event, Position, Seq, Stamp, UserId};
 
-/// Where a session starts in its account's inbox.
+/// The start of a session in its account's inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionStart {
     /// The session's own cursor, or, if it came without one, the end of what was committed before.
@@ -40,7 +40,7 @@ pub struct SnapshotPage {
     pub channels: Vec<SnapshotChannel>,
     /// Whether further pages follow, after the last of these.
     pub more: bool,
-    /// Where events go on after the last page: the first page's version. Later pages may be newer.
+    /// The place from which events go on after the last page: the first page's version. Later pages may be newer.
     pub through: Position,
 }
 
@@ -101,7 +101,7 @@ pub struct FoundPage {
     pub behind: Vec<ChannelId>,
 }
 
-/// How far a channel is in the index of words.
+/// A channel's progress in the index of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Indexed {
     /// The newest message that is in the index.

@@ -14,7 +14,7 @@ use crate::time::UnixMs;
 pub struct MessagePlace {
     /// When it was sent.
     pub sent_ms: UnixMs,
-    /// Where.
+    /// The channel that it was sent to.
     pub channel_id: ChannelId,
     /// Its number there.
     pub seq: Seq,

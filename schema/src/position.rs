@@ -8,14 +8,14 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Where a transaction stands among all of its store: a commit version and its place in that version's batch.
+/// The place of a transaction among all of its store: a commit version and its place in that version's batch.
 ///
 /// The 10 bytes of a versionstamp, big-endian, so that their order is the order of commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Stamp {
     /// The store's version at the commit.
     pub version: u64,
-    /// Which of the transactions of that version.
+    /// The number among the transactions of that version.
     pub batch: u16,
 }
 
@@ -103,7 +103,7 @@ impl fmt::Display for Position {
 /// A position as clients hold it, with the store's generation, so that a cursor of another store is known as such.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
-    /// Which store: drawn when one is created, imported or restored.
+    /// The store's generation: drawn when one is created, imported or restored.
     pub generation: u64,
     /// The place after which the client wants to go on.
     pub position: Position,

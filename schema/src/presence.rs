@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::UserId;
 use crate::time::UnixMs;
 
-/// How present a user is, over all of its devices.
+/// The presence of a user, over all of its devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceState {

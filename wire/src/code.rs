@@ -4,7 +4,7 @@ use std::fmt;
 
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-/// What a frame that we send carries. Messages are never fragmented on the way out.
+/// The opcode of a frame that we send. Messages are never fragmented on the way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Opcode {
     /// UTF-8.
@@ -39,7 +39,7 @@ impl Opcode {
     }
 }
 
-/// Why a connection ends, as it stands in a close frame.
+/// The close code of a close frame.
 ///
 /// Codes from 3000 on belong to the application, which builds them with [`CloseCode::new`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

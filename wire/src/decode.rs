@@ -1,4 +1,4 @@
-//! Bytes of a peer to events, in place wherever a frame arrived whole.
+//! The frame decoder: a peer's bytes to events, in place wherever a frame arrived whole.
 //!
 //! Owns the order of frames within messages and the limits on both. Upholds: any split of the same bytes gives
 //! the same events and the same fault (property test), and an idle decoder holds no memory (I11).
@@ -11,7 +11,7 @@ use crate::header::{Header, Kind};
 use crate::mask::Mask;
 use crate::partial::{Body, Message, Partial, Text};
 
-/// Which end of the connection *we* are: a server takes masked frames only, a client unmasked ones only.
+/// Our end of the connection: a server takes masked frames only, a client unmasked ones only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// We accepted the connection.
@@ -20,7 +20,7 @@ pub enum Role {
     Client,
 }
 
-/// What is taken from the peer. Not kept in the decoder, so that a million idle ones do not repeat it.
+/// The limits on what the peer sends. Not kept in the decoder, so that a million idle ones do not repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Our end.
@@ -30,7 +30,7 @@ pub struct Rules {
     pub message_bytes_max: u32,
 }
 
-/// What the peer said. Borrows from the input where a frame came whole, owns what had to be put together.
+/// One event from the peer. Borrows from the input where a frame came whole, owns what had to be put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
     /// A text message, valid UTF-8.
@@ -219,7 +219,7 @@ impl Decoder {
     }
 }
 
-/// What one frame's turn came to.
+/// The outcome of one frame's turn.
 enum Step<'a> {
     Event(Event<'a>),
     FrameEnded,

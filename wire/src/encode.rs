@@ -52,7 +52,7 @@ impl FrameBuf {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// What was written so far.
+    /// The bytes written so far.
     pub fn payload(&self) -> &[u8] {
         &self.bytes[HEADROOM_BYTES..]
     }

@@ -1,4 +1,4 @@
-//! What a peer can do wrong with frames.
+//! Faults in a peer's frames, and the code that each closes with.
 
 use crate::CloseCode;
 

@@ -1,4 +1,4 @@
-//! What has arrived of a frame or a fragmented message whose rest has not.
+//! Buffers for a frame or a fragmented message whose rest has not arrived.
 //!
 //! Owns the bytes held between two calls of the decoder; grows with what arrived, never with what a header
 //! announced, so that announcing a large message costs its sender as much as it costs us.

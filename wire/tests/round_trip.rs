@@ -1,4 +1,4 @@
-//! What one end encodes the other decodes, however the bytes are cut.
+//! Round trips: what one end encodes the other decodes, however the bytes are cut.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -147,7 +147,7 @@ fn put_line(line: &impl Serialize, out: &mut Vec<u8>) {
     serde_json::to_writer(out, line).expect("writing to memory cannot fail, and every key is a string");
 }
 
-/// What a server said in one frame, in order.
+/// The server frames of one text frame, in order.
 ///
 /// # Errors
 /// At the first line that is not of this protocol.

@@ -10,7 +10,7 @@ use crate::code::ErrorCode;
 use crate::command::{Request, ServerFrame};
 use crate::op::Refusal;
 
-/// How a session's frames are encoded: chosen by `Sec-WebSocket-Protocol`.
+/// The encoding of a session's frames, chosen by `Sec-WebSocket-Protocol`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Encoding {
     /// `rookery.json.v1`, in text frames.

@@ -14,7 +14,7 @@ use crate::op::ChannelKind;
 use crate::presence::PresenceEntry;
 use crate::time::UnixMs;
 
-/// What a session is told unasked.
+/// A push: what a session is told without a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Push {

@@ -20,7 +20,7 @@ pub struct Request {
     pub command: Command,
 }
 
-/// What a client may ask.
+/// A command of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
@@ -62,9 +62,9 @@ pub enum Command {
         /// The channel that is closed.
         channel_id: ChannelId,
     },
-    /// Who is there?
+    /// Presence of users or of a channel's members.
     PresenceGet(PresenceGet),
-    /// Whose presence is pushed from now on.
+    /// Sets the users whose presence is pushed.
     PresenceWatch {
         /// At most 500, in place of the earlier ones.
         #[serde(default)]
@@ -109,7 +109,7 @@ pub struct React {
     pub seq: Seq,
     /// The client's name for the operation, repeated on every retry.
     pub op_id: ClientMsgId,
-    /// What should be one emoji; the session says so if it is none.
+    /// One emoji; the session refuses a text that is none.
     pub emoji: String,
     /// Whether to put it there or to take it away.
     pub on: bool,
@@ -143,7 +143,7 @@ pub struct PresenceGet {
     /// Members of this channel instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_id: Option<ChannelId>,
-    /// Which 200 of them, from 0.
+    /// The page of 200 members, from 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub page: u32,
 }
@@ -190,7 +190,7 @@ pub struct Connect {
     /// The last cursor received; absent to start at the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// What the client calls itself; for logs.
+    /// The name that the client gives itself; for logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
 }
@@ -227,7 +227,7 @@ pub struct History {
     pub limit: u32,
 }
 
-/// Which part of a channel's past is asked for.
+/// The window of a channel's past that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HistoryWindow {
     /// The newest.

@@ -238,9 +238,9 @@ impl<Stored, T: Take<Stored>> Take<Stored> for Arc<T> {
     }
 }
 
-/// What vectors are made of.
+/// An element of a vector.
 pub(crate) trait Element: Sized {
-    /// How one lies in a vector.
+    /// Its form in a vector.
     type Item<'a>: 'a;
     /// Whether a vector is left out where there are none.
     const OMITTED_IF_EMPTY: bool;

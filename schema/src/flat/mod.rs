@@ -29,10 +29,10 @@ use flatbuffers::{FlatBufferBuilder, InvalidFlatbuffer, UnionWIPOffset, Verifier
 
 pub(crate) use fields::{Element, Lend};
 
-/// What builds a buffer, from its end to its beginning.
+/// The builder of a buffer, which grows from its end to its beginning.
 pub(crate) type Builder = FlatBufferBuilder<'static>;
 
-/// How deep and how large a buffer may be that someone else made.
+/// The verifier's limits for a buffer that someone else made.
 ///
 /// Depth: the deepest of ours, a tally of a message in an event in a delivery in a frame, is 6; the rest is room to grow.
 /// Tables: a request has 2, the rest is room to grow; what is made of many tables has a larger limit where it is read.

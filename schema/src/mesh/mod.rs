@@ -20,9 +20,9 @@ use crate::view::{Epoch, Owner};
 /// One frame, from one shard to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeshFrame {
-    /// Who says it. Its incarnation tells frames of an earlier life.
+    /// The sender. Its incarnation tells frames of an earlier life.
     pub from: Owner,
-    /// Under which view it was addressed.
+    /// The view under which it was addressed.
     pub epoch: Epoch,
     /// The content.
     pub body: MeshBody,
@@ -67,7 +67,7 @@ pub enum MeshError {
     },
 }
 
-/// What one shard says to another.
+/// The content of a mesh frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MeshBody {
     /// To a channel's home: carry this out.
@@ -83,7 +83,7 @@ pub enum MeshBody {
     Applied {
         /// The asker's number, from the question.
         ticket: u64,
-        /// What came of it.
+        /// The reply, or the refusal.
         reply: Result<OpReply, Refusal>,
     },
     /// To a users' home: your arrivals have grown by one transaction, and this is its content.
@@ -95,7 +95,7 @@ pub enum MeshBody {
     },
     /// To a user's home: this session follows the inbox from here.
     Register {
-        /// Whose name is unique among those of the sending shard.
+        /// The session, whose name is unique in the sending shard.
         session: SessionId,
         /// The account of the session.
         user: UserId,
@@ -105,7 +105,7 @@ pub enum MeshBody {
         family: u64,
         /// What the client calls itself.
         client: Option<String>,
-        /// Where it stopped; none to start at the newest.
+        /// The cursor at which it stopped; none to start at the newest.
         cursor: Option<Cursor>,
     },
     /// From a user's home.
@@ -128,7 +128,7 @@ pub enum MeshBody {
     Deliver {
         /// Each event once, in the order of positions.
         events: Vec<Event>,
-        /// Who gets which of them.
+        /// The sessions that get some of them.
         targets: Vec<Target>,
     },
     /// From a user's home, in place of events: the cursor is behind what the inbox keeps.
@@ -141,7 +141,7 @@ pub enum MeshBody {
         channels: Vec<SnapshotChannel>,
         /// Whether to ask for a further page, after the last channel of this one.
         more: bool,
-        /// Where to go on after the last page: the first page's version.
+        /// The place from which to go on after the last page: the first page's version.
         through: Position,
     },
     /// From a user's home: the same device has connected elsewhere.
@@ -233,7 +233,7 @@ pub enum MeshBody {
         session: SessionId,
         /// The channel that the frame is about.
         channel: ChannelId,
-        /// Where the log stands, or why it is not told.
+        /// The state of the log, or why it is not told.
         start: Result<FeedStart, Refusal>,
     },
     /// To a large channel's home: this session does not follow any more.
@@ -298,7 +298,7 @@ impl MeshBody {
     }
 }
 
-/// Which sessions of a user end.
+/// The sessions of a user that end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kicked {
     /// Those of one device.
@@ -307,7 +307,7 @@ pub enum Kicked {
     Family(u64),
 }
 
-/// Something that is told live and kept nowhere.
+/// A live event: told to sessions, and stored nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveEvent {
     /// The channel that it happened in.
@@ -318,7 +318,7 @@ pub struct LiveEvent {
     pub body: LiveBody,
 }
 
-/// What is told live.
+/// The kinds of live events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LiveBody {
     /// A member is writing, or has stopped.
@@ -348,7 +348,7 @@ pub enum LiveBody {
     },
 }
 
-/// What sessions are told that is in no inbox.
+/// The content of a `Tell`, which is in no inbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Telling {
     /// A member is writing, or has stopped.
@@ -385,7 +385,7 @@ pub enum Telling {
     },
 }
 
-/// What happened in a large channel.
+/// Events of a large channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Feed {
     /// The channel whose log it is.
@@ -394,7 +394,7 @@ pub struct Feed {
     pub events: Vec<EventBody>,
 }
 
-/// Where a large channel's log stands when a session begins to follow it.
+/// The state of a large channel's log when a session begins to follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedStart {
     /// The newest seq of the channel.
@@ -418,7 +418,7 @@ pub struct More {
     pub snapshot: Option<SnapshotPlace>,
 }
 
-/// How far a session is in a paged snapshot.
+/// A session's progress in a paged snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotPlace {
     /// The first page's `through`.

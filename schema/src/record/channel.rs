@@ -16,7 +16,7 @@ use crate::time::UnixMs;
 pub struct ChannelRecord {
     /// Direct, group or large; it never changes.
     pub kind: ChannelKind,
-    /// What members call it; empty for a direct one.
+    /// Its title; empty for a direct one.
     pub title: String,
     /// The user who made it.
     pub creator: UserId,
@@ -26,14 +26,14 @@ pub struct ChannelRecord {
     pub member_epoch: u64,
     /// Members now.
     pub member_count: u32,
-    /// What new members may read.
+    /// The access of new members to what was sent before they joined.
     pub past: PastAccess,
 }
 
 /// `member`: one user's membership of one channel, kept after leaving.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberRecord {
-    /// What the user may do.
+    /// The role: what the user may do.
     pub role: Role,
     /// Whether the user wants no notifications.
     pub muted: bool,

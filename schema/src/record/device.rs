@@ -18,7 +18,7 @@ pub struct DeviceRecord {
     pub connected_ms: UnixMs,
     /// When its last session before that one was known to be there; for one that never connected before, the same.
     pub last_active_ms: UnixMs,
-    /// What its client calls itself, of at most `CLIENT_BYTES_MAX` bytes; empty if it does not say.
+    /// The name that its client gives itself, of at most `CLIENT_BYTES_MAX` bytes; empty if it does not say.
     pub client: String,
     /// The logins whose tokens it connected with, the latest last, at most `FAMILIES_OF_DEVICE_MAX`.
     pub families: Vec<u64>,

@@ -16,7 +16,7 @@ pub struct HeadRecord {
     pub sent_ms: UnixMs,
 }
 
-/// Which operation a first reply is of. Its numbers are part of the stored format.
+/// The kind of operation that a first reply is of. Its numbers are part of the stored format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnsweredOp {
     /// A message that was sent, under its `client_msg_id`; the others are under their `op_id`.
@@ -32,7 +32,7 @@ pub enum AnsweredOp {
 /// `dedup`: the first reply to an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DedupRecord {
-    /// What the reply answers.
+    /// The operation that the reply answers.
     pub op: AnsweredOp,
     /// The message's seq.
     pub seq: Seq,

@@ -18,7 +18,7 @@ pub struct EventRecord {
     pub body: EventRecordBody,
 }
 
-/// What happened, without the content.
+/// The kind of an event, without its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventRecordBody {
     /// A message was sent.
@@ -130,9 +130,9 @@ pub struct ArrivalRecord {
 pub struct ArrivalEvent {
     /// The event's number in its transaction.
     pub ordinal: u16,
-    /// Which of the row's audiences it is for.
+    /// The audience that it is for, by its number in the row.
     pub audience: u16,
-    /// What each user of the audience finds in its inbox.
+    /// The event as each user of the audience has it in its inbox.
     pub event: EventRecord,
 }
 

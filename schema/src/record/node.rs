@@ -11,11 +11,11 @@ const _: () = assert!(NODE_NAME_BYTES_MAX <= 255 && NODE_URL_BYTES_MAX <= 255, "
 /// `node`: a process on this store, active or standing by.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeRecord {
-    /// What its operator calls it, of at most `NODE_NAME_BYTES_MAX` bytes. Several may have the same.
+    /// The name that its operator gave it, of at most `NODE_NAME_BYTES_MAX` bytes. Several may have the same.
     pub name: String,
     /// Shards that it runs, one a core.
     pub shards: u16,
-    /// Where its clients connect, of at most `NODE_URL_BYTES_MAX` bytes.
+    /// The address for its clients, of at most `NODE_URL_BYTES_MAX` bytes.
     pub ws_url: String,
     /// When the process registered.
     pub since_ms: UnixMs,

@@ -34,7 +34,7 @@ impl PushItem {
         Self { due_ms: sent_ms.plus_ms(PUSH_GRACE_MS), user, channel, seq, from, sent_ms }
     }
 
-    /// What its key does not say.
+    /// The fields that its key does not have.
     #[must_use]
     pub fn record(&self) -> PushRecord {
         PushRecord { from: self.from, sent_ms: self.sent_ms }

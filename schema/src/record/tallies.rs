@@ -15,7 +15,7 @@ pub struct TalliesRecord {
 }
 
 impl TalliesRecord {
-    /// How many put this one there.
+    /// The count of one emoji.
     #[must_use]
     pub fn count(&self, emoji: &Emoji) -> u32 {
         self.counts.iter().find(|(one, _)| one == emoji).map_or(0, |&(_, count)| count)

@@ -1,4 +1,4 @@
-//! Any value survives its encodings, and damaged bytes never panic nor pass for what no value encodes to.
+//! Property tests of the encodings: values survive them, and damaged bytes neither panic nor pass for other values.
 
 use std::fmt::Debug;
 

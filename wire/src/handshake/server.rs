@@ -19,14 +19,14 @@ pub struct ServerHandshake {
     bytes: Vec<u8>,
 }
 
-/// Where a handshake stands after some bytes.
+/// The progress of a handshake after some bytes.
 #[derive(Debug)]
 pub enum HandshakeProgress {
     /// The request is not whole; all input was taken.
     More,
     /// The request is whole. The input from `consumed` on, if any, is frames already.
     Request {
-        /// What was asked for.
+        /// The request.
         request: Box<Request>,
         /// Bytes of this input that belong to the request.
         consumed: usize,
@@ -129,7 +129,7 @@ impl Request {
         self.raw.uri().path()
     }
 
-    /// What follows the `?`, undecoded.
+    /// The query: the part after the `?`, undecoded.
     pub fn query(&self) -> Option<&str> {
         self.raw.uri().query()
     }
