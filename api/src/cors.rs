@@ -17,6 +17,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use kv::Engine;
 
+use crate::counts::Bound;
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -125,6 +126,9 @@ pub(crate) async fn share<E: Engine, S: Shards>(
     let origin = origin.cloned();
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if preflight && origin.is_none() {
+        api.node.http_counts().add(Some(Bound::Origin));
+    }
     let mut response = match &origin {
         Some(_) if preflight => preflight_answer(),
         Some(_) | None => next.run(request).await,

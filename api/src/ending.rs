@@ -1,4 +1,4 @@
-//! Work that is done to its end, whatever becomes of the request that began it.
+//! Work that outlives its request.
 //!
 //! Owns the tasks of what would do harm by halves: a login that is revoked in the store and whose sessions nobody closes. A
 //! request is dropped when its store goes away or its time is over; its endings are not, and how many there are is bounded.

@@ -1,4 +1,4 @@
-//! What a handler is given, taken from the request: the caller, the path, the query, the body.
+//! Extractors of a request's parts: the caller, the path, the query, the body.
 //!
 //! Owns the refusals of requests that do not have it. Every body is read here, within its limit, its time and the
 //! memory that all bodies together may take (I11).
@@ -22,16 +22,16 @@ use crate::shards::Shards;
 use crate::state::{Api, BODY_FREE_BYTES};
 use crate::token::TokenError;
 
-/// Who asks, by a valid token of a living family.
-#[derive(Debug, Clone)]
-pub(crate) struct Caller {
+/// Who asks, by a valid token of a living family, and whom.
+pub(crate) struct Caller<E, S> {
+    pub(crate) api: Api<E, S>,
     pub(crate) user: UserId,
     pub(crate) family: u64,
     /// The one device that the token is bound to.
     pub(crate) device: Option<DeviceId>,
 }
 
-impl<E: Engine, S: Shards> FromRequestParts<Api<E, S>> for Caller {
+impl<E: Engine, S: Shards> FromRequestParts<Api<E, S>> for Caller<E, S> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api<E, S>) -> Result<Self, Problem> {
@@ -43,9 +43,8 @@ impl<E: Engine, S: Shards> FromRequestParts<Api<E, S>> for Caller {
         if !accounts::family_is_live(&api.engine, claims.user, claims.family).await? {
             return Err(Problem::unauthenticated("the token was revoked"));
         }
-        let caller = Self { user: claims.user, family: claims.family, device: claims.device };
-        api.charge(&caller, 1)?;
-        Ok(caller)
+        api.charge(claims.user, 1)?;
+        Ok(Self { api: api.clone(), user: claims.user, family: claims.family, device: claims.device })
     }
 }
 
@@ -196,9 +195,4 @@ impl<'a> Held<'a> {
         }
         Ok(())
     }
-}
-
-/// A device id that a client gave in a body.
-pub(crate) fn device(text: Option<&str>) -> Result<Option<DeviceId>, Problem> {
-    text.map(|text| text.parse().map_err(|error| Problem::bad_request(format!("device_id: {error}")))).transpose()
 }

@@ -7,11 +7,11 @@
 //! ```text
 //! serve      the listeners and their bounds      routes     one file for each family of routes, and their list
 //! token      access tokens and their key         password   argon2id on threads of its own
-//! state      what all handlers share             extract    what a handler takes from its request
+//! state      the state of all handlers           extract    parts of a request
 //! problem    errors as HTTP tells them           rate       bounded buckets
-//! http1      what no request may be              proxy      clients' addresses behind proxies
-//! cors       pages of other origins              counts     what the bounds refused
-//! away       while the store is away             ending     what outlives its request
+//! http1      rules that hyper leaves to us       proxy      clients' addresses behind proxies
+//! cors       pages of other origins              counts     refusals by bound
+//! away       refusals without a store            ending     work that outlives its request
 //! page       the web page's files                origin     where the WebSocket is, as a client sees it
 //! ```
 

@@ -1,4 +1,4 @@
-//! The WebSocket's address as a client can reach it, and the name by which a client reached us.
+//! The WebSocket address that a client can reach, and the `Host` by which it reached this node.
 //!
 //! Owns one rule: a node that listens on every address does not know which of them a client can reach, but the client
 //! has just reached one, and says so in `Host`.

@@ -3,6 +3,7 @@
 //! Owns the body and the status. What is nobody's business stays out of both: causes go to the log, where they are
 //! turned into a problem, and no request's content goes anywhere.
 
+use axum::Json;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,9 @@ use crate::counts::Bound;
 
 /// The media type of RFC 9457.
 const CONTENT_KIND: &str = "application/problem+json";
+
+/// What a handler answers.
+pub(crate) type Answer<T> = Result<Json<T>, Problem>;
 
 /// A refusal with the status under which HTTP reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +145,7 @@ impl IntoResponse for Problem {
         let (status, bound) = (self.status, self.bound);
         let body = self.into_body();
         let retry_s = body.temporary.then(|| u64::from(body.retry_after_ms).div_ceil(1000).max(1));
-        let mut response = (status, axum::Json(body)).into_response();
+        let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(CONTENT_KIND));
         if let Some(retry_s) = retry_s {

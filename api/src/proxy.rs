@@ -1,4 +1,4 @@
-//! The client's address behind proxies.
+//! Client addresses behind proxies: X-Forwarded-For, Forwarded, PROXY protocol.
 //!
 //! Owns whom to believe: an address is taken from `X-Forwarded-For`, `Forwarded` (RFC 7239) or a PROXY header only where the
 //! peer that sent it is trusted, so that nobody else chooses whose limits it counts against.
@@ -121,7 +121,7 @@ fn unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What stands before a connection's first request.
+/// The bytes before a connection's first request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Prelude {
     /// No PROXY header.

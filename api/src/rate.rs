@@ -25,7 +25,7 @@ pub(crate) struct Rates {
     full_at_us: Mutex<Box<[u64]>>,
 }
 
-/// What was taken, to be given back if it is not to count.
+/// Requests that were taken, to be given back if they are not to count.
 #[derive(Debug)]
 pub(crate) struct Taken {
     bucket: usize,
@@ -77,7 +77,7 @@ fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).expect("a process lives below 500,000 years")
 }
 
-/// What counts as one address: of IPv6 the /64, which is what one customer gets.
+/// The key of an address: of IPv6 the /64, which is what one customer gets.
 pub(crate) fn network(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(address) => u64::from(address.to_bits()),

@@ -112,7 +112,7 @@ pub fn serve_internal(listener: TcpListener, limits: Limits, node: Arc<dyn Node>
     start("internal", listener, serving, limits.internal_connections_max)
 }
 
-/// What every connection of a listener is given.
+/// The state of every connection of a listener.
 #[derive(Clone)]
 struct Serving {
     router: Router,

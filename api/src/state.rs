@@ -1,4 +1,4 @@
-//! What every handler holds: the store, the way to the shards, the keys, the limits.
+//! State that all handlers share: the store, the way to the shards, the keys, the limits.
 //!
 //! Owns nothing that a restart would miss.
 
@@ -8,13 +8,12 @@ use axum::body::Bytes;
 use kv::Engine;
 use pace::Rate;
 use schema::limits::{COMMANDS_BURST, COMMANDS_PER_S, MESSAGE_BYTES_MAX};
-use schema::{ErrorCode, UnixMs};
+use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, UnixMs, UserId};
 use tokio::sync::Semaphore;
 
 use crate::config::{Config, Node};
 use crate::counts::Bound;
 use crate::ending::Endings;
-use crate::extract::Caller;
 use crate::origin::WsOrigin;
 use crate::password::Passwords;
 use crate::problem::Problem;
@@ -61,7 +60,7 @@ impl<E, S> std::ops::Deref for Api<E, S> {
     }
 }
 
-/// What [`Api`] shares.
+/// The state behind [`Api`].
 pub(crate) struct Inner<E, S> {
     pub(crate) config: Config,
     pub(crate) engine: E,
@@ -107,6 +106,22 @@ impl<E: Engine, S: Shards> Api<E, S> {
     }
 }
 
+impl<E, S: Shards> Inner<E, S> {
+    /// Has a channel's home carry out what changes members, a title, a mute or a block. Whether anything changed.
+    pub(crate) async fn change(&self, channel: ChannelId, op: ChannelOp) -> Result<bool, Problem> {
+        match self.shards.apply(channel, op).await? {
+            OpReply::Changed { changed } => Ok(changed),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+}
+
+/// A home that answers another operation than was asked: a fault of our own.
+pub(crate) fn unexpected(reply: &OpReply) -> Problem {
+    tracing::error!(?reply, "a shard answered another operation");
+    Problem::new(ErrorCode::Internal, "the operation's outcome is not known, try again")
+}
+
 impl<E, S> Inner<E, S> {
     /// Wall time.
     pub(crate) fn wall(&self) -> UnixMs {
@@ -114,13 +129,13 @@ impl<E, S> Inner<E, S> {
     }
 
     /// Takes from what a user may ask: 1 for each request, more for one that reads much.
-    pub(crate) fn charge(&self, caller: &Caller, requests: u32) -> Result<(), Problem> {
+    pub(crate) fn charge(&self, user: UserId, requests: u32) -> Result<(), Problem> {
         let refused = |wait_ms| {
             Problem::new(ErrorCode::RateLimited, "too many requests of this user")
                 .after_ms(wait_ms)
                 .because(Bound::User)
         };
-        self.users.take_many(caller.user, requests).map(|_| ()).map_err(refused)
+        self.users.take_many(user, requests).map(|_| ()).map_err(refused)
     }
 
     /// Refuses what adds to the store beside the shards, which refuse on their own, while the disk is below its reserve.

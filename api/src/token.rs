@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// Bytes of a key: as many as the hash under the signature has, which is what RFC 7518 asks for.
 pub const KEY_BYTES: usize = 32;
 
-/// What a valid token says.
+/// The claims of a valid token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// For whom it speaks.
@@ -33,7 +33,7 @@ pub struct Claims {
 
 pub use chat::accounts::FAMILY_OPERATOR;
 
-/// Why a token is refused.
+/// The fault of a token that is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Not signed with this key, or not a token. Code 101.
@@ -47,15 +47,15 @@ pub enum TokenError {
     },
 }
 
-/// Why there is no key.
+/// The fault of a key file, or of making one.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file system's fault.
     #[error("token key {}: {source}", path.display())]
     Io {
-        /// Which file.
+        /// The key file.
         path: PathBuf,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
     /// Others than the owner may read it, so it may be known to them.
@@ -64,7 +64,7 @@ pub enum KeyError {
         path.display(), path.display()
     )]
     Exposed {
-        /// Which file.
+        /// The key file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
@@ -72,7 +72,7 @@ pub enum KeyError {
     /// No key of ours.
     #[error("token key {} has {found_bytes} bytes, a key has {KEY_BYTES}", path.display())]
     Length {
-        /// Which file.
+        /// The key file.
         path: PathBuf,
         /// Bytes in it; one more than a key has, if there are more.
         found_bytes: usize,
@@ -159,7 +159,7 @@ impl TokenKey {
         jsonwebtoken::crypto::sign(message.as_bytes(), &self.encoding, Algorithm::HS256).expect("the key is for HMAC")
     }
 
-    /// What a token says, if it was signed with this key and its time is not over at `wall`.
+    /// The claims of a token, if it was signed with this key and its time is not over at `wall`.
     ///
     /// # Errors
     /// If it is not valid here, or no longer.

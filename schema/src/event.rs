@@ -12,19 +12,20 @@ use crate::id::{ChannelId, Seq, UserId};
 use crate::message::Message;
 use crate::position::Position;
 
-/// What a member may do in a channel.
+/// A member's role: what it may do in a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(utoipa::ToSchema)]
 pub enum Role {
     /// Reads, sends, leaves.
     Member,
     /// Adds and removes members too, changes the title, and deletes others' messages.
     Admin,
-    /// Who made the channel.
+    /// The channel's creator.
     Owner,
 }
 
-/// What happened to a membership.
+/// The kind of change of a membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MemberChange {
@@ -53,7 +54,7 @@ pub struct Event {
     pub body: EventBody,
 }
 
-/// What happened, with the content that a client is shown.
+/// The kind of an event, with the content that a client is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventBody {
     /// A message was sent.
@@ -91,7 +92,7 @@ pub enum EventBody {
     },
     /// The account read up to here, on one of its devices.
     Read {
-        /// Whose mark: the account whose inbox it is.
+        /// The account whose inbox it is.
         user: UserId,
         /// The mark after it.
         read_seq: Seq,

@@ -22,7 +22,7 @@ const ID_RANDOM_BITS: u32 = 22;
 const ID_TIME_BITS: u32 = 41;
 const _: () = assert!(ID_TIME_BITS + ID_RANDOM_BITS == 63, "an id is positive also where it is read as signed");
 
-/// Why a text is no id.
+/// A text that is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a {what}")]
 pub struct ParseIdError {
@@ -44,6 +44,15 @@ macro_rules! text_in_serde {
                 text.parse().map_err(serde::de::Error::custom)
             }
         }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                use utoipa::openapi::schema::{ObjectBuilder, Type};
+                ObjectBuilder::new().schema_type(Type::String).description(Some($what)).into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
     };
 }
 
@@ -101,6 +110,7 @@ fn decimal(text: &str) -> Option<u64> {
 /// A message's dense number in its channel, from 1. 0 stands before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
+#[derive(utoipa::ToSchema)]
 pub struct Seq(pub u64);
 
 impl Seq {

@@ -10,9 +10,10 @@ use crate::emoji::Emoji;
 use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
 use crate::time::UnixMs;
 
-/// What a message is. Attachments will add kinds.
+/// The kind of a message. Attachments will add kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(utoipa::ToSchema)]
 pub enum MessageKind {
     /// Text that a user wrote.
     #[default]
@@ -20,7 +21,7 @@ pub enum MessageKind {
 }
 
 /// One message of a channel's history. Cloning shares its text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Message {
     /// The channel that it was sent to.
     pub channel_id: ChannelId,
@@ -52,13 +53,13 @@ pub struct Message {
     /// Whether it was deleted: its seq stays, its text is gone.
     #[serde(default, skip_serializing_if = "is_false")]
     pub deleted: bool,
-    /// How often each emoji was put to it, in the order in which they first came.
+    /// Each emoji with its count, in the order in which they first came.
     #[serde(default = "no_reactions", skip_serializing_if = "<[Tally]>::is_empty")]
     pub reactions: Arc<[Tally]>,
 }
 
-/// How many users put one emoji to a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One emoji of a message with its count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Tally {
     /// The emoji, fully qualified.
     pub emoji: Emoji,

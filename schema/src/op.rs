@@ -14,9 +14,10 @@ use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
 use crate::message::MessageKind;
 use crate::time::UnixMs;
 
-/// What a channel is. It never changes.
+/// The kind of a channel. It never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(utoipa::ToSchema)]
 pub enum ChannelKind {
     /// Two users, always the same channel for the same two.
     Direct,
@@ -26,9 +27,10 @@ pub enum ChannelKind {
     Large,
 }
 
-/// What a new member of a channel may read of what was sent before. It never changes.
+/// The access of new members to what was sent before they joined. It never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(utoipa::ToSchema)]
 pub enum PastAccess {
     /// Nothing of it.
     #[default]
@@ -209,17 +211,17 @@ pub struct CreateOp {
     pub kind: ChannelKind,
     /// Its title; empty for a direct one.
     pub title: Arc<str>,
-    /// Who makes it: a member, and a group's owner.
+    /// The creator: a member, and a group's owner.
     pub creator: UserId,
     /// The other members, without the creator and without repetition.
     pub members: Vec<UserId>,
     /// The client's `Idempotency-Key`, if it gave one: the same key gives the same channel for 24 h.
     pub idempotency_key: Option<Arc<str>>,
-    /// What new members may read.
+    /// The access of new members to what was sent before they joined.
     pub past: PastAccess,
 }
 
-/// What an operation answers when it is durable.
+/// The reply to an operation, once it is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpReply {
     /// To [`ChannelOp::Send`].
@@ -264,13 +266,13 @@ pub enum OpReply {
     Told,
 }
 
-/// Why an operation or a command was not carried out. Nothing was changed.
+/// The refusal of an operation or a command. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// What the client branches on.
+    /// The error code, to branch on.
     pub code: ErrorCode,
-    /// What a person reads: whose fault, which number, what to do.
+    /// The text for a person: whose fault, which number, what to do.
     pub message: String,
     /// When the same request may be sent again, if it is temporary; 0 if at once.
     pub retry_after_ms: u32,

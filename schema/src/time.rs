@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Wall time, milliseconds since 1970-01-01 UTC: what is stored and shown. It may step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
+#[derive(utoipa::ToSchema)]
 pub struct UnixMs(pub u64);
 
 impl UnixMs {

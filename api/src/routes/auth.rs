@@ -23,9 +23,9 @@ use utoipa::ToSchema;
 
 use super::names;
 use crate::counts::Bound;
-use crate::extract::{Caller, JsonBody, OptionalBody, device};
+use crate::extract::{Caller, JsonBody, OptionalBody};
 use crate::password::Secret;
-use crate::problem::Problem;
+use crate::problem::{Answer, Problem};
 use crate::proxy;
 use crate::rate::{Taken, network};
 use crate::shards::Shards;
@@ -53,7 +53,7 @@ pub(crate) struct SignupRequest {
     /// What others see; the username unless given.
     display_name: Option<String>,
     /// Binds the tokens to one device: 1 to 64 of `A-Z a-z 0-9 _ -`.
-    device_id: Option<String>,
+    device_id: Option<DeviceId>,
 }
 
 /// An account's name and password.
@@ -64,7 +64,7 @@ pub(crate) struct LoginRequest {
     #[schema(value_type = String, format = Password)]
     password: Secret,
     /// Binds the tokens to one device.
-    device_id: Option<String>,
+    device_id: Option<DeviceId>,
 }
 
 /// A refresh token.
@@ -78,13 +78,11 @@ pub(crate) struct RefreshRequest {
 /// The tokens of a login.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Tokens {
-    /// Whose.
-    #[schema(value_type = String, example = "72057594037927936")]
+    /// The account.
     user_id: UserId,
     /// The access token.
     token: String,
     /// Until when it counts, in Unix milliseconds.
-    #[schema(value_type = u64)]
     expires_ms: UnixMs,
     /// Used once, within 30 days, for the next tokens.
     refresh_token: String,
@@ -108,7 +106,7 @@ pub(crate) async fn signup<E: Engine, S: Shards>(
         Some(name) => names::title("display_name", name)?.to_owned(),
         None => username.clone(),
     };
-    let device = device(request.device_id.as_deref())?;
+    let device = request.device_id;
     let taken = || Problem::bad_request("this username is taken, choose another").with_status(StatusCode::CONFLICT);
     api.takes_writes()?;
     // Before the hash, which costs; the transaction decides.
@@ -141,8 +139,8 @@ pub(crate) async fn login<E: Engine, S: Shards>(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<LoginRequest>,
-) -> Result<Json<Tokens>, Problem> {
-    let device = device(request.device_id.as_deref())?;
+) -> Answer<Tokens> {
+    let device = request.device_id;
     let refused = || Problem::unauthenticated("no account has this username and password");
     // A text that is no username is nobody's, and a password over the limit is nobody's either: both are cheap to know.
     let username = names::username(&request.username).map_err(|_| refused())?;
@@ -213,7 +211,7 @@ fn busy(refusal: Refusal) -> Problem {
 pub(crate) async fn refresh<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
     JsonBody(request): JsonBody<RefreshRequest>,
-) -> Result<Json<Tokens>, Problem> {
+) -> Answer<Tokens> {
     let wall = api.wall();
     // The same for the same token: who asks again, because the first answer was lost, gets it again.
     let refresh_token = api.key.successor(request.refresh_token.reveal());
@@ -256,9 +254,9 @@ pub(crate) async fn refresh<E: Engine, S: Shards>(
 )]
 pub(crate) async fn logout<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
-    caller: Result<Caller, Problem>,
+    caller: Result<Caller<E, S>, Problem>,
     OptionalBody(request): OptionalBody<RefreshRequest>,
-) -> Result<Json<LoggedOut>, Problem> {
+) -> Answer<LoggedOut> {
     match (request, caller) {
         (Some(request), _) => {
             let (all, token) = (api.clone(), hash(request.refresh_token.reveal()));

@@ -1,4 +1,4 @@
-//! Channels: to make them, to list one's own, to name them, to mark them as read.
+//! Channels: to create, list and rename them, and to mark them as read.
 //!
 //! Owns what of a channel its members are shown. Whatever changes one is an operation of its home.
 
@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use chat::accounts;
 use chat::channels::{self, ChannelSummary};
@@ -18,14 +17,13 @@ use schema::{ChannelId, ChannelOp, ErrorCode, Message, OpReply, Seq, UnixMs, Use
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::messages::MessageBody;
 use super::names;
-use super::paging::PageQuery;
+use super::paging::{Next, PageQuery};
 use super::users::Profile;
 use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
-use crate::problem::Problem;
+use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
-use crate::state::{Api, entropy};
+use crate::state::{Api, entropy, unexpected};
 
 /// Characters of an `Idempotency-Key`: twice what a UUID in quotes takes, with room.
 const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
@@ -37,7 +35,6 @@ pub(crate) enum CreateRequest {
     /// The one channel of the caller and another user.
     Direct {
         /// The other.
-        #[schema(value_type = String)]
         user_id: UserId,
     },
     /// A new group, owned by the caller.
@@ -46,7 +43,6 @@ pub(crate) enum CreateRequest {
         title: String,
         /// The other members.
         #[serde(default)]
-        #[schema(value_type = Vec<String>)]
         member_ids: Vec<UserId>,
     },
     /// A new channel of any number of members, owned by the caller, who adds them.
@@ -55,12 +51,11 @@ pub(crate) enum CreateRequest {
         title: String,
         /// What those who join may read: `all`, or, unless given, what is sent since they `joined`.
         #[serde(default)]
-        #[schema(value_type = String, example = "joined")]
         history: PastAccess,
     },
 }
 
-/// What to change of a channel.
+/// A change of a channel.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ChannelChange {
     /// 1 to 128 characters on one line.
@@ -70,9 +65,7 @@ pub(crate) struct ChannelChange {
 /// A channel as one of its members sees it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Channel {
-    #[schema(value_type = String, example = "72057594037927937")]
     channel_id: ChannelId,
-    #[schema(value_type = String, example = "direct")]
     kind: ChannelKind,
     /// Empty for a direct one.
     title: String,
@@ -80,26 +73,20 @@ pub(crate) struct Channel {
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<Profile>,
     /// What the caller may do there.
-    #[schema(value_type = String, example = "member")]
     role: Role,
     /// Whether the caller wants no notifications.
     muted: bool,
     /// What its members may read: `all`, or what was sent since they `joined`.
-    #[schema(value_type = String, example = "joined")]
     history: PastAccess,
     member_count: u32,
-    #[schema(value_type = u64)]
     created_ms: UnixMs,
     /// The newest seq.
-    #[schema(value_type = u64)]
     head_seq: Seq,
     /// The caller's read mark.
-    #[schema(value_type = u64)]
     read_seq: Seq,
     /// Messages after the mark, or after the caller joined.
     unread: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<MessageBody>)]
     last_message: Option<Arc<Message>>,
 }
 
@@ -129,25 +116,20 @@ pub(crate) struct ChannelPage {
     channels: Vec<Channel>,
     /// Messages that are unread in all of the caller's channels, on this page or not.
     unread_total: u64,
-    /// Whether there are further pages.
-    more: bool,
-    /// The `cursor` of the next page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
+    #[serde(flatten)]
+    next: Next,
 }
 
-/// How far the caller has read.
+/// The newest message that the caller has read.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct MarkRequest {
-    #[schema(value_type = u64)]
     read_seq: Seq,
 }
 
 /// A read mark.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Mark {
-    /// Where it stands: it never goes back, nor beyond the newest message.
-    #[schema(value_type = u64)]
+    /// Its place: it never goes back, nor beyond the newest message.
     read_seq: Seq,
     /// Messages after it.
     unread: u64,
@@ -162,8 +144,7 @@ pub(crate) struct Mark {
     ),
 )]
 pub(crate) async fn create<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     headers: HeaderMap,
     JsonBody(request): JsonBody<CreateRequest>,
 ) -> Result<(StatusCode, Json<Channel>), Problem> {
@@ -172,7 +153,7 @@ pub(crate) async fn create<E: Engine, S: Shards>(
         CreateRequest::Direct { user_id } => (ChannelKind::Direct, "".into(), vec![user_id], PastAccess::Joined),
         CreateRequest::Group { title, member_ids } => {
             let title = names::title("title", &title)?.into();
-            let members: BTreeSet<_> = member_ids.into_iter().filter(|&member| member != caller.user).collect();
+            let members: BTreeSet<_> = member_ids.into_iter().filter(|&member| member != user).collect();
             let limit = api.config.group_members_max;
             if members.len() >= limit as usize {
                 let detail = format!("{} members with you, the limit is {limit}", members.len() + 1);
@@ -184,7 +165,7 @@ pub(crate) async fn create<E: Engine, S: Shards>(
             (ChannelKind::Large, names::title("title", &title)?.into(), Vec::new(), history)
         }
     };
-    let create = CreateOp { kind, title, creator: caller.user, members, idempotency_key, past };
+    let create = CreateOp { kind, title, creator: user, members, idempotency_key, past };
     let drawn = ChannelId::new(api.wall(), entropy()?);
     let (channel, existed) = match api.shards.apply(drawn, ChannelOp::Create(create)).await? {
         OpReply::Created { channel, existed } => (channel, existed),
@@ -192,7 +173,7 @@ pub(crate) async fn create<E: Engine, S: Shards>(
     };
     // A repeated key gets its first answer again.
     let status = if existed && kind == ChannelKind::Direct { StatusCode::OK } else { StatusCode::CREATED };
-    let summary = channels::get(&api.engine, caller.user, channel).await?;
+    let summary = channels::get(&api.engine, user, channel).await?;
     Ok((status, Json(show(&api, summary).await?)))
 }
 
@@ -201,11 +182,10 @@ pub(crate) async fn create<E: Engine, S: Shards>(
     responses((status = 200, description = "The caller's channels by recent activity", body = ChannelPage)),
 )]
 pub(crate) async fn list<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     UrlQuery(query): UrlQuery<PageQuery>,
-) -> Result<Json<ChannelPage>, Problem> {
-    let page = channels::list(&api.engine, caller.user, query.after()?, query.rows()?).await?;
+) -> Answer<ChannelPage> {
+    let page = channels::list(&api.engine, user, query.after()?, query.rows()?).await?;
     let peers: Vec<_> = page.channels.iter().filter_map(|summary| summary.peer).collect();
     let mut profiles = accounts::by_ids(&api.engine, &peers).await?.into_iter();
     let show = |summary: ChannelSummary| {
@@ -213,8 +193,7 @@ pub(crate) async fn list<E: Engine, S: Shards>(
         Channel::new(summary, peer)
     };
     let channels = page.channels.into_iter().map(show).collect();
-    let cursor = page.next.map(|place| place.to_string());
-    Ok(Json(ChannelPage { channels, unread_total: page.unread_total, more: cursor.is_some(), cursor }))
+    Ok(Json(ChannelPage { channels, unread_total: page.unread_total, next: Next::after(page.next) }))
 }
 
 #[utoipa::path(
@@ -223,11 +202,10 @@ pub(crate) async fn list<E: Engine, S: Shards>(
     responses((status = 200, description = "The channel", body = Channel)),
 )]
 pub(crate) async fn one<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     UrlPath(channel): UrlPath<ChannelId>,
-) -> Result<Json<Channel>, Problem> {
-    let summary = channels::get(&api.engine, caller.user, channel).await?;
+) -> Answer<Channel> {
+    let summary = channels::get(&api.engine, user, channel).await?;
     Ok(Json(show(&api, summary).await?))
 }
 
@@ -237,19 +215,15 @@ pub(crate) async fn one<E: Engine, S: Shards>(
     responses((status = 200, description = "The channel after it", body = Channel)),
 )]
 pub(crate) async fn change<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     UrlPath(channel): UrlPath<ChannelId>,
     JsonBody(change): JsonBody<ChannelChange>,
-) -> Result<Json<Channel>, Problem> {
+) -> Answer<Channel> {
     if let Some(title) = &change.title {
         let title = names::title("title", title)?.into();
-        match api.shards.apply(channel, ChannelOp::SetTitle { by: caller.user, title }).await? {
-            OpReply::Changed { .. } => {}
-            reply => return Err(unexpected(&reply)),
-        }
+        api.change(channel, ChannelOp::SetTitle { by: user, title }).await?;
     }
-    let summary = channels::get(&api.engine, caller.user, channel).await?;
+    let summary = channels::get(&api.engine, user, channel).await?;
     Ok(Json(show(&api, summary).await?))
 }
 
@@ -259,12 +233,11 @@ pub(crate) async fn change<E: Engine, S: Shards>(
     responses((status = 200, description = "The mark after it", body = Mark)),
 )]
 pub(crate) async fn mark<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     UrlPath(channel): UrlPath<ChannelId>,
     JsonBody(request): JsonBody<MarkRequest>,
-) -> Result<Json<Mark>, Problem> {
-    let op = ChannelOp::Mark { user: caller.user, read_seq: request.read_seq };
+) -> Answer<Mark> {
+    let op = ChannelOp::Mark { user, read_seq: request.read_seq };
     match api.shards.apply(channel, op).await? {
         OpReply::Marked { read_seq, unread } => Ok(Json(Mark { read_seq, unread })),
         reply => Err(unexpected(&reply)),
@@ -288,10 +261,4 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
             "an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters"
         ))),
     }
-}
-
-/// A home that answers another operation than was asked: a fault of our own.
-pub(super) fn unexpected(reply: &OpReply) -> Problem {
-    tracing::error!(?reply, "a shard answered another operation");
-    Problem::new(ErrorCode::Internal, "the operation's outcome is not known, try again")
 }

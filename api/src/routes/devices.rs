@@ -1,10 +1,9 @@
-//! One's own devices: to see them, and to end one.
+//! Devices of the caller's account: to list them, and to end one.
 //!
 //! Owns what of a device is shown, and the order in which one is ended: first in the store, so that no token of its logins
 //! opens anything, then at its user's home, which closes what is open.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use chat::accounts::FAMILY_OPERATOR;
 use chat::devices;
@@ -16,24 +15,20 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::extract::{Caller, UrlPath};
-use crate::problem::Problem;
+use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
-use crate::state::Api;
 
 /// One device of the caller's account.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Device {
-    #[schema(value_type = String, example = "tab-1")]
     device_id: DeviceId,
     /// What its client calls itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schema(required = false, example = "rookery-page/1")]
     client: String,
     /// When it connected last, in Unix milliseconds.
-    #[schema(value_type = u64)]
     connected_ms: UnixMs,
     /// When it was last known to be there: not before it connected last, and later once it has gone.
-    #[schema(value_type = u64)]
     last_active_ms: UnixMs,
     /// Whether it is the caller's: its token is bound to this device, or to none and has connected this one.
     current: bool,
@@ -47,7 +42,7 @@ pub(crate) struct Devices {
 }
 
 impl Device {
-    fn new(device_id: DeviceId, record: DeviceRecord, caller: &Caller) -> Self {
+    fn new<E, S>(device_id: DeviceId, record: DeviceRecord, caller: &Caller<E, S>) -> Self {
         let current = match &caller.device {
             Some(bound) => *bound == device_id,
             None => caller.family != FAMILY_OPERATOR && record.families.contains(&caller.family),
@@ -61,11 +56,8 @@ impl Device {
     get, path = "/v1/me/devices", tag = "devices", security(("bearer" = [])),
     responses((status = 200, description = "The caller's devices", body = Devices)),
 )]
-pub(crate) async fn list<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
-) -> Result<Json<Devices>, Problem> {
-    let found = devices::list(&api.engine, caller.user).await?;
+pub(crate) async fn list<E: Engine, S: Shards>(caller: Caller<E, S>) -> Answer<Devices> {
+    let found = devices::list(&caller.api.engine, caller.user).await?;
     let devices = found.into_iter().map(|(device, record)| Device::new(device, record, &caller)).collect();
     Ok(Json(Devices { devices }))
 }
@@ -79,20 +71,19 @@ pub(crate) async fn list<E: Engine, S: Shards>(
     ),
 )]
 pub(crate) async fn delete<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     UrlPath(device): UrlPath<DeviceId>,
 ) -> Result<StatusCode, Problem> {
-    let known = devices::list(&api.engine, caller.user).await?.into_iter().find(|(known, _)| *known == device);
+    let known = devices::list(&api.engine, user).await?.into_iter().find(|(known, _)| *known == device);
     let all = api.clone();
     let end = async move {
-        let revoked = devices::revoke(&all.engine, caller.user, &device).await?;
+        let revoked = devices::revoke(&all.engine, user, &device).await?;
         // Also where nothing was found: an earlier attempt may have ended the logins, and not have got this far.
-        all.shards.kick(caller.user, Kicked::Device(device))?;
+        all.shards.kick(user, Kicked::Device(device))?;
         // A login that is bound to no device may have sessions on others too.
         let ended = known.map_or_else(Vec::new, |(_, record)| record.families);
         for family in ended.into_iter().filter(|&family| family != FAMILY_OPERATOR) {
-            all.shards.kick(caller.user, Kicked::Family(family))?;
+            all.shards.kick(user, Kicked::Family(family))?;
         }
         Ok(revoked)
     };

@@ -1,4 +1,4 @@
-//! What operators and their machines ask: does it live, is it ready, what did it count.
+//! Probes and metrics: `/health/live`, `/health/ready` and `/metrics`.
 //!
 //! Owns the answers' form. What they say is [`Node`](crate::Node)'s.
 

@@ -1,36 +1,29 @@
-//! Who is in a channel, and changing that.
+//! Members of a channel: to list, add, change and remove them.
 //!
 //! Owns what of a membership is shown. Who may change it is the home's to decide.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
-use chat::{accounts, channels};
+use chat::channels;
 use kv::Engine;
 use schema::event::Role;
-use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, UnixMs, UserId};
+use schema::record::MemberRecord;
+use schema::{ChannelId, ChannelOp, ErrorCode, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::channels::unexpected;
-use super::paging::{self, PageQuery};
-use super::people::names;
+use super::paging::{self, Next, PageQuery, Person};
 use crate::extract::{Caller, JsonBody, OptionalBody, UrlPath, UrlQuery};
-use crate::problem::Problem;
+use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
-use crate::state::Api;
 
 /// One member.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Member {
-    #[schema(value_type = String)]
-    user_id: UserId,
-    username: String,
-    display_name: String,
-    #[schema(value_type = String, example = "member")]
+    #[serde(flatten)]
+    person: Person,
     role: Role,
     /// When the user first joined, in Unix milliseconds.
-    #[schema(value_type = u64)]
     joined_ms: UnixMs,
 }
 
@@ -38,19 +31,15 @@ pub(crate) struct Member {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MemberPage {
     members: Vec<Member>,
-    /// Whether there are further pages.
-    more: bool,
-    /// The `cursor` of the next page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
+    #[serde(flatten)]
+    next: Next,
 }
 
-/// What a member may do.
+/// The role of a member.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct MemberRequest {
     /// `member`, `admin` or `owner`; `member` unless given.
     #[serde(default = "member")]
-    #[schema(value_type = String, example = "member")]
     role: Role,
 }
 
@@ -61,15 +50,13 @@ fn member() -> Role {
 /// A membership after a change.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MemberChanged {
-    #[schema(value_type = String)]
     user_id: UserId,
-    #[schema(value_type = String, example = "member")]
     role: Role,
     /// Whether it was otherwise before.
     changed: bool,
 }
 
-/// What a member wants of a channel.
+/// A member's own settings in a channel.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct MemberSettings {
     /// Whether it wants no notifications.
@@ -100,9 +87,9 @@ impl TryFrom<String> for Who {
 }
 
 impl Who {
-    fn user(self, caller: &Caller) -> UserId {
+    fn or(self, caller: UserId) -> UserId {
         match self {
-            Self::Me => caller.user,
+            Self::Me => caller,
             Self::User(user) => user,
         }
     }
@@ -114,23 +101,15 @@ impl Who {
     responses((status = 200, description = "The members", body = MemberPage)),
 )]
 pub(crate) async fn list<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     UrlPath(channel): UrlPath<ChannelId>,
     UrlQuery(query): UrlQuery<PageQuery>,
-) -> Result<Json<MemberPage>, Problem> {
-    let (after, rows) = (query.after::<UserId>()?, query.rows()?);
-    let limit = paging::with_next(rows);
-    let mut found = channels::members(&api.engine, caller.user, channel, after, limit).await?.users;
-    let more = paging::cut(&mut found, rows);
-    let ids: Vec<_> = found.iter().map(|&(user, _)| user).collect();
-    let records = accounts::by_ids(&api.engine, &ids).await?;
-    let members = found.into_iter().zip(records).map(|((user_id, member), record)| {
-        let (username, display_name) = names(record);
-        Member { user_id, username, display_name, role: member.role, joined_ms: member.joined_ms }
-    });
-    let cursor = ids.last().filter(|_| more).map(ToString::to_string);
-    Ok(Json(MemberPage { members: members.collect(), more, cursor }))
+) -> Answer<MemberPage> {
+    let rows = query.rows()?;
+    let found = channels::members(&api.engine, user, channel, query.after()?, rows + 1).await?.users;
+    let show = |person, member: MemberRecord| Member { person, role: member.role, joined_ms: member.joined_ms };
+    let (members, next) = paging::of_users(&api, found, rows, show).await?;
+    Ok(Json(MemberPage { members, next }))
 }
 
 #[utoipa::path(
@@ -140,17 +119,13 @@ pub(crate) async fn list<E: Engine, S: Shards>(
     responses((status = 200, description = "The user is a member with this role", body = MemberChanged)),
 )]
 pub(crate) async fn put<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user: by, .. }: Caller<E, S>,
     UrlPath((channel, who)): UrlPath<(ChannelId, Who)>,
     OptionalBody(request): OptionalBody<MemberRequest>,
-) -> Result<Json<MemberChanged>, Problem> {
-    let (user_id, role) = (who.user(&caller), request.map_or(Role::Member, |request| request.role));
-    let op = ChannelOp::AddMember { by: caller.user, user: user_id, role };
-    match api.shards.apply(channel, op).await? {
-        OpReply::Changed { changed } => Ok(Json(MemberChanged { user_id, role, changed })),
-        reply => Err(unexpected(&reply)),
-    }
+) -> Answer<MemberChanged> {
+    let (user_id, role) = (who.or(by), request.map_or(Role::Member, |request| request.role));
+    let changed = api.change(channel, ChannelOp::AddMember { by, user: user_id, role }).await?;
+    Ok(Json(MemberChanged { user_id, role, changed }))
 }
 
 #[utoipa::path(
@@ -160,18 +135,15 @@ pub(crate) async fn put<E: Engine, S: Shards>(
     responses((status = 200, description = "The caller's settings in this channel", body = MemberSet)),
 )]
 pub(crate) async fn change<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     UrlPath((channel, who)): UrlPath<(ChannelId, Who)>,
     JsonBody(MemberSettings { muted }): JsonBody<MemberSettings>,
-) -> Result<Json<MemberSet>, Problem> {
-    if who.user(&caller) != caller.user {
+) -> Answer<MemberSet> {
+    if who.or(user) != user {
         return Err(Problem::new(ErrorCode::PermissionDenied, "another's settings are its own"));
     }
-    match api.shards.apply(channel, ChannelOp::SetMuted { user: caller.user, muted }).await? {
-        OpReply::Changed { changed } => Ok(Json(MemberSet { muted, changed })),
-        reply => Err(unexpected(&reply)),
-    }
+    let changed = api.change(channel, ChannelOp::SetMuted { user, muted }).await?;
+    Ok(Json(MemberSet { muted, changed }))
 }
 
 #[utoipa::path(
@@ -180,13 +152,9 @@ pub(crate) async fn change<E: Engine, S: Shards>(
     responses((status = 204, description = "The user is no member")),
 )]
 pub(crate) async fn delete<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user: by, .. }: Caller<E, S>,
     UrlPath((channel, who)): UrlPath<(ChannelId, Who)>,
 ) -> Result<StatusCode, Problem> {
-    let op = ChannelOp::RemoveMember { by: caller.user, user: who.user(&caller) };
-    match api.shards.apply(channel, op).await? {
-        OpReply::Changed { .. } => Ok(StatusCode::NO_CONTENT),
-        reply => Err(unexpected(&reply)),
-    }
+    api.change(channel, ChannelOp::RemoveMember { by, user: who.or(by) }).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,6 @@
-//! Which requests there are.
+//! Routes: the list of operations, and the headers of every answer.
 //!
-//! Owns the list of routes; `openapi` holds the same list as a document, and a test compares the two with what is served.
+//! Owns the list of operations, which are served and described (`openapi`) as their handlers say; a test compares the two.
 //! Every answer bears headers that keep a browser from guessing at it, framing it or storing it.
 
 mod auth;
@@ -28,9 +28,11 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post, put};
+use axum::routing::{MethodFilter, get, on, post};
 use kv::Engine;
 use schema::ErrorCode;
+use utoipa::Path;
+use utoipa::openapi::HttpMethod;
 
 use crate::away;
 use crate::config::Node;
@@ -42,42 +44,38 @@ use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
 
-/// What clients are served.
+/// Hands all operations below `/v1` to a macro. Each handler's description (`#[utoipa::path]`) has its path and its method.
+macro_rules! with_operations {
+    ($rows:ident) => {
+        $rows! {
+            auth::signup auth::login auth::refresh auth::logout
+            users::me users::change_me users::by_username users::by_id
+            devices::list devices::delete
+            people::friends people::put_friend people::delete_friend
+            people::blocks people::put_block people::delete_block
+            channels::list channels::create channels::one channels::change channels::mark
+            members::list members::put members::change members::delete
+            messages::history messages::send
+            revisions::edit revisions::delete
+            mentions::list search::find servers::best
+        }
+    };
+}
+
+use with_operations;
+
+/// The router for clients.
 pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
-    let v1 = Router::new()
-        .route("/auth/signup", post(auth::signup::<E, S>))
-        .route("/auth/login", post(auth::login::<E, S>))
-        .route("/auth/refresh", post(auth::refresh::<E, S>))
-        .route("/auth/logout", post(auth::logout::<E, S>))
-        .route("/me", get(users::me::<E, S>).patch(users::change_me::<E, S>))
-        .route("/me/devices", get(devices::list::<E, S>))
-        .route("/me/devices/{device_id}", delete(devices::delete::<E, S>))
-        .route("/me/friends", get(people::friends::<E, S>))
-        .route("/me/friends/{user_id}", put(people::put_friend::<E, S>).delete(people::delete_friend::<E, S>))
-        .route("/me/blocks", get(people::blocks::<E, S>))
-        .route("/me/blocks/{user_id}", put(people::put_block::<E, S>).delete(people::delete_block::<E, S>))
-        .route("/users", get(users::by_username::<E, S>))
-        .route("/users/{user_id}", get(users::by_id::<E, S>))
-        .route("/channels", get(channels::list::<E, S>).post(channels::create::<E, S>))
-        .route("/channels/{channel_id}", get(channels::one::<E, S>).patch(channels::change::<E, S>))
-        .route("/channels/{channel_id}/mark", post(channels::mark::<E, S>))
-        .route("/channels/{channel_id}/members", get(members::list::<E, S>))
-        .route(
-            "/channels/{channel_id}/members/{user_id}",
-            put(members::put::<E, S>).patch(members::change::<E, S>).delete(members::delete::<E, S>),
-        )
-        .route("/channels/{channel_id}/messages", get(messages::history::<E, S>).post(messages::send::<E, S>))
-        .route(
-            "/channels/{channel_id}/messages/{seq}",
-            patch(revisions::edit::<E, S>).delete(revisions::delete::<E, S>),
-        )
-        .route("/mentions", get(mentions::list::<E, S>))
-        .route("/search", get(search::find::<E, S>))
-        .route("/servers/best", get(servers::best::<E, S>));
-    let v1 = if api.config.dev_users.is_some() { v1.route("/dev/login", post(dev::login::<E, S>)) } else { v1 };
-    let v1 = v1.route_layer(from_fn_with_state(api.clone(), away::refuse::<E, S>));
-    Router::new()
-        .nest("/v1", v1)
+    macro_rules! routes {
+        ($($family:ident::$handler:ident)*) => {pastey::paste! {
+            Router::new()$(.route(&$family::[<__path_ $handler>]::path(), {
+                on(filter::<$family::[<__path_ $handler>]>(), $family::$handler::<E, S>)
+            }))*
+        }};
+    }
+    let v1 = with_operations!(routes);
+    let v1 = if api.config.dev_users.is_some() { v1.route("/v1/dev/login", post(dev::login::<E, S>)) } else { v1 };
+    v1.route_layer(from_fn_with_state(api.clone(), away::refuse::<E, S>))
         .route("/openapi.json", get(openapi::document::<E, S>))
         .merge(page::routes(&api.ws_origin))
         .fallback(no_such_route)
@@ -87,7 +85,19 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
         .with_state(api)
 }
 
-/// What probes and scrapers are served.
+/// The one method of a described operation.
+fn filter<T: Path>() -> MethodFilter {
+    match T::methods()[..] {
+        [HttpMethod::Get] => MethodFilter::GET,
+        [HttpMethod::Post] => MethodFilter::POST,
+        [HttpMethod::Put] => MethodFilter::PUT,
+        [HttpMethod::Patch] => MethodFilter::PATCH,
+        [HttpMethod::Delete] => MethodFilter::DELETE,
+        _ => unreachable!("{} is of another method, or several", T::path()),
+    }
+}
+
+/// The router for probes and scrapers.
 pub(crate) fn internal(node: Arc<dyn Node>) -> Router {
     Router::new()
         .route("/health/live", get(internal::live))

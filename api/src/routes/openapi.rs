@@ -1,6 +1,6 @@
 //! The API's description of itself.
 //!
-//! Owns the document's list of operations, which a test compares with what is served.
+//! Owns what the document has beside what each handler says of itself.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -12,54 +12,28 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{auth, channels, dev, devices, members, mentions, messages, people, revisions, search, servers, users};
+use super::{
+    auth, channels, dev, devices, members, mentions, messages, people, revisions, search, servers, users,
+    with_operations,
+};
 use crate::problem::ProblemBody;
 use crate::shards::Shards;
 use crate::state::Api;
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "Rookery", description = "Accounts, channels, history and discovery, beside the WebSocket."),
-    paths(
-        auth::signup,
-        auth::login,
-        auth::refresh,
-        auth::logout,
-        users::me,
-        users::change_me,
-        devices::list,
-        devices::delete,
-        people::friends,
-        people::put_friend,
-        people::delete_friend,
-        people::blocks,
-        people::put_block,
-        people::delete_block,
-        users::by_username,
-        users::by_id,
-        channels::list,
-        channels::create,
-        channels::one,
-        channels::change,
-        channels::mark,
-        members::list,
-        members::put,
-        members::change,
-        members::delete,
-        messages::history,
-        messages::send,
-        revisions::edit,
-        revisions::delete,
-        mentions::list,
-        search::find,
-        servers::best,
-        dev::login,
-        document
-    ),
-    components(schemas(messages::HistoryBody, messages::MessageBody, messages::TallyBody, search::SearchBody, search::HitBody, ProblemBody)),
-    modifiers(&Bearer, &Errors)
-)]
-struct Described;
+macro_rules! described {
+    ($($family:ident::$handler:ident)*) => {
+        #[derive(OpenApi)]
+        #[openapi(
+            info(title = "Rookery", description = "Accounts, channels, history and discovery, beside the WebSocket."),
+            paths($($family::$handler,)* dev::login, document),
+            components(schemas(ProblemBody)),
+            modifiers(&Bearer, &Errors)
+        )]
+        struct Described;
+    };
+}
+
+with_operations!(described);
 
 /// The access token as a security scheme.
 struct Bearer;
@@ -71,7 +45,7 @@ impl Modify for Bearer {
     }
 }
 
-/// What every operation may answer beside what is its own.
+/// The errors that every operation may answer.
 struct Errors;
 
 impl Modify for Errors {

@@ -1,41 +1,35 @@
-//! Whom one knows, and of whom one wants nothing: friends and blocks.
+//! Friends and blocked users.
 //!
 //! Owns what of them is shown. Both are rows that no shard caches, but a block between two who have a direct channel: that
 //! is the channel's home to put among their messages.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
+use chat::accounts;
 use chat::people::{self, BlockOutcome};
-use chat::{LayerError, accounts};
 use kv::Engine;
-use schema::record::{BlockRecord, FriendRecord, FriendState, UserRecord};
-use schema::{ChannelOp, OpReply, UnixMs, UserId};
+use schema::record::{BlockRecord, FriendRecord, FriendState};
+use schema::{ChannelOp, UnixMs, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::channels::unexpected;
-use super::paging::{self, PageQuery};
+use super::paging::{self, Next, PageQuery, Person};
 use crate::extract::{Caller, UrlPath, UrlQuery};
-use crate::problem::Problem;
+use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
 use crate::state::Api;
 
-/// What a new friend or block costs of a user's requests: its limit is kept by counting rows, up to 5,000 on either side.
+/// The cost of a new friend or block in a user's requests: its limit is kept by counting rows, up to 5,000 on either side.
 const COST: u32 = 20;
 
 /// One friend, or one who is asked to be, or asks.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Friend {
-    #[schema(value_type = String)]
-    user_id: UserId,
-    username: String,
-    display_name: String,
+    #[serde(flatten)]
+    person: Person,
     /// `requested`: the caller asked. `asked`: the other did, and the caller's `PUT` accepts. `accepted`: both did.
-    #[schema(value_type = String, example = "accepted")]
     state: FriendState,
     /// Since when it is so, in Unix milliseconds.
-    #[schema(value_type = u64)]
     since_ms: UnixMs,
 }
 
@@ -43,22 +37,16 @@ pub(crate) struct Friend {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FriendPage {
     friends: Vec<Friend>,
-    /// Whether there are further pages.
-    more: bool,
-    /// The `cursor` of the next page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
+    #[serde(flatten)]
+    next: Next,
 }
 
 /// One whom the caller blocks.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Blocked {
-    #[schema(value_type = String)]
-    user_id: UserId,
-    username: String,
-    display_name: String,
+    #[serde(flatten)]
+    person: Person,
     /// Since when, in Unix milliseconds.
-    #[schema(value_type = u64)]
     since_ms: UnixMs,
 }
 
@@ -66,39 +54,22 @@ pub(crate) struct Blocked {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BlockPage {
     blocks: Vec<Blocked>,
-    /// Whether there are further pages.
-    more: bool,
-    /// The `cursor` of the next page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<String>,
+    #[serde(flatten)]
+    next: Next,
 }
 
 /// A block after a change.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BlockChanged {
-    #[schema(value_type = String)]
     user_id: UserId,
     /// Whether it was otherwise before.
     changed: bool,
 }
 
 impl Friend {
-    fn new(user_id: UserId, friend: FriendRecord, user: Option<UserRecord>) -> Self {
-        let (username, display_name) = names(user);
-        Self { user_id, username, display_name, state: friend.state, since_ms: friend.since_ms }
+    fn new(person: Person, friend: FriendRecord) -> Self {
+        Self { person, state: friend.state, since_ms: friend.since_ms }
     }
-}
-
-impl Blocked {
-    fn new(user_id: UserId, block: BlockRecord, user: Option<UserRecord>) -> Self {
-        let (username, display_name) = names(user);
-        Self { user_id, username, display_name, since_ms: block.since_ms }
-    }
-}
-
-/// Username and display name; empty of an account that is gone.
-pub(super) fn names(user: Option<UserRecord>) -> (String, String) {
-    user.map_or_else(Default::default, |user| (user.username, user.display_name))
 }
 
 #[utoipa::path(
@@ -106,17 +77,13 @@ pub(super) fn names(user: Option<UserRecord>) -> (String, String) {
     responses((status = 200, description = "Friends, and requests of either side", body = FriendPage)),
 )]
 pub(crate) async fn friends<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     UrlQuery(query): UrlQuery<PageQuery>,
-) -> Result<Json<FriendPage>, Problem> {
-    let (after, rows) = (query.after()?, query.rows()?);
-    let mut found = people::friends(&api.engine, caller.user, after, paging::with_next(rows)).await?.users;
-    let more = paging::cut(&mut found, rows);
-    let cursor = found.last().filter(|_| more).map(|(user, _)| user.to_string());
-    let records = records(&api, &found).await?;
-    let friends = found.into_iter().zip(records).map(|((user, friend), record)| Friend::new(user, friend, record));
-    Ok(Json(FriendPage { friends: friends.collect(), more, cursor }))
+) -> Answer<FriendPage> {
+    let rows = query.rows()?;
+    let found = people::friends(&api.engine, user, query.after()?, rows + 1).await?.users;
+    let (friends, next) = paging::of_users(&api, found, rows, Friend::new).await?;
+    Ok(Json(FriendPage { friends, next }))
 }
 
 #[utoipa::path(
@@ -125,14 +92,13 @@ pub(crate) async fn friends<E: Engine, S: Shards>(
     responses((status = 200, description = "The user is asked, or, having asked before, a friend", body = Friend)),
 )]
 pub(crate) async fn put_friend<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
-    UrlPath(user): UrlPath<UserId>,
-) -> Result<Json<Friend>, Problem> {
-    api.charge(&caller, COST)?;
+    Caller { api, user, .. }: Caller<E, S>,
+    UrlPath(other): UrlPath<UserId>,
+) -> Answer<Friend> {
+    api.charge(user, COST)?;
     api.takes_writes()?;
-    let friend = people::put_friend(&api.engine, caller.user, user, api.wall()).await?;
-    Ok(Json(Friend::new(user, friend, accounts::by_id(&api.engine, user).await?)))
+    let friend = people::put_friend(&api.engine, user, other, api.wall()).await?;
+    Ok(Json(Friend::new(Person::new(other, accounts::by_id(&api.engine, other).await?), friend)))
 }
 
 #[utoipa::path(
@@ -141,11 +107,10 @@ pub(crate) async fn put_friend<E: Engine, S: Shards>(
     responses((status = 204, description = "The two are no friends, and neither asks")),
 )]
 pub(crate) async fn delete_friend<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
-    UrlPath(user): UrlPath<UserId>,
+    Caller { api, user, .. }: Caller<E, S>,
+    UrlPath(other): UrlPath<UserId>,
 ) -> Result<StatusCode, Problem> {
-    people::remove_friend(&api.engine, caller.user, user).await?;
+    people::remove_friend(&api.engine, user, other).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -154,17 +119,14 @@ pub(crate) async fn delete_friend<E: Engine, S: Shards>(
     responses((status = 200, description = "Whom the caller blocks", body = BlockPage)),
 )]
 pub(crate) async fn blocks<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     UrlQuery(query): UrlQuery<PageQuery>,
-) -> Result<Json<BlockPage>, Problem> {
-    let (after, rows) = (query.after()?, query.rows()?);
-    let mut found = people::blocks(&api.engine, caller.user, after, paging::with_next(rows)).await?.users;
-    let more = paging::cut(&mut found, rows);
-    let cursor = found.last().filter(|_| more).map(|(user, _)| user.to_string());
-    let records = records(&api, &found).await?;
-    let blocks = found.into_iter().zip(records).map(|((user, block), record)| Blocked::new(user, block, record));
-    Ok(Json(BlockPage { blocks: blocks.collect(), more, cursor }))
+) -> Answer<BlockPage> {
+    let rows = query.rows()?;
+    let found = people::blocks(&api.engine, user, query.after()?, rows + 1).await?.users;
+    let show = |person, block: BlockRecord| Blocked { person, since_ms: block.since_ms };
+    let (blocks, next) = paging::of_users(&api, found, rows, show).await?;
+    Ok(Json(BlockPage { blocks, next }))
 }
 
 #[utoipa::path(
@@ -173,13 +135,12 @@ pub(crate) async fn blocks<E: Engine, S: Shards>(
     responses((status = 200, description = "The user is blocked, and no friend", body = BlockChanged)),
 )]
 pub(crate) async fn put_block<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     UrlPath(user_id): UrlPath<UserId>,
-) -> Result<Json<BlockChanged>, Problem> {
-    api.charge(&caller, COST)?;
+) -> Answer<BlockChanged> {
+    api.charge(user, COST)?;
     api.takes_writes()?;
-    let changed = block(&api, caller.user, user_id, true).await?;
+    let changed = block(&api, user, user_id, true).await?;
     Ok(Json(BlockChanged { user_id, changed }))
 }
 
@@ -189,11 +150,10 @@ pub(crate) async fn put_block<E: Engine, S: Shards>(
     responses((status = 204, description = "The user is not blocked by the caller")),
 )]
 pub(crate) async fn delete_block<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
-    UrlPath(user): UrlPath<UserId>,
+    Caller { api, user, .. }: Caller<E, S>,
+    UrlPath(other): UrlPath<UserId>,
 ) -> Result<StatusCode, Problem> {
-    block(&api, caller.user, user, false).await?;
+    block(&api, user, other, false).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -201,20 +161,6 @@ pub(crate) async fn delete_block<E: Engine, S: Shards>(
 async fn block<E: Engine, S: Shards>(api: &Api<E, S>, by: UserId, user: UserId, on: bool) -> Result<bool, Problem> {
     match people::block(&api.engine, by, user, on, api.wall()).await? {
         BlockOutcome::Done { changed } => Ok(changed),
-        BlockOutcome::ThroughChannel(channel) => {
-            match api.shards.apply(channel, ChannelOp::Block { by, user, on }).await? {
-                OpReply::Changed { changed } => Ok(changed),
-                reply => Err(unexpected(&reply)),
-            }
-        }
+        BlockOutcome::ThroughChannel(channel) => api.change(channel, ChannelOp::Block { by, user, on }).await,
     }
-}
-
-/// The accounts of a page's users, in their order.
-async fn records<E: Engine, S: Shards, R>(
-    api: &Api<E, S>,
-    rows: &[(UserId, R)],
-) -> Result<Vec<Option<UserRecord>>, LayerError> {
-    let users: Vec<_> = rows.iter().map(|&(user, _)| user).collect();
-    accounts::by_ids(&api.engine, &users).await
 }

@@ -1,4 +1,4 @@
-//! A message after it was sent: another text, or none.
+//! Edits and deletions of messages.
 //!
 //! Owns the fields of both requests, and the check of a text that a session does for a socket. Who may do it, and what a
 //! repeated operation answers, is the channel's home's.
@@ -6,30 +6,26 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
 use kv::Engine;
 use schema::op::EditOp;
 use schema::{ChannelId, ChannelOp, ClientMsgId, OpReply, Seq};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::channels::unexpected;
 use super::messages::body_is_legal;
 use crate::extract::{Caller, JsonBody, OptionalBody, UrlPath, UrlQuery};
-use crate::problem::Problem;
+use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
-use crate::state::Api;
+use crate::state::{Api, unexpected};
 
 /// A message's other text.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct EditRequest {
     /// A UUID of version 7, made once per operation and repeated on every retry.
-    #[schema(value_type = String, format = "uuid")]
     op_id: ClientMsgId,
     /// The revision that the user saw.
     base_revision: u32,
     /// The text, up to 100,000 characters.
-    #[schema(value_type = String)]
     body: Arc<str>,
 }
 
@@ -38,8 +34,6 @@ pub(crate) struct EditRequest {
 #[into_params(parameter_in = Query)]
 pub(crate) struct DeleteRequest {
     /// A UUID of version 7, made once per operation and repeated on every retry.
-    #[schema(value_type = Option<String>, format = "uuid")]
-    #[param(value_type = Option<String>, format = "uuid")]
     op_id: Option<ClientMsgId>,
 }
 
@@ -56,14 +50,13 @@ pub(crate) struct Revised {
     responses((status = 200, description = "The message has this text", body = Revised)),
 )]
 pub(crate) async fn edit<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
-    UrlPath((channel, seq)): UrlPath<(ChannelId, u64)>,
+    Caller { api, user: by, .. }: Caller<E, S>,
+    UrlPath((channel, seq)): UrlPath<(ChannelId, Seq)>,
     JsonBody(request): JsonBody<EditRequest>,
-) -> Result<Json<Revised>, Problem> {
+) -> Answer<Revised> {
     let EditRequest { op_id, base_revision, body } = request;
     body_is_legal(&body)?;
-    let op = EditOp { by: caller.user, seq: Seq(seq), op_id, base_revision, body };
+    let op = EditOp { by, seq, op_id, base_revision, body };
     revise(&api, channel, ChannelOp::Edit(op)).await
 }
 
@@ -73,26 +66,21 @@ pub(crate) async fn edit<E: Engine, S: Shards>(
     responses((status = 200, description = "The message is deleted: its seq stays, its text is gone", body = Revised)),
 )]
 pub(crate) async fn delete<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
-    UrlPath((channel, seq)): UrlPath<(ChannelId, u64)>,
+    Caller { api, user: by, .. }: Caller<E, S>,
+    UrlPath((channel, seq)): UrlPath<(ChannelId, Seq)>,
     UrlQuery(query): UrlQuery<DeleteRequest>,
     OptionalBody(body): OptionalBody<DeleteRequest>,
-) -> Result<Json<Revised>, Problem> {
+) -> Answer<Revised> {
     let op_id = match (query.op_id, body.and_then(|body| body.op_id)) {
         (Some(op_id), None) | (None, Some(op_id)) => op_id,
         (Some(in_query), Some(in_body)) if in_query == in_body => in_query,
         (Some(_), Some(_)) => return Err(Problem::bad_request("the op_id of the query is not that of the body")),
         (None, None) => return Err(Problem::bad_request("give an op_id, in the query or in a body")),
     };
-    revise(&api, channel, ChannelOp::Delete { by: caller.user, seq: Seq(seq), op_id }).await
+    revise(&api, channel, ChannelOp::Delete { by, seq, op_id }).await
 }
 
-async fn revise<E: Engine, S: Shards>(
-    api: &Api<E, S>,
-    channel: ChannelId,
-    op: ChannelOp,
-) -> Result<Json<Revised>, Problem> {
+async fn revise<E: Engine, S: Shards>(api: &Api<E, S>, channel: ChannelId, op: ChannelOp) -> Answer<Revised> {
     match api.shards.apply(channel, op).await? {
         OpReply::Revised { revision } => Ok(Json(Revised { revision })),
         reply => Err(unexpected(&reply)),

@@ -1,4 +1,4 @@
-//! Where clients should connect.
+//! Discovery: the nodes that a client may connect to.
 //!
 //! Owns the answer of a node that is alone: itself.
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::extract::UrlQuery;
-use crate::problem::Problem;
+use crate::problem::Answer;
 use crate::shards::Shards;
 use crate::state::Api;
 
@@ -33,7 +33,7 @@ pub(crate) struct Server {
     ttl_ms: u32,
 }
 
-/// Where the client is.
+/// The client's region.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Near {
@@ -50,7 +50,7 @@ pub(crate) async fn best<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
     headers: HeaderMap,
     _near: UrlQuery<Near>,
-) -> Result<Json<Vec<Server>>, Problem> {
+) -> Answer<Vec<Server>> {
     Ok(Json(vec![Server {
         url: format!("{}/connection/websocket", api.ws_origin.for_client(&headers)),
         node: api.config.node.clone(),

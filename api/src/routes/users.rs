@@ -3,7 +3,6 @@
 //! Owns what of an account is shown: never its password's hash.
 
 use axum::Json;
-use axum::extract::State;
 use chat::accounts;
 use kv::Engine;
 use schema::record::UserRecord;
@@ -13,21 +12,19 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::names;
 use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
-use crate::problem::Problem;
+use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
 use crate::state::Api;
 
-/// What others see of an account.
+/// A profile: the part of an account that others see.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Profile {
-    #[schema(value_type = String, example = "72057594037927936")]
     pub(super) user_id: UserId,
     #[schema(example = "bora")]
     pub(super) username: String,
     #[schema(example = "Bora 보라")]
     pub(super) display_name: String,
     /// When it was made, in Unix milliseconds.
-    #[schema(value_type = u64)]
     pub(super) created_ms: UnixMs,
 }
 
@@ -38,14 +35,14 @@ impl Profile {
     }
 }
 
-/// What to change of one's own profile.
+/// A change of the caller's profile.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ProfileChange {
     /// 1 to 128 characters on one line.
     display_name: Option<String>,
 }
 
-/// Whom to look for.
+/// The username to look for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Username {
@@ -57,11 +54,8 @@ pub(crate) struct Username {
     get, path = "/v1/me", tag = "users", security(("bearer" = [])),
     responses((status = 200, description = "One's own profile", body = Profile)),
 )]
-pub(crate) async fn me<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
-) -> Result<Json<Profile>, Problem> {
-    find(&api, caller.user).await
+pub(crate) async fn me<E: Engine, S: Shards>(Caller { api, user, .. }: Caller<E, S>) -> Answer<Profile> {
+    find(&api, user).await
 }
 
 #[utoipa::path(
@@ -69,15 +63,14 @@ pub(crate) async fn me<E: Engine, S: Shards>(
     responses((status = 200, description = "The profile after it", body = Profile)),
 )]
 pub(crate) async fn change_me<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    caller: Caller,
+    Caller { api, user, .. }: Caller<E, S>,
     JsonBody(change): JsonBody<ProfileChange>,
-) -> Result<Json<Profile>, Problem> {
-    let Some(display_name) = &change.display_name else { return find(&api, caller.user).await };
+) -> Answer<Profile> {
+    let Some(display_name) = &change.display_name else { return find(&api, user).await };
     let display_name = names::title("display_name", display_name)?;
     api.takes_writes()?;
-    let record = accounts::set_display_name(&api.engine, caller.user, display_name).await?.ok_or_else(no_such_user)?;
-    Ok(Json(Profile::new(caller.user, record)))
+    let record = accounts::set_display_name(&api.engine, user, display_name).await?.ok_or_else(no_such_user)?;
+    Ok(Json(Profile::new(user, record)))
 }
 
 #[utoipa::path(
@@ -86,10 +79,9 @@ pub(crate) async fn change_me<E: Engine, S: Shards>(
     responses((status = 200, description = "A profile", body = Profile)),
 )]
 pub(crate) async fn by_id<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    _caller: Caller,
+    Caller { api, .. }: Caller<E, S>,
     UrlPath(user): UrlPath<UserId>,
-) -> Result<Json<Profile>, Problem> {
+) -> Answer<Profile> {
     find(&api, user).await
 }
 
@@ -98,17 +90,16 @@ pub(crate) async fn by_id<E: Engine, S: Shards>(
     responses((status = 200, description = "The profile of who has this username", body = Profile)),
 )]
 pub(crate) async fn by_username<E: Engine, S: Shards>(
-    State(api): State<Api<E, S>>,
-    _caller: Caller,
+    Caller { api, .. }: Caller<E, S>,
     UrlQuery(Username { username }): UrlQuery<Username>,
-) -> Result<Json<Profile>, Problem> {
+) -> Answer<Profile> {
     // What is no username is nobody's.
     let username = names::username(&username).map_err(|_| no_such_user())?;
     let (user, record) = accounts::by_username(&api.engine, &username).await?.ok_or_else(no_such_user)?;
     Ok(Json(Profile::new(user, record)))
 }
 
-async fn find<E: Engine, S: Shards>(api: &Api<E, S>, user: UserId) -> Result<Json<Profile>, Problem> {
+async fn find<E: Engine, S: Shards>(api: &Api<E, S>, user: UserId) -> Answer<Profile> {
     let record = accounts::by_id(&api.engine, user).await?.ok_or_else(no_such_user)?;
     Ok(Json(Profile::new(user, record)))
 }

@@ -1,4 +1,4 @@
-//! What a client can keep open, and for how long.
+//! Bounds of connections, requests and bodies: their number, their bytes and their time.
 
 use std::time::{Duration, Instant};
 

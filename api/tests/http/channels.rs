@@ -126,6 +126,21 @@ fn channels_are_listed_by_recent_activity_with_what_is_unread() {
 }
 
 #[test]
+fn pages_reach_channels_that_were_made_in_one_millisecond() {
+    let mut world = world(&["bora"]);
+    for title in 'a'..='e' {
+        world.check(&format!(
+            r#"bora POST /v1/channels {{"kind":"large","title":"{title}"}} => 201 {{"channel_id":"${title}"}}"#
+        ));
+    }
+    let mut pages = world.pages("bora GET /v1/channels?limit=2", "channels", "channel_id");
+    pages.sort_unstable();
+    let mut made: Vec<_> = ["a", "b", "c", "d", "e"].map(|name| world.value(name).to_owned()).into();
+    made.sort_unstable();
+    assert_eq!(pages, made);
+}
+
+#[test]
 fn a_read_mark_moves_forward_alone() {
     let mut world = world(&["bora", "minsu", "yuna"]);
     world.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}"#);

@@ -1,4 +1,4 @@
-//! Large channels: any number of members, and a past that is theirs or not.
+//! Large channels: their members, and what each may read of their past.
 
 use crate::world::World;
 

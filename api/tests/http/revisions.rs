@@ -98,6 +98,17 @@ fn a_deletion_leaves_the_seq() {
 }
 
 #[test]
+fn pages_reach_mentions_that_were_sent_in_one_millisecond() {
+    let mut world = world();
+    for id in ["m3", "m4", "m5", "m6", "m7"] {
+        world.check(&format!(
+            r#"minsu POST /v1/channels/$g/messages {{"client_msg_id":"${id}","body":"x","mentions":["$yuna"]}} => 201"#
+        ));
+    }
+    assert_eq!(world.pages("yuna GET /v1/mentions?limit=2", "messages", "seq"), ["7", "6", "5", "4", "3"]);
+}
+
+#[test]
 fn mentions_are_listed_newest_first_as_far_as_one_may_read() {
     let mut world = world();
     let mut say = |who: &str, id: &str, named: &str, at_ms: u64| {

@@ -1,4 +1,4 @@
-//! Words in what one may read.
+//! Search over the messages that one may read.
 
 use chat::search;
 
@@ -54,6 +54,15 @@ fn a_search_finds_what_one_may_read() {
         world.check(r#"bora GET /v1/search?q=lunch&limit=4294967295 => 200 {"hits":["*","*","*"]}"#);
     }
     assert!(world.shard.behind.lock().expect("no panic").is_empty(), "what is indexed is not behind");
+}
+
+#[test]
+fn pages_reach_hits_that_were_sent_in_one_millisecond() {
+    let mut world = world();
+    for id in ["m5", "m6", "m7", "m8", "m9"] {
+        world.check(&format!(r#"bora POST /v1/channels/$d/messages {{"client_msg_id":"${id}","body":"crab"}} => 201"#));
+    }
+    assert_eq!(world.pages("bora GET /v1/search?q=crab&limit=2", "hits", "seq"), ["6", "5", "4", "3", "2"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Shards that are none: the storage layer's appender behind a lock, and one that refuses.
+//! A stand-in for the shards: the storage layer's appender behind a lock, which refuses on demand.
 
 use std::sync::Arc;
 

@@ -264,6 +264,24 @@ impl World {
         self.client.ask(method, path, &headers, body)
     }
 
+    /// One field of every row of a list, over all of its pages.
+    pub(crate) fn pages(&mut self, asked: &str, list: &str, field: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let answer = self.check(&format!("{asked}{cursor} => 200"));
+            let page: Value = serde_json::from_str(&answer.body).expect("JSON");
+            let rows = page[list].as_array().expect("a list");
+            found.extend(
+                rows.iter().map(|row| row[field].as_str().map_or_else(|| row[field].to_string(), str::to_owned)),
+            );
+            match page["cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return found,
+            }
+        }
+    }
+
     fn substitute(&self, text: &str) -> String {
         let mut parts = text.split('$');
         let mut out = parts.next().unwrap_or_default().to_owned();

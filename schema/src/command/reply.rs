@@ -15,7 +15,7 @@ use crate::place::MessagePlace;
 use crate::presence::PresenceEntry;
 use crate::time::UnixMs;
 
-/// What a server sends in one envelope.
+/// A server frame: the content of one envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerFrame {
     /// The answer to the request with this id.
@@ -25,7 +25,7 @@ pub enum ServerFrame {
         /// The reply, or why the command was refused.
         reply: Result<Reply, ErrorReply>,
     },
-    /// What the client did not ask for.
+    /// A push, which answers no request.
     Push(Push),
 }
 
@@ -58,7 +58,7 @@ pub enum Reply {
         /// Messages after the mark.
         unread: u64,
     },
-    /// What was said.
+    /// The same data.
     Echo {
         /// The data of the request.
         data: String,
@@ -84,17 +84,17 @@ pub enum Reply {
     Open(Opened),
     /// The channel is closed.
     Close {},
-    /// Who is there.
+    /// Presence as it is.
     PresenceGet {
         /// In the order asked for.
         entries: Vec<PresenceEntry>,
     },
-    /// Who is there now; changes are pushed.
+    /// Presence as it is; changes are pushed.
     PresenceWatch {
         /// In the order asked for.
         entries: Vec<PresenceEntry>,
     },
-    /// What was found.
+    /// The hits.
     Search(SearchPage),
 }
 
@@ -122,7 +122,7 @@ pub struct ReadMark {
 }
 
 /// The fields of the reply to `search`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SearchPage {
     /// Newest first.
     pub hits: Vec<SearchHit>,
@@ -134,11 +134,11 @@ pub struct SearchPage {
 }
 
 /// One message that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SearchHit {
     /// The channel of the message.
     pub channel_id: ChannelId,
-    /// Which; `history` with `around` shows what is about it.
+    /// Its seq; `history` with `around` shows the messages about it.
     pub seq: Seq,
     /// When its home accepted it.
     pub sent_ms: UnixMs,
@@ -151,7 +151,7 @@ pub struct SearchHit {
 /// The fields of the reply to `connect`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connected {
-    /// Whose session it is.
+    /// The account of the session.
     pub user_id: UserId,
     /// Its name in the server's logs.
     pub session_id: SessionId,
@@ -159,11 +159,11 @@ pub struct Connected {
     pub server_time_ms: UnixMs,
     /// Silence after which the server pings.
     pub ping_ms: u64,
-    /// What the client must stay within.
+    /// The limits that the client must keep.
     pub limits: ClientLimits,
     /// The given one, or the newest.
     pub cursor: String,
-    /// How to connect again.
+    /// The pauses before connecting again.
     pub retry: Retry,
 }
 
@@ -198,7 +198,7 @@ impl Default for Retry {
 }
 
 /// The fields of the reply to `history`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HistoryPage {
     /// Ascending by seq.
     pub messages: Vec<Arc<Message>>,
@@ -213,13 +213,13 @@ pub struct HistoryPage {
 /// The answer to a command that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorReply {
-    /// What to branch on.
+    /// The error code, to branch on.
     pub code: u16,
-    /// What a person reads.
+    /// The text for a person.
     pub message: String,
     /// Whether the same request may be sent again.
     pub temporary: bool,
-    /// When; 0 if at once or never.
+    /// The wait before that; 0 if at once or never.
     pub retry_after_ms: u32,
 }
 

@@ -8,9 +8,10 @@ use super::packed_records;
 use crate::packed::packed_enums;
 use crate::time::UnixMs;
 
-/// How one side sees a friendship.
+/// The state of a friendship, as one side sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(utoipa::ToSchema)]
 pub enum FriendState {
     /// This user asked the other, who has not answered.
     Requested,
@@ -21,7 +22,7 @@ pub enum FriendState {
 }
 
 impl FriendState {
-    /// How the other side sees the same friendship.
+    /// The same friendship as the other side sees it.
     #[must_use]
     pub fn mirrored(self) -> Self {
         match self {
