@@ -7,20 +7,21 @@ use std::sync::LazyLock;
 
 use contract::{Subject, cluster};
 use fdb_c::{Server, ServerOptions, Store};
-use kv::foundationdb::FoundationDbEngine;
+use kv::foundationdb::{FoundationDbEngine, Options};
 use tempfile::TempDir;
 
-/// A server, and the directory with its cluster file and its rows.
-type Served = (Server, TempDir);
+/// How to reach a server, written once since tests run side by side, and the server and its directory.
+type Served = (Options, Server, TempDir);
 
 fn serve(store: impl Fn(PathBuf) -> Store) -> Served {
     let directory = tempfile::tempdir().expect("a directory");
     let store = store(directory.path().join("data"));
-    (Server::start(ServerOptions { store, ..ServerOptions::default() }).expect("a free port"), directory)
+    let server = Server::start(ServerOptions { store, ..ServerOptions::default() }).expect("a free port");
+    (server.options(directory.path(), "test", 0), server, directory)
 }
 
-fn subject((server, directory): &Served) -> Subject<FoundationDbEngine> {
-    cluster::subject(&server.options(directory.path(), "test", 0))
+fn subject((options, ..): &Served) -> Subject<FoundationDbEngine> {
+    cluster::subject(options)
 }
 
 mod foundationdb_over_memory {
