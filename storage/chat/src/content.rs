@@ -178,7 +178,7 @@ pub(super) fn events(
 ) -> Vec<Event> {
     let mut messages = messages.into_iter();
     let with_content = |(position, event): (Position, EventRecord)| {
-        let mut current = |seq: Seq, revision: u32| {
+        let body = event_body(event.body, |seq, revision| {
             let message = messages.next().expect("one for each event that names one")?;
             if message.revision < revision {
                 let why = format!("{seq} of channel {} has revision {}", event.channel, message.revision);
@@ -187,20 +187,27 @@ pub(super) fn events(
                 return None;
             }
             Some(message)
-        };
-        let body = match event.body {
-            EventRecordBody::Message { seq, revision } => EventBody::Message(current(seq, revision)?),
-            EventRecordBody::Edited { seq, revision } => EventBody::Edited(current(seq, revision)?),
-            EventRecordBody::Deleted { seq, revision } => EventBody::Deleted { seq, revision },
-            EventRecordBody::Reaction { seq, emoji, count, user, on } => {
-                EventBody::Reaction { seq, emoji, count, user, on }
-            }
-            EventRecordBody::Membership { user, change, role } => EventBody::Membership { user, change, role },
-            EventRecordBody::Read { user, read_seq } => EventBody::Read { user, read_seq },
-        };
+        })?;
         Some(Event { position, channel: event.channel, body })
     };
     records.into_iter().filter_map(with_content).collect()
+}
+
+/// What an event tells, with the message of that seq and revision where it names one. `None` if there is none.
+pub(super) fn event_body(
+    body: EventRecordBody,
+    message: impl FnOnce(Seq, u32) -> Option<Arc<Message>>,
+) -> Option<EventBody> {
+    Some(match body {
+        EventRecordBody::Message { seq, revision } => EventBody::Message(message(seq, revision)?),
+        EventRecordBody::Edited { seq, revision } => EventBody::Edited(message(seq, revision)?),
+        EventRecordBody::Deleted { seq, revision } => EventBody::Deleted { seq, revision },
+        EventRecordBody::Reaction { seq, emoji, count, user, on } => {
+            EventBody::Reaction { seq, emoji, count, user, on }
+        }
+        EventRecordBody::Membership { user, change, role } => EventBody::Membership { user, change, role },
+        EventRecordBody::Read { user, read_seq } => EventBody::Read { user, read_seq },
+    })
 }
 
 /// The messages that the first rows name, each so many, and how many rows fit into `bytes` by [`Event::weight_bytes`] of an

@@ -1,6 +1,6 @@
 //! Appends a second through `Appender` on the embedded engine, for direct channels and for groups of 100.
 //!
-//! `cargo run --release -p storage --example append_rate -- [seconds] [directory]`. Each row is one shard on one thread
+//! `cargo run --release -p chat --example append_rate -- [seconds] [directory]`. Each row is one shard on one thread
 //! that keeps so many appends queued or in flight; every append is durable before it counts. The directory is emptied
 //! before and after; by default it is a temporary one, which may be on a disk that forgets.
 //! `standin`'s example `engines_rate` compares this with the foundationdb engine.

@@ -28,7 +28,7 @@ mod tests {
     use kv::memory::CommitFault::{self, Conflict, UnknownCommitted, UnknownLost};
     use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 
-    fn record(username: &str) -> UserRecord {
+    pub(super) fn record(username: &str) -> UserRecord {
         UserRecord {
             username: username.to_owned(),
             display_name: username.to_uppercase(),

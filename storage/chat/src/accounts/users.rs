@@ -112,19 +112,10 @@ pub async fn set_display_name<E: Engine>(
 #[cfg(test)]
 mod tests {
     use futures_lite::future::block_on;
-    use schema::UnixMs;
 
+    use super::super::tests::record;
     use super::*;
     use kv::memory::MemoryEngine;
-
-    fn record(username: &str) -> UserRecord {
-        UserRecord {
-            username: username.to_owned(),
-            display_name: username.to_uppercase(),
-            password_hash: "hash".to_owned(),
-            created_ms: UnixMs(1),
-        }
-    }
 
     #[test]
     fn a_name_has_one_account() {

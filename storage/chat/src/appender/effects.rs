@@ -11,8 +11,7 @@ use schema::mesh::LiveEvent;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody, ReadMarkRecord};
 use schema::{ChannelId, Epoch, Event, EventBody, Message, OpReply, Owner, Refusal, Seq, Stamp, UserId, View};
 
-use crate::keys;
-use crate::packed;
+use crate::{content, keys, packed};
 use kv::transaction::{Atomic, RangeRequest, Transaction};
 
 /// Something that happened, and whom it is told.
@@ -150,15 +149,5 @@ impl Happened {
 /// # Panics
 /// If it names one, and there is none.
 pub(super) fn content(event: &EventRecordBody, message: Option<&Arc<Message>>) -> EventBody {
-    let message = || Arc::clone(message.expect("put in by the operation"));
-    match event.clone() {
-        EventRecordBody::Message { .. } => EventBody::Message(message()),
-        EventRecordBody::Edited { .. } => EventBody::Edited(message()),
-        EventRecordBody::Deleted { seq, revision } => EventBody::Deleted { seq, revision },
-        EventRecordBody::Reaction { seq, emoji, count, user, on } => {
-            EventBody::Reaction { seq, emoji, count, user, on }
-        }
-        EventRecordBody::Membership { user, change, role } => EventBody::Membership { user, change, role },
-        EventRecordBody::Read { user, read_seq } => EventBody::Read { user, read_seq },
-    }
+    content::event_body(event.clone(), |_seq, _revision| message.cloned()).expect("put in by the operation")
 }

@@ -6,11 +6,11 @@
 
 mod blocks;
 mod friends;
-mod sight;
+mod visibility;
 
 pub use blocks::{BlockOutcome, block, blocks};
 pub use friends::{friends, put_friend, remove_friend};
-pub use sight::visible;
+pub use visibility::visible;
 
 use schema::{ErrorCode, Refusal, UserId};
 

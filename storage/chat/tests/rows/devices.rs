@@ -7,12 +7,11 @@ use chat::{LayerError, inbox};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, Throttled, UnknownCommitted, UnknownLost};
 use kv::memory::MemoryEngine;
-use kv::{Begin, Engine, Transaction};
 use schema::limits::DEVICES_OF_USER_MAX;
 use schema::page::{InboxPage, SessionStart};
 use schema::{Cursor, DeviceId, Position, Stamp, UnixMs, UserId};
 
-use crate::world::{WALL, faulty, store};
+use crate::world::{self, WALL, faulty, rows, store};
 
 const USER: UserId = UserId(1);
 
@@ -46,11 +45,6 @@ fn listed(engine: &MemoryEngine) -> String {
 
 fn step(engine: &MemoryEngine, words: &str) -> String {
     let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("{text} is no number in {words}"));
-    let refused = |result: Result<String, LayerError>| match result {
-        Ok(words) => words,
-        Err(LayerError::Refused(refusal)) => u16::from(refusal.code).to_string(),
-        Err(error) => panic!("{error}"),
-    };
     match words.split(' ').collect::<Vec<_>>()[..] {
         ["login", family] => {
             log_in(engine, number(family));
@@ -65,7 +59,7 @@ fn step(engine: &MemoryEngine, words: &str) -> String {
         ["list"] => listed(engine),
         [opens] => {
             let (name, family) = opens.split_once('@').expect("a device and its login");
-            refused(open(engine, name, number(family), WALL).map(|_| "open".to_owned()))
+            world::words(open(engine, name, number(family), WALL).map(|_| "open".to_owned()))
         }
         _ => panic!("no such step: {words}"),
     }
@@ -143,8 +137,7 @@ fn the_devices_that_connected_last_are_kept() {
     let kept = names();
     assert_eq!((kept.len(), kept[0].as_str(), kept[1].as_str()), (16, "phone", "tab-0"));
     assert!(!kept.contains(&"tab-1".to_owned()), "it connected longest ago");
-    let rows = block_on(engine.begin(Begin::Fresh).get_range(&keys::devices(USER))).expect("readable").rows;
-    assert_eq!(rows.len(), 16);
+    assert_eq!(rows(&engine, &keys::devices(USER)).len(), 16);
 }
 
 #[test]
@@ -174,23 +167,16 @@ fn a_session_starts_where_its_cursor_says_or_at_the_newest() {
     let after = block_on(inbox::read(&engine, USER, newest.position, newest.position.stamp.version, limits));
     let InboxPage::Events { events, exhausted, .. } = after.expect("readable") else { panic!("behind") };
     assert!(events.is_empty() && exhausted, "nothing came since");
-    let check = |cursor, expected: Option<u16>| match block_on(devices::open(
-        &engine,
-        &connecting("phone", FAMILY_OPERATOR, cursor),
-        WALL,
-    )) {
-        Ok(opened) => {
-            assert_eq!(expected, None);
-            assert_eq!(Some(opened.cursor), cursor);
-        }
-        Err(LayerError::Refused(refusal)) => assert_eq!(Some(u16::from(refusal.code)), expected, "{cursor:?}"),
-        Err(error) => panic!("{error}"),
+    let check = |cursor: Cursor, expected: &str| {
+        let opened = block_on(devices::open(&engine, &connecting("phone", FAMILY_OPERATOR, Some(cursor)), WALL));
+        let there = |start: SessionStart| if start.cursor == cursor { "there" } else { "elsewhere" }.to_owned();
+        assert_eq!(world::words(opened.map(there)), expected, "{cursor:?}");
     };
-    check(Some(newest), None);
-    check(Some(Cursor { position: Position::START, ..newest }), None);
-    check(Some(Cursor { generation: newest.generation + 1, ..newest }), Some(112));
+    check(newest, "there");
+    check(Cursor { position: Position::START, ..newest }, "there");
+    check(Cursor { generation: newest.generation + 1, ..newest }, "112");
     let ahead = Stamp { version: newest.position.stamp.version + 1_000_000, batch: 0 };
-    check(Some(Cursor { position: ahead.at(0), ..newest }), Some(112));
+    check(Cursor { position: ahead.at(0), ..newest }, "112");
     let opened = open(&engine, "phone", FAMILY_OPERATOR, WALL).expect("opened");
     assert!(newest < opened.cursor && opened.cursor.position.stamp < opened.stamp, "before its own commit");
 }

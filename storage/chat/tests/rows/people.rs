@@ -4,29 +4,17 @@ use chat::keys;
 use chat::people::{self, BlockOutcome};
 use chat::{LayerError, presence};
 use futures_lite::future::block_on;
+use kv::Transaction;
 use kv::memory::CommitFault::{self, Conflict, Throttled, UnknownCommitted, UnknownLost};
 use kv::memory::{MemoryEngine, MemoryStore};
-use kv::{Begin, Engine, Transaction};
 use schema::limits::FRIENDS_MAX;
 use schema::record::{BlockRecord, FriendRecord, FriendState, PresenceRecord};
 use schema::{Epoch, ErrorCode, Incarnation, PresenceState, UnixMs, UserId};
 
-use crate::world::{WALL, World, faulty, store};
+use crate::world::{self, WALL, World, faulty, store, world, write};
 
 fn state(state: FriendState) -> String {
-    match state {
-        FriendState::Requested => "requested".to_owned(),
-        FriendState::Asked => "asked".to_owned(),
-        FriendState::Accepted => "accepted".to_owned(),
-    }
-}
-
-fn code(result: Result<String, LayerError>) -> String {
-    match result {
-        Ok(words) => words,
-        Err(LayerError::Refused(refusal)) => u16::from(refusal.code).to_string(),
-        Err(error) => panic!("{error}"),
-    }
+    format!("{state:?}").to_lowercase()
 }
 
 /// `2 accepted+3 asked`, or `nobody`.
@@ -53,7 +41,7 @@ fn step(engine: &MemoryEngine, step: &str) -> String {
             BlockOutcome::ThroughChannel(channel) => format!("through {channel}"),
         })
     };
-    code(match words[..] {
+    world::words(match words[..] {
         [one, "asks", other] => {
             block_on(people::put_friend(engine, user(one), user(other), WALL)).map(|record| state(record.state))
         }
@@ -138,7 +126,7 @@ fn friends_and_fellows_see_each_other_and_nobody_across_a_block() {
 
 #[test]
 fn who_left_a_group_is_no_fellow() {
-    let mut world = World::current(faulty(&store(), &[]));
+    let mut world = world("");
     check_on(&world.engine, "3 sees ? 1+2+3, 5 sees ? 5");
     world.run("3 removes 3; x.5 makes 3+6");
     check_on(&world.engine, "3 sees ? 3+5+6, 1 sees ? 1+2, 5 sees ? 3+5+6");
@@ -148,7 +136,7 @@ fn who_left_a_group_is_no_fellow() {
 
 #[test]
 fn a_large_channel_makes_nobody_a_fellow() {
-    let mut world = World::current(faulty(&store(), &[]));
+    let mut world = world("");
     assert_eq!(world.run("l.5 founds 1+6"), "made l");
     check_on(&world.engine, "5 sees ? 5, 6 sees ? 6, 1 sees ? 1+2+3");
     world.run("x.6 makes 5");
@@ -158,7 +146,7 @@ fn a_large_channel_makes_nobody_a_fellow() {
 /// The cheaper side is asked: whoever has fewer channels.
 #[test]
 fn a_common_group_is_found_from_either_side() {
-    let mut world = World::current(faulty(&store(), &[]));
+    let mut world = world("");
     for at in 0..30 {
         let (_, op) = crate::world::parse("x.4 makes 5");
         world.push_op(schema::ChannelId(1_000 + at), op);
@@ -199,12 +187,12 @@ fn what_a_home_says_last_of_presence_stands_whatever_its_clock_until_another_is_
 
 fn fill(engine: &MemoryEngine, rows: u32, row: impl Fn(UserId) -> (Vec<u8>, Vec<u8>)) {
     for from in (0..rows).step_by(1_000) {
-        let mut tx = engine.begin(Begin::Fresh);
-        for at in from..rows.min(from + 1_000) {
-            let (key, value) = row(UserId(100 + u64::from(at)));
-            tx.set(&key, &value);
-        }
-        block_on(tx.commit()).expect("filled");
+        write(engine, |tx| {
+            for at in from..rows.min(from + 1_000) {
+                let (key, value) = row(UserId(100 + u64::from(at)));
+                tx.set(&key, &value);
+            }
+        });
     }
 }
 

@@ -239,6 +239,24 @@ fn channels_are_listed_by_recent_activity() {
     assert_eq!(members(Some(UserId(2)), 2), (vec![4], false));
 }
 
+/// Places in the list are times and channels, so that none is lost where something happened in many at once.
+#[test]
+fn channels_of_one_time_are_each_on_one_page() {
+    let world = world("x.4 makes 5; y.4 makes 5; z.4 makes 5; y.4 sends a, z.4 sends b");
+    for limit in [1, 2, 3, 50] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = block_on(channels::list(&world.engine, UserId(4), after, limit)).expect("readable");
+            seen.extend(page.channels.iter().map(|summary| summary.id));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, ["x", "y", "z"].map(channel), "{limit} at a time");
+    }
+}
+
 #[test]
 fn a_user_is_in_no_more_channels_than_the_limit() {
     let mut world = world("");

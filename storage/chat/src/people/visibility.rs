@@ -41,13 +41,13 @@ pub async fn visible<E: Engine>(
     fellows: bool,
 ) -> Result<Vec<Option<PresenceRecord>>, LayerError> {
     assert!(users.len() <= WATCHED_MAX as usize, "{} users are more than a session may watch", users.len());
-    let mut sights = Vec::with_capacity(users.len());
+    let mut found = Vec::with_capacity(users.len());
     for users in users.chunks(USERS_AT_ONCE) {
-        sights.extend(read!(engine, Begin::Fresh, |tx| close(&tx, watcher, users, fellows).await)?);
+        found.extend(read!(engine, Begin::Fresh, |tx| close(&tx, watcher, users, fellows).await)?);
     }
     let mut undecided: Vec<(usize, UserId, u64)> = Vec::new();
-    for (at, sight) in sights.iter().enumerate() {
-        if let &Sight::Undecided { channels, .. } = sight {
+    for (at, visibility) in found.iter().enumerate() {
+        if let &Visibility::Undecided { channels, .. } = visibility {
             undecided.push((at, users[at], channels));
         }
     }
@@ -64,27 +64,27 @@ pub async fn visible<E: Engine>(
             let (now, later) = rest.split_at(fitting.count().max(1));
             let fellows = read!(engine, Begin::Fresh, |tx| are_fellows(&tx, &own, now).await)?;
             for (&(at, ..), fellow) in now.iter().zip(fellows) {
-                sights[at] = match sights[at] {
-                    Sight::Undecided { presence, .. } if fellow => Sight::Seen(presence),
-                    Sight::Undecided { .. } | Sight::Seen(_) | Sight::Hidden => Sight::Hidden,
+                found[at] = match found[at] {
+                    Visibility::Undecided { presence, .. } if fellow => Visibility::Shown(presence),
+                    Visibility::Undecided { .. } | Visibility::Shown(_) | Visibility::Hidden => Visibility::Hidden,
                 };
             }
             rest = later;
         }
     }
-    let seen = |sight| match sight {
-        Sight::Seen(presence) => Some(presence),
-        Sight::Hidden => None,
-        Sight::Undecided { .. } => unreachable!("every one was decided above"),
+    let seen = |visibility| match visibility {
+        Visibility::Shown(presence) => Some(presence),
+        Visibility::Hidden => None,
+        Visibility::Undecided { .. } => unreachable!("every one was decided above"),
     };
-    Ok(sights.into_iter().map(seen).collect())
+    Ok(found.into_iter().map(seen).collect())
 }
 
 /// What is known of one user.
 #[derive(Debug, Clone, Copy)]
-enum Sight {
+enum Visibility {
     Hidden,
-    Seen(PresenceRecord),
+    Shown(PresenceRecord),
     /// Visible if the two are in a group together.
     Undecided {
         presence: PresenceRecord,
@@ -99,7 +99,7 @@ async fn close<T: Transaction>(
     watcher: UserId,
     users: &[UserId],
     fellows: bool,
-) -> Result<Vec<Sight>, LayerError> {
+) -> Result<Vec<Visibility>, LayerError> {
     let mut wanted = Vec::with_capacity(users.len() * 6);
     for &user in users {
         wanted.extend([keys::presence(user), keys::block(watcher, user), keys::block(user, watcher)]);
@@ -108,25 +108,25 @@ async fn close<T: Transaction>(
         }
     }
     let rows = tx.get_all(&wanted).await?;
-    let mut sights = Vec::with_capacity(users.len());
+    let mut found = Vec::with_capacity(users.len());
     let each = if fellows { 3 } else { 6 };
     for (&user, (keys, rows)) in users.iter().zip(wanted.chunks(each).zip(rows.chunks(each))) {
         let presence = presence::record(&keys[0], rows[0].as_ref());
         let blocked = rows[1].is_some() || rows[2].is_some();
-        sights.push(if user == watcher {
-            Sight::Seen(presence)
+        found.push(if user == watcher {
+            Visibility::Shown(presence)
         } else if blocked {
-            Sight::Hidden
+            Visibility::Hidden
         } else if fellows || is_friend(&keys[3], rows[3].as_ref()) || rows[4].is_some() {
-            Sight::Seen(presence)
+            Visibility::Shown(presence)
         } else {
             // How many channels there are decides no more than which way to look.
             let channels =
                 unreadable::skip(&keys[5], packed::or_default(rows[5].as_ref(), packed::counter)).unwrap_or(u64::MAX);
-            Sight::Undecided { presence, channels }
+            Visibility::Undecided { presence, channels }
         });
     }
-    Ok(sights)
+    Ok(found)
 }
 
 fn is_friend(key: &[u8], row: Option<&Bytes>) -> bool {
