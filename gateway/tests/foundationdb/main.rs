@@ -80,8 +80,8 @@ fn a_cluster_that_comes_later_is_waited_for() {
 fn a_command_that_waits_for_its_cluster_says_so() {
     let cluster = Cluster::start();
     cluster.server.pause();
-    let mut command = cluster.rookery(&["store", "import", "--from"]);
-    command.arg(cluster.path().join("absent.dump"));
+    let mut command = cluster.rookery(&["store", "import"]);
+    command.arg("--from").arg(cluster.path().join("absent.dump"));
     let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
     let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
     let told = lines.next().expect("a line");
