@@ -13,8 +13,8 @@ use crate::proxy::Network;
 /// How HTTP is served.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where clients open their WebSocket, as they must write it: `ws://HOST:PORT`, without a path. If the host is every
-    /// address (`0.0.0.0`), each client is told the host at which it reached this API.
+    /// Where clients open their WebSocket, as they must write it: `ws://HOST:PORT`, without a path. If the host is
+    /// every address (`0.0.0.0`), each client is told the host at which it reached this API.
     pub ws_origin: String,
     /// The node's name, in `/v1/servers/best`.
     pub node: String,
@@ -79,15 +79,15 @@ pub trait Node: Send + Sync + 'static {
     /// Why not, one reason each: `store: below the reserve of free disk`.
     fn ready(&self) -> Result<(), Vec<String>>;
 
-    /// Whether the store may grow: no while less disk is free than the reserve, which is kept for what makes room and for
-    /// logins.
+    /// Whether the store may grow: no while less disk is free than the reserve, which is kept for what makes room and
+    /// for logins.
     fn takes_writes(&self) -> bool;
 
     /// Whether the store answers. While it does not, what needs it is refused at once.
     fn store_answers(&self) -> bool;
 
-    /// Everything counted, in the OpenMetrics text format, `# EOF` included; but [`http_counts`](Self::http_counts), which this crate
-    /// adds.
+    /// Everything counted, in the OpenMetrics text format, `# EOF` included; but [`http_counts`](Self::http_counts),
+    /// which this crate adds.
     fn metrics(&self) -> String;
 
     /// Counters of this crate, for `/metrics`.

@@ -1,7 +1,7 @@
 //! Pages of other origins: which may use this server, and what their browsers are told (CORS).
 //!
-//! Owns the list and its comparison, for HTTP and for whoever opens WebSockets. Nothing here guards what is asked for: that is
-//! the token's to do, which a browser sends for no page by itself.
+//! Owns the list and its comparison, for HTTP and for whoever opens WebSockets. Nothing here guards what is asked for:
+//! that is the token's to do, which a browser sends for no page by itself.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -101,8 +101,8 @@ impl Origins {
             || (self.loopback && origin.is_some_and(|origin| is_loopback(&origin.host)))
     }
 
-    /// Whether a page of this origin may open a WebSocket to `host`: those of the same host always may, because the page and
-    /// the WebSocket of one node have different ports; names and addresses of loopback are one host.
+    /// Whether a page of this origin may open a WebSocket to `host`: those of the same host always may, because the
+    /// page and the WebSocket of one node have different ports; names and addresses of loopback are one host.
     #[must_use]
     pub fn may_connect(&self, origin: &str, host: &str) -> bool {
         let same = || {

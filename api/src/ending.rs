@@ -1,7 +1,8 @@
 //! Work that outlives its request.
 //!
-//! Owns the tasks of what would do harm by halves: a login that is revoked in the store and whose sessions nobody closes. A
-//! request is dropped when its store goes away or its time is over; its endings are not, and how many there are is bounded.
+//! Owns the tasks of what would do harm by halves: a login that is revoked in the store and whose sessions nobody
+//! closes. A request is dropped when its store goes away or its time is over; its endings are not, and how many there
+//! are is bounded.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use tokio::sync::Semaphore;
 use crate::counts::Bound;
 use crate::problem::Problem;
 
-/// Endings under way. Each has a connection of its own at first, and there are 1,024 of these; a quarter may be logging out at
-/// once, and stay so while the store is away.
+/// Endings under way. Each has a connection of its own at first, and there are 1,024 of these; a quarter may be logging
+/// out at once, and stay so while the store is away.
 const ENDINGS_MAX: usize = 256;
 
 /// When to ask again for one more.

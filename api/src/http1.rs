@@ -1,7 +1,7 @@
 //! HTTP/1.1's rules that hyper leaves to its user.
 //!
-//! Owns which requests are refused before they are routed, and the words of those that hyper refuses by itself: they get a
-//! status from it and no body, and here the problem that every other error has.
+//! Owns which requests are refused before they are routed, and the words of those that hyper refuses by itself: they
+//! get a status from it and no body, and here the problem that every other error has.
 
 use std::io;
 use std::pin::Pin;
@@ -127,8 +127,8 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// If `bytes` are an error of hyper's own, what it lacks, and its head without the length of no body. None of our errors is
-/// without a body, and hyper writes its own alone: no answer follows it, and those before it are flushed.
+/// If `bytes` are an error of hyper's own, what it lacks, and its head without the length of no body. None of our
+/// errors is without a body, and hyper writes its own alone: no answer follows it, and those before it are flushed.
 fn words(bytes: &[u8], line_ended: bool) -> Option<(Problem, String)> {
     let head = std::str::from_utf8(bytes).ok()?.strip_suffix("\r\n\r\n")?;
     let (status, rest) = head.strip_prefix("HTTP/1.1 ")?.split_once(' ')?;

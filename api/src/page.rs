@@ -50,8 +50,8 @@ fn file(
     if known { (StatusCode::NOT_MODIFIED, answer).into_response() } else { (answer, bytes).into_response() }
 }
 
-/// Whether `If-None-Match` names an entity tag, by the weak comparison of RFC 9110, section 13.1.2: what compresses an answer on
-/// its way makes a strong tag weak. A line that is no list of tags names those before its fault.
+/// Whether `If-None-Match` names an entity tag, by the weak comparison of RFC 9110, section 13.1.2: what compresses an
+/// answer on its way makes a strong tag weak. A line that is no list of tags names those before its fault.
 fn names(headers: &HeaderMap, tag: &[u8]) -> bool {
     headers.get_all(IF_NONE_MATCH).iter().any(|line| {
         let mut rest = line.as_bytes();

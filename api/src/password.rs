@@ -59,8 +59,8 @@ impl Secret {
 }
 
 impl Secret {
-    /// A password as it is counted, hashed and compared: RFC 8265's OpaqueString, so composed (NFC) and with U+0020 for every
-    /// other space. What that profile disallows beside is taken, since a password that was legal has to stay so.
+    /// A password as it is counted, hashed and compared: RFC 8265's OpaqueString, so composed (NFC) and with U+0020 for
+    /// every other space. What that profile disallows beside is taken, since a password that was legal has to stay so.
     pub(crate) fn normalised(&self) -> Self {
         /// Space_Separator, without U+0020 itself.
         fn is_space(c: char) -> bool {
@@ -139,8 +139,8 @@ impl Passwords {
         hashed.await?.map_err(|_| internal())
     }
 
-    /// Whether `password` is the one behind `stored`; if none is stored, no, after the same work. One whose normalised form
-    /// differs is tried as it was typed too: hashes made before passwords were normalised are of that form.
+    /// Whether `password` is the one behind `stored`; if none is stored, no, after the same work. One whose normalised
+    /// form differs is tried as it was typed too: hashes made before passwords were normalised are of that form.
     ///
     /// # Errors
     /// 114 when the queue is full.
@@ -242,8 +242,8 @@ fn derive(
 
 /// Takes jobs until the last [`Passwords`] is gone.
 ///
-/// Keeps its memory from job to job, which spares a third of the time (16 instead of 25 ms, the rest being page faults),
-/// and gives it back when there is nothing to do.
+/// Keeps its memory from job to job, which spares a third of the time (16 instead of 25 ms, the rest being page
+/// faults), and gives it back when there is nothing to do.
 fn work(queue: &Mutex<Receiver<Job>>) {
     // Of this thread alone, as Linux has it. 10 leaves it a tenth of a core that a shard keeps busy: a login then takes
     // 0.2 s instead of 20 ms, and the shard loses a tenth.

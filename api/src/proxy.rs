@@ -1,7 +1,7 @@
 //! Client addresses behind proxies: X-Forwarded-For, Forwarded, PROXY protocol.
 //!
-//! Owns whom to believe: an address is taken from `X-Forwarded-For`, `Forwarded` (RFC 7239) or a PROXY header only where the
-//! peer that sent it is trusted, so that nobody else chooses whose limits it counts against.
+//! Owns whom to believe: an address is taken from `X-Forwarded-For`, `Forwarded` (RFC 7239) or a PROXY header only
+//! where the peer that sent it is trusted, so that nobody else chooses whose limits it counts against.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -52,10 +52,11 @@ pub(crate) fn is_trusted(trusted: &[Network], peer: IpAddr) -> bool {
     trusted.iter().any(|network| network.contains(peer.to_canonical()))
 }
 
-/// Address of the client whose request this is: the peer, or, if that is trusted, the last address in its headers that is not.
+/// Address of the client whose request this is: the peer, or, if that is trusted, the last address in its headers that
+/// is not.
 ///
-/// A proxy that maintains one of the two headers passes the other on as its client wrote it. So where both are there they
-/// have to agree, and else the client is the peer.
+/// A proxy that maintains one of the two headers passes the other on as its client wrote it. So where both are there
+/// they have to agree, and else the client is the peer.
 pub(crate) fn client(trusted: &[Network], peer: IpAddr, headers: &HeaderMap) -> IpAddr {
     if !is_trusted(trusted, peer) {
         return peer;
@@ -72,7 +73,8 @@ pub(crate) fn client(trusted: &[Network], peer: IpAddr, headers: &HeaderMap) -> 
     }
 }
 
-/// From the peer back along the hops, as long as each is trusted to name the one before. One that cannot be read ends the way.
+/// From the peer back along the hops, as long as each is trusted to name the one before. One that cannot be read ends
+/// the way.
 fn walk(trusted: &[Network], peer: IpAddr, hops: &[Option<IpAddr>]) -> IpAddr {
     let mut client = peer;
     for hop in hops.iter().rev() {

@@ -1,7 +1,7 @@
 //! Accounts and conversations that a node makes for itself: those of `rookery dev`.
 //!
-//! Owns how such an account is made (it has no password, so nobody signs in to it but by `POST /v1/dev/login`) and what is
-//! said in the first minute, so that two tabs have something to look at.
+//! Owns how such an account is made (it has no password, so nobody signs in to it but by `POST /v1/dev/login`) and what
+//! is said in the first minute, so that two tabs have something to look at.
 
 use std::sync::Arc;
 
@@ -54,8 +54,8 @@ pub async fn user<E: Engine>(
 
 /// A direct channel and a group of two users, with a few messages, unless the two have a direct channel already.
 ///
-/// Written as an earlier life of the node would have: under a view of its own, which the node's own claim then ends. So this
-/// comes before that claim, and never where another node may be active.
+/// Written as an earlier life of the node would have: under a view of its own, which the node's own claim then ends. So
+/// this comes before that claim, and never where another node may be active.
 ///
 /// # Errors
 /// What the store reports; 100 if the system has no randomness. Then all of it was made, or nothing.

@@ -1,8 +1,8 @@
 //! The listeners: connections in, requests to the router, and an end when the node stops.
 //!
-//! Owns a thread for each listener, its single-threaded runtime, and the bounds in number and time of everything that a client can keep
-//! open. Knows no route. A connection ends by itself when its head takes too long, when its request does, when it is
-//! old, and at the latest [`Limits::stop`] after the server was told to stop.
+//! Owns a thread for each listener, its single-threaded runtime, and the bounds in number and time of everything that a
+//! client can keep open. Knows no route. A connection ends by itself when its head takes too long, when its request
+//! does, when it is old, and at the latest [`Limits::stop`] after the server was told to stop.
 
 use std::convert::Infallible;
 use std::io;

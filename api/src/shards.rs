@@ -20,7 +20,7 @@ pub trait Shards: Clone + Send + Sync + 'static {
     /// 114 if the home cannot take more: the sessions live on until their token expires, or this is asked again.
     fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal>;
 
-    /// Tells a channel's home that the index of its words is behind its messages. A hint: if the home cannot take it now, the
-    /// next search that reads those messages instead tells it again.
+    /// Tells a channel's home that the index of its words is behind its messages. A hint: if the home cannot take it
+    /// now, the next search that reads those messages instead tells it again.
     fn index(&self, channel: ChannelId);
 }

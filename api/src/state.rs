@@ -24,11 +24,12 @@ use crate::token::TokenKey;
 /// Failed logins of one username from one address, or from one of the account's devices: 10 at once, then 8,640 a day.
 ///
 /// A shared bucket is harmless: all buckets together refill 6,500 a second, while argon2 lets some 50 attempts a second
-/// and core happen, so no flood of guesses keeps more than a few of 65,536 empty, and no owner is locked out from elsewhere.
+/// and core happen, so no flood of guesses keeps more than a few of 65,536 empty, and no owner is locked out from
+/// elsewhere.
 const LOGIN_RATE: Rate = Rate { burst: 10, refill: 10_000_000 };
 
-/// Failed logins of one username from anywhere: 100 at once, then 8,640 a day. Beyond it a wrong password is told to wait, and
-/// the right one still gets in: whoever guesses from many addresses is counted here, and locks nobody out.
+/// Failed logins of one username from anywhere: 100 at once, then 8,640 a day. Beyond it a wrong password is told to
+/// wait, and the right one still gets in: whoever guesses from many addresses is counted here, and locks nobody out.
 const NAME_RATE: Rate = Rate { burst: 100, refill: 10_000_000 };
 
 /// Requests of one user, as commands of one session. Who shares a bucket with another has half of 100 a second left.
@@ -138,7 +139,8 @@ impl<E, S> Inner<E, S> {
         self.users.take_many(user, requests).map(|_| ()).map_err(refused)
     }
 
-    /// Refuses what adds to the store beside the shards, which refuse on their own, while the disk is below its reserve.
+    /// Refuses what adds to the store beside the shards, which refuse on their own, while the disk is below its
+    /// reserve.
     ///
     /// Logins and refreshes are not asked: without them nobody reads, and they sweep what they replace.
     pub(crate) fn takes_writes(&self) -> Result<(), Problem> {

@@ -9,8 +9,8 @@ use std::process::Command;
 use rustix::process::Signal;
 use support::{Node, private_file, rookery, said};
 
-/// What nodes of these tests are told unless they are told otherwise: free ports of loopback, and no disk that a machine
-/// may not have free.
+/// What nodes of these tests are told unless they are told otherwise: free ports of loopback, and no disk that a
+/// machine may not have free.
 const ANYWHERE: [&str; 6] = [
     "--api=127.0.0.1:0",
     "--ws=127.0.0.1:0",

@@ -1,7 +1,7 @@
 //! Verification of tokens.
 //!
-//! Owns the seam: why a token is not accepted. What a verified one says is the router's [`Claims`], how tokens are signed the
-//! caller's.
+//! Owns the seam: why a token is not accepted. What a verified one says is the router's [`Claims`], how tokens are
+//! signed the caller's.
 
 use router::Claims;
 use schema::UnixMs;

@@ -1,7 +1,8 @@
 //! A shard and its appender, driven by three calls.
 //!
-//! Owns the way of a question to the store: appends are gathered and leave as one transaction at a time, everything else leaves as a
-//! future of its own. Upholds I3 on this side: an append is answered from its transaction's outcome and from nothing else.
+//! Owns the way of a question to the store: appends are gathered and leave as one transaction at a time, everything
+//! else leaves as a future of its own. Upholds I3 on this side: an append is answered from its transaction's outcome
+//! and from nothing else.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -209,8 +210,8 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
 
     /// Next effect to carry out, oldest first. Legal at any time.
     ///
-    /// The end of the effects is where a batch leaves: it takes all that was gathered in this turn, and does not wait for
-    /// more.
+    /// The end of the effects is where a batch leaves: it takes all that was gathered in this turn, and does not wait
+    /// for more.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         if let Some(effect) = self.effects.pop_front() {
             return Some(effect);
@@ -249,7 +250,8 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
         self.shard.stats()
     }
 
-    /// Takes the latencies seen since the last call. Beyond 65,536 of a kind between two calls, later ones are left out.
+    /// Takes the latencies seen since the last call. Beyond 65,536 of a kind between two calls, later ones are left
+    /// out.
     pub fn take_latencies(&mut self) -> Latencies {
         std::mem::take(&mut self.latencies)
     }

@@ -1,7 +1,7 @@
 //! Questions of a shard, carried out by the storage layers.
 //!
-//! Owns which layer answers which question. An append goes to the shard's appender, any other question becomes a task of its
-//! own; every fault becomes a refusal of that question.
+//! Owns which layer answers which question. An append goes to the shard's appender, any other question becomes a task
+//! of its own; every fault becomes a refusal of that question.
 
 use std::future::Future;
 use std::sync::Arc;

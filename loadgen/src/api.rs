@@ -121,7 +121,8 @@ impl Api {
                 let parsed = response.body_mut().read_json();
                 return parsed.with_context(|| format!("{}{path} answered with something else", self.base));
             }
-            // A refusal that is no problem document comes from something between us and the node; its status says enough.
+            // A refusal that is no problem document comes from something between us and the node; its status says
+            // enough.
             let Problem { code, detail, retry_after_ms } = response.body_mut().read_json().unwrap_or_default();
             if !matches!(status, 429 | 503) || Instant::now() > give_up {
                 return Err(Refused { path: path.to_owned(), status, code, detail }.into());

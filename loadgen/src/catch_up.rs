@@ -1,7 +1,7 @@
 //! `loadgen catch-up`: a device that was away, again and again, and how long it takes until it has all that it missed.
 //!
-//! Owns the rounds: the device's connection is cut, others send to its channels, it resumes by its cursor. A push that comes twice, out of
-//! order or not at all is counted (I6).
+//! Owns the rounds: the device's connection is cut, others send to its channels, it resumes by its cursor. A push that
+//! comes twice, out of order or not at all is counted (I6).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};

@@ -201,8 +201,8 @@ pub(crate) struct ChatArgs {
     #[arg(long, default_value = "64", value_name = "CHARS", value_parser = clap::value_parser!(u32).range(i64::from(BODY_CHARS_MIN)..=i64::from(BODY_CHARS_MAX)))]
     pub(crate) size: u32,
 
-    /// Drop the first account's device this many times, resume it by its cursor, and compare all that it was pushed with
-    /// the channel's history
+    /// Drop the first account's device this many times, resume it by its cursor, and compare all that it was pushed
+    /// with the channel's history
     #[arg(long, default_value = "0", value_name = "N")]
     pub(crate) resumes: u32,
 }

@@ -19,7 +19,8 @@ const DRAIN_QUIET: Duration = Duration::from_secs(3);
 /// and no longer than this in all. What is missing then is lost.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
-/// Connections that get their first message between two turns, so that the first answers do not wait for the last sends.
+/// Connections that get their first message between two turns, so that the first answers do not wait for the last
+/// sends.
 const STARTS_PER_TURN: usize = 64;
 
 /// How and when a workload may send. Times are on the engine's clock.

@@ -1,7 +1,7 @@
 //! `loadgen presence`: users who come and go, and how soon those who watch them are told.
 //!
-//! Owns the rounds: all watched users lose their connections at once, are offline after the grace, and come back. What is told too early, never, or in
-//! more pushes than one in 250 ms is counted (I8).
+//! Owns the rounds: all watched users lose their connections at once, are offline after the grace, and come back. What
+//! is told too early, never, or in more pushes than one in 250 ms is counted (I8).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

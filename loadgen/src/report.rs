@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::machine::{GENERATOR_BOUND_PERCENT, STARVED_PERCENT};
 use crate::process::Memory;
 
-/// Longest latency told apart, 10 minutes; longer ones count as that. With three digits from 128 ns on a histogram takes
-/// 24 rows of 1,024 counts, 200 KB, of which a run touches a few cache lines.
+/// Longest latency told apart, 10 minutes; longer ones count as that. With three digits from 128 ns on a histogram
+/// takes 24 rows of 1,024 counts, 200 KB, of which a run touches a few cache lines.
 const LATENCY_NS_MAX: u64 = 600 * 1_000_000_000;
 const LATENCY_NS_MIN: u64 = 128;
 

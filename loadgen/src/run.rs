@@ -122,8 +122,8 @@ impl Run {
         Ok((run, workload))
     }
 
-    /// Has a session connected over each connection. Accounts are made first, with tokens that last for `span`; then `talk` makes
-    /// what else is missing, and what is said.
+    /// Has a session connected over each connection. Accounts are made first, with tokens that last for `span`; then
+    /// `talk` makes what else is missing, and what is said.
     pub(crate) fn connect<T: Talk>(
         command: &'static str,
         common: &Common,

@@ -84,7 +84,8 @@ fn a_device_that_catches_up_has_what_it_missed_once_and_in_order() {
         let row = format!("{fault:?}: {report} {stderr}");
         assert_eq!((got, count(&report, "acked"), count(&report, "delivered")), (code, 60, 60), "{row}");
         for name in ["lost", "duplicated", "out_of_order", "closed"] {
-            // Cut between two that were swapped, the device comes back to the earlier cursor and is told one of them again.
+            // Cut between two that were swapped, the device comes back to the earlier cursor and is told one of them
+            // again.
             let may = (fault, name) == (Fault::SwapPush, "duplicated");
             assert!(may || (count(&report, name) > 0) == (name == named), "{name} of {row}");
         }

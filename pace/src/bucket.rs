@@ -16,7 +16,8 @@ impl Rate {
     /// Takes so many tokens from the bucket that is full at `full_at`: returns when it is full after that.
     ///
     /// # Errors
-    /// There are fewer: nothing is taken, and after this time there are as many. More than [`Self::burst`] there never are.
+    /// There are fewer: nothing is taken, and after this time there are as many. More than [`Self::burst`] there never
+    /// are.
     pub const fn take(self, full_at: u64, now: u64, tokens: u32) -> Result<u64, u64> {
         let missing = full_at.saturating_sub(now) + self.refill * tokens as u64;
         let room = self.refill * self.burst as u64;

@@ -1,7 +1,8 @@
 //! Timer wheel: one row of slots in place of a timer each.
 //!
-//! Owns in which slot an item waits. A slot is as wide as the caller counts it. What is armed beyond the wheel's end waits
-//! in its last slot, and whoever takes it out arms it again; what was armed anew meanwhile is found out the same way.
+//! Owns in which slot an item waits. A slot is as wide as the caller counts it. What is armed beyond the wheel's end
+//! waits in its last slot, and whoever takes it out arms it again; what was armed anew meanwhile is found out the same
+//! way.
 
 /// Items that wait for their slot, of which there are `SLOTS`.
 #[derive(Debug)]

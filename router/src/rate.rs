@@ -1,7 +1,7 @@
 //! Rates of commands: a token bucket a session, and one a user.
 //!
-//! Owns the rate, and the buckets of users who have asked lately: the sessions that one user has on this shard share one.
-//! Upholds the inbound half of I11.
+//! Owns the rate, and the buckets of users who have asked lately: the sessions that one user has on this shard share
+//! one. Upholds the inbound half of I11.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! One emoji, as reactions bear it.
 //!
 //! Owns what counts as one: a sequence that Unicode recommends for general interchange, in its fully qualified form, so
-//! that the same picture is one reaction however a keyboard spells it: with or without U+FE0F behind any of its characters.
+//! that the same picture is one reaction however a keyboard spells it: with or without U+FE0F behind any of its
+//! characters.
 
 use std::collections::HashMap;
 use std::fmt;

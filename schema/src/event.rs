@@ -108,7 +108,8 @@ impl Event {
 }
 
 impl EventBody {
-    /// Bytes that an event with this body occupies where it waits: its text, its reactions and what surrounds them, about.
+    /// Bytes that an event with this body occupies where it waits: its text, its reactions and what surrounds them,
+    /// about.
     #[must_use]
     pub fn weight_bytes(&self) -> u32 {
         /// Fields, ids and bookkeeping around a text, encoded or not.

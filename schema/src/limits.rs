@@ -63,7 +63,8 @@ pub const PRESENCE_AWAY_MS: u64 = 300_000;
 pub const PRESENCE_BATCH_MS: u64 = 250;
 /// How often a connected device's use is noted: `last_active_ms` is true to within this.
 pub const PRESENCE_ACTIVE_MS: u64 = 300_000;
-/// How long a node's sessions are believed after its last word, and how long it may say nothing before another takes over.
+/// How long a node's sessions are believed after its last word, and how long it may say nothing before another takes
+/// over.
 pub const LEASE_MS: u64 = 5_000;
 /// How often a node says that it lives.
 pub const BEAT_MS: u64 = 1_000;
@@ -187,8 +188,8 @@ pub const MORE_AGAIN_MS: u64 = 10_000;
 pub const STORE_TASKS_MAX: u32 = 4_096;
 /// Bytes of frames that wait for one shard's full mailbox.
 pub const LINK_BYTES_MAX: u32 = 64 * 1024 * 1024;
-/// Bytes beside those for frames that must arrive. Such a frame has some 300 bytes, and a session leads to a few: room for those of
-/// 70,000 sessions that all come and go while a shard stands still.
+/// Bytes beside those for frames that must arrive. Such a frame has some 300 bytes, and a session leads to a few: room
+/// for those of 70,000 sessions that all come and go while a shard stands still.
 pub const LINK_MUST_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 /// Partitions of the hash space.

@@ -1,8 +1,8 @@
 //! Packed bytes: fields one after the other, without padding.
 //!
-//! Owns how each small type lies in a packed row, in either byte order, and rows of such fields behind a format version. A row
-//! ends where its last field does: bytes beyond are damage, as are bytes missing. This crate's records are little-endian; keys,
-//! and the rows that hold parts of keys, are big-endian, so that bytes order as values do.
+//! Owns how each small type lies in a packed row, in either byte order, and rows of such fields behind a format
+//! version. A row ends where its last field does: bytes beyond are damage, as are bytes missing. This crate's records
+//! are little-endian; keys, and the rows that hold parts of keys, are big-endian, so that bytes order as values do.
 
 use std::borrow::Cow;
 

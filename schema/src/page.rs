@@ -1,7 +1,7 @@
 //! Pages of stored rows, as the rules of chat read them and shards take them.
 //!
-//! Owns what both sides of a store question see: the layers in `storage/chat` return these, `router` names them as replies.
-//! They never leave the process.
+//! Owns what both sides of a store question see: the layers in `storage/chat` return these, `router` names them as
+//! replies. They never leave the process.
 
 use crate::command::{ReadMark, SearchPage, SnapshotChannel};
 use crate::op::ChannelKind;

@@ -1,7 +1,7 @@
 //! Places in lists of messages that are newest first over many channels: search, mentions.
 //!
-//! Owns the order of such lists and the text of a place, which clients hand back as the `cursor` of the next page. Messages
-//! that were sent in one millisecond have places of their own, so no page's edge can fall among equals.
+//! Owns the order of such lists and the text of a place, which clients hand back as the `cursor` of the next page.
+//! Messages that were sent in one millisecond have places of their own, so no page's edge can fall among equals.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,16 +1,17 @@
 //! Names, and characters that show nothing.
 //!
-//! Owns what a name may consist of: a display name, a channel's title, what a client calls itself. Owns also which characters
-//! are ignorable, for whoever compares texts: Unicode's Default_Ignorable_Code_Point.
+//! Owns what a name may consist of: a display name, a channel's title, what a client calls itself. Owns also which
+//! characters are ignorable, for whoever compares texts: Unicode's Default_Ignorable_Code_Point.
 
-/// Whether `text` can be told apart when it is shown on one line: it has a visible character, and none that breaks the line or
-/// changes the direction of what stands behind it.
+/// Whether `text` can be told apart when it is shown on one line: it has a visible character, and none that breaks the
+/// line or changes the direction of what stands behind it.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     text.chars().any(|c| !is_blank(c)) && !text.chars().any(is_forbidden)
 }
 
-/// Whether a character is Default_Ignorable_Code_Point (Unicode 16, `DerivedCoreProperties.txt`): it shows nothing by itself.
+/// Whether a character is Default_Ignorable_Code_Point (Unicode 16, `DerivedCoreProperties.txt`): it shows nothing by
+/// itself.
 #[must_use]
 pub fn is_ignorable(c: char) -> bool {
     matches!(c,

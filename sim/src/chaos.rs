@@ -1,7 +1,7 @@
 //! What a network does to a stream's bytes without losing any: it splits and joins them.
 //!
-//! Simulated TCP writes whole segments and never joins two, so both directions of both ends go through here: what is queued is
-//! gathered for a moment and then leaves in pieces of any length.
+//! Simulated TCP writes whole segments and never joins two, so both directions of both ends go through here: what is
+//! queued is gathered for a moment and then leaves in pieces of any length.
 
 use std::collections::VecDeque;
 use std::time::Duration;

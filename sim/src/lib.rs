@@ -1,8 +1,8 @@
 //! The node in hostile simulated worlds, and the checkers of what must hold in all of them.
 //!
-//! One node of several shards, with the gateway's own driver, another that takes over from it, and clients with real frames over simulated TCP (turmoil).
-//! Everything that happens follows from a seed: delays, losses, crashes, what users write. Two processes that run the same seed do
-//! the same, line by line, which their trace's hash shows.
+//! One node of several shards, with the gateway's own driver, another that takes over from it, and clients with real
+//! frames over simulated TCP (turmoil). Everything that happens follows from a seed: delays, losses, crashes, what
+//! users write. Two processes that run the same seed do the same, line by line, which their trace's hash shows.
 //!
 //! ```text
 //! rng trace chaos faults    chance, what happened, the network's cuts, the store's faults

@@ -1,5 +1,5 @@
-//! `sim`: runs seeds of a whole node, prints their hashes, and stops at the first that shows a violation. `sim storage`: the same
-//! of the storage layers alone, thousands of seeds at a time.
+//! `sim`: runs seeds of a whole node, prints their hashes, and stops at the first that shows a violation. `sim
+//! storage`: the same of the storage layers alone, thousands of seeds at a time.
 
 mod storage;
 

@@ -1,7 +1,7 @@
 //! What a seed decides about its run, and the bugs that can be planted in it.
 //!
-//! Each seed draws which hardships it has and how hard each is ("swarm testing"): a run in which everything fails at once
-//! hides what one failure alone would show.
+//! Each seed draws which hardships it has and how hard each is ("swarm testing"): a run in which everything fails at
+//! once hides what one failure alone would show.
 
 use std::ops::RangeInclusive;
 
@@ -151,7 +151,8 @@ pub struct Plan {
     pub store_tasks: usize,
     /// When a host's link holds everything back, and until when.
     pub holds_ms: Vec<(u64, u64)>,
-    /// From this life of the node on the wall is 31 days later, so that inboxes are trimmed behind devices' cursors. 0 is never.
+    /// From this life of the node on the wall is 31 days later, so that inboxes are trimmed behind devices' cursors. 0
+    /// is never.
     pub leap_life: u64,
     /// How much of a channel's membership changes: pause between two changes, at most. 0 is never.
     pub membership_ms: u64,

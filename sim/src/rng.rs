@@ -43,7 +43,8 @@ impl Rng {
         self.below(1_000) < u64::from(permille)
     }
 
-    /// A number of the range `permille` times of 1,000, else its first. Two draws in the former case, one in the latter.
+    /// A number of the range `permille` times of 1,000, else its first. Two draws in the former case, one in the
+    /// latter.
     pub(crate) fn maybe(&mut self, permille: u32, range: RangeInclusive<u64>) -> u64 {
         if self.chance(permille) { self.within(range) } else { *range.start() }
     }

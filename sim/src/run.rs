@@ -25,7 +25,8 @@ const STEP: Duration = Duration::from_millis(1);
 const SETTLE_MS: u64 = 60_000;
 /// How long readers may take to have everything: the slowest network here carries 10 KB a second.
 const CONVERGE_MS: u64 = 180_000;
-/// Silence after which nothing more comes: longer than any timer that could hide a lost wakeup, as sessions ask again after 10 s.
+/// Silence after which nothing more comes: longer than any timer that could hide a lost wakeup, as sessions ask again
+/// after 10 s.
 const QUIET_MS: u64 = 12_000;
 /// When everybody who watches has been told the truth: what was lost on the way is read anew each minute, at a renewal.
 const PRESENCE_MS: u64 = 60_000 + RENEW_MS + 5_000;

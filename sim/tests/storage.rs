@@ -1,5 +1,5 @@
-//! The storage layers in a hostile world, on a hundred seeds: the invariants hold, each broken variant is caught by few seeds, and
-//! a run is its seed.
+//! The storage layers in a hostile world, on a hundred seeds: the invariants hold, each broken variant is caught by few
+//! seeds, and a run is its seed.
 
 use std::process::Command;
 

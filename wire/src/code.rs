@@ -57,8 +57,8 @@ impl CloseCode {
     /// A message was larger than this endpoint takes.
     pub const TOO_BIG: CloseCode = CloseCode(1009);
 
-    /// The code as a type, or `None` if it may not stand in a close frame: 1004 to 1006 and 1015, which RFC 6455 reserves,
-    /// and what IANA's registry does not list below 3000. 1012 to 1014 were registered after the RFC.
+    /// The code as a type, or `None` if it may not stand in a close frame: 1004 to 1006 and 1015, which RFC 6455
+    /// reserves, and what IANA's registry does not list below 3000. 1012 to 1014 were registered after the RFC.
     pub const fn new(code: u16) -> Option<CloseCode> {
         match code {
             1000..=1003 | 1007..=1014 | 3000..=4999 => Some(CloseCode(code)),

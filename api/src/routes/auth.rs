@@ -1,8 +1,8 @@
 //! Accounts and logins: sign up, log in, refresh, log out.
 //!
-//! Owns what tokens a login gets and for how long. An access token counts for an hour and says whose it is; a refresh token is
-//! used once, within 30 days, and only its hash is stored; within a minute the same use gets the same next token. Whoever
-//! guesses learns nothing from the time that a refusal takes, and is slowed down.
+//! Owns what tokens a login gets and for how long. An access token counts for an hour and says whose it is; a refresh
+//! token is used once, within 30 days, and only its hash is stored; within a minute the same use gets the same next
+//! token. Whoever guesses learns nothing from the time that a refusal takes, and is slowed down.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -172,8 +172,9 @@ pub(crate) async fn login<E: Engine, S: Shards>(
     Ok(Json(open(&api, user, device).await?))
 }
 
-/// Counts a login before its password is looked at: of this name from this address, or, where those are used up, from a device
-/// that the account has connected before. So nobody who shares an address with the owner locks the owner's devices out.
+/// Counts a login before its password is looked at: of this name from this address, or, where those are used up, from a
+/// device that the account has connected before. So nobody who shares an address with the owner locks the owner's
+/// devices out.
 async fn attempt<E: Engine, S: Shards>(
     api: &Api<E, S>,
     username: &str,

@@ -1,7 +1,7 @@
 //! Devices of the caller's account: to list them, and to end one.
 //!
-//! Owns what of a device is shown, and the order in which one is ended: first in the store, so that no token of its logins
-//! opens anything, then at its user's home, which closes what is open.
+//! Owns what of a device is shown, and the order in which one is ended: first in the store, so that no token of its
+//! logins opens anything, then at its user's home, which closes what is open.
 
 use axum::Json;
 use axum::http::StatusCode;

@@ -19,8 +19,8 @@ use crate::shards::Shards;
 /// A page of messages that name the caller.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MentionPage {
-    /// Newest first. There may be fewer than were asked for with more behind them: what was deleted, or is not the caller's
-    /// to read any more, is left out.
+    /// Newest first. There may be fewer than were asked for with more behind them: what was deleted, or is not the
+    /// caller's to read any more, is left out.
     messages: Vec<Arc<Message>>,
     #[serde(flatten)]
     next: Next,

@@ -1,7 +1,7 @@
 //! Messages of a channel: history and sending.
 //!
-//! Owns the checks that a session does for a socket: the text's length, the number of mentions. Everything else is as for
-//! the commands, because it is the same code: the history layer reads, the channel's home sends.
+//! Owns the checks that a session does for a socket: the text's length, the number of mentions. Everything else is as
+//! for the commands, because it is the same code: the history layer reads, the channel's home sends.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Routes: the list of operations, and the headers of every answer.
 //!
-//! Owns the list of operations, which are served and described (`openapi`) as their handlers say; a test compares the two.
-//! Every answer bears headers that keep a browser from guessing at it, framing it or storing it.
+//! Owns the list of operations, which are served and described (`openapi`) as their handlers say; a test compares the
+//! two. Every answer bears headers that keep a browser from guessing at it, framing it or storing it.
 
 mod auth;
 mod channels;
@@ -44,7 +44,8 @@ use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
 
-/// Hands all operations below `/v1` to a macro. Each handler's description (`#[utoipa::path]`) has its path and its method.
+/// Hands all operations below `/v1` to a macro. Each handler's description (`#[utoipa::path]`) has its path and its
+/// method.
 macro_rules! with_operations {
     ($rows:ident) => {
         $rows! {
@@ -118,7 +119,8 @@ async fn no_such_method() -> Problem {
         .with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Refuses what no request may be, counts what was refused, and sets the headers of every answer that does not say otherwise.
+/// Refuses what no request may be, counts what was refused, and sets the headers of every answer that does not say
+/// otherwise.
 async fn guard(State(node): State<Arc<dyn Node>>, request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, HeaderValue); 5] = [
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -1,6 +1,7 @@
 //! Usernames, passwords, display names and titles: what is legal.
 //!
-//! Owns the rules of PROTOCOL and the words of their refusals. The limits are `schema::limits`, what a name shows `schema::text`.
+//! Owns the rules of PROTOCOL and the words of their refusals. The limits are `schema::limits`, what a name shows
+//! `schema::text`.
 
 use schema::limits::{PASSWORD_CHARS, TITLE_CHARS_MAX, USERNAME_CHARS};
 use schema::{ErrorCode, text};

@@ -1,6 +1,7 @@
 //! Lists in pages: `?cursor=&limit=`, and how one tells that there is more.
 //!
-//! Owns the bounds of a page, its end, and pages of users. What a cursor is, each list knows: its text is for handing back alone.
+//! Owns the bounds of a page, its end, and pages of users. What a cursor is, each list knows: its text is for handing
+//! back alone.
 
 use std::str::FromStr;
 
@@ -84,7 +85,8 @@ impl Person {
     }
 }
 
-/// A page of users, ascending by id, of what was read: up to one row more than the page has, which tells that there is another.
+/// A page of users, ascending by id, of what was read: up to one row more than the page has, which tells that there is
+/// another.
 pub(super) async fn of_users<E: Engine, S: Shards, R, T>(
     api: &Api<E, S>,
     mut found: Vec<(UserId, R)>,

@@ -1,7 +1,7 @@
 //! Friends and blocked users.
 //!
-//! Owns what of them is shown. Both are rows that no shard caches, but a block between two who have a direct channel: that
-//! is the channel's home to put among their messages.
+//! Owns what of them is shown. Both are rows that no shard caches, but a block between two who have a direct channel:
+//! that is the channel's home to put among their messages.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -19,7 +19,8 @@ use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
 use crate::state::Api;
 
-/// The cost of a new friend or block in a user's requests: its limit is kept by counting rows, up to 5,000 on either side.
+/// The cost of a new friend or block in a user's requests: its limit is kept by counting rows, up to 5,000 on either
+/// side.
 const COST: u32 = 20;
 
 /// One friend, or one who is asked to be, or asks.

@@ -1,7 +1,7 @@
 //! Edits and deletions of messages.
 //!
-//! Owns the fields of both requests, and the check of a text that a session does for a socket. Who may do it, and what a
-//! repeated operation answers, is the channel's home's.
+//! Owns the fields of both requests, and the check of a text that a session does for a socket. Who may do it, and what
+//! a repeated operation answers, is the channel's home's.
 
 use std::sync::Arc;
 

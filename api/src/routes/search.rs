@@ -1,7 +1,7 @@
 //! Search over the messages that the caller may read.
 //!
-//! Owns the query's fields and what a search costs. Where to look, and what is found, is the layer's; that an index is behind
-//! its messages is told to the channel's home, which writes it.
+//! Owns the query's fields and what a search costs. Where to look, and what is found, is the layer's; that an index is
+//! behind its messages is told to the channel's home, which writes it.
 
 use axum::Json;
 use chat::search;

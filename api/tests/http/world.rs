@@ -1,8 +1,9 @@
 //! One server, and a language in which rows say what it is asked and what it answers.
 //!
 //! `bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}`: in the name of bora, whose
-//! token is known, and with headers as `name=value` before the body; `$name` stands for a value that an earlier row saw, or, where an answer has it first, gives it that name.
-//! An answer must have the fields that a row has, and may have more; `"*"` is any value.
+//! token is known, and with headers as `name=value` before the body; `$name` stands for a value that an earlier row
+//! saw, or, where an answer has it first, gives it that name. An answer must have the fields that a row has, and may
+//! have more; `"*"` is any value.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};

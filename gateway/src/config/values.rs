@@ -118,8 +118,8 @@ pub(super) fn ws_url(text: &str) -> Parsed<String> {
 }
 
 pub(super) fn log_filter(text: &str) -> Parsed<String> {
-    // Crates whose name may stand alone, for "everything of it". Any other bare word is a target to the filter's grammar
-    // too, so `--log inof` would silence everything without a word.
+    // Crates whose name may stand alone, for "everything of it". Any other bare word is a target to the filter's
+    // grammar too, so `--log inof` would silence everything without a word.
     let crates = ["rookery", "gateway", "api", "host", "router", "kv", "chat", "wire", "schema"];
     let level = |word: &str| word.eq_ignore_ascii_case("off") || word.parse::<tracing::Level>().is_ok();
     let known = |word: &str| word.contains(['=', ':', '[', '_']) || level(word) || crates.contains(&word);

@@ -1,7 +1,7 @@
 //! Housekeeping of a running node, each second: its disk, its store's health, its upkeep, its figures.
 //!
-//! Owns what a change of theirs stops and starts again. Never waits: upkeep is a job in the background, and shards are given orders, which
-//! need no room in a mailbox.
+//! Owns what a change of theirs stops and starts again. Never waits: upkeep is a job in the background, and shards are
+//! given orders, which need no room in a mailbox.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,8 +62,8 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
         self.state.counts().collect();
         self.upkeep.run_if_due(&self.background);
         if !S::SHARED {
-            // What is in this process answers; its disk is what may fail it. A shared store has disks of its own, and whether
-            // it answers shows in commits, of which heartbeats are one a second.
+            // What is in this process answers; its disk is what may fail it. A shared store has disks of its own, and
+            // whether it answers shows in commits, of which heartbeats are one a second.
             self.health.answered(Instant::now());
             self.check_disk();
         }

@@ -8,8 +8,8 @@
 //! stop    HTTP stops ─► shards drain (3001) ─► view left ─► store closes ─► health and metrics stop ─► exit
 //! ```
 //!
-//! [`bootstrap`] is what comes before the store, [`phase`] where a node is on this way, [`housekeeping`] what it does each
-//! second, [`heartbeat`] and [`leadership`] its part among the nodes of a store, [`shutdown`] what ends it.
+//! [`bootstrap`] is what comes before the store, [`phase`] where a node is on this way, [`housekeeping`] what it does
+//! each second, [`heartbeat`] and [`leadership`] its part among the nodes of a store, [`shutdown`] what ends it.
 
 mod bootstrap;
 mod heartbeat;
@@ -44,13 +44,13 @@ use phase::{Active, Phase};
 use shutdown::{End, Shutdown};
 use state::NodeState;
 
-/// How long sessions may take to finish what is under way when the node stops. With the time that connections take to close,
-/// that HTTP takes and that the store takes, the whole stays below 10 s.
+/// How long sessions may take to finish what is under way when the node stops. With the time that connections take to
+/// close, that HTTP takes and that the store takes, the whole stays below 10 s.
 const DRAIN_MS: u64 = 4_000;
 /// The same for a node that was taken over: nothing that is under way there can succeed.
 const FENCED_DRAIN_MS: u64 = 1_000;
-/// How long a node that ends speaks to its store once more: to leave it, or to learn who took it over. Without having left,
-/// the next waits for the lease.
+/// How long a node that ends speaks to its store once more: to leave it, or to learn who took it over. Without having
+/// left, the next waits for the lease.
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// The users that `rookery dev` makes.
 const DEV_USERS: [(&str, &str); 2] = [("ann", "Ann"), ("bora", "보라")];
@@ -323,8 +323,8 @@ fn stopping(end: End, state: &NodeState) -> End {
     end
 }
 
-/// A shard or a store thread that breaks a promise of our own code must not leave half a node behind: clients connect again to
-/// one that starts from what is durable.
+/// A shard or a store thread that breaks a promise of our own code must not leave half a node behind: clients connect
+/// again to one that starts from what is durable.
 fn exit_on_panic() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

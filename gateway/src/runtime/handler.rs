@@ -1,7 +1,7 @@
 //! One shard's driver on the ring.
 //!
-//! Owns the translation between [`uring`](crate::uring)'s names and those of [`host::driver`], which decides everything but whose pages
-//! may connect, and the moment at which figures are published.
+//! Owns the translation between [`uring`](crate::uring)'s names and those of [`host::driver`], which decides everything
+//! but whose pages may connect, and the moment at which figures are published.
 
 use std::borrow::Cow;
 use std::sync::Arc;

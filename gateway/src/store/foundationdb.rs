@@ -1,7 +1,7 @@
 //! A cluster of FoundationDB as a node's store.
 //!
-//! Owns its figures' names and descriptions, and what a command does without a node: it opens what is there, and does not wait
-//! long. Several processes have it; who of them serves is the view's to say.
+//! Owns its figures' names and descriptions, and what a command does without a node: it opens what is there, and does
+//! not wait long. Several processes have it; who of them serves is the view's to say.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

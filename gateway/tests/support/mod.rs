@@ -58,8 +58,8 @@ pub(crate) fn history(client: &mut Client, channel: &str) -> BTreeMap<u64, Strin
     }
 }
 
-/// Two accounts talk, their node is killed, and on the next one everything is there: each has been pushed all, in order,
-/// and a retry returns the seq of what it repeats. `messages` each way. Returns the second node.
+/// Two accounts talk, their node is killed, and on the next one everything is there: each has been pushed all, in
+/// order, and a retry returns the seq of what it repeats. `messages` each way. Returns the second node.
 pub(crate) fn survives_kill_9(messages: u64, start: impl Fn() -> Node) -> Node {
     let node = start();
     let (ann_id, ann_token) = node.sign_up("ann");

@@ -1,8 +1,9 @@
 //! Frames that wait for other shards' mailboxes.
 //!
-//! Owns their order and their bound (I11). A frame beyond the bound is dropped and counted: sessions and homes ask again, and an
-//! unanswered operation is answered as temporary by its own shard. Frames of [`must_arrive`](schema::mesh::MeshBody::must_arrive), which
-//! are small, have room of their own beyond that; one that finds none there is counted as lost, and logged.
+//! Owns their order and their bound (I11). A frame beyond the bound is dropped and counted: sessions and homes ask
+//! again, and an unanswered operation is answered as temporary by its own shard. Frames of
+//! [`must_arrive`](schema::mesh::MeshBody::must_arrive), which are small, have room of their own beyond that; one that
+//! finds none there is counted as lost, and logged.
 
 use std::collections::VecDeque;
 
@@ -127,8 +128,8 @@ mod tests {
         MeshFrame { from: Owner::default(), epoch: Epoch(1), body }
     }
 
-    /// Frames 0, 1, … are sent to a mailbox with one place, `!` ones must arrive; each queue has room for two. Those arrive that are
-    /// expected, in their order, and the others are counted.
+    /// Frames 0, 1, … are sent to a mailbox with one place, `!` ones must arrive; each queue has room for two. Those
+    /// arrive that are expected, in their order, and the others are counted.
     fn check(sent: &str, arrives: &[u64], dropped: u64, lost: u64) {
         let frames: Vec<_> = (0..).zip(sent.chars()).map(|(number, kind)| frame(number, kind == '!')).collect();
         let room_bytes = 2 * frames[0].held_bytes();

@@ -44,8 +44,8 @@ impl fmt::Debug for Mail {
 /// The deadline of a drain that nobody has ordered.
 const NO_DRAIN: u64 = u64::MAX;
 
-/// What a node wants of all its shards. Not queued, so that giving an order never waits for room and no full mailbox delays it:
-/// a shard that is called looks at what holds now.
+/// What a node wants of all its shards. Not queued, so that giving an order never waits for room and no full mailbox
+/// delays it: a shard that is called looks at what holds now.
 #[derive(Debug)]
 pub struct Orders {
     writes: AtomicBool,
@@ -64,8 +64,8 @@ impl Orders {
         self.writes.store(on, Ordering::Release);
     }
 
-    /// Has the shards close every session, at the latest at `deadline_ms`, and stop. A shard obeys the first deadline that it sees.
-    /// The caller calls the shards afterwards.
+    /// Has the shards close every session, at the latest at `deadline_ms`, and stop. A shard obeys the first deadline
+    /// that it sees. The caller calls the shards afterwards.
     pub fn drain(&self, deadline_ms: UnixMs) {
         self.drain_ms.fetch_min(deadline_ms.0.min(NO_DRAIN - 1), Ordering::Release);
     }

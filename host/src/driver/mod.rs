@@ -1,10 +1,10 @@
 //! Driver of one shard: between its host and the sockets, mailboxes and clocks of whoever runs it.
 //!
-//! Owns what is the same on every runtime: the upgrade decision, the intake of mail and its pace, answers to the HTTP API, the bound of
-//! store tasks under way, frames that wait for full mailboxes, draining and stopping, being fenced. Knows no socket, thread or
-//! clock: gateway gives it io_uring and eventfds, sim simulated ones, by three traits.
-//! Upholds I11: what waits for a mailbox and what runs in the store are bounded. All effects of a turn are carried out at its end, so
-//! that appends of one turn leave in one transaction and frames to one socket in one send.
+//! Owns what is the same on every runtime: the upgrade decision, the intake of mail and its pace, answers to the HTTP
+//! API, the bound of store tasks under way, frames that wait for full mailboxes, draining and stopping, being fenced.
+//! Knows no socket, thread or clock: gateway gives it io_uring and eventfds, sim simulated ones, by three traits.
+//! Upholds I11: what waits for a mailbox and what runs in the store are bounded. All effects of a turn are carried out
+//! at its end, so that appends of one turn leave in one transaction and frames to one socket in one send.
 
 mod links;
 mod mail;
@@ -38,7 +38,8 @@ const RETRY_MS: u64 = 1;
 
 /// The clients' connections of one shard. No call waits, and one on a connection that is gone does nothing.
 pub trait Sockets {
-    /// Puts a frame behind what is queued for the connection. The driver is told by [`Driver::drained`] as its bytes leave.
+    /// Puts a frame behind what is queued for the connection. The driver is told by [`Driver::drained`] as its bytes
+    /// leave.
     fn send(&mut self, conn: ConnId, frame: &SharedFrame);
 
     /// Sends a WebSocket ping.
@@ -57,7 +58,8 @@ pub trait Sockets {
     fn stop(&mut self, within: Duration);
 }
 
-/// The ways between one shard and the other threads of its node: other shards, the HTTP API, the store's threads. No call waits.
+/// The ways between one shard and the other threads of its node: other shards, the HTTP API, the store's threads. No
+/// call waits.
 pub trait Links {
     /// The oldest item in this shard's mailbox.
     fn mail(&mut self) -> Option<Mail>;
@@ -234,8 +236,8 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         self.input(Input::Closed { conn });
     }
 
-    /// Takes mail, runs timers that are due and carries effects out. To be called once what sockets brought has been told, and
-    /// whenever somebody calls the shard.
+    /// Takes mail, runs timers that are due and carries effects out. To be called once what sockets brought has been
+    /// told, and whenever somebody calls the shard.
     pub fn turn(&mut self, sockets: &mut impl Sockets) -> Turn {
         self.now = self.clock.now();
         self.obey(sockets);

@@ -1,9 +1,9 @@
-//! What the accounts say to each other, and the proof that it came: acknowledged once, delivered once to each, in order,
-//! and the same to all.
+//! What the accounts say to each other, and the proof that it came: acknowledged once, delivered once to each, in
+//! order, and the same to all.
 //!
 //! Owns every member's place in its channel and its unacknowledged messages. Checks of the server's promises: a seq
-//! holds one message whoever is told (I2), a session's messages keep their order, a repeated id gives the first seq (I5),
-//! each reader gets each seq once (I6).
+//! holds one message whoever is told (I2), a session's messages keep their order, a repeated id gives the first seq
+//! (I5), each reader gets each seq once (I6).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,7 +1,7 @@
 //! One connection's slot: 32 bytes while nothing is unfinished on it.
 //!
-//! Owns the socket and what is unfinished: part of a message that has not fully come, bytes that the socket did not take.
-//! These exist only while there are any. Moves bytes; what they mean is for others.
+//! Owns the socket and what is unfinished: part of a message that has not fully come, bytes that the socket did not
+//! take. These exist only while there are any. Moves bytes; what they mean is for others.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -1,7 +1,7 @@
 //! A node in a few threads, with faults on demand and a count of those it committed.
 //!
-//! Speaks as much of the protocol as `loadgen` does, over the encodings of `schema` and the frames of tungstenite: accounts
-//! and channels by HTTP, `connect`, `send`, `history` and `echo` in sessions. Keeps everything in memory.
+//! Speaks as much of the protocol as `loadgen` does, over the encodings of `schema` and the frames of tungstenite:
+//! accounts and channels by HTTP, `connect`, `send`, `history` and `echo` in sessions. Keeps everything in memory.
 
 mod http;
 

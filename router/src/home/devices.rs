@@ -1,7 +1,7 @@
 //! Registration of sessions at their accounts' home, and its end.
 //!
-//! Owns the way of both: the store notes that a device connected, other shards are told which of their sessions it takes
-//! the place of. Which session that is [`users`](super::users) knows.
+//! Owns the way of both: the store notes that a device connected, other shards are told which of their sessions it
+//! takes the place of. Which session that is [`users`](super::users) knows.
 
 use schema::mesh::{Kicked, MeshBody};
 use schema::page::SessionStart;

@@ -1,8 +1,9 @@
 //! Accounts of this home that have a session, and their sessions.
 //!
 //! Owns the table and what all recent events weigh together. Upholds that a device has one session, the newest, and an
-//! account 16 devices at once: of two sessions of a device the later is the one whose connect the store has noted later,
-//! since their shards' words come in any order. It knows no shard and no store: what is to be done comes back as a value.
+//! account 16 devices at once: of two sessions of a device the later is the one whose connect the store has noted
+//! later, since their shards' words come in any order. It knows no shard and no store: what is to be done comes back as
+//! a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -202,8 +203,8 @@ impl Users {
         (ask, follower.first)
     }
 
-    /// A read ended, with an answer to the question or without. Returns whether the session still waited for it: another
-    /// of the same name may have come since, whose reads have other numbers.
+    /// A read ended, with an answer to the question or without. Returns whether the session still waited for it:
+    /// another of the same name may have come since, whose reads have other numbers.
     pub(super) fn end_read(&mut self, name: Name, number: u64, question: &Question, is_answered: bool) -> bool {
         let follower = self.follower_mut(name);
         let Some(follower) = follower.filter(|follower| follower.reading == Reading::UnderWay(number)) else {

@@ -1,8 +1,9 @@
 //! Feeds of the large channels that a session has open.
 //!
-//! Owns the way of their messages to the socket: the place in each log is its [`log`](super::log) cursor's, membership is
-//! the store's, which judges it with each page (I10, I11). What happens to messages after they were sent is pushed live
-//! or not at all: `history` is the truth of it. One page of a log is read at a time, in turn with the client's own pages.
+//! Owns the way of their messages to the socket: the place in each log is its [`log`](super::log) cursor's, membership
+//! is the store's, which judges it with each page (I10, I11). What happens to messages after they were sent is pushed
+//! live or not at all: `history` is the truth of it. One page of a log is read at a time, in turn with the client's own
+//! pages.
 
 use schema::command::{History, HistoryPage, HistoryWindow};
 use schema::mesh::{FeedStart, MeshBody};

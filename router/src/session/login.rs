@@ -1,7 +1,7 @@
 //! Login of a session: from `connect` to following its inbox, and on with a new token.
 //!
-//! Owns the way of a login: to the store, which says whose token it is, then to the account's home, which says where the
-//! inbox goes on. What the answers lead to is [`stage`](super::stage)'s.
+//! Owns the way of a login: to the store, which says whose token it is, then to the account's home, which says where
+//! the inbox goes on. What the answers lead to is [`stage`](super::stage)'s.
 
 use schema::command::{ClientLimits, Connect, Connected, Retry};
 use schema::limits::PING_MS;

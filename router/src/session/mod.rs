@@ -1,10 +1,10 @@
 //! One connection that speaks the protocol: from its first command to its close.
 //!
 //! Owns the session's parts and what every one of them leads to: answer, push, close, read or not. `login` gets it to
-//! its account, `commands` takes requests, as far as `admission` lets them in, `operations`, `pages` and `channels` carry
-//! them out, `inbox` moves its `cursor` (I6), `feed` those over large channels, `presence` and `live` push what is
-//! in no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is answered
-//! once, or the connection is closed (I12).
+//! its account, `commands` takes requests, as far as `admission` lets them in, `operations`, `pages` and `channels`
+//! carry them out, `inbox` moves its `cursor` (I6), `feed` those over large channels, `presence` and `live` push what
+//! is in no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is
+//! answered once, or the connection is closed (I12).
 //!
 //! The parts compute and know neither connection nor shard: `stage`, `admission`, `outbound`, `cursor`, `open` with a
 //! `log` for each large channel, `watching`, `writing`. The other files decide, and carry out what the parts return.

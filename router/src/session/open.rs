@@ -10,8 +10,8 @@ use schema::{ChannelId, ErrorCode, Instant, Refusal, Seq};
 
 use super::log::{LogCursor, Opening};
 
-/// Direct channels and groups that are open, at 8 bytes each. A client looks at one or a few; beyond it the one that was
-/// opened longest ago is forgotten, and who writes in it is no more pushed.
+/// Direct channels and groups that are open, at 8 bytes each. A client looks at one or a few; beyond it the one that
+/// was opened longest ago is forgotten, and who writes in it is no more pushed.
 const SMALL_OPEN_MAX: usize = 256;
 
 /// The lists of one session.
@@ -21,8 +21,8 @@ pub(super) struct OpenChannels {
     logs: BTreeMap<ChannelId, Box<LogCursor>>,
     /// The others, in the order in which they were opened.
     small: VecDeque<ChannelId>,
-    /// Channels that the store was asked to open, by the client's numbers. A `close` takes back the `open` before it. Bounded by the
-    /// answers that may be outstanding.
+    /// Channels that the store was asked to open, by the client's numbers. A `close` takes back the `open` before it.
+    /// Bounded by the answers that may be outstanding.
     asked: Vec<(u32, ChannelId)>,
     /// The large one whose log was read last: the next one's turn comes after it.
     read_last: Option<ChannelId>,

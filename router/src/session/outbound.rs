@@ -16,8 +16,8 @@ const SHARD_BYTES_TARGET: u64 = 256 * 1024 * 1024;
 /// The target of one session while the shard is over its own: one message of usual size.
 const TARGET_BYTES_CROWDED: u32 = 4 * 1024;
 
-/// Multiple of its target up to which a queue may hold replies before the socket is not read. Events alone hardly exceed the
-/// target.
+/// Multiple of its target up to which a queue may hold replies before the socket is not read. Events alone hardly
+/// exceed the target.
 const REPLIES_FACTOR: u32 = 2;
 
 /// Bytes queued by all sessions of a shard.

@@ -1,7 +1,7 @@
 //! Stage of a session: before its login, within it, and live.
 //!
-//! Owns whose session it is and the order of a login: what a token's bearer may be, and what the answers of the store and
-//! of the account's home lead to. It knows no connection: what is to be said or asked comes back as a value.
+//! Owns whose session it is and the order of a login: what a token's bearer may be, and what the answers of the store
+//! and of the account's home lead to. It knows no connection: what is to be said or asked comes back as a value.
 
 use schema::command::Connect;
 use schema::limits::{LOGIN_MS, TOKEN_EXPIRING_MS};
@@ -205,8 +205,9 @@ impl Stage {
         is_due.then_some(live.user)
     }
 
-    /// Whether the login has taken too long: the `connect` that is not answered yet, and how the session closes. A client
-    /// that did its part comes back by itself: 3502 would keep it away for good over a store that was away for 10 s.
+    /// Whether the login has taken too long: the `connect` that is not answered yet, and how the session closes. A
+    /// client that did its part comes back by itself: 3502 would keep it away for good over a store that was away for
+    /// 10 s.
     pub(super) fn late(&self, now: Instant) -> Option<(Option<u32>, CloseCode)> {
         let (opened_at, request, is_ours) = match &self.0 {
             &At::Anonymous { opened_at, refused_for_now } => (opened_at, None, refused_for_now),

@@ -18,8 +18,8 @@
 //! ```
 //! `joins` opens and connects, `dances` asks what no server knows. A token is USER/DEVICE/SECONDS/FAMILY. Any step of a
 //! client may be repeated `N times`, and `<2..4: m$>` is `m2, m3, m4`. What is told several times in a row is
-//! counted. A row that begins `cold` meets shards whose home knows nothing yet, one that begins `2 shards` runs over two
-//! alone. Behind every row everybody leaves, and nothing must be left (I11, I12).
+//! counted. A row that begins `cold` meets shards whose home knows nothing yet, one that begins `2 shards` runs over
+//! two alone. Behind every row everybody leaves, and nothing must be left (I11, I12).
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -52,8 +52,8 @@ macro_rules! rules {
 }
 pub(crate) use rules;
 
-/// Runs the steps before `=>`, over one shard and over two if the row does not say, and compares what was told with what
-/// stands behind it.
+/// Runs the steps before `=>`, over one shard and over two if the row does not say, and compares what was told with
+/// what stands behind it.
 #[track_caller]
 pub(crate) fn check(row: &str) {
     run(row, World::told);

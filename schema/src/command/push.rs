@@ -78,8 +78,8 @@ pub enum Push {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
     },
-    /// A mark moved: the account's own, with a cursor, or that of another member of a direct channel or small group, live
-    /// alone.
+    /// A mark moved: the account's own, with a cursor, or that of another member of a direct channel or small group,
+    /// live alone.
     Read {
         /// The channel that it happened in.
         channel_id: ChannelId,

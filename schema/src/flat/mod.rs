@@ -17,8 +17,8 @@
 //! ```
 //!
 //! Tables are named as in a module `fb` of whoever declares them, members of unions after their variants. What is
-//! written where in a buffer follows the order in which fields are listed, so a list is never sorted anew. Tests draw any
-//! value of a type by the same declaration.
+//! written where in a buffer follows the order in which fields are listed, so a list is never sorted anew. Tests draw
+//! any value of a type by the same declaration.
 
 mod fields;
 mod tables;
@@ -34,10 +34,10 @@ pub(crate) type Builder = FlatBufferBuilder<'static>;
 
 /// The verifier's limits for a buffer that someone else made.
 ///
-/// Depth: the deepest of ours, a tally of a message in an event in a delivery in a frame, is 6; the rest is room to grow.
-/// Tables: a request has 2, the rest is room to grow; what is made of many tables has a larger limit where it is read.
-/// Apparent size: what the buffer would be if nothing in it were shared, which bounds the verifier's own work to a small
-/// multiple of the largest message.
+/// Depth: the deepest of ours, a tally of a message in an event in a delivery in a frame, is 6; the rest is room to
+/// grow. Tables: a request has 2, the rest is room to grow; what is made of many tables has a larger limit where it is
+/// read. Apparent size: what the buffer would be if nothing in it were shared, which bounds the verifier's own work to
+/// a small multiple of the largest message.
 pub(crate) const VERIFIER: VerifierOptions = VerifierOptions {
     max_depth: 16,
     max_tables: 64,

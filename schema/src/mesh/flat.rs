@@ -1,7 +1,7 @@
 //! Tables of mesh frames.
 //!
-//! Owns the mapping between the values of `mesh` and `mesh.fbs`, in both directions. The whole frame is verified before a
-//! field of it is read, and a value that means nothing here refuses the whole frame.
+//! Owns the mapping between the values of `mesh` and `mesh.fbs`, in both directions. The whole frame is verified before
+//! a field of it is read, and a value that means nothing here refuses the whole frame.
 
 use flatbuffers::{UnionWIPOffset, Vector, VerifierOptions, WIPOffset};
 
@@ -27,9 +27,9 @@ mod fb {
 
 /// Peers are nodes of the same cluster, so these guard against damage rather than malice.
 ///
-/// Tables: a delivery has at most 65,536 events, since its targets count them in 16 bits, of 3 tables each and a tally of
-/// each of a message's 32 emojis, and about as many targets. Apparent size: a home's content kept from hints, four times
-/// over.
+/// Tables: a delivery has at most 65,536 events, since its targets count them in 16 bits, of 3 tables each and a tally
+/// of each of a message's 32 emojis, and about as many targets. Apparent size: a home's content kept from hints, four
+/// times over.
 const LIMITS: VerifierOptions = VerifierOptions {
     max_tables: (3 + EMOJIS_OF_MESSAGE_MAX as usize + 1) * 65_536,
     max_apparent_size: 4 * crate::limits::HINT_BYTES_MAX as usize,

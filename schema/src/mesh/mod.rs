@@ -1,8 +1,8 @@
 //! Frames between shards, on one node through mailboxes and between nodes over links.
 //!
 //! Owns the frames' meaning and their FlatBuffers form, which is for what leaves the process: shards of one node hand
-//! frames over by value. Frames between two shards arrive in the order sent. A frame may be lost, and sessions and homes
-//! ask again, but for those of [`MeshBody::must_arrive`].
+//! frames over by value. Frames between two shards arrive in the order sent. A frame may be lost, and sessions and
+//! homes ask again, but for those of [`MeshBody::must_arrive`].
 
 mod flat;
 mod size;
@@ -337,7 +337,8 @@ pub enum LiveBody {
         /// The mark after it.
         read_seq: Seq,
     },
-    /// One of the two has blocked the other, or does so no longer: neither sees the other's presence, or each may again.
+    /// One of the two has blocked the other, or does so no longer: neither sees the other's presence, or each may
+    /// again.
     Blocked {
         /// The user who blocks.
         by: UserId,

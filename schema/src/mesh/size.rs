@@ -1,7 +1,7 @@
 //! The memory that a mesh frame holds while it waits for a mailbox.
 //!
-//! Owns the estimate by which such queues are bounded (I11). It reads lengths and touches no text. What a frame shares with others
-//! counts in full, since it may be the last to hold it.
+//! Owns the estimate by which such queues are bounded (I11). It reads lengths and touches no text. What a frame shares
+//! with others counts in full, since it may be the last to hold it.
 
 use std::mem::size_of;
 
@@ -13,7 +13,8 @@ use crate::op::Refusal;
 use crate::presence::PresenceEntry;
 
 impl MeshFrame {
-    /// Bytes of memory that this frame holds, itself included: within 256 bytes of a third to four times its encoded form.
+    /// Bytes of memory that this frame holds, itself included: within 256 bytes of a third to four times its encoded
+    /// form.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         size_of::<Self>() + self.body.heap_bytes()

@@ -1,6 +1,7 @@
 //! The macros that declare a record once for both directions.
 //!
-//! Owns the `encode` and `decode` of every record. Fields of packed records are `crate::packed`'s, tables are `crate::flat`'s.
+//! Owns the `encode` and `decode` of every record. Fields of packed records are `crate::packed`'s, tables are
+//! `crate::flat`'s.
 //!
 //! ```text
 //! packed_records! { HeadRecord "head" format 1 { seq, sent_ms } }     fields in the order in which they lie

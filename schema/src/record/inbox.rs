@@ -75,8 +75,8 @@ pub enum EventRecordBody {
 
 record! { EventRecord "inbox event" format 2 encode_packed decode_packed }
 
-/// The channel stands between the number of the kind and the kind's fields. A kind that an older version does not know raises the
-/// format of both records.
+/// The channel stands between the number of the kind and the kind's fields. A kind that an older version does not know
+/// raises the format of both records.
 macro_rules! event_kinds {
     ($($kind:ident = $number:literal { $($field:ident),* })*) => {
         impl Packed for EventRecord {

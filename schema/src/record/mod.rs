@@ -1,7 +1,8 @@
 //! Records of the store: the value under each key.
 //!
-//! Owns the records' meaning and their bytes: a format version of one byte, then FlatBuffers (verified on read), or packed
-//! little-endian fields for what is small, fixed or written hundreds of times a transaction. Keys are `chat::keys`.
+//! Owns the records' meaning and their bytes: a format version of one byte, then FlatBuffers (verified on read), or
+//! packed little-endian fields for what is small, fixed or written hundreds of times a transaction. Keys are
+//! `chat::keys`.
 //!
 //! | record | bytes |
 //! |---|---|
@@ -13,7 +14,8 @@
 //! | [`DeviceRecord`] | packed: the store itself writes its last field |
 //! | [`NodeRecord`] | packed |
 //!
-//! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never panics.
+//! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never
+//! panics.
 
 mod account;
 mod channel;

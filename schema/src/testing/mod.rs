@@ -2,8 +2,8 @@
 //!
 //! Owns what is drawn of each type of field, and what is legal: ids of the right version, ranges that ascend, indices
 //! within their lists. What consists of fields is drawn field by field, by the declaration that its bytes have too
-//! (`flat_tables!`, `flat_unions!`, `packed_records!`, `packed_enums!`), unless it has rules of its own. Values are small, so
-//! that thousands of cases are quick; limits have tests of their own.
+//! (`flat_tables!`, `flat_unions!`, `packed_records!`, `packed_enums!`), unless it has rules of its own. Values are
+//! small, so that thousands of cases are quick; limits have tests of their own.
 
 mod field;
 mod record;
@@ -30,7 +30,8 @@ pub(crate) fn from_any<Fields: Any, T: Debug + 'static>(make: impl Fn(Fields) ->
     Fields::any().prop_map(make).boxed()
 }
 
-/// Draws a struct field by field: `any_fields! { Typing { channel_id, on } }`. One with rules of its own is drawn elsewhere.
+/// Draws a struct field by field: `any_fields! { Typing { channel_id, on } }`. One with rules of its own is drawn
+/// elsewhere.
 macro_rules! any_fields {
     ($name:ident { $($field:ident),* $(,)? }) => {
         impl $crate::testing::Any for $name {

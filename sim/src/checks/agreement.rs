@@ -1,4 +1,5 @@
-//! I2: per channel the seqs are exactly 1..N; any two readers agree on (seq, revision) → (id, body). I3 for what was only seen.
+//! I2: per channel the seqs are exactly 1..N; any two readers agree on (seq, revision) → (id, body). I3 for what was
+//! only seen.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! I3: an acknowledged message is in the log at every later instant, including after power loss; so is what an acknowledged edit
-//! or deletion made of it, and the last reaction.
+//! I3: an acknowledged message is in the log at every later instant, including after power loss; so is what an
+//! acknowledged edit or deletion made of it, and the last reaction.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! I6 of large channels: who has one open is pushed its log from where it opened it, in order, each message once, and none left out
-//! that it may see; when all is quiet it holds everything up to the head.
+//! I6 of large channels: who has one open is pushed its log from where it opened it, in order, each message once, and
+//! none left out that it may see; when all is quiet it holds everything up to the head.
 
 use schema::Seq;
 

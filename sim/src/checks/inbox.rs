@@ -1,5 +1,6 @@
-//! I6: what a device was pushed after its base is its account's inbox from there to the end, in order, each event once; of a run
-//! of own read marks the last may stand for all. A message comes as it was when it was read: never older than its event.
+//! I6: what a device was pushed after its base is its account's inbox from there to the end, in order, each event once;
+//! of a run of own read marks the last may stand for all. A message comes as it was when it was read: never older than
+//! its event.
 
 use schema::record::{EventRecord, EventRecordBody};
 use schema::{ChannelId, DeviceId, Event, EventBody, Position};

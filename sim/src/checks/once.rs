@@ -1,5 +1,5 @@
-//! I5: (user, channel, client_msg_id) maps to at most one seq; a retry returns the same seq. What was refused for good at the only
-//! attempt is nowhere. An operation on a message makes a revision of its own.
+//! I5: (user, channel, client_msg_id) maps to at most one seq; a retry returns the same seq. What was refused for good
+//! at the only attempt is nowhere. An operation on a message makes a revision of its own.
 
 use std::collections::BTreeMap;
 

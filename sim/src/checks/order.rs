@@ -1,5 +1,5 @@
-//! I4: ack(a) before send(b) in one channel implies seq(a) < seq(b); and of two messages that one connection sent once each, the
-//! earlier one comes first.
+//! I4: ack(a) before send(b) in one channel implies seq(a) < seq(b); and of two messages that one connection sent once
+//! each, the earlier one comes first.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! I8: once nothing goes wrong, whoever may see a user is told what it is: present while a device is connected, and offline a grace
-//! after the last one went, not before and at most a lease and a moment later. Who comes back in time was never away, and
-//! strangers are told nothing.
+//! I8: once nothing goes wrong, whoever may see a user is told what it is: present while a device is connected, and
+//! offline a grace after the last one went, not before and at most a lease and a moment later. Who comes back in time
+//! was never away, and strangers are told nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! I10, by the clients' own order: who was removed from a channel sees nothing that was first sent after the removal was
-//! acknowledged, until it may have been added again.
+//! I10, by the clients' own order: who was removed from a channel sees nothing that was first sent after the removal
+//! was acknowledged, until it may have been added again.
 
 use std::collections::BTreeMap;
 
@@ -65,8 +65,8 @@ pub(super) fn check(rooms: &[Room], facts: &Facts) -> Check {
             let key = Key { user: message.from, channel, id: message.client_msg_id };
             let Some(written) = facts.written.get(&key) else { continue };
             let is_within = until.is_none_or(|until| {
-                // Where members read all of the past, one who is back reads what was sent meanwhile. Elsewhere only what was not
-                // acknowledged before it was asked back may be later than its return.
+                // Where members read all of the past, one who is back reads what was sent meanwhile. Elsewhere only
+                // what was not acknowledged before it was asked back may be later than its return.
                 if reads_all.contains(&channel) {
                     sighting.at < until
                 } else {
@@ -82,7 +82,8 @@ pub(super) fn check(rooms: &[Room], facts: &Facts) -> Check {
     Ok(())
 }
 
-/// Removals that raced with sends: at the acknowledgement others' sends to the channel were unanswered, or followed at once.
+/// Removals that raced with sends: at the acknowledgement others' sends to the channel were unanswered, or followed at
+/// once.
 pub(crate) fn races(facts: &Facts) -> usize {
     let acknowledged = acknowledged(facts);
     let removals = absences(facts).into_iter().filter(|absence| absence.since.changed);

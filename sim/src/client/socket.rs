@@ -1,7 +1,7 @@
 //! A client's end of one WebSocket over simulated TCP.
 //!
-//! Owns the upgrade, the frames both ways and the two tasks that carry them. Dropping it is an abrupt end. A client that does
-//! not take what came stops reading its socket after a few frames, so that the node feels it.
+//! Owns the upgrade, the frames both ways and the two tasks that carry them. Dropping it is an abrupt end. A client
+//! that does not take what came stops reading its socket after a few frames, so that the node feels it.
 
 use std::rc::Rc;
 

@@ -1,7 +1,9 @@
-//! What clients see, as scenarios that any node can be held to: the simulated one here, a real process in the gateway's tests.
+//! What clients see, as scenarios that any node can be held to: the simulated one here, a real process in the gateway's
+//! tests.
 //!
-//! Owns the list of scenarios, the words they are written in, and the simulated node as a [`Transport`]. A scenario is its own
-//! expectation: each line is a step and, behind the arrow, what the client saw. Ids, times and cursors are told by name.
+//! Owns the list of scenarios, the words they are written in, and the simulated node as a [`Transport`]. A scenario is
+//! its own expectation: each line is a step and, behind the arrow, what the client saw. Ids, times and cursors are told
+//! by name.
 
 mod names;
 mod scenarios;

@@ -51,8 +51,8 @@ impl Facts {
         self.memberships.iter_mut().for_each(|change| _ = change.over.get_or_insert(now));
     }
 
-    /// Whether a user was certainly in a channel at `since` and ever after: it was there at the start, or added, and no removal
-    /// can have come later.
+    /// Whether a user was certainly in a channel at `since` and ever after: it was there at the start, or added, and no
+    /// removal can have come later.
     pub(crate) fn is_member_since(&self, channel: ChannelId, user: UserId, was_there: bool, since: u64) -> bool {
         let concerning = || self.memberships.iter().filter(|change| (change.channel, change.user) == (channel, user));
         let joined = was_there.then_some(0);

@@ -1,7 +1,7 @@
 //! Judgement of a run at its end: the checkers of clients' evidence, and two more.
 //!
-//! I7: no transaction of an epoch comes after one that ended it. I6 where inboxes and arrivals meet: the homes of the last view
-//! were told of everything that is in their users' inboxes since, and nobody was told of anything else.
+//! I7: no transaction of an epoch comes after one that ended it. I6 where inboxes and arrivals meet: the homes of the
+//! last view were told of everything that is in their users' inboxes since, and nobody was told of anything else.
 
 use std::collections::{BTreeMap, BTreeSet};
 

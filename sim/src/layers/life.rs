@@ -1,7 +1,7 @@
 //! One life of a node: an appender for each shard, and the homes that read what arrived.
 //!
-//! Owns what is lost with the process. It goes on under the view that it took until it reads another: what it does meanwhile is
-//! what the fence is for (I7).
+//! Owns what is lost with the process. It goes on under the view that it took until it reads another: what it does
+//! meanwhile is what the fence is for (I7).
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};

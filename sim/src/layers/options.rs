@@ -104,7 +104,8 @@ impl Broken {
 /// What befalls the nodes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hardship {
-    /// Another life takes over, while the old one stands still for so long, in the middle of a batch or with nothing under way.
+    /// Another life takes over, while the old one stands still for so long, in the middle of a batch or with nothing
+    /// under way.
     Steal { stopped_ms: u64, idle: bool },
     /// Two others take over at once.
     Duel,

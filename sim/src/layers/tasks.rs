@@ -1,7 +1,8 @@
 //! Tasks of one thread: which of those that can go on goes on next is drawn from the seed.
 //!
-//! Owns the clock, who waits until when, and which parts of the world stand still or have ended. A part that stands still is a
-//! process that was stopped: whatever it had under way is under way when it goes on. Nothing here knows what tasks do.
+//! Owns the clock, who waits until when, and which parts of the world stand still or have ended. A part that stands
+//! still is a process that was stopped: whatever it had under way is under way when it goes on. Nothing here knows what
+//! tasks do.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

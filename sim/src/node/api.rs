@@ -1,6 +1,7 @@
 //! What the HTTP API would ask of the shards: channels made, members added and removed.
 //!
-//! Lives in the node and dies with it, as the API does. Asks by the shards' mailboxes, and is refused if these are full. An order that was under way then may have been carried out or not.
+//! Lives in the node and dies with it, as the API does. Asks by the shards' mailboxes, and is refused if these are
+//! full. An order that was under way then may have been carried out or not.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! One accepted socket: from its upgrade request to its end.
 //!
-//! Owns what the ring does for the gateway: frames and their faults, pongs, close frames. What is served, and what a message means, is
-//! the shard's.
+//! Owns what the ring does for the gateway: frames and their faults, pongs, close frames. What is served, and what a
+//! message means, is the shard's.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -72,8 +72,8 @@ pub(super) async fn run(world: Rc<World>, stream: TcpStream, conn: ConnId, shard
         }
     }
     let _ = out.send(Outgoing::End);
-    // What the peer still sends is read and dropped: a socket that is closed with bytes unread resets the connection, and the
-    // close frame would be lost. A peer that neither reads nor ends is given up.
+    // What the peer still sends is read and dropped: a socket that is closed with bytes unread resets the connection,
+    // and the close frame would be lost. A peer that neither reads nor ends is given up.
     let stop = writing.abort_handle();
     let rest = async { while chaos.read(&mut reader).await.is_some() {} };
     let ended = tokio::time::timeout(LINGER, async { tokio::join!(writing, rest) }).await;

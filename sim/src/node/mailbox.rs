@@ -1,7 +1,7 @@
 //! Bounded mailboxes between the shards of a simulated node, and the lines that frames travel to them.
 //!
-//! Owns their places, and delay and loss on the way. A frame on its way has its place already. Real mailboxes lose no frame; here
-//! those that may be lost are, at any time, while the world is hostile.
+//! Owns their places, and delay and loss on the way. A frame on its way has its place already. Real mailboxes lose no
+//! frame; here those that may be lost are, at any time, while the world is hostile.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -23,7 +23,8 @@ use crate::world::World;
 
 use super::Tasks;
 
-/// Places of a mailbox in a healed world, as many as the gateway's has: a dropped operation is answered only after 20 s.
+/// Places of a mailbox in a healed world, as many as the gateway's has: a dropped operation is answered only after 20
+/// s.
 const PLACES: usize = 8_192;
 
 /// One shard's mailbox. Clones are the same.

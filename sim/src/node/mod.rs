@@ -1,8 +1,8 @@
 //! The node under test: several shards' drivers over one store, in a simulated process that can be killed.
 //!
-//! Owns one life of a node: it claims the view, listens, gives each connection to a shard, and ends when it is asked to, or when
-//! another life has taken the store over. What it holds dies with the host; the store does not. The shape is the gateway's, with
-//! tasks in place of threads and rings.
+//! Owns one life of a node: it claims the view, listens, gives each connection to a shard, and ends when it is asked
+//! to, or when another life has taken the store over. What it holds dies with the host; the store does not. The shape
+//! is the gateway's, with tasks in place of threads and rings.
 
 mod api;
 mod auth;
@@ -142,7 +142,8 @@ pub(crate) async fn run_life(world: Rc<World>, host: &'static str) -> turmoil::R
     pending().await
 }
 
-/// The store's engine. It outlives a life that ends well, and is there for two at once during a takeover; a crash closes it.
+/// The store's engine. It outlives a life that ends well, and is there for two at once during a takeover; a crash
+/// closes it.
 fn open(world: &Rc<World>, rng: &Rng) -> MemoryEngine {
     let mut engine = world.engine.borrow_mut();
     let engine = engine.get_or_insert_with(|| {

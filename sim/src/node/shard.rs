@@ -1,7 +1,8 @@
 //! One shard's driver as a task, on simulated sockets and mailboxes.
 //!
-//! Owns the fakes and the loop around them: what the ring does for the gateway. Checks I11 at each turn, and tells the world what is
-//! pending, which is I12 when everybody is to be quiet. Socket events wait in a queue that is bounded by the sockets' budgets.
+//! Owns the fakes and the loop around them: what the ring does for the gateway. Checks I11 at each turn, and tells the
+//! world what is pending, which is I12 when everybody is to be quiet. Socket events wait in a queue that is bounded by
+//! the sockets' budgets.
 
 use std::collections::BTreeMap;
 use std::future::Future as _;
@@ -38,8 +39,8 @@ use super::{Clock, Life, Tasks};
 /// Events of one turn.
 const EVENTS_A_TURN: usize = 64;
 
-/// Of 1,000 times that a store future lets others run those at which it waits too. A page of an inbox lets others run some 250
-/// times, so that it takes some 100 ms.
+/// Of 1,000 times that a store future lets others run those at which it waits too. A page of an inbox lets others run
+/// some 250 times, so that it takes some 100 ms.
 const PAUSED_PERMILLE: u32 = 100;
 
 /// What a connection brings to its shard.

@@ -1,7 +1,7 @@
 //! The world of one run: what outlives the node's life, and what all its parts share.
 //!
-//! Owns the store's disk, the phase of the run, the rooms that users write to and the evidence. `setup` fills the store. Names nobody
-//! who lives in it: [`run`](mod@crate::run) puts nodes and devices there, and moves it on.
+//! Owns the store's disk, the phase of the run, the rooms that users write to and the evidence. `setup` fills the
+//! store. Names nobody who lives in it: [`run`](mod@crate::run) puts nodes and devices there, and moves it on.
 
 pub(crate) mod setup;
 

@@ -1,10 +1,10 @@
 //! How long a search takes over a million messages of one user, and what the index takes beside their texts.
 //!
-//! `cargo bench -p chat --bench search -- [--json] [--messages 1000000] [--channels 2000] [--queries 200] [--directory D]`.
-//! Messages of 20 to 60 characters, a quarter in English, a quarter mixed, the rest in Korean, whose words follow Zipf's law,
-//! spread evenly over the channels, so that no channel can be left out. The index is written in four steps, as it would be
-//! behind appends. Each query is one search of the embedded engine on one thread; the texts lie in its cache, in the
-//! system's, or on the disk, as they come.
+//! `cargo bench -p chat --bench search -- [--json] [--messages 1000000] [--channels 2000] [--queries 200] [--directory
+//! D]`. Messages of 20 to 60 characters, a quarter in English, a quarter mixed, the rest in Korean, whose words follow
+//! Zipf's law, spread evenly over the channels, so that no channel can be left out. The index is written in four steps,
+//! as it would be behind appends. Each query is one search of the embedded engine on one thread; the texts lie in its
+//! cache, in the system's, or on the disk, as they come.
 
 #[path = "search/texts.rs"]
 mod texts;

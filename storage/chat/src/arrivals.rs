@@ -1,8 +1,8 @@
 //! What transactions brought to the users of one home shard, in the order of commits.
 //!
-//! Owns reading and clearing the rows `arrival`, which the appender writes, and in whose stead users who were absent get push
-//! items. Of epochs that ended `push::adopt` clears them. Upholds I6 as `inbox` does: a page claims to
-//! reach no further than it read. A row that cannot be read is set aside, since the others are cleared behind the home, and
+//! Owns reading and clearing the rows `arrival`, which the appender writes, and in whose stead users who were absent
+//! get push items. Of epochs that ended `push::adopt` clears them. Upholds I6 as `inbox` does: a page claims to reach
+//! no further than it read. A row that cannot be read is set aside, since the others are cleared behind the home, and
 //! the page goes on behind it.
 
 use std::collections::BTreeSet;
@@ -22,8 +22,8 @@ const PAGE_BYTES_MAX: usize = HINT_BYTES_MAX as usize / 4;
 
 /// Reads what arrived at `home` under `epoch` after a transaction, at a version that is `at_least` this one.
 ///
-/// Contents are read but for the transactions in `have`. At most `rows` rows come, and `ARRIVAL_ROWS_MAX`. Events whose message
-/// cannot be read are left out.
+/// Contents are read but for the transactions in `have`. At most `rows` rows come, and `ARRIVAL_ROWS_MAX`. Events whose
+/// message cannot be read are left out.
 ///
 /// # Errors
 /// The store's; 113 once the home is another's; damage in the fence.
@@ -54,7 +54,8 @@ async fn page<T: Transaction>(
     let fence_key = keys::fence(fence.incarnation);
     let (page, fence_row) = join::both(tx.snapshot_get_range(range), tx.snapshot_get(&fence_key)).await?;
     if unreadable::refuse_some(&fence_key, fence_row.as_ref(), FenceRecord::decode)? != Some(fence) {
-        // Whoever took over makes push items of these rows and clears them, in several transactions: what is left is no whole.
+        // Whoever took over makes push items of these rows and clears them, in several transactions: what is left is no
+        // whole.
         return Err(moving().into());
     }
     let (mut records, mut unread) = (Vec::with_capacity(page.rows.len()), Vec::new());
@@ -99,11 +100,11 @@ async fn page<T: Transaction>(
     Ok((ArrivalsPage { rows, through, more: page.more || is_cut }, unread))
 }
 
-/// Clears what arrived at `home` under `epoch`, up to a transaction and with it, and in the same transaction writes push
-/// items for those of its users who were not there.
+/// Clears what arrived at `home` under `epoch`, up to a transaction and with it, and in the same transaction writes
+/// push items for those of its users who were not there.
 ///
-/// Of thousands of items all but the last come in transactions before it, so that none is large and no arrival is cleared
-/// before its items are there.
+/// Of thousands of items all but the last come in transactions before it, so that none is large and no arrival is
+/// cleared before its items are there.
 ///
 /// # Errors
 /// The store's. Clearing again is safe.

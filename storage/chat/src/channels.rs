@@ -43,8 +43,8 @@ pub struct ChannelSummary {
     pub peer: Option<UserId>,
 }
 
-/// A channel's place in the list of an account's channels, in the list's order: where something happened last comes first.
-/// Its text is for handing back alone.
+/// A channel's place in the list of an account's channels, in the list's order: where something happened last comes
+/// first. Its text is for handing back alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChannelPlace {
     /// When something last happened: the newest message, or the making.
@@ -141,8 +141,8 @@ pub(super) async fn states<T: Transaction>(
 
 /// The account's channels after a place, at most `limit` of them.
 ///
-/// A user is in 2,000 channels at most, and four rows of each are read: nothing else knows their order, nor what is unread in
-/// all of them. Messages and peers are read of those on the page alone.
+/// A user is in 2,000 channels at most, and four rows of each are read: nothing else knows their order, nor what is
+/// unread in all of them. Messages and peers are read of those on the page alone.
 ///
 /// # Errors
 /// The store's, and damage.

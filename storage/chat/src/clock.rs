@@ -1,8 +1,9 @@
 //! The clock that upkeep goes by, and the order of a channel's times.
 //!
-//! Owns the newest time that is believed, in a row of its own. A wall clock that leaps (a dead battery, a wrong time server, a
-//! restored machine) must not forget what is still asked for: what clears by age clears by [`believed`], which is never more
-//! than [`LEAP_MS`] ahead of that row. The row follows a clock that goes on; one that leapt is believed after a day of serving.
+//! Owns the newest time that is believed, in a row of its own. A wall clock that leaps (a dead battery, a wrong time
+//! server, a restored machine) must not forget what is still asked for: what clears by age clears by [`believed`],
+//! which is never more than [`LEAP_MS`] ahead of that row. The row follows a clock that goes on; one that leapt is
+//! believed after a day of serving.
 
 use kv::transaction::{Begin, Engine, Transaction};
 use schema::UnixMs;
@@ -11,8 +12,8 @@ use super::packed::{self, ClockRow};
 use super::{LayerError, commit, unreadable};
 use crate::keys;
 
-/// How far a wall clock may be ahead of what is known and count as right. A node looks each minute, so that an hour is room
-/// for a store that was away; of what is cleared by age, keys of creations have the shortest life, a day.
+/// How far a wall clock may be ahead of what is known and count as right. A node looks each minute, so that an hour is
+/// room for a store that was away; of what is cleared by age, keys of creations have the shortest life, a day.
 pub const LEAP_MS: u64 = 3600 * 1000;
 
 /// How long nodes serve with a clock that leapt until it is believed: long enough for somebody to read the warning.
@@ -59,8 +60,8 @@ fn judge(row: Option<ClockRow>, wall: UnixMs, ran_ms: u64) -> (ClockRow, Observe
     (ClockRow { believed_ms: row.believed_ms.plus_ms(ran_ms), doubted_ms }, Observed::Leapt { ahead_ms, doubted_ms })
 }
 
-/// The time by which something may be forgotten: `wall`, unless that has leapt. Where the row cannot be read nothing is.
-/// Read without conflicts, since it only grows older.
+/// The time by which something may be forgotten: `wall`, unless that has leapt. Where the row cannot be read nothing
+/// is. Read without conflicts, since it only grows older.
 pub(super) async fn believed<T: Transaction>(tx: &T, wall: UnixMs) -> Result<UnixMs, LayerError> {
     let key = keys::clock();
     let Some(row) = tx.snapshot_get(&key).await? else { return Ok(wall) };

@@ -1,7 +1,7 @@
 //! Messages as they are shown, from their rows, their tallies and the parts of long bodies.
 //!
-//! Owns reading them, in as few rounds as there are dependencies: rows and tallies, then parts. A message of which a row is
-//! missing or cannot be read is none, whatever refers to it.
+//! Owns reading them, in as few rounds as there are dependencies: rows and tallies, then parts. A message of which a
+//! row is missing or cannot be read is none, whatever refers to it.
 
 use std::sync::Arc;
 
@@ -170,8 +170,8 @@ pub(super) fn message_of(event: &EventRecord) -> Option<(ChannelId, Seq)> {
     }
 }
 
-/// The events with their contents, those whose message can be read. `messages` are those that [`message_of`] names, in the
-/// order of the events.
+/// The events with their contents, those whose message can be read. `messages` are those that [`message_of`] names, in
+/// the order of the events.
 pub(super) fn events(
     records: impl IntoIterator<Item = (Position, EventRecord)>,
     messages: impl IntoIterator<Item = Option<Arc<Message>>>,
@@ -210,8 +210,8 @@ pub(super) fn event_body(
     })
 }
 
-/// The messages that the first rows name, each so many, and how many rows fit into `bytes` by [`Event::weight_bytes`] of an
-/// event with each message, and of one for a row without any: one row does.
+/// The messages that the first rows name, each so many, and how many rows fit into `bytes` by [`Event::weight_bytes`]
+/// of an event with each message, and of one for a row without any: one row does.
 pub(super) async fn fitting<T: Transaction>(
     tx: &T,
     named: impl Iterator<Item = Vec<(ChannelId, Seq)>>,

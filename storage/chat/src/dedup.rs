@@ -17,7 +17,8 @@ const CLEAR_ROWS: u32 = 1_000;
 /// Clears the rows of ids made more than 33 days before `wall`, and idempotency keys of more than 24 hours. Once a day
 /// is often enough; it takes as many transactions as there are thousands of rows. Returns how many rows went.
 ///
-/// A clock that has leapt clears nothing more ([`clock`]). Never goes back: a `wall` that is behind an earlier call's clears nothing more.
+/// A clock that has leapt clears nothing more ([`clock`]). Never goes back: a `wall` that is behind an earlier call's
+/// clears nothing more.
 ///
 /// # Errors
 /// The store's. Then some of it was cleared; clearing again is safe.

@@ -1,8 +1,8 @@
 //! The devices of an account: which there are, with which logins they came, and where a session of one starts.
 //!
-//! Owns the rows `device`, and ends the families that a device came with (`accounts` owns their rows). How many devices are
-//! connected at once is the home's to refuse; here are those that connected last, and what is dropped is only the memory
-//! of one that has not for a long time.
+//! Owns the rows `device`, and ends the families that a device came with (`accounts` owns their rows). How many devices
+//! are connected at once is the home's to refuse; here are those that connected last, and what is dropped is only the
+//! memory of one that has not for a long time.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -40,8 +40,8 @@ pub struct Connecting {
 /// before it opens nothing, and a revocation of the device after it knows the login.
 ///
 /// An account keeps the `DEVICES_OF_USER_MAX` that connected last, this one among them. A device keeps the
-/// `FAMILIES_OF_DEVICE_MAX` logins that it came with last; the oldest beyond that ends, since no revocation of the device
-/// would find it any more.
+/// `FAMILIES_OF_DEVICE_MAX` logins that it came with last; the oldest beyond that ends, since no revocation of the
+/// device would find it any more.
 ///
 /// # Errors
 /// 101 if the login has ended, 112 for a cursor of another store or ahead of this one; the store's, and damage. Opening
@@ -87,11 +87,11 @@ async fn note<T: Transaction>(tx: &mut T, connecting: &Connecting, wall: UnixMs)
     Ok(())
 }
 
-/// Makes room for one device more, which comes with a login of `family`. The logins that only a dropped device used end with it:
-/// nobody could end them by its name any more.
+/// Makes room for one device more, which comes with a login of `family`. The logins that only a dropped device used end
+/// with it: nobody could end them by its name any more.
 ///
-/// Reads without conflicts, so that devices that connect at once do not fail each other: as many as do may pass the limit together,
-/// until the next new one.
+/// Reads without conflicts, so that devices that connect at once do not fail each other: as many as do may pass the
+/// limit together, until the next new one.
 async fn drop_oldest<T: Transaction>(tx: &mut T, user: UserId, family: u64) -> Result<(), LayerError> {
     let page = tx.snapshot_get_range(&keys::devices(user).rows(ROWS_MAX)).await?;
     let mut known = unreadable::readable(&page.rows, |row| Ok((DeviceRecord::decode(&row.value)?, row.key.clone())));

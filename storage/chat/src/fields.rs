@@ -1,7 +1,7 @@
 //! Fields: what each type is in bytes, in keys and in the rows that no other program reads.
 //!
-//! Owns their widths, writing and reading. Numbers are big-endian, so that keys order as their fields do; a [`Compact`] one
-//! takes as few bytes as it needs. A text is the last of its key, or stands behind its length.
+//! Owns their widths, writing and reading. Numbers are big-endian, so that keys order as their fields do; a [`Compact`]
+//! one takes as few bytes as it needs. A text is the last of its key, or stands behind its length.
 
 use schema::record::RecordError;
 use schema::{
@@ -32,7 +32,8 @@ pub trait Field: Sized {
 pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
-    /// Bytes that hold most keys without growing: the longest of fixed width has 42, a reaction's some 10 less or up to 90.
+    /// Bytes that hold most keys without growing: the longest of fixed width has 42, a reaction's some 10 less or up to
+    /// 90.
     const CAPACITY: usize = 48;
 
     pub(crate) fn behind(first: u8) -> Self {
@@ -98,7 +99,8 @@ impl<'a> Reader<'a> {
         below.checked_add(self.number()?).ok_or_else(|| self.damaged("a number is too large"))
     }
 
-    /// How many of what takes a byte each at least follow, so that what is reserved for them is bounded by what there is.
+    /// How many of what takes a byte each at least follow, so that what is reserved for them is bounded by what there
+    /// is.
     pub(crate) fn count(&mut self) -> Result<usize, RecordError> {
         let count = self.number()?;
         if count <= self.rest.len() { Ok(count) } else { Err(self.damaged("it counts more than it has")) }

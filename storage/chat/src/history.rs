@@ -1,7 +1,7 @@
 //! A channel's past, as far as an account may read it.
 //!
-//! Owns the choice of a page. Upholds I10 for readers: every seq of a page lies within one of the account's ranges. A message
-//! that cannot be read is left out.
+//! Owns the choice of a page. Upholds I10 for readers: every seq of a page lies within one of the account's ranges. A
+//! message that cannot be read is left out.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,11 @@ use crate::keys;
 use kv::join;
 use kv::transaction::{Engine, Row, Transaction};
 
-/// A page of a channel's history for `user`: at most 200 messages and 256 KiB of texts, but at least one if there is one.
+/// A page of a channel's history for `user`: at most 200 messages and 256 KiB of texts, but at least one if there is
+/// one.
 ///
-/// `more` is whether there are visible messages in the asked direction: older ones for the newest and `before`, newer ones
-/// for `after`, either for `around`. Someone who left reads the ranges in which it was a member.
+/// `more` is whether there are visible messages in the asked direction: older ones for the newest and `before`, newer
+/// ones for `after`, either for `around`. Someone who left reads the ranges in which it was a member.
 ///
 /// # Errors
 /// 102 if the user was never in the channel; the store's, and damage.

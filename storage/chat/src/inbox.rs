@@ -1,8 +1,8 @@
 //! An account's inbox: its events after a place, a snapshot in their stead, and its trimming.
 //!
 //! Owns the rows `inbox` (written by the appender) and `inbox floor`. Upholds I6: every read sees the floor in the same
-//! snapshot as the rows, and claims to have read up to where it did and no further. An event that cannot be read, or whose
-//! message cannot, is left out.
+//! snapshot as the rows, and claims to have read up to where it did and no further. An event that cannot be read, or
+//! whose message cannot, is left out.
 
 use std::collections::VecDeque;
 
@@ -23,8 +23,8 @@ const TRIM_ROWS: u32 = 5_000;
 /// Rows that one trimming clears in its transaction, of 30 days' worth where it is done daily.
 const TRIM_GONE_MAX: u64 = 20_000;
 
-/// Where a session starts that is opened when this store is at its version `newest`: at its cursor, or, without one, after
-/// everything that is committed then. 112 for a cursor of another store, or ahead of this one.
+/// Where a session starts that is opened when this store is at its version `newest`: at its cursor, or, without one,
+/// after everything that is committed then. 112 for a cursor of another store, or ahead of this one.
 pub(super) fn start(
     Generation(generation): Generation,
     newest: Version,

@@ -122,10 +122,11 @@ fn damaged() -> Refusal {
     Refusal::new(ErrorCode::Internal, "what is stored there cannot be read")
 }
 
-/// Where a read begins whose reader does not mind what others wrote in the last quarter of a second: at a version at hand,
-/// which no message or change is missing from that this process has answered, pushed or read before.
+/// Where a read begins whose reader does not mind what others wrote in the last quarter of a second: at a version at
+/// hand, which no message or change is missing from that this process has answered, pushed or read before.
 ///
-/// For pages of history and for profiles. A page that lacks somebody's newest message is followed by that message's push.
+/// For pages of history and for profiles. A page that lacks somebody's newest message is followed by that message's
+/// push.
 fn recent<E: Engine>(engine: &E) -> Begin {
     Begin::AtLeast(engine.newest())
 }
@@ -144,7 +145,8 @@ macro_rules! again {
 }
 use again;
 
-/// Reads in one transaction, `read!(engine, begin, |tx| …)`, again in a new one as [`again`] says. The block ends in a result.
+/// Reads in one transaction, `read!(engine, begin, |tx| …)`, again in a new one as [`again`] says. The block ends in a
+/// result.
 macro_rules! read {
     ($engine:expr, $begin:expr, |$tx:ident| $body:expr) => {
         crate::again!(async {
@@ -156,7 +158,8 @@ macro_rules! read {
 }
 use read;
 
-/// Changes something in one transaction, `commit!(engine, begin, |tx, attempt| …)`, in a new one until it commits, at most
+/// Changes something in one transaction, `commit!(engine, begin, |tx, attempt| …)`, in a new one until it commits, at
+/// most
 /// [`ATTEMPTS_MAX`] times. The block ends in a result, and may run several times ([`kv::retry::run`]).
 macro_rules! commit {
     ($engine:expr, $begin:expr, |$tx:ident, $attempt:pat_param| $body:expr) => {{

@@ -1,6 +1,7 @@
 //! Where an account is named, newest first.
 //!
-//! Owns reading the rows `mention`, which the appender writes and clears. Upholds I10: only what the account may read is shown.
+//! Owns reading the rows `mention`, which the appender writes and clears. Upholds I10: only what the account may read
+//! is shown.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

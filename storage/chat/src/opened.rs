@@ -1,7 +1,7 @@
 //! A channel as one of its members looks at it: who is in it, and how far it has come.
 //!
-//! Owns the reads behind opening a channel, following a large one's log and paging through its members. Membership is judged in the
-//! snapshot that is read (I10).
+//! Owns the reads behind opening a channel, following a large one's log and paging through its members. Membership is
+//! judged in the snapshot that is read (I10).
 
 use bytes::Bytes;
 use schema::command::ReadMark;

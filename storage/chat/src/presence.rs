@@ -1,7 +1,7 @@
 //! How present users are, as their homes last said.
 //!
-//! Owns the rows `presence`. Who is present is for the home to find out; here it only survives the home. Upholds I7: what a home
-//! says that is a home no more is refused, and no clock is compared with another's.
+//! Owns the rows `presence`. Who is present is for the home to find out; here it only survives the home. Upholds I7:
+//! what a home says that is a home no more is refused, and no clock is compared with another's.
 
 use bytes::Bytes;
 use schema::record::{FenceRecord, PresenceRecord};
@@ -11,8 +11,8 @@ use super::{LayerError, commit, moving, read, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, Transaction};
 
-/// Stores what a home of this node says of a user under an epoch. A home has one word about a user under way at a time, so
-/// the last it said stands, whatever its clock; writing again is safe.
+/// Stores what a home of this node says of a user under an epoch. A home has one word about a user under way at a time,
+/// so the last it said stands, whatever its clock; writing again is safe.
 ///
 /// # Errors
 /// 113 once the node's fence is not of this epoch: nothing is stored. The store's, and damage in the fence.

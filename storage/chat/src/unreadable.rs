@@ -1,9 +1,9 @@
 //! Rows that cannot be read: damaged, or written by a newer version of this software.
 //!
-//! Owns what becomes of one. It is counted by its table and named in the log by its key, never by its content, and it stays.
-//! Whoever reads many rows goes on without it ([`skip`]); whoever decides by it refuses what was asked, and that alone
-//! ([`refuse`]). Where a range is cleared behind its reader, the row is set aside first, under the table `set aside`
-//! ([`keep`]). Counts are of the process, as the log is.
+//! Owns what becomes of one. It is counted by its table and named in the log by its key, never by its content, and it
+//! stays. Whoever reads many rows goes on without it ([`skip`]); whoever decides by it refuses what was asked, and that
+//! alone ([`refuse`]). Where a range is cleared behind its reader, the row is set aside first, under the table `set
+//! aside` ([`keep`]). Counts are of the process, as the log is.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -19,8 +19,9 @@ pub(super) fn shows(ranges: &[SeqRange], seq: Seq) -> bool {
     ranges.iter().any(|range| seq > range.after && range.through.is_none_or(|through| seq <= through))
 }
 
-/// The newest seq as the holder of `ranges` is told it: the channel's while it is a member, also where none of the newest is
-/// for it to read; the last of its own once it has left. It is one number for lists, pages, live delivery and marks.
+/// The newest seq as the holder of `ranges` is told it: the channel's while it is a member, also where none of the
+/// newest is for it to read; the last of its own once it has left. It is one number for lists, pages, live delivery and
+/// marks.
 pub(super) fn head(ranges: &[SeqRange], head: Seq) -> Seq {
     ranges.last().map_or(Seq::ZERO, |range| range.through.map_or(head, |through| through.min(head)))
 }

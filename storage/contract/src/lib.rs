@@ -1,7 +1,7 @@
 //! Contract suite of engines: what each one has to pass before anything is built on it.
 //!
-//! Owns the rules, as rows of steps of transactions (`steps`) and as a random test against running transactions one at a
-//! time ([`model`]). [`contract_tests!`](contract_tests) makes a test of each rule for an engine.
+//! Owns the rules, as rows of steps of transactions (`steps`) and as a random test against running transactions one at
+//! a time ([`model`]). [`contract_tests!`](contract_tests) makes a test of each rule for an engine.
 
 pub mod cluster;
 pub mod model;

@@ -1,8 +1,8 @@
 //! Rows in which rules are written: steps of transactions by name, one after the other, each with what it returns.
 //!
-//! `[A.get("k").none(), put("k", "1"), A.ends("conflict")]`. A name begins a fresh transaction when it is first used, and
-//! again after its commit, and learns its read version there, unless its first step is `blind`: then when the engine wants
-//! it. What a read returns is compared as text: `b=1 c=2`, with `…` if there is more.
+//! `[A.get("k").none(), put("k", "1"), A.ends("conflict")]`. A name begins a fresh transaction when it is first used,
+//! and again after its commit, and learns its read version there, unless its first step is `blind`: then when the
+//! engine wants it. What a read returns is compared as text: `b=1 c=2`, with `…` if there is more.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Every function of the interface that Rookery calls, each written once: its C name, its arguments, its result.
 //!
-//! From this list come the table that the loader fills, the names that it looks up, and the functions that call through.
-//! A second list has those that the `foundationdb` crate names besides, which are not looked up.
+//! From this list come the table that the loader fills, the names that it looks up, and the functions that call
+//! through. A second list has those that the `foundationdb` crate names besides, which are not looked up.
 
 #![expect(clippy::too_many_arguments, reason = "a C function has as many as it has")]
 
@@ -30,8 +30,8 @@ macro_rules! calls {
             /// The first name that is missing.
             ///
             /// # Safety
-            /// What `library` exports under these names has to be what FoundationDB's client exports, and the library has
-            /// to stay loaded for as long as the table is used.
+            /// What `library` exports under these names has to be what FoundationDB's client exports, and the library
+            /// has to stay loaded for as long as the table is used.
             pub(crate) unsafe fn resolve(
                 library: &libloading::Library,
             ) -> Result<Self, (&'static str, libloading::Error)> {

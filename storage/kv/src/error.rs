@@ -37,7 +37,8 @@ pub enum Error {
         durable: Version,
     },
 
-    /// The store has more work than it takes on: its commit queue or its table of watches is full. Wait, then begin again.
+    /// The store has more work than it takes on: its commit queue or its table of watches is full. Wait, then begin
+    /// again.
     #[error("the store is overloaded")]
     Throttled,
 

@@ -1,6 +1,7 @@
 //! Transactions over an ordered key space, and the engines that keep them. Knows nothing of chat.
 //!
-//! One interface ([`Engine`], [`Transaction`]) with FoundationDB's semantics, so that what is built on it is written once.
+//! One interface ([`Engine`], [`Transaction`]) with FoundationDB's semantics, so that what is built on it is written
+//! once.
 //! [`resolver`] decides which transactions commit, and [`memory`] and [`embedded`] carry it out; in [`foundationdb`] a
 //! cluster does both. No runtime is named here, and nothing outside [`embedded`] and [`foundationdb`] reads a clock or
 //! starts a thread. Nothing draws a random number.

@@ -2,8 +2,9 @@
 //!
 //! Owns the limits of a transaction and of the resolver's memory. Limits of the product are `schema::limits`.
 
-/// Longest key in bytes: FoundationDB's 10,000, less 60 for the prefix and its end under which a store lies in a cluster
-/// (`foundationdb::PREFIX_BYTES_MAX`) and [`STAMP_OFFSET_BYTES`] that a versionstamped key bears on its way there.
+/// Longest key in bytes: FoundationDB's 10,000, less 60 for the prefix and its end under which a store lies in a
+/// cluster (`foundationdb::PREFIX_BYTES_MAX`) and [`STAMP_OFFSET_BYTES`] that a versionstamped key bears on its way
+/// there.
 pub const KEY_BYTES_MAX: usize = 10_000 - 64;
 
 /// What FoundationDB wants behind a versionstamped key or value: where in it the stamp goes, in bytes of its limit.

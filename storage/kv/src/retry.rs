@@ -87,8 +87,8 @@ where
         let from = match begin {
             // What an attempt before may have committed is seen for certain only from here.
             _ if attempt.maybe_committed => Begin::Fresh,
-            // A retry at the version that was too old or in conflict would fail for the same reason. What fails otherwise
-            // may not have been as far as was asked for yet.
+            // A retry at the version that was too old or in conflict would fail for the same reason. What fails
+            // otherwise may not have been as far as was asked for yet.
             Begin::AtLeast(_) if outrun => Begin::Fresh,
             Begin::Cached if attempt.number > 1 => Begin::Fresh,
             Begin::Fresh | Begin::Cached | Begin::AtLeast(_) | Begin::At(_) => begin,

@@ -9,8 +9,9 @@
 //! - A version that can be read is durable, and so is a commit that was answered (I3).
 //! - A commit that is answered before another transaction begins is seen by it, if it begins `Fresh`.
 //! - Writes take effect in the order in which they were made. Sizes are checked at commit.
-//! - A transaction that begins `Fresh` or `Cached` may get its read version as late as its first read or, without one, its
-//!   commit. What it declares to have read is checked from there on; whoever means an earlier moment asks for the version.
+//! - A transaction that begins `Fresh` or `Cached` may get its read version as late as its first read or, without one,
+//!   its commit. What it declares to have read is checked from there on; whoever means an earlier moment asks for the
+//!   version.
 
 use std::fmt;
 use std::future::Future;
@@ -271,8 +272,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn generation(&self) -> Generation;
 
     /// The newest version that this process knows to be readable: no older than any commit that it was answered and any
-    /// read version that it was given. Never waits. [`Begin::AtLeast`] with it sees all of those, and asks the store only if
-    /// no version at hand is young enough.
+    /// read version that it was given. Never waits. [`Begin::AtLeast`] with it sees all of those, and asks the store
+    /// only if no version at hand is young enough.
     fn newest(&self) -> Version;
 }
 
@@ -351,8 +352,8 @@ pub trait Transaction: Send + Sync + 'static {
     fn size_bytes(&self) -> usize;
 
     /// Watches `key` from this transaction's read version on. Starts when the transaction commits; a transaction that
-    /// wrote nothing must commit too. A change of its own to `key` counts. In some engines a transaction that writes and
-    /// watches fails if another writes `key` meanwhile, as if it had read it.
+    /// wrote nothing must commit too. A change of its own to `key` counts. In some engines a transaction that writes
+    /// and watches fails if another writes `key` meanwhile, as if it had read it.
     fn watch(&mut self, key: &[u8]) -> Watch;
 
     /// Commits. Nothing happens before the first poll; dropping the future after that leaves the outcome unknown.

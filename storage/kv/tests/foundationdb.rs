@@ -1,7 +1,8 @@
 //! The contract on a real cluster, whenever `ROOKERY_FDB_CLUSTER_FILE` names its cluster file.
 //!
-//! Every test works in a store of its own under a prefix that nobody else has, and removes it. The client library is found
-//! as always: `FDB_CLIENT_LIB`, else the dynamic loader's search. Without the variable each test says so and passes.
+//! Every test works in a store of its own under a prefix that nobody else has, and removes it. The client library is
+//! found as always: `FDB_CLIENT_LIB`, else the dynamic loader's search. Without the variable each test says so and
+//! passes.
 
 use std::env;
 use std::path::PathBuf;

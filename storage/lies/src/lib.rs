@@ -1,8 +1,8 @@
 //! Engines that lie: a wrapper around a true engine that has, seen from outside, the effect of a bug in the layers.
 //!
-//! Owns the lies that prove the checkers: each is told to the very code that ships, which holds nothing of them. A lie knows the
-//! rows of `chat` by their keys. Without a lie the wrapper changes nothing, not even the order in which things are read; and
-//! with one or without, it can be watched: where transactions begin, and how large they are.
+//! Owns the lies that prove the checkers: each is told to the very code that ships, which holds nothing of them. A lie
+//! knows the rows of `chat` by their keys. Without a lie the wrapper changes nothing, not even the order in which
+//! things are read; and with one or without, it can be watched: where transactions begin, and how large they are.
 
 mod transaction;
 
@@ -29,7 +29,8 @@ pub enum Lie {
     FenceWithoutEpoch,
     /// A fence that is cleared stays (I7).
     FenceLeftStanding,
-    /// A channel's head is the greatest that any transaction tried to write, so that a failed attempt leaves a hole (I2).
+    /// A channel's head is the greatest that any transaction tried to write, so that a failed attempt leaves a hole
+    /// (I2).
     SeqInMemory,
     /// After a commit with an unknown result its shard finds neither its batch row nor first replies (I5).
     UnknownIsFailure,
@@ -39,7 +40,8 @@ pub enum Lie {
     CachedMembership,
     /// A page of an inbox or of arrivals lacks its last row, and claims to reach the end (I6).
     CursorAheadOfUnreadRow,
-    /// A batch that reads again at the newest version, because no commit proved what it read, reads at the same one (I3).
+    /// A batch that reads again at the newest version, because no commit proved what it read, reads at the same one
+    /// (I3).
     AnswersFromThePast,
     /// Reads at a version at hand see commits that are not durable. The engine below has to release those early, and
     /// [`LyingEngine::sync`] says when they are durable (I3).
@@ -116,8 +118,8 @@ impl<E: Engine> LyingEngine<E> {
         lock(&self.memory).watched.replace(Watched::default()).unwrap_or_default()
     }
 
-    /// The engine for one batch of `owner`, accepted under `epoch`. A batch of another lane finds another batch row, so that
-    /// appenders of several lanes can work for the same owner, as if it had several batches in flight.
+    /// The engine for one batch of `owner`, accepted under `epoch`. A batch of another lane finds another batch row, so
+    /// that appenders of several lanes can work for the same owner, as if it had several batches in flight.
     #[must_use]
     pub fn for_batch(&self, owner: Owner, epoch: Epoch, lane: u8) -> Self {
         Self { batch: Some(Batch { owner, epoch, lane }), ..self.clone() }

@@ -1,8 +1,8 @@
 //! Appends a second on the foundationdb engine over the stand-in, beside those on the embedded engine.
 //!
-//! `cargo run --release -p standin --example engines_rate -- [seconds] [rounds] [directory]`. One shard on one thread keeps
-//! so many appends queued or in flight. The engines take turns, each time with a store that is empty, so that a busy
-//! machine is as busy for each; printed are medians over the rounds, and their ratio to the embedded engine's. The
+//! `cargo run --release -p standin --example engines_rate -- [seconds] [rounds] [directory]`. One shard on one thread
+//! keeps so many appends queued or in flight. The engines take turns, each time with a store that is empty, so that a
+//! busy machine is as busy for each; printed are medians over the rounds, and their ratio to the embedded engine's. The
 //! stand-in's server runs in this process and keeps its rows in a directory, as durable as the embedded engine's, or in
 //! memory. Both sides share the machine's cores, so this is a bound from below on what the engine itself costs.
 

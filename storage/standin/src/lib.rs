@@ -5,8 +5,8 @@
 //! through the `foundationdb` crate, so that the real client code path and several real node processes run where there
 //! is no FoundationDB. Production clusters use FoundationDB and its own library.
 //!
-//! What it does not imitate: a cluster's timing, its recoveries, its backup, and the parts of the C library that Rookery
-//! never calls.
+//! What it does not imitate: a cluster's timing, its recoveries, its backup, and the parts of the C library that
+//! Rookery never calls.
 
 mod client;
 mod cluster_file;

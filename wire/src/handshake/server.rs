@@ -78,8 +78,8 @@ fn too_long(request_bytes_max: usize) -> HandshakeProgress {
 
 /// A valid WebSocket request (RFC 6455, section 4.2.1).
 ///
-/// A header that comes in several lines is one list (RFC 9110, section 5.3); what may be said once is refused if it is said
-/// twice, even if both say the same.
+/// A header that comes in several lines is one list (RFC 9110, section 5.3); what may be said once is refused if it is
+/// said twice, even if both say the same.
 #[derive(Debug)]
 pub struct Request {
     raw: server::Request,

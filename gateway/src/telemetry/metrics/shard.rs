@@ -1,7 +1,7 @@
 //! The figures of one shard, and their sum.
 //!
-//! Owns the place into which a shard publishes. One thread writes it, about once a second, and whoever asks for the text
-//! reads it; the lock is for the moment in which the two meet.
+//! Owns the place into which a shard publishes. One thread writes it, about once a second, and whoever asks for the
+//! text reads it; the lock is for the moment in which the two meet.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! FlatBuffers envelopes: buffers with a 4-byte little-endian size prefix, one or more in a binary frame.
 //!
-//! Owns the split of a frame into buffers and the envelopes' own fields. Every inbound buffer is verified before a field
-//! of it is read. Text is copied once, to where it stays.
+//! Owns the split of a frame into buffers and the envelopes' own fields. Every inbound buffer is verified before a
+//! field of it is read. Text is copied once, to where it stays.
 
 mod tables;
 

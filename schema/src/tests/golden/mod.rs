@@ -1,9 +1,10 @@
 //! The bytes that clients, nodes and stores of other ages have: files under `testdata/`, one a case.
 //!
-//! Owns the files' form and their comparison: a line of text (JSON, or how Rust prints the value), an empty line, and the
-//! FlatBuffers or packed bytes in hexadecimal, 32 a line. The files are the cases: what their bytes say has their text, and
-//! encodes to these bytes. `ROOKERY_GOLDEN=write` adds what is missing, never where `CI` is set: the bytes to a file that is a
-//! line of JSON alone, and a file with a value drawn by chance for what no case has yet. It changes none.
+//! Owns the files' form and their comparison: a line of text (JSON, or how Rust prints the value), an empty line, and
+//! the FlatBuffers or packed bytes in hexadecimal, 32 a line. The files are the cases: what their bytes say has their
+//! text, and encodes to these bytes. `ROOKERY_GOLDEN=write` adds what is missing, never where `CI` is set: the bytes to
+//! a file that is a line of JSON alone, and a file with a value drawn by chance for what no case has yet. It changes
+//! none.
 
 mod client;
 mod mesh;

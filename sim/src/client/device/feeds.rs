@@ -1,5 +1,5 @@
-//! A device and the large channels of its user: opened on each connection from the last message that it has, closed by its removal,
-//! and opened again when it comes back.
+//! A device and the large channels of its user: opened on each connection from the last message that it has, closed by
+//! its removal, and opened again when it comes back.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! One device: what its user does, what goes wrong with it, and what it remembers across connections.
 //!
-//! Owns its cursor, its outbox and its connection. Behaves as PROTOCOL.md asks of clients: retries with the same id, resumes
-//! from the last cursor it holds, backs off. Reports everything as [`Facts`](crate::facts::Facts). `acts` says what it does,
-//! `replies` what it hears.
+//! Owns its cursor, its outbox and its connection. Behaves as PROTOCOL.md asks of clients: retries with the same id,
+//! resumes from the last cursor it holds, backs off. Reports everything as [`Facts`](crate::facts::Facts). `acts` says
+//! what it does, `replies` what it hears.
 
 mod acts;
 mod feeds;
@@ -68,8 +68,8 @@ struct Session {
     next_id: u32,
     asked: BTreeMap<u32, (Asked, u64)>,
     heard_ms: u64,
-    /// Whether an echo came back in a healed world: the other end is there. Simulated TCP loses the end of a stream that its
-    /// reader does not take, so that nothing but an answer shows it.
+    /// Whether an echo came back in a healed world: the other end is there. Simulated TCP loses the end of a stream
+    /// that its reader does not take, so that nothing but an answer shows it.
     is_proven: bool,
     /// Until when the end is waited for after a close.
     closing_until_ms: Option<u64>,

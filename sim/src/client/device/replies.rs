@@ -13,7 +13,8 @@ use super::{Asked, Device, REMEMBERED_MAX, Session};
 
 /// How long a device waits before it asks again who is there.
 const WATCH_AGAIN_MS: u64 = 500;
-/// Why an operation may come to nothing: its channel was left or never joined, a limit, a stale base, a message that is gone.
+/// Why an operation may come to nothing: its channel was left or never joined, a limit, a stale base, a message that is
+/// gone.
 const NOT_OPERATED: [u16; 5] = [
     ErrorCode::UnknownChannel as u16,
     ErrorCode::PermissionDenied as u16,

@@ -1,6 +1,7 @@
 //! A user's device: it writes, changes messages and members, reads on in its inbox, and repeats what was not answered.
 //!
-//! Owns what a careful client does: in order, under the same ids, until it is answered for good. What it draws is in `draws`.
+//! Owns what a careful client does: in order, under the same ids, until it is answered for good. What it draws is in
+//! `draws`.
 
 mod draws;
 

@@ -56,7 +56,8 @@ pub enum Rotation {
     Unknown,
     /// Its time is over.
     Expired,
-    /// It had been used more than a minute before, or what it was answered with has been used too: its family is revoked now.
+    /// It had been used more than a minute before, or what it was answered with has been used too: its family is
+    /// revoked now.
     Reused {
         /// Whose it was.
         user: UserId,
@@ -84,8 +85,9 @@ pub async fn open_family<E: Engine>(
 
 /// Uses up the refresh token with the hash `used` and stores `next` in its place.
 ///
-/// `next` is always the same for the same `used`, but for its time: so a use that is repeated within a minute finds it stored,
-/// and is answered as the first was, as long as it has not been used itself. Any other second use revokes the family.
+/// `next` is always the same for the same `used`, but for its time: so a use that is repeated within a minute finds it
+/// stored, and is answered as the first was, as long as it has not been used itself. Any other second use revokes the
+/// family.
 ///
 /// # Errors
 /// What the store reports.

@@ -1,12 +1,12 @@
 //! Accounts, their names, and the refresh tokens of their logins.
 //!
-//! Owns the rows `user`, `username`, `refresh`, `refresh due` and `family`, which nothing caches: whoever calls decides in
-//! one transaction. Knows no password and no token, only hashes of them.
+//! Owns the rows `user`, `username`, `refresh`, `refresh due` and `family`, which nothing caches: whoever calls decides
+//! in one transaction. Knows no password and no token, only hashes of them.
 //!
-//! A login begins a *family*. Its refresh token is used once and replaced by the next; every used one is remembered until it
-//! expires, and a second use of it revokes the family: one of the two who used it had stolen it. A use that is repeated within
-//! a minute, before its answer was used, is the same one. A family lives while its row is there. Every transaction here can be repeated without a second effect, so an unknown result is
-//! answered by asking again.
+//! A login begins a *family*. Its refresh token is used once and replaced by the next; every used one is remembered
+//! until it expires, and a second use of it revokes the family: one of the two who used it had stolen it. A use that is
+//! repeated within a minute, before its answer was used, is the same one. A family lives while its row is there. Every
+//! transaction here can be repeated without a second effect, so an unknown result is answered by asking again.
 
 mod logins;
 mod users;

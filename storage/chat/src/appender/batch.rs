@@ -1,10 +1,10 @@
 //! One batch as one transaction, and the loop that brings it to an end.
 //!
-//! Owns what an attempt may conclude. Upholds I7: a batch commits only while the fence row, read in the transaction, is of
-//! this node's life and of the epoch under which the batch was accepted. Upholds I3 and I5 where a commit's outcome is
-//! unknown: the shard's batch row, read by every attempt in the snapshot in which it reads the fence, says which attempt
-//! committed and where, and its replies are then those that this attempt had decided. What an attempt finds at a version of
-//! a chain ([`super::chain`]) counts only if it commits.
+//! Owns what an attempt may conclude. Upholds I7: a batch commits only while the fence row, read in the transaction, is
+//! of this node's life and of the epoch under which the batch was accepted. Upholds I3 and I5 where a commit's outcome
+//! is unknown: the shard's batch row, read by every attempt in the snapshot in which it reads the fence, says which
+//! attempt committed and where, and its replies are then those that this attempt had decided. What an attempt finds at
+//! a version of a chain ([`super::chain`]) counts only if it commits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -119,7 +119,8 @@ struct Memory {
 impl Batch {
     /// Brings the batch to an end: committed, refused, or to be tried in parts.
     ///
-    /// Ends after ten attempts at most. To be polled to its end: dropped before, it leaves operations without an answer.
+    /// Ends after ten attempts at most. To be polled to its end: dropped before, it leaves operations without an
+    /// answer.
     pub async fn run<E: Engine>(mut self, engine: E) -> Outcome {
         let mut memory = Memory::default();
         let mut moved = self.take_moved();
@@ -208,7 +209,8 @@ impl Batch {
         }
     }
 
-    /// Whether what this batch reads is read for conflicts, so that a commit proves all of it, refusals too, as of the commit.
+    /// Whether what this batch reads is read for conflicts, so that a commit proves all of it, refusals too, as of the
+    /// commit.
     ///
     /// Some operations read loosely, and some commit nothing.
     fn is_proven_by_commit(&self) -> bool {

@@ -8,9 +8,9 @@ use schema::limits::{BATCH_MESSAGES_MAX, BATCH_ROWS_MAX, BODY_BYTES_MAX, GROUP_M
 
 use kv::limits::{CONFLICT_OVERHEAD_BYTES, MUTATION_OVERHEAD_BYTES, TRANSACTION_BYTES_TARGET, VALUE_BYTES_MAX};
 
-/// What a row of a batch takes in its transaction, about: an inbox row, of which there are most, has a key of 21 bytes, a
-/// value of up to [`EVENT_BYTES`] and 40 for the mutation, a conflict range of 42 and 32, and its user's 8 in the arrival.
-/// What takes more is counted beside it.
+/// What a row of a batch takes in its transaction, about: an inbox row, of which there are most, has a key of 21 bytes,
+/// a value of up to [`EVENT_BYTES`] and 40 for the mutation, a conflict range of 42 and 32, and its user's 8 in the
+/// arrival. What takes more is counted beside it.
 pub(super) const ROW_BYTES: usize = 170;
 /// Bytes of an event as inboxes and arrivals hold it, but a reaction's.
 pub(super) const EVENT_BYTES: usize = 26;
@@ -19,8 +19,8 @@ pub(super) const EVENT_BYTES_MAX: usize = 32 + EMOJI_BYTES_MAX;
 /// Rows that every batch has beside those of its operations: its own, and one arrival for each home shard, of which
 /// there are no more than this on a machine.
 const BATCH_OWN_ROWS: usize = 129;
-/// What an operation reads, as conflict ranges, and what its own rows take beyond [`ROW_BYTES`], but texts: a first reply's
-/// key of 38 bytes, which is read and written, is the longest but a reaction's.
+/// What an operation reads, as conflict ranges, and what its own rows take beyond [`ROW_BYTES`], but texts: a first
+/// reply's key of 38 bytes, which is read and written, is the longest but a reaction's.
 const OWN_BYTES: usize = 512;
 
 const _: () = assert!(

@@ -1,14 +1,14 @@
 //! Reading at the version of the shard's own last commit, instead of asking the store for its newest.
 //!
-//! Owns which version that is, and for how long. Upholds what a fresh read upholds, because all that a batch decides on is
-//! read for conflicts: the fence, its batch row, channels, heads, first replies, revisions. If another wrote any of it after
-//! the chain's version, the commit fails and the batch begins again at the newest; if it commits, all of it was so at the
-//! commit. What is read loosely is either covered by such a row (members, blocks and officers by the channel's epoch of
-//! members) or read at the newest (accounts, and in how many channels they are). What is answered without a commit, and a
-//! fence that is another's, is decided at the newest.
+//! Owns which version that is, and for how long. Upholds what a fresh read upholds, because all that a batch decides on
+//! is read for conflicts: the fence, its batch row, channels, heads, first replies, revisions. If another wrote any of
+//! it after the chain's version, the commit fails and the batch begins again at the newest; if it commits, all of it
+//! was so at the commit. What is read loosely is either covered by such a row (members, blocks and officers by the
+//! channel's epoch of members) or read at the newest (accounts, and in how many channels they are). What is answered
+//! without a commit, and a fence that is another's, is decided at the newest.
 //!
-//! A chain lasts a second, so that its version is never near the end of what the store keeps (5 s), and a shard that only
-//! ever meets conflicts asks as often as one without a chain.
+//! A chain lasts a second, so that its version is never near the end of what the store keeps (5 s), and a shard that
+//! only ever meets conflicts asks as often as one without a chain.
 
 use schema::{Stamp, UnixMs};
 
@@ -68,7 +68,8 @@ impl Chain {
 mod tests {
     use super::*;
 
-    /// Batches as `at ms:version`, `+` where the newest was asked for; `k` and `b` keep and break. Then who reads when where.
+    /// Batches as `at ms:version`, `+` where the newest was asked for; `k` and `b` keep and break. Then who reads when
+    /// where.
     fn check(batches: &str, at_ms: u64, expected: Option<u64>) {
         let mut chain = Chain::default();
         for batch in batches.split_whitespace() {

@@ -1,7 +1,7 @@
 //! What is told live and kept nowhere: who writes, who has read, and blocks.
 //!
-//! Owns whom it is told. Nothing of it needs a commit of its own, and what another operation of its batch commits is told
-//! only after that.
+//! Owns whom it is told. Nothing of it needs a commit of its own, and what another operation of its batch commits is
+//! told only after that.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -14,8 +14,8 @@ use crate::keys;
 use crate::visible;
 use kv::transaction::Row;
 
-/// Members of cached lists in one shard, and one for each list. At 56 bytes each, 28 MB; 166,000 direct channels or 1,000
-/// of the largest groups.
+/// Members of cached lists in one shard, and one for each list. At 56 bytes each, 28 MB; 166,000 direct channels or
+/// 1,000 of the largest groups.
 const CACHED_MEMBERS_MAX: usize = 500_000;
 
 /// One member, as far as appends need to know.

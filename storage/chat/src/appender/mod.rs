@@ -1,8 +1,9 @@
 //! The one transaction that changes channels and inboxes, and the queue before it.
 //!
-//! Owns a shard's pending operations, in order, and one batch in flight. A batch is one transaction: it reads the fence,
-//! channels, heads and first replies, assigns the seqs, and writes messages, heads, first replies, an inbox row for each
-//! member, an arrival for each home shard concerned, and the shard's batch row. Knows no runtime: whoever drives it runs
+//! Owns a shard's pending operations, in order, and one batch in flight. A batch is one transaction: it reads the
+//! fence, channels, heads and first replies, assigns the seqs, and writes messages, heads, first replies, an inbox row
+//! for each member, an arrival for each home shard concerned, and the shard's batch row. Knows no runtime: whoever
+//! drives it runs
 //! [`Batch::run`] on any executor and hands the outcome back. What an operation is, is one file of [`operation`].
 //! Upholds I2, I4, I5, I6 and I7 as the files within say, and I3: a reply is told only once its batch has committed.
 //! Limit: one batch in flight a shard, so a shard's rate is batches a second times what fits into one.
@@ -112,8 +113,9 @@ impl Appender {
         }
     }
 
-    /// The same, whose batches read at the version of its own last commit where that will do, instead of asking the store for
-    /// the newest: one round trip less on a store across a network. What it thereby misses is found as a conflict.
+    /// The same, whose batches read at the version of its own last commit where that will do, instead of asking the
+    /// store for the newest: one round trip less on a store across a network. What it thereby misses is found as a
+    /// conflict.
     #[must_use]
     pub fn with_chained_reads(mut self) -> Self {
         self.chain = Some(Chain::default());
@@ -152,7 +154,8 @@ impl Appender {
         self.queued_bytes
     }
 
-    /// The next batch, to be run under `view`. `None` while one is in flight or nothing is queued: it never waits to fill.
+    /// The next batch, to be run under `view`. `None` while one is in flight or nothing is queued: it never waits to
+    /// fill.
     pub fn next_batch(&mut self, view: &Arc<View>, wall: UnixMs) -> Option<Batch> {
         if self.in_flight {
             return None;

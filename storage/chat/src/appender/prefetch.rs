@@ -1,7 +1,7 @@
 //! What operations are known to read, so that it is read at once.
 //!
-//! Owns what those of a kind have in common. It is a forecast, which may be wrong: an operation asks for what is missing when
-//! it is decided, and that costs a further round.
+//! Owns what those of a kind have in common. It is a forecast, which may be wrong: an operation asks for what is
+//! missing when it is decided, and that costs a further round.
 
 use schema::{ChannelId, ClientMsgId, Seq, UnixMs, UserId};
 

@@ -117,8 +117,8 @@ impl Rows {
         self.load_blocks(tx, directs).await
     }
 
-    /// The lists of direct channels, with whether one of the two has blocked the other. Who blocks raises the epoch of the
-    /// channel's members, so these rows need not be read for conflicts either.
+    /// The lists of direct channels, with whether one of the two has blocked the other. Who blocks raises the epoch of
+    /// the channel's members, so these rows need not be read for conflicts either.
     async fn load_blocks<T: Transaction>(
         &mut self,
         tx: &T,

@@ -1,5 +1,5 @@
-//! I6 over inboxes: each tells every message that its account may read, once, in the order of its channel, and what became of
-//! a message to those alone whom it may tell (I10). Of large channels it tells memberships and marks alone.
+//! I6 over inboxes: each tells every message that its account may read, once, in the order of its channel, and what
+//! became of a message to those alone whom it may tell (I10). Of large channels it tells memberships and marks alone.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -47,7 +47,8 @@ impl Told {
         taken
     }
 
-    /// Whether it may be told what became of a message: one that it was told, or that was told in rows that were `trimmed`.
+    /// Whether it may be told what became of a message: one that it was told, or that was told in rows that were
+    /// `trimmed`.
     fn follows(&self, seq: Seq, trimmed: bool) -> bool {
         let visible = visible::shows(&self.ranges, seq) || self.may_be_forgotten(seq);
         !self.large && visible && (seq <= self.last || (trimmed && self.last == Seq::ZERO && seq <= self.head))

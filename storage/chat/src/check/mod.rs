@@ -1,9 +1,9 @@
 //! Whether what is stored keeps the invariants: `store check`.
 //!
-//! Owns the walk over ranges of rows, a page at a time, so that a store of any size is checked in bounded memory. Changes
-//! nothing. Names every row that cannot be read; where there is none it checks I2 (seqs are exactly 1 to the head, times never
-//! decrease, bodies are whole), I5 (a message and its first reply name each other, and a reaction counts once) and I6 (an
-//! inbox tells each visible message once and in order, and what became of it to nobody else).
+//! Owns the walk over ranges of rows, a page at a time, so that a store of any size is checked in bounded memory.
+//! Changes nothing. Names every row that cannot be read; where there is none it checks I2 (seqs are exactly 1 to the
+//! head, times never decrease, bodies are whole), I5 (a message and its first reply name each other, and a reaction
+//! counts once) and I6 (an inbox tells each visible message once and in order, and what became of it to nobody else).
 //! Of a store at rest: what changes between pages may look like a violation.
 
 mod inboxes;

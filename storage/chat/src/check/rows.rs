@@ -1,7 +1,7 @@
 //! Whether every row of every table can be read.
 //!
-//! Owns what is said of those that cannot. Values that nobody reads, of rows whose keys say it all, are not looked at, nor are
-//! the index's, which `search::verify` compares with the messages.
+//! Owns what is said of those that cannot. Values that nobody reads, of rows whose keys say it all, are not looked at,
+//! nor are the index's, which `search::verify` compares with the messages.
 
 use schema::record::RecordError;
 

@@ -247,8 +247,8 @@ pub fn arrival_place(key: &[u8]) -> Result<(Epoch, Stamp), RecordError> {
     table::arrival_of(key).map(|(epoch, _incarnation, _shard, stamp)| (epoch, stamp))
 }
 
-// Push items: by the partition of the user and then by when they are due, so that a worker of some partitions reads what is
-// due in order, and what nobody fetched goes range by range.
+// Push items: by the partition of the user and then by when they are due, so that a worker of some partitions reads
+// what is due in order, and what nobody fetched goes range by range.
 
 /// One push item.
 #[must_use]
@@ -324,8 +324,8 @@ pub fn transfer(key: &[u8]) -> Option<Transfer> {
     Table::of_key(key).map(Table::transfer)
 }
 
-/// The next rows that go along to another store after a key, of one table; of the first without one. `None` behind the last
-/// table.
+/// The next rows that go along to another store after a key, of one table; of the first without one. `None` behind the
+/// last table.
 #[must_use]
 pub fn transferred_after(last: Option<&[u8]>) -> Option<RangeRequest> {
     let begin = last.map(key_after).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Tables: for each its number, the fields of its keys, its values, and what becomes of it in another store.
 //!
-//! Owns the whole of what a table is, in one declaration each: functions that make its keys and read them back, its line in
-//! docs/foundationdb.md (`cargo xtask keys` writes it), and how `store check` tells whether a row can be read.
+//! Owns the whole of what a table is, in one declaration each: functions that make its keys and read them back, its
+//! line in docs/foundationdb.md (`cargo xtask keys` writes it), and how `store check` tells whether a row can be read.
 
 use schema::record::{
     ArrivalRecord, BlockRecord, ChannelRecord, DedupRecord, DeviceRecord, EventRecord, FenceRecord, FriendRecord,
@@ -53,8 +53,8 @@ macro_rules! fields {
     ($($several:ty),+) => { ($($several),+) };
 }
 
-/// Declares tables: `number Name "name" (fields of the key) key_function, function_that_reads_it back: what becomes of a row in
-/// another store, how its value is read, "what a row says".`
+/// Declares tables: `number Name "name" (fields of the key) key_function, function_that_reads_it back: what becomes of
+/// a row in another store, how its value is read, "what a row says".`
 macro_rules! tables {
     ($(
         $number:literal $table:ident $name:literal ($($field:ident: $type:ty = $said:literal),*)

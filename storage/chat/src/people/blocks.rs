@@ -25,8 +25,8 @@ pub enum BlockOutcome {
 /// Blocks a user, or does so no longer. A block ends the two's friendship and their requests; its end brings none back.
 ///
 /// # Errors
-/// 107 for oneself, 102 if there is no such user, 106 if `by` blocks `FRIENDS_MAX` already; the store's, and damage. Then
-/// nothing is changed, or, after the store's, it may be: asking again is safe.
+/// 107 for oneself, 102 if there is no such user, 106 if `by` blocks `FRIENDS_MAX` already; the store's, and damage.
+/// Then nothing is changed, or, after the store's, it may be: asking again is safe.
 pub async fn block<E: Engine>(
     engine: &E,
     by: UserId,

@@ -16,7 +16,8 @@ use kv::transaction::{Begin, Engine, Transaction};
 ///
 /// # Errors
 /// 107 for oneself, 102 if there is no such user, 117 across a block of either, 106 if either has `FRIENDS_MAX` friends
-/// and requests; the store's, and damage. Then nothing is changed, or, after the store's, it may be: asking again is safe.
+/// and requests; the store's, and damage. Then nothing is changed, or, after the store's, it may be: asking again is
+/// safe.
 pub async fn put_friend<E: Engine>(
     engine: &E,
     user: UserId,

@@ -1,8 +1,9 @@
 //! Who may see whose presence: oneself, a friend, a fellow of a direct channel or a group, and nobody across a block.
 //!
-//! Limits: some 500 users are asked of at a time, each with six reads. Who is neither friend nor correspondent takes a look
-//! for a common group from whichever side has fewer channels: the watcher's channels, each with one read of whether the
-//! user is in it, or the user's memberships in one range. That is at most 2,000 rows a user, and some 20 for most.
+//! Limits: some 500 users are asked of at a time, each with six reads. Who is neither friend nor correspondent takes a
+//! look for a common group from whichever side has fewer channels: the watcher's channels, each with one read of
+//! whether the user is in it, or the user's memberships in one range. That is at most 2,000 rows a user, and some 20
+//! for most.
 
 use std::collections::BTreeSet;
 
@@ -137,8 +138,8 @@ fn is_friend(key: &[u8], row: Option<&Bytes>) -> bool {
     })
 }
 
-/// A user's direct channels and groups: its memberships but for the large channels, which are listed apart. What a channel is
-/// stands in its own row, of which 2,000 would be read otherwise.
+/// A user's direct channels and groups: its memberships but for the large channels, which are listed apart. What a
+/// channel is stands in its own row, of which 2,000 would be read otherwise.
 async fn groups<T: Transaction>(tx: &T, user: UserId) -> Result<BTreeSet<ChannelId>, LayerError> {
     let range = keys::larges(user).rows(CHANNELS_OF_USER_MAX);
     let large = async { tx.snapshot_get_range(&range).await.map_err(LayerError::from) };

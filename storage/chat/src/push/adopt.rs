@@ -1,8 +1,8 @@
 //! What homes that are gone left unserved: their arrivals become push items.
 //!
-//! Owns the clearing of arrivals of ended epochs. A home clears its arrivals behind itself once it has told those who were
-//! there, so what is left are the last moments before it went. Nobody knows any more who was there then, so there is an
-//! item for everyone, and what a user has read meanwhile is found out when the item is due.
+//! Owns the clearing of arrivals of ended epochs. A home clears its arrivals behind itself once it has told those who
+//! were there, so what is left are the last moments before it went. Nobody knows any more who was there then, so there
+//! is an item for everyone, and what a user has read meanwhile is found out when the item is due.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,8 @@ pub struct Adopted {
 
 /// Turns what arrived under every epoch before `epoch` into push items, and clears it.
 ///
-/// For whoever began the epoch: the homes of older ones commit no arrivals any more. It may run beside the new homes, and
-/// again, and on several nodes at once. In transactions of some thousand items, one arrival row at least.
+/// For whoever began the epoch: the homes of older ones commit no arrivals any more. It may run beside the new homes,
+/// and again, and on several nodes at once. In transactions of some thousand items, one arrival row at least.
 ///
 /// # Errors
 /// The store's, and damage. Then some of it is done; adopting again goes on.
@@ -65,8 +65,8 @@ async fn adopt_some<T: Transaction>(tx: &mut T, epoch: Epoch, wall: UnixMs) -> R
     Ok(Some(Adopted { arrivals: rows.len() as u64, items: items.len() as u64 }))
 }
 
-/// The first rows whose events and users do not make too many items; one always fits. Of those that cannot be read there is no
-/// record.
+/// The first rows whose events and users do not make too many items; one always fits. Of those that cannot be read
+/// there is no record.
 fn fitting(rows: &[Row]) -> (&[Row], Vec<ArrivalRecord>) {
     let mut records = Vec::new();
     let mut count = 0;

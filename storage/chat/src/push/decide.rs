@@ -10,8 +10,9 @@ use crate::keys;
 use crate::{LayerError, presence, read, unreadable, visible};
 use kv::transaction::{Begin, Engine, Transaction};
 
-/// How long a stored "online" is true without another word: a home writes a user's activity that often, calls the user away
-/// that long after the last, and is believed for its lease and the grace. Beyond it the home is gone and nobody said so.
+/// How long a stored "online" is true without another word: a home writes a user's activity that often, calls the user
+/// away that long after the last, and is believed for its lease and the grace. Beyond it the home is gone and nobody
+/// said so.
 const ONLINE_MS: u64 = PRESENCE_ACTIVE_MS + PRESENCE_AWAY_MS + PRESENCE_GRACE_MS + LEASE_MS;
 
 /// Items that are looked at in one transaction, with four reads each.

@@ -1,9 +1,9 @@
 //! What absent users' phones are to be told of: items with a time at which a worker decides.
 //!
-//! Owns the rows `push`. A home writes them in the transaction that clears its arrivals ([`super::arrivals::clear`]), so that
-//! no message is neither served nor pushed, and [`adopt`] writes them for homes that are gone. An item follows from its
-//! message and its user alone: written twice it is one row. Who fetches them and talks to phones is not here yet, so what
-//! nobody fetched goes a day after it was due ([`sweep`]).
+//! Owns the rows `push`. A home writes them in the transaction that clears its arrivals ([`super::arrivals::clear`]),
+//! so that no message is neither served nor pushed, and [`adopt`] writes them for homes that are gone. An item follows
+//! from its message and its user alone: written twice it is one row. Who fetches them and talks to phones is not here
+//! yet, so what nobody fetched goes a day after it was due ([`sweep`]).
 
 mod adopt;
 mod decide;
@@ -21,8 +21,8 @@ use super::{LayerError, clock, read, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, Transaction};
 
-/// Items that one transaction writes: at some 200 bytes each with the conflict range, a fifth of what a transaction should
-/// stay under.
+/// Items that one transaction writes: at some 200 bytes each with the conflict range, a fifth of what a transaction
+/// should stay under.
 pub(super) const ITEMS_AT_ONCE: usize = 1_000;
 
 /// Items of one listing at most.

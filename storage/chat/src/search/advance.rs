@@ -1,12 +1,13 @@
-//! The index follows the messages: what was sent, edited or deleted since is taken in, and segments are merged as they grow.
+//! The index follows the messages: what was sent, edited or deleted since is taken in, and segments are merged as they
+//! grow.
 //!
-//! Owns the one transaction that writes the index. It reads `indexed` so that another like it conflicts: two at once, or one
-//! whose outcome was unknown, do nothing twice. Never part of an append.
+//! Owns the one transaction that writes the index. It reads `indexed` so that another like it conflicts: two at once,
+//! or one whose outcome was unknown, do nothing twice. Never part of an append.
 //!
-//! New messages go to the directory's own row until they are 64, then to a segment that grows to 2,048 messages and stays.
-//! So a message is written some 32 times in a row of 2 KB and 16 times in a segment, about as many bytes as its append takes, and
-//! a search reads one row a term for each 2,048 messages of a channel. With a segment between the two it read one more, which
-//! took half as long again (docs/measurements.md).
+//! New messages go to the directory's own row until they are 64, then to a segment that grows to 2,048 messages and
+//! stays. So a message is written some 32 times in a row of 2 KB and 16 times in a segment, about as many bytes as its
+//! append takes, and a search reads one row a term for each 2,048 messages of a channel. With a segment between the two
+//! it read one more, which took half as long again (docs/measurements.md).
 
 use bytes::Bytes;
 use schema::page::Indexed;
@@ -35,7 +36,8 @@ const OPEN_MESSAGES: u32 = 64;
 const OPEN_BYTES: u32 = 4 << 10;
 /// Messages of a segment that grows no more.
 const SEGMENT_MESSAGES: u32 = 2_048;
-/// Bytes of a segment that grows no more: with what a step adds to it, and the rows cleared, a transaction stays below 1 MB.
+/// Bytes of a segment that grows no more: with what a step adds to it, and the rows cleared, a transaction stays below
+/// 1 MB.
 const SEGMENT_BYTES: u32 = 256 << 10;
 
 /// Takes what is new in a channel into its index, as much as fits into one transaction.

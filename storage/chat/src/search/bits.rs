@@ -1,7 +1,7 @@
 //! Numbers in as few bits as they need.
 //!
-//! Owns the bit streams of segments: exponential Golomb codes, in which a number about `2^order` takes `order + 2` bits and
-//! one far beyond takes twice its own bits, so that no single number makes a row long. Part of the index's format.
+//! Owns the bit streams of segments: exponential Golomb codes, in which a number about `2^order` takes `order + 2` bits
+//! and one far beyond takes twice its own bits, so that no single number makes a row long. Part of the index's format.
 
 /// Writes numbers one after the other.
 #[derive(Debug, Default)]

@@ -1,8 +1,9 @@
 //! The search over the channels of a user, newest first.
 //!
-//! Owns which channels are searched, the order in which sources are opened, and when to stop: once enough hits are newer than
-//! every bound that is left, or the work has reached [`READS_MAX`] rows or [`TEXT_BYTES_MAX`] of texts. A page that ends
-//! there holds what is newer than the greatest bound left, and the next page goes on from it, so no hit is ever skipped.
+//! Owns which channels are searched, the order in which sources are opened, and when to stop: once enough hits are
+//! newer than every bound that is left, or the work has reached [`READS_MAX`] rows or [`TEXT_BYTES_MAX`] of texts. A
+//! page that ends there holds what is newer than the greatest bound left, and the next page goes on from it, so no hit
+//! is ever skipped.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -39,14 +40,14 @@ type Readable = (ChannelId, Vec<SeqRange>);
 
 /// The newest messages with all words of a query, among what the user may read: now, or since it left.
 ///
-/// The page begins after `request.cursor`, and before `request.before_ms`. Its own cursor is there if older hits may follow:
-/// where `limit` ended the page, and where the bounds of one search did. Clients that go on by `before_ms` alone lose what was
-/// sent in the millisecond of the last hit, so a page that was asked for without a cursor ends between two times unless all
-/// of it is of one. Of channels left, those made last count, as many as one may be in.
+/// The page begins after `request.cursor`, and before `request.before_ms`. Its own cursor is there if older hits may
+/// follow: where `limit` ended the page, and where the bounds of one search did. Clients that go on by `before_ms`
+/// alone lose what was sent in the millisecond of the last hit, so a page that was asked for without a cursor ends
+/// between two times unless all of it is of one. Of channels left, those made last count, as many as one may be in.
 ///
 /// # Errors
-/// 106 for a query of over 200 characters, 107 for one without a word, 102 for a channel in which the user never was; the
-/// store's, and damage.
+/// 106 for a query of over 200 characters, 107 for one without a word, 102 for a channel in which the user never was;
+/// the store's, and damage.
 pub async fn query<E: Engine>(engine: &E, user: UserId, request: &command::Search) -> Result<FoundPage, LayerError> {
     let query = Query::parse(&request.query, request.from)?;
     let wanted = Wanted { query: &query, from: request.from };

@@ -1,9 +1,9 @@
 //! Texts as they are compared: what looks alike, or differs in case alone, is written alike.
 //!
-//! Owns the folded form of a text and where each part of it comes from. Ignorable characters go, every apostrophe is U+0027,
-//! then compatibility composition (NFKC) and case folding go grapheme by grapheme, so a part of a text folds to a part of
-//! the folded text, wherever it is cut between graphemes. PROTOCOL.md promises it for texts and queries alike.
-//! Part of the index's format: another way of folding is another format.
+//! Owns the folded form of a text and where each part of it comes from. Ignorable characters go, every apostrophe is
+//! U+0027, then compatibility composition (NFKC) and case folding go grapheme by grapheme, so a part of a text folds to
+//! a part of the folded text, wherever it is cut between graphemes. PROTOCOL.md promises it for texts and queries
+//! alike. Part of the index's format: another way of folding is another format.
 
 use schema::text::is_ignorable;
 use unicode_normalization::UnicodeNormalization;
@@ -47,8 +47,8 @@ impl Folded {
     }
 }
 
-/// Bytes at the beginning of a text that fold to themselves but for ASCII's case: characters of which each is a grapheme by
-/// itself, whatever follows among them. `None` at the end of the text.
+/// Bytes at the beginning of a text that fold to themselves but for ASCII's case: characters of which each is a
+/// grapheme by itself, whatever follows among them. `None` at the end of the text.
 fn plain_prefix(text: &str) -> Option<usize> {
     let mut chars = text.char_indices().peekable();
     chars.peek()?;

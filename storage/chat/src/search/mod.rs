@@ -1,8 +1,8 @@
 //! Looking for words in what one may read.
 //!
-//! Owns the index of each channel's messages and the search over the channels of a user. The index is written behind the
-//! append, up to `indexed · channel`, by whoever calls [`advance`]; what it does not have yet a search reads from the
-//! messages. It only says where to look: every hit is a message whose text, as it is now, has what was asked for.
+//! Owns the index of each channel's messages and the search over the channels of a user. The index is written behind
+//! the append, up to `indexed · channel`, by whoever calls [`advance`]; what it does not have yet a search reads from
+//! the messages. It only says where to look: every hit is a message whose text, as it is now, has what was asked for.
 //! Upholds I10: every hit lies within the ranges that the user may read.
 //!
 //! ```text
@@ -34,7 +34,8 @@ use schema::record::RecordError;
 use super::LayerError;
 use kv::transaction::{RangeRequest, Row, Transaction};
 
-/// The format of all that the index stores: folding, terms, segments and directories. An index of an earlier one is made anew.
+/// The format of all that the index stores: folding, terms, segments and directories. An index of an earlier one is
+/// made anew.
 const FORMAT: u8 = 2;
 
 /// Whether a row is of an earlier format.

@@ -1,8 +1,8 @@
 //! What a user asks for, and whether a text has it.
 //!
-//! Owns the rules of a query and the snippet that is shown of a hit. A text has a query if it has each of its phrases, as words
-//! that follow each other, and each of its runs, as part of a run. A phrase is words with no blank and no run between them:
-//! mostly one, but three of a date.
+//! Owns the rules of a query and the snippet that is shown of a hit. A text has a query if it has each of its phrases,
+//! as words that follow each other, and each of its runs, as part of a run. A phrase is words with no blank and no run
+//! between them: mostly one, but three of a date.
 
 use schema::limits::SEARCH_CHARS_MAX;
 use schema::{ErrorCode, Refusal, UserId};

@@ -1,8 +1,8 @@
 //! Part of a channel's index: which messages have which terms, in rows that never change.
 //!
 //! Owns the bytes of those rows and what a directory says of them. Terms ascend through the rows of a segment; a term's
-//! messages follow it, the newest first, as distances. So a term is looked for in one row, which the terms that rows begin
-//! with tell, and a message far from the others lengthens its own terms alone.
+//! messages follow it, the newest first, as distances. So a term is looked for in one row, which the terms that rows
+//! begin with tell, and a message far from the others lengthens its own terms alone.
 
 use std::cmp::Reverse;
 
@@ -14,12 +14,13 @@ use super::bits::{BitReader, BitWriter, order_of};
 use super::words::{TERM_BITS, Term, TermRange};
 use crate::fields::{Reader, Writer};
 
-/// Bytes at which a row ends. Decoding half of one takes some 2 µs, and a search decodes one a segment and term; the key,
-/// and what the directory has of a row, are 18 bytes more.
+/// Bytes at which a row ends. Decoding half of one takes some 2 µs, and a search decodes one a segment and term; the
+/// key, and what the directory has of a row, are 18 bytes more.
 const ROW_BYTES: usize = 768;
 
-/// Messages for which a directory keeps one time, and times that it keeps of a segment. A search for what is earlier reads
-/// some of that many messages too much, and a time takes some 5 bytes: 320 of a segment of 512 messages, which takes 17 KB.
+/// Messages for which a directory keeps one time, and times that it keeps of a segment. A search for what is earlier
+/// reads some of that many messages too much, and a time takes some 5 bytes: 320 of a segment of 512 messages, which
+/// takes 17 KB.
 const MESSAGES_OF_TIME: u32 = 8;
 const TIMES_MAX: u32 = 64;
 
@@ -33,8 +34,8 @@ pub(super) struct Segment {
     pub(super) id: u32,
     /// Messages; one that was edited counts as often as it was indexed.
     pub(super) messages: u32,
-    /// When some of its messages were sent, ascending: the oldest, the newest, and some between. In a channel no message was
-    /// sent before an older one, so these bound the times of all.
+    /// When some of its messages were sent, ascending: the oldest, the newest, and some between. In a channel no
+    /// message was sent before an older one, so these bound the times of all.
     times: Vec<(Seq, UnixMs)>,
     /// Of all its rows.
     pub(super) bytes: u32,

@@ -1,6 +1,7 @@
 //! Whether the index of a channel has every message that it says it has.
 //!
-//! Owns the comparison of the whole index with all messages, for tests and measurements. Not bounded by more than the channel.
+//! Owns the comparison of the whole index with all messages, for tests and measurements. Not bounded by more than the
+//! channel.
 
 use std::collections::BTreeSet;
 

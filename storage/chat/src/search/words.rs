@@ -1,20 +1,21 @@
 //! What a text is searched by: words, and runs of characters of writing without reliable word borders.
 //!
-//! Owns where a folded text is cut, and the numbers (terms) that stand for its parts in the index. Hangul, Han, Kana, Thai,
-//! Lao, Burmese and Khmer are runs: of a run every two characters that follow each other are a term, and its last character
-//! with nothing behind it, so that every character begins a term and one alone can be looked for too. What lies between runs
-//! is cut into words: letters, or digits, with their marks. All else separates, so that a part of a name, a path, a number
-//! or a time is found as one of its words. Part of the index's format.
+//! Owns where a folded text is cut, and the numbers (terms) that stand for its parts in the index. Hangul, Han, Kana,
+//! Thai, Lao, Burmese and Khmer are runs: of a run every two characters that follow each other are a term, and its last
+//! character with nothing behind it, so that every character begins a term and one alone can be looked for too. What
+//! lies between runs is cut into words: letters, or digits, with their marks. All else separates, so that a part of a
+//! name, a path, a number or a time is found as one of its words. Part of the index's format.
 
 use schema::UserId;
 use unicode_normalization::char::is_combining_mark;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// A term: 26 bits. Of a pair the first character is the upper 16, the second the lower 10; of all else, as mixed as they come.
+/// A term: 26 bits. Of a pair the first character is the upper 16, the second the lower 10; of all else, as mixed as
+/// they come.
 ///
-/// Terms of different words may be equal, since whatever the index says is compared with the text itself. In a segment of
-/// 10,000 terms a word that is not there is taken to be there in one of 6,700 cases; a pair oftener, in as many of 1,024
-/// as the segment has pairs that begin alike.
+/// Terms of different words may be equal, since whatever the index says is compared with the text itself. In a segment
+/// of 10,000 terms a word that is not there is taken to be there in one of 6,700 cases; a pair oftener, in as many of
+/// 1,024 as the segment has pairs that begin alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Term(pub(super) u32);
 

@@ -1,7 +1,7 @@
 //! A dump as a file: what tells it apart, its parts, and its end.
 //!
-//! Owns the bytes. All numbers are little-endian. A part that is cut off, or that is not what it says, is noticed before
-//! anything of it is used; a dump without its end is known to be incomplete.
+//! Owns the bytes. All numbers are little-endian. A part that is cut off, or that is not what it says, is noticed
+//! before anything of it is used; a dump without its end is known to be incomplete.
 //!
 //! ```text
 //! header   "rookery dump 1\n" · dump u64 · generation u64 · epoch u64 · checksum u64
@@ -23,8 +23,8 @@ use schema::Epoch;
 const MAGIC: &[u8; 15] = b"rookery dump 1\n";
 const PART: u8 = b'P';
 const END: u8 = b'E';
-/// Bytes of a part before compression: a part ends with the row that reaches its bytes, so twice the largest transaction is more
-/// than any has, and bounds what a damaged length makes us read.
+/// Bytes of a part before compression: a part ends with the row that reaches its bytes, so twice the largest
+/// transaction is more than any has, and bounds what a damaged length makes us read.
 const PART_BYTES_MAX: usize = 20_000_000;
 
 /// What tells a dump apart.

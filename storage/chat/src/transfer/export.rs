@@ -7,11 +7,11 @@ use crate::keys;
 use crate::{LayerError, push, read, view};
 use kv::transaction::{Begin, Engine, Row, Transaction};
 
-/// Ends the view, and makes push items of what its homes left unserved, since arrivals stay behind. Returns the epoch, which
-/// is no node's: while it stays the same no node has had the store, and what is read belongs together.
+/// Ends the view, and makes push items of what its homes left unserved, since arrivals stay behind. Returns the epoch,
+/// which is no node's: while it stays the same no node has had the store, and what is read belongs together.
 ///
-/// Of a store at rest, where it ends nothing that lives. A node that merely stood still finds itself fenced when it goes on, as
-/// after a takeover (I7).
+/// Of a store at rest, where it ends nothing that lives. A node that merely stood still finds itself fenced when it
+/// goes on, as after a takeover (I7).
 ///
 /// # Errors
 /// The store's, and damage. Settling again is safe, and changes nothing.

@@ -1,4 +1,5 @@
-//! The writing side: parts into an empty store, each in one transaction together with the count of those that are there.
+//! The writing side: parts into an empty store, each in one transaction together with the count of those that are
+//! there.
 
 use schema::record::DeviceRecord;
 use schema::{Stamp, UserId};
@@ -100,7 +101,8 @@ pub async fn finish<E: Engine>(engine: &E, dump: u64, parts: u64) -> Result<(), 
     })?
 }
 
-/// Whether an import into this store was begun and not finished: no node may open it, since part of its history is missing.
+/// Whether an import into this store was begun and not finished: no node may open it, since part of its history is
+/// missing.
 ///
 /// # Errors
 /// The store's.

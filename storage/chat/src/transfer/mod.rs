@@ -1,8 +1,8 @@
 //! From one store to another, whatever their engines: `store export` and `store import`.
 //!
-//! Owns what a dump holds and how it is written down. Which tables go along is `keys::transfer`. What is said of positions
-//! is not carried over: the other store is a new generation, whose inboxes begin where the import wrote them, so cursors of
-//! the old one are refused (112) and clients are given a snapshot.
+//! Owns what a dump holds and how it is written down. Which tables go along is `keys::transfer`. What is said of
+//! positions is not carried over: the other store is a new generation, whose inboxes begin where the import wrote them,
+//! so cursors of the old one are refused (112) and clients are given a snapshot.
 //!
 //! ```text
 //! store at rest ─► settle ─► read ─► part ─► dump::Writer ─► file ─► dump::Reader ─► begin ─► write ─► finish ─► store check

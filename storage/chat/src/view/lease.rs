@@ -1,11 +1,10 @@
 //! Who is dead: an observer's own heartbeats as the only clock.
 //!
 //! Owns what one node has seen of the others' heartbeats. Reads no clock and no store. A node is dead after
-//! `BEATS_OF_LEASE` heartbeats of the observer's were committed, over at least `LEASE_MS` of the observer's own time, while the
-//! node's row did not change. Clocks of others do not count, and while the store is away no heartbeat commits, so nobody
-//! dies of it.
-//! That a node is dead is a guess, and may be wrong where it was merely slow: [`super::take_over`] reads again what the guess
-//! relies on, and the fence makes it true (I7).
+//! `BEATS_OF_LEASE` heartbeats of the observer's were committed, over at least `LEASE_MS` of the observer's own time,
+//! while the node's row did not change. Clocks of others do not count, and while the store is away no heartbeat
+//! commits, so nobody dies of it. That a node is dead is a guess, and may be wrong where it was merely slow:
+//! [`super::take_over`] reads again what the guess relies on, and the fence makes it true (I7).
 
 use std::collections::BTreeMap;
 
@@ -49,8 +48,8 @@ impl Lease {
 
     /// Takes in what a heartbeat that has just committed saw. `now_ms` is this node's own monotonic time.
     ///
-    /// After a gap of more than `STORE_AWAY_MS` everybody has a whole lease again: the store was away, or this node stood
-    /// still, and either may have kept the others from their heartbeats.
+    /// After a gap of more than `STORE_AWAY_MS` everybody has a whole lease again: the store was away, or this node
+    /// stood still, and either may have kept the others from their heartbeats.
     pub fn observe(&mut self, now_ms: u64, roll: &Roll) -> Verdict {
         let gap = self.last_ms.replace(now_ms).is_some_and(|last_ms| now_ms.saturating_sub(last_ms) > STORE_AWAY_MS);
         if gap {
@@ -76,8 +75,8 @@ mod tests {
     use super::super::Node;
     use super::*;
 
-    /// Feeds heartbeats, each `ms A B`: the observer's time and what it read of nodes 1 and 2 (`-` for a node that is not
-    /// there, `.` for one without a heartbeat). After each, who is dead.
+    /// Feeds heartbeats, each `ms A B`: the observer's time and what it read of nodes 1 and 2 (`-` for a node that is
+    /// not there, `.` for one without a heartbeat). After each, who is dead.
     fn check(heartbeats: &str, expected: &str) {
         let mut lease = Lease::new(Incarnation(9));
         let mut told = Vec::new();

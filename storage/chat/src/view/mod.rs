@@ -1,9 +1,9 @@
 //! Who owns what: the partition table, its epoch, and the fences that make a former owner's commits fail.
 //!
 //! Owns the rows `view`, `partition` and `fence`. The table in the store is the only truth for routing.
-//! Upholds I7: every change of the table rewrites or clears the fence of each node of the old view and of the new one, so
-//! that whatever was in flight under the old epoch fails. A view has one node, which is active, or none, once it has left;
-//! several that share the work will be changes of the same kind.
+//! Upholds I7: every change of the table rewrites or clears the fence of each node of the old view and of the new one,
+//! so that whatever was in flight under the old epoch fails. A view has one node, which is active, or none, once it has
+//! left; several that share the work will be changes of the same kind.
 //!
 //! ```text
 //! claim      takes a store that no other process can have open         roll        registers nodes, beats, looks around
@@ -34,8 +34,8 @@ pub use takeover::{forget, leave, take_over};
 ///
 /// Called when a node starts, with an incarnation that no life had before, and again by the same life to change its
 /// number of shards. Appends of every other life, and of this one under an older epoch, fail from here on (I7). The
-/// arrivals of older epochs stay: their homes are gone, whoever connects starts from an inbox, and who does not is told by
-/// the push items that [`super::push::adopt`] makes of them.
+/// arrivals of older epochs stay: their homes are gone, whoever connects starts from an inbox, and who does not is told
+/// by the push items that [`super::push::adopt`] makes of them.
 ///
 /// # Errors
 /// The store's, and damage in the view's row. Then nothing is claimed; claiming again is safe.
@@ -65,8 +65,8 @@ fn stands(view: &ViewRow, me: Incarnation, tried: &AtomicU64) -> bool {
     view.epoch.0 == tried.load(Ordering::Relaxed) && view.nodes == [me]
 }
 
-/// Ends `old`, and begins the view of a node that is alone, whose shards have the partitions in turn. Its epoch is what is
-/// `tried` then.
+/// Ends `old`, and begins the view of a node that is alone, whose shards have the partitions in turn. Its epoch is what
+/// is `tried` then.
 fn begin_epoch<T: Transaction>(
     tx: &mut T,
     old: &ViewRow,
@@ -88,8 +88,8 @@ fn begin_epoch<T: Transaction>(
     View::new(epoch, owners)
 }
 
-/// Removes all that a node's life has in the store but what arrived for its homes: its fence above all, whose absence is a
-/// mismatch (I7).
+/// Removes all that a node's life has in the store but what arrived for its homes: its fence above all, whose absence
+/// is a mismatch (I7).
 fn forget_node<T: Transaction>(tx: &mut T, node: Incarnation) {
     tx.clear(&keys::fence(node));
     tx.clear(&keys::node(node));

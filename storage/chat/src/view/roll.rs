@@ -1,8 +1,9 @@
 //! Who is there: nodes that register, say each second that they live, and see who else does.
 //!
 //! Owns the rows `node` and `heartbeat`. Decides nothing: [`super::Lease`] makes of what is seen who is dead.
-//! A node's heartbeat is written only beside its registration, so that a life that was declared dead, whose rows are gone,
-//! never appears again; and what it says of others it reads without conflicts, so that heartbeats never fail each other.
+//! A node's heartbeat is written only beside its registration, so that a life that was declared dead, whose rows are
+//! gone, never appears again; and what it says of others it reads without conflicts, so that heartbeats never fail each
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +31,8 @@ pub struct Roll {
 /// What a store knows of one node's life.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Node {
-    /// Whether its registration stands: it does not if the node has left, was declared dead, or never registered, as nodes of
-    /// stores that are not shared.
+    /// Whether its registration stands: it does not if the node has left, was declared dead, or never registered, as
+    /// nodes of stores that are not shared.
     pub registered: bool,
     /// What it says there, if this program can read it: another version's words are no reason to hold one's breath.
     pub record: Option<NodeRecord>,

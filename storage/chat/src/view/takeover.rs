@@ -1,8 +1,8 @@
 //! From one node to the next: a dead one is taken over, a stopping one leaves.
 //!
-//! Owns the transactions of both. Upholds I7: a takeover reads in its own transaction what it relies on, the view's epoch and
-//! the heartbeat of each node that it declares dead. So of a takeover and a heartbeat of the node that comes back in that
-//! instant one commits and the other finds that it did.
+//! Owns the transactions of both. Upholds I7: a takeover reads in its own transaction what it relies on, the view's
+//! epoch and the heartbeat of each node that it declares dead. So of a takeover and a heartbeat of the node that comes
+//! back in that instant one commits and the other finds that it did.
 
 use std::sync::atomic::AtomicU64;
 
@@ -18,8 +18,9 @@ use kv::transaction::{Begin, Engine, Transaction};
 /// Takes every partition over from the nodes of the view, all of which are dead by `verdict`. One transaction: from its
 /// commit on no append of theirs commits (I7), and their registrations are gone.
 ///
-/// `None` if that does not hold any more, or never did: the view is another, somebody of it is not dead or has said a word
-/// since, this node itself has been declared dead, or an import is under way. Then look around again, with the next heartbeat.
+/// `None` if that does not hold any more, or never did: the view is another, somebody of it is not dead or has said a
+/// word since, this node itself has been declared dead, or an import is under way. Then look around again, with the
+/// next heartbeat.
 ///
 /// # Errors
 /// The store's, and damage in the rows. Then it may or may not be taken over; a heartbeat tells, by the fence.
@@ -72,12 +73,13 @@ async fn silent<T: Transaction>(tx: &T, nodes: &[Incarnation], verdict: &Verdict
     Ok(true)
 }
 
-/// Nodes that are forgotten in one go, each in its own transaction: between two heartbeats there is time for them also where a
-/// commit takes a tenth of a second.
+/// Nodes that are forgotten in one go, each in its own transaction: between two heartbeats there is time for them also
+/// where a commit takes a tenth of a second.
 const FORGET_MAX: usize = 2;
 
-/// Removes the registrations of dead nodes that stood by, two of them at most, so that no heartbeat waits for it: for the active node, which sees that nobody piles them up.
-/// Returns how many went. Who has said a word since stays, and so does the view with its nodes, whoever they are.
+/// Removes the registrations of dead nodes that stood by, two of them at most, so that no heartbeat waits for it: for
+/// the active node, which sees that nobody piles them up. Returns how many went. Who has said a word since stays, and
+/// so does the view with its nodes, whoever they are.
 ///
 /// # Errors
 /// The store's, and damage in the rows. Forgetting again is safe.
@@ -97,8 +99,9 @@ pub async fn forget<E: Engine>(engine: &E, verdict: &Verdict) -> Result<usize, L
 
 /// Leaves the store for good, at the end of a clean stop: whoever stands by or starts next need not wait for a lease.
 ///
-/// To be called once nothing of this node is under way: what still were would be refused by the fence, which is cleared, and
-/// the batch rows, which would tell whether it had committed, are gone. The view that is left has no nodes.
+/// To be called once nothing of this node is under way: what still were would be refused by the fence, which is
+/// cleared, and the batch rows, which would tell whether it had committed, are gone. The view that is left has no
+/// nodes.
 ///
 /// # Errors
 /// The store's, and damage in the rows. Leaving again is safe; without it the next node waits for the lease.

@@ -1,4 +1,5 @@
-//! Reads at the version of the shard's own last commit: when they are made, and that nothing is answered wrongly for them.
+//! Reads at the version of the shard's own last commit: when they are made, and that nothing is answered wrongly for
+//! them.
 
 use std::sync::Arc;
 

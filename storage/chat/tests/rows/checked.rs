@@ -161,7 +161,8 @@ fn how_far_it_is_is_told() {
     ));
 }
 
-/// User 4 was a member of `g` for the second message, which is deleted; the first is edited, names 2, and has two reactions.
+/// User 4 was a member of `g` for the second message, which is deleted; the first is edited, names 2, and has two
+/// reactions.
 const CHANGED: &str = "1 sends a to 2; 1 adds 4; 2 sends b; 1 removes 4; 2 puts e=👍 on 1, 3 puts e=👍 on 1; \
     1 edits e=x of 1; 2 deletes d of 2; l.1 founds 2+3; l.1 sends a, l.2 sends b";
 

@@ -1,10 +1,10 @@
 //! Three nodes on one store, under faults, each stopped, killed and started again at random, and what they append.
 //!
-//! Every transaction of every node may be interrupted by any other's at each of its reads and its commit, and a node that is
-//! stopped stands still wherever it is, in the middle of a commit too, until long after its lease.
-//! Checks I7 by the log (once another node's message stands there, none of a node before it follows), I3 and I5 (what was
-//! acknowledged is there, once), and that somebody is active within a bounded time of quiet.
-//! A failing case prints its seed.
+//! Every transaction of every node may be interrupted by any other's at each of its reads and its commit, and a node
+//! that is stopped stands still wherever it is, in the middle of a commit too, until long after its lease. Checks I7 by
+//! the log (once another node's message stands there, none of a node before it follows), I3 and I5 (what was
+//! acknowledged is there, once), and that somebody is active within a bounded time of quiet. A failing case prints its
+//! seed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -41,7 +41,8 @@ const NODES: usize = 3;
 /// One turn of one node.
 const TURN_MS: u64 = 5;
 const HOSTILE_MS: u64 = 90_000;
-/// From quiet to somebody who is active: a lease of whoever held the store, two heartbeats before it counts, and one after.
+/// From quiet to somebody who is active: a lease of whoever held the store, two heartbeats before it counts, and one
+/// after.
 const ACTIVE_MS: u64 = LEASE_MS + 4 * BEAT_MS;
 
 /// The faults of a seed until it is quiet.

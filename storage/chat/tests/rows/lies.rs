@@ -1,4 +1,5 @@
-//! Lies of the engine are found, by the check of the store or by what a client was told; without them the same run is clean.
+//! Lies of the engine are found, by the check of the store or by what a client was told; without them the same run is
+//! clean.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Nodes that come and go beside each other on one store, in scripts; every heartbeat comes a second after its node's last.
+//! Nodes that come and go beside each other on one store, in scripts; every heartbeat comes a second after its node's
+//! last.
 //!
 //! ```text
 //! 1 joins      registers                      1 takes    takes over by what its last heartbeat saw
@@ -7,7 +8,8 @@
 //! 1 forgets    removes those dead by its last heartbeat
 //! ```
 //!
-//! A look is `epoch:active`, then `+` if the node's own fence stands, `!` if its registration does not, and who is dead.
+//! A look is `epoch:active`, then `+` if the node's own fence stands, `!` if its registration does not, and who is
+//! dead.
 
 use std::collections::BTreeMap;
 

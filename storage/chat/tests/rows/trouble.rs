@@ -1,4 +1,5 @@
-//! Batches that fail as a whole are tried in parts; a damaged row is nobody else's trouble; and the main path on a disk.
+//! Batches that fail as a whole are tried in parts; a damaged row is nobody else's trouble; and the main path on a
+//! disk.
 
 use chat::keys;
 use chat::{channels, check};

@@ -5,7 +5,8 @@
 //! next. Futures are completed from the committing thread.
 //! Upholds I3: a version can be read, and a commit is answered, only after the `fsync` that made it durable.
 //! Limits: a cleared range is removed row by row, so a large one delays the group that it is in; and a read that begins
-//! where rows were removed walks over their marks, so a queue is read from where its reader was, not from its beginning.
+//! where rows were removed walks over their marks, so a queue is read from where its reader was, not from its
+//! beginning.
 
 mod committer;
 mod directory;
@@ -35,8 +36,8 @@ use crate::transaction::{Begin, Engine, Generation, Version};
 use committer::{Committer, Shared};
 use directory::Directory;
 
-/// What happens when a write or an `fsync` fails, or the committing thread panics. Called on the committing thread, before anybody is
-/// answered; commits in flight end in [`Error::Fatal`] after it.
+/// What happens when a write or an `fsync` fails, or the committing thread panics. Called on the committing thread,
+/// before anybody is answered; commits in flight end in [`Error::Fatal`] after it.
 pub type OnFatal = Arc<dyn Fn(&Error) + Send + Sync>;
 
 /// What happens when a group commit takes longer than `stall`; given how long it has taken so far.
@@ -80,8 +81,9 @@ impl EmbeddedOptions {
 /// Says why in one line on standard error and ends the process with status 1. On restart everything that was answered
 /// is there.
 ///
-/// Exit handlers run, on the committing thread. Where FoundationDB's client runs too, its own would crash under its network
-/// thread ([`crate::foundationdb`]): a process with both, as no node is, gives another hook, like [`std::process::abort`].
+/// Exit handlers run, on the committing thread. Where FoundationDB's client runs too, its own would crash under its
+/// network thread ([`crate::foundationdb`]): a process with both, as no node is, gives another hook, like
+/// [`std::process::abort`].
 pub fn exit(error: &Error) {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     tracing::error!(cause, "the store cannot write, the process ends");

@@ -1,7 +1,7 @@
 //! Backoff after throttling.
 //!
-//! Owns how often in a row it said so, over all transactions of a store. The waits are the client's own, which grow with each
-//! on one transaction of the client; ours begin anew with each attempt, so the count has to be kept here.
+//! Owns how often in a row it said so, over all transactions of a store. The waits are the client's own, which grow
+//! with each on one transaction of the client; ours begin anew with each attempt, so the count has to be kept here.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -25,8 +25,8 @@ impl Backoff {
         }
     }
 
-    /// A read or a commit was refused for load with `error`, and has `waited` once: waits once more for each that was refused
-    /// just before.
+    /// A read or a commit was refused for load with `error`, and has `waited` once: waits once more for each that was
+    /// refused just before.
     pub(super) async fn wait(&self, mut waited: FdbResult<Client>, error: FdbError) {
         let before = self.in_a_row.fetch_add(1, Ordering::Relaxed);
         for _ in 0..before.min(WAITS_MAX - 1) {

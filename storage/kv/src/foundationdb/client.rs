@@ -1,12 +1,13 @@
 //! The client: the library loaded, the API version selected, the network thread running. Once per process.
 //!
-//! Owns the process's one network thread, from the first connect to [`FoundationDb::close`], which is the ordinary way for
-//! it to end. FoundationDB demands that it be stopped before the process exits: the library registers destructors as late as
-//! on the network thread itself, and a thread that runs on under them crashes. Exit handlers run in reverse order of their
-//! registration, so none of ours is sure to come first. Destructors of the exiting thread's own variables do: glibc calls them
-//! before all handlers, and one of them, made before `main`, stops the network where the main thread exits ([`StopAtExit`]).
-//! Whoever ends the process from another thread has to do it by `_exit`, which runs nothing.
-//! A network thread that ends unasked takes the process with it: nothing would be answered any more, not even a commit.
+//! Owns the process's one network thread, from the first connect to [`FoundationDb::close`], which is the ordinary way
+//! for it to end. FoundationDB demands that it be stopped before the process exits: the library registers destructors
+//! as late as on the network thread itself, and a thread that runs on under them crashes. Exit handlers run in reverse
+//! order of their registration, so none of ours is sure to come first. Destructors of the exiting thread's own
+//! variables do: glibc calls them before all handlers, and one of them, made before `main`, stops the network where the
+//! main thread exits ([`StopAtExit`]). Whoever ends the process from another thread has to do it by `_exit`, which runs
+//! nothing. A network thread that ends unasked takes the process with it: nothing would be answered any more, not even
+//! a commit.
 
 use std::io;
 use std::process;
@@ -79,13 +80,13 @@ impl Refusal {
 }
 
 impl FoundationDb {
-    /// Loads the client library, if this process has not yet, starts its network thread, and names the cluster. Does not
-    /// wait for the cluster.
+    /// Loads the client library, if this process has not yet, starts its network thread, and names the cluster. Does
+    /// not wait for the cluster.
     ///
     /// # Errors
-    /// [`ConnectError`]. What is wrong with the prefix, the cluster file or the library can be put right and tried again,
-    /// but a library that is loaded stays so. A client that did not start, or whose thread did not, is over in this
-    /// process, as after [`Self::close`]: from then on it is [`ConnectError::Stopped`].
+    /// [`ConnectError`]. What is wrong with the prefix, the cluster file or the library can be put right and tried
+    /// again, but a library that is loaded stays so. A client that did not start, or whose thread did not, is over in
+    /// this process, as after [`Self::close`]: from then on it is [`ConnectError::Stopped`].
     pub fn connect(options: &Options) -> Result<Self, ConnectError> {
         let prefix = Prefix::new(&options.prefix)?;
         let cluster_file = options.cluster_file.as_deref().map(cluster_file::check).transpose()?;
@@ -99,8 +100,8 @@ impl FoundationDb {
         Ok(Self { library, database, prefix, new_generation, refusal: Arc::default() })
     }
 
-    /// Why [`Self::open`] still waits, if the cluster has said anything: that it is locked, for one. `None` also while it
-    /// does not answer at all.
+    /// Why [`Self::open`] still waits, if the cluster has said anything: that it is locked, for one. `None` also while
+    /// it does not answer at all.
     #[must_use]
     pub fn refusal(&self) -> Option<ClientError> {
         match self.refusal.0.load(Ordering::Relaxed) {
@@ -115,8 +116,8 @@ impl FoundationDb {
         self.library
     }
 
-    /// Stops the network thread of the process: from now on nothing of any cluster is answered. To be called at exit, when
-    /// no transaction is left that anybody waits for.
+    /// Stops the network thread of the process: from now on nothing of any cluster is answered. To be called at exit,
+    /// when no transaction is left that anybody waits for.
     pub fn close(self) {
         stop();
     }
@@ -162,8 +163,9 @@ fn start() -> Result<(), ConnectError> {
     }
     let (runner, started) = FdbApiBuilder::default().build()?.build()?;
     let thread = thread::Builder::new().name("fdb-network".to_owned()).spawn(move || {
-        // SAFETY: the network has to be stopped before the process exits. `FoundationDb::close` does that where the program
-        // ends as it should, `StopAtExit` where the main thread exits otherwise, and other threads end the process by `_exit`.
+        // SAFETY: the network has to be stopped before the process exits. `FoundationDb::close` does that where the
+        // program ends as it should, `StopAtExit` where the main thread exits otherwise, and other threads end the
+        // process by `_exit`.
         let ran = unsafe { runner.run() };
         if STOPPING.load(Ordering::Acquire) {
             return;
@@ -226,7 +228,8 @@ extern "C" fn register() {
     STOP_AT_EXIT.with(|_| {});
 }
 
-// SAFETY: the loader calls what is listed here as functions of C, on the thread that loads: before `main`, the main thread.
+// SAFETY: the loader calls what is listed here as functions of C, on the thread that loads: before `main`, the main
+// thread.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static REGISTER: extern "C" fn() = register;

@@ -1,7 +1,8 @@
 //! Check of the cluster file before the client has it, whose own error would come late and without the path.
 //!
 //! The format is FoundationDB's: comments from `#` to the end of their line and all white space aside,
-//! `description:id@address,address…`, an address being `ip:port` or `name:port`, with `:tls` behind it if it is encrypted.
+//! `description:id@address,address…`, an address being `ip:port` or `name:port`, with `:tls` behind it if it is
+//! encrypted.
 
 use std::fs;
 use std::io;

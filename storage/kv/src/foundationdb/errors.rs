@@ -57,8 +57,8 @@ pub(super) fn commit(error: FdbError, versions: Versions, len_bytes: usize) -> E
         TIMED_OUT => Error::UnknownResult,
         // 1021: the client has made sure that it can no longer happen, by a commit that would conflict with it.
         // 1039: the client changed to another cluster version on the way and made sure of nothing. Until the old
-        // processes are gone, or its read version is too old for them (5 s), the commit may still happen: the one case in
-        // which an unknown result can change. It comes up while a cluster is upgraded.
+        // processes are gone, or its read version is too old for them (5 s), the commit may still happen: the one case
+        // in which an unknown result can change. It comes up while a cluster is upgraded.
         1021 | 1039 => Error::UnknownResult,
         _ => any(error, versions, len_bytes),
     }

@@ -1,12 +1,13 @@
 //! Hand-over of a transaction to FoundationDB: the part of a commit after which there is no way back.
 //!
-//! Owns the order: the watches, which read at the transaction's version; the timeout taken off; read conflicts, before the
-//! writes because the client may leave those out that the transaction's own writes cover; the writes in their order; the
-//! question for the stamp, which is answered after the commit.
+//! Owns the order: the watches, which read at the transaction's version; the timeout taken off; read conflicts, before
+//! the writes because the client may leave those out that the transaction's own writes cover; the writes in their
+//! order; the question for the stamp, which is answered after the commit.
 //!
-//! Goes to a second transaction of the client, at the same read version and without the client's own read-your-writes. That
-//! would sort the writes, keep a stamped key under a stand-in on which a later clear could fall, and have the commit wait
-//! for reads that nobody waits for any more, and fail with them. Only with watches it is the transaction that read.
+//! Goes to a second transaction of the client, at the same read version and without the client's own read-your-writes.
+//! That would sort the writes, keep a stamped key under a stand-in on which a later clear could fall, and have the
+//! commit wait for reads that nobody waits for any more, and fail with them. Only with watches it is the transaction
+//! that read.
 
 use std::time::Instant;
 

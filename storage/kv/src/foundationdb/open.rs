@@ -1,7 +1,7 @@
 //! Opening the store in a cluster: its format and its generation, which are rows of its own.
 //!
-//! Both rows lie at the prefix, the byte 0xFF and their name, and are written by the one transaction that finds neither.
-//! So a store is either complete or not there, and two that open an empty one at once are of one generation.
+//! Both rows lie at the prefix, the byte 0xFF and their name, and are written by the one transaction that finds
+//! neither. So a store is either complete or not there, and two that open an empty one at once are of one generation.
 
 use std::sync::Arc;
 

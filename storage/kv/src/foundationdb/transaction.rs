@@ -1,8 +1,8 @@
 //! One transaction in a cluster.
 //!
-//! Owns its read version and its reads. Before the commit FoundationDB sees snapshot reads and nothing else; what is handed
-//! over then is [`super::hand_over`]'s.
-//! A fresh transaction gets its read version with its first read, so it reads no older than where it began.
+//! Owns its read version and its reads. Before the commit FoundationDB sees snapshot reads and nothing else; what is
+//! handed over then is [`super::hand_over`]'s. A fresh transaction gets its read version with its first read, so it
+//! reads no older than where it began.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -153,8 +153,8 @@ impl FoundationDbTransaction {
         }
     }
 
-    /// What a failed read is to its caller. Where the cluster wants to be asked less, after a wait of the client's choice,
-    /// so that loops of retries need no timer.
+    /// What a failed read is to its caller. Where the cluster wants to be asked less, after a wait of the client's
+    /// choice, so that loops of retries need no timer.
     async fn unread(&self, error: FdbError, asked: Instant) -> Error {
         let failed = errors::read(error, asked.elapsed(), self.versions());
         self.shared.stats.read_failed(&failed);
@@ -230,8 +230,8 @@ impl FoundationDbTransaction {
         Ok(page)
     }
 
-    /// Asks for rows until the page is full or there are no more. Several times if FoundationDB's count of bytes ended a
-    /// part before ours ended the page, or if the transaction cleared rows of it.
+    /// Asks for rows until the page is full or there are no more. Several times if FoundationDB's count of bytes ended
+    /// a part before ours ended the page, or if the transaction cleared rows of it.
     async fn fill(&self, client: &Client, range: &RangeRequest, merge: &mut Merge<'_>) -> Result<(), Error> {
         let prefix = &self.shared.prefix;
         let (mut begin, mut end) = (prefix.key(&range.begin), prefix.key(&range.end));

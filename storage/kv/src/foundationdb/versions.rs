@@ -1,17 +1,19 @@
 //! The newest version that this process knows to be readable, and how long ago that was certainly the newest.
 //!
 //! Owns what [`Begin::Cached`](crate::Begin::Cached) and [`Begin::AtLeast`](crate::Begin::AtLeast) begin at. A version
-//! comes from a read version that the cluster gave, or from a commit of this process; both hold everything that was answered
-//! before they were asked for, so that moment, not the answer's, is the version's time.
+//! comes from a read version that the cluster gave, or from a commit of this process; both hold everything that was
+//! answered before they were asked for, so that moment, not the answer's, is the version's time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::transaction::Version;
 
-/// Age in milliseconds up to which a version at hand is used: the most by which a cached read may lag behind another node.
+/// Age in milliseconds up to which a version at hand is used: the most by which a cached read may lag behind another
+/// node.
 ///
-/// A busy node has a younger one nearly always, since each commit renews it; an idle one asks four times a second at most.
+/// A busy node has a younger one nearly always, since each commit renews it; an idle one asks four times a second at
+/// most.
 pub const CACHED_MS_MAX: u64 = 250;
 
 /// Versions seen.

@@ -3,7 +3,8 @@
 //! Owns [`MemoryStore`], the disk as it were, and [`MemoryEngine`], the process that has it open. Deterministic: no
 //! thread, no clock but the one given, no randomness but the faults'. Commits are handed in, stored and released in
 //! the order in which their futures are first polled.
-//! Upholds I3: in [`Durability::Stepped`] nothing is released before [`MemoryEngine::sync`]. [`Durability::Deferred`] gives that up.
+//! Upholds I3: in [`Durability::Stepped`] nothing is released before [`MemoryEngine::sync`]. [`Durability::Deferred`]
+//! gives that up.
 
 mod faults;
 mod rows;
@@ -33,8 +34,8 @@ pub enum Durability {
     Immediate,
     /// When [`MemoryEngine::sync`] is called: all commits since the last are one group.
     Stepped,
-    /// When [`MemoryEngine::sync`] is called, but every commit is answered and can be read at once: a database whose fsync is
-    /// off. A power loss takes what was answered since.
+    /// When [`MemoryEngine::sync`] is called, but every commit is answered and can be read at once: a database whose
+    /// fsync is off. A power loss takes what was answered since.
     Deferred,
 }
 

@@ -1,7 +1,8 @@
 //! Simulated disk: rows and what of them is synced, and the process that has it open.
 //!
-//! Owns what survives a process ([`Kept`]) and what does not ([`Live`]), and how a commit becomes durable and is released.
-//! Upholds I3: [`Kept::release`] is what lets results out, and the engine calls it with a sync unless durability is deferred.
+//! Owns what survives a process ([`Kept`]) and what does not ([`Live`]), and how a commit becomes durable and is
+//! released. Upholds I3: [`Kept::release`] is what lets results out, and the engine calls it with a sync unless
+//! durability is deferred.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,7 @@
 //! State of one transaction before it commits: its writes, what it read, and how its reads see its own writes.
 //!
-//! Owns the ordered mutations, read-your-writes, the size of a transaction and the refusals that its commit reports, the
-//! same for every engine. Knows nothing of versions of the store: the rows below are given to it.
+//! Owns the ordered mutations, read-your-writes, the size of a transaction and the refusals that its commit reports,
+//! the same for every engine. Knows nothing of versions of the store: the rows below are given to it.
 
 mod overlay;
 mod page;
@@ -60,8 +60,8 @@ impl Reads {
     }
 }
 
-/// What a transaction does that keeps its writes in `own`, an [`Overlay`], until it commits, and its reads in `reads`, and
-/// that reads by `read` and `read_range`.
+/// What a transaction does that keeps its writes in `own`, an [`Overlay`], until it commits, and its reads in `reads`,
+/// and that reads by `read` and `read_range`.
 macro_rules! over_overlay {
     () => {
         fn get(&self, key: &[u8]) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send {

@@ -9,8 +9,8 @@ use super::overlay::{Entry, Overlay};
 use crate::error::Error;
 use crate::transaction::{Page, RangeRequest, Row};
 
-/// A page that is being filled. The rows below come in the order that the request asks for, at once or in parts; what the
-/// transaction wrote in between is put there.
+/// A page that is being filled. The rows below come in the order that the request asks for, at once or in parts; what
+/// the transaction wrote in between is put there.
 pub(crate) struct Merge<'a> {
     page: Page,
     range: &'a RangeRequest,

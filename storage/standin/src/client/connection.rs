@@ -1,8 +1,10 @@
-//! One database's connection: what is to be sent, who waits for what, and the socket, connected again and again, for ever.
+//! One database's connection: what is to be sent, who waits for what, and the socket, connected again and again, for
+//! ever.
 //!
-//! Owns the queue of frames, the requests in flight and the *era*: a number that grows whenever the connection breaks. A
-//! transaction belongs to the era in which it was begun, since the server forgets it with the connection. The server greets
-//! only when nothing of the connection before can still commit, so that commits whose connection broke are settled then.
+//! Owns the queue of frames, the requests in flight and the *era*: a number that grows whenever the connection breaks.
+//! A transaction belongs to the era in which it was begun, since the server forgets it with the connection. The server
+//! greets only when nothing of the connection before can still commit, so that commits whose connection broke are
+//! settled then.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,8 +1,8 @@
 //! A transaction as the C library shows it: what may be called when, and what its futures come to.
 //!
 //! Owns its read version if one was set, its timeout and its pause between attempts. What it reads, what it writes and
-//! whether it commits is decided by the server, which learns of it with the first request that needs an answer. The first
-//! refusal is kept: functions of the C library that return nothing leave their error to the commit.
+//! whether it commits is decided by the server, which learns of it with the first request that needs an answer. The
+//! first refusal is kept: functions of the C library that return nothing leave their error to the commit.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

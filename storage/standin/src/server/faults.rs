@@ -142,8 +142,8 @@ impl Fate {
         Duration::from_millis(self.faults.delay_ms)
     }
 
-    /// The fate of a commit that writes, or its error where it finds the store full: by turns the two that a full cluster
-    /// gives.
+    /// The fate of a commit that writes, or its error where it finds the store full: by turns the two that a full
+    /// cluster gives.
     pub(super) fn commit(&mut self) -> Result<Fault, Code> {
         if self.full {
             self.refused += 1;

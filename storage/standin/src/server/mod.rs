@@ -32,7 +32,8 @@ use crate::library::library;
 use control::{Control, Stage};
 use faults::Fate;
 
-/// Connections at a time. A node has one; 256 is more nodes than one would run on a machine. One more is closed at once.
+/// Connections at a time. A node has one; 256 is more nodes than one would run on a machine. One more is closed at
+/// once.
 pub const CONNECTIONS_MAX: usize = 256;
 
 /// FoundationDB's own limit on keys, above that of our engines, which leave room for a prefix.
@@ -143,7 +144,8 @@ impl Server {
         path
     }
 
-    /// How a client finds it: a cluster file in `directory`, and a store under `prefix`, of that generation if it is new.
+    /// How a client finds it: a cluster file in `directory`, and a store under `prefix`, of that generation if it is
+    /// new.
     ///
     /// # Panics
     /// If the cluster file cannot be written, or the client library was not built.

@@ -1,7 +1,7 @@
 //! The open transactions of one connection, and what a request does to its own.
 //!
-//! Owns them by the client's number. A request makes the writes that came with it, then does what it asks for: a read is
-//! answered at once, since reads of our engines never wait; a commit is handed in, and answered when it is durable.
+//! Owns them by the client's number. A request makes the writes that came with it, then does what it asks for: a read
+//! is answered at once, since reads of our engines never wait; a commit is handed in, and answered when it is durable.
 
 use std::collections::HashMap;
 use std::io;

@@ -8,8 +8,8 @@ use futures_lite::future::block_on;
 
 use crate::served::Served;
 
-/// Sends one message while commits and reads end as scripted. It is acknowledged, stored once, and took so many attempts
-/// to commit.
+/// Sends one message while commits and reads end as scripted. It is acknowledged, stored once, and took so many
+/// attempts to commit.
 fn check(commits: &[Fault], reads: &[Fault], attempts: u64) {
     let served = Served::start();
     let mut world = served.world(1);

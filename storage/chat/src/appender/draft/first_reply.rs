@@ -74,7 +74,8 @@ impl Change<'_> {
 }
 
 impl Draft<'_> {
-    /// What the same id was answered before, if it was: also to someone who has left meanwhile. Else the id's age is judged.
+    /// What the same id was answered before, if it was: also to someone who has left meanwhile. Else the id's age is
+    /// judged.
     pub(in crate::appender) fn first_reply(&mut self, asked: &Asked) -> Step<Option<DedupRecord>> {
         if let Some(first) = self.record(asked.key.to_key(), DedupRecord::decode)? {
             if (first.op, first.content_hash) == (asked.op, asked.content_hash) {

@@ -1,8 +1,8 @@
 //! One attempt's decisions, as they grow operation by operation. Pure: rows in, writes and replies out.
 //!
-//! Owns what later operations of a batch must see of earlier ones: heads, lists of members, marks, first replies. What an
-//! operation means is its own (`operation`); it uses what `reading`, `first_reply` and `writing` offer and sees no field.
-//! Upholds I2: a seq is the next of the head that this transaction read.
+//! Owns what later operations of a batch must see of earlier ones: heads, lists of members, marks, first replies. What
+//! an operation means is its own (`operation`); it uses what `reading`, `first_reply` and `writing` offer and sees no
+//! field. Upholds I2: a seq is the next of the head that this transaction read.
 
 mod first_reply;
 mod reading;

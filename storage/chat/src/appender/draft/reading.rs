@@ -1,7 +1,7 @@
 //! What an operation reads: rows and lists as this batch has left them so far, and what it requires of them.
 //!
-//! Owns nothing: a row that was not read is wanted, and the operation stops ([`Halt::Unread`]). Those that need several ask
-//! for all of them before they stop, so that rounds of reading stay few.
+//! Owns nothing: a row that was not read is wanted, and the operation stops ([`Halt::Unread`]). Those that need several
+//! ask for all of them before they stop, so that rounds of reading stay few.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,7 +57,8 @@ impl Draft<'_> {
         }
     }
 
-    /// The first rows of a range as this batch has left it so far: [`crate::appender::rows::RANGE_ROWS`] of the store's, and its own.
+    /// The first rows of a range as this batch has left it so far: [`crate::appender::rows::RANGE_ROWS`] of the
+    /// store's, and its own.
     pub(in crate::appender) fn get_range(
         &mut self,
         RangeRequest { begin, end, .. }: RangeRequest,
@@ -197,7 +198,8 @@ impl Draft<'_> {
         })
     }
 
-    /// Checks each of these users, also behind one for whom a row is missing, so that all that are missing are wanted at once.
+    /// Checks each of these users, also behind one for whom a row is missing, so that all that are missing are wanted
+    /// at once.
     fn all(
         &mut self,
         users: impl Iterator<Item = UserId>,

@@ -106,8 +106,8 @@ impl Draft<'_> {
         }
     }
 
-    /// A membership, in both orders; it takes the place of what was kept after leaving. Who has a role in a large channel is
-    /// listed apart.
+    /// A membership, in both orders; it takes the place of what was kept after leaving. Who has a role in a large
+    /// channel is listed apart.
     pub(in crate::appender) fn put_member(
         &mut self,
         kind: ChannelKind,
@@ -163,7 +163,8 @@ impl Draft<'_> {
         }
     }
 
-    /// A membership changed: all members are told, and the one concerned. Of a large channel the members hear it by the feed.
+    /// A membership changed: all members are told, and the one concerned. Of a large channel the members hear it by the
+    /// feed.
     pub(in crate::appender) fn tell_membership(
         &mut self,
         channel: ChannelId,

@@ -33,7 +33,8 @@ impl Operation for Block {
 
     /// A block ends the two's friendship; its end brings none back.
     ///
-    /// A user blocks no more than the limit elsewhere and one for each of its direct channels, of which there is a limit too.
+    /// A user blocks no more than the limit elsewhere and one for each of its direct channels, of which there is a
+    /// limit too.
     fn decide(&self, draft: &mut Draft<'_>, channel: ChannelId) -> Step<OpReply> {
         let &Self { by, user, on } = self;
         draft.member(channel, by)?;

@@ -27,7 +27,8 @@ impl Operation for Delete {
         read.change(self.by, self.op_id, self.seq);
     }
 
-    /// Message, first reply, the index's, tallies, and the range of reactions; parts and names go; an event for each member.
+    /// Message, first reply, the index's, tallies, and the range of reactions; parts and names go; an event for each
+    /// member.
     fn cost(&self, members: usize) -> Cost {
         Cost::rows(5 + PARTS_MAX as usize + MENTIONS_MAX as usize + members)
     }

@@ -29,8 +29,8 @@ impl Operation for Mark {
         Cost::rows(2)
     }
 
-    /// Clamped to the head, never back, and told to the user's own devices only if it moved. The other members of a direct
-    /// channel or small group hear of it live, unless a block is between them.
+    /// Clamped to the head, never back, and told to the user's own devices only if it moved. The other members of a
+    /// direct channel or small group hear of it live, unless a block is between them.
     fn decide(&self, draft: &mut Draft<'_>, channel: ChannelId) -> Step<OpReply> {
         let &Self { user, read_seq } = self;
         let member = draft.member(channel, user)?;

@@ -228,8 +228,8 @@ fn has_left(draft: &mut Draft<'_>, channel: ChannelId, user: UserId) -> Step<boo
     Ok(draft.get(keys::former(channel, user))?.is_some())
 }
 
-/// Opens a range at the head, or goes on with the last if nothing was missed. The oldest makes room for a ninth. Where all
-/// of the past is open to members, one range is all there is.
+/// Opens a range at the head, or goes on with the last if nothing was missed. The oldest makes room for a ninth. Where
+/// all of the past is open to members, one range is all there is.
 pub(super) fn open_range(ranges: &mut Vec<SeqRange>, past: PastAccess, after: Seq) {
     match past {
         PastAccess::Joined => {}

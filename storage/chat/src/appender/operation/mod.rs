@@ -1,8 +1,8 @@
 //! Operations of a channel, one file each: what it reads, what it may cost, what it decides.
 //!
-//! Owns the seam between them and batches, [`Operation`]: whoever reads, runs, retries, splits and writes batches knows none
-//! of them but through it. An operation checks first and writes last, so that one which is refused, or lacks a row, leaves
-//! no trace.
+//! Owns the seam between them and batches, [`Operation`]: whoever reads, runs, retries, splits and writes batches knows
+//! none of them but through it. An operation checks first and writes last, so that one which is refused, or lacks a
+//! row, leaves no trace.
 
 mod block;
 mod create;

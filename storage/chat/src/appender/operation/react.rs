@@ -16,8 +16,8 @@ use crate::appender::draft::{Asked, Change, Draft, Step, refuse};
 use crate::appender::prefetch::Prefetch;
 use crate::{keys, packed, unreadable};
 
-/// What a reaction takes beyond other operations: its key of up to 90 bytes is read and written, and the tallies may count 32
-/// emojis.
+/// What a reaction takes beyond other operations: its key of up to 90 bytes is read and written, and the tallies may
+/// count 32 emojis.
 const REACTION_BYTES: usize = 512 + EMOJIS_OF_MESSAGE_MAX as usize * (5 + EMOJI_BYTES_MAX);
 
 impl Operation for ReactOp {

@@ -25,8 +25,8 @@ struct KeyValue {
 
 const _: () = assert!(size_of::<KeyValue>() == 24 && align_of::<KeyValue>() == 4, "as fdb_c.h packs it");
 
-// SAFETY: the pointers point into rows whose bytes are shared and never written, and which live as long as the future that
-// keeps both.
+// SAFETY: the pointers point into rows whose bytes are shared and never written, and which live as long as the future
+// that keeps both.
 unsafe impl Send for KeyValue {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for KeyValue {}

@@ -1,9 +1,10 @@
-//! The functions of FoundationDB's C library that Rookery calls, by their names, and the only `unsafe` code of the stand-in.
+//! The functions of FoundationDB's C library that Rookery calls, by their names, and the only `unsafe` code of the
+//! stand-in.
 //!
-//! Owns the pointers. A database and a transaction are a `Box` that the caller holds, a future is one count of an `Arc`.
-//! Callers keep the contract of the C library: a pointer that they hand in came from here and was not destroyed, bytes
-//! are as long as they say, and results are read before their future is destroyed. Each function borrows what it is
-//! given only until it returns.
+//! Owns the pointers. A database and a transaction are a `Box` that the caller holds, a future is one count of an
+//! `Arc`. Callers keep the contract of the C library: a pointer that they hand in came from here and was not destroyed,
+//! bytes are as long as they say, and results are read before their future is destroyed. Each function borrows what it
+//! is given only until it returns.
 
 mod futures;
 mod transactions;
@@ -97,8 +98,8 @@ unsafe extern "C" {
     fn atexit(handler: extern "C" fn()) -> c_int;
 }
 
-/// Stands for the statics that the true library makes as late as on this thread, and destroys at exit: a thread that runs on
-/// would use what is destroyed. So the process ends loudly.
+/// Stands for the statics that the true library makes as late as on this thread, and destroys at exit: a thread that
+/// runs on would use what is destroyed. So the process ends loudly.
 extern "C" fn destroy() {
     if network::runs() {
         eprintln!("fdb_c: the process exits while its network thread runs");
@@ -127,8 +128,8 @@ struct Database {
     timeout: Mutex<Duration>,
 }
 
-/// Reads the cluster file; connecting is the network's, and goes on for ever. There is no default place: nobody should find
-/// a stand-in without having named it.
+/// Reads the cluster file; connecting is the network's, and goes on for ever. There is no default place: nobody should
+/// find a stand-in without having named it.
 ///
 /// # Safety
 /// `cluster_file` is null or a string that ends with a zero byte.
