@@ -46,6 +46,7 @@ codes! {
     INVALID_OPTION = 2007, c"there is no such option, or not in the stand-in";
     NETWORK_NOT_SETUP = 2008, c"the network is not set up";
     NETWORK_ALREADY_SETUP = 2009, c"the network is set up already";
+    READ_VERSION_ALREADY_SET = 2010, c"the transaction has a read version already";
     FUTURE_NOT_SET = 2015, c"the future is not ready";
     USED_DURING_COMMIT = 2017, c"the transaction was used during or after its commit";
     INVALID_MUTATION_TYPE = 2018, c"there is no such atomic operation, or not in the stand-in";

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use kv::limits::{STAMP_OFFSET_BYTES, TRANSACTION_BYTES_MAX};
+use kv::limits::{MUTATION_OVERHEAD_BYTES, STAMP_OFFSET_BYTES, TRANSACTION_BYTES_MAX};
 use kv::transaction::STAMP_BYTES;
 use serde_bytes::ByteBuf;
 use tokio::sync::{oneshot, watch};
@@ -137,16 +137,24 @@ impl Transaction {
         self.inner().only_writes = true;
     }
 
+    /// Reads are of this version. It is refused, as FoundationDB refuses it, once there is one.
     pub(super) fn set_read_version(&self, version: u64) {
-        self.inner().read_version = Some(version);
+        let mut inner = self.inner();
+        if inner.era.is_some() || inner.read_version.is_some() {
+            return inner.refuse(Code::READ_VERSION_ALREADY_SET);
+        }
+        inner.read_version = Some(version);
     }
 
     /// Keeps a write for the next request, or the refusal of one.
     pub(super) fn write(&self, write: Result<Write, Code>) {
         let mut inner = self.inner();
+        if inner.is_used {
+            return inner.refuse(Code::USED_DURING_COMMIT);
+        }
         let (write, len_bytes) = match write {
             Ok(write) if inner.refused.is_none() => {
-                let len_bytes = write.len_bytes();
+                let len_bytes = MUTATION_OVERHEAD_BYTES + write.len_bytes();
                 (write, len_bytes)
             }
             Ok(_) => return,
@@ -212,6 +220,9 @@ impl Transaction {
 
     pub(super) fn commit(&self) -> Arc<Future> {
         let mut inner = self.inner();
+        if inner.is_used {
+            return Future::ready(Err(Code::USED_DURING_COMMIT));
+        }
         let (deadline, wrote) = (inner.deadline(), inner.writes);
         let handed_in = match inner.refused {
             Some(code) => Err(code),

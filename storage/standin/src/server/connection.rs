@@ -72,6 +72,8 @@ async fn write(
 ) -> io::Result<()> {
     while let Some((due, id, reply)) = replies.recv().await {
         if due > Instant::now() {
+            // What is due already goes out first.
+            socket.flush().await?;
             sleep_until(due).await;
         }
         control.resumed().await;

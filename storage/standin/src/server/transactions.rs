@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_lite::future::poll_once;
 use kv::{Atomic, Begin, Engine, Error, RangeRequest, Transaction, Version};
 use serde_bytes::ByteBuf;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -25,9 +26,14 @@ use crate::frame::{self, Operation, PAGE_BYTES_MAX, PAGE_ROWS_MAX, Range, Reply,
 /// refused as 1037, unless there are such that have outlived their life.
 pub(super) const TRANSACTIONS_MAX: usize = 10_000;
 
+/// Commits that a connection has under way, their answers until the peer takes them included; further requests are not
+/// read meanwhile.
+const COMMITS_MAX: usize = 1_000;
+
 pub(super) struct Transactions<E: Engine> {
     engine: E,
     answers: Answers,
+    commits: Arc<Semaphore>,
     alive: Alive,
     open: HashMap<u64, Open<E>>,
     watches: HashMap<u64, AbortHandle>,
@@ -80,7 +86,8 @@ impl Answers {
 impl<E: Engine> Transactions<E> {
     pub(super) fn new(engine: E, control: Arc<Control>, replies: Replies, alive: Alive) -> Self {
         let answers = Answers { control, replies };
-        Self { engine, answers, alive, open: HashMap::new(), watches: HashMap::new() }
+        let commits = Arc::new(Semaphore::new(COMMITS_MAX));
+        Self { engine, answers, commits, alive, open: HashMap::new(), watches: HashMap::new() }
     }
 
     /// Does what `request` asks for. Its reply is on its way, or comes later.
@@ -192,6 +199,7 @@ impl<E: Engine> Transactions<E> {
         if fault == Fault::Cut {
             return Err(Failed::Cut);
         }
+        let place = Arc::clone(&self.commits).acquire_owned().await.expect("it is never closed");
         let (answers, alive) = (self.answers.clone(), Arc::clone(&self.alive));
         let mut committing = Box::pin(async move {
             let committed = open.tx.commit().await;
@@ -207,6 +215,7 @@ impl<E: Engine> Transactions<E> {
             };
             drop(alive);
             answers.send(id, answer).await;
+            drop(place);
         });
         if poll_once(&mut committing).await.is_none() {
             tokio::spawn(committing);
