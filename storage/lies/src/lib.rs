@@ -113,9 +113,17 @@ impl<E: Engine> LyingEngine<E> {
         &self.inner
     }
 
-    /// What was asked since the last time; nothing at the first, from which on it is watched.
-    pub fn watched(&self) -> Watched {
-        lock(&self.memory).watched.replace(Watched::default()).unwrap_or_default()
+    /// Notes from here on what is asked, and forgets what it noted before.
+    pub fn watch(&self) {
+        lock(&self.memory).watched = Some(Watched::default());
+    }
+
+    /// What was asked since [`Self::watch`], or since the last time.
+    ///
+    /// # Panics
+    /// Nobody watches.
+    pub fn take_watched(&self) -> Watched {
+        lock(&self.memory).watched.replace(Watched::default()).expect("watch() comes first")
     }
 
     /// The engine for one batch of `owner`, accepted under `epoch`. A batch of another lane finds another batch row, so

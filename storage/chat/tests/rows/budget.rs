@@ -94,7 +94,7 @@ fn hundred(shards: u16) -> World<LyingEngine<MemoryEngine>> {
     let members: Vec<String> = (1_001..1_100).map(|user: u64| user.to_string()).collect();
     plain.run(&format!("x.1000 makes {}", members.join("+")));
     let world = World::claim(LyingEngine::new(plain.engine.clone(), None), 4, shards);
-    world.engine.watched();
+    world.engine.watch();
     world
 }
 
@@ -106,9 +106,9 @@ fn a_message_to_a_group_of_100_is_one_transaction_of_as_many_rows_as_promised() 
         let homes: BTreeSet<_> = (1_000..1_100).map(|user| world.view.home_of_user(UserId(user))).collect();
         assert_eq!(homes.len(), usize::from(shards), "users of every home");
         let (before, hints) = (rows(&world.engine), world.hints.len());
-        world.engine.watched();
+        world.engine.watch();
         let reply = world.run(change);
-        let commits = world.engine.watched().commits_bytes.len();
+        let commits = world.engine.take_watched().commits_bytes.len();
         assert!(!reply.contains("10"), "{change}: {reply}");
         let after = rows(&world.engine);
         let written = after.iter().filter(|(key, value)| before.get(*key) != Some(*value)).count();
@@ -132,9 +132,9 @@ fn a_message_to_a_group_of_100_is_one_transaction_of_as_many_rows_as_promised() 
 #[test]
 fn what_is_told_live_costs_no_transaction() {
     let mut world = hundred(2);
-    world.engine.watched();
+    world.engine.watch();
     assert_eq!(world.run("x.1000 types on, d.1 types on"), "told, told");
-    assert!(world.engine.watched().commits_bytes.is_empty());
+    assert!(world.engine.take_watched().commits_bytes.is_empty());
 }
 
 /// The largest transaction of so many operations is within what one should have, and batches are filled.
@@ -148,7 +148,7 @@ fn check_bytes(mut op: impl FnMut(u32) -> String) {
         world.push(&op(id));
     }
     world.drain();
-    let largest = world.engine.watched().commits_bytes.into_iter().max().expect("some batches");
+    let largest = world.engine.take_watched().commits_bytes.into_iter().max().expect("some batches");
     let example = op(1);
     assert!(largest <= TRANSACTION_BYTES_TARGET, "a batch of {largest} bytes: {example:.40}");
     assert!(

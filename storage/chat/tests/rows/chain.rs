@@ -16,7 +16,7 @@ use crate::world::{World, faulty, first_shard, store};
 
 /// At which versions transactions began since the last look.
 fn begins(world: &World<LyingEngine<MemoryEngine>>) -> String {
-    let words = world.engine.watched().begun.into_iter().map(|begin| match begin {
+    let words = world.engine.take_watched().begun.into_iter().map(|begin| match begin {
         Begin::Fresh => "fresh",
         Begin::At(_) => "chained",
         Begin::Cached | Begin::AtLeast(_) => "cached",
@@ -27,7 +27,7 @@ fn begins(world: &World<LyingEngine<MemoryEngine>>) -> String {
 fn chaining(fates: &[CommitFault]) -> World<LyingEngine<MemoryEngine>> {
     let mut world = World::current(LyingEngine::new(faulty(&store(), fates), None));
     world.appenders = vec![Appender::new(first_shard(2)).with_chained_reads()];
-    begins(&world);
+    world.engine.watch();
     world
 }
 
@@ -90,7 +90,7 @@ fn what_another_wrote_since_is_found() {
     let mut other = World::claim(world.engine.inner().clone(), 3, 1);
     assert_eq!(other.run("1 sends c; 1 removes 3; 1 adds 4"), "#3; changed; changed");
     world.view = Arc::new(block_on(view::claim(world.engine.inner(), Incarnation(2), 1)).expect("claimed"));
-    begins(&world);
+    world.engine.watch();
     assert_eq!(world.run("3 sends e, 4 sends f; 4 sends g"), "103, #4; #5");
     assert_eq!(begins(&world), "chained fresh chained");
     assert!(!world.fenced, "the fence of the old view says nothing of the new one");
