@@ -67,6 +67,11 @@ impl Answers {
         self.by
     }
 
+    /// Whether this home was asked and has not answered.
+    pub(crate) fn waits_for(&self, home: Owner) -> bool {
+        self.missing.contains(&home)
+    }
+
     /// Takes what a home says, in place of what it said before.
     pub(crate) fn take(&mut self, from: Owner, entries: impl IntoIterator<Item = PresenceEntry>) {
         self.missing.remove(&from);
@@ -129,6 +134,8 @@ impl Gathers {
     ) -> Option<Answer> {
         let answers = &mut self.open.get_mut(&ticket)?.answers;
         let all = match entries {
+            // Asked once, it counts once.
+            Ok(_) if !answers.waits_for(from) => return None,
             Ok(entries) => {
                 answers.take(from, entries);
                 Ok(answers.all()?)

@@ -2,9 +2,8 @@
 //!
 //! Owns the list of questions, and knows none of the machines that ask: each of them declares the type of its waiters.
 //! A question leaves the shard as an [`Ask`], which carries its waiter; whoever carries it out turns that waiter into
-//! an
-//! [`Answer`] with a reply of the right type, and cannot do so twice (I12). The shard hands each answer to its machine
-//! by a total match.
+//! an [`Answer`] with a reply of the right type, and cannot do so twice (I12). The shard hands each answer to its
+//! machine by a total match.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -209,16 +209,18 @@ fn take_short<'a>(rest: &mut &'a [u8]) -> Result<&'a str, Why> {
 impl<T: Packed> Packed for Vec<T> {
     fn put<O: ByteOrder>(&self, row: &mut Vec<u8>) {
         u16::try_from(self.len()).expect("no more than a transaction has rows").put::<O>(row);
+        row.reserve(self.len() * size_of::<T>());
         self.iter().for_each(|value| value.put::<O>(row));
     }
 
     fn take<O: ByteOrder>(rest: &mut &[u8]) -> Result<Self, Why> {
         let count = usize::from(u16::take::<O>(rest)?);
-        // Each takes a byte at least, so what a count reserves is bounded by the row's own size.
+        // Each takes a byte at least.
         if count > rest.len() {
             return Err(format!("it counts {count} items where {} bytes are left", rest.len()).into());
         }
-        let mut list = Vec::with_capacity(count);
+        // A damaged count reserves no more than about the row's own size.
+        let mut list = Vec::with_capacity(count.min(rest.len() / size_of::<T>().max(1) + 1));
         for _ in 0..count {
             list.push(T::take::<O>(rest)?);
         }

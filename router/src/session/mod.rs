@@ -6,8 +6,8 @@
 //! is in no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is
 //! answered once, or the connection is closed (I12).
 //!
-//! The parts compute and know neither connection nor shard: `stage`, `admission`, `outbound`, `cursor`, `open` with a
-//! `log` for each large channel, `watching`, `writing`. The other files decide, and carry out what the parts return.
+//! The parts compute and know neither connection nor shard: `stage`, `admission`, `cursor`, `open` with a `log` for each
+//! large channel, `watching`, `writing`. The other files decide, and carry out what the parts return.
 
 mod admission;
 mod channels;
