@@ -22,7 +22,7 @@ use crate::shards::Shards;
 use crate::state::{Api, BODY_FREE_BYTES};
 use crate::token::TokenError;
 
-/// Who asks, by a valid token of a living family, and whom.
+/// The user who asks, by a valid token of a living family, and the node's API, which is asked.
 pub(crate) struct Caller<E, S> {
     pub(crate) api: Api<E, S>,
     pub(crate) user: UserId,

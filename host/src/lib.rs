@@ -12,8 +12,7 @@
 //! ```
 //!
 //! A future names no runtime, may be polled on any thread, and must be polled to its end: what it returns goes back
-//! into
-//! [`Host::done`] of the same host. Dropping one loses an answer that the shard waits for (I12).
+//! into [`Host::done`] of the same host. Dropping one loses an answer that the shard waits for (I12).
 
 mod auth;
 pub mod driver;

@@ -1,7 +1,7 @@
 //! `loadgen idle`: connections that are open and quiet.
 //!
 //! Owns the holding. Pings are answered by the engine. On a bare connection any message is unexpected and fails it; a
-//! session may be pushed what the node likes.
+//! session may be pushed anything but a snapshot, which no session of a load has to need.
 
 use std::time::Duration;
 

@@ -65,7 +65,12 @@ impl Planted {
             Self::CursorAheadOfUnreadRow => Some(Lie::CursorAheadOfUnreadRow),
             Self::SeqInMemory => Some(Lie::SeqInMemory),
             Self::UnknownIsFailure => Some(Lie::UnknownIsFailure),
-            _ => None,
+            Self::AcknowledgeBeforeDurable
+            | Self::RemovalAcknowledgedEarly
+            | Self::AnswerForgotten
+            | Self::FencedGoesOn
+            | Self::FullMailboxForever
+            | Self::FullMailboxOvertaken => None,
         }
     }
 }

@@ -42,7 +42,8 @@ pub(crate) enum Mode {
     Run,
 }
 
-/// Everything a node is told. An id is a key's name, `long` its short flag, what is written above it its help.
+/// The configuration of a node. For each field, `id` is the name of its key, `long` its short flag, and its doc comment
+/// the help text.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub(crate) struct Config {

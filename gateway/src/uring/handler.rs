@@ -8,8 +8,8 @@ use wire::{CloseCode, Fault, Refusal, Request};
 use super::slab::ConnId;
 use super::sockets::Sockets;
 
-/// A shard's logic, called by its driver on its own thread. No call may block. What is not written ignores what it is
-/// told.
+/// A shard's logic, called by its driver on its own thread. No call may block. A method that a handler leaves out
+/// does nothing.
 ///
 /// A connection is announced by [`on_request`](Self::on_request); if accepted for [`Endpoint::Handler`] it is opened
 /// by exactly one [`on_open`](Self::on_open) and ended by exactly one [`on_closed`](Self::on_closed), after which its

@@ -159,8 +159,8 @@ macro_rules! read {
 use read;
 
 /// Changes something in one transaction, `commit!(engine, begin, |tx, attempt| …)`, in a new one until it commits, at
-/// most
-/// [`ATTEMPTS_MAX`] times. The block ends in a result, and may run several times ([`kv::retry::run`]).
+/// most [`ATTEMPTS_MAX`] times. The block ends in a result, and may run several times ([`kv::retry::run`]). `Ok`, also by
+/// an early `return`, commits what was written until then; `Err` commits nothing.
 macro_rules! commit {
     ($engine:expr, $begin:expr, |$tx:ident, $attempt:pat_param| $body:expr) => {{
         let changes =

@@ -4,7 +4,8 @@
 //! one `unsafe fn` for each function, which calls through a table that [`load`] fills. Nothing is linked, so a program
 //! that holds this starts where no FoundationDB is installed, and says what is missing only when the store is selected.
 //! Does not own the meaning of a call: that is FoundationDB's, of <https://apple.github.io/foundationdb/api-c.html>.
-//! Upholds: all symbols or none; a library that was opened is never closed; calling before [`load`] is a panic.
+//! Upholds: all symbols or none; a library that was opened is never closed; calling before [`load`] is a panic, and so is
+//! a call of what the crate names and Rookery never calls.
 
 mod calls;
 mod library;

@@ -1,9 +1,8 @@
 //! Doctor: what a machine lacks to run a node, and the remedy.
 //!
-//! Owns the measures and the table that shows them. Changes nothing: it raises no limit, makes no directory and no
+//! Owns the measures and the table that shows them. It raises no limit, makes no directory and no
 //! store, and lets go of every port and of the one shard that it starts to see whether it starts. [`judge`] decides
-//! over plain
-//! [`Facts`], so that its rows are tested without such a machine.
+//! over plain [`Facts`], so that its rows are tested without such a machine.
 
 mod probe;
 mod store;

@@ -120,7 +120,7 @@ pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
         ("rookery_link_lost", "Frames to other shards that found no room and should have arrived", |f| f.links.lost),
         ("rookery_live_dropped", "Live pushes left out for slow sessions", |f| f.stats.live_dropped),
         ("rookery_refused_origins", "Requests of pages whose origin may not connect", |f| f.origins_refused),
-        ("rookery_refused_requests", "Requests for what no WebSocket is served at", |f| f.requests_refused),
+        ("rookery_refused_requests", "WebSocket requests for another path or subprotocol", |f| f.requests_refused),
     ];
     let by_shard = |of: fn(&Figures) -> u64| {
         Value::GaugeBy(

@@ -3,10 +3,9 @@
 //! Owns a shard's pending operations, in order, and one batch in flight. A batch is one transaction: it reads the
 //! fence, channels, heads and first replies, assigns the seqs, and writes messages, heads, first replies, an inbox row
 //! for each member, an arrival for each home shard concerned, and the shard's batch row. Knows no runtime: whoever
-//! drives it runs
-//! [`Batch::run`] on any executor and hands the outcome back. What an operation is, is one file of [`operation`].
-//! Upholds I2, I4, I5, I6 and I7 as the files within say, and I3: a reply is told only once its batch has committed.
-//! Limit: one batch in flight a shard, so a shard's rate is batches a second times what fits into one.
+//! drives it runs [`Batch::run`] on any executor and hands the outcome back. What an operation is, is one file of
+//! [`operation`]. Upholds I2, I4, I5, I6 and I7 as the files within say, and I3: a reply is told only once its batch
+//! has committed. Limit: one batch in flight a shard, so a shard's rate is batches a second times what fits into one.
 //!
 //! ```text
 //! push ─▶ queue ─▶ next_batch ─▶ Batch::run: fence · rows · draft · commit ─▶ finished ─▶ replies, hints

@@ -76,8 +76,6 @@ macro_rules! ranges {
 ranges! {
     /// The refresh tokens that expired before a time, the oldest first.
     refreshes_due(time: UnixMs) = before(Table::RefreshDue, (), time);
-    /// Every token family of a user.
-    families(user: UserId) = all(Table::Family, user);
     /// Every device of an account, by name.
     devices(user: UserId) = all(Table::Device, user);
     /// A user's friends and requests after one, ascending by the other's id.

@@ -81,9 +81,9 @@ impl EmbeddedOptions {
 /// Says why in one line on standard error and ends the process with status 1. On restart everything that was answered
 /// is there.
 ///
-/// Exit handlers run, on the committing thread. Where FoundationDB's client runs too, its own would crash under its
-/// network thread ([`crate::foundationdb`]): a process with both, as no node is, gives another hook, like
-/// [`std::process::abort`].
+/// Exit handlers run, on the committing thread. No node runs FoundationDB's client beside this engine; a process that
+/// does gives another hook, like [`std::process::abort`], because the client's exit handlers crash under its network
+/// thread ([`crate::foundationdb`]).
 pub fn exit(error: &Error) {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     tracing::error!(cause, "the store cannot write, the process ends");
