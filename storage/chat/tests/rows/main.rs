@@ -12,6 +12,7 @@ mod fences;
 mod large;
 mod lies;
 mod live;
+mod model;
 mod people;
 mod push;
 mod reads;
