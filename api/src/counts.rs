@@ -11,7 +11,7 @@ macro_rules! bounds {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Bound { $($(#[$doc])* $bound,)* }
 
-        /// What `/metrics` calls them, in their order.
+        /// Names of the bounds in `/metrics`, in their order.
         const NAMES: &[&str] = &[$($name),*];
     };
 }

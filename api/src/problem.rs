@@ -17,7 +17,7 @@ use crate::counts::Bound;
 /// The media type of RFC 9457.
 const CONTENT_KIND: &str = "application/problem+json";
 
-/// What a handler answers.
+/// Result of a handler.
 pub(crate) type Answer<T> = Result<Json<T>, Problem>;
 
 /// A refusal with the status under which HTTP reports it.

@@ -1,4 +1,4 @@
-//! What is in the binary: the FoundationDB backend without a FoundationDB, and nothing that is for tests.
+//! Content of the binary: the FoundationDB backend without a FoundationDB, and nothing that is for tests.
 
 use std::ffi::OsString;
 use std::process::Command;

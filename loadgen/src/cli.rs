@@ -1,4 +1,4 @@
-//! What the user may ask for, and the `--help` that teaches it.
+//! Command line: subcommands, flags, and the `--help` that teaches them.
 //!
 //! Owns flags, their defaults, bounds and examples. Opens nothing: the rules for addresses are in `target`.
 

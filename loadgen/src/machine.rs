@@ -1,4 +1,4 @@
-//! What this machine lets the generator do, and what the generator took of it.
+//! Limits of this machine, and the generator's share of its processor time.
 //!
 //! Owns the file limit, the local port range, pinning and the generator's own CPU time.
 

@@ -1,4 +1,4 @@
-//! When each message is due: the arithmetic of open and closed loops.
+//! Due times of messages: the arithmetic of open and closed loops.
 //!
 //! Owns no clock and no state. A message's due time is a function of its number alone, so a schedule that the
 //! server cannot keep up with costs no memory, and a late message is still timed from when it was due:

@@ -1,4 +1,4 @@
-//! What the server's process holds in memory for its connections.
+//! Memory of the server's process, for each connection.
 //!
 //! Reads `/proc` of the process named by `--pid`; knows nothing of sockets. A cost per connection is a slope between
 //! two counts, so that what the process holds without any connection is not charged to them. Kernel memory (sockets,

@@ -1,4 +1,4 @@
-//! How far the run is: a bar on a terminal, a plain line every few seconds anywhere else.
+//! Progress of a run: a bar on a terminal, a plain line every few seconds anywhere else.
 //!
 //! Writes to standard error alone, so that standard output holds nothing but the report.
 

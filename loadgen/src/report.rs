@@ -1,4 +1,4 @@
-//! What a run found, for people and for scripts.
+//! Report of a run, for people and for scripts.
 //!
 //! Owns the report's form: text, or one JSON object whose top level has the counts on which the exit code rests.
 //! Owns latency histograms too. Measures nothing itself.

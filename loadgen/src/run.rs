@@ -1,4 +1,4 @@
-//! What every subcommand does alike: look at the machine, open the connections, measure the server's memory, close.
+//! Skeleton of every subcommand: look at the machine, open the connections, measure the server's memory, close.
 //!
 //! Owns the order of these. What is said over the connections is a workload's.
 

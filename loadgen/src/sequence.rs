@@ -1,4 +1,4 @@
-//! Whether what was numbered on the way out came back exactly once and in order.
+//! Check of numbered messages: each came back exactly once and in order.
 //!
 //! Owns one connection's (or one receiver's channel's) numbers. Knows nothing of sockets or time.
 //! The counts that the exit code rests on are made here.

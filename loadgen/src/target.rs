@@ -1,4 +1,4 @@
-//! Which server: the rules of `--url`.
+//! Address of the server: the rules of `--url`.
 //!
 //! Owns parsing, the default path and name lookup. Opens no connection.
 

@@ -1,4 +1,4 @@
-//! What should happen: one shard's logic, without I/O, clock, randomness or threads (I1).
+//! Router: one shard's logic, without I/O, clock, randomness or threads (I1).
 //!
 //! Owns sessions, the order of channels, the homes of users, routing between shards, every byte budget and every timer.
 //! Knows nothing of sockets, executors or the store's layout: [`Input`]s come in, [`Output`]s and [`Question`]s go out.

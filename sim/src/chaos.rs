@@ -1,4 +1,4 @@
-//! What a network does to a stream's bytes without losing any: it splits and joins them.
+//! Reshaping of a stream's bytes by a network that loses none: it splits and joins them.
 //!
 //! Simulated TCP writes whole segments and never joins two, so both directions of both ends go through here: what is
 //! queued is gathered for a moment and then leaves in pieces of any length.

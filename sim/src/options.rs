@@ -1,4 +1,4 @@
-//! What a seed decides about its run, and the bugs that can be planted in it.
+//! Options of a run that its seed decides, and the bugs that can be planted in it.
 //!
 //! Each seed draws which hardships it has and how hard each is ("swarm testing"): a run in which everything fails at
 //! once hides what one failure alone would show.

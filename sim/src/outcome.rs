@@ -1,4 +1,4 @@
-//! What a run came to: the hash of its trace, and the first invariant that does not hold.
+//! Outcome of a run: the hash of its trace, and the first invariant that does not hold.
 
 use std::any::Any;
 use std::fmt;

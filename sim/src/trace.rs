@@ -1,4 +1,4 @@
-//! What happened, in order: one line per change of state, and a hash over all lines.
+//! Trace of a run: one line per change of state, and a hash over all lines.
 //!
 //! Owns the run's clock as others read it and its hash. Two runs of one seed have the same lines (determinism), so the
 //! hash is what two processes compare.

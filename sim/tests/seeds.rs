@@ -1,4 +1,4 @@
-//! What the simulator is for, on a few seeds: the invariants hold, planted bugs do not pass, and a run is its seed.
+//! Simulator on a few seeds: the invariants hold, planted bugs do not pass, and a run is its seed.
 
 use std::process::Command;
 

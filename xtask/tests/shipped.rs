@@ -1,4 +1,4 @@
-//! What ships holds nothing that is for tests, and a build of the workspace makes our crates no others.
+//! Check that what ships holds nothing for tests, and a build of the workspace makes our crates no others.
 
 use std::collections::BTreeMap;
 use std::process::Command;

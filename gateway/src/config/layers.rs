@@ -30,7 +30,7 @@ pub(super) struct Setting {
     pub(super) text: String,
     /// The value's type, where TOML says it.
     kind: Option<&'static str>,
-    /// Who named it, in an error's words: `rookery.toml:3`.
+    /// Source of the value, in an error's words: `rookery.toml:3`.
     pub(super) by: String,
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Heartbeat {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the heartbeats have come to.
+/// Outcome of the heartbeats.
 #[derive(Default)]
 struct Told {
     /// The node that the last one saw serving.

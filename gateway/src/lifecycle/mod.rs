@@ -44,7 +44,7 @@ use phase::{Active, Phase};
 use shutdown::{End, Shutdown};
 use state::NodeState;
 
-/// How long sessions may take to finish what is under way when the node stops. With the time that connections take to
+/// Time that sessions may take to finish what is under way when the node stops. With the time that connections take to
 /// close, that HTTP takes and that the store takes, the whole stays below 10 s.
 const DRAIN_MS: u64 = 4_000;
 /// The same for a node that was taken over: nothing that is under way there can succeed.

@@ -1,4 +1,4 @@
-//! What the HTTP API asks of channels' homes.
+//! Commands of the HTTP API to channels' homes.
 //!
 //! Owns the way there: the home's mailbox, and a one-shot channel back.
 

@@ -1,4 +1,4 @@
-//! What other threads of a node tell a shard: mail, which is queued, and orders, of which only the last counts.
+//! Mail and orders of a shard from other threads of its node: mail is queued, and of orders only the last counts.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -1,5 +1,5 @@
-//! What the accounts say to each other, and the proof that it came: acknowledged once, delivered once to each, in
-//! order, and the same to all.
+//! Messages between the accounts of `loadgen chat`, and the proof that they came: acknowledged once, delivered
+//! once to each, in order, and the same to all.
 //!
 //! Owns every member's place in its channel and its unacknowledged messages. Checks of the server's promises: a seq
 //! holds one message whoever is told (I2), a session's messages keep their order, a repeated id gives the first seq

@@ -1,4 +1,4 @@
-//! What became of numbered messages that come straight back: the counts and latencies of `loadgen echo`.
+//! Tally of numbered messages that come straight back: the counts and latencies of `loadgen echo`.
 
 use std::num::NonZeroU32;
 

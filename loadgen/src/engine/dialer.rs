@@ -1,4 +1,4 @@
-//! How a connection is begun.
+//! Dialling of connections.
 //!
 //! Owns the local addresses that connections start from. Waits for nothing: sockets are nonblocking from birth.
 

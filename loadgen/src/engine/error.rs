@@ -1,4 +1,4 @@
-//! Why a run cannot go on: which address, which error, which remedy.
+//! Errors that end a run: which address, which error, which remedy.
 
 use std::io;
 use std::net::SocketAddr;

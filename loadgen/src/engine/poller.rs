@@ -1,4 +1,4 @@
-//! Which sockets have something to do: epoll, edge-triggered, each socket registered once for its whole life.
+//! Readiness of sockets: epoll, edge-triggered, each socket registered once for its whole life.
 //!
 //! Edge-triggered with both directions from the start, because then no `epoll_ctl` is ever needed between connect and
 //! close, and a socket that was served is not polled again by the next wait. Who reads must read until the socket is

@@ -1,4 +1,4 @@
-//! What is changed after it was sent, and what is told live and kept nowhere.
+//! Rows of changes to sent messages, and of live notices, which are kept nowhere.
 
 use crate::script::{check, rules};
 

@@ -1,4 +1,4 @@
-//! Who is there: one state over all devices, told to those who may see it and to nobody else (I8).
+//! Rows of presence: one state over all devices, told to those who may see it and to nobody else (I8).
 
 use crate::script::{check, rules};
 use crate::world::World;

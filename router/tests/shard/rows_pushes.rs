@@ -1,4 +1,4 @@
-//! What phones are to be told: each message, for each member without a session who did not send it (I9).
+//! Rows of push items: each message, for each member without a session who did not send it (I9).
 
 use crate::script::{rules, run};
 use crate::world::World;

@@ -1,5 +1,5 @@
-//! What must hold at the end of a run, one file for each invariant, judged by the clients' evidence and the store
-//! itself.
+//! Checkers of the invariants at the end of a run, one file for each invariant, judged by the clients' evidence and the
+//! store itself.
 
 mod agreement;
 mod durability;

@@ -1,5 +1,5 @@
-//! What a device's user has done and what is not acknowledged, messages and operations on them: sent again, with the
-//! same id, until it is.
+//! Outbox of a device: messages, and operations on them, that are sent again with the same id until they are
+//! acknowledged.
 
 use std::collections::VecDeque;
 

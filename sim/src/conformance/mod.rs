@@ -1,4 +1,4 @@
-//! What clients see, as scenarios that any node can be held to: the simulated one here, a real process in the gateway's
+//! Conformance scenarios, which any node can be held to: the simulated one here, a real process in the gateway's
 //! tests.
 //!
 //! Owns the list of scenarios, the words they are written in, and the simulated node as a [`Transport`]. A scenario is

@@ -1,4 +1,4 @@
-//! What devices were pushed of the large channels that they have open.
+//! Pushes of large channels to devices that have them open.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Who was added to a group and removed from it, as the API knows it.
+//! Additions to groups and removals from them, as the API knows them.
 //!
 //! Owns when each change was asked for and when its answer came, and no judgement.
 

@@ -1,4 +1,4 @@
-//! What clients did and saw: the evidence that the checkers judge.
+//! Facts of what clients did and saw: the evidence that the checkers judge.
 //!
 //! Owns no judgement. Every fact bears its number in the order of the whole run, which is exact, since a run is one
 //! thread.

@@ -1,4 +1,4 @@
-//! What devices were told of users' presence, and when users left for good.
+//! Presence as devices were told it, and the times at which users left for good.
 
 use std::collections::BTreeMap;
 

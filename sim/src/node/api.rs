@@ -1,4 +1,4 @@
-//! What the HTTP API would ask of the shards: channels made, members added and removed.
+//! Requests of the HTTP API to the shards: channels made, members added and removed.
 //!
 //! Lives in the node and dies with it, as the API does. Asks by the shards' mailboxes, and is refused if these are
 //! full. An order that was under way then may have been carried out or not.

@@ -1,4 +1,4 @@
-//! How long a search takes over a million messages of one user, and what the index takes beside their texts.
+//! Time of searches over a million messages of one user, and size of the index beside their texts.
 //!
 //! `cargo bench -p chat --bench search -- [--json] [--messages 1000000] [--channels 2000] [--queries 200] [--directory
 //! D]`. Messages of 20 to 60 characters, a quarter in English, a quarter mixed, the rest in Korean, whose words follow

@@ -1,4 +1,4 @@
-//! What transactions brought to the users of one home shard, in the order of commits.
+//! Arrivals: events that transactions brought to the users of one home shard, in the order of commits.
 //!
 //! Owns reading and clearing the rows `arrival`, which the appender writes, and in whose stead users who were absent
 //! get push items. Of epochs that ended `push::adopt` clears them. Upholds I6 as `inbox` does: a page claims to reach

@@ -1,4 +1,4 @@
-//! What an account is a member of.
+//! Channels of an account.
 //!
 //! Owns lists of channels and members for reading. Who may change them is the appender's.
 

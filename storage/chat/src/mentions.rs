@@ -1,4 +1,4 @@
-//! Where an account is named, newest first.
+//! Mentions of an account, newest first.
 //!
 //! Owns reading the rows `mention`, which the appender writes and clears. Upholds I10: only what the account may read
 //! is shown.

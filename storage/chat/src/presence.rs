@@ -1,4 +1,4 @@
-//! How present users are, as their homes last said.
+//! Presence of users, as their homes last said.
 //!
 //! Owns the rows `presence`. Who is present is for the home to find out; here it only survives the home. Upholds I7:
 //! what a home says that is a home no more is refused, and no clock is compared with another's.

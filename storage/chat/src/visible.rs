@@ -1,4 +1,4 @@
-//! Which seqs of a channel a user may read.
+//! Seqs of a channel that a user may read.
 //!
 //! Owns the arithmetic of visibility ranges (I10). Knows no rows.
 

@@ -1,4 +1,4 @@
-//! What crosses the interface. The layouts are the client library's; the assertions below hold them to its
+//! Types that cross the interface. The layouts are the client library's; the assertions below hold them to its
 //! documentation.
 
 #![expect(non_camel_case_types, non_snake_case, reason = "the C interface's names, which its callers use")]

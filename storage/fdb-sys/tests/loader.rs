@@ -1,4 +1,4 @@
-//! What the loader says of a library that it cannot use: the path, what is missing, what to do, on one line.
+//! Errors of the loader about a library that it cannot use: the path, what is missing, what to do, on one line.
 //!
 //! Nothing here loads with success, since that is once for the whole process.
 

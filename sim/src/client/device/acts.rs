@@ -1,4 +1,4 @@
-//! What a user does with its device, and what happens to the device: one thing after the other, as the seed draws them.
+//! Acts of a user with its device, and accidents of the device: one after the other, as the seed draws them.
 
 use schema::command::{History, HistoryWindow};
 use schema::{ChannelId, ClientMsgId, Command, Seq};

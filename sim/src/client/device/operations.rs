@@ -1,4 +1,4 @@
-//! What a user does to messages that are there: edits, deletions, reactions, and word that it is writing.
+//! Operations of a user on stored messages: edits, deletions, reactions, and word that it is writing.
 
 use schema::command::{Delete, Edit, React, Typing};
 use schema::{ChannelId, Command, Seq};

@@ -1,4 +1,4 @@
-//! What a device hears: replies and pushes become facts, and what no reply may be becomes a complaint.
+//! Intake of a device: replies and pushes become facts, and what no reply may be becomes a complaint.
 
 use std::sync::Arc;
 

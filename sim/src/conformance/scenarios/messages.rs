@@ -1,4 +1,4 @@
-//! What is done to messages that are there: edits, deletions, reactions, mentions, search.
+//! Scenarios of changes to messages: edits, deletions, reactions, mentions, search.
 
 use super::Scenario;
 

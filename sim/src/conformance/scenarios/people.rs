@@ -1,4 +1,4 @@
-//! What members hear of each other: presence, writing, reading; blocks, and devices.
+//! Scenarios of members' notices of each other: presence, writing, reading; blocks, and devices.
 
 use super::Scenario;
 

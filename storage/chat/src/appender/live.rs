@@ -1,6 +1,6 @@
-//! What is told live and kept nowhere: who writes, who has read, and blocks.
+//! Live notices, which are kept nowhere: who writes, who has read, and blocks.
 //!
-//! Owns whom it is told. Nothing of it needs a commit of its own, and what another operation of its batch commits is
+//! Owns who is told of them. None of them needs a commit of its own, and what another operation of its batch commits is
 //! told only after that.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What operations are known to read, so that it is read at once.
+//! Prefetch of what operations are known to read, all at once.
 //!
 //! Owns what those of a kind have in common. It is a forecast, which may be wrong: an operation asks for what is
 //! missing when it is decided, and that costs a further round.

@@ -1,4 +1,4 @@
-//! What one attempt has read: rows by key, and lists of members.
+//! Rows that one attempt has read: values by key, and lists of members.
 //!
 //! Owns reading them, all that are known to be wanted at once, since a store across a network answers many reads in the
 //! time of one. Decides nothing.

@@ -1,4 +1,4 @@
-//! Whether what is stored keeps the invariants: `store check`.
+//! Check of a store's invariants: `store check`.
 //!
 //! Owns the walk over ranges of rows, a page at a time, so that a store of any size is checked in bounded memory.
 //! Changes nothing. Names every row that cannot be read; where there is none it checks I2 (seqs are exactly 1 to the

@@ -1,4 +1,4 @@
-//! Whether every row of every table can be read.
+//! Check that every row of every table can be read.
 //!
 //! Owns what is said of those that cannot. Values that nobody reads, of rows whose keys say it all, are not looked at,
 //! nor are the index's, which `search::verify` compares with the messages.

@@ -1,4 +1,4 @@
-//! Where everything lies: the keys of every table, fixed width, big-endian.
+//! Keys of every table: fixed width, big-endian.
 //!
 //! Owns the layout of keys and of ranges. Values are `schema::record`, and the smallest `packed`. Part of the stored
 //! format: what is here changes only with the format version of the data directory. Keys of one table order as their

@@ -1,4 +1,4 @@
-//! What users are to each other: friends, blocks, and who may see whose presence.
+//! Relations between users: friends, blocks, and who may see whose presence.
 //!
 //! Owns the rows `friend`, and `block` where the two have no direct channel: what goes through one changes in the order
 //! of its messages, so that is its home's, by the appender. A friendship is two rows that mirror each other and always

@@ -1,4 +1,4 @@
-//! Who may see whose presence: oneself, a friend, a fellow of a direct channel or a group, and nobody across a block.
+//! Visibility of presence: oneself, a friend, a fellow of a direct channel or a group, and nobody across a block.
 //!
 //! Limits: some 500 users are asked of at a time, each with six reads. Who is neither friend nor correspondent takes a
 //! look for a common group from whichever side has fewer channels: the watcher's channels, each with one read of

@@ -1,4 +1,4 @@
-//! What homes that are gone left unserved: their arrivals become push items.
+//! Adoption of arrivals that homes left unserved when they went: they become push items.
 //!
 //! Owns the clearing of arrivals of ended epochs. A home clears its arrivals behind itself once it has told those who
 //! were there, so what is left are the last moments before it went. Nobody knows any more who was there then, so there

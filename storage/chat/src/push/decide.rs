@@ -1,4 +1,4 @@
-//! What a worker does about an item at its time.
+//! Decision of a worker about a push item at its time.
 
 use std::fmt;
 

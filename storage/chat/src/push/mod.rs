@@ -1,4 +1,4 @@
-//! What absent users' phones are to be told of: items with a time at which a worker decides.
+//! Push items for absent users' phones, each with a time at which a worker decides.
 //!
 //! Owns the rows `push`. A home writes them in the transaction that clears its arrivals ([`super::arrivals::clear`]),
 //! so that no message is neither served nor pushed, and [`adopt`] writes them for homes that are gone. An item follows

@@ -1,4 +1,4 @@
-//! What a channel's index consists of: up to where it goes, its segments, and the messages that fill none yet.
+//! Directory of a channel's index: the seq up to which it goes, its segments, and the messages that fill none yet.
 //!
 //! Owns the rows `indexed` and `segments`. The newest segments are in the first, with those messages' own rows; when
 //! they become many the oldest go to a page, which never changes. So both stay small, and a search reads one row for

@@ -1,4 +1,4 @@
-//! What a user asks for, and whether a text has it.
+//! Query of a search, and its match against a text.
 //!
 //! Owns the rules of a query and the snippet that is shown of a hit. A text has a query if it has each of its phrases,
 //! as words that follow each other, and each of its runs, as part of a run. A phrase is words with no blank and no run

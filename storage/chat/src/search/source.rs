@@ -1,4 +1,4 @@
-//! Where hits may be: what is not indexed, segments, and messages that have the terms.
+//! Sources of hits: what is not indexed, segments, and messages that have the terms.
 //!
 //! Owns what it takes to open one. A source has a bound: no hit in it has a greater place. Opening it gives hits, and
 //! sources whose bounds are no greater. Upholds I10: messages that the user may not read are dropped before they are

@@ -1,4 +1,4 @@
-//! Whether the index of a channel has every message that it says it has.
+//! Check that a channel's index has every message that it says it has.
 //!
 //! Owns the comparison of the whole index with all messages, for tests and measurements. Not bounded by more than the
 //! channel.

@@ -1,4 +1,4 @@
-//! What a text is searched by: words, and runs of characters of writing without reliable word borders.
+//! Terms of a text: words, and runs of characters of writing without reliable word borders.
 //!
 //! Owns where a folded text is cut, and the numbers (terms) that stand for its parts in the index. Hangul, Han, Kana,
 //! Thai, Lao, Burmese and Khmer are runs: of a run every two characters that follow each other are a term, and its last

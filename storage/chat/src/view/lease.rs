@@ -1,4 +1,4 @@
-//! Who is dead: an observer's own heartbeats as the only clock.
+//! Leases of nodes: an observer's own heartbeats as the only clock.
 //!
 //! Owns what one node has seen of the others' heartbeats. Reads no clock and no store. A node is dead after
 //! `BEATS_OF_LEASE` heartbeats of the observer's were committed, over at least `LEASE_MS` of the observer's own time,

@@ -1,4 +1,4 @@
-//! Who owns what: the partition table, its epoch, and the fences that make a former owner's commits fail.
+//! View of a store: the partition table, its epoch, and the fences that make a former owner's commits fail.
 //!
 //! Owns the rows `view`, `partition` and `fence`. The table in the store is the only truth for routing.
 //! Upholds I7: every change of the table rewrites or clears the fence of each node of the old view and of the new one,

@@ -1,4 +1,4 @@
-//! Who is there: nodes that register, say each second that they live, and see who else does.
+//! Roll of nodes that register, say each second that they live, and see who else does.
 //!
 //! Owns the rows `node` and `heartbeat`. Decides nothing: [`super::Lease`] makes of what is seen who is dead.
 //! A node's heartbeat is written only beside its registration, so that a life that was declared dead, whose rows are

@@ -1,4 +1,4 @@
-//! What operations come to: replies, and what the inboxes tell of them. The words are those of `world`.
+//! Outcomes of operations: replies, and what the inboxes tell of them. The words are those of `world`.
 
 use kv::memory::CommitFault::{self, Conflict, Throttled, TooOld, UnknownCommitted, UnknownLost};
 use schema::UnixMs;

@@ -1,4 +1,4 @@
-//! What an append costs in rows, and that no batch is over its limits.
+//! Rows that an append costs, and that no batch is over its limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What becomes of messages: edits, deletions and reactions, to whom they are told, and what readers see of them.
+//! Changes to messages: edits, deletions and reactions, to whom they are told, and what readers see of them.
 
 use chat::keys;
 use kv::memory::CommitFault::{Conflict, UnknownCommitted, UnknownLost};

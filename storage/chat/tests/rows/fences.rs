@@ -1,4 +1,4 @@
-//! Who may append: two lives of a node, and two views of one life (I7).
+//! Fences against stale owners: two lives of a node, and two views of one life (I7).
 
 use std::sync::Arc;
 

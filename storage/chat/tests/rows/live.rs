@@ -1,4 +1,4 @@
-//! What is told live and kept nowhere; who may change a group; and blocks.
+//! Live notices, which are kept nowhere; ranks in a group; and blocks.
 
 use chat::keys;
 use chat::{channels, opened, people};

@@ -1,4 +1,4 @@
-//! What readers see: inboxes, snapshots, histories, lists of channels.
+//! Reads of clients: inboxes, snapshots, histories, lists of channels.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is sent is found: by whom it may be read, newest first, whatever the index has of it.
+//! Search of sent messages: by whom they may be read, newest first, whatever the index has of it.
 
 use std::collections::BTreeSet;
 

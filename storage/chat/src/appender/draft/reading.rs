@@ -1,4 +1,4 @@
-//! What an operation reads: rows and lists as this batch has left them so far, and what it requires of them.
+//! Reads of an operation: rows and lists as this batch has left them so far, and what it requires of them.
 //!
 //! Owns nothing: a row that was not read is wanted, and the operation stops ([`Halt::Unread`]). Those that need several
 //! ask for all of them before they stop, so that rounds of reading stay few.

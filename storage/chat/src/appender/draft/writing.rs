@@ -1,4 +1,4 @@
-//! What an operation writes and whom it tells, once it has checked all that it must: nothing here stops.
+//! Writes and notices of an operation, once it has checked all that it must: nothing here stops.
 //!
 //! Upholds I6 and I10 where events are made: each names those whose inboxes tell it, or goes to a large channel's feed.
 
