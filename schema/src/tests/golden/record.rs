@@ -32,3 +32,23 @@ macro_rules! golden {
 fn golden_records() {
     with_all_records!(golden);
 }
+
+/// Cases of records: beside one of each type, one of each kind and state that a store may hold.
+const CASES: &str = "\
+    arrival arrival-empty arrival-later block channel-direct channel-group channel-large dedup dedup-delete \
+    dedup-edit dedup-react device device-silent event-deleted event-edited event-membership event-message \
+    event-reaction event-read event-role event-title fence friend friend-asked friend-requested head idempotency \
+    member member-left member-returned message message-deleted message-edited message-parts message-plain node \
+    node-nameless presence presence-unknown push read-mark refresh refresh-used tallies tallies-none user";
+
+#[test]
+fn no_case_of_a_record_is_gone() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/records");
+    let files = std::fs::read_dir(directory).expect("the directory is there");
+    let path = |file: std::io::Result<std::fs::DirEntry>| file.expect("it can be listed").path();
+    let mut found: Vec<_> =
+        files.map(|file| path(file).with_extension("").file_name().map(ToOwned::to_owned)).collect();
+    found.sort();
+    let expected: Vec<_> = CASES.split_whitespace().map(|name| Some(name.into())).collect();
+    assert_eq!(found, expected);
+}
