@@ -166,7 +166,7 @@ fn store_with_items(directory: &Path) {
     use futures_lite::future::block_on;
     use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
     use schema::record::{PushItem, UserRecord};
-    use schema::{ChannelId, Epoch, Owner, Seq, Stamp, UnixMs, UserId};
+    use schema::{ChannelId, Owner, Seq, Stamp, UnixMs, UserId};
 
     let engine = EmbeddedEngine::open(directory, EmbeddedOptions::new(7)).expect("an empty directory");
     for (user, username) in [(1, "ann"), (2, "bora")] {
@@ -181,7 +181,7 @@ fn store_with_items(directory: &Path) {
     let sent = |seq: u64| UnixMs(1_767_268_800_000 + seq * 1_000);
     let item = |seq| PushItem::new(UserId(2), (ChannelId(30), Seq(seq)), UserId(1), sent(seq));
     let items = [3, 1, 2].map(item);
-    block_on(arrivals::clear(&engine, Epoch(1), Owner::default(), Stamp::default(), &items)).expect("written");
+    block_on(arrivals::clear(&engine, Owner::default(), Stamp::default(), &items)).expect("written");
     engine.close();
 }
 

@@ -146,7 +146,7 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         self.now = now;
         match &input {
-            Input::View(view) => self.view = Arc::clone(view),
+            Input::View { view, .. } if view.epoch > self.view.epoch => self.view = Arc::clone(view),
             Input::Mesh { frame: MeshFrame { body: MeshBody::Hint { stamp, .. }, .. } } => self.hinted(*stamp),
             _ => {}
         }

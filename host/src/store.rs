@@ -69,11 +69,11 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
         }
         Question::ReadArrivals(Ask { request: store::ReadArrivals { after, at_least, have }, pending }) => {
             task(started, pending, async move {
-                arrivals::read(&engine, epoch, me, after, at_least, &have, ARRIVAL_ROWS_MAX).await
+                arrivals::read(&engine, me, after, at_least, &have, ARRIVAL_ROWS_MAX).await
             })
         }
         Question::ClearArrivals(Ask { request: store::ClearArrivals { through, pushes }, pending }) => {
-            task(started, pending, async move { arrivals::clear(&engine, epoch, me, through, &pushes).await })
+            task(started, pending, async move { arrivals::clear(&engine, me, through, &pushes).await })
         }
         Question::TrimInbox(Ask { request: store::TrimInbox { user }, pending }) => {
             task(started, pending, async move { inbox::trim(&engine, user, wall).await.map(drop) })

@@ -85,8 +85,8 @@ impl Effects {
         if to == from {
             self.local.push_back(body);
         } else {
-            let frame = MeshFrame { from, epoch: self.placement.view().epoch, body };
-            self.outputs.push_back(Output::Mesh { to, frame });
+            let frame = MeshFrame { from, to, epoch: self.placement.view().epoch, body };
+            self.outputs.push_back(Output::Mesh { frame });
         }
     }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use schema::mesh::{Kicked, LiveEvent, MeshFrame};
 use schema::{
-    ChannelId, ChannelOp, CloseCode, Encoding, Event, EventBody, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View,
+    ChannelId, ChannelOp, CloseCode, Encoding, Event, EventBody, Incarnation, OpReply, Owner, Refusal, Stamp, UnixMs,
+    UserId, View,
 };
 use wire::SharedFrame;
 
@@ -90,8 +91,24 @@ pub enum Input<'a> {
         /// The device or login whose sessions end.
         whose: Kicked,
     },
-    /// The partition table changed.
-    View(Arc<View>),
+    /// The partition table changed. One that is not newer than the shard's own says nothing.
+    View {
+        /// The table.
+        view: Arc<View>,
+        /// A version of the store at which it was read: whatever was committed under earlier epochs is there to be read.
+        version: u64,
+    },
+    /// All that this node and another were to tell each other is lost, or the other is gone: nothing that came from it
+    /// counts any more but answers.
+    PeerLost {
+        /// The life of the other node.
+        incarnation: Incarnation,
+    },
+    /// Some frames between this node and another were lost, of those that need not arrive.
+    Gap {
+        /// The life of the other node.
+        incarnation: Incarnation,
+    },
     /// Whether the store takes writes: below the reserve of free disk it does not, and what changes a channel is
     /// refused (115).
     Writes {
@@ -138,9 +155,7 @@ pub enum Output {
     /// [`must_arrive`](schema::mesh::MeshBody::must_arrive) does; any other may be lost and is made good within
     /// seconds.
     Mesh {
-        /// The shard.
-        to: Owner,
-        /// The frame.
+        /// The frame, which says to whom.
         frame: MeshFrame,
     },
     /// Answer the HTTP API.

@@ -1,7 +1,6 @@
 //! Placement of channels and users on shards.
 //!
-//! Owns this shard's name and the view it goes by. One node with several shards today: the view arrives from outside
-//! and is the only truth for routing.
+//! Owns this shard's name and the view it goes by, which arrives from outside and is the only truth for routing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,14 +24,10 @@ impl Placement {
         &self.view
     }
 
-    pub(crate) fn set_view(&mut self, view: Arc<View>) {
-        assert!(
-            view.epoch > self.view.epoch,
-            "I7: view {:?} came after {:?}: epochs only grow",
-            view.epoch,
-            self.view.epoch
-        );
-        self.view = view;
+    /// Goes by a newer view from here on. Returns the one before; none if this one is not newer, since word of a view
+    /// comes by several ways.
+    pub(crate) fn set_view(&mut self, view: Arc<View>) -> Option<Arc<View>> {
+        (view.epoch > self.view.epoch).then(|| std::mem::replace(&mut self.view, view))
     }
 
     pub(crate) fn home_of_channel(&self, channel: ChannelId) -> Owner {

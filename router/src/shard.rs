@@ -167,7 +167,8 @@ impl Shard {
                 let home = self.effects.placement.home_of_user(user);
                 self.effects.mesh(home, MeshBody::Kick { user, whose });
             }
-            Input::View(view) => self.effects.placement.set_view(view),
+            Input::View { view, version: _ } => drop(self.effects.placement.set_view(view)),
+            Input::PeerLost { .. } | Input::Gap { .. } => {}
             Input::Writes { on } => self.channels.set_writes(on),
             Input::Drain { deadline_ms } => self.drain(deadline_ms),
         }
@@ -367,8 +368,8 @@ impl Shard {
     }
 
     /// A frame of another shard. One of an earlier life of its node is not for us.
-    fn mesh(&mut self, MeshFrame { from, epoch, body }: MeshFrame) {
-        if epoch == self.effects.placement.view().epoch {
+    fn mesh(&mut self, MeshFrame { from, to, epoch, body }: MeshFrame) {
+        if to == self.effects.placement.me && epoch == self.effects.placement.view().epoch {
             self.received(from, body);
         } else {
             self.effects.count(Counter::OtherEpoch);

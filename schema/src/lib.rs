@@ -57,4 +57,4 @@ pub use place::MessagePlace;
 pub use position::{Cursor, Position, Stamp};
 pub use presence::{PresenceEntry, PresenceState};
 pub use time::{Instant, Now, UnixMs};
-pub use view::{Epoch, Incarnation, Owner, Partition, ShardIndex, View};
+pub use view::{Epoch, Incarnation, Member, Owner, Partition, ShardIndex, Standing, View};

@@ -1,4 +1,4 @@
-//! Owners of the partitions of the hash space.
+//! Owners of the partitions of the hash space, and the nodes they are shards of.
 //!
 //! Owns the partition table and the hash. Who proposes a table and how it changes is for others.
 
@@ -36,7 +36,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// One of the 1,024 slices of the hash space.
+/// One of the 4,096 slices of the hash space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition(u16);
 
@@ -57,14 +57,38 @@ impl Partition {
         let mut bytes = [kind; 9];
         bytes[1..].copy_from_slice(&id.to_be_bytes());
         let slice = xxh3_64(&bytes) % u64::from(PARTITIONS);
-        Self(u16::try_from(slice).expect("below 1,024"))
+        Self(u16::try_from(slice).expect("below 4,096"))
     }
 
-    /// Its place in a table, below 1,024.
+    /// Its place in a table, below 4,096.
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
+}
+
+/// One node of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// Shards that it runs.
+    pub shards: u16,
+    /// The share of the partitions that it is to have, beside others' weights.
+    pub weight: u16,
+    /// What it has to do with partitions.
+    pub standing: Standing,
+}
+
+/// The part of a node in its view. Whatever it is, its sessions are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It owns partitions, or will.
+    Home,
+    /// It hands over those that it has left, since it is going to stop.
+    Draining,
+    /// It owns none, and is not going to.
+    Guest,
 }
 
 /// The partition table of one epoch: who owns what.
@@ -72,18 +96,25 @@ impl Partition {
 pub struct View {
     /// The number of the view; a later one counts.
     pub epoch: Epoch,
+    members: Box<[Member]>,
     owners: Box<[Owner]>,
 }
 
 impl View {
-    /// A table from its rows, one for each partition in order.
+    /// A view of these nodes, in any order, and an owner for each partition in order.
     ///
     /// # Panics
-    /// If there are not exactly 1,024 rows.
+    /// If there are not exactly 4,096 owners, or one of them is no shard of a member's.
     #[must_use]
-    pub fn new(epoch: Epoch, owners: Vec<Owner>) -> Self {
+    pub fn new(epoch: Epoch, mut members: Vec<Member>, owners: Vec<Owner>) -> Self {
         assert_eq!(owners.len(), usize::from(PARTITIONS), "one owner for each partition");
-        Self { epoch, owners: owners.into() }
+        members.sort_by_key(|member| member.incarnation);
+        let view = Self { epoch, members: members.into(), owners: owners.into() };
+        let is_shard =
+            |owner: &Owner| view.member(owner.incarnation).is_some_and(|member| owner.shard.0 < member.shards);
+        let stranger = view.owners.iter().find(|owner| !is_shard(owner));
+        assert_eq!(stranger, None, "each owner is a shard of a member");
+        view
     }
 
     /// The table of a node that is alone: its shards in turn.
@@ -93,7 +124,33 @@ impl View {
     #[must_use]
     pub fn alone(epoch: Epoch, incarnation: Incarnation, shards: u16) -> Self {
         let owner = |partition| Owner { incarnation, shard: ShardIndex(partition % shards) };
-        Self::new(epoch, (0..PARTITIONS).map(owner).collect())
+        let member = Member { incarnation, shards, weight: shards, standing: Standing::Home };
+        Self::new(epoch, vec![member], (0..PARTITIONS).map(owner).collect())
+    }
+
+    /// The nodes, by incarnation.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// A node of this view.
+    #[must_use]
+    pub fn member(&self, incarnation: Incarnation) -> Option<&Member> {
+        let at = self.members.binary_search_by_key(&incarnation, |member| member.incarnation).ok()?;
+        Some(&self.members[at])
+    }
+
+    /// The owners of the partitions, in order.
+    #[must_use]
+    pub fn owners(&self) -> &[Owner] {
+        &self.owners
+    }
+
+    /// Partitions that a node owns.
+    #[must_use]
+    pub fn owned_by(&self, incarnation: Incarnation) -> usize {
+        self.owners.iter().filter(|owner| owner.incarnation == incarnation).count()
     }
 
     /// The shard that owns a partition.
@@ -132,6 +189,7 @@ mod tests {
         for owner in &view.owners {
             owned[usize::from(owner.shard.0)] += 1;
         }
-        assert_eq!(owned, [342, 341, 341]);
+        assert_eq!(owned, [1_366, 1_365, 1_365]);
+        assert_eq!(view.owned_by(Incarnation(1)), 4_096);
     }
 }

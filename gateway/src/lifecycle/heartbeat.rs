@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use chat::LayerError;
-use chat::view::{self, Roll};
+use chat::view::{self, Proposal, Roll};
 use kv::Engine;
 use schema::limits::BEAT_MS;
 use schema::record::NodeRecord;
@@ -174,7 +174,9 @@ impl<S: Engine> Beating<S> {
             }
             Step::TakeOver(verdict) => {
                 let from = seen.roll.first_active().map(|(node, _)| node).filter(|&node| node != self.me.incarnation);
-                let taken = view::take_over(&self.engine, self.me.incarnation, self.me.record.shards, &verdict).await?;
+                let me = self.me.incarnation;
+                let proposal = Proposal::alone(me, self.me.record.shards, &verdict);
+                let taken = view::change(&self.engine, me, &proposal).await?;
                 if let Some(view) = taken {
                     self.took_over(&seen.roll, from, view);
                     return Ok(true);

@@ -6,8 +6,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use schema::Epoch;
-
 use crate::config::Config;
 use crate::machine::disk::{self, DiskChange, DiskWatch};
 use crate::runtime::{Commander, StorePool};
@@ -33,13 +31,12 @@ pub(super) struct Housekeeping<'a, S> {
 }
 
 impl<'a, S: NodeStore> Housekeeping<'a, S> {
-    /// For a node that began `epoch`, whose store is as `health` has it. Its shards have been told nothing yet.
+    /// For a node that serves, whose store is as `health` has it. Its shards have been told nothing yet.
     pub(super) fn new(
         config: &'a Config,
         store: S,
         state: &Arc<NodeState>,
         shards: &'a Commander,
-        epoch: Epoch,
         background: StorePool,
         health: HealthWatch,
     ) -> Self {
@@ -51,7 +48,7 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
             away: is_away(health.health()),
             health,
             writes: true,
-            upkeep: Upkeep::new(store.clone(), epoch),
+            upkeep: Upkeep::new(store.clone()),
             background,
             store,
         }
@@ -160,7 +157,7 @@ mod tests {
 
         let background = StorePool::start("background", 1).expect("a thread");
         let shards = Commander::new(Vec::new());
-        let mut housekeeping = Housekeeping::new(&config, store.clone(), &state, &shards, Epoch(1), background, health);
+        let mut housekeeping = Housekeeping::new(&config, store.clone(), &state, &shards, background, health);
         housekeeping.run();
         assert_eq!(state.ready(), Ok(()));
         drop(housekeeping);

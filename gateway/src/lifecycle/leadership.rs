@@ -45,7 +45,7 @@ impl Leadership {
             Some(_) => Step::Forget(verdict),
             None if !seen.registered => Step::Register,
             // With itself in the view it has taken over without having heard of it, and does so again.
-            None if seen.roll.active.iter().all(|&node| node == self.me || verdict.dead.contains_key(&node)) => {
+            None if seen.roll.active().all(|node| node == self.me || verdict.dead.contains_key(&node)) => {
                 Step::TakeOver(verdict)
             }
             None => Step::Wait,
@@ -62,6 +62,7 @@ impl Leadership {
 mod tests {
     use super::*;
     use chat::view::{Node, Roll};
+    use schema::View;
 
     /// Feeds heartbeats a second apart, each `epoch:active fence` with an `!` where the registration of this node,
     /// which is 1, is gone; node 2 says a word each time, node 3 never. A takeover that is wanted succeeds unless the
@@ -75,10 +76,14 @@ mod tests {
             let (view, fence) = told.split_once(' ').unwrap_or((told, ""));
             let (epoch, active) = view.split_once(':').expect("epoch:active");
             let epoch = Epoch(epoch.parse().expect("an epoch"));
-            let active: Vec<_> = active.parse().map(Incarnation).into_iter().collect();
+            let view = active.parse().ok().map(|active| View::alone(epoch, Incarnation(active), 1));
             let words = [(1, None), (2, Some(at as u64)), (3, Some(7))];
             let nodes = words.map(|(node, beat)| (Incarnation(node), Node { beat, ..Node::default() })).into();
-            let seen = Seen { roll: Roll { epoch, active, nodes }, registered, fence: fence.parse().map(Epoch).ok() };
+            let seen = Seen {
+                roll: Roll { epoch, view, version: 0, nodes },
+                registered,
+                fence: fence.parse().map(Epoch).ok(),
+            };
             let step = leadership.beat(at as u64 * 1_000, &seen);
             done.push(match step {
                 Step::Wait => "-",

@@ -147,8 +147,13 @@ impl Node<'_> {
             record: NodeRecord {
                 name: self.config.node_name(),
                 shards: self.config.shards(),
+                weight: self.config.shards(),
+                region: self.config.region.clone(),
                 ws_url: ws_origin(self.config, bootstrap.ready.ws),
+                api_url: format!("http://{}", bootstrap.ready.api),
                 since_ms: runtime::wall(),
+                // Nodes have no links to each other yet.
+                ..NodeRecord::default()
             },
         };
         self.wait_for(state, S::REMEDY, store::must_be_whole_in_the_end(store))??;
@@ -184,7 +189,7 @@ impl Node<'_> {
             }
             halt => {
                 match self.shutdown.finish(view::leave(store, incarnation), LAST_WORD) {
-                    Some(Ok(())) => {}
+                    Some(Ok(_)) => {}
                     Some(Err(error)) => tracing::warn!(%error, "could not leave: the next node waits for the lease"),
                     None => tracing::warn!("could not leave in time: the next node waits for the lease"),
                 }
@@ -273,8 +278,7 @@ impl Node<'_> {
                 // Whoever started the node may have closed its end after the ready line.
                 tracing::debug!(%error, "standard output is closed");
             }
-            let mut housekeeping =
-                Housekeeping::new(config, store.clone(), state, &commander, view.epoch, background, health);
+            let mut housekeeping = Housekeeping::new(config, store.clone(), state, &commander, background, health);
             let Err(halt) = self.wait(state, pending::<Infallible>(), || housekeeping.run());
             clients.stop();
             (clients, halt)

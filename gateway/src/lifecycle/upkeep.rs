@@ -11,7 +11,6 @@ use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
 use chat::push::Adopted;
 use chat::{dedup, push};
 use kv::Engine;
-use schema::Epoch;
 
 use crate::runtime::{self, Job, StorePool};
 
@@ -26,8 +25,7 @@ const ADOPT_AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Upkeep<S> {
     engine: S,
-    epoch: Epoch,
-    /// Until all that earlier epochs left is adopted; whether it was.
+    /// Until all that earlier lives left is adopted; whether it was.
     ///
     /// Beside serving and not before: nobody waits for it, since sessions start from their inboxes and an item is due
     /// half a minute after its message, so a life that left much behind delays no start.
@@ -63,12 +61,11 @@ impl<T: Send + 'static> Chore<T> {
 }
 
 impl<S: Engine> Upkeep<S> {
-    /// For a node that began `epoch`.
-    pub(super) fn new(engine: S, epoch: Epoch) -> Self {
+    /// For a node that has just begun to serve.
+    pub(super) fn new(engine: S) -> Self {
         let now = Instant::now();
         Self {
             engine,
-            epoch,
             adopting: Chore::due(now),
             forgetting: Chore::due(now),
             looking: Chore::due(now),
@@ -86,7 +83,7 @@ impl<S: Engine> Upkeep<S> {
             self.looked_at = now;
             look(engine(), ran)
         });
-        if let Some(false) = self.adopting.round(now, pool, || adopted(engine(), self.epoch)) {
+        if let Some(false) = self.adopting.round(now, pool, || adopted(engine())) {
             self.adopting.due = Some(now + ADOPT_AGAIN);
         }
         if let Some(()) = self.forgetting.round(now, pool, || forget(engine())) {
@@ -143,9 +140,9 @@ async fn forget<S: Engine>(engine: S) {
     }
 }
 
-/// Whether nothing is left of earlier epochs.
-async fn adopted<S: Engine>(engine: S, epoch: Epoch) -> bool {
-    match push::adopt(&engine, epoch, runtime::wall()).await {
+/// Whether nothing is left of earlier lives.
+async fn adopted<S: Engine>(engine: S) -> bool {
+    match push::adopt(&engine, runtime::wall()).await {
         Ok(Adopted { arrivals: 0, .. }) => true,
         Ok(Adopted { arrivals, items }) => {
             tracing::info!(arrivals, items, "made push items of what an earlier life left unserved");

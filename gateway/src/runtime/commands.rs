@@ -50,7 +50,7 @@ impl api::Shards for NodeShards {
         let home = self.view.home_of_channel(channel);
         // What another shard says after a search; this thread has no name of its own, and the home looks only at its
         // own.
-        let frame = MeshFrame { from: home, epoch: self.view.epoch, body: MeshBody::Index { channel } };
+        let frame = MeshFrame { from: home, to: home, epoch: self.view.epoch, body: MeshBody::Index { channel } };
         if self.push(home, Mail::Mesh(frame)).is_err() {
             tracing::debug!(%channel, "a home with too much to do was not told that its index is behind");
         }

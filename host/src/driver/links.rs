@@ -125,7 +125,7 @@ mod tests {
             true => MeshBody::Unregister { session: SessionId(number), user: UserId(0) },
             false => MeshBody::Index { channel: ChannelId(number) },
         };
-        MeshFrame { from: Owner::default(), epoch: Epoch(1), body }
+        MeshFrame { from: Owner::default(), to: Owner::default(), epoch: Epoch(1), body }
     }
 
     /// Frames 0, 1, … are sent to a mailbox with one place, `!` ones must arrive; each queue has room for two. Those

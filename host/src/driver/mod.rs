@@ -315,7 +315,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             Effect::Output(Output::Ping { conn }) => sockets.ping(conn),
             Effect::Output(Output::Close { conn, code }) => sockets.close(conn, code, ""),
             Effect::Output(Output::Reads { conn, on }) => sockets.set_reads(conn, on),
-            Effect::Output(Output::Mesh { to, frame }) => self.queues.send(&mut self.links, to.shard, frame),
+            Effect::Output(Output::Mesh { frame }) => self.queues.send(&mut self.links, frame.to.shard, frame),
             Effect::Output(Output::Reply { ticket, reply }) => {
                 let answer = self.answers.remove(&ticket).expect("I12: what is answered was asked");
                 answer(reply);

@@ -258,7 +258,7 @@ impl World {
                 client.reads_on = on;
                 client.told.push(format!("reads {}", if on { "on" } else { "off" }));
             }
-            Output::Mesh { to, frame } => self.mesh_out(shard, to, frame),
+            Output::Mesh { frame } => self.mesh_out(shard, frame.to, frame),
             Output::Reply { ticket, reply } => {
                 let reply = reply.map_or_else(|refusal| format!("!{}", u16::from(refusal.code)), |_| "ok".to_owned());
                 self.replies.push(format!("{ticket} {reply}"));
@@ -331,7 +331,7 @@ impl World {
     }
 
     fn frame(&mut self, from: usize, to: usize, epoch: Epoch, body: MeshBody) {
-        let frame = MeshFrame { from: self.owners[from], epoch, body };
+        let frame = MeshFrame { from: self.owners[from], to: self.owners[to], epoch, body };
         self.input(to, Input::Mesh { frame });
     }
 

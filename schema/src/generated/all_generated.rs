@@ -18743,9 +18743,10 @@ impl<'a> ::flatbuffers::Follow<'a> for MeshFrame<'a> {
 
 impl<'a> MeshFrame<'a> {
   pub const VT_FROM: ::flatbuffers::VOffsetT = 4;
-  pub const VT_EPOCH: ::flatbuffers::VOffsetT = 6;
-  pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 8;
-  pub const VT_BODY: ::flatbuffers::VOffsetT = 10;
+  pub const VT_TO: ::flatbuffers::VOffsetT = 6;
+  pub const VT_EPOCH: ::flatbuffers::VOffsetT = 8;
+  pub const VT_BODY_TYPE: ::flatbuffers::VOffsetT = 10;
+  pub const VT_BODY: ::flatbuffers::VOffsetT = 12;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -18759,6 +18760,7 @@ impl<'a> MeshFrame<'a> {
     let mut builder = MeshFrameBuilder::new(_fbb);
     builder.add_epoch(args.epoch);
     if let Some(x) = args.body { builder.add_body(x); }
+    if let Some(x) = args.to { builder.add_to(x); }
     if let Some(x) = args.from { builder.add_from(x); }
     builder.add_body_type(args.body_type);
     builder.finish()
@@ -18771,6 +18773,13 @@ impl<'a> MeshFrame<'a> {
     // Created from valid Table for this object
     // which contains a valid value in this slot
     unsafe { self._tab.get::<Owner>(MeshFrame::VT_FROM, None).unwrap()}
+  }
+  #[inline]
+  pub fn to(&self) -> &'a Owner {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Owner>(MeshFrame::VT_TO, None).unwrap()}
   }
   #[inline]
   pub fn epoch(&self) -> u64 {
@@ -19166,6 +19175,7 @@ impl ::flatbuffers::Verifiable for MeshFrame<'_> {
   ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
     v.visit_table(pos)?
      .visit_field::<Owner>("from", Self::VT_FROM, true)?
+     .visit_field::<Owner>("to", Self::VT_TO, true)?
      .visit_field::<u64>("epoch", Self::VT_EPOCH, false)?
      .visit_union::<MeshBody, _>("body_type", Self::VT_BODY_TYPE, "body", Self::VT_BODY, true, |key, v, pos| {
         match key {
@@ -19204,6 +19214,7 @@ impl ::flatbuffers::Verifiable for MeshFrame<'_> {
 }
 pub struct MeshFrameArgs<'a> {
     pub from: Option<&'a Owner>,
+    pub to: Option<&'a Owner>,
     pub epoch: u64,
     pub body_type: MeshBody,
     pub body: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
@@ -19213,6 +19224,7 @@ impl<'a> Default for MeshFrameArgs<'a> {
   fn default() -> Self {
     MeshFrameArgs {
       from: None, // required field
+      to: None, // required field
       epoch: 0,
       body_type: MeshBody::NONE,
       body: None, // required field
@@ -19228,6 +19240,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MeshFrameBuilder<'a, 'b, A> {
   #[inline]
   pub fn add_from(&mut self, from: &Owner) {
     self.fbb_.push_slot_always::<&Owner>(MeshFrame::VT_FROM, from);
+  }
+  #[inline]
+  pub fn add_to(&mut self, to: &Owner) {
+    self.fbb_.push_slot_always::<&Owner>(MeshFrame::VT_TO, to);
   }
   #[inline]
   pub fn add_epoch(&mut self, epoch: u64) {
@@ -19253,6 +19269,7 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> MeshFrameBuilder<'a, 'b, A> {
   pub fn finish(self) -> ::flatbuffers::WIPOffset<MeshFrame<'a>> {
     let o = self.fbb_.end_table(self.start_);
     self.fbb_.required(o, MeshFrame::VT_FROM,"from");
+    self.fbb_.required(o, MeshFrame::VT_TO,"to");
     self.fbb_.required(o, MeshFrame::VT_BODY,"body");
     ::flatbuffers::WIPOffset::new(o.value())
   }
@@ -19262,6 +19279,7 @@ impl ::core::fmt::Debug for MeshFrame<'_> {
   fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
     let mut ds = f.debug_struct("MeshFrame");
       ds.field("from", &self.from());
+      ds.field("to", &self.to());
       ds.field("epoch", &self.epoch());
       ds.field("body_type", &self.body_type());
       match self.body_type() {

@@ -70,7 +70,7 @@ fn indices_ascend(body: &MeshBody) -> Result<(), String> {
 }
 
 flat_tables! {
-    MeshFrame as MeshFrame { from, epoch, body as [union body] }
+    MeshFrame as MeshFrame { from, to, epoch, body as [union body] }
     More as More { session, user, after, credit_bytes, snapshot }
     SnapshotPlace as SnapshotPlace { through, last }
     Target as Target { session, after, through, events }

@@ -20,8 +20,10 @@ use crate::view::{Epoch, Owner};
 /// One frame, from one shard to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeshFrame {
-    /// The sender. Its incarnation tells frames of an earlier life.
+    /// The sender.
     pub from: Owner,
+    /// The shard that is meant. Its incarnation tells frames for an earlier life.
+    pub to: Owner,
     /// The view under which it was addressed.
     pub epoch: Epoch,
     /// The content.

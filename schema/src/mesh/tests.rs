@@ -20,7 +20,10 @@ fn raw(body_type: fb::MeshBody, build: impl FnOnce(&mut crate::flat::Builder) ->
     crate::flat::with_builder(|builder| {
         let body = Some(flatbuffers::WIPOffset::new(build(builder)));
         let from = fb::Owner::new(1, 2);
-        let root = fb::MeshFrame::create(builder, &fb::MeshFrameArgs { from: Some(&from), epoch: 3, body_type, body });
+        let root = fb::MeshFrame::create(
+            builder,
+            &fb::MeshFrameArgs { from: Some(&from), to: Some(&from), epoch: 3, body_type, body },
+        );
         builder.finish_minimal(root);
         builder.finished_data().to_vec()
     })
@@ -70,6 +73,7 @@ fn a_full_batch_fits_in_a_hint() {
         let events = vec![event; crate::limits::BATCH_ROWS_MAX as usize];
         let frame = MeshFrame {
             from: Owner::default(),
+            to: Owner::default(),
             epoch: Epoch(1),
             body: MeshBody::Hint { stamp: Stamp::default(), events },
         };

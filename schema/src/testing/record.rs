@@ -62,11 +62,31 @@ impl Any for MemberRecord {
     }
 }
 
-/// A name and an address as long as they may be.
+/// Names and addresses as long as they may be.
 impl Any for NodeRecord {
     fn any() -> BoxedStrategy<Self> {
-        (printable(NODE_NAME_BYTES_MAX), any_value(), printable(NODE_URL_BYTES_MAX), any_value())
-            .prop_map(|(name, shards, ws_url, since_ms)| Self { name, shards, ws_url, since_ms })
+        let name = || printable(NODE_NAME_BYTES_MAX);
+        let url = || printable(NODE_URL_BYTES_MAX);
+        let texts = (name(), name(), url(), url(), url());
+        let numbers = (any_value(), any_value(), any_value(), any_value(), any_value(), any_value(), any_value());
+        (texts, numbers)
+            .prop_map(|((name, region, ws_url, api_url, links), numbers)| {
+                let (shards, weight, links_oldest, links_newest, secret, token_key, since_ms) = numbers;
+                Self {
+                    name,
+                    shards,
+                    weight,
+                    region,
+                    ws_url,
+                    api_url,
+                    links,
+                    links_oldest,
+                    links_newest,
+                    secret,
+                    token_key,
+                    since_ms,
+                }
+            })
             .boxed()
     }
 }

@@ -22,27 +22,24 @@ pub(super) fn all(world: &World) -> Check {
     let engine = checks::reopen(&world.store);
     let log = checks::without_sessions(&engine, &world.rooms, &world.users, &facts)?;
     let left = arrivals_left(&engine)?;
-    fenced(world, &left)?;
+    fenced(world)?;
     arrived(world, &log, &left)
 }
 
-/// Rows of arrivals that no home has cleared, by epoch.
-fn arrivals_left(engine: &MemoryEngine) -> Result<Vec<(Epoch, Stamp, ArrivalRecord)>, Violation> {
+/// Rows of arrivals that no home has cleared.
+fn arrivals_left(engine: &MemoryEngine) -> Result<Vec<(Stamp, ArrivalRecord)>, Violation> {
     let arrival = |row: &kv::Row| {
-        let (epoch, stamp) = keys::arrival_place(&row.key)?;
-        Ok((epoch, stamp, ArrivalRecord::decode(&row.value)?))
+        let (_home, stamp) = keys::arrival_place(&row.key)?;
+        Ok((stamp, ArrivalRecord::decode(&row.value)?))
     };
-    let rows = checks::all_rows(engine, keys::arrivals_before(Epoch(u64::MAX)))?;
+    let rows = checks::all_rows(engine, keys::arrivals())?;
     rows.iter().map(arrival).collect::<Result<_, RecordError>>().map_err(checks::unreadable)
 }
 
-/// I7, by what was told, what homes read and what lies there still.
-fn fenced(world: &World, left: &[(Epoch, Stamp, ArrivalRecord)]) -> Check {
-    let (commits, arrived, epochs) = (world.commits.borrow(), world.arrived.borrow(), world.epochs.borrow());
-    let told = commits.iter().copied();
-    let read = arrived.iter().flat_map(|((epoch, _), arrived)| arrived.rows.iter().map(|(stamp, _)| (*epoch, *stamp)));
-    let lies = left.iter().map(|(epoch, stamp, _)| (*epoch, *stamp));
-    for (epoch, stamp) in told.chain(read).chain(lies) {
+/// I7, by what was told.
+fn fenced(world: &World) -> Check {
+    let (commits, epochs) = (world.commits.borrow(), world.epochs.borrow());
+    for (epoch, stamp) in commits.iter().copied() {
         let later = epochs.range(Epoch(epoch.0 + 1)..).find(|(_, version)| stamp.version > **version);
         if let Some((ended_by, version)) = later {
             violated!("I7", "{stamp:?} committed under {epoch:?}, which {ended_by:?} had ended at {version} or before");
@@ -52,14 +49,14 @@ fn fenced(world: &World, left: &[(Epoch, Stamp, ArrivalRecord)]) -> Check {
 }
 
 /// I6 of arrivals.
-fn arrived(world: &World, log: &Log, left: &[(Epoch, Stamp, ArrivalRecord)]) -> Check {
+fn arrived(world: &World, log: &Log, left: &[(Stamp, ArrivalRecord)]) -> Check {
     let mut told: BTreeMap<UserId, BTreeSet<Position>> = BTreeMap::new();
     let arrived = world.arrived.borrow();
-    for ((epoch, home), arrived) in &*arrived {
+    for (home, arrived) in &*arrived {
         let mut last = Stamp::default();
         for (stamp, record) in &arrived.rows {
             if *stamp <= last {
-                violated!("I6", "{home} of {epoch:?} was told of {stamp:?} after {last:?}");
+                violated!("I6", "{home} was told of {stamp:?} after {last:?}");
             }
             last = *stamp;
             add_positions(&mut told, *stamp, record);
@@ -68,7 +65,7 @@ fn arrived(world: &World, log: &Log, left: &[(Epoch, Stamp, ArrivalRecord)]) -> 
     let in_inboxes: BTreeMap<UserId, BTreeSet<Position>> =
         log.inboxes.iter().map(|(user, (_, rows))| (*user, rows.iter().map(|row| row.position).collect())).collect();
     let mut lies = told.clone();
-    left.iter().for_each(|(_, stamp, record)| add_positions(&mut lies, *stamp, record));
+    left.iter().for_each(|(stamp, record)| add_positions(&mut lies, *stamp, record));
     for (user, positions) in &lies {
         if let Some(position) = positions.difference(&in_inboxes[user]).next() {
             violated!("I6", "{position} arrived for {user}, whose inbox has nothing there");

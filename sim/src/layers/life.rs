@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use chat::appender::{Appender, Finished};
-use chat::{arrivals, view};
+use chat::arrivals;
+use chat::view::{self, Current};
 use schema::{ChannelId, ChannelOp, Epoch, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, View};
 use tokio::sync::oneshot;
 
@@ -202,7 +203,7 @@ async fn read_view_again(world: Rc<World>, life: Rc<Life>) {
     let mut rng = world.rng.part(&format!("look {} {:?}", life.number, life.epoch()));
     loop {
         match view::current(&world.engine()).await {
-            Ok(Some(view)) if view.home_of_channel(ChannelId(0)).incarnation == life.incarnation => {
+            Ok(Some(Current { view, .. })) if view.home_of_channel(ChannelId(0)).incarnation == life.incarnation => {
                 return life.adopt(&world, view);
             }
             Ok(_) => {
@@ -222,23 +223,23 @@ async fn read_arrivals(world: Rc<World>, life: Rc<Life>, home: Owner) {
     let mut rng = world.rng.part(&format!("home {home} {epoch:?}"));
     while !life.is_out() && life.epoch() == epoch && world.phase.get() != Phase::Over {
         world.tasks.sleep(rng.within(1..=world.plan.pause_ms)).await;
-        let _more = read_arrivals_once(&world, epoch, home, &mut rng).await;
+        let _more = read_arrivals_once(&world, home, &mut rng).await;
         if rng.chance(200) {
-            clear_arrivals(&world, epoch, home).await;
+            clear_arrivals(&world, home).await;
         }
     }
 }
 
 /// Reads one page. Whether more had arrived; none if the store did not say.
-pub(super) async fn read_arrivals_once(world: &World, epoch: Epoch, home: Owner, rng: &mut Rng) -> Option<bool> {
+pub(super) async fn read_arrivals_once(world: &World, home: Owner, rng: &mut Rng) -> Option<bool> {
     let rows = u32::try_from(rng.within(1..=4)).expect("a few");
-    let after = world.arrived.borrow().get(&(epoch, home)).map(|arrived| arrived.through).unwrap_or_default();
+    let after = world.arrived.borrow().get(&home).map(|arrived| arrived.through).unwrap_or_default();
     let (engine, none) = (world.engine(), BTreeSet::new());
     let at_least = after.version.max(world.last_version.get());
-    let page = arrivals::read(&engine, epoch, home, after, at_least, &none, rows).await.ok()?;
+    let page = arrivals::read(&engine, home, after, at_least, &none, rows).await.ok()?;
     world.done.borrow_mut().pages += 1;
     let mut arrived = world.arrived.borrow_mut();
-    let arrived = arrived.entry((epoch, home)).or_default();
+    let arrived = arrived.entry(home).or_default();
     if arrived.through != after {
         // Another read of the same home was faster.
         return None;
@@ -249,10 +250,10 @@ pub(super) async fn read_arrivals_once(world: &World, epoch: Epoch, home: Owner,
 }
 
 /// What was read goes.
-async fn clear_arrivals(world: &World, epoch: Epoch, home: Owner) {
-    let through = world.arrived.borrow().get(&(epoch, home)).map(|arrived| arrived.through);
+async fn clear_arrivals(world: &World, home: Owner) {
+    let through = world.arrived.borrow().get(&home).map(|arrived| arrived.through);
     if let Some(through) = through {
         // If the store does not do it now, the next time will.
-        let _later = arrivals::clear(&world.engine(), epoch, home, through, &[]).await;
+        let _later = arrivals::clear(&world.engine(), home, through, &[]).await;
     }
 }

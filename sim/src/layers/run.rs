@@ -229,13 +229,14 @@ async fn claim(world: &Rc<World>, life: &Rc<Life>, shards: u16, rng: &mut Rng) {
 
 /// Declares every node of the view dead as it is now.
 async fn by_verdict(engine: &impl Engine, life: &Life, shards: u16) -> Result<Option<schema::View>, LayerError> {
-    let (name, ws_url) = (format!("life {}", life.number), String::new());
-    let record = NodeRecord { name, shards, ws_url, since_ms: crate::world::WALL };
+    let name = format!("life {}", life.number);
+    let record = NodeRecord { name, shards, since_ms: crate::world::WALL, ..NodeRecord::default() };
     view::register(engine, life.incarnation, &record).await?;
     let roll = view::look(engine).await?;
-    let dead = roll.active.iter().filter(|node| **node != life.incarnation);
-    let dead = dead.map(|node| (*node, roll.nodes.get(node).and_then(|node| node.beat))).collect();
-    view::take_over(engine, life.incarnation, shards, &view::Verdict { epoch: roll.epoch, dead }).await
+    let dead = roll.active().filter(|&node| node != life.incarnation);
+    let dead = dead.map(|node| (node, roll.nodes.get(&node).and_then(|node| node.beat))).collect();
+    let proposal = view::Proposal::alone(life.incarnation, shards, &view::Verdict { epoch: roll.epoch, dead });
+    view::change(engine, life.incarnation, &proposal).await
 }
 
 async fn adopt(world: &Rc<World>, life: &Rc<Life>, view: schema::View) {
@@ -261,7 +262,7 @@ async fn newest(world: &World) -> u64 {
 async fn read_all_arrivals(world: &World, rng: &mut Rng) {
     let Some(life) = world.active() else { return };
     for home in life.homes() {
-        while read_arrivals_once(world, life.epoch(), home, rng).await != Some(false) {
+        while read_arrivals_once(world, home, rng).await != Some(false) {
             world.tasks.sleep(1).await;
         }
     }

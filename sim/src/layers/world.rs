@@ -34,7 +34,7 @@ pub(super) enum Phase {
     Over,
 }
 
-/// What one home shard read of its arrivals under one epoch.
+/// What one home shard read of its arrivals.
 #[derive(Debug, Default)]
 pub(super) struct Arrived {
     /// Up to where.
@@ -69,7 +69,7 @@ pub(super) struct World {
     pub(super) taken_over: RefCell<BTreeMap<Epoch, u64>>,
     /// Transactions that were told of, and under which epoch their batches were accepted.
     pub(super) commits: RefCell<Vec<(Epoch, Stamp)>>,
-    pub(super) arrived: RefCell<BTreeMap<(Epoch, Owner), Arrived>>,
+    pub(super) arrived: RefCell<BTreeMap<Owner, Arrived>>,
     /// The greatest mark that was answered.
     pub(super) marks: RefCell<BTreeMap<(UserId, ChannelId), schema::Seq>>,
     /// Devices that have something to ask, and those that have not read all of their inbox.

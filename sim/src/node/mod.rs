@@ -24,7 +24,7 @@ use host::Host;
 use host::driver::{Clock as _, Limits, Orders, Parts};
 use kv::memory::{Durability, MemoryEngine, MemoryOptions};
 use lies::LyingEngine;
-use schema::{Epoch, Incarnation, Instant, Now, Owner, ShardIndex, UnixMs, View};
+use schema::{Incarnation, Instant, Now, Owner, ShardIndex, UnixMs, View};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
@@ -227,7 +227,7 @@ impl Node {
 
     fn start_tasks(&self, rng: &Rng) {
         let world = || Rc::clone(&self.world);
-        self.tasks.spawn(adopt(world(), self.engine.clone(), self.view.epoch, self.clock));
+        self.tasks.spawn(adopt(world(), self.engine.clone(), self.clock));
         let (view, shards) = (Arc::clone(&self.view), self.mailboxes.clone());
         self.tasks.spawn(api::serve(world(), self.engine.clone(), Arc::clone(&view), shards.clone()));
         for number in 0..self.world.plan.askers {
@@ -254,7 +254,7 @@ impl Node {
                 }
                 if look % BEAT_LOOKS == 0
                     && let Ok(Some(seen)) = view::current(&engine).await
-                    && seen.epoch != epoch
+                    && seen.view.epoch != epoch
                 {
                     life.fence();
                 }
@@ -290,9 +290,9 @@ impl Node {
 }
 
 /// What earlier lives left unserved becomes push items, beside serving as in a real node.
-async fn adopt(world: Rc<World>, engine: MemoryEngine, epoch: Epoch, clock: Clock) {
+async fn adopt(world: Rc<World>, engine: MemoryEngine, clock: Clock) {
     loop {
-        match push::adopt(&engine, epoch, clock.now().wall).await {
+        match push::adopt(&engine, clock.now().wall).await {
             Ok(Adopted { arrivals, items }) => {
                 return note!(world.trace, "node: {arrivals} arrivals of earlier lives became {items} push items");
             }

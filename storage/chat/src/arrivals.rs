@@ -1,7 +1,7 @@
 //! Arrivals: events that transactions brought to the users of one home shard, in the order of commits.
 //!
 //! Owns reading and clearing the rows `arrival`, which the appender writes, and in whose stead users who were absent
-//! get push items. Of epochs that ended `push::adopt` clears them. Upholds I6 as `inbox` does: a page claims to reach
+//! get push items. Those of homes that are gone `push::adopt` clears. Upholds I6 as `inbox` does: a page claims to reach
 //! no further than it read. A row that cannot be read is set aside, since the others are cleared behind the home, and
 //! the page goes on behind it.
 
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use schema::limits::{ARRIVAL_ROWS_MAX, HINT_BYTES_MAX};
 use schema::page::{Arrival, ArrivalsPage};
 use schema::record::{ArrivalRecord, FenceRecord, PushItem};
-use schema::{Epoch, Owner, Stamp};
+use schema::{Incarnation, Owner, Stamp};
 
 use super::{LayerError, commit, content, moving, push, read, unreadable};
 use crate::keys;
@@ -20,41 +20,40 @@ use kv::transaction::{Begin, Engine, RangeRequest, Row, Transaction, Version};
 /// Bytes of contents after which a page takes no further row. One row, which is at most a batch's bodies, always comes.
 const PAGE_BYTES_MAX: usize = HINT_BYTES_MAX as usize / 4;
 
-/// Reads what arrived at `home` under `epoch` after a transaction, at a version that is `at_least` this one.
+/// Reads what arrived at `home` after a transaction, under whatever views, at a version that is `at_least` this one.
 ///
 /// Contents are read but for the transactions in `have`. At most `rows` rows come, and `ARRIVAL_ROWS_MAX`. Events whose
 /// message cannot be read are left out.
 ///
 /// # Errors
-/// The store's; 113 once the home is another's; damage in the fence.
+/// The store's; 113 once the home's life is over; damage in the fence.
 pub async fn read<E: Engine>(
     engine: &E,
-    epoch: Epoch,
     home: Owner,
     after: Stamp,
     at_least: u64,
     have: &BTreeSet<Stamp>,
     rows: u32,
 ) -> Result<ArrivalsPage, LayerError> {
-    let range = keys::arrivals_after(epoch, home, after).rows(rows.min(ARRIVAL_ROWS_MAX));
-    let fence = FenceRecord { incarnation: home.incarnation, epoch };
+    let range = keys::arrivals_after(home, after).rows(rows.min(ARRIVAL_ROWS_MAX));
     let begin = Begin::AtLeast(Version(at_least));
-    let (page, unread) = read!(engine, begin, |tx| page(&tx, &range, fence, have).await)?;
+    let (page, unread) = read!(engine, begin, |tx| page(&tx, &range, home.incarnation, have).await)?;
     unreadable::set_aside(engine, &unread).await?;
     Ok(page)
 }
 
-/// The page of a home with this fence, and the rows among its own that cannot be read.
+/// The page of a home of this life, and the rows among its own that cannot be read.
 async fn page<T: Transaction>(
     tx: &T,
     range: &RangeRequest,
-    fence: FenceRecord,
+    life: Incarnation,
     have: &BTreeSet<Stamp>,
 ) -> Result<(ArrivalsPage, Vec<Row>), LayerError> {
-    let fence_key = keys::fence(fence.incarnation);
+    let fence_key = keys::fence(life);
     let (page, fence_row) = join::both(tx.snapshot_get_range(range), tx.snapshot_get(&fence_key)).await?;
-    if unreadable::refuse_some(&fence_key, fence_row.as_ref(), FenceRecord::decode)? != Some(fence) {
-        // Whoever took over makes push items of these rows and clears them, in several transactions: what is left is no
+    let fence = unreadable::refuse_some(&fence_key, fence_row.as_ref(), FenceRecord::decode)?;
+    if fence.is_none_or(|fence| fence.incarnation != life) {
+        // The life is over, and whoever declared it dead makes push items of these rows and clears them, in several transactions: what is left is no
         // whole.
         return Err(moving().into());
     }
@@ -100,7 +99,7 @@ async fn page<T: Transaction>(
     Ok((ArrivalsPage { rows, through, more: page.more || is_cut }, unread))
 }
 
-/// Clears what arrived at `home` under `epoch`, up to a transaction and with it, and in the same transaction writes
+/// Clears what arrived at `home`, up to a transaction and with it, and in the same transaction writes
 /// push items for those of its users who were not there.
 ///
 /// Of thousands of items all but the last come in transactions before it, so that none is large and no arrival is
@@ -108,14 +107,8 @@ async fn page<T: Transaction>(
 ///
 /// # Errors
 /// The store's. Clearing again is safe.
-pub async fn clear<E: Engine>(
-    engine: &E,
-    epoch: Epoch,
-    home: Owner,
-    through: Stamp,
-    pushes: &[PushItem],
-) -> Result<(), LayerError> {
-    let range = keys::arrivals_through(epoch, home, through);
+pub async fn clear<E: Engine>(engine: &E, home: Owner, through: Stamp, pushes: &[PushItem]) -> Result<(), LayerError> {
+    let range = keys::arrivals_through(home, through);
     let (before, last) = pushes.split_at(pushes.len() - pushes.len() % push::ITEMS_AT_ONCE);
     for items in before.chunks(push::ITEMS_AT_ONCE) {
         write(engine, items, None).await?;

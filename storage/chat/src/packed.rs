@@ -4,22 +4,15 @@
 
 use bytes::Bytes;
 use schema::record::RecordError;
-use schema::{ChannelId, Epoch, Incarnation, Owner, Position, Stamp, UnixMs, UserId};
+use schema::{ChannelId, Position, Stamp, UnixMs, UserId};
 
 use crate::fields::{Field, Reader, Writer, of_fields};
-
+use crate::view::ViewRow;
 /// The format of all of them.
 const FORMAT: u8 = 1;
 
 /// A row whose key says it all: reactions, mentions, edits to be indexed, the large channels of a user, token families.
 pub(super) const MARK: &[u8] = &[FORMAT];
-
-/// `view`: the epoch of the partition table and the nodes that may append under it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct ViewRow {
-    pub(super) epoch: Epoch,
-    pub(super) nodes: Vec<Incarnation>,
-}
 
 /// `batch`: the last batch of a shard that committed, which of its attempts, and where. The store puts the stamp there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +37,6 @@ pub(super) struct ClockRow {
 }
 
 of_fields! {
-    ViewRow { epoch: Epoch, nodes: Vec<Incarnation> }
     BatchRow { number: u64, attempt: u32, stamp: Stamp }
     ImportRow { dump: u64, parts: u64 }
     ClockRow { believed_ms: UnixMs, doubted_ms: u64 }
@@ -76,7 +68,6 @@ rows! {
     floor: Position = "inbox floor";
     day: u32 = "dedup floor";
     clock: ClockRow = "clock";
-    owner: Owner = "partition";
     view: ViewRow = "view";
     beat: u64 = "heartbeat";
     batch: BatchRow = "batch";
@@ -122,13 +113,15 @@ fn damaged(what: &'static str, bytes: &[u8]) -> RecordError {
 
 #[cfg(test)]
 mod tests {
+    use schema::Epoch;
+
     use super::*;
 
     /// Part of the stored format: no row changes a byte.
     #[test]
     fn rows_are_read_back_and_nothing_else_is_one() {
         let stamp = Stamp { version: 258, batch: 1 };
-        let rows: [(Vec<u8>, &[u8]); 9] = [
+        let rows: [(Vec<u8>, &[u8]); 8] = [
             (row(UserId(3)), &[1, 0, 0, 0, 0, 0, 0, 0, 3]),
             (row(stamp.at(9)), &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 9]),
             (row(20_000_u32), &[1, 0, 0, 0x4E, 0x20]),
@@ -136,14 +129,7 @@ mod tests {
                 row(ClockRow { believed_ms: UnixMs(1), doubted_ms: 7 }),
                 &[1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7],
             ),
-            (
-                row(Owner { incarnation: Incarnation(5), shard: schema::ShardIndex(513) }),
-                &[1, 0, 0, 0, 0, 0, 0, 0, 5, 2, 1],
-            ),
-            (
-                row(ViewRow { epoch: Epoch(3), nodes: vec![Incarnation(u64::MAX)] }),
-                &[1, 0, 0, 0, 0, 0, 0, 0, 3, 255, 255, 255, 255, 255, 255, 255, 255],
-            ),
+            (row(ViewRow { epoch: Epoch(3), table: None }), &[1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0]),
             (row(258_u64), &[1, 0, 0, 0, 0, 0, 0, 1, 2]),
             (
                 row(BatchRow { number: 5, attempt: 6, stamp }),

@@ -268,7 +268,7 @@ impl Batch {
             // Refusals, repetitions, marks that stand already: without a commit nothing shows that it is so still.
             return Ok(if chained.is_none() { Found::Decided(decided, None) } else { Found::Unproven });
         }
-        decided.write(&mut tx, self.terms.view.epoch);
+        decided.write(&mut tx);
         tx.set_versionstamped_value(&batch_key, &packed::row((self.number, attempt)), &[]);
         match tx.commit().await {
             Ok(committed) => Ok(Found::Decided(decided, Some(stamp_of(committed.stamp)))),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use schema::mesh::LiveEvent;
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody, ReadMarkRecord};
-use schema::{ChannelId, Epoch, Event, EventBody, Message, OpReply, Owner, Refusal, Seq, Stamp, UserId, View};
+use schema::{ChannelId, Event, EventBody, Message, OpReply, Owner, Refusal, Seq, Stamp, UserId, View};
 
 use crate::{content, keys, packed};
 use kv::transaction::{Atomic, RangeRequest, Transaction};
@@ -51,7 +51,7 @@ impl Effects {
     }
 
     /// Writes all of it but the batch row.
-    pub(super) fn write<T: Transaction>(&self, tx: &mut T, epoch: Epoch) {
+    pub(super) fn write<T: Transaction>(&self, tx: &mut T) {
         for (key, value) in &self.writes {
             match value {
                 Some(value) => tx.set(key, value),
@@ -74,7 +74,7 @@ impl Effects {
             }
         }
         for (&home, arrival) in &self.arrivals {
-            tx.set_versionstamped_key(&keys::arrival_prefix(epoch, home), &[], &arrival.encode());
+            tx.set_versionstamped_key(&keys::arrival_prefix(home), &[], &arrival.encode());
         }
     }
 

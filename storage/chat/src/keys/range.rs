@@ -2,7 +2,7 @@
 
 use schema::limits::PARTITIONS;
 use schema::record::{PushItem, PushRecord, RecordError};
-use schema::{ChannelId, ClientMsgId, Epoch, Incarnation, Owner, Partition, Position, Seq, Stamp, UnixMs, UserId};
+use schema::{ChannelId, ClientMsgId, Incarnation, Owner, Partition, Position, Seq, Stamp, UnixMs, UserId};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::table::{self, Table, Transfer};
@@ -123,18 +123,20 @@ ranges! {
     inbox_through(user: UserId, last: Position) = through(Table::Inbox, user, (user, last));
     /// The inboxes of every user after one.
     inboxes_after(last: Option<UserId>) = next_user(Table::Inbox, last);
-    /// A home shard's arrivals after a transaction, under one epoch.
-    arrivals_after(epoch: Epoch, home: Owner, last: Stamp) = after(Table::Arrival, (epoch, home), Some(last));
+    /// A home shard's arrivals after a transaction.
+    arrivals_after(home: Owner, last: Stamp) = after(Table::Arrival, hashed(home), Some(last));
     /// A home shard's arrivals up to a transaction and with it.
-    arrivals_through(epoch: Epoch, home: Owner, last: Stamp) =
-        through(Table::Arrival, (epoch, home), (epoch, home, last));
-    /// The arrivals of every epoch before this one.
-    arrivals_before(epoch: Epoch) = before(Table::Arrival, (), epoch);
+    arrivals_through(home: Owner, last: Stamp) =
+        through(Table::Arrival, hashed(home), (hashed(home), last));
+    /// The arrivals of all shards of a node's life.
+    arrivals_of(incarnation: Incarnation) = all(Table::Arrival, (hash_byte(incarnation.0), incarnation));
+    /// The arrivals of every life of every node.
+    arrivals() = all(Table::Arrival, ());
+    /// The lives that are over and have left arrivals.
+    ended_lives() = all(Table::Ended, ());
 
     /// Every node's row.
     nodes() = all(Table::Node, ());
-    /// Every row of the partition table, in order.
-    partitions() = all(Table::Partition, ());
     /// The batch rows of all shards of a node's life.
     batches(incarnation: Incarnation) = all(Table::Batch, incarnation);
     /// Every row that was set aside.
@@ -231,18 +233,23 @@ pub fn inbox_prefix(user: UserId) -> Vec<u8> {
     key(Table::Inbox, user)
 }
 
-/// What precedes the stamp in the keys of a home shard's arrivals.
+/// What precedes the stamp in the keys of a home shard's arrivals. No epoch: what a home is told under one view and the
+/// next is one stream, which it reads on across the change.
 #[must_use]
-pub fn arrival_prefix(epoch: Epoch, home: Owner) -> Vec<u8> {
-    key(Table::Arrival, (epoch, home))
+pub fn arrival_prefix(home: Owner) -> Vec<u8> {
+    key(Table::Arrival, hashed(home))
 }
 
-/// Under which epoch a transaction arrived, and the transaction.
+fn hashed(home: Owner) -> (u8, Owner) {
+    (hash_byte(home.incarnation.0), home)
+}
+
+/// At which home a transaction arrived, and the transaction.
 ///
 /// # Errors
 /// If it is no key of an arrival.
-pub fn arrival_place(key: &[u8]) -> Result<(Epoch, Stamp), RecordError> {
-    table::arrival_of(key).map(|(epoch, _incarnation, _shard, stamp)| (epoch, stamp))
+pub fn arrival_place(key: &[u8]) -> Result<(Owner, Stamp), RecordError> {
+    table::arrival_of(key).map(|(_hash, incarnation, shard, stamp)| (Owner { incarnation, shard }, stamp))
 }
 
 // Push items: by the partition of the user and then by when they are due, so that a worker of some partitions reads
@@ -258,7 +265,7 @@ pub fn push(item: &PushItem) -> Vec<u8> {
 /// A place in the table of partitions.
 fn number(partition: usize) -> u16 {
     assert!(partition < usize::from(PARTITIONS), "partition {partition} of {PARTITIONS}");
-    u16::try_from(partition).expect("below 1,024")
+    u16::try_from(partition).expect("below 4,096")
 }
 
 /// Every item of the users of a partition, the one that is due first at the front.
@@ -293,15 +300,6 @@ pub fn push_item(key: &[u8], value: &[u8]) -> Result<PushItem, RecordError> {
 #[must_use]
 pub fn fence(incarnation: Incarnation) -> Vec<u8> {
     table::fence_of(hash_byte(incarnation.0), incarnation)
-}
-
-/// Who owns one of the 1,024 partitions, by its place in the table.
-///
-/// # Panics
-/// If `index` is no place in the table.
-#[must_use]
-pub fn partition(index: usize) -> Vec<u8> {
-    table::partition_of(number(index))
 }
 
 /// The last batch that a shard committed, overwritten by the next.

@@ -8,9 +8,7 @@ use schema::record::{
     HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, NodeRecord, PresenceRecord, PushRecord, ReadMarkRecord,
     RecordError, RefreshRecord, TalliesRecord, UserRecord,
 };
-use schema::{
-    ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, Position, Seq, ShardIndex, Stamp, UnixMs, UserId,
-};
+use schema::{ChannelId, ClientMsgId, DeviceId, Emoji, Incarnation, Position, Seq, ShardIndex, Stamp, UnixMs, UserId};
 
 use crate::fields::{Field, Reader, Writer};
 use crate::packed;
@@ -152,7 +150,7 @@ fn unread(_value: &[u8]) -> Result<(), RecordError> {
 }
 
 tables! {
-    1 Arrival "arrival" (epoch: Epoch = "epoch", incarnation: Incarnation = "home incarnation",
+    1 Arrival "arrival" (hash: u8 = "hash byte", incarnation: Incarnation = "home incarnation",
             shard: ShardIndex = "home shard", stamp: Stamp = "stamp")
         arrival, arrival_of: Left, ArrivalRecord::decode, "what a transaction brought to the users of one home shard";
     2 Batch "batch" (incarnation: Incarnation = "incarnation", shard: ShardIndex = "shard")
@@ -191,8 +189,6 @@ tables! {
         membership, membership_of: WithFloor, MemberRecord::decode, "the same, by user";
     18 Message "message" (channel: ChannelId = "channel", seq: Seq = "seq")
         message, message_place: AsItIs, MessageRecord::decode, "a message, its body up to 8 KB";
-    19 Partition "partition" (number: u16 = "number")
-        partition_of, partition_number: Left, packed::owner, "the shard that owns a partition";
     20 Read "read" (user: UserId = "user", channel: ChannelId = "channel")
         read, read_of: AsItIs, ReadMarkRecord::decode, "how far a user has read";
     21 Refresh "refresh" (hash: [u8; 32] = "hash")
@@ -202,7 +198,7 @@ tables! {
     23 Username "username" (name: &str = "name")
         username, username_of: AsItIs, packed::user, "whose name it is";
     24 View "view" ()
-        view, view_of: Left, packed::view, "the epoch and the nodes of the partition table";
+        view, view_of: Left, packed::view, "the epoch, the nodes and the partition table";
     25 RefreshDue "refresh due" (expires: UnixMs = "time", hash: [u8; 32] = "hash")
         refresh_due, refresh_due_of: AsItIs, unread, "the same token, by its end";
     26 Reaction "reaction" (channel: ChannelId = "channel", seq: Seq = "seq", emoji: &Emoji = "length · emoji",
@@ -233,6 +229,8 @@ tables! {
         node, node_of: Left, NodeRecord::decode, "a life of a node on this store, active or standing by";
     42 Heartbeat "heartbeat" (incarnation: Incarnation = "incarnation")
         heartbeat, heartbeat_of: Left, packed::beat, "what it counts up while it lives";
+    43 Ended "ended" (incarnation: Incarnation = "incarnation")
+        ended, ended_of: Left, unread, "that a life of a node is over whose arrivals are to become push items";
     50 Indexed "indexed" (channel: ChannelId = "channel")
         indexed, indexed_of: AsItIs, unread, "up to where the index of words has come";
     51 Posting "posting" (channel: ChannelId = "channel", segment: u32 = "segment", row: u16 = "row")

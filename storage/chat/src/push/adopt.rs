@@ -1,6 +1,6 @@
 //! Adoption of arrivals that homes left unserved when they went: they become push items.
 //!
-//! Owns the clearing of arrivals of ended epochs. A home clears its arrivals behind itself once it has told those who
+//! Owns the clearing of arrivals of lives that are over, which a change of the view lists. A home clears its arrivals behind itself once it has told those who
 //! were there, so what is left are the last moments before it went. Nobody knows any more who was there then, so there
 //! is an item for everyone, and what a user has read meanwhile is found out when the item is due.
 
@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use schema::limits::PUSH_KEPT_MS;
 use schema::record::{ArrivalRecord, EventRecordBody, MessageRecord, PushItem};
-use schema::{ChannelId, Epoch, Seq, UnixMs};
+use schema::{ChannelId, Incarnation, Seq, UnixMs};
 
 use crate::keys;
-use crate::{LayerError, clock, commit, unreadable};
+use crate::{LayerError, clock, commit, read, unreadable};
 use kv::transaction::{Begin, Engine, Row, Transaction, key_after};
 
 use super::{ITEMS_AT_ONCE, put};
@@ -28,34 +28,50 @@ pub struct Adopted {
     pub items: u64,
 }
 
-/// Turns what arrived under every epoch before `epoch` into push items, and clears it.
+/// Lives that are looked at in one go.
+const LIVES_AT_ONCE: u32 = 64;
+
+/// Turns what arrived at the homes of lives that are over into push items, and clears it.
 ///
-/// For whoever began the epoch: the homes of older ones commit no arrivals any more. It may run beside the new homes,
-/// and again, and on several nodes at once. In transactions of some thousand items, one arrival row at least.
+/// Nothing arrives there any more, since their fences are gone. It may run beside the new homes, and again, and on
+/// several nodes at once. In transactions of some thousand items, one arrival row at least.
 ///
 /// # Errors
 /// The store's, and damage. Then some of it is done; adopting again goes on.
-pub async fn adopt<E: Engine>(engine: &E, epoch: Epoch, wall: UnixMs) -> Result<Adopted, LayerError> {
+pub async fn adopt<E: Engine>(engine: &E, wall: UnixMs) -> Result<Adopted, LayerError> {
     let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
     let mut adopted = Adopted::default();
     loop {
-        match commit!(engine, Begin::Fresh, |tx, _| adopt_some(&mut tx, epoch, wall).await)? {
-            Some(step) => {
+        let lives = read!(engine, Begin::Fresh, |tx| {
+            let page = tx.snapshot_get_range(&keys::ended_lives().rows(LIVES_AT_ONCE)).await?;
+            Ok(unreadable::readable(&page.rows, |row: &Row| keys::ended_of(&row.key)))
+        })?;
+        if lives.is_empty() {
+            return Ok(adopted);
+        }
+        for life in lives {
+            while let Some(step) = commit!(engine, Begin::Fresh, |tx, _| adopt_some(&mut tx, life, wall).await)? {
                 adopted.arrivals += step.arrivals;
                 adopted.items += step.items;
             }
-            None => return Ok(adopted),
         }
     }
 }
 
-/// Adopts the first rows; nothing if there are none.
-async fn adopt_some<T: Transaction>(tx: &mut T, epoch: Epoch, wall: UnixMs) -> Result<Option<Adopted>, LayerError> {
-    let range = keys::arrivals_before(epoch);
+/// Adopts the first rows of a life; nothing, and the word that it has ended is gone, if there are none.
+async fn adopt_some<T: Transaction>(
+    tx: &mut T,
+    life: Incarnation,
+    wall: UnixMs,
+) -> Result<Option<Adopted>, LayerError> {
+    let range = keys::arrivals_of(life);
     // Read without conflicts: a home that lingers may clear its own meanwhile, and an item more does no harm.
     let page = tx.snapshot_get_range(&range.clone().rows(ROWS_AT_ONCE)).await?;
     let (rows, records) = fitting(&page.rows);
-    let Some(last) = rows.last() else { return Ok(None) };
+    let Some(last) = rows.last() else {
+        tx.clear(&keys::ended(life));
+        return Ok(None);
+    };
     let items = items(tx, &records, wall).await?;
     put(tx, &items);
     for row in rows.iter().filter(|row| ArrivalRecord::decode(&row.value).is_err()) {

@@ -16,11 +16,9 @@ use kv::transaction::{Begin, Engine, Row, Transaction};
 /// # Errors
 /// The store's, and damage. Settling again is safe, and changes nothing.
 pub async fn settle<E: Engine>(engine: &E, wall: UnixMs) -> Result<Epoch, LayerError> {
-    for node in view::look(engine).await?.active {
-        view::leave(engine, node).await?;
-    }
+    view::end(engine).await?;
     let epoch = epoch(engine).await?;
-    push::adopt(engine, epoch, wall).await?;
+    push::adopt(engine, wall).await?;
     Ok(epoch)
 }
 

@@ -4,7 +4,7 @@
 //! `BEATS_OF_LEASE` heartbeats of the observer's were committed, over at least `LEASE_MS` of the observer's own time,
 //! while the node's row did not change. Clocks of others do not count, and while the store is away no heartbeat
 //! commits, so nobody dies of it. That a node is dead is a guess, and may be wrong where it was merely slow:
-//! [`super::take_over`] reads again what the guess relies on, and the fence makes it true (I7).
+//! [`super::change`] reads again what the guess relies on, and the fence makes it true (I7).
 
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ mod tests {
         for heartbeat in heartbeats.split(", ") {
             let mut words = heartbeat.split(' ');
             let now_ms = words.next().expect("a time").parse().expect("milliseconds");
-            let mut roll = Roll { epoch: Epoch(4), active: vec![Incarnation(1)], ..Roll::default() };
+            let mut roll = Roll { epoch: Epoch(4), ..Roll::default() };
             // The observer's own silence says nothing.
             roll.nodes.insert(Incarnation(9), Node::default());
             for (node, beat) in (1..).zip(words).filter(|&(_, beat)| beat != "-") {

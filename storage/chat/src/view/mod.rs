@@ -1,34 +1,33 @@
 //! View of a store: the partition table, its epoch, and the fences that make a former owner's commits fail.
 //!
-//! Owns the rows `view`, `partition` and `fence`. The table in the store is the only truth for routing.
+//! Owns the rows `view` and `fence`. The table in the store is the only truth for routing.
 //! Upholds I7: every change of the table rewrites or clears the fence of each node of the old view and of the new one,
-//! so that whatever was in flight under the old epoch fails. A view has one node, which is active, or none, once it has
-//! left; several that share the work will be changes of the same kind.
+//! so that whatever was in flight under the old epoch fails and is decided again.
 //!
 //! ```text
 //! claim      takes a store that no other process can have open         roll        registers nodes, beats, looks around
 //! current    the view as it stands                                     lease       who is dead
-//!                                                                      takeover    takes over, leaves, forgets
+//! change     nodes come, go and hand over                              row         the view in one value
 //! ```
 
+mod change;
 mod lease;
 mod roll;
-mod takeover;
+mod row;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use schema::limits::PARTITIONS;
 use schema::record::FenceRecord;
-use schema::{Epoch, Incarnation, Owner, ShardIndex, View};
+use schema::{Epoch, Incarnation, View};
 
-use super::packed::{self, ViewRow};
-use super::{LayerError, commit, read, unreadable};
+use super::{LayerError, commit, packed, read, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, Transaction};
 
+pub use change::{Proposal, change, end, forget, leave};
 pub use lease::{Lease, Verdict};
 pub use roll::{Node, Roll, Seen, beat, look, register};
-pub use takeover::{forget, leave, take_over};
+pub(crate) use row::ViewRow;
 
 /// Takes every partition for a node that is alone, under the next epoch.
 ///
@@ -47,10 +46,14 @@ pub async fn claim<E: Engine>(engine: &E, incarnation: Incarnation, shards: u16)
     let tried = &AtomicU64::new(0);
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let old = view_row(&tx).await?;
-        if attempt.maybe_committed && stands(&old, incarnation, tried) {
+        if attempt.maybe_committed && old.epoch.0 == tried.load(Ordering::Relaxed) && old.has(incarnation) {
             return Ok(View::alone(old.epoch, incarnation, shards));
         }
-        Ok(begin_epoch(&mut tx, &old, incarnation, shards, tried))
+        let epoch = Epoch(old.epoch.0 + 1);
+        tried.store(epoch.0, Ordering::Relaxed);
+        let view = View::alone(epoch, incarnation, shards);
+        begin_epoch(&mut tx, &old, ViewRow::from(&view));
+        Ok(view)
     })
 }
 
@@ -60,32 +63,17 @@ async fn view_row<T: Transaction>(tx: &T) -> Result<ViewRow, LayerError> {
     Ok(unreadable::refuse_some(&key, row.as_ref(), packed::view)?.unwrap_or_default())
 }
 
-/// Whether a view is the one that an earlier attempt of this node began.
-fn stands(view: &ViewRow, me: Incarnation, tried: &AtomicU64) -> bool {
-    view.epoch.0 == tried.load(Ordering::Relaxed) && view.nodes == [me]
-}
-
-/// Ends `old`, and begins the view of a node that is alone, whose shards have the partitions in turn. Its epoch is what
-/// is `tried` then.
-fn begin_epoch<T: Transaction>(
-    tx: &mut T,
-    old: &ViewRow,
-    incarnation: Incarnation,
-    shards: u16,
-    tried: &AtomicU64,
-) -> View {
-    for &node in old.nodes.iter().filter(|&&node| node != incarnation) {
-        forget_node(tx, node);
+/// Ends `old` and begins `new`: of who is not in it any more nothing is left, and everybody else is given the fence of
+/// its epoch.
+fn begin_epoch<T: Transaction>(tx: &mut T, old: &ViewRow, new: ViewRow) {
+    for member in old.members().iter().filter(|member| !new.has(member.incarnation)) {
+        forget_node(tx, member.incarnation);
+        tx.set(&keys::ended(member.incarnation), packed::MARK);
     }
-    let epoch = Epoch(old.epoch.0 + 1);
-    tried.store(epoch.0, Ordering::Relaxed);
-    tx.set(&keys::fence(incarnation), &FenceRecord { incarnation, epoch }.encode());
-    tx.set(&keys::view(), &packed::row(ViewRow { epoch, nodes: vec![incarnation] }));
-    let owners: Vec<_> = (0..PARTITIONS).map(|at| Owner { incarnation, shard: ShardIndex(at % shards) }).collect();
-    for (partition, &owner) in owners.iter().enumerate() {
-        tx.set(&keys::partition(partition), &packed::row(owner));
+    for &schema::Member { incarnation, .. } in new.members() {
+        tx.set(&keys::fence(incarnation), &FenceRecord { incarnation, epoch: new.epoch }.encode());
     }
-    View::new(epoch, owners)
+    tx.set(&keys::view(), &packed::row(new));
 }
 
 /// Removes all that a node's life has in the store but what arrived for its homes: its fence above all, whose absence
@@ -98,24 +86,25 @@ fn forget_node<T: Transaction>(tx: &mut T, node: Incarnation) {
     tx.clear_range(&batches.begin, &batches.end);
 }
 
+/// A view, and a version of the store at which it stood: all that was committed under earlier epochs is there to be
+/// read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// The view.
+    pub view: View,
+    /// The version at which it was read.
+    pub version: u64,
+}
+
 /// The view as it stands, for a node that was told of another or found itself fenced. `None` in a store that no node
 /// has claimed yet, or whose last node has left.
 ///
 /// # Errors
-/// The store's, and damage in the rows.
-pub async fn current<E: Engine>(engine: &E) -> Result<Option<View>, LayerError> {
+/// The store's, and damage in the row.
+pub async fn current<E: Engine>(engine: &E) -> Result<Option<Current>, LayerError> {
     read!(engine, Begin::Fresh, |tx| {
-        let ViewRow { epoch, nodes } = view_row(&tx).await?;
-        if nodes.is_empty() {
-            return Ok(None);
-        }
-        let page = tx.get_range(&keys::partitions().rows(u32::from(PARTITIONS))).await?;
-        let owner = |row: &kv::Row| unreadable::refuse(&row.key, packed::owner(&row.value));
-        let owners: Vec<_> = page.rows.iter().map(owner).collect::<Result<_, _>>()?;
-        if owners.len() != usize::from(PARTITIONS) {
-            let why = format!("{} of {PARTITIONS} partitions have a row", owners.len());
-            return Err(schema::record::RecordError::Damaged { what: "partition", bytes: 0, why }.into());
-        }
-        Ok(Some(View::new(epoch, owners)))
+        let view = view_row(&tx).await?.into_view();
+        let version = tx.read_version().await?.0;
+        Ok(view.map(|view| Current { view, version }))
     })
 }

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schema::limits::NODES_MAX;
 use schema::record::{FenceRecord, NodeRecord};
-use schema::{Epoch, Incarnation};
+use schema::{Epoch, Incarnation, View};
 
+use super::ViewRow;
 use crate::keys;
-use crate::packed::{self, ViewRow};
-use crate::{LayerError, commit, read, unreadable};
+use crate::{LayerError, commit, packed, read, unreadable};
 use kv::join::try_all;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -22,8 +22,10 @@ use kv::transaction::{Begin, Engine, Transaction};
 pub struct Roll {
     /// The partition table's epoch; 0 in a store that no node has claimed yet.
     pub epoch: Epoch,
-    /// The nodes that may append under it. None if the last one left.
-    pub active: Vec<Incarnation>,
+    /// The partition table; none if the last node left.
+    pub view: Option<View>,
+    /// The version of the store at which this was seen.
+    pub version: u64,
     /// Every node of the view, and those that are registered, at most `NODES_MAX` of these.
     pub nodes: BTreeMap<Incarnation, Node>,
 }
@@ -59,10 +61,15 @@ impl Node {
 }
 
 impl Roll {
+    /// The nodes that may append.
+    pub fn active(&self) -> impl Iterator<Item = Incarnation> {
+        self.view.iter().flat_map(View::members).map(|member| member.incarnation)
+    }
+
     /// The first node that is active, and what is known of it.
     #[must_use]
     pub fn first_active(&self) -> Option<(Incarnation, &Node)> {
-        let &first = self.active.first()?;
+        let first = self.active().next()?;
         self.nodes.get(&first).map(|node| (first, node))
     }
 }
@@ -114,14 +121,16 @@ pub async fn look<E: Engine>(engine: &E) -> Result<Roll, LayerError> {
 async fn roll<T: Transaction>(tx: &T) -> Result<Roll, LayerError> {
     let (key, view) = (keys::view(), tx.snapshot_get(&keys::view()).await?);
     let view = unreadable::refuse_some(&key, view.as_ref(), packed::view)?;
-    let ViewRow { epoch, nodes: active } = view.unwrap_or_default();
+    let view: ViewRow = view.unwrap_or_default();
+    let version = tx.read_version().await?.0;
     let page = tx.snapshot_get_range(&keys::nodes().rows(NODES_MAX)).await?;
     let mut nodes: BTreeMap<Incarnation, Node> = BTreeMap::new();
     for row in &page.rows {
         let Some(node) = unreadable::skip(&row.key, keys::node_of(&row.key)) else { continue };
         nodes.entry(node).or_default().take(&row.key, &row.value);
     }
-    let beyond: BTreeSet<Incarnation> = active.iter().copied().filter(|node| !nodes.contains_key(node)).collect();
+    let active = view.members().iter().map(|member| member.incarnation);
+    let beyond: BTreeSet<Incarnation> = active.filter(|node| !nodes.contains_key(node)).collect();
     let records = beyond.iter().map(|&node| keys::node(node));
     let beats = nodes.keys().chain(&beyond).map(|&node| keys::heartbeat(node));
     let wanted: Vec<Vec<u8>> = records.chain(beats).collect();
@@ -140,5 +149,5 @@ async fn roll<T: Transaction>(tx: &T) -> Result<Roll, LayerError> {
         node.beat = next().and_then(|(key, row)| unreadable::skip(key, packed::beat(&row)));
     }
     nodes.append(&mut found);
-    Ok(Roll { epoch, active, nodes })
+    Ok(Roll { epoch: view.epoch, view: view.into_view(), version, nodes })
 }

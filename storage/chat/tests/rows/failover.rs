@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use chat::appender::Appender;
-use chat::view::{self, Lease};
+use chat::view::{self, Lease, Proposal};
 use chat::{check, history};
 use futures_lite::future::{self, block_on};
 use kv::Error;
@@ -94,12 +94,16 @@ async fn life(world: Rc<World>, me: Incarnation, stop: Rc<Cell<bool>>) {
                 return;
             }
             let verdict = lease.observe(world.now_ms.get(), &seen.roll);
-            if seen.roll.active.iter().all(|node| verdict.dead.contains_key(node))
-                && let Ok(Some(view)) = view::take_over(&world.engine, me, 1, &verdict).await
+            if seen.roll.active().all(|node| verdict.dead.contains_key(&node))
+                && let Ok(Some(view)) = view::change(&world.engine, me, &Proposal::alone(me, 1, &verdict)).await
             {
                 break view;
             }
-            assert_ne!(seen.roll.active, [me], "a takeover that was reported lost is met again by whoever tries again");
+            assert_ne!(
+                seen.roll.active().collect::<Vec<_>>(),
+                [me],
+                "a takeover that was reported lost is met again by whoever tries again"
+            );
         }
         world.sleep_until(world.now_ms.get() + BEAT_MS).await;
         if stop.get() {

@@ -89,11 +89,11 @@ fn a_batch_of_an_ended_view_writes_arrivals_that_nobody_reads() {
         let mut world = world(&[], lie);
         world.push("1 sends a");
         let batch = world.next_batch(0).expect("one is queued");
-        let next = block_on(view::claim(&world.engine, Incarnation(2), 1)).expect("claimed");
+        block_on(view::claim(&world.engine, Incarnation(2), 1)).expect("claimed");
         world.run_one(0, batch);
         let told = world.inbox(3, 100).contains("#1");
         let none = BTreeSet::new();
-        let read = arrivals::read(&world.engine, next.epoch, first_shard(2), Stamp::default(), 0, &none, 10);
+        let read = arrivals::read(&world.engine, first_shard(2), Stamp::default(), 0, &none, 10);
         let arrived = !block_on(read).expect("readable").rows.is_empty();
         assert_eq!(told && !arrived, unread, "I6: told {told}, arrived {arrived}, {lie:?}");
         assert_eq!(world.fenced, lie.is_none());
@@ -142,7 +142,7 @@ fn a_cursor_ahead_of_an_unread_row_skips_it() {
 
         let (mut arrived, mut after, none) = (BTreeMap::new(), Stamp::default(), BTreeSet::new());
         for _page in 0..4 {
-            let read = arrivals::read(&world.engine, world.view.epoch, first_shard(2), after, 0, &none, 1);
+            let read = arrivals::read(&world.engine, first_shard(2), after, 0, &none, 1);
             let page = block_on(read).expect("readable");
             arrived.extend(page.rows.into_iter().map(|row| (row.stamp, row.record)));
             after = page.through;

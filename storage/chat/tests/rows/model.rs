@@ -307,8 +307,7 @@ fn arrivals_of(world: &World<MemoryEngine>, home: Owner, user: UserId) -> Vec<Ev
     let mut after = Stamp::default();
     let none = BTreeSet::new();
     loop {
-        let page =
-            block_on(arrivals::read(&world.engine, world.view.epoch, home, after, 0, &none, 2)).expect("readable");
+        let page = block_on(arrivals::read(&world.engine, home, after, 0, &none, 2)).expect("readable");
         for row in &page.rows {
             let contents = row.contents.as_ref().expect("none were had");
             let mine = |arrival: &ArrivalEvent| row.record.audiences[usize::from(arrival.audience)].contains(&user);

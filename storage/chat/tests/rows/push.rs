@@ -2,10 +2,10 @@
 
 use chat::keys;
 use chat::push::{self, Adopted, Decision};
-use chat::{arrivals, presence};
+use chat::{arrivals, presence, view};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, UnknownCommitted, UnknownLost};
-use kv::memory::MemoryEngine;
+use kv::memory::{MemoryEngine, MemoryStore};
 use schema::limits::{PRESENCE_ACTIVE_MS, PRESENCE_AWAY_MS, PUSH_GRACE_MS, PUSH_KEPT_MS};
 use schema::record::{PresenceRecord, PushItem};
 use schema::{ChannelId, Epoch, Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
@@ -27,9 +27,14 @@ fn listed(engine: &MemoryEngine) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-/// Arrival rows of every epoch.
+/// Whoever is in the view is over.
+fn end(store: &MemoryStore) {
+    block_on(view::end(&faulty(store, &[]))).expect("ended");
+}
+
+/// Arrival rows of every home.
 fn arrived(engine: &MemoryEngine) -> usize {
-    rows(engine, &keys::arrivals_before(Epoch(u64::MAX))).len()
+    rows(engine, &keys::arrivals()).len()
 }
 
 #[test]
@@ -40,11 +45,11 @@ fn arrivals_are_cleared_with_the_items_of_those_who_were_absent() {
         let before = arrived(&world.engine);
         world.run("1 sends a");
         assert_eq!(arrived(&world.engine), before + 1);
-        let (epoch, home) = (world.view.epoch, first_shard(3));
+        let home = first_shard(3);
         let pushes: Vec<PushItem> = (1..=items).map(|seq| item(2, "g", seq, 1)).collect();
         let through = Stamp { version: u64::MAX, batch: 0 };
         let engine = scripted(&store, fates);
-        block_on(arrivals::clear(&engine, epoch, home, through, &pushes)).expect("cleared");
+        block_on(arrivals::clear(&engine, home, through, &pushes)).expect("cleared");
         assert_eq!(arrived(&engine), before, "those of earlier lives");
         let listed = block_on(push::list(&engine, 10_000)).expect("readable").items;
         assert_eq!(listed, pushes, "{items} items after {fates:?}");
@@ -108,7 +113,7 @@ fn nobody_is_online_long_after_its_home_went() {
 
 fn put(engine: &MemoryEngine, items: &[PushItem]) {
     let through = Stamp::default();
-    block_on(arrivals::clear(engine, Epoch(0), first_shard(1), through, items)).expect("written");
+    block_on(arrivals::clear(engine, first_shard(1), through, items)).expect("written");
 }
 
 #[test]
@@ -155,16 +160,16 @@ fn what_a_life_left_unserved_becomes_items_for_all_but_the_sender() {
         world.run("1 sends a; 2 marks 1, d.2 sends b; 3 removes 3");
         assert_eq!(listed(&world.engine), "");
         let before = arrived(&world.engine);
+        end(&store);
         let engine = faulty(&store, fates);
-        let epoch = World::current(engine.clone()).view.epoch;
-        assert_eq!(arrived(&engine), before, "a claim leaves them");
-        let adopted = block_on(push::adopt(&engine, epoch, WALL)).expect("adopted");
+        assert_eq!(arrived(&engine), before, "the end of a view leaves them");
+        let adopted = block_on(push::adopt(&engine, WALL)).expect("adopted");
         assert_eq!(listed(&engine), "1 d#1 from 2, 2 g#1 from 1, 3 g#1 from 1", "{fates:?}");
         assert_eq!(arrived(&engine), 0);
         if fates.is_empty() {
             assert_eq!(adopted, Adopted { arrivals: before as u64, items: 3 });
         }
-        assert_eq!(block_on(push::adopt(&engine, epoch, WALL)).expect("adopted"), Adopted::default());
+        assert_eq!(block_on(push::adopt(&engine, WALL)).expect("adopted"), Adopted::default());
     };
     check(&[]);
     check(&[UnknownCommitted]);
@@ -172,10 +177,10 @@ fn what_a_life_left_unserved_becomes_items_for_all_but_the_sender() {
 }
 
 #[test]
-fn an_epoch_that_lasts_keeps_its_arrivals() {
+fn a_life_that_lasts_keeps_its_arrivals() {
     let mut world = World::claim(faulty(&store(), &[]), 3, 1);
     world.run("1 sends a");
-    block_on(push::adopt(&world.engine, world.view.epoch, WALL)).expect("adopted");
+    block_on(push::adopt(&world.engine, WALL)).expect("adopted");
     assert_eq!((arrived(&world.engine), listed(&world.engine).as_str()), (1, ""));
 }
 
@@ -185,9 +190,10 @@ fn what_was_left_too_long_ago_is_nobodys_news() {
         let store = store();
         let mut world = World::claim(faulty(&store, &[]), 3, 1);
         world.run("d.1 sends a");
+        end(&store);
         let engine = faulty(&store, &[]);
         let wall = WALL.plus_ms(PUSH_GRACE_MS + PUSH_KEPT_MS + late_ms);
-        block_on(push::adopt(&engine, Epoch(u64::MAX), wall)).expect("adopted");
+        block_on(push::adopt(&engine, wall)).expect("adopted");
         assert_eq!((listed(&engine).as_str(), arrived(&engine)), (left, 0), "{late_ms} ms late");
     };
     check(0, "2 d#1 from 1");
@@ -205,9 +211,10 @@ fn a_great_deal_that_was_left_is_adopted_in_steps() {
         }
         world.drain();
     }
+    end(&store);
     let engine = faulty(&store, &[]);
     let rows = arrived(&engine) as u64;
-    let adopted = block_on(push::adopt(&engine, Epoch(u64::MAX), WALL)).expect("adopted");
+    let adopted = block_on(push::adopt(&engine, WALL)).expect("adopted");
     assert_eq!(adopted, Adopted { arrivals: rows, items: 2 * 1_200 });
     assert_eq!(block_on(push::list(&engine, 10_000)).expect("readable").items.len(), 2_400);
 }

@@ -14,13 +14,13 @@
 use std::collections::BTreeMap;
 
 use chat::keys;
-use chat::view::{self, Lease, Seen, Verdict};
+use chat::view::{self, Lease, Proposal, Seen, Verdict};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, Throttled, UnknownCommitted, UnknownLost};
 use kv::memory::{MemoryEngine, MemoryStore, ScriptedFaults};
 use kv::{Begin, Engine, Generation, Transaction};
+use schema::Incarnation;
 use schema::record::NodeRecord;
-use schema::{Epoch, Incarnation};
 
 use crate::world::{WALL, World, open, quiet, rows, write};
 
@@ -38,7 +38,8 @@ struct Cluster {
 }
 
 fn record(node: u64) -> NodeRecord {
-    NodeRecord { name: format!("node-{node}"), shards: 1, ws_url: "ws://127.0.0.1:8001".to_owned(), since_ms: WALL }
+    let (name, ws_url) = (format!("node-{node}"), "ws://127.0.0.1:8001".to_owned());
+    NodeRecord { name, shards: 1, ws_url, since_ms: WALL, ..NodeRecord::default() }
 }
 
 impl Cluster {
@@ -69,10 +70,13 @@ impl Cluster {
             }
             ["takes"] => {
                 let verdict = self.peer(node).verdict.clone().expect("it has beaten");
-                let Some(taken) = block_on(view::take_over(&engine, me, 1, &verdict)).expect("answered") else {
+                let Some(taken) =
+                    block_on(view::change(&engine, me, &Proposal::alone(me, 1, &verdict))).expect("answered")
+                else {
                     return "no".to_owned();
                 };
-                assert_eq!(Some(&taken), block_on(view::current(&engine)).expect("readable").as_ref());
+                let current = block_on(view::current(&engine)).expect("readable");
+                assert_eq!(Some(&taken), current.as_ref().map(|current| &current.view));
                 let epoch = taken.epoch.0;
                 self.peer(node).world = Some(World::current(engine));
                 format!("epoch {epoch}")
@@ -103,7 +107,7 @@ impl Cluster {
         if let Some(epoch) = fence {
             assert_eq!(epoch, roll.epoch, "a fence that stands is of the view that stands");
         }
-        let active: Vec<String> = roll.active.iter().map(|node| node.0.to_string()).collect();
+        let active: Vec<String> = roll.active().map(|node| node.0.to_string()).collect();
         let (fence, gone) = (if fence.is_some() { "+" } else { "" }, if registered { "" } else { "!" });
         format!("{}:{}{fence}{gone}{}", roll.epoch.0, active.join("+"), dead.concat())
     }
@@ -238,7 +242,7 @@ fn nothing_is_left_of_a_node_that_was_taken_over_but_its_arrivals() {
         let all = [keys::fence(node), keys::node(node), keys::heartbeat(node)].map(there);
         assert_eq!((all, rows(&engine, &keys::batches(node)).len()), ([left; 3], usize::from(left)), "{node:?}");
     }
-    assert!(!rows(&engine, &keys::arrivals_before(Epoch(4))).is_empty(), "push items are made of them");
+    assert!(!rows(&engine, &keys::arrivals()).is_empty(), "push items are made of them");
     let roll = block_on(view::look(&engine)).expect("readable");
     let (active, node) = roll.first_active().expect("one is active");
     assert_eq!((active, node.record.as_ref(), node.beat), (Incarnation(2), Some(&record(2)), Some(7)));

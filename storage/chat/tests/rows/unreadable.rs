@@ -40,7 +40,7 @@ fn world() -> World<MemoryEngine> {
     block_on(accounts::open_family(engine, ME, &login, WALL)).expect("logged in");
     block_on(connect(engine)).expect("connected");
     let item = PushItem::new(ME, (channel("g"), Seq(2)), UserId(2), WALL);
-    block_on(arrivals::clear(engine, world.view.epoch, first_shard(2), Stamp::default(), &[item])).expect("written");
+    block_on(arrivals::clear(engine, first_shard(2), Stamp::default(), &[item])).expect("written");
     let record = NodeRecord { name: "n".into(), ..NodeRecord::default() };
     block_on(view::register(engine, LIFE, &record)).expect("registered");
     block_on(view::beat(engine, LIFE, 1)).expect("beaten");
@@ -97,7 +97,7 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
         Err(error) => panic!("{name}: {error:?}"),
     };
     let none = BTreeSet::new();
-    let arrived = arrivals::read(engine, world.view.epoch, home, Stamp::default(), 0, &none, 1_000);
+    let arrived = arrivals::read(engine, home, Stamp::default(), 0, &none, 1_000);
     ask("arrivals", block_on(arrived).map(drop));
     ask("inbox", block_on(inbox::read(engine, ME, schema::Position::START, 0, limits)).map(drop));
     ask("snapshot", block_on(inbox::snapshot(engine, ME, None)).map(drop));
@@ -176,8 +176,8 @@ fn an_arrival_that_cannot_be_read_is_kept_and_those_behind_it_are_told() {
     let rows = table(&world.engine, 1);
     let (spoilt, before) = (&rows[rows.len() - 2], count("arrival"));
     let read = || {
-        let (epoch, home, have) = (world.view.epoch, first_shard(2), BTreeSet::new());
-        let page = block_on(arrivals::read(&world.engine, epoch, home, Stamp::default(), 0, &have, 1_000));
+        let (home, have) = (first_shard(2), BTreeSet::new());
+        let page = block_on(arrivals::read(&world.engine, home, Stamp::default(), 0, &have, 1_000));
         let page = page.expect("the others are read");
         let told = |row: &Arrival| row.contents.as_ref().map_or(0, Vec::len);
         (page.rows.iter().filter(|row| told(row) > 0).count(), page.through)
@@ -187,7 +187,7 @@ fn an_arrival_that_cannot_be_read_is_kept_and_those_behind_it_are_told() {
     let (told, through) = read();
     assert_eq!(told, all - 1);
     assert!(count("arrival") > before, "it is counted");
-    block_on(arrivals::clear(&world.engine, world.view.epoch, first_shard(2), through, &[])).expect("cleared");
+    block_on(arrivals::clear(&world.engine, first_shard(2), through, &[])).expect("cleared");
     assert_eq!(block_on(unreadable::kept(&world.engine, 10)).expect("readable"), std::slice::from_ref(&spoilt.key));
     assert_eq!(read().0, 0);
     assert_eq!(world.holds().set_aside, 1);
@@ -198,7 +198,8 @@ fn arrivals_that_an_heir_cannot_read_are_kept_when_it_clears_them() {
     let world = world();
     let rows = table(&world.engine, 1);
     spoil(&world.engine, &rows[..1]);
-    block_on(push::adopt(&world.engine, Epoch(u64::MAX), WALL)).expect("adopted");
+    block_on(view::end(&world.engine)).expect("ended");
+    block_on(push::adopt(&world.engine, WALL)).expect("adopted");
     assert_eq!(block_on(unreadable::kept(&world.engine, 10)).expect("readable"), [rows[0].key.clone()]);
     assert!(table(&world.engine, 1).is_empty());
 }

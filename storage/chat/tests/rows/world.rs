@@ -135,8 +135,8 @@ impl<E: Engine> World<E> {
 
     /// The node that the store's view names, as it stands.
     pub(crate) fn current(engine: E) -> Self {
-        let view = block_on(view::current(&engine)).expect("readable").expect("claimed before");
-        Self::under(engine, view)
+        let current = block_on(view::current(&engine)).expect("readable").expect("claimed before");
+        Self::under(engine, current.view)
     }
 
     fn under(engine: E, view: View) -> Self {

@@ -35,7 +35,7 @@ pub(super) async fn must_rest<S: NodeStore>(store: &S) -> anyhow::Result<()> {
         if let Some(node) = who_spoke(&first, &now) {
             let of = &now.nodes[&node];
             let name = of.record.as_ref().map_or_else(|| format!("{:x}", node.0), |record| record.name.clone());
-            if now.active.contains(&node) {
+            if now.active().any(|active| active == node) {
                 anyhow::bail!(
                     "node {name} is active on this store (epoch {}); stop it, and those that stand by",
                     now.epoch.0
@@ -50,13 +50,13 @@ pub(super) async fn must_rest<S: NodeStore>(store: &S) -> anyhow::Result<()> {
 /// A node that was not there at first, or whose heartbeat has moved since: an active one before others.
 fn who_spoke(first: &Roll, now: &Roll) -> Option<Incarnation> {
     let spoke = |node: &Incarnation| first.nodes.get(node).map(|of| of.beat) != now.nodes.get(node).map(|of| of.beat);
-    now.active.iter().chain(now.nodes.keys()).copied().find(spoke)
+    now.active().chain(now.nodes.keys().copied()).find(spoke)
 }
 
 #[cfg(test)]
 mod tests {
     use chat::view::Node;
-    use schema::Epoch;
+    use schema::{Epoch, View};
 
     use super::*;
 
@@ -68,7 +68,8 @@ mod tests {
             let (node, beat) = node.split_once('=').expect("node=beat");
             (Incarnation(number(node).expect("a node")), Node { beat: number(beat), ..Node::default() })
         });
-        Roll { epoch: Epoch(1), active: number(active).map(Incarnation).into_iter().collect(), nodes: nodes.collect() }
+        let view = number(active).map(|active| View::alone(Epoch(1), Incarnation(active), 1));
+        Roll { epoch: Epoch(1), view, version: 0, nodes: nodes.collect() }
     }
 
     #[test]
