@@ -1,0 +1,189 @@
+//! Judgement of what one heartbeat saw: which step is due, and who of the members takes it.
+//!
+//! Owns the rules. Pure: what was seen comes in, a step goes out.
+
+use chat::view::{Lease, Node, Proposal, Roll, Seen, Verdict};
+use router::ring;
+use schema::limits::{BEAT_MS, MOVES_OF_VIEW_MAX, RANK_MS, STEP_AGAIN_MS};
+use schema::{Epoch, Incarnation, Member, Standing, View};
+
+/// Heartbeats in a row, each in time, after which an observer declares more than one dead in one view: that several are
+/// silent is as likely its own fault.
+const TIMELY_BEATS: u32 = 5;
+
+/// What a node wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wish {
+    /// To be a member, with its share.
+    #[default]
+    Serve,
+    /// To hand its partitions over, and stay a member that owns none until it leaves.
+    Drain,
+}
+
+/// A change of the view that is due, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The view.
+    pub proposal: Proposal,
+    /// Partitions that it gives to another shard.
+    pub moves: usize,
+    /// Who comes.
+    pub joins: Vec<Incarnation>,
+    /// Who goes without a word.
+    pub dead: Vec<Incarnation>,
+    /// Who begins to hand over.
+    pub drains: bool,
+}
+
+/// The step that follows from a heartbeat.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing until the next one.
+    Wait,
+    /// Others took this life for dead before it was a member: register again.
+    Register,
+    /// A change is due.
+    Propose {
+        /// After how long: the others of a lower rank are first.
+        after_ms: u64,
+        /// The change.
+        change: Change,
+    },
+    /// Lives that are in no view are dead: remove what is left of them.
+    Forget(Verdict),
+    /// This life is in no view any more.
+    Over,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Judgement {
+    me: Incarnation,
+    shards: u16,
+    weight: u16,
+    pub(super) wish: Wish,
+    /// Whether this life was a member.
+    pub(super) joined: bool,
+    lease: Lease,
+    timely: u32,
+    last_ms: Option<u64>,
+    /// The epoch that was seen last, and since when.
+    since: (Epoch, u64),
+}
+
+impl Judgement {
+    pub(super) fn new(me: Incarnation, shards: u16, weight: u16) -> Self {
+        Self {
+            me,
+            shards,
+            weight,
+            wish: Wish::Serve,
+            joined: false,
+            lease: Lease::new(me),
+            timely: 0,
+            last_ms: None,
+            since: (Epoch(0), 0),
+        }
+    }
+
+    /// A heartbeat has committed and saw this, at `now_ms` of this node's monotonic time.
+    pub(super) fn step(&mut self, now_ms: u64, seen: &Seen) -> Step {
+        let Seen { roll, registered, fence } = seen;
+        let timely = self.last_ms.replace(now_ms).is_none_or(|last_ms| now_ms.saturating_sub(last_ms) < 2 * BEAT_MS);
+        self.timely = if timely { self.timely + 1 } else { 0 };
+        if self.since.0 != roll.epoch {
+            self.since = (roll.epoch, now_ms);
+        }
+        let verdict = self.lease.observe(now_ms, roll);
+        let is_member = roll.view.as_ref().is_some_and(|view| view.member(self.me).is_some());
+        self.joined |= is_member;
+        if self.joined && (!registered || !is_member || *fence != Some(roll.epoch)) {
+            return Step::Over;
+        }
+        if !registered {
+            return Step::Register;
+        }
+        if let Some(change) = self.due(now_ms, roll, &verdict) {
+            return Step::Propose { after_ms: self.rank(roll, &verdict) * RANK_MS, change };
+        }
+        let strangers: Verdict = Verdict {
+            epoch: verdict.epoch,
+            dead: verdict.dead.into_iter().filter(|(node, _)| !roll.active().any(|active| active == *node)).collect(),
+        };
+        if is_member && !strangers.dead.is_empty() { Step::Forget(strangers) } else { Step::Wait }
+    }
+
+    /// How many members that live come before this node.
+    fn rank(&self, roll: &Roll, verdict: &Verdict) -> u64 {
+        let before = roll.active().filter(|node| *node < self.me && !verdict.dead.contains_key(node));
+        before.count() as u64
+    }
+
+    /// The change that is due, if one is.
+    fn due(&self, now_ms: u64, roll: &Roll, verdict: &Verdict) -> Option<Change> {
+        let old: Vec<Member> = roll.view.iter().flat_map(View::members).copied().collect();
+        let mut dead: Vec<Incarnation> =
+            old.iter().map(|member| member.incarnation).filter(|node| verdict.dead.contains_key(node)).collect();
+        if self.timely < TIMELY_BEATS {
+            dead.truncate(1);
+        }
+        let mut members: Vec<Member> = old.iter().copied().filter(|member| !dead.contains(&member.incarnation)).collect();
+        let mine = members.iter_mut().find(|member| member.incarnation == self.me);
+        let (mut joins, mut drains) = (Vec::new(), false);
+        match (mine, self.wish) {
+            (Some(mine), Wish::Drain) if mine.standing == Standing::Home => {
+                mine.standing = Standing::Draining;
+                drains = true;
+            }
+            (Some(_), Wish::Drain | Wish::Serve) | (None, Wish::Drain) => {}
+            (None, Wish::Serve) => {
+                // It is known to the others first and has its share later, in steps, when links to it may stand.
+                members.push(self.member());
+                joins.push(self.me);
+            }
+        }
+        // Who goes without a word takes along what it owned, and somebody has to own it: all of that moves at once.
+        let is_step = dead.is_empty() && joins.is_empty() && !drains;
+        if is_step && !self.may_step(now_ms, roll) {
+            return None;
+        }
+        let homes = members.iter().any(|member| member.standing == Standing::Home);
+        let before = roll.view.as_ref().map(View::owners);
+        let owners = match before {
+            // Nobody is left to take them: they stay where they are, and are served, until somebody comes.
+            Some(owners) if !homes => owners.to_vec(),
+            // A view without a home never was: there is nobody to own a partition of the first one.
+            None if !homes => return None,
+            Some(_) | None => {
+                let moves_max = if joins.is_empty() || before.is_none() { MOVES_OF_VIEW_MAX as usize } else { 0 };
+                ring::propose(before, &members, moves_max)
+            }
+        };
+        let lives = |node: Incarnation| members.iter().any(|member| member.incarnation == node);
+        if owners.iter().any(|owner| !lives(owner.incarnation)) {
+            return None;
+        }
+        let moves = before.map_or(owners.len(), |before| before.iter().zip(&owners).filter(|(one, other)| one != other).count());
+        if is_step && moves == 0 {
+            return None;
+        }
+        let beats = dead.iter().map(|node| (*node, verdict.dead[node])).collect();
+        let proposal = Proposal { after: roll.epoch, members, owners, dead: beats };
+        Some(Change { proposal, moves, joins, dead, drains })
+    }
+
+    /// Whether the next part of a share may move: every member goes by the view that stands, or has had its time.
+    fn may_step(&self, now_ms: u64, roll: &Roll) -> bool {
+        let goes_by = |node: Incarnation| {
+            let said = roll.nodes.get(&node).and_then(|Node { said, .. }| said.as_ref());
+            said.is_some_and(|said| said.epoch == roll.epoch)
+        };
+        self.joined && (roll.active().all(goes_by) || now_ms.saturating_sub(self.since.1) >= STEP_AGAIN_MS)
+    }
+
+    fn member(&self) -> Member {
+        let standing = if self.weight == 0 { Standing::Guest } else { Standing::Home };
+        Member { incarnation: self.me, shards: self.shards, weight: self.weight, standing }
+    }
+}
