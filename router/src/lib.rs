@@ -17,6 +17,8 @@
 //!            └  ─► Timers    a wheel of deadlines
 //! Shard ─► Output, Question
 //! ```
+//!
+//! Beside it [`ring`] says which shard is to own what, for whoever proposes a view.
 
 mod channel;
 mod counters;
@@ -31,6 +33,7 @@ mod openers;
 mod order;
 mod placement;
 mod rate;
+pub mod ring;
 mod session;
 mod shard;
 pub mod store;

@@ -198,6 +198,9 @@ pub const LINK_MUST_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Partitions of the hash space. Over 160 shards, which carry 50 million daily users, 1,024 would leave one shard 17 %
 /// above another; 4,096 leave 4 %.
 pub const PARTITIONS: u16 = 4_096;
+/// Partitions that change their owner from one view to the next where nobody is dead: an eighth, so that no home takes
+/// on all of another's users at once.
+pub const MOVES_OF_VIEW_MAX: u16 = PARTITIONS / 8;
 
 /// First pause of a client before it connects again, and what bounds its doubling.
 pub const RETRY_BASE_MS: u32 = 500;
