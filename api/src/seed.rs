@@ -97,7 +97,12 @@ pub async fn conversations<E: Engine>(engine: &E, users: [UserId; 2], wall: Unix
         }
     }
     while let Some(batch) = appender.next_batch(&view, wall) {
-        for (_, reply) in appender.finished(batch.run(engine.clone()).await).replies {
+        let finished = appender.finished(batch.run(engine.clone()).await);
+        if finished.fenced.is_some() {
+            // A node has begun to serve the store meanwhile.
+            appender.expel();
+        }
+        for (_, reply) in finished.replies {
             reply?;
         }
     }

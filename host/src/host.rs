@@ -16,7 +16,7 @@ use kv::Engine;
 use router::store::Apply;
 use router::{Answered, Ask, Input, Output, Pending, Shard, Stats};
 use schema::mesh::{MeshBody, MeshFrame};
-use schema::{Instant, Now, OpReply, Owner, Refusal, Stamp, View};
+use schema::{Epoch, Instant, Now, OpReply, Owner, Refusal, Stamp, View};
 
 use crate::auth::Authenticator;
 use crate::store::{self, Context};
@@ -53,8 +53,9 @@ pub enum Effect {
     Output(Output),
     /// Poll this to its end and bring the result to [`Host::done`].
     Run(Task),
-    /// Another life of this node owns the store now: stop. Everything from here on is refused.
-    Fenced,
+    /// The view of this epoch, which is the shard's, has ended: read the newest. What waits goes on once
+    /// [`Input::View`] brings it, or is refused by [`Host::expel`].
+    Outdated(Epoch),
 }
 
 /// How long store work took, in nanoseconds, since the last time it was asked for.
@@ -196,11 +197,17 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
                 if !hints.is_empty() || !live.is_empty() || !feeds.is_empty() {
                     self.shard.handle(now, Input::Committed { hints, live, feeds });
                 }
-                if fenced {
-                    self.effects.push_back(Effect::Fenced);
+                // One whose successor has come is no news.
+                if let Some(epoch) = fenced.filter(|epoch| *epoch >= self.view.epoch) {
+                    self.effects.push_back(Effect::Outdated(epoch));
                 }
             }
         }
+    }
+
+    /// Decides no append any more, since this life is in no view: those that wait, and further ones, are answered 113.
+    pub fn expel(&mut self) {
+        self.appends.appender.expel();
     }
 
     fn note_latency(&mut self, started: Instant, of: impl FnOnce(&mut Latencies) -> &mut Vec<u64>) {

@@ -322,9 +322,10 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             }
             Effect::Run(task) => self.tasks_waiting.push_back(task),
             // Every batch that the fence refuses says so again.
-            Effect::Fenced if self.fenced => {}
-            Effect::Fenced => {
+            Effect::Outdated(_) if self.fenced => {}
+            Effect::Outdated(_) => {
                 self.fenced = true;
+                self.host.expel();
                 tracing::debug!("the store has another owner: nothing more is decided here");
                 self.links.fenced();
             }

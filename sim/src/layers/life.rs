@@ -106,6 +106,7 @@ impl Life {
             let owner = Owner { incarnation: self.incarnation, shard };
             self.shards.borrow_mut().push((0..self.lanes).map(|_| appender(world, owner)).collect());
         }
+        self.begin_all_batches(world);
         for home in homes {
             world.tasks.spawn(self.part(), read_arrivals(Rc::clone(world), Rc::clone(self), home));
         }
@@ -132,6 +133,14 @@ impl Life {
         act(&mut self.shards.borrow_mut()[usize::from(shard.0)][usize::from(lane)])
     }
 
+    /// Begins what waited for a view.
+    fn begin_all_batches(self: &Rc<Self>, world: &Rc<World>) {
+        let shards = u16::try_from(self.shards.borrow().len()).expect("a few");
+        for shard in 0..shards {
+            (0..self.lanes).for_each(|lane| self.begin_batches(world, ShardIndex(shard), lane));
+        }
+    }
+
     /// Begins the lane's next batch, if there is one.
     fn begin_batches(self: &Rc<Self>, world: &Rc<World>, shard: ShardIndex, lane: u8) {
         let view = self.view();
@@ -155,7 +164,7 @@ impl Life {
         let Finished { replies, hints, live: _, feeds: _, fenced } = finished;
         let stamps: BTreeSet<_> = hints.iter().map(|(_, stamp, _)| *stamp).collect();
         let (number, answers) = (self.number, replies.len());
-        world.note(format_args!("life {number}/{}: {answers} answers at {stamps:?}, fenced: {fenced}", shard.0));
+        world.note(format_args!("life {number}/{}: {answers} answers at {stamps:?}, fenced: {fenced:?}", shard.0));
         world.commits.borrow_mut().extend(stamps.into_iter().map(|stamp| (epoch, stamp)));
         for (ticket, reply) in replies {
             let Ticket { sender, asked } =
@@ -164,7 +173,7 @@ impl Life {
             // Who waits no longer has given up.
             let _gone = sender.send(reply);
         }
-        if fenced {
+        if fenced.is_some() {
             world.done.borrow_mut().fenced += 1;
             world.tasks.spawn(self.part(), read_view_again(Rc::clone(world), Rc::clone(self)));
         }
@@ -210,6 +219,8 @@ async fn read_view_again(world: Rc<World>, life: Rc<Life>) {
                 if !life.out.replace(true) {
                     world.note(format_args!("life {}: taken over, it knows", life.number));
                 }
+                life.shards.borrow_mut().iter_mut().flatten().for_each(Appender::expel);
+                life.begin_all_batches(&world);
                 return;
             }
             Err(_) => world.tasks.sleep(rng.within(1..=20)).await,

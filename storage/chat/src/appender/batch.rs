@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use schema::mesh::LiveEvent;
 use schema::record::FenceRecord;
-use schema::{ChannelId, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp};
+use schema::{ChannelId, Epoch, ErrorCode, Event, EventBody, OpReply, Owner, Refusal, Stamp};
 
 use super::chain::Link;
 use super::decide::{Verdict, decide};
@@ -47,6 +47,8 @@ pub struct Batch {
     /// The version at which the first attempt may read, instead of asking for the newest.
     pub(super) chained: Option<Version>,
     pub(super) ops: Vec<Queued>,
+    /// Operations on channels that the view gives to another shard.
+    pub(super) moved: Vec<Queued>,
 }
 
 /// What came of a batch, to be handed to [`super::Appender::finished`].
@@ -54,7 +56,11 @@ pub struct Batch {
 #[must_use = "its replies are told by `Appender::finished`"]
 pub struct Outcome {
     pub(super) number: u64,
+    /// The view's under which it was tried.
+    pub(super) epoch: Epoch,
     pub(super) ended: Ended,
+    /// Not tried, since another shard decides them.
+    pub(super) moved: Vec<Queued>,
     pub(super) link: Link,
     /// Lists of members that were read.
     pub(super) learned: Vec<(ChannelId, Arc<Members>)>,
@@ -70,7 +76,7 @@ pub(super) enum Ended {
     Split(Vec<Vec<Queued>>),
     /// Given up. With an unknown outcome some of it may be durable; sending it again is safe (I5).
     Failed { ops: Vec<Queued>, refusal: Refusal },
-    /// Another owns what this shard did.
+    /// The view has ended. Nothing was changed, and nothing of it can be any more.
     Fenced(Vec<Queued>),
 }
 
@@ -88,7 +94,7 @@ enum Found {
     Decided(Box<Effects>, Option<Stamp>),
     /// The batch row says that an earlier attempt committed.
     Earlier(BatchRow),
-    /// The fence is another's.
+    /// The fence is of another epoch, or gone.
     Fenced,
     /// At the version of a chain something was found that only the newest can prove.
     Unproven,
@@ -123,7 +129,6 @@ impl Batch {
     /// answer.
     pub async fn run<E: Engine>(mut self, engine: E) -> Outcome {
         let mut memory = Memory::default();
-        let mut moved = self.take_moved();
         let mut refusal = unavailable();
         let mut chained = self.chained.filter(|_| self.is_proven_by_commit());
         for attempt in 1..=ATTEMPTS_MAX {
@@ -134,15 +139,20 @@ impl Batch {
             let Broken { error, tried } = match self.attempt(&engine, attempt, begun_at, &mut memory).await {
                 Ok(Found::Decided(decided, stamp)) => {
                     let link = stamp.map_or(Link::Kept, |stamp| Link::committed(stamp, begun_at, self.terms.wall));
-                    return self.committed(*decided, stamp, link, moved, memory);
+                    return self.committed(*decided, stamp, link, memory);
                 }
                 Ok(Found::Earlier(row)) => {
                     let at = memory.unknown.iter().position(|(number, _)| *number == row.attempt);
-                    let Some(at) = at else { return self.ended(Ended::Fenced, moved, memory) };
+                    let Some(at) = at else {
+                        // Another appender of this owner has counted so far, which nobody should make.
+                        tracing::error!(owner = %self.owner, batch = self.number, "a batch's number is taken");
+                        refusal = moving();
+                        break;
+                    };
                     let (_, decided) = memory.unknown.swap_remove(at);
-                    return self.committed(*decided, Some(row.stamp), Link::Broken, moved, memory);
+                    return self.committed(*decided, Some(row.stamp), Link::Broken, memory);
                 }
-                Ok(Found::Fenced) => return self.ended(Ended::Fenced, moved, memory),
+                Ok(Found::Fenced) => return self.ended(Ended::Fenced, memory),
                 Ok(Found::Unproven) => continue,
                 Err(broken) => broken,
             };
@@ -161,24 +171,17 @@ impl Batch {
             let in_parts = answered && (memory.conflicts >= CONFLICTS_MAX || !error.is_retryable());
             if known && in_parts && self.ops.len() > 1 {
                 let parts = in_smaller_parts(std::mem::take(&mut self.ops));
-                return self.ended(|_| Ended::Split(parts), moved, memory);
+                return self.ended(|_| Ended::Split(parts), memory);
             }
             if !error.is_retryable() {
                 break;
             }
         }
         if self.ops.is_empty() {
-            let replies = super::refused(moved.drain(..), &moving());
-            let (told, left) = (Told::default(), Vec::new());
-            return self.ended(|_| Ended::Committed { replies, told, left }, moved, memory);
+            let (replies, told, left) = (Vec::new(), Told::default(), Vec::new());
+            return self.ended(|_| Ended::Committed { replies, told, left }, memory);
         }
-        self.ended(|ops| Ended::Failed { ops, refusal }, moved, memory)
-    }
-
-    /// Takes out the operations on channels that the view gives to another shard.
-    fn take_moved(&mut self) -> Vec<Queued> {
-        let (view, owner) = (Arc::clone(&self.terms.view), self.owner);
-        self.ops.extract_if(.., |queued| view.home_of_channel(queued.channel) != owner).collect()
+        self.ended(|ops| Ended::Failed { ops, refusal }, memory)
     }
 
     /// Remembers how an attempt broke. Returns what a client is told if it was the last.
@@ -292,31 +295,24 @@ impl Batch {
         wanted
     }
 
-    fn committed(
-        mut self,
-        decided: Effects,
-        stamp: Option<Stamp>,
-        link: Link,
-        moved: Vec<Queued>,
-        memory: Memory,
-    ) -> Outcome {
+    fn committed(mut self, decided: Effects, stamp: Option<Stamp>, link: Link, memory: Memory) -> Outcome {
         let hints = stamp.map_or_else(Vec::new, |stamp| decided.hints(stamp));
         let left = self.ops.split_off(decided.replies.len());
-        let Effects { mut replies, members_changed, live, feeds, .. } = decided;
-        replies.extend(super::refused(moved.into_iter(), &moving()));
+        let Effects { replies, members_changed, live, feeds, .. } = decided;
         let told = Told { hints, live, feeds };
-        let mut outcome = self.ended(|_| Ended::Committed { replies, told, left }, Vec::new(), memory);
+        let mut outcome = self.ended(|_| Ended::Committed { replies, told, left }, memory);
         outcome.learned.retain(|(channel, _)| !members_changed.contains(channel));
         outcome.outdated = members_changed;
         outcome.link = link;
         outcome
     }
 
-    /// The outcome for what is left of the operations, and those that had moved.
-    fn ended(self, ended: impl FnOnce(Vec<Queued>) -> Ended, moved: Vec<Queued>, memory: Memory) -> Outcome {
-        let ops = self.ops.into_iter().chain(moved).collect();
+    /// The outcome for what is left of the operations.
+    fn ended(self, ended: impl FnOnce(Vec<Queued>) -> Ended, memory: Memory) -> Outcome {
+        let Self { number, terms, ops, moved, .. } = self;
         let learned = memory.learned.into_iter().collect();
-        Outcome { number: self.number, ended: ended(ops), link: Link::Broken, learned, outdated: Vec::new() }
+        let (epoch, link, outdated) = (terms.view.epoch, Link::Broken, Vec::new());
+        Outcome { number, epoch, ended: ended(ops), moved, link, learned, outdated }
     }
 }
 

@@ -165,6 +165,13 @@ impl Cache {
         }
     }
 
+    /// Forgets the lists of all other channels.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(ChannelId) -> bool) {
+        self.old.retain(|&channel, _| is_kept(channel));
+        self.young.retain(|&channel, _| is_kept(channel));
+        self.young_members = self.young.values().map(|members| members.weight()).sum();
+    }
+
     #[cfg(test)]
     fn members(&self) -> usize {
         self.young.values().chain(self.old.values()).map(|members| members.weight()).sum()
@@ -212,6 +219,10 @@ mod tests {
         assert!(cache.get(ChannelId(1)).is_none());
         cache.forget(used);
         assert!(cache.get(used).is_none());
+        let kept = ChannelId(19_999);
+        cache.retain(|channel| channel == kept);
+        assert!(cache.get(kept).is_some());
+        assert_eq!(cache.members(), 101, "and of all others nothing");
     }
 
     #[test]

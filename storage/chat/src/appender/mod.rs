@@ -10,8 +10,11 @@
 //! ```text
 //! push ─▶ queue ─▶ next_batch ─▶ Batch::run: fence · rows · draft · commit ─▶ finished ─▶ replies, hints
 //!           ▲                                                                   │
-//!           └─────────── what did not fit, or is tried in smaller parts ────────┘
+//!           └── what did not fit, is tried in smaller parts, or met a new view ─┘
 //! ```
+//!
+//! The queue outlives a view. A batch whose view has ended changes nothing and is queued again, before all others;
+//! under the next view what has moved is answered 113, all of it at once, and the rest goes on in its order.
 
 mod batch;
 mod capacity;
@@ -30,11 +33,11 @@ use std::sync::Arc;
 
 use schema::limits::{BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
 use schema::mesh::LiveEvent;
-use schema::{ChannelId, ChannelOp, Event, EventBody, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View};
+use schema::{ChannelId, ChannelOp, Epoch, Event, EventBody, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View};
 
 pub use batch::{Batch, Outcome};
 use batch::{Ended, Told};
-use chain::Chain;
+use chain::{Chain, Link};
 use draft::Terms;
 use members::Cache;
 
@@ -70,9 +73,10 @@ pub struct Finished {
     pub live: Vec<(Owner, Vec<LiveEvent>)>,
     /// What happened in large channels, in the order of their logs. All of it is durable.
     pub feeds: Vec<(ChannelId, Vec<EventBody>)>,
-    /// The fence is not this batch's any more: read the view ([`super::view::current`]). All that was queued has been
-    /// answered 113; what is pushed from here on is tried under the view that the next batch is given.
-    pub fenced: bool,
+    /// The epoch of the batch, if it has ended: read the view ([`super::view::current`]). What the batch held is queued
+    /// again, and there is no other batch until [`Appender::next_batch`] is given a newer view, or [`Appender::expel`]
+    /// is called.
+    pub fenced: Option<Epoch>,
 }
 
 /// A shard's pending operations. See the module.
@@ -89,6 +93,11 @@ pub struct Appender {
     parts: VecDeque<Vec<Queued>>,
     queued_bytes: usize,
     in_flight: bool,
+    /// The newest view that a batch was asked for under.
+    epoch: Epoch,
+    /// The newest epoch that a batch found ended.
+    ended: Option<Epoch>,
+    expelled: bool,
     cache: Cache,
     /// Kept only with [`Self::with_chained_reads`].
     chain: Option<Chain>,
@@ -107,6 +116,9 @@ impl Appender {
             parts: VecDeque::new(),
             queued_bytes: 0,
             in_flight: false,
+            epoch: Epoch(0),
+            ended: None,
+            expelled: false,
             cache: Cache::default(),
             chain: None,
         }
@@ -153,24 +165,55 @@ impl Appender {
         self.queued_bytes
     }
 
-    /// The next batch, to be run under `view`. `None` while one is in flight or nothing is queued: it never waits to
-    /// fill.
+    /// The next batch, to be run under `view`. `None` while one is in flight, nothing is queued, or the view is known to
+    /// have ended: it never waits to fill.
+    ///
+    /// With the first batch under a newer view go all queued operations on channels that it gives to another shard.
+    /// They are answered 113 with the batch, which asks nothing of the store for them.
     pub fn next_batch(&mut self, view: &Arc<View>, wall: UnixMs) -> Option<Batch> {
         if self.in_flight {
             return None;
         }
-        let ops = self.parts.pop_front().unwrap_or_else(|| self.fill());
-        if ops.is_empty() {
+        let owner = self.owner;
+        let has_moved = |queued: &Queued| view.home_of_channel(queued.channel) != owner;
+        let mut moved = Vec::new();
+        if self.expelled {
+            moved = self.take(|_| true);
+        } else if view.epoch > self.epoch {
+            self.enter(view);
+            // All of them now: if one came back with a later view, none would be decided before another that went.
+            moved = self.take(has_moved);
+        }
+        let stands = self.ended.is_none_or(|ended| ended < view.epoch);
+        let mut ops = if stands { self.parts.pop_front().unwrap_or_else(|| self.fill()) } else { Vec::new() };
+        self.queued_bytes -= bytes(&ops);
+        moved.extend(ops.extract_if(.., |queued| has_moved(queued)));
+        if ops.is_empty() && moved.is_empty() {
             return None;
         }
-        self.queued_bytes -= ops.iter().map(Queued::body_bytes).sum::<usize>();
         self.in_flight = true;
         self.number += 1;
         let channels: BTreeSet<ChannelId> = ops.iter().map(|queued| queued.channel).collect();
         let cached = channels.into_iter().filter_map(|channel| Some((channel, self.cache.get(channel)?))).collect();
         let terms = Terms { view: Arc::clone(view), wall, group_members_max: self.group_members_max };
         let chained = self.chain.as_ref().and_then(|chain| chain.version(wall));
-        Some(Batch { owner: self.owner, number: self.number, terms, cached, chained, ops })
+        Some(Batch { owner, number: self.number, terms, cached, chained, ops, moved })
+    }
+
+    /// Goes on under a newer view: of channels that another shard has now, nothing is known here any more.
+    fn enter(&mut self, view: &View) {
+        self.epoch = view.epoch;
+        self.cache.retain(|channel| view.home_of_channel(channel) == self.owner);
+        if let Some(chain) = &mut self.chain {
+            // The fence of its version is the old view's.
+            chain.add(Link::Broken);
+        }
+    }
+
+    /// Decides nothing any more, since the life is in no view, and never will be: what is queued, and what is pushed
+    /// from here on, is answered 113 with the next batch. One in flight comes to its end as it does.
+    pub fn expel(&mut self) {
+        self.expelled = true;
     }
 
     /// As many operations as a batch may have, in order; one always fits.
@@ -195,7 +238,7 @@ impl Appender {
     /// # Panics
     /// If no batch is in flight, or it is another's outcome.
     pub fn finished(&mut self, outcome: Outcome) -> Finished {
-        let Outcome { number, ended, link, learned, outdated } = outcome;
+        let Outcome { number, epoch, ended, moved, link, learned, outdated } = outcome;
         let expected = self.in_flight && number == self.number;
         assert!(expected, "batch {number} ended, {} is in flight", self.number);
         self.in_flight = false;
@@ -204,15 +247,15 @@ impl Appender {
         }
         outdated.into_iter().for_each(|channel| self.cache.forget(channel));
         learned.into_iter().for_each(|(channel, members)| self.cache.put(channel, members));
-        match ended {
+        let mut finished = match ended {
             Ended::Committed { replies, told, left } => {
                 self.requeue(left);
                 let Told { hints, live, feeds } = told;
-                Finished { replies, hints, live, feeds, fenced: false }
+                Finished { replies, hints, live, feeds, fenced: None }
             }
             Ended::Split(parts) => {
                 for part in parts.into_iter().rev() {
-                    self.queued_bytes += part.iter().map(Queued::body_bytes).sum::<usize>();
+                    self.queued_bytes += bytes(&part);
                     self.parts.push_front(part);
                 }
                 Finished::default()
@@ -222,20 +265,21 @@ impl Appender {
                 Finished { replies: refused(ops.into_iter().chain(held_back), &refusal), ..Finished::default() }
             }
             Ended::Fenced(ops) => {
-                let queued = self.parts.drain(..).flatten().chain(self.queue.drain(..));
-                let replies = refused(ops.into_iter().chain(queued), &moving());
-                self.queued_bytes = 0;
-                Finished { replies, fenced: true, ..Finished::default() }
+                self.requeue(ops);
+                self.ended = self.ended.max(Some(epoch));
+                Finished { fenced: Some(epoch), ..Finished::default() }
             }
-        }
+        };
+        finished.replies.extend(refused(moved.into_iter(), &moving()));
+        finished
     }
 
-    /// Puts what did not fit before all others.
+    /// Puts what did not fit, or is to be decided again, before all others.
     fn requeue(&mut self, left: Vec<Queued>) {
         if left.is_empty() {
             return;
         }
-        self.queued_bytes += left.iter().map(Queued::body_bytes).sum::<usize>();
+        self.queued_bytes += bytes(&left);
         if self.parts.is_empty() {
             left.into_iter().rev().for_each(|queued| self.queue.push_front(queued));
         } else {
@@ -246,18 +290,26 @@ impl Appender {
     /// Takes out of the queue the sends that come after one of `refused`, by the same user to the same channel.
     fn take_later_sends(&mut self, refused: &[Queued]) -> Vec<Queued> {
         let senders: BTreeSet<_> = refused.iter().filter_map(Queued::sender).collect();
-        let later = |queued: &Queued| queued.sender().is_some_and(|sender| senders.contains(&sender));
+        self.take(|queued| queued.sender().is_some_and(|sender| senders.contains(&sender)))
+    }
+
+    /// Takes operations out of the queue, in their order.
+    fn take(&mut self, is_taken: impl Fn(&Queued) -> bool) -> Vec<Queued> {
         let mut taken = Vec::new();
         for part in &mut self.parts {
-            taken.extend(part.extract_if(.., |queued| later(queued)));
+            taken.extend(part.extract_if(.., |queued| is_taken(queued)));
         }
         self.parts.retain(|part| !part.is_empty());
-        let (held_back, kept): (VecDeque<_>, VecDeque<_>) = self.queue.drain(..).partition(later);
+        let (last, kept): (VecDeque<_>, VecDeque<_>) = self.queue.drain(..).partition(is_taken);
         self.queue = kept;
-        taken.extend(held_back);
-        self.queued_bytes -= taken.iter().map(Queued::body_bytes).sum::<usize>();
+        taken.extend(last);
+        self.queued_bytes -= bytes(&taken);
         taken
     }
+}
+
+fn bytes(ops: &[Queued]) -> usize {
+    ops.iter().map(Queued::body_bytes).sum()
 }
 
 fn refused(ops: impl Iterator<Item = Queued>, refusal: &Refusal) -> Vec<(u64, Result<OpReply, Refusal>)> {

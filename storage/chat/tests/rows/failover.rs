@@ -150,7 +150,7 @@ async fn append(world: &World, me: Incarnation, view: &View, stop: &Cell<bool>) 
             appender.push(number, channel, op);
             while let Some(batch) = appender.next_batch(&view, WALL) {
                 let finished = appender.finished(batch.run(world.engine.clone()).await);
-                if finished.fenced {
+                if finished.fenced.is_some() {
                     return;
                 }
                 for (_, reply) in finished.replies {

@@ -13,9 +13,10 @@ use kv::Engine;
 use kv::memory::CommitFault::{self, Conflict, UnknownCommitted};
 use kv::memory::{Faults, MemoryEngine};
 use schema::page::InboxPage;
+use schema::view::Partition;
 use schema::{Epoch, Incarnation, Position, Stamp, UserId};
 
-use crate::world::{World, faulty, first_shard, open, quiet, store};
+use crate::world::{World, faulty, first_shard, give, open, quiet, store};
 
 /// A world whose only shard is told this lie.
 fn world(fates: &[CommitFault], lie: Option<Lie>) -> World<LyingEngine<MemoryEngine>> {
@@ -89,11 +90,11 @@ fn a_batch_of_an_ended_view_writes_arrivals_that_nobody_reads() {
         let mut world = world(&[], lie);
         world.push("1 sends a");
         let batch = world.next_batch(0).expect("one is queued");
-        block_on(view::claim(&world.engine, Incarnation(2), 1)).expect("claimed");
+        give(&world.engine, &[Partition::of_user(UserId(3))], 3);
         world.run_one(0, batch);
         let told = world.inbox(3, 100).contains("#1");
         let none = BTreeSet::new();
-        let read = arrivals::read(&world.engine, first_shard(2), Stamp::default(), 0, &none, 10);
+        let read = arrivals::read(&world.engine, first_shard(3), Stamp::default(), 0, &none, 10);
         let arrived = !block_on(read).expect("readable").rows.is_empty();
         assert_eq!(told && !arrived, unread, "I6: told {told}, arrived {arrived}, {lie:?}");
         assert_eq!(world.fenced, lie.is_none());

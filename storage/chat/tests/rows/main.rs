@@ -9,6 +9,7 @@ mod clock;
 mod devices;
 mod failover;
 mod fences;
+mod handover;
 mod large;
 mod lies;
 mod live;

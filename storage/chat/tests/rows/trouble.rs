@@ -127,7 +127,8 @@ fn of_two_lives_that_race_the_older_appends_before_the_takeover_or_not_at_all() 
         let (outcome, ()) = block_on(zip(batch.run(engine.clone()), takeover));
         let finished = old.appenders[0].finished(outcome);
         old.replies.extend(finished.replies);
-        // A batch that was to be tried in parts is fenced now.
+        // What was fenced, and what was to be tried in parts.
+        old.engine = engine;
         old.drain();
         let mut new = World::current(quiet(&store));
         for (words, ticket) in SENDS.into_iter().zip(tickets) {

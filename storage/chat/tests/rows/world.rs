@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use chat::appender::{Appender, Batch, Finished};
 use chat::check::{self, Checked};
+use chat::view::Proposal;
 use chat::{LayerError, history, inbox, keys, view};
 use futures_lite::future::block_on;
 use kv::memory::{CommitFault, Faults, MemoryEngine, MemoryOptions, MemoryStore, NoFaults, ScriptedFaults};
@@ -30,10 +31,11 @@ use schema::command::{History, HistoryPage, HistoryWindow};
 use schema::event::Role;
 use schema::mesh::{LiveBody, LiveEvent};
 use schema::op::{ChannelKind, CreateOp, EditOp, PastAccess, ReactOp, SendOp};
-use schema::record::UserRecord;
+use schema::record::{NodeRecord, UserRecord};
+use schema::view::Partition;
 use schema::{
-    ChannelId, ChannelOp, ClientMsgId, ErrorCode, Event, EventBody, Incarnation, MessageKind, OpReply, Owner, Position,
-    Refusal, Seq, ShardIndex, Stamp, UnixMs, UserId, View, message,
+    ChannelId, ChannelOp, ClientMsgId, ErrorCode, Event, EventBody, Incarnation, Member, MessageKind, OpReply, Owner,
+    Position, Refusal, Seq, ShardIndex, Stamp, Standing, UnixMs, UserId, View, message,
 };
 
 /// When every script begins.
@@ -51,6 +53,7 @@ pub(crate) struct World<E> {
     pub(crate) live: Vec<(Owner, Vec<LiveEvent>)>,
     pub(crate) feeds: Vec<(ChannelId, Vec<EventBody>)>,
     pub(crate) fenced: bool,
+    pub(crate) life: Incarnation,
 }
 
 /// A store in which the users and the two channels exist.
@@ -142,6 +145,7 @@ impl<E: Engine> World<E> {
     fn under(engine: E, view: View) -> Self {
         let owners: std::collections::BTreeSet<Owner> =
             (0..2_000).map(|id| view.home_of_channel(ChannelId(id))).collect();
+        let life = view.owners()[0].incarnation;
         let appenders = owners.into_iter().map(Appender::new).collect();
         Self {
             engine,
@@ -154,6 +158,7 @@ impl<E: Engine> World<E> {
             live: Vec::new(),
             feeds: Vec::new(),
             fenced: false,
+            life,
         }
     }
 
@@ -224,14 +229,28 @@ impl<E: Engine> World<E> {
         ticket
     }
 
-    /// Runs batches until nothing is queued.
+    /// Runs batches until nothing is queued, under the newest view once one has ended.
     pub(crate) fn drain(&mut self) {
         for shard in 0..self.appenders.len() {
-            while let Some(batch) = self.next_batch(shard) {
-                self.run_one(shard, batch);
+            while !self.appenders[shard].is_idle() {
+                while let Some(batch) = self.next_batch(shard) {
+                    self.run_one(shard, batch);
+                }
+                if !self.appenders[shard].is_idle() {
+                    self.read_view();
+                }
             }
             assert!(self.appenders[shard].is_idle());
             assert_eq!(self.appenders[shard].queued_bytes(), 0);
+        }
+    }
+
+    /// What a node does whose batch was fenced.
+    fn read_view(&mut self) {
+        let current = (0..100).find_map(|_| block_on(view::current(&self.engine)).ok()).expect("readable");
+        match current.map(|current| current.view).filter(|view| view.member(self.life).is_some()) {
+            Some(view) => self.view = Arc::new(view),
+            None => self.appenders.iter_mut().for_each(Appender::expel),
         }
     }
 
@@ -249,14 +268,14 @@ impl<E: Engine> World<E> {
         self.hints.extend(hints);
         self.live.extend(live);
         self.feeds.extend(feeds);
-        self.fenced |= fenced;
+        self.fenced |= fenced.is_some();
     }
 
     pub(crate) fn outcome(&self, ticket: u64) -> Option<&Result<OpReply, Refusal>> {
         self.replies.get(&ticket)
     }
 
-    fn reply(&self, ticket: u64) -> String {
+    pub(crate) fn reply(&self, ticket: u64) -> String {
         match self.outcome(ticket) {
             None => "no reply".into(),
             Some(Ok(OpReply::Sent { seq, duplicate: false, .. })) => format!("{seq}"),
@@ -444,6 +463,21 @@ fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
 /// Whether a refusal is one that a client may repeat.
 pub(crate) fn is_temporary(reply: &Result<OpReply, Refusal>) -> bool {
     reply.as_ref().is_err_and(|refusal: &Refusal| ErrorCode::is_temporary(refusal.code))
+}
+
+/// Gives partitions to the first shard of a life, which joins if it is not there.
+pub(crate) fn give<E: Engine>(engine: &E, partitions: &[Partition], to: u64) {
+    let (current, owner) = (block_on(view::current(engine)).expect("readable").expect("claimed").view, first_shard(to));
+    let (mut members, mut owners) = (current.members().to_vec(), current.owners().to_vec());
+    block_on(view::register(engine, owner.incarnation, &NodeRecord::default())).expect("registered");
+    if current.member(owner.incarnation).is_none() {
+        let standing = Standing::Home;
+        members.push(Member { incarnation: owner.incarnation, shards: 1, weight: 1, standing });
+    }
+    partitions.iter().for_each(|partition| owners[partition.index()] = owner);
+    let proposal = Proposal { after: current.epoch, members, owners, dead: BTreeMap::new() };
+    let changed = block_on(view::change(engine, owner.incarnation, &proposal)).expect("answered");
+    assert!(changed.is_some(), "nobody else proposes");
 }
 
 /// The first shard of a life.
