@@ -6,16 +6,14 @@
 use std::sync::Arc;
 
 use chat::accounts::{self, SignUp};
-use chat::appender::Appender;
-use chat::{LayerError, keys, view};
+use chat::{LayerError, keys};
 use kv::{Begin, Engine, Transaction};
 use schema::op::{ChannelKind, CreateOp, PastAccess, SendOp};
 use schema::record::UserRecord;
-use schema::{
-    ChannelId, ChannelOp, ClientMsgId, ErrorCode, Incarnation, MessageKind, Owner, Refusal, ShardIndex, UnixMs, UserId,
-};
+use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, MessageKind, Refusal, UnixMs, UserId};
 
 use crate::problem::Problem;
+use crate::shards::Shards;
 use crate::state::entropy;
 
 /// Where a password's hash would be: no password has this one.
@@ -54,25 +52,19 @@ pub async fn user<E: Engine>(
 
 /// A direct channel and a group of two users, with a few messages, unless the two have a direct channel already.
 ///
-/// Written as an earlier life of the node would have: under a view of its own, which the node's own claim then ends. So
-/// this comes before that claim, and never where another node may be active.
-///
 /// # Errors
-/// What the store reports; 100 if the system has no randomness. Then all of it was made, or nothing.
-pub async fn conversations<E: Engine>(engine: &E, users: [UserId; 2], wall: UnixMs) -> Result<(), LayerError> {
+/// What the store or a home reports; 100 if the system has no randomness. Then some of it may be made.
+pub async fn conversations<E: Engine>(
+    engine: &E,
+    shards: &impl Shards,
+    users: [UserId; 2],
+    wall: UnixMs,
+) -> Result<(), LayerError> {
     let [one, other] = users;
     if engine.begin(Begin::Fresh).get(&keys::direct(one, other)).await?.is_some() {
         return Ok(());
     }
     let draw = || entropy().map_err(Problem::into_refusal);
-    let incarnation = Incarnation(draw()?);
-    let view = Arc::new(view::claim(engine, incarnation, 1).await?);
-    let mut appender = Appender::new(Owner { incarnation, shard: ShardIndex(0) });
-    let mut ticket = 0;
-    let mut push = |channel, op| {
-        appender.push(ticket, channel, op);
-        ticket += 1;
-    };
     for Conversation { kind, title, lines } in CONVERSATIONS {
         let channel = ChannelId::new(wall, draw()?);
         let create = CreateOp {
@@ -83,7 +75,7 @@ pub async fn conversations<E: Engine>(engine: &E, users: [UserId; 2], wall: Unix
             idempotency_key: None,
             past: PastAccess::Joined,
         };
-        push(channel, ChannelOp::Create(create));
+        shards.apply(channel, ChannelOp::Create(create)).await?;
         for (by, body) in lines {
             let send = SendOp {
                 from: users[by],
@@ -93,17 +85,7 @@ pub async fn conversations<E: Engine>(engine: &E, users: [UserId; 2], wall: Unix
                 reply_to: None,
                 mentions: Arc::new([]),
             };
-            push(channel, ChannelOp::Send(send));
-        }
-    }
-    while let Some(batch) = appender.next_batch(&view, wall) {
-        let finished = appender.finished(batch.run(engine.clone()).await);
-        if finished.fenced.is_some() {
-            // A node has begun to serve the store meanwhile.
-            appender.expel();
-        }
-        for (_, reply) in finished.replies {
-            reply?;
+            shards.apply(channel, ChannelOp::Send(send)).await?;
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use schema::limits::TOKEN_BYTES_MAX;
 use schema::{DeviceId, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// Bytes of a key: as many as the hash under the signature has, which is what RFC 7518 asks for.
 pub const KEY_BYTES: usize = 32;
@@ -100,6 +101,19 @@ impl TokenKey {
     #[must_use]
     pub fn new(bytes: &[u8; KEY_BYTES]) -> Self {
         Self { encoding: EncodingKey::from_secret(bytes), decoding: DecodingKey::from_secret(bytes) }
+    }
+
+    /// A number by which two keys are told apart, and which says nothing else of them: for nodes that are to have the
+    /// same.
+    ///
+    /// # Panics
+    /// Never: the key is of the algorithm's kind.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        // What is signed for an access token has no blank.
+        let signed = jsonwebtoken::crypto::sign(b"fingerprint of a key", &self.encoding, Algorithm::HS256);
+        let hash = Sha256::digest(signed.expect("the key is for HMAC"));
+        u64::from_be_bytes(hash[..8].try_into().expect("eight bytes"))
     }
 
     /// Reads the key at `path`.

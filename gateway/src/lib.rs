@@ -3,18 +3,20 @@
 //! Owns what the process has of its own, in rooms whose arrows point one way (`cargo xtask arrows` shows them):
 //!
 //! ```text
-//! ops ─► lifecycle ─► runtime ─► uring         ops        commands, the doctor
-//!           │            │                     lifecycle  start, heartbeat, housekeeping, shutdown
-//!           ├──► store ──┤                     runtime    shards, mailboxes, the store's threads
-//!           ▼            ▼                     store      the engine that is configured, and its health
-//!        machine     telemetry                 machine    directory, disk, file limit, listeners, signals
-//!           ╰──► config ◄╯                     telemetry  logs and metrics
+//! ops ─► lifecycle ─► runtime ─► peering ─► uring    ops        commands, the doctor
+//!           │            │                           lifecycle  start, heartbeat, housekeeping, shutdown
+//!           ├──► store ──┤                           runtime    shards, mailboxes, the store's threads
+//!           ▼            ▼                           peering    connections to other nodes, until shards have them
+//!        machine     telemetry                       store      the engine that is configured, and its health
+//!           ╰──► config ◄╯                           machine    directory, disk, file limit, listeners, signals
+//!                                                    telemetry  logs and metrics
 //! ```
 
 mod config;
 mod lifecycle;
 mod machine;
 pub mod ops;
+mod peering;
 mod runtime;
 mod store;
 mod telemetry;

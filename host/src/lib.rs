@@ -17,6 +17,7 @@
 mod auth;
 pub mod driver;
 mod host;
+pub mod membership;
 mod store;
 
 pub use auth::{Authenticator, TokenFault};

@@ -71,6 +71,13 @@ pub const BEAT_MS: u64 = 1_000;
 /// Own heartbeats over which another node has said nothing before it is dead: those of one lease.
 pub const BEATS_OF_LEASE: u32 = 5;
 const _: () = assert!(BEAT_MS * BEATS_OF_LEASE as u64 <= LEASE_MS, "a node that beats in time counts a lease in it");
+/// How long each member waits for those before it to propose what it sees to be due: longer than a commit takes.
+pub const RANK_MS: u64 = 200;
+/// Partitions that one view gives to other shards while their owners live: an eighth, so that nobody waits for all at
+/// once.
+pub const MOVES_OF_VIEW_MAX: u32 = PARTITIONS as u32 / 8;
+/// How long the next such view waits for members that have not said that they go by this one.
+pub const STEP_AGAIN_MS: u64 = 5_000;
 /// How long a node's heartbeats may be apart before its store counts as away, and with it what it knows of other nodes.
 pub const STORE_AWAY_MS: u64 = 3_000;
 const _: () = assert!(STORE_AWAY_MS < LEASE_MS, "nobody is declared dead while the store is away");
@@ -195,12 +202,36 @@ pub const LINK_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// for those of 70,000 sessions that all come and go while a shard stands still.
 pub const LINK_MUST_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
+/// Bytes of one encoded frame between nodes.
+///
+/// The largest is a hint of a transaction whose every row is an event with the most and longest emojis, some 15 MB; a
+/// delivery has at most some 4 MB, and what is told to 1,000,000 sessions of one shard 8 MB.
+pub const MESH_FRAME_BYTES_MAX: u32 = 16 * 1024 * 1024;
+/// Bytes that one link between nodes holds for its connection: encoded, and not taken by the network yet. Beyond it
+/// frames are left out and asked for again. A frame that meets an empty queue is taken whatever its size.
+///
+/// At 10 MB a second, what a shard's 10,000 messages a second of 1 KB come to, it bridges most of a second.
+pub const NODE_LINK_UNSENT_BYTES_MAX: u32 = 8 * 1024 * 1024;
+/// Bytes of frames that must arrive and that the other node has not acknowledged yet. Beyond it both nodes count each
+/// other as lost and begin afresh.
+///
+/// Such a frame takes some 300 bytes: 14,000 sessions that come or go between two shards before a silent node is
+/// given up. The largest is a feed of one transaction.
+pub const NODE_LINK_RESEND_BYTES_MAX: u32 = 4 * 1024 * 1024;
+const _: () = assert!(
+    NODE_LINK_RESEND_BYTES_MAX > BATCH_BODY_BYTES_MAX + BODY_BYTES_MAX + BATCH_MESSAGES_MAX * 4096,
+    "a feed of a whole transaction is kept"
+);
+/// How long a link's connection may bring nothing before it is given up.
+pub const NODE_LINK_SILENCE_MS: u64 = 3_000;
+const _: () = assert!(
+    2 * BEAT_MS < NODE_LINK_SILENCE_MS && NODE_LINK_SILENCE_MS < LEASE_MS,
+    "one late beat is forgiven, and a broken connection is replaced within a lease"
+);
+
 /// Partitions of the hash space. Over 160 shards, which carry 50 million daily users, 1,024 would leave one shard 17 %
 /// above another; 4,096 leave 4 %.
 pub const PARTITIONS: u16 = 4_096;
-/// Partitions that change their owner from one view to the next where nobody is dead: an eighth, so that no home takes
-/// on all of another's users at once.
-pub const MOVES_OF_VIEW_MAX: u16 = PARTITIONS / 8;
 
 /// First pause of a client before it connects again, and what bounds its doubling.
 pub const RETRY_BASE_MS: u32 = 500;

@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn partitions_are_part_of_the_stored_format() {
-        assert_eq!(Partition::of_channel(ChannelId(1)), Partition(178));
+        assert_eq!(Partition::of_channel(ChannelId(1)), Partition(1_202));
         assert_ne!(Partition::of_channel(ChannelId(1)), Partition::of_user(UserId(1)));
     }
 

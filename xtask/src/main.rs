@@ -3,6 +3,7 @@
 //! Owns the list of them. Each chore is a file.
 
 mod arrows;
+mod cluster;
 mod flatbuffers;
 #[cfg(test)]
 mod invariants;
@@ -27,6 +28,8 @@ enum Chore {
     Keys(Mode),
     /// Show the arrows between crates and between their folders, and circles
     Arrows,
+    /// Run a cluster on this machine until Ctrl-C: the stand-in of FoundationDB and several nodes
+    Cluster(cluster::Cluster),
     /// Count lines of code by crate: product, tests, tools, generated
     Lines {
         /// Of this commit; of the working tree without one
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Flatbuffers(mode) => flatbuffers::run(mode),
         Chore::Keys(mode) => keys::run(mode),
         Chore::Arrows => arrows::print().map(show),
+        Chore::Cluster(cluster) => cluster::run(&cluster),
         Chore::Lines { commit } => lines::table(commit.as_deref()).map(show),
     };
     match done {

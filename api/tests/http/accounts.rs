@@ -381,16 +381,16 @@ fn the_seeded_users_sign_in_without_a_password_in_development_alone() {
 #[test]
 fn the_seeded_users_find_a_conversation_and_a_group_once() {
     let engine = MemoryEngine::open(&MemoryStore::new(kv::Generation(1)), MemoryOptions::default());
+    let dev_users = Some(vec!["ann".to_owned(), "bora".to_owned()]);
+    let mut world = World::over(engine.clone(), Options { dev_users, ..Options::default() });
     for _ in 0..2 {
         crate::world::block_on(async {
             let ann = api::seed::user(&engine, "ann", "Ann", START).await?;
             let bora = api::seed::user(&engine, "bora", "Bora", START).await?;
-            api::seed::conversations(&engine, [ann, bora], START).await
+            api::seed::conversations(&engine, &world.shard, [ann, bora], START).await
         })
         .expect("seeded");
     }
-    let dev_users = Some(vec!["ann".to_owned(), "bora".to_owned()]);
-    let mut world = World::over(engine, Options { dev_users, ..Options::default() });
     for (name, direct, group) in [("ann", 1, 0), ("bora", 0, 1)] {
         world.check(&format!(
             r#"POST /v1/dev/login {{"username":"{name}","device_id":"tab"}} => 200 {{"token":"${name}.token"}}"#

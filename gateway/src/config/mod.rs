@@ -22,7 +22,8 @@ use schema::limits::{GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
 use layers::Setting;
 pub(crate) use values::{LogFormat, Secret, StoreEngine};
 use values::{
-    address, host_name, log_filter, network, node_name, origin, path, region, secret, store_prefix, whole, ws_url,
+    address, host_name, host_port, log_filter, network, node_name, origin, path, region, secret, store_prefix, whole,
+    ws_url,
 };
 
 /// The documented configuration file, in which every key is commented out at its default.
@@ -59,6 +60,10 @@ pub(crate) struct Config {
     #[arg(id = "listen.internal", long = "internal", value_name = "IP:PORT")]
     #[arg(default_value = "127.0.0.1:9000", value_parser = address)]
     pub(crate) internal: SocketAddr,
+    /// Where other nodes of a cluster connect
+    #[arg(id = "listen.links", long = "links", value_name = "IP:PORT")]
+    #[arg(default_value = "127.0.0.1:8004", value_parser = address)]
+    pub(crate) links: SocketAddr,
     /// Proxies that the API believes about the addresses of its clients: addresses and networks
     #[arg(id = "listen.trusted_proxies", value_name = "NETWORK,…", value_delimiter = ',', value_parser = network)]
     pub(crate) trusted_proxies: Vec<api::Network>,
@@ -101,9 +106,20 @@ pub(crate) struct Config {
     /// Where clients are told to connect: set it behind a proxy, which should speak TLS
     #[arg(id = "node.ws_url", value_name = "URL", value_parser = ws_url)]
     pub(crate) ws_url: Option<String>,
+    /// Where other nodes are told to connect: set it where they cannot reach listen.links under its own address
+    #[arg(id = "node.links_address", value_name = "HOST:PORT", value_parser = host_port)]
+    pub(crate) links_address: Option<String>,
+    /// This node's share of the work, beside the weights of the others; its shards unless set, and none at 0
+    #[arg(id = "node.weight", value_name = "N", value_parser = whole::<u16>(0, u16::MAX.into()))]
+    weight: Option<u16>,
     /// What /v1/servers/best calls this node's place
     #[arg(id = "node.region", value_name = "TEXT", default_value = "local", value_parser = region)]
     pub(crate) region: String,
+
+    /// The file of the secret that all nodes of a cluster share, at least 32 bytes; without one a node works alone, and
+    /// others stand by
+    #[arg(id = "cluster.secret_file", value_name = "PATH", value_parser = path)]
+    pub(crate) cluster_secret_file: Option<PathBuf>,
 
     /// Client connections; one more is refused (close code 3015)
     #[arg(id = "limits.connections", value_name = "N", value_parser = whole::<u32>(1, u32::MAX.into()))]
@@ -223,6 +239,11 @@ impl Config {
     pub(crate) fn shards(&self) -> u16 {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.shards.unwrap_or_else(|| u16::try_from(cores()).unwrap_or(SHARDS_MAX).min(SHARDS_MAX))
+    }
+
+    /// This node's share of the work.
+    pub(crate) fn weight(&self) -> u16 {
+        self.weight.unwrap_or_else(|| self.shards())
     }
 
     /// What this node is called in logs, by probes and by other nodes on its store.

@@ -117,6 +117,14 @@ pub(super) fn ws_url(text: &str) -> Parsed<String> {
     checked(text, fits, "ws://HOST:PORT or wss://HOST, without a path")
 }
 
+/// `HOST:PORT`.
+pub(super) fn host_port(text: &str) -> Parsed<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    let (host, port) = text.rsplit_once(':').unwrap_or_default();
+    let fits = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) && host.chars().all(plain);
+    checked(text, fits && text.len() <= NODE_URL_BYTES_MAX as usize, "HOST:PORT")
+}
+
 pub(super) fn log_filter(text: &str) -> Parsed<String> {
     // Crates whose name may stand alone, for "everything of it". Any other bare word is a target to the filter's
     // grammar too, so `--log inof` would silence everything without a word.

@@ -6,9 +6,11 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use crate::config::{Config, Mode};
+use link::Secret;
+
+use crate::config::{Config, Mode, StoreEngine};
 use crate::machine::listen::{self, Ready};
-use crate::machine::{datadir, files};
+use crate::machine::{datadir, files, secret};
 use crate::telemetry::metrics::Metrics;
 
 use super::state::NodeState;
@@ -22,6 +24,27 @@ pub(super) struct Bootstrap {
     /// Where it will listen, once it serves clients.
     pub(super) ready: Ready,
     pub(super) state: Arc<NodeState>,
+    /// What it needs for links to other nodes; none without a secret, or where its store is not shared.
+    pub(super) links: Option<Links>,
+}
+
+/// What a node needs for links to others.
+pub(super) struct Links {
+    pub(super) secret: Secret,
+    pub(super) listener: TcpListener,
+    /// Where others find it.
+    address: String,
+}
+
+impl Links {
+    pub(super) fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    /// Of the secret, for comparison with others'.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.secret.fingerprint().0
+    }
 }
 
 impl Bootstrap {
@@ -36,9 +59,10 @@ impl Bootstrap {
             ws: listen::check_free("listen.ws", config.ws)?,
             internal: internal.local_addr()?,
         };
+        let links = links(config)?;
         let metrics = Metrics::new(config.shards(), connections_max, &config.data_dir);
         let state = Arc::new(NodeState::new(connections_max, metrics));
-        Ok((Self { clock: Clock::start(), connections_max, key, ready, state }, internal))
+        Ok((Self { clock: Clock::start(), connections_max, key, ready, state, links }, internal))
     }
 }
 
@@ -51,6 +75,17 @@ fn connections_max(config: &Config) -> anyhow::Result<u32> {
         tracing::warn!(wanted, connections_max, file_limit, "limits.connections is more than the file limit leaves");
     }
     Ok(wanted.min(connections_max))
+}
+
+fn links(config: &Config) -> anyhow::Result<Option<Links>> {
+    let (Some(path), StoreEngine::FoundationDb) = (&config.cluster_secret_file, config.engine) else { return Ok(None) };
+    let secret = secret::read(path)?;
+    let listener = listen::open("listen.links", config.links)?;
+    let address = match &config.links_address {
+        Some(address) => address.clone(),
+        None => listener.local_addr()?.to_string(),
+    };
+    Ok(Some(Links { secret, listener, address }))
 }
 
 fn token_key(config: &Config) -> anyhow::Result<api::TokenKey> {

@@ -1,8 +1,9 @@
-//! Heartbeat on a shared store: each second a thread commits that this node lives, and reads which others do.
+//! Heartbeat on a shared store: each second a thread commits that this node lives, reads which others do, and proposes
+//! what it sees to be due.
 //!
-//! Owns the thread and its pace. Nothing runs on it but heartbeats and the few transactions that one leads to (a
-//! takeover, two dead nodes removed), so no upkeep and no full queue delays it; one that comes late all the same says
-//! so in the log. What follows from a heartbeat is [`Leadership`]'s.
+//! Owns the thread and its pace. Nothing runs on it but heartbeats and the few transactions that one leads to, so no
+//! upkeep and no full queue delays it; one that comes late all the same says so in the log. What follows from a
+//! heartbeat is [`host::membership`]'s; this gives views to the shards and to whoever keeps links to other nodes.
 
 use std::io;
 use std::sync::Arc;
@@ -10,17 +11,21 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use chat::LayerError;
-use chat::view::{self, Proposal, Roll};
+use chat::view::Roll;
+use host::driver::Clock as _;
+use host::membership::{Beat, Change, Membership, News, Refused, Wish};
 use kv::Engine;
 use schema::limits::BEAT_MS;
 use schema::record::NodeRecord;
 use schema::{Incarnation, View};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{oneshot, watch};
-use tokio::time::sleep_until;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{sleep, sleep_until};
 
-use super::leadership::{Leadership, Step};
+use crate::peering::{Neighbour, Neighbours};
+use crate::runtime::{Clock, Commander};
+
 use super::phase::Active;
 use super::shutdown::End;
 use super::state::NodeState;
@@ -34,9 +39,23 @@ pub(super) struct Me {
     pub(super) record: NodeRecord,
 }
 
+/// What heartbeats work with.
+pub(super) struct Parts<S> {
+    pub(super) engine: S,
+    pub(super) me: Me,
+    pub(super) clock: Clock,
+    pub(super) state: Arc<NodeState>,
+    pub(super) commander: Commander,
+    /// Called by shards that find that their view has ended.
+    pub(super) outdated: Arc<Notify>,
+    pub(super) ends: UnboundedSender<End>,
+}
+
 /// The heartbeat's thread, until this is dropped; what it has under way then is dropped too, and its outcome unknown.
 pub(super) struct Heartbeat {
     told: watch::Receiver<Told>,
+    neighbours: watch::Receiver<Neighbours>,
+    wish: watch::Sender<Wish>,
     /// Never sent on: the thread ends when this is dropped.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -45,33 +64,31 @@ pub(super) struct Heartbeat {
 /// Outcome of the heartbeats.
 #[derive(Default)]
 struct Told {
-    /// The node that the last one saw serving.
+    /// A node that serves, as the last one saw it, while this one stands by.
     active: Option<Active>,
-    /// The view of this node, once it has taken over.
-    taken: Option<View>,
+    /// The newest view of which this node is a member.
+    news: Option<News>,
 }
 
 impl Heartbeat {
-    /// Registers this node and beats. Once it has taken over, [`Self::taken_over`] has the view; once it finds that
-    /// another has, it tells [`End::Fenced`] and beats no more.
+    /// Registers this node and beats. Once it is in the view, [`Self::joined`] has that; once it finds that it is in none
+    /// any more, it tells [`End::Fenced`] and beats no more.
     ///
     /// # Errors
     /// The system's, if it gives no timer or starts no more threads.
-    pub(super) fn start<S: Engine>(
-        engine: S,
-        me: Me,
-        state: Arc<NodeState>,
-        ends: UnboundedSender<End>,
-    ) -> io::Result<Self> {
+    pub(super) fn start<S: Engine>(parts: Parts<S>) -> io::Result<Self> {
         let timers = runtime::Builder::new_current_thread().enable_time().build()?;
         let (tell, told) = watch::channel(Told::default());
+        let (tell_neighbours, neighbours) = watch::channel(Neighbours::new());
+        let (wish, wished) = watch::channel(Wish::Serve);
         let (stop, stopped) = oneshot::channel();
-        let leadership = Leadership::new(me.incarnation);
-        let begun = Instant::now();
-        let beating = Beating { engine, leadership, me, state, tell, ends, registered: false, count: 0, begun };
+        let Parts { engine, me, clock, state, commander, outdated, ends } = parts;
+        let membership = Membership::new(engine, me.incarnation, me.record.clone());
+        let beating =
+            Beating { membership, me, clock, state, commander, outdated, tell, tell_neighbours, wished, ends };
         let thread =
             thread::Builder::new().name("heartbeat".to_owned()).spawn(move || beating.run(&timers, stopped))?;
-        Ok(Self { told, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { told, neighbours, wish, stop: Some(stop), thread: Some(thread) })
     }
 
     /// The node that the last heartbeat saw serving.
@@ -79,12 +96,28 @@ impl Heartbeat {
         self.told.borrow().active.clone()
     }
 
-    /// Waits until this node is to serve, however long that takes.
-    pub(super) async fn taken_over(&self) -> View {
+    /// Waits until this node is in the view, however long that takes.
+    pub(super) async fn joined(&self) -> News {
         let mut told = self.told.clone();
-        let taken = told.wait_for(|told| told.taken.is_some()).await;
-        let taken = taken.expect("the thread lives as long as this, unless it was fenced after it had taken over");
-        taken.taken.clone().expect("it was waited for")
+        let told = told.wait_for(|told| told.news.is_some()).await;
+        let told = told.expect("the thread lives as long as this, unless it was fenced after it had joined");
+        told.news.clone().expect("it was waited for")
+    }
+
+    /// Hands over what this node owns, and waits until it owns nothing, or nobody is there to own it.
+    pub(super) async fn hand_over(&self, me: Incarnation) {
+        let _ = self.wish.send(Wish::Drain);
+        let is_done = |told: &Told| {
+            let has_others = |view: &View| view.members().iter().any(|member| member.incarnation != me);
+            told.news.as_ref().is_none_or(|news| !has_others(&news.view) || news.view.owned_by(me) == 0)
+        };
+        // The thread ends before only if this life is over.
+        let _ = self.told.clone().wait_for(is_done).await;
+    }
+
+    /// The other nodes of the view, as it changes.
+    pub(super) fn neighbours(&self) -> watch::Receiver<Neighbours> {
+        self.neighbours.clone()
     }
 }
 
@@ -99,32 +132,41 @@ impl Drop for Heartbeat {
 }
 
 struct Beating<S> {
-    engine: S,
-    leadership: Leadership,
+    membership: Membership<S>,
     me: Me,
+    clock: Clock,
     state: Arc<NodeState>,
+    commander: Commander,
+    outdated: Arc<Notify>,
     tell: watch::Sender<Told>,
+    tell_neighbours: watch::Sender<Neighbours>,
+    wished: watch::Receiver<Wish>,
     ends: UnboundedSender<End>,
-    registered: bool,
-    count: u64,
-    begun: Instant,
 }
 
 impl<S: Engine> Beating<S> {
     fn run(mut self, timers: &Runtime, stopped: oneshot::Receiver<()>) {
-        let mut due = self.begun;
-        let beats = async {
-            while self.beat(due.elapsed()).await {
-                due = (due + BEAT).max(Instant::now());
-                sleep_until(due.into()).await;
-            }
-        };
         timers.block_on(async {
             tokio::select! {
                 _ = stopped => {}
-                () = beats => {}
+                () = self.beats() => {}
             }
         });
+    }
+
+    async fn beats(&mut self) {
+        let mut due = Instant::now();
+        let (outdated, mut wished) = (Arc::clone(&self.outdated), self.wished.clone());
+        while self.beat(due.elapsed()).await {
+            due = (due + BEAT).max(Instant::now());
+            loop {
+                tokio::select! {
+                    () = sleep_until(due.into()) => break,
+                    () = outdated.notified() => self.look().await,
+                    Ok(()) = wished.changed() => break,
+                }
+            }
+        }
     }
 
     /// One heartbeat and what follows from it. Returns whether there will be another.
@@ -132,84 +174,143 @@ impl<S: Engine> Beating<S> {
         match self.try_beat(late).await {
             Ok(goes_on) => goes_on,
             Err(error) => {
-                match &error {
-                    // Whether the store answers is noticed, and said once, by those who look at it.
-                    LayerError::Store(error) => tracing::debug!(%error, "a heartbeat failed"),
-                    LayerError::Record(_) | LayerError::Refused(_) => {
-                        tracing::error!(error = &error as &dyn std::error::Error, "a heartbeat failed");
-                    }
-                }
+                note(&error);
                 true
             }
         }
     }
 
     async fn try_beat(&mut self, late: Duration) -> Result<bool, LayerError> {
-        if !self.registered {
-            view::register(&self.engine, self.me.incarnation, &self.me.record).await?;
-            self.registered = true;
-        }
-        self.count += 1;
+        let wish = *self.wished.borrow_and_update();
+        self.membership.wish(wish);
         let began = Instant::now();
-        let seen = view::beat(&self.engine, self.me.incarnation, self.count).await?;
+        let beat = self.membership.beat(self.clock.now()).await?;
         let late = late + began.elapsed();
         if late >= BEAT {
             tracing::warn!(
                 late_ms = late.as_millis() as u64,
-                "a heartbeat came late: beyond the lease another node takes over"
+                "a heartbeat came late: beyond the lease the others take this node for dead"
             );
         }
-        let registered = seen.roll.nodes.values().filter(|node| node.registered).count();
-        self.state.counts().nodes().beat(seen.roll.epoch, registered, late >= BEAT);
-        let now_ms = u64::try_from(self.begun.elapsed().as_millis()).expect("584 million years of uptime");
-        match self.leadership.beat(now_ms, &seen) {
-            Step::Wait => {}
-            Step::Register => {
-                tracing::warn!("another node took this one for dead while it stood by; registering again");
-                self.registered = false;
-            }
-            Step::Forget(verdict) => {
-                let forgotten = view::forget(&self.engine, &verdict).await?;
-                tracing::info!(forgotten, "removed nodes that stood by and are dead");
-            }
-            Step::TakeOver(verdict) => {
-                let from = seen.roll.first_active().map(|(node, _)| node).filter(|&node| node != self.me.incarnation);
-                let me = self.me.incarnation;
-                let proposal = Proposal::alone(me, self.me.record.shards, &verdict);
-                let taken = view::change(&self.engine, me, &proposal).await?;
-                if let Some(view) = taken {
-                    self.took_over(&seen.roll, from, view);
-                    return Ok(true);
-                }
-            }
-            Step::Fenced => {
-                self.state.counts().nodes().fence();
-                // A node that is stopping already wants no reason.
-                let _ = self.ends.send(End::Fenced);
-                return Ok(false);
+        let Beat { roll, news, due, forgotten, stands_by, refused, over } = beat;
+        let registered = roll.nodes.values().filter(|node| node.registered).count();
+        self.state.counts().nodes().beat(roll.epoch, registered, late >= BEAT);
+        if forgotten > 0 {
+            tracing::info!(forgotten, "removed the registrations of nodes in no view that said nothing for a lease");
+        }
+        if over {
+            self.state.counts().nodes().fence();
+            self.commander.expel();
+            // A node that is stopping already wants no reason.
+            let _ = self.ends.send(End::Fenced);
+            return Ok(false);
+        }
+        if let Some(refused) = refused {
+            let _ = self.ends.send(End::Refused(refused));
+            return Ok(false);
+        }
+        let active = stands_by.then(|| Active::of(&roll)).flatten();
+        self.tell.send_modify(|told| told.active = active);
+        self.set_neighbours(&roll);
+        if let Some(news) = news {
+            self.go_by(news);
+        }
+        if let Some((after_ms, change)) = due {
+            sleep(Duration::from_millis(after_ms)).await;
+            if let Some(news) = self.membership.propose(&change).await? {
+                self.changed(&change, &roll, &news);
+                self.go_by(news);
             }
         }
-        self.tell.send_modify(|told| told.active = Active::of(&seen.roll));
         Ok(true)
     }
 
-    fn took_over(&mut self, roll: &Roll, from: Option<Incarnation>, view: View) {
-        self.leadership.took_over(view.epoch);
-        let figures = self.state.counts().nodes();
-        figures.activate(view.epoch);
-        match from {
-            Some(from) => {
-                figures.took_over();
-                let name = roll.nodes[&from].record.as_ref().map(|record| record.name.as_str());
-                tracing::warn!(
-                    from = format_args!("{:x}", from.0),
-                    name = name.unwrap_or_default(),
-                    epoch = view.epoch.0,
-                    "took over from a node that said nothing for a lease"
-                );
-            }
-            None => tracing::info!(epoch = view.epoch.0, "no node was active"),
+    /// A view has ended: the one that stands is read at once.
+    async fn look(&mut self) {
+        match self.membership.look().await {
+            Ok(Some(news)) => self.go_by(news),
+            Ok(None) => {}
+            Err(error) => note(&error),
         }
-        self.tell.send_modify(|told| told.taken = Some(view));
+    }
+
+    /// The shards go by this view from now on.
+    fn go_by(&mut self, news: News) {
+        let view = &news.view;
+        tracing::info!(
+            epoch = view.epoch.0,
+            nodes = view.members().len(),
+            partitions = view.owned_by(self.me.incarnation),
+            "goes by another view"
+        );
+        self.state.counts().nodes().activate(view.epoch);
+        self.commander.set_view(Arc::clone(view), news.version);
+        self.tell.send_modify(|told| told.news = Some(news));
+    }
+
+    /// A change that this node proposed is made.
+    fn changed(&self, change: &Change, roll: &Roll, news: &News) {
+        let Change { moves, joins, dead, drains, .. } = change;
+        let name = |node: &Incarnation| {
+            let record = roll.nodes.get(node).and_then(|node| node.record.as_ref());
+            record.map_or_else(|| format!("{:x}", node.0), |record| record.name.clone())
+        };
+        let epoch = news.view.epoch.0;
+        let (joins, dead): (Vec<_>, Vec<_>) = (joins.iter().map(name).collect(), dead.iter().map(name).collect());
+        if !dead.is_empty() {
+            self.state.counts().nodes().took_over();
+            tracing::warn!(epoch, ?dead, moves, "nodes that said nothing for a lease are out of the view");
+        }
+        if !joins.is_empty() {
+            tracing::info!(epoch, ?joins, "a node joins, and is given its share in steps");
+        } else if *drains {
+            tracing::info!(epoch, moves, "this node hands its partitions over");
+        } else if dead.is_empty() {
+            tracing::info!(epoch, moves, "partitions move to where they belong");
+        }
+    }
+
+    /// The other members, as far as they have links.
+    fn set_neighbours(&self, roll: &Roll) {
+        let others = roll.active().filter(|node| *node != self.me.incarnation);
+        let neighbours: Neighbours = others
+            .filter_map(|node| {
+                let record = roll.nodes.get(&node)?.record.as_ref()?;
+                let neighbour = Neighbour { address: record.links.clone(), shards: record.shards };
+                (!record.links.is_empty()).then_some((node, neighbour))
+            })
+            .collect();
+        self.tell_neighbours.send_if_modified(|known| {
+            let is_new = *known != neighbours;
+            *known = neighbours;
+            is_new
+        });
+    }
+}
+
+fn note(error: &LayerError) {
+    match error {
+        // Whether the store answers is noticed, and said once, by those who look at it.
+        LayerError::Store(error) => tracing::debug!(%error, "a heartbeat failed"),
+        LayerError::Record(_) | LayerError::Refused(_) => {
+            tracing::error!(error = error as &dyn std::error::Error, "a heartbeat failed");
+        }
+    }
+}
+
+/// What a node that must not join says of it.
+pub(super) fn refusal(refused: &Refused) -> String {
+    use host::membership::Differs;
+    let node = &refused.node;
+    match refused.differs {
+        Differs::Secret => format!(
+            "node {node} on this store has another cluster.secret_file: give all nodes the same, then start this one again"
+        ),
+        Differs::TokenKey => format!(
+            "node {node} on this store signs tokens with another key: give all nodes the same auth.key or auth.key_file, then start this one again"
+        ),
+        Differs::Versions => format!(
+            "node {node} on this store speaks none of the versions of the links' protocol that this one does: upgrade by one version at a time"
+        ),
     }
 }

@@ -156,7 +156,7 @@ mod tests {
         assert!(state.ready().is_err(), "no answer for 3 s");
 
         let background = StorePool::start("background", 1).expect("a thread");
-        let shards = Commander::new(Vec::new());
+        let shards = Commander::default();
         let mut housekeeping = Housekeeping::new(&config, store.clone(), &state, &shards, background, health);
         housekeeping.run();
         assert_eq!(state.ready(), Ok(()));

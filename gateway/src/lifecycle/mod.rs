@@ -3,18 +3,18 @@
 //! Owns what starts before what, and how it all ends. Decides nothing about chat.
 //!
 //! ```text
-//! start   data directory ─► token key ─► health and metrics ─► store, which may wait ─► standing by, on a store that others
-//!         may have too ─► view claimed ─► shards listen ─► HTTP listens ─► ready line
-//! stop    HTTP stops ─► shards drain (3001) ─► view left ─► store closes ─► health and metrics stop ─► exit
+//! start   data directory ─► token key ─► health and metrics ─► store, which may wait ─► the view, joined beside others or
+//!         claimed alone ─► shards listen ─► links to other nodes ─► HTTP listens ─► ready line
+//! stop    partitions handed over ─► HTTP stops ─► shards drain (3001) ─► view left ─► store closes
+//!         ─► health and metrics stop ─► exit
 //! ```
 //!
 //! [`bootstrap`] is what comes before the store, [`phase`] where a node is on this way, [`housekeeping`] what it does
-//! each second, [`heartbeat`] and [`leadership`] its part among the nodes of a store, [`shutdown`] what ends it.
+//! each second, [`heartbeat`] its part among the nodes of a store, [`shutdown`] what ends it.
 
 mod bootstrap;
 mod heartbeat;
 mod housekeeping;
-mod leadership;
 mod phase;
 mod shutdown;
 mod state;
@@ -29,16 +29,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::view;
+use link::handshake::{Identity, VERSIONS};
 use schema::record::NodeRecord;
-use schema::{Incarnation, UserId, View};
+use schema::{Incarnation, UserId};
+use tokio::sync::Notify;
 
 use crate::config::{Config, Mode};
 use crate::machine::listen::{self, Ready};
-use crate::runtime::{self, NodeParts, NodeShards, ShardEnd, Started, StorePool};
+use crate::peering::{self, Peering};
+use crate::runtime::{self, Commander, NodeParts, NodeShards, ShardEnd, Started, StorePool, Tell};
 use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
-use bootstrap::Bootstrap;
+use bootstrap::{Bootstrap, Links};
 use heartbeat::{Heartbeat, Me};
+use host::membership::News;
 use housekeeping::Housekeeping;
 use phase::{Active, Phase};
 use shutdown::{End, Shutdown};
@@ -49,6 +53,8 @@ use state::NodeState;
 const DRAIN_MS: u64 = 4_000;
 /// The same for a node that was taken over: nothing that is under way there can succeed.
 const FENCED_DRAIN_MS: u64 = 1_000;
+/// How long a node that stops may take to hand its partitions over, in as many views as its share has eighths.
+const HAND_OVER: Duration = Duration::from_secs(30);
 /// How long a node that ends speaks to its store once more: to leave it, or to learn who took it over. Without having
 /// left, the next waits for the lease.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -66,6 +72,14 @@ pub(crate) fn run(config: &Config, mode: Mode) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     store::with(config, Node { config, mode, shutdown })
+}
+
+/// A node's place in its view.
+struct Place<'a> {
+    incarnation: Incarnation,
+    commander: Commander,
+    /// On a store that other nodes may have too: its heartbeat, and the call of shards whose view has ended.
+    cluster: Option<(&'a Heartbeat, Arc<Notify>)>,
 }
 
 /// A node over any store.
@@ -147,28 +161,31 @@ impl Node<'_> {
             record: NodeRecord {
                 name: self.config.node_name(),
                 shards: self.config.shards(),
-                weight: self.config.shards(),
+                weight: self.config.weight(),
                 region: self.config.region.clone(),
                 ws_url: ws_origin(self.config, bootstrap.ready.ws),
                 api_url: format!("http://{}", bootstrap.ready.api),
+                links: bootstrap.links.as_ref().map(Links::address).unwrap_or_default(),
+                links_oldest: VERSIONS.oldest,
+                links_newest: VERSIONS.newest,
+                secret: bootstrap.links.as_ref().map(Links::fingerprint).unwrap_or_default(),
+                token_key: bootstrap.key.fingerprint(),
                 since_ms: runtime::wall(),
-                // Nodes have no links to each other yet.
-                ..NodeRecord::default()
             },
         };
         self.wait_for(state, S::REMEDY, store::must_be_whole_in_the_end(store))??;
-        // Before this node's view: what is said there is said in an earlier one.
-        self.wait_for(state, S::REMEDY, seed(store, self.mode))??;
         state.set_store(Health::Answering);
         let health = HealthWatch::new(Instant::now());
         if S::SHARED {
             return self.join_others(store, bootstrap, me, health);
         }
         let view = self.wait(state, view::claim(store, me.incarnation, me.record.shards), || ())??;
-        self.serve(store, bootstrap, me.incarnation, view, health)
+        let commander = Commander::default();
+        commander.set_view(Arc::new(view), 0);
+        self.serve(store, bootstrap, Place { incarnation: me.incarnation, commander, cluster: None }, health)
     }
 
-    /// Stands by until no other node is active, then serves.
+    /// Joins the nodes that are there, or stands by until none is that it cannot work with, then serves.
     fn join_others<S: NodeStore>(
         &mut self,
         store: &S,
@@ -177,9 +194,19 @@ impl Node<'_> {
         mut health: HealthWatch,
     ) -> Result<Infallible, Halt> {
         let incarnation = me.incarnation;
-        let heartbeat = Heartbeat::start(store.clone(), me, Arc::clone(&bootstrap.state), self.shutdown.teller())?;
-        let view = self.stand_by(store, &bootstrap.state, &heartbeat, &mut health);
-        let Err(halt) = view.and_then(|view| self.serve(store, bootstrap, incarnation, view, health));
+        let (commander, outdated) = (Commander::default(), Arc::new(Notify::new()));
+        let heartbeat = Heartbeat::start(heartbeat::Parts {
+            engine: store.clone(),
+            me,
+            clock: bootstrap.clock,
+            state: Arc::clone(&bootstrap.state),
+            commander: commander.clone(),
+            outdated: Arc::clone(&outdated),
+            ends: self.shutdown.teller(),
+        })?;
+        let joined = self.stand_by(store, &bootstrap.state, &heartbeat, &mut health);
+        let place = Place { incarnation, commander, cluster: Some((&heartbeat, outdated)) };
+        let Err(halt) = joined.and_then(|()| self.serve(store, bootstrap, place, health));
         drop(heartbeat);
         match halt {
             Halt::End(End::Fenced) => {
@@ -189,7 +216,8 @@ impl Node<'_> {
             }
             halt => {
                 match self.shutdown.finish(view::leave(store, incarnation), LAST_WORD) {
-                    Some(Ok(_)) => {}
+                    Some(Ok(true)) => {}
+                    Some(Ok(false)) => tracing::warn!("could not hand over all: the others take it after the lease"),
                     Some(Err(error)) => tracing::warn!(%error, "could not leave: the next node waits for the lease"),
                     None => tracing::warn!("could not leave in time: the next node waits for the lease"),
                 }
@@ -205,9 +233,9 @@ impl Node<'_> {
         state: &NodeState,
         heartbeat: &Heartbeat,
         health: &mut HealthWatch,
-    ) -> Result<View, Halt> {
+    ) -> Result<(), Halt> {
         let mut active = None;
-        self.wait(state, heartbeat.taken_over(), || {
+        self.wait(state, heartbeat.joined(), || {
             // Heartbeats are commits, so they tell whether the store answers.
             if let Some(health) = health.observe(Instant::now(), store.commits()) {
                 housekeeping::note_health::<S>(state, health);
@@ -219,6 +247,7 @@ impl Node<'_> {
             active.clone_from(&now);
             state.advance(Phase::StandingBy { active: now });
         })
+        .map(|News { .. }| ())
     }
 
     /// Serves clients under a view until something ends the node.
@@ -226,14 +255,14 @@ impl Node<'_> {
         &mut self,
         store: &S,
         bootstrap: &Bootstrap,
-        incarnation: Incarnation,
-        view: View,
+        place: Place<'_>,
         health: HealthWatch,
     ) -> Result<Infallible, Halt> {
         let (config, mode) = (self.config, self.mode);
-        let Bootstrap { clock, connections_max, key, ready, state } = bootstrap;
+        let Bootstrap { clock, connections_max, key, ready, state, links } = bootstrap;
+        let Place { incarnation, commander, cluster } = place;
         let shards = config.shards();
-        let view = Arc::new(view);
+        let view = commander.view().expect("a node serves once it has a view");
         state.counts().nodes().activate(view.epoch);
         tracing::info!(
             node = config.node_name(),
@@ -261,18 +290,36 @@ impl Node<'_> {
             origins: &api_config.origins,
             metrics: state.counts(),
             pool: &pool,
-            tell_end: Arc::new(move |end: ShardEnd| drop(tell.send(end.into()))),
+            commander: &commander,
+            tell: Tell {
+                end: Arc::new(move |end: ShardEnd| drop(tell.send(end.into()))),
+                // Nobody else has a store that is not shared, so its view never ends.
+                outdated: cluster.as_ref().map_or_else(Arc::default, |(_, outdated)| Arc::clone(outdated)),
+            },
         };
-        let Started { mailboxes, commander, threads } = parts.start_shards(ready.ws, *connections_max)?;
+        let Started { mailboxes, streams, threads } = parts.start_shards(ready.ws, *connections_max)?;
+        let peering = match (links, &cluster) {
+            (Some(links), Some((heartbeat, _))) => Some(Peering::start(peering::Parts {
+                me: Identity { incarnation, shards, versions: VERSIONS },
+                secret: links.secret.clone(),
+                listener: links.listener.try_clone()?,
+                shards: streams,
+                neighbours: heartbeat.neighbours(),
+            })?),
+            (_, _) => None,
+        };
+        let node_shards = NodeShards::new(incarnation, commander.clone(), mailboxes);
         let clients = api::serve(
             api_config,
             listener,
             store.clone(),
-            NodeShards::new(Arc::clone(&view), mailboxes),
+            node_shards.clone(),
             key.clone(),
             Arc::clone(state) as Arc<dyn api::Node>,
         );
-        let served = clients.map(|clients| {
+        let seeded = self.wait_for(state, S::REMEDY, seed(store, &node_shards, self.mode));
+        let served = clients.map_err(Halt::from).and_then(|clients| seeded?.map(|()| clients).map_err(Halt::from));
+        let served = served.map(|clients| {
             state.advance(Phase::Active);
             if let Err(error) = announce(mode, ready) {
                 // Whoever started the node may have closed its end after the ready line.
@@ -280,17 +327,23 @@ impl Node<'_> {
             }
             let mut housekeeping = Housekeeping::new(config, store.clone(), state, &commander, background, health);
             let Err(halt) = self.wait(state, pending::<Infallible>(), || housekeeping.run());
+            if let (Halt::End(End::Asked(_)), Some((heartbeat, _))) = (&halt, &cluster)
+                && self.shutdown.finish(heartbeat.hand_over(incarnation), HAND_OVER).is_none()
+            {
+                tracing::warn!("could not hand everything over in time: the others take it after the lease");
+            }
             clients.stop();
             (clients, halt)
         });
         let drain_ms = match &served {
             Ok((_, Halt::End(End::Fenced | End::TakenOver(_)))) => FENCED_DRAIN_MS,
-            Ok((_, Halt::End(End::Asked(_) | End::Shard(..)) | Halt::Failed(_))) | Err(_) => DRAIN_MS,
+            Ok((_, Halt::End(End::Asked(_) | End::Refused(_) | End::Shard(..)) | Halt::Failed(_))) | Err(_) => DRAIN_MS,
         };
         commander.drain(runtime::wall().plus_ms(drain_ms));
         for thread in threads {
             thread.join().expect("a shard that panics ends the process");
         }
+        drop(peering);
         let (clients, halt) = served?;
         clients.join();
         Err(halt)
@@ -298,7 +351,7 @@ impl Node<'_> {
 }
 
 /// Makes what a node of this mode needs in its store.
-async fn seed<S: NodeStore>(store: &S, mode: Mode) -> anyhow::Result<()> {
+async fn seed<S: NodeStore>(store: &S, shards: &NodeShards, mode: Mode) -> anyhow::Result<()> {
     match mode {
         Mode::Dev => {
             let wall = runtime::wall();
@@ -306,10 +359,7 @@ async fn seed<S: NodeStore>(store: &S, mode: Mode) -> anyhow::Result<()> {
             for (user, (username, display_name)) in users.iter_mut().zip(DEV_USERS) {
                 *user = store::until_answered(|| api::seed::user(store, username, display_name, wall)).await?;
             }
-            // Making conversations takes the view, which another node of a shared store may have.
-            if !S::SHARED {
-                store::until_answered(|| api::seed::conversations(store, users, wall)).await?;
-            }
+            store::until_answered(|| api::seed::conversations(store, shards, users, wall)).await?;
         }
         Mode::Run => {}
     }
@@ -321,7 +371,8 @@ fn stopping(end: End, state: &NodeState) -> End {
     match &end {
         End::Asked(signal) => tracing::info!(signal = signal.name(), "stopping"),
         End::Shard(shard, _) => tracing::error!(shard, "a shard has ended: stopping"),
-        End::Fenced | End::TakenOver(_) => tracing::error!("another node has taken this store over: stopping"),
+        End::Refused(_) => tracing::error!("this node does not fit those that are there: stopping"),
+        End::Fenced | End::TakenOver(_) => tracing::error!("the others have taken this node for dead: stopping"),
     }
     state.advance(Phase::Stopping);
     end

@@ -17,7 +17,9 @@ use crate::machine::signals::{self, Signal};
 use crate::runtime::ShardEnd;
 use crate::uring::DriverError;
 
+use super::heartbeat::refusal;
 use super::phase::Active;
+use host::membership::Refused;
 
 /// How often a node that waits does its housekeeping.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -28,18 +30,18 @@ pub(crate) enum End {
     Asked(Signal),
     /// A shard's driver failed.
     Shard(u16, Option<DriverError>),
-    /// Another node has taken the store over.
+    /// The others have taken this life for dead.
     Fenced,
+    /// This node must not join those that are there.
+    Refused(Refused),
     /// This one has, as it was found.
     TakenOver(Active),
 }
 
 impl From<ShardEnd> for End {
     fn from(end: ShardEnd) -> Self {
-        match end {
-            ShardEnd::Driver(shard, error) => Self::Shard(shard, error),
-            ShardEnd::Fenced => Self::Fenced,
-        }
+        let ShardEnd(shard, error) = end;
+        Self::Shard(shard, error)
     }
 }
 
@@ -53,8 +55,9 @@ impl End {
             Self::Asked(_) => Ok(ExitCode::SUCCESS),
             Self::Shard(shard, Some(error)) => Err(anyhow::Error::new(error).context(format!("shard {shard} failed"))),
             Self::Shard(shard, None) => anyhow::bail!("shard {shard} ended by itself"),
+            Self::Refused(refused) => anyhow::bail!(refusal(&refused)),
             Self::Fenced => {
-                anyhow::bail!("another rookery has taken this store over; start this one again to stand by")
+                anyhow::bail!("this node was silent for too long and the others go on without it; start it again")
             }
             Self::TakenOver(by) => anyhow::bail!(
                 "this node was silent for too long and was taken over: {by}, incarnation {:x}; start this one again to stand by",

@@ -6,4 +6,5 @@ pub(crate) mod datadir;
 pub(crate) mod disk;
 pub(crate) mod files;
 pub(crate) mod listen;
+pub(crate) mod secret;
 pub(crate) mod signals;

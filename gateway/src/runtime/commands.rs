@@ -6,26 +6,33 @@ use std::sync::Arc;
 
 use host::driver::Mail;
 use schema::mesh::{Kicked, MeshBody, MeshFrame};
-use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Owner, Refusal, UserId, View};
+use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, UserId};
 use tokio::sync::oneshot;
 
+use super::shards::Commander;
 use crate::uring::Mailbox;
 
 /// The shards of this node as the HTTP API sees them.
 #[derive(Clone)]
 pub(crate) struct NodeShards {
-    view: Arc<View>,
+    me: Incarnation,
+    commander: Commander,
     mailboxes: Arc<[Mailbox<Mail>]>,
 }
 
 impl NodeShards {
-    pub(crate) fn new(view: Arc<View>, mailboxes: Vec<Mailbox<Mail>>) -> Self {
-        Self { view, mailboxes: mailboxes.into() }
+    pub(crate) fn new(me: Incarnation, commander: Commander, mailboxes: Vec<Mailbox<Mail>>) -> Self {
+        Self { me, commander, mailboxes: mailboxes.into() }
     }
 
-    fn push(&self, home: Owner, mail: Mail) -> Result<(), Refusal> {
-        self.mailboxes[usize::from(home.shard.0)].push(mail).map_err(|_| {
-            let message = "the home's shard has more to do than it may hold, try again";
+    /// Gives something to a shard of this node, to the home itself if that is here. Any finds the home: what is of one
+    /// channel or user takes the same way each time, which keeps its order.
+    fn push(&self, id: u64, home: Option<Owner>, mail: Mail) -> Result<(), Refusal> {
+        let shards = self.mailboxes.len();
+        let here = home.filter(|home| home.incarnation == self.me).map(|home| usize::from(home.shard.0));
+        let shard = here.unwrap_or_else(|| usize::try_from(id % shards as u64).expect("below a number of shards"));
+        self.mailboxes[shard].push(mail).map_err(|_| {
+            let message = "the shard has more to do than it may hold, try again";
             Refusal::new(ErrorCode::Overloaded, message).after_ms(100)
         })
     }
@@ -33,25 +40,31 @@ impl NodeShards {
 
 impl api::Shards for NodeShards {
     async fn apply(&self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, Refusal> {
-        let home = self.view.home_of_channel(channel);
+        let home = self.commander.view().map(|view| view.home_of_channel(channel));
         let (reply, answer) = oneshot::channel();
         // Whoever asked may have gone.
         let answer_to = Box::new(move |answer| drop(reply.send(answer)));
-        self.push(home, Mail::Command { channel, op: Box::new(op), answer: answer_to })?;
+        self.push(channel.0, home, Mail::Command { channel, op: Box::new(op), answer: answer_to })?;
         let gone = || Refusal::new(ErrorCode::Moving, "the node stops, try again at another");
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
     fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {
-        self.push(self.view.home_of_user(user), Mail::Kick { user, whose })
+        let home = self.commander.view().map(|view| view.home_of_user(user));
+        self.push(user.0, home, Mail::Kick { user, whose })
     }
 
     fn index(&self, channel: ChannelId) {
-        let home = self.view.home_of_channel(channel);
+        let Some(view) = self.commander.view() else { return };
+        let home = view.home_of_channel(channel);
+        if home.incarnation != self.me {
+            // A home elsewhere finds out when the channel is next written to.
+            return;
+        }
         // What another shard says after a search; this thread has no name of its own, and the home looks only at its
         // own.
-        let frame = MeshFrame { from: home, to: home, epoch: self.view.epoch, body: MeshBody::Index { channel } };
-        if self.push(home, Mail::Mesh(frame)).is_err() {
+        let frame = MeshFrame { from: home, to: home, epoch: view.epoch, body: MeshBody::Index { channel } };
+        if self.push(channel.0, Some(home), Mail::Mesh(frame)).is_err() {
             tracing::debug!(%channel, "a home with too much to do was not told that its index is behind");
         }
     }

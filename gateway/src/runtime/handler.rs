@@ -4,16 +4,19 @@
 //! but whose pages may connect, and the moment at which figures are published.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host::driver::{Driver, Parts, Turn, Upgrade};
+use host::driver::{Driver, Parts, StreamId, Turn, Upgrade};
 use kv::Engine;
 use schema::limits::{ECHO_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
+use tokio::sync::oneshot;
 use wire::SharedFrame;
 
+use crate::peering::NewStream;
 use crate::telemetry::metrics::{Figures, Latency, Metrics};
-use crate::uring::{Closed, ConnId, Decision, Endpoint, Frame, Handler, Sockets};
+use crate::uring::{Closed, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Sockets};
 
 use super::clock::Clock;
 use super::mesh::NodeLinks;
@@ -23,6 +26,10 @@ pub(crate) type ShardParts<S> = Parts<S, Tokens, NodeLinks, Clock>;
 
 pub(crate) struct ShardHandler<S> {
     driver: Driver<S, Tokens, NodeLinks, Clock>,
+    /// Connections to other nodes that this shard is to take over.
+    new_streams: Inbox<NewStream>,
+    /// Those that it has, each with what tells of its end when it is dropped.
+    streams: BTreeMap<ConnId, oneshot::Sender<()>>,
     clock: Clock,
     /// Whose pages may connect.
     origins: Arc<api::Origins>,
@@ -32,8 +39,28 @@ pub(crate) struct ShardHandler<S> {
 }
 
 impl<S: Engine> ShardHandler<S> {
-    pub(crate) fn new(parts: ShardParts<S>, origins: Arc<api::Origins>, metrics: Arc<Metrics>, shard: u16) -> Self {
-        Self { clock: parts.clock, driver: Driver::new(parts), origins, origins_refused: 0, metrics, shard }
+    pub(crate) fn new(
+        parts: ShardParts<S>,
+        new_streams: Inbox<NewStream>,
+        origins: Arc<api::Origins>,
+        metrics: Arc<Metrics>,
+        shard: u16,
+    ) -> Self {
+        let clock = parts.clock;
+        let (driver, streams) = (Driver::new(parts), BTreeMap::new());
+        Self { driver, new_streams, streams, clock, origins, origins_refused: 0, metrics, shard }
+    }
+
+    /// Takes connections to other nodes over that have been made since the last turn.
+    fn take_streams(&mut self, sockets: &mut Sockets) {
+        while let Some(NewStream { fd, peer, number, leftover, alive }) = self.new_streams.pop() {
+            let conn = sockets.adopt(fd);
+            self.streams.insert(conn, alive);
+            self.driver.peer_connected(sockets, stream(conn), peer, number);
+            if !leftover.is_empty() {
+                self.driver.peer_received(sockets, stream(conn), &leftover);
+            }
+        }
     }
 
     fn publish(&mut self, sockets: &mut Sockets) {
@@ -52,6 +79,10 @@ impl<S: Engine> ShardHandler<S> {
         metrics.record(Latency::Append, &append_ns);
         metrics.record(Latency::Store, &store_ns);
     }
+}
+
+fn stream(conn: ConnId) -> StreamId {
+    StreamId(conn.as_u64())
 }
 
 fn own(conn: ConnId) -> router::ConnId {
@@ -97,19 +128,41 @@ impl<S: Engine> Handler for ShardHandler<S> {
     }
 
     fn on_writable(&mut self, _sockets: &mut Sockets, conn: ConnId, bytes: usize) {
-        self.driver.drained(own(conn), u32::try_from(bytes).expect("one send is below 4 GB"));
+        if self.streams.contains_key(&conn) {
+            self.driver.peer_written(stream(conn), bytes);
+        } else {
+            self.driver.drained(own(conn), u32::try_from(bytes).expect("one send is below 4 GB"));
+        }
     }
 
     fn on_closed(&mut self, _sockets: &mut Sockets, conn: ConnId, _why: Closed) {
-        self.driver.closed(own(conn));
+        match self.streams.remove(&conn) {
+            Some(_alive) => self.driver.peer_closed(stream(conn)),
+            None => self.driver.closed(own(conn)),
+        }
+    }
+
+    fn on_bytes(&mut self, sockets: &mut Sockets, conn: ConnId, bytes: &[u8]) {
+        self.driver.peer_received(sockets, stream(conn), bytes);
     }
 
     fn on_turn(&mut self, sockets: &mut Sockets, _now: Instant) -> Option<Instant> {
+        self.take_streams(sockets);
         let Turn { wanted, ticked } = self.driver.turn(sockets);
         if ticked {
             self.publish(sockets);
         }
         Some(self.clock.instant(wanted))
+    }
+}
+
+impl host::driver::Streams for Sockets {
+    fn write(&mut self, stream: StreamId, bytes: &[u8]) {
+        self.send_bytes(ConnId::from_u64(stream.0), bytes);
+    }
+
+    fn close_stream(&mut self, stream: StreamId) {
+        self.abort(ConnId::from_u64(stream.0));
     }
 }
 

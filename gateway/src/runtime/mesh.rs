@@ -1,14 +1,15 @@
 //! The ways between a shard and the other threads of its node: mailboxes and the store's threads.
 
+use std::sync::Arc;
+
 use host::driver::{Links, Mail};
 use host::{Done, Task};
-use schema::ShardIndex;
-use schema::mesh::MeshFrame;
+use schema::{Epoch, ShardIndex};
+use tokio::sync::Notify;
 
 use crate::uring::{Inbox, Mailbox, MailboxError};
 
 use super::pool::Spawner;
-use super::shards::{ShardEnd, TellEnd};
 
 /// Items that a shard's mailbox holds.
 pub(crate) const MAIL_MAX: usize = 8_192;
@@ -20,7 +21,7 @@ pub(crate) struct NodeLinks {
     pub(crate) spawner: Spawner,
     /// Those of all shards, in the order of their numbers.
     pub(crate) mailboxes: Vec<Mailbox<Mail>>,
-    pub(crate) tell_end: TellEnd,
+    pub(crate) outdated: Arc<Notify>,
 }
 
 impl Links for NodeLinks {
@@ -32,10 +33,10 @@ impl Links for NodeLinks {
         self.done.pop()
     }
 
-    fn push(&mut self, shard: ShardIndex, frame: MeshFrame) -> Option<MeshFrame> {
-        match self.mailboxes[usize::from(shard.0)].push(Mail::Mesh(frame)) {
-            Err(MailboxError::Full(Mail::Mesh(frame))) => Some(frame),
-            Ok(()) | Err(MailboxError::Full(_) | MailboxError::Ended(_)) => None,
+    fn push(&mut self, shard: ShardIndex, mail: Mail) -> Option<Mail> {
+        match self.mailboxes[usize::from(shard.0)].push(mail) {
+            Err(MailboxError::Full(mail)) => Some(mail),
+            Ok(()) | Err(MailboxError::Ended(_)) => None,
         }
     }
 
@@ -43,7 +44,7 @@ impl Links for NodeLinks {
         self.spawner.spawn(task, self.done_sender.clone());
     }
 
-    fn fenced(&mut self) {
-        (self.tell_end)(ShardEnd::Fenced);
+    fn outdated(&mut self, _epoch: Epoch) {
+        self.outdated.notify_one();
     }
 }

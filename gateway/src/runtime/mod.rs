@@ -14,4 +14,4 @@ mod tokens;
 pub(crate) use clock::{Clock, wall};
 pub(crate) use commands::NodeShards;
 pub(crate) use pool::{Job, StorePool};
-pub(crate) use shards::{Commander, NodeParts, ShardEnd, Started};
+pub(crate) use shards::{Commander, NodeParts, ShardEnd, Started, Tell};

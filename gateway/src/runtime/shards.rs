@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use chat::appender::Appender;
@@ -13,10 +13,12 @@ use host::driver::{Clock as _, Limits, Mail, Orders};
 use kv::Engine;
 use schema::limits::STORE_TASKS_MAX;
 use schema::{Incarnation, Owner, ShardIndex, UnixMs, View};
+use tokio::sync::Notify;
 
 use crate::config::Config;
+use crate::peering::{NEW_STREAMS_MAX, NewStream};
 use crate::telemetry::metrics::Metrics;
-use crate::uring::{self, DriverError, Mailbox, Sleeper, Waker};
+use crate::uring::{self, DriverError, Inbox, Mailbox, Sleeper, Waker};
 
 use super::clock::Clock;
 use super::handler::{ShardHandler, ShardParts};
@@ -27,46 +29,65 @@ use super::tokens::Tokens;
 /// Connections that wait to be accepted by one shard; the kernel cuts it to net.core.somaxconn.
 const BACKLOG: u32 = 4_096;
 
-/// Why a node can go on no more, as one of its shards found.
-pub(crate) enum ShardEnd {
-    /// The driver of the shard of this number has ended, by itself or with this error.
-    Driver(u16, Option<DriverError>),
-    /// Another node has taken the store over (I7).
-    Fenced,
-}
+/// The end of a shard's driver, of this number, by itself or with this error.
+pub(crate) struct ShardEnd(pub(crate) u16, pub(crate) Option<DriverError>);
 
-/// Tells the node of it. To be called from any thread; never waits.
-pub(crate) type TellEnd = Arc<dyn Fn(ShardEnd) + Send + Sync>;
+/// What shards tell their node. To be called from any thread; neither call waits.
+#[derive(Clone)]
+pub(crate) struct Tell {
+    /// A shard has ended.
+    pub(crate) end: Arc<dyn Fn(ShardEnd) + Send + Sync>,
+    /// A view has ended, and the one that stands is to be read.
+    pub(crate) outdated: Arc<Notify>,
+}
 
 /// Shards that run.
 pub(crate) struct Started {
     pub(crate) mailboxes: Vec<Mailbox<Mail>>,
-    pub(crate) commander: Commander,
+    /// Where each takes connections to other nodes over.
+    pub(crate) streams: Vec<Mailbox<NewStream>>,
     pub(crate) threads: Vec<JoinHandle<()>>,
 }
 
-/// Gives orders to all shards of a node. Never waits.
+/// Gives orders to all shards of a node, also to those that are started later. Never waits.
+#[derive(Clone, Default)]
 pub(crate) struct Commander {
     orders: Arc<Orders>,
-    wakers: Vec<Waker>,
+    wakers: Arc<OnceLock<Vec<Waker>>>,
 }
 
 impl Commander {
-    /// Of shards that run elsewhere or not at all, and are called by `wakers`.
-    pub(crate) fn new(wakers: Vec<Waker>) -> Self {
-        Self { orders: Arc::default(), wakers }
-    }
-
     /// See [`Orders::set_writes`].
     pub(crate) fn set_writes(&self, on: bool) {
         self.orders.set_writes(on);
-        self.wakers.iter().for_each(Waker::wake);
+        self.wake();
     }
 
     /// See [`Orders::drain`].
     pub(crate) fn drain(&self, deadline_ms: UnixMs) {
         self.orders.drain(deadline_ms);
-        self.wakers.iter().for_each(Waker::wake);
+        self.wake();
+    }
+
+    /// See [`Orders::set_view`].
+    pub(crate) fn set_view(&self, view: Arc<View>, version: u64) {
+        self.orders.set_view(view, version);
+        self.wake();
+    }
+
+    /// See [`Orders::expel`].
+    pub(crate) fn expel(&self) {
+        self.orders.expel();
+        self.wake();
+    }
+
+    /// See [`Orders::view`].
+    pub(crate) fn view(&self) -> Option<Arc<View>> {
+        self.orders.view()
+    }
+
+    fn wake(&self) {
+        self.wakers.get().into_iter().flatten().for_each(Waker::wake);
     }
 }
 
@@ -81,30 +102,33 @@ pub(crate) struct NodeParts<'a, S> {
     pub(crate) origins: &'a api::Origins,
     pub(crate) metrics: &'a Arc<Metrics>,
     pub(crate) pool: &'a StorePool,
-    pub(crate) tell_end: TellEnd,
+    pub(crate) commander: &'a Commander,
+    pub(crate) tell: Tell,
 }
 
 impl<S: Engine> NodeParts<'_, S> {
     /// Starts every shard on a thread of its own. They listen when this returns.
     pub(crate) fn start_shards(&self, ws: SocketAddr, connections_max: u32) -> anyhow::Result<Started> {
         let shards = self.config.shards();
-        let mut mailboxes = Vec::new();
+        let (mut mailboxes, mut streams) = (Vec::new(), Vec::new());
         let mut wakers = Vec::new();
         let mut ends = Vec::new();
         for _ in 0..shards {
             let (sleeper, waker) = uring::sleep_and_wake()?;
             let (mailbox, mail) = uring::mailbox(&waker, MAIL_MAX);
             let (done_sender, done) = uring::mailbox(&waker, STORE_TASKS_MAX as usize);
+            let (stream, new_streams) = uring::mailbox(&waker, NEW_STREAMS_MAX);
             mailboxes.push(mailbox);
+            streams.push(stream);
             wakers.push(waker);
             // Before any thread runs, so that an address that is taken leaves none behind.
-            ends.push((uring::listen(ws, BACKLOG)?, sleeper, mail, done_sender, done));
+            ends.push((uring::listen(ws, BACKLOG)?, sleeper, mail, new_streams, done_sender, done));
         }
         let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
         let auth = Arc::new(Tokens::new(self.key.clone()));
-        let commander = Commander::new(wakers);
+        assert!(self.commander.wakers.set(wakers).is_ok(), "a node starts its shards once");
         let mut threads = Vec::new();
-        for (shard, (listener, sleeper, mail, done_sender, done)) in (0..shards).zip(ends) {
+        for (shard, (listener, sleeper, mail, new_streams, done_sender, done)) in (0..shards).zip(ends) {
             let me = Owner { incarnation: self.incarnation, shard: ShardIndex(shard) };
             let host = host::Config {
                 me,
@@ -119,20 +143,20 @@ impl<S: Engine> NodeParts<'_, S> {
                 done_sender,
                 spawner: self.pool.spawner(),
                 mailboxes: mailboxes.clone(),
-                tell_end: Arc::clone(&self.tell_end),
+                outdated: Arc::clone(&self.tell.outdated),
             };
             let parts = ShardParts {
                 host: Host::new(host, self.clock.now()),
                 links,
                 clock: self.clock,
-                orders: Arc::clone(&commander.orders),
+                orders: Arc::clone(&self.commander.orders),
                 limits: Limits::new(share as u64),
                 shards,
                 echo: self.config.echo,
             };
-            threads.push(self.start_shard(shard, share, listener, sleeper, parts)?);
+            threads.push(self.start_shard(shard, share, listener, sleeper, new_streams, parts)?);
         }
-        Ok(Started { mailboxes, commander, threads })
+        Ok(Started { mailboxes, streams, threads })
     }
 
     fn appender(&self, me: Owner) -> Appender {
@@ -146,18 +170,21 @@ impl<S: Engine> NodeParts<'_, S> {
         connections_max: usize,
         listener: std::net::TcpListener,
         sleeper: Sleeper,
+        new_streams: Inbox<NewStream>,
         parts: ShardParts<S>,
     ) -> io::Result<JoinHandle<()>> {
         let mut config = uring::Config::new(format!("shard-{shard}"), connections_max);
         let cores = thread::available_parallelism().map_or(1, usize::from);
         // Pinned if each shard has a core of its own, and left to the scheduler otherwise.
         config.cpu = (usize::from(self.config.shards()) <= cores && cores > 1).then_some(usize::from(shard));
-        let tell_end = Arc::clone(&self.tell_end);
+        let tell_end = Arc::clone(&self.tell.end);
         let (origins, metrics) = (Arc::new(self.origins.clone()), Arc::clone(self.metrics));
         thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
-            let error =
-                uring::run(config, listener, sleeper, |_| ShardHandler::new(parts, origins, metrics, shard)).err();
-            tell_end(ShardEnd::Driver(shard, error));
+            let error = uring::run(config, listener, sleeper, |_| {
+                ShardHandler::new(parts, new_streams, origins, metrics, shard)
+            })
+            .err();
+            tell_end(ShardEnd(shard, error));
         })
     }
 }

@@ -31,6 +31,9 @@ pub trait Handler {
     /// connection's life these add up to what was handed over, unless it ended before.
     fn on_writable(&mut self, _sockets: &mut Sockets, _conn: ConnId, _bytes: usize) {}
 
+    /// Bytes of a stream that was given to [`Sockets::adopt`], as they came.
+    fn on_bytes(&mut self, _sockets: &mut Sockets, _conn: ConnId, _bytes: &[u8]) {}
+
     /// No frame follows, and nothing can be sent any more.
     fn on_closed(&mut self, _sockets: &mut Sockets, _conn: ConnId, _why: Closed) {}
 
@@ -75,6 +78,8 @@ pub enum Endpoint {
         /// Bytes of one message.
         message_bytes_max: u32,
     },
+    /// No WebSocket: bytes go to the handler as they come. Of a connection that was made elsewhere.
+    Stream,
 }
 
 /// Why a connection ended.

@@ -91,6 +91,11 @@ impl Outbox {
         self.append(false, |out| out.extend_from_slice(bytes));
     }
 
+    /// Bytes of a stream, which the handler counts.
+    pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
+        self.append(true, |out| out.extend_from_slice(bytes));
+    }
+
     /// One frame that other sockets may share: copied if short, referred to if long.
     pub(super) fn push_shared(&mut self, bytes: &Bytes) {
         if bytes.len() <= COPY_BYTES_MAX {

@@ -132,6 +132,9 @@ impl<H: Handler> Shard<H> {
         match conn.phase {
             Phase::Handshake => self.handshake(id, bytes),
             Phase::Open if conn.flags.paused => self.sockets.stash(id, bytes),
+            Phase::Open if self.sockets.endpoints[usize::from(conn.endpoint)] == Endpoint::Stream => {
+                self.handler.on_bytes(&mut self.sockets, id, bytes);
+            }
             Phase::Open | Phase::CloseSent => self.frames(id, bytes),
             Phase::Draining | Phase::Lingering | Phase::Dead => {}
         }
@@ -183,18 +186,12 @@ impl<H: Handler> Shard<H> {
     }
 
     fn open(&mut self, id: ConnId, answer: &[u8], endpoint: Endpoint) {
-        let index = match self.sockets.endpoints.iter().position(|known| *known == endpoint) {
-            Some(index) => index,
-            None => {
-                self.sockets.endpoints.push(endpoint);
-                self.sockets.endpoints.len() - 1
-            }
-        };
+        let index = self.sockets.endpoint(endpoint);
         self.sockets.queue(id, Phase::Handshake, |io| io.outbox.push_raw(answer));
         let now_s = self.sockets.now_s;
         // Unless the handler ended it while it looked at the request.
         let Some(conn) = self.sockets.conns.get_mut(id).filter(|conn| conn.phase == Phase::Handshake) else { return };
-        conn.endpoint = u8::try_from(index).expect("a handler has at most 255 endpoints");
+        conn.endpoint = index;
         conn.phase = Phase::Open;
         let accepted_us = conn.accepted_us;
         conn.flags.open = matches!(endpoint, Endpoint::Handler { .. });
@@ -204,7 +201,7 @@ impl<H: Handler> Shard<H> {
             Endpoint::Handler { .. } => {
                 self.handler.on_open(&mut self.sockets, id);
             }
-            Endpoint::Echo { .. } => {}
+            Endpoint::Echo { .. } | Endpoint::Stream => {}
         }
     }
 
@@ -258,6 +255,7 @@ impl<H: Handler> Shard<H> {
             (Event::Binary(bytes), Endpoint::Handler { .. }) => {
                 self.handler.on_frame(&mut self.sockets, id, Frame::Binary(bytes));
             }
+            (Event::Text(_) | Event::Binary(_), Endpoint::Stream) => unreachable!("a stream has no frames"),
         }
     }
 
@@ -265,7 +263,7 @@ impl<H: Handler> Shard<H> {
     fn heard(&mut self, id: ConnId, endpoint: &Endpoint) {
         match endpoint {
             Endpoint::Handler { .. } => self.handler.on_heard(&mut self.sockets, id),
-            Endpoint::Echo { .. } => {}
+            Endpoint::Echo { .. } | Endpoint::Stream => {}
         }
     }
 
@@ -293,5 +291,6 @@ fn rules(endpoint: &Endpoint) -> Rules {
         Endpoint::Handler { message_bytes_max } | Endpoint::Echo { message_bytes_max } => {
             Rules { role: Role::Server, message_bytes_max }
         }
+        Endpoint::Stream => unreachable!("a stream has no frames"),
     }
 }

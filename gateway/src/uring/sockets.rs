@@ -6,7 +6,7 @@
 //! handler's connection is the handler's to bound: it is told what drains.
 
 use std::collections::VecDeque;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use pace::Wheel;
@@ -70,6 +70,34 @@ impl Sockets {
     /// Queues a frame for this connection alone, copying its payload once.
     pub fn send_copied(&mut self, id: ConnId, opcode: Opcode, payload: &[u8]) {
         self.queue(id, Phase::Open, |io| io.outbox.push_frame(opcode, payload));
+    }
+
+    /// Takes a connection over that was made elsewhere, and whose bytes are no WebSocket's. It is open from now on, and
+    /// ended by [`Handler::on_closed`](super::Handler::on_closed).
+    pub fn adopt(&mut self, fd: OwnedFd) -> ConnId {
+        let endpoint = self.endpoint(Endpoint::Stream);
+        let mut conn = Conn::new(fd, self.now_s, self.now_us());
+        conn.phase = Phase::Open;
+        conn.endpoint = endpoint;
+        conn.flags.open = true;
+        let id = self.conns.insert(conn);
+        self.arm_read(id);
+        id
+    }
+
+    /// Queues bytes for a stream. All that is queued in one turn goes out together.
+    pub fn send_bytes(&mut self, id: ConnId, bytes: &[u8]) {
+        self.queue(id, Phase::Open, |io| io.outbox.push_bytes(bytes));
+    }
+
+    /// The index of an endpoint among those of this shard.
+    pub(super) fn endpoint(&mut self, endpoint: Endpoint) -> u8 {
+        let known = self.endpoints.iter().position(|known| *known == endpoint);
+        let index = known.unwrap_or_else(|| {
+            self.endpoints.push(endpoint);
+            self.endpoints.len() - 1
+        });
+        u8::try_from(index).expect("a handler has at most 255 endpoints")
     }
 
     /// Sends a WebSocket ping. What comes back is heard, whatever it is.
@@ -139,6 +167,10 @@ impl Sockets {
             let Some(conn) = self.conns.get(id) else { continue };
             match conn.phase {
                 Phase::Handshake => self.tear_down(id),
+                Phase::Open if self.endpoints[usize::from(conn.endpoint)] == Endpoint::Stream => {
+                    self.announce_closed(id, Closed::Stopped);
+                    self.drain(id);
+                }
                 Phase::Open if !conn.flags.open => {
                     self.close_with(id, CloseCode::GOING_AWAY, "the node stops", Closed::Stopped);
                 }

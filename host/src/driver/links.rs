@@ -1,4 +1,4 @@
-//! Frames that wait for other shards' mailboxes.
+//! Frames and news that wait for other shards' mailboxes.
 //!
 //! Owns their order and their bound (I11). A frame beyond the bound is dropped and counted: sessions and homes ask
 //! again, and an unanswered operation is answered as temporary by its own shard. Frames of
@@ -8,9 +8,8 @@
 use std::collections::VecDeque;
 
 use schema::ShardIndex;
-use schema::mesh::MeshFrame;
 
-use super::Links;
+use super::{Links, Mail};
 
 /// What has become of frames that found a full mailbox.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,7 +34,7 @@ pub(super) struct Queues {
 #[derive(Default)]
 struct Queue {
     /// Each with its bytes, which take a walk through it to count.
-    frames: VecDeque<(usize, MeshFrame)>,
+    mail: VecDeque<(usize, Mail)>,
     bytes: usize,
 }
 
@@ -45,19 +44,19 @@ impl Queues {
         Self { queues, bytes_max, must_bytes_max, dropped: 0, lost: 0 }
     }
 
-    /// Sends a frame to a shard, behind those that wait for it.
-    pub(super) fn send(&mut self, links: &mut impl Links, shard: ShardIndex, frame: MeshFrame) {
+    /// Sends an item to a shard, behind those that wait for it.
+    pub(super) fn send(&mut self, links: &mut impl Links, shard: ShardIndex, mail: Mail) {
         let queue = &mut self.queues[usize::from(shard.0)];
-        let frame = if queue.frames.is_empty() { links.push(shard, frame) } else { Some(frame) };
-        let Some(frame) = frame else { return };
-        let must_arrive = frame.body.must_arrive();
-        let bytes = frame.held_bytes();
+        let mail = if queue.mail.is_empty() { links.push(shard, mail) } else { Some(mail) };
+        let Some(mail) = mail else { return };
+        let must_arrive = mail.must_arrive();
+        let bytes = mail.held_bytes();
         let bytes_max = if must_arrive { self.bytes_max + self.must_bytes_max } else { self.bytes_max };
         if queue.bytes + bytes <= bytes_max {
             queue.bytes += bytes;
-            queue.frames.push_back((bytes, frame));
+            queue.mail.push_back((bytes, mail));
         } else if must_arrive {
-            tracing::error!(shard = shard.0, ?frame, "a frame that must arrive found no room");
+            tracing::error!(shard = shard.0, ?mail, "a frame that must arrive found no room");
             self.lost += 1;
         } else {
             tracing::debug!(shard = shard.0, "a frame found no room and is left out");
@@ -69,9 +68,9 @@ impl Queues {
     pub(super) fn flush(&mut self, links: &mut impl Links) -> bool {
         let mut waits = false;
         for (shard, queue) in (0..).map(ShardIndex).zip(&mut self.queues) {
-            while let Some((bytes, frame)) = queue.frames.pop_front() {
-                if let Some(frame) = links.push(shard, frame) {
-                    queue.frames.push_front((bytes, frame));
+            while let Some((bytes, mail)) = queue.mail.pop_front() {
+                if let Some(mail) = links.push(shard, mail) {
+                    queue.mail.push_front((bytes, mail));
                     waits = true;
                     break;
                 }
@@ -89,11 +88,10 @@ impl Queues {
 
 #[cfg(test)]
 mod tests {
-    use schema::mesh::MeshBody;
+    use schema::mesh::{MeshBody, MeshFrame};
     use schema::{ChannelId, Epoch, Owner, SessionId, UserId};
 
     use super::*;
-    use crate::driver::Mail;
     use crate::host::{Done, Task};
 
     /// One mailbox with so many places.
@@ -109,15 +107,16 @@ mod tests {
         fn done(&mut self) -> Option<Done> {
             None
         }
-        fn push(&mut self, _: ShardIndex, frame: MeshFrame) -> Option<MeshFrame> {
+        fn push(&mut self, _: ShardIndex, mail: Mail) -> Option<Mail> {
+            let Mail::Mesh(frame) = mail else { panic!("{mail:?} is no frame") };
             if self.frames.len() == self.places {
-                return Some(frame);
+                return Some(Mail::Mesh(frame));
             }
             self.frames.push(frame);
             None
         }
         fn spawn(&mut self, _: Task) {}
-        fn fenced(&mut self) {}
+        fn outdated(&mut self, _: Epoch) {}
     }
 
     fn frame(number: u64, must_arrive: bool) -> MeshFrame {
@@ -136,7 +135,7 @@ mod tests {
         let mut queues = Queues::new(1, room_bytes, room_bytes);
         let mut mailbox = Mailbox { places: 1, frames: Vec::new() };
         for frame in &frames {
-            queues.send(&mut mailbox, ShardIndex(0), frame.clone());
+            queues.send(&mut mailbox, ShardIndex(0), Mail::Mesh(frame.clone()));
         }
         let waiting = arrives.len() as u64 - 1;
         let figures = LinkFigures { waiting_bytes: waiting * frames[0].held_bytes() as u64, dropped, lost };

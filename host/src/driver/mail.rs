@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use schema::mesh::{Kicked, MeshFrame};
-use schema::{ChannelId, ChannelOp, OpReply, Refusal, UnixMs, UserId};
+use schema::{ChannelId, ChannelOp, Epoch, Incarnation, OpReply, Refusal, UnixMs, UserId, View};
 
 /// Takes the answer to a command of the HTTP API. Dropped without one, the node stops.
 pub type Answer = Box<dyn FnOnce(Result<OpReply, Refusal>) + Send>;
@@ -29,6 +30,34 @@ pub enum Mail {
         /// Which of the user's sessions end.
         whose: Kicked,
     },
+    /// All that this node and another were to tell each other over one of their links is lost.
+    PeerLost {
+        /// The life of the other node.
+        peer: Incarnation,
+    },
+    /// Some of it was lost, of what need not arrive.
+    Gap {
+        /// The life of the other node.
+        peer: Incarnation,
+    },
+}
+
+impl Mail {
+    /// Bytes that it holds while it waits for a mailbox.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Self::Mesh(frame) => frame.held_bytes(),
+            Self::Command { .. } | Self::Kick { .. } | Self::PeerLost { .. } | Self::Gap { .. } => size_of::<Self>(),
+        }
+    }
+
+    /// Whether nobody makes it good if it is left out.
+    pub(super) fn must_arrive(&self) -> bool {
+        match self {
+            Self::Mesh(frame) => frame.body.must_arrive(),
+            Self::Command { .. } | Self::Kick { .. } | Self::PeerLost { .. } | Self::Gap { .. } => true,
+        }
+    }
 }
 
 impl fmt::Debug for Mail {
@@ -37,6 +66,8 @@ impl fmt::Debug for Mail {
             Self::Mesh(_) => "Mail(frame)",
             Self::Command { .. } => "Mail(command)",
             Self::Kick { .. } => "Mail(kick)",
+            Self::PeerLost { .. } => "Mail(peer lost)",
+            Self::Gap { .. } => "Mail(gap)",
         })
     }
 }
@@ -50,11 +81,21 @@ const NO_DRAIN: u64 = u64::MAX;
 pub struct Orders {
     writes: AtomicBool,
     drain_ms: AtomicU64,
+    expelled: AtomicBool,
+    /// The epoch of the view below, so that shards look at it only when it is new.
+    epoch: AtomicU64,
+    view: Mutex<Option<(Arc<View>, u64)>>,
 }
 
 impl Default for Orders {
     fn default() -> Self {
-        Self { writes: AtomicBool::new(true), drain_ms: AtomicU64::new(NO_DRAIN) }
+        Self {
+            writes: AtomicBool::new(true),
+            drain_ms: AtomicU64::new(NO_DRAIN),
+            expelled: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+            view: Mutex::new(None),
+        }
     }
 }
 
@@ -68,6 +109,41 @@ impl Orders {
     /// that it sees. The caller calls the shards afterwards.
     pub fn drain(&self, deadline_ms: UnixMs) {
         self.drain_ms.fetch_min(deadline_ms.0.min(NO_DRAIN - 1), Ordering::Release);
+    }
+
+    /// Has the shards go by a view, which was read at this version. One that is not newer than the last says nothing. The
+    /// caller calls the shards afterwards.
+    pub fn set_view(&self, view: Arc<View>, version: u64) {
+        let mut last = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_none_or(|(last, _)| last.epoch < view.epoch) {
+            self.epoch.store(view.epoch.0, Ordering::Release);
+            *last = Some((view, version));
+        }
+    }
+
+    /// The view that shards are to go by; none before the first.
+    #[must_use]
+    pub fn view(&self) -> Option<Arc<View>> {
+        let last = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map(|(view, _)| Arc::clone(view))
+    }
+
+    /// Says that this life of the node is in no view any more: what shards are asked is refused from here on. The caller
+    /// has them drain as well, and calls them afterwards.
+    pub fn expel(&self) {
+        self.expelled.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_expelled(&self) -> bool {
+        self.expelled.load(Ordering::Acquire)
+    }
+
+    /// The view, if it is newer than this epoch, and the version at which it was read.
+    pub(super) fn view_after(&self, epoch: Epoch) -> Option<(Arc<View>, u64)> {
+        if self.epoch.load(Ordering::Acquire) <= epoch.0 {
+            return None;
+        }
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn takes_writes(&self) -> bool {

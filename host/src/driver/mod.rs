@@ -1,13 +1,15 @@
 //! Driver of one shard: between its host and the sockets, mailboxes and clocks of whoever runs it.
 //!
 //! Owns what is the same on every runtime: the upgrade decision, the intake of mail and its pace, answers to the HTTP
-//! API, the bound of store tasks under way, frames that wait for full mailboxes, draining and stopping, being fenced.
-//! Knows no socket, thread or clock: gateway gives it io_uring and eventfds, sim simulated ones, by three traits.
+//! API, the bound of store tasks under way, frames that wait for full mailboxes, links to other nodes, what a view and
+//! its end mean for the shard, draining and stopping.
+//! Knows no socket, thread or clock: gateway gives it io_uring and eventfds, sim simulated ones, by four traits.
 //! Upholds I11: what waits for a mailbox and what runs in the store are bounded. All effects of a turn are carried out
 //! at its end, so that appends of one turn leave in one transaction and frames to one socket in one send.
 
 mod links;
 mod mail;
+mod peers;
 mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,10 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kv::Engine;
+use link::{Bounds, Figures, LinkEvent};
 use router::{ConnId, Input, Output, Stats};
 use schema::limits::{LINK_BYTES_MAX, LINK_MUST_BYTES_MAX, STORE_TASKS_MAX};
 use schema::mesh::MeshFrame;
-use schema::{CloseCode, Encoding, Instant, Now, ShardIndex, UnixMs};
+use schema::{CloseCode, Encoding, Epoch, Incarnation, Instant, Now, ShardIndex, UnixMs};
 use wire::{Refusal, Request, SharedFrame};
 
 use crate::auth::Authenticator;
@@ -27,12 +30,15 @@ use crate::host::{Done, Effect, Host, Latencies, Task};
 pub use links::LinkFigures;
 use links::Queues;
 pub use mail::{Answer, Mail, Orders};
+use peers::{Happened, Peers};
 pub use upgrade::Upgrade;
 
 /// Items of mail taken in one turn, so that sockets have theirs.
 const MAIL_A_TURN: usize = 1_024;
 /// How long connections may take to go once their sessions are over.
 const STOP: Duration = Duration::from_secs(2);
+/// How long a node has for a view that it was told has ended, before it is told again.
+const OUTDATED_AGAIN_MS: u64 = 1_000;
 /// When a full mailbox is tried again: it does not say when it has room.
 const RETRY_MS: u64 = 1;
 
@@ -67,14 +73,29 @@ pub trait Links {
     /// The result of a store task that has ended.
     fn done(&mut self) -> Option<Done>;
 
-    /// Puts a frame into a shard's mailbox. Returns it if that is full; a shard that has ended hears nothing any more.
-    fn push(&mut self, shard: ShardIndex, frame: MeshFrame) -> Option<MeshFrame>;
+    /// Puts an item into the mailbox of a shard of this node. Returns it if that is full; a shard that has ended hears
+    /// nothing any more.
+    fn push(&mut self, shard: ShardIndex, mail: Mail) -> Option<Mail>;
 
     /// Has a store task polled to its end. Its result comes by [`Self::done`], and wakes the shard (I12).
     fn spawn(&mut self, task: Task);
 
-    /// Another node has taken the store over (I7). Called once.
-    fn fenced(&mut self);
+    /// The view of this epoch has ended, as a batch or another node has shown: the node is to read the one that stands,
+    /// and to give it to its shards by their [`Orders`]. Called again if that takes long.
+    fn outdated(&mut self, epoch: Epoch);
+}
+
+/// A connection to another node, whose handshake is done. Never used twice in one life of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u64);
+
+/// The connections to other nodes that one shard holds. No call waits, and one on a stream that is gone does nothing.
+pub trait Streams {
+    /// Puts bytes behind what is queued for the stream. The driver is told by [`Driver::peer_written`] as they leave.
+    fn write(&mut self, stream: StreamId, bytes: &[u8]);
+
+    /// Closes the stream at once, and drops what is queued. Nothing more is told of it.
+    fn close_stream(&mut self, stream: StreamId);
 }
 
 /// Both clocks of a node.
@@ -94,6 +115,8 @@ pub struct Limits {
     pub link_bytes_max: usize,
     /// The same for frames that must arrive, which have this room whatever else waits.
     pub link_must_bytes_max: usize,
+    /// The bounds of a link to another node.
+    pub peer: Bounds,
 }
 
 impl Limits {
@@ -105,6 +128,7 @@ impl Limits {
             tasks_max: STORE_TASKS_MAX as usize,
             link_bytes_max: LINK_BYTES_MAX as usize,
             link_must_bytes_max: LINK_MUST_BYTES_MAX as usize,
+            peer: Bounds::default(),
         }
     }
 }
@@ -143,6 +167,7 @@ pub struct Driver<E, A, L, C> {
     clock: C,
     orders: Arc<Orders>,
     limits: Limits,
+    shards: u16,
     echo: bool,
     /// Encodings agreed with connections that are not open yet.
     agreed: BTreeMap<ConnId, Encoding>,
@@ -151,12 +176,17 @@ pub struct Driver<E, A, L, C> {
     tasks_running: usize,
     tasks_waiting: VecDeque<Task>,
     queues: Queues,
+    peers: Peers,
+    /// The epoch of the view that the shard goes by.
+    epoch: Epoch,
+    /// The epoch whose end the node was told of last, and when it is told again.
+    outdated: Option<(Epoch, Instant)>,
     requests_refused: u64,
     /// What the shard was last told of the store.
     writes: bool,
     drain_by: Option<UnixMs>,
     stopped: bool,
-    fenced: bool,
+    expelled: bool,
     now: Now,
 }
 
@@ -167,11 +197,15 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         Self {
             now: clock.now(),
             queues: Queues::new(shards, limits.link_bytes_max, limits.link_must_bytes_max),
+            peers: Peers::new(host.me(), shards, limits.peer),
+            epoch: Epoch(0),
+            outdated: None,
             host,
             links,
             clock,
             orders,
             limits,
+            shards,
             echo,
             agreed: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -182,7 +216,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             writes: true,
             drain_by: None,
             stopped: false,
-            fenced: false,
+            expelled: false,
         }
     }
 
@@ -236,12 +270,38 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         self.input(Input::Closed { conn });
     }
 
+    /// A connection to another node has been made, and its handshake is done: it is the link of this number between the
+    /// two.
+    pub fn peer_connected(&mut self, streams: &mut impl Streams, stream: StreamId, peer: Incarnation, number: u16) {
+        self.now = self.clock.now();
+        self.peers.connected(stream, (peer, number), self.now.mono, streams);
+    }
+
+    /// Bytes came from another node.
+    pub fn peer_received(&mut self, streams: &mut impl Streams, stream: StreamId, bytes: &[u8]) {
+        self.now = self.clock.now();
+        self.peers.received(stream, bytes, self.now.mono, streams);
+        self.hear_peers(streams);
+    }
+
+    /// Bytes of what [`Streams::write`] was given have left.
+    pub fn peer_written(&mut self, stream: StreamId, bytes: usize) {
+        self.peers.written(stream, bytes);
+    }
+
+    /// A connection to another node is gone.
+    pub fn peer_closed(&mut self, stream: StreamId) {
+        self.peers.closed(stream);
+    }
+
     /// Takes mail, runs timers that are due and carries effects out. To be called once what sockets brought has been
     /// told, and whenever somebody calls the shard.
-    pub fn turn(&mut self, sockets: &mut impl Sockets) -> Turn {
+    pub fn turn(&mut self, sockets: &mut (impl Sockets + Streams)) -> Turn {
         self.now = self.clock.now();
         self.obey(sockets);
         let more_mail = self.take_mail();
+        self.peers.tick(self.now.mono);
+        self.hear_peers(sockets);
         let ticked = self.host.poll_timeout() <= self.now.mono;
         if ticked {
             self.input(Input::Tick);
@@ -251,17 +311,75 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         }
         self.start_tasks();
         let frames_wait = self.queues.flush(&mut self.links);
+        self.peers.flush(sockets);
         self.stop_if_drained(sockets);
+        let due = [self.peers.poll_timeout(), self.outdated.map(|(_, again)| again)];
+        let due = due.into_iter().flatten().fold(self.host.poll_timeout(), Instant::min);
         let wanted = match (more_mail, frames_wait) {
             (true, _) => self.now.mono,
-            (false, true) => self.host.poll_timeout().min(self.now.mono.plus_ms(RETRY_MS)),
-            (false, false) => self.host.poll_timeout(),
+            (false, true) => due.min(self.now.mono.plus_ms(RETRY_MS)),
+            (false, false) => due,
         };
         Turn { wanted, ticked }
     }
 
+    /// Hands on what came over links, to this shard and to others of its node.
+    fn hear_peers(&mut self, streams: &mut impl Streams) {
+        while let Some(Happened { peer, event }) = self.peers.poll_event(streams) {
+            match event {
+                LinkEvent::Frame { frame, version } => {
+                    self.host.floor(version);
+                    self.deliver(frame);
+                }
+                LinkEvent::Gap => self.tell_shards(|| Mail::Gap { peer }),
+                LinkEvent::PeerLost { .. } => self.tell_shards(|| Mail::PeerLost { peer }),
+                LinkEvent::Up | LinkEvent::Silent => {}
+            }
+        }
+    }
+
+    /// A frame of another node is for a shard of this one; of another life, for nobody.
+    fn deliver(&mut self, frame: MeshFrame) {
+        let me = self.host.me();
+        if frame.to == me {
+            self.input(Input::Mesh { frame });
+        } else if frame.to.incarnation == me.incarnation && frame.to.shard.0 < self.shards {
+            self.queues.send(&mut self.links, frame.to.shard, Mail::Mesh(frame));
+        } else {
+            tracing::debug!(to = %frame.to, "a frame is for no shard of this node");
+        }
+    }
+
+    /// Tells every shard of this node, each behind the frames that came before.
+    fn tell_shards(&mut self, news: impl Fn() -> Mail) {
+        for shard in (0..self.shards).map(ShardIndex) {
+            if shard == self.host.me().shard {
+                self.mail(news());
+            } else {
+                self.queues.send(&mut self.links, shard, news());
+            }
+        }
+    }
+
     /// Obeys what has changed in the node's orders.
-    fn obey(&mut self, sockets: &mut impl Sockets) {
+    fn obey(&mut self, sockets: &mut (impl Sockets + Streams)) {
+        if let Some((view, version)) = self.orders.view_after(self.epoch) {
+            self.epoch = view.epoch;
+            self.outdated = None;
+            self.peers.set_view(&view, self.now.mono, sockets);
+            self.host.floor(version);
+            self.input(Input::View { view, version });
+        }
+        if let Some((epoch, again)) = self.outdated
+            && again <= self.now.mono
+        {
+            self.outdated(epoch);
+        }
+        if !self.expelled && self.orders.is_expelled() {
+            self.expelled = true;
+            tracing::debug!("this life is in no view any more: nothing is decided here");
+            self.host.expel();
+        }
         let on = self.orders.takes_writes();
         if on != self.writes {
             self.writes = on;
@@ -306,6 +424,8 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
                 self.input(Input::Command { ticket, channel, op: *op });
             }
             Mail::Kick { user, whose } => self.input(Input::Kick { user, whose }),
+            Mail::PeerLost { peer } => self.input(Input::PeerLost { incarnation: peer }),
+            Mail::Gap { peer } => self.input(Input::Gap { incarnation: peer }),
         }
     }
 
@@ -315,20 +435,36 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             Effect::Output(Output::Ping { conn }) => sockets.ping(conn),
             Effect::Output(Output::Close { conn, code }) => sockets.close(conn, code, ""),
             Effect::Output(Output::Reads { conn, on }) => sockets.set_reads(conn, on),
-            Effect::Output(Output::Mesh { frame }) => self.queues.send(&mut self.links, frame.to.shard, frame),
+            Effect::Output(Output::Mesh { frame }) => self.send(frame),
             Effect::Output(Output::Reply { ticket, reply }) => {
                 let answer = self.answers.remove(&ticket).expect("I12: what is answered was asked");
                 answer(reply);
             }
             Effect::Run(task) => self.tasks_waiting.push_back(task),
-            // Every batch that the fence refuses says so again.
-            Effect::Outdated(_) if self.fenced => {}
-            Effect::Outdated(_) => {
-                self.fenced = true;
-                self.host.expel();
-                tracing::debug!("the store has another owner: nothing more is decided here");
-                self.links.fenced();
-            }
+            Effect::Outdated(epoch) => self.outdated(epoch),
+        }
+    }
+
+    fn send(&mut self, frame: MeshFrame) {
+        if frame.to.incarnation == self.host.me().incarnation {
+            self.queues.send(&mut self.links, frame.to.shard, Mail::Mesh(frame));
+        } else {
+            self.peers.send(&frame, self.host.newest());
+        }
+    }
+
+    /// A view has ended. What the node makes of it comes by its orders; until then it is asked again, since its store may
+    /// not have answered.
+    fn outdated(&mut self, epoch: Epoch) {
+        if epoch < self.epoch || self.expelled {
+            self.outdated = None;
+            return;
+        }
+        let is_news = self.outdated.is_none_or(|(told, again)| told < epoch || again <= self.now.mono);
+        if is_news {
+            tracing::debug!(epoch = epoch.0, "a view has ended: the one that stands is read");
+            self.outdated = Some((epoch, self.now.mono.plus_ms(OUTDATED_AGAIN_MS)));
+            self.links.outdated(epoch);
         }
     }
 
@@ -359,6 +495,11 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     /// What waits for other shards' mailboxes, and what found no room.
     pub fn link_figures(&self) -> LinkFigures {
         self.queues.figures()
+    }
+
+    /// The links to other nodes that this shard holds: the peer, the number between the two, and how it fares.
+    pub fn peer_figures(&self) -> impl Iterator<Item = ((Incarnation, u16), Figures)> {
+        self.peers.figures()
     }
 
     /// Requests refused since the start: for another path than is served, or with none of the subprotocols.

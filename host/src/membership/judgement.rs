@@ -5,6 +5,7 @@
 use chat::view::{Lease, Node, Proposal, Roll, Seen, Verdict};
 use router::ring;
 use schema::limits::{BEAT_MS, MOVES_OF_VIEW_MAX, RANK_MS, STEP_AGAIN_MS};
+use schema::record::NodeRecord;
 use schema::{Epoch, Incarnation, Member, Standing, View};
 
 /// Heartbeats in a row, each in time, after which an observer declares more than one dead in one view: that several are
@@ -41,6 +42,10 @@ pub struct Change {
 pub(super) enum Step {
     /// Nothing until the next one.
     Wait,
+    /// Nothing while the members that stand are there: this node cannot work with them, and stands by.
+    StandBy,
+    /// This node was started in a way in which it must not join these members.
+    Refuse(Refused),
     /// Others took this life for dead before it was a member: register again.
     Register,
     /// A change is due.
@@ -56,12 +61,38 @@ pub(super) enum Step {
     Over,
 }
 
+/// Why a node must not join the members that are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The name of the member that it does not fit.
+    pub node: String,
+    /// In what they differ.
+    pub differs: Differs,
+}
+
+/// What two nodes of one cluster must not differ in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Differs {
+    /// The cluster's secret: neither would believe the other.
+    Secret,
+    /// The key that signs tokens: who logged in at one would be a stranger at the other.
+    TokenKey,
+    /// The versions of the links' protocol, of which none is common.
+    Versions,
+}
+
+/// Whether a node can be a member.
+enum Fit {
+    Fits,
+    StandsBy,
+    Refused(Refused),
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Judgement {
     me: Incarnation,
-    shards: u16,
-    weight: u16,
+    record: NodeRecord,
     pub(super) wish: Wish,
     /// Whether this life was a member.
     pub(super) joined: bool,
@@ -73,11 +104,10 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    pub(super) fn new(me: Incarnation, shards: u16, weight: u16) -> Self {
+    pub(super) fn new(me: Incarnation, record: NodeRecord) -> Self {
         Self {
             me,
-            shards,
-            weight,
+            record,
             wish: Wish::Serve,
             joined: false,
             lease: Lease::new(me),
@@ -104,6 +134,13 @@ impl Judgement {
         if !registered {
             return Step::Register;
         }
+        if !is_member && self.wish == Wish::Serve {
+            match self.fits(roll, &verdict) {
+                Fit::Fits => {}
+                Fit::StandsBy => return Step::StandBy,
+                Fit::Refused(refused) => return Step::Refuse(refused),
+            }
+        }
         if let Some(change) = self.due(now_ms, roll, &verdict) {
             return Step::Propose { after_ms: self.rank(roll, &verdict) * RANK_MS, change };
         }
@@ -112,6 +149,29 @@ impl Judgement {
             dead: verdict.dead.into_iter().filter(|(node, _)| !roll.active().any(|active| active == *node)).collect(),
         };
         if is_member && !strangers.dead.is_empty() { Step::Forget(strangers) } else { Step::Wait }
+    }
+
+    /// Whether this node can be a member beside those that live.
+    fn fits(&self, roll: &Roll, verdict: &Verdict) -> Fit {
+        for node in roll.active().filter(|node| !verdict.dead.contains_key(node)) {
+            // One whose registration this program cannot read is of another version, which may yet be updated.
+            let Some(other) = roll.nodes.get(&node).and_then(|node| node.record.as_ref()) else { return Fit::StandsBy };
+            if self.record.links.is_empty() || other.links.is_empty() {
+                return Fit::StandsBy;
+            }
+            let differs = [
+                (Differs::Secret, self.record.secret != other.secret),
+                (Differs::TokenKey, self.record.token_key != other.token_key),
+                (
+                    Differs::Versions,
+                    self.record.links_newest < other.links_oldest || other.links_newest < self.record.links_oldest,
+                ),
+            ];
+            if let Some(&(differs, _)) = differs.iter().find(|(_, differs)| *differs) {
+                return Fit::Refused(Refused { node: other.name.clone(), differs });
+            }
+        }
+        Fit::Fits
     }
 
     /// How many members that live come before this node.
@@ -128,7 +188,8 @@ impl Judgement {
         if self.timely < TIMELY_BEATS {
             dead.truncate(1);
         }
-        let mut members: Vec<Member> = old.iter().copied().filter(|member| !dead.contains(&member.incarnation)).collect();
+        let mut members: Vec<Member> =
+            old.iter().copied().filter(|member| !dead.contains(&member.incarnation)).collect();
         let mine = members.iter_mut().find(|member| member.incarnation == self.me);
         let (mut joins, mut drains) = (Vec::new(), false);
         match (mine, self.wish) {
@@ -148,23 +209,11 @@ impl Judgement {
         if is_step && !self.may_step(now_ms, roll) {
             return None;
         }
-        let homes = members.iter().any(|member| member.standing == Standing::Home);
         let before = roll.view.as_ref().map(View::owners);
-        let owners = match before {
-            // Nobody is left to take them: they stay where they are, and are served, until somebody comes.
-            Some(owners) if !homes => owners.to_vec(),
-            // A view without a home never was: there is nobody to own a partition of the first one.
-            None if !homes => return None,
-            Some(_) | None => {
-                let moves_max = if joins.is_empty() || before.is_none() { MOVES_OF_VIEW_MAX as usize } else { 0 };
-                ring::propose(before, &members, moves_max)
-            }
-        };
-        let lives = |node: Incarnation| members.iter().any(|member| member.incarnation == node);
-        if owners.iter().any(|owner| !lives(owner.incarnation)) {
-            return None;
-        }
-        let moves = before.map_or(owners.len(), |before| before.iter().zip(&owners).filter(|(one, other)| one != other).count());
+        let moves_max = if joins.is_empty() || before.is_none() { MOVES_OF_VIEW_MAX as usize } else { 0 };
+        let owners = ring::propose(roll.view.as_ref(), &members, moves_max)?;
+        let moves = before
+            .map_or(owners.len(), |before| before.iter().zip(&owners).filter(|(one, other)| one != other).count());
         if is_step && moves == 0 {
             return None;
         }
@@ -183,7 +232,8 @@ impl Judgement {
     }
 
     fn member(&self) -> Member {
-        let standing = if self.weight == 0 { Standing::Guest } else { Standing::Home };
-        Member { incarnation: self.me, shards: self.shards, weight: self.weight, standing }
+        let NodeRecord { shards, weight, .. } = self.record;
+        let standing = if weight == 0 { Standing::Guest } else { Standing::Home };
+        Member { incarnation: self.me, shards, weight, standing }
     }
 }

@@ -10,6 +10,8 @@
 //! ```
 
 mod judgement;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ use schema::{Epoch, Incarnation, Now, View};
 
 use judgement::{Judgement, Step};
 
-pub use judgement::{Change, Wish};
+pub use judgement::{Change, Differs, Refused, Wish};
 
 /// See [the module](self).
 #[derive(Debug)]
@@ -57,6 +59,10 @@ pub struct Beat {
     pub due: Option<(u64, Change)>,
     /// Registrations that were removed, of lives in no view that said nothing for a lease.
     pub forgotten: usize,
+    /// Members are there that this node cannot work with, as one of them has no links: it stands by until they are gone.
+    pub stands_by: bool,
+    /// The node must not join, and is to end.
+    pub refused: Option<Refused>,
     /// This life is in no view any more: nothing that it does counts, and it is to end.
     pub over: bool,
 }
@@ -64,7 +70,7 @@ pub struct Beat {
 impl<E: Engine> Membership<E> {
     /// A node that is not registered yet.
     pub fn new(engine: E, me: Incarnation, record: NodeRecord) -> Self {
-        let judgement = Judgement::new(me, record.shards, record.weight);
+        let judgement = Judgement::new(me, record.clone());
         Self { engine, me, record, judgement, registered: false, count: 0, told: Epoch(0) }
     }
 
@@ -86,9 +92,12 @@ impl<E: Engine> Membership<E> {
         let said = Said { count: self.count, epoch: self.told, wall: now.wall };
         let seen = view::beat(&self.engine, self.me, &said).await?;
         let step = self.judgement.step(now.mono.0 / 1_000_000, &seen);
-        let mut beat = Beat { news: None, due: None, forgotten: 0, over: false, roll: seen.roll };
+        let mut beat =
+            Beat { news: None, due: None, forgotten: 0, stands_by: false, refused: None, over: false, roll: seen.roll };
         match step {
             Step::Wait => {}
+            Step::StandBy => beat.stands_by = true,
+            Step::Refuse(refused) => beat.refused = Some(refused),
             Step::Register => self.registered = false,
             Step::Propose { after_ms, change } => beat.due = Some((after_ms, change)),
             Step::Forget(verdict) => beat.forgotten = view::forget(&self.engine, &verdict).await?,

@@ -12,14 +12,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use host::driver::{Driver, Links, Mail, Parts, Sockets, Upgrade};
+use host::driver::{Driver, Links, Mail, Parts, Sockets, StreamId, Streams, Upgrade};
 use host::{Done, Task};
 use kv::memory::MemoryEngine;
 use lies::LyingEngine;
 use router::ConnId;
 use schema::limits::OUTBOUND_BYTES_MAX;
-use schema::mesh::MeshFrame;
-use schema::{CloseCode, Instant, ShardIndex};
+use schema::{CloseCode, Epoch, Instant, ShardIndex};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
@@ -144,8 +143,9 @@ impl Links for SimLinks {
         self.done.try_recv().ok()
     }
 
-    fn push(&mut self, shard: ShardIndex, frame: MeshFrame) -> Option<MeshFrame> {
-        self.lines[usize::from(shard.0)].push(&self.world, &mut self.rng, frame)
+    fn push(&mut self, shard: ShardIndex, mail: Mail) -> Option<Mail> {
+        let Mail::Mesh(frame) = mail else { unreachable!("a node that is alone has no peers: {mail:?}") };
+        self.lines[usize::from(shard.0)].push(&self.world, &mut self.rng, frame).map(Mail::Mesh)
     }
 
     fn spawn(&mut self, task: Task) {
@@ -163,8 +163,18 @@ impl Links for SimLinks {
         });
     }
 
-    fn fenced(&mut self) {
+    fn outdated(&mut self, _epoch: Epoch) {
         self.life.fence();
+    }
+}
+
+impl Streams for SimSockets {
+    fn write(&mut self, stream: StreamId, _bytes: &[u8]) {
+        unreachable!("a node that is alone has no peers: {stream:?}")
+    }
+
+    fn close_stream(&mut self, stream: StreamId) {
+        unreachable!("a node that is alone has no peers: {stream:?}")
     }
 }
 

@@ -4,10 +4,10 @@
 
 use bytes::Bytes;
 use schema::record::RecordError;
-use schema::{ChannelId, Position, Stamp, UnixMs, UserId};
+use schema::{ChannelId, Epoch, Position, Stamp, UnixMs, UserId};
 
 use crate::fields::{Field, Reader, Writer, of_fields};
-use crate::view::ViewRow;
+use crate::view::{Said, ViewRow};
 /// The format of all of them.
 const FORMAT: u8 = 1;
 
@@ -40,6 +40,7 @@ of_fields! {
     BatchRow { number: u64, attempt: u32, stamp: Stamp }
     ImportRow { dump: u64, parts: u64 }
     ClockRow { believed_ms: UnixMs, doubted_ms: u64 }
+    Said { count: u64, epoch: Epoch, wall: UnixMs }
 }
 
 /// The row of these fields.
@@ -69,7 +70,7 @@ rows! {
     day: u32 = "dedup floor";
     clock: ClockRow = "clock";
     view: ViewRow = "view";
-    beat: u64 = "heartbeat";
+    beat: Said = "heartbeat";
     batch: BatchRow = "batch";
     import: ImportRow = "import";
 }
@@ -113,8 +114,6 @@ fn damaged(what: &'static str, bytes: &[u8]) -> RecordError {
 
 #[cfg(test)]
 mod tests {
-    use schema::Epoch;
-
     use super::*;
 
     /// Part of the stored format: no row changes a byte.
@@ -130,7 +129,10 @@ mod tests {
                 &[1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7],
             ),
             (row(ViewRow { epoch: Epoch(3), table: None }), &[1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0]),
-            (row(258_u64), &[1, 0, 0, 0, 0, 0, 0, 1, 2]),
+            (
+                row(Said { count: 258, epoch: Epoch(3), wall: UnixMs(4) }),
+                &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4],
+            ),
             (
                 row(BatchRow { number: 5, attempt: 6, stamp }),
                 &[1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1],

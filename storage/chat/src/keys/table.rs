@@ -228,7 +228,7 @@ tables! {
     41 Node "node" (incarnation: Incarnation = "incarnation")
         node, node_of: Left, NodeRecord::decode, "a life of a node on this store, active or standing by";
     42 Heartbeat "heartbeat" (incarnation: Incarnation = "incarnation")
-        heartbeat, heartbeat_of: Left, packed::beat, "what it counts up while it lives";
+        heartbeat, heartbeat_of: Left, packed::beat, "what it counts up while it lives, its view and its clock";
     43 Ended "ended" (incarnation: Incarnation = "incarnation")
         ended, ended_of: Left, unread, "that a life of a node is over whose arrivals are to become push items";
     50 Indexed "indexed" (channel: ChannelId = "channel")

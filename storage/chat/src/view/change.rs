@@ -116,7 +116,8 @@ async fn silent<T: Transaction>(
     let wanted: Vec<_> = nodes.iter().map(|&node| keys::heartbeat(node)).collect();
     for (node, row) in nodes.iter().zip(tx.get_all(&wanted).await?) {
         // As the one who declared it dead has read it.
-        let beat = row.and_then(|row| unreadable::skip(&keys::heartbeat(*node), packed::beat(&row)));
+        let beat =
+            row.and_then(|row| unreadable::skip(&keys::heartbeat(*node), packed::beat(&row))).map(|said| said.count);
         if dead.get(node) != Some(&beat) {
             return Ok(false);
         }

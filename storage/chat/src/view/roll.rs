@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schema::limits::NODES_MAX;
 use schema::record::{FenceRecord, NodeRecord};
-use schema::{Epoch, Incarnation, View};
+use schema::{Epoch, Incarnation, UnixMs, View};
 
 use super::ViewRow;
 use crate::keys;
@@ -40,6 +40,19 @@ pub struct Node {
     pub record: Option<NodeRecord>,
     /// The last number of its heartbeat.
     pub beat: Option<u64>,
+    /// All that the heartbeat says.
+    pub said: Option<Said>,
+}
+
+/// What a node says with a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Said {
+    /// One more than the last time.
+    pub count: u64,
+    /// The view that the node's shards go by.
+    pub epoch: Epoch,
+    /// The node's own wall clock.
+    pub wall: UnixMs,
 }
 
 /// What a node learns from a heartbeat of its own.
@@ -89,11 +102,11 @@ pub async fn register<E: Engine>(engine: &E, me: Incarnation, record: &NodeRecor
     })
 }
 
-/// Says that a node's life goes on, and looks around. `count` is one more than the last time.
+/// Says that a node's life goes on, and looks around.
 ///
 /// # Errors
 /// The store's, and damage in the rows. Then the heartbeat may or may not be written; the next one says it as well.
-pub async fn beat<E: Engine>(engine: &E, me: Incarnation, count: u64) -> Result<Seen, LayerError> {
+pub async fn beat<E: Engine>(engine: &E, me: Incarnation, said: &Said) -> Result<Seen, LayerError> {
     commit!(engine, Begin::Fresh, |tx, _| {
         let wanted = [keys::node(me), keys::fence(me)];
         let own = tx.get_all(&wanted).await?;
@@ -102,7 +115,7 @@ pub async fn beat<E: Engine>(engine: &E, me: Incarnation, count: u64) -> Result<
         let registered = own[0].is_some();
         let roll = roll(&tx).await?;
         if registered {
-            tx.set(&keys::heartbeat(me), &packed::row(count));
+            tx.set(&keys::heartbeat(me), &packed::row(*said));
         }
         let fence = fence.filter(|fence| fence.incarnation == me).map(|fence| fence.epoch);
         Ok(Seen { roll, registered, fence })
@@ -146,7 +159,8 @@ async fn roll<T: Transaction>(tx: &T) -> Result<Roll, LayerError> {
         }
     }
     for node in nodes.values_mut().chain(found.values_mut()) {
-        node.beat = next().and_then(|(key, row)| unreadable::skip(key, packed::beat(&row)));
+        node.said = next().and_then(|(key, row)| unreadable::skip(key, packed::beat(&row)));
+        node.beat = node.said.map(|said| said.count);
     }
     nodes.append(&mut found);
     Ok(Roll { epoch: view.epoch, view: view.into_view(), version, nodes })

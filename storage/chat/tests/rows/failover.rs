@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use chat::appender::Appender;
-use chat::view::{self, Lease, Proposal};
+use chat::view::{self, Lease, Proposal, Said};
 use chat::{check, history};
 use futures_lite::future::{self, block_on};
 use kv::Error;
@@ -89,7 +89,7 @@ async fn life(world: Rc<World>, me: Incarnation, stop: Rc<Cell<bool>>) {
     let mut count = 0;
     let view = loop {
         count += 1;
-        if let Ok(seen) = view::beat(&world.engine, me, count).await {
+        if let Ok(seen) = view::beat(&world.engine, me, &Said { count, ..Said::default() }).await {
             if !seen.registered {
                 return;
             }
@@ -116,7 +116,7 @@ async fn life(world: Rc<World>, me: Incarnation, stop: Rc<Cell<bool>>) {
         loop {
             world.sleep_until(world.now_ms.get() + BEAT_MS).await;
             count += 1;
-            match view::beat(&world.engine, me, count).await {
+            match view::beat(&world.engine, me, &Said { count, ..Said::default() }).await {
                 Ok(seen) if seen.fence != Some(view.epoch) => return,
                 Ok(seen) => {
                     let verdict = lease.observe(world.now_ms.get(), &seen.roll);

@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use chat::keys;
-use chat::view::{self, Lease, Proposal, Seen, Verdict};
+use chat::view::{self, Lease, Proposal, Said, Seen, Verdict};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, Throttled, UnknownCommitted, UnknownLost};
 use kv::memory::{MemoryEngine, MemoryStore, ScriptedFaults};
@@ -100,7 +100,8 @@ impl Cluster {
         peer.count += 1;
         peer.now_ms += 1_000;
         let Seen { roll, registered, fence } =
-            block_on(view::beat(&engine, Incarnation(node), peer.count)).expect("answered");
+            block_on(view::beat(&engine, Incarnation(node), &Said { count: peer.count, ..Said::default() }))
+                .expect("answered");
         let verdict = peer.lease.observe(peer.now_ms, &roll);
         let dead: Vec<String> = verdict.dead.keys().map(|dead| format!(" {} dead", dead.0)).collect();
         peer.verdict = Some(verdict);

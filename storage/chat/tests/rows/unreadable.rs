@@ -43,7 +43,7 @@ fn world() -> World<MemoryEngine> {
     block_on(arrivals::clear(engine, first_shard(2), Stamp::default(), &[item])).expect("written");
     let record = NodeRecord { name: "n".into(), ..NodeRecord::default() };
     block_on(view::register(engine, LIFE, &record)).expect("registered");
-    block_on(view::beat(engine, LIFE, 1)).expect("beaten");
+    block_on(view::beat(engine, LIFE, &view::Said::default())).expect("beaten");
     while block_on(search::advance(engine, channel("g"))).expect("indexed").more {}
     world
 }
@@ -118,7 +118,7 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
     ask("profiles", block_on(accounts::by_ids(engine, &[ME, UserId(2)])).map(drop));
     ask("log in", block_on(accounts::by_username(engine, "zoe")).map(drop));
     ask("rotate", block_on(accounts::rotate(engine, &[7; 32], &next, WALL)).map(drop));
-    ask("beat", block_on(view::beat(engine, LIFE, 9)).map(drop));
+    ask("beat", block_on(view::beat(engine, LIFE, &view::Said::default())).map(drop));
     ask("view", block_on(view::current(engine)).map(drop));
     refused.join(", ")
 }

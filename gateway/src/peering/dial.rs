@@ -1,0 +1,92 @@
+//! Connections that this node makes: to each node of the view whose life has a greater number, one a link.
+//!
+//! Owns who is dialled, and the pauses between attempts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use link::handshake::links_between;
+use schema::Incarnation;
+use tokio::net::TcpStream;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::introduction::{self, IntroductionError};
+use super::{Neighbour, Neighbours, Ways};
+
+/// The pauses between attempts: doubled from the first to the last, each up to a half longer by chance.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long a connection may take to be made.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+/// A connection that lasted that long was good: the next pause is short.
+const GOOD: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(ways: Arc<Ways>, mut watched: watch::Receiver<Neighbours>) {
+    let mut dialled: BTreeMap<Incarnation, (Neighbour, JoinSet<()>)> = BTreeMap::new();
+    loop {
+        let wanted: Neighbours = watched.borrow_and_update().clone();
+        // Dropping a set ends its tasks.
+        dialled.retain(|node, (known, _)| wanted.get(node) == Some(known));
+        for (&node, neighbour) in wanted.iter().filter(|(node, _)| **node > ways.me.incarnation) {
+            dialled.entry(node).or_insert_with(|| {
+                let mut links = JoinSet::new();
+                for number in 0..links_between(ways.me.shards, neighbour.shards) {
+                    links.spawn(keep(Arc::clone(&ways), node, neighbour.address.clone(), number));
+                }
+                (neighbour.clone(), links)
+            });
+        }
+        if watched.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Keeps one link connected.
+async fn keep(ways: Arc<Ways>, peer: Incarnation, address: String, number: u16) {
+    let mut pause = PAUSE_MIN;
+    loop {
+        let begun = Instant::now();
+        match connect(&ways, peer, &address, number).await {
+            Ok(ended) => {
+                if let Some(ended) = ended {
+                    tracing::debug!(peer = format_args!("{:x}", peer.0), number, address, "a link is connected");
+                    // Nothing is ever sent: it ends when the shard lets go of the connection.
+                    let _ = ended.await;
+                }
+                if begun.elapsed() >= GOOD {
+                    pause = PAUSE_MIN;
+                }
+            }
+            Err(error) => {
+                let peer = format_args!("{:x}", peer.0).to_string();
+                match &error {
+                    IntroductionError::Handshake(_) => {
+                        tracing::warn!(peer, number, address, %error, "a node refuses a link, or is not the one that is meant");
+                    }
+                    IntroductionError::Io(_) | IntroductionError::Late => {
+                        tracing::debug!(peer, number, address, %error, "a link cannot be connected");
+                    }
+                }
+            }
+        }
+        sleep(pause.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+async fn connect(
+    ways: &Ways,
+    peer: Incarnation,
+    address: &str,
+    number: u16,
+) -> Result<Option<oneshot::Receiver<()>>, IntroductionError> {
+    let mut stream =
+        timeout(CONNECT_WITHIN, TcpStream::connect(address)).await.map_err(|_| IntroductionError::Late)??;
+    stream.set_nodelay(true)?;
+    let established = introduction::dial(&mut stream, ways.secret.clone(), ways.me, peer, number).await?;
+    Ok(ways.hand_over(stream, established))
+}

@@ -1,0 +1,214 @@
+//! Links from one shard to the other nodes of its view.
+//!
+//! Owns which link a frame takes, the links that this shard holds, and the streams that carry them at present. Between
+//! two nodes there are as many links as the larger has shards; each end of number `n` is held by the shard `n` modulo
+//! the shards of its node. Frames from one shard to another always take the same link, which keeps their order, and the
+//! shard that receives them mails on what is for another.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use link::handshake::links_between;
+use link::{Bounds, Figures, Link, LinkError, LinkEvent, LinkName};
+use schema::mesh::MeshFrame;
+use schema::{Incarnation, Instant, Owner, ShardIndex, View};
+
+use super::{StreamId, Streams};
+
+/// A link's name on this node: the life of the peer, and its number between the two.
+pub(super) type Name = (Incarnation, u16);
+
+/// What happened on a link.
+pub(super) struct Happened {
+    pub(super) peer: Incarnation,
+    pub(super) event: LinkEvent,
+}
+
+/// See the module.
+pub(super) struct Peers {
+    me: Owner,
+    shards: u16,
+    bounds: Bounds,
+    /// Shards of each other node of the view.
+    nodes: BTreeMap<Incarnation, u16>,
+    held: BTreeMap<Name, Held>,
+    streams: BTreeMap<StreamId, Name>,
+    /// Links that may have bytes to be sent, or events.
+    touched: BTreeSet<Name>,
+    /// Frames to nodes that are in no view of this shard.
+    strangers: u64,
+    bytes: Vec<u8>,
+}
+
+struct Held {
+    link: Link,
+    stream: Option<StreamId>,
+}
+
+impl Peers {
+    pub(super) fn new(me: Owner, shards: u16, bounds: Bounds) -> Self {
+        Self {
+            me,
+            shards,
+            bounds,
+            nodes: BTreeMap::new(),
+            held: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            strangers: 0,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Goes by another view: links to its nodes are there from now on, and to no others.
+    pub(super) fn set_view(&mut self, view: &View, now: Instant, streams: &mut impl Streams) {
+        let others = view.members().iter().filter(|member| member.incarnation != self.me.incarnation);
+        self.nodes = others.map(|member| (member.incarnation, member.shards)).collect();
+        let nodes = &self.nodes;
+        for ((_, number), held) in self.held.extract_if(.., |(peer, _), _| !nodes.contains_key(peer)) {
+            if let Some(stream) = held.stream {
+                tracing::debug!(number, "a link is closed whose node is in the view no more");
+                self.streams.remove(&stream);
+                streams.close_stream(stream);
+            }
+        }
+        for (&peer, &shards) in &self.nodes {
+            for number in numbers(self.me.shard, self.shards, shards) {
+                self.held.entry((peer, number)).or_insert_with(|| {
+                    let name = LinkName { me: self.me.incarnation, peer, link: number };
+                    Held { link: Link::new(now, name, self.bounds), stream: None }
+                });
+            }
+        }
+    }
+
+    /// Sends a frame to a shard of another node, with the version below which nothing may be read for it.
+    pub(super) fn send(&mut self, frame: &MeshFrame, version: u64) {
+        let Some(name) = self.way(frame.to) else {
+            self.strangers += 1;
+            return;
+        };
+        let held = self.held.get_mut(&name).expect("a link stands for each number of a node of the view");
+        held.link.send(frame, version);
+        self.touched.insert(name);
+    }
+
+    /// The link that frames to a shard take.
+    fn way(&self, to: Owner) -> Option<Name> {
+        let &shards = self.nodes.get(&to.incarnation)?;
+        let numbers = numbers(self.me.shard, self.shards, shards);
+        // That which ends at the shard itself, if one of them does.
+        let straight = usize::from(to.shard.0 / self.shards);
+        let number = numbers.clone().nth(straight).or_else(|| numbers.last())?;
+        Some((to.incarnation, number))
+    }
+
+    /// A connection has been made and its handshake is done: it carries this link from now on.
+    pub(super) fn connected(&mut self, stream: StreamId, name: Name, now: Instant, streams: &mut impl Streams) {
+        let Some(held) = self.held.get_mut(&name) else {
+            // Of a node that this shard's view does not have, or not any more: it is dialled again.
+            return streams.close_stream(stream);
+        };
+        if let Some(earlier) = held.stream.replace(stream) {
+            self.streams.remove(&earlier);
+            streams.close_stream(earlier);
+        }
+        self.streams.insert(stream, name);
+        held.link.connected(now);
+        self.touched.insert(name);
+    }
+
+    /// Bytes came. An error closes the connection, which is made again.
+    pub(super) fn received(&mut self, stream: StreamId, bytes: &[u8], now: Instant, streams: &mut impl Streams) {
+        let Some(&name) = self.streams.get(&stream) else { return };
+        let held = self.held.get_mut(&name).expect("a stream is a link's");
+        self.touched.insert(name);
+        let outcome: Result<(), LinkError> = held.link.received(now, bytes);
+        if let Err(error) = outcome {
+            tracing::warn!(peer = format_args!("{:x}", name.0.0), link = name.1, %error, "a link is closed");
+            self.close(name, streams);
+        }
+    }
+
+    /// Bytes of a stream have left.
+    pub(super) fn written(&mut self, stream: StreamId, bytes: usize) {
+        let Some(&name) = self.streams.get(&stream) else { return };
+        self.held.get_mut(&name).expect("a stream is a link's").link.written(bytes);
+        self.touched.insert(name);
+    }
+
+    /// A stream is gone.
+    pub(super) fn closed(&mut self, stream: StreamId) {
+        let Some(name) = self.streams.remove(&stream) else { return };
+        let held = self.held.get_mut(&name).expect("a stream is a link's");
+        held.stream = None;
+        held.link.disconnected();
+        self.touched.insert(name);
+    }
+
+    fn close(&mut self, name: Name, streams: &mut impl Streams) {
+        let held = self.held.get_mut(&name).expect("it is held");
+        held.link.disconnected();
+        if let Some(stream) = held.stream.take() {
+            self.streams.remove(&stream);
+            streams.close_stream(stream);
+        }
+    }
+
+    /// The oldest event of any link.
+    pub(super) fn poll_event(&mut self, streams: &mut impl Streams) -> Option<Happened> {
+        let touched = self.touched.iter().copied();
+        let mut events = touched.filter_map(|name| Some((name, self.held.get_mut(&name)?.link.poll_event()?)));
+        let (name, event) = events.next()?;
+        if event == LinkEvent::Silent {
+            tracing::warn!(
+                peer = format_args!("{:x}", name.0.0),
+                link = name.1,
+                "nothing comes over a link: it is closed"
+            );
+            self.close(name, streams);
+        }
+        Some(Happened { peer: name.0, event })
+    }
+
+    /// Sends what this turn has brought, each link's in one write.
+    pub(super) fn flush(&mut self, streams: &mut impl Streams) {
+        for name in std::mem::take(&mut self.touched) {
+            let Some(held) = self.held.get_mut(&name) else { continue };
+            let Some(stream) = held.stream else { continue };
+            held.link.transmit(&mut self.bytes);
+            if !self.bytes.is_empty() {
+                streams.write(stream, &self.bytes);
+                self.bytes.clear();
+            }
+        }
+        self.bytes.shrink_to(KEPT_BYTES);
+    }
+
+    /// Runs the timers that are due.
+    pub(super) fn tick(&mut self, now: Instant) {
+        for (&name, held) in &mut self.held {
+            if held.link.poll_timeout().is_some_and(|due| due <= now) {
+                held.link.tick(now);
+                self.touched.insert(name);
+            }
+        }
+    }
+
+    /// When [`Self::tick`] is next wanted.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.held.values().filter_map(|held| held.link.poll_timeout()).min()
+    }
+
+    /// The state of each link.
+    pub(super) fn figures(&self) -> impl Iterator<Item = (Name, Figures)> {
+        self.held.iter().map(|(&name, held)| (name, held.link.figures()))
+    }
+}
+
+/// Bytes of the buffer that are kept from turn to turn.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// The numbers of the links to a node of so many shards that a shard holds, of a node that has `of` itself.
+fn numbers(shard: ShardIndex, of: u16, shards_of_peer: u16) -> impl Iterator<Item = u16> + Clone {
+    (shard.0..links_between(of, shards_of_peer)).step_by(usize::from(of))
+}
