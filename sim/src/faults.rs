@@ -9,12 +9,15 @@ use kv::Error;
 use kv::memory::{CommitFault, FaultRates, Faults, SeededFaults};
 
 use crate::counts::Injected;
+use crate::plan::NODES_MAX;
 
 /// Whether anything goes wrong in the world, and what did in its store.
 #[derive(Debug, Default)]
 pub(crate) struct FaultState {
     healed: AtomicBool,
     away: AtomicBool,
+    /// Nodes that do not reach the store.
+    cut_off: [AtomicBool; NODES_MAX],
     injected: Mutex<Injected>,
 }
 
@@ -23,6 +26,7 @@ impl FaultState {
     pub(crate) fn heal(&self) {
         self.healed.store(true, Ordering::Relaxed);
         self.set_away(false);
+        (0..NODES_MAX).for_each(|node| self.cut_off(node, false));
     }
 
     pub(crate) fn is_healed(&self) -> bool {
@@ -36,6 +40,16 @@ impl FaultState {
     /// Whether the store answers nothing.
     pub(crate) fn is_away(&self) -> bool {
         self.away.load(Ordering::Relaxed)
+    }
+
+    /// Cuts a node off from the store, or not any more.
+    pub(crate) fn cut_off(&self, node: usize, off: bool) {
+        self.cut_off[node].store(off, Ordering::Relaxed);
+    }
+
+    /// Whether a node is answered nothing by the store, alone or as all are.
+    pub(crate) fn is_cut_off(&self, node: usize) -> bool {
+        self.is_away() || self.cut_off[node].load(Ordering::Relaxed)
     }
 
     pub(crate) fn injected(&self) -> MutexGuard<'_, Injected> {

@@ -1,13 +1,14 @@
-//! The node in hostile simulated worlds, and the checkers of what must hold in all of them.
+//! Nodes in hostile simulated worlds, and the checkers of what must hold in all of them.
 //!
-//! One node of several shards, with the gateway's own driver, another that takes over from it, and clients with real
-//! frames over simulated TCP (turmoil). Everything that happens follows from a seed: delays, losses, crashes, what
+//! One to five nodes of several shards each, with the gateway's own driver, and clients with real frames over simulated
+//! TCP (turmoil). Everything that happens follows from a seed: delays, losses, crashes, what
 //! users write. Two processes that run the same seed do the same, line by line, which their trace's hash shows.
 //!
 //! ```text
-//! rng trace chaos faults    chance, what happened, the network's cuts, the store's faults
-//! options world             a seed's plan, planted bugs; what outlives the node
-//! node client               one life of the node: sockets, shards, disk; devices
+//! rng trace chaos faults    chance, what happened, how streams are cut, the store's faults
+//! options plan world        planted bugs, what a seed makes of a run; what outlives the nodes
+//! network hardships         hosts and what is wrong between them; what is done to them, and when
+//! node client               lives of a node: sockets, shards, its way to the store; devices
 //! facts checks outcome      evidence, judgement (I2 to I6, I10, I12), what a run came to
 //! run                       nodes and devices in a world, until all is quiet
 //! conformance               what clients see of any node
@@ -27,10 +28,13 @@ pub mod conformance;
 mod counts;
 mod facts;
 mod faults;
+mod hardships;
 pub mod layers;
+mod network;
 mod node;
-pub mod options;
+mod options;
 mod outcome;
+pub mod plan;
 mod rng;
 mod run;
 mod trace;
@@ -38,5 +42,6 @@ mod world;
 
 pub use options::{Options, Planted, Workload};
 pub use outcome::{Outcome, Violation};
+pub use plan::Plan;
 pub use run::{Done, run};
 pub use world::Met;

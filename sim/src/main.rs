@@ -10,8 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use sim::options::Plan;
-use sim::{Options, Outcome, Planted, Workload};
+use sim::{Options, Outcome, Plan, Planted, Workload};
 
 /// The node in hostile simulated worlds, and the checkers of what must hold in them.
 #[derive(Debug, Parser)]

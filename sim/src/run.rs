@@ -1,25 +1,21 @@
-//! The run itself: the network, the faults in their time, the phases, and the judgement at the end.
+//! The run itself: nodes and devices on the network, the phases, and the judgement at the end.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
-use std::time::{Duration, UNIX_EPOCH};
 
 use schema::limits::{LEASE_MS, PRESENCE_GRACE_MS, RENEW_MS};
 use turmoil::Sim;
 
 use crate::checks;
 use crate::client::device::Device;
-use crate::options::{Options, Plan};
+use crate::hardships::Hardships;
+use crate::network::{self, CLIENTS};
+use crate::options::Options;
 use crate::outcome::{Outcome, Violation, judged};
-use crate::rng::Rng;
+use crate::plan::Plan;
 use crate::trace::note;
-use crate::world::{Met, NODE, Phase, SPARE, World};
+use crate::world::{Met, Phase, World};
 
-/// Hosts of clients: many clients on few hosts, since a run's cost grows with the square of hosts.
-const CLIENT_HOSTS: [&str; 2] = ["clients-a", "clients-b"];
-/// One step of the simulation, below which nothing is ordered by time.
-const STEP: Duration = Duration::from_millis(1);
 /// How long everything may take to finish once nothing goes wrong any more: a lost frame between shards is made good
 /// within 20 s, and what waits for it within as long again.
 const SETTLE_MS: u64 = 60_000;
@@ -32,11 +28,6 @@ const QUIET_MS: u64 = 12_000;
 const PRESENCE_MS: u64 = 60_000 + RENEW_MS + 5_000;
 /// How long users are watched as they leave: beyond the latest time at which they may be told to be offline.
 const LEAVING_MS: u64 = PRESENCE_GRACE_MS + LEASE_MS + 10_000;
-/// How long the node stays away after a crash, at most.
-const AWAY_MS: u64 = 1_500;
-/// Segments of a stream that a peer has not read: some 90 KB, as kernels have. Also connections not accepted yet.
-const TCP_SEGMENTS: usize = 64;
-
 /// What was done in a run.
 #[derive(Debug)]
 pub struct Done {
@@ -52,21 +43,6 @@ impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.summary)
     }
-}
-
-/// What is done to the world at a time.
-#[derive(Debug, Clone, Copy)]
-enum Hardship {
-    Crash,
-    PowerLoss,
-    Restart,
-    Hold(&'static str),
-    Release(&'static str),
-    /// The node is asked to stop.
-    Drain,
-    /// A node on the other host takes over.
-    TakeOver,
-    StoreAway(bool),
 }
 
 /// Runs one seed to its end and judges it.
@@ -93,8 +69,8 @@ pub(crate) fn calm(seed: u64, users: usize) -> World {
 fn summary(world: &World) -> String {
     let (facts, met) = (world.facts.borrow(), world.met.borrow());
     format!(
-        "{} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} operations, {} pushed, {} snapshots, {} races, {} fenced, {} frames held back, {} dropped, {} s",
-        world.plan.shards,
+        "{:?} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} operations, {} pushed, {} snapshots, {} races, {} fenced, {} cuts, {} pauses, {} frames held back, {} dropped, {} s",
+        world.plan.nodes,
         world.plan.devices,
         world.lives.get(),
         facts.connects,
@@ -105,80 +81,20 @@ fn summary(world: &World) -> String {
         facts.snapshots,
         checks::races(&facts),
         met.fenced,
+        met.cuts,
+        met.pauses,
         met.held_back,
         met.dropped.values().sum::<u64>(),
         world.trace.now_ms() / 1_000,
     )
 }
 
-/// When what goes wrong does.
-fn hardships(plan: &Plan, rng: &mut Rng) -> BTreeMap<u64, Vec<Hardship>> {
-    let mut at: BTreeMap<u64, Vec<Hardship>> = BTreeMap::new();
-    let ends = plan.crashes_ms.iter().map(|&ms| (ms, Hardship::Crash));
-    for (ms, end) in ends.chain(plan.power_losses_ms.iter().map(|&ms| (ms, Hardship::PowerLoss))) {
-        at.entry(ms).or_default().push(end);
-        at.entry(ms + rng.within(1..=AWAY_MS)).or_default().push(Hardship::Restart);
-    }
-    for &ms in &plan.drains_ms {
-        at.entry(ms).or_default().push(Hardship::Drain);
-        at.entry(ms + rng.within(500..=2 * AWAY_MS)).or_default().push(Hardship::Restart);
-    }
-    for &ms in &plan.takeovers_ms {
-        at.entry(ms).or_default().push(Hardship::TakeOver);
-    }
-    for &(from_ms, to_ms) in &plan.store_away_ms {
-        at.entry(from_ms).or_default().push(Hardship::StoreAway(true));
-        at.entry(to_ms).or_default().push(Hardship::StoreAway(false));
-    }
-    for &(from_ms, to_ms) in &plan.holds_ms {
-        let host = *rng.pick(&CLIENT_HOSTS);
-        at.entry(from_ms).or_default().push(Hardship::Hold(host));
-        at.entry(to_ms).or_default().push(Hardship::Release(host));
-    }
-    at
-}
-
-/// The network, and the node on it.
-pub(crate) fn network(world: &Rc<World>) -> Sim<'static> {
-    let mut rng = world.rng.part("network");
-    let mut sim = turmoil::Builder::new()
-        .rng_seed(rng.bits())
-        .epoch(UNIX_EPOCH)
-        .simulation_duration(Duration::from_secs(3_600))
-        .tick_duration(STEP)
-        .min_message_latency(Duration::from_millis(rng.within(0..=2)))
-        .max_message_latency(Duration::from_millis(rng.within(3..=40)))
-        // Each refused connection keeps its port.
-        .ephemeral_ports(1_024..=65_535)
-        .tcp_capacity(TCP_SEGMENTS)
-        .build();
-    for &host in hosts(world) {
-        let world = Rc::clone(world);
-        sim.host(host, move || {
-            let world = Rc::clone(&world);
-            async move { if world.called.get() == host { crate::node::run_life(world, host).await } else { Ok(()) } }
-        });
-    }
-    sim
-}
-
-/// Hosts of nodes: two only where one takes over from another, since each host costs.
-fn hosts(world: &World) -> &'static [&'static str] {
-    if world.plan.takeovers_ms.is_empty() { &[NODE] } else { &[NODE, SPARE] }
-}
-
-/// Begins a life of the node on a host.
-fn start_life(world: &World, sim: &mut Sim<'_>, host: &'static str) {
-    world.called.set(host);
-    sim.bounce(host);
-}
-
 /// The hosts on which devices live.
 fn populate(world: &Rc<World>, sim: &mut Sim<'static>) {
-    for (place, host) in CLIENT_HOSTS.into_iter().enumerate() {
+    for (place, host) in CLIENTS.into_iter().enumerate() {
         let world = Rc::clone(world);
         sim.client(host, async move {
-            let numbers = (place..world.plan.devices).step_by(CLIENT_HOSTS.len());
+            let numbers = (place..world.plan.devices).step_by(CLIENTS.len());
             let devices: Vec<_> =
                 numbers.map(|number| tokio::task::spawn_local(Device::new(&world, number).run())).collect();
             for device in devices {
@@ -191,20 +107,17 @@ fn populate(world: &Rc<World>, sim: &mut Sim<'static>) {
 
 /// Moves the world on until everybody has gone.
 fn play(world: &Rc<World>) -> Result<(), Violation> {
-    let mut sim = network(world);
+    let mut sim = network::of_nodes(world);
     populate(world, &mut sim);
-    let mut hardships = hardships(&world.plan, &mut world.rng.part("hardships"));
-    let mut is_up = true;
+    let mut hardships = Hardships::of(&world.plan, &mut world.rng.part("hardships"));
     let (mut settling_since_ms, mut quiet_since_ms) = (0, 0);
     loop {
         let now_ms = u64::try_from(sim.elapsed().as_millis()).expect("a run is short");
         world.trace.set_now_ms(now_ms);
-        while let Some(due) = hardships.first_entry().filter(|due| *due.key() <= now_ms) {
-            due.remove().into_iter().for_each(|hardship| apply(world, &mut sim, hardship, &mut is_up));
-        }
+        hardships.step(world, &mut sim);
         let phase = world.phase();
         match phase {
-            Phase::Busy if now_ms >= world.plan.busy_ms && hardships.is_empty() => {
+            Phase::Busy if now_ms >= world.plan.busy_ms && hardships.are_over(world) => {
                 settling_since_ms = now_ms;
                 world.heal();
             }
@@ -235,51 +148,12 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
         if sim.step().map_err(|error| Violation::new("panic", error.to_string()))? {
             break;
         }
-        world.store_clock.advance(1);
+        world.step();
     }
-    // At the end the machine loses power once more: what was acknowledged is there all the same.
-    hosts(world).iter().for_each(|host| sim.crash(*host));
-    world.engine.take();
-    world.store.power_loss();
+    // At the end the machines lose power once more: what was acknowledged is there all the same.
+    world.nodes.iter().for_each(|node| sim.crash(node.host));
+    world.store.lose_power();
     Ok(())
-}
-
-fn apply(world: &World, sim: &mut Sim<'_>, hardship: Hardship, is_up: &mut bool) {
-    note!(world.trace, "world: {hardship:?}");
-    match hardship {
-        Hardship::Crash if *is_up => {
-            hosts(world).iter().for_each(|host| sim.crash(*host));
-            world.crash_store();
-            *is_up = false;
-        }
-        Hardship::PowerLoss if *is_up => {
-            for host in hosts(world) {
-                // Without the partition the sockets' ends would still be told: a crash runs destructors.
-                CLIENT_HOSTS.iter().for_each(|client| sim.partition(*host, *client));
-                sim.crash(*host);
-                CLIENT_HOSTS.iter().for_each(|client| sim.repair(*host, *client));
-            }
-            world.engine.take();
-            world.store.power_loss();
-            *is_up = false;
-        }
-        Hardship::Drain if *is_up => {
-            world.ask_to_drain();
-            *is_up = false;
-        }
-        Hardship::Restart if !*is_up => {
-            start_life(world, sim, world.serving.get());
-            *is_up = true;
-        }
-        Hardship::TakeOver if *is_up => {
-            let other = if world.serving.get() == NODE { SPARE } else { NODE };
-            start_life(world, sim, other);
-        }
-        Hardship::Crash | Hardship::PowerLoss | Hardship::Drain | Hardship::Restart | Hardship::TakeOver => {}
-        Hardship::StoreAway(away) => world.faults.set_away(away),
-        Hardship::Hold(client) => hosts(world).iter().for_each(|host| sim.hold(*host, client)),
-        Hardship::Release(client) => hosts(world).iter().for_each(|host| sim.release(*host, client)),
-    }
 }
 
 /// Whether everybody is connected and nobody waits for anything.

@@ -28,7 +28,7 @@ pub(crate) type Check = Result<(), Violation>;
 /// All of them; the first that does not hold.
 pub(crate) fn all(world: &World) -> Check {
     let (facts, rooms) = (world.facts.borrow(), world.rooms.borrow());
-    let log = without_sessions(&reopen(&world.store), &rooms, &world.users, &facts)?;
+    let log = without_sessions(&reopen(&world.store.disk), &rooms, &world.users, &facts)?;
     presence::check(world, &log, &facts)?;
     feeds::check(&log, &facts)
 }

@@ -49,9 +49,9 @@ impl Drop for Socket {
 }
 
 impl Socket {
-    /// Connects and agrees on an encoding. `None` if the node is not there.
-    pub(crate) async fn open(world: &Rc<World>, who: &str, encoding: Encoding, rng: Rng) -> Option<Self> {
-        let stream = TcpStream::connect((world.serving.get(), PORT)).await.ok()?;
+    /// Connects to a node and agrees on an encoding. `None` if it is not there.
+    pub(crate) async fn open(world: &Rc<World>, host: &str, who: &str, encoding: Encoding, rng: Rng) -> Option<Self> {
+        let stream = TcpStream::connect((host, PORT)).await.ok()?;
         let (mut reader, writer) = stream.into_split();
         let (out, queue) = mpsc::unbounded_channel();
         let writes = Chaos::new(rng.part("write"), world.plan.piece_bytes);

@@ -13,10 +13,11 @@ use turmoil::Sim;
 use wire::Opcode;
 
 use crate::client::socket::{Incoming, Socket};
+use crate::network;
 use crate::node::token;
 use crate::rng::Rng;
-use crate::run::{calm, network};
-use crate::world::{NODE, Request, WALL, World};
+use crate::run::calm;
+use crate::world::{HOSTS, Request, WALL, World};
 
 use super::{ApiCall, Heard, PEOPLE, Transport};
 
@@ -52,7 +53,7 @@ impl SimulatedNode {
     pub fn start(seed: u64) -> Self {
         let world = Rc::new(calm(seed, PEOPLE.len()));
         let queues = Rc::new(RefCell::new(Queues::default()));
-        let mut sim = network(&world);
+        let mut sim = network::of_nodes(&world);
         let (inside, instructions) = (Rc::clone(&world), Rc::clone(&queues));
         sim.client(CLIENTS, async move {
             serve(&inside, &instructions).await;
@@ -65,7 +66,7 @@ impl SimulatedNode {
         let elapsed_ms = u64::try_from(self.sim.elapsed().as_millis()).expect("a scenario is short");
         self.world.trace.set_now_ms(elapsed_ms);
         self.sim.step().unwrap_or_else(|error| panic!("the simulated node failed: {error}"));
-        self.world.store_clock.advance(1);
+        self.world.step();
     }
 
     /// Asks the API, and waits for its answer.
@@ -98,7 +99,7 @@ async fn serve(world: &Rc<World>, queues: &RefCell<Queues>) {
                 let rng = Rng::new(rng.bits());
                 let socket = loop {
                     // It comes back within moments, as a node does that was restarted.
-                    match Socket::open(world, "client", encoding, rng.clone()).await {
+                    match Socket::open(world, HOSTS[0], "client", encoding, rng.clone()).await {
                         Some(socket) => break socket,
                         None => tokio::time::sleep(Duration::from_millis(20)).await,
                     }
@@ -203,10 +204,10 @@ impl Transport for SimulatedNode {
     }
 
     fn restart(&mut self) {
-        self.sim.crash(NODE);
-        self.world.crash_store();
+        self.sim.crash(HOSTS[0]);
+        self.world.end_life(0);
         (0..AWAY_STEPS).for_each(|_| self.step());
-        self.sim.bounce(NODE);
+        self.sim.bounce(HOSTS[0]);
     }
 }
 

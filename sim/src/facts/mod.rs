@@ -8,7 +8,7 @@ mod memberships;
 mod operations;
 mod presence;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schema::{ChannelId, ClientMsgId, DeviceId, Event, EventBody, Message, Position, Push, Seq, UserId};
@@ -91,6 +91,8 @@ pub(crate) struct Facts {
     pub(crate) feeds: Feeds,
     /// Who was added to groups and removed from them, in the order in which that was asked for.
     pub(crate) memberships: Vec<MemberChange>,
+    /// Lives of nodes that go on.
+    lives: BTreeSet<u64>,
     pub(crate) presence: Presence,
     pub(crate) sightings: Vec<Sighting>,
     pub(crate) pushed: BTreeMap<DeviceId, Pushed>,

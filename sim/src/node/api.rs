@@ -1,19 +1,17 @@
 //! Requests of the HTTP API to the shards: channels made, members added and removed.
 //!
-//! Lives in the node and dies with it, as the API does. Asks by the shards' mailboxes, and is refused if these are
-//! full. An order that was under way then may have been carried out or not.
+//! Lives in the node and dies with it, as the API does. Asks any shard, by its mailbox, and is refused if this is full.
+//! An order that was under way then may have been carried out or not.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chat::devices;
 use host::driver::Mail;
-use kv::memory::MemoryEngine;
 use schema::event::Role;
 use schema::mesh::Kicked;
 use schema::op::{ChannelKind, CreateOp, PastAccess};
-use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Refusal, UserId, View};
+use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Refusal, UserId};
 use tokio::sync::oneshot;
 
 use crate::options::Planted;
@@ -22,29 +20,32 @@ use crate::trace::note;
 use crate::world::{Request, Room, World};
 
 use super::mailbox::Mailbox;
+use super::way::Way;
 
 /// Groups that a run makes on its way, beside those of the start.
 const MADE_MAX: usize = 3;
 
-pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<Mailbox>, mut rng: Rng) {
+pub(super) async fn run(world: Rc<World>, life: u64, shards: Vec<Mailbox>, mut rng: Rng) {
     if world.plan.membership_ms == 0 {
         return;
     }
+    // All nodes together ask as often as one that is alone.
+    let most_ms = (20 + world.plan.membership_ms) * world.nodes.len() as u64;
     loop {
-        tokio::time::sleep(Duration::from_millis(rng.within(20..=20 + world.plan.membership_ms))).await;
+        tokio::time::sleep(Duration::from_millis(rng.within(20..=most_ms))).await;
         if !world.is_hostile() {
             continue;
         }
         let (channel, op) = change(&world, &mut rng);
         note!(world.trace, "api: {op:?} on {channel}");
-        let asked =
-            member_change(&op).map(|(user, adds)| (world.facts.borrow_mut().change_asked(channel, user, adds), adds));
+        let asked = member_change(&op)
+            .map(|(user, adds)| (world.facts.borrow_mut().change_asked_of(life, channel, user, adds), adds));
         let acknowledges_early = world.options.planted == Some(Planted::RemovalAcknowledgedEarly);
         if let Some((asked, false)) = asked.filter(|_| acknowledges_early) {
             world.facts.borrow_mut().change_answered(asked, Some(true), world.trace.now_ms());
         }
         let (reply, answer) = oneshot::channel();
-        ask(&view, &shards, channel, op.clone(), reply);
+        ask(rng.pick(&shards), channel, op.clone(), reply);
         let Ok(answer) = answer.await else { return };
         note!(world.trace, "api: {answer:?}");
         if let Some((asked, _)) = asked.filter(|(_, adds)| *adds || !acknowledges_early) {
@@ -64,16 +65,14 @@ pub(super) async fn run(world: Rc<World>, view: Arc<View>, shards: Vec<Mailbox>,
 }
 
 /// Carries out what scenarios ask of the API.
-pub(super) async fn serve(world: Rc<World>, engine: MemoryEngine, view: Arc<View>, shards: Vec<Mailbox>) {
+pub(super) async fn serve(world: Rc<World>, engine: Way, shards: Vec<Mailbox>, mut rng: Rng) {
     loop {
         let request = world.requests.borrow_mut().pop_front();
         match request {
-            Some(Request::Operate(channel, op, reply)) => ask(&view, &shards, channel, op, reply),
+            Some(Request::Operate(channel, op, reply)) => ask(rng.pick(&shards), channel, op, reply),
             Some(Request::Revoke(user, device, reply)) => {
                 let revoked = devices::revoke(&engine, user, &device).await.expect("scenarios are of a calm world");
-                let home = view.home_of_user(user);
-                let kick = Mail::Kick { user, whose: Kicked::Device(device) };
-                let rejected = shards[usize::from(home.shard.0)].push(kick);
+                let rejected = rng.pick(&shards).push(Mail::Kick { user, whose: Kicked::Device(device) });
                 assert!(rejected.is_none(), "mailboxes of a calm world have room");
                 let unknown = || Refusal::new(ErrorCode::UnknownChannel, "no such device");
                 let _ = reply.send(if revoked { Ok(()) } else { Err(unknown()) });
@@ -84,20 +83,13 @@ pub(super) async fn serve(world: Rc<World>, engine: MemoryEngine, view: Arc<View
     }
 }
 
-/// As the gateway does: straight to the home's shard.
-fn ask(
-    view: &View,
-    shards: &[Mailbox],
-    channel: ChannelId,
-    op: ChannelOp,
-    reply: oneshot::Sender<Result<OpReply, Refusal>>,
-) {
-    let home = view.home_of_channel(channel);
+/// The shard that is asked finds the channel's home.
+fn ask(shard: &Mailbox, channel: ChannelId, op: ChannelOp, reply: oneshot::Sender<Result<OpReply, Refusal>>) {
     // Whoever asked may have gone.
     let answer = Box::new(move |answer| drop(reply.send(answer)));
     let command = Mail::Command { channel, op: Box::new(op), answer };
-    if let Some(Mail::Command { answer, .. }) = shards[usize::from(home.shard.0)].push(command) {
-        answer(Err(Refusal::new(ErrorCode::Overloaded, "the home's shard has more to do than it may hold, try again")));
+    if let Some(Mail::Command { answer, .. }) = shard.push(command) {
+        answer(Err(Refusal::new(ErrorCode::Overloaded, "the shard has more to do than it may hold, try again")));
     }
 }
 

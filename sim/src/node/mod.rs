@@ -1,19 +1,20 @@
-//! The node under test: several shards' drivers over one store, in a simulated process that can be killed.
+//! A node: several shards' drivers over the store, in a simulated process that can be killed, or stand still.
 //!
-//! Owns one life of a node: it claims the view, listens, gives each connection to a shard, and ends when it is asked
-//! to, or when another life has taken the store over. What it holds dies with the host; the store does not. The shape
-//! is the gateway's, with tasks in place of threads and rings.
+//! Owns one life of it: it claims the view when it is called, takes clients, gives each connection to a shard, and ends
+//! when it is asked to, or when another has taken the store over. What it holds dies with it; the store does not. The
+//! shape is the gateway's, with tasks in place of threads and rings. `process` is what goes on from life to life, `way`
+//! how it reaches the store.
 
 mod api;
 mod auth;
 mod conn;
-mod disk;
 mod mailbox;
+mod process;
 mod shard;
+mod way;
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, pending};
-use std::net::Ipv4Addr;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +23,13 @@ use chat::push::{self, Adopted};
 use chat::{appender::Appender, view};
 use host::Host;
 use host::driver::{Clock as _, Limits, Orders, Parts};
-use kv::memory::{Durability, MemoryEngine, MemoryOptions};
 use lies::LyingEngine;
 use schema::{Incarnation, Instant, Now, Owner, ShardIndex, UnixMs, View};
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
-use turmoil::net::TcpListener;
+use turmoil::net::TcpStream;
 
-use crate::faults::DrawnFaults;
 use crate::options::Planted;
 use crate::rng::Rng;
 use crate::trace::note;
@@ -38,7 +37,10 @@ use crate::world::World;
 
 pub(crate) use auth::{Tokens, token};
 use mailbox::{Line, Mailbox};
+use process::Port;
+pub(crate) use process::run;
 use shard::{Event, Shard, SimLinks, SimSockets};
+use way::Way;
 
 /// Where clients connect.
 pub(crate) const PORT: u16 = 8001;
@@ -68,23 +70,33 @@ impl host::driver::Clock for Clock {
 
 /// What the tasks of one life share.
 struct Life {
-    /// From 1, over all hosts.
+    /// Which node's.
+    at: usize,
+    /// From 1, over all nodes.
     number: u64,
-    accepts: Cell<bool>,
-    accepts_changed: Notify,
+    port: Rc<Port>,
+    closed: Notify,
     fenced: Cell<bool>,
 }
 
 impl Life {
     fn stop_accepting(&self) {
-        self.accepts.set(false);
-        self.accepts_changed.notify_one();
+        self.port.listen(false);
+        self.closed.notify_one();
     }
 
     /// Another life has taken the store over (I7).
     fn fence(&self) {
         self.fenced.set(true);
     }
+}
+
+/// How a life ended.
+enum Ended {
+    /// It was asked to stop.
+    Drained,
+    /// Another has taken the store over.
+    Fenced,
 }
 
 /// The tasks of one life beside its shards. They end with it.
@@ -95,79 +107,55 @@ impl Tasks {
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.0.borrow_mut().spawn_local(task);
     }
-
-    fn end(&self) {
-        self.0.borrow_mut().abort_all();
-    }
 }
 
-/// One life of the node, until it is killed.
-pub(crate) async fn run_life(world: Rc<World>, host: &'static str) -> turmoil::Result {
-    let number = world.begin_life();
+/// One life of a node, to its end.
+async fn run_life(
+    world: Rc<World>,
+    at: usize,
+    port: Rc<Port>,
+    streams: UnboundedReceiver<TcpStream>,
+) -> turmoil::Result<Ended> {
+    let number = world.begin_life(at);
     let rng = world.rng.part(&format!("life {number}"));
     let clock = Clock { wall_at_zero: world.wall_at_zero().plus_ms(rng.part("wall").within(0..=2_000)) };
-    let engine = open(&world, &rng);
-    let tasks = Tasks::default();
-    tasks.spawn(disk::run(Rc::clone(&world), engine.clone(), rng.part("disk")));
+    let engine = Way::new(&world, at);
     let incarnation = Incarnation(rng.part("incarnation").bits());
+    let shards = world.plan.nodes[at];
     let view = loop {
-        match view::claim(&engine, incarnation, world.plan.shards).await {
-            Ok(view) => break Arc::new(view),
-            Err(error) => note!(world.trace, "node: claim failed: {error}"),
+        if world.called.get() == at {
+            match view::claim(&engine, incarnation, shards).await {
+                Ok(view) => break Arc::new(view),
+                Err(error) => note!(world.trace, "n{}: claim failed: {error}", at + 1),
+            }
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(LOOK).await;
     };
-    note!(world.trace, "node: life {number} on {host} has epoch {}", view.epoch.0);
-    // What earlier lives were asked comes to nothing from here on.
-    world.facts.borrow_mut().life_ended();
-    world.serving.set(host);
+    note!(world.trace, "n{}: life {number} has epoch {}", at + 1, view.epoch.0);
+    world.nodes[at].serves.set(true);
 
-    let life =
-        Rc::new(Life { number, accepts: Cell::new(true), accepts_changed: Notify::new(), fenced: Cell::new(false) });
+    let life = Rc::new(Life { at, number, port, closed: Notify::new(), fenced: Cell::new(false) });
     let orders = Arc::new(Orders::default());
     let places = world.plan.mailbox_places;
-    let mailboxes: Vec<Mailbox> =
-        (0..world.plan.shards).map(|_| Mailbox::new(places, Arc::clone(&world.faults))).collect();
-    let node = Node { world, life, engine, clock, view, orders, mailboxes, tasks };
+    let mailboxes: Vec<Mailbox> = (0..shards).map(|_| Mailbox::new(places, Arc::clone(&world.faults))).collect();
+    let node = Node { world, life, engine, clock, view, orders, mailboxes, tasks: Tasks::default() };
     let (mut shards, senders) = node.start_shards(incarnation, &rng);
     node.start_tasks(&rng);
     node.tasks.spawn(node.supervise());
-    node.accept(&senders, rng.part("accept")).await?;
+    node.accept(&senders, streams, rng.part("accept")).await;
+    node.world.nodes[at].serves.set(false);
     while let Some(ended) = shards.join_next().await {
         ended?;
     }
-    note!(node.world.trace, "node: life {number} has ended");
-    node.tasks.end();
-    // A host whose software has ended is not polled any more, and would never let go of its sockets.
-    pending().await
-}
-
-/// The store's engine. It outlives a life that ends well, and is there for two at once during a takeover; a crash
-/// closes it.
-fn open(world: &Rc<World>, rng: &Rng) -> MemoryEngine {
-    let mut engine = world.engine.borrow_mut();
-    let engine = engine.get_or_insert_with(|| {
-        MemoryEngine::open(
-            &world.store,
-            MemoryOptions {
-                clock: Arc::clone(&world.store_clock) as Arc<dyn kv::Clock>,
-                durability: match world.options.planted {
-                    Some(Planted::AcknowledgeBeforeDurable) => Durability::Deferred,
-                    _ => Durability::Stepped,
-                },
-                faults: Box::new(DrawnFaults::new(rng.part("faults").bits(), world.plan.faults, &world.faults)),
-                ..MemoryOptions::default()
-            },
-        )
-    });
-    engine.clone()
+    note!(node.world.trace, "n{}: life {number} has ended", at + 1);
+    Ok(if node.life.fenced.get() { Ended::Fenced } else { Ended::Drained })
 }
 
 /// What a life is made of once it serves.
 struct Node {
     world: Rc<World>,
     life: Rc<Life>,
-    engine: MemoryEngine,
+    engine: Way,
     clock: Clock,
     view: Arc<View>,
     orders: Arc<Orders>,
@@ -181,7 +169,7 @@ impl Node {
         let plan = &self.world.plan;
         let engine = LyingEngine::new(self.engine.clone(), self.world.options.planted.and_then(Planted::lie));
         let (mut shards, mut senders) = (JoinSet::new(), Vec::new());
-        for (index, mailbox) in (0..plan.shards).zip(&self.mailboxes) {
+        for (index, mailbox) in (0..).zip(&self.mailboxes) {
             let me = Owner { incarnation, shard: ShardIndex(index) };
             let (view, engine, auth) = (Arc::clone(&self.view), engine.clone(), Arc::clone(&auth));
             let config = host::Config { me, view, engine, auth, appender: Appender::new(me) };
@@ -215,7 +203,7 @@ impl Node {
                 clock: self.clock,
                 orders: Arc::clone(&self.orders),
                 limits,
-                shards: plan.shards,
+                shards: plan.nodes[self.life.at],
                 echo: false,
             };
             let (sender, events) = mpsc::unbounded_channel();
@@ -228,11 +216,11 @@ impl Node {
     fn start_tasks(&self, rng: &Rng) {
         let world = || Rc::clone(&self.world);
         self.tasks.spawn(adopt(world(), self.engine.clone(), self.clock));
-        let (view, shards) = (Arc::clone(&self.view), self.mailboxes.clone());
-        self.tasks.spawn(api::serve(world(), self.engine.clone(), Arc::clone(&view), shards.clone()));
+        let shards = || self.mailboxes.clone();
+        self.tasks.spawn(api::serve(world(), self.engine.clone(), shards(), rng.part("api")));
         for number in 0..self.world.plan.askers {
             let rng = rng.part(&format!("api {number}"));
-            self.tasks.spawn(api::run(world(), Arc::clone(&view), shards.clone(), rng));
+            self.tasks.spawn(api::run(world(), self.life.number, shards(), rng));
         }
     }
 
@@ -242,13 +230,13 @@ impl Node {
         let (engine, epoch) = (self.engine.clone(), self.view.epoch);
         let (orders, mailboxes) = (Arc::clone(&self.orders), self.mailboxes.clone());
         async move {
-            let mut writes = true;
+            let (node, mut writes) = (&world.nodes[life.at], true);
             for look in 1.. {
                 tokio::time::sleep(LOOK).await;
-                let on = !world.faults.is_away();
+                let on = !world.faults.is_cut_off(life.at);
                 if on != writes {
                     writes = on;
-                    note!(world.trace, "node: writes are {}", if on { "on" } else { "off" });
+                    note!(world.trace, "{}: writes are {}", node.host, if on { "on" } else { "off" });
                     orders.set_writes(on);
                     mailboxes.iter().for_each(Mailbox::ring);
                 }
@@ -259,9 +247,10 @@ impl Node {
                     life.fence();
                 }
                 let fenced = life.fenced.get() && world.options.planted != Some(Planted::FencedGoesOn);
-                if fenced || world.is_asked_to_drain(life.number) {
+                if fenced || node.is_asked_to_drain(life.number) {
                     let drain_ms = if fenced { FENCED_DRAIN_MS } else { DRAIN_MS };
-                    note!(world.trace, "node: life {} {}", life.number, if fenced { "was fenced" } else { "drains" });
+                    let why = if fenced { "was fenced" } else { "drains" };
+                    note!(world.trace, "{}: life {} {why}", node.host, life.number);
                     world.met.borrow_mut().fenced += u64::from(fenced);
                     orders.drain(clock.now().wall.plus_ms(drain_ms));
                     return mailboxes.iter().for_each(Mailbox::ring);
@@ -271,13 +260,13 @@ impl Node {
     }
 
     /// Takes connections until a shard says that it is enough.
-    async fn accept(&self, shards: &[UnboundedSender<Event>], mut rng: Rng) -> turmoil::Result {
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;
+    async fn accept(&self, shards: &[UnboundedSender<Event>], mut streams: UnboundedReceiver<TcpStream>, mut rng: Rng) {
+        self.life.port.listen(true);
         for number in 0_u64.. {
-            let (stream, _) = tokio::select! {
+            let stream = tokio::select! {
                 biased;
-                () = self.life.accepts_changed.notified() => return Ok(()),
-                accepted = listener.accept() => accepted?,
+                () = self.life.closed.notified() => return,
+                Some(stream) = streams.recv() => stream,
             };
             // As the kernel spreads connections over listeners of one port.
             let shard = rng.pick(shards).clone();
@@ -285,12 +274,11 @@ impl Node {
             let conn = conn::run(Rc::clone(&self.world), stream, router::ConnId(number), shard, rng);
             self.tasks.spawn(conn);
         }
-        Ok(())
     }
 }
 
 /// What earlier lives left unserved becomes push items, beside serving as in a real node.
-async fn adopt(world: Rc<World>, engine: MemoryEngine, clock: Clock) {
+async fn adopt(world: Rc<World>, engine: Way, clock: Clock) {
     loop {
         match push::adopt(&engine, clock.now().wall).await {
             Ok(Adopted { arrivals, items }) => {

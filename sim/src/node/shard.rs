@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use host::driver::{Driver, Links, Mail, Parts, Sockets, StreamId, Streams, Upgrade};
 use host::{Done, Task};
-use kv::memory::MemoryEngine;
 use lies::LyingEngine;
 use router::ConnId;
 use schema::limits::OUTBOUND_BYTES_MAX;
@@ -33,6 +32,7 @@ use crate::world::World;
 use super::auth::Tokens;
 use super::conn::Gate;
 use super::mailbox::{Line, Mailbox};
+use super::way::Way;
 use super::{Clock, Life, Tasks};
 
 /// Events of one turn.
@@ -150,13 +150,13 @@ impl Links for SimLinks {
 
     fn spawn(&mut self, task: Task) {
         self.started += 1;
-        let (world, shard, number) = (Rc::clone(&self.world), self.shard, self.started);
-        note!(world.trace, "shard {shard}: store operation {number}");
+        let (world, at, shard, number) = (Rc::clone(&self.world), self.life.at + 1, self.shard, self.started);
+        note!(world.trace, "n{at}/{shard}: store operation {number}");
         let pauses = Pauses { rng: Rng::new(self.rng.bits()), longest_ms: world.plan.store_ms };
         let (done_sender, mailbox) = (self.done_sender.clone(), self.mailbox.clone());
         self.tasks.spawn(async move {
             let done = pauses.run(task).await;
-            note!(world.trace, "shard {shard}: {done:?} of store operation {number}");
+            note!(world.trace, "n{at}/{shard}: {done:?} of store operation {number}");
             // A shard that has stopped wants no answer.
             let _ = done_sender.send(done);
             mailbox.ring();
@@ -181,7 +181,7 @@ impl Streams for SimSockets {
 pub(super) struct Shard {
     world: Rc<World>,
     life: Rc<Life>,
-    driver: Driver<LyingEngine<MemoryEngine>, Tokens, SimLinks, Clock>,
+    driver: Driver<LyingEngine<Way>, Tokens, SimLinks, Clock>,
     sockets: SimSockets,
     clock: Clock,
     shard: u16,
@@ -189,7 +189,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(parts: Parts<LyingEngine<MemoryEngine>, Tokens, SimLinks, Clock>, sockets: SimSockets) -> Self {
+    pub(super) fn new(parts: Parts<LyingEngine<Way>, Tokens, SimLinks, Clock>, sockets: SimSockets) -> Self {
         let links = &parts.links;
         let (world, life) = (Rc::clone(&links.world), Rc::clone(&links.life));
         let (shard, mailbox, clock) = (links.shard, links.mailbox.clone(), parts.clock);
@@ -209,8 +209,8 @@ impl Shard {
                 // One nanosecond more: simulated timers round to milliseconds, and a tick that comes early comes again.
                 () = tokio::time::sleep(wait + Duration::from_nanos(1)) => {}
             }
-            if let Some(stall_ms) = self.world.stall_ms(self.shard) {
-                note!(self.world.trace, "shard {}: stands still for {stall_ms} ms", self.shard);
+            if let Some(stall_ms) = self.world.stall_ms(self.life.at, self.shard) {
+                note!(self.world.trace, "{}: stands still for {stall_ms} ms", self.name());
                 tokio::time::sleep(Duration::from_millis(stall_ms)).await;
             }
             for _ in 0..EVENTS_A_TURN {
@@ -221,7 +221,11 @@ impl Shard {
             self.check_bounds();
         }
         self.mailbox.end();
-        note!(self.world.trace, "shard {}: stopped", self.shard);
+        note!(self.world.trace, "{}: stopped", self.name());
+    }
+
+    fn name(&self) -> String {
+        format!("n{}/{}", self.life.at + 1, self.shard)
     }
 
     fn is_over(&self) -> bool {
@@ -262,11 +266,13 @@ impl Shard {
             stats.outbound_bytes,
             stats.sessions
         );
-        let most = u64::from(self.world.plan.shards) * (self.world.plan.link_bytes + super::LINK_MUST_BYTES) as u64;
+        let most = u64::from(self.world.plan.nodes[self.life.at])
+            * (self.world.plan.link_bytes + super::LINK_MUST_BYTES) as u64;
         assert!(links.waiting_bytes <= most, "I11: {} bytes wait for mailboxes, of {most}", links.waiting_bytes);
         assert_eq!(links.lost, 0, "I11: frames that must arrive found no room");
         self.world.met.borrow_mut().dropped.insert((self.life.number, self.shard), links.dropped);
-        self.world.set_pending(self.life.number, self.shard, stats.commands_pending + stats.appends_pending);
+        let pending = stats.commands_pending + stats.appends_pending;
+        self.world.nodes[self.life.at].set_pending(self.life.number, self.shard, pending);
     }
 }
 

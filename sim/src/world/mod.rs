@@ -1,36 +1,37 @@
-//! The world of one run: what outlives the node's life, and what all its parts share.
+//! The world of one run: what outlives the nodes' lives, and what all its parts share.
 //!
-//! Owns the store's disk, the phase of the run, the rooms that users write to and the evidence. `setup` fills the
-//! store. Names nobody who lives in it: [`run`](mod@crate::run) puts nodes and devices there, and moves it on.
+//! Owns the store's machine, the phase of the run, the rooms that users write to and the evidence. `setup` fills the
+//! store, `nodes` is what is known of each node. Names nobody who lives in it: [`run`](mod@crate::run) puts nodes and
+//! devices there, and moves it on.
 
+mod nodes;
 pub(crate) mod setup;
+mod store;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use kv::ManualClock;
-use kv::memory::{MemoryEngine, MemoryStore};
 use schema::op::{ChannelKind, PastAccess};
 use schema::{ChannelId, ChannelOp, DeviceId, OpReply, Refusal, UnixMs, UserId};
 use tokio::sync::oneshot;
 
 use crate::facts::Facts;
 use crate::faults::FaultState;
-use crate::options::{Options, Plan};
+use crate::options::Options;
+use crate::plan::Plan;
 use crate::rng::Rng;
 use crate::trace::{Trace, note};
 
 use setup::{Size, Start};
+use store::StoreMachine;
+
+pub(crate) use nodes::{HOSTS, Node};
 
 /// When every run begins, on the wall.
 pub(crate) const WALL: UnixMs = UnixMs(1_800_000_000_000);
 /// How far the wall leaps, if it does: beyond the days that inboxes and first replies are kept.
 const LEAP_MS: u64 = 31 * 24 * 3600 * 1000;
-/// The node's name on the simulated network.
-pub(crate) const NODE: &str = "node";
-/// The host from which another node takes over, and is taken over.
-pub(crate) const SPARE: &str = "spare";
 
 /// What is happening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,10 @@ pub(crate) enum Request {
 pub struct Met {
     /// Lives of nodes that another has taken over from.
     pub fenced: u64,
+    /// Networks between two hosts, or between a node and the store, that were cut.
+    pub cuts: u64,
+    /// Times that a process stood still.
+    pub pauses: u64,
     /// Times that a frame found a shard's mailbox full.
     pub held_back: u64,
     /// Frames that found no room to wait either, by life and shard.
@@ -82,8 +87,8 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     /// Where the parts' draws are forked from.
     pub(crate) rng: Rng,
-    pub(crate) store: MemoryStore,
-    pub(crate) store_clock: Arc<ManualClock>,
+    pub(crate) store: StoreMachine,
+    pub(crate) nodes: Vec<Node>,
     pub(crate) users: Vec<UserId>,
     pub(crate) rooms: RefCell<Vec<Room>>,
     pub(crate) facts: RefCell<Facts>,
@@ -91,22 +96,16 @@ pub(crate) struct World {
     pub(crate) requests: RefCell<VecDeque<Request>>,
     /// Whether anything goes wrong. The same as the phase says, for what has to be `Send`.
     pub(crate) faults: Arc<FaultState>,
-    /// The store's engine, while it is open.
-    pub(crate) engine: RefCell<Option<MemoryEngine>>,
-    /// The host on which a node may live, or that has been told to take over.
-    pub(crate) called: Cell<&'static str>,
-    /// The host whose node serves: where discovery sends clients.
-    pub(crate) serving: Cell<&'static str>,
+    /// The node that serves, or has been told to take over.
+    pub(crate) called: Cell<usize>,
+    /// Whether the wall has leapt.
+    pub(crate) leapt: Cell<bool>,
     pub(crate) met: RefCell<Met>,
-    /// The life that was asked to stop.
-    drains: Cell<Option<u64>>,
     phase: Cell<Phase>,
-    /// Lives of the node that have begun.
+    /// Lives of nodes that have begun.
     pub(crate) lives: Cell<u64>,
     /// When a client last heard anything.
     pub(crate) heard_ms: Cell<u64>,
-    /// Operations without an answer, by shard.
-    pending: RefCell<BTreeMap<u16, u64>>,
 }
 
 impl World {
@@ -116,28 +115,28 @@ impl World {
         let Start { store, users, rooms } = setup::fill(&size, &mut rng.part("setup"));
         let trace = Trace::new(options.trace);
         note!(trace, "seed {} {plan:?}", options.seed);
-        Self {
+        let starts = |at: usize| plan.joins.iter().all(|join| join.0 != at);
+        let world = Self {
+            store: StoreMachine::new(store, rng.part("disk")),
+            nodes: (0..plan.nodes.len()).map(|at| Node::new(HOSTS[at], starts(at))).collect(),
+            leapt: Cell::new(plan.leap_ms == Some(0)),
             options,
             plan,
             trace,
             rng,
-            store,
-            store_clock: Arc::default(),
             users,
             rooms: RefCell::new(rooms),
             facts: RefCell::default(),
             requests: RefCell::default(),
             faults: Arc::default(),
-            engine: RefCell::default(),
-            called: Cell::new(NODE),
-            serving: Cell::new(NODE),
+            called: Cell::default(),
             met: RefCell::default(),
-            drains: Cell::default(),
             phase: Cell::new(Phase::Busy),
             lives: Cell::default(),
             heard_ms: Cell::default(),
-            pending: RefCell::default(),
-        }
+        };
+        world.start_store();
+        world
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -164,56 +163,58 @@ impl World {
         self.heard_ms.set(self.trace.now_ms());
     }
 
-    /// The wall when the run began, as the node's present life sees it.
+    /// The wall when the run began, as nodes see it now.
     pub(crate) fn wall_at_zero(&self) -> UnixMs {
-        let leapt = self.plan.leap_life != 0 && self.lives.get() >= self.plan.leap_life;
-        WALL.plus_ms(if leapt { LEAP_MS } else { 0 })
+        WALL.plus_ms(if self.leapt.get() { LEAP_MS } else { 0 })
     }
 
-    /// The wall now, as a node tells its clients: that of its present life, or of the last.
+    /// The wall now, as nodes tell their clients.
     pub(crate) fn wall(&self) -> UnixMs {
         self.wall_at_zero().plus_ms(self.trace.now_ms())
     }
 
-    /// The number of the node's next life, from 1.
-    pub(crate) fn begin_life(&self) -> u64 {
-        self.pending.borrow_mut().clear();
-        self.lives.set(self.lives.get() + 1);
-        self.lives.get()
+    /// The store's process begins, or begins again.
+    pub(crate) fn start_store(&self) {
+        self.store.start(&self.options, &self.plan, &self.faults);
     }
 
-    /// What the shards of the newest life wait for. Earlier ones may be going on, and are over for whoever judges.
-    pub(crate) fn set_pending(&self, life: u64, shard: u16, operations: u64) {
-        if life == self.lives.get() {
-            self.pending.borrow_mut().insert(shard, operations);
+    /// A millisecond has passed for what is on no host.
+    pub(crate) fn step(&self) {
+        self.store.step(&self.trace, &self.plan, self.is_hostile());
+    }
+
+    /// The number of a node's next life, from 1 over all nodes.
+    pub(crate) fn begin_life(&self, at: usize) -> u64 {
+        let life = self.lives.get() + 1;
+        self.lives.set(life);
+        self.nodes[at].begin_life(life);
+        self.facts.borrow_mut().life_began(life);
+        life
+    }
+
+    /// The present life of a node is over, or was killed.
+    pub(crate) fn end_life(&self, at: usize) {
+        if let Some(life) = self.nodes[at].end_life() {
+            self.facts.borrow_mut().life_ended(life);
         }
     }
 
-    /// The newest life is to stop, as by a signal.
-    pub(crate) fn ask_to_drain(&self) {
-        self.drains.set(Some(self.lives.get()));
-    }
-
-    pub(crate) fn is_asked_to_drain(&self, life: u64) -> bool {
-        self.drains.get() == Some(life)
-    }
-
-    /// The processes that had the store open have ended, as by `kill -9`.
-    pub(crate) fn crash_store(&self) {
-        self.engine.take();
-        self.store.crash();
-    }
-
     /// For how long a shard stands still from now, if the plan says so.
-    pub(crate) fn stall_ms(&self, shard: u16) -> Option<u64> {
+    pub(crate) fn stall_ms(&self, node: usize, shard: u16) -> Option<u64> {
         let now_ms = self.trace.now_ms();
-        let mut stalls = self.plan.shard_stalls.iter().filter(|stall| stall.0 == shard);
-        stalls.find(|&&(_, from_ms, to_ms)| (from_ms..to_ms).contains(&now_ms)).map(|&(_, _, to_ms)| to_ms - now_ms)
+        let mut stalls = self.plan.shard_stalls.iter().filter(|stall| (stall.node, stall.shard) == (node, shard));
+        stalls.find(|stall| stall.span.contains(now_ms)).map(|stall| stall.span.to_ms - now_ms)
     }
 
-    /// Operations that the shards of the newest life have not answered.
+    /// Operations that the shards of the present lives have not answered.
     pub(crate) fn pending(&self) -> u64 {
-        self.pending.borrow().values().sum()
+        self.nodes.iter().map(Node::pending).sum()
+    }
+
+    /// A node's host for a client: mostly one that takes clients, as discovery says.
+    pub(crate) fn any_host(&self, rng: &mut Rng) -> &'static str {
+        let serving: Vec<&Node> = self.nodes.iter().filter(|node| node.serves.get()).collect();
+        if serving.is_empty() || rng.chance(100) { rng.pick(&self.nodes).host } else { rng.pick(&serving).host }
     }
 
     /// Large channels in which a user is at the start.

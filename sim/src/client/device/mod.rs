@@ -164,8 +164,10 @@ impl Device {
     async fn open(&mut self) -> Option<Session> {
         self.connections += 1;
         let number = self.connections;
-        let rng = self.rng.part(&format!("connection {number}"));
-        let mut socket = Socket::open(&self.world, self.name.as_str(), self.encoding, rng).await?;
+        let mut rng = self.rng.part(&format!("connection {number}"));
+        let host = self.world.any_host(&mut rng);
+        note!(self.world.trace, "{}: goes to {host}", self.name);
+        let mut socket = Socket::open(&self.world, host, self.name.as_str(), self.encoding, rng).await?;
         let cursor = self.cursor.map(|cursor| cursor.to_string());
         let token = token(self.user, self.world.wall().plus_ms(24 * 3600 * 1000));
         let connect = Connect { token, device_id: self.name.clone(), cursor, client: Some("sim".to_owned()) };
