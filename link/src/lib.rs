@@ -22,8 +22,10 @@ mod outbox;
 pub mod record;
 mod resend;
 mod secret;
+mod sending;
 
 pub use error::LinkError;
 pub use event::{Figures, LinkEvent};
-pub use link::{Bounds, Link, LinkName};
+pub use link::{Link, LinkName};
 pub use secret::{Fingerprint, SECRET_BYTES_MIN, Secret, SecretTooShort};
+pub use sending::Bounds;

@@ -13,15 +13,15 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use schema::limits::{BEAT_MS, NODE_LINK_RESEND_BYTES_MAX, NODE_LINK_SILENCE_MS, NODE_LINK_UNSENT_BYTES_MAX};
+use schema::limits::{BEAT_MS, NODE_LINK_SILENCE_MS};
 use schema::mesh::{MeshError, MeshFrame};
 use schema::{Incarnation, Instant};
 
 use crate::error::LinkError;
 use crate::event::{Figures, LinkEvent};
-use crate::outbox::Outbox;
-use crate::record::{self, RECORD_BYTES_MAX, Reader, Record};
-use crate::resend::{Resend, kept_bytes};
+use crate::record::{Reader, Record};
+use crate::resend::kept_bytes;
+use crate::sending::{Bounds, Sending};
 
 /// Generations of a peer beyond this cannot be meant: each is counted up from 1.
 const GENERATION_MAX: u64 = 1 << 62;
@@ -43,33 +43,14 @@ impl fmt::Display for LinkName {
     }
 }
 
-/// The bounds of one link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// Bytes that wait for the network, one frame of any size aside.
-    pub unsent_bytes_max: usize,
-    /// Memory of the frames that must arrive and are not acknowledged.
-    pub resend_bytes_max: usize,
-}
-
-impl Default for Bounds {
-    /// The limits of [`schema::limits`].
-    fn default() -> Self {
-        Self {
-            unsent_bytes_max: NODE_LINK_UNSENT_BYTES_MAX as usize,
-            resend_bytes_max: NODE_LINK_RESEND_BYTES_MAX as usize,
-        }
-    }
-}
-
 /// See [the module](self).
 ///
 /// Whoever drives it calls [`Self::poll_event`] until there is none after every call, [`Self::transmit`] at the end of
-/// every turn, and [`Self::tick`] when [`Self::poll_timeout`] says so.
+/// every turn, and [`Self::tick`] when [`Self::poll_timeout`] says so. It reads the connection without a pause: who
+/// hears nothing for [`NODE_LINK_SILENCE_MS`] gives it up.
 #[derive(Debug)]
 pub struct Link {
     name: LinkName,
-    bounds: Bounds,
     birth: u64,
     peer_birth: Option<u64>,
     generation: u64,
@@ -82,21 +63,6 @@ pub struct Link {
     gap_at: Instant,
     events: VecDeque<LinkEvent>,
     counts: Figures,
-}
-
-/// The direction to the peer.
-#[derive(Debug, Default)]
-struct Sending {
-    /// The last number that was given, to a frame that was sent, kept or left out.
-    seq: u64,
-    /// Up to here the peer has acknowledged.
-    acknowledged: u64,
-    /// The last number of a frame that was sent and is not kept; 0 once it is settled.
-    unkept: u64,
-    /// The last number of which the present connection lets the peer know that it is or will not be sent.
-    told: u64,
-    resend: Resend,
-    outbox: Outbox,
 }
 
 /// The direction from the peer.
@@ -133,11 +99,10 @@ impl Link {
     pub fn new(now: Instant, name: LinkName, bounds: Bounds) -> Self {
         Self {
             name,
-            bounds,
             birth: now.0,
             peer_birth: None,
             generation: 1,
-            sending: Sending::default(),
+            sending: Sending::new(bounds),
             receiving: Receiving::default(),
             connection: None,
             is_gap_owed: false,
@@ -159,14 +124,13 @@ impl Link {
             peer: None,
             reader: Reader::default(),
         });
-        self.sending.told = 0;
         self.put_resume();
     }
 
     /// The connection is gone. Without one this does nothing.
     pub fn disconnected(&mut self) {
         if self.connection.take().is_some() {
-            self.sending.outbox = Outbox::default();
+            self.sending.disconnected();
         }
     }
 
@@ -175,8 +139,17 @@ impl Link {
     /// `version` is the version of the store below which the receiver may read nothing for it.
     pub fn send(&mut self, frame: &MeshFrame, version: u64) {
         self.counts.sent += 1;
-        self.sending.seq += 1;
-        if frame.body.must_arrive() { self.keep(frame, version) } else { self.pass(frame, version) }
+        let is_open = self.is_open();
+        if frame.body.must_arrive() {
+            if !self.sending.keep(frame, version, is_open) {
+                tracing::warn!(link = %self.name, figures = ?self.figures(), "a frame that must arrive has no room");
+                self.begin_afresh(self.generation + 1);
+            }
+        } else if !self.sending.pass(frame, version, is_open) {
+            tracing::debug!(link = %self.name, "a frame found no room and is left out");
+            self.counts.dropped += 1;
+            self.is_gap_owed = true;
+        }
     }
 
     /// Takes all bytes that are to be written now, behind those in `out`.
@@ -184,11 +157,11 @@ impl Link {
         if self.connection.is_none() {
             return;
         }
-        if self.is_open() && self.give_kept() && self.sending.told < self.sending.seq {
+        if self.is_open() && self.sending.give_kept() && self.sending.is_to_tell() {
             self.set_beat_due();
         }
         self.put_due_beat();
-        self.sending.outbox.take(out);
+        self.sending.take(out);
     }
 
     /// The network has taken so many of the bytes that [`Self::transmit`] gave. Call [`Self::transmit`] again.
@@ -197,7 +170,7 @@ impl Link {
     /// If they are more than it gave on this connection.
     pub fn written(&mut self, bytes: usize) {
         if self.connection.is_some() {
-            self.sending.outbox.written(bytes);
+            self.sending.written(bytes);
         }
     }
 
@@ -245,8 +218,7 @@ impl Link {
             connection.beat_at = now.plus_ms(BEAT_MS);
             connection.is_beat_due = true;
             connection.reader.release();
-            self.sending.outbox.release();
-            self.sending.resend.release();
+            self.sending.release();
             self.events.shrink_to_fit();
         }
         self.tell_gap(now);
@@ -255,15 +227,14 @@ impl Link {
     /// How the link does.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let sending = &self.sending;
         Figures {
             connected_since: self.connection.as_ref().map(|connection| connection.since),
             is_open: self.is_open(),
             generation: self.generation,
-            unsent_bytes: sending.outbox.unsent_bytes(),
-            resend_bytes: sending.resend.bytes(),
-            unacknowledged: sending.resend.len(),
-            resent: sending.resend.resent(),
+            unsent_bytes: self.sending.unsent_bytes(),
+            resend_bytes: self.sending.resend().bytes(),
+            unacknowledged: self.sending.resend().len(),
+            resent: self.sending.resend().resent(),
             ..self.counts
         }
     }
@@ -275,53 +246,6 @@ impl Link {
 
     // ---- to the peer
 
-    /// A frame that must arrive.
-    fn keep(&mut self, frame: &MeshFrame, version: u64) {
-        let Sending { seq, resend, .. } = &mut self.sending;
-        let mut record = Vec::new();
-        record::put_frame(*seq, version, frame, &mut record);
-        let (record_bytes, held_bytes) = (record.len(), resend.bytes() + kept_bytes(record.len()));
-        if record_bytes > RECORD_BYTES_MAX || held_bytes > self.bounds.resend_bytes_max {
-            let bytes_max = self.bounds.resend_bytes_max;
-            tracing::warn!(link = %self.name, record_bytes, held_bytes, bytes_max, "a frame that must arrive has no room");
-            return self.begin_afresh(self.generation + 1);
-        }
-        resend.keep(*seq, record);
-        if self.is_open() {
-            self.give_kept();
-        }
-    }
-
-    /// A frame that need not arrive: it goes now, behind those that must, or it is left out.
-    fn pass(&mut self, frame: &MeshFrame, version: u64) {
-        let is_sent = self.is_open() && self.give_kept() && {
-            let Sending { seq, outbox, .. } = &mut self.sending;
-            outbox.try_encode(*seq, version, frame, self.bounds.unsent_bytes_max)
-        };
-        if is_sent {
-            self.sending.unkept = self.sending.seq;
-            self.sending.told = self.sending.seq;
-        } else {
-            tracing::debug!(link = %self.name, seq = self.sending.seq, "a frame found no room and is left out");
-            self.counts.dropped += 1;
-            self.is_gap_owed = true;
-        }
-    }
-
-    /// Gives the connection the frames that it was not given yet, within the bound. Returns whether that were all.
-    fn give_kept(&mut self) -> bool {
-        let Sending { resend, outbox, told, .. } = &mut self.sending;
-        while let Some(kept) = resend.next() {
-            if !outbox.try_push(&kept.record, self.bounds.unsent_bytes_max) {
-                return false;
-            }
-            let seq = kept.seq;
-            resend.give(seq);
-            *told = seq;
-        }
-        true
-    }
-
     fn set_beat_due(&mut self) {
         if let Some(connection) = &mut self.connection {
             connection.is_beat_due = true;
@@ -330,24 +254,18 @@ impl Link {
 
     /// Sends the beat that is due, if there is room for it.
     fn put_due_beat(&mut self) {
-        let is_all_given = self.is_open() && self.sending.resend.next().is_none();
+        let is_open = self.is_open();
         let Some(connection) = self.connection.as_mut().filter(|connection| connection.is_beat_due) else { return };
-        let Sending { seq, told, outbox, .. } = &mut self.sending;
-        let sent_through = if is_all_given { *seq } else { *told };
-        let Receiving { through: received_through, skipped, unacknowledged_bytes, .. } = &mut self.receiving;
-        let beat = Record::Beat { sent_through, received_through: *received_through, skipped: *skipped };
-        let mut record = Vec::new();
-        beat.put(&mut record);
-        if outbox.try_push(&record, self.bounds.unsent_bytes_max) {
+        let Receiving { through, skipped, unacknowledged_bytes, .. } = &mut self.receiving;
+        if self.sending.beat(is_open, *through, *skipped) {
             connection.is_beat_due = false;
-            *told = sent_through;
             *unacknowledged_bytes = 0;
         }
     }
 
     fn put_resume(&mut self) {
         let Self { birth, generation, receiving: Receiving { through, .. }, .. } = *self;
-        self.sending.outbox.push(&Record::Resume { birth, generation, received_through: through });
+        self.sending.push(&Record::Resume { birth, generation, received_through: through });
         self.receiving.unacknowledged_bytes = 0;
     }
 
@@ -393,18 +311,13 @@ impl Link {
             // It has been told or is being told, and will say so.
             return Ok(());
         }
-        if through > self.sending.seq || through < self.sending.acknowledged {
-            let Sending { seq: sent, acknowledged, .. } = self.sending;
-            tracing::warn!(link = %self.name, through, acknowledged, sent, "the other end of a link knows another past");
+        let Some(is_lost) = self.sending.resume(through) else {
+            tracing::warn!(link = %self.name, through, "the other end of a link knows another past");
             self.begin_afresh(newest + 1);
             return Ok(());
-        }
-        self.sending.acknowledged = through;
-        self.sending.told = through;
-        self.sending.resend.resume(through);
+        };
+        self.is_gap_owed |= is_lost;
         self.events.push_back(LinkEvent::Up);
-        // What was under way on an earlier connection and is not kept.
-        self.is_gap_owed |= std::mem::take(&mut self.sending.unkept) > through;
         Ok(())
     }
 
@@ -437,12 +350,7 @@ impl Link {
     }
 
     fn take_beat(&mut self, sent_through: u64, received_through: u64, skipped: u64) -> Result<(), LinkError> {
-        let Sending { seq: sent, acknowledged, resend, .. } = &mut self.sending;
-        if received_through > *sent {
-            return Err(LinkError::AcknowledgesUnsent { through: received_through, sent: *sent });
-        }
-        *acknowledged = received_through.max(*acknowledged);
-        resend.acknowledge(received_through);
+        self.sending.acknowledge(received_through)?;
         self.is_gap_owed |= std::mem::replace(&mut self.receiving.peer_skipped, skipped) != skipped;
         self.heard_of(sent_through);
         Ok(())
@@ -459,7 +367,7 @@ impl Link {
     /// Acknowledges at the latest when a quarter of what the peer can keep waits for it.
     fn owe_acknowledgement(&mut self, frame_bytes: usize) {
         self.receiving.unacknowledged_bytes += kept_bytes(frame_bytes);
-        if self.receiving.unacknowledged_bytes >= self.bounds.resend_bytes_max / 4 {
+        if self.receiving.unacknowledged_bytes >= self.sending.bounds().resend_bytes_max / 4 {
             self.set_beat_due();
         }
     }
@@ -469,7 +377,7 @@ impl Link {
     /// Tells that frames were lost, at most once a beat, and only while what is asked again can go: else each question
     /// would be lost at once and lead to the next.
     fn tell_gap(&mut self, now: Instant) {
-        let has_room = 2 * self.sending.outbox.unsent_bytes() <= self.bounds.unsent_bytes_max;
+        let has_room = 2 * self.sending.unsent_bytes() <= self.sending.bounds().unsent_bytes_max;
         if self.is_gap_owed && now >= self.gap_at && has_room && self.is_open() {
             self.is_gap_owed = false;
             self.gap_at = now.plus_ms(BEAT_MS);
@@ -483,10 +391,7 @@ impl Link {
         tracing::warn!(link = %self.name, generation, "both ends of a link begin afresh");
         self.counts.resets += 1;
         self.generation = generation;
-        let Sending { mut resend, mut outbox, .. } = std::mem::take(&mut self.sending);
-        resend.restart();
-        outbox.clear();
-        self.sending = Sending { resend, outbox, ..Sending::default() };
+        self.sending.restart();
         self.receiving = Receiving::default();
         self.is_gap_owed = false;
         self.events.push_back(LinkEvent::PeerLost { generation });
