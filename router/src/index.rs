@@ -60,8 +60,12 @@ impl Indexer {
     /// A second has passed: what was written in it is indexed.
     pub(crate) fn tick(&mut self, effects: &mut Effects) {
         for (channel, since) in std::mem::take(&mut self.marked) {
-            // One whose turn has not come yet is indexed with all that it has then.
-            self.enqueue(channel, since);
+            match self.under_way.get_mut(&channel) {
+                // Its turn came after it was marked, and may have come before what it was marked for.
+                Some((_, again)) => _ = again.get_or_insert(since),
+                // One whose turn has not come yet is indexed with all that it has then.
+                None => self.enqueue(channel, since),
+            }
         }
         let oldest = self.queued.values().copied().chain(self.under_way.values().map(|&(since, _)| since)).min();
         self.lag_ms =

@@ -20,6 +20,10 @@ rules! {
         a1 searches m1 => a1: connected, #1, ab#1=m1, found 0, found 1",
         "store holds Index, a1 joins, a1 sends ab m1, wait 1s, a1 sends ab m2, wait 1s, store releases, wait 1s,
         a1 searches m2 => a1: connected, #1, ab#1=m1, #2, ab#2=m2, found 1",
+        // Written to while it waited for its turn, which comes before the next second.
+        "store holds Index, a1 joins, <b..f: a1 sends a$ m1>, wait 1s, a1 sends af m2, store answers Index last, wait 1s,
+        store releases, wait 1s, a1 searches m2
+        => a1: connected, #1, ab#1=m1, #1, ac#1=m1, #1, ad#1=m1, #1, ae#1=m1, #1, af#1=m1, #2, af#2=m2, found 1",
     }
 
     a_query_is_bounded_and_has_a_word {
