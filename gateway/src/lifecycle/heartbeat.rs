@@ -17,7 +17,7 @@ use host::membership::{Beat, Change, Membership, News, Refused, Wish};
 use kv::Engine;
 use schema::limits::BEAT_MS;
 use schema::record::NodeRecord;
-use schema::{Incarnation, View};
+use schema::{Epoch, Incarnation, View};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot, watch};
@@ -84,8 +84,19 @@ impl Heartbeat {
         let (stop, stopped) = oneshot::channel();
         let Parts { engine, me, clock, state, commander, outdated, ends } = parts;
         let membership = Membership::new(engine, me.incarnation, me.record.clone());
-        let beating =
-            Beating { membership, me, clock, state, commander, outdated, tell, tell_neighbours, wished, ends };
+        let beating = Beating {
+            membership,
+            me,
+            clock,
+            state,
+            commander,
+            outdated,
+            tell,
+            tell_neighbours,
+            wished,
+            ends,
+            goes_by: Epoch(0),
+        };
         let thread =
             thread::Builder::new().name("heartbeat".to_owned()).spawn(move || beating.run(&timers, stopped))?;
         Ok(Self { told, neighbours, wish, stop: Some(stop), thread: Some(thread) })
@@ -142,6 +153,8 @@ struct Beating<S> {
     tell_neighbours: watch::Sender<Neighbours>,
     wished: watch::Receiver<Wish>,
     ends: UnboundedSender<End>,
+    /// The epoch of the view that this node goes by.
+    goes_by: Epoch,
 }
 
 impl<S: Engine> Beating<S> {
@@ -157,15 +170,21 @@ impl<S: Engine> Beating<S> {
     async fn beats(&mut self) {
         let mut due = Instant::now();
         let (outdated, mut wished) = (Arc::clone(&self.outdated), self.wished.clone());
-        while self.beat(due.elapsed()).await {
+        loop {
+            let said = self.goes_by;
+            if !self.beat(due.elapsed()).await {
+                return;
+            }
             due = (due + BEAT).max(Instant::now());
-            loop {
+            // The next step of a change waits until everybody has said that it goes by this one.
+            while self.goes_by == said {
                 tokio::select! {
                     () = sleep_until(due.into()) => break,
                     () = outdated.notified() => self.look().await,
                     Ok(()) = wished.changed() => break,
                 }
             }
+            due = due.min(Instant::now());
         }
     }
 
@@ -243,6 +262,7 @@ impl<S: Engine> Beating<S> {
             partitions = view.owned_by(self.me.incarnation),
             "goes by another view"
         );
+        self.goes_by = view.epoch;
         self.state.counts().nodes().activate(view.epoch);
         self.commander.set_view(Arc::clone(view), news.version);
         self.tell.send_modify(|told| told.news = Some(news));
