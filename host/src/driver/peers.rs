@@ -212,3 +212,115 @@ const KEPT_BYTES: usize = 64 * 1024;
 fn numbers(shard: ShardIndex, of: u16, shards_of_peer: u16) -> impl Iterator<Item = u16> + Clone {
     (shard.0..links_between(of, shards_of_peer)).step_by(usize::from(of))
 }
+
+#[cfg(test)]
+mod tests {
+    use schema::mesh::MeshBody;
+    use schema::{ChannelId, Epoch, Member, Standing};
+
+    use super::*;
+
+    const ME: Incarnation = Incarnation(1);
+    const PEER: Incarnation = Incarnation(2);
+
+    #[derive(Default)]
+    struct Wires {
+        written: BTreeMap<StreamId, Vec<u8>>,
+        closed: Vec<StreamId>,
+    }
+
+    impl Streams for Wires {
+        fn write(&mut self, stream: StreamId, bytes: &[u8]) {
+            self.written.entry(stream).or_default().extend_from_slice(bytes);
+        }
+
+        fn close_stream(&mut self, stream: StreamId) {
+            self.closed.push(stream);
+        }
+    }
+
+    fn view(epoch: u64, nodes: &[(Incarnation, u16)]) -> View {
+        let member = |&(incarnation, shards): &(Incarnation, u16)| Member {
+            incarnation,
+            shards,
+            weight: shards,
+            standing: Standing::Home,
+        };
+        let owners = View::alone(Epoch(1), ME, 1).owners().to_vec();
+        View::new(Epoch(epoch), nodes.iter().map(member).collect(), owners)
+    }
+
+    /// The links that shards of a node hold, of `mine` shards to one of `theirs`.
+    fn held(life: Incarnation, mine: u16, peer: Incarnation, theirs: u16) -> Vec<Peers> {
+        let shards = (0..mine).map(|shard| {
+            let me = Owner { incarnation: life, shard: ShardIndex(shard) };
+            let mut peers = Peers::new(me, mine, Bounds::default());
+            peers.set_view(&view(1, &[(ME, mine.max(theirs)), (peer, theirs)]), Instant(0), &mut Wires::default());
+            peers
+        });
+        shards.collect()
+    }
+
+    #[test]
+    fn each_link_is_held_by_one_shard_of_a_node_and_frames_go_straight_where_one_can() {
+        for (mine, theirs) in [(1, 1), (2, 2), (1, 4), (4, 1), (3, 2), (2, 5), (16, 16), (4, 16)] {
+            let shards = held(ME, mine, PEER, theirs);
+            let mut numbers: Vec<u16> = shards.iter().flat_map(|peers| peers.held.keys().map(|name| name.1)).collect();
+            numbers.sort_unstable();
+            assert_eq!(numbers, (0..mine.max(theirs)).collect::<Vec<_>>(), "{mine} to {theirs}");
+            for (peers, to) in shards.iter().flat_map(|peers| (0..theirs).map(move |to| (peers, to))) {
+                let (_, number) = peers.way(Owner { incarnation: PEER, shard: ShardIndex(to) }).expect("a member");
+                assert!(peers.held.contains_key(&(PEER, number)), "{mine} to {theirs}: {number}");
+                let could_be_straight = (0..mine.max(theirs)).any(|n| n % mine == peers.me.shard.0 && n % theirs == to);
+                let straight = number % theirs == to;
+                assert!(straight || mine > theirs || !could_be_straight, "{mine} to {theirs}: {number} to {to}");
+            }
+        }
+    }
+
+    fn frame(number: u64) -> MeshFrame {
+        let owner = |incarnation| Owner { incarnation, shard: ShardIndex(0) };
+        let body = MeshBody::Index { channel: ChannelId(number) };
+        MeshFrame { from: owner(ME), to: owner(PEER), epoch: Epoch(1), body }
+    }
+
+    /// What one end has written goes to the other.
+    fn carry(from: &mut Wires, stream: StreamId, to: (&mut Peers, StreamId), wires: &mut Wires) {
+        let bytes = from.written.remove(&stream).unwrap_or_default();
+        to.0.received(to.1, &bytes, Instant(1), wires);
+    }
+
+    #[test]
+    fn a_frame_reaches_the_other_node_and_a_node_that_is_gone_is_forgotten() {
+        let (mut one, mut other) = (held(ME, 1, PEER, 1).remove(0), held(PEER, 1, ME, 1).remove(0));
+        let (mut near, mut far) = (Wires::default(), Wires::default());
+        let (here, there) = (StreamId(7), StreamId(8));
+        one.connected(here, (PEER, 0), Instant(0), &mut near);
+        other.connected(there, (ME, 0), Instant(0), &mut far);
+        for _ in 0..3 {
+            one.flush(&mut near);
+            other.flush(&mut far);
+            carry(&mut near, here, (&mut other, there), &mut far);
+            carry(&mut far, there, (&mut one, here), &mut near);
+        }
+        one.send(&frame(5), 99);
+        one.flush(&mut near);
+        carry(&mut near, here, (&mut other, there), &mut far);
+        let mut came = Vec::new();
+        while let Some(Happened { peer, event }) = other.poll_event(&mut far) {
+            assert_eq!(peer, ME);
+            if let LinkEvent::Frame { frame, version } = event {
+                came.push((frame, version));
+            }
+        }
+        assert_eq!(came, [(frame(5), 99)]);
+
+        one.set_view(&view(2, &[(ME, 1)]), Instant(2), &mut near);
+        assert_eq!((near.closed.as_slice(), one.held.len(), one.streams.len()), ([here].as_slice(), 0, 0));
+        one.send(&frame(6), 99);
+        assert_eq!(one.strangers, 1);
+        // A connection of a node that is in no view is closed.
+        one.connected(StreamId(9), (PEER, 0), Instant(3), &mut near);
+        assert_eq!(near.closed, [here, StreamId(9)]);
+    }
+}
