@@ -200,9 +200,13 @@ impl Link {
         self.events.pop_front()
     }
 
-    /// When [`Self::tick`] is wanted next; never without a connection.
+    /// When [`Self::tick`] is wanted next: with a connection always, and at once while there are events (I12), which
+    /// sending may have led to at the end of a turn.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.events.is_empty() {
+            return Some(Instant::default());
+        }
         self.connection.as_ref().map(|connection| connection.beat_at.min(connection.silent_at()))
     }
 

@@ -186,9 +186,10 @@ impl World {
             assert_eq!(link.poll_timeout().is_some(), link.figures().connected_since.is_some(), "I12: a beat is due");
             if link.poll_timeout().is_some_and(|at| at <= self.now) {
                 link.tick(self.now);
-                assert!(link.poll_timeout().is_none_or(|at| at > self.now), "I12: a timer that is over stays");
             }
             self.look(end);
+            let wanted = self.ends[end].link.poll_timeout();
+            assert!(wanted.is_none_or(|at| at > self.now), "I12: a timer that is over stays: {wanted:?}");
         }
     }
 
@@ -212,7 +213,9 @@ impl World {
     fn look(&mut self, end: usize) {
         let step = self.step;
         let End { link, seen, is_connected, .. } = &mut self.ends[end];
+        let due = link.poll_timeout();
         while let Some(event) = link.poll_event() {
+            assert!(due.is_some_and(|due| due <= self.now), "I12: nobody is woken for {event:?}: {due:?}");
             *is_connected &= event != LinkEvent::Silent;
             seen.push((step, Seen::Told(event)));
         }
