@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use schema::mesh::{Kicked, LiveEvent, MeshFrame};
 use schema::{
-    ChannelId, ChannelOp, CloseCode, Encoding, Event, EventBody, Incarnation, OpReply, Owner, Refusal, Stamp, UnixMs,
-    UserId, View,
+    ChannelId, ChannelOp, CloseCode, Encoding, Event, EventBody, Incarnation, OpReply, Owner, Refusal, Stamp, UserId,
+    View,
 };
 use wire::SharedFrame;
 
+use crate::drain::Drain;
 use crate::store::Answered;
 
 /// A connection's number at its driver, never used twice in one life of a shard.
@@ -115,11 +116,9 @@ pub enum Input<'a> {
         /// Whether it does.
         on: bool,
     },
-    /// The node stops: finish what is under way, then close every connection (3001), at the latest at `deadline_ms`.
-    Drain {
-        /// When what is left is closed all the same.
-        deadline_ms: UnixMs,
-    },
+    /// The node stops: sessions are told, finish what is under way, and are closed (3001). A later one with an earlier
+    /// deadline takes the place of the one before.
+    Drain(Drain),
 }
 
 /// One effect that a shard wants carried out.

@@ -14,6 +14,7 @@
 //!            │  ─► Tickets   what channels' homes were asked, and for how long they are waited for
 //!            │  ─► Openers   which sessions have a large channel open
 //!            │  ─► Gathers   what one answer takes from several homes
+//!            │  ─► Leaving   when each session is closed whose node ends
 //!            └  ─► Timers    a wheel of deadlines
 //! Shard ─► Output, Question
 //! ```
@@ -23,6 +24,7 @@
 mod channel;
 mod counters;
 mod delivery;
+mod drain;
 mod effects;
 mod feed;
 mod gather;
@@ -41,6 +43,7 @@ mod tickets;
 mod timers;
 
 pub use counters::{Counter, Counters};
+pub use drain::Drain;
 pub use io::{ConnId, Input, Output};
 pub use shard::{Config, Shard, Stats};
 pub use store::{Answer, Answered, Ask, Claims, Pending, Question, Request};

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use schema::limits::HOME_TICK_MS;
 use schema::mesh::{Feed, MeshBody, MeshFrame};
 use schema::{
-    ChannelId, CloseCode, Encoding, ErrorCode, EventBody, Instant, Now, Owner, Push, Refusal, SessionId, UnixMs, View,
+    ChannelId, CloseCode, Encoding, ErrorCode, EventBody, Instant, Now, Owner, Push, Refusal, SessionId, View,
 };
 
 use crate::channel::Channels;
 use crate::counters::{Counter, Counters};
 use crate::delivery::{Delivery, Shared};
+use crate::drain::{Drain, Leaving};
 use crate::effects::Effects;
 use crate::feed::Feeds;
 use crate::gather::{Gathers, Wanted};
@@ -92,16 +93,8 @@ pub struct Shard {
     effects: Effects,
     next_session: u64,
     home_tick_at: Instant,
-    drain: Option<Drain>,
-}
-
-/// The end of the node that has been announced.
-#[derive(Debug, Clone, Copy)]
-struct Drain {
-    /// As clients are told.
-    deadline_ms: UnixMs,
-    /// The same on this shard's clock.
-    deadline: Instant,
+    /// The end of the node that has been announced.
+    leaving: Option<Leaving>,
 }
 
 impl Shard {
@@ -125,7 +118,7 @@ impl Shard {
             effects: Effects::new(now, Placement::new(config.me, config.view)),
             next_session,
             home_tick_at: now.mono,
-            drain: None,
+            leaving: None,
         }
     }
 
@@ -170,7 +163,7 @@ impl Shard {
             Input::View { view, version: _ } => drop(self.effects.placement.set_view(view)),
             Input::PeerLost { .. } | Input::Gap { .. } => {}
             Input::Writes { on } => self.channels.set_writes(on),
-            Input::Drain { deadline_ms } => self.drain(deadline_ms),
+            Input::Drain(drain) => self.drain(&drain),
         }
         self.settle();
     }
@@ -188,8 +181,8 @@ impl Shard {
     /// When `handle(now, Input::Tick)` is next wanted.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
-        let drain = self.drain.filter(|_| !self.sessions.is_empty()).map(|drain| drain.deadline);
-        let limit = drain.map_or(self.home_tick_at, |at| at.min(self.home_tick_at));
+        let leaving = self.leaving.as_ref().filter(|_| !self.sessions.is_empty()).map(Leaving::wanted);
+        let limit = leaving.map_or(self.home_tick_at, |at| at.min(self.home_tick_at));
         self.timers.next_before(limit)
     }
 
@@ -221,10 +214,10 @@ impl Shard {
         let earlier = self.sessions.insert(conn, Session::new(conn, id, encoding, self.effects.now));
         assert!(earlier.is_none(), "{conn:?} was accepted twice");
         self.conns.insert(id, conn);
-        let drain = self.drain;
-        self.with_session(conn, |session, context| {
-            if let Some(Drain { deadline_ms, .. }) = drain {
-                session.drain(deadline_ms, context);
+        let leaves = self.leaving.is_some();
+        self.with_session(conn, |session, _| {
+            if leaves {
+                session.leave();
             }
         });
     }
@@ -289,9 +282,7 @@ impl Shard {
             self.users.tick(now);
             self.refuse_overdue();
         }
-        if self.drain.is_some_and(|drain| now >= drain.deadline) {
-            self.with_each(|session, _| session.close(CloseCode::GoingAway));
-        }
+        self.close_leaving();
     }
 
     fn refuse_overdue(&mut self) {
@@ -313,11 +304,25 @@ impl Shard {
         }
     }
 
-    fn drain(&mut self, deadline_ms: UnixMs) {
-        let now = self.effects.now;
-        let deadline = now.mono.plus_ms(deadline_ms.since_ms(now.wall));
-        self.drain = Some(Drain { deadline_ms, deadline });
-        self.with_each(|session, context| session.drain(deadline_ms, context));
+    fn drain(&mut self, drain: &Drain) {
+        let conns: Vec<ConnId> = self.sessions.keys().copied().collect();
+        if self.leaving.replace(Leaving::new(drain, self.effects.now, &conns)).is_none() {
+            for (place, conn) in conns.into_iter().enumerate() {
+                self.with_session(conn, |session, context| session.told_to_leave(drain.push(place), context));
+            }
+        }
+        self.close_leaving();
+    }
+
+    /// Closes those whose moment has come, and at the deadline all.
+    fn close_leaving(&mut self) {
+        let now = self.effects.now.mono;
+        while let Some(conn) = self.leaving.as_mut().and_then(|leaving| leaving.next_due(now)) {
+            self.with_session(conn, |session, _| session.leave());
+        }
+        if self.leaving.as_ref().is_some_and(|leaving| leaving.is_over(now)) {
+            self.with_each(|session, _| session.close(CloseCode::GoingAway));
+        }
     }
 
     fn with_each(&mut self, act: impl Fn(&mut Session, &mut ShardContext<'_>)) {

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use chat::view;
 use link::handshake::{Identity, VERSIONS};
+use router::Drain;
 use schema::record::NodeRecord;
 use schema::{Incarnation, UserId};
 use tokio::sync::Notify;
@@ -339,7 +340,7 @@ impl Node<'_> {
             Ok((_, Halt::End(End::Fenced | End::TakenOver(_)))) => FENCED_DRAIN_MS,
             Ok((_, Halt::End(End::Asked(_) | End::Refused(_) | End::Shard(..)) | Halt::Failed(_))) | Err(_) => DRAIN_MS,
         };
-        commander.drain(runtime::wall().plus_ms(drain_ms));
+        commander.drain(Drain::alone(runtime::wall().plus_ms(drain_ms)));
         for thread in threads {
             thread.join().expect("a shard that panics ends the process");
         }

@@ -11,8 +11,9 @@ use chat::appender::Appender;
 use host::Host;
 use host::driver::{Clock as _, Limits, Mail, Orders};
 use kv::Engine;
+use router::Drain;
 use schema::limits::STORE_TASKS_MAX;
-use schema::{Incarnation, Owner, ShardIndex, UnixMs, View};
+use schema::{Incarnation, Owner, ShardIndex, View};
 use tokio::sync::Notify;
 
 use crate::config::Config;
@@ -64,8 +65,8 @@ impl Commander {
     }
 
     /// See [`Orders::drain`].
-    pub(crate) fn drain(&self, deadline_ms: UnixMs) {
-        self.orders.drain(deadline_ms);
+    pub(crate) fn drain(&self, drain: Drain) {
+        self.orders.drain(drain);
         self.wake();
     }
 

@@ -1,9 +1,10 @@
 //! Mail and orders of a shard from other threads of its node: mail is queued, and of orders only the last counts.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use router::Drain;
 use schema::mesh::{Kicked, MeshFrame};
 use schema::{ChannelId, ChannelOp, Epoch, Incarnation, OpReply, Refusal, UnixMs, UserId, View};
 
@@ -80,7 +81,11 @@ const NO_DRAIN: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Orders {
     writes: AtomicBool,
+    /// The deadline of the drain below, so that shards look at it only when it is new.
     drain_ms: AtomicU64,
+    drain: Mutex<Option<Drain>>,
+    /// Shards that have seen their last session go since.
+    drained: AtomicU16,
     expelled: AtomicBool,
     /// The epoch of the view below, so that shards look at it only when it is new.
     epoch: AtomicU64,
@@ -92,6 +97,8 @@ impl Default for Orders {
         Self {
             writes: AtomicBool::new(true),
             drain_ms: AtomicU64::new(NO_DRAIN),
+            drain: Mutex::new(None),
+            drained: AtomicU16::new(0),
             expelled: AtomicBool::new(false),
             epoch: AtomicU64::new(0),
             view: Mutex::new(None),
@@ -105,10 +112,15 @@ impl Orders {
         self.writes.store(on, Ordering::Release);
     }
 
-    /// Has the shards close every session, at the latest at `deadline_ms`, and stop. A shard obeys the first deadline
-    /// that it sees. The caller calls the shards afterwards.
-    pub fn drain(&self, deadline_ms: UnixMs) {
-        self.drain_ms.fetch_min(deadline_ms.0.min(NO_DRAIN - 1), Ordering::Release);
+    /// Has the shards bring every session to its end, and stop. Of several orders the one of the earliest deadline
+    /// counts. The caller calls the shards afterwards.
+    pub fn drain(&self, drain: Drain) {
+        let deadline_ms = drain.deadline_ms.0.min(NO_DRAIN - 1);
+        let mut last = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        if deadline_ms < self.drain_ms.load(Ordering::Relaxed) {
+            *last = Some(drain);
+            self.drain_ms.store(deadline_ms, Ordering::Release);
+        }
     }
 
     /// Has the shards go by a view, which was read at this version. One that is not newer than the last says nothing. The
@@ -150,8 +162,45 @@ impl Orders {
         self.writes.load(Ordering::Acquire)
     }
 
-    pub(super) fn drain_by(&self) -> Option<UnixMs> {
+    /// The drain, if its deadline is earlier than this.
+    pub(super) fn drain_before(&self, deadline_ms: Option<UnixMs>) -> Option<Drain> {
         let drain_ms = self.drain_ms.load(Ordering::Acquire);
-        (drain_ms != NO_DRAIN).then_some(UnixMs(drain_ms))
+        if drain_ms == NO_DRAIN || deadline_ms.is_some_and(|deadline_ms| deadline_ms.0 <= drain_ms) {
+            return None;
+        }
+        self.drain.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A shard has seen its last session go. To be called once by each.
+    pub(super) fn note_drained(&self) {
+        self.drained.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Shards that have.
+    pub(super) fn drained(&self) -> u16 {
+        self.drained.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_drains_the_earliest_deadline_counts() {
+        let orders = Orders::default();
+        let check = |seen: Option<u64>, expected: Option<u64>| {
+            let drain = orders.drain_before(seen.map(UnixMs));
+            assert_eq!(drain.map(|drain| drain.deadline_ms.0), expected, "after {seen:?}");
+        };
+        check(None, None);
+        orders.drain(Drain::alone(UnixMs(70)));
+        check(None, Some(70));
+        check(Some(70), None);
+        orders.drain(Drain::alone(UnixMs(90)));
+        check(Some(70), None);
+        orders.drain(Drain::alone(UnixMs(20)));
+        check(Some(70), Some(20));
+        check(None, Some(20));
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use kv::Engine;
 use link::{Bounds, Figures, LinkEvent};
-use router::{ConnId, Input, Output, Stats};
+use router::{ConnId, Drain, Input, Output, Stats};
 use schema::limits::{LINK_BYTES_MAX, LINK_MUST_BYTES_MAX, STORE_TASKS_MAX};
 use schema::mesh::MeshFrame;
 use schema::{CloseCode, Encoding, Epoch, Incarnation, Instant, Now, ShardIndex, UnixMs};
@@ -41,6 +41,8 @@ const STOP: Duration = Duration::from_secs(2);
 const OUTDATED_AGAIN_MS: u64 = 1_000;
 /// When a full mailbox is tried again: it does not say when it has room.
 const RETRY_MS: u64 = 1;
+/// When a shard without sessions looks again whether the other shards of its node have none either: they do not say.
+const DRAINED_MS: u64 = 10;
 
 /// The clients' connections of one shard. No call waits, and one on a connection that is gone does nothing.
 pub trait Sockets {
@@ -185,6 +187,8 @@ pub struct Driver<E, A, L, C> {
     /// What the shard was last told of the store.
     writes: bool,
     drain_by: Option<UnixMs>,
+    /// Whether the other shards have been told that the last session is over.
+    drained: bool,
     stopped: bool,
     expelled: bool,
     now: Now,
@@ -215,6 +219,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             requests_refused: 0,
             writes: true,
             drain_by: None,
+            drained: false,
             stopped: false,
             expelled: false,
         }
@@ -312,13 +317,14 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         self.start_tasks();
         let frames_wait = self.queues.flush(&mut self.links);
         self.peers.flush(sockets);
-        self.stop_if_drained(sockets);
+        let shards_drain = self.stop_if_drained(sockets);
         let due = [self.peers.poll_timeout(), self.outdated.map(|(_, again)| again)];
         let due = due.into_iter().flatten().fold(self.host.poll_timeout(), Instant::min);
-        let wanted = match (more_mail, frames_wait) {
-            (true, _) => self.now.mono,
-            (false, true) => due.min(self.now.mono.plus_ms(RETRY_MS)),
-            (false, false) => due,
+        let wanted = match (more_mail, frames_wait, shards_drain) {
+            (true, _, _) => self.now.mono,
+            (false, true, _) => due.min(self.now.mono.plus_ms(RETRY_MS)),
+            (false, false, true) => due.min(self.now.mono.plus_ms(DRAINED_MS)),
+            (false, false, false) => due,
         };
         Turn { wanted, ticked }
     }
@@ -386,13 +392,12 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             tracing::debug!(on, "whether the store takes writes has changed");
             self.input(Input::Writes { on });
         }
-        if self.drain_by.is_none()
-            && let Some(deadline_ms) = self.orders.drain_by()
-        {
-            self.drain_by = Some(deadline_ms);
-            tracing::debug!(deadline_ms = deadline_ms.0, sessions = self.host.stats().sessions, "draining");
+        if let Some(drain) = self.orders.drain_before(self.drain_by) {
+            self.drain_by = Some(drain.deadline_ms);
+            let Drain { deadline_ms, jitter_ms, .. } = &drain;
+            tracing::debug!(deadline_ms = deadline_ms.0, jitter_ms, sessions = self.host.stats().sessions, "draining");
             sockets.stop_accepting();
-            self.input(Input::Drain { deadline_ms });
+            self.input(Input::Drain(drain));
         }
     }
 
@@ -476,15 +481,20 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         }
     }
 
-    /// Ends the shard once every session is over.
-    fn stop_if_drained(&mut self, sockets: &mut impl Sockets) {
-        let Some(deadline_ms) = self.drain_by else { return };
-        let over = self.host.stats().sessions == 0 || self.now.wall >= deadline_ms;
-        if over && !self.stopped {
-            self.stopped = true;
+    /// Ends the shard once every session of the node is over: until then it is the home of what others' sessions wait for,
+    /// and links to other nodes end here. Returns whether it waits for other shards.
+    fn stop_if_drained(&mut self, sockets: &mut impl Sockets) -> bool {
+        let Some(deadline_ms) = self.drain_by.filter(|_| !self.stopped) else { return false };
+        if self.host.stats().sessions == 0 && !self.drained {
+            self.drained = true;
+            self.orders.note_drained();
+        }
+        self.stopped = self.orders.drained() >= self.shards || self.now.wall >= deadline_ms;
+        if self.stopped {
             tracing::debug!(sessions = self.host.stats().sessions, "drained");
             sockets.stop(STOP);
         }
+        self.drained && !self.stopped
     }
 
     /// What the shard holds now.

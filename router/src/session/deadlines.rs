@@ -3,20 +3,24 @@
 //! Owns its deadlines: login, silence, a stalled socket, the token, a question without an answer, the end of its node.
 //! Which of them is due when its timer fires has been forgotten, so each is looked at.
 
-use schema::limits::{PING_MS, RETRY_BASE_MS, SILENCE_MS, SLOW_MS};
-use schema::{CloseCode, ErrorCode, Instant, Now, Push, Refusal, UnixMs};
+use schema::limits::{PING_MS, SILENCE_MS, SLOW_MS};
+use schema::{CloseCode, ErrorCode, Instant, Now, Push, Refusal};
 
 use super::{Session, ShardContext};
 
 impl Session {
-    /// The node stops: nothing more is read, and the session closes when its commands are answered.
-    pub(crate) fn drain(&mut self, deadline_ms: UnixMs, context: &mut ShardContext<'_>) {
-        if !self.draining {
-            self.draining = true;
-            if self.stage.user().is_some() {
-                self.push(Push::Drain { deadline_ms, jitter_ms: RETRY_BASE_MS, url: None }, context);
-            }
+    /// The node is going to stop. Who has a session is told, and goes by itself; who has none yet is closed at once.
+    pub(crate) fn told_to_leave(&mut self, push: Push, context: &mut ShardContext<'_>) {
+        if self.stage.user().is_some() {
+            self.push(push, context);
+        } else {
+            self.leave();
         }
+    }
+
+    /// Nothing more is read, and the session closes when its commands are answered.
+    pub(crate) fn leave(&mut self) {
+        self.draining = true;
         if self.admission.is_idle() {
             self.close(CloseCode::GoingAway);
         }

@@ -206,7 +206,8 @@ impl Client {
                 format!("{} {}", if on { "types" } else { "stops" }, names.channel(channel_id))
             }
             Push::TokenExpiring { .. } => "expiring".to_owned(),
-            Push::Drain { .. } => "drain".to_owned(),
+            Push::Drain { url: None, .. } => "drain".to_owned(),
+            Push::Drain { url: Some(url), .. } => format!("drain to {url}"),
         }
     }
 

@@ -29,6 +29,18 @@ rules! {
         => a1: connected, drain, reads off, history ×3, closed 3001",
     }
 
+    where_there_is_another_node_a_session_has_its_time_to_go_there {
+        "a1 joins, drain to x over 2s in 9s, wait 1900ms, a1 echoes x => a1: connected, drain to x, echo x",
+        "a1 joins, drain to x over 2s in 9s, wait 2s => a1: connected, drain to x, closed 3001",
+        "a1 joins, store holds Apply, a1 sends ab m1, drain to x over 2s in 9s, wait 3s
+        => a1: connected, drain to x, reads off",
+        "a1 joins, store holds Apply, a1 sends ab m1, drain to x over 2s in 9s, wait 3s, store releases
+        => a1: connected, drain to x, reads off, #1, closed 3001",
+        "a1 opens, drain to x over 2s in 9s => a1: closed 3001",
+        "drain to x over 2s in 9s, a1 opens => a1: closed 3001",
+        "a1 joins, drain to x over 2s in 9s, drain in 1s => a1: connected, drain to x, closed 3001",
+    }
+
     at_the_deadline_what_is_left_closes_all_the_same {
         "a1 joins, store holds Apply, a1 sends ab m1, drain in 5s, wait 4s => a1: connected, drain, reads off",
         "a1 joins, store holds Apply, a1 sends ab m1, drain in 5s, wait 5s

@@ -24,8 +24,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use router::Input;
+use router::{Drain, Input};
 use schema::command::{Connect, Delete, Edit, History, HistoryWindow, Open, PresenceGet, React, Search, Send, Typing};
 use schema::event::Role;
 use schema::mesh::Kicked;
@@ -159,7 +160,13 @@ impl World {
             ["stray", "frame", "for", name] => self.stray_frame(name),
             ["drain", "in", span] => {
                 let deadline_ms = self.now.wall.plus_ms(span_ms(span));
-                self.input_all(|| Input::Drain { deadline_ms });
+                self.input_all(|| Input::Drain(Drain::alone(deadline_ms)));
+            }
+            ["drain", "to", url, "over", jitter, "in", span] => {
+                let deadline_ms = self.now.wall.plus_ms(span_ms(span));
+                let jitter_ms = u32::try_from(span_ms(jitter)).expect("some seconds");
+                let urls: Arc<[String]> = [url.to_owned()].into();
+                self.input_all(|| Input::Drain(Drain { deadline_ms, jitter_ms, urls: Arc::clone(&urls) }));
             }
             ["store", ref words @ ..] => self.store_step(words),
             ["api", "sends", channel, body, ticket] => {

@@ -252,7 +252,7 @@ impl Node {
                     let why = if fenced { "was fenced" } else { "drains" };
                     note!(world.trace, "{}: life {} {why}", node.host, life.number);
                     world.met.borrow_mut().fenced += u64::from(fenced);
-                    orders.drain(clock.now().wall.plus_ms(drain_ms));
+                    orders.drain(router::Drain::alone(clock.now().wall.plus_ms(drain_ms)));
                     return mailboxes.iter().for_each(Mailbox::ring);
                 }
             }
