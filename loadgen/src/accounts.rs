@@ -8,22 +8,17 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use schema::{ChannelId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, Tokens, is_refusal};
 use crate::cli::SessionArgs;
 use crate::interrupt::Interrupt;
-use crate::progress::Progress;
+use crate::parallel::in_parallel;
 use crate::run::random;
-
-/// Requests at one time. The node hashes passwords one at a time a core and queues the rest.
-const WORKERS: usize = 16;
 
 /// What a token must be good for beyond the run's own length: opening, draining, slow clocks.
 const TOKEN_MARGIN: Duration = Duration::from_secs(300);
@@ -64,21 +59,22 @@ impl Book {
         self.channels.get(&members).map_or(&[], Vec::as_slice)
     }
 
-    fn load(path: &Path, api: &str) -> anyhow::Result<Self> {
+    fn load(path: &Path, apis: &[String]) -> anyhow::Result<Self> {
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Ok(Self { api: api.to_owned(), ..Self::default() });
+                return Ok(Self { api: apis.first().cloned().unwrap_or_default(), ..Self::default() });
             }
             Err(error) => return Err(error).with_context(|| format!("--accounts {}", path.display())),
         };
         let book: Self = serde_json::from_slice(&text)
             .with_context(|| format!("--accounts {} is not a file of this program", path.display()))?;
         ensure!(
-            book.api == api,
-            "--accounts {}: its accounts are those of {}, not of {api}; name another file",
+            apis.contains(&book.api),
+            "--accounts {}: its accounts are those of {}, not of {}; name another file",
             path.display(),
-            book.api
+            book.api,
+            apis.join(" or ")
         );
         Ok(book)
     }
@@ -98,7 +94,7 @@ impl Book {
 /// The first `count` accounts, with tokens that are good for `span`.
 pub(crate) fn prepare(args: &SessionArgs, count: u32, span: Duration, interrupt: &Interrupt) -> anyhow::Result<Book> {
     let api = Api::new(&args.api);
-    let mut book = Book::load(&args.accounts, api.base())?;
+    let mut book = Book::load(&args.accounts, api.bases())?;
     if let Some(first) = book.accounts.first_mut() {
         let known = match renewed(&api, first, span) {
             Ok(account) => {
@@ -112,7 +108,7 @@ pub(crate) fn prepare(args: &SessionArgs, count: u32, span: Duration, interrupt:
             known,
             "--accounts {}: the node at {} does not know them (another data directory?); remove the file",
             args.accounts.display(),
-            args.api
+            api.bases().join(" or ")
         );
     }
     let count = count as usize;
@@ -193,76 +189,9 @@ fn account(username: String, password: String, tokens: Tokens) -> Account {
     Account { username, password, user_id, token, expires_ms, refresh_token }
 }
 
-/// What came of some work: results by number, ascending, and the first failure.
-struct Done<T> {
-    finished: Vec<(usize, T)>,
-    failed: Option<anyhow::Error>,
-}
-
-/// Does `work` pieces, several at a time, until one fails or the user interrupts.
-fn in_parallel<T: Send>(
-    what: &'static str,
-    work: usize,
-    interrupt: &Interrupt,
-    piece: impl Fn(usize) -> anyhow::Result<T> + Sync,
-) -> Done<T> {
-    let next = AtomicUsize::new(0);
-    let done = Done { finished: Vec::with_capacity(work), failed: None };
-    let done = Mutex::new((done, Progress::new(what, work as u64)));
-    let worker = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            if at >= work {
-                break;
-            }
-            let interrupted = || bail!("interrupted while making {what}");
-            let result = if interrupt.requested() { interrupted() } else { piece(at) };
-            if result.is_err() {
-                // Before the lock is waited for: a hundred thousand quick pieces would be done by then.
-                next.store(work, Ordering::Relaxed);
-            }
-            let (done, progress) = &mut *done.lock().unwrap_or_else(PoisonError::into_inner);
-            match result {
-                Ok(result) => done.finished.push((at, result)),
-                Err(error) => _ = done.failed.get_or_insert(error),
-            }
-            progress.show(done.finished.len() as u64, || format!("{} of {work}", done.finished.len()));
-        }
-    };
-    std::thread::scope(|scope| (0..WORKERS.min(work)).for_each(|_| _ = scope.spawn(worker)));
-    let (mut done, _) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.finished.sort_by_key(|&(at, _)| at);
-    done
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn work_is_done_once_each_and_in_order() {
-        let interrupt = Interrupt::install().unwrap();
-        let done = in_parallel("pieces", 1_000, &interrupt, Ok);
-        assert!(done.failed.is_none());
-        assert_eq!(done.finished, (0..1_000).map(|at| (at, at)).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_failure_ends_the_work_and_keeps_what_is_done() {
-        let interrupt = Interrupt::install().unwrap();
-        let piece = |at| match at {
-            50 => bail!("no"),
-            0..50 => Ok(at),
-            // Long enough that whoever took 50 has failed long before the rest is done.
-            _ => {
-                std::thread::sleep(std::time::Duration::from_millis(1));
-                Ok(at)
-            }
-        };
-        let done = in_parallel("pieces", 100_000, &interrupt, piece);
-        assert_eq!(done.failed.map(|error| error.to_string()).as_deref(), Some("no"));
-        assert!((50..90_000).contains(&done.finished.len()), "{} were done", done.finished.len());
-    }
 
     #[test]
     fn a_book_is_read_as_it_was_written_and_by_its_owner_alone() {
@@ -275,12 +204,13 @@ mod tests {
             accounts: vec![account("u".into(), "p".into(), tokens)],
             channels: [(2, vec![ChannelId(5)])].into(),
         };
-        assert_eq!(Book::load(&path, "http://a").unwrap().accounts.len(), 0);
+        let load = |apis: &[&str]| Book::load(&path, &apis.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(load(&["http://a"]).unwrap().accounts.len(), 0);
         book.save(&path).unwrap();
-        assert_eq!(Book::load(&path, "http://a").unwrap(), book);
+        assert_eq!(load(&["http://b", "http://a"]).unwrap(), book);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(Book::load(&path, "http://b").unwrap_err().to_string().contains("those of http://a"));
+        assert!(load(&["http://b"]).unwrap_err().to_string().contains("those of http://a"));
         fs::write(&path, "[1]").unwrap();
-        assert!(Book::load(&path, "http://a").unwrap_err().to_string().contains("not a file of this program"));
+        assert!(load(&["http://a"]).unwrap_err().to_string().contains("not a file of this program"));
     }
 }

@@ -1,27 +1,36 @@
-//! The node's HTTP API, as far as accounts and channels are made with it.
+//! The nodes' HTTP API, as far as accounts and channels are made with it, and histories read.
 //!
-//! Owns requests, their retries and the words for failure. Blocking: it is called from threads of its own, before any
-//! connection is opened.
+//! Owns requests, their retries, here or at the next node, and the words for failure. Blocking: it is called from
+//! threads of its own, while nothing is measured.
 
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use schema::{ChannelId, UserId};
+use anyhow::Context;
+use schema::command::HistoryPage;
+use schema::limits::HISTORY_ROWS_MAX;
+use schema::{ChannelId, Seq, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use ureq::http::Response;
+use ureq::{Body, RequestBuilder};
 
 /// How long one request may take, retries aside: passwords are hashed one at a time a core, and many are asked for.
 const REQUEST_MAX: Duration = Duration::from_secs(60);
-/// How long a request is repeated while the node says that it is busy.
+/// How long a request is repeated while nodes say that they are busy, or none of several can be reached.
 const BUSY_MAX: Duration = Duration::from_secs(120);
 /// Pause before a repetition, unless the node names a longer one.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
-/// One node's API.
+/// The API of one node, or of several that are one.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     agent: ureq::Agent,
-    base: String,
+    bases: Arc<[String]>,
+    /// Which of them is asked: those that could not be reached so far are passed over.
+    at: Arc<AtomicUsize>,
 }
 
 /// What a login gives.
@@ -53,17 +62,22 @@ struct Problem {
 }
 
 impl Api {
-    /// `base` is `http://HOST:PORT`.
-    pub(crate) fn new(base: &str) -> Self {
+    /// Each base is `http://HOST:PORT`.
+    ///
+    /// # Panics
+    /// There is none.
+    pub(crate) fn new(bases: &[String]) -> Self {
+        assert!(!bases.is_empty(), "--api has a default");
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(REQUEST_MAX))
             .user_agent(concat!("loadgen/", env!("CARGO_PKG_VERSION")));
-        Self { agent: config.build().new_agent(), base: base.trim_end_matches('/').to_owned() }
+        let bases = bases.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
+        Self { agent: config.build().new_agent(), bases, at: Arc::default() }
     }
 
-    pub(crate) fn base(&self) -> &str {
-        &self.base
+    pub(crate) fn bases(&self) -> &[String] {
+        &self.bases
     }
 
     pub(crate) fn sign_up(&self, username: &str, password: &str) -> anyhow::Result<Tokens> {
@@ -80,13 +94,16 @@ impl Api {
 
     /// Whether the node knows this token.
     pub(crate) fn knows(&self, token: &str) -> anyhow::Result<bool> {
-        let path = format!("{}/v1/me", self.base);
-        let response = self.agent.get(&path).header("Authorization", format!("Bearer {token}")).call();
-        match response.with_context(|| self.unreachable())?.status().as_u16() {
-            200 => Ok(true),
-            401 => Ok(false),
-            status => bail!("{path} was answered with HTTP {status}"),
+        match self.get::<serde::de::IgnoredAny>("/v1/me", token) {
+            Ok(_) => Ok(true),
+            Err(error) if is_refusal(&error, 401) => Ok(false),
+            Err(error) => Err(error),
         }
+    }
+
+    /// What follows `after` in a channel, as one of its members sees it.
+    pub(crate) fn history(&self, token: &str, channel: ChannelId, after: Seq) -> anyhow::Result<HistoryPage> {
+        self.get(&format!("/v1/channels/{channel}/messages?after={}&limit={HISTORY_ROWS_MAX}", after.0), token)
     }
 
     /// The direct channel with `other`.
@@ -109,17 +126,43 @@ impl Api {
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str, token: Option<&str>, body: &impl Serialize) -> anyhow::Result<T> {
+        self.answered(path, |url| signed(self.agent.post(url), token).send_json(body), was_refused)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, token: &str) -> anyhow::Result<T> {
+        // Nothing comes of asking twice.
+        self.answered(path, |url| signed(self.agent.get(url), Some(token)).call(), |_| true)
+    }
+
+    /// Asks until there is an answer: again while nodes are busy, and of the next one where `may_repeat` says of a
+    /// failure that it may be.
+    fn answered<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        ask: impl Fn(String) -> Result<Response<Body>, ureq::Error>,
+        may_repeat: impl Fn(&ureq::Error) -> bool,
+    ) -> anyhow::Result<T> {
         let give_up = Instant::now() + BUSY_MAX;
         loop {
-            let mut request = self.agent.post(format!("{}{path}", self.base));
-            if let Some(token) = token {
-                request = request.header("Authorization", format!("Bearer {token}"));
-            }
-            let mut response = request.send_json(body).with_context(|| self.unreachable())?;
+            let at = self.at.load(Ordering::Relaxed);
+            let base = &self.bases[at % self.bases.len()];
+            let mut response = match ask(format!("{base}{path}")) {
+                Ok(response) => response,
+                Err(error) if self.bases.len() > 1 && may_repeat(&error) && Instant::now() < give_up => {
+                    // Another thread may have passed it over already.
+                    _ = self.at.compare_exchange(at, at + 1, Ordering::Relaxed, Ordering::Relaxed);
+                    std::thread::sleep(BUSY_PAUSE);
+                    continue;
+                }
+                Err(error) => {
+                    let context = format!("cannot reach the API at {base}; is the node running, is --api right?");
+                    return Err(error).context(context);
+                }
+            };
             let status = response.status().as_u16();
             if (200..300).contains(&status) {
                 let parsed = response.body_mut().read_json();
-                return parsed.with_context(|| format!("{}{path} answered with something else", self.base));
+                return parsed.with_context(|| format!("{base}{path} answered with something else"));
             }
             // A refusal that is no problem document comes from something between us and the node; its status says
             // enough.
@@ -130,9 +173,21 @@ impl Api {
             std::thread::sleep(BUSY_PAUSE.max(Duration::from_millis(retry_after_ms)));
         }
     }
+}
 
-    fn unreachable(&self) -> String {
-        format!("cannot reach the API at {}; is the node running, is --api right?", self.base)
+fn signed<B>(request: RequestBuilder<B>, token: Option<&str>) -> RequestBuilder<B> {
+    match token {
+        Some(token) => request.header("Authorization", format!("Bearer {token}")),
+        None => request,
+    }
+}
+
+/// Whether nobody took the connection, so that nothing can have come of the request.
+fn was_refused(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::ConnectionFailed => true,
+        ureq::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
+        _ => false,
     }
 }
 

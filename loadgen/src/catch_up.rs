@@ -32,7 +32,7 @@ pub(crate) fn run(args: &CatchUpArgs) -> anyhow::Result<Report> {
     let (rounds, missed) = (args.rounds.get(), args.missed.get());
     ensure!(connections > 1, "--connections {connections} leaves nobody to send: the first is the device");
     let senders = connections as usize - 1;
-    let (mut run, mut sessions) = Run::connect("catch-up", common, SPAN_MAX, |book, _| {
+    let (mut run, mut sessions) = Run::connect("catch-up", common, SPAN_MAX, false, |book, _| {
         let api = Api::new(&common.sessions.api);
         let mut progress = Progress::new("channels", u64::from(args.channels.get()));
         let channels = (0..args.channels.get() as usize).map(|at| {
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &CatchUpArgs) -> anyhow::Result<Report> {
 /// The device goes without a word, and is sent `missed` messages.
 fn away(run: &mut Run, sessions: &mut Sessions<CatchUp>, missed: usize) -> anyhow::Result<()> {
     run.engine.cut(DEVICE);
-    sessions.disconnected(DEVICE);
+    sessions.disconnected(DEVICE, run.engine.now_ns());
     sessions.talk.write(missed);
     pump_senders(&mut run.engine, sessions);
     run.wait_until("what the device misses to be acknowledged", sessions, |_, sessions| sessions.talk.is_acknowledged())

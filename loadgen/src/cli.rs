@@ -40,14 +40,19 @@ Examples:
   Groups of 50, and one device that is dropped and resumed 200 times:
       loadgen chat --connections 1000 --group 50 --rate 100 --resumes 200
 
+  Over the three nodes of a cluster, whatever becomes of each meanwhile (also: cargo xtask chaos):
+      loadgen chat --url ws://127.0.0.1:8001 --url ws://127.0.0.1:8011 --url ws://127.0.0.1:8021 \
+          --api http://127.0.0.1:8000 --api http://127.0.0.1:8010 --connections 3000 --rate 1000 --seconds 300
+
   A device that misses 100 messages over 200 channels, 200 times:
       loadgen catch-up --connections 21
 
   A user whom 500 others watch:
       loadgen presence --connections 501
 
-Exit code: 0 when every message came back exactly once, in order, and no connection was lost;
-1 when not, with the counts in the report; 2 when the run could not be carried out.";
+Exit code: 0 when every message came back exactly once, in order, and no connection was lost (or, with --reconnect,
+each came back, and every channel's history is what its members were told); 1 when not, with the counts in the report;
+2 when the run could not be carried out.";
 
 /// Clients by the hundred thousand against one WebSocket server, and what they measured.
 ///
@@ -82,9 +87,9 @@ pub(crate) enum Command {
 /// Flags of what is said in sessions.
 #[derive(Debug, Args)]
 pub(crate) struct SessionArgs {
-    /// The node's HTTP API, where accounts and channels are made
+    /// The node's HTTP API, where accounts and channels are made; several are asked in turn while one cannot be reached
     #[arg(long, default_value = "http://127.0.0.1:8000", value_name = "URL")]
-    pub(crate) api: String,
+    pub(crate) api: Vec<String>,
 
     /// Where the accounts that were made are kept, to be used again
     #[arg(long, default_value = "loadgen-accounts.json", value_name = "FILE")]
@@ -103,9 +108,10 @@ fn encodings() -> impl TypedValueParser<Value = Encoding> {
 /// Flags that every subcommand has.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// Where to connect; without a path: /connection/websocket, or /debug/echo with --raw
+    /// Where to connect; without a path: /connection/websocket, or /debug/echo with --raw. Over several, connections
+    /// are spread evenly
     #[arg(long, default_value = "ws://127.0.0.1:8001", value_name = "URL")]
-    pub(crate) url: String,
+    pub(crate) url: Vec<String>,
 
     /// Bare WebSocket messages, no sessions: works against any WebSocket echo server
     #[arg(long)]
@@ -203,8 +209,22 @@ pub(crate) struct ChatArgs {
 
     /// Drop the first account's device this many times, resume it by its cursor, and compare all that it was pushed
     /// with the channel's history
-    #[arg(long, default_value = "0", value_name = "N")]
+    #[arg(long, default_value = "0", value_name = "N", conflicts_with = "reconnect")]
     pub(crate) resumes: u32,
+
+    /// Connections that are lost, closed or refused for a time come back: to the next --url (or the one that a drain
+    /// names), after the server's random pause, by their cursor, and send again what was not acknowledged. In the end
+    /// every channel is compared with its history over HTTP. Several --url imply it; without it a lost connection is
+    /// a fault
+    #[arg(long)]
+    pub(crate) reconnect: bool,
+}
+
+impl ChatArgs {
+    /// Whether a lost connection comes back.
+    pub(crate) fn reconnects(&self) -> bool {
+        self.reconnect || self.common.url.len() > 1
+    }
 }
 
 #[derive(Debug, Args)]
@@ -271,6 +291,9 @@ mod tests {
         check("idle --raw --pid 17", true);
         check("idle --raw --pipeline 3", false);
         check("chat --group 100 --rate 50 --resumes 3 --encoding json", true);
+        check("chat --url ws://a --url ws://b --api http://a --api http://b", true);
+        check("chat --reconnect --group 4", true);
+        check("chat --reconnect --resumes 3", false);
         check("chat --group 1", false);
         check("chat --group 501", false);
         check("chat --size 10", false);

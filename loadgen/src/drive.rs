@@ -14,10 +14,20 @@ use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::run::{Run, TURN_MAX};
 
-/// After the last send, answers are waited for until none has come for this long,
-const DRAIN_QUIET: Duration = Duration::from_secs(3);
-/// and no longer than this in all. What is missing then is lost.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How long answers are waited for after the last send. What is missing then is lost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Until none has come for this long,
+    pub(crate) quiet: Duration,
+    /// and no longer than this in all.
+    pub(crate) most: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { quiet: Duration::from_secs(3), most: Duration::from_secs(30) }
+    }
+}
 
 /// Connections that get their first message between two turns, so that the first answers do not wait for the last
 /// sends.
@@ -90,6 +100,16 @@ pub(crate) trait Driven: Workload {
     /// Answers so far: while it grows, the drain waits on.
     fn answers(&self) -> u64;
 
+    /// Of now.
+    fn patience(&self) -> Patience {
+        Patience::default()
+    }
+
+    /// Whether no connection is left to wait for.
+    fn is_over(&self, engine: &Engine) -> bool {
+        engine.open_now() == 0
+    }
+
     /// Where the run stands, for the progress.
     fn describe(&self) -> String;
 
@@ -140,7 +160,7 @@ pub(crate) fn drive<W: Driven>(
         if now_ns >= window_ns.start {
             stopwatch.get_or_insert_with(Stopwatch::start);
         }
-        if now_ns >= window_ns.end || run.interrupt.requested() || run.engine.open_now() == 0 {
+        if now_ns >= window_ns.end || run.interrupt.requested() || work.is_over(&run.engine) {
             break;
         }
         work.between_turns(&mut run.engine, now_ns)?;
@@ -174,7 +194,7 @@ fn start_closed_loop<W: Driven>(run: &mut Run, work: &mut W) -> anyhow::Result<(
 fn drain<W: Driven>(run: &mut Run, work: &mut W, due: &mut DueMessages) -> anyhow::Result<()> {
     let started = Instant::now();
     let (mut answers, mut answered_at) = (work.answers(), started);
-    while work.outstanding() && run.engine.open_now() > 0 {
+    while work.outstanding() && !work.is_over(&run.engine) {
         let now_ns = run.engine.now_ns();
         work.between_turns(&mut run.engine, now_ns)?;
         due.pump(&mut run.engine, work, now_ns);
@@ -182,7 +202,8 @@ fn drain<W: Driven>(run: &mut Run, work: &mut W, due: &mut DueMessages) -> anyho
         if work.answers() != answers {
             (answers, answered_at) = (work.answers(), Instant::now());
         }
-        if answered_at.elapsed() > DRAIN_QUIET || started.elapsed() > DRAIN_MAX {
+        let patience = work.patience();
+        if answered_at.elapsed() > patience.quiet || started.elapsed() > patience.most {
             break;
         }
     }

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &PresenceArgs) -> anyhow::Result<Report> {
     ensure!(watched < connections, "--watched {watched} of --connections {connections} leaves nobody to watch them");
     ensure!(watched <= WATCHED_MAX, "--watched {watched} is over {WATCHED_MAX}, what one session may watch");
     ensure!(watched < GROUP_MEMBERS_DEFAULT, "--watched {watched} do not fit in a group of {GROUP_MEMBERS_DEFAULT}");
-    let (mut run, mut sessions) = Run::connect("presence", common, SPAN_MAX, |book, _| {
+    let (mut run, mut sessions) = Run::connect("presence", common, SPAN_MAX, false, |book, _| {
         make_groups(&Api::new(&common.sessions.api), book, watched, connections)?;
         let users = (0..watched as usize).map(|at| book.user(at)).collect();
         Ok(Presence::new(users, connections as usize))
@@ -79,7 +79,7 @@ fn leave(run: &mut Run, sessions: &mut Sessions<Presence>) -> anyhow::Result<()>
     sessions.talk.expect(PresenceState::Offline, run.engine.now_ns() + PRESENCE_GRACE_MS * 1_000_000);
     for connection in 0..sessions.talk.users.len() {
         run.engine.cut(connection);
-        sessions.disconnected(connection);
+        sessions.disconnected(connection, run.engine.now_ns());
     }
     listen(run, sessions, Duration::from_millis(PRESENCE_GRACE_MS) + TOLD_MAX)
 }

@@ -4,6 +4,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
@@ -18,6 +19,7 @@ use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::process::{Memory, Process};
 use crate::progress::Progress;
+use crate::reconnect::Reconnect;
 use crate::report::{Report, cpu_percent, percent_of};
 use crate::session::{Sessions, Talk};
 use crate::target::{ECHO_PATH, SESSION_PATH, Target};
@@ -36,7 +38,7 @@ pub(crate) struct Run {
     pub(crate) engine: Engine,
     pub(crate) interrupt: Interrupt,
     pub(crate) command: &'static str,
-    url: String,
+    targets: Vec<Arc<Target>>,
     encoding: Option<Encoding>,
     opening: Duration,
     /// One mask for all frames, different in each run: the server must unmask, and the frames can be made beforehand.
@@ -56,7 +58,8 @@ impl Run {
         encoding: Option<Encoding>,
     ) -> anyhow::Result<Self> {
         let interrupt = Interrupt::install()?;
-        let target = Target::parse(&common.url, default_path)?;
+        let targets = common.url.iter().map(|url| Target::parse(url, default_path).map(Arc::new));
+        let targets = targets.collect::<anyhow::Result<Vec<_>>>()?;
         let connections = common.connections.get();
         let allowed = machine::connections_allowed();
         machine::ensure_files(connections, allowed)?;
@@ -65,11 +68,11 @@ impl Run {
         }
         machine::sharpen_timers()?;
         let process = common.pid.map(Process::new).transpose()?;
-        let url = target.to_string();
         let (ports, key) = (machine::local_ports()?, random().to_be_bytes());
-        let dialer = Dialer::new(target, encoding.map(Encoding::subprotocol), connections, ports, key)?;
+        let dialer = Dialer::new(targets.clone(), encoding.map(Encoding::subprotocol), connections, ports, key)?;
         eprintln!(
-            "loadgen {command}: {url}, {connections} connections{}; the file limit allows {allowed}",
+            "loadgen {command}: {}, {connections} connections{}; the file limit allows {allowed}",
+            said(&targets),
             match dialer.sources() {
                 0 => String::new(),
                 sources => format!(" from {sources} local addresses"),
@@ -81,7 +84,7 @@ impl Run {
             engine: Engine::new(dialer, connections, mask)?,
             interrupt,
             command,
-            url,
+            targets,
             encoding,
             opening: Duration::ZERO,
             mask,
@@ -123,11 +126,12 @@ impl Run {
     }
 
     /// Has a session connected over each connection. Accounts are made first, with tokens that last for `span`; then
-    /// `talk` makes what else is missing, and what is said.
+    /// `talk` makes what else is missing, and what is said. Where it `reconnects`, sessions that are lost come back.
     pub(crate) fn connect<T: Talk>(
         command: &'static str,
         common: &Common,
         span: Duration,
+        reconnects: bool,
         talk: impl FnOnce(&mut Book, &Interrupt) -> anyhow::Result<T>,
     ) -> anyhow::Result<(Self, Sessions<T>)> {
         ensure!(!common.raw, "{command} needs sessions: leave out --raw");
@@ -135,7 +139,9 @@ impl Run {
         let mut run = Self::prepare(command, common, SESSION_PATH, Some(encoding))?;
         let mut book = accounts::prepare(&common.sessions, common.connections.get(), span, &run.interrupt)?;
         let talk = talk(&mut book, &run.interrupt)?;
-        let mut sessions = Sessions::new(&run, encoding, &book, talk);
+        let sessions = run.engine.connections();
+        let reconnect = reconnects.then(|| Reconnect::new(run.targets.clone(), sessions, random() as u64));
+        let mut sessions = Sessions::new(&run, encoding, &book, talk, reconnect);
         run.open(&mut sessions)?;
         run.wait_until("every session to be connected", &mut sessions, |engine, sessions| {
             sessions.connected() == engine.connections()
@@ -192,7 +198,7 @@ impl Run {
         let (cpu_percent, generator_bound) = cpu_percent(measured.cpu_ns, measured.length);
         let report = Report {
             command: self.command,
-            url: self.url,
+            url: said(&self.targets),
             encoding: self.encoding.map(Encoding::subprotocol),
             connections: self.connections,
             seconds: measured.length.as_secs_f64(),
@@ -234,6 +240,10 @@ impl Run {
             Some(_) | None => Ok(None),
         }
     }
+}
+
+fn said(targets: &[Arc<Target>]) -> String {
+    targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The system's randomness, which hashers are keyed with.

@@ -1,7 +1,8 @@
 //! Sessions over the engine's connections: each says `connect`, and then what a [`Talk`] says.
 //!
 //! Owns the encoding of requests and replies, the login of each connection and the cursor that it has come to, so
-//! that a connection which is dropped and dialled again resumes. What requests mean is the talk's.
+//! that a connection which is dropped and dialled again resumes. When one that was lost comes back is `reconnect`'s, what
+//! requests mean the talk's.
 
 use std::sync::Arc;
 
@@ -14,16 +15,32 @@ use schema::{
 use wire::{Opcode, encode_into};
 
 use crate::accounts::Book;
-use crate::engine::{FILL_BYTES, Message as Received, Workload};
+use crate::engine::error::EngineError;
+use crate::engine::lost::Lost;
+use crate::engine::{FILL_BYTES, Message as Received, Order, Workload};
+use crate::reconnect::Reconnect;
 use crate::run::Run;
 
-/// The id under which every session says `connect`.
+/// The id under which every session says `connect`, and later asks whether its node lives.
 const CONNECT_ID: u32 = 1;
 
 /// What is said in sessions once they are connected. Connections are numbered from 0.
 pub(crate) trait Talk {
     /// `connection` is connected, for the first time or again.
     fn connected(&mut self, _connection: usize, _connected: &Connected, _now_ns: u64) {}
+
+    /// The session of `connection` is gone: what had no answer will have none. It may be connected again.
+    fn disconnected(&mut self, _connection: usize, _now_ns: u64) {}
+
+    /// Whether a request of `connection` is without its answer.
+    fn waits(&self, _connection: usize) -> bool {
+        false
+    }
+
+    /// A connection that has something to send by now, though nothing came for it.
+    fn woken(&mut self, _now_ns: u64) -> Option<usize> {
+        None
+    }
 
     /// A request was answered.
     ///
@@ -70,6 +87,9 @@ pub(crate) fn not_asked_for(id: u32, reply: &Reply) -> Result<(), String> {
     Err(format!("request {id} was answered with {reply:?}"))
 }
 
+/// What a node that lives echoes.
+const PROBE: &str = "are you there?";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     New,
@@ -83,11 +103,15 @@ struct Session {
     device: DeviceId,
     /// The last cursor that was received.
     cursor: Option<Box<str>>,
+    /// Its node is to be asked whether it lives.
+    probe: bool,
 }
 
 /// The workload of all sessions.
 pub(crate) struct Sessions<T> {
     pub(crate) talk: T,
+    /// How those that are lost come back, if they do.
+    pub(crate) reconnect: Option<Reconnect>,
     encoding: Encoding,
     mask: [u8; 4],
     sessions: Vec<Session>,
@@ -97,15 +121,16 @@ pub(crate) struct Sessions<T> {
 
 impl<T: Talk> Sessions<T> {
     /// One session for each connection of `run`, of the account of the same number.
-    pub(crate) fn new(run: &Run, encoding: Encoding, book: &Book, talk: T) -> Self {
+    pub(crate) fn new(run: &Run, encoding: Encoding, book: &Book, talk: T, reconnect: Option<Reconnect>) -> Self {
         let session = |at: usize| Session {
             phase: Phase::New,
             token: book.token(at).into(),
             device: format!("loadgen-{at}").parse().expect("a few characters of those allowed"),
             cursor: None,
+            probe: false,
         };
         let sessions = (0..run.engine.connections()).map(session).collect();
-        Self { talk, encoding, mask: run.mask, sessions, connected: 0, payload: Vec::new() }
+        Self { talk, reconnect, encoding, mask: run.mask, sessions, connected: 0, payload: Vec::new() }
     }
 
     /// Sessions that are connected.
@@ -118,13 +143,19 @@ impl<T: Talk> Sessions<T> {
         self.sessions[connection].phase == Phase::Connected
     }
 
-    /// The connection was cut and will be dialled again: it resumes from its cursor.
-    pub(crate) fn disconnected(&mut self, connection: usize) {
+    /// The token of `connection`'s account.
+    pub(crate) fn token(&self, connection: usize) -> &str {
+        &self.sessions[connection].token
+    }
+
+    /// The connection was cut or lost and will be dialled again: it resumes from its cursor.
+    pub(crate) fn disconnected(&mut self, connection: usize, now_ns: u64) {
         let session = &mut self.sessions[connection];
         if session.phase == Phase::Connected {
             self.connected -= 1;
         }
-        session.phase = Phase::New;
+        (session.phase, session.probe) = (Phase::New, false);
+        self.talk.disconnected(connection, now_ns);
     }
 
     fn understand(&mut self, connection: usize, frame: ServerFrame, now_ns: u64) -> Result<(), String> {
@@ -134,12 +165,20 @@ impl<T: Talk> Sessions<T> {
                 session.phase = Phase::Connected;
                 session.cursor = Some(connected.cursor.as_str().into());
                 self.connected += 1;
+                if let Some(reconnect) = &mut self.reconnect {
+                    reconnect.connected(connection, connected.retry, now_ns);
+                }
                 self.talk.connected(connection, &connected, now_ns);
                 Ok(())
             }
-            (Phase::Connecting, ServerFrame::Reply { reply: Err(error), .. }) => {
-                Err(format!("connect was refused with {}: {}", error.code, error.message))
-            }
+            (Phase::Connecting, ServerFrame::Reply { reply: Err(error), .. }) => match &mut self.reconnect {
+                Some(reconnect) if error.temporary => {
+                    reconnect.refused(connection, &error, now_ns);
+                    Ok(())
+                }
+                Some(_) | None => Err(format!("connect was refused with {}: {}", error.code, error.message)),
+            },
+            (Phase::Connected, ServerFrame::Reply { id: CONNECT_ID, reply: Ok(Reply::Echo { .. }) }) => Ok(()),
             (Phase::Connected, ServerFrame::Reply { id, reply: Ok(reply) }) => {
                 self.talk.answered(connection, id, reply, now_ns)
             }
@@ -160,6 +199,11 @@ impl<T: Talk> Sessions<T> {
         match push {
             Push::Message { message, .. } => return self.talk.delivered(connection, message, now_ns),
             Push::Presence { entries } => self.talk.told_presence(connection, entries, now_ns),
+            Push::Drain { jitter_ms, url, .. } => {
+                if let Some(reconnect) = &mut self.reconnect {
+                    reconnect.drained(connection, *jitter_ms, url.as_deref(), now_ns);
+                }
+            }
             Push::Snapshot { .. } => return Err("a snapshot came, though no cursor was old".to_owned()),
             Push::Edited { .. }
             | Push::Deleted { .. }
@@ -167,7 +211,6 @@ impl<T: Talk> Sessions<T> {
             | Push::Membership { .. }
             | Push::Read { .. }
             | Push::TokenExpiring { .. }
-            | Push::Drain { .. }
             | Push::Head { .. }
             | Push::Typing { .. } => {}
         }
@@ -189,6 +232,9 @@ impl<T: Talk> Workload for Sessions<T> {
             (Received::Text(_), false) => return Err("a text frame came in a binary session".to_owned()),
             (Received::Binary(_), true) => return Err("a binary frame came in a text session".to_owned()),
         };
+        if let Some(reconnect) = &mut self.reconnect {
+            reconnect.heard(connection, now_ns);
+        }
         let frames = self.encoding.server_frames(bytes).map_err(|error| format!("not of the protocol: {error}"))?;
         frames.into_iter().try_for_each(|frame| self.understand(connection, frame, now_ns))
     }
@@ -199,6 +245,9 @@ impl<T: Talk> Workload for Sessions<T> {
             Phase::Connecting => {}
             Phase::New => {
                 session.phase = Phase::Connecting;
+                if let Some(reconnect) = &mut self.reconnect {
+                    reconnect.connecting(connection, now_ns);
+                }
                 let connect = Connect {
                     token: session.token.as_ref().to_owned(),
                     device_id: session.device.clone(),
@@ -208,12 +257,42 @@ impl<T: Talk> Workload for Sessions<T> {
                 self.put(&Request { id: CONNECT_ID, command: Command::Connect(connect) }, out);
             }
             Phase::Connected => {
+                if std::mem::take(&mut session.probe) {
+                    self.put(&Request { id: CONNECT_ID, command: Command::Echo { data: PROBE.to_owned() } }, out);
+                }
                 while out.len() < FILL_BYTES
                     && let Some(request) = self.talk.next(connection, now_ns)
                 {
                     self.put(&request, out);
                 }
+                if let (Some(reconnect), false) = (&mut self.reconnect, out.is_empty()) {
+                    reconnect.asked(connection, now_ns);
+                }
             }
         }
+    }
+
+    fn lost(&mut self, connection: usize, lost: &Lost, now_ns: u64) -> bool {
+        let Some(reconnect) = &mut self.reconnect else { return false };
+        let comes_back = reconnect.lost(connection, lost, now_ns);
+        self.disconnected(connection, now_ns);
+        comes_back
+    }
+
+    fn unopened(&mut self, connection: usize, error: &EngineError, now_ns: u64) -> bool {
+        self.reconnect.as_mut().is_some_and(|reconnect| reconnect.unopened(connection, error, now_ns))
+    }
+
+    fn order(&mut self, now_ns: u64) -> Option<Order> {
+        if let Some(connection) = self.talk.woken(now_ns) {
+            return Some(Order::Pump(connection));
+        }
+        let order = self.reconnect.as_mut()?.order(now_ns, |connection| self.talk.waits(connection))?;
+        match order {
+            Order::Pump(connection) => self.sessions[connection].probe = true,
+            Order::Cut(connection) => self.disconnected(connection, now_ns),
+            Order::Dial { .. } => {}
+        }
+        Some(order)
     }
 }

@@ -9,6 +9,16 @@ use schema::{ChannelId, ClientMsgId, Seq, UserId};
 /// nothing. 8 bytes each, 512 KB for a channel that is that busy.
 const COMPARED_MAX: usize = 65_536;
 
+/// What someone was told of a seq, beside what others were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Nobody was told of it before.
+    First,
+    /// The same, or it is no longer known.
+    Agreed,
+    Differs,
+}
+
 /// A channel of the run.
 #[derive(Debug)]
 pub(super) struct Channel {
@@ -42,31 +52,46 @@ impl Channel {
         self.base == Some(head)
     }
 
-    /// Someone was told that `seq` holds what `fingerprint` stands for. Gives by how much the head rose, and whether
-    /// that agrees with what was told before.
-    pub(super) fn told(&mut self, seq: Seq, fingerprint: u64) -> (u64, bool) {
+    /// Someone was told that `seq` holds what `fingerprint` stands for. Gives by how much the head rose, and what that is
+    /// to those who were told before.
+    pub(super) fn told(&mut self, seq: Seq, fingerprint: u64) -> (u64, Told) {
         let risen = seq.0.saturating_sub(self.head.0);
         self.head = self.head.max(seq);
-        let Some(at) = seq.0.checked_sub(self.compared_from) else { return (risen, true) };
+        let Some(at) = seq.0.checked_sub(self.compared_from) else { return (risen, Told::Agreed) };
         let at = at as usize;
         if at >= COMPARED_MAX {
             let dropped = at + 1 - COMPARED_MAX;
             self.contents.drain(..dropped.min(self.contents.len()));
             self.compared_from += dropped as u64;
-            return (risen, self.agree(COMPARED_MAX - 1, fingerprint));
+            return (risen, self.compare(COMPARED_MAX - 1, fingerprint));
         }
-        (risen, self.agree(at, fingerprint))
+        (risen, self.compare(at, fingerprint))
     }
 
-    fn agree(&mut self, at: usize, fingerprint: u64) -> bool {
+    /// The newest seq that anyone was told of.
+    pub(super) fn head(&self) -> Seq {
+        self.head
+    }
+
+    /// What was told of `seq`, if that is still known.
+    pub(super) fn content(&self, seq: Seq) -> Option<u64> {
+        let at = seq.0.checked_sub(self.compared_from)?;
+        self.contents.get(at as usize).copied().filter(|&known| known != 0)
+    }
+
+    fn compare(&mut self, at: usize, fingerprint: u64) -> Told {
         if at >= self.contents.len() {
             self.contents.resize(at + 1, 0);
         }
         let known = &mut self.contents[at];
-        if *known == 0 {
-            *known = fingerprint;
+        match std::mem::replace(known, fingerprint) {
+            0 => Told::First,
+            before if before == fingerprint => Told::Agreed,
+            before => {
+                *known = before;
+                Told::Differs
+            }
         }
-        *known == fingerprint
     }
 }
 
@@ -92,8 +117,8 @@ mod tests {
         let far = Seq(10 + 3 * COMPARED_MAX as u64);
         channel.told(far, 3);
         assert_eq!(channel.contents.len(), COMPARED_MAX);
-        assert!(!channel.told(far, 5).1);
-        assert!(channel.told(Seq(11), 5).1, "too old to be compared");
+        assert_eq!(channel.told(far, 5).1, Told::Differs);
+        assert_eq!(channel.told(Seq(11), 5).1, Told::Agreed, "too old to be compared");
         assert_eq!(channel.head, far);
     }
 
@@ -105,7 +130,7 @@ mod tests {
         for word in told.split(' ') {
             let (seq, content) = word.split_once('=').unwrap();
             let fingerprint = fingerprint(UserId(1), ClientMsgId([0; 16]), content);
-            if !channel.told(Seq(seq.parse().unwrap()), fingerprint).1 {
+            if channel.told(Seq(seq.parse().unwrap()), fingerprint).1 == Told::Differs {
                 got = word;
             }
         }

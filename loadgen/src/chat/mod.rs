@@ -1,24 +1,38 @@
 //! `loadgen chat`: accounts that talk in channels, each over one connection.
 //!
 //! Owns the run: accounts and channels made first, every member's place in its channel asked for, then load, drain, and
-//! for a resumed device the comparison of what it was pushed with the history.
+//! for a resumed device the comparison of what it was pushed with the history, for sessions that reconnect that of every
+//! channel.
 
+mod absence;
 mod channel;
 mod device;
+mod history;
 mod outbox;
 mod talk;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::ensure;
 
 use self::device::{CONNECTION, Comparison, Device};
 use self::talk::Chat;
 use crate::accounts;
+use crate::api::Api;
 use crate::cli::ChatArgs;
-use crate::drive::{Driven, Measured, Schedule, drive};
+use crate::drive::{Driven, Measured, Patience, Schedule, drive};
 use crate::engine::Engine;
-use crate::report::{ChatReport, Counts, Report, counts_per_second};
+use crate::parallel::in_parallel;
+use crate::reconnect::Reconnect;
+use crate::report::{ChatReport, Counts, HistoryReport, ReconnectReport, Report, counts_per_second};
 use crate::run::Run;
 use crate::session::Sessions;
+
+/// How long the drain waits where nodes may go: until others have taken over what one had,
+const TAKEOVER: Patience = Patience { quiet: Duration::from_secs(12), most: Duration::from_secs(90) };
+/// and while sessions are on their way back: for a pause of theirs, which may be 20 s long.
+const RETURN: Patience = Patience { quiet: Duration::from_secs(25), most: TAKEOVER.most };
 
 /// Makes what is missing, connects, chats, and reports.
 pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
@@ -30,7 +44,9 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
         connections / group * group,
         (connections / group + 1) * group
     );
-    let (mut run, mut sessions) = Run::connect("chat", common, common.seconds + load.warmup, |book, interrupt| {
+    ensure!(args.resumes == 0 || !args.reconnects(), "--resumes is of one node: it does not go with several --url");
+    let span = common.seconds + load.warmup + TAKEOVER.most;
+    let (mut run, mut sessions) = Run::connect("chat", common, span, args.reconnects(), |book, interrupt| {
         accounts::prepare_channels(&common.sessions, book, group, connections, interrupt)?;
         Ok(Chat::new(Schedule::new(load.pipeline), book, connections, group, args.size))
     })?;
@@ -40,10 +56,14 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
         let start_ns = run.engine.now_ns() + load.warmup.as_nanos() as u64;
         sessions.talk.device = Some(Device::new(args.resumes, start_ns, common.seconds.as_nanos() as u64));
     }
+    // For whoever waits until the accounts are made.
+    eprintln!("loadgen chat: sending");
     let measured = drive(&mut run, &mut sessions, load, common.seconds)?;
     let report = Report { load: load.paced(), size_bytes: Some(args.size), memory, ..Report::default() };
     let resumed = sessions.talk.device.as_ref().map_or(0, |device| device.resumed);
-    let report = run.finish(&measured, counted(sessions.talk, args.resumes, &measured, report))?;
+    let reconnection = reconnected(&run, &sessions, &Api::new(&common.sessions.api));
+    let report = counted(sessions.talk, args.resumes, &measured, Report { reconnection, ..report });
+    let report = run.finish(&measured, report)?;
     ensure!(
         report.interrupted || report.closed > 0 || resumed == args.resumes,
         "the device was resumed {resumed} times of {} only; the run was too short for more",
@@ -52,14 +72,59 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
     Ok(report)
 }
 
+/// How sessions came back, if they do, and what the histories say now that nobody writes any more.
+fn reconnected(run: &Run, sessions: &Sessions<Chat>, api: &Api) -> Option<ReconnectReport> {
+    let (reconnect, chat) = (sessions.reconnect.as_ref()?, &sessions.talk);
+    let mut refusals = reconnect.refusals.clone();
+    for (&code, &count) in &chat.refusals {
+        *refusals.entry(code).or_default() += count;
+    }
+    let mut report = ReconnectReport {
+        reconnects: reconnect.lost.clone(),
+        failed_tries: reconnect.failed.clone(),
+        refusals,
+        away: reconnect.away(),
+        unacknowledged: chat.unanswered(),
+        ..ReconnectReport::default()
+    };
+    if !run.interrupt.requested() {
+        match compared(run, sessions, api) {
+            Ok(history) => report.history = Some(history),
+            // What was measured so far is worth its report.
+            Err(error) => report.history_error = Some(format!("{error:#}")),
+        }
+    }
+    Some(report)
+}
+
+/// The comparison of every channel with its history.
+fn compared(run: &Run, sessions: &Sessions<Chat>, api: &Api) -> anyhow::Result<HistoryReport> {
+    let channels: Vec<_> = sessions.talk.channels().collect();
+    let done = in_parallel("histories", channels.len(), &run.interrupt, |at| {
+        let (channel, member) = channels[at];
+        let mut reading = sessions.talk.reading(channel, member);
+        while reading.page(&api.history(sessions.token(member), channel.id, reading.after())?) {}
+        Ok(reading.end())
+    });
+    let mut report = HistoryReport::default();
+    done.finished.iter().for_each(|(_, channel)| report.add(channel));
+    done.failed.map_or(Ok(report), Err)
+}
+
 /// The report's counts.
-fn counted(chat: Chat, resumes: u32, measured: &Measured, report: Report) -> Report {
+fn counted(mut chat: Chat, resumes: u32, measured: &Measured, report: Report) -> Report {
     let (lost, due) = (chat.missing + chat.unanswered(), chat.schedule.due_in_all());
-    let Chat { counts, device, ack_latencies, delivery_latencies, .. } = chat;
+    chat.end_absences();
+    let Chat { counts, device, ack_latencies, delivery_latencies, absences, .. } = chat;
+    let mut latencies_us: BTreeMap<_, _> =
+        [("ack", ack_latencies.summary()), ("delivery", delivery_latencies.summary())].into();
+    if report.reconnection.is_some() {
+        latencies_us.insert("back", absences.summary());
+    }
     Report {
         counts: Counts { lost, unsent: due.saturating_sub(counts.sent), ..counts },
         per_second: counts_per_second(chat.acked_in_window, measured.length),
-        latencies_us: [("ack", ack_latencies.summary()), ("delivery", delivery_latencies.summary())].into(),
+        latencies_us,
         chat: Some(ChatReport {
             delivered_per_second: counts_per_second(chat.delivered_in_window, measured.length),
             resumes,
@@ -79,7 +144,8 @@ impl Driven for Sessions<Chat> {
     fn outstanding(&mut self) -> bool {
         let due = self.talk.schedule.due_in_all();
         let counts = &self.talk.counts;
-        if self.talk.unanswered() > 0 || self.talk.missing > 0 || counts.sent < due {
+        let away = self.reconnect.as_ref().map_or(0, Reconnect::away);
+        if self.talk.unanswered() > 0 || self.talk.missing > 0 || counts.sent < due || away > 0 {
             return true;
         }
         match &self.talk.device {
@@ -97,23 +163,36 @@ impl Driven for Sessions<Chat> {
 
     fn answers(&self) -> u64 {
         let device = self.talk.device.as_ref().map_or(0, |device| u64::from(device.resumed) + device.compared);
-        self.talk.counts.acked + self.talk.received + device
+        let arrivals = self.reconnect.as_ref().map_or(0, |reconnect| reconnect.arrivals);
+        self.talk.counts.acked + self.talk.received + device + arrivals
+    }
+
+    fn patience(&self) -> Patience {
+        match self.reconnect.as_ref().map(Reconnect::away) {
+            None => Patience::default(),
+            Some(0) => TAKEOVER,
+            Some(_) => RETURN,
+        }
+    }
+
+    fn is_over(&self, engine: &Engine) -> bool {
+        self.reconnect.as_ref().map_or(engine.open_now() == 0, Reconnect::all_gone)
     }
 
     fn describe(&self) -> String {
         let Counts { sent, acked, delivered, .. } = self.talk.counts;
-        format!("sent {sent}, acked {acked}, delivered {delivered}, retried {}", self.talk.report.retried)
+        let away = self.reconnect.as_ref().map_or(String::new(), |reconnect| {
+            let lost: u64 = reconnect.lost.values().sum();
+            format!(", sessions lost {lost}, away {}", reconnect.away())
+        });
+        format!("sent {sent}, acked {acked}, delivered {delivered}, retried {}{away}", self.talk.report.retried)
     }
 
     fn between_turns(&mut self, engine: &mut Engine, now_ns: u64) -> anyhow::Result<()> {
-        while let Some(connection) = self.talk.woken(now_ns) {
-            engine.pump(connection, self);
-        }
         let connected = self.is_connected(CONNECTION);
         if connected && self.talk.device.as_mut().is_some_and(|device| device.drop_now(now_ns)) {
             engine.cut(CONNECTION);
-            self.disconnected(CONNECTION);
-            self.talk.cut(CONNECTION);
+            self.disconnected(CONNECTION, now_ns);
             engine.redial(CONNECTION)?;
         }
         if let Some(Device { comparison: Comparison::Ask { .. }, .. }) = self.talk.device {

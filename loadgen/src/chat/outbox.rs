@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use schema::ClientMsgId;
 use schema::limits::UNANSWERED_MAX;
 
+use crate::stamp::Stamp;
+
 /// Requests in flight of one session. A node stops reading from a session at 256; the rest is for other requests.
 const IN_FLIGHT_MAX: usize = UNANSWERED_MAX as usize - 8;
 
@@ -21,6 +23,13 @@ pub(super) struct Written {
     pub(super) intended_ns: u64,
     /// Times that it went out.
     pub(super) sendings: u32,
+}
+
+impl Written {
+    /// What the message says of itself, if this connection wrote it.
+    pub(super) fn stamp(&self, connection: usize) -> Stamp {
+        Stamp { intended_ns: self.intended_ns, connection, number: self.number }
+    }
 }
 
 /// The messages, each with the request under which it is in flight.
@@ -38,6 +47,16 @@ impl Outbox {
     /// Messages without an acknowledgement.
     pub(super) fn len(&self) -> usize {
         self.unacknowledged.len()
+    }
+
+    /// Messages that are in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Numbers of the messages without an acknowledgement.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.unacknowledged.iter().map(|(_, written)| written.number)
     }
 
     /// Whether a new message may go out now: nothing older waits to go again.

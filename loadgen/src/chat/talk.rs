@@ -6,15 +6,16 @@
 //! (I5), each reader gets each seq once (I6).
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use schema::command::{Connected, History, HistoryPage, HistoryWindow};
 use schema::limits::HISTORY_ROWS_MAX;
 use schema::{ClientMsgId, Command, ErrorReply, Message, Reply, Request, Seq, UnixMs, UserId};
 
-use super::channel::{Channel, fingerprint};
+use super::absence::Absence;
+use super::channel::{Channel, Told, fingerprint};
 use super::device::{CONNECTION, Comparison, Device};
+use super::history::{Comparison as Reading, Sender};
 use super::outbox::{Outbox, Written};
 use crate::accounts::Book;
 use crate::drive::Schedule;
@@ -22,7 +23,7 @@ use crate::report::{ChatReport, Counts, Latencies, count_reason};
 use crate::run::random;
 use crate::sequence::{Sequence, Verdict};
 use crate::session::{Talk, not_asked_for, send};
-use crate::stamp::{BODY_CHARS_MIN, STAMP_CHARS};
+use crate::stamp::{BODY_CHARS_MIN, Stamp};
 
 /// Pause before a message goes out again after a temporary refusal, unless the server names a longer one.
 const AGAIN_NS: u64 = 100_000_000;
@@ -38,7 +39,11 @@ struct Member {
     received: Sequence,
     next_request: u32,
     written: u64,
+    acked: u64,
+    /// Its messages, each as the first who was told of a seq was told.
+    told: Sequence,
     outbox: Outbox,
+    absence: Absence,
     /// The newest of its messages that was acknowledged, and where it is.
     last_acked: Option<(u64, Seq)>,
 }
@@ -58,6 +63,10 @@ pub(super) struct Chat {
     pub(super) missing: u64,
     pub(super) ack_latencies: Latencies,
     pub(super) delivery_latencies: Latencies,
+    /// From the loss of a session until it is back and has an acknowledgement.
+    pub(super) absences: Latencies,
+    /// Messages that were refused for a time, by code.
+    pub(super) refusals: BTreeMap<u16, u64>,
     pub(super) device: Option<Device>,
     members: Vec<Member>,
     channels: Vec<Channel>,
@@ -80,7 +89,10 @@ impl Chat {
             received: Sequence::of_unknown_length(),
             next_request: 2,
             written: 0,
+            acked: 0,
+            told: Sequence::of_unknown_length(),
             outbox: Outbox::default(),
+            absence: Absence::default(),
             last_acked: None,
         };
         Self {
@@ -94,6 +106,8 @@ impl Chat {
             missing: 0,
             ack_latencies: Latencies::new(),
             delivery_latencies: Latencies::new(),
+            absences: Latencies::new(),
+            refusals: BTreeMap::new(),
             device: None,
             members: (0..connections as usize).map(member).collect(),
             channels: book.channels(group).iter().copied().map(Channel::new).collect(),
@@ -114,19 +128,27 @@ impl Chat {
         self.counts.sent - self.counts.acked - self.given_up
     }
 
-    /// An account whose pause is over by `now_ns`.
-    pub(super) fn woken(&mut self, now_ns: u64) -> Option<usize> {
-        let &Reverse((at_ns, connection)) = self.wakes.peek()?;
-        if at_ns > now_ns {
-            return None;
+    /// Absences that nothing is due to end, now that all is said.
+    pub(super) fn end_absences(&mut self) {
+        for member in &self.members {
+            member.absence.connected_after().into_iter().for_each(|away_ns| self.absences.record(away_ns));
         }
-        self.wakes.pop();
-        Some(connection)
     }
 
-    /// The connection was cut: what was in flight on it goes out again.
-    pub(super) fn cut(&mut self, connection: usize) {
-        self.members[connection].outbox.cut();
+    /// Channels of the run, each with one of its members.
+    pub(super) fn channels(&self) -> impl Iterator<Item = (&Channel, usize)> {
+        let group = self.report.group as usize;
+        self.channels.iter().zip((0..self.members.len()).step_by(group))
+    }
+
+    /// The comparison of a channel, of which `first` is the first member, with its history.
+    pub(super) fn reading<'a>(&'a self, channel: &'a Channel, first: usize) -> Reading<'a> {
+        let members = first..first + self.report.group as usize;
+        let senders = members.map(|connection| {
+            let Member { acked, outbox, .. } = &self.members[connection];
+            Sender { connection, acked: *acked, open: outbox.numbers().collect() }
+        });
+        Reading::new(channel, senders.collect())
     }
 
     /// What was pushed to the device is now compared with the history.
@@ -137,12 +159,8 @@ impl Chat {
         }
     }
 
-    fn body(&self, connection: usize, number: u64, intended_ns: u64) -> Arc<str> {
-        format!("{intended_ns:016x} {connection:08x} {number:016x} {}", self.filler).into()
-    }
-
     fn send(&self, connection: usize, request: u32, written: &Written) -> Request {
-        let body = self.body(connection, written.number, written.intended_ns);
+        let body = written.stamp(connection).body(&self.filler);
         let channel_id = self.channels[self.members[connection].channel].id;
         Request { id: request, command: send(channel_id, written.id, body) }
     }
@@ -155,6 +173,10 @@ impl Chat {
         let ordered = member.last_acked.is_none_or(|(number, at)| (number < written.number) == (at < seq));
         self.counts.out_of_order += u64::from(!ordered);
         member.last_acked = member.last_acked.max(Some((written.number, seq)));
+        member.acked += 1;
+        if let Some(away_ns) = member.absence.acknowledged(written.intended_ns, now_ns) {
+            self.absences.record(away_ns);
+        }
         self.counts.acked += 1;
         if duplicate && written.sendings == 1 {
             self.report.mismatched += 1;
@@ -167,15 +189,24 @@ impl Chat {
             self.ack_latencies.record(now_ns.saturating_sub(written.intended_ns));
         }
         let (user, channel) = (member.user, member.channel);
-        let body = self.body(connection, written.number, written.intended_ns);
-        self.told(channel, seq, fingerprint(user, written.id, &body));
+        let stamp = written.stamp(connection);
+        let fingerprint = fingerprint(user, written.id, &stamp.body(&self.filler));
+        self.told(channel, seq, fingerprint, Some(stamp));
         Ok(())
     }
 
-    fn told(&mut self, channel: usize, seq: Seq, fingerprint: u64) {
-        let (risen, agreed) = self.channels[channel].told(seq, fingerprint);
+    fn told(&mut self, channel: usize, seq: Seq, fingerprint: u64, stamp: Option<Stamp>) {
+        let (risen, told) = self.channels[channel].told(seq, fingerprint);
         self.missing += risen * u64::from(self.report.group);
-        self.report.mismatched += u64::from(!agreed);
+        match told {
+            Told::First => {
+                let sender = stamp.and_then(|stamp| Some((self.members.get_mut(stamp.connection)?, stamp.number)));
+                let doubled = sender.is_some_and(|(sender, number)| sender.told.receive(number) == Verdict::Duplicate);
+                self.counts.duplicated += u64::from(doubled);
+            }
+            Told::Agreed => {}
+            Told::Differs => self.report.mismatched += 1,
+        }
     }
 
     fn history(&mut self, connection: usize, request: u32, page: &HistoryPage) -> Result<(), String> {
@@ -217,9 +248,34 @@ impl Talk for Chat {
         if self.origin_ms == 0 {
             self.origin_ms = connected.server_time_ms.0.saturating_sub(now_ns / 1_000_000);
         }
+        self.members[connection].absence.connected(now_ns);
         if let (CONNECTION, Some(device)) = (connection, &mut self.device) {
             device.resumed += 1;
         }
+    }
+
+    fn disconnected(&mut self, connection: usize, now_ns: u64) {
+        let member = &mut self.members[connection];
+        member.outbox.cut();
+        if member.ready {
+            member.absence.lost(now_ns);
+        } else {
+            member.asked = None;
+        }
+    }
+
+    fn waits(&self, connection: usize) -> bool {
+        let Member { asked, ready, outbox, .. } = &self.members[connection];
+        outbox.in_flight() > 0 || (asked.is_some() && !ready)
+    }
+
+    fn woken(&mut self, now_ns: u64) -> Option<usize> {
+        let &Reverse((at_ns, connection)) = self.wakes.peek()?;
+        if at_ns > now_ns {
+            return None;
+        }
+        self.wakes.pop();
+        Some(connection)
     }
 
     fn answered(&mut self, connection: usize, id: u32, reply: Reply, now_ns: u64) -> Result<(), String> {
@@ -240,6 +296,7 @@ impl Talk for Chat {
         }
         if error.temporary {
             self.report.retried += 1;
+            *self.refusals.entry(error.code).or_default() += 1;
             self.wakes.push(Reverse((again_ns, connection)));
         } else {
             self.given_up += 1;
@@ -271,9 +328,9 @@ impl Talk for Chat {
         if let (CONNECTION, Some(device)) = (connection, &mut self.device) {
             device.pushed(message.seq, fingerprint);
         }
+        let stamp = Stamp::of(&message.body);
         if message.from != member.user {
-            let stamp = message.body.get(..STAMP_CHARS).and_then(|stamp| u64::from_str_radix(stamp, 16).ok());
-            let Some(intended_ns) = stamp else {
+            let Some(Stamp { intended_ns, .. }) = stamp else {
                 return Err(format!("message {} of channel {} is none of this run", message.seq, message.channel_id));
             };
             self.counts.delivered += 1;
@@ -285,7 +342,7 @@ impl Talk for Chat {
             }
         }
         let channel = member.channel;
-        self.told(channel, message.seq, fingerprint);
+        self.told(channel, message.seq, fingerprint, stamp);
         self.missing -= 1;
         Ok(())
     }

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &EchoArgs) -> anyhow::Result<Report> {
         args.size
     );
     let span = common.seconds + load.warmup;
-    let (mut run, mut echo) = Run::connect("echo", common, span, |_, _| Ok(Echoes::new(args.size, tally())))?;
+    let (mut run, mut echo) = Run::connect("echo", common, span, false, |_, _| Ok(Echoes::new(args.size, tally())))?;
     let memory = run.memory()?;
     let measured = drive(&mut run, &mut echo, load, common.seconds)?;
     run.finish(&measured, Report { memory, ..echo.talk.tally.report(&measured, report) })

@@ -5,8 +5,11 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use wire::{ClientHandshake, Decoder};
+
+use crate::target::Target;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +36,18 @@ pub(crate) struct Connection {
 /// What is not done yet beside the message under way.
 #[derive(Debug, Default)]
 struct Unfinished {
-    /// Waits for the answer to the upgrade.
-    handshake: Option<ClientHandshake>,
+    upgrade: Option<Upgrade>,
     /// Bytes that the socket had no room for, and how many of them it has taken since.
     unsent: Vec<u8>,
     unsent_taken: usize,
+}
+
+/// An upgrade that waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Upgrade {
+    pub(crate) handshake: ClientHandshake,
+    /// Whom it was asked of.
+    pub(crate) target: Arc<Target>,
 }
 
 const _: () = assert!(size_of::<Connection>() <= 32, "a million slots take 32 MB");
@@ -47,8 +57,8 @@ impl Connection {
         Self { socket: None, phase: Phase::Vacant, generation: 0, decoder: Decoder::new(), unfinished: None };
 
     /// Takes up a socket whose connect has begun.
-    pub(crate) fn occupy(&mut self, socket: TcpStream, handshake: ClientHandshake) {
-        let unfinished = Unfinished { handshake: Some(handshake), ..Unfinished::default() };
+    pub(crate) fn occupy(&mut self, socket: TcpStream, upgrade: Upgrade) {
+        let unfinished = Unfinished { upgrade: Some(upgrade), ..Unfinished::default() };
         *self = Self {
             socket: Some(socket),
             phase: Phase::Connecting,
@@ -58,16 +68,16 @@ impl Connection {
         };
     }
 
-    /// The handshake that waits for its answer.
-    pub(crate) fn handshake(&mut self) -> Option<&mut ClientHandshake> {
-        self.unfinished.as_mut()?.handshake.as_mut()
+    /// The upgrade that waits for its answer, while the connection is being opened.
+    pub(crate) fn upgrade(&mut self) -> Option<&mut Upgrade> {
+        self.unfinished.as_mut()?.upgrade.as_mut()
     }
 
     /// The upgrade was answered: messages from here on.
     pub(crate) fn opened(&mut self) {
         self.phase = Phase::Open;
         if let Some(unfinished) = &mut self.unfinished {
-            unfinished.handshake = None;
+            unfinished.upgrade = None;
         }
         self.settle();
     }
@@ -84,7 +94,7 @@ impl Connection {
     fn settle(&mut self) {
         if let Some(unfinished) = &self.unfinished
             && unfinished.unsent.is_empty()
-            && unfinished.handshake.is_none()
+            && unfinished.upgrade.is_none()
         {
             self.unfinished = None;
         }

@@ -4,6 +4,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use anyhow::bail;
 use rustix::io::Errno;
@@ -19,10 +20,10 @@ const PORTS_USED_PERCENT: u32 = 90;
 /// Local addresses at most, 127.0.0.1 to 127.0.0.250: six million connections.
 const SOURCES_MAX: u32 = 250;
 
-/// Begins connections to one target.
+/// Begins connections, in turn to each of some targets unless another is named.
 #[derive(Debug)]
 pub(crate) struct Dialer {
-    pub(crate) target: Target,
+    targets: Vec<Arc<Target>>,
     subprotocol: Option<&'static str>,
     /// The nonce of every handshake. One is enough: it guards against caches and mistaken servers, not against anyone.
     key: [u8; 16],
@@ -31,21 +32,29 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Fails if `connections` need more local ports than there are, `ports` being what one local address has.
+    /// Fails if `connections` to one of them need more local ports than there are, `ports` being what one local address
+    /// has.
     pub(crate) fn new(
-        target: Target,
+        targets: Vec<Arc<Target>>,
         subprotocol: Option<&'static str>,
         connections: u32,
         ports: u32,
         key: [u8; 16],
     ) -> anyhow::Result<Self> {
-        let sources = sources(target.address.ip(), connections, ports)?;
-        Ok(Self { target, subprotocol, key, sources })
+        let all = targets.iter().map(|target| sources(target.address.ip(), connections, ports));
+        let all = all.collect::<anyhow::Result<Vec<_>>>()?;
+        let sources = all.into_iter().max_by_key(Vec::len).unwrap_or_default();
+        Ok(Self { targets, subprotocol, key, sources })
+    }
+
+    /// Where connection `number` is dialled first.
+    pub(crate) fn target(&self, number: usize) -> Arc<Target> {
+        Arc::clone(&self.targets[number % self.targets.len()])
     }
 
     /// A handshake for one connection, and the request that begins it.
-    pub(crate) fn handshake(&self) -> (ClientHandshake, Vec<u8>) {
-        ClientHandshake::new(&self.target.host, &self.target.path, self.subprotocol.as_slice(), self.key)
+    pub(crate) fn handshake(&self, target: &Target) -> (ClientHandshake, Vec<u8>) {
+        ClientHandshake::new(&target.host, &target.path, self.subprotocol.as_slice(), self.key)
     }
 
     /// Local addresses that connections start from; 0 when the kernel chooses.
@@ -54,12 +63,12 @@ impl Dialer {
     }
 
     /// Begins connection `number`.
-    pub(crate) fn dial(&self, number: usize) -> io::Result<TcpStream> {
-        let address = self.target.address;
+    pub(crate) fn dial(&self, number: usize, target: &Target) -> io::Result<TcpStream> {
+        let address = target.address;
         let kind = Type::STREAM.nonblocking().cloexec();
         let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
-        if !self.sources.is_empty() {
+        if !self.sources.is_empty() && matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback()) {
             socket.bind(&SocketAddr::new(self.sources[number % self.sources.len()], 0).into())?;
         }
         match socket.connect(&address.into()) {

@@ -8,7 +8,8 @@ use wire::HandshakeError;
 
 use super::opening::OPENING_MAX;
 
-/// The run ends with it: figures for fewer connections than were asked for would mislead.
+/// The run ends with it: figures for fewer connections than were asked for would mislead. Only a workload whose
+/// connections come back takes one that is the server's for one more try.
 /// `number` is the connection's, from 0.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
@@ -25,6 +26,31 @@ pub(crate) enum EngineError {
     Timeout { address: SocketAddr, number: usize },
     #[error("epoll failed")]
     Poll(#[source] io::Error),
+}
+
+impl EngineError {
+    /// Whether it is this machine's, so that no other try will do better.
+    pub(crate) fn is_ours(&self) -> bool {
+        match self {
+            Self::Connect { source, .. } => matches!(
+                source.raw_os_error().map(Errno::from_raw_os_error),
+                Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL)
+            ),
+            Self::Upgrade { .. } | Self::Closed { .. } | Self::Timeout { .. } => false,
+            Self::Poll(_) => true,
+        }
+    }
+
+    /// What happened, without the connection that it happened to.
+    pub(crate) fn cause(&self) -> String {
+        match self {
+            Self::Connect { source, .. } => format!("cannot connect: {source}"),
+            Self::Upgrade { source, .. } => format!("no upgrade: {source}"),
+            Self::Closed { .. } => "closed before the upgrade was answered".to_owned(),
+            Self::Timeout { .. } => "the upgrade was not answered in time".to_owned(),
+            Self::Poll(error) => error.to_string(),
+        }
+    }
 }
 
 fn remedy(error: &io::Error) -> &'static str {

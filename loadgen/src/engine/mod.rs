@@ -8,22 +8,26 @@
 pub(crate) mod connection;
 pub(crate) mod dialer;
 pub(crate) mod error;
+pub(crate) mod lost;
 mod opening;
 mod poller;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use wire::{CloseCode, Event as Received, Fault, Opcode, Role, Rules, encode_close_into, encode_into};
+use wire::{CloseCode, Event as Received, Opcode, Role, Rules, encode_close_into, encode_into};
 
 use self::connection::{Connection, Phase};
 use self::dialer::Dialer;
 use self::error::EngineError;
+use self::lost::Lost;
 use self::opening::Opening;
 use self::poller::{Event, Poller, Token};
 use crate::report::count_reason;
+use crate::target::Target;
 
 /// Bytes that one read takes. As many as a socket's receive buffer usually holds, and they stay in the L2 cache.
 const READ_BYTES: usize = 128 * 1024;
@@ -63,25 +67,32 @@ pub(crate) trait Workload {
     /// Appends the frames that `connection` has to send now, up to about [`FILL_BYTES`]. Nothing appended means
     /// nothing to send; otherwise it is called again once these are on their way.
     fn fill(&mut self, _connection: usize, _now_ns: u64, _out: &mut Vec<u8>) {}
+
+    /// An open connection has ended. `true` if the workload sees to its coming back; otherwise it is counted as lost.
+    fn lost(&mut self, _connection: usize, _lost: &Lost, _now_ns: u64) -> bool {
+        false
+    }
+
+    /// A connection could not be opened. `true` if the workload will try it again; otherwise the run ends.
+    fn unopened(&mut self, _connection: usize, _error: &EngineError, _now_ns: u64) -> bool {
+        false
+    }
+
+    /// What is to be done with connections now, asked at the start of each turn until there is nothing.
+    fn order(&mut self, _now_ns: u64) -> Option<Order> {
+        None
+    }
 }
 
-/// Why an open connection ended before we closed it.
-#[derive(Debug, thiserror::Error)]
-enum Lost {
-    #[error("the server closed it {}{}{reason}", code_text(*code), if reason.is_empty() { "" } else { ": " })]
-    Closed { code: Option<CloseCode>, reason: String },
-    #[error("the server closed it without a close frame")]
-    End,
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    #[error("the server broke the protocol: {0}")]
-    Fault(#[from] Fault),
-    #[error("{0}")]
-    Message(String),
-}
-
-fn code_text(code: Option<CloseCode>) -> String {
-    code.map_or("without a code".to_owned(), |code| format!("with code {code}"))
+/// What a workload wants of a connection.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Dial it, which is vacant.
+    Dial { connection: usize, target: Arc<Target> },
+    /// End it without a word, open or on its way there.
+    Cut(usize),
+    /// Ask the workload what it has to send.
+    Pump(usize),
 }
 
 /// What happened to connections, beside messages.
@@ -153,6 +164,14 @@ impl Engine {
     /// # Errors
     /// A connection could not be opened, or epoll failed.
     pub(crate) fn turn(&mut self, workload: &mut impl Workload, timeout: Duration) -> Result<(), EngineError> {
+        while let Some(order) = workload.order(self.now_ns()) {
+            match order {
+                Order::Dial { connection, target } => self.dial(connection, target, workload)?,
+                Order::Cut(connection) => self.cut(connection),
+                Order::Pump(connection) => self.pump(connection, workload),
+            }
+        }
+        self.refuse_overdue(workload)?;
         let timeout = if self.again.is_empty() { timeout } else { Duration::ZERO };
         self.poller.wait(timeout).map_err(EngineError::Poll)?;
         for (token, hangup) in std::mem::take(&mut self.again) {
@@ -174,12 +193,17 @@ impl Engine {
         }
         match connection.phase {
             Phase::Vacant => {}
-            Phase::Connecting => self.connected(index)?,
-            Phase::Upgrading => {
-                if event.readable && self.upgraded(index, workload)? {
-                    self.exchange(event, workload);
+            Phase::Connecting => {
+                if let Err(error) = self.connected(index) {
+                    self.unopened(index, error, workload)?;
                 }
             }
+            Phase::Upgrading if event.readable => match self.upgraded(index, workload) {
+                Ok(true) => self.exchange(event, workload),
+                Ok(false) => {}
+                Err(error) => self.unopened(index, error, workload)?,
+            },
+            Phase::Upgrading => {}
             Phase::Open => self.exchange(event, workload),
             Phase::Closing => self.closing(event),
         }
@@ -191,7 +215,7 @@ impl Engine {
         let index = event.token.index as usize;
         let result = if event.readable { self.receive(event, workload) } else { Ok(()) };
         if let Err(lost) = result {
-            return self.lose(index, &lost);
+            return self.lose(index, &lost, workload);
         }
         self.pump(index, workload);
     }
@@ -200,7 +224,7 @@ impl Engine {
     #[inline]
     pub(crate) fn pump(&mut self, index: usize, workload: &mut impl Workload) {
         if let Err(error) = self.try_pump(index, workload) {
-            self.lose(index, &Lost::Io(error));
+            self.lose(index, &Lost::Io(error), workload);
         }
     }
 
@@ -273,18 +297,13 @@ impl Engine {
     }
 
     /// Takes note that an open connection ended, and why.
-    fn lose(&mut self, index: usize, lost: &Lost) {
+    fn lose(&mut self, index: usize, lost: &Lost, workload: &mut impl Workload) {
+        let now_ns = self.now_ns();
         let connection = &mut self.connections[index];
         if connection.phase != Phase::Open {
             return;
         }
-        let farewell = match lost {
-            Lost::Closed { code, .. } => Some(*code),
-            Lost::Fault(fault) => Some(Some(fault.close_code())),
-            Lost::Message(_) => Some(Some(CloseCode::PROTOCOL)),
-            Lost::End | Lost::Io(_) => None,
-        };
-        if let Some(code) = farewell {
+        if let Some(code) = lost.farewell() {
             let mut close = Vec::new();
             encode_close_into(&mut close, code, "", Some(self.mask));
             // The connection ends either way; a server that cannot be told will notice.
@@ -292,17 +311,21 @@ impl Engine {
         }
         connection.vacate();
         self.open -= 1;
-        self.counts.closed += 1;
-        count_reason(&mut self.counts.reasons, lost.to_string());
+        if !workload.lost(index, lost, now_ns) {
+            self.counts.closed += 1;
+            count_reason(&mut self.counts.reasons, lost.to_string());
+        }
     }
 
     /// Ends a connection as a failing network would: without a word. It is not counted as lost.
     pub(crate) fn cut(&mut self, index: usize) {
         let connection = &mut self.connections[index];
-        if connection.phase == Phase::Open {
-            connection.vacate();
-            self.open -= 1;
+        match connection.phase {
+            Phase::Open => self.open -= 1,
+            Phase::Connecting | Phase::Upgrading => self.abandon(),
+            Phase::Vacant | Phase::Closing => return,
         }
+        self.connections[index].vacate();
     }
 
     /// Ends all connections with a close frame and waits a moment for the server to close them, so that closed

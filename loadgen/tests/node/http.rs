@@ -1,12 +1,13 @@
-//! The node's HTTP: sign up, log in, channels. One request a connection.
+//! The node's HTTP: sign up, log in, channels, histories. One request a connection.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-use schema::UserId;
+use schema::command::{History, HistoryWindow};
+use schema::{ChannelId, Seq, UserId};
 use serde_json::{Value, json};
 
-use super::Inner;
+use super::{Fault, Inner};
 
 pub(super) fn answer(mut stream: &TcpStream, node: &Inner) {
     let mut reader = BufReader::new(stream);
@@ -60,6 +61,18 @@ fn route(node: &Inner, path: &str, token: &str, body: &Value) -> (u16, Value) {
             };
             state.channels.push(members);
             (201, json!({"channel_id": (state.channels.len() - 1).to_string()}))
+        }
+        (path, Some(_)) if path.starts_with("/v1/channels/") => {
+            let part = |from: &str, to: char| path.split(from).nth(1)?.split(to).next()?.parse().ok();
+            let (channel_id, after) = (part("/channels/", '/').expect("an id"), part("after=", '&').expect("a seq"));
+            let window = HistoryWindow::After(Seq(after));
+            let mut page = state.history(&History { channel_id: ChannelId(channel_id), window, limit: 200 });
+            if node.fault == Fault::HideFromHistory {
+                let all = page.messages.len();
+                page.messages.retain(|message| !message.seq.0.is_multiple_of(5));
+                state.faults += (all - page.messages.len()) as u64;
+            }
+            (200, serde_json::to_value(&page).expect("a page is JSON"))
         }
         (_, None) => (401, json!({"code": 101, "detail": "who are you?"})),
         (other, Some(_)) => panic!("loadgen asks for no {other}"),

@@ -1,7 +1,8 @@
 //! A node in a few threads, with faults on demand and a count of those it committed.
 //!
 //! Speaks as much of the protocol as `loadgen` does, over the encodings of `schema` and the frames of tungstenite:
-//! accounts and channels by HTTP, `connect`, `send`, `history` and `echo` in sessions. Keeps everything in memory.
+//! accounts, channels and histories by HTTP, `connect`, `send`, `history` and `echo` in sessions. Keeps everything in
+//! memory, which several nodes may share.
 
 mod http;
 
@@ -18,6 +19,8 @@ use schema::{
     SessionId, UnixMs, UserId,
 };
 use tungstenite::handshake::server::{Request as Upgrade, Response};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message as Frame, WebSocket};
 
 use crate::running;
@@ -45,7 +48,20 @@ pub(crate) enum Fault {
     Forbid,
     /// After a resumption pushes what it had pushed before once more.
     ResumeTooEarly,
+    /// After a resumption leaves out the first message of another.
+    ResumeTooLate,
+    /// Commits what is sent again once more.
+    CommitTwice,
+    /// Leaves it out of histories that are read over HTTP.
+    HideFromHistory,
+    /// Holds a connection and says nothing more over it, once.
+    FallSilent,
+    /// Tells every session at its tenth message to go to the next node.
+    Drain,
 }
+
+/// Sends after which a restless node ends a session.
+const RESTLESS_SENDS: u32 = 25;
 
 #[derive(Debug, Default)]
 pub(crate) struct State {
@@ -59,6 +75,11 @@ pub(crate) struct State {
     attempts: u64,
     faults: u64,
     pub(crate) connects: u64,
+    /// Where the nodes are that share this, and how many sessions each has had.
+    pub(crate) places: Vec<(SocketAddr, u64)>,
+    /// Sessions that a restless node ended, and `connect`s that it refused for now.
+    pub(crate) ended: u64,
+    pub(crate) refused: u64,
 }
 
 /// Where the node is, and what it did.
@@ -73,16 +94,38 @@ pub(crate) struct Node {
 #[derive(Debug, Clone)]
 struct Inner {
     fault: Fault,
+    /// Ends every session after some sends: the first node with 3001 once it has committed, others without a word before
+    /// that. Refuses every other `connect` that follows.
+    restless: bool,
+    place: usize,
     state: Arc<Mutex<State>>,
 }
 
 impl Node {
     pub(crate) fn start(fault: Fault) -> Self {
-        let inner = Inner { fault, state: Arc::default() };
+        Self::serving(Inner { fault, restless: false, place: 0, state: Arc::default() })
+    }
+
+    /// So many nodes that share what they know, and keep no session for long.
+    pub(crate) fn restless(fault: Fault, nodes: usize) -> Vec<Self> {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let inner = |place| Inner { fault, restless: true, place, state: Arc::clone(&state) };
+        (0..nodes).map(|place| Self::serving(inner(place))).collect()
+    }
+
+    /// Two nodes that share what they know.
+    pub(crate) fn pair(fault: Fault) -> Vec<Self> {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let inner = |place| Inner { fault, restless: false, place, state: Arc::clone(&state) };
+        (0..2).map(|place| Self::serving(inner(place))).collect()
+    }
+
+    fn serving(inner: Inner) -> Self {
         let (sessions, requests) = (inner.clone(), inner.clone());
         // A client that goes away in the middle of anything is no failure of the test.
         let ws = running::serve(move |stream| _ = sessions.serve(stream));
         let api = running::serve(move |stream| http::answer(&stream, &requests));
+        inner.state().places.push((ws, 0));
         Self { ws, api, inner }
     }
 
@@ -91,7 +134,7 @@ impl Node {
     }
 
     pub(crate) fn faults(&self) -> u64 {
-        self.state().faults
+        self.state().faults()
     }
 }
 
@@ -114,8 +157,17 @@ impl Inner {
         };
         let socket = tungstenite::accept_hdr(stream, agree).map_err(|_| Error::ConnectionClosed)?;
         socket.get_ref().set_read_timeout(Some(LISTEN))?;
-        let mut session =
-            Session { node: self, socket, encoding, user: None, next_event: 0, held: None, blocked: None };
+        let mut session = Session {
+            node: self,
+            socket,
+            encoding,
+            user: None,
+            next_event: 0,
+            held: None,
+            blocked: None,
+            sends: 0,
+            skip: false,
+        };
         loop {
             let bytes = match session.socket.read() {
                 Ok(Frame::Binary(bytes)) if encoding == Encoding::Fb => bytes.to_vec(),
@@ -145,6 +197,9 @@ struct Session<'a> {
     held: Option<Push>,
     /// The message whose refusal the session has not made good yet.
     blocked: Option<ClientMsgId>,
+    sends: u32,
+    /// The next push of another's message is left out.
+    skip: bool,
 }
 
 impl Session<'_> {
@@ -159,8 +214,13 @@ impl Session<'_> {
 
     fn request(&mut self, Request { id, command }: Request) -> Result<(), Error> {
         let reply = match command {
-            Command::Connect(connect) => Some(Ok(Reply::Connect(self.connect(&connect)))),
-            Command::Send(send) => self.send(&send),
+            Command::Connect(connect) => Some(self.connect(&connect).map(Reply::Connect)),
+            Command::Send(send) => {
+                self.before_send()?;
+                let reply = self.send(&send);
+                self.after_send()?;
+                reply
+            }
             Command::History(history) => Some(Ok(Reply::History(self.history(&history)))),
             Command::Echo { data } => Some(Ok(Reply::Echo { data })),
             Command::Refresh { .. }
@@ -179,12 +239,60 @@ impl Session<'_> {
         self.say(&ServerFrame::Reply { id, reply: reply.map_err(|refusal: Refusal| refusal.into()) })
     }
 
-    fn connect(&mut self, connect: &Connect) -> Connected {
+    /// Whether a restless node has had enough of the session, which counts as ended then.
+    fn is_over(&mut self) -> bool {
+        let over = self.node.restless && self.sends >= RESTLESS_SENDS;
+        self.node.state().ended += u64::from(over);
+        over
+    }
+
+    fn before_send(&mut self) -> Result<(), Error> {
+        self.sends += 1;
+        if self.node.fault == Fault::FallSilent && self.sends == 10 {
+            let first = {
+                let mut state = self.node.state();
+                state.faults += 1;
+                state.faults == 1
+            };
+            if first {
+                std::thread::sleep(Duration::from_secs(20));
+                return Err(Error::ConnectionClosed);
+            }
+        }
+        if self.node.fault == Fault::Drain && self.node.place == 0 && self.sends == 10 {
+            let url = {
+                let mut state = self.node.state();
+                state.faults += 1;
+                Some(format!("ws://{}", state.places[1].0))
+            };
+            let deadline_ms = UnixMs(1_800_000_060_000);
+            self.say(&ServerFrame::Push(Push::Drain { deadline_ms, jitter_ms: 200, url }))?;
+        }
+        if self.node.place > 0 && self.is_over() { Err(Error::ConnectionClosed) } else { Ok(()) }
+    }
+
+    fn after_send(&mut self) -> Result<(), Error> {
+        if self.node.place > 0 || !self.is_over() {
+            return Ok(());
+        }
+        let (code, reason) = (CloseCode::from(3001), "node going away".into());
+        self.socket.close(Some(CloseFrame { code, reason }))?;
+        Err(Error::ConnectionClosed)
+    }
+
+    fn connect(&mut self, connect: &Connect) -> Result<Connected, Refusal> {
         let mut state = self.node.state();
+        if self.node.restless && connect.cursor.is_some() && state.connects.is_multiple_of(2) {
+            state.connects += 1;
+            state.refused += 1;
+            return Err(Refusal::new(ErrorCode::Moving, "moving"));
+        }
         let user =
             *state.users.values().find(|(_, token)| *token == connect.token).map(|(user, _)| user).expect("a token");
         self.user = Some(user);
+        self.skip = self.node.fault == Fault::ResumeTooLate && connect.cursor.is_some();
         state.connects += 1;
+        state.places[self.node.place].1 += 1;
         self.next_event = match &connect.cursor {
             None => state.events.len(),
             Some(cursor) => {
@@ -197,15 +305,15 @@ impl Session<'_> {
                 }
             }
         };
-        Connected {
+        Ok(Connected {
             user_id: user,
             session_id: SessionId(1),
             server_time_ms: UnixMs(1_800_000_000_000),
             ping_ms: 25_000,
             limits: ClientLimits::default(),
             cursor: self.next_event.to_string(),
-            retry: Retry::default(),
-        }
+            retry: Retry { base_ms: 50, cap_ms: 500 },
+        })
     }
 
     fn send(&mut self, send: &Send) -> Option<Result<Reply, Refusal>> {
@@ -214,9 +322,15 @@ impl Session<'_> {
         assert!(state.is_in(from, send.channel_id), "{from} sends to a channel of others");
         let sent_ms = UnixMs(1_800_000_000_000);
         if let Some(&seq) = state.seqs.get(&(from, send.client_msg_id)) {
+            if self.node.fault == Fault::CommitTwice {
+                state.faults += 1;
+                let again = state.messages[&send.channel_id][seq.0 as usize - 1].clone();
+                let again = Arc::new(Message { seq: Seq(head(&state, send.channel_id) + 1), ..(*again).clone() });
+                state.append(again);
+            }
             return Some(Ok(Reply::Send { seq, sent_ms, duplicate: true }));
         }
-        let head = state.messages.entry(send.channel_id).or_default().len() as u64;
+        let head = head(&state, send.channel_id);
         let faulty = (head + 1).is_multiple_of(5);
         state.attempts += 1;
         match self.node.fault {
@@ -251,9 +365,8 @@ impl Session<'_> {
             deleted: false,
             reactions: no_reactions(),
         });
-        state.messages.entry(send.channel_id).or_default().push(Arc::clone(&message));
+        state.append(message);
         state.seqs.insert((from, send.client_msg_id), seq);
-        state.events.push((send.channel_id, message));
         if self.node.fault == Fault::LoseAck && faulty {
             state.faults += 1;
             return None;
@@ -262,20 +375,7 @@ impl Session<'_> {
     }
 
     fn history(&self, history: &History) -> HistoryPage {
-        let state = self.node.state();
-        let all = state.messages.get(&history.channel_id).map_or(&[][..], Vec::as_slice);
-        let limit = history.limit as usize;
-        let (from, to) = match history.window {
-            HistoryWindow::Newest => (all.len().saturating_sub(limit), all.len()),
-            HistoryWindow::After(seq) => (seq.0 as usize, all.len().min(seq.0 as usize + limit)),
-            HistoryWindow::Before(_) | HistoryWindow::Around(_) => panic!("loadgen asks for no {history:?}"),
-        };
-        HistoryPage {
-            messages: all[from..to].to_vec(),
-            head_seq: Seq(all.len() as u64),
-            first_seq: Seq(1),
-            more: to < all.len(),
-        }
+        self.node.state().history(history)
     }
 
     fn push(&mut self) -> Result<(), Error> {
@@ -294,6 +394,10 @@ impl Session<'_> {
             let faulty = message.seq.0.is_multiple_of(5) && message.from != user;
             match self.node.fault {
                 Fault::LosePush if faulty => self.node.state().faults += 1,
+                Fault::ResumeTooLate if self.skip && message.from != user => {
+                    self.skip = false;
+                    self.node.state().faults += 1;
+                }
                 Fault::DoublePush if faulty => {
                     self.node.state().faults += 1;
                     self.say(&ServerFrame::Push(push(Arc::clone(&message))))?;
@@ -323,7 +427,36 @@ impl Session<'_> {
     }
 }
 
+fn head(state: &State, channel: ChannelId) -> u64 {
+    state.messages.get(&channel).map_or(0, |all| all.len() as u64)
+}
+
 impl State {
+    pub(crate) fn faults(&self) -> u64 {
+        self.faults
+    }
+
+    fn append(&mut self, message: Arc<Message>) {
+        self.messages.entry(message.channel_id).or_default().push(Arc::clone(&message));
+        self.events.push((message.channel_id, message));
+    }
+
+    fn history(&self, history: &History) -> HistoryPage {
+        let all = self.messages.get(&history.channel_id).map_or(&[][..], Vec::as_slice);
+        let limit = history.limit as usize;
+        let (from, to) = match history.window {
+            HistoryWindow::Newest => (all.len().saturating_sub(limit), all.len()),
+            HistoryWindow::After(seq) => (seq.0 as usize, all.len().min(seq.0 as usize + limit)),
+            HistoryWindow::Before(_) | HistoryWindow::Around(_) => panic!("loadgen asks for no {history:?}"),
+        };
+        HistoryPage {
+            messages: all[from..to].to_vec(),
+            head_seq: Seq(all.len() as u64),
+            first_seq: Seq(1),
+            more: to < all.len(),
+        }
+    }
+
     fn is_in(&self, user: UserId, channel: ChannelId) -> bool {
         self.channels[channel.0 as usize].contains(&user)
     }

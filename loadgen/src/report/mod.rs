@@ -1,75 +1,24 @@
 //! Report of a run, for people and for scripts.
 //!
 //! Owns the report's form: text, or one JSON object whose top level has the counts on which the exit code rests.
-//! Owns latency histograms too. Measures nothing itself.
+//! What single workloads add is in `parts`, latencies in `latency`. Measures nothing itself.
+
+mod latency;
+mod parts;
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display, Write as _};
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
+pub(crate) use self::latency::{Latencies, Latency};
+pub(crate) use self::parts::{ChatReport, HistoryReport, PresenceReport, ReconnectReport};
 use crate::machine::{GENERATOR_BOUND_PERCENT, STARVED_PERCENT};
 use crate::process::Memory;
 
-/// Longest latency told apart, 10 minutes; longer ones count as that. With three digits from 128 ns on a histogram
-/// takes 24 rows of 1,024 counts, 200 KB, of which a run touches a few cache lines.
-const LATENCY_NS_MAX: u64 = 600 * 1_000_000_000;
-const LATENCY_NS_MIN: u64 = 128;
-
 /// Different reasons of one kind, of lost connections or refusals, that are kept apart.
 const REASONS_MAX: usize = 16;
-
-/// Latencies as they come in.
-#[derive(Debug)]
-pub(crate) struct Latencies(Histogram<u64>);
-
-impl Latencies {
-    pub(crate) fn new() -> Self {
-        Self(Histogram::new_with_bounds(LATENCY_NS_MIN, LATENCY_NS_MAX, 3).expect("the bounds are constant and valid"))
-    }
-
-    pub(crate) fn record(&mut self, latency_ns: u64) {
-        self.0.saturating_record(latency_ns);
-    }
-
-    pub(crate) fn summary(&self) -> Latency {
-        let at = |quantile| micros(self.0.value_at_quantile(quantile));
-        Latency {
-            count: self.0.len(),
-            mean: micros(self.0.mean() as u64),
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p99_9: at(0.999),
-            max: micros(self.0.max()),
-        }
-    }
-}
-
-fn micros(ns: u64) -> f64 {
-    (ns as f64 / 100.0).round() / 10.0
-}
-
-/// Latencies in microseconds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Latency {
-    pub(crate) count: u64,
-    pub(crate) mean: f64,
-    pub(crate) p50: f64,
-    pub(crate) p90: f64,
-    pub(crate) p99: f64,
-    pub(crate) p99_9: f64,
-    pub(crate) max: f64,
-}
-
-impl Display for Latency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { p50, p90, p99, p99_9, max, .. } = self;
-        write!(f, "p50 {p50} µs · p90 {p90} µs · p99 {p99} µs · p99.9 {p99_9} µs · max {max} µs")
-    }
-}
 
 /// How the load was paced.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -111,53 +60,6 @@ impl Counts {
     }
 }
 
-/// What only `chat` knows.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub(crate) struct ChatReport {
-    /// Members of a channel.
-    pub(crate) group: u32,
-    /// Deliveries to others a second.
-    pub(crate) delivered_per_second: f64,
-    /// Times that the node said a message had been sent before, to a device that sent it again after it was dropped.
-    pub(crate) repeated: u64,
-    /// Messages that were sent again after a temporary refusal.
-    pub(crate) retried: u64,
-    /// Messages that were refused for good, and why.
-    pub(crate) refused: BTreeMap<String, u64>,
-    /// Times that two readers, or a reader and the history, disagreed about what a seq holds.
-    pub(crate) mismatched: u64,
-    /// Times that the first device was to be dropped and resumed, and was.
-    pub(crate) resumes: u32,
-    pub(crate) resumed: u32,
-    /// Messages of the resumed device that were compared with the history.
-    pub(crate) compared: u64,
-}
-
-/// What only `presence` knows.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub(crate) struct PresenceReport {
-    /// Pushes of presence, over all watchers.
-    pub(crate) pushes: u64,
-    /// Those closer than 250 ms to the one before.
-    pub(crate) crowded: u64,
-    /// Entries that told a change before it was there, or another one.
-    pub(crate) early: u64,
-    /// Entries that told what was told before.
-    pub(crate) repeated: u64,
-}
-
-impl PresenceReport {
-    fn clean(&self) -> bool {
-        self.crowded == 0 && self.early == 0
-    }
-}
-
-impl ChatReport {
-    fn clean(&self) -> bool {
-        self.mismatched == 0 && self.refused.is_empty()
-    }
-}
-
 /// One run. Counts are of the whole run, warm-up and all; rates, latencies and CPU are of the measured window.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub(crate) struct Report {
@@ -179,6 +81,9 @@ pub(crate) struct Report {
     /// Of `chat`: what its channels and resumed device add.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) chat: Option<ChatReport>,
+    /// Of a `chat` whose connections come back: how they did, and what the histories say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reconnection: Option<ReconnectReport>,
     /// Of `presence`: how it was told.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) presence: Option<PresenceReport>,
@@ -205,6 +110,7 @@ impl Report {
         self.counts.clean()
             && self.closed == 0
             && self.chat.as_ref().is_none_or(ChatReport::clean)
+            && self.reconnection.as_ref().is_none_or(ReconnectReport::clean)
             && self.presence.as_ref().is_none_or(PresenceReport::clean)
     }
 
@@ -258,6 +164,7 @@ impl Report {
                 rows.push(("resumption", format!("{resumed} of {resumes} times; {compared}")));
             }
         }
+        rows.extend(self.reconnection.iter().flat_map(ReconnectReport::rows));
         if let Some(PresenceReport { pushes, crowded, early, repeated }) = &self.presence {
             let told = format!("{pushes} pushes · crowded {crowded} · early {early} · repeated {repeated}");
             rows.push(("presence", told));
@@ -348,14 +255,5 @@ mod tests {
         assert!(!idle.text().contains("generator-bound"), "{}", idle.text());
         assert_eq!(cpu_percent(900, Duration::from_nanos(1_000)), (90.0, false));
         assert_eq!(cpu_percent(901, Duration::from_nanos(1_000)), (90.1, true));
-    }
-
-    #[test]
-    fn a_latency_beyond_the_scale_is_its_end() {
-        let mut latencies = Latencies::new();
-        latencies.record(u64::MAX);
-        latencies.record(0);
-        let max = latencies.summary().max;
-        assert!((599e6..=601e6).contains(&max), "{max}");
     }
 }
