@@ -3,12 +3,14 @@
 //! Owns the list of them. Each chore is a file.
 
 mod arrows;
+mod chaos;
 mod cluster;
 mod flatbuffers;
 #[cfg(test)]
 mod invariants;
 mod keys;
 mod lines;
+mod nodes;
 mod sources;
 
 use std::process::{Command, ExitCode};
@@ -30,6 +32,8 @@ enum Chore {
     Arrows,
     /// Run a cluster on this machine until Ctrl-C: the stand-in of FoundationDB and several nodes
     Cluster(cluster::Cluster),
+    /// Have loadgen talk to a cluster on this machine while its nodes are killed, paused, restarted or joined by another
+    Chaos(chaos::Chaos),
     /// Count lines of code by crate: product, tests, tools, generated
     Lines {
         /// Of this commit; of the working tree without one
@@ -57,15 +61,17 @@ fn main() -> ExitCode {
         Chore::Keys(mode) => keys::run(mode),
         Chore::Arrows => arrows::print().map(show),
         Chore::Cluster(cluster) => cluster::run(&cluster),
+        Chore::Chaos(chaos) => return exit(chaos::run(&chaos)),
         Chore::Lines { commit } => lines::table(commit.as_deref()).map(show),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("xtask: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn exit(done: anyhow::Result<ExitCode>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 /// Runs the gate where it lies, with this terminal.
