@@ -25,8 +25,6 @@ enum Hardship {
     Drain(usize),
     /// A node is there, if it was not.
     Start(usize),
-    /// A node is called to take over.
-    TakeOver(usize),
     StandStill(usize, u64),
     Disturb(Disturbance),
     Repair(Disturbance),
@@ -74,9 +72,6 @@ impl Hardships {
         if let Some(ms) = plan.leap_ms.filter(|ms| *ms > 0) {
             add(ms, Hardship::Leap);
             (0..plan.nodes.len()).for_each(|at| add(ms + away_ms(plan, rng), Hardship::Start(at)));
-        }
-        for &(at, ms) in &plan.takeovers {
-            add(ms, Hardship::TakeOver(at));
         }
         for &(at, span) in &plan.pauses {
             add(span.from_ms, Hardship::StandStill(at, span.to_ms));
@@ -138,7 +133,6 @@ impl Hardships {
                 }
                 sim.bounce(node(at).host);
             }
-            Hardship::TakeOver(at) if node(at).is_up.get() => world.called.set(at),
             Hardship::StandStill(at, until_ms) if node(at).is_up.get() => {
                 world.met.borrow_mut().pauses += 1;
                 node(at).stands_until_ms.set(until_ms);
@@ -147,7 +141,6 @@ impl Hardships {
             | Hardship::PowerLoss(_)
             | Hardship::Drain(_)
             | Hardship::Start(_)
-            | Hardship::TakeOver(_)
             | Hardship::StandStill(..) => {}
             Hardship::Disturb(what) => {
                 let begun = self.disturbed.begin(sim, what);
@@ -176,16 +169,6 @@ impl Hardships {
                 world.leapt.set(true);
             }
         }
-        call(world);
-    }
-}
-
-/// Nodes take turns: one that is up is called if the one that was is not.
-fn call(world: &World) {
-    let (count, called) = (world.nodes.len(), world.called.get());
-    let mut next = (called..called + count).map(|at| at % count);
-    if let Some(at) = next.find(|&at| world.nodes[at].is_up.get()) {
-        world.called.set(at);
     }
 }
 

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use kv::memory::FaultRates;
-use schema::limits::{LINK_BYTES_MAX, STORE_TASKS_MAX};
+use schema::limits::{LINK_BYTES_MAX, NODE_LINK_RESEND_BYTES_MAX, NODE_LINK_UNSENT_BYTES_MAX, STORE_TASKS_MAX};
 
 use crate::options::{Options, Workload};
 use crate::rng::Rng;
@@ -80,6 +80,10 @@ pub enum How {
 pub struct Plan {
     /// Shards of each node, of which there are one to five.
     pub nodes: Vec<u16>,
+    /// The share of the partitions that each is to have, beside the others'.
+    pub weights: Vec<u16>,
+    /// Whether nodes have links, and work as one; else one serves at a time and the others stand by.
+    pub is_linked: bool,
     /// Accounts.
     pub users: usize,
     /// Devices in all, each account having at least one.
@@ -122,8 +126,6 @@ pub struct Plan {
     pub power_losses: Vec<(usize, u64)>,
     /// Which nodes are asked to stop, and when.
     pub drains: Vec<(usize, u64)>,
-    /// Which nodes are called to take over, and when.
-    pub takeovers: Vec<(usize, u64)>,
     /// When all nodes are restarted, one after the other.
     pub rolling_ms: Option<u64>,
     /// Which nodes' processes stand still, and when.
@@ -142,6 +144,10 @@ pub struct Plan {
     pub mailbox_places: usize,
     /// Bytes of frames that wait for a full mailbox.
     pub link_bytes: usize,
+    /// Bytes that wait for the network between two nodes, on each link.
+    pub peer_unsent_bytes: usize,
+    /// Bytes of frames that must arrive and are not acknowledged, on each link.
+    pub peer_resend_bytes: usize,
     /// Store tasks that a shard has under way.
     pub store_tasks: usize,
     /// When all nodes end, to begin again 31 days later by the wall, so that inboxes are trimmed behind devices' cursors.
@@ -228,8 +234,14 @@ impl Plan {
             Disturbance { from: Place::Node(from), to: Place::Node(to), how: how(rng), span }
         }));
         Self {
+            // The first is never without partitions, so that somebody is to have them.
+            weights: (0..count)
+                .map(|at| if at > 0 && rng.chance(100) { 0 } else { rng.within(1..=4) as u16 })
+                .collect(),
+            is_linked: false,
+            peer_unsent_bytes: *rng.pick(&[16_384, NODE_LINK_UNSENT_BYTES_MAX as usize]),
+            peer_resend_bytes: *rng.pick(&[16_384, 262_144, NODE_LINK_RESEND_BYTES_MAX as usize]),
             joins: late.into_iter().map(|node| (node, rng.within(500..=busy_ms))).collect(),
-            takeovers: of_nodes(times(rng, 400, 2, busy_ms), rng, count),
             rolling_ms: rng.chance(150).then(|| rng.within(500..=busy_ms / 2)),
             store_cuts: of_nodes(spans(rng, 400, 2, busy_ms, 200..=9_000), rng, count),
             store_losses: spans(rng, 200, 1, busy_ms, 100..=2_000)

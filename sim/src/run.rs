@@ -69,7 +69,7 @@ pub(crate) fn calm(seed: u64, users: usize) -> World {
 fn summary(world: &World) -> String {
     let (facts, met) = (world.facts.borrow(), world.met.borrow());
     format!(
-        "{:?} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} operations, {} pushed, {} snapshots, {} races, {} fenced, {} cuts, {} pauses, {} frames held back, {} dropped, {} s",
+        "{:?} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} operations, {} pushed, {} snapshots, {} races, {} views, {} takeovers, {} moves, {} fenced, {} outdated, {} bytes between nodes, {} cuts, {} pauses, {} frames held back, {} dropped, {} s",
         world.plan.nodes,
         world.plan.devices,
         world.lives.get(),
@@ -80,7 +80,12 @@ fn summary(world: &World) -> String {
         facts.pushed.values().map(|pushed| pushed.events.len()).sum::<usize>(),
         facts.snapshots,
         checks::races(&facts),
+        met.views,
+        met.takeovers,
+        met.moves,
         met.fenced,
+        met.outdated,
+        met.between_nodes_bytes,
         met.cuts,
         met.pauses,
         met.held_back,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::driver::Mail;
-use schema::mesh::{MeshBody, MeshFrame};
+use schema::mesh::MeshBody;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
@@ -95,65 +95,74 @@ impl Mailbox {
     }
 }
 
-type Due = (Instant, MeshFrame);
+type Due = (Instant, Mail);
 
 /// The way from one shard to another's mailbox, in order.
 pub(super) struct Line {
     from: u16,
     to: u16,
     mailbox: Mailbox,
-    frames: UnboundedSender<Due>,
+    mail: UnboundedSender<Due>,
     /// Planted bugs of the driver: the mailbox is never tried again; a frame waits for the next one to overtake it.
     is_given_up: Cell<bool>,
-    overtaken: RefCell<Option<MeshFrame>>,
+    overtaken: RefCell<Option<Mail>>,
 }
 
 impl Line {
     pub(super) fn new(from: u16, to: u16, mailbox: Mailbox, tasks: &Tasks) -> Self {
-        let (sender, frames) = mpsc::unbounded_channel();
-        tasks.spawn(carry(frames, mailbox.clone()));
-        Self { from, to, mailbox, frames: sender, is_given_up: Cell::default(), overtaken: RefCell::default() }
+        let (sender, mail) = mpsc::unbounded_channel();
+        tasks.spawn(carry(mail, mailbox.clone()));
+        Self { from, to, mailbox, mail: sender, is_given_up: Cell::default(), overtaken: RefCell::default() }
     }
 
-    /// Sends a frame on its way, or returns it if it would find no place.
-    pub(super) fn push(&self, world: &World, rng: &mut Rng, frame: MeshFrame) -> Option<MeshFrame> {
-        let (from, to) = (self.from, self.to);
+    /// Sends an item on its way, or returns it if it would find no place.
+    pub(super) fn push(&self, world: &World, rng: &mut Rng, mail: Mail) -> Option<Mail> {
         if self.mailbox.is_full() || self.is_given_up.get() {
             world.met.borrow_mut().held_back += 1;
             self.is_given_up.set(world.options.planted == Some(Planted::FullMailboxForever));
             let mut overtaken = self.overtaken.borrow_mut();
             if world.options.planted == Some(Planted::FullMailboxOvertaken) && overtaken.is_none() {
-                *overtaken = Some(frame);
+                *overtaken = Some(mail);
                 return None;
             }
-            return Some(frame);
+            return Some(mail);
         }
+        if self.is_lost(world, rng, &mail) {
+            return None;
+        }
+        let delay = Duration::from_millis(rng.within(0..=world.plan.mesh_ms));
+        for mail in [Some(mail), self.overtaken.take()].into_iter().flatten() {
+            self.mailbox.queue.borrow_mut().on_the_way += 1;
+            // The line lives as long as the shard: both die with the node.
+            let _ = self.mail.send((Instant::now() + delay, mail));
+        }
+        None
+    }
+
+    fn is_lost(&self, world: &World, rng: &mut Rng, mail: &Mail) -> bool {
+        let (from, to) = (self.from, self.to);
+        let Mail::Mesh(frame) = mail else {
+            note!(world.trace, "mesh: {from} to {to} {mail:?}");
+            return false;
+        };
         let loss_permille = match frame.body {
             MeshBody::Hint { .. } => world.plan.hint_loss_permille,
             _ => world.plan.mesh_loss_permille,
         };
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
-        if !frame.body.must_arrive() && world.is_hostile() && rng.chance(loss_permille) {
-            note!(world.trace, "mesh: {from} to {to} lost {} bytes", bytes.len());
-            return None;
-        }
-        note!(world.trace, "mesh: {from} to {to} {} bytes {:x}", bytes.len(), digest(&bytes));
-        let delay = Duration::from_millis(rng.within(0..=world.plan.mesh_ms));
-        for frame in [Some(frame), self.overtaken.take()].into_iter().flatten() {
-            self.mailbox.queue.borrow_mut().on_the_way += 1;
-            // The line lives as long as the shard: both die with the node.
-            let _ = self.frames.send((Instant::now() + delay, frame));
-        }
-        None
+        let is_lost = !frame.body.must_arrive() && world.is_hostile() && rng.chance(loss_permille);
+        let what = if is_lost { " is lost" } else { "" };
+        note!(world.trace, "mesh: {from} to {to} {} bytes {:x}{what}", bytes.len(), digest(&bytes));
+        is_lost
     }
 }
 
-/// One frame after the other, so that none overtakes another.
-async fn carry(mut frames: UnboundedReceiver<Due>, mailbox: Mailbox) {
-    while let Some((due, frame)) = frames.recv().await {
+/// One item after the other, so that none overtakes another.
+async fn carry(mut mail: UnboundedReceiver<Due>, mailbox: Mailbox) {
+    while let Some((due, item)) = mail.recv().await {
         tokio::time::sleep_until(due).await;
         mailbox.queue.borrow_mut().on_the_way -= 1;
-        mailbox.deliver(Mail::Mesh(frame));
+        mailbox.deliver(item);
     }
 }

@@ -1,14 +1,21 @@
 //! A node: several shards' drivers over the store, in a simulated process that can be killed, or stand still.
 //!
-//! Owns one life of it: it claims the view when it is called, takes clients, gives each connection to a shard, and ends
-//! when it is asked to, or when another has taken the store over. What it holds dies with it; the store does not. The
-//! shape is the gateway's, with tasks in place of threads and rings. `process` is what goes on from life to life, `way`
-//! how it reaches the store.
+//! Owns one life of it: it joins the view, takes clients, gives each connection to a shard, and ends when it is asked to,
+//! or when it is in no view any more. What it holds dies with it; the store does not. The shape is the gateway's, with
+//! tasks in place of threads and rings.
+//!
+//! ```text
+//! process      lives one after the other          shard mailbox    a shard's driver, and ways between shards
+//! heartbeat    its part in the view               conn auth api    what clients and the HTTP API bring
+//! peering      connections to other nodes         way              how it reaches the store
+//! ```
 
 mod api;
 mod auth;
 mod conn;
+mod heartbeat;
 mod mailbox;
+mod peering;
 mod process;
 mod shard;
 mod way;
@@ -23,12 +30,16 @@ use chat::push::{self, Adopted};
 use chat::{appender::Appender, view};
 use host::Host;
 use host::driver::{Clock as _, Limits, Orders, Parts};
+use host::membership::News;
 use lies::LyingEngine;
+use link::handshake::{Identity, VERSIONS};
+use link::{Bounds, Secret};
+use router::Drain;
 use schema::{Incarnation, Instant, Now, Owner, ShardIndex, UnixMs, View};
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
-use turmoil::net::TcpStream;
+use tokio::time::{sleep, timeout};
 
 use crate::options::Planted;
 use crate::rng::Rng;
@@ -36,23 +47,33 @@ use crate::trace::note;
 use crate::world::World;
 
 pub(crate) use auth::{Tokens, token};
+use heartbeat::Heartbeat;
 use mailbox::{Line, Mailbox};
-use process::Port;
+use peering::Peering;
 pub(crate) use process::run;
+use process::{Door, Port};
 use shard::{Event, Shard, SimLinks, SimSockets};
 use way::Way;
 
 /// Where clients connect.
 pub(crate) const PORT: u16 = 8001;
+/// Where other nodes do.
+const PEER_PORT: u16 = 8002;
 /// Bytes beside a plan's for frames that must arrive: more than the few devices of a run ever need.
 const LINK_MUST_BYTES: usize = 1024 * 1024;
-/// How long sessions may take to finish when the node is asked to stop, and when it was fenced.
+/// How long a node that is asked to stop may take to hand over what it owns.
+const HAND_OVER: Duration = Duration::from_secs(20);
+/// How long sessions may take to finish when the node is asked to stop, and when it is in no view any more.
 const DRAIN_MS: u64 = 2_000;
+/// Time over which clients of a node that stops are to go to others.
+const JITTER_MS: u32 = 700;
 const FENCED_DRAIN_MS: u64 = 1_000;
-/// How often a node looks at what its heartbeats and its store tell it.
+/// How often a node looks at what its store and its operator tell it.
 const LOOK: Duration = Duration::from_millis(20);
-/// How many looks apart it reads the view.
-const BEAT_LOOKS: u64 = 25;
+/// How often a node looks for what lives that are over have left.
+const ADOPT: Duration = Duration::from_secs(2);
+/// The secret of all nodes.
+const SECRET: &[u8] = b"a secret of thirty-two bytes or more";
 
 /// The clocks of one life of the node. Its wall clock is off by up to two seconds, differently in each life.
 #[derive(Debug, Clone, Copy)]
@@ -74,9 +95,11 @@ struct Life {
     at: usize,
     /// From 1, over all nodes.
     number: u64,
+    incarnation: Incarnation,
     port: Rc<Port>,
     closed: Notify,
-    fenced: Cell<bool>,
+    /// Called by shards that find that their view has ended.
+    outdated: Notify,
 }
 
 impl Life {
@@ -84,18 +107,13 @@ impl Life {
         self.port.listen(false);
         self.closed.notify_one();
     }
-
-    /// Another life has taken the store over (I7).
-    fn fence(&self) {
-        self.fenced.set(true);
-    }
 }
 
 /// How a life ended.
 enum Ended {
     /// It was asked to stop.
     Drained,
-    /// Another has taken the store over.
+    /// It is in no view any more.
     Fenced,
 }
 
@@ -110,45 +128,101 @@ impl Tasks {
 }
 
 /// One life of a node, to its end.
-async fn run_life(
-    world: Rc<World>,
-    at: usize,
-    port: Rc<Port>,
-    streams: UnboundedReceiver<TcpStream>,
-) -> turmoil::Result<Ended> {
+async fn run_life(world: Rc<World>, at: usize, clients: Door, peers: Door) -> turmoil::Result<Ended> {
     let number = world.begin_life(at);
     let rng = world.rng.part(&format!("life {number}"));
     let clock = Clock { wall_at_zero: world.wall_at_zero().plus_ms(rng.part("wall").within(0..=2_000)) };
     let engine = Way::new(&world, at);
-    let incarnation = Incarnation(rng.part("incarnation").bits());
-    let shards = world.plan.nodes[at];
-    let view = loop {
-        if world.called.get() == at {
-            match view::claim(&engine, incarnation, shards).await {
-                Ok(view) => break Arc::new(view),
-                Err(error) => note!(world.trace, "n{}: claim failed: {error}", at + 1),
-            }
-        }
-        tokio::time::sleep(LOOK).await;
-    };
+    let life = Rc::new(Life {
+        at,
+        number,
+        incarnation: Incarnation(rng.part("incarnation").bits()),
+        port: Rc::clone(&clients.port),
+        closed: Notify::new(),
+        outdated: Notify::new(),
+    });
+    let (orders, tasks) = (Arc::new(Orders::default()), Tasks::default());
+    let places = world.plan.mailbox_places;
+    let mailboxes: Vec<Mailbox> =
+        (0..world.plan.nodes[at]).map(|_| Mailbox::new(places, Arc::clone(&world.faults))).collect();
+    let joins = Joins { world: &world, life: &life, engine: &engine, clock, orders: &orders, mailboxes: &mailboxes };
+    let Some((view, heartbeat)) = joins.join(&tasks).await else { return Ok(Ended::Drained) };
     note!(world.trace, "n{}: life {number} has epoch {}", at + 1, view.epoch.0);
     world.nodes[at].serves.set(true);
 
-    let life = Rc::new(Life { at, number, port, closed: Notify::new(), fenced: Cell::new(false) });
-    let orders = Arc::new(Orders::default());
-    let places = world.plan.mailbox_places;
-    let mailboxes: Vec<Mailbox> = (0..shards).map(|_| Mailbox::new(places, Arc::clone(&world.faults))).collect();
-    let node = Node { world, life, engine, clock, view, orders, mailboxes, tasks: Tasks::default() };
-    let (mut shards, senders) = node.start_shards(incarnation, &rng);
+    let node = Node { world, life, engine, clock, view, orders, mailboxes, heartbeat, tasks };
+    let (mut shards, senders) = node.start_shards(&rng);
     node.start_tasks(&rng);
     node.tasks.spawn(node.supervise());
-    node.accept(&senders, streams, rng.part("accept")).await;
+    node.start_links(peers, &senders, rng.part("peers"));
+    node.accept(&senders, clients, rng.part("accept")).await;
     node.world.nodes[at].serves.set(false);
     while let Some(ended) = shards.join_next().await {
         ended?;
     }
     note!(node.world.trace, "n{}: life {number} has ended", at + 1);
-    Ok(if node.life.fenced.get() { Ended::Fenced } else { Ended::Drained })
+    if node.heartbeat.as_ref().is_some_and(Heartbeat::is_over) {
+        return Ok(Ended::Fenced);
+    }
+    if node.heartbeat.is_some() {
+        heartbeat::say_goodbye(&node.world, &node.engine, &node.life).await;
+    }
+    Ok(Ended::Drained)
+}
+
+/// What a life needs to join.
+struct Joins<'a> {
+    world: &'a Rc<World>,
+    life: &'a Rc<Life>,
+    engine: &'a Way,
+    clock: Clock,
+    orders: &'a Arc<Orders>,
+    mailboxes: &'a [Mailbox],
+}
+
+impl Joins<'_> {
+    /// The first view of this life, and its heartbeat if there may be others. None if it was asked to stop before.
+    async fn join(&self, tasks: &Tasks) -> Option<(Arc<View>, Option<Heartbeat>)> {
+        if self.world.plan.is_embedded() {
+            let view = Arc::new(self.claim().await);
+            self.orders.set_view(Arc::clone(&view), 0);
+            return Some((view, None));
+        }
+        let parts = heartbeat::Parts {
+            world: Rc::clone(self.world),
+            life: Rc::clone(self.life),
+            engine: self.engine.clone(),
+            clock: self.clock,
+            orders: Arc::clone(self.orders),
+            mailboxes: self.mailboxes.to_vec(),
+        };
+        let heartbeat = Heartbeat::start(parts, tasks);
+        let joined = tokio::select! {
+            biased;
+            News { view, .. } = heartbeat.joined() => Some(view),
+            () = self.asked_to_drain() => None,
+        };
+        if joined.is_none() {
+            heartbeat::say_goodbye(self.world, self.engine, self.life).await;
+        }
+        joined.map(|view| (view, Some(heartbeat)))
+    }
+
+    async fn claim(&self) -> View {
+        loop {
+            match view::claim(self.engine, self.life.incarnation, self.world.plan.nodes[self.life.at]).await {
+                Ok(view) => return view,
+                Err(error) => note!(self.world.trace, "n{}: claim failed: {error}", self.life.at + 1),
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn asked_to_drain(&self) {
+        while !self.world.nodes[self.life.at].is_asked_to_drain(self.life.number) {
+            sleep(LOOK).await;
+        }
+    }
 }
 
 /// What a life is made of once it serves.
@@ -160,17 +234,19 @@ struct Node {
     view: Arc<View>,
     orders: Arc<Orders>,
     mailboxes: Vec<Mailbox>,
+    /// None where there can be no other node.
+    heartbeat: Option<Heartbeat>,
     tasks: Tasks,
 }
 
 impl Node {
-    fn start_shards(&self, incarnation: Incarnation, rng: &Rng) -> (JoinSet<()>, Vec<UnboundedSender<Event>>) {
+    fn start_shards(&self, rng: &Rng) -> (JoinSet<()>, Vec<UnboundedSender<Event>>) {
         let auth = Arc::new(Tokens);
         let plan = &self.world.plan;
         let engine = LyingEngine::new(self.engine.clone(), self.world.options.planted.and_then(Planted::lie));
         let (mut shards, mut senders) = (JoinSet::new(), Vec::new());
         for (index, mailbox) in (0..).zip(&self.mailboxes) {
-            let me = Owner { incarnation, shard: ShardIndex(index) };
+            let me = Owner { incarnation: self.life.incarnation, shard: ShardIndex(index) };
             let (view, engine, auth) = (Arc::clone(&self.view), engine.clone(), Arc::clone(&auth));
             let config = host::Config { me, view, engine, auth, appender: Appender::new(me) };
             let host = Host::new(config, self.clock.now());
@@ -193,6 +269,7 @@ impl Node {
                 tasks_max: plan.store_tasks,
                 link_bytes_max: plan.link_bytes,
                 link_must_bytes_max: LINK_MUST_BYTES,
+                peer: Bounds { unsent_bytes_max: plan.peer_unsent_bytes, resend_bytes_max: plan.peer_resend_bytes },
                 ..Limits::new(1_000)
             };
             let sockets =
@@ -224,15 +301,35 @@ impl Node {
         }
     }
 
+    /// Connections to other nodes, if there may be any.
+    fn start_links(&self, peers: Door, shards: &[UnboundedSender<Event>], rng: Rng) {
+        let Some(heartbeat) = self.heartbeat.as_ref().filter(|_| self.world.plan.is_linked) else { return };
+        let peering = Rc::new(Peering {
+            world: Rc::clone(&self.world),
+            life: Rc::clone(&self.life),
+            me: Identity {
+                incarnation: self.life.incarnation,
+                shards: self.world.plan.nodes[self.life.at],
+                versions: VERSIONS,
+            },
+            secret: Secret::new(SECRET).expect("it is long enough"),
+            shards: shards.to_vec(),
+            rng,
+            streams: Cell::default(),
+        });
+        peers.port.listen(true);
+        self.tasks.spawn(peering::accept(Rc::clone(&peering), peers.streams));
+        self.tasks.spawn(peering::dial(peering, heartbeat.neighbours.clone()));
+    }
+
     /// Tells the shards what a node's own thread tells them: that the store is away or back, and that the node stops.
     fn supervise(&self) -> impl Future<Output = ()> + use<> {
         let (world, life, clock) = (Rc::clone(&self.world), Rc::clone(&self.life), self.clock);
-        let (engine, epoch) = (self.engine.clone(), self.view.epoch);
-        let (orders, mailboxes) = (Arc::clone(&self.orders), self.mailboxes.clone());
+        let (orders, mailboxes, heartbeat) = (Arc::clone(&self.orders), self.mailboxes.clone(), self.heartbeat.clone());
         async move {
             let (node, mut writes) = (&world.nodes[life.at], true);
-            for look in 1.. {
-                tokio::time::sleep(LOOK).await;
+            while !node.is_asked_to_drain(life.number) {
+                sleep(LOOK).await;
                 let on = !world.faults.is_cut_off(life.at);
                 if on != writes {
                     writes = on;
@@ -240,33 +337,31 @@ impl Node {
                     orders.set_writes(on);
                     mailboxes.iter().for_each(Mailbox::ring);
                 }
-                if look % BEAT_LOOKS == 0
-                    && let Ok(Some(seen)) = view::current(&engine).await
-                    && seen.view.epoch != epoch
-                {
-                    life.fence();
-                }
-                let fenced = life.fenced.get() && world.options.planted != Some(Planted::FencedGoesOn);
-                if fenced || node.is_asked_to_drain(life.number) {
-                    let drain_ms = if fenced { FENCED_DRAIN_MS } else { DRAIN_MS };
-                    let why = if fenced { "was fenced" } else { "drains" };
-                    note!(world.trace, "{}: life {} {why}", node.host, life.number);
-                    world.met.borrow_mut().fenced += u64::from(fenced);
-                    orders.drain(router::Drain::alone(clock.now().wall.plus_ms(drain_ms)));
-                    return mailboxes.iter().for_each(Mailbox::ring);
-                }
             }
+            note!(world.trace, "{}: life {} drains", node.host, life.number);
+            node.serves.set(false);
+            if let Some(heartbeat) = heartbeat {
+                let in_time = timeout(HAND_OVER, heartbeat.hand_over(life.incarnation)).await.is_ok();
+                note!(world.trace, "{}: has handed over: {in_time}", node.host);
+            }
+            let others = world.nodes.iter().filter(|node| node.serves.get()).map(|node| node.host.to_owned());
+            orders.drain(Drain {
+                deadline_ms: clock.now().wall.plus_ms(DRAIN_MS),
+                jitter_ms: JITTER_MS,
+                urls: others.collect(),
+            });
+            mailboxes.iter().for_each(Mailbox::ring);
         }
     }
 
     /// Takes connections until a shard says that it is enough.
-    async fn accept(&self, shards: &[UnboundedSender<Event>], mut streams: UnboundedReceiver<TcpStream>, mut rng: Rng) {
-        self.life.port.listen(true);
+    async fn accept(&self, shards: &[UnboundedSender<Event>], mut clients: Door, mut rng: Rng) {
+        clients.port.listen(true);
         for number in 0_u64.. {
             let stream = tokio::select! {
                 biased;
                 () = self.life.closed.notified() => return,
-                Some(stream) = streams.recv() => stream,
+                Some(stream) = clients.streams.recv() => stream,
             };
             // As the kernel spreads connections over listeners of one port.
             let shard = rng.pick(shards).clone();
@@ -277,15 +372,16 @@ impl Node {
     }
 }
 
-/// What earlier lives left unserved becomes push items, beside serving as in a real node.
+/// What lives that are over left unserved becomes push items, beside serving as in a real node.
 async fn adopt(world: Rc<World>, engine: Way, clock: Clock) {
     loop {
         match push::adopt(&engine, clock.now().wall).await {
+            Ok(Adopted { arrivals: 0, .. }) => {}
             Ok(Adopted { arrivals, items }) => {
-                return note!(world.trace, "node: {arrivals} arrivals of earlier lives became {items} push items");
+                note!(world.trace, "node: {arrivals} arrivals of earlier lives became {items} push items");
             }
             Err(error) => note!(world.trace, "node: could not adopt what earlier lives left: {error}"),
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        sleep(ADOPT).await;
     }
 }

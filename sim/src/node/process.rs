@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::runtime::UnhandledPanic;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::LocalSet;
 use tokio::time::{Sleep, sleep};
 use turmoil::net::{TcpListener, TcpStream};
@@ -27,13 +27,18 @@ use super::{Ended, run_life};
 const AGAIN_MS: u64 = 1_000;
 
 /// One port of a host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Port {
+    number: u16,
     listens: Cell<bool>,
     changed: Notify,
 }
 
 impl Port {
+    fn new(number: u16) -> Rc<Self> {
+        Rc::new(Self { number, listens: Cell::default(), changed: Notify::new() })
+    }
+
     /// Takes connections from here on, or none any more.
     pub(super) fn listen(&self, on: bool) {
         self.listens.set(on);
@@ -41,13 +46,13 @@ impl Port {
     }
 
     /// Accepts connections whenever the port listens.
-    async fn accept(&self, port: u16, accepted: UnboundedSender<TcpStream>) -> turmoil::Result {
+    async fn accept(&self, accepted: UnboundedSender<TcpStream>) -> turmoil::Result {
         loop {
             if !self.listens.get() {
                 self.changed.notified().await;
                 continue;
             }
-            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
+            let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, self.number)).await?;
             while self.listens.get() {
                 tokio::select! {
                     biased;
@@ -62,13 +67,21 @@ impl Port {
     }
 }
 
+/// A port as a life has it, with the connections that come there.
+pub(super) struct Door {
+    pub(super) port: Rc<Port>,
+    pub(super) streams: UnboundedReceiver<TcpStream>,
+}
+
 /// Runs the lives of a node until its host is killed.
 pub(crate) async fn run(world: Rc<World>, at: usize) -> turmoil::Result {
     let mut rng = world.rng.part(&format!("process {at} after {}", world.lives.get()));
     loop {
-        let port = Rc::new(Port::default());
-        let (accepted, streams) = mpsc::unbounded_channel();
-        let life = run_life(Rc::clone(&world), at, Rc::clone(&port), streams);
+        let [clients, peers] = [super::PORT, super::PEER_PORT].map(Port::new);
+        let (from_client, client_streams) = mpsc::unbounded_channel();
+        let (from_peer, peer_streams) = mpsc::unbounded_channel();
+        let door = |port: &Rc<Port>, streams| Door { port: Rc::clone(port), streams };
+        let life = run_life(Rc::clone(&world), at, door(&clients, client_streams), door(&peers, peer_streams));
         let tasks = async move {
             let mut tasks = LocalSet::new();
             tasks.unhandled_panic(UnhandledPanic::ShutdownRuntime);
@@ -78,7 +91,8 @@ pub(crate) async fn run(world: Rc<World>, at: usize) -> turmoil::Result {
         let ended = tokio::select! {
             biased;
             ended = standing => ended?,
-            failed = port.accept(super::PORT, accepted) => return failed,
+            failed = clients.accept(from_client) => return failed,
+            failed = peers.accept(from_peer) => return failed,
         };
         world.end_life(at);
         match ended {

@@ -12,15 +12,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use host::driver::{Driver, Links, Mail, Parts, Sockets, StreamId, Streams, Upgrade};
 use host::{Done, Task};
 use lies::LyingEngine;
+use link::record::RECORD_BYTES_MAX;
 use router::ConnId;
 use schema::limits::OUTBOUND_BYTES_MAX;
-use schema::{CloseCode, Epoch, Instant, ShardIndex};
-use tokio::sync::Notify;
+use schema::{CloseCode, Epoch, Incarnation, Instant, ShardIndex};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use wire::SharedFrame;
 
 use crate::chaos::Outgoing;
@@ -32,6 +34,7 @@ use crate::world::World;
 use super::auth::Tokens;
 use super::conn::Gate;
 use super::mailbox::{Line, Mailbox};
+use super::peering::PeerStream;
 use super::way::Way;
 use super::{Clock, Life, Tasks};
 
@@ -42,7 +45,7 @@ const EVENTS_A_TURN: usize = 64;
 /// some 250 times, so that it takes some 100 ms.
 const PAUSED_PERMILLE: u32 = 100;
 
-/// What a connection brings to its shard.
+/// What connections bring to their shard.
 pub(super) enum Event {
     Request { conn: ConnId, request: Rc<wire::Request>, answer: oneshot::Sender<Result<Upgrade, wire::Refusal>> },
     Opened { conn: ConnId, out: UnboundedSender<Outgoing>, gate: Rc<Gate> },
@@ -50,14 +53,19 @@ pub(super) enum Event {
     Heard { conn: ConnId },
     Drained { conn: ConnId, bytes: u32 },
     Gone { conn: ConnId },
+    PeerConnected { stream: StreamId, peer: Incarnation, number: u16, peer_stream: PeerStream, leftover: Vec<u8> },
+    PeerReceived { stream: StreamId, bytes: Vec<u8>, place: OwnedSemaphorePermit },
+    PeerWritten { stream: StreamId, bytes: usize },
+    PeerClosed { stream: StreamId },
 }
 
-/// The connections of one shard.
+/// The connections of one shard, to clients and to other nodes.
 pub(super) struct SimSockets {
     world: Rc<World>,
     life: Rc<Life>,
     rng: Rng,
     conns: BTreeMap<ConnId, Conn>,
+    streams: BTreeMap<StreamId, PeerStream>,
     /// When the shard ends whatever is left.
     stop_at: Option<Instant>,
     clock: Clock,
@@ -70,7 +78,7 @@ struct Conn {
 
 impl SimSockets {
     pub(super) fn new(world: Rc<World>, life: Rc<Life>, rng: Rng, clock: Clock) -> Self {
-        Self { world, life, rng, conns: BTreeMap::new(), stop_at: None, clock }
+        Self { world, life, rng, conns: BTreeMap::new(), streams: BTreeMap::new(), stop_at: None, clock }
     }
 
     fn queue(&self, conn: ConnId, what: Outgoing) {
@@ -144,8 +152,7 @@ impl Links for SimLinks {
     }
 
     fn push(&mut self, shard: ShardIndex, mail: Mail) -> Option<Mail> {
-        let Mail::Mesh(frame) = mail else { unreachable!("a node that is alone has no peers: {mail:?}") };
-        self.lines[usize::from(shard.0)].push(&self.world, &mut self.rng, frame).map(Mail::Mesh)
+        self.lines[usize::from(shard.0)].push(&self.world, &mut self.rng, mail)
     }
 
     fn spawn(&mut self, task: Task) {
@@ -163,18 +170,27 @@ impl Links for SimLinks {
         });
     }
 
-    fn outdated(&mut self, _epoch: Epoch) {
-        self.life.fence();
+    fn outdated(&mut self, epoch: Epoch) {
+        note!(self.world.trace, "n{}/{}: epoch {} has ended", self.life.at + 1, self.shard, epoch.0);
+        self.world.met.borrow_mut().outdated += 1;
+        self.life.outdated.notify_one();
     }
 }
 
 impl Streams for SimSockets {
-    fn write(&mut self, stream: StreamId, _bytes: &[u8]) {
-        unreachable!("a node that is alone has no peers: {stream:?}")
+    fn write(&mut self, stream: StreamId, bytes: &[u8]) {
+        let at = self.life.at + 1;
+        note!(self.world.trace, "n{at} stream {}: {} bytes {:x}", stream.0, bytes.len(), digest(bytes));
+        self.world.met.borrow_mut().between_nodes_bytes += bytes.len() as u64;
+        if let Some(stream) = self.streams.get(&stream) {
+            // The stream may be gone, and the shard not know yet.
+            let _ = stream.out.send(Outgoing::Counted(Bytes::copy_from_slice(bytes)));
+        }
     }
 
     fn close_stream(&mut self, stream: StreamId) {
-        unreachable!("a node that is alone has no peers: {stream:?}")
+        note!(self.world.trace, "n{} stream {}: is closed", self.life.at + 1, stream.0);
+        self.streams.remove(&stream);
     }
 }
 
@@ -253,6 +269,20 @@ impl Shard {
                 self.driver.closed(conn);
                 self.sockets.conns.remove(&conn);
             }
+            Event::PeerConnected { stream, peer, number, peer_stream, leftover } => {
+                self.sockets.streams.insert(stream, peer_stream);
+                self.driver.peer_connected(&mut self.sockets, stream, peer, number);
+                self.driver.peer_received(&mut self.sockets, stream, &leftover);
+            }
+            Event::PeerReceived { stream, bytes, place } => {
+                self.driver.peer_received(&mut self.sockets, stream, &bytes);
+                drop(place);
+            }
+            Event::PeerWritten { stream, bytes } => self.driver.peer_written(stream, bytes),
+            Event::PeerClosed { stream } => {
+                self.driver.peer_closed(stream);
+                self.sockets.streams.remove(&stream);
+            }
         }
     }
 
@@ -270,6 +300,13 @@ impl Shard {
             * (self.world.plan.link_bytes + super::LINK_MUST_BYTES) as u64;
         assert!(links.waiting_bytes <= most, "I11: {} bytes wait for mailboxes, of {most}", links.waiting_bytes);
         assert_eq!(links.lost, 0, "I11: frames that must arrive found no room");
+        let plan = &self.world.plan;
+        let unsent_max = plan.peer_unsent_bytes + RECORD_BYTES_MAX;
+        for ((peer, number), link) in self.driver.peer_figures() {
+            let (unsent, kept, kept_max) = (link.unsent_bytes, link.resend_bytes, plan.peer_resend_bytes);
+            let fits = unsent <= unsent_max && kept <= kept_max;
+            assert!(fits, "I11: link {:x}/{number} has {unsent} bytes unsent and keeps {kept} of {kept_max}", peer.0);
+        }
         self.world.met.borrow_mut().dropped.insert((self.life.number, self.shard), links.dropped);
         let pending = stats.commands_pending + stats.appends_pending;
         self.world.nodes[self.life.at].set_pending(self.life.number, self.shard, pending);

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use schema::op::{ChannelKind, PastAccess};
-use schema::{ChannelId, ChannelOp, DeviceId, OpReply, Refusal, UnixMs, UserId};
+use schema::{ChannelId, ChannelOp, DeviceId, OpReply, Refusal, UnixMs, UserId, View};
 use tokio::sync::oneshot;
 
 use crate::facts::Facts;
@@ -68,8 +68,18 @@ pub(crate) enum Request {
 /// Hardships that a run has met, beside those that its plan shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Met {
-    /// Lives of nodes that another has taken over from.
+    /// Views that nodes went by.
+    pub views: u64,
+    /// Partitions that changed their owner.
+    pub moves: u64,
+    /// Lives that others declared dead, or that left without handing over.
+    pub takeovers: u64,
+    /// Lives that found themselves in no view any more.
     pub fenced: u64,
+    /// Times that a shard found that its view had ended: a batch was fenced, or a frame was of a later epoch.
+    pub outdated: u64,
+    /// Bytes that nodes sent to each other.
+    pub between_nodes_bytes: u64,
     /// Networks between two hosts, or between a node and the store, that were cut.
     pub cuts: u64,
     /// Times that a process stood still.
@@ -96,8 +106,8 @@ pub(crate) struct World {
     pub(crate) requests: RefCell<VecDeque<Request>>,
     /// Whether anything goes wrong. The same as the phase says, for what has to be `Send`.
     pub(crate) faults: Arc<FaultState>,
-    /// The node that serves, or has been told to take over.
-    pub(crate) called: Cell<usize>,
+    /// The newest view that any node went by.
+    view: RefCell<Option<Arc<View>>>,
     /// Whether the wall has leapt.
     pub(crate) leapt: Cell<bool>,
     pub(crate) met: RefCell<Met>,
@@ -129,7 +139,7 @@ impl World {
             facts: RefCell::default(),
             requests: RefCell::default(),
             faults: Arc::default(),
-            called: Cell::default(),
+            view: RefCell::default(),
             met: RefCell::default(),
             phase: Cell::new(Phase::Busy),
             lives: Cell::default(),
@@ -196,6 +206,22 @@ impl World {
     pub(crate) fn end_life(&self, at: usize) {
         if let Some(life) = self.nodes[at].end_life() {
             self.facts.borrow_mut().life_ended(life);
+        }
+    }
+
+    /// A node goes by a view.
+    pub(crate) fn saw_view(&self, view: &Arc<View>) {
+        let mut newest = self.view.borrow_mut();
+        if newest.as_ref().is_some_and(|newest| newest.epoch >= view.epoch) {
+            return;
+        }
+        let mut met = self.met.borrow_mut();
+        met.views += 1;
+        if let Some(old) = newest.replace(Arc::clone(view)) {
+            met.moves += old.owners().iter().zip(view.owners()).filter(|(one, other)| one != other).count() as u64;
+            let gone = old.members().iter().map(|member| member.incarnation);
+            let taken = gone.filter(|&node| view.member(node).is_none() && old.owned_by(node) > 0);
+            met.takeovers += taken.count() as u64;
         }
     }
 
