@@ -24,6 +24,8 @@ pub enum Workload {
     Drawn,
     /// Members who are removed from groups and added again all the time, while others write there.
     Removals,
+    /// Several nodes that share a view.
+    Cluster,
 }
 
 /// A bug planted to prove that a checker sees it.

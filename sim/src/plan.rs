@@ -163,12 +163,12 @@ pub struct Plan {
 
 impl Plan {
     /// What `seed` draws.
-    fn draw(seed: u64) -> Self {
+    fn draw(seed: u64, workload: Workload) -> Self {
         let rng = &mut Rng::new(seed).part("plan");
         // Fields are drawn in this order.
         let count = match rng.below(100) {
-            0..30 => 1,
-            30..50 => 2,
+            0..30 if workload != Workload::Cluster => 1,
+            0..50 => 2,
             50..80 => 3,
             80..90 => 4,
             _ => NODES_MAX,
@@ -255,9 +255,10 @@ impl Plan {
     /// What a run is made of.
     #[must_use]
     pub fn of(options: Options) -> Self {
-        let drawn = Self::draw(options.seed);
+        let drawn = Self::draw(options.seed, options.workload);
         match options.workload {
             Workload::Drawn => drawn,
+            Workload::Cluster => Self { is_linked: true, ..drawn },
             Workload::Removals => Self {
                 groups: drawn.groups.max(3),
                 busy_ms: 10_000,

@@ -65,9 +65,9 @@ const LINK_MUST_BYTES: usize = 1024 * 1024;
 const HAND_OVER: Duration = Duration::from_secs(20);
 /// How long sessions may take to finish when the node is asked to stop, and when it is in no view any more.
 const DRAIN_MS: u64 = 2_000;
+const FENCED_DRAIN_MS: u64 = 1_000;
 /// Time over which clients of a node that stops are to go to others.
 const JITTER_MS: u32 = 700;
-const FENCED_DRAIN_MS: u64 = 1_000;
 /// How often a node looks at what its store and its operator tell it.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often a node looks for what lives that are over have left.
