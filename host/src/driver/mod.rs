@@ -370,6 +370,8 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     /// Obeys what has changed in the node's orders.
     fn obey(&mut self, sockets: &mut (impl Sockets + Streams)) {
         if let Some((view, version)) = self.orders.view_after(self.epoch) {
+            let me = self.host.me().incarnation;
+            assert!(view.member(me).is_some(), "I7: view {:?} is given to {me:?}, which is not in it", view.epoch);
             self.epoch = view.epoch;
             self.outdated = None;
             self.peers.set_view(&view, self.now.mono, sockets);
