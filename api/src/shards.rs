@@ -14,11 +14,13 @@ pub trait Shards: Clone + Send + Sync + 'static {
     /// The home's refusal; 114 if it cannot take more, 113 while the channel moves, 115 if the store is away.
     fn apply(&self, channel: ChannelId, op: ChannelOp) -> impl Future<Output = Result<OpReply, Refusal>> + Send;
 
-    /// Has the user's home close (3503) the sessions of a device or a login that has just been revoked in the store.
+    /// Has the user's home close (3503) the sessions of a device or a login that has just been revoked in the store, and
+    /// returns once they are told.
     ///
     /// # Errors
-    /// 114 if the home cannot take more: the sessions live on until their token expires, or this is asked again.
-    fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal>;
+    /// 114 if the shard cannot take more, 115 if the home does not answer in time: the sessions may live on until their
+    /// token expires, unless this is asked again.
+    fn kick(&self, user: UserId, whose: Kicked) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// Tells a channel's home that the index of its words is behind its messages. A hint: if the home cannot take it
     /// now, the next search that reads those messages instead tells it again.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chat::devices::Connecting;
 use chat::inbox::InboxLimits;
-use chat::{LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence, search};
+use chat::{LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence, search, view};
 use kv::Engine;
 use router::{Ask, Claims, Pending, Question, Request, store};
 use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
@@ -32,8 +32,8 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
     question: Question,
     appends: &mut Appends,
 ) -> Option<Task> {
-    let Context { engine, auth, me, view, now } = context;
-    let (started, wall, epoch) = (now.mono, now.wall, view.epoch);
+    let Context { engine, auth, me, view: in_view, now } = context;
+    let (started, wall, epoch) = (now.mono, now.wall, in_view.epoch);
     Some(match question {
         Question::Apply(ask) => {
             appends.push(started, ask);
@@ -92,6 +92,12 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
         }
         Question::Index(Ask { request: store::Index { channel }, pending }) => {
             task(started, pending, async move { search::advance(&engine, channel).await })
+        }
+        Question::FamiliesLive(Ask { request: store::FamiliesLive { families }, pending }) => {
+            task(started, pending, async move { accounts::families_live(&engine, &families).await })
+        }
+        Question::Standing(Ask { request: store::Standing, pending }) => {
+            task(started, pending, async move { view::standing(&engine, me.incarnation).await })
         }
     })
 }

@@ -152,6 +152,12 @@ impl Link {
         }
     }
 
+    /// What came cannot be made anything of: nothing that was sent before is owed, in either direction, and both ends
+    /// are told.
+    pub fn forget(&mut self) {
+        self.begin_afresh(self.generation + 1);
+    }
+
     /// Takes all bytes that are to be written now, behind those in `out`.
     pub fn transmit(&mut self, out: &mut Vec<u8>) {
         if self.connection.is_none() {

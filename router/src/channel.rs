@@ -1,6 +1,7 @@
 //! The home of channels: which operations are taken on, in which order, and who is answered.
 //!
-//! Owns the operations of this shard's channels that are not durable yet, and their byte budget (I11). The order of a
+//! Owns the operations of this shard's channels that are not durable yet, and their byte budget (I11). That it is the
+//! home of what it is asked about has been judged before. The order of a
 //! channel is the order in which its operations leave here as [`Apply`] (I2, I4); a seq is only given, and
 //! membership only judged, inside the append's transaction, because a retry is answered before membership (rule 1) and
 //! only the store knows both. Answers leave when the transaction is durable, never before (I3).
@@ -9,12 +10,14 @@
 
 use schema::limits::{PENDING_APPEND_BYTES_MAX, PENDING_APPENDS_MAX};
 use schema::mesh::MeshBody;
-use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, OpReply, Owner, Refusal, UserId};
+use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Incarnation, OpReply, Owner, Partition, Refusal, UserId};
 
 use crate::counters::Counter;
+use crate::disruption::Disruption;
 use crate::effects::Effects;
 use crate::index::Indexer;
 use crate::order::SendOrder;
+use crate::seen::Seen;
 use crate::store::{Answer, Apply, waiters};
 
 /// When a client should ask again while there is no room: a batch takes some 10 ms.
@@ -32,12 +35,19 @@ const SENDERS_MAX: usize = PENDING_APPENDS_MAX as usize;
 /// One user's sends to one channel, whose order is kept.
 type Line = (ChannelId, UserId);
 
+/// The shard that asked, and its number for the answer, with the attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) by: Owner,
+    pub(crate) ticket: u64,
+    pub(crate) attempt: u32,
+}
+
 /// An operation that the store has, and who wants its answer.
 #[derive(Debug)]
 pub struct Admitted {
     bytes: u32,
-    /// The shard that asked, and its number for the answer.
-    asker: (Owner, u64),
+    asker: Asked,
     send: Option<(Line, ClientMsgId)>,
     /// The channel, if it has another text after this.
     writes: Option<ChannelId>,
@@ -49,6 +59,7 @@ waiters! { Apply => Admitted; }
 #[derive(Debug)]
 pub(crate) struct Channels {
     order: SendOrder<Line>,
+    seen: Seen,
     pending: u32,
     pending_bytes: u32,
     pub(crate) indexer: Indexer,
@@ -60,6 +71,7 @@ impl Channels {
     pub(crate) fn new() -> Self {
         Self {
             order: SendOrder::new(SENDERS_MAX),
+            seen: Seen::default(),
             pending: 0,
             pending_bytes: 0,
             indexer: Indexer::default(),
@@ -72,11 +84,18 @@ impl Channels {
         self.writes_off = !on;
     }
 
-    /// Takes an operation on, or refuses it.
-    pub(crate) fn apply(&mut self, asker: (Owner, u64), channel: ChannelId, op: ChannelOp, effects: &mut Effects) {
+    /// Takes an operation on, or refuses it. A send may say that it comes behind another of its line.
+    pub(crate) fn apply(
+        &mut self,
+        asker: Asked,
+        channel: ChannelId,
+        op: ChannelOp,
+        behind: Option<u64>,
+        effects: &mut Effects,
+    ) {
         let send = op.sends().map(|(from, id)| ((channel, from), id));
         // What holds for all comes first: a sender who is told to send two messages again would be refused again.
-        if let Err((counter, refusal)) = self.room(channel, effects) {
+        if let Err((counter, refusal)) = self.room() {
             effects.count(counter);
             self.answer(asker, send, Err(refusal), effects);
             return;
@@ -84,8 +103,16 @@ impl Channels {
         let ordered = send.as_ref().map_or(Ok(()), |(line, id)| self.order.pass(effects.now.mono, line, *id));
         if let Err(refusal) = ordered {
             // The line stays as it is: only what closed it opens it.
-            effects.mesh(asker.0, MeshBody::Applied { ticket: asker.1, reply: Err(refusal) });
-            return;
+            return reply_to(asker, Err(refusal), effects);
+        }
+        // Nothing is lost on the way from this very shard.
+        if send.is_some() && asker.by != effects.placement.me {
+            if behind.is_some_and(|behind| !self.seen.has(asker.by, behind)) {
+                effects.count(Counter::Behind);
+                let refusal = Refusal::new(ErrorCode::Moving, "the message before this one did not come");
+                return reply_to(asker, Err(refusal), effects);
+            }
+            self.seen.note(effects.now.mono, asker.by, asker.ticket);
         }
         let bytes = weight_bytes(&op);
         self.pending += 1;
@@ -95,11 +122,7 @@ impl Channels {
         effects.ask(Apply { channel, op }, Admitted { bytes, asker, send, writes });
     }
 
-    fn room(&self, channel: ChannelId, effects: &Effects) -> Result<(), (Counter, Refusal)> {
-        if effects.placement.home_of_channel(channel) != effects.placement.me {
-            let refusal = Refusal::new(ErrorCode::Moving, "the channel has another home now, send it again");
-            return Err((Counter::Moving, refusal));
-        }
+    fn room(&self) -> Result<(), (Counter, Refusal)> {
         if self.writes_off {
             let message = "the store takes nothing new for now, try again later";
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, message).after_ms(WRITES_OFF_RETRY_MS);
@@ -130,7 +153,7 @@ impl Channels {
     /// Tells the asker. A send that may be repeated closes its line until it is (rule 7).
     fn answer(
         &mut self,
-        (asker, ticket): (Owner, u64),
+        asker: Asked,
         send: Option<(Line, ClientMsgId)>,
         reply: Result<OpReply, Refusal>,
         effects: &mut Effects,
@@ -138,14 +161,30 @@ impl Channels {
         if let (Some((line, id)), Err(refusal)) = (send, &reply)
             && refusal.code.is_temporary()
         {
-            self.order.refused(effects.now.mono, line, id);
+            self.seen.forget(asker.by, asker.ticket);
+            if effects.placement.owns(Partition::of_channel(line.0)) {
+                self.order.refused(effects.now.mono, line, id);
+            }
         }
-        effects.mesh(asker, MeshBody::Applied { ticket, reply });
+        reply_to(asker, reply, effects);
+    }
+
+    /// Some channels have another home now, or had one meanwhile.
+    pub(crate) fn moved(&mut self, disruption: Disruption, effects: &Effects) {
+        let is_over = |channel: ChannelId| disruption.concerns_channel(&effects.placement, channel);
+        self.order.forget(|&(channel, _)| is_over(channel));
+        self.indexer.forget(is_over);
+    }
+
+    /// A node and this one know nothing of each other any more.
+    pub(crate) fn lost(&mut self, peer: Incarnation) {
+        self.seen.lost(peer);
     }
 
     /// A second has passed: forgets senders who may send again, and indexes what was written.
     pub(crate) fn tick(&mut self, effects: &mut Effects) {
         self.order.tick(effects.now.mono);
+        self.seen.tick(effects.now.mono);
         if !self.writes_off {
             self.indexer.tick(effects);
         }
@@ -155,6 +194,10 @@ impl Channels {
     pub(crate) fn pending(&self) -> u32 {
         self.pending
     }
+}
+
+fn reply_to(Asked { by, ticket, attempt }: Asked, reply: Result<OpReply, Refusal>, effects: &mut Effects) {
+    effects.mesh(by, MeshBody::Applied { ticket, attempt, reply });
 }
 
 fn weight_bytes(op: &ChannelOp) -> u32 {

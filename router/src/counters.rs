@@ -41,7 +41,7 @@ counters! {
     Tickets = "rookery_refused_tickets", "Operations refused because too many wait for their channels' homes";
     Appends = "rookery_refused_appends", "Operations refused because too many wait for the store";
     WritesOff = "rookery_refused_writes_off", "Operations refused while the store takes no writes";
-    Moving = "rookery_refused_moving", "Operations and subscriptions refused because their channel has another home";
+    Moving = "rookery_refused_moving", "Requests refused because their channel or user has another home";
     Gathers = "rookery_refused_gathers", "Questions for presence refused because too many wait for homes";
     PresenceQuestions = "rookery_refused_presence_questions", "Questions for presence refused because too many wait here";
     Watched = "rookery_refused_watched", "Watch lists left unanswered because too many users are watched here";
@@ -49,6 +49,9 @@ counters! {
     Sessions = "rookery_refused_sessions", "Sessions refused because their account has too many";
     OpenChannels = "rookery_refused_open_channels", "Large channels not opened because their session has too many open";
     MemberPages = "rookery_refused_member_pages", "Questions for members refused because their page lies too far on";
+    Kicks = "rookery_refused_kicks", "Endings of sessions refused because too many wait for their homes";
+    CommandBytes = "rookery_refused_command_bytes", "Operations refused because too much text waits for channels' homes";
+    Behind = "rookery_refused_behind", "Sends refused because the one before them did not come";
     Connections = "rookery_refused_connections", "Connections closed with 3015 because the shard has as many as it may";
     Memberships = "rookery_left_out_memberships", "Large channels left out of a user's list, whose heads it is not told";
     IndexMarks = "rookery_left_out_index_marks", "Channels not marked for the index, until the next write or search";
@@ -59,7 +62,9 @@ counters! {
     StalePresence = "rookery_left_out_stale_presence", "Stored states of users who are gone, to be corrected another time";
     Overdue = "rookery_overdue_answers", "Operations and questions whose home did not answer in time";
     StoreRefused = "rookery_store_refused", "Questions that the store refused or could not answer";
-    OtherEpoch = "rookery_frames_of_other_epochs", "Frames of another epoch, which were ignored";
+    Strays = "rookery_frames_stray", "Frames for another life or shard, or of a life that is over, which were ignored";
+    NotOurs = "rookery_frames_not_ours", "Frames about channels or users of another home, which were ignored";
+    Parked = "rookery_frames_parked", "Frames of newer views, which waited for them";
     OutOfOrder = "rookery_inboxes_out_of_order", "Pages of inboxes that were not in order, whose sessions were ended";
     Closed = "rookery_closed_by_shard", "Connections that the shard closed";
 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use schema::mesh::{MeshBody, MeshFrame};
-use schema::{CloseCode, Now, OpReply, Owner, Refusal};
+use schema::{CloseCode, Epoch, Incarnation, Now, OpReply, Owner, Refusal};
 use wire::SharedFrame;
 
 use crate::counters::{Counter, Counters};
@@ -79,12 +79,22 @@ impl Effects {
         self.open = self.open.checked_sub(1).expect("I12: an answer came, and nothing is asked");
     }
 
-    /// Tells a shard, be it this one.
+    /// There is a view of this epoch, which is to be read.
+    pub(crate) fn outdated(&mut self, epoch: Epoch) {
+        self.outputs.push_back(Output::Outdated { epoch });
+    }
+
+    /// What came from a peer could not be kept.
+    pub(crate) fn lost(&mut self, incarnation: Incarnation) {
+        self.outputs.push_back(Output::Lost { incarnation });
+    }
+
+    /// Tells a shard, be it this one. Of a life that is in no view any more nobody hears.
     pub(crate) fn mesh(&mut self, to: Owner, body: MeshBody) {
         let from = self.placement.me;
         if to == from {
             self.local.push_back(body);
-        } else {
+        } else if self.placement.view().member(to.incarnation).is_some() {
             let frame = MeshFrame { from, to, epoch: self.placement.view().epoch, body };
             self.outputs.push_back(Output::Mesh { frame });
         }

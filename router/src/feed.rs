@@ -3,7 +3,8 @@
 //! Owns the subscriptions of sessions, by channel and shard. Membership is read with each word of a session, which
 //! renews it, and a member who is removed is one no more with the very event that says so: whatever the feed tells
 //! later goes to the others alone (I10). What happened goes to each shard with followers once, in the order of the log;
-//! whoever misses some of it reads the log. Nothing here is kept for a slow session.
+//! whoever misses some of it reads the log. Nothing here is kept for a slow session. Of a channel that moves on nothing
+//! stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -11,10 +12,14 @@ use std::ops::Bound;
 use schema::event::MemberChange;
 use schema::limits::{HEAD_MS, RENEW_MS};
 use schema::mesh::{Feed, FeedStart, MeshBody};
-use schema::{ChannelId, ErrorCode, EventBody, Instant, Owner, Refusal, Seq, SessionId, UserId};
+use schema::{
+    ChannelId, Epoch, ErrorCode, EventBody, Incarnation, Instant, Owner, Partition, Refusal, Seq, SessionId, UserId,
+};
 
 use crate::counters::Counter;
+use crate::disruption::Disruption;
 use crate::effects::Effects;
+use crate::ownership::moving;
 use crate::placement::by_owner;
 use crate::store::{Answer, Subscribe, waiters};
 
@@ -41,12 +46,16 @@ struct Channel {
 #[derive(Debug)]
 struct Follower {
     user: UserId,
+    /// The session's number for its last word.
+    number: u32,
     expires: Instant,
 }
 
 #[derive(Debug)]
 struct Asked {
     user: UserId,
+    /// The session's number for it.
+    number: u32,
     /// The read that is under way.
     check: Option<u64>,
 }
@@ -87,25 +96,25 @@ impl Feeds {
     }
 
     /// A session follows a channel's log, or goes on doing so.
-    pub(crate) fn subscribe(&mut self, place: Place, user: UserId, channel: ChannelId, effects: &mut Effects) {
+    pub(crate) fn subscribe(
+        &mut self,
+        place: Place,
+        user: UserId,
+        (channel, number): (ChannelId, u32),
+        effects: &mut Effects,
+    ) {
         let (owner, session) = place;
-        let refusal = if effects.placement.home_of_channel(channel) != effects.placement.me {
-            Some(Refusal::new(ErrorCode::Moving, "the channel has another home now, open it again"))
-        } else if self.total() >= FOLLOWED_MAX && !self.knows(place, channel) {
+        if self.total() >= FOLLOWED_MAX && !self.knows(place, channel) {
+            effects.count(Counter::Followers);
             let message = format!("{FOLLOWED_MAX} sessions follow channels of this shard, the limit");
-            Some(Refusal::new(ErrorCode::Overloaded, message))
-        } else {
-            None
-        };
-        if let Some(refusal) = refusal {
-            let moved = refusal.code == ErrorCode::Moving;
-            effects.count(if moved { Counter::Moving } else { Counter::Followers });
-            return effects.mesh(owner, MeshBody::Subscribed { session, channel, start: Err(refusal) });
+            let start = Err(Refusal::new(ErrorCode::Overloaded, message));
+            return effects.mesh(owner, MeshBody::Subscribed { session, channel, number, start });
         }
         let state = self.channels.entry(channel).or_default();
-        let asked = state.asked.entry(place).or_insert(Asked { user, check: None });
+        let asked = state.asked.entry(place).or_insert(Asked { user, number, check: None });
+        asked.number = number;
         if asked.user != user {
-            *asked = Asked { user, check: None };
+            *asked = Asked { user, number, check: None };
         }
         if asked.check.is_none() {
             self.wanted.insert((channel, place));
@@ -144,10 +153,10 @@ impl Feeds {
             let is_this = state.asked.get(&place).is_some_and(|asked| asked.check == Some(number));
             is_this.then(|| state.asked.remove(&place)).flatten()
         });
-        if let Some(Asked { user, .. }) = asked {
+        if let Some(Asked { user, number, .. }) = asked {
             let (owner, session) = place;
             let start = match head {
-                Ok(head) => Ok(self.follow(effects.now.mono, channel, place, user, head)),
+                Ok(head) => Ok(self.follow(effects.now.mono, (channel, place), (user, number), head)),
                 // Who is a member as far as is known stays until its time is over.
                 Err(refusal) if refusal.code.is_temporary() => Err(refusal),
                 Err(refusal) => {
@@ -155,18 +164,24 @@ impl Feeds {
                     Err(refusal)
                 }
             };
-            effects.mesh(owner, MeshBody::Subscribed { session, channel, start });
+            effects.mesh(owner, MeshBody::Subscribed { session, channel, number, start });
             self.forget_idle(channel);
         }
         self.start(effects);
     }
 
-    fn follow(&mut self, now: Instant, channel: ChannelId, place: Place, user: UserId, head: Seq) -> FeedStart {
+    fn follow(
+        &mut self,
+        now: Instant,
+        (channel, place): (ChannelId, Place),
+        (user, number): (UserId, u32),
+        head: Seq,
+    ) -> FeedStart {
         let expires = now.plus_ms(3 * RENEW_MS);
         let state = self.channels.get_mut(&channel).expect("its caller has found it");
         // The log may have grown since that was read, and nobody was told who was not following yet.
         state.head = state.head.max(head);
-        match state.followers.insert(place, Follower { user, expires }) {
+        match state.followers.insert(place, Follower { user, number, expires }) {
             Some(earlier) => {
                 self.expiry.remove(&(earlier.expires, channel, place));
             }
@@ -249,13 +264,53 @@ impl Feeds {
         self.forget_idle(channel);
     }
 
-    /// A home has members of these channels.
-    pub(crate) fn interest(&mut self, owner: Owner, channels: Vec<ChannelId>, effects: &mut Effects) {
+    /// Some channels have another home now, or had one meanwhile: of those nothing is left.
+    pub(crate) fn moved(&mut self, disruption: Disruption, effects: &Effects) {
+        let gone = self.channels.keys().copied();
+        let gone: Vec<ChannelId> =
+            gone.filter(|&channel| disruption.concerns_channel(&effects.placement, channel)).collect();
+        for channel in gone {
+            self.end_where(channel, |_| true);
+        }
+    }
+
+    /// A node and this one know nothing of each other any more: who follows from there subscribes again, and is told to,
+    /// since it may have heard of it before this home, and have done so too early.
+    pub(crate) fn lost(&mut self, peer: Incarnation, effects: &mut Effects) {
+        for channel in self.channels.keys().copied().collect::<Vec<_>>() {
+            for (&(owner, session), follower) in &self.channels[&channel].followers {
+                if owner.incarnation == peer {
+                    let (number, start) = (follower.number, Err(moving("the channel")));
+                    effects.mesh(owner, MeshBody::Subscribed { session, channel, number, start });
+                }
+            }
+            self.end_where(channel, |owner| owner.incarnation == peer);
+        }
+    }
+
+    /// Ends what shards have of a channel.
+    fn end_where(&mut self, channel: ChannelId, is_over: impl Fn(Owner) -> bool) {
+        let Some(state) = self.channels.get_mut(&channel) else { return };
+        for (place, _) in state.asked.extract_if(.., |&(owner, _), _| is_over(owner)) {
+            self.wanted.remove(&(channel, place));
+        }
+        for (owner, expires) in state.interested.extract_if(.., |&owner, _| is_over(owner)) {
+            self.interest_expiry.remove(&(expires, channel, owner));
+        }
+        let places: Vec<Place> = state.followers.keys().copied().filter(|&(owner, _)| is_over(owner)).collect();
+        for place in places {
+            self.end(channel, place);
+        }
+        self.forget_idle(channel);
+    }
+
+    /// A home has members of these channels, as of a view.
+    pub(crate) fn interest(&mut self, owner: Owner, epoch: Epoch, channels: Vec<ChannelId>, effects: &mut Effects) {
         let expires = effects.now.mono.plus_ms(3 * RENEW_MS);
         for channel in channels {
-            let is_ours = effects.placement.home_of_channel(channel) == effects.placement.me;
             let is_known = self.channels.get(&channel).is_some_and(|state| state.interested.contains_key(&owner));
-            if !is_ours {
+            if !effects.placement.owns_since(Partition::of_channel(channel), epoch) {
+                effects.count(Counter::NotOurs);
                 continue;
             }
             if self.total() >= FOLLOWED_MAX && !is_known {

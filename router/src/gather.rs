@@ -10,8 +10,10 @@ use schema::mesh::MeshBody;
 use schema::{ErrorCode, Instant, Owner, PresenceEntry, PresenceState, Refusal, Reply, UserId};
 
 use crate::counters::Counter;
+use crate::disruption::Disruption;
 use crate::effects::Effects;
 use crate::io::ConnId;
+use crate::placement::Placement;
 
 /// Time that the homes' answers are waited for.
 const ANSWER_MS: u64 = 10_000;
@@ -43,7 +45,11 @@ struct Gather {
     conn: ConnId,
     id: u32,
     purpose: Purpose,
+    asker: UserId,
+    fellows: bool,
     answers: Answers,
+    /// A home was not the home any more: who has not answered is asked again.
+    is_refused: bool,
 }
 
 /// Answers of several homes to one question, until all of them are there.
@@ -65,6 +71,26 @@ impl Answers {
     /// The instant until which they are waited for.
     pub(crate) fn by(&self) -> Instant {
         self.by
+    }
+
+    /// The users of whom nobody has spoken yet, by their homes of now, which are asked from here on.
+    pub(crate) fn ask_again(&mut self, placement: &Placement) -> BTreeMap<Owner, Vec<UserId>> {
+        let missing = self.users.iter().copied().filter(|user| !self.found.contains_key(user));
+        let homes = placement.by_home(missing);
+        self.missing = homes.keys().copied().collect();
+        homes
+    }
+
+    /// None yet, of the homes of now.
+    pub(crate) fn restart(&mut self, placement: &Placement) {
+        self.found.clear();
+        self.ask_again(placement);
+    }
+
+    /// Whether one of the homes that have not answered is concerned.
+    fn is_concerned(&self, disruption: Disruption, placement: &Placement) -> bool {
+        let mut missing = self.users.iter().filter(|user| !self.found.contains_key(user));
+        missing.any(|&user| disruption.concerns_user(placement, user))
     }
 
     /// Whether this home was asked and has not answered.
@@ -118,11 +144,35 @@ impl Gathers {
         self.next += 1;
         let homes = effects.placement.by_home(users.iter().copied());
         let answers = Answers::new(effects.now.mono, users, homes.keys().copied().collect());
-        self.open.insert(ticket, Gather { conn, id, purpose, answers });
+        self.open.insert(ticket, Gather { conn, id, purpose, asker, fellows, answers, is_refused: false });
         for (home, users) in homes {
             effects.mesh(home, MeshBody::PresenceAsk { ticket, asker, users, fellows });
         }
         Ok(())
+    }
+
+    fn ask_again(&mut self, tickets: &[u64], effects: &mut Effects) {
+        for &ticket in tickets {
+            let gather = self.open.get_mut(&ticket).expect("its caller has found it");
+            gather.is_refused = false;
+            let (asker, fellows) = (gather.asker, gather.fellows);
+            for (home, users) in gather.answers.ask_again(&effects.placement) {
+                effects.mesh(home, MeshBody::PresenceAsk { ticket, asker, users, fellows });
+            }
+        }
+    }
+
+    /// Homes are others now, or may not have heard: whoever has not answered is asked again.
+    pub(crate) fn disrupted(&mut self, disruption: Disruption, effects: &mut Effects) {
+        let concerned = |gather: &Gather| gather.answers.is_concerned(disruption, &effects.placement);
+        let again: Vec<u64> = self.open.iter().filter(|(_, one)| concerned(one)).map(|(&ticket, _)| ticket).collect();
+        self.ask_again(&again, effects);
+    }
+
+    /// A second has passed: where a home was not the home any more, the others are asked.
+    pub(crate) fn tick(&mut self, effects: &mut Effects) {
+        let again: Vec<u64> = self.open.iter().filter(|(_, one)| one.is_refused).map(|(&ticket, _)| ticket).collect();
+        self.ask_again(&again, effects);
     }
 
     /// A home has answered: the whole, if it was the last.
@@ -132,13 +182,18 @@ impl Gathers {
         from: Owner,
         entries: Result<Vec<PresenceEntry>, Refusal>,
     ) -> Option<Answer> {
-        let answers = &mut self.open.get_mut(&ticket)?.answers;
+        let gather = self.open.get_mut(&ticket)?;
+        let answers = &mut gather.answers;
         let all = match entries {
             // Asked once, it counts once.
-            Ok(_) if !answers.waits_for(from) => return None,
+            _ if !answers.waits_for(from) => return None,
             Ok(entries) => {
                 answers.take(from, entries);
                 Ok(answers.all()?)
+            }
+            Err(refusal) if refusal.code == ErrorCode::Moving => {
+                gather.is_refused = true;
+                return None;
             }
             Err(refusal) => Err(refusal),
         };

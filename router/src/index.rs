@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use schema::page::Indexed;
-use schema::{ChannelId, Instant};
+use schema::{ChannelId, Instant, Partition};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
@@ -45,6 +45,13 @@ impl Indexer {
         } else {
             effects.count(Counter::IndexMarks);
         }
+    }
+
+    /// Forgets the channels of which this holds: their homes are others now. What is being indexed of one ends by itself.
+    pub(crate) fn forget(&mut self, is_over: impl Fn(ChannelId) -> bool) {
+        self.marked.retain(|&channel, _| !is_over(channel));
+        self.queued.retain(|&channel, _| !is_over(channel));
+        self.queue.retain(|&channel| !is_over(channel));
     }
 
     /// Channels that the index is behind of.
@@ -92,6 +99,9 @@ impl Indexer {
     /// The store has indexed a part of a channel, or could not; then the next second tries again.
     pub(crate) fn indexed(&mut self, Answer { waiter: channel, reply }: Answer<Index>, effects: &mut Effects) {
         let (since, again) = self.under_way.remove(&channel).expect("I12: what is answered was asked");
+        if !effects.placement.owns(Partition::of_channel(channel)) {
+            return self.start(effects);
+        }
         match (reply, again) {
             (Ok(Indexed { more: true, .. }), _) => self.enqueue(channel, since),
             (Ok(Indexed { more: false, .. }), Some(again)) => {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use schema::mesh::{Kicked, LiveEvent, MeshFrame};
 use schema::{
-    ChannelId, ChannelOp, CloseCode, Encoding, Event, EventBody, Incarnation, OpReply, Owner, Refusal, Stamp, UserId,
-    View,
+    ChannelId, ChannelOp, CloseCode, Encoding, Epoch, Event, EventBody, Incarnation, OpReply, Owner, Refusal, Stamp,
+    UserId, View,
 };
 use wire::SharedFrame;
 
@@ -85,8 +85,10 @@ pub enum Input<'a> {
         /// The operation.
         op: ChannelOp,
     },
-    /// The HTTP API has revoked a device or a login.
+    /// The HTTP API has revoked a device or a login: answered once its sessions are told.
     Kick {
+        /// The number under which the API waits for that. No command has the same.
+        ticket: u64,
         /// The account.
         user: UserId,
         /// The device or login whose sessions end.
@@ -156,6 +158,17 @@ pub enum Output {
     Mesh {
         /// The frame, which says to whom.
         frame: MeshFrame,
+    },
+    /// There is a view of this epoch: read it, and bring it as [`Input::View`].
+    Outdated {
+        /// Its epoch.
+        epoch: Epoch,
+    },
+    /// What another node has sent could not be kept: have both nodes hear [`Input::PeerLost`]. This shard goes by that
+    /// already.
+    Lost {
+        /// The life of the other node.
+        incarnation: Incarnation,
     },
     /// Answer the HTTP API.
     Reply {

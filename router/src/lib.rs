@@ -15,6 +15,9 @@
 //!            │  ─► Openers   which sessions have a large channel open
 //!            │  ─► Gathers   what one answer takes from several homes
 //!            │  ─► Leaving   when each session is closed whose node ends
+//!            │  ─► Kicks     whose sessions are to end, until their home has told them
+//!            │  ─► Rejoins   live sessions on their way to another home, at a pace
+//!            │  ─► Parked    frames that wait for a newer view
 //!            └  ─► Timers    a wheel of deadlines
 //! Shard ─► Output, Question
 //! ```
@@ -24,6 +27,7 @@
 mod channel;
 mod counters;
 mod delivery;
+mod disruption;
 mod drain;
 mod effects;
 mod feed;
@@ -31,11 +35,16 @@ mod gather;
 mod home;
 mod index;
 mod io;
+mod kicks;
 mod openers;
 mod order;
+mod ownership;
+mod parked;
 mod placement;
 mod rate;
+mod rejoins;
 pub mod ring;
+mod seen;
 mod session;
 mod shard;
 pub mod store;

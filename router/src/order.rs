@@ -63,6 +63,11 @@ impl<K: Ord> SendOrder<K> {
         self.closed.is_empty() && self.all_until <= now
     }
 
+    /// Forgets the lines of which this holds.
+    pub(crate) fn forget(&mut self, is_over: impl Fn(&K) -> bool) {
+        self.closed.retain(|line, _| !is_over(line));
+    }
+
     /// Forgets lines that are open again.
     pub(crate) fn tick(&mut self, now: Instant) {
         self.closed.retain(|_, &mut (_, until)| now < until);

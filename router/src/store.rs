@@ -12,7 +12,7 @@ use schema::command::{self, HistoryPage};
 use schema::mesh::SnapshotPlace;
 use schema::page::{ArrivalsPage, FoundPage, InboxPage, MembersPage, OpenedChannel, SessionStart, SnapshotPage};
 use schema::record::{PresenceRecord, PushItem};
-use schema::{ChannelId, ChannelOp, Cursor, DeviceId, OpReply, Position, Refusal, Seq, Stamp, UnixMs, UserId};
+use schema::{ChannelId, ChannelOp, Cursor, DeviceId, Epoch, OpReply, Position, Refusal, Seq, Stamp, UnixMs, UserId};
 
 /// Waiters for the answers to one kind of question.
 pub trait Waits {
@@ -157,6 +157,8 @@ requests! {
     Subscribe => Seq;
     LargeOf => Vec<ChannelId>;
     Index => schema::page::Indexed;
+    FamiliesLive => Vec<bool>;
+    Standing => Epoch;
 }
 
 /// Names the kind only: what is asked may hold a token or a text.
@@ -333,3 +335,12 @@ pub struct Index {
     /// The channel.
     pub channel: ChannelId,
 }
+
+/// Asks which logins count still. The reply has one for each.
+pub struct FamiliesLive {
+    /// The accounts and their logins.
+    pub families: Vec<(UserId, u64)>,
+}
+
+/// Asks for the epoch in which this life stands, as of now.
+pub struct Standing;

@@ -1,15 +1,21 @@
 //! Tickets: operations that this shard has asked of channels' homes, and who waits for each.
 //!
-//! Owns their numbers and how long they are waited for. A home's answer to a ticket that is not here any more is
-//! dropped; the asker has been told to try again, and a retry has no second effect (I5).
+//! Owns their numbers, which home was asked last, how long they are waited for, and the operations themselves, which are
+//! asked again where a home is another now or has forgotten them, within a bound (I11). An operation counts as done
+//! whoever says so; a refusal counts from the home that was asked last alone, since an earlier one knows nothing of the
+//! later. What is asked again has its answer from before, if it was done (I5), and the order of one session's sends to
+//! one channel stays (rule 7): none is asked before an earlier one that waits. An operation without a first reply could
+//! undo another's later change: there the asker decides. A home's answer to a ticket that is not here any more is
+//! dropped; the asker has been told to try again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schema::limits::PENDING_APPENDS_MAX;
+use schema::limits::{COMMAND_BYTES_MAX, PENDING_APPENDS_MAX};
 use schema::mesh::MeshBody;
-use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Instant, Refusal};
+use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Instant, OpReply, Owner, Refusal};
 
 use crate::counters::Counter;
+use crate::disruption::Disruption;
 use crate::effects::Effects;
 use crate::io::ConnId;
 
@@ -20,6 +26,8 @@ const ANSWER_MS: u64 = 20_000;
 const OPEN_MAX: usize = PENDING_APPENDS_MAX as usize * 2;
 /// When to ask again while there are more.
 const RETRY_MS: u32 = 100;
+/// Bytes that each operation occupies beside its text.
+const AROUND_BYTES: u64 = 256;
 
 /// The asker of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,28 +48,52 @@ pub(crate) enum Asker {
 /// The message that an operation sends, if it sends one.
 pub(crate) type Sends = Option<(ChannelId, ClientMsgId)>;
 
+/// A session and the channel that it sends to.
+type Line = (ConnId, ChannelId);
+
 #[derive(Debug)]
 struct Ticket {
     asker: Asker,
     by: Instant,
-    sends: Sends,
+    channel: ChannelId,
+    op: ChannelOp,
+    /// How often it has been asked again.
+    attempt: u32,
+    /// The home that was asked last; none while the ticket waits to be asked again.
+    asked: Option<Owner>,
 }
 
 impl Ticket {
+    fn sends(&self) -> Sends {
+        self.op.sends().map(|(_, id)| (self.channel, id))
+    }
+
     /// The session and the channel whose order this send is part of.
-    fn line(&self) -> Option<(ConnId, ChannelId)> {
-        match (self.asker, self.sends) {
-            (Asker::Session { conn, .. }, Some((channel, _))) => Some((conn, channel)),
+    fn line(&self) -> Option<Line> {
+        match (self.asker, self.op.sends()) {
+            (Asker::Session { conn, .. }, Some(_)) => Some((conn, self.channel)),
             (Asker::Session { .. }, None) | (Asker::Api(_), _) => None,
         }
     }
+
+    fn weight_bytes(&self) -> u64 {
+        AROUND_BYTES + self.op.text_bytes() as u64
+    }
 }
+
+/// An answer: whose, of which send, and what it is.
+pub(crate) type Answered = (Asker, Sends, Result<OpReply, Refusal>);
 
 #[derive(Debug, Default)]
 pub(crate) struct Tickets {
     /// Ascending by number, and so by the time of asking.
     open: BTreeMap<u64, Ticket>,
+    /// Those that wait to be asked again.
+    waiting: BTreeSet<u64>,
+    /// The open ones of each line.
+    lines: BTreeMap<Line, BTreeSet<u64>>,
     next: u64,
+    bytes: u64,
 }
 
 impl Tickets {
@@ -78,36 +110,135 @@ impl Tickets {
             let message = format!("{OPEN_MAX} operations wait for their channels, send it again later");
             return Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS));
         }
-        let sends = op.sends().map(|(_, id)| (channel, id));
-        let ticket = self.next;
+        if self.bytes >= u64::from(COMMAND_BYTES_MAX) {
+            effects.count(Counter::CommandBytes);
+            let message = format!("{} bytes of operations wait for their channels, send it again later", self.bytes);
+            return Err(Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS));
+        }
+        let by = effects.now.mono.plus_ms(ANSWER_MS);
+        let ticket = Ticket { asker, by, channel, op, attempt: 0, asked: None };
+        let number = self.next;
         self.next += 1;
-        self.open.insert(ticket, Ticket { asker, by: effects.now.mono.plus_ms(ANSWER_MS), sends });
-        let home = effects.placement.home_of_channel(channel);
-        effects.mesh(home, MeshBody::Apply { ticket, channel, op });
+        let mut waits = false;
+        if let Some(line) = ticket.line() {
+            let of_line = self.lines.entry(line).or_default();
+            // Whoever is behind one that waits waits too, and is asked behind it.
+            waits = !self.waiting.is_empty() && !self.waiting.is_disjoint(of_line);
+            of_line.insert(number);
+        }
+        self.bytes += ticket.weight_bytes();
+        self.open.insert(number, ticket);
+        if waits {
+            self.waiting.insert(number);
+        } else {
+            self.send(number, effects);
+        }
         Ok(())
     }
 
-    /// Takes the asker that waits for this answer, if it still does.
-    pub(crate) fn answered(&mut self, ticket: u64) -> Option<Asker> {
-        self.open.remove(&ticket).map(|ticket| ticket.asker)
+    /// Asks the home of now.
+    fn send(&mut self, number: u64, effects: &mut Effects) {
+        let ticket = self.open.get_mut(&number).expect("its caller has found it");
+        let home = effects.placement.home_of_channel(ticket.channel);
+        ticket.asked = Some(home);
+        self.waiting.remove(&number);
+        let (channel, op, attempt) = (ticket.channel, ticket.op.clone(), ticket.attempt);
+        let of_line = ticket.line().and_then(|line| self.lines.get(&line));
+        let behind = of_line.and_then(|of_line| of_line.range(..number).next_back()).copied();
+        effects.mesh(home, MeshBody::Apply { ticket: number, channel, op, attempt, behind });
+    }
+
+    fn send_again(&mut self, numbers: &[u64], effects: &mut Effects) {
+        for &number in numbers {
+            self.open.get_mut(&number).expect("its caller has found it").attempt += 1;
+            self.send(number, effects);
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Ticket> {
+        let ticket = self.open.remove(&number)?;
+        self.waiting.remove(&number);
+        self.bytes -= ticket.weight_bytes();
+        if let Some(line) = ticket.line() {
+            let of_line = self.lines.get_mut(&line).expect("each send is in its line");
+            of_line.remove(&number);
+            if of_line.is_empty() {
+                self.lines.remove(&line);
+            }
+        }
+        Some(ticket)
+    }
+
+    /// Takes a home's answer, if somebody waits for it still and it is theirs. A send that is refused for now takes those
+    /// along that the same session sent behind it to the same channel: they are to be repeated in their order (rule 7).
+    pub(crate) fn answered(
+        &mut self,
+        from: Owner,
+        (number, attempt): (u64, u32),
+        reply: Result<OpReply, Refusal>,
+    ) -> Vec<Answered> {
+        let Some(ticket) = self.open.get_mut(&number) else { return Vec::new() };
+        if let Err(refusal) = &reply {
+            if ticket.asked != Some(from) || ticket.attempt != attempt {
+                return Vec::new();
+            }
+            if refusal.code == ErrorCode::Moving && is_repeatable(&ticket.op) {
+                ticket.asked = None;
+                self.waiting.insert(number);
+                return Vec::new();
+            }
+        }
+        let is_for_now = reply.as_ref().is_err_and(|refusal| refusal.code.is_temporary());
+        let ticket = self.remove(number).expect("just found");
+        let line = ticket.line();
+        let mut answered = vec![(ticket.asker, ticket.sends(), reply)];
+        if let Some(line) = line.filter(|_| is_for_now) {
+            answered.extend(self.remove_behind(line, number).into_iter().map(|ticket| {
+                let message = "an earlier message to this channel was refused, send both again in their order";
+                let refusal = Refusal::new(ErrorCode::Overloaded, message).after_ms(RETRY_MS);
+                (ticket.asker, ticket.sends(), Err(refusal))
+            }));
+        }
+        answered
+    }
+
+    fn remove_behind(&mut self, line: Line, number: u64) -> Vec<Ticket> {
+        let of_line = self.lines.get(&line).into_iter().flatten();
+        let behind: Vec<u64> = of_line.copied().filter(|&other| other > number).collect();
+        behind.into_iter().filter_map(|number| self.remove(number)).collect()
+    }
+
+    /// Homes are others now, or have forgotten what they were asked, or may not have heard it: what can be asked again
+    /// is, in its order. Returns the answers to the rest.
+    pub(crate) fn disrupted(&mut self, disruption: Disruption, effects: &mut Effects) -> Vec<Answered> {
+        let concerned = |ticket: &Ticket| disruption.concerns_channel(&effects.placement, ticket.channel);
+        let concerned = self.open.iter().filter(|(_, ticket)| concerned(ticket));
+        let (again, rest): (Vec<_>, Vec<_>) =
+            concerned.map(|(&number, ticket)| (number, is_repeatable(&ticket.op))).partition(|&(_, again)| again);
+        let again: Vec<u64> = again.into_iter().map(|(number, _)| number).collect();
+        self.send_again(&again, effects);
+        let given_up = rest.into_iter().filter_map(|(number, _)| self.remove(number)).map(|ticket| {
+            let message = "the channel's home is another now, or may not have heard; look whether it is done";
+            (ticket.asker, ticket.sends(), Err(Refusal::new(ErrorCode::Moving, message)))
+        });
+        given_up.collect()
+    }
+
+    /// A second has passed: what homes have refused as moved is asked again, in its order.
+    pub(crate) fn tick(&mut self, effects: &mut Effects) {
+        let waiting: Vec<u64> = self.waiting.iter().copied().collect();
+        self.send_again(&waiting, effects);
     }
 
     /// Takes the askers that have waited for too long, and with a send those that the same session sent behind it to
     /// the same channel: they are to be repeated in their order (rule 7).
     pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(Asker, Sends)> {
         let mut overdue = Vec::new();
-        let mut lines = BTreeSet::new();
-        while let Some(oldest) = self.open.first_entry() {
-            if oldest.get().by > now {
-                break;
-            }
-            let ticket = oldest.remove();
-            lines.extend(ticket.line());
-            overdue.push((ticket.asker, ticket.sends));
-        }
-        if !lines.is_empty() {
-            let behind = |_: &u64, ticket: &mut Ticket| ticket.line().is_some_and(|line| lines.contains(&line));
-            overdue.extend(self.open.extract_if(.., behind).map(|(_, ticket)| (ticket.asker, ticket.sends)));
+        while let Some((&number, _)) = self.open.first_key_value().filter(|(_, oldest)| oldest.by <= now) {
+            let ticket = self.remove(number).expect("it was found");
+            overdue.push((ticket.asker, ticket.sends()));
+            let behind = ticket.line().map(|line| self.remove_behind(line, number)).unwrap_or_default();
+            overdue.extend(behind.into_iter().map(|ticket| (ticket.asker, ticket.sends())));
         }
         overdue
     }
@@ -115,5 +246,29 @@ impl Tickets {
     /// Operations without an answer.
     pub(crate) fn open(&self) -> usize {
         self.open.len()
+    }
+
+    /// Bytes of operations that are kept to be asked again.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Whether an operation that is asked twice is done once, whatever was done in between: it has a first reply, only ever
+/// goes forward, or makes what has been given its name.
+fn is_repeatable(op: &ChannelOp) -> bool {
+    match op {
+        ChannelOp::Send(_)
+        | ChannelOp::Edit(_)
+        | ChannelOp::Delete { .. }
+        | ChannelOp::React(_)
+        | ChannelOp::Mark { .. }
+        | ChannelOp::Create(_) => true,
+        ChannelOp::AddMember { .. }
+        | ChannelOp::RemoveMember { .. }
+        | ChannelOp::Typing { .. }
+        | ChannelOp::SetTitle { .. }
+        | ChannelOp::SetMuted { .. }
+        | ChannelOp::Block { .. } => false,
     }
 }

@@ -1,12 +1,12 @@
 //! Pages of stored rows, as the rules of chat read them and shards take them.
 //!
 //! Owns what both sides of a store question see: the layers in `storage/chat` return these, `router` names them as
-//! replies. They never leave the process.
+//! replies. Only a session's start leaves the process, to its shard.
 
 use crate::command::{ReadMark, SearchPage, SnapshotChannel};
 use crate::op::ChannelKind;
 use crate::record::{ArrivalRecord, SeqRange};
-use crate::{ChannelId, Cursor, Event, Position, Seq, Stamp, UserId};
+use crate::{ChannelId, Cursor, Epoch, Event, Position, Seq, Stamp, UserId};
 
 /// The start of a session in its account's inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,9 @@ pub struct ArrivalsPage {
     pub through: Stamp,
     /// Whether more had arrived at this read.
     pub more: bool,
+    /// The epoch that this read was in. Under a later one than a home knows, what it takes for its users' arrivals may
+    /// have gone to other homes, and the page does not reach as far as it says.
+    pub epoch: Epoch,
 }
 
 /// A channel as a member sees it on opening it.

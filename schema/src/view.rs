@@ -60,6 +60,11 @@ impl Partition {
         Self(u16::try_from(slice).expect("below 4,096"))
     }
 
+    /// Every one, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..PARTITIONS).map(Self)
+    }
+
     /// Its place in a table, below 4,096.
     #[must_use]
     pub fn index(self) -> usize {
@@ -91,25 +96,49 @@ pub enum Standing {
     Guest,
 }
 
-/// The partition table of one epoch: who owns what.
+/// The partition table of one epoch: who owns what, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
     /// The number of the view; a later one counts.
     pub epoch: Epoch,
     members: Box<[Member]>,
     owners: Box<[Owner]>,
+    since: Box<[Epoch]>,
 }
 
 impl View {
-    /// A view of these nodes, in any order, and an owner for each partition in order.
+    /// A view that follows none, of these nodes, in any order, and an owner for each partition in order.
     ///
     /// # Panics
     /// If there are not exactly 4,096 owners, or one of them is no shard of a member's.
     #[must_use]
-    pub fn new(epoch: Epoch, mut members: Vec<Member>, owners: Vec<Owner>) -> Self {
-        assert_eq!(owners.len(), usize::from(PARTITIONS), "one owner for each partition");
+    pub fn new(epoch: Epoch, members: Vec<Member>, owners: Vec<Owner>) -> Self {
+        Self::with_since(epoch, members, owners, vec![epoch; usize::from(PARTITIONS)])
+    }
+
+    /// The view of the next epoch: whoever owns a partition in both has had it all the while.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    #[must_use]
+    pub fn next(&self, members: Vec<Member>, owners: Vec<Owner>) -> Self {
+        let epoch = Epoch(self.epoch.0 + 1);
+        let both = self.owners.iter().zip(&self.since).zip(&owners);
+        let since = both.map(|((before, since), now)| if before == now { *since } else { epoch });
+        let since = since.collect();
+        Self::with_since(epoch, members, owners, since)
+    }
+
+    /// A view as it is stored: each owner with the epoch that gave it its partition.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new), and if there is not exactly one epoch for each partition.
+    #[must_use]
+    pub fn with_since(epoch: Epoch, mut members: Vec<Member>, owners: Vec<Owner>, since: Vec<Epoch>) -> Self {
+        let all = usize::from(PARTITIONS);
+        assert_eq!((owners.len(), since.len()), (all, all), "one owner for each partition, and its epoch");
         members.sort_by_key(|member| member.incarnation);
-        let view = Self { epoch, members: members.into(), owners: owners.into() };
+        let view = Self { epoch, members: members.into(), owners: owners.into(), since: since.into() };
         let is_shard =
             |owner: &Owner| view.member(owner.incarnation).is_some_and(|member| owner.shard.0 < member.shards);
         let stranger = view.owners.iter().find(|owner| !is_shard(owner));
@@ -147,6 +176,18 @@ impl View {
         &self.owners
     }
 
+    /// The epochs since which the owners have their partitions, in order.
+    #[must_use]
+    pub fn sinces(&self) -> &[Epoch] {
+        &self.since
+    }
+
+    /// The epoch since which the owner of a partition has had it without a break, whatever views a shard has seen.
+    #[must_use]
+    pub fn since(&self, partition: Partition) -> Epoch {
+        self.since[partition.index()]
+    }
+
     /// Partitions that a node owns.
     #[must_use]
     pub fn owned_by(&self, incarnation: Incarnation) -> usize {
@@ -180,6 +221,25 @@ mod tests {
     fn partitions_are_part_of_the_stored_format() {
         assert_eq!(Partition::of_channel(ChannelId(1)), Partition(1_202));
         assert_ne!(Partition::of_channel(ChannelId(1)), Partition::of_user(UserId(1)));
+    }
+
+    #[test]
+    fn an_owner_has_had_a_partition_since_it_was_given_it() {
+        let members = |shards| {
+            vec![Member {
+                shards,
+                ..*View::alone(Epoch(1), Incarnation(1), 1).member(Incarnation(1)).expect("it is alone")
+            }]
+        };
+        let owner = |shard| Owner { incarnation: Incarnation(1), shard: ShardIndex(shard) };
+        let mut owners = vec![owner(0); usize::from(PARTITIONS)];
+        let first = View::new(Epoch(7), members(2), owners.clone());
+        owners[5] = owner(1);
+        let second = first.next(members(2), owners.clone());
+        owners[5] = owner(0);
+        let third = second.next(members(2), owners);
+        let since = |view: &View| (view.epoch.0, view.since(Partition(4)).0, view.since(Partition(5)).0);
+        assert_eq!([since(&first), since(&second), since(&third)], [(7, 7, 7), (8, 7, 8), (9, 7, 9)]);
     }
 
     #[test]

@@ -222,7 +222,7 @@ pub(crate) async fn refresh<E: Engine, S: Shards>(
         let rotation = accounts::rotate(&all.engine, &used, &next, wall).await?;
         if let Rotation::Reused { user, family } = rotation {
             tracing::warn!(%user, "a refresh token was used twice, its login is revoked");
-            if let Err(refusal) = all.shards.kick(user, Kicked::Family(family)) {
+            if let Err(refusal) = all.shards.kick(user, Kicked::Family(family)).await {
                 // Asking again would not come here: its sessions end when their tokens do.
                 tracing::warn!(%user, %refusal, "the sessions of a revoked login stay open");
             }
@@ -265,7 +265,7 @@ pub(crate) async fn logout<E: Engine, S: Shards>(
                 let ended = accounts::revoke_by_token(&all.engine, &token).await?;
                 let (user, family) =
                     ended.ok_or_else(|| Problem::unauthenticated("the refresh token is not valid here"))?;
-                Ok(all.shards.kick(user, Kicked::Family(family))?)
+                Ok(all.shards.kick(user, Kicked::Family(family)).await?)
             };
             api.endings.run(end).await?;
         }
@@ -276,7 +276,7 @@ pub(crate) async fn logout<E: Engine, S: Shards>(
             let all = api.clone();
             let end = async move {
                 accounts::revoke_family(&all.engine, caller.user, caller.family).await?;
-                Ok(all.shards.kick(caller.user, Kicked::Family(caller.family))?)
+                Ok(all.shards.kick(caller.user, Kicked::Family(caller.family)).await?)
             };
             api.endings.run(end).await?;
         }

@@ -79,11 +79,11 @@ pub(crate) async fn delete<E: Engine, S: Shards>(
     let end = async move {
         let revoked = devices::revoke(&all.engine, user, &device).await?;
         // Also where nothing was found: an earlier attempt may have ended the logins, and not have got this far.
-        all.shards.kick(user, Kicked::Device(device))?;
+        all.shards.kick(user, Kicked::Device(device)).await?;
         // A login that is bound to no device may have sessions on others too.
         let ended = known.map_or_else(Vec::new, |(_, record)| record.families);
         for family in ended.into_iter().filter(|&family| family != FAMILY_OPERATOR) {
-            all.shards.kick(user, Kicked::Family(family))?;
+            all.shards.kick(user, Kicked::Family(family)).await?;
         }
         Ok(revoked)
     };

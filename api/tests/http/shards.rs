@@ -65,7 +65,7 @@ impl<E: Engine> Shards for OneShard<E> {
         self.behind.lock().expect("no test panics with it").push(channel);
     }
 
-    fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {
+    async fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {
         self.kicked.lock().expect("no test panics with it").push((user, whose));
         Ok(())
     }

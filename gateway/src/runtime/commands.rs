@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use host::driver::Mail;
+use host::driver::{Answer, Mail};
 use schema::mesh::{Kicked, MeshBody, MeshFrame};
 use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, UserId};
 use tokio::sync::oneshot;
@@ -38,20 +38,26 @@ impl NodeShards {
     }
 }
 
-impl api::Shards for NodeShards {
-    async fn apply(&self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, Refusal> {
-        let home = self.commander.view().map(|view| view.home_of_channel(channel));
+impl NodeShards {
+    /// Gives something to a shard and waits for its answer.
+    async fn ask(&self, id: u64, home: Option<Owner>, mail: impl FnOnce(Answer) -> Mail) -> Result<OpReply, Refusal> {
         let (reply, answer) = oneshot::channel();
         // Whoever asked may have gone.
-        let answer_to = Box::new(move |answer| drop(reply.send(answer)));
-        self.push(channel.0, home, Mail::Command { channel, op: Box::new(op), answer: answer_to })?;
+        self.push(id, home, mail(Box::new(move |answer| drop(reply.send(answer)))))?;
         let gone = || Refusal::new(ErrorCode::Moving, "the node stops, try again at another");
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
+}
 
-    fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {
+impl api::Shards for NodeShards {
+    async fn apply(&self, channel: ChannelId, op: ChannelOp) -> Result<OpReply, Refusal> {
+        let home = self.commander.view().map(|view| view.home_of_channel(channel));
+        self.ask(channel.0, home, |answer| Mail::Command { channel, op: Box::new(op), answer }).await
+    }
+
+    async fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {
         let home = self.commander.view().map(|view| view.home_of_user(user));
-        self.push(user.0, home, Mail::Kick { user, whose })
+        self.ask(user.0, home, |answer| Mail::Kick { user, whose, answer }).await.map(drop)
     }
 
     fn index(&self, channel: ChannelId) {

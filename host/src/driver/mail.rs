@@ -30,6 +30,8 @@ pub enum Mail {
         user: UserId,
         /// Which of the user's sessions end.
         whose: Kicked,
+        /// Where the word goes that they were told.
+        answer: Answer,
     },
     /// All that this node and another were to tell each other over one of their links is lost.
     PeerLost {

@@ -425,15 +425,24 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         match mail {
             Mail::Mesh(frame) => self.input(Input::Mesh { frame }),
             Mail::Command { channel, op, answer } => {
-                let ticket = self.next_ticket;
-                self.next_ticket += 1;
-                self.answers.insert(ticket, answer);
+                let ticket = self.ticket(answer);
                 self.input(Input::Command { ticket, channel, op: *op });
             }
-            Mail::Kick { user, whose } => self.input(Input::Kick { user, whose }),
+            Mail::Kick { user, whose, answer } => {
+                let ticket = self.ticket(answer);
+                self.input(Input::Kick { ticket, user, whose });
+            }
             Mail::PeerLost { peer } => self.input(Input::PeerLost { incarnation: peer }),
             Mail::Gap { peer } => self.input(Input::Gap { incarnation: peer }),
         }
+    }
+
+    /// A number for what the HTTP API waits for.
+    fn ticket(&mut self, answer: Answer) -> u64 {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.answers.insert(ticket, answer);
+        ticket
     }
 
     fn carry_out(&mut self, effect: Effect, sockets: &mut impl Sockets) {
@@ -448,7 +457,8 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
                 answer(reply);
             }
             Effect::Run(task) => self.tasks_waiting.push_back(task),
-            Effect::Outdated(epoch) => self.outdated(epoch),
+            Effect::Outdated(epoch) | Effect::Output(Output::Outdated { epoch }) => self.outdated(epoch),
+            Effect::Output(Output::Lost { incarnation }) => self.peers.begin_afresh(incarnation),
         }
     }
 

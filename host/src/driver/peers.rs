@@ -102,6 +102,14 @@ impl Peers {
         Some((to.incarnation, number))
     }
 
+    /// Has both nodes hear that all they were to tell each other is lost.
+    pub(super) fn begin_afresh(&mut self, peer: Incarnation) {
+        if let Some((&name, held)) = self.held.range_mut((peer, 0)..=(peer, u16::MAX)).next() {
+            held.link.forget();
+            self.touched.insert(name);
+        }
+    }
+
     /// A connection has been made and its handshake is done: it carries this link from now on.
     pub(super) fn connected(&mut self, stream: StreamId, name: Name, now: Instant, streams: &mut impl Streams) {
         let Some(held) = self.held.get_mut(&name) else {

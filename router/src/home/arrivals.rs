@@ -87,9 +87,14 @@ impl Arrivals {
     }
 
     /// The store has read on, or could not: then the next hint or second tries again, and nothing is lost meanwhile.
-    pub(super) fn take(&mut self, page: Result<ArrivalsPage, Refusal>) -> Option<Taken> {
+    pub(super) fn take(&mut self, page: Result<ArrivalsPage, Refusal>, effects: &mut Effects) -> Option<Taken> {
         self.reading = false;
-        let ArrivalsPage { mut rows, through, more } = page.ok()?;
+        let ArrivalsPage { mut rows, through, more, epoch } = page.ok()?;
+        if epoch > effects.placement.view().epoch {
+            // Under that view other homes may have been brought what this one would say is not there (I6).
+            effects.outdated(epoch);
+            return None;
+        }
         let before = self.place.unwrap_or_default();
         if through < before {
             return None;

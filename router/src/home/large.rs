@@ -13,6 +13,7 @@ use schema::record::{EventRecord, EventRecordBody};
 use schema::{ChannelId, Instant, Refusal, Seq, UserId};
 
 use crate::counters::Counter;
+use crate::disruption::Disruption;
 use crate::effects::Effects;
 use crate::placement::by_owner;
 use crate::store::{Answer, LargeOf};
@@ -117,6 +118,13 @@ impl Large {
             self.left(user, channel);
         }
         self.of.remove(&user);
+    }
+
+    /// Tells the homes of the channels that are concerned again.
+    pub(super) fn announce(&self, disruption: Disruption, effects: &mut Effects) {
+        let concerned = |channel: &ChannelId| disruption.concerns_channel(&effects.placement, *channel);
+        let channels = self.members.keys().copied().filter(concerned).collect();
+        announce_interest(channels, effects);
     }
 
     /// A second has passed: channels' homes are told again now and then.

@@ -1,10 +1,12 @@
 //! Live notices to users of this home: handed to the shards that hold their sessions, and kept nowhere.
 //!
-//! Owns the choice of users: nobody is notified of what it did itself.
+//! Owns the choice of users: nobody is notified of what it did itself, and nobody whose home is another. A block goes on
+//! to that home: until somebody's list is judged anew it would see who has hidden.
 
-use schema::UserId;
 use schema::mesh::{LiveBody, LiveEvent, MeshBody, Telling};
+use schema::{Partition, UserId};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 
 use super::Home;
@@ -12,6 +14,19 @@ use super::Home;
 impl Home {
     /// An event of a channel that is pushed live.
     pub(crate) fn live(&mut self, LiveEvent { channel, users, body }: LiveEvent, effects: &mut Effects) {
+        let is_ours = |user: &UserId| effects.placement.owns(Partition::of_user(*user));
+        let (users, others): (Vec<UserId>, Vec<UserId>) = users.into_iter().partition(is_ours);
+        if !others.is_empty() {
+            effects.count(Counter::NotOurs);
+            if let LiveBody::Blocked { .. } = body {
+                for (home, users) in effects.placement.by_home(others) {
+                    effects.mesh(home, MeshBody::Live { events: vec![LiveEvent { channel, users, body }] });
+                }
+            }
+        }
+        if users.is_empty() {
+            return;
+        }
         match body {
             LiveBody::Typing { user, on, open_only } => {
                 self.notify(&users, Some(user), &Telling::Typing { channel, user, on, open_only }, effects);

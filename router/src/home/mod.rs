@@ -6,12 +6,13 @@
 //! asks from before that place is served from the store. It is the rows of arrivals, in the order of commits, that
 //! decide what a session is given; `arrivals` reads them, `reads` the inboxes of those behind, `outbox` gathers the
 //! answers. `users` has the sessions, `devices` registers them, `live` brings them notices that are in no inbox,
-//! `pushes` has the items for the phones of those without one.
+//! `pushes` has the items for the phones of those without one, `moves` lets go of users whose home is another now.
 
 mod arrivals;
 mod devices;
 mod large;
 mod live;
+mod moves;
 mod outbox;
 mod presence;
 mod pushes;
@@ -25,14 +26,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use schema::mesh::{MeshBody, More};
 use schema::page::Arrival;
 use schema::record::PresenceRecord;
-use schema::{ErrorCode, Event, Now, Owner, Position, Refusal, Stamp, UserId};
+use schema::{ErrorCode, Event, Now, Owner, Partition, Position, Refusal, SessionId, Stamp, UserId};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
+use crate::ownership::moving;
 use crate::store::{Answer, ReadArrivals, TrimInbox, Visible, waiters};
 
 use arrivals::Arrivals;
 pub(crate) use devices::Login;
+use devices::{Noting, Returned};
 use large::Large;
 use outbox::Outbox;
 use presence::Presence;
@@ -43,7 +46,7 @@ use users::Users;
 use watchers::{VisibilityRead, Watchers};
 
 waiters! {
-    OpenInbox => Name;
+    OpenInbox => Noting;
     ReadInbox => Read;
     Snapshot => Read;
     ReadArrivals => ();
@@ -52,6 +55,7 @@ waiters! {
     PutPresence => (UserId, PresenceRecord);
     Visible => VisibilityRead;
     LargeOf => UserId;
+    FamiliesLive => Returned;
 }
 
 #[derive(Debug)]
@@ -62,6 +66,9 @@ pub(crate) struct Home {
     pub(crate) presence: Presence,
     pub(crate) watchers: Watchers,
     large: Large,
+    /// What is before this version may have arrived at earlier homes of users who have come here since: of them
+    /// nothing is said but what is read from their inboxes at it or later.
+    floor: u64,
     /// The account whose inbox was trimmed last.
     trimmed: Option<UserId>,
 }
@@ -75,6 +82,7 @@ impl Home {
             presence: Presence::new(now),
             watchers: Watchers::default(),
             large: Large::default(),
+            floor: 0,
             trimmed: None,
         }
     }
@@ -120,9 +128,14 @@ impl Home {
 
     /// The store has said who may be seen by whom.
     pub(crate) fn visible(&mut self, Answer { waiter, reply }: Answer<Visible>, effects: &mut Effects) {
-        let shown =
-            |(&user, stored): (&UserId, Option<_>)| stored.map(|stored| self.presence.entry(user, stored, effects));
-        let found = reply.map(|found| waiter.users.iter().zip(found).map(shown).collect());
+        let is_ours = |user: UserId| effects.placement.owns(Partition::of_user(user));
+        let (is_question, are_all_ours) = (waiter.is_question(), waiter.users.iter().all(|&user| is_ours(user)));
+        let reply = if is_question && !are_all_ours { Err(moving("a user")) } else { reply };
+        let mut shown = |(&user, stored): (&UserId, Option<_>)| {
+            let stored = stored.filter(|_| are_all_ours || effects.placement.owns(Partition::of_user(user)));
+            stored.map(|stored| self.presence.entry(user, stored, effects))
+        };
+        let found = reply.map(|found| waiter.users.iter().zip(found).map(&mut shown).collect());
         self.watchers.seen(waiter, found, effects);
     }
 
@@ -137,12 +150,11 @@ impl Home {
 
     /// The store has read arrivals.
     pub(crate) fn arrivals(&mut self, answer: Answer<ReadArrivals>, effects: &mut Effects) {
-        let Some(taken) = self.arrivals.take(answer.reply) else { return };
+        let Some(taken) = self.arrivals.take(answer.reply, effects) else { return };
         let mut touched = BTreeSet::new();
         if taken.first {
             // What was in inboxes before this home knew its place comes from there.
-            let place = self.place().expect("a page was taken");
-            touched = self.users.start(place);
+            touched = self.users.start(self.start_place());
             for row in taken.rows {
                 self.arrivals.missed(&row, |user| !self.users.is_here(user));
             }
@@ -182,6 +194,23 @@ impl Home {
         }
     }
 
+    /// A session watches users of this home. Those whom it was shown before it is told of as far as they are known
+    /// here.
+    pub(crate) fn watch(
+        &mut self,
+        (owner, session): (Owner, SessionId),
+        watcher: UserId,
+        (number, users): (u32, Vec<UserId>),
+        visible: &[UserId],
+        effects: &mut Effects,
+    ) {
+        let seen = self.watchers.watch((owner, session), watcher, (number, users), visible, effects);
+        let entries: Vec<_> = seen.into_iter().filter_map(|user| self.presence.known(user)).collect();
+        if !entries.is_empty() {
+            effects.mesh(owner, MeshBody::Watched { session, number, entries });
+        }
+    }
+
     /// A session asks what comes after its cursor. A later question replaces an earlier one.
     pub(crate) fn more(&mut self, owner: Owner, more: More, effects: &mut Effects) {
         let More { session, user, after, credit_bytes, snapshot } = more;
@@ -199,7 +228,7 @@ impl Home {
     /// from where it is.
     fn unknown(&self, name: Name, effects: &mut Effects) {
         let start = Err(Refusal::new(ErrorCode::Moving, "this home does not know the session"));
-        effects.mesh(name.owner, MeshBody::Registered { session: name.session, start });
+        effects.mesh(name.owner, MeshBody::Registered { session: name.session, attempt: 0, start });
     }
 
     fn serve_user(&mut self, user_id: UserId, outbox: &mut Outbox, effects: &mut Effects) {

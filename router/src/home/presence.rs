@@ -5,14 +5,15 @@
 //! inherit their life from their node, so an end that nobody announced comes as the shard's word or not at all. Who is
 //! told is `watchers`' to know.
 //!
-//! Deadlines are in their order, so a second costs what is due in it. A home that has just started takes for true what
-//! its predecessor stored, for as long as the sessions of then may need to come back.
+//! Deadlines are in their order, so a second costs what is due in it. A home takes for true what its predecessor stored
+//! of users who have just come to it, for as long as their sessions may need to come back, partition by partition. A
+//! session that comes back is nobody's use of a device: who was away stays so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schema::limits::{LEASE_MS, PRESENCE_ACTIVE_MS, PRESENCE_AWAY_MS, PRESENCE_GRACE_MS};
+use schema::limits::{LEASE_MS, PARTITIONS, PRESENCE_ACTIVE_MS, PRESENCE_AWAY_MS, PRESENCE_GRACE_MS};
 use schema::record::PresenceRecord;
-use schema::{Instant, Now, PresenceEntry, PresenceState, UnixMs, UserId};
+use schema::{Instant, Now, Partition, PresenceEntry, PresenceState, UnixMs, UserId};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
@@ -22,6 +23,10 @@ use crate::store::{Answer, PutPresence};
 const SAVES_MAX: usize = 64;
 /// Rows of users who are not here that are set right at once. Further ones are found again with the next question.
 const UNSAVED_STALE_MAX: usize = 10_000;
+
+/// Time for which what an earlier home stored is believed: its node may have lived for a lease, and sessions have the
+/// grace to come back.
+const BELIEVED_MS: u64 = LEASE_MS + PRESENCE_GRACE_MS;
 
 /// One user who is present, or was until just now. Some 80 bytes; as many as there are users with a session, or without
 /// one for less than the grace, or whose last state is not stored yet.
@@ -34,6 +39,8 @@ struct Person {
     active_at: Instant,
     /// The record that the store was given last.
     stored: Option<PresenceRecord>,
+    /// It is only taken to be that: a session came back, and nothing is written for it.
+    is_assumed: bool,
     due: Option<Instant>,
 }
 
@@ -59,8 +66,8 @@ pub(crate) struct Presence {
     saving: BTreeSet<UserId>,
     /// Changes that are not taken yet.
     changed: Vec<PresenceEntry>,
-    /// The instant until which a stored state is believed of a user who is not here.
-    believed_until: Instant,
+    /// The instant until which a stored state is believed of a user who is not here, for each partition.
+    believed_until: Box<[Instant]>,
 }
 
 impl Presence {
@@ -71,8 +78,25 @@ impl Presence {
             unsaved: BTreeSet::new(),
             saving: BTreeSet::new(),
             changed: Vec::new(),
-            believed_until: now.mono.plus_ms(LEASE_MS + PRESENCE_GRACE_MS),
+            believed_until: vec![now.mono.plus_ms(BELIEVED_MS); usize::from(PARTITIONS)].into(),
         }
+    }
+
+    /// These partitions have come here just now, with what is stored of their users. Whoever was here of them before is
+    /// forgotten, and so is who has gone: their homes know better.
+    pub(super) fn moved(&mut self, now: Now, has_moved: impl Fn(Partition) -> bool) {
+        let gone = self.people.keys().copied().filter(|&user| has_moved(Partition::of_user(user)));
+        for user in gone.collect::<Vec<_>>() {
+            self.forget(user);
+            self.unsaved.remove(&user);
+        }
+        for partition in Partition::all().filter(|&partition| has_moved(partition)) {
+            self.believed_until[partition.index()] = now.mono.plus_ms(BELIEVED_MS);
+        }
+    }
+
+    fn believed_until(&self, user: UserId) -> Instant {
+        self.believed_until[Partition::of_user(user).index()]
     }
 
     /// A session of the user is open, and somebody uses its device.
@@ -83,10 +107,37 @@ impl Presence {
             active_ms: now.wall,
             active_at: now.mono,
             stored: None,
+            is_assumed: false,
             due: None,
         });
         person.is_here = true;
         self.active(now, user);
+    }
+
+    /// A session of the user is open, and was before: its device was last used then. What the store has of the user is
+    /// taken to be this, and what its watchers were told too: where it is not, they hear with their next number.
+    pub(super) fn came_back(&mut self, now: Now, user: UserId, used_ms: UnixMs) {
+        let idle_ms = now.wall.since_ms(used_ms);
+        let is_away = idle_ms >= PRESENCE_AWAY_MS;
+        let state = if is_away { PresenceState::Away } else { PresenceState::Online };
+        let stored = PresenceRecord { state, last_active_ms: used_ms, at_ms: now.wall };
+        let person = self.people.entry(user).or_insert_with(|| Person {
+            state,
+            is_here: false,
+            active_ms: used_ms,
+            active_at: now.mono,
+            stored: Some(stored),
+            is_assumed: true,
+            due: None,
+        });
+        let is_older = std::mem::replace(&mut person.is_here, true) && person.active_ms >= used_ms;
+        if is_older {
+            // Another of its devices has been used since.
+            return;
+        }
+        person.active_ms = person.active_ms.max(used_ms);
+        self.arm(user, (!is_away).then(|| now.mono.plus_ms(PRESENCE_AWAY_MS - idle_ms)));
+        self.become_state(user, state);
     }
 
     /// The user's last session is gone.
@@ -106,11 +157,23 @@ impl Presence {
         self.become_state(user, PresenceState::Online);
     }
 
+    /// The presence of a user, as far as it is known without the store.
+    pub(super) fn known(&self, user_id: UserId) -> Option<PresenceEntry> {
+        let person = self.people.get(&user_id)?;
+        Some(PresenceEntry { user_id, state: person.state, last_active_ms: person.active_ms })
+    }
+
     /// The presence of a user, given what the store says of it.
     pub(super) fn entry(&mut self, user_id: UserId, stored: PresenceRecord, effects: &mut Effects) -> PresenceEntry {
         let now = effects.now;
         let entry = |state| PresenceEntry { user_id, state, last_active_ms: stored.last_active_ms };
-        if let Some(person) = self.people.get(&user_id) {
+        if let Some(person) = self.people.get_mut(&user_id) {
+            if std::mem::take(&mut person.is_assumed) {
+                person.stored = Some(stored);
+                if person.is_unsaved() {
+                    self.unsaved.insert(user_id);
+                }
+            }
             let last_active_ms = person.active_ms.max(stored.last_active_ms);
             return PresenceEntry { user_id, state: person.state, last_active_ms };
         }
@@ -118,15 +181,17 @@ impl Presence {
             return entry(stored.state);
         }
         // Its sessions ended with an earlier home, which could not say so any more.
-        let is_believed = now.mono < self.believed_until;
+        let believed_until = self.believed_until(user_id);
+        let is_believed = now.mono < believed_until;
         let state = if is_believed { stored.state } else { PresenceState::Offline };
         if is_believed || self.unsaved.len() < UNSAVED_STALE_MAX {
             let active_ms = stored.last_active_ms;
             let stored = Some(stored);
-            let person = Person { state, is_here: false, active_ms, active_at: now.mono, stored, due: None };
+            let (is_here, is_assumed, active_at, due) = (false, false, now.mono, None);
+            let person = Person { state, is_here, active_ms, active_at, stored, is_assumed, due };
             self.people.insert(user_id, person);
             if is_believed {
-                self.arm(user_id, Some(self.believed_until));
+                self.arm(user_id, Some(believed_until));
             } else {
                 self.unsaved.insert(user_id);
             }
@@ -205,7 +270,7 @@ impl Presence {
             self.unsaved.insert(user);
             return;
         }
-        person.stored = Some(record);
+        (person.stored, person.is_assumed) = (Some(record), false);
         if person.is_unsaved() {
             self.unsaved.insert(user);
         } else if person.state == PresenceState::Offline {

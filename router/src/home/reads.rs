@@ -81,7 +81,7 @@ impl Home {
             if place.is_some() {
                 effects.ask(Snapshot { user, place }, read);
             } else {
-                let at_least = self.arrivals.place().unwrap_or_default().version;
+                let at_least = self.arrivals.place().unwrap_or_default().version.max(self.floor);
                 effects.ask(ReadInbox { user, after, at_least, bytes, first }, read);
             }
         }
@@ -97,7 +97,7 @@ impl Home {
                 let Name { owner, session, .. } = read.name;
                 effects.count(Counter::OutOfOrder);
                 let start = Err(Refusal::new(ErrorCode::Internal, "the inbox is not in order"));
-                effects.mesh(owner, MeshBody::Registered { session, start });
+                effects.mesh(owner, MeshBody::Registered { session, attempt: 0, start });
                 self.read_done(&read, true, &mut Outbox::default(), effects);
             }
             Ok(InboxPage::Events { events, through, .. }) => {

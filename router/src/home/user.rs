@@ -11,7 +11,7 @@ use schema::{DeviceId, Event, Owner, Position, SessionId, Stamp, UserId};
 
 /// A session as its home knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Name {
+pub(crate) struct Name {
     /// The account.
     pub(crate) user: UserId,
     /// The shard that holds the connection.
@@ -60,12 +60,15 @@ pub(super) struct Follower {
     pub(super) reading: Reading,
     /// No question has been answered yet.
     pub(super) first: bool,
+    /// The session's number for its last word about itself.
+    pub(super) attempt: u32,
 }
 
 impl Follower {
-    pub(super) fn new(name: Name, device: DeviceId, family: u64) -> Self {
+    pub(super) fn new(name: Name, device: DeviceId, family: u64, attempt: u32) -> Self {
         let Name { owner, session, .. } = name;
-        Self { owner, session, device, family, stamp: None, ask: None, reading: Reading::No, first: true }
+        let (stamp, ask, reading, first) = (None, None, Reading::No, true);
+        Self { owner, session, device, family, stamp, ask, reading, first, attempt }
     }
 
     pub(super) fn is(&self, name: Name) -> bool {
@@ -191,11 +194,10 @@ impl User {
         }
     }
 
-    /// Answers a session's question if it can be answered from here.
+    /// Answers a session's question if it can be answered from here. One that is not let in yet waits.
     pub(super) fn serve(&mut self, name: Name, place: Position) -> Served {
-        let Some(follower) = self.followers.iter_mut().find(|follower| follower.is(name)) else {
-            return Served::Nothing;
-        };
+        let is_meant = |follower: &&mut Follower| follower.is(name) && follower.stamp.is_some();
+        let Some(follower) = self.followers.iter_mut().find(is_meant) else { return Served::Nothing };
         let Some(ask) = follower.ask.as_ref().filter(|_| follower.reading == Reading::No) else {
             return Served::Nothing;
         };
@@ -235,7 +237,7 @@ mod tests {
         let mut user = User::new(Position::START);
         for session in 1..=3 {
             let name = Name { user: UserId(1), owner, session: SessionId(session) };
-            user.follow(Follower::new(name, "phone".parse().expect("a device"), 0));
+            user.follow(Follower::new(name, "phone".parse().expect("a device"), 0, 1));
             assert_eq!(user.followers.capacity(), user.followers.len());
         }
         assert!(size_of::<Follower>() <= 144, "{} bytes", size_of::<Follower>());

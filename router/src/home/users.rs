@@ -10,7 +10,7 @@ use std::ops::Bound;
 
 use schema::limits::DEVICES_OF_USER_MAX;
 use schema::mesh::Kicked;
-use schema::{DeviceId, ErrorCode, Event, Owner, Position, Refusal, SessionId, Stamp, UserId};
+use schema::{DeviceId, ErrorCode, Event, Incarnation, Owner, Position, Refusal, SessionId, Stamp, UserId};
 
 use crate::placement::by_owner;
 
@@ -67,14 +67,14 @@ impl Users {
         &mut self,
         name: Name,
         device: DeviceId,
-        family: u64,
+        (family, attempt): (u64, u32),
         place: Position,
     ) -> (Option<Reading>, Result<(), Refusal>) {
         let user = self.users.entry(name.user).or_insert_with(|| User::new(place));
         let earlier = user.take(name).map(|itself| itself.reading);
         let room = has_room(user, &device);
         if room.is_ok() {
-            user.follow(Follower::new(name, device, family));
+            user.follow(Follower::new(name, device, family, attempt));
         }
         (earlier, room)
     }
@@ -103,6 +103,24 @@ impl Users {
         Some(Gone { reading, is_absent, is_last })
     }
 
+    /// Forgets an account with its sessions. Returns their reads of the store.
+    pub(super) fn forget(&mut self, id: UserId) -> Vec<Reading> {
+        let Some(user) = self.users.remove(&id) else { return Vec::new() };
+        self.recent_bytes -= u64::from(user.recent_bytes());
+        user.followers.iter().map(|follower| follower.reading).collect()
+    }
+
+    /// The accounts of which this holds.
+    pub(super) fn of(&self, is_meant: impl Fn(UserId) -> bool) -> Vec<UserId> {
+        self.users.keys().copied().filter(|&user| is_meant(user)).collect()
+    }
+
+    /// The sessions that a node holds.
+    pub(super) fn of_node(&self, peer: Incarnation) -> Vec<Name> {
+        let all = self.users.iter().flat_map(|(&id, user)| user.followers.iter().map(move |one| one.name(id)));
+        all.filter(|name| name.owner.incarnation == peer).collect()
+    }
+
     /// Whether an account has a session, be it one that is being opened.
     pub(super) fn contains(&self, user: UserId) -> bool {
         self.users.contains_key(&user)
@@ -111,6 +129,11 @@ impl Users {
     /// Whether an account has a session that was let in: one that is being opened may yet be refused.
     pub(super) fn is_here(&self, user: UserId) -> bool {
         self.users.get(&user).is_some_and(|user| user.followers.iter().any(|follower| follower.stamp.is_some()))
+    }
+
+    /// Whether a session is here, and this its last word about itself.
+    pub(super) fn is_last_word(&mut self, name: Name, attempt: u32) -> bool {
+        self.follower_mut(name).is_some_and(|follower| follower.attempt == attempt)
     }
 
     /// Whether a session was let in.

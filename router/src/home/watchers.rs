@@ -4,17 +4,22 @@
 //! friend, or a fellow member of a direct channel or group, never across a block. A list lapses unless its session
 //! renews it; a session gives it another number from time to time, with which visibility is read anew, so whatever
 //! became visible or was lost on the way is made good (I8). Changes go to those who see the user, and to nobody else.
+//! Where users have come from another home their watchers say whom they were shown, and only the others are judged: a
+//! view that moves the homes of many would read millions of rows otherwise. What was hidden in that moment may be shown
+//! until the list has its next number.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
 use schema::limits::RENEW_MS;
 use schema::mesh::{MeshBody, Telling};
-use schema::{ErrorCode, Instant, Owner, PresenceEntry, Refusal, SessionId, UserId};
+use schema::{ErrorCode, Incarnation, Instant, Owner, PresenceEntry, Refusal, SessionId, UserId};
 
 use crate::counters::Counter;
+use crate::disruption::Disruption;
 use crate::effects::Effects;
 use crate::gather::Wanted;
+use crate::ownership::moving;
 use crate::placement::by_owner;
 use crate::store::Visible;
 
@@ -39,6 +44,8 @@ struct List {
     users: Vec<UserId>,
     /// The read of visibility that is under way for it.
     reading: Option<u64>,
+    /// Everybody on it is to be judged, and not only who is not seen.
+    is_afresh: bool,
     /// Whether the session was told what is known since its last word or a block.
     is_answered: bool,
     expires: Instant,
@@ -57,6 +64,13 @@ struct Question {
 pub struct VisibilityRead {
     whose: Whose,
     pub(super) users: Vec<UserId>,
+}
+
+impl VisibilityRead {
+    /// Whether somebody wants to know at this moment, and not from now on.
+    pub(super) fn is_question(&self) -> bool {
+        matches!(self.whose, Whose::Question(..))
+    }
 }
 
 #[derive(Debug)]
@@ -89,45 +103,59 @@ impl Watchers {
         self.total
     }
 
-    /// A session watches these users, and no others of this home.
-    pub(crate) fn watch(
+    /// A session watches these users, and no others of this home; those of them who are `visible` were shown to it
+    /// before. Returns the ones that it sees, if it says so.
+    pub(super) fn watch(
         &mut self,
         place: Place,
         watcher: UserId,
         (number, users): (u32, Vec<UserId>),
+        visible: &[UserId],
         effects: &mut Effects,
-    ) {
+    ) -> Vec<UserId> {
         if users.is_empty() {
-            return self.end(place);
+            self.end(place);
+            return Vec::new();
         }
         let expires = effects.now.mono.plus_ms(3 * RENEW_MS);
-        let is_same = |list: &List| list.number == number && list.watcher == watcher && list.users == users;
-        match self.lists.get_mut(&place) {
-            Some(list) if is_same(list) => {
+        match self.lists.get_mut(&place).filter(|list| list.watcher == watcher && list.users == users) {
+            Some(list) => {
+                if list.number != number {
+                    // Until it is known anew who is visible, those who were are.
+                    (list.number, list.is_answered, list.reading, list.is_afresh) = (number, false, None, true);
+                }
                 self.expiry.remove(&(std::mem::replace(&mut list.expires, expires), place));
                 self.expiry.insert((expires, place));
             }
-            Some(list) if list.watcher == watcher && list.users == users => {
-                // Until it is known anew who is visible, those who were are.
-                (list.number, list.is_answered, list.reading) = (number, false, None);
-                self.expiry.remove(&(std::mem::replace(&mut list.expires, expires), place));
-                self.expiry.insert((expires, place));
-            }
-            Some(_) | None => {
+            None => {
+                let mut seen: Vec<UserId> = visible.iter().copied().filter(|user| users.contains(user)).collect();
+                let earlier = self.lists.get(&place).filter(|list| list.watcher == watcher && list.number == number);
+                if let Some(earlier) = earlier {
+                    seen.extend(earlier.users.iter().filter(|user| users.contains(user) && self.sees(place, **user)));
+                }
                 self.end(place);
                 if self.total + users.len() > WATCHED_TOTAL_MAX {
                     effects.count(Counter::Watched);
-                    return;
+                    return Vec::new();
                 }
                 self.total += users.len();
                 self.of_watcher.entry(watcher).or_default().insert(place);
                 self.expiry.insert((expires, place));
-                let list = List { watcher, number, users, reading: None, is_answered: false, expires };
+                for user in seen {
+                    self.show(user, place, true);
+                }
+                let is_answered = users.iter().all(|&user| self.sees(place, user));
+                let list = List { watcher, number, users, reading: None, is_afresh: false, is_answered, expires };
                 self.lists.insert(place, list);
             }
         }
         self.ask(place);
         self.start(effects);
+        visible.iter().copied().filter(|&user| self.sees(place, user)).collect()
+    }
+
+    fn sees(&self, place: Place, user: UserId) -> bool {
+        self.of_user.get(&user).is_some_and(|places| places.contains(&place))
     }
 
     /// A question for the presence of users at this moment.
@@ -151,16 +179,20 @@ impl Watchers {
     fn start(&mut self, effects: &mut Effects) {
         while self.under_way < VISIBILITY_READS_MAX {
             // Somebody waits for an answer to a question; lists can wait a little.
-            let (whose, watcher, users, fellows) = match self.questions.pop_front() {
+            let (whose, watcher, users, fellows): (Whose, UserId, Vec<UserId>, bool) = match self.questions.pop_front()
+            {
                 Some(Question { owner, ticket, wanted: Wanted { asker, users, fellows } }) => {
                     (Whose::Question(owner, ticket), asker, users, fellows)
                 }
                 None => {
                     let Some(place) = self.next_wanted() else { break };
-                    let list = self.lists.get_mut(&place).expect("a list that ends is wanted no more");
+                    let list = &self.lists[&place];
+                    let is_meant = |user: &UserId| list.is_afresh || !self.sees(place, *user);
+                    let (watcher, users) = (list.watcher, list.users.iter().copied().filter(is_meant).collect());
                     self.reads += 1;
+                    let list = self.lists.get_mut(&place).expect("a list that ends is wanted no more");
                     list.reading = Some(self.reads);
-                    (Whose::List(place, self.reads), list.watcher, list.users.clone(), false)
+                    (Whose::List(place, self.reads), watcher, users, false)
                 }
             };
             self.under_way += 1;
@@ -195,7 +227,7 @@ impl Watchers {
                 if let Some(list) = list {
                     list.reading = None;
                     if let Ok(found) = found {
-                        list.is_answered = true;
+                        (list.is_answered, list.is_afresh) = (true, false);
                         let number = list.number;
                         let entries = shown(&done.users, &found);
                         for (&user, found) in done.users.iter().zip(&found) {
@@ -228,6 +260,42 @@ impl Watchers {
         for (owner, sessions) in by_owner(self.of_user.get(&entry.user_id).into_iter().flatten().copied()) {
             effects.mesh(owner, MeshBody::Tell { sessions, what: Telling::Presence { entries: vec![entry] } });
         }
+    }
+
+    /// Some users have another home now, or had one meanwhile. Whoever asks of them is told so.
+    pub(super) fn moved(&mut self, disruption: Disruption, effects: &mut Effects) {
+        let is_gone = |effects: &Effects, user: UserId| disruption.concerns_user(&effects.placement, user);
+        for place in self.lists.keys().copied().collect::<Vec<_>>() {
+            let list = self.lists.get_mut(&place).expect("just listed");
+            let gone: Vec<UserId> = list.users.extract_if(.., |user| is_gone(effects, *user)).collect();
+            if gone.is_empty() {
+                continue;
+            }
+            // What is being read is of other users: it is read again.
+            list.reading = None;
+            let is_over = list.users.is_empty();
+            self.total -= gone.len();
+            for user in gone {
+                self.show(user, place, false);
+            }
+            if is_over { self.end(place) } else { self.ask(place) }
+        }
+        let is_about_them = |one: &Question| one.wanted.users.iter().any(|&user| is_gone(effects, user));
+        let (about_them, others): (VecDeque<_>, _) = self.questions.drain(..).partition(is_about_them);
+        self.questions = others;
+        for Question { owner, ticket, .. } in about_them {
+            effects.mesh(owner, MeshBody::PresenceAnswer { ticket, entries: Err(moving("a user")) });
+        }
+        self.start(effects);
+    }
+
+    /// A node and this one know nothing of each other any more: who watches from there says so again.
+    pub(super) fn lost(&mut self, peer: Incarnation) {
+        let gone = self.lists.keys().copied().filter(|(owner, _)| owner.incarnation == peer);
+        for place in gone.collect::<Vec<_>>() {
+            self.end(place);
+        }
+        self.questions.retain(|question| question.owner.incarnation != peer);
     }
 
     /// Neither of the two sees the other any more, or each may again.

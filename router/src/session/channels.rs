@@ -15,7 +15,7 @@ use crate::gather::Purpose;
 use crate::io::ConnId;
 use crate::store::{Answer, Members, OpenChannel};
 
-use super::log::Opening;
+use super::log::{ANSWER_MS, Opening};
 use super::{CommandWaiter, Session, ShardContext};
 
 /// Pages of a channel's members that can be asked for: each is read through those before it, so 10,000 members.
@@ -60,7 +60,10 @@ impl Session {
         };
         match kind {
             ChannelKind::Large => match self.cold().open.has_room_for(channel) {
-                Ok(()) => self.follow(channel, Opening { id, after_seq, read_seq }, ranges, context),
+                Ok(()) => {
+                    let by = context.effects.now.mono.plus_ms(ANSWER_MS);
+                    self.follow(channel, Opening { id, by, after_seq, read_seq }, ranges, context);
+                }
                 Err(refusal) => {
                     context.effects.count(Counter::OpenChannels);
                     self.answer(id, Err(refusal), context);

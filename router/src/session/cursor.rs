@@ -58,6 +58,11 @@ impl InboxCursor {
         Some(More { session, user, after: self.at.position, credit_bytes, snapshot })
     }
 
+    /// Where it is in a snapshot, if it is in one.
+    pub(super) fn snapshot(&self) -> Option<SnapshotPlace> {
+        self.snapshot.as_deref().copied()
+    }
+
     /// The open question is given up: the next may be asked.
     pub(super) fn forget_question(&mut self) {
         self.asked_at = NEVER;

@@ -8,7 +8,7 @@
 use schema::command::{History, HistoryPage, HistoryWindow};
 use schema::mesh::{FeedStart, MeshBody};
 use schema::record::SeqRange;
-use schema::{ChannelId, ErrorCode, EventBody, Refusal, Reply, Seq};
+use schema::{ChannelId, ErrorCode, EventBody, Owner, Refusal, Reply, Seq};
 
 use crate::delivery::Shared;
 use crate::effects::Effects;
@@ -23,7 +23,7 @@ use super::{HistoryWaiter, HistoryWanted, Session, ShardContext};
 const ROWS_OF_READ: u32 = 64;
 
 impl Session {
-    fn log_mut(&mut self, channel: ChannelId) -> Option<&mut LogCursor> {
+    pub(super) fn log_mut(&mut self, channel: ChannelId) -> Option<&mut LogCursor> {
         self.cold.as_deref_mut()?.open.log_mut(channel)
     }
 
@@ -43,26 +43,33 @@ impl Session {
         }
     }
 
-    fn subscribe(&self, channel: ChannelId, effects: &mut Effects) {
+    pub(super) fn subscribe(&mut self, channel: ChannelId, effects: &mut Effects) {
         let Some(user) = self.stage.user() else { return };
+        let Some(number) = self.log_mut(channel).map(LogCursor::ask) else { return };
         let home = effects.placement.home_of_channel(channel);
-        effects.mesh(home, MeshBody::Subscribe { session: self.id, user, channel });
+        effects.mesh(home, MeshBody::Subscribe { session: self.id, user, channel, number });
     }
 
     /// The channel's home tells this shard from here on, or does not.
     pub(crate) fn subscribed(
         &mut self,
-        channel: ChannelId,
+        from: Owner,
+        (channel, number): (ChannelId, u32),
         start: Result<FeedStart, Refusal>,
         context: &mut ShardContext<'_>,
     ) {
-        let Some(log) = self.log_mut(channel) else { return };
+        let now = context.effects.now.mono;
+        let Some(log) = self.log_mut(channel).filter(|log| log.is_asked(number)) else { return };
         match (start, log.opening()) {
             (Ok(start), _) => {
-                if let Some((id, opened)) = log.subscribed(context.effects.now.mono, start) {
+                if let Some((id, opened)) = log.subscribed(now, from, start) {
                     self.answer(id, Ok(Reply::Open(opened)), context);
                 }
                 self.pump(context);
+            }
+            (Err(refusal), _) if refusal.code == ErrorCode::Moving => {
+                log.lose_source();
+                log.ask_soon(now);
             }
             (Err(refusal), Some(Opening { id, .. })) => {
                 self.end_feed(channel, context);
@@ -92,6 +99,7 @@ impl Session {
     /// Something happened in a channel that is open.
     pub(crate) fn fed(
         &mut self,
+        from: Owner,
         channel: ChannelId,
         event: &EventBody,
         push: &mut Shared,
@@ -102,6 +110,9 @@ impl Session {
         let Some(log) = cold.open.log_mut(channel) else { return };
         if let Some(seq) = changed_by(event).filter(|&seq| !log.is_past(seq)) {
             cold.pages.changed(channel, seq);
+        }
+        if !log.is_told_by(from) {
+            return;
         }
         match log.fed(user, event, may_push) {
             Fed::Nothing => {}

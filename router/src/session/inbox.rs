@@ -12,8 +12,12 @@ use super::cursor::Taken;
 use super::{Session, ShardContext};
 
 impl Session {
-    /// Asks the account's home for what comes next, if there is room for it and no question open.
+    /// Asks the account's home for what comes next, if there is room for it and no question open. A home that does not
+    /// know the session is told its question with its registration.
     pub(super) fn ask(&mut self, context: &mut ShardContext<'_>) {
+        if !self.stage.is_known() {
+            return;
+        }
         let credit_bytes = self.outbound.credit_bytes(context.outbound);
         let (Some((user, inbox)), None) = (self.stage.inbox_mut(), self.closed) else { return };
         if let Some(more) = inbox.question(context.effects.now.mono, self.id, user, credit_bytes) {

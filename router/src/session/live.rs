@@ -1,10 +1,10 @@
 //! Live pushes to a session: typing, marks, heads, in no inbox and kept nowhere.
 //!
 //! Owns the choice of those that are pushed: nobody waits for one, so a session that is slow to take its events goes
-//! without (I11).
+//! without (I11). Of a user's presence only the user's home is believed, and the one before it.
 
-use schema::Push;
 use schema::mesh::Telling;
+use schema::{Owner, PresenceEntry, Push};
 
 use crate::delivery::Shared;
 
@@ -32,12 +32,16 @@ impl LiveNotice {
 
 impl Session {
     /// A notice of the home, of something that has just happened.
-    pub(crate) fn notify(&mut self, notice: &mut LiveNotice, context: &mut ShardContext<'_>) {
+    pub(crate) fn notify(&mut self, from: Owner, notice: &mut LiveNotice, context: &mut ShardContext<'_>) {
         let wanted = match &notice.what {
             &Telling::Typing { channel, open_only, .. } => !open_only || self.has_open(channel),
             Telling::Read { .. } => true,
             &Telling::Head { channel, .. } => !self.follows(channel),
-            Telling::Presence { entries } => return self.presence_changed(entries, context),
+            Telling::Presence { entries } => {
+                let is_told = |entry: &&PresenceEntry| context.effects.placement.was_home_of_user(from, entry.user_id);
+                let entries: Vec<PresenceEntry> = entries.iter().filter(is_told).copied().collect();
+                return self.presence_changed(&entries, context);
+            }
         };
         if let Some(push) = notice.push.as_mut().filter(|_| wanted && self.stage.user().is_some()) {
             self.push_live(push, context);

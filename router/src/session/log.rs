@@ -2,8 +2,9 @@
 //!
 //! Owns the place there: each message once, in the order of seqs, pushed as it is sent if it is the next and there is
 //! room, and read from the log otherwise. Upholds I10 for the channel: what happens to a message after it was sent is
-//! pushed only if the message was, and the user may read it. It knows no connection: what an event or a page comes to
-//! is a value.
+//! pushed only if the message was, and the user may read it; and what a shard says counts only if it is the home that
+//! answered the session's last word, since another says it to its neighbours, and knows nothing of this session's
+//! membership. It knows no connection: what an event or a page comes to is a value.
 
 use std::sync::Arc;
 
@@ -12,10 +13,10 @@ use schema::event::MemberChange;
 use schema::limits::RENEW_MS;
 use schema::mesh::FeedStart;
 use schema::record::SeqRange;
-use schema::{EventBody, Instant, Message, Seq, UserId};
+use schema::{EventBody, Instant, Message, Owner, Seq, UserId};
 
 /// Time that the answer of the channel's home is waited for.
-const ANSWER_MS: u64 = 10_000;
+pub(super) const ANSWER_MS: u64 = 10_000;
 /// Time after which a log that could not be read is read again.
 const AGAIN_MS: u64 = 1_000;
 
@@ -32,6 +33,10 @@ pub(super) struct LogCursor {
     /// The inbox tells of a removal, perhaps an old one: until the channel's home has said that the user is a member,
     /// nothing is pushed but what is read from the log, which judges it anew.
     is_doubted: bool,
+    /// The home that tells it what happens; none until one has answered.
+    source: Option<Owner>,
+    /// The number of its last word to the channel's home.
+    number: u32,
     renew_at: Instant,
     /// The instant before which the log is not read.
     read_at: Instant,
@@ -41,6 +46,8 @@ pub(super) struct LogCursor {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Opening {
     pub(super) id: u32,
+    /// When it is over without an answer.
+    pub(super) by: Instant,
     pub(super) after_seq: Option<Seq>,
     pub(super) read_seq: Seq,
 }
@@ -63,17 +70,40 @@ pub(super) enum Fed<'a> {
 impl LogCursor {
     pub(super) fn new(now: Instant, opening: Opening, ranges: Vec<SeqRange>) -> Self {
         let (at, head, read_at) = (Seq::ZERO, Seq::ZERO, Instant::default());
-        let renew_at = now.plus_ms(ANSWER_MS);
-        Self { at, head, opening: Some(opening), ranges, is_doubted: false, renew_at, read_at }
+        let (opening, renew_at) = (Some(opening), now.plus_ms(RENEW_MS));
+        Self { at, head, opening, ranges, is_doubted: false, source: None, number: 0, renew_at, read_at }
+    }
+
+    /// The number of the session's next word to the channel's home.
+    pub(super) fn ask(&mut self) -> u32 {
+        self.number = self.number.wrapping_add(1);
+        self.number
+    }
+
+    /// Whether an answer is to its last word.
+    pub(super) fn is_asked(&self, number: u32) -> bool {
+        self.number == number
+    }
+
+    /// Whether this shard is the home that it follows the channel at.
+    pub(super) fn is_told_by(&self, owner: Owner) -> bool {
+        self.source == Some(owner)
+    }
+
+    /// The channel's home is another now, or has forgotten the session.
+    pub(super) fn lose_source(&mut self) {
+        self.source = None;
+    }
+
+    /// The home was not the home any more: it is asked again soon.
+    pub(super) fn ask_soon(&mut self, now: Instant) {
+        self.renew_at = now.plus_ms(AGAIN_MS);
     }
 
     /// When it next has something to do, given whether there is room to push.
     pub(super) fn due(&self, has_room: bool) -> Instant {
-        if self.is_behind() && has_room && self.read_at > Instant::default() {
-            self.renew_at.min(self.read_at)
-        } else {
-            self.renew_at
-        }
+        let due = self.opening.map_or(self.renew_at, |opening| self.renew_at.min(opening.by));
+        if self.is_behind() && has_room && self.read_at > Instant::default() { due.min(self.read_at) } else { due }
     }
 
     /// The `open` that is not answered yet.
@@ -94,12 +124,14 @@ impl LogCursor {
     pub(super) fn subscribed(
         &mut self,
         now: Instant,
+        from: Owner,
         FeedStart { head_seq, open }: FeedStart,
     ) -> Option<(u32, Opened)> {
+        self.source = Some(from);
         self.head = self.head.max(head_seq);
         self.renew_at = now.plus_ms(RENEW_MS);
         self.is_doubted = false;
-        let Opening { id, after_seq, read_seq } = self.opening.take()?;
+        let Opening { id, after_seq, read_seq, .. } = self.opening.take()?;
         self.at = after_seq.map_or(head_seq, |after| after.min(head_seq));
         Some((id, Opened { head_seq, read_seq, online: open, reads: Vec::new() }))
     }
@@ -194,8 +226,12 @@ impl LogCursor {
         self.opening.is_none() && self.at == seq
     }
 
-    /// Whether the subscription is due to be renewed, or its home did not answer the `open` in time. Asked again it is
-    /// not, for a while.
+    /// Whether its home did not answer the `open` in time.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.opening.is_some_and(|opening| now >= opening.by)
+    }
+
+    /// Whether the subscription is due to be renewed. Asked again it is not, for a while.
     pub(super) fn renew(&mut self, now: Instant) -> bool {
         let is_due = now >= self.renew_at;
         if is_due {

@@ -1,11 +1,14 @@
 //! Login of a session: from `connect` to following its inbox, and on with a new token.
 //!
 //! Owns the way of a login: to the store, which says whose token it is, then to the account's home, which says where
-//! the inbox goes on. What the answers lead to is [`stage`](super::stage)'s.
+//! the inbox goes on; and the way to another home, or to one that has forgotten the session, at the shard's pace. What the
+//! answers lead to is [`stage`](super::stage)'s.
 
 use schema::command::{ClientLimits, Connect, Connected, Retry};
 use schema::limits::PING_MS;
-use schema::{CloseCode, Cursor, ErrorCode, Refusal, Reply};
+use schema::mesh::Returning;
+use schema::page::SessionStart;
+use schema::{CloseCode, ErrorCode, Owner, Refusal, Reply};
 
 use crate::effects::Effects;
 use crate::io::ConnId;
@@ -48,8 +51,8 @@ impl Session {
     /// The store has said whose token it is.
     pub(crate) fn authenticated(&mut self, answer: Answer<Authenticate>, context: &mut ShardContext<'_>) {
         match answer.waiter.bearer {
-            Bearer::Connect => match answer.reply.and_then(|claims| self.stage.identified(self.id, claims)) {
-                Ok((user, register)) => context.effects.mesh(context.effects.placement.home_of_user(user), register),
+            Bearer::Connect => match answer.reply.and_then(|claims| self.stage.identified(claims)) {
+                Ok(()) => self.register(context.effects),
                 Err(refusal) => self.refuse_connect(refusal, context),
             },
             Bearer::Refresh(id) => {
@@ -62,16 +65,32 @@ impl Session {
     /// A new token is known. If it is of another login the home is told, which ends sessions by their logins.
     fn refreshed(&mut self, claims: &Claims, effects: &mut Effects) -> Result<Reply, Refusal> {
         if self.stage.refreshed(claims)? {
-            self.register_again(effects);
+            self.register(effects);
         }
         Ok(Reply::Refresh { expires_ms: claims.expires_ms })
     }
 
     /// Tells the home who this is, and from where it goes on.
-    fn register_again(&self, effects: &mut Effects) {
-        if let Some((user, register)) = self.stage.registration(self.id) {
+    pub(super) fn register(&mut self, effects: &mut Effects) {
+        self.attempt = self.attempt.wrapping_add(1).max(1);
+        if let Some((user, register)) = self.stage.registration(self.id, self.attempt) {
             effects.mesh(effects.placement.home_of_user(user), register);
         }
+    }
+
+    /// Its turn to be registered again has come: a `connect` says who it is again, a live session comes back as it is.
+    pub(crate) fn rejoin(&mut self, context: &mut ShardContext<'_>) -> Option<Returning> {
+        let now = context.effects.now;
+        if let Some(user) = self.stage.connecting_user() {
+            context.rejoins.asked(now.mono, self.conn, user);
+            self.register(context.effects);
+            return None;
+        }
+        let credit_bytes = self.outbound.credit_bytes(context.outbound);
+        self.attempt = self.attempt.wrapping_add(1).max(1);
+        let returning = self.stage.returning(now, (self.id, self.attempt), credit_bytes)?;
+        context.rejoins.asked(now.mono, self.conn, returning.user);
+        Some(returning)
     }
 
     /// The connection stays open for another try, unless the same would come of it.
@@ -84,8 +103,20 @@ impl Session {
         }
     }
 
-    /// The account's home has taken the session on, or not.
-    pub(crate) fn registered(&mut self, start: Result<Cursor, Refusal>, context: &mut ShardContext<'_>) {
+    /// The account's home has taken the session on, or not. What answers an earlier word counts no longer, nor does an
+    /// earlier home's own.
+    pub(crate) fn registered(
+        &mut self,
+        (from, attempt): (Owner, u32),
+        start: Result<SessionStart, Refusal>,
+        context: &mut ShardContext<'_>,
+    ) {
+        let now = context.effects.now.mono;
+        let home = self.stage.registered_user().map(|user| context.effects.placement.home_of_user(user));
+        let counts = if attempt == 0 { home == Some(from) && start.is_err() } else { attempt == self.attempt };
+        if !counts {
+            return;
+        }
         match self.stage.registered(context.effects.now.mono, start) {
             Registered::Stale => {}
             Registered::Live { request, user: user_id, cursor } => {
@@ -102,11 +133,27 @@ impl Session {
                 self.ask(context);
             }
             Registered::Refused(refusal) => self.refuse_connect(refusal, context),
-            Registered::Again => self.ask(context),
-            // Asked again after a while the home says so again.
-            Registered::Forgotten(refusal) => match refusal.code {
-                ErrorCode::Moving => self.register_again(context.effects),
-                ErrorCode::StorageUnavailable | ErrorCode::Overloaded => {}
+            Registered::Moving(user) => context.rejoins.refused(now, self.conn, user),
+            Registered::Again => {
+                if !context.rejoins.forget(self.conn)
+                    && let Some((_, inbox)) = self.stage.inbox_mut()
+                {
+                    // It was noted anew, and its question is forgotten.
+                    inbox.forget_question();
+                }
+                self.ask(context);
+            }
+            Registered::Forgotten(user, refusal) => match refusal.code {
+                ErrorCode::Moving => {
+                    self.stage.forgotten();
+                    context.rejoins.refused(now, self.conn, user);
+                }
+                // If its home knows it, it says so again when it is asked again.
+                ErrorCode::StorageUnavailable | ErrorCode::Overloaded if self.stage.is_known() => {}
+                ErrorCode::StorageUnavailable | ErrorCode::Overloaded => {
+                    self.stage.forgotten();
+                    context.rejoins.refused(now, self.conn, user);
+                }
                 ErrorCode::LimitExceeded => self.close(CloseCode::TooManyConnections),
                 ErrorCode::Unauthenticated => self.close(CloseCode::Kicked),
                 _ => self.close(CloseCode::Internal),

@@ -3,8 +3,8 @@
 //! Owns the session's parts and what every one of them leads to: answer, push, close, read or not. `login` gets it to
 //! its account, `commands` takes requests, as far as `admission` lets them in, `operations`, `pages` and `channels`
 //! carry them out, `inbox` moves its `cursor` (I6), `feed` those over large channels, `presence` and `live` push what
-//! is in no inbox, `deadlines` says when it is over, `outbound` what it may have queued (I11). Every command is
-//! answered once, or the connection is closed (I12).
+//! is in no inbox, `disrupted` says again what homes have to know, `deadlines` says when it is over, `outbound` what it may
+//! have queued (I11). Every command is answered once, or the connection is closed (I12).
 //!
 //! The parts compute and know neither connection nor shard: `stage`, `admission`, `cursor`, `open` with a `log` for each
 //! large channel, `watching`, `writing`. The other files decide, and carry out what the parts return.
@@ -15,6 +15,7 @@ mod cold;
 mod commands;
 mod cursor;
 mod deadlines;
+mod disrupted;
 mod feed;
 mod inbox;
 mod live;
@@ -40,6 +41,7 @@ use crate::gather::Gathers;
 use crate::io::ConnId;
 use crate::openers::Openers;
 use crate::rate::UserBuckets;
+use crate::rejoins::Rejoins;
 use crate::store::{Answer, History, waiters};
 use crate::tickets::Tickets;
 use crate::timers::NEVER;
@@ -89,6 +91,7 @@ pub(crate) struct ShardContext<'a> {
     pub(crate) effects: &'a mut Effects,
     pub(crate) tickets: &'a mut Tickets,
     pub(crate) gathers: &'a mut Gathers,
+    pub(crate) rejoins: &'a mut Rejoins,
     pub(crate) users: &'a mut UserBuckets,
     pub(crate) delivery: &'a mut Delivery,
     pub(crate) outbound: &'a mut ShardOutbound,
@@ -103,6 +106,8 @@ pub(crate) struct Session {
     outbound: Outbound,
     admission: Admission,
     heard_at: Instant,
+    /// The number of its last word about itself to its account's home.
+    attempt: u32,
     /// The instant for which its timer is set, or [`NEVER`]; a timer that fires for another is stale.
     pub(crate) armed: Instant,
     cold: Option<Box<ColdState>>,
@@ -122,6 +127,7 @@ impl Session {
             outbound: Outbound::default(),
             admission: Admission::new(now.mono),
             heard_at: now.mono,
+            attempt: 0,
             armed: NEVER,
             cold: None,
             encoding,
@@ -239,6 +245,6 @@ mod tests {
         let check =
             |what: &str, bytes: usize, bound_bytes: usize| assert!(bytes <= bound_bytes, "{what}: {bytes} bytes");
         check("before connect", size_of::<Session>(), 96);
-        check("live, without its device's name", size_of::<Session>() + size_of::<stage::Live>(), 96 + 96);
+        check("live, without its device's name", size_of::<Session>() + size_of::<stage::Live>(), 96 + 112);
     }
 }

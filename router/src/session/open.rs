@@ -135,11 +135,10 @@ impl OpenChannels {
     pub(super) fn tick(&mut self, now: Instant) -> Due {
         let mut due = Due::default();
         for (&channel, log) in &mut self.logs {
-            if log.renew(now) {
-                match log.opening() {
-                    Some(Opening { id, .. }) => due.overdue.push((channel, id)),
-                    None => due.renewed.push(channel),
-                }
+            match log.opening().filter(|_| log.is_overdue(now)) {
+                Some(Opening { id, .. }) => due.overdue.push((channel, id)),
+                None if log.renew(now) => due.renewed.push(channel),
+                None => {}
             }
         }
         due

@@ -91,14 +91,20 @@ impl Session {
         self.answer(id, Err(refusal), context);
     }
 
-    /// A channel's home has answered.
+    /// A channel's home has answered. Where it refuses a send for now, it refuses those behind it too; and so does this
+    /// session, since they may have another home by then (rule 7).
     pub(crate) fn applied(
         &mut self,
-        id: u32,
-        deletes: bool,
+        (id, deletes): (u32, bool),
+        sends: Option<(ChannelId, ClientMsgId)>,
         reply: Result<OpReply, Refusal>,
         context: &mut ShardContext<'_>,
     ) {
+        if let (Some((channel, client_msg_id)), Err(refusal)) = (sends, &reply)
+            && refusal.code.is_temporary()
+        {
+            self.cold().order.refused(context.effects.now.mono, channel, client_msg_id);
+        }
         self.answer(id, reply.and_then(|reply| reply_of(&reply, deletes)), context);
     }
 }

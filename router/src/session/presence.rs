@@ -10,6 +10,7 @@ use schema::limits::{PRESENCE_USERS_MAX, WATCHED_MAX};
 use schema::mesh::MeshBody;
 use schema::{ErrorCode, Owner, PresenceEntry, Push, Refusal, Reply, UserId};
 
+use crate::disruption::Disruption;
 use crate::effects::Effects;
 use crate::gather::{Purpose, Wanted};
 
@@ -35,10 +36,10 @@ impl Session {
         let number = watching.number();
         let left = earlier.iter().flat_map(|earlier| earlier.users()).filter(|&user| !watching.contains(user));
         for home in context.effects.placement.by_home(left).into_keys().filter(|home| !homes.contains_key(home)) {
-            self.say_watch(home, number, Vec::new(), context.effects);
+            self.say_watch(home, number, Vec::new(), Vec::new(), context.effects);
         }
         for (home, users) in homes {
-            self.say_watch(home, number, users, context.effects);
+            self.say_watch(home, number, users, Vec::new(), context.effects);
         }
         self.cold().watching = Some(Box::new(watching));
         if let Some(id) = earlier.and_then(|earlier| earlier.request()) {
@@ -48,10 +49,33 @@ impl Session {
         self.answer_watch(context);
     }
 
-    /// Tells a home which of its users this session watches.
-    fn say_watch(&self, home: Owner, number: u32, users: Vec<UserId>, effects: &mut Effects) {
+    /// Tells a home which of its users this session watches, and whom of them it was shown.
+    fn say_watch(&self, home: Owner, number: u32, users: Vec<UserId>, visible: Vec<UserId>, effects: &mut Effects) {
         if let Some(watcher) = self.stage.user() {
-            effects.mesh(home, MeshBody::Watch { session: self.id, watcher, number, users });
+            effects.mesh(home, MeshBody::Watch { session: self.id, watcher, number, users, visible });
+        }
+    }
+
+    /// Homes of watched users are others now, or may not have heard: they are told the list, and who need not be judged
+    /// anew. A list that they have not all answered begins again.
+    pub(super) fn watch_disrupted(&mut self, disruption: Disruption, effects: &mut Effects) {
+        let Some(watching) = self.watching_mut() else { return };
+        let is_concerned = |user: &UserId| disruption.concerns_user(&effects.placement, *user);
+        if !watching.users().any(|user| is_concerned(&user)) {
+            return;
+        }
+        let restarts = watching.restart(&effects.placement);
+        let number = watching.number();
+        let homes = effects.placement.by_home(watching.users());
+        let said = homes.into_iter().filter(|(_, users)| restarts || users.iter().any(is_concerned));
+        let said: Vec<_> = said
+            .map(|(home, users)| {
+                let visible = if restarts { Vec::new() } else { watching.visible(&users) };
+                (home, users, visible)
+            })
+            .collect();
+        for (home, users, visible) in said {
+            self.say_watch(home, number, users, visible, effects);
         }
     }
 
@@ -59,7 +83,7 @@ impl Session {
     pub(super) fn say_watch_all(&self, ends: bool, effects: &mut Effects) {
         let Some(watching) = self.cold.as_deref().and_then(|cold| cold.watching.as_deref()) else { return };
         for (home, users) in effects.placement.by_home(watching.users()) {
-            self.say_watch(home, watching.number(), if ends { Vec::new() } else { users }, effects);
+            self.say_watch(home, watching.number(), if ends { Vec::new() } else { users }, Vec::new(), effects);
         }
     }
 
@@ -84,7 +108,7 @@ impl Session {
         }
     }
 
-    /// The presence of users on the list has changed.
+    /// The presence of users on the list has changed, as their home says or the home before it.
     pub(super) fn presence_changed(&mut self, entries: &[PresenceEntry], context: &mut ShardContext<'_>) {
         if let Some(watching) = self.watching_mut() {
             watching.learn(entries);

@@ -1,12 +1,14 @@
 //! Stage of a session: before its login, within it, and live.
 //!
 //! Owns whose session it is and the order of a login: what a token's bearer may be, and what the answers of the store
-//! and of the account's home lead to. It knows no connection: what is to be said or asked comes back as a value.
+//! and of the account's home lead to. A live session whose home is another now asks nothing until that knows it. It knows
+//! no connection: what is to be said or asked comes back as a value.
 
 use schema::command::Connect;
 use schema::limits::{LOGIN_MS, TOKEN_EXPIRING_MS};
-use schema::mesh::MeshBody;
-use schema::{CloseCode, Cursor, DeviceId, ErrorCode, Instant, Now, Refusal, SessionId, UnixMs, UserId};
+use schema::mesh::{MeshBody, Returning};
+use schema::page::SessionStart;
+use schema::{CloseCode, Cursor, DeviceId, ErrorCode, Instant, Now, Refusal, SessionId, Stamp, UnixMs, UserId};
 
 use crate::store::Claims;
 
@@ -48,6 +50,10 @@ pub(super) struct Live {
     family: u64,
     expires_ms: UnixMs,
     is_expiry_told: bool,
+    /// Whether its home knows it, as far as it is known here.
+    is_known: bool,
+    /// The transaction that noted its device's connect, by which homes tell the newest session of a device.
+    stamp: Stamp,
     inbox: InboxCursor,
     /// When its home was last told that somebody uses the device, in seconds of the shard's clock.
     said_active_s: u32,
@@ -62,10 +68,12 @@ pub(super) enum Registered {
     Live { request: u32, user: UserId, cursor: Cursor },
     /// The `connect` is refused.
     Refused(Refusal),
+    /// The account of the `connect` has another home.
+    Moving(UserId),
     /// The live session is known again.
     Again,
-    /// The home does not know the live session, or cannot serve it.
-    Forgotten(Refusal),
+    /// The home does not know the live session of this account, or cannot serve it.
+    Forgotten(UserId, Refusal),
 }
 
 impl Stage {
@@ -115,20 +123,17 @@ impl Stage {
         Ok(token)
     }
 
-    /// The token of `connect` is known. Returns the account, and what to tell its home.
+    /// The token of `connect` is known: its home may be told.
     ///
     /// # Panics
     /// If no login is under way.
-    pub(super) fn identified(&mut self, session: SessionId, claims: Claims) -> Result<(UserId, MeshBody), Refusal> {
+    pub(super) fn identified(&mut self, claims: Claims) -> Result<(), Refusal> {
         let At::Connecting(connecting) = &mut self.0 else { panic!("I12: identified in {self:?}") };
-        let Connecting { device, client, cursor, .. } = &mut **connecting;
-        if claims.device.as_ref().is_some_and(|bound| bound != device) {
+        if claims.device.as_ref().is_some_and(|bound| *bound != connecting.device) {
             return Err(Refusal::new(ErrorCode::Unauthenticated, "the token is bound to another device_id"));
         }
-        let Claims { user, family, .. } = claims;
-        let (device, client, cursor) = (device.clone(), client.take(), *cursor);
         connecting.claims = Some(claims);
-        Ok((user, MeshBody::Register { session, user, device, family, client, cursor }))
+        Ok(())
     }
 
     /// The login is refused. Returns the number of its `connect`; another may be sent.
@@ -143,11 +148,11 @@ impl Stage {
     }
 
     /// The account's home has taken the session on, or not.
-    pub(super) fn registered(&mut self, now: Instant, start: Result<Cursor, Refusal>) -> Registered {
+    pub(super) fn registered(&mut self, now: Instant, start: Result<SessionStart, Refusal>) -> Registered {
         match (&mut self.0, start) {
             (At::Anonymous { .. }, _) => Registered::Stale,
             (At::Connecting(connecting), _) if connecting.claims.is_none() => Registered::Stale,
-            (At::Connecting(connecting), Ok(cursor)) => {
+            (At::Connecting(connecting), Ok(SessionStart { cursor, stamp })) => {
                 let Claims { user, family, expires_ms, .. } = connecting.claims.take().expect("checked above");
                 let (request, device) = (connecting.request, connecting.device.clone());
                 self.0 = At::Live(Box::new(Live {
@@ -156,26 +161,83 @@ impl Stage {
                     family,
                     expires_ms,
                     is_expiry_told: false,
+                    is_known: true,
+                    stamp,
                     inbox: InboxCursor::new(cursor),
                     // To connect is to use it, and the home knows.
                     said_active_s: seconds(now),
                 }));
                 Registered::Live { request, user, cursor }
             }
-            (At::Connecting(_), Err(refusal)) => Registered::Refused(refusal),
-            (At::Live(live), Ok(_)) => {
-                live.inbox.forget_question();
+            (At::Connecting(connecting), Err(refusal)) => match &connecting.claims {
+                Some(claims) if refusal.code == ErrorCode::Moving => Registered::Moving(claims.user),
+                Some(_) | None => Registered::Refused(refusal),
+            },
+            (At::Live(live), Ok(SessionStart { stamp, .. })) => {
+                live.is_known = true;
+                live.stamp = live.stamp.max(stamp);
                 Registered::Again
             }
-            (At::Live(_), Err(refusal)) => Registered::Forgotten(refusal),
+            (At::Live(live), Err(refusal)) => Registered::Forgotten(live.user, refusal),
         }
     }
 
-    /// The account of a live session that is to register again, and what to tell its home.
-    pub(super) fn registration(&self, session: SessionId) -> Option<(UserId, MeshBody)> {
-        let At::Live(live) = &self.0 else { return None };
-        let (user, device, family, cursor) = (live.user, live.device.clone(), live.family, Some(live.inbox.at()));
-        Some((user, MeshBody::Register { session, user, device, family, client: None, cursor }))
+    /// Whether a live session's home knows it.
+    pub(super) fn is_known(&self) -> bool {
+        matches!(&self.0, At::Live(live) if live.is_known)
+    }
+
+    /// The home of a live session does not know it: what it was asked is not answered. Returns the account.
+    pub(super) fn forgotten(&mut self) -> Option<UserId> {
+        let At::Live(live) = &mut self.0 else { return None };
+        live.is_known = false;
+        live.inbox.forget_question();
+        Some(live.user)
+    }
+
+    /// The account of a `connect` whose bearer is known.
+    pub(super) fn connecting_user(&self) -> Option<UserId> {
+        let At::Connecting(connecting) = &self.0 else { return None };
+        connecting.claims.as_ref().map(|claims| claims.user)
+    }
+
+    /// The first word of a session to its home: that of a `connect` again, or of a live session's that is to be noted
+    /// anew, with another login.
+    pub(super) fn registration(&self, session: SessionId, attempt: u32) -> Option<(UserId, MeshBody)> {
+        let (user, device, family, client, cursor) = match &self.0 {
+            At::Anonymous { .. } => return None,
+            At::Connecting(connecting) => {
+                let claims = connecting.claims.as_ref()?;
+                let (device, client) = (connecting.device.clone(), connecting.client.clone());
+                (claims.user, device, claims.family, client, connecting.cursor)
+            }
+            At::Live(live) => (live.user, live.device.clone(), live.family, None, Some(live.inbox.at())),
+        };
+        Some((user, MeshBody::Register { session, user, device, family, client, cursor, attempt }))
+    }
+
+    /// A live session's word to a home that does not know it, with its question if there is room for an answer.
+    pub(super) fn returning(
+        &mut self,
+        now: Now,
+        (session, attempt): (SessionId, u32),
+        credit_bytes: u32,
+    ) -> Option<Returning> {
+        let At::Live(live) = &mut self.0 else { return None };
+        let question = live.inbox.question(now.mono, session, live.user, credit_bytes);
+        let idle_ms = u64::from(seconds(now.mono) - live.said_active_s) * 1_000;
+        Some(Returning {
+            session,
+            user: live.user,
+            device: live.device.clone(),
+            family: live.family,
+            stamp: live.stamp,
+            cursor: live.inbox.at(),
+            used_ms: UnixMs(now.wall.0.saturating_sub(idle_ms)),
+            credit_bytes: question.map_or(0, |question| question.credit_bytes),
+            snapshot: live.inbox.snapshot(),
+            attempt,
+        })
     }
 
     /// A new token of a live session is known: it must be of the same account, and of this device if of any. Returns

@@ -10,6 +10,7 @@ use schema::limits::{PRESENCE_BATCH_MS, RENEW_MS};
 use schema::{Instant, Owner, PresenceEntry, PresenceState, UserId};
 
 use crate::gather::Answers;
+use crate::placement::Placement;
 
 /// Time after which everything is asked anew.
 const AFRESH_MS: u64 = 60_000;
@@ -18,8 +19,8 @@ const AFRESH_MS: u64 = 60_000;
 #[derive(Debug)]
 pub(super) struct Watching {
     number: u32,
-    /// The state that the client was last told of each user; none before the reply.
-    known: BTreeMap<UserId, Option<PresenceState>>,
+    /// What is known of each user; nothing before the reply.
+    known: BTreeMap<UserId, Option<Known>>,
     /// Changes for the next batch.
     changed: BTreeMap<UserId, PresenceEntry>,
     pushed_at: Instant,
@@ -27,6 +28,21 @@ pub(super) struct Watching {
     afresh_at: Instant,
     /// The `presence_watch` that is not answered yet, by its number.
     request: Option<(u32, Answers)>,
+}
+
+/// One user as a home last told it.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// The state that the client was last told.
+    state: PresenceState,
+    /// Whether the home showed the user: one who may not be seen is told as one who was never there.
+    is_visible: bool,
+}
+
+impl Known {
+    fn of(entry: &PresenceEntry) -> Self {
+        Self { state: entry.state, is_visible: *entry != PresenceEntry::unknown(entry.user_id) }
+    }
 }
 
 /// Deadlines of a list that have come.
@@ -73,6 +89,21 @@ impl Watching {
         self.known.contains_key(&user)
     }
 
+    /// Those of these users whom their home has shown.
+    pub(super) fn visible(&self, users: &[UserId]) -> Vec<UserId> {
+        let is_visible = |user: &UserId| self.known.get(user).copied().flatten().is_some_and(|known| known.is_visible);
+        users.iter().copied().filter(is_visible).collect()
+    }
+
+    /// Begins again with a `presence_watch` that is not answered yet: under the next number, of which the homes of now
+    /// know nothing. Returns whether one is not.
+    pub(super) fn restart(&mut self, placement: &Placement) -> bool {
+        let Some((_, answers)) = &mut self.request else { return false };
+        self.number += 1;
+        answers.restart(placement);
+        true
+    }
+
     /// The number of the `presence_watch` that is not answered yet.
     pub(super) fn request(&self) -> Option<u32> {
         self.request.as_ref().map(|&(id, _)| id)
@@ -103,7 +134,7 @@ impl Watching {
         for entry in entries {
             // It is in the reply, and what changes from here on is pushed.
             if let Some(known) = self.known.get_mut(&entry.user_id) {
-                *known = Some(entry.state);
+                *known = Some(Known::of(entry));
                 self.changed.remove(&entry.user_id);
             }
         }
@@ -121,14 +152,12 @@ impl Watching {
     /// Takes the presence of users as it is now: it is pushed if the client knows another state, or is about to.
     pub(super) fn learn(&mut self, entries: &[PresenceEntry]) {
         for entry in entries {
-            match self.known.get(&entry.user_id) {
-                Some(known) if *known == Some(entry.state) => {
-                    self.changed.remove(&entry.user_id);
-                }
-                Some(Some(_)) => {
-                    self.changed.insert(entry.user_id, *entry);
-                }
-                Some(None) | None => {}
+            let Some(Some(known)) = self.known.get_mut(&entry.user_id) else { continue };
+            known.is_visible = Known::of(entry).is_visible;
+            if known.state == entry.state {
+                self.changed.remove(&entry.user_id);
+            } else {
+                self.changed.insert(entry.user_id, *entry);
             }
         }
     }
@@ -141,7 +170,7 @@ impl Watching {
         }
         self.pushed_at = now;
         let entries: Vec<PresenceEntry> = std::mem::take(&mut self.changed).into_values().collect();
-        self.known.extend(entries.iter().map(|entry| (entry.user_id, Some(entry.state))));
+        self.known.extend(entries.iter().map(|entry| (entry.user_id, Some(Known::of(entry)))));
         Some(entries)
     }
 
@@ -151,7 +180,7 @@ impl Watching {
         if overdue.is_some() {
             // What did not come is asked for anew, and pushed when it does.
             for known in self.known.values_mut() {
-                known.get_or_insert(PresenceState::Offline);
+                known.get_or_insert(Known { state: PresenceState::Offline, is_visible: false });
             }
         }
         let renews = now >= self.renew_at;

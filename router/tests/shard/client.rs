@@ -21,6 +21,8 @@ pub(crate) struct Followed {
     pub(crate) told: Vec<Heard>,
     /// Large channels that are open, and the last message of each.
     pub(crate) logs: BTreeMap<ChannelId, Seq>,
+    /// Sends that were answered for the first time, by the numbers of their commands.
+    pub(crate) sent: BTreeMap<ChannelId, Vec<(u32, Seq)>>,
     /// What it was told of the users whom it watches.
     pub(crate) seen: BTreeMap<UserId, PresenceState>,
 }
@@ -124,7 +126,15 @@ impl Client {
                 "connected".to_owned()
             }
             Ok(Reply::Refresh { .. }) => "refreshed".to_owned(),
-            Ok(Reply::Send { seq, duplicate, .. }) => format!("{seq}{}", if duplicate { " again" } else { "" }),
+            Ok(Reply::Send { seq, duplicate, .. }) => {
+                if let Some(Some(Command::Send(send))) = asked.filter(|_| !duplicate) {
+                    let sent = self.followed.sent.entry(send.channel_id).or_default();
+                    sent.push((id, seq));
+                    // Answers may come in any order.
+                    sent.sort_by_key(|&(id, _)| id);
+                }
+                format!("{seq}{}", if duplicate { " again" } else { "" })
+            }
             Ok(Reply::History(page)) => {
                 let bodies: Vec<&str> = page.messages.iter().map(|message| names.short(&message.body)).collect();
                 format!("history {}", bodies.join(" ")).trim_end().to_owned()
@@ -152,6 +162,10 @@ impl Client {
             }
             Ok(Reply::Search(page)) => format!("found {}", page.hits.len()),
             Err(error) => {
+                if let Some(Some(Command::Open(open))) = asked {
+                    // An earlier one may have ended with it.
+                    self.followed.logs.remove(&open.channel_id);
+                }
                 assert_eq!(error.temporary, matches!(error.code, 100 | 111 | 113..=115), "{error:?}");
                 format!("!{}", error.code)
             }

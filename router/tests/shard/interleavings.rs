@@ -1,12 +1,13 @@
 //! Anything in any order over two shards: each choice of a seed is one thing that happens.
 //!
 //! The store delays, answers out of order, reads at older versions and refuses for now; frames between shards are late
-//! or lost. Nothing may panic, and once it is quiet every session has been pushed exactly its inbox after its start
+//! or lost, and over two nodes views change twice, each shard hears of that and of lost links at some time, and frames of
+//! old views come late. Nothing may panic, and once it is quiet every session has been pushed exactly its inbox after its start
 //! (I6), every command was answered once (I12), and nothing is left (I11).
 
 use proptest::prelude::*;
 use router::Question;
-use schema::{Command, Encoding, ErrorCode, Position, PresenceState};
+use schema::{Command, Encoding, ErrorCode, Position, PresenceState, Seq};
 
 use crate::client::{Client, Followed, Heard};
 use crate::world::World;
@@ -42,7 +43,7 @@ pub(crate) fn client_acts(world: &mut World, dice: &mut Dice, said: &mut u32) {
         let encoding = if dice.roll(3) == 0 { Encoding::Fb } else { Encoding::Json };
         let knows = world.clients.get(name).is_some_and(|client| client.cursor.is_some());
         world.user(&name[..1]);
-        world.open(name, dice.roll(2), encoding);
+        world.open(name, dice.roll(world.shards.len()), encoding);
         let from = match dice.roll(4) {
             0 => "",
             1 => " from start",
@@ -111,6 +112,9 @@ fn store_answers(world: &mut World, dice: &mut Dice) {
         return;
     }
     let mut at = dice.roll(world.asked.len());
+    if world.is_fenced(&world.asked[at]) {
+        return;
+    }
     if let Question::Apply(_) = world.asked[at].question {
         let shard = world.asked[at].shard;
         at = world.asked.iter().position(|asked| asked.is_apply_of(shard)).expect("one was found");
@@ -173,6 +177,24 @@ fn check_followed(world: &World, name: &str, followed: &Followed, is_complete: b
     }
 }
 
+/// Sends of one connection to one channel are in the log in their order (rule 7), each as it was answered (I3), and no
+/// message twice (I5).
+fn check_sends(world: &World) {
+    for (name, followed) in world
+        .clients
+        .iter()
+        .map(|(name, client)| (name, &client.followed))
+        .chain(world.earlier.iter().map(|(name, followed)| (name, followed)))
+    {
+        for (channel, sent) in &followed.sent {
+            assert!(sent.is_sorted_by_key(|&(_, seq)| seq), "rule 7: {name} has {sent:?} in {channel}");
+            let bodies = world.store.bodies(*channel);
+            let is_there = |&(_, seq): &(u32, Seq)| usize::try_from(seq.0).is_ok_and(|seq| seq <= bodies.len());
+            assert!(sent.iter().all(is_there), "I3: {name} has {sent:?} of {} in {channel}", bodies.len());
+        }
+    }
+}
+
 /// Once nothing has happened for long enough, each watcher knows who has a session (I8). Nobody here may not be seen.
 fn check_presence(world: &World) {
     let is_live = |client: &Client| client.closed.is_none() && client.session.is_some();
@@ -185,8 +207,45 @@ fn check_presence(world: &World) {
     }
 }
 
-fn run(choices: &[u32]) {
-    let mut world = World::new(2);
+/// Something becomes of the view, of the links between nodes, or of who knows of either.
+fn cluster_acts(world: &mut World, dice: &mut Dice, changes_left: &mut u32) {
+    let shards = world.shards.len();
+    match dice.roll(8) {
+        0 if *changes_left > 0 => {
+            *changes_left -= 1;
+            let all = ["a", "b", "c"].into_iter().chain(CHANNELS).chain(LARGE);
+            let mut moved = Vec::new();
+            for name in all {
+                if dice.roll(2) == 0 {
+                    moved.push((world.partition(name), dice.roll(shards)));
+                }
+            }
+            world.change(moved);
+        }
+        1 => world.lose_peers(0, 2),
+        2 => {
+            // Whatever is under way between two nodes and need not arrive.
+            let far: Vec<(usize, usize)> = world.mesh.keys().copied().filter(|&pair| world.is_far(pair)).collect();
+            if far.is_empty() {
+                return;
+            }
+            let pair = far[dice.roll(far.len())];
+            world.mesh.get_mut(&pair).expect("found above").retain(|frame| frame.body.must_arrive());
+            world.tell_gap(pair.0, pair.1);
+        }
+        3 if !world.news.is_empty() => world.hear(dice.roll(world.news.len())),
+        4 => world.kicks(["a", "b", "c"][dice.roll(3)], dice.roll(shards)),
+        _ => world.learn(dice.roll(shards)),
+    }
+}
+
+/// Over two shards of one node, or over two nodes whose views change.
+fn run(choices: &[u32], is_cluster: bool) {
+    let mut world = if is_cluster { World::cluster(2, 2) } else { World::new(2) };
+    let mut changes_left = 2;
+    if is_cluster {
+        world.unaware = (0..4).collect();
+    }
     for channel in CHANNELS.into_iter().chain(LARGE) {
         world.channel(channel);
     }
@@ -198,6 +257,7 @@ fn run(choices: &[u32]) {
             0..5 => client_acts(&mut world, &mut dice, &mut said),
             5..10 => frame_arrives(&mut world, &mut dice, is_lossy),
             10..14 => store_answers(&mut world, &mut dice),
+            14 if is_cluster && dice.roll(2) == 0 => cluster_acts(&mut world, &mut dice, &mut changes_left),
             14 => {
                 let ms = [1, 50, 500, 1_000, 4_000, 11_000][dice.roll(6)];
                 world.pass(ms);
@@ -206,7 +266,10 @@ fn run(choices: &[u32]) {
             _ => world.pass(0),
         }
     }
-    heal(&mut world, is_lossy);
+    world.unaware.clear();
+    heal(&mut world, is_lossy || is_cluster);
+    check_sends(&world);
+    assert_eq!(world.replies.len() as u64, world.kicks, "I12: each kick is answered once");
     for (name, followed) in &world.earlier {
         check_followed(&world, name, followed, false);
     }
@@ -247,6 +310,13 @@ proptest! {
     fn whatever_happens_in_whatever_order_each_session_follows_its_inbox(
         choices in proptest::collection::vec(any::<u32>(), 1..1_200)
     ) {
-        run(&choices);
+        run(&choices, false);
+    }
+
+    #[test]
+    fn whatever_becomes_of_views_and_nodes_each_session_follows_its_inbox(
+        choices in proptest::collection::vec(any::<u32>(), 1..1_200)
+    ) {
+        run(&choices, true);
     }
 }

@@ -16,6 +16,7 @@ mod rows_inbox;
 mod rows_large;
 mod rows_live;
 mod rows_login;
+mod rows_moves;
 mod rows_open;
 mod rows_presence;
 mod rows_pushes;

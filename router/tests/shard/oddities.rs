@@ -12,7 +12,8 @@ use schema::page::{
 };
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody, PresenceRecord};
 use schema::{
-    ChannelId, Cursor, ErrorCode, Event, EventBody, OpReply, Position, PresenceState, Refusal, Seq, Stamp, UserId,
+    ChannelId, Cursor, Epoch, ErrorCode, Event, EventBody, OpReply, Position, PresenceState, Refusal, Seq, Stamp,
+    UserId,
 };
 
 use crate::client::Heard;
@@ -44,7 +45,7 @@ fn arrivals(dice: &mut Dice, users: &[UserId]) -> ArrivalsPage {
         let contents = (dice.roll(2) == 0).then(|| self::events(dice, users[0]));
         Arrival { stamp, record, contents }
     });
-    ArrivalsPage { rows: rows.collect(), through: place(dice).stamp, more: dice.roll(2) == 0 }
+    ArrivalsPage { rows: rows.collect(), through: place(dice).stamp, more: dice.roll(2) == 0, epoch: Epoch(1) }
 }
 
 /// Any answer that fits the question.
@@ -123,6 +124,12 @@ fn odd(dice: &mut Dice, world: &World, question: Question) -> Answered {
         Question::ClearArrivals(q) => q.pending.answer(Ok(())),
         Question::TrimInbox(q) => q.pending.answer(Ok(())),
         Question::PutPresence(q) => q.pending.answer(Ok(())),
+        Question::Standing(q) => q.pending.answer(Ok(Epoch([0, 1, u64::MAX][dice.roll(3)]))),
+        Question::FamiliesLive(q) => {
+            let mut live: Vec<bool> = q.request.families.iter().map(|_| dice.roll(2) == 0).collect();
+            live.truncate(dice.roll(9));
+            q.pending.answer(Ok(live))
+        }
     }
 }
 

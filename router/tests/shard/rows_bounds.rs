@@ -166,7 +166,7 @@ fn what_is_refused_is_counted_by_its_kind() {
     check("store takes no writes, a1 joins, a1 sends ab m1", Counter::WritesOff, 1);
     check("store refuses Apply 115, a1 joins, a1 sends ab m1", Counter::StoreRefused, 1);
     check("store holds Apply, a1 joins, a1 sends ab m1, wait 21s", Counter::Overdue, 1);
-    check("a1 joins, stray frame for a1", Counter::OtherEpoch, 1);
+    check("a1 joins, stray frame for a1", Counter::Strays, 1);
     check("a1 joins, a1 sends-binary", Counter::Closed, 1);
     check("a1 joins, <b..v: a1 types a$>", Counter::Typing, 21 - 16);
     check("a1 joins, a1 looks-around ab 49, a1 looks-around ab 50", Counter::MemberPages, 1);

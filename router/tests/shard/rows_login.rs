@@ -99,18 +99,19 @@ rules! {
 
     a_revoked_device_or_login_ends_its_sessions_also_one_that_is_being_opened {
         "a1 joins, a2 joins, b1 joins, api kicks a1 device
-        => a1: connected, closed 3503 | a2: connected | b1: connected",
+        => a1: connected, closed 3503 | a2: connected | api: kick ok | b1: connected",
         "a1 joins a///1, a2 joins a///2, a3 joins a///2, api kicks a family 2
-        => a1: connected | a2: connected, closed 3503 | a3: connected, closed 3503",
-        "store holds OpenInbox, a1 joins, api kicks a1 device, store releases => a1: closed 3503",
-        "store holds OpenInbox, a1 joins, api kicks a family 1, store releases => a1: closed 3503",
+        => a1: connected | a2: connected, closed 3503 | a3: connected, closed 3503 | api: kick ok",
+        "store holds OpenInbox, a1 joins, api kicks a1 device, store releases => a1: closed 3503 | api: kick ok",
+        "store holds OpenInbox, a1 joins, api kicks a family 1, store releases => a1: closed 3503 | api: kick ok",
         // Its token was known before it was revoked, its device is noted after it.
-        "store delays Authenticate, a1 joins, api kicks a family 1, store releases => a1: !101, closed 3500",
+        "store delays Authenticate, a1 joins, api kicks a family 1, store releases
+        => a1: !101, closed 3500 | api: kick ok",
     }
 
     a_session_is_of_the_login_that_it_refreshed_to {
-        "a1 joins, a1 refreshes a///2, api kicks a family 1 => a1: connected, refreshed",
-        "a1 joins, a1 refreshes a///2, api kicks a family 2 => a1: connected, refreshed, closed 3503",
+        "a1 joins, a1 refreshes a///2, api kicks a family 1 => a1: connected, refreshed | api: kick ok",
+        "a1 joins, a1 refreshes a///2, api kicks a family 2 => a1: connected, refreshed, closed 3503 | api: kick ok",
         "a1 joins, b1 joins, a1 refreshes a///2, b1 sends ab m1
         => a1: connected, refreshed, ab#1=m1 | b1: connected, #1, ab#1=m1",
         "a1 joins, b1 joins, store refuses OpenInbox 115, a1 refreshes a///2, b1 sends ab m1, store accepts OpenInbox,

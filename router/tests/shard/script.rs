@@ -13,13 +13,16 @@
 //! store holds KIND | releases [KIND] | answers KIND last | delays KIND (it is done and told later) | tells KIND last | refuses KIND 115 | accepts KIND | forgets a | takes no writes | has a online
 //! api sends ab m1 TICKET, by the channel's first member | kicks a1 device | kicks a family 1 | blocks ab on | removes b from Lab | adds b to La
 //! wait 3s | wait 5ms | cold | earlier ab m1 | watch KIND | hints are lost | hints come | feeds are lost | feeds come (the later ones) | drain in 5s
-//! home forgets a1 | home denies a1 | stray frame for a1 | turned away (a connection)
+//! home forgets a1 | home denies a1 | stray frame for a1 | stray frame to a1 (to an earlier life of its node) | turned away (a connection)
+//! view moves a+ab to 3 (a user's home and a channel's) | view stands (the next, with the same owners) | 1 is unaware | 1 learns | 2 dies
+//! 0 and 2 lose each other | 0 and 2 miss something | far frames are lost | far frames come | frames 0 to 2 wait | frames 0 to 2 go
 //! => a1: connected, #1, ab#1=m1 | b1: … | seen: KIND ×3
 //! ```
 //! `joins` opens and connects, `dances` asks what no server knows. A token is USER/DEVICE/SECONDS/FAMILY. Any step of a
 //! client may be repeated `N times`, and `<2..4: m$>` is `m2, m3, m4`. What is told several times in a row is
 //! counted. A row that begins `cold` meets shards whose home knows nothing yet, one that begins `2 shards` runs over
-//! two alone. Behind every row everybody leaves, and nothing must be left (I11, I12).
+//! two alone, and one that begins `2 nodes` over 0 and 1 of one node and 2 and 3 of the other: there a user whose letter
+//! is `a` has its home on 1, `b` on 2, and a client whose digit is 1 is on 1. Behind every row everybody leaves, and nothing must be left (I11, I12).
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -65,13 +68,18 @@ pub(crate) fn check(row: &str) {
 pub(crate) fn run(row: &str, found: impl Fn(&World) -> String) {
     let row = spread(&row.split_whitespace().collect::<Vec<_>>().join(" "));
     let (steps, expected) = row.split_once(" =>").expect("a row says what comes of it");
+    let nodes = steps.starts_with("2 nodes");
     let (shards, steps) = match steps.split_once(", ") {
+        Some(("2 nodes", steps)) => (vec![2], steps),
         Some(("1 shard", steps)) => (vec![1], steps),
         Some(("2 shards", steps)) => (vec![2], steps),
         Some(_) | None => (vec![1, 2], steps),
     };
     for shards in shards {
-        let mut world = if steps.starts_with("cold") { World::new(shards) } else { World::after(shards, "wait 0s") };
+        let mut world = if nodes { World::cluster(2, 2) } else { World::new(shards) };
+        if !steps.starts_with("cold") {
+            world.steps("wait 0s");
+        }
         world.steps(steps);
         let found = found(&world);
         assert_eq!(found, expected.trim_start(), "\n{steps}\non {shards} shards, found: {found}");
@@ -151,6 +159,25 @@ impl World {
                 self.store.commit(self.now, [send]);
                 self.store.forget_arrivals();
             }
+            ["view", "moves", names, "to", shard] => self.moves(names, number(shard)),
+            ["view", "stands"] => self.change([]),
+            [shard, "is", "unaware"] => {
+                self.unaware.insert(number(shard));
+            }
+            [shard, "learns"] => {
+                self.unaware.remove(&number(shard));
+                self.learn(number(shard));
+            }
+            [shard, "dies"] => self.die(number(shard)),
+            [one, "and", other, "lose", "each", "other"] => self.lose_peers(number(one), number(other)),
+            [one, "and", other, "miss", "something"] => self.tell_gap(number(one), number(other)),
+            ["far", "frames", are_lost @ ("are" | "come"), ..] => self.lose_frames = are_lost == "are",
+            ["frames", one, "to", other, "wait"] => {
+                self.held_pairs.insert((number(one), number(other)));
+            }
+            ["frames", one, "to", other, "go"] => {
+                self.held_pairs.remove(&(number(one), number(other)));
+            }
             ["hints", "are", "lost"] => self.lose_hints = true,
             ["hints", "come"] => self.late_hints_come(),
             ["feeds", are_lost @ ("are" | "come"), ..] => self.lose_feeds = are_lost == "are",
@@ -158,6 +185,7 @@ impl World {
             ["home", "forgets", name] => self.home_forgets(name),
             ["home", "denies", name] => self.home_denies(name),
             ["stray", "frame", "for", name] => self.stray_frame(name),
+            ["stray", "frame", "to", name] => self.strayed_frame(name),
             ["drain", "in", span] => {
                 let deadline_ms = self.now.wall.plus_ms(span_ms(span));
                 self.input_all(|| Input::Drain(Drain::alone(deadline_ms)));
@@ -205,7 +233,9 @@ impl World {
 
     fn kick(&mut self, user: &str, whose: Kicked) {
         let user = self.user(user);
-        self.input(0, Input::Kick { user, whose });
+        self.kicks += 1;
+        let ticket = 1_000_000 + self.kicks;
+        self.input(0, Input::Kick { ticket, user, whose });
     }
 
     fn store_step(&mut self, words: &[&str]) {

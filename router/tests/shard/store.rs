@@ -15,8 +15,8 @@ use schema::page::{
 };
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, PresenceRecord, PushItem, SeqRange};
 use schema::{
-    ChannelId, ChannelOp, Cursor, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, Refusal, Seq, Stamp,
-    UserId, View,
+    ChannelId, ChannelOp, Cursor, Epoch, ErrorCode, Event, EventBody, Now, OpReply, Owner, Position, Refusal, Seq,
+    Stamp, UserId, View,
 };
 
 use crate::log::{Log, Transaction, record_of};
@@ -41,6 +41,8 @@ pub(crate) struct Committed {
 
 pub(crate) struct Store {
     view: Arc<View>,
+    /// Epochs by the versions at which they began.
+    epochs: BTreeMap<u64, Epoch>,
     pub(crate) version: u64,
     logs: BTreeMap<ChannelId, Log>,
     pub(crate) inboxes: BTreeMap<UserId, Vec<Event>>,
@@ -63,6 +65,7 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(view: Arc<View>) -> Self {
         Self {
+            epochs: BTreeMap::from([(0, view.epoch)]),
             view,
             version: 1_000,
             logs: BTreeMap::new(),
@@ -98,8 +101,23 @@ impl Store {
     }
 
     /// Answers any question but an append, at a version.
-    pub(crate) fn execute(&mut self, now: Now, shard: Owner, question: Question, version: u64) -> Answered {
+    pub(crate) fn execute(
+        &mut self,
+        now: Now,
+        (shard, epoch): (Owner, Epoch),
+        question: Question,
+        version: u64,
+    ) -> Answered {
+        let moving = || Refusal::new(ErrorCode::Moving, "fenced");
+        let is_member = self.view.member(shard.incarnation).is_some();
         match question {
+            Question::ReadArrivals(q) if !is_member => q.pending.answer(Err(moving())),
+            Question::PutPresence(q) if epoch != self.view.epoch => q.pending.answer(Err(moving())),
+            Question::Standing(q) => q.pending.answer(if is_member { Ok(self.view.epoch) } else { Err(moving()) }),
+            Question::FamiliesLive(q) => {
+                let live = q.request.families.iter().map(|(_, family)| self.families.contains(family)).collect();
+                q.pending.answer(Ok(live))
+            }
             Question::Authenticate(q) => q.pending.answer(self.claims(now, &q.request.token)),
             Question::Apply(_) => unreachable!("appends are committed in batches"),
             Question::History(q) => q.pending.answer(self.history(q.request.user, &q.request.request)),
@@ -233,18 +251,19 @@ impl Store {
         let &ask::ReadArrivals { after, at_least, ref have } = asked;
         assert!(version >= at_least);
         let end = Position::end_of(version).stamp;
+        let epoch = *self.epochs.range(..=version).next_back().expect("the first began at 0").1;
         let all =
             self.arrivals.get(&shard).into_iter().flatten().filter(|(stamp, _)| **stamp > after && **stamp <= end);
         let mut rows: Vec<Arrival> = Vec::new();
         for (&stamp, (record, events)) in all {
             if rows.len() >= ARRIVAL_ROWS_MAX as usize {
                 let through = rows.last().expect("not empty").stamp;
-                return ArrivalsPage { rows, through, more: true };
+                return ArrivalsPage { rows, through, more: true, epoch };
             }
             let contents = (!have.contains(&stamp)).then(|| events.clone());
             rows.push(Arrival { stamp, record: record.clone(), contents });
         }
-        ArrivalsPage { rows, through: end, more: false }
+        ArrivalsPage { rows, through: end, more: false, epoch }
     }
 
     /// Messages that hold a text, as far as they are indexed.
@@ -288,7 +307,38 @@ impl Store {
         Ok(HistoryPage { messages: page, head_seq: log.head(), first_seq: Seq(1), more })
     }
 
-    /// Commits a shard's appends as one transaction.
+    /// Another view stands from here on.
+    pub(crate) fn change(&mut self, view: Arc<View>) {
+        self.version += 10;
+        self.epochs.insert(self.version, view.epoch);
+        self.view = view;
+    }
+
+    /// Commits the appends of a shard that knows the view: those of channels that are not its own any more are refused.
+    pub(crate) fn commit_by(
+        &mut self,
+        now: Now,
+        shard: Owner,
+        ops: impl IntoIterator<Item = (ChannelId, ChannelOp)>,
+    ) -> Committed {
+        let view = Arc::clone(&self.view);
+        let is_ours = |channel: ChannelId| view.home_of_channel(channel) == shard;
+        let (mut ours, mut is_kept) = (Vec::new(), Vec::new());
+        for (channel, op) in ops {
+            is_kept.push(is_ours(channel));
+            if is_ours(channel) {
+                ours.push((channel, op));
+            }
+        }
+        let mut committed = if ours.is_empty() { Committed::default() } else { self.commit(now, ours) };
+        let mut replies = std::mem::take(&mut committed.replies).into_iter();
+        let moving = || Err(Refusal::new(ErrorCode::Moving, "it has moved"));
+        let reply = |kept: bool| if kept { replies.next().expect("one for each") } else { moving() };
+        committed.replies = is_kept.into_iter().map(reply).collect();
+        committed
+    }
+
+    /// Commits appends as one transaction.
     pub(crate) fn commit(&mut self, now: Now, ops: impl IntoIterator<Item = (ChannelId, ChannelOp)>) -> Committed {
         self.version += 10;
         let mut transaction = Transaction::new(now, Stamp { version: self.version, batch: 3 });

@@ -9546,10 +9546,10 @@ pub struct TellingUnionTableOffset {}
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 pub const ENUM_MIN_MESH_BODY: u8 = 0;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
-pub const ENUM_MAX_MESH_BODY: u8 = 26;
+pub const ENUM_MAX_MESH_BODY: u8 = 28;
 #[deprecated(since = "2.0.0", note = "Use associated constants instead. This will no longer be generated in 2021.")]
 #[allow(non_camel_case_types)]
-pub const ENUM_VALUES_MESH_BODY: [MeshBody; 27] = [
+pub const ENUM_VALUES_MESH_BODY: [MeshBody; 29] = [
   MeshBody::NONE,
   MeshBody::apply,
   MeshBody::applied,
@@ -9577,6 +9577,8 @@ pub const ENUM_VALUES_MESH_BODY: [MeshBody; 27] = [
   MeshBody::interest,
   MeshBody::heads,
   MeshBody::index,
+  MeshBody::register_many,
+  MeshBody::kick_done,
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -9611,9 +9613,11 @@ impl MeshBody {
   pub const interest: Self = Self(24);
   pub const heads: Self = Self(25);
   pub const index: Self = Self(26);
+  pub const register_many: Self = Self(27);
+  pub const kick_done: Self = Self(28);
 
   pub const ENUM_MIN: u8 = 0;
-  pub const ENUM_MAX: u8 = 26;
+  pub const ENUM_MAX: u8 = 28;
   pub const ENUM_VALUES: &'static [Self] = &[
     Self::NONE,
     Self::apply,
@@ -9642,6 +9646,8 @@ impl MeshBody {
     Self::interest,
     Self::heads,
     Self::index,
+    Self::register_many,
+    Self::kick_done,
   ];
   /// Returns the variant's name or "" if unknown.
   pub fn variant_name(self) -> Option<&'static str> {
@@ -9673,6 +9679,8 @@ impl MeshBody {
       Self::interest => Some("interest"),
       Self::heads => Some("heads"),
       Self::index => Some("index"),
+      Self::register_many => Some("register_many"),
+      Self::kick_done => Some("kick_done"),
       _ => None,
     }
   }
@@ -13784,6 +13792,8 @@ impl<'a> Apply<'a> {
   pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 6;
   pub const VT_OP_TYPE: ::flatbuffers::VOffsetT = 8;
   pub const VT_OP: ::flatbuffers::VOffsetT = 10;
+  pub const VT_ATTEMPT: ::flatbuffers::VOffsetT = 12;
+  pub const VT_BEHIND: ::flatbuffers::VOffsetT = 14;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -13795,8 +13805,10 @@ impl<'a> Apply<'a> {
     args: &'args ApplyArgs
   ) -> ::flatbuffers::WIPOffset<Apply<'bldr>> {
     let mut builder = ApplyBuilder::new(_fbb);
+    if let Some(x) = args.behind { builder.add_behind(x); }
     builder.add_channel(args.channel);
     builder.add_ticket(args.ticket);
+    builder.add_attempt(args.attempt);
     if let Some(x) = args.op { builder.add_op(x); }
     builder.add_op_type(args.op_type);
     builder.finish()
@@ -13830,6 +13842,20 @@ impl<'a> Apply<'a> {
     // Created from valid Table for this object
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Apply::VT_OP, None).unwrap()}
+  }
+  #[inline]
+  pub fn attempt(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Apply::VT_ATTEMPT, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn behind(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Apply::VT_BEHIND, None)}
   }
   #[inline]
   #[allow(non_snake_case)]
@@ -14026,6 +14052,8 @@ impl ::flatbuffers::Verifiable for Apply<'_> {
           _ => Ok(()),
         }
      })?
+     .visit_field::<u32>("attempt", Self::VT_ATTEMPT, false)?
+     .visit_field::<u64>("behind", Self::VT_BEHIND, false)?
      .finish();
     Ok(())
   }
@@ -14035,6 +14063,8 @@ pub struct ApplyArgs {
     pub channel: u64,
     pub op_type: ChannelOp,
     pub op: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+    pub attempt: u32,
+    pub behind: Option<u64>,
 }
 impl<'a> Default for ApplyArgs {
   #[inline]
@@ -14044,6 +14074,8 @@ impl<'a> Default for ApplyArgs {
       channel: 0,
       op_type: ChannelOp::NONE,
       op: None, // required field
+      attempt: 0,
+      behind: None,
     }
   }
 }
@@ -14068,6 +14100,14 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ApplyBuilder<'a, 'b, A> {
   #[inline]
   pub fn add_op(&mut self, op: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Apply::VT_OP, op);
+  }
+  #[inline]
+  pub fn add_attempt(&mut self, attempt: u32) {
+    self.fbb_.push_slot::<u32>(Apply::VT_ATTEMPT, attempt, 0);
+  }
+  #[inline]
+  pub fn add_behind(&mut self, behind: u64) {
+    self.fbb_.push_slot_always::<u64>(Apply::VT_BEHIND, behind);
   }
   #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ApplyBuilder<'a, 'b, A> {
@@ -14181,6 +14221,8 @@ impl ::core::fmt::Debug for Apply<'_> {
           ds.field("op", &x)
         },
       };
+      ds.field("attempt", &self.attempt());
+      ds.field("behind", &self.behind());
       ds.finish()
   }
 }
@@ -14203,6 +14245,7 @@ impl<'a> Applied<'a> {
   pub const VT_TICKET: ::flatbuffers::VOffsetT = 4;
   pub const VT_RESULT_TYPE: ::flatbuffers::VOffsetT = 6;
   pub const VT_RESULT: ::flatbuffers::VOffsetT = 8;
+  pub const VT_ATTEMPT: ::flatbuffers::VOffsetT = 10;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -14215,6 +14258,7 @@ impl<'a> Applied<'a> {
   ) -> ::flatbuffers::WIPOffset<Applied<'bldr>> {
     let mut builder = AppliedBuilder::new(_fbb);
     builder.add_ticket(args.ticket);
+    builder.add_attempt(args.attempt);
     if let Some(x) = args.result { builder.add_result(x); }
     builder.add_result_type(args.result_type);
     builder.finish()
@@ -14241,6 +14285,13 @@ impl<'a> Applied<'a> {
     // Created from valid Table for this object
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Table<'a>>>(Applied::VT_RESULT, None).unwrap()}
+  }
+  #[inline]
+  pub fn attempt(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Applied::VT_ATTEMPT, Some(0)).unwrap()}
   }
   #[inline]
   #[allow(non_snake_case)]
@@ -14376,6 +14427,7 @@ impl ::flatbuffers::Verifiable for Applied<'_> {
           _ => Ok(()),
         }
      })?
+     .visit_field::<u32>("attempt", Self::VT_ATTEMPT, false)?
      .finish();
     Ok(())
   }
@@ -14384,6 +14436,7 @@ pub struct AppliedArgs {
     pub ticket: u64,
     pub result_type: OpResult,
     pub result: Option<::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>>,
+    pub attempt: u32,
 }
 impl<'a> Default for AppliedArgs {
   #[inline]
@@ -14392,6 +14445,7 @@ impl<'a> Default for AppliedArgs {
       ticket: 0,
       result_type: OpResult::NONE,
       result: None, // required field
+      attempt: 0,
     }
   }
 }
@@ -14412,6 +14466,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AppliedBuilder<'a, 'b, A> {
   #[inline]
   pub fn add_result(&mut self, result: ::flatbuffers::WIPOffset<::flatbuffers::UnionWIPOffset>) {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Applied::VT_RESULT, result);
+  }
+  #[inline]
+  pub fn add_attempt(&mut self, attempt: u32) {
+    self.fbb_.push_slot::<u32>(Applied::VT_ATTEMPT, attempt, 0);
   }
   #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AppliedBuilder<'a, 'b, A> {
@@ -14496,6 +14554,7 @@ impl ::core::fmt::Debug for Applied<'_> {
           ds.field("result", &x)
         },
       };
+      ds.field("attempt", &self.attempt());
       ds.finish()
   }
 }
@@ -14635,6 +14694,7 @@ impl<'a> Register<'a> {
   pub const VT_CURSOR: ::flatbuffers::VOffsetT = 10;
   pub const VT_FAMILY: ::flatbuffers::VOffsetT = 12;
   pub const VT_CLIENT: ::flatbuffers::VOffsetT = 14;
+  pub const VT_ATTEMPT: ::flatbuffers::VOffsetT = 16;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -14649,6 +14709,7 @@ impl<'a> Register<'a> {
     builder.add_family(args.family);
     builder.add_user(args.user);
     builder.add_session(args.session);
+    builder.add_attempt(args.attempt);
     if let Some(x) = args.client { builder.add_client(x); }
     if let Some(x) = args.cursor { builder.add_cursor(x); }
     if let Some(x) = args.device { builder.add_device(x); }
@@ -14698,6 +14759,13 @@ impl<'a> Register<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Register::VT_CLIENT, None)}
   }
+  #[inline]
+  pub fn attempt(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Register::VT_ATTEMPT, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Register<'_> {
@@ -14712,6 +14780,7 @@ impl ::flatbuffers::Verifiable for Register<'_> {
      .visit_field::<Cursor>("cursor", Self::VT_CURSOR, false)?
      .visit_field::<u64>("family", Self::VT_FAMILY, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("client", Self::VT_CLIENT, false)?
+     .visit_field::<u32>("attempt", Self::VT_ATTEMPT, false)?
      .finish();
     Ok(())
   }
@@ -14723,6 +14792,7 @@ pub struct RegisterArgs<'a> {
     pub cursor: Option<&'a Cursor>,
     pub family: u64,
     pub client: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub attempt: u32,
 }
 impl<'a> Default for RegisterArgs<'a> {
   #[inline]
@@ -14734,6 +14804,7 @@ impl<'a> Default for RegisterArgs<'a> {
       cursor: None,
       family: 0,
       client: None,
+      attempt: 0,
     }
   }
 }
@@ -14768,6 +14839,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RegisterBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Register::VT_CLIENT, client);
   }
   #[inline]
+  pub fn add_attempt(&mut self, attempt: u32) {
+    self.fbb_.push_slot::<u32>(Register::VT_ATTEMPT, attempt, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RegisterBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     RegisterBuilder {
@@ -14792,13 +14867,14 @@ impl ::core::fmt::Debug for Register<'_> {
       ds.field("cursor", &self.cursor());
       ds.field("family", &self.family());
       ds.field("client", &self.client());
+      ds.field("attempt", &self.attempt());
       ds.finish()
   }
 }
 pub enum RegisteredOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
-/// Exactly one of cursor and refused.
+/// Either cursor and stamp, or refused.
 pub struct Registered<'a> {
   pub _tab: ::flatbuffers::Table<'a>,
 }
@@ -14815,6 +14891,8 @@ impl<'a> Registered<'a> {
   pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
   pub const VT_CURSOR: ::flatbuffers::VOffsetT = 6;
   pub const VT_REFUSED: ::flatbuffers::VOffsetT = 8;
+  pub const VT_STAMP: ::flatbuffers::VOffsetT = 10;
+  pub const VT_ATTEMPT: ::flatbuffers::VOffsetT = 12;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -14827,6 +14905,8 @@ impl<'a> Registered<'a> {
   ) -> ::flatbuffers::WIPOffset<Registered<'bldr>> {
     let mut builder = RegisteredBuilder::new(_fbb);
     builder.add_session(args.session);
+    builder.add_attempt(args.attempt);
+    if let Some(x) = args.stamp { builder.add_stamp(x); }
     if let Some(x) = args.refused { builder.add_refused(x); }
     if let Some(x) = args.cursor { builder.add_cursor(x); }
     builder.finish()
@@ -14854,6 +14934,20 @@ impl<'a> Registered<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Refusal>>(Registered::VT_REFUSED, None)}
   }
+  #[inline]
+  pub fn stamp(&self) -> Option<&'a Stamp> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Stamp>(Registered::VT_STAMP, None)}
+  }
+  #[inline]
+  pub fn attempt(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Registered::VT_ATTEMPT, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Registered<'_> {
@@ -14865,6 +14959,8 @@ impl ::flatbuffers::Verifiable for Registered<'_> {
      .visit_field::<u64>("session", Self::VT_SESSION, false)?
      .visit_field::<Cursor>("cursor", Self::VT_CURSOR, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Refusal>>("refused", Self::VT_REFUSED, false)?
+     .visit_field::<Stamp>("stamp", Self::VT_STAMP, false)?
+     .visit_field::<u32>("attempt", Self::VT_ATTEMPT, false)?
      .finish();
     Ok(())
   }
@@ -14873,6 +14969,8 @@ pub struct RegisteredArgs<'a> {
     pub session: u64,
     pub cursor: Option<&'a Cursor>,
     pub refused: Option<::flatbuffers::WIPOffset<Refusal<'a>>>,
+    pub stamp: Option<&'a Stamp>,
+    pub attempt: u32,
 }
 impl<'a> Default for RegisteredArgs<'a> {
   #[inline]
@@ -14881,6 +14979,8 @@ impl<'a> Default for RegisteredArgs<'a> {
       session: 0,
       cursor: None,
       refused: None,
+      stamp: None,
+      attempt: 0,
     }
   }
 }
@@ -14903,6 +15003,14 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RegisteredBuilder<'a, 'b, A> 
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Refusal>>(Registered::VT_REFUSED, refused);
   }
   #[inline]
+  pub fn add_stamp(&mut self, stamp: &Stamp) {
+    self.fbb_.push_slot_always::<&Stamp>(Registered::VT_STAMP, stamp);
+  }
+  #[inline]
+  pub fn add_attempt(&mut self, attempt: u32) {
+    self.fbb_.push_slot::<u32>(Registered::VT_ATTEMPT, attempt, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RegisteredBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     RegisteredBuilder {
@@ -14923,6 +15031,8 @@ impl ::core::fmt::Debug for Registered<'_> {
       ds.field("session", &self.session());
       ds.field("cursor", &self.cursor());
       ds.field("refused", &self.refused());
+      ds.field("stamp", &self.stamp());
+      ds.field("attempt", &self.attempt());
       ds.finish()
   }
 }
@@ -15863,6 +15973,7 @@ impl<'a> Kick<'a> {
   pub const VT_USER: ::flatbuffers::VOffsetT = 4;
   pub const VT_DEVICE: ::flatbuffers::VOffsetT = 6;
   pub const VT_FAMILY: ::flatbuffers::VOffsetT = 8;
+  pub const VT_TICKET: ::flatbuffers::VOffsetT = 10;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -15874,6 +15985,7 @@ impl<'a> Kick<'a> {
     args: &'args KickArgs<'args>
   ) -> ::flatbuffers::WIPOffset<Kick<'bldr>> {
     let mut builder = KickBuilder::new(_fbb);
+    builder.add_ticket(args.ticket);
     builder.add_family(args.family);
     builder.add_user(args.user);
     if let Some(x) = args.device { builder.add_device(x); }
@@ -15902,6 +16014,13 @@ impl<'a> Kick<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(Kick::VT_FAMILY, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn ticket(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Kick::VT_TICKET, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Kick<'_> {
@@ -15913,6 +16032,7 @@ impl ::flatbuffers::Verifiable for Kick<'_> {
      .visit_field::<u64>("user", Self::VT_USER, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device", Self::VT_DEVICE, false)?
      .visit_field::<u64>("family", Self::VT_FAMILY, false)?
+     .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
      .finish();
     Ok(())
   }
@@ -15921,6 +16041,7 @@ pub struct KickArgs<'a> {
     pub user: u64,
     pub device: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub family: u64,
+    pub ticket: u64,
 }
 impl<'a> Default for KickArgs<'a> {
   #[inline]
@@ -15929,6 +16050,7 @@ impl<'a> Default for KickArgs<'a> {
       user: 0,
       device: None,
       family: 0,
+      ticket: 0,
     }
   }
 }
@@ -15951,6 +16073,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> KickBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<u64>(Kick::VT_FAMILY, family, 0);
   }
   #[inline]
+  pub fn add_ticket(&mut self, ticket: u64) {
+    self.fbb_.push_slot::<u64>(Kick::VT_TICKET, ticket, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> KickBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     KickBuilder {
@@ -15971,6 +16097,7 @@ impl ::core::fmt::Debug for Kick<'_> {
       ds.field("user", &self.user());
       ds.field("device", &self.device());
       ds.field("family", &self.family());
+      ds.field("ticket", &self.ticket());
       ds.finish()
   }
 }
@@ -17269,6 +17396,7 @@ impl<'a> Watch<'a> {
   pub const VT_WATCHER: ::flatbuffers::VOffsetT = 6;
   pub const VT_NUMBER: ::flatbuffers::VOffsetT = 8;
   pub const VT_USERS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_VISIBLE: ::flatbuffers::VOffsetT = 12;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -17282,6 +17410,7 @@ impl<'a> Watch<'a> {
     let mut builder = WatchBuilder::new(_fbb);
     builder.add_watcher(args.watcher);
     builder.add_session(args.session);
+    if let Some(x) = args.visible { builder.add_visible(x); }
     if let Some(x) = args.users { builder.add_users(x); }
     builder.add_number(args.number);
     builder.finish()
@@ -17316,6 +17445,13 @@ impl<'a> Watch<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Watch::VT_USERS, None)}
   }
+  #[inline]
+  pub fn visible(&self) -> Option<::flatbuffers::Vector<'a, u64>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u64>>>(Watch::VT_VISIBLE, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Watch<'_> {
@@ -17328,6 +17464,7 @@ impl ::flatbuffers::Verifiable for Watch<'_> {
      .visit_field::<u64>("watcher", Self::VT_WATCHER, false)?
      .visit_field::<u32>("number", Self::VT_NUMBER, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("users", Self::VT_USERS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u64>>>("visible", Self::VT_VISIBLE, false)?
      .finish();
     Ok(())
   }
@@ -17337,6 +17474,7 @@ pub struct WatchArgs<'a> {
     pub watcher: u64,
     pub number: u32,
     pub users: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
+    pub visible: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u64>>>,
 }
 impl<'a> Default for WatchArgs<'a> {
   #[inline]
@@ -17346,6 +17484,7 @@ impl<'a> Default for WatchArgs<'a> {
       watcher: 0,
       number: 0,
       users: None,
+      visible: None,
     }
   }
 }
@@ -17372,6 +17511,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> WatchBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Watch::VT_USERS, users);
   }
   #[inline]
+  pub fn add_visible(&mut self, visible: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u64>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Watch::VT_VISIBLE, visible);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> WatchBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     WatchBuilder {
@@ -17393,6 +17536,7 @@ impl ::core::fmt::Debug for Watch<'_> {
       ds.field("watcher", &self.watcher());
       ds.field("number", &self.number());
       ds.field("users", &self.users());
+      ds.field("visible", &self.visible());
       ds.finish()
   }
 }
@@ -17822,6 +17966,7 @@ impl<'a> Subscribe<'a> {
   pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
   pub const VT_USER: ::flatbuffers::VOffsetT = 6;
   pub const VT_CHANNEL: ::flatbuffers::VOffsetT = 8;
+  pub const VT_NUMBER: ::flatbuffers::VOffsetT = 10;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -17836,6 +17981,7 @@ impl<'a> Subscribe<'a> {
     builder.add_channel(args.channel);
     builder.add_user(args.user);
     builder.add_session(args.session);
+    builder.add_number(args.number);
     builder.finish()
   }
 
@@ -17861,6 +18007,13 @@ impl<'a> Subscribe<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(Subscribe::VT_CHANNEL, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn number(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Subscribe::VT_NUMBER, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Subscribe<'_> {
@@ -17872,6 +18025,7 @@ impl ::flatbuffers::Verifiable for Subscribe<'_> {
      .visit_field::<u64>("session", Self::VT_SESSION, false)?
      .visit_field::<u64>("user", Self::VT_USER, false)?
      .visit_field::<u64>("channel", Self::VT_CHANNEL, false)?
+     .visit_field::<u32>("number", Self::VT_NUMBER, false)?
      .finish();
     Ok(())
   }
@@ -17880,6 +18034,7 @@ pub struct SubscribeArgs {
     pub session: u64,
     pub user: u64,
     pub channel: u64,
+    pub number: u32,
 }
 impl<'a> Default for SubscribeArgs {
   #[inline]
@@ -17888,6 +18043,7 @@ impl<'a> Default for SubscribeArgs {
       session: 0,
       user: 0,
       channel: 0,
+      number: 0,
     }
   }
 }
@@ -17910,6 +18066,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SubscribeBuilder<'a, 'b, A> {
     self.fbb_.push_slot::<u64>(Subscribe::VT_CHANNEL, channel, 0);
   }
   #[inline]
+  pub fn add_number(&mut self, number: u32) {
+    self.fbb_.push_slot::<u32>(Subscribe::VT_NUMBER, number, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SubscribeBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     SubscribeBuilder {
@@ -17930,6 +18090,7 @@ impl ::core::fmt::Debug for Subscribe<'_> {
       ds.field("session", &self.session());
       ds.field("user", &self.user());
       ds.field("channel", &self.channel());
+      ds.field("number", &self.number());
       ds.finish()
   }
 }
@@ -17955,6 +18116,7 @@ impl<'a> Subscribed<'a> {
   pub const VT_HEAD_SEQ: ::flatbuffers::VOffsetT = 8;
   pub const VT_OPEN: ::flatbuffers::VOffsetT = 10;
   pub const VT_REFUSED: ::flatbuffers::VOffsetT = 12;
+  pub const VT_NUMBER: ::flatbuffers::VOffsetT = 14;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -17969,6 +18131,7 @@ impl<'a> Subscribed<'a> {
     builder.add_head_seq(args.head_seq);
     builder.add_channel(args.channel);
     builder.add_session(args.session);
+    builder.add_number(args.number);
     if let Some(x) = args.refused { builder.add_refused(x); }
     builder.add_open(args.open);
     builder.finish()
@@ -18010,6 +18173,13 @@ impl<'a> Subscribed<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Refusal>>(Subscribed::VT_REFUSED, None)}
   }
+  #[inline]
+  pub fn number(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Subscribed::VT_NUMBER, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for Subscribed<'_> {
@@ -18023,6 +18193,7 @@ impl ::flatbuffers::Verifiable for Subscribed<'_> {
      .visit_field::<u64>("head_seq", Self::VT_HEAD_SEQ, false)?
      .visit_field::<u32>("open", Self::VT_OPEN, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<Refusal>>("refused", Self::VT_REFUSED, false)?
+     .visit_field::<u32>("number", Self::VT_NUMBER, false)?
      .finish();
     Ok(())
   }
@@ -18033,6 +18204,7 @@ pub struct SubscribedArgs<'a> {
     pub head_seq: u64,
     pub open: u32,
     pub refused: Option<::flatbuffers::WIPOffset<Refusal<'a>>>,
+    pub number: u32,
 }
 impl<'a> Default for SubscribedArgs<'a> {
   #[inline]
@@ -18043,6 +18215,7 @@ impl<'a> Default for SubscribedArgs<'a> {
       head_seq: 0,
       open: 0,
       refused: None,
+      number: 0,
     }
   }
 }
@@ -18073,6 +18246,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SubscribedBuilder<'a, 'b, A> 
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Refusal>>(Subscribed::VT_REFUSED, refused);
   }
   #[inline]
+  pub fn add_number(&mut self, number: u32) {
+    self.fbb_.push_slot::<u32>(Subscribed::VT_NUMBER, number, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SubscribedBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     SubscribedBuilder {
@@ -18095,6 +18272,7 @@ impl ::core::fmt::Debug for Subscribed<'_> {
       ds.field("head_seq", &self.head_seq());
       ds.field("open", &self.open());
       ds.field("refused", &self.refused());
+      ds.field("number", &self.number());
       ds.finish()
   }
 }
@@ -18726,6 +18904,467 @@ impl ::core::fmt::Debug for Index<'_> {
       ds.finish()
   }
 }
+pub enum ReturningOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct Returning<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Returning<'a> {
+  type Inner = Returning<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Returning<'a> {
+  pub const VT_SESSION: ::flatbuffers::VOffsetT = 4;
+  pub const VT_USER: ::flatbuffers::VOffsetT = 6;
+  pub const VT_DEVICE: ::flatbuffers::VOffsetT = 8;
+  pub const VT_FAMILY: ::flatbuffers::VOffsetT = 10;
+  pub const VT_STAMP: ::flatbuffers::VOffsetT = 12;
+  pub const VT_CURSOR: ::flatbuffers::VOffsetT = 14;
+  pub const VT_USED_MS: ::flatbuffers::VOffsetT = 16;
+  pub const VT_CREDIT_BYTES: ::flatbuffers::VOffsetT = 18;
+  pub const VT_SNAPSHOT: ::flatbuffers::VOffsetT = 20;
+  pub const VT_ATTEMPT: ::flatbuffers::VOffsetT = 22;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Returning { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ReturningArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Returning<'bldr>> {
+    let mut builder = ReturningBuilder::new(_fbb);
+    builder.add_used_ms(args.used_ms);
+    builder.add_family(args.family);
+    builder.add_user(args.user);
+    builder.add_session(args.session);
+    builder.add_attempt(args.attempt);
+    if let Some(x) = args.snapshot { builder.add_snapshot(x); }
+    builder.add_credit_bytes(args.credit_bytes);
+    if let Some(x) = args.cursor { builder.add_cursor(x); }
+    if let Some(x) = args.stamp { builder.add_stamp(x); }
+    if let Some(x) = args.device { builder.add_device(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn session(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Returning::VT_SESSION, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn user(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Returning::VT_USER, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn device(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Returning::VT_DEVICE, None).unwrap()}
+  }
+  #[inline]
+  pub fn family(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Returning::VT_FAMILY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn stamp(&self) -> &'a Stamp {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Stamp>(Returning::VT_STAMP, None).unwrap()}
+  }
+  #[inline]
+  pub fn cursor(&self) -> &'a Cursor {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<Cursor>(Returning::VT_CURSOR, None).unwrap()}
+  }
+  #[inline]
+  pub fn used_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(Returning::VT_USED_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn credit_bytes(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Returning::VT_CREDIT_BYTES, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn snapshot(&self) -> Option<SnapshotPlace<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<SnapshotPlace>>(Returning::VT_SNAPSHOT, None)}
+  }
+  #[inline]
+  pub fn attempt(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Returning::VT_ATTEMPT, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Returning<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("session", Self::VT_SESSION, false)?
+     .visit_field::<u64>("user", Self::VT_USER, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device", Self::VT_DEVICE, true)?
+     .visit_field::<u64>("family", Self::VT_FAMILY, false)?
+     .visit_field::<Stamp>("stamp", Self::VT_STAMP, true)?
+     .visit_field::<Cursor>("cursor", Self::VT_CURSOR, true)?
+     .visit_field::<u64>("used_ms", Self::VT_USED_MS, false)?
+     .visit_field::<u32>("credit_bytes", Self::VT_CREDIT_BYTES, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<SnapshotPlace>>("snapshot", Self::VT_SNAPSHOT, false)?
+     .visit_field::<u32>("attempt", Self::VT_ATTEMPT, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ReturningArgs<'a> {
+    pub session: u64,
+    pub user: u64,
+    pub device: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub family: u64,
+    pub stamp: Option<&'a Stamp>,
+    pub cursor: Option<&'a Cursor>,
+    pub used_ms: u64,
+    pub credit_bytes: u32,
+    pub snapshot: Option<::flatbuffers::WIPOffset<SnapshotPlace<'a>>>,
+    pub attempt: u32,
+}
+impl<'a> Default for ReturningArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ReturningArgs {
+      session: 0,
+      user: 0,
+      device: None, // required field
+      family: 0,
+      stamp: None, // required field
+      cursor: None, // required field
+      used_ms: 0,
+      credit_bytes: 0,
+      snapshot: None,
+      attempt: 0,
+    }
+  }
+}
+
+pub struct ReturningBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ReturningBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_session(&mut self, session: u64) {
+    self.fbb_.push_slot::<u64>(Returning::VT_SESSION, session, 0);
+  }
+  #[inline]
+  pub fn add_user(&mut self, user: u64) {
+    self.fbb_.push_slot::<u64>(Returning::VT_USER, user, 0);
+  }
+  #[inline]
+  pub fn add_device(&mut self, device: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Returning::VT_DEVICE, device);
+  }
+  #[inline]
+  pub fn add_family(&mut self, family: u64) {
+    self.fbb_.push_slot::<u64>(Returning::VT_FAMILY, family, 0);
+  }
+  #[inline]
+  pub fn add_stamp(&mut self, stamp: &Stamp) {
+    self.fbb_.push_slot_always::<&Stamp>(Returning::VT_STAMP, stamp);
+  }
+  #[inline]
+  pub fn add_cursor(&mut self, cursor: &Cursor) {
+    self.fbb_.push_slot_always::<&Cursor>(Returning::VT_CURSOR, cursor);
+  }
+  #[inline]
+  pub fn add_used_ms(&mut self, used_ms: u64) {
+    self.fbb_.push_slot::<u64>(Returning::VT_USED_MS, used_ms, 0);
+  }
+  #[inline]
+  pub fn add_credit_bytes(&mut self, credit_bytes: u32) {
+    self.fbb_.push_slot::<u32>(Returning::VT_CREDIT_BYTES, credit_bytes, 0);
+  }
+  #[inline]
+  pub fn add_snapshot(&mut self, snapshot: ::flatbuffers::WIPOffset<SnapshotPlace<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<SnapshotPlace>>(Returning::VT_SNAPSHOT, snapshot);
+  }
+  #[inline]
+  pub fn add_attempt(&mut self, attempt: u32) {
+    self.fbb_.push_slot::<u32>(Returning::VT_ATTEMPT, attempt, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ReturningBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ReturningBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Returning<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Returning::VT_DEVICE,"device");
+    self.fbb_.required(o, Returning::VT_STAMP,"stamp");
+    self.fbb_.required(o, Returning::VT_CURSOR,"cursor");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Returning<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Returning");
+      ds.field("session", &self.session());
+      ds.field("user", &self.user());
+      ds.field("device", &self.device());
+      ds.field("family", &self.family());
+      ds.field("stamp", &self.stamp());
+      ds.field("cursor", &self.cursor());
+      ds.field("used_ms", &self.used_ms());
+      ds.field("credit_bytes", &self.credit_bytes());
+      ds.field("snapshot", &self.snapshot());
+      ds.field("attempt", &self.attempt());
+      ds.finish()
+  }
+}
+pub enum RegisterManyOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct RegisterMany<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for RegisterMany<'a> {
+  type Inner = RegisterMany<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> RegisterMany<'a> {
+  pub const VT_SESSIONS: ::flatbuffers::VOffsetT = 4;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    RegisterMany { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args RegisterManyArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<RegisterMany<'bldr>> {
+    let mut builder = RegisterManyBuilder::new(_fbb);
+    if let Some(x) = args.sessions { builder.add_sessions(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn sessions(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Returning<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Returning>>>>(RegisterMany::VT_SESSIONS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for RegisterMany<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Returning>>>>("sessions", Self::VT_SESSIONS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct RegisterManyArgs<'a> {
+    pub sessions: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Returning<'a>>>>>,
+}
+impl<'a> Default for RegisterManyArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    RegisterManyArgs {
+      sessions: None,
+    }
+  }
+}
+
+pub struct RegisterManyBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RegisterManyBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_sessions(&mut self, sessions: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Returning<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(RegisterMany::VT_SESSIONS, sessions);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RegisterManyBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    RegisterManyBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<RegisterMany<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for RegisterMany<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("RegisterMany");
+      ds.field("sessions", &self.sessions());
+      ds.finish()
+  }
+}
+pub enum KickDoneOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+pub struct KickDone<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for KickDone<'a> {
+  type Inner = KickDone<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> KickDone<'a> {
+  pub const VT_TICKET: ::flatbuffers::VOffsetT = 4;
+  pub const VT_REFUSED: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    KickDone { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args KickDoneArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<KickDone<'bldr>> {
+    let mut builder = KickDoneBuilder::new(_fbb);
+    builder.add_ticket(args.ticket);
+    if let Some(x) = args.refused { builder.add_refused(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn ticket(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(KickDone::VT_TICKET, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn refused(&self) -> Option<Refusal<'a>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<Refusal>>(KickDone::VT_REFUSED, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for KickDone<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("ticket", Self::VT_TICKET, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<Refusal>>("refused", Self::VT_REFUSED, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct KickDoneArgs<'a> {
+    pub ticket: u64,
+    pub refused: Option<::flatbuffers::WIPOffset<Refusal<'a>>>,
+}
+impl<'a> Default for KickDoneArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    KickDoneArgs {
+      ticket: 0,
+      refused: None,
+    }
+  }
+}
+
+pub struct KickDoneBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> KickDoneBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_ticket(&mut self, ticket: u64) {
+    self.fbb_.push_slot::<u64>(KickDone::VT_TICKET, ticket, 0);
+  }
+  #[inline]
+  pub fn add_refused(&mut self, refused: ::flatbuffers::WIPOffset<Refusal<'b >>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<Refusal>>(KickDone::VT_REFUSED, refused);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> KickDoneBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    KickDoneBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<KickDone<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for KickDone<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("KickDone");
+      ds.field("ticket", &self.ticket());
+      ds.field("refused", &self.refused());
+      ds.finish()
+  }
+}
 pub enum MeshFrameOffset {}
 #[derive(Copy, Clone, PartialEq)]
 
@@ -19166,6 +19805,34 @@ impl<'a> MeshFrame<'a> {
     }
   }
 
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_register_many(&self) -> Option<RegisterMany<'a>> {
+    if self.body_type() == MeshBody::register_many {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { RegisterMany::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
+  #[inline]
+  #[allow(non_snake_case)]
+  pub fn body_as_kick_done(&self) -> Option<KickDone<'a>> {
+    if self.body_type() == MeshBody::kick_done {
+      let u = self.body();
+      // Safety:
+      // Created from a valid Table for this object
+      // Which contains a valid union in this slot
+      Some(unsafe { KickDone::init_from_table(u) })
+    } else {
+      None
+    }
+  }
+
 }
 
 impl ::flatbuffers::Verifiable for MeshFrame<'_> {
@@ -19205,6 +19872,8 @@ impl ::flatbuffers::Verifiable for MeshFrame<'_> {
           MeshBody::interest => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Interest>>("MeshBody::interest", pos),
           MeshBody::heads => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Heads>>("MeshBody::heads", pos),
           MeshBody::index => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<Index>>("MeshBody::index", pos),
+          MeshBody::register_many => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<RegisterMany>>("MeshBody::register_many", pos),
+          MeshBody::kick_done => v.verify_union_variant::<::flatbuffers::ForwardsUOffset<KickDone>>("MeshBody::kick_done", pos),
           _ => Ok(()),
         }
      })?
@@ -19460,6 +20129,20 @@ impl ::core::fmt::Debug for MeshFrame<'_> {
         },
         MeshBody::index => {
           if let Some(x) = self.body_as_index() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::register_many => {
+          if let Some(x) = self.body_as_register_many() {
+            ds.field("body", &x)
+          } else {
+            ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")
+          }
+        },
+        MeshBody::kick_done => {
+          if let Some(x) = self.body_as_kick_done() {
             ds.field("body", &x)
           } else {
             ds.field("body", &"InvalidFlatbuffer: Union discriminant does not match value.")

@@ -6,7 +6,8 @@
 use flatbuffers::{UnionWIPOffset, Vector, VerifierOptions, WIPOffset};
 
 use super::{
-    Feed, FeedStart, Kicked, LiveBody, LiveEvent, MeshBody, MeshError, MeshFrame, More, SnapshotPlace, Target, Telling,
+    Feed, FeedStart, Kicked, LiveBody, LiveEvent, MeshBody, MeshError, MeshFrame, More, Returning, SnapshotPlace,
+    Target, Telling,
 };
 use crate::event::{Event, EventBody};
 use crate::flat::{
@@ -15,7 +16,8 @@ use crate::flat::{
 use crate::id::{ChannelId, DeviceId, Seq};
 use crate::limits::EMOJIS_OF_MESSAGE_MAX;
 use crate::op::{ChannelOp, CreateOp, EditOp, OpReply, ReactOp, Refusal, SendOp};
-use crate::position::{Cursor, Position};
+use crate::page::SessionStart;
+use crate::position::{Cursor, Position, Stamp};
 use crate::presence::PresenceEntry;
 
 /// The tables of `mesh.fbs`, and those of clients that sessions are told with.
@@ -73,6 +75,7 @@ flat_tables! {
     MeshFrame as MeshFrame { from, to, epoch, body as [union body] }
     More as More { session, user, after, credit_bytes, snapshot }
     SnapshotPlace as SnapshotPlace { through, last }
+    Returning as Returning { session, user, device, family, stamp, cursor, used_ms, credit_bytes, snapshot, attempt }
     Target as Target { session, after, through, events }
     Event as Event { position, channel, body as [union body] }
     LiveEvent as LiveEvent { channel, body as [union body], users }
@@ -85,32 +88,34 @@ flat_tables! {
 
 flat_unions! {
     MeshBody as MeshBody in MeshFrame.body by body_type {
-        Apply { ticket, channel, op as [union op] } as Apply,
-        Applied { ticket, reply as [union result] } as Applied,
+        Apply { ticket, channel, op as [union op], attempt, behind } as Apply,
+        Applied { ticket, reply as [union result], attempt } as Applied,
         Hint { stamp, events } as Hint,
-        Register { session, user, device, family, client, cursor } as Register,
-        Registered { session, start as (cursor, refused) } as Registered,
+        Register { session, user, device, family, client, cursor, attempt } as Register,
+        Registered { session, start as (cursor, stamp, refused), attempt } as Registered,
         Unregister { session, user } as Unregister,
         More(more),
         Deliver { targets, events } as Deliver,
         Snapshot { session, after, channels, more, through } as Snapshot,
         Replaced { session } as Replaced,
-        Kick { user, whose as (device, family) } as Kick,
+        Kick { user, whose as (device, family), ticket } as Kick,
         Kicked { session } as Kicked,
         Live { events } as Live,
         Tell { what as [union what], sessions } as Tell,
         Active { session, user } as Active,
-        Watch { session, watcher, number, users } as Watch,
+        Watch { session, watcher, number, users, visible } as Watch,
         Watched { session, number, entries } as Watched,
         PresenceAsk { ticket, asker, users, fellows } as PresenceAsk,
         PresenceAnswer { ticket, entries as (entries, refused) } as PresenceAnswer,
-        Subscribe { session, user, channel } as Subscribe,
-        Subscribed { session, channel, start as (head_seq, open, refused) } as Subscribed,
+        Subscribe { session, user, channel, number } as Subscribe,
+        Subscribed { session, channel, start as (head_seq, open, refused), number } as Subscribed,
         Unsubscribe { session, channel } as Unsubscribe,
         Feed(feed),
         Interest { channels } as Interest,
         Heads { heads } as Heads,
         Index { channel } as Index,
+        RegisterMany { sessions } as RegisterMany,
+        KickDone { ticket, refused } as KickDone,
     }
     EventBody as EventBody in Event.body by body_type {
         Message(message) as MessageEvent,
@@ -179,23 +184,27 @@ impl<'a> Take<fb::Applied<'a>> for Result<OpReply, Refusal> {
 
 type Refused = Option<WIPOffset<fb::Refusal<'static>>>;
 
-impl Put for Result<Cursor, Refusal> {
-    type Stored = (Option<fb::Cursor>, Refused);
+impl Put for Result<SessionStart, Refusal> {
+    type Stored = (Option<fb::Cursor>, Option<fb::Stamp>, Refused);
 
     fn put(&self, builder: &mut Builder) -> Self::Stored {
         match self {
-            Ok(cursor) => (Some(cursor.put(builder)), None),
-            Err(refusal) => (None, refusal.put(builder)),
+            Ok(SessionStart { cursor, stamp }) => (Some(cursor.put(builder)), Some(stamp.put(builder)), None),
+            Err(refusal) => (None, None, refusal.put(builder)),
         }
     }
 }
 
-impl Take<(Option<&fb::Cursor>, Option<fb::Refusal<'_>>)> for Result<Cursor, Refusal> {
-    fn take(stored: (Option<&fb::Cursor>, Option<fb::Refusal<'_>>)) -> Result<Self, Illegal> {
+type Start<'a> = (Option<&'a fb::Cursor>, Option<&'a fb::Stamp>, Option<fb::Refusal<'a>>);
+
+impl<'a> Take<Start<'a>> for Result<SessionStart, Refusal> {
+    fn take(stored: Start<'a>) -> Result<Self, Illegal> {
         match stored {
-            (Some(cursor), None) => Cursor::take(cursor).map(Ok),
-            (None, Some(refused)) => Refusal::take(refused).map(Err),
-            (Some(_), Some(_)) | (None, None) => Err(Illegal::new("not exactly one of cursor and refused")),
+            (Some(cursor), Some(stamp), None) => {
+                Ok(Ok(SessionStart { cursor: Cursor::take(cursor)?, stamp: Stamp::take(stamp)? }))
+            }
+            (None, None, Some(refused)) => Refusal::take(refused).map(Err),
+            _ => Err(Illegal::new("neither a cursor with its stamp nor refused")),
         }
     }
 }

@@ -13,8 +13,10 @@ use crate::command::SnapshotChannel;
 use crate::event::{Event, EventBody};
 use crate::id::{ChannelId, DeviceId, Seq, SessionId, UserId};
 use crate::op::{ChannelOp, OpReply, Refusal};
+use crate::page::SessionStart;
 use crate::position::{Cursor, Position, Stamp};
 use crate::presence::PresenceEntry;
+use crate::time::UnixMs;
 use crate::view::{Epoch, Owner};
 
 /// One frame, from one shard to another.
@@ -80,11 +82,18 @@ pub enum MeshBody {
         channel: ChannelId,
         /// The operation.
         op: ChannelOp,
+        /// How often the asker has asked it before, whoever was the home.
+        attempt: u32,
+        /// The send of the same session to the same channel that this one comes behind, if that is not answered yet: a
+        /// home that has not seen it was not told all, and takes nothing that comes behind (rule 7).
+        behind: Option<u64>,
     },
     /// From a channel's home: it is durable, or it was refused and nothing changed.
     Applied {
         /// The asker's number, from the question.
         ticket: u64,
+        /// The attempt that this answers.
+        attempt: u32,
         /// The reply, or the refusal.
         reply: Result<OpReply, Refusal>,
     },
@@ -109,13 +118,22 @@ pub enum MeshBody {
         client: Option<String>,
         /// The cursor at which it stopped; none to start at the newest.
         cursor: Option<Cursor>,
+        /// The session's number for this word, from 1.
+        attempt: u32,
+    },
+    /// To users' home: these sessions follow their inboxes already, and their home is another now or has lost them.
+    RegisterMany {
+        /// The sessions, whose names are unique in the sending shard.
+        sessions: Vec<Returning>,
     },
     /// From a user's home.
     Registered {
         /// A session of the other shard, whose name is unique there.
         session: SessionId,
-        /// The cursor to start from, or why there is none.
-        start: Result<Cursor, Refusal>,
+        /// The word that this answers; 0 if it is the home's own, that it does not know the session.
+        attempt: u32,
+        /// The cursor to start from and the note of its connect, or why there is none.
+        start: Result<SessionStart, Refusal>,
     },
     /// To a user's home: the session is gone.
     Unregister {
@@ -153,10 +171,19 @@ pub enum MeshBody {
     },
     /// To a user's home: a device or a login of this user counts no longer. From the HTTP API, which has revoked it.
     Kick {
+        /// The asker's number for it.
+        ticket: u64,
         /// The account of the session.
         user: UserId,
         /// The sessions that end.
         whose: Kicked,
+    },
+    /// From a user's home: its sessions were told, and none that comes later is let in.
+    KickDone {
+        /// The asker's number, from the question.
+        ticket: u64,
+        /// Why they were not told, if they were not.
+        refused: Option<Refusal>,
     },
     /// From a user's home: this session ends (3503).
     Kicked {
@@ -192,6 +219,8 @@ pub enum MeshBody {
         number: u32,
         /// Users of that home; none ends the watch.
         users: Vec<UserId>,
+        /// Those of them whom the watcher was shown by their home before: they need not be judged anew.
+        visible: Vec<UserId>,
     },
     /// From a home: who is there, of a list watched for the first time.
     Watched {
@@ -228,6 +257,8 @@ pub enum MeshBody {
         user: UserId,
         /// The channel that the frame is about.
         channel: ChannelId,
+        /// The session's number for it, another each time.
+        number: u32,
     },
     /// From a large channel's home: from here on the session's shard is told.
     Subscribed {
@@ -235,6 +266,8 @@ pub enum MeshBody {
         session: SessionId,
         /// The channel that the frame is about.
         channel: ChannelId,
+        /// The number that this answers. Another's answer counts for nothing.
+        number: u32,
         /// The state of the log, or why it is not told.
         start: Result<FeedStart, Refusal>,
     },
@@ -265,25 +298,30 @@ pub enum MeshBody {
 }
 
 impl MeshBody {
-    /// Whether nobody asks again if this is lost: who is there and who is gone. All else is made good within seconds.
+    /// Whether nobody asks again if this is lost: who is there, who is gone, and who is hidden from whom. All else is
+    /// made good within seconds.
     #[must_use]
     pub fn must_arrive(&self) -> bool {
         match self {
             Self::Register { .. }
+            | Self::RegisterMany { .. }
             | Self::Registered { .. }
             | Self::Unregister { .. }
             | Self::Replaced { .. }
-            | Self::Kick { .. }
             | Self::Kicked { .. } => true,
             // That a member is gone.
             Self::Feed(feed) => feed.events.iter().any(|event| matches!(event, EventBody::Membership { .. })),
+            // Typing and marks beside a block are few.
+            Self::Live { events } => events.iter().any(|event| matches!(event.body, LiveBody::Blocked { .. })),
             Self::Apply { .. }
             | Self::Applied { .. }
             | Self::Hint { .. }
             | Self::More(_)
             | Self::Deliver { .. }
             | Self::Snapshot { .. }
-            | Self::Live { .. }
+            // Asked again each second.
+            | Self::Kick { .. }
+            | Self::KickDone { .. }
             | Self::Tell { .. }
             | Self::Active { .. }
             | Self::Watch { .. }
@@ -404,6 +442,32 @@ pub struct FeedStart {
     pub head_seq: Seq,
     /// Sessions that have it open, this one too.
     pub open: u32,
+}
+
+/// A live session that registers again: with its device's connect, which stays the one that was noted, and with its
+/// question. Nothing is stored for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returning {
+    /// A session of the other shard, whose name is unique there.
+    pub session: SessionId,
+    /// The account of the session.
+    pub user: UserId,
+    /// The device, of which one session lives.
+    pub device: DeviceId,
+    /// The login that its token is of. The session ends if it counts no longer.
+    pub family: u64,
+    /// The transaction that noted its device's connect: of a device's sessions the one of the greatest stays.
+    pub stamp: Stamp,
+    /// The place up to which it was pushed its inbox.
+    pub cursor: Cursor,
+    /// When somebody last used its device, as far as its home was to know.
+    pub used_ms: UnixMs,
+    /// Bytes of events that it can take now; 0 if it does not ask.
+    pub credit_bytes: u32,
+    /// In the middle of a snapshot: where it goes on.
+    pub snapshot: Option<SnapshotPlace>,
+    /// The session's number for this word, from 1.
+    pub attempt: u32,
 }
 
 /// A session asks for what comes after its cursor.

@@ -5,7 +5,7 @@
 
 use std::mem::size_of;
 
-use super::{Kicked, LiveEvent, MeshBody, MeshFrame, Target, Telling};
+use super::{Kicked, LiveEvent, MeshBody, MeshFrame, Returning, Target, Telling};
 use crate::command::SnapshotChannel;
 use crate::event::Event;
 use crate::id::{ChannelId, Seq, SessionId, UserId};
@@ -28,7 +28,12 @@ impl MeshBody {
             Self::Applied { reply, .. } => refusal_bytes(reply),
             Self::Hint { events, .. } => events_bytes(events),
             Self::Register { device, client, .. } => device.as_str().len() + client.as_ref().map_or(0, String::len),
+            Self::RegisterMany { sessions } => {
+                let session_bytes = |one: &Returning| size_of::<Returning>() + one.device.as_str().len();
+                sessions.iter().map(session_bytes).sum()
+            }
             Self::Registered { start, .. } => refusal_bytes(start),
+            Self::KickDone { refused, .. } => refused.as_ref().map_or(0, |refusal| refusal.message.len()),
             Self::Deliver { events, targets } => {
                 let target_bytes = |target: &Target| size_of::<Target>() + size_of_val(&*target.events);
                 events_bytes(events) + targets.iter().map(target_bytes).sum::<usize>()
@@ -40,7 +45,8 @@ impl MeshBody {
                 events.iter().map(event_bytes).sum()
             }
             Self::Tell { sessions, what } => sessions.len() * size_of::<SessionId>() + telling_bytes(what),
-            Self::Watch { users, .. } | Self::PresenceAsk { users, .. } => users.len() * size_of::<UserId>(),
+            Self::Watch { users, visible, .. } => (users.len() + visible.len()) * size_of::<UserId>(),
+            Self::PresenceAsk { users, .. } => users.len() * size_of::<UserId>(),
             Self::Watched { entries, .. } => entries.len() * size_of::<PresenceEntry>(),
             Self::PresenceAnswer { entries, .. } => {
                 entries.as_ref().map_or(0, |entries| entries.len() * size_of::<PresenceEntry>())

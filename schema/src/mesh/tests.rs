@@ -39,9 +39,9 @@ fn a_frame_that_is_none_says_why() {
     check(&raw(fb::MeshBody::NONE, replaced), "Exactly one of union discriminant");
     check(
         &raw(fb::MeshBody::registered, |builder| {
-            fb::Registered::create(builder, &fb::RegisteredArgs { session: 1, cursor: None, refused: None }).value()
+            fb::Registered::create(builder, &fb::RegisteredArgs { session: 1, ..fb::RegisteredArgs::default() }).value()
         }),
-        "not exactly one of cursor and refused",
+        "neither a cursor with its stamp nor refused",
     );
     check(
         &raw(fb::MeshBody::deliver, |builder| {
@@ -59,7 +59,8 @@ fn a_frame_that_is_none_says_why() {
             let message = Some(builder.create_string(""));
             let refused = fb::Refusal::create(builder, &fb::RefusalArgs { code: 105, message, retry_after_ms: 0 });
             let result = Some(refused.as_union_value());
-            let fields = fb::AppliedArgs { ticket: 1, result_type: fb::OpResult::refused, result };
+            let (ticket, attempt, result_type) = (1, 0, fb::OpResult::refused);
+            let fields = fb::AppliedArgs { ticket, attempt, result_type, result };
             fb::Applied::create(builder, &fields).value()
         }),
         "error code number 105",

@@ -5,10 +5,12 @@ use proptest::prelude::*;
 use super::{any_fields, any_value, any_variants};
 use crate::command::{HistoryWindow, Request, ServerFrame};
 use crate::mesh::{Feed, FeedStart, Kicked, MeshBody, MeshFrame};
+use crate::page::SessionStart;
 
 any_fields! { Request { id, command } }
 any_fields! { Feed { channel, events } }
 any_fields! { FeedStart { head_seq, open } }
+any_fields! { SessionStart { cursor, stamp } }
 any_variants! { ServerFrame { Reply { id reply } Push { (push) } } }
 any_variants! { HistoryWindow { Newest {} Before { (seq) } After { (seq) } Around { (seq) } } }
 any_variants! { Kicked { Device { (device) } Family { (family) } } }

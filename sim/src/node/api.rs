@@ -72,10 +72,12 @@ pub(super) async fn serve(world: Rc<World>, engine: Way, shards: Vec<Mailbox>, m
             Some(Request::Operate(channel, op, reply)) => ask(rng.pick(&shards), channel, op, reply),
             Some(Request::Revoke(user, device, reply)) => {
                 let revoked = devices::revoke(&engine, user, &device).await.expect("scenarios are of a calm world");
-                let rejected = rng.pick(&shards).push(Mail::Kick { user, whose: Kicked::Device(device) });
-                assert!(rejected.is_none(), "mailboxes of a calm world have room");
                 let unknown = || Refusal::new(ErrorCode::UnknownChannel, "no such device");
-                let _ = reply.send(if revoked { Ok(()) } else { Err(unknown()) });
+                let answer = Box::new(move |kicked: Result<OpReply, Refusal>| {
+                    let _ = reply.send(kicked.and_then(|_| if revoked { Ok(()) } else { Err(unknown()) }));
+                });
+                let rejected = rng.pick(&shards).push(Mail::Kick { user, whose: Kicked::Device(device), answer });
+                assert!(rejected.is_none(), "mailboxes of a calm world have room");
             }
             None => {}
         }

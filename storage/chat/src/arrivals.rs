@@ -52,11 +52,11 @@ async fn page<T: Transaction>(
     let fence_key = keys::fence(life);
     let (page, fence_row) = join::both(tx.snapshot_get_range(range), tx.snapshot_get(&fence_key)).await?;
     let fence = unreadable::refuse_some(&fence_key, fence_row.as_ref(), FenceRecord::decode)?;
-    if fence.is_none_or(|fence| fence.incarnation != life) {
+    let Some(FenceRecord { epoch, .. }) = fence.filter(|fence| fence.incarnation == life) else {
         // The life is over, and whoever declared it dead makes push items of these rows and clears them, in several transactions: what is left is no
         // whole.
         return Err(moving().into());
-    }
+    };
     let (mut records, mut unread) = (Vec::with_capacity(page.rows.len()), Vec::new());
     for row in &page.rows {
         let place = keys::arrival_place(&row.key);
@@ -96,7 +96,7 @@ async fn page<T: Transaction>(
         };
         rows.push(Arrival { stamp, record, contents });
     }
-    Ok((ArrivalsPage { rows, through, more: page.more || is_cut }, unread))
+    Ok((ArrivalsPage { rows, through, more: page.more || is_cut, epoch }, unread))
 }
 
 /// Clears what arrived at `home`, up to a transaction and with it, and in the same transaction writes

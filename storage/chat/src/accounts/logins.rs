@@ -160,8 +160,20 @@ pub async fn revoke_by_token<E: Engine>(engine: &E, hash: &[u8; 32]) -> Result<O
 /// # Errors
 /// What the store reports.
 pub async fn family_is_live<E: Engine>(engine: &E, user: UserId, family: u64) -> Result<bool, LayerError> {
-    let key = if family == FAMILY_OPERATOR { keys::user(user) } else { keys::family(user, family) };
-    read!(engine, Begin::Fresh, |tx| Ok(tx.get(&key).await?.is_some()))
+    Ok(families_live(engine, &[(user, family)]).await?[0])
+}
+
+/// The same of several, in their order, read at one version.
+///
+/// # Errors
+/// What the store reports.
+pub async fn families_live<E: Engine>(engine: &E, families: &[(UserId, u64)]) -> Result<Vec<bool>, LayerError> {
+    let key = |&(user, family): &(UserId, u64)| match family {
+        FAMILY_OPERATOR => keys::user(user),
+        family => keys::family(user, family),
+    };
+    let keys: Vec<_> = families.iter().map(key).collect();
+    read!(engine, Begin::Fresh, |tx| Ok(tx.get_all(&keys).await?.iter().map(Option::is_some).collect()))
 }
 
 /// A login with its first token.

@@ -61,20 +61,26 @@ impl Proposal {
 /// If the proposal is no view: see [`View::new`].
 pub async fn change<E: Engine>(engine: &E, by: Incarnation, proposal: &Proposal) -> Result<Option<View>, LayerError> {
     let Proposal { after, members, owners, dead } = proposal;
-    let view = &View::new(Epoch(after.0 + 1), members.clone(), owners.clone());
+    let alone = &View::new(Epoch(after.0 + 1), members.clone(), owners.clone());
     // Whether an attempt of this call may have committed.
     let tried = &AtomicU64::new(0);
     commit!(engine, Begin::Fresh, |tx, attempt| {
-        let (old, new) = (view_row(&tx).await?, ViewRow::from(view));
-        if attempt.maybe_committed && tried.load(Ordering::Relaxed) > 0 && old == new {
-            return Ok(Some(view.clone()));
+        let old = view_row(&tx).await?;
+        if attempt.maybe_committed && tried.load(Ordering::Relaxed) > 0 && old.epoch == alone.epoch {
+            let is_ours = |view: &View| view.members() == alone.members() && view.owners() == alone.owners();
+            return Ok(old.into_view().filter(is_ours));
         }
+        let view = match old.clone().into_view() {
+            Some(before) => before.next(members.clone(), owners.clone()),
+            None => alone.clone(),
+        };
+        let new = ViewRow::from(&view);
         if old.epoch != *after || !may_change(&tx, by, &old, &new, dead).await? {
             return Ok(None);
         }
         tried.fetch_add(1, Ordering::Relaxed);
         begin_epoch(&mut tx, &old, new);
-        Ok(Some(view.clone()))
+        Ok(Some(view))
     })
 }
 
@@ -167,7 +173,7 @@ pub async fn leave<E: Engine>(engine: &E, me: Incarnation) -> Result<bool, Layer
                 return Ok(false);
             }
             let table = old.table.as_ref().filter(|_| !others.is_empty());
-            let table = table.map(|table| Table { members: others, owners: table.owners.clone() });
+            let table = table.map(|table| Table { members: others, ..table.clone() });
             begin_epoch(&mut tx, &old, ViewRow { epoch: Epoch(old.epoch.0 + 1), table });
         }
         forget_node(&mut tx, me);

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use schema::record::FenceRecord;
 use schema::{Epoch, Incarnation, View};
 
-use super::{LayerError, commit, packed, read, unreadable};
+use super::{LayerError, commit, moving, packed, read, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -84,6 +84,17 @@ fn forget_node<T: Transaction>(tx: &mut T, node: Incarnation) {
     tx.clear(&keys::heartbeat(node));
     let batches = keys::batches(node);
     tx.clear_range(&batches.begin, &batches.end);
+}
+
+/// The epoch in which a life stands, as of now.
+///
+/// # Errors
+/// 113 once it is in no view; the store's, and damage in the fence.
+pub async fn standing<E: Engine>(engine: &E, life: Incarnation) -> Result<Epoch, LayerError> {
+    let key = keys::fence(life);
+    let row = read!(engine, Begin::Fresh, |tx| Ok(tx.get(&key).await?))?;
+    let fence = unreadable::refuse_some(&key, row.as_ref(), FenceRecord::decode)?;
+    fence.filter(|fence| fence.incarnation == life).map(|fence| fence.epoch).ok_or_else(|| moving().into())
 }
 
 /// A view, and a version of the store at which it stood: all that was committed under earlier epochs is there to be

@@ -1,7 +1,8 @@
-//! The row `view`: an epoch, and its table, some 9 KB in one value, so that it is written and read whole.
+//! The row `view`: an epoch, and its table, some 17 KB in one value, so that it is written and read whole.
 //!
-//! Owns its bytes. Nodes stand there with their shards, and an owner is a place among these shards, so that a partition
-//! takes two bytes.
+//! Owns its bytes. Nodes stand there with their shards, and an owner is a place among these shards, so that it takes two
+//! bytes. Two more say for how many epochs it has had its partition, 65,535 at most: whoever sees one view and later
+//! another can tell whose partitions were another's between them.
 
 use schema::limits::{PARTITIONS, SHARDS_OF_VIEW_MAX};
 use schema::{Epoch, Incarnation, Member, Owner, ShardIndex, Standing, View};
@@ -22,6 +23,8 @@ pub(crate) struct ViewRow {
 pub(crate) struct Table {
     pub(crate) members: Vec<Member>,
     pub(crate) owners: Vec<Owner>,
+    /// The epoch that gave each partition to its owner.
+    pub(crate) since: Vec<Epoch>,
 }
 
 impl ViewRow {
@@ -34,13 +37,14 @@ impl ViewRow {
     }
 
     pub(crate) fn into_view(self) -> Option<View> {
-        self.table.map(|table| View::new(self.epoch, table.members, table.owners))
+        self.table.map(|table| View::with_since(self.epoch, table.members, table.owners, table.since))
     }
 }
 
 impl From<&View> for ViewRow {
     fn from(view: &View) -> Self {
-        let table = Table { members: view.members().to_vec(), owners: view.owners().to_vec() };
+        let (members, owners, since) = (view.members().to_vec(), view.owners().to_vec(), view.sinces().to_vec());
+        let table = Table { members, owners, since };
         Self { epoch: view.epoch, table: Some(table) }
     }
 }
@@ -98,6 +102,9 @@ impl Field for ViewRow {
             let place = shards.binary_search(owner).expect("an owner is a shard of a node, and these are in order");
             u16::try_from(place).expect("below 65,536").put(bytes);
         }
+        for since in self.table.iter().flat_map(|table| &table.since) {
+            u16::try_from(self.epoch.0 - since.0).unwrap_or(u16::MAX).put(bytes);
+        }
     }
 
     fn take(rest: &mut &[u8]) -> Option<Self> {
@@ -113,7 +120,9 @@ impl Field for ViewRow {
         let shards = shards(&members)?;
         let owner = |_| shards.get(usize::from(u16::take(rest)?)).copied();
         let owners = (0..PARTITIONS).map(owner).collect::<Option<_>>()?;
-        Some(Self { epoch, table: Some(Table { members, owners }) })
+        let since = |_| epoch.0.checked_sub(u16::take(rest)?.into()).map(Epoch);
+        let since = (0..PARTITIONS).map(since).collect::<Option<_>>()?;
+        Some(Self { epoch, table: Some(Table { members, owners, since }) })
     }
 }
 
@@ -133,15 +142,21 @@ mod tests {
             vec![member(3, 2, Standing::Home), member(9, 1, Standing::Draining), member(u64::MAX, 16, Standing::Guest)];
         let all = shards(&members).expect("they are a few");
         let owners = (0..usize::from(PARTITIONS)).map(|at| all[at % all.len()]).collect();
-        let row = ViewRow { epoch: Epoch(5), table: Some(Table { members, owners }) };
+        let since = (0..u64::from(PARTITIONS)).map(|at| Epoch(100_000 - at % 3 * 50_000)).collect();
+        let row = ViewRow { epoch: Epoch(100_000), table: Some(Table { members, owners, since }) };
         let mut bytes = Vec::new();
         row.clone().put(&mut bytes);
-        assert_eq!(bytes.len(), 8 + 2 + 3 * 13 + 4_096 * 2);
+        assert_eq!(bytes.len(), 8 + 2 + 3 * 13 + 4_096 * 4);
         let again = |mut bytes: &[u8]| ViewRow::take(&mut bytes).filter(|_| bytes.is_empty());
-        assert_eq!(again(&bytes), Some(row));
+        let mut read = again(&bytes).expect("a row");
+        // What is too long ago is later than it was: the partition counts as moved once too often.
+        let since = &mut read.table.as_mut().expect("a table").since;
+        assert_eq!(since[..3], [Epoch(100_000), Epoch(50_000), Epoch(100_000 - 65_535)]);
+        since.iter_mut().filter(|since| since.0 == 100_000 - 65_535).for_each(|since| *since = Epoch(0));
+        assert_eq!(read, row);
         assert_eq!(again(&bytes[..bytes.len() - 1]), None);
         // A standing, the order of nodes, and an owner that is none of them.
-        for (at, value) in [(10 + 12, 3), (10, 255), (bytes.len() - 1, 19)] {
+        for (at, value) in [(10 + 12, 3), (10, 255), (10 + 3 * 13 + 1, 19)] {
             let mut bad = bytes.clone();
             bad[at] = value;
             assert_eq!(again(&bad), None, "byte {at}");

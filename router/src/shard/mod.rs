@@ -1,6 +1,9 @@
 //! One shard: a switchboard over its machines.
 //!
 //! Owns which machine gets what, the table of sessions and when the shard next wants to be woken. Decides nothing else.
+//! What a newer view leads to, or a peer that is lost, is `moves`'.
+
+mod moves;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +11,10 @@ use std::sync::Arc;
 use schema::limits::HOME_TICK_MS;
 use schema::mesh::{Feed, MeshBody, MeshFrame};
 use schema::{
-    ChannelId, CloseCode, Encoding, ErrorCode, EventBody, Instant, Now, Owner, Push, Refusal, SessionId, View,
+    ChannelId, CloseCode, Encoding, Epoch, ErrorCode, EventBody, Instant, Now, Owner, Push, Refusal, SessionId, View,
 };
 
-use crate::channel::Channels;
+use crate::channel::{Asked, Channels};
 use crate::counters::{Counter, Counters};
 use crate::delivery::{Delivery, Shared};
 use crate::drain::{Drain, Leaving};
@@ -20,12 +23,16 @@ use crate::feed::Feeds;
 use crate::gather::{Gathers, Wanted};
 use crate::home::{Home, Login, Name};
 use crate::io::{ConnId, Input, Output};
+use crate::kicks::Kicks;
 use crate::openers::Openers;
+use crate::ownership;
+use crate::parked::Parked;
 use crate::placement::Placement;
 use crate::rate::UserBuckets;
+use crate::rejoins::Rejoins;
 use crate::session::{LiveNotice, Session, ShardContext, ShardOutbound};
 use crate::store::{Answered, Question};
-use crate::tickets::{Asker, Tickets};
+use crate::tickets::{self, Asker, Tickets};
 use crate::timers::{NEVER, Timers};
 
 /// Bits of a session's number below its shard's.
@@ -51,6 +58,12 @@ pub struct Stats {
     pub appends_pending: u64,
     /// Operations that sessions and the HTTP API wait for.
     pub commands_pending: u64,
+    /// Bytes of operations that are kept until they are answered.
+    pub command_bytes: u64,
+    /// Bytes of frames that wait for a newer view.
+    pub parked_bytes: u64,
+    /// Live sessions that wait until their account's home knows them.
+    pub rejoining: u64,
     /// Questions to the store without an answer.
     pub store_ops_pending: u64,
     /// Bytes queued for sockets.
@@ -86,6 +99,9 @@ pub struct Shard {
     home: Home,
     tickets: Tickets,
     gathers: Gathers,
+    kicks: Kicks,
+    rejoins: Rejoins,
+    parked: Parked,
     users: UserBuckets,
     delivery: Delivery,
     outbound: ShardOutbound,
@@ -111,6 +127,9 @@ impl Shard {
             home: Home::new(now),
             tickets: Tickets::default(),
             gathers: Gathers::default(),
+            kicks: Kicks::default(),
+            rejoins: Rejoins::default(),
+            parked: Parked::default(),
             users: UserBuckets::default(),
             delivery: Delivery::default(),
             outbound: ShardOutbound::default(),
@@ -156,15 +175,15 @@ impl Shard {
                     self.effects.reply(ticket, Err(refusal));
                 }
             }
-            Input::Kick { user, whose } => {
-                let home = self.effects.placement.home_of_user(user);
-                self.effects.mesh(home, MeshBody::Kick { user, whose });
-            }
-            Input::View { view, version: _ } => drop(self.effects.placement.set_view(view)),
-            Input::PeerLost { .. } | Input::Gap { .. } => {}
+            Input::Kick { ticket, user, whose } => self.kicks.kick(ticket, user, whose, &mut self.effects),
+            Input::View { view, version } => self.view(view, version),
+            Input::PeerLost { incarnation } => self.peer_lost(incarnation),
+            Input::Gap { incarnation } => self.gap(incarnation),
             Input::Writes { on } => self.channels.set_writes(on),
             Input::Drain(drain) => self.drain(&drain),
         }
+        self.settle();
+        self.rejoin();
         self.settle();
     }
 
@@ -182,7 +201,7 @@ impl Shard {
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
         let leaving = self.leaving.as_ref().filter(|_| !self.sessions.is_empty()).map(Leaving::wanted);
-        let limit = leaving.map_or(self.home_tick_at, |at| at.min(self.home_tick_at));
+        let limit = leaving.into_iter().chain(self.rejoins.due()).fold(self.home_tick_at, Instant::min);
         self.timers.next_before(limit)
     }
 
@@ -193,7 +212,10 @@ impl Shard {
             sessions: self.sessions.len() as u64,
             users: self.home.users() as u64,
             appends_pending: u64::from(self.channels.pending()),
-            commands_pending: (self.tickets.open() + self.gathers.open()) as u64,
+            commands_pending: (self.tickets.open() + self.gathers.open() + self.kicks.open()) as u64,
+            command_bytes: self.tickets.bytes(),
+            parked_bytes: self.parked.bytes(),
+            rejoining: self.rejoins.len() as u64,
             store_ops_pending: self.effects.open(),
             outbound_bytes: self.outbound.bytes(),
             held_bytes: self.home.held_bytes(),
@@ -229,6 +251,7 @@ impl Shard {
             effects: &mut self.effects,
             tickets: &mut self.tickets,
             gathers: &mut self.gathers,
+            rejoins: &mut self.rejoins,
             users: &mut self.users,
             delivery: &mut self.delivery,
             outbound: &mut self.outbound,
@@ -263,6 +286,7 @@ impl Shard {
     fn forget(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.remove(&conn) else { return };
         self.conns.remove(&session.id);
+        self.rejoins.forget(conn);
         session.forget(&mut self.openers, &mut self.outbound, &mut self.effects);
     }
 
@@ -280,6 +304,11 @@ impl Shard {
             self.channels.tick(&mut self.effects);
             self.feeds.tick(&mut self.effects);
             self.users.tick(now);
+            self.tickets.tick(&mut self.effects);
+            self.gathers.tick(&mut self.effects);
+            self.kicks.tick(&mut self.effects);
+            self.rejoins.tick(now);
+            self.await_views();
             self.refuse_overdue();
         }
         self.close_leaving();
@@ -359,6 +388,8 @@ impl Shard {
             Answered::Apply(answer) => self.channels.applied(answer, effects),
             Answered::Index(answer) => self.channels.indexer.indexed(answer, effects),
             Answered::Subscribe(answer) => self.feeds.checked(answer, effects),
+            Answered::Standing(answer) => self.kicks.standing(answer, effects),
+            Answered::FamiliesLive(answer) => self.home.returned(answer, effects),
             Answered::OpenInbox(answer) => self.home.opened(answer, effects),
             Answered::ReadInbox(answer) => self.home.inbox(answer, effects),
             Answered::Snapshot(answer) => self.home.snapshot(answer, effects),
@@ -372,32 +403,60 @@ impl Shard {
         }
     }
 
-    /// A frame of another shard. One of an earlier life of its node is not for us.
-    fn mesh(&mut self, MeshFrame { from, to, epoch, body }: MeshFrame) {
-        if to == self.effects.placement.me && epoch == self.effects.placement.view().epoch {
-            self.received(from, body);
-        } else {
-            self.effects.count(Counter::OtherEpoch);
+    /// A frame of another shard. What is for another life, or of one that is over, is not for us; a request counts once
+    /// this shard's view is as new as the asker's.
+    fn mesh(&mut self, frame: MeshFrame) {
+        let epoch = self.effects.placement.view().epoch;
+        let is_newer = frame.epoch > epoch;
+        if frame.to != self.effects.placement.me || !(is_newer || self.effects.placement.has(frame.from.incarnation)) {
+            return self.effects.count(Counter::Strays);
+        }
+        if is_newer {
+            self.effects.outdated(frame.epoch);
+            if ownership::is_request(&frame.body) {
+                return self.park(frame);
+            }
+        }
+        let MeshFrame { from, epoch, body, .. } = frame;
+        self.judge(from, epoch, body);
+    }
+
+    /// Carries out what is this shard's, and refuses the rest.
+    fn judge(&mut self, from: Owner, epoch: Epoch, body: MeshBody) {
+        if ownership::is_ours(&self.effects.placement, epoch, &body) {
+            return self.received(from, epoch, body);
+        }
+        match ownership::refusal(&body) {
+            Some(refusal) => {
+                self.effects.count(Counter::Moving);
+                self.effects.mesh(from, refusal);
+            }
+            None => self.effects.count(Counter::NotOurs),
         }
     }
 
-    fn received(&mut self, from: Owner, body: MeshBody) {
+    fn received(&mut self, from: Owner, epoch: Epoch, body: MeshBody) {
         match body {
-            MeshBody::Apply { ticket, channel, op } => {
-                self.channels.apply((from, ticket), channel, op, &mut self.effects);
+            MeshBody::Apply { ticket, channel, op, attempt, behind } => {
+                let asker = Asked { by: from, ticket, attempt };
+                self.channels.apply(asker, channel, op, behind, &mut self.effects);
             }
-            MeshBody::Applied { ticket, reply } => {
-                if let Some(asker) = self.tickets.answered(ticket) {
-                    self.answer(asker, reply);
+            MeshBody::Applied { ticket, attempt, reply } => {
+                for answered in self.tickets.answered(from, (ticket, attempt), reply) {
+                    self.answer(answered);
                 }
             }
             MeshBody::Hint { stamp, events } => self.home.arrivals.hint(stamp, events, &mut self.effects),
-            MeshBody::Register { session, user, device, family, client, cursor } => {
+            MeshBody::Register { session, user, device, family, client, cursor, attempt } => {
                 let name = Name { user, owner: from, session };
-                self.home.register(name, Login { device, family, client }, cursor, &mut self.effects);
+                let login = Login { device, family, client };
+                self.home.register(name, login, (cursor, attempt), &mut self.effects);
             }
-            MeshBody::Registered { session, start } => {
-                self.with_named(session, |session, context| session.registered(start, context));
+            MeshBody::RegisterMany { sessions } => {
+                self.home.register_many(from, epoch, sessions, &mut self.effects);
+            }
+            MeshBody::Registered { session, attempt, start } => {
+                self.with_named(session, |session, context| session.registered((from, attempt), start, context));
             }
             MeshBody::Unregister { session, user } => {
                 self.home.unregister(Name { user, owner: from, session }, &self.effects);
@@ -422,16 +481,21 @@ impl Shard {
             MeshBody::Tell { sessions, what } => {
                 let mut notice = LiveNotice::new(what);
                 for session in sessions {
-                    self.with_named(session, |session, context| session.notify(&mut notice, context));
+                    self.with_named(session, |session, context| session.notify(from, &mut notice, context));
                 }
             }
-            MeshBody::Kick { user, whose } => self.home.kick(user, &whose, &mut self.effects),
+            MeshBody::Kick { ticket, user, whose } => {
+                self.home.kick((from, ticket), user, &whose, &mut self.effects);
+            }
+            MeshBody::KickDone { ticket, refused } => {
+                self.kicks.done(ticket, refused.as_ref(), &mut self.effects);
+            }
             MeshBody::Kicked { session } => self.with_named(session, |session, _| session.close(CloseCode::Kicked)),
             MeshBody::Active { session, user } => {
                 self.home.active(Name { user, owner: from, session }, &mut self.effects);
             }
-            MeshBody::Watch { session, watcher, number, users } => {
-                self.home.watchers.watch((from, session), watcher, (number, users), &mut self.effects);
+            MeshBody::Watch { session, watcher, number, users, visible } => {
+                self.home.watch((from, session), watcher, (number, users), &visible, &mut self.effects);
             }
             MeshBody::Watched { session, number, entries } => {
                 self.with_named(session, |session, context| session.watched(from, number, &entries, context));
@@ -444,41 +508,39 @@ impl Shard {
                     self.with_session(conn, |session, context| session.answer(id, reply, context));
                 }
             }
-            MeshBody::Subscribe { session, user, channel } => {
-                self.feeds.subscribe((from, session), user, channel, &mut self.effects);
+            MeshBody::Subscribe { session, user, channel, number } => {
+                self.feeds.subscribe((from, session), user, (channel, number), &mut self.effects);
             }
-            MeshBody::Subscribed { session, channel, start } => {
-                self.with_named(session, |session, context| session.subscribed(channel, start, context));
+            MeshBody::Subscribed { session, channel, number, start } => {
+                self.with_named(session, |session, context| {
+                    session.subscribed(from, (channel, number), start, context)
+                });
             }
             MeshBody::Unsubscribe { session, channel } => self.feeds.unsubscribe((from, session), channel),
             MeshBody::Feed(Feed { channel, events }) => {
                 for event in events {
-                    self.fed(channel, &event);
+                    self.fed(from, channel, &event);
                 }
             }
-            MeshBody::Interest { channels } => self.feeds.interest(from, channels, &mut self.effects),
+            MeshBody::Interest { channels } => self.feeds.interest(from, epoch, channels, &mut self.effects),
             MeshBody::Heads { heads } => self.home.heads(heads, &mut self.effects),
-            MeshBody::Index { channel } => {
-                if self.effects.placement.home_of_channel(channel) == self.effects.placement.me {
-                    self.channels.indexer.mark(channel, &mut self.effects);
-                }
-            }
+            MeshBody::Index { channel } => self.channels.indexer.mark(channel, &mut self.effects),
         }
     }
 
     /// Something happened in a large channel: those who have it open are told, one after the other, of one event after
     /// the other.
-    fn fed(&mut self, channel: ChannelId, event: &EventBody) {
+    fn fed(&mut self, from: Owner, channel: ChannelId, event: &EventBody) {
         let mut push = Shared::new(Push::of_event(channel, event, None));
         for conn in self.openers.of(channel) {
-            self.with_session(conn, |session, context| session.fed(channel, event, &mut push, context));
+            self.with_session(conn, |session, context| session.fed(from, channel, event, &mut push, context));
         }
     }
 
-    fn answer(&mut self, asker: Asker, reply: Result<schema::OpReply, Refusal>) {
+    fn answer(&mut self, (asker, sends, reply): tickets::Answered) {
         match asker {
             Asker::Session { conn, id, deletes } => {
-                self.with_session(conn, |session, context| session.applied(id, deletes, reply, context));
+                self.with_session(conn, |session, context| session.applied((id, deletes), sends, reply, context));
             }
             Asker::Api(ticket) => self.effects.reply(ticket, reply),
         }
@@ -489,7 +551,8 @@ impl Shard {
     fn settle(&mut self) {
         let me = self.effects.placement.me;
         while let Some(body) = self.effects.next_local() {
-            self.received(me, body);
+            let epoch = self.effects.placement.view().epoch;
+            self.judge(me, epoch, body);
         }
     }
 }
