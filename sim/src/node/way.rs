@@ -62,6 +62,10 @@ impl Engine for Way {
         let now = self.store().map_or(Version(0), |store| store.newest()).0;
         Version(self.newest.fetch_max(now, Ordering::Relaxed).max(now))
     }
+
+    fn floor(&self, version: Version) {
+        self.newest.fetch_max(version.0, Ordering::Relaxed);
+    }
 }
 
 /// A transaction of a node. One that began without the store never finds it.

@@ -62,5 +62,6 @@ pub fn subject(options: &Options) -> Subject<FoundationDbEngine> {
     let sync = move || {
         let _kept = &erased;
     };
-    Subject { engine, clock: None, sync: Box::new(sync) }
+    let other = block_on(cluster.open()).unwrap_or_else(|error| panic!("no second process: {error}"));
+    Subject { engine, clock: None, other: Some(other), sync: Box::new(sync) }
 }

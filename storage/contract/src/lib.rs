@@ -22,6 +22,8 @@ pub struct Subject<E: Engine> {
     pub engine: E,
     /// What limits its transactions' lives. `None` if that cannot be set: rules of time are skipped.
     pub clock: Option<Arc<ManualClock>>,
+    /// The same store as another process has it open, if several may.
+    pub other: Option<E>,
     /// Makes what was committed so far durable, where that does not happen by itself.
     pub sync: Box<dyn Fn()>,
 }
@@ -29,7 +31,7 @@ pub struct Subject<E: Engine> {
 impl<E: Engine> Subject<E> {
     /// An engine that makes commits durable by itself.
     pub fn new(engine: E, clock: Arc<ManualClock>) -> Self {
-        Self { engine, clock: Some(clock), sync: Box::new(|| {}) }
+        Self { engine, clock: Some(clock), other: None, sync: Box::new(|| {}) }
     }
 
     /// Begins a fresh transaction whose read version is of this moment: an engine may take one as late as it is needed.
@@ -77,6 +79,7 @@ macro_rules! contract_tests {
             stamps_ascend_and_are_what_rows_bear
             a_transaction_begins_where_it_asked
             what_was_answered_is_seen
+            what_another_process_was_answered_is_seen_once_it_is_told
             a_transaction_lives_five_seconds
             a_watch_tells_of_a_change
             many_commits_at_once

@@ -329,6 +329,24 @@ pub fn what_was_answered_is_seen<E: Engine>(open: &impl Fn() -> Subject<E>) {
     }
 }
 
+/// What a process is told of another's is the least that it goes on from, whatever it has at hand.
+pub fn what_another_process_was_answered_is_seen_once_it_is_told<E: Engine>(open: &impl Fn() -> Subject<E>) {
+    let subject = open();
+    let other = subject.other.as_ref().unwrap_or(&subject.engine);
+    for round in 0..20_u8 {
+        let seen = block_on(other.begin(Begin::Fresh).read_version()).expect("no fault");
+        let mut tx = subject.engine.begin(Begin::Fresh);
+        tx.set(b"k", &[round]);
+        let committed = subject.commit(tx).expect("nothing conflicts").version;
+        other.floor(committed);
+        other.floor(seen);
+        let newest = other.newest();
+        assert!(newest >= committed, "{newest} is the newest, after {committed} was told of, and {seen}");
+        let tx = other.begin(Begin::AtLeast(newest));
+        assert_eq!(block_on(tx.get(b"k")).expect("no fault"), Some(vec![round].into()));
+    }
+}
+
 /// Then it is too old, to read as to commit.
 pub fn a_transaction_lives_five_seconds<E: Engine>(open: &impl Fn() -> Subject<E>) {
     let check = |age_ms: u64, expected: &str| {

@@ -18,6 +18,7 @@ pub mod resolver;
 pub mod retry;
 mod samples;
 pub mod transaction;
+mod versions;
 
 /// Concurrent reads of one transaction, without naming a runtime.
 pub mod join {
@@ -29,3 +30,4 @@ pub use error::{Cause, Error};
 pub use transaction::{
     Atomic, Begin, Committed, Engine, Generation, Page, RangeRequest, Row, Stamp, Transaction, Version, Watch,
 };
+pub use versions::CACHED_MS_MAX;

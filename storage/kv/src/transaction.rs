@@ -275,6 +275,11 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// read version that it was given. Never waits. [`Begin::AtLeast`] with it sees all of those, and asks the store
     /// only if no version at hand is young enough.
     fn newest(&self) -> Version;
+
+    /// Another process of the same store was answered `version`, and this one goes on from what that knew: from here on
+    /// [`Self::newest`] is no older. Never waits. It makes no version at hand younger than it is. To be called with what
+    /// a process of the store says, never with what a client does.
+    fn floor(&self, version: Version);
 }
 
 /// One transaction. Reads take `&self`, so several can be in flight at once; writes take `&mut self`, so none is.

@@ -31,7 +31,7 @@ fn subject() -> Subject<EmbeddedEngine> {
     let clock = Arc::new(ManualClock::default());
     let options = EmbeddedOptions { clock: Arc::clone(&clock) as _, ..options() };
     let engine = EmbeddedEngine::open(directory.path(), options).expect("a directory of its own");
-    Subject { engine, clock: Some(clock), sync: Box::new(move || assert!(directory.path().is_dir())) }
+    Subject { engine, clock: Some(clock), other: None, sync: Box::new(move || assert!(directory.path().is_dir())) }
 }
 
 contract::contract_tests!(subject, cases: 40);
@@ -114,9 +114,15 @@ fn a_directory_that_cannot_be_used_says_what_to_do() {
 
     let newer = directory.path().join("newer");
     drop(open(&newer));
-    fs::write(newer.join("store/format"), "rookery store 2\n").expect("writable");
-    check(&newer, "TMP/newer has format 2, this program knows 1; use the newer program");
+    fs::write(newer.join("store/format"), "rookery store 3\n").expect("writable");
+    check(&newer, "TMP/newer has format 3, this program knows 2; use the newer program");
     fs::write(newer.join("store/format"), "rookery store 1\n").expect("writable");
+    check(
+        &newer,
+        "TMP/newer has format 1, this program knows 2; export it with the older program, and import that with this one \
+         into an empty data directory",
+    );
+    fs::write(newer.join("store/format"), "rookery store 2\n").expect("writable");
     drop(open(&newer));
 
     let damaged = directory.path().join("damaged");
@@ -128,7 +134,7 @@ fn a_directory_that_cannot_be_used_says_what_to_do() {
     );
     fs::remove_file(damaged.join("store/format")).expect("writable");
     check(&damaged, "TMP/damaged/store/format is damaged: it is missing; restore it from a backup");
-    fs::write(damaged.join("store/format"), "rookery store 1\n").expect("writable");
+    fs::write(damaged.join("store/format"), "rookery store 2\n").expect("writable");
     fs::remove_dir_all(damaged.join("store/rows")).expect("writable");
     check(&damaged, "TMP/damaged/store/rows is damaged: it is missing; restore it from a backup");
 }

@@ -17,7 +17,13 @@ fn open(durability: Durability) -> Subject<MemoryEngine> {
     let sync = move || {
         syncing.sync();
     };
-    Subject { engine, clock: Some(clock), sync: Box::new(sync) }
+    Subject { engine, clock: Some(clock), other: None, sync: Box::new(sync) }
+}
+
+/// Two processes of one store, each a client of it.
+fn open_clients() -> Subject<MemoryEngine> {
+    let subject = open(Durability::Immediate);
+    Subject { other: Some(subject.engine.client()), engine: subject.engine.client(), ..subject }
 }
 
 mod immediate {
@@ -26,6 +32,10 @@ mod immediate {
 
 mod stepped {
     contract::contract_tests!(|| super::open(super::Durability::Stepped), cases: 300);
+}
+
+mod clients {
+    contract::contract_tests!(super::open_clients, cases: 300);
 }
 
 /// What happens to a store.
@@ -147,6 +157,50 @@ fn what_is_not_durable_cannot_be_read_and_conflicts_wait_for_it() {
     assert!(block_on(first).is_ok());
     assert_eq!(ended(block_on(second)), "conflict");
     assert_eq!(block_on(engine.begin(Begin::Fresh).get(b"k")).expect("no fault"), Some("1".into()));
+}
+
+/// Two processes of one store, `a` and `b`. Steps: `a=1` commits, `+100` lets time pass, `b>` is told of all that was
+/// answered, `b` reads as `cached`, `known` (at least what it knows) or `fresh`, and finds the value that is expected.
+fn check_clients(steps: &str, expected: &str) {
+    let clock = Arc::new(ManualClock::default());
+    let options = MemoryOptions { clock: Arc::clone(&clock) as _, ..MemoryOptions::default() };
+    let store = MemoryEngine::open(&MemoryStore::new(Generation(1)), options);
+    let (a, b) = (store.client(), store.client());
+    let mut found = Vec::new();
+    for step in steps.split_whitespace() {
+        let begin = match step.split_at(1) {
+            ("+", ms) => {
+                clock.advance(ms.parse().expect("milliseconds"));
+                continue;
+            }
+            ("a", value) => {
+                let mut tx = a.begin(Begin::Fresh);
+                tx.set(b"k", value.trim_start_matches('=').as_bytes());
+                block_on(tx.commit()).expect("nothing conflicts");
+                continue;
+            }
+            ("b", ">") => {
+                b.floor(a.newest());
+                continue;
+            }
+            ("c", "ached") => Begin::Cached,
+            ("k", "nown") => Begin::AtLeast(b.newest()),
+            ("f", "resh") => Begin::Fresh,
+            _ => panic!("{step:?} is no step"),
+        };
+        let value = block_on(b.begin(begin).get(b"k")).expect("no fault");
+        found.push(value.map_or("none".to_owned(), |value| String::from_utf8_lossy(&value).into_owned()));
+    }
+    assert_eq!(found.join(" "), expected, "{steps}");
+}
+
+#[test]
+fn a_process_reads_what_it_has_at_hand_and_no_older_than_it_knows() {
+    check_clients("a=1 cached a=2 cached known fresh cached", "1 1 1 2 2");
+    check_clients("a=1 fresh a=2 +250 cached +1 cached", "1 1 2");
+    check_clients("a=1 fresh a=2 known b> known cached", "1 1 2 2");
+    // What it is told makes what it has no younger.
+    check_clients("a=1 fresh +250 a=2 b> a=3 cached +1 cached", "1 2 3");
 }
 
 #[test]

@@ -185,6 +185,10 @@ impl<E: Engine> Engine for LyingEngine<E> {
     fn newest(&self) -> Version {
         if self.lie == Some(Lie::ReadAboveDurable) { lock(&self.memory).durable } else { self.inner.newest() }
     }
+
+    fn floor(&self, version: Version) {
+        self.inner.floor(version);
+    }
 }
 
 fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {

@@ -139,7 +139,7 @@ fn a_version_at_hand_is_begun_at_while_it_is_young_and_nothing_failed_there() {
     assert_eq!(check(Begin::AtLeast(own), 0), own);
     assert_eq!(check(Begin::At(own), 0), own);
     check(Begin::AtLeast(Version(0)), 0);
-    thread::sleep(Duration::from_millis(kv::foundationdb::CACHED_MS_MAX + 50));
+    thread::sleep(Duration::from_millis(kv::CACHED_MS_MAX + 50));
     check(Begin::Cached, 1);
     check(Begin::At(own), 0);
 
@@ -208,7 +208,8 @@ fn a_store_is_created_once_and_a_newer_or_another_is_refused() {
         let said = open("b", 9).expect_err("it is refused").to_string();
         assert!(said.contains(expected), "{format:?}: {said}");
     };
-    check(&2_u32.to_be_bytes(), "format 2, this program knows 1");
+    check(&3_u32.to_be_bytes(), "format 3, this program knows 2; use the newer program");
+    check(&1_u32.to_be_bytes(), "format 1, this program knows 2; export it with the older program, and import");
     check(b"x", "the row for the format is damaged");
 }
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use super::rows::Rows;
 use crate::transaction::Generation;
 
-/// What this program writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;
+/// What this program writes, and all that it reads. The second has views of several nodes.
+pub const FORMAT: u32 = 2;
 
 /// Begins the format file; the number follows.
 const FORMAT_LINE: &str = "rookery store ";
@@ -49,6 +49,20 @@ pub enum OpenError {
     /// A newer program wrote it.
     #[error("{} has format {found}, this program knows {known}; use the newer program", path.display())]
     NewerFormat {
+        /// The data directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// [`FORMAT`].
+        known: u32,
+    },
+    /// An older program wrote it. Dumps are read by every program since.
+    #[error(
+        "{} has format {found}, this program knows {known}; export it with the older program, and import that with this \
+         one into an empty data directory",
+        path.display()
+    )]
+    OlderFormat {
         /// The data directory.
         path: PathBuf,
         /// Its format.
@@ -161,6 +175,7 @@ impl Directory {
             Some(found) if found > FORMAT => {
                 Err(OpenError::NewerFormat { path: self.path.clone(), found, known: FORMAT })
             }
+            Some(found) if found > 0 => Err(OpenError::OlderFormat { path: self.path.clone(), found, known: FORMAT }),
             Some(_) | None => Err(OpenError::Damaged { path, what: "it does not name a format of this program" }),
         }
     }

@@ -182,6 +182,10 @@ impl Engine for EmbeddedEngine {
         // Of a store that is closed nothing can be read, which whoever begins is told.
         self.0.shared.views().as_ref().map_or(Version(0), |views| views.newest().version)
     }
+
+    fn floor(&self, _version: Version) {
+        // Nobody else has it open.
+    }
 }
 
 impl EmbeddedBackend {

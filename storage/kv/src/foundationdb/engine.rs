@@ -1,7 +1,7 @@
 //! A store in a cluster, open.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::foundationdb::Database;
 
@@ -9,9 +9,9 @@ use super::backoff::Backoff;
 use super::prefix::Prefix;
 use super::stats::FoundationDbStats;
 use super::transaction::FoundationDbTransaction;
-use super::versions::Versions;
 use crate::error::Error;
 use crate::transaction::{Begin, Engine, Generation, Version};
+use crate::versions::Versions;
 
 /// A store in a FoundationDB cluster. Clones are handles to the same one.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) reads_backoff: Backoff,
     pub(super) commits_backoff: Backoff,
     generation: Generation,
+    /// From when on moments count.
+    opened: Instant,
 }
 
 impl Shared {
@@ -38,13 +40,19 @@ impl Shared {
             reads_backoff: Backoff::default(),
             commits_backoff: Backoff::default(),
             generation,
+            opened: Instant::now(),
         }
+    }
+
+    /// A moment, as [`Versions`] knows it.
+    pub(super) fn moment(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.opened)
     }
 
     /// Doubts `version` if what read there ended so because the cluster does not know it.
     pub(super) fn ahead(&self, error: &Error, version: Option<&Version>) {
         if let (Error::FutureVersion { .. }, Some(version)) = (error, version) {
-            self.versions.doubted(*version, Instant::now());
+            self.versions.doubted(*version, self.moment(Instant::now()));
         }
     }
 }
@@ -76,5 +84,9 @@ impl Engine for FoundationDbEngine {
 
     fn newest(&self) -> Version {
         self.0.versions.newest()
+    }
+
+    fn floor(&self, version: Version) {
+        self.0.versions.floor(version);
     }
 }

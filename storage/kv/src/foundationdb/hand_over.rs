@@ -68,7 +68,7 @@ impl FoundationDbTransaction {
                 let stamp = stamp.await.map_err(refused)?;
                 let stamp = <[u8; STAMP_BYTES]>::try_from(&stamp[..]).map_err(Error::fatal)?;
                 let committed = Committed { version: Stamp(stamp).version(), stamp: Stamp(stamp) };
-                shared.versions.saw(committed.version, handed_in);
+                shared.versions.saw(committed.version, shared.moment(handed_in));
                 shared.stats.committed(handed_in.elapsed());
                 shared.commits_backoff.reset();
                 return Ok(committed);

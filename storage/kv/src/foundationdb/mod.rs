@@ -1,7 +1,6 @@
 //! The engine of clusters: FoundationDB, by its own client library, which is loaded when this store is selected.
 //!
-//! Owns the client and its network thread ([`client`]), the store's own rows ([`open`]), cached read versions
-//! ([`versions`]) and transactions: reads go to FoundationDB as snapshot reads, writes and conflicts are kept here as
+//! Owns the client and its network thread ([`client`]), the store's own rows ([`open`]) and transactions: reads go to FoundationDB as snapshot reads, writes and conflicts are kept here as
 //! in every engine ([`crate::pending`]) and handed over at commit. So what a transaction sees of itself, what it is
 //! refused and when, do not depend on the engine. Futures wake from the network thread and are polled by whoever polls
 //! ours. Upholds I3 by FoundationDB's promise: a commit that is answered is durable on every log server that has to
@@ -29,7 +28,6 @@ mod prefix;
 mod probe;
 mod stats;
 mod transaction;
-mod versions;
 
 use std::path::PathBuf;
 
@@ -43,7 +41,6 @@ pub use prefix::{PREFIX_BYTES_MAX, PrefixError};
 pub use probe::Probe;
 pub use stats::FoundationDbStats;
 pub use transaction::FoundationDbTransaction;
-pub use versions::CACHED_MS_MAX;
 
 /// How to reach a cluster, and which part of it is the store.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 //! Both rows lie at the prefix, the byte 0xFF and their name, and are written by the one transaction that finds
 //! neither. So a store is either complete or not there, and two that open an empty one at once are of one generation.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use ::foundationdb::options::TransactionOption;
@@ -14,8 +15,8 @@ use super::errors::{ClientError, TIMED_OUT};
 use super::prefix::Prefix;
 use crate::transaction::{Generation, RESERVED};
 
-/// What this program writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;
+/// What this program writes, and all that it reads. The second has views of several nodes.
+pub const FORMAT: u32 = 2;
 
 /// Why a store in a cluster could not be opened. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,17 @@ pub enum OpenError {
     /// A newer program wrote it.
     #[error("the store has format {found}, this program knows {known}; use the newer program")]
     NewerFormat {
+        /// Its format.
+        found: u32,
+        /// [`FORMAT`].
+        known: u32,
+    },
+    /// An older program wrote it. Dumps are read by every program since.
+    #[error(
+        "the store has format {found}, this program knows {known}; export it with the older program, and import that with \
+         this one under another prefix"
+    )]
+    OlderFormat {
         /// Its format.
         found: u32,
         /// [`FORMAT`].
@@ -144,8 +156,10 @@ pub(super) async fn found(tx: &Transaction, prefix: &Prefix) -> Result<Option<(u
     };
     let format = <[u8; 4]>::try_from(&format[..]).map_err(|_| not_a_store("the row for the format is damaged"))?;
     let format = u32::from_be_bytes(format);
-    if format > FORMAT {
-        return Err(OpenError::NewerFormat { found: format, known: FORMAT }.into());
+    match format.cmp(&FORMAT) {
+        Ordering::Equal => {}
+        Ordering::Greater => return Err(OpenError::NewerFormat { found: format, known: FORMAT }.into()),
+        Ordering::Less => return Err(OpenError::OlderFormat { found: format, known: FORMAT }.into()),
     }
     let generation = <[u8; 8]>::try_from(&generation[..]);
     let generation = generation.map_err(|_| not_a_store("the row for the generation is damaged"))?;

@@ -71,13 +71,7 @@ impl FoundationDbTransaction {
             watches: Vec::new(),
             shared,
         };
-        let at_hand = match begin {
-            Begin::Fresh => None,
-            Begin::Cached => tx.shared.versions.cached(Version(1), began),
-            Begin::AtLeast(floor) => tx.shared.versions.cached(floor.max(Version(1)), began),
-            // What was seen is durable and can be read; anything beyond is asked for first.
-            Begin::At(version) => (Version(0) < version && version <= tx.shared.versions.newest()).then_some(version),
-        };
+        let at_hand = tx.shared.versions.at_hand(begin, tx.shared.moment(began));
         if let (Some(version), Ok(client)) = (at_hand, &tx.client) {
             FoundationDbStats::add(&tx.shared.stats.read_versions_cached);
             tx.pin(client, version);
@@ -145,7 +139,7 @@ impl FoundationDbTransaction {
         match client.get_read_version().await {
             Ok(version) => {
                 let version = Version(u64::try_from(version).expect("versions are not negative"));
-                self.shared.versions.saw(version, asked);
+                self.shared.versions.saw(version, self.shared.moment(asked));
                 self.shared.reads_backoff.reset();
                 Ok(version)
             }

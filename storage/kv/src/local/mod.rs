@@ -42,6 +42,9 @@ pub trait Backend: Send + Sync + 'static {
         limits::KEY_BYTES_MAX
     }
 
+    /// A commit that read at `since` and was handed in at `asked_ms` was answered so.
+    fn answered(&self, _since: Version, _asked_ms: u64, _result: &Result<Committed, Error>) {}
+
     /// How many times an operation of a transaction lets other tasks run first. 0 but in simulation.
     fn yields(&self) -> u32 {
         0
@@ -276,8 +279,11 @@ impl<B: Backend> Transaction for LocalTransaction<B> {
             Ok(submission) => submission,
             Err(committed) => return Ok(committed),
         };
+        let (since, asked_ms) = (submission.request.read_version, backend.now_ms());
         let answer = backend.submit(submission)?;
-        answer.await.unwrap_or_else(|oneshot::Canceled| Err(Error::fatal(Closed)))
+        let result = answer.await.unwrap_or_else(|oneshot::Canceled| Err(Error::fatal(Closed)));
+        backend.answered(since, asked_ms, &result);
+        result
     }
 }
 

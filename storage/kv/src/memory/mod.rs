@@ -12,6 +12,7 @@ mod store;
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
@@ -24,6 +25,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::local::{Answer, Backend, Closed, Held, LocalTransaction, Snapshot, Submission, register};
 use crate::transaction::{Begin, Committed, Engine, Generation, Version};
+use crate::versions::Versions;
 use store::Kept;
 
 /// When a commit is durable.
@@ -74,13 +76,30 @@ impl MemoryEngine {
         let MemoryOptions { clock, durability, faults, key_bytes_max } = options;
         let mut kept = store.lock();
         kept.open(faults);
-        Self(Arc::new(MemoryBackend { store: store.clone(), opened: kept.opened, clock, durability, key_bytes_max }))
+        let (store, opened) = (store.clone(), kept.opened);
+        Self(Arc::new(MemoryBackend { store, opened, clock, durability, key_bytes_max, versions: None }))
     }
 
     /// Opens a new, empty store that forgets everything with the engine. For tests that need no more.
     #[must_use]
     pub fn ephemeral() -> Self {
         Self::open(&MemoryStore::new(Generation(1)), MemoryOptions::default())
+    }
+
+    /// The same store as another process sees it that is a client of the same cluster: [`Begin::Cached`] and
+    /// [`Begin::AtLeast`] begin at what this one was answered within the last [`CACHED_MS_MAX`](crate::CACHED_MS_MAX), as
+    /// in [`foundationdb`](crate::foundationdb), and miss what others have committed since.
+    #[must_use]
+    pub fn client(&self) -> Self {
+        let MemoryBackend { store, opened, clock, durability, key_bytes_max, versions: _ } = &*self.0;
+        Self(Arc::new(MemoryBackend {
+            store: store.clone(),
+            opened: *opened,
+            clock: Arc::clone(clock),
+            durability: *durability,
+            key_bytes_max: *key_bytes_max,
+            versions: Some(Arc::default()),
+        }))
     }
 
     /// Makes everything committed so far durable and releases it. Returns how many commits were answered.
@@ -118,8 +137,17 @@ impl Engine for MemoryEngine {
     }
 
     fn newest(&self) -> Version {
+        if let Some(versions) = &self.0.versions {
+            return versions.newest();
+        }
         // Of a store that is closed nothing can be read, which whoever begins is told.
         self.0.lock().map_or(Version(0), |mut kept| kept.live_mut().resolver.durable())
+    }
+
+    fn floor(&self, version: Version) {
+        if let Some(versions) = &self.0.versions {
+            versions.floor(version);
+        }
     }
 }
 
@@ -130,9 +158,15 @@ pub struct MemoryBackend {
     clock: Arc<dyn Clock>,
     durability: Durability,
     key_bytes_max: usize,
+    /// What one of several processes knows; none of one that has the store to itself.
+    versions: Option<Arc<Versions>>,
 }
 
 impl MemoryBackend {
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.clock.now_ms())
+    }
+
     /// The store, while this engine has it open.
     fn lock(&self) -> Result<MutexGuard<'_, Kept>, Error> {
         let kept = self.store.lock();
@@ -151,13 +185,17 @@ impl Backend for MemoryBackend {
         let live = kept.live_mut();
         let floor = live.resolver.floor();
         let durable = live.resolver.durable();
-        let mut cached = || {
-            let lag = live.faults.cached_lag();
-            Version(durable.0.saturating_sub(lag)).max(floor)
+        let mut cached = || match &self.versions {
+            // Asked for, where there is none at hand.
+            Some(versions) => versions.at_hand(begin, self.now()).unwrap_or_else(|| {
+                versions.saw(durable, self.now());
+                durable
+            }),
+            None => Version(durable.0.saturating_sub(live.faults.cached_lag())).max(floor),
         };
         let version = match begin {
-            Begin::Fresh => durable,
-            Begin::Cached => cached(),
+            Begin::Fresh if self.versions.is_none() => durable,
+            Begin::Fresh | Begin::Cached => cached(),
             Begin::AtLeast(asked) => match cached() {
                 cached if cached >= asked => cached,
                 _ => durable,
@@ -166,10 +204,18 @@ impl Backend for MemoryBackend {
         };
         match begin {
             Begin::AtLeast(asked) | Begin::At(asked) if asked > durable => Err(Error::FutureVersion { asked, durable }),
-            _ if version < floor => Err(Error::TooOld),
+            // Another process was mistaken.
+            _ if version > durable => {
+                self.versions.iter().for_each(|versions| versions.doubted(version, self.now()));
+                Err(Error::FutureVersion { asked: version, durable })
+            }
+            _ if version < floor => {
+                self.versions.iter().for_each(|versions| versions.outdated(version));
+                Err(Error::TooOld)
+            }
             _ => {
-                let (store, opened) = (self.store.clone(), self.opened);
-                Ok((version, MemorySnapshot { store, opened, version }))
+                let (store, opened, versions) = (self.store.clone(), self.opened, self.versions.clone());
+                Ok((version, MemorySnapshot { store, opened, version, versions }))
             }
         }
     }
@@ -218,6 +264,15 @@ impl Backend for MemoryBackend {
         Ok(receiver)
     }
 
+    fn answered(&self, since: Version, asked_ms: u64, result: &Result<Committed, Error>) {
+        let Some(versions) = &self.versions else { return };
+        match result {
+            Ok(committed) => versions.saw(committed.version, Duration::from_millis(asked_ms)),
+            Err(Error::Conflict | Error::TooOld) => versions.outdated(since),
+            Err(_) => {}
+        }
+    }
+
     fn key_bytes_max(&self) -> usize {
         self.key_bytes_max
     }
@@ -232,9 +287,19 @@ pub struct MemorySnapshot {
     store: MemoryStore,
     opened: u64,
     version: Version,
+    versions: Option<Arc<Versions>>,
 }
 
 impl MemorySnapshot {
+    /// The rows; nobody of this process begins again where they are gone.
+    fn rows(&self) -> Result<MutexGuard<'_, Kept>, Error> {
+        self.lock().inspect_err(|error| {
+            if let (Some(versions), Error::TooOld) = (&self.versions, error) {
+                versions.outdated(self.version);
+            }
+        })
+    }
+
     /// The rows, if this version can still be read and no fault comes between.
     fn lock(&self) -> Result<MutexGuard<'_, Kept>, Error> {
         let mut kept = self.store.lock();
@@ -256,7 +321,7 @@ impl MemorySnapshot {
 
 impl Snapshot for MemorySnapshot {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        Ok(self.lock()?.rows.get(key, self.version))
+        Ok(self.rows()?.rows.get(key, self.version))
     }
 
     fn scan(
@@ -266,7 +331,7 @@ impl Snapshot for MemorySnapshot {
         reverse: bool,
         row: &mut dyn FnMut(Bytes, Bytes) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        self.lock()?.rows.scan(begin, end, reverse, self.version, row);
+        self.rows()?.rows.scan(begin, end, reverse, self.version, row);
         Ok(())
     }
 }

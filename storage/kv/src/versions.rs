@@ -1,13 +1,15 @@
-//! The newest version that this process knows to be readable, and how long ago that was certainly the newest.
+//! The newest version that one process of several knows to be readable, and how long ago that was certainly the newest.
 //!
-//! Owns what [`Begin::Cached`](crate::Begin::Cached) and [`Begin::AtLeast`](crate::Begin::AtLeast) begin at. A version
-//! comes from a read version that the cluster gave, or from a commit of this process; both hold everything that was
-//! answered before they were asked for, so that moment, not the answer's, is the version's time.
+//! Owns what [`Begin::Cached`] and [`Begin::AtLeast`] begin at where others commit to the same store: in a cluster, and
+//! in its simulation. A version comes from a read version that the cluster gave, or from a commit of this process; both
+//! hold everything that was answered before they were asked for, so that moment, not the answer's, is the version's
+//! time. Another process may say what it was answered: that is a version to begin at, but says nothing of when it was
+//! the newest. Reads no clock: a moment is the time since any start that a process keeps to.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::transaction::Version;
+use crate::transaction::{Begin, Version};
 
 /// Age in milliseconds up to which a version at hand is used: the most by which a cached read may lag behind another
 /// node.
@@ -18,20 +20,20 @@ pub const CACHED_MS_MAX: u64 = 250;
 
 /// Versions seen.
 #[derive(Debug, Default)]
-pub(super) struct Versions(Mutex<Seen>);
+pub(crate) struct Versions(Mutex<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
     newest: Version,
     /// `None`: not to be begun at.
-    since: Option<Instant>,
+    since: Option<Duration>,
     /// When the cluster did not know `newest`: what it says to whoever asks later holds, though it be less.
-    doubted: Option<Instant>,
+    doubted: Option<Duration>,
 }
 
 impl Versions {
     /// `version` was given for what was asked at `asked`.
-    pub(super) fn saw(&self, version: Version, asked: Instant) {
+    pub(crate) fn saw(&self, version: Version, asked: Duration) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match seen.doubted {
             Some(doubted) if asked < doubted => {
@@ -47,7 +49,7 @@ impl Versions {
     }
 
     /// Whoever read at `version` found that too old to commit: what is not newer serves nobody.
-    pub(super) fn outdated(&self, version: Version) {
+    pub(crate) fn outdated(&self, version: Version) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.newest <= version {
             seen.since = None;
@@ -56,7 +58,7 @@ impl Versions {
 
     /// Whoever read at `version` was told at `now` that the cluster is not there yet: a server of it lags, or it was
     /// restored from a backup, or another answers in its place. Then versions count on from less.
-    pub(super) fn doubted(&self, version: Version, now: Instant) {
+    pub(crate) fn doubted(&self, version: Version, now: Duration) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.newest <= version {
             (seen.since, seen.doubted) = (None, Some(now));
@@ -64,14 +66,31 @@ impl Versions {
     }
 
     /// The newest, of whatever age.
-    pub(super) fn newest(&self) -> Version {
+    pub(crate) fn newest(&self) -> Version {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).newest
     }
 
+    /// Another process was answered `version`. What is at hand is no younger for it.
+    pub(crate) fn floor(&self, version: Version) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.newest = seen.newest.max(version);
+    }
+
+    /// Where a transaction that begins now reads without asking, if it may.
+    pub(crate) fn at_hand(&self, begin: Begin, now: Duration) -> Option<Version> {
+        match begin {
+            Begin::Fresh => None,
+            Begin::Cached => self.cached(Version(1), now),
+            Begin::AtLeast(floor) => self.cached(floor.max(Version(1)), now),
+            // What was seen is durable and can be read; anything beyond is asked for first.
+            Begin::At(version) => (Version(0) < version && version <= self.newest()).then_some(version),
+        }
+    }
+
     /// One to begin at: young, and at least `floor`.
-    pub(super) fn cached(&self, floor: Version, now: Instant) -> Option<Version> {
+    fn cached(&self, floor: Version, now: Duration) -> Option<Version> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let age = now.saturating_duration_since(seen.since?);
+        let age = now.saturating_sub(seen.since?);
         (seen.newest >= floor && age <= Duration::from_millis(CACHED_MS_MAX)).then_some(seen.newest)
     }
 }
@@ -82,8 +101,7 @@ mod tests {
 
     /// Versions seen at milliseconds, one found outdated, then what is at hand at `now_ms` for a floor.
     fn check(saw: &[(u64, u64)], outdated: Option<u64>, floor: u64, now_ms: u64, expected: Option<u64>) {
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
+        let at = Duration::from_millis;
         let versions = Versions::default();
         saw.iter().for_each(|&(version, asked_ms)| versions.saw(Version(version), at(asked_ms)));
         outdated.into_iter().for_each(|version| versions.outdated(Version(version)));
@@ -105,8 +123,7 @@ mod tests {
     #[test]
     fn a_version_that_the_cluster_does_not_know_gives_way_to_what_it_says_later() {
         let check = |doubted: u64, saw: &[(u64, u64)], newest: u64, at_hand: Option<u64>| {
-            let start = Instant::now();
-            let at = |ms| start + Duration::from_millis(ms);
+            let at = Duration::from_millis;
             let versions = Versions::default();
             versions.saw(Version(9), at(0));
             versions.doubted(Version(doubted), at(10));
@@ -121,6 +138,22 @@ mod tests {
         check(9, &[(4, 5)], 9, None);
         check(9, &[(12, 5)], 12, None);
         check(9, &[(4, 20), (3, 15)], 4, Some(4));
+    }
+
+    #[test]
+    fn what_another_was_answered_is_newer_and_makes_nothing_younger() {
+        let check = |saw: &[(u64, u64)], floor: u64, now_ms: u64, newest: u64, at_hand: Option<u64>| {
+            let at = Duration::from_millis;
+            let versions = Versions::default();
+            saw.iter().for_each(|&(version, asked_ms)| versions.saw(Version(version), at(asked_ms)));
+            versions.floor(Version(floor));
+            let found = versions.at_hand(Begin::AtLeast(versions.newest()), at(now_ms)).map(|version| version.0);
+            assert_eq!((versions.newest().0, found), (newest, at_hand), "saw {saw:?}, told {floor}, at {now_ms} ms");
+        };
+        check(&[(7, 0)], 9, CACHED_MS_MAX, 9, Some(9));
+        check(&[(7, 0)], 9, CACHED_MS_MAX + 1, 9, None);
+        check(&[(7, 0)], 5, 0, 7, Some(7));
+        check(&[], 9, 0, 9, None);
     }
 
     #[test]
