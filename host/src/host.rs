@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::appender::{Appender, Finished, Outcome};
-use kv::Engine;
+use kv::{Engine, Version};
 use router::store::Apply;
 use router::{Answered, Ask, Input, Output, Pending, Shard, Stats};
 use schema::mesh::{MeshBody, MeshFrame};
@@ -259,8 +259,7 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
 
     /// Another node spoke of this version: what is read from here on is not older.
     pub fn floor(&self, version: u64) {
-        // XXX self.engine.floor(Version(version));
-        let _ = version;
+        self.engine.floor(Version(version));
     }
 
     /// When `handle(now, Input::Tick)` is next wanted.
