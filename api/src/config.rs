@@ -3,10 +3,12 @@
 //! Owns no policy beyond defaults, each with its arithmetic.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cors::Origins;
 use crate::counts::Counts;
+use crate::nodes::{Nodes, Peers};
 use crate::password::Cost;
 use crate::proxy::Network;
 
@@ -16,6 +18,8 @@ pub struct Config {
     /// Where clients open their WebSocket, as they must write it: `ws://HOST:PORT`, without a path. If the host is
     /// every address (`0.0.0.0`), each client is told the host at which it reached this API.
     pub ws_origin: String,
+    /// Where clients find this API: `http://HOST:PORT`. The same goes for its host.
+    pub api_origin: String,
     /// The node's name, in `/v1/servers/best`.
     pub node: String,
     /// The node's region, in `/v1/servers/best`.
@@ -95,6 +99,15 @@ pub trait Node: Send + Sync + 'static {
 
     /// Open connections as a part of the most that it takes, from 0 to 1.
     fn load(&self) -> f32;
+
+    /// The nodes of the store, and this one's links.
+    fn nodes(&self) -> Nodes;
+
+    /// The nodes that clients may be sent to.
+    fn peers(&self) -> Arc<Peers>;
+
+    /// Has the node hand over what it owns, send its clients away, and end. Does not wait; may be repeated.
+    fn drain(&self);
 }
 
 impl fmt::Debug for dyn Node {

@@ -48,7 +48,8 @@ impl<E: Engine, S: Shards> FromRequestParts<Api<E, S>> for Caller<E, S> {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+/// The access token that a request bears.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let value = headers
         .get(AUTHORIZATION)
         .ok_or_else(|| Problem::unauthenticated("give the access token as `Authorization: Bearer TOKEN`"))?;

@@ -12,7 +12,8 @@
 //! http1      rules that hyper leaves to us       proxy      clients' addresses behind proxies
 //! cors       pages of other origins              counts     refusals by bound
 //! away       refusals without a store            ending     work that outlives its request
-//! page       the web page's files                origin     where the WebSocket is, as a client sees it
+//! page       the web page's files                origin     where this node is, as a client sees it
+//! nodes      this node and those beside it
 //! ```
 
 mod away;
@@ -22,6 +23,7 @@ mod counts;
 mod ending;
 mod extract;
 mod http1;
+mod nodes;
 mod origin;
 mod page;
 mod password;
@@ -38,6 +40,7 @@ pub mod token;
 pub use config::{Config, Limits, Node};
 pub use cors::{AllowedOrigin, Origins, ParseOriginError};
 pub use counts::Counts;
+pub use nodes::{LinkShown, LinkState, NodeShown, Nodes, Part, Peer, Peers, ws_address};
 pub use password::Cost;
 pub use proxy::{Network, ParseNetworkError};
 pub use serve::{Running, serve, serve_internal};

@@ -1,4 +1,4 @@
-//! The WebSocket address that a client can reach, and the `Host` by which it reached this node.
+//! The addresses at which a client can reach this node, and the `Host` by which it has reached it.
 //!
 //! Owns one rule: a node that listens on every address does not know which of them a client can reach, but the client
 //! has just reached one, and says so in `Host`.
@@ -9,26 +9,28 @@ use std::net::SocketAddr;
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 
-/// `ws://HOST:PORT`, where the host may be the client's own word for us.
+/// `ws://HOST:PORT` or `http://HOST:PORT`, where the host may be the client's own word for us.
 #[derive(Debug, Clone)]
-pub(crate) struct WsOrigin {
+pub(crate) struct Origin {
     configured: String,
-    /// The port, if the configured host is every address.
-    port_anywhere: Option<u16>,
+    /// The scheme and the port, if the configured host is every address.
+    anywhere: Option<(String, u16)>,
 }
 
-impl WsOrigin {
+impl Origin {
     /// From the configuration.
     pub(crate) fn new(configured: &str) -> Self {
-        let address: Option<SocketAddr> = configured.strip_prefix("ws://").and_then(|address| address.parse().ok());
-        let port_anywhere = address.filter(|address| address.ip().is_unspecified()).map(|address| address.port());
-        Self { configured: configured.to_owned(), port_anywhere }
+        let parts = configured.split_once("://");
+        let address = parts.and_then(|(scheme, address)| Some((scheme, address.parse::<SocketAddr>().ok()?)));
+        let anywhere = address.filter(|(_, address)| address.ip().is_unspecified());
+        let anywhere = anywhere.map(|(scheme, address)| (scheme.to_owned(), address.port()));
+        Self { configured: configured.to_owned(), anywhere }
     }
 
     /// As this client can reach it.
     pub(crate) fn for_client(&self, headers: &HeaderMap) -> Cow<'_, str> {
-        match (self.port_anywhere, host(headers)) {
-            (Some(port), Some(host)) => format!("ws://{host}:{port}").into(),
+        match (&self.anywhere, host(headers)) {
+            (Some((scheme, port)), Some(host)) => format!("{scheme}://{host}:{port}").into(),
             (Some(_), None) | (None, _) => self.configured.as_str().into(),
         }
     }
@@ -56,7 +58,7 @@ mod tests {
     fn a_node_that_listens_everywhere_is_where_the_client_found_it() {
         let check = |configured: &str, host: &'static str, expected: &str| {
             let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static(host))]);
-            assert_eq!(WsOrigin::new(configured).for_client(&headers), expected, "{configured} {host}");
+            assert_eq!(Origin::new(configured).for_client(&headers), expected, "{configured} {host}");
         };
         check("ws://127.0.0.1:8001", "chat.example.org:8000", "ws://127.0.0.1:8001");
         check("wss://chat.example.org", "10.0.0.1:8000", "wss://chat.example.org");
@@ -66,5 +68,6 @@ mod tests {
         check("ws://[::]:8001", "[2001:db8::1", "ws://[::]:8001");
         check("ws://0.0.0.0:8001", "a; script-src *", "ws://0.0.0.0:8001");
         check("ws://0.0.0.0:8001", "", "ws://0.0.0.0:8001");
+        check("http://0.0.0.0:8000", "chat.example.org:8000", "http://chat.example.org:8000");
     }
 }

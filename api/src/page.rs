@@ -1,7 +1,9 @@
 //! Files of the web page, as they were when this was built.
 //!
 //! Owns their paths, types and headers: a Content-Security-Policy that lets the page load what it came with and talk to
-//! this server and its WebSocket, and nothing else. What the files hold is `web/`.
+//! this server, its WebSocket and those of the nodes beside it, and nothing else. What the files hold is `web/`.
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
@@ -10,22 +12,25 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sha2::{Digest, Sha256};
 
-use crate::origin::WsOrigin;
+use crate::config::Node;
+use crate::origin::Origin;
 
 /// Each file below `web/`: its path there, its bytes.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// Serves `index.html` at `/` and every other file at its own path.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(ws_origin: &WsOrigin) -> Router<S> {
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(ws_origin: &Origin, node: &Arc<dyn Node>) -> Router<S> {
     FILES.iter().fold(Router::new(), |router, &(path, bytes)| {
         let route = if path == "index.html" { "/".to_owned() } else { format!("/{path}") };
         let kind = content_type(path);
         let tag = tag(bytes);
-        let ws_origin = ws_origin.clone();
+        let (ws_origin, node) = (ws_origin.clone(), Arc::clone(node));
         router.route(
             &route,
             get(async move |headers: HeaderMap| {
-                let policy = policy(&ws_origin.for_client(&headers));
+                let peers = node.peers();
+                let others = peers.nodes.iter().map(|peer| peer.ws_url.as_str());
+                let policy = policy(&ws_origin.for_client(&headers), others);
                 file(&headers, bytes, kind, tag, policy)
             }),
         )
@@ -74,10 +79,13 @@ fn names(headers: &HeaderMap, tag: &[u8]) -> bool {
     })
 }
 
-fn policy(ws_origin: &str) -> HeaderValue {
+fn policy<'a>(ws_origin: &str, others: impl Iterator<Item = &'a str>) -> HeaderValue {
+    let plain =
+        |url: &&str| !url.is_empty() && url.bytes().all(|byte| byte.is_ascii_graphic() && !b",;'".contains(&byte));
+    let others: String = others.filter(plain).filter(|url| *url != ws_origin).map(|url| format!(" {url}")).collect();
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; \
-         connect-src 'self' {ws_origin}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+         connect-src 'self' {ws_origin}{others}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).expect("`serve` refuses another origin, and a host is plain")
 }
@@ -132,6 +140,18 @@ mod tests {
         check(&["w/\"a\""], false);
         check(&["\"a"], false);
         check(&["\"*\""], false);
+    }
+
+    #[test]
+    fn a_page_may_connect_to_every_node_and_to_nothing_else() {
+        let check = |others: &[&str], expected: &str| {
+            let policy = policy("ws://a:1", others.iter().copied());
+            let sources = policy.to_str().expect("text").split("; ").find_map(|part| part.strip_prefix("connect-src "));
+            assert_eq!(sources, Some(expected), "{others:?}");
+        };
+        check(&[], "'self' ws://a:1");
+        check(&["ws://a:1", "wss://b"], "'self' ws://a:1 wss://b");
+        check(&["wss://b; script-src *", "", "'unsafe'"], "'self' ws://a:1");
     }
 
     #[test]

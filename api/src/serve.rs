@@ -88,8 +88,10 @@ pub fn serve<E: Engine, S: Shards>(
     key: TokenKey,
     node: Arc<dyn Node>,
 ) -> io::Result<Running> {
-    if !config.ws_origin.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{:?} is no address", config.ws_origin)));
+    for origin in [&config.ws_origin, &config.api_origin] {
+        if !origin.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{origin:?} is no address")));
+        }
     }
     let limits = config.limits;
     let passwords = Passwords::start(config.password_cost)?;

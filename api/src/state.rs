@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::config::{Config, Node};
 use crate::counts::Bound;
 use crate::ending::Endings;
-use crate::origin::WsOrigin;
+use crate::origin::Origin;
 use crate::password::Passwords;
 use crate::problem::Problem;
 use crate::rate::Rates;
@@ -74,7 +74,8 @@ pub(crate) struct Inner<E, S> {
     pub(crate) users: Rates,
     pub(crate) bodies_kib: Semaphore,
     pub(crate) endings: Endings,
-    pub(crate) ws_origin: WsOrigin,
+    pub(crate) ws_origin: Origin,
+    pub(crate) api_origin: Origin,
     /// `/openapi.json`.
     pub(crate) document: Bytes,
 }
@@ -90,7 +91,8 @@ impl<E: Engine, S: Shards> Api<E, S> {
         document: Bytes,
     ) -> Self {
         Self(Arc::new(Inner {
-            ws_origin: WsOrigin::new(&config.ws_origin),
+            ws_origin: Origin::new(&config.ws_origin),
+            api_origin: Origin::new(&config.api_origin),
             config,
             engine,
             shards,

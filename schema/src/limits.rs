@@ -81,6 +81,10 @@ pub const STEP_AGAIN_MS: u64 = 5_000;
 /// How long a node's heartbeats may be apart before its store counts as away, and with it what it knows of other nodes.
 pub const STORE_AWAY_MS: u64 = 3_000;
 const _: () = assert!(STORE_AWAY_MS < LEASE_MS, "nobody is declared dead while the store is away");
+/// How far a node's wall clock may be from the median of the others' before it decides nothing by age.
+pub const CLOCK_OFF_WARN_MS: u64 = 5_000;
+/// The same before it leaves: messages would bear times that are plainly wrong.
+pub const CLOCK_OFF_MS_MAX: u64 = 60_000;
 /// Nodes of a store of which one reads: ten carry 50 million daily users, and lives that crashed leave a row each for a
 /// lease.
 pub const NODES_MAX: u32 = 256;
@@ -248,3 +252,8 @@ pub const PARTITIONS: u16 = 4_096;
 pub const RETRY_BASE_MS: u32 = 500;
 /// Longest pause of a client before it connects again.
 pub const RETRY_CAP_MS: u32 = 20_000;
+/// Time for each session of a node that stops, so that 200 a second connect elsewhere: a login is two commits and some
+/// reads.
+pub const DRAIN_MS_A_SESSION: u32 = 5;
+/// Longest time over which they do: 120,000 sessions at that pace.
+pub const DRAIN_JITTER_MS_MAX: u32 = 600_000;

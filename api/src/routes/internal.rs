@@ -1,4 +1,4 @@
-//! Probes and metrics: `/health/live`, `/health/ready` and `/metrics`.
+//! Probes, metrics and administration: `/health/live`, `/health/ready`, `/metrics`, `/admin/nodes`, `/admin/drain`.
 //!
 //! Owns the answers' form. What they say is [`Node`](crate::Node)'s.
 
@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, ORIGIN};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
+use schema::ErrorCode;
 use serde::Serialize;
 
 use crate::config::Node;
+use crate::nodes::Nodes;
+use crate::problem::Problem;
 
 /// Whether the node takes traffic, and if not, why.
 #[derive(Debug, Serialize)]
@@ -40,4 +43,25 @@ pub(crate) async fn metrics(State(node): State<Arc<dyn Node>>) -> impl IntoRespo
         [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
         node.http_counts().within(&node.metrics()),
     )
+}
+
+/// The nodes of the store, and this one's links.
+pub(crate) async fn nodes(State(node): State<Arc<dyn Node>>) -> Json<Nodes> {
+    Json(node.nodes())
+}
+
+/// Whether a node is on its way out.
+#[derive(Debug, Serialize)]
+pub(crate) struct Draining {
+    status: &'static str,
+}
+
+/// Has the node hand over, send its clients away and end. A browser says whose page asks, and no page may: whoever has one
+/// open on a machine that reaches this port has not asked for that.
+pub(crate) async fn drain(State(node): State<Arc<dyn Node>>, headers: HeaderMap) -> Result<impl IntoResponse, Problem> {
+    if headers.contains_key(ORIGIN) {
+        return Err(Problem::new(ErrorCode::PermissionDenied, "no page may ask for this"));
+    }
+    node.drain();
+    Ok((StatusCode::ACCEPTED, Json(Draining { status: "draining" })))
 }

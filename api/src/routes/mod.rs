@@ -78,7 +78,7 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
     let v1 = if api.config.dev_users.is_some() { v1.route("/v1/dev/login", post(dev::login::<E, S>)) } else { v1 };
     v1.route_layer(from_fn_with_state(api.clone(), away::refuse::<E, S>))
         .route("/openapi.json", get(openapi::document::<E, S>))
-        .merge(page::routes(&api.ws_origin))
+        .merge(page::routes(&api.ws_origin, &api.node))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(Arc::clone(&api.node), guard))
@@ -104,6 +104,8 @@ pub(crate) fn internal(node: Arc<dyn Node>) -> Router {
         .route("/health/live", get(internal::live))
         .route("/health/ready", get(internal::ready))
         .route("/metrics", get(internal::metrics))
+        .route("/admin/nodes", get(internal::nodes))
+        .route("/admin/drain", post(internal::drain))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(Arc::clone(&node), guard))

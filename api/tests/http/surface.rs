@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
-use api::Origins;
+use api::{Origins, Peer, Peers};
+use schema::{Epoch, Incarnation, View};
 use serde_json::Value;
 
 use crate::client::Client;
@@ -35,9 +38,9 @@ fn what_is_described_is_what_is_served() {
     assert!(described.len() >= 33, "{described:?}");
     // Of each path, the methods described and no other.
     let paths: BTreeSet<_> = described.iter().filter_map(|operation| operation.split(' ').nth(1)).collect();
-    // Beside the list of operations: the login for development, the document, and three of the internal router.
+    // Beside the list of operations: the login for development, the document, and five of the internal router.
     let by_hand = include_str!("../../src/routes/mod.rs").matches(".route(\"").count();
-    assert_eq!(by_hand, 5, "a route beside the list of operations is in no document");
+    assert_eq!(by_hand, 7, "a route beside the list of operations is in no document");
     let mut client = Client::connect(world.public);
     for path in paths {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
@@ -208,7 +211,47 @@ fn pages_of_allowed_origins_and_no_others_are_shared_with() {
 fn the_best_server_is_this_one() {
     let mut world = World::new();
     world.check(r#"GET /v1/servers/best => 200 [{"url":"ws://127.0.0.1:8001/connection/websocket","node":"node-1","region":"here","load":0.25,"ttl_ms":60000}]"#);
+    world.check(r#"GET /v1/servers/best => 200 [{"api_url":"http://127.0.0.1:8000"}]"#);
     world.check(r#"GET /v1/servers/best?region=there => 200 ["*"]"#);
+}
+
+#[test]
+fn a_client_is_told_of_the_nodes_beside_this_one() {
+    let mut world = World::new();
+    world.sign_up("bora");
+    let (me, other) = (Incarnation(1), Incarnation(2));
+    let peer = |incarnation, name: &str, region: &str, load| Peer {
+        incarnation,
+        name: name.to_owned(),
+        region: region.to_owned(),
+        ws_url: format!("wss://{name}.example"),
+        api_url: format!("https://{name}.example"),
+        load,
+        is_draining: false,
+    };
+    let set = |nodes: Vec<Peer>, owner| {
+        let view = Some(Arc::new(View::alone(Epoch(1), owner, 1)));
+        *world.node.peers.lock().expect("no panic") = Arc::new(Peers { me, view, nodes });
+    };
+    set(
+        vec![
+            peer(me, "node-1", "here", 0.5),
+            peer(other, "node-2", "here", 0.1),
+            peer(Incarnation(3), "node-3", "there", 0.0),
+        ],
+        me,
+    );
+    world.check(
+        r#"GET /v1/servers/best => 200 [{"url":"wss://node-2.example/connection/websocket","api_url":"https://node-2.example","node":"node-2","ttl_ms":15000},{"url":"ws://127.0.0.1:8001/connection/websocket","node":"node-1"},{"node":"node-3"}]"#,
+    );
+    world.check(r#"GET /v1/servers/best?region=there => 200 [{"node":"node-3"},{"node":"node-2"},{"node":"node-1"}]"#);
+    // The caller's home comes first, unless whoever calls is not believed.
+    world.check(r#"bora GET /v1/servers/best => 200 [{"node":"node-1"},{"node":"node-2"},{"node":"node-3"}]"#);
+    world.check(
+        r#"GET /v1/servers/best authorization=Bearer-x => 200 [{"node":"node-2"},{"node":"node-1"},{"node":"node-3"}]"#,
+    );
+    let policy = Client::connect(world.public).ask("GET", "/", &[], "").header("content-security-policy").to_owned();
+    assert!(policy.contains("ws://127.0.0.1:8001 wss://node-1.example wss://node-2.example"), "{policy}");
 }
 
 #[test]
@@ -278,6 +321,15 @@ fn operators_ask_on_a_listener_of_their_own() {
     assert!(get("/metrics").body.starts_with("rookery_connections 7\n# HELP rookery_http_refused "));
     assert_eq!(get("/metrics").header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert_eq!(get("/v1/servers/best").status, 404);
+    assert_eq!(get("/admin/nodes").body, r#"{"asked":null,"epoch":0,"nodes":[],"links":[]}"#);
+    assert_eq!(get("/admin/drain").status, 405);
+    let drain =
+        |headers: &[(&str, &str)]| Client::connect(world.internal).ask("POST", "/admin/drain", headers, "").status;
+    // A page that somebody has open on a machine that reaches this.
+    assert_eq!(drain(&[("origin", "https://evil.example")]), 403);
+    assert!(!world.node.drains.load(Relaxed));
+    assert_eq!(drain(&[]), 202);
+    assert!(world.node.drains.load(Relaxed));
 
     *world.node.trouble.lock().expect("no panic") = vec!["store: too little disk".to_owned()];
     let unready = get("/health/ready");

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::{Config, Cost, Counts, Limits, Network, Node, Origins, Running, Shards, TokenKey};
+use api::{Config, Cost, Counts, Limits, Network, Node, Nodes, Origins, Peers, Running, Shards, TokenKey};
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 use schema::mesh::Kicked;
 use schema::op::ReactOp;
@@ -32,6 +32,9 @@ pub(crate) struct TestNode {
     pub(crate) trouble: Mutex<Vec<String>>,
     pub(crate) full: AtomicBool,
     pub(crate) away: AtomicBool,
+    pub(crate) nodes: Mutex<Nodes>,
+    pub(crate) peers: Mutex<Arc<Peers>>,
+    pub(crate) drains: AtomicBool,
     counts: Counts,
 }
 
@@ -63,6 +66,18 @@ impl Node for TestNode {
 
     fn load(&self) -> f32 {
         0.25
+    }
+
+    fn nodes(&self) -> Nodes {
+        self.nodes.lock().expect("no test panics there").clone()
+    }
+
+    fn peers(&self) -> Arc<Peers> {
+        Arc::clone(&self.peers.lock().expect("no test panics there"))
+    }
+
+    fn drain(&self) {
+        self.drains.store(true, Relaxed);
     }
 }
 
@@ -119,12 +134,16 @@ impl World {
             trouble: Mutex::default(),
             full: AtomicBool::new(false),
             away: AtomicBool::new(false),
+            nodes: Mutex::default(),
+            peers: Mutex::default(),
+            drains: AtomicBool::new(false),
             counts: Counts::default(),
         });
         let claim = OneShard::claim(engine.clone(), Arc::<TestNode>::clone(&node), options.group_members_max);
         let shard = block_on(claim);
         let config = Config {
             ws_origin: "ws://127.0.0.1:8001".to_owned(),
+            api_origin: "http://0.0.0.0:8000".to_owned(),
             node: "node-1".to_owned(),
             region: "here".to_owned(),
             dev_users: options.dev_users,

@@ -22,8 +22,8 @@ use schema::limits::{GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
 use layers::Setting;
 pub(crate) use values::{LogFormat, Secret, StoreEngine};
 use values::{
-    address, host_name, host_port, log_filter, network, node_name, origin, path, region, secret, store_prefix, whole,
-    ws_url,
+    address, api_url, host_name, host_port, log_filter, network, node_name, origin, path, region, secret, store_prefix,
+    whole, ws_url,
 };
 
 /// The documented configuration file, in which every key is commented out at its default.
@@ -106,6 +106,9 @@ pub(crate) struct Config {
     /// Where clients are told to connect: set it behind a proxy, which should speak TLS
     #[arg(id = "node.ws_url", value_name = "URL", value_parser = ws_url)]
     pub(crate) ws_url: Option<String>,
+    /// Where clients are told that the HTTP API is: set it behind a proxy, which should speak TLS
+    #[arg(id = "node.api_url", value_name = "URL", value_parser = api_url)]
+    pub(crate) api_url: Option<String>,
     /// Where other nodes are told to connect: set it where they cannot reach listen.links under its own address
     #[arg(id = "node.links_address", value_name = "HOST:PORT", value_parser = host_port)]
     pub(crate) links_address: Option<String>,
@@ -274,6 +277,20 @@ impl Config {
                 )),
             })
             .collect();
+        if let (Some(_), None, true) = (&self.cluster_secret_file, &self.ws_url, self.ws.ip().is_unspecified()) {
+            warnings.push(format!(
+                "listen.ws is {} and node.ws_url is not set: other nodes of the cluster cannot send clients here",
+                self.ws
+            ));
+        }
+        if let (Some(_), None, true) =
+            (&self.cluster_secret_file, &self.links_address, self.links.ip().is_unspecified())
+        {
+            warnings.push(format!(
+                "listen.links is {} and node.links_address is not set: other nodes of the cluster cannot connect here",
+                self.links
+            ));
+        }
         // Keys that mean nothing to the engine in force.
         let (engine, idle): (_, &[&str]) = match self.engine {
             StoreEngine::Embedded => ("embedded", &["store.cluster_file", "store.client_library", "store.prefix"]),

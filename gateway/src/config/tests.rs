@@ -138,6 +138,11 @@ fn run_warns_of_what_is_open_to_the_network_and_of_what_means_nothing_to_the_eng
     check(&[cluster, prefix], &[told, "store.prefix is set "]);
     check(&[foundationdb, cluster, prefix], &[]);
     check(&[foundationdb, reserve], &["data.free_bytes_min is set "]);
+    let (secret, links) = (("cluster.secret_file", "c"), ("listen.links", "0.0.0.0:84"));
+    check(&[secret, links], &["listen.links is 0.0.0.0:84 and node.links_address is not set"]);
+    check(&[secret, links, ("node.links_address", "a:84")], &[]);
+    check(&[secret, open[1]], &["listen.ws is ", "listen.ws is [::]:81 and node.ws_url is not set"]);
+    check(&[secret, open[1], tls], &[]);
 }
 
 #[test]
@@ -211,9 +216,14 @@ fn a_value_is_judged_by_its_keys_parser() {
     check("data.free_bytes_min", &["1_000", "0"], &["-1", "99999999999999999999"]);
     check("debug.echo", &["true", "false"], &["yes", "1", ""]);
     check("data.dir", &["a b", "--x"], &[""]);
-    check("node.region", &["서울"], &["", &"a".repeat(65)]);
+    check("node.region", &["서울"], &["", &"a".repeat(65), &"서".repeat(22)]);
     check("node.name", &["chat-1"], &["a b", "", &"x".repeat(65)]);
     check("node.ws_url", &["wss://chat.example.org", "ws://[::1]:8001/"], &["https://a", "ws://a/path", "ws://"]);
+    check(
+        "node.api_url",
+        &["https://chat.example.org", "http://[::1]:8000/"],
+        &["wss://a", "http://a/path", "https://"],
+    );
     check("store.engine", &["foundationdb", "embedded"], &["FoundationDB"]);
     check("store.prefix", &["chat", &"é".repeat(29)], &["", "a\0b", &"é".repeat(30)]);
     check("log.format", &["json"], &["yaml"]);

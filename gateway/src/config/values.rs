@@ -83,7 +83,8 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
 }
 
 pub(super) fn region(text: &str) -> Parsed<String> {
-    checked(text, (1..=64).contains(&text.chars().count()), "a text of 1 to 64 characters")
+    const { assert!(NODE_NAME_BYTES_MAX == 64, "the text says how many") };
+    checked(text, (1..=NODE_NAME_BYTES_MAX as usize).contains(&text.len()), "a text of 1 to 64 bytes")
 }
 
 pub(super) fn store_prefix(text: &str) -> Parsed<String> {
@@ -110,11 +111,20 @@ fn is_name(c: char) -> bool {
 
 /// `ws://HOST[:PORT]` or `wss://HOST[:PORT]`, whose trailing slash goes.
 pub(super) fn ws_url(text: &str) -> Parsed<String> {
+    url(text, ["ws://", "wss://"], "ws://HOST:PORT or wss://HOST, without a path")
+}
+
+/// The same of HTTP.
+pub(super) fn api_url(text: &str) -> Parsed<String> {
+    url(text, ["http://", "https://"], "http://HOST:PORT or https://HOST, without a path")
+}
+
+fn url(text: &str, schemes: [&str; 2], expected: &'static str) -> Parsed<String> {
     let text = text.trim_end_matches('/');
-    let host = text.strip_prefix("ws://").or_else(|| text.strip_prefix("wss://")).unwrap_or_default();
+    let host = schemes.iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
     let fits = !host.is_empty() && text.len() <= NODE_URL_BYTES_MAX as usize && host.chars().all(plain);
-    checked(text, fits, "ws://HOST:PORT or wss://HOST, without a path")
+    checked(text, fits, expected)
 }
 
 /// `HOST:PORT`.

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use chat::LayerError;
 use chat::view::Roll;
 use host::driver::Clock as _;
-use host::membership::{Beat, Change, Membership, News, Refused, Wish};
+use host::membership::{Beat, Change, Membership, News, OwnClock, Refused, Wish};
 use kv::Engine;
 use schema::limits::BEAT_MS;
 use schema::record::NodeRecord;
-use schema::{Epoch, Incarnation, View};
+use schema::{Epoch, Incarnation, Member, Standing, View};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot, watch};
@@ -26,11 +26,14 @@ use tokio::time::{sleep, sleep_until};
 use crate::peering::{Neighbour, Neighbours};
 use crate::runtime::{Clock, Commander};
 
+use super::nodes::Sight;
 use super::phase::Active;
 use super::shutdown::End;
 use super::state::NodeState;
 
 const BEAT: Duration = Duration::from_millis(BEAT_MS);
+/// How often a clock that is off is spoken of.
+const CLOCK_SAID_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Who this node is to others.
 #[derive(Debug, Clone)]
@@ -96,6 +99,8 @@ impl Heartbeat {
             wished,
             ends,
             goes_by: Epoch(0),
+            clock_said: None,
+            clock_ends: false,
         };
         let thread =
             thread::Builder::new().name("heartbeat".to_owned()).spawn(move || beating.run(&timers, stopped))?;
@@ -119,8 +124,9 @@ impl Heartbeat {
     pub(super) async fn hand_over(&self, me: Incarnation) {
         let _ = self.wish.send(Wish::Drain);
         let is_done = |told: &Told| {
-            let has_others = |view: &View| view.members().iter().any(|member| member.incarnation != me);
-            told.news.as_ref().is_none_or(|news| !has_others(&news.view) || news.view.owned_by(me) == 0)
+            let is_home = |member: &Member| member.incarnation != me && member.standing == Standing::Home;
+            let has_homes = |view: &View| view.members().iter().any(is_home);
+            told.news.as_ref().is_none_or(|news| !has_homes(&news.view) || news.view.owned_by(me) == 0)
         };
         // The thread ends before only if this life is over.
         let _ = self.told.clone().wait_for(is_done).await;
@@ -155,6 +161,10 @@ struct Beating<S> {
     ends: UnboundedSender<End>,
     /// The epoch of the view that this node goes by.
     goes_by: Epoch,
+    /// When it was said that the clock is off.
+    clock_said: Option<Instant>,
+    /// Whether the clock has ended this node.
+    clock_ends: bool,
 }
 
 impl<S: Engine> Beating<S> {
@@ -202,8 +212,10 @@ impl<S: Engine> Beating<S> {
     async fn try_beat(&mut self, late: Duration) -> Result<bool, LayerError> {
         let wish = *self.wished.borrow_and_update();
         self.membership.wish(wish);
+        self.membership.set_load(self.state.work());
         let began = Instant::now();
-        let beat = self.membership.beat(self.clock.now()).await?;
+        let now = self.clock.now();
+        let beat = self.membership.beat(now).await?;
         let late = late + began.elapsed();
         if late >= BEAT {
             tracing::warn!(
@@ -211,7 +223,10 @@ impl<S: Engine> Beating<S> {
                 "a heartbeat came late: beyond the lease the others take this node for dead"
             );
         }
-        let Beat { roll, news, due, forgotten, stands_by, refused, over } = beat;
+        let Beat { roll, pulses, clock, news, due, forgotten, stands_by, refused, over } = beat;
+        let roll = Arc::new(roll);
+        self.state.set_sight(Arc::new(Sight::new(Some(self.me.incarnation), Arc::clone(&roll), pulses, now.mono)));
+        self.note_clock(clock);
         let registered = roll.nodes.values().filter(|node| node.registered).count();
         self.state.counts().nodes().beat(roll.epoch, registered, late >= BEAT);
         if forgotten > 0 {
@@ -263,9 +278,38 @@ impl<S: Engine> Beating<S> {
             "goes by another view"
         );
         self.goes_by = view.epoch;
-        self.state.counts().nodes().activate(view.epoch);
+        self.state.counts().nodes().go_by(view.epoch, view.owned_by(self.me.incarnation));
         self.commander.set_view(Arc::clone(view), news.version);
         self.tell.send_modify(|told| told.news = Some(news));
+    }
+
+    fn note_clock(&mut self, clock: OwnClock) {
+        let off_ms = match clock {
+            OwnClock::Agrees => 0,
+            OwnClock::Off(off_ms) | OwnClock::FarOff(off_ms) => off_ms,
+        };
+        self.state.set_clock_off(off_ms);
+        match clock {
+            OwnClock::Agrees => {
+                if self.clock_said.take().is_some() {
+                    tracing::info!("the clock agrees with the other nodes' again");
+                }
+            }
+            OwnClock::Off(_) => {
+                if self.clock_said.is_none_or(|said| said.elapsed() >= CLOCK_SAID_EVERY) {
+                    self.clock_said = Some(Instant::now());
+                    tracing::warn!(
+                        off_ms,
+                        "this node's clock is not the other nodes': nothing is forgotten by it meanwhile; set it right"
+                    );
+                }
+            }
+            OwnClock::FarOff(_) => {
+                if !std::mem::replace(&mut self.clock_ends, true) {
+                    let _ = self.ends.send(End::Clock(off_ms));
+                }
+            }
+        }
     }
 
     /// A change that this node proposed is made.

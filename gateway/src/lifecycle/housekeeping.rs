@@ -57,7 +57,9 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
     /// One round.
     pub(super) fn run(&mut self) {
         self.state.counts().collect();
-        self.upkeep.run_if_due(&self.background);
+        if self.state.goes_by_clock() {
+            self.upkeep.run_if_due(&self.background);
+        }
         if !S::SHARED {
             // What is in this process answers; its disk is what may fail it. A shared store has disks of its own, and
             // whether it answers shows in commits, of which heartbeats are one a second.

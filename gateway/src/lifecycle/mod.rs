@@ -5,16 +5,19 @@
 //! ```text
 //! start   data directory ─► token key ─► health and metrics ─► store, which may wait ─► the view, joined beside others or
 //!         claimed alone ─► shards listen ─► links to other nodes ─► HTTP listens ─► ready line
-//! stop    partitions handed over ─► HTTP stops ─► shards drain (3001) ─► view left ─► store closes
+//! stop    partitions handed over ─► shards drain (3001) ─► HTTP stops ─► view left ─► store closes
 //!         ─► health and metrics stop ─► exit
 //! ```
 //!
 //! [`bootstrap`] is what comes before the store, [`phase`] where a node is on this way, [`housekeeping`] what it does
-//! each second, [`heartbeat`] its part among the nodes of a store, [`shutdown`] what ends it.
+//! each second, [`heartbeat`] its part among the nodes of a store, [`nodes`] what it sees of them, [`shutdown`] what
+//! ends it, [`departure`] how it goes.
 
 mod bootstrap;
+mod departure;
 mod heartbeat;
 mod housekeeping;
+pub(crate) mod nodes;
 mod phase;
 mod shutdown;
 mod state;
@@ -30,7 +33,6 @@ use std::time::{Duration, Instant};
 
 use chat::view;
 use link::handshake::{Identity, VERSIONS};
-use router::Drain;
 use schema::record::NodeRecord;
 use schema::{Incarnation, UserId};
 use tokio::sync::Notify;
@@ -42,20 +44,15 @@ use crate::runtime::{self, Commander, NodeParts, NodeShards, ShardEnd, Started, 
 use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
 use bootstrap::{Bootstrap, Links};
+use departure::Departure;
 use heartbeat::{Heartbeat, Me};
 use host::membership::News;
 use housekeeping::Housekeeping;
+use nodes::Sight;
 use phase::{Active, Phase};
 use shutdown::{End, Shutdown};
 use state::NodeState;
 
-/// Time that sessions may take to finish what is under way when the node stops. With the time that connections take to
-/// close, that HTTP takes and that the store takes, the whole stays below 10 s.
-const DRAIN_MS: u64 = 4_000;
-/// The same for a node that was taken over: nothing that is under way there can succeed.
-const FENCED_DRAIN_MS: u64 = 1_000;
-/// How long a node that stops may take to hand its partitions over, in as many views as its share has eighths.
-const HAND_OVER: Duration = Duration::from_secs(30);
 /// How long a node that ends speaks to its store once more: to leave it, or to learn who took it over. Without having
 /// left, the next waits for the lease.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -95,6 +92,7 @@ impl WithStore for Node<'_> {
 
     fn run<O: Source>(mut self, source: O) -> anyhow::Result<ExitCode> {
         let (bootstrap, internal) = Bootstrap::prepare(self.config, self.mode)?;
+        bootstrap.state.tell_ends(self.shutdown.teller());
         let node = Arc::clone(&bootstrap.state) as Arc<dyn api::Node>;
         let probes = api::serve_internal(internal, api::Limits::default(), node)?;
         tracing::info!(internal = %bootstrap.ready.internal, "health and metrics are served");
@@ -165,7 +163,7 @@ impl Node<'_> {
                 weight: self.config.weight(),
                 region: self.config.region.clone(),
                 ws_url: ws_origin(self.config, bootstrap.ready.ws),
-                api_url: format!("http://{}", bootstrap.ready.api),
+                api_url: api_origin(self.config, bootstrap.ready.api),
                 links: bootstrap.links.as_ref().map(Links::address).unwrap_or_default(),
                 links_oldest: VERSIONS.oldest,
                 links_newest: VERSIONS.newest,
@@ -182,6 +180,8 @@ impl Node<'_> {
         }
         let view = self.wait(state, view::claim(store, me.incarnation, me.record.shards), || ())??;
         let commander = Commander::default();
+        state.counts().nodes().go_by(view.epoch, view.owned_by(me.incarnation));
+        state.set_sight(Arc::new(Sight::alone(me.incarnation, me.record, &view)));
         commander.set_view(Arc::new(view), 0);
         self.serve(store, bootstrap, Place { incarnation: me.incarnation, commander, cluster: None }, health)
     }
@@ -264,7 +264,6 @@ impl Node<'_> {
         let Place { incarnation, commander, cluster } = place;
         let shards = config.shards();
         let view = commander.view().expect("a node serves once it has a view");
-        state.counts().nodes().activate(view.epoch);
         tracing::info!(
             node = config.node_name(),
             incarnation = format_args!("{:x}", incarnation.0),
@@ -278,7 +277,7 @@ impl Node<'_> {
         let listener = listen::open("listen.api", ready.api)?;
         let background = StorePool::start("background", 1)?;
         let pool = StorePool::start("store", shards)?;
-        let api_config = api_config(config, mode, ready.ws);
+        let api_config = api_config(config, mode, ready);
         // A node that is stopping already, or has stopped, wants no reason.
         let tell = self.shutdown.teller();
         let parts = NodeParts {
@@ -306,6 +305,7 @@ impl Node<'_> {
                 listener: links.listener.try_clone()?,
                 shards: streams,
                 neighbours: heartbeat.neighbours(),
+                attempts: Arc::clone(state.attempts()),
             })?),
             (_, _) => None,
         };
@@ -320,29 +320,37 @@ impl Node<'_> {
         );
         let seeded = self.wait_for(state, S::REMEDY, seed(store, &node_shards, self.mode));
         let served = clients.map_err(Halt::from).and_then(|clients| seeded?.map(|()| clients).map_err(Halt::from));
+        let mut housekeeping = Housekeeping::new(config, store.clone(), state, &commander, background, health);
         let served = served.map(|clients| {
             state.advance(Phase::Active);
             if let Err(error) = announce(mode, ready) {
                 // Whoever started the node may have closed its end after the ready line.
                 tracing::debug!(%error, "standard output is closed");
             }
-            let mut housekeeping = Housekeeping::new(config, store.clone(), state, &commander, background, health);
             let Err(halt) = self.wait(state, pending::<Infallible>(), || housekeeping.run());
-            if let (Halt::End(End::Asked(_)), Some((heartbeat, _))) = (&halt, &cluster)
-                && self.shutdown.finish(heartbeat.hand_over(incarnation), HAND_OVER).is_none()
-            {
-                tracing::warn!("could not hand everything over in time: the others take it after the lease");
-            }
-            clients.stop();
             (clients, halt)
         });
-        let drain_ms = match &served {
-            Ok((_, Halt::End(End::Fenced | End::TakenOver(_)))) => FENCED_DRAIN_MS,
-            Ok((_, Halt::End(End::Asked(_) | End::Refused(_) | End::Shard(..)) | Halt::Failed(_))) | Err(_) => DRAIN_MS,
+        let housekeep = || housekeeping.run();
+        let mut departure = Departure { shutdown: &mut self.shutdown, state, commander: &commander, housekeep };
+        let served = served.map(|(clients, halt)| {
+            let halt = match (halt, &cluster) {
+                (Halt::End(end @ (End::Asked(_) | End::Clock(_))), Some((heartbeat, _))) => {
+                    Halt::End(departure.hand_over(heartbeat, incarnation).unwrap_or(end))
+                }
+                (halt, _) => halt,
+            };
+            if !state.is_draining() {
+                clients.stop();
+            }
+            (clients, halt)
+        });
+        let end = match &served {
+            Ok((_, Halt::End(end))) => Some(end),
+            Ok((_, Halt::Failed(_))) | Err(_) => None,
         };
-        commander.drain(Drain::alone(runtime::wall().plus_ms(drain_ms)));
-        for thread in threads {
-            thread.join().expect("a shard that panics ends the process");
+        departure.drain(departure.farewell(end), threads);
+        if state.is_draining() {
+            state.advance(Phase::Stopping);
         }
         drop(peering);
         let (clients, halt) = served?;
@@ -369,13 +377,22 @@ async fn seed<S: NodeStore>(store: &S, shards: &NodeShards, mode: Mode) -> anyho
 
 /// From here on the node is not ready any more.
 fn stopping(end: End, state: &NodeState) -> End {
+    let next = match &end {
+        End::Asked(_) | End::Clock(_) if state.serves_beside_others() => Phase::Draining,
+        End::Asked(_) | End::Clock(_) | End::Shard(..) | End::Refused(_) | End::Fenced | End::TakenOver(_) => {
+            Phase::Stopping
+        }
+    };
     match &end {
-        End::Asked(signal) => tracing::info!(signal = signal.name(), "stopping"),
+        End::Asked(by) => tracing::info!(by = by.name(), "stopping"),
+        End::Clock(off_ms) => tracing::error!(off_ms, "this node's clock is far from the other nodes': stopping"),
         End::Shard(shard, _) => tracing::error!(shard, "a shard has ended: stopping"),
         End::Refused(_) => tracing::error!("this node does not fit those that are there: stopping"),
         End::Fenced | End::TakenOver(_) => tracing::error!("the others have taken this node for dead: stopping"),
     }
-    state.advance(Phase::Stopping);
+    if !state.is_stopping() {
+        state.advance(next);
+    }
     end
 }
 
@@ -396,10 +413,16 @@ fn ws_origin(config: &Config, ws: SocketAddr) -> String {
     config.ws_url.clone().unwrap_or_else(|| format!("ws://{ws}"))
 }
 
-fn api_config(config: &Config, mode: Mode, ws: SocketAddr) -> api::Config {
+/// Where they are told that the API is.
+fn api_origin(config: &Config, api: SocketAddr) -> String {
+    config.api_url.clone().unwrap_or_else(|| format!("http://{api}"))
+}
+
+fn api_config(config: &Config, mode: Mode, ready: &Ready) -> api::Config {
     let users = || DEV_USERS.iter().map(|&(username, _)| username.to_owned()).collect();
     api::Config {
-        ws_origin: ws_origin(config, ws),
+        ws_origin: ws_origin(config, ready.ws),
+        api_origin: api_origin(config, ready.api),
         node: config.node_name(),
         region: config.region.clone(),
         dev_users: (mode == Mode::Dev).then(users),

@@ -3,9 +3,10 @@
 //! Owns the order of the phases, and what a probe is told of each. A node serves clients in one of them.
 //!
 //! ```text
-//! waiting for the store ─► standing by ─► active ─► stopping
-//!            │                  ╰─────────────────────▲▲
-//!            ╰─────────────────────────────────────────╯
+//! waiting for the store ─► standing by ─► active ─► draining ─► stopping
+//!            │                  │             ╰──────────────────▲▲▲
+//!            │                  ╰─────────────────────────────────││
+//!            ╰─────────────────────────────────────────────────────╯
 //! ```
 
 use std::fmt;
@@ -29,6 +30,8 @@ pub(crate) enum Phase {
     },
     /// It serves clients.
     Active,
+    /// It serves clients, and sends them and what it owns to the other nodes, since it is going to stop.
+    Draining,
     /// It has been told to stop, or cannot go on.
     Stopping,
 }
@@ -44,8 +47,11 @@ impl Phase {
                 Self::Waiting { .. } | Self::StandingBy { .. },
                 Self::StandingBy { .. } | Self::Active | Self::Stopping,
             )
-            | (Self::Active, Self::Stopping) => true,
-            (Self::Waiting { .. } | Self::StandingBy { .. } | Self::Active | Self::Stopping, _) => false,
+            | (Self::Active, Self::Draining | Self::Stopping)
+            | (Self::Draining, Self::Stopping) => true,
+            (Self::Waiting { .. } | Self::StandingBy { .. } | Self::Active | Self::Draining | Self::Stopping, _) => {
+                false
+            }
         };
         assert!(legal, "a node does not go from {self:?} to {next:?}");
         *self = next;
@@ -60,6 +66,7 @@ impl Phase {
             Self::StandingBy { active: Some(active) } => Some(format!("node: standing by, {active}")),
             Self::StandingBy { active: None } => Some("node: standing by".to_owned()),
             Self::Active => None,
+            Self::Draining => Some("node: draining, its partitions and clients go to other nodes".to_owned()),
             Self::Stopping => Some("node: stopping".to_owned()),
         }
     }
@@ -117,6 +124,7 @@ mod tests {
         check(Phase::StandingBy { active: active(None) }, Some("node: standing by, node ab is active (epoch 7)"));
         check(Phase::StandingBy { active: None }, Some("node: standing by"));
         check(Phase::Active, None);
+        check(Phase::Draining, Some("node: draining, its partitions and clients go to other nodes"));
         check(Phase::Stopping, Some("node: stopping"));
     }
 

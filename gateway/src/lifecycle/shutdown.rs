@@ -27,7 +27,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// The cause of a shutdown.
 pub(crate) enum End {
     /// Somebody asked for it.
-    Asked(Signal),
+    Asked(By),
     /// A shard's driver failed.
     Shard(u16, Option<DriverError>),
     /// The others have taken this life for dead.
@@ -36,6 +36,26 @@ pub(crate) enum End {
     Refused(Refused),
     /// This one has, as it was found.
     TakenOver(Active),
+    /// This node's clock is so many milliseconds ahead of the other nodes', or behind where negative.
+    Clock(i64),
+}
+
+/// Who asked for an end, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    Signal(Signal),
+    /// By the internal listener.
+    Operator,
+}
+
+impl By {
+    /// For logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Signal(signal) => signal.name(),
+            Self::Operator => "drain",
+        }
+    }
 }
 
 impl From<ShardEnd> for End {
@@ -59,8 +79,13 @@ impl End {
             Self::Fenced => {
                 anyhow::bail!("this node was silent for too long and the others go on without it; start it again")
             }
+            Self::Clock(off_ms) => anyhow::bail!(
+                "this node's clock is {} s {} the other nodes'; set it right, as by NTP, then start it again",
+                off_ms.unsigned_abs() / 1_000,
+                if off_ms > 0 { "ahead of" } else { "behind" }
+            ),
             Self::TakenOver(by) => anyhow::bail!(
-                "this node was silent for too long and was taken over: {by}, incarnation {:x}; start this one again to stand by",
+                "this node was silent for too long and was taken over: {by}, incarnation {:x}; start this one again",
                 by.incarnation.0
             ),
         }
@@ -69,7 +94,7 @@ impl End {
 
 /// The queue of causes, and the runtime that waits for them.
 ///
-/// The queue is bounded by those who tell: one signal, two ends a shard, and one of the heartbeats.
+/// The queue is bounded by those who tell: one signal, one operator, two ends a shard, and two of the heartbeats.
 pub(crate) struct Shutdown {
     runtime: Runtime,
     tell: UnboundedSender<End>,
@@ -86,7 +111,7 @@ impl Shutdown {
         let (tell, told) = mpsc::unbounded_channel();
         let asked = tell.clone();
         // Once the node has stopped by itself nobody listens any more.
-        signals::on_signal(move |signal| drop(asked.send(End::Asked(signal))))?;
+        signals::on_signal(move |signal| drop(asked.send(End::Asked(By::Signal(signal)))))?;
         Ok(Self { runtime, tell, told })
     }
 

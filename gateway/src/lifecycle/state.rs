@@ -3,21 +3,35 @@
 //! Owns the few facts that shards and the main thread publish and probes read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use chat::view::Load;
 use schema::UnixMs;
+use tokio::sync::mpsc::UnboundedSender;
 
+use crate::peering::Attempts;
 use crate::runtime;
 use crate::store::Health;
 use crate::telemetry::metrics::Metrics;
 
+use super::nodes::Sight;
 use super::phase::Phase;
+use super::shutdown::{By, End};
 
 pub(crate) struct NodeState {
     phase: Mutex<Phase>,
     store: Mutex<Health>,
     short_of_disk: AtomicBool,
+    /// Whether this node's clock is too far from the others' to decide anything by age.
+    clock_is_off: AtomicBool,
+    /// What the last heartbeat saw, and what clients are told of it. Nothing before the first.
+    sight: Mutex<Option<Arc<Sight>>>,
+    peers: Mutex<Arc<api::Peers>>,
+    attempts: Arc<Attempts>,
+    /// Where an operator's wish is told, once.
+    ends: OnceLock<UnboundedSender<End>>,
+    asked: AtomicBool,
     connections_max: u32,
     metrics: Arc<Metrics>,
     http_counts: api::Counts,
@@ -30,6 +44,12 @@ impl NodeState {
             phase: Mutex::new(Phase::Waiting { since: Instant::now() }),
             store: Mutex::new(Health::Answering),
             short_of_disk: AtomicBool::new(false),
+            clock_is_off: AtomicBool::new(false),
+            sight: Mutex::default(),
+            peers: Mutex::default(),
+            attempts: Arc::default(),
+            ends: OnceLock::new(),
+            asked: AtomicBool::new(false),
             connections_max,
             metrics: Arc::new(metrics),
             http_counts: api::Counts::default(),
@@ -53,6 +73,57 @@ impl NodeState {
 
     pub(crate) fn set_short_of_disk(&self, short: bool) {
         self.short_of_disk.store(short, Ordering::Relaxed);
+    }
+
+    /// From now on an operator may ask for the node's end, which is told here.
+    pub(crate) fn tell_ends(&self, ends: UnboundedSender<End>) {
+        assert!(self.ends.set(ends).is_ok(), "a node has one queue of ends");
+    }
+
+    /// Whether it hands over and sends its clients away.
+    pub(crate) fn is_draining(&self) -> bool {
+        *lock(&self.phase) == Phase::Draining
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *lock(&self.phase) == Phase::Stopping
+    }
+
+    /// Whether it serves beside others.
+    pub(crate) fn serves_beside_others(&self) -> bool {
+        let has_others = lock(&self.sight).as_ref().is_some_and(|sight| sight.has_others());
+        *lock(&self.phase) == Phase::Active && has_others
+    }
+
+    /// What is seen of the nodes of the store from now on.
+    pub(crate) fn set_sight(&self, sight: Arc<Sight>) {
+        *lock(&self.peers) = Arc::new(sight.peers());
+        *lock(&self.sight) = Some(sight);
+    }
+
+    /// How many milliseconds this node's clock is ahead of the others', or behind where negative; 0 where it agrees.
+    pub(crate) fn set_clock_off(&self, off_ms: i64) {
+        self.clock_is_off.store(off_ms != 0, Ordering::Relaxed);
+        self.metrics.nodes().set_clock_off(off_ms.unsigned_abs());
+    }
+
+    /// Whether anything may be decided by age.
+    pub(crate) fn goes_by_clock(&self) -> bool {
+        !self.clock_is_off.load(Ordering::Relaxed)
+    }
+
+    /// What the node has to do.
+    pub(crate) fn work(&self) -> Load {
+        let permille = (self.metrics.connections() * 1_000 / u64::from(self.connections_max.max(1))).min(1_000);
+        Load {
+            sessions: u32::try_from(self.metrics.sessions()).unwrap_or(u32::MAX),
+            permille: u16::try_from(permille).expect("at most 1,000"),
+        }
+    }
+
+    /// Where it is said what came of dialling other nodes.
+    pub(crate) fn attempts(&self) -> &Arc<Attempts> {
+        &self.attempts
     }
 
     /// Where shards publish.
@@ -98,6 +169,24 @@ impl api::Node for NodeState {
 
     fn load(&self) -> f32 {
         self.metrics.connections() as f32 / self.connections_max.max(1) as f32
+    }
+
+    fn nodes(&self) -> api::Nodes {
+        let sight = lock(&self.sight).clone();
+        sight.map(|sight| sight.shown(&self.metrics.links(), &self.attempts.failures())).unwrap_or_default()
+    }
+
+    fn peers(&self) -> Arc<api::Peers> {
+        Arc::clone(&lock(&self.peers))
+    }
+
+    fn drain(&self) {
+        if let Some(ends) = self.ends.get()
+            && !self.asked.swap(true, Ordering::Relaxed)
+        {
+            // A node that has stopped already wants no reason.
+            let _ = ends.send(End::Asked(By::Operator));
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::introduction::{self, IntroductionError};
-use super::{Neighbour, Neighbours, Ways};
+use super::{Attempts, Neighbour, Neighbours, Ways};
 
 /// The pauses between attempts: doubled from the first to the last, each up to a half longer by chance.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -24,17 +24,19 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// A connection that lasted that long was good: the next pause is short.
 const GOOD: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(ways: Arc<Ways>, mut watched: watch::Receiver<Neighbours>) {
+pub(super) async fn run(ways: Arc<Ways>, mut watched: watch::Receiver<Neighbours>, attempts: Arc<Attempts>) {
     let mut dialled: BTreeMap<Incarnation, (Neighbour, JoinSet<()>)> = BTreeMap::new();
     loop {
         let wanted: Neighbours = watched.borrow_and_update().clone();
         // Dropping a set ends its tasks.
         dialled.retain(|node, (known, _)| wanted.get(node) == Some(known));
+        attempts.retain(|node| dialled.contains_key(&node));
         for (&node, neighbour) in wanted.iter().filter(|(node, _)| **node > ways.me.incarnation) {
             dialled.entry(node).or_insert_with(|| {
                 let mut links = JoinSet::new();
                 for number in 0..links_between(ways.me.shards, neighbour.shards) {
-                    links.spawn(keep(Arc::clone(&ways), node, neighbour.address.clone(), number));
+                    let (ways, attempts) = (Arc::clone(&ways), Arc::clone(&attempts));
+                    links.spawn(keep(ways, attempts, node, neighbour.address.clone(), number));
                 }
                 (neighbour.clone(), links)
             });
@@ -46,12 +48,13 @@ pub(super) async fn run(ways: Arc<Ways>, mut watched: watch::Receiver<Neighbours
 }
 
 /// Keeps one link connected.
-async fn keep(ways: Arc<Ways>, peer: Incarnation, address: String, number: u16) {
+async fn keep(ways: Arc<Ways>, attempts: Arc<Attempts>, peer: Incarnation, address: String, number: u16) {
     let mut pause = PAUSE_MIN;
     loop {
         let begun = Instant::now();
         match connect(&ways, peer, &address, number).await {
             Ok(ended) => {
+                attempts.connected(peer, number);
                 if let Some(ended) = ended {
                     tracing::debug!(peer = format_args!("{:x}", peer.0), number, address, "a link is connected");
                     // Nothing is ever sent: it ends when the shard lets go of the connection.
@@ -62,6 +65,7 @@ async fn keep(ways: Arc<Ways>, peer: Incarnation, address: String, number: u16) 
                 }
             }
             Err(error) => {
+                attempts.failed(peer, number, format!("{address}: {error}"));
                 let peer = format_args!("{:x}", peer.0).to_string();
                 match &error {
                     IntroductionError::Handshake(_) => {

@@ -11,6 +11,7 @@
 //! ```
 
 mod accept;
+mod attempts;
 mod dial;
 mod introduction;
 
@@ -28,6 +29,8 @@ use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 
 use crate::uring::Mailbox;
+
+pub(crate) use attempts::{Attempts, Failure};
 
 /// Connections that a shard has not taken over yet: more than all others of its node make at once.
 pub(crate) const NEW_STREAMS_MAX: usize = 1_024;
@@ -67,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) shards: Vec<Mailbox<NewStream>>,
     /// The other nodes, as they are now and as they change.
     pub(crate) neighbours: watch::Receiver<Neighbours>,
+    /// Where it is said what came of dialling them.
+    pub(crate) attempts: Arc<Attempts>,
 }
 
 /// The thread, until this is dropped. Connections that were handed over stay.
@@ -82,7 +87,7 @@ impl Peering {
     /// # Errors
     /// The system's, if it starts no more threads.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { me, secret, listener, shards, neighbours } = parts;
+        let Parts { me, secret, listener, shards, neighbours, attempts } = parts;
         listener.set_nonblocking(true)?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -96,7 +101,7 @@ impl Peering {
                 tokio::select! {
                     _ = stopped => {}
                     () = accept::run(Arc::clone(&ways), listener) => {}
-                    () = dial::run(ways, neighbours) => {}
+                    () = dial::run(ways, neighbours, attempts) => {}
                 }
             });
         })?;

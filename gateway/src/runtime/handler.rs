@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host::driver::{Driver, Parts, StreamId, Turn, Upgrade};
+use host::driver::{Clock as _, Driver, Parts, StreamId, Turn, Upgrade};
 use kv::Engine;
 use schema::limits::{ECHO_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
 use tokio::sync::oneshot;
 use wire::SharedFrame;
 
 use crate::peering::NewStream;
-use crate::telemetry::metrics::{Figures, Latency, Metrics};
+use crate::telemetry::metrics::{Figures, Latency, Metrics, ShardLinks};
 use crate::uring::{Closed, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Sockets};
 
 use super::clock::Clock;
@@ -65,14 +65,17 @@ impl<S: Engine> ShardHandler<S> {
 
     fn publish(&mut self, sockets: &mut Sockets) {
         let metrics = self.metrics.shard(self.shard);
-        metrics.publish(Figures {
+        let links = ShardLinks { at: self.clock.now(), links: self.driver.peer_figures().collect() };
+        let figures = Figures {
             counters: sockets.counters(),
             connections: sockets.connections() as u64,
             stats: self.driver.stats(),
             links: self.driver.link_figures(),
+            peers: self.driver.peer_totals(),
             requests_refused: self.driver.requests_refused(),
             origins_refused: self.origins_refused,
-        });
+        };
+        metrics.publish(figures, links);
         let host::Latencies { append_ns, store_ns, deliver_ns } = self.driver.take_latencies();
         metrics.record(Latency::Accept, &sockets.take_accept_latencies());
         metrics.record(Latency::Deliver, &deliver_ns);

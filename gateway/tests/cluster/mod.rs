@@ -1,5 +1,7 @@
 //! A cluster of one stand-in, which runs in this process, and `rookery` processes that use it.
 
+#![expect(dead_code, reason = "each test binary uses its part of this")]
+
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,6 +48,13 @@ impl Cluster {
         command.args(["--api=127.0.0.1:0", "--ws=127.0.0.1:0", "--internal=127.0.0.1:0"]).args(more);
         command.arg("--data").arg(data).arg("--auth.key_file").arg(&self.key_file);
         Node::spawn(command)
+    }
+
+    /// The same with links to others, beside which it works.
+    pub(crate) fn linked(&self, name: &str) -> Node {
+        let secret = self.path().join("cluster.secret");
+        private_file(&secret, &[9; 32]);
+        self.starting(name, &["--links=127.0.0.1:0", "--cluster.secret_file", secret.to_str().expect("a plain path")])
     }
 
     /// A node that is ready.

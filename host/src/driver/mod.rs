@@ -30,6 +30,7 @@ use crate::host::{Done, Effect, Host, Latencies, Task};
 pub use links::LinkFigures;
 use links::Queues;
 pub use mail::{Answer, Mail, Orders};
+pub use peers::PeerTotals;
 use peers::{Happened, Peers};
 pub use upgrade::Upgrade;
 
@@ -184,6 +185,8 @@ pub struct Driver<E, A, L, C> {
     /// The epoch whose end the node was told of last, and when it is told again.
     outdated: Option<(Epoch, Instant)>,
     requests_refused: u64,
+    /// Frames of other nodes that were for no shard of this life.
+    misdirected: u64,
     /// What the shard was last told of the store.
     writes: bool,
     drain_by: Option<UnixMs>,
@@ -217,6 +220,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             tasks_running: 0,
             tasks_waiting: VecDeque::new(),
             requests_refused: 0,
+            misdirected: 0,
             writes: true,
             drain_by: None,
             drained: false,
@@ -352,6 +356,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         } else if frame.to.incarnation == me.incarnation && frame.to.shard.0 < self.shards {
             self.queues.send(&mut self.links, frame.to.shard, Mail::Mesh(frame));
         } else {
+            self.misdirected += 1;
             tracing::debug!(to = %frame.to, "a frame is for no shard of this node");
         }
     }
@@ -517,6 +522,12 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     /// What waits for other shards' mailboxes, and what found no room.
     pub fn link_figures(&self) -> LinkFigures {
         self.queues.figures()
+    }
+
+    /// What the links to other nodes hold, and have done since the start.
+    pub fn peer_totals(&self) -> PeerTotals {
+        let totals = self.peers.totals();
+        PeerTotals { refused: totals.refused + self.misdirected, ..totals }
     }
 
     /// The links to other nodes that this shard holds: the peer, the number between the two, and how it fares.

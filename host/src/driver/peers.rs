@@ -23,6 +23,49 @@ pub(super) struct Happened {
     pub(super) event: LinkEvent,
 }
 
+/// Sums over the links of one shard to other nodes: what those hold that there are, and what all have done that there
+/// were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PeerTotals {
+    /// Links.
+    pub links: u64,
+    /// Those over which frames go.
+    pub up: u64,
+    /// Bytes that wait for the network.
+    pub unsent_bytes: u64,
+    /// Bytes kept to be sent again.
+    pub kept_bytes: u64,
+    /// Frames given to them.
+    pub sent: u64,
+    /// Frames that arrived.
+    pub received: u64,
+    /// Frames left out, since a link was down or its queue full.
+    pub dropped: u64,
+    /// Frames sent again.
+    pub resent: u64,
+    /// Gaps that were told.
+    pub gaps: u64,
+    /// New beginnings.
+    pub resets: u64,
+    /// Connections.
+    pub connections: u64,
+    /// Frames to or from lives that are in no view of this shard.
+    pub refused: u64,
+}
+
+impl PeerTotals {
+    /// Adds what one link has done.
+    fn count(&mut self, figures: &Figures) {
+        self.sent += figures.sent;
+        self.received += figures.received;
+        self.dropped += figures.dropped;
+        self.resent += figures.resent;
+        self.gaps += figures.gaps;
+        self.resets += figures.resets;
+        self.connections += figures.connections;
+    }
+}
+
 /// See the module.
 pub(super) struct Peers {
     me: Owner,
@@ -36,6 +79,8 @@ pub(super) struct Peers {
     touched: BTreeSet<Name>,
     /// Frames to nodes that are in no view of this shard.
     strangers: u64,
+    /// Of links that are no more.
+    gone: PeerTotals,
     bytes: Vec<u8>,
 }
 
@@ -55,6 +100,7 @@ impl Peers {
             streams: BTreeMap::new(),
             touched: BTreeSet::new(),
             strangers: 0,
+            gone: PeerTotals::default(),
             bytes: Vec::new(),
         }
     }
@@ -65,6 +111,7 @@ impl Peers {
         self.nodes = others.map(|member| (member.incarnation, member.shards)).collect();
         let nodes = &self.nodes;
         for ((_, number), held) in self.held.extract_if(.., |(peer, _), _| !nodes.contains_key(peer)) {
+            self.gone.count(&held.link.figures());
             if let Some(stream) = held.stream {
                 tracing::debug!(number, "a link is closed whose node is in the view no more");
                 self.streams.remove(&stream);
@@ -205,6 +252,20 @@ impl Peers {
     /// When [`Self::tick`] is next wanted.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.held.values().filter_map(|held| held.link.poll_timeout()).min()
+    }
+
+    /// What all links have done, and what they hold.
+    pub(super) fn totals(&self) -> PeerTotals {
+        let mut totals = PeerTotals { refused: self.strangers, ..self.gone };
+        for held in self.held.values() {
+            let figures = held.link.figures();
+            totals.count(&figures);
+            totals.links += 1;
+            totals.up += u64::from(figures.is_open);
+            totals.unsent_bytes += figures.unsent_bytes as u64;
+            totals.kept_bytes += figures.resend_bytes as u64;
+        }
+        totals
     }
 
     /// The state of each link.

@@ -7,22 +7,26 @@
 //!
 //! ```text
 //! beat ─► Seen ─► judgement::step ─► nothing, register, propose, forget, over
+//!           ╰───► Clocks: who said a word when, and whose clock is wrong
 //! ```
 
+mod clocks;
 mod judgement;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chat::LayerError;
-use chat::view::{self, Roll, Said};
+use chat::view::{self, Load, Roll, Said};
 use kv::Engine;
 use schema::record::NodeRecord;
 use schema::{Epoch, Incarnation, Now, View};
 
 use judgement::{Judgement, Step};
 
+pub use clocks::{Clocks, OwnClock, Pulse};
 pub use judgement::{Change, Differs, Refused, Wish};
 
 /// See [the module](self).
@@ -32,6 +36,8 @@ pub struct Membership<E> {
     me: Incarnation,
     record: NodeRecord,
     judgement: Judgement,
+    clocks: Clocks,
+    load: Load,
     registered: bool,
     count: u64,
     /// The newest view that was told.
@@ -52,6 +58,10 @@ pub struct News {
 pub struct Beat {
     /// What it saw.
     pub roll: Roll,
+    /// When each node said its last word, and how far its clock is from this node's.
+    pub pulses: BTreeMap<Incarnation, Pulse>,
+    /// Whether this node's clock is right. One that is far off must not go on, and does not join.
+    pub clock: OwnClock,
     /// A newer view, of which this node is a member. Its shards are to go by it at once.
     pub news: Option<News>,
     /// A change that is due, to be proposed by [`Membership::propose`] after so many milliseconds: of several members
@@ -71,7 +81,13 @@ impl<E: Engine> Membership<E> {
     /// A node that is not registered yet.
     pub fn new(engine: E, me: Incarnation, record: NodeRecord) -> Self {
         let judgement = Judgement::new(me, record.clone());
-        Self { engine, me, record, judgement, registered: false, count: 0, told: Epoch(0) }
+        let (clocks, load) = (Clocks::default(), Load::default());
+        Self { engine, me, record, judgement, clocks, load, registered: false, count: 0, told: Epoch(0) }
+    }
+
+    /// What this node has to do, as it tells the others from its next heartbeat on.
+    pub fn set_load(&mut self, load: Load) {
+        self.load = load;
     }
 
     /// What this node wants from now on.
@@ -89,11 +105,27 @@ impl<E: Engine> Membership<E> {
             self.registered = true;
         }
         self.count += 1;
-        let said = Said { count: self.count, epoch: self.told, wall: now.wall };
+        let said = Said { count: self.count, epoch: self.told, wall: now.wall, load: self.load };
         let seen = view::beat(&self.engine, self.me, &said).await?;
+        self.clocks.observe(now, &seen.roll);
+        let clock = self.clocks.judge(self.me, &seen.roll);
+        if let OwnClock::FarOff(_) = clock
+            && !self.judgement.joined
+        {
+            self.judgement.wish = Wish::Drain;
+        }
         let step = self.judgement.step(now.mono.0 / 1_000_000, &seen);
-        let mut beat =
-            Beat { news: None, due: None, forgotten: 0, stands_by: false, refused: None, over: false, roll: seen.roll };
+        let mut beat = Beat {
+            news: None,
+            due: None,
+            forgotten: 0,
+            stands_by: false,
+            refused: None,
+            over: false,
+            pulses: self.clocks.pulses().clone(),
+            clock,
+            roll: seen.roll,
+        };
         match step {
             Step::Wait => {}
             Step::StandBy => beat.stands_by = true,

@@ -7,7 +7,8 @@ use schema::record::RecordError;
 use schema::{ChannelId, Epoch, Position, Stamp, UnixMs, UserId};
 
 use crate::fields::{Field, Reader, Writer, of_fields};
-use crate::view::{Said, ViewRow};
+use crate::view::{Load, Said, ViewRow};
+
 /// The format of all of them.
 const FORMAT: u8 = 1;
 
@@ -40,7 +41,8 @@ of_fields! {
     BatchRow { number: u64, attempt: u32, stamp: Stamp }
     ImportRow { dump: u64, parts: u64 }
     ClockRow { believed_ms: UnixMs, doubted_ms: u64 }
-    Said { count: u64, epoch: Epoch, wall: UnixMs }
+    Said { count: u64, epoch: Epoch, wall: UnixMs, load: Load }
+    Load { sessions: u32, permille: u16 }
 }
 
 /// The row of these fields.
@@ -130,8 +132,8 @@ mod tests {
             ),
             (row(ViewRow { epoch: Epoch(3), table: None }), &[1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0]),
             (
-                row(Said { count: 258, epoch: Epoch(3), wall: UnixMs(4) }),
-                &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4],
+                row(Said { count: 258, epoch: Epoch(3), wall: UnixMs(4), load: Load { sessions: 5, permille: 6 } }),
+                &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 5, 0, 6],
             ),
             (
                 row(BatchRow { number: 5, attempt: 6, stamp }),

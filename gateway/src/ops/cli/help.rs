@@ -18,6 +18,10 @@ Examples:
   Verify the order, the duplicates and the inboxes of a node that is stopped:
       rookery store check --data /var/lib/rookery
 
+  Which nodes are there and how they fare, and one of them out of the way for an upgrade:
+      rookery nodes
+      rookery drain --wait
+
   An access token for a user, to try something with curl:
       rookery gentoken --user 81265426874630144 --data /var/lib/rookery
 
@@ -71,7 +75,29 @@ Examples:
   ROOKERY_LISTEN__WS=0.0.0.0:8001 rookery run --node.ws_url wss://chat.example.org
 
 It is ready when `ready api=URL ws=URL internal=URL` is on standard output; logs go to standard error.
-SIGTERM: clients are told (3001), what is under way ends, exit 0 within 10 s. A second one ends it at once.";
+SIGTERM: clients are told (3001), what is under way ends, exit 0 within 10 s; beside other nodes it hands over first,
+and takes as long as its clients need (`rookery drain --help`). A second one ends it at once.";
+
+pub(super) const NODES_EXAMPLES: &str = "\
+Examples:
+  By the node on this machine, and by another:
+      rookery nodes
+      rookery nodes --internal 10.0.0.2:9000 --json
+
+  By the store itself, where no node answers:
+      rookery nodes --config rookery.toml
+
+STANDING is home (owns partitions), draining (hands them over and stops), guest (weight 0), joining, standing by (it or the
+members have no cluster.secret_file), or dead? (said nothing for 5 s). CLOCK is how far its clock is at least from that of
+whoever was asked. What a node has to do is as old as its last beat.";
+
+pub(super) const DRAIN_EXAMPLES: &str = "\
+Examples:
+  rookery drain --wait
+  rookery drain --internal 10.0.0.2:9000
+
+As SIGTERM does: the node is not ready any more, hands its partitions over, tells its clients another node's address, 200 a
+second, and ends. What it owns stays served all the time. A node that is alone ends within 10 s.";
 
 pub(super) const STORE_CHECK_EXAMPLES: &str = "\
 Examples:

@@ -3,8 +3,10 @@
 //! Owns what is understood and what is answered where it is not. Every key of the configuration is a flag of every
 //! command that reads it ([`crate::config`]).
 
+mod ask;
 mod gentoken;
 mod help;
+mod nodes;
 mod settings;
 mod store;
 
@@ -21,6 +23,7 @@ use crate::ops::terminal::{fail, print, told};
 use crate::telemetry::logs::Logs;
 
 use gentoken::{GentokenArgs, gentoken};
+use nodes::{DrainArgs, NodesArgs, drain, nodes};
 use settings::Settings;
 use store::StoreCommand;
 
@@ -55,6 +58,12 @@ enum Command {
     /// Show what this machine lacks to run a node, and the remedy
     #[command(after_help = help::DOCTOR_EXAMPLES)]
     Doctor(Settings),
+    /// Show every node of a store, and the links of the one that is asked
+    #[command(after_help = help::NODES_EXAMPLES)]
+    Nodes(NodesArgs),
+    /// Have a running node hand over, send its clients to other nodes, and end
+    #[command(after_help = help::DRAIN_EXAMPLES)]
+    Drain(DrainArgs),
     /// Look into a store that no node has open
     #[command(subcommand)]
     Store(StoreCommand),
@@ -93,6 +102,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             print(&report.to_string())?;
             Ok(if report.lacks_nothing() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Nodes(arguments) => nodes(&arguments),
+        Command::Drain(arguments) => drain(&arguments),
         Command::Store(command) => command.run(),
     }
 }

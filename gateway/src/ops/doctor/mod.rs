@@ -4,6 +4,7 @@
 //! store, and lets go of every port and of the one shard that it starts to see whether it starts. [`judge`] decides
 //! over plain [`Facts`], so that its rows are tested without such a machine.
 
+mod cluster;
 mod probe;
 mod store;
 
@@ -52,6 +53,8 @@ struct Facts {
     free_bytes_min: u64,
     /// What there is of the store.
     store: store::Facts,
+    /// What it shares with other nodes, where it is to be one of a cluster.
+    cluster: Option<cluster::Facts>,
 }
 
 /// One row of the table.
@@ -120,6 +123,7 @@ pub(super) fn examine(config: &Config) -> Report {
 fn measure(config: &Config) -> Facts {
     let port = |(key, address)| (key, address, listen::check_free(key, address).map(drop).map_err(|e| e.to_string()));
     let uname = rustix::system::uname();
+    let (store, watched) = store::measure(config);
     Facts {
         kernel: uname.release().to_string_lossy().into_owned(),
         io_uring_disabled: setting("/proc/sys/kernel/io_uring_disabled"),
@@ -137,7 +141,8 @@ fn measure(config: &Config) -> Facts {
             StoreEngine::Embedded => config.free_bytes_min,
             StoreEngine::FoundationDb => 0,
         },
-        store: store::measure(config),
+        store,
+        cluster: cluster::measure(config, watched.as_ref()),
     }
 }
 
@@ -179,6 +184,7 @@ fn judge(facts: &Facts) -> Report {
     findings.push(Finding::new("data directory", data_dir, "writable", facts.data.clone().err()));
     findings.push(free_disk(facts));
     findings.extend(store::findings(&facts.store));
+    findings.extend(facts.cluster.iter().flat_map(cluster::findings));
     Report(findings)
 }
 
@@ -258,6 +264,7 @@ mod tests {
             free_bytes: Some(2 << 30),
             free_bytes_min: 1 << 30,
             store: store::Facts::Embedded(None),
+            cluster: None,
         }
     }
 

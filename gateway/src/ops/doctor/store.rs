@@ -13,6 +13,7 @@ use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
 use kv::foundationdb::{self, FoundationDb, Probe};
 
 use crate::config::{Config, StoreEngine};
+use crate::lifecycle::nodes::{self, Watched};
 use crate::store;
 
 use super::{Finding, Verdict};
@@ -45,11 +46,17 @@ pub(super) struct Cluster {
     cluster: Option<Result<(String, Option<SetAside>), String>>,
 }
 
-/// Looks at what the configuration names.
-pub(super) fn measure(config: &Config) -> Facts {
+/// Looks at what the configuration names, and at the nodes that are on it where this one is to be one of them.
+pub(super) fn measure(config: &Config) -> (Facts, Option<Watched>) {
     match config.engine {
-        StoreEngine::Embedded => Facts::Embedded(config.data_dir.join("store").exists().then(|| look_into(config))),
-        StoreEngine::FoundationDb => Facts::Cluster(measure_cluster(config)),
+        StoreEngine::Embedded => {
+            let there = config.data_dir.join("store").exists();
+            (Facts::Embedded(there.then(|| look_into(config))), None)
+        }
+        StoreEngine::FoundationDb => {
+            let (cluster, watched) = measure_cluster(config);
+            (Facts::Cluster(cluster), watched)
+        }
     }
 }
 
@@ -67,7 +74,7 @@ async fn set_aside<S: Engine>(store: &S) -> SetAside {
     Ok(kept.iter().map(|key| unreadable::hex(key)).collect())
 }
 
-fn measure_cluster(config: &Config) -> Cluster {
+fn measure_cluster(config: &Config) -> (Cluster, Option<Watched>) {
     let library = foundationdb::load(config.client_library.as_deref());
     let library = library
         .map_err(|error| told(&error.into()))
@@ -75,8 +82,15 @@ fn measure_cluster(config: &Config) -> Cluster {
     let cluster_file = config.cluster_file.clone().unwrap_or_else(|| looked_for(&PLACES, Path::exists));
     let cluster_file_is =
         foundationdb::check_cluster_file(&cluster_file).map(drop).map_err(|error| told(&error.into()));
-    let cluster = (library.is_ok() && cluster_file_is.is_ok()).then(|| ask(config).map_err(|error| told(&error)));
-    Cluster { library, cluster_file, cluster_file_is, cluster }
+    let asked = (library.is_ok() && cluster_file_is.is_ok()).then(|| ask(config).map_err(|error| told(&error)));
+    let mut watched = None;
+    let cluster = asked.map(|asked| {
+        asked.map(|(answer, set_aside, nodes)| {
+            watched = nodes;
+            (answer, set_aside)
+        })
+    });
+    (Cluster { library, cluster_file, cluster_file_is, cluster }, watched)
 }
 
 /// Where the client looks for a cluster file that nobody named, in its order; the variable goes before.
@@ -89,20 +103,27 @@ fn looked_for(places: &[&str], exists: impl Fn(&Path) -> bool) -> PathBuf {
     named.or_else(|| there.next()).unwrap_or_else(last)
 }
 
-/// What the cluster says, within the 5 s that a read takes at most.
-fn ask(config: &Config) -> anyhow::Result<(String, Option<SetAside>)> {
+/// What the cluster says, each within the 5 s that a read takes at most.
+fn ask(config: &Config) -> anyhow::Result<(String, Option<SetAside>, Option<Watched>)> {
     let client = FoundationDb::connect(&store::cluster_options(config)?)?;
     let looked = future::block_on(async {
         let Probe { version, store } = client.probe().await?;
         let prefix = &config.store_prefix;
         let Some((format, generation)) = store else {
-            return Ok((format!("at version {version}; no store {prefix:?} yet, the first start makes it"), None));
+            let answer = format!("at version {version}; no store {prefix:?} yet, the first start makes it");
+            return Ok((answer, None, None));
         };
-        let kept = set_aside(&client.open().await?).await;
+        let store = client.open().await?;
+        let kept = set_aside(&store).await;
+        let watched = match config.cluster_secret_file {
+            Some(_) => nodes::watch(&store).await.ok(),
+            None => None,
+        };
         let generation = generation.0;
         Ok((
             format!("at version {version}; store {prefix:?} of format {format}, generation {generation:x}"),
             Some(kept),
+            watched,
         ))
     });
     client.close();

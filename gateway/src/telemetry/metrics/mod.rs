@@ -5,6 +5,7 @@
 //! Nothing here is on the path of a message.
 
 mod latency;
+mod links;
 mod nodes;
 mod process;
 mod shard;
@@ -19,6 +20,7 @@ use crate::telemetry::logs;
 use crate::{COMMIT, VERSION};
 
 pub(crate) use latency::Histogram;
+pub(crate) use links::ShardLinks;
 use nodes::NodeFigures;
 pub(crate) use shard::{Figures, Latency, ShardMetrics};
 #[cfg(test)]
@@ -92,6 +94,16 @@ impl Metrics {
     /// Open connections of all shards, as last published.
     pub(crate) fn connections(&self) -> u64 {
         self.shards.iter().map(|shard| shard.snapshot().connections).sum()
+    }
+
+    /// Sessions of all shards, as last published.
+    pub(crate) fn sessions(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.snapshot().stats.sessions).sum()
+    }
+
+    /// The links of each shard to other nodes, as last published.
+    pub(crate) fn links(&self) -> Vec<ShardLinks> {
+        self.shards.iter().map(ShardMetrics::links).collect()
     }
 
     /// Takes from the store what it has measured. To be called each second.

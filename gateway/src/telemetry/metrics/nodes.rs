@@ -17,12 +17,17 @@ pub(crate) struct NodeFigures {
     beats: AtomicU64,
     beats_late: AtomicU64,
     takeovers: AtomicU64,
+    views: AtomicU64,
+    partitions: AtomicU64,
+    clock_off_ms: AtomicU64,
 }
 
 impl NodeFigures {
-    /// This node serves under `epoch` from here on.
-    pub(crate) fn activate(&self, epoch: Epoch) {
+    /// This node goes by a view from here on, in which it owns so many partitions.
+    pub(crate) fn go_by(&self, epoch: Epoch, partitions: usize) {
         self.epoch.store(epoch.0, Ordering::Relaxed);
+        self.partitions.store(partitions as u64, Ordering::Relaxed);
+        self.views.fetch_add(1, Ordering::Relaxed);
         self.active.store(true, Ordering::Relaxed);
     }
 
@@ -39,12 +44,17 @@ impl NodeFigures {
         self.beats_late.fetch_add(u64::from(late), Ordering::Relaxed);
     }
 
+    /// How far its clock is from the others'.
+    pub(crate) fn set_clock_off(&self, off_ms: u64) {
+        self.clock_off_ms.store(off_ms, Ordering::Relaxed);
+    }
+
     /// Another node serves from here on.
     pub(crate) fn fence(&self) {
         self.active.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn families(&self) -> [Family; 6] {
+    pub(super) fn families(&self) -> [Family; 9] {
         let gauge = |of: &AtomicU64| Value::Gauge(of.load(Ordering::Relaxed));
         let counter = |of: &AtomicU64| Value::Counter(of.load(Ordering::Relaxed));
         let active = Value::Gauge(self.active.load(Ordering::Relaxed).into());
@@ -55,6 +65,13 @@ impl NodeFigures {
             ("rookery_heartbeats", "Heartbeats committed on a shared store", counter(&self.beats)),
             ("rookery_heartbeats_late", "Heartbeats that came a second late or more", counter(&self.beats_late)),
             ("rookery_takeovers", "Times this node took over from one that was dead", counter(&self.takeovers)),
+            ("rookery_view_changes", "Views that this node has gone by", counter(&self.views)),
+            ("rookery_partitions", "Partitions of 4,096 that this node owns", gauge(&self.partitions)),
+            (
+                "rookery_clock_off_milliseconds",
+                "How far this node's clock is from the median of the others', where that is more than 5 s",
+                gauge(&self.clock_off_ms),
+            ),
         ]
     }
 }

@@ -6,11 +6,12 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use host::driver::LinkFigures;
+use host::driver::{LinkFigures, PeerTotals};
 
 use crate::uring::Counters;
 
 use super::latency::Histogram;
+use super::links::ShardLinks;
 use super::text::{Family, Value};
 
 /// What is timed.
@@ -59,6 +60,7 @@ pub(crate) struct ShardMetrics {
 #[derive(Debug, Default)]
 struct Place {
     figures: Figures,
+    links: ShardLinks,
     latencies: [Histogram; Latency::ALL.len()],
 }
 
@@ -69,6 +71,7 @@ pub(crate) struct Figures {
     pub(crate) connections: u64,
     pub(crate) stats: router::Stats,
     pub(crate) links: LinkFigures,
+    pub(crate) peers: PeerTotals,
     /// Requests for another path than is served, or with none of the subprotocols.
     pub(crate) requests_refused: u64,
     /// Requests of pages whose origin may not connect.
@@ -76,9 +79,11 @@ pub(crate) struct Figures {
 }
 
 impl ShardMetrics {
-    /// Replaces the shard's figures.
-    pub(crate) fn publish(&self, figures: Figures) {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).figures = figures;
+    /// Replaces the shard's figures, and what is shown of its links to other nodes.
+    pub(crate) fn publish(&self, figures: Figures, links: ShardLinks) {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        place.figures = figures;
+        place.links = links;
     }
 
     /// Adds samples, in nanoseconds. To be called with many at a time: each call takes the lock.
@@ -90,6 +95,10 @@ impl ShardMetrics {
         }
     }
 
+    pub(super) fn links(&self) -> ShardLinks {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).links.clone()
+    }
+
     pub(super) fn snapshot(&self) -> Figures {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).figures
     }
@@ -98,7 +107,7 @@ impl ShardMetrics {
 /// The figures of all shards: levels by shard, so that an uneven load is seen, and counters summed.
 pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
     type Row = (&'static str, &'static str, fn(&Figures) -> u64);
-    let levels: [Row; 13] = [
+    let levels: [Row; 17] = [
         ("rookery_connections", "Open client connections", |f| f.connections),
         ("rookery_sessions", "Connections that speak the protocol", |f| f.stats.sessions),
         ("rookery_users", "Accounts of this home with a session somewhere", |f| f.stats.users),
@@ -111,13 +120,27 @@ pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
         ("rookery_store_operations_pending", "Store operations without a result", |f| f.stats.store_ops_pending),
         ("rookery_outbound_bytes", "Bytes queued for clients", |f| f.stats.outbound_bytes),
         ("rookery_link_waiting_bytes", "Bytes of frames that wait for other shards", |f| f.links.waiting_bytes),
+        ("rookery_links", "Links to other nodes", |f| f.peers.links),
+        ("rookery_links_up", "Links to other nodes over which frames go", |f| f.peers.up),
+        ("rookery_links_unsent_bytes", "Bytes that wait for links to other nodes", |f| f.peers.unsent_bytes),
+        ("rookery_links_kept_bytes", "Bytes kept until another node acknowledges them", |f| f.peers.kept_bytes),
         ("rookery_held_bytes", "Bytes of events that homes keep for sessions that will ask", |f| f.stats.held_bytes),
     ];
-    let counters: [Row; 7] = [
+    let counters: [Row; 15] = [
         ("rookery_events_encoded", "Events encoded, each once an encoding and shard", |f| f.stats.events_encoded),
         ("rookery_pushes_written", "Push items kept for members who were not there", |f| f.stats.pushes_written),
         ("rookery_link_dropped", "Frames to other shards that found no room and are made good", |f| f.links.dropped),
         ("rookery_link_lost", "Frames to other shards that found no room and should have arrived", |f| f.links.lost),
+        ("rookery_links_connected", "Connections of links to other nodes", |f| f.peers.connections),
+        ("rookery_links_sent", "Frames to other nodes", |f| f.peers.sent),
+        ("rookery_links_received", "Frames of other nodes", |f| f.peers.received),
+        ("rookery_links_dropped", "Frames to other nodes left out, since their link was down or full", |f| {
+            f.peers.dropped
+        }),
+        ("rookery_links_resent", "Frames to other nodes sent again on a new connection", |f| f.peers.resent),
+        ("rookery_links_gaps", "Times that both ends of a link were told that frames are missing", |f| f.peers.gaps),
+        ("rookery_links_resets", "Times that both ends of a link began afresh", |f| f.peers.resets),
+        ("rookery_frames_refused", "Frames to or from lives of nodes that are in no view", |f| f.peers.refused),
         ("rookery_live_dropped", "Live pushes left out for slow sessions", |f| f.stats.live_dropped),
         ("rookery_refused_origins", "Requests of pages whose origin may not connect", |f| f.origins_refused),
         ("rookery_refused_requests", "WebSocket requests for another path or subprotocol", |f| f.requests_refused),

@@ -1,4 +1,4 @@
-use host::driver::LinkFigures;
+use host::driver::{LinkFigures, PeerTotals};
 use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
 
 use super::*;
@@ -26,9 +26,10 @@ fn levels_are_shown_by_shard_and_counters_summed() {
     let counters = Counters { accepted: 5, sent_bytes: 1 << 40, ..Counters::default() };
     let stats = router::Stats { sessions: 3, ..router::Stats::default() };
     let links = LinkFigures { waiting_bytes: 7, dropped: 2, lost: 1 };
-    let figures = Figures { counters, connections: 4, stats, links, requests_refused: 8, origins_refused: 10 };
-    metrics.shard(0).publish(figures);
-    metrics.shard(1).publish(Figures { connections: 1, ..figures });
+    let peers = PeerTotals { links: 3, up: 2, sent: 9, refused: 4, ..PeerTotals::default() };
+    let figures = Figures { counters, connections: 4, stats, links, peers, requests_refused: 8, origins_refused: 10 };
+    metrics.shard(0).publish(figures, ShardLinks::default());
+    metrics.shard(1).publish(Figures { connections: 1, ..figures }, ShardLinks::default());
     check(
         &metrics.render(),
         &[
@@ -40,6 +41,9 @@ fn levels_are_shown_by_shard_and_counters_summed() {
             "rookery_link_waiting_bytes{shard=\"1\"} 7",
             "rookery_link_dropped_total 4",
             "rookery_link_lost_total 2",
+            "rookery_links_up{shard=\"1\"} 2",
+            "rookery_links_sent_total 18",
+            "rookery_frames_refused_total 8",
             "rookery_refused_requests_total 16",
             "rookery_refused_origins_total 20",
             "# TYPE rookery_accepted counter",
@@ -48,9 +52,10 @@ fn levels_are_shown_by_shard_and_counters_summed() {
             "# EOF",
         ],
     );
-    assert_eq!(metrics.connections(), 5);
+    assert_eq!((metrics.connections(), metrics.sessions()), (5, 6));
 
-    metrics.shard(0).publish(Figures { counters: Counters { accepted: 6, ..counters }, connections: 0, ..figures });
+    let later = Figures { counters: Counters { accepted: 6, ..counters }, connections: 0, ..figures };
+    metrics.shard(0).publish(later, ShardLinks::default());
     check(&metrics.render(), &["rookery_connections{shard=\"0\"} 0", "rookery_accepted_total 11"]);
 }
 

@@ -26,7 +26,7 @@ use kv::transaction::{Begin, Engine, Transaction};
 
 pub use change::{Proposal, change, end, forget, leave};
 pub use lease::{Lease, Verdict};
-pub use roll::{Node, Roll, Said, Seen, beat, look, register};
+pub use roll::{Load, Node, Roll, Said, Seen, beat, look, register};
 pub(crate) use row::ViewRow;
 
 /// Takes every partition for a node that is alone, under the next epoch.

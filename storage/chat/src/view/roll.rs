@@ -53,6 +53,17 @@ pub struct Said {
     pub epoch: Epoch,
     /// The node's own wall clock.
     pub wall: UnixMs,
+    /// How much it has to do.
+    pub load: Load,
+}
+
+/// How much a node has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Connections that speak the protocol.
+    pub sessions: u32,
+    /// Open connections as a part of the most that it takes, in thousandths.
+    pub permille: u16,
 }
 
 /// What a node learns from a heartbeat of its own.

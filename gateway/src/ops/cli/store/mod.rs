@@ -51,7 +51,7 @@ impl StoreCommand {
 }
 
 /// What a command does with an open store.
-trait StoreTask {
+pub(super) trait StoreTask {
     /// What it expects of the store.
     const WANTED: Wanted = Wanted::Whole;
 
@@ -68,7 +68,7 @@ trait StoreTask {
 }
 
 /// What a command expects of a store.
-enum Wanted {
+pub(super) enum Wanted {
     /// It is there, and no import into it is unfinished.
     Whole,
     /// Nothing: it is made if it is not there.
@@ -76,7 +76,7 @@ enum Wanted {
 }
 
 /// Opens the store of a task, which is at rest unless the task does without that, and carries the task out.
-fn open<T: StoreTask>(task: &T) -> anyhow::Result<ExitCode> {
+pub(super) fn open<T: StoreTask>(task: &T) -> anyhow::Result<ExitCode> {
     let config = task.settings().load(Mode::Run)?;
     store::with(&config, Opening { task, config: &config })?;
     Ok(ExitCode::SUCCESS)
