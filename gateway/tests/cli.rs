@@ -298,6 +298,6 @@ fn what_a_running_node_has_nobody_else_gets() {
     // A newer format is refused and untouched.
     let format = one.path().join("rookery.rkdata/store/format");
     std::fs::write(&format, "rookery store 99\n").expect("it is ours");
-    check(one.path(), "run", 1, "rookery: rookery.rkdata has format 99, this program knows 1; use the newer program");
+    check(one.path(), "run", 1, "rookery: rookery.rkdata has format 99, this program knows 2; use the newer program");
     assert_eq!(std::fs::read_to_string(&format).expect("it is there"), "rookery store 99\n");
 }

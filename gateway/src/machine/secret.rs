@@ -13,7 +13,8 @@ use link::{SECRET_BYTES_MIN, Secret};
 /// Bytes of a secret's file: more than any secret needs.
 const FILE_BYTES_MAX: u64 = 1_024;
 
-/// Reads the secret at `path`. White space at its end, as editors leave it, is none of it.
+/// Reads the secret at `path`. A new line at its end, as editors leave it, is none of it, unless it would be too short
+/// without: random bytes may end so.
 ///
 /// # Errors
 /// If there is none, if others than its owner may read it, if it is too short.
@@ -26,7 +27,8 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Secret> {
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(remedy)?;
     ensure!(bytes.len() as u64 <= FILE_BYTES_MAX, "the secret {shown} has more than {FILE_BYTES_MAX} bytes");
-    let secret = bytes.trim_ascii_end();
+    let line = bytes.strip_suffix(b"\n").map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let secret = line.filter(|line| line.len() >= SECRET_BYTES_MIN).unwrap_or(&bytes);
     let length = secret.len();
     Secret::new(secret).map_err(|_| {
         anyhow::anyhow!(
@@ -58,8 +60,8 @@ mod tests {
         };
         check(&[b'a'; 64], 0o600, None);
         check(&[b'a'; 64], 0o640, Some("chmod 600"));
-        check(b"short\n", 0o600, Some("has 5 bytes"));
-        check(&[b'\n'; 64], 0o600, Some("has 0 bytes"));
+        check(b"short", 0o600, Some("has 5 bytes"));
+        check(&[b'\n'; 32], 0o600, None);
         check(&[b'a'; 2_000], 0o600, Some("more than 1024"));
         let missing = read(&directory.path().join("none")).expect_err("missing");
         assert!(format!("{missing:#}").contains("openssl rand -hex 32"));

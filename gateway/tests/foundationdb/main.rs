@@ -230,7 +230,7 @@ fn doctor_says_what_there_is_of_a_cluster() {
     );
     assert_eq!(cluster.server.calls().committed, 0, "doctor writes nothing");
     assert!(cluster.node().terminate().success());
-    let made = "store \"rookery\" of format 1, generation";
+    let made = "store \"rookery\" of format 2, generation";
     check(&file, &library, &[sound, there, made, "ok store: rows set aside none"]);
     let (lacking, unasked) = (
         "LACKING store: client library not usable…/absent/libfdb_c.so does not exist",

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use schema::{Epoch, Incarnation, Member, Owner, Standing, View};
 
 use super::lease::Verdict;
-use super::row::{Table, ViewRow};
 use super::{begin_epoch, forget_node, view_row};
 use crate::keys;
+use crate::packed::{Table, ViewRow};
 use crate::{LayerError, commit, packed, unreadable};
 use kv::transaction::{Begin, Engine, Transaction};
 

@@ -7,27 +7,27 @@
 //! ```text
 //! claim      takes a store that no other process can have open         roll        registers nodes, beats, looks around
 //! current    the view as it stands                                     lease       who is dead
-//! change     nodes come, go and hand over                              row         the view in one value
+//! change     nodes come, go and hand over
 //! ```
 
 mod change;
 mod lease;
 mod roll;
-mod row;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use schema::record::FenceRecord;
 use schema::{Epoch, Incarnation, View};
 
-use super::{LayerError, commit, moving, packed, read, unreadable};
+use super::{LayerError, commit, moving, read, unreadable};
 use crate::keys;
+use crate::packed::{self, ViewRow};
 use kv::transaction::{Begin, Engine, Transaction};
 
+pub use crate::packed::{Load, Said};
 pub use change::{Proposal, change, end, forget, leave};
 pub use lease::{Lease, Verdict};
-pub use roll::{Load, Node, Roll, Said, Seen, beat, look, register};
-pub(crate) use row::ViewRow;
+pub use roll::{Node, Roll, Seen, beat, look, register};
 
 /// Takes every partition for a node that is alone, under the next epoch.
 ///

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schema::limits::NODES_MAX;
 use schema::record::{FenceRecord, NodeRecord};
-use schema::{Epoch, Incarnation, UnixMs, View};
+use schema::{Epoch, Incarnation, View};
 
-use super::ViewRow;
 use crate::keys;
-use crate::{LayerError, commit, packed, read, unreadable};
+use crate::packed::{self, Said, ViewRow};
+use crate::{LayerError, commit, read, unreadable};
 use kv::join::try_all;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -42,28 +42,6 @@ pub struct Node {
     pub beat: Option<u64>,
     /// All that the heartbeat says.
     pub said: Option<Said>,
-}
-
-/// What a node says with a heartbeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Said {
-    /// One more than the last time.
-    pub count: u64,
-    /// The view that the node's shards go by.
-    pub epoch: Epoch,
-    /// The node's own wall clock.
-    pub wall: UnixMs,
-    /// How much it has to do.
-    pub load: Load,
-}
-
-/// How much a node has to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Load {
-    /// Connections that speak the protocol.
-    pub sessions: u32,
-    /// Open connections as a part of the most that it takes, in thousandths.
-    pub permille: u16,
 }
 
 /// What a node learns from a heartbeat of its own.

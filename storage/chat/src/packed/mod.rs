@@ -4,10 +4,15 @@
 
 use bytes::Bytes;
 use schema::record::RecordError;
-use schema::{ChannelId, Epoch, Position, Stamp, UnixMs, UserId};
+use schema::{ChannelId, Position, Stamp, UnixMs, UserId};
 
 use crate::fields::{Field, Reader, Writer, of_fields};
-use crate::view::{Load, Said, ViewRow};
+
+mod heartbeat;
+mod view;
+
+pub use heartbeat::{Load, Said};
+pub(crate) use view::{Table, ViewRow};
 
 /// The format of all of them.
 const FORMAT: u8 = 1;
@@ -41,8 +46,6 @@ of_fields! {
     BatchRow { number: u64, attempt: u32, stamp: Stamp }
     ImportRow { dump: u64, parts: u64 }
     ClockRow { believed_ms: UnixMs, doubted_ms: u64 }
-    Said { count: u64, epoch: Epoch, wall: UnixMs, load: Load }
-    Load { sessions: u32, permille: u16 }
 }
 
 /// The row of these fields.
@@ -116,6 +119,8 @@ fn damaged(what: &'static str, bytes: &[u8]) -> RecordError {
 
 #[cfg(test)]
 mod tests {
+    use schema::Epoch;
+
     use super::*;
 
     /// Part of the stored format: no row changes a byte.
