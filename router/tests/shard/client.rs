@@ -162,9 +162,11 @@ impl Client {
             }
             Ok(Reply::Search(page)) => format!("found {}", page.hits.len()),
             Err(error) => {
-                if let Some(Some(Command::Open(open))) = asked {
+                match asked {
                     // An earlier one may have ended with it.
-                    self.followed.logs.remove(&open.channel_id);
+                    Some(Some(Command::Open(open))) => drop(self.followed.logs.remove(&open.channel_id)),
+                    Some(Some(Command::PresenceWatch { .. })) => self.followed.seen.clear(),
+                    _ => {}
                 }
                 assert_eq!(error.temporary, matches!(error.code, 100 | 111 | 113..=115), "{error:?}");
                 format!("!{}", error.code)
