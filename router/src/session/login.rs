@@ -73,7 +73,7 @@ impl Session {
     /// Tells the home who this is, and from where it goes on.
     pub(super) fn register(&mut self, effects: &mut Effects) {
         self.attempt = self.attempt.wrapping_add(1).max(1);
-        if let Some((user, register)) = self.stage.registration(self.id, self.attempt) {
+        if let Some((user, register)) = self.stage.registration(self.id, self.attempt.into()) {
             effects.mesh(effects.placement.home_of_user(user), register);
         }
     }
@@ -88,7 +88,7 @@ impl Session {
         }
         let credit_bytes = self.outbound.credit_bytes(context.outbound);
         self.attempt = self.attempt.wrapping_add(1).max(1);
-        let returning = self.stage.returning(now, (self.id, self.attempt), credit_bytes)?;
+        let returning = self.stage.returning(now, (self.id, self.attempt.into()), credit_bytes)?;
         context.rejoins.asked(now.mono, self.conn, returning.user);
         Some(returning)
     }
@@ -113,7 +113,8 @@ impl Session {
     ) {
         let now = context.effects.now.mono;
         let home = self.stage.registered_user().map(|user| context.effects.placement.home_of_user(user));
-        let counts = if attempt == 0 { home == Some(from) && start.is_err() } else { attempt == self.attempt };
+        let counts =
+            if attempt == 0 { home == Some(from) && start.is_err() } else { attempt == u32::from(self.attempt) };
         if !counts {
             return;
         }

@@ -106,8 +106,9 @@ pub(crate) struct Session {
     outbound: Outbound,
     admission: Admission,
     heard_at: Instant,
-    /// The number of its last word about itself to its account's home.
-    attempt: u32,
+    /// The number of its last word about itself to its account's home, beginning again after 65,535: no answer is under
+    /// way for as many.
+    attempt: u16,
     /// The instant for which its timer is set, or [`NEVER`]; a timer that fires for another is stale.
     pub(crate) armed: Instant,
     cold: Option<Box<ColdState>>,
