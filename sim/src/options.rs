@@ -47,7 +47,7 @@ pub enum Planted {
     FencedGoesOn,
     /// A shard's mailbox that was full once is not tried again (I12).
     FullMailboxForever,
-    /// A frame that found a shard's mailbox full is overtaken by the next one (I4).
+    /// A frame that found a shard's mailbox full is overtaken by the next one, and no send says behind which it comes (I4).
     FullMailboxOvertaken,
 }
 
