@@ -84,10 +84,11 @@ fn made_with_key(draft: &mut Draft<'_>, op: &CreateOp) -> Step<Option<ChannelId>
         let text = format!("an idempotency key of {length} bytes, the limit is {IDEMPOTENCY_KEY_BYTES_MAX}");
         return refuse(ErrorCode::BadRequest, text);
     }
-    let [today, yesterday] = idempotency_days(draft.wall());
-    let today = draft.record(keys::idempotency(today, op.creator, key), IdempotencyRecord::decode);
-    let yesterday = draft.record(keys::idempotency(yesterday, op.creator, key), IdempotencyRecord::decode);
-    for record in [today?, yesterday?].into_iter().flatten() {
+    // All of them before any is missed, so that one more round reads them.
+    let records = idempotency_days(draft.wall())
+        .map(|day| draft.record(keys::idempotency(day, op.creator, key), IdempotencyRecord::decode));
+    for record in records {
+        let Some(record) = record? else { continue };
         if draft.wall().since_ms(record.made_ms) > IDEMPOTENCY_MS {
             continue;
         }
@@ -164,7 +165,7 @@ fn write_channel(draft: &mut Draft<'_>, channel: ChannelId, op: &CreateOp, users
         draft.set(direct_key(users), packed::direct_row(channel).to_vec());
     }
     if let Some(key) = &op.idempotency_key {
-        let [today, _] = idempotency_days(draft.wall());
+        let today = keys::day(draft.wall());
         let record = IdempotencyRecord { channel, made_ms: wall, content_hash: content_hash(op) };
         draft.set(keys::idempotency(today, op.creator, key), record.encode());
     }
@@ -176,9 +177,10 @@ fn write_channel(draft: &mut Draft<'_>, channel: ChannelId, op: &CreateOp, users
 }
 
 /// The days on which a key that still counts can have been used.
-fn idempotency_days(wall: UnixMs) -> [u32; 2] {
+fn idempotency_days(wall: UnixMs) -> [u32; 3] {
     let today = keys::day(wall);
-    [today, today.saturating_sub(1)]
+    // The channel may have been made by a node whose clock was past midnight already.
+    [today, today.saturating_sub(1), today + 1]
 }
 
 /// The row of a direct channel's two users.
