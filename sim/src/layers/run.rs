@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use chat::{LayerError, view};
 use kv::{Begin, Engine, Transaction};
+use schema::View;
 use schema::record::NodeRecord;
 
 use crate::counts::Counts;
@@ -228,18 +229,20 @@ async fn claim(world: &Rc<World>, life: &Rc<Life>, shards: u16, rng: &mut Rng) {
 }
 
 /// Declares every node of the view dead as it is now.
-async fn by_verdict(engine: &impl Engine, life: &Life, shards: u16) -> Result<Option<schema::View>, LayerError> {
+async fn by_verdict(engine: &impl Engine, life: &Life, shards: u16) -> Result<Option<View>, LayerError> {
     let name = format!("life {}", life.number);
     let record = NodeRecord { name, shards, since_ms: crate::world::WALL, ..NodeRecord::default() };
     view::register(engine, life.incarnation, &record).await?;
     let roll = view::look(engine).await?;
     let dead = roll.active().filter(|&node| node != life.incarnation);
     let dead = dead.map(|node| (node, roll.nodes.get(&node).and_then(|node| node.beat))).collect();
-    let proposal = view::Proposal::alone(life.incarnation, shards, &view::Verdict { epoch: roll.epoch, dead });
+    let alone = View::alone(roll.epoch, life.incarnation, shards);
+    let (members, owners) = (alone.members().to_vec(), alone.owners().to_vec());
+    let proposal = view::Proposal { after: roll.epoch, members, owners, dead };
     view::change(engine, life.incarnation, &proposal).await
 }
 
-async fn adopt(world: &Rc<World>, life: &Rc<Life>, view: schema::View) {
+async fn adopt(world: &Rc<World>, life: &Rc<Life>, view: View) {
     let epoch = view.epoch;
     world.taken_over.borrow_mut().insert(epoch, world.tasks.polls());
     life.adopt(world, view);

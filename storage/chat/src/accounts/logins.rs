@@ -265,6 +265,11 @@ mod tests {
                     .map(|ended| ended.map_or("none".to_owned(), |(user, family)| format!("{family} of {user}"))),
                 ["live", family] => block_on(family_is_live(&engine, user, family.parse().expect("a number")))
                     .map(|live| live.to_string()),
+                ["live", ..] => {
+                    let families = words[1..].iter().map(|family| (user, family.parse().expect("a number")));
+                    let live = block_on(families_live(&engine, &families.collect::<Vec<_>>()));
+                    live.map(|live| live.iter().map(bool::to_string).collect::<Vec<_>>().join(" "))
+                }
                 ["rows"] => block_on(rows(&engine)).map(|rows| rows.to_string()),
                 [to] if to.starts_with('@') => {
                     wall = UnixMs(to[1..].parse::<u64>().expect("a day") * DAY_MS);
@@ -307,6 +312,7 @@ mod tests {
         check("login 1 a, logout 1, live 1 ? false, use a b ? unknown");
         check("login 1 a, use a b ? 1, forget a ? 1 of 7, live 1 ? false, use b c ? unknown");
         check("forget a ? none");
+        check("login 1 a, login 2 b, login 3 c, logout 2, live 3 2 9 1 ? true false false true");
     }
 
     #[test]

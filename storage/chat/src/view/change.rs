@@ -6,7 +6,6 @@
 //! instant.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use schema::{Epoch, Incarnation, Member, Owner, Standing, View};
 
@@ -30,23 +29,6 @@ pub struct Proposal {
     pub dead: BTreeMap<Incarnation, Option<u64>>,
 }
 
-impl Proposal {
-    /// Every partition for one node, whose shards have them in turn.
-    ///
-    /// # Panics
-    /// If `shards` is 0.
-    #[must_use]
-    pub fn alone(me: Incarnation, shards: u16, verdict: &Verdict) -> Self {
-        let view = View::alone(verdict.epoch, me, shards);
-        Self {
-            after: verdict.epoch,
-            members: view.members().to_vec(),
-            owners: view.owners().to_vec(),
-            dead: verdict.dead.clone(),
-        }
-    }
-}
-
 /// Changes the view as `by`, a node that is registered, proposes. One transaction: from its commit on nothing commits
 /// that was in flight under the old epoch (I7), and of who left or is dead nothing is left but its arrivals.
 ///
@@ -62,11 +44,9 @@ impl Proposal {
 pub async fn change<E: Engine>(engine: &E, by: Incarnation, proposal: &Proposal) -> Result<Option<View>, LayerError> {
     let Proposal { after, members, owners, dead } = proposal;
     let alone = &View::new(Epoch(after.0 + 1), members.clone(), owners.clone());
-    // Whether an attempt of this call may have committed.
-    let tried = &AtomicU64::new(0);
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let old = view_row(&tx).await?;
-        if attempt.maybe_committed && tried.load(Ordering::Relaxed) > 0 && old.epoch == alone.epoch {
+        if attempt.maybe_committed && old.epoch == alone.epoch {
             let is_ours = |view: &View| view.members() == alone.members() && view.owners() == alone.owners();
             return Ok(old.into_view().filter(is_ours));
         }
@@ -78,7 +58,6 @@ pub async fn change<E: Engine>(engine: &E, by: Incarnation, proposal: &Proposal)
         if old.epoch != *after || !may_change(&tx, by, &old, &new, dead).await? {
             return Ok(None);
         }
-        tried.fetch_add(1, Ordering::Relaxed);
         begin_epoch(&mut tx, &old, new);
         Ok(Some(view))
     })

@@ -14,7 +14,7 @@ mod change;
 mod lease;
 mod roll;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use schema::record::FenceRecord;
 use schema::{Epoch, Incarnation, View};
@@ -42,16 +42,16 @@ pub use roll::{Node, Roll, Seen, beat, look, register};
 /// # Panics
 /// If `shards` is 0.
 pub async fn claim<E: Engine>(engine: &E, incarnation: Incarnation, shards: u16) -> Result<View, LayerError> {
-    // The epoch that an attempt of this call may have committed. 0, which is none, until there was one.
-    let tried = &AtomicU64::new(0);
+    // What an attempt of this call may have committed.
+    let tried = &Mutex::new(None);
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let old = view_row(&tx).await?;
-        if attempt.maybe_committed && old.epoch.0 == tried.load(Ordering::Relaxed) && old.has(incarnation) {
-            return Ok(View::alone(old.epoch, incarnation, shards));
+        let earlier = tried.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(view) = earlier.filter(|view| attempt.maybe_committed && old == ViewRow::from(view)) {
+            return Ok(view);
         }
-        let epoch = Epoch(old.epoch.0 + 1);
-        tried.store(epoch.0, Ordering::Relaxed);
-        let view = View::alone(epoch, incarnation, shards);
+        let view = View::alone(Epoch(old.epoch.0 + 1), incarnation, shards);
+        *tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(view.clone());
         begin_epoch(&mut tx, &old, ViewRow::from(&view));
         Ok(view)
     })

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use chat::appender::Appender;
-use chat::view::{self, Lease, Proposal, Said};
+use chat::view::{self, Lease, Said};
 use chat::{check, history};
 use futures_lite::future::{self, block_on};
 use kv::Error;
@@ -26,7 +26,7 @@ use schema::limits::{BEAT_MS, LEASE_MS};
 use schema::record::NodeRecord;
 use schema::{Incarnation, OpReply, Seq, UserId, View};
 
-use crate::world::{WALL, channel, first_shard, open, parse, store};
+use crate::world::{WALL, alone, channel, first_shard, open, parse, store};
 
 const RATES: FaultRates = FaultRates {
     read_permille: 4,
@@ -95,7 +95,7 @@ async fn life(world: Rc<World>, me: Incarnation, stop: Rc<Cell<bool>>) {
             }
             let verdict = lease.observe(world.now_ms.get(), &seen.roll);
             if seen.roll.active().all(|node| verdict.dead.contains_key(&node))
-                && let Ok(Some(view)) = view::change(&world.engine, me, &Proposal::alone(me, 1, &verdict)).await
+                && let Ok(Some(view)) = view::change(&world.engine, me, &alone(me, &verdict)).await
             {
                 break view;
             }

@@ -23,4 +23,5 @@ mod standby;
 mod transfer;
 mod trouble;
 mod unreadable;
+mod views;
 mod world;

@@ -14,15 +14,14 @@
 use std::collections::BTreeMap;
 
 use chat::keys;
-use chat::view::{self, Lease, Proposal, Said, Seen, Verdict};
+use chat::view::{self, Lease, Said, Seen, Verdict};
 use futures_lite::future::block_on;
-use kv::memory::CommitFault::{self, Conflict, Throttled, UnknownCommitted, UnknownLost};
-use kv::memory::{MemoryEngine, MemoryStore, ScriptedFaults};
-use kv::{Begin, Engine, Generation, Transaction};
+use kv::memory::{MemoryEngine, MemoryStore};
+use kv::{Generation, Transaction};
 use schema::Incarnation;
 use schema::record::NodeRecord;
 
-use crate::world::{WALL, World, open, quiet, rows, write};
+use crate::world::{WALL, World, alone, quiet, write};
 
 struct Peer {
     lease: Lease,
@@ -70,9 +69,7 @@ impl Cluster {
             }
             ["takes"] => {
                 let verdict = self.peer(node).verdict.clone().expect("it has beaten");
-                let Some(taken) =
-                    block_on(view::change(&engine, me, &Proposal::alone(me, 1, &verdict))).expect("answered")
-                else {
+                let Some(taken) = block_on(view::change(&engine, me, &alone(me, &verdict))).expect("answered") else {
                     return "no".to_owned();
                 };
                 let current = block_on(view::current(&engine)).expect("readable");
@@ -232,24 +229,6 @@ fn a_node_that_never_registered_is_waited_for_as_well() {
 }
 
 #[test]
-fn nothing_is_left_of_a_node_that_was_taken_over_but_its_arrivals() {
-    let engine = quiet(&store());
-    let mut cluster = Cluster::over(engine.clone());
-    for step in "1 joins; 1 beats; 1 takes; 1 sends a; 2 joins; 2 beats x6; 2 takes; 2 beats; 2 sends b".split("; ") {
-        cluster.step(step);
-    }
-    let there = |key: Vec<u8>| block_on(engine.begin(Begin::Fresh).get(&key)).expect("readable").is_some();
-    for (node, left) in [(Incarnation(1), false), (Incarnation(2), true)] {
-        let all = [keys::fence(node), keys::node(node), keys::heartbeat(node)].map(there);
-        assert_eq!((all, rows(&engine, &keys::batches(node)).len()), ([left; 3], usize::from(left)), "{node:?}");
-    }
-    assert!(!rows(&engine, &keys::arrivals()).is_empty(), "push items are made of them");
-    let roll = block_on(view::look(&engine)).expect("readable");
-    let (active, node) = roll.first_active().expect("one is active");
-    assert_eq!((active, node.record.as_ref(), node.beat), (Incarnation(2), Some(&record(2)), Some(7)));
-}
-
-#[test]
 fn a_registration_that_cannot_be_read_is_there_all_the_same() {
     let engine = quiet(&store());
     let mut cluster = Cluster::over(engine.clone());
@@ -259,21 +238,4 @@ fn a_registration_that_cannot_be_read_is_there_all_the_same() {
     let roll = block_on(view::look(&engine)).expect("readable");
     let node = &roll.nodes[&Incarnation(2)];
     assert_eq!((node.registered, &node.record, node.beat), (true, &None, Some(1)));
-}
-
-#[test]
-fn a_takeover_whose_outcome_is_unknown_raises_the_epoch_once() {
-    let check = |fates: &[CommitFault]| {
-        let store = store();
-        assert_eq!(run(quiet(&store), "1 joins; 1 beats; 1 takes"), "joined; 2:; epoch 3");
-        let before = [CommitFault::None; 7];
-        let engine = open(&store, ScriptedFaults::new(before.iter().chain(fates).copied()));
-        let said = run(engine, "2 joins; 2 beats x6; 2 takes; 2 beats; 2 sends a");
-        assert_eq!(said, "joined; 3:1 1 dead; epoch 4; 4:2+; #1", "{fates:?}");
-    };
-    check(&[UnknownCommitted]);
-    check(&[UnknownLost]);
-    check(&[UnknownLost, Conflict]);
-    check(&[Conflict, UnknownCommitted, Throttled]);
-    check(&[UnknownCommitted, UnknownLost]);
 }

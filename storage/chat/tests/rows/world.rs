@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use chat::appender::{Appender, Batch, Finished};
 use chat::check::{self, Checked};
-use chat::view::Proposal;
+use chat::view::{Proposal, Verdict};
 use chat::{LayerError, history, inbox, keys, view};
 use futures_lite::future::block_on;
 use kv::memory::{CommitFault, Faults, MemoryEngine, MemoryOptions, MemoryStore, NoFaults, ScriptedFaults};
@@ -463,6 +463,13 @@ fn send(from: UserId, object: &str, rest: &[&str]) -> ChannelOp {
 /// Whether a refusal is one that a client may repeat.
 pub(crate) fn is_temporary(reply: &Result<OpReply, Refusal>) -> bool {
     reply.as_ref().is_err_and(|refusal: &Refusal| ErrorCode::is_temporary(refusal.code))
+}
+
+/// What a node proposes that has found everybody else dead: everything for its one shard.
+pub(crate) fn alone(me: Incarnation, verdict: &Verdict) -> Proposal {
+    let view = View::alone(verdict.epoch, me, 1);
+    let (members, owners) = (view.members().to_vec(), view.owners().to_vec());
+    Proposal { after: verdict.epoch, members, owners, dead: verdict.dead.clone() }
 }
 
 /// Gives partitions to the first shard of a life, which joins if it is not there.
