@@ -33,7 +33,7 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
     appends: &mut Appends,
 ) -> Option<Task> {
     let Context { engine, auth, me, view: in_view, now } = context;
-    let (started, wall, epoch) = (now.mono, now.wall, in_view.epoch);
+    let (started, wall) = (now.mono, now.wall);
     Some(match question {
         Question::Apply(ask) => {
             appends.push(started, ask);
@@ -79,7 +79,7 @@ pub(crate) fn begin<E: Engine, A: Authenticator>(
             task(started, pending, async move { inbox::trim(&engine, user, wall).await.map(drop) })
         }
         Question::PutPresence(Ask { request: store::PutPresence { user, record }, pending }) => {
-            task(started, pending, async move { presence::put(&engine, epoch, me.incarnation, user, record).await })
+            task(started, pending, async move { presence::put(&engine, &in_view, me, user, record).await })
         }
         Question::Visible(Ask { request: store::Visible { watcher, users, fellows }, pending }) => {
             task(started, pending, async move { people::visible(&engine, watcher, &users, fellows).await })

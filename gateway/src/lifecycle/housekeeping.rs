@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use schema::Incarnation;
+
 use crate::config::Config;
 use crate::machine::disk::{self, DiskChange, DiskWatch};
 use crate::runtime::{Commander, StorePool};
@@ -35,6 +37,7 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
     pub(super) fn new(
         config: &'a Config,
         store: S,
+        me: Incarnation,
         state: &Arc<NodeState>,
         shards: &'a Commander,
         background: StorePool,
@@ -48,7 +51,7 @@ impl<'a, S: NodeStore> Housekeeping<'a, S> {
             away: is_away(health.health()),
             health,
             writes: true,
-            upkeep: Upkeep::new(store.clone()),
+            upkeep: Upkeep::new(store.clone(), me),
             background,
             store,
         }
@@ -158,8 +161,8 @@ mod tests {
         assert!(state.ready().is_err(), "no answer for 3 s");
 
         let background = StorePool::start("background", 1).expect("a thread");
-        let shards = Commander::default();
-        let mut housekeeping = Housekeeping::new(&config, store.clone(), &state, &shards, background, health);
+        let (me, shards) = (Incarnation(1), Commander::default());
+        let mut housekeeping = Housekeeping::new(&config, store.clone(), me, &state, &shards, background, health);
         housekeeping.run();
         assert_eq!(state.ready(), Ok(()));
         drop(housekeeping);

@@ -320,7 +320,8 @@ impl Node<'_> {
         );
         let seeded = self.wait_for(state, S::REMEDY, seed(store, &node_shards, self.mode));
         let served = clients.map_err(Halt::from).and_then(|clients| seeded?.map(|()| clients).map_err(Halt::from));
-        let mut housekeeping = Housekeeping::new(config, store.clone(), state, &commander, background, health);
+        let mut housekeeping =
+            Housekeeping::new(config, store.clone(), incarnation, state, &commander, background, health);
         let served = served.map(|clients| {
             state.advance(Phase::Active);
             if let Err(error) = announce(mode, ready) {

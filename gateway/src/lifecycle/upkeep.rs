@@ -1,16 +1,18 @@
-//! Upkeep of the store by the clock, beside serving: what earlier lives left unserved becomes push items, and what
+//! Upkeep of the store by the clock, beside serving: what lives that are over left unserved becomes push items, and what
 //! nobody may ask for any more is forgotten: first replies beyond their 33 days, keys of creations beyond their day,
 //! push items beyond theirs. The clock itself is looked at each minute, so that one that has leapt forgets nothing.
 //!
-//! Owns when it is done. What may be forgotten is `chat::dedup` and `chat::push`, which clock counts `chat::clock`.
+//! Owns when it is done, each time for what is this node's of it under the view as it stands ([`Share`]). What may be
+//! forgotten is `chat::dedup` and `chat::push`, which clock counts `chat::clock`.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
 use chat::push::Adopted;
-use chat::{dedup, push};
+use chat::{Share, dedup, push};
 use kv::Engine;
+use schema::Incarnation;
 
 use crate::runtime::{self, Job, StorePool};
 
@@ -20,16 +22,15 @@ const EVERY: Duration = Duration::from_secs(3_600);
 const CLOCK_EVERY: Duration = Duration::from_secs(60);
 /// How often a clock that has leapt is spoken of.
 const LEAPT_SAID_EVERY: Duration = Duration::from_secs(3_600);
-/// When what could not be adopted is tried again.
-const ADOPT_AGAIN: Duration = Duration::from_secs(10);
+/// How often lives that are over are looked for: an item is due half a minute after its message.
+const ADOPT_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) struct Upkeep<S> {
     engine: S,
-    /// Until all that earlier lives left is adopted; whether it was.
-    ///
-    /// Beside serving and not before: nobody waits for it, since sessions start from their inboxes and an item is due
-    /// half a minute after its message, so a life that left much behind delays no start.
-    adopting: Chore<bool>,
+    me: Incarnation,
+    /// Beside serving and not before: nobody waits for it, since sessions start from their inboxes, so a life that left
+    /// much behind delays no start.
+    adopting: Chore<()>,
     forgetting: Chore<()>,
     looking: Chore<Option<Observed>>,
     looked_at: Instant,
@@ -62,10 +63,11 @@ impl<T: Send + 'static> Chore<T> {
 
 impl<S: Engine> Upkeep<S> {
     /// For a node that has just begun to serve.
-    pub(super) fn new(engine: S) -> Self {
+    pub(super) fn new(engine: S, me: Incarnation) -> Self {
         let now = Instant::now();
         Self {
             engine,
+            me,
             adopting: Chore::due(now),
             forgetting: Chore::due(now),
             looking: Chore::due(now),
@@ -77,16 +79,16 @@ impl<S: Engine> Upkeep<S> {
     /// Begins what is due. Takes as many transactions as there are thousands of rows, and as long as the store does.
     pub(super) fn run_if_due(&mut self, pool: &StorePool) {
         let now = Instant::now();
-        let engine = || self.engine.clone();
+        let (me, engine) = (self.me, || self.engine.clone());
         let ran = now - self.looked_at;
         let looked = self.looking.round(now, pool, || {
             self.looked_at = now;
             look(engine(), ran)
         });
-        if let Some(false) = self.adopting.round(now, pool, || adopted(engine())) {
-            self.adopting.due = Some(now + ADOPT_AGAIN);
+        if let Some(()) = self.adopting.round(now, pool, || adopt(engine(), me)) {
+            self.adopting.due = Some(now + ADOPT_EVERY);
         }
-        if let Some(()) = self.forgetting.round(now, pool, || forget(engine())) {
+        if let Some(()) = self.forgetting.round(now, pool, || forget(engine(), me)) {
             self.forgetting.due = Some(now + EVERY);
         }
         if let Some(observed) = looked {
@@ -127,30 +129,32 @@ async fn look<S: Engine>(engine: S, ran: Duration) -> Option<Observed> {
         .ok()
 }
 
-async fn forget<S: Engine>(engine: S) {
-    match dedup::clear(&engine, runtime::wall()).await {
+async fn forget<S: Engine>(engine: S, me: Incarnation) {
+    let share = match Share::current(&engine, me).await {
+        Ok(share) => share,
+        Err(error) => return tracing::warn!(%error, "the view cannot be read, forgetting what is old in an hour"),
+    };
+    match dedup::clear(&engine, runtime::wall(), &share).await {
         Ok(0) => {}
         Ok(rows) => tracing::info!(rows, "forgot first replies that nobody may ask for any more"),
         Err(error) => tracing::warn!(%error, "could not forget old first replies, trying again in an hour"),
     }
-    match push::sweep(&engine, runtime::wall()).await {
+    match push::sweep(&engine, runtime::wall(), &share).await {
         Ok(0) => {}
         Ok(items) => tracing::info!(items, "forgot push items that nobody fetched for a day"),
         Err(error) => tracing::warn!(%error, "could not forget old push items, trying again in an hour"),
     }
 }
 
-/// Whether nothing is left of earlier lives.
-async fn adopted<S: Engine>(engine: S) -> bool {
-    match push::adopt(&engine, runtime::wall()).await {
-        Ok(Adopted { arrivals: 0, .. }) => true,
+async fn adopt<S: Engine>(engine: S, me: Incarnation) {
+    let adopted = async { push::adopt(&engine, runtime::wall(), &Share::current(&engine, me).await?).await };
+    match adopted.await {
+        Ok(Adopted { arrivals: 0, .. }) => {}
         Ok(Adopted { arrivals, items }) => {
-            tracing::info!(arrivals, items, "made push items of what an earlier life left unserved");
-            true
+            tracing::info!(arrivals, items, "made push items of what a life that is over left unserved");
         }
         Err(error) => {
-            tracing::warn!(%error, "could not make push items of what an earlier life left unserved, trying again");
-            false
+            tracing::warn!(%error, "could not make push items of what a life that is over left unserved, trying again");
         }
     }
 }

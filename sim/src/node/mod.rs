@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::push::{self, Adopted};
-use chat::{appender::Appender, view};
+use chat::{Share, appender::Appender, view};
 use host::Host;
 use host::driver::{Clock as _, Limits, Orders, Parts};
 use host::membership::News;
@@ -375,7 +375,7 @@ impl Node {
 /// What lives that are over left unserved becomes push items, beside serving as in a real node.
 async fn adopt(world: Rc<World>, engine: Way, clock: Clock) {
     loop {
-        match push::adopt(&engine, clock.now().wall).await {
+        match push::adopt(&engine, clock.now().wall, &Share::whole()).await {
             Ok(Adopted { arrivals: 0, .. }) => {}
             Ok(Adopted { arrivals, items }) => {
                 note!(world.trace, "node: {arrivals} arrivals of earlier lives became {items} push items");

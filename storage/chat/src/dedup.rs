@@ -5,7 +5,7 @@
 use schema::UnixMs;
 use schema::limits::{DEDUP_CLEARED_DAYS, DEDUP_DAYS};
 
-use super::{LayerError, clock, commit, packed, unreadable};
+use super::{LayerError, Share, clock, commit, packed, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, RangeRequest, Transaction, key_after};
 
@@ -14,21 +14,25 @@ const _: () = assert!(DEDUP_CLEARED_DAYS > DEDUP_DAYS + 1, "an id of any day tha
 /// Rows that one transaction clears: some 100 KB with their keys, and less than a commit's time on any engine.
 const CLEAR_ROWS: u32 = 1_000;
 
-/// Clears the rows of ids made more than 33 days before `wall`, and idempotency keys of more than 24 hours. Once a day
-/// is often enough; it takes as many transactions as there are thousands of rows. Returns how many rows went.
+/// Clears the rows of ids made more than 33 days before `wall`, and idempotency keys of more than 24 hours, as far as
+/// they are of this share. Once a day is often enough; it takes as many transactions as there are thousands of rows.
+/// Returns how many rows went.
 ///
 /// A clock that has leapt clears nothing more ([`clock`]). Never goes back: a `wall` that is behind an earlier call's
 /// clears nothing more.
 ///
 /// # Errors
 /// The store's. Then some of it was cleared; clearing again is safe.
-pub async fn clear<E: Engine>(engine: &E, wall: UnixMs) -> Result<u64, LayerError> {
+pub async fn clear<E: Engine>(engine: &E, wall: UnixMs, share: &Share) -> Result<u64, LayerError> {
     let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
     let days = u32::try_from(DEDUP_CLEARED_DAYS).expect("33");
     // The floor goes first: what is missing above it is damage.
     let floor = raise_floor(engine, keys::day(wall).saturating_sub(days)).await?;
-    let mut cleared = clear_range(engine, &keys::idempotencies_before((floor + days).saturating_sub(1))).await?;
-    for hash in 0..=u8::MAX {
+    let mut cleared = 0;
+    if share.has_rest() {
+        cleared += clear_range(engine, &keys::idempotencies_before((floor + days).saturating_sub(1))).await?;
+    }
+    for hash in (0..=u8::MAX).filter(|&hash| share.has_hash(hash)) {
         cleared += clear_range(engine, &keys::dedups_before(hash, floor)).await?;
     }
     Ok(cleared)

@@ -53,7 +53,7 @@ pub struct InboxLimits {
     pub at_connect: bool,
 }
 
-/// Reads `user`'s inbox after a place, at a version that is `at_least` this one.
+/// Reads `user`'s inbox after a place, at a version that is `at_least` this one, and no older than the place.
 ///
 /// # Errors
 /// The store's, and damage.
@@ -64,7 +64,8 @@ pub async fn read<E: Engine>(
     at_least: u64,
     limits: InboxLimits,
 ) -> Result<InboxPage, LayerError> {
-    read!(engine, Begin::AtLeast(Version(at_least)), |tx| page(&tx, user, after, limits).await)
+    let begin = Begin::AtLeast(Version(at_least.max(after.stamp.version)));
+    read!(engine, begin, |tx| page(&tx, user, after, limits).await)
 }
 
 async fn page<T: Transaction>(

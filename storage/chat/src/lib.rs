@@ -13,7 +13,7 @@
 //! search       the index of words, and looking for them                  mentions   where an account is named
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
 //! transfer     from one store to another, whatever their engines         unreadable what becomes of damaged rows
-//! clock        the time that upkeep goes by
+//! clock        the time that upkeep goes by                               share      which node does what of upkeep
 //! ```
 
 pub mod accounts;
@@ -37,10 +37,13 @@ pub mod people;
 pub mod presence;
 pub mod push;
 pub mod search;
+mod share;
 pub mod transfer;
 pub mod unreadable;
 pub mod view;
 mod visible;
+
+pub use share::Share;
 
 use schema::record::RecordError;
 use schema::{ErrorCode, Refusal, UserId};

@@ -1,35 +1,44 @@
 //! Presence of users, as their homes last said.
 //!
-//! Owns the rows `presence`. Who is present is for the home to find out; here it only survives the home. Upholds I7:
-//! what a home says that is a home no more is refused, and no clock is compared with another's.
+//! Owns the rows `presence`. Who is present is for the home to find out; here it only survives the home. Upholds I7 and
+//! I8: a row is written only by the user's home of the view that stands, which the fence proves in the same transaction,
+//! so that rows follow each other as views do, and no clock is compared with another's.
 
 use bytes::Bytes;
 use schema::record::{FenceRecord, PresenceRecord};
-use schema::{Epoch, Incarnation, UserId};
+use schema::{Owner, UserId, View};
 
-use super::{LayerError, commit, moving, read, unreadable};
+use super::{LayerError, commit, moving, read, recent, unreadable};
 use crate::keys;
-use kv::transaction::{Begin, Engine, Transaction};
+use kv::transaction::{Begin, Engine, Transaction, key_after};
 
-/// Stores what a home of this node says of a user under an epoch. A home has one word about a user under way at a time,
-/// so the last it said stands, whatever its clock; writing again is safe.
+/// Stores what `home` says of one of its users under `view`. A home has one word about a user under way at a time, so
+/// the last it said stands, whatever its clock; writing again is safe.
 ///
 /// # Errors
-/// 113 once the node's fence is not of this epoch: nothing is stored. The store's, and damage in the fence.
+/// 113, and nothing is stored, if the user is another's under this view, or the view has ended. The store's, and damage
+/// in the fence.
 pub async fn put<E: Engine>(
     engine: &E,
-    epoch: Epoch,
-    incarnation: Incarnation,
+    view: &View,
+    home: Owner,
     user: UserId,
     record: PresenceRecord,
 ) -> Result<(), LayerError> {
-    let (key, fence_key) = (&keys::presence(user), &keys::fence(incarnation));
-    commit!(engine, Begin::Cached, |tx, _| {
+    if view.home_of_user(user) != home {
+        return Err(moving().into());
+    }
+    let (key, fence_key) = (&keys::presence(user), &keys::fence(home.incarnation));
+    let expected = FenceRecord { incarnation: home.incarnation, epoch: view.epoch };
+    // The view was read by this process, so the fence that it wrote is seen from there on.
+    commit!(engine, recent(engine), |tx, _| {
         let fence = tx.get(fence_key).await?;
         let fence = unreadable::refuse_some(fence_key, fence.as_ref(), FenceRecord::decode)?;
-        if fence != Some(FenceRecord { incarnation, epoch }) {
+        if fence != Some(expected) {
             return Err(moving().into());
         }
+        // An earlier word whose outcome nobody awaited does not come after this one.
+        tx.add_read_conflict(key, &key_after(key));
         tx.set(key, &record.encode());
         Ok(())
     })

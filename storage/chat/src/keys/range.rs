@@ -23,6 +23,11 @@ pub(super) fn hash_byte(id: u64) -> u8 {
     xxh3_64(&id.to_be_bytes()).to_be_bytes()[0]
 }
 
+/// The hash byte of a node's life.
+pub(crate) fn hash_of_life(incarnation: Incarnation) -> u8 {
+    hash_byte(incarnation.0)
+}
+
 /// The first fields of keys of a table.
 fn key(table: Table, fields: impl Field) -> Vec<u8> {
     Writer::behind(table as u8).and(fields).0
@@ -129,7 +134,7 @@ ranges! {
     arrivals_through(home: Owner, last: Stamp) =
         through(Table::Arrival, hashed(home), (hashed(home), last));
     /// The arrivals of all shards of a node's life.
-    arrivals_of(incarnation: Incarnation) = all(Table::Arrival, (hash_byte(incarnation.0), incarnation));
+    arrivals_of(incarnation: Incarnation) = all(Table::Arrival, (hash_of_life(incarnation), incarnation));
     /// The arrivals of every life of every node.
     arrivals() = all(Table::Arrival, ());
     /// The lives that are over and have left arrivals.
@@ -241,7 +246,7 @@ pub fn arrival_prefix(home: Owner) -> Vec<u8> {
 }
 
 fn hashed(home: Owner) -> (u8, Owner) {
-    (hash_byte(home.incarnation.0), home)
+    (hash_of_life(home.incarnation), home)
 }
 
 /// At which home a transaction arrived, and the transaction.
@@ -299,7 +304,7 @@ pub fn push_item(key: &[u8], value: &[u8]) -> Result<PushItem, RecordError> {
 /// Whether a node's life may append.
 #[must_use]
 pub fn fence(incarnation: Incarnation) -> Vec<u8> {
-    table::fence_of(hash_byte(incarnation.0), incarnation)
+    table::fence_of(hash_of_life(incarnation), incarnation)
 }
 
 /// The last batch that a shard committed, overwritten by the next.

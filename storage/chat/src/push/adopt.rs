@@ -1,8 +1,9 @@
 //! Adoption of arrivals that homes left unserved when they went: they become push items.
 //!
-//! Owns the clearing of arrivals of lives that are over, which a change of the view lists. A home clears its arrivals behind itself once it has told those who
-//! were there, so what is left are the last moments before it went. Nobody knows any more who was there then, so there
-//! is an item for everyone, and what a user has read meanwhile is found out when the item is due.
+//! Owns the clearing of arrivals of lives that are over, which a change of the view lists. A home clears its arrivals
+//! behind itself once it has told those who were there, so what is left are the last moments before it went. Nobody
+//! knows any more who was there then, so there is an item for everyone, and what a user has read meanwhile is found out
+//! when the item is due.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use schema::record::{ArrivalRecord, EventRecordBody, MessageRecord, PushItem};
 use schema::{ChannelId, Incarnation, Seq, UnixMs};
 
 use crate::keys;
-use crate::{LayerError, clock, commit, read, unreadable};
+use crate::{LayerError, Share, clock, commit, read, unreadable};
 use kv::transaction::{Begin, Engine, Row, Transaction, key_after};
 
 use super::{ITEMS_AT_ONCE, put};
@@ -31,31 +32,30 @@ pub struct Adopted {
 /// Lives that are looked at in one go.
 const LIVES_AT_ONCE: u32 = 64;
 
-/// Turns what arrived at the homes of lives that are over into push items, and clears it.
+/// Turns what arrived at the homes of lives that are over into push items, and clears it, as far as these lives are of
+/// this share.
 ///
 /// Nothing arrives there any more, since their fences are gone. It may run beside the new homes, and again, and on
 /// several nodes at once. In transactions of some thousand items, one arrival row at least.
 ///
 /// # Errors
 /// The store's, and damage. Then some of it is done; adopting again goes on.
-pub async fn adopt<E: Engine>(engine: &E, wall: UnixMs) -> Result<Adopted, LayerError> {
+pub async fn adopt<E: Engine>(engine: &E, wall: UnixMs, share: &Share) -> Result<Adopted, LayerError> {
     let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
     let mut adopted = Adopted::default();
-    loop {
-        let lives = read!(engine, Begin::Fresh, |tx| {
-            let page = tx.snapshot_get_range(&keys::ended_lives().rows(LIVES_AT_ONCE)).await?;
-            Ok(unreadable::readable(&page.rows, |row: &Row| keys::ended_of(&row.key)))
-        })?;
-        if lives.is_empty() {
-            return Ok(adopted);
-        }
-        for life in lives {
+    let mut next = Some(keys::ended_lives().rows(LIVES_AT_ONCE));
+    while let Some(range) = next {
+        let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
+        let lives = unreadable::readable(&page.rows, |row: &Row| keys::ended_of(&row.key));
+        for life in lives.into_iter().filter(|life| share.has_hash(keys::hash_of_life(*life))) {
             while let Some(step) = commit!(engine, Begin::Fresh, |tx, _| adopt_some(&mut tx, life, wall).await)? {
                 adopted.arrivals += step.arrivals;
                 adopted.items += step.items;
             }
         }
+        next = range.after(&page);
     }
+    Ok(adopted)
 }
 
 /// Adopts the first rows of a life; nothing, and the word that it has ended is gone, if there are none.

@@ -17,7 +17,7 @@ use schema::record::PushItem;
 pub use adopt::{Adopted, adopt};
 pub use decide::{Decision, decide};
 
-use super::{LayerError, clock, read, unreadable};
+use super::{LayerError, Share, clock, read, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, Transaction};
 
@@ -69,15 +69,16 @@ pub async fn list<E: Engine>(engine: &E, limit: u32) -> Result<Listed, LayerErro
     Ok(Listed { items: first.into_iter().collect(), more })
 }
 
-/// Removes what was due more than `PUSH_KEPT_MS` before `wall`. Returns how many items went.
+/// Removes what was due more than `PUSH_KEPT_MS` before `wall`, as far as it is of this share. Returns how many items
+/// went.
 ///
 /// # Errors
 /// The store's. Then some are gone; sweeping again is safe.
-pub async fn sweep<E: Engine>(engine: &E, wall: UnixMs) -> Result<u64, LayerError> {
+pub async fn sweep<E: Engine>(engine: &E, wall: UnixMs, share: &Share) -> Result<u64, LayerError> {
     let wall = clock::believed(&engine.begin(Begin::Fresh), wall).await?;
     let before = UnixMs(wall.0.saturating_sub(PUSH_KEPT_MS));
     let mut swept = 0;
-    for partition in 0..usize::from(PARTITIONS) {
+    for partition in share.partitions() {
         swept += super::dedup::clear_range(engine, &keys::pushes_due(partition, before)).await?;
     }
     Ok(swept)

@@ -4,7 +4,7 @@ use schema::{Epoch, UnixMs};
 
 use super::{PART_BYTES, PART_ROWS};
 use crate::keys;
-use crate::{LayerError, push, read, view};
+use crate::{LayerError, Share, push, read, view};
 use kv::transaction::{Begin, Engine, Row, Transaction};
 
 /// Ends the view, and makes push items of what its homes left unserved, since arrivals stay behind. Returns the epoch,
@@ -18,7 +18,7 @@ use kv::transaction::{Begin, Engine, Row, Transaction};
 pub async fn settle<E: Engine>(engine: &E, wall: UnixMs) -> Result<Epoch, LayerError> {
     view::end(engine).await?;
     let epoch = epoch(engine).await?;
-    push::adopt(engine, wall).await?;
+    push::adopt(engine, wall, &Share::whole()).await?;
     Ok(epoch)
 }
 

@@ -1,7 +1,7 @@
 //! A clock that leaps forgets nothing, and its times are nobody else's.
 
 use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
-use chat::{dedup, inbox, keys, push};
+use chat::{Share, dedup, inbox, keys, push};
 use futures_lite::future::block_on;
 use kv::Transaction;
 use kv::memory::MemoryEngine;
@@ -18,8 +18,8 @@ fn days(days: u64) -> UnixMs {
 fn keep_up(world: &World<MemoryEngine>, wall: UnixMs, ran_ms: u64) -> Observed {
     block_on(async {
         let observed = clock::observe(&world.engine, wall, ran_ms).await.expect("readable");
-        dedup::clear(&world.engine, wall).await.expect("cleared");
-        push::sweep(&world.engine, wall).await.expect("swept");
+        dedup::clear(&world.engine, wall, &Share::whole()).await.expect("cleared");
+        push::sweep(&world.engine, wall, &Share::whole()).await.expect("swept");
         inbox::trim(&world.engine, UserId(2), wall).await.expect("trimmed");
         observed
     })
@@ -56,7 +56,7 @@ fn where_the_clock_cannot_be_read_nothing_is_forgotten() {
     assert_eq!(world.run("1 sends a"), "#1");
     write(&world.engine, |tx| tx.set(&keys::clock(), &[250]));
     assert!(block_on(clock::observe(&world.engine, days(34), 0)).is_err());
-    block_on(dedup::clear(&world.engine, days(34))).expect("nothing to clear");
+    block_on(dedup::clear(&world.engine, days(34), &Share::whole())).expect("nothing to clear");
     assert_eq!(world.run("1 sends a"), "#1 again");
 }
 

@@ -1,20 +1,21 @@
 //! Appenders across views: a queue outlives the view under which it was asked for, what has moved is refused whole, and
 //! a batch whose view ended meanwhile is decided once (I3, I4, I5, I7).
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use chat::appender::Batch;
-use chat::view;
+use chat::{arrivals, view};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, UnknownCommitted, UnknownLost};
 use kv::memory::{Faults, MemoryEngine, MemoryStore, ScriptedFaults};
-use schema::View;
 use schema::view::Partition;
+use schema::{Stamp, View};
 
-use crate::world::{World, channel, give, open, quiet, store};
+use crate::world::{World, channel, first_shard, give, open, quiet, store};
 
 /// Fates of batches' commits; what changes views meets none.
 struct Fates {
@@ -144,6 +145,30 @@ fn a_life_that_is_in_no_view_any_more_refuses_all_that_it_has_and_is_given() {
     // What has committed has.
     check(&[], "1 sends a; begins; 2 sends b; is expelled; ends; begins; ends", "#1; 113");
     check(&[], "1 sends a; is expelled; begins; ends; gives x to 3; learns; 1 sends b; begins; ends", "113; 113");
+}
+
+#[test]
+fn a_home_reads_on_across_views_and_is_told_which_stood() {
+    let (mut world, views) = begin(&store(), &[], 0);
+    let (home, none) = (first_shard(2), BTreeSet::new());
+    let read = |after| {
+        let page = block_on(arrivals::read(&views.engine, home, after, 0, &none, 10));
+        page.map(|page| (page.rows.len(), page.through, page.epoch.0))
+            .map_err(|error| u16::from(error.into_refusal().code))
+    };
+    let (_, first, epoch) = read(Stamp::default()).expect("it lives");
+    assert_eq!(epoch, 2);
+    world.run("1 sends a");
+    views.give("x", 3);
+    // What arrives from here on may arrive elsewhere, which is for the home to judge.
+    let (rows, second, epoch) = read(first).expect("it lives");
+    assert_eq!((rows, epoch), (1, 3), "what arrived under the view before is one stream with what comes");
+    world.run("1 sends b");
+    assert_eq!(read(second).map(|(rows, _, epoch)| (rows, epoch)), Ok((1, 3)));
+    assert_eq!(read(first).map(|(rows, _, epoch)| (rows, epoch)), Ok((2, 3)));
+    // Its life is over.
+    World::claim(views.engine.clone(), 4, 1);
+    assert_eq!(read(second), Err(113));
 }
 
 /// A send is under way when the view changes, after so many steps of its batch. Whatever became of its commit, it is

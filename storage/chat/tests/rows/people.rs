@@ -1,5 +1,7 @@
 //! Friends, blocks and who sees whom, in scripts of steps, each with what comes of it: `1 asks 2 ? requested`.
 
+use std::sync::Arc;
+
 use chat::keys;
 use chat::people::{self, BlockOutcome};
 use chat::{LayerError, presence};
@@ -9,9 +11,10 @@ use kv::memory::CommitFault::{self, Conflict, Throttled, UnknownCommitted, Unkno
 use kv::memory::{MemoryEngine, MemoryStore};
 use schema::limits::FRIENDS_MAX;
 use schema::record::{BlockRecord, FriendRecord, FriendState, PresenceRecord};
-use schema::{Epoch, ErrorCode, Incarnation, PresenceState, UnixMs, UserId};
+use schema::view::Partition;
+use schema::{ErrorCode, Incarnation, PresenceState, UnixMs, UserId};
 
-use crate::world::{self, WALL, World, faulty, store, world, write};
+use crate::world::{self, WALL, World, faulty, first_shard, give, store, world, write};
 
 fn state(state: FriendState) -> String {
     format!("{state:?}").to_lowercase()
@@ -160,8 +163,10 @@ fn a_common_group_is_found_from_either_side() {
 fn what_is_stored_of_presence_is_shown_to_those_who_may_see_it() {
     let engine = faulty(&store(), &[]);
     let online = PresenceRecord { state: PresenceState::Online, last_active_ms: UnixMs(5), at_ms: UnixMs(7) };
-    block_on(presence::put(&engine, Epoch(2), Incarnation(2), UserId(2), online)).expect("stored");
-    block_on(presence::put(&engine, Epoch(2), Incarnation(2), UserId(4), online)).expect("stored");
+    let view = World::current(engine.clone()).view;
+    for user in [2, 4].map(UserId) {
+        block_on(presence::put(&engine, &view, first_shard(2), user, online)).expect("stored");
+    }
     let seen = block_on(people::visible(&engine, UserId(1), &[UserId(4), UserId(3), UserId(2)], false));
     assert_eq!(seen.expect("readable"), [None, Some(PresenceRecord::default()), Some(online)]);
     let stored = block_on(presence::get_all(&engine, &[UserId(3), UserId(4)])).expect("readable");
@@ -171,18 +176,24 @@ fn what_is_stored_of_presence_is_shown_to_those_who_may_see_it() {
 #[test]
 fn what_a_home_says_last_of_presence_stands_whatever_its_clock_until_another_is_home() {
     let engine = faulty(&store(), &[]);
-    let check = |life: u64, at, state, stands| {
+    let check = |world: &World<MemoryEngine>, at, state, stands| {
         let record = PresenceRecord { state, last_active_ms: UnixMs(1), at_ms: UnixMs(at) };
-        let put = block_on(presence::put(&engine, Epoch(life), Incarnation(life), UserId(2), record));
+        let life = world.life.0;
+        let put = block_on(presence::put(&engine, &world.view, first_shard(life), UserId(2), record));
         let code = put.map_err(|error| u16::from(error.into_refusal().code));
         let stored = block_on(presence::get_all(&engine, &[UserId(2)])).expect("readable")[0];
         assert_eq!((code, stored.state), stands, "after one of {at} by {life}");
     };
-    check(2, 6, PresenceState::Online, (Ok(()), PresenceState::Online));
-    check(2, 5, PresenceState::Offline, (Ok(()), PresenceState::Offline));
-    World::claim(engine.clone(), 3, 1);
-    check(2, 9, PresenceState::Online, (Err(113), PresenceState::Offline));
-    check(3, 1, PresenceState::Away, (Ok(()), PresenceState::Away));
+    let mut old = World::current(engine.clone());
+    check(&old, 6, PresenceState::Online, (Ok(()), PresenceState::Online));
+    check(&old, 5, PresenceState::Offline, (Ok(()), PresenceState::Offline));
+    give(&engine, &[Partition::of_user(UserId(2))], 3);
+    let new = World { life: Incarnation(3), ..World::current(engine.clone()) };
+    // Under its view that ended, and under the one in which the user is another's.
+    check(&old, 9, PresenceState::Online, (Err(113), PresenceState::Offline));
+    old.view = Arc::clone(&new.view);
+    check(&old, 9, PresenceState::Online, (Err(113), PresenceState::Offline));
+    check(&new, 1, PresenceState::Away, (Ok(()), PresenceState::Away));
 }
 
 fn fill(engine: &MemoryEngine, rows: u32, row: impl Fn(UserId) -> (Vec<u8>, Vec<u8>)) {

@@ -2,15 +2,16 @@
 
 use chat::keys;
 use chat::push::{self, Adopted, Decision};
-use chat::{arrivals, presence, view};
+use chat::{Share, arrivals, presence, view};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, UnknownCommitted, UnknownLost};
 use kv::memory::{MemoryEngine, MemoryStore};
 use schema::limits::{PRESENCE_ACTIVE_MS, PRESENCE_AWAY_MS, PUSH_GRACE_MS, PUSH_KEPT_MS};
 use schema::record::{PresenceRecord, PushItem};
-use schema::{ChannelId, Epoch, Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
+use schema::view::Partition;
+use schema::{ChannelId, Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
 
-use crate::world::{WALL, World, channel, faulty, first_shard, rows, scripted, store, world};
+use crate::world::{WALL, World, channel, faulty, first_shard, give, rows, scripted, store, world};
 
 fn item(user: u64, name: &str, seq: u64, from: u64) -> PushItem {
     PushItem::new(UserId(user), (channel(name), Seq(seq)), UserId(from), WALL)
@@ -86,7 +87,7 @@ fn a_worker_tells_a_phone_what_its_user_has_not_seen() {
 fn of_several_reasons_the_one_that_lasts_longest_is_given() {
     let mut world = world("1 sends a");
     let online = PresenceRecord { state: PresenceState::Online, last_active_ms: WALL, at_ms: WALL };
-    block_on(presence::put(&world.engine, Epoch(2), Incarnation(2), UserId(2), online)).expect("stored");
+    block_on(presence::put(&world.engine, &world.view, first_shard(2), UserId(2), online)).expect("stored");
     check_decision(&world.engine, 0, Decision::Online);
     world.run("2 mutes on");
     check_decision(&world.engine, 0, Decision::Muted);
@@ -101,7 +102,7 @@ fn nobody_is_online_long_after_its_home_went() {
     let world = world("1 sends a");
     let check = |state, later_ms, expected| {
         let record = PresenceRecord { state, last_active_ms: WALL, at_ms: WALL };
-        block_on(presence::put(&world.engine, Epoch(2), Incarnation(2), UserId(2), record)).expect("stored");
+        block_on(presence::put(&world.engine, &world.view, first_shard(2), UserId(2), record)).expect("stored");
         check_decision(&world.engine, later_ms, expected);
     };
     check(PresenceState::Online, 0, Decision::Online);
@@ -142,7 +143,7 @@ fn what_nobody_fetched_goes_a_day_after_it_was_due() {
     let later = PushItem::new(UserId(3), (channel("g"), Seq(2)), UserId(1), WALL.plus_ms(1));
     put(&engine, &[item(2, "g", 1, 1), item(9, "g", 1, 1), later]);
     let check = |wall, swept, left: &str| {
-        assert_eq!(block_on(push::sweep(&engine, wall)).expect("swept"), swept);
+        assert_eq!(block_on(push::sweep(&engine, wall, &Share::whole())).expect("swept"), swept);
         assert_eq!(listed(&engine), left);
     };
     let over = WALL.plus_ms(PUSH_GRACE_MS + PUSH_KEPT_MS);
@@ -163,13 +164,13 @@ fn what_a_life_left_unserved_becomes_items_for_all_but_the_sender() {
         end(&store);
         let engine = faulty(&store, fates);
         assert_eq!(arrived(&engine), before, "the end of a view leaves them");
-        let adopted = block_on(push::adopt(&engine, WALL)).expect("adopted");
+        let adopted = block_on(push::adopt(&engine, WALL, &Share::whole())).expect("adopted");
         assert_eq!(listed(&engine), "1 d#1 from 2, 2 g#1 from 1, 3 g#1 from 1", "{fates:?}");
         assert_eq!(arrived(&engine), 0);
         if fates.is_empty() {
             assert_eq!(adopted, Adopted { arrivals: before as u64, items: 3 });
         }
-        assert_eq!(block_on(push::adopt(&engine, WALL)).expect("adopted"), Adopted::default());
+        assert_eq!(block_on(push::adopt(&engine, WALL, &Share::whole())).expect("adopted"), Adopted::default());
     };
     check(&[]);
     check(&[UnknownCommitted]);
@@ -177,10 +178,29 @@ fn what_a_life_left_unserved_becomes_items_for_all_but_the_sender() {
 }
 
 #[test]
+fn what_a_life_left_is_adopted_by_the_node_whose_share_it_is() {
+    let mut world = World::claim(faulty(&store(), &[]), 3, 1);
+    world.run("1 sends a");
+    let engine = &world.engine;
+    block_on(push::adopt(engine, WALL, &Share::whole())).expect("adopted");
+    // Two nodes, of which each has every other partition.
+    block_on(view::claim(engine, Incarnation(4), 1)).expect("claimed");
+    let others: Vec<Partition> = Partition::all().filter(|partition| partition.index() % 32 < 16).collect();
+    give(engine, &others, 5);
+    let adopted = [4, 5].map(|node| {
+        let share = block_on(Share::current(engine, Incarnation(node))).expect("readable");
+        block_on(push::adopt(engine, WALL, &share)).expect("adopted").arrivals
+    });
+    assert_eq!(adopted.iter().sum::<u64>(), 1, "one of them, and only it: {adopted:?}");
+    let nothing = block_on(Share::current(engine, Incarnation(3))).expect("readable");
+    assert_eq!(block_on(push::adopt(engine, WALL, &nothing)).expect("adopted"), Adopted::default());
+}
+
+#[test]
 fn a_life_that_lasts_keeps_its_arrivals() {
     let mut world = World::claim(faulty(&store(), &[]), 3, 1);
     world.run("1 sends a");
-    block_on(push::adopt(&world.engine, WALL)).expect("adopted");
+    block_on(push::adopt(&world.engine, WALL, &Share::whole())).expect("adopted");
     assert_eq!((arrived(&world.engine), listed(&world.engine).as_str()), (1, ""));
 }
 
@@ -193,7 +213,7 @@ fn what_was_left_too_long_ago_is_nobodys_news() {
         end(&store);
         let engine = faulty(&store, &[]);
         let wall = WALL.plus_ms(PUSH_GRACE_MS + PUSH_KEPT_MS + late_ms);
-        block_on(push::adopt(&engine, wall)).expect("adopted");
+        block_on(push::adopt(&engine, wall, &Share::whole())).expect("adopted");
         assert_eq!((listed(&engine).as_str(), arrived(&engine)), (left, 0), "{late_ms} ms late");
     };
     check(0, "2 d#1 from 1");
@@ -214,7 +234,7 @@ fn a_great_deal_that_was_left_is_adopted_in_steps() {
     end(&store);
     let engine = faulty(&store, &[]);
     let rows = arrived(&engine) as u64;
-    let adopted = block_on(push::adopt(&engine, WALL)).expect("adopted");
+    let adopted = block_on(push::adopt(&engine, WALL, &Share::whole())).expect("adopted");
     assert_eq!(adopted, Adopted { arrivals: rows, items: 2 * 1_200 });
     assert_eq!(block_on(push::list(&engine, 10_000)).expect("readable").items.len(), 2_400);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chat::inbox::InboxLimits;
 use chat::keys;
-use chat::{channels, dedup, inbox};
+use chat::{Share, channels, dedup, inbox};
 use futures_lite::future::block_on;
 use kv::Transaction;
 use schema::command::HistoryWindow;
@@ -271,10 +271,10 @@ fn first_replies_are_forgotten_when_nobody_may_ask() {
     let mut world = world("1 sends a");
     let later = |days| UnixMs(WALL.0 + days * DAY_MS);
     world.wall = later(30);
-    block_on(dedup::clear(&world.engine, world.wall)).expect("cleared");
+    block_on(dedup::clear(&world.engine, world.wall, &Share::whole())).expect("cleared");
     assert_eq!(world.run("1 sends a; 1 sends b"), "#1 again; #2");
     world.wall = later(34);
-    block_on(dedup::clear(&world.engine, world.wall)).expect("cleared");
+    block_on(dedup::clear(&world.engine, world.wall, &Share::whole())).expect("cleared");
     assert_eq!(world.run("1 sends a"), "124");
     assert_eq!(world.holds().first_replies, 0);
 }

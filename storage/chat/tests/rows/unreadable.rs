@@ -7,14 +7,14 @@ use chat::devices::{self, Connecting};
 use chat::keys::{self, Layout};
 use chat::push::Decision;
 use chat::{LayerError, arrivals, channels, check, inbox, mentions, opened, people, presence, push, search};
-use chat::{unreadable, view};
+use chat::{Share, unreadable, view};
 use futures_lite::future::block_on;
 use kv::memory::MemoryEngine;
 use kv::{RangeRequest, Row, Transaction};
 use schema::command::HistoryWindow;
 use schema::page::{Arrival, SessionStart};
 use schema::record::{NodeRecord, PresenceRecord, PushItem};
-use schema::{Epoch, Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
+use schema::{Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
 
 use crate::world::{self, WALL, World, account, channel, first_shard, rows, write};
 
@@ -33,7 +33,7 @@ fn world() -> World<MemoryEngine> {
     block_on(people::put_friend(engine, ME, UserId(5), WALL)).expect("asked");
     block_on(people::block(engine, ME, UserId(6), true, WALL)).expect("blocked");
     let online = PresenceRecord { state: PresenceState::Online, last_active_ms: WALL, at_ms: WALL };
-    block_on(presence::put(engine, Epoch(2), LIFE, UserId(2), online)).expect("put");
+    block_on(presence::put(engine, &world.view, first_shard(2), UserId(2), online)).expect("put");
     block_on(accounts::create_user(engine, UserId(10), &account("zoe"), None)).expect("signed up");
     let token = NewToken { hash: [7; 32], expires_ms: WALL.plus_ms(1 << 40) };
     let login = NewFamily { family: 9, device: None, token };
@@ -198,7 +198,7 @@ fn arrivals_that_an_heir_cannot_read_are_kept_when_it_clears_them() {
     let rows = table(&world.engine, 1);
     spoil(&world.engine, &rows[..1]);
     block_on(view::end(&world.engine)).expect("ended");
-    block_on(push::adopt(&world.engine, WALL)).expect("adopted");
+    block_on(push::adopt(&world.engine, WALL, &Share::whole())).expect("adopted");
     assert_eq!(block_on(unreadable::kept(&world.engine, 10)).expect("readable"), [rows[0].key.clone()]);
     assert!(table(&world.engine, 1).is_empty());
 }
