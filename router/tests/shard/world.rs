@@ -380,10 +380,6 @@ impl World {
 
     /// One input, and all that comes of it into the queues.
     pub(crate) fn input(&mut self, shard: usize, input: Input<'_>) {
-        if std::env::var_os("TRACE").is_some() {
-            let text = format!("{input:?}");
-            eprintln!("TRACE {} @{shard}: {}", self.now.mono.0 / 1_000_000, &text[..text.floor_char_boundary(260)]);
-        }
         self.shards[shard].handle(self.now, input);
         while let Some(question) = self.shards[shard].poll_question() {
             self.see(question.kind());
@@ -567,9 +563,6 @@ impl World {
         for (shard, stats) in live {
             let Stats { events_encoded, live_dropped, pushes_written, counters, .. } = stats;
             let rest = Stats { events_encoded, live_dropped, pushes_written, counters, ..Stats::default() };
-            if stats != rest && std::env::var_os("TRACE").is_some() {
-                eprintln!("SHARD {:?}", self.shards[shard]);
-            }
             assert_eq!(stats, rest, "I11: left on shard {shard}");
         }
     }
