@@ -119,3 +119,58 @@ impl Rejoins {
         self.stages.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Instant {
+        Instant(ms * 1_000_000)
+    }
+
+    /// Wants so many sessions at once, and takes those whose turn it is whenever one is due. Returns when each went.
+    fn went(sessions: u64) -> Vec<u64> {
+        let mut rejoins = Rejoins::default();
+        for conn in 0..sessions {
+            rejoins.want(ms(1_000), ConnId(conn), UserId(conn));
+        }
+        let mut went = Vec::new();
+        while let Some(due) = rejoins.due() {
+            for conn in rejoins.take(due) {
+                went.push(due.0 / 1_000_000);
+                rejoins.asked(due, conn, UserId(conn.0));
+            }
+        }
+        assert_eq!(rejoins.len() as u64, sessions, "each waits for its answer");
+        went
+    }
+
+    #[test]
+    fn as_many_go_at_once_as_may_and_the_others_at_the_pace_of_a_second() {
+        assert_eq!(went(20), [1_000; 20]);
+        let went = went(450);
+        let within = |from: u64, to: u64| went.iter().filter(|at| (from..to).contains(*at)).count();
+        assert_eq!((went.len(), within(1_000, 2_000), within(2_000, 3_000), within(3_000, 4_000)), (450, 200, 200, 50));
+    }
+
+    #[test]
+    fn one_that_was_refused_or_not_answered_comes_again_after_a_while() {
+        let (conn, user) = (ConnId(1), UserId(1));
+        let mut rejoins = Rejoins::default();
+        // It was only found not to be known.
+        rejoins.refused(ms(0), conn, user);
+        assert_eq!(rejoins.take(ms(0)), [conn]);
+        rejoins.asked(ms(0), conn, user);
+        rejoins.refused(ms(50), conn, user);
+        assert_eq!((rejoins.take(ms(1_000)), rejoins.due()), (vec![], Some(ms(1_050))));
+        assert_eq!(rejoins.take(ms(1_050)), [conn]);
+        rejoins.asked(ms(1_050), conn, user);
+        rejoins.tick(ms(11_000));
+        assert_eq!(rejoins.due(), None);
+        rejoins.tick(ms(11_050));
+        assert_eq!(rejoins.take(ms(11_050)), [conn]);
+        rejoins.asked(ms(11_050), conn, user);
+        assert!(rejoins.forget(conn), "its answer came");
+        assert_eq!((rejoins.len(), rejoins.forget(conn)), (0, false));
+    }
+}
