@@ -11,7 +11,8 @@ use std::sync::Arc;
 use schema::limits::HOME_TICK_MS;
 use schema::mesh::{Feed, MeshBody, MeshFrame};
 use schema::{
-    ChannelId, CloseCode, Encoding, Epoch, ErrorCode, EventBody, Instant, Now, Owner, Push, Refusal, SessionId, View,
+    ChannelId, CloseCode, Encoding, Epoch, ErrorCode, EventBody, Incarnation, Instant, Now, Owner, Push, Refusal,
+    SessionId, View,
 };
 
 use crate::channel::{Asked, Channels};
@@ -34,6 +35,8 @@ use crate::session::{LiveNotice, Session, ShardContext, ShardOutbound};
 use crate::store::{Answered, Question};
 use crate::tickets::{self, Asker, Tickets};
 use crate::timers::{NEVER, Timers};
+
+use moves::Gap;
 
 /// Bits of a session's number below its shard's.
 const SESSION_BITS: u32 = 48;
@@ -102,6 +105,7 @@ pub struct Shard {
     kicks: Kicks,
     rejoins: Rejoins,
     parked: Parked,
+    gaps: BTreeMap<Incarnation, Gap>,
     users: UserBuckets,
     delivery: Delivery,
     outbound: ShardOutbound,
@@ -130,6 +134,7 @@ impl Shard {
             kicks: Kicks::default(),
             rejoins: Rejoins::default(),
             parked: Parked::default(),
+            gaps: BTreeMap::new(),
             users: UserBuckets::default(),
             delivery: Delivery::default(),
             outbound: ShardOutbound::default(),
@@ -309,6 +314,7 @@ impl Shard {
             self.kicks.tick(&mut self.effects);
             self.rejoins.tick(now);
             self.await_views();
+            self.tick_gaps();
             self.refuse_overdue();
         }
         self.close_leaving();

@@ -8,15 +8,27 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use schema::limits::REJOINS_OF_FRAME_MAX;
+use schema::limits::{HOME_TICK_MS, REJOINS_OF_FRAME_MAX};
 use schema::mesh::{MeshBody, MeshFrame, Returning};
-use schema::{Incarnation, Owner, View};
+use schema::{Incarnation, Instant, Owner, View};
 
 use crate::counters::Counter;
 use crate::disruption::Disruption;
 use crate::parked::Taken;
 
 use super::Shard;
+
+/// The least time between two rounds of what is asked again of one node.
+const GAP_MS: u64 = HOME_TICK_MS;
+
+/// Frames that were lost between another node and this one.
+#[derive(Debug)]
+pub(super) struct Gap {
+    /// When what is lost was asked again.
+    since: Instant,
+    /// More was lost since.
+    again: bool,
+}
 
 impl Shard {
     /// A newer view, as read at this version.
@@ -52,9 +64,28 @@ impl Shard {
         self.ask_again(Disruption::Lost(peer));
     }
 
-    /// Frames between another node and this one were lost.
+    /// Frames between another node and this one were lost. Where that goes on they are asked again each second, since it
+    /// is too much that is sent then.
     pub(super) fn gap(&mut self, peer: Incarnation) {
-        self.ask_again(Disruption::Gap(peer));
+        let now = self.effects.now.mono;
+        match self.gaps.get_mut(&peer) {
+            Some(Gap { again, .. }) => *again = true,
+            None => {
+                self.gaps.insert(peer, Gap { since: now, again: false });
+                self.ask_again(Disruption::Gap(peer));
+            }
+        }
+    }
+
+    /// A second has passed: what was lost in it is asked again.
+    pub(super) fn tick_gaps(&mut self) {
+        let now = self.effects.now.mono;
+        let over = self.gaps.extract_if(.., |_, gap| now >= gap.since.plus_ms(GAP_MS));
+        for (peer, Gap { again, .. }) in over.collect::<Vec<_>>() {
+            if again {
+                self.gap(peer);
+            }
+        }
     }
 
     /// The homes here forget what they have of a node's sessions and homes.
