@@ -107,7 +107,7 @@ impl ShardMetrics {
 /// The figures of all shards: levels by shard, so that an uneven load is seen, and counters summed.
 pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
     type Row = (&'static str, &'static str, fn(&Figures) -> u64);
-    let levels: [Row; 17] = [
+    let levels: [Row; 20] = [
         ("rookery_connections", "Open client connections", |f| f.connections),
         ("rookery_sessions", "Connections that speak the protocol", |f| f.stats.sessions),
         ("rookery_users", "Accounts of this home with a session somewhere", |f| f.stats.users),
@@ -117,6 +117,9 @@ pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
         ("rookery_index_lag_milliseconds", "For how long it has been behind of one", |f| f.stats.index_lag_ms),
         ("rookery_appends_pending", "Sends and changes that are not durable yet", |f| f.stats.appends_pending),
         ("rookery_commands_pending", "Commands that somebody waits for", |f| f.stats.commands_pending),
+        ("rookery_command_bytes", "Bytes of operations kept until they are answered", |f| f.stats.command_bytes),
+        ("rookery_parked_bytes", "Bytes of frames that wait for a newer view", |f| f.stats.parked_bytes),
+        ("rookery_rejoining", "Sessions whose account's home does not know them yet", |f| f.stats.rejoining),
         ("rookery_store_operations_pending", "Store operations without a result", |f| f.stats.store_ops_pending),
         ("rookery_outbound_bytes", "Bytes queued for clients", |f| f.stats.outbound_bytes),
         ("rookery_link_waiting_bytes", "Bytes of frames that wait for other shards", |f| f.links.waiting_bytes),
