@@ -314,6 +314,13 @@ impl World {
         id
     }
 
+    /// The shard that is a user's home.
+    pub(crate) fn home_of(&mut self, name: &str) -> usize {
+        let user = self.user(name);
+        let home = self.view.home_of_user(user);
+        self.shard_of(home).expect("a view names shards that there are")
+    }
+
     /// A channel, named by its members, who are letters; a large one has an `L` before them.
     pub(crate) fn channel(&mut self, name: &str) -> ChannelId {
         let (large, letters) = name.strip_prefix('L').map_or((false, name), |letters| (true, letters));
@@ -446,6 +453,11 @@ impl World {
         }
         if let MeshBody::Hint { .. } = frame.body {
             self.see("Hint");
+        }
+        if self.watched.contains("far") && self.is_far((shard, to)) {
+            let body = format!("{:?}", frame.body);
+            let kind = body.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+            self.seen.extend(["far".to_owned(), format!("far {kind}")]);
         }
         if self.lose_feeds && matches!(frame.body, MeshBody::Feed(_)) {
             return;
