@@ -1,8 +1,9 @@
 //! Channels, members and messages.
 
+use kv::memory::MemoryEngine;
 use schema::{ClientMsgId, ErrorCode};
 
-use crate::world::{START, World};
+use crate::world::{Options, START, World};
 
 /// A world with these users.
 fn world(users: &[&str]) -> World {
@@ -271,4 +272,25 @@ fn every_refusal_of_a_home_has_its_status() {
     world.check(r#"bora DELETE /v1/channels/7/messages/1?op_id=$m1 => 409 {"code":124}"#);
     world.check(r#"bora POST /v1/channels/7/mark {"read_seq":1} => 409 {"code":124}"#);
     world.check(r#"bora POST /v1/channels {"kind":"group","title":"x"} => 409 {"code":124}"#);
+}
+
+/// Every request begins with a fresh look at its login, and nothing that it reads is older than that.
+#[test]
+fn what_was_acknowledged_at_one_node_is_read_at_every_other() {
+    let engine = MemoryEngine::ephemeral();
+    let [mut reader, mut sender] = [0, 1].map(|_| World::over(engine.client(), Options::default()));
+    sender.sign_up("bora");
+    sender.sign_up("minsu");
+    sender.check(r#"bora POST /v1/channels {"kind":"direct","user_id":"$minsu"} => 201 {"channel_id":"$c"}"#);
+    for name in ["minsu.token", "c"] {
+        reader.name(name, sender.value(name));
+    }
+    for seq in 1..=200 {
+        sender.name("id", ClientMsgId::new(START, seq));
+        sender.check(r#"bora POST /v1/channels/$c/messages {"client_msg_id":"$id","body":"x"} => 201"#);
+        let page = format!(
+            r#"minsu GET /v1/channels/$c/messages?limit=1 => 200 {{"head_seq":{seq},"messages":[{{"seq":{seq}}}]}}"#
+        );
+        reader.check(&page);
+    }
 }
