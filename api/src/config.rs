@@ -16,7 +16,8 @@ use crate::proxy::Network;
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where clients open their WebSocket, as they must write it: `ws://HOST:PORT`, without a path. If the host is
-    /// every address (`0.0.0.0`), each client is told the host at which it reached this API.
+    /// every address (`0.0.0.0`), each client is told the host at which it reached this API. Empty where this node
+    /// takes no WebSockets.
     pub ws_origin: String,
     /// Where clients find this API: `http://HOST:PORT`. The same goes for its host.
     pub api_origin: String,

@@ -75,7 +75,8 @@ pub(crate) async fn best<E: Engine, S: Shards>(
     };
     let Peers { me, view, nodes } = &*api.node.peers();
     if nodes.is_empty() {
-        return Ok(Json(vec![mine(api.node.load(), TTL_ALONE_MS)]));
+        let serves = !api.config.ws_origin.is_empty();
+        return Ok(Json(serves.then(|| mine(api.node.load(), TTL_ALONE_MS)).into_iter().collect()));
     }
     // Whom a token names decides nothing but an order, so it is not looked up whether it was revoked.
     let token = bearer(&headers).ok();

@@ -20,7 +20,7 @@ use clap::{Arg, ArgAction, Args, Command, FromArgMatches as _};
 use schema::limits::{GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
 
 use layers::Setting;
-pub(crate) use values::{LogFormat, Secret, StoreEngine};
+pub(crate) use values::{LogFormat, Role, Secret, StoreEngine};
 use values::{
     address, api_url, host_name, host_port, log_filter, network, node_name, origin, path, region, secret, store_prefix,
     whole, ws_url,
@@ -115,6 +115,15 @@ pub(crate) struct Config {
     /// This node's share of the work, beside the weights of the others; its shards unless set, and none at 0
     #[arg(id = "node.weight", value_name = "N", value_parser = whole::<u16>(0, u16::MAX.into()))]
     weight: Option<u16>,
+    /// What this node does: gateway, WebSocket clients and a share of the partitions; api, the HTTP API and the page
+    #[arg(
+        id = "node.roles",
+        value_name = "gateway,api",
+        value_delimiter = ',',
+        default_value = "gateway,api",
+        value_enum
+    )]
+    roles: Vec<Role>,
     /// What /v1/servers/best calls this node's place
     #[arg(id = "node.region", value_name = "TEXT", default_value = "local", value_parser = region)]
     pub(crate) region: String,
@@ -246,7 +255,13 @@ impl Config {
 
     /// This node's share of the work.
     pub(crate) fn weight(&self) -> u16 {
-        self.weight.unwrap_or_else(|| self.shards())
+        let share = || if self.has(Role::Gateway) { self.shards() } else { 0 };
+        self.weight.unwrap_or_else(share)
+    }
+
+    /// Whether this node has a role.
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
     }
 
     /// What this node is called in logs, by probes and by other nodes on its store.
@@ -312,6 +327,7 @@ impl Config {
         if let (Some(key), Some(file)) = (self.named_by("auth.key"), self.named_by("auth.key_file")) {
             bail!("auth.key ({key}) and auth.key_file ({file}) are both set; keep one");
         }
+        self.check_roles(mode)?;
         let addresses = self.addresses();
         for (at, (key, address)) in addresses.iter().enumerate() {
             ensure!(
@@ -325,6 +341,29 @@ impl Config {
                 bail!("{other} and {key} are both {address}; give each a port of its own");
             }
         }
+        Ok(())
+    }
+
+    /// A node of one role is nothing without others.
+    fn check_roles(&self, mode: Mode) -> anyhow::Result<()> {
+        if self.has(Role::Gateway) && self.has(Role::Api) {
+            return Ok(());
+        }
+        let by = self.named_by("node.roles").unwrap_or("default");
+        let in_cluster = self.engine == StoreEngine::FoundationDb && self.cluster_secret_file.is_some();
+        ensure!(
+            mode == Mode::Run && in_cluster,
+            "{by}: node.roles leaves out what other nodes do then; set store.engine = \"foundationdb\" and \
+             cluster.secret_file, or name both roles"
+        );
+        ensure!(
+            self.has(Role::Gateway) || self.weight() == 0,
+            "{by}: a node without the role gateway owns no partitions; leave node.weight out"
+        );
+        ensure!(
+            self.has(Role::Api) || self.api_url.is_some(),
+            "{by}: a node without the role api sends its clients to another's; set node.api_url to its address"
+        );
         Ok(())
     }
 }

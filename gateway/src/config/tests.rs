@@ -146,6 +146,24 @@ fn run_warns_of_what_is_open_to_the_network_and_of_what_means_nothing_to_the_eng
 }
 
 #[test]
+fn a_node_of_one_role_has_others_beside_it() {
+    let cluster = "--store.engine foundationdb\n--cluster.secret_file a\n";
+    let check = |flags: &str, expected: &str| {
+        let told = load(Mode::Run, flags);
+        assert!(told.contains(expected), "{flags}: {told}");
+    };
+    check("--node.roles api", "set store.engine = \"foundationdb\" and cluster.secret_file, or name both roles");
+    check(&format!("{cluster}--node.roles api"), "node.roles = [\"api\"]");
+    check(&format!("{cluster}--node.roles api\n--node.weight 2"), "leave node.weight out");
+    check(&format!("{cluster}--node.roles gateway"), "set node.api_url to its address");
+    check(&format!("{cluster}--node.roles gateway\n--node.api_url https://a"), "node.roles = [\"gateway\"]");
+    let weight = |flags: &[(&'static str, String)]| Config::load(Mode::Run, None, [], flags).expect("legal").weight();
+    let flag = |key, text: &str| (key, text.to_owned());
+    let alone = [flag("store.engine", "foundationdb"), flag("cluster.secret_file", "a"), flag("node.roles", "api")];
+    assert_eq!((weight(&alone), weight(&[flag("node.shards", "3")])), (0, 3));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_says_what_to_do() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let large = directory.path().join("large");
@@ -217,6 +235,7 @@ fn a_value_is_judged_by_its_keys_parser() {
     check("debug.echo", &["true", "false"], &["yes", "1", ""]);
     check("data.dir", &["a b", "--x"], &[""]);
     check("node.region", &["서울"], &["", &"a".repeat(65), &"서".repeat(22)]);
+    check("node.roles", &["gateway,api", "api,gateway"], &["", "web", "api;gateway"]);
     check("node.name", &["chat-1"], &["a b", "", &"x".repeat(65)]);
     check("node.ws_url", &["wss://chat.example.org", "ws://[::1]:8001/"], &["https://a", "ws://a/path", "ws://"]);
     check(

@@ -21,6 +21,16 @@ pub(crate) enum StoreEngine {
     FoundationDb,
 }
 
+/// Something that a node may do beside others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// It serves WebSocket clients and owns its share of the partitions.
+    Gateway,
+    /// It serves the HTTP API and the page.
+    Api,
+}
+
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {

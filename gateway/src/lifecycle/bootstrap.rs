@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use link::Secret;
 
-use crate::config::{Config, Mode, StoreEngine};
+use crate::config::{Config, Mode, Role, StoreEngine};
 use crate::machine::listen::{self, Ready};
 use crate::machine::{datadir, files, secret};
 use crate::telemetry::metrics::Metrics;
@@ -54,9 +54,10 @@ impl Bootstrap {
         datadir::prepare(config, mode)?;
         let key = token_key(config)?;
         let internal = listen::open("listen.internal", config.internal)?;
+        let free = |role, key, address| config.has(role).then(|| listen::check_free(key, address)).transpose();
         let ready = Ready {
-            api: listen::check_free("listen.api", config.api)?,
-            ws: listen::check_free("listen.ws", config.ws)?,
+            api: free(Role::Api, "listen.api", config.api)?,
+            ws: free(Role::Gateway, "listen.ws", config.ws)?,
             internal: internal.local_addr()?,
         };
         let links = links(config)?;

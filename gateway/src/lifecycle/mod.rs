@@ -274,7 +274,7 @@ impl Node<'_> {
             "the store is open"
         );
         // What may fail comes before the threads that would have to be stopped then.
-        let listener = listen::open("listen.api", ready.api)?;
+        let listener = ready.api.map(|api| listen::open("listen.api", api)).transpose()?;
         let background = StorePool::start("background", 1)?;
         let pool = StorePool::start("store", shards)?;
         let api_config = api_config(config, mode, ready);
@@ -310,14 +310,11 @@ impl Node<'_> {
             (_, _) => None,
         };
         let node_shards = NodeShards::new(incarnation, commander.clone(), mailboxes);
-        let clients = api::serve(
-            api_config,
-            listener,
-            store.clone(),
-            node_shards.clone(),
-            key.clone(),
-            Arc::clone(state) as Arc<dyn api::Node>,
-        );
+        let serve = |listener| {
+            let node = Arc::clone(state) as Arc<dyn api::Node>;
+            api::serve(api_config, listener, store.clone(), node_shards.clone(), key.clone(), node)
+        };
+        let clients = listener.map(serve).transpose();
         let seeded = self.wait_for(state, S::REMEDY, seed(store, &node_shards, self.mode));
         let served = clients.map_err(Halt::from).and_then(|clients| seeded?.map(|()| clients).map_err(Halt::from));
         let mut housekeeping =
@@ -341,7 +338,7 @@ impl Node<'_> {
                 (halt, _) => halt,
             };
             if !state.is_draining() {
-                clients.stop();
+                clients.iter().for_each(api::Running::stop);
             }
             (clients, halt)
         });
@@ -355,7 +352,7 @@ impl Node<'_> {
         }
         drop(peering);
         let (clients, halt) = served?;
-        clients.join();
+        clients.into_iter().for_each(api::Running::join);
         Err(halt)
     }
 }
@@ -409,14 +406,16 @@ fn exit_on_panic() {
     }));
 }
 
-/// Where clients are told to connect.
-fn ws_origin(config: &Config, ws: SocketAddr) -> String {
+/// Where clients are told to connect; empty where none can.
+fn ws_origin(config: &Config, ws: Option<SocketAddr>) -> String {
+    let Some(ws) = ws else { return String::new() };
     config.ws_url.clone().unwrap_or_else(|| format!("ws://{ws}"))
 }
 
 /// Where they are told that the API is.
-fn api_origin(config: &Config, api: SocketAddr) -> String {
-    config.api_url.clone().unwrap_or_else(|| format!("http://{api}"))
+fn api_origin(config: &Config, api: Option<SocketAddr>) -> String {
+    let own = || api.map(|api| format!("http://{api}")).unwrap_or_default();
+    config.api_url.clone().unwrap_or_else(own)
 }
 
 fn api_config(config: &Config, mode: Mode, ready: &Ready) -> api::Config {
@@ -439,9 +438,9 @@ fn api_config(config: &Config, mode: Mode, ready: &Ready) -> api::Config {
 fn announce(mode: Mode, ready: &Ready) -> io::Result<()> {
     let mut out = io::stdout().lock();
     ready.announce(&mut out)?;
-    if mode == Mode::Dev {
+    if let (Mode::Dev, Some(api)) = (mode, ready.api) {
         for (username, display_name) in DEV_USERS {
-            writeln!(out, "open http://{}/?dev={username} in a tab to chat as {display_name}", ready.api)?;
+            writeln!(out, "open http://{api}/?dev={username} in a tab to chat as {display_name}")?;
         }
         out.flush()?;
     }

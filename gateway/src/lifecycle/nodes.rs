@@ -109,14 +109,18 @@ impl Sight {
         Nodes { asked: self.me.map(hex), epoch: self.roll.epoch.0, nodes, links }
     }
 
-    /// Where clients may be sent: the members that live, if there is another than this one.
+    /// Where clients may be sent: the members that live and serve them, if there is another than this one.
     pub(crate) fn peers(&self) -> Peers {
         let Some(me) = self.me.filter(|_| self.has_others()) else { return Peers::default() };
         let nodes = self.roll.active().filter_map(|node| {
             let of = self.roll.nodes.get(&node)?;
             let record = of.record.as_ref()?;
             let standing = self.view.as_ref()?.member(node)?.standing;
-            let is_there = node == me || !self.is_silent(node) && is_address(&record.ws_url);
+            let is_there = if node == me {
+                !record.ws_url.is_empty()
+            } else {
+                !self.is_silent(node) && is_address(&record.ws_url)
+            };
             is_there.then(|| Peer {
                 incarnation: node,
                 name: record.name.clone(),

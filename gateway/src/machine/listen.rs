@@ -48,17 +48,24 @@ pub(crate) fn check_free(key: &'static str, address: SocketAddr) -> anyhow::Resu
 /// Where a node listens, once it does: the real ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ready {
-    /// The public API.
-    pub api: SocketAddr,
-    /// WebSocket clients.
-    pub ws: SocketAddr,
+    /// The public API, where it is served.
+    pub api: Option<SocketAddr>,
+    /// WebSocket clients, where they are.
+    pub ws: Option<SocketAddr>,
     /// Health and metrics.
     pub internal: SocketAddr,
 }
 
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ready api=http://{} ws=ws://{} internal=http://{}", self.api, self.ws, self.internal)
+        f.write_str("ready")?;
+        if let Some(api) = self.api {
+            write!(f, " api=http://{api}")?;
+        }
+        if let Some(ws) = self.ws {
+            write!(f, " ws=ws://{ws}")?;
+        }
+        write!(f, " internal=http://{}", self.internal)
     }
 }
 

@@ -108,8 +108,8 @@ pub(crate) struct NodeParts<'a, S> {
 }
 
 impl<S: Engine> NodeParts<'_, S> {
-    /// Starts every shard on a thread of its own. They listen when this returns.
-    pub(crate) fn start_shards(&self, ws: SocketAddr, connections_max: u32) -> anyhow::Result<Started> {
+    /// Starts every shard on a thread of its own. They listen when this returns, if they are to.
+    pub(crate) fn start_shards(&self, ws: Option<SocketAddr>, connections_max: u32) -> anyhow::Result<Started> {
         let shards = self.config.shards();
         let (mut mailboxes, mut streams) = (Vec::new(), Vec::new());
         let mut wakers = Vec::new();
@@ -123,7 +123,8 @@ impl<S: Engine> NodeParts<'_, S> {
             streams.push(stream);
             wakers.push(waker);
             // Before any thread runs, so that an address that is taken leaves none behind.
-            ends.push((uring::listen(ws, BACKLOG)?, sleeper, mail, new_streams, done_sender, done));
+            let listener = ws.map(|ws| uring::listen(ws, BACKLOG)).transpose()?;
+            ends.push((listener, sleeper, mail, new_streams, done_sender, done));
         }
         let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
         let auth = Arc::new(Tokens::new(self.key.clone()));
@@ -169,7 +170,7 @@ impl<S: Engine> NodeParts<'_, S> {
         &self,
         shard: u16,
         connections_max: usize,
-        listener: std::net::TcpListener,
+        listener: Option<std::net::TcpListener>,
         sleeper: Sleeper,
         new_streams: Inbox<NewStream>,
         parts: ShardParts<S>,

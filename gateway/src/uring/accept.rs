@@ -47,15 +47,8 @@ pub(super) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(super) fn new(listener: TcpListener, connections_max: usize, handshake_s: u32) -> Self {
-        Acceptor {
-            listener: Some(listener),
-            armed: false,
-            paused_until: None,
-            shortage_told: false,
-            connections_max,
-            handshake_s,
-        }
+    pub(super) fn new(listener: Option<TcpListener>, connections_max: usize, handshake_s: u32) -> Self {
+        Acceptor { listener, armed: false, paused_until: None, shortage_told: false, connections_max, handshake_s }
     }
 
     /// When accepting goes on after a pause.

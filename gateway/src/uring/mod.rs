@@ -87,13 +87,13 @@ impl Config {
 
 /// Runs a shard on this thread until its handler stops it, and returns the handler.
 ///
-/// `make_handler` is called on this thread once the ring stands, so a handler need not be [`Send`].
+/// Without a listener it has no connections but those that it is given. `make_handler` is called on this thread once the ring stands, so a handler need not be [`Send`].
 ///
 /// # Errors
 /// The machine does not have what a shard needs, each kind with its remedy; nothing was served then.
 pub fn run<H: Handler>(
     config: Config,
-    listener: TcpListener,
+    listener: impl Into<Option<TcpListener>>,
     sleeper: Sleeper,
     make_handler: impl FnOnce(&mut Sockets) -> H,
 ) -> Result<H, DriverError> {
@@ -106,7 +106,7 @@ pub fn run<H: Handler>(
         conns: slab::Slab::default(),
         pool: conn::Pool::default(),
         wheel: pace::Wheel::new(0),
-        acceptor: accept::Acceptor::new(listener, config.connections_max, config.handshake_s),
+        acceptor: accept::Acceptor::new(listener.into(), config.connections_max, config.handshake_s),
         endpoints: Vec::new(),
         dirty: VecDeque::new(),
         resumed: VecDeque::new(),

@@ -52,9 +52,14 @@ impl Cluster {
 
     /// The same with links to others, beside which it works.
     pub(crate) fn linked(&self, name: &str) -> Node {
+        self.linked_with(name, &[])
+    }
+
+    pub(crate) fn linked_with(&self, name: &str, more: &[&str]) -> Node {
         let secret = self.path().join("cluster.secret");
         private_file(&secret, &[9; 32]);
-        self.starting(name, &["--links=127.0.0.1:0", "--cluster.secret_file", secret.to_str().expect("a plain path")])
+        let links = ["--links=127.0.0.1:0", "--cluster.secret_file", secret.to_str().expect("a plain path")];
+        self.starting(name, &[&links, more].concat())
     }
 
     /// A node that is ready.
