@@ -64,7 +64,7 @@ impl<H: FnMut()> Departure<'_, H> {
         let Drain { jitter_ms, urls, .. } = &drain;
         if !urls.is_empty() {
             let sessions = self.state.counts().sessions();
-            tracing::info!(sessions, over_s = jitter_ms / 1_000, "sends its clients to other nodes");
+            tracing::info!(sessions, jitter_ms, "sends its clients to other nodes");
         }
         self.commander.drain(drain);
         loop {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use api::{LinkShown, LinkState, NodeShown, Nodes, Part, Peer, Peers};
 use chat::LayerError;
-use chat::view::{self, Roll};
+use chat::view::{self, Load, Roll};
 use host::driver::Clock as _;
 use host::membership::{Clocks, Pulse};
 use kv::Engine;
@@ -71,9 +71,14 @@ impl Sight {
         living.filter_map(|(_, of)| of.record.as_ref())
     }
 
-    /// All nodes, and the links of this one.
-    pub(crate) fn shown(&self, links: &[ShardLinks], failures: &BTreeMap<(Incarnation, u16), Failure>) -> Nodes {
-        let mut nodes: Vec<NodeShown> = self.roll.nodes.keys().map(|&node| self.node(node)).collect();
+    /// All nodes, and the links of this one, which has so much to do now.
+    pub(crate) fn shown(
+        &self,
+        work: Option<Load>,
+        links: &[ShardLinks],
+        failures: &BTreeMap<(Incarnation, u16), Failure>,
+    ) -> Nodes {
+        let mut nodes: Vec<NodeShown> = self.roll.nodes.keys().map(|&node| self.node(node, work)).collect();
         nodes.sort_by(|one, other| (&one.name, &one.incarnation).cmp(&(&other.name, &other.incarnation)));
         let links = links.iter().flat_map(|shard| {
             shard.links.iter().map(|&((peer, number), ref figures)| {
@@ -134,8 +139,9 @@ impl Sight {
         Peers { me, view: self.view.clone(), nodes: nodes.collect() }
     }
 
-    fn node(&self, node: Incarnation) -> NodeShown {
+    fn node(&self, node: Incarnation, work: Option<Load>) -> NodeShown {
         let of = &self.roll.nodes[&node];
+        let load = work.filter(|_| Some(node) == self.me).or_else(|| of.said.map(|said| said.load));
         let record = of.record.as_ref();
         let text = |field: fn(&NodeRecord) -> &String| record.map(field).cloned().unwrap_or_default();
         let member = self.view.as_ref().and_then(|view| view.member(node));
@@ -156,8 +162,8 @@ impl Sight {
             partitions: self.view.as_ref().map_or(0, |view| view.owned_by(node) as u32),
             shards: record.map_or_else(|| member.map_or(0, |member| member.shards), |record| record.shards),
             weight: record.map_or_else(|| member.map_or(0, |member| member.weight), |record| record.weight),
-            sessions: of.said.map(|said| said.load.sessions),
-            load: of.said.map(|said| f32::from(said.load.permille) / 1_000.0),
+            sessions: load.map(|load| load.sessions),
+            load: load.map(|load| f32::from(load.permille) / 1_000.0),
             beat_ms: pulse.map(|pulse| self.since_ms(pulse)),
             clock_ahead_ms: pulse.and_then(|pulse| pulse.ahead_ms),
             ws_url: text(|record| &record.ws_url),
@@ -179,8 +185,10 @@ impl Sight {
         self.roll.active().all(|node| has_links(of(node)) && has_links(record))
     }
 
+    /// Whether it had said nothing for a lease at the last look: while the store is away nobody can say a word.
     fn is_silent(&self, node: Incarnation) -> bool {
-        self.pulses.get(&node).is_some_and(|pulse| self.since_ms(pulse) >= LEASE_MS)
+        let silent_ms = |pulse: &Pulse| milliseconds(self.at.0.since(pulse.heard_at));
+        self.pulses.get(&node).is_some_and(|pulse| silent_ms(pulse) >= LEASE_MS)
     }
 
     fn since_ms(&self, pulse: &Pulse) -> u64 {
@@ -235,7 +243,7 @@ fn milliseconds(span: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use chat::view::{Load, Node, Said};
+    use chat::view::{Node, Said};
     use schema::limits::PARTITIONS;
     use schema::{Epoch, Member, Owner, ShardIndex, UnixMs};
 
@@ -294,7 +302,7 @@ mod tests {
         let owner = Owner { incarnation: ME, shard: ShardIndex(0) };
         roll.view = Some(View::new(Epoch(3), members, vec![owner; usize::from(PARTITIONS)]));
         let sight = Sight::new(Some(ME), Arc::new(roll), pulses, at);
-        let found = sight.shown(&[], &BTreeMap::new());
+        let found = sight.shown(None, &[], &BTreeMap::new());
         let parts: Vec<_> = found.nodes.iter().map(|node| (node.standing, node.silent)).collect();
         assert_eq!(parts, shown, "{nodes}");
         assert_eq!((found.nodes[0].partitions, found.nodes[0].sessions), (u32::from(PARTITIONS), Some(5)), "{nodes}");

@@ -112,9 +112,13 @@ impl NodeState {
         !self.clock_is_off.load(Ordering::Relaxed)
     }
 
-    /// What the node has to do.
+    /// What the node has to do. One that is going to stop takes no more connections, so it is full.
     pub(crate) fn work(&self) -> Load {
-        let permille = (self.metrics.connections() * 1_000 / u64::from(self.connections_max.max(1))).min(1_000);
+        let permille = if self.is_draining() || self.is_stopping() {
+            1_000
+        } else {
+            (self.metrics.connections() * 1_000 / u64::from(self.connections_max.max(1))).min(1_000)
+        };
         Load {
             sessions: u32::try_from(self.metrics.sessions()).unwrap_or(u32::MAX),
             permille: u16::try_from(permille).expect("at most 1,000"),
@@ -172,8 +176,8 @@ impl api::Node for NodeState {
     }
 
     fn nodes(&self) -> api::Nodes {
-        let sight = lock(&self.sight).clone();
-        sight.map(|sight| sight.shown(&self.metrics.links(), &self.attempts.failures())).unwrap_or_default()
+        let Some(sight) = lock(&self.sight).clone() else { return api::Nodes::default() };
+        sight.shown(Some(self.work()), &self.metrics.links(), &self.attempts.failures())
     }
 
     fn peers(&self) -> Arc<api::Peers> {

@@ -24,6 +24,8 @@ use super::store::{StoreTask, open};
 
 /// How often a node that drains is asked how far it is.
 const LOOK: Duration = Duration::from_millis(500);
+/// Questions in a row that may fail before it is given up.
+const FAILURES_MAX: u32 = 10;
 
 #[derive(Debug, Args)]
 pub(super) struct NodesArgs {
@@ -69,13 +71,20 @@ pub(super) fn drain(arguments: &DrainArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let begun = Instant::now();
-    let mut said = String::new();
-    // A node that takes its last steps may close a connection in the middle of an answer.
-    while let Some(text) = ask(config.internal, "GET", "/admin/nodes").unwrap_or(Some(String::new())) {
-        let left = read(&text).ok().and_then(|nodes| left(&nodes)).filter(|left| *left != said);
-        if let Some(left) = left {
-            print(&format!("{left}\n"))?;
-            said = left;
+    let (mut said, mut failures) = (String::new(), 0);
+    loop {
+        match ask(config.internal, "GET", "/admin/nodes") {
+            Ok(None) => break,
+            Ok(Some(text)) => {
+                failures = 0;
+                if let Some(left) = left(&read(&text)?).filter(|left| *left != said) {
+                    print(&format!("{left}\n"))?;
+                    said = left;
+                }
+            }
+            // A node that takes its last steps may close a connection in the middle of an answer.
+            Err(_) if failures < FAILURES_MAX => failures += 1,
+            Err(error) => return Err(error),
         }
         thread::sleep(LOOK);
     }
@@ -109,7 +118,7 @@ impl StoreTask for NodesArgs {
 
     async fn run<S: NodeStore>(&self, _: &Config, store: &S) -> anyhow::Result<()> {
         let watched = lifecycle::nodes::watch(store).await?;
-        show(&watched.sight.shown(&[], &BTreeMap::new()), self.json)
+        show(&watched.sight.shown(None, &[], &BTreeMap::new()), self.json)
     }
 }
 
