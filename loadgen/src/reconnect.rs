@@ -17,8 +17,10 @@ use crate::pace::SECOND_NS;
 use crate::report::count_reason;
 use crate::target::{SESSION_PATH, Target};
 
-/// How long a try may take from dialling to the upgrade, and from there to the session.
-const TRY_NS: u64 = 5 * SECOND_NS;
+/// How long a try may take from dialling to the upgrade,
+const UPGRADE_NS: u64 = 5 * SECOND_NS;
+/// and from there to the session: a node closes one that it cannot connect within 10 s.
+const CONNECT_NS: u64 = 11 * SECOND_NS;
 /// How long a node may say nothing to a session that waits for an answer until it is asked whether it lives,
 const SILENCE_NS: u64 = 3 * SECOND_NS;
 /// and how long to that.
@@ -37,7 +39,7 @@ enum State {
     First,
     /// On its way: dialled, or upgraded and asked for.
     Coming {
-        since_ns: u64,
+        until_ns: u64,
     },
     Here(Here),
     /// To be dialled.
@@ -125,7 +127,7 @@ impl Reconnect {
 
     /// `connect` goes out over a connection that was upgraded.
     pub(crate) fn connecting(&mut self, number: usize, now_ns: u64) {
-        self.devices[number].state = State::Coming { since_ns: now_ns };
+        self.devices[number].state = State::Coming { until_ns: now_ns + CONNECT_NS };
     }
 
     /// The session is here.
@@ -259,7 +261,7 @@ impl Reconnect {
             self.due.pop();
             let device = &mut self.devices[number];
             if device.state == (State::Away { due_ns }) {
-                device.state = State::Coming { since_ns: now_ns };
+                device.state = State::Coming { until_ns: now_ns + UPGRADE_NS };
                 let target = Arc::clone(&self.targets[usize::from(device.at)]);
                 return Some(Order::Dial { connection: number, target });
             }
@@ -271,8 +273,8 @@ impl Reconnect {
     fn look(&mut self, number: usize, now_ns: u64, waits: impl Fn(usize) -> bool) {
         let (reason, due_ns) = match &mut self.devices[number].state {
             State::First | State::Away { .. } | State::Gone => return,
-            State::Coming { since_ns } if now_ns - *since_ns <= TRY_NS => return,
-            State::Coming { .. } => (format!("no session within {} s", TRY_NS / SECOND_NS), None),
+            State::Coming { until_ns } if now_ns <= *until_ns => return,
+            State::Coming { .. } => ("no session in time".to_owned(), None),
             State::Here(Here { leave_ns: Some(leave_ns), .. }) if now_ns >= *leave_ns => {
                 ("its node goes away".to_owned(), Some(now_ns))
             }

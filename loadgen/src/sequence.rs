@@ -54,6 +54,11 @@ impl Sequence {
         self.sent - 1
     }
 
+    /// Numbers below `end` that did not come, those that are still remembered.
+    pub(crate) fn missing(&self, end: u64) -> impl Iterator<Item = u64> {
+        self.overtaken.iter().copied().chain(self.expected..end)
+    }
+
     /// Takes note that `seq` came back.
     pub(crate) fn receive(&mut self, seq: u64) -> Verdict {
         if seq == self.expected && seq < self.sent {

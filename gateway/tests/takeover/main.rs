@@ -4,27 +4,28 @@
 //! Real `rookery run` processes on a stand-in in this process, whose commits and reads fail at random while nodes go
 //! and come. `ROOKERY_TAKEOVER_ROUNDS` is how often each way of going is tried, 2 unless set.
 
-mod client;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+#[path = "../room/mod.rs"]
+mod room;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fdb_c::Faults;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use client::{Account, Acknowledged, End, Ledger, Places, Writer, connect, send};
 use cluster::Cluster;
+use room::client::{Acknowledged, connect, send};
+use room::{Company, Room};
 use support::{Client, Gone, Node, PATIENCE, Place, said, text};
 
-const WRITERS: usize = 4;
+const WRITERS: Company =
+    Company { name: "crabs", members: 4, devices: 1, pause: Duration::from_millis(40), reply: Duration::from_secs(1) };
 /// Messages that are under way when a node stops.
 const IN_FLIGHT: usize = 20;
 /// Messages that are sent to a node that has stopped.
@@ -47,100 +48,6 @@ fn rounds() -> u32 {
     std::env::var("ROOKERY_TAKEOVER_ROUNDS").ok().map_or(2, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
-/// A group whose members write all the time, and what they were told.
-struct Room {
-    channel: String,
-    reader: Account,
-    places: Places,
-    ledger: Ledger,
-    end: Arc<End>,
-    writers: Vec<JoinHandle<Vec<(u64, String)>>>,
-}
-
-impl Room {
-    fn open(place: &Place) -> Self {
-        let account = |(id, token)| Account { id, token };
-        let accounts: Vec<_> = (0..=WRITERS).map(|at| account(place.sign_up(&format!("writer{at}")))).collect();
-        let (reader, members) = accounts.split_first().expect("one more than writers");
-        let ids: Vec<&str> = members.iter().map(|account| account.id.as_str()).collect();
-        let channel = place.group(&reader.token, "crabs", &ids);
-        let (places, ledger, end) = (Places::default(), Ledger::default(), Arc::<End>::default());
-        places.add(place);
-        let start = |account: &Account| {
-            let writer = Writer {
-                account: account.clone(),
-                channel: channel.clone(),
-                places: places.clone(),
-                ledger: Arc::clone(&ledger),
-                end: Arc::clone(&end),
-            };
-            thread::spawn(|| writer.run())
-        };
-        let writers = members.iter().map(start).collect();
-        Self { channel, reader: reader.clone(), places, ledger, end, writers }
-    }
-
-    /// Notes the reply to a send.
-    fn note(&self, text: String, reply: &Value, by: &Place) {
-        let seq = reply["send"]["seq"].as_u64().unwrap_or_else(|| panic!("{text}: {reply}"));
-        let acknowledged = Acknowledged { text, seq, by: by.clone(), at: Instant::now() };
-        self.ledger.lock().expect("no client panics here").push(acknowledged);
-    }
-
-    /// Waits until `by` has acknowledged something since `since`; when the first was.
-    fn acknowledged_by(&self, by: &Place, since: Instant) -> Instant {
-        let until = Instant::now() + PATIENCE;
-        while Instant::now() < until {
-            let ledger = self.ledger.lock().expect("no client panics here");
-            if let Some(first) = ledger.iter().find(|message| message.by == *by && message.at > since) {
-                return first.at;
-            }
-            drop(ledger);
-            thread::sleep(Duration::from_millis(2));
-        }
-        panic!("nothing is acknowledged by {by:?}");
-    }
-
-    /// Stops the writers and compares what they were told with the whole log. How many messages it has.
-    fn close(self, place: &Place) -> usize {
-        self.end.stop.store(true, Ordering::Relaxed);
-        let until = Instant::now() + PATIENCE;
-        while self.end.written.load(Ordering::Relaxed) < WRITERS {
-            assert!(Instant::now() < until, "every writer is acknowledged its last message");
-            thread::sleep(Duration::from_millis(10));
-        }
-        let mut log: BTreeMap<u64, String> = BTreeMap::new();
-        let mut texts: BTreeMap<String, u64> = BTreeMap::new();
-        loop {
-            let after = log.last_key_value().map_or(0, |(seq, _)| *seq);
-            let path = format!("/v1/channels/{}/messages?after={after}&limit=200", self.channel);
-            let (_, page) = place.http("GET", &path, Some(&self.reader.token), None);
-            for message in page["messages"].as_array().expect("a page") {
-                let (seq, text) = (message["seq"].as_u64().expect("a seq"), text(&message["body"]));
-                assert_eq!(seq, log.len() as u64 + 1, "I2: the seqs are dense");
-                assert_eq!(texts.insert(text.clone(), seq), None, "I5: {text} is there once");
-                log.insert(seq, text);
-            }
-            if page["more"] != true {
-                break;
-            }
-        }
-        for message in &*self.ledger.lock().expect("no client panics here") {
-            assert_eq!(texts.get(&message.text), Some(&message.seq), "I3: {message:?} was acknowledged");
-        }
-        self.end.last.store(log.len() as u64, Ordering::Relaxed);
-        for writer in self.writers {
-            let pushed = writer.join().expect("a writer ends");
-            // Each is one message behind the one before, and it was pushed the last one.
-            assert_eq!(pushed.last().map(|(seq, _)| *seq), Some(log.len() as u64), "I6: pushed to the end");
-            for (seq, text) in pushed {
-                assert_eq!(log.get(&seq), Some(&text), "I2: what was pushed is what is stored");
-            }
-        }
-        log.len()
-    }
-}
-
 /// One whose messages are under way when its node stops, and who holds on to that node.
 struct Stubborn {
     client: Client,
@@ -152,7 +59,7 @@ struct Stubborn {
 
 impl Stubborn {
     fn connect(room: &Room, place: &Place) -> Self {
-        let (client, _) = connect(place, &room.reader, "stubborn", None).expect("the node serves");
+        let (client, _) = connect(place, WRITERS.reply, &room.reader, "stubborn", None).expect("the node serves");
         Self { client, place: place.clone(), open: BTreeMap::new(), late: Vec::new() }
     }
 
@@ -174,19 +81,26 @@ impl Stubborn {
             let id = said["id"].as_u64().filter(|_| said["error"].is_null());
             if let Some(text) = id.and_then(|id| self.open.remove(&id)) {
                 assert!(!self.late.contains(&text), "I7: {text} was sent to a node that had been taken over");
-                room.note(text, &said, &self.place);
+                note(room, text, &said, &self.place);
             }
         }
     }
 
     /// Sends what was not acknowledged again elsewhere, under the same ids.
     fn send_again(self, room: &Room, place: &Place) {
-        let (mut client, _) = connect(place, &room.reader, "stubborn", None).expect("the node serves");
+        let (mut client, _) = connect(place, WRITERS.reply, &room.reader, "stubborn", None).expect("the node serves");
         for text in self.open.into_values() {
             let reply = client.ask("send", send(&room.channel, &text));
-            room.note(text, &reply, place);
+            note(room, text, &reply, place);
         }
     }
+}
+
+/// Notes the reply to a send among those of the room.
+fn note(room: &Room, text: String, reply: &Value, by: &Place) {
+    let seq = reply["send"]["seq"].as_u64().unwrap_or_else(|| panic!("{text}: {reply}"));
+    let acknowledged = Acknowledged { text, seq, by: by.clone(), at: Instant::now() };
+    room.ledger.lock().expect("no client panics here").push(acknowledged);
 }
 
 /// How the first node goes.
@@ -201,7 +115,7 @@ enum Goes {
 /// The active node goes, the other takes over. How long that took until it acknowledged something.
 fn round(number: u32, goes: Goes, room: &Room, active: Node, (standby, name): (&Node, &str)) -> Duration {
     let place = &Place::clone(&active);
-    room.acknowledged_by(place, Instant::now());
+    room.acknowledged(&[place], Instant::now());
     let mut stubborn = Stubborn::connect(room, place);
     stubborn.send(room, (0..IN_FLIGHT).map(|at| format!("in flight {number}-{at}")));
     let went = Instant::now();
@@ -216,7 +130,7 @@ fn round(number: u32, goes: Goes, room: &Room, active: Node, (standby, name): (&
     }
     let next: &Place = standby;
     room.places.add(next);
-    let took = room.acknowledged_by(next, went) - went;
+    let took = room.acknowledged(&[next], went) - went;
     match goes {
         Goes::Stopped => {
             active.signal(Signal::CONT);
@@ -247,7 +161,7 @@ fn stands_by(node: &Node) -> String {
 fn check(goes: Goes) {
     let cluster = Cluster::start();
     let mut active = cluster.node();
-    let room = Room::open(&active);
+    let room = Room::open(&WRITERS, &[&active]);
     cluster.server.set_faults(WEATHER);
     let mut took = Vec::new();
     let names = ["one", "two"];
@@ -316,7 +230,7 @@ fn of_two_nodes_started_at_once_one_serves_and_the_other_is_active_within_2_s_of
 fn while_the_store_is_away_nobody_is_declared_dead() {
     let cluster = Cluster::start();
     let active = cluster.node();
-    let room = Room::open(&active);
+    let room = Room::open(&WRITERS, &[&active]);
     let standby = cluster.starting("two", &[]);
     stands_by(&standby);
     cluster.server.pause();
@@ -324,7 +238,7 @@ fn while_the_store_is_away_nobody_is_declared_dead() {
     active.until_ready(Some("store: no answer for"));
     let back = Instant::now();
     cluster.server.resume();
-    room.acknowledged_by(&active, back);
+    room.acknowledged(&[&*active], back);
     thread::sleep(Duration::from_secs(7));
     assert_eq!(stands_by(&standby), "node one is active (epoch 1)");
     assert_eq!([active.metric("rookery_node_active"), standby.metric("rookery_takeovers_total")], [1, 0]);

@@ -9,7 +9,7 @@ use schema::Seq;
 use schema::command::HistoryPage;
 
 use super::channel::{Channel, fingerprint};
-use crate::report::HistoryReport;
+use crate::report::{Findings, HistoryReport};
 use crate::sequence::{Sequence, Verdict};
 use crate::stamp::Stamp;
 
@@ -34,14 +34,23 @@ pub(super) struct Comparison<'a> {
     rows: u64,
     last: Seq,
     report: HistoryReport,
+    findings: Findings,
 }
 
 impl<'a> Comparison<'a> {
     pub(super) fn new(channel: &'a Channel, senders: Vec<Sender>) -> Self {
         let base = channel.base.unwrap_or_default();
         let senders = senders.into_iter().map(|sender| (sender, Sequence::of_unknown_length(), 0)).collect();
-        let (seqs, report) = (Sequence::of_unknown_length(), HistoryReport::default());
-        Self { channel, senders, base, seqs, rows: 0, last: base, report }
+        Self {
+            channel,
+            senders,
+            base,
+            seqs: Sequence::of_unknown_length(),
+            rows: 0,
+            last: base,
+            report: HistoryReport::default(),
+            findings: Findings::default(),
+        }
     }
 
     /// After which seq the next page begins.
@@ -66,12 +75,16 @@ impl<'a> Comparison<'a> {
             self.report.messages += 1;
             self.report.mismatched += u64::from(self.channel.content(message.seq).is_some_and(|told| told != is));
             self.last = self.last.max(message.seq);
-            self.number(&message.body);
+            if let Some(fault) = self.number(&message.body) {
+                let (id, seq) = (self.channel.id, message.seq.0);
+                self.findings.note(|| format!("history of channel {id}: seq {seq} ({}) {fault}", message.body));
+            }
         }
         page.more && self.last > before
     }
 
-    fn number(&mut self, body: &str) {
+    /// Looks at the number of a message; what is wrong with it.
+    fn number(&mut self, body: &str) -> Option<&'static str> {
         let stamp = Stamp::of(body);
         let sender = stamp.and_then(|stamp| {
             let of = |(sender, ..): &&mut (Sender, _, _)| sender.connection == stamp.connection;
@@ -79,27 +92,43 @@ impl<'a> Comparison<'a> {
         });
         let Some(((sender, numbers, found), number)) = sender else {
             self.report.mismatched += 1;
-            return;
+            return Some("is of nobody in it");
         };
-        match numbers.receive(number) {
-            Verdict::New => {}
-            Verdict::Late => self.report.out_of_order += 1,
+        let verdict = numbers.receive(number);
+        if matches!(verdict, Verdict::New | Verdict::Late) {
+            *found += u64::from(!sender.open.contains(&number));
+        }
+        match verdict {
+            Verdict::New => None,
+            Verdict::Late => {
+                self.report.out_of_order += 1;
+                Some("comes after a later one of its sender")
+            }
             Verdict::Duplicate | Verdict::Unknown => {
                 self.report.doubled += 1;
-                return;
+                Some("is there twice")
             }
         }
-        *found += u64::from(!sender.open.contains(&number));
     }
 
     /// What came of it.
-    pub(super) fn end(self) -> HistoryReport {
+    pub(super) fn end(mut self) -> (HistoryReport, Findings) {
         let missing = self.senders.iter().map(|(sender, _, found)| sender.acked.saturating_sub(*found)).sum::<u64>();
         let head = self.channel.head();
         // A seq that nobody had an acknowledgement of may be missing too, which none may.
         let gaps = (self.last.max(head).0 - self.base.0).saturating_sub(self.rows);
         let untold = self.last.0.saturating_sub(head.0);
-        HistoryReport { channels: 1, lost: missing.max(gaps), untold, ..self.report }
+        let report = HistoryReport { channels: 1, lost: missing.max(gaps), untold, ..self.report };
+        if report.lost > 0 {
+            let id = self.channel.id;
+            for (Sender { connection, acked, .. }, numbers, found) in &self.senders {
+                let first = numbers.missing(*acked).next();
+                self.findings.note(|| {
+                    format!("history of channel {id}: of {acked} acknowledged messages of account {connection} {found} are there, the first missing is {first:?}")
+                });
+            }
+        }
+        (report, self.findings)
     }
 }
 
@@ -146,7 +175,7 @@ mod tests {
             let page = HistoryPage { messages: page.to_vec(), head_seq: Seq(13), first_seq: Seq(1), more };
             comparison.page(&page);
         }
-        let HistoryReport { messages: read, lost, doubled, out_of_order, mismatched, untold, .. } = comparison.end();
+        let HistoryReport { messages: read, lost, doubled, out_of_order, mismatched, untold, .. } = comparison.end().0;
         assert_eq!(read, all.len() as u64, "{history}");
         let counts = [
             ("lost", lost),

@@ -8,6 +8,7 @@ mod absence;
 mod channel;
 mod device;
 mod history;
+mod member;
 mod outbox;
 mod talk;
 
@@ -25,7 +26,7 @@ use crate::drive::{Driven, Measured, Patience, Schedule, drive};
 use crate::engine::Engine;
 use crate::parallel::in_parallel;
 use crate::reconnect::Reconnect;
-use crate::report::{ChatReport, Counts, HistoryReport, ReconnectReport, Report, counts_per_second};
+use crate::report::{ChatReport, Counts, Findings, HistoryReport, ReconnectReport, Report, counts_per_second};
 use crate::run::Run;
 use crate::session::Sessions;
 
@@ -33,6 +34,9 @@ use crate::session::Sessions;
 const TAKEOVER: Patience = Patience { quiet: Duration::from_secs(12), most: Duration::from_secs(90) };
 /// and while sessions are on their way back: for a pause of theirs, which may be 20 s long.
 const RETURN: Patience = Patience { quiet: Duration::from_secs(25), most: TAKEOVER.most };
+
+/// How long histories are left alone after that: a page may miss what other nodes committed in the last 250 ms.
+const FRESH: Duration = Duration::from_millis(500);
 
 /// Makes what is missing, connects, chats, and reports.
 pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
@@ -61,7 +65,7 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
     let measured = drive(&mut run, &mut sessions, load, common.seconds)?;
     let report = Report { load: load.paced(), size_bytes: Some(args.size), memory, ..Report::default() };
     let resumed = sessions.talk.device.as_ref().map_or(0, |device| device.resumed);
-    let reconnection = reconnected(&run, &sessions, &Api::new(&common.sessions.api));
+    let reconnection = reconnected(&run, &mut sessions, &Api::new(&common.sessions.api));
     let report = counted(sessions.talk, args.resumes, &measured, Report { reconnection, ..report });
     let report = run.finish(&measured, report)?;
     ensure!(
@@ -73,7 +77,7 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
 }
 
 /// How sessions came back, if they do, and what the histories say now that nobody writes any more.
-fn reconnected(run: &Run, sessions: &Sessions<Chat>, api: &Api) -> Option<ReconnectReport> {
+fn reconnected(run: &Run, sessions: &mut Sessions<Chat>, api: &Api) -> Option<ReconnectReport> {
     let (reconnect, chat) = (sessions.reconnect.as_ref()?, &sessions.talk);
     let mut refusals = reconnect.refusals.clone();
     for (&code, &count) in &chat.refusals {
@@ -89,7 +93,10 @@ fn reconnected(run: &Run, sessions: &Sessions<Chat>, api: &Api) -> Option<Reconn
     };
     if !run.interrupt.requested() {
         match compared(run, sessions, api) {
-            Ok(history) => report.history = Some(history),
+            Ok((history, findings)) => {
+                report.history = Some(history);
+                sessions.talk.findings.add(findings);
+            }
             // What was measured so far is worth its report.
             Err(error) => report.history_error = Some(format!("{error:#}")),
         }
@@ -98,7 +105,8 @@ fn reconnected(run: &Run, sessions: &Sessions<Chat>, api: &Api) -> Option<Reconn
 }
 
 /// The comparison of every channel with its history.
-fn compared(run: &Run, sessions: &Sessions<Chat>, api: &Api) -> anyhow::Result<HistoryReport> {
+fn compared(run: &Run, sessions: &Sessions<Chat>, api: &Api) -> anyhow::Result<(HistoryReport, Findings)> {
+    std::thread::sleep(FRESH);
     let channels: Vec<_> = sessions.talk.channels().collect();
     let done = in_parallel("histories", channels.len(), &run.interrupt, |at| {
         let (channel, member) = channels[at];
@@ -106,16 +114,19 @@ fn compared(run: &Run, sessions: &Sessions<Chat>, api: &Api) -> anyhow::Result<H
         while reading.page(&api.history(sessions.token(member), channel.id, reading.after())?) {}
         Ok(reading.end())
     });
-    let mut report = HistoryReport::default();
-    done.finished.iter().for_each(|(_, channel)| report.add(channel));
-    done.failed.map_or(Ok(report), Err)
+    let (mut report, mut findings) = (HistoryReport::default(), Findings::default());
+    for (_, (channel, found)) in done.finished {
+        report.add(&channel);
+        findings.add(found);
+    }
+    done.failed.map_or(Ok((report, findings)), Err)
 }
 
 /// The report's counts.
 fn counted(mut chat: Chat, resumes: u32, measured: &Measured, report: Report) -> Report {
     let (lost, due) = (chat.missing + chat.unanswered(), chat.schedule.due_in_all());
-    chat.end_absences();
-    let Chat { counts, device, ack_latencies, delivery_latencies, absences, .. } = chat;
+    chat.end();
+    let Chat { counts, device, ack_latencies, delivery_latencies, absences, findings, .. } = chat;
     let mut latencies_us: BTreeMap<_, _> =
         [("ack", ack_latencies.summary()), ("delivery", delivery_latencies.summary())].into();
     if report.reconnection.is_some() {
@@ -125,6 +136,7 @@ fn counted(mut chat: Chat, resumes: u32, measured: &Measured, report: Report) ->
         counts: Counts { lost, unsent: due.saturating_sub(counts.sent), ..counts },
         per_second: counts_per_second(chat.acked_in_window, measured.length),
         latencies_us,
+        findings,
         chat: Some(ChatReport {
             delivered_per_second: counts_per_second(chat.delivered_in_window, measured.length),
             resumes,

@@ -10,49 +10,30 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use schema::command::{Connected, History, HistoryPage, HistoryWindow};
 use schema::limits::HISTORY_ROWS_MAX;
-use schema::{ClientMsgId, Command, ErrorReply, Message, Reply, Request, Seq, UnixMs, UserId};
+use schema::{ClientMsgId, Command, ErrorReply, Message, Reply, Request, Seq, UnixMs};
 
-use super::absence::Absence;
 use super::channel::{Channel, Told, fingerprint};
 use super::device::{CONNECTION, Comparison, Device};
-use super::history::{Comparison as Reading, Sender};
-use super::outbox::{Outbox, Written};
+use super::history::Comparison as Reading;
+use super::member::Member;
+use super::outbox::Written;
 use crate::accounts::Book;
 use crate::drive::Schedule;
-use crate::report::{ChatReport, Counts, Latencies, count_reason};
+use crate::report::{ChatReport, Counts, Findings, Latencies, count_reason};
 use crate::run::random;
-use crate::sequence::{Sequence, Verdict};
+use crate::sequence::Verdict;
 use crate::session::{Talk, not_asked_for, send};
 use crate::stamp::{BODY_CHARS_MIN, Stamp};
 
 /// Pause before a message goes out again after a temporary refusal, unless the server names a longer one.
 const AGAIN_NS: u64 = 100_000_000;
 
-/// One account in its channel.
-struct Member {
-    user: UserId,
-    channel: usize,
-    /// The request for the channel's head before the run; seqs count from there once it is answered.
-    asked: Option<u32>,
-    ready: bool,
-    /// Of the channel's seqs after its base, which this member was pushed.
-    received: Sequence,
-    next_request: u32,
-    written: u64,
-    acked: u64,
-    /// Its messages, each as the first who was told of a seq was told.
-    told: Sequence,
-    outbox: Outbox,
-    absence: Absence,
-    /// The newest of its messages that was acknowledged, and where it is.
-    last_acked: Option<(u64, Seq)>,
-}
-
 /// All accounts and channels.
 pub(super) struct Chat {
     pub(super) schedule: Schedule,
     pub(super) counts: Counts,
     pub(super) report: ChatReport,
+    pub(super) findings: Findings,
     pub(super) acked_in_window: u64,
     pub(super) delivered_in_window: u64,
     /// Messages that were refused for good.
@@ -81,24 +62,12 @@ pub(super) struct Chat {
 
 impl Chat {
     pub(super) fn new(schedule: Schedule, book: &Book, connections: u32, group: u32, body_chars: u32) -> Self {
-        let member = |at: usize| Member {
-            user: book.user(at),
-            channel: at / group as usize,
-            asked: None,
-            ready: false,
-            received: Sequence::of_unknown_length(),
-            next_request: 2,
-            written: 0,
-            acked: 0,
-            told: Sequence::of_unknown_length(),
-            outbox: Outbox::default(),
-            absence: Absence::default(),
-            last_acked: None,
-        };
+        let member = |at: usize| Member::new(book.user(at), at / group as usize);
         Self {
             schedule,
             counts: Counts::default(),
             report: ChatReport { group, ..ChatReport::default() },
+            findings: Findings::default(),
             acked_in_window: 0,
             delivered_in_window: 0,
             given_up: 0,
@@ -128,9 +97,19 @@ impl Chat {
         self.counts.sent - self.counts.acked - self.given_up
     }
 
-    /// Absences that nothing is due to end, now that all is said.
-    pub(super) fn end_absences(&mut self) {
-        for member in &self.members {
+    /// Ends what is still open, now that all is said: absences that nothing was due to end, and messages that never came.
+    pub(super) fn end(&mut self) {
+        for (connection, member) in self.members.iter().enumerate() {
+            let (channel, base) = (&self.channels[member.channel], self.channels[member.channel].base);
+            let base = base.unwrap_or_default().0;
+            for seq in member.received.missing(channel.head().0 - base) {
+                let id = channel.id;
+                self.findings
+                    .note(|| format!("account {connection} was never pushed seq {} of channel {id}", base + 1 + seq));
+            }
+            for number in member.outbox.numbers() {
+                self.findings.note(|| format!("message {number} of account {connection} was never acknowledged"));
+            }
             member.absence.connected_after().into_iter().for_each(|away_ns| self.absences.record(away_ns));
         }
     }
@@ -144,11 +123,7 @@ impl Chat {
     /// The comparison of a channel, of which `first` is the first member, with its history.
     pub(super) fn reading<'a>(&'a self, channel: &'a Channel, first: usize) -> Reading<'a> {
         let members = first..first + self.report.group as usize;
-        let senders = members.map(|connection| {
-            let Member { acked, outbox, .. } = &self.members[connection];
-            Sender { connection, acked: *acked, open: outbox.numbers().collect() }
-        });
-        Reading::new(channel, senders.collect())
+        Reading::new(channel, members.map(|connection| self.members[connection].sender(connection)).collect())
     }
 
     /// What was pushed to the device is now compared with the history.
@@ -171,7 +146,16 @@ impl Chat {
             return Err(format!("an acknowledgement came for request {request}, which is not open"));
         };
         let ordered = member.last_acked.is_none_or(|(number, at)| (number < written.number) == (at < seq));
-        self.counts.out_of_order += u64::from(!ordered);
+        if !ordered {
+            self.counts.out_of_order += 1;
+            let (before, id) = (member.last_acked, self.channels[member.channel].id);
+            self.findings.note(|| {
+                let Written { number, sendings, .. } = &written;
+                let what = format!("message {number} of account {connection} (sent {sendings} times, {})", written.id);
+                let before = before.map(|(number, seq)| (number, seq.0));
+                format!("{}: {what} has seq {seq} in channel {id}, message and seq {before:?} came before", at(now_ns))
+            });
+        }
         member.last_acked = member.last_acked.max(Some((written.number, seq)));
         member.acked += 1;
         if let Some(away_ns) = member.absence.acknowledged(written.intended_ns, now_ns) {
@@ -203,6 +187,11 @@ impl Chat {
                 let sender = stamp.and_then(|stamp| Some((self.members.get_mut(stamp.connection)?, stamp.number)));
                 let doubled = sender.is_some_and(|(sender, number)| sender.told.receive(number) == Verdict::Duplicate);
                 self.counts.duplicated += u64::from(doubled);
+                if doubled {
+                    let id = self.channels[channel].id;
+                    self.findings
+                        .note(|| format!("seq {seq} of channel {id} is a message that has another: {stamp:?}"));
+                }
             }
             Told::Agreed => {}
             Told::Differs => self.report.mismatched += 1,
@@ -235,12 +224,9 @@ impl Chat {
     }
 }
 
-impl Member {
-    fn next_request(&mut self) -> u32 {
-        let id = self.next_request;
-        self.next_request = id.checked_add(1).unwrap_or(2);
-        id
-    }
+/// A time of the engine's clock, in words.
+fn at(now_ns: u64) -> String {
+    format!("{:.3} s", now_ns as f64 / 1e9)
 }
 
 impl Talk for Chat {
@@ -255,18 +241,11 @@ impl Talk for Chat {
     }
 
     fn disconnected(&mut self, connection: usize, now_ns: u64) {
-        let member = &mut self.members[connection];
-        member.outbox.cut();
-        if member.ready {
-            member.absence.lost(now_ns);
-        } else {
-            member.asked = None;
-        }
+        self.members[connection].disconnected(now_ns);
     }
 
     fn waits(&self, connection: usize) -> bool {
-        let Member { asked, ready, outbox, .. } = &self.members[connection];
-        outbox.in_flight() > 0 || (asked.is_some() && !ready)
+        self.members[connection].waits()
     }
 
     fn woken(&mut self, now_ns: u64) -> Option<usize> {
@@ -317,9 +296,18 @@ impl Talk for Chat {
         };
         match verdict {
             Verdict::New => {}
-            Verdict::Late => self.counts.out_of_order += 1,
+            Verdict::Late => {
+                self.counts.out_of_order += 1;
+                let (id, seq) = (channel.id, message.seq);
+                self.findings
+                    .note(|| format!("{}: account {connection} was pushed seq {seq} of channel {id} late", at(now_ns)));
+            }
             Verdict::Duplicate | Verdict::Unknown => {
                 self.counts.duplicated += 1;
+                let (id, seq) = (channel.id, message.seq);
+                self.findings.note(|| {
+                    format!("{}: account {connection} was pushed seq {seq} of channel {id} again", at(now_ns))
+                });
                 return Ok(());
             }
         }

@@ -57,6 +57,9 @@ pub(crate) struct Latency {
 
 impl Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.count == 0 {
+            return f.write_str("none");
+        }
         // What takes long is read in ms.
         let (unit, scale) = if self.p50 < SLOW_MICROS { ("µs", 1.0) } else { ("ms", 1_000.0) };
         let said = |micros: f64| format!("{} {unit}", (10.0 * micros / scale).round() / 10.0);

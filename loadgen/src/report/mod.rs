@@ -3,6 +3,7 @@
 //! Owns the report's form: text, or one JSON object whose top level has the counts on which the exit code rests.
 //! What single workloads add is in `parts`, latencies in `latency`. Measures nothing itself.
 
+mod findings;
 mod latency;
 mod parts;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub(crate) use self::findings::Findings;
 pub(crate) use self::latency::{Latencies, Latency};
 pub(crate) use self::parts::{ChatReport, HistoryReport, PresenceReport, ReconnectReport};
 use crate::machine::{GENERATOR_BOUND_PERCENT, STARVED_PERCENT};
@@ -84,6 +86,9 @@ pub(crate) struct Report {
     /// Of a `chat` whose connections come back: how they did, and what the histories say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reconnection: Option<ReconnectReport>,
+    /// Of `chat`: the first faults, in words.
+    #[serde(skip_serializing_if = "Findings::is_empty")]
+    pub(crate) findings: Findings,
     /// Of `presence`: how it was told.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) presence: Option<PresenceReport>,
@@ -165,6 +170,7 @@ impl Report {
             }
         }
         rows.extend(self.reconnection.iter().flat_map(ReconnectReport::rows));
+        rows.extend(self.findings.rows());
         if let Some(PresenceReport { pushes, crowded, early, repeated }) = &self.presence {
             let told = format!("{pushes} pushes · crowded {crowded} · early {early} · repeated {repeated}");
             rows.push(("presence", told));

@@ -13,11 +13,6 @@ use serde_json::Value;
 
 use crate::support::{Client, PATIENCE, Place, client_msg_id, message, text};
 
-/// How long a client waits for a reply before it tries elsewhere.
-const REPLY: Duration = Duration::from_secs(1);
-/// Between two messages of one writer, so that a round has some hundred.
-const PAUSE: Duration = Duration::from_millis(40);
-
 /// Where nodes may serve: clients try one after the other.
 #[derive(Clone, Default)]
 pub(crate) struct Places(Arc<Mutex<Vec<Place>>>);
@@ -44,9 +39,15 @@ pub(crate) struct Account {
     pub(crate) token: String,
 }
 
-/// A device, connected, which waits for a reply for a second. `None` if nobody serves there.
-pub(crate) fn connect(place: &Place, account: &Account, device: &str, cursor: Option<&str>) -> Option<(Client, Value)> {
-    let mut client = Client::try_open(&place.ws, REPLY)?;
+/// A device, connected, which waits so long for each reply. `None` if nobody serves there.
+pub(crate) fn connect(
+    place: &Place,
+    reply: Duration,
+    account: &Account,
+    device: &str,
+    cursor: Option<&str>,
+) -> Option<(Client, Value)> {
+    let mut client = Client::try_open(&place.ws, reply)?;
     let said = client.try_connect(&account.token, device, cursor).ok()?;
     assert!(said["error"].is_null() || said["error"]["temporary"] == true, "{said}");
     said["error"].is_null().then_some((client, said))
@@ -74,8 +75,15 @@ pub(crate) fn send(channel: &str, text: &str) -> Value {
 /// One who writes all the time.
 pub(crate) struct Writer {
     pub(crate) account: Account,
+    pub(crate) device: String,
     pub(crate) channel: String,
     pub(crate) places: Places,
+    /// The place that it tries first.
+    pub(crate) first: usize,
+    /// Between two messages.
+    pub(crate) pause: Duration,
+    /// How long it waits for a reply before it tries elsewhere.
+    pub(crate) reply: Duration,
     pub(crate) ledger: Ledger,
     pub(crate) end: Arc<End>,
 }
@@ -104,16 +112,16 @@ impl Writer {
     /// Writes until it is stopped, and reads until it was pushed the last message of all. The seqs and texts that it
     /// was pushed, in their order.
     pub(crate) fn run(self) -> Vec<(u64, String)> {
-        let mut device = Device::default();
+        let mut device = Device { tries: self.first, ..Device::default() };
         for number in 0.. {
             if self.end.stop.load(Ordering::Relaxed) {
                 break;
             }
-            let text = format!("{}-{number}", self.account.id);
+            let text = format!("{}-{}-{number}", self.account.id, self.device);
             while !self.sent(&text, &mut device) {
                 self.connect(&mut device);
             }
-            thread::sleep(PAUSE);
+            thread::sleep(self.pause);
         }
         self.end.written.fetch_add(1, Ordering::Relaxed);
         let until = Instant::now() + PATIENCE;
@@ -124,6 +132,10 @@ impl Writer {
                 return device.pushed;
             }
             assert!(Instant::now() < until, "I6: {} was pushed up to {seen} of {last}", self.account.id);
+            if last == 0 {
+                thread::sleep(Duration::from_millis(10));
+                continue;
+            }
             match device.connection.as_mut().map(|(client, _)| client.next()) {
                 Some(Ok(said)) => self.take(&said["push"], &mut device),
                 Some(Err(_)) | None => self.connect(&mut device),
@@ -133,10 +145,12 @@ impl Writer {
 
     /// Connects to the next place, if a node serves there.
     fn connect(&self, device: &mut Device) {
-        device.tries += 1;
         let place = self.places.nth(device.tries);
-        let open =
-            place.and_then(|place| Some((connect(&place, &self.account, "phone", device.cursor.as_deref())?, place)));
+        device.tries += 1;
+        let open = place.and_then(|place| {
+            let cursor = device.cursor.as_deref();
+            Some((connect(&place, self.reply, &self.account, &self.device, cursor)?, place))
+        });
         device.connection = open.map(|((client, said), place)| {
             device.cursor.get_or_insert_with(|| text(&said["connect"]["cursor"]));
             (client, place)
