@@ -1,7 +1,7 @@
 //! Files of the web page, as they were when this was built.
 //!
 //! Owns their paths, types and headers: a Content-Security-Policy that lets the page load what it came with and talk to
-//! this server, its WebSocket and those of the nodes beside it, and nothing else. What the files hold is `web/`.
+//! this server, its WebSocket, those of the nodes beside it and their APIs, and nothing else. What the files hold is `web/`.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(ws_origin: &Origin, node:
             &route,
             get(async move |headers: HeaderMap| {
                 let peers = node.peers();
-                let others = peers.nodes.iter().map(|peer| peer.ws_url.as_str());
+                let others = peers.nodes.iter().flat_map(|peer| [peer.ws_url.as_str(), peer.api_url.as_str()]);
                 let policy = policy(&ws_origin.for_client(&headers), others);
                 file(&headers, bytes, kind, tag, policy)
             }),

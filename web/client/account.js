@@ -3,6 +3,7 @@
 // Kept in sessionStorage, so that two tabs are two devices, of one user or of two.
 
 import { deviceId } from "./ids.js";
+import * as nodes from "./nodes.js";
 import { json } from "./text.js";
 
 const KEY = "rookery.account";
@@ -28,12 +29,19 @@ function keep(next) {
 
 export const current = () => account;
 
+/** Asks the first node that can be reached; only the first of all if what is asked for must not happen twice. */
 async function reach(path, options) {
-  try {
-    return await fetch(path, options);
-  } catch {
-    throw new Problem(0, 0, "the server cannot be reached");
+  const { method, headers } = options;
+  const once = method === "POST" && !headers["idempotency-key"];
+  for (const api of nodes.reachable()) {
+    try {
+      return await fetch(api + path, options);
+    } catch {
+      nodes.unreachable(api);
+    }
+    if (once) break;
   }
+  throw new Problem(0, 0, "the server cannot be reached");
 }
 
 async function request(method, path, body, token, headers = {}) {

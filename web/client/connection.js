@@ -4,6 +4,7 @@
 // asked but not answered. Knows nothing of messages.
 
 import * as account from "./account.js";
+import * as nodes from "./nodes.js";
 import { json } from "./text.js";
 
 /** Close codes after which this device is nobody's any more. */
@@ -25,6 +26,8 @@ const ENDED = {
 };
 /** The server's codes from here on are final, those that this page does not know among them. */
 const FINAL_FROM = 3500;
+/** The browser's own code where nobody closed: the node is gone, or was never there. */
+const BROKEN = 1006;
 const BAD_TOKEN = 3500;
 const TOKEN_EXPIRED = 3005;
 
@@ -96,8 +99,9 @@ export class Connection {
     this.timer = null;
     this.on.state("connecting…", false);
     let socket;
+    let url;
     try {
-      const url = this.drain?.url ?? (await account.http("GET", "/v1/servers/best"))[0].url;
+      url = this.drain?.url ?? nodes.choose(await account.http("GET", "/v1/servers/best"));
       this.drain = undefined;
       if (this.stopped) return;
       socket = new WebSocket(url, ["rookery.json.v1"]);
@@ -107,7 +111,10 @@ export class Connection {
     this.socket = socket;
     socket.onopen = () => this.hello().catch(() => socket.close());
     socket.onmessage = ({ data }) => data.split("\n").filter(Boolean).forEach((line) => this.hear(JSON.parse(line)));
-    socket.onclose = ({ code, reason }) => { if (this.socket === socket) this.closed(code, reason); };
+    socket.onclose = ({ code, reason }) => {
+      if (code === BROKEN) nodes.broke(url);
+      if (this.socket === socket) this.closed(code, reason);
+    };
   }
 
   async hello() {
@@ -134,6 +141,7 @@ export class Connection {
     this.bodyCharsMax = reply.limits.body_chars_max;
     this.cursor = reply.cursor;
     this.live = true;
+    nodes.opened();
     this.on.state("online", true);
     this.on.live();
   }

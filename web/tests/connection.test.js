@@ -12,6 +12,7 @@ globalThis.sessionStorage = {
 stored.set("rookery.account", JSON.stringify({ token: "t", refresh_token: "r", device: "d", user_id: "1" }));
 globalThis.window = { addEventListener() {} };
 globalThis.document = { addEventListener() {} };
+globalThis.location = { origin: "http://page" };
 
 let sockets;
 let refreshed;
