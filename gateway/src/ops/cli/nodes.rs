@@ -63,6 +63,8 @@ pub(super) fn nodes(arguments: &NodesArgs) -> anyhow::Result<ExitCode> {
 /// Has the node at `listen.internal` drain and end.
 pub(super) fn drain(arguments: &DrainArgs) -> anyhow::Result<ExitCode> {
     let config = arguments.settings.load(Mode::Run)?;
+    let nodes = || ask(config.internal, "GET", "/admin/nodes")?.map(|text| read(&text)).transpose();
+    let Some(Nodes { asked: drained, .. }) = nodes()? else { bail!(nobody(&config)) };
     if ask(config.internal, "POST", "/admin/drain")?.is_none() {
         bail!(nobody(&config));
     }
@@ -73,11 +75,15 @@ pub(super) fn drain(arguments: &DrainArgs) -> anyhow::Result<ExitCode> {
     let begun = Instant::now();
     let (mut said, mut failures) = (String::new(), 0);
     loop {
-        match ask(config.internal, "GET", "/admin/nodes") {
+        match nodes() {
             Ok(None) => break,
-            Ok(Some(text)) => {
+            // Another life at the same address, as a supervisor starts it.
+            Ok(Some(Nodes { asked: Some(asked), .. })) if drained.as_ref().is_some_and(|drained| *drained != asked) => {
+                break;
+            }
+            Ok(Some(nodes)) => {
                 failures = 0;
-                if let Some(left) = left(&read(&text)?).filter(|left| *left != said) {
+                if let Some(left) = left(&nodes).filter(|left| *left != said) {
                     print(&format!("{left}\n"))?;
                     said = left;
                 }
