@@ -218,6 +218,11 @@ pub(crate) struct ChatArgs {
     /// a fault
     #[arg(long)]
     pub(crate) reconnect: bool,
+
+    /// Count it as a fault if a session ends that its node had not told to go elsewhere, or a try to come back fails:
+    /// as nodes are restarted in turn
+    #[arg(long)]
+    pub(crate) announced_only: bool,
 }
 
 impl ChatArgs {
@@ -294,6 +299,7 @@ mod tests {
         check("chat --url ws://a --url ws://b --api http://a --api http://b", true);
         check("chat --reconnect --group 4", true);
         check("chat --reconnect --resumes 3", false);
+        check("chat --reconnect --announced-only", true);
         check("chat --group 1", false);
         check("chat --group 501", false);
         check("chat --size 10", false);

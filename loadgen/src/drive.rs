@@ -79,6 +79,11 @@ impl Schedule {
         self.window_ns.contains(&at_ns)
     }
 
+    /// How long after the beginning of what is measured `at_ns` is.
+    pub(crate) fn measured_ns(&self, at_ns: u64) -> u64 {
+        at_ns.saturating_sub(self.window_ns.start)
+    }
+
     /// Messages of the whole run that are due by `now_ns`, in an open loop.
     pub(crate) fn due(&self, now_ns: u64) -> u64 {
         self.pace.due(now_ns.min(self.window_ns.end - 1))

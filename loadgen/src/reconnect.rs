@@ -87,6 +87,8 @@ pub(crate) struct Reconnect {
     /// Sessions that were lost, and tries that came to none, by reason.
     pub(crate) lost: BTreeMap<String, u64>,
     pub(crate) failed: BTreeMap<String, u64>,
+    /// Those of both that no drain had announced.
+    pub(crate) unannounced: u64,
     /// Refusals of `connect`, by code.
     pub(crate) refusals: BTreeMap<u16, u64>,
     tries: u64,
@@ -109,6 +111,7 @@ impl Reconnect {
             look_ns: 0,
             lost: BTreeMap::new(),
             failed: BTreeMap::new(),
+            unannounced: 0,
             refusals: BTreeMap::new(),
             tries: 0,
             arrivals: 0,
@@ -235,7 +238,11 @@ impl Reconnect {
     /// The session, or a try to have one, has ended: it is due at the next target, or at the one that was named.
     fn leaves(&mut self, number: usize, reason: String, due_ns: u64) {
         let device = &mut self.devices[number];
-        let was_here = matches!(device.state, State::Here(_));
+        let (was_here, was_announced) = match device.state {
+            State::Here(here) => (true, here.leave_ns.is_some()),
+            State::First | State::Coming { .. } | State::Away { .. } | State::Gone => (false, false),
+        };
+        self.unannounced += u64::from(!was_announced);
         let next = (usize::from(device.at) + 1) % self.targets.len();
         device.at = device.named.take().unwrap_or(next as u16);
         device.tries += 1;
@@ -323,14 +330,24 @@ mod tests {
     }
 
     #[test]
+    fn what_no_drain_announced_is_counted() {
+        let unannounced = |steps, expected| assert_eq!(check(steps), expected, "{steps}");
+        unannounced("0 here, 10 drain 400 -, 410 cut, 410 dial b", 0);
+        unannounced("0 here, 10 drain 60000 -, 20 close 3001, 520 dial b", 0);
+        unannounced("0 here, 10 drain 400 -, 410 cut, 410 dial b, 410 fail, 1410 dial c", 1);
+        unannounced("0 here, 10 close 3001, 510 dial b", 1);
+        unannounced("0 here, 10 end, 510 dial b, 600 refuse 113 4000", 2);
+    }
+
+    #[test]
     fn a_node_that_says_nothing_to_one_who_waits_is_probed_and_left() {
         check("0 here, 9000 none, 9000 ask, 12000 none, 12300 pump, 15000 none, 15600 cut, 16100 dial b");
         check("0 here, 9000 ask, 12300 pump, 12400 hear, 15300 none, 15700 pump, 15800 hear, 15800 answer, 40000 none");
     }
 
     /// Session 0 of three targets: each step at its time in ms. `dial`, `cut`, `pump` and `none` are what is ordered by
-    /// then.
-    fn check(steps: &str) {
+    /// then. How many ends were unannounced.
+    fn check(steps: &str) -> u64 {
         let target = |port: u16| Arc::new(Target::parse(&format!("ws://127.0.0.1:{port}"), SESSION_PATH).unwrap());
         let mut sessions = Reconnect::new((1..=3).map(target).collect(), 1, 7);
         let mut waits = false;
@@ -383,6 +400,7 @@ mod tests {
                 }
             }
         }
+        sessions.unannounced
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod device;
 mod history;
 mod member;
 mod outbox;
+mod stretches;
 mod talk;
 
 use std::collections::BTreeMap;
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
     let report = Report { load: load.paced(), size_bytes: Some(args.size), memory, ..Report::default() };
     let resumed = sessions.talk.device.as_ref().map_or(0, |device| device.resumed);
     let reconnection = reconnected(&run, &mut sessions, &Api::new(&common.sessions.api));
-    let report = counted(sessions.talk, args.resumes, &measured, Report { reconnection, ..report });
+    let report = counted(sessions.talk, args, &measured, Report { reconnection, ..report });
     let report = run.finish(&measured, report)?;
     ensure!(
         report.interrupted || report.closed > 0 || resumed == args.resumes,
@@ -87,6 +88,7 @@ fn reconnected(run: &Run, sessions: &mut Sessions<Chat>, api: &Api) -> Option<Re
         reconnects: reconnect.lost.clone(),
         failed_tries: reconnect.failed.clone(),
         refusals,
+        unannounced: reconnect.unannounced,
         away: reconnect.away(),
         unacknowledged: chat.unanswered(),
         ..ReconnectReport::default()
@@ -123,15 +125,17 @@ fn compared(run: &Run, sessions: &Sessions<Chat>, api: &Api) -> anyhow::Result<(
 }
 
 /// The report's counts.
-fn counted(mut chat: Chat, resumes: u32, measured: &Measured, report: Report) -> Report {
+fn counted(mut chat: Chat, args: &ChatArgs, measured: &Measured, report: Report) -> Report {
+    let &ChatArgs { resumes, announced_only, .. } = args;
     let (lost, due) = (chat.missing + chat.unanswered(), chat.schedule.due_in_all());
     chat.end();
-    let Chat { counts, device, ack_latencies, delivery_latencies, absences, findings, .. } = chat;
+    let Chat { counts, device, ack_latencies, delivery_latencies, stretches, absences, findings, .. } = chat;
     let mut latencies_us: BTreeMap<_, _> =
         [("ack", ack_latencies.summary()), ("delivery", delivery_latencies.summary())].into();
-    if report.reconnection.is_some() {
+    let reconnection = report.reconnection.map(|reconnection| {
         latencies_us.insert("back", absences.summary());
-    }
+        ReconnectReport { stretches: stretches.summaries(), announced_only, ..reconnection }
+    });
     Report {
         counts: Counts { lost, unsent: due.saturating_sub(counts.sent), ..counts },
         per_second: counts_per_second(chat.acked_in_window, measured.length),
@@ -144,6 +148,7 @@ fn counted(mut chat: Chat, resumes: u32, measured: &Measured, report: Report) ->
             compared: device.as_ref().map_or(0, |device| device.compared),
             ..chat.report
         }),
+        reconnection,
         ..report
     }
 }

@@ -17,6 +17,7 @@ use super::device::{CONNECTION, Comparison, Device};
 use super::history::Comparison as Reading;
 use super::member::Member;
 use super::outbox::Written;
+use super::stretches::Stretches;
 use crate::accounts::Book;
 use crate::drive::Schedule;
 use crate::report::{ChatReport, Counts, Findings, Latencies, count_reason};
@@ -43,6 +44,7 @@ pub(super) struct Chat {
     /// What members were told of and have not been pushed.
     pub(super) missing: u64,
     pub(super) ack_latencies: Latencies,
+    pub(super) stretches: Stretches,
     pub(super) delivery_latencies: Latencies,
     /// From the loss of a session until it is back and has an acknowledgement.
     pub(super) absences: Latencies,
@@ -74,6 +76,7 @@ impl Chat {
             received: 0,
             missing: 0,
             ack_latencies: Latencies::new(),
+            stretches: Stretches::default(),
             delivery_latencies: Latencies::new(),
             absences: Latencies::new(),
             refusals: BTreeMap::new(),
@@ -170,7 +173,9 @@ impl Chat {
             self.acked_in_window += 1;
         }
         if self.schedule.measures(written.intended_ns) {
-            self.ack_latencies.record(now_ns.saturating_sub(written.intended_ns));
+            let latency_ns = now_ns.saturating_sub(written.intended_ns);
+            self.ack_latencies.record(latency_ns);
+            self.stretches.record(self.schedule.measured_ns(written.intended_ns), latency_ns);
         }
         let (user, channel) = (member.user, member.channel);
         let stamp = written.stamp(connection);

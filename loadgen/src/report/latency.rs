@@ -9,7 +9,7 @@ use serde::Serialize;
 /// takes 24 rows of 1,024 counts, 200 KB, of which a run touches a few cache lines.
 const LATENCY_NS_MAX: u64 = 600 * 1_000_000_000;
 const LATENCY_NS_MIN: u64 = 128;
-/// A median from here on is said in milliseconds.
+/// Where one in a hundred takes as long as that, all is said in milliseconds.
 const SLOW_MICROS: f64 = 100_000.0;
 
 /// Latencies as they come in.
@@ -61,7 +61,7 @@ impl Display for Latency {
             return f.write_str("none");
         }
         // What takes long is read in ms.
-        let (unit, scale) = if self.p50 < SLOW_MICROS { ("µs", 1.0) } else { ("ms", 1_000.0) };
+        let (unit, scale) = if self.p99 < SLOW_MICROS { ("µs", 1.0) } else { ("ms", 1_000.0) };
         let said = |micros: f64| format!("{} {unit}", (10.0 * micros / scale).round() / 10.0);
         let [p50, p90, p99, p99_9, max] = [self.p50, self.p90, self.p99, self.p99_9, self.max].map(said);
         write!(f, "p50 {p50} · p90 {p90} · p99 {p99} · p99.9 {p99_9} · max {max}")

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub(crate) use self::findings::Findings;
 pub(crate) use self::latency::{Latencies, Latency};
-pub(crate) use self::parts::{ChatReport, HistoryReport, PresenceReport, ReconnectReport};
+pub(crate) use self::parts::{ChatReport, HistoryReport, PresenceReport, ReconnectReport, Stretch};
 use crate::machine::{GENERATOR_BOUND_PERCENT, STARVED_PERCENT};
 use crate::process::Memory;
 

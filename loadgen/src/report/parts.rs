@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Latencies;
+
 /// What only `chat` knows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub(crate) struct ChatReport {
@@ -60,6 +62,10 @@ pub(crate) struct ReconnectReport {
     pub(crate) failed_tries: BTreeMap<String, u64>,
     /// Requests, `connect` among them, that were refused for a time, by code.
     pub(crate) refusals: BTreeMap<u16, u64>,
+    /// Those of both that no drain had announced,
+    pub(crate) unannounced: u64,
+    /// and whether they are faults.
+    pub(crate) announced_only: bool,
     /// Sessions that were not back at the end.
     pub(crate) away: u64,
     /// Messages that were not acknowledged until the end. They are among those lost.
@@ -69,6 +75,33 @@ pub(crate) struct ReconnectReport {
     /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) history_error: Option<String>,
+    pub(crate) stretches: Vec<Stretch>,
+}
+
+/// A stretch of the measured window: the messages that were due in it, by how long their acknowledgements took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub(crate) struct Stretch {
+    pub(crate) from_seconds: u64,
+    pub(crate) acked: u64,
+    pub(crate) p50_us: u64,
+    pub(crate) p99_us: u64,
+    pub(crate) max_us: u64,
+}
+
+impl Stretch {
+    pub(crate) fn new(from_seconds: u64, latencies: &Latencies) -> Self {
+        let all = latencies.summary();
+        let [p50_us, p99_us, max_us] = [all.p50, all.p99, all.max].map(|micros| micros as u64);
+        Self { from_seconds, acked: all.count, p50_us, p99_us, max_us }
+    }
+
+    fn row(&self) -> String {
+        let [p50, p99, max] = [self.p50_us, self.p99_us, self.max_us].map(|us| us as f64 / 1_000.0);
+        format!(
+            "from {} s: {} acked · p50 {p50:.1} ms · p99 {p99:.1} ms · max {max:.1} ms",
+            self.from_seconds, self.acked
+        )
+    }
 }
 
 /// What the histories hold, compared with what was acknowledged and pushed. Counts of faults are of messages.
@@ -109,15 +142,18 @@ impl HistoryReport {
 impl ReconnectReport {
     pub(super) fn clean(&self) -> bool {
         let compared = self.history.is_none_or(|history| history.clean()) && self.history_error.is_none();
-        self.away == 0 && self.unacknowledged == 0 && compared
+        let announced = self.unannounced == 0 || !self.announced_only;
+        self.away == 0 && self.unacknowledged == 0 && announced && compared
     }
 
     /// What is said of it, each under its label.
     pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
-        let Self { reconnects, failed_tries, refusals, away, unacknowledged, history, history_error } = self;
+        let Self { reconnects, failed_tries, refusals, away, unacknowledged, history, history_error, .. } = self;
         let sum = |counts: &BTreeMap<String, u64>| counts.values().sum::<u64>();
         let each = |(reason, count): (&String, &u64)| ("", format!("{count} × {reason}"));
-        let not_back = format!("away at the end {away} · never acknowledged {unacknowledged}");
+        let unannounced = self.unannounced;
+        let not_back =
+            format!("unannounced {unannounced} · away at the end {away} · never acknowledged {unacknowledged}");
         let mut rows = vec![("reconnects", format!("{} sessions; {not_back}", sum(reconnects)))];
         rows.extend(reconnects.iter().map(each));
         if !failed_tries.is_empty() {
@@ -137,6 +173,8 @@ impl ReconnectReport {
             )
         });
         rows.push(("history", history));
+        let label = |at| if at == 0 { "ack by time" } else { "" };
+        rows.extend(self.stretches.iter().enumerate().map(|(at, stretch)| (label(at), stretch.row())));
         rows
     }
 }
