@@ -181,6 +181,23 @@ impl Nodes {
         format!("127.0.0.1:{}", self.layout.port + (number - 1) * 10 + offset)
     }
 
+    /// Numbers of the nodes that run, as far as is known.
+    pub(crate) fn running(&self) -> impl Iterator<Item = u16> {
+        self.nodes.keys().copied()
+    }
+
+    /// Where what a node logs is kept.
+    pub(crate) fn log(&self, number: u16) -> PathBuf {
+        self.directory.join(format!("{}.log", name(number)))
+    }
+
+    /// The command that drains a node, and ends when it has ended.
+    pub(crate) fn drain(&self, number: u16) -> Command {
+        let mut command = Command::new(self.programs.path("rookery"));
+        command.args(["drain", "--wait", "--internal", &self.address(number, 9)]).stdout(Stdio::null());
+        command
+    }
+
     /// Starts a node, for the first time or again. It is ready later.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
-//! A cluster on this machine under load while its nodes are killed, paused, restarted or joined by another.
+//! A cluster on this machine under load while its nodes are killed, paused, drained or joined by another.
 //!
 //! Owns what is done to them and when, said with its time; `loadgen` owns the load and the verdict, which is the exit
 //! code. Everything ends with the load: `--seconds` and what loadgen waits after it.
 
+mod figures;
 mod plan;
 
 use std::fs;
@@ -17,7 +18,8 @@ use clap::Args;
 use rustix::process::Signal;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use self::plan::{Act, Wish};
+use self::figures::{Figures, PARTITIONS};
+use self::plan::{Act, Plan};
 use crate::nodes::{Layout, NODES_MAX, Nodes, PATIENCE, Programs, Running, name, say};
 
 /// How often all is looked at.
@@ -28,15 +30,17 @@ const AWAY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(9);
 /// How long it may take then until it knows that its life is over.
 const FENCED: Duration = Duration::from_secs(20);
-/// How long a node serves before the next one is restarted.
-const SETTLE: Duration = Duration::from_secs(3);
+/// How long partitions may take to be spread evenly.
+const SPREAD: Duration = Duration::from_secs(60);
 /// How long loadgen may take to make its accounts.
 const MAKING: Duration = Duration::from_secs(900);
 
 /// What kind of cluster, of load and of chaos.
 #[derive(Debug, Clone, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Chaos {
+    /// What is done to the nodes
+    #[arg(long, value_enum, default_value_t = Plan::Kills)]
+    plan: Plan,
     /// How many nodes
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..i64::from(NODES_MAX)))]
     nodes: u16,
@@ -56,20 +60,11 @@ pub(crate) struct Chaos {
     #[arg(long, default_value_t = 100)]
     rate: u32,
     /// How long the load lasts
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 90)]
     seconds: u64,
-    /// Kill one node every so many seconds, in turn, and start it again: 20 if nothing else is asked for
-    #[arg(long, value_name = "SECONDS")]
-    kill_every: Option<u64>,
-    /// Every second time have the node stand still for longer than its lease instead, after which its life is over
-    #[arg(long)]
-    pause: bool,
-    /// Restart all nodes one after the other, as an upgrade does
-    #[arg(long)]
-    rolling: bool,
-    /// Have one more node join after so many seconds
-    #[arg(long, value_name = "SECONDS")]
-    join_at: Option<u64>,
+    /// When the first thing is done, and of kills how long after each the next one is
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    every: u64,
     /// Run what `cargo build` makes without --release: slower, and built sooner
     #[arg(long)]
     debug: bool,
@@ -105,11 +100,18 @@ pub(crate) fn run(chaos: &Chaos) -> Result<ExitCode> {
     }
     let loading = Arc::new(AtomicBool::new(false));
     let load = start_load(chaos, &programs, &nodes, &loading)?;
-    let mut run = Chaotic { nodes, load, interrupted, began: Instant::now(), code: None, unexpected: 0 };
+    let mut run = Chaotic {
+        nodes,
+        load,
+        interrupted,
+        began: Instant::now(),
+        code: None,
+        unexpected: 0,
+        before: Figures::default(),
+    };
     run.until(MAKING, |_| Ok(loading.load(Ordering::Relaxed)))?;
     run.began = Instant::now();
-    let disturbed = run.disturb(&chaos.wish().plan());
-    let ended = disturbed.and_then(|()| run.until_load_ends());
+    let ended = run.through(&chaos.plan.acts(chaos.nodes, chaos.seconds, chaos.every));
     let Chaotic { nodes, load, unexpected, .. } = run;
     drop(load);
     let stopped = nodes.stop();
@@ -123,20 +125,18 @@ pub(crate) fn run(chaos: &Chaos) -> Result<ExitCode> {
     Ok(if code == 0 && unexpected > 0 { ExitCode::FAILURE } else { ExitCode::from(code) })
 }
 
-impl Chaos {
-    fn wish(&self) -> Wish {
-        let &Self { nodes, seconds, kill_every, pause, rolling, join_at, .. } = self;
-        Wish { nodes, seconds, kill_every, pause, rolling, join_at }
-    }
-}
-
 /// Starts loadgen against all nodes, one that joins later too. `loading` is set once it sends.
 fn start_load(chaos: &Chaos, programs: &Programs, nodes: &Nodes, loading: &Arc<AtomicBool>) -> Result<Running> {
     let mut load = Command::new(programs.path("loadgen"));
     load.arg("chat").args(["--connections", &chaos.clients.to_string(), "--group", &chaos.group.to_string()]);
     load.args(["--rate", &chaos.rate.to_string(), "--seconds", &chaos.seconds.to_string(), "--warmup", "0"]);
     load.arg("--accounts").arg(nodes.directory().join("accounts.json"));
-    for number in 1..=chaos.nodes + u16::from(chaos.join_at.is_some()) {
+    match chaos.plan {
+        Plan::Kills => {}
+        // Whoever drains a node expects that nobody notices.
+        Plan::Rolling | Plan::Join => _ = load.arg("--announced-only"),
+    }
+    for number in 1..=chaos.nodes {
         load.args(["--url", &format!("ws://{}", nodes.address(number, 1))]);
     }
     for number in 1..=chaos.nodes {
@@ -146,12 +146,18 @@ fn start_load(chaos: &Chaos, programs: &Programs, nodes: &Nodes, loading: &Arc<A
         load.arg("--json");
     }
     let loading = Arc::clone(loading);
+    let mut said = say_as("loadgen");
     Running::start("loadgen", load.stdout(Stdio::inherit()), move |line| {
         if line.contains(SENDING) {
             loading.store(true, Ordering::Relaxed);
         }
-        say(&format!("         loadgen  {line}"));
+        said(line);
     })
+}
+
+/// Shows what a program says.
+fn say_as(program: &'static str) -> impl FnMut(String) + Send + 'static {
+    move |line| say(&format!("         {program}  {line}"))
 }
 
 /// What loadgen says when its load begins.
@@ -167,6 +173,8 @@ struct Chaotic {
     code: Option<u8>,
     /// Nodes that ended though nobody asked them to, or did not though they should have, or did not start.
     unexpected: u32,
+    /// Of the nodes, when they were looked at last.
+    before: Figures,
 }
 
 impl Chaotic {
@@ -194,6 +202,16 @@ impl Chaotic {
             self.code = Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(2));
         }
         Ok(self.code.is_some() || self.interrupted.load(Ordering::Relaxed))
+    }
+
+    /// Does what is planned, and waits for loadgen's report; its exit code.
+    fn through(&mut self, plan: &[(Duration, Act)]) -> Result<u8> {
+        self.even()?;
+        self.before = self.figures();
+        self.disturb(plan)?;
+        let code = self.until_load_ends()?;
+        self.show("at the end");
+        Ok(code)
     }
 
     /// Does what is planned, one after the other.
@@ -228,9 +246,19 @@ impl Chaotic {
     }
 
     fn act(&mut self, act: Act) -> Result<()> {
+        self.show("before");
         self.say(&act.to_string());
         match act {
-            Act::Join(number) => self.start(number),
+            Act::Join(number) => {
+                let moved = self.moved()?;
+                self.start(number)?;
+                self.even()?;
+                self.before = self.figures();
+                let (moved, has) = (self.moved()? - moved, self.before.partitions(number));
+                let part = 100.0 * moved as f64 / PARTITIONS as f64;
+                self.say(&format!("{moved} partitions of {PARTITIONS} moved, {part:.1} %; {} has {has}", name(number)));
+                Ok(())
+            }
             Act::Kill(number) => {
                 self.nodes.signal(number, Signal::KILL);
                 self.ends(number, PATIENCE)?;
@@ -238,10 +266,11 @@ impl Chaotic {
                 self.start(number)
             }
             Act::Restart(number) => {
-                self.nodes.signal(number, Signal::TERM);
+                let mut drain = Running::start("drain", &mut self.nodes.drain(number), say_as("drain"))?;
+                self.until(PATIENCE, |_| Ok(drain.ended()?.is_some()))?;
                 if self.ends(number, PATIENCE)? {
                     self.start(number)?;
-                    self.rest(SETTLE)?;
+                    self.even()?;
                 }
                 Ok(())
             }
@@ -254,6 +283,36 @@ impl Chaotic {
                 if self.ends(number, FENCED)? { self.start(number) } else { Ok(()) }
             }
         }
+    }
+
+    fn figures(&self) -> Figures {
+        Figures::ask(self.nodes.running().map(|number| (number, self.nodes.address(number, 9))))
+    }
+
+    /// Says how the work is spread over the nodes, and how it was since this was said last.
+    fn show(&mut self, when: &str) {
+        let now = self.figures();
+        self.say(&format!("{when}: {}", now.spread(&self.before)));
+        self.before = now;
+    }
+
+    /// How many partitions were moved so far.
+    fn moved(&self) -> Result<u64> {
+        self.nodes.running().map(|number| figures::moves(&self.nodes.log(number))).sum()
+    }
+
+    /// Waits until the partitions are spread over the nodes that run.
+    fn even(&mut self) -> Result<()> {
+        let since = Instant::now();
+        let even = self.until(SPREAD, |run| Ok(run.figures().is_even()))?;
+        let took = since.elapsed().as_secs_f64();
+        if even {
+            self.say(&format!("partitions are spread evenly after {took:.1} s"));
+        } else if !self.is_over()? {
+            self.unexpected += 1;
+            self.say(&format!("partitions are not spread evenly after {took:.1} s"));
+        }
+        Ok(())
     }
 
     /// Waits until a node has ended, and says how. `false` if it does not.

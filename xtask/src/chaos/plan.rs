@@ -3,10 +3,21 @@
 use std::fmt;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 /// Seconds before the end in which nothing new begins: what was done last is over by then.
 const CALM_SECONDS: u64 = 10;
-/// When a rolling restart begins.
-const ROLLING_SECONDS: u64 = 5;
+
+/// What is to be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Plan {
+    /// Nodes are killed in turn; in the middle of it one stands still for longer than its lease instead
+    Kills,
+    /// All nodes are drained and started again, one after the other, as an upgrade does
+    Rolling,
+    /// One more node joins
+    Join,
+}
 
 /// One thing that is done, to the node of this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +26,7 @@ pub(super) enum Act {
     Kill(u16),
     /// SIGSTOP for longer than a lease, SIGCONT, and started again once it has ended by itself.
     Pause(u16),
-    /// SIGTERM, and started again.
+    /// `rookery drain`, and started again.
     Restart(u16),
     /// Started for the first time.
     Join(u16),
@@ -26,45 +37,28 @@ impl fmt::Display for Act {
         let (what, number) = match self {
             Self::Kill(number) => ("kill -9", number),
             Self::Pause(number) => ("pause", number),
-            Self::Restart(number) => ("restart", number),
+            Self::Restart(number) => ("drain and restart", number),
             Self::Join(number) => ("join", number),
         };
         write!(f, "{what} node-{number}")
     }
 }
 
-/// What is wanted.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Wish {
-    pub(super) nodes: u16,
-    pub(super) seconds: u64,
-    pub(super) kill_every: Option<u64>,
-    pub(super) pause: bool,
-    pub(super) rolling: bool,
-    pub(super) join_at: Option<u64>,
-}
-
-impl Wish {
-    /// Acts in the order of their times since the load began. One that is due while another is under way is late.
-    pub(super) fn plan(&self) -> Vec<(Duration, Act)> {
-        let last = self.seconds.saturating_sub(CALM_SECONDS);
-        let mut plan = Vec::new();
-        // Without any other wish there would be no chaos.
-        let other = self.rolling || self.join_at.is_some();
-        let every = self.kill_every.or((!other).then_some(20)).filter(|&every| every > 0);
-        for (turn, number) in
-            every.map(|every| last / every).map_or(0..0, |turns| 0..turns).zip((1..=self.nodes).cycle())
-        {
-            // Of two turns one is a pause, so that with three nodes each has both.
-            let act = if self.pause && turn % 2 == 1 { Act::Pause(number) } else { Act::Kill(number) };
-            plan.push(((turn + 1) * every.unwrap_or_default(), act));
+impl Plan {
+    /// Acts in the order of their times since the load began, the first after `every_seconds`. One that is due while
+    /// another is under way is late.
+    pub(super) fn acts(self, nodes: u16, seconds: u64, every_seconds: u64) -> Vec<(Duration, Act)> {
+        let at = |turn: u64| Duration::from_secs(turn * every_seconds);
+        match self {
+            Self::Kills => {
+                let turns = seconds.saturating_sub(CALM_SECONDS) / every_seconds;
+                let act = |turn, number| if turn == turns / 2 + 1 { Act::Pause(number) } else { Act::Kill(number) };
+                (1..=turns).zip((1..=nodes).cycle()).map(|(turn, number)| (at(turn), act(turn, number))).collect()
+            }
+            // Each as soon as the one before serves again.
+            Self::Rolling => (1..=nodes).map(|number| (at(1), Act::Restart(number))).collect(),
+            Self::Join => vec![(at(1), Act::Join(nodes + 1))],
         }
-        if self.rolling {
-            plan.extend((1..=self.nodes).map(|number| (ROLLING_SECONDS, Act::Restart(number))));
-        }
-        plan.extend(self.join_at.map(|at| (at, Act::Join(self.nodes + 1))));
-        plan.sort_by_key(|&(at, _)| at);
-        plan.into_iter().map(|(at, act)| (Duration::from_secs(at), act)).collect()
     }
 }
 
@@ -74,23 +68,21 @@ mod tests {
 
     #[test]
     fn what_is_done_follows_from_what_is_wished() {
-        let wish = Wish { nodes: 3, seconds: 60, ..Wish::default() };
-        check(wish, "20 kill -9 node-1, 40 kill -9 node-2");
-        let quick = Wish { kill_every: Some(12), ..wish };
-        check(quick, "12 kill -9 node-1, 24 kill -9 node-2, 36 kill -9 node-3, 48 kill -9 node-1");
-        let pauses = Wish { pause: true, ..quick };
-        check(pauses, "12 kill -9 node-1, 24 pause node-2, 36 kill -9 node-3, 48 pause node-1");
-        check(Wish { rolling: true, ..wish }, "5 restart node-1, 5 restart node-2, 5 restart node-3");
-        check(Wish { join_at: Some(7), ..wish }, "7 join node-4");
+        check(Plan::Kills, 60, 20, "20 kill -9 node-1, 40 pause node-2");
+        check(Plan::Kills, 90, 20, "20 kill -9 node-1, 40 kill -9 node-2, 60 pause node-3, 80 kill -9 node-1");
+        check(Plan::Kills, 25, 20, "");
+        check(Plan::Kills, 35, 20, "20 pause node-1");
         check(
-            Wish { join_at: Some(30), kill_every: Some(25), ..wish },
-            "25 kill -9 node-1, 30 join node-4, 50 kill -9 node-2",
+            Plan::Rolling,
+            60,
+            5,
+            "5 drain and restart node-1, 5 drain and restart node-2, 5 drain and restart node-3",
         );
-        check(Wish { seconds: 8, ..wish }, "");
+        check(Plan::Join, 60, 7, "7 join node-4");
     }
 
-    fn check(wish: Wish, expected: &str) {
-        let said = wish.plan().into_iter().map(|(at, act)| format!("{} {act}", at.as_secs()));
-        assert_eq!(said.collect::<Vec<_>>().join(", "), expected, "{wish:?}");
+    fn check(plan: Plan, seconds: u64, every_seconds: u64, expected: &str) {
+        let said = plan.acts(3, seconds, every_seconds).into_iter().map(|(at, act)| format!("{} {act}", at.as_secs()));
+        assert_eq!(said.collect::<Vec<_>>().join(", "), expected, "{plan:?} {seconds} {every_seconds}");
     }
 }
