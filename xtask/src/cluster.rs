@@ -27,6 +27,9 @@ pub(crate) struct Cluster {
     /// Run what `cargo build --release` makes, as a measurement wants it
     #[arg(long)]
     release: bool,
+    /// Run what was built before
+    #[arg(long)]
+    no_build: bool,
 }
 
 /// Builds, starts, follows and stops it.
@@ -35,7 +38,11 @@ pub(crate) struct Cluster {
 /// If something cannot be built or started, or the store ends by itself, or every node does.
 pub(crate) fn run(cluster: &Cluster) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let programs = Programs::build(&["standin", "gateway"], cluster.release)?;
+    let programs = if cluster.no_build {
+        Programs::built(cluster.release)?
+    } else {
+        Programs::build(&["standin", "gateway"], cluster.release)?
+    };
     let &Cluster { shards, port, .. } = cluster;
     let mut nodes = Nodes::start(programs, Layout { shards, port, shown: true })?;
     let directory = nodes.directory().to_owned();
@@ -62,7 +69,11 @@ fn start(nodes: &mut Nodes, count: u16) -> Result<()> {
     for number in 1..=count {
         nodes.spawn_ready(number)?;
         let [api, ws, internal] = [0, 1, 9].map(|offset| nodes.address(number, offset));
-        say(&format!("{}  open http://{api}/  ws://{ws}  metrics http://{internal}/metrics", name(number)));
+        let pid = nodes.pid(number).unwrap_or_default();
+        say(&format!(
+            "{}  open http://{api}/  ws://{ws}  metrics http://{internal}/metrics  process {pid}",
+            name(number)
+        ));
     }
     Ok(())
 }

@@ -249,6 +249,11 @@ impl Nodes {
         Ok(())
     }
 
+    /// The process of a node that runs.
+    pub(crate) fn pid(&self, number: u16) -> Option<u32> {
+        self.nodes.get(&number).map(|node| node.child.id())
+    }
+
     pub(crate) fn signal(&self, number: u16, signal: Signal) {
         if let Some(node) = self.nodes.get(&number) {
             node.signal(signal);
