@@ -123,6 +123,7 @@ pub struct Host<E, A> {
     effects: VecDeque<Effect>,
     hinted: BTreeMap<Stamp, Instant>,
     latencies: Latencies,
+    batches_fenced: u64,
 }
 
 impl<E: Engine, A: Authenticator> Host<E, A> {
@@ -140,6 +141,7 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
             effects: VecDeque::new(),
             hinted: BTreeMap::new(),
             latencies: Latencies::default(),
+            batches_fenced: 0,
         }
     }
 
@@ -197,6 +199,7 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
                 if !hints.is_empty() || !live.is_empty() || !feeds.is_empty() {
                     self.shard.handle(now, Input::Committed { hints, live, feeds });
                 }
+                self.batches_fenced += u64::from(fenced.is_some());
                 // One whose successor has come is no news.
                 if let Some(epoch) = fenced.filter(|epoch| *epoch >= self.view.epoch) {
                     self.effects.push_back(Effect::Outdated(epoch));
@@ -270,6 +273,11 @@ impl<E: Engine, A: Authenticator> Host<E, A> {
     /// What the shard holds now.
     pub fn stats(&self) -> Stats {
         self.shard.stats()
+    }
+
+    /// Batches since the start that found their view ended.
+    pub fn batches_fenced(&self) -> u64 {
+        self.batches_fenced
     }
 
     /// Takes the latencies seen since the last call. Beyond 65,536 of a kind between two calls, later ones are left

@@ -519,6 +519,11 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         self.host.stats()
     }
 
+    /// Batches since the start that found their view ended.
+    pub fn batches_fenced(&self) -> u64 {
+        self.host.batches_fenced()
+    }
+
     /// What waits for other shards' mailboxes, and what found no room.
     pub fn link_figures(&self) -> LinkFigures {
         self.queues.figures()
