@@ -52,6 +52,44 @@ counts! {
 }
 
 counts! {
+    /// What a run of nodes has met.
+    Met {
+        /// Messages that were written.
+        messages,
+        /// Those of them that were acknowledged.
+        acknowledged,
+        /// Lives of nodes that began.
+        lives,
+        /// Views that nodes went by.
+        views,
+        /// Partitions that changed their owner.
+        moves,
+        /// Lives that others declared dead, or that left without handing over.
+        takeovers,
+        /// Lives that found themselves in no view any more.
+        fenced_lives,
+        /// Batches that found their view ended.
+        fenced_batches,
+        /// Times that a shard found that its view had ended: a batch was fenced, or a frame was of a later epoch.
+        outdated,
+        /// Frames that came from one node to another.
+        frames_between_nodes,
+        /// Networks between two hosts, or between a node and the store, that were cut.
+        cuts,
+        /// Times that a process stood still.
+        pauses,
+        /// Times that a frame found a shard's mailbox full.
+        held_back,
+        /// Frames that found no room to wait either.
+        dropped,
+        /// Frames between two shards of a node that were lost.
+        lost,
+        /// Removals of members that raced with others' sends (I10).
+        races,
+    }
+}
+
+counts! {
     /// Faults of the database, and of the way to it.
     Injected {
         /// Commits refused as conflicts, beside those that were ones.

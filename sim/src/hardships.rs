@@ -128,7 +128,7 @@ impl Hardships {
             Hardship::Start(at) if !node(at).is_up.get() => {
                 world.end_life(at);
                 node(at).is_up.set(true);
-                if !world.store.is_open() && world.plan.is_embedded() {
+                if world.store.engine().is_none() && world.plan.is_embedded() {
                     world.start_store();
                 }
                 sim.bounce(node(at).host);
@@ -160,12 +160,14 @@ impl Hardships {
                 }
             }
             Hardship::StoreStarts => {
-                if !world.store.is_open() {
+                if world.store.engine().is_none() {
                     world.start_store();
                 }
             }
             Hardship::Leap => {
-                (0..world.nodes.len()).filter(|&at| node(at).is_up.get()).for_each(|at| crash(world, sim, at));
+                // One that drains goes on for a while.
+                let runs = |at: &usize| node(*at).is_up.get() || node(*at).is_alive();
+                (0..world.nodes.len()).filter(runs).for_each(|at| crash(world, sim, at));
                 world.leapt.set(true);
             }
         }

@@ -40,8 +40,8 @@ mod run;
 mod trace;
 mod world;
 
+pub use counts::Met;
 pub use options::{Options, Planted, Workload};
 pub use outcome::{Outcome, Violation};
 pub use plan::Plan;
 pub use run::{Done, run};
-pub use world::Met;

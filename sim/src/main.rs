@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use sim::{Options, Outcome, Plan, Planted, Workload};
+use sim::{Met, Options, Outcome, Plan, Planted, Workload};
 
 /// The node in hostile simulated worlds, and the checkers of what must hold in them.
 #[derive(Debug, Parser)]
@@ -90,7 +90,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let mut out = io::stdout().lock();
     let is_alone = args.seeds.seed.is_some();
-    let mut races = 0;
+    let mut met = Met::default();
     for seed in args.seeds.range()? {
         let options = Options { seed, workload: args.workload, planted: args.planted, trace: args.seeds.trace };
         if is_alone {
@@ -105,10 +105,10 @@ fn main() -> anyhow::Result<ExitCode> {
         if outcome.violation.is_some() {
             return Ok(ExitCode::FAILURE);
         }
-        races += outcome.done.races;
+        met.add(&outcome.done.met);
     }
     if !is_alone {
-        writeln!(out, "{races} removals raced with sends")?;
+        writeln!(out, "{met}")?;
     }
     Ok(ExitCode::SUCCESS)
 }

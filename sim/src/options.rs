@@ -49,6 +49,32 @@ pub enum Planted {
     FullMailboxForever,
     /// A frame that found a shard's mailbox full is overtaken by the next one, and no send says behind which it comes (I4).
     FullMailboxOvertaken,
+    /// A batch finds in its node's fence the epoch that the node goes by (I6).
+    FenceWithoutEpoch,
+    /// A home reads none of what arrived before the view that its node goes by (I6).
+    ArrivalsOfTheOldEpochUnread,
+    /// Shards are not told at which version their view stood, so that users moved in are served from before (I6).
+    ServesBeforeTheView,
+    /// A link between two nodes loses one of five frames that must arrive, and says that it came (I8).
+    LinkForgetsAFrameThatMustArrive,
+    /// Shards are not told that frames of another node were lost, but for the one that holds the link (I12).
+    GapUntold,
+    /// A frame of a view that the node does not know yet is dropped (I12).
+    NewerEpochDropped,
+    /// Members are added and removed again, long after that was asked for and done (I10).
+    RetriesWhatHasNoReply,
+    /// What earlier lives of a node were told is taken for this one's (I3).
+    OldLifeAccepted,
+    /// A node goes by the members that it has read or written of a channel, whoever has changed them since (I10).
+    CachedMembership,
+    /// A node takes what others have told it for no word of how new the store is (I6).
+    ResumeFromAStaleRead,
+    /// Users whose home is another now are offline for a while (I8).
+    OfflineAtTheMove,
+    /// The API takes a session for ended whose home was this node's when it started (I10).
+    KickToTheOldHome,
+    /// What a channel's earlier home says comes once more, as if the present one had said it (I6).
+    FeedOfAnUnaskedHome,
 }
 
 impl Planted {
@@ -63,7 +89,20 @@ impl Planted {
             | Self::AnswerForgotten
             | Self::FencedGoesOn
             | Self::FullMailboxForever
-            | Self::FullMailboxOvertaken => None,
+            | Self::FullMailboxOvertaken
+            | Self::FenceWithoutEpoch
+            | Self::ArrivalsOfTheOldEpochUnread
+            | Self::ServesBeforeTheView
+            | Self::LinkForgetsAFrameThatMustArrive
+            | Self::GapUntold
+            | Self::NewerEpochDropped
+            | Self::RetriesWhatHasNoReply
+            | Self::OldLifeAccepted
+            | Self::CachedMembership
+            | Self::ResumeFromAStaleRead
+            | Self::OfflineAtTheMove
+            | Self::KickToTheOldHome
+            | Self::FeedOfAnUnaskedHome => None,
         }
     }
 }

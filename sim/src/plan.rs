@@ -155,6 +155,8 @@ pub struct Plan {
     pub leap_ms: Option<u64>,
     /// How much of a channel's membership changes: pause between two changes, at most. 0 is never.
     pub membership_ms: u64,
+    /// How often devices are revoked, which then sign in again: pause between two, at most. 0 is never.
+    pub revoke_ms: u64,
     /// Whether devices watch everybody's presence, and users leave at the end.
     pub watches: bool,
     /// How many ask for such changes, independently.
@@ -215,6 +217,7 @@ impl Plan {
             mailbox_places: *rng.pick(&[8, 64, 8_192]),
             link_bytes: *rng.pick(&[2_048, 65_536, LINK_BYTES_MAX as usize]),
             store_tasks: *rng.pick(&[4, 64, STORE_TASKS_MAX as usize]),
+            revoke_ms: rng.maybe(300, 0..=4_000),
             askers: 1,
             nodes,
             ..Self::default()
@@ -238,9 +241,9 @@ impl Plan {
             weights: (0..count)
                 .map(|at| if at > 0 && rng.chance(100) { 0 } else { rng.within(1..=4) as u16 })
                 .collect(),
-            is_linked: false,
-            peer_unsent_bytes: *rng.pick(&[16_384, NODE_LINK_UNSENT_BYTES_MAX as usize]),
-            peer_resend_bytes: *rng.pick(&[16_384, 262_144, NODE_LINK_RESEND_BYTES_MAX as usize]),
+            // More than any frame: one that never fits behind others would be asked for again for ever.
+            peer_unsent_bytes: *rng.pick(&[1_048_576, NODE_LINK_UNSENT_BYTES_MAX as usize]),
+            peer_resend_bytes: *rng.pick(&[131_072, NODE_LINK_RESEND_BYTES_MAX as usize]),
             joins: late.into_iter().map(|node| (node, rng.within(500..=busy_ms))).collect(),
             rolling_ms: rng.chance(150).then(|| rng.within(500..=busy_ms / 2)),
             store_cuts: of_nodes(spans(rng, 400, 2, busy_ms, 200..=9_000), rng, count),
@@ -248,6 +251,7 @@ impl Plan {
                 .into_iter()
                 .map(|span| (rng.chance(500), span))
                 .collect(),
+            is_linked: rng.chance(600),
             ..self
         }
     }

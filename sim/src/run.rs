@@ -8,13 +8,14 @@ use turmoil::Sim;
 
 use crate::checks;
 use crate::client::device::Device;
+use crate::counts::Met;
 use crate::hardships::Hardships;
 use crate::network::{self, CLIENTS};
 use crate::options::Options;
 use crate::outcome::{Outcome, Violation, judged};
 use crate::plan::Plan;
 use crate::trace::note;
-use crate::world::{Met, Phase, World};
+use crate::world::{Phase, World};
 
 /// How long everything may take to finish once nothing goes wrong any more: a lost frame between shards is made good
 /// within 20 s, and what waits for it within as long again.
@@ -28,14 +29,15 @@ const QUIET_MS: u64 = 12_000;
 const PRESENCE_MS: u64 = 60_000 + RENEW_MS + 5_000;
 /// How long users are watched as they leave: beyond the latest time at which they may be told to be offline.
 const LEAVING_MS: u64 = PRESENCE_GRACE_MS + LEASE_MS + 10_000;
+/// How often it is looked whether all is well.
+const CONVERGED_EVERY_MS: u64 = 50;
+
 /// What was done in a run.
 #[derive(Debug)]
 pub struct Done {
     /// In figures, for a person.
     summary: String,
-    /// Removals of members that raced with others' sends (I10).
-    pub races: usize,
-    /// What went wrong in it.
+    /// How much of what adds up over runs.
     pub met: Met,
 }
 
@@ -53,10 +55,9 @@ pub fn run(options: Options) -> Outcome<Done> {
         play(&world)?;
         checks::all(&world)
     });
-    let (summary, met) = (summary(&world), world.met.borrow().clone());
-    let races = checks::races(&world.facts.borrow());
-    let (hash, last) = (world.trace.hash(), world.trace.last());
-    Outcome { hash, violation, last, done: Done { summary, races, met } }
+    let met = met(&world);
+    let done = Done { summary: summary(&world, &met), met };
+    Outcome { hash: world.trace.hash(), violation, last: world.trace.last(), done }
 }
 
 /// A world in which nothing goes wrong, for scenarios.
@@ -66,30 +67,32 @@ pub(crate) fn calm(seed: u64, users: usize) -> World {
     world
 }
 
-fn summary(world: &World) -> String {
-    let (facts, met) = (world.facts.borrow(), world.met.borrow());
+fn met(world: &World) -> Met {
+    let facts = world.facts.borrow();
+    let (dropped, fenced_batches) =
+        world.of_shards.borrow().values().fold((0, 0), |sum, shard| (sum.0 + shard.0, sum.1 + shard.1));
+    Met {
+        messages: facts.written.len() as u64,
+        acknowledged: facts.acks.iter().filter(|ack| !ack.duplicate).count() as u64,
+        lives: world.lives.get(),
+        fenced_batches,
+        dropped,
+        races: checks::races(&facts) as u64,
+        ..*world.met.borrow()
+    }
+}
+
+fn summary(world: &World, met: &Met) -> String {
+    let facts = world.facts.borrow();
     format!(
-        "{:?} shards, {} devices, {} lives, {} connects, {} sent, {} acked, {} operations, {} pushed, {} snapshots, {} races, {} views, {} takeovers, {} moves, {} fenced, {} outdated, {} bytes between nodes, {} cuts, {} pauses, {} frames held back, {} dropped, {} s",
+        "{:?} shards, {} devices, {} connects, {} operations, {} pushed, {} snapshots, {met}, well after {} ms, {} s",
         world.plan.nodes,
         world.plan.devices,
-        world.lives.get(),
         facts.connects,
-        facts.written.len(),
-        facts.acks.len(),
         facts.operations.values().filter(|operation| operation.done.is_some()).count(),
         facts.pushed.values().map(|pushed| pushed.events.len()).sum::<usize>(),
         facts.snapshots,
-        checks::races(&facts),
-        met.views,
-        met.takeovers,
-        met.moves,
-        met.fenced,
-        met.outdated,
-        met.between_nodes_bytes,
-        met.cuts,
-        met.pauses,
-        met.held_back,
-        met.dropped.values().sum::<u64>(),
+        world.converged_ms.get().map_or("none".to_owned(), |ms| ms.to_string()),
         world.trace.now_ms() / 1_000,
     )
 }
@@ -120,6 +123,7 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
         let now_ms = u64::try_from(sim.elapsed().as_millis()).expect("a run is short");
         world.trace.set_now_ms(now_ms);
         hardships.step(world, &mut sim);
+        note_convergence(world);
         let phase = world.phase();
         match phase {
             Phase::Busy if now_ms >= world.plan.busy_ms && hardships.are_over(world) => {
@@ -147,6 +151,10 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
             Phase::Leaving if now_ms > quiet_since_ms + LEAVING_MS => world.set_phase(Phase::Over),
             Phase::Busy | Phase::Settling | Phase::Quiet | Phase::Leaving | Phase::Over => {}
         }
+        // A client that has seen what must not be sees nothing else that matters.
+        if let Some(complaint) = world.facts.borrow().complaints.first() {
+            return Err(complaint.clone());
+        }
         if world.phase() != phase {
             note!(world.trace, "world: {:?}", world.phase());
         }
@@ -161,6 +169,21 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
     Ok(())
 }
 
+/// Looks now and then, until it is so, whether all is as if nothing had gone wrong (I13).
+fn note_convergence(world: &World) {
+    let Some(healed_ms) = world.healed_ms.get() else { return };
+    let since_ms = world.trace.now_ms() - healed_ms;
+    if world.converged_ms.get().is_some() || since_ms % CONVERGED_EVERY_MS != 0 {
+        return;
+    }
+    if let Some(lacks) = checks::lacks(world) {
+        world.lacked.replace(lacks);
+    } else {
+        note!(world.trace, "world: all is well {since_ms} ms after it healed");
+        world.converged_ms.set(Some(since_ms));
+    }
+}
+
 /// Whether everybody is connected and nobody waits for anything.
 fn is_settled(world: &World) -> bool {
     let facts = world.facts.borrow();
@@ -171,9 +194,6 @@ fn is_settled(world: &World) -> bool {
 /// I12: quiet and healed there is no pending work.
 fn unsettled(world: &World) -> Violation {
     let facts = world.facts.borrow();
-    if let Some(complaint) = facts.complaints.first() {
-        return complaint.clone();
-    }
     let waiting =
         facts.standing.iter().filter(|(_, device)| !device.is_live || device.unsent > 0 || device.unanswered > 0);
     let mut finding = format!("{SETTLE_MS} ms after everything healed {} operations of shards", world.pending());

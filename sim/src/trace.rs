@@ -61,6 +61,13 @@ impl Trace {
         kept.push_back(text.clone());
     }
 
+    /// Prints what is of use to whoever reads, and no part of the record: only where lines are printed.
+    pub(crate) fn aside(&self, what: impl FnOnce() -> String) {
+        if self.lines.borrow().print {
+            let _ = writeln!(std::io::stderr(), "{:>6} {:.400}", self.now_ms.get(), what());
+        }
+    }
+
     /// The hash over all lines so far.
     pub(crate) fn hash(&self) -> u64 {
         self.lines.borrow().hash.digest()

@@ -5,12 +5,14 @@ mod agreement;
 mod durability;
 mod feeds;
 mod inbox;
+mod liveness;
 mod membership;
 mod once;
 mod order;
 mod origin;
 mod presence;
 mod removal;
+mod revocation;
 mod store;
 
 use kv::memory::MemoryEngine;
@@ -20,6 +22,7 @@ use crate::facts::Facts;
 use crate::outcome::Violation;
 use crate::world::{Room, World};
 
+pub(crate) use liveness::lacks;
 pub(crate) use removal::races;
 pub(crate) use store::{Log, all_rows, reopen, unreadable};
 
@@ -29,6 +32,8 @@ pub(crate) type Check = Result<(), Violation>;
 pub(crate) fn all(world: &World) -> Check {
     let (facts, rooms) = (world.facts.borrow(), world.rooms.borrow());
     let log = without_sessions(&reopen(&world.store.disk), &rooms, &world.users, &facts)?;
+    liveness::check(world)?;
+    revocation::check(&facts, world.healed_ms.get().unwrap_or_default())?;
     presence::check(world, &log, &facts)?;
     feeds::check(&log, &facts)
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use chat::accounts::FAMILY_OPERATOR;
 use schema::event::Role;
 use schema::op::{ChannelKind, CreateOp, PastAccess};
 use schema::{ChannelId, ChannelOp, Encoding, Refusal, UnixMs, UserId};
@@ -134,7 +135,7 @@ impl Transport for SimulatedNode {
     }
 
     fn token(&self, person: &str) -> String {
-        token(self.user(person), WALL.plus_ms(24 * 3600 * 1000))
+        token(self.user(person), FAMILY_OPERATOR, WALL.plus_ms(24 * 3600 * 1000))
     }
 
     fn direct(&self) -> ChannelId {

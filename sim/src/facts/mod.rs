@@ -7,6 +7,7 @@ mod feeds;
 mod memberships;
 mod operations;
 mod presence;
+mod revocations;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub(crate) use feeds::{Feed, Feeds};
 pub(crate) use memberships::{Answer, MemberChange};
 pub(crate) use operations::{Done, Operation};
 pub(crate) use presence::{Presence, PresenceSeen};
+use revocations::{Connection, Revocation};
 
 /// The key of rules 1 and 6: one message that a user wrote, or one operation on a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +61,8 @@ pub(crate) struct Sighting {
     pub(crate) message: Arc<Message>,
     /// When.
     pub(crate) at: u64,
+    /// If it came by the inbox: when the connection began on which it came.
+    pub(crate) pushed_since: Option<u64>,
 }
 
 /// What a device was pushed since its base, which is what it holds: a device that forgets goes back in both.
@@ -91,6 +95,10 @@ pub(crate) struct Facts {
     pub(crate) feeds: Feeds,
     /// Who was added to groups and removed from them, in the order in which that was asked for.
     pub(crate) memberships: Vec<MemberChange>,
+    pub(crate) revocations: Vec<Revocation>,
+    pub(crate) connections: Vec<Connection>,
+    /// Which of these a device has now.
+    present: BTreeMap<DeviceId, usize>,
     /// Lives of nodes that go on.
     lives: BTreeSet<u64>,
     pub(crate) presence: Presence,
@@ -147,13 +155,15 @@ impl Facts {
         pushed.events.push(event);
         if let Some(message) = message {
             self.saw(device, user, message);
+            let since = self.connected_since(device);
+            self.sightings.last_mut().expect("it was just seen").pushed_since = since;
         }
     }
 
     /// A client was shown a message.
     pub(crate) fn saw(&mut self, by: &DeviceId, user: UserId, message: Arc<Message>) {
         let at = self.number();
-        self.sightings.push(Sighting { by: by.clone(), user, message, at });
+        self.sightings.push(Sighting { by: by.clone(), user, message, at, pushed_since: None });
     }
 
     /// The device forgets the last `count` events that it holds. Its cursor is then this one.

@@ -4,15 +4,18 @@
 //! An order that was under way then may have been carried out or not.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use chat::accounts::{self, NewFamily, NewToken};
 use chat::devices;
-use host::driver::Mail;
+use host::driver::{Mail, Orders};
 use schema::event::Role;
 use schema::mesh::Kicked;
 use schema::op::{ChannelKind, CreateOp, PastAccess};
-use schema::{ChannelId, ChannelOp, ErrorCode, OpReply, Refusal, UserId};
+use schema::{ChannelId, ChannelOp, DeviceId, ErrorCode, OpReply, Refusal, UserId, View};
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use crate::options::Planted;
 use crate::rng::Rng;
@@ -24,6 +27,10 @@ use super::way::Way;
 
 /// Groups that a run makes on its way, beside those of the start.
 const MADE_MAX: usize = 3;
+/// How long a login lasts: beyond any leap of the wall.
+const LOGIN_MS: u64 = 90 * 24 * 3600 * 1000;
+/// How often a session that is to end is asked for.
+const KICKS: u32 = 5;
 
 pub(super) async fn run(world: Rc<World>, life: u64, shards: Vec<Mailbox>, mut rng: Rng) {
     if world.plan.membership_ms == 0 {
@@ -32,7 +39,7 @@ pub(super) async fn run(world: Rc<World>, life: u64, shards: Vec<Mailbox>, mut r
     // All nodes together ask as often as one that is alone.
     let most_ms = (20 + world.plan.membership_ms) * world.nodes.len() as u64;
     loop {
-        tokio::time::sleep(Duration::from_millis(rng.within(20..=most_ms))).await;
+        sleep(Duration::from_millis(rng.within(20..=most_ms))).await;
         if !world.is_hostile() {
             continue;
         }
@@ -64,6 +71,62 @@ pub(super) async fn run(world: Rc<World>, life: u64, shards: Vec<Mailbox>, mut r
     }
 }
 
+/// Revokes devices of anybody, now and then: first in the store, then their sessions.
+pub(super) async fn revoke(world: Rc<World>, engine: Way, orders: Arc<Orders>, shards: Vec<Mailbox>, mut rng: Rng) {
+    let first = orders.view();
+    let most_ms = world.plan.revoke_ms * world.nodes.len() as u64;
+    while most_ms > 0 {
+        sleep(Duration::from_millis(rng.within(100..=100 + most_ms))).await;
+        if !world.is_hostile() {
+            continue;
+        }
+        let number = rng.index(world.plan.devices);
+        let (user, device) = (world.user_of_device(number), World::device(number));
+        let revocation = world.facts.borrow_mut().revocation_asked(&device);
+        if !matches!(devices::revoke(&engine, user, &device).await, Ok(true)) {
+            continue;
+        }
+        let home = |view: &View| view.home_of_user(user);
+        let is_old = first.as_deref().map(home) != orders.view().as_deref().map(home);
+        if world.options.planted == Some(Planted::KickToTheOldHome) && is_old {
+            world.facts.borrow_mut().revocation_done(revocation, world.trace.now_ms());
+            continue;
+        }
+        for _ in 0..KICKS {
+            let kicked = kick(rng.pick(&shards), user, &device).await;
+            note!(world.trace, "api: {device} is revoked: {kicked:?}");
+            if kicked.is_ok() {
+                world.facts.borrow_mut().revocation_done(revocation, world.trace.now_ms());
+                break;
+            }
+        }
+    }
+}
+
+async fn kick(shard: &Mailbox, user: UserId, device: &DeviceId) -> Result<(), Refusal> {
+    let (reply, answer) = oneshot::channel();
+    // Whoever asked may have gone.
+    let answered = Box::new(move |answer| drop(reply.send(answer)));
+    let kick = Mail::Kick { user, whose: Kicked::Device(device.clone()), answer: answered };
+    if let Some(Mail::Kick { answer, .. }) = shard.push(kick) {
+        answer(Err(Refusal::new(ErrorCode::Overloaded, "the shard has more to do than it may hold, try again")));
+    }
+    let gone = || Err(Refusal::new(ErrorCode::StorageUnavailable, "the node ends"));
+    answer.await.unwrap_or_else(|_| gone()).map(drop)
+}
+
+/// Stores a login of an account, as the API of some node does, however long that takes.
+pub(crate) async fn sign_in(world: &World, user: UserId, family: u64) {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&family.to_be_bytes());
+    let token = NewToken { hash, expires_ms: world.wall().plus_ms(LOGIN_MS) };
+    let login = NewFamily { family, device: None, token };
+    while let Err(error) = accounts::open_family(&Way::new(world, 0), user, &login, world.wall()).await {
+        note!(world.trace, "api: user {user} could not sign in: {error}");
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Carries out what scenarios ask of the API.
 pub(super) async fn serve(world: Rc<World>, engine: Way, shards: Vec<Mailbox>, mut rng: Rng) {
     loop {
@@ -81,7 +144,7 @@ pub(super) async fn serve(world: Rc<World>, engine: Way, shards: Vec<Mailbox>, m
             }
             None => {}
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -1,6 +1,5 @@
-//! Tokens that anyone can make: `user.expires`, both in decimal.
+//! Tokens that anyone can make: `user.family.expires`, all in decimal.
 
-use chat::accounts::FAMILY_OPERATOR;
 use host::{Authenticator, Claims, TokenFault};
 use schema::{UnixMs, UserId};
 
@@ -8,22 +7,21 @@ use schema::{UnixMs, UserId};
 #[derive(Debug)]
 pub(crate) struct Tokens;
 
-/// The token of a user.
-pub(crate) fn token(user: UserId, expires_ms: UnixMs) -> String {
-    format!("{user}.{}", expires_ms.0)
+/// The token of a user's login.
+pub(crate) fn token(user: UserId, family: u64, expires_ms: UnixMs) -> String {
+    format!("{user}.{family}.{}", expires_ms.0)
 }
 
-fn parse(token: &str) -> Option<(UserId, UnixMs)> {
-    let (user, expires) = token.split_once('.')?;
-    Some((user.parse().ok()?, UnixMs(expires.parse().ok()?)))
+fn parse(token: &str) -> Option<Claims> {
+    let mut parts = token.splitn(3, '.');
+    let mut next = || parts.next();
+    let (user, family, expires) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
+    Some(Claims { user, family, device: None, expires_ms: UnixMs(expires) })
 }
 
 impl Authenticator for Tokens {
     fn verify(&self, token: &str, now: UnixMs) -> Result<Claims, TokenFault> {
-        let (user, expires_ms) = parse(token).ok_or(TokenFault::Invalid)?;
-        if expires_ms <= now {
-            return Err(TokenFault::Expired);
-        }
-        Ok(Claims { user, family: FAMILY_OPERATOR, device: None, expires_ms })
+        let claims = parse(token).ok_or(TokenFault::Invalid)?;
+        if claims.expires_ms <= now { Err(TokenFault::Expired) } else { Ok(claims) }
     }
 }

@@ -25,6 +25,7 @@ use crate::trace::note;
 use crate::world::World;
 
 use super::mailbox::Mailbox;
+use super::view_lies::ViewLies;
 use super::way::Way;
 use super::{Clock, FENCED_DRAIN_MS, Life, PEER_PORT, Tasks};
 
@@ -66,6 +67,7 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) orders: Arc<Orders>,
     pub(super) mailboxes: Vec<Mailbox>,
+    pub(super) lies: Arc<ViewLies>,
 }
 
 impl Heartbeat {
@@ -195,7 +197,9 @@ impl Beating {
         let (epoch, members, owned) = (view.epoch.0, view.members().len(), view.owned_by(me));
         note!(world.trace, "n{}: goes by epoch {epoch} of {members} nodes, and owns {owned}", life.at + 1);
         world.saw_view(view);
-        orders.set_view(Arc::clone(view), news.version);
+        self.parts.lies.go_by(view.epoch, news.version);
+        let is_forgotten = world.options.planted == Some(Planted::ServesBeforeTheView);
+        orders.set_view(Arc::clone(view), if is_forgotten { 0 } else { news.version });
         self.ring();
         self.tell.send_modify(|told| told.news = Some(news));
     }
@@ -206,7 +210,7 @@ impl Beating {
             return;
         }
         note!(world.trace, "n{}: life {} is in no view any more", life.at + 1, life.number);
-        world.met.borrow_mut().fenced += 1;
+        world.met.borrow_mut().fenced_lives += 1;
         orders.expel();
         orders.drain(Drain::alone(clock.now().wall.plus_ms(FENCED_DRAIN_MS)));
         self.ring();

@@ -146,6 +146,7 @@ impl Line {
             note!(world.trace, "mesh: {from} to {to} {mail:?}");
             return false;
         };
+        world.trace.aside(|| format!("{} to {}, epoch {}: {:?}", frame.from, frame.to, frame.epoch.0, frame.body));
         let loss_permille = match frame.body {
             MeshBody::Hint { .. } => world.plan.hint_loss_permille,
             _ => world.plan.mesh_loss_permille,
@@ -153,6 +154,7 @@ impl Line {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
         let is_lost = !frame.body.must_arrive() && world.is_hostile() && rng.chance(loss_permille);
+        world.met.borrow_mut().lost += u64::from(is_lost);
         let what = if is_lost { " is lost" } else { "" };
         note!(world.trace, "mesh: {from} to {to} {} bytes {:x}{what}", bytes.len(), digest(&bytes));
         is_lost

@@ -7,7 +7,7 @@
 //! ```text
 //! process      lives one after the other          shard mailbox    a shard's driver, and ways between shards
 //! heartbeat    its part in the view               conn auth api    what clients and the HTTP API bring
-//! peering      connections to other nodes         way              how it reaches the store
+//! peering tap  connections to other nodes         way view_lies    how it reaches the store, and planted bugs of that
 //! ```
 
 mod api;
@@ -18,6 +18,8 @@ mod mailbox;
 mod peering;
 mod process;
 mod shard;
+mod tap;
+mod view_lies;
 mod way;
 
 use std::cell::{Cell, RefCell};
@@ -46,6 +48,7 @@ use crate::rng::Rng;
 use crate::trace::note;
 use crate::world::World;
 
+pub(crate) use api::sign_in;
 pub(crate) use auth::{Tokens, token};
 use heartbeat::Heartbeat;
 use mailbox::{Line, Mailbox};
@@ -53,6 +56,7 @@ use peering::Peering;
 pub(crate) use process::run;
 use process::{Door, Port};
 use shard::{Event, Shard, SimLinks, SimSockets};
+use view_lies::ViewLies;
 use way::Way;
 
 /// Where clients connect.
@@ -145,12 +149,21 @@ async fn run_life(world: Rc<World>, at: usize, clients: Door, peers: Door) -> tu
     let places = world.plan.mailbox_places;
     let mailboxes: Vec<Mailbox> =
         (0..world.plan.nodes[at]).map(|_| Mailbox::new(places, Arc::clone(&world.faults))).collect();
-    let joins = Joins { world: &world, life: &life, engine: &engine, clock, orders: &orders, mailboxes: &mailboxes };
+    let lies = Arc::new(ViewLies::new(&life, world.options.planted));
+    let joins = Joins {
+        world: &world,
+        life: &life,
+        engine: &engine,
+        clock,
+        orders: &orders,
+        mailboxes: &mailboxes,
+        lies: &lies,
+    };
     let Some((view, heartbeat)) = joins.join(&tasks).await else { return Ok(Ended::Drained) };
     note!(world.trace, "n{}: life {number} has epoch {}", at + 1, view.epoch.0);
     world.nodes[at].serves.set(true);
 
-    let node = Node { world, life, engine, clock, view, orders, mailboxes, heartbeat, tasks };
+    let node = Node { world, life, engine, lies, clock, view, orders, mailboxes, heartbeat, tasks };
     let (mut shards, senders) = node.start_shards(&rng);
     node.start_tasks(&rng);
     node.tasks.spawn(node.supervise());
@@ -178,6 +191,7 @@ struct Joins<'a> {
     clock: Clock,
     orders: &'a Arc<Orders>,
     mailboxes: &'a [Mailbox],
+    lies: &'a Arc<ViewLies>,
 }
 
 impl Joins<'_> {
@@ -195,6 +209,7 @@ impl Joins<'_> {
             clock: self.clock,
             orders: Arc::clone(self.orders),
             mailboxes: self.mailboxes.to_vec(),
+            lies: Arc::clone(self.lies),
         };
         let heartbeat = Heartbeat::start(parts, tasks);
         let joined = tokio::select! {
@@ -230,6 +245,7 @@ struct Node {
     world: Rc<World>,
     life: Rc<Life>,
     engine: Way,
+    lies: Arc<ViewLies>,
     clock: Clock,
     view: Arc<View>,
     orders: Arc<Orders>,
@@ -243,7 +259,8 @@ impl Node {
     fn start_shards(&self, rng: &Rng) -> (JoinSet<()>, Vec<UnboundedSender<Event>>) {
         let auth = Arc::new(Tokens);
         let plan = &self.world.plan;
-        let engine = LyingEngine::new(self.engine.clone(), self.world.options.planted.and_then(Planted::lie));
+        let way = self.engine.lying(&self.lies);
+        let engine = LyingEngine::new(way, self.world.options.planted.and_then(Planted::lie));
         let (mut shards, mut senders) = (JoinSet::new(), Vec::new());
         for (index, mailbox) in (0..).zip(&self.mailboxes) {
             let me = Owner { incarnation: self.life.incarnation, shard: ShardIndex(index) };
@@ -295,6 +312,8 @@ impl Node {
         self.tasks.spawn(adopt(world(), self.engine.clone(), self.clock));
         let shards = || self.mailboxes.clone();
         self.tasks.spawn(api::serve(world(), self.engine.clone(), shards(), rng.part("api")));
+        let orders = Arc::clone(&self.orders);
+        self.tasks.spawn(api::revoke(world(), self.engine.clone(), orders, shards(), rng.part("revoke")));
         for number in 0..self.world.plan.askers {
             let rng = rng.part(&format!("api {number}"));
             self.tasks.spawn(api::run(world(), self.life.number, shards(), rng));
@@ -317,6 +336,12 @@ impl Node {
             rng,
             streams: Cell::default(),
         });
+        if let Some(Planted::OldLifeAccepted | Planted::FeedOfAnUnaskedHome | Planted::RetriesWhatHasNoReply) =
+            self.world.options.planted
+        {
+            let (orders, shards) = (Arc::clone(&self.orders), self.mailboxes.clone());
+            self.tasks.spawn(tap::hear_again(Rc::clone(&peering), orders, shards));
+        }
         peers.port.listen(true);
         self.tasks.spawn(peering::accept(Rc::clone(&peering), peers.streams));
         self.tasks.spawn(peering::dial(peering, heartbeat.neighbours.clone()));

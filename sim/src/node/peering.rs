@@ -28,6 +28,7 @@ use crate::world::World;
 
 use super::heartbeat::{Neighbour, Neighbours};
 use super::shard::Event;
+use super::tap::Tap;
 use super::{Life, PEER_PORT};
 
 /// The pauses between attempts: doubled from the first to the last, each up to a half longer by chance.
@@ -56,6 +57,7 @@ pub(super) struct Peering {
 /// A stream to another node, as its shard holds it. Dropped, it ends at once.
 pub(super) struct PeerStream {
     pub(super) out: UnboundedSender<Outgoing>,
+    pub(super) tap: Tap,
     tasks: [AbortHandle; 2],
     /// Whoever dialled dials again when this is dropped.
     _alive: oneshot::Sender<()>,
@@ -201,7 +203,8 @@ impl Peering {
         });
         let reads = read(reader, Chaos::new(rng.part("read"), piece_bytes), stream_id, shard.clone());
         let tasks = [tokio::task::spawn_local(writes), tokio::task::spawn_local(reads)].map(|task| task.abort_handle());
-        let peer_stream = PeerStream { out, tasks, _alive: alive };
+        let tap = Tap::new(Rc::clone(&self.world), self.life.at, rng.part("tap"));
+        let peer_stream = PeerStream { out, tap, tasks, _alive: alive };
         // A shard that has stopped lets go of it.
         let _ = shard.send(Event::PeerConnected { stream: stream_id, peer, number, peer_stream, leftover });
         ended

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::driver::{Driver, Links, Mail, Parts, Sockets, StreamId, Streams, Upgrade};
+use host::driver::{Driver, Links, Mail, Orders, Parts, Sockets, StreamId, Streams, Upgrade};
 use host::{Done, Task};
 use lies::LyingEngine;
 use link::record::RECORD_BYTES_MAX;
@@ -152,6 +152,9 @@ impl Links for SimLinks {
     }
 
     fn push(&mut self, shard: ShardIndex, mail: Mail) -> Option<Mail> {
+        if self.world.options.planted == Some(Planted::GapUntold) && matches!(mail, Mail::Gap { .. }) {
+            return None;
+        }
         self.lines[usize::from(shard.0)].push(&self.world, &mut self.rng, mail)
     }
 
@@ -181,7 +184,6 @@ impl Streams for SimSockets {
     fn write(&mut self, stream: StreamId, bytes: &[u8]) {
         let at = self.life.at + 1;
         note!(self.world.trace, "n{at} stream {}: {} bytes {:x}", stream.0, bytes.len(), digest(bytes));
-        self.world.met.borrow_mut().between_nodes_bytes += bytes.len() as u64;
         if let Some(stream) = self.streams.get(&stream) {
             // The stream may be gone, and the shard not know yet.
             let _ = stream.out.send(Outgoing::Counted(Bytes::copy_from_slice(bytes)));
@@ -200,6 +202,7 @@ pub(super) struct Shard {
     driver: Driver<LyingEngine<Way>, Tokens, SimLinks, Clock>,
     sockets: SimSockets,
     clock: Clock,
+    orders: Arc<Orders>,
     shard: u16,
     mailbox: Mailbox,
 }
@@ -209,7 +212,8 @@ impl Shard {
         let links = &parts.links;
         let (world, life) = (Rc::clone(&links.world), Rc::clone(&links.life));
         let (shard, mailbox, clock) = (links.shard, links.mailbox.clone(), parts.clock);
-        Self { world, life, driver: Driver::new(parts), sockets, clock, shard, mailbox }
+        let orders = Arc::clone(&parts.orders);
+        Self { world, life, driver: Driver::new(parts), sockets, clock, orders, shard, mailbox }
     }
 
     /// Runs until it was told to stop and its connections are gone.
@@ -272,10 +276,14 @@ impl Shard {
             Event::PeerConnected { stream, peer, number, peer_stream, leftover } => {
                 self.sockets.streams.insert(stream, peer_stream);
                 self.driver.peer_connected(&mut self.sockets, stream, peer, number);
-                self.driver.peer_received(&mut self.sockets, stream, &leftover);
+                let Some(peer) = self.sockets.streams.get_mut(&stream) else { return };
+                let heard = peer.tap.pass(leftover, self.orders.view().as_deref());
+                self.driver.peer_received(&mut self.sockets, stream, &heard);
             }
             Event::PeerReceived { stream, bytes, place } => {
-                self.driver.peer_received(&mut self.sockets, stream, &bytes);
+                let Some(peer) = self.sockets.streams.get_mut(&stream) else { return };
+                let heard = peer.tap.pass(bytes, self.orders.view().as_deref());
+                self.driver.peer_received(&mut self.sockets, stream, &heard);
                 drop(place);
             }
             Event::PeerWritten { stream, bytes } => self.driver.peer_written(stream, bytes),
@@ -307,7 +315,8 @@ impl Shard {
             let fits = unsent <= unsent_max && kept <= kept_max;
             assert!(fits, "I11: link {:x}/{number} has {unsent} bytes unsent and keeps {kept} of {kept_max}", peer.0);
         }
-        self.world.met.borrow_mut().dropped.insert((self.life.number, self.shard), links.dropped);
+        let figures = (links.dropped, self.driver.batches_fenced());
+        self.world.of_shards.borrow_mut().insert((self.life.number, self.shard), figures);
         let pending = stats.commands_pending + stats.appends_pending;
         self.world.nodes[self.life.at].set_pending(self.life.number, self.shard, pending);
     }

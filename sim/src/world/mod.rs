@@ -16,6 +16,7 @@ use schema::op::{ChannelKind, PastAccess};
 use schema::{ChannelId, ChannelOp, DeviceId, OpReply, Refusal, UnixMs, UserId, View};
 use tokio::sync::oneshot;
 
+use crate::counts::Met;
 use crate::facts::Facts;
 use crate::faults::FaultState;
 use crate::options::Options;
@@ -27,11 +28,15 @@ use setup::{Size, Start};
 use store::StoreMachine;
 
 pub(crate) use nodes::{HOSTS, Node};
+pub(crate) use store::Opened;
 
 /// When every run begins, on the wall.
 pub(crate) const WALL: UnixMs = UnixMs(1_800_000_000_000);
 /// How far the wall leaps, if it does: beyond the days that inboxes and first replies are kept.
 const LEAP_MS: u64 = 31 * 24 * 3600 * 1000;
+
+/// When nothing that went wrong is felt any more.
+pub(crate) const WELL_AFTER_MS: u64 = 10_000;
 
 /// What is happening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,31 +70,6 @@ pub(crate) enum Request {
     Revoke(UserId, DeviceId, oneshot::Sender<Result<(), Refusal>>),
 }
 
-/// Hardships that a run has met, beside those that its plan shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Met {
-    /// Views that nodes went by.
-    pub views: u64,
-    /// Partitions that changed their owner.
-    pub moves: u64,
-    /// Lives that others declared dead, or that left without handing over.
-    pub takeovers: u64,
-    /// Lives that found themselves in no view any more.
-    pub fenced: u64,
-    /// Times that a shard found that its view had ended: a batch was fenced, or a frame was of a later epoch.
-    pub outdated: u64,
-    /// Bytes that nodes sent to each other.
-    pub between_nodes_bytes: u64,
-    /// Networks between two hosts, or between a node and the store, that were cut.
-    pub cuts: u64,
-    /// Times that a process stood still.
-    pub pauses: u64,
-    /// Times that a frame found a shard's mailbox full.
-    pub held_back: u64,
-    /// Frames that found no room to wait either, by life and shard.
-    pub dropped: BTreeMap<(u64, u16), u64>,
-}
-
 /// See the module.
 pub(crate) struct World {
     pub(crate) options: Options,
@@ -111,7 +91,14 @@ pub(crate) struct World {
     /// Whether the wall has leapt.
     pub(crate) leapt: Cell<bool>,
     pub(crate) met: RefCell<Met>,
+    /// Frames that found no room, and batches that were fenced, by life and shard.
+    pub(crate) of_shards: RefCell<BTreeMap<(u64, u16), (u64, u64)>>,
     phase: Cell<Phase>,
+    /// When things went wrong for the last time.
+    pub(crate) healed_ms: Cell<Option<u64>>,
+    /// How long after that all was as if nothing had gone wrong, and what was not for longest (I13).
+    pub(crate) converged_ms: Cell<Option<u64>>,
+    pub(crate) lacked: RefCell<String>,
     /// Lives of nodes that have begun.
     pub(crate) lives: Cell<u64>,
     /// When a client last heard anything.
@@ -141,7 +128,11 @@ impl World {
             faults: Arc::default(),
             view: RefCell::default(),
             met: RefCell::default(),
+            of_shards: RefCell::default(),
             phase: Cell::new(Phase::Busy),
+            healed_ms: Cell::default(),
+            converged_ms: Cell::default(),
+            lacked: RefCell::default(),
             lives: Cell::default(),
             heard_ms: Cell::default(),
         };
@@ -160,12 +151,20 @@ impl World {
     /// Nothing goes wrong any more.
     pub(crate) fn heal(&self) {
         self.faults.heal();
+        self.healed_ms.set(Some(self.trace.now_ms()));
         self.set_phase(Phase::Settling);
     }
 
     /// Whether things go wrong now.
     pub(crate) fn is_hostile(&self) -> bool {
         self.phase() == Phase::Busy
+    }
+
+    /// Whether nothing goes wrong any more and nodes have had their time to notice: one that ended shortly before has
+    /// others wait for its lease (I13).
+    pub(crate) fn is_well(&self) -> bool {
+        let grace_ms = if self.plan.is_embedded() { 0 } else { WELL_AFTER_MS };
+        self.healed_ms.get().is_some_and(|healed_ms| self.trace.now_ms() >= healed_ms + grace_ms)
     }
 
     /// A client heard something.
@@ -241,6 +240,16 @@ impl World {
     pub(crate) fn any_host(&self, rng: &mut Rng) -> &'static str {
         let serving: Vec<&Node> = self.nodes.iter().filter(|node| node.serves.get()).collect();
         if serving.is_empty() || rng.chance(100) { rng.pick(&self.nodes).host } else { rng.pick(&serving).host }
+    }
+
+    /// The name of a device.
+    pub(crate) fn device(number: usize) -> DeviceId {
+        format!("device-{number}").parse().expect("a legal name")
+    }
+
+    /// Whose it is.
+    pub(crate) fn user_of_device(&self, number: usize) -> UserId {
+        self.users[number % self.users.len()]
     }
 
     /// Large channels in which a user is at the start.

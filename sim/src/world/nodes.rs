@@ -1,9 +1,15 @@
 //! The nodes as the world knows them: which of them run, stand still, are to stop, and what their shards wait for.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+
+use schema::mesh::MeshFrame;
 
 use crate::plan::NODES_MAX;
+use crate::rng::Rng;
+
+/// Frames that are remembered of a node's lives.
+const HEARD_MAX: usize = 4_096;
 
 /// Names of the nodes on the simulated network. A world has the first few.
 pub(crate) const HOSTS: [&str; NODES_MAX] = ["n1", "n2", "n3", "n4", "n5"];
@@ -25,6 +31,8 @@ pub(crate) struct Node {
     drains: Cell<Option<u64>>,
     /// Operations of the present life without an answer, by shard.
     pending: RefCell<BTreeMap<u16, u64>>,
+    /// Frames that its lives were told, for a planted bug.
+    heard: RefCell<VecDeque<MeshFrame>>,
 }
 
 impl Node {
@@ -37,7 +45,23 @@ impl Node {
             life: Cell::default(),
             drains: Cell::default(),
             pending: RefCell::default(),
+            heard: RefCell::default(),
         }
+    }
+
+    /// A frame came to its present life. The oldest makes room.
+    pub(crate) fn hear(&self, frame: MeshFrame) {
+        let mut heard = self.heard.borrow_mut();
+        heard.push_back(frame);
+        if heard.len() > HEARD_MAX {
+            heard.pop_front();
+        }
+    }
+
+    /// Any frame that a life of it was told.
+    pub(crate) fn heard(&self, rng: &mut Rng) -> Option<MeshFrame> {
+        let heard = self.heard.borrow();
+        (!heard.is_empty()).then(|| heard[rng.index(heard.len())].clone())
     }
 
     pub(super) fn begin_life(&self, life: u64) {
@@ -51,6 +75,11 @@ impl Node {
         self.serves.set(false);
         self.stands_until_ms.set(0);
         self.life.take()
+    }
+
+    /// Whether a life of it goes on.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.life.get().is_some()
     }
 
     /// What a shard of a life waits for.

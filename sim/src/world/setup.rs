@@ -15,6 +15,9 @@ use crate::rng::Rng;
 
 use super::{Room, WALL};
 
+/// The life that made all of it.
+const MAKER: Incarnation = Incarnation(1);
+
 /// What is in the store at the start.
 pub(crate) struct Start {
     pub(crate) store: MemoryStore,
@@ -64,6 +67,8 @@ pub(crate) fn fill(size: &Size, rng: &mut Rng) -> Start {
         rooms.push(Room { past, ..room(ChannelKind::Large, members, rng) });
     }
     make(&engine, &rooms);
+    // Nodes find nobody whose lease they would have to wait for.
+    block_on(view::leave(&engine, MAKER)).expect("nothing goes wrong yet");
     Start { store, users, rooms }
 }
 
@@ -73,7 +78,7 @@ fn room(kind: ChannelKind, members: Vec<UserId>, rng: &mut Rng) -> Room {
 
 /// As an earlier life of the node would.
 fn make(engine: &MemoryEngine, rooms: &[Room]) {
-    let incarnation = Incarnation(1);
+    let incarnation = MAKER;
     let view = Arc::new(block_on(view::claim(engine, incarnation, 1)).expect("nothing goes wrong yet"));
     let mut appender = Appender::new(Owner { incarnation, shard: ShardIndex(0) });
     for (ticket, room) in (0..).zip(rooms) {

@@ -18,12 +18,20 @@ use crate::trace::{Trace, note};
 /// The longest sync: what a busy disk shows.
 const STALL_MS: u64 = 1_000;
 
+/// One life of the store's process.
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    /// From 1.
+    pub(crate) opening: u64,
+    pub(crate) engine: MemoryEngine,
+}
+
 /// See the module.
 pub(crate) struct StoreMachine {
     pub(crate) disk: MemoryStore,
     pub(crate) generation: Generation,
-    /// The engine while the process lives.
-    pub(crate) open: Arc<Mutex<Option<MemoryEngine>>>,
+    /// The process while it lives.
+    pub(crate) open: Arc<Mutex<Option<Opened>>>,
     clock: Arc<ManualClock>,
     rng: RefCell<Rng>,
     openings: Cell<u64>,
@@ -44,14 +52,15 @@ impl StoreMachine {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<MemoryEngine>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Opened>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The process begins, or begins again.
     pub(super) fn start(&self, options: &Options, plan: &Plan, faults: &Arc<FaultState>) {
-        self.openings.set(self.openings.get() + 1);
-        let seed = self.rng.borrow().part(&format!("faults {}", self.openings.get())).bits();
+        let opening = self.openings.get() + 1;
+        self.openings.set(opening);
+        let seed = self.rng.borrow().part(&format!("faults {opening}")).bits();
         let options = MemoryOptions {
             clock: Arc::clone(&self.clock) as Arc<dyn kv::Clock>,
             durability: match options.planted {
@@ -61,7 +70,7 @@ impl StoreMachine {
             faults: Box::new(DrawnFaults::new(seed, plan.faults, faults)),
             ..MemoryOptions::default()
         };
-        *self.lock() = Some(MemoryEngine::open(&self.disk, options));
+        *self.lock() = Some(Opened { opening, engine: MemoryEngine::open(&self.disk, options) });
     }
 
     /// The process ends, as by `kill -9`, if it has not.
@@ -77,8 +86,9 @@ impl StoreMachine {
         self.disk.power_loss();
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        self.lock().is_some()
+    /// The engine, while the process lives.
+    pub(crate) fn engine(&self) -> Option<MemoryEngine> {
+        self.lock().as_ref().map(|opened| opened.engine.clone())
     }
 
     /// A millisecond passes.
@@ -92,8 +102,7 @@ impl StoreMachine {
         let pause_ms = if stalls { rng.within(100..=STALL_MS) } else { rng.within(1..=plan.sync_ms) };
         self.sync_due_ms.set(trace.now_ms() + pause_ms);
         // Not under the lock: whoever is answered may begin at once.
-        let engine = self.lock().clone();
-        let commits = engine.map_or(0, |engine| engine.sync());
+        let commits = self.engine().map_or(0, |engine| engine.sync());
         if commits > 0 {
             note!(trace, "disk: {commits} commits are durable");
         }

@@ -15,14 +15,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat::accounts::FAMILY_OPERATOR;
 use schema::command::{Connect, ErrorReply, Send};
 use schema::{
-    ChannelId, Command, Cursor, DeviceId, Encoding, MessageKind, Reply, Request, Seq, ServerFrame, UserId, message,
+    ChannelId, CloseCode, Command, Cursor, DeviceId, Encoding, ErrorCode, MessageKind, Reply, Request, Seq,
+    ServerFrame, UserId, message,
 };
 use tokio::time::{sleep, timeout};
 
 use crate::facts::Key;
-use crate::node::token;
+use crate::node::{sign_in, token};
 use crate::rng::Rng;
 use crate::trace::note;
 use crate::world::{Phase, World};
@@ -73,10 +75,12 @@ struct Session {
     is_proven: bool,
     /// Until when the end is waited for after a close.
     closing_until_ms: Option<u64>,
-    /// Whether nothing has gone wrong since it was opened.
+    /// Whether nothing that went wrong is felt since it was opened.
     is_healed: bool,
     /// Nothing is read before.
     stalled_until_ms: u64,
+    /// When it goes where its node has sent it.
+    goes_ms: Option<u64>,
     /// When to ask who is there; none once that was answered, or if nobody wants to know.
     watch_ms: Option<u64>,
     /// Large channels that are to be opened, and when.
@@ -89,6 +93,8 @@ pub(crate) struct Device {
     user: UserId,
     encoding: Encoding,
     rng: Rng,
+    /// The login that its tokens are of; none if it is to sign in.
+    family: Option<u64>,
     cursor: Option<Cursor>,
     outbox: Outbox,
     remembered: Vec<(Key, Arc<str>, Seq)>,
@@ -98,6 +104,8 @@ pub(crate) struct Device {
     revisions: BTreeMap<(ChannelId, Seq), u32>,
     /// Whether it has gone for a moment as others leave.
     has_blinked: bool,
+    /// Where its node has sent it.
+    sent_to: Option<String>,
     /// How long it stays away before it connects again, beside its usual pause.
     blink_ms: u64,
     /// The newest seq seen of each channel.
@@ -115,21 +123,23 @@ enum End {
 
 impl Device {
     pub(crate) fn new(world: &Rc<World>, number: usize) -> Self {
-        let user = world.users[number % world.users.len()];
+        let user = world.user_of_device(number);
         let rng = world.rng.part(&format!("device {number}"));
         let encoding = if rng.part("encoding").chance(500) { Encoding::Json } else { Encoding::Fb };
         Self {
             world: Rc::clone(world),
-            name: format!("device-{number}").parse().expect("a legal name"),
+            name: World::device(number),
             user,
             encoding,
             rng,
+            family: None,
             cursor: None,
             outbox: Outbox::default(),
             remembered: Vec::new(),
             operated: Vec::new(),
             revisions: BTreeMap::new(),
             has_blinked: false,
+            sent_to: None,
             blink_ms: 0,
             heads: BTreeMap::new(),
             connections: 0,
@@ -140,8 +150,13 @@ impl Device {
     pub(crate) async fn run(mut self) {
         while self.world.phase() != Phase::Over {
             self.record_standing(false, 0);
+            if self.family.is_none() {
+                self.sign_in().await;
+            }
             if let Ok(Some(mut session)) = timeout(CONNECT, self.open()).await {
-                match self.run_session(&mut session).await {
+                let ended = self.run_session(&mut session).await;
+                self.world.facts.borrow_mut().disconnected(&self.name, self.world.trace.now_ms());
+                match ended {
                     End::Lost => {
                         self.outbox.disconnected();
                         self.close_feeds();
@@ -165,11 +180,12 @@ impl Device {
         self.connections += 1;
         let number = self.connections;
         let mut rng = self.rng.part(&format!("connection {number}"));
-        let host = self.world.any_host(&mut rng);
+        let host = self.sent_to.take().unwrap_or_else(|| self.world.any_host(&mut rng).to_owned());
         note!(self.world.trace, "{}: goes to {host}", self.name);
-        let mut socket = Socket::open(&self.world, host, self.name.as_str(), self.encoding, rng).await?;
+        let mut socket = Socket::open(&self.world, &host, self.name.as_str(), self.encoding, rng).await?;
         let cursor = self.cursor.map(|cursor| cursor.to_string());
-        let token = token(self.user, self.world.wall().plus_ms(24 * 3600 * 1000));
+        let family = self.family.expect("a device signs in first");
+        let token = token(self.user, family, self.world.wall().plus_ms(24 * 3600 * 1000));
         let connect = Connect { token, device_id: self.name.clone(), cursor, client: Some("sim".to_owned()) };
         socket.say(&[Request { id: 1, command: Command::Connect(connect) }]);
         match socket.incoming.recv().await? {
@@ -199,8 +215,9 @@ impl Device {
             heard_ms,
             is_proven: false,
             closing_until_ms: None,
-            is_healed: !self.world.is_hostile(),
+            is_healed: self.world.is_well(),
             stalled_until_ms: 0,
+            goes_ms: None,
             watch_ms: self.world.plan.watches.then_some(heard_ms),
             unopened: self.world.larges_of(self.user).into_iter().map(|large| (large, heard_ms)).collect(),
         })
@@ -209,7 +226,7 @@ impl Device {
     fn connected(&mut self, cursor: Cursor) {
         note!(self.world.trace, "{}: connected at {}", self.name, cursor.position);
         let mut facts = self.world.facts.borrow_mut();
-        facts.connects += 1;
+        facts.connected(&self.name);
         match self.cursor {
             None => facts.started(&self.name, self.user, cursor.position),
             Some(own) if own != cursor => {
@@ -220,9 +237,20 @@ impl Device {
         self.cursor = Some(cursor);
     }
 
+    /// Signs in anew, as a device does whose token counts no longer. Where none is ever revoked it has the operator's.
+    async fn sign_in(&mut self) {
+        let family = if self.world.plan.revoke_ms == 0 { FAMILY_OPERATOR } else { self.rng.bits() };
+        if family != FAMILY_OPERATOR {
+            sign_in(&self.world, self.user, family).await;
+        }
+        self.family = Some(family);
+    }
+
     fn refused_connect(&mut self, error: &ErrorReply) {
         note!(self.world.trace, "{}: connect refused with {}", self.name, error.code);
-        if !error.temporary {
+        if error.code == u16::from(ErrorCode::Unauthenticated) && self.world.facts.borrow().is_revoked(&self.name) {
+            self.family = None;
+        } else if !error.temporary {
             let finding =
                 format!("{} could not connect at {:?}: {} {}", self.name, self.cursor, error.code, error.message);
             self.world.facts.borrow_mut().complain("I6", finding);
@@ -230,7 +258,11 @@ impl Device {
     }
 
     /// The codes that a well-behaved client must never be closed with.
-    fn closed(&self, code: Option<u16>) {
+    fn closed(&mut self, code: Option<u16>) {
+        if code == Some(CloseCode::Kicked.into()) && self.world.facts.borrow().is_revoked(&self.name) {
+            self.family = None;
+            return;
+        }
         if let Some(code @ (1002 | 1007 | 1009 | 3500 | 3501 | 3503 | 3504 | 3509 | 3511)) = code {
             self.world.facts.borrow_mut().complain("I6", format!("{} was closed with {code}", self.name));
         }
@@ -275,8 +307,8 @@ impl Device {
                         return End::Lost;
                     }
                 }
-                Phase::Settling => self.prove(session),
-                Phase::Quiet => {}
+                // Who is revoked late comes back late.
+                Phase::Settling | Phase::Quiet => self.prove(session),
                 Phase::Leaving => {
                     if let Some(end) = self.leave() {
                         return end;
@@ -285,6 +317,10 @@ impl Device {
                 Phase::Over => return End::Over,
             }
             self.complain_if_unanswered(session);
+            if session.goes_ms.is_some_and(|goes_ms| now_ms >= goes_ms) {
+                note!(self.world.trace, "{}: goes where it was sent", self.name);
+                return End::Lost;
+            }
             if self.is_dead(session) {
                 return End::Lost;
             }

@@ -29,6 +29,9 @@ impl Device {
         self.world.heard();
         match frame {
             ServerFrame::Push(push) => {
+                if let Push::Drain { url: Some(url), jitter_ms, .. } = &push {
+                    self.sent_on(session, url, u64::from(*jitter_ms));
+                }
                 self.fed(session, &push);
                 self.pushed(&push);
             }
@@ -51,6 +54,14 @@ impl Device {
                     self.world.facts.borrow_mut().complain("I12", finding);
                 }
             },
+        }
+    }
+
+    /// Its node ends. One device of two goes by itself, the others are closed.
+    fn sent_on(&mut self, session: &mut Session, url: &str, jitter_ms: u64) {
+        self.sent_to = Some(url.to_owned());
+        if self.rng.chance(500) {
+            session.goes_ms = Some(self.world.trace.now_ms() + self.rng.within(0..=jitter_ms));
         }
     }
 
