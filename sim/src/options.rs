@@ -55,7 +55,7 @@ pub enum Planted {
     ArrivalsOfTheOldEpochUnread,
     /// Shards are not told at which version their view stood, so that users moved in are served from before (I6).
     ServesBeforeTheView,
-    /// A link between two nodes loses one of five frames that must arrive, and says that it came (I8).
+    /// A link between two nodes loses one of two frames that must arrive, and says that it came (I10).
     LinkForgetsAFrameThatMustArrive,
     /// Shards are not told that frames of another node were lost, but for the one that holds the link (I12).
     GapUntold,
@@ -69,8 +69,6 @@ pub enum Planted {
     CachedMembership,
     /// A node takes what others have told it for no word of how new the store is (I6).
     ResumeFromAStaleRead,
-    /// Users whose home is another now are offline for a while (I8).
-    OfflineAtTheMove,
     /// The API takes a session for ended whose home was this node's when it started (I10).
     KickToTheOldHome,
     /// What a channel's earlier home says comes once more, as if the present one had said it (I6).
@@ -100,7 +98,6 @@ impl Planted {
             | Self::OldLifeAccepted
             | Self::CachedMembership
             | Self::ResumeFromAStaleRead
-            | Self::OfflineAtTheMove
             | Self::KickToTheOldHome
             | Self::FeedOfAnUnaskedHome => None,
         }

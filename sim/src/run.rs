@@ -173,7 +173,7 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
 fn note_convergence(world: &World) {
     let Some(healed_ms) = world.healed_ms.get() else { return };
     let since_ms = world.trace.now_ms() - healed_ms;
-    if world.converged_ms.get().is_some() || since_ms % CONVERGED_EVERY_MS != 0 {
+    if world.converged_ms.get().is_some() || !since_ms.is_multiple_of(CONVERGED_EVERY_MS) {
         return;
     }
     if let Some(lacks) = checks::lacks(world) {

@@ -5,18 +5,23 @@ use chat::keys;
 use futures_lite::future::block_on;
 use kv::{Begin, Engine as _, Transaction as _};
 
+use crate::client::device::PATIENCE_MS;
 use crate::facts::Standing;
 use crate::outcome::violated;
 use crate::world::World;
 
 use super::Check;
 
-/// How long that may take: as long as others wait for a node that ended just before, and for the pauses of those who try
-/// again.
+/// How long that may take nodes: as long as others wait for one that ended just before, and for the pauses of those who
+/// try again.
 const CONVERGED_MS_MAX: u64 = 10_000;
 /// How much longer where a frame between two shards of a node was lost, which no node does but one that has more to do
 /// than it may hold: a question is asked again after 10 s, and an operation answered after 20 s.
 const MADE_GOOD_MS: u64 = 20_000;
+/// How much longer where what was missed comes in pieces of a few bytes.
+const SLOW_MS: u64 = 60_000;
+/// The longest such pieces.
+const SLOW_BYTES: u64 = 40;
 
 /// What is not so yet, if anything is.
 pub(crate) fn lacks(world: &World) -> Option<String> {
@@ -44,7 +49,10 @@ pub(crate) fn lacks(world: &World) -> Option<String> {
 /// Whether all was well in time.
 pub(super) fn check(world: &World) -> Check {
     let has_lost = world.met.borrow().lost > 0 || world.of_shards.borrow().values().any(|&(dropped, _)| dropped > 0);
-    let due_ms = CONVERGED_MS_MAX + if has_lost { MADE_GOOD_MS } else { 0 };
+    let is_slow = world.plan.piece_bytes <= SLOW_BYTES;
+    let made_good_ms = if has_lost { MADE_GOOD_MS } else { 0 } + if is_slow { SLOW_MS } else { 0 };
+    // First a client has to find that nothing is at the other end of its connection.
+    let due_ms = PATIENCE_MS + CONVERGED_MS_MAX + made_good_ms;
     let converged_ms = world.converged_ms.get();
     if converged_ms.is_none_or(|converged_ms| converged_ms > due_ms) {
         let lacked = world.lacked.borrow();

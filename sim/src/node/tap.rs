@@ -20,7 +20,7 @@ use super::mailbox::Mailbox;
 use super::peering::Peering;
 
 /// Of 1,000 frames that must arrive those that a link forgets.
-const FORGOTTEN_PERMILLE: u32 = 200;
+const FORGOTTEN_PERMILLE: u32 = 500;
 /// How often a frame of an earlier life is heard again.
 const AGAIN: Duration = Duration::from_millis(3);
 
@@ -77,7 +77,7 @@ fn take<'a>(world: &World, at: usize, rng: &mut Rng, came: &'a [u8], view: Optio
     match world.options.planted {
         Some(Planted::LinkForgetsAFrameThatMustArrive) => {
             let frame = decoded(came);
-            let is_forgotten = world.is_hostile() && frame.body.must_arrive() && rng.chance(FORGOTTEN_PERMILLE);
+            let is_forgotten = frame.body.must_arrive() && rng.chance(FORGOTTEN_PERMILLE);
             if is_forgotten { Cow::Owned(nothing(frame)) } else { Cow::Borrowed(came) }
         }
         Some(Planted::NewerEpochDropped) => {

@@ -8,15 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use chat::keys;
 use kv::{Page, RangeRequest};
-use schema::record::{FenceRecord, PresenceRecord};
-use schema::{ChannelId, Epoch, Incarnation, PresenceState, UserId};
+use schema::record::FenceRecord;
+use schema::{ChannelId, Epoch, Incarnation, UserId};
 
 use crate::options::Planted;
 
 use super::Life;
-
-/// How long a home that users have moved to takes them for offline.
-const OFFLINE_MS: u64 = 3_000;
 
 /// See the module.
 pub(super) struct ViewLies {
@@ -24,7 +21,6 @@ pub(super) struct ViewLies {
     planted: Option<Planted>,
     epoch: AtomicU64,
     version: AtomicU64,
-    since_ms: AtomicU64,
     /// Lists of members as they were read first.
     lists: Mutex<BTreeMap<Vec<u8>, Page>>,
 }
@@ -36,7 +32,6 @@ impl ViewLies {
             planted,
             epoch: AtomicU64::default(),
             version: AtomicU64::default(),
-            since_ms: AtomicU64::default(),
             lists: Mutex::default(),
         }
     }
@@ -45,7 +40,6 @@ impl ViewLies {
     pub(super) fn go_by(&self, epoch: Epoch, version: u64) {
         self.epoch.store(epoch.0, Ordering::Relaxed);
         self.version.store(version, Ordering::Relaxed);
-        self.since_ms.store(now_ms(), Ordering::Relaxed);
     }
 
     /// A row that was read.
@@ -55,16 +49,8 @@ impl ViewLies {
                 let epoch = Epoch(self.epoch.load(Ordering::Relaxed));
                 Some(FenceRecord { incarnation: self.me, epoch }.encode().into())
             }
-            Some(Planted::OfflineAtTheMove) if is_of(&keys::presence(UserId(0)), key) && self.has_moved() => {
-                let record = PresenceRecord::decode(&row?).ok()?;
-                Some(PresenceRecord { state: PresenceState::Offline, ..record }.encode().into())
-            }
             _ => row,
         }
-    }
-
-    fn has_moved(&self) -> bool {
-        now_ms() < self.since_ms.load(Ordering::Relaxed) + OFFLINE_MS
     }
 
     /// A page that was read.
@@ -96,8 +82,4 @@ impl ViewLies {
 
 fn is_of(like: &[u8], key: &[u8]) -> bool {
     like.first() == key.first()
-}
-
-fn now_ms() -> u64 {
-    turmoil::sim_elapsed().map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).expect("a run is short"))
 }

@@ -37,7 +37,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a command may stay unanswered: a home is waited for 20 s.
 const ANSWER_MS: u64 = 30_000;
 /// How long a device waits on a connection that says nothing: a machine without power says nothing for ever.
-const PATIENCE_MS: u64 = 8_000;
+pub(crate) const PATIENCE_MS: u64 = 8_000;
 /// How long a device waits for the end of a connection that it closed.
 const CLOSING_MS: u64 = 3_000;
 /// Messages and operations that a device has on the way at most.
