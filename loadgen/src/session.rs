@@ -4,6 +4,8 @@
 //! that a connection which is dropped and dialled again resumes. When one that was lost comes back is `reconnect`'s, what
 //! requests mean the talk's.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use schema::command::{Connect, Connected, Send};
@@ -94,6 +96,8 @@ const PROBE: &str = "are you there?";
 enum Phase {
     New,
     Connecting,
+    /// Its `connect` was refused for a time, and is said again.
+    Refused,
     Connected,
 }
 
@@ -112,6 +116,8 @@ pub(crate) struct Sessions<T> {
     pub(crate) talk: T,
     /// How those that are lost come back, if they do.
     pub(crate) reconnect: Option<Reconnect>,
+    /// When those say `connect` again who were refused and are not seen to by `reconnect`.
+    refused: BinaryHeap<Reverse<(u64, usize)>>,
     encoding: Encoding,
     mask: [u8; 4],
     sessions: Vec<Session>,
@@ -130,7 +136,16 @@ impl<T: Talk> Sessions<T> {
             probe: false,
         };
         let sessions = (0..run.engine.connections()).map(session).collect();
-        Self { talk, reconnect, encoding, mask: run.mask, sessions, connected: 0, payload: Vec::new() }
+        Self {
+            talk,
+            reconnect,
+            refused: BinaryHeap::new(),
+            encoding,
+            mask: run.mask,
+            sessions,
+            connected: 0,
+            payload: Vec::new(),
+        }
     }
 
     /// Sessions that are connected.
@@ -176,6 +191,12 @@ impl<T: Talk> Sessions<T> {
                     reconnect.refused(connection, &error, now_ns);
                     Ok(())
                 }
+                None if error.temporary && error.retry_after_ms > 0 => {
+                    session.phase = Phase::Refused;
+                    let due_ns = now_ns + u64::from(error.retry_after_ms) * 1_000_000;
+                    self.refused.push(Reverse((due_ns, connection)));
+                    Ok(())
+                }
                 Some(_) | None => Err(format!("connect was refused with {}: {}", error.code, error.message)),
             },
             (Phase::Connected, ServerFrame::Reply { id: CONNECT_ID, reply: Ok(Reply::Echo { .. }) }) => Ok(()),
@@ -191,7 +212,9 @@ impl<T: Talk> Sessions<T> {
                 }
                 self.pushed(connection, &push, now_ns)
             }
-            (phase @ (Phase::New | Phase::Connecting), frame) => Err(format!("{frame:?} came while {phase:?}")),
+            (phase @ (Phase::New | Phase::Connecting | Phase::Refused), frame) => {
+                Err(format!("{frame:?} came while {phase:?}"))
+            }
         }
     }
 
@@ -242,7 +265,7 @@ impl<T: Talk> Workload for Sessions<T> {
     fn fill(&mut self, connection: usize, now_ns: u64, out: &mut Vec<u8>) {
         let session = &mut self.sessions[connection];
         match session.phase {
-            Phase::Connecting => {}
+            Phase::Connecting | Phase::Refused => {}
             Phase::New => {
                 session.phase = Phase::Connecting;
                 if let Some(reconnect) = &mut self.reconnect {
@@ -286,6 +309,16 @@ impl<T: Talk> Workload for Sessions<T> {
     fn order(&mut self, now_ns: u64) -> Option<Order> {
         if let Some(connection) = self.talk.woken(now_ns) {
             return Some(Order::Pump(connection));
+        }
+        while let Some(&Reverse((due_ns, connection))) = self.refused.peek()
+            && due_ns <= now_ns
+        {
+            self.refused.pop();
+            let session = &mut self.sessions[connection];
+            if session.phase == Phase::Refused {
+                session.phase = Phase::New;
+                return Some(Order::Pump(connection));
+            }
         }
         let order = self.reconnect.as_mut()?.order(now_ns, |connection| self.talk.waits(connection))?;
         match order {

@@ -53,6 +53,8 @@ counters! {
     CommandBytes = "rookery_refused_command_bytes", "Operations refused because too much text waits for channels' homes";
     Behind = "rookery_refused_behind", "Sends refused because the one before them did not come";
     Connections = "rookery_refused_connections", "Connections closed with 3015 because the shard has as many as it may";
+    Logins = "rookery_refused_logins", "Connects refused with 114 because more come than the shard begins in a second";
+    LateLogins = "rookery_closed_logins", "Connections closed with 3015 because their turn to log in would come too late";
     Memberships = "rookery_left_out_memberships", "Large channels left out of a user's list, whose heads it is not told";
     IndexMarks = "rookery_left_out_index_marks", "Channels not marked for the index, until the next write or search";
     Hints = "rookery_left_out_hints", "Contents of hints not kept, and read from the store instead";

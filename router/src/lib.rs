@@ -36,6 +36,7 @@ mod home;
 mod index;
 mod io;
 mod kicks;
+mod logins;
 mod openers;
 mod order;
 mod ownership;

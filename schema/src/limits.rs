@@ -23,6 +23,27 @@ pub const HANDSHAKE_BYTES_MAX: u32 = 8 * 1024;
 pub const HANDSHAKE_MS: u64 = 5_000;
 /// How long a client may take from the upgrade to `connect`.
 pub const LOGIN_MS: u64 = 10_000;
+/// Connections that a shard takes from its listener in a second; the others wait in the system's queue.
+///
+/// One takes some 20 us of the shard until its upgrade is answered, so these leave nine tenths of its time to sessions.
+pub const ACCEPTS_PER_S: u32 = 5_000;
+/// Connections that a shard takes at once after a pause: 20 ms of its time.
+pub const ACCEPTS_BURST: u32 = 1_000;
+/// Logins that a shard begins in a second, and in one moment after a pause, while the store is quick. Each takes some
+/// 100 us of it, a tenth of its time in all: 100,000 sessions are through a node of 16 shards in 7 s.
+pub const LOGINS_PER_S_MAX: u32 = 1_000;
+/// The same while the store is slow or away.
+pub const LOGINS_PER_S_MIN: u32 = 50;
+/// By how much the rate grows in each second in which the store is quick: from the least to the most in 19 s.
+pub const LOGINS_PER_S_STEP: u32 = 50;
+/// From when on a login's question to the store is slow, and the rate is halved: sends wait for the same store.
+pub const LOGIN_SLOW_MS: u64 = 100;
+/// Logins of a shard whose tokens the store looks at: more than are under way at the highest rate while it is quick.
+pub const LOGINS_UNDER_WAY_MAX: u32 = 256;
+const _: () = assert!(
+    LOGINS_UNDER_WAY_MAX as u64 > LOGINS_PER_S_MAX as u64 * LOGIN_SLOW_MS / 1_000,
+    "a quick store is not held up"
+);
 
 /// Bytes of a device's name.
 pub const DEVICE_ID_BYTES_MAX: u32 = 64;

@@ -60,6 +60,8 @@ export class Connection {
     this.failures = 0;
     this.refreshed = false;
     this.retry = { base_ms: 500, cap_ms: 20000 };
+    /** How long the server wants to hear nothing, beside the usual pause. */
+    this.pauseMs = 0;
     this.clockOffsetMs = 0;
     this.bodyCharsMax = Infinity;
     this.stopped = false;
@@ -132,6 +134,7 @@ export class Connection {
       } else if (error.code === 109) {
         await account.refresh();
       }
+      this.pauseMs = error.retryAfterMs ?? 0;
       throw error;
     }
     this.failures = 0;
@@ -227,7 +230,8 @@ export class Connection {
     const waitMs = this.drain?.jitter_ms ?? Math.min(cap_ms, base_ms * 2 ** Math.min(this.failures, 16));
     this.failures += 1;
     this.on.state("offline, trying again…", false);
-    this.timer = setTimeout(() => this.start(), Math.random() * waitMs);
+    this.timer = setTimeout(() => this.start(), this.pauseMs + Math.random() * waitMs);
+    this.pauseMs = 0;
   }
 
   /** The network or the user is back: does not wait for the rest of the pause. */

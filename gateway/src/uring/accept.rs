@@ -1,13 +1,16 @@
 //! The shard's own listener and what comes from it.
 //!
 //! Each shard listens on the same port by SO_REUSEPORT, so the kernel spreads connections without a lock between
-//! shards. Without descriptors left the listener pauses rather than spins: clients wait in its backlog.
+//! shards. Without descriptors left the listener pauses rather than spins, and so it does when more come than may in a
+//! second, since each is some work: clients wait in its backlog meanwhile, and sessions do not wait for them.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use pace::Rate;
+use schema::limits::{ACCEPTS_BURST, ACCEPTS_PER_S};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::conn::Conn;
@@ -16,6 +19,11 @@ use super::sockets::Sockets;
 
 /// How long no connection is accepted after descriptors ran out: others close meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that are accepted, refilled in microseconds.
+const RATE: Rate = Rate { burst: ACCEPTS_BURST, refill: 1_000_000 / ACCEPTS_PER_S as u64 };
+/// Connections that a pause lets through at least, so that pauses are few.
+const PAUSED_FOR: u64 = 25;
 
 /// A listener that other shards share the port of.
 ///
@@ -40,6 +48,8 @@ pub(super) struct Acceptor {
     /// A request to accept is in the kernel.
     armed: bool,
     paused_until: Option<Instant>,
+    /// When as many may come at once as ever, in microseconds of the shard's clock.
+    full_at_us: u64,
     /// The log knows of the shortage; it is told again after it has ended.
     shortage_told: bool,
     connections_max: usize,
@@ -48,7 +58,15 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     pub(super) fn new(listener: Option<TcpListener>, connections_max: usize, handshake_s: u32) -> Self {
-        Acceptor { listener, armed: false, paused_until: None, shortage_told: false, connections_max, handshake_s }
+        Acceptor {
+            listener,
+            armed: false,
+            paused_until: None,
+            full_at_us: 0,
+            shortage_told: false,
+            connections_max,
+            handshake_s,
+        }
     }
 
     /// When accepting goes on after a pause.
@@ -86,6 +104,7 @@ impl Sockets {
             let fd = unsafe { OwnedFd::from_raw_fd(result) };
             self.acceptor.shortage_told = false;
             self.add(fd);
+            self.pace_accepts();
             return;
         }
         match -result {
@@ -99,6 +118,24 @@ impl Sockets {
                 if !std::mem::replace(&mut self.acceptor.shortage_told, true) {
                     let (error, connections) = (io::Error::from_raw_os_error(errno), self.conns.len());
                     tracing::warn!(%error, connections, "no connection can be accepted; tried again each 100 ms");
+                }
+            }
+        }
+    }
+
+    /// Counts a connection that was accepted, and pauses if that was one of too many. Those that the kernel has taken
+    /// already come nevertheless.
+    fn pace_accepts(&mut self) {
+        let now_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        match RATE.take(self.acceptor.full_at_us, now_us, 1) {
+            Ok(full_at_us) => self.acceptor.full_at_us = full_at_us,
+            Err(_) if self.acceptor.paused_until.is_some() => {}
+            Err(wait_us) => {
+                let pause = Duration::from_micros(wait_us.max(PAUSED_FOR * RATE.refill));
+                self.acceptor.paused_until = Some(Instant::now() + pause);
+                self.counters.accepts_paused += 1;
+                if self.acceptor.armed {
+                    self.ring.cancel(Op::Accept.alone(), Op::Cancel.alone());
                 }
             }
         }

@@ -21,6 +21,7 @@ macro_rules! counters {
 counters! {
     accepted = "rookery_accepted", "Connections taken from the listener";
     turned_away = "rookery_turned_away", "Connections closed unheard because the shard was full";
+    accepts_paused = "rookery_accepts_paused", "Times that so many connections came that further ones waited";
     out_of_descriptors = "rookery_out_of_files", "Times that no file was left for a connection";
     received_bytes = "rookery_received_bytes", "Bytes received from clients";
     sent_bytes = "rookery_sent_bytes", "Bytes sent to clients";

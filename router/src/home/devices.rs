@@ -7,7 +7,7 @@
 
 use schema::mesh::{Kicked, MeshBody, Returning};
 use schema::page::SessionStart;
-use schema::{Cursor, DeviceId, Epoch, ErrorCode, Owner, Partition, Refusal, SessionId, UserId};
+use schema::{Cursor, DeviceId, Epoch, ErrorCode, Instant, Owner, Partition, Refusal, SessionId, UserId};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
@@ -23,6 +23,14 @@ use super::{Home, Name};
 pub struct Noting {
     name: Name,
     attempt: u32,
+    asked_at: Instant,
+}
+
+impl Noting {
+    /// When the store was asked.
+    pub(crate) fn asked_at(&self) -> Instant {
+        self.asked_at
+    }
 }
 
 /// Sessions that have come from another home, and wait for what the store says of their logins.
@@ -55,7 +63,8 @@ impl Home {
         if let Err(refusal) = self.take_on(name, device.clone(), (family, attempt), effects) {
             return answer(name, attempt, Err(refusal), effects);
         }
-        effects.ask(OpenInbox { user: name.user, device, family, client, cursor }, Noting { name, attempt });
+        let asked_at = effects.now.mono;
+        effects.ask(OpenInbox { user: name.user, device, family, client, cursor }, Noting { name, attempt, asked_at });
     }
 
     fn take_on(
@@ -155,7 +164,7 @@ impl Home {
 
     /// The store knows where the session starts, and when its device connected.
     pub(crate) fn opened(&mut self, answered: Answer<OpenInbox>, effects: &mut Effects) {
-        let Answer { waiter: Noting { name, attempt }, reply } = answered;
+        let Answer { waiter: Noting { name, attempt, .. }, reply } = answered;
         if !self.users.is_last_word(name, attempt) {
             // It is gone, or has another word about itself, which is answered when that is noted.
             return;

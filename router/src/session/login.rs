@@ -1,6 +1,6 @@
 //! Login of a session: from `connect` to following its inbox, and on with a new token.
 //!
-//! Owns the way of a login: to the store, which says whose token it is, then to the account's home, which says where
+//! Owns the way of a login: to the store, at the pace of its shard, which says whose token it is, then to the account's home, which says where
 //! the inbox goes on; and the way to another home, or to one that has forgotten the session, at the shard's pace. What the
 //! answers lead to is [`stage`](super::stage)'s.
 
@@ -8,10 +8,12 @@ use schema::command::{ClientLimits, Connect, Connected, Retry};
 use schema::limits::PING_MS;
 use schema::mesh::Returning;
 use schema::page::SessionStart;
-use schema::{CloseCode, ErrorCode, Owner, Refusal, Reply};
+use schema::{CloseCode, ErrorCode, Instant, Owner, Refusal, Reply};
 
+use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::io::ConnId;
+use crate::logins::Later;
 use crate::store::{Answer, Authenticate, Claims};
 
 use super::stage::{Registered, ends_login};
@@ -27,17 +29,48 @@ pub struct TokenWaiter {
 /// The command that bore the token.
 #[derive(Debug)]
 enum Bearer {
-    Connect,
+    Connect {
+        asked_at: Instant,
+    },
     /// Under the client's number.
     Refresh(u32),
 }
 
+impl TokenWaiter {
+    /// When the store was asked, if that is for a `connect`.
+    pub(crate) fn login_asked_at(&self) -> Option<Instant> {
+        match self.bearer {
+            Bearer::Connect { asked_at } => Some(asked_at),
+            Bearer::Refresh(_) => None,
+        }
+    }
+}
+
 impl Session {
     pub(super) fn connect(&mut self, id: u32, connect: Connect, context: &mut ShardContext<'_>) {
-        match self.stage.connect(id, connect) {
-            Ok(token) => self.authenticate(token, Bearer::Connect, context.effects),
-            Err(refusal) => self.answer(id, Err(refusal), context),
+        let now = context.effects.now.mono;
+        let token = match self.stage.connect(id, connect) {
+            Ok(token) => token,
+            Err(refusal) => return self.answer(id, Err(refusal), context),
+        };
+        match context.logins.begin(now, self.stage.login_until()) {
+            Ok(()) => self.authenticate(token, Bearer::Connect { asked_at: now }, context.effects),
+            Err(Later { retry_after_ms, is_too_late }) => {
+                context.effects.count(Counter::Logins);
+                let message = "more log in at once than can be served, connect again later";
+                let refusal = Refusal::new(ErrorCode::Overloaded, message).after_ms(retry_after_ms);
+                self.refuse_connect(refusal, context);
+                if is_too_late {
+                    self.turn_away(context);
+                }
+            }
         }
+    }
+
+    /// Its turn to log in would come when the time for it is over.
+    pub(crate) fn turn_away(&mut self, context: &mut ShardContext<'_>) {
+        context.effects.count(Counter::LateLogins);
+        self.close(CloseCode::Overloaded);
     }
 
     pub(super) fn refresh(&self, id: u32, token: String, context: &mut ShardContext<'_>) {
@@ -51,7 +84,7 @@ impl Session {
     /// The store has said whose token it is.
     pub(crate) fn authenticated(&mut self, answer: Answer<Authenticate>, context: &mut ShardContext<'_>) {
         match answer.waiter.bearer {
-            Bearer::Connect => match answer.reply.and_then(|claims| self.stage.identified(claims)) {
+            Bearer::Connect { .. } => match answer.reply.and_then(|claims| self.stage.identified(claims)) {
                 Ok(()) => self.register(context.effects),
                 Err(refusal) => self.refuse_connect(refusal, context),
             },

@@ -39,6 +39,7 @@ use crate::delivery::{Delivery, encode};
 use crate::effects::Effects;
 use crate::gather::Gathers;
 use crate::io::ConnId;
+use crate::logins::Logins;
 use crate::openers::Openers;
 use crate::rate::UserBuckets;
 use crate::rejoins::Rejoins;
@@ -92,6 +93,7 @@ pub(crate) struct ShardContext<'a> {
     pub(crate) tickets: &'a mut Tickets,
     pub(crate) gathers: &'a mut Gathers,
     pub(crate) rejoins: &'a mut Rejoins,
+    pub(crate) logins: &'a mut Logins,
     pub(crate) users: &'a mut UserBuckets,
     pub(crate) delivery: &'a mut Delivery,
     pub(crate) outbound: &'a mut ShardOutbound,

@@ -123,6 +123,19 @@ impl Stage {
         Ok(token)
     }
 
+    /// Until when a login may take, of one that is not live yet.
+    ///
+    /// # Panics
+    /// If it is live.
+    pub(super) fn login_until(&self) -> Instant {
+        let opened_at = match &self.0 {
+            At::Anonymous { opened_at, .. } => *opened_at,
+            At::Connecting(connecting) => connecting.opened_at,
+            At::Live(_) => panic!("I12: a login of {self:?}"),
+        };
+        opened_at.plus_ms(LOGIN_MS)
+    }
+
     /// The token of `connect` is known: its home may be told.
     ///
     /// # Panics

@@ -25,6 +25,7 @@ use crate::gather::{Gathers, Wanted};
 use crate::home::{Home, Login, Name};
 use crate::io::{ConnId, Input, Output};
 use crate::kicks::Kicks;
+use crate::logins::Logins;
 use crate::openers::Openers;
 use crate::ownership;
 use crate::parked::Parked;
@@ -67,6 +68,10 @@ pub struct Stats {
     pub parked_bytes: u64,
     /// Live sessions that wait until their account's home knows them.
     pub rejoining: u64,
+    /// Logins that were begun.
+    pub logins: u64,
+    /// Logins that are begun in a second at most.
+    pub logins_per_s: u64,
     /// Questions to the store without an answer.
     pub store_ops_pending: u64,
     /// Bytes queued for sockets.
@@ -104,6 +109,7 @@ pub struct Shard {
     gathers: Gathers,
     kicks: Kicks,
     rejoins: Rejoins,
+    logins: Logins,
     parked: Parked,
     gaps: BTreeMap<Incarnation, Gap>,
     users: UserBuckets,
@@ -133,6 +139,7 @@ impl Shard {
             gathers: Gathers::default(),
             kicks: Kicks::default(),
             rejoins: Rejoins::default(),
+            logins: Logins::default(),
             parked: Parked::default(),
             gaps: BTreeMap::new(),
             users: UserBuckets::default(),
@@ -221,6 +228,8 @@ impl Shard {
             command_bytes: self.tickets.bytes(),
             parked_bytes: self.parked.bytes(),
             rejoining: self.rejoins.len() as u64,
+            logins: self.logins.begun(),
+            logins_per_s: self.logins.per_s().into(),
             store_ops_pending: self.effects.open(),
             outbound_bytes: self.outbound.bytes(),
             held_bytes: self.home.held_bytes(),
@@ -242,9 +251,12 @@ impl Shard {
         assert!(earlier.is_none(), "{conn:?} was accepted twice");
         self.conns.insert(id, conn);
         let leaves = self.leaving.is_some();
-        self.with_session(conn, |session, _| {
+        let is_too_late = self.logins.is_booked(self.effects.now.mono);
+        self.with_session(conn, |session, context| {
             if leaves {
                 session.leave();
+            } else if is_too_late {
+                session.turn_away(context);
             }
         });
     }
@@ -257,6 +269,7 @@ impl Shard {
             tickets: &mut self.tickets,
             gathers: &mut self.gathers,
             rejoins: &mut self.rejoins,
+            logins: &mut self.logins,
             users: &mut self.users,
             delivery: &mut self.delivery,
             outbound: &mut self.outbound,
@@ -313,6 +326,7 @@ impl Shard {
             self.gathers.tick(&mut self.effects);
             self.kicks.tick(&mut self.effects);
             self.rejoins.tick(now);
+            self.logins.tick(now);
             self.await_views();
             self.tick_gaps();
             self.refuse_overdue();
@@ -377,6 +391,9 @@ impl Shard {
         let effects = &mut self.effects;
         match answered {
             Answered::Authenticate(answer) => {
+                if let Some(asked_at) = answer.waiter.login_asked_at() {
+                    self.logins.looked_up(effects.now.mono, asked_at, answer.reply.as_ref().err());
+                }
                 self.with_session(answer.waiter.conn, |session, context| session.authenticated(answer, context));
             }
             Answered::History(answer) => {
@@ -396,7 +413,10 @@ impl Shard {
             Answered::Subscribe(answer) => self.feeds.checked(answer, effects),
             Answered::Standing(answer) => self.kicks.standing(answer, effects),
             Answered::FamiliesLive(answer) => self.home.returned(answer, effects),
-            Answered::OpenInbox(answer) => self.home.opened(answer, effects),
+            Answered::OpenInbox(answer) => {
+                self.logins.took(effects.now.mono, answer.waiter.asked_at(), answer.reply.as_ref().err());
+                self.home.opened(answer, effects);
+            }
             Answered::ReadInbox(answer) => self.home.inbox(answer, effects),
             Answered::Snapshot(answer) => self.home.snapshot(answer, effects),
             Answered::ReadArrivals(answer) => self.home.arrivals(answer, effects),

@@ -47,6 +47,23 @@ rules! {
         => a1: !112, connected, ab#1=m1 | b1: connected, #1, ab#1=m1",
     }
 
+    beyond_what_the_store_is_asked_at_once_a_connect_is_to_come_later {
+        "1 shard, store holds Authenticate, <100..355: u$ joins>, a1 joins, store releases, a1 connects
+        => a1: !114, connected | <100..355| u$: connected>",
+        "2 shards, store holds Authenticate, <100..355: u$ joins>, a1 joins, store releases
+        => a1: connected | <100..355| u$: connected>",
+    }
+
+    whose_turn_to_log_in_would_come_too_late_is_closed {
+        "1 shard, store refuses Authenticate 115, a1 joins, a1 connects 552 times, b1 opens
+        => a1: !115 ×53, !114 ×500 | b1: closed 3015",
+        "1 shard, store refuses Authenticate 115, a1 joins, a1 connects 553 times
+        => a1: !115 ×53, !114 ×501, closed 3015",
+        "1 shard, store refuses Authenticate 115, a1 joins, a1 connects 552 times, b1 opens,
+        store accepts Authenticate, wait 1s, a1 connects, b1' joins
+        => a1: !115 ×53, !114 ×500, connected | b1: closed 3015 | b1': connected",
+    }
+
     commands_before_the_login_is_done_are_refused {
         "a1 opens, a1 echoes x, a1 connects => a1: !101, connected",
         "a1 opens, a1 sends ab m1, a1 marks ab 1, a1 reads-back ab, a1 refreshes a => a1: !101 ×4",

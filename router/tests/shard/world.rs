@@ -573,8 +573,16 @@ impl World {
         self.wait(25_000);
         let live = self.shards.iter().map(Shard::stats).enumerate().filter(|(shard, _)| !self.dead.contains(shard));
         for (shard, stats) in live {
-            let Stats { events_encoded, live_dropped, pushes_written, counters, .. } = stats;
-            let rest = Stats { events_encoded, live_dropped, pushes_written, counters, ..Stats::default() };
+            let Stats { events_encoded, live_dropped, pushes_written, logins, logins_per_s, counters, .. } = stats;
+            let rest = Stats {
+                events_encoded,
+                live_dropped,
+                pushes_written,
+                logins,
+                logins_per_s,
+                counters,
+                ..Stats::default()
+            };
             assert_eq!(stats, rest, "I11: left on shard {shard}");
         }
     }

@@ -107,7 +107,7 @@ impl ShardMetrics {
 /// The figures of all shards: levels by shard, so that an uneven load is seen, and counters summed.
 pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
     type Row = (&'static str, &'static str, fn(&Figures) -> u64);
-    let levels: [Row; 20] = [
+    let levels: [Row; 21] = [
         ("rookery_connections", "Open client connections", |f| f.connections),
         ("rookery_sessions", "Connections that speak the protocol", |f| f.stats.sessions),
         ("rookery_users", "Accounts of this home with a session somewhere", |f| f.stats.users),
@@ -120,6 +120,7 @@ pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
         ("rookery_command_bytes", "Bytes of operations kept until they are answered", |f| f.stats.command_bytes),
         ("rookery_parked_bytes", "Bytes of frames that wait for a newer view", |f| f.stats.parked_bytes),
         ("rookery_rejoining", "Sessions whose account's home does not know them yet", |f| f.stats.rejoining),
+        ("rookery_logins_rate", "Logins that are begun in a second at most", |f| f.stats.logins_per_s),
         ("rookery_store_operations_pending", "Store operations without a result", |f| f.stats.store_ops_pending),
         ("rookery_outbound_bytes", "Bytes queued for clients", |f| f.stats.outbound_bytes),
         ("rookery_link_waiting_bytes", "Bytes of frames that wait for other shards", |f| f.links.waiting_bytes),
@@ -129,8 +130,9 @@ pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
         ("rookery_links_kept_bytes", "Bytes kept until another node acknowledges them", |f| f.peers.kept_bytes),
         ("rookery_held_bytes", "Bytes of events that homes keep for sessions that will ask", |f| f.stats.held_bytes),
     ];
-    let counters: [Row; 15] = [
+    let counters: [Row; 16] = [
         ("rookery_events_encoded", "Events encoded, each once an encoding and shard", |f| f.stats.events_encoded),
+        ("rookery_logins", "Logins that were begun", |f| f.stats.logins),
         ("rookery_pushes_written", "Push items kept for members who were not there", |f| f.stats.pushes_written),
         ("rookery_link_dropped", "Frames to other shards that found no room and are made good", |f| f.links.dropped),
         ("rookery_link_lost", "Frames to other shards that found no room and should have arrived", |f| f.links.lost),
