@@ -387,8 +387,7 @@ impl Link {
     /// Tells that frames were lost, at most once a beat, and only while what is asked again can go: else each question
     /// would be lost at once and lead to the next.
     fn tell_gap(&mut self, now: Instant) {
-        let has_room = 2 * self.sending.unsent_bytes() <= self.sending.bounds().unsent_bytes_max;
-        if self.is_gap_owed && now >= self.gap_at && has_room && self.is_open() {
+        if self.is_gap_owed && now >= self.gap_at && self.sending.is_half_free() && self.is_open() {
             self.is_gap_owed = false;
             self.gap_at = now.plus_ms(BEAT_MS);
             self.counts.gaps += 1;

@@ -19,26 +19,36 @@ impl Outbox {
         self.bytes.len() + self.in_flight
     }
 
-    /// Puts a record behind what waits, if that is within the bound. An empty queue takes whatever comes.
+    /// Whether at least half of the bound is free: then whatever comes is taken. What is told to be missing is asked
+    /// again from then on, and were a large frame to wait for an empty queue, the small ones that are asked along with it
+    /// would be in its way each time.
+    pub(crate) fn is_half_free(&self, bytes_max: usize) -> bool {
+        2 * self.unsent_bytes() <= bytes_max
+    }
+
+    fn has_room(&self, record_bytes: usize, bytes_max: usize) -> bool {
+        self.is_half_free(bytes_max) || self.unsent_bytes() + record_bytes <= bytes_max
+    }
+
+    /// Puts a record behind what waits, if there is room for it.
     pub(crate) fn try_push(&mut self, record: &[u8], bytes_max: usize) -> bool {
-        let unsent_bytes = self.unsent_bytes();
-        let fits = unsent_bytes == 0 || unsent_bytes + record.len() <= bytes_max;
+        let fits = self.has_room(record.len(), bytes_max);
         if fits {
             self.bytes.extend_from_slice(record);
         }
         fits
     }
 
-    /// Encodes a frame behind what waits, unless it is longer than any may be or the bound would be passed.
+    /// Encodes a frame behind what waits, unless it is longer than any may be or there is no room for it.
     pub(crate) fn try_encode(&mut self, seq: u64, version: u64, frame: &MeshFrame, bytes_max: usize) -> bool {
-        let (unsent_bytes, before) = (self.unsent_bytes(), self.bytes.len());
         // Full is full whatever the frame's size, and encoding is work.
-        if unsent_bytes >= bytes_max && unsent_bytes > 0 {
+        if !self.has_room(0, bytes_max) {
             return false;
         }
+        let (is_half_free, before) = (self.is_half_free(bytes_max), self.bytes.len());
         record::put_frame(seq, version, frame, &mut self.bytes);
         let record_bytes = self.bytes.len() - before;
-        let fits = record_bytes <= RECORD_BYTES_MAX && (unsent_bytes == 0 || unsent_bytes + record_bytes <= bytes_max);
+        let fits = record_bytes <= RECORD_BYTES_MAX && (is_half_free || self.unsent_bytes() <= bytes_max);
         if !fits {
             self.bytes.truncate(before);
         }

@@ -14,7 +14,7 @@ use crate::resend::{Resend, kept_bytes};
 /// The bounds of one link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Bytes that wait for the network, one frame of any size aside.
+    /// Bytes that wait for the network. While half of them are free a frame is taken whatever its size.
     pub unsent_bytes_max: usize,
     /// Memory of the frames that must arrive and are not acknowledged.
     pub resend_bytes_max: usize,
@@ -58,6 +58,11 @@ impl Sending {
 
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.outbox.unsent_bytes()
+    }
+
+    /// Whether there is room for what is asked again.
+    pub(crate) fn is_half_free(&self) -> bool {
+        self.outbox.is_half_free(self.bounds.unsent_bytes_max)
     }
 
     pub(crate) fn resend(&self) -> &Resend {

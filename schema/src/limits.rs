@@ -233,10 +233,15 @@ pub const LINK_MUST_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// delivery has at most some 4 MB, and what is told to 1,000,000 sessions of one shard 8 MB.
 pub const MESH_FRAME_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Bytes that one link between nodes holds for its connection: encoded, and not taken by the network yet. Beyond it
-/// frames are left out and asked for again. A frame that meets an empty queue is taken whatever its size.
+/// frames are left out and asked for again, from when half of it is free; a frame that comes then is taken whatever its
+/// size. So a link holds at most half of this and the largest frame, 20 MiB.
 ///
 /// At 10 MB a second, what a shard's 10,000 messages a second of 1 KB come to, it bridges most of a second.
 pub const NODE_LINK_UNSENT_BYTES_MAX: u32 = 8 * 1024 * 1024;
+const _: () = assert!(
+    NODE_LINK_UNSENT_BYTES_MAX / 2 + MESH_FRAME_BYTES_MAX <= 20 * 1024 * 1024,
+    "what a link holds, and a frame of any size among it"
+);
 /// Bytes of frames that must arrive and that the other node has not acknowledged yet. Beyond it both nodes count each
 /// other as lost and begin afresh.
 ///

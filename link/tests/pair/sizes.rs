@@ -36,7 +36,7 @@ fn hint() -> MeshFrame {
 }
 
 #[test]
-fn the_largest_frames_are_below_the_limit_and_find_room_in_an_empty_queue() {
+fn the_largest_frames_are_below_the_limit_and_find_room_while_half_of_the_queue_is_free() {
     let hint = hint();
     let mut bytes = Vec::new();
     hint.encode(&mut bytes);
@@ -47,12 +47,33 @@ fn the_largest_frames_are_below_the_limit_and_find_room_in_an_empty_queue() {
     world.connect();
     world.flow();
     let link = &mut world.ends[0].link;
+    let half = NODE_LINK_UNSENT_BYTES_MAX as usize / 2;
+    let small = frame(1, false, half / 8 / 8);
+    for _ in 0..7 {
+        link.send(&small, 0);
+    }
+    assert!(link.figures().unsent_bytes <= half, "{:?}", link.figures());
     link.send(&hint, 0);
     link.send(&frame(1, false, 0), 0);
     let figures = link.figures();
-    assert_eq!((figures.sent, figures.dropped), (2, 1), "one fits: {figures:?}");
+    assert_eq!((figures.sent, figures.dropped), (9, 1), "all but the last: {figures:?}");
+    assert!(figures.unsent_bytes <= half + MESH_FRAME_BYTES_MAX as usize, "I11: {figures:?}");
     world.flow();
-    assert_eq!(world.ends[1].link.figures().received, 1);
+    assert_eq!(world.ends[1].link.figures().received, 8);
+}
+
+#[test]
+fn a_large_frame_finds_no_room_behind_more_than_half_of_the_queue() {
+    let mut world = World::new(Bounds::default(), 0);
+    world.connect();
+    world.flow();
+    let half = NODE_LINK_UNSENT_BYTES_MAX as usize / 2;
+    let link = &mut world.ends[0].link;
+    for words in [half / 8, half / 8 + 8, 0] {
+        link.send(&frame(1, false, words), 0);
+    }
+    let figures = link.figures();
+    assert_eq!((figures.sent, figures.dropped), (3, 1), "the second does not fit: {figures:?}");
 }
 
 #[test]

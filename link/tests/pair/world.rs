@@ -220,7 +220,9 @@ impl World {
             seen.push((step, Seen::Told(event)));
         }
         let (figures, bounds) = (link.figures(), self.bounds);
-        let unsent_bytes_max = bounds.unsent_bytes_max.max(200 + 8 * self.words_max) + 2 * CONTROL_BYTES;
+        let largest_bytes = 200 + 8 * self.words_max;
+        let with_largest = bounds.unsent_bytes_max / 2 + largest_bytes;
+        let unsent_bytes_max = bounds.unsent_bytes_max.max(with_largest) + 2 * CONTROL_BYTES;
         assert!(figures.unsent_bytes <= unsent_bytes_max, "I11: {figures:?} with {bounds:?}");
         assert!(figures.resend_bytes <= bounds.resend_bytes_max, "I11: {figures:?} with {bounds:?}");
     }
