@@ -23,9 +23,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 
-use crate::peering::{Neighbour, Neighbours};
+use crate::peering::Neighbours;
 use crate::runtime::{Clock, Commander};
 
+use super::neighbours;
 use super::nodes::Sight;
 use super::phase::Active;
 use super::shutdown::End;
@@ -99,6 +100,7 @@ impl Heartbeat {
             wished,
             ends,
             goes_by: Epoch(0),
+            earlier: None,
             clock_said: None,
             clock_ends: false,
         };
@@ -161,6 +163,8 @@ struct Beating<S> {
     ends: UnboundedSender<End>,
     /// The epoch of the view that this node goes by.
     goes_by: Epoch,
+    /// An earlier life of this node that was spoken of.
+    earlier: Option<Incarnation>,
     /// When it was said that the clock is off.
     clock_said: Option<Instant>,
     /// Whether the clock has ended this node.
@@ -335,15 +339,15 @@ impl<S: Engine> Beating<S> {
     }
 
     /// The other members, as far as they have links.
-    fn set_neighbours(&self, roll: &Roll) {
-        let others = roll.active().filter(|node| *node != self.me.incarnation);
-        let neighbours: Neighbours = others
-            .filter_map(|node| {
-                let record = roll.nodes.get(&node)?.record.as_ref()?;
-                let neighbour = Neighbour { address: record.links.clone(), shards: record.shards };
-                (!record.links.is_empty()).then_some((node, neighbour))
-            })
-            .collect();
+    fn set_neighbours(&mut self, roll: &Roll) {
+        let (neighbours, earlier) = neighbours::of(roll, &self.me);
+        if let Some(node) = earlier.filter(|_| self.earlier != earlier) {
+            tracing::info!(
+                incarnation = format_args!("{:x}", node.0),
+                "an earlier life of this node is in the view until the lease is over"
+            );
+        }
+        self.earlier = earlier;
         self.tell_neighbours.send_if_modified(|known| {
             let is_new = *known != neighbours;
             *known = neighbours;

@@ -10,13 +10,14 @@
 //! ```
 //!
 //! [`bootstrap`] is what comes before the store, [`phase`] where a node is on this way, [`housekeeping`] what it does
-//! each second, [`heartbeat`] its part among the nodes of a store, [`nodes`] what it sees of them, [`shutdown`] what
-//! ends it, [`departure`] how it goes.
+//! each second, [`heartbeat`] its part among the nodes of a store, [`nodes`] what it sees of them, [`neighbours`] to which
+//! it keeps links, [`shutdown`] what ends it, [`departure`] how it goes.
 
 mod bootstrap;
 mod departure;
 mod heartbeat;
 mod housekeeping;
+mod neighbours;
 pub(crate) mod nodes;
 mod phase;
 mod shutdown;
