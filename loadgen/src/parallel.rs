@@ -11,7 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 
 /// Requests at one time. The node hashes passwords one at a time a core and queues the rest.
-const WORKERS: usize = 16;
+const WORKERS: usize = 8;
 
 /// What came of some work: results by number, ascending, and the first failure.
 pub(crate) struct Done<T> {
