@@ -42,9 +42,13 @@ counts! {
         answered,
         /// Batches that were run.
         batches,
-        /// Takeovers by other lives, those after crashes too.
-        takeovers,
-        /// Batches that found the fence another's.
+        /// Views that were begun.
+        views,
+        /// Users and channels that views gave to other shards.
+        moves,
+        /// Lives that were declared dead, or left.
+        gone,
+        /// Batches whose view had ended.
         fenced,
         /// Pages of inboxes, histories and arrivals that were read.
         pages,

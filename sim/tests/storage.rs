@@ -1,4 +1,4 @@
-//! The storage layers in a hostile world, on a hundred seeds: the invariants hold, each broken variant is caught by few
+//! The storage layers of one to five nodes in a hostile world: the invariants hold, each broken variant is caught by few
 //! seeds, and a run is its seed.
 
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use sim::layers::{Broken, Options, run};
 
 /// Seeds that hold, half of them with chained reads. Without optimisation a seed takes ten times as long.
-const SEEDS: std::ops::RangeInclusive<u64> = if cfg!(debug_assertions) { 1..=60 } else { 1..=200 };
+const SEEDS: std::ops::RangeInclusive<u64> = if cfg!(debug_assertions) { 1..=30 } else { 1..=300 };
 
 #[test]
 fn the_invariants_hold() {
@@ -19,39 +19,40 @@ fn the_invariants_hold() {
     }
 }
 
-/// The bug is caught by one of so many seeds, as a violation of one of these invariants.
-fn check(broken: Broken, seeds: u64, invariants: &[&str]) {
+/// The bug is caught by one of these seeds, as a violation of one of these invariants. They begin shortly before the
+/// first that caught it once, so that few are run.
+fn check(broken: Broken, seeds: std::ops::RangeInclusive<u64>, invariants: &[&str]) {
     let chained = (broken == Broken::AnswersFromThePast).then_some(true);
-    let caught = (1..=seeds).find_map(|seed| {
+    let caught = seeds.clone().find_map(|seed| {
         let options = Options { chained, broken: Some(broken), ..Options::of_seed(seed) };
-        let violation = run(options).violation.filter(|violation| !is_of_the_lie(broken, &violation.to_string()))?;
-        Some((seed, violation))
+        Some((seed, run(options).violation?))
     });
-    let (seed, violation) = caught.unwrap_or_else(|| panic!("no seed up to {seeds} catches {broken:?}"));
+    let (seed, violation) = caught.unwrap_or_else(|| panic!("no seed of {seeds:?} catches {broken:?}"));
     assert!(invariants.contains(&&*violation.invariant), "seed {seed} takes {broken:?} for {violation}");
-}
-
-/// A second lane leaves a batch row of its own, which the check of the store does not know: that is no effect of the bug.
-fn is_of_the_lie(broken: Broken, violation: &str) -> bool {
-    broken == Broken::SeveralInFlight && violation.contains("a batch record of 12 bytes")
 }
 
 #[test]
 fn broken_variants_are_caught() {
-    check(Broken::NoFence, 30, &["I7", "I6"]);
-    check(Broken::FenceReadBefore, 100, &["I7", "I6"]);
-    check(Broken::FenceWithoutEpoch, 100, &["I7", "I6"]);
-    check(Broken::FenceLeftStanding, 30, &["I7", "I6"]);
-    check(Broken::SeveralInFlight, 30, &["I4"]);
-    check(Broken::SeqInMemory, 10, &["I2", "I13"]);
-    check(Broken::UnknownIsFailure, 10, &["I5"]);
-    check(Broken::DedupByLastFlag, 30, &["I5"]);
-    // A shard forgets the lists of channels that leave it, so that here none is left to be outdated: CachedMembership is
-    // a row of chat's, in which the list changes while the channel stays.
-    check(Broken::ReadAboveDurable, 100, &["I2", "I3", "I6"]);
-    check(Broken::AcknowledgeBeforeDurable, 30, &["I2", "I3", "I6"]);
-    check(Broken::CursorAheadOfUnreadRow, 10, &["I6"]);
-    check(Broken::AnswersFromThePast, 100, &["I7", "I10"]);
+    check(Broken::NoFence, 1..=30, &["I7", "I6"]);
+    check(Broken::FenceReadBefore, 8..=60, &["I7", "I6"]);
+    check(Broken::FenceWithoutEpoch, 1..=30, &["I7", "I6"]);
+    check(Broken::FenceLeftStanding, 1..=30, &["I7", "I6"]);
+    check(Broken::SeveralInFlight, 1..=30, &["I4"]);
+    check(Broken::SeqInMemory, 1..=10, &["I2", "I13"]);
+    check(Broken::UnknownIsFailure, 4..=20, &["I5"]);
+    check(Broken::DedupByLastFlag, 6..=40, &["I5"]);
+    check(Broken::CachedMembership, 69..=92, &["I10", "I6"]);
+    check(Broken::ReadAboveDurable, 29..=100, &["I2", "I3", "I6", "I7"]);
+    check(Broken::AcknowledgeBeforeDurable, 16..=60, &["I2", "I3", "I6", "I7"]);
+    check(Broken::CursorAheadOfUnreadRow, 1..=10, &["I6"]);
+    check(Broken::AnswersFromThePast, 15..=40, &["I7", "I10"]);
+    check(Broken::FenceOfMoversOnly, 5..=30, &["I6", "I7"]);
+    check(Broken::BatchRowsClearedAtEveryView, 18..=76, &["I3"]);
+    check(Broken::AdoptTakesTheLiving, 1..=20, &["I6"]);
+    check(Broken::ServesBeforeTheView, 1..=20, &["I6"]);
+    check(Broken::ReturnsUnnoticed, 163..=200, &["I6"]);
+    check(Broken::ArrivalsOfTheOldEpochUnread, 1..=20, &["I6"]);
+    check(Broken::ArrivalsBeyondTheView, 97..=149, &["I6"]);
 }
 
 /// What the program prints, and whether it ended well.

@@ -1,19 +1,23 @@
-//! Judgement of a run at its end: the checkers of clients' evidence, and two more.
+//! Judgement of a run at its end: the checkers of clients' evidence, and three more.
 //!
-//! I7: no transaction of an epoch comes after one that ended it. I6 where inboxes and arrivals meet: the homes of the
-//! last view were told of everything that is in their users' inboxes since, and nobody was told of anything else.
+//! I7: no transaction of an epoch comes after one that ended it, and nothing arrives at a home of a life after that
+//! life's end. I6 where inboxes and arrivals meet: all that is in an inbox arrived at one home, which was told of it or
+//! has left it when it went, and nobody was told of anything else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chat::keys;
 use kv::memory::MemoryEngine;
 use schema::record::{ArrivalRecord, RecordError};
-use schema::{Epoch, Position, Stamp, UserId};
+use schema::{Owner, Position, Stamp, UserId};
 
 use crate::checks::{self, Check, Log};
 use crate::outcome::{Violation, violated};
 
 use super::world::World;
+
+/// A row of arrivals.
+type Arrival = ((Owner, Stamp), ArrivalRecord);
 
 /// All of it; the first that does not hold. The store is looked at after a last loss of power.
 pub(super) fn all(world: &World) -> Check {
@@ -23,38 +27,48 @@ pub(super) fn all(world: &World) -> Check {
     let log = checks::without_sessions(&engine, &world.rooms, &world.users, &facts)?;
     let left = arrivals_left(&engine)?;
     fenced(world)?;
+    nothing_after_the_end(world, &left)?;
     arrived(world, &log, &left)
 }
 
 /// Rows of arrivals that no home has cleared.
-fn arrivals_left(engine: &MemoryEngine) -> Result<Vec<(Stamp, ArrivalRecord)>, Violation> {
-    let arrival = |row: &kv::Row| {
-        let (_home, stamp) = keys::arrival_place(&row.key)?;
-        Ok((stamp, ArrivalRecord::decode(&row.value)?))
-    };
+fn arrivals_left(engine: &MemoryEngine) -> Result<Vec<Arrival>, Violation> {
+    let arrival = |row: &kv::Row| Ok((keys::arrival_place(&row.key)?, ArrivalRecord::decode(&row.value)?));
     let rows = checks::all_rows(engine, keys::arrivals())?;
     rows.iter().map(arrival).collect::<Result<_, RecordError>>().map_err(checks::unreadable)
 }
 
 /// I7, by what was told.
 fn fenced(world: &World) -> Check {
-    let (commits, epochs) = (world.commits.borrow(), world.epochs.borrow());
-    for (epoch, stamp) in commits.iter().copied() {
-        let later = epochs.range(Epoch(epoch.0 + 1)..).find(|(_, version)| stamp.version > **version);
-        if let Some((ended_by, version)) = later {
-            violated!("I7", "{stamp:?} committed under {epoch:?}, which {ended_by:?} had ended at {version} or before");
+    let views = world.views.borrow();
+    for (epoch, stamp) in world.commits.borrow().iter().copied() {
+        if let Some((by, version)) = views.ended(epoch, stamp.version) {
+            violated!("I7", "{stamp:?} committed under {epoch:?}, which {by:?} had ended at {version} or before");
+        }
+    }
+    Ok(())
+}
+
+/// I7, by what arrived.
+fn nothing_after_the_end(world: &World, left: &[Arrival]) -> Check {
+    let (views, homes, adopted) = (world.views.borrow(), world.homes.borrow(), world.adopted.borrow());
+    let told = homes.iter().flat_map(|(home, kept)| kept.told().iter().map(|(stamp, _)| (*home, *stamp)));
+    let places = told.chain(left.iter().map(|(place, _)| *place)).chain(adopted.keys().copied());
+    for (home, stamp) in places {
+        if let Some(version) = views.life_ended(home.incarnation).filter(|version| stamp.version > *version) {
+            violated!("I7", "{stamp:?} arrived at {home}, whose life was over at {version} or before");
         }
     }
     Ok(())
 }
 
 /// I6 of arrivals.
-fn arrived(world: &World, log: &Log, left: &[(Stamp, ArrivalRecord)]) -> Check {
+fn arrived(world: &World, log: &Log, left: &[Arrival]) -> Check {
+    let (views, homes, adopted) = (world.views.borrow(), world.homes.borrow(), world.adopted.borrow());
     let mut told: BTreeMap<UserId, BTreeSet<Position>> = BTreeMap::new();
-    let arrived = world.arrived.borrow();
-    for (home, arrived) in &*arrived {
+    for (home, kept) in &*homes {
         let mut last = Stamp::default();
-        for (stamp, record) in &arrived.rows {
+        for (stamp, record) in kept.told() {
             if *stamp <= last {
                 violated!("I6", "{home} was told of {stamp:?} after {last:?}");
             }
@@ -62,24 +76,20 @@ fn arrived(world: &World, log: &Log, left: &[(Stamp, ArrivalRecord)]) -> Check {
             add_positions(&mut told, *stamp, record);
         }
     }
-    let in_inboxes: BTreeMap<UserId, BTreeSet<Position>> =
-        log.inboxes.iter().map(|(user, (_, rows))| (*user, rows.iter().map(|row| row.position).collect())).collect();
-    let mut lies = told.clone();
-    left.iter().for_each(|(stamp, record)| add_positions(&mut lies, *stamp, record));
-    for (user, positions) in &lies {
-        if let Some(position) = positions.difference(&in_inboxes[user]).next() {
+    // A life that lasts reads all that arrives there, and nobody else does anything with it.
+    let is_over = |home: &Owner| views.newest().is_none_or(|view| view.member(home.incarnation).is_none());
+    let left = left.iter().map(|(place, record)| (place, record));
+    for ((_, stamp), record) in adopted.iter().chain(left).filter(|((home, _), _)| is_over(home)) {
+        add_positions(&mut told, *stamp, record);
+    }
+    for (user, (_, rows)) in &log.inboxes {
+        let in_inbox: BTreeSet<Position> = rows.iter().map(|row| row.position).collect();
+        let told = told.remove(user).unwrap_or_default();
+        if let Some(position) = told.difference(&in_inbox).next() {
             violated!("I6", "{position} arrived for {user}, whose inbox has nothing there");
         }
-    }
-    // A view always stands before anybody is told anything.
-    let since = world.epochs.borrow().values().copied().max().unwrap_or_default();
-    for (user, positions) in &in_inboxes {
-        let arrived = told.get(user);
-        let unread = positions.iter().find(|position| {
-            position.stamp.version > since && !arrived.is_some_and(|arrived| arrived.contains(position))
-        });
-        if let Some(position) = unread {
-            violated!("I6", "{position} of {user}'s inbox arrived nowhere, since {since}");
+        if let Some(position) = in_inbox.difference(&told).next() {
+            violated!("I6", "{position} of {user}'s inbox arrived nowhere");
         }
     }
     Ok(())

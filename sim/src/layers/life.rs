@@ -1,24 +1,24 @@
-//! One life of a node: an appender for each shard, and the homes that read what arrived.
+//! One life of a node: an appender for each shard, the view that it goes by, and whoever waits for an answer.
 //!
-//! Owns what is lost with the process. It goes on under the view that it took until it reads another: what it does
-//! meanwhile is what the fence is for (I7).
+//! Owns what is lost with the process. It is a client of the database like others, and goes on under its view until it
+//! learns another: what it does meanwhile is what the fence is for (I7). What it is asked on a channel of another life
+//! it hands on; each life judges by its own view whether a channel is its own.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use chat::appender::{Appender, Finished};
-use chat::arrivals;
 use chat::view::{self, Current};
+use kv::Engine as _;
 use schema::{ChannelId, ChannelOp, Epoch, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, View};
 use tokio::sync::oneshot;
 
-use crate::rng::Rng;
-
+use super::homes;
 use super::options::Broken;
 use super::tasks::Part;
-use super::world::{Phase, World};
+use super::world::{Engine, Phase, World};
 
 /// A reply, or the news that nobody is left to give one.
 pub(super) type Answer = oneshot::Receiver<Result<OpReply, Refusal>>;
@@ -26,6 +26,8 @@ pub(super) type Answer = oneshot::Receiver<Result<OpReply, Refusal>>;
 /// Who waits for a reply.
 struct Ticket {
     sender: oneshot::Sender<Result<OpReply, Refusal>>,
+    /// The life of the session that asked.
+    asker: Weak<Life>,
     /// When it was asked for, in polls of the run.
     asked: u64,
 }
@@ -34,13 +36,16 @@ struct Ticket {
 pub(super) struct Life {
     pub(super) number: u64,
     pub(super) incarnation: Incarnation,
-    view: RefCell<Arc<View>>,
+    pub(super) shard_count: u16,
+    /// The database, as this process has it.
+    pub(super) engine: Engine,
+    current: RefCell<Option<Rc<Current>>>,
     /// One appender for each lane of each shard.
-    shards: RefCell<Vec<Vec<Appender>>>,
+    appenders: RefCell<Vec<Vec<Appender>>>,
     lanes: u8,
     tickets: RefCell<BTreeMap<u64, Ticket>>,
     next_ticket: Cell<u64>,
-    /// Another has taken over, and this one knows, or it has ended.
+    /// It is in no view any more, and knows, or it has ended.
     out: Cell<bool>,
     /// Batches under way.
     in_flight: Cell<u32>,
@@ -48,22 +53,35 @@ pub(super) struct Life {
 
 impl Life {
     /// A process that has begun, and owns nothing.
-    pub(super) fn new(world: &World) -> Rc<Self> {
-        let number = world.lives.get() + 1;
-        world.lives.set(number);
+    pub(super) fn begin(world: &Rc<World>, shard_count: u16) -> Rc<Self> {
+        let number = world.born.get() + 1;
+        world.born.set(number);
         let incarnation = Incarnation(world.rng.part(&format!("incarnation {number}")).bits());
-        Rc::new(Self {
+        // A second appender of the same shard stands for a second batch in flight.
+        let lanes = if world.is_broken(Broken::SeveralInFlight) { 2 } else { 1 };
+        let owner = |shard| Owner { incarnation, shard: ShardIndex(shard) };
+        let appenders = (0..shard_count).map(|shard| (0..lanes).map(|_| appender(world, owner(shard))).collect());
+        let life = Rc::new(Self {
             number,
             incarnation,
-            view: RefCell::new(Arc::new(View::alone(Epoch(0), incarnation, 1))),
-            shards: RefCell::default(),
-            // A second appender of the same shard stands for a second batch in flight.
-            lanes: if world.options.broken == Some(Broken::SeveralInFlight) { 2 } else { 1 },
+            shard_count,
+            engine: world.client(),
+            current: RefCell::new(None),
+            appenders: RefCell::new(appenders.collect()),
+            lanes,
             tickets: RefCell::default(),
             next_ticket: Cell::new(0),
             out: Cell::new(false),
             in_flight: Cell::new(0),
-        })
+        });
+        world.note(format_args!("life {number}: {:x} of {shard_count} shards", incarnation.0));
+        world.is_born(&life);
+        for shard in life.shards() {
+            world.tasks.spawn(life.part(), homes::read_arrivals(Rc::clone(world), Rc::clone(&life), shard));
+        }
+        world.tasks.spawn(life.part(), homes::adopt(Rc::clone(world), Rc::clone(&life)));
+        world.tasks.spawn(life.part(), beat(Rc::clone(world), Rc::clone(&life)));
+        life
     }
 
     pub(super) fn part(&self) -> Part {
@@ -74,55 +92,72 @@ impl Life {
         self.out.get()
     }
 
-    pub(super) fn epoch(&self) -> Epoch {
-        self.view.borrow().epoch
-    }
-
-    pub(super) fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.borrow())
+    pub(super) fn current(&self) -> Option<Rc<Current>> {
+        self.current.borrow().clone()
     }
 
     pub(super) fn is_appending(&self) -> bool {
         self.in_flight.get() > 0
     }
 
-    /// Its shards under its view.
-    pub(super) fn homes(&self) -> BTreeSet<Owner> {
-        let view = self.view();
-        let partition_owners = (0..schema::limits::PARTITIONS).map(|at| ChannelId(u64::from(at)));
-        partition_owners.map(|channel| view.home_of_channel(channel)).collect()
+    pub(super) fn shards(&self) -> impl Iterator<Item = ShardIndex> + use<> {
+        (0..self.shard_count).map(ShardIndex)
     }
 
-    /// Goes on under a view in which it owns everything.
-    pub(super) fn adopt(self: &Rc<Self>, world: &Rc<World>, view: View) {
-        if view.epoch <= self.epoch() {
+    pub(super) fn owner(&self, shard: ShardIndex) -> Owner {
+        Owner { incarnation: self.incarnation, shard }
+    }
+
+    /// Goes on under a newer view, or learns that it is in none.
+    pub(super) fn learn(self: &Rc<Self>, world: &Rc<World>, current: Current) {
+        if self.is_out() || self.current().is_some_and(|before| before.view.epoch >= current.view.epoch) {
             return;
         }
-        *self.view.borrow_mut() = Arc::new(view);
-        let homes = self.homes();
-        world.note(format_args!("life {}: epoch {:?}, {} shards", self.number, self.epoch(), homes.len()));
-        while self.shards.borrow().len() < homes.len() {
-            let shard = ShardIndex(u16::try_from(self.shards.borrow().len()).expect("a few"));
-            let owner = Owner { incarnation: self.incarnation, shard };
-            self.shards.borrow_mut().push((0..self.lanes).map(|_| appender(world, owner)).collect());
+        if current.view.member(self.incarnation).is_none() {
+            // One that has never been in a view waits for it.
+            if self.current().is_some() {
+                self.expel(world);
+            }
+            return;
         }
+        world.note(format_args!("life {}: goes on under {:?}", self.number, current.view.epoch));
+        self.take_users(world, &current);
+        *self.current.borrow_mut() = Some(Rc::new(current));
         self.begin_all_batches(world);
-        for home in homes {
-            world.tasks.spawn(self.part(), read_arrivals(Rc::clone(world), Rc::clone(self), home));
+    }
+
+    /// It is in no view any more.
+    pub(super) fn expel(self: &Rc<Self>, world: &Rc<World>) {
+        if !self.out.replace(true) {
+            world.note(format_args!("life {}: is in no view any more, and knows", self.number));
+        }
+        self.appenders.borrow_mut().iter_mut().flatten().for_each(Appender::expel);
+        self.begin_all_batches(world);
+    }
+
+    /// A session of this life asks for an operation.
+    pub(super) fn ask(self: &Rc<Self>, world: &Rc<World>, channel: ChannelId, op: ChannelOp) -> Answer {
+        let home = self.current().map(|current| current.view.home_of_channel(channel).incarnation);
+        match home.and_then(|home| world.life(home)) {
+            Some(home) => {
+                home.engine.floor(self.engine.newest());
+                home.take(world, channel, op, self)
+            }
+            None => refused("its home cannot be reached"),
         }
     }
 
-    /// Hands an operation in.
-    pub(super) fn push(self: &Rc<Self>, world: &Rc<World>, channel: ChannelId, op: ChannelOp) -> Answer {
+    /// Takes an operation, if the channel is its own.
+    fn take(self: &Rc<Self>, world: &Rc<World>, channel: ChannelId, op: ChannelOp, asker: &Rc<Self>) -> Answer {
+        let home = self.current().map(|current| current.view.home_of_channel(channel));
+        let Some(home) = home.filter(|home| home.incarnation == self.incarnation && !self.is_out()) else {
+            return refused("another life is its home");
+        };
         let (sender, answer) = oneshot::channel();
-        if self.is_out() {
-            let _gone = sender.send(Err(Refusal::new(ErrorCode::Moving, "another life has taken over")));
-            return answer;
-        }
         let ticket = self.next_ticket.get() + 1;
         self.next_ticket.set(ticket);
-        self.tickets.borrow_mut().insert(ticket, Ticket { sender, asked: world.tasks.polls() });
-        let home = self.view().home_of_channel(channel);
+        let asked = world.tasks.polls();
+        self.tickets.borrow_mut().insert(ticket, Ticket { sender, asker: Rc::downgrade(asker), asked });
         let lane = u8::try_from(ticket % u64::from(self.lanes)).expect("a few lanes");
         self.appender(home.shard, lane, |appender| appender.push(ticket, channel, op));
         self.begin_batches(world, home.shard, lane);
@@ -130,26 +165,26 @@ impl Life {
     }
 
     fn appender<T>(&self, shard: ShardIndex, lane: u8, act: impl FnOnce(&mut Appender) -> T) -> T {
-        act(&mut self.shards.borrow_mut()[usize::from(shard.0)][usize::from(lane)])
+        act(&mut self.appenders.borrow_mut()[usize::from(shard.0)][usize::from(lane)])
     }
 
     /// Begins what waited for a view.
     fn begin_all_batches(self: &Rc<Self>, world: &Rc<World>) {
-        let shards = u16::try_from(self.shards.borrow().len()).expect("a few");
-        for shard in 0..shards {
-            (0..self.lanes).for_each(|lane| self.begin_batches(world, ShardIndex(shard), lane));
+        for shard in self.shards() {
+            (0..self.lanes).for_each(|lane| self.begin_batches(world, shard, lane));
         }
     }
 
     /// Begins the lane's next batch, if there is one.
     fn begin_batches(self: &Rc<Self>, world: &Rc<World>, shard: ShardIndex, lane: u8) {
-        let view = self.view();
+        let Some(current) = self.current() else { return };
+        let view: Arc<View> = Arc::new(current.view.clone());
         let batch = self.appender(shard, lane, |appender| appender.next_batch(&view, world.wall()));
         let Some(batch) = batch else { return };
         self.in_flight.set(self.in_flight.get() + 1);
         world.done.borrow_mut().batches += 1;
         let (world, life) = (Rc::clone(world), Rc::clone(self));
-        let engine = world.engine().for_batch(Owner { incarnation: self.incarnation, shard }, view.epoch, lane);
+        let engine = self.engine.for_batch(self.owner(shard), view.epoch, lane);
         world.clone().tasks.spawn(self.part(), async move {
             let outcome = batch.run(engine).await;
             life.in_flight.set(life.in_flight.get() - 1);
@@ -159,7 +194,7 @@ impl Life {
         });
     }
 
-    /// Replies leave, and the view is read if the fence was another's.
+    /// Replies leave, and the view is read if the batch's has ended.
     fn finished(self: &Rc<Self>, world: &Rc<World>, shard: ShardIndex, epoch: Epoch, finished: Finished) {
         let Finished { replies, hints, live: _, feeds: _, fenced } = finished;
         let stamps: BTreeSet<_> = hints.iter().map(|(_, stamp, _)| *stamp).collect();
@@ -167,24 +202,26 @@ impl Life {
         world.note(format_args!("life {number}/{}: {answers} answers at {stamps:?}, fenced: {fenced:?}", shard.0));
         world.commits.borrow_mut().extend(stamps.into_iter().map(|stamp| (epoch, stamp)));
         for (ticket, reply) in replies {
-            let Ticket { sender, asked } =
+            let Ticket { sender, asker, asked } =
                 self.tickets.borrow_mut().remove(&ticket).expect("each operation is answered once");
-            self.check_not_taken_over(world, epoch, asked, &reply);
+            self.check_not_ended(world, epoch, asked, &reply);
+            if let Some(asker) = asker.upgrade() {
+                asker.engine.floor(self.engine.newest());
+            }
             // Who waits no longer has given up.
             let _gone = sender.send(reply);
         }
         if fenced.is_some() {
             world.done.borrow_mut().fenced += 1;
-            world.tasks.spawn(self.part(), read_view_again(Rc::clone(world), Rc::clone(self)));
+            world.tasks.spawn(self.part(), read_view(Rc::clone(world), Rc::clone(self)));
         }
     }
 
-    /// I7: once another has taken over, nothing that is asked of this one is decided, not even what needs no commit.
-    fn check_not_taken_over(&self, world: &World, epoch: Epoch, asked: u64, reply: &Result<OpReply, Refusal>) {
-        let ended =
-            world.taken_over.borrow().range(Epoch(epoch.0 + 1)..).find(|(_, at)| **at < asked).map(|(by, _)| *by);
+    /// I7: once a view has begun, nothing that is asked after that is decided under one before it, not even what needs
+    /// no commit.
+    fn check_not_ended(&self, world: &World, epoch: Epoch, asked: u64, reply: &Result<OpReply, Refusal>) {
         let decides = reply.as_ref().map_or_else(|refusal| !refusal.code.is_temporary(), |_| true);
-        if let Some(by) = ended.filter(|_| decides) {
+        if let Some(by) = world.views.borrow().begun_before(epoch, asked).filter(|_| decides) {
             let finding = format!(
                 "life {} of {epoch:?} answered {reply:?} to what was asked after {by:?} had begun",
                 self.number
@@ -193,13 +230,21 @@ impl Life {
         }
     }
 
-    /// Its process has ended.
+    /// The process ends where it is: nobody is answered any more.
     pub(super) fn end(&self, world: &World) {
-        world.note(format_args!("life {}: ends", self.number));
+        world.note(format_args!("life {} ends", self.number));
         self.out.set(true);
         self.tickets.borrow_mut().clear();
+        world.has_ended(self);
         world.tasks.end(self.part());
     }
+}
+
+/// An answer that is there already: to be asked again.
+fn refused(why: &str) -> Answer {
+    let (sender, answer) = oneshot::channel();
+    sender.send(Err(Refusal::new(ErrorCode::Moving, why))).expect("its receiver is here");
+    answer
 }
 
 fn appender(world: &World, owner: Owner) -> Appender {
@@ -207,64 +252,37 @@ fn appender(world: &World, owner: Owner) -> Appender {
     if world.options.is_chained() { appender.with_chained_reads() } else { appender }
 }
 
-/// A batch was fenced: whose is the view?
-async fn read_view_again(world: Rc<World>, life: Rc<Life>) {
-    let mut rng = world.rng.part(&format!("look {} {:?}", life.number, life.epoch()));
-    loop {
-        match view::current(&world.engine()).await {
-            Ok(Some(Current { view, .. })) if view.home_of_channel(ChannelId(0)).incarnation == life.incarnation => {
-                return life.adopt(&world, view);
-            }
-            Ok(_) => {
-                if !life.out.replace(true) {
-                    world.note(format_args!("life {}: taken over, it knows", life.number));
-                }
-                life.shards.borrow_mut().iter_mut().flatten().for_each(Appender::expel);
-                life.begin_all_batches(&world);
-                return;
-            }
-            Err(_) => world.tasks.sleep(rng.within(1..=20)).await,
+/// Something was fenced: which view stands?
+pub(super) async fn read_view(world: Rc<World>, life: Rc<Life>) {
+    let mut rng = world.rng.part(&format!("look {} {}", life.number, world.tasks.polls()));
+    while !look(&world, &life).await {
+        world.tasks.sleep(rng.within(1..=20)).await;
+    }
+}
+
+/// Looks at the view now and then, as with heartbeats.
+async fn beat(world: Rc<World>, life: Rc<Life>) {
+    let mut rng = world.rng.part(&format!("beat {}", life.number));
+    while !life.is_out() && world.phase.get() != Phase::Over {
+        world.tasks.sleep(rng.within(1..=world.plan.beat_ms)).await;
+        let _again_with_the_next = look(&world, &life).await;
+    }
+}
+
+/// Reads the view. Whether the store said.
+async fn look(world: &Rc<World>, life: &Rc<Life>) -> bool {
+    match view::current(&life.engine).await {
+        Ok(Some(current)) => {
+            world.note_view(&current.view, current.version);
+            life.learn(world, current);
+            true
         }
-    }
-}
-
-/// A home shard follows what arrives for its users, as long as its life's view stands.
-async fn read_arrivals(world: Rc<World>, life: Rc<Life>, home: Owner) {
-    let epoch = life.epoch();
-    let mut rng = world.rng.part(&format!("home {home} {epoch:?}"));
-    while !life.is_out() && life.epoch() == epoch && world.phase.get() != Phase::Over {
-        world.tasks.sleep(rng.within(1..=world.plan.pause_ms)).await;
-        let _more = read_arrivals_once(&world, home, &mut rng).await;
-        if rng.chance(200) {
-            clear_arrivals(&world, home).await;
+        Ok(None) => {
+            if life.current().is_some() {
+                life.expel(world);
+            }
+            true
         }
-    }
-}
-
-/// Reads one page. Whether more had arrived; none if the store did not say.
-pub(super) async fn read_arrivals_once(world: &World, home: Owner, rng: &mut Rng) -> Option<bool> {
-    let rows = u32::try_from(rng.within(1..=4)).expect("a few");
-    let after = world.arrived.borrow().get(&home).map(|arrived| arrived.through).unwrap_or_default();
-    let (engine, none) = (world.engine(), BTreeSet::new());
-    let at_least = after.version.max(world.last_version.get());
-    let page = arrivals::read(&engine, home, after, at_least, &none, rows).await.ok()?;
-    world.done.borrow_mut().pages += 1;
-    let mut arrived = world.arrived.borrow_mut();
-    let arrived = arrived.entry(home).or_default();
-    if arrived.through != after {
-        // Another read of the same home was faster.
-        return None;
-    }
-    arrived.rows.extend(page.rows.into_iter().map(|row| (row.stamp, row.record)));
-    arrived.through = page.through;
-    Some(page.more)
-}
-
-/// What was read goes.
-async fn clear_arrivals(world: &World, home: Owner) {
-    let through = world.arrived.borrow().get(&home).map(|arrived| arrived.through);
-    if let Some(through) = through {
-        // If the store does not do it now, the next time will.
-        let _later = arrivals::clear(&world.engine(), home, through, &[]).await;
+        Err(_) => false,
     }
 }

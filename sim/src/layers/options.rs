@@ -71,6 +71,20 @@ pub enum Broken {
     CursorAheadOfUnreadRow,
     /// What a chained read found is answered without a commit that proves it. Only with chained reads.
     AnswersFromThePast,
+    /// A view rewrites the fences of those nodes alone that gain or lose partitions.
+    FenceOfMoversOnly,
+    /// A view clears the batch rows of nodes that stay.
+    BatchRowsClearedAtEveryView,
+    /// What arrived at living nodes is adopted as if they were over.
+    AdoptTakesTheLiving,
+    /// A user who has moved is served from memory before the view's version.
+    ServesBeforeTheView,
+    /// A user who was another home's between two views that a life has met is served as if never gone.
+    ReturnsUnnoticed,
+    /// A home goes on at a view's version, and leaves what arrived before it unread.
+    ArrivalsOfTheOldEpochUnread,
+    /// A home reads what arrives beyond the view that it knows.
+    ArrivalsBeyondTheView,
 }
 
 impl Broken {
@@ -88,7 +102,15 @@ impl Broken {
             Self::CursorAheadOfUnreadRow => Some(Lie::CursorAheadOfUnreadRow),
             Self::AnswersFromThePast => Some(Lie::AnswersFromThePast),
             Self::ReadAboveDurable => Some(Lie::ReadAboveDurable),
-            Self::SeveralInFlight | Self::AcknowledgeBeforeDurable => None,
+            Self::FenceOfMoversOnly => Some(Lie::FenceOfMoversOnly),
+            Self::BatchRowsClearedAtEveryView => Some(Lie::BatchRowsClearedAtEveryView),
+            Self::AdoptTakesTheLiving => Some(Lie::AdoptTakesTheLiving),
+            Self::SeveralInFlight
+            | Self::AcknowledgeBeforeDurable
+            | Self::ServesBeforeTheView
+            | Self::ReturnsUnnoticed
+            | Self::ArrivalsOfTheOldEpochUnread
+            | Self::ArrivalsBeyondTheView => None,
         }
     }
 
@@ -104,15 +126,27 @@ impl Broken {
 /// What befalls the nodes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hardship {
-    /// Another life takes over, while the old one stands still for so long, in the middle of a batch or with nothing
-    /// under way.
+    /// A new life takes everything, while one of the old ones stands still for so long, in the middle of a batch or with
+    /// nothing under way.
     Steal { stopped_ms: u64, idle: bool },
-    /// Two others take over at once.
+    /// Two propose a view at once.
     Duel,
-    /// The active life takes its partitions again, for another number of shards.
-    Reshard,
-    /// The active life ends where it is. The database goes on.
-    Crash,
+    /// A life comes, and is given partitions, or none yet.
+    Join,
+    /// Partitions move between the lives that are there.
+    Step,
+    /// Partitions move back to where they were under the view before.
+    Back,
+    /// A group moves away for so long, and comes back before the life that had it hears of anything.
+    Excursion { for_ms: u64 },
+    /// A life hands over what it has, in one view or several, and goes.
+    Drain,
+    /// A life ends where it is, and is declared dead a while later.
+    Death { found_ms: u64 },
+    /// A life is declared dead that stands still for so long, or not at all.
+    Verdict { stopped_ms: u64 },
+    /// A life stands still for so long.
+    Pause { for_ms: u64 },
     /// The database's process ends with all nodes: what it wrote stays, synced or not.
     Kill,
     /// The machine loses power: what was not synced is gone.
@@ -142,6 +176,10 @@ pub struct Plan {
     pub strange_permille: u32,
     /// Of 1,000 replies those that no client hears.
     pub lost_permille: u32,
+    /// Lives at the start.
+    pub lives: u64,
+    /// How often a life looks at the view, at most that long between two looks.
+    pub beat_ms: u64,
     /// What goes wrong in the database.
     pub faults: FaultRates,
     /// When what befalls the nodes.
@@ -165,6 +203,8 @@ impl Plan {
             churn_permille: rng.maybe(500, 80..=500) as u32,
             strange_permille: rng.maybe(300, 30..=700) as u32,
             lost_permille: rng.maybe(600, 0..=150) as u32,
+            lives: rng.maybe(800, 1..=4),
+            beat_ms: rng.maybe(700, 30..=300),
             faults: FaultRates {
                 read_permille: rng.maybe(500, 0..=15) as u32,
                 unavailable_permille: rng.maybe(300, 0..=3) as u32,
@@ -180,24 +220,27 @@ impl Plan {
 
     fn draw_hardships(rng: &mut Rng, busy_ms: u64) -> Vec<(u64, Hardship)> {
         let mut hardships = Vec::new();
-        for _ in 0..rng.within(1..=6) {
+        for _ in 0..rng.within(2..=10) {
+            let at_ms = rng.within(50..=busy_ms);
+            let pause = |rng: &mut Rng| if rng.chance(700) { rng.within(1..=300) } else { 0 };
             let hardship = match rng.below(100) {
-                0..40 => {
-                    let stopped_ms = if rng.chance(700) { rng.within(1..=300) } else { 0 };
-                    Hardship::Steal { stopped_ms, idle: rng.chance(400) }
-                }
-                40..48 => Hardship::Duel,
-                48..63 => Hardship::Reshard,
-                63..73 => Hardship::Crash,
-                73..80 => Hardship::Kill,
-                80..92 => Hardship::PowerLoss,
+                0..18 => Hardship::Join,
+                18..35 => Hardship::Step,
+                35..45 => Hardship::Excursion { for_ms: rng.within(50..=500) },
+                45..52 => Hardship::Drain,
+                52..60 => Hardship::Death { found_ms: rng.within(1..=150) },
+                60..68 => Hardship::Verdict { stopped_ms: pause(rng) },
+                68..74 => Hardship::Pause { for_ms: rng.within(1..=500) },
+                74..80 => Hardship::Duel,
+                80..86 => Hardship::Steal { stopped_ms: pause(rng), idle: rng.chance(400) },
+                86..89 => Hardship::Kill,
+                89..96 => Hardship::PowerLoss,
                 _ => Hardship::Away { for_ms: rng.within(10..=200) },
             };
-            let at_ms = rng.within(50..=busy_ms);
             hardships.push((at_ms, hardship));
-            // What has moved to another shard may move back.
-            if hardship == Hardship::Reshard && rng.chance(700) {
-                hardships.push((at_ms + rng.within(20..=300), hardship));
+            // What has moved may move back, before everybody has heard of it.
+            if hardship == Hardship::Step && rng.chance(700) {
+                hardships.push((at_ms + rng.within(5..=120), Hardship::Back));
             }
         }
         hardships.sort_by_key(|(at_ms, _)| *at_ms);

@@ -102,6 +102,11 @@ impl Tasks {
         self.stopped.borrow_mut().insert(part, self.now_ms() + for_ms);
     }
 
+    /// Whether a part stands still.
+    pub(super) fn is_stopped(&self, part: Part) -> bool {
+        self.stopped.borrow().get(&part).is_some_and(|until_ms| *until_ms > self.now_ms())
+    }
+
     /// Every part goes on.
     pub(super) fn resume_all(&self) {
         self.stopped.borrow_mut().clear();

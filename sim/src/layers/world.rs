@@ -9,7 +9,7 @@ use kv::ManualClock;
 use kv::memory::{Durability, MemoryEngine, MemoryOptions, MemoryStore};
 use lies::{Lie, LyingEngine};
 use schema::record::ArrivalRecord;
-use schema::{ChannelId, Epoch, Owner, Stamp, UnixMs, UserId};
+use schema::{ChannelId, Epoch, Incarnation, Owner, Stamp, UnixMs, UserId};
 
 use crate::counts::Done;
 use crate::facts::Facts;
@@ -19,9 +19,14 @@ use crate::trace::{Trace, note};
 use crate::world::setup::{Size, Start, fill};
 use crate::world::{Room, WALL};
 
+use super::homes::Home;
 use super::life::Life;
 use super::options::{Broken, Options, Plan};
 use super::tasks::Tasks;
+use super::views::Views;
+
+/// The engine of one process, which may lie.
+pub(super) type Engine = LyingEngine<MemoryEngine>;
 
 /// What is happening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +37,6 @@ pub(super) enum Phase {
     Settling,
     /// Everybody has finished.
     Over,
-}
-
-/// What one home shard read of its arrivals.
-#[derive(Debug, Default)]
-pub(super) struct Arrived {
-    /// Up to where.
-    pub(super) through: Stamp,
-    pub(super) rows: Vec<(Stamp, ArrivalRecord)>,
 }
 
 /// See the module.
@@ -53,23 +50,24 @@ pub(super) struct World {
     pub(super) clock: Arc<ManualClock>,
     pub(super) faults: Arc<FaultState>,
     pub(super) store: MemoryStore,
-    engine: RefCell<LyingEngine<MemoryEngine>>,
+    /// The database, of which each life is a client.
+    engine: RefCell<Engine>,
     openings: Cell<u64>,
     pub(super) users: Vec<UserId>,
     pub(super) rooms: Vec<Room>,
     pub(super) facts: RefCell<Facts>,
     pub(super) done: RefCell<Done>,
     pub(super) phase: Cell<Phase>,
-    pub(super) lives: Cell<u64>,
-    /// The life that clients connect to: that of the newest view that its taker knows of.
-    active: RefCell<Option<Rc<Life>>>,
-    /// A version that is no older than the view of each epoch, as its taker read it.
-    pub(super) epochs: RefCell<BTreeMap<Epoch, u64>>,
-    /// When the taker of each epoch knew that it had it, in polls of the run.
-    pub(super) taken_over: RefCell<BTreeMap<Epoch, u64>>,
+    /// Lives that have not ended, whether they know their end or not.
+    lives: RefCell<BTreeMap<Incarnation, Rc<Life>>>,
+    pub(super) born: Cell<u64>,
+    pub(super) views: RefCell<Views>,
     /// Transactions that were told of, and under which epoch their batches were accepted.
     pub(super) commits: RefCell<Vec<(Epoch, Stamp)>>,
-    pub(super) arrived: RefCell<BTreeMap<Owner, Arrived>>,
+    /// The homes of all lives, also of those that are over.
+    pub(super) homes: RefCell<BTreeMap<Owner, Home>>,
+    /// What lives had left when it was adopted.
+    pub(super) adopted: RefCell<BTreeMap<(Owner, Stamp), ArrivalRecord>>,
     /// The greatest mark that was answered.
     pub(super) marks: RefCell<BTreeMap<(UserId, ChannelId), schema::Seq>>,
     /// Devices that have something to ask, and those that have not read all of their inbox.
@@ -102,12 +100,12 @@ impl World {
             facts: RefCell::default(),
             done: RefCell::default(),
             phase: Cell::new(Phase::Busy),
-            lives: Cell::new(1),
-            active: RefCell::new(None),
-            epochs: RefCell::default(),
-            taken_over: RefCell::default(),
+            lives: RefCell::default(),
+            born: Cell::new(1),
+            views: RefCell::default(),
             commits: RefCell::default(),
-            arrived: RefCell::default(),
+            homes: RefCell::default(),
+            adopted: RefCell::default(),
             marks: RefCell::default(),
             busy_devices: Cell::new(0),
             readers: Cell::new(0),
@@ -118,7 +116,7 @@ impl World {
         world
     }
 
-    /// A process opens the store, with faults of its own.
+    /// The database begins, with faults of its own.
     pub(super) fn open(&self) {
         self.openings.set(self.openings.get() + 1);
         let seed = self.rng.part(&format!("faults {}", self.openings.get())).bits();
@@ -134,8 +132,15 @@ impl World {
         self.engine.replace(LyingEngine::new(MemoryEngine::open(&self.store, options), lie));
     }
 
-    pub(super) fn engine(&self) -> LyingEngine<MemoryEngine> {
+    /// The database itself, which has the newest version at hand.
+    pub(super) fn engine(&self) -> Engine {
         self.engine.borrow().clone()
+    }
+
+    /// The database as a new process has it.
+    pub(super) fn client(&self) -> Engine {
+        let engine = self.engine.borrow();
+        engine.over(engine.inner().client())
     }
 
     /// Something happened.
@@ -152,22 +157,37 @@ impl World {
         self.phase.get() == Phase::Busy
     }
 
-    /// The life that a client finds, if one takes clients.
-    pub(super) fn active(&self) -> Option<Rc<Life>> {
-        self.active.borrow().clone().filter(|life| !life.is_out())
+    pub(super) fn is_broken(&self, broken: Broken) -> bool {
+        self.options.broken == Some(broken)
     }
 
-    /// The life that took over last, whether it takes clients or not.
-    pub(super) fn last_active(&self) -> Option<Rc<Life>> {
-        self.active.borrow().clone()
+    /// A life that has not ended.
+    pub(super) fn life(&self, incarnation: Incarnation) -> Option<Rc<Life>> {
+        self.lives.borrow().get(&incarnation).cloned()
     }
 
-    /// A life has taken over, unless another has since.
-    pub(super) fn set_active(&self, life: &Rc<Life>) {
-        let mut active = self.active.borrow_mut();
-        if active.as_ref().is_none_or(|other| other.epoch() < life.epoch()) {
-            *active = Some(Rc::clone(life));
-        }
+    /// All that have not ended, by number.
+    pub(super) fn lives(&self) -> Vec<Rc<Life>> {
+        let mut lives: Vec<_> = self.lives.borrow().values().cloned().collect();
+        lives.sort_by_key(|life| life.number);
+        lives
+    }
+
+    /// Those that are in the newest view that anybody knows of, and take clients.
+    pub(super) fn members(&self) -> Vec<Rc<Life>> {
+        let views = self.views.borrow();
+        let is_member = |life: &Rc<Life>| {
+            views.newest().is_some_and(|view| view.member(life.incarnation).is_some()) && !life.is_out()
+        };
+        self.lives().into_iter().filter(is_member).collect()
+    }
+
+    pub(super) fn is_born(&self, life: &Rc<Life>) {
+        self.lives.borrow_mut().insert(life.incarnation, Rc::clone(life));
+    }
+
+    pub(super) fn has_ended(&self, life: &Life) {
+        self.lives.borrow_mut().remove(&life.incarnation);
     }
 
     /// The channels that a user was put into at the start.

@@ -29,6 +29,13 @@ pub enum Lie {
     FenceWithoutEpoch,
     /// A fence that is cleared stays (I7).
     FenceLeftStanding,
+    /// A view rewrites the fences of those nodes alone that come, gain partitions or lose some; of the others any fence
+    /// of their own is as good as the one that is expected (I6).
+    FenceOfMoversOnly,
+    /// A view clears the batch rows of all its nodes (I3).
+    BatchRowsClearedAtEveryView,
+    /// Lives that are registered are listed among those that are over (I6).
+    AdoptTakesTheLiving,
     /// A channel's head is the greatest that any transaction tried to write, so that a failed attempt leaves a hole
     /// (I2).
     SeqInMemory,
@@ -124,6 +131,12 @@ impl<E: Engine> LyingEngine<E> {
     /// Nobody watches.
     pub fn take_watched(&self) -> Watched {
         lock(&self.memory).watched.replace(Watched::default()).expect("watch() comes first")
+    }
+
+    /// The same store and the same lie for another process, which has its own way to the store.
+    #[must_use]
+    pub fn over(&self, inner: E) -> Self {
+        Self { inner, ..self.clone() }
     }
 
     /// The engine for one batch of `owner`, accepted under `epoch`. A batch of another lane finds another batch row, so

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
+use chat::{keys, view};
 use futures_channel::oneshot;
-use kv::{Atomic, Committed, Error, Page, RangeRequest, Transaction, Version, Watch, join};
-use schema::Seq;
+use kv::{Atomic, Committed, Error, Page, RangeRequest, Row, Transaction, Version, Watch, join};
 use schema::record::{ChannelRecord, FenceRecord, HeadRecord};
+use schema::{Owner, Seq, ShardIndex, View};
 
 use super::{Batch, Lie, Memory, is_of, lock};
 
@@ -21,6 +22,10 @@ pub struct LyingTransaction<T> {
     memory: Arc<Mutex<Memory>>,
     /// The batch row that this transaction reads, and whether it and first replies are hidden from it.
     batch_row: OnceLock<(Vec<u8>, bool)>,
+    /// The row of the view that this transaction read, with [`Lie::FenceOfMoversOnly`], and the fences that it has to
+    /// write once it is known who moves.
+    view: OnceLock<Option<Bytes>>,
+    fences: Vec<(Vec<u8>, Vec<u8>)>,
     writes: bool,
 }
 
@@ -32,13 +37,26 @@ impl<T: Transaction> LyingTransaction<T> {
         batch: Option<Batch>,
         memory: Arc<Mutex<Memory>>,
     ) -> Self {
-        Self { inner, before, lie, batch, memory, batch_row: OnceLock::new(), writes: false }
+        Self {
+            inner,
+            before,
+            lie,
+            batch,
+            memory,
+            batch_row: OnceLock::new(),
+            view: OnceLock::new(),
+            fences: Vec::new(),
+            writes: false,
+        }
     }
 
-    /// Where a row lies: the batch row of another lane beside that of the first.
+    /// Where a row lies: the batch row of another lane where that of a shard beyond all others would.
     fn place<'a>(&self, key: &'a [u8]) -> Cow<'a, [u8]> {
         match self.batch {
-            Some(Batch { lane, .. }) if lane > 0 && is_of("batch", key) => Cow::Owned([key, &[lane]].concat()),
+            Some(Batch { lane, owner, .. }) if lane > 0 && is_of("batch", key) => {
+                let shard = ShardIndex(owner.shard.0 | u16::from(lane) << 12);
+                Cow::Owned(keys::batch(Owner { shard, ..owner }))
+            }
             _ => Cow::Borrowed(key),
         }
     }
@@ -65,7 +83,35 @@ impl<T: Transaction> LyingTransaction<T> {
                 let is_own = fence.is_some_and(|fence| fence.incarnation == batch.owner.incarnation);
                 Ok(if is_own { expected() } else { row })
             }
+            (Some(Lie::FenceOfMoversOnly), _) => Ok(Self::any_own_fence(self.inner.get(key).await?, batch)),
             _ => self.inner.get(key).await,
+        }
+    }
+
+    /// A fence that was not rewritten is taken for the one that would have been.
+    fn any_own_fence(row: Option<Bytes>, batch: Batch) -> Option<Bytes> {
+        let fence = row.as_deref().and_then(|row| FenceRecord::decode(row).ok());
+        let expected = batch.fence();
+        let is_older =
+            fence.is_some_and(|fence| fence.incarnation == expected.incarnation && fence.epoch < expected.epoch);
+        if is_older { Some(expected.encode().into()) } else { row }
+    }
+
+    /// Writes the fences of nodes to whom `next` gives other partitions than the view before.
+    fn write_fences(&mut self, next: &[u8]) {
+        let of_row = |row: &[u8]| view::of_row(row).expect("a view");
+        let before = self.view.get().cloned().flatten().and_then(|row| of_row(&row));
+        let Some(next) = of_row(next) else { return };
+        let partitions = |view: &View, node| -> Vec<usize> {
+            let owners = view.owners().iter().enumerate();
+            owners.filter(|(_, owner)| owner.incarnation == node).map(|(at, _)| at).collect()
+        };
+        for (key, fence) in std::mem::take(&mut self.fences) {
+            let node = FenceRecord::decode(&fence).expect("a fence").incarnation;
+            let stays = before.as_ref().filter(|before| before.member(node).is_some());
+            if stays.is_none_or(|before| partitions(before, node) != partitions(&next, node)) {
+                self.inner.set(&key, &fence);
+            }
         }
     }
 
@@ -100,7 +146,12 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
             _ => self.inner.get(&self.place(key)).await,
         };
         match read {
-            Ok(row) => Ok(self.told(key, row)),
+            Ok(row) => {
+                if self.lie == Some(Lie::FenceOfMoversOnly) && is_of("view", key) {
+                    self.view.get_or_init(|| row.clone());
+                }
+                Ok(self.told(key, row))
+            }
             Err(error) => {
                 if let Some((row, _)) = self.batch_row.get() {
                     note_outcome(self.lie, &self.memory, row, Some(&error));
@@ -135,6 +186,11 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
             }
             page.more = false;
         }
+        if self.lie == Some(Lie::AdoptTakesTheLiving) && is_of("ended", &range.begin) {
+            let living = self.inner.snapshot_get_range(&keys::nodes()).await?.rows;
+            let lives = living.iter().filter_map(|row| keys::node_of(&row.key).ok());
+            page.rows.extend(lives.map(|life| Row { key: keys::ended(life).into(), value: Bytes::new() }));
+        }
         Ok(page)
     }
 
@@ -150,6 +206,14 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
             (Some(Lie::CachedMembership), Some(Batch { owner, .. })) if is_of("channel", key) => {
                 let record = ChannelRecord::decode(value).expect("a channel");
                 lock(&self.memory).member_epochs.insert((owner, key.to_vec()), record.member_epoch);
+            }
+            (Some(Lie::FenceOfMoversOnly), _) if is_of("fence", key) => {
+                return self.fences.push((key.to_vec(), value.to_vec()));
+            }
+            (Some(Lie::FenceOfMoversOnly), _) if is_of("view", key) => self.write_fences(value),
+            (Some(Lie::BatchRowsClearedAtEveryView), _) if is_of("fence", key) => {
+                let batches = keys::batches(FenceRecord::decode(value).expect("a fence").incarnation);
+                self.inner.clear_range(&batches.begin, &batches.end);
             }
             _ => {}
         }

@@ -10,17 +10,19 @@ use std::sync::Arc;
 
 use chat::history;
 use chat::inbox::{self, InboxLimits};
+use kv::{Begin, Engine as _, Transaction as _};
 use schema::command::{Delete, Edit, History, HistoryWindow, React};
 use schema::op::{EditOp, ReactOp, SendOp};
 use schema::page::InboxPage;
 use schema::{
-    ChannelId, ChannelOp, ClientMsgId, Command, DeviceId, ErrorCode, Event, EventBody, OpReply, Position, Refusal, Seq,
-    UserId,
+    ChannelId, ChannelOp, ClientMsgId, Command, DeviceId, Epoch, ErrorCode, Event, EventBody, OpReply, Position,
+    Refusal, Seq, UserId,
 };
 
 use crate::facts::{Done, Key};
 use crate::rng::Rng;
 
+use super::homes::Served;
 use super::life::Life;
 use super::world::{Phase, World};
 
@@ -51,8 +53,8 @@ pub(super) struct Device {
     name: DeviceId,
     rng: Rng,
     life: Option<Rc<Life>>,
-    /// The number of the last life that it knew to take clients: some move there at once, others when they must.
-    heard_of: Option<u64>,
+    /// The newest view when it last looked: with another some go elsewhere at once, others when they must.
+    heard_of: Option<Epoch>,
     conn: u32,
     pending: Vec<Pending>,
     /// Own messages that were acknowledged, and the newest revision that was answered.
@@ -110,16 +112,16 @@ impl Device {
 
     /// Asks for all that is pending, in order, and waits for a while.
     async fn ask(&mut self) {
-        let newest = self.world.active().map(|life| life.number);
-        let has_heard = std::mem::replace(&mut self.heard_of, newest) != newest && self.rng.chance(400);
+        let newest = self.world.views.borrow().newest().map(|view| view.epoch);
+        let has_heard = std::mem::replace(&mut self.heard_of, newest) != newest && self.rng.chance(200);
         if self.life.as_ref().is_none_or(|life| life.is_out()) || has_heard || self.rng.chance(20) {
-            self.connect();
+            self.connect().await;
         }
         let Some(life) = self.life.clone() else { return };
         let mut answers = Vec::new();
         for pending in &self.pending {
             self.record_asked(pending);
-            answers.push(life.push(&self.world, pending.channel, self.op(pending)));
+            answers.push(life.ask(&self.world, pending.channel, self.op(pending)));
         }
         let patience_ms = self.rng.within(20..=400);
         let since_ms = self.world.tasks.now_ms();
@@ -140,16 +142,26 @@ impl Device {
                 None => {
                     self.pending.push(pending);
                     if self.rng.chance(500) {
-                        self.connect();
+                        self.connect().await;
                     }
                 }
             }
         }
     }
 
-    fn connect(&mut self) {
-        self.life = self.world.active();
+    /// Goes to one of the lives that take clients, which looks at the store as it is then.
+    async fn connect(&mut self) {
         self.conn += 1;
+        self.life = None;
+        let members = self.world.members();
+        if members.is_empty() {
+            return;
+        }
+        let life = Rc::clone(self.rng.pick(&members));
+        let looks = async { life.engine.begin(Begin::Fresh).read_version().await };
+        if let Some(Ok(_)) = self.world.tasks.within(100, looks).await {
+            self.life = Some(life);
+        }
     }
 
     fn op(&self, pending: &Pending) -> ChannelOp {
@@ -190,7 +202,11 @@ impl Device {
         let mut facts = world.facts.borrow_mut();
         match (pending.what, reply) {
             (What::Message(op), Ok(OpReply::Sent { seq, duplicate, .. })) => {
-                facts.acknowledged(self.key(channel, op.client_msg_id), seq, duplicate);
+                let key = self.key(channel, op.client_msg_id);
+                if duplicate && facts.written[&key].attempts == 1 {
+                    facts.complain("I3", format!("{key:?} was sent once, and is answered as if it had been before"));
+                }
+                facts.acknowledged(key, seq, duplicate);
                 self.own.push((channel, seq, 0));
             }
             (What::Message(op), Err(refusal)) => {
@@ -249,7 +265,7 @@ impl Device {
         }
     }
 
-    /// Reads a page of its inbox. Whether that was the last.
+    /// Reads a page of its inbox, as a session of its life's does. Whether that was the last.
     async fn read_on(&mut self) -> bool {
         let limits = InboxLimits {
             rows: u32::try_from(self.rng.within(1..=12)).expect("a few"),
@@ -260,25 +276,47 @@ impl Device {
             let count = self.rng.index(6);
             self.cursor = self.world.facts.borrow_mut().forgot(&self.name, count);
         }
-        let (engine, after) = (self.world.engine(), self.cursor);
-        let at_least = after.stamp.version.max(self.world.last_version.get());
-        let page = inbox::read(&engine, self.user, after, at_least, limits).await;
-        let (events, through, exhausted) = match page {
-            Ok(InboxPage::Events { events, through, exhausted }) => (events, through, exhausted),
-            Ok(InboxPage::Behind) => {
-                let mut facts = self.world.facts.borrow_mut();
-                facts.complain("I6", format!("{}: behind at {after}, and nothing was trimmed", self.name));
-                return true;
-            }
-            Err(_) => return false,
+        let after = self.cursor;
+        let (served, is_last) = match self.world.phase.get() {
+            Phase::Over => self.read_the_rest(limits).await,
+            Phase::Busy | Phase::Settling => (self.be_served(limits).await, false),
         };
+        let Some((events, through)) = served else { return false };
         self.world.note(format_args!("{}: {} events after {after}, through {through}", self.name, events.len()));
         self.world.done.borrow_mut().pages += 1;
         for event in events {
             self.event_came(event);
         }
         self.cursor = through;
-        exhausted
+        is_last
+    }
+
+    /// The home that its life knows serves it, where neither stands still.
+    async fn be_served(&self, limits: InboxLimits) -> Option<Served> {
+        let world = &self.world;
+        let life = self.life.as_ref().filter(|life| !life.is_out() && !world.tasks.is_stopped(life.part()))?;
+        let home = world.life(life.current()?.view.home_of_user(self.user).incarnation)?;
+        if home.is_out() || world.tasks.is_stopped(home.part()) {
+            return None;
+        }
+        home.engine.floor(life.engine.newest());
+        let served = home.serve(world, self.user, self.cursor, limits).await;
+        life.engine.floor(home.engine.newest());
+        served
+    }
+
+    /// When all is over it reads its inbox to the end.
+    async fn read_the_rest(&self, limits: InboxLimits) -> (Option<Served>, bool) {
+        let at_least = self.world.last_version.get();
+        match inbox::read(&self.world.engine(), self.user, self.cursor, at_least, limits).await {
+            Ok(InboxPage::Events { events, through, exhausted }) => (Some((events, through)), exhausted),
+            Ok(InboxPage::Behind) => {
+                let mut facts = self.world.facts.borrow_mut();
+                facts.complain("I6", format!("{}: behind, and nothing was trimmed", self.name));
+                (Some((Vec::new(), self.cursor)), true)
+            }
+            Err(_) => (None, false),
+        }
     }
 
     fn event_came(&mut self, event: Event) {
@@ -298,7 +336,8 @@ impl Device {
         };
         let limit = u32::try_from(self.rng.within(1..=10)).expect("a few");
         let request = History { channel_id, window, limit };
-        if let Ok(page) = history::page(&self.world.engine(), self.user, &request).await {
+        let Some(life) = self.life.clone().filter(|life| !self.world.tasks.is_stopped(life.part())) else { return };
+        if let Ok(page) = history::page(&life.engine, self.user, &request).await {
             self.world.done.borrow_mut().pages += 1;
             for message in page.messages {
                 self.seen.push((channel_id, message.seq));

@@ -16,7 +16,7 @@ mod roll;
 
 use std::sync::{Mutex, PoisonError};
 
-use schema::record::FenceRecord;
+use schema::record::{FenceRecord, RecordError};
 use schema::{Epoch, Incarnation, View};
 
 use super::{LayerError, commit, moving, read, unreadable};
@@ -61,6 +61,14 @@ pub async fn claim<E: Engine>(engine: &E, incarnation: Incarnation, shards: u16)
 async fn view_row<T: Transaction>(tx: &T) -> Result<ViewRow, LayerError> {
     let (key, row) = (keys::view(), tx.get(&keys::view()).await?);
     Ok(unreadable::refuse_some(&key, row.as_ref(), packed::view)?.unwrap_or_default())
+}
+
+/// The view that a row of `view` holds, if it holds one: for whoever looks at rows themselves.
+///
+/// # Errors
+/// If the row is of a newer format, or damaged.
+pub fn of_row(row: &[u8]) -> Result<Option<View>, RecordError> {
+    packed::view(row).map(ViewRow::into_view)
 }
 
 /// Ends `old` and begins `new`: of who is not in it any more nothing is left, and everybody else is given the fence of
