@@ -138,6 +138,12 @@ rules! {
         => b3: connected | seen:",
     }
 
+    a_move_costs_the_store_three_reads_of_each_session_and_nothing_is_written {
+        "2 nodes, view moves a to 3, view moves b to 3, a0 joins, b0 joins, watch FamiliesLive, watch OpenInbox,
+        watch ReadInbox, watch Snapshot, watch LargeOf, watch Visible, watch PutPresence, 3 dies, wait 10s
+        => a0: connected | b0: connected | seen: FamiliesLive, LargeOf ×2, ReadInbox ×2",
+    }
+
     who_has_come_from_another_home_is_believed_for_a_lease_and_the_grace {
         "2 nodes, earlier ab m1, wait 40s, a1 joins, b3 joins, 3 is unaware, view moves b to 1, wait 34s, a1 looks-for b,
         3 learns, wait 10s, a1 looks-for b => a1: connected, sees b-online ×2 | b3: connected",
