@@ -243,7 +243,9 @@ impl Reconnect {
             State::First | State::Coming { .. } | State::Away { .. } | State::Gone => (false, false),
         };
         self.unannounced += u64::from(!was_announced);
-        let next = (usize::from(device.at) + 1) % self.targets.len();
+        // Half go one way round and half the other, or all of a node's would be at the same next one.
+        let step = if number.is_multiple_of(2) { 1 } else { self.targets.len() - 1 };
+        let next = (usize::from(device.at) + step) % self.targets.len();
         device.at = device.named.take().unwrap_or(next as u16);
         device.tries += 1;
         device.state = State::Away { due_ns };
@@ -401,6 +403,23 @@ mod tests {
             }
         }
         sessions.unannounced
+    }
+
+    #[test]
+    fn sessions_of_a_node_spread_over_the_others() {
+        let target = |port: u16| Arc::new(Target::parse(&format!("ws://127.0.0.1:{port}"), SESSION_PATH).unwrap());
+        let mut sessions = Reconnect::new((1..=3).map(target).collect(), 60, 7);
+        let of_the_first = || (0..60).step_by(3);
+        for number in of_the_first() {
+            sessions.connecting(number, 0);
+            sessions.connected(number, Retry::default(), 0);
+            sessions.lost(number, &Lost::End, 0);
+        }
+        let mut dialled = BTreeMap::new();
+        while let Some(Order::Dial { target, .. }) = sessions.order(SECOND_NS, |_| false) {
+            *dialled.entry(target.address.port()).or_insert(0) += 1;
+        }
+        assert_eq!(dialled, [(2, 10), (3, 10)].into());
     }
 
     #[test]
