@@ -139,6 +139,15 @@ fn an_idempotency_key_counts_for_a_day() {
 }
 
 #[test]
+fn a_key_that_was_used_past_midnight_counts_where_it_is_not_midnight_yet() {
+    let mut world = world("");
+    world.wall = UnixMs((world.wall.0 / DAY_MS + 1) * DAY_MS);
+    assert_eq!(world.run("x.1 makes 2 key k"), "made x");
+    world.wall = UnixMs(world.wall.0 - 1);
+    assert_eq!(world.run("y.1 makes 2 key k; z.1 makes 2 key l"), "existed x; made z");
+}
+
+#[test]
 fn members_change_by_who_may() {
     check("2 adds 4; 1 adds 2 admin; 2 adds 4; 2 adds 4", "103; changed; changed; unchanged");
     check("1 adds 2 admin; 2 adds 3 owner; 2 adds 3 admin; 2 removes 1; 2 adds 1", "changed; 103; changed; 103; 103");

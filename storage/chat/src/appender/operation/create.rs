@@ -180,7 +180,7 @@ fn write_channel(draft: &mut Draft<'_>, channel: ChannelId, op: &CreateOp, users
 fn idempotency_days(wall: UnixMs) -> [u32; 3] {
     let today = keys::day(wall);
     // The channel may have been made by a node whose clock was past midnight already.
-    [today, today.saturating_sub(1), today + 1]
+    [today, today.saturating_sub(1), today.saturating_add(1)]
 }
 
 /// The row of a direct channel's two users.
