@@ -172,14 +172,14 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
 /// Looks now and then, until it is so, whether all is as if nothing had gone wrong (I13).
 fn note_convergence(world: &World) {
     let Some(healed_ms) = world.healed_ms.get() else { return };
-    let since_ms = world.trace.now_ms() - healed_ms;
+    let since_ms = world.trace.now_ms() - healed_ms.max(world.found_dead_ms.get());
     if world.converged_ms.get().is_some() || !since_ms.is_multiple_of(CONVERGED_EVERY_MS) {
         return;
     }
     if let Some(lacks) = checks::lacks(world) {
         world.lacked.replace(lacks);
     } else {
-        note!(world.trace, "world: all is well {since_ms} ms after it healed");
+        note!(world.trace, "world: all is well {since_ms} ms after it healed and all have noticed");
         world.converged_ms.set(Some(since_ms));
     }
 }

@@ -5,7 +5,6 @@ use chat::keys;
 use futures_lite::future::block_on;
 use kv::{Begin, Engine as _, Transaction as _};
 
-use crate::client::device::PATIENCE_MS;
 use crate::facts::Standing;
 use crate::outcome::violated;
 use crate::world::World;
@@ -51,8 +50,7 @@ pub(super) fn check(world: &World) -> Check {
     let has_lost = world.met.borrow().lost > 0 || world.of_shards.borrow().values().any(|&(dropped, _)| dropped > 0);
     let is_slow = world.plan.piece_bytes <= SLOW_BYTES;
     let made_good_ms = if has_lost { MADE_GOOD_MS } else { 0 } + if is_slow { SLOW_MS } else { 0 };
-    // First a client has to find that nothing is at the other end of its connection.
-    let due_ms = PATIENCE_MS + CONVERGED_MS_MAX + made_good_ms;
+    let due_ms = CONVERGED_MS_MAX + made_good_ms;
     let converged_ms = world.converged_ms.get();
     if converged_ms.is_none_or(|converged_ms| converged_ms > due_ms) {
         let lacked = world.lacked.borrow();

@@ -96,7 +96,9 @@ pub(crate) struct World {
     phase: Cell<Phase>,
     /// When things went wrong for the last time.
     pub(crate) healed_ms: Cell<Option<u64>>,
-    /// How long after that all was as if nothing had gone wrong, and what was not for longest (I13).
+    /// When a device last found that nothing was at the other end of its connection.
+    pub(crate) found_dead_ms: Cell<u64>,
+    /// How long after both all was as if nothing had gone wrong, and what was not for longest (I13).
     pub(crate) converged_ms: Cell<Option<u64>>,
     pub(crate) lacked: RefCell<String>,
     /// Lives of nodes that have begun.
@@ -131,6 +133,7 @@ impl World {
             of_shards: RefCell::default(),
             phase: Cell::new(Phase::Busy),
             healed_ms: Cell::default(),
+            found_dead_ms: Cell::default(),
             converged_ms: Cell::default(),
             lacked: RefCell::default(),
             lives: Cell::default(),

@@ -37,7 +37,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a command may stay unanswered: a home is waited for 20 s.
 const ANSWER_MS: u64 = 30_000;
 /// How long a device waits on a connection that says nothing: a machine without power says nothing for ever.
-pub(crate) const PATIENCE_MS: u64 = 8_000;
+const PATIENCE_MS: u64 = 8_000;
 /// How long a device waits for the end of a connection that it closed.
 const CLOSING_MS: u64 = 3_000;
 /// Messages and operations that a device has on the way at most.
@@ -338,6 +338,7 @@ impl Device {
         let is_dead = now_ms >= since_ms + PATIENCE_MS;
         if is_dead {
             note!(self.world.trace, "{}: gives the connection up", self.name);
+            self.world.found_dead_ms.set(now_ms);
         }
         if is_dead && session.is_healed {
             let finding = format!("{} heard nothing since {since_ms} ms, with {:?} asked", self.name, session.asked);
