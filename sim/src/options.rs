@@ -57,8 +57,6 @@ pub enum Planted {
     ServesBeforeTheView,
     /// A link between two nodes loses one of two frames that must arrive, and says that it came (I10).
     LinkForgetsAFrameThatMustArrive,
-    /// Shards are not told that frames of another node were lost, but for the one that holds the link (I12).
-    GapUntold,
     /// A frame of a view that the node does not know yet is dropped (I12).
     NewerEpochDropped,
     /// Members are added and removed again, long after that was asked for and done (I10).
@@ -71,8 +69,6 @@ pub enum Planted {
     ResumeFromAStaleRead,
     /// The API takes a session for ended whose home was this node's when it started (I10).
     KickToTheOldHome,
-    /// What a channel's earlier home says comes once more, as if the present one had said it (I6).
-    FeedOfAnUnaskedHome,
 }
 
 impl Planted {
@@ -92,14 +88,12 @@ impl Planted {
             | Self::ArrivalsOfTheOldEpochUnread
             | Self::ServesBeforeTheView
             | Self::LinkForgetsAFrameThatMustArrive
-            | Self::GapUntold
             | Self::NewerEpochDropped
             | Self::RetriesWhatHasNoReply
             | Self::OldLifeAccepted
             | Self::CachedMembership
             | Self::ResumeFromAStaleRead
-            | Self::KickToTheOldHome
-            | Self::FeedOfAnUnaskedHome => None,
+            | Self::KickToTheOldHome => None,
         }
     }
 }

@@ -336,9 +336,7 @@ impl Node {
             rng,
             streams: Cell::default(),
         });
-        if let Some(Planted::OldLifeAccepted | Planted::FeedOfAnUnaskedHome | Planted::RetriesWhatHasNoReply) =
-            self.world.options.planted
-        {
+        if let Some(Planted::OldLifeAccepted | Planted::RetriesWhatHasNoReply) = self.world.options.planted {
             let (orders, shards) = (Arc::clone(&self.orders), self.mailboxes.clone());
             self.tasks.spawn(tap::hear_again(Rc::clone(&peering), orders, shards));
         }

@@ -85,7 +85,7 @@ fn take<'a>(world: &World, at: usize, rng: &mut Rng, came: &'a [u8], view: Optio
             let is_newer = view.is_some_and(|view| frame.epoch > view.epoch);
             if is_newer { Cow::Owned(nothing(frame)) } else { Cow::Borrowed(came) }
         }
-        Some(Planted::OldLifeAccepted | Planted::FeedOfAnUnaskedHome | Planted::RetriesWhatHasNoReply) => {
+        Some(Planted::OldLifeAccepted | Planted::RetriesWhatHasNoReply) => {
             let frame = decoded(came);
             if is_kept(world.options.planted, &frame.body) {
                 world.nodes[at].hear(frame);
@@ -99,7 +99,7 @@ fn take<'a>(world: &World, at: usize, rng: &mut Rng, came: &'a [u8], view: Optio
 /// Whether a planted bug may come back to such a frame.
 fn is_kept(planted: Option<Planted>, body: &MeshBody) -> bool {
     match (planted, body) {
-        (Some(Planted::FeedOfAnUnaskedHome), MeshBody::Feed(_)) | (Some(Planted::OldLifeAccepted), _) => true,
+        (Some(Planted::OldLifeAccepted), _) => true,
         (Some(Planted::RetriesWhatHasNoReply), MeshBody::Apply { op, .. }) => {
             matches!(op, ChannelOp::AddMember { .. } | ChannelOp::RemoveMember { .. })
         }
@@ -121,6 +121,10 @@ pub(super) async fn hear_again(peering: Rc<Peering>, orders: Arc<Orders>, shards
     let mut rng = peering.rng.part("again");
     loop {
         sleep(AGAIN).await;
+        // Once all is well nothing comes that nobody sent, or it would never be quiet.
+        if !world.is_hostile() {
+            continue;
+        }
         let (Some(mut frame), Some(view)) = (world.nodes[at].heard(&mut rng), orders.view()) else { continue };
         match (world.options.planted, &frame.body) {
             // By an earlier life of the node.
@@ -132,10 +136,6 @@ pub(super) async fn hear_again(peering: Rc<Peering>, orders: Arc<Orders>, shards
                     continue;
                 }
                 (frame.to, frame.epoch) = (home, view.epoch);
-            }
-            // From the channel's home of then.
-            (Some(Planted::FeedOfAnUnaskedHome), MeshBody::Feed(feed)) if frame.to.incarnation == me => {
-                (frame.from, frame.epoch) = (view.home_of_channel(feed.channel), view.epoch);
             }
             _ => continue,
         }
