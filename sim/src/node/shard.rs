@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::driver::{Driver, Links, Mail, Orders, Parts, Sockets, StreamId, Streams, Upgrade};
+use host::driver::{Driver, Links, Mail, Parts, Sockets, StreamId, Streams, Upgrade};
 use host::{Done, Task};
 use lies::LyingEngine;
 use link::record::RECORD_BYTES_MAX;
@@ -199,7 +199,6 @@ pub(super) struct Shard {
     driver: Driver<LyingEngine<Way>, Tokens, SimLinks, Clock>,
     sockets: SimSockets,
     clock: Clock,
-    orders: Arc<Orders>,
     shard: u16,
     mailbox: Mailbox,
 }
@@ -209,8 +208,7 @@ impl Shard {
         let links = &parts.links;
         let (world, life) = (Rc::clone(&links.world), Rc::clone(&links.life));
         let (shard, mailbox, clock) = (links.shard, links.mailbox.clone(), parts.clock);
-        let orders = Arc::clone(&parts.orders);
-        Self { world, life, driver: Driver::new(parts), sockets, clock, orders, shard, mailbox }
+        Self { world, life, driver: Driver::new(parts), sockets, clock, shard, mailbox }
     }
 
     /// Runs until it was told to stop and its connections are gone.
@@ -274,12 +272,12 @@ impl Shard {
                 self.sockets.streams.insert(stream, peer_stream);
                 self.driver.peer_connected(&mut self.sockets, stream, peer, number);
                 let Some(peer) = self.sockets.streams.get_mut(&stream) else { return };
-                let heard = peer.tap.pass(leftover, self.orders.view().as_deref());
+                let heard = peer.tap.pass(leftover);
                 self.driver.peer_received(&mut self.sockets, stream, &heard);
             }
             Event::PeerReceived { stream, bytes, place } => {
                 let Some(peer) = self.sockets.streams.get_mut(&stream) else { return };
-                let heard = peer.tap.pass(bytes, self.orders.view().as_deref());
+                let heard = peer.tap.pass(bytes);
                 self.driver.peer_received(&mut self.sockets, stream, &heard);
                 drop(place);
             }

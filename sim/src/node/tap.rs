@@ -9,7 +9,7 @@ use std::time::Duration;
 use host::driver::{Mail, Orders};
 use link::record::{Reader, Record};
 use schema::mesh::{MeshBody, MeshFrame};
-use schema::{ChannelOp, ShardIndex, Stamp, View};
+use schema::{ChannelOp, ShardIndex, Stamp};
 use tokio::time::sleep;
 
 use crate::options::Planted;
@@ -38,8 +38,8 @@ impl Tap {
         Self { world, at, rng, reader: Reader::default() }
     }
 
-    /// What a shard that goes by this view hears of what came.
-    pub(super) fn pass(&mut self, came: Vec<u8>, view: Option<&View>) -> Vec<u8> {
+    /// What a shard hears of what came.
+    pub(super) fn pass(&mut self, came: Vec<u8>) -> Vec<u8> {
         let (mut input, mut heard, mut frames) = (&came[..], Vec::new(), 0);
         while let Ok(Some(content)) = self.reader.next(&mut input) {
             match Record::take(content).expect("nodes of this program send records") {
@@ -49,7 +49,7 @@ impl Tap {
                         let MeshFrame { from, to, epoch, body } = decoded(frame);
                         format!("n{}: hears #{seq} of {from} for {to}, epoch {}: {body:?}", self.at + 1, epoch.0)
                     });
-                    let frame = take(&self.world, self.at, &mut self.rng, frame, view);
+                    let frame = take(&self.world, self.at, &mut self.rng, frame);
                     Record::Frame { seq, version, frame: &frame }.put(&mut heard);
                 }
                 record @ (Record::Resume { .. } | Record::Beat { .. }) => record.put(&mut heard),
@@ -61,10 +61,7 @@ impl Tap {
 
     /// Whether what is heard is not simply what came. A record is heard once it is whole.
     fn is_tapped(&self) -> bool {
-        matches!(
-            self.world.options.planted,
-            Some(Planted::LinkForgetsAFrameThatMustArrive | Planted::NewerEpochDropped)
-        )
+        self.world.options.planted == Some(Planted::LinkForgetsAFrameThatMustArrive)
     }
 }
 
@@ -73,17 +70,12 @@ fn decoded(frame: &[u8]) -> MeshFrame {
 }
 
 /// The frame that is heard for one that came, and that a planted bug may come back to.
-fn take<'a>(world: &World, at: usize, rng: &mut Rng, came: &'a [u8], view: Option<&View>) -> Cow<'a, [u8]> {
+fn take<'a>(world: &World, at: usize, rng: &mut Rng, came: &'a [u8]) -> Cow<'a, [u8]> {
     match world.options.planted {
         Some(Planted::LinkForgetsAFrameThatMustArrive) => {
             let frame = decoded(came);
             let is_forgotten = frame.body.must_arrive() && rng.chance(FORGOTTEN_PERMILLE);
             if is_forgotten { Cow::Owned(nothing(frame)) } else { Cow::Borrowed(came) }
-        }
-        Some(Planted::NewerEpochDropped) => {
-            let frame = decoded(came);
-            let is_newer = view.is_some_and(|view| frame.epoch > view.epoch);
-            if is_newer { Cow::Owned(nothing(frame)) } else { Cow::Borrowed(came) }
         }
         Some(Planted::OldLifeAccepted | Planted::RetriesWhatHasNoReply) => {
             let frame = decoded(came);

@@ -1,15 +1,13 @@
 //! Planted bugs of a node that goes by a view: lies about the rows that a change of the view is about, told to its shards
 //! and to nobody else of the node.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use chat::keys;
-use kv::{Page, RangeRequest};
+use kv::Page;
 use schema::record::FenceRecord;
-use schema::{ChannelId, Epoch, Incarnation, UserId};
+use schema::{Epoch, Incarnation};
 
 use crate::options::Planted;
 
@@ -21,19 +19,11 @@ pub(super) struct ViewLies {
     planted: Option<Planted>,
     epoch: AtomicU64,
     version: AtomicU64,
-    /// Lists of members as they were read first.
-    lists: Mutex<BTreeMap<Vec<u8>, Page>>,
 }
 
 impl ViewLies {
     pub(super) fn new(life: &Life, planted: Option<Planted>) -> Self {
-        Self {
-            me: life.incarnation,
-            planted,
-            epoch: AtomicU64::default(),
-            version: AtomicU64::default(),
-            lists: Mutex::default(),
-        }
+        Self { me: life.incarnation, planted, epoch: AtomicU64::default(), version: AtomicU64::default() }
     }
 
     /// The node goes by a view, which was read at this version.
@@ -54,7 +44,7 @@ impl ViewLies {
     }
 
     /// A page that was read.
-    pub(super) fn page(&self, range: &RangeRequest, mut page: Page) -> Page {
+    pub(super) fn page(&self, mut page: Page) -> Page {
         match self.planted {
             Some(Planted::ArrivalsOfTheOldEpochUnread) => {
                 let version = self.version.load(Ordering::Relaxed);
@@ -62,24 +52,7 @@ impl ViewLies {
                 page.rows.retain(|row| !is_old(&row.key));
                 page
             }
-            Some(Planted::CachedMembership) if is_of(&keys::member(ChannelId(0), UserId(0)), &range.begin) => {
-                let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-                lists.entry(range.begin.clone()).or_insert(page).clone()
-            }
             _ => page,
         }
     }
-
-    /// A row is written by this node.
-    pub(super) fn written(&self, key: &[u8]) {
-        if let Ok((channel, _)) = keys::member_of(key) {
-            let of = keys::member(channel, UserId(0));
-            let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-            lists.retain(|begin, _| !begin.starts_with(&of[..of.len() - size_of::<UserId>()]));
-        }
-    }
-}
-
-fn is_of(like: &[u8], key: &[u8]) -> bool {
-    like.first() == key.first()
 }

@@ -153,21 +153,19 @@ impl Transaction for WayTx {
 
     async fn get_range(&self, range: &RangeRequest) -> Result<Page, Error> {
         let page = self.back(self.reach()?.get_range(range).await)?;
-        Ok(self.way.lies.iter().fold(page, |page, lies| lies.page(range, page)))
+        Ok(self.way.lies.iter().fold(page, |page, lies| lies.page(page)))
     }
 
     async fn snapshot_get_range(&self, range: &RangeRequest) -> Result<Page, Error> {
         let page = self.back(self.reach()?.snapshot_get_range(range).await)?;
-        Ok(self.way.lies.iter().fold(page, |page, lies| lies.page(range, page)))
+        Ok(self.way.lies.iter().fold(page, |page, lies| lies.page(page)))
     }
 
     fn set(&mut self, key: &[u8], value: &[u8]) {
-        self.way.lies.iter().for_each(|lies| lies.written(key));
         self.store.iter_mut().for_each(|store| store.set(key, value));
     }
 
     fn clear(&mut self, key: &[u8]) {
-        self.way.lies.iter().for_each(|lies| lies.written(key));
         self.store.iter_mut().for_each(|store| store.clear(key));
     }
 

@@ -101,7 +101,8 @@ impl Device {
             _ => HistoryWindow::Around(at),
         };
         let limit = u32::try_from(self.rng.within(1..=50)).expect("small");
-        self.ask(session, Asked::History, Command::History(History { channel_id, window, limit }));
+        let known = (window == HistoryWindow::Newest && head > 0).then_some(Seq(head));
+        self.ask(session, Asked::History(known), Command::History(History { channel_id, window, limit }));
     }
 
     /// A retry long after the answer, as after a restart of the client.

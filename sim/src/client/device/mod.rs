@@ -55,7 +55,8 @@ enum Asked {
     Reuse(Key),
     /// An edit, a deletion or a reaction, perhaps not for the first time.
     Operate(Key),
-    History,
+    /// Where the newest page is asked for: up to where its channel was known.
+    History(Option<Seq>),
     Mark,
     Typing,
     Watch,

@@ -118,6 +118,8 @@ impl Device {
         match (asked, reply) {
             (Asked::Send(key), Ok(Reply::Send { seq, duplicate, .. })) => {
                 facts.acknowledged(key, seq, duplicate);
+                let head = self.heads.entry(key.channel).or_default();
+                *head = seq.max(*head);
                 let body = Arc::clone(&facts.written[&key].body);
                 self.outbox.done(key);
                 remember(&mut self.remembered, (key, body, seq));
@@ -165,7 +167,13 @@ impl Device {
             }
             (Asked::Reuse(_), Err(error)) if error.code == u16::from(ErrorCode::IdReused) => {}
             (Asked::Again(key, _) | Asked::Reuse(key), Err(error)) if self.is_too_old(key, &error) => {}
-            (Asked::History, Ok(Reply::History(page))) => {
+            (Asked::History(known), Ok(Reply::History(page))) => {
+                // Whatever it was told before it asked, by whichever node.
+                if let Some(known) = known.filter(|known| page.messages.iter().all(|message| message.seq < *known)) {
+                    let newest = page.messages.iter().map(|message| message.seq).max();
+                    let finding = format!("{} knew of {known} and was shown a history up to {newest:?}", self.name);
+                    facts.complain("I3", finding);
+                }
                 for message in page.messages {
                     facts.saw(&self.name, self.user, message);
                 }
@@ -173,7 +181,7 @@ impl Device {
             (Asked::Mark, Ok(Reply::Mark { .. })) => {}
             (Asked::Echo(said), Ok(Reply::Echo { data })) if said == data => {}
             // A channel may be left while it is asked about, and the store may be away.
-            (Asked::History | Asked::Mark | Asked::Typing, Err(error)) if matches!(error.code, 102 | 103) => {}
+            (Asked::History(_) | Asked::Mark | Asked::Typing, Err(error)) if matches!(error.code, 102 | 103) => {}
             (_, Err(error)) if error.temporary => {}
             (asked, reply) => {
                 facts.complain("I5", format!("{} asked {asked:?} and was answered {reply:?}", self.name));
