@@ -307,6 +307,7 @@ impl Node<'_> {
                 shards: streams,
                 neighbours: heartbeat.neighbours(),
                 attempts: Arc::clone(state.attempts()),
+                tally: Arc::clone(state.counts().strangers()),
             })?),
             (_, _) => None,
         };

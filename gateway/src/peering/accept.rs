@@ -1,15 +1,17 @@
 //! Connections that other nodes make, and whoever else finds the port.
 //!
-//! Owns how many of them may be unproven at a time: they ask for nothing but a nonce, and the rest is closed unheard.
+//! Owns how many of them may be unproven at a time. Each asks for nothing but a nonce and is given little time; where
+//! there are too many the oldest makes room, since a node introduces itself within milliseconds and a stranger may never.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use link::handshake::links_between;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use super::tally::Reason;
 use super::{Ways, introduction};
 
 /// Connections that have not proven anything yet. Those of ten nodes of 16 shards that start at once are 160.
@@ -18,7 +20,8 @@ const UNPROVEN_MAX: usize = 256;
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(ways: Arc<Ways>, listener: TcpListener) {
-    let unproven = Arc::new(Semaphore::new(UNPROVEN_MAX));
+    // The oldest first, some of which may be through.
+    let mut unproven: VecDeque<AbortHandle> = VecDeque::with_capacity(UNPROVEN_MAX);
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -28,15 +31,19 @@ pub(super) async fn run(ways: Arc<Ways>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&unproven).try_acquire_owned() else {
-            tracing::debug!(%from, "too many connections at once say who they are: closed unheard");
-            continue;
-        };
+        if unproven.len() >= UNPROVEN_MAX {
+            unproven.retain(|task| !task.is_finished());
+        }
+        if unproven.len() >= UNPROVEN_MAX
+            && let Some(oldest) = unproven.pop_front()
+        {
+            oldest.abort();
+            if ways.tally.count(Reason::Crowded) {
+                tracing::warn!("many connections to the links' port do not say who they are: the oldest are closed");
+            }
+        }
         let ways = Arc::clone(&ways);
-        tokio::spawn(async move {
-            welcome(&ways, stream, from).await;
-            drop(place);
-        });
+        unproven.push_back(tokio::spawn(async move { welcome(&ways, stream, from).await }).abort_handle());
     }
 }
 
@@ -44,12 +51,16 @@ async fn welcome(ways: &Ways, mut stream: TcpStream, from: std::net::SocketAddr)
     let nodelay = stream.set_nodelay(true);
     let established = match introduction::accept(&mut stream, ways.secret.clone(), ways.me).await {
         Ok(established) => established,
-        Err(error) => return tracing::warn!(%from, %error, "a connection to the links' port is refused"),
+        Err(error) => {
+            if ways.tally.count((&error).into()) {
+                tracing::warn!(%from, %error, "a connection to the links' port is refused");
+            } else {
+                tracing::debug!(%from, %error, "another connection to the links' port is refused");
+            }
+            return;
+        }
     };
     let (peer, number) = (established.peer, established.link);
-    if number >= links_between(ways.me.shards, established.peer_shards) {
-        return tracing::warn!(%from, number, "a node asks for a link that is none between the two");
-    }
     tracing::debug!(%from, peer = format_args!("{:x}", peer.0), number, ?nodelay, "a link was accepted");
     // Whoever dialled dials again; this end needs no sign.
     drop(ways.hand_over(stream, established));

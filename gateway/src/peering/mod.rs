@@ -14,6 +14,7 @@ mod accept;
 mod attempts;
 mod dial;
 mod introduction;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,6 +32,7 @@ use tokio::sync::{oneshot, watch};
 use crate::uring::Mailbox;
 
 pub(crate) use attempts::{Attempts, Failure};
+pub(crate) use tally::Tally;
 
 /// Connections that a shard has not taken over yet: more than all others of its node make at once.
 pub(crate) const NEW_STREAMS_MAX: usize = 1_024;
@@ -72,6 +74,8 @@ pub(crate) struct Parts {
     pub(crate) neighbours: watch::Receiver<Neighbours>,
     /// Where it is said what came of dialling them.
     pub(crate) attempts: Arc<Attempts>,
+    /// Where connections are counted that came to nothing.
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// The thread, until this is dropped. Connections that were handed over stay.
@@ -87,11 +91,11 @@ impl Peering {
     /// # Errors
     /// The system's, if it starts no more threads.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { me, secret, listener, shards, neighbours, attempts } = parts;
+        let Parts { me, secret, listener, shards, neighbours, attempts, tally } = parts;
         listener.set_nonblocking(true)?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let ways = Arc::new(Ways { me, secret, shards });
+        let ways = Arc::new(Ways { me, secret, shards, tally });
         let thread = thread::Builder::new().name("peering".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let listener = match tokio::net::TcpListener::from_std(listener) {
@@ -124,6 +128,7 @@ struct Ways {
     me: Identity,
     secret: Secret,
     shards: Vec<Mailbox<NewStream>>,
+    tally: Arc<Tally>,
 }
 
 impl Ways {

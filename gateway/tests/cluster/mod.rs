@@ -10,6 +10,9 @@ use fdb_c::{Server, ServerOptions};
 
 use crate::support::{Node, private_file, rookery};
 
+/// The secret of nodes with links.
+pub(crate) const CLUSTER_SECRET: [u8; 32] = [9; 32];
+
 /// The stand-in, and a place for the files of its nodes.
 pub(crate) struct Cluster {
     pub(crate) server: Server,
@@ -57,7 +60,7 @@ impl Cluster {
 
     pub(crate) fn linked_with(&self, name: &str, more: &[&str]) -> Node {
         let secret = self.path().join("cluster.secret");
-        private_file(&secret, &[9; 32]);
+        private_file(&secret, &CLUSTER_SECRET);
         let links = ["--links=127.0.0.1:0", "--cluster.secret_file", secret.to_str().expect("a plain path")];
         self.starting(name, &[&links, more].concat())
     }

@@ -12,10 +12,11 @@ mod shard;
 mod text;
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::machine::disk;
+use crate::peering::Tally;
 use crate::telemetry::logs;
 use crate::{COMMIT, VERSION};
 
@@ -46,6 +47,7 @@ pub(crate) struct Metrics {
     full: AtomicBool,
     outages: AtomicU64,
     nodes: NodeFigures,
+    strangers: Arc<Tally>,
     data_dir: PathBuf,
 }
 
@@ -60,6 +62,7 @@ impl Metrics {
             full: AtomicBool::new(false),
             outages: AtomicU64::new(0),
             nodes: NodeFigures::default(),
+            strangers: Arc::default(),
             data_dir: data_dir.to_owned(),
         }
     }
@@ -81,6 +84,11 @@ impl Metrics {
     /// The place of what this node and those beside it are.
     pub(crate) fn nodes(&self) -> &NodeFigures {
         &self.nodes
+    }
+
+    /// The count of connections to the links' port that came to nothing.
+    pub(crate) fn strangers(&self) -> &Arc<Tally> {
+        &self.strangers
     }
 
     /// The place of one shard.
@@ -141,6 +149,11 @@ impl Metrics {
             ("rookery_log_lines_dropped", "Log lines that found no room", Value::Counter(logs::dropped_lines())),
         ]);
         families.extend(self.nodes.families());
+        families.push((
+            "rookery_links_refused",
+            "Connections to the links' port that came to nothing, by what was wrong",
+            Value::CounterBy("reason", self.strangers.counts().map(|(of, count)| (of.to_owned(), count)).collect()),
+        ));
         families.extend(self.store.get().map(|store| store.families()).into_iter().flatten());
         // A disk that does not answer has other ways to be noticed.
         let free_bytes = disk::free_bytes(&self.data_dir).ok();
