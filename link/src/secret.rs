@@ -35,7 +35,13 @@ impl Secret {
     /// The public name of the secret: nodes with the same one have the same secret.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let hash = self.mac("fingerprint", &[]).finalize().into_bytes();
+        self.fingerprint_beside(&[])
+    }
+
+    /// The public name of the secret and of whatever else nodes are to have in common.
+    #[must_use]
+    pub fn fingerprint_beside(&self, parts: &[&[u8]]) -> Fingerprint {
+        let hash = self.mac("fingerprint", parts).finalize().into_bytes();
         Fingerprint(u64::from_be_bytes(*hash.first_chunk().expect("a hash has 32 bytes")))
     }
 

@@ -132,6 +132,16 @@ pub(crate) struct Config {
     /// others stand by
     #[arg(id = "cluster.secret_file", value_name = "PATH", value_parser = path)]
     pub(crate) cluster_secret_file: Option<PathBuf>,
+    /// The file of this node's certificate for links, PEM, made out to the name rookery; with it, its key and the
+    /// authority set links are encrypted, and only who shows such a certificate is let in
+    #[arg(id = "cluster.tls_certificate_file", value_name = "PATH", value_parser = path)]
+    pub(crate) cluster_tls_certificate_file: Option<PathBuf>,
+    /// The file of that certificate's key, PEM
+    #[arg(id = "cluster.tls_key_file", value_name = "PATH", value_parser = path)]
+    pub(crate) cluster_tls_key_file: Option<PathBuf>,
+    /// The file of the authority's certificate that has signed those of all nodes, PEM
+    #[arg(id = "cluster.tls_ca_file", value_name = "PATH", value_parser = path)]
+    pub(crate) cluster_tls_ca_file: Option<PathBuf>,
 
     /// Client connections; one more is refused (close code 3015)
     #[arg(id = "limits.connections", value_name = "N", value_parser = whole::<u32>(1, u32::MAX.into()))]

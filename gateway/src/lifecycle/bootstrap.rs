@@ -4,13 +4,16 @@
 //! Owns their order, and refuses before anything is opened that others could see, but for the internal listener.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::bail;
 use link::Secret;
 
 use crate::config::{Config, Mode, Role, StoreEngine};
 use crate::machine::listen::{self, Ready};
 use crate::machine::{datadir, files, secret};
+use crate::peering::Tls;
 use crate::telemetry::metrics::Metrics;
 
 use super::state::NodeState;
@@ -31,6 +34,7 @@ pub(super) struct Bootstrap {
 /// What a node needs for links to others.
 pub(super) struct Links {
     pub(super) secret: Secret,
+    pub(super) tls: Option<Tls>,
     pub(super) listener: TcpListener,
     /// Where others find it.
     address: String,
@@ -41,10 +45,25 @@ impl Links {
         self.address.clone()
     }
 
-    /// Of the secret, for comparison with others'.
+    /// For comparison with others'.
     pub(super) fn fingerprint(&self) -> u64 {
-        self.secret.fingerprint().0
+        fingerprint(&self.secret, self.tls.as_ref())
     }
+}
+
+/// Of what links are proven with, which all nodes have in common: the secret, and the authority if there is TLS.
+fn fingerprint(secret: &Secret, tls: Option<&Tls>) -> u64 {
+    let authority = tls.map(Tls::authority).unwrap_or_default();
+    secret.fingerprint_beside(&authority).0
+}
+
+/// The same, of what a configuration names.
+///
+/// # Errors
+/// The operator's: what it names cannot be used.
+pub(crate) fn links_fingerprint(config: &Config, secret_file: &Path) -> anyhow::Result<u64> {
+    let (secret, tls) = (secret::read(secret_file)?, tls(config)?);
+    Ok(fingerprint(&secret, tls.as_ref()))
 }
 
 impl Bootstrap {
@@ -81,12 +100,26 @@ fn connections_max(config: &Config) -> anyhow::Result<u32> {
 fn links(config: &Config) -> anyhow::Result<Option<Links>> {
     let (Some(path), StoreEngine::FoundationDb) = (&config.cluster_secret_file, config.engine) else { return Ok(None) };
     let secret = secret::read(path)?;
+    let tls = tls(config)?;
     let listener = listen::open("listen.links", config.links)?;
     let address = match &config.links_address {
         Some(address) => address.clone(),
         None => listener.local_addr()?.to_string(),
     };
-    Ok(Some(Links { secret, listener, address }))
+    Ok(Some(Links { secret, tls, listener, address }))
+}
+
+/// The certificates of links, if there are to be any.
+fn tls(config: &Config) -> anyhow::Result<Option<Tls>> {
+    let Config { cluster_tls_certificate_file, cluster_tls_key_file, cluster_tls_ca_file, .. } = config;
+    match (cluster_tls_certificate_file, cluster_tls_key_file, cluster_tls_ca_file) {
+        (None, None, None) => Ok(None),
+        (Some(certificate), Some(key), Some(ca)) => Tls::load(certificate, key, ca).map(Some),
+        (_, _, _) => bail!(
+            "of cluster.tls_certificate_file, cluster.tls_key_file and cluster.tls_ca_file some are set and some are \
+             not: name all three, or none for links without TLS"
+        ),
+    }
 }
 
 fn token_key(config: &Config) -> anyhow::Result<api::TokenKey> {

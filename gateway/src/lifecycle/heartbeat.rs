@@ -372,7 +372,7 @@ pub(super) fn refusal(refused: &Refused) -> String {
     let node = &refused.node;
     match refused.differs {
         Differs::Secret => format!(
-            "node {node} on this store has another cluster.secret_file: give all nodes the same, then start this one again"
+            "node {node} on this store has another cluster.secret_file or cluster.tls_ca_file: give all nodes the same, then start this one again"
         ),
         Differs::TokenKey => format!(
             "node {node} on this store signs tokens with another key: give all nodes the same auth.key or auth.key_file, then start this one again"

@@ -44,6 +44,7 @@ use crate::peering::{self, Peering};
 use crate::runtime::{self, Commander, NodeParts, NodeShards, ShardEnd, Started, StorePool, Tell};
 use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
+pub(crate) use bootstrap::links_fingerprint;
 use bootstrap::{Bootstrap, Links};
 use departure::Departure;
 use heartbeat::{Heartbeat, Me};
@@ -303,6 +304,7 @@ impl Node<'_> {
             (Some(links), Some((heartbeat, _))) => Some(Peering::start(peering::Parts {
                 me: Identity { incarnation, shards, versions: VERSIONS },
                 secret: links.secret.clone(),
+                tls: links.tls.clone(),
                 listener: links.listener.try_clone()?,
                 shards: streams,
                 neighbours: heartbeat.neighbours(),

@@ -11,8 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use super::introduction::{self, Wire};
 use super::tally::Reason;
-use super::{Ways, introduction};
+use super::{Tls, Ways};
 
 /// Connections that have not proven anything yet. Those of ten nodes of 16 shards that start at once are 160.
 const UNPROVEN_MAX: usize = 256;
@@ -47,9 +48,10 @@ pub(super) async fn run(ways: Arc<Ways>, listener: TcpListener) {
     }
 }
 
-async fn welcome(ways: &Ways, mut stream: TcpStream, from: std::net::SocketAddr) {
+async fn welcome(ways: &Ways, stream: TcpStream, from: std::net::SocketAddr) {
     let nodelay = stream.set_nodelay(true);
-    let established = match introduction::accept(&mut stream, ways.secret.clone(), ways.me).await {
+    let mut wire = Wire::new(stream, ways.tls.as_ref().map(Tls::accept));
+    let established = match introduction::accept(&mut wire, ways.secret.clone(), ways.me).await {
         Ok(established) => established,
         Err(error) => {
             if ways.tally.count((&error).into()) {
@@ -63,5 +65,5 @@ async fn welcome(ways: &Ways, mut stream: TcpStream, from: std::net::SocketAddr)
     let (peer, number) = (established.peer, established.link);
     tracing::debug!(%from, peer = format_args!("{:x}", peer.0), number, ?nodelay, "a link was accepted");
     // Whoever dialled dials again; this end needs no sign.
-    drop(ways.hand_over(stream, established));
+    drop(ways.hand_over(wire, established));
 }

@@ -13,8 +13,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::introduction::{self, IntroductionError};
-use super::{Attempts, Neighbour, Neighbours, Ways};
+use super::introduction::{self, IntroductionError, Wire};
+use super::{Attempts, Neighbour, Neighbours, Tls, Ways};
 
 /// The pauses between attempts: doubled from the first to the last, each up to a half longer by chance.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -68,7 +68,7 @@ async fn keep(ways: Arc<Ways>, attempts: Arc<Attempts>, peer: Incarnation, addre
                 attempts.failed(peer, number, format!("{address}: {error}"));
                 let peer = format_args!("{:x}", peer.0).to_string();
                 match &error {
-                    IntroductionError::Handshake(_) => {
+                    IntroductionError::Handshake(_) | IntroductionError::Tls(_) | IntroductionError::NoTls => {
                         tracing::warn!(peer, number, address, %error, "a node refuses a link, or is not the one that is meant");
                     }
                     IntroductionError::Io(_) | IntroductionError::Late => {
@@ -88,9 +88,9 @@ async fn connect(
     address: &str,
     number: u16,
 ) -> Result<Option<oneshot::Receiver<()>>, IntroductionError> {
-    let mut stream =
-        timeout(CONNECT_WITHIN, TcpStream::connect(address)).await.map_err(|_| IntroductionError::Late)??;
+    let stream = timeout(CONNECT_WITHIN, TcpStream::connect(address)).await.map_err(|_| IntroductionError::Late)??;
     stream.set_nodelay(true)?;
-    let established = introduction::dial(&mut stream, ways.secret.clone(), ways.me, peer, number).await?;
-    Ok(ways.hand_over(stream, established))
+    let mut wire = Wire::new(stream, ways.tls.as_ref().map(Tls::dial));
+    let established = introduction::dial(&mut wire, ways.secret.clone(), ways.me, peer, number).await?;
+    Ok(ways.hand_over(wire, established))
 }

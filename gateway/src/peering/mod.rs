@@ -2,12 +2,13 @@
 //!
 //! Owns a thread with a runtime of its own, on which nothing else runs, and the listener of the links. Of two nodes the
 //! one whose life has the smaller number dials, each link between the two by itself, and again whenever it breaks. What
-//! flows on a connection once both have proven who they are is the shards' affair: it leaves this room as a descriptor.
+//! flows on a connection once both have proven who they are is the shards' affair: it leaves this room as a descriptor, with
+//! its TLS if it has any.
 //!
 //! ```text
 //! nodes of the view ─► dial ─╮
 //!                            ├─► introduction: link::handshake ─► NewStream ─► the shard that holds that link
-//! listen.links ─► accept ────╯
+//! listen.links ─► accept ────╯   inside of tls, if set
 //! ```
 
 mod accept;
@@ -15,6 +16,7 @@ mod attempts;
 mod dial;
 mod introduction;
 mod tally;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,8 +33,11 @@ use tokio::sync::{oneshot, watch};
 
 use crate::uring::Mailbox;
 
+use introduction::Wire;
+
 pub(crate) use attempts::{Attempts, Failure};
 pub(crate) use tally::Tally;
+pub(crate) use tls::{Session, Tls};
 
 /// Connections that a shard has not taken over yet: more than all others of its node make at once.
 pub(crate) const NEW_STREAMS_MAX: usize = 1_024;
@@ -40,6 +45,8 @@ pub(crate) const NEW_STREAMS_MAX: usize = 1_024;
 /// An authenticated connection to another node, for the shard that holds the link.
 pub(crate) struct NewStream {
     pub(crate) fd: OwnedFd,
+    /// Where it has any.
+    pub(crate) tls: Option<Session>,
     /// The life of the other node.
     pub(crate) peer: Incarnation,
     /// Which of the links between the two.
@@ -66,6 +73,8 @@ pub(crate) type Neighbours = BTreeMap<Incarnation, Neighbour>;
 pub(crate) struct Parts {
     pub(crate) me: Identity,
     pub(crate) secret: Secret,
+    /// Without it links are not encrypted.
+    pub(crate) tls: Option<Tls>,
     /// Where other nodes connect.
     pub(crate) listener: TcpListener,
     /// Of each shard, in the order of their numbers.
@@ -91,11 +100,11 @@ impl Peering {
     /// # Errors
     /// The system's, if it starts no more threads.
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
-        let Parts { me, secret, listener, shards, neighbours, attempts, tally } = parts;
+        let Parts { me, secret, tls, listener, shards, neighbours, attempts, tally } = parts;
         listener.set_nonblocking(true)?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let ways = Arc::new(Ways { me, secret, shards, tally });
+        let ways = Arc::new(Ways { me, secret, tls, shards, tally });
         let thread = thread::Builder::new().name("peering".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let listener = match tokio::net::TcpListener::from_std(listener) {
@@ -127,22 +136,20 @@ impl Drop for Peering {
 struct Ways {
     me: Identity,
     secret: Secret,
+    tls: Option<Tls>,
     shards: Vec<Mailbox<NewStream>>,
     tally: Arc<Tally>,
 }
 
 impl Ways {
     /// Gives a connection to its shard. Returns a sign of its end; none if the shard takes none.
-    fn hand_over(
-        &self,
-        stream: tokio::net::TcpStream,
-        established: link::handshake::Established,
-    ) -> Option<oneshot::Receiver<()>> {
+    fn hand_over(&self, wire: Wire, established: link::handshake::Established) -> Option<oneshot::Receiver<()>> {
         let link::handshake::Established { peer, link: number, leftover, .. } = established;
         let (alive, ended) = oneshot::channel();
+        let (stream, tls) = wire.into_parts();
         let fd = stream.into_std().ok()?.into();
         let shard = usize::from(number) % self.shards.len();
-        let new = NewStream { fd, peer, number, leftover, alive };
+        let new = NewStream { fd, tls, peer, number, leftover, alive };
         self.shards[shard].push(new).ok()?;
         Some(ended)
     }

@@ -34,6 +34,7 @@ reasons! {
     // It is no node, or not one of this cluster.
     Garbage = "garbage";
     Secret = "secret";
+    Tls = "tls";
     Version = "version";
     // A node that means another life than this, or itself.
     Incarnation = "incarnation";
@@ -76,6 +77,7 @@ impl From<&IntroductionError> for Reason {
         match error {
             IntroductionError::Io(_) => Self::Closed,
             IntroductionError::Late => Self::Late,
+            IntroductionError::Tls(_) | IntroductionError::NoTls => Self::Tls,
             IntroductionError::Handshake(error) => match error {
                 HandshakeError::Garbage { .. } => Self::Garbage,
                 HandshakeError::WrongSecret { .. } => Self::Secret,

@@ -4,15 +4,12 @@
 //! but whose pages may connect, and the moment at which figures are published.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use host::driver::{Clock as _, Driver, Parts, StreamId, Turn, Upgrade};
+use host::driver::{Clock as _, Driver, Parts, Turn, Upgrade};
 use kv::Engine;
 use schema::limits::{ECHO_MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX};
-use tokio::sync::oneshot;
-use wire::SharedFrame;
 
 use crate::peering::NewStream;
 use crate::telemetry::metrics::{Figures, Latency, Metrics, ShardLinks};
@@ -20,6 +17,7 @@ use crate::uring::{Closed, ConnId, Decision, Endpoint, Frame, Handler, Inbox, So
 
 use super::clock::Clock;
 use super::mesh::NodeLinks;
+use super::streams::{Ring, Streams, stream};
 use super::tokens::Tokens;
 
 pub(crate) type ShardParts<S> = Parts<S, Tokens, NodeLinks, Clock>;
@@ -28,8 +26,8 @@ pub(crate) struct ShardHandler<S> {
     driver: Driver<S, Tokens, NodeLinks, Clock>,
     /// Connections to other nodes that this shard is to take over.
     new_streams: Inbox<NewStream>,
-    /// Those that it has, each with what tells of its end when it is dropped.
-    streams: BTreeMap<ConnId, oneshot::Sender<()>>,
+    /// Those that it has.
+    streams: Streams,
     clock: Clock,
     /// Whose pages may connect.
     origins: Arc<api::Origins>,
@@ -47,18 +45,19 @@ impl<S: Engine> ShardHandler<S> {
         shard: u16,
     ) -> Self {
         let clock = parts.clock;
-        let (driver, streams) = (Driver::new(parts), BTreeMap::new());
+        let (driver, streams) = (Driver::new(parts), Streams::default());
         Self { driver, new_streams, streams, clock, origins, origins_refused: 0, metrics, shard }
     }
 
     /// Takes connections to other nodes over that have been made since the last turn.
     fn take_streams(&mut self, sockets: &mut Sockets) {
-        while let Some(NewStream { fd, peer, number, leftover, alive }) = self.new_streams.pop() {
+        while let Some(NewStream { fd, tls, peer, number, leftover, alive }) = self.new_streams.pop() {
             let conn = sockets.adopt(fd);
-            self.streams.insert(conn, alive);
-            self.driver.peer_connected(sockets, stream(conn), peer, number);
+            self.streams.insert(conn, alive, tls);
+            let ring = &mut Ring { sockets, streams: &mut self.streams };
+            self.driver.peer_connected(ring, stream(conn), peer, number);
             if !leftover.is_empty() {
-                self.driver.peer_received(sockets, stream(conn), &leftover);
+                self.driver.peer_received(ring, stream(conn), &leftover);
             }
         }
     }
@@ -82,10 +81,6 @@ impl<S: Engine> ShardHandler<S> {
         metrics.record(Latency::Append, &append_ns);
         metrics.record(Latency::Store, &store_ns);
     }
-}
-
-fn stream(conn: ConnId) -> StreamId {
-    StreamId(conn.as_u64())
 }
 
 fn own(conn: ConnId) -> router::ConnId {
@@ -116,7 +111,7 @@ impl<S: Engine> Handler for ShardHandler<S> {
     }
 
     fn on_open(&mut self, sockets: &mut Sockets, conn: ConnId) {
-        self.driver.opened(sockets, own(conn));
+        self.driver.opened(&mut Ring { sockets, streams: &mut self.streams }, own(conn));
     }
 
     fn on_frame(&mut self, _sockets: &mut Sockets, conn: ConnId, frame: Frame<'_>) {
@@ -131,68 +126,32 @@ impl<S: Engine> Handler for ShardHandler<S> {
     }
 
     fn on_writable(&mut self, _sockets: &mut Sockets, conn: ConnId, bytes: usize) {
-        if self.streams.contains_key(&conn) {
-            self.driver.peer_written(stream(conn), bytes);
-        } else {
-            self.driver.drained(own(conn), u32::try_from(bytes).expect("one send is below 4 GB"));
+        match self.streams.written(conn, bytes) {
+            Some(bytes) => self.driver.peer_written(stream(conn), bytes),
+            None => self.driver.drained(own(conn), u32::try_from(bytes).expect("one send is below 4 GB")),
         }
     }
 
     fn on_closed(&mut self, _sockets: &mut Sockets, conn: ConnId, _why: Closed) {
-        match self.streams.remove(&conn) {
-            Some(_alive) => self.driver.peer_closed(stream(conn)),
-            None => self.driver.closed(own(conn)),
+        if self.streams.remove(conn) {
+            self.driver.peer_closed(stream(conn));
+        } else {
+            self.driver.closed(own(conn));
         }
     }
 
     fn on_bytes(&mut self, sockets: &mut Sockets, conn: ConnId, bytes: &[u8]) {
-        self.driver.peer_received(sockets, stream(conn), bytes);
+        self.streams.received(sockets, conn, bytes, |ring, bytes| {
+            self.driver.peer_received(ring, stream(conn), bytes);
+        });
     }
 
     fn on_turn(&mut self, sockets: &mut Sockets, _now: Instant) -> Option<Instant> {
         self.take_streams(sockets);
-        let Turn { wanted, ticked } = self.driver.turn(sockets);
+        let Turn { wanted, ticked } = self.driver.turn(&mut Ring { sockets, streams: &mut self.streams });
         if ticked {
             self.publish(sockets);
         }
         Some(self.clock.instant(wanted))
-    }
-}
-
-impl host::driver::Streams for Sockets {
-    fn write(&mut self, stream: StreamId, bytes: &[u8]) {
-        self.send_bytes(ConnId::from_u64(stream.0), bytes);
-    }
-
-    fn close_stream(&mut self, stream: StreamId) {
-        self.abort(ConnId::from_u64(stream.0));
-    }
-}
-
-impl host::driver::Sockets for Sockets {
-    fn send(&mut self, conn: router::ConnId, frame: &SharedFrame) {
-        Sockets::send(self, ConnId::from_u64(conn.0), frame);
-    }
-
-    fn ping(&mut self, conn: router::ConnId) {
-        Sockets::ping(self, ConnId::from_u64(conn.0));
-    }
-
-    fn close(&mut self, conn: router::ConnId, code: schema::CloseCode, reason: &str) {
-        let code = wire::CloseCode::new(code.into()).expect("the protocol's codes may stand in a close frame");
-        Sockets::close(self, ConnId::from_u64(conn.0), code, reason);
-    }
-
-    fn set_reads(&mut self, conn: router::ConnId, on: bool) {
-        let conn = ConnId::from_u64(conn.0);
-        if on { self.resume_reads(conn) } else { self.pause_reads(conn) }
-    }
-
-    fn stop_accepting(&mut self) {
-        Sockets::stop_accepting(self);
-    }
-
-    fn stop(&mut self, within: Duration) {
-        Sockets::stop(self, within);
     }
 }

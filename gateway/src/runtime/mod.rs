@@ -9,6 +9,7 @@ mod handler;
 mod mesh;
 mod pool;
 mod shards;
+mod streams;
 mod tokens;
 
 pub(crate) use clock::{Clock, wall};

@@ -10,7 +10,7 @@ use crate::secret::Fingerprint;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
     /// Whoever is at the other end is no node: the port or the address is another program's.
-    #[error("byte {at} is {byte:#04x}, which is not how a link between nodes begins")]
+    #[error("byte {at} is {byte:#04x}, which is not how a link between nodes begins{}", tls_hint(*.at, *.byte))]
     Garbage {
         /// Its place in the stream.
         at: usize,
@@ -78,4 +78,12 @@ pub enum HandshakeError {
         /// That of this node's secret.
         fingerprint: Fingerprint,
     },
+}
+
+/// TLS begins with these.
+fn tls_hint(at: usize, byte: u8) -> &'static str {
+    match (at, byte) {
+        (0, 0x15 | 0x16) => ", but TLS does: either all nodes have cluster.tls_* set or none",
+        (_, _) => "",
+    }
 }

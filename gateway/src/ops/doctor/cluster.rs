@@ -10,8 +10,9 @@ use api::TokenKey;
 use schema::limits::{CLOCK_OFF_MS_MAX, CLOCK_OFF_WARN_MS};
 
 use crate::config::{Config, StoreEngine};
+use crate::lifecycle::links_fingerprint;
 use crate::lifecycle::nodes::Watched;
-use crate::machine::{listen, secret};
+use crate::machine::listen;
 
 use super::{Finding, Verdict};
 
@@ -21,7 +22,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// What there is to compare.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
-    /// The secret's fingerprint, or what is wrong with it.
+    /// The fingerprint of the secret and the authority of certificates, or what is wrong with them.
     secret: Result<u64, String>,
     /// The token key's; none if there is no key yet.
     token_key: Result<Option<u64>, String>,
@@ -53,7 +54,7 @@ pub(super) fn measure(config: &Config, watched: Option<&Watched>) -> Option<Fact
         (records.map(other).collect(), watched.ahead_ms)
     });
     Some(Facts {
-        secret: secret::read(path).map(|secret| secret.fingerprint().0).map_err(|error| format!("{error:#}")),
+        secret: links_fingerprint(config, path).map_err(|error| format!("{error:#}")),
         token_key: token_key(config),
         address: address(config),
         others,
@@ -115,7 +116,9 @@ fn secret_row(facts: &Facts, others: &[Other]) -> Finding {
     let needed = "the same on all nodes";
     let (found, lacking) = match &facts.secret {
         Err(error) => ("not usable".to_owned(), Some(error.clone())),
-        Ok(mine) => same(others, |other| other.secret == *mine, "cluster.secret_file"),
+        Ok(mine) => {
+            same(others, |other| other.secret == *mine, "cluster.secret_file, and the same cluster.tls_ca_file or none")
+        }
     };
     Finding::new(what, found, needed, lacking)
 }
