@@ -10,7 +10,7 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::nodes::{Layout, NODES_MAX, Nodes, Programs, name, say};
+use crate::nodes::{Layout, NODES_MAX, Nodes, Profile, Programs, name, say};
 
 /// What kind of cluster.
 #[derive(Debug, Clone, Args)]
@@ -24,9 +24,9 @@ pub(crate) struct Cluster {
     /// The API of the first node; the others' ports are ten apart each, and WebSocket is one further
     #[arg(long, default_value_t = 8000)]
     port: u16,
-    /// Run what `cargo build --release` makes, as a measurement wants it
-    #[arg(long)]
-    release: bool,
+    /// How the programs are built
+    #[arg(long, value_enum, default_value_t = Profile::Dev)]
+    profile: Profile,
     /// Run what was built before
     #[arg(long)]
     no_build: bool,
@@ -39,9 +39,9 @@ pub(crate) struct Cluster {
 pub(crate) fn run(cluster: &Cluster) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let programs = if cluster.no_build {
-        Programs::built(cluster.release)?
+        Programs::built(cluster.profile)?
     } else {
-        Programs::build(&["standin", "gateway"], cluster.release)?
+        Programs::build(&["standin", "gateway"], cluster.profile)?
     };
     let &Cluster { shards, port, .. } = cluster;
     let mut nodes = Nodes::start(programs, Layout { shards, port, shown: true })?;

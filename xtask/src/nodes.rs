@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Nodes at most: their ports are ten apart.
@@ -23,6 +24,35 @@ pub(crate) const NODES_MAX: u16 = 16;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a child is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How programs are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    /// Built sooner than the others, and slow
+    Dev,
+    /// What the gate builds
+    Ci,
+    /// What ships, and is measured
+    Release,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Ci => "ci",
+            Self::Release => "release",
+        }
+    }
+
+    /// Where cargo puts what it builds so.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Ci | Self::Release => self.name(),
+        }
+    }
+}
 
 /// Where programs are.
 #[derive(Debug, Clone)]
@@ -33,30 +63,27 @@ impl Programs {
     ///
     /// # Errors
     /// One cannot be built.
-    pub(crate) fn build(packages: &[&str], release: bool) -> Result<Self> {
+    pub(crate) fn build(packages: &[&str], profile: Profile) -> Result<Self> {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         for package in packages {
             say(&format!("building {package}"));
             let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            cargo.current_dir(root).args(["build", "--quiet", "--locked", "-p", package]);
-            if release {
-                cargo.arg("--release");
-            }
+            cargo.current_dir(root).args(["build", "--quiet", "--locked", "--profile", profile.name(), "-p", package]);
             let status = cargo.status().context("cannot run cargo")?;
             ensure!(status.success(), "{package} cannot be built: {status}");
         }
-        Self::built(release)
+        Self::built(profile)
     }
 
     /// What was built before.
     ///
     /// # Errors
     /// Cargo does not say where that is.
-    pub(crate) fn built(release: bool) -> Result<Self> {
+    pub(crate) fn built(profile: Profile) -> Result<Self> {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         let metadata = cargo_metadata::MetadataCommand::new().current_dir(root).no_deps().exec();
         let target = metadata.context("cargo metadata")?.target_directory;
-        Ok(Self(target.join(if release { "release" } else { "debug" }).into()))
+        Ok(Self(target.join(profile.folder()).into()))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -20,7 +20,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use self::figures::{Figures, PARTITIONS};
 use self::plan::{Act, Plan};
-use crate::nodes::{Layout, NODES_MAX, Nodes, PATIENCE, Programs, Running, name, say};
+use crate::nodes::{Layout, NODES_MAX, Nodes, PATIENCE, Profile, Programs, Running, name, say};
 
 /// How often all is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -65,9 +65,9 @@ pub(crate) struct Chaos {
     /// When the first thing is done, and of kills how long after each the next one is
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
-    /// Run what `cargo build` makes without --release: slower, and built sooner
-    #[arg(long)]
-    debug: bool,
+    /// How the programs are built
+    #[arg(long, value_enum, default_value_t = Profile::Release)]
+    profile: Profile,
     /// Run what was built before
     #[arg(long)]
     no_build: bool,
@@ -87,9 +87,9 @@ pub(crate) fn run(chaos: &Chaos) -> Result<ExitCode> {
         signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
     }
     let programs = if chaos.no_build {
-        Programs::built(!chaos.debug)?
+        Programs::built(chaos.profile)?
     } else {
-        Programs::build(&["standin", "gateway", "loadgen"], !chaos.debug)?
+        Programs::build(&["standin", "gateway", "loadgen"], chaos.profile)?
     };
     let &Chaos { shards, port, .. } = chaos;
     let mut nodes = Nodes::start(programs.clone(), Layout { shards, port, shown: false })?;
