@@ -187,13 +187,14 @@ fn what_a_life_left_is_adopted_by_the_node_whose_share_it_is() {
     block_on(view::claim(engine, Incarnation(4), 1)).expect("claimed");
     let others: Vec<Partition> = Partition::all().filter(|partition| partition.index() % 32 < 16).collect();
     give(engine, &others, 5);
+    // Before them one that is in no view.
+    let nothing = block_on(Share::current(engine, Incarnation(3))).expect("readable");
+    assert_eq!(block_on(push::adopt(engine, WALL, &nothing)).expect("adopted"), Adopted::default());
     let adopted = [4, 5].map(|node| {
         let share = block_on(Share::current(engine, Incarnation(node))).expect("readable");
         block_on(push::adopt(engine, WALL, &share)).expect("adopted").arrivals
     });
     assert_eq!(adopted.iter().sum::<u64>(), 1, "one of them, and only it: {adopted:?}");
-    let nothing = block_on(Share::current(engine, Incarnation(3))).expect("readable");
-    assert_eq!(block_on(push::adopt(engine, WALL, &nothing)).expect("adopted"), Adopted::default());
 }
 
 #[test]
