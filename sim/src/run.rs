@@ -172,15 +172,19 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
 /// Looks now and then, until it is so, whether all is as if nothing had gone wrong (I13).
 fn note_convergence(world: &World) {
     let Some(healed_ms) = world.healed_ms.get() else { return };
-    let since_ms = world.trace.now_ms() - healed_ms.max(world.found_dead_ms.get());
+    // Who is behind and reads on is not stuck, however much it has missed.
+    let moved_ms = healed_ms.max(world.found_dead_ms.get()).max(world.heard_ms.get());
+    let since_ms = world.trace.now_ms() - moved_ms;
     if world.converged_ms.get().is_some() || !since_ms.is_multiple_of(CONVERGED_EVERY_MS) {
         return;
     }
     if let Some(lacks) = checks::lacks(world) {
         world.lacked.replace(lacks);
+        world.stuck_ms.set(world.stuck_ms.get().max(since_ms));
     } else {
-        note!(world.trace, "world: all is well {since_ms} ms after it healed and all have noticed");
-        world.converged_ms.set(Some(since_ms));
+        let stuck_ms = world.stuck_ms.get();
+        note!(world.trace, "world: all is well, and for {stuck_ms} ms nothing moved");
+        world.converged_ms.set(Some(stuck_ms));
     }
 }
 

@@ -98,6 +98,8 @@ pub(crate) struct World {
     pub(crate) healed_ms: Cell<Option<u64>>,
     /// When a device last found that nothing was at the other end of its connection.
     pub(crate) found_dead_ms: Cell<u64>,
+    /// The longest time since then in which no client heard anything, while not all was well.
+    pub(crate) stuck_ms: Cell<u64>,
     /// How long after both all was as if nothing had gone wrong, and what was not for longest (I13).
     pub(crate) converged_ms: Cell<Option<u64>>,
     pub(crate) lacked: RefCell<String>,
@@ -134,6 +136,7 @@ impl World {
             phase: Cell::new(Phase::Busy),
             healed_ms: Cell::default(),
             found_dead_ms: Cell::default(),
+            stuck_ms: Cell::default(),
             converged_ms: Cell::default(),
             lacked: RefCell::default(),
             lives: Cell::default(),
