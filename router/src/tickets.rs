@@ -171,6 +171,8 @@ impl Tickets {
 
     /// Takes a home's answer, if somebody waits for it still and it is theirs. A send that is refused for now takes those
     /// along that the same session sent behind it to the same channel: they are to be repeated in their order (rule 7).
+    /// One that is done says of those before it, which the same home was asked, that they were decided and that the word
+    /// of it is lost: asked again now, one that was refused could be done behind it, so its asker decides.
     pub(crate) fn answered(
         &mut self,
         from: Owner,
@@ -189,9 +191,19 @@ impl Tickets {
             }
         }
         let is_for_now = reply.as_ref().is_err_and(|refusal| refusal.code.is_temporary());
+        let is_done = reply.is_ok();
         let ticket = self.remove(number).expect("just found");
         let line = ticket.line();
         let mut answered = vec![(ticket.asker, ticket.sends(), reply)];
+        if let Some(first) = line.filter(|_| is_done).and_then(|line| self.first_unheard(line, number, from)) {
+            let line = line.expect("it is of one");
+            let lost = self.remove(first).into_iter().chain(self.remove_behind(line, first));
+            answered.extend(lost.map(|ticket| {
+                let refusal =
+                    Refusal::new(ErrorCode::StorageUnavailable, "the answer was lost; sending it again is safe");
+                (ticket.asker, ticket.sends(), Err(refusal.after_ms(RETRY_MS)))
+            }));
+        }
         if let Some(line) = line.filter(|_| is_for_now) {
             answered.extend(self.remove_behind(line, number).into_iter().map(|ticket| {
                 let message = "an earlier message to this channel was refused, send both again in their order";
@@ -200,6 +212,12 @@ impl Tickets {
             }));
         }
         answered
+    }
+
+    /// The first of a line before `number` that this home was asked last and has not answered.
+    fn first_unheard(&self, line: Line, number: u64, home: Owner) -> Option<u64> {
+        let mut before = self.lines.get(&line)?.range(..number);
+        before.find(|other| self.open[*other].asked == Some(home)).copied()
     }
 
     fn remove_behind(&mut self, line: Line, number: u64) -> Vec<Ticket> {

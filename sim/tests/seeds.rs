@@ -57,8 +57,9 @@ fn planted_bugs_are_caught() {
     if IS_SLOW {
         return;
     }
-    // Whoever looks first after the power loss: the sender, a reader who was shown it, a cursor beyond the store.
-    check(Planted::AcknowledgeBeforeDurable, 1, &["I3", "I2", "I6"]);
+    // Whoever looks first after the power loss: the sender, who may send it again, a reader who was shown it, a cursor beyond the
+    // store.
+    check(Planted::AcknowledgeBeforeDurable, 3, &["I3", "I2", "I5", "I6"]);
     // Whoever does something to a message that is not there asks for ever.
     check(Planted::SeqInMemory, 1, &["I2", "I12"]);
     check(Planted::AnswerForgotten, 1, &["I12", "I6"]);

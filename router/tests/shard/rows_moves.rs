@@ -49,6 +49,11 @@ rules! {
         read ab#1, delete ab#1",
     }
 
+    who_is_answered_knows_that_an_earlier_answer_of_that_home_is_lost {
+        "2 nodes, view moves ab to 0, a2 joins, store holds Apply, a2 sends ab m1, far frames are lost, store releases,
+        far frames come, a2 sends ab m2, 0 and 2 miss something => a2: connected, #2, !115, ab#1=m1, ab#2=m2",
+    }
+
     a_refusal_counts_from_the_home_that_was_asked_last_alone {
         "2 nodes, view moves ab to 0, a2 joins, frames 0 to 2 wait, store refuses Apply 115, a2 sends ab m1,
         store accepts Apply, store holds Apply, view moves ab to 3, frames 0 to 2 go, store releases
