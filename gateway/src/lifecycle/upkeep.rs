@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
 use chat::push::Adopted;
-use chat::{Share, dedup, push};
+use chat::share::Share;
+use chat::{dedup, push};
 use kv::Engine;
 use schema::Incarnation;
 

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use chat::inbox::{self, InboxLimits};
+use chat::share::Share;
 use chat::view::Current;
-use chat::{LayerError, Share, arrivals, keys, push};
+use chat::{LayerError, arrivals, keys, push};
 use kv::{Begin, Engine as _, Transaction};
 use schema::page::InboxPage;
 use schema::record::ArrivalRecord;

@@ -29,7 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat::push::{self, Adopted};
-use chat::{Share, appender::Appender, view};
+use chat::share::Share;
+use chat::{appender::Appender, view};
 use host::Host;
 use host::driver::{Clock as _, Limits, Orders, Parts};
 use host::membership::News;

@@ -5,7 +5,8 @@
 use schema::UnixMs;
 use schema::limits::{DEDUP_CLEARED_DAYS, DEDUP_DAYS};
 
-use super::{LayerError, Share, clock, commit, packed, unreadable};
+use super::share::Share;
+use super::{LayerError, clock, commit, packed, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, RangeRequest, Transaction, key_after};
 

@@ -37,13 +37,11 @@ pub mod people;
 pub mod presence;
 pub mod push;
 pub mod search;
-mod share;
+pub mod share;
 pub mod transfer;
 pub mod unreadable;
 pub mod view;
 mod visible;
-
-pub use share::Share;
 
 use schema::record::RecordError;
 use schema::{ErrorCode, Refusal, UserId};

@@ -12,7 +12,8 @@ use schema::record::{ArrivalRecord, EventRecordBody, MessageRecord, PushItem};
 use schema::{ChannelId, Incarnation, Seq, UnixMs};
 
 use crate::keys;
-use crate::{LayerError, Share, clock, commit, read, unreadable};
+use crate::share::Share;
+use crate::{LayerError, clock, commit, read, unreadable};
 use kv::transaction::{Begin, Engine, Row, Transaction, key_after};
 
 use super::{ITEMS_AT_ONCE, put};

@@ -17,7 +17,8 @@ use schema::record::PushItem;
 pub use adopt::{Adopted, adopt};
 pub use decide::{Decision, decide};
 
-use super::{LayerError, Share, clock, read, unreadable};
+use super::share::Share;
+use super::{LayerError, clock, read, unreadable};
 use crate::keys;
 use kv::transaction::{Begin, Engine, Transaction};
 

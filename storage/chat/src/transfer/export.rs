@@ -4,7 +4,8 @@ use schema::{Epoch, UnixMs};
 
 use super::{PART_BYTES, PART_ROWS};
 use crate::keys;
-use crate::{LayerError, Share, push, read, view};
+use crate::share::Share;
+use crate::{LayerError, push, read, view};
 use kv::transaction::{Begin, Engine, Row, Transaction};
 
 /// Ends the view, and makes push items of what its homes left unserved, since arrivals stay behind. Returns the epoch,

@@ -1,7 +1,8 @@
 //! A clock that leaps forgets nothing, and its times are nobody else's.
 
 use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
-use chat::{Share, dedup, inbox, keys, push};
+use chat::share::Share;
+use chat::{dedup, inbox, keys, push};
 use futures_lite::future::block_on;
 use kv::Transaction;
 use kv::memory::MemoryEngine;

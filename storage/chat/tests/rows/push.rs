@@ -2,7 +2,8 @@
 
 use chat::keys;
 use chat::push::{self, Adopted, Decision};
-use chat::{Share, arrivals, presence, view};
+use chat::share::Share;
+use chat::{arrivals, presence, view};
 use futures_lite::future::block_on;
 use kv::memory::CommitFault::{self, Conflict, UnknownCommitted, UnknownLost};
 use kv::memory::{MemoryEngine, MemoryStore};

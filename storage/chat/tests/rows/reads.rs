@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use chat::inbox::InboxLimits;
 use chat::keys;
-use chat::{Share, channels, dedup, inbox};
+use chat::share::Share;
+use chat::{channels, dedup, inbox};
 use futures_lite::future::block_on;
 use kv::Transaction;
 use schema::command::HistoryWindow;

@@ -380,7 +380,7 @@ fn what_the_dead_left_is_adopted_and_nothing_of_those_who_stay() {
     let engine = &cluster.engine;
     let mine = || rows(engine, &keys::arrivals_of(Incarnation(2))).len();
     let before = mine();
-    let all = chat::Share::whole();
+    let all = chat::share::Share::whole();
     assert_eq!(block_on(push::adopt(engine, WALL, &all)).expect("adopted").items, 2, "of a, for 2 and 3");
     assert_eq!((mine(), rows(engine, &keys::arrivals_of(Incarnation(1))).len()), (before, 0));
     assert!(before > 0, "b arrived there");
