@@ -53,7 +53,9 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
     let span = common.seconds + load.warmup + TAKEOVER.most;
     let (mut run, mut sessions) = Run::connect("chat", common, span, args.reconnects(), |book, interrupt| {
         accounts::prepare_channels(&common.sessions, book, group, connections, interrupt)?;
-        Ok(Chat::new(Schedule::new(load.pipeline), book, connections, group, args.size))
+        let mut chat = Chat::new(Schedule::new(load.pipeline), book, connections, group, args.size);
+        chat.nodes_change = args.reconnects();
+        Ok(chat)
     })?;
     run.wait_until("the head of every channel", &mut sessions, |_, sessions| sessions.talk.ready())?;
     let memory = run.memory()?;
