@@ -195,8 +195,9 @@ impl Tickets {
         let ticket = self.remove(number).expect("just found");
         let line = ticket.line();
         let mut answered = vec![(ticket.asker, ticket.sends(), reply)];
-        if let Some(first) = line.filter(|_| is_done).and_then(|line| self.first_unheard(line, number, from)) {
-            let line = line.expect("it is of one");
+        if let Some(line) = line.filter(|_| is_done)
+            && let Some(first) = self.first_unheard(line, number, from)
+        {
             let lost = self.remove(first).into_iter().chain(self.remove_behind(line, first));
             answered.extend(lost.map(|ticket| {
                 let refusal =

@@ -115,7 +115,7 @@ pub(crate) struct Config {
     /// This node's share of the work, beside the weights of the others; its shards unless set, and none at 0
     #[arg(id = "node.weight", value_name = "N", value_parser = whole::<u16>(0, u16::MAX.into()))]
     weight: Option<u16>,
-    /// What this node does: gateway, WebSocket clients and a share of the partitions; api, the HTTP API and the page
+    /// Roles of this node: gateway, WebSocket clients and a share of the partitions; api, the HTTP API and the page
     #[arg(
         id = "node.roles",
         value_name = "gateway,api",

@@ -410,7 +410,7 @@ fn exit_on_panic() {
     }));
 }
 
-/// Where clients are told to connect; empty where none can.
+/// The WebSocket origin that clients are told; empty where none can connect.
 fn ws_origin(config: &Config, ws: Option<SocketAddr>) -> String {
     let Some(ws) = ws else { return String::new() };
     config.ws_url.clone().unwrap_or_else(|| format!("ws://{ws}"))

@@ -114,7 +114,7 @@ impl Sight {
         Nodes { asked: self.me.map(hex), epoch: self.roll.epoch.0, nodes, links }
     }
 
-    /// Where clients may be sent: the members that live and serve them, if there is another than this one.
+    /// Nodes to which clients may be sent: the members that live and serve them, if there is another than this one.
     pub(crate) fn peers(&self) -> Peers {
         let Some(me) = self.me.filter(|_| self.has_others()) else { return Peers::default() };
         let nodes = self.roll.active().filter_map(|node| {

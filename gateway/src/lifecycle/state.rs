@@ -112,7 +112,7 @@ impl NodeState {
         !self.clock_is_off.load(Ordering::Relaxed)
     }
 
-    /// What the node has to do. One that is going to stop takes no more connections, so it is full.
+    /// Load of the node. One that is going to stop takes no more connections, so it is full.
     pub(crate) fn work(&self) -> Load {
         let permille = if self.is_draining() || self.is_stopping() {
             1_000

@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(3_600);
 const CLOCK_EVERY: Duration = Duration::from_secs(60);
 /// How often a clock that has leapt is spoken of.
 const LEAPT_SAID_EVERY: Duration = Duration::from_secs(3_600);
-/// How often lives that are over are looked for: an item is due half a minute after its message.
+/// Period of the search for lives that are over: an item is due half a minute after its message.
 const ADOPT_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) struct Upkeep<S> {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::tls::Session;
 
-/// How long an introduction may take. It is four small messages, and as many of TLS; a stranger who trickles bytes has no
+/// Deadline of an introduction. It is four small messages, and as many of TLS; a stranger who trickles bytes has no
 /// longer.
 const WITHIN: Duration = Duration::from_secs(3);
 
@@ -42,7 +42,7 @@ pub(super) enum IntroductionError {
 pub(super) struct Wire {
     stream: TcpStream,
     tls: Option<Session>,
-    /// What came by TLS and was not looked at.
+    /// Decrypted bytes that nobody has looked at.
     plain: Vec<u8>,
 }
 

@@ -45,7 +45,7 @@ pub(crate) const NEW_STREAMS_MAX: usize = 1_024;
 /// An authenticated connection to another node, for the shard that holds the link.
 pub(crate) struct NewStream {
     pub(crate) fd: OwnedFd,
-    /// Where it has any.
+    /// TLS state, on a link that has TLS.
     pub(crate) tls: Option<Session>,
     /// The life of the other node.
     pub(crate) peer: Incarnation,

@@ -54,7 +54,10 @@ pub(super) fn check(world: &World) -> Check {
     let converged_ms = world.converged_ms.get();
     if converged_ms.is_none_or(|converged_ms| converged_ms > due_ms) {
         let lacked = world.lacked.borrow();
-        violated!("I13", "all was well {converged_ms:?} ms after it healed, {due_ms} ms are allowed; at last {lacked}");
+        violated!(
+            "I13",
+            "nobody heard anything for {converged_ms:?} ms before all was well, {due_ms} ms are allowed; at last {lacked}"
+        );
     }
     Ok(())
 }

@@ -100,7 +100,7 @@ pub(crate) struct World {
     pub(crate) found_dead_ms: Cell<u64>,
     /// The longest time since then in which no client heard anything, while not all was well.
     pub(crate) stuck_ms: Cell<u64>,
-    /// How long after both all was as if nothing had gone wrong, and what was not for longest (I13).
+    /// That longest time, once all was as if nothing had gone wrong, and what was not so last (I13).
     pub(crate) converged_ms: Cell<Option<u64>>,
     pub(crate) lacked: RefCell<String>,
     /// Lives of nodes that have begun.
