@@ -1,9 +1,11 @@
 //! Logins that a shard begins: as many as the store takes without being slow for everybody else.
 //!
-//! Owns the rate, a token bucket, and when those come back who found it empty. After a node's death, or a network's,
-//! all of its sessions come at once: each is a look at a token, a read of an inbox and a commit, and the store that
-//! answers them is the one that sends wait for. The rate is halved when these take long, and grows by a step each second
-//! in which they do not. Knows no session and no store: what is begun, and how long it took, comes in.
+//! Owns the rate, a token bucket, how many of a login's questions are under way, and when those come back who found no
+//! place. After a node's death, or a network's, all of its sessions come at once: each is a look at a token, a read of
+//! an inbox and a commit, and the store that answers them is the one that sends wait for. What is under way bounds what a
+//! send can find before it, from the first moment on, when nothing is known yet of how long the store takes; the rate is
+//! halved when that is long, and grows by a step each second in which it is not. Knows no session and no store: what is
+//! begun, and how long it took, comes in.
 //! Upholds the inbound half of I11.
 
 use pace::Rate;
@@ -22,7 +24,7 @@ pub(crate) struct Logins {
     full_at: Instant,
     /// Until then there is a moment for each of those who are to come again.
     booked_until: Instant,
-    /// Those whose token the store is looking at.
+    /// Tokens that the store is looking at, and inboxes that it opens for sessions of whatever shard.
     under_way: u32,
     /// When the rate was halved last: what was asked before says nothing of the new one.
     halved_at: Instant,
@@ -52,8 +54,8 @@ impl Logins {
         let wait_ns = match self.rate().take(self.full_at.0, now.0, 1) {
             Ok(full_at) if has_room => {
                 self.full_at = Instant(full_at);
-                self.under_way += 1;
                 self.begun += 1;
+                self.asked();
                 return Ok(());
             }
             Ok(_) => LOGIN_SLOW_MS * 1_000_000,
@@ -73,14 +75,14 @@ impl Logins {
         self.booked_until >= now.plus_ms(LOGIN_MS)
     }
 
-    /// The store has said of a login's token whose it is, or that it cannot.
-    pub(crate) fn looked_up(&mut self, now: Instant, asked_at: Instant, refusal: Option<&Refusal>) {
-        self.under_way = self.under_way.checked_sub(1).expect("I12: whose login is under way was begun");
-        self.took(now, asked_at, refusal);
+    /// The store is asked what a login leads to, that of a session of this shard or of another.
+    pub(crate) fn asked(&mut self) {
+        self.under_way += 1;
     }
 
-    /// The store has answered a question that a login led to, here or on another shard.
-    pub(crate) fn took(&mut self, now: Instant, asked_at: Instant, refusal: Option<&Refusal>) {
+    /// The store has answered that, or said that it cannot.
+    pub(crate) fn answered(&mut self, now: Instant, asked_at: Instant, refusal: Option<&Refusal>) {
+        self.under_way = self.under_way.checked_sub(1).expect("I12: what is answered was asked");
         let is_away = refusal
             .is_some_and(|refusal| matches!(refusal.code, ErrorCode::StorageUnavailable | ErrorCode::Overloaded));
         if (is_away || now >= asked_at.plus_ms(LOGIN_SLOW_MS)) && asked_at >= self.halved_at {
@@ -116,8 +118,9 @@ impl Logins {
 mod tests {
     use super::*;
 
-    /// Steps at times in milliseconds, and what comes of each: `login` begins one, `answer ASKED` is the store's answer
-    /// to one that was begun then, `away` its refusal, `second` a tick, and `rate` says what the rate is.
+    /// Steps at times in milliseconds, and what comes of each: `logins N` begins some, `opens N` asks for inboxes,
+    /// `answers N ASKED` are the store's answers to what was asked then, `away ASKED` is its refusal of one, `seconds N`
+    /// are ticks, and `rate` says what the rate is.
     fn check(steps: &str, expected: &str) {
         let mut logins = Logins::default();
         let mut told = Vec::new();
@@ -135,14 +138,15 @@ mod tests {
                         });
                     }
                 }
+                "opens" => (0..number(2)).for_each(|_| logins.asked()),
                 "answers" => {
                     for _ in 0..number(2) {
-                        logins.looked_up(now, Instant(0).plus_ms(number(3)), None);
+                        logins.answered(now, Instant(0).plus_ms(number(3)), None);
                     }
                 }
                 "away" => {
                     let refusal = Refusal::new(ErrorCode::StorageUnavailable, "away");
-                    logins.took(now, Instant(0).plus_ms(number(2)), Some(&refusal));
+                    logins.answered(now, Instant(0).plus_ms(number(2)), Some(&refusal));
                 }
                 "seconds" => (0..number(2)).for_each(|_| logins.tick(now)),
                 "rate" => told.push(format!("rate {}", logins.per_s())),
@@ -158,19 +162,25 @@ mod tests {
 
     #[test]
     fn so_many_at_once_and_everyone_else_is_told_a_moment_of_their_own() {
-        check("1000 logins 256, 1000 logins 3", "+ ×256, 100, 101, 102");
-        check("1000 logins 256, 1001 answers 256 1000, 1001 logins 256, 1001 logins 1", "+ ×512, 100");
-        let all = "1000 logins 250, 1001 answers 250 1000, 1001 logins 250, 1002 answers 250 1001, \
-                   1002 logins 250, 1003 answers 250 1002, 1003 logins 250, 1003 answers 250 1003";
-        check(&format!("{all}, 1003 logins 6"), "+ ×1003, 1, 2, 3");
-        check(&format!("{all}, 1003 logins 6, 1006 logins 4"), "+ ×1003, 1, 2, 3, + ×3, 1");
+        check("1000 logins 64, 1000 logins 3", "+ ×64, 100, 101, 102");
+        check("1000 logins 64, 1001 answers 64 1000, 1001 logins 65", "+ ×128, 100");
+        let all = "1000 logins 60, 1000 answers 60 1000, ".repeat(16);
+        check(&format!("{all}1000 logins 43"), "+ ×1000, 1, 2, 3");
+        check(&format!("{all}1000 logins 43, 1003 logins 4"), "+ ×1000, 1, 2, 3, + ×3, 1");
+    }
+
+    #[test]
+    fn inboxes_that_are_opened_count_as_tokens_do_whosever_sessions_they_are_for() {
+        check("1000 opens 60, 1000 logins 6", "+ ×4, 100, 101");
+        check("1000 opens 70, 1000 logins 1, 1010 answers 7 1000, 1200 logins 2", "100, +, 100");
+        check("1000 logins 40, 1001 answers 40 1000, 1001 opens 40, 1001 logins 25", "+ ×64, 100");
     }
 
     #[test]
     fn whose_moment_would_come_too_late_is_closed_and_so_is_who_opens_a_connection_then() {
-        let slow = "1000 logins 9, 1200 answers 9 1000, 1200 away 1200, 1201 away 1201, 1202 away 1202, 1203 away 1203";
+        let slow = "1000 logins 9, 1200 answers 5 1000, 1200 away 1200, 1201 away 1201, 1202 away 1202, 1203 away 1203";
         check(&format!("{slow}, 1203 rate"), "+ ×9, rate 50");
-        check("1000 logins 256, 1000 booked", "+ ×256, room");
+        check("1000 logins 64, 1000 booked", "+ ×64, room");
         let mut logins = Logins { per_s: LOGINS_PER_S_MIN, under_way: LOGINS_UNDER_WAY_MAX, ..Logins::default() };
         let now = Instant(0).plus_ms(1_000);
         let told = (0..600).map(|_| logins.begin(now, now.plus_ms(LOGIN_MS)).expect_err("there is no room"));
@@ -188,8 +198,8 @@ mod tests {
             "+ ×4, rate 250",
         );
         check(
-            "1000 away 1000, 1000 rate, 1100 seconds 1, 1100 rate, 2000 seconds 1, 2000 rate, 3000 seconds 20, 3000 rate",
-            "rate 500 ×2, rate 550, rate 1000",
+            "1000 logins 1, 1000 away 1000, 1000 rate, 1100 seconds 1, 1100 rate, 2000 seconds 1, 2000 rate, 3000 seconds 20, 3000 rate",
+            "+, rate 500 ×2, rate 550, rate 1000",
         );
     }
 }

@@ -51,20 +51,22 @@ pub(crate) struct Login {
 }
 
 impl Home {
-    /// A session wants to follow its account's inbox from here on.
+    /// A session wants to follow its account's inbox from here on. Returns whether the store is asked for that.
     pub(crate) fn register(
         &mut self,
         name: Name,
         login: Login,
         (cursor, attempt): (Option<Cursor>, u32),
         effects: &mut Effects,
-    ) {
+    ) -> bool {
         let Login { device, family, client } = login;
         if let Err(refusal) = self.take_on(name, device.clone(), (family, attempt), effects) {
-            return answer(name, attempt, Err(refusal), effects);
+            answer(name, attempt, Err(refusal), effects);
+            return false;
         }
         let asked_at = effects.now.mono;
         effects.ask(OpenInbox { user: name.user, device, family, client, cursor }, Noting { name, attempt, asked_at });
+        true
     }
 
     fn take_on(

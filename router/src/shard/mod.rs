@@ -392,7 +392,7 @@ impl Shard {
         match answered {
             Answered::Authenticate(answer) => {
                 if let Some(asked_at) = answer.waiter.login_asked_at() {
-                    self.logins.looked_up(effects.now.mono, asked_at, answer.reply.as_ref().err());
+                    self.logins.answered(effects.now.mono, asked_at, answer.reply.as_ref().err());
                 }
                 self.with_session(answer.waiter.conn, |session, context| session.authenticated(answer, context));
             }
@@ -414,7 +414,7 @@ impl Shard {
             Answered::Standing(answer) => self.kicks.standing(answer, effects),
             Answered::FamiliesLive(answer) => self.home.returned(answer, effects),
             Answered::OpenInbox(answer) => {
-                self.logins.took(effects.now.mono, answer.waiter.asked_at(), answer.reply.as_ref().err());
+                self.logins.answered(effects.now.mono, answer.waiter.asked_at(), answer.reply.as_ref().err());
                 self.home.opened(answer, effects);
             }
             Answered::ReadInbox(answer) => self.home.inbox(answer, effects),
@@ -476,7 +476,9 @@ impl Shard {
             MeshBody::Register { session, user, device, family, client, cursor, attempt } => {
                 let name = Name { user, owner: from, session };
                 let login = Login { device, family, client };
-                self.home.register(name, login, (cursor, attempt), &mut self.effects);
+                if self.home.register(name, login, (cursor, attempt), &mut self.effects) {
+                    self.logins.asked();
+                }
             }
             MeshBody::RegisterMany { sessions } => {
                 self.home.register_many(from, epoch, sessions, &mut self.effects);
