@@ -89,6 +89,8 @@ pub const BEAT_MS: u64 = 1_000;
 /// Own heartbeats over which another node has said nothing before it is dead: those of one lease.
 pub const BEATS_OF_LEASE: u32 = 5;
 const _: () = assert!(BEAT_MS * BEATS_OF_LEASE as u64 <= LEASE_MS, "a node that beats in time counts a lease in it");
+/// Earlier lives that a data directory names: those of a node that is killed again and again within one lease.
+pub const LIVES_KNOWN_MAX: u32 = 8;
 /// How long each member waits for those before it to propose what it sees to be due: longer than a commit takes.
 pub const RANK_MS: u64 = 200;
 /// Partitions that one view gives to other shards while their owners live: an eighth, so that nobody waits for all at

@@ -12,6 +12,7 @@ use link::Secret;
 
 use crate::config::{Config, Mode, Role, StoreEngine};
 use crate::machine::listen::{self, Ready};
+use crate::machine::lives::Lives;
 use crate::machine::{datadir, files, secret};
 use crate::peering::Tls;
 use crate::telemetry::metrics::Metrics;
@@ -29,6 +30,8 @@ pub(super) struct Bootstrap {
     pub(super) state: Arc<NodeState>,
     /// What it needs for links to other nodes; none without a secret, or where its store is not shared.
     pub(super) links: Option<Links>,
+    /// The lock of its data directory, and who had it before; none where the store has a lock of its own.
+    pub(super) lives: Option<Lives>,
 }
 
 /// What a node needs for links to others.
@@ -71,6 +74,10 @@ impl Bootstrap {
     pub(super) fn prepare(config: &Config, mode: Mode) -> anyhow::Result<(Self, TcpListener)> {
         let connections_max = connections_max(config)?;
         datadir::prepare(config, mode)?;
+        let lives = match config.engine {
+            StoreEngine::FoundationDb => Some(Lives::lock(&config.data_dir)?),
+            StoreEngine::Embedded => None,
+        };
         let key = token_key(config)?;
         let internal = listen::open("listen.internal", config.internal)?;
         let free = |role, key, address| config.has(role).then(|| listen::check_free(key, address)).transpose();
@@ -82,7 +89,7 @@ impl Bootstrap {
         let links = links(config)?;
         let metrics = Metrics::new(config.shards(), connections_max, &config.data_dir);
         let state = Arc::new(NodeState::new(connections_max, metrics));
-        Ok((Self { clock: Clock::start(), connections_max, key, ready, state, links }, internal))
+        Ok((Self { clock: Clock::start(), connections_max, key, ready, state, links, lives }, internal))
     }
 }
 

@@ -5,6 +5,7 @@
 //! upkeep and no full queue delays it; one that comes late all the same says so in the log. What follows from a
 //! heartbeat is [`host::membership`]'s; this gives views to the shards and to whoever keeps links to other nodes.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -40,6 +41,8 @@ const CLOCK_SAID_EVERY: Duration = Duration::from_secs(3_600);
 #[derive(Debug, Clone)]
 pub(super) struct Me {
     pub(super) incarnation: Incarnation,
+    /// Earlier lives of this node that are known to be over.
+    pub(super) earlier: BTreeSet<Incarnation>,
     pub(super) record: NodeRecord,
 }
 
@@ -87,7 +90,7 @@ impl Heartbeat {
         let (wish, wished) = watch::channel(Wish::Serve);
         let (stop, stopped) = oneshot::channel();
         let Parts { engine, me, clock, state, commander, outdated, ends } = parts;
-        let membership = Membership::new(engine, me.incarnation, me.record.clone());
+        let membership = Membership::new(engine, me.incarnation, me.record.clone(), me.earlier.clone());
         let beating = Beating {
             membership,
             me,
@@ -324,9 +327,21 @@ impl<S: Engine> Beating<S> {
             record.map_or_else(|| format!("{:x}", node.0), |record| record.name.clone())
         };
         let epoch = news.view.epoch.0;
-        let (joins, dead): (Vec<_>, Vec<_>) = (joins.iter().map(name).collect(), dead.iter().map(name).collect());
-        if !dead.is_empty() {
+        let joins: Vec<_> = joins.iter().map(name).collect();
+        let (earlier, silent): (Vec<&Incarnation>, Vec<&Incarnation>) =
+            dead.iter().partition(|node| self.me.earlier.contains(node));
+        if !earlier.is_empty() {
+            let lives: Vec<String> = earlier.into_iter().map(|life| format!("{:x}", life.0)).collect();
+            tracing::warn!(
+                epoch,
+                ?lives,
+                moves,
+                "earlier lives of this node are over and out of the view: no lease is waited for"
+            );
+        }
+        if !silent.is_empty() {
             self.state.counts().nodes().took_over();
+            let dead: Vec<String> = silent.into_iter().map(name).collect();
             tracing::warn!(epoch, ?dead, moves, "nodes that said nothing for a lease are out of the view");
         }
         if !joins.is_empty() {
@@ -341,7 +356,7 @@ impl<S: Engine> Beating<S> {
     /// The other members, as far as they have links.
     fn set_neighbours(&mut self, roll: &Roll) {
         let (neighbours, earlier) = neighbours::of(roll, &self.me);
-        if let Some(node) = earlier.filter(|_| self.earlier != earlier) {
+        if let Some(node) = earlier.filter(|node| self.earlier != earlier && !self.me.earlier.contains(node)) {
             tracing::info!(
                 incarnation = format_args!("{:x}", node.0),
                 "an earlier life of this node is in the view until the lease is over"

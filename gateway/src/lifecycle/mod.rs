@@ -24,6 +24,7 @@ mod shutdown;
 mod state;
 mod upkeep;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::io::{self, Write};
@@ -40,6 +41,7 @@ use tokio::sync::Notify;
 
 use crate::config::{Config, Mode};
 use crate::machine::listen::{self, Ready};
+use crate::machine::lives::Lives;
 use crate::peering::{self, Peering};
 use crate::runtime::{self, Commander, NodeParts, NodeShards, ShardEnd, Started, StorePool, Tell};
 use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
@@ -93,7 +95,7 @@ impl WithStore for Node<'_> {
     type Output = ExitCode;
 
     fn run<O: Source>(mut self, source: O) -> anyhow::Result<ExitCode> {
-        let (bootstrap, internal) = Bootstrap::prepare(self.config, self.mode)?;
+        let (mut bootstrap, internal) = Bootstrap::prepare(self.config, self.mode)?;
         bootstrap.state.tell_ends(self.shutdown.teller());
         let node = Arc::clone(&bootstrap.state) as Arc<dyn api::Node>;
         let probes = api::serve_internal(internal, api::Limits::default(), node)?;
@@ -101,7 +103,7 @@ impl WithStore for Node<'_> {
         let opened = self.wait_for(&bootstrap.state, O::Store::REMEDY, source.open());
         let (store, halt) = match opened.and_then(|opened| Ok(opened?)) {
             Ok(store) => {
-                let Err(halt) = self.join(&store, &bootstrap);
+                let Err(halt) = self.join(&store, &mut bootstrap);
                 (Some(store), halt)
             }
             Err(halt) => (None, halt),
@@ -154,11 +156,15 @@ impl Node<'_> {
     }
 
     /// Takes part in the store: beside other nodes, if there may be others, and else alone.
-    fn join<S: NodeStore>(&mut self, store: &S, bootstrap: &Bootstrap) -> Result<Infallible, Halt> {
+    fn join<S: NodeStore>(&mut self, store: &S, bootstrap: &mut Bootstrap) -> Result<Infallible, Halt> {
+        let incarnation = Incarnation(getrandom::u64()?);
+        let earlier = bootstrap.lives.as_mut().map(|lives| begin(lives, incarnation)).unwrap_or_default();
+        let bootstrap = &*bootstrap;
         let state = &bootstrap.state;
         state.counts().show_store(store::Figures::of(store));
         let me = Me {
-            incarnation: Incarnation(getrandom::u64()?),
+            incarnation,
+            earlier,
             record: NodeRecord {
                 name: self.config.node_name(),
                 shards: self.config.shards(),
@@ -262,7 +268,7 @@ impl Node<'_> {
         health: HealthWatch,
     ) -> Result<Infallible, Halt> {
         let (config, mode) = (self.config, self.mode);
-        let Bootstrap { clock, connections_max, key, ready, state, links } = bootstrap;
+        let Bootstrap { clock, connections_max, key, ready, state, links, lives: _ } = bootstrap;
         let Place { incarnation, commander, cluster } = place;
         let shards = config.shards();
         let view = commander.view().expect("a node serves once it has a view");
@@ -359,6 +365,14 @@ impl Node<'_> {
         clients.into_iter().for_each(api::Running::join);
         Err(halt)
     }
+}
+
+/// Begins a life in its data directory. The lives of this node that are known to be over.
+fn begin(lives: &mut Lives, life: Incarnation) -> BTreeSet<Incarnation> {
+    if let Err(error) = lives.begin(life) {
+        tracing::warn!(%error, "this life is not noted in the data directory: after kill -9 the next one waits for the lease");
+    }
+    lives.over().iter().copied().collect()
 }
 
 /// Makes what a node of this mode needs in its store.

@@ -33,6 +33,8 @@ pub(super) fn of(roll: &Roll, me: &Me) -> (Neighbours, Option<Incarnation>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use chat::view::Node;
     use schema::limits::PARTITIONS;
     use schema::{Epoch, Member, Owner, ShardIndex, Standing, UnixMs, View};
@@ -61,7 +63,7 @@ mod tests {
         let owner = Owner { incarnation: Incarnation(1), shard: ShardIndex(0) };
         roll.view = Some(View::new(Epoch(3), members, vec![owner; usize::from(PARTITIONS)]));
         let mine = addresses.split(", ").next().expect("this node");
-        let me = Me { incarnation: Incarnation(1), record: record(mine) };
+        let me = Me { incarnation: Incarnation(1), earlier: BTreeSet::new(), record: record(mine) };
         let (found, here) = of(&roll, &me);
         let found: Vec<&str> = found.values().map(|neighbour| neighbour.address.as_str()).collect();
         assert_eq!((found.join(" ").as_str(), here), (expected, earlier.map(Incarnation)), "{addresses}");

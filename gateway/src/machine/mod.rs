@@ -6,5 +6,6 @@ pub(crate) mod datadir;
 pub(crate) mod disk;
 pub(crate) mod files;
 pub(crate) mod listen;
+pub(crate) mod lives;
 pub(crate) mod secret;
 pub(crate) mod signals;

@@ -2,7 +2,6 @@
 
 #![expect(dead_code, reason = "each test binary uses its part of this")]
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,7 +18,6 @@ pub(crate) struct Cluster {
     directory: tempfile::TempDir,
     /// That every node signs with.
     key_file: PathBuf,
-    starts: Cell<u32>,
 }
 
 impl Cluster {
@@ -28,7 +26,7 @@ impl Cluster {
         let directory = tempfile::tempdir().expect("a directory");
         let key_file = directory.path().join("token.key");
         private_file(&key_file, &[7; 32]);
-        Self { server, directory, key_file, starts: Cell::new(0) }
+        Self { server, directory, key_file }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -44,13 +42,17 @@ impl Cluster {
 
     /// Starts a node of this name, which need not be ready soon.
     pub(crate) fn starting(&self, name: &str, more: &[&str]) -> Node {
-        self.starts.set(self.starts.get() + 1);
-        let data = self.path().join(format!("{name}-{}.rkdata", self.starts.get()));
-        std::fs::create_dir(&data).expect("the directory is new");
+        Node::spawn(self.command(name, more))
+    }
+
+    /// The command of a node of this name, whose data directory its earlier lives had.
+    fn command(&self, name: &str, more: &[&str]) -> Command {
+        let data = self.path().join(format!("{name}.rkdata"));
+        std::fs::create_dir_all(&data).expect("a directory");
         let mut command = self.rookery(&["run", "--shards=2", "--log.format=json", "--node.name", name]);
         command.args(["--api=127.0.0.1:0", "--ws=127.0.0.1:0", "--internal=127.0.0.1:0"]).args(more);
         command.arg("--data").arg(data).arg("--auth.key_file").arg(&self.key_file);
-        Node::spawn(command)
+        command
     }
 
     /// The same with links to others, beside which it works.
@@ -59,10 +61,14 @@ impl Cluster {
     }
 
     pub(crate) fn linked_with(&self, name: &str, more: &[&str]) -> Node {
+        Node::spawn(self.linked_command(name, more))
+    }
+
+    pub(crate) fn linked_command(&self, name: &str, more: &[&str]) -> Command {
         let secret = self.path().join("cluster.secret");
         private_file(&secret, &CLUSTER_SECRET);
         let links = ["--links=127.0.0.1:0", "--cluster.secret_file", secret.to_str().expect("a plain path")];
-        self.starting(name, &[&links, more].concat())
+        self.command(name, &[&links, more].concat())
     }
 
     /// A node that is ready.

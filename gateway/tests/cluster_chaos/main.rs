@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use schema::limits::PARTITIONS;
 
 use cluster::Cluster;
 use room::{Company, Room};
@@ -103,4 +104,40 @@ fn one_node_is_killed_one_stands_still_one_drains_and_nothing_is_lost_doubled_or
         "{messages} messages; every room was served {took:?} after two nodes went, and the third left within {left:?}; \
          {summary}"
     );
+}
+
+#[test]
+fn a_node_that_is_killed_and_started_again_at_once_waits_for_no_lease() {
+    let cluster = Cluster::start();
+    let [one, two] = ["one", "two"].map(|name| cluster.linked(name)).map(Node::ready);
+    let room = Room::open(&Company { name: "crab", ..COMPANY }, &[&one, &two]);
+    let half = |node: &Node| node.until_metric("rookery_partitions", u64::from(PARTITIONS) / 2);
+    half(&two);
+    let (code, told) = said(&mut cluster.linked_command("one", &[]));
+    assert!(code == 1 && told.contains("one.rkdata is in use by another process; stop it, or"), "{told}");
+
+    let killed = Place::clone(&one);
+    one.kill();
+    let went = Instant::now();
+    let one = cluster.linked("one");
+    one.logged("earlier lives of this node are over and out of the view");
+    let out = went.elapsed();
+    let took = room.acknowledged(&[&two], went) - went;
+    room.places.add(&one);
+    room.places.remove(&killed);
+    half(&one);
+    half(&two);
+    assert_eq!(
+        [&one, &two].map(|node| node.metric("rookery_takeovers_total")),
+        [0, 0],
+        "nobody was silent for a lease"
+    );
+    assert_eq!(one.metric("rookery_nodes"), 2);
+    let messages = room.close(&two);
+    eprintln!(
+        "{messages} messages; the killed life was out of the view after {out:?}, the other acknowledged after {took:?}"
+    );
+    assert_eq!([one, two].map(|node| node.terminate().code()), [Some(0); 2]);
+    let (code, told) = said(&mut cluster.rookery(&["store", "check"]));
+    assert_eq!(code, 0, "{told}");
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns the rules. Pure: what was seen comes in, a step goes out.
 
+use std::collections::BTreeSet;
+
 use chat::view::{Lease, Node, Proposal, Roll, Seen, Verdict};
 use router::ring;
 use schema::limits::{BEAT_MS, MOVES_OF_VIEW_MAX, RANK_MS, STEP_AGAIN_MS};
@@ -31,7 +33,7 @@ pub struct Change {
     pub moves: usize,
     /// Who comes.
     pub joins: Vec<Incarnation>,
-    /// Who goes without a word.
+    /// Who goes without a word: earlier lives of the node that proposes it, and others that said nothing for a lease.
     pub dead: Vec<Incarnation>,
     /// Who begins to hand over.
     pub drains: bool,
@@ -93,6 +95,8 @@ enum Fit {
 pub(super) struct Judgement {
     me: Incarnation,
     record: NodeRecord,
+    /// Lives of this node that are known to be over, whatever the store still says of them.
+    earlier: BTreeSet<Incarnation>,
     pub(super) wish: Wish,
     /// Whether this life was a member.
     pub(super) joined: bool,
@@ -104,10 +108,11 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    pub(super) fn new(me: Incarnation, record: NodeRecord) -> Self {
+    pub(super) fn new(me: Incarnation, record: NodeRecord, earlier: BTreeSet<Incarnation>) -> Self {
         Self {
             me,
             record,
+            earlier,
             wish: Wish::Serve,
             joined: false,
             lease: Lease::new(me),
@@ -125,7 +130,9 @@ impl Judgement {
         if self.since.0 != roll.epoch {
             self.since = (roll.epoch, now_ms);
         }
-        let verdict = self.lease.observe(now_ms, roll);
+        let mut verdict = self.lease.observe(now_ms, roll);
+        let over = roll.nodes.iter().filter(|(node, _)| self.earlier.contains(node));
+        verdict.dead.extend(over.map(|(&node, of)| (node, of.beat)));
         let is_member = roll.view.as_ref().is_some_and(|view| view.member(self.me).is_some());
         self.joined |= is_member;
         if self.joined && (!registered || !is_member || *fence != Some(roll.epoch)) {
@@ -142,7 +149,10 @@ impl Judgement {
             }
         }
         if let Some(change) = self.due(now_ms, roll, &verdict) {
-            return Step::Propose { after_ms: self.rank(roll, &verdict) * RANK_MS, change };
+            // Of its earlier lives it alone knows that they are over.
+            let is_mine = change.dead.iter().any(|node| self.earlier.contains(node));
+            let after_ms = if is_mine { 0 } else { self.rank(roll, &verdict) * RANK_MS };
+            return Step::Propose { after_ms, change };
         }
         let strangers: Verdict = Verdict {
             epoch: verdict.epoch,
@@ -183,11 +193,12 @@ impl Judgement {
     /// The change that is due, if one is.
     fn due(&self, now_ms: u64, roll: &Roll, verdict: &Verdict) -> Option<Change> {
         let old: Vec<Member> = roll.view.iter().flat_map(View::members).copied().collect();
-        let mut dead: Vec<Incarnation> =
-            old.iter().map(|member| member.incarnation).filter(|node| verdict.dead.contains_key(node)).collect();
+        let gone = old.iter().map(|member| member.incarnation).filter(|node| verdict.dead.contains_key(node));
+        let (mut dead, mut silent): (Vec<_>, Vec<_>) = gone.partition(|node| self.earlier.contains(node));
         if self.timely < TIMELY_BEATS {
-            dead.truncate(1);
+            silent.truncate(1);
         }
+        dead.append(&mut silent);
         let mut members: Vec<Member> =
             old.iter().copied().filter(|member| !dead.contains(&member.incarnation)).collect();
         let mine = members.iter_mut().find(|member| member.incarnation == self.me);
@@ -211,7 +222,12 @@ impl Judgement {
         }
         let before = roll.view.as_ref().map(View::owners);
         let moves_max = if joins.is_empty() || before.is_none() { MOVES_OF_VIEW_MAX as usize } else { 0 };
-        let owners = ring::propose(roll.view.as_ref(), &members, moves_max)?;
+        // Those who are linked already take over, if there are any.
+        let linked: Vec<Member> =
+            members.iter().copied().filter(|member| !joins.contains(&member.incarnation)).collect();
+        let has_homes = linked.iter().any(|member| member.standing == Standing::Home);
+        let takers = if has_homes { &linked } else { &members };
+        let owners = ring::propose(roll.view.as_ref(), takers, moves_max)?;
         let moves = before
             .map_or(owners.len(), |before| before.iter().zip(&owners).filter(|(one, other)| one != other).count());
         if is_step && moves == 0 {

@@ -15,7 +15,7 @@ mod judgement;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chat::LayerError;
@@ -78,9 +78,10 @@ pub struct Beat {
 }
 
 impl<E: Engine> Membership<E> {
-    /// A node that is not registered yet.
-    pub fn new(engine: E, me: Incarnation, record: NodeRecord) -> Self {
-        let judgement = Judgement::new(me, record.clone());
+    /// A node that is not registered yet, and the lives before it that are known to be over: that is for the caller to
+    /// have proof of. Nobody's lease has to run out for those.
+    pub fn new(engine: E, me: Incarnation, record: NodeRecord, earlier: BTreeSet<Incarnation>) -> Self {
+        let judgement = Judgement::new(me, record.clone(), earlier);
         let (clocks, load) = (Clocks::default(), Load::default());
         Self { engine, me, record, judgement, clocks, load, registered: false, count: 0, told: Epoch(0) }
     }

@@ -5,6 +5,7 @@
 //! 2 beats     a heartbeat of node 2             2 drains    it hands over from its next heartbeat on
 //! all beat    one of each node                  2 leaves    it stops, having handed over
 //! all beat x9 again and again                   2 sleeps    it is not among all any more
+//! 3 follows 2  it is the next life of 2's node, which is over
 //! 2 has no links, another secret, another key, is newer: it, and who is made after it
 //! ```
 //!
@@ -25,6 +26,8 @@ struct Cluster {
     engine: MemoryEngine,
     nodes: BTreeMap<u64, (Membership<MemoryEngine>, u64)>,
     asleep: BTreeSet<u64>,
+    /// The life before each, where that is known to be over.
+    follows: BTreeMap<u64, u64>,
     weight: u16,
     /// What nodes say of themselves that are made from now on.
     record: NodeRecord,
@@ -33,10 +36,11 @@ struct Cluster {
 impl Cluster {
     fn node(&mut self, node: u64) -> &mut (Membership<MemoryEngine>, u64) {
         let (engine, weight, record) = (self.engine.clone(), self.weight, self.record.clone());
+        let earlier = self.follows.get(&node).map(|&life| Incarnation(life)).into_iter().collect();
         self.nodes.entry(node).or_insert_with(|| {
             let name = format!("node-{node}");
             let record = NodeRecord { name, shards: 2, weight, ..record };
-            (Membership::new(engine, Incarnation(node), record), 0)
+            (Membership::new(engine, Incarnation(node), record, earlier), 0)
         })
     }
 
@@ -86,7 +90,10 @@ impl Cluster {
                 self.asleep.insert(number());
                 last = Some(block_on(view::leave(&self.engine, Incarnation(number()))).expect("answered").to_string());
             }
-            _ => panic!("{step:?} is no step"),
+            _ => {
+                let life = what.strip_prefix("follows ").and_then(|life| life.parse().ok());
+                self.follows.insert(number(), life.unwrap_or_else(|| panic!("{step:?} is no step")));
+            }
         }
         last.unwrap_or_else(|| "-".to_owned())
     }
@@ -104,7 +111,8 @@ fn check_weighted(weight: u16, script: &str, expected: &str) {
     let engine = MemoryEngine::ephemeral();
     let record =
         NodeRecord { links: "10.0.0.1:8004".to_owned(), links_oldest: 1, links_newest: 2, ..NodeRecord::default() };
-    let mut cluster = Cluster { engine, nodes: BTreeMap::new(), asleep: BTreeSet::new(), weight, record };
+    let (nodes, asleep, follows) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+    let mut cluster = Cluster { engine, nodes, asleep, follows, weight, record };
     let said: Vec<_> = script.split("; ").map(|step| cluster.step(step)).collect();
     assert_eq!(said.join("; "), expected, "{script}");
 }
@@ -149,6 +157,24 @@ fn a_node_that_is_alone_after_all_others_died_has_all() {
     );
     // One that comes to a store of the dead waits for their lease.
     check("1 beats; 1 sleeps; 2 beats x5; 2 beats", "1 1:4096; -; 2 1:4096 2:0; 3 2:4096");
+}
+
+#[test]
+fn a_life_that_is_known_to_be_over_goes_with_the_first_beat_of_the_next() {
+    check("1 beats; 1 sleeps; 2 follows 1; 2 beats", "1 1:4096; -; -; 2 2:4096");
+    check("1 has no links; 1 beats; 1 sleeps; 2 follows 1; 2 beats", "-; 1 1:4096; -; -; 2 2:4096");
+    // What it had goes to those who are linked already, and the next life is given its share as any that joins.
+    check("1 beats; 2 beats; all beat x9; 2 sleeps; 3 follows 2; 3 beats; all beat x9", {
+        "1 1:4096; 2 1:4096 2:0; 6 1:2048 2:2048; -; -; 7 1:4096 3:0; 11 1:2048 3:2048"
+    });
+    // Of others nothing is known: for them there is the lease.
+    check("1 beats; 2 beats; 3 beats; all beat x20; 1 sleeps; 2 sleeps; 4 follows 2; 4 beats; all beat x6", {
+        "1 1:4096; 2 1:4096 2:0; 3 1:4096 2:0 3:0; 9 1:1366 2:1365 3:1365; -; -; -; 10 1:2048 3:2048 4:0; 11 3:2048 4:2048"
+    });
+    // Were it not over after all, it would be from then on.
+    check("1 beats; 2 beats; all beat x9; 3 follows 2; 3 beats; 2 beats; all beat x2", {
+        "1 1:4096; 2 1:4096 2:0; 6 1:2048 2:2048; -; 7 1:4096 3:0; over; 8 1:3584 3:512"
+    });
 }
 
 #[test]

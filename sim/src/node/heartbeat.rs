@@ -3,7 +3,7 @@
 //! Owns their pace, and what they have come to. What is due is [`host::membership`]'s; this gives views to the shards and
 //! to who keeps links, as the gateway's thread does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +90,7 @@ impl Heartbeat {
             links_newest: VERSIONS.newest,
             ..NodeRecord::default()
         };
-        let membership = Membership::new(engine.clone(), life.incarnation, record);
+        let membership = Membership::new(engine.clone(), life.incarnation, record, BTreeSet::new());
         tasks.spawn(Beating { parts, membership, tell, tell_neighbours, wished }.run());
         Self { told, neighbours, wish: Rc::new(wish) }
     }
