@@ -15,6 +15,7 @@ mod accept;
 mod attempts;
 mod dial;
 mod introduction;
+mod outage;
 mod tally;
 mod tls;
 
