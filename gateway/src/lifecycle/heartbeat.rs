@@ -383,16 +383,19 @@ fn note(error: &LayerError) {
 
 /// What a node that must not join says of it.
 pub(super) fn refusal(refused: &Refused) -> String {
-    use host::membership::Differs;
+    use host::membership::Misfit;
     let node = &refused.node;
-    match refused.differs {
-        Differs::Secret => format!(
+    match refused.misfit {
+        Misfit::SameName => format!(
+            "another node {node} is on this store, and lives: give each a node.name of its own, then start this one again"
+        ),
+        Misfit::OtherSecret => format!(
             "node {node} on this store has another cluster.secret_file or cluster.tls_ca_file: give all nodes the same, then start this one again"
         ),
-        Differs::TokenKey => format!(
+        Misfit::OtherTokenKey => format!(
             "node {node} on this store signs tokens with another key: give all nodes the same auth.key or auth.key_file, then start this one again"
         ),
-        Differs::Versions => format!(
+        Misfit::OtherVersions => format!(
             "node {node} on this store speaks none of the versions of the links' protocol that this one does: upgrade by one version at a time"
         ),
     }

@@ -2,7 +2,7 @@
 //!
 //! Owns the rules. Pure: what was seen comes in, a step goes out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chat::view::{Lease, Node, Proposal, Roll, Seen, Verdict};
 use router::ring;
@@ -13,6 +13,9 @@ use schema::{Epoch, Incarnation, Member, Standing, View};
 /// Heartbeats in a row, each in time, after which an observer declares more than one dead in one view: that several are
 /// silent is as likely its own fault.
 const TIMELY_BEATS: u32 = 5;
+
+/// Looks at a node of the same name before it counts as an earlier life: in two seconds one that lives says a word.
+const NAMESAKE_LOOKS: u32 = 3;
 
 /// What a node wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,26 +69,30 @@ pub(super) enum Step {
 /// Why a node must not join the members that are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// The name of the member that it does not fit.
+    /// The name of the node that it does not fit.
     pub node: String,
-    /// In what they differ.
-    pub differs: Differs,
+    /// Why not.
+    pub misfit: Misfit,
 }
 
-/// What two nodes of one cluster must not differ in.
+/// Why two nodes cannot be of one cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Differs {
-    /// The cluster's secret: neither would believe the other.
-    Secret,
-    /// The key that signs tokens: who logged in at one would be a stranger at the other.
-    TokenKey,
-    /// The versions of the links' protocol, of which none is common.
-    Versions,
+pub enum Misfit {
+    /// They have the same name: an operator could not tell them apart.
+    SameName,
+    /// They have different secrets: neither would believe the other.
+    OtherSecret,
+    /// They sign tokens with different keys: who logged in at one would be a stranger at the other.
+    OtherTokenKey,
+    /// They have no version of the links' protocol in common.
+    OtherVersions,
 }
 
 /// Whether a node can be a member.
 enum Fit {
     Fits,
+    /// That is not known yet.
+    Waits,
     StandsBy,
     Refused(Refused),
 }
@@ -101,6 +108,8 @@ pub(super) struct Judgement {
     /// Whether this life was a member.
     pub(super) joined: bool,
     lease: Lease,
+    /// Nodes of this one's name: the heartbeat that was seen first, and looks since.
+    namesakes: BTreeMap<Incarnation, (Option<u64>, u32)>,
     timely: u32,
     last_ms: Option<u64>,
     /// The epoch that was seen last, and since when.
@@ -116,6 +125,7 @@ impl Judgement {
             wish: Wish::Serve,
             joined: false,
             lease: Lease::new(me),
+            namesakes: BTreeMap::new(),
             timely: 0,
             last_ms: None,
             since: (Epoch(0), 0),
@@ -144,6 +154,7 @@ impl Judgement {
         if !is_member && self.wish == Wish::Serve {
             match self.fits(roll, &verdict) {
                 Fit::Fits => {}
+                Fit::Waits => return Step::Wait,
                 Fit::StandsBy => return Step::StandBy,
                 Fit::Refused(refused) => return Step::Refuse(refused),
             }
@@ -162,26 +173,49 @@ impl Judgement {
     }
 
     /// Whether this node can be a member beside those that live.
-    fn fits(&self, roll: &Roll, verdict: &Verdict) -> Fit {
+    fn fits(&mut self, roll: &Roll, verdict: &Verdict) -> Fit {
+        match self.has_its_name(roll, verdict) {
+            Fit::Fits => {}
+            misfit @ (Fit::Waits | Fit::StandsBy | Fit::Refused(_)) => return misfit,
+        }
         for node in roll.active().filter(|node| !verdict.dead.contains_key(node)) {
             // One whose registration this program cannot read is of another version, which may yet be updated.
             let Some(other) = roll.nodes.get(&node).and_then(|node| node.record.as_ref()) else { return Fit::StandsBy };
             if self.record.links.is_empty() || other.links.is_empty() {
                 return Fit::StandsBy;
             }
-            let differs = [
-                (Differs::Secret, self.record.secret != other.secret),
-                (Differs::TokenKey, self.record.token_key != other.token_key),
+            let misfits = [
+                (Misfit::OtherSecret, self.record.secret != other.secret),
+                (Misfit::OtherTokenKey, self.record.token_key != other.token_key),
                 (
-                    Differs::Versions,
+                    Misfit::OtherVersions,
                     self.record.links_newest < other.links_oldest || other.links_newest < self.record.links_oldest,
                 ),
             ];
-            if let Some(&(differs, _)) = differs.iter().find(|(_, differs)| *differs) {
-                return Fit::Refused(Refused { node: other.name.clone(), differs });
+            if let Some(&(misfit, _)) = misfits.iter().find(|(_, is_so)| *is_so) {
+                return Fit::Refused(Refused { node: other.name.clone(), misfit });
             }
         }
         Fit::Fits
+    }
+
+    /// Whether nobody else has this node's name. Who has may be an earlier life of it, which says nothing any more, or
+    /// another node, which does. Of two that come at once the one of the smaller number stays.
+    fn has_its_name(&mut self, roll: &Roll, verdict: &Verdict) -> Fit {
+        let mut waits = false;
+        for (&node, of) in roll.nodes.iter().filter(|&(node, _)| *node != self.me && !verdict.dead.contains_key(node)) {
+            let is_first = node < self.me || roll.active().any(|active| active == node);
+            if !is_first || of.record.as_ref().is_none_or(|other| other.name != self.record.name) {
+                continue;
+            }
+            let (beat, looks) = self.namesakes.entry(node).or_insert((of.beat, 0));
+            *looks += 1;
+            if *beat != of.beat {
+                return Fit::Refused(Refused { node: self.record.name.clone(), misfit: Misfit::SameName });
+            }
+            waits |= *looks < NAMESAKE_LOOKS;
+        }
+        if waits { Fit::Waits } else { Fit::Fits }
     }
 
     /// How many members that live come before this node.

@@ -27,7 +27,7 @@ use schema::{Epoch, Incarnation, Now, View};
 use judgement::{Judgement, Step};
 
 pub use clocks::{Clocks, OwnClock, Pulse};
-pub use judgement::{Change, Differs, Refused, Wish};
+pub use judgement::{Change, Misfit, Refused, Wish};
 
 /// See [the module](self).
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 //! all beat    one of each node                  2 leaves    it stops, having handed over
 //! all beat x9 again and again                   2 sleeps    it is not among all any more
 //! 3 follows 2  it is the next life of 2's node, which is over
+//! 3 is named 2 it has the name of node 2
 //! 2 has no links, another secret, another key, is newer: it, and who is made after it
 //! ```
 //!
@@ -28,6 +29,8 @@ struct Cluster {
     asleep: BTreeSet<u64>,
     /// The life before each, where that is known to be over.
     follows: BTreeMap<u64, u64>,
+    /// The number in the name of each that is not its own.
+    named: BTreeMap<u64, u64>,
     weight: u16,
     /// What nodes say of themselves that are made from now on.
     record: NodeRecord,
@@ -37,8 +40,9 @@ impl Cluster {
     fn node(&mut self, node: u64) -> &mut (Membership<MemoryEngine>, u64) {
         let (engine, weight, record) = (self.engine.clone(), self.weight, self.record.clone());
         let earlier = self.follows.get(&node).map(|&life| Incarnation(life)).into_iter().collect();
+        let number = *self.named.get(&node).unwrap_or(&node);
         self.nodes.entry(node).or_insert_with(|| {
-            let name = format!("node-{node}");
+            let name = format!("node-{number}");
             let record = NodeRecord { name, shards: 2, weight, ..record };
             (Membership::new(engine, Incarnation(node), record, earlier), 0)
         })
@@ -56,7 +60,7 @@ impl Cluster {
             return Some("over".to_owned());
         }
         if let Some(refused) = refused {
-            return Some(format!("refused by {}: {:?}", refused.node, refused.differs));
+            return Some(format!("refused by {}: {:?}", refused.node, refused.misfit));
         }
         if stands_by {
             return Some("stands by".to_owned());
@@ -91,8 +95,10 @@ impl Cluster {
                 last = Some(block_on(view::leave(&self.engine, Incarnation(number()))).expect("answered").to_string());
             }
             _ => {
-                let life = what.strip_prefix("follows ").and_then(|life| life.parse().ok());
-                self.follows.insert(number(), life.unwrap_or_else(|| panic!("{step:?} is no step")));
+                let (follows, named) = (what.strip_prefix("follows "), what.strip_prefix("is named "));
+                let other = follows.or(named).and_then(|other| other.parse().ok());
+                let of = if follows.is_some() { &mut self.follows } else { &mut self.named };
+                of.insert(number(), other.unwrap_or_else(|| panic!("{step:?} is no step")));
             }
         }
         last.unwrap_or_else(|| "-".to_owned())
@@ -111,8 +117,9 @@ fn check_weighted(weight: u16, script: &str, expected: &str) {
     let engine = MemoryEngine::ephemeral();
     let record =
         NodeRecord { links: "10.0.0.1:8004".to_owned(), links_oldest: 1, links_newest: 2, ..NodeRecord::default() };
-    let (nodes, asleep, follows) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-    let mut cluster = Cluster { engine, nodes, asleep, follows, weight, record };
+    let (nodes, asleep) = (BTreeMap::new(), BTreeSet::new());
+    let (follows, named) = (BTreeMap::new(), BTreeMap::new());
+    let mut cluster = Cluster { engine, nodes, asleep, follows, named, weight, record };
     let said: Vec<_> = script.split("; ").map(|step| cluster.step(step)).collect();
     assert_eq!(said.join("; "), expected, "{script}");
 }
@@ -184,9 +191,23 @@ fn a_node_without_weight_owns_nothing() {
 
 #[test]
 fn a_node_that_does_not_fit_the_members_joins_none() {
-    check("1 beats; 2 has another secret; 2 beats", "1 1:4096; -; refused by node-1: Secret");
-    check("1 beats; 2 has another key; 2 beats", "1 1:4096; -; refused by node-1: TokenKey");
-    check("1 beats; 2 is newer; 2 beats", "1 1:4096; -; refused by node-1: Versions");
+    check("1 beats; 2 has another secret; 2 beats", "1 1:4096; -; refused by node-1: OtherSecret");
+    check("1 beats; 2 has another key; 2 beats", "1 1:4096; -; refused by node-1: OtherTokenKey");
+    check("1 beats; 2 is newer; 2 beats", "1 1:4096; -; refused by node-1: OtherVersions");
+}
+
+#[test]
+fn of_two_nodes_of_one_name_that_live_one_joins() {
+    check("1 beats; 2 is named 1; 2 beats; 1 beats; 2 beats", "1 1:4096; -; -; -; refused by node-1: SameName");
+    // An earlier life says nothing any more, and goes after its lease.
+    check("1 beats; 1 sleeps; 2 is named 1; 2 beats x2; 2 beats; 2 beats x3", {
+        "1 1:4096; -; -; -; 2 1:4096 2:0; 3 2:4096"
+    });
+    check("1 beats; 1 sleeps; 2 is named 1; 2 follows 1; 2 beats", "1 1:4096; -; -; -; 2 2:4096");
+    // Two that come at once, before either is a member.
+    check_weighted(0, "2 is named 1; 1 beats; 2 beats; 1 beats; 2 beats; 1 beats", {
+        "-; -; -; -; refused by node-1: SameName; -"
+    });
 }
 
 #[test]

@@ -11,7 +11,7 @@ const _: () = assert!(NODE_NAME_BYTES_MAX <= 255 && NODE_URL_BYTES_MAX <= 255, "
 /// `node`: a process on this store, active or standing by.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeRecord {
-    /// The name that its operator gave it, of at most `NODE_NAME_BYTES_MAX` bytes. Several may have the same.
+    /// The name that its operator gave it, of at most `NODE_NAME_BYTES_MAX` bytes. Of those that live no two have the same.
     pub name: String,
     /// Shards that it runs, one a core.
     pub shards: u16,

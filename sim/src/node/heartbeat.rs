@@ -78,7 +78,8 @@ impl Heartbeat {
         let (wish, wished) = watch::channel(Wish::Serve);
         let Parts { world, life, engine, .. } = &parts;
         let record = NodeRecord {
-            name: world.nodes[life.at].host.to_owned(),
+            // Each life its own, since none knows here which of the others are over.
+            name: format!("{}-{}", world.nodes[life.at].host, life.number),
             shards: world.plan.nodes[life.at],
             weight: world.plan.weights[life.at],
             links: if world.plan.is_linked {
