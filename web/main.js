@@ -47,6 +47,11 @@ async function chat() {
     lost: () => model.lost(),
     push: (kind, fields) => model.push(kind, fields),
     forget: () => model.forget(),
+    // What is held and what is not answered yet outlives it, but not what is being written.
+    stale: () => {
+      if (screen.isWriting()) screen.state("the servers have changed: reload this page to go on", false);
+      else location.reload();
+    },
     signedOut: leave,
   });
   model.connection = connection;

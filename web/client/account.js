@@ -35,7 +35,8 @@ async function reach(path, options) {
   const once = method === "POST" && !headers["idempotency-key"];
   for (const api of nodes.reachable()) {
     try {
-      return await fetch(api + path, options);
+      // A node that stands still answers nobody, and keeps the connection.
+      return await fetch(api + path, { ...options, signal: AbortSignal.timeout(nodes.ANSWER_MS) });
     } catch {
       nodes.unreachable(api);
     }

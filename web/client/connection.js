@@ -5,6 +5,7 @@
 
 import * as account from "./account.js";
 import * as nodes from "./nodes.js";
+import { Pulse } from "./pulse.js";
 import { json } from "./text.js";
 
 /** Close codes after which this device is nobody's any more. */
@@ -30,6 +31,8 @@ const FINAL_FROM = 3500;
 const BROKEN = 1006;
 const BAD_TOKEN = 3500;
 const TOKEN_EXPIRED = 3005;
+/** How long a node says nothing, unless it tells another pause, before its own pings, which a page does not see. */
+const PING_MS = 25_000;
 
 export class Refused extends Error {
   constructor({ code, message, temporary, retry_after_ms }) {
@@ -50,7 +53,8 @@ export class Gone extends Error {
 export class Connection {
   /**
    * `cursor` is the one that was held, or null. `on` has `state(text, live)`, `live()`, `lost()`, `push(kind, fields)`,
-   * `forget()` and `signedOut(why)`.
+   * `forget()`, `stale()` (of the nodes that there are this page may reach none, and loaded again it could) and
+   * `signedOut(why)`.
    */
   constructor(cursor, on) {
     this.on = on;
@@ -66,6 +70,11 @@ export class Connection {
     this.bodyCharsMax = Infinity;
     this.stopped = false;
     this.live = false;
+    this.pingMs = PING_MS;
+    this.pulse = new Pulse({ echo: () => this.ask("echo", { data: "" }).catch(() => {}), over: () => this.giveUp() });
+    document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) => {
+      if (effectiveDirective === "connect-src") nodes.forbidden(blockedURI);
+    });
     window.addEventListener("online", () => this.hurry());
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.hurry(); });
     this.start();
@@ -79,6 +88,7 @@ export class Connection {
   stop() {
     this.stopped = true;
     clearTimeout(this.timer);
+    this.pulse.stop();
     this.socket?.close(1000);
     this.lost();
   }
@@ -89,6 +99,7 @@ export class Connection {
     if (!ready || this.socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Gone());
     const id = this.nextId++;
     this.socket.send(json({ id, [command]: fields }));
+    if (this.live) this.pulse.asked();
     return new Promise((resolve, reject) => this.asked.set(id, { command, resolve, reject }));
   }
 
@@ -103,7 +114,7 @@ export class Connection {
     let socket;
     let url;
     try {
-      url = this.drain?.url ?? nodes.choose(await account.http("GET", "/v1/servers/best"));
+      url = this.drain?.url ?? (await this.choose());
       this.drain = undefined;
       if (this.stopped) return;
       socket = new WebSocket(url, ["rookery.json.v1"]);
@@ -111,12 +122,37 @@ export class Connection {
       return this.later(problem.status === 401);
     }
     this.socket = socket;
+    this.url = url;
+    this.pulse.open(this.pingMs / 2);
     socket.onopen = () => this.hello().catch(() => socket.close());
-    socket.onmessage = ({ data }) => data.split("\n").filter(Boolean).forEach((line) => this.hear(JSON.parse(line)));
+    socket.onmessage = ({ data }) => {
+      // What a node says after it was given up it says again elsewhere.
+      if (this.socket !== socket) return;
+      if (this.live) this.pulse.heard();
+      data.split("\n").filter(Boolean).forEach((line) => this.hear(JSON.parse(line)));
+    };
     socket.onclose = ({ code, reason }) => {
       if (code === BROKEN) nodes.broke(url);
       if (this.socket === socket) this.closed(code, reason);
     };
+  }
+
+  /** The socket to try. */
+  async choose() {
+    const servers = await account.http("GET", "/v1/servers/best");
+    const url = nodes.choose(servers);
+    if (url) return url;
+    if (await nodes.wouldReach(servers)) this.on.stale();
+    return servers[0].url;
+  }
+
+  /** The node keeps its socket open and says nothing: whoever closes it would wait for its answer. */
+  giveUp() {
+    const { socket, url } = this;
+    this.socket = undefined;
+    socket.close();
+    nodes.broke(url);
+    this.closed(BROKEN, "");
   }
 
   async hello() {
@@ -142,8 +178,10 @@ export class Connection {
     this.retry = reply.retry;
     this.clockOffsetMs = reply.server_time_ms - Date.now();
     this.bodyCharsMax = reply.limits.body_chars_max;
+    this.pingMs = reply.ping_ms;
     this.cursor = reply.cursor;
     this.live = true;
+    this.pulse.heard();
     nodes.opened();
     this.on.state("online", true);
     this.on.live();
@@ -194,6 +232,7 @@ export class Connection {
   }
 
   async closed(code, reason) {
+    this.pulse.stop();
     this.lost();
     if (this.stopped) return undefined;
     // A token that was not taken may be an old one; one that was just renewed is refused for good.
@@ -234,8 +273,9 @@ export class Connection {
     this.pauseMs = 0;
   }
 
-  /** The network or the user is back: does not wait for the rest of the pause. */
+  /** The network or the user is back: does not wait for the rest of the pause, and looks whether the node is still there. */
   hurry() {
+    if (this.live) this.pulse.probe();
     if (this.stopped || !this.timer) return;
     clearTimeout(this.timer);
     this.start();

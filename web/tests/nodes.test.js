@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 globalThis.sessionStorage = { getItem: () => JSON.stringify({ token: "t" }), setItem() {}, removeItem() {} };
-globalThis.location = { origin: "http://page" };
+globalThis.location = { origin: "http://page", pathname: "/" };
 
 const { http } = await import("../client/account.js");
-const { broke, choose, opened } = await import("../client/nodes.js");
+const { broke, choose, forbidden, opened, wouldReach } = await import("../client/nodes.js");
 
 /** Nodes by name, `page` among them. */
 const servers = (names) => names.split(" ").map((name) => ({ url: `ws://${name}`, api_url: `http://${name}` }));
@@ -50,4 +50,36 @@ test("of the nodes that are named the best is tried that has not just failed", (
   check("b a c", "a");
   opened();
   check("b a c", "b");
+});
+
+test("of a node whose socket says nothing HTTP is asked last", async () => {
+  choose(servers("a b page"));
+  assert.equal(await asked("GET", ""), "page: answered");
+  broke("ws://page");
+  assert.equal(await asked("GET", ""), "a: answered");
+  opened();
+});
+
+test("a node that the page may not connect to is not tried while there is another", async () => {
+  forbidden("ws://d/connection");
+  assert.equal(choose(servers("d a")), "ws://a");
+  broke("ws://a");
+  assert.equal(choose(servers("d a")), "ws://a");
+  forbidden("ws://a");
+  assert.equal(choose(servers("d a")), undefined);
+  assert.equal(choose(servers("d a b")), "ws://b");
+});
+
+test("a page is loaded anew only for a policy that names a node", async () => {
+  const check = async (policy, expected) => {
+    globalThis.fetch = async () => {
+      if (policy === undefined) throw new TypeError("Failed to fetch");
+      return { headers: new Headers({ "content-security-policy": policy }) };
+    };
+    assert.equal(await wouldReach(servers("d e")), expected, policy);
+  };
+  await check("default-src 'none'; connect-src 'self' ws://a ws://e; base-uri 'none'", true);
+  await check("default-src 'none'; connect-src 'self' ws://e", true);
+  await check("default-src 'none'; connect-src 'self' ws://a ws://e1; base-uri 'none'", false);
+  await check(undefined, false);
 });

@@ -37,6 +37,11 @@ export class Composer {
     if (!to || matchMedia("(hover: none)").matches) this.field.blur();
   }
 
+  /** Whether there is text in any channel that was not sent. */
+  isWriting() {
+    return Boolean(this.field.value.trim()) || [...this.drafts.values()].some(({ text }) => text.trim());
+  }
+
   reply(message) {
     this.be({ reply: message }, this.purpose.edit ? "" : this.field.value);
   }

@@ -56,6 +56,11 @@ export class Screen {
     if (isOurs) this.panel.close();
   }
 
+  /** Whether there is text that was not sent. */
+  isWriting() {
+    return this.composer.isWriting();
+  }
+
   state(text, live) {
     byId("status").textContent = text;
     byId("status").classList.toggle("away", !live);
