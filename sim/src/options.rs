@@ -70,6 +70,8 @@ pub enum Planted {
     ResumeFromAStaleRead,
     /// The API takes a session for ended whose home was this node's when it started (I10).
     KickToTheOldHome,
+    /// The first user's sessions are not told what comes next, for a while, and the others stay busy as long (I13).
+    OneIsForgotten,
 }
 
 impl Planted {
@@ -92,7 +94,8 @@ impl Planted {
             | Self::RetriesWhatHasNoReply
             | Self::OldLifeAccepted
             | Self::ResumeFromAStaleRead
-            | Self::KickToTheOldHome => None,
+            | Self::KickToTheOldHome
+            | Self::OneIsForgotten => None,
         }
     }
 }

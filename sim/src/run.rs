@@ -9,6 +9,7 @@ use turmoil::Sim;
 use crate::checks;
 use crate::client::device::Device;
 use crate::counts::Met;
+use crate::facts::Standstill;
 use crate::hardships::Hardships;
 use crate::network::{self, CLIENTS};
 use crate::options::Options;
@@ -30,7 +31,7 @@ const PRESENCE_MS: u64 = 60_000 + RENEW_MS + 5_000;
 /// How long users are watched as they leave: beyond the latest time at which they may be told to be offline.
 const LEAVING_MS: u64 = PRESENCE_GRACE_MS + LEASE_MS + 10_000;
 /// How often it is looked whether all is well.
-const CONVERGED_EVERY_MS: u64 = 50;
+const LOOK_EVERY_MS: u64 = 50;
 
 /// What was done in a run.
 #[derive(Debug)]
@@ -85,14 +86,15 @@ fn met(world: &World) -> Met {
 fn summary(world: &World, met: &Met) -> String {
     let facts = world.facts.borrow();
     format!(
-        "{:?} shards, {} devices, {} connects, {} operations, {} pushed, {} snapshots, {met}, well after {} ms, {} s",
+        "{:?} shards, {} devices, {} connects, {} operations, {} pushed, {} snapshots, {met}, well after {} ms, {}, {} s",
         world.plan.nodes,
         world.plan.devices,
         facts.connects,
         facts.operations.values().filter(|operation| operation.done.is_some()).count(),
         facts.pushed.values().map(|pushed| pushed.events.len()).sum::<usize>(),
         facts.snapshots,
-        world.converged_ms.get().map_or("none".to_owned(), |ms| ms.to_string()),
+        world.well_ms.get().map_or("none".to_owned(), |ms| ms.to_string()),
+        facts.debts.longest().map_or("nobody stood still".to_owned(), Standstill::to_string),
         world.trace.now_ms() / 1_000,
     )
 }
@@ -123,7 +125,7 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
         let now_ms = u64::try_from(sim.elapsed().as_millis()).expect("a run is short");
         world.trace.set_now_ms(now_ms);
         hardships.step(world, &mut sim);
-        note_convergence(world);
+        note_whether_well(world);
         let phase = world.phase();
         match phase {
             Phase::Busy if now_ms >= world.plan.busy_ms && hardships.are_over(world) => {
@@ -169,23 +171,15 @@ fn play(world: &Rc<World>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Looks now and then, until it is so, whether all is as if nothing had gone wrong (I13).
-fn note_convergence(world: &World) {
+/// Looks now and then, until it is so, whether all is as if nothing had gone wrong, and who comes on meanwhile (I13).
+fn note_whether_well(world: &World) {
     let Some(healed_ms) = world.healed_ms.get() else { return };
-    // Who is behind and reads on is not stuck, however much it has missed.
-    let moved_ms = healed_ms.max(world.found_dead_ms.get()).max(world.heard_ms.get());
-    let since_ms = world.trace.now_ms() - moved_ms;
-    if world.converged_ms.get().is_some() || !since_ms.is_multiple_of(CONVERGED_EVERY_MS) {
+    let since_ms = world.trace.now_ms() - healed_ms;
+    if world.well_ms.get().is_some() || !since_ms.is_multiple_of(LOOK_EVERY_MS) || !checks::is_well(world) {
         return;
     }
-    if let Some(lacks) = checks::lacks(world) {
-        world.lacked.replace(lacks);
-        world.stuck_ms.set(world.stuck_ms.get().max(since_ms));
-    } else {
-        let stuck_ms = world.stuck_ms.get();
-        note!(world.trace, "world: all is well, and for {stuck_ms} ms nothing moved");
-        world.converged_ms.set(Some(stuck_ms));
-    }
+    note!(world.trace, "world: all is well after {since_ms} ms");
+    world.well_ms.set(Some(since_ms));
 }
 
 /// Whether everybody is connected and nobody waits for anything.

@@ -22,7 +22,7 @@ use crate::facts::Facts;
 use crate::outcome::Violation;
 use crate::world::{Room, World};
 
-pub(crate) use liveness::lacks;
+pub(crate) use liveness::is_well;
 pub(crate) use removal::races;
 pub(crate) use store::{Log, all_rows, reopen, unreadable};
 

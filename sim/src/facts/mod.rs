@@ -3,6 +3,7 @@
 //! Owns no judgement. Every fact bears its number in the order of the whole run, which is exact, since a run is one
 //! thread.
 
+mod debts;
 mod feeds;
 mod memberships;
 mod operations;
@@ -16,6 +17,7 @@ use schema::{ChannelId, ClientMsgId, DeviceId, Event, EventBody, Message, Positi
 
 use crate::outcome::Violation;
 
+pub(crate) use debts::{Debt, Debts, Standstill};
 pub(crate) use feeds::{Feed, Feeds};
 pub(crate) use memberships::{Answer, MemberChange};
 pub(crate) use operations::{Done, Operation};
@@ -78,6 +80,8 @@ pub(crate) struct Pushed {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) is_live: bool,
+    /// Whether it reads what comes.
+    pub(crate) listens: bool,
     pub(crate) unsent: usize,
     pub(crate) unanswered: usize,
 }
@@ -105,6 +109,7 @@ pub(crate) struct Facts {
     pub(crate) sightings: Vec<Sighting>,
     pub(crate) pushed: BTreeMap<DeviceId, Pushed>,
     pub(crate) standing: BTreeMap<DeviceId, Standing>,
+    pub(crate) debts: Debts,
     /// What a client itself saw to be wrong.
     pub(crate) complaints: Vec<Violation>,
     pub(crate) connects: u64,

@@ -21,7 +21,7 @@ use crate::rng::Rng;
 use crate::trace::{digest, note};
 use crate::world::World;
 
-use super::Tasks;
+use super::{Tasks, tap};
 
 /// Places of a mailbox in a healed world, as many as the gateway's has: a dropped operation is answered only after 20
 /// s.
@@ -127,7 +127,7 @@ impl Line {
             }
             return Some(mail);
         }
-        if self.is_lost(world, rng, &mail) {
+        if self.is_lost(world, rng, &mail) || is_unheard(world, &mail) {
             return None;
         }
         let delay = Duration::from_millis(rng.within(0..=world.plan.mesh_ms));
@@ -155,10 +155,18 @@ impl Line {
         frame.encode(&mut bytes);
         let is_lost = !frame.body.must_arrive() && world.is_hostile() && rng.chance(loss_permille);
         world.met.borrow_mut().lost += u64::from(is_lost);
+        // What a hint says is looked for each second.
+        let is_asked_late = is_lost && !matches!(frame.body, MeshBody::Hint { .. });
+        world.has_lost.set(world.has_lost.get() || is_asked_late);
         let what = if is_lost { " is lost" } else { "" };
         note!(world.trace, "mesh: {from} to {to} {} bytes {:x}{what}", bytes.len(), digest(&bytes));
         is_lost
     }
+}
+
+/// A planted bug: what a home never hears.
+fn is_unheard(world: &World, mail: &Mail) -> bool {
+    matches!(mail, Mail::Mesh(frame) if tap::is_forgotten(world, &frame.body))
 }
 
 /// A send that does not say which one it comes behind: a home that is told takes none whose predecessor it has not seen,

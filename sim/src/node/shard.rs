@@ -292,23 +292,26 @@ impl Shard {
     /// I11: what the shard holds is within what it may hold.
     fn check_bounds(&self) {
         let (stats, links) = (self.driver.stats(), self.driver.link_figures());
+        let check = |holds: bool, finding: &dyn Fn() -> String| {
+            if !holds {
+                self.world.facts.borrow_mut().complain("I11", format!("{}: {}", self.name(), finding()));
+            }
+        };
         let most = stats.sessions * u64::from(OUTBOUND_BYTES_MAX);
-        assert!(
-            stats.outbound_bytes <= most,
-            "I11: {} bytes queued for {} sessions",
-            stats.outbound_bytes,
-            stats.sessions
-        );
+        check(stats.outbound_bytes <= most, &|| {
+            format!("{} bytes are queued for {} sessions", stats.outbound_bytes, stats.sessions)
+        });
         let most = u64::from(self.world.plan.nodes[self.life.at])
             * (self.world.plan.link_bytes + super::LINK_MUST_BYTES) as u64;
-        assert!(links.waiting_bytes <= most, "I11: {} bytes wait for mailboxes, of {most}", links.waiting_bytes);
-        assert_eq!(links.lost, 0, "I11: frames that must arrive found no room");
+        check(links.waiting_bytes <= most, &|| format!("{} bytes wait for mailboxes, of {most}", links.waiting_bytes));
+        check(links.lost == 0, &|| "frames that must arrive found no room".to_owned());
         let plan = &self.world.plan;
         let unsent_max = plan.peer_unsent_bytes + RECORD_BYTES_MAX;
         for ((peer, number), link) in self.driver.peer_figures() {
             let (unsent, kept, kept_max) = (link.unsent_bytes, link.resend_bytes, plan.peer_resend_bytes);
-            let fits = unsent <= unsent_max && kept <= kept_max;
-            assert!(fits, "I11: link {:x}/{number} has {unsent} bytes unsent and keeps {kept} of {kept_max}", peer.0);
+            check(unsent <= unsent_max && kept <= kept_max, &|| {
+                format!("link {:x}/{number} has {unsent} bytes unsent and keeps {kept} of {kept_max}", peer.0)
+            });
         }
         let figures = (links.dropped, self.driver.batches_fenced());
         self.world.of_shards.borrow_mut().insert((self.life.number, self.shard), figures);

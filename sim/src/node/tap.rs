@@ -61,7 +61,8 @@ impl Tap {
 
     /// Whether what is heard is not simply what came. A record is heard once it is whole.
     fn is_tapped(&self) -> bool {
-        self.world.options.planted == Some(Planted::LinkForgetsAFrameThatMustArrive)
+        let planted = self.world.options.planted;
+        matches!(planted, Some(Planted::LinkForgetsAFrameThatMustArrive | Planted::OneIsForgotten))
     }
 }
 
@@ -76,6 +77,10 @@ fn take<'a>(world: &World, at: usize, rng: &mut Rng, came: &'a [u8]) -> Cow<'a, 
             let frame = decoded(came);
             let is_forgotten = frame.body.must_arrive() && rng.chance(FORGOTTEN_PERMILLE);
             if is_forgotten { Cow::Owned(nothing(frame)) } else { Cow::Borrowed(came) }
+        }
+        Some(Planted::OneIsForgotten) => {
+            let frame = decoded(came);
+            if is_forgotten(world, &frame.body) { Cow::Owned(nothing(frame)) } else { Cow::Borrowed(came) }
         }
         Some(Planted::OldLifeAccepted | Planted::RetriesWhatHasNoReply) => {
             let frame = decoded(came);
@@ -105,6 +110,11 @@ fn nothing(frame: MeshFrame) -> Vec<u8> {
     let mut bytes = Vec::new();
     MeshFrame { body, ..frame }.encode(&mut bytes);
     bytes
+}
+
+/// Planted bug: what the first user's home does not hear for a while, after nothing goes wrong any more.
+pub(super) fn is_forgotten(world: &World, body: &MeshBody) -> bool {
+    world.is_one_forgotten() && matches!(body, MeshBody::More(more) if more.user == world.users[0])
 }
 
 /// Planted bugs: what was heard before is heard again, as if it were meant for now.

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::counts::Met;
 use crate::facts::Facts;
 use crate::faults::FaultState;
-use crate::options::Options;
+use crate::options::{Options, Planted};
 use crate::plan::Plan;
 use crate::rng::Rng;
 use crate::trace::{Trace, note};
@@ -35,6 +35,8 @@ pub(crate) const WALL: UnixMs = UnixMs(1_800_000_000_000);
 /// How far the wall leaps, if it does: beyond the days that inboxes and first replies are kept.
 const LEAP_MS: u64 = 31 * 24 * 3600 * 1000;
 
+/// How long one user is forgotten, if that is planted: longer than any device may come on with nothing.
+const FORGOTTEN_MS: u64 = 40_000;
 /// When nothing that went wrong is felt any more.
 pub(crate) const WELL_AFTER_MS: u64 = 10_000;
 
@@ -96,13 +98,10 @@ pub(crate) struct World {
     phase: Cell<Phase>,
     /// When things went wrong for the last time.
     pub(crate) healed_ms: Cell<Option<u64>>,
-    /// When a device last found that nothing was at the other end of its connection.
-    pub(crate) found_dead_ms: Cell<u64>,
-    /// The longest time since then in which no client heard anything, while not all was well.
-    pub(crate) stuck_ms: Cell<u64>,
-    /// That longest time, once all was as if nothing had gone wrong, and what was not so last (I13).
-    pub(crate) converged_ms: Cell<Option<u64>>,
-    pub(crate) lacked: RefCell<String>,
+    /// How long after that all was as if nothing had (I13).
+    pub(crate) well_ms: Cell<Option<u64>>,
+    /// Whether a frame was lost on its way to another shard of its node that is asked for again only after a while.
+    pub(crate) has_lost: Cell<bool>,
     /// Lives of nodes that have begun.
     pub(crate) lives: Cell<u64>,
     /// When a client last heard anything.
@@ -135,10 +134,8 @@ impl World {
             of_shards: RefCell::default(),
             phase: Cell::new(Phase::Busy),
             healed_ms: Cell::default(),
-            found_dead_ms: Cell::default(),
-            stuck_ms: Cell::default(),
-            converged_ms: Cell::default(),
-            lacked: RefCell::default(),
+            has_lost: Cell::default(),
+            well_ms: Cell::default(),
             lives: Cell::default(),
             heard_ms: Cell::default(),
         };
@@ -157,6 +154,7 @@ impl World {
     /// Nothing goes wrong any more.
     pub(crate) fn heal(&self) {
         self.faults.heal();
+        self.facts.borrow_mut().debts.begin();
         self.healed_ms.set(Some(self.trace.now_ms()));
         self.set_phase(Phase::Settling);
     }
@@ -171,6 +169,12 @@ impl World {
     pub(crate) fn is_well(&self) -> bool {
         let grace_ms = if self.plan.is_embedded() { 0 } else { WELL_AFTER_MS };
         self.healed_ms.get().is_some_and(|healed_ms| self.trace.now_ms() >= healed_ms + grace_ms)
+    }
+
+    /// Whether a planted bug keeps one user's sessions from what comes next, and the others busy.
+    pub(crate) fn is_one_forgotten(&self) -> bool {
+        let is_soon = |healed_ms| self.trace.now_ms() < healed_ms + FORGOTTEN_MS;
+        self.options.planted == Some(Planted::OneIsForgotten) && self.healed_ms.get().is_some_and(is_soon)
     }
 
     /// A client heard something.

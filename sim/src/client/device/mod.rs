@@ -23,7 +23,7 @@ use schema::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::facts::Key;
+use crate::facts::{Debt, Key};
 use crate::node::{sign_in, token};
 use crate::rng::Rng;
 use crate::trace::note;
@@ -112,6 +112,9 @@ pub(crate) struct Device {
     /// The newest seq seen of each channel.
     heads: BTreeMap<ChannelId, Seq>,
     connections: u32,
+    /// Whether a `connect` of it was ever left without an answer: it may be carried out at any time, and take the place of a
+    /// later one.
+    may_be_replaced: bool,
 }
 
 /// How a session ended.
@@ -144,13 +147,14 @@ impl Device {
             blink_ms: 0,
             heads: BTreeMap::new(),
             connections: 0,
+            may_be_replaced: false,
         }
     }
 
     /// Connects again and again until the run is over.
     pub(crate) async fn run(mut self) {
         while self.world.phase() != Phase::Over {
-            self.record_standing(false, 0);
+            self.record_standing(false, true, 0);
             if self.family.is_none() {
                 self.sign_in().await;
             }
@@ -189,12 +193,14 @@ impl Device {
         let token = token(self.user, family, self.world.wall().plus_ms(24 * 3600 * 1000));
         let connect = Connect { token, device_id: self.name.clone(), cursor, client: Some("sim".to_owned()) };
         socket.say(&[Request { id: 1, command: Command::Connect(connect) }]);
+        let may_be_replaced = std::mem::replace(&mut self.may_be_replaced, true);
         match socket.incoming.recv().await? {
             Incoming::Frame(ServerFrame::Reply { id: 1, reply: Ok(Reply::Connect(connected)) }) => {
+                self.may_be_replaced = may_be_replaced;
                 self.connected(connected.cursor.parse().expect("a server's cursor is one"));
             }
             Incoming::Frame(ServerFrame::Reply { id: 1, reply: Err(error) }) => {
-                self.refused_connect(&error);
+                self.refused_connect(&error, may_be_replaced);
                 return None;
             }
             Incoming::Frame(frame) => {
@@ -207,6 +213,7 @@ impl Device {
                 return None;
             }
         }
+        self.came_on(Debt::Connection);
         let heard_ms = self.world.trace.now_ms();
         Some(Session {
             socket,
@@ -247,7 +254,8 @@ impl Device {
         self.family = Some(family);
     }
 
-    fn refused_connect(&mut self, error: &ErrorReply) {
+    fn refused_connect(&mut self, error: &ErrorReply, may_be_replaced: bool) {
+        self.may_be_replaced = may_be_replaced;
         note!(self.world.trace, "{}: connect refused with {}", self.name, error.code);
         if error.code == u16::from(ErrorCode::Unauthenticated) && self.world.facts.borrow().is_revoked(&self.name) {
             self.family = None;
@@ -267,11 +275,20 @@ impl Device {
         if let Some(code @ (1002 | 1007 | 1009 | 3500 | 3501 | 3503 | 3504 | 3509 | 3511)) = code {
             self.world.facts.borrow_mut().complain("I6", format!("{} was closed with {code}", self.name));
         }
+        // None of its sessions is newer than this one.
+        if code == Some(CloseCode::Replaced.into()) && !self.may_be_replaced {
+            self.world.facts.borrow_mut().complain("I6", format!("{} was closed for an older session", self.name));
+        }
     }
 
-    fn record_standing(&self, is_live: bool, unanswered: usize) {
-        let standing = crate::facts::Standing { is_live, unsent: self.outbox.len(), unanswered };
+    fn record_standing(&self, is_live: bool, listens: bool, unanswered: usize) {
+        let standing = crate::facts::Standing { is_live, listens, unsent: self.outbox.len(), unanswered };
         self.world.facts.borrow_mut().standing.insert(self.name.clone(), standing);
+    }
+
+    /// Something of what it has left to do is done (I13).
+    fn came_on(&self, debt: Debt) {
+        self.world.facts.borrow_mut().debts.came_on(&self.name, debt, self.world.trace.now_ms());
     }
 
     async fn run_session(&mut self, session: &mut Session) -> End {
@@ -281,9 +298,9 @@ impl Device {
             self.watch(session);
             self.open_larges(session);
             let unasked = session.unopened.len() + usize::from(session.watch_ms.is_some());
-            self.record_standing(session.is_proven, session.asked.len() + unasked);
             let now_ms = self.world.trace.now_ms();
             let listens = now_ms >= session.stalled_until_ms;
+            self.record_standing(session.is_proven, listens, session.asked.len() + unasked);
             let wait_ms = self.outbox.next_due_ms().map_or(act_ms, |due| due.min(act_ms)).saturating_sub(now_ms);
             tokio::select! {
                 biased;
@@ -339,7 +356,8 @@ impl Device {
         let is_dead = now_ms >= since_ms + PATIENCE_MS;
         if is_dead {
             note!(self.world.trace, "{}: gives the connection up", self.name);
-            self.world.found_dead_ms.set(now_ms);
+            // It has found out why, and may begin anew.
+            self.came_on(Debt::Connection);
         }
         if is_dead && session.is_healed {
             let finding = format!("{} heard nothing since {since_ms} ms, with {:?} asked", self.name, session.asked);
@@ -394,7 +412,8 @@ impl Device {
     /// Asks whether the other end is there.
     fn prove(&mut self, session: &mut Session) {
         let is_waiting = session.asked.values().any(|(asked, _)| matches!(asked, Asked::Echo(_)));
-        if !session.is_proven && !is_waiting {
+        let is_kept_busy = self.world.is_one_forgotten() && self.user != self.world.users[0];
+        if (!session.is_proven || is_kept_busy) && !is_waiting {
             self.echo(session);
         }
     }

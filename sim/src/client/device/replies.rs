@@ -6,7 +6,7 @@ use schema::command::ErrorReply;
 use schema::limits::DEDUP_DAYS;
 use schema::{ChannelId, Command, Cursor, ErrorCode, Push, Reply, Seq, ServerFrame};
 
-use crate::facts::{Done, Key};
+use crate::facts::{Debt, Done, Key};
 use crate::trace::note;
 
 use super::{Asked, Device, REMEMBERED_MAX, Session};
@@ -27,6 +27,9 @@ impl Device {
     pub(super) fn heard(&mut self, session: &mut Session, frame: ServerFrame) {
         session.heard_ms = self.world.trace.now_ms();
         self.world.heard();
+        if !session.is_proven {
+            self.came_on(Debt::Connection);
+        }
         match frame {
             ServerFrame::Push(push) => {
                 if let Push::Drain { url: Some(url), jitter_ms, .. } = &push {
@@ -38,15 +41,22 @@ impl Device {
             ServerFrame::Reply { id, reply } => match session.asked.remove(&id) {
                 Some((asked, _)) => {
                     session.is_proven |= matches!(asked, Asked::Echo(_)) && !self.world.is_hostile();
+                    if !reply.as_ref().is_err_and(|error| error.temporary) {
+                        self.came_on(Debt::Answers);
+                    }
                     if matches!(asked, Asked::Watch) {
                         session.watch_ms = reply.is_err().then_some(self.world.trace.now_ms() + WATCH_AGAIN_MS);
                     }
+                    let unsent = self.outbox.len();
                     match (asked, reply) {
                         (Asked::Open(channel, after), Ok(Reply::Open(opened))) => {
                             self.opened(session, channel, after, Ok(opened));
                         }
                         (Asked::Open(channel, after), Err(error)) => self.opened(session, channel, after, Err(error)),
                         (asked, reply) => self.answered(asked, reply),
+                    }
+                    if self.outbox.len() < unsent {
+                        self.came_on(Debt::Sends);
                     }
                 }
                 None => {
@@ -73,6 +83,7 @@ impl Device {
         let cursor = push.cursor().map(|cursor| cursor.parse::<Cursor>().expect("a server's cursor is one"));
         if let Some(cursor) = cursor {
             note!(self.world.trace, "{}: is pushed {}", self.name, cursor.position);
+            self.came_on(Debt::Inbox);
         }
         let mut facts = self.world.facts.borrow_mut();
         if let Push::Snapshot { .. } = push {
