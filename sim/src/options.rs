@@ -4,6 +4,12 @@
 //! hear of no gap ask again all the same, within 20 s at most, and so do those that a frame of a newer view is lost to. A feed of a home that was not asked brings seqs that its
 //! reader has passed. Who is offline at a move is back within a second, when its sessions say that they are there. And
 //! the list of a channel's members does not outlive the channel's stay at a shard: the rows of `chat` have one that does.
+//!
+//! Of these sixty seeds showed nothing. A link that sends again under new numbers (the tests of `link` see it) tells a whole
+//! past once more, in its order, so that all ends as it was. Where what is asked again comes behind what was asked after it,
+//! the answer to that gives the earlier back to its client, which sends it again. A session of a device that is
+//! not its newest is told to end before a view moves its user, so that two hardly ever come back together. What a home stores
+//! of a user's presence after its time is set right when the next home is first asked of the user.
 
 use clap::ValueEnum;
 use lies::Lie;
@@ -70,6 +76,8 @@ pub enum Planted {
     ResumeFromAStaleRead,
     /// The API takes a session for ended whose home was this node's when it started (I10).
     KickToTheOldHome,
+    /// A link keeps whatever the other end does not acknowledge (I11).
+    ResendUnbounded,
     /// The first user's sessions are not told what comes next, for a while, and the others stay busy as long (I13).
     OneIsForgotten,
 }
@@ -95,6 +103,7 @@ impl Planted {
             | Self::OldLifeAccepted
             | Self::ResumeFromAStaleRead
             | Self::KickToTheOldHome
+            | Self::ResendUnbounded
             | Self::OneIsForgotten => None,
         }
     }

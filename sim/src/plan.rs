@@ -243,7 +243,8 @@ impl Plan {
                 .collect(),
             // More than any frame: one that never fits behind others would be asked for again for ever.
             peer_unsent_bytes: *rng.pick(&[1_048_576, NODE_LINK_UNSENT_BYTES_MAX as usize]),
-            peer_resend_bytes: *rng.pick(&[131_072, NODE_LINK_RESEND_BYTES_MAX as usize]),
+            // The least has room for a frame about all devices. One with a text that finds none is lost with what is under way.
+            peer_resend_bytes: *rng.pick(&[2_048, 131_072, NODE_LINK_RESEND_BYTES_MAX as usize]),
             joins: late.into_iter().map(|node| (node, rng.within(500..=busy_ms))).collect(),
             rolling_ms: rng.chance(150).then(|| rng.within(500..=busy_ms / 2)),
             store_cuts: of_nodes(spans(rng, 400, 2, busy_ms, 200..=9_000), rng, count),

@@ -87,6 +87,8 @@ fn planted_bugs_of_clusters_are_caught() {
     check(Planted::OldLifeAccepted, 1, &["I6"]);
     check(Planted::RetriesWhatHasNoReply, 1, &["I10"]);
     check(Planted::ResumeFromAStaleRead, 1, &["I3"]);
+    // From the first seed whose links are away for so long that what they keep does not fit.
+    check(Planted::ResendUnbounded, 25, &["I11"]);
     // The others hear something all the time.
     check(Planted::OneIsForgotten, 2, &["I13"]);
 }

@@ -283,11 +283,13 @@ impl Node {
                 rng: rng.part("links"),
                 started: 0,
             };
+            let is_unbounded = self.world.options.planted == Some(Planted::ResendUnbounded);
+            let resend_bytes_max = if is_unbounded { usize::MAX } else { plan.peer_resend_bytes };
             let limits = Limits {
                 tasks_max: plan.store_tasks,
                 link_bytes_max: plan.link_bytes,
                 link_must_bytes_max: LINK_MUST_BYTES,
-                peer: Bounds { unsent_bytes_max: plan.peer_unsent_bytes, resend_bytes_max: plan.peer_resend_bytes },
+                peer: Bounds { unsent_bytes_max: plan.peer_unsent_bytes, resend_bytes_max },
                 ..Limits::new(1_000)
             };
             let sockets =
