@@ -5,7 +5,6 @@
 //! upkeep and no full queue delays it; one that comes late all the same says so in the log. What follows from a
 //! heartbeat is [`host::membership`]'s; this gives views to the shards and to whoever keeps links to other nodes.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -14,10 +13,9 @@ use std::time::{Duration, Instant};
 use chat::LayerError;
 use chat::view::Roll;
 use host::driver::Clock as _;
-use host::membership::{Beat, Change, Membership, News, OwnClock, Refused, Wish};
+use host::membership::{Beat, Change, Membership, News, OwnClock, Wish};
 use kv::Engine;
 use schema::limits::BEAT_MS;
-use schema::record::NodeRecord;
 use schema::{Epoch, Incarnation, Member, Standing, View};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
@@ -27,6 +25,7 @@ use tokio::time::{sleep, sleep_until};
 use crate::peering::Neighbours;
 use crate::runtime::{Clock, Commander};
 
+use super::identity::Me;
 use super::neighbours;
 use super::nodes::Sight;
 use super::phase::Active;
@@ -36,15 +35,6 @@ use super::state::NodeState;
 const BEAT: Duration = Duration::from_millis(BEAT_MS);
 /// How often a clock that is off is spoken of.
 const CLOCK_SAID_EVERY: Duration = Duration::from_secs(3_600);
-
-/// Who this node is to others.
-#[derive(Debug, Clone)]
-pub(super) struct Me {
-    pub(super) incarnation: Incarnation,
-    /// Earlier lives of this node that are known to be over.
-    pub(super) earlier: BTreeSet<Incarnation>,
-    pub(super) record: NodeRecord,
-}
 
 /// What heartbeats work with.
 pub(super) struct Parts<S> {
@@ -378,25 +368,5 @@ fn note(error: &LayerError) {
         LayerError::Record(_) | LayerError::Refused(_) => {
             tracing::error!(error = error as &dyn std::error::Error, "a heartbeat failed");
         }
-    }
-}
-
-/// What a node that must not join says of it.
-pub(super) fn refusal(refused: &Refused) -> String {
-    use host::membership::Misfit;
-    let node = &refused.node;
-    match refused.misfit {
-        Misfit::SameName => format!(
-            "another node {node} is on this store, and lives: give each a node.name of its own, then start this one again"
-        ),
-        Misfit::OtherSecret => format!(
-            "node {node} on this store has another cluster.secret_file or cluster.tls_ca_file: give all nodes the same, then start this one again"
-        ),
-        Misfit::OtherTokenKey => format!(
-            "node {node} on this store signs tokens with another key: give all nodes the same auth.key or auth.key_file, then start this one again"
-        ),
-        Misfit::OtherVersions => format!(
-            "node {node} on this store speaks none of the versions of the links' protocol that this one does: upgrade by one version at a time"
-        ),
     }
 }

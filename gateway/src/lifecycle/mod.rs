@@ -9,7 +9,7 @@
 //!         ─► health and metrics stop ─► exit
 //! ```
 //!
-//! [`bootstrap`] is what comes before the store, [`phase`] where a node is on this way, [`housekeeping`] what it does
+//! [`bootstrap`] is what comes before the store, [`identity`] who the node is to others, [`phase`] where a node is on this way, [`housekeeping`] what it does
 //! each second, [`heartbeat`] its part among the nodes of a store, [`nodes`] what it sees of them, [`neighbours`] to which
 //! it keeps links, [`shutdown`] what ends it, [`departure`] how it goes.
 
@@ -17,6 +17,7 @@ mod bootstrap;
 mod departure;
 mod heartbeat;
 mod housekeeping;
+mod identity;
 mod neighbours;
 pub(crate) mod nodes;
 mod phase;
@@ -24,34 +25,31 @@ mod shutdown;
 mod state;
 mod upkeep;
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::view;
 use link::handshake::{Identity, VERSIONS};
-use schema::record::NodeRecord;
 use schema::{Incarnation, UserId};
 use tokio::sync::Notify;
 
 use crate::config::{Config, Mode};
 use crate::machine::listen::{self, Ready};
-use crate::machine::lives::Lives;
 use crate::peering::{self, Peering};
 use crate::runtime::{self, Commander, NodeParts, NodeShards, ShardEnd, Started, StorePool, Tell};
 use crate::store::{self, Health, HealthWatch, NodeStore, SLOW, STILL_WAITING, Source, WithStore};
 
+use bootstrap::Bootstrap;
 pub(crate) use bootstrap::links_fingerprint;
-use bootstrap::{Bootstrap, Links};
 use departure::Departure;
-use heartbeat::{Heartbeat, Me};
+use heartbeat::Heartbeat;
 use host::membership::News;
 use housekeeping::Housekeeping;
+use identity::{Me, api_origin, ws_origin};
 use nodes::Sight;
 use phase::{Active, Phase};
 use shutdown::{End, Shutdown};
@@ -157,29 +155,10 @@ impl Node<'_> {
 
     /// Takes part in the store: beside other nodes, if there may be others, and else alone.
     fn join<S: NodeStore>(&mut self, store: &S, bootstrap: &mut Bootstrap) -> Result<Infallible, Halt> {
-        let incarnation = Incarnation(getrandom::u64()?);
-        let earlier = bootstrap.lives.as_mut().map(|lives| begin(lives, incarnation)).unwrap_or_default();
+        let me = Me::begin(self.config, bootstrap)?;
         let bootstrap = &*bootstrap;
         let state = &bootstrap.state;
         state.counts().show_store(store::Figures::of(store));
-        let me = Me {
-            incarnation,
-            earlier,
-            record: NodeRecord {
-                name: self.config.node_name(),
-                shards: self.config.shards(),
-                weight: self.config.weight(),
-                region: self.config.region.clone(),
-                ws_url: ws_origin(self.config, bootstrap.ready.ws),
-                api_url: api_origin(self.config, bootstrap.ready.api),
-                links: bootstrap.links.as_ref().map(Links::address).unwrap_or_default(),
-                links_oldest: VERSIONS.oldest,
-                links_newest: VERSIONS.newest,
-                secret: bootstrap.links.as_ref().map(Links::fingerprint).unwrap_or_default(),
-                token_key: bootstrap.key.fingerprint(),
-                since_ms: runtime::wall(),
-            },
-        };
         self.wait_for(state, S::REMEDY, store::must_be_whole_in_the_end(store))??;
         state.set_store(Health::Answering);
         let health = HealthWatch::new(Instant::now());
@@ -367,14 +346,6 @@ impl Node<'_> {
     }
 }
 
-/// Begins a life in its data directory. The lives of this node that are known to be over.
-fn begin(lives: &mut Lives, life: Incarnation) -> BTreeSet<Incarnation> {
-    if let Err(error) = lives.begin(life) {
-        tracing::warn!(%error, "this life is not noted in the data directory: after kill -9 the next one waits for the lease");
-    }
-    lives.over().iter().copied().collect()
-}
-
 /// Makes what a node of this mode needs in its store.
 async fn seed<S: NodeStore>(store: &S, shards: &NodeShards, mode: Mode) -> anyhow::Result<()> {
     match mode {
@@ -422,18 +393,6 @@ fn exit_on_panic() {
         // Not by exit handlers: they would destroy what FoundationDB's network thread uses.
         signal_hook::low_level::exit(1);
     }));
-}
-
-/// The WebSocket origin that clients are told; empty where none can connect.
-fn ws_origin(config: &Config, ws: Option<SocketAddr>) -> String {
-    let Some(ws) = ws else { return String::new() };
-    config.ws_url.clone().unwrap_or_else(|| format!("ws://{ws}"))
-}
-
-/// Where they are told that the API is.
-fn api_origin(config: &Config, api: Option<SocketAddr>) -> String {
-    let own = || api.map(|api| format!("http://{api}")).unwrap_or_default();
-    config.api_url.clone().unwrap_or_else(own)
 }
 
 fn api_config(config: &Config, mode: Mode, ready: &Ready) -> api::Config {

@@ -8,7 +8,7 @@ use schema::record::NodeRecord;
 
 use crate::peering::{Neighbour, Neighbours};
 
-use super::heartbeat::Me;
+use super::identity::Me;
 
 /// The nodes with links, and a member that is registered at this node's own address: nobody else is there, so it is an
 /// earlier life of this node that is not declared dead yet.

@@ -17,9 +17,8 @@ use crate::machine::signals::{self, Signal};
 use crate::runtime::ShardEnd;
 use crate::uring::DriverError;
 
-use super::heartbeat::refusal;
 use super::phase::Active;
-use host::membership::Refused;
+use host::membership::{Misfit, Refused};
 
 /// How often a node that waits does its housekeeping.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -89,6 +88,25 @@ impl End {
                 by.incarnation.0
             ),
         }
+    }
+}
+
+/// What a node that must not join says of it.
+fn refusal(refused: &Refused) -> String {
+    let node = &refused.node;
+    match refused.misfit {
+        Misfit::SameName => format!(
+            "another node {node} is on this store, and lives: give each a node.name of its own, then start this one again"
+        ),
+        Misfit::OtherSecret => format!(
+            "node {node} on this store has another cluster.secret_file or cluster.tls_ca_file: give all nodes the same, then start this one again"
+        ),
+        Misfit::OtherTokenKey => format!(
+            "node {node} on this store signs tokens with another key: give all nodes the same auth.key or auth.key_file, then start this one again"
+        ),
+        Misfit::OtherVersions => format!(
+            "node {node} on this store speaks none of the versions of the links' protocol that this one does: upgrade by one version at a time"
+        ),
     }
 }
 
