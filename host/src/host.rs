@@ -79,9 +79,9 @@ pub(crate) struct Appends {
 impl Appends {
     /// Puts an append behind all others.
     pub(crate) fn push(&mut self, started: Instant, ask: Ask<Apply>) {
-        let Ask { request: Apply { channel, op }, pending } = ask;
+        let Ask { request: Apply { epoch, channel, op }, pending } = ask;
         self.waiting.insert(self.next, (started, pending));
-        self.appender.push(self.next, channel, op);
+        self.appender.push(self.next, epoch, channel, op);
         self.next += 1;
     }
 

@@ -119,7 +119,8 @@ impl Channels {
         self.pending_bytes += bytes;
         let writes = matches!(op, ChannelOp::Send(_) | ChannelOp::Edit(_) | ChannelOp::Delete { .. });
         let writes = writes.then_some(channel);
-        effects.ask(Apply { channel, op }, Admitted { bytes, asker, send, writes });
+        let epoch = effects.placement.view().epoch;
+        effects.ask(Apply { epoch, channel, op }, Admitted { bytes, asker, send, writes });
     }
 
     fn room(&self) -> Result<(), (Counter, Refusal)> {

@@ -197,6 +197,8 @@ pub struct Claims {
 /// Changes a channel. The order in which these leave the shard is the channel's order; the reply says that the change
 /// is durable, a refusal that nothing changed.
 pub struct Apply {
+    /// The view under which this shard is the channel's home, without a break until the change is decided.
+    pub epoch: Epoch,
     /// The channel.
     pub channel: ChannelId,
     /// The change.

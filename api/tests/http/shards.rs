@@ -54,7 +54,7 @@ impl<E: Engine> Shards for OneShard<E> {
             return Err(Refusal::new(code, "as the test wants it").after_ms(1_500));
         }
         let mut appender = self.appender.lock().await;
-        appender.push(0, channel, op);
+        appender.push(0, self.view.epoch, channel, op);
         let batch = appender.next_batch(&self.view, self.node.wall()).expect("one operation is queued");
         let finished = appender.finished(batch.run(self.engine.clone()).await);
         let (_, reply) = finished.replies.into_iter().next().expect("one operation, one reply");

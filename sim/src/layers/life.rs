@@ -149,8 +149,9 @@ impl Life {
 
     /// Takes an operation, if the channel is its own.
     fn take(self: &Rc<Self>, world: &Rc<World>, channel: ChannelId, op: ChannelOp, asker: &Rc<Self>) -> Answer {
-        let home = self.current().map(|current| current.view.home_of_channel(channel));
-        let Some(home) = home.filter(|home| home.incarnation == self.incarnation && !self.is_out()) else {
+        let home = self.current().map(|current| (current.view.epoch, current.view.home_of_channel(channel)));
+        let Some((epoch, home)) = home.filter(|(_, home)| home.incarnation == self.incarnation && !self.is_out())
+        else {
             return refused("another life is its home");
         };
         let (sender, answer) = oneshot::channel();
@@ -159,7 +160,7 @@ impl Life {
         let asked = world.tasks.polls();
         self.tickets.borrow_mut().insert(ticket, Ticket { sender, asker: Rc::downgrade(asker), asked });
         let lane = u8::try_from(ticket % u64::from(self.lanes)).expect("a few lanes");
-        self.appender(home.shard, lane, |appender| appender.push(ticket, channel, op));
+        self.appender(home.shard, lane, |appender| appender.push(ticket, epoch, channel, op));
         self.begin_batches(world, home.shard, lane);
         answer
     }

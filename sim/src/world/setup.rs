@@ -92,7 +92,7 @@ fn make(engine: &MemoryEngine, rooms: &[Room]) {
             idempotency_key: None,
             past: room.past,
         };
-        appender.push(ticket, room.id, ChannelOp::Create(create));
+        appender.push(ticket, view.epoch, room.id, ChannelOp::Create(create));
     }
     while let Some(batch) = appender.next_batch(&view, WALL) {
         for (_, reply) in appender.finished(block_on(batch.run(engine.clone()))).replies {

@@ -57,7 +57,7 @@ impl World {
         let Committed { replies, hints, live, feeds } = match refuse {
             Some(refusal) => Committed { replies: vec![Err(refusal); ops.len()], ..Committed::default() },
             None => {
-                let ops = ops.into_iter().map(|store::Apply { channel, op }| (channel, op));
+                let ops = ops.into_iter().map(|store::Apply { epoch: _, channel, op }| (channel, op));
                 self.store.commit_by(self.now, self.owners[shard], ops)
             }
         };

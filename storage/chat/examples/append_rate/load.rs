@@ -59,7 +59,7 @@ pub(crate) fn measure<E: Engine>(
     let mut appender = Appender::new(owner);
     make_users(engine, load.channels * load.members)?;
     for channel in 0..load.channels {
-        appender.push(channel, ChannelId(channel), create(load, channel));
+        appender.push(channel, view.epoch, ChannelId(channel), create(load, channel));
         drain(engine, &mut appender, &view);
     }
     let cpu_began_ms = cpu_ms()?;
@@ -68,7 +68,7 @@ pub(crate) fn measure<E: Engine>(
     while began.elapsed() < span {
         while appender.queued() < depth {
             let channel = sent % load.channels;
-            appender.push(sent, ChannelId(channel), send(load, channel, sent));
+            appender.push(sent, view.epoch, ChannelId(channel), send(load, channel, sent));
             sent += 1;
         }
         let batch_began = Instant::now();

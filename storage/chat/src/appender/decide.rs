@@ -17,7 +17,7 @@ pub(super) enum Verdict {
 /// Decides `ops`. One that stands on a row which cannot be read is refused, and no other.
 pub(super) fn decide(terms: &Terms, rows: &Rows, ops: &[Queued]) -> Verdict {
     let mut draft = Draft::new(terms, rows);
-    for &Queued { ticket, channel, ref op } in ops {
+    for &Queued { ticket, epoch: _, channel, ref op } in ops {
         let fits = operation::with(op, |op| draft.fits(&op.cost(draft.members_at_hand(channel))));
         if !fits {
             break;

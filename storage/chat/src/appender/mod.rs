@@ -14,7 +14,8 @@
 //! ```
 //!
 //! The queue outlives a view. A batch whose view has ended changes nothing and is queued again, before all others;
-//! under the next view what has moved is answered 113, all of it at once, and the rest goes on in its order.
+//! under the next view what has moved is answered 113, all of it at once, and the rest goes on in its order. What has moved
+//! and is back has moved: another shard may have been asked the same meanwhile, and then the opposite of it.
 
 mod batch;
 mod capacity;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use schema::limits::{BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
 use schema::mesh::LiveEvent;
+use schema::view::Partition;
 use schema::{ChannelId, ChannelOp, Epoch, Event, EventBody, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View};
 
 pub use batch::{Batch, Outcome};
@@ -47,11 +49,19 @@ use super::moving;
 #[derive(Debug, Clone)]
 struct Queued {
     ticket: u64,
+    /// The epoch under which the shard took it on.
+    epoch: Epoch,
     channel: ChannelId,
     op: ChannelOp,
 }
 
 impl Queued {
+    /// Whether the channel is another's in a view, or has been since this was taken on.
+    fn has_moved(&self, owner: Owner, view: &View) -> bool {
+        let partition = Partition::of_channel(self.channel);
+        view.owner(partition) != owner || view.since(partition) > self.epoch
+    }
+
     fn body_bytes(&self) -> usize {
         self.op.text_bytes()
     }
@@ -140,9 +150,10 @@ impl Appender {
         self
     }
 
-    /// Puts an operation behind all others. Its reply comes under `ticket`.
-    pub fn push(&mut self, ticket: u64, channel: ChannelId, op: ChannelOp) {
-        let queued = Queued { ticket, channel, op };
+    /// Puts an operation behind all others, which the shard took on as the channel's home under the view of this epoch. Its
+    /// reply comes under `ticket`.
+    pub fn push(&mut self, ticket: u64, epoch: Epoch, channel: ChannelId, op: ChannelOp) {
+        let queued = Queued { ticket, epoch, channel, op };
         self.queued_bytes += queued.body_bytes();
         self.queue.push_back(queued);
     }
@@ -168,14 +179,14 @@ impl Appender {
     /// The next batch, to be run under `view`. `None` while one is in flight, nothing is queued, or the view is known to
     /// have ended: it never waits to fill.
     ///
-    /// With the first batch under a newer view go all queued operations on channels that it gives to another shard.
-    /// They are answered 113 with the batch, which asks nothing of the store for them.
+    /// With the first batch under a newer view go all queued operations on channels that it gives to another shard, or gives
+    /// back. They are answered 113 with the batch, which asks nothing of the store for them.
     pub fn next_batch(&mut self, view: &Arc<View>, wall: UnixMs) -> Option<Batch> {
         if self.in_flight {
             return None;
         }
         let owner = self.owner;
-        let has_moved = |queued: &Queued| view.home_of_channel(queued.channel) != owner;
+        let has_moved = |queued: &Queued| queued.has_moved(owner, view);
         let mut moved = Vec::new();
         if self.expelled {
             moved = self.take(|_| true);

@@ -147,7 +147,7 @@ async fn append(world: &World, me: Incarnation, view: &View, stop: &Cell<bool>) 
             }
             world.sleep_until(world.now_ms.get() + 10).await;
             let (channel, op) = parse(&format!("1 sends {text}"));
-            appender.push(number, channel, op);
+            appender.push(number, view.epoch, channel, op);
             while let Some(batch) = appender.next_batch(&view, WALL) {
                 let finished = appender.finished(batch.run(world.engine.clone()).await);
                 if finished.fenced.is_some() {

@@ -125,6 +125,11 @@ fn what_moved_is_refused_whole_and_the_rest_goes_on_in_its_order() {
     let moved = "1 sends a; d.1 sends b; begins; 1 sends c; d.2 sends e; gives g to 3; ends; learns; begins; ends";
     check(&[], moved, "fenced; 113, #1, 113, #2");
     check(&[], "1 sends a; gives g+d to 3; learns; begins; ends; begins", "113; none");
+    // Also what is back by the view that is learned: whoever had it meanwhile may have been asked the same, and then the
+    // opposite of it.
+    check(&[], "1 sends a; d.1 sends b; gives g to 3; gives g to 2; learns; begins; ends", "113, #1");
+    check(&[], "1 sends a; begins; gives g to 3; gives g to 2; ends; learns; begins; ends", "fenced; 113");
+    check(&[], "gives g to 3; gives g to 2; learns; 1 sends a; begins; ends", "#1");
     // Also what is queued far behind: a channel that comes back with the next view is not behind itself.
     let sends: Vec<String> = (0..1_100).map(|number| format!("1 sends a{number}")).collect();
     let refused = vec!["113"; sends.len()].join(", ");

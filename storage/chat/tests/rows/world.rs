@@ -225,7 +225,8 @@ impl<E: Engine> World<E> {
     pub(crate) fn push_op(&mut self, channel: ChannelId, op: ChannelOp) -> u64 {
         self.ticket += 1;
         let ticket = self.ticket;
-        self.home(channel).push(ticket, channel, op);
+        let epoch = self.view.epoch;
+        self.home(channel).push(ticket, epoch, channel, op);
         ticket
     }
 
