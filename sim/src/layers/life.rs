@@ -272,6 +272,8 @@ async fn beat(world: Rc<World>, life: Rc<Life>) {
 
 /// Reads the view. Whether the store said.
 async fn look(world: &Rc<World>, life: &Rc<Life>) -> bool {
+    // What is read may be from before the first view, of which it learns meanwhile.
+    let was_in_one = life.current().is_some();
     match view::current(&life.engine).await {
         Ok(Some(current)) => {
             world.note_view(&current.view, current.version);
@@ -279,7 +281,7 @@ async fn look(world: &Rc<World>, life: &Rc<Life>) -> bool {
             true
         }
         Ok(None) => {
-            if life.current().is_some() {
+            if was_in_one {
                 life.expel(world);
             }
             true
