@@ -70,6 +70,8 @@ counts! {
         moves,
         /// Lives that others declared dead, or that left without handing over.
         takeovers,
+        /// Lives that the next one of their node took out of the view, since it knew them to be over.
+        earlier_lives,
         /// Lives that found themselves in no view any more.
         fenced_lives,
         /// Batches that found their view ended.

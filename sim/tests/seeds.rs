@@ -25,7 +25,16 @@ fn check(workload: Workload, last: u64) -> Met {
 #[test]
 fn the_invariants_hold() {
     let met = check(Workload::Drawn, if IS_SLOW { 2 } else { 60 });
-    let is_met = [met.views, met.takeovers, met.fenced_lives, met.fenced_batches, met.held_back, met.dropped, met.cuts];
+    let is_met = [
+        met.views,
+        met.takeovers,
+        met.fenced_lives,
+        met.fenced_batches,
+        met.earlier_lives,
+        met.held_back,
+        met.dropped,
+        met.cuts,
+    ];
     assert!(IS_SLOW || is_met.iter().all(|&count| count > 0), "{met}");
 }
 
@@ -74,7 +83,7 @@ fn planted_bugs_are_caught() {
 #[test]
 fn planted_bugs_of_clusters_are_caught() {
     let check = |planted, first, invariants| check_planted(Workload::Cluster, planted, first, invariants);
-    check(Planted::FenceWithoutEpoch, 2, &["I6"]);
+    check(Planted::FenceWithoutEpoch, 5, &["I6"]);
     check(Planted::KickToTheOldHome, 1, &["I10"]);
     if IS_SLOW {
         return;

@@ -3,7 +3,7 @@
 //! Owns their pace, and what they have come to. What is due is [`host::membership`]'s; this gives views to the shards and
 //! to who keeps links, as the gateway's thread does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl Heartbeat {
         let (wish, wished) = watch::channel(Wish::Serve);
         let Parts { world, life, engine, .. } = &parts;
         let record = NodeRecord {
-            // Each life its own, since none knows here which of the others are over.
+            // Each life its own: it does not wait to see whether the one before still says something.
             name: format!("{}-{}", world.nodes[life.at].host, life.number),
             shards: world.plan.nodes[life.at],
             weight: world.plan.weights[life.at],
@@ -91,7 +91,7 @@ impl Heartbeat {
             links_newest: VERSIONS.newest,
             ..NodeRecord::default()
         };
-        let membership = Membership::new(engine.clone(), life.incarnation, record, BTreeSet::new());
+        let membership = Membership::new(engine.clone(), life.incarnation, record, life.earlier.clone());
         tasks.spawn(Beating { parts, membership, tell, tell_neighbours, wished }.run());
         Self { told, neighbours, wish: Rc::new(wish) }
     }
@@ -177,6 +177,8 @@ impl Beating {
         if let Some((after_ms, change)) = due {
             sleep(Duration::from_millis(after_ms)).await;
             if let Some(news) = self.membership.propose(&change).await? {
+                let earlier = change.dead.iter().filter(|node| self.parts.life.earlier.contains(node)).count();
+                self.parts.world.met.borrow_mut().earlier_lives += earlier as u64;
                 self.go_by(news);
             }
         }

@@ -23,6 +23,7 @@ mod view_lies;
 mod way;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -101,6 +102,8 @@ struct Life {
     /// From 1, over all nodes.
     number: u64,
     incarnation: Incarnation,
+    /// Lives of its node that it knows to be over.
+    earlier: BTreeSet<Incarnation>,
     port: Rc<Port>,
     closed: Notify,
     /// Called by shards that find that their view has ended.
@@ -138,10 +141,17 @@ async fn run_life(world: Rc<World>, at: usize, clients: Door, peers: Door) -> tu
     let rng = world.rng.part(&format!("life {number}"));
     let clock = Clock { wall_at_zero: world.wall_at_zero().plus_ms(rng.part("wall").within(0..=2_000)) };
     let engine = Way::new(&world, at);
+    let incarnation = Incarnation(rng.part("incarnation").bits());
+    let mut earlier = world.nodes[at].note_life(incarnation);
+    // After a restart of its machine, or in another directory, it knows of none.
+    if rng.part("directory").chance(500) {
+        earlier.clear();
+    }
     let life = Rc::new(Life {
         at,
         number,
-        incarnation: Incarnation(rng.part("incarnation").bits()),
+        incarnation,
+        earlier,
         port: Rc::clone(&clients.port),
         closed: Notify::new(),
         outdated: Notify::new(),

@@ -1,8 +1,9 @@
 //! The nodes as the world knows them: which of them run, stand still, are to stop, and what their shards wait for.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use schema::Incarnation;
 use schema::mesh::MeshFrame;
 
 use crate::plan::NODES_MAX;
@@ -33,6 +34,8 @@ pub(crate) struct Node {
     pending: RefCell<BTreeMap<u16, u64>>,
     /// Frames that its lives were told, for a planted bug.
     heard: RefCell<VecDeque<MeshFrame>>,
+    /// Its lives, as its data directory names them: who starts there knows that those before it are over.
+    lives: RefCell<BTreeSet<Incarnation>>,
 }
 
 impl Node {
@@ -46,6 +49,7 @@ impl Node {
             drains: Cell::default(),
             pending: RefCell::default(),
             heard: RefCell::default(),
+            lives: RefCell::default(),
         }
     }
 
@@ -67,6 +71,14 @@ impl Node {
     pub(super) fn begin_life(&self, life: u64) {
         self.pending.borrow_mut().clear();
         self.life.set(Some(life));
+    }
+
+    /// A life begins in its data directory. Those that were there before.
+    pub(crate) fn note_life(&self, incarnation: Incarnation) -> BTreeSet<Incarnation> {
+        let mut lives = self.lives.borrow_mut();
+        let before = lives.clone();
+        lives.insert(incarnation);
+        before
     }
 
     /// Its present life is over, or was killed. The life, if there was one.
