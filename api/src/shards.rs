@@ -22,6 +22,11 @@ pub trait Shards: Clone + Send + Sync + 'static {
     /// token expires, unless this is asked again.
     fn kick(&self, user: UserId, whose: Kicked) -> impl Future<Output = Result<(), Refusal>> + Send;
 
+    /// Tells the homes of two users that their friendship, or a block between them that no channel knows of, has begun or
+    /// ended: with `hides` neither sees the other's presence until that is judged anew, which it is at once. A hint: if a
+    /// shard cannot take it now, lists of watched users show the change when they are judged the next time, within an hour.
+    fn visibility(&self, one: UserId, other: UserId, hides: bool);
+
     /// Tells a channel's home that the index of its words is behind its messages. A hint: if the home cannot take it
     /// now, the next search that reads those messages instead tells it again.
     fn index(&self, channel: ChannelId);

@@ -99,6 +99,10 @@ pub(crate) async fn put_friend<E: Engine, S: Shards>(
     api.charge(user, COST)?;
     api.takes_writes()?;
     let friend = people::put_friend(&api.engine, user, other, api.wall()).await?;
+    match friend.state {
+        FriendState::Accepted => api.shards.visibility(user, other, false),
+        FriendState::Requested | FriendState::Asked => {}
+    }
     Ok(Json(Friend::new(Person::new(other, accounts::by_id(&api.engine, other).await?), friend)))
 }
 
@@ -112,6 +116,7 @@ pub(crate) async fn delete_friend<E: Engine, S: Shards>(
     UrlPath(other): UrlPath<UserId>,
 ) -> Result<StatusCode, Problem> {
     people::remove_friend(&api.engine, user, other).await?;
+    api.shards.visibility(user, other, true);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -161,7 +166,10 @@ pub(crate) async fn delete_block<E: Engine, S: Shards>(
 /// Blocks a user, or does so no longer, by whichever of the two ways is theirs. Whether anything changed.
 async fn block<E: Engine, S: Shards>(api: &Api<E, S>, by: UserId, user: UserId, on: bool) -> Result<bool, Problem> {
     match people::block(&api.engine, by, user, on, api.wall()).await? {
-        BlockOutcome::Done { changed } => Ok(changed),
+        BlockOutcome::Done { changed } => {
+            api.shards.visibility(by, user, on);
+            Ok(changed)
+        }
         BlockOutcome::ThroughChannel(channel) => api.change(channel, ChannelOp::Block { by, user, on }).await,
     }
 }

@@ -23,8 +23,11 @@ fn one_asks_and_the_other_accepts_by_asking_too() {
     world.check(
         r#"minsu PUT /v1/me/friends/$bora => 200 {"user_id":"$bora","state":"accepted","since_ms":1800000000005}"#,
     );
+    let (bora, minsu) = (world.user("bora"), world.user("minsu"));
+    assert_eq!(world.judged(), [(minsu, bora, false)], "who asked without an answer sees nothing yet");
     world.check(r#"bora GET /v1/me/friends => 200 {"friends":[{"user_id":"$minsu","state":"accepted"}]}"#);
     world.check("bora DELETE /v1/me/friends/$minsu => 204");
+    assert_eq!(world.judged(), [(bora, minsu, true)]);
     world.check("bora DELETE /v1/me/friends/$minsu => 204");
     world.check(r#"minsu GET /v1/me/friends => 200 {"friends":[]}"#);
 }

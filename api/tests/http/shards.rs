@@ -23,6 +23,8 @@ pub(crate) struct OneShard<E> {
     pub(crate) kicked: Arc<std::sync::Mutex<Vec<(UserId, Kicked)>>>,
     /// Which channels it was told to index.
     pub(crate) behind: Arc<std::sync::Mutex<Vec<ChannelId>>>,
+    /// Whose presence it was told to judge anew, and whether it is hidden meanwhile.
+    pub(crate) judged: Arc<std::sync::Mutex<Vec<(UserId, UserId, bool)>>>,
     /// Whether operations are never answered.
     pub(crate) stuck: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -40,6 +42,7 @@ impl<E: Engine> OneShard<E> {
             refusal: Arc::default(),
             kicked: Arc::default(),
             behind: Arc::default(),
+            judged: Arc::default(),
             stuck: Arc::default(),
         }
     }
@@ -63,6 +66,10 @@ impl<E: Engine> Shards for OneShard<E> {
 
     fn index(&self, channel: ChannelId) {
         self.behind.lock().expect("no test panics with it").push(channel);
+    }
+
+    fn visibility(&self, one: UserId, other: UserId, hides: bool) {
+        self.judged.lock().expect("no test panics with it").push((one, other, hides));
     }
 
     async fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {

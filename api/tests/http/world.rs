@@ -216,6 +216,11 @@ impl World {
         std::mem::take(&mut self.shard.kicked.lock().expect("no test panics with it"))
     }
 
+    /// Whose presence was to be judged anew since this was last asked.
+    pub(crate) fn judged(&self) -> Vec<(UserId, UserId, bool)> {
+        std::mem::take(&mut self.shard.judged.lock().expect("no test panics with it"))
+    }
+
     /// The login of who has this name.
     pub(crate) fn family(&self, name: &str) -> Kicked {
         let claims = self.key.verify(self.value(&format!("{name}.token")), self.wall()).expect("issued here");

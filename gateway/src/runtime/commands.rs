@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use host::driver::{Answer, Mail};
-use schema::mesh::{Kicked, MeshBody, MeshFrame};
-use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, UserId};
+use schema::mesh::{Kicked, LiveBody, LiveEvent, MeshBody, MeshFrame};
+use schema::{ChannelId, ChannelOp, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, UserId};
 use tokio::sync::oneshot;
 
 use super::shards::Commander;
@@ -58,6 +58,20 @@ impl api::Shards for NodeShards {
     async fn kick(&self, user: UserId, whose: Kicked) -> Result<(), Refusal> {
         let home = self.commander.view().map(|view| view.home_of_user(user));
         self.ask(user.0, home, |answer| Mail::Kick { user, whose, answer }).await.map(drop)
+    }
+
+    fn visibility(&self, one: UserId, other: UserId, hides: bool) {
+        let Some(view) = self.commander.view() else { return };
+        // Any shard of this node passes it on to the homes of both.
+        let shard = u16::try_from(one.0 % self.mailboxes.len() as u64).expect("below a number of shards");
+        let here = Owner { incarnation: self.me, shard: ShardIndex(shard) };
+        let body = LiveBody::Blocked { by: one, user: other, on: hides };
+        // It is of no channel.
+        let event = LiveEvent { channel: ChannelId(0), users: vec![one, other], body };
+        let frame = MeshFrame { from: here, to: here, epoch: view.epoch, body: MeshBody::Live { events: vec![event] } };
+        if self.push(one.0, Some(here), Mail::Mesh(frame)).is_err() {
+            tracing::debug!(%one, %other, "a shard with too much to do was not told whose presence is to be judged anew");
+        }
     }
 
     fn index(&self, channel: ChannelId) {

@@ -194,8 +194,8 @@ impl Home {
         }
     }
 
-    /// A session watches users of this home. Those whom it was shown before it is told of as far as they are known
-    /// here.
+    /// A session watches users of this home. Of those whom it was shown before it is told, and now and then of all whom
+    /// it sees, as far as they are known here.
     pub(crate) fn watch(
         &mut self,
         (owner, session): (Owner, SessionId),

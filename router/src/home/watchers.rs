@@ -2,8 +2,9 @@
 //!
 //! Owns the watch lists, the questions of one moment, and the reads of the store that say who is visible to whom: a
 //! friend, or a fellow member of a direct channel or group, never across a block. A list lapses unless its session
-//! renews it; a session gives it another number from time to time, with which visibility is read anew, so whatever
-//! became visible or was lost on the way is made good (I8). Changes go to those who see the user, and to nobody else.
+//! renews it, and once a minute what is known of those it sees is said again, so that what was lost on the way is made good
+//! (I8); a session gives it another number from time to time, and when its memberships change, with which visibility
+//! is read anew, so whatever became visible is found. Changes go to those who see the user, and to nobody else.
 //! Where users have come from another home their watchers say whom they were shown, and only the others are judged: a
 //! view that moves the homes of many would read millions of rows otherwise. What was hidden in that moment may be shown
 //! until the list has its next number.
@@ -31,6 +32,8 @@ const WATCHED_TOTAL_MAX: usize = 8_000_000;
 const VISIBILITY_READS_MAX: usize = 64;
 /// Questions that wait for one, at up to 4 KB each: 4 MB.
 const QUESTIONS_MAX: usize = 1_024;
+/// How often the session of a list is told again what is known of those it sees.
+const TELL_MS: u64 = 60_000;
 /// When to ask again if there are more.
 const RETRY_MS: u32 = 500;
 
@@ -49,6 +52,8 @@ struct List {
     /// Whether the session was told what is known since its last word or a block.
     is_answered: bool,
     expires: Instant,
+    /// When its session is told again what is known.
+    tell_at: Instant,
 }
 
 /// Somebody wants to know at this moment who is there.
@@ -104,7 +109,7 @@ impl Watchers {
     }
 
     /// A session watches these users, and no others of this home; those of them who are `visible` were shown to it
-    /// before. Returns the ones that it sees, if it says so.
+    /// before. Returns whom of those it sees, and once a minute all whom it sees: it is told what is known of them.
     pub(super) fn watch(
         &mut self,
         place: Place,
@@ -118,6 +123,7 @@ impl Watchers {
             return Vec::new();
         }
         let expires = effects.now.mono.plus_ms(3 * RENEW_MS);
+        let mut told = visible.to_vec();
         match self.lists.get_mut(&place).filter(|list| list.watcher == watcher && list.users == users) {
             Some(list) => {
                 if list.number != number {
@@ -126,6 +132,10 @@ impl Watchers {
                 }
                 self.expiry.remove(&(std::mem::replace(&mut list.expires, expires), place));
                 self.expiry.insert((expires, place));
+                if effects.now.mono >= list.tell_at {
+                    list.tell_at = effects.now.mono.plus_ms(TELL_MS);
+                    told.clone_from(&list.users);
+                }
             }
             None => {
                 let mut seen: Vec<UserId> = visible.iter().copied().filter(|user| users.contains(user)).collect();
@@ -144,14 +154,17 @@ impl Watchers {
                 for user in seen {
                     self.show(user, place, true);
                 }
+                let tell_at = effects.now.mono.plus_ms(TELL_MS);
                 let is_answered = users.iter().all(|&user| self.sees(place, user));
-                let list = List { watcher, number, users, reading: None, is_afresh: false, is_answered, expires };
+                let list =
+                    List { watcher, number, users, reading: None, is_afresh: false, is_answered, expires, tell_at };
                 self.lists.insert(place, list);
             }
         }
         self.ask(place);
         self.start(effects);
-        visible.iter().copied().filter(|&user| self.sees(place, user)).collect()
+        told.retain(|&user| self.sees(place, user));
+        told
     }
 
     fn sees(&self, place: Place, user: UserId) -> bool {

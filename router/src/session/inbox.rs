@@ -42,10 +42,16 @@ impl Session {
         }
         for &index in &target.events {
             let Event { channel, ref body, .. } = events[usize::from(index)];
-            if let &EventBody::Membership { user: whose, change: MemberChange::Removed | MemberChange::Left, .. } = body
-                && whose == user
-            {
-                self.doubt_feed(channel, context);
+            let &EventBody::Membership { user: whose, change, .. } = body else { continue };
+            match change {
+                MemberChange::Created | MemberChange::Added => self.doubt_visibility(),
+                MemberChange::Removed | MemberChange::Left => {
+                    self.doubt_visibility();
+                    if whose == user {
+                        self.doubt_feed(channel, context);
+                    }
+                }
+                MemberChange::Role | MemberChange::Title => {}
             }
         }
         self.ask(context);
@@ -67,6 +73,8 @@ impl Session {
             Taken::Advanced(cursor) => {
                 let cursor = cursor.map(|cursor| cursor.to_string());
                 self.push(Push::Snapshot { channels, more, cursor }, context);
+                // What it stands for may have been changes of members.
+                self.doubt_visibility();
                 self.ask(context);
             }
         }

@@ -32,7 +32,7 @@ impl Session {
         let homes = context.effects.placement.by_home(distinct);
         let earlier = self.cold().watching.take();
         let missing = homes.keys().copied().collect();
-        let watching = Watching::new(context.effects.now.mono, earlier.as_deref(), id, users, missing);
+        let watching = Watching::new(context.effects.now.mono, earlier.as_deref(), (self.id, id), users, missing);
         let number = watching.number();
         let left = earlier.iter().flat_map(|earlier| earlier.users()).filter(|&user| !watching.contains(user));
         for home in context.effects.placement.by_home(left).into_keys().filter(|home| !homes.contains_key(home)) {
@@ -64,6 +64,12 @@ impl Session {
         if !watching.users().any(|user| is_concerned(&user)) {
             return;
         }
+        if disruption.forgets() {
+            watching.moved(|user| disruption.concerns_user(&effects.placement, user));
+        } else {
+            // What a home judged may have been lost on the way.
+            watching.doubt();
+        }
         let restarts = watching.restart(&effects.placement);
         let number = watching.number();
         let homes = effects.placement.by_home(watching.users());
@@ -84,6 +90,13 @@ impl Session {
         let Some(watching) = self.cold.as_deref().and_then(|cold| cold.watching.as_deref()) else { return };
         for (home, users) in effects.placement.by_home(watching.users()) {
             self.say_watch(home, watching.number(), if ends { Vec::new() } else { users }, Vec::new(), effects);
+        }
+    }
+
+    /// A membership of this account or of its fellows has changed: others may be visible now, or no longer.
+    pub(super) fn doubt_visibility(&mut self) {
+        if let Some(watching) = self.watching_mut() {
+            watching.doubt();
         }
     }
 

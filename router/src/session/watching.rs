@@ -1,19 +1,24 @@
 //! Presence watch of a session: the list of users, and what the client knows of each.
 //!
 //! Owns the batches of changes: each user once, as it is when the batch leaves, at most one batch in 250 ms, and none
-//! before the reply to its `presence_watch`. A change that was lost on the way is found when the list is given a new
-//! number, once a minute (I8). It knows no connection and no home: what is due comes back as a value.
+//! before the reply to its `presence_watch`. A change that was lost on the way is made good by the homes, which say once
+//! a minute what they know (I8). Who is visible they judge anew, with reads of the store, when the list is given a new
+//! number: in the next minute after something happened that may change it, and once an hour whatever happened. It knows
+//! no connection and no home: what is due comes back as a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use schema::limits::{PRESENCE_BATCH_MS, RENEW_MS};
-use schema::{Instant, Owner, PresenceEntry, PresenceState, UserId};
+use schema::{Instant, Owner, PresenceEntry, PresenceState, SessionId, UserId};
 
 use crate::gather::Answers;
 use crate::placement::Placement;
 
-/// Time after which everything is asked anew.
-const AFRESH_MS: u64 = 60_000;
+/// How often it is looked at whether homes are to judge anew who is visible.
+const JUDGE_MS: u64 = 60_000;
+/// Time after which they are to, whatever happened: six or seven reads for each user of the list, so 30,000 lists of 50
+/// take some 3,000 reads a second.
+const AFRESH_MS: u64 = 3_600_000;
 
 /// A watch list. Some 16 bytes for each user.
 #[derive(Debug)]
@@ -25,7 +30,10 @@ pub(super) struct Watching {
     changed: BTreeMap<UserId, PresenceEntry>,
     pushed_at: Instant,
     renew_at: Instant,
+    judge_at: Instant,
     afresh_at: Instant,
+    /// Whether something has happened since it was judged that may change who is visible.
+    is_in_doubt: bool,
     /// The `presence_watch` that is not answered yet, by its number.
     request: Option<(u32, Answers)>,
 }
@@ -37,11 +45,23 @@ struct Known {
     state: PresenceState,
     /// Whether the home showed the user: one who may not be seen is told as one who was never there.
     is_visible: bool,
+    unsaid: Unsaid,
+}
+
+/// Whether a user who was present has another home since, which has not said so yet: the device may have gone with the
+/// earlier home's node, and the new home knows nobody who does not come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsaid {
+    No,
+    SinceTheMove,
+    /// Also when it was looked at.
+    Still,
 }
 
 impl Known {
     fn of(entry: &PresenceEntry) -> Self {
-        Self { state: entry.state, is_visible: *entry != PresenceEntry::unknown(entry.user_id) }
+        let is_visible = *entry != PresenceEntry::unknown(entry.user_id);
+        Self { state: entry.state, is_visible, unsaid: Unsaid::No }
     }
 }
 
@@ -59,17 +79,21 @@ impl Watching {
     pub(super) fn new(
         now: Instant,
         earlier: Option<&Self>,
-        id: u32,
+        (session, id): (SessionId, u32),
         users: Vec<UserId>,
         missing: BTreeSet<Owner>,
     ) -> Self {
+        // Lists that begin together, as when a node's sessions come back, are not judged anew together.
+        let spread_ms = (session.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % (AFRESH_MS / 2);
         Self {
             number: earlier.map_or(1, |earlier| earlier.number + 1),
             known: users.iter().map(|&user| (user, None)).collect(),
             changed: BTreeMap::new(),
             pushed_at: earlier.map_or_else(Instant::default, |earlier| earlier.pushed_at),
             renew_at: now.plus_ms(RENEW_MS),
-            afresh_at: now.plus_ms(AFRESH_MS),
+            judge_at: now.plus_ms(JUDGE_MS),
+            afresh_at: now.plus_ms(AFRESH_MS - spread_ms),
+            is_in_doubt: false,
             request: Some((id, Answers::new(now, users, missing))),
         }
     }
@@ -87,6 +111,21 @@ impl Watching {
     /// Whether this user is on the list.
     pub(super) fn contains(&self, user: UserId) -> bool {
         self.known.contains_key(&user)
+    }
+
+    /// Something has happened that may change who is visible.
+    pub(super) fn doubt(&mut self) {
+        self.is_in_doubt = true;
+    }
+
+    /// These users have another home now.
+    pub(super) fn moved(&mut self, is_moved: impl Fn(UserId) -> bool) {
+        for (&user, known) in &mut self.known {
+            if let Some(known) = known.as_mut().filter(|known| known.state != PresenceState::Offline && is_moved(user))
+            {
+                known.unsaid = Unsaid::SinceTheMove;
+            }
+        }
     }
 
     /// Those of these users whom their home has shown.
@@ -154,6 +193,7 @@ impl Watching {
         for entry in entries {
             let Some(Some(known)) = self.known.get_mut(&entry.user_id) else { continue };
             known.is_visible = Known::of(entry).is_visible;
+            known.unsaid = Unsaid::No;
             if known.state == entry.state {
                 self.changed.remove(&entry.user_id);
             } else {
@@ -179,18 +219,36 @@ impl Watching {
         let overdue = self.request.take_if(|(_, answers)| now >= answers.by()).map(|(id, _)| id);
         if overdue.is_some() {
             // What did not come is asked for anew, and pushed when it does.
+            self.is_in_doubt = true;
             for known in self.known.values_mut() {
-                known.get_or_insert(Known { state: PresenceState::Offline, is_visible: false });
+                known.get_or_insert(Known { state: PresenceState::Offline, is_visible: false, unsaid: Unsaid::No });
             }
         }
         let renews = now >= self.renew_at;
         if renews {
             self.renew_at = now.plus_ms(RENEW_MS);
-            if now >= self.afresh_at && self.request.is_none() {
-                self.afresh_at = now.plus_ms(AFRESH_MS);
-                self.number += 1;
-            }
+            self.judge(now);
         }
         Due { overdue, renews }
+    }
+
+    /// Once a minute: whether homes are to judge anew who is visible.
+    fn judge(&mut self, now: Instant) {
+        if now < self.judge_at || self.request.is_some() {
+            return;
+        }
+        self.judge_at = now.plus_ms(JUDGE_MS);
+        // By the second time that this is looked at their homes have said twice whom they know.
+        let is_gone = self.known.values().flatten().any(|known| known.unsaid == Unsaid::Still);
+        if std::mem::take(&mut self.is_in_doubt) || is_gone || now >= self.afresh_at {
+            self.afresh_at = now.plus_ms(AFRESH_MS);
+            self.number += 1;
+        }
+        for known in self.known.values_mut().flatten() {
+            known.unsaid = match known.unsaid {
+                Unsaid::No => Unsaid::No,
+                Unsaid::SinceTheMove | Unsaid::Still => Unsaid::Still,
+            };
+        }
     }
 }

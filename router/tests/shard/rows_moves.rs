@@ -155,7 +155,7 @@ rules! {
         "2 nodes, earlier ab m1, wait 40s, a1 joins, b3 joins, a1 watches b, 3 is unaware, view moves b to 1, wait 20s,
         a1 looks-for b, wait 16s => a1: connected, sees b-online ×2, presence b-offline | b3: connected",
         // Its session ends with its node.
-        "2 nodes, earlier ab m1, a1 joins, b3 joins, a1 watches b, 3 dies, wait 100s
+        "2 nodes, earlier ab m1, a1 joins, b3 joins, a1 watches b, 3 dies, wait 140s
         => a1: connected, sees b-online, presence b-offline | b3: connected",
     }
 

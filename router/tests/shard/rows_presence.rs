@@ -53,9 +53,22 @@ rules! {
         => a1: connected, sees b-offline | api: 0 ok | b1: connected",
     }
 
-    who_becomes_a_fellow_is_seen_within_a_minute_and_a_half {
-        "a1 joins, b1 joins, a1 watches b, a1 sends ab m1, wait 90s
-        => a1: connected, sees b-offline, #1, ab#1=m1, presence b-online | b1: connected, ab#1=m1",
+    who_becomes_a_fellow_or_is_one_no_longer_is_judged_within_a_minute_and_a_half {
+        "earlier abc m1, a1 joins, b1 joins, a1 watches b, api removes a from abc, wait 90s, api adds a to abc, wait 90s
+        => a1: connected, sees b-online, member abc, presence b-offline, member abc, presence b-online | api: 0 ok ×2
+        | b1: connected, member abc ×2",
+    }
+
+    whom_nothing_happens_to_nobody_judges_for_half_an_hour_and_somebody_does_within_the_hour {
+        "earlier ab m1, a1 joins, b1 joins, a1 watches b, watch Visible, wait 1799s
+        => a1: connected, sees b-online, presence b-away | b1: connected | seen:",
+        "earlier ab m1, a1 joins a//9000, b1 joins b//9000, a1 watches b, watch Visible, wait 3670s
+        => a1: connected, sees b-online, presence b-away | b1: connected | seen: Visible",
+    }
+
+    a_change_that_was_lost_on_the_way_is_told_within_a_minute_and_a_half {
+        "2 nodes, earlier ab m1, a1 joins, a1 watches b, far frames are lost, b2 joins, wait 1s, far frames come, wait 90s
+        => a1: connected, sees b-offline, presence b-online | b2: connected",
     }
 
     lists_are_bounded_and_count_as_one_command_for_fifty_users {

@@ -377,14 +377,14 @@ pub enum LiveBody {
         /// The mark after it.
         read_seq: Seq,
     },
-    /// One of the two has blocked the other, or does so no longer: neither sees the other's presence, or each may
-    /// again.
+    /// One of the two has blocked the other, or does so no longer; or a friendship has ended or begun: neither sees the
+    /// other's presence, or each may again, which is judged anew.
     Blocked {
-        /// The user who blocks.
+        /// The user who blocks, or one of the friends.
         by: UserId,
-        /// The user who is blocked.
+        /// The user who is blocked, or the other.
         user: UserId,
-        /// Whether the block begins or ends.
+        /// Whether neither sees the other until it is judged.
         on: bool,
     },
 }
