@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn so_many_at_once_and_everyone_else_is_told_a_moment_of_their_own() {
-        check("1000 logins 64, 1000 logins 3", "+ ×64, 100, 101, 102");
-        check("1000 logins 64, 1001 answers 64 1000, 1001 logins 65", "+ ×128, 100");
+        check("1000 logins 128, 1000 logins 3", "+ ×128, 100, 101, 102");
+        check("1000 logins 128, 1001 answers 128 1000, 1001 logins 129", "+ ×256, 100");
         let all = "1000 logins 60, 1000 answers 60 1000, ".repeat(16);
         check(&format!("{all}1000 logins 43"), "+ ×1000, 1, 2, 3");
         check(&format!("{all}1000 logins 43, 1003 logins 4"), "+ ×1000, 1, 2, 3, + ×3, 1");
@@ -171,16 +171,16 @@ mod tests {
 
     #[test]
     fn inboxes_that_are_opened_count_as_tokens_do_whosever_sessions_they_are_for() {
-        check("1000 opens 60, 1000 logins 6", "+ ×4, 100, 101");
-        check("1000 opens 70, 1000 logins 1, 1010 answers 7 1000, 1200 logins 2", "100, +, 100");
-        check("1000 logins 40, 1001 answers 40 1000, 1001 opens 40, 1001 logins 25", "+ ×64, 100");
+        check("1000 opens 124, 1000 logins 6", "+ ×4, 100, 101");
+        check("1000 opens 134, 1000 logins 1, 1010 answers 7 1000, 1200 logins 2", "100, +, 100");
+        check("1000 logins 40, 1001 answers 40 1000, 1001 opens 40, 1001 logins 89", "+ ×128, 100");
     }
 
     #[test]
     fn whose_moment_would_come_too_late_is_closed_and_so_is_who_opens_a_connection_then() {
         let slow = "1000 logins 9, 1200 answers 5 1000, 1200 away 1200, 1201 away 1201, 1202 away 1202, 1203 away 1203";
         check(&format!("{slow}, 1203 rate"), "+ ×9, rate 50");
-        check("1000 logins 64, 1000 booked", "+ ×64, room");
+        check("1000 logins 128, 1000 booked", "+ ×128, room");
         let mut logins = Logins { per_s: LOGINS_PER_S_MIN, under_way: LOGINS_UNDER_WAY_MAX, ..Logins::default() };
         let now = Instant(0).plus_ms(1_000);
         let told = (0..600).map(|_| logins.begin(now, now.plus_ms(LOGIN_MS)).expect_err("there is no room"));

@@ -48,10 +48,10 @@ rules! {
     }
 
     beyond_what_the_store_is_asked_at_once_a_connect_is_to_come_later {
-        "1 shard, store holds Authenticate, <100..163: u$ joins>, a1 joins, store releases, a1 connects
-        => a1: !114, connected | <100..163| u$: connected>",
-        "2 shards, store holds Authenticate, <100..163: u$ joins>, a1 joins, store releases
-        => a1: connected | <100..163| u$: connected>",
+        "1 shard, store holds Authenticate, <100..227: u$ joins>, a1 joins, store releases, a1 connects
+        => a1: !114, connected | <100..227| u$: connected>",
+        "2 shards, store holds Authenticate, <100..227: u$ joins>, a1 joins, store releases
+        => a1: connected | <100..227| u$: connected>",
     }
 
     whose_turn_to_log_in_would_come_too_late_is_closed {
