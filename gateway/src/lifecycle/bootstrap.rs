@@ -11,7 +11,7 @@ use anyhow::bail;
 use link::Secret;
 
 use crate::config::{Config, Mode, Role, StoreEngine};
-use crate::machine::listen::{self, Ready};
+use crate::machine::listen::{self, PATIENCE, Ready};
 use crate::machine::lives::Lives;
 use crate::machine::{datadir, files, secret};
 use crate::peering::Tls;
@@ -79,8 +79,9 @@ impl Bootstrap {
             StoreEngine::Embedded => None,
         };
         let key = token_key(config)?;
-        let internal = listen::open("listen.internal", config.internal)?;
-        let free = |role, key, address| config.has(role).then(|| listen::check_free(key, address)).transpose();
+        let internal = listen::open("listen.internal", config.internal, PATIENCE)?;
+        let free =
+            |role, key, address| config.has(role).then(|| listen::check_free(key, address, PATIENCE)).transpose();
         let ready = Ready {
             api: free(Role::Api, "listen.api", config.api)?,
             ws: free(Role::Gateway, "listen.ws", config.ws)?,
@@ -108,7 +109,7 @@ fn links(config: &Config) -> anyhow::Result<Option<Links>> {
     let (Some(path), StoreEngine::FoundationDb) = (&config.cluster_secret_file, config.engine) else { return Ok(None) };
     let secret = secret::read(path)?;
     let tls = tls(config)?;
-    let listener = listen::open("listen.links", config.links)?;
+    let listener = listen::open("listen.links", config.links, PATIENCE)?;
     let address = match &config.links_address {
         Some(address) => address.clone(),
         None => listener.local_addr()?.to_string(),

@@ -261,7 +261,7 @@ impl Node<'_> {
             "the store is open"
         );
         // What may fail comes before the threads that would have to be stopped then.
-        let listener = ready.api.map(|api| listen::open("listen.api", api)).transpose()?;
+        let listener = ready.api.map(|api| listen::open("listen.api", api, listen::PATIENCE)).transpose()?;
         let background = StorePool::start("background", 1)?;
         let pool = StorePool::start("store", shards)?;
         let api_config = api_config(config, mode, ready);

@@ -75,7 +75,7 @@ fn token_key(config: &Config) -> Result<Option<u64>, String> {
 /// What others are told, and whether a connection to it arrives: by this machine's own way, which is the best that it can
 /// say.
 fn address(config: &Config) -> (String, Result<(), String>) {
-    let listener = match listen::open("listen.links", config.links) {
+    let listener = match listen::open("listen.links", config.links, Duration::ZERO) {
         Ok(listener) => listener,
         Err(error) => return (config.links.to_string(), Err(error.to_string())),
     };

@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
@@ -121,7 +122,9 @@ pub(super) fn examine(config: &Config) -> Report {
 }
 
 fn measure(config: &Config) -> Facts {
-    let port = |(key, address)| (key, address, listen::check_free(key, address).map(drop).map_err(|e| e.to_string()));
+    let port = |(key, address)| {
+        (key, address, listen::check_free(key, address, Duration::ZERO).map(drop).map_err(|e| e.to_string()))
+    };
     let uname = rustix::system::uname();
     let (store, watched) = store::measure(config);
     Facts {
