@@ -23,7 +23,7 @@ pub(crate) struct OneShard<E> {
     pub(crate) kicked: Arc<std::sync::Mutex<Vec<(UserId, Kicked)>>>,
     /// Which channels it was told to index.
     pub(crate) behind: Arc<std::sync::Mutex<Vec<ChannelId>>>,
-    /// Whose presence it was told to judge anew, and whether it is hidden meanwhile.
+    /// Pairs of users whose sight of each other it was told to judge anew, and whether it is hidden meanwhile.
     pub(crate) judged: Arc<std::sync::Mutex<Vec<(UserId, UserId, bool)>>>,
     /// Whether operations are never answered.
     pub(crate) stuck: Arc<std::sync::atomic::AtomicBool>,

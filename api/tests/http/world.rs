@@ -216,7 +216,7 @@ impl World {
         std::mem::take(&mut self.shard.kicked.lock().expect("no test panics with it"))
     }
 
-    /// Whose presence was to be judged anew since this was last asked.
+    /// Pairs of users whose sight of each other was to be judged anew since this was last asked.
     pub(crate) fn judged(&self) -> Vec<(UserId, UserId, bool)> {
         std::mem::take(&mut self.shard.judged.lock().expect("no test panics with it"))
     }

@@ -15,7 +15,7 @@ use crate::runtime;
 
 use super::bootstrap::{Bootstrap, Links};
 
-/// Who this node is to others.
+/// The identity of this node for others.
 #[derive(Debug, Clone)]
 pub(super) struct Me {
     pub(super) incarnation: Incarnation,
@@ -65,7 +65,7 @@ pub(super) fn ws_origin(config: &Config, ws: Option<SocketAddr>) -> String {
     config.ws_url.clone().unwrap_or_else(|| format!("ws://{ws}"))
 }
 
-/// Where they are told that the API is.
+/// The API's origin that clients are told; empty where none is named or served.
 pub(super) fn api_origin(config: &Config, api: Option<SocketAddr>) -> String {
     let own = || api.map(|api| format!("http://{api}")).unwrap_or_default();
     config.api_url.clone().unwrap_or_else(own)

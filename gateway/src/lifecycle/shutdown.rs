@@ -91,7 +91,7 @@ impl End {
     }
 }
 
-/// What a node that must not join says of it.
+/// The line in which a node says why it must not join, with the remedy.
 fn refusal(refused: &Refused) -> String {
     let node = &refused.node;
     match refused.misfit {

@@ -13,10 +13,10 @@ use anyhow::anyhow;
 
 use crate::config;
 
-/// How long an address may still be in use. The system closes the listeners of a node that was killed only once it has
+/// The patience with an address that is still in use. The system closes the listeners of a node that was killed only once it has
 /// taken its rings down, with thousands of connections more than a second later: the node that is started again waits.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
-/// How often it is tried meanwhile.
+/// The pause between two tries meanwhile.
 const RETRY: Duration = Duration::from_millis(50);
 
 /// Why the address of `key` cannot be listened on, with the remedy.

@@ -24,7 +24,7 @@ const END: &str = "end";
 #[derive(Debug)]
 pub(crate) struct Lives {
     file: File,
-    /// Which file it is, on which machine since it was started; none if the system does not say.
+    /// The identity of the file and of the machine's boot; none if the system does not say.
     place: Option<String>,
     /// The oldest first.
     over: Vec<Incarnation>,

@@ -32,7 +32,7 @@ const WATCHED_TOTAL_MAX: usize = 8_000_000;
 const VISIBILITY_READS_MAX: usize = 64;
 /// Questions that wait for one, at up to 4 KB each: 4 MB.
 const QUESTIONS_MAX: usize = 1_024;
-/// How often the session of a list is told again what is known of those it sees.
+/// The interval at which the session of a list is told again what is known of those it sees.
 const TELL_MS: u64 = 60_000;
 /// When to ask again if there are more.
 const RETRY_MS: u32 = 500;

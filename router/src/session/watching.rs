@@ -14,7 +14,7 @@ use schema::{Instant, Owner, PresenceEntry, PresenceState, SessionId, UserId};
 use crate::gather::Answers;
 use crate::placement::Placement;
 
-/// How often it is looked at whether homes are to judge anew who is visible.
+/// The interval at which a list is looked at: whether homes are to judge anew who is visible.
 const JUDGE_MS: u64 = 60_000;
 /// Time after which they are to, whatever happened: six or seven reads for each user of the list, so 30,000 lists of 50
 /// take some 3,000 reads a second.
