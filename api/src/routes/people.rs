@@ -115,8 +115,9 @@ pub(crate) async fn delete_friend<E: Engine, S: Shards>(
     Caller { api, user, .. }: Caller<E, S>,
     UrlPath(other): UrlPath<UserId>,
 ) -> Result<StatusCode, Problem> {
-    people::remove_friend(&api.engine, user, other).await?;
-    api.shards.visibility(user, other, true);
+    if people::remove_friend(&api.engine, user, other).await? {
+        api.shards.visibility(user, other, true);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -167,7 +168,9 @@ pub(crate) async fn delete_block<E: Engine, S: Shards>(
 async fn block<E: Engine, S: Shards>(api: &Api<E, S>, by: UserId, user: UserId, on: bool) -> Result<bool, Problem> {
     match people::block(&api.engine, by, user, on, api.wall()).await? {
         BlockOutcome::Done { changed } => {
-            api.shards.visibility(by, user, on);
+            if changed {
+                api.shards.visibility(by, user, on);
+            }
             Ok(changed)
         }
         BlockOutcome::ThroughChannel(channel) => api.change(channel, ChannelOp::Block { by, user, on }).await,

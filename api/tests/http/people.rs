@@ -29,6 +29,7 @@ fn one_asks_and_the_other_accepts_by_asking_too() {
     world.check("bora DELETE /v1/me/friends/$minsu => 204");
     assert_eq!(world.judged(), [(bora, minsu, true)]);
     world.check("bora DELETE /v1/me/friends/$minsu => 204");
+    assert_eq!(world.judged(), [], "who ends nothing hides nobody");
     world.check(r#"minsu GET /v1/me/friends => 200 {"friends":[]}"#);
 }
 
