@@ -49,10 +49,10 @@ pub(crate) fn run(args: &CatchUpArgs) -> anyhow::Result<Report> {
     let report = Report {
         load: Load::Rounds { rounds, each: format!("{missed} messages missed in {} channels", args.channels) },
         counts: Counts { acked: counts.sent, lost: counts.sent.saturating_sub(counts.delivered), ..*counts },
-        latencies_us: [("catch-up", catch_up.summary()), ("connect", connect.summary())].into(),
+        latencies_us: [("catch-up", catch_up.clone()), ("connect", connect.clone())].into(),
         ..Report::default()
     };
-    run.finish(&measured, report)
+    run.finish(measured, report)
 }
 
 /// The device goes without a word, and is sent `missed` messages.

@@ -3,6 +3,7 @@
 //! Owns the window and the order of phases (warm-up, measurement, drain). What a message is, and when it counts as
 //! answered, is the workload's.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -12,7 +13,9 @@ use crate::engine::{Engine, Workload};
 use crate::machine::{runqueue_wait_ns, thread_cpu_ns};
 use crate::pace::Pace;
 use crate::progress::Progress;
+use crate::report::{Counts, Packed, Second};
 use crate::run::{Run, TURN_MAX};
+use crate::sampler::{Sampler, Seen};
 
 /// How long answers are waited for after the last send. What is missing then is lost.
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +118,9 @@ pub(crate) trait Driven: Workload {
         engine.open_now() == 0
     }
 
+    /// Counts so far, and the latencies of what was answered since this was called last.
+    fn second(&mut self) -> (Counts, BTreeMap<&'static str, Packed>);
+
     /// Where the run stands, for the progress.
     fn describe(&self) -> String;
 
@@ -128,12 +134,13 @@ pub(crate) trait Driven: Workload {
 }
 
 /// The window as it was, and what it took of this machine.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Measured {
     pub(crate) length: Duration,
     pub(crate) cpu_ns: u64,
     /// How long the thread could have run but had no core. `None` where the kernel does not say.
     pub(crate) wait_ns: Option<u64>,
+    pub(crate) by_second: Vec<Second>,
 }
 
 /// Warms up, measures, drains. Ends early when interrupted, or when no connection is left.
@@ -158,19 +165,22 @@ pub(crate) fn drive<W: Driven>(
         start_closed_loop(run, work)?;
     }
     let mut stopwatch = None;
+    let mut sampler: Option<Sampler> = None;
     let mut progress = Progress::new(run.command, (warmup + length).as_millis() as u64);
     loop {
         let now_ns = run.engine.now_ns();
         let window_ns = work.schedule().window_ns.clone();
         if now_ns >= window_ns.start {
             stopwatch.get_or_insert_with(Stopwatch::start);
+            look(run, work, &mut sampler, window_ns.start, now_ns);
         }
         if now_ns >= window_ns.end || run.interrupt.requested() || work.is_over(&run.engine) {
             break;
         }
         work.between_turns(&mut run.engine, now_ns)?;
         let next_ns = due.pump(&mut run.engine, work, now_ns);
-        let boundary_ns = if now_ns < window_ns.start { window_ns.start } else { window_ns.end };
+        let second_ns = sampler.as_ref().map_or(window_ns.start, Sampler::next_ns);
+        let boundary_ns = second_ns.min(window_ns.end);
         let wait = Duration::from_nanos(next_ns.min(boundary_ns).saturating_sub(run.engine.now_ns()));
         run.engine.turn(work, wait.min(TURN_MAX))?;
         progress.show((now_ns - start_ns) / 1_000_000, || work.describe());
@@ -182,8 +192,24 @@ pub(crate) fn drive<W: Driven>(
     schedule.window_ns.end = schedule.window_ns.end.min(ended_ns.max(1));
     schedule.window_ns.start = schedule.window_ns.start.min(schedule.window_ns.end);
     let length = Duration::from_nanos(schedule.window_ns.end - schedule.window_ns.start);
-    drain(run, work, &mut due)?;
-    Ok(Measured { length, ..measured })
+    drain(run, work, &mut due, &mut sampler)?;
+    let end_ns = run.engine.now_ns();
+    let by_second = sampler.map(|sampler| sampler.end(end_ns, seen(run, work))).unwrap_or_default();
+    Ok(Measured { length, by_second, ..measured })
+}
+
+/// Takes the running second of the window that began at `start_ns` if it is over.
+fn look<W: Driven>(run: &Run, work: &mut W, sampler: &mut Option<Sampler>, start_ns: u64, now_ns: u64) {
+    match sampler {
+        None => *sampler = Some(Sampler::new(start_ns, seen(run, work))),
+        Some(sampler) if now_ns >= sampler.next_ns() => _ = sampler.take(now_ns, seen(run, work)),
+        Some(_) => {}
+    }
+}
+
+fn seen<W: Driven>(run: &Run, work: &mut W) -> Seen {
+    let (counts, latencies) = work.second();
+    Seen { counts, latencies, ..run.seen() }
 }
 
 fn start_closed_loop<W: Driven>(run: &mut Run, work: &mut W) -> anyhow::Result<()> {
@@ -196,7 +222,12 @@ fn start_closed_loop<W: Driven>(run: &mut Run, work: &mut W) -> anyhow::Result<(
     Ok(())
 }
 
-fn drain<W: Driven>(run: &mut Run, work: &mut W, due: &mut DueMessages) -> anyhow::Result<()> {
+fn drain<W: Driven>(
+    run: &mut Run,
+    work: &mut W,
+    due: &mut DueMessages,
+    sampler: &mut Option<Sampler>,
+) -> anyhow::Result<()> {
     let started = Instant::now();
     let (mut answers, mut answered_at) = (work.answers(), started);
     while work.outstanding() && !work.is_over(&run.engine) {
@@ -204,6 +235,9 @@ fn drain<W: Driven>(run: &mut Run, work: &mut W, due: &mut DueMessages) -> anyho
         work.between_turns(&mut run.engine, now_ns)?;
         due.pump(&mut run.engine, work, now_ns);
         run.engine.turn(work, TURN_MAX)?;
+        if sampler.is_some() {
+            look(run, work, sampler, now_ns, now_ns);
+        }
         if work.answers() != answers {
             (answers, answered_at) = (work.answers(), Instant::now());
         }
@@ -253,6 +287,6 @@ impl Stopwatch {
 
     pub(crate) fn stop(&self) -> Measured {
         let wait_ns = self.wait_ns.and_then(|before| Some(runqueue_wait_ns()?.saturating_sub(before)));
-        Measured { length: self.elapsed(), cpu_ns: thread_cpu_ns() - self.cpu_ns, wait_ns }
+        Measured { length: self.elapsed(), cpu_ns: thread_cpu_ns() - self.cpu_ns, wait_ns, by_second: Vec::new() }
     }
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 use schema::Reply;
 
 use crate::cli::IdleArgs;
-use crate::drive::Stopwatch;
+use crate::drive::{Measured, Stopwatch};
 use crate::engine::{Message, Workload};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::run::{Run, TURN_MAX};
+use crate::sampler::Sampler;
 use crate::session::{Talk, not_asked_for};
 
 /// Opens the connections, holds them, and reports.
@@ -30,17 +31,23 @@ pub(crate) fn run(args: &IdleArgs) -> anyhow::Result<Report> {
 fn hold(mut run: Run, mut workload: impl Workload, length: Duration) -> anyhow::Result<Report> {
     let stopwatch = Stopwatch::start();
     let mut progress = Progress::new("holding", length.as_millis() as u64);
+    let mut sampler = Sampler::new(run.engine.now_ns(), run.seen());
     while stopwatch.elapsed() < length && run.engine.open_now() > 0 && !run.interrupt.requested() {
         run.engine.turn(&mut workload, length.saturating_sub(stopwatch.elapsed()).min(TURN_MAX))?;
+        let now_ns = run.engine.now_ns();
+        if now_ns >= sampler.next_ns() {
+            sampler.take(now_ns, run.seen());
+        }
         let (open, counts) = (run.engine.open_now(), run.engine.counts());
         progress.show(stopwatch.elapsed().as_millis() as u64, || {
             format!("{open} open, {} lost, {} pings answered", counts.closed, counts.pings)
         });
     }
     drop(progress);
-    let measured = stopwatch.stop();
+    let by_second = sampler.end(run.engine.now_ns(), run.seen());
+    let measured = Measured { by_second, ..stopwatch.stop() };
     let memory = run.memory()?;
-    run.finish(&measured, Report { memory, ..Report::default() })
+    run.finish(measured, Report { memory, ..Report::default() })
 }
 
 /// Says nothing.

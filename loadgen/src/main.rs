@@ -21,6 +21,7 @@ mod progress;
 mod reconnect;
 mod report;
 mod run;
+mod sampler;
 mod sequence;
 mod session;
 mod stamp;

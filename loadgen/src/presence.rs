@@ -56,11 +56,11 @@ pub(crate) fn run(args: &PresenceArgs) -> anyhow::Result<Report> {
             lost: *missed,
             ..Counts::default()
         },
-        latencies_us: [("offline", offline.summary()), ("online", online.summary())].into(),
+        latencies_us: [("offline", offline.clone()), ("online", online.clone())].into(),
         presence: Some(presence.clone()),
         ..Report::default()
     };
-    run.finish(&measured, report)
+    run.finish(measured, report)
 }
 
 /// Groups of all who are watched and some who watch, so that every watcher may see them.

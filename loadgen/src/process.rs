@@ -1,4 +1,4 @@
-//! Memory of the server's process, for each connection.
+//! Memory of the server's process, for each connection, and its processor time.
 //!
 //! Reads `/proc` of the process named by `--pid`; knows nothing of sockets. A cost per connection is a slope between
 //! two counts, so that what the process holds without any connection is not charged to them. Kernel memory (sockets,
@@ -7,7 +7,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use rustix::param::clock_ticks_per_second;
 use serde::Serialize;
+
+use crate::pace::SECOND_NS;
 
 /// The slope starts here when there are more connections than this: by then pools, stacks and
 /// first-use tables are touched, and what grows afterwards is what connections cost.
@@ -43,6 +46,15 @@ pub(crate) struct Memory {
     pub(crate) bytes_per_connection: f64,
 }
 
+/// What a process has and has taken so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// In steps of the kernel's clock tick, 10 ms.
+    pub(crate) cpu_ns: u64,
+    /// By the kernel's counters, which it batches per thread: off by up to 256 KB a thread, and read in no time.
+    pub(crate) resident_bytes: u64,
+}
+
 impl Process {
     /// Fails at once if there is no such process or its memory may not be read.
     pub(crate) fn new(pid: u32) -> anyhow::Result<Self> {
@@ -67,6 +79,22 @@ impl Process {
         let all = Sample { connections, resident_bytes: resident_bytes(self.pid)? };
         Ok(Memory { pid: self.pid, base, all, bytes_per_connection: slope(base, all) })
     }
+}
+
+impl Process {
+    /// Of now; none once the process is gone.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.pid)).ok();
+        let resident_bytes = field_bytes(&read("status")?, "VmRSS:")?;
+        Some(Usage { cpu_ns: cpu_ticks(&read("stat")?)? * SECOND_NS / clock_ticks_per_second(), resident_bytes })
+    }
+}
+
+/// User and system time of a line of `/proc/PID/stat`, in which the name may have any character.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(ticks()? + ticks()?)
 }
 
 fn slope(base: Sample, all: Sample) -> f64 {
@@ -102,6 +130,15 @@ mod tests {
         check("Name:\tcat\nVmRSS:\t    1684 kB\n", "VmRSS:", Some(1684 * 1024));
         check("Name:\tcat\n", "VmRSS:", None);
         check("VmRSS: many kB\n", "VmRSS:", None);
+    }
+
+    #[test]
+    fn processor_time_is_read_behind_a_name_of_any_kind() {
+        let stat = |name: &str| format!("7 ({name}) S 1 7 7 0 -1 4194560 5 0 0 0 31 11 0 0 20 0 1 0 9 9 9");
+        assert_eq!(cpu_ticks(&stat("node")), Some(42));
+        assert_eq!(cpu_ticks(&stat("a) S (b")), Some(42));
+        assert_eq!(cpu_ticks("7 (node) S 1"), None);
+        assert!(Process::new(std::process::id()).unwrap().usage().unwrap().resident_bytes > 0);
     }
 
     #[test]

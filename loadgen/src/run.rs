@@ -21,6 +21,7 @@ use crate::process::{Memory, Process};
 use crate::progress::Progress;
 use crate::reconnect::Reconnect;
 use crate::report::{Report, cpu_percent, percent_of};
+use crate::sampler::Seen;
 use crate::session::{Sessions, Talk};
 use crate::target::{ECHO_PATH, SESSION_PATH, Target};
 
@@ -193,7 +194,7 @@ impl Run {
     }
 
     /// Completes `report` with what the run itself knows, and closes the connections.
-    pub(crate) fn finish(mut self, measured: &Measured, report: Report) -> anyhow::Result<Report> {
+    pub(crate) fn finish(mut self, measured: Measured, report: Report) -> anyhow::Result<Report> {
         let counts = self.engine.counts();
         let (cpu_percent, generator_bound) = cpu_percent(measured.cpu_ns, measured.length);
         let report = Report {
@@ -210,6 +211,7 @@ impl Run {
             generator_bound,
             starved_percent: measured.wait_ns.map(|wait_ns| percent_of(wait_ns, measured.length)),
             interrupted: self.interrupt.requested(),
+            by_second: measured.by_second,
             ..report
         };
         self.engine.close()?;
@@ -231,6 +233,12 @@ impl Run {
             self.engine.turn(workload, until.saturating_duration_since(Instant::now()).min(TURN_MAX))?;
         }
         Ok(())
+    }
+
+    /// What a second's boundary sees of the run itself.
+    pub(crate) fn seen(&self) -> Seen {
+        let usage = self.process.as_ref().and_then(Process::usage);
+        Seen { open: self.engine.open_now() as u64, usage, ..Seen::default() }
     }
 
     /// The server's memory now, if a process was named. `None` too when the run was interrupted before all were open.

@@ -50,6 +50,11 @@ fn check(fault: Fault, arguments: &str, named: &str, code: i32) {
     let refused: u64 = report["refused"].as_object().expect("a map").values().filter_map(Value::as_u64).sum();
     assert_eq!(refused, if named == "refused" { node.faults() } else { 0 }, "{row}");
     assert_eq!(count(&report, "retried"), if named == "retried" { node.faults() } else { 0 }, "{row}");
+    let seconds = report["by_second"].as_array().expect("a list");
+    for latency in ["ack", "delivery"] {
+        let counts = seconds.iter().map(|second| second["latencies_us"][latency]["count"].as_u64());
+        assert_eq!(counts.sum::<Option<u64>>(), report["latencies_us"][latency]["count"].as_u64(), "{row}");
+    }
     if fault == Fault::None {
         let others = count(&report, "group") - 1;
         assert_eq!(count(&report, "delivered"), others * count(&report, "acked"), "{row}");

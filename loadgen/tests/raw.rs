@@ -45,7 +45,31 @@ fn check(fault: Fault, arguments: &str, named: &str, code: i32) {
         assert_eq!(count(&report, "pings"), server.faults(), "{row}");
     }
     let latency = &report["latencies_us"]["echo"];
+    let seconds = report["by_second"].as_array().expect("a list");
+    let answers = seconds.iter().map(|second| second["latencies_us"]["echo"]["count"].as_u64());
+    assert_eq!(answers.sum::<Option<u64>>(), latency["count"].as_u64(), "{row}");
     assert!(latency["p50"].as_f64() > Some(0.0) && latency["max"].as_f64() >= latency["p99_9"].as_f64(), "{row}");
+}
+
+#[test]
+fn each_second_is_told_by_itself() {
+    let (server, pid) = (Server::start(Fault::None), std::process::id());
+    let arguments = "echo --connections 5 --rate 500 --seconds 2.3 --warmup 0.1 --json --raw";
+    let (code, report, stderr) = run(&format!("{arguments} --pid {pid} --url {}", server.url()));
+    assert_eq!(code, 0, "{report} {stderr}");
+    let seconds = report["by_second"].as_array().expect("a list");
+    let ats: Vec<_> = seconds.iter().map(|second| count(second, "at")).collect();
+    assert_eq!(ats, [0, 1, 2], "{report}");
+    // Two whole seconds at the rate, whatever else the machine does, and the rest.
+    for (second, most) in seconds.iter().zip([501, 501, 200]) {
+        let sent = count(second, "sent");
+        assert!(sent <= most && sent > 0, "{sent} of {most} in {second}");
+        assert!(count(second, "server_resident_bytes") > 1_000_000, "{second}");
+        assert!(second["server_cpu_percent"].is_f64() && second["cpu_percent"].as_f64() > Some(0.0), "{second}");
+        assert_eq!(count(second, "open"), 5, "{second}");
+    }
+    let sent: u64 = seconds.iter().map(|second| count(second, "sent")).sum();
+    assert!((1_145..=1_155).contains(&sent), "{sent} of 1,150 were due in the window: {report}");
 }
 
 #[test]
@@ -86,11 +110,12 @@ fn idle_connections_are_held_answered_and_weighed() {
     let server = Server::start(Fault::Ping);
     let pid = std::process::id();
     let (code, report, stderr) =
-        run(&format!("idle --connections 60 --seconds 0.5 --pid {pid} --json --raw --url {}", server.url()));
+        run(&format!("idle --connections 60 --seconds 1.1 --pid {pid} --json --raw --url {}", server.url()));
     assert_eq!(code, 0, "{report} {stderr}");
     assert_eq!((count(&report, "closed"), count(&report, "pings"), server.pongs()), (0, 60, 60), "{report}");
     let memory = &report["memory"];
     assert_eq!((&memory["base"]["connections"], &memory["all"]["connections"]), (&0.into(), &60.into()), "{report}");
+    assert_eq!(count(&report["by_second"][0], "open"), 60, "{report}");
     let each = memory["bytes_per_connection"].as_f64().expect("a number");
     assert!(each > 1_000.0, "a thread and a 128 KiB buffer each, and {each} bytes are seen");
 }

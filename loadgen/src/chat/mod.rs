@@ -27,7 +27,7 @@ use crate::drive::{Driven, Measured, Patience, Schedule, drive};
 use crate::engine::Engine;
 use crate::parallel::in_parallel;
 use crate::reconnect::Reconnect;
-use crate::report::{ChatReport, Counts, Findings, HistoryReport, ReconnectReport, Report, counts_per_second};
+use crate::report::{ChatReport, Counts, Findings, HistoryReport, Packed, ReconnectReport, Report, counts_per_second};
 use crate::run::Run;
 use crate::session::Sessions;
 
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
     let resumed = sessions.talk.device.as_ref().map_or(0, |device| device.resumed);
     let reconnection = reconnected(&run, &mut sessions, &Api::new(&common.sessions.api));
     let report = counted(sessions.talk, args, &measured, Report { reconnection, ..report });
-    let report = run.finish(&measured, report)?;
+    let report = run.finish(measured, report)?;
     ensure!(
         report.interrupted || report.closed > 0 || resumed == args.resumes,
         "the device was resumed {resumed} times of {} only; the run was too short for more",
@@ -133,9 +133,9 @@ fn counted(mut chat: Chat, args: &ChatArgs, measured: &Measured, report: Report)
     chat.end();
     let Chat { counts, device, ack_latencies, delivery_latencies, stretches, absences, findings, .. } = chat;
     let mut latencies_us: BTreeMap<_, _> =
-        [("ack", ack_latencies.summary()), ("delivery", delivery_latencies.summary())].into();
+        [("ack", ack_latencies.all()), ("delivery", delivery_latencies.all())].into();
     let reconnection = report.reconnection.map(|reconnection| {
-        latencies_us.insert("back", absences.summary());
+        latencies_us.insert("back", absences);
         ReconnectReport { stretches: stretches.summaries(), announced_only, ..reconnection }
     });
     Report {
@@ -196,6 +196,11 @@ impl Driven for Sessions<Chat> {
 
     fn is_over(&self, engine: &Engine) -> bool {
         self.reconnect.as_ref().map_or(engine.open_now() == 0, Reconnect::all_gone)
+    }
+
+    fn second(&mut self) -> (Counts, BTreeMap<&'static str, Packed>) {
+        let Chat { ack_latencies, delivery_latencies, counts, .. } = &mut self.talk;
+        (*counts, [("ack", ack_latencies.turn()), ("delivery", delivery_latencies.turn())].into())
     }
 
     fn describe(&self) -> String {

@@ -20,7 +20,7 @@ use super::outbox::Written;
 use super::stretches::Stretches;
 use crate::accounts::Book;
 use crate::drive::Schedule;
-use crate::report::{ChatReport, Counts, Findings, Latencies, count_reason};
+use crate::report::{ChatReport, Counts, Findings, Latencies, Recorder, count_reason};
 use crate::run::random;
 use crate::sequence::Verdict;
 use crate::session::{Talk, not_asked_for, send};
@@ -43,9 +43,9 @@ pub(super) struct Chat {
     pub(super) received: u64,
     /// What members were told of and have not been pushed.
     pub(super) missing: u64,
-    pub(super) ack_latencies: Latencies,
+    pub(super) ack_latencies: Recorder,
     pub(super) stretches: Stretches,
-    pub(super) delivery_latencies: Latencies,
+    pub(super) delivery_latencies: Recorder,
     /// From the loss of a session until it is back and has an acknowledgement.
     pub(super) absences: Latencies,
     /// Messages that were refused for a time, by code.
@@ -77,9 +77,9 @@ impl Chat {
             given_up: 0,
             received: 0,
             missing: 0,
-            ack_latencies: Latencies::new(),
+            ack_latencies: Recorder::new(),
             stretches: Stretches::default(),
-            delivery_latencies: Latencies::new(),
+            delivery_latencies: Recorder::new(),
             absences: Latencies::new(),
             refusals: BTreeMap::new(),
             device: None,

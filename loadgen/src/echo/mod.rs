@@ -28,7 +28,8 @@ pub(crate) fn run(args: &EchoArgs) -> anyhow::Result<Report> {
         let (mut run, mut echo) = Run::connect_raw("echo", common, |run| RawEcho::new(args.size, run.mask, tally()))?;
         let memory = run.memory()?;
         let measured = drive(&mut run, &mut echo, load, common.seconds)?;
-        return run.finish(&measured, Report { memory, ..echo.tally.report(&measured, report) });
+        let report = Report { memory, ..echo.tally.report(&measured, report) };
+        return run.finish(measured, report);
     }
     ensure!(
         (STAMP_CHARS..=ECHO_DATA_BYTES_MAX as usize).contains(&(args.size as usize)),
@@ -39,5 +40,6 @@ pub(crate) fn run(args: &EchoArgs) -> anyhow::Result<Report> {
     let (mut run, mut echo) = Run::connect("echo", common, span, false, |_, _| Ok(Echoes::new(args.size, tally())))?;
     let memory = run.memory()?;
     let measured = drive(&mut run, &mut echo, load, common.seconds)?;
-    run.finish(&measured, Report { memory, ..echo.talk.tally.report(&measured, report) })
+    let report = Report { memory, ..echo.talk.tally.report(&measured, report) };
+    run.finish(measured, report)
 }

@@ -1,10 +1,13 @@
 //! Echoes as bare WebSocket messages: frames made once, masked; a send copies one and exchanges three words.
 
+use std::collections::BTreeMap;
+
 use wire::{Opcode, encode_into};
 
 use super::tally::{Stamp, Tally};
 use crate::drive::{Driven, Schedule};
 use crate::engine::{FILL_BYTES, Message, Workload};
+use crate::report::{Counts, Packed};
 
 /// What stands at the start of each payload: number, due time and connection, 8 bytes each.
 const STAMP_BYTES: usize = 24;
@@ -96,6 +99,10 @@ impl Driven for RawEcho {
 
     fn answers(&self) -> u64 {
         self.tally.acked()
+    }
+
+    fn second(&mut self) -> (Counts, BTreeMap<&'static str, Packed>) {
+        self.tally.second()
     }
 
     fn describe(&self) -> String {

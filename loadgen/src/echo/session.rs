@@ -1,9 +1,12 @@
 //! Echoes as `echo` commands of sessions: the whole way through a session, without a channel or the store.
 
+use std::collections::BTreeMap;
+
 use schema::{Command, Reply, Request};
 
 use super::tally::{Stamp, Tally};
 use crate::drive::{Driven, Schedule};
+use crate::report::{Counts, Packed};
 use crate::session::{Sessions, Talk, not_asked_for};
 
 /// Characters before the filler: number, due time and connection in hexadecimal.
@@ -65,6 +68,10 @@ impl Driven for Sessions<Echoes> {
 
     fn answers(&self) -> u64 {
         self.talk.tally.acked()
+    }
+
+    fn second(&mut self) -> (Counts, BTreeMap<&'static str, Packed>) {
+        self.talk.tally.second()
     }
 
     fn describe(&self) -> String {

@@ -1,9 +1,10 @@
 //! Tally of numbered messages that come straight back: the counts and latencies of `loadgen echo`.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use crate::drive::{Measured, Schedule};
-use crate::report::{Counts, Latencies, Report, counts_per_second};
+use crate::report::{Counts, Packed, Recorder, Report, counts_per_second};
 use crate::sequence::{Sequence, Verdict};
 
 /// All that is counted, for all connections.
@@ -11,7 +12,7 @@ use crate::sequence::{Sequence, Verdict};
 pub(super) struct Tally {
     pub(super) schedule: Schedule,
     sequences: Vec<Sequence>,
-    latencies: Latencies,
+    latencies: Recorder,
     counts: Counts,
     acked_in_window: u64,
 }
@@ -30,7 +31,7 @@ impl Tally {
         Self {
             schedule: Schedule::new(pipeline),
             sequences: (0..connections).map(|_| Sequence::default()).collect(),
-            latencies: Latencies::new(),
+            latencies: Recorder::new(),
             counts: Counts::default(),
             acked_in_window: 0,
         }
@@ -89,19 +90,24 @@ impl Tally {
         self.counts.acked
     }
 
+    /// For [`Driven::second`](crate::drive::Driven::second).
+    pub(super) fn second(&mut self) -> (Counts, BTreeMap<&'static str, Packed>) {
+        (Counts { delivered: self.counts.acked, ..self.counts }, [("echo", self.latencies.turn())].into())
+    }
+
     pub(super) fn describe(&self) -> String {
         let Counts { sent, acked, duplicated, out_of_order, .. } = self.counts;
         format!("sent {sent}, acked {acked}, duplicated {duplicated}, out of order {out_of_order}")
     }
 
     /// The report's counts.
-    pub(super) fn report(&self, measured: &Measured, report: Report) -> Report {
+    pub(super) fn report(self, measured: &Measured, report: Report) -> Report {
         let Counts { sent, acked, .. } = self.counts;
         let unsent = self.schedule.due_in_all().saturating_sub(sent);
         Report {
             counts: Counts { delivered: acked, lost: sent - acked, unsent, ..self.counts },
             per_second: counts_per_second(self.acked_in_window, measured.length),
-            latencies_us: [("echo", self.latencies.summary())].into(),
+            latencies_us: [("echo", self.latencies.all())].into(),
             ..report
         }
     }

@@ -1,9 +1,12 @@
-//! Latencies: a histogram while they come in, and what is said of it.
+//! Latencies: a histogram while they come in, its seconds, and what is said of it.
+//!
+//! Owns the histogram's scale, which is one for all, so that any two add up.
 
 use std::fmt::{self, Display};
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
+use serde::{Serialize, Serializer as Serde};
 
 /// Longest latency told apart, 10 minutes; longer ones count as that. With three digits from 128 ns on a histogram
 /// takes 24 rows of 1,024 counts, 200 KB, of which a run touches a few cache lines.
@@ -12,8 +15,8 @@ const LATENCY_NS_MIN: u64 = 128;
 /// Where one in a hundred takes as long as that, all is said in milliseconds.
 const SLOW_MICROS: f64 = 100_000.0;
 
-/// Latencies as they come in.
-#[derive(Debug)]
+/// Latencies as they come in. A report says their summary.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Latencies {
@@ -23,6 +26,11 @@ impl Latencies {
 
     pub(crate) fn record(&mut self, latency_ns: u64) {
         self.0.saturating_record(latency_ns);
+    }
+
+    /// Those of another as well.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("all have one scale");
     }
 
     pub(crate) fn summary(&self) -> Latency {
@@ -36,6 +44,60 @@ impl Latencies {
             p99_9: at(0.999),
             max: micros(self.0.max()),
         }
+    }
+}
+
+impl Serialize for Latencies {
+    fn serialize<S: Serde>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.summary().serialize(serializer)
+    }
+}
+
+/// Latencies of which the last ones are also told by themselves.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder {
+    before: Latencies,
+    second: Latencies,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self { before: Latencies::new(), second: Latencies::new() }
+    }
+
+    pub(crate) fn record(&mut self, latency_ns: u64) {
+        self.second.record(latency_ns);
+    }
+
+    /// What came in since this was called last.
+    pub(crate) fn turn(&mut self) -> Packed {
+        let packed = Packed::new(&self.second);
+        self.before.add(&self.second);
+        self.second.0.reset();
+        packed
+    }
+
+    /// All of them.
+    pub(crate) fn all(mut self) -> Latencies {
+        self.before.add(&self.second);
+        self.before
+    }
+}
+
+/// A histogram at rest, as HdrHistogram's second format has it: 1 to 4 KB where an open one takes 200.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Packed(Box<[u8]>);
+
+impl Packed {
+    fn new(latencies: &Latencies) -> Self {
+        let mut bytes = Vec::new();
+        V2Serializer::new().serialize(&latencies.0, &mut bytes).expect("memory takes everything");
+        Self(bytes.into())
+    }
+
+    pub(crate) fn open(&self) -> Latencies {
+        let opened = Deserializer::new().deserialize(&mut &self.0[..]);
+        Latencies(opened.expect("it is as it was packed"))
     }
 }
 
@@ -79,6 +141,20 @@ mod tests {
         latencies.record(0);
         let max = latencies.summary().max;
         assert!((599e6..=601e6).contains(&max), "{max}");
+    }
+
+    #[test]
+    fn seconds_by_themselves_add_up_to_all() {
+        let (mut recorder, mut sum) = (Recorder::new(), Latencies::new());
+        for second in [&[100, 7_000_000, 7_000_001][..], &[], &[1, u64::MAX]] {
+            second.iter().for_each(|&ns| recorder.record(ns));
+            let packed = recorder.turn();
+            assert_eq!(packed.open().summary().count, second.len() as u64);
+            sum.add(&packed.open());
+        }
+        recorder.record(5_000);
+        sum.record(5_000);
+        assert_eq!(recorder.all(), sum);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Report of a run, for people and for scripts.
 //!
 //! Owns the report's form: text, or one JSON object whose top level has the counts on which the exit code rests.
-//! What single workloads add is in `parts`, latencies in `latency`. Measures nothing itself.
+//! What single workloads add is in `parts`, latencies in `latency`, seconds in `series`. Measures nothing itself.
 
 mod findings;
 mod latency;
 mod parts;
+mod series;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,8 +15,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub(crate) use self::findings::Findings;
-pub(crate) use self::latency::{Latencies, Latency};
+pub(crate) use self::latency::{Latencies, Packed, Recorder};
 pub(crate) use self::parts::{ChatReport, HistoryReport, PresenceReport, ReconnectReport, Stretch};
+pub(crate) use self::series::Second;
 use crate::machine::{GENERATOR_BOUND_PERCENT, STARVED_PERCENT};
 use crate::process::Memory;
 
@@ -94,7 +96,7 @@ pub(crate) struct Report {
     pub(crate) presence: Option<PresenceReport>,
     /// Answers a second.
     pub(crate) per_second: f64,
-    pub(crate) latencies_us: BTreeMap<&'static str, Latency>,
+    pub(crate) latencies_us: BTreeMap<&'static str, Latencies>,
     /// Connections that ended before the run did, and why.
     pub(crate) closed: u64,
     pub(crate) closed_reasons: BTreeMap<String, u64>,
@@ -107,6 +109,9 @@ pub(crate) struct Report {
     pub(crate) starved_percent: Option<f64>,
     pub(crate) memory: Option<Memory>,
     pub(crate) interrupted: bool,
+    /// The same by seconds, of `echo`, `chat` and `idle`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) by_second: Vec<Second>,
 }
 
 impl Report {
@@ -151,7 +156,7 @@ impl Report {
         if let Some(has_rate) = answered {
             let per_second = if has_rate { format!("{per_second:.0} a second; ") } else { String::new() };
             rows.push(("answered", format!("{per_second}sent {sent}, acked {acked}, delivered {delivered}")));
-            rows.extend(self.latencies_us.iter().map(|(what, latency)| (*what, latency.to_string())));
+            rows.extend(self.latencies_us.iter().map(|(what, latency)| (*what, latency.summary().to_string())));
         }
         let order = format!("duplicated {duplicated} · out of order {out_of_order}");
         rows.push(("integrity", format!("lost {lost} · {order} · closed {closed}")));
@@ -187,6 +192,7 @@ impl Report {
             let wait = format!("{starved:.0} % of the time there was work but no core: latencies include that wait");
             rows.push(("", wait));
         }
+        rows.extend(series::rows(&self.by_second));
         if self.interrupted {
             let early = "the run was ended early; figures are of what was measured until then";
             rows.push(("interrupted", early.to_owned()));
@@ -244,7 +250,7 @@ mod tests {
     fn json_is_one_object_with_the_counts_at_its_top() {
         let mut latencies = Latencies::new();
         (1..=1000).for_each(|micros| latencies.record(micros * 1_000));
-        let report = Report { latencies_us: BTreeMap::from([("echo", latencies.summary())]), ..report() };
+        let report = Report { latencies_us: BTreeMap::from([("echo", latencies)]), ..report() };
         let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
         for count in ["acked", "delivered", "lost", "duplicated", "out_of_order"] {
             assert!(json[count].is_u64(), "{count} in {json}");
