@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use schema::Encoding;
 use schema::limits::{BODY_CHARS_MAX, GROUP_MEMBERS_MAX};
 
+use crate::condition::Condition;
 use crate::report::Load;
 use crate::stamp::BODY_CHARS_MIN;
 
@@ -44,6 +45,9 @@ Examples:
       loadgen chat --url ws://127.0.0.1:8001 --url ws://127.0.0.1:8011 --url ws://127.0.0.1:8021 \
           --api http://127.0.0.1:8000 --api http://127.0.0.1:8010 --connections 3000 --rate 1000 --seconds 300
 
+  A step of a pipeline: red if acknowledgements take too long, or if that cannot be known:
+      loadgen chat --connections 200 --rate 500 --fail-if 'ack.p99>25ms' --fail-if 'delivered_per_second<490/s'
+
   A device that misses 100 messages over 200 channels, 200 times:
       loadgen catch-up --connections 21
 
@@ -53,13 +57,14 @@ Examples:
 What was sent, answered and taken of the machine is told for each second beside the sum of all.
 
 Exit code: 0 when every message came back exactly once, in order, and no connection was lost (or, with --reconnect,
-each came back, and every channel's history is what its members were told); 1 when not, with the counts in the report;
-2 when the run could not be carried out.";
+each came back, and every channel's history is what its members were told), and every --fail-if is known not to be so;
+1 when not, with the counts in the report; 2 when the run could not be carried out.";
 
 /// Clients by the hundred thousand against one WebSocket server, and what they measured.
 ///
-/// One thread drives all connections, so a figure says how much of that thread's core it took. When that
-/// is above 90 % the report calls the figure generator-bound: the server may be capable of more.
+/// One thread drives all connections. When that took more than 90 % of a core, on the whole or in more than a tenth of
+/// the seconds, rates and latencies are the generator's and not the server's: the report says so, and no --fail-if
+/// passes by them.
 #[derive(Debug, Parser)]
 #[command(name = "loadgen", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -84,6 +89,19 @@ pub(crate) enum Command {
     /// Have users come and go: how soon those who watch them are told
     #[command(after_help = EXAMPLES)]
     Presence(PresenceArgs),
+}
+
+impl Command {
+    /// The flags that every command has.
+    pub(crate) fn common(&self) -> &Common {
+        match self {
+            Self::Echo(args) => &args.common,
+            Self::Idle(args) => &args.common,
+            Self::Chat(args) => &args.common,
+            Self::CatchUp(args) => &args.common,
+            Self::Presence(args) => &args.common,
+        }
+    }
 }
 
 /// Flags of what is said in sessions.
@@ -141,6 +159,11 @@ pub(crate) struct Common {
     /// Pin the generator's thread to this core
     #[arg(long, value_name = "CORE")]
     pub(crate) cpu: Option<usize>,
+
+    /// Exit with 1 if this is so of the report, or cannot be known: a number of --json by its path (latencies without
+    /// `latencies_us.`), a comparison, a figure with its unit. May be repeated
+    #[arg(long, value_name = "METRIC>FIGURE")]
+    pub(crate) fail_if: Vec<Condition>,
 
     /// Report one JSON object on standard output instead of text
     #[arg(long)]
@@ -302,6 +325,8 @@ mod tests {
         check("chat --reconnect --group 4", true);
         check("chat --reconnect --resumes 3", false);
         check("chat --reconnect --announced-only", true);
+        check("chat --fail-if ack.p99>25ms --fail-if lost>0", true);
+        check("chat --fail-if ack.p99", false);
         check("chat --group 1", false);
         check("chat --group 501", false);
         check("chat --size 10", false);

@@ -7,11 +7,13 @@ mod api;
 mod catch_up;
 mod chat;
 mod cli;
+mod condition;
 mod drive;
 mod echo;
 mod engine;
 mod idle;
 mod interrupt;
+mod judge;
 mod machine;
 mod pace;
 mod parallel;
@@ -34,8 +36,9 @@ use anyhow::Context;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+use crate::report::{Judgement, Report};
 
-/// The run was carried out, but messages or connections were lost.
+/// The run was carried out, but messages or connections were lost, or a condition of `--fail-if` was not held.
 const EXIT_UNCLEAN: u8 = 1;
 /// The run could not be carried out.
 const EXIT_FAILED: u8 = 2;
@@ -53,15 +56,23 @@ fn main() -> ExitCode {
 
 /// Carries out what was asked for; `true` if it was clean.
 fn run(cli: &Cli) -> anyhow::Result<bool> {
-    let (common, report) = match &cli.command {
-        Command::Echo(args) => (&args.common, echo::run(args)?),
-        Command::Idle(args) => (&args.common, idle::run(args)?),
-        Command::Chat(args) => (&args.common, chat::run(args)?),
-        Command::CatchUp(args) => (&args.common, catch_up::run(args)?),
-        Command::Presence(args) => (&args.common, presence::run(args)?),
+    let common = cli.command.common();
+    judge::ensure_known(&cli.command, &common.fail_if)?;
+    let report = match &cli.command {
+        Command::Echo(args) => echo::run(args)?,
+        Command::Idle(args) => idle::run(args)?,
+        Command::Chat(args) => chat::run(args)?,
+        Command::CatchUp(args) => catch_up::run(args)?,
+        Command::Presence(args) => presence::run(args)?,
     };
+    let judged = judge::judged(&report, &common.fail_if);
+    let report = Report { judged, ..report };
     let text = if common.json { report.json() + "\n" } else { report.text() };
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write the report")?;
-    Ok(report.clean())
+    // Beside the report, for the log of whoever reads that as JSON.
+    for judgement in report.judged.iter().filter(|judgement| !judgement.passes()) {
+        eprintln!("loadgen: {}", judgement.row());
+    }
+    Ok(report.clean() && report.judged.iter().all(Judgement::passes))
 }

@@ -20,7 +20,7 @@ use crate::machine;
 use crate::process::{Memory, Process};
 use crate::progress::Progress;
 use crate::reconnect::Reconnect;
-use crate::report::{Report, cpu_percent, percent_of};
+use crate::report::{FiguresOf, Report, percent_of};
 use crate::sampler::Seen;
 use crate::session::{Sessions, Talk};
 use crate::target::{ECHO_PATH, SESSION_PATH, Target};
@@ -196,7 +196,9 @@ impl Run {
     /// Completes `report` with what the run itself knows, and closes the connections.
     pub(crate) fn finish(mut self, measured: Measured, report: Report) -> anyhow::Result<Report> {
         let counts = self.engine.counts();
-        let (cpu_percent, generator_bound) = cpu_percent(measured.cpu_ns, measured.length);
+        let cpu_percent = percent_of(measured.cpu_ns, measured.length);
+        let length_seconds = measured.length.as_secs_f64();
+        let within = measured.by_second.iter().take_while(|second| (second.at as f64) < length_seconds).count();
         let report = Report {
             command: self.command,
             url: said(&self.targets),
@@ -208,7 +210,7 @@ impl Run {
             closed_reasons: counts.reasons.clone(),
             pings: counts.pings,
             cpu_percent,
-            generator_bound,
+            figures_of: FiguresOf::new(cpu_percent, &measured.by_second[..within]),
             starved_percent: measured.wait_ns.map(|wait_ns| percent_of(wait_ns, measured.length)),
             interrupted: self.interrupt.requested(),
             by_second: measured.by_second,

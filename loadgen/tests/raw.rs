@@ -73,6 +73,27 @@ fn each_second_is_told_by_itself() {
 }
 
 #[test]
+fn a_condition_that_is_so_or_is_not_known_fails_the_run_and_is_named() {
+    let load = "--rate 500 --connections 5";
+    check_judged(Fault::None, &format!("{load} --fail-if echo.p50>30s --fail-if lost>0"), "held held", 0);
+    check_judged(Fault::None, &format!("{load} --fail-if acked<1000000 --fail-if lost>0"), "failed held", 1);
+    check_judged(Fault::Drop, &format!("{load} --fail-if lost>0 --fail-if echo.max>1000s"), "failed held", 1);
+}
+
+fn check_judged(fault: Fault, arguments: &str, outcomes: &str, code: i32) {
+    let server = Server::start(fault);
+    let (got, report, stderr) = run(&format!("echo {arguments} --url {} {QUICK}", server.url()));
+    let row = format!("{arguments}: {report} {stderr}");
+    let judged = report["judged"].as_array().expect("a list");
+    let said: Vec<_> = judged.iter().filter_map(|judged| judged["outcome"].as_str()).collect();
+    assert_eq!((said.join(" ").as_str(), got), (outcomes, code), "{row}");
+    for (judged, outcome) in judged.iter().zip(said) {
+        let condition = judged["condition"].as_str().expect("a text");
+        assert_eq!(stderr.contains(condition), outcome != "held", "{row}");
+    }
+}
+
+#[test]
 fn a_connection_that_ends_early_fails_the_run_with_the_reason() {
     check_reason(Fault::Close, "closed it with code 1013: later");
     check_reason(Fault::HangUp, "closed it without a close frame");
@@ -147,6 +168,10 @@ fn what_cannot_be_done_is_said_with_the_address_and_the_remedy() {
 
     check_refusal("echo --connections 4000000000", &["the file limit allows", "4000000000 were asked for"]);
     check_refusal("echo --url wss://127.0.0.1:1", &["TLS is not spoken here"]);
+    let lists =
+        ["no metric \"ack.p99\"", "echo.p99 is nearest", "There are: acked, ", "out_of_order", "memory with --pid"];
+    check_refusal("echo --fail-if ack.p99>1ms", &lists);
+    check_refusal("echo --fail-if echo.p99>1/s", &["\"/s\" is no unit of echo.p99: us, µs, ns, ms, s"]);
     check_refusal("idle --pid 4294967295", &["is the process running?"]);
     check_refusal("idle --cpu 999999", &["--cpu 999999"]);
 }

@@ -4,6 +4,7 @@
 //! What single workloads add is in `parts`, latencies in `latency`, seconds in `series`. Measures nothing itself.
 
 mod findings;
+mod judgement;
 mod latency;
 mod parts;
 mod series;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub(crate) use self::findings::Findings;
+pub(crate) use self::judgement::{FiguresOf, Judgement, Outcome};
 pub(crate) use self::latency::{Latencies, Packed, Recorder};
 pub(crate) use self::parts::{ChatReport, HistoryReport, PresenceReport, ReconnectReport, Stretch};
 pub(crate) use self::series::Second;
@@ -104,11 +106,15 @@ pub(crate) struct Report {
     pub(crate) pings: u64,
     /// What the generator's thread took of one core.
     pub(crate) cpu_percent: f64,
-    pub(crate) generator_bound: bool,
+    /// Whose rates and latencies these are.
+    pub(crate) figures_of: FiguresOf,
     /// How long the generator's thread had work but no core, where the kernel counts it.
     pub(crate) starved_percent: Option<f64>,
     pub(crate) memory: Option<Memory>,
     pub(crate) interrupted: bool,
+    /// What came of each `--fail-if`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) judged: Vec<Judgement>,
     /// The same by seconds, of `echo`, `chat` and `idle`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) by_second: Vec<Second>,
@@ -153,6 +159,7 @@ impl Report {
             Load::None => (format!("none, held {seconds:.1} s, {} pings answered", self.pings), None),
         };
         let mut rows = vec![("load", load)];
+        rows.extend(self.disclaimer().map(|disclaimer| ("NOT KNOWN", disclaimer)));
         if let Some(has_rate) = answered {
             let per_second = if has_rate { format!("{per_second:.0} a second; ") } else { String::new() };
             rows.push(("answered", format!("{per_second}sent {sent}, acked {acked}, delivered {delivered}")));
@@ -187,12 +194,14 @@ impl Report {
             let each = format!("{bytes_per_connection:.0} resident bytes a connection of process {pid}");
             rows.push(("memory", format!("{each}, from {base} to {all}")));
         }
-        rows.push(("own CPU", format!("{:.0} % of one core{}", self.cpu_percent, self.verdict())));
+        rows.push(("own CPU", format!("{:.0} % of one core", self.cpu_percent)));
         if let Some(starved) = self.starved_percent.filter(|&percent| percent > STARVED_PERCENT) {
             let wait = format!("{starved:.0} % of the time there was work but no core: latencies include that wait");
             rows.push(("", wait));
         }
         rows.extend(series::rows(&self.by_second));
+        let label = |at| if at == 0 { "judged" } else { "" };
+        rows.extend(self.judged.iter().enumerate().map(|(at, judged)| (label(at), judged.row())));
         if self.interrupted {
             let early = "the run was ended early; figures are of what was measured until then";
             rows.push(("interrupted", early.to_owned()));
@@ -200,17 +209,18 @@ impl Report {
         rows
     }
 
-    fn verdict(&self) -> String {
-        let over = format!("over {GENERATOR_BOUND_PERCENT:.0} %");
-        let bound = format!(": generator-bound ({over}), so the server may be capable of more than this");
-        if self.generator_bound { bound } else { String::new() }
+    /// What has to be said before any figure.
+    fn disclaimer(&self) -> Option<String> {
+        let bound = self.by_second.iter().filter(|second| second.cpu_percent > GENERATOR_BOUND_PERCENT).count();
+        match self.figures_of {
+            FiguresOf::Server => None,
+            FiguresOf::Generator => Some(format!(
+                "what the server can: the generator was the bottleneck (over {GENERATOR_BOUND_PERCENT:.0} % of its \
+                 core, in {bound} of {} seconds). Rates and latencies are its own; lower --rate, or give it more cores",
+                self.by_second.len()
+            )),
+        }
     }
-}
-
-/// Part of one core that `cpu_ns` of work in `wall` took, in percent, and whether that makes a figure generator-bound.
-pub(crate) fn cpu_percent(cpu_ns: u64, wall: Duration) -> (f64, bool) {
-    let percent = percent_of(cpu_ns, wall);
-    (percent, percent > GENERATOR_BOUND_PERCENT)
 }
 
 /// Counts a reason among those of its kind. Beyond 16 different ones a new one counts as "other".
@@ -241,7 +251,7 @@ mod tests {
             load: Load::Closed { pipeline: 16 },
             size_bytes: Some(64),
             cpu_percent: 95.0,
-            generator_bound: true,
+            figures_of: FiguresOf::Generator,
             ..Report::default()
         }
     }
@@ -262,10 +272,9 @@ mod tests {
 
     #[test]
     fn the_text_says_when_the_generator_was_the_limit() {
-        assert!(report().text().contains("95 % of one core: generator-bound"), "{}", report().text());
-        let idle = Report { cpu_percent: 12.0, generator_bound: false, ..report() };
-        assert!(!idle.text().contains("generator-bound"), "{}", idle.text());
-        assert_eq!(cpu_percent(900, Duration::from_nanos(1_000)), (90.0, false));
-        assert_eq!(cpu_percent(901, Duration::from_nanos(1_000)), (90.1, true));
+        assert!(report().text().contains("NOT KNOWN    what the server can: the generator"), "{}", report().text());
+        assert!(report().json().contains(r#""figures_of":"generator""#), "{}", report().json());
+        let idle = Report { cpu_percent: 12.0, figures_of: FiguresOf::Server, ..report() };
+        assert!(!idle.text().contains("NOT KNOWN"), "{}", idle.text());
     }
 }
