@@ -45,6 +45,11 @@ Examples:
       loadgen chat --url ws://127.0.0.1:8001 --url ws://127.0.0.1:8011 --url ws://127.0.0.1:8021 \
           --api http://127.0.0.1:8000 --api http://127.0.0.1:8010 --connections 3000 --rate 1000 --seconds 300
 
+  The same load on two builds, and what came of it:
+      loadgen chat --connections 200 --rate 500 --pid $(pidof rookery) --save before.json
+      loadgen chat --connections 200 --rate 500 --pid $(pidof rookery) --save after.json
+      loadgen compare before.json after.json
+
   A step of a pipeline: red if acknowledgements take too long, or if that cannot be known:
       loadgen chat --connections 200 --rate 500 --fail-if 'ack.p99>25ms' --fail-if 'delivered_per_second<490/s'
 
@@ -73,7 +78,18 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Measure(Measurement),
+    /// Compare two saved reports: what is more, what is less, and what is noise
+    #[command(after_help = EXAMPLES)]
+    Compare(CompareArgs),
+}
+
+/// What is measured against a server, and reported.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Measurement {
     /// Send messages that come straight back: throughput and round-trip latency
     #[command(after_help = EXAMPLES)]
     Echo(EchoArgs),
@@ -91,8 +107,8 @@ pub(crate) enum Command {
     Presence(PresenceArgs),
 }
 
-impl Command {
-    /// The flags that every command has.
+impl Measurement {
+    /// The flags that each has.
     pub(crate) fn common(&self) -> &Common {
         match self {
             Self::Echo(args) => &args.common,
@@ -125,7 +141,7 @@ fn encodings() -> impl TypedValueParser<Value = Encoding> {
     PossibleValuesParser::new(["fb", "json"]).map(named)
 }
 
-/// Flags that every subcommand has.
+/// Flags of everything that is measured.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// Where to connect; without a path: /connection/websocket, or /debug/echo with --raw. Over several, connections
@@ -165,9 +181,24 @@ pub(crate) struct Common {
     #[arg(long, value_name = "METRIC>FIGURE")]
     pub(crate) fail_if: Vec<Condition>,
 
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
+}
+
+/// Where the report goes.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
     /// Report one JSON object on standard output instead of text
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Keep the report as JSON in this file as well, for `loadgen compare`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
+
+    /// Keep the latencies of each second in this file, as HdrHistogram's tools read them (interval log, format 2, in ns)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hlog: Option<PathBuf>,
 }
 
 /// How much is said, by `echo` and `chat`.
@@ -208,6 +239,21 @@ pub(crate) struct EchoArgs {
     /// Payload of each message, from 24 bytes (which number it and time it) to 16 MiB
     #[arg(long, default_value = "64", value_name = "BYTES", value_parser = clap::value_parser!(u32).range(24..=16 * 1024 * 1024))]
     pub(crate) size: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// A report that --save or --json wrote
+    #[arg(value_name = "A.json")]
+    pub(crate) before: PathBuf,
+
+    /// Another of the same subcommand
+    #[arg(value_name = "B.json")]
+    pub(crate) after: PathBuf,
+
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -327,6 +373,9 @@ mod tests {
         check("chat --reconnect --announced-only", true);
         check("chat --fail-if ack.p99>25ms --fail-if lost>0", true);
         check("chat --fail-if ack.p99", false);
+        check("chat --save a.json --hlog a.hlog", true);
+        check("compare a.json b.json", true);
+        check("compare a.json", false);
         check("chat --group 1", false);
         check("chat --group 501", false);
         check("chat --size 10", false);

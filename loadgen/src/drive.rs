@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::cli::LoadArgs;
 use crate::engine::{Engine, Workload};
@@ -134,8 +134,9 @@ pub(crate) trait Driven: Workload {
 }
 
 /// The window as it was, and what it took of this machine.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Measured {
+    pub(crate) started: SystemTime,
     pub(crate) length: Duration,
     pub(crate) cpu_ns: u64,
     /// How long the thread could have run but had no core. `None` where the kernel does not say.
@@ -186,7 +187,7 @@ pub(crate) fn drive<W: Driven>(
         progress.show((now_ns - start_ns) / 1_000_000, || work.describe());
     }
     let ended_ns = run.engine.now_ns();
-    let measured = stopwatch.map(|stopwatch| stopwatch.stop()).unwrap_or_default();
+    let measured = stopwatch.unwrap_or_else(Stopwatch::start).stop();
     let schedule = work.schedule();
     schedule.phase = Phase::Draining;
     schedule.window_ns.end = schedule.window_ns.end.min(ended_ns.max(1));
@@ -271,6 +272,7 @@ impl DueMessages {
 /// What time passes, and what this thread takes of the machine meanwhile.
 #[derive(Debug)]
 pub(crate) struct Stopwatch {
+    started_at: SystemTime,
     started: Instant,
     cpu_ns: u64,
     wait_ns: Option<u64>,
@@ -278,7 +280,12 @@ pub(crate) struct Stopwatch {
 
 impl Stopwatch {
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now(), cpu_ns: thread_cpu_ns(), wait_ns: runqueue_wait_ns() }
+        Self {
+            started_at: SystemTime::now(),
+            started: Instant::now(),
+            cpu_ns: thread_cpu_ns(),
+            wait_ns: runqueue_wait_ns(),
+        }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -287,6 +294,12 @@ impl Stopwatch {
 
     pub(crate) fn stop(&self) -> Measured {
         let wait_ns = self.wait_ns.and_then(|before| Some(runqueue_wait_ns()?.saturating_sub(before)));
-        Measured { length: self.elapsed(), cpu_ns: thread_cpu_ns() - self.cpu_ns, wait_ns, by_second: Vec::new() }
+        Measured {
+            started: self.started_at,
+            length: self.elapsed(),
+            cpu_ns: thread_cpu_ns() - self.cpu_ns,
+            wait_ns,
+            by_second: Vec::new(),
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! Limits of this machine, and the generator's share of its processor time.
+//! What this machine is, its limits, and the generator's share of its processor time.
 //!
-//! Owns the file limit, the local port range, pinning and the generator's own CPU time.
+//! Owns its description, the file limit, the local port range, pinning and the generator's own CPU time.
 
 use std::num::NonZeroU64;
 
@@ -8,6 +8,34 @@ use anyhow::{Context, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity, set_current_timer_slack};
 use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+/// What a figure was measured on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) cores: usize,
+    pub(crate) processor: String,
+    pub(crate) memory_bytes: u64,
+    pub(crate) kernel: String,
+}
+
+impl Machine {
+    /// This one. What it does not say of itself is left empty.
+    pub(crate) fn here() -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let field = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+        };
+        let kilobytes = field(&read("/proc/meminfo"), "MemTotal");
+        Self {
+            cores: std::thread::available_parallelism().map_or(0, std::num::NonZeroUsize::get),
+            processor: field(&read("/proc/cpuinfo"), "model name"),
+            memory_bytes: kilobytes.trim_end_matches(" kB").parse().map_or(0, |kilobytes: u64| kilobytes * 1024),
+            kernel: format!("{} {}", read("/proc/sys/kernel/ostype").trim(), read("/proc/sys/kernel/osrelease").trim()),
+        }
+    }
+}
 
 /// Files that are open beside the connections: standard streams, epoll, name lookup, `/proc` reads, with room.
 const FILES_RESERVED: u64 = 32;
@@ -104,6 +132,11 @@ mod tests {
 
     #[test]
     fn this_machine_has_ports_files_and_a_cpu_clock() {
+        let machine = Machine::here();
+        assert!(
+            machine.cores > 0 && machine.memory_bytes > 1 << 20 && machine.kernel.starts_with("Linux "),
+            "{machine:?}"
+        );
         assert!(local_ports().unwrap() > 0);
         assert!(connections_allowed() > 0);
         let before = thread_cpu_ns();

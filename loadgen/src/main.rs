@@ -7,6 +7,7 @@ mod api;
 mod catch_up;
 mod chat;
 mod cli;
+mod compare;
 mod condition;
 mod drive;
 mod echo;
@@ -15,6 +16,8 @@ mod idle;
 mod interrupt;
 mod judge;
 mod machine;
+mod metrics;
+mod output;
 mod pace;
 mod parallel;
 mod presence;
@@ -35,7 +38,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Measurement};
+use crate::output::Outputs;
 use crate::report::{Judgement, Report};
 
 /// The run was carried out, but messages or connections were lost, or a condition of `--fail-if` was not held.
@@ -56,23 +60,39 @@ fn main() -> ExitCode {
 
 /// Carries out what was asked for; `true` if it was clean.
 fn run(cli: &Cli) -> anyhow::Result<bool> {
-    let common = cli.command.common();
-    judge::ensure_known(&cli.command, &common.fail_if)?;
-    let report = match &cli.command {
-        Command::Echo(args) => echo::run(args)?,
-        Command::Idle(args) => idle::run(args)?,
-        Command::Chat(args) => chat::run(args)?,
-        Command::CatchUp(args) => catch_up::run(args)?,
-        Command::Presence(args) => presence::run(args)?,
+    match &cli.command {
+        Command::Measure(measurement) => measure(measurement),
+        Command::Compare(args) => {
+            let compared = compare::run(&args.before, &args.after)?;
+            print(&if args.json { compared.json() + "\n" } else { compared.text() })?;
+            Ok(true)
+        }
+    }
+}
+
+fn measure(measurement: &Measurement) -> anyhow::Result<bool> {
+    let common = measurement.common();
+    judge::ensure_known(measurement, &common.fail_if)?;
+    let outputs = Outputs::open(&common.outputs)?;
+    let report = match measurement {
+        Measurement::Echo(args) => echo::run(args)?,
+        Measurement::Idle(args) => idle::run(args)?,
+        Measurement::Chat(args) => chat::run(args)?,
+        Measurement::CatchUp(args) => catch_up::run(args)?,
+        Measurement::Presence(args) => presence::run(args)?,
     };
     let judged = judge::judged(&report, &common.fail_if);
     let report = Report { judged, ..report };
-    let text = if common.json { report.json() + "\n" } else { report.text() };
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write the report")?;
+    print(&if common.outputs.json { report.json() + "\n" } else { report.text() })?;
+    outputs.write(&report)?;
     // Beside the report, for the log of whoever reads that as JSON.
     for judgement in report.judged.iter().filter(|judgement| !judgement.passes()) {
         eprintln!("loadgen: {}", judgement.row());
     }
     Ok(report.clean() && report.judged.iter().all(Judgement::passes))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot write the report")
 }

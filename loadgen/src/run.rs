@@ -20,7 +20,7 @@ use crate::machine;
 use crate::process::{Memory, Process};
 use crate::progress::Progress;
 use crate::reconnect::Reconnect;
-use crate::report::{FiguresOf, Report, percent_of};
+use crate::report::{FiguresOf, Provenance, Report, percent_of};
 use crate::sampler::Seen;
 use crate::session::{Sessions, Talk};
 use crate::target::{ECHO_PATH, SESSION_PATH, Target};
@@ -202,6 +202,7 @@ impl Run {
         let report = Report {
             command: self.command,
             url: said(&self.targets),
+            run: Provenance::new(measured.started),
             encoding: self.encoding.map(Encoding::subprotocol),
             connections: self.connections,
             seconds: measured.length.as_secs_f64(),

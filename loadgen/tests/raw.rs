@@ -6,6 +6,10 @@ mod server;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::serialization::Deserializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use running::{count, finish, loadgen, run};
 use serde_json::Value;
 use server::{Fault, Server};
@@ -91,6 +95,43 @@ fn check_judged(fault: Fault, arguments: &str, outcomes: &str, code: i32) {
         let condition = judged["condition"].as_str().expect("a text");
         assert_eq!(stderr.contains(condition), outcome != "held", "{row}");
     }
+}
+
+#[test]
+fn what_is_kept_is_read_by_others_and_compared() {
+    let (server, directory) = (Server::start(Fault::None), tempfile::tempdir().expect("a directory"));
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::write(path("a.json"), "what was here before, and is longer than nothing").expect("a file");
+    let load = "echo --raw --connections 4 --rate 400 --seconds 1.5 --warmup 0.1 --json";
+    let files = format!("--save {} --hlog {}", path("a.json"), path("a.hlog"));
+    let (code, report, stderr) = run(&format!("{load} {files} --url {}", server.url()));
+    assert_eq!(code, 0, "{report} {stderr}");
+    let saved = std::fs::read_to_string(path("a.json")).expect("it is kept");
+    assert_eq!(serde_json::from_str::<Value>(&saved).expect("JSON"), report);
+
+    // The library's own reader stands for its tools.
+    let log = std::fs::read(path("a.hlog")).expect("it is kept");
+    let intervals = IntervalLogIterator::new(&log).map(|entry| entry.expect("every line is of the format"));
+    let counts = intervals.filter_map(|entry| match entry {
+        LogEntry::Interval(interval) => Some(interval),
+        LogEntry::StartTime(_) | LogEntry::BaseTime(_) => None,
+    });
+    let counts = counts.map(|interval| {
+        assert_eq!(interval.tag().map(|tag| tag.as_str()), Some("echo"));
+        let bytes = STANDARD.decode(interval.encoded_histogram()).expect("base64");
+        Deserializer::new().deserialize::<u64, _>(&mut &bytes[..]).expect("a histogram").len()
+    });
+    assert_eq!(counts.sum::<u64>(), count(&report["latencies_us"]["echo"], "count"));
+
+    let (code, compared, _) = run(&format!("compare {0} {0} --json", path("a.json")));
+    assert_eq!((code, &compared["command"]), (0, &"echo".into()), "{compared}");
+    let rows = compared["seconds"].as_array().expect("a list");
+    assert!(rows.len() > 3 && rows.iter().all(|row| row["ratio"] == 1.0), "{compared}");
+
+    let (code, _, stderr) = run(&format!("compare {} {}", path("a.json"), path("a.hlog")));
+    assert_eq!((code, stderr.contains("a.hlog is no report: write one with --save")), (2, true), "{stderr}");
+    let (code, _, stderr) = run(&format!("{load} --save {} --url {}", path("no/such"), server.url()));
+    assert_eq!((code, stderr.contains("does its folder exist")), (2, true), "{stderr}");
 }
 
 #[test]

@@ -8,38 +8,19 @@ mod outline;
 use std::collections::BTreeMap;
 
 use anyhow::bail;
-use serde_json::Value;
 
 use self::outline::outline;
-use crate::cli::Command;
+use crate::cli::Measurement;
 use crate::condition::{Condition, Unit};
+use crate::metrics::{LATENCIES, is_fact, metrics};
 use crate::report::{FiguresOf, Judgement, Outcome, Report};
-
-/// Where latencies are; their names are metrics without it too.
-const LATENCIES: &str = "latencies_us.";
-
-/// Parts of the JSON report that have other numbers in each run: reasons, codes, stretches.
-const VARYING: [&str; 8] = [
-    "by_second",
-    "closed_reasons",
-    "refused",
-    "reconnection.reconnects",
-    "reconnection.failed_tries",
-    "reconnection.refusals",
-    "reconnection.stretches",
-    "judged",
-];
-
-/// Metrics that are what they are however fast the generator was: what became of messages, and memory.
-const FACTS: [&str; 9] =
-    ["lost", "duplicated", "out_of_order", "closed", "mismatched", "repeated", "crowded", "early", "pings"];
 
 /// Refuses conditions that the report of `command` will not answer.
 ///
 /// # Errors
 /// A metric does not exist, or a figure is in another unit.
-pub(crate) fn ensure_known(command: &Command, conditions: &[Condition]) -> anyhow::Result<()> {
-    let metrics = metrics(&outline(command));
+pub(crate) fn ensure_known(command: &Measurement, conditions: &[Condition]) -> anyhow::Result<()> {
+    let metrics = metrics_of(&outline(command));
     for condition in conditions {
         let Some(name) = found(&metrics, &condition.metric) else {
             let names = || metrics.keys().map(|name| name.strip_prefix(LATENCIES).unwrap_or(name));
@@ -63,7 +44,7 @@ pub(crate) fn ensure_known(command: &Command, conditions: &[Condition]) -> anyho
 
 /// What comes of each condition.
 pub(crate) fn judged(report: &Report, conditions: &[Condition]) -> Vec<Judgement> {
-    let metrics = metrics(report);
+    let metrics = metrics_of(report);
     conditions.iter().map(|condition| judgement(report, &metrics, condition)).collect()
 }
 
@@ -78,7 +59,7 @@ fn judgement(report: &Report, metrics: &BTreeMap<String, f64>, condition: &Condi
         return unsaid("nothing of it was measured", None);
     };
     let (figure, unit) = (metrics[name], Unit::of(name));
-    let is_fact = name.starts_with("memory.") || FACTS.contains(&name.rsplit('.').next().unwrap_or(name));
+    let is_fact = is_fact(name);
     if !is_fact && report.figures_of == FiguresOf::Generator {
         return unsaid("the generator was the bottleneck, so the figure is its own", Some(figure));
     }
@@ -101,27 +82,8 @@ fn found<'a>(metrics: &'a BTreeMap<String, f64>, name: &str) -> Option<&'a str> 
     metrics.get_key_value(name).or_else(|| metrics.get_key_value(&latency)).map(|(name, _)| name.as_str())
 }
 
-/// The numbers of the JSON report, by their path.
-fn metrics(report: &Report) -> BTreeMap<String, f64> {
-    let mut metrics = BTreeMap::new();
-    gather(&mut metrics, "", &serde_json::to_value(report).expect("a report can be said in JSON"));
-    metrics
-}
-
-fn gather(metrics: &mut BTreeMap<String, f64>, path: &str, value: &Value) {
-    match value {
-        _ if VARYING.contains(&path) => {}
-        Value::Number(number) => _ = number.as_f64().map(|figure| metrics.insert(path.to_owned(), figure)),
-        // No latency was measured, so none is 0.
-        Value::Object(of) if path.starts_with(LATENCIES) && of.get("count").is_some_and(|count| count == 0) => {
-            metrics.insert(format!("{path}.count"), 0.0);
-        }
-        Value::Object(of) => of.iter().for_each(|(name, value)| {
-            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            gather(metrics, &path, value);
-        }),
-        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => {}
-    }
+fn metrics_of(report: &Report) -> BTreeMap<String, f64> {
+    metrics(&serde_json::to_value(report).expect("a report can be said in JSON"))
 }
 
 #[cfg(test)]
@@ -129,7 +91,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::{Cli, Command};
     use crate::report::{Counts, Latencies};
 
     fn report(latency_ms: &[u64]) -> Report {
@@ -185,7 +147,8 @@ mod tests {
 
     fn check_known(arguments: &str, expected: &str) {
         let cli = Cli::try_parse_from(std::iter::once("loadgen").chain(arguments.split(' '))).expect("a command line");
-        let error = ensure_known(&cli.command, &cli.command.common().fail_if).map_err(|error| error.to_string());
+        let Command::Measure(command) = cli.command else { panic!("{arguments} measures nothing") };
+        let error = ensure_known(&command, &command.common().fail_if).map_err(|error| error.to_string());
         match error {
             Ok(()) => assert_eq!(expected, "", "{arguments}"),
             Err(error) => assert!(!expected.is_empty() && error.contains(expected), "{arguments}: {error}"),

@@ -4,16 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::{Command, Common};
+use crate::cli::{Common, Measurement};
 use crate::process::{Memory, Sample};
 use crate::report::{ChatReport, HistoryReport, Latencies, PresenceReport, ReconnectReport, Report};
 
 /// Latencies have one measured value each, since those without one are no metric.
-pub(super) fn outline(command: &Command) -> Report {
+pub(super) fn outline(command: &Measurement) -> Report {
     let (latencies, report): (&[&'static str], Report) = match command {
-        Command::Echo(args) => (&["echo"], Report { size_bytes: Some(args.size), ..Report::default() }),
-        Command::Idle(_) => (&[], Report::default()),
-        Command::Chat(args) => {
+        Measurement::Echo(args) => (&["echo"], Report { size_bytes: Some(args.size), ..Report::default() }),
+        Measurement::Idle(_) => (&[], Report::default()),
+        Measurement::Chat(args) => {
             let report = Report { size_bytes: Some(args.size), chat: Some(ChatReport::default()), ..Report::default() };
             if args.reconnects() {
                 let history = Some(HistoryReport::default());
@@ -23,8 +23,8 @@ pub(super) fn outline(command: &Command) -> Report {
                 (&["ack", "delivery"], report)
             }
         }
-        Command::CatchUp(_) => (&["catch-up", "connect"], Report::default()),
-        Command::Presence(_) => {
+        Measurement::CatchUp(_) => (&["catch-up", "connect"], Report::default()),
+        Measurement::Presence(_) => {
             (&["offline", "online"], Report { presence: Some(PresenceReport::default()), ..Report::default() })
         }
     };

@@ -28,6 +28,10 @@ impl Latencies {
         self.0.saturating_record(latency_ns);
     }
 
+    pub(crate) fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+
     /// Those of another as well.
     pub(crate) fn add(&mut self, other: &Self) {
         self.0.add(&other.0).expect("all have one scale");

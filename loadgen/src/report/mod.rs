@@ -4,9 +4,11 @@
 //! What single workloads add is in `parts`, latencies in `latency`, seconds in `series`. Measures nothing itself.
 
 mod findings;
+mod hlog;
 mod judgement;
 mod latency;
 mod parts;
+mod provenance;
 mod series;
 
 use std::collections::BTreeMap;
@@ -16,9 +18,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub(crate) use self::findings::Findings;
+pub(crate) use self::hlog::write as write_hlog;
 pub(crate) use self::judgement::{FiguresOf, Judgement, Outcome};
 pub(crate) use self::latency::{Latencies, Packed, Recorder};
 pub(crate) use self::parts::{ChatReport, HistoryReport, PresenceReport, ReconnectReport, Stretch};
+pub(crate) use self::provenance::Provenance;
 pub(crate) use self::series::Second;
 use crate::machine::{GENERATOR_BOUND_PERCENT, STARVED_PERCENT};
 use crate::process::Memory;
@@ -71,6 +75,8 @@ impl Counts {
 pub(crate) struct Report {
     pub(crate) command: &'static str,
     pub(crate) url: String,
+    /// By which program, how, when and where.
+    pub(crate) run: Provenance,
     /// The subprotocol, of sessions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) encoding: Option<&'static str>,
