@@ -1,18 +1,22 @@
-//! Accounts and conversations that a node makes for itself: those of `rookery dev`.
+//! Accounts that nobody signed up for, and what is said in those of `rookery dev`.
 //!
-//! Owns how such an account is made (it has no password, so nobody signs in to it but by `POST /v1/dev/login`) and what
-//! is said in the first minute, so that two tabs have something to look at.
+//! Owns how such an account is made: it has no password, so nobody speaks for it but by `POST /v1/dev/login`, which
+//! production does not have, or who holds the key that signs tokens. And what is said in the first minute of `rookery dev`,
+//! so that two tabs have something to look at.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use chat::accounts::{self, SignUp};
+use chat::accounts::{self, Provided, SignUp};
 use chat::{LayerError, keys};
 use kv::{Begin, Engine, Transaction};
+use schema::limits::PROVIDED_AT_ONCE;
 use schema::op::{ChannelKind, CreateOp, PastAccess, SendOp};
 use schema::record::UserRecord;
 use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, MessageKind, Refusal, UnixMs, UserId};
 
 use crate::problem::Problem;
+use crate::routes::names;
 use crate::shards::Shards;
 use crate::state::entropy;
 
@@ -48,6 +52,54 @@ pub async fn user<E: Engine>(
         }
     }
     Err(Refusal::new(ErrorCode::Internal, format!("no free id was drawn for {username}")).into())
+}
+
+/// Accounts without a password named `prefix` and a number of `numbers`, made where they are not there, at most
+/// [`PROVIDED_AT_ONCE`](schema::limits::PROVIDED_AT_ONCE).
+///
+/// # Errors
+/// What the store reports; 107 if a name is not legal or that of somebody who has a password; 100 if the system has no
+/// randomness.
+pub async fn accounts<E: Engine>(
+    engine: &E,
+    prefix: &str,
+    numbers: Range<u32>,
+    wall: UnixMs,
+) -> Result<Vec<UserId>, LayerError> {
+    assert!(numbers.len() <= PROVIDED_AT_ONCE as usize, "{numbers:?} are more than one transaction makes");
+    let name = |number| names::username(&format!("{prefix}{number}")).map_err(Problem::into_refusal);
+    let usernames = numbers.map(name).collect::<Result<Vec<_>, _>>()?;
+    for _ in 0..ATTEMPTS_MAX {
+        let draw = entropy().map_err(Problem::into_refusal)?;
+        let wanted = usernames.iter().zip(0..).map(|(username, more)| {
+            let record = UserRecord {
+                username: username.clone(),
+                display_name: username.clone(),
+                password_hash: NO_PASSWORD.to_owned(),
+                created_ms: wall,
+            };
+            // One after the other, so that no two are the same.
+            (UserId::new(wall, draw.wrapping_add(more)), record)
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let provided = accounts::provide(engine, &wanted).await?;
+        let mut users = Vec::with_capacity(provided.len());
+        for (username, provided) in usernames.iter().zip(provided) {
+            match provided {
+                Provided::Account(user) => users.push(user),
+                Provided::NameTaken => {
+                    let detail = format!("{username} has a password, so it is somebody's");
+                    return Err(Refusal::new(ErrorCode::BadRequest, detail).into());
+                }
+                // Those that were made are there the next time.
+                Provided::IdTaken => {}
+            }
+        }
+        if users.len() == usernames.len() {
+            return Ok(users);
+        }
+    }
+    Err(Refusal::new(ErrorCode::Internal, format!("no free id was drawn for {prefix}…")).into())
 }
 
 /// A direct channel and a group of two users, with a few messages, unless the two have a direct channel already.

@@ -258,6 +258,16 @@ mod tests {
     }
 
     #[test]
+    fn a_token_has_this_form_which_holders_of_the_key_make_elsewhere() {
+        let key = TokenKey::new(&[0x0b; KEY_BYTES]);
+        let claims =
+            Claims { user: UserId(7), family: FAMILY_OPERATOR, device: None, expires_ms: UnixMs(1_900_000_000_000) };
+        let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3IiwiZmFtIjoiMCIsImV4cCI6MTkwMDAwMDAwMH0.fjEBLxnPO7H7tx_JKdvMfU-4SksCWE7u2cKIY7px4r0";
+        assert_eq!(key.verify(token, NOW), Ok(claims.clone()));
+        assert_eq!(key.issue(&claims), token);
+    }
+
+    #[test]
     fn what_is_not_signed_with_hs256_is_no_token() {
         use base64::Engine as _;
         let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);

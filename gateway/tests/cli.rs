@@ -209,6 +209,37 @@ DUE                   DECISION  USER     FROM     CHANNEL  SEQ
 }
 
 #[test]
+fn accounts_without_a_password_are_made_once_and_spoken_for_by_the_key_alone() {
+    let directory = directory();
+    let accounts = |words: &str| {
+        let (code, told) = said(&mut command(directory.path(), &format!("store accounts --data . {words}")));
+        assert_eq!(code, 0, "{told}");
+        told
+    };
+    let check = |words: &str, line: &str| {
+        check(directory.path(), &format!("store accounts --data . {words}"), 1, &format!("rookery: {line}"));
+    };
+    let made = accounts("--prefix load_ --count 501");
+    let names = made.lines().map(|line| line.split_once(' ').expect("an id and a name").1);
+    assert_eq!(names.collect::<Vec<_>>(), (0..501).map(|number| format!("load_{number}")).collect::<Vec<_>>());
+    assert_eq!(accounts("--prefix load_ --count 501"), made, "they are there");
+    assert!(accounts("--prefix load_ --count 502").starts_with(&made), "the rest is made");
+    check("--prefix load1 --count 2", "--prefix load1 ends in a digit, …; end it in a letter or _");
+    check("--prefix lo-ad --count 2", "cannot make accounts lo-ad0 and on: …and single dots between them");
+
+    let node = node(directory.path(), "run --data=.");
+    node.sign_up("ann_1");
+    let user = made.split(' ').next().expect("an id");
+    let tried = serde_json::json!({"username": "load_0", "password": "!"});
+    assert_eq!(node.http("POST", "/v1/auth/login", None, Some(&tried)).0, 401, "nobody logs in to it");
+    let (_, token) = said(&mut command(directory.path(), &format!("gentoken --user {user} --data .")));
+    let (status, me) = node.http("GET", "/v1/me", Some(token.trim_end()), None);
+    assert_eq!((status, &me["username"]), (200, &serde_json::json!("load_0")), "{me}");
+    assert!(node.terminate().success());
+    check("--prefix ann_ --count 2", "cannot make accounts ann_0 and on: …ann_1 has a password, so it is somebody's");
+}
+
+#[test]
 fn doctor_says_what_is_lacking_and_fails() {
     let directory = directory();
     let taken = TcpListener::bind("127.0.0.1:0").expect("some port is free");

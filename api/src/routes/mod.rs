@@ -11,7 +11,7 @@ mod internal;
 mod members;
 mod mentions;
 mod messages;
-mod names;
+pub(crate) mod names;
 pub(crate) mod openapi;
 mod paging;
 mod people;

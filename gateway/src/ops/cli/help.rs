@@ -140,3 +140,16 @@ minute after the message, or now if that is past:
 
 USER and FROM are names and ids, times are UTC. The node must be stopped, but on a cluster. Nothing is changed. An item
 that nobody fetched goes a day after it was due.";
+
+pub(super) const STORE_ACCOUNTS_EXAMPLES: &str = "\
+Examples:
+  1,000 accounts in a store that no node has open, and sessions of them without a password's cost:
+      rookery store accounts --prefix load_ --count 1000 --data /var/lib/rookery > users
+      loadgen idle --users users --token-key /var/lib/rookery/token.key --connections 16000 --devices 16
+
+  On a cluster, also while its nodes run:
+      rookery store accounts --prefix load_ --count 1000 --config rookery.toml > users
+
+A line each, the id and the name, in the order of the numbers. Accounts that are there already are not made again; a name
+of somebody who has a password ends the command. Nobody can log in to them: whoever may read the key that signs access tokens
+speaks for them (`rookery gentoken`), as for everybody. The embedded store's node must be stopped.";

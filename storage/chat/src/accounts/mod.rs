@@ -15,7 +15,7 @@ pub use logins::{
     FAMILY_OPERATOR, NewFamily, NewToken, Rotation, families_live, family_is_live, open_family, revoke_by_token,
     revoke_family, rotate,
 };
-pub use users::{SignUp, by_id, by_ids, by_username, create_user, set_display_name};
+pub use users::{Provided, SignUp, by_id, by_ids, by_username, create_user, provide, set_display_name};
 
 #[cfg(test)]
 mod tests {

@@ -54,6 +54,50 @@ pub async fn create_user<E: Engine>(
     })
 }
 
+/// What came of one of several accounts that were to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provided {
+    /// The account has this id, made now or earlier.
+    Account(UserId),
+    /// The name is an account's with another password. Nothing was stored.
+    NameTaken,
+    /// Another account has the id. Nothing was stored: draw another.
+    IdTaken,
+}
+
+/// Makes accounts without a login in one transaction, where their names are free, and says in their order what each came
+/// to. One that is there already with the same password hash is what was wanted.
+///
+/// As for [`create_user`]; names and ids differ among themselves.
+///
+/// # Errors
+/// What the store reports.
+pub async fn provide<E: Engine>(engine: &E, wanted: &[(UserId, UserRecord)]) -> Result<Vec<Provided>, LayerError> {
+    commit!(engine, Begin::Fresh, |tx, _| {
+        let names: Vec<_> = wanted.iter().map(|(_, record)| keys::username(&record.username)).collect();
+        let users: Vec<_> = wanted.iter().map(|&(user, _)| keys::user(user)).collect();
+        let (by_name, by_id) = (tx.get_all(&names).await?, tx.get_all(&users).await?);
+        let mut provided = Vec::with_capacity(wanted.len());
+        for (at, &(user, ref record)) in wanted.iter().enumerate() {
+            if let Some(value) = &by_name[at] {
+                let user = unreadable::refuse(&names[at], packed::user(value))?;
+                let key = keys::user(user);
+                let value = tx.get(&key).await?.ok_or_else(|| unreadable::missing(&key, "user"))?;
+                let there = unreadable::refuse(&key, UserRecord::decode(&value))?;
+                let same = there.password_hash == record.password_hash;
+                provided.push(if same { Provided::Account(user) } else { Provided::NameTaken });
+            } else if by_id[at].is_some() {
+                provided.push(Provided::IdTaken);
+            } else {
+                tx.set(&users[at], &record.encode());
+                tx.set(&names[at], &packed::row(user));
+                provided.push(Provided::Account(user));
+            }
+        }
+        Ok(provided)
+    })
+}
+
 /// The account with this id, as a recent read sees it.
 ///
 /// # Errors
@@ -135,6 +179,25 @@ mod tests {
         assert_eq!(block_on(by_username(&engine, "nobody")).expect("read"), None);
         let both = block_on(by_ids(&engine, &[UserId(2), UserId(3), UserId(1)])).expect("read");
         assert_eq!(both, [Some(record("minsu")), None, Some(record("bora"))]);
+    }
+
+    #[test]
+    fn several_accounts_are_there_afterwards_or_it_is_said_why_not() {
+        use Provided::{Account, IdTaken, NameTaken};
+        let engine = MemoryEngine::ephemeral();
+        let check = |wanted: &[(u64, &str, &str)], expected: &[Provided]| {
+            let record = |name: &str, hash: &str| UserRecord { password_hash: hash.to_owned(), ..record(name) };
+            let wanted: Vec<_> = wanted.iter().map(|&(user, name, hash)| (UserId(user), record(name, hash))).collect();
+            assert_eq!(block_on(provide(&engine, &wanted)).expect("the store is there"), expected, "{wanted:?}");
+        };
+        check(&[(1, "load0", "!"), (2, "load1", "!")], &[Account(UserId(1)), Account(UserId(2))]);
+        check(&[(3, "load1", "!"), (4, "load2", "!")], &[Account(UserId(2)), Account(UserId(4))]);
+        check(&[(5, "load1", "a hash"), (4, "load3", "!")], &[NameTaken, IdTaken]);
+        assert_eq!(
+            block_on(by_username(&engine, "load2")).expect("read"),
+            Some((UserId(4), UserRecord { password_hash: "!".to_owned(), ..record("load2") }))
+        );
+        assert_eq!(block_on(by_username(&engine, "load3")).expect("read"), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Owns the opening of a store that must be there, or that is to be made. Each command is in its file.
 
+mod accounts;
 mod check;
 mod export;
 mod import;
@@ -37,6 +38,9 @@ pub(super) enum StoreCommand {
     /// Show what the phones of absent users are to be told of
     #[command(after_help = help::STORE_PUSH_EXAMPLES)]
     Push(push::List),
+    /// Make accounts without a password, for which only tokens of the node's key speak
+    #[command(after_help = help::STORE_ACCOUNTS_EXAMPLES)]
+    Accounts(accounts::Accounts),
 }
 
 impl StoreCommand {
@@ -46,6 +50,7 @@ impl StoreCommand {
             Self::Export(task) => open(task),
             Self::Import(task) => open(task),
             Self::Push(task) => open(task),
+            Self::Accounts(task) => open(task),
         }
     }
 }
