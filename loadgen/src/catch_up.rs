@@ -10,7 +10,7 @@ use anyhow::ensure;
 use schema::{ChannelId, ClientMsgId, ErrorReply, Message, Reply, Request, Seq, UnixMs};
 
 use crate::api::Api;
-use crate::cli::CatchUpArgs;
+use crate::cli::{CatchUpArgs, Devices};
 use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::report::{Counts, Latencies, Load, Report};
@@ -32,12 +32,12 @@ pub(crate) fn run(args: &CatchUpArgs) -> anyhow::Result<Report> {
     let (rounds, missed) = (args.rounds.get(), args.missed.get());
     ensure!(connections > 1, "--connections {connections} leaves nobody to send: the first is the device");
     let senders = connections as usize - 1;
-    let (mut run, mut sessions) = Run::connect("catch-up", common, SPAN_MAX, false, |book, _| {
+    let (mut run, mut sessions) = Run::connect("catch-up", common, SPAN_MAX, Devices::ONE, false, |book, _| {
         let api = Api::new(&common.sessions.api);
         let mut progress = Progress::new("channels", u64::from(args.channels.get()));
         let channels = (0..args.channels.get() as usize).map(|at| {
             progress.show(at as u64, || format!("{at} channels"));
-            api.group(book.token(1 + at % senders), &format!("catch-up {at}"), &[book.user(DEVICE)])
+            api.group(&book.token(1 + at % senders), &format!("catch-up {at}"), &[book.user(DEVICE)])
         });
         Ok(CatchUp::new(channels.collect::<anyhow::Result<_>>()?, senders))
     })?;

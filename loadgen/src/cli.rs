@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use schema::Encoding;
-use schema::limits::{BODY_CHARS_MAX, GROUP_MEMBERS_MAX};
+use schema::limits::{BODY_CHARS_MAX, DEVICES_OF_USER_MAX, GROUP_MEMBERS_MAX};
 
 use crate::condition::Condition;
 use crate::report::Load;
@@ -34,6 +34,10 @@ Examples:
 
   What an idle connection costs the node, in resident bytes:
       loadgen idle --raw --connections 15000 --pid $(pidof rookery)
+
+  15,000 sessions of accounts that were made in bulk, 16 devices each, without a password's cost:
+      rookery store accounts --prefix load_ --count 1000 --data DIR > users    # before the node is started
+      loadgen idle --connections 15000 --devices 16 --token-key DIR/token.key --users users
 
   2,000 accounts in 1,000 direct channels, 2,000 messages a second over all of them:
       loadgen chat --connections 2000 --rate 2000 --seconds 20
@@ -130,6 +134,16 @@ pub(crate) struct SessionArgs {
     /// Where the accounts that were made are kept, to be used again
     #[arg(long, default_value = "loadgen-accounts.json", value_name = "FILE")]
     pub(crate) accounts: PathBuf,
+
+    /// Sign access tokens with this key of the nodes (auth.key_file, or token.key in a data directory) instead of logging
+    /// in, which costs a password's hash
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_key: Option<PathBuf>,
+
+    /// Use these accounts, a line each that begins with an id, as `rookery store accounts` prints them, instead of making
+    /// and keeping some
+    #[arg(long, value_name = "FILE", requires = "token_key")]
+    pub(crate) users: Option<PathBuf>,
 
     /// How requests and replies are written: FlatBuffers in binary frames, or JSON in text frames
     #[arg(long, default_value = "fb", value_name = "NAME", value_parser = encodings())]
@@ -228,10 +242,26 @@ impl LoadArgs {
     }
 }
 
+/// How sessions are spread over accounts.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Devices {
+    /// Sessions of each account, each of a device of its own
+    #[arg(id = "devices", long = "devices", default_value = "1", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(DEVICES_OF_USER_MAX)))]
+    pub(crate) each: u32,
+}
+
+impl Devices {
+    /// One session an account.
+    pub(crate) const ONE: Self = Self { each: 1 };
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct EchoArgs {
     #[command(flatten)]
     pub(crate) common: Common,
+
+    #[command(flatten)]
+    pub(crate) devices: Devices,
 
     #[command(flatten)]
     pub(crate) load: LoadArgs,
@@ -260,6 +290,9 @@ pub(crate) struct CompareArgs {
 pub(crate) struct IdleArgs {
     #[command(flatten)]
     pub(crate) common: Common,
+
+    #[command(flatten)]
+    pub(crate) devices: Devices,
 }
 
 #[derive(Debug, Args)]
@@ -366,6 +399,10 @@ mod tests {
         check("echo --raw --seconds NaN", false);
         check("idle --raw --pid 17", true);
         check("idle --raw --pipeline 3", false);
+        check("idle --devices 16 --token-key k --users u", true);
+        check("idle --devices 17", false);
+        check("idle --users u", false);
+        check("chat --devices 2", false);
         check("chat --group 100 --rate 50 --resumes 3 --encoding json", true);
         check("chat --url ws://a --url ws://b --api http://a --api http://b", true);
         check("chat --reconnect --group 4", true);

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &IdleArgs) -> anyhow::Result<Report> {
         let (run, quiet) = Run::connect_raw("idle", common, |_| Quiet)?;
         return hold(run, quiet, common.seconds);
     }
-    let (run, sessions) = Run::connect("idle", common, common.seconds, false, |_, _| Ok(Quiet))?;
+    let (run, sessions) = Run::connect("idle", common, common.seconds, args.devices, false, |_, _| Ok(Quiet))?;
     hold(run, sessions, common.seconds)
 }
 

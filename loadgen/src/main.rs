@@ -31,6 +31,7 @@ mod sequence;
 mod session;
 mod stamp;
 mod target;
+mod token;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use schema::{Command, PresenceEntry, PresenceState, Reply, Request, UserId};
 
 use crate::accounts::Book;
 use crate::api::Api;
-use crate::cli::PresenceArgs;
+use crate::cli::{Devices, PresenceArgs};
 use crate::report::{Counts, Latencies, Load, PresenceReport, Report};
 use crate::run::{Run, TURN_MAX};
 use crate::session::{Sessions, Talk, not_asked_for};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &PresenceArgs) -> anyhow::Result<Report> {
     ensure!(watched < connections, "--watched {watched} of --connections {connections} leaves nobody to watch them");
     ensure!(watched <= WATCHED_MAX, "--watched {watched} is over {WATCHED_MAX}, what one session may watch");
     ensure!(watched < GROUP_MEMBERS_DEFAULT, "--watched {watched} do not fit in a group of {GROUP_MEMBERS_DEFAULT}");
-    let (mut run, mut sessions) = Run::connect("presence", common, SPAN_MAX, false, |book, _| {
+    let (mut run, mut sessions) = Run::connect("presence", common, SPAN_MAX, Devices::ONE, false, |book, _| {
         make_groups(&Api::new(&common.sessions.api), book, watched, connections)?;
         let users = (0..watched as usize).map(|at| book.user(at)).collect();
         Ok(Presence::new(users, connections as usize))
@@ -69,7 +69,7 @@ fn make_groups(api: &Api, book: &Book, watched: u32, connections: u32) -> anyhow
     let watchers: Vec<UserId> = (watched as usize..connections as usize).map(|at| book.user(at)).collect();
     let others: Vec<UserId> = (1..watched as usize).map(|at| book.user(at)).collect();
     for (number, part) in watchers.chunks(room).enumerate() {
-        api.group(book.token(0), &format!("presence {number}"), &[others.as_slice(), part].concat())?;
+        api.group(&book.token(0), &format!("presence {number}"), &[others.as_slice(), part].concat())?;
     }
     Ok(())
 }

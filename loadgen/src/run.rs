@@ -11,7 +11,7 @@ use anyhow::{bail, ensure};
 use schema::Encoding;
 
 use crate::accounts::{self, Book};
-use crate::cli::Common;
+use crate::cli::{Common, Devices};
 use crate::drive::{Measured, Stopwatch};
 use crate::engine::dialer::Dialer;
 use crate::engine::{Engine, Workload};
@@ -126,23 +126,26 @@ impl Run {
         Ok((run, workload))
     }
 
-    /// Has a session connected over each connection. Accounts are made first, with tokens that last for `span`; then
-    /// `talk` makes what else is missing, and what is said. Where it `reconnects`, sessions that are lost come back.
+    /// Has a session connected over each connection, so many `devices` of each account. Accounts are made first, with
+    /// tokens that last for `span`; then `talk` makes what else is missing, and what is said. Where it `reconnects`,
+    /// sessions that are lost come back.
     pub(crate) fn connect<T: Talk>(
         command: &'static str,
         common: &Common,
         span: Duration,
+        devices: Devices,
         reconnects: bool,
         talk: impl FnOnce(&mut Book, &Interrupt) -> anyhow::Result<T>,
     ) -> anyhow::Result<(Self, Sessions<T>)> {
         ensure!(!common.raw, "{command} needs sessions: leave out --raw");
         let encoding = common.sessions.encoding;
         let mut run = Self::prepare(command, common, SESSION_PATH, Some(encoding))?;
-        let mut book = accounts::prepare(&common.sessions, common.connections.get(), span, &run.interrupt)?;
+        let mut book =
+            accounts::prepare(&common.sessions, common.connections.get().div_ceil(devices.each), span, &run.interrupt)?;
         let talk = talk(&mut book, &run.interrupt)?;
         let sessions = run.engine.connections();
         let reconnect = reconnects.then(|| Reconnect::new(run.targets.clone(), sessions, random() as u64));
-        let mut sessions = Sessions::new(&run, encoding, &book, talk, reconnect);
+        let mut sessions = Sessions::new(&run, encoding, &book, devices, talk, reconnect);
         run.open(&mut sessions)?;
         run.wait_until("every session to be connected", &mut sessions, |engine, sessions| {
             sessions.connected() == engine.connections()

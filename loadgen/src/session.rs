@@ -16,7 +16,8 @@ use schema::{
 };
 use wire::{Opcode, encode_into};
 
-use crate::accounts::Book;
+use crate::accounts::{Book, Logins};
+use crate::cli::Devices;
 use crate::engine::error::EngineError;
 use crate::engine::lost::Lost;
 use crate::engine::{FILL_BYTES, Message as Received, Order, Workload};
@@ -89,6 +90,10 @@ pub(crate) fn not_asked_for(id: u32, reply: &Reply) -> Result<(), String> {
     Err(format!("request {id} was answered with {reply:?}"))
 }
 
+fn device(connection: usize) -> DeviceId {
+    format!("loadgen-{connection}").parse().expect("a few characters of those allowed")
+}
+
 /// What a node that lives echoes.
 const PROBE: &str = "are you there?";
 
@@ -103,8 +108,6 @@ enum Phase {
 
 struct Session {
     phase: Phase,
-    token: Box<str>,
-    device: DeviceId,
     /// The last cursor that was received.
     cursor: Option<Box<str>>,
     /// Its node is to be asked whether it lives.
@@ -120,28 +123,34 @@ pub(crate) struct Sessions<T> {
     refused: BinaryHeap<Reverse<(u64, usize)>>,
     encoding: Encoding,
     mask: [u8; 4],
+    logins: Logins,
+    devices: Devices,
     sessions: Vec<Session>,
     connected: usize,
     payload: Vec<u8>,
 }
 
 impl<T: Talk> Sessions<T> {
-    /// One session for each connection of `run`, of the account of the same number.
-    pub(crate) fn new(run: &Run, encoding: Encoding, book: &Book, talk: T, reconnect: Option<Reconnect>) -> Self {
-        let session = |at: usize| Session {
-            phase: Phase::New,
-            token: book.token(at).into(),
-            device: format!("loadgen-{at}").parse().expect("a few characters of those allowed"),
-            cursor: None,
-            probe: false,
-        };
-        let sessions = (0..run.engine.connections()).map(session).collect();
+    /// One session for each connection of `run`: the first so many `devices` of the first account, and so on.
+    pub(crate) fn new(
+        run: &Run,
+        encoding: Encoding,
+        book: &Book,
+        devices: Devices,
+        talk: T,
+        reconnect: Option<Reconnect>,
+    ) -> Self {
+        let count = run.engine.connections();
+        let session = |_| Session { phase: Phase::New, cursor: None, probe: false };
+        let sessions = (0..count).map(session).collect();
         Self {
             talk,
             reconnect,
             refused: BinaryHeap::new(),
             encoding,
             mask: run.mask,
+            logins: book.logins(count.div_ceil(devices.each as usize)),
+            devices,
             sessions,
             connected: 0,
             payload: Vec::new(),
@@ -159,8 +168,8 @@ impl<T: Talk> Sessions<T> {
     }
 
     /// The token of `connection`'s account.
-    pub(crate) fn token(&self, connection: usize) -> &str {
-        &self.sessions[connection].token
+    pub(crate) fn token(&self, connection: usize) -> String {
+        self.logins.token(connection / self.devices.each as usize)
     }
 
     /// The connection was cut or lost and will be dialled again: it resumes from its cursor.
@@ -271,10 +280,11 @@ impl<T: Talk> Workload for Sessions<T> {
                 if let Some(reconnect) = &mut self.reconnect {
                     reconnect.connecting(connection, now_ns);
                 }
+                let cursor = session.cursor.as_deref().map(str::to_owned);
                 let connect = Connect {
-                    token: session.token.as_ref().to_owned(),
-                    device_id: session.device.clone(),
-                    cursor: session.cursor.as_deref().map(str::to_owned),
+                    token: self.token(connection),
+                    device_id: device(connection),
+                    cursor,
                     client: Some(concat!("loadgen/", env!("CARGO_PKG_VERSION")).to_owned()),
                 };
                 self.put(&Request { id: CONNECT_ID, command: Command::Connect(connect) }, out);

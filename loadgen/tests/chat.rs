@@ -1,5 +1,6 @@
 //! `loadgen` in sessions as a user runs it, against a node that breaks its promises: what is counted is what happened.
 
+mod listener;
 mod node;
 mod running;
 

@@ -1,5 +1,6 @@
 //! `loadgen --raw` as a user runs it, against an echo server of another make: what is counted is what happened.
 
+mod listener;
 mod running;
 mod server;
 
@@ -204,7 +205,7 @@ fn what_cannot_be_done_is_said_with_the_address_and_the_remedy() {
     let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
     check_refusal(&format!("echo --url ws://{nobody}"), &[&nobody.to_string(), "os error 111", "is the node running"]);
 
-    let address = running::serve(refuse);
+    let address = listener::serve(refuse);
     check_refusal(&format!("idle --url ws://{address}"), &[&address.to_string(), "status 404", "/debug/echo"]);
 
     check_refusal("echo --connections 4000000000", &["the file limit allows", "4000000000 were asked for"]);

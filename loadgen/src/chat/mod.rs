@@ -22,7 +22,7 @@ use self::device::{CONNECTION, Comparison, Device};
 use self::talk::Chat;
 use crate::accounts;
 use crate::api::Api;
-use crate::cli::ChatArgs;
+use crate::cli::{ChatArgs, Devices};
 use crate::drive::{Driven, Measured, Patience, Schedule, drive};
 use crate::engine::Engine;
 use crate::parallel::in_parallel;
@@ -51,7 +51,8 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Report> {
     );
     ensure!(args.resumes == 0 || !args.reconnects(), "--resumes is of one node: it does not go with several --url");
     let span = common.seconds + load.warmup + TAKEOVER.most;
-    let (mut run, mut sessions) = Run::connect("chat", common, span, args.reconnects(), |book, interrupt| {
+    let returns = args.reconnects();
+    let (mut run, mut sessions) = Run::connect("chat", common, span, Devices::ONE, returns, |book, interrupt| {
         accounts::prepare_channels(&common.sessions, book, group, connections, interrupt)?;
         let mut chat = Chat::new(Schedule::new(load.pipeline), book, connections, group, args.size);
         chat.nodes_change = args.reconnects();
@@ -115,7 +116,7 @@ fn compared(run: &Run, sessions: &Sessions<Chat>, api: &Api) -> anyhow::Result<(
     let done = in_parallel("histories", channels.len(), &run.interrupt, |at| {
         let (channel, member) = channels[at];
         let mut reading = sessions.talk.reading(channel, member);
-        while reading.page(&api.history(sessions.token(member), channel.id, reading.after())?) {}
+        while reading.page(&api.history(&sessions.token(member), channel.id, reading.after())?) {}
         Ok(reading.end())
     });
     let (mut report, mut findings) = (HistoryReport::default(), Findings::default());

@@ -37,7 +37,8 @@ pub(crate) fn run(args: &EchoArgs) -> anyhow::Result<Report> {
         args.size
     );
     let span = common.seconds + load.warmup;
-    let (mut run, mut echo) = Run::connect("echo", common, span, false, |_, _| Ok(Echoes::new(args.size, tally())))?;
+    let (mut run, mut echo) =
+        Run::connect("echo", common, span, args.devices, false, |_, _| Ok(Echoes::new(args.size, tally())))?;
     let memory = run.memory()?;
     let measured = drive(&mut run, &mut echo, load, common.seconds)?;
     let report = Report { memory, ..echo.talk.tally.report(&measured, report) };

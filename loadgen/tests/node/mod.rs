@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use self::state::State;
-use crate::running;
+use crate::listener;
 
 /// What the node does wrong, to every fifth message of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +87,8 @@ impl Node {
     fn serving(inner: Inner) -> Self {
         let (sessions, requests) = (inner.clone(), inner.clone());
         // A client that goes away in the middle of anything is no failure of the test.
-        let ws = running::serve(move |stream| _ = session::serve(&sessions, stream));
-        let api = running::serve(move |stream| http::answer(&stream, &requests));
+        let ws = listener::serve(move |stream| _ = session::serve(&sessions, stream));
+        let api = listener::serve(move |stream| http::answer(&stream, &requests));
         inner.state().places.push((ws, 0));
         Self { ws, api, inner }
     }

@@ -1,6 +1,5 @@
-//! `loadgen` as a user runs it, what it says, and servers for it to run against.
+//! `loadgen` as a user runs it, and what it says.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -26,17 +25,4 @@ pub(crate) fn finish(output: Output) -> (i32, Value, String) {
 
 pub(crate) fn count(report: &Value, name: &str) -> u64 {
     report[name].as_u64().unwrap_or_else(|| panic!("{name} is no count in {report}"))
-}
-
-/// Serves each connection in a thread of its own, for as long as the test process lives; where.
-pub(crate) fn serve(handler: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    let address = listener.local_addr().expect("a bound listener has an address");
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, handler) = (stream.expect("accept"), handler.clone());
-            std::thread::spawn(move || handler(stream));
-        }
-    });
-    address
 }

@@ -12,7 +12,7 @@ use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame, Frame};
 use tungstenite::{Error, Message, WebSocket};
 
-use crate::running;
+use crate::listener;
 
 /// How long a connection waits for its client before it sends what it holds back.
 const QUIET: Duration = Duration::from_millis(200);
@@ -60,7 +60,7 @@ impl Server {
         let counts = Counts::default();
         let serving = counts.clone();
         // A client that goes away in the middle of anything is no failure of the test.
-        Self { address: running::serve(move |stream| _ = serving.serve(stream, fault)), counts }
+        Self { address: listener::serve(move |stream| _ = serving.serve(stream, fault)), counts }
     }
 
     pub(crate) fn url(&self) -> String {
