@@ -213,6 +213,11 @@ pub(crate) struct OutputArgs {
     /// Keep the latencies of each second in this file, as HdrHistogram's tools read them (interval log, format 2, in ns)
     #[arg(long, value_name = "FILE")]
     pub(crate) hlog: Option<PathBuf>,
+
+    /// Draw the report on one page in this file: latency by percentile, and rates, latency, memory and processor time
+    /// over time. It needs neither network nor script
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// How much is said, by `echo` and `chat`.
@@ -410,7 +415,7 @@ mod tests {
         check("chat --reconnect --announced-only", true);
         check("chat --fail-if ack.p99>25ms --fail-if lost>0", true);
         check("chat --fail-if ack.p99", false);
-        check("chat --save a.json --hlog a.hlog", true);
+        check("chat --save a.json --hlog a.hlog --html a.html", true);
         check("compare a.json b.json", true);
         check("compare a.json", false);
         check("chat --group 1", false);

@@ -19,6 +19,7 @@ mod machine;
 mod metrics;
 mod output;
 mod pace;
+mod page;
 mod parallel;
 mod presence;
 mod process;

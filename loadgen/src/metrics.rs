@@ -7,10 +7,16 @@ use serde_json::Value;
 /// Where latencies are; their names are metrics without it too.
 pub(crate) const LATENCIES: &str = "latencies_us.";
 
-/// Parts of a JSON report that are no metrics: lists, what has other names in each run (reasons, codes), and what says
-/// how the run was made.
-const NO_METRICS: [&str; 5] =
-    ["closed_reasons", "refused", "reconnection.reconnects", "reconnection.failed_tries", "reconnection.refusals"];
+/// Parts of a JSON report that are no metrics: lists, what has other names in each run (reasons, codes), what says how
+/// the run was made, and a process by its number.
+const NO_METRICS: [&str; 6] = [
+    "closed_reasons",
+    "memory.pid",
+    "refused",
+    "reconnection.reconnects",
+    "reconnection.failed_tries",
+    "reconnection.refusals",
+];
 const PROVENANCE: &str = "run";
 
 /// Metrics that are what they are however fast the generator was: what became of messages, and memory.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::cli::OutputArgs;
+use crate::page;
 use crate::report::{Report, write_hlog};
 
 /// Those that were asked for.
@@ -32,6 +33,9 @@ impl Outputs {
         }
         if let Some(path) = &args.hlog {
             outputs.push(Output::open("--hlog", path, |report, out| write_hlog(report, out))?);
+        }
+        if let Some(path) = &args.html {
+            outputs.push(Output::open("--html", path, |report, out| page::write(report, out))?);
         }
         Ok(Self(outputs))
     }

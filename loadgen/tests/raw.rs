@@ -104,11 +104,14 @@ fn what_is_kept_is_read_by_others_and_compared() {
     let path = |name: &str| directory.path().join(name).display().to_string();
     std::fs::write(path("a.json"), "what was here before, and is longer than nothing").expect("a file");
     let load = "echo --raw --connections 4 --rate 400 --seconds 1.5 --warmup 0.1 --json";
-    let files = format!("--save {} --hlog {}", path("a.json"), path("a.hlog"));
+    let files = format!("--save {} --hlog {} --html {}", path("a.json"), path("a.hlog"), path("a.html"));
     let (code, report, stderr) = run(&format!("{load} {files} --url {}", server.url()));
     assert_eq!(code, 0, "{report} {stderr}");
     let saved = std::fs::read_to_string(path("a.json")).expect("it is kept");
     assert_eq!(serde_json::from_str::<Value>(&saved).expect("JSON"), report);
+
+    let page = std::fs::read_to_string(path("a.html")).expect("it is kept");
+    assert!(page.ends_with("</html>\n") && page.matches("<svg").count() == 4, "{page}");
 
     // The library's own reader stands for its tools.
     let log = std::fs::read(path("a.hlog")).expect("it is kept");

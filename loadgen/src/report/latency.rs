@@ -37,6 +37,12 @@ impl Latencies {
         self.0.add(&other.0).expect("all have one scale");
     }
 
+    /// Their quantiles for a plot, each with its latency in microseconds: five points each time that what is left of
+    /// all is halved.
+    pub(crate) fn curve(&self) -> Vec<(f64, f64)> {
+        self.0.iter_quantiles(5).map(|at| (at.quantile_iterated_to(), micros(at.value_iterated_to()))).collect()
+    }
+
     pub(crate) fn summary(&self) -> Latency {
         let at = |quantile| micros(self.0.value_at_quantile(quantile));
         Latency {
@@ -159,6 +165,16 @@ mod tests {
         recorder.record(5_000);
         sum.record(5_000);
         assert_eq!(recorder.all(), sum);
+    }
+
+    #[test]
+    fn a_curve_ends_at_the_slowest() {
+        let mut latencies = Latencies::new();
+        assert_eq!(latencies.curve(), []);
+        (1..=1_000).for_each(|micros| latencies.record(micros * 1_000));
+        let curve = latencies.curve();
+        assert!(curve.len() > 20 && curve.windows(2).all(|pair| pair[0] <= pair[1]), "{curve:?}");
+        assert_eq!(curve.last().map(|&(quantile, micros)| (quantile, micros.round())), Some((1.0, 1_000.0)));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) use self::judgement::{FiguresOf, Judgement, Outcome};
 pub(crate) use self::latency::{Latencies, Packed, Recorder};
 pub(crate) use self::parts::{ChatReport, HistoryReport, PresenceReport, ReconnectReport, Stretch};
 pub(crate) use self::provenance::Provenance;
-pub(crate) use self::series::Second;
+pub(crate) use self::series::{Second, time};
 use crate::machine::{GENERATOR_BOUND_PERCENT, STARVED_PERCENT};
 use crate::process::Memory;
 
@@ -150,7 +150,7 @@ impl Report {
     }
 
     /// What is said, each under its label. A line without one belongs to the line before it.
-    fn rows(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let Self { seconds, counts, closed, .. } = self;
         let Counts { sent, acked, delivered, lost, duplicated, out_of_order, unsent } = counts;
         let size = self.size_bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
@@ -216,7 +216,7 @@ impl Report {
     }
 
     /// What has to be said before any figure.
-    fn disclaimer(&self) -> Option<String> {
+    pub(crate) fn disclaimer(&self) -> Option<String> {
         let bound = self.by_second.iter().filter(|second| second.cpu_percent > GENERATOR_BOUND_PERCENT).count();
         match self.figures_of {
             FiguresOf::Server => None,
