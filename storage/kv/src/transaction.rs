@@ -315,6 +315,17 @@ pub trait Transaction: Send + Sync + 'static {
         crate::join::try_all(keys.iter().map(|key| self.get(key.as_ref())))
     }
 
+    /// The values of all `keys`, in their order, read at once, each like [`Self::snapshot_get`].
+    ///
+    /// # Errors
+    /// As [`Self::get`]; the first of them.
+    fn snapshot_get_all<K: AsRef<[u8]> + Sync>(
+        &self,
+        keys: &[K],
+    ) -> impl Future<Output = Result<Vec<Option<Bytes>>, Error>> + Send {
+        crate::join::try_all(keys.iter().map(|key| self.snapshot_get(key.as_ref())))
+    }
+
     /// The rows of a range. Of a page cut by a limit only the part that was read can conflict.
     ///
     /// # Errors

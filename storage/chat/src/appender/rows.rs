@@ -75,7 +75,7 @@ impl Rows {
         let ranges: Vec<_> =
             lists.iter().map(|&channel| keys::members_after(channel, None).rows(GROUP_MEMBERS_MAX + 1)).collect();
         let ((values, loose_values), pages) = join::both(
-            join::both(tx.get_all(&rows), join::try_all(loose.iter().map(|key| tx.snapshot_get(key)))),
+            join::both(tx.get_all(&rows), tx.snapshot_get_all(&loose)),
             join::try_all(ranges.iter().map(|range| tx.snapshot_get_range(range))),
         )
         .await?;
@@ -125,7 +125,7 @@ impl Rows {
         directs: Vec<(ChannelId, Members, [UserId; 2])>,
     ) -> Result<(), LayerError> {
         let blocks: Vec<_> = directs.iter().flat_map(|&(_, _, two)| both_blocks(two)).collect();
-        let mut values = join::try_all(blocks.iter().map(|key| tx.snapshot_get(key))).await?.into_iter();
+        let mut values = tx.snapshot_get_all(&blocks).await?.into_iter();
         for (channel, mut members, _) in directs {
             let mut next = || values.next().expect("two for each direct channel").is_some();
             members.blocked = next() | next();

@@ -119,7 +119,24 @@ impl<'a> BitReader<'a> {
     }
 
     /// The reverse of [`BitWriter::golomb`].
+    #[inline]
     pub(super) fn golomb(&mut self, order: u32) -> Option<u64> {
+        if self.held < 57 {
+            self.fill();
+        }
+        let bits = 2 * self.pending.leading_zeros() + 1 + order;
+        // Most numbers lie whole among the bits at hand. Their own zeros do not change what they are.
+        if bits <= self.held {
+            let value = self.pending >> (u64::BITS - bits);
+            self.skip(bits)?;
+            return value.checked_sub(1 << order);
+        }
+        self.golomb_beyond(order)
+    }
+
+    /// A number that is longer than the bits at hand, or none.
+    #[cold]
+    fn golomb_beyond(&mut self, order: u32) -> Option<u64> {
         let mut zeros = 0;
         loop {
             if self.held < 57 {

@@ -13,9 +13,9 @@ use super::{FORMAT, is_outdated};
 use crate::fields::{Reader, Writer};
 
 /// Segments in `indexed` beyond which the oldest go to a page. Only the last may still grow.
-const LISTED_MAX: usize = 12;
-/// Segments of a page. At some 70 rows each, which take 3 bytes, 2 KB.
-const PAGE_SEGMENTS: usize = 8;
+const LISTED_MAX: usize = 8;
+/// Segments of a page. At some 70 rows each, which take 3 bytes, and 512 times, 4 KB.
+const PAGE_SEGMENTS: usize = 5;
 
 /// `indexed`: a channel's index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,13 +62,13 @@ impl Directory {
             next_id: reader.number()?,
             pages: reader.number()?,
             paged_ms: UnixMs(reader.number()?),
-            segments: take_segments(&mut reader)?,
+            segments: take_segments(&mut reader, row)?,
             open: None,
         };
         match reader.number::<u64>()? {
             0 => {}
             1 => {
-                let segment = Segment::take(&mut reader)?;
+                let segment = Segment::take(&mut reader, row)?;
                 directory.open = Some((segment, row.slice_ref(reader.bytes()?)));
             }
             _ => return Err(reader.damaged("it has more than one open segment")),
@@ -102,9 +102,9 @@ impl DirectoryPage {
         put_segments(Writer::behind(FORMAT).number(self.before_ms.0), &self.segments).0
     }
 
-    pub(super) fn decode(row: &[u8]) -> Result<Self, RecordError> {
+    pub(super) fn decode(row: &Bytes) -> Result<Self, RecordError> {
         let mut reader = Reader::of_row("segments", FORMAT, row)?;
-        let page = Self { before_ms: UnixMs(reader.number()?), segments: take_segments(&mut reader)? };
+        let page = Self { before_ms: UnixMs(reader.number()?), segments: take_segments(&mut reader, row)? };
         reader.end(page)
     }
 }
@@ -113,7 +113,7 @@ fn put_segments(writer: Writer, segments: &[Segment]) -> Writer {
     segments.iter().fold(writer.number(segments.len() as u64), |writer, segment| segment.put(writer))
 }
 
-fn take_segments(reader: &mut Reader<'_>) -> Result<Vec<Segment>, RecordError> {
+fn take_segments(reader: &mut Reader<'_>, row: &Bytes) -> Result<Vec<Segment>, RecordError> {
     let count = reader.count()?;
-    (0..count).map(|_| Segment::take(reader)).collect()
+    (0..count).map(|_| Segment::take(reader, row)).collect()
 }

@@ -112,7 +112,7 @@ async fn read_all<T: Transaction>(
     let keys: Vec<Vec<u8>> = keys.collect();
     let mut values = Vec::with_capacity(keys.len());
     for keys in keys.chunks(KEYS) {
-        values.extend(tx.get_all(keys).await?);
+        values.extend(tx.snapshot_get_all(keys).await?);
     }
     Ok(values)
 }

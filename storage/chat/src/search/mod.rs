@@ -7,7 +7,8 @@
 //!
 //! ```text
 //! fold        what looks alike is written alike          words       where texts are cut, and the terms of the parts
-//! bits        numbers in few bits                        segment     which messages have which terms
+//! bits        numbers in few bits                        row         terms and their messages
+//! segment     which messages have which terms            times       when they were sent
 //! advance     the index follows the messages             directory   the segments of a channel
 //! find        the search, newest first                   query       what is asked for, and texts that have it
 //! verify      whether the index has every message        source      where hits may be
@@ -19,8 +20,10 @@ mod directory;
 mod find;
 mod fold;
 mod query;
+mod row;
 mod segment;
 mod source;
+mod times;
 mod verify;
 mod words;
 
@@ -36,7 +39,7 @@ use kv::transaction::{RangeRequest, Row, Transaction};
 
 /// The format of all that the index stores: folding, terms, segments and directories. An index of an earlier one is
 /// made anew.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// Whether a row is of an earlier format.
 fn is_outdated(row: &[u8]) -> bool {

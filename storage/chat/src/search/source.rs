@@ -214,11 +214,11 @@ impl Source {
             }
             What::Segment(segment, row) => {
                 let (mut seqs, reads) = matching(tx, place.channel, &segment, row.as_ref(), wanted.query).await?;
-                let end = segment.later_than(place.latest);
+                let end = segment.times.later_than(place.latest);
                 seqs.retain(|seq| place.shows(*seq) && end.is_none_or(|end| *seq < end));
                 opened.reads = reads;
                 if let Some(&newest) = seqs.last() {
-                    let bound = place.bound(segment.bound_of(newest).min(bound.sent_ms), newest);
+                    let bound = place.bound(segment.times.bound_of(newest).min(bound.sent_ms), newest);
                     let what = What::Messages { seqs, count: MESSAGES_FIRST };
                     opened.sources.push(Self { bound, place: number, what });
                 }
@@ -305,7 +305,7 @@ async fn matching<T: Transaction>(
     let mut reads = 0;
     for &range in &query.terms {
         let mut with_term = Vec::new();
-        for number in segment.rows_of(range) {
+        for at @ (number, _) in segment.rows_of(range) {
             let row = match only_row {
                 Some(row) => row.clone(),
                 None => {
@@ -314,7 +314,7 @@ async fn matching<T: Transaction>(
                     tx.snapshot_get(&key).await?.ok_or_else(|| missing(channel, "segment", segment.id))?
                 }
             };
-            segment.read(number, &row, range, |_, seq| with_term.push(seq))?;
+            segment.read(at, &row, range, |_, seq| with_term.push(seq))?;
         }
         with_term.sort_unstable();
         with_term.dedup();

@@ -227,7 +227,7 @@ fn an_index_of_an_earlier_format_is_made_anew() {
     let before = block_on(search::verify(&world.engine, channel("g"))).expect("whole");
     let indexed = keys::indexed(channel("g"));
     let earlier = block_on(world.engine.begin(Begin::Fresh).get(&indexed)).expect("readable").expect("indexed");
-    assert_eq!(earlier[0], 2, "the format");
+    assert_eq!(earlier[0], 3, "the format");
     write(&world.engine, |tx| {
         tx.set(&indexed, &[&[1], &earlier[1..]].concat());
         tx.set(&keys::posting(channel("g"), 0, 500), b"a row that its successor does not have");

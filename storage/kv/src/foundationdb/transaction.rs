@@ -273,6 +273,11 @@ impl Transaction for FoundationDbTransaction {
         crate::join::try_all(keys.iter().map(|key| self.get(key.as_ref()))).await
     }
 
+    async fn snapshot_get_all<K: AsRef<[u8]> + Sync>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
+        self.version().await?;
+        crate::join::try_all(keys.iter().map(|key| self.snapshot_get(key.as_ref()))).await
+    }
+
     over_overlay!();
 
     fn watch(&mut self, key: &[u8]) -> Watch {

@@ -262,6 +262,14 @@ impl<B: Backend> Transaction for LocalTransaction<B> {
         Ok(values)
     }
 
+    async fn snapshot_get_all<K: AsRef<[u8]> + Sync>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            values.push(self.read(key.as_ref(), false).await?);
+        }
+        Ok(values)
+    }
+
     over_overlay!();
 
     fn watch(&mut self, key: &[u8]) -> Watch {
