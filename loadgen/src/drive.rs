@@ -173,7 +173,9 @@ pub(crate) fn drive<W: Driven>(
         let window_ns = work.schedule().window_ns.clone();
         if now_ns >= window_ns.start {
             stopwatch.get_or_insert_with(Stopwatch::start);
-            look(run, work, &mut sampler, window_ns.start, now_ns);
+            if let Some(second) = look(run, work, &mut sampler, window_ns.start, now_ns) {
+                progress.second(second);
+            }
         }
         if now_ns >= window_ns.end || run.interrupt.requested() || work.is_over(&run.engine) {
             break;
@@ -200,11 +202,20 @@ pub(crate) fn drive<W: Driven>(
 }
 
 /// Takes the running second of the window that began at `start_ns` if it is over.
-fn look<W: Driven>(run: &Run, work: &mut W, sampler: &mut Option<Sampler>, start_ns: u64, now_ns: u64) {
+fn look<'a, W: Driven>(
+    run: &Run,
+    work: &mut W,
+    sampler: &'a mut Option<Sampler>,
+    start_ns: u64,
+    now_ns: u64,
+) -> Option<&'a Second> {
     match sampler {
-        None => *sampler = Some(Sampler::new(start_ns, seen(run, work))),
-        Some(sampler) if now_ns >= sampler.next_ns() => _ = sampler.take(now_ns, seen(run, work)),
-        Some(_) => {}
+        None => {
+            *sampler = Some(Sampler::new(start_ns, seen(run, work)));
+            None
+        }
+        Some(sampler) if now_ns >= sampler.next_ns() => Some(sampler.take(now_ns, seen(run, work))),
+        Some(_) => None,
     }
 }
 

@@ -36,7 +36,7 @@ fn hold(mut run: Run, mut workload: impl Workload, length: Duration) -> anyhow::
         run.engine.turn(&mut workload, length.saturating_sub(stopwatch.elapsed()).min(TURN_MAX))?;
         let now_ns = run.engine.now_ns();
         if now_ns >= sampler.next_ns() {
-            sampler.take(now_ns, run.seen());
+            progress.second(sampler.take(now_ns, run.seen()));
         }
         let (open, counts) = (run.engine.open_now(), run.engine.counts());
         progress.show(stopwatch.elapsed().as_millis() as u64, || {

@@ -15,6 +15,7 @@ mod engine;
 mod idle;
 mod interrupt;
 mod judge;
+mod live;
 mod machine;
 mod metrics;
 mod output;

@@ -1,10 +1,13 @@
-//! Progress of a run: a bar on a terminal, a plain line every few seconds anywhere else.
+//! Progress of a run: a bar on a terminal with the last seconds below it, a plain line every few seconds anywhere else.
 //!
 //! Writes to standard error alone, so that standard output holds nothing but the report.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::live::Live;
+use crate::report::Second;
 
 /// How often a plain line is written: a log of a minute's run stays a dozen lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -18,6 +21,7 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     interval: Duration,
     shown: Instant,
+    live: Live,
 }
 
 impl Progress {
@@ -30,7 +34,12 @@ impl Progress {
             .progress_chars("=> ");
         let bar = on_terminal.then(|| bar.with_style(style).with_prefix(what));
         let interval = if on_terminal { BAR_INTERVAL } else { LINE_INTERVAL };
-        Self { what, length, bar, interval, shown: Instant::now() }
+        Self { what, length, bar, interval, shown: Instant::now(), live: Live::default() }
+    }
+
+    /// A second of the run is over.
+    pub(crate) fn second(&mut self, second: &Second) {
+        self.live.push(second);
     }
 
     /// Shows `position` if it is time to; `message` is only called then.
@@ -42,10 +51,14 @@ impl Progress {
         let position = position.min(self.length);
         match &self.bar {
             Some(bar) => {
-                bar.set_message(message());
+                let lines: String = self.live.lines().iter().map(|line| format!("\n{line}")).collect();
+                bar.set_message(message() + &lines);
                 bar.set_position(position);
             }
-            None => eprintln!("{} {} %: {}", self.what, position * 100 / self.length.max(1), message()),
+            None => {
+                let live = self.live.said().map_or(String::new(), |said| format!("; {said}"));
+                eprintln!("{} {} %: {}{live}", self.what, position * 100 / self.length.max(1), message());
+            }
         }
     }
 }
