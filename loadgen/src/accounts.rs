@@ -237,6 +237,10 @@ fn renewed(api: &Api, old: &Account, span: Duration) -> anyhow::Result<Account> 
 }
 
 /// The first `count` accounts that `path` names.
+pub(crate) fn read_users(path: &Path, count: u32) -> anyhow::Result<Vec<UserId>> {
+    Ok(provided(path, count)?.into_iter().map(|account| account.user_id).collect())
+}
+
 fn provided(path: &Path, count: u32) -> anyhow::Result<Vec<Account>> {
     let shown = path.display();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read --users {shown}"))?;

@@ -113,6 +113,20 @@ pub(crate) fn local_ports() -> anyhow::Result<u32> {
     }
 }
 
+/// Bytes of the kernel's own objects on the whole machine, sockets among them, and of what waits in sockets.
+pub(crate) fn kernel_bytes() -> anyhow::Result<u64> {
+    let read = |path: &str| std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"));
+    let (memory, sockets) = (read("/proc/meminfo")?, read("/proc/net/sockstat")?);
+    let slab =
+        memory.lines().find_map(|line| line.strip_prefix("Slab:")?.split_whitespace().next()?.parse::<u64>().ok());
+    let pages = sockets.lines().find_map(|line| {
+        let words = line.strip_prefix("TCP:")?.split_whitespace();
+        words.skip_while(|word| *word != "mem").nth(1)?.parse::<u64>().ok()
+    });
+    let slab = slab.context("/proc/meminfo has no Slab")?;
+    Ok(slab * 1024 + pages.unwrap_or_default() * rustix::param::page_size() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +152,7 @@ mod tests {
             "{machine:?}"
         );
         assert!(local_ports().unwrap() > 0);
-        assert!(connections_allowed() > 0);
+        assert!(connections_allowed() > 0 && kernel_bytes().unwrap() > 1 << 20);
         let before = thread_cpu_ns();
         while thread_cpu_ns() == before {}
     }

@@ -6,18 +6,22 @@ mod accounts;
 mod api;
 mod catch_up;
 mod chat;
+mod child;
 mod cli;
 mod compare;
 mod condition;
+mod crowd;
 mod drive;
 mod echo;
 mod engine;
+mod fleet;
 mod idle;
 mod interrupt;
 mod judge;
 mod live;
 mod machine;
 mod metrics;
+mod million;
 mod output;
 mod pace;
 mod page;
@@ -41,7 +45,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 
-use crate::cli::{Cli, Command, Measurement};
+use crate::cli::{Cli, Command, FleetCommand, Measurement};
 use crate::output::Outputs;
 use crate::report::{Judgement, Report};
 
@@ -65,12 +69,28 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<bool> {
     match &cli.command {
         Command::Measure(measurement) => measure(measurement),
+        Command::Fleet(command) => by_workers(command),
         Command::Compare(args) => {
             let compared = compare::run(&args.before, &args.after)?;
             print(&if args.json { compared.json() + "\n" } else { compared.text() })?;
             Ok(true)
         }
     }
+}
+
+/// Has workers carry out a command, or is one.
+fn by_workers(command: &FleetCommand) -> anyhow::Result<bool> {
+    let (json, outcome) = match command {
+        FleetCommand::Million(args) => (args.json, million::run(args)?),
+        FleetCommand::Storm(args) => (args.target.json, fleet::storm::run(args)?),
+        FleetCommand::Churn(args) => (args.target.json, fleet::churn::run(args)?),
+        FleetCommand::Fanout(args) => (args.target.json, fleet::fanout::run(args)?),
+        FleetCommand::SlowReaders(args) => (args.target.json, fleet::slow_readers::run(args)?),
+        FleetCommand::Worker => crowd::run(),
+        FleetCommand::Child { parent, program } => child::become_program(*parent, program)?,
+    };
+    print(&if json { outcome.json + "\n" } else { outcome.text })?;
+    Ok(outcome.clean)
 }
 
 fn measure(measurement: &Measurement) -> anyhow::Result<bool> {

@@ -104,7 +104,7 @@ fn slope(base: Sample, all: Sample) -> f64 {
 
 /// Resident bytes of `pid`: exact from `smaps_rollup` where this user may read it, else from `status`,
 /// whose counters the kernel batches per thread (off by up to 256 KB a thread).
-fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     let path = |file: &str| PathBuf::from(format!("/proc/{pid}/{file}"));
     if let Ok(text) = std::fs::read_to_string(path("smaps_rollup")) {
         return field_bytes(&text, "Rss:").with_context(|| format!("/proc/{pid}/smaps_rollup has no Rss"));

@@ -142,6 +142,13 @@ impl Reconnect {
         (device.state, device.tries, device.named) = (State::Here(here), 0, None);
     }
 
+    /// The session was cut on purpose, and comes back at once.
+    pub(crate) fn left(&mut self, number: usize, now_ns: u64) {
+        let device = &mut self.devices[number];
+        device.state = State::Away { due_ns: now_ns };
+        self.due.push(Reverse((now_ns, number)));
+    }
+
     /// Its node said something.
     pub(crate) fn heard(&mut self, number: usize, now_ns: u64) {
         if let State::Here(here) = &mut self.devices[number].state {

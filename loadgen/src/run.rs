@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::reconnect::Reconnect;
 use crate::report::{FiguresOf, Provenance, Report, percent_of};
 use crate::sampler::Seen;
-use crate::session::{Sessions, Talk};
+use crate::session::{Sessions, Talk, Who};
 use crate::target::{ECHO_PATH, SESSION_PATH, Target};
 
 /// What the server may still do for connections that are open, before its memory is read.
@@ -145,7 +145,8 @@ impl Run {
         let talk = talk(&mut book, &run.interrupt)?;
         let sessions = run.engine.connections();
         let reconnect = reconnects.then(|| Reconnect::new(run.targets.clone(), sessions, random() as u64));
-        let mut sessions = Sessions::new(&run, encoding, &book, devices, talk, reconnect);
+        let who = Who::new(book.logins(sessions.div_ceil(devices.each as usize)), devices, 0);
+        let mut sessions = Sessions::new(sessions, run.mask, encoding, who, talk, reconnect);
         run.open(&mut sessions)?;
         run.wait_until("every session to be connected", &mut sessions, |engine, sessions| {
             sessions.connected() == engine.connections()

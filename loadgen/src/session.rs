@@ -16,13 +16,12 @@ use schema::{
 };
 use wire::{Opcode, encode_into};
 
-use crate::accounts::{Book, Logins};
+use crate::accounts::Logins;
 use crate::cli::Devices;
 use crate::engine::error::EngineError;
 use crate::engine::lost::Lost;
 use crate::engine::{FILL_BYTES, Message as Received, Order, Workload};
 use crate::reconnect::Reconnect;
-use crate::run::Run;
 
 /// The id under which every session says `connect`, and later asks whether its node lives.
 const CONNECT_ID: u32 = 1;
@@ -90,8 +89,27 @@ pub(crate) fn not_asked_for(id: u32, reply: &Reply) -> Result<(), String> {
     Err(format!("request {id} was answered with {reply:?}"))
 }
 
-fn device(connection: usize) -> DeviceId {
-    format!("loadgen-{connection}").parse().expect("a few characters of those allowed")
+/// Whose sessions these are: the first so many devices of the first account, and so on.
+#[derive(Debug)]
+pub(crate) struct Who {
+    logins: Logins,
+    devices: u32,
+    /// The number of the first session in the names of devices.
+    first: usize,
+}
+
+impl Who {
+    pub(crate) fn new(logins: Logins, devices: Devices, first: usize) -> Self {
+        Self { logins, devices: devices.each, first }
+    }
+
+    fn token(&self, session: usize) -> String {
+        self.logins.token(session / self.devices as usize)
+    }
+
+    fn device(&self, session: usize) -> DeviceId {
+        format!("loadgen-{}", self.first + session).parse().expect("a few characters of those allowed")
+    }
 }
 
 /// What a node that lives echoes.
@@ -123,35 +141,31 @@ pub(crate) struct Sessions<T> {
     refused: BinaryHeap<Reverse<(u64, usize)>>,
     encoding: Encoding,
     mask: [u8; 4],
-    logins: Logins,
-    devices: Devices,
+    who: Who,
     sessions: Vec<Session>,
     connected: usize,
     payload: Vec<u8>,
 }
 
 impl<T: Talk> Sessions<T> {
-    /// One session for each connection of `run`: the first so many `devices` of the first account, and so on.
+    /// So many sessions that log in as `who`, with frames masked by `mask`.
     pub(crate) fn new(
-        run: &Run,
+        count: usize,
+        mask: [u8; 4],
         encoding: Encoding,
-        book: &Book,
-        devices: Devices,
+        who: Who,
         talk: T,
         reconnect: Option<Reconnect>,
     ) -> Self {
-        let count = run.engine.connections();
         let session = |_| Session { phase: Phase::New, cursor: None, probe: false };
-        let sessions = (0..count).map(session).collect();
         Self {
             talk,
             reconnect,
             refused: BinaryHeap::new(),
             encoding,
-            mask: run.mask,
-            logins: book.logins(count.div_ceil(devices.each as usize)),
-            devices,
-            sessions,
+            mask,
+            who,
+            sessions: (0..count).map(session).collect(),
             connected: 0,
             payload: Vec::new(),
         }
@@ -169,7 +183,7 @@ impl<T: Talk> Sessions<T> {
 
     /// The token of `connection`'s account.
     pub(crate) fn token(&self, connection: usize) -> String {
-        self.logins.token(connection / self.devices.each as usize)
+        self.who.token(connection)
     }
 
     /// The connection was cut or lost and will be dialled again: it resumes from its cursor.
@@ -180,6 +194,14 @@ impl<T: Talk> Sessions<T> {
         }
         (session.phase, session.probe) = (Phase::New, false);
         self.talk.disconnected(connection, now_ns);
+    }
+
+    /// The connection was cut on purpose: its session comes back at once.
+    pub(crate) fn leave(&mut self, connection: usize, now_ns: u64) {
+        self.disconnected(connection, now_ns);
+        if let Some(reconnect) = &mut self.reconnect {
+            reconnect.left(connection, now_ns);
+        }
     }
 
     fn understand(&mut self, connection: usize, frame: ServerFrame, now_ns: u64) -> Result<(), String> {
@@ -283,7 +305,7 @@ impl<T: Talk> Workload for Sessions<T> {
                 let cursor = session.cursor.as_deref().map(str::to_owned);
                 let connect = Connect {
                     token: self.token(connection),
-                    device_id: device(connection),
+                    device_id: self.who.device(connection),
                     cursor,
                     client: Some(concat!("loadgen/", env!("CARGO_PKG_VERSION")).to_owned()),
                 };

@@ -29,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     /// Counts the slot's sockets: an event may outlive the socket that it was for.
     pub(crate) generation: u32,
+    /// It is read when the workload wants, and not when there is something.
+    pub(crate) slow: bool,
     pub(crate) decoder: Decoder,
     unfinished: Option<Box<Unfinished>>,
 }
@@ -53,8 +55,14 @@ pub(crate) struct Upgrade {
 const _: () = assert!(size_of::<Connection>() <= 32, "a million slots take 32 MB");
 
 impl Connection {
-    pub(crate) const VACANT: Self =
-        Self { socket: None, phase: Phase::Vacant, generation: 0, decoder: Decoder::new(), unfinished: None };
+    pub(crate) const VACANT: Self = Self {
+        socket: None,
+        phase: Phase::Vacant,
+        generation: 0,
+        slow: false,
+        decoder: Decoder::new(),
+        unfinished: None,
+    };
 
     /// Takes up a socket whose connect has begun.
     pub(crate) fn occupy(&mut self, socket: TcpStream, upgrade: Upgrade) {
@@ -63,6 +71,7 @@ impl Connection {
             socket: Some(socket),
             phase: Phase::Connecting,
             generation: self.generation,
+            slow: self.slow,
             decoder: Decoder::new(),
             unfinished: Some(Box::new(unfinished)),
         };
@@ -133,7 +142,7 @@ impl Connection {
 
     /// Closes the socket. Events that are still under way for it are void.
     pub(crate) fn vacate(&mut self) {
-        *self = Self { generation: self.generation.wrapping_add(1), ..Self::VACANT };
+        *self = Self { generation: self.generation.wrapping_add(1), slow: self.slow, ..Self::VACANT };
     }
 }
 

@@ -17,8 +17,8 @@ use crate::target::Target;
 /// too, and the kernel's search for a free one grows long when few are left.
 const PORTS_USED_PERCENT: u32 = 90;
 
-/// Local addresses at most, 127.0.0.1 to 127.0.0.250: six million connections.
-const SOURCES_MAX: u32 = 250;
+/// Local addresses at most, 250 in each of 127.0.0.0/24 to 127.0.3.0/24: 25 million connections.
+pub(crate) const SOURCES_MAX: u32 = 1_000;
 
 /// Begins connections, in turn to each of some targets unless another is named.
 #[derive(Debug)]
@@ -50,6 +50,16 @@ impl Dialer {
     /// Where connection `number` is dialled first.
     pub(crate) fn target(&self, number: usize) -> Arc<Target> {
         Arc::clone(&self.targets[number % self.targets.len()])
+    }
+
+    /// The same, from the local address of this number among those of loopback.
+    ///
+    /// # Panics
+    /// There is none of this number.
+    pub(crate) fn starting_from(mut self, source: u32) -> Self {
+        assert!(source < SOURCES_MAX, "{source} is beyond the {SOURCES_MAX} local addresses");
+        self.sources = vec![source_address(source)];
+        self
     }
 
     /// A handshake for one connection, and the request that begins it.
@@ -84,18 +94,27 @@ impl Dialer {
 /// The local addresses for `connections` to `destination`. A pair of addresses has about 28,000 ports; loopback has
 /// as many addresses as are needed, any other network only what its interface was given.
 fn sources(destination: IpAddr, connections: u32, ports: u32) -> anyhow::Result<Vec<IpAddr>> {
-    let each = (ports / 100 * PORTS_USED_PERCENT).max(1);
-    let needed = connections.div_ceil(each);
+    let needed = connections.div_ceil(connections_of_source(ports));
     match destination {
         _ if needed == 1 => Ok(Vec::new()),
         IpAddr::V4(address) if address.is_loopback() && needed <= SOURCES_MAX => {
-            Ok((1..=needed as u8).map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))).collect())
+            Ok((0..needed).map(source_address).collect())
         }
         IpAddr::V4(_) | IpAddr::V6(_) => bail!(
             "{connections} connections to {destination} need more local ports than the {ports} there are: \
              widen net.ipv4.ip_local_port_range, or start loadgen on {needed} machines"
         ),
     }
+}
+
+/// A local address of loopback, by number: 127.0.0.1, 127.0.0.2 and on.
+fn source_address(number: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(127, 0, (number / 250) as u8, (number % 250) as u8 + 1))
+}
+
+/// Connections that start from one local address at most, of the `ports` that it has.
+pub(crate) fn connections_of_source(ports: u32) -> u32 {
+    (ports / 100 * PORTS_USED_PERCENT).max(1)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub(crate) mod error;
 pub(crate) mod lost;
 mod opening;
 mod poller;
+mod slow;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -213,7 +214,8 @@ impl Engine {
     /// Reads if there is something, then sends what there is to send.
     fn exchange(&mut self, event: Event, workload: &mut impl Workload) {
         let index = event.token.index as usize;
-        let result = if event.readable { self.receive(event, workload) } else { Ok(()) };
+        let reads = event.readable && (event.hangup || !self.connections[index].slow);
+        let result = if reads { self.receive(event, workload) } else { Ok(()) };
         if let Err(lost) = result {
             return self.lose(index, &lost, workload);
         }

@@ -4,6 +4,7 @@
 //! unless its workload tries it again.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,14 +49,29 @@ impl Engine {
         mut go_on: impl FnMut(usize) -> bool,
     ) -> Result<(), EngineError> {
         while (self.opening.next < count || self.opening.in_flight > 0) && go_on(self.opening.opened) {
-            while self.opening.in_flight < parallel && self.opening.next < count {
-                let index = self.opening.next;
-                self.opening.next += 1;
-                self.dial(index, self.dialer.target(index), workload)?;
-            }
+            let room = parallel.saturating_sub(self.opening.in_flight);
+            self.dial_next(count.min(self.opening.next + room), workload)?;
             self.turn(workload, ASK_INTERVAL)?;
         }
         Ok(())
+    }
+
+    /// Dials the first `count` connections as far as they have not been; which ones.
+    ///
+    /// # Errors
+    /// One cannot be dialled; whether it opens is seen in a later turn.
+    pub(crate) fn dial_next(
+        &mut self,
+        count: usize,
+        workload: &mut impl Workload,
+    ) -> Result<Range<usize>, EngineError> {
+        let from = self.opening.next;
+        while self.opening.next < count {
+            let index = self.opening.next;
+            self.opening.next += 1;
+            self.dial(index, self.dialer.target(index), workload)?;
+        }
+        Ok(from..self.opening.next)
     }
 
     /// Dials a connection again that was cut.

@@ -99,15 +99,25 @@ impl Recorder {
 pub(crate) struct Packed(Box<[u8]>);
 
 impl Packed {
-    fn new(latencies: &Latencies) -> Self {
+    pub(crate) fn new(latencies: &Latencies) -> Self {
         let mut bytes = Vec::new();
         V2Serializer::new().serialize(&latencies.0, &mut bytes).expect("memory takes everything");
         Self(bytes.into())
     }
 
     pub(crate) fn open(&self) -> Latencies {
-        let opened = Deserializer::new().deserialize(&mut &self.0[..]);
-        Latencies(opened.expect("it is as it was packed"))
+        Self::read(&self.0).expect("it is as it was packed")
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The latencies that another process packed; none if these bytes are not such.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Latencies> {
+        let mut all = Latencies::new();
+        all.0.add(Deserializer::new().deserialize::<u64, _>(&mut &bytes[..]).ok()?).ok()?;
+        Some(all)
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Owns flags, their defaults, bounds and examples. Opens nothing: the rules for addresses are in `target`.
 
+mod crowds;
+
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +13,9 @@ use clap::{Args, Parser, Subcommand};
 use schema::Encoding;
 use schema::limits::{BODY_CHARS_MAX, DEVICES_OF_USER_MAX, GROUP_MEMBERS_MAX};
 
+pub(crate) use self::crowds::{
+    ChurnArgs, FanoutArgs, FleetCommand, MillionArgs, SlowReadersArgs, StormArgs, TargetArgs,
+};
 use crate::condition::Condition;
 use crate::report::Load;
 use crate::stamp::BODY_CHARS_MIN;
@@ -63,6 +68,9 @@ Examples:
   A user whom 500 others watch:
       loadgen presence --connections 501
 
+  As many sessions as this machine holds, on a cluster of its own (more: loadgen million --help):
+      loadgen million --sessions 20000
+
 What was sent, answered and taken of the machine is told for each second beside the sum of all.
 
 Exit code: 0 when every message came back exactly once, in order, and no connection was lost (or, with --reconnect,
@@ -89,6 +97,9 @@ pub(crate) enum Command {
     /// Compare two saved reports: what is more, what is less, and what is noise
     #[command(after_help = EXAMPLES)]
     Compare(CompareArgs),
+    /// What worker processes carry out.
+    #[command(flatten)]
+    Fleet(FleetCommand),
 }
 
 /// What is measured against a server, and reported.
@@ -150,7 +161,7 @@ pub(crate) struct SessionArgs {
     pub(crate) encoding: Encoding,
 }
 
-fn encodings() -> impl TypedValueParser<Value = Encoding> {
+pub(crate) fn encodings() -> impl TypedValueParser<Value = Encoding> {
     let named = |name: String| if name == "fb" { Encoding::Fb } else { Encoding::Json };
     PossibleValuesParser::new(["fb", "json"]).map(named)
 }
@@ -373,7 +384,13 @@ pub(crate) struct PresenceArgs {
     pub(crate) rounds: NonZeroU32,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// A rate that may be a fraction, such as 0.5.
+pub(crate) fn per_second(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+    if (0.0..=1e9).contains(&number) { Ok(number) } else { Err(format!("{number} is not between 0 and 1e9 a second")) }
+}
+
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number of seconds"))?;
     if !(0.0..=SECONDS_MAX).contains(&number) {
         return Err(format!("{number} is not between 0 and {SECONDS_MAX} seconds"));
@@ -408,6 +425,10 @@ mod tests {
         check("idle --devices 17", false);
         check("idle --users u", false);
         check("chat --devices 2", false);
+        check("million --sessions 5000 --devices 8 --rate 0.5 --quiet 1", true);
+        check("million --devices 17", false);
+        check("million --rate -1", false);
+        check("worker", true);
         check("chat --group 100 --rate 50 --resumes 3 --encoding json", true);
         check("chat --url ws://a --url ws://b --api http://a --api http://b", true);
         check("chat --reconnect --group 4", true);

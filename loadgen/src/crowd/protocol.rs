@@ -1,0 +1,214 @@
+//! Lines between `loadgen` and its workers: what a worker is, what it is told to do, what it says.
+//!
+//! Owns their form: one JSON object a line, orders on the worker's standard input, answers on its standard output. A worker
+//! ends when its input does, so none outlives whoever started it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schema::{ChannelId, UserId};
+use serde::{Deserialize, Serialize};
+
+/// What a worker is: the first line that it reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(crate) urls: Vec<String>,
+    pub(crate) json: bool,
+    pub(crate) token_key: PathBuf,
+    /// How long its tokens have to be good for.
+    pub(crate) span_s: u64,
+    /// The accounts of its sessions, the first `devices` sessions being of the first.
+    pub(crate) users: Vec<UserId>,
+    pub(crate) devices: u32,
+    /// The number of its first session among those of all workers.
+    pub(crate) first: u32,
+    pub(crate) sessions: u32,
+    /// The local address that its connections start from, by number; none if the kernel chooses.
+    pub(crate) source: Option<u32>,
+    /// Characters of a message.
+    pub(crate) size: u32,
+    pub(crate) rooms: Vec<Room>,
+}
+
+/// A channel that a worker writes in: the accounts of its members follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Room {
+    pub(crate) channel: ChannelId,
+    /// The first of its accounts, and how many.
+    pub(crate) account: u32,
+    pub(crate) accounts: u32,
+}
+
+/// What a worker is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Have so many sessions, at most so many of them on their way at a time.
+    Open { sessions: u32, opening: u32 },
+    /// From now on write so many messages a second, over all rooms in turn.
+    Talk { per_second: f64 },
+    /// Write one message to each of these sessions, in its account's room.
+    Probe { sessions: Vec<u32> },
+    /// From now on so many sessions a second go without a word, and come back.
+    Churn { per_second: f64 },
+    /// So many of each hundred sessions read at most so many bytes a second from now on.
+    Slow { percent: u32, bytes_per_second: u64 },
+    /// Each session watches the other accounts of its group, accounts being in groups of so many in their order.
+    Watch { group: u32 },
+    /// Say all latencies so far, and begin anew with them.
+    Tell,
+    /// Close all connections and end.
+    End,
+}
+
+/// What a worker says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Said {
+    /// Each second, and after each order.
+    Status(Box<Status>),
+    /// Latencies since it was asked last, as HdrHistogram's second format in base64.
+    Latencies(BTreeMap<String, String>),
+    /// Why it ends.
+    Failed(String),
+}
+
+/// Where a worker stands. Counts are of its whole life.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// Orders that it has taken: what was counted before one may be older than the order.
+    pub(crate) orders: u64,
+    /// Sessions that are connected now.
+    pub(crate) connected: u64,
+    /// Times that a `connect` was refused for a time, by code.
+    pub(crate) refusals: BTreeMap<u16, u64>,
+    /// Sessions that were lost, and tries that came to none, by reason.
+    pub(crate) lost: BTreeMap<String, u64>,
+    pub(crate) failed_tries: BTreeMap<String, u64>,
+    /// Sessions that went because they were told to.
+    pub(crate) churned: u64,
+    pub(crate) watching: u64,
+    pub(crate) pings: u64,
+    pub(crate) sent: u64,
+    pub(crate) acked: u64,
+    /// Sends that were refused for a time and went out again.
+    pub(crate) retried: u64,
+    /// Messages that reached a session for which they were, and those on their way there.
+    pub(crate) delivered: u64,
+    pub(crate) missing: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) out_of_order: u64,
+    /// Sessions that were written to by `Probe`, and those that got it.
+    pub(crate) probed: u64,
+    pub(crate) arrived: u64,
+    /// Messages that were due and could not be written, since no session of the account was connected.
+    pub(crate) unwritten: u64,
+    /// Processor time of its thread, and its resident bytes.
+    pub(crate) cpu_ns: u64,
+    pub(crate) resident_bytes: u64,
+}
+
+impl Status {
+    /// Counts of another worker as well.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self { refusals, lost, failed_tries, .. } = other;
+        refusals.iter().for_each(|(&code, count)| *self.refusals.entry(code).or_default() += count);
+        for (all, these) in [(&mut self.lost, lost), (&mut self.failed_tries, failed_tries)] {
+            these.iter().for_each(|(reason, count)| *all.entry(reason.clone()).or_default() += count);
+        }
+        self.orders += other.orders;
+        self.connected += other.connected;
+        self.churned += other.churned;
+        self.watching += other.watching;
+        self.pings += other.pings;
+        self.sent += other.sent;
+        self.acked += other.acked;
+        self.retried += other.retried;
+        self.delivered += other.delivered;
+        self.missing += other.missing;
+        self.duplicated += other.duplicated;
+        self.out_of_order += other.out_of_order;
+        self.probed += other.probed;
+        self.arrived += other.arrived;
+        self.unwritten += other.unwritten;
+        self.cpu_ns += other.cpu_ns;
+        self.resident_bytes += other.resident_bytes;
+    }
+
+    /// In a line, for the progress.
+    pub(crate) fn line(&self) -> String {
+        let Self { connected, sent, acked, delivered, pings, churned, watching, .. } = self;
+        let refused: u64 = self.refusals.values().sum();
+        let lost: u64 = self.lost.values().chain(self.failed_tries.values()).sum();
+        let also = |count: &u64, what| if *count > 0 { format!(", {count} {what}") } else { String::new() };
+        let more = also(churned, "sent away") + &also(watching, "watching");
+        format!(
+            "{connected} connected, {refused} refused for now, {lost} lost or failed{more}, {pings} pings, sent {sent}, acked {acked}, \
+             delivered {delivered}"
+        )
+    }
+
+    /// In lines, each under its label, for the report.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        let Self { sent, acked, delivered, connected, missing, duplicated, out_of_order, retried, unwritten, .. } =
+            self;
+        let order = format!("duplicated {duplicated} · out of order {out_of_order}");
+        let mut rows = vec![
+            (
+                "messages",
+                format!(
+                    "sent {sent} · acked {acked} · delivered {delivered} · retried {retried} · not written {unwritten}"
+                ),
+            ),
+            ("integrity", format!("connected {connected} · missing {missing} · {order}")),
+        ];
+        if self.churned > 0 {
+            rows.push(("sent away", format!("{} sessions, which came back", self.churned)));
+        }
+        let each = |(reason, count): (&String, &u64)| format!("{count} × {reason}");
+        rows.extend(self.lost.iter().map(|reason| ("lost", each(reason))));
+        rows.extend(self.failed_tries.iter().map(|reason| ("failed tries", each(reason))));
+        let refusals = self.refusals.iter();
+        rows.extend(refusals.map(|(code, count)| ("refused", format!("{count} × {code}, and connected later"))));
+        rows
+    }
+
+    /// Whether all that was written is acknowledged and has reached everyone.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.sent == self.acked && self.missing == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_workers_add_up() {
+        let one = Status {
+            connected: 2,
+            sent: 3,
+            acked: 3,
+            refusals: [(114, 5)].into(),
+            lost: [("end".to_owned(), 1)].into(),
+            ..Status::default()
+        };
+        let mut all = Status { missing: 1, ..one.clone() };
+        all.add(&one);
+        assert_eq!((all.connected, all.sent, all.refusals[&114], all.lost["end"]), (4, 6, 10, 2));
+        assert!(one.is_settled() && !all.is_settled());
+    }
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        for order in [
+            Order::Open { sessions: 3, opening: 1 },
+            Order::Talk { per_second: 0.5 },
+            Order::Probe { sessions: vec![1] },
+            Order::End,
+        ] {
+            let line = serde_json::to_string(&order).unwrap();
+            assert_eq!(serde_json::from_str::<Order>(&line).unwrap(), order, "{line}");
+        }
+        let said = Said::Status(Box::new(Status { refusals: [(114, 5)].into(), ..Status::default() }));
+        assert_eq!(serde_json::from_str::<Said>(&serde_json::to_string(&said).unwrap()).unwrap(), said);
+    }
+}

@@ -1,0 +1,69 @@
+//! `loadgen storm`, `churn`, `fanout` and `slow-readers` as a user runs them, by workers, against a real node.
+
+mod real;
+mod running;
+
+use std::fs;
+
+use real::Node;
+use running::count;
+use serde_json::Value;
+
+/// A node with accounts that nobody has a password for.
+fn node() -> (Node, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    fs::create_dir(&data).expect("a directory");
+    let users = real::said(&["store", "accounts", "--prefix", "load_", "--count", "40", "--data"], &data);
+    fs::write(directory.path().join("users"), users).expect("written");
+    (Node::start(&data), directory)
+}
+
+/// Exit code, report and standard error of a run against it.
+fn run((node, directory): &(Node, tempfile::TempDir), arguments: &str) -> (i32, Value, String) {
+    let (ws, api, at) = (&node.ws, &node.api, directory.path().display());
+    running::run(&format!(
+        "{arguments} --json --url {ws} --api {api} --token-key {at}/data/token.key --users {at}/users"
+    ))
+}
+
+#[test]
+fn crowds_of_workers_miss_nothing_whatever_they_do() {
+    let node = node();
+    // Messages go to all devices of a channel's accounts; of so many phases.
+    check(&node, "storm --devices 2 --sessions 40 --others 8 --rate 20 --seconds 1", 4, 3);
+    check(&node, "churn --devices 2 --sessions 40 --churn 20 --rate 20 --seconds 2 --workers 2", 0, 1);
+    check(&node, "fanout --devices 4 --members 10 --rate 20 --seconds 1", 40, 1);
+    check(&node, "slow-readers --devices 2 --members 4 --sessions 40 --rate 20 --seconds 1 --slow 25", 8, 3);
+}
+
+/// All are there, and every message came to `each` sessions, or, where sessions go, to all of those that were there.
+fn check(node: &(Node, tempfile::TempDir), arguments: &str, each: u64, phases: usize) {
+    let (code, report, stderr) = run(node, arguments);
+    let row = format!("{arguments}: {report} {stderr}");
+    assert_eq!(code, 0, "{row}");
+    let counted = |name: &str| count(&report["status"], name);
+    assert_eq!(counted("connected"), count(&report, "sessions"), "{row}");
+    assert_eq!(["missing", "duplicated", "out_of_order"].map(counted), [0, 0, 0], "{row}");
+    assert!(counted("sent") >= 15 && counted("sent") == counted("acked"), "{row}");
+    assert_eq!(report["phases"].as_array().map(Vec::len), Some(phases), "{row}");
+    if each > 0 {
+        assert_eq!(counted("delivered"), each * counted("sent"), "{row}");
+    } else {
+        assert!(counted("churned") >= 30 && counted("delivered") > counted("sent"), "{row}");
+        assert!(report["phases"][0]["latencies_us"]["back"]["count"].as_u64() >= Some(20), "{row}");
+        assert_eq!(count(&report, "workers"), 2, "{row}");
+    }
+}
+
+#[test]
+fn what_a_crowd_cannot_do_is_said() {
+    let node = node();
+    let check = |arguments: &str, expected: &str| {
+        let (code, report, stderr) = run(&node, arguments);
+        assert!(code == 2 && report == Value::Null && stderr.contains(expected), "{arguments}: {code} {stderr}");
+    };
+    check("churn --sessions 2000", "names 40 accounts, 125 are needed; make more with `rookery store accounts`");
+    check("churn --sessions 20", "20 sessions of --devices 16 each are less than one channel of 2 accounts");
+    check("fanout --members 300 --devices 1", "names 40 accounts, 300 are needed");
+}
