@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_lite::future::block_on;
 use gateway::uring::{
     Config, ConnId, Decision, Endpoint, Handler, Inbox, Sockets, listen, mailbox, run, sleep_and_wake,
 };
@@ -96,7 +97,7 @@ fn main() -> anyhow::Result<()> {
             began: Duration::ZERO,
             outstanding_bytes: 0,
         };
-        run(Config::new("fan-out", 2 * SOCKETS), listener, sleeper, handler).map(drop)
+        block_on(run(Config::new("fan-out", 2 * SOCKETS), listener, sleeper, handler)).map(drop)
     });
     let mut clients = Vec::new();
     for _ in 0..SOCKETS {

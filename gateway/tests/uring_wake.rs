@@ -10,6 +10,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures_lite::future::block_on;
 use gateway::uring::{
     Config, ConnId, Decision, Endpoint, Handler, Inbox, Mailbox, Sockets, listen, mailbox, run, sleep_and_wake,
 };
@@ -141,7 +142,7 @@ fn soak(threads: u64, clients: usize) {
             if clients > 0 {
                 config.busy_receives_per_s = 0;
             }
-            run(config, listener, sleeper, player).expect("the shard runs");
+            block_on(run(config, listener, sleeper, player)).expect("the shard runs");
         }));
     }
 

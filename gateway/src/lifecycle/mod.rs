@@ -277,6 +277,7 @@ impl Node<'_> {
             origins: &api_config.origins,
             metrics: state.counts(),
             pool: &pool,
+            reads_wait: S::READS_WAIT,
             commander: &commander,
             tell: Tell {
                 end: Arc::new(move |end: ShardEnd| drop(tell.send(end.into()))),

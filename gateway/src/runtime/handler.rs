@@ -71,6 +71,7 @@ impl<S: Engine> ShardHandler<S> {
             stats: self.driver.stats(),
             links: self.driver.link_figures(),
             peers: self.driver.peer_totals(),
+            operations: self.driver.links().operations.figures(),
             requests_refused: self.driver.requests_refused(),
             origins_refused: self.origins_refused,
         };
@@ -146,12 +147,16 @@ impl<S: Engine> Handler for ShardHandler<S> {
         });
     }
 
-    fn on_turn(&mut self, sockets: &mut Sockets, _now: Instant) -> Option<Instant> {
+    async fn between_turns(&mut self) {
+        self.driver.links_mut().operations.run().await;
+    }
+
+    fn on_turn(&mut self, sockets: &mut Sockets, now: Instant) -> Option<Instant> {
         self.take_streams(sockets);
         let Turn { wanted, ticked } = self.driver.turn(&mut Ring { sockets, streams: &mut self.streams });
         if ticked {
             self.publish(sockets);
         }
-        Some(self.clock.instant(wanted))
+        Some(if self.driver.links().operations.is_behind() { now } else { self.clock.instant(wanted) })
     }
 }

@@ -1,4 +1,4 @@
-//! The ways between a shard and the other threads of its node: mailboxes and the store's threads.
+//! The ways between a shard and the other threads of its node: mailboxes, and its store operations.
 
 use std::sync::Arc;
 
@@ -9,16 +9,14 @@ use tokio::sync::Notify;
 
 use crate::uring::{Inbox, Mailbox, MailboxError};
 
-use super::pool::Spawner;
+use super::operations::Operations;
 
 /// Items that a shard's mailbox holds.
 pub(crate) const MAIL_MAX: usize = 8_192;
 
 pub(crate) struct NodeLinks {
     pub(crate) mail: Inbox<Mail>,
-    pub(crate) done: Inbox<Done>,
-    pub(crate) done_sender: Mailbox<Done>,
-    pub(crate) spawner: Spawner,
+    pub(super) operations: Operations,
     /// Those of all shards, in the order of their numbers.
     pub(crate) mailboxes: Vec<Mailbox<Mail>>,
     pub(crate) outdated: Arc<Notify>,
@@ -30,7 +28,7 @@ impl Links for NodeLinks {
     }
 
     fn done(&mut self) -> Option<Done> {
-        self.done.pop()
+        self.operations.finished()
     }
 
     fn push(&mut self, shard: ShardIndex, mail: Mail) -> Option<Mail> {
@@ -41,7 +39,7 @@ impl Links for NodeLinks {
     }
 
     fn spawn(&mut self, task: Task) {
-        self.spawner.spawn(task, self.done_sender.clone());
+        self.operations.spawn(task);
     }
 
     fn outdated(&mut self, _epoch: Epoch) {

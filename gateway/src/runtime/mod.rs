@@ -1,12 +1,15 @@
 //! Shards at work: their threads, mailboxes and store operations.
 //!
-//! Owns the threads and the ends of their mailboxes, and puts [`host::driver`] on them. When shards start and stop is
+//! Owns the threads, their executors and the ends of their mailboxes, and puts [`host::driver`] on them. The only place
+//! that names glommio. When shards start and stop is
 //! `lifecycle`'s, which is told by [`ShardEnd`] why one cannot go on.
 
 mod clock;
 mod commands;
+pub(crate) mod executor;
 mod handler;
 mod mesh;
+mod operations;
 mod pool;
 mod shards;
 mod streams;

@@ -1,6 +1,7 @@
-//! The threads on which store operations are polled, so that no shard and no look around ever waits for a store.
+//! Threads that may wait for a disk: for the store operations of shards while they read, and for what the node does in the
+//! background.
 //!
-//! Owns the threads. A result goes back through the mailbox of the shard that asked, which wakes it (I12).
+//! Owns the threads.
 
 use std::future::Future;
 use std::io;
@@ -9,11 +10,8 @@ use std::thread::{self, JoinHandle};
 
 use async_executor::{Executor, Task as Running};
 use futures_lite::future;
-use host::{Done, Task};
 
-use crate::uring::Mailbox;
-
-/// Runs store operations. Ends when dropped; what is under way then is dropped too.
+/// See the module. Ends when dropped; what is under way then is dropped too.
 pub(crate) struct StorePool {
     executor: Arc<Executor<'static>>,
     stop: Option<async_channel::Sender<()>>,
@@ -62,15 +60,8 @@ impl Drop for StorePool {
 }
 
 impl Spawner {
-    /// Polls `task` to its end, then puts what it came to into `mailbox`, which must have room for it.
-    pub(crate) fn spawn(&self, task: Task, mailbox: Mailbox<Done>) {
-        let work = async move {
-            let done = task.await;
-            // A shard that has ended wants no answer; one that lives keeps as many places free as it has asked.
-            if let Err(crate::uring::MailboxError::Full(done)) = mailbox.push(done) {
-                panic!("I12: no room in the shard's mailbox for {done:?}");
-            }
-        };
+    /// Has a thread of the pool do something.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.executor.spawn(work).detach();
     }
 }

@@ -3,7 +3,7 @@
 //! Owns who holds which end of which mailbox. What a shard does is [`ShardHandler`]'s.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
@@ -12,18 +12,19 @@ use host::Host;
 use host::driver::{Clock as _, Limits, Mail, Orders};
 use kv::Engine;
 use router::Drain;
-use schema::limits::STORE_TASKS_MAX;
 use schema::{Incarnation, Owner, ShardIndex, View};
 use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::peering::{NEW_STREAMS_MAX, NewStream};
 use crate::telemetry::metrics::Metrics;
-use crate::uring::{self, DriverError, Inbox, Mailbox, Sleeper, Waker};
+use crate::uring::{self, DriverError, Inbox, Mailbox, Sleeper, Sockets, Waker};
 
 use super::clock::Clock;
+use super::executor;
 use super::handler::{ShardHandler, ShardParts};
 use super::mesh::{MAIL_MAX, NodeLinks};
+use super::operations::Operations;
 use super::pool::StorePool;
 use super::tokens::Tokens;
 
@@ -102,7 +103,10 @@ pub(crate) struct NodeParts<'a, S> {
     pub(crate) key: &'a api::TokenKey,
     pub(crate) origins: &'a api::Origins,
     pub(crate) metrics: &'a Arc<Metrics>,
+    /// For what may have to wait for a disk.
     pub(crate) pool: &'a StorePool,
+    /// Whether reads of the store may have to.
+    pub(crate) reads_wait: bool,
     pub(crate) commander: &'a Commander,
     pub(crate) tell: Tell,
 }
@@ -111,26 +115,29 @@ impl<S: Engine> NodeParts<'_, S> {
     /// Starts every shard on a thread of its own. They listen when this returns, if they are to.
     pub(crate) fn start_shards(&self, ws: Option<SocketAddr>, connections_max: u32) -> anyhow::Result<Started> {
         let shards = self.config.shards();
+        let processors = executor::processors(shards).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the system does not say what processors there are, and shards stay on none");
+            None
+        });
         let (mut mailboxes, mut streams) = (Vec::new(), Vec::new());
         let mut wakers = Vec::new();
         let mut ends = Vec::new();
         for _ in 0..shards {
             let (sleeper, waker) = uring::sleep_and_wake()?;
             let (mailbox, mail) = uring::mailbox(&waker, MAIL_MAX);
-            let (done_sender, done) = uring::mailbox(&waker, STORE_TASKS_MAX as usize);
             let (stream, new_streams) = uring::mailbox(&waker, NEW_STREAMS_MAX);
             mailboxes.push(mailbox);
             streams.push(stream);
-            wakers.push(waker);
+            wakers.push(waker.clone());
             // Before any thread runs, so that an address that is taken leaves none behind.
             let listener = ws.map(|ws| uring::listen(ws, BACKLOG)).transpose()?;
-            ends.push((listener, sleeper, mail, new_streams, done_sender, done));
+            ends.push(Ends { listener, sleeper, waker, mail, new_streams });
         }
         let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
         let auth = Arc::new(Tokens::new(self.key.clone()));
         assert!(self.commander.wakers.set(wakers).is_ok(), "a node starts its shards once");
         let mut threads = Vec::new();
-        for (shard, (listener, sleeper, mail, new_streams, done_sender, done)) in (0..shards).zip(ends) {
+        for (shard, ends) in (0..shards).zip(ends) {
             let me = Owner { incarnation: self.incarnation, shard: ShardIndex(shard) };
             let host = host::Config {
                 me,
@@ -139,24 +146,8 @@ impl<S: Engine> NodeParts<'_, S> {
                 auth: Arc::clone(&auth),
                 appender: self.appender(me),
             };
-            let links = NodeLinks {
-                mail,
-                done,
-                done_sender,
-                spawner: self.pool.spawner(),
-                mailboxes: mailboxes.clone(),
-                outdated: Arc::clone(&self.tell.outdated),
-            };
-            let parts = ShardParts {
-                host: Host::new(host, self.clock.now()),
-                links,
-                clock: self.clock,
-                orders: Arc::clone(&self.commander.orders),
-                limits: Limits::new(share as u64),
-                shards,
-                echo: self.config.echo,
-            };
-            threads.push(self.start_shard(shard, share, listener, sleeper, new_streams, parts)?);
+            let processor = processors.as_ref().map(|processors| processors[usize::from(shard)]);
+            threads.push(self.start_shard(processor, share, ends, host, mailboxes.clone())?);
         }
         Ok(Started { mailboxes, streams, threads })
     }
@@ -168,25 +159,46 @@ impl<S: Engine> NodeParts<'_, S> {
 
     fn start_shard(
         &self,
-        shard: u16,
+        processor: Option<usize>,
         connections_max: usize,
-        listener: Option<std::net::TcpListener>,
-        sleeper: Sleeper,
-        new_streams: Inbox<NewStream>,
-        parts: ShardParts<S>,
+        ends: Ends,
+        host: host::Config<S, Tokens>,
+        mailboxes: Vec<Mailbox<Mail>>,
     ) -> io::Result<JoinHandle<()>> {
-        let mut config = uring::Config::new(format!("shard-{shard}"), connections_max);
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        // Pinned if each shard has a core of its own, and left to the scheduler otherwise.
-        config.cpu = (usize::from(self.config.shards()) <= cores && cores > 1).then_some(usize::from(shard));
-        let tell_end = Arc::clone(&self.tell.end);
-        let (origins, metrics) = (Arc::new(self.origins.clone()), Arc::clone(self.metrics));
-        thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
-            let error = uring::run(config, listener, sleeper, |_| {
+        let ShardIndex(shard) = host.me.shard;
+        let name = format!("shard-{shard}");
+        let config = uring::Config::new(&name, connections_max);
+        let (clock, orders, reads_wait) = (self.clock, Arc::clone(&self.commander.orders), self.reads_wait);
+        let (shards, echo) = (self.config.shards(), self.config.echo);
+        let Tell { end, outdated } = self.tell.clone();
+        let (origins, metrics, pool) = (Arc::new(self.origins.clone()), Arc::clone(self.metrics), self.pool.spawner());
+        thread::Builder::new().name(name).spawn(move || {
+            let Ends { listener, sleeper, waker, mail, new_streams } = ends;
+            // Here, so that its memory is near the processor.
+            let make_handler = |_: &mut Sockets| {
+                let operations = Operations::new(&waker, pool, reads_wait);
+                let parts = ShardParts {
+                    host: Host::new(host, clock.now()),
+                    links: NodeLinks { mail, operations, mailboxes, outdated },
+                    clock,
+                    orders,
+                    limits: Limits::new(connections_max as u64),
+                    shards,
+                    echo,
+                };
                 ShardHandler::new(parts, new_streams, origins, metrics, shard)
-            })
-            .err();
-            tell_end(ShardEnd(shard, error));
+            };
+            let error = executor::run(processor, uring::run(config, listener, sleeper, make_handler)).err();
+            end(ShardEnd(shard, error));
         })
     }
+}
+
+/// A shard's own ends of what leads to it.
+struct Ends {
+    listener: Option<TcpListener>,
+    sleeper: Sleeper,
+    waker: Waker,
+    mail: Inbox<Mail>,
+    new_streams: Inbox<NewStream>,
 }

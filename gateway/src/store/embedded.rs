@@ -50,6 +50,7 @@ impl Source for EmbeddedSource {
 
 impl NodeStore for EmbeddedEngine {
     const SHARED: bool = false;
+    const READS_WAIT: bool = true;
     const REMEDY: &'static str = "see whether the disk of the data directory is slow";
     const COMMIT_TIMED: &'static str = "From a group commit's first byte written to the return of its fsync";
 

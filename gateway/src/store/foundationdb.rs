@@ -74,6 +74,7 @@ impl Source for FoundationDbSource {
 
 impl NodeStore for FoundationDbEngine {
     const SHARED: bool = true;
+    const READS_WAIT: bool = false;
     const REMEDY: &'static str = "see `fdbcli --exec status` on a machine of the cluster, the network to it, and whether the cluster file is current";
     const COMMIT_TIMED: &'static str = "From a commit's handing in to its answer";
 

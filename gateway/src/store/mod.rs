@@ -32,6 +32,9 @@ pub(crate) trait NodeStore: Engine {
     /// Whether several processes can have this store open at once. One that cannot needs no heartbeat and no standby.
     const SHARED: bool;
 
+    /// Whether a read may have to wait for a disk in the thread that asks.
+    const READS_WAIT: bool;
+
     /// What an operator should look at when this store does not answer, or takes nothing.
     const REMEDY: &'static str;
 

@@ -54,7 +54,7 @@ pub enum DriverError {
 
 impl DriverError {
     /// Sorts the ways in which the kernel refuses a ring.
-    pub(super) fn of_ring(source: io::Error) -> Self {
+    pub(crate) fn of_ring(source: io::Error) -> Self {
         match source.raw_os_error() {
             Some(libc::ENOMEM) => DriverError::LockedMemory { source },
             Some(libc::EPERM | libc::EACCES) => DriverError::NotPermitted { source },

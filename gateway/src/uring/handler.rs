@@ -1,6 +1,7 @@
 //! The seam between the driver and what a shard does with its connections.
 
 use std::borrow::Cow;
+use std::future::{Future, ready};
 use std::time::Instant;
 
 use wire::{CloseCode, Fault, Refusal, Request};
@@ -36,6 +37,12 @@ pub trait Handler {
 
     /// No frame follows, and nothing can be sent any more.
     fn on_closed(&mut self, _sockets: &mut Sockets, _conn: ConnId, _why: Closed) {}
+
+    /// Between two turns, when the shard has looked at its calls: other tasks of the thread may run. Must not wait for
+    /// anything but those that are ready.
+    fn between_turns(&mut self) -> impl Future<Output = ()> {
+        ready(())
+    }
 
     /// Once a turn, after the turn's frames: the place to empty mailboxes and run timers. Returns when the next turn
     /// is wanted at the latest; an instant that has passed means at once, `None` when something happens.

@@ -1,4 +1,4 @@
-//! The driver: one thread a shard, and in it one io_uring for the clients' sockets.
+//! The driver: the loop of a shard, over one io_uring for the clients' sockets.
 //!
 //! Owns sockets, handshakes, frames, answers to pings and the close handshake. Knows nothing of what a message means: a
 //! [`Handler`] does. The only place that names io-uring, so that the runtime stays replaceable, and the only one in
@@ -8,9 +8,9 @@
 //! nothing. Frames are parsed where they were received, all that is queued for a socket in a turn goes out in one send,
 //! and other threads interrupt the wait through a [`Waker`].
 //!
-//! There is no runtime under it. The shards ran inside glommio 0.9 executors at first; its executor parks with a
-//! runnable task when its preemption timer fires between two of its steps, and on a busy machine 4 of 14 echo runs of
-//! 100 connections hung in it (I12). The wait on our own ring also takes one system call where its park takes eight.
+//! The loop is one task of whatever runs it, which is always ready: it lends its thread to the others between two turns
+//! ([`Handler::between_turns`]) and waits in its own ring alone. One system call where the park of glommio's executor takes
+//! eight.
 
 mod accept;
 mod buffers;
@@ -27,7 +27,6 @@ mod sockets;
 mod wake;
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::TcpListener;
 use std::time::Instant;
 
@@ -46,8 +45,6 @@ pub use wake::{Inbox, Mailbox, MailboxError, Sleeper, Waker, mailbox, sleep_and_
 pub struct Config {
     /// What the shard is called in the log.
     pub name: String,
-    /// The processor to stay on, or any.
-    pub cpu: Option<usize>,
     /// Connections this shard holds; more are closed unheard, so a handler that wants to tell them has to refuse
     /// earlier.
     pub connections_max: usize,
@@ -68,12 +65,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// The limits of [`schema::limits`], on any processor.
+    /// The limits of [`schema::limits`].
     pub fn new(name: impl Into<String>, connections_max: usize) -> Self {
         use schema::limits::{HANDSHAKE_BYTES_MAX, HANDSHAKE_MS, PARTIAL_BYTES_MAX};
         Config {
             name: name.into(),
-            cpu: None,
             connections_max,
             handshake_s: u32::try_from(HANDSHAKE_MS / 1000).expect("a few seconds"),
             handshake_bytes_max: HANDSHAKE_BYTES_MAX as usize,
@@ -85,22 +81,21 @@ impl Config {
     }
 }
 
-/// Runs a shard on this thread until its handler stops it, and returns the handler.
+/// Runs a shard until its handler stops it, and returns the handler. The future holds its thread but between two turns, and
+/// is to be polled on one thread only, which the kernel insists on.
 ///
-/// Without a listener it has no connections but those that it is given. `make_handler` is called on this thread once the ring stands, so a handler need not be [`Send`].
+/// Without a listener it has no connections but those that it is given. `make_handler` is called once the ring stands.
 ///
 /// # Errors
 /// The machine does not have what a shard needs, each kind with its remedy; nothing was served then.
-pub fn run<H: Handler>(
+pub async fn run<H: Handler>(
     config: Config,
     listener: impl Into<Option<TcpListener>>,
     sleeper: Sleeper,
     make_handler: impl FnOnce(&mut Sockets) -> H,
 ) -> Result<H, DriverError> {
+    // What other tasks of the thread log is the shard's too.
     let _span = tracing::info_span!("shard", name = config.name).entered();
-    if let Some(cpu) = config.cpu {
-        stay_on(cpu).map_err(|source| DriverError::Processor { cpu, source })?;
-    }
     let mut sockets = Sockets {
         ring: ring::Ring::new()?,
         conns: slab::Slab::default(),
@@ -119,19 +114,5 @@ pub fn run<H: Handler>(
         stop_at: None,
     };
     let handler = make_handler(&mut sockets);
-    shard::Shard::new(config, sleeper, sockets, handler).run()
-}
-
-/// Keeps this thread on one processor.
-fn stay_on(cpu: usize) -> io::Result<()> {
-    if cpu >= libc::CPU_SETSIZE as usize {
-        return Err(io::Error::from_raw_os_error(libc::EINVAL));
-    }
-    // SAFETY: a set of zeroes is the empty one, `cpu` is within it, and the kernel reads no more than its size.
-    let result = unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(cpu, &mut set);
-        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    shard::Shard::new(config, sleeper, sockets, handler).run().await
 }

@@ -40,17 +40,18 @@ impl<H: Handler> Shard<H> {
     }
 
     /// Runs until the handler stopped it and its connections are gone.
-    pub(super) fn run(mut self) -> Result<H, DriverError> {
-        self.run_turns().and_then(|()| self.end()).map_err(DriverError::io("entering the ring"))?;
+    pub(super) async fn run(mut self) -> Result<H, DriverError> {
+        self.run_turns().await.and_then(|()| self.end()).map_err(DriverError::io("entering the ring"))?;
         Ok(self.handler)
     }
 
-    fn run_turns(&mut self) -> io::Result<()> {
+    async fn run_turns(&mut self) -> io::Result<()> {
         self.read_calls();
         // The first turn is the handler's chance to ask for a timer.
         let mut wanted = Some(self.sockets.started);
         while !self.is_over() {
             self.enter(wanted)?;
+            self.handler.between_turns().await;
             wanted = self.turn();
         }
         Ok(())

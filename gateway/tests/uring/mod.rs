@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
+use futures_lite::future::block_on;
 use gateway::uring::{
     Closed, Config, ConnId, Decision, Endpoint, Frame, Handler, Inbox, Mailbox, Sockets, listen, mailbox, run,
     sleep_and_wake,
@@ -108,7 +109,7 @@ impl Driver {
         configure(&mut config);
         let thread = std::thread::spawn(move || {
             let reporter = |_: &mut Sockets| Reporter { acts: inbox, heard: reports };
-            run(config, listener, sleeper, reporter).expect("the shard runs");
+            block_on(run(config, listener, sleeper, reporter)).expect("the shard runs");
         });
         Driver { addr, acts, heard, thread: Some(thread) }
     }

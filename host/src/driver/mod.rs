@@ -554,4 +554,9 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     pub fn links(&self) -> &L {
         &self.links
     }
+
+    /// The same, for what happens there between two turns.
+    pub fn links_mut(&mut self) -> &mut L {
+        &mut self.links
+    }
 }

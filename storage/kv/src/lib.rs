@@ -19,6 +19,7 @@ pub mod retry;
 mod samples;
 pub mod transaction;
 mod versions;
+pub mod waiting;
 
 /// Concurrent reads of one transaction, without naming a runtime.
 pub mod join {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use wire::Request;
 
+use crate::runtime::executor;
 use crate::uring::{self, ConnId, Decision, Handler, Sockets};
 
 /// Starts one shard without connections on a free port of loopback, stops it, and waits for its end.
@@ -19,10 +20,11 @@ pub(super) fn driver() -> anyhow::Result<()> {
     let listener = uring::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), 1)?;
     let (sleeper, _waker) = uring::sleep_and_wake()?;
     let shard = thread::Builder::new().name("doctor".to_owned()).spawn(move || {
-        uring::run(uring::Config::new("doctor", 1), listener, sleeper, |sockets| {
+        let nobody = |sockets: &mut Sockets| {
             sockets.stop(Duration::ZERO);
             Nobody
-        })
+        };
+        executor::run(None, uring::run(uring::Config::new("doctor", 1), listener, sleeper, nobody))
     })?;
     shard.join().expect("a shard without clients breaks no promise")?;
     Ok(())

@@ -64,6 +64,15 @@ struct Place {
     latencies: [Histogram; Latency::ALL.len()],
 }
 
+/// What a shard's executor did for store operations since it started.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OperationFigures {
+    /// Times that it polled some between two turns.
+    pub(crate) runs: u64,
+    /// Time that this took.
+    pub(crate) took: Duration,
+}
+
 /// Plain numbers of one shard: what it has counted since it started, and what it holds now.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Figures {
@@ -72,6 +81,7 @@ pub(crate) struct Figures {
     pub(crate) stats: router::Stats,
     pub(crate) links: LinkFigures,
     pub(crate) peers: PeerTotals,
+    pub(crate) operations: OperationFigures,
     /// Requests for another path than is served, or with none of the subprotocols.
     pub(crate) requests_refused: u64,
     /// Requests of pages whose origin may not connect.
@@ -130,7 +140,13 @@ pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
         ("rookery_links_kept_bytes", "Bytes kept until another node acknowledges them", |f| f.peers.kept_bytes),
         ("rookery_held_bytes", "Bytes of events that homes keep for sessions that will ask", |f| f.stats.held_bytes),
     ];
-    let counters: [Row; 16] = [
+    let counters: [Row; 18] = [
+        ("rookery_operations_runs", "Times that a shard's executor polled store operations between two turns", |f| {
+            f.operations.runs
+        }),
+        ("rookery_operations_microseconds", "Time that this took", |f| {
+            u64::try_from(f.operations.took.as_micros()).unwrap_or(u64::MAX)
+        }),
         ("rookery_events_encoded", "Events encoded, each once an encoding and shard", |f| f.stats.events_encoded),
         ("rookery_logins", "Logins that were begun", |f| f.stats.logins),
         ("rookery_pushes_written", "Push items kept for members who were not there", |f| f.stats.pushes_written),

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use host::driver::{LinkFigures, PeerTotals};
 use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
 
@@ -27,7 +29,10 @@ fn levels_are_shown_by_shard_and_counters_summed() {
     let stats = router::Stats { sessions: 3, ..router::Stats::default() };
     let links = LinkFigures { waiting_bytes: 7, dropped: 2, lost: 1 };
     let peers = PeerTotals { links: 3, up: 2, sent: 9, refused: 4, ..PeerTotals::default() };
-    let figures = Figures { counters, connections: 4, stats, links, peers, requests_refused: 8, origins_refused: 10 };
+    let operations = OperationFigures { runs: 12, took: Duration::from_millis(3) };
+    let (requests_refused, origins_refused) = (8, 10);
+    let figures =
+        Figures { counters, connections: 4, stats, links, peers, operations, requests_refused, origins_refused };
     metrics.shard(0).publish(figures, ShardLinks::default());
     metrics.shard(1).publish(Figures { connections: 1, ..figures }, ShardLinks::default());
     check(
@@ -44,6 +49,8 @@ fn levels_are_shown_by_shard_and_counters_summed() {
             "rookery_links_up{shard=\"1\"} 2",
             "rookery_links_sent_total 18",
             "rookery_frames_refused_total 8",
+            "rookery_operations_runs_total 24",
+            "rookery_operations_microseconds_total 6000",
             "rookery_refused_requests_total 16",
             "rookery_refused_origins_total 20",
             "# TYPE rookery_accepted counter",

@@ -229,6 +229,10 @@ impl Backend for EmbeddedBackend {
         self.key_bytes_max
     }
 
+    fn waits(&self) -> bool {
+        true
+    }
+
     fn submit(&self, submission: Submission) -> Result<Answer, Error> {
         let (answer, receiver) = oneshot::channel();
         self.shared.submit(submission, answer)?;

@@ -16,6 +16,7 @@ use crate::limits;
 use crate::pending::{Entry, Merge, Overlay, Reads, check_transaction, over_overlay};
 use crate::resolver::{CommitRequest, Resolver, Unwatched};
 use crate::transaction::{Begin, Committed, Page, RangeRequest, Transaction, Version, Watch};
+use crate::waiting::may_wait;
 
 /// What an engine gives its transactions.
 pub trait Backend: Send + Sync + 'static {
@@ -44,6 +45,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// A commit that read at `since` and was handed in at `asked_ms` was answered so.
     fn answered(&self, _since: Version, _asked_ms: u64, _result: &Result<Committed, Error>) {}
+
+    /// Whether a read may have to wait for a disk, so that it is left to threads that may.
+    fn waits(&self) -> bool {
+        false
+    }
 
     /// How many times an operation of a transaction lets other tasks run first. 0 but in simulation.
     fn yields(&self) -> u32 {
@@ -177,6 +183,14 @@ impl<B: Backend> LocalTransaction<B> {
         }
     }
 
+    /// Before each read.
+    async fn turn(&self) {
+        yield_now(self.backend.yields()).await;
+        if self.backend.waits() {
+            may_wait().await;
+        }
+    }
+
     fn version(&self) -> Result<Version, Error> {
         self.view().map(|(version, _)| *version)
     }
@@ -190,7 +204,7 @@ impl<B: Backend> LocalTransaction<B> {
     }
 
     async fn read(&self, key: &[u8], conflicts: bool) -> Result<Option<Bytes>, Error> {
-        yield_now(self.backend.yields()).await;
+        self.turn().await;
         self.own.check_key(key, 0)?;
         let (_, snapshot) = self.view()?;
         let entry = self.own.entry(key)?;
@@ -209,7 +223,7 @@ impl<B: Backend> LocalTransaction<B> {
     }
 
     async fn read_range(&self, range: &RangeRequest, conflicts: bool) -> Result<Page, Error> {
-        yield_now(self.backend.yields()).await;
+        self.turn().await;
         self.own.check_range(&range.begin, &range.end)?;
         let (_, snapshot) = self.view()?;
         let mut merge = Merge::new(range, &self.own)?;

@@ -1,0 +1,207 @@
+//! Store operations of one shard, and where they are polled.
+//!
+//! Owns that. An operation is polled by tasks of the shard's executor, in a queue of their own, between two turns; for as
+//! long as it may have to wait for a disk it is on a thread of the pool. So a commit that is durable, or a row that a
+//! cluster has sent, wakes the shard that asked and no thread in between.
+//! Part of I12: a call of an operation's waker puts it into the shard's mailbox, which wakes the shard, and however often
+//! it is called, the operation is there once until it is polled.
+//!
+//! ```text
+//! spawn ─► ready ─────────► task of the executor ─► finished ─► the shard's turn
+//!            ▲ called by        │ may have to wait
+//!            ╰── any thread     ▼
+//!                ▲          thread of the pool ─► result ─► the shard's mailbox
+//!                ╰── pending ───╯
+//! ```
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake};
+
+use glommio::{Latency, Shares, TaskQueueHandle};
+use host::{Done, Task};
+use kv::waiting::{MayHaveToWait, poll_without_waiting};
+use schema::limits::STORE_TASKS_MAX;
+
+use crate::telemetry::metrics::OperationFigures;
+use crate::uring::{self, Inbox, Mailbox, MailboxError};
+
+use super::pool::Spawner;
+
+/// Polls of operations between two turns: at some 10 µs each the sockets wait 1 ms at most.
+const POLLS_MAX: usize = 100;
+
+/// What other threads tell.
+enum Event {
+    /// To be polled.
+    Called(Arc<Operation>),
+    /// Ended in the pool. In a box, since the mailbox has room for many and holds few.
+    Done(Box<Done>),
+}
+
+/// In the mailbox an operation is once because of its waker and once as it comes back from the pool, then its result, and
+/// once more if its waker is called after that.
+const EVENTS_MAX: usize = 4 * STORE_TASKS_MAX as usize;
+
+struct Operation {
+    place: Mutex<Place>,
+    /// Its waker was called since it was last polled.
+    called: AtomicBool,
+    home: Mailbox<Event>,
+    pool: Spawner,
+}
+
+struct Place {
+    /// Not while it is polled, nor after its end.
+    task: Option<Task>,
+    /// A thread of the pool polls it, or will.
+    in_pool: bool,
+}
+
+impl Operation {
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: Event) {
+        // A shard that has ended wants to know nothing; one that lives keeps places free.
+        if let Err(MailboxError::Full(_)) = self.home.push(event) {
+            panic!("I12: no room in the shard's mailbox for what its store operations come to");
+        }
+    }
+
+    /// On the shard's thread.
+    fn poll_at_home(self: Arc<Self>, finished: &Finished) {
+        let mut place = self.place();
+        if place.in_pool {
+            // The pool's thread looks at `called` when it gives it back.
+            return;
+        }
+        let Some(mut task) = place.task.take() else { return };
+        drop(place);
+        match self.poll(|cx| poll_without_waiting(task.as_mut(), cx)) {
+            Ok(Poll::Ready(done)) => finished.borrow_mut().push_back(done),
+            Ok(Poll::Pending) => self.place().task = Some(task),
+            Err(MayHaveToWait) => {
+                self.place().task = Some(task);
+                self.move_to_pool();
+            }
+        }
+    }
+
+    fn move_to_pool(self: Arc<Self>) {
+        self.place().in_pool = true;
+        let pool = self.pool.clone();
+        pool.spawn(async move { self.poll_in_pool() });
+    }
+
+    /// On a thread of the pool.
+    fn poll_in_pool(self: Arc<Self>) {
+        let Some(mut task) = self.place().task.take() else { return };
+        match self.poll(|cx| task.as_mut().poll(cx)) {
+            Poll::Ready(done) => self.tell(Event::Done(Box::new(done))),
+            Poll::Pending => {
+                *self.place() = Place { task: Some(task), in_pool: false };
+                if self.called.load(Ordering::Acquire) {
+                    self.tell(Event::Called(Arc::clone(&self)));
+                }
+            }
+        }
+    }
+
+    fn poll<T>(self: &Arc<Self>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        // Before: a call during the poll is one for the next.
+        self.called.swap(false, Ordering::AcqRel);
+        poll(&mut Context::from_waker(&Arc::clone(self).into()))
+    }
+}
+
+impl Wake for Operation {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.called.swap(true, Ordering::AcqRel) {
+            self.tell(Event::Called(Arc::clone(self)));
+        }
+    }
+}
+
+/// What those that have ended came to, the oldest first.
+type Finished = RefCell<VecDeque<Done>>;
+
+/// See the module. Belongs to the executor in which it was made.
+pub(super) struct Operations {
+    events: Inbox<Event>,
+    home: Mailbox<Event>,
+    pool: Spawner,
+    /// Whether reads of this store may have to wait for a disk.
+    reads_wait: bool,
+    /// To be polled before the next turn.
+    ready: VecDeque<Arc<Operation>>,
+    finished: Rc<Finished>,
+    queue: TaskQueueHandle,
+}
+
+impl Operations {
+    pub(super) fn new(shard: &uring::Waker, pool: Spawner, reads_wait: bool) -> Self {
+        let (home, events) = uring::mailbox(shard, EVENTS_MAX);
+        let queue =
+            glommio::executor().create_task_queue(Shares::default(), Latency::NotImportant, "store operations");
+        Self { events, home, pool, reads_wait, ready: VecDeque::new(), finished: Rc::default(), queue }
+    }
+
+    /// Begins one. What it comes to is [`Self::finished`] in a later turn.
+    pub(super) fn spawn(&mut self, task: Task) {
+        let place = Mutex::new(Place { task: Some(task), in_pool: false });
+        let (home, pool) = (self.home.clone(), self.pool.clone());
+        let operation = Arc::new(Operation { place, called: AtomicBool::new(false), home, pool });
+        // Nearly all begin with a read.
+        if self.reads_wait { operation.move_to_pool() } else { operation.wake_by_ref() }
+    }
+
+    /// What the oldest of those that have ended came to.
+    pub(super) fn finished(&mut self) -> Option<Done> {
+        self.finished.borrow_mut().pop_front()
+    }
+
+    /// Polls those that are ready, on the shard's executor, for a moment.
+    pub(super) async fn run(&mut self) {
+        self.take_events();
+        if self.ready.is_empty() {
+            return;
+        }
+        let polled = self.ready.len().min(POLLS_MAX);
+        for operation in self.ready.drain(..polled) {
+            let finished = Rc::clone(&self.finished);
+            glommio::spawn_local_into(async move { operation.poll_at_home(&finished) }, self.queue)
+                .expect("the queue is there as long as the executor")
+                .detach();
+        }
+        glommio::executor().yield_task_queue_now().await;
+    }
+
+    /// Whether some were left for after the next turn, which is not to be waited for.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn figures(&self) -> OperationFigures {
+        let stats = glommio::executor().task_queue_stats(self.queue);
+        let stats = stats.expect("the queue is there as long as the executor");
+        OperationFigures { runs: stats.queue_selected(), took: stats.runtime() }
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.events.pop() {
+            match event {
+                Event::Called(operation) => self.ready.push_back(operation),
+                Event::Done(done) => self.finished.borrow_mut().push_back(*done),
+            }
+        }
+    }
+}
