@@ -40,8 +40,7 @@ pub(crate) fn run<T>(
 
 /// Why there is no executor.
 fn refused(error: GlommioError<()>, processor: Option<usize>) -> DriverError {
-    let too_little_memory =
-        matches!(error, GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..)));
+    let too_little_memory = matches!(error, GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..)));
     let source = io::Error::from(error);
     match processor {
         _ if too_little_memory => DriverError::LockedMemory { source },

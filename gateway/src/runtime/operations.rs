@@ -150,8 +150,7 @@ pub(super) struct Operations {
 impl Operations {
     pub(super) fn new(shard: &uring::Waker, pool: Spawner, reads_wait: bool) -> Self {
         let (home, events) = uring::mailbox(shard, EVENTS_MAX);
-        let queue =
-            glommio::executor().create_task_queue(Shares::default(), Latency::NotImportant, "store operations");
+        let queue = glommio::executor().create_task_queue(Shares::default(), Latency::NotImportant, "store operations");
         Self { events, home, pool, reads_wait, ready: VecDeque::new(), finished: Rc::default(), queue }
     }
 

@@ -23,7 +23,7 @@ use crate::{COMMIT, VERSION};
 pub(crate) use latency::Histogram;
 pub(crate) use links::ShardLinks;
 use nodes::NodeFigures;
-pub(crate) use shard::{OperationFigures, Figures, Latency, ShardMetrics};
+pub(crate) use shard::{Figures, Latency, OperationFigures, ShardMetrics};
 #[cfg(test)]
 pub(crate) use text::render;
 pub(crate) use text::{Family, Value};
