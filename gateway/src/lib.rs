@@ -5,7 +5,7 @@
 //! ```text
 //! ops ─► lifecycle ─► runtime ─► peering ─► uring    ops        commands, the doctor
 //!           │            │                           lifecycle  start, heartbeat, housekeeping, shutdown
-//!           ├──► store ──┤                           runtime    shards, mailboxes, the store's threads
+//!           ├──► store ──┤                           runtime    shards on glommio, mailboxes, store operations
 //!           ▼            ▼                           peering    connections to other nodes, until shards have them
 //!        machine     telemetry                       store      the engine that is configured, and its health
 //!           ╰──► config ◄╯                           machine    directory, disk, file limit, listeners, signals

@@ -10,7 +10,7 @@
 //!
 //! The loop is one task of whatever runs it, which is always ready: it lends its thread to the others between two turns
 //! ([`Handler::between_turns`]) and waits in its own ring alone. One system call where the park of glommio's executor takes
-//! eight.
+//! four to eight.
 
 mod accept;
 mod buffers;
@@ -59,7 +59,7 @@ pub struct Config {
     pub overloaded_code: CloseCode,
     /// Seconds of silence after which a connection waits by a poll instead of a recv.
     pub idle_after_s: u32,
-    /// Receives a second from which the shard waits a moment, 50 us, for more: below one in each moment that costs more
+    /// Receives a second from which the shard waits a moment for more: below one in each moment that costs more
     /// than it saves.
     pub busy_receives_per_s: u64,
 }

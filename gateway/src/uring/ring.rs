@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
-use std::time::Duration;
+use std::time::Instant;
 
 use io_uring::{EnterFlags, IoUring, opcode, squeue, types};
 
@@ -45,8 +45,12 @@ pub(super) struct Batch {
     pub(super) moment_us: u32,
 }
 
-/// The longest wait of one system call. Nothing depends on it; a wait without a batch could be endless.
-const WAIT_MAX: Duration = Duration::from_secs(3600);
+/// One timeout request, for the earliest moment that was asked for.
+struct Alarm {
+    at: Box<types::Timespec>,
+    /// When it completes, if it is among the requests.
+    rings: Option<Instant>,
+}
 
 pub(super) struct Ring {
     // Before the memory that the kernel writes to: closing the ring ends that.
@@ -54,6 +58,7 @@ pub(super) struct Ring {
     pub(super) buffers: Buffers,
     /// What was read from the eventfd, which says nothing.
     calls: Box<u64>,
+    alarm: Alarm,
     /// Taken from the kernel and not handled yet. At most what the kernel's queue holds, plus what was reaped to make
     /// room while one turn submitted.
     reaped: VecDeque<Completion>,
@@ -72,7 +77,33 @@ impl Ring {
             .build(SUBMISSIONS)
             .map_err(DriverError::of_ring)?;
         let buffers = Buffers::register(&uring.submitter())?;
-        Ok(Ring { uring, buffers, calls: Box::new(0), reaped: VecDeque::new(), broken: None })
+        let alarm = Alarm { at: Box::new(types::Timespec::new()), rings: None };
+        Ok(Ring { uring, buffers, calls: Box::new(0), alarm, reaped: VecDeque::new(), broken: None })
+    }
+
+    /// Completes at this moment at the latest. One timer for many waits: a timeout of each would have the kernel program
+    /// its clock twice a turn, which on a virtual machine is most of what a turn costs.
+    ///
+    /// `moved` is the user data of a completion that says nothing.
+    pub(super) fn alarm(&mut self, at: Instant, now: Instant, user_data: u64, moved: u64) {
+        if self.alarm.rings.is_some_and(|rings| rings <= at) {
+            return;
+        }
+        *self.alarm.at = types::Timespec::from(at.saturating_duration_since(now));
+        let moment = &raw const *self.alarm.at;
+        let (entry, user_data) = match self.alarm.rings.replace(at) {
+            None => (opcode::Timeout::new(moment).build(), user_data),
+            // If it has fired by then its completion is there, and the next wait asks for it anew.
+            Some(_) => (opcode::TimeoutUpdate::new(user_data, moment).build(), moved),
+        };
+        // SAFETY: the ring owns the time, and drops it after itself. The kernel reads it as it takes the entry; should that
+        // be after the next change it is the newer time, which is meant.
+        unsafe { self.push(entry, user_data) };
+    }
+
+    /// The alarm has completed.
+    pub(super) fn alarmed(&mut self) {
+        self.alarm.rings = None;
     }
 
     /// Completes when another thread wrote to the eventfd, and resets it. One at a time.
@@ -152,11 +183,10 @@ impl Ring {
         if needed { self.enter_for(0, &types::SubmitArgs::new()) } else { self.broken.take().map_or(Ok(()), Err) }
     }
 
-    /// As [`enter`](Self::enter), and waits until there is a completion or the time is over. With `batch` it waits a
+    /// As [`enter`](Self::enter), and waits until there is a completion. With `batch` it waits a
     /// moment longer for that many, besides those of what is queued.
-    pub(super) fn enter_and_wait(&mut self, timeout: Option<Duration>, batch: Option<Batch>) -> io::Result<()> {
-        let timespec = types::Timespec::from(timeout.unwrap_or(WAIT_MAX));
-        let args = types::SubmitArgs::new().timespec(&timespec);
+    pub(super) fn enter_and_wait(&mut self, batch: Option<Batch>) -> io::Result<()> {
+        let args = types::SubmitArgs::new();
         match batch.filter(|_| self.uring.params().is_feature_min_timeout()) {
             None => self.enter_for(1, &args),
             Some(Batch { completions, moment_us }) => {
@@ -193,6 +223,11 @@ impl Ring {
             result: entry.result(),
             flags: entry.flags(),
         }));
+    }
+
+    /// Whether some that were reaped are left.
+    pub(super) fn has_completions(&self) -> bool {
+        !self.reaped.is_empty()
     }
 
     /// The oldest completion that was reaped.

@@ -115,6 +115,8 @@ pub(super) enum Op {
     Accept,
     /// On the eventfd; the id is of no connection.
     Calls,
+    /// The moment at which the next turn is wanted; the id is of no connection.
+    Alarm,
     Recv,
     Poll,
     Send,
@@ -122,7 +124,7 @@ pub(super) enum Op {
 }
 
 impl Op {
-    const ALL: [Op; 6] = [Op::Accept, Op::Calls, Op::Recv, Op::Poll, Op::Send, Op::Cancel];
+    const ALL: [Op; 7] = [Op::Accept, Op::Calls, Op::Alarm, Op::Recv, Op::Poll, Op::Send, Op::Cancel];
 
     /// For a request of no connection.
     pub(super) fn alone(self) -> u64 {

@@ -1,24 +1,28 @@
 //! The hang of glommio 0.9 that docs/glommio-parking.md tells of, alone, and the way around it that shards go.
 //!
-//! An executor has one task, which is ready again and again. If the preemption timer fires between the step that arms it and
+//! An executor has one task, which reads a file again and again. If the preemption timer fires between the step that arms it and
 //! the one that looks for tasks, it parks for ever. A machine does that to a timer of 100 ms, glommio's own, when it takes
 //! the processor away at that moment; to one of a microsecond it happens each time. With a timer that never fires the
 //! executor comes to its end, also where its process is stopped and continued all the time. Each run is a process of its
 //! own, since an executor that hangs cannot be ended otherwise.
 //!
-//! `ROOKERY_PARKING_RUNS=200 cargo test -p gateway --test glommio_parking -- --nocapture` takes as many runs as you like.
+//! `ROOKERY_PARKING_RUNS=200 cargo test -p gateway --test glommio_parking -- --nocapture --include-ignored` takes as many runs
+//! as you like, also with the default timer.
 
+use std::ops::RangeInclusive;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use glommio::timer::sleep;
+use glommio::io::BufferedFile;
 use glommio::{LocalExecutorBuilder, Placement};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// As in `gateway/src/runtime/executor.rs`.
 const NEVER: Duration = Duration::from_secs(50 * 365 * 24 * 60 * 60);
 
+/// glommio's own.
+const DEFAULT: Duration = Duration::from_millis(100);
 /// One that has fired before the executor looks at its tasks.
 const FIRES_AT_ONCE: Duration = Duration::from_micros(1);
 
@@ -35,10 +39,13 @@ const AT_ONCE: usize = 8;
 
 #[test]
 fn an_executor_whose_timer_never_fires_does_not_park_with_a_task_that_is_ready() {
-    let runs = std::env::var("ROOKERY_PARKING_RUNS").map_or(AT_ONCE, |runs| runs.parse().expect("a number of runs"));
-    let hung = hung(NEVER, runs);
-    assert_eq!(hung, 0, "of {runs} runs");
-    eprintln!("{runs} runs came to their end");
+    check(NEVER, 0..=0);
+}
+
+#[test]
+#[ignore = "shows the fault of glommio 0.9 with its default timer: by chance, in 13 of 40 runs"]
+fn with_the_default_timer_it_does() {
+    check(DEFAULT, 1..=usize::MAX);
 }
 
 #[test]
@@ -48,8 +55,9 @@ fn one_whose_timer_fires_between_its_steps_does() {
     assert!(!ends(&mut run, WORK + PATIENCE), "glommio's executor does not park any more with a task that is ready");
 }
 
-/// How many of so many runs hang.
-fn hung(timer: Duration, runs: usize) -> usize {
+/// How many runs hang.
+fn check(timer: Duration, expected: RangeInclusive<usize>) {
+    let runs = std::env::var("ROOKERY_PARKING_RUNS").map_or(AT_ONCE, |runs| runs.parse().expect("a number of runs"));
     let (mut left, mut hung) = (runs, 0);
     while left > 0 {
         let started: Vec<_> = (0..left.min(AT_ONCE)).map(|number| (number, start(timer))).collect();
@@ -58,7 +66,8 @@ fn hung(timer: Duration, runs: usize) -> usize {
         let watched: Vec<_> = started.into_iter().map(watch).collect();
         hung += watched.into_iter().filter_map(|run| (!run.join().expect("it is watched")).then_some(())).count();
     }
-    hung
+    eprintln!("{hung} of {runs} runs hung with a preemption timer of {timer:?}");
+    assert!(expected.contains(&hung), "{hung} of {runs} runs hung with a preemption timer of {timer:?}");
 }
 
 fn start(timer: Duration) -> Child {
@@ -109,9 +118,11 @@ fn run() {
     let timer = Duration::from_micros(timer_us.parse().expect("microseconds"));
     let executor = LocalExecutorBuilder::new(Placement::Unbound).preempt_timer(timer).make();
     executor.expect("the machine has what a shard needs").run(async {
+        // Read through the executor's ring: it is woken by the kernel each time, and hardly waits.
+        let file = BufferedFile::open("/proc/self/exe").await.expect("it runs");
         let until = Instant::now() + WORK;
         while Instant::now() < until {
-            sleep(Duration::from_nanos(1)).await;
+            file.read_at(0, 1).await.expect("it can be read");
         }
     });
 }

@@ -67,7 +67,7 @@ pub trait Sockets {
     fn stop(&mut self, within: Duration);
 }
 
-/// The ways between one shard and the other threads of its node: other shards, the HTTP API, the store's threads. No
+/// The ways between one shard and what else is in its node: other shards, the HTTP API, store operations. No
 /// call waits.
 pub trait Links {
     /// The oldest item in this shard's mailbox.
