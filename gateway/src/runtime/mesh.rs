@@ -16,7 +16,7 @@ pub(crate) const MAIL_MAX: usize = 8_192;
 
 pub(crate) struct NodeLinks {
     pub(crate) mail: Inbox<Mail>,
-    pub(super) operations: Operations,
+    pub(super) operations: Operations<Done>,
     /// Those of all shards, in the order of their numbers.
     pub(crate) mailboxes: Vec<Mailbox<Mail>>,
     pub(crate) outdated: Arc<Notify>,

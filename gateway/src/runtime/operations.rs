@@ -16,13 +16,14 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake};
 
 use glommio::{Latency, Shares, TaskQueueHandle};
-use host::{Done, Task};
 use kv::waiting::{MayHaveToWait, poll_without_waiting};
 use schema::limits::STORE_TASKS_MAX;
 
@@ -34,39 +35,42 @@ use super::pool::Spawner;
 /// Polls of operations between two turns: at some 10 µs each the sockets wait 1 ms at most.
 const POLLS_MAX: usize = 100;
 
+/// What comes to a `T` by being polled on any thread.
+type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// What other threads tell.
-enum Event {
+enum Event<T> {
     /// To be polled.
-    Called(Arc<Operation>),
+    Called(Arc<Operation<T>>),
     /// Ended in the pool. In a box, since the mailbox has room for many and holds few.
-    Done(Box<Done>),
+    Done(Box<T>),
 }
 
 /// In the mailbox an operation is once because of its waker and once as it comes back from the pool, then its result, and
 /// once more if its waker is called after that.
 const EVENTS_MAX: usize = 4 * STORE_TASKS_MAX as usize;
 
-struct Operation {
-    place: Mutex<Place>,
+struct Operation<T> {
+    place: Mutex<Place<T>>,
     /// Its waker was called since it was last polled.
     called: AtomicBool,
-    home: Mailbox<Event>,
+    home: Mailbox<Event<T>>,
     pool: Spawner,
 }
 
-struct Place {
+struct Place<T> {
     /// Not while it is polled, nor after its end.
-    task: Option<Task>,
+    task: Option<Task<T>>,
     /// A thread of the pool polls it, or will.
     in_pool: bool,
 }
 
-impl Operation {
-    fn place(&self) -> MutexGuard<'_, Place> {
+impl<T: Send + 'static> Operation<T> {
+    fn place(&self) -> MutexGuard<'_, Place<T>> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&self, event: Event<T>) {
         // A shard that has ended wants to know nothing; one that lives keeps places free.
         if let Err(MailboxError::Full(_)) = self.home.push(event) {
             panic!("I12: no room in the shard's mailbox for what its store operations come to");
@@ -74,7 +78,7 @@ impl Operation {
     }
 
     /// On the shard's thread.
-    fn poll_at_home(self: Arc<Self>, finished: &Finished) {
+    fn poll_at_home(self: Arc<Self>, finished: &Finished<T>) {
         let mut place = self.place();
         if place.in_pool {
             // The pool's thread looks at `called` when it gives it back.
@@ -112,14 +116,14 @@ impl Operation {
         }
     }
 
-    fn poll<T>(self: &Arc<Self>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    fn poll<P>(self: &Arc<Self>, poll: impl FnOnce(&mut Context<'_>) -> P) -> P {
         // Before: a call during the poll is one for the next.
         self.called.swap(false, Ordering::AcqRel);
         poll(&mut Context::from_waker(&Arc::clone(self).into()))
     }
 }
 
-impl Wake for Operation {
+impl<T: Send + 'static> Wake for Operation<T> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -132,22 +136,22 @@ impl Wake for Operation {
 }
 
 /// What those that have ended came to, the oldest first.
-type Finished = RefCell<VecDeque<Done>>;
+type Finished<T> = RefCell<VecDeque<T>>;
 
 /// See the module. Belongs to the executor in which it was made.
-pub(super) struct Operations {
-    events: Inbox<Event>,
-    home: Mailbox<Event>,
+pub(super) struct Operations<T> {
+    events: Inbox<Event<T>>,
+    home: Mailbox<Event<T>>,
     pool: Spawner,
     /// Whether reads of this store may have to wait for a disk.
     reads_wait: bool,
     /// To be polled before the next turn.
-    ready: VecDeque<Arc<Operation>>,
-    finished: Rc<Finished>,
+    ready: VecDeque<Arc<Operation<T>>>,
+    finished: Rc<Finished<T>>,
     queue: TaskQueueHandle,
 }
 
-impl Operations {
+impl<T: Send + 'static> Operations<T> {
     pub(super) fn new(shard: &uring::Waker, pool: Spawner, reads_wait: bool) -> Self {
         let (home, events) = uring::mailbox(shard, EVENTS_MAX);
         let queue = glommio::executor().create_task_queue(Shares::default(), Latency::NotImportant, "store operations");
@@ -155,7 +159,7 @@ impl Operations {
     }
 
     /// Begins one. What it comes to is [`Self::finished`] in a later turn.
-    pub(super) fn spawn(&mut self, task: Task) {
+    pub(super) fn spawn(&mut self, task: Task<T>) {
         let place = Mutex::new(Place { task: Some(task), in_pool: false });
         let (home, pool) = (self.home.clone(), self.pool.clone());
         let operation = Arc::new(Operation { place, called: AtomicBool::new(false), home, pool });
@@ -164,7 +168,7 @@ impl Operations {
     }
 
     /// What the oldest of those that have ended came to.
-    pub(super) fn finished(&mut self) -> Option<Done> {
+    pub(super) fn finished(&mut self) -> Option<T> {
         self.finished.borrow_mut().pop_front()
     }
 
@@ -202,5 +206,65 @@ impl Operations {
                 Event::Done(done) => self.finished.borrow_mut().push_back(*done),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
+    use kv::{Begin, Engine, Transaction};
+
+    use super::*;
+    use crate::runtime::{StorePool, executor};
+
+    const OPERATIONS: u32 = 500;
+
+    /// Reads a row, waits for a thread that knows nothing of executors, and commits another: twice.
+    async fn two_transactions(engine: EmbeddedEngine, number: u32) -> u32 {
+        for step in 0..2u8 {
+            let mut tx = engine.begin(Begin::Fresh);
+            let key = [&number.to_be_bytes()[..], &[step]].concat();
+            assert_eq!(tx.get(&key).await.expect("it can be read"), None);
+            let (tell, told) = tokio::sync::oneshot::channel();
+            thread::spawn(move || tell.send(()));
+            told.await.expect("the thread tells");
+            tx.set(&key, b"");
+            tx.commit().await.expect("nobody else writes it");
+        }
+        number
+    }
+
+    /// A shard's loop without sockets. Each operation ends once, wherever it was polled.
+    fn check(reads_wait: bool) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let engine = EmbeddedEngine::open(directory.path(), EmbeddedOptions::new(1)).expect("an empty store");
+        let pool = StorePool::start("pool", 2).expect("threads are left");
+        let shard = executor::run(None, async {
+            let (_sleeper, waker) = uring::sleep_and_wake().expect("descriptors are left");
+            let mut operations = Operations::new(&waker, pool.spawner(), reads_wait);
+            for number in 0..OPERATIONS {
+                operations.spawn(Box::pin(two_transactions(engine.clone(), number)));
+            }
+            let (mut ended, until) = (Vec::new(), Instant::now() + Duration::from_secs(60));
+            while ended.len() < OPERATIONS as usize {
+                assert!(Instant::now() < until, "I12: {} of {OPERATIONS} operations ended", ended.len());
+                operations.run().await;
+                ended.extend(std::iter::from_fn(|| operations.finished()));
+            }
+            ended.sort_unstable();
+            assert_eq!(ended, Vec::from_iter(0..OPERATIONS));
+            assert!(operations.figures().runs > 0);
+            Ok(())
+        });
+        shard.expect("the machine has what a shard needs");
+    }
+
+    #[test]
+    fn an_operation_goes_between_its_shard_and_the_pool_and_ends_once() {
+        check(true);
+        check(false);
     }
 }
