@@ -59,7 +59,7 @@ fn segments() -> impl FnMut(u64, CommitRequest) -> bool {
     let mut resolver: Resolver<()> = Resolver::restart(Version(0));
     move |now_ms, request| {
         let group = resolver.open();
-        let admitted = resolver.admit(&request).is_ok();
+        let admitted = resolver.admit(request).is_ok();
         resolver.seal();
         resolver.release(now_ms, group.version);
         admitted

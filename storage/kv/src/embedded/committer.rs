@@ -20,7 +20,7 @@ use super::{EmbeddedOptions, OnFatal};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::local::{Closed, Held, Submission, Waiter, register};
-use crate::resolver::{Resolver, Write};
+use crate::resolver::{Admitted, Resolver, Write};
 use crate::transaction::{Committed, Version};
 
 /// Commits that may wait. At 100 rows of 200 bytes each that is 320 MB, hence also [`WAITING_BYTES_MAX`].
@@ -166,13 +166,16 @@ impl Committer {
             let result = if submission.is_read_only() {
                 Ok(Committed::reads(since))
             } else {
-                self.resolver.admit(&submission.request).map(|stamp| Committed { version: group.version, stamp })
-            };
-            if let Ok(committed) = result {
-                for mutation in submission.request.mutations {
-                    batch.apply(mutation.write(committed.stamp))?;
+                match self.resolver.admit(submission.request) {
+                    Ok(Admitted { stamp, writes }) => {
+                        writes.into_iter().try_for_each(|write| batch.apply(write))?;
+                        transactions += 1;
+                        Ok(Committed { version: group.version, stamp })
+                    }
+                    Err(error) => Err(error),
                 }
-                transactions += usize::from(committed.version == group.version);
+            };
+            if result.is_ok() {
                 held.told.extend(register(&mut self.resolver, submission.watches, since));
             }
             count(&shared.stats, &result);

@@ -10,7 +10,7 @@ use super::faults::Faults;
 use super::rows::Rows;
 use crate::error::Error;
 use crate::local::{Answered, Held, Waiter};
-use crate::resolver::{CommitRequest, Resolver};
+use crate::resolver::{Admitted, CommitRequest, Resolver};
 use crate::transaction::{Committed, Generation, Version};
 
 /// What is on the disk, and who has it open. Clones are the same store; it outlives its engines.
@@ -133,9 +133,9 @@ impl Kept {
         {
             self.reserve = reserve;
         }
-        let stamp = live.resolver.admit(&request)?;
-        for mutation in request.mutations {
-            self.rows.apply(stamp.version(), mutation.write(stamp));
+        let Admitted { stamp, writes } = live.resolver.admit(request)?;
+        for write in writes {
+            self.rows.apply(stamp.version(), write);
         }
         Ok(Committed { version: stamp.version(), stamp })
     }

@@ -1,9 +1,11 @@
 //! Uncommitted writes of one transaction, as an overlay over what its reads find.
 //!
-//! Owns the ordered mutations that will be committed, the same writes by key for reading, and the size limits.
+//! Owns the ordered mutations that will be committed, and the size limits; the same writes by key are made once something
+//! is read behind a write, which most transactions never do.
 //! Knows nothing of versions of the store: what lies below is given to it.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
@@ -18,15 +20,23 @@ pub(crate) struct Overlay {
     /// Longest key that is taken.
     key_bytes_max: usize,
     mutations: Vec<Mutation>,
+    /// Versions that the stamps of versionstamped keys are younger than, in the order of those.
+    younger_than: Vec<Version>,
+    by_key: OnceLock<ByKey>,
+    size_bytes: usize,
+    /// The first refusal. Nothing is kept after it.
+    refused: Option<Error>,
+}
+
+/// The writes by key.
+#[derive(Debug, Default)]
+struct ByKey {
     /// The last word on each key written since it was last in a cleared range.
     entries: BTreeMap<Bytes, Entry>,
     /// Ranges cleared; entries are on top.
     cleared: Ranges,
     /// Where versionstamped keys may come to lie.
     unreadable: Ranges,
-    size_bytes: usize,
-    /// The first refusal. Nothing is kept after it.
-    refused: Option<Error>,
 }
 
 /// What this transaction did to one key.
@@ -53,14 +63,68 @@ impl Entry {
     }
 }
 
+impl ByKey {
+    fn of(mutations: &[Mutation], younger_than: &[Version]) -> Self {
+        let mut by_key = Self::default();
+        let mut younger_than = younger_than.iter();
+        for mutation in mutations {
+            let younger_than = match mutation {
+                Mutation::StampedKey(..) => *younger_than.next().expect("one for each"),
+                Mutation::Set(..)
+                | Mutation::Clear(..)
+                | Mutation::ClearRange(..)
+                | Mutation::Atomic(..)
+                | Mutation::StampedValue(..) => Version(0),
+            };
+            by_key.add(mutation, younger_than);
+        }
+        by_key
+    }
+
+    /// `younger_than` bounds where a versionstamped key may lie.
+    fn add(&mut self, mutation: &Mutation, younger_than: Version) {
+        match mutation {
+            Mutation::Set(key, value) => _ = self.entries.insert(key.clone(), Entry::Known(Some(value.clone()))),
+            Mutation::Clear(key) => _ = self.entries.insert(key.clone(), Entry::Known(None)),
+            Mutation::ClearRange(begin, end) => {
+                self.entries.extract_if(begin.clone()..end.clone(), |_, _| true).for_each(drop);
+                self.cleared.insert(begin.clone(), end.clone());
+            }
+            Mutation::Atomic(op, key, operand) => self.change(*op, key, operand),
+            Mutation::StampedKey(prefix, suffix, _) => {
+                let at = |stamp: [u8; STAMP_BYTES], after: &[u8]| {
+                    Bytes::from([&prefix[..], &stamp, &suffix[..], after].concat())
+                };
+                let (first, last) = (Stamp::new(younger_than, 0).0, [0xFF; STAMP_BYTES]);
+                self.unreadable.insert(at(first, &[]), at(last, &[0]));
+            }
+            Mutation::StampedValue(key, _, _) => _ = self.entries.insert(key.clone(), Entry::Stamped),
+        }
+    }
+
+    fn change(&mut self, op: Atomic, key: &Bytes, operand: &Bytes) {
+        match self.entries.get_mut(key) {
+            Some(Entry::Known(value)) => *value = Some(op.apply(value.as_deref(), operand)),
+            Some(Entry::Changed(changes)) => changes.push((op, operand.clone())),
+            Some(Entry::Stamped) => {}
+            None => {
+                let entry = match self.cleared.contains(key) {
+                    true => Entry::Known(Some(op.apply(None, operand))),
+                    false => Entry::Changed(vec![(op, operand.clone())]),
+                };
+                self.entries.insert(key.clone(), entry);
+            }
+        }
+    }
+}
+
 impl Overlay {
     pub(crate) fn new(key_bytes_max: usize) -> Self {
         Self {
             key_bytes_max,
             mutations: Vec::new(),
-            entries: BTreeMap::new(),
-            cleared: Ranges::default(),
-            unreadable: Ranges::default(),
+            younger_than: Vec::new(),
+            by_key: OnceLock::new(),
             size_bytes: 0,
             refused: None,
         }
@@ -90,48 +154,28 @@ impl Overlay {
         if self.refuses(self.check_key(key, 0).and_then(|()| check_value(value.len()))) {
             return;
         }
-        let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
-        self.entries.insert(key.clone(), Entry::Known(Some(value.clone())));
-        self.push(Mutation::Set(key, value));
+        self.push(Mutation::Set(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
     }
 
     pub(crate) fn clear(&mut self, key: &[u8]) {
         if self.refuses(self.check_key(key, 0)) {
             return;
         }
-        let key = Bytes::copy_from_slice(key);
-        self.entries.insert(key.clone(), Entry::Known(None));
-        self.push(Mutation::Clear(key));
+        self.push(Mutation::Clear(Bytes::copy_from_slice(key)));
     }
 
     pub(crate) fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
         if self.refuses(self.check_range(begin, end)) || begin == end {
             return;
         }
-        let (begin, end) = (Bytes::copy_from_slice(begin), Bytes::copy_from_slice(end));
-        self.entries.extract_if(begin.clone()..end.clone(), |_, _| true).for_each(drop);
-        self.cleared.insert(begin.clone(), end.clone());
-        self.push(Mutation::ClearRange(begin, end));
+        self.push(Mutation::ClearRange(Bytes::copy_from_slice(begin), Bytes::copy_from_slice(end)));
     }
 
     pub(crate) fn atomic(&mut self, op: Atomic, key: &[u8], operand: &[u8]) {
         if self.refuses(self.check_key(key, 0).and_then(|()| check_value(operand.len()))) {
             return;
         }
-        let (key, operand) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(operand));
-        match self.entries.get_mut(&key) {
-            Some(Entry::Known(value)) => *value = Some(op.apply(value.as_deref(), &operand)),
-            Some(Entry::Changed(changes)) => changes.push((op, operand.clone())),
-            Some(Entry::Stamped) => {}
-            None if self.cleared.contains(&key) => {
-                let value = op.apply(None, &operand);
-                self.entries.insert(key.clone(), Entry::Known(Some(value)));
-            }
-            None => {
-                self.entries.insert(key.clone(), Entry::Changed(vec![(op, operand.clone())]));
-            }
-        }
-        self.push(Mutation::Atomic(op, key, operand));
+        self.push(Mutation::Atomic(op, Bytes::copy_from_slice(key), Bytes::copy_from_slice(operand)));
     }
 
     /// `read_version` bounds where the key may lie: stamps are younger.
@@ -140,9 +184,7 @@ impl Overlay {
         if self.refuses(key.and_then(|()| check_value(value.len()))) {
             return;
         }
-        let at = |stamp: [u8; STAMP_BYTES], after: &[u8]| Bytes::from([prefix, &stamp, suffix, after].concat());
-        let (first, last) = (Stamp::new(read_version, 0).0, [0xFF; STAMP_BYTES]);
-        self.unreadable.insert(at(first, &[]), at(last, &[0]));
+        self.younger_than.push(read_version);
         self.push(Mutation::StampedKey(
             Bytes::copy_from_slice(prefix),
             Bytes::copy_from_slice(suffix),
@@ -156,7 +198,6 @@ impl Overlay {
             return;
         }
         let key = Bytes::copy_from_slice(key);
-        self.entries.insert(key.clone(), Entry::Stamped);
         self.push(Mutation::StampedValue(key, Bytes::copy_from_slice(prefix), Bytes::copy_from_slice(suffix)));
     }
 
@@ -187,7 +228,14 @@ impl Overlay {
         };
         self.size_bytes += row_bytes + limits::MUTATION_OVERHEAD_BYTES;
         self.size_bytes += conflict_bytes + limits::CONFLICT_OVERHEAD_BYTES;
+        if let Some(by_key) = self.by_key.get_mut() {
+            by_key.add(&mutation, self.younger_than.last().copied().unwrap_or_default());
+        }
         self.mutations.push(mutation);
+    }
+
+    fn by_key(&self) -> &ByKey {
+        self.by_key.get_or_init(|| ByKey::of(&self.mutations, &self.younger_than))
     }
 
     /// What this transaction did to `key`; a cleared range counts as `Known(None)`. `None` if it left it alone.
@@ -196,13 +244,17 @@ impl Overlay {
     /// [`Error::Unreadable`].
     pub(crate) fn entry(&self, key: &[u8]) -> Result<Option<&Entry>, Error> {
         const CLEARED: &Entry = &Entry::Known(None);
-        if self.unreadable.contains(key) {
+        if self.mutations.is_empty() {
+            return Ok(None);
+        }
+        let by_key = self.by_key();
+        if by_key.unreadable.contains(key) {
             return Err(Error::Unreadable);
         }
-        match self.entries.get(key) {
+        match by_key.entries.get(key) {
             Some(Entry::Stamped) => Err(Error::Unreadable),
             Some(entry) => Ok(Some(entry)),
-            None => Ok(self.cleared.contains(key).then_some(CLEARED)),
+            None => Ok(by_key.cleared.contains(key).then_some(CLEARED)),
         }
     }
 
@@ -215,12 +267,14 @@ impl Overlay {
         begin: &[u8],
         end: &[u8],
     ) -> Result<impl DoubleEndedIterator<Item = (&Bytes, &Entry)>, Error> {
+        const NOTHING: &ByKey = &ByKey { entries: BTreeMap::new(), cleared: Ranges::new(), unreadable: Ranges::new() };
+        let by_key = if self.mutations.is_empty() { NOTHING } else { self.by_key() };
         let within = || {
             use std::ops::Bound::{Excluded, Included};
-            self.entries.range::<[u8], _>((Included(begin), Excluded(end)))
+            by_key.entries.range::<[u8], _>((Included(begin), Excluded(end)))
         };
         let stamped = within().any(|(_, entry)| matches!(entry, Entry::Stamped));
-        if stamped || self.unreadable.overlaps(begin, end) {
+        if stamped || by_key.unreadable.overlaps(begin, end) {
             return Err(Error::Unreadable);
         }
         Ok(within())
@@ -228,7 +282,7 @@ impl Overlay {
 
     /// Whether `key`, of which there is no entry, was removed with a range.
     pub(crate) fn is_cleared(&self, key: &[u8]) -> bool {
-        self.cleared.contains(key)
+        !self.mutations.is_empty() && self.by_key().cleared.contains(key)
     }
 
     /// `more_bytes` of key follow `key`.

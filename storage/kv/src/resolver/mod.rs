@@ -57,6 +57,15 @@ pub struct Group {
     pub reserve: Option<Version>,
 }
 
+/// What came of a transaction that was admitted.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Its place: the group's version, and its own order in it.
+    pub stamp: Stamp,
+    /// What it writes, in its order.
+    pub writes: Vec<Write>,
+}
+
 /// Why a watch was not registered; holds the waiter.
 #[derive(Debug)]
 pub enum Unwatched<W> {
@@ -128,24 +137,24 @@ impl<W> Resolver<W> {
     }
 
     /// Judges one transaction; admitted, its writes are part of the open group and those after it are checked
-    /// against them.
+    /// against them. Returns them with their stamps filled in.
     ///
     /// # Errors
     /// [`Error::Conflict`]; [`Error::TooOld`] if it read before what is remembered; [`Error::FutureVersion`].
     ///
     /// # Panics
     /// If no group is open or it has no room.
-    pub fn admit(&mut self, request: &CommitRequest) -> Result<Stamp, Error> {
+    pub fn admit(&mut self, request: CommitRequest) -> Result<Admitted, Error> {
         assert!(self.has_room(), "the group is full");
-        self.check(request)?;
+        self.check(&request)?;
         let open = self.open.as_mut().expect("a group is open");
         let stamp = Stamp::new(open.version, open.transactions);
         open.transactions += 1;
         open.len_bytes += request.size_bytes;
         let group = self.inflight.back_mut().expect("the open group is in flight");
-        let written = request.mutations.iter().filter_map(|mutation| mutation.span(stamp));
-        written.for_each(|span| group.insert(span));
-        Ok(stamp)
+        let writes: Vec<Write> = request.mutations.into_iter().map(|mutation| mutation.write(stamp)).collect();
+        writes.iter().filter_map(Write::span).for_each(|span| group.insert(span));
+        Ok(Admitted { stamp, writes })
     }
 
     fn check(&self, request: &CommitRequest) -> Result<(), Error> {
@@ -267,34 +276,34 @@ mod tests {
     fn groups_in_flight_are_checked_and_not_readable() {
         let mut resolver: Resolver<()> = Resolver::restart(Version(0));
         let first = resolver.open();
-        let stamp = resolver.admit(&writing(Version(0), "a")).expect("nothing before it");
-        assert_eq!(stamp, Stamp::new(first.version, 0));
-        assert!(matches!(resolver.admit(&writing(Version(0), "a")), Err(Error::Conflict)));
-        assert_eq!(resolver.admit(&writing(Version(0), "b")).expect("no conflict").order(), 1);
+        let admitted = resolver.admit(writing(Version(0), "a")).expect("nothing before it");
+        assert_eq!(admitted.stamp, Stamp::new(first.version, 0));
+        assert!(matches!(resolver.admit(writing(Version(0), "a")), Err(Error::Conflict)));
+        assert_eq!(resolver.admit(writing(Version(0), "b")).expect("no conflict").stamp.order(), 1);
         resolver.seal();
         let second = resolver.open();
-        assert!(matches!(resolver.admit(&writing(Version(0), "b")), Err(Error::Conflict)), "sealed, in flight");
-        assert!(matches!(resolver.admit(&writing(first.version, "c")), Err(Error::FutureVersion { .. })));
+        assert!(matches!(resolver.admit(writing(Version(0), "b")), Err(Error::Conflict)), "sealed, in flight");
+        assert!(matches!(resolver.admit(writing(first.version, "c")), Err(Error::FutureVersion { .. })));
         resolver.release(0, first.version);
         assert_eq!(resolver.durable(), first.version);
-        assert_eq!(resolver.admit(&writing(first.version, "b")).expect("it read that").version(), second.version);
+        assert_eq!(resolver.admit(writing(first.version, "b")).expect("it read that").stamp.version(), second.version);
     }
 
     #[test]
     fn a_group_has_room_for_so_many_and_then_no_more() {
         let mut resolver: Resolver<()> = Resolver::restart(Version(0));
         resolver.open();
-        let blind = CommitRequest { reads: Vec::new(), ..writing(Version(0), "a") };
+        let blind = || CommitRequest { reads: Vec::new(), ..writing(Version(0), "a") };
         let mut admitted = 0;
         while resolver.has_room() {
-            resolver.admit(&blind).expect("it reads nothing");
+            resolver.admit(blind()).expect("it reads nothing");
             admitted += 1;
         }
         assert_eq!(admitted, limits::GROUP_TRANSACTIONS_MAX);
         resolver.seal();
         resolver.open();
-        let large = CommitRequest { size_bytes: limits::GROUP_BYTES_MAX, ..blind };
-        resolver.admit(&large).expect("one always fits");
+        let large = CommitRequest { size_bytes: limits::GROUP_BYTES_MAX, ..blind() };
+        resolver.admit(large).expect("one always fits");
         assert!(!resolver.has_room());
     }
 
@@ -310,7 +319,7 @@ mod tests {
         resolver.retain_watches(|waiter| *waiter == 7);
         assert!(!resolver.watches_full());
         let group = resolver.open();
-        resolver.admit(&writing(Version(0), "k")).expect("no conflict");
+        resolver.admit(writing(Version(0), "k")).expect("no conflict");
         resolver.seal();
         assert_eq!(resolver.release(0, group.version), [7]);
         assert!(matches!(resolver.watch(&key, Version(0), 8), Err(Unwatched::Written(8))));

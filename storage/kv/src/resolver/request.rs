@@ -49,17 +49,6 @@ pub enum Write {
 }
 
 impl Mutation {
-    /// Keys written, given the transaction's stamp. `None` if there are none.
-    pub(super) fn span(&self, stamp: Stamp) -> Option<Span> {
-        match self {
-            Self::Set(key, _) | Self::Clear(key) | Self::Atomic(_, key, _) | Self::StampedValue(key, ..) => {
-                Some(Span::Key(key.clone()))
-            }
-            Self::ClearRange(begin, end) => (begin < end).then(|| Span::Range(begin.clone(), end.clone())),
-            Self::StampedKey(prefix, suffix, _) => Some(Span::Key(stamped(prefix, stamp, suffix))),
-        }
-    }
-
     /// The mutation with its stamp filled in.
     #[must_use]
     pub fn write(self, stamp: Stamp) -> Write {
@@ -70,6 +59,16 @@ impl Mutation {
             Self::Atomic(op, key, operand) => Write::Atomic(op, key, operand),
             Self::StampedKey(prefix, suffix, value) => Write::Set(stamped(&prefix, stamp, &suffix), value),
             Self::StampedValue(key, prefix, suffix) => Write::Set(key, stamped(&prefix, stamp, &suffix)),
+        }
+    }
+}
+
+impl Write {
+    /// Keys written. `None` if there are none.
+    pub(super) fn span(&self) -> Option<Span> {
+        match self {
+            Self::Set(key, _) | Self::Clear(key) | Self::Atomic(_, key, _) => Some(Span::Key(key.clone())),
+            Self::ClearRange(begin, end) => (begin < end).then(|| Span::Range(begin.clone(), end.clone())),
         }
     }
 }

@@ -38,6 +38,10 @@ pub(crate) struct Ranges {
 }
 
 impl Ranges {
+    pub(crate) const fn new() -> Self {
+        Self { ends: BTreeMap::new() }
+    }
+
     /// Adds `begin..end`, which is not empty.
     pub(crate) fn insert(&mut self, begin: Bytes, end: Bytes) {
         debug_assert!(begin < end, "an empty range");
