@@ -1,6 +1,6 @@
 //! The home of channels: which operations are taken on, in which order, and who is answered.
 //!
-//! Owns the operations of this shard's channels that are not durable yet, and their byte budget (I11). That it is the
+//! Owns the operations of this shard's channels that are not durable yet, in the [`Room`] that there is for them (I11). That it is the
 //! home of what it is asked about has been judged before. The order of a
 //! channel is the order in which its operations leave here as [`Apply`] (I2, I4); a seq is only given, and
 //! membership only judged, inside the append's transaction, because a retry is answered before membership (rule 1) and
@@ -8,20 +8,20 @@
 //!
 //! Limit: one core orders one channel, so a channel's peak rate is that core's rate.
 
-use schema::limits::{PENDING_APPEND_BYTES_MAX, PENDING_APPENDS_MAX};
+use schema::limits::PENDING_APPENDS_MAX;
 use schema::mesh::MeshBody;
-use schema::{ChannelId, ChannelOp, ClientMsgId, ErrorCode, Incarnation, OpReply, Owner, Partition, Refusal, UserId};
+use schema::{
+    ChannelId, ChannelOp, ClientMsgId, ErrorCode, Incarnation, Instant, OpReply, Owner, Partition, Refusal, UserId,
+};
 
 use crate::counters::Counter;
 use crate::disruption::Disruption;
 use crate::effects::Effects;
 use crate::index::Indexer;
 use crate::order::SendOrder;
+use crate::room::{Place, Room};
 use crate::seen::Seen;
 use crate::store::{Answer, Apply, waiters};
-
-/// When a client should ask again while there is no room: a batch takes some 10 ms.
-const FULL_RETRY_MS: u32 = 100;
 
 /// When a client should ask again while the store takes no writes: disk space does not come back faster.
 const WRITES_OFF_RETRY_MS: u32 = 5_000;
@@ -46,7 +46,7 @@ pub(crate) struct Asked {
 /// An operation that the store has, and who wants its answer.
 #[derive(Debug)]
 pub struct Admitted {
-    bytes: u32,
+    place: Place,
     asker: Asked,
     send: Option<(Line, ClientMsgId)>,
     /// The channel, if it has another text after this.
@@ -60,8 +60,7 @@ waiters! { Apply => Admitted; }
 pub(crate) struct Channels {
     order: SendOrder<Line>,
     seen: Seen,
-    pending: u32,
-    pending_bytes: u32,
+    room: Room,
     pub(crate) indexer: Indexer,
     /// The store takes no writes now.
     writes_off: bool,
@@ -72,8 +71,7 @@ impl Channels {
         Self {
             order: SendOrder::new(SENDERS_MAX),
             seen: Seen::default(),
-            pending: 0,
-            pending_bytes: 0,
+            room: Room::default(),
             indexer: Indexer::default(),
             writes_off: false,
         }
@@ -95,7 +93,7 @@ impl Channels {
     ) {
         let send = op.sends().map(|(from, id)| ((channel, from), id));
         // What holds for all comes first: a sender who is told to send two messages again would be refused again.
-        if let Err((counter, refusal)) = self.room() {
+        if let Err((counter, refusal)) = self.check_room(effects) {
             effects.count(counter);
             self.answer(asker, send, Err(refusal), effects);
             return;
@@ -114,37 +112,26 @@ impl Channels {
             }
             self.seen.note(effects.now.mono, asker.by, asker.ticket);
         }
-        let bytes = weight_bytes(&op);
-        self.pending += 1;
-        self.pending_bytes += bytes;
+        let place = self.room.enter(effects.now.mono, weight_bytes(&op));
         let writes = matches!(op, ChannelOp::Send(_) | ChannelOp::Edit(_) | ChannelOp::Delete { .. });
         let writes = writes.then_some(channel);
         let epoch = effects.placement.view().epoch;
-        effects.ask(Apply { epoch, channel, op }, Admitted { bytes, asker, send, writes });
+        effects.ask(Apply { epoch, channel, op }, Admitted { place, asker, send, writes });
     }
 
-    fn room(&self) -> Result<(), (Counter, Refusal)> {
+    fn check_room(&mut self, effects: &Effects) -> Result<(), (Counter, Refusal)> {
         if self.writes_off {
             let message = "the store takes nothing new for now, try again later";
             let refusal = Refusal::new(ErrorCode::StorageUnavailable, message).after_ms(WRITES_OFF_RETRY_MS);
             return Err((Counter::WritesOff, refusal));
         }
-        if self.pending >= PENDING_APPENDS_MAX || self.pending_bytes >= PENDING_APPEND_BYTES_MAX {
-            let message = format!(
-                "{} operations of {} bytes wait for the store, send it again later",
-                self.pending, self.pending_bytes
-            );
-            let refusal = Refusal::new(ErrorCode::Overloaded, message).after_ms(FULL_RETRY_MS);
-            return Err((Counter::Appends, refusal));
-        }
-        Ok(())
+        self.room.check(effects.now.mono).map_err(|refusal| (Counter::Appends, refusal))
     }
 
     /// The store has answered.
     pub(crate) fn applied(&mut self, answer: Answer<Apply>, effects: &mut Effects) {
-        let Answer { waiter: Admitted { bytes, asker, send, writes }, reply } = answer;
-        self.pending -= 1;
-        self.pending_bytes -= bytes;
+        let Answer { waiter: Admitted { place, asker, send, writes }, reply } = answer;
+        self.room.leave(place);
         if let Some(channel) = writes.filter(|_| reply.is_ok()) {
             self.indexer.mark(channel, effects);
         }
@@ -186,6 +173,7 @@ impl Channels {
     pub(crate) fn tick(&mut self, effects: &mut Effects) {
         self.order.tick(effects.now.mono);
         self.seen.tick(effects.now.mono);
+        self.room.tick();
         if !self.writes_off {
             self.indexer.tick(effects);
         }
@@ -193,7 +181,12 @@ impl Channels {
 
     /// Operations that the store has not answered.
     pub(crate) fn pending(&self) -> u32 {
-        self.pending
+        self.room.pending()
+    }
+
+    /// For how long the oldest of them waits.
+    pub(crate) fn waits_ms(&self, now: Instant) -> u64 {
+        self.room.waits_ms(now)
     }
 }
 

@@ -39,7 +39,7 @@ macro_rules! counters {
 counters! {
     Rate = "rookery_refused_rate", "Commands refused as too many for their session or user";
     Tickets = "rookery_refused_tickets", "Operations refused because too many wait for their channels' homes";
-    Appends = "rookery_refused_appends", "Operations refused because too many wait for the store";
+    Appends = "rookery_refused_appends", "Operations refused because too many wait for the store, or too long";
     WritesOff = "rookery_refused_writes_off", "Operations refused while the store takes no writes";
     Moving = "rookery_refused_moving", "Requests refused because their channel or user has another home";
     Gathers = "rookery_refused_gathers", "Questions for presence refused because too many wait for homes";

@@ -6,6 +6,7 @@
 //! ```text
 //! Input ─► Shard ─► Session   one connection: login, commands, its cursor, its outbound budget
 //!            │  ─► Channels  the home of channels: admits operations, answers when they are durable
+//!            │  ─► Room      how many of them wait for the store, and for how long
 //!            │  ─► Indexer   which channels the index of words is behind of
 //!            │  ─► Feeds     the home of large channels: who follows their logs
 //!            │  ─► Home      the home of users: reads arrivals, serves sessions that ask, knows who is there
@@ -45,6 +46,7 @@ mod placement;
 mod rate;
 mod rejoins;
 pub mod ring;
+mod room;
 mod seen;
 mod session;
 mod shard;

@@ -206,6 +206,15 @@ pub const BODY_PART_BYTES: u32 = 64 * 1024;
 pub const PENDING_APPEND_BYTES_MAX: u32 = 64 * 1024 * 1024;
 /// Appends that one shard holds; beyond it sends are refused (114). At 500 a transaction and 10 ms each, 2 s of work.
 pub const PENDING_APPENDS_MAX: u32 = 100_000;
+/// How long an append may wait for the store before sends behind it are refused (114), if more wait than one transaction
+/// takes. What is acknowledged at all is so in about that time. A disk that takes 100 ms to sync, of which an append may
+/// wait for two, is no overload.
+pub const APPEND_WAIT_MS_MAX: u64 = 500;
+/// When whoever was refused so comes again, at the earliest: each has a moment of its own, as many in a second as the store
+/// answered in the last.
+pub const APPEND_RETRY_MS_MIN: u64 = 100;
+/// When whoever was refused so comes again, at the latest.
+pub const APPEND_RETRY_MS_MAX: u64 = 5_000;
 /// Bytes of content that a home keeps from hints until it has read the arrivals they belong to.
 pub const HINT_BYTES_MAX: u32 = 16 * 1024 * 1024;
 /// Bytes of encoded events that one shard keeps to share between sessions.

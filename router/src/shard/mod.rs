@@ -60,6 +60,8 @@ pub struct Stats {
     pub users: u64,
     /// Operations that are not durable yet.
     pub appends_pending: u64,
+    /// Time that the oldest of them has waited.
+    pub appends_wait_ms: u64,
     /// Operations that sessions and the HTTP API wait for.
     pub commands_pending: u64,
     /// Bytes of operations that are kept until they are answered.
@@ -224,6 +226,7 @@ impl Shard {
             sessions: self.sessions.len() as u64,
             users: self.home.users() as u64,
             appends_pending: u64::from(self.channels.pending()),
+            appends_wait_ms: self.channels.waits_ms(self.effects.now.mono),
             commands_pending: (self.tickets.open() + self.gathers.open() + self.kicks.open()) as u64,
             command_bytes: self.tickets.bytes(),
             parked_bytes: self.parked.bytes(),

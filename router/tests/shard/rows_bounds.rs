@@ -41,6 +41,21 @@ rules! {
     }
 }
 
+/// Two send 250 messages each that the store does not answer, and one more after a time: what comes of that one.
+fn behind_half_a_second(wait: &str, told: &str) -> String {
+    format!(
+        "1 shard, store holds Apply, a1 joins, b1 joins, <1..250: a1 sends ab m$>, <1..250: b1 sends ab n$>, wait {wait},
+        b1 sends ab x => a1: connected | b1: connected{told}"
+    )
+}
+
+rules! {
+    nothing_is_let_in_behind_what_waits_for_the_store_for_half_a_second {
+        behind_half_a_second("499ms", ""),
+        behind_half_a_second("500ms", ", !114"),
+    }
+}
+
 /// A reader that stalls while nine messages of 20 KB come: what happens then, and how many it is pushed.
 fn slow_reader(then: &str, pushed: u32) -> String {
     format!(

@@ -117,7 +117,7 @@ impl ShardMetrics {
 /// The figures of all shards: levels by shard, so that an uneven load is seen, and counters summed.
 pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
     type Row = (&'static str, &'static str, fn(&Figures) -> u64);
-    let levels: [Row; 21] = [
+    let levels: [Row; 22] = [
         ("rookery_connections", "Open client connections", |f| f.connections),
         ("rookery_sessions", "Connections that speak the protocol", |f| f.stats.sessions),
         ("rookery_users", "Accounts of this home with a session somewhere", |f| f.stats.users),
@@ -126,6 +126,7 @@ pub(super) fn families(shards: &[Figures]) -> Vec<Family> {
         ("rookery_index_behind", "Channels that the index of words is behind of", |f| f.stats.index_behind),
         ("rookery_index_lag_milliseconds", "For how long it has been behind of one", |f| f.stats.index_lag_ms),
         ("rookery_appends_pending", "Sends and changes that are not durable yet", |f| f.stats.appends_pending),
+        ("rookery_appends_wait_milliseconds", "For how long the oldest waits", |f| f.stats.appends_wait_ms),
         ("rookery_commands_pending", "Commands that somebody waits for", |f| f.stats.commands_pending),
         ("rookery_command_bytes", "Bytes of operations kept until they are answered", |f| f.stats.command_bytes),
         ("rookery_parked_bytes", "Bytes of frames that wait for a newer view", |f| f.stats.parked_bytes),
