@@ -21,7 +21,7 @@ use crate::index::Indexer;
 use crate::order::SendOrder;
 use crate::room::{Place, Room};
 use crate::seen::Seen;
-use crate::store::{Answer, Apply, waiters};
+use crate::store::{Answer, Apply, Index, waiters};
 
 /// When a client should ask again while the store takes no writes: disk space does not come back faster.
 const WRITES_OFF_RETRY_MS: u32 = 5_000;
@@ -175,7 +175,7 @@ impl Channels {
         self.seen.tick(effects.now.mono);
         self.room.tick();
         if !self.writes_off {
-            self.indexer.tick(effects);
+            self.indexer.tick(self.room.is_busy(), effects);
         }
     }
 
@@ -187,6 +187,11 @@ impl Channels {
     /// For how long the oldest of them waits.
     pub(crate) fn waits_ms(&self, now: Instant) -> u64 {
         self.room.waits_ms(now)
+    }
+
+    /// The store has indexed a part of a channel, or could not.
+    pub(crate) fn indexed(&mut self, answer: Answer<Index>, effects: &mut Effects) {
+        self.indexer.indexed(answer, self.room.is_busy(), effects);
     }
 }
 

@@ -16,8 +16,10 @@ use crate::store::{Answer, Index, waiters};
 /// Channels that wait, at some 50 bytes each: 5 MB.
 const BEHIND_MAX: usize = 100_000;
 /// Channels that are indexed at once. Each step is a transaction of a few hundred messages; more of them would take the
-/// store from appends.
+/// store from appends. While those wait in numbers it is one: a channel whose turn comes later has more messages then, and
+/// its directory is written once for all of them.
 const UNDER_WAY_MAX: usize = 4;
+const UNDER_WAY_BUSY_MAX: usize = 1;
 
 waiters! { Index => ChannelId; }
 
@@ -65,7 +67,7 @@ impl Indexer {
     }
 
     /// A second has passed: what was written in it is indexed.
-    pub(crate) fn tick(&mut self, effects: &mut Effects) {
+    pub(crate) fn tick(&mut self, store_is_busy: bool, effects: &mut Effects) {
         for (channel, since) in std::mem::take(&mut self.marked) {
             match self.under_way.get_mut(&channel) {
                 // Its turn came after it was marked, and may have come before what it was marked for.
@@ -77,7 +79,7 @@ impl Indexer {
         let oldest = self.queued.values().copied().chain(self.under_way.values().map(|&(since, _)| since)).min();
         self.lag_ms =
             oldest.map_or(0, |since| u64::try_from(effects.now.mono.since(since).as_millis()).unwrap_or(u64::MAX));
-        self.start(effects);
+        self.start(store_is_busy, effects);
     }
 
     fn enqueue(&mut self, channel: ChannelId, since: Instant) {
@@ -87,8 +89,9 @@ impl Indexer {
         });
     }
 
-    fn start(&mut self, effects: &mut Effects) {
-        while self.under_way.len() < UNDER_WAY_MAX {
+    fn start(&mut self, store_is_busy: bool, effects: &mut Effects) {
+        let under_way_max = if store_is_busy { UNDER_WAY_BUSY_MAX } else { UNDER_WAY_MAX };
+        while self.under_way.len() < under_way_max {
             let Some(channel) = self.queue.pop_front() else { break };
             let since = self.queued.remove(&channel).expect("both say who is queued");
             self.under_way.insert(channel, (since, None));
@@ -97,10 +100,15 @@ impl Indexer {
     }
 
     /// The store has indexed a part of a channel, or could not; then the next second tries again.
-    pub(crate) fn indexed(&mut self, Answer { waiter: channel, reply }: Answer<Index>, effects: &mut Effects) {
+    pub(crate) fn indexed(
+        &mut self,
+        Answer { waiter: channel, reply }: Answer<Index>,
+        store_is_busy: bool,
+        effects: &mut Effects,
+    ) {
         let (since, again) = self.under_way.remove(&channel).expect("I12: what is answered was asked");
         if !effects.placement.owns(Partition::of_channel(channel)) {
-            return self.start(effects);
+            return self.start(store_is_busy, effects);
         }
         match (reply, again) {
             (Ok(Indexed { more: true, .. }), _) => self.enqueue(channel, since),
@@ -112,6 +120,6 @@ impl Indexer {
                 self.marked.insert(channel, since);
             }
         }
-        self.start(effects);
+        self.start(store_is_busy, effects);
     }
 }

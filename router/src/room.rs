@@ -16,6 +16,8 @@ use schema::limits::{
 use schema::{ErrorCode, Instant, Refusal};
 
 const SECOND_NS: u64 = 1_000_000_000;
+/// Operations that make a store busy: a batch of so many is bound by the processor, a smaller one by the disk.
+const APPENDS_BUSY: u32 = 64;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -88,6 +90,11 @@ impl Room {
     /// How many wait.
     pub(crate) fn pending(&self) -> u32 {
         self.pending
+    }
+
+    /// Whether the store has so much to do that what can wait should.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.pending >= APPENDS_BUSY
     }
 
     /// For how long the oldest waits.

@@ -412,7 +412,7 @@ impl Shard {
                 self.with_session(answer.waiter.conn, |session, context| session.members_listed(answer, context));
             }
             Answered::Apply(answer) => self.channels.applied(answer, effects),
-            Answered::Index(answer) => self.channels.indexer.indexed(answer, effects),
+            Answered::Index(answer) => self.channels.indexed(answer, effects),
             Answered::Subscribe(answer) => self.feeds.checked(answer, effects),
             Answered::Standing(answer) => self.kicks.standing(answer, effects),
             Answered::FamiliesLive(answer) => self.home.returned(answer, effects),
