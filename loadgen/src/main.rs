@@ -33,6 +33,7 @@ mod reconnect;
 mod report;
 mod run;
 mod sampler;
+mod scenario;
 mod sequence;
 mod session;
 mod stamp;
@@ -68,6 +69,9 @@ fn main() -> ExitCode {
 /// Carries out what was asked for; `true` if it was clean.
 fn run(cli: &Cli) -> anyhow::Result<bool> {
     match &cli.command {
+        Command::Measure(Measurement::Chat(args)) if args.scenario.is_some() => {
+            said(args.common.outputs.json, scenario::run(args)?)
+        }
         Command::Measure(measurement) => measure(measurement),
         Command::Fleet(command) => by_workers(command),
         Command::Compare(args) => {
@@ -89,6 +93,10 @@ fn by_workers(command: &FleetCommand) -> anyhow::Result<bool> {
         FleetCommand::Worker => crowd::run(),
         FleetCommand::Child { parent, program } => child::become_program(*parent, program)?,
     };
+    said(json, outcome)
+}
+
+fn said(json: bool, outcome: fleet::Outcome) -> anyhow::Result<bool> {
     print(&if json { outcome.json + "\n" } else { outcome.text })?;
     Ok(outcome.clean)
 }

@@ -57,6 +57,38 @@ fn check(node: &(Node, tempfile::TempDir), arguments: &str, each: u64, phases: u
 }
 
 #[test]
+fn a_scenario_is_played_in_its_shares_and_stages() {
+    let node = node();
+    let path = node.1.path().join("scenario.toml");
+    let text = "group_members = 4\n[mix]\ndirect = 4\ngroup = 3\npresence = 2\nsearch = 2\nchurn = 1\n\
+                [[stage]]\nname = \"up\"\nseconds = 2\nrate = 60\nramp = true\n[[stage]]\nseconds = 1\nrate = 60\n";
+    let chat = format!("chat --connections 40 --scenario {}", path.display());
+    fs::write(&path, text).expect("written");
+    let (code, report, stderr) = run(&node, &chat);
+    let row = format!("{report} {stderr}");
+    assert_eq!(code, 0, "{row}");
+    let counted = |name: &str| count(&report["status"], name);
+    assert_eq!(["missing", "duplicated", "out_of_order"].map(counted), [0, 0, 0], "{row}");
+    // Some 120 actions, seven of twelve of which are messages, four questions and one a session that goes.
+    assert!((30..120).contains(&counted("sent")) && counted("sent") == counted("acked"), "{row}");
+    assert!((10..90).contains(&(counted("answered") + counted("given_up"))), "{row}");
+    assert!((1..40).contains(&counted("churned")), "{row}");
+    // To two accounts or to four.
+    assert!(counted("delivered") > 2 * counted("sent") - 20, "{row}");
+    assert_eq!(report["phases"][0]["name"].as_str(), Some("up, 0 to 60 a second"), "{row}");
+    assert!(report["phases"][1]["latencies_us"]["ack"]["count"].as_u64() > Some(0), "{row}");
+
+    let check = |from: &str, to: &str, arguments: &str, expected: &str| {
+        fs::write(&path, text.replace(from, to)).expect("written");
+        let (code, report, stderr) = run(&node, arguments);
+        assert!(code == 2 && report == Value::Null && stderr.contains(expected), "{arguments}: {code} {stderr}");
+    };
+    check("search", "serch", &chat, "line 6: unknown field `serch`");
+    check("search", "serch", &chat, "the nearest is `search`");
+    check("", "", &chat.replace("40", "30"), "does not divide into groups of 4 accounts");
+}
+
+#[test]
 fn what_a_crowd_cannot_do_is_said() {
     let node = node();
     let check = |arguments: &str, expected: &str| {

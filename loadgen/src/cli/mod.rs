@@ -62,6 +62,9 @@ Examples:
   A step of a pipeline: red if acknowledgements take too long, or if that cannot be known:
       loadgen chat --connections 200 --rate 500 --fail-if 'ack.p99>25ms' --fail-if 'delivered_per_second<490/s'
 
+  What many people do in a day, in shares and stages, by accounts that were made in bulk:
+      loadgen chat --scenario loadgen/scenarios/day.toml --connections 2000 --token-key DIR/token.key --users users
+
   A device that misses 100 messages over 200 channels, 200 times:
       loadgen catch-up --connections 21
 
@@ -339,11 +342,38 @@ pub(crate) struct ChatArgs {
     #[arg(long)]
     pub(crate) reconnect: bool,
 
+    /// Do what this file says instead, in shares and stages: its form is in loadgen/scenarios/day.toml. Needs --token-key
+    /// and --users
+    #[arg(long, value_name = "FILE", requires = "users", conflicts_with_all = SCENARIO_HAS)]
+    pub(crate) scenario: Option<PathBuf>,
+
+    /// Worker processes at least that carry out a scenario
+    #[arg(long, default_value = "1", value_name = "N", requires = "scenario")]
+    pub(crate) workers: NonZeroU32,
+
     /// Count it as a fault if a session ends that its node had not told to go elsewhere, or a try to come back fails:
     /// as nodes are restarted in turn
     #[arg(long)]
     pub(crate) announced_only: bool,
 }
+
+/// Flags that a scenario stands for, or whose report is another.
+const SCENARIO_HAS: [&str; 14] = [
+    "rate",
+    "pipeline",
+    "warmup",
+    "group",
+    "resumes",
+    "reconnect",
+    "announced_only",
+    "seconds",
+    "pid",
+    "cpu",
+    "fail_if",
+    "html",
+    "hlog",
+    "save",
+];
 
 impl ChatArgs {
     /// Whether a lost connection comes back.
@@ -439,6 +469,9 @@ mod tests {
         check("chat --save a.json --hlog a.hlog --html a.html", true);
         check("compare a.json b.json", true);
         check("compare a.json", false);
+        check("chat --token-key k --users u --scenario s --connections 40 --workers 2", true);
+        check("chat --scenario s", false);
+        check("chat --token-key k --users u --scenario s --rate 5", false);
         check("chat --group 1", false);
         check("chat --group 501", false);
         check("chat --size 10", false);

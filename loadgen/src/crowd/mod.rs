@@ -3,7 +3,9 @@
 //! Owns the loop: orders as they come, what is due by the clock, a status each second. What sessions say is `talk`'s, which
 //! come and go `reconnect`'s, how orders and answers are written `protocol`'s.
 
+mod due;
 mod messages;
+mod outbox;
 pub(crate) mod protocol;
 mod talk;
 
@@ -18,8 +20,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use schema::Encoding;
 
+use self::due::Due;
 use self::protocol::{Order, Said, Setup, Status};
-use self::talk::Crowd;
+use self::talk::{Act, Crowd};
 use crate::accounts::Logins;
 use crate::cli::Devices;
 use crate::engine::Engine;
@@ -72,35 +75,6 @@ fn serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Something that is due so many times a second.
-#[derive(Debug, Default)]
-struct Due {
-    per_second: f64,
-    since_ns: u64,
-    done: u64,
-}
-
-impl Due {
-    fn begin(per_second: f64, now_ns: u64) -> Self {
-        Self { per_second, since_ns: now_ns, done: 0 }
-    }
-
-    /// When the next one is due; never without a rate.
-    fn next_ns(&self) -> u64 {
-        let after_ns = self.done as f64 / self.per_second * SECOND_NS as f64;
-        if after_ns.is_finite() { self.since_ns + after_ns as u64 } else { u64::MAX }
-    }
-
-    /// When the next one was due, if that is past. It counts as done then.
-    fn take(&mut self, now_ns: u64) -> Option<u64> {
-        let due_ns = self.next_ns();
-        (self.per_second > 0.0 && due_ns <= now_ns).then(|| {
-            self.done += 1;
-            due_ns
-        })
-    }
-}
-
 struct Worker {
     engine: Engine,
     sessions: Sessions<Crowd>,
@@ -110,6 +84,9 @@ struct Worker {
     dialled: usize,
     talk: Due,
     churn: Due,
+    /// What is done in the shares of a mix.
+    acts: Due,
+    mix: [f64; 5],
     churned: u64,
     /// Sessions that read slowly, what each takes at a time, and when they read again.
     slow: Vec<usize>,
@@ -151,6 +128,8 @@ impl Worker {
             dialled: 0,
             talk: Due::default(),
             churn: Due::default(),
+            acts: Due::default(),
+            mix: [0.0; 5],
             churned: 0,
             slow: Vec::new(),
             sip_bytes: 0,
@@ -189,7 +168,18 @@ impl Worker {
             if self.churn.take(now_ns).is_none() {
                 break;
             }
-            self.churn_one(now_ns);
+            if let Some(session) = self.sessions.talk.any_connected() {
+                self.send_away(session, now_ns);
+            }
+        }
+        for _ in 0..DUE_OF_TURN {
+            let Some(intended_ns) = self.acts.take(now_ns) else { break };
+            let act = drawn(&self.mix);
+            match self.sessions.talk.act(act, intended_ns, now_ns) {
+                Some(session) if act == Act::Churn => self.send_away(session, now_ns),
+                Some(session) => self.engine.pump(session, &mut self.sessions),
+                None => {}
+            }
         }
         if now_ns >= self.sip_ns {
             self.sip_ns = now_ns + SIP_NS;
@@ -201,7 +191,8 @@ impl Worker {
             self.status_ns = now_ns + SECOND_NS;
             self.say_status();
         }
-        let next_ns = self.talk.next_ns().min(self.churn.next_ns()).min(self.sip_ns).min(self.status_ns);
+        let next_ns =
+            self.talk.next_ns().min(self.churn.next_ns()).min(self.acts.next_ns()).min(self.sip_ns).min(self.status_ns);
         let wait = Duration::from_nanos(next_ns.saturating_sub(self.engine.now_ns()));
         self.engine.turn(&mut self.sessions, wait.min(TURN_MAX))?;
         if let Some((reason, _)) = self.engine.counts().reasons.first_key_value() {
@@ -224,8 +215,7 @@ impl Worker {
     }
 
     /// A session goes without a word, and comes back.
-    fn churn_one(&mut self, now_ns: u64) {
-        let Some(session) = self.sessions.talk.any_connected() else { return };
+    fn send_away(&mut self, session: usize, now_ns: u64) {
         self.sessions.talk.sent_away(session, now_ns);
         self.engine.cut(session);
         self.sessions.leave(session, now_ns);
@@ -251,8 +241,12 @@ impl Worker {
                 (self.wanted, self.opening) =
                     ((sessions as usize).min(self.engine.connections()), opening.max(1) as usize);
             }
-            Order::Talk { per_second } => self.talk = Due::begin(per_second, now_ns),
-            Order::Churn { per_second } => self.churn = Due::begin(per_second, now_ns),
+            Order::Talk { per_second } => self.talk = Due::evenly(per_second, now_ns),
+            Order::Churn { per_second } => self.churn = Due::evenly(per_second, now_ns),
+            Order::Act { mix, from, to, seconds, poisson } => {
+                self.mix = mix;
+                self.acts = Due::stage(from, to, seconds, poisson, now_ns);
+            }
             Order::Probe { sessions } => {
                 for session in sessions {
                     if let Some(by) = self.sessions.talk.probe(session as usize, now_ns) {
@@ -302,32 +296,26 @@ impl Worker {
             probed,
             arrived,
             unwritten: counts.unwritten,
+            answered: counts.answered,
+            given_up: counts.given_up,
             cpu_ns: machine::thread_cpu_ns(),
             resident_bytes: process::resident_bytes(std::process::id()).unwrap_or_default(),
         })));
     }
 }
 
+/// One of what may be done, by its share; shares add up to 1.
+fn drawn(mix: &[f64; 5]) -> Act {
+    let mut left = fastrand::f64();
+    let one = Act::ALL.into_iter().zip(mix).find(|&(_, share)| {
+        left -= share;
+        left < 0.0
+    });
+    one.map_or(Act::Direct, |(act, _)| act)
+}
+
 fn say(said: &Said) {
     let line = serde_json::to_string(said).expect("it has only strings and numbers as keys");
     // Whoever started this is gone if it cannot be told, and then the input has ended too.
     _ = writeln!(std::io::stdout().lock(), "{line}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_due_so_many_times_a_second_is_due_evenly() {
-        let mut due = Due::begin(4.0, SECOND_NS);
-        let mut taken = |now_ms: u64| {
-            std::iter::from_fn(|| due.take(now_ms * 1_000_000)).map(|ns| ns / 1_000_000).collect::<Vec<_>>()
-        };
-        assert_eq!(taken(1_000), [1_000]);
-        assert_eq!(taken(1_200), [0_u64; 0]);
-        assert_eq!(taken(1_800), [1_250, 1_500, 1_750]);
-        assert!(Due::default().take(u64::MAX).is_none());
-        assert_eq!(Due::default().next_ns(), u64::MAX);
-    }
 }

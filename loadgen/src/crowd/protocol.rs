@@ -46,6 +46,9 @@ pub(crate) enum Order {
     Open { sessions: u32, opening: u32 },
     /// From now on write so many messages a second, over all rooms in turn.
     Talk { per_second: f64 },
+    /// From now on for so long do things in the shares of a mix (`Act::ALL`), their rate a second going evenly from one to
+    /// another, at equal distances or as independent people would.
+    Act { mix: [f64; 5], from: f64, to: f64, seconds: f64, poisson: bool },
     /// Write one message to each of these sessions, in its account's room.
     Probe { sessions: Vec<u32> },
     /// From now on so many sessions a second go without a word, and come back.
@@ -101,6 +104,9 @@ pub(crate) struct Status {
     pub(crate) arrived: u64,
     /// Messages that were due and could not be written, since no session of the account was connected.
     pub(crate) unwritten: u64,
+    /// Questions that were answered, and those that were given up.
+    pub(crate) answered: u64,
+    pub(crate) given_up: u64,
     /// Processor time of its thread, and its resident bytes.
     pub(crate) cpu_ns: u64,
     pub(crate) resident_bytes: u64,
@@ -129,6 +135,8 @@ impl Status {
         self.probed += other.probed;
         self.arrived += other.arrived;
         self.unwritten += other.unwritten;
+        self.answered += other.answered;
+        self.given_up += other.given_up;
         self.cpu_ns += other.cpu_ns;
         self.resident_bytes += other.resident_bytes;
     }
@@ -160,6 +168,9 @@ impl Status {
             ),
             ("integrity", format!("connected {connected} · missing {missing} · {order}")),
         ];
+        if self.answered + self.given_up > 0 {
+            rows.push(("questions", format!("answered {} · given up {}", self.answered, self.given_up)));
+        }
         if self.churned > 0 {
             rows.push(("sent away", format!("{} sessions, which came back", self.churned)));
         }

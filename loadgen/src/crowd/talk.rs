@@ -4,12 +4,13 @@
 //! (`messages`). A session that is told to watch asks once.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
-use schema::command::Connected;
+use schema::command::{Connected, PresenceGet, Search};
 use schema::{ClientMsgId, Command, ErrorReply, Message, Reply, Request, Seq, UnixMs, UserId};
 
 use super::messages::{Arrival, Messages};
+use super::outbox::{Asked, Outbox, Question};
 use super::protocol::Room;
 use crate::report::{Latencies, Recorder};
 use crate::run::random;
@@ -18,12 +19,23 @@ use crate::stamp::{BODY_CHARS_MIN, Stamp};
 
 /// Pause before a message goes out again after a temporary refusal, unless the server names a longer one.
 const AGAIN_NS: u64 = 100_000_000;
+/// Hits of a search.
+const SEARCH_HITS: u32 = 20;
 /// The request that asks for presence. Requests that send have greater ids.
 const WATCH_ID: u32 = 2;
+/// Kinds of rooms, of each of which an account is in one at most: direct channels, and groups.
+const KINDS: usize = 2;
+const DIRECT: usize = 0;
+const GROUP: usize = 1;
 /// No time.
 const NEVER: u64 = u64::MAX;
-/// What is timed: until a session is there and until it is back, acknowledgements, deliveries, those to slow readers.
-const LATENCIES: [&str; 5] = ["in", "back", "ack", "delivery", "slow delivery"];
+/// What is timed: until a session is there and until it is back, acknowledgements, deliveries, those to slow readers,
+/// answers to questions.
+const LATENCIES: [&str; 7] = ["in", "back", "ack", "delivery", "slow delivery", PRESENCE, SEARCH];
+const PRESENCE: &str = "presence";
+const SEARCH: &str = "search";
+/// What is searched for: the stamp of a message has it, now and then.
+const SEARCHED: u64 = 0x1000;
 
 /// One session's part.
 #[derive(Debug, Clone)]
@@ -37,8 +49,8 @@ struct Member {
     slow: bool,
     next_request: u32,
     watch: Watch,
-    /// The newest message that was pushed to it.
-    last: Seq,
+    /// The newest message that was pushed to it, of its direct channel and of its group.
+    last: [Seq; KINDS],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +61,19 @@ enum Watch {
     Watching,
 }
 
-/// Requests of one session that wait for an answer, and messages that wait to go out. Few sessions have one.
-#[derive(Debug, Default)]
-struct Outbox {
-    asked: Vec<(u32, u64)>,
-    waiting: VecDeque<u64>,
-    /// Nothing goes out before this.
-    again_ns: u64,
+/// What a session may do beside writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    Direct,
+    Group,
+    Presence,
+    Search,
+    Churn,
+}
+
+impl Act {
+    /// In the order of a mix.
+    pub(super) const ALL: [Self; 5] = [Self::Direct, Self::Group, Self::Presence, Self::Search, Self::Churn];
 }
 
 /// All of a worker's sessions.
@@ -64,8 +82,9 @@ pub(super) struct Crowd {
     users: Vec<UserId>,
     members: Vec<Member>,
     rooms: Vec<Room>,
-    /// By account.
-    room_of: Vec<Option<u32>>,
+    /// Direct channels and groups, by their places among all rooms, and by account.
+    kinds: [Vec<usize>; KINDS],
+    room_of: Vec<[Option<u32>; KINDS]>,
     messages: Messages,
     outboxes: HashMap<usize, Outbox>,
     /// When an outbox that pauses goes on.
@@ -93,6 +112,9 @@ pub(super) struct Counts {
     pub(super) out_of_order: u64,
     pub(super) unwritten: u64,
     pub(super) watching: u64,
+    /// Questions that were answered, and those whose session went before, or that were refused for now.
+    pub(super) answered: u64,
+    pub(super) given_up: u64,
 }
 
 impl Crowd {
@@ -105,15 +127,18 @@ impl Crowd {
             slow: false,
             next_request: WATCH_ID + 1,
             watch: Watch::No,
-            last: Seq::ZERO,
+            last: [Seq::ZERO; KINDS],
         };
-        let mut room_of = vec![None; users.len()];
+        let (mut kinds, mut room_of) = ([Vec::new(), Vec::new()], vec![[None; KINDS]; users.len()]);
         for (at, room) in rooms.iter().enumerate() {
-            room_of[room.account as usize..(room.account + room.accounts) as usize].fill(Some(at as u32));
+            kinds[kind(room)].push(at);
+            let accounts = room.account as usize..(room.account + room.accounts) as usize;
+            room_of[accounts].iter_mut().for_each(|of| of[kind(room)] = Some(at as u32));
         }
         Self {
             devices: devices as usize,
             rooms,
+            kinds,
             room_of,
             users,
             members: vec![member; sessions],
@@ -149,15 +174,44 @@ impl Crowd {
     /// account is connected.
     pub(super) fn write(&mut self, number: u64, intended_ns: u64, now_ns: u64) -> Option<usize> {
         let at = number as usize % self.rooms.len().max(1);
+        self.write_in(at, intended_ns, now_ns)
+    }
+
+    fn write_in(&mut self, at: usize, intended_ns: u64, now_ns: u64) -> Option<usize> {
         let room = self.rooms.get(at)?;
         let from = room.account + fastrand::u32(0..room.accounts);
         self.write_from(at, from as usize, intended_ns, now_ns).map(|(_, by)| by)
     }
 
+    /// The session that is to be pumped for something that was due then; none if nobody can do it now. Whoever goes is
+    /// cut instead.
+    pub(super) fn act(&mut self, act: Act, intended_ns: u64, now_ns: u64) -> Option<usize> {
+        let question = match act {
+            Act::Direct => return self.write_in(fastrand::choice(&self.kinds[DIRECT]).copied()?, intended_ns, now_ns),
+            Act::Group => return self.write_in(fastrand::choice(&self.kinds[GROUP]).copied()?, intended_ns, now_ns),
+            Act::Churn => return self.any_connected(),
+            Act::Presence | Act::Search => act,
+        };
+        let session = self.any_connected()?;
+        let (what, command) = if question == Act::Presence {
+            let account = session / self.devices;
+            let room = self.rooms[self.room_of.get(account).and_then(|of| of[DIRECT])? as usize];
+            let other = room.account + (account as u32 - room.account + 1) % room.accounts;
+            let user_ids = vec![self.users[other as usize]];
+            (PRESENCE, Command::PresenceGet(PresenceGet { user_ids, channel_id: None, page: 0 }))
+        } else {
+            let query = format!("{:016x}", fastrand::u64(0..SEARCHED));
+            let (channel_id, from, before_ms, cursor) = (None, None, None, None);
+            (SEARCH, Command::Search(Search { query, channel_id, from, before_ms, limit: SEARCH_HITS, cursor }))
+        };
+        self.outboxes.entry(session).or_default().ask(Question { what, intended_ns, command });
+        Some(session)
+    }
+
     /// The session that is to be pumped for a message to `session`, from another account of its room.
     pub(super) fn probe(&mut self, session: usize, now_ns: u64) -> Option<usize> {
         let account = session / self.devices;
-        let at = self.room_of.get(account).copied().flatten()? as usize;
+        let at = self.room_of.get(account)?.iter().flatten().next().copied()? as usize;
         let room = self.rooms[at];
         let other = (account as u32 - room.account + 1) % room.accounts + room.account;
         let (number, by) = self.write_from(at, other as usize, now_ns, now_ns)?;
@@ -207,7 +261,7 @@ impl Crowd {
         let id = ClientMsgId::new(UnixMs(self.origin_ms + now_ns / 1_000_000), self.run + u128::from(self.counts.sent));
         let wanted = |place: usize| members[first + place].connected;
         let number = self.messages.write((at, places), by, id, intended_ns, wanted);
-        self.outboxes.entry(by).or_default().waiting.push_back(number);
+        self.outboxes.entry(by).or_default().put(number);
         Some((number, by))
     }
 
@@ -254,14 +308,12 @@ impl Talk for Crowd {
             member.watch = Watch::Wanted;
         }
         if let Some(outbox) = self.outboxes.get_mut(&connection) {
-            // In their order, before what is newer.
-            let asked = std::mem::take(&mut outbox.asked);
-            asked.into_iter().rev().for_each(|(_, number)| outbox.waiting.push_front(number));
+            self.counts.given_up += outbox.cut_off();
         }
     }
 
     fn waits(&self, connection: usize) -> bool {
-        self.outboxes.get(&connection).is_some_and(|outbox| !outbox.asked.is_empty())
+        self.outboxes.get(&connection).is_some_and(Outbox::waits)
     }
 
     fn woken(&mut self, now_ns: u64) -> Option<usize> {
@@ -274,27 +326,27 @@ impl Talk for Crowd {
     }
 
     fn answered(&mut self, connection: usize, id: u32, reply: Reply, now_ns: u64) -> Result<(), String> {
-        match reply {
-            Reply::Send { .. } => {
-                let outbox = self.outboxes.get_mut(&connection);
-                let number = outbox.and_then(|outbox| {
-                    let at = outbox.asked.iter().position(|&(asked, _)| asked == id)?;
-                    Some(outbox.asked.remove(at).1)
-                });
-                let number =
-                    number.ok_or_else(|| format!("an acknowledgement came for request {id}, which is not open"))?;
+        if let (WATCH_ID, Reply::PresenceWatch { .. }) = (id, &reply) {
+            self.members[connection].watch = Watch::Watching;
+            self.counts.watching += 1;
+            return Ok(());
+        }
+        let asked = self.outboxes.get_mut(&connection).and_then(|outbox| outbox.answered(id));
+        match (reply, asked) {
+            (Reply::Send { .. }, Some(Asked::Message(number))) => {
                 if let Some(intended_ns) = self.messages.acked(number) {
                     self.counts.acked += 1;
                     self.record("ack", now_ns.saturating_sub(intended_ns));
                 }
                 Ok(())
             }
-            Reply::PresenceWatch { .. } if id == WATCH_ID => {
-                self.members[connection].watch = Watch::Watching;
-                self.counts.watching += 1;
+            (Reply::PresenceGet { .. }, Some(Asked::Question { what: what @ PRESENCE, intended_ns }))
+            | (Reply::Search(_), Some(Asked::Question { what: what @ SEARCH, intended_ns })) => {
+                self.counts.answered += 1;
+                self.record(what, now_ns.saturating_sub(intended_ns));
                 Ok(())
             }
-            other => not_asked_for(id, &other),
+            (other, _) => not_asked_for(id, &other),
         }
     }
 
@@ -305,16 +357,16 @@ impl Talk for Crowd {
         }
         let again_ns = now_ns + AGAIN_NS.max(u64::from(error.retry_after_ms) * 1_000_000);
         let outbox = self.outboxes.entry(connection).or_default();
-        outbox.again_ns = again_ns;
-        if id == WATCH_ID {
-            self.members[connection].watch = Watch::Wanted;
-        } else {
-            let Some(at) = outbox.asked.iter().position(|&(asked, _)| asked == id) else { return fatal() };
-            // What was sent after it is refused too, and follows it: PROTOCOL keeps a session's order so.
-            let number = outbox.asked.remove(at).1;
-            let place = outbox.waiting.partition_point(|&waiting| waiting < number);
-            outbox.waiting.insert(place, number);
-            self.counts.retried += 1;
+        outbox.pause(again_ns);
+        match outbox.answered(id) {
+            Some(Asked::Message(number)) => {
+                outbox.put_back(number);
+                self.counts.retried += 1;
+            }
+            // Nobody waits for an answer that comes that late.
+            Some(Asked::Question { .. }) => self.counts.given_up += 1,
+            None if id == WATCH_ID => self.members[connection].watch = Watch::Wanted,
+            None => return fatal(),
         }
         self.wakes.push(Reverse((again_ns, connection)));
         Ok(())
@@ -322,8 +374,8 @@ impl Talk for Crowd {
 
     fn delivered(&mut self, connection: usize, message: &Message, now_ns: u64) -> Result<(), String> {
         let account = connection / self.devices;
-        let room = self.room_of.get(account).copied().flatten().map(|at| self.rooms[at as usize]);
-        let Some(room) = room.filter(|room| room.channel == message.channel_id) else {
+        let rooms = self.room_of.get(account).into_iter().flatten().flatten().map(|&at| self.rooms[at as usize]);
+        let Some(room) = rooms.into_iter().find(|room| room.channel == message.channel_id) else {
             return Err(format!("a message of channel {} came, which nobody writes to", message.channel_id));
         };
         let Some(stamp) = Stamp::of(&message.body) else {
@@ -331,8 +383,9 @@ impl Talk for Crowd {
         };
         let place = connection - self.first_of(&room);
         let member = &mut self.members[connection];
-        self.counts.out_of_order += u64::from(message.seq < member.last);
-        member.last = member.last.max(message.seq);
+        let last = &mut member.last[kind(&room)];
+        self.counts.out_of_order += u64::from(message.seq < *last);
+        *last = message.seq.max(*last);
         let what = if member.slow { "slow delivery" } else { "delivery" };
         match self.messages.came(stamp.number, place) {
             Arrival::New { intended_ns } => {
@@ -349,7 +402,7 @@ impl Talk for Crowd {
     }
 
     fn next(&mut self, connection: usize, now_ns: u64) -> Option<Request> {
-        if self.outboxes.get(&connection).is_some_and(|outbox| now_ns < outbox.again_ns) {
+        if self.outboxes.get(&connection).is_some_and(|outbox| outbox.pauses(now_ns)) {
             return None;
         }
         if self.members[connection].watch == Watch::Wanted {
@@ -360,17 +413,25 @@ impl Talk for Crowd {
             });
         }
         let outbox = self.outboxes.get_mut(&connection)?;
-        let number = outbox.waiting.pop_front()?;
         let member = &mut self.members[connection];
         let id = member.next_request;
+        let command = match outbox.next_question(id) {
+            Some(question) => question,
+            None => {
+                let number = outbox.next_message(id)?;
+                let written = self.messages.get(number).expect("what was not acknowledged is in the ledger");
+                let stamp = Stamp { intended_ns: written.intended_ns, connection: written.by, number };
+                send(self.rooms[written.room].channel, written.id, stamp.body(&self.filler))
+            }
+        };
         // The first ids are `connect`'s and that of the watch.
         member.next_request = id.checked_add(1).unwrap_or(WATCH_ID + 1);
-        outbox.asked.push((id, number));
-        let written = self.messages.get(number).expect("what was not acknowledged is in the ledger");
-        let stamp = Stamp { intended_ns: written.intended_ns, connection: written.by, number };
-        let command = send(self.rooms[written.room].channel, written.id, stamp.body(&self.filler));
         Some(Request { id, command })
     }
+}
+
+fn kind(room: &Room) -> usize {
+    if room.accounts == 2 { DIRECT } else { GROUP }
 }
 
 #[cfg(test)]

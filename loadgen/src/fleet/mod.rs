@@ -7,7 +7,7 @@ pub(crate) mod churn;
 pub(crate) mod fanout;
 pub(crate) mod slow_readers;
 pub(crate) mod storm;
-mod target;
+pub(crate) mod target;
 mod worker;
 
 use std::collections::BTreeMap;

@@ -27,26 +27,26 @@ use crate::token::Signer;
 /// How long tokens have to be good for.
 const SPAN: Duration = Duration::from_secs(6 * 3600);
 /// How long sessions may take to be there, and messages to arrive once no more are written.
-pub(super) const OPENING_MAX: Duration = Duration::from_secs(600);
-pub(super) const SETTLE_MAX: Duration = Duration::from_secs(60);
+pub(crate) const OPENING_MAX: Duration = Duration::from_secs(600);
+pub(crate) const SETTLE_MAX: Duration = Duration::from_secs(60);
 
 /// Nodes and accounts that are there.
-pub(super) struct Target<'a> {
+pub(crate) struct Target<'a> {
     args: &'a TargetArgs,
     users: Vec<UserId>,
-    pub(super) interrupt: Interrupt,
+    pub(crate) interrupt: Interrupt,
 }
 
 impl<'a> Target<'a> {
     /// Reads accounts for so many sessions.
-    pub(super) fn prepare(args: &'a TargetArgs, sessions: u32) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(args: &'a TargetArgs, sessions: u32) -> anyhow::Result<Self> {
         let interrupt = Interrupt::install()?;
         let users = read_users(&args.users, sessions.div_ceil(args.devices))?;
         Ok(Self { args, users, interrupt })
     }
 
     /// Channels of `accounts` accounts each, of the accounts of these sessions: two are direct channels, more groups.
-    pub(super) fn rooms(&self, sessions: Range<u32>, accounts: u32) -> anyhow::Result<Vec<Room>> {
+    pub(crate) fn rooms(&self, sessions: Range<u32>, accounts: u32) -> anyhow::Result<Vec<Room>> {
         let devices = self.args.devices;
         let first = sessions.start / devices;
         let count = (sessions.end / devices - first) / accounts;
@@ -55,9 +55,13 @@ impl<'a> Target<'a> {
             "{} sessions of --devices {devices} each are less than one channel of {accounts} accounts",
             sessions.end - sessions.start
         );
+        self.made(first..sessions.end / devices, accounts, accounts)
+    }
+
+    fn made(&self, all: Range<u32>, accounts: u32, apart: u32) -> anyhow::Result<Vec<Room>> {
         let (api, signer) = (Api::new(&self.args.api), Signer::load(&self.args.token_key, SPAN)?);
-        let room = |at: usize| first + at as u32 * accounts;
-        let done = in_parallel("channels", count as usize, &self.interrupt, |at| {
+        let room = |at: usize| all.start + at as u32 * apart;
+        let done = in_parallel("channels", ((all.end - all.start) / apart) as usize, &self.interrupt, |at| {
             let account = room(at) as usize;
             let token = signer.token(self.users[account]);
             match &self.users[account + 1..account + accounts as usize] {
@@ -70,9 +74,15 @@ impl<'a> Target<'a> {
         done.failed.map_or(Ok(rooms), Err)
     }
 
+    /// Groups of `accounts` accounts each, of every `apart` accounts the first so many.
+    pub(crate) fn groups(&self, sessions: Range<u32>, accounts: u32, apart: u32) -> anyhow::Result<Vec<Room>> {
+        let devices = self.args.devices;
+        self.made(sessions.start / devices..sessions.end / devices, accounts, apart)
+    }
+
     /// Workers that will hold these sessions, all members of a channel being of one. `source` is the number of the first
     /// local address that they start from.
-    pub(super) fn fleet(
+    pub(crate) fn fleet(
         &self,
         sessions: Range<u32>,
         accounts: u32,
@@ -110,7 +120,7 @@ impl<'a> Target<'a> {
     }
 
     /// Opens all sessions of a fleet and waits until they are there; how long that took.
-    pub(super) fn open(&self, fleet: &mut Fleet, sessions: u32) -> anyhow::Result<Duration> {
+    pub(crate) fn open(&self, fleet: &mut Fleet, sessions: u32) -> anyhow::Result<Duration> {
         let began = Instant::now();
         fleet.open(self.args.opening.get())?;
         let stands = follow(fleet, "opening", OPENING_MAX, |stands| stands.connected == u64::from(sessions))?;
@@ -132,7 +142,7 @@ fn why(stands: &Status) -> String {
 }
 
 /// Waits for workers, and says each second where they stand.
-pub(super) fn follow(
+pub(crate) fn follow(
     fleet: &mut Fleet,
     what: &str,
     most: Duration,
@@ -148,29 +158,29 @@ pub(super) fn follow(
 
 /// A stretch of a run.
 #[derive(Debug, Serialize)]
-pub(super) struct Phase {
-    pub(super) name: String,
-    pub(super) seconds: f64,
-    pub(super) latencies_us: BTreeMap<String, Latencies>,
+pub(crate) struct Phase {
+    pub(crate) name: String,
+    pub(crate) seconds: f64,
+    pub(crate) latencies_us: BTreeMap<String, Latencies>,
     /// What the busiest worker took of one core.
-    pub(super) cpu_percent: f64,
-    pub(super) generator_bound: bool,
+    pub(crate) cpu_percent: f64,
+    pub(crate) generator_bound: bool,
 }
 
 /// Times one stretch of what workers do.
-pub(super) struct Stretch {
+pub(crate) struct Stretch {
     began: Instant,
     cpu_ns: Vec<u64>,
 }
 
 impl Stretch {
     /// Begins one: latencies so far are not of it.
-    pub(super) fn begin(fleet: &mut Fleet) -> anyhow::Result<Self> {
+    pub(crate) fn begin(fleet: &mut Fleet) -> anyhow::Result<Self> {
         fleet.latencies()?;
         Ok(Self { began: Instant::now(), cpu_ns: fleet.cpu_ns() })
     }
 
-    pub(super) fn end(self, name: &str, fleet: &mut Fleet) -> anyhow::Result<Phase> {
+    pub(crate) fn end(self, name: &str, fleet: &mut Fleet) -> anyhow::Result<Phase> {
         let wall = self.began.elapsed();
         let latencies_us = fleet.latencies()?;
         let now = fleet.cpu_ns();
@@ -184,20 +194,20 @@ impl Stretch {
 
 /// What such a run says in the end.
 #[derive(Debug, Serialize)]
-pub(super) struct TargetReport {
-    pub(super) command: &'static str,
-    pub(super) url: String,
-    pub(super) sessions: u32,
-    pub(super) workers: usize,
-    pub(super) opening_seconds: f64,
+pub(crate) struct TargetReport {
+    pub(crate) command: &'static str,
+    pub(crate) url: String,
+    pub(crate) sessions: u32,
+    pub(crate) workers: usize,
+    pub(crate) opening_seconds: f64,
     /// What was done, in words.
-    pub(super) load: String,
-    pub(super) phases: Vec<Phase>,
+    pub(crate) load: String,
+    pub(crate) phases: Vec<Phase>,
     /// Where all workers stood in the end.
-    pub(super) status: Status,
+    pub(crate) status: Status,
     /// Whether sessions may be lost: where they are told to go, or to stay behind.
-    pub(super) may_lose: bool,
-    pub(super) interrupted: bool,
+    pub(crate) may_lose: bool,
+    pub(crate) interrupted: bool,
 }
 
 impl TargetReport {
@@ -229,7 +239,7 @@ impl TargetReport {
         text
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         let json =
             serde_json::to_string(self).expect("a report has only strings as keys and no number that JSON lacks");
         Outcome { text: self.text(), json, clean: self.clean() }
