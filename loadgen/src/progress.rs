@@ -2,6 +2,7 @@
 //!
 //! Writes to standard error alone, so that standard output holds nothing but the report.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,6 +14,20 @@ use crate::report::Second;
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the bar moves; the eye wants no more, and each drawing takes the generator's time.
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
+
+thread_local! {
+    static SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has this thread say nothing, since another says the same.
+pub(crate) fn silence() {
+    SILENT.set(true);
+}
+
+/// Whether another thread says what this one would.
+pub(crate) fn is_silent() -> bool {
+    SILENT.get()
+}
 
 /// One stretch of work of known length.
 pub(crate) struct Progress {
@@ -28,7 +43,7 @@ impl Progress {
     /// `length` is in connections, milliseconds or whatever `show` will count; `what` names it.
     pub(crate) fn new(what: &'static str, length: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-        let on_terminal = !bar.is_hidden();
+        let on_terminal = !bar.is_hidden() && !is_silent();
         let style = ProgressStyle::with_template("{prefix:>9} [{bar:32}] {percent:>3} % {msg}")
             .expect("the template is a constant and valid")
             .progress_chars("=> ");
@@ -44,7 +59,7 @@ impl Progress {
 
     /// Shows `position` if it is time to; `message` is only called then.
     pub(crate) fn show(&mut self, position: u64, message: impl FnOnce() -> String) {
-        if self.shown.elapsed() < self.interval {
+        if is_silent() || self.shown.elapsed() < self.interval {
             return;
         }
         self.shown = Instant::now();

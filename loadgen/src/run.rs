@@ -18,7 +18,7 @@ use crate::engine::{Engine, Workload};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::process::{Memory, Process};
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::reconnect::Reconnect;
 use crate::report::{FiguresOf, Provenance, Report, percent_of};
 use crate::sampler::Seen;
@@ -71,7 +71,7 @@ impl Run {
         let process = common.pid.map(Process::new).transpose()?;
         let (ports, key) = (machine::local_ports()?, random().to_be_bytes());
         let dialer = Dialer::new(targets.clone(), encoding.map(Encoding::subprotocol), connections, ports, key)?;
-        eprintln!(
+        let announced = format!(
             "loadgen {command}: {}, {connections} connections{}; the file limit allows {allowed}",
             said(&targets),
             match dialer.sources() {
@@ -79,6 +79,9 @@ impl Run {
                 sources => format!(" from {sources} local addresses"),
             }
         );
+        if !progress::is_silent() {
+            eprintln!("{announced}");
+        }
         // Never all zero, which would let a server skip the work.
         let mask = (random() as u32 | 1).to_be_bytes();
         Ok(Self {

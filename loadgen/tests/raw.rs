@@ -23,6 +23,8 @@ fn what_the_server_does_to_messages_is_what_is_counted() {
     check(Fault::None, "echo --connections 7 --rate 3000", "", 0);
     check(Fault::Drop, "echo --connections 7 --pipeline 4", "lost", 1);
     check(Fault::Drop, "echo --connections 7 --rate 3000", "lost", 1);
+    check(Fault::None, "echo --connections 7 --pipeline 4 --threads 3", "", 0);
+    check(Fault::Drop, "echo --connections 7 --rate 3000 --threads 2", "lost", 1);
     check(Fault::Duplicate, "echo --connections 7 --pipeline 4", "duplicated", 1);
     check(Fault::Duplicate, "echo --connections 7 --rate 3000", "duplicated", 1);
     check(Fault::Swap, "echo --connections 7 --pipeline 4", "out_of_order", 1);
@@ -219,6 +221,9 @@ fn what_cannot_be_done_is_said_with_the_address_and_the_remedy() {
     check_refusal("echo --fail-if echo.p99>1/s", &["\"/s\" is no unit of echo.p99: us, µs, ns, ms, s"]);
     check_refusal("idle --pid 4294967295", &["is the process running?"]);
     check_refusal("idle --cpu 999999", &["--cpu 999999"]);
+    check_refusal("echo --connections 3 --threads 4", &["--threads 4 are more than --connections 3"]);
+    check_refusal("echo --threads 2 --pid 1", &["leave out --threads or --pid"]);
+    check_refusal(&format!("echo --threads 3 --url ws://{nobody}"), &[&nobody.to_string(), "is the node running"]);
 }
 
 fn refuse(mut stream: TcpStream) {

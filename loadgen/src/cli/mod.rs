@@ -34,6 +34,9 @@ Examples:
   Latency at a fixed load: 20,000 messages a second, each timed from when it was due (open loop):
       loadgen echo --raw --connections 1000 --rate 20000 --seconds 30
 
+  As much as two threads can send, where one is the bound:
+      loadgen echo --raw --connections 100 --threads 2
+
   Another WebSocket echo server, whatever it is written in:
       loadgen echo --raw --url ws://127.0.0.1:9001/
 
@@ -139,7 +142,7 @@ impl Measurement {
 }
 
 /// Flags of what is said in sessions.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct SessionArgs {
     /// The node's HTTP API, where accounts and channels are made; several are asked in turn while one cannot be reached
     #[arg(long, default_value = "http://127.0.0.1:8000", value_name = "URL")]
@@ -170,7 +173,7 @@ pub(crate) fn encodings() -> impl TypedValueParser<Value = Encoding> {
 }
 
 /// Flags of everything that is measured.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// Where to connect; without a path: /connection/websocket, or /debug/echo with --raw. Over several, connections
     /// are spread evenly
@@ -214,7 +217,7 @@ pub(crate) struct Common {
 }
 
 /// Where the report goes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct OutputArgs {
     /// Report one JSON object on standard output instead of text
     #[arg(long)]
@@ -235,7 +238,7 @@ pub(crate) struct OutputArgs {
 }
 
 /// How much is said, by `echo` and `chat`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct LoadArgs {
     /// Open loop: messages a second over all connections, each timed from when it was due.
     /// Without it a closed loop: a connection sends when an answer frees a place
@@ -274,7 +277,7 @@ impl Devices {
     pub(crate) const ONE: Self = Self { each: 1 };
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct EchoArgs {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -284,6 +287,11 @@ pub(crate) struct EchoArgs {
 
     #[command(flatten)]
     pub(crate) load: LoadArgs,
+
+    /// Threads that share the connections, with --raw: where one of them is the bound. --cpu is the core of the first, and
+    /// the next ones are the others'
+    #[arg(long, default_value = "1", value_name = "N")]
+    pub(crate) threads: NonZeroU32,
 
     /// Payload of each message, from 24 bytes (which number it and time it) to 16 MiB
     #[arg(long, default_value = "64", value_name = "BYTES", value_parser = clap::value_parser!(u32).range(24..=16 * 1024 * 1024))]
@@ -442,6 +450,8 @@ mod tests {
     fn flags_have_bounds() {
         check("echo --raw", true);
         check("echo --raw --rate 1000 --size 24 --seconds 0.5", true);
+        check("echo --raw --threads 2", true);
+        check("echo --raw --threads 0", false);
         check("echo --raw --connections 0", false);
         check("echo --raw --size 23", false);
         check("echo --raw --rate 0", false);

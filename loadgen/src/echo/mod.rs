@@ -6,6 +6,7 @@
 mod raw;
 mod session;
 mod tally;
+mod threads;
 
 use anyhow::ensure;
 
@@ -24,6 +25,9 @@ pub(crate) fn run(args: &EchoArgs) -> anyhow::Result<Report> {
     // Made after the run is prepared, which refuses numbers that this machine cannot hold.
     let tally = || Tally::new(common.connections.get(), load.pipeline);
     let report = Report { load: load.paced(), size_bytes: Some(args.size), ..Report::default() };
+    if args.threads.get() > 1 {
+        return threads::run(args, &report);
+    }
     if common.raw {
         let (mut run, mut echo) = Run::connect_raw("echo", common, |run| RawEcho::new(args.size, run.mask, tally()))?;
         let memory = run.memory()?;

@@ -3,6 +3,7 @@
 //! Owns the report's form: text, or one JSON object whose top level has the counts on which the exit code rests.
 //! What single workloads add is in `parts`, latencies in `latency`, seconds in `series`. Measures nothing itself.
 
+mod beside;
 mod findings;
 mod hlog;
 mod judgement;
@@ -230,11 +231,16 @@ impl Report {
 }
 
 /// Counts a reason among those of its kind. Beyond 16 different ones a new one counts as "other".
-pub(crate) fn count_reason(reasons: &mut BTreeMap<String, u64>, mut reason: String) {
+pub(crate) fn count_reason(reasons: &mut BTreeMap<String, u64>, reason: String) {
+    count_reasons(reasons, reason, 1);
+}
+
+/// The same of so many at once.
+fn count_reasons(reasons: &mut BTreeMap<String, u64>, mut reason: String, count: u64) {
     if reasons.len() >= REASONS_MAX && !reasons.contains_key(&reason) {
         "other".clone_into(&mut reason);
     }
-    *reasons.entry(reason).or_default() += 1;
+    *reasons.entry(reason).or_default() += count;
 }
 
 /// `part_ns` as a part of `wall`, in percent with one decimal; 0 of nothing.

@@ -73,6 +73,27 @@ impl Second {
         self.latencies_us.iter().next().map(|(&what, &brief)| (what, brief))
     }
 
+    /// The same second of another generator as well; the busier one's processor time counts.
+    pub(crate) fn beside(&self, other: &Self) -> Self {
+        let mut all: BTreeMap<&'static str, Latencies> = BTreeMap::new();
+        for (&what, packed) in self.histograms.iter().chain(&other.histograms) {
+            all.entry(what).or_insert_with(Latencies::new).add(&packed.open());
+        }
+        Self {
+            at: self.at,
+            seconds: self.seconds.max(other.seconds),
+            open: self.open + other.open,
+            sent: self.sent + other.sent,
+            acked: self.acked + other.acked,
+            delivered: self.delivered + other.delivered,
+            latencies_us: all.iter().map(|(&what, all)| (what, Brief::new(all))).collect(),
+            cpu_percent: self.cpu_percent.max(other.cpu_percent),
+            server_cpu_percent: self.server_cpu_percent.or(other.server_cpu_percent),
+            server_resident_bytes: self.server_resident_bytes.or(other.server_resident_bytes),
+            histograms: all.iter().map(|(&what, all)| (what, Packed::new(all))).collect(),
+        }
+    }
+
     /// Several that follow each other, as one.
     fn together(seconds: &[Self]) -> Self {
         let sum = |of: fn(&Self) -> u64| seconds.iter().map(of).sum();
