@@ -31,5 +31,6 @@ counters! {
     pongs_dropped = "rookery_pongs_dropped", "Answers to pings left out for clients that do not read";
     stale = "rookery_stale_completions", "Completions of connections that were gone";
     turns = "rookery_turns", "Turns of the shards' loops";
+    stalls = "rookery_stalls", "Turns of 100 ms and more, in which a shard served nobody";
     waits = "rookery_waits", "Turns before which a shard was ready to sleep; it slept if nothing had completed by then";
 }

@@ -28,17 +28,24 @@ const BATCH_MOMENT_US: u32 = 20;
 const COMPLETIONS_A_TURN: u32 = 24;
 /// Completions that end that moment early.
 const BATCH_COMPLETIONS_MAX: u32 = 32;
+/// A turn of this length keeps every client of the shard waiting.
+const STALL: Duration = Duration::from_millis(100);
+/// How often that is said in the log.
+const STALLS_TOLD_EACH: Duration = Duration::from_secs(10);
+
 pub(super) struct Shard<H> {
     pub(super) sockets: Sockets,
     pub(super) handler: H,
     pub(super) config: Config,
     sleeper: Sleeper,
     load: Load,
+    /// When it was last said that a turn took long.
+    stall_told: Option<Instant>,
 }
 
 impl<H: Handler> Shard<H> {
     pub(super) fn new(config: Config, sleeper: Sleeper, sockets: Sockets, handler: H) -> Self {
-        Shard { sockets, handler, config, sleeper, load: Load::new() }
+        Shard { sockets, handler, config, sleeper, load: Load::new(), stall_told: None }
     }
 
     /// Runs until the handler stopped it and its connections are gone.
@@ -53,8 +60,10 @@ impl<H: Handler> Shard<H> {
         let mut wanted = Some(self.sockets.started);
         while !self.is_over() {
             self.enter(wanted)?;
+            let began = Instant::now();
             self.handler.between_turns().await;
-            wanted = self.turn();
+            wanted = self.turn(began);
+            self.note_stall(began);
         }
         Ok(())
     }
@@ -90,9 +99,8 @@ impl<H: Handler> Shard<H> {
     }
 
     /// Handles some of what completed, lets the handler have its turn, queues the sends. Returns when the next turn is wanted.
-    fn turn(&mut self) -> Option<Instant> {
+    fn turn(&mut self, now: Instant) -> Option<Instant> {
         self.sockets.counters.turns += 1;
-        let now = Instant::now();
         self.sockets.now_s = self.seconds(now);
         self.load.look(now, self.config.busy_receives_per_s);
         for _ in 0..COMPLETIONS_A_TURN {
@@ -112,6 +120,23 @@ impl<H: Handler> Shard<H> {
         self.sockets.flush();
         let deadlines = [wanted, self.next_check(), self.sockets.acceptor.paused_until(), self.sockets.stop_at];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// Tells of a turn that began then and was too long. What is never waited for in one should take none so long.
+    fn note_stall(&mut self, began: Instant) {
+        let took = began.elapsed();
+        if took < STALL {
+            return;
+        }
+        self.sockets.counters.stalls += 1;
+        if self.stall_told.is_none_or(|told| told + STALLS_TOLD_EACH <= began) {
+            self.stall_told = Some(began);
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(
+                took_ms,
+                "a turn of this shard took long, or the machine had no time for it: no client was served"
+            );
+        }
     }
 
     fn read_calls(&mut self) {
