@@ -4,6 +4,7 @@
 
 mod accounts;
 mod api;
+mod calibrate;
 mod catch_up;
 mod chat;
 mod child;
@@ -26,6 +27,7 @@ mod output;
 mod pace;
 mod page;
 mod parallel;
+mod plan;
 mod presence;
 mod process;
 mod progress;
@@ -77,6 +79,15 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
         Command::Compare(args) => {
             let compared = compare::run(&args.before, &args.after)?;
             print(&if args.json { compared.json() + "\n" } else { compared.text() })?;
+            Ok(true)
+        }
+        Command::Plan(args) => {
+            let plan = plan::run(&args.profile, args.constants.as_deref())?;
+            print(&if args.json { plan.json() + "\n" } else { plan.text() })?;
+            Ok(true)
+        }
+        Command::Calibrate(args) => {
+            print(&calibrate::run(args)?)?;
             Ok(true)
         }
     }

@@ -3,6 +3,8 @@
 //! Owns flags, their defaults, bounds and examples. Opens nothing: the rules for addresses are in `target`.
 
 mod crowds;
+mod examples;
+mod tools;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
@@ -16,72 +18,14 @@ use schema::limits::{BODY_CHARS_MAX, DEVICES_OF_USER_MAX, GROUP_MEMBERS_MAX};
 pub(crate) use self::crowds::{
     ChurnArgs, FanoutArgs, FleetCommand, MillionArgs, SlowReadersArgs, StormArgs, TargetArgs,
 };
+use self::examples::EXAMPLES;
+pub(crate) use self::tools::{CalibrateArgs, CompareArgs, PlanArgs};
 use crate::condition::Condition;
 use crate::report::Load;
 use crate::stamp::BODY_CHARS_MIN;
 
 /// Longest `--seconds` and `--warmup`: a day. A soak longer than that is better run as several.
 const SECONDS_MAX: f64 = 86_400.0;
-
-const EXAMPLES: &str = "\
-Examples:
-  Round trips through a node in dev mode, 100 connections, one message outstanding on each:
-      loadgen echo --raw --connections 100
-
-  The same with 16 outstanding on each, from core 1, as JSON for a script:
-      loadgen echo --raw --pipeline 16 --cpu 1 --json
-
-  Latency at a fixed load: 20,000 messages a second, each timed from when it was due (open loop):
-      loadgen echo --raw --connections 1000 --rate 20000 --seconds 30
-
-  As much as two threads can send, where one is the bound:
-      loadgen echo --raw --connections 100 --threads 2
-
-  Another WebSocket echo server, whatever it is written in:
-      loadgen echo --raw --url ws://127.0.0.1:9001/
-
-  What an idle connection costs the node, in resident bytes:
-      loadgen idle --raw --connections 15000 --pid $(pidof rookery)
-
-  15,000 sessions of accounts that were made in bulk, 16 devices each, without a password's cost:
-      rookery store accounts --prefix load_ --count 1000 --data DIR > users    # before the node is started
-      loadgen idle --connections 15000 --devices 16 --token-key DIR/token.key --users users
-
-  2,000 accounts in 1,000 direct channels, 2,000 messages a second over all of them:
-      loadgen chat --connections 2000 --rate 2000 --seconds 20
-
-  Groups of 50, and one device that is dropped and resumed 200 times:
-      loadgen chat --connections 1000 --group 50 --rate 100 --resumes 200
-
-  Over the three nodes of a cluster, whatever becomes of each meanwhile (also: cargo xtask chaos):
-      loadgen chat --url ws://127.0.0.1:8001 --url ws://127.0.0.1:8011 --url ws://127.0.0.1:8021 \
-          --api http://127.0.0.1:8000 --api http://127.0.0.1:8010 --connections 3000 --rate 1000 --seconds 300
-
-  The same load on two builds, and what came of it:
-      loadgen chat --connections 200 --rate 500 --pid $(pidof rookery) --save before.json
-      loadgen chat --connections 200 --rate 500 --pid $(pidof rookery) --save after.json
-      loadgen compare before.json after.json
-
-  A step of a pipeline: red if acknowledgements take too long, or if that cannot be known:
-      loadgen chat --connections 200 --rate 500 --fail-if 'ack.p99>25ms' --fail-if 'delivered_per_second<490/s'
-
-  What many people do in a day, in shares and stages, by accounts that were made in bulk:
-      loadgen chat --scenario loadgen/scenarios/day.toml --connections 2000 --token-key DIR/token.key --users users
-
-  A device that misses 100 messages over 200 channels, 200 times:
-      loadgen catch-up --connections 21
-
-  A user whom 500 others watch:
-      loadgen presence --connections 501
-
-  As many sessions as this machine holds, on a cluster of its own (more: loadgen million --help):
-      loadgen million --sessions 20000
-
-What was sent, answered and taken of the machine is told for each second beside the sum of all.
-
-Exit code: 0 when every message came back exactly once, in order, and no connection was lost (or, with --reconnect,
-each came back, and every channel's history is what its members were told), and every --fail-if is known not to be so;
-1 when not, with the counts in the report; 2 when the run could not be carried out.";
 
 /// Clients by the hundred thousand against one WebSocket server, and what they measured.
 ///
@@ -106,6 +50,12 @@ pub(crate) enum Command {
     /// What worker processes carry out.
     #[command(flatten)]
     Fleet(FleetCommand),
+    /// Plan a cluster: from a profile of its users to nodes, memory, network and disk, each with its arithmetic
+    #[command(after_help = EXAMPLES)]
+    Plan(PlanArgs),
+    /// Measure a node for a plan: what a message, a member, a session and a connect take on this machine
+    #[command(after_help = EXAMPLES)]
+    Calibrate(CalibrateArgs),
 }
 
 /// What is measured against a server, and reported.
@@ -299,21 +249,6 @@ pub(crate) struct EchoArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CompareArgs {
-    /// A report that --save or --json wrote
-    #[arg(value_name = "A.json")]
-    pub(crate) before: PathBuf,
-
-    /// Another of the same subcommand
-    #[arg(value_name = "B.json")]
-    pub(crate) after: PathBuf,
-
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct IdleArgs {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -482,6 +417,10 @@ mod tests {
         check("chat --token-key k --users u --scenario s --connections 40 --workers 2", true);
         check("chat --scenario s", false);
         check("chat --token-key k --users u --scenario s --rate 5", false);
+        check("plan --profile a.toml --constants b.toml --json", true);
+        check("plan", false);
+        check("calibrate --pid 5", true);
+        check("calibrate --pid 5 --connections 19", false);
         check("chat --group 1", false);
         check("chat --group 501", false);
         check("chat --size 10", false);
