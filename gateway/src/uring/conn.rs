@@ -73,6 +73,11 @@ impl Conn {
         self.io.as_ref().is_some_and(|io| !io.outbox.is_empty())
     }
 
+    /// Whether it has bytes from a pause that are not read yet.
+    pub(super) fn has_unread(&self) -> bool {
+        self.io.as_ref().is_some_and(|io| !io.unread.is_empty())
+    }
+
     /// Bytes of partial messages and requests that it holds now.
     pub(super) fn count_held_bytes(&self) -> u32 {
         let io_bytes = self

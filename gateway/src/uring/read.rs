@@ -78,7 +78,10 @@ impl<H: Handler> Shard<H> {
             }
             match (completion.result, &mut lent) {
                 (1.., Some(lent)) => self.read(id, lent.bytes()),
-                (0, _) => self.sockets.ended(id),
+                (0, _) => {
+                    self.read_kept(id);
+                    self.sockets.ended(id);
+                }
                 (1.., None) => unreachable!("received bytes come in one of our buffers"),
                 (_, _) => match -completion.result {
                     libc::ENOBUFS => self.sockets.counters.out_of_buffers += 1,
@@ -114,13 +117,18 @@ impl<H: Handler> Shard<H> {
 
     /// A pause is over: what was kept comes first.
     pub(super) fn resume(&mut self, id: ConnId) {
+        self.read_kept(id);
+        self.sockets.arm_read(id);
+    }
+
+    /// Reads what came in a pause that is over.
+    fn read_kept(&mut self, id: ConnId) {
         let Some(conn) = self.sockets.conns.get_mut(id).filter(|conn| !conn.flags.paused) else { return };
         let mut unread = conn.io.as_mut().map(|io| std::mem::take(&mut io.unread)).unwrap_or_default();
         if !unread.is_empty() {
             self.sockets.pool.settle(conn);
             self.read(id, &mut unread);
         }
-        self.sockets.arm_read(id);
     }
 
     fn read(&mut self, id: ConnId, bytes: &mut [u8]) {
@@ -131,7 +139,8 @@ impl<H: Handler> Shard<H> {
         conn.flags.idle &= conn.flags.cancelling;
         match conn.phase {
             Phase::Handshake => self.handshake(id, bytes),
-            Phase::Open if conn.flags.paused => self.sockets.stash(id, bytes),
+            // Also behind what is kept and will be read in this turn.
+            Phase::Open if conn.flags.paused || conn.has_unread() => self.sockets.stash(id, bytes),
             Phase::Open if self.sockets.endpoints[usize::from(conn.endpoint)] == Endpoint::Stream => {
                 self.handler.on_bytes(&mut self.sockets, id, bytes);
             }

@@ -163,8 +163,8 @@ impl Ring {
         let entry = entry.user_data(user_data);
         // SAFETY: the caller keeps the entry's memory valid.
         while unsafe { self.uring.submission().push(&entry) }.is_err() {
-            if let Err(error) = self.enter() {
-                self.broken = Some(error);
+            self.submit();
+            if self.broken.is_some() {
                 return;
             }
             self.reap();
@@ -181,6 +181,13 @@ impl Ring {
         let needed = !submission.is_empty() || submission.taskrun() || submission.cq_overflow();
         drop(submission);
         if needed { self.enter_for(0, &types::SubmitArgs::new()) } else { self.broken.take().map_or(Ok(()), Err) }
+    }
+
+    /// As [`enter`](Self::enter), in the middle of a turn: an error is reported by the next one.
+    pub(super) fn submit(&mut self) {
+        if let Err(error) = self.enter() {
+            self.broken = Some(error);
+        }
     }
 
     /// As [`enter`](Self::enter), and waits until there is a completion. With `batch` it waits a
@@ -223,11 +230,6 @@ impl Ring {
             result: entry.result(),
             flags: entry.flags(),
         }));
-    }
-
-    /// Whether some that were reaped are left.
-    pub(super) fn has_completions(&self) -> bool {
-        !self.reaped.is_empty()
     }
 
     /// The oldest completion that was reaped.

@@ -24,8 +24,8 @@ const LAST_TURNS_MAX: u32 = 1000;
 /// Measured with 100 echoing connections at 60,000 messages a second (docs/measurements.md): it takes 0.87 of the processor
 /// time that turns without it take; 50 us take 0.83, and the median round trip is 1.7 to 2.7 times as long.
 const BATCH_MOMENT_US: u32 = 20;
-/// Completions that are handled in one turn. What the first of them has to say is sent before the others are looked at.
-const COMPLETIONS_A_TURN: u32 = 24;
+/// Completions after which what they made the driver itself say, echoes and pongs, is sent before the next are looked at.
+const COMPLETIONS_A_SUBMISSION: u32 = 24;
 /// Completions that end that moment early.
 const BATCH_COMPLETIONS_MAX: u32 = 32;
 /// A turn of this length keeps every client of the shard waiting.
@@ -71,8 +71,7 @@ impl<H: Handler> Shard<H> {
     /// Submits what the last turn queued and fetches what completed; waits for it if nobody has anything to do.
     fn enter(&mut self, wanted: Option<Instant>) -> io::Result<()> {
         let now = Instant::now();
-        let has_work = self.sockets.ring.has_completions()
-            || !self.sockets.dirty.is_empty()
+        let has_work = !self.sockets.dirty.is_empty()
             || !self.sockets.resumed.is_empty()
             || wanted.is_some_and(|wanted| wanted <= now);
         if !has_work && self.sleeper.try_sleep() {
@@ -98,15 +97,20 @@ impl<H: Handler> Shard<H> {
         (self.load.is_busy && completions > 1).then_some(Batch { completions, moment_us: BATCH_MOMENT_US })
     }
 
-    /// Handles some of what completed, lets the handler have its turn, queues the sends. Returns when the next turn is wanted.
+    /// Handles what completed, lets the handler have its turn, queues the sends. Returns when the next turn is wanted.
     fn turn(&mut self, now: Instant) -> Option<Instant> {
         self.sockets.counters.turns += 1;
         self.sockets.now_s = self.seconds(now);
         self.load.look(now, self.config.busy_receives_per_s);
-        for _ in 0..COMPLETIONS_A_TURN {
-            let Some(completion) = self.sockets.ring.next() else { break };
+        let mut handled = 0;
+        while let Some(completion) = self.sockets.ring.next() {
             self.complete(completion);
             self.tell_closed();
+            handled += 1;
+            if handled % COMPLETIONS_A_SUBMISSION == 0 {
+                self.sockets.flush();
+                self.sockets.ring.submit();
+            }
         }
         for _ in 0..self.sockets.resumed.len() {
             let Some(id) = self.sockets.resumed.pop_front() else { break };
