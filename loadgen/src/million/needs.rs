@@ -23,7 +23,7 @@ const NODE_BYTES: u64 = 40 << 20;
 const WORKER_BYTES: u64 = 12 << 20;
 const STORE_BYTES: u64 = 64 << 20;
 /// Bytes of one session: in its node, in its worker, in the store, and of its two sockets in the kernel.
-const SESSION_BYTES: u64 = 2_600 + 500 + 800 + 6_200;
+const SESSION_BYTES: u64 = 2_600 + 500 + 800 + 8_200;
 /// Part of the memory that is available which may be planned with.
 const MEMORY_PERCENT: u64 = 90;
 
