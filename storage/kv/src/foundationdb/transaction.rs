@@ -274,6 +274,10 @@ impl Transaction for FoundationDbTransaction {
     }
 
     async fn snapshot_get_all<K: AsRef<[u8]> + Sync>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
+        if keys.is_empty() {
+            // Beside other reads it would ask for a version of its own.
+            return Ok(Vec::new());
+        }
         self.version().await?;
         crate::join::try_all(keys.iter().map(|key| self.snapshot_get(key.as_ref()))).await
     }
