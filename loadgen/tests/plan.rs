@@ -67,7 +67,8 @@ fn a_wrong_profile_is_refused_with_the_line_and_the_nearest_name() {
     check("[groups]\nmembers = 5", "there is no users.daily: users who come in a day");
 }
 
-/// Processor time is compared loosely. A batch is small at a rate that any machine carries; and without the gate's
+/// Processor time is compared loosely, and that of connects not at all: those of so few sessions are less than the tick of
+/// 10 ms in which the kernel tells it. A batch is small at a rate that any machine carries; and without the gate's
 /// binary the node is one that no compiler has optimised.
 #[test]
 fn a_small_run_takes_what_the_constants_say() {
@@ -104,7 +105,6 @@ fn a_small_run_takes_what_the_constants_say() {
         assert!((1.0 / factor..=factor).contains(&ratio), "{name}: the plan takes {written}, here it is {measured}");
     };
     check("processor.direct_message_micros", loosely);
-    check("processor.connect_micros", loosely);
     check("network.delivery_bytes", 1.5);
     // A part of what each batch writes beside its messages is in it.
     check("store.member_bytes", 3.0);
