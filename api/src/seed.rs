@@ -58,7 +58,7 @@ pub async fn user<E: Engine>(
 /// [`PROVIDED_AT_ONCE`](schema::limits::PROVIDED_AT_ONCE).
 ///
 /// # Errors
-/// What the store reports; 107 if a name is not legal or that of somebody who has a password; 100 if the system has no
+/// The store's own; 107 if a name is not legal or that of somebody who has a password; 100 if the system has no
 /// randomness.
 pub async fn accounts<E: Engine>(
     engine: &E,

@@ -23,7 +23,7 @@ const RING_ENTRIES: usize = 8;
 /// Runs a shard's loop on this thread, in an executor on this processor, or on any.
 ///
 /// # Errors
-/// What the machine lacks for the executor, or the loop's own.
+/// [`DriverError`]: of the executor, with what the machine lacks, or the loop's own.
 pub(crate) fn run<T>(
     processor: Option<usize>,
     shard: impl Future<Output = Result<T, DriverError>>,
@@ -38,7 +38,7 @@ pub(crate) fn run<T>(
         .run(shard)
 }
 
-/// Why there is no executor.
+/// The error of an executor that could not be made, with its remedy.
 fn refused(error: GlommioError<()>, processor: Option<usize>) -> DriverError {
     let too_little_memory = matches!(error, GlommioError::ReactorError(ReactorErrorKind::MemLockLimit(..)));
     let source = io::Error::from(error);

@@ -1,6 +1,6 @@
 //! Store operations of one shard, and where they are polled.
 //!
-//! Owns that. An operation is polled by tasks of the shard's executor, in a queue of their own, between two turns; for as
+//! Owns their polls. An operation is polled by tasks of the shard's executor, in a queue of their own, between two turns; for as
 //! long as it may have to wait for a disk it is on a thread of the pool. So a commit that is durable, or a row that a
 //! cluster has sent, wakes the shard that asked and no thread in between.
 //! Part of I12: a call of an operation's waker puts it into the shard's mailbox, which wakes the shard, and however often
@@ -35,10 +35,10 @@ use super::pool::Spawner;
 /// Polls of operations between two turns: at some 10 µs each the sockets wait 1 ms at most.
 const POLLS_MAX: usize = 100;
 
-/// What comes to a `T` by being polled on any thread.
+/// A future of a `T`, to be polled on any thread.
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What other threads tell.
+/// News of an operation, from any thread.
 enum Event<T> {
     /// To be polled.
     Called(Arc<Operation<T>>),
@@ -59,7 +59,7 @@ struct Operation<T> {
 }
 
 struct Place<T> {
-    /// Not while it is polled, nor after its end.
+    /// Not while it is polled or in the pool, nor after its end.
     task: Option<Task<T>>,
     /// A thread of the pool polls it, or will.
     in_pool: bool,
@@ -90,21 +90,19 @@ impl<T: Send + 'static> Operation<T> {
             Ok(Poll::Ready(done)) => finished.borrow_mut().push_back(done),
             Ok(Poll::Pending) => self.place().task = Some(task),
             Err(MayHaveToWait) => {
-                self.place().task = Some(task);
-                self.move_to_pool();
+                *self.place() = Place { task: None, in_pool: true };
+                self.move_to_pool(task);
             }
         }
     }
 
-    fn move_to_pool(self: Arc<Self>) {
-        self.place().in_pool = true;
+    fn move_to_pool(self: Arc<Self>, task: Task<T>) {
         let pool = self.pool.clone();
-        pool.spawn(async move { self.poll_in_pool() });
+        pool.spawn(async move { self.poll_in_pool(task) });
     }
 
     /// On a thread of the pool.
-    fn poll_in_pool(self: Arc<Self>) {
-        let Some(mut task) = self.place().task.take() else { return };
+    fn poll_in_pool(self: Arc<Self>, mut task: Task<T>) {
         match self.poll(|cx| task.as_mut().poll(cx)) {
             Poll::Ready(done) => self.tell(Event::Done(Box::new(done))),
             Poll::Pending => {
@@ -135,7 +133,7 @@ impl<T: Send + 'static> Wake for Operation<T> {
     }
 }
 
-/// What those that have ended came to, the oldest first.
+/// Results of those that have ended, the oldest first.
 type Finished<T> = RefCell<VecDeque<T>>;
 
 /// See the module. Belongs to the executor in which it was made.
@@ -160,11 +158,14 @@ impl<T: Send + 'static> Operations<T> {
 
     /// Begins one. What it comes to is [`Self::finished`] in a later turn.
     pub(super) fn spawn(&mut self, task: Task<T>) {
-        let place = Mutex::new(Place { task: Some(task), in_pool: false });
         let (home, pool) = (self.home.clone(), self.pool.clone());
-        let operation = Arc::new(Operation { place, called: AtomicBool::new(false), home, pool });
-        // Nearly all begin with a read.
-        if self.reads_wait { operation.move_to_pool() } else { operation.wake_by_ref() }
+        let operation = |place| Operation { place: Mutex::new(place), called: AtomicBool::new(false), home, pool };
+        if self.reads_wait {
+            // Nearly all begin with a read.
+            Arc::new(operation(Place { task: None, in_pool: true })).move_to_pool(task);
+        } else {
+            self.ready.push_back(Arc::new(operation(Place { task: Some(task), in_pool: false })));
+        }
     }
 
     /// What the oldest of those that have ended came to.
@@ -188,7 +189,7 @@ impl<T: Send + 'static> Operations<T> {
         glommio::executor().yield_task_queue_now().await;
     }
 
-    /// Whether some were left for after the next turn, which is not to be waited for.
+    /// Whether some are to be polled after this turn, so that the next is not to be waited for.
     pub(super) fn is_behind(&self) -> bool {
         !self.ready.is_empty()
     }

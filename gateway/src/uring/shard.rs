@@ -57,20 +57,20 @@ impl<H: Handler> Shard<H> {
     async fn run_turns(&mut self) -> io::Result<()> {
         self.read_calls();
         // The first turn is the handler's chance to ask for a timer.
-        let mut wanted = Some(self.sockets.started);
+        let (mut wanted, mut now) = (Some(self.sockets.started), self.sockets.started);
         while !self.is_over() {
-            self.enter(wanted)?;
+            self.enter(wanted, now)?;
             let began = Instant::now();
             self.handler.between_turns().await;
             wanted = self.turn(began);
-            self.note_stall(began);
+            now = Instant::now();
+            self.note_stall(began, now);
         }
         Ok(())
     }
 
     /// Submits what the last turn queued and fetches what completed; waits for it if nobody has anything to do.
-    fn enter(&mut self, wanted: Option<Instant>) -> io::Result<()> {
-        let now = Instant::now();
+    fn enter(&mut self, wanted: Option<Instant>, now: Instant) -> io::Result<()> {
         let has_work = !self.sockets.dirty.is_empty()
             || !self.sockets.resumed.is_empty()
             || wanted.is_some_and(|wanted| wanted <= now);
@@ -126,9 +126,9 @@ impl<H: Handler> Shard<H> {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Tells of a turn that began then and was too long. What is never waited for in one should take none so long.
-    fn note_stall(&mut self, began: Instant) {
-        let took = began.elapsed();
+    /// Tells of a turn that was too long. Nothing is waited for in one, so none should be.
+    fn note_stall(&mut self, began: Instant, ended: Instant) {
+        let took = ended - began;
         if took < STALL {
             return;
         }

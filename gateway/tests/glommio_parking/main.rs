@@ -1,13 +1,13 @@
 //! The hang of glommio 0.9 that docs/glommio-parking.md tells of, alone, and the way around it that shards go.
 //!
-//! An executor has one task, which reads a file again and again. If the preemption timer fires between the step that arms it and
-//! the one that looks for tasks, it parks for ever. A machine does that to a timer of 100 ms, glommio's own, when it takes
-//! the processor away at that moment; to one of a microsecond it happens each time. With a timer that never fires the
+//! An executor has one task, which reads a file again and again. If the preemption timer fires between the step that arms
+//! it and the one that looks for tasks, it parks for ever. A machine does that to a timer of 100 ms, glommio's own, when it
+//! takes the processor away at that moment; to one of a microsecond it happens each time. With a timer that never fires the
 //! executor comes to its end, also where its process is stopped and continued all the time. Each run is a process of its
 //! own, since an executor that hangs cannot be ended otherwise.
 //!
-//! `ROOKERY_PARKING_RUNS=200 cargo test -p gateway --test glommio_parking -- --nocapture --include-ignored` takes as many runs
-//! as you like, also with the default timer.
+//! `ROOKERY_PARKING_RUNS=200 cargo test -p gateway --test glommio_parking -- --nocapture --include-ignored` takes as many
+//! runs as you like, also with the default timer.
 
 use std::ops::RangeInclusive;
 use std::process::{Child, Command, Stdio};

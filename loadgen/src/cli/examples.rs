@@ -24,10 +24,6 @@ Examples:
       rookery store accounts --prefix load_ --count 1000 --data DIR > users    # before the node is started
       loadgen idle --connections 15000 --devices 16 --token-key DIR/token.key --users users
 
-  15,000 sessions of accounts that were made in bulk, 16 devices each, without a password's cost:
-      rookery store accounts --prefix load_ --count 1000 --data DIR > users    # before the node is started
-      loadgen idle --connections 15000 --devices 16 --token-key DIR/token.key --users users
-
   2,000 accounts in 1,000 direct channels, 2,000 messages a second over all of them:
       loadgen chat --connections 2000 --rate 2000 --seconds 20
 

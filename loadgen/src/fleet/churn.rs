@@ -10,10 +10,7 @@ use crate::crowd::protocol::{Order, Status};
 pub(crate) fn run(args: &ChurnArgs) -> anyhow::Result<Outcome> {
     let sessions = args.sessions.get();
     let target = Target::prepare(&args.target, sessions)?;
-    let rooms = target.rooms(0..sessions, 2)?;
-    let mut fleet = target.fleet(0..sessions, 2, &rooms, 0)?;
-    let opening = target.open(&mut fleet, sessions)?;
-    fleet.rate(args.rate, |per_second| Order::Talk { per_second })?;
+    let (mut fleet, opening) = target.talkers(sessions, 2, args.rate)?;
     fleet.rate(args.churn, |per_second| Order::Churn { per_second })?;
     let stretch = Stretch::begin(&mut fleet)?;
     follow(&mut fleet, "churn", args.seconds, |_| false)?;

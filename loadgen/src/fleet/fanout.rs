@@ -11,10 +11,7 @@ pub(crate) fn run(args: &FanoutArgs) -> anyhow::Result<Outcome> {
     let each = args.members * args.target.devices;
     let sessions = each * args.channels.get();
     let target = Target::prepare(&args.target, sessions)?;
-    let rooms = target.rooms(0..sessions, args.members)?;
-    let mut fleet = target.fleet(0..sessions, args.members, &rooms, 0)?;
-    let opening = target.open(&mut fleet, sessions)?;
-    fleet.rate(args.rate, |per_second| Order::Talk { per_second })?;
+    let (mut fleet, opening) = target.talkers(sessions, args.members, args.rate)?;
     let stretch = Stretch::begin(&mut fleet)?;
     follow(&mut fleet, "fanout", args.seconds, |_| false)?;
     let phases = vec![stretch.end("fanout", &mut fleet)?];

@@ -14,10 +14,7 @@ const UNBOUNDED: u64 = 1 << 30;
 pub(crate) fn run(args: &SlowReadersArgs) -> anyhow::Result<Outcome> {
     let sessions = args.sessions.get().next_multiple_of(args.members * args.target.devices);
     let target = Target::prepare(&args.target, sessions)?;
-    let rooms = target.rooms(0..sessions, args.members)?;
-    let mut fleet = target.fleet(0..sessions, args.members, &rooms, 0)?;
-    let opening = target.open(&mut fleet, sessions)?;
-    fleet.rate(args.rate, |per_second| Order::Talk { per_second })?;
+    let (mut fleet, opening) = target.talkers(sessions, args.members, args.rate)?;
     let before = Stretch::begin(&mut fleet)?;
     follow(&mut fleet, "all read", args.seconds, |_| false)?;
     let mut phases = vec![before.end("all read", &mut fleet)?];

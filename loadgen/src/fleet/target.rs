@@ -16,7 +16,7 @@ use super::{Fleet, Outcome, shares};
 use crate::accounts::read_users;
 use crate::api::Api;
 use crate::cli::TargetArgs;
-use crate::crowd::protocol::{Room, Setup, Status};
+use crate::crowd::protocol::{Order, Room, Setup, Status};
 use crate::engine::dialer::connections_of_source;
 use crate::interrupt::Interrupt;
 use crate::machine::{self, GENERATOR_BOUND_PERCENT};
@@ -119,6 +119,16 @@ impl<'a> Target<'a> {
         })
     }
 
+    /// Workers whose sessions are all there and write in channels of `accounts`, so many messages a second, and how long
+    /// it took to open them.
+    pub(crate) fn talkers(&self, sessions: u32, accounts: u32, rate: f64) -> anyhow::Result<(Fleet, Duration)> {
+        let rooms = self.rooms(0..sessions, accounts)?;
+        let mut fleet = self.fleet(0..sessions, accounts, &rooms, 0)?;
+        let opening = self.open(&mut fleet, sessions)?;
+        fleet.rate(rate, |per_second| Order::Talk { per_second })?;
+        Ok((fleet, opening))
+    }
+
     /// Opens all sessions of a fleet and waits until they are there; how long that took.
     pub(crate) fn open(&self, fleet: &mut Fleet, sessions: u32) -> anyhow::Result<Duration> {
         let began = Instant::now();
@@ -148,10 +158,21 @@ pub(crate) fn follow(
     most: Duration,
     done: impl Fn(&Status) -> bool,
 ) -> anyhow::Result<Status> {
+    follow_while(fleet, what, most, || Ok(()), done)
+}
+
+/// The same, and ends with the error of `lives`, which is asked each second.
+pub(crate) fn follow_while(
+    fleet: &mut Fleet,
+    what: &str,
+    most: Duration,
+    mut lives: impl FnMut() -> anyhow::Result<()>,
+    done: impl Fn(&Status) -> bool,
+) -> anyhow::Result<Status> {
     let began = Instant::now();
     let each_second = |stands: &Status| {
         eprintln!("{what} {:.0} s: {}", began.elapsed().as_secs_f64(), stands.line());
-        Ok(())
+        lives()
     };
     fleet.wait(most, each_second, done)
 }

@@ -19,6 +19,7 @@ use self::report::{Cpu, Memory, MillionReport, Watch};
 use crate::api::Api;
 use crate::cli::MillionArgs;
 use crate::crowd::protocol::{Order, Room, Setup, Status};
+use crate::fleet::target::follow_while;
 use crate::fleet::{Fleet, Outcome};
 use crate::interrupt::Interrupt;
 use crate::machine;
@@ -186,12 +187,7 @@ fn wait(
     most: Duration,
     done: impl Fn(&Status) -> bool,
 ) -> anyhow::Result<Status> {
-    let began = Instant::now();
-    let each_second = |stands: &Status| {
-        eprintln!("{what} {:.0} s: {}", began.elapsed().as_secs_f64(), stands.line());
-        cluster.must_live()
-    };
-    let waited = fleet.wait(most, each_second, done);
+    let waited = follow_while(fleet, what, most, || cluster.must_live(), done);
     cluster.must_live()?;
     waited
 }

@@ -22,11 +22,11 @@ const COUNT_MAX: u32 = 10_000_000;
 
 #[derive(Debug, Args)]
 pub(in crate::ops::cli) struct Accounts {
-    /// What their names begin with; a number from 0 on follows
+    /// Beginning of their names; a number from 0 on follows
     #[arg(long, value_name = "NAME")]
     prefix: String,
 
-    /// How many
+    /// Number of accounts
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=i64::from(COUNT_MAX)))]
     count: u32,
 
