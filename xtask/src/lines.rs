@@ -12,7 +12,7 @@ use anyhow::Result;
 use crate::sources::{self, Line};
 
 /// Crates that are not shipped.
-const TOOLS: [&str; 6] = ["sim", "loadgen", "xtask", "storage/contract", "storage/lies", "storage/standin"];
+const TOOLS: [&str; 7] = ["sim", "loadgen", "counts", "xtask", "storage/contract", "storage/lies", "storage/standin"];
 /// Where generated code lies.
 const GENERATED: &str = "schema/src/generated/";
 

@@ -5,6 +5,7 @@
 mod arrows;
 mod chaos;
 mod cluster;
+mod counts;
 mod flatbuffers;
 #[cfg(test)]
 mod invariants;
@@ -28,6 +29,8 @@ enum Chore {
     Flatbuffers(Mode),
     /// Write the table of keys in docs/foundationdb.md from the code
     Keys(Mode),
+    /// Count instructions of parsing, delivery, appends and searches, and bytes of a session, under valgrind: counts/figures.txt
+    Counts(Mode),
     /// Show the arrows between crates and between their folders, and circles
     Arrows,
     /// Run a cluster on this machine until Ctrl-C: the stand-in of FoundationDB and several nodes
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Ci => gate(),
         Chore::Flatbuffers(mode) => flatbuffers::run(mode),
         Chore::Keys(mode) => keys::run(mode),
+        Chore::Counts(mode) => counts::run(mode),
         Chore::Arrows => arrows::print().map(show),
         Chore::Cluster(cluster) => cluster::run(&cluster),
         Chore::Chaos(chaos) => return exit(chaos::run(&chaos)),

@@ -6,7 +6,7 @@ use std::process::Command;
 use cargo_metadata::MetadataCommand;
 
 /// Crates that only tests, the simulator and the bench may build.
-const FOR_TESTS: [&str; 7] = ["contract", "lies", "loadgen", "proptest", "sim", "standin", "turmoil"];
+const FOR_TESTS: [&str; 8] = ["contract", "counts", "lies", "loadgen", "proptest", "sim", "standin", "turmoil"];
 
 /// What `cargo tree` prints of normal dependencies.
 fn tree(arguments: &[&str]) -> String {
