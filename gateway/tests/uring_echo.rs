@@ -320,9 +320,10 @@ fn a_connection_that_the_handler_drops_at_its_request_is_never_open() {
 fn an_idle_connection_waits_by_a_poll_and_comes_back() {
     let driver = Driver::start_with(|config| config.idle_after_s = 1);
     let mut socket = driver.connect("/debug/echo");
-    for n in 0..3 {
+    let long = "more than a buffer holds ".repeat(10_000);
+    for texts in [&["one"][..], &["a", "few", "at", "once"], &[&long], &["last"]] {
         sleep(Duration::from_millis(2200));
-        echoes(&mut socket, (0..10).map(|m| format!("{n} {m}")));
+        echoes(&mut socket, texts.iter().map(ToString::to_string));
     }
     sleep(Duration::from_millis(2200));
     drop(socket);

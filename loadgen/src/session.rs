@@ -280,6 +280,10 @@ impl<T: Talk> Sessions<T> {
 }
 
 impl<T: Talk> Workload for Sessions<T> {
+    fn ready(&self) -> Option<usize> {
+        Some(self.connected)
+    }
+
     fn message(&mut self, connection: usize, message: Received<'_>, now_ns: u64) -> Result<(), String> {
         let bytes = match (message, self.encoding.is_text()) {
             (Received::Text(bytes), true) | (Received::Binary(bytes), false) => bytes,

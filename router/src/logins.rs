@@ -10,7 +10,8 @@
 
 use pace::Rate;
 use schema::limits::{
-    HOME_TICK_MS, LOGIN_MS, LOGIN_SLOW_MS, LOGINS_PER_S_MAX, LOGINS_PER_S_MIN, LOGINS_PER_S_STEP, LOGINS_UNDER_WAY_MAX,
+    HOME_TICK_MS, LOGIN_MS, LOGIN_SLOW_MS, LOGINS_PER_S_FIRST, LOGINS_PER_S_MAX, LOGINS_PER_S_MIN, LOGINS_PER_S_STEP,
+    LOGINS_UNDER_WAY_MAX,
 };
 use schema::{ErrorCode, Instant, Refusal};
 
@@ -43,7 +44,7 @@ pub(crate) struct Later {
 impl Default for Logins {
     fn default() -> Self {
         let (full_at, booked_until, halved_at) = (Instant(0), Instant(0), Instant(0));
-        Self { per_s: LOGINS_PER_S_MAX, full_at, booked_until, under_way: 0, halved_at, begun: 0 }
+        Self { per_s: LOGINS_PER_S_FIRST, full_at, booked_until, under_way: 0, halved_at, begun: 0 }
     }
 }
 
@@ -199,7 +200,7 @@ mod tests {
         );
         check(
             "1000 logins 1, 1000 away 1000, 1000 rate, 1100 seconds 1, 1100 rate, 2000 seconds 1, 2000 rate, 3000 seconds 20, 3000 rate",
-            "+, rate 500 ×2, rate 550, rate 1000",
+            "+, rate 500 ×2, rate 750, rate 5000",
         );
     }
 }

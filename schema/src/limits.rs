@@ -29,13 +29,15 @@ pub const LOGIN_MS: u64 = 10_000;
 pub const ACCEPTS_PER_S: u32 = 5_000;
 /// Connections that a shard takes at once after a pause: 20 ms of its time.
 pub const ACCEPTS_BURST: u32 = 1_000;
-/// Logins that a shard begins in a second, and in one moment after a pause, while the store is quick. Each takes some
-/// 100 us of it, a tenth of its time in all: 100,000 sessions are through a node of 16 shards in 7 s.
-pub const LOGINS_PER_S_MAX: u32 = 1_000;
+/// Logins that a shard begins in a second, and in one moment after a pause, as long as nothing is known of how quick the
+/// store is. Each takes some 100 us of the shard, and as much of the kernel: 100,000 sessions are through a node of 16 shards in 7 s.
+pub const LOGINS_PER_S_FIRST: u32 = 1_000;
+/// The same once the store has shown that it is quick: as many as are accepted.
+pub const LOGINS_PER_S_MAX: u32 = ACCEPTS_PER_S;
 /// The same while the store is slow or away.
 pub const LOGINS_PER_S_MIN: u32 = 50;
-/// By how much the rate grows in each second in which the store is quick: from the least to the most in 19 s.
-pub const LOGINS_PER_S_STEP: u32 = 50;
+/// By how much the rate grows in each second in which the store is quick: from the least to the most in 20 s.
+pub const LOGINS_PER_S_STEP: u32 = 250;
 /// From when on a login's question to the store is slow, and the rate is halved: sends wait for the same store.
 pub const LOGIN_SLOW_MS: u64 = 100;
 /// Questions of logins, two each, that a shard has the store work on at once: as many as the highest rate has under way

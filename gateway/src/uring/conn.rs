@@ -73,6 +73,12 @@ impl Conn {
         self.io.as_ref().is_some_and(|io| !io.outbox.is_empty())
     }
 
+    /// Whether bytes of it are wanted and not waited for.
+    pub(super) fn may_be_read(&self) -> bool {
+        let wanted = !self.flags.paused && !self.flags.eof && self.phase != Phase::Dead;
+        wanted && !self.requests.recv && !self.requests.poll
+    }
+
     /// Whether it has bytes from a pause that are not read yet.
     pub(super) fn has_unread(&self) -> bool {
         self.io.as_ref().is_some_and(|io| !io.unread.is_empty())

@@ -127,6 +127,13 @@ impl Ring {
         unsafe { self.push(entry, user_data) };
     }
 
+    /// Receives into one of the buffers.
+    pub(super) fn recv_once(&mut self, socket: RawFd, user_data: u64) {
+        let entry = opcode::Recv::new(types::Fd(socket), std::ptr::null_mut(), 0).buf_group(BUFFER_GROUP).build();
+        // SAFETY: the entry points to no memory but the buffers, which the ring owns.
+        unsafe { self.push(entry.flags(squeue::Flags::BUFFER_SELECT), user_data) };
+    }
+
     /// Completes once, when there is something to receive.
     pub(super) fn poll(&mut self, socket: RawFd, user_data: u64) {
         let entry = opcode::PollAdd::new(types::Fd(socket), libc::POLLIN as u32).build();

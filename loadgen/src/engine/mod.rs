@@ -74,6 +74,12 @@ pub(crate) trait Workload {
         false
     }
 
+    /// How many of those that are open do what they were opened for, if that is not all: the others count as being
+    /// opened still.
+    fn ready(&self) -> Option<usize> {
+        None
+    }
+
     /// A connection could not be opened. `true` if the workload will try it again; otherwise the run ends.
     fn unopened(&mut self, _connection: usize, _error: &EngineError, _now_ns: u64) -> bool {
         false

@@ -36,8 +36,9 @@ pub(super) struct Opening {
 }
 
 impl Engine {
-    /// Opens the first `count` connections, at most `parallel` at a time. `go_on` is asked with the number opened so far,
-    /// and may end it early. One that its workload will try again may still be on its way.
+    /// Opens the first `count` connections, while at most `parallel` are on their way or open and not
+    /// [`ready`](Workload::ready). `go_on` is asked with the number opened so far, and may end it early. One that its
+    /// workload will try again may still be on its way.
     ///
     /// # Errors
     /// One could not be opened.
@@ -49,7 +50,8 @@ impl Engine {
         mut go_on: impl FnMut(usize) -> bool,
     ) -> Result<(), EngineError> {
         while (self.opening.next < count || self.opening.in_flight > 0) && go_on(self.opening.opened) {
-            let room = parallel.saturating_sub(self.opening.in_flight);
+            let not_ready = workload.ready().map_or(0, |ready| self.open.saturating_sub(ready));
+            let room = parallel.saturating_sub(self.opening.in_flight + not_ready);
             self.dial_next(count.min(self.opening.next + room), workload)?;
             self.turn(workload, ASK_INTERVAL)?;
         }
