@@ -195,6 +195,12 @@ pub const SNAPSHOT_CHANNELS_MAX: u32 = 500;
 
 /// Messages of one append transaction.
 pub const BATCH_MESSAGES_MAX: u32 = 500;
+/// Append transactions that one shard has under way at a time, of different channels each: while one is synced the next
+/// is decided.
+pub const BATCHES_IN_FLIGHT_MAX: u32 = 3;
+/// Operations for which a further append transaction leaves while others are under way. One alone would cost ten times what
+/// it does among so many, and waits for the disk as they do.
+pub const BATCH_FURTHER_MIN: u32 = 64;
 /// Bytes of bodies of one append transaction.
 pub const BATCH_BODY_BYTES_MAX: u32 = 512 * 1024;
 /// Rows of one append transaction. At some 100 bytes a row and its conflict range, 8,000 stay below 1 MB.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use chat::appender::{Appender, Finished};
+use chat::appender::{Appender, Batch, Finished};
 use chat::view::{self, Current};
 use kv::Engine as _;
 use schema::{ChannelId, ChannelOp, Epoch, ErrorCode, Incarnation, OpReply, Owner, Refusal, ShardIndex, View};
@@ -57,7 +57,7 @@ impl Life {
         let number = world.born.get() + 1;
         world.born.set(number);
         let incarnation = Incarnation(world.rng.part(&format!("incarnation {number}")).bits());
-        // A second appender of the same shard stands for a second batch in flight.
+        // A second appender of the same shard stands for a second batch in flight on the same channels.
         let lanes = if world.is_broken(Broken::SeveralInFlight) { 2 } else { 1 };
         let owner = |shard| Owner { incarnation, shard: ShardIndex(shard) };
         let appenders = (0..shard_count).map(|shard| (0..lanes).map(|_| appender(world, owner(shard))).collect());
@@ -176,21 +176,30 @@ impl Life {
         }
     }
 
-    /// Begins the lane's next batch, if there is one.
+    /// Begins the lane's next batches, if there are any.
     fn begin_batches(self: &Rc<Self>, world: &Rc<World>, shard: ShardIndex, lane: u8) {
         let Some(current) = self.current() else { return };
         let view: Arc<View> = Arc::new(current.view.clone());
-        let batch = self.appender(shard, lane, |appender| appender.next_batch(&view, world.wall()));
-        let Some(batch) = batch else { return };
+        let next = || self.appender(shard, lane, |appender| appender.next_batch(&view, world.wall()));
+        std::iter::from_fn(next).for_each(|batch| self.begin_batch(world, &view, (shard, lane), batch));
+    }
+
+    fn begin_batch(
+        self: &Rc<Self>,
+        world: &Rc<World>,
+        view: &Arc<View>,
+        (shard, lane): (ShardIndex, u8),
+        batch: Batch,
+    ) {
         self.in_flight.set(self.in_flight.get() + 1);
         world.done.borrow_mut().batches += 1;
-        let (world, life) = (Rc::clone(world), Rc::clone(self));
-        let engine = self.engine.for_batch(self.owner(shard), view.epoch, lane);
+        let (world, life, epoch) = (Rc::clone(world), Rc::clone(self), view.epoch);
+        let engine = self.engine.for_batch(self.owner(shard), epoch, lane);
         world.clone().tasks.spawn(self.part(), async move {
             let outcome = batch.run(engine).await;
             life.in_flight.set(life.in_flight.get() - 1);
             let finished = life.appender(shard, lane, |appender| appender.finished(outcome));
-            life.finished(&world, shard, view.epoch, finished);
+            life.finished(&world, shard, epoch, finished);
             life.begin_batches(&world, shard, lane);
         });
     }
@@ -250,6 +259,9 @@ fn refused(why: &str) -> Answer {
 
 fn appender(world: &World, owner: Owner) -> Appender {
     let appender = Appender::new(owner);
+    // In half of the sound worlds batches leave beside each other whenever they can, in others never, since so few are queued.
+    let is_eager = world.options.broken.is_none() && world.rng.part("batches").bits().is_multiple_of(2);
+    let appender = if is_eager { appender.with_eager_batches() } else { appender };
     if world.options.is_chained() { appender.with_chained_reads() } else { appender }
 }
 

@@ -55,7 +55,7 @@ impl<T: Transaction> LyingTransaction<T> {
         match self.batch {
             Some(Batch { lane, owner, .. }) if lane > 0 && is_of("batch", key) => {
                 let shard = ShardIndex(owner.shard.0 | u16::from(lane) << 12);
-                Cow::Owned(keys::batch(Owner { shard, ..owner }))
+                Cow::Owned(keys::batch(Owner { shard, ..owner }, key.last().copied().unwrap_or_default()))
             }
             _ => Cow::Borrowed(key),
         }

@@ -2,7 +2,7 @@
 //!
 //! Owns what an attempt may conclude. Upholds I7: a batch commits only while the fence row, read in the transaction, is
 //! of this node's life and of the epoch under which the batch was accepted. Upholds I3 and I5 where a commit's outcome
-//! is unknown: the shard's batch row, read by every attempt in the snapshot in which it reads the fence, says which
+//! is unknown: the batch row of its lane, read by every attempt in the snapshot in which it reads the fence, says which
 //! attempt committed and where, and its replies are then those that this attempt had decided. What an attempt finds at
 //! a version of a chain ([`super::chain`]) counts only if it commits.
 
@@ -41,6 +41,7 @@ const ROUNDS_MAX: u32 = 8;
 #[must_use = "its operations are answered only if it is run and its outcome handed back"]
 pub struct Batch {
     pub(super) owner: Owner,
+    pub(super) lane: u8,
     pub(super) number: u64,
     pub(super) terms: Terms,
     pub(super) cached: BTreeMap<ChannelId, Arc<Members>>,
@@ -55,6 +56,7 @@ pub struct Batch {
 #[derive(Debug)]
 #[must_use = "its replies are told by `Appender::finished`"]
 pub struct Outcome {
+    pub(super) lane: u8,
     pub(super) number: u64,
     /// The view's under which it was tried.
     pub(super) epoch: Epoch,
@@ -229,7 +231,7 @@ impl Batch {
         chained: Option<Version>,
         memory: &mut Memory,
     ) -> Result<Found, Broken> {
-        let (fence_key, batch_key) = (keys::fence(self.owner.incarnation), keys::batch(self.owner));
+        let (fence_key, batch_key) = (keys::fence(self.owner.incarnation), keys::batch(self.owner, self.lane));
         let mut tx = engine.begin(chained.map_or(Begin::Fresh, Begin::At));
         let mut rows = Rows::new(self.cached.clone());
         let mut wanted = self.wanted();
@@ -309,10 +311,10 @@ impl Batch {
 
     /// The outcome for what is left of the operations.
     fn ended(self, ended: impl FnOnce(Vec<Queued>) -> Ended, memory: Memory) -> Outcome {
-        let Self { number, terms, ops, moved, .. } = self;
+        let Self { lane, number, terms, ops, moved, .. } = self;
         let learned = memory.learned.into_iter().collect();
         let (epoch, link, outdated) = (terms.view.epoch, Link::Broken, Vec::new());
-        Outcome { number, epoch, ended: ended(ops), moved, link, learned, outdated }
+        Outcome { lane, number, epoch, ended: ended(ops), moved, link, learned, outdated }
     }
 }
 

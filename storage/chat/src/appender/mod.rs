@@ -1,11 +1,12 @@
 //! The one transaction that changes channels and inboxes, and the queue before it.
 //!
-//! Owns a shard's pending operations, in order, and one batch in flight. A batch is one transaction: it reads the
+//! Owns a shard's pending operations, in order, and a few batches in flight. A batch is one transaction: it reads the
 //! fence, channels, heads and first replies, assigns the seqs, and writes messages, heads, first replies, an inbox row
 //! for each member, an arrival for each home shard concerned, and the shard's batch row. Knows no runtime: whoever
 //! drives it runs [`Batch::run`] on any executor and hands the outcome back. What an operation is, is one file of
 //! [`operation`]. Upholds I2, I4, I5, I6 and I7 as the files within say, and I3: a reply is told only once its batch
-//! has committed. Limit: one batch in flight a shard, so a shard's rate is batches a second times what fits into one.
+//! has committed. Of a channel at most one batch is in flight ([`flights`]), so a channel's rate is batches a second times
+//! what fits into one.
 //!
 //! ```text
 //! push ─▶ queue ─▶ next_batch ─▶ Batch::run: fence · rows · draft · commit ─▶ finished ─▶ replies, hints
@@ -23,6 +24,7 @@ mod chain;
 mod decide;
 mod draft;
 mod effects;
+mod flights;
 mod live;
 mod members;
 mod operation;
@@ -32,7 +34,10 @@ mod rows;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use schema::limits::{BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
+use schema::limits::{
+    BATCH_BODY_BYTES_MAX, BATCH_FURTHER_MIN, BATCH_MESSAGES_MAX, BATCHES_IN_FLIGHT_MAX, GROUP_MEMBERS_DEFAULT,
+    GROUP_MEMBERS_MAX,
+};
 use schema::mesh::LiveEvent;
 use schema::view::Partition;
 use schema::{ChannelId, ChannelOp, Epoch, Event, EventBody, OpReply, Owner, Refusal, Stamp, UnixMs, UserId, View};
@@ -41,6 +46,7 @@ pub use batch::{Batch, Outcome};
 use batch::{Ended, Told};
 use chain::{Chain, Link};
 use draft::Terms;
+use flights::Flights;
 use members::Cache;
 
 use super::moving;
@@ -96,13 +102,17 @@ pub struct Finished {
 pub struct Appender {
     owner: Owner,
     group_members_max: u32,
-    /// The last batch's number. Its row in the store tells whether it was the last to commit.
+    /// The last batch's number. The row of its lane tells whether it was the last there to commit.
     number: u64,
     queue: VecDeque<Queued>,
     /// Parts of batches that failed as a whole, each to be tried alone, before the queue.
     parts: VecDeque<Vec<Queued>>,
     queued_bytes: usize,
-    in_flight: bool,
+    flights: Flights,
+    /// Operations for which a batch leaves beside others.
+    further_min: usize,
+    /// Operations in the queue when too few were found for that.
+    looked_at: usize,
     /// The newest view that a batch was asked for under.
     epoch: Epoch,
     /// The newest epoch that a batch found ended.
@@ -125,7 +135,9 @@ impl Appender {
             queue: VecDeque::new(),
             parts: VecDeque::new(),
             queued_bytes: 0,
-            in_flight: false,
+            flights: Flights::default(),
+            further_min: BATCH_FURTHER_MIN as usize,
+            looked_at: 0,
             epoch: Epoch(0),
             ended: None,
             expelled: false,
@@ -150,6 +162,13 @@ impl Appender {
         self
     }
 
+    /// The same, whose batches leave beside others with any operation that can, so that few operations make several.
+    #[must_use]
+    pub fn with_eager_batches(mut self) -> Self {
+        self.further_min = 1;
+        self
+    }
+
     /// Puts an operation behind all others, which the shard took on as the channel's home under the view of this epoch. Its
     /// reply comes under `ticket`.
     pub fn push(&mut self, ticket: u64, epoch: Epoch, channel: ChannelId, op: ChannelOp) {
@@ -161,7 +180,7 @@ impl Appender {
     /// Whether nothing is queued and nothing in flight.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        !self.in_flight && self.queued() == 0
+        self.flights.is_empty() && self.queued() == 0
     }
 
     /// Operations that wait, without those in flight.
@@ -176,15 +195,19 @@ impl Appender {
         self.queued_bytes
     }
 
-    /// The next batch, to be run under `view`. `None` while one is in flight, nothing is queued, or the view is known to
-    /// have ended: it never waits to fill.
+    /// The next batch, to be run under `view`. `None` if nothing is queued, or the view is known to have ended: it never
+    /// waits to fill. Beside others in flight only if enough is queued on channels of which they have none.
     ///
     /// With the first batch under a newer view go all queued operations on channels that it gives to another shard, or gives
-    /// back. They are answered 113 with the batch, which asks nothing of the store for them.
+    /// back. They are answered 113 with the batch, which asks nothing of the store for them. That batch waits for those in
+    /// flight to end, as what is tried in parts does, so that nothing is answered before what came before it.
     pub fn next_batch(&mut self, view: &Arc<View>, wall: UnixMs) -> Option<Batch> {
-        if self.in_flight {
+        let is_alone = self.flights.is_empty();
+        let must_be_alone = self.expelled || view.epoch > self.epoch || !self.parts.is_empty();
+        if must_be_alone && !is_alone {
             return None;
         }
+        let lane = self.flights.free_lane()?;
         let owner = self.owner;
         let has_moved = |queued: &Queued| queued.has_moved(owner, view);
         let mut moved = Vec::new();
@@ -196,19 +219,23 @@ impl Appender {
             moved = self.take(has_moved);
         }
         let stands = self.ended.is_none_or(|ended| ended < view.epoch);
-        let mut ops = if stands { self.parts.pop_front().unwrap_or_else(|| self.fill()) } else { Vec::new() };
+        let mut ops = match stands {
+            true if is_alone => self.parts.pop_front().unwrap_or_else(|| self.fill()),
+            true => self.fill_beside_others(),
+            false => Vec::new(),
+        };
         self.queued_bytes -= bytes(&ops);
         moved.extend(ops.extract_if(.., |queued| has_moved(queued)));
         if ops.is_empty() && moved.is_empty() {
             return None;
         }
-        self.in_flight = true;
         self.number += 1;
         let channels: BTreeSet<ChannelId> = ops.iter().map(|queued| queued.channel).collect();
-        let cached = channels.into_iter().filter_map(|channel| Some((channel, self.cache.get(channel)?))).collect();
+        let cached = channels.iter().filter_map(|&channel| Some((channel, self.cache.get(channel)?))).collect();
+        self.flights.begin(lane, self.number, channels);
         let terms = Terms { view: Arc::clone(view), wall, group_members_max: self.group_members_max };
         let chained = self.chain.as_ref().and_then(|chain| chain.version(wall));
-        Some(Batch { owner, number: self.number, terms, cached, chained, ops, moved })
+        Some(Batch { owner, lane, number: self.number, terms, cached, chained, ops, moved })
     }
 
     /// Goes on under a newer view: of channels that another shard has now, nothing is known here any more.
@@ -222,7 +249,7 @@ impl Appender {
     }
 
     /// Decides nothing any more, since the life is in no view, and never will be: what is queued, and what is pushed
-    /// from here on, is answered 113 with the next batch. One in flight comes to its end as it does.
+    /// from here on, is answered 113 with the next batch. Those in flight come to their ends as they do.
     pub fn expel(&mut self) {
         self.expelled = true;
     }
@@ -241,18 +268,45 @@ impl Appender {
         self.queue.drain(..count).collect()
     }
 
-    /// Takes back what came of the batch in flight.
+    /// As many as a batch may have of channels of which none is in flight, in order; none if they are too few. Looks no
+    /// further than what all lanes may have.
+    fn fill_beside_others(&mut self) -> Vec<Queued> {
+        if self.queue.len() < self.looked_at + self.further_min {
+            return Vec::new();
+        }
+        let is_free = |queued: &&Queued| !self.flights.has(queued.channel);
+        let within = || self.queue.iter().take((BATCH_MESSAGES_MAX * BATCHES_IN_FLIGHT_MAX) as usize);
+        if within().filter(is_free).take(self.further_min).count() < self.further_min {
+            self.looked_at = self.queue.len();
+            return Vec::new();
+        }
+        let (mut taken, mut left, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let looks = within().count();
+        for queued in self.queue.drain(..looks) {
+            let has_room = taken.len() < BATCH_MESSAGES_MAX as usize && bytes < BATCH_BODY_BYTES_MAX as usize;
+            // What does not fit is followed by nothing of its channel, and here by nothing at all.
+            if has_room && !self.flights.has(queued.channel) {
+                bytes += queued.body_bytes();
+                taken.push(queued);
+            } else {
+                left.push(queued);
+            }
+        }
+        left.into_iter().rev().for_each(|queued| self.queue.push_front(queued));
+        taken
+    }
+
+    /// Takes back what came of a batch in flight.
     ///
     /// What did not fit, or is to be tried in smaller parts, is queued again before all others, in order. If a send was
     /// refused for now, so are later ones of the same user to the same channel that are queued: their order holds.
     ///
     /// # Panics
-    /// If no batch is in flight, or it is another's outcome.
+    /// If the batch is not in flight.
     pub fn finished(&mut self, outcome: Outcome) -> Finished {
-        let Outcome { number, epoch, ended, moved, link, learned, outdated } = outcome;
-        let expected = self.in_flight && number == self.number;
-        assert!(expected, "batch {number} ended, {} is in flight", self.number);
-        self.in_flight = false;
+        let Outcome { lane, number, epoch, ended, moved, link, learned, outdated } = outcome;
+        self.flights.end(lane, number);
+        self.looked_at = 0;
         if let Some(chain) = &mut self.chain {
             chain.add(link);
         }

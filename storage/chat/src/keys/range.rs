@@ -307,10 +307,10 @@ pub fn fence(incarnation: Incarnation) -> Vec<u8> {
     table::fence_of(hash_of_life(incarnation), incarnation)
 }
 
-/// The last batch that a shard committed, overwritten by the next.
+/// The last batch that a shard committed of those that have this lane, overwritten by the next.
 #[must_use]
-pub fn batch(owner: Owner) -> Vec<u8> {
-    table::batch_of(owner.incarnation, owner.shard)
+pub fn batch(owner: Owner, lane: u8) -> Vec<u8> {
+    table::batch_of(owner.incarnation, owner.shard, lane)
 }
 
 /// The name of the table that a key is of. `None` if this program has no such table.

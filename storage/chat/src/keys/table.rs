@@ -153,8 +153,8 @@ tables! {
     1 Arrival "arrival" (hash: u8 = "hash byte", incarnation: Incarnation = "home incarnation",
             shard: ShardIndex = "home shard", stamp: Stamp = "stamp")
         arrival, arrival_of: Left, ArrivalRecord::decode, "what a transaction brought to the users of one home shard";
-    2 Batch "batch" (incarnation: Incarnation = "incarnation", shard: ShardIndex = "shard")
-        batch_of, batch_fields: Left, packed::batch, "the last batch that a shard committed";
+    2 Batch "batch" (incarnation: Incarnation = "incarnation", shard: ShardIndex = "shard", lane: u8 = "lane")
+        batch_of, batch_fields: Left, packed::batch, "the last batch that a shard committed in a lane";
     3 Body "body" (channel: ChannelId = "channel", seq: Seq = "seq", revision: u32 = "revision", part: u32 = "part")
         body_part, body_place: AsItIs, unread, "a part of a body that is longer than 8 KB";
     4 Channel "channel" (channel: ChannelId = "channel")

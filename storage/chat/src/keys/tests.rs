@@ -70,7 +70,7 @@ fn every_key_has_the_bytes_that_it_always_had() {
         MentionKey { user, sent_ms: UnixMs(1), channel, seq }.to_key(),
         push(&PushItem::new(user, (channel, seq), user, UnixMs(1))),
         direct(user, user),
-        batch(shard),
+        batch(shard, 1),
         fence(node),
     ] {
         assert!(golden().any(|(_, key, _)| key == made), "{made:02x?}");

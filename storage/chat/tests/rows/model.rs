@@ -47,6 +47,8 @@ const RESENDS_MAX: u32 = 20;
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Sound,
+    /// Batches leave beside each other.
+    Beside,
     /// Reading at versions of their own commits.
     Chained,
     Lied(Lie),
@@ -165,6 +167,7 @@ fn claim(store: &MemoryStore, seed: u64, life: u64, shards: u16, kind: Kind) -> 
     assert_eq!(Some(&*world.view), view.as_ref(), "the claim stands");
     let appenders = world.appenders.into_iter().map(|appender| match kind {
         Kind::Chained => appender.with_chained_reads(),
+        Kind::Beside => appender.with_eager_batches(),
         Kind::Sound | Kind::Lied(_) => appender,
     });
     let lie = if let Kind::Lied(lie) = kind { Some(lie) } else { None };
@@ -352,6 +355,13 @@ proptest! {
     #[test]
     fn what_was_answered_is_what_is_stored(batches in batches(), seed in 0..u64::MAX / 2, shards in 1..4_u16) {
         run(&batches, seed, shards, Kind::Sound);
+    }
+
+    #[test]
+    fn what_was_answered_by_batches_beside_each_other_is_what_is_stored(
+        batches in batches(), seed in 0..u64::MAX / 2, shards in 1..4_u16,
+    ) {
+        run(&batches, seed, shards, Kind::Beside);
     }
 
     #[test]

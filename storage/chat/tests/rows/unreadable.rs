@@ -225,7 +225,7 @@ fn a_message_that_cannot_be_read_is_left_out_wherever_it_is_shown() {
 #[test]
 fn a_batch_row_that_cannot_be_read_is_overwritten_by_the_next_batch() {
     let mut world = world::world("1 sends a");
-    let row = keys::batch(first_shard(2));
+    let row = keys::batch(first_shard(2), 0);
     spoil(&world.engine, &[Row { key: row.clone().into(), value: bytes::Bytes::new() }]);
     assert_eq!(world.run("1 sends b; 1 sends b"), "#2; #2 again");
     assert_eq!(block_on(unreadable::kept(&world.engine, 10)).expect("readable"), [row]);

@@ -230,12 +230,17 @@ impl<E: Engine> World<E> {
         ticket
     }
 
-    /// Runs batches until nothing is queued, under the newest view once one has ended.
+    /// Runs batches until nothing is queued, under the newest view once one has ended. Of those that leave beside each other
+    /// the last is the first to end.
     pub(crate) fn drain(&mut self) {
         for shard in 0..self.appenders.len() {
             while !self.appenders[shard].is_idle() {
-                while let Some(batch) = self.next_batch(shard) {
-                    self.run_one(shard, batch);
+                loop {
+                    let beside: Vec<Batch> = std::iter::from_fn(|| self.next_batch(shard)).collect();
+                    if beside.is_empty() {
+                        break;
+                    }
+                    beside.into_iter().rev().for_each(|batch| self.run_one(shard, batch));
                 }
                 if !self.appenders[shard].is_idle() {
                     self.read_view();
