@@ -105,9 +105,9 @@ pub(crate) struct MillionArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) nodes: Option<u16>,
 
-    /// How many sessions may be on their way at a time, in all
-    #[arg(long, default_value = "1000", value_name = "N")]
-    pub(crate) opening: NonZeroU32,
+    /// How many sessions may be on their way at a time, in all; without it 64 to each node and at most 1,000
+    #[arg(long, value_name = "N")]
+    pub(crate) opening: Option<NonZeroU32>,
 
     /// How long to do nothing but answer pings, once all are connected
     #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = seconds)]

@@ -110,7 +110,7 @@ impl Worker {
         let dialer =
             Dialer::new(targets.clone(), Some(encoding.subprotocol()), sessions, machine::local_ports()?, key)?;
         let dialer = match source {
-            Some(source) => dialer.starting_from(source),
+            Some(worker) => dialer.of_worker(worker),
             None => dialer,
         };
         let signer = Box::new(Signer::load(&token_key, Duration::from_secs(span_s))?);

@@ -23,7 +23,7 @@ pub(crate) struct Setup {
     /// The number of its first session among those of all workers.
     pub(crate) first: u32,
     pub(crate) sessions: u32,
-    /// The local address that its connections start from, by number; none if the kernel chooses.
+    /// Whose local addresses its connections start from, by the number of a worker; none if the kernel chooses.
     pub(crate) source: Option<u32>,
     /// Characters of a message.
     pub(crate) size: u32,

@@ -17,7 +17,7 @@ use crate::accounts::read_users;
 use crate::api::Api;
 use crate::cli::TargetArgs;
 use crate::crowd::protocol::{Order, Room, Setup, Status};
-use crate::engine::dialer::connections_of_source;
+use crate::engine::dialer::{connections_of_source, connections_of_worker};
 use crate::interrupt::Interrupt;
 use crate::machine::{self, GENERATOR_BOUND_PERCENT};
 use crate::parallel::in_parallel;
@@ -91,14 +91,16 @@ impl<'a> Target<'a> {
     ) -> anyhow::Result<Fleet> {
         let (args, devices) = (self.args, self.args.devices);
         let (unit, count) = (accounts * devices, sessions.end - sessions.start);
-        let most = machine::connections_allowed().min(u64::from(connections_of_source(machine::local_ports()?))) as u32;
+        let starts_apart = args.url.iter().all(|url| url.contains("//127.") || url.contains("//localhost"));
+        let ports = machine::local_ports()?;
+        let by_ports = if starts_apart { connections_of_worker(ports) } else { connections_of_source(ports) };
+        let most = machine::connections_allowed().min(u64::from(by_ports)) as u32;
         ensure!(
             unit <= most,
             "a channel of {accounts} accounts with --devices {devices} each is more than the {most} sessions that one worker holds: \
              raise the file limit (`ulimit -Hn` as root), or have fewer devices"
         );
         let shares = shares(count, unit, most.min(count.div_ceil(args.workers.get()).next_multiple_of(unit)));
-        let starts_apart = args.url.iter().all(|url| url.contains("//127.") || url.contains("//localhost"));
         Fleet::start(shares, &self.interrupt, |number, share| {
             let share = sessions.start + share.start..sessions.start + share.end;
             let accounts = share.start / devices..share.end.div_ceil(devices);

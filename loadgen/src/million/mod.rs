@@ -8,6 +8,7 @@ mod needs;
 mod report;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
@@ -65,7 +66,8 @@ pub(crate) fn run(args: &MillionArgs) -> anyhow::Result<Outcome> {
     let (sessions, devices) = (args.sessions.get(), args.devices);
     // Whole channels are of one worker, and whole groups that watch each other.
     let unit = devices * args.watch.map_or(2, |watched| (watched + 1).next_multiple_of(2));
-    let wanted = Wanted { sessions, unit, nodes: args.nodes, nodes_max: NODES_MAX, opening: args.opening.get() };
+    let wanted =
+        Wanted { sessions, unit, nodes: args.nodes, nodes_max: NODES_MAX, opening: args.opening.map(NonZeroU32::get) };
     let plan = needs::plan(wanted, &Machine::read()?).map_err(|lacks| anyhow!(lacks))?;
     let accounts = sessions.div_ceil(devices).next_multiple_of(2);
     eprintln!(
@@ -118,7 +120,7 @@ fn hold(
     wait(&mut fleet, cluster, "starting", SETTLE_MAX, |_| true)?;
     let before = used(cluster, &fleet)?;
     let began = Instant::now();
-    fleet.open(args.opening.get())?;
+    fleet.open(plan.opening)?;
     let all = u64::from(sessions);
     let stands = wait(&mut fleet, cluster, "opening", OPENING_MAX, |stands| stands.connected == all)?;
     let opening = began.elapsed();

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use anyhow::Context;
 
-use crate::engine::dialer::{SOURCES_MAX, connections_of_source};
+use crate::engine::dialer::{WORKERS_MAX, connections_of_worker};
 use crate::fleet::shares;
 use crate::machine;
 
@@ -24,6 +24,11 @@ const WORKER_BYTES: u64 = 12 << 20;
 const STORE_BYTES: u64 = 64 << 20;
 /// Bytes of one session: in its node, in its worker, in the store, and of its two sockets in the kernel.
 const SESSION_BYTES: u64 = 2_600 + 500 + 800 + 8_200;
+/// Sessions on their way to each node at a time: all find a place there (`LOGINS_UNDER_WAY_MAX`). With 1,000 to one node
+/// nearly half of the tries were refused, and 15,000 sessions took 33 s instead of 11.
+const OPENING_OF_NODE: u32 = 64;
+/// The same in all: more than a machine gets done at once.
+const OPENING_IN_ALL: u32 = 1_000;
 /// Part of the memory that is available which may be planned with.
 const MEMORY_PERCENT: u64 = 90;
 
@@ -72,6 +77,8 @@ pub(super) struct Plan {
     pub(super) nodes: u16,
     /// Sessions of each worker.
     pub(super) shares: Vec<Range<u32>>,
+    /// Sessions that are on their way at a time, in all.
+    pub(super) opening: u32,
     pub(super) bytes: u64,
 }
 
@@ -84,8 +91,8 @@ pub(super) struct Wanted {
     /// Nodes, if their number is not ours to choose.
     pub(super) nodes: Option<u16>,
     pub(super) nodes_max: u16,
-    /// Connections that are opened at a time, in all.
-    pub(super) opening: u32,
+    /// Sessions that are on their way at a time, in all, if their number is not ours to choose.
+    pub(super) opening: Option<u32>,
 }
 
 /// Who holds what on this machine.
@@ -107,11 +114,11 @@ pub(super) fn plan(wanted: Wanted, has: &Machine) -> Result<Plan, String> {
         ));
     }
     // All accounts of a channel are of one worker, so that it sees what it writes arrive.
-    let most = (of_worker.min(u64::from(connections_of_source(has.ports))) as u32).max(unit);
+    let most = (of_worker.min(u64::from(connections_of_worker(has.ports))) as u32).max(unit);
     let shares = shares(sessions, unit, most);
-    if shares.len() as u64 > u64::from(SOURCES_MAX) {
+    if shares.len() as u64 > u64::from(WORKERS_MAX) {
         lacks.push(format!(
-            "ports: {} local ports allow {most} connections from one address, and {} addresses are too many (at most {SOURCES_MAX}); \
+            "ports: {} local ports allow {most} connections of a worker, and {} workers are too many (at most {WORKERS_MAX}); \
              widen net.ipv4.ip_local_port_range",
             has.ports,
             shares.len()
@@ -141,6 +148,7 @@ pub(super) fn plan(wanted: Wanted, has: &Machine) -> Result<Plan, String> {
             available.saturating_sub(fixed) / SESSION_BYTES / 1_000 * 1_000
         ));
     }
+    let opening = opening.unwrap_or_else(|| (OPENING_OF_NODE * nodes as u32).min(OPENING_IN_ALL));
     let each = u64::from(opening).div_ceil(nodes);
     if each > has.backlog {
         lacks.push(format!(
@@ -158,7 +166,7 @@ pub(super) fn plan(wanted: Wanted, has: &Machine) -> Result<Plan, String> {
         ));
     }
     if lacks.is_empty() {
-        return Ok(Plan { nodes: nodes as u16, shares, bytes });
+        return Ok(Plan { nodes: nodes as u16, shares, opening, bytes });
     }
     let mut text = format!("this machine is too small for {sessions} sessions, nothing was started:");
     lacks.iter().for_each(|lack| write!(text, "\n  {lack}").expect("a String takes everything"));
@@ -183,7 +191,7 @@ mod tests {
         backlog: 4_096,
         tracked_max: None,
     };
-    const WANTED: Wanted = Wanted { sessions: 1_000_000, unit: 32, nodes: None, nodes_max: 200, opening: 2_000 };
+    const WANTED: Wanted = Wanted { sessions: 1_000_000, unit: 32, nodes: None, nodes_max: 200, opening: None };
 
     #[test]
     fn a_million_sessions_take_as_many_processes_as_the_file_limit_asks_for() {
@@ -192,6 +200,7 @@ mod tests {
         assert!((12..17).contains(&(plan.bytes / 1_000_000_000)), "{}", gigabytes(plan.bytes));
         let few = super::plan(Wanted { sessions: 10_000, ..WANTED }, &HAS).unwrap();
         assert_eq!((few.nodes, few.shares.len(), few.shares[0].end), (1, 1, 10_000));
+        assert_eq!((plan.opening, few.opening), (1_000, 64));
     }
 
     #[test]
@@ -200,7 +209,7 @@ mod tests {
         check(WANTED, Machine { file_max: 1_000_000, ..HAS }, "998000 are left and 2132436 are needed, 1134436 more");
         check(WANTED, Machine { files: 1_024, ..HAS }, "raise the hard limit to");
         check(Wanted { nodes: Some(3), ..WANTED }, HAS, "raise the hard limit to 335482");
-        check(Wanted { opening: 500_000, ..WANTED }, HAS, "`sysctl net.core.somaxconn=8772`");
+        check(Wanted { opening: Some(500_000), ..WANTED }, HAS, "`sysctl net.core.somaxconn=8772`");
         check(WANTED, Machine { tracked_max: Some(262_144), ..HAS }, "nf_conntrack_max=1010000");
         check(WANTED, Machine { ports: 200, ..HAS }, "widen net.ipv4.ip_local_port_range");
     }
