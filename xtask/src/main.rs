@@ -3,6 +3,7 @@
 //! Owns the list of them. Each chore is a file.
 
 mod arrows;
+mod bench;
 mod chaos;
 mod cluster;
 mod counts;
@@ -33,6 +34,8 @@ enum Chore {
     Counts(Mode),
     /// Show the arrows between crates and between their folders, and circles
     Arrows,
+    /// Compare echo through rookery with the baselines in this repository: processor time and round trips, in turn
+    Bench(bench::Bench),
     /// Run a cluster on this machine until Ctrl-C: the stand-in of FoundationDB and several nodes
     Cluster(cluster::Cluster),
     /// Have loadgen talk to a cluster on this machine while its nodes are killed, paused, restarted or joined by another
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Chore::Keys(mode) => keys::run(mode),
         Chore::Counts(mode) => counts::run(mode),
         Chore::Arrows => arrows::print().map(show),
+        Chore::Bench(bench) => bench::run(&bench),
         Chore::Cluster(cluster) => cluster::run(&cluster),
         Chore::Chaos(chaos) => return exit(chaos::run(&chaos)),
         Chore::Lines { commit } => lines::table(commit.as_deref()).map(show),

@@ -75,6 +75,21 @@ impl Programs {
         Self::built(profile)
     }
 
+    /// Builds examples of a package, behind [`build`](Self::build): with them come features of what is for tests.
+    ///
+    /// # Errors
+    /// One cannot be built.
+    pub(crate) fn build_examples(package: &str, names: &[&str], profile: Profile) -> Result<()> {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        say(&format!("building {}", names.join(", ")));
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(root).args(["build", "--quiet", "--locked", "--profile", profile.name(), "-p", package]);
+        let status =
+            cargo.args(names.iter().flat_map(|name| ["--example", name])).status().context("cannot run cargo")?;
+        ensure!(status.success(), "the examples cannot be built: {status}");
+        Ok(())
+    }
+
     /// What was built before.
     ///
     /// # Errors
