@@ -9,8 +9,8 @@ pub(crate) fn run(sessions: u32) {
         group.drain();
     }
     // Through the pings of a minute: what a login leaves behind for a while is gone.
-    for _ in 0..60 {
-        group.later(1_000);
+    for _ in 0..480 {
+        group.later(128);
     }
     std::mem::forget(group.into_shard());
 }

@@ -25,6 +25,8 @@
 //!
 //! Beside it [`ring`] says which shard is to own what, for whoever proposes a view.
 
+#[cfg(test)]
+mod bytes;
 mod channel;
 mod counters;
 mod delivery;

@@ -58,6 +58,10 @@ impl Timers {
     }
 }
 
+/// A session has one deadline that counts, and mostly no other.
+#[cfg(test)]
+pub(crate) const BYTES: [(&str, usize); 1] = [("its deadline in the wheel", size_of::<Entry>())];
+
 #[cfg(test)]
 mod tests {
     use super::*;

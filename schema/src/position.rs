@@ -10,8 +10,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// The place of a transaction among all of its store: a commit version and its place in that version's batch.
 ///
-/// The 10 bytes of a versionstamp, big-endian, so that their order is the order of commits.
+/// The 10 bytes of a versionstamp, big-endian, so that their order is the order of commits. Packed, since a session and its
+/// home hold several: a position takes 12 bytes instead of 24.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(Rust, packed(2))]
 pub struct Stamp {
     /// The store's version at the commit.
     pub version: u64,
@@ -96,7 +98,8 @@ impl Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.stamp.version, self.stamp.batch, self.ordinal)
+        let Stamp { version, batch } = self.stamp;
+        write!(f, "{version}.{batch}.{}", self.ordinal)
     }
 }
 

@@ -5,6 +5,8 @@
 //! noted already, and keeps its place among those of its device: the store only says whether its login counts still, so
 //! that none is let in that was to end meanwhile (I10).
 
+use std::num::NonZeroU32;
+
 use schema::mesh::{Kicked, MeshBody, Returning};
 use schema::page::SessionStart;
 use schema::{Cursor, DeviceId, Epoch, ErrorCode, Instant, Owner, Partition, Refusal, SessionId, UserId};
@@ -150,7 +152,7 @@ impl Home {
         self.presence.came_back(effects.now, user, used_ms);
         self.large.want(user);
         answer(name, attempt, Ok(SessionStart { cursor, stamp }), effects);
-        if credit_bytes > 0 {
+        if let Some(credit_bytes) = NonZeroU32::new(credit_bytes) {
             let question = Question { after: cursor.position, snapshot: snapshot.map(Box::new) };
             self.users.ask(name, Ask { question, credit_bytes });
         }

@@ -22,6 +22,7 @@ mod users;
 mod watchers;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use schema::mesh::{MeshBody, More};
 use schema::page::Arrival;
@@ -216,6 +217,8 @@ impl Home {
         let More { session, user, after, credit_bytes, snapshot } = more;
         let name = Name { user, owner, session };
         let question = Question { after, snapshot: snapshot.map(Box::new) };
+        // One event of any size comes to the least of credits.
+        let credit_bytes = NonZeroU32::new(credit_bytes).unwrap_or(NonZeroU32::MIN);
         if !self.users.ask(name, Ask { question, credit_bytes }) {
             return self.unknown(name, effects);
         }
@@ -251,3 +254,13 @@ impl Home {
         }
     }
 }
+
+/// What the home of an account with one session takes.
+#[cfg(test)]
+pub(crate) const BYTES: [(&str, usize); 5] = [
+    ("`User` by its id, at its home", size_of::<(UserId, user::User)>()),
+    ("`Follower`: the session there", size_of::<user::Follower>()),
+    ("the device's name there", 8),
+    ("`Person` by its id: how present it is", presence::PERSON_BYTES),
+    ("when it is away, while it is not yet", presence::DEADLINE_BYTES),
+];

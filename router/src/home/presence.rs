@@ -18,6 +18,7 @@ use schema::{Instant, Now, Partition, PresenceEntry, PresenceState, UnixMs, User
 use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::store::{Answer, PutPresence};
+use crate::timers::NEVER;
 
 /// Users whose presence is being stored at once: at some 10 ms each, 6,400 a second.
 const SAVES_MAX: usize = 64;
@@ -28,7 +29,7 @@ const UNSAVED_STALE_MAX: usize = 10_000;
 /// grace to come back.
 const BELIEVED_MS: u64 = LEASE_MS + PRESENCE_GRACE_MS;
 
-/// One user who is present, or was until just now. Some 80 bytes; as many as there are users with a session, or without
+/// One user who is present, or was until just now, in 32 bytes; as many as there are users with a session, or without
 /// one for less than the grace, or whose last state is not stored yet.
 #[derive(Debug)]
 struct Person {
@@ -36,12 +37,13 @@ struct Person {
     /// Whether a session is open.
     is_here: bool,
     active_ms: UnixMs,
-    active_at: Instant,
-    /// The record that the store was given last.
-    stored: Option<PresenceRecord>,
+    /// The state in the record that the store was given last, and when it says that the user was active.
+    stored: Option<PresenceState>,
+    stored_active_ms: UnixMs,
     /// It is only taken to be that: a session came back, and nothing is written for it.
     is_assumed: bool,
-    due: Option<Instant>,
+    /// Or [`NEVER`].
+    due: Instant,
 }
 
 impl Person {
@@ -52,8 +54,12 @@ impl Person {
     /// Whether the store should be told.
     fn is_unsaved(&self) -> bool {
         self.stored.is_none_or(|stored| {
-            stored.state != self.state || self.active_ms.since_ms(stored.last_active_ms) >= PRESENCE_ACTIVE_MS
+            stored != self.state || self.active_ms.since_ms(self.stored_active_ms) >= PRESENCE_ACTIVE_MS
         })
+    }
+
+    fn has_stored(&mut self, record: PresenceRecord) {
+        (self.stored, self.stored_active_ms) = (Some(record.state), record.last_active_ms);
     }
 }
 
@@ -105,10 +111,10 @@ impl Presence {
             state: PresenceState::Offline,
             is_here: false,
             active_ms: now.wall,
-            active_at: now.mono,
             stored: None,
+            stored_active_ms: UnixMs(0),
             is_assumed: false,
-            due: None,
+            due: NEVER,
         });
         person.is_here = true;
         self.active(now, user);
@@ -120,15 +126,14 @@ impl Presence {
         let idle_ms = now.wall.since_ms(used_ms);
         let is_away = idle_ms >= PRESENCE_AWAY_MS;
         let state = if is_away { PresenceState::Away } else { PresenceState::Online };
-        let stored = PresenceRecord { state, last_active_ms: used_ms, at_ms: now.wall };
         let person = self.people.entry(user).or_insert_with(|| Person {
             state,
             is_here: false,
             active_ms: used_ms,
-            active_at: now.mono,
-            stored: Some(stored),
+            stored: Some(state),
+            stored_active_ms: used_ms,
             is_assumed: true,
-            due: None,
+            due: NEVER,
         });
         let is_older = std::mem::replace(&mut person.is_here, true) && person.active_ms >= used_ms;
         if is_older {
@@ -136,7 +141,7 @@ impl Presence {
             return;
         }
         person.active_ms = person.active_ms.max(used_ms);
-        self.arm(user, (!is_away).then(|| now.mono.plus_ms(PRESENCE_AWAY_MS - idle_ms)));
+        self.arm(user, if is_away { NEVER } else { now.mono.plus_ms(PRESENCE_AWAY_MS - idle_ms) });
         self.become_state(user, state);
     }
 
@@ -144,7 +149,7 @@ impl Presence {
     pub(super) fn went(&mut self, now: Now, user: UserId) {
         if let Some(person) = self.people.get_mut(&user).filter(|person| person.is_here) {
             person.is_here = false;
-            self.arm(user, Some(now.mono.plus_ms(PRESENCE_GRACE_MS)));
+            self.arm(user, now.mono.plus_ms(PRESENCE_GRACE_MS));
         }
     }
 
@@ -152,8 +157,7 @@ impl Presence {
     pub(super) fn active(&mut self, now: Now, user: UserId) {
         let Some(person) = self.people.get_mut(&user).filter(|person| person.is_here) else { return };
         person.active_ms = now.wall;
-        person.active_at = now.mono;
-        self.arm(user, Some(now.mono.plus_ms(PRESENCE_AWAY_MS)));
+        self.arm(user, now.mono.plus_ms(PRESENCE_AWAY_MS));
         self.become_state(user, PresenceState::Online);
     }
 
@@ -169,7 +173,7 @@ impl Presence {
         let entry = |state| PresenceEntry { user_id, state, last_active_ms: stored.last_active_ms };
         if let Some(person) = self.people.get_mut(&user_id) {
             if std::mem::take(&mut person.is_assumed) {
-                person.stored = Some(stored);
+                person.has_stored(stored);
                 if person.is_unsaved() {
                     self.unsaved.insert(user_id);
                 }
@@ -185,13 +189,12 @@ impl Presence {
         let is_believed = now.mono < believed_until;
         let state = if is_believed { stored.state } else { PresenceState::Offline };
         if is_believed || self.unsaved.len() < UNSAVED_STALE_MAX {
-            let active_ms = stored.last_active_ms;
-            let stored = Some(stored);
-            let (is_here, is_assumed, active_at, due) = (false, false, now.mono, None);
-            let person = Person { state, is_here, active_ms, active_at, stored, is_assumed, due };
+            let (active_ms, stored_active_ms) = (stored.last_active_ms, stored.last_active_ms);
+            let (is_here, is_assumed, stored, due) = (false, false, Some(stored.state), NEVER);
+            let person = Person { state, is_here, active_ms, stored, stored_active_ms, is_assumed, due };
             self.people.insert(user_id, person);
             if is_believed {
-                self.arm(user_id, Some(believed_until));
+                self.arm(user_id, believed_until);
             } else {
                 self.unsaved.insert(user_id);
             }
@@ -206,7 +209,7 @@ impl Presence {
         while let Some(&(at, user)) = self.deadlines.first().filter(|(at, _)| *at <= effects.now.mono) {
             self.deadlines.remove(&(at, user));
             let person = self.people.get_mut(&user).expect("who has a deadline is known");
-            person.due = None;
+            person.due = NEVER;
             let state = if person.is_here { PresenceState::Away } else { PresenceState::Offline };
             self.become_state(user, state);
         }
@@ -226,16 +229,19 @@ impl Presence {
         }
     }
 
-    fn arm(&mut self, user: UserId, due: Option<Instant>) {
+    fn arm(&mut self, user: UserId, due: Instant) {
         let person = self.people.get_mut(&user).expect("its caller has found it");
-        if let Some(earlier) = std::mem::replace(&mut person.due, due) {
+        let earlier = std::mem::replace(&mut person.due, due);
+        if earlier != NEVER {
             self.deadlines.remove(&(earlier, user));
         }
-        self.deadlines.extend(due.map(|due| (due, user)));
+        if due != NEVER {
+            self.deadlines.insert((due, user));
+        }
     }
 
     fn forget(&mut self, user: UserId) {
-        self.arm(user, None);
+        self.arm(user, NEVER);
         self.people.remove(&user);
     }
 
@@ -270,7 +276,8 @@ impl Presence {
             self.unsaved.insert(user);
             return;
         }
-        (person.stored, person.is_assumed) = (Some(record), false);
+        person.has_stored(record);
+        person.is_assumed = false;
         if person.is_unsaved() {
             self.unsaved.insert(user);
         } else if person.state == PresenceState::Offline {
@@ -279,3 +286,8 @@ impl Presence {
         self.save(effects);
     }
 }
+
+#[cfg(test)]
+pub(super) const PERSON_BYTES: usize = size_of::<(UserId, Person)>();
+#[cfg(test)]
+pub(super) const DEADLINE_BYTES: usize = size_of::<(Instant, UserId)>();

@@ -75,13 +75,14 @@ impl Home {
     /// Starts what waits, as far as there is room.
     pub(super) fn start_reads(&mut self, effects: &mut Effects) {
         while let Some((number, name)) = self.reads.begin() {
-            let (Ask { question, credit_bytes: bytes }, first) = self.users.begin_read(name, number);
+            let (Ask { question, credit_bytes }, first) = self.users.begin_read(name, number);
             let (user, after, place) = (name.user, question.after, question.snapshot.as_deref().copied());
             let read = Read { name, number, question };
             if place.is_some() {
                 effects.ask(Snapshot { user, place }, read);
             } else {
                 let at_least = self.arrivals.place().unwrap_or_default().version.max(self.floor);
+                let bytes = credit_bytes.get();
                 effects.ask(ReadInbox { user, after, at_least, bytes, first }, read);
             }
         }
