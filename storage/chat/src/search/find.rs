@@ -17,6 +17,7 @@ use schema::{ChannelId, ErrorCode, MessagePlace, Refusal, Seq, UnixMs, UserId};
 
 use super::directory::Directory;
 use super::query::Query;
+use super::rarity::Rarity;
 use super::source::{Place, Source, Wanted};
 use crate::keys;
 use crate::{LayerError, read, visible};
@@ -50,7 +51,6 @@ type Readable = (ChannelId, Vec<SeqRange>);
 /// the store's, and damage.
 pub async fn query<E: Engine>(engine: &E, user: UserId, request: &command::Search) -> Result<FoundPage, LayerError> {
     let query = Query::parse(&request.query, request.from)?;
-    let wanted = Wanted { query: &query, from: request.from };
     let limit = request.limit.clamp(1, SEARCH_HITS_MAX) as usize;
     read!(engine, Begin::Fresh, |tx| {
         let readable = match request.channel_id {
@@ -58,7 +58,7 @@ pub async fn query<E: Engine>(engine: &E, user: UserId, request: &command::Searc
             None => readable_channels(&tx, user).await?,
         };
         let mut search = Search::over(&tx, readable, end(request)).await?;
-        search.run(&tx, wanted, limit + 1).await?;
+        search.run(&tx, &query, request.from, limit + 1).await?;
         let behind = search.places.iter().filter(|place| place.behind).map(|place| place.channel).collect();
         Ok(FoundPage { page: search.page(limit, request.cursor.is_none()), behind })
     })
@@ -149,8 +149,15 @@ impl Search {
     }
 
     /// Opens sources until so many hits are newer than what is left.
-    async fn run<T: Transaction>(&mut self, tx: &T, wanted: Wanted<'_>, hits: usize) -> Result<(), LayerError> {
+    async fn run<T: Transaction>(
+        &mut self,
+        tx: &T,
+        query: &Query,
+        from: Option<UserId>,
+        hits: usize,
+    ) -> Result<(), LayerError> {
         let (mut reads, mut text_bytes) = (0, 0);
+        let mut rarity = Rarity::of(&query.terms);
         let mut width = WIDTH_FIRST;
         while let Some(next) = self.sources.peek() {
             if let Some((Reverse(last), _)) = self.hits.iter().nth(hits - 1)
@@ -163,7 +170,8 @@ impl Search {
                 return Ok(());
             }
             let sources: Vec<Source> = std::iter::from_fn(|| self.sources.pop()).take(width).collect();
-            let places = &self.places;
+            let (places, terms) = (&self.places, rarity.order());
+            let wanted = Wanted { query, from, terms: &terms };
             let open = sources.into_iter().map(|source| {
                 let place = &places[source.place];
                 source.open(tx, place, wanted)
@@ -171,6 +179,7 @@ impl Search {
             for opened in join::try_all(open).await? {
                 reads += opened.reads;
                 text_bytes += opened.text_bytes;
+                rarity.note(&opened.with_terms);
                 self.sources.extend(opened.sources);
                 self.hits.extend(opened.hits.into_iter().map(|hit| (Reverse(place_of(&hit)), hit)));
             }

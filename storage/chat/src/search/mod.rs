@@ -12,6 +12,7 @@
 //! advance     the index follows the messages             directory   the segments of a channel
 //! find        the search, newest first                   query       what is asked for, and texts that have it
 //! verify      whether the index has every message        source      where hits may be
+//! rarity      which term to look for first
 //! ```
 
 mod advance;
@@ -20,6 +21,7 @@ mod directory;
 mod find;
 mod fold;
 mod query;
+mod rarity;
 mod row;
 mod segment;
 mod source;

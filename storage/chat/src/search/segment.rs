@@ -258,7 +258,7 @@ mod tests {
             for &(_, seq) in one.iter().chain(&other) {
                 prop_assert!(segment.first() <= Seq(seq) && Seq(seq) <= segment.last());
                 prop_assert!(segment.times.bound_of(Seq(seq)) >= UnixMs(seq * 10));
-                let end = segment.times.later_than(UnixMs(u64::from(from)));
+                let (end, _) = segment.times.up_to(UnixMs(u64::from(from)));
                 prop_assert!(end.is_none_or(|end| end > Seq(seq) || seq * 10 > u64::from(from)));
             }
             prop_assert!(!in_one_row || rows.len() == 1);

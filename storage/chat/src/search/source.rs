@@ -15,6 +15,7 @@ use super::damaged;
 use super::directory::{Directory, DirectoryPage};
 use super::query::Query;
 use super::segment::Segment;
+use super::words::TermRange;
 use crate::keys;
 use crate::{LayerError, content};
 use kv::transaction::Transaction;
@@ -31,6 +32,8 @@ const TAIL_MAX: u64 = 256;
 pub(super) struct Wanted<'a> {
     pub(super) query: &'a Query,
     pub(super) from: Option<UserId>,
+    /// The terms of the query, in the order in which they are looked for.
+    pub(super) terms: &'a [TermRange],
 }
 
 /// A channel that is searched.
@@ -105,8 +108,8 @@ enum What {
     Tail { first: Seq, last: Seq, count: u64 },
     /// A page of segments.
     Page(u32),
-    /// A segment, and its only row if it lies in the directory.
-    Segment(Segment, Option<Bytes>),
+    /// A segment, and its only row if it lies in the directory. From the seq on, if there is one, all was sent too late.
+    Segment { segment: Segment, row: Option<Bytes>, end: Option<Seq> },
     /// Messages that have the terms, ascending, and how many to read.
     Messages { seqs: Vec<Seq>, count: usize },
 }
@@ -138,6 +141,8 @@ pub(super) struct Opened {
     pub(super) hits: Vec<SearchHit>,
     /// Rows read.
     pub(super) reads: usize,
+    /// Messages of a segment that have the first of the wanted terms, the second, and so on, as far as was looked.
+    pub(super) with_terms: Vec<usize>,
     /// Bytes of the texts compared.
     pub(super) text_bytes: usize,
 }
@@ -164,9 +169,13 @@ impl Source {
     }
 
     fn segment(number: usize, place: &Place, segment: Segment, row: Option<Bytes>) -> Option<Self> {
-        let bound = place.bound(segment.last_ms(), segment.last());
-        let within = segment.first_ms() <= place.latest && place.overlaps(&segment);
-        within.then_some(Self { bound, place: number, what: What::Segment(segment, row) })
+        if segment.first_ms() > place.latest || !place.overlaps(&segment) {
+            return None;
+        }
+        // Most segments that a time falls into need not be opened: all that they have before it is older than enough hits.
+        let (end, last_ms) = segment.times.up_to(place.latest);
+        let last = end.map_or(segment.last(), |end| Seq(end.0.saturating_sub(1)));
+        Some(Self { bound: place.bound(last_ms, last), place: number, what: What::Segment { segment, row, end } })
     }
 
     /// The last of so many pages.
@@ -212,11 +221,9 @@ impl Source {
                 opened.sources.extend(within.chain(Self::page(number, page, older)));
                 opened.reads = 1;
             }
-            What::Segment(segment, row) => {
-                let (mut seqs, reads) = matching(tx, place.channel, &segment, row.as_ref(), wanted.query).await?;
-                let end = segment.times.later_than(place.latest);
+            What::Segment { segment, row, end } => {
+                let mut seqs = opened.matching(tx, place.channel, &segment, row.as_ref(), wanted.terms).await?;
                 seqs.retain(|seq| place.shows(*seq) && end.is_none_or(|end| *seq < end));
-                opened.reads = reads;
                 if let Some(&newest) = seqs.last() {
                     let bound = place.bound(segment.times.bound_of(newest).min(bound.sent_ms), newest);
                     let what = What::Messages { seqs, count: MESSAGES_FIRST };
@@ -268,6 +275,47 @@ impl Opened {
         Ok(oldest)
     }
 
+    /// The messages of a segment that have every term, ascending. Looks no further than to the first term after which none
+    /// is left.
+    async fn matching<T: Transaction>(
+        &mut self,
+        tx: &T,
+        channel: ChannelId,
+        segment: &Segment,
+        only_row: Option<&Bytes>,
+        terms: &[TermRange],
+    ) -> Result<Vec<Seq>, LayerError> {
+        let mut matching: Option<Vec<Seq>> = None;
+        for &range in terms {
+            let mut with_term = Vec::new();
+            for at @ (number, _) in segment.rows_of(range) {
+                let row = match only_row {
+                    Some(row) => row.clone(),
+                    None => {
+                        self.reads += 1;
+                        let number = u16::try_from(number).expect("rows are below 65,536");
+                        let key = keys::posting(channel, segment.id, number);
+                        tx.snapshot_get(&key).await?.ok_or_else(|| missing(channel, "segment", segment.id))?
+                    }
+                };
+                segment.read(at, &row, range, |_, seq| with_term.push(seq))?;
+            }
+            with_term.sort_unstable();
+            with_term.dedup();
+            self.with_terms.push(with_term.len());
+            let both = match matching.take() {
+                None => with_term,
+                Some(before) => intersection(&before, &with_term),
+            };
+            let none = both.is_empty();
+            matching = Some(both);
+            if none {
+                break;
+            }
+        }
+        Ok(matching.unwrap_or_default())
+    }
+
     /// The last of these messages that was sent in time, by halving.
     async fn last_in_time<T: Transaction>(
         &mut self,
@@ -291,44 +339,6 @@ impl Opened {
         }
         Ok((in_time >= first.0).then_some(Seq(in_time)))
     }
-}
-
-/// The messages of a segment that have every term, ascending, and how many rows told so.
-async fn matching<T: Transaction>(
-    tx: &T,
-    channel: ChannelId,
-    segment: &Segment,
-    only_row: Option<&Bytes>,
-    query: &Query,
-) -> Result<(Vec<Seq>, usize), LayerError> {
-    let mut matching: Option<Vec<Seq>> = None;
-    let mut reads = 0;
-    for &range in &query.terms {
-        let mut with_term = Vec::new();
-        for at @ (number, _) in segment.rows_of(range) {
-            let row = match only_row {
-                Some(row) => row.clone(),
-                None => {
-                    reads += 1;
-                    let key = keys::posting(channel, segment.id, u16::try_from(number).expect("rows are below 65,536"));
-                    tx.snapshot_get(&key).await?.ok_or_else(|| missing(channel, "segment", segment.id))?
-                }
-            };
-            segment.read(at, &row, range, |_, seq| with_term.push(seq))?;
-        }
-        with_term.sort_unstable();
-        with_term.dedup();
-        let both = match matching.take() {
-            None => with_term,
-            Some(before) => intersection(&before, &with_term),
-        };
-        let none = both.is_empty();
-        matching = Some(both);
-        if none {
-            break;
-        }
-    }
-    Ok((matching.unwrap_or_default(), reads))
 }
 
 /// What is in both of two ascending lists.

@@ -115,16 +115,26 @@ impl Times {
     pub(super) fn bound_of(&self, seq: Seq) -> UnixMs {
         let (_, last_ms) = self.last;
         let found = self.iter().find(|&(other, _)| other >= seq);
-        found.map_or(last_ms, |(_, slot)| UnixMs(self.floor(slot).0 | ((1 << self.shift) - 1)).min(last_ms))
+        found.map_or(last_ms, |(_, slot)| self.ceiling(slot).min(last_ms))
     }
 
-    /// A message that, as all after it, was sent later; `None` if no such is known.
-    pub(super) fn later_than(&self, latest: UnixMs) -> Option<Seq> {
+    /// Of the messages that were sent up to a time: one that, as all after it, was sent later, if such is known, and when the
+    /// last of them was sent at the latest.
+    pub(super) fn up_to(&self, latest: UnixMs) -> (Option<Seq>, UnixMs) {
         let (last, last_ms) = self.last;
         if last_ms <= latest {
-            return None;
+            return (None, last_ms);
         }
-        Some(self.iter().find(|&(_, slot)| self.floor(slot) > latest).map_or(last, |(seq, _)| seq))
+        let mut before = None;
+        for (seq, slot) in self.iter() {
+            if self.floor(slot) > latest {
+                // Between two of which the times are kept another may have been sent up to then.
+                let is_next = before.filter(|&(before, _): &(Seq, u64)| before.next() == seq);
+                return (Some(seq), is_next.map_or(latest, |(_, slot)| self.ceiling(slot).min(latest)));
+            }
+            before = Some((seq, slot));
+        }
+        (Some(last), latest)
     }
 
     /// The seq that the first is at least, and the slot of its time.
@@ -142,6 +152,10 @@ impl Times {
 
     fn floor(&self, slot: u64) -> UnixMs {
         UnixMs(slot << self.shift)
+    }
+
+    fn ceiling(&self, slot: u64) -> UnixMs {
+        UnixMs(self.floor(slot).0 | ((1 << self.shift) - 1))
     }
 
     /// Messages, ascending, each with the slot of its time. Ends early in what is damaged, which makes bounds wider.
@@ -208,7 +222,9 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn bounds_hold_for_every_message_however_often_segments_were_merged(messages in messages(), cut in 0..700_usize) {
+        fn bounds_hold_for_every_message_however_often_segments_were_merged(
+            messages in messages(), cut in 0..700_usize, after_ms in 0..10_000_u64,
+        ) {
             let (one, other) = messages.split_at(cut.min(messages.len()));
             let mut sent = Sent::default();
             for part in [one, other].into_iter().filter(|part| !part.is_empty()) {
@@ -217,8 +233,13 @@ mod tests {
             let merged = sent.encode().expect("not empty");
             for &(seq, ms) in &messages {
                 prop_assert!(merged.bound_of(Seq(seq)) >= UnixMs(ms), "{} of {merged:?}", seq);
-                let later = merged.later_than(UnixMs(ms));
+                let (later, bound) = merged.up_to(UnixMs(ms));
                 prop_assert!(later.is_none_or(|later| later > Seq(seq)), "{} of {merged:?}", seq);
+                prop_assert!(bound >= UnixMs(ms), "{} of {merged:?}", seq);
+                // As far as is known; a little later the same messages are the last.
+                let (later, bound) = merged.up_to(UnixMs(ms + after_ms));
+                let last = messages.iter().rfind(|&&(_, other)| other <= ms + after_ms).expect("this one");
+                prop_assert!(later.is_none_or(|later| later > Seq(last.0)) && bound >= UnixMs(last.1), "{last:?}");
             }
             let bytes = Bytes::from(merged.put(Writer::behind(2)).0);
             let mut reader = Reader::of_row("directory", 2, &bytes).expect("a format");
@@ -230,7 +251,7 @@ mod tests {
             let ends = [(Seq(3), UnixMs(50)), (Seq(90), UnixMs(5_000))];
             let times = Times { first: ends[0], last: ends[1], count: 9, shift, bits: bits.into() };
             prop_assert!(times.bound_of(Seq(50)) <= UnixMs(5_000));
-            let _some_or_none = times.later_than(UnixMs(70));
+            let _wherever = times.up_to(UnixMs(70));
         }
     }
 
