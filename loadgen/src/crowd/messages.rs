@@ -44,10 +44,23 @@ pub(super) struct Written {
     /// When it was due, on the engine's clock.
     pub(super) intended_ns: u64,
     acked: bool,
-    /// Sessions to which it has to come, to which it has, and how many of the former are not among the latter.
+    /// Sessions to which it has to come, those of them that were away when it was written, and those to which it has come.
     wanted: Places,
+    away: Places,
     came: Places,
+    /// How many it has not come to.
     left: u32,
+}
+
+/// Whose place in a room is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// A session's that is connected.
+    Theirs,
+    /// A session's that was connected and comes back, by its cursor.
+    Returning,
+    /// A session's that was never connected: nothing that is written now has to come to it.
+    Nobodys,
 }
 
 /// What an arrival was.
@@ -57,10 +70,10 @@ pub(super) enum Arrival {
     New {
         intended_ns: u64,
     },
-    /// Of a message that was not meant for this session, since it was not there: it caught up.
+    /// The same of a session that was away when it was written.
     CaughtUp,
     Again,
-    /// Nothing of that number was written.
+    /// Nothing of that number was written to it.
     Unknown,
 }
 
@@ -75,24 +88,40 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// One more, for those of a room's places that `wanted` says; its number.
+    /// The number of the next.
+    pub(super) fn next_number(&self) -> u64 {
+        self.base + self.unfinished.len() as u64
+    }
+
+    /// One more, for those of a room's places that `whose` says; its number.
     pub(super) fn write(
         &mut self,
         (room, places): (usize, usize),
         by: usize,
         id: ClientMsgId,
         intended_ns: u64,
-        wanted: impl Fn(usize) -> bool,
+        whose: impl Fn(usize) -> Whose,
     ) -> u64 {
         if self.unfinished.len() == UNFINISHED_MAX {
             self.unfinished.pop_front();
             self.base += 1;
         }
-        let (mut all, came) = (Places::none(places), Places::none(places));
-        let left = (0..places).filter(|&place| wanted(place) && all.insert(place)).count() as u32;
+        let [mut wanted, mut away, came] = [(); 3].map(|()| Places::none(places));
+        let mut left = 0;
+        for place in 0..places {
+            let whose = whose(place);
+            if whose != Whose::Nobodys {
+                wanted.insert(place);
+                left += 1;
+            }
+            if whose == Whose::Returning {
+                away.insert(place);
+            }
+        }
         self.missing += u64::from(left);
-        self.unfinished.push_back(Written { room, by, id, intended_ns, acked: false, wanted: all, came, left });
-        self.base + self.unfinished.len() as u64 - 1
+        let number = self.next_number();
+        self.unfinished.push_back(Written { room, by, id, intended_ns, acked: false, wanted, away, came, left });
+        number
     }
 
     pub(super) fn get(&self, number: u64) -> Option<&Written> {
@@ -118,18 +147,17 @@ impl Messages {
             return Arrival::Again;
         }
         let Some(written) = self.get_mut(number) else { return Arrival::Unknown };
-        let (first, wanted) = (written.came.insert(place), written.wanted.contains(place));
-        let intended_ns = written.intended_ns;
-        match (first, wanted) {
-            (false, _) => Arrival::Again,
-            (true, false) => Arrival::CaughtUp,
-            (true, true) => {
-                written.left -= 1;
-                self.missing -= 1;
-                self.settle();
-                Arrival::New { intended_ns }
-            }
+        let (intended_ns, was_away) = (written.intended_ns, written.away.contains(place));
+        if !written.wanted.contains(place) {
+            return Arrival::Unknown;
         }
+        if !written.came.insert(place) {
+            return Arrival::Again;
+        }
+        written.left -= 1;
+        self.missing -= 1;
+        self.settle();
+        if was_away { Arrival::CaughtUp } else { Arrival::New { intended_ns } }
     }
 
     /// Whether it has come to the session of this place. What has left the ledger has come to all for whom it was.
@@ -151,20 +179,31 @@ mod tests {
 
     #[test]
     fn a_message_is_due_at_each_session_once() {
-        check("0:0 New, 0:70 New, 0:70 Again", 0);
-        check("0:0 New, ack 0, 0:70 New, 0:0 Again", 0);
-        check("ack 0, ack 0, 0:0 New", 1);
-        check("1:0 New, 1:70 New, ack 1, 0:70 New, 0:0 New, ack 0, 1:0 Again, 0:0 Again", 0);
-        check("0:2 CaughtUp, 0:2 Again, 0:0 New", 1);
-        check("2:0 Unknown", 2);
+        check(&[0, 70], "0:0 New, 0:70 New, 0:70 Again", 0);
+        check(&[0, 70], "0:0 New, ack 0, 0:70 New, 0:0 Again", 0);
+        check(&[0, 70], "ack 0, ack 0, 0:0 New", 1);
+        check(&[0, 70], "1:0 New, 1:70 New, ack 1, 0:70 New, 0:0 New, ack 0, 1:0 Again, 0:0 Again", 0);
+        check(&[0, 70], "2:0 Unknown, 0:2 Unknown", 2);
     }
 
-    /// Two messages for places 0 and 70 of 71; what comes (`NUMBER:PLACE`) and is acknowledged, and what is missing of the
-    /// first in the end.
-    fn check(steps: &str, missing: u64) {
+    #[test]
+    fn whoever_was_away_has_to_catch_up_once() {
+        check(&[0, 3], "0:3 CaughtUp, 0:3 Again, 0:0 New", 0);
+        check(&[0, 3], "0:0 New, ack 0, 1:0 New, ack 1", 1);
+        check(&[0, 3], "0:0 New, ack 0, 0:3 CaughtUp, 0:3 Again, 1:3 CaughtUp, 1:3 Again", 0);
+    }
+
+    /// Two messages for these places of 71, of which 3 is away; what comes (`NUMBER:PLACE`) and is acknowledged, and what is
+    /// missing of the first in the end.
+    fn check(places: &[usize], steps: &str, missing: u64) {
         let mut messages = Messages::default();
+        let whose = |place| match place {
+            place if !places.contains(&place) => Whose::Nobodys,
+            3 => Whose::Returning,
+            _ => Whose::Theirs,
+        };
         for _ in 0..2 {
-            messages.write((0, 71), 0, ClientMsgId([0; 16]), 7, |place| place % 70 == 0);
+            messages.write((0, 71), 0, ClientMsgId([0; 16]), 7, whose);
         }
         for step in steps.split(", ") {
             let (what, expected) = step.split_once(' ').unwrap();
@@ -176,7 +215,7 @@ mod tests {
                 }
             }
         }
-        let of = |number: u64| [0, 70].iter().filter(|&&place| !messages.has_come(number, place)).count() as u64;
+        let of = |number: u64| places.iter().filter(|&&place| !messages.has_come(number, place)).count() as u64;
         assert_eq!(of(0), missing, "{steps}");
         assert_eq!(messages.missing, of(0) + of(1), "{steps}");
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use schema::command::{Connected, PresenceGet, Search};
 use schema::{ClientMsgId, Command, ErrorReply, Message, Reply, Request, Seq, UnixMs, UserId};
 
-use super::messages::{Arrival, Messages};
+use super::messages::{Arrival, Messages, Whose};
 use super::outbox::{Asked, Outbox, Question};
 use super::protocol::Room;
 use crate::report::{Latencies, Recorder};
@@ -44,6 +44,8 @@ struct Member {
     since_ns: u64,
     /// It was connected before.
     returns: bool,
+    /// The first message that was written after that: earlier ones need not come to it, and may.
+    from: u64,
     connected: bool,
     /// It reads slowly, so that what comes to it is told by itself.
     slow: bool,
@@ -123,6 +125,7 @@ impl Crowd {
         let member = Member {
             since_ns: NEVER,
             returns: false,
+            from: 0,
             connected: false,
             slow: false,
             next_request: WATCH_ID + 1,
@@ -259,8 +262,12 @@ impl Crowd {
         };
         self.counts.sent += 1;
         let id = ClientMsgId::new(UnixMs(self.origin_ms + now_ns / 1_000_000), self.run + u128::from(self.counts.sent));
-        let wanted = |place: usize| members[first + place].connected;
-        let number = self.messages.write((at, places), by, id, intended_ns, wanted);
+        let whose = |place: usize| match &members[first + place] {
+            member if member.connected => Whose::Theirs,
+            member if member.returns => Whose::Returning,
+            _ => Whose::Nobodys,
+        };
+        let number = self.messages.write((at, places), by, id, intended_ns, whose);
         self.outboxes.entry(by).or_default().put(number);
         Some((number, by))
     }
@@ -292,7 +299,12 @@ impl Talk for Crowd {
         let member = &mut self.members[connection];
         member.connected = true;
         let since_ns = std::mem::replace(&mut member.since_ns, NEVER);
-        let what = if std::mem::replace(&mut member.returns, true) { "back" } else { "in" };
+        let what = if std::mem::replace(&mut member.returns, true) {
+            "back"
+        } else {
+            member.from = self.messages.next_number();
+            "in"
+        };
         if since_ns != NEVER {
             self.record(what, now_ns.saturating_sub(since_ns));
         }
@@ -386,6 +398,9 @@ impl Talk for Crowd {
         let last = &mut member.last[kind(&room)];
         self.counts.out_of_order += u64::from(message.seq < *last);
         *last = message.seq.max(*last);
+        if stamp.number < member.from {
+            return Ok(());
+        }
         let what = if member.slow { "slow delivery" } else { "delivery" };
         match self.messages.came(stamp.number, place) {
             Arrival::New { intended_ns } => {
