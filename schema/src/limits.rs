@@ -96,6 +96,10 @@ const _: () = assert!(BEAT_MS * BEATS_OF_LEASE as u64 <= LEASE_MS, "a node that 
 pub const LIVES_KNOWN_MAX: u32 = 8;
 /// How long each member waits for those before it to propose what it sees to be due: longer than a commit takes.
 pub const RANK_MS: u64 = 200;
+/// Members that one waits for at most, so that it says its next word in time. With all of those before it, those behind
+/// some 25 others said nothing for a lease at each change, and the cluster grew no further.
+pub const RANKS_MAX: u64 = 4;
+const _: () = assert!(RANKS_MAX * RANK_MS < BEAT_MS, "no heartbeat is late because its node waits for others");
 /// Partitions that one view gives to other shards while their owners live: an eighth, so that nobody waits for all at
 /// once.
 pub const MOVES_OF_VIEW_MAX: u32 = PARTITIONS as u32 / 8;

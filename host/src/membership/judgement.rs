@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chat::view::{Lease, Node, Proposal, Roll, Seen, Verdict};
 use router::ring;
-use schema::limits::{BEAT_MS, MOVES_OF_VIEW_MAX, RANK_MS, STEP_AGAIN_MS};
+use schema::limits::{BEAT_MS, MOVES_OF_VIEW_MAX, RANK_MS, RANKS_MAX, STEP_AGAIN_MS};
 use schema::record::NodeRecord;
 use schema::{Epoch, Incarnation, Member, Standing, View};
 
@@ -162,7 +162,7 @@ impl Judgement {
         if let Some(change) = self.due(now_ms, roll, &verdict) {
             // Of its earlier lives it alone knows that they are over.
             let is_mine = change.dead.iter().any(|node| self.earlier.contains(node));
-            let after_ms = if is_mine { 0 } else { self.rank(roll, &verdict) * RANK_MS };
+            let after_ms = if is_mine { 0 } else { self.rank(roll, &verdict).min(RANKS_MAX) * RANK_MS };
             return Step::Propose { after_ms, change };
         }
         let strangers: Verdict = Verdict {

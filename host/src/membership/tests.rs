@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chat::view;
 use futures_lite::future::block_on;
 use kv::memory::MemoryEngine;
+use schema::limits::BEAT_MS;
 use schema::record::NodeRecord;
 use schema::{Incarnation, Instant, Now, Standing, UnixMs, View};
 
@@ -54,6 +55,8 @@ impl Cluster {
         let now = Now { mono: Instant(*seconds * 1_000_000_000), wall: UnixMs(*seconds * 1_000) };
         let Beat { news, due, over, stands_by, refused, .. } =
             block_on(membership.beat(now)).expect("a store without faults");
+        let in_time = due.as_ref().is_none_or(|&(after_ms, _)| after_ms < BEAT_MS);
+        assert!(in_time, "I7: node {node} says its next word within a lease, whatever it waits for: {due:?}");
         let made = due.and_then(|(_, change)| block_on(membership.propose(&change)).expect("a store without faults"));
         if over {
             self.asleep.insert(node);
@@ -113,13 +116,17 @@ fn told(view: &View) -> String {
     format!("{}{}", view.epoch.0, view.members().iter().map(member).collect::<String>())
 }
 
-fn check_weighted(weight: u16, script: &str, expected: &str) {
+fn cluster(weight: u16) -> Cluster {
     let engine = MemoryEngine::ephemeral();
     let record =
         NodeRecord { links: "10.0.0.1:8004".to_owned(), links_oldest: 1, links_newest: 2, ..NodeRecord::default() };
     let (nodes, asleep) = (BTreeMap::new(), BTreeSet::new());
     let (follows, named) = (BTreeMap::new(), BTreeMap::new());
-    let mut cluster = Cluster { engine, nodes, asleep, follows, named, weight, record };
+    Cluster { engine, nodes, asleep, follows, named, weight, record }
+}
+
+fn check_weighted(weight: u16, script: &str, expected: &str) {
+    let mut cluster = cluster(weight);
     let said: Vec<_> = script.split("; ").map(|step| cluster.step(step)).collect();
     assert_eq!(said.join("; "), expected, "{script}");
 }
@@ -138,6 +145,16 @@ fn the_first_node_has_all_at_once_and_those_who_join_their_share_in_steps() {
     check("1 beats; 2 beats; 3 beats; all beat x20; 4 beats; all beat x20", {
         "1 1:4096; 2 1:4096 2:0; 3 1:4096 2:0 3:0; 9 1:1366 2:1365 3:1365; 10 1:1366 2:1365 3:1365 4:0; 12 1:1024 2:1024 3:1024 4:1024"
     });
+}
+
+#[test]
+fn many_nodes_join_one_after_the_other() {
+    let mut cluster = cluster(2);
+    (1..=40).for_each(|node| drop(cluster.step(&format!("{node} beats"))));
+    let view = cluster.step("all beat x30");
+    let shares: Vec<&str> = view.split([' ', ':']).skip(2).step_by(2).collect();
+    assert_eq!(shares.len(), 40, "{view}");
+    assert!(shares.iter().all(|share| ["102", "103"].contains(share)), "{view}");
 }
 
 #[test]
