@@ -117,7 +117,7 @@ impl Group {
         self.input(Input::Committed { hints, live: Vec::new(), feeds: Vec::new() });
     }
 
-    /// What is queued leaves.
+    /// The end of all sends under way.
     pub(crate) fn drain(&mut self) {
         for (conn, bytes) in std::mem::take(&mut self.queued) {
             self.input(Input::Drained { conn, bytes });

@@ -21,13 +21,13 @@ struct Load {
     counts: Counts,
     /// Rounds of the shorter run: enough that what a round leaves behind for the next one is even.
     rounds: u32,
-    /// What is counted, and how many of it a round has.
+    /// Units of a round, and what one is.
     units: u32,
     unit: &'static str,
     run: fn(u32),
 }
 
-/// What is counted of a load.
+/// The measure of a load.
 enum Counts {
     /// Instructions of the whole run.
     Instructions,

@@ -22,7 +22,7 @@ const WORDS: u64 = 2_000;
 const SYLLABLES: [&str; 16] =
     ["이", "다", "는", "에", "을", "의", "가", "고", "ba", "ke", "li", "mo", "nu", "ra", "so", "ti"];
 
-/// What is looked for.
+/// A search.
 #[derive(Clone, Copy)]
 pub(crate) enum Query {
     Word,

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 #[derive(Parser)]
 struct Options {
-    /// Where to listen.
+    /// Address to listen at.
     #[arg(long, default_value = "127.0.0.1:8001")]
     addr: SocketAddr,
 }

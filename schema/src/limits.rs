@@ -40,8 +40,8 @@ pub const LOGINS_PER_S_MIN: u32 = 50;
 pub const LOGINS_PER_S_STEP: u32 = 250;
 /// From when on a login's question to the store is slow, and the rate is halved: sends wait for the same store.
 pub const LOGIN_SLOW_MS: u64 = 100;
-/// Questions of logins, two each, that a shard has the store work on at once: as many as the highest rate has under way
-/// while each takes 64 ms. At `LOGIN_SLOW_MS` they let 640 logins a second in. With 64 a restart of all nodes in turn had
+/// Questions of logins, two each, that a shard has the store work on at once: as many as 1,000 logins a second have under
+/// way while each takes 64 ms. At `LOGIN_SLOW_MS` they let 640 logins a second in. With 64 a restart of all nodes in turn had
 /// logins come again; with 256 others' sends waited five times as long while 10,000 came at once.
 pub const LOGINS_UNDER_WAY_MAX: u32 = 128;
 

@@ -105,7 +105,7 @@ pub(crate) struct MillionArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) nodes: Option<u16>,
 
-    /// How many sessions may be on their way at a time, in all; without it 64 to each node and at most 1,000
+    /// Sessions on their way at a time, in all; without it 64 to each node and at most 1,000
     #[arg(long, value_name = "N")]
     pub(crate) opening: Option<NonZeroU32>,
 

@@ -145,7 +145,7 @@ pub(crate) struct Common {
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) seconds: Duration,
 
-    /// How many connections may be opening at one time, or sessions connecting
+    /// Connections that may be opening at one time, or sessions connecting
     #[arg(long, default_value = "100", value_name = "N")]
     pub(crate) opening: NonZeroU32,
 

@@ -48,7 +48,7 @@ pub(super) struct Written {
     wanted: Places,
     away: Places,
     came: Places,
-    /// How many it has not come to.
+    /// Sessions that it has not come to.
     left: u32,
 }
 

@@ -74,8 +74,8 @@ pub(crate) trait Workload {
         false
     }
 
-    /// How many of those that are open do what they were opened for, if that is not all: the others count as being
-    /// opened still.
+    /// Connections that do what they were opened for, if that is not all that are open: the others count as being opened
+    /// still.
     fn ready(&self) -> Option<usize> {
         None
     }

@@ -37,8 +37,8 @@ pub(super) struct Opening {
 
 impl Engine {
     /// Opens the first `count` connections, while at most `parallel` are on their way or open and not
-    /// [`ready`](Workload::ready). `go_on` is asked with the number opened so far, and may end it early. One that its
-    /// workload will try again may still be on its way.
+    /// [`ready`](Workload::ready), which none is waited for that takes longer than opening may. `go_on` is asked with the
+    /// number opened so far, and may end it early. One that its workload will try again may still be on its way.
     ///
     /// # Errors
     /// One could not be opened.
@@ -49,8 +49,15 @@ impl Engine {
         workload: &mut impl Workload,
         mut go_on: impl FnMut(usize) -> bool,
     ) -> Result<(), EngineError> {
+        let (mut most_ready, mut since_ns) = (0, self.now_ns());
         while (self.opening.next < count || self.opening.in_flight > 0) && go_on(self.opening.opened) {
-            let not_ready = workload.ready().map_or(0, |ready| self.open.saturating_sub(ready));
+            let ready = workload.ready().unwrap_or(self.open);
+            if ready > most_ready {
+                (most_ready, since_ns) = (ready, self.now_ns());
+            }
+            // Whoever waits for them in the end gives up on a server that makes none ready.
+            let is_late = self.now_ns() - since_ns > OPENING_MAX.as_nanos() as u64;
+            let not_ready = if is_late { 0 } else { self.open.saturating_sub(ready) };
             let room = parallel.saturating_sub(self.opening.in_flight + not_ready);
             self.dial_next(count.min(self.opening.next + room), workload)?;
             self.turn(workload, ASK_INTERVAL)?;

@@ -8,6 +8,7 @@ use std::fs;
 use std::ops::Range;
 
 use anyhow::Context;
+use schema::limits::LOGINS_UNDER_WAY_MAX;
 
 use crate::engine::dialer::{WORKERS_MAX, connections_of_worker};
 use crate::fleet::shares;
@@ -24,9 +25,9 @@ const WORKER_BYTES: u64 = 12 << 20;
 const STORE_BYTES: u64 = 64 << 20;
 /// Bytes of one session: in its node, in its worker, in the store, and of its two sockets in the kernel.
 const SESSION_BYTES: u64 = 2_600 + 500 + 800 + 8_200;
-/// Sessions on their way to each node at a time: all find a place there (`LOGINS_UNDER_WAY_MAX`). With 1,000 to one node
+/// Sessions on their way to each node at a time: all find a place there, with two questions each. With 1,000 to one node
 /// nearly half of the tries were refused, and 15,000 sessions took 33 s instead of 11.
-const OPENING_OF_NODE: u32 = 64;
+const OPENING_OF_NODE: u32 = LOGINS_UNDER_WAY_MAX / 2;
 /// The same in all: more than a machine gets done at once.
 const OPENING_IN_ALL: u32 = 1_000;
 /// Part of the memory that is available which may be planned with.
