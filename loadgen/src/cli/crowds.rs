@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use schema::Encoding;
 use schema::limits::{BODY_CHARS_MAX, DEVICES_OF_USER_MAX, GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
 
-use super::{encodings, per_second, seconds};
+use super::shared::{encodings, per_second, seconds};
 use crate::stamp::BODY_CHARS_MIN;
 
 const MILLION_EXAMPLES: &str = "\

@@ -9,7 +9,7 @@ use clap::Args;
 
 use schema::Encoding;
 
-use super::{SessionArgs, seconds};
+use super::shared::{SessionArgs, seconds};
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
