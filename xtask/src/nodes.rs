@@ -130,6 +130,10 @@ impl Running {
         Ok(Self { name: name.to_owned(), child })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         // One that has ended already needs nothing.
@@ -293,7 +297,7 @@ impl Nodes {
 
     /// The process of a node that runs.
     pub(crate) fn pid(&self, number: u16) -> Option<u32> {
-        self.nodes.get(&number).map(|node| node.child.id())
+        self.nodes.get(&number).map(Running::pid)
     }
 
     pub(crate) fn signal(&self, number: u16, signal: Signal) {

@@ -9,7 +9,6 @@ mod servers;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
@@ -149,7 +148,7 @@ fn turn(bench: &Bench, loadgen: &Path, server: &Server) -> Result<Turn> {
     let output = load.output().with_context(|| format!("cannot run {}", loadgen.display()))?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "loadgen: {}: {said}", output.status);
-    running.stop(Duration::from_secs(10))?;
+    running.stop()?;
     let report: Value = serde_json::from_slice(&output.stdout).context("loadgen reports JSON")?;
     measured(&report).with_context(|| format!("not in loadgen's report: {report}"))
 }
