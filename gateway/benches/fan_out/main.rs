@@ -1,174 +1,177 @@
-//! Benchmark of fan-out: processor time of a shard's thread for one frame to one of a thousand sockets, beside a baseline's.
+//! Benchmark of fan-out: what one message to all sockets takes of a shard, of a baseline, and of any other server that publishes.
 //!
-//! Thread time rather than rate, so that the clients in the same process and whatever else the machine does count
-//! little; the two take turns, round by round. `cargo bench -p gateway --bench fan_out -- [SOCKETS]`
+//! Owns the order of rounds: each server has its turn in each, so that what the machine does beside it hits all. Servers are
+//! processes of their own on core 0, so that each has its files; their clients are here, on core 1, and drain what comes.
+//!
+//! ```text
+//! cargo bench -p gateway --bench fan_out -- 5000
+//! cargo bench -p gateway --bench fan_out -- 5000 --url ws://127.0.0.1:9001/fan --pid $(pidof uws_echo)
+//! ```
+//! Another server has to send each message to all sockets of the path, the sender's included, without compression; `taskset -c 0`
+//! gives it the same core.
 
 mod baseline;
+mod client;
+mod shard;
 
-use std::io::Read as _;
-use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
 
-use bytes::Bytes;
-use futures_lite::future::block_on;
-use gateway::uring::{
-    Config, ConnId, Decision, Endpoint, Handler, Inbox, Sockets, listen, mailbox, run, sleep_and_wake,
-};
-use rustix::time::{ClockId, clock_gettime};
-use wire::{Opcode, Request, SharedFrame};
+use anyhow::{Context as _, ensure};
+use clap::{Parser, ValueEnum};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
-/// Without an argument.
-const SOCKETS: usize = 1000;
-const ROUNDS: usize = 21;
-/// Bytes of a frame's payload, and frames to each socket in one turn.
+use self::client::{Clients, Load};
+
+/// Bytes of a message, and how many are sent at once.
 const LOADS: [(usize, usize); 9] =
     [(100, 1), (300, 1), (300, 4), (300, 16), (600, 4), (1000, 4), (2000, 4), (4000, 4), (8000, 1)];
 
-/// Sends as many frames of this size to each socket in one turn.
-#[derive(Clone, Copy)]
-struct FanOut {
-    payload_bytes: usize,
-    frames: usize,
+#[derive(Parser)]
+struct Options {
+    /// Sockets of each server.
+    #[arg(default_value_t = 1000)]
+    sockets: usize,
+    /// Another server, and its process; both may be repeated.
+    #[arg(long)]
+    url: Vec<String>,
+    #[arg(long)]
+    pid: Vec<u32>,
+    /// Rounds of each load, of which medians are told.
+    #[arg(long, default_value_t = 21)]
+    rounds: usize,
+    /// Loads as BYTESxMESSAGES instead of all.
+    #[arg(long, value_parser = load)]
+    load: Vec<(usize, usize)>,
+    /// Is one of the servers, for the benchmark's own use.
+    #[arg(long, hide = true)]
+    serve: Option<Serve>,
+    /// Cargo says so to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
 }
 
-enum Command {
-    FanOut(FanOut),
-    Stop,
+fn load(text: &str) -> Result<(usize, usize), String> {
+    let both = text.split_once('x').and_then(|(bytes, frames)| Some((bytes.parse().ok()?, frames.parse().ok()?)));
+    both.ok_or_else(|| format!("{text:?} is not such as 300x4"))
 }
 
-struct Shard {
-    commands: Inbox<Command>,
-    conns: Vec<ConnId>,
-    opened: Sender<()>,
-    /// Thread time of each round, from the command to the last byte taken by the kernel.
-    spent: Sender<Duration>,
-    began: Duration,
-    outstanding_bytes: usize,
+#[derive(Clone, Copy, ValueEnum)]
+enum Serve {
+    /// The driver.
+    Shard,
+    /// tokio and tokio-tungstenite.
+    Baseline,
 }
 
-fn thread_time() -> Duration {
-    clock_gettime(ClockId::ThreadCPUTime).try_into().expect("time is not negative")
+/// A server of this file in a process of its own, which is ended when this is dropped.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // One that has ended already needs nothing.
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
 }
 
-impl Handler for Shard {
-    fn on_request(&mut self, _: &mut Sockets, _: ConnId, _: &Request) -> Decision {
-        let endpoint = Endpoint::Handler { message_bytes_max: 1000 };
-        Decision::Accept { protocol: None, endpoint }
+impl Serve {
+    /// Starts it; gives where it listens.
+    fn start(self, sockets: usize) -> anyhow::Result<(Served, String)> {
+        let name = self.to_possible_value().context("it has a name")?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(sockets.to_string()).args(["--serve", name.get_name()]);
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let out = child.stdout.take().context("it is piped")?;
+        let served = Served(child);
+        let mut url = String::new();
+        BufReader::new(out).read_line(&mut url)?;
+        ensure!(url.starts_with("ws://"), "the {} has not started", name.get_name());
+        Ok((served, url.trim().to_owned()))
     }
 
-    fn on_open(&mut self, _: &mut Sockets, conn: ConnId) {
-        self.conns.push(conn);
-        self.opened.send(()).expect("the main thread counts");
-    }
-
-    fn on_writable(&mut self, _: &mut Sockets, _: ConnId, bytes: usize) {
-        self.outstanding_bytes -= bytes;
-        if self.outstanding_bytes == 0 {
-            self.spent.send(thread_time() - self.began).expect("the main thread waits");
+    fn run(self, sockets: usize) -> anyhow::Result<()> {
+        pin(0)?;
+        // However the benchmark ends.
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        match self {
+            Self::Shard => shard::serve(sockets, said),
+            Self::Baseline => baseline::serve(said),
         }
     }
-
-    fn on_turn(&mut self, sockets: &mut Sockets, _: Instant) -> Option<Instant> {
-        while let Some(command) = self.commands.pop() {
-            match command {
-                Command::FanOut(FanOut { payload_bytes, frames }) => {
-                    self.began = thread_time();
-                    let payload = Bytes::from(vec![7; payload_bytes]);
-                    for _ in 0..frames {
-                        let frame = SharedFrame::copied(Opcode::Binary, &payload);
-                        self.outstanding_bytes += frame.len() * self.conns.len();
-                        for conn in &self.conns {
-                            sockets.send(*conn, &frame);
-                        }
-                    }
-                }
-                Command::Stop => sockets.stop(Duration::ZERO),
-            }
-        }
-        None
-    }
 }
 
-/// Clients of one of the two, and what it tells of itself.
+#[expect(clippy::print_stdout, reason = "it is how whoever started this process is told")]
+fn said(address: SocketAddr) {
+    println!("ws://{address}/fan");
+}
+
+/// Has this thread, and those that it will start, run on this core.
+fn pin(core: usize) -> anyhow::Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores).with_context(|| format!("there is no core {core}"))
+}
+
+/// One of those that are compared.
 struct Side {
-    clients: Vec<TcpStream>,
-    spends: Receiver<Duration>,
-    order: Box<dyn Fn(FanOut) -> bool>,
+    name: String,
+    clients: Clients,
+    _served: Option<Served>,
 }
 
-impl Side {
-    /// Thread time a delivery, in nanoseconds.
-    fn round(&mut self, fan_out: FanOut, buffer: &mut [u8]) -> anyhow::Result<usize> {
-        let FanOut { payload_bytes, frames } = fan_out;
-        anyhow::ensure!((self.order)(fan_out), "it has ended");
-        let round_bytes = SharedFrame::copied(Opcode::Binary, &vec![7; payload_bytes]).len() * frames;
-        for client in &mut self.clients {
-            client.read_exact(&mut buffer[..round_bytes])?;
-        }
-        Ok(self.spends.recv()?.as_nanos() as usize / (self.clients.len() * frames))
+fn sides(options: &Options) -> anyhow::Result<Vec<Side>> {
+    let Options { sockets, url, pid, .. } = options;
+    ensure!(url.len() == pid.len(), "{} --url and {} --pid: each server has both", url.len(), pid.len());
+    let mut sides = Vec::new();
+    for (name, serve) in [("shard", Serve::Shard), ("tokio-tungstenite", Serve::Baseline)] {
+        let (served, url) = serve.start(*sockets)?;
+        let clients = Clients::connect(&url, served.0.id(), *sockets)?;
+        sides.push(Side { name: name.to_owned(), clients, _served: Some(served) });
     }
+    for (url, &pid) in url.iter().zip(pid) {
+        sides.push(Side { name: url.clone(), clients: Clients::connect(url, pid, *sockets)?, _served: None });
+    }
+    Ok(sides)
 }
 
-fn clients(address: SocketAddr, sockets: usize, opens: &Receiver<()>) -> anyhow::Result<Vec<TcpStream>> {
-    let mut clients = Vec::new();
-    for _ in 0..sockets {
-        let (socket, _) = tungstenite::client(format!("ws://{address}/"), TcpStream::connect(address)?)?;
-        opens.recv()?;
-        clients.push(socket.get_ref().try_clone()?);
-    }
-    Ok(clients)
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn main() -> anyhow::Result<()> {
-    // Cargo says `--bench` to every benchmark.
-    let sockets = std::env::args().skip(1).find(|argument| argument != "--bench");
-    let sockets = sockets.map_or(Ok(SOCKETS), |sockets| sockets.parse())?;
-    let listener = listen("127.0.0.1:0".parse()?, 4096)?;
-    let address = listener.local_addr()?;
-    let (sleeper, waker) = sleep_and_wake()?;
-    let (commands, inbox) = mailbox(&waker, 16);
-    let (opened, opens) = channel();
-    let (spent, spends) = channel();
-    let shard = thread::spawn(move || {
-        let handler = |_: &mut Sockets| Shard {
-            commands: inbox,
-            conns: Vec::new(),
-            opened,
-            spent,
-            began: Duration::ZERO,
-            outstanding_bytes: 0,
-        };
-        block_on(run(Config::new("fan-out", 2 * sockets), listener, sleeper, handler)).map(drop)
-    });
-    let commands = std::rc::Rc::new(commands);
-    let orders = std::rc::Rc::clone(&commands);
-    let order = Box::new(move |fan_out| orders.push(Command::FanOut(fan_out)).is_ok());
-    let mut ours = Side { clients: clients(address, sockets, &opens)?, spends, order };
-    let (opened, opens) = channel();
-    let (spent, spends) = channel();
-    let (address, orders, thread) = baseline::start(sockets, opened, spent)?;
-    let order = Box::new(move |fan_out| orders.send(fan_out).is_ok());
-    let mut theirs = Side { clients: clients(address, sockets, &opens)?, spends, order };
-    let mut buffer = vec![0; 1 << 20];
-    eprintln!("{sockets} sockets, ns of processor time a delivery, medians of {ROUNDS} rounds in alternation");
-    eprintln!("{:>8} {:>12} {:>12} {:>20} {:>8}", "payload", "frames/turn", "shard", "tokio-tungstenite", "ratio");
-    for (payload_bytes, frames) in LOADS {
-        let (mut of_ours, mut of_theirs) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            of_ours.push(ours.round(FanOut { payload_bytes, frames }, &mut buffer)?);
-            of_theirs.push(theirs.round(FanOut { payload_bytes, frames }, &mut buffer)?);
-        }
-        of_ours.sort_unstable();
-        of_theirs.sort_unstable();
-        let (shard, baseline) = (of_ours[ROUNDS / 2], of_theirs[ROUNDS / 2]);
-        let ratio = baseline as f64 / shard as f64;
-        eprintln!("{payload_bytes:>8} {frames:>12} {shard:>12} {baseline:>20} {ratio:>8.2}");
+    let options = Options::parse();
+    if let Some(serve) = options.serve {
+        return serve.run(options.sockets);
     }
-    anyhow::ensure!(commands.push(Command::Stop).is_ok(), "the shard has ended");
-    shard.join().expect("the shard does not panic")?;
-    drop(theirs);
-    thread.join().expect("the baseline does not panic");
+    ensure!(options.rounds > 0, "--rounds 0 measures nothing");
+    pin(1)?;
+    let mut sides = sides(&options)?;
+    eprintln!("{} sockets, medians of {} rounds in alternation", options.sockets, options.rounds);
+    let loads = if options.load.is_empty() { LOADS.to_vec() } else { options.load };
+    for (payload_bytes, frames) in loads {
+        let mut rounds: Vec<Vec<client::Round>> = sides.iter().map(|_| Vec::new()).collect();
+        for _ in 0..options.rounds {
+            for (side, rounds) in sides.iter_mut().zip(&mut rounds) {
+                let round = side.clients.round(Load { payload_bytes, frames });
+                rounds.push(round.with_context(|| side.name.clone())?);
+            }
+        }
+        eprintln!("{frames} messages of {payload_bytes} bytes at once:");
+        let medians = |of: fn(&client::Round) -> f64| -> Vec<f64> {
+            rounds.iter().map(|rounds| median(rounds.iter().map(of).collect())).collect()
+        };
+        let (cpu, rate) = (medians(|round| round.cpu_ns_per_delivery), medians(|round| round.deliveries_per_second));
+        for ((side, cpu_ns), rate_here) in sides.iter().zip(&cpu).zip(&rate) {
+            eprintln!(
+                "  {:<28} {cpu_ns:>7.0} ns of processor a delivery ({:.2} of the shard's) {rate_here:>10.0} deliveries a second",
+                side.name,
+                cpu_ns / cpu[0]
+            );
+        }
+    }
     Ok(())
 }
