@@ -35,9 +35,10 @@ impl Unit {
     /// The unit of the metric with this name, which a report's names end in.
     pub(crate) fn of(metric: &str) -> Self {
         let last = metric.rsplit('.').next().unwrap_or(metric);
-        let is_latency = metric.starts_with("latencies_us.") && last != "count";
+        let is_latency = metric.contains("latencies_us.") && last != "count";
         match last {
             _ if is_latency => Self::Micros,
+            _ if last.ends_with("_us") || last.contains("_us_per_") => Self::Micros,
             "seconds" => Self::Seconds,
             _ if last.ends_with("_seconds") => Self::Seconds,
             _ if last.ends_with("_bytes") || last.starts_with("bytes_") => Self::Bytes,
@@ -152,6 +153,11 @@ mod tests {
         check("memory.bytes_per_connection>2KiB", "memory.bytes_per_connection", 2_049.0, "so");
         check("cpu_percent>90%", "cpu_percent", 90.1, "so");
         check("opening_seconds>1500ms", "opening_seconds", 1.6, "so");
+        check("storm.ack.p99>25ms", "phases.storm.latencies_us.ack.p99", 25_000.1, "so");
+        check("storm.ack.count>25ms", "phases.storm.latencies_us.ack.count", 0.0, "\"ms\" is no unit");
+        check("fanout.server_us_per_delivery>2us", "phases.fanout.server_us_per_delivery", 2.1, "so");
+        check("million.quiet.nodes_us<=1us", "million.quiet.nodes_us", 1.0, "so");
+        check("million.session.nodes_bytes>1KiB", "million.session.nodes_bytes", 1_025.0, "so");
     }
 
     #[test]

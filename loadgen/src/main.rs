@@ -48,9 +48,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 
-use crate::cli::{Cli, Command, FleetCommand, Measurement};
+use crate::cli::{Cli, Command, FleetCommand, Measurement, ReportArgs};
+use crate::judge::outline;
 use crate::output::Outputs;
 use crate::report::{Judgement, Report};
+use crate::scenario::Scenario;
 
 /// The run was carried out, but messages or connections were lost, or a condition of `--fail-if` was not held.
 const EXIT_UNCLEAN: u8 = 1;
@@ -71,9 +73,6 @@ fn main() -> ExitCode {
 /// Carries out what was asked for; `true` if it was clean.
 fn run(cli: &Cli) -> anyhow::Result<bool> {
     match &cli.command {
-        Command::Measure(Measurement::Chat(args)) if args.scenario.is_some() => {
-            said(args.common.outputs.json, scenario::run(args)?)
-        }
         Command::Measure(measurement) => measure(measurement),
         Command::Fleet(command) => by_workers(command),
         Command::Compare(args) => {
@@ -95,37 +94,51 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
 
 /// Has workers carry out a command, or is one.
 fn by_workers(command: &FleetCommand) -> anyhow::Result<bool> {
-    let (json, outcome) = match command {
-        FleetCommand::Million(args) => (args.json, million::run(args)?),
-        FleetCommand::Storm(args) => (args.target.json, fleet::storm::run(args)?),
-        FleetCommand::Churn(args) => (args.target.json, fleet::churn::run(args)?),
-        FleetCommand::Fanout(args) => (args.target.json, fleet::fanout::run(args)?),
-        FleetCommand::SlowReaders(args) => (args.target.json, fleet::slow_readers::run(args)?),
+    let run = || match command {
+        FleetCommand::Million(args) => million::run(args),
+        FleetCommand::Storm(args) => fleet::storm::run(args),
+        FleetCommand::Churn(args) => fleet::churn::run(args),
+        FleetCommand::Fanout(args) => fleet::fanout::run(args),
+        FleetCommand::SlowReaders(args) => fleet::slow_readers::run(args),
         FleetCommand::Worker => crowd::run(),
         FleetCommand::Child { parent, program } => child::become_program(*parent, program)?,
     };
-    said(json, outcome)
-}
-
-fn said(json: bool, outcome: fleet::Outcome) -> anyhow::Result<bool> {
-    print(&if json { outcome.json + "\n" } else { outcome.text })?;
-    Ok(outcome.clean)
+    match outline::of_fleet(command) {
+        Some((outline, args)) => reported(args, &outline, run),
+        // A worker or a child, which does not come back.
+        None => run().map(|report| report.clean()),
+    }
 }
 
 fn measure(measurement: &Measurement) -> anyhow::Result<bool> {
     let common = measurement.common();
-    judge::ensure_known(measurement, &common.fail_if)?;
-    let outputs = Outputs::open(&common.outputs)?;
-    let report = match measurement {
-        Measurement::Echo(args) => echo::run(args)?,
-        Measurement::Idle(args) => idle::run(args)?,
-        Measurement::Chat(args) => chat::run(args)?,
-        Measurement::CatchUp(args) => catch_up::run(args)?,
-        Measurement::Presence(args) => presence::run(args)?,
+    let scenario = match measurement {
+        Measurement::Chat(args) => args.scenario.as_deref().map(Scenario::read).transpose()?,
+        _ => None,
     };
-    let judged = judge::judged(&report, &common.fail_if);
+    let outline = match &scenario {
+        Some(scenario) => outline::of_scenario(&scenario.names(), common.pid),
+        None => outline::of(measurement),
+    };
+    reported(&common.report, &outline, || match (measurement, &scenario) {
+        (Measurement::Chat(args), Some(scenario)) => scenario::run(args, scenario),
+        (Measurement::Echo(args), _) => echo::run(args),
+        (Measurement::Idle(args), _) => idle::run(args),
+        (Measurement::Chat(args), None) => chat::run(args),
+        (Measurement::CatchUp(args), _) => catch_up::run(args),
+        (Measurement::Presence(args), _) => presence::run(args),
+    })
+}
+
+/// Has a run judged and written where it was asked for; `true` if it was clean and all is held. What cannot be judged or
+/// written is refused before the run.
+fn reported(args: &ReportArgs, outline: &Report, run: impl FnOnce() -> anyhow::Result<Report>) -> anyhow::Result<bool> {
+    judge::ensure_known(outline, &args.fail_if)?;
+    let outputs = Outputs::open(args)?;
+    let report = run()?;
+    let judged = judge::judged(&report, &args.fail_if);
     let report = Report { judged, ..report };
-    print(&if common.outputs.json { report.json() + "\n" } else { report.text() })?;
+    print(&if args.json { report.json() + "\n" } else { report.text() })?;
     outputs.write(&report)?;
     // Beside the report, for the log of whoever reads that as JSON.
     for judgement in report.judged.iter().filter(|judgement| !judgement.passes()) {

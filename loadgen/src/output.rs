@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::cli::OutputArgs;
+use crate::cli::ReportArgs;
 use crate::page;
 use crate::report::{Report, write_hlog};
 
@@ -26,7 +26,7 @@ struct Output {
 impl Outputs {
     /// # Errors
     /// A file cannot be written to.
-    pub(crate) fn open(args: &OutputArgs) -> anyhow::Result<Self> {
+    pub(crate) fn open(args: &ReportArgs) -> anyhow::Result<Self> {
         let mut outputs = Vec::new();
         if let Some(path) = &args.save {
             outputs.push(Output::open("--save", path, |report, out| out.write_all(report.json().as_bytes()))?);

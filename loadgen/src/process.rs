@@ -55,6 +55,14 @@ pub(crate) struct Usage {
     pub(crate) resident_bytes: u64,
 }
 
+impl Usage {
+    /// Of two processes.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let Self { cpu_ns, resident_bytes } = other;
+        Self { cpu_ns: self.cpu_ns + cpu_ns, resident_bytes: self.resident_bytes + resident_bytes }
+    }
+}
+
 impl Process {
     /// Fails at once if there is no such process or its memory may not be read.
     pub(crate) fn new(pid: u32) -> anyhow::Result<Self> {

@@ -16,7 +16,7 @@ use crate::drive::{Measured, Stopwatch};
 use crate::engine::dialer::Dialer;
 use crate::engine::{Engine, Workload};
 use crate::interrupt::Interrupt;
-use crate::machine;
+use crate::machine::{self, thread_cpu_ns};
 use crate::process::{Memory, Process};
 use crate::progress::{self, Progress};
 use crate::reconnect::Reconnect;
@@ -248,7 +248,7 @@ impl Run {
     /// What a second's boundary sees of the run itself.
     pub(crate) fn seen(&self) -> Seen {
         let usage = self.process.as_ref().and_then(Process::usage);
-        Seen { open: self.engine.open_now() as u64, usage, ..Seen::default() }
+        Seen { open: self.engine.open_now() as u64, cpu_ns: vec![thread_cpu_ns()], usage, ..Seen::default() }
     }
 
     /// The server's memory now, if a process was named. `None` too when the run was interrupted before all were open.

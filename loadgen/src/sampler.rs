@@ -1,11 +1,10 @@
 //! The seconds of a run as they pass: when one is over, and what rose in it.
 //!
-//! Owns the boundaries, which lie whole seconds behind the beginning of the measured window, and this thread's and the
+//! Owns the boundaries, which lie whole seconds behind the beginning of the measured window, and the generator's and the
 //! server's processor time between them. Taking one costs the generator some 0.1 ms.
 
 use std::collections::BTreeMap;
 
-use crate::machine::thread_cpu_ns;
 use crate::pace::SECOND_NS;
 use crate::process::Usage;
 use crate::report::{Counts, Packed, Second};
@@ -18,6 +17,8 @@ pub(crate) struct Seen {
     /// Since the last boundary.
     pub(crate) latencies: BTreeMap<&'static str, Packed>,
     pub(crate) open: u64,
+    /// Processor time so far of each thread or process that generates the load, in the same order each time.
+    pub(crate) cpu_ns: Vec<u64>,
     pub(crate) usage: Option<Usage>,
 }
 
@@ -26,7 +27,7 @@ pub(crate) struct Seen {
 struct Mark {
     at_ns: u64,
     counts: Counts,
-    cpu_ns: u64,
+    cpu_ns: Vec<u64>,
     usage: Option<Usage>,
 }
 
@@ -34,6 +35,8 @@ struct Mark {
 #[derive(Debug)]
 pub(crate) struct Sampler {
     start_ns: u64,
+    /// What was timed of the window before anybody looked: it is of the first second.
+    early: BTreeMap<&'static str, Packed>,
     mark: Mark,
     seconds: Vec<Second>,
 }
@@ -41,8 +44,8 @@ pub(crate) struct Sampler {
 impl Sampler {
     /// The window begins.
     pub(crate) fn new(start_ns: u64, seen: Seen) -> Self {
-        let Seen { counts, usage, .. } = seen;
-        Self { start_ns, mark: Mark { at_ns: start_ns, counts, cpu_ns: thread_cpu_ns(), usage }, seconds: Vec::new() }
+        let Seen { counts, latencies: early, cpu_ns, usage, .. } = seen;
+        Self { start_ns, early, mark: Mark { at_ns: start_ns, counts, cpu_ns, usage }, seconds: Vec::new() }
     }
 
     /// When the running second ends.
@@ -52,15 +55,20 @@ impl Sampler {
 
     /// The running second is over.
     pub(crate) fn take(&mut self, now_ns: u64, seen: Seen) -> &Second {
-        let Seen { counts, latencies, open, usage } = seen;
-        let (before, cpu_ns) = (&self.mark, thread_cpu_ns());
+        let Seen { counts, mut latencies, open, cpu_ns, usage } = seen;
+        for (what, early) in std::mem::take(&mut self.early) {
+            let mut all = early.open();
+            latencies.get(what).iter().for_each(|later| all.add(&later.open()));
+            latencies.insert(what, Packed::new(&all));
+        }
+        let before = &self.mark;
         let length_ns = now_ns.saturating_sub(before.at_ns).max(1);
         let percent = |ns: u64| (1_000.0 * ns as f64 / length_ns as f64).round() / 10.0;
         let rise = |now: Usage| Some(percent(now.cpu_ns.saturating_sub(before.usage?.cpu_ns)));
         let second = Second {
             seconds: (length_ns as f64 / 1e6).round() / 1e3,
             open,
-            cpu_percent: percent(cpu_ns - before.cpu_ns),
+            cpu_percent: percent(busiest_ns(&before.cpu_ns, &cpu_ns)),
             server_cpu_percent: usage.and_then(rise),
             server_resident_bytes: usage.map(|usage| usage.resident_bytes),
             ..Second::new(self.number(before.at_ns), &before.counts, &counts, latencies)
@@ -72,7 +80,8 @@ impl Sampler {
 
     /// All of them. The last one is what is left since the last boundary, if anything happened in it.
     pub(crate) fn end(mut self, now_ns: u64, seen: Seen) -> Vec<Second> {
-        if seen.counts != self.mark.counts || seen.latencies.values().any(|each| each.open().summary().count > 0) {
+        let mut timed = seen.latencies.values().chain(self.early.values());
+        if seen.counts != self.mark.counts || timed.any(|each| each.open().count() > 0) {
             self.take(now_ns, seen);
         }
         self.seconds
@@ -83,9 +92,16 @@ impl Sampler {
     }
 }
 
+/// What the busiest of several took between two looks at them.
+pub(crate) fn busiest_ns(before: &[u64], after: &[u64]) -> u64 {
+    let each = before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before));
+    each.max().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Latencies;
 
     #[test]
     fn a_second_has_what_rose_in_it() {
@@ -94,6 +110,22 @@ mod tests {
         // Slept through two boundaries: one long second, and the next one is of its own number.
         check("1003:5 4100:9 5000:12 5000:12", "0:5/1.003 1:4/3.097 4:3/0.9");
         check("300:0", "");
+    }
+
+    #[test]
+    fn what_was_timed_before_the_first_look_is_of_the_first_second() {
+        let timed = |what, count: u64| {
+            let mut latencies = Latencies::new();
+            (0..count).for_each(|_| latencies.record(1_000));
+            Seen { latencies: [(what, Packed::new(&latencies))].into(), ..Seen::default() }
+        };
+        let mut sampler = Sampler::new(0, timed("ack", 3));
+        sampler.take(SECOND_NS, timed("ack", 2));
+        let seconds = sampler.end(2 * SECOND_NS, timed("ack", 1));
+        let counts: Vec<_> = seconds.iter().map(|second| second.latencies_us["ack"].count).collect();
+        assert_eq!(counts, [5, 1]);
+        let only = Sampler::new(0, timed("back", 4)).end(SECOND_NS, Seen::default());
+        assert_eq!(only[0].latencies_us["back"].count, 4);
     }
 
     /// Looks at these milliseconds, with so much sent by then; the last one ends the run. Seconds as number:sent/length.

@@ -46,13 +46,14 @@ fn until(what: &str, done: impl Fn() -> bool) {
 
 #[test]
 fn every_session_is_there_and_each_drawn_one_gets_its_message() {
-    let arguments = "--sessions 100 --opening 50 --quiet 1 --seconds 2 --rate 20 --probes 30";
+    let arguments =
+        "--sessions 100 --opening 50 --quiet 1 --seconds 2 --rate 20 --probes 30 --fail-if talk.ack.p99>60s";
     let (code, report, stderr) = running::run(&million(21_100, arguments));
     let row = format!("{report} {stderr}");
     assert_eq!(code, 0, "{row}");
     let counted = |name: &str| running::count(&report["status"], name);
     assert_eq!((counted("connected"), counted("probed"), counted("arrived")), (100, 30, 30), "{row}");
-    assert_eq!(["missing", "duplicated", "out_of_order"].map(counted), [0, 0, 0], "{row}");
+    assert_eq!(["lost", "duplicated", "out_of_order"].map(|name| running::count(&report, name)), [0, 0, 0], "{row}");
     let sent = counted("sent");
     assert!((50..=70).contains(&(sent - 30 + 20)), "{sent} in {row}");
     // Each to two accounts of four devices.
@@ -60,7 +61,10 @@ fn every_session_is_there_and_each_drawn_one_gets_its_message() {
     for latency in ["in", "ack", "delivery"] {
         assert!(report["latencies_us"][latency]["p50"].as_f64() > Some(0.0), "{latency} of {row}");
     }
-    assert_eq!((report["nodes"].as_u64(), report["workers"].as_u64()), (Some(2), Some(1)), "{row}");
+    assert_eq!((report["million"]["nodes"].as_u64(), report["workers"].as_u64()), (Some(2), Some(1)), "{row}");
+    let phases: Vec<_> = report["phases"].as_array().expect("phases").iter().map(|phase| &phase["name"]).collect();
+    assert_eq!(phases, ["opening", "resting", "quiet", "talk", "probes"], "{row}");
+    assert_eq!(report["judged"][0]["outcome"].as_str(), Some("held"), "{row}");
 }
 
 #[test]
@@ -95,13 +99,19 @@ fn running_until(port: u16, line: &str) -> (Child, Vec<(u32, String)>, BufReader
 
 #[test]
 fn nothing_outlives_a_run_however_it_ends() {
+    let mut directories = Vec::new();
     for (port, signal) in [(21_300, Signal::KILL), (21_340, Signal::INT)] {
         let (mut child, started, _lines) = running_until(port, "quiet ");
+        let directory = std::env::temp_dir().join(format!("rookery-million-{}", child.id()));
+        assert!(directory.is_dir(), "{}", directory.display());
+        directories.push(directory);
         let pid = Pid::from_raw(child.id() as i32).expect("it has a process");
         kill_process(pid, signal).expect("it is ours");
         until("the end of all that was started", || started.iter().all(|&(pid, _)| !lives(pid)));
         child.wait().expect("it has ended");
     }
+    // A killed run removes nothing, and the next one does.
+    assert!(directories.iter().all(|directory| !directory.exists()), "{directories:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use schema::Encoding;
 use schema::limits::{BODY_CHARS_MAX, DEVICES_OF_USER_MAX, GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
 
-use super::shared::{encodings, per_second, seconds};
+use super::shared::{ReportArgs, encodings, per_second, seconds};
 use crate::stamp::BODY_CHARS_MIN;
 
 const MILLION_EXAMPLES: &str = "\
@@ -18,7 +18,10 @@ Examples:
       loadgen million --sessions 10000
 
   A million, on a machine with some 24 GB; what it lacks is said before anything is started:
-      loadgen million --json > million.json
+      loadgen million --save million.json --html million.html
+
+  A step of a pipeline:
+      loadgen million --sessions 20000 --fail-if 'million.session.nodes_bytes>1.2kB' --fail-if 'talk.ack.p99>50ms'
 
 Starts a stand-in for the store, as many nodes as their file limit asks for, and as many workers; makes accounts without a
 password; connects 16 devices of each; is quiet, then writes messages, and in the end one to each of 1,000 sessions drawn at
@@ -45,8 +48,17 @@ Examples:
   A tenth of all sessions reads 1,000 bytes a second:
       loadgen slow-readers --users users --token-key DIR/token.key --size 2000
 
+  A step of a pipeline: red if those who are there wait too long, each phase by its name (a blank in it is a hyphen):
+      loadgen storm --users users --token-key DIR/token.key --fail-if 'storm.ack.p99>100ms' --fail-if 'storm.in.max>10s'
+      loadgen slow-readers --users users --token-key DIR/token.key --fail-if 'some-read-slowly.ack.p99>25ms'
+
+  What a delivery takes of the node, on a page, and beside what it took before:
+      loadgen fanout --users users --token-key DIR/token.key --pid $(pidof rookery) --save after.json --html after.html
+      loadgen compare before.json after.json
+
 Sessions are held by worker processes, as many as the file limit asks for, or --workers. A session that is lost comes back as
-PROTOCOL asks of clients. Each message is known by the sessions that it has to come to.
+PROTOCOL asks of clients. Each message is known by the sessions that it has to come to. What is reported is of the busiest worker where
+it is a worker's processor time, and of all workers else; a phase in which a worker was the bound is told, and not judged.
 
 Exit code: 0 when every session was there in the end and each message came to all for whom it was, once and in order; 1 when not, with
 the counts in the report; 2 when the run could not be carried out.";
@@ -142,9 +154,8 @@ pub(crate) struct MillionArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) client_library: Option<PathBuf>,
 
-    /// Report one JSON object on standard output instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
 }
 
 /// Flags of what workers do against nodes that are there.
@@ -186,9 +197,12 @@ pub(crate) struct TargetArgs {
     #[arg(long, default_value = "1", value_name = "N")]
     pub(crate) workers: NonZeroU32,
 
-    /// Report one JSON object on standard output instead of text
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// The node's process, to measure its processor time, and its resident bytes a session
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
 }
 
 #[derive(Debug, Args)]

@@ -118,23 +118,9 @@ pub(crate) struct ChatArgs {
     pub(crate) announced_only: bool,
 }
 
-/// Flags that a scenario stands for, or whose report is another.
-const SCENARIO_HAS: [&str; 14] = [
-    "rate",
-    "pipeline",
-    "warmup",
-    "group",
-    "resumes",
-    "reconnect",
-    "announced_only",
-    "seconds",
-    "pid",
-    "cpu",
-    "fail_if",
-    "html",
-    "hlog",
-    "save",
-];
+/// Flags that a scenario stands for, or that one process alone can have.
+const SCENARIO_HAS: [&str; 9] =
+    ["rate", "pipeline", "warmup", "group", "resumes", "reconnect", "announced_only", "seconds", "cpu"];
 
 impl ChatArgs {
     /// Whether a lost connection comes back.

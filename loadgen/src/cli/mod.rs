@@ -16,7 +16,7 @@ pub(crate) use self::crowds::{
 };
 use self::examples::EXAMPLES;
 pub(crate) use self::measure::{CatchUpArgs, ChatArgs, EchoArgs, IdleArgs, Measurement, PresenceArgs};
-pub(crate) use self::shared::{Common, Devices, LoadArgs, OutputArgs, SessionArgs};
+pub(crate) use self::shared::{Common, Devices, LoadArgs, ReportArgs, SessionArgs};
 pub(crate) use self::tools::{CalibrateArgs, CompareArgs, PlanArgs};
 
 /// Clients by the hundred thousand against one WebSocket server, and what they measured.

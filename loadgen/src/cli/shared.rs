@@ -83,18 +83,18 @@ pub(crate) struct Common {
     #[arg(long, value_name = "CORE")]
     pub(crate) cpu: Option<usize>,
 
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+/// Where the report goes, and what is held against it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReportArgs {
     /// Exit with 1 if this is so of the report, or cannot be known: a number of --json by its path (latencies without
-    /// `latencies_us.`), a comparison, a figure with its unit. May be repeated
+    /// `latencies_us.`, a phase's by its name: `storm.ack.p99`), a comparison, a figure with its unit. May be repeated
     #[arg(long, value_name = "METRIC>FIGURE")]
     pub(crate) fail_if: Vec<Condition>,
 
-    #[command(flatten)]
-    pub(crate) outputs: OutputArgs,
-}
-
-/// Where the report goes.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct OutputArgs {
     /// Report one JSON object on standard output instead of text
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 /// Flags that say where a report goes and what is looked at, and change no load.
-const NO_LOAD: [&str; 8] = ["--json", "--save", "--hlog", "--html", "--fail-if", "--pid", "--accounts", "--api"];
+const NO_LOAD: [&str; 10] =
+    ["--json", "--save", "--hlog", "--html", "--fail-if", "--pid", "--accounts", "--api", "--users", "--token-key"];
 
 /// A line for each flag that differs.
 pub(super) fn differences(before: &[String], after: &[String]) -> Vec<String> {

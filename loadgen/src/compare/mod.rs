@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::noise::{Difference, Middle};
-use crate::metrics::{LATENCIES, is_fact, metrics};
+use crate::metrics::{is_fact, metrics, short};
 
 /// How much shorter or longer than a second a whole second may be.
 const SECOND_SLACK: f64 = 0.1;
@@ -77,7 +77,7 @@ fn compare(before: &Value, after: &Value) -> anyhow::Result<Compared> {
     );
     let bound = [before, after].map(|report| report["figures_of"] != "server");
     let known = |metric: &str, difference| {
-        let is_known = is_fact(metric) || metric == "server resident bytes" || bound == [false, false];
+        let is_known = is_fact(metric) || metric.ends_with("server resident bytes") || bound == [false, false];
         if is_known { difference } else { Difference::NotKnown }
     };
     let (first, second) = (series(before), series(after));
@@ -97,7 +97,7 @@ fn compare(before: &Value, after: &Value) -> anyhow::Result<Compared> {
     let (one, other) = (metrics(before), metrics(after));
     let whole = one.iter().filter_map(|(metric, &before)| {
         let &after = other.get(metric)?;
-        let metric = metric.strip_prefix(LATENCIES).unwrap_or(metric).to_owned();
+        let metric = short(metric);
         let difference = if before == after { Difference::Noise } else { Difference::NotKnown };
         Some(Row { metric, before, after, ratio: ratio(before, after), spread: None, difference })
     });
@@ -137,13 +137,32 @@ fn warnings(before: &Value, after: &Value, bound: [bool; 2]) -> Vec<String> {
     warnings
 }
 
-/// Each metric of the window's whole seconds, second by second.
+/// Each metric of whole seconds, second by second: of the window, or, where a run has phases, of each of those, since
+/// what two phases have in the middle says nothing of either.
 fn series(report: &Value) -> Vec<(String, Vec<f64>)> {
-    let window = report["seconds"].as_f64().unwrap_or_default();
+    let number = |value: &Value| value.as_f64().unwrap_or_default();
+    let whole = ("", 0.0, number(&report["seconds"]), &report["latencies_us"]);
+    let phases = report["phases"].as_array().into_iter().flatten().map(|phase| {
+        let from = number(&phase["from_seconds"]);
+        (phase["name"].as_str().unwrap_or_default(), from, from + number(&phase["seconds"]), &phase["latencies_us"])
+    });
+    let mut stretches: Vec<_> = phases.collect();
+    if stretches.is_empty() {
+        stretches.push(whole);
+    }
+    let of = |(name, from, to, latencies): (&str, f64, f64, &Value)| {
+        let name = if name.is_empty() { String::new() } else { format!("{name}: ") };
+        series_of(report, from, to, latencies).into_iter().map(move |(what, values)| (format!("{name}{what}"), values))
+    };
+    stretches.into_iter().flat_map(of).collect()
+}
+
+/// The same of the seconds that lie in a stretch, which has latencies of these kinds.
+fn series_of(report: &Value, from: f64, to: f64, latencies: &Value) -> Vec<(String, Vec<f64>)> {
     let is_whole = |second: &&Value| {
         let length = second["seconds"].as_f64().unwrap_or_default();
         let at = second["at"].as_f64().unwrap_or(f64::MAX);
-        (length - 1.0).abs() <= SECOND_SLACK && at + 1.0 <= window + SECOND_SLACK
+        (length - 1.0).abs() <= SECOND_SLACK && at + SECOND_SLACK >= from && at + 1.0 <= to + SECOND_SLACK
     };
     let seconds: Vec<&Value> = report["by_second"].as_array().into_iter().flatten().filter(is_whole).collect();
     let mut series = Vec::new();
@@ -156,8 +175,7 @@ fn series(report: &Value) -> Vec<(String, Vec<f64>)> {
     let rate = |name: &'static str| move |second: &Value| Some(second[name].as_f64()? / second["seconds"].as_f64()?);
     gather("acked a second".to_owned(), &rate("acked"));
     gather("delivered a second".to_owned(), &rate("delivered"));
-    let kinds = report["latencies_us"].as_object().into_iter().flat_map(|kinds| kinds.keys());
-    for kind in kinds {
+    for kind in latencies.as_object().into_iter().flat_map(|kinds| kinds.keys()) {
         for part in ["p50", "p99", "max"] {
             gather(format!("{kind} {part}, µs"), &|second| {
                 let latency = &second["latencies_us"][kind];
@@ -167,10 +185,14 @@ fn series(report: &Value) -> Vec<(String, Vec<f64>)> {
     }
     gather("generator's processor time, %".to_owned(), &|second| second["cpu_percent"].as_f64());
     gather("server's processor time, %".to_owned(), &|second| second["server_cpu_percent"].as_f64());
-    gather("the same an answer, µs".to_owned(), &|second| {
+    let each = |second: &Value, of: &str| {
         let micros = second["server_cpu_percent"].as_f64()? * PERCENT_MICROS * second["seconds"].as_f64()?;
-        second["acked"].as_f64().filter(|&acked| acked > 0.0).map(|acked| micros / acked)
-    });
+        second[of].as_f64().filter(|&count| count > 0.0).map(|count| micros / count)
+    };
+    gather("the same an answer, µs".to_owned(), &|second| each(second, "acked"));
+    if report["phases"].is_array() {
+        gather("the same a delivery, µs".to_owned(), &|second| each(second, "delivered"));
+    }
     gather("server resident bytes".to_owned(), &|second| second["server_resident_bytes"].as_f64());
     series
 }
@@ -211,6 +233,24 @@ mod tests {
         let row = compared.seconds.iter().find(|row| row.metric == metric).unwrap_or_else(|| panic!("{compared:?}"));
         let near = row.ratio.is_some_and(|found| (found - ratio).abs() < 0.01);
         assert!(near && row.difference == expected, "{row:?}");
+    }
+
+    #[test]
+    fn each_phase_is_compared_by_its_own_seconds() {
+        let with_phases = |mut report: Value, slower: f64| {
+            let latencies = report["latencies_us"].clone();
+            let phase = |name: &str, from: u32| serde_json::json!({"name": name, "from_seconds": from, "seconds": 5.0, "latencies_us": latencies});
+            report["phases"] = serde_json::json!([phase("quiet", 0), phase("storm", 5)]);
+            for second in report["by_second"].as_array_mut().unwrap().iter_mut().skip(5) {
+                second["latencies_us"]["ack"]["p50"] = slower.into();
+            }
+            report
+        };
+        let before = with_phases(report(500, 900.0, &["storm"]), 900.0);
+        let after = with_phases(report(500, 900.0, &["storm"]), 2_700.0);
+        check(&before, &after, "quiet: ack p50, µs", 1.0, Difference::Noise);
+        check(&before, &after, "storm: ack p50, µs", 3.0, Difference::More);
+        check(&before, &after, "storm: the same a delivery, µs", 1.0, Difference::Noise);
     }
 
     #[test]

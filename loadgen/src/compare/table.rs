@@ -18,7 +18,7 @@ impl Compared {
             text.push('\n');
         };
         warnings.iter().for_each(|warning| line(format_args!("  ! {warning}")));
-        let head = |what: &str| format!("{what:<34} {:>12} {:>12} {:>7} {:>8}", "A", "B", "B/A", "spread");
+        let head = |what: &str| format!("{what:<46} {:>12} {:>12} {:>7} {:>8}", "A", "B", "B/A", "spread");
         line(format_args!("{}", head("medians of whole seconds")));
         seconds.iter().for_each(|row| line(format_args!("{}  {}", row.cells(), row.said())));
         line(format_args!("{}", head("of the whole run (no spread known)")));
@@ -32,7 +32,7 @@ impl Row {
         let Self { metric, before, after, ratio, spread, .. } = self;
         let ratio = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}"));
         let spread = spread.map_or(String::new(), |spread| format!("±{:.1} %", 100.0 * spread));
-        format!("  {metric:<32} {:>12} {:>12} {ratio:>7} {spread:>8}", figure(*before), figure(*after))
+        format!("  {metric:<44} {:>12} {:>12} {ratio:>7} {spread:>8}", figure(*before), figure(*after))
     }
 
     fn said(&self) -> &'static str {

@@ -9,7 +9,6 @@ mod outbox;
 pub(crate) mod protocol;
 mod talk;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
@@ -262,10 +261,8 @@ impl Worker {
                 }
             }
             Order::Tell => {
-                let pack =
-                    |(what, latencies): (&str, _)| (what.to_owned(), STANDARD.encode(Packed::new(&latencies).bytes()));
-                let told: BTreeMap<_, _> = self.sessions.talk.told().into_iter().map(pack).collect();
-                say(&Said::Latencies(told));
+                let said = |(what, packed): (&str, Packed)| (what.to_owned(), STANDARD.encode(packed.bytes()));
+                say(&Said::Latencies(self.sessions.talk.told().into_iter().map(said).collect()));
             }
             Order::End => return Ok(false),
         }

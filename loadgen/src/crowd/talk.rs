@@ -11,8 +11,8 @@ use schema::{ClientMsgId, Command, ErrorReply, Message, Reply, Request, Seq, Uni
 
 use super::messages::{Arrival, Messages, Whose};
 use super::outbox::{Asked, Outbox, Question};
-use super::protocol::Room;
-use crate::report::{Latencies, Recorder};
+use super::protocol::{LATENCIES, PRESENCE, Room, SEARCH, SLOW_ACK, SLOW_DELIVERY};
+use crate::report::{Latencies, Packed};
 use crate::run::random;
 use crate::session::{Talk, not_asked_for, send};
 use crate::stamp::{BODY_CHARS_MIN, Stamp};
@@ -29,11 +29,6 @@ const DIRECT: usize = 0;
 const GROUP: usize = 1;
 /// No time.
 const NEVER: u64 = u64::MAX;
-/// What is timed: until a session is there and until it is back, acknowledgements, deliveries, those to slow readers,
-/// answers to questions.
-const LATENCIES: [&str; 7] = ["in", "back", "ack", "delivery", "slow delivery", PRESENCE, SEARCH];
-const PRESENCE: &str = "presence";
-const SEARCH: &str = "search";
 /// What is searched for: the stamp of a message has it, now and then.
 const SEARCHED: u64 = 0x1000;
 
@@ -100,7 +95,7 @@ pub(super) struct Crowd {
     origin_ms: u64,
     run: u128,
     pub(super) counts: Counts,
-    pub(super) latencies: BTreeMap<&'static str, Recorder>,
+    pub(super) latencies: BTreeMap<&'static str, Latencies>,
 }
 
 /// What a crowd counts beside the ledger.
@@ -154,7 +149,7 @@ impl Crowd {
             origin_ms: 0,
             run: random() << 32,
             counts: Counts::default(),
-            latencies: LATENCIES.map(|what| (what, Recorder::new())).into(),
+            latencies: LATENCIES.map(|what| (what, Latencies::new())).into(),
         }
     }
 
@@ -276,10 +271,10 @@ impl Crowd {
         self.latencies.get_mut(what).expect("it is one of those made").record(latency_ns);
     }
 
-    /// All latencies since this was asked last.
-    pub(super) fn told(&mut self) -> BTreeMap<&'static str, Latencies> {
-        let fresh = |recorder: &mut Recorder| std::mem::replace(recorder, Recorder::new()).all();
-        self.latencies.iter_mut().map(|(&what, recorder)| (what, fresh(recorder))).collect()
+    /// All latencies since this was asked last, packed; nothing of what there were none.
+    pub(super) fn told(&mut self) -> BTreeMap<&'static str, Packed> {
+        let some = self.latencies.iter_mut().filter(|(_, latencies)| latencies.count() > 0);
+        some.map(|(&what, latencies)| (what, latencies.take())).collect()
     }
 
     /// The accounts that a session watches: its group without its own.
@@ -348,7 +343,8 @@ impl Talk for Crowd {
             (Reply::Send { .. }, Some(Asked::Message(number))) => {
                 if let Some(intended_ns) = self.messages.acked(number) {
                     self.counts.acked += 1;
-                    self.record("ack", now_ns.saturating_sub(intended_ns));
+                    let what = if self.members[connection].slow { SLOW_ACK } else { "ack" };
+                    self.record(what, now_ns.saturating_sub(intended_ns));
                 }
                 Ok(())
             }
@@ -401,7 +397,7 @@ impl Talk for Crowd {
         if stamp.number < member.from {
             return Ok(());
         }
-        let what = if member.slow { "slow delivery" } else { "delivery" };
+        let what = if member.slow { SLOW_DELIVERY } else { "delivery" };
         match self.messages.came(stamp.number, place) {
             Arrival::New { intended_ns } => {
                 self.counts.delivered += 1;

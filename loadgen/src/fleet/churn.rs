@@ -2,36 +2,30 @@
 //!
 //! Owns the phases. A session that comes back resumes by its cursor, so that it has to get what it missed.
 
-use super::Outcome;
-use super::target::{SETTLE_MAX, Stretch, Target, TargetReport, follow};
+use super::target::{SETTLE_MAX, Target, Told};
 use crate::cli::ChurnArgs;
 use crate::crowd::protocol::{Order, Status};
+use crate::report::Report;
 
-pub(crate) fn run(args: &ChurnArgs) -> anyhow::Result<Outcome> {
+/// The phase.
+pub(crate) const CHURN: &str = "churn";
+
+pub(crate) fn run(args: &ChurnArgs) -> anyhow::Result<Report> {
     let sessions = args.sessions.get();
     let target = Target::prepare(&args.target, sessions)?;
-    let (mut fleet, opening) = target.talkers(sessions, 2, args.rate)?;
+    let (mut fleet, opening) = target.talkers(sessions, 2)?;
+    let mut recording = target.record(&mut [&mut fleet])?;
+    fleet.rate(args.rate, |per_second| Order::Talk { per_second })?;
     fleet.rate(args.churn, |per_second| Order::Churn { per_second })?;
-    let stretch = Stretch::begin(&mut fleet)?;
-    follow(&mut fleet, "churn", args.seconds, |_| false)?;
-    let phases = vec![stretch.end("churn", &mut fleet)?];
+    recording.phase(&mut [&mut fleet], CHURN, args.seconds, |_| false)?;
     fleet.order(&Order::Churn { per_second: 0.0 })?;
     fleet.order(&Order::Talk { per_second: 0.0 })?;
     let all = u64::from(sessions);
-    let status =
-        follow(&mut fleet, "settling", SETTLE_MAX, |stands: &Status| stands.is_settled() && stands.connected == all)?;
-    let report = TargetReport {
-        command: "churn",
-        url: args.target.url.join(", "),
-        sessions,
-        workers: fleet.len(),
-        opening_seconds: opening.as_secs_f64(),
-        load: format!("{} sessions a second go and come back, {} messages a second", args.churn, args.rate),
-        phases,
-        status,
-        may_lose: false,
-        interrupted: target.interrupt.requested(),
-    };
+    let is_over = |stands: &Status| stands.is_settled() && stands.connected == all;
+    let status = recording.drain(&mut [&mut fleet], SETTLE_MAX, is_over)?;
+    let does = format!("{} sessions a second go and come back, {} messages a second", args.churn, args.rate);
+    let told = Told { command: "churn", sessions, opening, does, status, may_lose: false };
+    let report = target.report(recording, &[&fleet], told)?;
     fleet.end();
-    Ok(report.outcome())
+    Ok(report)
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod churn;
 pub(crate) mod fanout;
+pub(crate) mod recording;
 pub(crate) mod slow_readers;
 pub(crate) mod storm;
 pub(crate) mod target;
@@ -19,7 +20,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use self::worker::Worker;
-use crate::crowd::protocol::{Order, Setup, Status};
+use crate::crowd::protocol::{LATENCIES, Order, Setup, Status};
 use crate::interrupt::Interrupt;
 use crate::report::{Latencies, Packed};
 
@@ -27,13 +28,6 @@ use crate::report::{Latencies, Packed};
 const LOOK: Duration = Duration::from_millis(20);
 /// How long a worker may take to answer an order, the machine being busy.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
-
-/// What a run of workers says in the end.
-pub(crate) struct Outcome {
-    pub(crate) text: String,
-    pub(crate) json: String,
-    pub(crate) clean: bool,
-}
 
 /// All workers of a run.
 pub(crate) struct Fleet {
@@ -63,6 +57,11 @@ impl Fleet {
             fleet.workers.push(Worker::start(number, &setup(number, share))?);
         }
         Ok(fleet)
+    }
+
+    /// Whether the user has enough.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupt.requested()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -101,36 +100,6 @@ impl Fleet {
         Ok(())
     }
 
-    /// Waits until `done` says so of all together, at most `most`, or until the user has enough. `each_second` is told
-    /// where they stand, and may end the wait.
-    ///
-    /// # Errors
-    /// A worker has ended, or what `each_second` says.
-    pub(crate) fn wait(
-        &mut self,
-        most: Duration,
-        mut each_second: impl FnMut(&Status) -> anyhow::Result<()>,
-        done: impl Fn(&Status) -> bool,
-    ) -> anyhow::Result<Status> {
-        let (until, mut shown) = (Instant::now() + most, Instant::now());
-        loop {
-            let statuses = self.workers.iter_mut().map(Worker::status).collect::<anyhow::Result<Option<Vec<_>>>>()?;
-            // Those that have not answered yet are not done.
-            let all = statuses.map(|statuses| together(&statuses));
-            if let Some(all) = &all
-                && (done(all) || Instant::now() >= until || self.interrupt.requested())
-            {
-                return Ok(all.clone());
-            }
-            if shown.elapsed() >= Duration::from_secs(1) {
-                shown = Instant::now();
-                each_second(&all.unwrap_or_else(|| self.stands()))?;
-            }
-            ensure!(Instant::now() < until + ANSWER_MAX, "workers do not answer for {} s", ANSWER_MAX.as_secs());
-            std::thread::sleep(LOOK);
-        }
-    }
-
     /// Processor time of each so far, as they said last.
     pub(crate) fn cpu_ns(&self) -> Vec<u64> {
         self.workers.iter().map(|worker| worker.last_status().cpu_ns).collect()
@@ -141,11 +110,11 @@ impl Fleet {
         together(&self.workers.iter().map(Worker::last_status).collect::<Vec<_>>())
     }
 
-    /// All latencies since this was asked last, those of all workers together.
-    pub(crate) fn latencies(&mut self) -> anyhow::Result<BTreeMap<String, Latencies>> {
+    /// All latencies since this was asked last, those of all workers together, of what there were some.
+    pub(crate) fn latencies(&mut self) -> anyhow::Result<BTreeMap<&'static str, Latencies>> {
         self.order(&Order::Tell)?;
         let until = Instant::now() + ANSWER_MAX;
-        let mut all: BTreeMap<String, Latencies> = BTreeMap::new();
+        let mut all = BTreeMap::new();
         for worker in &mut self.workers {
             let told = loop {
                 match worker.latencies()? {
@@ -155,8 +124,10 @@ impl Fleet {
                 }
             };
             for (what, packed) in told {
+                let known = LATENCIES.into_iter().find(|&known| known == what);
                 let opened = STANDARD.decode(packed).ok().and_then(|bytes| Packed::read(&bytes));
-                let opened = opened.context("a worker says latencies of another version of this program")?;
+                let (what, opened) =
+                    known.zip(opened).context("a worker says latencies of another version of this program")?;
                 all.entry(what).or_insert_with(Latencies::new).add(&opened);
             }
         }
@@ -167,6 +138,40 @@ impl Fleet {
     pub(crate) fn end(mut self) {
         self.workers.iter_mut().for_each(Worker::end);
         self.workers.iter_mut().for_each(Worker::wait);
+    }
+}
+
+/// Waits until `done` says so of all workers together, at most `most`, or until the user has enough. `each_second` is told
+/// where they stand, and may end the wait. What it gives is newer than every order that was given before.
+///
+/// # Errors
+/// A worker has ended, or what `each_second` says.
+pub(crate) fn wait(
+    fleets: &mut [&mut Fleet],
+    most: Duration,
+    mut each_second: impl FnMut(&Status) -> anyhow::Result<()>,
+    done: impl Fn(&Status) -> bool,
+) -> anyhow::Result<Status> {
+    let (until, mut shown) = (Instant::now() + most, Instant::now());
+    loop {
+        let workers = fleets.iter_mut().flat_map(|fleet| &mut fleet.workers);
+        let statuses = workers.map(Worker::status).collect::<anyhow::Result<Option<Vec<_>>>>()?;
+        // Those that have not answered yet are not done.
+        let all = statuses.map(|statuses| together(&statuses));
+        let is_over = Instant::now() >= until || fleets.iter().any(|fleet| fleet.is_interrupted());
+        if let Some(all) = &all
+            && (done(all) || is_over)
+        {
+            return Ok(all.clone());
+        }
+        if shown.elapsed() >= Duration::from_secs(1) {
+            shown = Instant::now();
+            each_second(
+                &all.unwrap_or_else(|| together(&fleets.iter().map(|fleet| fleet.stands()).collect::<Vec<_>>())),
+            )?;
+        }
+        ensure!(Instant::now() < until + ANSWER_MAX, "workers do not answer for {} s", ANSWER_MAX.as_secs());
+        std::thread::sleep(LOOK);
     }
 }
 

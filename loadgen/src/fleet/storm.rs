@@ -2,55 +2,53 @@
 //!
 //! Owns the two crowds: some who talk, quietly first and then meanwhile, and many who are not there yet.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::Instant;
 
-use super::Outcome;
-use super::target::{OPENING_MAX, SETTLE_MAX, Stretch, Target, TargetReport, follow};
+use super::target::{OPENING_MAX, SETTLE_MAX, Target, Told, follow};
 use crate::cli::StormArgs;
 use crate::crowd::protocol::{Order, Status};
+use crate::report::Report;
 
-pub(crate) fn run(args: &StormArgs) -> anyhow::Result<Outcome> {
+/// The phases.
+pub(crate) const QUIET: &str = "quiet";
+pub(crate) const STORM: &str = "storm";
+
+pub(crate) fn run(args: &StormArgs) -> anyhow::Result<Report> {
     let unit = 2 * args.target.devices;
     let others = args.others.get().next_multiple_of(unit);
-    let (all, coming) = (others + args.sessions.get(), args.sessions.get());
-    let target = Target::prepare(&args.target, all)?;
+    let (sessions, coming) = (others + args.sessions.get(), args.sessions.get());
+    let target = Target::prepare(&args.target, sessions)?;
     let rooms = target.rooms(0..others, 2)?;
     let mut talkers = target.fleet(0..others, 2, &rooms, 0)?;
     let opening = target.open(&mut talkers, others)?;
-    let mut crowd = target.fleet(others..all, 1, &[], talkers.len() as u32)?;
+    let mut crowd = target.fleet(others..sessions, 1, &[], talkers.len() as u32)?;
     // Processes take time to start, which is no part of the storm.
     follow(&mut crowd, "starting", SETTLE_MAX, |_| true)?;
+    let mut recording = target.record(&mut [&mut talkers, &mut crowd])?;
     talkers.rate(args.rate, |per_second| Order::Talk { per_second })?;
-    let quiet = Stretch::begin(&mut talkers)?;
-    follow(&mut talkers, "quiet", args.seconds, |_| false)?;
-    let mut phases = vec![quiet.end("quiet", &mut talkers)?];
+    recording.phase(&mut [&mut talkers, &mut crowd], QUIET, args.seconds, |_| false)?;
 
-    let (storm, comes) = (Stretch::begin(&mut talkers)?, Stretch::begin(&mut crowd)?);
+    let (began, came) = (Instant::now(), Cell::new(None));
     crowd.open(coming)?;
-    let stands = follow(&mut crowd, "storm", OPENING_MAX, |stands| stands.connected == u64::from(coming))?;
-    phases.push(comes.end("those who come", &mut crowd)?);
-    let left = args.seconds.saturating_sub(Duration::from_secs_f64(phases[1].seconds));
-    follow(&mut talkers, "storm", left, |_| false)?;
-    phases.push(storm.end("those who are there", &mut talkers)?);
-    talkers.order(&Order::Talk { per_second: 0.0 })?;
-    let mut status = follow(&mut talkers, "settling", SETTLE_MAX, Status::is_settled)?;
-    status.add(&crowd.stands());
-    let report = TargetReport {
-        command: "storm",
-        url: args.target.url.join(", "),
-        sessions: all,
-        workers: talkers.len() + crowd.len(),
-        opening_seconds: opening.as_secs_f64(),
-        load: format!(
-            "{coming} sessions at once, of which {} came; {others} write {} a second",
-            stands.connected, args.rate
-        ),
-        phases,
-        status,
-        may_lose: true,
-        interrupted: target.interrupt.requested(),
+    let is_over = |stands: &Status| {
+        if came.get().is_none() && stands.connected == u64::from(sessions) {
+            came.set(Some(began.elapsed()));
+        }
+        came.get().is_some() && began.elapsed() >= args.seconds
     };
+    let most = OPENING_MAX.max(args.seconds);
+    let stands = recording.phase(&mut [&mut talkers, &mut crowd], STORM, most, is_over)?;
+    talkers.order(&Order::Talk { per_second: 0.0 })?;
+    let status = recording.drain(&mut [&mut talkers, &mut crowd], SETTLE_MAX, Status::is_settled)?;
+    let all_came = match came.get() {
+        Some(length) => format!("all of which were there after {:.2} s", length.as_secs_f64()),
+        None => format!("of which {} were there in the end", stands.connected.saturating_sub(u64::from(others))),
+    };
+    let does = format!("{coming} sessions at once, {all_came}; {others} write {} a second", args.rate);
+    let told = Told { command: "storm", sessions, opening, does, status, may_lose: true };
+    let report = target.report(recording, &[&talkers, &crowd], told)?;
     crowd.end();
     talkers.end();
-    Ok(report.outcome())
+    Ok(report)
 }

@@ -1,27 +1,26 @@
 //! Nodes that are there, and the sessions that workers hold on them: what `storm`, `churn`, `fanout` and `slow-readers` begin
 //! with.
 //!
-//! Owns the accounts and channels, and the form of their report.
+//! Owns the accounts and channels, and what is the same in all their reports.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use schema::{ChannelId, UserId};
-use serde::Serialize;
 
-use super::{Fleet, Outcome, shares};
+use super::recording::Recording;
+use super::{Fleet, shares, wait};
 use crate::accounts::read_users;
 use crate::api::Api;
 use crate::cli::TargetArgs;
-use crate::crowd::protocol::{Order, Room, Setup, Status};
+use crate::crowd::protocol::{Room, Setup, Status};
 use crate::engine::dialer::{connections_of_source, connections_of_worker};
 use crate::interrupt::Interrupt;
-use crate::machine::{self, GENERATOR_BOUND_PERCENT};
+use crate::machine;
 use crate::parallel::in_parallel;
-use crate::report::{Latencies, percent_of};
+use crate::process::Process;
+use crate::report::{Load, Report};
 use crate::token::Signer;
 
 /// How long tokens have to be good for.
@@ -34,6 +33,8 @@ pub(crate) const SETTLE_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Target<'a> {
     args: &'a TargetArgs,
     users: Vec<UserId>,
+    /// The node's, whose memory without any session was read.
+    process: Option<Process>,
     pub(crate) interrupt: Interrupt,
 }
 
@@ -42,7 +43,9 @@ impl<'a> Target<'a> {
     pub(crate) fn prepare(args: &'a TargetArgs, sessions: u32) -> anyhow::Result<Self> {
         let interrupt = Interrupt::install()?;
         let users = read_users(&args.users, sessions.div_ceil(args.devices))?;
-        Ok(Self { args, users, interrupt })
+        let mut process = args.pid.map(Process::new).transpose()?;
+        process.as_mut().map_or(Ok(()), |process| process.measure_base(0))?;
+        Ok(Self { args, users, process, interrupt })
     }
 
     /// Channels of `accounts` accounts each, of the accounts of these sessions: two are direct channels, more groups.
@@ -121,13 +124,11 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Workers whose sessions are all there and write in channels of `accounts`, so many messages a second, and how long
-    /// it took to open them.
-    pub(crate) fn talkers(&self, sessions: u32, accounts: u32, rate: f64) -> anyhow::Result<(Fleet, Duration)> {
+    /// Workers whose sessions are all there and may write in channels of `accounts`, and how long it took to open them.
+    pub(crate) fn talkers(&self, sessions: u32, accounts: u32) -> anyhow::Result<(Fleet, Duration)> {
         let rooms = self.rooms(0..sessions, accounts)?;
         let mut fleet = self.fleet(0..sessions, accounts, &rooms, 0)?;
         let opening = self.open(&mut fleet, sessions)?;
-        fleet.rate(rate, |per_second| Order::Talk { per_second })?;
         Ok((fleet, opening))
     }
 
@@ -144,6 +145,31 @@ impl<'a> Target<'a> {
             why(&stands)
         );
         Ok(began.elapsed())
+    }
+
+    /// Begins to record what these workers do.
+    pub(crate) fn record(&self, fleets: &mut [&mut Fleet]) -> anyhow::Result<Recording> {
+        Recording::begin(fleets, self.args.pid.map(Process::new).transpose()?.into_iter().collect())
+    }
+
+    /// The report of a run whose sessions are still there.
+    pub(crate) fn report(&self, recording: Recording, fleets: &[&Fleet], told: Told) -> anyhow::Result<Report> {
+        let Told { command, sessions, opening, does, status, may_lose } = told;
+        let connected = status.connected as u32;
+        let process = self.process.as_ref().filter(|_| connected > 0);
+        let memory = process.map(|process| process.measure_all(connected)).transpose()?;
+        Ok(Report {
+            command,
+            url: self.args.url.join(", "),
+            encoding: Some(self.args.encoding.subprotocol()),
+            connections: sessions,
+            load: Load::Crowd { does },
+            size_bytes: Some(self.args.size),
+            opening_seconds: opening.as_secs_f64(),
+            memory,
+            interrupted: self.interrupt.requested(),
+            ..recording.report(fleets.iter().map(|fleet| fleet.len()).sum(), status, may_lose)
+        })
     }
 }
 
@@ -176,95 +202,18 @@ pub(crate) fn follow_while(
         eprintln!("{what} {:.0} s: {}", began.elapsed().as_secs_f64(), stands.line());
         lives()
     };
-    fleet.wait(most, each_second, done)
+    wait(&mut [fleet], most, each_second, done)
 }
 
-/// A stretch of a run.
-#[derive(Debug, Serialize)]
-pub(crate) struct Phase {
-    pub(crate) name: String,
-    pub(crate) seconds: f64,
-    pub(crate) latencies_us: BTreeMap<String, Latencies>,
-    /// What the busiest worker took of one core.
-    pub(crate) cpu_percent: f64,
-    pub(crate) generator_bound: bool,
-}
-
-/// Times one stretch of what workers do.
-pub(crate) struct Stretch {
-    began: Instant,
-    cpu_ns: Vec<u64>,
-}
-
-impl Stretch {
-    /// Begins one: latencies so far are not of it.
-    pub(crate) fn begin(fleet: &mut Fleet) -> anyhow::Result<Self> {
-        fleet.latencies()?;
-        Ok(Self { began: Instant::now(), cpu_ns: fleet.cpu_ns() })
-    }
-
-    pub(crate) fn end(self, name: &str, fleet: &mut Fleet) -> anyhow::Result<Phase> {
-        let wall = self.began.elapsed();
-        let latencies_us = fleet.latencies()?;
-        let now = fleet.cpu_ns();
-        let busiest = self.cpu_ns.iter().zip(&now).map(|(before, now)| now.saturating_sub(*before)).max();
-        let cpu_percent = percent_of(busiest.unwrap_or_default(), wall);
-        let generator_bound = cpu_percent > GENERATOR_BOUND_PERCENT;
-        let latencies_us = latencies_us.into_iter().filter(|(_, latencies)| latencies.summary().count > 0).collect();
-        Ok(Phase { name: name.to_owned(), seconds: wall.as_secs_f64(), latencies_us, cpu_percent, generator_bound })
-    }
-}
-
-/// What such a run says in the end.
-#[derive(Debug, Serialize)]
-pub(crate) struct TargetReport {
+/// What only the command knows of its run.
+pub(crate) struct Told {
     pub(crate) command: &'static str,
-    pub(crate) url: String,
     pub(crate) sessions: u32,
-    pub(crate) workers: usize,
-    pub(crate) opening_seconds: f64,
+    pub(crate) opening: Duration,
     /// What was done, in words.
-    pub(crate) load: String,
-    pub(crate) phases: Vec<Phase>,
+    pub(crate) does: String,
     /// Where all workers stood in the end.
     pub(crate) status: Status,
-    /// Whether sessions may be lost: where they are told to go, or to stay behind.
+    /// Whether sessions may be lost: where they come so many at once that they are told to come later.
     pub(crate) may_lose: bool,
-    pub(crate) interrupted: bool,
-}
-
-impl TargetReport {
-    fn clean(&self) -> bool {
-        let s = &self.status;
-        let whole = s.connected == u64::from(self.sessions) && (self.may_lose || s.lost.is_empty());
-        whole && s.sent == s.acked && [s.missing, s.duplicated, s.out_of_order].into_iter().all(|count| count == 0)
-    }
-
-    fn text(&self) -> String {
-        let Self { command, url, sessions, workers, opening_seconds, load, .. } = self;
-        let mut text =
-            format!("{command} {url}: {sessions} sessions by {workers} workers, open in {opening_seconds:.2} s\n");
-        let mut row = |label: &str, said: String| {
-            writeln!(text, "  {label:<14} {said}").expect("a String takes everything");
-        };
-        row("load", load.clone());
-        for Phase { name, seconds, latencies_us, cpu_percent, generator_bound } in &self.phases {
-            let bound = if *generator_bound { ": generator-bound, the figures are not the server's" } else { "" };
-            row(name, format!("{seconds:.1} s, the busiest worker took {cpu_percent:.0} % of one core{bound}"));
-            latencies_us
-                .iter()
-                .for_each(|(what, latencies)| row(&format!("  {what}"), latencies.summary().to_string()));
-        }
-        self.status.rows().into_iter().for_each(|(label, said)| row(label, said));
-        if self.interrupted {
-            row("interrupted", "the run was ended early; figures are of what was reached until then".to_owned());
-        }
-        text
-    }
-
-    pub(crate) fn outcome(&self) -> Outcome {
-        let json =
-            serde_json::to_string(self).expect("a report has only strings as keys and no number that JSON lacks");
-        Outcome { text: self.text(), json, clean: self.clean() }
-    }
 }

@@ -3,33 +3,33 @@
 //! Owns the rule that what was not measured is not judged: nothing is held to be well that nobody saw, and no figure is
 //! the server's where the generator was the bottleneck. Metrics are the numbers of the JSON report, by their path.
 
-mod outline;
+pub(crate) mod outline;
 
 use std::collections::BTreeMap;
 
 use anyhow::bail;
 
-use self::outline::outline;
-use crate::cli::Measurement;
 use crate::condition::{Condition, Unit};
-use crate::metrics::{LATENCIES, is_fact, metrics};
-use crate::report::{FiguresOf, Judgement, Outcome, Report};
+use crate::metrics::{is_fact, metrics, phase_of, short};
+use crate::report::{FiguresOf, Judgement, Outcome, Phase, Report};
 
-/// Refuses conditions that the report of `command` will not answer.
+/// Refuses conditions that a report of this outline will not answer.
 ///
 /// # Errors
 /// A metric does not exist, or a figure is in another unit.
-pub(crate) fn ensure_known(command: &Measurement, conditions: &[Condition]) -> anyhow::Result<()> {
-    let metrics = metrics_of(&outline(command));
+pub(crate) fn ensure_known(outline: &Report, conditions: &[Condition]) -> anyhow::Result<()> {
+    let metrics = metrics_of(outline);
     for condition in conditions {
         let Some(name) = found(&metrics, &condition.metric) else {
-            let names = || metrics.keys().map(|name| name.strip_prefix(LATENCIES).unwrap_or(name));
-            let near = names().max_by(|a, b| {
+            let names = || metrics.keys().map(|name| short(name));
+            let near = names().max_by(|a: &String, b| {
                 let likeness = |name: &str| strsim::jaro_winkler(name, &condition.metric);
                 likeness(a).total_cmp(&likeness(b))
             });
             let (near, all) = (near.unwrap_or_default(), names().collect::<Vec<_>>().join(", "));
-            let pid = if metrics.contains_key("memory.bytes_per_connection") { "" } else { ", and memory with --pid" };
+            let has_memory = ["memory.bytes_per_connection", "million.session.nodes_bytes"];
+            let is_whole = has_memory.iter().any(|&name| metrics.contains_key(name));
+            let pid = if is_whole { "" } else { ", and memory with --pid" };
             bail!(
                 "--fail-if {condition}: this report has no metric {:?}; {near} is nearest. There are: {all}{pid}",
                 condition.metric
@@ -60,7 +60,7 @@ fn judgement(report: &Report, metrics: &BTreeMap<String, f64>, condition: &Condi
     };
     let (figure, unit) = (metrics[name], Unit::of(name));
     let is_fact = is_fact(name);
-    if !is_fact && report.figures_of == FiguresOf::Generator {
+    if !is_fact && figures_of(report, name) == FiguresOf::Generator {
         return unsaid("the generator was the bottleneck, so the figure is its own", Some(figure));
     }
     if !is_fact && report.interrupted {
@@ -76,10 +76,17 @@ fn judgement(report: &Report, metrics: &BTreeMap<String, f64>, condition: &Condi
     }
 }
 
+/// Whose figure a metric of this whole name is: a phase's may be the server's though another phase's are not.
+fn figures_of(report: &Report, name: &str) -> FiguresOf {
+    let phases = report.crowd.iter().flat_map(|crowd| &crowd.phases);
+    let own = phase_of(name).and_then(|slug| phases.into_iter().find(|phase| Phase::slug(&phase.name) == slug));
+    own.map_or(report.figures_of, |phase| phase.figures_of)
+}
+
 /// The whole name of a metric.
 fn found<'a>(metrics: &'a BTreeMap<String, f64>, name: &str) -> Option<&'a str> {
-    let latency = format!("{LATENCIES}{name}");
-    metrics.get_key_value(name).or_else(|| metrics.get_key_value(&latency)).map(|(name, _)| name.as_str())
+    let exact = metrics.get_key_value(name).map(|(name, _)| name.as_str());
+    exact.or_else(|| metrics.keys().map(String::as_str).find(|whole| short(whole) == name))
 }
 
 fn metrics_of(report: &Report) -> BTreeMap<String, f64> {
@@ -92,7 +99,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
-    use crate::report::{Counts, Latencies};
+    use crate::report::{Counts, CrowdReport, Latencies};
 
     fn report(latency_ms: &[u64]) -> Report {
         let mut ack = Latencies::new();
@@ -125,6 +132,24 @@ mod tests {
         check(&well, "memory.bytes_per_connection>5", Outcome::NotKnown, "nothing of it");
     }
 
+    #[test]
+    fn a_phase_is_judged_by_its_own_figures() {
+        let phase = |name: &str, latency_ms, figures_of| {
+            let latencies_us = report(&[latency_ms]).latencies_us;
+            Phase { name: name.to_owned(), latencies_us, figures_of, ..Phase::default() }
+        };
+        let phases =
+            vec![phase("all read", 10, FiguresOf::Server), phase("some read slowly", 20, FiguresOf::Generator)];
+        let crowd = Some(CrowdReport { phases, ..CrowdReport::default() });
+        let report = Report { crowd, figures_of: FiguresOf::Generator, ..report(&[10, 20]) };
+        check(&report, "all-read.ack.p99>15ms", Outcome::Held, "all-read.ack.p99 is 10 ms");
+        check(&report, "all-read.ack.p99>5ms", Outcome::Failed, "all-read.ack.p99 is 10 ms");
+        check(&report, "phases.all-read.latencies_us.ack.p99>5ms", Outcome::Failed, "phases.all-read");
+        check(&report, "some-read-slowly.ack.p99>5ms", Outcome::NotKnown, "the generator was the bottleneck");
+        check(&report, "ack.p99>5ms", Outcome::NotKnown, "the generator was the bottleneck");
+        check(&report, "status.connected<1", Outcome::Failed, "status.connected is 0");
+    }
+
     fn check(report: &Report, condition: &str, outcome: Outcome, said: &str) {
         let judged = judged(report, &[condition.parse().expect("a condition")]);
         assert_eq!(judged[0].outcome, outcome, "{condition}: {judged:?}");
@@ -145,10 +170,37 @@ mod tests {
         check_known("presence --fail-if offline.max>1s --fail-if crowded>0", "");
     }
 
+    #[test]
+    fn what_crowds_do_is_asked_for_by_phase() {
+        check_known("storm T --fail-if storm.ack.p99>25ms --fail-if quiet.ack.p99>5ms --fail-if storm.in.max>10s", "");
+        check_known("storm T --fail-if storm.back.p99>25ms", "\"storm.back.p99\"; storm.ack.p99 is nearest");
+        check_known("storm T --fail-if storm.server_us_per_delivery>25us", "and memory with --pid");
+        check_known("storm T --pid 1 --fail-if storm.server_us_per_delivery>25us", "");
+        check_known("churn T --fail-if back.p99>1s --fail-if churn.delivered_per_second<90/s --fail-if lost>0", "");
+        check_known("fanout T --fail-if delivery.p99>1s --fail-if fanout.delivery.p99>1s", "");
+        check_known("slow-readers T --fail-if some-read-slowly.ack.p99>1s --fail-if slow-delivery.p99>30s", "");
+        check_known("slow-readers T --fail-if all-read.slow-delivery.p99>1s", "is nearest. There are: ");
+        check_known("million --fail-if million.session.nodes_bytes>1KiB --fail-if million.quiet.nodes_us>1us", "");
+        check_known("million --fail-if million.watch.memory.nodes_bytes>1KiB", "is nearest");
+        check_known("million --watch 3 --fail-if million.watch.memory.nodes_bytes>1KiB", "");
+        check_known(
+            "million --fail-if talk.ack.p99>25ms --fail-if status.arrived<1000 --fail-if opening.in.p99>1s",
+            "",
+        );
+    }
+
     fn check_known(arguments: &str, expected: &str) {
+        let arguments = arguments.replace(" T", " --token-key k --users u");
         let cli = Cli::try_parse_from(std::iter::once("loadgen").chain(arguments.split(' '))).expect("a command line");
-        let Command::Measure(command) = cli.command else { panic!("{arguments} measures nothing") };
-        let error = ensure_known(&command, &command.common().fail_if).map_err(|error| error.to_string());
+        let (report, conditions) = match &cli.command {
+            Command::Measure(command) => (outline::of(command), &command.common().report.fail_if),
+            Command::Fleet(command) => {
+                let (report, args) = outline::of_fleet(command).expect("it has a report");
+                (report, &args.fail_if)
+            }
+            _ => panic!("{arguments} measures nothing"),
+        };
+        let error = ensure_known(&report, conditions).map_err(|error| error.to_string());
         match error {
             Ok(()) => assert_eq!(expected, "", "{arguments}"),
             Err(error) => assert!(!expected.is_empty() && error.contains(expected), "{arguments}: {error}"),

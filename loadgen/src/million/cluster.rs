@@ -1,7 +1,7 @@
 //! A cluster on this machine that is thrown away afterwards: the stand-in for the store, and nodes on it.
 //!
 //! Owns its processes and its directory, and that both are gone in the end: each child dies with the process that started it,
-//! however that ends (the hidden command `child`).
+//! however that ends (the hidden command `child`); the directory of a run that was killed goes with the next run.
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read as _, Write as _};
@@ -23,8 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(50);
 /// Nodes that start at a time.
 const STARTING: u16 = 4;
-/// The prefix of the accounts' names.
+/// The prefix of the accounts' names, and of the directory's, which ends in the number of the process.
 const PREFIX: &str = "load_";
+const DIRECTORY: &str = "rookery-million-";
 
 /// Where the programs are.
 #[derive(Debug, Clone)]
@@ -102,41 +103,82 @@ pub(super) struct Cluster {
     directory: Directory,
 }
 
-/// A directory that goes with what is in it.
-struct Directory(PathBuf);
+/// A directory that goes with what is in it. It is locked as long as the process lives, so that the next run knows those of
+/// runs that were killed, whatever number their process had.
+struct Directory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Directory {
+    /// A new one. Those of runs that were killed are removed.
+    fn make() -> anyhow::Result<Self> {
+        let parent = std::env::temp_dir();
+        remove_dead(&parent);
+        let path = parent.join(format!("{DIRECTORY}{}", std::process::id()));
+        let made = fs::create_dir(&path).and_then(|()| locked(&path));
+        let lock = made.with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+}
 
 impl Drop for Directory {
     fn drop(&mut self) {
         // What cannot be removed is a few logs.
-        _ = fs::remove_dir_all(&self.0);
+        _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Fails if another process has it.
+fn locked(directory: &Path) -> std::io::Result<File> {
+    let file = File::open(directory)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// Removes directories of runs whose process is gone. One that another user made stays.
+fn remove_dead(parent: &Path) {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(DIRECTORY)) {
+        // An earlier version of this program, which locked nothing, may have it.
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = Path::new("/proc").join(name.trim_start_matches(DIRECTORY));
+        if let Ok(_lock) = locked(&entry.path())
+            && !process.exists()
+        {
+            // What cannot be removed is tried again by the next run.
+            _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
 impl Cluster {
     /// The store, in a new directory. The ports of node `n` are ten apart from `port` on.
     pub(super) fn start(programs: Programs, port: u16) -> anyhow::Result<Self> {
-        let directory = std::env::temp_dir().join(format!("rookery-million-{}", std::process::id()));
-        fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        let directory = Directory(directory);
-        let cluster_file = directory.0.join("fdb.cluster");
+        let directory = Directory::make()?;
+        let cluster_file = directory.join("fdb.cluster");
         let mut command = child(&programs.standin);
         command.args(["--listen", "127.0.0.1:0", "--cluster-file"]).arg(&cluster_file);
-        let mut store = Running::start("store", command, &directory.0)?;
+        let mut store = Running::start("store", command, &directory.path)?;
         let until = Instant::now() + PATIENCE;
         while !cluster_file.exists() {
-            store.must_live(&directory.0)?;
+            store.must_live(&directory.path)?;
             ensure!(Instant::now() < until, "the store was not ready within {} s", PATIENCE.as_secs());
             std::thread::sleep(LOOK);
         }
         for name in ["cluster.secret", "token.key"] {
-            secret(&directory.0.join(name))?;
+            secret(&directory.join(name))?;
         }
         Ok(Self { programs, port, nodes: Vec::new(), store, directory })
     }
 
     fn store_flags(&self, command: &mut Command) {
         command.args(["--store.engine", "foundationdb", "--store.cluster_file"]);
-        command.arg(self.directory.0.join("fdb.cluster"));
+        command.arg(self.directory.join("fdb.cluster"));
         command.arg("--store.client_library").arg(&self.programs.client_library);
     }
 
@@ -156,7 +198,7 @@ impl Cluster {
 
     /// The file with the key that signs tokens.
     pub(super) fn token_key(&self) -> PathBuf {
-        self.directory.0.join("token.key")
+        self.directory.join("token.key")
     }
 
     fn address(&self, number: u16, offset: u16) -> String {
@@ -192,21 +234,21 @@ impl Cluster {
 
     fn start_node(&mut self, number: u16) -> anyhow::Result<()> {
         let name = format!("node-{number}");
-        let data = self.directory.0.join(&name);
+        let data = self.directory.join(&name);
         fs::create_dir_all(&data)?;
         let mut command = child(&self.programs.rookery);
         command.args(["run", "--shards", "1", "--node.name", &name, "--data.free_bytes_min", "0", "--data"]).arg(&data);
         let at = |offset| self.address(number, offset);
         command.args(["--api", &at(0), "--ws", &at(1), "--links", &at(4), "--internal", &at(9)]);
         self.store_flags(&mut command);
-        command.arg("--cluster.secret_file").arg(self.directory.0.join("cluster.secret"));
+        command.arg("--cluster.secret_file").arg(self.directory.join("cluster.secret"));
         command.arg("--auth.key_file").arg(self.token_key());
-        self.nodes.push(Running::start(&name, command, &self.directory.0)?);
+        self.nodes.push(Running::start(&name, command, &self.directory.path)?);
         Ok(())
     }
 
     fn is_ready(&self, number: u16) -> bool {
-        let output = self.directory.0.join(format!("node-{number}.out"));
+        let output = self.directory.join(format!("node-{number}.out"));
         fs::read_to_string(output).is_ok_and(|text| text.contains("ready "))
     }
 
@@ -249,8 +291,13 @@ impl Cluster {
 
     /// Fails with the last line of its log if a process has ended.
     pub(super) fn must_live(&mut self) -> anyhow::Result<()> {
-        self.store.must_live(&self.directory.0)?;
-        self.nodes.iter_mut().try_for_each(|node| node.must_live(&self.directory.0))
+        self.store.must_live(&self.directory.path)?;
+        self.nodes.iter_mut().try_for_each(|node| node.must_live(&self.directory.path))
+    }
+
+    /// The nodes', to be measured.
+    pub(super) fn processes(&self) -> anyhow::Result<Vec<Process>> {
+        self.nodes.iter().map(|node| Process::new(node.child.id())).collect()
     }
 
     /// What all nodes together and the store have and have taken.
@@ -259,13 +306,9 @@ impl Cluster {
             let usage = Process::new(running.child.id())?.usage();
             usage.with_context(|| format!("{} is gone", running.name))
         };
-        let mut all = Usage { cpu_ns: 0, resident_bytes: 0 };
-        for node in &self.nodes {
-            let Usage { cpu_ns, resident_bytes } = of(node)?;
-            all.cpu_ns += cpu_ns;
-            all.resident_bytes += resident_bytes;
-        }
-        Ok((all, of(&self.store)?))
+        let none = Usage { cpu_ns: 0, resident_bytes: 0 };
+        let nodes = self.nodes.iter().try_fold(none, |all, node| anyhow::Ok(all.and(of(node)?)))?;
+        Ok((nodes, of(&self.store)?))
     }
 }
 

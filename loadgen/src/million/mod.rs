@@ -5,27 +5,27 @@
 
 mod cluster;
 mod needs;
-mod report;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure};
-use schema::{ChannelId, UserId};
+use schema::{ChannelId, Encoding, UserId};
 
 use self::cluster::{Cluster, Programs};
 use self::needs::{Machine, Plan, Wanted, gigabytes};
-use self::report::{Cpu, Memory, MillionReport, Watch};
 use crate::api::Api;
 use crate::cli::MillionArgs;
 use crate::crowd::protocol::{Order, Room, Setup, Status};
+use crate::fleet::Fleet;
+use crate::fleet::recording::Recording;
 use crate::fleet::target::follow_while;
-use crate::fleet::{Fleet, Outcome};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::parallel::in_parallel;
 use crate::process::Usage;
+use crate::report::{Cpu, Load, MillionReport, Report, SessionMemory as Memory, Watch};
 use crate::token::Signer;
 
 /// Nodes whose ports fit between the first and where the system takes its own from.
@@ -40,6 +40,15 @@ const REST: Duration = Duration::from_secs(3);
 /// Characters of a message.
 const SIZE: u32 = 64;
 
+/// The phases.
+pub(crate) const OPENING: &str = "opening";
+const RESTING: &str = "resting";
+pub(crate) const WATCHING: &str = "watching";
+const RESTING_AGAIN: &str = "resting again";
+pub(crate) const QUIET: &str = "quiet";
+pub(crate) const TALK: &str = "talk";
+pub(crate) const PROBES: &str = "probes";
+
 /// What was used at some moment.
 struct Used {
     nodes: Usage,
@@ -49,7 +58,7 @@ struct Used {
 }
 
 /// Carries the run out.
-pub(crate) fn run(args: &MillionArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &MillionArgs) -> anyhow::Result<Report> {
     let interrupt = Interrupt::install()?;
     ensure!(
         args.watch.is_none_or(|watched| watched % 2 == 1),
@@ -79,8 +88,7 @@ pub(crate) fn run(args: &MillionArgs) -> anyhow::Result<Outcome> {
     let mut cluster = Cluster::start(programs, args.port)?;
     let users = cluster.accounts(accounts)?;
     cluster.start_nodes(plan.nodes, &interrupt)?;
-    let report = hold(args, &plan, &mut cluster, &users, &interrupt)?;
-    Ok(Outcome { text: report.text(), json: report.json(), clean: report.clean() })
+    hold(args, &plan, &mut cluster, &users, &interrupt)
 }
 
 /// Sessions on nodes that are there.
@@ -90,7 +98,7 @@ fn hold(
     cluster: &mut Cluster,
     users: &[UserId],
     interrupt: &Interrupt,
-) -> anyhow::Result<MillionReport> {
+) -> anyhow::Result<Report> {
     let (sessions, devices) = (args.sessions.get(), args.devices);
     // Of whole pairs of accounts, so that there is somebody to write.
     let whole = sessions / (2 * devices) * (2 * devices);
@@ -117,12 +125,13 @@ fn hold(
         }
     })?;
     // Once they have said that they are there, they have what they need before the first connection.
-    wait(&mut fleet, cluster, "starting", SETTLE_MAX, |_| true)?;
+    follow_while(&mut fleet, "starting", SETTLE_MAX, || cluster.must_live(), |_| true)?;
     let before = used(cluster, &fleet)?;
+    let mut held = Held { recording: Recording::begin(&mut [&mut fleet], cluster.processes()?)?, fleet, cluster };
     let began = Instant::now();
-    fleet.open(plan.opening)?;
+    held.fleet.open(plan.opening)?;
     let all = u64::from(sessions);
-    let stands = wait(&mut fleet, cluster, "opening", OPENING_MAX, |stands| stands.connected == all)?;
+    let stands = held.phase(OPENING, OPENING_MAX, |stands| stands.connected == all)?;
     let opening = began.elapsed();
     ensure!(
         stands.connected == all || interrupt.requested(),
@@ -130,68 +139,77 @@ fn hold(
         stands.connected,
         OPENING_MAX.as_secs()
     );
-    let open = used(cluster, &fleet)?;
-    wait(&mut fleet, cluster, "settling", REST, |_| false)?;
-    let rested = used(cluster, &fleet)?;
-    let mut report = MillionReport {
-        command: "million",
-        sessions,
+    let open = held.used()?;
+    held.phase(RESTING, REST, |_| false)?;
+    let rested = held.used()?;
+    let mut million = MillionReport {
         accounts: users.len() as u32,
         nodes: urls.len(),
-        workers: fleet.len(),
-        opening_seconds: opening.as_secs_f64(),
         connects_per_second: stands.connected as f64 / opening.as_secs_f64(),
-        connect_cpu_us: cpu(&before, &open, stands.connected as f64),
-        memory: memory(&before, &rested, stands.connected),
+        connect: cpu(&before, &open, stands.connected as f64),
+        session: memory(&before, &rested, stands.connected),
         ..MillionReport::default()
     };
     if let Some(group) = args.watch.map(|watched| watched + 1) {
-        befriend(cluster, users, group, interrupt)?;
-        fleet.order(&Order::Watch { group })?;
-        let watching = wait(&mut fleet, cluster, "watching", OPENING_MAX, |stands| stands.watching == all)?;
-        wait(&mut fleet, cluster, "settling", REST, |_| false)?;
-        report.watch = Some(Watch {
-            users: group - 1,
-            sessions: watching.watching,
-            memory: memory(&rested, &used(cluster, &fleet)?, all),
-        });
+        befriend(held.cluster, users, group, interrupt)?;
+        held.fleet.order(&Order::Watch { group })?;
+        let watching = held.phase(WATCHING, OPENING_MAX, |stands| stands.watching == all)?;
+        held.phase(RESTING_AGAIN, REST, |_| false)?;
+        million.watch =
+            Some(Watch { users: group - 1, sessions: watching.watching, memory: memory(&rested, &held.used()?, all) });
     }
-    let rested = used(cluster, &fleet)?;
+    let rested = held.used()?;
     let quiet = Instant::now();
-    wait(&mut fleet, cluster, "quiet", args.quiet, |_| false)?;
-    report.quiet_seconds = quiet.elapsed().as_secs_f64();
-    let after = used(cluster, &fleet)?;
-    report.quiet_cpu_us = cpu(&rested, &after, stands.connected as f64 * report.quiet_seconds);
-    let talk = Instant::now();
-    fleet.rate(args.rate, |per_second| Order::Talk { per_second })?;
-    wait(&mut fleet, cluster, "talking", args.seconds, |_| false)?;
-    (report.talk_seconds, report.per_second) = (talk.elapsed().as_secs_f64(), args.rate);
-    fleet.order(&Order::Talk { per_second: 0.0 })?;
-    wait(&mut fleet, cluster, "settling", SETTLE_MAX, Status::is_settled)?;
+    held.phase(QUIET, args.quiet, |_| false)?;
+    million.quiet_seconds = quiet.elapsed().as_secs_f64();
+    million.quiet = cpu(&rested, &held.used()?, stands.connected as f64 * million.quiet_seconds);
+    held.fleet.rate(args.rate, |per_second| Order::Talk { per_second })?;
+    held.phase(TALK, args.seconds, |_| false)?;
+    held.fleet.order(&Order::Talk { per_second: 0.0 })?;
+    let mut status = held.recording.drain(&mut [&mut held.fleet], SETTLE_MAX, Status::is_settled)?;
+    held.cluster.must_live()?;
     if !interrupt.requested() {
-        fleet.probe(&probes)?;
+        held.fleet.probe(&probes)?;
         let written = probes.len() as u64;
-        wait(&mut fleet, cluster, "probing", SETTLE_MAX, |stands| stands.probed == written && stands.is_settled())?;
+        let is_over = |stands: &Status| stands.probed == written && stands.is_settled();
+        status = held.phase(PROBES, SETTLE_MAX, is_over)?;
     }
-    report.latencies_us = fleet.latencies()?;
-    report.status = fleet.stands();
-    report.interrupted = interrupt.requested();
+    let Held { recording, fleet, .. } = held;
+    let report = Report {
+        command: "million",
+        url: format!("{} and {} more", urls[0], urls.len() - 1),
+        encoding: Some(Encoding::Fb.subprotocol()),
+        connections: sessions,
+        load: Load::Crowd { does: format!("{} messages a second, then one to each of {}", args.rate, probes.len()) },
+        size_bytes: Some(SIZE),
+        opening_seconds: opening.as_secs_f64(),
+        million: Some(million),
+        interrupted: interrupt.requested(),
+        ..recording.report(fleet.len(), status, false)
+    };
     fleet.end();
     Ok(report)
 }
 
-/// Waits for workers while all that was started lives, and says each second where they stand. A node that has ended is a
-/// better reason than what comes of it.
-fn wait(
-    fleet: &mut Fleet,
-    cluster: &mut Cluster,
-    what: &str,
-    most: Duration,
-    done: impl Fn(&Status) -> bool,
-) -> anyhow::Result<Status> {
-    let waited = follow_while(fleet, what, most, || cluster.must_live(), done);
-    cluster.must_live()?;
-    waited
+/// Sessions that are held, on nodes that have to live.
+struct Held<'a> {
+    fleet: Fleet,
+    cluster: &'a mut Cluster,
+    recording: Recording,
+}
+
+impl Held<'_> {
+    /// One more phase, while all that was started lives. A node that has ended is a better reason than what comes of it.
+    fn phase(&mut self, name: &str, most: Duration, done: impl Fn(&Status) -> bool) -> anyhow::Result<Status> {
+        let Self { fleet, cluster, recording } = self;
+        let stands = recording.phase_while(&mut [fleet], name, most, || cluster.must_live(), done);
+        cluster.must_live()?;
+        stands
+    }
+
+    fn used(&self) -> anyhow::Result<Used> {
+        used(self.cluster, &self.fleet)
+    }
 }
 
 /// So many sessions of all, each once.
@@ -238,15 +256,15 @@ fn used(cluster: &Cluster, fleet: &Fleet) -> anyhow::Result<Used> {
 /// Microseconds of processor time for each of `count`.
 fn cpu(from: &Used, to: &Used, count: f64) -> Cpu {
     let each = |of: fn(&Used) -> Usage| of(to).cpu_ns.saturating_sub(of(from).cpu_ns) as f64 / 1_000.0 / count.max(1.0);
-    Cpu { nodes: each(|used| used.nodes), store: each(|used| used.store), workers: each(|used| used.workers) }
+    Cpu { nodes_us: each(|used| used.nodes), store_us: each(|used| used.store), workers_us: each(|used| used.workers) }
 }
 
 fn memory(from: &Used, to: &Used, sessions: u64) -> Memory {
     let each = |of: fn(&Used) -> u64| (of(to) as f64 - of(from) as f64) / sessions.max(1) as f64;
     Memory {
-        nodes: each(|used| used.nodes.resident_bytes),
-        store: each(|used| used.store.resident_bytes),
-        workers: each(|used| used.workers.resident_bytes),
-        kernel: each(|used| used.kernel_bytes),
+        nodes_bytes: each(|used| used.nodes.resident_bytes),
+        store_bytes: each(|used| used.store.resident_bytes),
+        workers_bytes: each(|used| used.workers.resident_bytes),
+        kernel_bytes: each(|used| used.kernel_bytes),
     }
 }

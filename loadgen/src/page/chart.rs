@@ -18,6 +18,11 @@ const BOTTOM: f64 = 34.0;
 const TICKS: f64 = 5.0;
 /// Beyond so many points a line has no dots: they would touch.
 const DOTS_MAX: usize = 120;
+/// Colours that the style sheet has. More lines than that begin with the first again.
+const COLOURS: usize = 6;
+/// Room above the lines for the names of marks, in two rows: those that follow each other may be close.
+const MARKS: f64 = 30.0;
+const MARK_STEP: f64 = 14.0;
 
 /// How an axis places its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +43,15 @@ pub(super) struct Axis {
 pub(super) struct Line {
     pub(super) name: String,
     pub(super) points: Vec<(f64, f64)>,
+}
+
+/// A place on the horizontal axis that has a name.
+#[derive(Debug, Clone)]
+pub(super) struct Mark {
+    pub(super) at: f64,
+    pub(super) name: String,
+    /// Its name stands before it, which is where what it ends is.
+    pub(super) ends: bool,
 }
 
 /// Where values of an axis lie between 0 and 1.
@@ -88,13 +102,15 @@ impl Range {
     }
 }
 
-/// A chart with its heading and legend; `mark` is a place on the horizontal axis and its name.
-pub(super) fn chart(title: &str, x: &Axis, y: &Axis, lines: &[Line], mark: Option<(f64, &str)>) -> String {
+/// A chart with its heading and legend. A line without a point has no place in either, and keeps its colour, so that charts
+/// beside each other have one colour for one thing.
+pub(super) fn chart(title: &str, x: &Axis, y: &Axis, lines: &[Line], marks: &[Mark]) -> String {
     let points = || lines.iter().flat_map(|line| &line.points);
     let across = Range::new(x.scale, points().map(|&(x, _)| x));
     let up = Range::new(y.scale, points().map(|&(_, y)| y));
+    let room = if marks.is_empty() { TOP } else { TOP + MARKS };
     let left = |value| across.place(value).map(|at| LEFT + at * (WIDTH - LEFT - RIGHT));
-    let top = |value| up.place(value).map(|at| HEIGHT - BOTTOM - at * (HEIGHT - TOP - BOTTOM));
+    let top = |value| up.place(value).map(|at| HEIGHT - BOTTOM - at * (HEIGHT - room - BOTTOM));
     let (floor, end) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
 
     let mut svg = String::new();
@@ -111,14 +127,19 @@ pub(super) fn chart(title: &str, x: &Axis, y: &Axis, lines: &[Line], mark: Optio
     for tick in across.ticks() {
         let Some(at) = left(tick) else { continue };
         let label = escaped(&(x.label)(tick));
-        put(format_args!(r#"<line class="grid" x1="{at:.1}" x2="{at:.1}" y1="{TOP}" y2="{floor}"/>"#));
+        put(format_args!(r#"<line class="grid" x1="{at:.1}" x2="{at:.1}" y1="{room}" y2="{floor}"/>"#));
         put(format_args!(r#"<text class="across" x="{at:.1}" y="{:.1}">{label}</text>"#, floor + 20.0));
     }
-    if let Some((at, name)) = mark.and_then(|(value, name)| Some((left(value).filter(|at| *at < end)?, name))) {
+    for (number, Mark { at, name, ends }) in marks.iter().enumerate() {
+        let Some(at) = left(*at).filter(|at| *at < end) else { continue };
+        let (class, beside) = if *ends { ("marked end", at - 4.0) } else { ("marked", at + 4.0) };
+        let below = TOP + 2.0 + MARK_STEP * (number % 2) as f64;
         put(format_args!(r#"<line class="mark" x1="{at:.1}" x2="{at:.1}" y1="{TOP}" y2="{floor}"/>"#));
-        put(format_args!(r#"<text class="marked" x="{:.1}" y="{:.1}">{}</text>"#, at - 4.0, TOP + 12.0, escaped(name)));
+        put(format_args!(r#"<text class="{class}" x="{beside:.1}" y="{below:.1}">{}</text>"#, escaped(name)));
     }
-    for (number, line) in lines.iter().enumerate() {
+    let drawn = || lines.iter().enumerate().filter(|(_, line)| !line.points.is_empty());
+    for (number, line) in drawn() {
+        let number = number % COLOURS;
         let placed = line.points.iter().filter_map(|&(x, y)| Some((left(x)?, top(y)?, x, y)));
         let placed: Vec<_> = placed.collect();
         let path: Vec<String> = placed.iter().map(|(x, y, ..)| format!("{x:.1},{y:.1}")).collect();
@@ -131,10 +152,10 @@ pub(super) fn chart(title: &str, x: &Axis, y: &Axis, lines: &[Line], mark: Optio
             ));
         }
     }
-    let legend = lines
-        .iter()
-        .enumerate()
-        .map(|(number, line)| format!("<span class=\"key\"><i class=\"c{number}\"></i>{}</span>", escaped(&line.name)));
+    let legend = drawn().map(|(number, line)| {
+        let (number, name) = (number % COLOURS, escaped(&line.name));
+        format!("<span class=\"key\"><i class=\"c{number}\"></i>{name}</span>")
+    });
     format!(
         "<section>\n<h2>{title}</h2>\n<p class=\"legend\">{}</p>\n\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">\n{svg}</svg>\n</section>\n",

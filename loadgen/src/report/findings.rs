@@ -27,7 +27,7 @@ impl Findings {
         self.0.is_empty()
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&'static str, String)> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&str, String)> {
         let label = |at| if at == 0 { "first found" } else { "" };
         self.0.iter().enumerate().map(move |(at, finding)| (label(at), finding.clone()))
     }

@@ -28,6 +28,17 @@ impl Latencies {
         self.0.saturating_record(latency_ns);
     }
 
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// What is in it, which is empty afterwards.
+    pub(crate) fn take(&mut self) -> Packed {
+        let packed = Packed::new(self);
+        self.0.reset();
+        packed
+    }
+
     pub(crate) fn histogram(&self) -> &Histogram<u64> {
         &self.0
     }
@@ -81,10 +92,8 @@ impl Recorder {
 
     /// What came in since this was called last.
     pub(crate) fn turn(&mut self) -> Packed {
-        let packed = Packed::new(&self.second);
         self.before.add(&self.second);
-        self.second.0.reset();
-        packed
+        self.second.take()
     }
 
     /// All of them.

@@ -4,10 +4,12 @@
 //! What single workloads add is in `parts`, latencies in `latency`, seconds in `series`. Measures nothing itself.
 
 mod beside;
+mod crowd;
 mod findings;
 mod hlog;
 mod judgement;
 mod latency;
+mod million;
 mod parts;
 mod provenance;
 mod series;
@@ -18,10 +20,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub(crate) use self::crowd::{CrowdReport, Phase};
 pub(crate) use self::findings::Findings;
 pub(crate) use self::hlog::write as write_hlog;
 pub(crate) use self::judgement::{FiguresOf, Judgement, Outcome};
 pub(crate) use self::latency::{Latencies, Packed, Recorder};
+pub(crate) use self::million::{Cpu, Memory as SessionMemory, MillionReport, Watch};
 pub(crate) use self::parts::{ChatReport, HistoryReport, PresenceReport, ReconnectReport, Stretch};
 pub(crate) use self::provenance::Provenance;
 pub(crate) use self::series::{Second, time};
@@ -45,6 +49,10 @@ pub(crate) enum Load {
     Rounds {
         rounds: u32,
         each: String,
+    },
+    /// By workers, as its text says.
+    Crowd {
+        does: String,
     },
     #[default]
     None,
@@ -103,6 +111,12 @@ pub(crate) struct Report {
     /// Of `presence`: how it was told.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(crate) presence: Option<PresenceReport>,
+    /// Of workers: what their sessions did.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) crowd: Option<CrowdReport>,
+    /// Of `million`: what each session took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) million: Option<MillionReport>,
     /// Answers a second.
     pub(crate) per_second: f64,
     pub(crate) latencies_us: BTreeMap<&'static str, Latencies>,
@@ -135,6 +149,7 @@ impl Report {
             && self.chat.as_ref().is_none_or(ChatReport::clean)
             && self.reconnection.as_ref().is_none_or(ReconnectReport::clean)
             && self.presence.as_ref().is_none_or(PresenceReport::clean)
+            && self.crowd.as_ref().is_none_or(|crowd| crowd.clean(self.connections))
     }
 
     pub(crate) fn json(&self) -> String {
@@ -143,7 +158,11 @@ impl Report {
 
     pub(crate) fn text(&self) -> String {
         let Self { command, url, connections, opening_seconds, .. } = self;
-        let mut text = format!("{command} {url}: {connections} connections, open in {opening_seconds:.2} s\n");
+        let held = match &self.crowd {
+            None => format!("{connections} connections"),
+            Some(crowd) => format!("{connections} sessions by {} workers", crowd.workers),
+        };
+        let mut text = format!("{command} {url}: {held}, open in {opening_seconds:.2} s\n");
         for (label, said) in self.rows() {
             writeln!(text, "  {label:<12} {said}").expect("a String takes everything");
         }
@@ -151,7 +170,7 @@ impl Report {
     }
 
     /// What is said, each under its label. A line without one belongs to the line before it.
-    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn rows(&self) -> Vec<(&str, String)> {
         let Self { seconds, counts, closed, .. } = self;
         let Counts { sent, acked, delivered, lost, duplicated, out_of_order, unsent } = counts;
         let size = self.size_bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
@@ -163,15 +182,20 @@ impl Report {
                 (format!("closed loop, {each}, {seconds:.1} s measured"), Some(true))
             }
             Load::Rounds { rounds, each } => (format!("{rounds} rounds: {each}; {seconds:.1} s"), Some(false)),
+            Load::Crowd { does } => (format!("{does}{size}; {seconds:.1} s"), Some(false)),
             Load::None => (format!("none, held {seconds:.1} s, {} pings answered", self.pings), None),
         };
-        let mut rows = vec![("load", load)];
+        let mut rows: Vec<(&str, String)> = vec![("load", load)];
         rows.extend(self.disclaimer().map(|disclaimer| ("NOT KNOWN", disclaimer)));
         if let Some(has_rate) = answered {
             let per_second = if has_rate { format!("{per_second:.0} a second; ") } else { String::new() };
             rows.push(("answered", format!("{per_second}sent {sent}, acked {acked}, delivered {delivered}")));
-            rows.extend(self.latencies_us.iter().map(|(what, latency)| (*what, latency.summary().to_string())));
+            // Those of workers are told by phase.
+            let whole = self.latencies_us.iter().filter(|_| self.crowd.is_none());
+            rows.extend(whole.map(|(what, latency)| (*what, latency.summary().to_string())));
         }
+        rows.extend(self.million.iter().flat_map(|million| million.rows()));
+        rows.extend(self.crowd.iter().flat_map(CrowdReport::rows));
         let order = format!("duplicated {duplicated} · out of order {out_of_order}");
         rows.push(("integrity", format!("lost {lost} · {order} · closed {closed}")));
         let each = |(reason, count): (&String, &u64)| format!("{count} × {reason}");
@@ -188,7 +212,7 @@ impl Report {
                 rows.push(("resumption", format!("{resumed} of {resumes} times; {compared}")));
             }
         }
-        rows.extend(self.reconnection.iter().flat_map(ReconnectReport::rows));
+        rows.extend(self.reconnection.iter().flat_map(|reconnection| reconnection.rows()));
         rows.extend(self.findings.rows());
         if let Some(PresenceReport { pushes, crowded, early, repeated }) = &self.presence {
             let told = format!("{pushes} pushes · crowded {crowded} · early {early} · repeated {repeated}");
@@ -201,7 +225,10 @@ impl Report {
             let each = format!("{bytes_per_connection:.0} resident bytes a connection of process {pid}");
             rows.push(("memory", format!("{each}, from {base} to {all}")));
         }
-        rows.push(("own CPU", format!("{:.0} % of one core", self.cpu_percent)));
+        // The busiest worker's is told by phase.
+        if self.crowd.is_none() {
+            rows.push(("own CPU", format!("{:.0} % of one core", self.cpu_percent)));
+        }
         if let Some(starved) = self.starved_percent.filter(|&percent| percent > STARVED_PERCENT) {
             let wait = format!("{starved:.0} % of the time there was work but no core: latencies include that wait");
             rows.push(("", wait));

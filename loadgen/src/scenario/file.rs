@@ -3,11 +3,13 @@
 //! Owns the form (TOML) and the words for what is wrong in it: the line, and the nearest key that there is.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use schema::limits::GROUP_MEMBERS_MAX;
 use serde::Deserialize;
+
+use crate::report::Phase;
 
 /// Longest stage: a day.
 const SECONDS_MAX: f64 = 86_400.0;
@@ -17,7 +19,10 @@ const STAGES_MAX: usize = 1_000;
 /// The file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Scenario {
+pub(crate) struct Scenario {
+    /// Where it was read.
+    #[serde(skip)]
+    pub(super) path: PathBuf,
     #[serde(default)]
     pub(super) arrivals: Arrivals,
     pub(super) mix: Mix,
@@ -84,10 +89,11 @@ impl Scenario {
     ///
     /// # Errors
     /// What is wrong in it, and where.
-    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let text = fs::read_to_string(path).with_context(|| format!("cannot read --scenario {shown}"))?;
-        Self::parse(&text).with_context(|| format!("--scenario {shown}"))
+        let scenario = Self::parse(&text).with_context(|| format!("--scenario {shown}"))?;
+        Ok(Self { path: path.to_owned(), ..scenario })
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
@@ -114,18 +120,30 @@ impl Scenario {
                 "stage {number} {name}: seconds is {seconds}, a stage has up to {SECONDS_MAX}"
             );
             ensure!((0.0..=1e9).contains(rate), "stage {number} {name}: rate is {rate}, not from 0 to 1e9 a second");
+            let others = stages[..number - 1].iter().map(|stage| Phase::slug(&stage.name));
+            let slug = Phase::slug(name);
+            ensure!(
+                slug.is_empty() || others.into_iter().all(|other| other != slug),
+                "stage {number} {name}: an earlier stage has that name, by which its figures are asked for"
+            );
         }
         Ok(scenario)
     }
 
-    /// The stages, each with the rate at its beginning.
-    pub(super) fn staged(&self) -> impl Iterator<Item = (&Stage, f64)> {
+    /// The stages, each with its name, or else its number, and the rate at its beginning.
+    pub(super) fn staged(&self) -> impl Iterator<Item = (&Stage, String, f64)> {
         let mut before = 0.0;
-        self.stages.iter().map(move |stage| {
+        self.stages.iter().enumerate().map(move |(number, stage)| {
             let from = if stage.ramp { before } else { stage.rate };
             before = stage.rate;
-            (stage, from)
+            let name = if stage.name.is_empty() { format!("stage {}", number + 1) } else { stage.name.clone() };
+            (stage, name, from)
         })
+    }
+
+    /// The names of the stages.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.staged().map(|(_, name, _)| name).collect()
     }
 }
 
@@ -156,8 +174,9 @@ mod tests {
     fn a_scenario_has_shares_and_stages() {
         let scenario = Scenario::parse(WHOLE).unwrap();
         assert_eq!((scenario.mix.shares(), scenario.arrivals), ([3.0, 1.0, 0.0, 0.0, 0.0], Arrivals::Poisson));
-        let stages: Vec<_> = scenario.staged().map(|(stage, from)| (from, stage.rate, stage.seconds)).collect();
+        let stages: Vec<_> = scenario.staged().map(|(stage, _, from)| (from, stage.rate, stage.seconds)).collect();
         assert_eq!(stages, [(0.0, 100.0, 10.0), (100.0, 100.0, 5.0)]);
+        assert_eq!(scenario.names(), ["up", "stage 2"]);
     }
 
     #[test]
@@ -179,6 +198,11 @@ mod tests {
         check("direct = 3\ngroup = 1", "direct = 0", "mix: at least one of");
         check("[mix]", "group_members = 2\n[mix]", "group_members is 2, a group has 3 to 500");
         check("[mix]", "arrivals = \"poison\"\n[mix]", "line 1: unknown variant `poison`");
+        check(
+            "[[stage]]\nseconds = 5",
+            "[[stage]]\nname = \"up\"\nseconds = 5",
+            "stage 2 up: an earlier stage has that name",
+        );
         check("[[stage]]\nseconds = 5", "[[stage]]", "line 11: missing field `seconds`");
     }
 

@@ -5,17 +5,18 @@
 
 mod file;
 
+use std::time::Duration;
+
 use anyhow::{Context as _, ensure};
 
-use self::file::{Arrivals, Scenario};
+use self::file::Arrivals;
+pub(crate) use self::file::Scenario;
 use crate::cli::{ChatArgs, TargetArgs};
 use crate::crowd::protocol::{Order, Status};
-use crate::fleet::Outcome;
-use crate::fleet::target::{SETTLE_MAX, Stretch, Target, TargetReport, follow};
+use crate::fleet::target::{SETTLE_MAX, Target, Told};
+use crate::report::Report;
 
-pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Outcome> {
-    let path = args.scenario.as_deref().context("a scenario was named")?;
-    let scenario = Scenario::read(path)?;
+pub(crate) fn run(args: &ChatArgs, scenario: &Scenario) -> anyhow::Result<Report> {
     let target = target_of(args)?;
     let members = scenario.group_members;
     let sessions = args.common.connections.get();
@@ -38,38 +39,29 @@ pub(crate) fn run(args: &ChatArgs) -> anyhow::Result<Outcome> {
     }
     let mut fleet = prepared.fleet(0..sessions, unit, &rooms, 0)?;
     let opening = prepared.open(&mut fleet, sessions)?;
-    let (mut phases, sum) = (Vec::new(), scenario.mix.shares().iter().sum::<f64>());
+    let mut recording = prepared.record(&mut [&mut fleet])?;
+    let sum = scenario.mix.shares().iter().sum::<f64>();
     let mix = scenario.mix.shares().map(|share| share / sum);
-    for (number, (stage, from)) in scenario.staged().enumerate() {
+    for (stage, name, from) in scenario.staged() {
         let poisson = scenario.arrivals == Arrivals::Poisson;
-        let stretch = Stretch::begin(&mut fleet)?;
         let (to, seconds) = (stage.rate, stage.seconds);
         fleet.rate(1.0, |share| Order::Act { mix, from: from * share, to: to * share, seconds, poisson })?;
-        let name = if stage.name.is_empty() { format!("stage {}", number + 1) } else { stage.name.clone() };
-        follow(&mut fleet, &name, std::time::Duration::from_secs_f64(seconds), |_| false)?;
-        phases.push(stretch.end(&format!("{name}, {from} to {to} a second"), &mut fleet)?);
+        recording.phase(&mut [&mut fleet], &name, Duration::from_secs_f64(seconds), |_| false)?;
         if prepared.interrupt.requested() {
             break;
         }
     }
     fleet.order(&Order::Act { mix, from: 0.0, to: 0.0, seconds: 0.0, poisson: false })?;
     let all = u64::from(sessions);
-    let status =
-        follow(&mut fleet, "settling", SETTLE_MAX, |stands: &Status| stands.is_settled() && stands.connected == all)?;
-    let report = TargetReport {
-        command: "chat",
-        url: target.url.join(", "),
-        sessions,
-        workers: fleet.len(),
-        opening_seconds: opening.as_secs_f64(),
-        load: format!("scenario {}", path.display()),
-        phases,
-        status,
-        may_lose: false,
-        interrupted: prepared.interrupt.requested(),
-    };
+    let is_over = |stands: &Status| stands.is_settled() && stands.connected == all;
+    let status = recording.drain(&mut [&mut fleet], SETTLE_MAX, is_over)?;
+    let stages: Vec<_> =
+        scenario.staged().map(|(stage, name, from)| format!("{name} {from} to {} a second", stage.rate)).collect();
+    let does = format!("scenario {}: {}", scenario.path.display(), stages.join(", "));
+    let told = Told { command: "chat", sessions, opening, does, status, may_lose: false };
+    let report = prepared.report(recording, &[&fleet], told)?;
     fleet.end();
-    Ok(report.outcome())
+    Ok(report)
 }
 
 /// The same flags, as workers have them.
@@ -86,6 +78,7 @@ fn target_of(args: &ChatArgs) -> anyhow::Result<TargetArgs> {
         size: args.size,
         opening: common.opening,
         workers: args.workers,
-        json: common.outputs.json,
+        pid: common.pid,
+        report: common.report.clone(),
     })
 }

@@ -27,7 +27,7 @@ pub(crate) fn said(words: &[&str], last: &Path) -> String {
 
 /// A node on free ports of loopback. Killed when dropped.
 pub(crate) struct Node {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) api: String,
     pub(crate) ws: String,
 }
