@@ -44,7 +44,8 @@ impl Progress {
     pub(crate) fn new(what: &'static str, length: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
         let on_terminal = !bar.is_hidden() && !is_silent();
-        let style = ProgressStyle::with_template("{prefix:>9} [{bar:32}] {percent:>3} % {msg}")
+        // What is said has a line of its own, which a terminal of 80 columns does not break.
+        let style = ProgressStyle::with_template("{prefix:>16} [{bar:40}] {percent:>3} %\n{msg}")
             .expect("the template is a constant and valid")
             .progress_chars("=> ");
         let bar = on_terminal.then(|| bar.with_style(style).with_prefix(what));
@@ -67,7 +68,7 @@ impl Progress {
         match &self.bar {
             Some(bar) => {
                 let lines: String = self.live.lines().iter().map(|line| format!("\n{line}")).collect();
-                bar.set_message(message() + &lines);
+                bar.set_message(format!("{:17}{}{lines}", "", message()));
                 bar.set_position(position);
             }
             None => {

@@ -11,7 +11,7 @@ use super::escaped;
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 30.0;
+const RIGHT: f64 = 42.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 34.0;
 /// Ticks that an axis aims at.
