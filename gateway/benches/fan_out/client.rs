@@ -6,18 +6,23 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
 use wire::{Opcode, SharedFrame, encode_into};
 
 /// First byte of a binary message in one frame.
 const WHOLE_BINARY: u8 = 0x82;
 /// How long a server has to go to sleep, when the kernel has counted all its time.
 const REST: Duration = Duration::from_millis(2);
-/// How long one socket may be without what is its.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long all sockets may be without anything, in seconds.
+const PATIENCE_S: i64 = 30;
+/// Sockets of one wait.
+const EVENTS_MAX: usize = 1024;
 /// Any but zero, which would let a server skip the work.
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
 
@@ -40,6 +45,9 @@ pub(crate) struct Round {
 pub(crate) struct Clients {
     pid: u32,
     sockets: Vec<TcpStream>,
+    /// Sockets are drained as they are ready, so that the order in which a server writes makes no difference.
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
     buffer: Vec<u8>,
 }
 
@@ -48,16 +56,18 @@ impl Clients {
     pub(crate) fn connect(url: &str, pid: u32, sockets: usize) -> anyhow::Result<Self> {
         let address = url.strip_prefix("ws://").and_then(|rest| rest.split('/').next());
         let address = address.with_context(|| format!("{url} is not ws://IP:PORT/PATH"))?;
-        let connect = |_| {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let connect = |number: usize| {
             let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
             let (socket, _) = tungstenite::client(url, stream).with_context(|| format!("no handshake with {url}"))?;
             let stream = socket.into_inner();
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_nonblocking(true)?;
+            epoll::add(&epoll, &stream, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
             anyhow::Ok(stream)
         };
         let sockets = (0..sockets).map(connect).collect::<anyhow::Result<_>>()?;
-        Ok(Self { pid, sockets, buffer: Vec::new() })
+        Ok(Self { pid, sockets, epoll, events: Vec::with_capacity(EVENTS_MAX), buffer: Vec::new() })
     }
 
     /// Has one send, and drains all.
@@ -71,12 +81,7 @@ impl Clients {
         let before_ns = cpu_ns(self.pid)?;
         let began = Instant::now();
         self.sockets[0].write_all(&sent)?;
-        for (number, socket) in self.sockets.iter_mut().enumerate() {
-            socket
-                .read_exact(&mut self.buffer)
-                .with_context(|| format!("socket {number} did not get all that is its"))?;
-            ensure!(self.buffer[0] == WHOLE_BINARY, "socket {number} got another frame (was it a ping?)");
-        }
+        self.drain(round_bytes)?;
         let length = began.elapsed();
         thread::sleep(REST);
         let deliveries = (self.sockets.len() * frames) as f64;
@@ -84,6 +89,33 @@ impl Clients {
             cpu_ns_per_delivery: (cpu_ns(self.pid)? - before_ns) as f64 / deliveries,
             deliveries_per_second: deliveries / length.as_secs_f64(),
         })
+    }
+}
+
+impl Clients {
+    /// Reads so many bytes from each socket.
+    fn drain(&mut self, each_bytes: usize) -> anyhow::Result<()> {
+        let (mut got_bytes, mut left) = (vec![0; self.sockets.len()], self.sockets.len());
+        let patience = Timespec { tv_sec: PATIENCE_S, tv_nsec: 0 };
+        while left > 0 {
+            self.events.clear();
+            epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&patience))?;
+            ensure!(!self.events.is_empty(), "{left} sockets wait for what is theirs for {PATIENCE_S} s");
+            for event in &self.events {
+                let number = event.data.u64() as usize;
+                let (socket, got) = (&mut self.sockets[number], &mut got_bytes[number]);
+                let read = socket.read(&mut self.buffer[..each_bytes - *got]);
+                let read = read.with_context(|| format!("socket {number} cannot be read"))?;
+                ensure!(read > 0, "socket {number} was closed, or got more than is its");
+                ensure!(
+                    *got > 0 || self.buffer[0] == WHOLE_BINARY,
+                    "socket {number} got another frame (was it a ping?)"
+                );
+                *got += read;
+                left -= usize::from(*got == each_bytes);
+            }
+        }
+        Ok(())
     }
 }
 
