@@ -116,6 +116,19 @@ impl Api {
         self.channel(token, &serde_json::json!({"kind": "group", "title": title, "member_ids": members}))
     }
 
+    /// A new large channel, whose members come one by one.
+    pub(crate) fn large(&self, token: &str, title: &str) -> anyhow::Result<ChannelId> {
+        self.channel(token, &serde_json::json!({"kind": "large", "title": title}))
+    }
+
+    /// Makes a user a member of a channel of `token`'s owner.
+    pub(crate) fn add_member(&self, token: &str, channel: ChannelId, user: UserId) -> anyhow::Result<()> {
+        let path = format!("/v1/channels/{channel}/members/{user}");
+        let put = |url| signed(self.agent.put(url), Some(token)).send_empty();
+        // Added twice is added once.
+        self.answered(&path, put, |_| true).map(|serde::de::IgnoredAny| ())
+    }
+
     fn channel(&self, token: &str, body: &serde_json::Value) -> anyhow::Result<ChannelId> {
         #[derive(Deserialize)]
         struct Created {

@@ -34,6 +34,8 @@ fn crowds_of_workers_miss_nothing_whatever_they_do() {
     check(&node, "storm --devices 2 --sessions 40 --others 8 --rate 20 --seconds 1", 4, 2);
     check(&node, "churn --devices 2 --sessions 40 --churn 20 --rate 20 --seconds 2 --workers 2", 0, 1);
     check(&node, "fanout --devices 4 --members 10 --rate 20 --seconds 1", 40, 1);
+    check(&node, "fanout --large --devices 4 --members 10 --rate 20 --seconds 1 --encoding json", 40, 1);
+    check(&node, "fanout --large --devices 2 --members 5 --channels 4 --rate 20 --seconds 1", 10, 1);
     check(&node, "slow-readers --devices 2 --members 4 --sessions 40 --rate 20 --seconds 1 --slow 25", 8, 3);
 }
 
@@ -150,4 +152,6 @@ fn what_a_crowd_cannot_do_is_said() {
     check("churn --sessions 2000", "names 40 accounts, 125 are needed; make more with `rookery store accounts`");
     check("churn --sessions 20", "20 sessions of --devices 16 each are less than one channel of 2 accounts");
     check("fanout --members 300 --devices 1", "names 40 accounts, 300 are needed");
+    check("fanout --members 501", "--members 501: a group has 500 at most; --large makes a large channel of more");
+    check("fanout --large --members 501 --devices 1", "names 40 accounts, 501 are needed");
 }

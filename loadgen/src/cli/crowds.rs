@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use schema::Encoding;
-use schema::limits::{BODY_CHARS_MAX, DEVICES_OF_USER_MAX, GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
+use schema::limits::{BODY_CHARS_MAX, DEVICES_OF_USER_MAX, GROUP_MEMBERS_DEFAULT};
 
 use super::shared::{ReportArgs, encodings, per_second, seconds};
 use crate::stamp::BODY_CHARS_MIN;
+
+/// Accounts of a channel of `fanout`: their sessions are of one worker.
+const MEMBERS_MAX: i64 = 100_000;
 
 const MILLION_EXAMPLES: &str = "\
 Examples:
@@ -44,6 +47,9 @@ Examples:
 
   A channel of 100 accounts with 16 devices each:
       loadgen fanout --users users --token-key DIR/token.key --rate 20
+
+  A large channel of 625 accounts that 5,000 sessions have open, by JSON:
+      loadgen fanout --users users --token-key DIR/token.key --large --members 625 --devices 8 --rate 20 --encoding json
 
   A tenth of all sessions reads 1,000 bytes a second:
       loadgen slow-readers --users users --token-key DIR/token.key --size 2000
@@ -254,9 +260,13 @@ pub(crate) struct FanoutArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
 
-    /// Accounts in each channel; nodes allow 100 unless their limits.group_members says more
-    #[arg(long, default_value_t = GROUP_MEMBERS_DEFAULT, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=i64::from(GROUP_MEMBERS_MAX)))]
+    /// Accounts in each channel; in a group nodes allow 100 unless their limits.group_members says more, and 500 then
+    #[arg(long, default_value_t = GROUP_MEMBERS_DEFAULT, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=MEMBERS_MAX))]
     pub(crate) members: u32,
+
+    /// Large channels, which every session opens, and no groups: members are added one by one before
+    #[arg(long)]
+    pub(crate) large: bool,
 
     /// How many such channels
     #[arg(long, default_value = "1", value_name = "N")]

@@ -282,6 +282,7 @@ impl Worker {
             failed_tries: reconnect.failed.clone(),
             churned: self.churned,
             watching: counts.watching,
+            opened: counts.opened,
             pings: self.engine.counts().pings,
             sent: counts.sent,
             acked: counts.acked,

@@ -45,6 +45,9 @@ pub(crate) struct Room {
     /// The first of its accounts, and how many.
     pub(crate) account: u32,
     pub(crate) accounts: u32,
+    /// It is a large channel, which each session opens to be told its messages.
+    #[serde(default)]
+    pub(crate) large: bool,
 }
 
 /// What a worker is told.
@@ -97,6 +100,9 @@ pub(crate) struct Status {
     /// Sessions that went because they were told to.
     pub(crate) churned: u64,
     pub(crate) watching: u64,
+    /// Sessions that have their large channel open.
+    #[serde(default)]
+    pub(crate) opened: u64,
     pub(crate) pings: u64,
     pub(crate) sent: u64,
     pub(crate) acked: u64,
@@ -132,6 +138,7 @@ impl Status {
         self.connected += other.connected;
         self.churned += other.churned;
         self.watching += other.watching;
+        self.opened += other.opened;
         self.pings += other.pings;
         self.sent += other.sent;
         self.acked += other.acked;
@@ -151,11 +158,11 @@ impl Status {
 
     /// In a line, for the progress.
     pub(crate) fn line(&self) -> String {
-        let Self { connected, sent, acked, delivered, pings, churned, watching, .. } = self;
+        let Self { connected, sent, acked, delivered, pings, churned, watching, opened, .. } = self;
         let refused: u64 = self.refusals.values().sum();
         let lost: u64 = self.lost.values().chain(self.failed_tries.values()).sum();
         let also = |count: &u64, what| if *count > 0 { format!(", {count} {what}") } else { String::new() };
-        let more = also(churned, "sent away") + &also(watching, "watching");
+        let more = also(churned, "sent away") + &also(watching, "watching") + &also(opened, "with their channel open");
         format!(
             "{connected} connected, {refused} refused for now, {lost} lost or failed{more}, {pings} pings, sent {sent}, acked {acked}, \
              delivered {delivered}"
@@ -168,6 +175,9 @@ impl Status {
         let Self { connected, retried, unwritten, .. } = self;
         let mut rows =
             vec![("sessions", format!("connected {connected} · retried {retried} · not written {unwritten}"))];
+        if self.opened > 0 {
+            rows.push(("open", format!("{} sessions have their large channel open", self.opened)));
+        }
         if self.probed > 0 {
             let (arrived, probed) = (self.arrived, self.probed);
             rows.push(("probe", format!("{arrived} of {probed} sessions drawn at random got their message")));

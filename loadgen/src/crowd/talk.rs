@@ -1,13 +1,14 @@
 //! What a worker's sessions say: messages in channels of neighbouring accounts, to all devices of each.
 //!
 //! Owns which session writes what, and what goes out again after a refusal or a loss. What came where is the ledger's
-//! (`messages`). A session that is told to watch asks once.
+//! (`messages`). A session that is told to watch asks once; one of a large channel opens it each time that it is connected, from the
+//! last message that it has.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
-use schema::command::{Connected, PresenceGet, Search};
-use schema::{ClientMsgId, Command, ErrorReply, Message, Reply, Request, Seq, UnixMs, UserId};
+use schema::command::{Connected, Open, PresenceGet, Search};
+use schema::{ChannelId, ClientMsgId, Command, ErrorReply, Message, Reply, Request, Seq, UnixMs, UserId};
 
 use super::messages::{Arrival, Messages, Whose};
 use super::outbox::{Asked, Outbox, Question};
@@ -21,8 +22,10 @@ use crate::stamp::{BODY_CHARS_MIN, Stamp};
 const AGAIN_NS: u64 = 100_000_000;
 /// Hits of a search.
 const SEARCH_HITS: u32 = 20;
-/// The request that asks for presence. Requests that send have greater ids.
+/// The requests that ask for presence and that open a large channel. Requests that send have greater ids.
 const WATCH_ID: u32 = 2;
+const OPEN_ID: u32 = 3;
+const SEND_ID_MIN: u32 = OPEN_ID + 1;
 /// Kinds of rooms, of each of which an account is in one at most: direct channels, and groups.
 const KINDS: usize = 2;
 const DIRECT: usize = 0;
@@ -37,7 +40,7 @@ const SEARCHED: u64 = 0x1000;
 struct Member {
     /// When it was dialled first, or told to go and come back; [`NEVER`] once it is connected.
     since_ns: u64,
-    /// It was connected before.
+    /// It was connected before, and, in a large channel, had that open.
     returns: bool,
     /// The first message that was written after that: earlier ones need not come to it, and may.
     from: u64,
@@ -46,6 +49,8 @@ struct Member {
     slow: bool,
     next_request: u32,
     watch: Watch,
+    /// Of its large channel, if it is in one.
+    opening: Opening,
     /// The newest message that was pushed to it, of its direct channel and of its group.
     last: [Seq; KINDS],
 }
@@ -56,6 +61,16 @@ enum Watch {
     Wanted,
     Asked,
     Watching,
+}
+
+/// How far a session is with its large channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// It is in none, or is not connected.
+    No,
+    Wanted,
+    Asked,
+    Open,
 }
 
 /// What a session may do beside writing.
@@ -109,9 +124,19 @@ pub(super) struct Counts {
     pub(super) out_of_order: u64,
     pub(super) unwritten: u64,
     pub(super) watching: u64,
+    pub(super) opened: u64,
     /// Questions that were answered, and those whose session went before, or that were refused for now.
     pub(super) answered: u64,
     pub(super) given_up: u64,
+}
+
+impl Member {
+    /// The first time that it is told messages it is those from this number on; once it returns it has to get all.
+    fn is_told_from(&mut self, next: u64) {
+        if !std::mem::replace(&mut self.returns, true) {
+            self.from = next;
+        }
+    }
 }
 
 impl Crowd {
@@ -123,8 +148,9 @@ impl Crowd {
             from: 0,
             connected: false,
             slow: false,
-            next_request: WATCH_ID + 1,
+            next_request: SEND_ID_MIN,
             watch: Watch::No,
+            opening: Opening::No,
             last: [Seq::ZERO; KINDS],
         };
         let (mut kinds, mut room_of) = ([Vec::new(), Vec::new()], vec![[None; KINDS]; users.len()]);
@@ -241,6 +267,12 @@ impl Crowd {
         (0..64).map(drawn).find(|&session| self.members[session].connected)
     }
 
+    /// The large channel of a session's account.
+    fn large_of(&self, session: usize) -> Option<ChannelId> {
+        let of = self.room_of.get(session / self.devices)?;
+        of[GROUP].map(|at| &self.rooms[at as usize]).filter(|room| room.large).map(|room| room.channel)
+    }
+
     fn first_of(&self, room: &Room) -> usize {
         room.account as usize * self.devices
     }
@@ -258,7 +290,7 @@ impl Crowd {
         self.counts.sent += 1;
         let id = ClientMsgId::new(UnixMs(self.origin_ms + now_ns / 1_000_000), self.run + u128::from(self.counts.sent));
         let whose = |place: usize| match &members[first + place] {
-            member if member.connected => Whose::Theirs,
+            member if member.connected && (!room.large || member.opening == Opening::Open) => Whose::Theirs,
             member if member.returns => Whose::Returning,
             _ => Whose::Nobodys,
         };
@@ -291,15 +323,16 @@ impl Talk for Crowd {
         if self.origin_ms == 0 {
             self.origin_ms = connected.server_time_ms.0.saturating_sub(now_ns / 1_000_000);
         }
+        let is_large = self.large_of(connection).is_some();
         let member = &mut self.members[connection];
         member.connected = true;
         let since_ns = std::mem::replace(&mut member.since_ns, NEVER);
-        let what = if std::mem::replace(&mut member.returns, true) {
-            "back"
+        let what = if member.returns { "back" } else { "in" };
+        if is_large {
+            member.opening = Opening::Wanted;
         } else {
-            member.from = self.messages.next_number();
-            "in"
-        };
+            member.is_told_from(self.messages.next_number());
+        }
         if since_ns != NEVER {
             self.record(what, now_ns.saturating_sub(since_ns));
         }
@@ -308,6 +341,9 @@ impl Talk for Crowd {
     fn disconnected(&mut self, connection: usize, _now_ns: u64) {
         let member = &mut self.members[connection];
         member.connected = false;
+        if std::mem::replace(&mut member.opening, Opening::No) == Opening::Open {
+            self.counts.opened -= 1;
+        }
         if member.watch == Watch::Watching {
             self.counts.watching -= 1;
         }
@@ -336,6 +372,17 @@ impl Talk for Crowd {
         if let (WATCH_ID, Reply::PresenceWatch { .. }) = (id, &reply) {
             self.members[connection].watch = Watch::Watching;
             self.counts.watching += 1;
+            return Ok(());
+        }
+        if let (OPEN_ID, Reply::Open(opened)) = (id, &reply) {
+            let next = self.messages.next_number();
+            let member = &mut self.members[connection];
+            member.opening = Opening::Open;
+            if !member.returns {
+                member.last[GROUP] = opened.head_seq;
+            }
+            member.is_told_from(next);
+            self.counts.opened += 1;
             return Ok(());
         }
         let asked = self.outboxes.get_mut(&connection).and_then(|outbox| outbox.answered(id));
@@ -374,6 +421,7 @@ impl Talk for Crowd {
             // Nobody waits for an answer that comes that late.
             Some(Asked::Question { .. }) => self.counts.given_up += 1,
             None if id == WATCH_ID => self.members[connection].watch = Watch::Wanted,
+            None if id == OPEN_ID => self.members[connection].opening = Opening::Wanted,
             None => return fatal(),
         }
         self.wakes.push(Reverse((again_ns, connection)));
@@ -423,6 +471,14 @@ impl Talk for Crowd {
                 command: Command::PresenceWatch { user_ids: self.watched(connection) },
             });
         }
+        if self.members[connection].opening == Opening::Wanted {
+            let channel_id = self.large_of(connection)?;
+            let member = &mut self.members[connection];
+            member.opening = Opening::Asked;
+            // The first time from the newest on.
+            let after_seq = member.returns.then_some(member.last[GROUP]);
+            return Some(Request { id: OPEN_ID, command: Command::Open(Open { channel_id, after_seq }) });
+        }
         let outbox = self.outboxes.get_mut(&connection)?;
         let member = &mut self.members[connection];
         let id = member.next_request;
@@ -435,14 +491,14 @@ impl Talk for Crowd {
                 send(self.rooms[written.room].channel, written.id, stamp.body(&self.filler))
             }
         };
-        // The first ids are `connect`'s and that of the watch.
-        member.next_request = id.checked_add(1).unwrap_or(WATCH_ID + 1);
+        // The first ids are `connect`'s, that of the watch and that of the opening.
+        member.next_request = id.checked_add(1).unwrap_or(SEND_ID_MIN);
         Some(Request { id, command })
     }
 }
 
 fn kind(room: &Room) -> usize {
-    if room.accounts == 2 { DIRECT } else { GROUP }
+    if room.accounts == 2 && !room.large { DIRECT } else { GROUP }
 }
 
 #[cfg(test)]

@@ -72,9 +72,26 @@ impl<'a> Target<'a> {
                 others => api.group(&token, &format!("loadgen {at}"), others),
             }
         });
-        let made = |(at, channel): (usize, ChannelId)| Room { channel, account: room(at), accounts };
+        let made = |(at, channel): (usize, ChannelId)| Room { channel, account: room(at), accounts, large: false };
         let rooms = done.finished.into_iter().map(made).collect();
         done.failed.map_or(Ok(rooms), Err)
+    }
+
+    /// Large channels of `accounts` accounts each, of the accounts of these sessions. All but the first are added one by one.
+    pub(crate) fn large_rooms(&self, sessions: Range<u32>, accounts: u32) -> anyhow::Result<Vec<Room>> {
+        let devices = self.args.devices;
+        let (api, signer) = (Api::new(&self.args.api), Signer::load(&self.args.token_key, SPAN)?);
+        let mut rooms = Vec::new();
+        for account in (sessions.start / devices..sessions.end / devices).step_by(accounts as usize) {
+            let [owner, others @ ..] = &self.users[account as usize..(account + accounts) as usize] else { break };
+            let token = signer.token(*owner);
+            let channel = api.large(&token, &format!("loadgen {account}"))?;
+            let added =
+                in_parallel("members", others.len(), &self.interrupt, |at| api.add_member(&token, channel, others[at]));
+            added.failed.map_or(Ok(()), Err)?;
+            rooms.push(Room { channel, account, accounts, large: true });
+        }
+        Ok(rooms)
     }
 
     /// Groups of `accounts` accounts each, of every `apart` accounts the first so many.
@@ -126,9 +143,23 @@ impl<'a> Target<'a> {
 
     /// Workers whose sessions are all there and may write in channels of `accounts`, and how long it took to open them.
     pub(crate) fn talkers(&self, sessions: u32, accounts: u32) -> anyhow::Result<(Fleet, Duration)> {
-        let rooms = self.rooms(0..sessions, accounts)?;
-        let mut fleet = self.fleet(0..sessions, accounts, &rooms, 0)?;
+        self.talkers_in(&self.rooms(0..sessions, accounts)?, sessions, accounts)
+    }
+
+    /// The same in channels that are there. Large ones are opened too.
+    pub(crate) fn talkers_in(&self, rooms: &[Room], sessions: u32, accounts: u32) -> anyhow::Result<(Fleet, Duration)> {
+        let mut fleet = self.fleet(0..sessions, accounts, rooms, 0)?;
         let opening = self.open(&mut fleet, sessions)?;
+        if rooms.iter().any(|room| room.large) {
+            let all = u64::from(sessions);
+            let stands = follow(&mut fleet, "opening channels", OPENING_MAX, |stands| stands.opened == all)?;
+            ensure!(
+                stands.opened == all || self.interrupt.requested(),
+                "{} of {all} sessions had their channel open after {} s",
+                stands.opened,
+                OPENING_MAX.as_secs()
+            );
+        }
         Ok((fleet, opening))
     }
 

@@ -232,7 +232,7 @@ fn rooms(
         let first = pairs[at] as usize;
         api.direct(&signer.token(users[first]), users[first + 1])
     });
-    let room = |(at, channel): (usize, ChannelId)| Room { channel, account: pairs[at], accounts: 2 };
+    let room = |(at, channel): (usize, ChannelId)| Room { channel, account: pairs[at], accounts: 2, large: false };
     let made = done.finished.into_iter().map(room).collect();
     done.failed.map_or(Ok(made), Err)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schema::MessageKind;
-use schema::command::{ClientLimits, Retry};
+use schema::command::{ClientLimits, Opened, Retry};
 use schema::message::{no_mentions, no_reactions};
 use schema::{ChannelId, SessionId};
 
@@ -16,7 +16,7 @@ fn crowd() -> Crowd {
         6,
         2,
         64,
-        vec![Room { channel: ChannelId(7), account: 0, accounts: 2 }],
+        vec![Room { channel: ChannelId(7), account: 0, accounts: 2, large: false }],
     );
     crowd.dialled(0..6, 0);
     (0..4).for_each(|session| connect(&mut crowd, session, 5));
@@ -81,6 +81,52 @@ fn a_message_comes_to_every_device_of_both_accounts_or_it_is_missing() {
     let told = crowd.told();
     assert_eq!(["in", "ack", "delivery"].map(|what| told[what].open().count()), [4, 1, 4]);
     assert!(!told.contains_key("back") && crowd.told().is_empty(), "told once");
+}
+
+#[test]
+fn a_large_channel_is_opened_before_its_messages_come_and_again_from_the_last_one() {
+    let large = Room { channel: ChannelId(7), account: 0, accounts: 2, large: true };
+    let mut crowd = Crowd::new([1, 2].map(UserId).to_vec(), 2, 1, 64, vec![large]);
+    crowd.dialled(0..2, 0);
+    connect(&mut crowd, 0, 5);
+    connect(&mut crowd, 1, 5);
+    let opens = |crowd: &mut Crowd, session, after: Option<u64>| {
+        let Some(Request { id, command: Command::Open(open) }) = crowd.next(session, 6) else {
+            panic!("it opens first")
+        };
+        assert_eq!((id, open.channel_id, open.after_seq), (OPEN_ID, ChannelId(7), after.map(Seq)));
+        let (online, reads) = (0, Vec::new());
+        crowd.answered(session, id, Reply::Open(Opened { head_seq: Seq(20), read_seq: Seq(0), online, reads }), 7)
+    };
+    opens(&mut crowd, 0, None).unwrap();
+    // The other has not opened it yet: this need not come to it, and may.
+    crowd.write_from(0, 0, 10, 10).expect("it is connected");
+    assert_eq!((crowd.missing(), crowd.counts.opened), (1, 1));
+    let (_, first) = sent(&mut crowd, 0, 21, 10).expect("it goes out");
+    opens(&mut crowd, 1, None).unwrap();
+    crowd.delivered(0, &first, 11).unwrap();
+    crowd.delivered(1, &first, 11).unwrap();
+    assert_eq!((crowd.missing(), crowd.counts.opened), (0, 2));
+    crowd.write_from(0, 0, 12, 12).expect("it is connected");
+    let (_, second) = sent(&mut crowd, 0, 22, 12).expect("it goes out");
+    crowd.delivered(0, &second, 13).unwrap();
+    // One that goes has to get what it missed, and says from where.
+    crowd.sent_away(1, 14);
+    crowd.disconnected(1, 14);
+    assert_eq!((crowd.missing(), crowd.counts.opened), (1, 1));
+    connect(&mut crowd, 1, 15);
+    opens(&mut crowd, 1, Some(21)).unwrap();
+    crowd.delivered(1, &second, 16).unwrap();
+    crowd.delivered(1, &second, 17).unwrap();
+    assert_eq!((crowd.missing(), crowd.counts.delivered, crowd.counts.duplicated), (0, 3, 1));
+    let busy = ErrorReply { code: 113, message: String::new(), temporary: true, retry_after_ms: 0 };
+    crowd.disconnected(0, 18);
+    connect(&mut crowd, 0, 19);
+    crowd.next(0, 20).expect("it opens");
+    crowd.refused(0, OPEN_ID, &busy, 21).unwrap();
+    assert!(crowd.next(0, 22).is_none(), "it pauses");
+    assert_eq!(crowd.woken(21 + AGAIN_NS), Some(0));
+    assert_eq!(crowd.next(0, 21 + AGAIN_NS).map(|request| request.id), Some(OPEN_ID));
 }
 
 #[test]
