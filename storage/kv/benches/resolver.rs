@@ -1,4 +1,4 @@
-//! Cost of conflict checks: the resolver's segments against one ordered map of every key's last version.
+//! Cost of conflict checks: the resolver's tables against one ordered map of every key's last version.
 //!
 //! `cargo bench -p kv --bench resolver`. Transactions of 100 random 24-byte keys written and 10 read, 1,000 a
 //! second for 10 simulated seconds, so that up to 600,000 writes are remembered; reads are some versions old.
@@ -17,12 +17,12 @@ const READS: u64 = 10;
 const KEPT_MS: u64 = 6_000;
 
 fn main() {
-    println!("reads at, versions ago   segments µs/tx   ordered map µs/tx   conflicts (equal)");
+    println!("reads at, versions ago     tables µs/tx   ordered map µs/tx   conflicts (equal)");
     for lag in [0, 10, 1_000] {
-        let (segments_us, conflicts) = timed(&mut segments(), lag);
+        let (tables_us, conflicts) = timed(&mut tables(), lag);
         let (map_us, expected) = timed(&mut ordered_map(), lag);
         assert_eq!(conflicts, expected, "both must judge alike");
-        println!("{lag:>22} {segments_us:>16.1} {map_us:>19.1} {conflicts:>19}");
+        println!("{lag:>22} {tables_us:>16.1} {map_us:>19.1} {conflicts:>19}");
     }
 }
 
@@ -55,7 +55,7 @@ fn request(number: u64, lag: u64) -> CommitRequest {
     }
 }
 
-fn segments() -> impl FnMut(u64, CommitRequest) -> bool {
+fn tables() -> impl FnMut(u64, CommitRequest) -> bool {
     let mut resolver: Resolver<()> = Resolver::restart(Version(0));
     move |now_ms, request| {
         let group = resolver.open();

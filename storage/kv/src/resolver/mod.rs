@@ -10,8 +10,6 @@ mod request;
 mod spans;
 mod watches;
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 
 pub use request::{CommitRequest, Mutation, Write};
@@ -21,7 +19,7 @@ pub use spans::Span;
 use crate::error::Error;
 use crate::limits;
 use crate::transaction::{Stamp, Version};
-use recent::{GroupWrites, Recent};
+use recent::Recent;
 use watches::Watches;
 
 /// The state between commits. `W` is how the engine knows who waits on a watch.
@@ -33,9 +31,7 @@ pub struct Resolver<W> {
     assigned: Version,
     /// Versions up to here may be assigned: a restart begins above it.
     reserved: Version,
-    /// Groups not released yet, oldest first.
-    inflight: VecDeque<GroupWrites>,
-    /// The open group: transactions and bytes in it. It is the last of `inflight`.
+    /// The open group: transactions and bytes in it.
     open: Option<OpenGroup>,
     recent: Recent,
     watches: Watches<W>,
@@ -83,7 +79,6 @@ impl<W> Resolver<W> {
             durable: reserve,
             assigned: reserve,
             reserved: reserve,
-            inflight: VecDeque::new(),
             open: None,
             recent: Recent::new(reserve, limits::RECENT_BYTES_MAX),
             watches: Watches::new(),
@@ -132,7 +127,7 @@ impl<W> Resolver<W> {
             self.reserved
         });
         self.open = Some(OpenGroup { version, transactions: 0, len_bytes: 0 });
-        self.inflight.push_back(GroupWrites::new(version));
+        self.recent.open(version);
         Group { version, reserve }
     }
 
@@ -151,9 +146,8 @@ impl<W> Resolver<W> {
         let stamp = Stamp::new(open.version, open.transactions);
         open.transactions += 1;
         open.len_bytes += request.size_bytes;
-        let group = self.inflight.back_mut().expect("the open group is in flight");
         let writes: Vec<Write> = request.mutations.into_iter().map(|mutation| mutation.write(stamp)).collect();
-        writes.iter().filter_map(Write::span).for_each(|span| group.insert(span));
+        writes.iter().for_each(|write| self.recent.insert(write));
         Ok(Admitted { stamp, writes })
     }
 
@@ -169,9 +163,8 @@ impl<W> Resolver<W> {
         if since < self.recent.floor() {
             return Err(Error::TooOld);
         }
-        let conflicts = request.reads.iter().any(|read| {
-            self.inflight.iter().any(|group| group.overlaps(read)) || self.recent.written_after(read, since)
-        });
+        // What is in flight counts too.
+        let conflicts = request.reads.iter().any(|read| self.recent.written(read, since, self.assigned));
         if conflicts { Err(Error::Conflict) } else { Ok(()) }
     }
 
@@ -198,11 +191,7 @@ impl<W> Resolver<W> {
         );
         self.durable = version;
         let mut fired = Vec::new();
-        while self.inflight.front().is_some_and(|group| group.version <= version) {
-            let group = self.inflight.pop_front().expect("just seen");
-            fired.extend(self.watches.fire(&group));
-            self.recent.push(now_ms, group);
-        }
+        self.recent.release(now_ms, version, |group| fired.extend(self.watches.fire(group)));
         fired
     }
 
@@ -212,7 +201,7 @@ impl<W> Resolver<W> {
     /// Gives the waiter back if there is nothing to wait for, or no place to wait.
     pub fn watch(&mut self, key: &Bytes, since: Version, waiter: W) -> Result<(), Unwatched<W>> {
         let span = Span::Key(key.clone());
-        if since < self.recent.floor() || self.recent.written_after(&span, since) {
+        if since < self.recent.floor() || self.recent.written(&span, since, self.durable) {
             return Err(Unwatched::Written(waiter));
         }
         if self.watches.is_full() {

@@ -1,14 +1,16 @@
 //! Writes of the last seconds: they answer "was any of this written after that version?".
 //!
-//! Segments of sorted keys, newest last, merged as they grow alike (as the levels of a log-structured tree), so that
-//! the common question, about the last few versions, looks at the last few keys, an old one at a dozen segments, and
-//! forgetting is dropping the first segment. Against one ordered map of all keys: `cargo bench -p kv --bench resolver`.
+//! Owns the writes of groups in flight too. Of each key only the last version that wrote it is looked up, by the key's
+//! hash, in a table a second: so the common question looks into one table, and a write costs one entry, where sorted keys
+//! that were merged took a quarter of the committing thread, and held it up for the longest merges. Two keys of one hash
+//! of 64 bits would be one key here, which is a conflict too many and never one too few. Questions about ranges look at
+//! each key written since; few ask them. Against one ordered map of all keys: `cargo bench -p kv --bench resolver`.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
-use bytes::Bytes;
-
+use super::request::Write;
 use super::spans::{Ranges, Span};
 use crate::limits;
 use crate::transaction::Version;
@@ -16,88 +18,108 @@ use crate::transaction::Version;
 /// How long a write is remembered: a transaction's life, and a second for its last group commit to become durable.
 const KEPT_MS: u64 = limits::TRANSACTION_LIFE_MS + 1_000;
 
-/// Segments are not merged beyond this span of time, so that they can be forgotten one by one.
-const SEGMENT_MS: u64 = 1_000;
+/// Time of one table of last writes, so that tables are forgotten one by one.
+const TABLE_MS: u64 = 1_000;
 
-/// Counted for a key beyond its bytes: its handle and its version.
+/// Counted for a key beyond its bytes: where it ends, and its entry in a table.
 const KEY_OVERHEAD_BYTES: usize = 40;
 
 /// What one version wrote.
 #[derive(Debug)]
 pub(super) struct GroupWrites {
-    pub(super) version: Version,
-    keys: BTreeSet<Bytes>,
+    version: Version,
+    /// When it was released; `None` while it is in flight.
+    released_ms: Option<u64>,
+    /// The keys in the order of their writes, one behind the other, and where each ends.
+    key_bytes: Vec<u8>,
+    ends: Vec<u32>,
     ranges: Ranges,
+    len_bytes: usize,
 }
 
 impl GroupWrites {
-    pub(super) fn new(version: Version) -> Self {
-        Self { version, keys: BTreeSet::new(), ranges: Ranges::default() }
+    fn new(version: Version) -> Self {
+        let (key_bytes, ends, ranges) = (Vec::new(), Vec::new(), Ranges::default());
+        Self { version, released_ms: None, key_bytes, ends, ranges, len_bytes: 0 }
     }
 
-    pub(super) fn insert(&mut self, span: Span) {
-        match span {
-            Span::Key(key) => {
-                self.keys.insert(key);
-            }
-            Span::Range(begin, end) => self.ranges.insert(begin, end),
-        }
+    /// The single keys in the order of their writes; some may be there twice.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, &end)| &self.key_bytes[begin as usize..end as usize])
     }
 
-    /// Whether it wrote any key of `span`.
-    pub(super) fn overlaps(&self, span: &Span) -> bool {
-        match span {
-            Span::Key(key) => self.contains(key),
-            Span::Range(begin, end) => {
-                self.keys.range(begin.clone()..end.clone()).next().is_some() || self.ranges.overlaps(begin, end)
-            }
-        }
+    /// The ranges.
+    pub(super) fn ranges(&self) -> &Ranges {
+        &self.ranges
     }
 
-    pub(super) fn contains(&self, key: &Bytes) -> bool {
-        self.keys.contains(key) || self.ranges.contains(key)
-    }
-
-    /// The single keys, ascending, and whether ranges were written too.
-    pub(super) fn keys(&self) -> (&BTreeSet<Bytes>, bool) {
-        (&self.keys, !self.ranges.is_empty())
+    fn wrote_within(&self, begin: &[u8], end: &[u8]) -> bool {
+        self.ranges.overlaps(begin, end) || self.keys().any(|key| begin <= key && key < end)
     }
 }
 
-/// Writes of the last [`KEPT_MS`].
+/// Writes of the last [`KEPT_MS`], and of what is in flight.
 #[derive(Debug)]
 pub(super) struct Recent {
-    /// Ascending by version.
-    segments: VecDeque<Segment>,
+    /// Ascending by version; those in flight last.
+    groups: VecDeque<GroupWrites>,
+    /// The versions of those that wrote ranges, ascending.
+    with_ranges: VecDeque<Version>,
+    /// One at least, oldest first.
+    tables: VecDeque<LastWrites>,
     /// Writes at this version and before are forgotten.
     floor: Version,
     len_bytes: usize,
-    /// Beyond it the oldest segment goes, whatever its age.
+    /// Beyond it the oldest group goes, whatever its age.
     limit_bytes: usize,
 }
 
-#[derive(Debug)]
-struct Segment {
+/// The last version in the time of this table that wrote a key, by the key's hash.
+#[derive(Debug, Default)]
+struct LastWrites {
+    by_hash: HashMap<u64, Version, BuildHasherDefault<Hashed>>,
+    /// The newest version of them.
     newest: Version,
-    first_ms: u64,
-    newest_ms: u64,
-    len_bytes: usize,
-    /// Ascending, each once, with the last version that wrote it.
-    keys: Vec<(Bytes, Version)>,
-    /// Ascending, disjoint, with the last version that wrote it.
-    ranges: Vec<Written>,
+    /// When the first of its groups was released.
+    first_ms: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Written {
-    begin: Bytes,
-    end: Bytes,
-    version: Version,
+/// The hash of what is hashed already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("only hashes are looked up");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Of a key. The same in every process, and nobody knows two keys of one hash.
+fn hash_of(key: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(key);
+    hasher.finish()
 }
 
 impl Recent {
     pub(super) fn new(floor: Version, limit_bytes: usize) -> Self {
-        Self { segments: VecDeque::new(), floor, len_bytes: 0, limit_bytes }
+        Self {
+            groups: VecDeque::new(),
+            with_ranges: VecDeque::new(),
+            tables: VecDeque::from([LastWrites::default()]),
+            floor,
+            len_bytes: 0,
+            limit_bytes,
+        }
     }
 
     /// The version at and before which nothing is known. A transaction that reads below it is too old.
@@ -105,130 +127,107 @@ impl Recent {
         self.floor
     }
 
-    /// Whether anything in `span` was written after `since`, which is not below the floor.
-    pub(super) fn written_after(&self, span: &Span, since: Version) -> bool {
+    /// Whether anything in `span` was written after `since`, which is not below the floor, up to `through`. Of a key that
+    /// was written after `through` too, no.
+    pub(super) fn written(&self, span: &Span, since: Version, through: Version) -> bool {
         debug_assert!(since >= self.floor, "asked below the floor");
-        let newer = self.segments.iter().rev().take_while(|segment| segment.newest > since);
-        newer.into_iter().any(|segment| segment.written_after(span, since))
+        match span {
+            Span::Key(key) => self.key_written(key, since, through),
+            Span::Range(begin, end) if end.strip_prefix(&begin[..]) == Some(&[0]) => {
+                self.key_written(begin, since, through)
+            }
+            Span::Range(begin, end) => {
+                let mut newer = self.groups.iter().rev().take_while(|group| group.version > since);
+                newer.any(|group| group.version <= through && group.wrote_within(begin, end))
+            }
+        }
     }
 
-    /// Adds the writes of the newest version and forgets the old.
-    pub(super) fn push(&mut self, now_ms: u64, group: GroupWrites) {
-        let segment = Segment::new(now_ms, group);
-        self.len_bytes += segment.len_bytes;
-        self.segments.push_back(segment);
-        self.merge();
+    fn key_written(&self, key: &[u8], since: Version, through: Version) -> bool {
+        let is_meant = |version: Version| since < version && version <= through;
+        let hash = hash_of(key);
+        let mut newer = self.tables.iter().rev().take_while(|table| table.newest > since);
+        let last = newer.find_map(|table| table.by_hash.get(&hash));
+        let mut ranges = self.with_ranges.iter().rev().take_while(|version| **version > since);
+        last.is_some_and(|last| is_meant(*last))
+            || ranges.any(|version| is_meant(*version) && self.group(*version).ranges.contains(key))
+    }
+
+    fn group(&self, version: Version) -> &GroupWrites {
+        let at = self.groups.partition_point(|group| group.version < version);
+        &self.groups[at]
+    }
+
+    /// The next group, of a version greater than all before, is in flight.
+    pub(super) fn open(&mut self, version: Version) {
+        self.groups.push_back(GroupWrites::new(version));
+    }
+
+    /// The newest group writes this.
+    pub(super) fn insert(&mut self, write: &Write) {
+        let group = self.groups.back_mut().expect("a group is open");
+        let len_bytes = match write {
+            Write::Set(key, _) | Write::Clear(key) | Write::Atomic(_, key, _) => {
+                group.key_bytes.extend_from_slice(key);
+                group.ends.push(u32::try_from(group.key_bytes.len()).expect("a group is smaller than 4 GB"));
+                let table = self.tables.back_mut().expect("one at least");
+                table.newest = group.version;
+                table.by_hash.insert(hash_of(key), group.version);
+                key.len() + KEY_OVERHEAD_BYTES
+            }
+            Write::ClearRange(begin, end) if begin < end => {
+                group.ranges.insert(begin.clone(), end.clone());
+                if self.with_ranges.back() != Some(&group.version) {
+                    self.with_ranges.push_back(group.version);
+                }
+                begin.len() + end.len() + 2 * KEY_OVERHEAD_BYTES
+            }
+            Write::ClearRange(..) => 0,
+        };
+        group.len_bytes += len_bytes;
+        self.len_bytes += len_bytes;
+    }
+
+    /// The groups up to `version` are in flight no longer: tells each, the oldest first. Then forgets the old.
+    pub(super) fn release(&mut self, now_ms: u64, version: Version, mut each: impl FnMut(&GroupWrites)) {
+        let in_flight = self.groups.partition_point(|group| group.released_ms.is_some());
+        for group in self.groups.iter_mut().skip(in_flight).take_while(|group| group.version <= version) {
+            group.released_ms = Some(now_ms);
+            each(group);
+        }
+        let table = self.tables.back_mut().expect("one at least");
+        if now_ms.saturating_sub(*table.first_ms.get_or_insert(now_ms)) >= TABLE_MS {
+            // As large as the last at once, since to grow takes as long as to fill.
+            let by_hash = HashMap::with_capacity_and_hasher(table.by_hash.len(), BuildHasherDefault::new());
+            let next = LastWrites { by_hash, newest: table.newest, first_ms: None };
+            self.tables.push_back(next);
+        }
         self.forget(now_ms);
     }
 
-    fn merge(&mut self) {
-        while let [.., older, newer] = self.segments.make_contiguous() {
-            let alike = older.len_bytes <= 2 * newer.len_bytes;
-            if !alike || newer.newest_ms.saturating_sub(older.first_ms) > SEGMENT_MS {
-                break;
-            }
-            let newer = self.segments.pop_back().expect("matched above");
-            let older = self.segments.pop_back().expect("matched above");
-            self.len_bytes -= older.len_bytes + newer.len_bytes;
-            let merged = older.merge(newer);
-            self.len_bytes += merged.len_bytes;
-            self.segments.push_back(merged);
-        }
-    }
-
     fn forget(&mut self, now_ms: u64) {
-        while let Some(first) = self.segments.front() {
-            let old = first.newest_ms + KEPT_MS < now_ms;
-            if !old && self.len_bytes <= self.limit_bytes {
+        let is_old = |group: &GroupWrites| group.released_ms.is_some_and(|at_ms| at_ms + KEPT_MS < now_ms);
+        let is_in_flight = |group: &GroupWrites| group.released_ms.is_none();
+        while let Some(first) = self.groups.front() {
+            if is_in_flight(first) || (!is_old(first) && self.len_bytes <= self.limit_bytes) {
                 break;
             }
-            self.floor = first.newest;
+            self.floor = first.version;
             self.len_bytes -= first.len_bytes;
-            self.segments.pop_front();
+            self.groups.pop_front();
+        }
+        let floor = self.floor;
+        while self.with_ranges.pop_front_if(|version| *version <= floor).is_some() {}
+        while self.tables.len() > 1 && self.tables[0].newest <= floor {
+            self.tables.pop_front();
         }
     }
-}
-
-impl Segment {
-    fn new(now_ms: u64, group: GroupWrites) -> Self {
-        let version = group.version;
-        let keys: Vec<_> = group.keys.into_iter().map(|key| (key, version)).collect();
-        let ranges = group.ranges.into_iter();
-        let ranges = ranges.map(|(begin, end)| Written { begin, end, version }).collect();
-        Self::sized(version, now_ms, now_ms, keys, ranges)
-    }
-
-    fn sized(
-        newest: Version,
-        first_ms: u64,
-        newest_ms: u64,
-        keys: Vec<(Bytes, Version)>,
-        ranges: Vec<Written>,
-    ) -> Self {
-        let keys_bytes: usize = keys.iter().map(|(key, _)| key.len() + KEY_OVERHEAD_BYTES).sum();
-        let ends = ranges.iter().map(|range| range.begin.len() + range.end.len());
-        let ranges_bytes: usize = ends.map(|bytes| bytes + 2 * KEY_OVERHEAD_BYTES).sum();
-        Self { newest, first_ms, newest_ms, len_bytes: keys_bytes + ranges_bytes, keys, ranges }
-    }
-
-    fn written_after(&self, span: &Span, since: Version) -> bool {
-        match span {
-            Span::Key(key) => {
-                let at = self.keys.binary_search_by(|(other, _)| other.cmp(key));
-                at.is_ok_and(|at| self.keys[at].1 > since)
-                    || self.ranges_from(key).next().is_some_and(|range| range.begin <= *key && range.version > since)
-            }
-            Span::Range(begin, end) => {
-                let from = self.keys.partition_point(|(key, _)| key < begin);
-                let keys = self.keys[from..].iter().take_while(|(key, _)| key < end);
-                let mut ranges = self.ranges_from(begin).take_while(|range| range.begin < *end);
-                keys.into_iter().any(|(_, version)| *version > since) || ranges.any(|range| range.version > since)
-            }
-        }
-    }
-
-    /// The ranges that end after `key`, ascending.
-    fn ranges_from(&self, key: &Bytes) -> impl Iterator<Item = &Written> {
-        let from = self.ranges.partition_point(|range| range.end <= *key);
-        self.ranges[from..].iter()
-    }
-
-    fn merge(self, newer: Self) -> Self {
-        // Both runs are sorted, which the sort finds; it is stable, so of two alike the newer stays first.
-        let mut keys = newer.keys;
-        keys.extend(self.keys);
-        keys.sort_by(|(a, _), (b, _)| a.cmp(b));
-        keys.dedup_by(|(later, _), (first, _)| later == first);
-        let ranges = lay_over(self.ranges, newer.ranges);
-        Self::sized(newer.newest, self.first_ms, newer.newest_ms, keys, ranges)
-    }
-}
-
-/// The `newer` ranges, and what they leave of the `older`. Both ascending and disjoint, and so the result.
-fn lay_over(older: Vec<Written>, newer: Vec<Written>) -> Vec<Written> {
-    let mut result = Vec::with_capacity(older.len() + newer.len());
-    let mut from = 0;
-    for mut range in older {
-        while newer.get(from).is_some_and(|cover| cover.end <= range.begin) {
-            from += 1;
-        }
-        for cover in newer[from..].iter().take_while(|cover| cover.begin < range.end) {
-            if range.begin < cover.begin {
-                result.push(Written { end: cover.begin.clone(), ..range.clone() });
-            }
-            range.begin = range.begin.max(cover.end.clone());
-        }
-        if range.begin.cmp(&range.end) == Ordering::Less {
-            result.push(range);
-        }
-    }
-    result.extend(newer);
-    result.sort_by(|a, b| a.begin.cmp(&b.begin));
-    result
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn bytes(text: &str) -> Bytes {
@@ -243,18 +242,33 @@ mod tests {
         }
     }
 
-    /// Pushes `groups` ("a b-d") as versions 1, 2, … at one a `step_ms`, then asks whether `asked` was written after
+    fn written(text: &str) -> Write {
+        match span(text) {
+            Span::Key(key) => Write::Clear(key),
+            Span::Range(begin, end) => Write::ClearRange(begin, end),
+        }
+    }
+
+    /// Writes `groups` ("a b-d") as versions 1, 2, … at one a `step_ms`, then asks whether `asked` was written after
     /// each version, from 0 on: `y`, `n`, or `?` where that is forgotten.
     fn check(step_ms: u64, groups: &[&str], asked: &str, answers: &str) {
         let mut recent = Recent::new(Version(0), usize::MAX);
+        let newest = Version(groups.len() as u64);
         for (version, group) in (1..).zip(groups) {
-            let mut writes = GroupWrites::new(Version(version));
-            group.split_whitespace().for_each(|write| writes.insert(span(write)));
-            recent.push(version * step_ms, writes);
+            let before = Version(version - 1);
+            recent.open(Version(version));
+            group.split_whitespace().for_each(|write| recent.insert(&written(write)));
+            // In flight it is there, and not for whoever asks about what is durable.
+            if before >= recent.floor() {
+                let in_flight = recent.written(&span(asked), before, Version(version));
+                assert_eq!(in_flight, recent.written(&span(asked), before, Version(u64::MAX)), "{asked} in {groups:?}");
+                assert!(!recent.written(&span(asked), before, before), "{asked} in {groups:?}");
+            }
+            recent.release(version * step_ms, Version(version), |_| {});
         }
         let answer = |since| match Version(since) {
             since if since < recent.floor() => '?',
-            since if recent.written_after(&span(asked), since) => 'y',
+            since if recent.written(&span(asked), since, newest) => 'y',
             _ => 'n',
         };
         let found: String = (0..=groups.len() as u64).map(answer).collect();
@@ -302,17 +316,18 @@ mod tests {
         let key_bytes = 1 + KEY_OVERHEAD_BYTES;
         let mut recent = Recent::new(Version(0), 10 * key_bytes);
         for version in 1..=100 {
-            let mut writes = GroupWrites::new(Version(version));
-            writes.insert(span(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"][version as usize % 12]));
-            recent.push(1, writes);
+            recent.open(Version(version));
+            recent
+                .insert(&written(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"][version as usize % 12]));
+            recent.release(1, Version(version), |_| {});
             assert!(recent.len_bytes <= 10 * key_bytes, "{} bytes at {version}", recent.len_bytes);
         }
         assert!(recent.floor() > Version(0) && recent.floor() < Version(100), "{:?}", recent.floor());
     }
 
-    /// Against the plain rule, over pseudo-random writes: merging loses nothing.
+    /// Against the plain rule, over pseudo-random writes.
     #[test]
-    fn merged_segments_answer_as_the_log_of_writes_would() {
+    fn tables_answer_as_the_log_of_writes_would() {
         let mut state = 7_u64;
         let mut draw = |below: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -321,17 +336,18 @@ mod tests {
         let mut recent = Recent::new(Version(0), usize::MAX);
         let mut log: Vec<(Span, Version)> = Vec::new();
         for version in 1..150 {
-            let mut writes = GroupWrites::new(Version(version));
+            recent.open(Version(version));
             for _ in 0..draw(4) {
                 let begin = format!("{:02}", draw(90));
                 let write = match draw(3) {
-                    0 => span(&format!("{begin}-{}", begin.parse::<u64>().expect("digits") + 5)),
-                    _ => span(&begin),
+                    0 => format!("{begin}-{:02}", begin.parse::<u64>().expect("digits") + 5),
+                    _ => begin,
                 };
-                log.push((write.clone(), Version(version)));
-                writes.insert(write);
+                log.push((span(&write), Version(version)));
+                recent.insert(&written(&write));
             }
-            recent.push(version, writes);
+            // Some tables, each of some versions.
+            recent.release(version * 30, Version(version), |_| {});
         }
         let ends = |span: &Span| match span {
             Span::Key(key) => (key.clone(), bytes(&format!("{}\0", str::from_utf8(key).expect("digits")))),
@@ -345,7 +361,7 @@ mod tests {
                         let (first, last) = ends(write);
                         version.0 > since && first < end && begin < last
                     });
-                    let found = recent.written_after(&asked, Version(since));
+                    let found = recent.written(&asked, Version(since), Version(150));
                     assert_eq!(found, expected, "{asked:?} after {since}");
                 }
             }

@@ -63,16 +63,6 @@ impl Mutation {
     }
 }
 
-impl Write {
-    /// Keys written. `None` if there are none.
-    pub(super) fn span(&self) -> Option<Span> {
-        match self {
-            Self::Set(key, _) | Self::Clear(key) | Self::Atomic(_, key, _) => Some(Span::Key(key.clone())),
-            Self::ClearRange(begin, end) => (begin < end).then(|| Span::Range(begin.clone(), end.clone())),
-        }
-    }
-}
-
 fn stamped(prefix: &[u8], stamp: Stamp, suffix: &[u8]) -> Bytes {
     let mut bytes = BytesMut::with_capacity(prefix.len() + stamp.0.len() + suffix.len());
     bytes.extend_from_slice(prefix);

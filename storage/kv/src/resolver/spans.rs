@@ -75,7 +75,8 @@ impl Ranges {
     }
 
     /// Ascending.
-    pub(crate) fn into_iter(self) -> impl Iterator<Item = (Bytes, Bytes)> {
+    #[cfg(test)]
+    fn into_iter(self) -> impl Iterator<Item = (Bytes, Bytes)> {
         self.ends.into_iter()
     }
 

@@ -37,15 +37,15 @@ impl<W> Watches<W> {
         self.len = self.by_key.values().map(Vec::len).sum();
     }
 
-    /// Takes out the waiters for what `group` wrote, in the order of keys.
+    /// Takes out the waiters for what `group` wrote.
     pub(super) fn fire(&mut self, group: &GroupWrites) -> Vec<W> {
-        let mut fired = Vec::new();
-        let (keys, has_ranges) = group.keys();
-        if has_ranges || self.by_key.len() < keys.len() {
-            let touched = self.by_key.extract_if(.., |key, _| group.contains(key));
+        if self.by_key.is_empty() {
+            return Vec::new();
+        }
+        let mut fired: Vec<W> = group.keys().filter_map(|key| self.by_key.remove(key)).flatten().collect();
+        if !group.ranges().is_empty() {
+            let touched = self.by_key.extract_if(.., |key, _| group.ranges().contains(key));
             fired.extend(touched.flat_map(|(_, waiters)| waiters));
-        } else {
-            fired.extend(keys.iter().filter_map(|key| self.by_key.remove(key)).flatten());
         }
         self.len -= fired.len();
         fired
