@@ -246,7 +246,7 @@ fn threads_see_only_whole_transactions() {
     assert_eq!(engine.stats().commits.load(Ordering::Relaxed), 200 + u64::from(ACCOUNTS), "{conflicts} conflicts");
 }
 
-/// Holds the committing thread in its `wake`, as nothing should, until told to go on; or panics there.
+/// Holds a committing thread in its `wake`, as nothing should, until told to go on; or panics there.
 struct Blocking {
     entered: mpsc::Sender<()>,
     go_on: Mutex<mpsc::Receiver<()>>,
@@ -260,13 +260,13 @@ impl Wake for Blocking {
     }
 }
 
-/// Commits, and returns with the committing thread held in `wake` until the sender says to go on.
-fn hold(engine: &EmbeddedEngine) -> (impl Future<Output = Result<Committed, Error>>, mpsc::Sender<()>) {
+/// Commits, and returns with the committing thread that did it held in `wake` until the sender says to go on.
+fn hold(engine: &EmbeddedEngine, key: &[u8]) -> (impl Future<Output = Result<Committed, Error>>, mpsc::Sender<()>) {
     let (entered, inside) = mpsc::channel();
     let (tell, go_on) = mpsc::channel();
     let waker = Waker::from(Arc::new(Blocking { entered, go_on: Mutex::new(go_on) }));
     let mut tx = engine.begin(Begin::Fresh);
-    tx.set(b"first", b"");
+    tx.set(key, b"");
     let mut commit = Box::pin(tx.commit());
     let early = commit.as_mut().poll(&mut Context::from_waker(&waker));
     assert!(early.is_pending(), "an fsync is not that fast");
@@ -278,7 +278,7 @@ fn hold(engine: &EmbeddedEngine) -> (impl Future<Output = Result<Committed, Erro
 fn a_full_queue_refuses_and_what_it_took_is_committed() {
     let directory = TempDir::new().expect("a temporary directory");
     let engine = open(directory.path());
-    let (first, go_on) = hold(&engine);
+    let [(one, let_one_go), (other, let_other_go)] = [b"one", b"two"].map(|key| hold(&engine, key));
     let value = vec![0; 100_000];
     let mut commits = Vec::new();
     let refused = loop {
@@ -293,8 +293,10 @@ fn a_full_queue_refuses_and_what_it_took_is_committed() {
     };
     assert!(matches!(refused, Err(Error::Throttled)), "{refused:?}");
     assert_eq!(engine.stats().throttled.load(Ordering::Relaxed), 1);
-    go_on.send(()).expect("the committing thread waits");
-    assert!(block_on(first).is_ok());
+    for go_on in [let_one_go, let_other_go] {
+        go_on.send(()).expect("a committing thread waits");
+    }
+    assert!(block_on(one).is_ok() && block_on(other).is_ok());
     for commit in commits {
         assert!(block_on(commit).is_ok());
     }
@@ -302,27 +304,28 @@ fn a_full_queue_refuses_and_what_it_took_is_committed() {
 }
 
 #[test]
-fn a_panic_on_the_committing_thread_leaves_nobody_waiting() {
+fn a_panic_on_a_committing_thread_leaves_nobody_waiting() {
     let directory = TempDir::new().expect("a temporary directory");
     let (tell, told) = mpsc::channel();
     let on_fatal: OnFatal = Arc::new(move |error| tell.send(error.clone()).expect("the test listens"));
     let options = EmbeddedOptions { on_fatal, ..options() };
     let engine = EmbeddedEngine::open(directory.path(), options).expect("a directory of its own");
-    let (first, go_on) = hold(&engine);
+    let [(one, let_one_go), (other, let_other_go)] = [b"one", b"two"].map(|key| hold(&engine, key));
     let mut tx = engine.begin(Begin::Fresh);
-    tx.set(b"second", b"");
-    let mut second = Box::pin(tx.commit());
-    let early = block_on(poll_once(&mut second));
-    // Nobody will tell the waker to go on: it panics.
-    drop(go_on);
-    assert!(block_on(first).is_ok(), "it was answered before the panic");
-    let second = early.unwrap_or_else(|| block_on(second));
-    assert!(matches!(second, Err(Error::Fatal(_))), "{second:?}");
-    let fatal = told.try_recv().expect("the hook ran before anybody was told");
-    assert_eq!(fatal.source().map(ToString::to_string).as_deref(), Some("the committing thread panicked"));
-    let third = block_on(engine.begin(Begin::Fresh).get(b"k"));
+    tx.set(b"third", b"");
+    let mut third = Box::pin(tx.commit());
+    let early = block_on(poll_once(&mut third));
+    // Nobody will tell the waker to go on: it panics. The other thread goes on, and ends for that.
+    drop(let_one_go);
+    let fatal = told.recv_timeout(Duration::from_secs(60)).expect("the hook runs");
+    let_other_go.send(()).expect("a committing thread waits");
+    assert!(block_on(one).is_ok() && block_on(other).is_ok(), "they were answered before the panic");
+    let third = early.unwrap_or_else(|| block_on(third));
     assert!(matches!(third, Err(Error::Fatal(_))), "{third:?}");
+    assert_eq!(fatal.source().map(ToString::to_string).as_deref(), Some("the committing thread panicked"));
+    let fourth = block_on(engine.begin(Begin::Fresh).get(b"k"));
+    assert!(matches!(fourth, Err(Error::Fatal(_))), "{fourth:?}");
     drop(engine);
     let engine = open(directory.path());
-    assert_eq!(get(&engine, b"first"), Some(Vec::new()));
+    assert_eq!([b"one", b"two"].map(|key| get(&engine, key)), [Some(Vec::new()), Some(Vec::new())]);
 }

@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::journal::Journal;
 use super::rows::Rows;
 use crate::transaction::Generation;
 
@@ -123,18 +124,20 @@ impl Directory {
         &self.path
     }
 
-    /// Opens the rows; an empty store of this `generation` if there is none yet.
-    pub(super) fn open(&self, cache_bytes: u64, generation: Generation) -> Result<Rows, OpenError> {
+    /// Opens the rows and finds their journal; an empty store of this `generation` if there is none yet.
+    pub(super) fn open(&self, cache_bytes: u64, generation: Generation) -> Result<(Rows, Journal), OpenError> {
         let store = self.path.join("store");
         if !exists(&store)? {
             self.create(&store, generation)?;
         }
         self.check_format(&store)?;
-        let rows = store.join("rows");
-        if !exists(&rows)? {
-            return Err(OpenError::Damaged { path: rows, what: "it is missing" });
+        let path = store.join("rows");
+        if !exists(&path)? {
+            return Err(OpenError::Damaged { path, what: "it is missing" });
         }
-        open_rows(&rows, cache_bytes)
+        let rows = open_rows(&path, cache_bytes)?;
+        let journal = Journal::find(&path).map_err(|source| OpenError::Io { path, source })?;
+        Ok((rows, journal))
     }
 
     /// Makes an empty store beside its place and moves it there.

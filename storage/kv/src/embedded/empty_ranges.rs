@@ -11,7 +11,7 @@ use bytes::Bytes;
 /// Ranges remembered: some for each queue of a node (arrivals of each shard, pushes of each partition).
 const RANGES_MAX: usize = 4_096;
 
-/// What the committing thread, the only writer, knows to be empty.
+/// What the thread that writes, which is one at a time, knows to be empty.
 #[derive(Debug, Default)]
 pub(super) struct EmptyRanges {
     /// Begin and end; disjoint.

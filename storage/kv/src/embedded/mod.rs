@@ -1,8 +1,8 @@
 //! The engine of a single machine, and the default: the resolver over fjall, on a thread of its own.
 //!
-//! Owns a data directory, the thread that commits into it and the one that watches that. Reads run on the caller's
-//! thread over a snapshot of the rows at the transaction's version; commits gather while an `fsync` runs and share the
-//! next. Futures are completed from the committing thread.
+//! Owns a data directory, the two threads that commit into it and the one that watches them. Reads run on the caller's
+//! thread over a snapshot of the rows at the transaction's version; commits gather while a group is written and share the
+//! next, which is written while that one is synced. Futures are completed from the committing threads.
 //! Upholds I3: a version can be read, and a commit is answered, only after the `fsync` that made it durable.
 //! Limits: a cleared range is removed row by row, so a large one delays the group that it is in; and a read that begins
 //! where rows were removed walks over their marks, so a queue is read from where its reader was, not from its
@@ -11,6 +11,7 @@
 mod committer;
 mod directory;
 mod empty_ranges;
+mod journal;
 mod rows;
 mod stats;
 mod views;
@@ -33,10 +34,10 @@ use crate::error::Error;
 use crate::limits;
 use crate::local::{Answer, Backend, Closed, LocalTransaction, Submission};
 use crate::transaction::{Begin, Engine, Generation, Version};
-use committer::{Committer, Shared};
+use committer::{COMMITTING_THREADS, Committer, Shared};
 use directory::Directory;
 
-/// What happens when a write or an `fsync` fails, or the committing thread panics. Called on the committing thread,
+/// What happens when a write or an `fsync` fails, or a committing thread panics. Called on a committing thread,
 /// before anybody is answered; commits in flight end in [`Error::Fatal`] after it.
 pub type OnFatal = Arc<dyn Fn(&Error) + Send + Sync>;
 
@@ -81,7 +82,7 @@ impl EmbeddedOptions {
 /// Says why in one line on standard error and ends the process with status 1. On restart everything that was answered
 /// is there.
 ///
-/// Exit handlers run, on the committing thread. No node runs FoundationDB's client beside this engine; a process that
+/// Exit handlers run, on a committing thread. No node runs FoundationDB's client beside this engine; a process that
 /// does gives another hook, like [`std::process::abort`], because the client's exit handlers crash under its network
 /// thread ([`crate::foundationdb`]).
 pub fn exit(error: &Error) {
@@ -111,31 +112,28 @@ impl EmbeddedEngine {
     /// [`OpenError`], which says what to do.
     pub fn open(path: &Path, options: EmbeddedOptions) -> Result<Self, OpenError> {
         let directory = Directory::lock(path)?;
-        let rows = directory.open(options.cache_bytes, Generation(options.entropy))?;
+        let (rows, journal) = directory.open(options.cache_bytes, Generation(options.entropy))?;
         let damaged = |_| OpenError::Damaged { path: path.to_owned(), what: "the store's own rows are missing" };
         let generation = rows.generation().map_err(damaged)?;
         let reserve = rows.reserve().map_err(damaged)?;
         let shared = Arc::new(Shared::new(rows.view(reserve), Arc::clone(&options.clock)));
-        let committer = Committer::new(rows, reserve, &shared, &options);
         let key_bytes_max = options.key_bytes_max;
         let path = directory.path().to_owned();
-        let cannot_start = |source| OpenError::Io { path: path.clone(), source };
-        let commits = thread::Builder::new().name("storage-commit".to_owned()).spawn(move || {
-            committer.run();
-            // The lock goes last: whoever takes it finds the rows closed.
-            drop(directory);
-        });
-        let commits = commits.map_err(cannot_start)?;
+        let committer = Arc::new(Committer::new((rows, journal, directory), reserve, &shared, &options));
         let watching = Arc::clone(&shared);
-        let watches = thread::Builder::new().name("storage-watchdog".to_owned()).spawn(move || {
-            let on_stall = options.on_stall;
-            watching.watched.watch(options.stall, &watching.stats, &*on_stall);
-        });
-        let watches = watches.map_err(|source| {
+        let watch = move || watching.watched.watch(options.stall, &watching.stats, &*options.on_stall);
+        let mut threads = vec![start("storage-watchdog", watch)];
+        for _ in 0..COMMITTING_THREADS {
+            let committer = Arc::clone(&committer);
+            threads.push(start("storage-commit", move || committer.run()));
+        }
+        drop(committer);
+        let threads: Result<Vec<_>, _> = threads.into_iter().collect();
+        let threads = Mutex::new(threads.map_err(|source| {
             shared.close();
-            cannot_start(source)
-        })?;
-        let threads = Mutex::new(vec![commits, watches]);
+            shared.watched.close();
+            OpenError::Io { path: path.clone(), source }
+        })?);
         Ok(Self(Arc::new(EmbeddedBackend { shared, generation, key_bytes_max, path, threads })))
     }
 
@@ -159,6 +157,10 @@ impl EmbeddedEngine {
         let file_system = rustix::fs::statvfs(&self.0.path)?;
         Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
     }
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
 impl std::fmt::Debug for EmbeddedEngine {
@@ -194,7 +196,7 @@ impl EmbeddedBackend {
         self.shared.watched.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            // A waker that runs on the committing thread may hold the last handle: that thread cannot await itself.
+            // A waker that runs on a committing thread may hold the last handle: that thread cannot await itself.
             if thread.thread().id() != thread::current().id() {
                 let name = thread.thread().name().unwrap_or_default().to_owned();
                 if thread.join().is_err() {

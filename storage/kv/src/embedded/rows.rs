@@ -44,7 +44,7 @@ impl Rows {
 
     /// Writes the store's own rows into a new one.
     pub(super) fn initialise(&self, generation: Generation) -> fjall::Result<()> {
-        let mut batch = self.batch(2);
+        let mut batch = self.batch(2, PersistMode::SyncAll);
         batch.insert(&self.keyspace, GENERATION, generation.0.to_be_bytes());
         batch.insert(&self.keyspace, RESERVE, 0_u64.to_be_bytes());
         batch.commit()
@@ -69,15 +69,14 @@ impl Rows {
         View { version, snapshot: self.database.snapshot(), keyspace: self.keyspace.clone() }
     }
 
-    /// Stores rows, `None` to remove, in one batch that is durable when this returns, and with it the reserve.
-    ///
-    /// fjall writes the batch to its journal, calls `fsync`, and only then lets snapshots see it.
+    /// Stores rows, `None` to remove, in one batch, and with it the reserve. Views see it; it is durable once the journal
+    /// is synced ([`super::journal`]).
     pub(super) fn store(
         &self,
         reserve: Option<Version>,
         rows: impl ExactSizeIterator<Item = (Bytes, Option<Bytes>)>,
     ) -> fjall::Result<()> {
-        let mut batch = self.batch(rows.len() + 1);
+        let mut batch = self.batch(rows.len() + 1, PersistMode::Buffer);
         for (key, value) in rows {
             match value {
                 Some(value) => batch.insert(&self.keyspace, key, value),
@@ -90,8 +89,8 @@ impl Rows {
         batch.commit()
     }
 
-    fn batch(&self, rows: usize) -> fjall::OwnedWriteBatch {
-        fjall::OwnedWriteBatch::with_capacity(self.database.clone(), rows).durability(Some(PersistMode::SyncAll))
+    fn batch(&self, rows: usize, durability: PersistMode) -> fjall::OwnedWriteBatch {
+        fjall::OwnedWriteBatch::with_capacity(self.database.clone(), rows).durability(Some(durability))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Counters of the committing thread, for metrics.
+//! Counters of the committing threads, for metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,7 +12,8 @@ pub struct GroupSample {
     pub transactions: usize,
     /// Rows written, those of cleared ranges included.
     pub rows: usize,
-    /// From the first byte written to the return of `fsync`, stalls of the row store included.
+    /// From the first byte written to the return of `fsync`, stalls of the row store and what was left of the group
+    /// before included.
     pub took: Duration,
 }
 

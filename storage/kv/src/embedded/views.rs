@@ -12,7 +12,7 @@ use crate::transaction::{Begin, Version};
 /// second all are kept; each is some 100 bytes here and an entry in fjall's table of snapshots.
 const VIEWS_MAX: usize = 5_000;
 
-/// Published by the committing thread, read by everybody who begins a transaction.
+/// Published by the committing threads, read by everybody who begins a transaction.
 pub(super) struct Views {
     newest: Arc<View>,
     /// Oldest first, with the time when the next one took its place. No version between two is missing.
@@ -29,9 +29,9 @@ impl Views {
     }
 
     /// Returns the views nobody can ask for any more, to be dropped where no lock is held.
-    pub(super) fn publish(&mut self, now_ms: u64, view: View) -> Vec<Arc<View>> {
+    pub(super) fn publish(&mut self, now_ms: u64, view: Arc<View>) -> Vec<Arc<View>> {
         assert!(view.version > self.newest.version, "I3: {} was published after {}", view.version, self.newest.version);
-        let before = std::mem::replace(&mut self.newest, Arc::new(view));
+        let before = std::mem::replace(&mut self.newest, view);
         self.older.push_back((now_ms, before));
         let outlived = |at_ms: u64| at_ms + limits::TRANSACTION_LIFE_MS < now_ms;
         let first_kept = self.older.partition_point(|(at_ms, _)| outlived(*at_ms));

@@ -1,14 +1,15 @@
 //! Watchdog of group commits that take too long: a disk that hangs, or a row store that holds writes back.
 //!
-//! A thread of its own, because the committing thread is what hangs. It only watches and tells.
+//! A thread of its own, because the committing threads are what hangs. It only watches and tells.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::stats::EngineStats;
 
-/// When the group commit in flight began, if there is one.
+/// When the group commits in flight began. They end in their order.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     state: Mutex<State>,
@@ -17,7 +18,8 @@ pub(super) struct Watched {
 
 #[derive(Debug, Default)]
 struct State {
-    began: Option<Instant>,
+    /// Of each group commit in flight, the oldest first.
+    began: VecDeque<Instant>,
     closed: bool,
 }
 
@@ -26,13 +28,13 @@ pub(super) struct Begun<'a>(&'a Watched);
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).began = None;
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).began.pop_front();
     }
 }
 
 impl Watched {
     pub(super) fn begin(&self) -> Begun<'_> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).began = Some(Instant::now());
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).began.push_back(Instant::now());
         Begun(self)
     }
 
@@ -47,7 +49,7 @@ impl Watched {
         let mut told = None;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !state.closed {
-            if let Some(began) = state.began.filter(|began| told != Some(*began))
+            if let Some(began) = state.began.front().copied().filter(|began| told != Some(*began))
                 && began.elapsed() > limit
             {
                 told = Some(began);
