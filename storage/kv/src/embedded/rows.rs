@@ -1,4 +1,7 @@
 //! The rows on disk: one fjall keyspace, with the store's own rows behind the byte `0xFF`.
+//!
+//! Keys and values are copied on their way in, since fjall keeps up to 20 bytes in the nodes of its memory table, where they
+//! are compared without a look elsewhere. Its feature `bytes_1` would share them instead.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,6 +13,9 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use crate::error::Error;
 use crate::local::Snapshot;
 use crate::transaction::{Generation, Version};
+
+/// Bytes of a key or value beyond which it is shared with the block that it was read in, and not copied.
+const COPIED_BYTES_MAX: usize = 512;
 
 /// A random number, 8 bytes big-endian, drawn when the store was created.
 const GENERATION: &[u8] = b"\xFFgeneration";
@@ -79,8 +85,8 @@ impl Rows {
         let mut batch = self.batch(rows.len() + 1, PersistMode::Buffer);
         for (key, value) in rows {
             match value {
-                Some(value) => batch.insert(&self.keyspace, key, value),
-                None => batch.remove(&self.keyspace, key),
+                Some(value) => batch.insert(&self.keyspace, &key[..], &value[..]),
+                None => batch.remove(&self.keyspace, &key[..]),
             }
         }
         if let Some(reserve) = reserve {
@@ -122,7 +128,7 @@ impl Snapshot for EmbeddedSnapshot {
                 return Ok(());
             };
             let (key, value) = guard.into_inner().map_err(Error::fatal)?;
-            if row(key.into(), value.into()).is_break() {
+            if row(bytes_of(key), bytes_of(value)).is_break() {
                 return Ok(());
             }
         }
@@ -132,12 +138,17 @@ impl Snapshot for EmbeddedSnapshot {
 impl View {
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         let value = self.snapshot.get(&self.keyspace, key).map_err(Error::fatal)?;
-        Ok(value.map(Bytes::from))
+        Ok(value.map(bytes_of))
     }
 
     /// The keys from `begin` to `end`.
     pub(super) fn keys(&self, begin: &[u8], end: &[u8]) -> impl Iterator<Item = Result<Bytes, Error>> {
         let rows = self.snapshot.range(&self.keyspace, begin..end);
-        rows.map(|guard| guard.key().map(Bytes::from).map_err(Error::fatal))
+        rows.map(|guard| guard.key().map(bytes_of).map_err(Error::fatal))
     }
+}
+
+/// Of what is short a copy, which takes less than to share it.
+fn bytes_of(slice: fjall::Slice) -> Bytes {
+    if slice.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&slice) } else { Bytes::from_owner(slice) }
 }
