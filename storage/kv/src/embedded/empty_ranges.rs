@@ -59,7 +59,8 @@ impl EmptyRanges {
         if begin == key {
             self.ranges.remove(key);
         } else {
-            *end = key.clone();
+            // A copy: the key may lie among others that it would keep.
+            *end = Bytes::copy_from_slice(key);
         }
     }
 }

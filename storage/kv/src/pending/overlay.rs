@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::error::Error;
 use crate::limits;
@@ -20,12 +20,41 @@ pub(crate) struct Overlay {
     /// Longest key that is taken.
     key_bytes_max: usize,
     mutations: Vec<Mutation>,
+    /// Room for the bytes of further mutations.
+    room: Room,
     /// Versions that the stamps of versionstamped keys are younger than, in the order of those.
     younger_than: Vec<Version>,
     by_key: OnceLock<ByKey>,
     size_bytes: usize,
     /// The first refusal. Nothing is kept after it.
     refused: Option<Error>,
+}
+
+/// Bytes of mutations, many in one allocation: they are made by one thread and let go of by another, which takes an
+/// allocator longer than the copy.
+#[derive(Debug, Default)]
+struct Room {
+    buffer: BytesMut,
+    /// Of the last allocation.
+    allocated: usize,
+}
+
+/// Of the first allocation, and of the largest: whatever is kept of it keeps all of it.
+const ROOM_BYTES_FIRST: usize = 256;
+const ROOM_BYTES_MAX: usize = 16 * 1024;
+
+impl Room {
+    fn copy(&mut self, bytes: &[u8]) -> Bytes {
+        if bytes.is_empty() || bytes.len() > ROOM_BYTES_MAX / 4 {
+            return Bytes::copy_from_slice(bytes);
+        }
+        if self.buffer.capacity() < bytes.len() {
+            self.allocated = (self.allocated * 2).clamp(ROOM_BYTES_FIRST, ROOM_BYTES_MAX).max(bytes.len());
+            self.buffer = BytesMut::with_capacity(self.allocated);
+        }
+        self.buffer.extend_from_slice(bytes);
+        self.buffer.split().freeze()
+    }
 }
 
 /// The writes by key.
@@ -123,6 +152,7 @@ impl Overlay {
         Self {
             key_bytes_max,
             mutations: Vec::new(),
+            room: Room::default(),
             younger_than: Vec::new(),
             by_key: OnceLock::new(),
             size_bytes: 0,
@@ -154,20 +184,23 @@ impl Overlay {
         if self.refuses(self.check_key(key, 0).and_then(|()| check_value(value.len()))) {
             return;
         }
-        self.push(Mutation::Set(Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
+        let (key, value) = (self.room.copy(key), self.room.copy(value));
+        self.push(Mutation::Set(key, value));
     }
 
     pub(crate) fn clear(&mut self, key: &[u8]) {
         if self.refuses(self.check_key(key, 0)) {
             return;
         }
-        self.push(Mutation::Clear(Bytes::copy_from_slice(key)));
+        let key = self.room.copy(key);
+        self.push(Mutation::Clear(key));
     }
 
     pub(crate) fn clear_range(&mut self, begin: &[u8], end: &[u8]) {
         if self.refuses(self.check_range(begin, end)) || begin == end {
             return;
         }
+        // Whoever remembers what was cleared keeps no more than that.
         self.push(Mutation::ClearRange(Bytes::copy_from_slice(begin), Bytes::copy_from_slice(end)));
     }
 
@@ -175,7 +208,8 @@ impl Overlay {
         if self.refuses(self.check_key(key, 0).and_then(|()| check_value(operand.len()))) {
             return;
         }
-        self.push(Mutation::Atomic(op, Bytes::copy_from_slice(key), Bytes::copy_from_slice(operand)));
+        let (key, operand) = (self.room.copy(key), self.room.copy(operand));
+        self.push(Mutation::Atomic(op, key, operand));
     }
 
     /// `read_version` bounds where the key may lie: stamps are younger.
@@ -185,11 +219,8 @@ impl Overlay {
             return;
         }
         self.younger_than.push(read_version);
-        self.push(Mutation::StampedKey(
-            Bytes::copy_from_slice(prefix),
-            Bytes::copy_from_slice(suffix),
-            Bytes::copy_from_slice(value),
-        ));
+        let [prefix, suffix, value] = [prefix, suffix, value].map(|bytes| self.room.copy(bytes));
+        self.push(Mutation::StampedKey(prefix, suffix, value));
     }
 
     pub(crate) fn set_versionstamped_value(&mut self, key: &[u8], prefix: &[u8], suffix: &[u8]) {
@@ -197,8 +228,8 @@ impl Overlay {
         if self.refuses(self.check_key(key, 0).and(value)) {
             return;
         }
-        let key = Bytes::copy_from_slice(key);
-        self.push(Mutation::StampedValue(key, Bytes::copy_from_slice(prefix), Bytes::copy_from_slice(suffix)));
+        let [key, prefix, suffix] = [key, prefix, suffix].map(|bytes| self.room.copy(bytes));
+        self.push(Mutation::StampedValue(key, prefix, suffix));
     }
 
     /// Keeps the first error for the commit.
