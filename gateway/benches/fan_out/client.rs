@@ -4,25 +4,20 @@
 //! all sockets of the path, the sender's included.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
 use wire::{Opcode, SharedFrame, encode_into};
 
 /// First byte of a binary message in one frame.
 const WHOLE_BINARY: u8 = 0x82;
 /// How long a server has to go to sleep, when the kernel has counted all its time.
 const REST: Duration = Duration::from_millis(2);
-/// How long all sockets may be without anything, in seconds.
-const PATIENCE_S: i64 = 30;
-/// Sockets of one wait.
-const EVENTS_MAX: usize = 1024;
+/// How long a round may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Any but zero, which would let a server skip the work.
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
 
@@ -45,9 +40,6 @@ pub(crate) struct Round {
 pub(crate) struct Clients {
     pid: u32,
     sockets: Vec<TcpStream>,
-    /// Sockets are drained as they are ready, so that the order in which a server writes makes no difference.
-    epoll: OwnedFd,
-    events: Vec<epoll::Event>,
     buffer: Vec<u8>,
 }
 
@@ -56,18 +48,16 @@ impl Clients {
     pub(crate) fn connect(url: &str, pid: u32, sockets: usize) -> anyhow::Result<Self> {
         let address = url.strip_prefix("ws://").and_then(|rest| rest.split('/').next());
         let address = address.with_context(|| format!("{url} is not ws://IP:PORT/PATH"))?;
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let connect = |number: usize| {
+        let connect = |_| {
             let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
             let (socket, _) = tungstenite::client(url, stream).with_context(|| format!("no handshake with {url}"))?;
             let stream = socket.into_inner();
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
-            epoll::add(&epoll, &stream, epoll::EventData::new_u64(number as u64), epoll::EventFlags::IN)?;
             anyhow::Ok(stream)
         };
         let sockets = (0..sockets).map(connect).collect::<anyhow::Result<_>>()?;
-        Ok(Self { pid, sockets, epoll, events: Vec::with_capacity(EVENTS_MAX), buffer: Vec::new() })
+        Ok(Self { pid, sockets, buffer: Vec::new() })
     }
 
     /// Has one send, and drains all.
@@ -93,27 +83,27 @@ impl Clients {
 }
 
 impl Clients {
-    /// Reads so many bytes from each socket.
+    /// Reads so many bytes from each socket, in whatever order they come: a server may write in any. Sockets are looked at again
+    /// and again, not waited for, since who writes to one that is waited for pays for waking whoever does.
     fn drain(&mut self, each_bytes: usize) -> anyhow::Result<()> {
-        let (mut got_bytes, mut left) = (vec![0; self.sockets.len()], self.sockets.len());
-        let patience = Timespec { tv_sec: PATIENCE_S, tv_nsec: 0 };
-        while left > 0 {
-            self.events.clear();
-            epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&patience))?;
-            ensure!(!self.events.is_empty(), "{left} sockets wait for what is theirs for {PATIENCE_S} s");
-            for event in &self.events {
-                let number = event.data.u64() as usize;
-                let (socket, got) = (&mut self.sockets[number], &mut got_bytes[number]);
-                let read = socket.read(&mut self.buffer[..each_bytes - *got]);
-                let read = read.with_context(|| format!("socket {number} cannot be read"))?;
-                ensure!(read > 0, "socket {number} was closed, or got more than is its");
-                ensure!(
-                    *got > 0 || self.buffer[0] == WHOLE_BINARY,
-                    "socket {number} got another frame (was it a ping?)"
-                );
-                *got += read;
-                left -= usize::from(*got == each_bytes);
-            }
+        let mut left: Vec<(usize, usize)> = (0..self.sockets.len()).map(|number| (number, 0)).collect();
+        let until = Instant::now() + PATIENCE;
+        while !left.is_empty() {
+            ensure!(Instant::now() < until, "{} sockets wait for what is theirs after {PATIENCE:?}", left.len());
+            let mut failed = None;
+            left.retain_mut(|(number, got)| match self.sockets[*number].read(&mut self.buffer[..each_bytes - *got]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => true,
+                Ok(read) if read > 0 && (*got > 0 || self.buffer[0] == WHOLE_BINARY) => {
+                    *got += read;
+                    *got < each_bytes
+                }
+                other => {
+                    failed
+                        .get_or_insert(format!("socket {number}: {other:?}, the first byte is {:#x}", self.buffer[0]));
+                    false
+                }
+            });
+            ensure!(failed.is_none(), "{} (a server that pings?)", failed.unwrap_or_default());
         }
         Ok(())
     }
