@@ -177,7 +177,10 @@ fn hold(
     let Held { recording, fleet, .. } = held;
     let report = Report {
         command: "million",
-        url: format!("{} and {} more", urls[0], urls.len() - 1),
+        url: match &urls[..] {
+            [first, .., _] => format!("{first} and {} more", urls.len() - 1),
+            _ => urls.concat(),
+        },
         encoding: Some(Encoding::Fb.subprotocol()),
         connections: sessions,
         load: Load::Crowd { does: format!("{} messages a second, then one to each of {}", args.rate, probes.len()) },

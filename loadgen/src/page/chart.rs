@@ -106,7 +106,8 @@ impl Range {
 /// beside each other have one colour for one thing.
 pub(super) fn chart(title: &str, x: &Axis, y: &Axis, lines: &[Line], marks: &[Mark]) -> String {
     let points = || lines.iter().flat_map(|line| &line.points);
-    let across = Range::new(x.scale, points().map(|&(x, _)| x));
+    // Charts beside each other have the same marks, and so the same length.
+    let across = Range::new(x.scale, points().map(|&(x, _)| x).chain(marks.iter().map(|mark| mark.at)));
     let up = Range::new(y.scale, points().map(|&(_, y)| y));
     let room = if marks.is_empty() { TOP } else { TOP + MARKS };
     let left = |value| across.place(value).map(|at| LEFT + at * (WIDTH - LEFT - RIGHT));
@@ -177,6 +178,15 @@ mod tests {
         check(Scale::Log, &[180.0, 25_000.0], &[100.0, 1_000.0, 10_000.0, 100_000.0]);
         check(Scale::Log, &[0.0, 100.0], &[100.0, 1_000.0]);
         check(Scale::Log, &[0.0], &[1.0, 10.0]);
+    }
+
+    #[test]
+    fn a_chart_is_as_long_as_its_marks() {
+        let axis = || Axis { scale: Scale::Linear, label: |value| value.to_string() };
+        let line = Line { name: "in".to_owned(), points: vec![(0.5, 1.0)] };
+        let mark = |at: f64, name: &str| Mark { at, name: name.to_owned(), ends: false };
+        let drawn = chart("t", &axis(), &axis(), &[line], &[mark(0.0, "opening"), mark(9.0, "talk")]);
+        assert!(drawn.contains(">opening</text>") && drawn.contains(">talk</text>"), "{drawn}");
     }
 
     fn check(scale: Scale, values: &[f64], expected: &[f64]) {
