@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use router::{Answered, Claims, Config, ConnId, Input, Output, Question, Shard};
 use schema::command::Connect;
-use schema::limits::PARTITIONS;
+use schema::limits::{PARTITIONS, PING_MS};
 use schema::message::{no_mentions, no_reactions};
 use schema::page::{Arrival, ArrivalsPage, InboxPage, SessionStart};
 use schema::record::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
@@ -40,7 +40,7 @@ impl Group {
         let member = Member { incarnation: ME.incarnation, shards: 1, weight: 1, standing: Standing::Home };
         let view = Arc::new(View::new(Epoch(1), vec![member], vec![ME; usize::from(PARTITIONS)]));
         Self {
-            shard: Shard::new(Config { me: ME, view }, now),
+            shard: Shard::new(Config { me: ME, view, ping_ms: PING_MS }, now),
             now,
             newest: Stamp { version: 1_000, batch: 0 },
             arrived: Vec::new(),

@@ -109,6 +109,8 @@ pub struct Config<E, A> {
     pub auth: Arc<A>,
     /// The appender of this shard.
     pub appender: Appender,
+    /// Silence after which a client is pinged.
+    pub ping_ms: u64,
 }
 
 /// See [the crate](crate).
@@ -129,9 +131,9 @@ pub struct Host<E, A> {
 impl<E: Engine, A: Authenticator> Host<E, A> {
     /// A shard without connections over this store.
     pub fn new(config: Config<E, A>, now: Now) -> Self {
-        let Config { me, view, engine, auth, appender } = config;
+        let Config { me, view, engine, auth, appender, ping_ms } = config;
         Self {
-            shard: Shard::new(router::Config { me, view: Arc::clone(&view) }, now),
+            shard: Shard::new(router::Config { me, view: Arc::clone(&view), ping_ms }, now),
             appends: Appends { appender, waiting: BTreeMap::new(), next: 0 },
             engine,
             auth,

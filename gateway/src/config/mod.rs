@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use anyhow::{bail, ensure};
 use clap::builder::Str;
 use clap::{Arg, ArgAction, Args, Command, FromArgMatches as _};
-use schema::limits::{GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX};
+use schema::limits::{GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX, PING_MS};
 
 use layers::Setting;
 pub(crate) use values::{LogFormat, Role, Secret, StoreEngine};
@@ -33,6 +33,8 @@ const SHARDS_MAX: u16 = 256;
 /// Reserve of free disk bytes by default: the embedded store may write up to 512 MiB of journal before it must flush,
 /// and as much again while it merges.
 const FREE_BYTES_MIN: u64 = 1 << 30;
+/// Seconds of silence after which a client is pinged.
+const PING_SECONDS: u32 = (PING_MS / 1_000) as u32;
 
 /// How the node is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +152,10 @@ pub(crate) struct Config {
     #[arg(id = "limits.group_members", value_name = "N")]
     #[arg(default_value_t = GROUP_MEMBERS_DEFAULT, value_parser = whole::<u32>(2, GROUP_MEMBERS_MAX.into()))]
     pub(crate) group_members: u32,
+    /// Seconds without a byte of a client after which it is pinged; 35 more without an answer and it is closed (3012)
+    #[arg(id = "limits.ping_seconds", value_name = "N")]
+    #[arg(default_value_t = PING_SECONDS, value_parser = whole::<u32>(5, 600))]
+    pub(crate) ping_seconds: u32,
 
     /// The key that signs access tokens: 64 hexadecimal digits, as `openssl rand -hex 32` prints
     #[arg(id = "auth.key", value_name = "HEX", value_parser = secret, hide_env_values = true)]

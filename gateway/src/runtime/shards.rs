@@ -145,6 +145,7 @@ impl<S: Engine> NodeParts<'_, S> {
                 engine: self.engine.clone(),
                 auth: Arc::clone(&auth),
                 appender: self.appender(me),
+                ping_ms: 1_000 * u64::from(self.config.ping_seconds),
             };
             let processor = processors.as_ref().map(|processors| processors[usize::from(shard)]);
             threads.push(self.start_shard(processor, share, ends, host, mailboxes.clone())?);

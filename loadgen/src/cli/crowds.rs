@@ -131,6 +131,10 @@ pub(crate) struct MillionArgs {
     #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) quiet: Duration,
 
+    /// Silence after which nodes ping a session, their limits.ping_seconds
+    #[arg(long, default_value_t = 25, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(5..=600))]
+    pub(crate) ping_seconds: u32,
+
     /// How long to write messages
     #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = seconds)]
     pub(crate) seconds: Duration,

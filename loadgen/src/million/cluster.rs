@@ -97,6 +97,7 @@ impl Drop for Running {
 pub(super) struct Cluster {
     programs: Programs,
     port: u16,
+    ping_seconds: u32,
     // Nodes go before their store, and the directory last.
     nodes: Vec<Running>,
     store: Running,
@@ -157,8 +158,8 @@ fn remove_dead(parent: &Path) {
 }
 
 impl Cluster {
-    /// The store, in a new directory. The ports of node `n` are ten apart from `port` on.
-    pub(super) fn start(programs: Programs, port: u16) -> anyhow::Result<Self> {
+    /// The store, in a new directory. The ports of node `n` are ten apart from `port` on, and nodes ping after `ping_seconds`.
+    pub(super) fn start(programs: Programs, port: u16, ping_seconds: u32) -> anyhow::Result<Self> {
         let directory = Directory::make()?;
         let cluster_file = directory.join("fdb.cluster");
         let mut command = child(&programs.standin);
@@ -173,7 +174,7 @@ impl Cluster {
         for name in ["cluster.secret", "token.key"] {
             secret(&directory.join(name))?;
         }
-        Ok(Self { programs, port, nodes: Vec::new(), store, directory })
+        Ok(Self { programs, port, ping_seconds, nodes: Vec::new(), store, directory })
     }
 
     fn store_flags(&self, command: &mut Command) {
@@ -240,6 +241,7 @@ impl Cluster {
         command.args(["run", "--shards", "1", "--node.name", &name, "--data.free_bytes_min", "0", "--data"]).arg(&data);
         let at = |offset| self.address(number, offset);
         command.args(["--api", &at(0), "--ws", &at(1), "--links", &at(4), "--internal", &at(9)]);
+        command.args(["--limits.ping_seconds", &self.ping_seconds.to_string()]);
         self.store_flags(&mut command);
         command.arg("--cluster.secret_file").arg(self.directory.join("cluster.secret"));
         command.arg("--auth.key_file").arg(self.token_key());

@@ -85,7 +85,7 @@ pub(crate) fn run(args: &MillionArgs) -> anyhow::Result<Report> {
         plan.shares.len(),
         gigabytes(plan.bytes)
     );
-    let mut cluster = Cluster::start(programs, args.port)?;
+    let mut cluster = Cluster::start(programs, args.port, args.ping_seconds)?;
     let users = cluster.accounts(accounts)?;
     cluster.start_nodes(plan.nodes, &interrupt)?;
     hold(args, &plan, &mut cluster, &users, &interrupt)
@@ -145,6 +145,7 @@ fn hold(
     let mut million = MillionReport {
         accounts: users.len() as u32,
         nodes: urls.len(),
+        ping_seconds: args.ping_seconds,
         connects_per_second: stands.connected as f64 / opening.as_secs_f64(),
         connect: cpu(&before, &open, stands.connected as f64),
         session: memory(&before, &rested, stands.connected),

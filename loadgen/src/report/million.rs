@@ -10,6 +10,8 @@ use serde::Serialize;
 pub(crate) struct MillionReport {
     pub(crate) accounts: u32,
     pub(crate) nodes: usize,
+    /// Silence after which nodes ping a session.
+    pub(crate) ping_seconds: u32,
     pub(crate) connects_per_second: f64,
     /// Processor time a connect: of all nodes, the store and all workers.
     pub(crate) connect: Cpu,
@@ -61,7 +63,17 @@ impl Cpu {
 impl MillionReport {
     /// What is said of it, each under its label.
     pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
-        let Self { accounts, nodes, connects_per_second, connect, session, watch, quiet_seconds, quiet } = self;
+        let Self {
+            accounts,
+            nodes,
+            ping_seconds,
+            connects_per_second,
+            connect,
+            session,
+            watch,
+            quiet_seconds,
+            quiet,
+        } = self;
         let each = |memory: &Memory| {
             let Memory { nodes_bytes, store_bytes, workers_bytes, .. } = memory;
             format!("bytes a session: nodes {nodes_bytes:.0} · store {store_bytes:.0} · workers {workers_bytes:.0}")
@@ -74,7 +86,7 @@ impl MillionReport {
         if let Some(Watch { users, sessions, memory }) = watch {
             rows.push(("watch", format!("{sessions} sessions watch {users} users each; {} more", each(memory))));
         }
-        rows.push(("quiet", format!("{quiet_seconds:.1} s; a session takes {} a second", quiet.said(3))));
+        rows.push(("quiet", format!("{quiet_seconds:.1} s; with a ping each {ping_seconds} s a session takes {} a second", quiet.said(3))));
         rows
     }
 }

@@ -5,7 +5,6 @@
 //! repeated after a while (I12). It knows no connection: what an answer came to is a value.
 
 use schema::command::SnapshotChannel;
-use schema::limits::MORE_AGAIN_MS;
 use schema::mesh::{More, SnapshotPlace, Target};
 use schema::{Cursor, Event, Instant, Position, SessionId, UserId};
 
@@ -17,8 +16,8 @@ pub(super) struct InboxCursor {
     at: Cursor,
     /// Boxed because hardly any session is ever in one.
     snapshot: Option<Box<SnapshotPlace>>,
-    /// When the open question was asked; [`NEVER`] if none is open.
-    asked_at: Instant,
+    /// When the open question is asked again; [`NEVER`] if none is open.
+    again_at: Instant,
 }
 
 /// The outcome of an answer from the account's home.
@@ -34,7 +33,7 @@ pub(super) enum Taken<T> {
 
 impl InboxCursor {
     pub(super) fn new(at: Cursor) -> Self {
-        Self { at, snapshot: None, asked_at: NEVER }
+        Self { at, snapshot: None, again_at: NEVER }
     }
 
     /// The place that the session has been pushed up to.
@@ -42,18 +41,19 @@ impl InboxCursor {
         self.at
     }
 
-    /// The question for what comes next, unless one is open or there is no room for an answer.
+    /// The question for what comes next, unless one is open or there is no room for an answer. It is to be asked again
+    /// at `again_at`.
     pub(super) fn question(
         &mut self,
-        now: Instant,
         session: SessionId,
         user: UserId,
         credit_bytes: u32,
+        again_at: Instant,
     ) -> Option<More> {
-        if self.asked_at != NEVER || credit_bytes == 0 {
+        if self.again_at != NEVER || credit_bytes == 0 {
             return None;
         }
-        self.asked_at = now;
+        self.again_at = again_at;
         let snapshot = self.snapshot.as_deref().copied();
         Some(More { session, user, after: self.at.position, credit_bytes, snapshot })
     }
@@ -65,12 +65,12 @@ impl InboxCursor {
 
     /// The open question is given up: the next may be asked.
     pub(super) fn forget_question(&mut self) {
-        self.asked_at = NEVER;
+        self.again_at = NEVER;
     }
 
     /// When the open question is to be asked again.
     pub(super) fn due(&self) -> Option<Instant> {
-        (self.asked_at != NEVER).then(|| self.asked_at.plus_ms(MORE_AGAIN_MS))
+        (self.again_at != NEVER).then_some(self.again_at)
     }
 
     /// Takes events.

@@ -3,7 +3,7 @@
 //! Owns its deadlines: login, silence, a stalled socket, the token, a question without an answer, the end of its node.
 //! Which of them is due when its timer fires has been forgotten, so each is looked at.
 
-use schema::limits::{PING_MS, SILENCE_MS, SLOW_MS};
+use schema::limits::{PING_ANSWER_MS, SLOW_MS};
 use schema::{CloseCode, ErrorCode, Instant, Now, Push, Refusal};
 
 use super::{Session, ShardContext};
@@ -39,34 +39,31 @@ impl Session {
             }
             return self.close(code);
         }
-        if now.mono >= self.heard_at.plus_ms(SILENCE_MS) && self.reads_on {
+        if now.mono >= self.heard_at.plus_ms(context.ping_ms + PING_ANSWER_MS) && self.reads_on {
             return self.close(CloseCode::NoLife);
         }
         if self.outbound.stalled_since().is_some_and(|since| now.mono >= since.plus_ms(SLOW_MS)) {
             return self.close(CloseCode::Slow);
         }
-        if now.mono >= self.heard_at.plus_ms(PING_MS) && !self.pinged {
+        if now.mono >= self.heard_at.plus_ms(context.ping_ms) && !self.pinged {
             self.pinged = true;
             context.effects.ping(self.conn);
         }
-        if let Some((_, inbox)) = self.stage.inbox_mut()
-            && inbox.due().is_some_and(|due| now.mono >= due)
-        {
-            inbox.forget_question();
-        }
+        let has_waited = self.stage.inbox_mut().and_then(|(_, inbox)| inbox.due()).is_some_and(|due| now.mono >= due);
         match self.stage.expiring(now.wall) {
             Ok(None) => {}
             Ok(Some(expires_ms)) => self.push(Push::TokenExpiring { expires_ms }, context),
             Err(code) => return self.close(code),
         }
-        self.ask(context);
+        if has_waited { self.ask_again(context) } else { self.ask(context) }
     }
 
-    /// When [`tick`](Self::tick) is next wanted.
-    pub(crate) fn due(&self, now: Now) -> Instant {
-        let silence_ms = if self.pinged { SILENCE_MS } else { PING_MS };
+    /// When [`tick`](Self::tick) is next wanted, where silence of `ping_ms` is answered by a ping.
+    pub(crate) fn due(&self, now: Now, ping_ms: u64) -> Instant {
+        let silence_ms = if self.pinged { ping_ms + PING_ANSWER_MS } else { ping_ms };
         // While its socket is not read a session cannot be heard; its other deadlines go on.
-        let mut due = if self.reads_on { self.heard_at.plus_ms(silence_ms) } else { now.mono.plus_ms(SILENCE_MS) };
+        let mut due =
+            if self.reads_on { self.heard_at.plus_ms(silence_ms) } else { now.mono.plus_ms(ping_ms + PING_ANSWER_MS) };
         if let Some(since) = self.outbound.stalled_since() {
             due = due.min(since.plus_ms(SLOW_MS));
         }

@@ -5,6 +5,7 @@
 
 use schema::command::SnapshotChannel;
 use schema::event::MemberChange;
+use schema::limits::{MORE_AGAIN_MS, MORE_QUIET_MS};
 use schema::mesh::{MeshBody, Target};
 use schema::{CloseCode, Event, EventBody, Position, Push};
 
@@ -15,12 +16,25 @@ impl Session {
     /// Asks the account's home for what comes next, if there is room for it and no question open. A home that does not
     /// know the session is told its question with its registration.
     pub(super) fn ask(&mut self, context: &mut ShardContext<'_>) {
+        self.ask_for(MORE_AGAIN_MS, context);
+    }
+
+    /// The same where the last question has waited for its time: nobody may have written, so the next waits longer.
+    pub(super) fn ask_again(&mut self, context: &mut ShardContext<'_>) {
+        if let Some((_, inbox)) = self.stage.inbox_mut() {
+            inbox.forget_question();
+        }
+        self.ask_for(MORE_QUIET_MS, context);
+    }
+
+    fn ask_for(&mut self, patience_ms: u64, context: &mut ShardContext<'_>) {
         if !self.stage.is_known() {
             return;
         }
+        let again_at = context.effects.now.mono.plus_ms(patience_ms);
         let credit_bytes = self.outbound.credit_bytes(context.outbound);
         let (Some((user, inbox)), None) = (self.stage.inbox_mut(), self.closed) else { return };
-        if let Some(more) = inbox.question(context.effects.now.mono, self.id, user, credit_bytes) {
+        if let Some(more) = inbox.question(self.id, user, credit_bytes, again_at) {
             let home = context.effects.placement.home_of_user(user);
             context.effects.mesh(home, MeshBody::More(more));
         }

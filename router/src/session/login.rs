@@ -5,7 +5,6 @@
 //! answers lead to is [`stage`](super::stage)'s.
 
 use schema::command::{ClientLimits, Connect, Connected, Retry};
-use schema::limits::PING_MS;
 use schema::mesh::Returning;
 use schema::page::SessionStart;
 use schema::{CloseCode, ErrorCode, Instant, Owner, Refusal, Reply};
@@ -158,7 +157,7 @@ impl Session {
                     user_id,
                     session_id: self.id,
                     server_time_ms: context.effects.now.wall,
-                    ping_ms: PING_MS,
+                    ping_ms: context.ping_ms,
                     limits: ClientLimits::default(),
                     cursor: cursor.to_string(),
                     retry: Retry::default(),

@@ -97,6 +97,8 @@ pub(crate) struct ShardContext<'a> {
     pub(crate) users: &'a mut UserBuckets,
     pub(crate) delivery: &'a mut Delivery,
     pub(crate) outbound: &'a mut ShardOutbound,
+    /// Silence after which a client is pinged.
+    pub(crate) ping_ms: u64,
 }
 
 /// A connection's state. Idle and live it is this struct and one boxed [`Live`](stage::Live).

@@ -5,7 +5,7 @@
 //! no connection: what is to be said or asked comes back as a value.
 
 use schema::command::Connect;
-use schema::limits::{LOGIN_MS, TOKEN_EXPIRING_MS};
+use schema::limits::{LOGIN_MS, MORE_AGAIN_MS, TOKEN_EXPIRING_MS};
 use schema::mesh::{MeshBody, Returning};
 use schema::page::SessionStart;
 use schema::{CloseCode, Cursor, DeviceId, ErrorCode, Instant, Now, Refusal, SessionId, Stamp, UnixMs, UserId};
@@ -237,7 +237,7 @@ impl Stage {
         credit_bytes: u32,
     ) -> Option<Returning> {
         let At::Live(live) = &mut self.0 else { return None };
-        let question = live.inbox.question(now.mono, session, live.user, credit_bytes);
+        let question = live.inbox.question(session, live.user, credit_bytes, now.mono.plus_ms(MORE_AGAIN_MS));
         let idle_ms = u64::from(seconds(now.mono) - live.said_active_s) * 1_000;
         Some(Returning {
             session,

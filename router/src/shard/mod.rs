@@ -49,6 +49,8 @@ pub struct Config {
     pub me: Owner,
     /// The partition table.
     pub view: Arc<View>,
+    /// Silence after which a client is pinged.
+    pub ping_ms: u64,
 }
 
 /// Gauges and counters of a shard, for metrics.
@@ -124,6 +126,7 @@ pub struct Shard {
     home_tick_at: Instant,
     /// The end of the node that has been announced.
     leaving: Option<Leaving>,
+    ping_ms: u64,
 }
 
 impl Shard {
@@ -153,6 +156,7 @@ impl Shard {
             next_session,
             home_tick_at: now.mono,
             leaving: None,
+            ping_ms: config.ping_ms,
         }
     }
 
@@ -277,6 +281,7 @@ impl Shard {
             users: &mut self.users,
             delivery: &mut self.delivery,
             outbound: &mut self.outbound,
+            ping_ms: self.ping_ms,
         };
         act(session, &mut context);
         for (channel, is_open) in session.take_opened() {
@@ -292,7 +297,7 @@ impl Shard {
             self.forget(conn);
             return;
         }
-        let due = session.due(self.effects.now);
+        let due = session.due(self.effects.now, self.ping_ms);
         if due < session.armed {
             session.armed = due;
             self.timers.arm(conn, due);

@@ -91,6 +91,16 @@ rules! {
         | b2: connected, ab#1=m1, ab#2=m2, ab#3=m3 | seen:",
     }
 
+    a_session_of_which_nothing_is_new_asks_soon_and_then_seldom {
+        "2 nodes, a2 joins, watch far, wait 9s => a2: connected | seen:",
+        "2 nodes, a2 joins, watch far, wait 11s => a2: connected | seen: far, far More",
+        "2 nodes, a2 joins, watch far, wait 34s => a2: connected | seen: far, far More",
+        "2 nodes, a2 joins, watch far, wait 61s => a2: connected | seen: far ×3, far More ×3",
+        // What it was told makes it ask at once, and soon again.
+        "2 nodes, a2 joins, b1 joins, wait 36s, b1 sends ab m1, watch far, wait 11s
+        => a2: connected, ab#1=m1 | b1: connected, #1, ab#1=m1 | seen: far ×2, far More ×2",
+    }
+
     a_home_that_does_not_know_a_session_is_told_again {
         "a1 joins, b1 joins, home forgets a1, b1 sends ab m1, wait 11s, b1 sends ab m2
         => a1: connected, ab#1=m1, ab#2=m2 | b1: connected, #1, ab#1=m1, #2, ab#2=m2",

@@ -11,6 +11,12 @@ rules! {
         "a1 joins, a1 falls silent, wait 26s, a1 speaks, wait 24s => a1: connected, ping",
         "a1 joins, a1 falls silent, wait 26s, a1 speaks, wait 26s => a1: connected, ping ×2",
         "a1 joins, a1 falls silent, wait 59s, a1 echoes x, wait 24s => a1: connected, ping, echo x",
+        "pings after 5s, a1 joins, a1 falls silent, wait 4s => a1: connected",
+        "pings after 5s, a1 joins, a1 falls silent, wait 39s => a1: connected, ping",
+        "pings after 5s, a1 joins, a1 falls silent, wait 41s => a1: connected, ping, closed 3012",
+        "pings after 100s, a1 joins, a1 falls silent, wait 99s => a1: connected",
+        "pings after 100s, a1 joins, a1 falls silent, wait 134s => a1: connected, ping",
+        "pings after 100s, a1 joins, a1 falls silent, wait 136s => a1: connected, ping, closed 3012",
     }
 
     who_answers_pings_stays {

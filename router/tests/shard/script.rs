@@ -22,7 +22,8 @@
 //! client may be repeated `N times`, and `<2..4: m$>` is `m2, m3, m4`. What is told several times in a row is
 //! counted. A row that begins `cold` meets shards whose home knows nothing yet, one that begins `2 shards` runs over
 //! two alone, and one that begins `2 nodes` over 0 and 1 of one node and 2 and 3 of the other: there a user whose letter
-//! is `a` has its home on 1, `b` on 2, and a client whose digit is 1 is on 1. Behind every row everybody leaves, and nothing must be left (I11, I12).
+//! is `a` has its home on 1, `b` on 2, and a client whose digit is 1 is on 1. Before all of that may stand `pings after 5s`:
+//! clients are pinged after so much silence. Behind every row everybody leaves, and nothing must be left (I11, I12).
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use router::{Drain, Input};
 use schema::command::{Connect, Delete, Edit, History, HistoryWindow, Open, PresenceGet, React, Search, Send, Typing};
 use schema::event::Role;
+use schema::limits::PING_MS;
 use schema::mesh::Kicked;
 use schema::message::no_mentions;
 use schema::op::SendOp;
@@ -68,6 +70,10 @@ pub(crate) fn check(row: &str) {
 pub(crate) fn run(row: &str, found: impl Fn(&World) -> String) {
     let row = spread(&row.split_whitespace().collect::<Vec<_>>().join(" "));
     let (steps, expected) = row.split_once(" =>").expect("a row says what comes of it");
+    let (ping_ms, steps) = match steps.strip_prefix("pings after ").and_then(|steps| steps.split_once("s, ")) {
+        Some((seconds, steps)) => (1_000 * seconds.parse::<u64>().expect("seconds"), steps),
+        None => (PING_MS, steps),
+    };
     let nodes = steps.starts_with("2 nodes");
     let (shards, steps) = match steps.split_once(", ") {
         Some(("2 nodes", steps)) => (vec![2], steps),
@@ -76,7 +82,7 @@ pub(crate) fn run(row: &str, found: impl Fn(&World) -> String) {
         Some(_) | None => (vec![1, 2], steps),
     };
     for shards in shards {
-        let mut world = if nodes { World::cluster(2, 2) } else { World::new(shards) };
+        let mut world = if nodes { World::pinging(2, 2, ping_ms) } else { World::pinging(1, shards, ping_ms) };
         if !steps.starts_with("cold") {
             world.steps("wait 0s");
         }

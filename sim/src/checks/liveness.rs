@@ -16,7 +16,7 @@ use super::Check;
 /// pauses of those who try again.
 const STANDSTILL_MS_MAX: u64 = 10_000;
 /// How much longer where a frame between two shards of a node was lost, which no node does but one that has more to do
-/// than it may hold: a question is asked again after 10 s, and an operation answered after 20 s.
+/// than it may hold: an inbox is asked for again after 25 s, and an operation answered after 20 s.
 const MADE_GOOD_MS: u64 = 20_000;
 /// How much longer where what was missed comes in pieces of a few bytes.
 const SLOW_MS: u64 = 60_000;

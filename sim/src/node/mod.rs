@@ -39,6 +39,7 @@ use lies::LyingEngine;
 use link::handshake::{Identity, VERSIONS};
 use link::{Bounds, Secret};
 use router::Drain;
+use schema::limits::PING_MS;
 use schema::{Incarnation, Instant, Now, Owner, ShardIndex, UnixMs, View};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedSender};
@@ -276,7 +277,7 @@ impl Node {
         for (index, mailbox) in (0..).zip(&self.mailboxes) {
             let me = Owner { incarnation: self.life.incarnation, shard: ShardIndex(index) };
             let (view, engine, auth) = (Arc::clone(&self.view), engine.clone(), Arc::clone(&auth));
-            let config = host::Config { me, view, engine, auth, appender: Appender::new(me) };
+            let config = host::Config { me, view, engine, auth, appender: Appender::new(me), ping_ms: PING_MS };
             let host = Host::new(config, self.clock.now());
             let rng = rng.part(&format!("shard {index}"));
             let (done_sender, done) = mpsc::unbounded_channel();

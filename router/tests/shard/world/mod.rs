@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use router::{Answered, Config, ConnId, Input, Output, Shard};
-use schema::limits::PARTITIONS;
+use schema::limits::{PARTITIONS, PING_MS};
 use schema::mesh::MeshFrame;
 use schema::{Epoch, ErrorCode, Incarnation, Instant, Member, Now, Owner, ShardIndex, Standing, UnixMs, View};
 
@@ -82,6 +82,11 @@ impl World {
 
     /// Nodes of so many shards each, which own the partitions in turn.
     pub(crate) fn cluster(nodes: u64, shards: u16) -> Self {
+        Self::pinging(nodes, shards, PING_MS)
+    }
+
+    /// The same, where a client is pinged after so much silence.
+    pub(crate) fn pinging(nodes: u64, shards: u16, ping_ms: u64) -> Self {
         let now = Now { mono: Instant(5_000_000_000), wall: UnixMs(1_767_225_600_000) };
         let lives = (9..9 + nodes).map(Incarnation);
         let of = |incarnation| (0..shards).map(move |shard| Owner { incarnation, shard: ShardIndex(shard) });
@@ -89,7 +94,7 @@ impl World {
         let members = lives.map(|incarnation| Member { incarnation, shards, weight: shards, standing: Standing::Home });
         let table = (0..usize::from(PARTITIONS)).map(|at| owners[at % owners.len()]).collect();
         let view = Arc::new(View::new(Epoch(1), members.collect(), table));
-        let shard = |&me: &Owner| Shard::new(Config { me, view: Arc::clone(&view) }, now);
+        let shard = |&me: &Owner| Shard::new(Config { me, view: Arc::clone(&view), ping_ms }, now);
         Self {
             now,
             shards: owners.iter().map(shard).collect(),
