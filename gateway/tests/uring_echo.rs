@@ -331,6 +331,22 @@ fn an_idle_connection_waits_by_a_poll_and_comes_back() {
 }
 
 #[test]
+fn a_connection_that_says_a_few_words_stays_idle_and_one_that_goes_on_is_busy() {
+    let driver = Driver::start_with(|config| config.idle_after_s = 1);
+    let mut few = driver.connect("/debug/echo");
+    let mut many = driver.connect("/debug/echo");
+    let busy = || driver.ask(|sockets| sockets.counters().promoted);
+    echoes(&mut few, ["one", "two", "three"]);
+    assert_eq!(busy(), 0);
+    for _ in 0..2 {
+        echoes(&mut many, (0..20).map(|at| at.to_string()));
+        sleep(Duration::from_millis(2200));
+    }
+    echoes(&mut few, ["four"]);
+    assert_eq!(busy(), 2, "it was idle in between");
+}
+
+#[test]
 fn a_frame_for_more_connections_than_the_queues_hold_reaches_all() {
     const CLIENTS: usize = 2500;
     let driver = Driver::start();

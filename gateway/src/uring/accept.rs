@@ -147,9 +147,12 @@ impl Sockets {
             return;
         }
         self.counters.accepted += 1;
-        let id = self.conns.insert(Conn::new(fd, self.now_s, self.now_us()));
+        let mut conn = Conn::new(fd, self.now_s, self.now_us());
+        // Most say who they are and are quiet then.
+        conn.flags.idle = true;
+        let id = self.conns.insert(conn);
         self.check_at(id, self.now_s + self.acceptor.handshake_s);
-        self.arm_read(id);
+        self.receive_once(id);
     }
 
     pub(super) fn stop_listening(&mut self) {

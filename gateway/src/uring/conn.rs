@@ -33,6 +33,8 @@ pub(super) struct Conn {
     /// Requests of it that are in the kernel.
     pub(super) requests: Requests,
     pub(super) flags: Flags,
+    /// Times in a row that it was heard at once again while it waited by a poll.
+    pub(super) heard_again: u8,
     /// When it was last heard, in seconds of the shard's clock.
     pub(super) heard_s: u32,
     /// The check that counts; others that the wheel still holds do not.
@@ -56,6 +58,7 @@ impl Conn {
             endpoint: 0,
             requests: Requests::default(),
             flags: Flags::default(),
+            heard_again: 0,
             heard_s: now_s,
             check_s: 0,
             held_bytes: 0,

@@ -29,6 +29,7 @@ counters! {
     out_of_buffers = "rookery_out_of_buffers", "Receives that found no buffer and were asked for again";
     overloaded = "rookery_overloaded", "Connections closed because partial messages had no more room";
     pongs_dropped = "rookery_pongs_dropped", "Answers to pings left out for clients that do not read";
+    promoted = "rookery_promoted", "Connections that were quiet and then were heard several times at once";
     stale = "rookery_stale_completions", "Completions of connections that were gone";
     turns = "rookery_turns", "Turns of the shards' loops";
     stalls = "rookery_stalls", "Turns of 100 ms and more, in which a shard served nobody";

@@ -188,6 +188,8 @@ impl<H: Handler> Shard<H> {
         match conn.phase {
             Phase::Handshake | Phase::Draining | Phase::Lingering => self.sockets.tear_down(id),
             Phase::CloseSent => self.sockets.drain(id),
+            // One that is idle already is looked at no more.
+            Phase::Open if conn.flags.idle => {}
             Phase::Open => {
                 let (now_s, idle_s) = (self.sockets.now_s, self.sockets.now_s - conn.heard_s);
                 if conn.requests.recv && idle_s >= self.config.idle_after_s {
