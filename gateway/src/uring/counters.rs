@@ -32,6 +32,7 @@ counters! {
     promoted = "rookery_promoted", "Connections that were quiet and then were heard several times at once";
     stale = "rookery_stale_completions", "Completions of connections that were gone";
     turns = "rookery_turns", "Turns of the shards' loops";
+    long_turns = "rookery_long_turns", "Turns of 1 ms and more, which store operations and mailboxes waited for";
     stalls = "rookery_stalls", "Turns of 100 ms and more, in which a shard served nobody";
     waits = "rookery_waits", "Turns before which a shard was ready to sleep; it slept if nothing had completed by then";
 }

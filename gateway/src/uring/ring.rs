@@ -16,8 +16,8 @@ use super::buffers::{BUFFER_GROUP, Buffers};
 use super::error::DriverError;
 use super::outbox::Flight;
 
-/// Entries of the submission queue, and so the sends of one turn: at 1 µs each, a turn of a large fan-out takes 1 ms.
-pub(super) const SUBMISSIONS: u32 = 1024;
+/// Entries of the submission queue: more than a turn has requests, so that it is entered once.
+const SUBMISSIONS: u32 = 1024;
 /// Entries of the completion queue. Multishot requests complete without being submitted; 16 to one, as io_uring(7)
 /// advises for them. 256 KiB of memory.
 const COMPLETIONS: u32 = 16 * SUBMISSIONS;
@@ -237,6 +237,11 @@ impl Ring {
             result: entry.result(),
             flags: entry.flags(),
         }));
+    }
+
+    /// Whether there are completions that were reaped and not taken.
+    pub(super) fn has_next(&self) -> bool {
+        !self.reaped.is_empty()
     }
 
     /// The oldest completion that was reaped.

@@ -26,8 +26,13 @@ const LAST_TURNS_MAX: u32 = 1000;
 const BATCH_MOMENT_US: u32 = 20;
 /// Completions after which what they made the driver itself say, echoes and pongs, is sent before the next are looked at.
 const COMPLETIONS_A_SUBMISSION: u32 = 24;
+/// Completions of one turn. The rest waits for the next, so that under load a store operation or a mailbox waits for so many
+/// and not for all that has come.
+const COMPLETIONS_A_TURN: u32 = 256;
 /// Completions that end that moment early.
 const BATCH_COMPLETIONS_MAX: u32 = 32;
+/// A turn of this length is felt by those who wait for the store.
+const LONG: Duration = Duration::from_millis(1);
 /// A turn of this length keeps every client of the shard waiting.
 const STALL: Duration = Duration::from_millis(100);
 /// How often that is said in the log.
@@ -71,7 +76,8 @@ impl<H: Handler> Shard<H> {
 
     /// Submits what the last turn queued and fetches what completed; waits for it if nobody has anything to do.
     fn enter(&mut self, wanted: Option<Instant>, now: Instant) -> io::Result<()> {
-        let has_work = !self.sockets.dirty.is_empty()
+        let has_work = self.sockets.ring.has_next()
+            || !self.sockets.dirty.is_empty()
             || !self.sockets.resumed.is_empty()
             || wanted.is_some_and(|wanted| wanted <= now);
         if !has_work && self.sleeper.try_sleep() {
@@ -102,11 +108,10 @@ impl<H: Handler> Shard<H> {
         self.sockets.counters.turns += 1;
         self.sockets.now_s = self.seconds(now);
         self.load.look(now, self.config.busy_receives_per_s);
-        let mut handled = 0;
-        while let Some(completion) = self.sockets.ring.next() {
+        for handled in 1..=COMPLETIONS_A_TURN {
+            let Some(completion) = self.sockets.ring.next() else { break };
             self.complete(completion);
             self.tell_closed();
-            handled += 1;
             if handled % COMPLETIONS_A_SUBMISSION == 0 {
                 self.sockets.flush();
                 self.sockets.ring.submit();
@@ -129,6 +134,7 @@ impl<H: Handler> Shard<H> {
     /// Tells of a turn that was too long. Nothing is waited for in one, so none should be.
     fn note_stall(&mut self, began: Instant, ended: Instant) {
         let took = ended - began;
+        self.sockets.counters.long_turns += u64::from(took >= LONG);
         if took < STALL {
             return;
         }

@@ -16,7 +16,7 @@ use super::accept::Acceptor;
 use super::conn::{Conn, Phase, Pool};
 use super::counters::Counters;
 use super::handler::{Closed, Endpoint};
-use super::ring::{Ring, SUBMISSIONS};
+use super::ring::Ring;
 use super::slab::{ConnId, Op, Slab};
 
 /// Seconds around the wheel of connections; what is further away is looked at early and put back.
@@ -30,6 +30,10 @@ const LINGER_S: u32 = 2;
 /// Bytes queued to a connection above which answers to its pings are dropped: it does not read, and RFC 6455 lets
 /// us answer only the latest.
 const PONG_QUEUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Sends that are begun in one turn, each some 3 us of the kernel's: what the shard's store operations and mailboxes wait for a
+/// frame to thousands of connections. The rest goes in the next turns.
+const SENDS_A_TURN: u32 = 192;
 
 /// Samples of handshakes that are kept between two looks at them.
 const ACCEPT_SAMPLES_MAX: usize = 65_536;
@@ -223,10 +227,10 @@ impl Sockets {
         }
     }
 
-    /// Starts sends for those with something to send: as many as the submission queue holds, the rest next turn, so
-    /// that their completions are taken in between.
+    /// Starts sends for those with something to send, up to a number; the rest next turn, so that others have theirs in
+    /// between.
     pub(super) fn flush(&mut self) {
-        for _ in 0..SUBMISSIONS {
+        for _ in 0..SENDS_A_TURN {
             let Some(id) = self.dirty.pop_front() else { return };
             let Some(conn) = self.conns.get_mut(id) else { continue };
             conn.flags.dirty = false;

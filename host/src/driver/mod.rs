@@ -36,6 +36,8 @@ pub use upgrade::Upgrade;
 
 /// Items of mail taken in one turn, so that sockets have theirs.
 const MAIL_A_TURN: usize = 1_024;
+/// How long one turn goes on to take mail: a frame of it may be for thousands of sessions, and sockets and store operations wait.
+const MAIL_MS: u64 = 1;
 /// How long connections may take to go once their sessions are over.
 const STOP: Duration = Duration::from_secs(2);
 /// How long a node has for a view that it was told has ended, before it is told again.
@@ -410,6 +412,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
 
     /// Takes what other threads brought. Returns whether some may be left.
     fn take_mail(&mut self) -> bool {
+        let until = self.now.mono.plus_ms(MAIL_MS);
         let mut more = true;
         for _ in 0..MAIL_A_TURN {
             let Some(done) = self.links.done() else {
@@ -422,6 +425,9 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         for _ in 0..MAIL_A_TURN {
             let Some(mail) = self.links.mail() else { return more };
             self.mail(mail);
+            if self.now.mono >= until {
+                break;
+            }
         }
         true
     }
