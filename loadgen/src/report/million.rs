@@ -63,17 +63,8 @@ impl Cpu {
 impl MillionReport {
     /// What is said of it, each under its label.
     pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
-        let Self {
-            accounts,
-            nodes,
-            ping_seconds,
-            connects_per_second,
-            connect,
-            session,
-            watch,
-            quiet_seconds,
-            quiet,
-        } = self;
+        let Self { accounts, nodes, ping_seconds, connects_per_second, connect, session, watch, quiet_seconds, quiet } =
+            self;
         let each = |memory: &Memory| {
             let Memory { nodes_bytes, store_bytes, workers_bytes, .. } = memory;
             format!("bytes a session: nodes {nodes_bytes:.0} · store {store_bytes:.0} · workers {workers_bytes:.0}")
@@ -86,7 +77,13 @@ impl MillionReport {
         if let Some(Watch { users, sessions, memory }) = watch {
             rows.push(("watch", format!("{sessions} sessions watch {users} users each; {} more", each(memory))));
         }
-        rows.push(("quiet", format!("{quiet_seconds:.1} s; with a ping each {ping_seconds} s a session takes {} a second", quiet.said(3))));
+        rows.push((
+            "quiet",
+            format!(
+                "{quiet_seconds:.1} s; with a ping each {ping_seconds} s a session takes {} a second",
+                quiet.said(3)
+            ),
+        ));
         rows
     }
 }
