@@ -3,7 +3,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use schema::limits::{LEASE_MS, PRESENCE_GRACE_MS, RENEW_MS};
+use schema::limits::{LEASE_MS, MORE_QUIET_MS, PRESENCE_GRACE_MS, RENEW_MS};
 use turmoil::Sim;
 
 use crate::checks;
@@ -23,9 +23,8 @@ use crate::world::{Phase, World};
 const SETTLE_MS: u64 = 60_000;
 /// How long readers may take to have everything: the slowest network here carries 10 KB a second.
 const CONVERGE_MS: u64 = 180_000;
-/// Silence after which nothing more comes: longer than any timer that could hide a lost wakeup, as sessions ask again
-/// after 10 s.
-const QUIET_MS: u64 = 12_000;
+/// Silence after which nothing more comes: longer than any timer that could hide a lost wakeup, as sessions ask again.
+const QUIET_MS: u64 = MORE_QUIET_MS + 2_000;
 /// When everybody who watches has been told the truth: what was lost on the way is read anew each minute, at a renewal.
 const PRESENCE_MS: u64 = 60_000 + RENEW_MS + 5_000;
 /// How long users are watched as they leave: beyond the latest time at which they may be told to be offline.
