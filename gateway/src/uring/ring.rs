@@ -239,11 +239,6 @@ impl Ring {
         }));
     }
 
-    /// Whether there are completions that were reaped and not taken.
-    pub(super) fn has_next(&self) -> bool {
-        !self.reaped.is_empty()
-    }
-
     /// The oldest completion that was reaped.
     pub(super) fn next(&mut self) -> Option<Completion> {
         self.reaped.pop_front()

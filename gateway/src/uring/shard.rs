@@ -26,9 +26,6 @@ const LAST_TURNS_MAX: u32 = 1000;
 const BATCH_MOMENT_US: u32 = 20;
 /// Completions after which what they made the driver itself say, echoes and pongs, is sent before the next are looked at.
 const COMPLETIONS_A_SUBMISSION: u32 = 24;
-/// Completions of one turn. The rest waits for the next, so that under load a store operation or a mailbox waits for so many
-/// and not for all that has come.
-const COMPLETIONS_A_TURN: u32 = 256;
 /// Completions that end that moment early.
 const BATCH_COMPLETIONS_MAX: u32 = 32;
 /// A turn of this length is felt by those who wait for the store.
@@ -76,8 +73,7 @@ impl<H: Handler> Shard<H> {
 
     /// Submits what the last turn queued and fetches what completed; waits for it if nobody has anything to do.
     fn enter(&mut self, wanted: Option<Instant>, now: Instant) -> io::Result<()> {
-        let has_work = self.sockets.ring.has_next()
-            || !self.sockets.dirty.is_empty()
+        let has_work = !self.sockets.dirty.is_empty()
             || !self.sockets.resumed.is_empty()
             || wanted.is_some_and(|wanted| wanted <= now);
         if !has_work && self.sleeper.try_sleep() {
@@ -108,10 +104,12 @@ impl<H: Handler> Shard<H> {
         self.sockets.counters.turns += 1;
         self.sockets.now_s = self.seconds(now);
         self.load.look(now, self.config.busy_receives_per_s);
-        for handled in 1..=COMPLETIONS_A_TURN {
-            let Some(completion) = self.sockets.ring.next() else { break };
+        let mut handled = 0;
+        // All that has come: the handler judges who was silent.
+        while let Some(completion) = self.sockets.ring.next() {
             self.complete(completion);
             self.tell_closed();
+            handled += 1;
             if handled % COMPLETIONS_A_SUBMISSION == 0 {
                 self.sockets.flush();
                 self.sockets.ring.submit();
