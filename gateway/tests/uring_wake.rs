@@ -138,11 +138,7 @@ fn soak(threads: u64, clients: usize) {
         let (shards_of, hops, sleeps) = (mailboxes.clone(), Arc::clone(&hops), Arc::clone(&sleeps[index]));
         shards.push(thread::spawn(move || {
             let player = |_: &mut Sockets| Player { inbox, shards: shards_of, index, held: Vec::new(), hops, sleeps };
-            let mut config = Config::new("soak", 100);
-            if clients > 0 {
-                config.busy_receives_per_s = 0;
-            }
-            block_on(run(config, listener, sleeper, player)).expect("the shard runs");
+            block_on(run(Config::new("soak", 100), listener, sleeper, player)).expect("the shard runs");
         }));
     }
 

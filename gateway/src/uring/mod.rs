@@ -59,9 +59,6 @@ pub struct Config {
     pub overloaded_code: CloseCode,
     /// Seconds of silence after which a connection waits by a poll instead of a recv.
     pub idle_after_s: u32,
-    /// Receives a second from which the shard waits a moment for more: below one in each moment that costs more
-    /// than it saves.
-    pub busy_receives_per_s: u64,
 }
 
 impl Config {
@@ -76,7 +73,6 @@ impl Config {
             held_bytes_max: PARTIAL_BYTES_MAX as usize,
             overloaded_code: CloseCode::new(schema::CloseCode::Overloaded.into()).expect("an application's code"),
             idle_after_s: 10,
-            busy_receives_per_s: 20_000,
         }
     }
 }

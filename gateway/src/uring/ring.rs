@@ -38,13 +38,6 @@ impl Completion {
     }
 }
 
-/// What is worth a moment's wait. Kernels before 6.12 do not know how, and do not wait for it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Batch {
-    pub(super) completions: u32,
-    pub(super) moment_us: u32,
-}
-
 /// One timeout request, for the earliest moment that was asked for.
 struct Alarm {
     at: Box<types::Timespec>,
@@ -197,17 +190,11 @@ impl Ring {
         }
     }
 
-    /// As [`enter`](Self::enter), and waits until there is a completion. With `batch` it waits a
-    /// moment longer for that many, besides those of what is queued.
-    pub(super) fn enter_and_wait(&mut self, batch: Option<Batch>) -> io::Result<()> {
-        let args = types::SubmitArgs::new();
-        match batch.filter(|_| self.uring.params().is_feature_min_timeout()) {
-            None => self.enter_for(1, &args),
-            Some(Batch { completions, moment_us }) => {
-                let queued = u32::try_from(self.uring.submission().len()).expect("no more than the queue's entries");
-                self.enter_for(queued + completions, &args.min_wait_usec(moment_us))
-            }
-        }
+    /// As [`enter`](Self::enter), and waits until there is a completion: for the first, and not a moment for more. With a moment
+    /// of 20 us the median round trip of an echo took half as long again, and since the kernel arms a timer for it the
+    /// processor time was more too (docs/measurements.md).
+    pub(super) fn enter_and_wait(&mut self) -> io::Result<()> {
+        self.enter_for(1, &types::SubmitArgs::new())
     }
 
     fn enter_for(&mut self, completions: u32, args: &types::SubmitArgs<'_, '_>) -> io::Result<()> {

@@ -11,7 +11,7 @@ use super::Config;
 use super::conn::Phase;
 use super::error::DriverError;
 use super::handler::{Closed, Handler};
-use super::ring::{Batch, Completion};
+use super::ring::Completion;
 use super::slab::{ConnId, Op};
 use super::sockets::Sockets;
 use super::wake::Sleeper;
@@ -19,15 +19,8 @@ use super::wake::Sleeper;
 /// Turns for which the kernel may take to complete what was cancelled at the end.
 const LAST_TURNS_MAX: u32 = 1000;
 
-/// How long a busy shard waits for more after it last had something: fewer and larger turns.
-///
-/// Measured with 100 echoing connections at 60,000 messages a second (docs/measurements.md): it takes 0.87 of the processor
-/// time that turns without it take; 50 us take 0.83, and the median round trip is 1.7 to 2.7 times as long.
-const BATCH_MOMENT_US: u32 = 20;
 /// Completions after which what they made the driver itself say, echoes and pongs, is sent before the next are looked at.
 const COMPLETIONS_A_SUBMISSION: u32 = 24;
-/// Completions that end that moment early.
-const BATCH_COMPLETIONS_MAX: u32 = 32;
 /// A turn of this length is felt by those who wait for the store.
 const LONG: Duration = Duration::from_millis(1);
 /// A turn of this length keeps every client of the shard waiting.
@@ -40,14 +33,13 @@ pub(super) struct Shard<H> {
     pub(super) handler: H,
     pub(super) config: Config,
     sleeper: Sleeper,
-    load: Load,
     /// When it was last said that a turn took long.
     stall_told: Option<Instant>,
 }
 
 impl<H: Handler> Shard<H> {
     pub(super) fn new(config: Config, sleeper: Sleeper, sockets: Sockets, handler: H) -> Self {
-        Shard { sockets, handler, config, sleeper, load: Load::new(), stall_told: None }
+        Shard { sockets, handler, config, sleeper, stall_told: None }
     }
 
     /// Runs until the handler stopped it and its connections are gone.
@@ -81,8 +73,7 @@ impl<H: Handler> Shard<H> {
             if let Some(wanted) = wanted {
                 self.sockets.ring.alarm(wanted, now, Op::Alarm.alone(), Op::Cancel.alone());
             }
-            let batch = self.batch();
-            self.sockets.ring.enter_and_wait(batch)?;
+            self.sockets.ring.enter_and_wait()?;
         } else {
             self.sockets.ring.enter()?;
         }
@@ -92,18 +83,10 @@ impl<H: Handler> Shard<H> {
         Ok(())
     }
 
-    /// What to wait for besides the first completion. Few connections are not waited for: theirs is the whole delay.
-    fn batch(&self) -> Option<Batch> {
-        let connections = u32::try_from(self.sockets.connections()).unwrap_or(u32::MAX);
-        let completions = (connections / 2).min(BATCH_COMPLETIONS_MAX);
-        (self.load.is_busy && completions > 1).then_some(Batch { completions, moment_us: BATCH_MOMENT_US })
-    }
-
     /// Handles what completed, lets the handler have its turn, queues the sends. Returns when the next turn is wanted.
     fn turn(&mut self, now: Instant) -> Option<Instant> {
         self.sockets.counters.turns += 1;
         self.sockets.now_s = self.seconds(now);
-        self.load.look(now, self.config.busy_receives_per_s);
         let mut handled = 0;
         // All that has come: the handler judges who was silent.
         while let Some(completion) = self.sockets.ring.next() {
@@ -157,10 +140,7 @@ impl<H: Handler> Shard<H> {
             (Op::Accept, _) => self.sockets.accepted(completion.result, completion.more()),
             (Op::Calls, _) => self.read_calls(),
             (Op::Alarm, _) => self.sockets.ring.alarmed(),
-            (Op::Recv, id) => {
-                self.load.receives += 1;
-                self.received(id, completion);
-            }
+            (Op::Recv, id) => self.received(id, completion),
             (Op::Poll, Some(id)) => self.polled(id),
             (Op::Send, Some(id)) => self.sent(id, completion),
             (Op::Cancel, _) => {}
@@ -239,27 +219,5 @@ impl<H: Handler> Shard<H> {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether a shard is busy, by what it received in the last millisecond or so.
-struct Load {
-    since: Instant,
-    receives: u64,
-    is_busy: bool,
-}
-
-impl Load {
-    fn new() -> Self {
-        Load { since: Instant::now(), receives: 0, is_busy: false }
-    }
-
-    fn look(&mut self, now: Instant, busy_receives_per_s: u64) {
-        let elapsed_us = u64::try_from((now - self.since).as_micros()).expect("less than an age");
-        if elapsed_us >= 1000 {
-            self.is_busy = self.receives * 1_000_000 >= busy_receives_per_s * elapsed_us;
-            self.since = now;
-            self.receives = 0;
-        }
     }
 }
