@@ -39,6 +39,7 @@ mod scenario;
 mod sequence;
 mod session;
 mod stamp;
+mod status;
 mod target;
 mod token;
 

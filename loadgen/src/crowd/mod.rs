@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use schema::Encoding;
 
 use self::due::Due;
-use self::protocol::{Order, Said, Setup, Status};
+use self::protocol::{Order, Said, Setup};
 use self::talk::{Act, Crowd};
 use crate::accounts::Logins;
 use crate::cli::Devices;
@@ -34,6 +34,7 @@ use crate::reconnect::Reconnect;
 use crate::report::Packed;
 use crate::run::random;
 use crate::session::{Sessions, Who};
+use crate::status::Status;
 use crate::target::{SESSION_PATH, Target};
 use crate::token::Signer;
 

@@ -4,8 +4,9 @@
 
 use super::target::{SETTLE_MAX, Target, Told};
 use crate::cli::ChurnArgs;
-use crate::crowd::protocol::{Order, Status};
+use crate::crowd::protocol::Order;
 use crate::report::Report;
+use crate::status::Status;
 
 /// The phase.
 pub(crate) const CHURN: &str = "churn";

@@ -8,8 +8,9 @@ use schema::limits::GROUP_MEMBERS_MAX;
 
 use super::target::{SETTLE_MAX, Target, Told};
 use crate::cli::FanoutArgs;
-use crate::crowd::protocol::{Order, Status};
+use crate::crowd::protocol::Order;
 use crate::report::Report;
+use crate::status::Status;
 
 /// The phase.
 pub(crate) const FANOUT: &str = "fanout";

@@ -20,9 +20,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use self::worker::Worker;
-use crate::crowd::protocol::{LATENCIES, Order, Setup, Status};
+use crate::crowd::protocol::{LATENCIES, Order, Setup};
 use crate::interrupt::Interrupt;
 use crate::report::{Latencies, Packed};
+use crate::status::Status;
 
 /// How often workers are looked at.
 const LOOK: Duration = Duration::from_millis(20);

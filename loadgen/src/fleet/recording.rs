@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::{Fleet, wait};
-use crate::crowd::protocol::Status;
 use crate::process::{Process, Usage};
 use crate::report::{Counts, CrowdReport, FiguresOf, Latencies, Phase, Provenance, Report, Second, percent_of};
 use crate::sampler::{Sampler, Seen, busiest_ns};
+use crate::status::Status;
 
 /// Latencies by what was timed.
 type Timed = BTreeMap<&'static str, Latencies>;

@@ -5,8 +5,9 @@
 
 use super::target::{SETTLE_MAX, Target, Told};
 use crate::cli::SlowReadersArgs;
-use crate::crowd::protocol::{Order, Status};
+use crate::crowd::protocol::Order;
 use crate::report::Report;
+use crate::status::Status;
 
 /// The phases.
 pub(crate) const ALL_READ: &str = "all read";

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use super::target::{OPENING_MAX, SETTLE_MAX, Target, Told, follow};
 use crate::cli::StormArgs;
-use crate::crowd::protocol::{Order, Status};
+use crate::crowd::protocol::Order;
 use crate::report::Report;
+use crate::status::Status;
 
 /// The phases.
 pub(crate) const QUIET: &str = "quiet";

@@ -14,13 +14,14 @@ use super::{Fleet, shares, wait};
 use crate::accounts::read_users;
 use crate::api::Api;
 use crate::cli::TargetArgs;
-use crate::crowd::protocol::{Room, Setup, Status};
+use crate::crowd::protocol::{Room, Setup};
 use crate::engine::dialer::{connections_of_source, connections_of_worker};
 use crate::interrupt::Interrupt;
 use crate::machine;
 use crate::parallel::in_parallel;
 use crate::process::Process;
 use crate::report::{Load, Report};
+use crate::status::Status;
 use crate::token::Signer;
 
 /// How long tokens have to be good for.

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::crowd::protocol::{Order, Said, Setup, Status};
+use crate::crowd::protocol::{Order, Said, Setup};
+use crate::status::Status;
 
 /// How long a worker may take to close its connections and end.
 const END_MAX: Duration = Duration::from_secs(10);

@@ -17,7 +17,7 @@ use self::cluster::{Cluster, Programs};
 use self::needs::{Machine, Plan, Wanted, gigabytes};
 use crate::api::Api;
 use crate::cli::MillionArgs;
-use crate::crowd::protocol::{Order, Room, Setup, Status};
+use crate::crowd::protocol::{Order, Room, Setup};
 use crate::fleet::Fleet;
 use crate::fleet::recording::Recording;
 use crate::fleet::target::follow_while;
@@ -26,6 +26,7 @@ use crate::machine;
 use crate::parallel::in_parallel;
 use crate::process::Usage;
 use crate::report::{Cpu, Load, MillionReport, Report, SessionMemory as Memory, Watch};
+use crate::status::Status;
 use crate::token::Signer;
 
 /// Nodes whose ports fit between the first and where the system takes its own from.

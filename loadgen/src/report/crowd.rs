@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{FiguresOf, Latencies};
-use crate::crowd::protocol::Status;
+use crate::status::Status;
 
 /// What only a run by workers knows.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]

@@ -12,9 +12,10 @@ use anyhow::{Context as _, ensure};
 use self::file::Arrivals;
 pub(crate) use self::file::Scenario;
 use crate::cli::{ChatArgs, TargetArgs};
-use crate::crowd::protocol::{Order, Status};
+use crate::crowd::protocol::Order;
 use crate::fleet::target::{SETTLE_MAX, Target, Told};
 use crate::report::Report;
+use crate::status::Status;
 
 pub(crate) fn run(args: &ChatArgs, scenario: &Scenario) -> anyhow::Result<Report> {
     let target = target_of(args)?;
