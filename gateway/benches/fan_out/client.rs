@@ -14,21 +14,21 @@ use wire::{Opcode, SharedFrame, encode_into};
 
 /// First byte of a binary message in one frame.
 const WHOLE_BINARY: u8 = 0x82;
-/// How long a server has to go to sleep, when the kernel has counted all its time.
+/// Pause in which a server goes to sleep, so that the kernel has counted all its time.
 const REST: Duration = Duration::from_millis(2);
-/// How long a round may take.
+/// Time limit of a round.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Any but zero, which would let a server skip the work.
 const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
 
-/// What is sent in a round: so many messages of this size at once.
+/// Messages of a round: so many of this size at once.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) payload_bytes: usize,
     pub(crate) frames: usize,
 }
 
-/// What a round took.
+/// Figures of a round.
 #[derive(Clone, Copy)]
 pub(crate) struct Round {
     /// Processor time of the server, of all its threads, and of the kernel's work in their calls.

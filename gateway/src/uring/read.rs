@@ -19,10 +19,10 @@ use super::sockets::Sockets;
 /// Bytes queued to an echo at which it is not read until half of them are taken: it pays for its own messages.
 const ECHO_QUEUE_BYTES_MAX: usize = 1024 * 1024;
 
-/// How soon an idle connection is heard again to be heard at once.
+/// Seconds within which an idle connection that is heard again counts as heard at once.
 const HEARD_AGAIN_S: u32 = 1;
-/// How often in a row an idle connection is heard at once again until it is busy: more often than one that logs in, asks for
-/// a page or two and waits.
+/// Times in a row that an idle connection is heard at once again until it is busy: more than of one that logs in, asks for a
+/// page or two and waits.
 const BUSY_AFTER: u8 = 8;
 
 impl Sockets {
@@ -42,7 +42,7 @@ impl Sockets {
         }
     }
 
-    /// Takes what has come for an idle connection.
+    /// Takes what has come, or what comes next, of an idle connection.
     pub(super) fn receive_once(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         if conn.may_be_read() {
@@ -78,8 +78,8 @@ impl Sockets {
 }
 
 impl Conn {
-    /// Takes note that an idle connection is heard. Returns whether it is busy.
-    fn is_busy(&mut self, now_s: u32) -> bool {
+    /// Takes note that something has come while it waited by a poll. Returns whether it is busy.
+    fn heard_by_poll(&mut self, now_s: u32) -> bool {
         let is_again = now_s - self.heard_s <= HEARD_AGAIN_S;
         self.heard_again = if is_again { self.heard_again.saturating_add(1) } else { 0 };
         self.heard_again >= BUSY_AFTER
@@ -130,13 +130,13 @@ impl<H: Handler> Shard<H> {
         let Some(conn) = self.sockets.conns.get_mut(id) else { return };
         conn.requests.poll = false;
         let now_s = self.sockets.now_s;
-        let is_busy = conn.is_busy(now_s);
+        let is_busy = conn.heard_by_poll(now_s);
         match conn.phase {
             Phase::Dead => self.sockets.release(id),
             Phase::Handshake | Phase::Open if !is_busy => self.sockets.receive_once(id),
             phase => {
                 conn.flags.idle = false;
-                self.sockets.counters.promoted += 1;
+                self.sockets.counters.promoted += u64::from(is_busy);
                 if phase == Phase::Open {
                     self.sockets.check_at(id, now_s + self.config.idle_after_s);
                 }

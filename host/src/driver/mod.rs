@@ -36,7 +36,8 @@ pub use upgrade::Upgrade;
 
 /// Items of mail taken in one turn, so that sockets have theirs.
 const MAIL_A_TURN: usize = 1_024;
-/// How long one turn goes on to take mail: a frame of it may be for thousands of sessions, and sockets and store operations wait.
+/// Time for which one turn goes on to take mail: a frame of it may be for thousands of sessions, and sockets and store
+/// operations wait.
 const MAIL_MS: u64 = 1;
 /// How long connections may take to go once their sessions are over.
 const STOP: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use super::examples::EXAMPLES;
 use super::shared::{Common, Devices, LoadArgs};
 use crate::stamp::BODY_CHARS_MIN;
 
-/// What is measured against a server, and reported.
+/// Flags of what is measured against a server, and reported.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Measurement {
     /// Send messages that come straight back: throughput and round-trip latency

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use schema::MessageKind;
-use schema::command::{ClientLimits, Opened, Retry};
+use schema::command::{ClientLimits, Connected, Opened, Retry};
 use schema::message::{no_mentions, no_reactions};
-use schema::{ChannelId, SessionId};
+use schema::{ErrorReply, Message, MessageKind, Reply, Request, SessionId};
 
 use super::*;
+use crate::session::Talk as _;
 
 /// Two accounts of two devices each, and a third that nobody writes to; the first two share channel 7.
 fn crowd() -> Crowd {
