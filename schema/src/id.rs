@@ -26,7 +26,7 @@ const _: () = assert!(ID_TIME_BITS + ID_RANDOM_BITS == 63, "an id is positive al
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a {what}")]
 pub struct ParseIdError {
-    what: &'static str,
+    pub(crate) what: &'static str,
 }
 
 /// Serializes what is a text by its `Display` and `FromStr`.
@@ -235,30 +235,34 @@ impl FromStr for ClientMsgId {
     type Err = ParseIdError;
     /// The hyphenated form of 36 characters, in either case, and version 7 alone.
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let error = ParseIdError { what: "UUID of version 7, hyphenated" };
-        let bytes = text.as_bytes();
-        if bytes.len() != 36 {
-            return Err(error);
-        }
-        let mut id = [0; 16];
-        let mut digits = 0;
-        for (at, &byte) in bytes.iter().enumerate() {
-            if matches!(at, 8 | 13 | 18 | 23) {
-                if byte != b'-' {
-                    return Err(error);
-                }
-                continue;
-            }
-            let digit = char::from(byte).to_digit(16).ok_or(error)?;
-            id[digits / 2] = (id[digits / 2] << 4) | u8::try_from(digit).expect("a hexadecimal digit is below 16");
-            digits += 1;
-        }
-        let id = Self(id);
-        if id.is_v7() { Ok(id) } else { Err(error) }
+        let id = uuid(text).map(Self).filter(|id| id.is_v7());
+        id.ok_or(ParseIdError { what: "UUID of version 7, hyphenated" })
     }
 }
 
 text_in_serde! { ClientMsgId, "UUID of version 7" }
+
+/// The bytes of a UUID in its hyphenated form of 36 characters, in either case.
+pub(crate) fn uuid(text: &str) -> Option<[u8; 16]> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 36 {
+        return None;
+    }
+    let mut id = [0; 16];
+    let mut digits = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            if byte != b'-' {
+                return None;
+            }
+            continue;
+        }
+        let digit = char::from(byte).to_digit(16)?;
+        id[digits / 2] = (id[digits / 2] << 4) | u8::try_from(digit).expect("a hexadecimal digit is below 16");
+        digits += 1;
+    }
+    Some(id)
+}
 
 /// Takes a text out of a deserializer, borrowed or owned, without asking which.
 pub(crate) struct Text(pub(crate) &'static str);

@@ -11,6 +11,7 @@
 //! place                        places in lists of messages
 //! message command              what clients say and hear       -> codec::{json, fb}
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
+//! notice                       what somebody is told outside of a connection, and by which media
 //! record                       what the store keeps            -> record (FlatBuffers, packed)
 //! packed                       fields without padding, in rows and keys
 //! page                         rows as shards ask for them
@@ -29,6 +30,7 @@ pub mod id;
 pub mod limits;
 pub mod mesh;
 pub mod message;
+pub mod notice;
 pub mod op;
 pub mod packed;
 pub mod page;
@@ -52,6 +54,7 @@ pub use emoji::Emoji;
 pub use event::{Event, EventBody};
 pub use id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
 pub use message::{Message, MessageKind};
+pub use notice::{Medium, NoticeId};
 pub use op::{ChannelOp, OpReply, Refusal};
 pub use place::MessagePlace;
 pub use position::{Cursor, Position, Stamp};

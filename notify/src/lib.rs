@@ -1,0 +1,17 @@
+//! Notifications to who is away: the workers that turn items into jobs and send them, and the services they send to.
+//!
+//! Owns when something is sent and by whom. What is stored, and every transaction, is `chat::notices`. Runs beside the
+//! shards, on a thread of its own.
+//!
+//! ```text
+//! message      what one target is told, whatever the medium
+//! outcome      what came of it
+//! providers    the services, one file each, behind one trait
+//! ```
+
+pub mod message;
+pub mod outcome;
+pub mod providers;
+
+pub use message::Message;
+pub use outcome::{Fault, Outcome};
