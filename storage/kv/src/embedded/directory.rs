@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::journal::Journal;
+use super::journal_tail::{self, UNSYNCED_GROUPS_MAX};
 use super::rows::Rows;
 use crate::transaction::Generation;
 
@@ -79,6 +80,24 @@ pub enum OpenError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The disk lost what had been synced: more of the journal is damaged than a power loss can damage.
+    #[error(
+        "{} is damaged at byte {at_bytes}: at least {groups} groups were written from there on ({len_bytes} bytes), all but \
+         {UNSYNCED_GROUPS_MAX} of which the disk had said to be stored, so what was acknowledged is lost; restore it from a \
+         backup, or keep a copy of it and give up all that was stored from there on: truncate --size={at_bytes} {}",
+        path.display(),
+        path.display()
+    )]
+    Journal {
+        /// The file of the journal.
+        path: PathBuf,
+        /// Where its last whole group ends.
+        at_bytes: u64,
+        /// From there to the last byte that is not 0.
+        len_bytes: u64,
+        /// Groups that were written there, at least.
+        groups: u64,
+    },
     /// The system refused for another reason.
     #[error("{} cannot be opened", path.display())]
     Io {
@@ -135,6 +154,7 @@ impl Directory {
         if !exists(&path)? {
             return Err(OpenError::Damaged { path, what: "it is missing" });
         }
+        journal_tail::mend(&path)?;
         let rows = open_rows(&path, cache_bytes)?;
         let journal = Journal::find(&path).map_err(|source| OpenError::Io { path, source })?;
         Ok((rows, journal))
@@ -221,6 +241,6 @@ fn exists(path: &Path) -> Result<bool, OpenError> {
 }
 
 /// Makes a rename or a creation in `path` survive a power loss.
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

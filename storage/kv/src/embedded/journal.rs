@@ -23,13 +23,7 @@ impl Journal {
     /// # Errors
     /// The system's; [`io::ErrorKind::NotFound`] if there is no such file.
     pub(super) fn find(directory: &Path) -> io::Result<Self> {
-        let mut newest = None;
-        for entry in fs::read_dir(directory)? {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(".jnl")?.parse::<u64>().ok());
-            newest = newest.max(number);
-        }
-        let number = newest.ok_or(io::ErrorKind::NotFound)?;
+        let number = numbers(directory)?.into_iter().max().ok_or(io::ErrorKind::NotFound)?;
         Ok(Self { directory: directory.to_owned(), number, file: File::open(path(directory, number))? })
     }
 
@@ -54,7 +48,17 @@ impl Journal {
     }
 }
 
-fn path(directory: &Path, number: u64) -> PathBuf {
+/// The numbers of the files in a directory, in no order.
+pub(super) fn numbers(directory: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.strip_suffix(".jnl")?.parse::<u64>().ok()));
+    }
+    Ok(numbers)
+}
+
+pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number}.jnl"))
 }
 

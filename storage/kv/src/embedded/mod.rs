@@ -12,6 +12,7 @@ mod committer;
 mod directory;
 mod empty_ranges;
 mod journal;
+mod journal_tail;
 mod rows;
 mod stats;
 mod views;
