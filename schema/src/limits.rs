@@ -132,6 +132,20 @@ pub const PUSH_GRACE_MS: u64 = 30_000;
 /// How long after it was due a push is kept for a worker.
 pub const PUSH_KEPT_MS: u64 = 24 * 3600 * 1000;
 
+/// How long a job is its worker's: above twice the longest attempt, so that no attempt is under way when it is anybody's
+/// again.
+pub const JOB_LEASE_MS: u64 = 60_000;
+/// How long after it was planned a job is tried, unless its notice expires before.
+pub const JOB_KEPT_MS: u64 = 24 * 3600 * 1000;
+/// Days for which it is known what became of a notification.
+pub const DELIVERY_DAYS: u64 = 30;
+/// Bytes of the words that say why a notification was not sent, and of what a provider calls it.
+pub const NOTICE_WORDS_BYTES_MAX: u32 = 250;
+/// Bytes of a contact's address: subscriptions of browsers have some 500, tokens of FCM some 200.
+pub const CONTACT_BYTES_MAX: u32 = 4_096;
+/// Devices of one account that are told.
+pub const CONTACTS_OF_USER_MAX: u32 = DEVICES_OF_USER_MAX;
+
 /// Members of a group unless configured otherwise.
 pub const GROUP_MEMBERS_DEFAULT: u32 = 100;
 /// Members of a group at most: the fan-out limit, one inbox row each.

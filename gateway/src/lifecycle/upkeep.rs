@@ -1,9 +1,9 @@
 //! Upkeep of the store by the clock, beside serving: what lives that are over left unserved becomes push items, and what
 //! nobody may ask for any more is forgotten: first replies beyond their 33 days, keys of creations beyond their day,
-//! push items beyond theirs. The clock itself is looked at each minute, so that one that has leapt forgets nothing.
+//! push items beyond theirs, what became of notifications beyond its month. The clock itself is looked at each minute, so that one that has leapt forgets nothing.
 //!
 //! Owns when it is done, each time for what is this node's of it under the view as it stands ([`Share`]). What may be
-//! forgotten is `chat::dedup` and `chat::push`, which clock counts `chat::clock`.
+//! forgotten is `chat::dedup`, `chat::push` and `chat::notices`, which clock counts `chat::clock`.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chat::clock::{self, CONFIRMED_AFTER_MS, Observed};
 use chat::push::Adopted;
 use chat::share::Share;
-use chat::{dedup, push};
+use chat::{dedup, notices, push};
 use kv::Engine;
 use schema::Incarnation;
 
@@ -144,6 +144,11 @@ async fn forget<S: Engine>(engine: S, me: Incarnation) {
         Ok(0) => {}
         Ok(items) => tracing::info!(items, "forgot push items that nobody fetched for a day"),
         Err(error) => tracing::warn!(%error, "could not forget old push items, trying again in an hour"),
+    }
+    match notices::sweep(&engine, runtime::wall(), &share).await {
+        Ok(0) => {}
+        Ok(rows) => tracing::info!(rows, "forgot what became of notifications more than 30 days ago"),
+        Err(error) => tracing::warn!(%error, "could not forget old notifications, trying again in an hour"),
     }
 }
 

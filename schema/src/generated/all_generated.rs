@@ -21219,6 +21219,206 @@ impl ::core::fmt::Debug for RefreshRecord<'_> {
       ds.finish()
   }
 }
+pub enum ContactRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// Where a user is told by one medium: a device's token, a browser's subscription, an address, a number.
+pub struct ContactRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for ContactRecord<'a> {
+  type Inner = ContactRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> ContactRecord<'a> {
+  pub const VT_ADDRESS: ::flatbuffers::VOffsetT = 4;
+  pub const VT_APP: ::flatbuffers::VOffsetT = 6;
+  pub const VT_DEVELOPMENT: ::flatbuffers::VOffsetT = 8;
+  pub const VT_LOCALE: ::flatbuffers::VOffsetT = 10;
+  pub const VT_FAMILY: ::flatbuffers::VOffsetT = 12;
+  pub const VT_REGISTERED_MS: ::flatbuffers::VOffsetT = 14;
+  pub const VT_VERIFIED_MS: ::flatbuffers::VOffsetT = 16;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    ContactRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ContactRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<ContactRecord<'bldr>> {
+    let mut builder = ContactRecordBuilder::new(_fbb);
+    if let Some(x) = args.verified_ms { builder.add_verified_ms(x); }
+    builder.add_registered_ms(args.registered_ms);
+    builder.add_family(args.family);
+    if let Some(x) = args.locale { builder.add_locale(x); }
+    if let Some(x) = args.app { builder.add_app(x); }
+    if let Some(x) = args.address { builder.add_address(x); }
+    builder.add_development(args.development);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn address(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ContactRecord::VT_ADDRESS, None).unwrap()}
+  }
+  #[inline]
+  pub fn app(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ContactRecord::VT_APP, None)}
+  }
+  #[inline]
+  pub fn development(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(ContactRecord::VT_DEVELOPMENT, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn locale(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(ContactRecord::VT_LOCALE, None)}
+  }
+  #[inline]
+  pub fn family(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ContactRecord::VT_FAMILY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn registered_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ContactRecord::VT_REGISTERED_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn verified_ms(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(ContactRecord::VT_VERIFIED_MS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for ContactRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("address", Self::VT_ADDRESS, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("app", Self::VT_APP, false)?
+     .visit_field::<bool>("development", Self::VT_DEVELOPMENT, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("locale", Self::VT_LOCALE, false)?
+     .visit_field::<u64>("family", Self::VT_FAMILY, false)?
+     .visit_field::<u64>("registered_ms", Self::VT_REGISTERED_MS, false)?
+     .visit_field::<u64>("verified_ms", Self::VT_VERIFIED_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ContactRecordArgs<'a> {
+    pub address: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub app: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub development: bool,
+    pub locale: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub family: u64,
+    pub registered_ms: u64,
+    pub verified_ms: Option<u64>,
+}
+impl<'a> Default for ContactRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ContactRecordArgs {
+      address: None, // required field
+      app: None,
+      development: false,
+      locale: None,
+      family: 0,
+      registered_ms: 0,
+      verified_ms: None,
+    }
+  }
+}
+
+pub struct ContactRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ContactRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_address(&mut self, address: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ContactRecord::VT_ADDRESS, address);
+  }
+  #[inline]
+  pub fn add_app(&mut self, app: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ContactRecord::VT_APP, app);
+  }
+  #[inline]
+  pub fn add_development(&mut self, development: bool) {
+    self.fbb_.push_slot::<bool>(ContactRecord::VT_DEVELOPMENT, development, false);
+  }
+  #[inline]
+  pub fn add_locale(&mut self, locale: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(ContactRecord::VT_LOCALE, locale);
+  }
+  #[inline]
+  pub fn add_family(&mut self, family: u64) {
+    self.fbb_.push_slot::<u64>(ContactRecord::VT_FAMILY, family, 0);
+  }
+  #[inline]
+  pub fn add_registered_ms(&mut self, registered_ms: u64) {
+    self.fbb_.push_slot::<u64>(ContactRecord::VT_REGISTERED_MS, registered_ms, 0);
+  }
+  #[inline]
+  pub fn add_verified_ms(&mut self, verified_ms: u64) {
+    self.fbb_.push_slot_always::<u64>(ContactRecord::VT_VERIFIED_MS, verified_ms);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ContactRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ContactRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<ContactRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, ContactRecord::VT_ADDRESS,"address");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for ContactRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("ContactRecord");
+      ds.field("address", &self.address());
+      ds.field("app", &self.app());
+      ds.field("development", &self.development());
+      ds.field("locale", &self.locale());
+      ds.field("family", &self.family());
+      ds.field("registered_ms", &self.registered_ms());
+      ds.field("verified_ms", &self.verified_ms());
+      ds.finish()
+  }
+}
 }  // pub mod record
 }  // pub mod rookery
 

@@ -9,10 +9,11 @@ use super::{Any, any_fields, any_value, any_variants};
 use crate::id::Seq;
 use crate::limits::{
     CLIENT_BYTES_MAX, FAMILIES_OF_DEVICE_MAX, MEMBER_RANGES_MAX, NODE_NAME_BYTES_MAX, NODE_URL_BYTES_MAX,
+    NOTICE_WORDS_BYTES_MAX,
 };
 use crate::record::{
-    ArrivalEvent, ArrivalRecord, BodyRecord, DedupRecord, DeviceRecord, EventRecord, MemberRecord, NodeRecord,
-    SeqRange, TalliesRecord,
+    ArrivalEvent, ArrivalRecord, BodyRecord, DeadRecord, DedupRecord, DeliveryRecord, DeviceRecord, EventRecord,
+    MemberRecord, NodeRecord, SeqRange, TalliesRecord,
 };
 
 any_fields! { DedupRecord { op, seq, sent_ms, revision, count, content_hash } }
@@ -87,6 +88,33 @@ impl Any for NodeRecord {
                     since_ms,
                 }
             })
+            .boxed()
+    }
+}
+
+/// Words as long as they may be.
+impl Any for DeliveryRecord {
+    fn any() -> BoxedStrategy<Self> {
+        let words = || printable(NOTICE_WORDS_BYTES_MAX);
+        (any_value(), any_value(), any_value(), any_value(), words(), words(), words())
+            .prop_map(|(state, planned_ms, at_ms, attempts, provider, provider_id, why)| Self {
+                state,
+                planned_ms,
+                at_ms,
+                attempts,
+                provider,
+                provider_id,
+                why,
+            })
+            .boxed()
+    }
+}
+
+/// Words as long as they may be.
+impl Any for DeadRecord {
+    fn any() -> BoxedStrategy<Self> {
+        (any_value(), any_value(), any_value(), any_value(), printable(NOTICE_WORDS_BYTES_MAX))
+            .prop_map(|(channel, seq, planned_ms, attempts, why)| Self { channel, seq, planned_ms, attempts, why })
             .boxed()
     }
 }

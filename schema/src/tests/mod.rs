@@ -8,9 +8,9 @@ mod properties;
 macro_rules! with_all_records {
     ($rows:ident) => {
         $rows! {
-            ArrivalRecord BlockRecord ChannelRecord DedupRecord DeviceRecord EventRecord FenceRecord FriendRecord HeadRecord
-            IdempotencyRecord MemberRecord MessageRecord NodeRecord PresenceRecord PushRecord ReadMarkRecord RefreshRecord
-            TalliesRecord UserRecord
+            ArrivalRecord BlockRecord ChannelRecord ContactRecord DeadRecord DedupRecord DeliveryRecord DeviceRecord EventRecord
+            FenceRecord FriendRecord HeadRecord IdempotencyRecord JobRecord MemberRecord MessageRecord NodeRecord PresenceRecord
+            PushRecord ReadMarkRecord RefreshRecord TalliesRecord ToldRecord UserRecord
         }
     };
 }

@@ -13,6 +13,7 @@ use schema::record::DeviceRecord;
 use schema::{Cursor, DeviceId, ErrorCode, Refusal, Stamp, UnixMs, UserId};
 
 use super::accounts::FAMILY_OPERATOR;
+use super::notices::contacts;
 use super::{ATTEMPTS_MAX, LayerError, commit, inbox, read, stamp_of, unreadable};
 use crate::keys;
 use kv::retry::{self, Abort};
@@ -156,9 +157,14 @@ pub async fn list<E: Engine>(engine: &E, user: UserId) -> Result<Vec<(DeviceId, 
 pub async fn revoke<E: Engine>(engine: &E, user: UserId, device: &DeviceId) -> Result<bool, LayerError> {
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let key = keys::device(user, device);
+        // One that never connected may be told all the same.
+        let contacts = contacts::of_device(&tx, user, device).await?;
+        for contact in &contacts {
+            contacts::forget(&mut tx, user, contact);
+        }
         let Some(row) = tx.get(&key).await? else {
             // What an earlier attempt removed is not there any more.
-            return Ok(attempt.maybe_committed);
+            return Ok(attempt.maybe_committed || !contacts.is_empty());
         };
         // Which logins it came with decides what ends.
         let record = unreadable::refuse(&key, DeviceRecord::decode(&row))?;

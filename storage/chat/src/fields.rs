@@ -5,8 +5,8 @@
 
 use schema::record::RecordError;
 use schema::{
-    ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, Owner, Position, Seq, ShardIndex, Stamp, UnixMs,
-    UserId,
+    ChannelId, ClientMsgId, DeviceId, Emoji, Epoch, Incarnation, Medium, NoticeId, Owner, Position, Seq, ShardIndex,
+    Stamp, UnixMs, UserId,
 };
 
 /// What reads a key or a row.
@@ -186,7 +186,7 @@ pub(crate) use of_fields;
 
 of_fields! {
     ChannelId { 0: u64 } UserId { 0: u64 } Seq { 0: u64 } UnixMs { 0: u64 } Epoch { 0: u64 } Incarnation { 0: u64 }
-    ShardIndex { 0: u16 } ClientMsgId { 0: [u8; 16] } Owner { incarnation: Incarnation, shard: ShardIndex }
+    ShardIndex { 0: u16 } ClientMsgId { 0: [u8; 16] } NoticeId { 0: [u8; 16] } Owner { incarnation: Incarnation, shard: ShardIndex }
 }
 
 macro_rules! tuples {
@@ -208,7 +208,20 @@ macro_rules! tuples {
     )*};
 }
 
-tuples! { (A B) (A B C) (A B C D) (A B C D E) }
+tuples! { (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) }
+
+impl Field for Medium {
+    type Owned = Self;
+    const BYTES: usize = 1;
+
+    fn put(self, bytes: &mut Vec<u8>) {
+        (self as u8).put(bytes);
+    }
+
+    fn take(rest: &mut &[u8]) -> Option<Self> {
+        Self::of_number(u8::take(rest)?)
+    }
+}
 
 impl Field for () {
     type Owned = Self;

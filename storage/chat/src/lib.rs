@@ -9,7 +9,7 @@
 //! arrivals     what came for the users of one home shard                 view       who owns what; fences
 //! accounts     users, their names, their logins                          people     friends, blocks, who sees whom
 //! devices      an account's devices, and where their sessions start       presence   how present users are
-//! push         what absent users' phones are to be told of
+//! push         what absent users' phones are to be told of              notices    where users are told; jobs; what became of them
 //! search       the index of words, and looking for them                  mentions   where an account is named
 //! check        whether what is stored keeps I2, I5 and I6                dedup      forgets what nobody may ask any more
 //! transfer     from one store to another, whatever their engines         unreadable what becomes of damaged rows
@@ -31,6 +31,7 @@ pub mod history;
 pub mod inbox;
 pub mod keys;
 pub mod mentions;
+pub mod notices;
 pub mod opened;
 mod packed;
 pub mod people;

@@ -47,6 +47,10 @@ impl Share {
         self.is_mine.iter().enumerate().filter(|(_, is_mine)| **is_mine).map(|(partition, _)| partition)
     }
 
+    pub(crate) fn has_partition(&self, partition: usize) -> bool {
+        self.is_mine[partition]
+    }
+
     pub(crate) fn has_hash(&self, byte: u8) -> bool {
         self.is_mine[usize::from(byte) * BYTE_PARTITIONS]
     }

@@ -2,7 +2,9 @@
 
 use schema::limits::PARTITIONS;
 use schema::record::{PushItem, PushRecord, RecordError};
-use schema::{ChannelId, ClientMsgId, Incarnation, Owner, Partition, Position, Seq, Stamp, UnixMs, UserId};
+use schema::{
+    ChannelId, ClientMsgId, Incarnation, Medium, NoticeId, Owner, Partition, Position, Seq, Stamp, UnixMs, UserId,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::table::{self, Table, Transfer};
@@ -10,7 +12,7 @@ use crate::fields::{Field, Writer};
 use kv::transaction::{RangeRequest, key_after, prefix_end};
 
 /// Milliseconds of the days by which dedup rows are cleared.
-const DAY_MS: u64 = 24 * 3600 * 1000;
+pub const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// The day of a wall time, from 1970-01-01 UTC.
 #[must_use]
@@ -83,6 +85,16 @@ ranges! {
     refreshes_due(time: UnixMs) = before(Table::RefreshDue, (), time);
     /// Every device of an account, by name.
     devices(user: UserId) = all(Table::Device, user);
+    /// Every contact of a user, by medium and device.
+    contacts(user: UserId) = all(Table::Contact, user);
+    /// What became of jobs of notices of every day before one.
+    deliveries_before(day: u32) = before(Table::Delivery, (), day);
+    /// What became of a notice, for every target.
+    deliveries_of(notice: NoticeId) = all(Table::Delivery, (day(notice.made_at()), notice));
+    /// The jobs of a medium that were given up, the earliest first.
+    given_up(medium: Medium) = all(Table::Dead, medium);
+    /// The jobs of a medium that were given up before a time.
+    given_up_before(medium: Medium, time: UnixMs) = before(Table::Dead, medium, time);
     /// A user's friends and requests after one, ascending by the other's id.
     friends_after(user: UserId, last: Option<UserId>) = after(Table::Friend, user, last);
     /// Whom a user blocks after one, ascending by id.
@@ -299,6 +311,57 @@ pub fn push_item(key: &[u8], value: &[u8]) -> Result<PushItem, RecordError> {
     let PushRecord { from, sent_ms } = PushRecord::decode(value)?;
     let (_partition, due_ms, user, channel, seq) = table::push_fields(key)?;
     as_made(PushItem { due_ms, user, channel, seq, from, sent_ms }, push, "push", key)
+}
+
+/// Rows that are taken when they are due, by partition and then by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// Push items.
+    Pushes,
+    /// Jobs of one medium.
+    Jobs(Medium),
+}
+
+impl Queue {
+    /// Where a partition's rows begin; of 4,096, where the queue ends.
+    ///
+    /// # Panics
+    /// If it is beyond.
+    #[must_use]
+    pub fn key(self, partition: usize) -> Vec<u8> {
+        let (table, medium) = match self {
+            Self::Pushes => (Table::Push, None),
+            Self::Jobs(medium) => (Table::Job, Some(medium)),
+        };
+        let begin = medium.map_or_else(|| key(table, ()), |medium| key(table, medium));
+        if partition == usize::from(PARTITIONS) {
+            return prefix_end(&begin);
+        }
+        [begin, number(partition).to_be_bytes().to_vec()].concat()
+    }
+
+    /// The partition of a row, and when it is due. `None` if it is no row of this queue.
+    #[must_use]
+    pub fn place(self, key: &[u8]) -> Option<(usize, UnixMs)> {
+        let (partition, due) = match self {
+            Self::Pushes => table::push_fields(key).map(|(partition, due, ..)| (partition, due)),
+            Self::Jobs(_) => table::job_fields(key).map(|(_, partition, due, ..)| (partition, due)),
+        }
+        .ok()?;
+        Some((usize::from(partition), due))
+    }
+}
+
+/// One job.
+#[must_use]
+pub fn job(medium: Medium, due: UnixMs, notice: NoticeId, user: UserId, device: &str) -> Vec<u8> {
+    table::job_of(medium, number(Partition::of_user(user).index()), due, notice, user, device)
+}
+
+/// What became of a job.
+#[must_use]
+pub fn delivery(notice: NoticeId, user: UserId, medium: Medium, device: &str) -> Vec<u8> {
+    table::delivery_of(day(notice.made_at()), notice, user, medium, device)
 }
 
 /// Whether a node's life may append.

@@ -4,11 +4,15 @@
 //! line in docs/foundationdb.md (`cargo xtask keys` writes it), and how `store check` tells whether a row can be read.
 
 use schema::record::{
-    ArrivalRecord, BlockRecord, ChannelRecord, DedupRecord, DeviceRecord, EventRecord, FenceRecord, FriendRecord,
-    HeadRecord, IdempotencyRecord, MemberRecord, MessageRecord, NodeRecord, PresenceRecord, PushRecord, ReadMarkRecord,
-    RecordError, RefreshRecord, TalliesRecord, UserRecord,
+    ArrivalRecord, BlockRecord, ChannelRecord, ContactRecord, DeadRecord, DedupRecord, DeliveryRecord, DeviceRecord,
+    EventRecord, FenceRecord, FriendRecord, HeadRecord, IdempotencyRecord, JobRecord, MemberRecord, MessageRecord,
+    NodeRecord, PresenceRecord, PushRecord, ReadMarkRecord, RecordError, RefreshRecord, TalliesRecord, ToldRecord,
+    UserRecord,
 };
-use schema::{ChannelId, ClientMsgId, DeviceId, Emoji, Incarnation, Position, Seq, ShardIndex, Stamp, UnixMs, UserId};
+use schema::{
+    ChannelId, ClientMsgId, DeviceId, Emoji, Incarnation, Medium, NoticeId, Position, Seq, ShardIndex, Stamp, UnixMs,
+    UserId,
+};
 
 use crate::fields::{Field, Reader, Writer};
 use crate::packed;
@@ -231,6 +235,21 @@ tables! {
         heartbeat, heartbeat_of: Left, packed::beat, "what it counts up while it lives, its view and its clock";
     43 Ended "ended" (incarnation: Incarnation = "incarnation")
         ended, ended_of: Left, unread, "that a life of a node is over whose arrivals are to become push items";
+    44 Contact "contact" (user: UserId = "user", medium: Medium = "medium", device: &str = "device")
+        contact, contact_of: AsItIs, ContactRecord::decode, "where a user is told by one medium, on one device";
+    45 Address "address" (hash: [u8; 32] = "hash")
+        address, address_of: AsItIs, packed::holder, "whose device's contact an address is, by its hash";
+    46 Told "told" (user: UserId = "user", channel: ChannelId = "channel")
+        told, told_of: AsItIs, ToldRecord::decode, "up to which message of a channel a user is told";
+    47 Job "job" (medium: Medium = "medium", partition: u16 = "partition of user", due: UnixMs = "due",
+            notice: NoticeId = "notice", user: UserId = "user", device: &str = "device")
+        job_of, job_fields: AsItIs, JobRecord::decode, "what is to be sent to one target, and when";
+    48 Delivery "delivery" (day: u32 = "day", notice: NoticeId = "notice", user: UserId = "user",
+            medium: Medium = "medium", device: &str = "device")
+        delivery_of, delivery_fields: AsItIs, DeliveryRecord::decode, "what became of a job, for 30 days";
+    49 Dead "dead" (medium: Medium = "medium", given_up: UnixMs = "time", notice: NoticeId = "notice",
+            user: UserId = "user", device: &str = "device")
+        dead, dead_fields: AsItIs, DeadRecord::decode, "a job that was given up";
     50 Indexed "indexed" (channel: ChannelId = "channel")
         indexed, indexed_of: AsItIs, unread, "up to where the index of words has come";
     51 Posting "posting" (channel: ChannelId = "channel", segment: u32 = "segment", row: u16 = "row")

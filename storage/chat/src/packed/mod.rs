@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use schema::record::RecordError;
-use schema::{ChannelId, Position, Stamp, UnixMs, UserId};
+use schema::{ChannelId, Medium, Position, Stamp, UnixMs, UserId};
 
 use crate::fields::{Field, Reader, Writer, of_fields};
 
@@ -71,6 +71,7 @@ macro_rules! rows {
 
 rows! {
     user: UserId = "username";
+    holder: (UserId, Medium, String) = "address";
     floor: Position = "inbox floor";
     day: u32 = "dedup floor";
     clock: ClockRow = "clock";
@@ -127,8 +128,9 @@ mod tests {
     #[test]
     fn rows_are_read_back_and_nothing_else_is_one() {
         let stamp = Stamp { version: 258, batch: 1 };
-        let rows: [(Vec<u8>, &[u8]); 8] = [
+        let rows: [(Vec<u8>, &[u8]); 9] = [
             (row(UserId(3)), &[1, 0, 0, 0, 0, 0, 0, 0, 3]),
+            (row((UserId(3), Medium::Fcm, "")), &[1, 0, 0, 0, 0, 0, 0, 0, 3, 2]),
             (row(stamp.at(9)), &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 9]),
             (row(20_000_u32), &[1, 0, 0, 0x4E, 0x20]),
             (

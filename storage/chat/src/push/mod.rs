@@ -2,8 +2,8 @@
 //!
 //! Owns the rows `push`. A home writes them in the transaction that clears its arrivals ([`super::arrivals::clear`]),
 //! so that no message is neither served nor pushed, and [`adopt`] writes them for homes that are gone. An item follows
-//! from its message and its user alone: written twice it is one row. Who fetches them and talks to phones is not here
-//! yet, so what nobody fetched goes a day after it was due ([`sweep`]).
+//! from its message and its user alone: written twice it is one row. What becomes of them when they are
+//! due is [`super::notices`]; what nobody fetched goes a day after that ([`sweep`]).
 
 mod adopt;
 mod decide;
@@ -15,6 +15,7 @@ use schema::limits::{PARTITIONS, PUSH_KEPT_MS};
 use schema::record::PushItem;
 
 pub use adopt::{Adopted, adopt};
+pub(crate) use decide::decide_some;
 pub use decide::{Decision, decide};
 
 use super::share::Share;

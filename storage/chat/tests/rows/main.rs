@@ -15,6 +15,7 @@ mod large;
 mod lies;
 mod live;
 mod model;
+mod notices;
 mod people;
 mod push;
 mod reads;

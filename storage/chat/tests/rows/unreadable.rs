@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use chat::accounts::{self, NewFamily, NewToken};
 use chat::devices::{self, Connecting};
 use chat::keys::{self, Layout};
+use chat::notices::contacts;
+use chat::notices::jobs::{self, End, Job};
+use chat::notices::{self, Scan, Worker};
 use chat::push::Decision;
 use chat::share::Share;
 use chat::{LayerError, arrivals, channels, check, inbox, mentions, opened, people, presence, push, search};
@@ -13,9 +16,10 @@ use futures_lite::future::block_on;
 use kv::memory::MemoryEngine;
 use kv::{RangeRequest, Row, Transaction};
 use schema::command::HistoryWindow;
+use schema::limits::PUSH_GRACE_MS;
 use schema::page::{Arrival, SessionStart};
-use schema::record::{NodeRecord, PresenceRecord, PushItem};
-use schema::{Incarnation, PresenceState, Seq, Stamp, UnixMs, UserId};
+use schema::record::{ContactRecord, NodeRecord, PresenceRecord, PushItem};
+use schema::{Incarnation, Medium, PresenceState, Seq, Stamp, UnixMs, UserId};
 
 use crate::world::{self, WALL, World, account, channel, first_shard, rows, write};
 
@@ -40,6 +44,7 @@ fn world() -> World<MemoryEngine> {
     let login = NewFamily { family: 9, device: None, token };
     block_on(accounts::open_family(engine, ME, &login, WALL)).expect("logged in");
     block_on(connect(engine)).expect("connected");
+    block_on(notify(engine)).expect("told, and not");
     let item = PushItem::new(ME, (channel("g"), Seq(2)), UserId(2), WALL);
     block_on(arrivals::clear(engine, first_shard(2), Stamp::default(), &[item])).expect("written");
     let record = NodeRecord { name: "n".into(), ..NodeRecord::default() };
@@ -53,6 +58,47 @@ async fn connect(engine: &MemoryEngine) -> Result<SessionStart, LayerError> {
     let device = "phone".parse().expect("a device");
     let connecting = Connecting { user: ME, device, family: 9, client: String::new(), cursor: None };
     devices::open(engine, &connecting, WALL).await
+}
+
+/// Leaves two contacts, a job, what became of it and of another, and that one given up.
+async fn notify(engine: &MemoryEngine) -> Result<(), LayerError> {
+    for device in ["phone", "tablet"] {
+        register(engine, device).await?;
+    }
+    let item = PushItem::new(ME, (channel("g"), Seq(3)), UserId(2), WALL);
+    arrivals::clear(engine, first_shard(2), Stamp::default(), &[item]).await?;
+    plan(engine).await?;
+    let mut ends: Vec<_> = lease(engine).await?.into_iter().map(|job| (job, End::Dead { why: "x".into() })).collect();
+    ends[0].1 = End::Again { at: WALL.plus_ms(PUSH_GRACE_MS), counts: true };
+    jobs::settle(engine, &ends, WALL).await.map(drop)
+}
+
+async fn register(engine: &MemoryEngine, device: &str) -> Result<(), LayerError> {
+    let contact = ContactRecord {
+        address: device.into(),
+        app: String::new(),
+        development: false,
+        locale: String::new(),
+        family: accounts::FAMILY_OPERATOR,
+        registered_ms: WALL,
+        verified_ms: None,
+    };
+    let device = device.parse().expect("a device");
+    contacts::put_device(engine, ME, &device, Medium::Apns, &contact).await
+}
+
+async fn plan(engine: &MemoryEngine) -> Result<(), LayerError> {
+    let worker = Worker::current(engine, LIFE).await?.expect("in the view");
+    let mut scan = Scan::of(keys::Queue::Pushes);
+    notices::plan(engine, &worker, &mut scan, Medium::ALL, WALL.plus_ms(PUSH_GRACE_MS)).await.map(drop)
+}
+
+async fn lease(engine: &MemoryEngine) -> Result<Vec<Job>, LayerError> {
+    let worker = Worker::current(engine, LIFE).await?.expect("in the view");
+    let mut scan = Scan::of(keys::Queue::Jobs(Medium::Apns));
+    let leased = jobs::lease(engine, &worker, &mut scan, WALL.plus_ms(PUSH_GRACE_MS), 10).await?;
+    notices::say(engine, &leased.jobs, WALL).await?;
+    Ok(leased.jobs)
 }
 
 fn table(engine: &MemoryEngine, number: u8) -> Vec<Row> {
@@ -116,6 +162,11 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
     ask("connect", block_on(connect(engine)).map(drop));
     ask("pushes", block_on(push::list(engine, 100)).map(drop));
     ask("decide", block_on(push::decide(engine, &[item], UnixMs(0))).map(drop));
+    ask("contact", block_on(register(engine, "phone")));
+    ask("plan", block_on(plan(engine)));
+    ask("lease", block_on(lease(engine)).map(drop));
+    ask("depths", block_on(notices::depths(engine, None, WALL)).map(drop));
+    ask("given up", block_on(notices::given_up(engine, Medium::Apns, 10)).map(drop));
     ask("profiles", block_on(accounts::by_ids(engine, &[ME, UserId(2)])).map(drop));
     ask("log in", block_on(accounts::by_username(engine, "zoe")).map(drop));
     ask("rotate", block_on(accounts::rotate(engine, &[7; 32], &next, WALL)).map(drop));
@@ -131,7 +182,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("channel", "send, send large, mark, react, edit, mute, add, channel, open"),
     ("dedup", "send again"),
     ("direct", "direct"),
-    ("fence", "send, send again, send large, mark, react, edit, mute, add, create, direct, arrivals"),
+    ("fence", "send, send again, send large, mark, react, edit, mute, add, create, direct, arrivals, plan, lease"),
     ("former", "add"),
     ("head", "send, send large, mark, react, edit, mute, add, channel, open, history"),
     ("idempotency", "create"),
@@ -142,7 +193,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("refresh", "rotate"),
     ("user", "log in"),
     ("username", "log in"),
-    ("view", "beat, view"),
+    ("view", "plan, lease, beat, view"),
     ("tallies", "react"),
     ("device", "connect"),
 ];

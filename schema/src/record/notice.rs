@@ -1,0 +1,156 @@
+//! Notifications: where users are told, what is to be sent, and what became of it.
+//!
+//! A contact is a FlatBuffers table, since it will grow; jobs and deliveries are packed, one or two a notification.
+
+use super::{flat_records, packed_records};
+use crate::generated::rookery::record as fb;
+use crate::id::{ChannelId, Seq};
+use crate::limits::NOTICE_WORDS_BYTES_MAX;
+use crate::packed::packed_enums;
+use crate::time::UnixMs;
+
+const _: () = assert!(NOTICE_WORDS_BYTES_MAX <= 255, "what a delivery says is a short text");
+
+/// `contact`: where a user is told by one medium.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactRecord {
+    /// A device's token, the JSON of a browser's subscription, a mail address, a phone number.
+    pub address: String,
+    /// The application that it belongs to; empty for the provider's own.
+    pub app: String,
+    /// Whether it is one of a development build.
+    pub development: bool,
+    /// Language and region, as in BCP 47; empty if it is not known.
+    pub locale: String,
+    /// The login that registered it, with which it ends.
+    pub family: u64,
+    /// When it was registered last.
+    pub registered_ms: UnixMs,
+    /// When its user proved to read what is sent there; none where nothing proves it but its own sending.
+    pub verified_ms: Option<UnixMs>,
+}
+
+/// `job`: what is to be sent to one target, when its key says. Of a message: which, of an application's notice: nothing
+/// more than the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobRecord {
+    /// The channel of the message; 0 for an application's notice.
+    pub channel: ChannelId,
+    /// The newest message of the channel that it tells of.
+    pub seq: Seq,
+    /// When the job was made.
+    pub planned_ms: UnixMs,
+    /// After which it is of no use.
+    pub expires_ms: UnixMs,
+    /// Attempts that were begun.
+    pub attempts: u32,
+    /// Whether a worker has it: then its time is that at which it is anybody's again.
+    pub leased: bool,
+}
+
+/// What became of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeliveryState {
+    /// It is to be sent.
+    Planned,
+    /// A provider has it.
+    Sent,
+    /// There was nothing to say any more: it was read, deleted, muted or cancelled.
+    Withdrawn,
+    /// Its target is no more.
+    Gone,
+    /// It was given up: see its row in `dead`.
+    Dead,
+    /// The provider says that it arrived.
+    Delivered,
+}
+
+impl DeliveryState {
+    /// Every state.
+    pub const ALL: [Self; 6] = [Self::Planned, Self::Sent, Self::Withdrawn, Self::Gone, Self::Dead, Self::Delivered];
+
+    /// Its word in reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Sent => "sent",
+            Self::Withdrawn => "withdrawn",
+            Self::Gone => "gone",
+            Self::Dead => "dead",
+            Self::Delivered => "delivered",
+        }
+    }
+}
+
+packed_enums! {
+    DeliveryState { Planned = 1, Sent = 2, Withdrawn = 3, Gone = 4, Dead = 5, Delivered = 6 }
+}
+
+/// `delivery`: what became of a job, for 30 days.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRecord {
+    /// How far it has come.
+    pub state: DeliveryState,
+    /// When the job was made.
+    pub planned_ms: UnixMs,
+    /// When it came into this state.
+    pub at_ms: UnixMs,
+    /// Attempts that were begun.
+    pub attempts: u32,
+    /// Who has it, as the operator calls that provider; empty before.
+    pub provider: String,
+    /// What the provider calls it; empty if it did not say. At most `NOTICE_WORDS_BYTES_MAX` bytes, as the words are.
+    pub provider_id: String,
+    /// Why it came into this state, in the provider's or our words.
+    pub why: String,
+}
+
+/// `dead`: a job that was given up, and why. It can be made a job again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadRecord {
+    /// The channel of the message; 0 for an application's notice.
+    pub channel: ChannelId,
+    /// The newest message of the channel that it was to tell of.
+    pub seq: Seq,
+    /// When the job was made.
+    pub planned_ms: UnixMs,
+    /// Attempts that were begun.
+    pub attempts: u32,
+    /// Why it was given up, at most `NOTICE_WORDS_BYTES_MAX` bytes.
+    pub why: String,
+}
+
+/// `told`: up to which message of a channel a user was planned to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ToldRecord {
+    /// The newest.
+    pub seq: Seq,
+}
+
+flat_records! {
+    ContactRecord "contact" format 1 { address, app, development, locale, family, registered_ms, verified_ms }
+}
+
+packed_records! {
+    JobRecord "job" format 1 { channel, seq, planned_ms, expires_ms, attempts, leased }
+    DeliveryRecord "delivery" format 1 { state, planned_ms, at_ms, attempts, provider, provider_id, why }, check short
+    DeadRecord "dead" format 1 { channel, seq, planned_ms, attempts, why }, check short
+    ToldRecord "told" format 1 { seq }
+}
+
+impl DeliveryRecord {
+    fn short(&self) -> Result<(), String> {
+        [&self.provider, &self.provider_id, &self.why].into_iter().try_for_each(|words| short(words))
+    }
+}
+
+impl DeadRecord {
+    fn short(&self) -> Result<(), String> {
+        short(&self.why)
+    }
+}
+
+fn short(words: &str) -> Result<(), String> {
+    if words.len() <= NOTICE_WORDS_BYTES_MAX as usize { Ok(()) } else { Err(format!("words of {} bytes", words.len())) }
+}

@@ -1,0 +1,30 @@
+//! Notifications to users who are away: where they are told, what is to be sent, and what became of it.
+//!
+//! Owns the rows `contact`, `told`, `job`, `delivery` and `dead`. An item (`push`) becomes jobs, one for each target, in
+//! one transaction that clears the item, so it becomes its jobs once, through crashes and takeovers; a job is a worker's
+//! for [`JOB_LEASE_MS`](schema::limits::JOB_LEASE_MS) and goes in the transaction that notes what became of it. Upholds
+//! I9. Who sends, by which provider and when again, is the crate `notify`.
+//!
+//! ```text
+//! contacts   where a user is told           plan     items that are due become jobs
+//! worker     whose partitions these are     jobs     jobs that are due become a worker's, and end
+//! scan       what is due, in order          say      what a job has to say, as things stand
+//! sweep      what is forgotten              status   how much waits, and what was given up
+//! ```
+
+pub mod contacts;
+pub mod jobs;
+mod plan;
+mod say;
+mod scan;
+mod status;
+mod sweep;
+mod worker;
+
+pub use jobs::{End, Job, Leased};
+pub use plan::{Planned, plan};
+pub use say::{Said, Saying, say};
+pub use scan::Scan;
+pub use status::{Depth, GivenUp, depths, given_up, replay};
+pub use sweep::sweep;
+pub use worker::Worker;

@@ -1,0 +1,119 @@
+//! Items that are due become jobs, one for each target of their users, or nothing.
+//!
+//! Owns the one transaction of that: what is decided, the items cleared, the jobs set, and up to where the user is told,
+//! so that an item which is written again by a home's heir makes no second notification (I9).
+
+use std::collections::BTreeMap;
+
+use schema::limits::JOB_KEPT_MS;
+use schema::record::{DeliveryRecord, DeliveryState, JobRecord, PushItem, ToldRecord};
+use schema::{ChannelId, Medium, NoticeId, UnixMs, UserId};
+
+use super::contacts::{self, Contact};
+use super::{Scan, Worker};
+use crate::push::{self, Decision};
+use crate::{LayerError, commit, keys, unreadable};
+use kv::join;
+use kv::transaction::{Begin, Engine, Row, Transaction};
+
+/// Items of one transaction: with five targets each some 3,000 rows of 100 bytes.
+const ITEMS_AT_ONCE: usize = 200;
+
+/// What a round of planning did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Planned {
+    /// Items that were decided.
+    pub items: u64,
+    /// Jobs that were made.
+    pub jobs: u64,
+    /// Decisions, with how many items each.
+    pub decisions: BTreeMap<Decision, u64>,
+    /// Whether more may be due.
+    pub more: bool,
+}
+
+/// Decides the items that are due at `now`, at most some hundred: one round. `media` are those that somebody sends.
+///
+/// Messages of one channel become one notification. A user who is told by none of `media` loses nothing: items are of
+/// the moment, and the inbox has them all.
+///
+/// # Errors
+/// The store's, and damage; 113 once the worker's view has ended. Then nothing was done, or it was and nobody was told:
+/// planning again is safe.
+pub async fn plan<E: Engine>(
+    engine: &E,
+    worker: &Worker,
+    scan: &mut Scan,
+    media: &[Medium],
+    now: UnixMs,
+) -> Result<Planned, LayerError> {
+    let rows = scan.due(engine, worker, now, ITEMS_AT_ONCE).await?;
+    let items: &Vec<PushItem> = &unreadable::readable(&rows, |row: &Row| keys::push_item(&row.key, &row.value));
+    if rows.is_empty() {
+        return Ok(Planned::default());
+    }
+    let (rows, more) = (&rows, rows.len() >= ITEMS_AT_ONCE);
+    commit!(engine, Begin::Fresh, |tx, _| {
+        worker.prove(&tx).await?;
+        let decided = push::decide_some(&tx, items, now).await?;
+        let mut decisions = BTreeMap::new();
+        let mut told: BTreeMap<(UserId, ChannelId), &PushItem> = BTreeMap::new();
+        for (item, decision) in items.iter().zip(decided) {
+            *decisions.entry(decision).or_default() += 1;
+            if decision == Decision::Push {
+                told.entry((item.user, item.channel)).and_modify(|newest| *newest = item.max(*newest)).or_insert(item);
+            }
+        }
+        let mut jobs = 0;
+        let contacts = contacts_of(&tx, &told).await?;
+        for item in told.values() {
+            for contact in contacts[&item.user].iter().filter(|contact| by_itself(contact, media)) {
+                put_job(&mut tx, item, contact, now);
+                jobs += 1;
+            }
+            tx.set(&keys::told(item.user, item.channel), &ToldRecord { seq: item.seq }.encode());
+        }
+        for row in rows {
+            if keys::push_item(&row.key, &row.value).is_err() {
+                unreadable::keep(&mut tx, &row.key, &row.value);
+            }
+            tx.clear(&row.key);
+        }
+        Ok(Planned { items: items.len() as u64, jobs, decisions, more })
+    })
+}
+
+/// The contacts of everybody who is to be told something.
+async fn contacts_of<T: Transaction>(
+    tx: &T,
+    told: &BTreeMap<(UserId, ChannelId), &PushItem>,
+) -> Result<BTreeMap<UserId, Vec<Contact>>, LayerError> {
+    let mut users: Vec<UserId> = told.keys().map(|&(user, _)| user).collect();
+    users.dedup();
+    let contacts = join::try_all(users.iter().map(|&user| contacts::live(tx, user))).await?;
+    Ok(users.into_iter().zip(contacts).collect())
+}
+
+/// Whether a message is told there unless its user says otherwise: on devices.
+fn by_itself(contact: &Contact, media: &[Medium]) -> bool {
+    contact.medium.is_of_device() && media.contains(&contact.medium)
+}
+
+fn put_job<T: Transaction>(tx: &mut T, item: &PushItem, contact: &Contact, now: UnixMs) {
+    let &PushItem { user, channel, seq, sent_ms, .. } = item;
+    let notice = NoticeId::of_message(user, channel, seq, sent_ms);
+    let Contact { medium, device, .. } = contact;
+    let expires_ms = now.plus_ms(JOB_KEPT_MS);
+    let record = JobRecord { channel, seq, planned_ms: now, expires_ms, attempts: 0, leased: false };
+    tx.set(&keys::job(*medium, now, notice, user, device), &record.encode());
+    let delivery = DeliveryRecord {
+        state: DeliveryState::Planned,
+        planned_ms: now,
+        at_ms: now,
+        attempts: 0,
+        provider: String::new(),
+        provider_id: String::new(),
+        why: String::new(),
+    };
+    tx.set(&keys::delivery(notice, user, *medium, device), &delivery.encode());
+}

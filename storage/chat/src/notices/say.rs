@@ -1,0 +1,159 @@
+//! What a job has to say, as things stand when it is sent.
+//!
+//! Owns the last look before something leaves: whether there still is anything to tell, and what. A message that was read
+//! while its job waited is not told, and of several the number is that of now.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schema::op::ChannelKind;
+use schema::record::{
+    ChannelRecord, ContactRecord, HeadRecord, MemberRecord, MessageRecord, PushItem, ReadMarkRecord, UserRecord,
+};
+use schema::{ChannelId, Seq, UnixMs, UserId};
+
+use super::contacts::{self, Contact};
+use super::jobs::Job;
+use crate::push::{self, Decision};
+use crate::{LayerError, channels, content, keys, read, unreadable, visible};
+use kv::join;
+use kv::transaction::{Begin, Engine, Transaction};
+use schema::limits::CHANNELS_OF_USER_MAX;
+
+/// What to tell a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saying {
+    /// Where.
+    pub contact: ContactRecord,
+    /// The channel, and what later messages take the place of.
+    pub channel: ChannelId,
+    /// The newest message.
+    pub seq: Seq,
+    /// Whether the channel is one of two users.
+    pub is_direct: bool,
+    /// The channel's title; empty for a direct one.
+    pub title: String,
+    /// The name of who sent the message.
+    pub from: String,
+    /// Its text.
+    pub text: Arc<str>,
+    /// Messages of the channel that are unread.
+    pub unread: u64,
+    /// Messages that are unread in all of the account's channels.
+    pub unread_total: u64,
+}
+
+/// What a job has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// This.
+    Something(Box<Saying>),
+    /// Nothing any more.
+    Nothing {
+        /// Why.
+        why: &'static str,
+    },
+}
+
+/// Jobs that are looked at in one transaction, with some tens of reads each.
+const AT_ONCE: usize = 64;
+
+/// What each of these jobs has to say at `now`, in their order.
+///
+/// # Errors
+/// The store's, and damage.
+pub async fn say<E: Engine>(engine: &E, jobs: &[Job], now: UnixMs) -> Result<Vec<Said>, LayerError> {
+    let mut said = Vec::with_capacity(jobs.len());
+    for jobs in jobs.chunks(AT_ONCE) {
+        said.extend(read!(engine, Begin::Fresh, |tx| say_some(&tx, jobs, now).await)?);
+    }
+    Ok(said)
+}
+
+async fn say_some<T: Transaction>(tx: &T, jobs: &[Job], now: UnixMs) -> Result<Vec<Said>, LayerError> {
+    // One user has several devices, and each is told the same.
+    let mut users: Vec<UserId> = jobs.iter().map(|job| job.user).collect();
+    users.sort_unstable();
+    users.dedup();
+    let accounts = join::try_all(users.iter().map(|&user| account(tx, user))).await?;
+    let accounts: BTreeMap<UserId, Account> = users.into_iter().zip(accounts).collect();
+    join::try_all(jobs.iter().map(|job| say_one(tx, job, &accounts[&job.user], now))).await
+}
+
+/// What all jobs of a user say.
+struct Account {
+    contacts: Vec<Contact>,
+    unread_total: u64,
+}
+
+async fn account<T: Transaction>(tx: &T, user: UserId) -> Result<Account, LayerError> {
+    let range = keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX);
+    let unread = async {
+        let page = tx.snapshot_get_range(&range).await?;
+        let states = channels::states(tx, user, &page.rows).await?;
+        Ok::<u64, LayerError>(states.into_iter().flatten().map(|state| state.unread()).sum())
+    };
+    let (contacts, unread_total) = join::both(contacts::live(tx, user), unread).await?;
+    Ok(Account { contacts, unread_total })
+}
+
+async fn say_one<T: Transaction>(tx: &T, job: &Job, account: &Account, now: UnixMs) -> Result<Said, LayerError> {
+    match say_readable(tx, job, account, now).await {
+        // Of one job: the others go on.
+        Err(LayerError::Record(_)) => Ok(Said::Nothing { why: "a row cannot be read" }),
+        said => said,
+    }
+}
+
+async fn say_readable<T: Transaction>(tx: &T, job: &Job, account: &Account, now: UnixMs) -> Result<Said, LayerError> {
+    let nothing = |why| Ok(Said::Nothing { why });
+    let (channel, seq) = (job.record.channel, job.record.seq);
+    let same = |contact: &&Contact| contact.medium == job.medium && contact.device == job.device;
+    let Some(Contact { record: contact, .. }) = account.contacts.iter().find(same).cloned() else {
+        return nothing("the device is told no more");
+    };
+    let keys = [
+        keys::message(channel, seq),
+        keys::channel(channel),
+        keys::head(channel),
+        keys::read(job.user, channel),
+        keys::member(channel, job.user),
+    ];
+    let rows = tx.snapshot_get_all(&keys).await?;
+    let message = unreadable::refuse_some(&keys[0], rows[0].as_ref(), MessageRecord::decode)?;
+    let record = unreadable::refuse_some(&keys[1], rows[1].as_ref(), ChannelRecord::decode)?;
+    let head: HeadRecord = unreadable::skip_or_default(&keys[2], rows[2].as_ref(), HeadRecord::decode);
+    let mark: ReadMarkRecord = unreadable::skip_or_default(&keys[3], rows[3].as_ref(), ReadMarkRecord::decode);
+    let member = unreadable::refuse_some(&keys[4], rows[4].as_ref(), MemberRecord::decode)?;
+    let (Some(message), Some(record), Some(member)) = (message, record, member) else {
+        return nothing("the message is not there any more");
+    };
+    let item = PushItem::new(job.user, (channel, seq), message.from, message.sent_ms);
+    let decided = push::decide_some(tx, &[item], now).await?;
+    match decided[0] {
+        // Its own job is what it was told with.
+        Decision::Push | Decision::Told => {}
+        Decision::Gone => return nothing("the message may not be read any more"),
+        Decision::Deleted => return nothing("the message was deleted"),
+        Decision::Read => return nothing("the message was read"),
+        Decision::Blocked => return nothing("its sender is blocked"),
+        Decision::Muted => return nothing("the channel is muted"),
+        Decision::Online => return nothing("the user is online"),
+        Decision::Unreadable => return nothing("a row cannot be read"),
+    }
+    let user = keys::user(message.from);
+    let from = tx.snapshot_get(&user).await?;
+    let from = from.and_then(|row| unreadable::skip(&user, UserRecord::decode(&row)));
+    let text = content::text(tx, (channel, seq), &message).await?;
+    Ok(Said::Something(Box::new(Saying {
+        contact,
+        channel,
+        seq,
+        is_direct: record.kind == ChannelKind::Direct,
+        title: record.title,
+        from: from.map(|user| user.display_name).unwrap_or_default(),
+        text,
+        unread: visible::unread(head.seq, mark.seq, visible::joined_after(&member)),
+        unread_total: account.unread_total,
+    })))
+}

@@ -1,0 +1,123 @@
+//! How much waits to be sent, and what was given up: for operators and metrics.
+
+use schema::limits::JOB_KEPT_MS;
+use schema::record::{DeadRecord, DeliveryRecord, DeliveryState, JobRecord};
+use schema::{Medium, NoticeId, UnixMs, UserId};
+
+use super::Worker;
+use crate::keys::{self, Queue};
+use crate::{LayerError, commit, read, unreadable};
+use kv::transaction::{Begin, Engine, RangeRequest, Row, Transaction};
+
+/// Rows of a queue that are counted: beyond it the depth is told as this many.
+const COUNTED_MAX: u64 = 1_000_000;
+/// Rows of one read.
+const PAGE_ROWS: u32 = 1_000;
+
+/// What waits in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Depth {
+    /// Rows, counted up to a million.
+    pub rows: u64,
+    /// When the oldest was due, among those that are.
+    pub oldest: Option<UnixMs>,
+}
+
+/// What waits for a worker, or for all of them: push items, and the jobs of each medium.
+///
+/// Reads every row of the queues, so it is for now and then.
+///
+/// # Errors
+/// The store's.
+pub async fn depths<E: Engine>(
+    engine: &E,
+    worker: Option<&Worker>,
+    now: UnixMs,
+) -> Result<Vec<(Queue, Depth)>, LayerError> {
+    let queues = [Queue::Pushes].into_iter().chain(Medium::ALL.iter().copied().map(Queue::Jobs));
+    let mut depths = Vec::new();
+    for queue in queues {
+        let mut depth = Depth::default();
+        let all = RangeRequest::new(queue.key(0), queue.key(usize::from(schema::limits::PARTITIONS)));
+        let mut next = Some(all.rows(PAGE_ROWS));
+        while let Some(range) = next.filter(|_| depth.rows < COUNTED_MAX) {
+            let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
+            for (partition, due) in page.rows.iter().filter_map(|row| queue.place(&row.key)) {
+                if worker.is_none_or(|worker| worker.share().has_partition(partition)) {
+                    depth.rows += 1;
+                    if due <= now {
+                        depth.oldest = Some(depth.oldest.map_or(due, |oldest| oldest.min(due)));
+                    }
+                }
+            }
+            next = range.after(&page);
+        }
+        depths.push((queue, depth));
+    }
+    Ok(depths)
+}
+
+/// A job that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// By what it was to be sent.
+    pub medium: Medium,
+    /// When it was given up.
+    pub at: UnixMs,
+    /// The notice.
+    pub notice: NoticeId,
+    /// Whom it was to tell.
+    pub user: UserId,
+    /// On which device.
+    pub device: String,
+    /// Which message, and why.
+    pub record: DeadRecord,
+}
+
+/// The jobs of a medium that were given up, the earliest first, at most `limit`.
+///
+/// # Errors
+/// The store's.
+pub async fn given_up<E: Engine>(engine: &E, medium: Medium, limit: u32) -> Result<Vec<GivenUp>, LayerError> {
+    let range = keys::given_up(medium).rows(limit);
+    let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
+    Ok(unreadable::readable(&page.rows, |row: &Row| {
+        let (medium, at, notice, user, device) = keys::dead_fields(&row.key)?;
+        Ok(GivenUp { medium, at, notice, user, device, record: DeadRecord::decode(&row.value)? })
+    }))
+}
+
+/// Makes jobs again of some that were given up, due at `now`. Returns how many still were.
+///
+/// # Errors
+/// The store's. Replaying again is safe.
+pub async fn replay<E: Engine>(engine: &E, dead: &[GivenUp], now: UnixMs) -> Result<u64, LayerError> {
+    commit!(engine, Begin::Fresh, |tx, attempt| {
+        let keys: Vec<_> =
+            dead.iter().map(|dead| keys::dead(dead.medium, dead.at, dead.notice, dead.user, &dead.device)).collect();
+        let mut replayed = 0;
+        for ((dead, key), row) in dead.iter().zip(&keys).zip(tx.get_all(&keys).await?) {
+            if row.is_none() {
+                replayed += u64::from(attempt.maybe_committed);
+                continue;
+            }
+            replayed += 1;
+            tx.clear(key);
+            let DeadRecord { channel, seq, planned_ms, .. } = dead.record;
+            let expires_ms = now.plus_ms(JOB_KEPT_MS);
+            let job = JobRecord { channel, seq, planned_ms: now, expires_ms, attempts: 0, leased: false };
+            tx.set(&keys::job(dead.medium, now, dead.notice, dead.user, &dead.device), &job.encode());
+            let delivery = DeliveryRecord {
+                state: DeliveryState::Planned,
+                planned_ms,
+                at_ms: now,
+                attempts: 0,
+                provider: String::new(),
+                provider_id: String::new(),
+                why: "it was given up, and an operator had it tried again".to_owned(),
+            };
+            tx.set(&keys::delivery(dead.notice, dead.user, dead.medium, &dead.device), &delivery.encode());
+        }
+        Ok(replayed)
+    })
+}
