@@ -6,12 +6,14 @@
 //! ```text
 //! message      what one target is told, whatever the medium
 //! outcome      what came of it
+//! retry        what becomes of a job after an attempt
 //! providers    the services, one file each, behind one trait
 //! ```
 
 pub mod message;
 pub mod outcome;
 pub mod providers;
+pub mod retry;
 
 pub use message::Message;
 pub use outcome::{Fault, Outcome};
