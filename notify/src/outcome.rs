@@ -44,6 +44,9 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Characters of what a failure says for an operator.
+const DETAIL_CHARS_MAX: usize = 200;
+
 /// What came of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -64,9 +67,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Failed, with nothing said of when to try again.
+    /// Failed, with nothing said of when to try again. Of the detail the first 200 characters are kept, and of a line
+    /// break a space.
     #[must_use]
-    pub fn failed(fault: Fault, detail: impl Into<String>) -> Self {
-        Self::Failed { fault, retry_after_ms: None, detail: detail.into() }
+    pub fn failed(fault: Fault, detail: impl AsRef<str>) -> Self {
+        let shown = |character: char| if character.is_control() { ' ' } else { character };
+        let detail: String = detail.as_ref().trim().chars().map(shown).take(DETAIL_CHARS_MAX).collect();
+        Self::Failed { fault, retry_after_ms: None, detail }
     }
 }

@@ -1,14 +1,41 @@
 //! The services that messages are sent to.
 //!
 //! Owns the trait that they are behind. Knows no store.
+//!
+//! ```text
+//! config    which there are, by a file: notify.toml
+//! apns webpush     one each
+//! dry       in the place of any of them, where nothing shall be sent
+//! http connect guard     the client of those that speak HTTP, and whom it may connect to
+//! subscription           where a browser is told, and how it is encrypted for it
+//! jwt secret fit         tokens, keys on disk, payload limits
+//! ```
+
+mod apns;
+mod config;
+mod connect;
+mod dry;
+mod fit;
+mod guard;
+mod http;
+mod jwt;
+mod secret;
+mod subscription;
+mod webpush;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use schema::Medium;
+use tokio::time::timeout;
 
 use crate::message::Message;
-use crate::outcome::Outcome;
+use crate::outcome::{Fault, Outcome};
+
+pub use config::{ConfigError, Providers};
+pub use guard::{ENDPOINT_BYTES_MAX, EndpointError, Guard, check_endpoint};
+pub use subscription::{SUBSCRIPTION_BYTES_MAX, Subscription, SubscriptionError};
 
 /// How long an attempt may take. Below half of the lease of a job, so that no attempt of a worker that lost it is under
 /// way when another makes its own.
@@ -30,4 +57,12 @@ pub trait Provider: Send + Sync {
 
     /// Sends a message. Never fails: what goes wrong is an outcome.
     fn send<'a>(&'a self, message: &'a Message) -> Attempt<'a>;
+}
+
+/// An attempt that ends within a time, whatever the service does.
+fn bounded<'a>(attempt_ms_max: u64, attempt: impl Future<Output = Outcome> + Send + 'a) -> Attempt<'a> {
+    Box::pin(async move {
+        let ended = timeout(Duration::from_millis(attempt_ms_max), attempt).await;
+        ended.unwrap_or_else(|_| Outcome::failed(Fault::Network, format!("no answer within {attempt_ms_max} ms")))
+    })
 }

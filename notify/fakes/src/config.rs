@@ -1,0 +1,61 @@
+//! Files with which a node sends to the fakes: keys, and a `notify.toml`.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::{apns, webpush};
+
+pub(crate) struct Addresses {
+    pub(crate) apns: SocketAddr,
+}
+
+/// Writes them, and gives the path of the configuration.
+pub(crate) fn write(directory: &Path, addresses: &Addresses) -> io::Result<PathBuf> {
+    fs::create_dir_all(directory)?;
+    write_secret(&directory.join("apns.p8"), apns::KEY)?;
+    write_secret(&directory.join("webpush.pem"), webpush::KEY)?;
+    let path = directory.join("notify.toml");
+    fs::write(&path, text(addresses))?;
+    Ok(path)
+}
+
+/// Writes a file that its owner alone may read.
+fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+    // A file that is there keeps its mode, which may be another's.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
+fn text(addresses: &Addresses) -> String {
+    let Addresses { apns } = addresses;
+    format!(
+        r#"# Written by the fakes: each provider is one of them. See notify.toml at the root of the project for all keys.
+allow_loopback = true
+
+[[provider]]
+name = "apns"
+medium = "apns"
+key_file = "apns.p8"
+key_id = "{key_id}"
+team_id = "{team_id}"
+topic = "{topic}"
+url = "http://{apns}"
+development_url = "http://{apns}"
+
+[[provider]]
+name = "webpush"
+medium = "webpush"
+key_file = "webpush.pem"
+subject = "mailto:operator@rookery.example"
+"#,
+        key_id = apns::KEY_ID,
+        team_id = apns::TEAM_ID,
+        topic = apns::TOPIC,
+    )
+}
