@@ -6,10 +6,12 @@
 //! ```text
 //! message      what one target is told, whatever the medium
 //! outcome      what came of it
+//! breaker      whether a provider is asked at all
 //! retry        what becomes of a job after an attempt
 //! providers    the services, one file each, behind one trait
 //! ```
 
+pub mod breaker;
 pub mod message;
 pub mod outcome;
 pub mod providers;
