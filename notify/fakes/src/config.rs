@@ -10,12 +10,14 @@ use crate::{apns, webpush};
 
 pub(crate) struct Addresses {
     pub(crate) apns: SocketAddr,
+    pub(crate) fcm: SocketAddr,
 }
 
 /// Writes them, and gives the path of the configuration.
-pub(crate) fn write(directory: &Path, addresses: &Addresses) -> io::Result<PathBuf> {
+pub(crate) fn write(directory: &Path, addresses: &Addresses, fcm_key: &str) -> io::Result<PathBuf> {
     fs::create_dir_all(directory)?;
     write_secret(&directory.join("apns.p8"), apns::KEY)?;
+    write_secret(&directory.join("fcm.json"), fcm_key)?;
     write_secret(&directory.join("webpush.pem"), webpush::KEY)?;
     let path = directory.join("notify.toml");
     fs::write(&path, text(addresses))?;
@@ -33,7 +35,7 @@ fn write_secret(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn text(addresses: &Addresses) -> String {
-    let Addresses { apns } = addresses;
+    let Addresses { apns, fcm } = addresses;
     format!(
         r#"# Written by the fakes: each provider is one of them. See notify.toml at the root of the project for all keys.
 allow_loopback = true
@@ -53,6 +55,12 @@ name = "webpush"
 medium = "webpush"
 key_file = "webpush.pem"
 subject = "mailto:operator@rookery.example"
+
+[[provider]]
+name = "fcm"
+medium = "fcm"
+key_file = "fcm.json"
+url = "http://{fcm}"
 "#,
         key_id = apns::KEY_ID,
         team_id = apns::TEAM_ID,

@@ -14,6 +14,7 @@ mod aes128gcm;
 pub mod apns;
 mod config;
 mod control;
+pub mod fcm;
 mod ledger;
 mod profile;
 mod server;
@@ -105,7 +106,10 @@ pub struct Fakes {
     pub apns: Fake,
     /// A browser's push service, and the browser behind it.
     pub webpush: Fake,
+    /// Firebase Cloud Messaging.
+    pub fcm: Fake,
     browser: Arc<webpush::PushService>,
+    google: Arc<fcm::Fcm>,
     config_path: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -143,7 +147,11 @@ impl Fakes {
         let bound = server::bind()?;
         let browser = Arc::new(webpush::PushService::new(bound.1));
         let webpush = fake("webpush", bound, Arc::clone(&browser) as Arc<dyn Service>);
-        let config_path = config::write(directory, &config::Addresses { apns: apns.address })?;
+        let bound = server::bind()?;
+        let google = Arc::new(fcm::Fcm::new(bound.1));
+        let fcm = fake("fcm", bound, Arc::clone(&google) as Arc<dyn Service>);
+        let config_path =
+            config::write(directory, &config::Addresses { apns: apns.address, fcm: fcm.address }, &google.key_file())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("fakes".to_owned()).spawn(move || {
@@ -155,13 +163,22 @@ impl Fakes {
                 let _ = stopped.await;
             });
         })?;
-        Ok(Self { apns, webpush, browser, config_path, stop: Some(stop), thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            apns,
+            webpush,
+            fcm,
+            browser,
+            google,
+            config_path,
+            stop: Some(stop),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Every fake.
     #[must_use]
     pub fn all(&self) -> Vec<&Fake> {
-        vec![&self.apns, &self.webpush]
+        vec![&self.apns, &self.webpush, &self.fcm]
     }
 
     /// What a browser gives its application when it subscribes: the JSON of a `PushSubscription`. The name is of
@@ -169,6 +186,17 @@ impl Fakes {
     #[must_use]
     pub fn subscription(&self, name: &str) -> String {
         self.browser.subscription(name).to_string()
+    }
+
+    /// How many access tokens Google's stand-in has granted.
+    #[must_use]
+    pub fn access_tokens(&self) -> u64 {
+        self.google.granted()
+    }
+
+    /// Takes none of them any more, as Google may at any time.
+    pub fn revoke_access_tokens(&self) {
+        self.google.revoke();
     }
 
     /// The `notify.toml` that lists them.

@@ -1,11 +1,12 @@
 //! Signed tokens (JSON Web Tokens): verified by a library that is none of the providers'.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use p256::SecretKey;
 use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::pkcs8::DecodePrivateKey as _;
+use ring::rsa::KeyPair as RsaKeyPair;
 use serde_json::Value;
 
 /// Whose signature counts.
@@ -19,6 +20,14 @@ impl Key {
     pub(crate) fn of_ec_pem(pem: &str) -> Self {
         let key = SecretKey::from_pkcs8_pem(pem).expect("the fakes' own key");
         Self::of_ec_point(key.public_key().to_encoded_point(false).as_bytes())
+    }
+
+    /// The public half of a private key of RSA.
+    pub(crate) fn of_rsa_pem(pem: &str) -> Self {
+        let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        let der = STANDARD.decode(body).expect("the fakes' own key");
+        let key = RsaKeyPair::from_pkcs8(&der).expect("the fakes' own key");
+        Self { algorithm: Algorithm::RS256, decoding: DecodingKey::from_rsa_der(key.public().as_ref()) }
     }
 
     /// A public key on P-256, as an uncompressed point.

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::apns::Apns;
 use super::dry::DryRun;
+use super::fcm::Fcm;
 use super::guard::Guard;
 use super::secret::Secret;
 use super::webpush::WebPush;
@@ -207,7 +208,8 @@ impl Providers {
                 self.webpush_key.get_or_insert_with(|| webpush.public_key().to_owned());
                 Arc::new(webpush)
             }
-            Medium::Fcm | Medium::Mail | Medium::Sms | Medium::Webhook => {
+            Medium::Fcm => Arc::new(Fcm::new(name, common.settings(table)?, common)?),
+            Medium::Mail | Medium::Sms | Medium::Webhook => {
                 return Err(KeyError::new("medium", "is not there yet"));
             }
         })

@@ -4,17 +4,19 @@
 //!
 //! ```text
 //! config    which there are, by a file: notify.toml
-//! apns webpush     one each
+//! apns fcm webpush     one each
 //! dry       in the place of any of them, where nothing shall be sent
 //! http connect guard     the client of those that speak HTTP, and whom it may connect to
 //! subscription           where a browser is told, and how it is encrypted for it
-//! jwt secret fit         tokens, keys on disk, payload limits
+//! jwt access secret fit  signed tokens, access tokens, keys on disk, payload limits
 //! ```
 
+mod access;
 mod apns;
 mod config;
 mod connect;
 mod dry;
+mod fcm;
 mod fit;
 mod guard;
 mod http;
