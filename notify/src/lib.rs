@@ -7,6 +7,7 @@
 //! message      what one target is told, whatever the medium
 //! outcome      what came of it
 //! breaker      whether a provider is asked at all
+//! quiet        the hours in which somebody wants to be left alone
 //! retry        what becomes of a job after an attempt
 //! providers    the services, one file each, behind one trait
 //! ```
@@ -15,6 +16,7 @@ pub mod breaker;
 pub mod message;
 pub mod outcome;
 pub mod providers;
+pub mod quiet;
 pub mod retry;
 
 pub use message::Message;
