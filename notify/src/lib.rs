@@ -4,6 +4,9 @@
 //! shards, on a thread of its own.
 //!
 //! ```text
+//! worker       what is due is planned and sent; the thread of it
+//! compose      a job in words
+//! counts       what is counted
 //! message      what one target is told, whatever the medium
 //! outcome      what came of it
 //! breaker      whether a provider is asked at all
@@ -13,11 +16,16 @@
 //! ```
 
 pub mod breaker;
+pub mod compose;
+mod counts;
 pub mod message;
 pub mod outcome;
 pub mod providers;
 pub mod quiet;
 pub mod retry;
+pub mod worker;
 
+pub use counts::{Counts, Waiting};
 pub use message::Message;
 pub use outcome::{Fault, Outcome};
+pub use providers::Providers;

@@ -22,6 +22,7 @@ use super::dry::DryRun;
 use super::fcm::Fcm;
 use super::guard::Guard;
 use super::secret::Secret;
+use super::subscription::Subscription;
 use super::webpush::WebPush;
 use super::{ATTEMPT_MS_MAX, Provider};
 
@@ -227,6 +228,36 @@ impl Providers {
     #[must_use]
     pub fn of(&self, medium: Medium) -> &[Arc<dyn Provider>] {
         self.by_medium.get(&medium).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The media that something is sent by.
+    pub fn media(&self) -> impl Iterator<Item = Medium> {
+        self.by_medium.keys().copied()
+    }
+
+    /// Whether nothing is sent by any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_medium.is_empty()
+    }
+
+    /// Whether an address is one of a medium, and one that may be sent to, for whoever stores it.
+    ///
+    /// # Errors
+    /// Why not, for whoever registers it.
+    pub fn check_address(&self, medium: Medium, address: &str) -> Result<(), String> {
+        let is_token = |also: &[u8]| address.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte));
+        let fits = match medium {
+            Medium::WebPush => {
+                return Subscription::parse(address, self.guard).map(drop).map_err(|error| error.to_string());
+            }
+            Medium::Apns => (1..=200).contains(&address.len()) && address.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            Medium::Fcm => is_token(b"_-:"),
+            Medium::Webhook => is_token(b"_-:.="),
+            // Registered and verified elsewhere.
+            Medium::Mail | Medium::Sms => false,
+        };
+        if fits { Ok(()) } else { Err(format!("this is no token of {medium}")) }
     }
 
     /// What browsers subscribe for (`applicationServerKey`): the public key of the first provider of web push, an

@@ -1,0 +1,148 @@
+//! A message for one target, in words, from what its job has to say.
+//!
+//! Owns the words and the names that a repetition is known by. Knows no provider and no store.
+
+use std::collections::BTreeMap;
+
+use chat::notices::{Job, Saying};
+use uuid::Uuid;
+
+use crate::message::{Message, Target};
+
+/// Characters of a text that are told: phones show some 200.
+const TEXT_CHARS_MAX: usize = 300;
+/// Characters of a title or a name in a title.
+const NAME_CHARS_MAX: usize = 60;
+/// The namespace of the ids of messages, drawn once.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6d1f_3b0a_94c7_4f0e_8a55_2f6d_0c5e_71b3);
+
+/// The message of a job about a channel.
+#[must_use]
+pub fn compose(job: &Job, saying: &Saying) -> Message {
+    let Saying { contact, channel, seq, is_direct, title, from, text, unread, unread_total } = saying;
+    let from = short(from, NAME_CHARS_MAX);
+    let place = if *is_direct { from.clone() } else { short(title, NAME_CHARS_MAX) };
+    let title = match (*unread, *is_direct) {
+        (0 | 1, _) => place,
+        (several, true) => format!("{several} new from {place}"),
+        (several, false) => format!("{several} new in {place}"),
+    };
+    let text = short(text, TEXT_CHARS_MAX);
+    let body = if *is_direct { text } else { format!("{from}: {text}") };
+    let data = [("channel_id", channel.to_string()), ("seq", seq.0.to_string()), ("user_id", job.user.to_string())];
+    Message {
+        notice: job.notice,
+        id: id(job),
+        target: Target {
+            address: contact.address.clone(),
+            app: contact.app.clone(),
+            is_development: contact.development,
+            locale: contact.locale.clone(),
+        },
+        title,
+        body,
+        html: None,
+        collapse: channel.to_string(),
+        badge: Some(*unread_total),
+        data: data.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>(),
+        media: None,
+        is_urgent: true,
+        expires_ms: job.record.expires_ms,
+        unsubscribe: None,
+        callback: None,
+    }
+}
+
+/// The name of what a job tells its target: the same at each attempt, by whichever worker.
+#[must_use]
+pub fn id(job: &Job) -> Uuid {
+    let mut name = Vec::with_capacity(64);
+    name.extend_from_slice(&job.notice.0);
+    name.extend_from_slice(&job.user.0.to_be_bytes());
+    name.push(job.medium as u8);
+    name.extend_from_slice(job.device.as_bytes());
+    Uuid::new_v5(&NAMESPACE, &name)
+}
+
+/// A text on one line, cut behind so many characters.
+fn short(text: &str, chars_max: usize) -> String {
+    let mut chars = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = chars.by_ref().take(chars_max).collect();
+    if chars.next().is_some() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use schema::record::{ContactRecord, JobRecord};
+    use schema::{ChannelId, Medium, NoticeId, Seq, UnixMs, UserId};
+
+    use super::*;
+
+    fn job() -> Job {
+        let record = JobRecord {
+            channel: ChannelId(7),
+            seq: Seq(3),
+            planned_ms: UnixMs(1),
+            expires_ms: UnixMs(9),
+            attempts: 1,
+            leased: true,
+        };
+        let notice = NoticeId::of_message(UserId(2), ChannelId(7), Seq(3), UnixMs(0));
+        Job { medium: Medium::Apns, due: UnixMs(5), notice, user: UserId(2), device: "phone".into(), record }
+    }
+
+    fn saying(title: &str, from: &str, text: &str, unread: u64) -> Saying {
+        Saying {
+            contact: ContactRecord {
+                address: "token".into(),
+                app: String::new(),
+                development: false,
+                locale: String::new(),
+                family: 1,
+                registered_ms: UnixMs(0),
+                verified_ms: None,
+            },
+            channel: ChannelId(7),
+            seq: Seq(3),
+            is_direct: title.is_empty(),
+            title: title.into(),
+            from: from.into(),
+            text: text.into(),
+            unread,
+            unread_total: 12,
+        }
+    }
+
+    #[test]
+    fn one_message_is_told_as_it_is_and_several_by_their_number() {
+        let check = |title, from, text, unread, expected: (&str, &str)| {
+            let message = compose(&job(), &saying(title, from, text, unread));
+            assert_eq!((message.title.as_str(), message.body.as_str()), expected);
+            assert_eq!((message.badge, message.collapse.as_str()), (Some(12), "7"));
+        };
+        check("", "Ada", "hello", 1, ("Ada", "hello"));
+        check("", "Ada", "hello", 3, ("3 new from Ada", "hello"));
+        check("Team", "Ada", "hello", 1, ("Team", "Ada: hello"));
+        check("Team", "Ada", "hello", 3, ("3 new in Team", "Ada: hello"));
+        check("", "Ada", "two\nlines", 1, ("Ada", "two lines"));
+        let (long, cut) = ("ㅎ".repeat(301), "ㅎ".repeat(300) + "…");
+        check("", "Ada", &long, 1, ("Ada", &cut));
+        check("", "Ada", &long[..900], 1, ("Ada", &long[..900]));
+    }
+
+    #[test]
+    fn a_repetition_has_the_same_id_and_nothing_else_has() {
+        let same = Job { due: UnixMs(99), record: JobRecord { attempts: 7, ..job().record }, ..job() };
+        assert_eq!(id(&same), id(&job()));
+        let others = [
+            Job { device: "tablet".into(), ..job() },
+            Job { medium: Medium::Fcm, ..job() },
+            Job { user: UserId(3), ..job() },
+            Job { notice: job().notice.at(UnixMs(1)), ..job() },
+        ];
+        assert!(others.iter().all(|other| id(other) != id(&job())));
+    }
+}

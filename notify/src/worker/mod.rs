@@ -1,0 +1,139 @@
+//! The workers of a node: one that plans, and one for each medium, so that one that is down delays no other.
+//!
+//! Owns the thread and its runtime, when each looks, and the end. What is this node's to do follows from the view that the
+//! node goes by; that it still is, every transaction proves.
+//!
+//! ```text
+//! planner    items that are due become jobs        sender    jobs of one medium are leased, sent and ended
+//! ```
+
+mod planner;
+mod sender;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use chat::notices::Worker;
+use kv::Engine;
+use schema::{Incarnation, UnixMs, View};
+use tokio::runtime;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::counts::Counts;
+use crate::providers::Providers;
+
+/// How often a queue is looked at in which nothing was due. A look at an empty queue is one read.
+const EVERY: Duration = Duration::from_millis(500);
+/// How long a store that fails, or a view that is changing, is left alone.
+const TROUBLE: Duration = Duration::from_secs(1);
+/// How long attempts may take to end once the worker stops. What is under way then is anybody's when its lease ends.
+const STOP: Duration = Duration::from_secs(5);
+
+/// What the workers need.
+pub struct Parts<E> {
+    /// The store.
+    pub engine: E,
+    /// This node's life.
+    pub life: Incarnation,
+    /// The view that the node goes by, from memory.
+    pub view: Arc<dyn Fn() -> Option<Arc<View>> + Send + Sync>,
+    /// The wall clock.
+    pub wall: fn() -> UnixMs,
+    /// Who sends.
+    pub providers: Arc<Providers>,
+    /// Where is counted.
+    pub counts: Arc<Counts>,
+}
+
+/// What every worker shares.
+struct Shared<E> {
+    parts: Parts<E>,
+    /// Told when jobs were made.
+    made: Notify,
+    stop: watch::Receiver<bool>,
+}
+
+impl<E: Engine> Shared<E> {
+    /// What is this node's to do, if anything.
+    fn mine(&self) -> Option<Worker> {
+        let view = (self.parts.view)()?;
+        Worker::of(&view, self.parts.life)
+    }
+
+    fn now(&self) -> UnixMs {
+        (self.parts.wall)()
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits for so long, or until the workers stop.
+    async fn rest(&self, how_long: Duration) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            _ = stop.wait_for(|&stopped| stopped) => {}
+            () = sleep(how_long) => {}
+        }
+    }
+}
+
+/// Workers that run. Dropping it stops them without waiting.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Takes nothing up any more. Does not wait; may be repeated.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Stops, and waits until what is under way has ended, five seconds at most.
+    ///
+    /// # Panics
+    /// If the workers' thread did.
+    pub fn join(self) {
+        self.stop();
+        self.thread.join().expect("the thread of the workers does not panic");
+    }
+}
+
+/// Starts the workers, on a thread of their own named `notify`.
+///
+/// # Errors
+/// If the thread or its runtime cannot be had.
+pub fn start<E: Engine>(parts: Parts<E>) -> io::Result<Running> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = watch::channel(false);
+    let thread = thread::Builder::new().name("notify".to_owned()).spawn(move || {
+        runtime.block_on(run(parts, stopped));
+        // Cuts off attempts that did not end in time.
+        runtime.shutdown_background();
+    })?;
+    Ok(Running { stop, thread })
+}
+
+async fn run<E: Engine>(parts: Parts<E>, stop: watch::Receiver<bool>) {
+    let media: Vec<_> = parts.providers.media().collect();
+    let shared = Arc::new(Shared { parts, made: Notify::new(), stop });
+    let mut workers = JoinSet::new();
+    workers.spawn(planner::plan(Arc::clone(&shared), media.clone()));
+    workers.spawn(planner::look(Arc::clone(&shared)));
+    for medium in media {
+        workers.spawn(sender::send(Arc::clone(&shared), medium));
+    }
+    while let Some(ended) = workers.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The worker that plans: items that are due become jobs, and how much waits is looked at now and then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat::keys::Queue;
+use chat::notices::{self, Scan};
+use kv::Engine;
+use schema::Medium;
+
+use super::{EVERY, Shared, TROUBLE};
+
+/// How often the depth of the queues is looked at, which reads them all.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Plans what is due, for as long as the workers run.
+pub(super) async fn plan<E: Engine>(shared: Arc<Shared<E>>, media: Vec<Medium>) {
+    let mut scan = Scan::of(Queue::Pushes);
+    while !shared.is_stopping() {
+        let Some(worker) = shared.mine() else {
+            shared.rest(EVERY).await;
+            continue;
+        };
+        match notices::plan(&shared.parts.engine, &worker, &mut scan, &media, shared.now()).await {
+            Ok(planned) => {
+                shared.parts.counts.planned(&planned);
+                if planned.jobs > 0 {
+                    shared.made.notify_waiters();
+                }
+                if !planned.more {
+                    shared.rest(EVERY).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "items were not planned, trying again");
+                shared.rest(TROUBLE).await;
+            }
+        }
+    }
+}
+
+/// Looks how much waits, for as long as the workers run.
+pub(super) async fn look<E: Engine>(shared: Arc<Shared<E>>) {
+    while !shared.is_stopping() {
+        if let Some(worker) = shared.mine() {
+            let now = shared.now();
+            match notices::depths(&shared.parts.engine, Some(&worker), now).await {
+                Ok(depths) => shared.parts.counts.waiting(&depths, now),
+                Err(error) => tracing::debug!(%error, "how much waits is not known"),
+            }
+        }
+        shared.rest(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,292 @@
+//! The worker of one medium: jobs are leased in batches, sent beside each other, and end in batches.
+//!
+//! Owns the order of these: nothing is leased beyond what may be under way, no attempt begins late in a lease, and no end
+//! waits for another attempt. Whether a provider is asked is its breaker's, what follows from an outcome `retry`'s.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chat::keys::Queue;
+use chat::notices::{self, End, Job, Said, Scan, jobs};
+use kv::Engine;
+use schema::Medium;
+use schema::limits::JOB_LEASE_MS;
+use tokio::task::JoinSet;
+use tokio::time::{Instant as Deadline, sleep_until, timeout};
+
+use super::{EVERY, STOP, Shared, TROUBLE};
+use crate::breaker::{Breaker, Verdict};
+use crate::compose::compose;
+use crate::message::Message;
+use crate::outcome::Outcome;
+use crate::providers::{ATTEMPT_MS_MAX, Provider};
+use crate::retry::{self, Attempt, Next};
+
+/// Attempts of one medium that are under way at once: at 100 ms each, 2,560 a second.
+const UNDER_WAY_MAX: usize = 256;
+/// Jobs of one lease at most.
+const LEASE_MAX: usize = 128;
+/// Fewer places than these are no reason to lease while attempts are under way: a transaction for each would be dear.
+const LEASE_MIN: usize = 32;
+/// Ends of one transaction at most.
+const ENDS_MAX: usize = 256;
+/// How long an end waits for others.
+const ENDS_EVERY: Duration = Duration::from_millis(20);
+/// An attempt begins no later in its lease than this, so that it ends within it.
+const BEGIN_MS_MAX: u64 = JOB_LEASE_MS / 2;
+const _: () = assert!(BEGIN_MS_MAX + ATTEMPT_MS_MAX < JOB_LEASE_MS, "an attempt ends before its job is anybody's");
+
+/// One of the medium's providers, and how it fares.
+struct Way {
+    provider: Arc<dyn Provider>,
+    breaker: Breaker,
+}
+
+/// A way that may be gone.
+struct Open {
+    at: usize,
+    /// As it is once an attempt is made.
+    breaker: Breaker,
+    /// Attempts that may be made of it now.
+    at_once: usize,
+}
+
+/// An attempt that has ended.
+struct Ended {
+    job: Job,
+    /// Which of the ways it went.
+    way: usize,
+    /// Where it went, for a contact that is gone.
+    address: String,
+    outcome: Outcome,
+    took_ms: u64,
+}
+
+struct Sender<E> {
+    shared: Arc<Shared<E>>,
+    medium: Medium,
+    ways: Vec<Way>,
+    /// Where the breakers' clock starts.
+    begun: Instant,
+    scan: Scan,
+    under_way: JoinSet<Ended>,
+    ends: Vec<(Job, End)>,
+    /// When the first of these came.
+    first_end: Option<Instant>,
+}
+
+/// Sends what is due by one medium, for as long as the workers run.
+pub(super) async fn send<E: Engine>(shared: Arc<Shared<E>>, medium: Medium) {
+    let providers = shared.parts.providers.of(medium);
+    let ways = providers.iter().map(|provider| Way { provider: Arc::clone(provider), breaker: Breaker::default() });
+    let ways = ways.collect();
+    let scan = Scan::of(Queue::Jobs(medium));
+    let (under_way, ends) = (JoinSet::new(), Vec::new());
+    let begun = Instant::now();
+    Sender { shared, medium, ways, begun, scan, under_way, ends, first_end: None }.run().await;
+}
+
+impl<E: Engine> Sender<E> {
+    async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut look_at = Deadline::now();
+        while !shared.is_stopping() {
+            let room = UNDER_WAY_MAX - self.under_way.len();
+            let is_worth_it = room >= LEASE_MIN || self.under_way.is_empty();
+            if Deadline::now() >= look_at && is_worth_it {
+                let wait = self.begin(room).await;
+                look_at = Deadline::now() + wait;
+            }
+            let ends_at = self.first_end.map(|first| Deadline::from_std(first + ENDS_EVERY));
+            // Told of jobs that are made from here on.
+            let made = pin!(shared.made.notified());
+            let mut stop = shared.stop.clone();
+            let waits_for_look = Deadline::now() < look_at;
+            tokio::select! {
+                _ = stop.wait_for(|&stopped| stopped) => {}
+                Some(ended) = self.under_way.join_next() => self.ended(ended.expect("no attempt panics")),
+                () = sleep_until(ends_at.unwrap_or_else(far)), if ends_at.is_some() => {}
+                () = sleep_until(look_at), if waits_for_look => {}
+                () = made, if waits_for_look => look_at = Deadline::now(),
+            }
+            while let Some(ended) = self.under_way.try_join_next() {
+                self.ended(ended.expect("no attempt panics"));
+            }
+            let is_due = self.first_end.is_some_and(|first| first.elapsed() >= ENDS_EVERY);
+            if self.ends.len() >= ENDS_MAX || is_due {
+                self.settle().await;
+            }
+        }
+        self.stop().await;
+    }
+
+    /// Lets what is under way end, and notes what came of it.
+    async fn stop(mut self) {
+        let all = async {
+            while let Some(ended) = self.under_way.join_next().await {
+                self.ended(ended.expect("no attempt panics"));
+            }
+        };
+        if timeout(STOP, all).await.is_err() {
+            let attempts = self.under_way.len();
+            tracing::info!(medium = %self.medium, attempts, "attempts were cut off, and are made again");
+        }
+        self.settle().await;
+    }
+
+    /// Leases up to `room` jobs and begins an attempt of each. How long to wait before more is looked for.
+    async fn begin(&mut self, room: usize) -> Duration {
+        let way = match self.open_way() {
+            Ok(way) => way,
+            Err(wait) => {
+                self.shared.parts.counts.stopped(self.medium, true);
+                return wait;
+            }
+        };
+        self.shared.parts.counts.stopped(self.medium, false);
+        let Some(worker) = self.shared.mine() else { return EVERY };
+        let limit = room.min(LEASE_MAX).min(way.at_once);
+        let now = self.shared.now();
+        let engine = &self.shared.parts.engine;
+        let begun = Instant::now();
+        let leased = match jobs::lease(engine, &worker, &mut self.scan, now, limit).await {
+            Ok(leased) => leased,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(medium = %self.medium, error, "jobs were not leased, trying again");
+                return TROUBLE;
+            }
+        };
+        if leased.jobs.is_empty() {
+            return EVERY;
+        }
+        let said = match notices::say(engine, &leased.jobs, now).await {
+            Ok(said) => said,
+            Err(error) => {
+                // They are due again when their lease ends.
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(medium = %self.medium, error, jobs = leased.jobs.len(), "jobs could not be read");
+                return TROUBLE;
+            }
+        };
+        for (job, said) in leased.jobs.into_iter().zip(said) {
+            match said {
+                Said::Nothing { why } => {
+                    self.shared.parts.counts.withdrawn(self.medium);
+                    self.end(job, End::Withdrawn { why: why.to_owned() });
+                }
+                Said::Something(_) if job.record.expires_ms <= now => {
+                    self.shared.parts.counts.dead(self.medium);
+                    self.end(job, End::Dead { why: "it expired before it could be sent".to_owned() });
+                }
+                // A store that takes so long leaves no time for the attempt.
+                Said::Something(_) if begun.elapsed() >= Duration::from_millis(BEGIN_MS_MAX) => {
+                    self.end(job, End::Again { at: self.shared.now(), counts: false });
+                }
+                Said::Something(saying) => {
+                    let message = compose(&job, &saying);
+                    self.attempt(job, &way, message);
+                }
+            }
+        }
+        if leased.more { Duration::ZERO } else { EVERY }
+    }
+
+    /// The first of the ways that may be gone, or how long none may.
+    fn open_way(&self) -> Result<Open, Duration> {
+        let now = self.mono();
+        let mut wait = TROUBLE;
+        for (at, way) in self.ways.iter().enumerate() {
+            let mut breaker = way.breaker.clone();
+            match breaker.may_send(now) {
+                Verdict::Send => return Ok(Open { at, breaker, at_once: LEASE_MAX }),
+                Verdict::Probe => return Ok(Open { at, breaker, at_once: 1 }),
+                Verdict::Wait { ms } => wait = wait.min(Duration::from_millis(ms)),
+            }
+        }
+        Err(wait)
+    }
+
+    fn mono(&self) -> schema::Instant {
+        schema::Instant(u64::try_from(self.begun.elapsed().as_nanos()).expect("less than 584 years"))
+    }
+
+    fn attempt(&mut self, job: Job, open: &Open, message: Message) {
+        let way = open.at;
+        // That of a probe counts once there is something to probe with.
+        self.ways[way].breaker = open.breaker.clone();
+        let provider = Arc::clone(&self.ways[way].provider);
+        self.shared.parts.counts.begun(self.medium);
+        self.under_way.spawn(async move {
+            let begun = Instant::now();
+            let outcome = provider.send(&message).await;
+            let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            Ended { job, way, address: message.target.address, outcome, took_ms }
+        });
+    }
+
+    /// Notes what came of an attempt, and what follows.
+    fn ended(&mut self, ended: Ended) {
+        let Ended { job, way, address, outcome, took_ms } = ended;
+        let (now, mono) = (self.shared.now(), self.mono());
+        let way = &mut self.ways[way];
+        way.breaker.note(mono, &outcome);
+        let counts = &self.shared.parts.counts;
+        counts.ended(self.medium, &outcome, took_ms, now.since_ms(job.record.planned_ms));
+        let attempt = Attempt {
+            first_ms: job.record.planned_ms,
+            expires_ms: job.record.expires_ms,
+            counted: job.record.attempts.saturating_sub(1),
+        };
+        let next = retry::next(now, attempt, &outcome, fastrand::u64(..));
+        let provider = way.provider.name().to_owned();
+        let (provider_id, detail) = match outcome {
+            Outcome::Sent { provider_id } => (provider_id.unwrap_or_default(), String::new()),
+            Outcome::Failed { fault, detail, .. } => {
+                tracing::debug!(medium = %self.medium, provider, %fault, detail, "an attempt failed");
+                (String::new(), format!("{fault}: {detail}"))
+            }
+        };
+        let end = match next {
+            Next::Done => End::Sent { provider, provider_id },
+            Next::Again { at } => End::Again { at, counts: true },
+            Next::PutOff { at } => End::Again { at, counts: false },
+            Next::Forget => End::Gone { address, why: detail },
+            Next::Dead { why } => {
+                counts.dead(self.medium);
+                End::Dead { why: format!("{}: {detail}", why.word()) }
+            }
+        };
+        self.end(job, end);
+    }
+
+    fn end(&mut self, job: Job, end: End) {
+        self.ends.push((job, end));
+        self.first_end.get_or_insert_with(Instant::now);
+    }
+
+    /// Notes the ends that there are. Where the store fails they are tried again with the next, for as long as their
+    /// leases last.
+    async fn settle(&mut self) {
+        self.first_end = None;
+        while !self.ends.is_empty() {
+            let some = self.ends.len().min(ENDS_MAX);
+            let now = self.shared.now();
+            if let Err(error) = jobs::settle(&self.shared.parts.engine, &self.ends[..some], now).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(medium = %self.medium, error, jobs = some, "ends of jobs were not noted, trying again");
+                // Of the others the leases are over, and what is noted would be of nobody's job.
+                self.ends.retain(|(job, _)| job.due > now);
+                self.first_end = Some(Instant::now() + TROUBLE);
+                return;
+            }
+            self.ends.drain(..some);
+        }
+    }
+}
+
+/// A time that does not come.
+fn far() -> Deadline {
+    Deadline::now() + Duration::from_secs(86_400)
+}
