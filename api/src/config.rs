@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::contacts::Media;
 use crate::cors::Origins;
 use crate::counts::Counts;
 use crate::nodes::{Nodes, Peers};
@@ -33,6 +34,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// The origins whose pages may use this server.
     pub origins: Origins,
+    /// The ways by which users who are away are told.
+    pub media: Arc<dyn Media>,
     /// What a password hash costs.
     pub password_cost: Cost,
     /// How much of what.

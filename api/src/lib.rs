@@ -13,11 +13,12 @@
 //! cors       pages of other origins              counts     refusals by bound
 //! away       refusals without a store            ending     work that outlives its request
 //! page       the web page's files                origin     where this node is, as a client sees it
-//! nodes      this node and those beside it
+//! nodes      this node and those beside it      contacts   by which media users are told
 //! ```
 
 mod away;
 mod config;
+mod contacts;
 mod cors;
 mod counts;
 mod ending;
@@ -38,6 +39,7 @@ mod state;
 pub mod token;
 
 pub use config::{Config, Limits, Node};
+pub use contacts::{Media, NoMedia};
 pub use cors::{AllowedOrigin, Origins, ParseOriginError};
 pub use counts::Counts;
 pub use nodes::{LinkShown, LinkState, NodeShown, Nodes, Part, Peer, Peers, ws_address};

@@ -5,6 +5,7 @@
 
 mod auth;
 mod channels;
+mod contacts;
 mod dev;
 mod devices;
 mod internal;
@@ -52,6 +53,7 @@ macro_rules! with_operations {
             auth::signup auth::login auth::refresh auth::logout
             users::me users::change_me users::by_username users::by_id
             devices::list devices::delete
+            contacts::list contacts::put contacts::delete
             people::friends people::put_friend people::delete_friend
             people::blocks people::put_block people::delete_block
             channels::list channels::create channels::one channels::change channels::mark

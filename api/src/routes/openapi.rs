@@ -13,7 +13,7 @@ use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    auth, channels, dev, devices, members, mentions, messages, people, revisions, search, servers, users,
+    auth, channels, contacts, dev, devices, members, mentions, messages, people, revisions, search, servers, users,
     with_operations,
 };
 use crate::problem::ProblemBody;

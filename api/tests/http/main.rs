@@ -4,6 +4,7 @@ mod accounts;
 mod bounds;
 mod channels;
 mod client;
+mod contacts;
 mod devices;
 mod large;
 mod people;

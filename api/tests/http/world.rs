@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::{Config, Cost, Counts, Limits, Network, Node, Nodes, Origins, Peers, Running, Shards, TokenKey};
+use api::{Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Running, Shards, TokenKey};
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 use schema::mesh::Kicked;
 use schema::op::ReactOp;
-use schema::{ChannelOp, ClientMsgId, Seq, UnixMs, UserId};
+use schema::{ChannelOp, ClientMsgId, Medium, Seq, UnixMs, UserId};
 use serde_json::Value;
 
 use crate::client::{Answer, Client};
@@ -78,6 +78,24 @@ impl Node for TestNode {
 
     fn drain(&self) {
         self.drains.store(true, Relaxed);
+    }
+}
+
+/// A server that sends to phones of one kind, and to browsers whose push service is this one.
+struct PhonesAndBrowsers;
+
+impl Media for PhonesAndBrowsers {
+    fn sends(&self, medium: Medium) -> bool {
+        matches!(medium, Medium::Apns | Medium::WebPush)
+    }
+
+    fn check(&self, medium: Medium, address: &str) -> Result<(), String> {
+        let known = medium == Medium::Apns || address.contains("https://push.example/");
+        if known { Ok(()) } else { Err("the endpoint is no push service's".to_owned()) }
+    }
+
+    fn webpush_key(&self) -> Option<String> {
+        Some("BKey".to_owned())
     }
 }
 
@@ -150,6 +168,7 @@ impl World {
             group_members_max: options.group_members_max,
             trusted_proxies: options.trusted_proxies,
             origins: options.origins,
+            media: Arc::new(PhonesAndBrowsers),
             password_cost: COST,
             limits: options.limits,
         };

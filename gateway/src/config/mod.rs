@@ -117,12 +117,13 @@ pub(crate) struct Config {
     /// This node's share of the work, beside the weights of the others; its shards unless set, and none at 0
     #[arg(id = "node.weight", value_name = "N", value_parser = whole::<u16>(0, u16::MAX.into()))]
     weight: Option<u16>,
-    /// Roles of this node: gateway, WebSocket clients and a share of the partitions; api, the HTTP API and the page
+    /// Roles of this node: gateway, WebSocket clients and a share of the partitions; api, the HTTP API and the page;
+    /// notify, notifications to the users of its partitions who are away
     #[arg(
         id = "node.roles",
-        value_name = "gateway,api",
+        value_name = "gateway,api,notify",
         value_delimiter = ',',
-        default_value = "gateway,api",
+        default_value = "gateway,api,notify",
         value_enum
     )]
     roles: Vec<Role>,
@@ -163,6 +164,10 @@ pub(crate) struct Config {
     /// The file of that key: 32 random bytes, readable by nobody else
     #[arg(id = "auth.key_file", value_name = "PATH", value_parser = path)]
     key_file: Option<PathBuf>,
+
+    /// The file that lists who sends notifications, and with which keys; without one nobody does
+    #[arg(id = "notify.providers_file", value_name = "PATH", value_parser = path)]
+    pub(crate) providers_file: Option<PathBuf>,
 
     /// Which events are logged, to standard error: a level, or directives such as info,gateway::uring=debug
     #[arg(id = "log.filter", long = "log", value_name = "FILTER", default_value = "info", value_parser = log_filter)]
@@ -320,6 +325,13 @@ impl Config {
             warnings.push(format!(
                 "listen.links is {} and node.links_address is not set: other nodes of the cluster cannot connect here",
                 self.links
+            ));
+        }
+        if let (Some(by), false) =
+            (self.named_by("notify.providers_file"), self.has(Role::Notify) && self.has(Role::Gateway))
+        {
+            warnings.push(format!(
+                "notify.providers_file is set ({by}) and this node sends nothing: its roles are not both gateway and notify"
             ));
         }
         // Keys that mean nothing to the engine in force.

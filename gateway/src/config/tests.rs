@@ -235,7 +235,7 @@ fn a_value_is_judged_by_its_keys_parser() {
     check("debug.echo", &["true", "false"], &["yes", "1", ""]);
     check("data.dir", &["a b", "--x"], &[""]);
     check("node.region", &["서울"], &["", &"a".repeat(65), &"서".repeat(22)]);
-    check("node.roles", &["gateway,api", "api,gateway"], &["", "web", "api;gateway"]);
+    check("node.roles", &["gateway,api", "api,gateway", "gateway,api,notify"], &["", "web", "api;gateway"]);
     check("node.name", &["chat-1"], &["a b", "", &"x".repeat(65)]);
     check("node.ws_url", &["wss://chat.example.org", "ws://[::1]:8001/"], &["https://a", "ws://a/path", "ws://"]);
     check(

@@ -29,6 +29,8 @@ pub(crate) enum Role {
     Gateway,
     /// It serves the HTTP API and the page.
     Api,
+    /// It sends notifications to users who are away, as far as its partitions are theirs.
+    Notify,
 }
 
 /// The form of log lines.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use link::Secret;
+use notify::Providers;
 
 use crate::config::{Config, Mode, Role, StoreEngine};
 use crate::machine::listen::{self, PATIENCE, Ready};
@@ -28,6 +29,8 @@ pub(super) struct Bootstrap {
     /// Where it will listen, once it serves clients.
     pub(super) ready: Ready,
     pub(super) state: Arc<NodeState>,
+    /// Who sends notifications.
+    pub(super) providers: Arc<Providers>,
     /// What it needs for links to other nodes; none without a secret, or where its store is not shared.
     pub(super) links: Option<Links>,
     /// The lock of its data directory, and who had it before; none where the store has a lock of its own.
@@ -79,6 +82,7 @@ impl Bootstrap {
             StoreEngine::Embedded => None,
         };
         let key = token_key(config)?;
+        let providers = config.providers_file.as_deref().map(Providers::load).transpose()?;
         let internal = listen::open("listen.internal", config.internal, PATIENCE)?;
         let free =
             |role, key, address| config.has(role).then(|| listen::check_free(key, address, PATIENCE)).transpose();
@@ -90,7 +94,8 @@ impl Bootstrap {
         let links = links(config)?;
         let metrics = Metrics::new(config.shards(), connections_max, &config.data_dir);
         let state = Arc::new(NodeState::new(connections_max, metrics));
-        Ok((Self { clock: Clock::start(), connections_max, key, ready, state, links, lives }, internal))
+        let providers = Arc::new(providers.unwrap_or_default());
+        Ok((Self { clock: Clock::start(), connections_max, key, ready, state, providers, links, lives }, internal))
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! [`bootstrap`] is what comes before the store, [`identity`] who the node is to others, [`phase`] where a node is on this way, [`housekeeping`] what it does
 //! each second, [`heartbeat`] its part among the nodes of a store, [`nodes`] what it sees of them, [`neighbours`] to which
-//! it keeps links, [`shutdown`] what ends it, [`departure`] how it goes.
+//! it keeps links, [`notifying`] how its users who are away are told, [`shutdown`] what ends it, [`departure`] how it goes.
 
 mod bootstrap;
 mod departure;
@@ -20,6 +20,7 @@ mod housekeeping;
 mod identity;
 mod neighbours;
 pub(crate) mod nodes;
+mod notifying;
 mod phase;
 mod shutdown;
 mod state;
@@ -34,6 +35,7 @@ use std::time::{Duration, Instant};
 
 use chat::view;
 use link::handshake::{Identity, VERSIONS};
+use notify::Providers;
 use schema::{Incarnation, UserId};
 use tokio::sync::Notify;
 
@@ -247,7 +249,7 @@ impl Node<'_> {
         health: HealthWatch,
     ) -> Result<Infallible, Halt> {
         let (config, mode) = (self.config, self.mode);
-        let Bootstrap { clock, connections_max, key, ready, state, links, lives: _ } = bootstrap;
+        let Bootstrap { clock, connections_max, key, ready, state, providers, links, lives: _ } = bootstrap;
         let Place { incarnation, commander, cluster } = place;
         let shards = config.shards();
         let view = commander.view().expect("a node serves once it has a view");
@@ -264,7 +266,7 @@ impl Node<'_> {
         let listener = ready.api.map(|api| listen::open("listen.api", api, listen::PATIENCE)).transpose()?;
         let background = StorePool::start("background", 1)?;
         let pool = StorePool::start("store", shards)?;
-        let api_config = api_config(config, mode, ready);
+        let api_config = api_config(config, mode, ready, providers);
         // A node that is stopping already, or has stopped, wants no reason.
         let tell = self.shutdown.teller();
         let parts = NodeParts {
@@ -307,20 +309,26 @@ impl Node<'_> {
         let clients = listener.map(serve).transpose();
         let seeded = self.wait_for(state, S::REMEDY, seed(store, &node_shards, self.mode));
         let served = clients.map_err(Halt::from).and_then(|clients| seeded?.map(|()| clients).map_err(Halt::from));
+        let served = served.and_then(|clients| {
+            let workers = notifying::start(config, store, incarnation, providers, &commander, state)?;
+            Ok((clients, workers))
+        });
         let mut housekeeping =
             Housekeeping::new(config, store.clone(), incarnation, state, &commander, background, health);
-        let served = served.map(|clients| {
+        let served = served.map(|(clients, workers)| {
             state.advance(Phase::Active);
             if let Err(error) = announce(mode, ready) {
                 // Whoever started the node may have closed its end after the ready line.
                 tracing::debug!(%error, "standard output is closed");
             }
             let Err(halt) = self.wait(state, pending::<Infallible>(), || housekeeping.run());
-            (clients, halt)
+            (clients, workers, halt)
         });
         let housekeep = || housekeeping.run();
         let mut departure = Departure { shutdown: &mut self.shutdown, state, commander: &commander, housekeep };
-        let served = served.map(|(clients, halt)| {
+        let served = served.map(|(clients, workers, halt)| {
+            // What they have begun ends while clients are sent away; others take the rest up.
+            workers.iter().for_each(notify::worker::Running::stop);
             let halt = match (halt, &cluster) {
                 (Halt::End(end @ (End::Asked(_) | End::Clock(_))), Some((heartbeat, _))) => {
                     Halt::End(departure.hand_over(heartbeat, incarnation).unwrap_or(end))
@@ -330,18 +338,19 @@ impl Node<'_> {
             if !state.is_draining() {
                 clients.iter().for_each(api::Running::stop);
             }
-            (clients, halt)
+            (clients, workers, halt)
         });
         let end = match &served {
-            Ok((_, Halt::End(end))) => Some(end),
-            Ok((_, Halt::Failed(_))) | Err(_) => None,
+            Ok((.., Halt::End(end))) => Some(end),
+            Ok((.., Halt::Failed(_))) | Err(_) => None,
         };
         departure.drain(departure.farewell(end), threads);
         if state.is_draining() {
             state.advance(Phase::Stopping);
         }
         drop(peering);
-        let (clients, halt) = served?;
+        let (clients, workers, halt) = served?;
+        workers.into_iter().for_each(notify::worker::Running::join);
         clients.into_iter().for_each(api::Running::join);
         Err(halt)
     }
@@ -396,7 +405,7 @@ fn exit_on_panic() {
     }));
 }
 
-fn api_config(config: &Config, mode: Mode, ready: &Ready) -> api::Config {
+fn api_config(config: &Config, mode: Mode, ready: &Ready, providers: &Arc<Providers>) -> api::Config {
     let users = || DEV_USERS.iter().map(|&(username, _)| username.to_owned()).collect();
     api::Config {
         ws_origin: ws_origin(config, ready.ws),
@@ -407,6 +416,7 @@ fn api_config(config: &Config, mode: Mode, ready: &Ready) -> api::Config {
         group_members_max: config.group_members,
         trusted_proxies: config.trusted_proxies.clone(),
         origins: api::Origins::new(config.allowed_origins.clone(), mode == Mode::Dev),
+        media: Arc::new(notifying::NodeMedia(Arc::clone(providers))),
         password_cost: api::Cost::default(),
         limits: api::Limits::default(),
     }

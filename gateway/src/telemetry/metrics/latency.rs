@@ -35,6 +35,12 @@ impl Histogram {
         self.sum_ns += took.as_nanos();
     }
 
+    /// The same duration so many times.
+    pub(super) fn record_many(&mut self, took: Duration, times: u64) {
+        self.counts.saturating_record_n(u64::try_from(took.as_micros()).unwrap_or(LONGEST_US), times);
+        self.sum_ns += took.as_nanos() * u128::from(times);
+    }
+
     pub(super) fn add(&mut self, other: &Histogram) {
         self.counts.add(&other.counts).expect("all histograms here have one range");
         self.sum_ns += other.sum_ns;

@@ -7,6 +7,7 @@
 mod latency;
 mod links;
 mod nodes;
+mod notify;
 mod process;
 mod shard;
 mod text;
@@ -48,6 +49,8 @@ pub(crate) struct Metrics {
     outages: AtomicU64,
     nodes: NodeFigures,
     strangers: Arc<Tally>,
+    /// Nothing on a node that sends no notifications.
+    notify: OnceLock<Arc<::notify::Counts>>,
     data_dir: PathBuf,
 }
 
@@ -63,6 +66,7 @@ impl Metrics {
             outages: AtomicU64::new(0),
             nodes: NodeFigures::default(),
             strangers: Arc::default(),
+            notify: OnceLock::new(),
             data_dir: data_dir.to_owned(),
         }
     }
@@ -71,6 +75,12 @@ impl Metrics {
     pub(crate) fn show_store(&self, figures: Box<dyn StoreFigures>) {
         // A node opens one store.
         let _ = self.store.set(figures);
+    }
+
+    /// From now on what is counted of notifications is shown too. The first call decides.
+    pub(crate) fn show_notifications(&self, counts: Arc<::notify::Counts>) {
+        // A node starts its workers once.
+        let _ = self.notify.set(counts);
     }
 
     /// Shows whether the store answers from now on, and whether it is full. Before the first call it has not answered.
@@ -154,6 +164,7 @@ impl Metrics {
             "Connections to the links' port that came to nothing, by what was wrong",
             Value::CounterBy("reason", self.strangers.counts().map(|(of, count)| (of.to_owned(), count)).collect()),
         ));
+        families.extend(self.notify.get().map(|counts| notify::families(counts)).into_iter().flatten());
         families.extend(self.store.get().map(|store| store.families()).into_iter().flatten());
         // A disk that does not answer has other ways to be noticed.
         let free_bytes = disk::free_bytes(&self.data_dir).ok();

@@ -4,7 +4,7 @@
 //! two nodes that both think a partition theirs one commits nothing.
 
 use schema::record::FenceRecord;
-use schema::{Epoch, Incarnation};
+use schema::{Epoch, Incarnation, View};
 
 use crate::keys;
 use crate::share::Share;
@@ -26,8 +26,13 @@ impl Worker {
     /// The store's, and damage in the view's row.
     pub async fn current<E: Engine>(engine: &E, life: Incarnation) -> Result<Option<Self>, LayerError> {
         let current = view::current(engine).await?;
-        let mine = current.filter(|current| current.view.members().iter().any(|member| member.incarnation == life));
-        Ok(mine.map(|current| Self { life, epoch: current.view.epoch, share: Share::of(&current.view, life) }))
+        Ok(current.and_then(|current| Self::of(&current.view, life)))
+    }
+
+    /// What a node has to do under a view that it goes by: nothing, if it is not in it.
+    #[must_use]
+    pub fn of(view: &View, life: Incarnation) -> Option<Self> {
+        view.member(life).map(|_| Self { life, epoch: view.epoch, share: Share::of(view, life) })
     }
 
     /// The view under which it works.

@@ -1,0 +1,47 @@
+//! What this server knows of the ways by which users are told: which there are, and what an address of each looks like.
+//!
+//! Owns no way itself: whoever starts the server hands over one of these. It is asked so that what can never be sent to
+//! is refused when it is registered, and not each time something is sent.
+
+use std::fmt;
+
+use schema::Medium;
+
+/// The ways by which a server tells users who are away. Called on the thread that serves HTTP: answers come from memory.
+pub trait Media: Send + Sync + 'static {
+    /// Whether anything is sent by this medium.
+    fn sends(&self, medium: Medium) -> bool;
+
+    /// Whether an address is one of this medium, and one that may be sent to.
+    ///
+    /// # Errors
+    /// Why not, for whoever registers it.
+    fn check(&self, medium: Medium, address: &str) -> Result<(), String>;
+
+    /// The key that browsers subscribe with (VAPID), in base64url; none where nothing is sent to browsers.
+    fn webpush_key(&self) -> Option<String>;
+}
+
+impl fmt::Debug for dyn Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Media")
+    }
+}
+
+/// None at all.
+#[derive(Debug, Clone, Copy)]
+pub struct NoMedia;
+
+impl Media for NoMedia {
+    fn sends(&self, _: Medium) -> bool {
+        false
+    }
+
+    fn check(&self, medium: Medium, _: &str) -> Result<(), String> {
+        Err(format!("this server sends nothing by {medium}"))
+    }
+
+    fn webpush_key(&self) -> Option<String> {
+        None
+    }
+}

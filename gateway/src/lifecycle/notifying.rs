@@ -1,0 +1,65 @@
+//! Notifications on this node: who sends them, as the HTTP API is told, and the workers.
+//!
+//! Owns the way from a node's configuration to the workers of `notify`, and what of a contact's address is checked before
+//! it is stored.
+
+use std::io;
+use std::sync::Arc;
+
+use kv::Engine;
+use notify::worker::{self, Parts, Running};
+use notify::{Counts, Providers};
+use schema::{Incarnation, Medium};
+
+use crate::config::{Config, Role};
+use crate::runtime::{self, Commander};
+
+use super::state::NodeState;
+
+/// The providers of this node as the HTTP API asks for them.
+pub(super) struct NodeMedia(pub(super) Arc<Providers>);
+
+impl api::Media for NodeMedia {
+    fn sends(&self, medium: Medium) -> bool {
+        !self.0.of(medium).is_empty()
+    }
+
+    fn check(&self, medium: Medium, address: &str) -> Result<(), String> {
+        self.0.check_address(medium, address)
+    }
+
+    fn webpush_key(&self) -> Option<String> {
+        self.0.webpush_key().map(str::to_owned)
+    }
+}
+
+/// Starts the workers of a node that has any to start.
+///
+/// # Errors
+/// If their thread cannot be had.
+pub(super) fn start<S: Engine>(
+    config: &Config,
+    engine: &S,
+    life: Incarnation,
+    providers: &Arc<Providers>,
+    commander: &Commander,
+    state: &NodeState,
+) -> io::Result<Option<Running>> {
+    if providers.is_empty() || !config.has(Role::Notify) || !config.has(Role::Gateway) {
+        return Ok(None);
+    }
+    let counts = Arc::new(Counts::default());
+    state.counts().show_notifications(Arc::clone(&counts));
+    let commander = commander.clone();
+    let parts = Parts {
+        engine: engine.clone(),
+        life,
+        view: Arc::new(move || commander.view()),
+        wall: runtime::wall,
+        providers: Arc::clone(providers),
+        counts,
+    };
+    let media: Vec<_> = providers.media().map(Medium::word).collect();
+    tracing::info!(media = media.join(","), "notifications are sent");
+    worker::start(parts).map(Some)
+}

@@ -1,0 +1,88 @@
+//! Figures of notifications: what was decided, sent and given up, and how much waits.
+
+use std::time::Duration;
+
+use chat::keys::Queue;
+use notify::{Counts, Waiting};
+
+use super::latency::Histogram;
+use super::text::{Family, Value};
+
+/// The families of what the workers count.
+pub(super) fn families(counts: &Counts) -> Vec<Family> {
+    let words = |words: Vec<(String, u64)>, label| Value::CounterBy(label, words);
+    let decisions = counts.decisions().into_iter().map(|(decision, items)| (decision.to_string(), items)).collect();
+    let mut outcomes: Vec<(String, Vec<(String, u64)>)> = Vec::new();
+    for (medium, word, count) in counts.outcomes() {
+        match outcomes.iter_mut().find(|(of, _)| of == word) {
+            Some((_, media)) => media.push((medium.to_string(), count)),
+            None => outcomes.push((word.to_owned(), vec![(medium.to_string(), count)])),
+        }
+    }
+    let of = |word: &str| {
+        let found = outcomes.iter().find(|(of, _)| of == word).map(|(_, media)| media.clone());
+        found.unwrap_or_default()
+    };
+    let states: Vec<_> = counts.states().collect();
+    let queue = |of: &Waiting| match of.queue {
+        Queue::Pushes => "items".to_owned(),
+        Queue::Jobs(medium) => medium.to_string(),
+    };
+    let queues = counts.queues();
+    let failed = |word: &str| words(of(word), "medium");
+    vec![
+        (
+            "rookery_notify_items",
+            "Push items that became jobs or nothing, by what was decided",
+            words(decisions, "decision"),
+        ),
+        ("rookery_notify_jobs", "Jobs that were made", Value::Counter(counts.jobs())),
+        ("rookery_notify_sent", "Notifications that a provider has taken", failed("sent")),
+        ("rookery_notify_withdrawn", "Jobs that had nothing to say any more", failed("withdrawn")),
+        ("rookery_notify_dead", "Jobs that were given up", failed("dead")),
+        ("rookery_notify_gone", "Attempts that found the target gone", failed("gone")),
+        ("rookery_notify_transient", "Attempts that met a provider's passing trouble", failed("transient")),
+        ("rookery_notify_quota", "Attempts that were too many for a provider", failed("quota")),
+        ("rookery_notify_credential", "Attempts whose key or certificate did not count", failed("credential")),
+        ("rookery_notify_payload", "Attempts whose content was not taken", failed("payload")),
+        ("rookery_notify_network", "Attempts without an answer", failed("network")),
+        (
+            "rookery_notify_under_way",
+            "Attempts that are under way",
+            Value::GaugeBy("medium", states.iter().map(|(medium, count, _)| (medium.to_string(), *count)).collect()),
+        ),
+        (
+            "rookery_notify_stopped",
+            "1 while every provider of a medium is left alone, else 0",
+            Value::GaugeBy(
+                "medium",
+                states.iter().map(|(medium, _, stopped)| (medium.to_string(), (*stopped).into())).collect(),
+            ),
+        ),
+        (
+            "rookery_notify_waiting",
+            "Items and jobs of this node that wait, due or not, as of the last 10 s",
+            Value::GaugeBy("queue", queues.iter().map(|of| (queue(of), of.rows)).collect()),
+        ),
+        (
+            "rookery_notify_oldest_seconds",
+            "How long the oldest of those has been due; where it grows, add nodes",
+            Value::GaugeBy("queue", queues.iter().map(|of| (queue(of), of.oldest_ms / 1_000)).collect()),
+        ),
+        ("rookery_notify_attempt_seconds", "How long attempts took", Value::Histogram(of_ms(&counts.attempt_ms()))),
+        (
+            "rookery_notify_sent_seconds",
+            "How long it took from when a job was made until a provider had it",
+            Value::Histogram(of_ms(&counts.sent_ms())),
+        ),
+    ]
+}
+
+/// The same durations as this process shows others.
+fn of_ms(counts: &hdrhistogram::Histogram<u64>) -> Histogram {
+    let mut shown = Histogram::default();
+    for value in counts.iter_recorded() {
+        shown.record_many(Duration::from_millis(value.value_iterated_to()), value.count_at_value());
+    }
+    shown
+}
