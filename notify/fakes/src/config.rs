@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::{apns, webpush};
+use crate::{apns, sms, webhook, webpush};
 
 pub(crate) struct Addresses {
     pub(crate) apns: SocketAddr,
     pub(crate) fcm: SocketAddr,
+    pub(crate) sms: SocketAddr,
+    pub(crate) webhook: SocketAddr,
 }
 
 /// Writes them, and gives the path of the configuration.
@@ -18,6 +20,8 @@ pub(crate) fn write(directory: &Path, addresses: &Addresses, fcm_key: &str) -> i
     fs::create_dir_all(directory)?;
     write_secret(&directory.join("apns.p8"), apns::KEY)?;
     write_secret(&directory.join("fcm.json"), fcm_key)?;
+    write_secret(&directory.join("sms.token"), sms::AUTH_TOKEN)?;
+    write_secret(&directory.join("webhook.secret"), webhook::SECRET)?;
     write_secret(&directory.join("webpush.pem"), webpush::KEY)?;
     let path = directory.join("notify.toml");
     fs::write(&path, text(addresses))?;
@@ -35,7 +39,7 @@ fn write_secret(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn text(addresses: &Addresses) -> String {
-    let Addresses { apns, fcm } = addresses;
+    let Addresses { apns, fcm, sms, webhook } = addresses;
     format!(
         r#"# Written by the fakes: each provider is one of them. See notify.toml at the root of the project for all keys.
 allow_loopback = true
@@ -61,9 +65,30 @@ name = "fcm"
 medium = "fcm"
 key_file = "fcm.json"
 url = "http://{fcm}"
+
+[[provider]]
+name = "sms"
+medium = "sms"
+account_sid = "{account_sid}"
+auth_token_file = "sms.token"
+from = "{from}"
+url = "http://{sms}"
+
+[[provider]]
+name = "webhook"
+medium = "webhook"
+url = "http://{webhook}/hook/{{{{ address }}}}"
+headers = {{ authorization = "Bearer {{{{ secret }}}}" }}
+secret_file = "webhook.secret"
+body = '''
+{{ "id": {{{{ id }}}}, "address": {{{{ address }}}}, "title": {{{{ title }}}}, "body": {{{{ body }}}},
+  "collapse": {{{{ collapse }}}}, "badge": {{{{ badge }}}}, "data": {{{{ data }}}} }}
+'''
 "#,
         key_id = apns::KEY_ID,
         team_id = apns::TEAM_ID,
         topic = apns::TOPIC,
+        account_sid = sms::ACCOUNT_SID,
+        from = sms::FROM,
     )
 }

@@ -18,7 +18,9 @@ pub mod fcm;
 mod ledger;
 mod profile;
 mod server;
+pub mod sms;
 mod token;
+pub mod webhook;
 pub mod webpush;
 
 use std::io;
@@ -108,6 +110,10 @@ pub struct Fakes {
     pub webpush: Fake,
     /// Firebase Cloud Messaging.
     pub fcm: Fake,
+    /// An SMS gateway.
+    pub sms: Fake,
+    /// A sink for webhooks.
+    pub webhook: Fake,
     browser: Arc<webpush::PushService>,
     google: Arc<fcm::Fcm>,
     config_path: PathBuf,
@@ -150,8 +156,13 @@ impl Fakes {
         let bound = server::bind()?;
         let google = Arc::new(fcm::Fcm::new(bound.1));
         let fcm = fake("fcm", bound, Arc::clone(&google) as Arc<dyn Service>);
-        let config_path =
-            config::write(directory, &config::Addresses { apns: apns.address, fcm: fcm.address }, &google.key_file())?;
+        let sms = fake("sms", server::bind()?, Arc::new(sms::Sms));
+        let webhook = fake("webhook", server::bind()?, Arc::new(webhook::Webhook));
+        let config_path = config::write(
+            directory,
+            &config::Addresses { apns: apns.address, fcm: fcm.address, sms: sms.address, webhook: webhook.address },
+            &google.key_file(),
+        )?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("fakes".to_owned()).spawn(move || {
@@ -167,6 +178,8 @@ impl Fakes {
             apns,
             webpush,
             fcm,
+            sms,
+            webhook,
             browser,
             google,
             config_path,
@@ -178,7 +191,7 @@ impl Fakes {
     /// Every fake.
     #[must_use]
     pub fn all(&self) -> Vec<&Fake> {
-        vec![&self.apns, &self.webpush, &self.fcm]
+        vec![&self.apns, &self.webpush, &self.fcm, &self.sms, &self.webhook]
     }
 
     /// What a browser gives its application when it subscribes: the JSON of a `PushSubscription`. The name is of

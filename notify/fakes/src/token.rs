@@ -51,6 +51,16 @@ pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()
 }
 
+/// Bytes of base64 with its padding.
+pub(crate) fn unbase64_padded(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
+/// Bytes as base64 with its padding.
+pub(crate) fn base64_padded(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
 /// Bytes as base64url.
 pub(crate) fn base64(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)

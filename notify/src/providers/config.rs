@@ -22,7 +22,10 @@ use super::dry::DryRun;
 use super::fcm::Fcm;
 use super::guard::Guard;
 use super::secret::Secret;
+use super::signature::is_signed;
+use super::sms::Sms;
 use super::subscription::Subscription;
+use super::webhook::Webhook;
 use super::webpush::WebPush;
 use super::{ATTEMPT_MS_MAX, Provider};
 
@@ -145,6 +148,8 @@ pub struct Providers {
     by_medium: BTreeMap<Medium, Vec<Arc<dyn Provider>>>,
     guard: Guard,
     webpush_key: Option<String>,
+    /// What callbacks about text messages are signed with.
+    sms_tokens: Vec<Secret>,
 }
 
 impl Providers {
@@ -210,7 +215,13 @@ impl Providers {
                 Arc::new(webpush)
             }
             Medium::Fcm => Arc::new(Fcm::new(name, common.settings(table)?, common)?),
-            Medium::Mail | Medium::Sms | Medium::Webhook => {
+            Medium::Sms => {
+                let (sms, token) = Sms::new(name, common.settings(table)?, common)?;
+                self.sms_tokens.push(token);
+                Arc::new(sms)
+            }
+            Medium::Webhook => Arc::new(Webhook::new(name, common.settings(table)?, common)?),
+            Medium::Mail => {
                 return Err(KeyError::new("medium", "is not there yet"));
             }
         })
@@ -265,6 +276,13 @@ impl Providers {
     #[must_use]
     pub fn webpush_key(&self) -> Option<&str> {
         self.webpush_key.as_deref()
+    }
+
+    /// Whether what somebody says became of a text message is signed by a provider of text messages: the URL that it
+    /// called, as it was told it, the fields of the form, and `X-Twilio-Signature`.
+    #[must_use]
+    pub fn is_sms_callback(&self, url: &str, form: &[(String, String)], signature: &str) -> bool {
+        self.sms_tokens.iter().any(|token| is_signed(token.expose(), url, form, signature))
     }
 
     /// What endpoints that users name are judged by.

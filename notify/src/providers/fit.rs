@@ -20,6 +20,14 @@ pub(super) fn fit(
         .or_else(|| longest(title, |title| fits(title, "")))
 }
 
+/// The text cut to `chars_max` characters, the ellipsis among them.
+pub(super) fn cut(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(chars_max.saturating_sub(1)).chain(ELLIPSIS.chars()).collect(),
+    }
+}
+
 /// What `encode` makes of the longest beginning of a text for which it makes anything: with a longer beginning it
 /// makes nothing either.
 fn longest<T>(text: &str, encode: impl Fn(&str) -> Option<T>) -> Option<T> {
@@ -59,5 +67,15 @@ mod tests {
         check("title", "", 4, Some("…|"));
         check("title", "body", 3, None);
         check("", "", 0, None);
+    }
+
+    #[test]
+    fn characters_are_counted_with_the_ellipsis() {
+        let check = |text: &str, expected: &str| assert_eq!(cut(text, 4), expected);
+        check("", "");
+        check("four", "four");
+        check("five5", "fiv…");
+        check("öäüß", "öäüß");
+        check("öäüßö", "öäü…");
     }
 }

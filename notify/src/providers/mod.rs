@@ -4,10 +4,11 @@
 //!
 //! ```text
 //! config    which there are, by a file: notify.toml
-//! apns fcm webpush     one each
+//! apns fcm webpush sms webhook     one each
 //! dry       in the place of any of them, where nothing shall be sent
 //! http connect guard     the client of those that speak HTTP, and whom it may connect to
 //! subscription           where a browser is told, and how it is encrypted for it
+//! templates signature    requests by an operator's templates, callbacks that are signed
 //! jwt access secret fit  signed tokens, access tokens, keys on disk, payload limits
 //! ```
 
@@ -22,7 +23,11 @@ mod guard;
 mod http;
 mod jwt;
 mod secret;
+mod signature;
+mod sms;
 mod subscription;
+mod templates;
+mod webhook;
 mod webpush;
 
 use std::future::Future;
@@ -37,6 +42,7 @@ use crate::outcome::{Fault, Outcome};
 
 pub use config::{ConfigError, Providers};
 pub use guard::{ENDPOINT_BYTES_MAX, EndpointError, Guard, check_endpoint};
+pub use signature::is_signed;
 pub use subscription::{SUBSCRIPTION_BYTES_MAX, Subscription, SubscriptionError};
 
 /// How long an attempt may take. Below half of the lease of a job, so that no attempt of a worker that lost it is under

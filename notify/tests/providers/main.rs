@@ -3,6 +3,8 @@
 
 mod apns;
 mod fcm;
+mod sms;
+mod webhook;
 mod webpush;
 
 use std::collections::BTreeMap;
@@ -92,7 +94,7 @@ fn check_discreet(outcome: &Outcome, address: &str) {
 fn a_dry_run_sends_nothing() {
     let rig = Rig::start_with("dry_run = true");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    for medium in [Medium::Apns, Medium::Fcm, Medium::WebPush] {
+    for medium in [Medium::Apns, Medium::Fcm, Medium::WebPush, Medium::Sms, Medium::Webhook] {
         let outcome = runtime.block_on(rig.provider(medium).send(&message(1, "whoever")));
         assert_eq!(outcome, Outcome::Sent { provider_id: Some("dry-run".to_owned()) }, "{medium}");
     }

@@ -1,0 +1,199 @@
+//! Any other service: an HTTP request made of an operator's templates.
+//!
+//! Owns the request and what each status comes to; the templates are [`super::templates`]'s. Goes through the guard
+//! unless the operator says that the service is one inside.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use schema::Medium;
+use serde::Deserialize;
+
+use super::config::{Common, KeyError};
+use super::guard::Guard;
+use super::http::{HttpClient, Versions};
+use super::secret::Secret;
+use super::templates::{Escape, Templates};
+use super::{Attempt, Provider, bounded};
+use crate::message::Message;
+use crate::outcome::{Fault, Outcome};
+
+/// Its keys in the configuration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    url: String,
+    #[serde(default = "method")]
+    method: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    format: Format,
+    secret_file: Option<PathBuf>,
+    #[serde(default)]
+    inside: bool,
+}
+
+fn method() -> String {
+    "POST".to_owned()
+}
+
+/// What the body is, which says how what is put into it is escaped, and its `Content-Type`.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    /// A value is a value of JSON, a text with its quotes.
+    #[default]
+    Json,
+    /// A value is percent-encoded.
+    Form,
+    /// A value is as it is.
+    Text,
+}
+
+impl Format {
+    fn escape(self) -> Escape {
+        match self {
+            Self::Json => Escape::Json,
+            Self::Form => Escape::Url,
+            Self::Text => Escape::Nothing,
+        }
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+            Self::Text => "text/plain; charset=utf-8",
+        })
+    }
+}
+
+/// One such service.
+pub(super) struct Webhook {
+    name: String,
+    method: Method,
+    /// The header of a template's number.
+    headers: Vec<HeaderName>,
+    content_type: HeaderValue,
+    templates: Templates,
+    secret: Option<Secret>,
+    /// `None` for a service inside.
+    guard: Option<Guard>,
+    client: HttpClient,
+    attempt_ms_max: u64,
+}
+
+impl Webhook {
+    /// # Errors
+    /// A key of the configuration that does not do.
+    pub(super) fn new(name: String, settings: Settings, common: &Common) -> Result<Self, KeyError> {
+        let Settings { url, method, headers, body, format, secret_file, inside } = settings;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| KeyError::new("method", "is none: POST"))?;
+        let secret = secret_file.map(|path| common.secret("secret_file", &path)).transpose()?;
+        let mut templates = Templates::new();
+        templates.add("url", &url, Escape::Url)?;
+        templates.add("body", &body, format.escape())?;
+        let mut names = Vec::new();
+        for (header, template) in &headers {
+            let name: HeaderName =
+                header.parse().map_err(|_| KeyError::new("headers", format!("has {header:?}, which is no header")))?;
+            templates.add(&format!("headers.{name}"), template, Escape::Nothing)?;
+            names.push(name);
+        }
+        let guard = (!inside).then_some(common.guard);
+        let webhook = Self {
+            name,
+            method,
+            headers: names,
+            content_type: format.content_type(),
+            templates,
+            secret,
+            guard,
+            client: HttpClient::new(&common.tls, guard, Versions::Any),
+            attempt_ms_max: common.attempt_ms_max,
+        };
+        webhook.templates.check(webhook.secret.as_ref().map(Secret::expose))?;
+        Ok(webhook)
+    }
+
+    async fn attempt(&self, message: &Message) -> Outcome {
+        let request = match self.request(message) {
+            Ok(request) => request,
+            Err(why) => return Outcome::failed(Fault::Payload, why),
+        };
+        match self.client.send(request).await {
+            Ok(answer) if answer.status.is_success() => Outcome::Sent { provider_id: None },
+            Ok(answer) => answer.failed(fault(answer.status.as_u16()), ""),
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn request(&self, message: &Message) -> Result<Request<Full<Bytes>>, String> {
+        let values = super::templates::values(message, self.secret.as_ref().map(Secret::expose));
+        let url = self.templates.render("url", &values)?;
+        let uri = match self.guard {
+            Some(guard) => guard.check_endpoint(&url).map_err(|error| error.to_string())?,
+            None => url.parse::<Uri>().map_err(|_| "the url is none".to_owned())?,
+        };
+        let body = self.templates.render("body", &values)?;
+        let mut request = Request::builder().method(&self.method).uri(uri).header("content-type", &self.content_type);
+        for name in &self.headers {
+            let value = self.templates.render(&format!("headers.{name}"), &values)?;
+            let value = HeaderValue::from_str(&value).map_err(|_| format!("the header {name} would be none"))?;
+            request.headers_mut().ok_or("the request is none")?.insert(name, value);
+        }
+        request.body(Full::from(body)).map_err(|_| "the request is none".to_owned())
+    }
+}
+
+impl Provider for Webhook {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn medium(&self) -> Medium {
+        Medium::Webhook
+    }
+
+    fn send<'a>(&'a self, message: &'a Message) -> Attempt<'a> {
+        bounded(self.attempt_ms_max, self.attempt(message))
+    }
+}
+
+/// What a status that is none of success comes to.
+fn fault(status: u16) -> Fault {
+    match status {
+        404 | 410 => Fault::Gone,
+        401 | 403 => Fault::Credential,
+        429 => Fault::Quota,
+        500.. => Fault::Transient,
+        // Redirects are not followed.
+        _ => Fault::Payload,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_a_class() {
+        let check = |status, expected| assert_eq!(fault(status), expected, "{status}");
+        check(404, Fault::Gone);
+        check(410, Fault::Gone);
+        check(401, Fault::Credential);
+        check(403, Fault::Credential);
+        check(429, Fault::Quota);
+        check(400, Fault::Payload);
+        check(422, Fault::Payload);
+        check(307, Fault::Payload);
+        check(500, Fault::Transient);
+        check(504, Fault::Transient);
+    }
+}
