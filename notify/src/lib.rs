@@ -12,6 +12,7 @@
 //! breaker      whether a provider is asked at all
 //! quiet        the hours in which somebody wants to be left alone
 //! retry        what becomes of a job after an attempt
+//! template     what a notification says, in one language, with places for parameters
 //! providers    the services, one file each, behind one trait
 //! ```
 
@@ -23,6 +24,7 @@ pub mod outcome;
 pub mod providers;
 pub mod quiet;
 pub mod retry;
+pub mod template;
 pub mod worker;
 
 pub use counts::{Counts, Waiting};
