@@ -21,6 +21,7 @@ use super::apns::Apns;
 use super::dry::DryRun;
 use super::fcm::Fcm;
 use super::guard::Guard;
+use super::mail::Mail;
 use super::secret::Secret;
 use super::signature::is_signed;
 use super::sms::Sms;
@@ -109,6 +110,8 @@ pub(super) struct Common {
     pub(super) guard: Guard,
     pub(super) tls: ClientConfig,
     pub(super) attempt_ms_max: u64,
+    /// The authorities of `ca_file`, which are believed beside those that the world believes.
+    pub(super) authorities: Vec<CertificateDer<'static>>,
     /// What relative paths begin at: where the configuration lies.
     directory: PathBuf,
 }
@@ -221,9 +224,7 @@ impl Providers {
                 Arc::new(sms)
             }
             Medium::Webhook => Arc::new(Webhook::new(name, common.settings(table)?, common)?),
-            Medium::Mail => {
-                return Err(KeyError::new("medium", "is not there yet"));
-            }
+            Medium::Mail => Arc::new(Mail::new(name, common.settings(table)?, common)?),
         })
     }
 
@@ -297,19 +298,11 @@ fn common(path: &Path, file: &File) -> Result<Common, KeyError> {
         return Err(KeyError::new("attempt_ms_max", format!("is none of 1 to {ATTEMPT_MS_MAX}")));
     }
     let directory = path.parent().unwrap_or(Path::new("")).to_owned();
+    let authorities = file.ca_file.as_ref().map_or(Ok(Vec::new()), |ca| authorities(&directory.join(ca)))?;
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(ca) = &file.ca_file {
-        let ca = directory.join(ca);
-        let failed = |what: String| KeyError::new("ca_file", format!("cannot be used: {}: {what}", ca.display()));
-        let found = CertificateDer::pem_file_iter(&ca).map_err(|error| failed(error.to_string()))?;
-        let before = roots.len();
-        for certificate in found {
-            let added = certificate.map_err(|error| failed(error.to_string()))?;
-            roots.add(added).map_err(|error| failed(error.to_string()))?;
-        }
-        if roots.len() == before {
-            return Err(failed("it has no certificate, PEM is expected".to_owned()));
-        }
+    for authority in &authorities {
+        let added = roots.add(authority.clone());
+        added.map_err(|error| KeyError::new("ca_file", format!("has a certificate that does not do: {error}")))?;
     }
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -317,7 +310,15 @@ fn common(path: &Path, file: &File) -> Result<Common, KeyError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let guard = Guard { allow_loopback: file.allow_loopback };
-    Ok(Common { guard, tls, attempt_ms_max: file.attempt_ms_max, directory })
+    Ok(Common { guard, tls, attempt_ms_max: file.attempt_ms_max, authorities, directory })
+}
+
+/// The certificates of a PEM file.
+fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, KeyError> {
+    let failed = |what: &str| KeyError::new("ca_file", format!("cannot be used: {}: {what}", path.display()));
+    let read = |error: rustls::pki_types::pem::Error| failed(&error.to_string());
+    let found: Vec<_> = CertificateDer::pem_file_iter(path).map_err(read)?.collect::<Result<_, _>>().map_err(read)?;
+    if found.is_empty() { Err(failed("it has no certificate, PEM is expected")) } else { Ok(found) }
 }
 
 /// Takes the name out of a provider's table.

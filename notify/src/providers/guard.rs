@@ -101,7 +101,8 @@ pub(super) fn host_of(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-fn is_loopback_name(host: &str) -> bool {
+/// Whether a host is this machine by its name alone.
+pub(super) fn is_loopback_name(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok_and(|at| at.is_loopback())
 }

@@ -4,10 +4,11 @@
 //!
 //! ```text
 //! config    which there are, by a file: notify.toml
-//! apns fcm webpush sms webhook     one each
+//! apns fcm webpush mail sms webhook     one each
 //! dry       in the place of any of them, where nothing shall be sent
 //! http connect guard     the client of those that speak HTTP, and whom it may connect to
 //! subscription           where a browser is told, and how it is encrypted for it
+//! smtp                   connections to a mail server
 //! templates signature    requests by an operator's templates, callbacks that are signed
 //! jwt access secret fit  signed tokens, access tokens, keys on disk, payload limits
 //! ```
@@ -22,9 +23,11 @@ mod fit;
 mod guard;
 mod http;
 mod jwt;
+mod mail;
 mod secret;
 mod signature;
 mod sms;
+mod smtp;
 mod subscription;
 mod templates;
 mod webhook;

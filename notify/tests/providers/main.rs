@@ -2,8 +2,11 @@
 //! service does comes to the class that decides what is done next.
 
 mod apns;
+mod config;
 mod fcm;
+mod mail;
 mod sms;
+mod tls;
 mod webhook;
 mod webpush;
 
