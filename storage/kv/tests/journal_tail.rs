@@ -5,6 +5,8 @@ use std::fs;
 use std::iter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use futures_lite::future::block_on;
 use kv::embedded::{EmbeddedEngine, EmbeddedOptions};
@@ -296,4 +298,26 @@ fn a_file_of_the_journal_that_is_not_the_newest_was_synced_whole() {
     check(&[(Garbage, End(11))], Err(refused));
     check(&[(Zeroes, All(10, 12))], Ok(10));
     check(&[(Zeroes, End(11))], Ok(11));
+}
+
+/// What the system may take for written, after an `fsync` that failed, is written once more.
+#[test]
+fn the_last_groups_are_written_again_before_they_can_be_read() {
+    for groups_len in [0, 1, 3] {
+        let directory = TempDir::new().expect("a temporary directory");
+        for group in 0..groups_len {
+            put(&open(directory.path()).expect("a directory of its own"), group, VALUE_BYTES);
+        }
+        let journal = directory.path().join("store/rows/0.jnl");
+        drop(open(directory.path()).expect("it was closed"));
+        let before = (fs::read(&journal).expect("readable"), written_at(&journal));
+        thread::sleep(Duration::from_millis(20));
+        drop(open(directory.path()).expect("it was closed"));
+        assert!(fs::read(&journal).expect("readable") == before.0, "{groups_len} groups: it was changed");
+        assert!(written_at(&journal) > before.1, "{groups_len} groups: nothing was written");
+    }
+}
+
+fn written_at(path: &Path) -> SystemTime {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).expect("a file")
 }

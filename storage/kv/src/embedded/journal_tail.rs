@@ -10,6 +10,10 @@
 //! written from the damage on, the first of them was synced and the disk has lost it: nothing is cut then.
 //! Limit: a disk that loses what was synced of just the last two groups looks the same. What is cut is kept for that.
 //!
+//! After an `fsync` that failed the system has pages in memory that it takes for written and that are not on the disk. A store
+//! that is opened again then would go on behind them, and what is acknowledged there would be behind a hole. So the last
+//! [`UNSYNCED_GROUPS_MAX`] groups are written once more where they are, before anybody can read them.
+//!
 //! fjall syncs a file of the journal whole before it begins the next, so holes are in the newest alone.
 //!
 //! A file is batches of entries, numbers little-endian, and zeroes behind the last (fjall 3.1, `journal/entry.rs`). A group is
@@ -23,7 +27,7 @@
 //! ```
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -56,7 +60,7 @@ const SEQNOS_BETWEEN_MAX: u64 = 1 << 20;
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Leaves whole batches alone in the journal of the rows in `directory`, which nobody has open.
+/// Leaves nothing but whole batches, all of them durable, in the journal of the rows in `directory`, which nobody has open.
 ///
 /// # Errors
 /// [`OpenError::Journal`] and [`OpenError::Damaged`] if what was acknowledged is damaged; the system's.
@@ -72,12 +76,15 @@ pub(super) fn mend(directory: &Path) -> Result<(), OpenError> {
         let found = read(&path).map_err(io_of(&path))?;
         files.push((path, found));
     }
-    let Some(first) = files.iter().position(|(_, found)| !found.tail.is_empty()) else { return Ok(()) };
+    let Some(first) = files.iter().position(|(_, found)| !found.tail.is_empty()) else {
+        return files.pop().map_or(Ok(()), |(path, found)| write_again(&path, &found).map_err(io_of(&path)));
+    };
     let newer = files.split_off(first + 1);
-    let (path, Found { batches, whole_bytes, seqno, tail }) = files.swap_remove(first);
-    let Written { groups, has_end } = written(&tail, seqno);
+    let (path, found) = files.swap_remove(first);
+    let Found { batches, whole_bytes, seqno, ref tail, .. } = found;
+    let Written { groups, has_end } = written(tail, seqno);
     // Cut short, as by a process that was killed while it wrote: nothing that anybody could want.
-    let is_unfinished = groups == 1 && !has_end && is_cut_short(&tail);
+    let is_unfinished = groups == 1 && !has_end && is_cut_short(tail);
     // A write that failed ends the engine, and fjall may begin another file before that.
     let is_last = newer.is_empty() || is_unfinished && newer.iter().all(|(_, found)| found.is_empty());
     if !is_last {
@@ -87,7 +94,7 @@ pub(super) fn mend(directory: &Path) -> Result<(), OpenError> {
         return Err(OpenError::Journal { path, at_bytes: whole_bytes, len_bytes: tail.len() as u64, groups });
     }
     if !is_unfinished {
-        let kept = keep(&path, &tail).map_err(io_of(directory))?;
+        let kept = keep(&path, tail).map_err(io_of(directory))?;
         tracing::warn!(
             journal = %path.display(),
             whole_batches = batches,
@@ -98,13 +105,15 @@ pub(super) fn mend(directory: &Path) -> Result<(), OpenError> {
             "the last groups of the journal were not synced and are damaged; none was acknowledged, they are cut off"
         );
     }
-    cut(&path, whole_bytes).map_err(io_of(&path))
+    cut(&path, whole_bytes).and_then(|()| write_again(&path, &found)).map_err(io_of(&path))
 }
 
 /// What is in a file of the journal.
 #[derive(Debug)]
 struct Found {
     batches: u64,
+    /// Where the last [`UNSYNCED_GROUPS_MAX`] whole batches begin.
+    unsynced_bytes: u64,
     /// Where the last whole batch ends.
     whole_bytes: u64,
     /// The number of the last whole batch.
@@ -122,14 +131,18 @@ impl Found {
 fn read(path: &Path) -> io::Result<Found> {
     let mut file = Reader { file: BufReader::with_capacity(CHUNK_BYTES, File::open(path)?), at_bytes: 0 };
     let (mut batches, mut whole_bytes, mut seqno) = (0, 0, None);
+    let mut begins_bytes = [0; UNSYNCED_GROUPS_MAX as usize];
     while let Some(number) = file.batch()? {
         batches += 1;
+        begins_bytes.rotate_left(1);
+        begins_bytes[UNSYNCED_GROUPS_MAX as usize - 1] = whole_bytes;
         whole_bytes = file.at_bytes;
         seqno = Some(number);
     }
     let mut file = file.file;
     file.seek(SeekFrom::Start(whole_bytes))?;
-    Ok(Found { batches, whole_bytes, seqno, tail: without_zeroes_at_end(file)? })
+    let tail = without_zeroes_at_end(file)?;
+    Ok(Found { batches, unsynced_bytes: begins_bytes[0], whole_bytes, seqno, tail })
 }
 
 /// A new file of the journal is 64 MiB of zeroes, of which none is kept.
@@ -283,6 +296,17 @@ fn keep(path: &Path, tail: &[u8]) -> io::Result<PathBuf> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Writes the last groups of a file as they were read, so that they are dirty in memory whatever became of them, and syncs them.
+fn write_again(path: &Path, found: &Found) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(found.unsynced_bytes))?;
+    (&mut file).take(found.whole_bytes - found.unsynced_bytes).read_to_end(&mut bytes)?;
+    file.seek(SeekFrom::Start(found.unsynced_bytes))?;
+    file.write_all(&bytes)?;
+    file.sync_all()
 }
 
 fn cut(path: &Path, at_bytes: u64) -> io::Result<()> {
