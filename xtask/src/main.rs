@@ -7,6 +7,7 @@ mod bench;
 mod chaos;
 mod cluster;
 mod counts;
+mod fakes;
 mod flatbuffers;
 #[cfg(test)]
 mod invariants;
@@ -40,6 +41,8 @@ enum Chore {
     Cluster(cluster::Cluster),
     /// Have loadgen talk to a cluster on this machine while its nodes are killed, paused, restarted or joined by another
     Chaos(chaos::Chaos),
+    /// Run a stand-in of each service that notifications go to until Ctrl-C: what arrives, a line each
+    Fakes(fakes::Fakes),
     /// Count lines of code by crate: product, tests, tools, generated
     Lines {
         /// Of this commit; of the working tree without one
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Chore::Bench(bench) => bench::run(&bench),
         Chore::Cluster(cluster) => cluster::run(&cluster),
         Chore::Chaos(chaos) => return exit(chaos::run(&chaos)),
+        Chore::Fakes(options) => fakes::run(&options),
         Chore::Lines { commit } => lines::table(commit.as_deref()).map(show),
     };
     exit(done.map(|()| ExitCode::SUCCESS))

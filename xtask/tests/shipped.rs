@@ -6,7 +6,8 @@ use std::process::Command;
 use cargo_metadata::MetadataCommand;
 
 /// Crates that only tests, the simulator and the bench may build.
-const FOR_TESTS: [&str; 8] = ["contract", "counts", "lies", "loadgen", "proptest", "sim", "standin", "turmoil"];
+const FOR_TESTS: [&str; 9] =
+    ["contract", "counts", "fakes", "lies", "loadgen", "proptest", "sim", "standin", "turmoil"];
 
 /// What `cargo tree` prints of normal dependencies.
 fn tree(arguments: &[&str]) -> String {
