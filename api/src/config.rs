@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::apps::Applications;
 use crate::contacts::Media;
 use crate::cors::Origins;
 use crate::counts::Counts;
@@ -109,6 +110,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// The nodes that clients may be sent to.
     fn peers(&self) -> Arc<Peers>;
+
+    /// The applications of the store, once it is open.
+    fn applications(&self) -> Option<Arc<dyn Applications>>;
 
     /// Has the node hand over what it owns, send its clients away, and end. Does not wait; may be repeated.
     fn drain(&self);

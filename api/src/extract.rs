@@ -1,4 +1,4 @@
-//! Extractors of a request's parts: the caller, the path, the query, the body.
+//! Extractors of a request's parts: who calls, the path, the query, the body.
 //!
 //! Owns the refusals of requests that do not have it. Every body is read here, within its limit, its time and the
 //! memory that all bodies together may take (I11).
@@ -8,7 +8,10 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chat::accounts;
+use chat::notices::apps::{self, App, Scope};
 use http_body_util::BodyExt;
 use kv::Engine;
 use schema::limits::MESSAGE_BYTES_MAX;
@@ -16,6 +19,7 @@ use schema::{DeviceId, ErrorCode, UserId};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::apps::parse_key;
 use crate::counts::Bound;
 use crate::problem::Problem;
 use crate::shards::Shards;
@@ -58,6 +62,54 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
         Ok(token.trim())
     } else {
         Err(Problem::unauthenticated("the Authorization header is not `Bearer TOKEN`"))
+    }
+}
+
+/// The application that asks, by its key and one of its secrets, and the node's API, which is asked.
+pub(crate) struct AppCaller<E, S> {
+    pub(crate) api: Api<E, S>,
+    pub(crate) app: App,
+}
+
+impl<E: Engine, S: Shards> AppCaller<E, S> {
+    /// Refuses what the application may not do.
+    pub(crate) fn may(app: &App, scope: Scope) -> Result<(), Problem> {
+        if app.record.scopes & scope.bit() != 0 {
+            return Ok(());
+        }
+        Err(Problem::new(ErrorCode::PermissionDenied, format!("the application lacks the scope {}", scope.word())))
+    }
+}
+
+impl<E: Engine, S: Shards> FromRequestParts<Api<E, S>> for AppCaller<E, S> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api<E, S>) -> Result<Self, Problem> {
+        let refused = || Problem::unauthenticated("give the application's key and secret by HTTP Basic");
+        let value = parts.headers.get(AUTHORIZATION).ok_or_else(refused)?;
+        let (scheme, given) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(refused)?;
+        let given = STANDARD.decode(given.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let given = given.filter(|_| scheme.eq_ignore_ascii_case("basic")).ok_or_else(refused)?;
+        let (key, secret) = given.split_once(':').ok_or_else(refused)?;
+        let wrong = || Problem::unauthenticated("the application's key or secret does not count");
+        let app = apps::authenticate(&api.engine, parse_key(key).ok_or_else(wrong)?, secret).await?;
+        // Ids of users and applications share the buckets, as those of any two users may.
+        api.charge(UserId(app.id), 1)?;
+        Ok(Self { api: api.clone(), app })
+    }
+}
+
+/// Characters of an `Idempotency-Key`: twice what a UUID in quotes takes, with room.
+const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
+
+/// The key of a request that may be repeated, if it bears one.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(Problem::bad_request(format!(
+            "an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters"
+        ))),
     }
 }
 

@@ -11,11 +11,13 @@
 //! problem    errors as HTTP tells them           rate       bounded buckets
 //! http1      rules that hyper leaves to us       proxy      clients' addresses behind proxies
 //! cors       pages of other origins              counts     refusals by bound
+//! apps       backends that notify: keys, and their operators
 //! away       refusals without a store            ending     work that outlives its request
 //! page       the web page's files                origin     where this node is, as a client sees it
 //! nodes      this node and those beside it      contacts   by which media users are told
 //! ```
 
+mod apps;
 mod away;
 mod config;
 mod contacts;
@@ -38,6 +40,7 @@ mod shards;
 mod state;
 pub mod token;
 
+pub use apps::{Applications, StoredApplications};
 pub use config::{Config, Limits, Node};
 pub use contacts::{Media, NoMedia};
 pub use cors::{AllowedOrigin, Origins, ParseOriginError};

@@ -5,6 +5,8 @@ mod support;
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fakes::{Fake, Fakes, Profile};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -94,6 +96,75 @@ fn who_is_away_is_told_once_of_what_is_unread_through_a_crash() {
     assert_eq!(fakes.apns.counts().distinct, 1, "nobody else was told, and nobody twice");
     assert_eq!(fakes.webpush.counts().taken, 2);
     assert_eq!(node.metric(r#"rookery_notify_sent_total{medium="webpush"}"#), 2);
+    node.signal(Signal::TERM);
+    assert!(node.ended().0.success());
+}
+
+/// What an application asks, and the answer.
+fn ask_as(app: &(String, String), method: &str, url: &str, body: &Value) -> (u16, Value) {
+    let given = STANDARD.encode(format!("{}:{}", app.0, app.1));
+    let request =
+        ureq::http::Request::builder().method(method).uri(url).header("authorization", format!("Basic {given}"));
+    let request = request.header("content-type", "application/json").body(body.to_string()).expect("legal");
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut answer = agent.run(request).expect("it answers");
+    let text = answer.body_mut().read_to_string().expect("text");
+    (answer.status().as_u16(), serde_json::from_str(&text).expect("JSON"))
+}
+
+#[test]
+fn a_backend_notifies_through_trouble_of_a_provider_and_sees_what_became_of_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).expect("it can be made");
+    let fakes = Fakes::start(&directory.path().join("fakes")).expect("they start");
+    let providers = fakes.config_path().to_str().expect("a path in UTF-8").to_owned();
+    let node = Node::start("run", &data, &["--notify.providers_file", &providers]);
+    let (ann_id, ann) = node.sign_up("ann");
+    let (bob_id, bob) = node.sign_up("bob");
+    put(&node, &ann, "phone", &json!({"medium": "apns", "token": token(1)}));
+    put(&node, &bob, "phone", &json!({"medium": "apns", "token": token(2)}));
+
+    let internal = node.internal.trim_start_matches("http://").to_owned();
+    let cli = |words: &[&str]| support::said(support::rookery(words).args(["--internal", &internal]));
+    let (code, made) = cli(&["app", "create", "shop"]);
+    assert_eq!(code, 0, "{made}");
+    let word = |name: &str| {
+        let line = made.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in {made}")).trim().to_owned()
+    };
+    let app = (word("key"), word("secret"));
+    let (_, list) = cli(&["app", "list"]);
+    assert!(list.contains(&app.0) && list.contains("shop") && !list.contains(&app.1), "{list}");
+
+    // The first attempt meets trouble, and so does the second of each; the third is taken, and nobody is told twice.
+    fakes.apns.set_profile(Profile::Unavailable);
+    let wanted = json!({"to": [ann_id, bob_id], "category": "shipping", "title": "On its way", "body": "Today.", "data": {"order": "7"}});
+    let url = format!("{}/v1/notifications", node.api);
+    let (status, accepted) = ask_as(&app, "POST", &url, &wanted);
+    assert_eq!(status, 202, "{accepted}");
+    let report = |state: &str| {
+        let (_, report) = ask_as(&app, "GET", &format!("{url}/{}", text(&accepted["id"])), &Value::Null);
+        report["states"][state].as_u64().unwrap_or_default()
+    };
+    let until = |state: &str, count: u64| {
+        (0..400).any(|_| {
+            thread::sleep(Duration::from_millis(100));
+            report(state) == count
+        })
+    };
+    let refused = (0..400).any(|_| {
+        thread::sleep(Duration::from_millis(100));
+        fakes.apns.counts().requests >= 4
+    });
+    assert!(refused && report("planned") == 2, "{:?}", fakes.apns.counts());
+    fakes.apns.set_profile(Profile::Ok);
+    assert!(until("sent", 2), "{:?}", fakes.apns.counts());
+    assert_eq!(told(&fakes.apns, &token(1)), ["On its way | Today. | None"]);
+    assert_eq!(fakes.apns.received()[0].data.get("order").map(String::as_str), Some("7"));
+    assert_eq!(fakes.apns.counts().taken, 2, "once each");
+    let (code, revoked) = cli(&["app", "revoke", &app.0]);
+    assert_eq!((code, ask_as(&app, "POST", &url, &wanted).0), (0, 401), "{revoked}");
     node.signal(Signal::TERM);
     assert!(node.ended().0.success());
 }

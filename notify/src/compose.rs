@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use chat::notices::{Job, Saying};
+use chat::notices::{Job, Notice, Saying};
+use schema::record::ContactRecord;
 use uuid::Uuid;
 
 use crate::message::{Message, Target};
@@ -18,7 +19,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6d1f_3b0a_94c7_4f0e_8a55_2f6d_0c5e_71b
 
 /// The message of a job about a channel.
 #[must_use]
-pub fn compose(job: &Job, saying: &Saying) -> Message {
+pub fn of_channel(job: &Job, saying: &Saying) -> Message {
     let Saying { contact, channel, seq, is_direct, title, from, text, unread, unread_total } = saying;
     let from = short(from, NAME_CHARS_MAX);
     let place = if *is_direct { from.clone() } else { short(title, NAME_CHARS_MAX) };
@@ -33,12 +34,7 @@ pub fn compose(job: &Job, saying: &Saying) -> Message {
     Message {
         notice: job.notice,
         id: id(job),
-        target: Target {
-            address: contact.address.clone(),
-            app: contact.app.clone(),
-            is_development: contact.development,
-            locale: contact.locale.clone(),
-        },
+        target: target(contact),
         title,
         body,
         html: None,
@@ -50,6 +46,40 @@ pub fn compose(job: &Job, saying: &Saying) -> Message {
         expires_ms: job.record.expires_ms,
         unsubscribe: None,
         callback: None,
+    }
+}
+
+/// The message of a job of an application's notice.
+#[must_use]
+pub fn of_notice(job: &Job, Notice { contact, record }: &Notice) -> Message {
+    // What is stored was an object of texts when it was accepted.
+    let mut data: BTreeMap<String, String> = serde_json::from_str(&record.data).unwrap_or_default();
+    data.insert("notice_id".to_owned(), job.notice.to_string());
+    data.insert("category".to_owned(), record.category.clone());
+    Message {
+        notice: job.notice,
+        id: id(job),
+        target: target(contact),
+        title: record.title.clone(),
+        body: record.body.clone(),
+        html: record.html.clone(),
+        collapse: if record.collapse.is_empty() { job.notice.to_string() } else { record.collapse.clone() },
+        badge: None,
+        data,
+        media: None,
+        is_urgent: record.urgent,
+        expires_ms: job.record.expires_ms,
+        unsubscribe: None,
+        callback: None,
+    }
+}
+
+fn target(contact: &ContactRecord) -> Target {
+    Target {
+        address: contact.address.clone(),
+        app: contact.app.clone(),
+        is_development: contact.development,
+        locale: contact.locale.clone(),
     }
 }
 
@@ -85,6 +115,7 @@ mod tests {
         let record = JobRecord {
             channel: ChannelId(7),
             seq: Seq(3),
+            origin: NoticeId::default(),
             planned_ms: UnixMs(1),
             expires_ms: UnixMs(9),
             attempts: 1,
@@ -119,7 +150,7 @@ mod tests {
     #[test]
     fn one_message_is_told_as_it_is_and_several_by_their_number() {
         let check = |title, from, text, unread, expected: (&str, &str)| {
-            let message = compose(&job(), &saying(title, from, text, unread));
+            let message = of_channel(&job(), &saying(title, from, text, unread));
             assert_eq!((message.title.as_str(), message.body.as_str()), expected);
             assert_eq!((message.badge, message.collapse.as_str()), (Some(12), "7"));
         };

@@ -141,6 +141,20 @@ pub const JOB_KEPT_MS: u64 = 24 * 3600 * 1000;
 pub const DELIVERY_DAYS: u64 = 30;
 /// Bytes of the words that say why a notification was not sent, and of what a provider calls it.
 pub const NOTICE_WORDS_BYTES_MAX: u32 = 250;
+/// Users that one request may notify.
+pub const NOTICE_RECIPIENTS_MAX: u32 = 1_000;
+/// Bytes of a notice's JSON and of its words, each.
+pub const NOTICE_BYTES_MAX: u32 = 16 * 1024;
+/// Days for which a request's key gives the same notice.
+pub const NOTICE_KEY_DAYS: u64 = 30;
+/// How far ahead a notice may be planned: a year.
+pub const NOTICE_AHEAD_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
+/// The shortest period of one that recurs.
+pub const NOTICE_EVERY_MS_MIN: u64 = 60_000;
+/// Secrets of an application that count at once, so that one can be replaced without a gap.
+pub const APP_SECRETS_MAX: usize = 2;
+/// Applications of a store.
+pub const APPS_MAX: u32 = 1_000;
 /// Bytes of a contact's address: subscriptions of browsers have some 500, tokens of FCM some 200.
 pub const CONTACT_BYTES_MAX: u32 = 4_096;
 /// Devices of one account that are told.

@@ -14,7 +14,7 @@ use crate::time::UnixMs;
 ///
 /// Of an application's notice it is drawn (version 7); of a message for a user it follows from both (version 8), so
 /// that whoever finds the same message again makes the same notice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct NoticeId(pub [u8; 16]);
 
 impl NoticeId {

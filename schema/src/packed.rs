@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use crate::emoji::Emoji;
 use crate::id::{ChannelId, ClientMsgId, Seq, UserId};
+use crate::notice::NoticeId;
 use crate::position::{Position, Stamp};
 use crate::time::UnixMs;
 use crate::view::{Epoch, Incarnation, Owner, ShardIndex};
@@ -164,6 +165,7 @@ packed_as! {
     Incarnation as u64: |incarnation| incarnation.0, Self;
     ShardIndex as u16: |shard| shard.0, Self;
     ClientMsgId as [u8; 16]: |id| id.0, Self;
+    NoticeId as [u8; 16]: |id| id.0, Self;
     // In the order of a versionstamp, since the store itself writes some of them.
     Stamp as [u8; Stamp::BYTES]: |stamp| stamp.to_bytes(), Self::from_bytes;
     Position as [u8; Position::BYTES]: |position| position.to_bytes(), Self::from_bytes;

@@ -20,13 +20,10 @@ use utoipa::ToSchema;
 use super::names;
 use super::paging::{Next, PageQuery};
 use super::users::Profile;
-use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery};
+use crate::extract::{Caller, JsonBody, UrlPath, UrlQuery, idempotency_key};
 use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
 use crate::state::{Api, entropy, unexpected};
-
-/// Characters of an `Idempotency-Key`: twice what a UUID in quotes takes, with room.
-const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
 
 /// A channel to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -148,7 +145,7 @@ pub(crate) async fn create<E: Engine, S: Shards>(
     headers: HeaderMap,
     JsonBody(request): JsonBody<CreateRequest>,
 ) -> Result<(StatusCode, Json<Channel>), Problem> {
-    let idempotency_key = idempotency_key(&headers)?;
+    let idempotency_key = idempotency_key(&headers)?.map(Into::into);
     let (kind, title, members, past) = match request {
         CreateRequest::Direct { user_id } => (ChannelKind::Direct, "".into(), vec![user_id], PastAccess::Joined),
         CreateRequest::Group { title, member_ids } => {
@@ -251,14 +248,4 @@ async fn show<E: Engine, S: Shards>(api: &Api<E, S>, summary: ChannelSummary) ->
         None => None,
     };
     Ok(Channel::new(summary, peer))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&key.len()) => Ok(Some(key.into())),
-        _ => Err(Problem::bad_request(format!(
-            "an Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters"
-        ))),
-    }
 }

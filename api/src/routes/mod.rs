@@ -13,6 +13,7 @@ mod members;
 mod mentions;
 mod messages;
 pub(crate) mod names;
+mod notifications;
 pub(crate) mod openapi;
 mod paging;
 mod people;
@@ -54,6 +55,7 @@ macro_rules! with_operations {
             users::me users::change_me users::by_username users::by_id
             devices::list devices::delete
             contacts::list contacts::put contacts::delete
+            notifications::notify notifications::one notifications::cancel
             people::friends people::put_friend people::delete_friend
             people::blocks people::put_block people::delete_block
             channels::list channels::create channels::one channels::change channels::mark
@@ -108,6 +110,9 @@ pub(crate) fn internal(node: Arc<dyn Node>) -> Router {
         .route("/metrics", get(internal::metrics))
         .route("/admin/nodes", get(internal::nodes))
         .route("/admin/drain", post(internal::drain))
+        .route("/admin/apps", get(internal::apps).post(internal::create_app))
+        .route("/admin/apps/{key}/rotate", post(internal::rotate_app))
+        .route("/admin/apps/{key}/revoke", post(internal::revoke_app))
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(Arc::clone(&node), guard))

@@ -13,8 +13,8 @@ use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    auth, channels, contacts, dev, devices, members, mentions, messages, people, revisions, search, servers, users,
-    with_operations,
+    auth, channels, contacts, dev, devices, members, mentions, messages, notifications, people, revisions, search,
+    servers, users, with_operations,
 };
 use crate::problem::ProblemBody;
 use crate::shards::Shards;
@@ -35,13 +35,16 @@ macro_rules! described {
 
 with_operations!(described);
 
-/// The access token as a security scheme.
+/// Users' access tokens and applications' secrets as security schemes.
 struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, document: &mut Document) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", scheme);
+        let basic = Http::builder().scheme(HttpAuthScheme::Basic).description(Some("An application's key and secret"));
+        components.add_security_scheme("app", SecurityScheme::Http(basic.build()));
     }
 }
 

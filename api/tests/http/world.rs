@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::{Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Running, Shards, TokenKey};
+use api::{
+    Applications, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Running, Shards,
+    StoredApplications, TokenKey,
+};
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 use schema::mesh::Kicked;
 use schema::op::ReactOp;
@@ -36,6 +39,7 @@ pub(crate) struct TestNode {
     pub(crate) peers: Mutex<Arc<Peers>>,
     pub(crate) drains: AtomicBool,
     counts: Counts,
+    engine: MemoryEngine,
 }
 
 impl Node for TestNode {
@@ -74,6 +78,10 @@ impl Node for TestNode {
 
     fn peers(&self) -> Arc<Peers> {
         Arc::clone(&self.peers.lock().expect("no test panics there"))
+    }
+
+    fn applications(&self) -> Option<Arc<dyn Applications>> {
+        Some(Arc::new(StoredApplications(self.engine.clone())))
     }
 
     fn drain(&self) {
@@ -156,6 +164,7 @@ impl World {
             peers: Mutex::default(),
             drains: AtomicBool::new(false),
             counts: Counts::default(),
+            engine: engine.clone(),
         });
         let claim = OneShard::claim(engine.clone(), Arc::<TestNode>::clone(&node), options.group_members_max);
         let shard = block_on(claim);

@@ -35,6 +35,8 @@ pub(crate) struct NodeState {
     connections_max: u32,
     metrics: Arc<Metrics>,
     http_counts: api::Counts,
+    /// Nothing until the store is open.
+    applications: OnceLock<Arc<dyn api::Applications>>,
 }
 
 impl NodeState {
@@ -53,7 +55,14 @@ impl NodeState {
             connections_max,
             metrics: Arc::new(metrics),
             http_counts: api::Counts::default(),
+            applications: OnceLock::new(),
         }
+    }
+
+    /// From here on operators may ask for the applications of this store. The first call decides.
+    pub(crate) fn show_applications(&self, applications: Arc<dyn api::Applications>) {
+        // A node opens one store.
+        let _ = self.applications.set(applications);
     }
 
     /// Goes on to another phase.
@@ -137,6 +146,10 @@ impl NodeState {
 }
 
 impl api::Node for NodeState {
+    fn applications(&self) -> Option<Arc<dyn api::Applications>> {
+        self.applications.get().cloned()
+    }
+
     fn wall(&self) -> UnixMs {
         runtime::wall()
     }

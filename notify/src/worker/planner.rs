@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat::LayerError;
 use chat::keys::Queue;
 use chat::notices::{self, Scan};
 use kv::Engine;
@@ -15,19 +16,26 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Plans what is due, for as long as the workers run.
 pub(super) async fn plan<E: Engine>(shared: Arc<Shared<E>>, media: Vec<Medium>) {
-    let mut scan = Scan::of(Queue::Pushes);
+    let (mut items, mut due) = (Scan::of(Queue::Pushes), Scan::of(Queue::Notices));
     while !shared.is_stopping() {
         let Some(worker) = shared.mine() else {
             shared.rest(EVERY).await;
             continue;
         };
-        match notices::plan(&shared.parts.engine, &worker, &mut scan, &media, shared.now()).await {
+        // In turns, so that neither source waits for the other's backlog.
+        let engine = &shared.parts.engine;
+        let both = async {
+            let of_messages = notices::plan(engine, &worker, &mut items, &media, shared.now()).await?;
+            let of_notices = notices::instances(engine, &worker, &mut due, &media, shared.now()).await?;
+            Ok::<_, LayerError>([of_messages, of_notices])
+        };
+        match both.await {
             Ok(planned) => {
-                shared.parts.counts.planned(&planned);
-                if planned.jobs > 0 {
+                planned.iter().for_each(|planned| shared.parts.counts.planned(planned));
+                if planned.iter().any(|planned| planned.jobs > 0) {
                     shared.made.notify_waiters();
                 }
-                if !planned.more {
+                if !planned.iter().any(|planned| planned.more) {
                     shared.rest(EVERY).await;
                 }
             }

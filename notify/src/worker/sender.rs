@@ -17,7 +17,7 @@ use tokio::time::{Instant as Deadline, sleep_until, timeout};
 
 use super::{EVERY, STOP, Shared, TROUBLE};
 use crate::breaker::{Breaker, Verdict};
-use crate::compose::compose;
+use crate::compose;
 use crate::message::Message;
 use crate::outcome::Outcome;
 use crate::providers::{ATTEMPT_MS_MAX, Provider};
@@ -176,16 +176,20 @@ impl<E: Engine> Sender<E> {
                     self.shared.parts.counts.withdrawn(self.medium);
                     self.end(job, End::Withdrawn { why: why.to_owned() });
                 }
-                Said::Something(_) if job.record.expires_ms <= now => {
+                Said::Something(_) | Said::Notice(_) if job.record.expires_ms <= now => {
                     self.shared.parts.counts.dead(self.medium);
                     self.end(job, End::Dead { why: "it expired before it could be sent".to_owned() });
                 }
                 // A store that takes so long leaves no time for the attempt.
-                Said::Something(_) if begun.elapsed() >= Duration::from_millis(BEGIN_MS_MAX) => {
+                Said::Something(_) | Said::Notice(_) if begun.elapsed() >= Duration::from_millis(BEGIN_MS_MAX) => {
                     self.end(job, End::Again { at: self.shared.now(), counts: false });
                 }
                 Said::Something(saying) => {
-                    let message = compose(&job, &saying);
+                    let message = compose::of_channel(&job, &saying);
+                    self.attempt(job, &way, message);
+                }
+                Said::Notice(notice) => {
+                    let message = compose::of_notice(&job, &notice);
                     self.attempt(job, &way, message);
                 }
             }

@@ -21419,6 +21419,657 @@ impl ::core::fmt::Debug for ContactRecord<'_> {
       ds.finish()
   }
 }
+pub enum AppRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// A backend that may send notifications.
+pub struct AppRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for AppRecord<'a> {
+  type Inner = AppRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> AppRecord<'a> {
+  pub const VT_NAME: ::flatbuffers::VOffsetT = 4;
+  pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 6;
+  pub const VT_SCOPES: ::flatbuffers::VOffsetT = 8;
+  pub const VT_QUOTA_A_DAY: ::flatbuffers::VOffsetT = 10;
+  pub const VT_SECRETS: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    AppRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args AppRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<AppRecord<'bldr>> {
+    let mut builder = AppRecordBuilder::new(_fbb);
+    builder.add_created_ms(args.created_ms);
+    if let Some(x) = args.secrets { builder.add_secrets(x); }
+    builder.add_quota_a_day(args.quota_a_day);
+    builder.add_scopes(args.scopes);
+    if let Some(x) = args.name { builder.add_name(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn name(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(AppRecord::VT_NAME, None).unwrap()}
+  }
+  #[inline]
+  pub fn created_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(AppRecord::VT_CREATED_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn scopes(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(AppRecord::VT_SCOPES, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn quota_a_day(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(AppRecord::VT_QUOTA_A_DAY, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn secrets(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AppSecret<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AppSecret>>>>(AppRecord::VT_SECRETS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for AppRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("name", Self::VT_NAME, true)?
+     .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
+     .visit_field::<u32>("scopes", Self::VT_SCOPES, false)?
+     .visit_field::<u32>("quota_a_day", Self::VT_QUOTA_A_DAY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<AppSecret>>>>("secrets", Self::VT_SECRETS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct AppRecordArgs<'a> {
+    pub name: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub created_ms: u64,
+    pub scopes: u32,
+    pub quota_a_day: u32,
+    pub secrets: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AppSecret<'a>>>>>,
+}
+impl<'a> Default for AppRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    AppRecordArgs {
+      name: None, // required field
+      created_ms: 0,
+      scopes: 0,
+      quota_a_day: 0,
+      secrets: None,
+    }
+  }
+}
+
+pub struct AppRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AppRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_name(&mut self, name: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AppRecord::VT_NAME, name);
+  }
+  #[inline]
+  pub fn add_created_ms(&mut self, created_ms: u64) {
+    self.fbb_.push_slot::<u64>(AppRecord::VT_CREATED_MS, created_ms, 0);
+  }
+  #[inline]
+  pub fn add_scopes(&mut self, scopes: u32) {
+    self.fbb_.push_slot::<u32>(AppRecord::VT_SCOPES, scopes, 0);
+  }
+  #[inline]
+  pub fn add_quota_a_day(&mut self, quota_a_day: u32) {
+    self.fbb_.push_slot::<u32>(AppRecord::VT_QUOTA_A_DAY, quota_a_day, 0);
+  }
+  #[inline]
+  pub fn add_secrets(&mut self, secrets: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<AppSecret<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AppRecord::VT_SECRETS, secrets);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AppRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    AppRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<AppRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, AppRecord::VT_NAME,"name");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for AppRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("AppRecord");
+      ds.field("name", &self.name());
+      ds.field("created_ms", &self.created_ms());
+      ds.field("scopes", &self.scopes());
+      ds.field("quota_a_day", &self.quota_a_day());
+      ds.field("secrets", &self.secrets());
+      ds.finish()
+  }
+}
+pub enum AppSecretOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// One of an application's secrets, by its hash.
+pub struct AppSecret<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for AppSecret<'a> {
+  type Inner = AppSecret<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> AppSecret<'a> {
+  pub const VT_HASH: ::flatbuffers::VOffsetT = 4;
+  pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 6;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    AppSecret { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args AppSecretArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<AppSecret<'bldr>> {
+    let mut builder = AppSecretBuilder::new(_fbb);
+    builder.add_created_ms(args.created_ms);
+    if let Some(x) = args.hash { builder.add_hash(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn hash(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(AppSecret::VT_HASH, None).unwrap()}
+  }
+  #[inline]
+  pub fn created_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(AppSecret::VT_CREATED_MS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for AppSecret<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("hash", Self::VT_HASH, true)?
+     .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct AppSecretArgs<'a> {
+    pub hash: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub created_ms: u64,
+}
+impl<'a> Default for AppSecretArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    AppSecretArgs {
+      hash: None, // required field
+      created_ms: 0,
+    }
+  }
+}
+
+pub struct AppSecretBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AppSecretBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_hash(&mut self, hash: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AppSecret::VT_HASH, hash);
+  }
+  #[inline]
+  pub fn add_created_ms(&mut self, created_ms: u64) {
+    self.fbb_.push_slot::<u64>(AppSecret::VT_CREATED_MS, created_ms, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AppSecretBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    AppSecretBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<AppSecret<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, AppSecret::VT_HASH,"hash");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for AppSecret<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("AppSecret");
+      ds.field("hash", &self.hash());
+      ds.field("created_ms", &self.created_ms());
+      ds.finish()
+  }
+}
+pub enum NoticeRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// What an application asked to be told, to all its recipients.
+pub struct NoticeRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for NoticeRecord<'a> {
+  type Inner = NoticeRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> NoticeRecord<'a> {
+  pub const VT_APP: ::flatbuffers::VOffsetT = 4;
+  pub const VT_CATEGORY: ::flatbuffers::VOffsetT = 6;
+  pub const VT_TITLE: ::flatbuffers::VOffsetT = 8;
+  pub const VT_BODY: ::flatbuffers::VOffsetT = 10;
+  pub const VT_HTML: ::flatbuffers::VOffsetT = 12;
+  pub const VT_TEMPLATE: ::flatbuffers::VOffsetT = 14;
+  pub const VT_DATA: ::flatbuffers::VOffsetT = 16;
+  pub const VT_MEDIA: ::flatbuffers::VOffsetT = 18;
+  pub const VT_COLLAPSE: ::flatbuffers::VOffsetT = 20;
+  pub const VT_URGENT: ::flatbuffers::VOffsetT = 22;
+  pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 24;
+  pub const VT_SEND_MS: ::flatbuffers::VOffsetT = 26;
+  pub const VT_EVERY_MS: ::flatbuffers::VOffsetT = 28;
+  pub const VT_EXPIRES_MS: ::flatbuffers::VOffsetT = 30;
+  pub const VT_RECIPIENTS: ::flatbuffers::VOffsetT = 32;
+  pub const VT_KEY: ::flatbuffers::VOffsetT = 34;
+  pub const VT_CANCELLED_MS: ::flatbuffers::VOffsetT = 36;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    NoticeRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args NoticeRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<NoticeRecord<'bldr>> {
+    let mut builder = NoticeRecordBuilder::new(_fbb);
+    if let Some(x) = args.cancelled_ms { builder.add_cancelled_ms(x); }
+    builder.add_expires_ms(args.expires_ms);
+    builder.add_every_ms(args.every_ms);
+    builder.add_send_ms(args.send_ms);
+    builder.add_created_ms(args.created_ms);
+    builder.add_app(args.app);
+    if let Some(x) = args.key { builder.add_key(x); }
+    builder.add_recipients(args.recipients);
+    if let Some(x) = args.collapse { builder.add_collapse(x); }
+    if let Some(x) = args.media { builder.add_media(x); }
+    if let Some(x) = args.data { builder.add_data(x); }
+    if let Some(x) = args.template { builder.add_template(x); }
+    if let Some(x) = args.html { builder.add_html(x); }
+    if let Some(x) = args.body { builder.add_body(x); }
+    if let Some(x) = args.title { builder.add_title(x); }
+    if let Some(x) = args.category { builder.add_category(x); }
+    builder.add_urgent(args.urgent);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn app(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(NoticeRecord::VT_APP, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn category(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(NoticeRecord::VT_CATEGORY, None).unwrap()}
+  }
+  #[inline]
+  pub fn title(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(NoticeRecord::VT_TITLE, None)}
+  }
+  #[inline]
+  pub fn body(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(NoticeRecord::VT_BODY, None)}
+  }
+  #[inline]
+  pub fn html(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(NoticeRecord::VT_HTML, None)}
+  }
+  #[inline]
+  pub fn template(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(NoticeRecord::VT_TEMPLATE, None)}
+  }
+  #[inline]
+  pub fn data(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(NoticeRecord::VT_DATA, None)}
+  }
+  #[inline]
+  pub fn media(&self) -> Option<::flatbuffers::Vector<'a, u16>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, u16>>>(NoticeRecord::VT_MEDIA, None)}
+  }
+  #[inline]
+  pub fn collapse(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(NoticeRecord::VT_COLLAPSE, None)}
+  }
+  #[inline]
+  pub fn urgent(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(NoticeRecord::VT_URGENT, Some(false)).unwrap()}
+  }
+  #[inline]
+  pub fn created_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(NoticeRecord::VT_CREATED_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn send_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(NoticeRecord::VT_SEND_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn every_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(NoticeRecord::VT_EVERY_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn expires_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(NoticeRecord::VT_EXPIRES_MS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn recipients(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(NoticeRecord::VT_RECIPIENTS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn key(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(NoticeRecord::VT_KEY, None)}
+  }
+  #[inline]
+  pub fn cancelled_ms(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(NoticeRecord::VT_CANCELLED_MS, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for NoticeRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<u64>("app", Self::VT_APP, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("category", Self::VT_CATEGORY, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("title", Self::VT_TITLE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("body", Self::VT_BODY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("html", Self::VT_HTML, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("template", Self::VT_TEMPLATE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("data", Self::VT_DATA, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, u16>>>("media", Self::VT_MEDIA, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("collapse", Self::VT_COLLAPSE, false)?
+     .visit_field::<bool>("urgent", Self::VT_URGENT, false)?
+     .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
+     .visit_field::<u64>("send_ms", Self::VT_SEND_MS, false)?
+     .visit_field::<u64>("every_ms", Self::VT_EVERY_MS, false)?
+     .visit_field::<u64>("expires_ms", Self::VT_EXPIRES_MS, false)?
+     .visit_field::<u32>("recipients", Self::VT_RECIPIENTS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, false)?
+     .visit_field::<u64>("cancelled_ms", Self::VT_CANCELLED_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct NoticeRecordArgs<'a> {
+    pub app: u64,
+    pub category: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub body: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub html: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub template: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub data: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub media: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, u16>>>,
+    pub collapse: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub urgent: bool,
+    pub created_ms: u64,
+    pub send_ms: u64,
+    pub every_ms: u64,
+    pub expires_ms: u64,
+    pub recipients: u32,
+    pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub cancelled_ms: Option<u64>,
+}
+impl<'a> Default for NoticeRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    NoticeRecordArgs {
+      app: 0,
+      category: None, // required field
+      title: None,
+      body: None,
+      html: None,
+      template: None,
+      data: None,
+      media: None,
+      collapse: None,
+      urgent: false,
+      created_ms: 0,
+      send_ms: 0,
+      every_ms: 0,
+      expires_ms: 0,
+      recipients: 0,
+      key: None,
+      cancelled_ms: None,
+    }
+  }
+}
+
+pub struct NoticeRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> NoticeRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_app(&mut self, app: u64) {
+    self.fbb_.push_slot::<u64>(NoticeRecord::VT_APP, app, 0);
+  }
+  #[inline]
+  pub fn add_category(&mut self, category: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(NoticeRecord::VT_CATEGORY, category);
+  }
+  #[inline]
+  pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(NoticeRecord::VT_TITLE, title);
+  }
+  #[inline]
+  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(NoticeRecord::VT_BODY, body);
+  }
+  #[inline]
+  pub fn add_html(&mut self, html: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(NoticeRecord::VT_HTML, html);
+  }
+  #[inline]
+  pub fn add_template(&mut self, template: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(NoticeRecord::VT_TEMPLATE, template);
+  }
+  #[inline]
+  pub fn add_data(&mut self, data: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(NoticeRecord::VT_DATA, data);
+  }
+  #[inline]
+  pub fn add_media(&mut self, media: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , u16>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(NoticeRecord::VT_MEDIA, media);
+  }
+  #[inline]
+  pub fn add_collapse(&mut self, collapse: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(NoticeRecord::VT_COLLAPSE, collapse);
+  }
+  #[inline]
+  pub fn add_urgent(&mut self, urgent: bool) {
+    self.fbb_.push_slot::<bool>(NoticeRecord::VT_URGENT, urgent, false);
+  }
+  #[inline]
+  pub fn add_created_ms(&mut self, created_ms: u64) {
+    self.fbb_.push_slot::<u64>(NoticeRecord::VT_CREATED_MS, created_ms, 0);
+  }
+  #[inline]
+  pub fn add_send_ms(&mut self, send_ms: u64) {
+    self.fbb_.push_slot::<u64>(NoticeRecord::VT_SEND_MS, send_ms, 0);
+  }
+  #[inline]
+  pub fn add_every_ms(&mut self, every_ms: u64) {
+    self.fbb_.push_slot::<u64>(NoticeRecord::VT_EVERY_MS, every_ms, 0);
+  }
+  #[inline]
+  pub fn add_expires_ms(&mut self, expires_ms: u64) {
+    self.fbb_.push_slot::<u64>(NoticeRecord::VT_EXPIRES_MS, expires_ms, 0);
+  }
+  #[inline]
+  pub fn add_recipients(&mut self, recipients: u32) {
+    self.fbb_.push_slot::<u32>(NoticeRecord::VT_RECIPIENTS, recipients, 0);
+  }
+  #[inline]
+  pub fn add_key(&mut self, key: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(NoticeRecord::VT_KEY, key);
+  }
+  #[inline]
+  pub fn add_cancelled_ms(&mut self, cancelled_ms: u64) {
+    self.fbb_.push_slot_always::<u64>(NoticeRecord::VT_CANCELLED_MS, cancelled_ms);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> NoticeRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    NoticeRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<NoticeRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, NoticeRecord::VT_CATEGORY,"category");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for NoticeRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("NoticeRecord");
+      ds.field("app", &self.app());
+      ds.field("category", &self.category());
+      ds.field("title", &self.title());
+      ds.field("body", &self.body());
+      ds.field("html", &self.html());
+      ds.field("template", &self.template());
+      ds.field("data", &self.data());
+      ds.field("media", &self.media());
+      ds.field("collapse", &self.collapse());
+      ds.field("urgent", &self.urgent());
+      ds.field("created_ms", &self.created_ms());
+      ds.field("send_ms", &self.send_ms());
+      ds.field("every_ms", &self.every_ms());
+      ds.field("expires_ms", &self.expires_ms());
+      ds.field("recipients", &self.recipients());
+      ds.field("key", &self.key());
+      ds.field("cancelled_ms", &self.cancelled_ms());
+      ds.finish()
+  }
+}
 }  // pub mod record
 }  // pub mod rookery
 

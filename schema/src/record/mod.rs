@@ -13,8 +13,8 @@
 //! | [`FriendRecord`], [`BlockRecord`], [`PresenceRecord`], [`PushRecord`] | packed |
 //! | [`DeviceRecord`] | packed: the store itself writes its last field |
 //! | [`NodeRecord`] | packed |
-//! | [`ContactRecord`] | FlatBuffers |
-//! | [`JobRecord`], [`DeliveryRecord`], [`DeadRecord`], [`ToldRecord`] | packed |
+//! | [`ContactRecord`], [`AppRecord`], [`NoticeRecord`] | FlatBuffers |
+//! | [`JobRecord`], [`DeliveryRecord`], [`DeadRecord`], [`ToldRecord`], [`FirstNoticeRecord`] | packed |
 //!
 //! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never
 //! panics.
@@ -41,7 +41,10 @@ pub use fixed::{AnsweredOp, DedupRecord, FenceRecord, HeadRecord, IdempotencyRec
 pub use inbox::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 pub use message::{BodyRecord, MessageRecord};
 pub use node::NodeRecord;
-pub use notice::{ContactRecord, DeadRecord, DeliveryRecord, DeliveryState, JobRecord, ToldRecord};
+pub use notice::{
+    AppRecord, AppSecret, ContactRecord, DeadRecord, DeliveryRecord, DeliveryState, FirstNoticeRecord, JobRecord,
+    NoticeRecord, ToldRecord,
+};
 pub use people::{BlockRecord, FriendRecord, FriendState};
 pub use push::{PushItem, PushRecord};
 pub use tallies::TalliesRecord;

@@ -3,9 +3,11 @@
 //! A contact is a FlatBuffers table, since it will grow; jobs and deliveries are packed, one or two a notification.
 
 use super::{flat_records, packed_records};
+use crate::flat::flat_tables;
 use crate::generated::rookery::record as fb;
 use crate::id::{ChannelId, Seq};
 use crate::limits::NOTICE_WORDS_BYTES_MAX;
+use crate::notice::NoticeId;
 use crate::packed::packed_enums;
 use crate::time::UnixMs;
 
@@ -30,6 +32,78 @@ pub struct ContactRecord {
     pub verified_ms: Option<UnixMs>,
 }
 
+/// `app`: a backend that may send notifications.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppRecord {
+    /// What its operator calls it.
+    pub name: String,
+    /// When it was made.
+    pub created_ms: UnixMs,
+    /// What it may do, a bit each: see `chat::notices::apps`.
+    pub scopes: u32,
+    /// Recipients that it may notify in a day; 0 if that is not limited.
+    pub quota_a_day: u32,
+    /// Its secrets that count, the oldest first; none once it was revoked.
+    pub secrets: Vec<AppSecret>,
+}
+
+/// One of an application's secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppSecret {
+    /// SHA-256 of the secret, in hexadecimal: nobody reads the secret itself.
+    pub hash: String,
+    /// When it was drawn.
+    pub created_ms: UnixMs,
+}
+
+/// `notice`: what an application asked to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeRecord {
+    /// The application.
+    pub app: u64,
+    /// What kind of notice it is, in the application's words: users choose by it.
+    pub category: String,
+    /// One line; empty where a template has it.
+    pub title: String,
+    /// The text; empty where a template has it.
+    pub body: String,
+    /// The same for mail, as HTML, if there is any.
+    pub html: Option<String>,
+    /// The template that the words are made by; empty without one.
+    pub template: String,
+    /// A JSON object: the template's parameters, and what the application on the device is told.
+    pub data: String,
+    /// By which media, as their numbers; by those of devices, if none is named.
+    pub media: Vec<u16>,
+    /// What later notices with the same take the place of; empty for none but itself.
+    pub collapse: String,
+    /// Whether it is worth waking a device for.
+    pub urgent: bool,
+    /// When it was accepted.
+    pub created_ms: UnixMs,
+    /// When it is to be sent first.
+    pub send_ms: UnixMs,
+    /// How long after that again, and again; 0 for once.
+    pub every_ms: u64,
+    /// How long after it is due it is of no use.
+    pub expires_ms: u64,
+    /// How many users it is for.
+    pub recipients: u32,
+    /// The key that its request bore, under which it is found again for 30 days; empty without one.
+    pub key: String,
+    /// When it was cancelled: what was not sent by then is not sent.
+    pub cancelled_ms: Option<UnixMs>,
+}
+
+/// `first notice`: the notice that a key's first request made, for 30 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstNoticeRecord {
+    /// The notice.
+    pub notice: NoticeId,
+    /// Of the request, so that a key reused for another is refused.
+    pub content_hash: u64,
+}
+
 /// `job`: what is to be sent to one target, when its key says. Of a message: which, of an application's notice: nothing
 /// more than the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +112,8 @@ pub struct JobRecord {
     pub channel: ChannelId,
     /// The newest message of the channel that it tells of.
     pub seq: Seq,
+    /// The application's notice whose row has the words: of one that recurs another than the key's. All zero for a message.
+    pub origin: NoticeId,
     /// When the job was made.
     pub planned_ms: UnixMs,
     /// After which it is of no use.
@@ -113,6 +189,8 @@ pub struct DeadRecord {
     pub channel: ChannelId,
     /// The newest message of the channel that it was to tell of.
     pub seq: Seq,
+    /// The application's notice, as of its job.
+    pub origin: NoticeId,
     /// When the job was made.
     pub planned_ms: UnixMs,
     /// Attempts that were begun.
@@ -130,12 +208,22 @@ pub struct ToldRecord {
 
 flat_records! {
     ContactRecord "contact" format 1 { address, app, development, locale, family, registered_ms, verified_ms }
+    AppRecord "app" format 1 { name, created_ms, scopes, quota_a_day, secrets }
+    NoticeRecord "notice" format 1 {
+        app, category, title, body, html, template, data, media, collapse, urgent, created_ms, send_ms, every_ms,
+        expires_ms, recipients, key, cancelled_ms
+    }
+}
+
+flat_tables! {
+    AppSecret as AppSecret { hash, created_ms }
 }
 
 packed_records! {
-    JobRecord "job" format 1 { channel, seq, planned_ms, expires_ms, attempts, leased }
+    FirstNoticeRecord "first notice" format 1 { notice, content_hash }
+    JobRecord "job" format 1 { channel, seq, origin, planned_ms, expires_ms, attempts, leased }
     DeliveryRecord "delivery" format 1 { state, planned_ms, at_ms, attempts, provider, provider_id, why }, check short
-    DeadRecord "dead" format 1 { channel, seq, planned_ms, attempts, why }, check short
+    DeadRecord "dead" format 1 { channel, seq, origin, planned_ms, attempts, why }, check short
     ToldRecord "told" format 1 { seq }
 }
 

@@ -11,6 +11,7 @@ use crate::code::ErrorCode;
 use crate::emoji::Emoji;
 use crate::id::{ChannelId, ClientMsgId, DeviceId, Seq, SessionId, UserId};
 use crate::limits::DEVICE_ID_BYTES_MAX;
+use crate::notice::NoticeId;
 use crate::place::MessagePlace;
 use crate::position::{Cursor, Position, Stamp};
 use crate::time::UnixMs;
@@ -44,6 +45,7 @@ any_of! {
     Incarnation: from_any(Incarnation);
     ShardIndex: from_any(ShardIndex);
     ClientMsgId: (0..1_u64 << 48, any::<u128>()).prop_map(|(wall_ms, entropy)| ClientMsgId::new(UnixMs(wall_ms), entropy));
+    NoticeId: any::<[u8; 16]>().prop_map(NoticeId);
     DeviceId: proptest::string::string_regex(&format!("[A-Za-z0-9_-]{{1,{DEVICE_ID_BYTES_MAX}}}"))
         .expect("a legal expression")
         .prop_map(|name| name.parse().expect("of legal characters, and of a legal length"));

@@ -113,8 +113,15 @@ impl Any for DeliveryRecord {
 /// Words as long as they may be.
 impl Any for DeadRecord {
     fn any() -> BoxedStrategy<Self> {
-        (any_value(), any_value(), any_value(), any_value(), printable(NOTICE_WORDS_BYTES_MAX))
-            .prop_map(|(channel, seq, planned_ms, attempts, why)| Self { channel, seq, planned_ms, attempts, why })
+        (any_value(), any_value(), any_value(), any_value(), any_value(), printable(NOTICE_WORDS_BYTES_MAX))
+            .prop_map(|(channel, seq, origin, planned_ms, attempts, why)| Self {
+                channel,
+                seq,
+                origin,
+                planned_ms,
+                attempts,
+                why,
+            })
             .boxed()
     }
 }

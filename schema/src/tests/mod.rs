@@ -8,9 +8,10 @@ mod properties;
 macro_rules! with_all_records {
     ($rows:ident) => {
         $rows! {
-            ArrivalRecord BlockRecord ChannelRecord ContactRecord DeadRecord DedupRecord DeliveryRecord DeviceRecord EventRecord
-            FenceRecord FriendRecord HeadRecord IdempotencyRecord JobRecord MemberRecord MessageRecord NodeRecord PresenceRecord
-            PushRecord ReadMarkRecord RefreshRecord TalliesRecord ToldRecord UserRecord
+            AppRecord ArrivalRecord BlockRecord ChannelRecord ContactRecord DeadRecord DedupRecord DeliveryRecord
+            DeviceRecord EventRecord FenceRecord FirstNoticeRecord FriendRecord HeadRecord IdempotencyRecord
+            JobRecord MemberRecord MessageRecord NodeRecord NoticeRecord PresenceRecord PushRecord ReadMarkRecord
+            RefreshRecord TalliesRecord ToldRecord UserRecord
         }
     };
 }

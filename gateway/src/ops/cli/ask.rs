@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use serde_json::Value;
 
 /// How long a node may take for each step: it answers from memory.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,15 +19,25 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// # Errors
 /// Whoever listens there is no node, or refuses.
 pub(super) fn ask(internal: SocketAddr, method: &str, path: &str) -> anyhow::Result<Option<String>> {
+    ask_with(internal, method, path, "")
+}
+
+/// The same, with a JSON body.
+///
+/// # Errors
+/// As [`ask`]; a refusal in the node's own words.
+pub(super) fn ask_with(internal: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<Option<String>> {
     let at = reachable(internal);
     let stream = match TcpStream::connect_timeout(&at, PATIENCE) {
         Ok(stream) => stream,
         Err(error) if nobody(&error) => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot ask the node at {at}")),
     };
-    let answer = talk(stream, at, method, path).with_context(|| format!("the node at {at} does not answer"))?;
+    let answer = talk(stream, at, method, path, body).with_context(|| format!("the node at {at} does not answer"))?;
     let Some((status, body)) = parted(&answer) else { anyhow::bail!("what listens on {at} is no node") };
-    ensure!((200..300).contains(&status), "the node at {at} answers {method} {path} with {status}: {}", body.trim());
+    let problem: Option<Value> = serde_json::from_str(body).ok();
+    let said = problem.as_ref().and_then(|problem| problem["detail"].as_str()).unwrap_or(body.trim());
+    ensure!((200..300).contains(&status), "the node at {at} answers {method} {path} with {status}: {said}");
     Ok(Some(body.to_owned()))
 }
 
@@ -34,10 +45,14 @@ fn nobody(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::ConnectionRefused
 }
 
-fn talk(mut stream: TcpStream, at: SocketAddr, method: &str, path: &str) -> io::Result<String> {
+fn talk(mut stream: TcpStream, at: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<String> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;

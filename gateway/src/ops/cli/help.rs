@@ -49,6 +49,16 @@ Examples:
 The token goes to standard output. It is not checked that the user exists. Whoever holds it speaks for
 that user until it expires; logging out does not revoke it.";
 
+pub(super) const APP_EXAMPLES: &str = "\
+Examples:
+  rookery app create shop --quota 100000
+  rookery app list
+  rookery app rotate app_00f3a1b2c3d4e5f6      then give the backend the new secret, and rotate again
+  curl -u KEY:SECRET http://127.0.0.1:8000/v1/notifications -H 'Content-Type: application/json' \\
+      -d '{\"to\":[\"81265426874630144\"],\"category\":\"shipping\",\"title\":\"On its way\"}'
+
+They are the store's, and a running node is asked at listen.internal. A secret is shown once.";
+
 pub(super) const DOCTOR_EXAMPLES: &str = "\
 Examples:
   rookery doctor

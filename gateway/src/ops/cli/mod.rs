@@ -3,6 +3,7 @@
 //! Owns what is understood and what is answered where it is not. Every key of the configuration is a flag of every
 //! command that reads it ([`crate::config`]).
 
+mod app;
 mod ask;
 mod gentoken;
 mod help;
@@ -22,6 +23,7 @@ use crate::ops::doctor;
 use crate::ops::terminal::{fail, print, told};
 use crate::telemetry::logs::Logs;
 
+use app::AppCommand;
 use gentoken::{GentokenArgs, gentoken};
 use nodes::{DrainArgs, NodesArgs, drain, nodes};
 use settings::Settings;
@@ -64,6 +66,9 @@ enum Command {
     /// Have a running node hand over, send its clients to other nodes, and end
     #[command(after_help = help::DRAIN_EXAMPLES)]
     Drain(DrainArgs),
+    /// Make, list and end the applications that may send notifications
+    #[command(subcommand, after_help = help::APP_EXAMPLES)]
+    App(AppCommand),
     /// Look into a store that no node has open
     #[command(subcommand)]
     Store(StoreCommand),
@@ -104,6 +109,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Nodes(arguments) => nodes(&arguments),
         Command::Drain(arguments) => drain(&arguments),
+        Command::App(command) => app::app(&command),
         Command::Store(command) => command.run(),
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn families(counts: &Counts) -> Vec<Family> {
     let states: Vec<_> = counts.states().collect();
     let queue = |of: &Waiting| match of.queue {
         Queue::Pushes => "items".to_owned(),
+        Queue::Notices => "notices".to_owned(),
         Queue::Jobs(medium) => medium.to_string(),
     };
     let queues = counts.queues();

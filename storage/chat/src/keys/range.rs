@@ -91,6 +91,12 @@ ranges! {
     deliveries_before(day: u32) = before(Table::Delivery, (), day);
     /// What became of a notice, for every target.
     deliveries_of(notice: NoticeId) = all(Table::Delivery, (day(notice.made_at()), notice));
+    /// Every application.
+    apps() = all(Table::App, ());
+    /// The notices that were made before a time.
+    notices_before(time: UnixMs) = before(Table::Notice, (), NoticeId::new(time, 0));
+    /// What applications have spent on days before one.
+    spent_before(day: u32) = before(Table::AppSpent, (), day);
     /// The jobs of a medium that were given up, the earliest first.
     given_up(medium: Medium) = all(Table::Dead, medium);
     /// The jobs of a medium that were given up before a time.
@@ -318,6 +324,8 @@ pub fn push_item(key: &[u8], value: &[u8]) -> Result<PushItem, RecordError> {
 pub enum Queue {
     /// Push items.
     Pushes,
+    /// Users who are to be told notices.
+    Notices,
     /// Jobs of one medium.
     Jobs(Medium),
 }
@@ -331,6 +339,7 @@ impl Queue {
     pub fn key(self, partition: usize) -> Vec<u8> {
         let (table, medium) = match self {
             Self::Pushes => (Table::Push, None),
+            Self::Notices => (Table::NoticeDue, None),
             Self::Jobs(medium) => (Table::Job, Some(medium)),
         };
         let begin = medium.map_or_else(|| key(table, ()), |medium| key(table, medium));
@@ -345,6 +354,7 @@ impl Queue {
     pub fn place(self, key: &[u8]) -> Option<(usize, UnixMs)> {
         let (partition, due) = match self {
             Self::Pushes => table::push_fields(key).map(|(partition, due, ..)| (partition, due)),
+            Self::Notices => table::notice_due_fields(key).map(|(partition, due, ..)| (partition, due)),
             Self::Jobs(_) => table::job_fields(key).map(|(_, partition, due, ..)| (partition, due)),
         }
         .ok()?;
@@ -356,6 +366,12 @@ impl Queue {
 #[must_use]
 pub fn job(medium: Medium, due: UnixMs, notice: NoticeId, user: UserId, device: &str) -> Vec<u8> {
     table::job_of(medium, number(Partition::of_user(user).index()), due, notice, user, device)
+}
+
+/// That a user is to be told a notice.
+#[must_use]
+pub fn notice_due(due: UnixMs, user: UserId, notice: NoticeId) -> Vec<u8> {
+    table::notice_due_of(number(Partition::of_user(user).index()), due, user, notice)
 }
 
 /// What became of a job.

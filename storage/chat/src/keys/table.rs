@@ -4,10 +4,10 @@
 //! line in docs/foundationdb.md (`cargo xtask keys` writes it), and how `store check` tells whether a row can be read.
 
 use schema::record::{
-    ArrivalRecord, BlockRecord, ChannelRecord, ContactRecord, DeadRecord, DedupRecord, DeliveryRecord, DeviceRecord,
-    EventRecord, FenceRecord, FriendRecord, HeadRecord, IdempotencyRecord, JobRecord, MemberRecord, MessageRecord,
-    NodeRecord, PresenceRecord, PushRecord, ReadMarkRecord, RecordError, RefreshRecord, TalliesRecord, ToldRecord,
-    UserRecord,
+    AppRecord, ArrivalRecord, BlockRecord, ChannelRecord, ContactRecord, DeadRecord, DedupRecord, DeliveryRecord,
+    DeviceRecord, EventRecord, FenceRecord, FirstNoticeRecord, FriendRecord, HeadRecord, IdempotencyRecord, JobRecord,
+    MemberRecord, MessageRecord, NodeRecord, NoticeRecord, PresenceRecord, PushRecord, ReadMarkRecord, RecordError,
+    RefreshRecord, TalliesRecord, ToldRecord, UserRecord,
 };
 use schema::{
     ChannelId, ClientMsgId, DeviceId, Emoji, Incarnation, Medium, NoticeId, Position, Seq, ShardIndex, Stamp, UnixMs,
@@ -258,6 +258,17 @@ tables! {
         segments, segments_of: AsItIs, unread, "a page of the list of older segments";
     53 Left "left" (user: UserId = "user", channel: ChannelId = "channel")
         left, left_of: AsItIs, unread, "that a user has a row in `former`";
+    54 App "app" (app: u64 = "app")
+        app, app_of: AsItIs, AppRecord::decode, "a backend that may send notifications";
+    55 Notice "notice" (notice: NoticeId = "notice")
+        notice, notice_of: AsItIs, NoticeRecord::decode, "what an application asked to be told";
+    56 NoticeDue "notice due" (partition: u16 = "partition of user", due: UnixMs = "due", user: UserId = "user",
+            notice: NoticeId = "notice")
+        notice_due_of, notice_due_fields: AsItIs, unread, "that a user is to be told a notice, and when";
+    57 FirstNotice "first notice" (app: u64 = "app", key: &str = "key")
+        first_notice, first_notice_of: AsItIs, FirstNoticeRecord::decode, "the notice that a request's key made";
+    58 AppSpent "app spent" (day: u32 = "day", app: u64 = "app")
+        app_spent, app_spent_of: AsItIs, packed::counter, "how many users an application has notified in a day";
     60 Import "import" ()
         import, import_of: Left, packed::import, "that rows of another store are being written here, and how far";
     61 SetAside "set aside" (key: &[u8] = "key")

@@ -179,8 +179,8 @@ async fn end_one<T: Transaction>(tx: &mut T, job: &Job, end: &End, now: UnixMs) 
             (DeliveryState::Gone, "", "", why.as_str())
         }
         End::Dead { why } => {
-            let JobRecord { channel, seq, planned_ms, attempts, .. } = *record;
-            let dead = DeadRecord { channel, seq, planned_ms, attempts, why: cut(why) };
+            let JobRecord { channel, seq, origin, planned_ms, attempts, .. } = *record;
+            let dead = DeadRecord { channel, seq, origin, planned_ms, attempts, why: cut(why) };
             tx.set(&keys::dead(*medium, now, *notice, *user, device), &dead.encode());
             (DeliveryState::Dead, "", "", why.as_str())
         }

@@ -12,7 +12,10 @@
 //! sweep      what is forgotten              status   how much waits, and what was given up
 //! ```
 
+pub mod accept;
+pub mod apps;
 pub mod contacts;
+mod instance;
 pub mod jobs;
 mod plan;
 mod say;
@@ -21,9 +24,10 @@ mod status;
 mod sweep;
 mod worker;
 
+pub use instance::instances;
 pub use jobs::{End, Job, Leased};
 pub use plan::{Planned, plan};
-pub use say::{Said, Saying, say};
+pub use say::{Notice, Said, Saying, say};
 pub use scan::Scan;
 pub use status::{Depth, GivenUp, depths, given_up, replay};
 pub use sweep::sweep;

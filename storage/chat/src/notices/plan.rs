@@ -68,7 +68,8 @@ pub async fn plan<E: Engine>(
         let contacts = contacts_of(&tx, &told).await?;
         for item in told.values() {
             for contact in contacts[&item.user].iter().filter(|contact| by_itself(contact, media)) {
-                put_job(&mut tx, item, contact, now);
+                let notice = NoticeId::of_message(item.user, item.channel, item.seq, item.sent_ms);
+                put_job(&mut tx, contact, item.user, notice, &job(item, now));
                 jobs += 1;
             }
             tx.set(&keys::told(item.user, item.channel), &ToldRecord { seq: item.seq }.encode());
@@ -99,17 +100,25 @@ fn by_itself(contact: &Contact, media: &[Medium]) -> bool {
     contact.medium.is_of_device() && media.contains(&contact.medium)
 }
 
-fn put_job<T: Transaction>(tx: &mut T, item: &PushItem, contact: &Contact, now: UnixMs) {
-    let &PushItem { user, channel, seq, sent_ms, .. } = item;
-    let notice = NoticeId::of_message(user, channel, seq, sent_ms);
-    let Contact { medium, device, .. } = contact;
-    let expires_ms = now.plus_ms(JOB_KEPT_MS);
-    let record = JobRecord { channel, seq, planned_ms: now, expires_ms, attempts: 0, leased: false };
-    tx.set(&keys::job(*medium, now, notice, user, device), &record.encode());
+fn job(item: &PushItem, now: UnixMs) -> JobRecord {
+    let (channel, seq, expires_ms) = (item.channel, item.seq, now.plus_ms(JOB_KEPT_MS));
+    JobRecord { channel, seq, origin: NoticeId::default(), planned_ms: now, expires_ms, attempts: 0, leased: false }
+}
+
+/// Sets a job that is due now, and that it is known of.
+pub(super) fn put_job<T: Transaction>(
+    tx: &mut T,
+    Contact { medium, device, .. }: &Contact,
+    user: UserId,
+    notice: NoticeId,
+    record: &JobRecord,
+) {
+    let planned_ms = record.planned_ms;
+    tx.set(&keys::job(*medium, planned_ms, notice, user, device), &record.encode());
     let delivery = DeliveryRecord {
         state: DeliveryState::Planned,
-        planned_ms: now,
-        at_ms: now,
+        planned_ms,
+        at_ms: planned_ms,
         attempts: 0,
         provider: String::new(),
         provider_id: String::new(),

@@ -3,16 +3,18 @@
 //! Owns the last look before something leaves: whether there still is anything to tell, and what. A message that was read
 //! while its job waited is not told, and of several the number is that of now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use schema::op::ChannelKind;
 use schema::record::{
-    ChannelRecord, ContactRecord, HeadRecord, MemberRecord, MessageRecord, PushItem, ReadMarkRecord, UserRecord,
+    ChannelRecord, ContactRecord, HeadRecord, MemberRecord, MessageRecord, NoticeRecord, PushItem, ReadMarkRecord,
+    UserRecord,
 };
-use schema::{ChannelId, Seq, UnixMs, UserId};
+use schema::{ChannelId, NoticeId, Seq, UnixMs, UserId};
 
 use super::contacts::{self, Contact};
+use super::instance;
 use super::jobs::Job;
 use crate::push::{self, Decision};
 use crate::{LayerError, channels, content, keys, read, unreadable, visible};
@@ -43,11 +45,22 @@ pub struct Saying {
     pub unread_total: u64,
 }
 
+/// An application's notice for a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Where.
+    pub contact: ContactRecord,
+    /// What was accepted.
+    pub record: Arc<NoticeRecord>,
+}
+
 /// What a job has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// This.
+    /// What is new in a channel.
     Something(Box<Saying>),
+    /// An application's notice.
+    Notice(Box<Notice>),
     /// Nothing any more.
     Nothing {
         /// Why.
@@ -75,9 +88,14 @@ async fn say_some<T: Transaction>(tx: &T, jobs: &[Job], now: UnixMs) -> Result<V
     let mut users: Vec<UserId> = jobs.iter().map(|job| job.user).collect();
     users.sort_unstable();
     users.dedup();
-    let accounts = join::try_all(users.iter().map(|&user| account(tx, user))).await?;
+    let is_message = |job: &&Job| job.record.origin == NoticeId::default();
+    let counting: BTreeSet<UserId> = jobs.iter().filter(is_message).map(|job| job.user).collect();
+    let accounts = join::try_all(users.iter().map(|&user| account(tx, user, counting.contains(&user)))).await?;
     let accounts: BTreeMap<UserId, Account> = users.into_iter().zip(accounts).collect();
-    join::try_all(jobs.iter().map(|job| say_one(tx, job, &accounts[&job.user], now))).await
+    let origins = jobs.iter().map(|job| job.record.origin).filter(|&origin| origin != NoticeId::default());
+    let notices = instance::notices(tx, origins).await?;
+    let notices = notices.into_iter().map(|(id, record)| (id, Arc::new(record))).collect();
+    join::try_all(jobs.iter().map(|job| say_one(tx, job, &accounts[&job.user], &notices, now))).await
 }
 
 /// What all jobs of a user say.
@@ -86,9 +104,13 @@ struct Account {
     unread_total: u64,
 }
 
-async fn account<T: Transaction>(tx: &T, user: UserId) -> Result<Account, LayerError> {
+async fn account<T: Transaction>(tx: &T, user: UserId, counts: bool) -> Result<Account, LayerError> {
     let range = keys::memberships_after(user, None).rows(CHANNELS_OF_USER_MAX);
     let unread = async {
+        // An application's notice says nothing of channels, and there may be 2,000 of them.
+        if !counts {
+            return Ok(0);
+        }
         let page = tx.snapshot_get_range(&range).await?;
         let states = channels::states(tx, user, &page.rows).await?;
         Ok::<u64, LayerError>(states.into_iter().flatten().map(|state| state.unread()).sum())
@@ -97,21 +119,41 @@ async fn account<T: Transaction>(tx: &T, user: UserId) -> Result<Account, LayerE
     Ok(Account { contacts, unread_total })
 }
 
-async fn say_one<T: Transaction>(tx: &T, job: &Job, account: &Account, now: UnixMs) -> Result<Said, LayerError> {
-    match say_readable(tx, job, account, now).await {
+async fn say_one<T: Transaction>(
+    tx: &T,
+    job: &Job,
+    account: &Account,
+    notices: &BTreeMap<NoticeId, Arc<NoticeRecord>>,
+    now: UnixMs,
+) -> Result<Said, LayerError> {
+    let nothing = |why| Ok(Said::Nothing { why });
+    let same = |contact: &&Contact| contact.medium == job.medium && contact.device == job.device;
+    let Some(Contact { record: contact, .. }) = account.contacts.iter().find(same).cloned() else {
+        return nothing("the device is told no more");
+    };
+    if job.record.origin != NoticeId::default() {
+        return match notices.get(&job.record.origin) {
+            Some(notice) if notice.cancelled_ms.is_some() => nothing("it was cancelled"),
+            Some(record) => Ok(Said::Notice(Box::new(Notice { contact, record: Arc::clone(record) }))),
+            None => nothing("the notice is not there any more"),
+        };
+    }
+    match say_readable(tx, job, contact, account.unread_total, now).await {
         // Of one job: the others go on.
         Err(LayerError::Record(_)) => Ok(Said::Nothing { why: "a row cannot be read" }),
         said => said,
     }
 }
 
-async fn say_readable<T: Transaction>(tx: &T, job: &Job, account: &Account, now: UnixMs) -> Result<Said, LayerError> {
+async fn say_readable<T: Transaction>(
+    tx: &T,
+    job: &Job,
+    contact: ContactRecord,
+    unread_total: u64,
+    now: UnixMs,
+) -> Result<Said, LayerError> {
     let nothing = |why| Ok(Said::Nothing { why });
     let (channel, seq) = (job.record.channel, job.record.seq);
-    let same = |contact: &&Contact| contact.medium == job.medium && contact.device == job.device;
-    let Some(Contact { record: contact, .. }) = account.contacts.iter().find(same).cloned() else {
-        return nothing("the device is told no more");
-    };
     let keys = [
         keys::message(channel, seq),
         keys::channel(channel),
@@ -154,6 +196,6 @@ async fn say_readable<T: Transaction>(tx: &T, job: &Job, account: &Account, now:
         from: from.map(|user| user.display_name).unwrap_or_default(),
         text,
         unread: visible::unread(head.seq, mark.seq, visible::joined_after(&member)),
-        unread_total: account.unread_total,
+        unread_total,
     })))
 }

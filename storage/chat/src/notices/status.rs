@@ -34,7 +34,7 @@ pub async fn depths<E: Engine>(
     worker: Option<&Worker>,
     now: UnixMs,
 ) -> Result<Vec<(Queue, Depth)>, LayerError> {
-    let queues = [Queue::Pushes].into_iter().chain(Medium::ALL.iter().copied().map(Queue::Jobs));
+    let queues = [Queue::Pushes, Queue::Notices].into_iter().chain(Medium::ALL.iter().copied().map(Queue::Jobs));
     let mut depths = Vec::new();
     for queue in queues {
         let mut depth = Depth::default();
@@ -103,9 +103,9 @@ pub async fn replay<E: Engine>(engine: &E, dead: &[GivenUp], now: UnixMs) -> Res
             }
             replayed += 1;
             tx.clear(key);
-            let DeadRecord { channel, seq, planned_ms, .. } = dead.record;
+            let DeadRecord { channel, seq, origin, planned_ms, .. } = dead.record;
             let expires_ms = now.plus_ms(JOB_KEPT_MS);
-            let job = JobRecord { channel, seq, planned_ms: now, expires_ms, attempts: 0, leased: false };
+            let job = JobRecord { channel, seq, origin, planned_ms: now, expires_ms, attempts: 0, leased: false };
             tx.set(&keys::job(dead.medium, now, dead.notice, dead.user, &dead.device), &job.encode());
             let delivery = DeliveryRecord {
                 state: DeliveryState::Planned,

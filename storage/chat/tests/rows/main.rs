@@ -16,6 +16,7 @@ mod lies;
 mod live;
 mod model;
 mod notices;
+mod notices_of_apps;
 mod people;
 mod push;
 mod reads;

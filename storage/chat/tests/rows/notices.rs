@@ -16,7 +16,7 @@ use crate::world::{DAY_MS, WALL, World, channel, faulty, first_shard, rows, scri
 
 const ALL: &[Medium] = Medium::ALL;
 
-fn device(name: &str) -> DeviceId {
+pub(crate) fn device(name: &str) -> DeviceId {
     name.parse().expect("a legal name")
 }
 
@@ -36,7 +36,13 @@ fn contact(address: &str) -> ContactRecord {
     contact_at(address, 0)
 }
 
-fn register(engine: &MemoryEngine, user: u64, name: &str, medium: Medium, address: &str) -> Result<(), LayerError> {
+pub(crate) fn register(
+    engine: &MemoryEngine,
+    user: u64,
+    name: &str,
+    medium: Medium,
+    address: &str,
+) -> Result<(), LayerError> {
     block_on(contacts::put_device(engine, UserId(user), &device(name), medium, &contact(address)))
 }
 
@@ -169,6 +175,7 @@ impl Desk {
                         format!("{}: {} ({} of {})", said.contact.address, said.text, said.unread, said.unread_total)
                     }
                     Said::Nothing { why } => why.to_owned(),
+                    Said::Notice(notice) => panic!("it is of a message: {notice:?}"),
                 };
                 said.into_iter().map(one).collect::<Vec<_>>().join(", ")
             }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use chat::accounts::{self, NewFamily, NewToken};
 use chat::devices::{self, Connecting};
 use chat::keys::{self, Layout};
-use chat::notices::contacts;
+use chat::notices::accept::{self, Wanted};
 use chat::notices::jobs::{self, End, Job};
 use chat::notices::{self, Scan, Worker};
+use chat::notices::{apps, contacts};
 use chat::push::Decision;
 use chat::share::Share;
 use chat::{LayerError, arrivals, channels, check, inbox, mentions, opened, people, presence, push, search};
@@ -18,9 +19,10 @@ use kv::{RangeRequest, Row, Transaction};
 use schema::command::HistoryWindow;
 use schema::limits::PUSH_GRACE_MS;
 use schema::page::{Arrival, SessionStart};
-use schema::record::{ContactRecord, NodeRecord, PresenceRecord, PushItem};
-use schema::{Incarnation, Medium, PresenceState, Seq, Stamp, UnixMs, UserId};
+use schema::record::{AppRecord, ContactRecord, NodeRecord, PresenceRecord, PushItem};
+use schema::{Incarnation, Medium, NoticeId, PresenceState, Seq, Stamp, UnixMs, UserId};
 
+use crate::notices_of_apps;
 use crate::world::{self, WALL, World, account, channel, first_shard, rows, write};
 
 /// What no record of this version begins with: its format is newer.
@@ -65,6 +67,11 @@ async fn notify(engine: &MemoryEngine) -> Result<(), LayerError> {
     for device in ["phone", "tablet"] {
         register(engine, device).await?;
     }
+    let app = AppRecord { name: "a".into(), created_ms: WALL, scopes: 1, quota_a_day: 9, secrets: Vec::new() };
+    let app = apps::create(engine, 7, &app).await?.expect("its id is free");
+    let (to, record) = (vec![ME], notices_of_apps::notice("k", 0, 0));
+    let wanted = Wanted { id: NoticeId::new(WALL, 1), record, to, content_hash: 1 };
+    accept::accept(engine, &app, &wanted, WALL).await?;
     let item = PushItem::new(ME, (channel("g"), Seq(3)), UserId(2), WALL);
     arrivals::clear(engine, first_shard(2), Stamp::default(), &[item]).await?;
     plan(engine).await?;
@@ -91,6 +98,37 @@ async fn plan(engine: &MemoryEngine) -> Result<(), LayerError> {
     let worker = Worker::current(engine, LIFE).await?.expect("in the view");
     let mut scan = Scan::of(keys::Queue::Pushes);
     notices::plan(engine, &worker, &mut scan, Medium::ALL, WALL.plus_ms(PUSH_GRACE_MS)).await.map(drop)
+}
+
+async fn instances(engine: &MemoryEngine) -> Result<(), LayerError> {
+    let worker = Worker::current(engine, LIFE).await?.expect("in the view");
+    let mut scan = Scan::of(keys::Queue::Notices);
+    notices::instances(engine, &worker, &mut scan, Medium::ALL, WALL).await.map(drop)
+}
+
+/// What an application asks that is refused itself where it may not.
+async fn ask_as_app(engine: &MemoryEngine) -> Result<(), LayerError> {
+    let id = NoticeId::new(WALL, 1);
+    for asked in [
+        apps::list(engine).await.map(drop),
+        apps::revoke(engine, 7).await.map(drop),
+        accept::report(engine, 7, id, 10).await.map(drop),
+        accept::cancel(engine, 7, id, WALL).await.map(drop),
+    ] {
+        match asked {
+            // A notice of another application, as one that cannot be read may be.
+            Ok(()) | Err(LayerError::Refused(_)) => {}
+            failed => return failed,
+        }
+    }
+    Ok(())
+}
+
+async fn accept_again(engine: &MemoryEngine) -> Result<(), LayerError> {
+    let record = AppRecord { name: "a".into(), created_ms: WALL, scopes: 1, quota_a_day: 9, secrets: Vec::new() };
+    let (to, notice) = (vec![ME], notices_of_apps::notice("k", 0, 0));
+    let wanted = Wanted { id: NoticeId::new(WALL, 2), record: notice, to, content_hash: 1 };
+    accept::accept(engine, &apps::App { id: 7, record }, &wanted, WALL).await.map(drop)
 }
 
 async fn lease(engine: &MemoryEngine) -> Result<Vec<Job>, LayerError> {
@@ -165,6 +203,9 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
     ask("contact", block_on(register(engine, "phone")));
     ask("plan", block_on(plan(engine)));
     ask("lease", block_on(lease(engine)).map(drop));
+    ask("instances", block_on(instances(engine)));
+    ask("as app", block_on(ask_as_app(engine)));
+    ask("accept", block_on(accept_again(engine)));
     ask("depths", block_on(notices::depths(engine, None, WALL)).map(drop));
     ask("given up", block_on(notices::given_up(engine, Medium::Apns, 10)).map(drop));
     ask("profiles", block_on(accounts::by_ids(engine, &[ME, UserId(2)])).map(drop));
@@ -182,7 +223,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("channel", "send, send large, mark, react, edit, mute, add, channel, open"),
     ("dedup", "send again"),
     ("direct", "direct"),
-    ("fence", "send, send again, send large, mark, react, edit, mute, add, create, direct, arrivals, plan, lease"),
+    (
+        "fence",
+        "send, send again, send large, mark, react, edit, mute, add, create, direct, arrivals, plan, lease, instances",
+    ),
     ("former", "add"),
     ("head", "send, send large, mark, react, edit, mute, add, channel, open, history"),
     ("idempotency", "create"),
@@ -193,9 +237,12 @@ const REFUSED: &[(&str, &str)] = &[
     ("refresh", "rotate"),
     ("user", "log in"),
     ("username", "log in"),
-    ("view", "plan, lease, beat, view"),
+    ("view", "plan, lease, instances, beat, view"),
     ("tallies", "react"),
     ("device", "connect"),
+    ("app", "as app"),
+    ("notice", "as app"),
+    ("first notice", "accept"),
 ];
 
 /// Tables without a row in this store, and those whose values nobody reads or the index's own.

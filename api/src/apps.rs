@@ -1,0 +1,204 @@
+//! Applications: their keys and secrets as texts, and how operators make, list, rotate and revoke them.
+//!
+//! Owns the texts and the way from the internal listener, which knows no store, to whoever has it. What is stored is
+//! `chat::notices::apps`.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chat::notices::apps::{self, App, Scope};
+use kv::Engine;
+use schema::record::{AppRecord, AppSecret};
+use schema::{ErrorCode, Refusal, UnixMs};
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problem;
+use crate::state::entropy;
+
+/// What stands before an application's number, so that a key is told from other numbers.
+const PREFIX: &str = "app_";
+
+/// An application's key as a text: `app_00f3a1b2c3d4e5f6`.
+#[must_use]
+pub(crate) fn key_text(id: u64) -> String {
+    format!("{PREFIX}{id:016x}")
+}
+
+/// The application that a text is the key of.
+pub(crate) fn parse_key(text: &str) -> Option<u64> {
+    let digits = text
+        .strip_prefix(PREFIX)
+        .filter(|digits| digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
+/// What an operator asks for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Create {
+    name: String,
+    /// Words of [`Scope`]; all of them unless given.
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// Users that it may notify a day; not limited unless given.
+    #[serde(default)]
+    quota_a_day: u32,
+}
+
+/// An application as an operator sees it.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    key: String,
+    name: String,
+    scopes: Vec<&'static str>,
+    quota_a_day: u32,
+    created_ms: UnixMs,
+    /// When each of its secrets was drawn, the oldest first; none once it was revoked.
+    secrets_ms: Vec<UnixMs>,
+    /// A secret that was just drawn: it is shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+impl Shown {
+    fn new(App { id, record }: App, secret: Option<String>) -> Self {
+        let has = |scope: &Scope| record.scopes & scope.bit() != 0;
+        Self {
+            key: key_text(id),
+            scopes: Scope::ALL.iter().filter(|scope| has(scope)).map(|scope| scope.word()).collect(),
+            quota_a_day: record.quota_a_day,
+            created_ms: record.created_ms,
+            secrets_ms: record.secrets.iter().map(|secret| secret.created_ms).collect(),
+            name: record.name,
+            secret,
+        }
+    }
+}
+
+/// An answer that takes the store's time.
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
+
+/// The applications of a store, for the internal listener.
+pub trait Applications: Send + Sync + 'static {
+    /// All of them.
+    fn list(&self) -> Answer<'_, Vec<Shown>>;
+
+    /// Carries out what a path and a body ask for: `POST /admin/apps`, and `…/{key}/rotate` or `/revoke`.
+    fn change<'a>(&'a self, wanted: Wanted<'a>, wall: UnixMs) -> Answer<'a, Shown>;
+}
+
+/// A change that an operator asks for.
+#[derive(Debug)]
+pub enum Wanted<'a> {
+    /// A new one, of this JSON.
+    Create(&'a [u8]),
+    /// A further secret of this key's.
+    Rotate(&'a str),
+    /// No secret of this key's any more.
+    Revoke(&'a str),
+}
+
+impl fmt::Debug for dyn Applications {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Applications")
+    }
+}
+
+/// Those of an engine's store.
+#[derive(Debug)]
+pub struct StoredApplications<E>(pub E);
+
+impl<E: Engine> Applications for StoredApplications<E> {
+    fn list(&self) -> Answer<'_, Vec<Shown>> {
+        Box::pin(async {
+            let apps = apps::list(&self.0).await.map_err(Problem::from).map_err(Problem::into_refusal)?;
+            Ok(apps.into_iter().map(|app| Shown::new(app, None)).collect())
+        })
+    }
+
+    fn change<'a>(&'a self, wanted: Wanted<'a>, wall: UnixMs) -> Answer<'a, Shown> {
+        Box::pin(async move { self.changed(wanted, wall).await.map_err(Problem::into_refusal) })
+    }
+}
+
+impl<E: Engine> StoredApplications<E> {
+    async fn changed(&self, wanted: Wanted<'_>, wall: UnixMs) -> Result<Shown, Problem> {
+        match wanted {
+            Wanted::Create(body) => self.create(body, wall).await,
+            Wanted::Rotate(key) => {
+                let (text, secret) = draw(wall)?;
+                let app = apps::rotate(&self.0, id(key)?, &secret).await?.ok_or_else(|| no_such(key))?;
+                Ok(Shown::new(app, Some(text)))
+            }
+            Wanted::Revoke(key) => {
+                let app = apps::revoke(&self.0, id(key)?).await?.ok_or_else(|| no_such(key))?;
+                Ok(Shown::new(app, None))
+            }
+        }
+    }
+
+    async fn create(&self, body: &[u8], wall: UnixMs) -> Result<Shown, Problem> {
+        let Create { name, scopes, quota_a_day } =
+            serde_json::from_slice(body).map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+        let (text, secret) = draw(wall)?;
+        let secrets = vec![secret];
+        let record = AppRecord { name, created_ms: wall, scopes: bits(&scopes)?, quota_a_day, secrets };
+        loop {
+            // Of 64 random bits: a second time is rare, a third never seen.
+            if let Some(app) = apps::create(&self.0, entropy()?, &record).await? {
+                return Ok(Shown::new(app, Some(text)));
+            }
+        }
+    }
+}
+
+/// The bits of scopes' words; of all of them where none is named.
+fn bits(words: &[String]) -> Result<u32, Problem> {
+    if words.is_empty() {
+        return Ok(Scope::ALL.iter().fold(0, |bits, scope| bits | scope.bit()));
+    }
+    words.iter().try_fold(0, |bits, word| {
+        let scope = Scope::ALL.iter().find(|scope| scope.word() == word);
+        let known = || Scope::ALL.map(Scope::word).join(", ");
+        let scope = scope.ok_or_else(|| Problem::bad_request(format!("no scope {word:?}: there are {}", known())))?;
+        Ok(bits | scope.bit())
+    })
+}
+
+fn id(key: &str) -> Result<u64, Problem> {
+    parse_key(key).ok_or_else(|| no_such(key))
+}
+
+fn no_such(key: &str) -> Problem {
+    Problem::new(ErrorCode::UnknownChannel, format!("there is no application {key:?}"))
+}
+
+/// A new secret: 256 random bits in base64url, and what is stored of it.
+fn draw(wall: UnixMs) -> Result<(String, AppSecret), Problem> {
+    let mut bytes = [0; 32];
+    for part in bytes.chunks_mut(8) {
+        part.copy_from_slice(&entropy()?.to_be_bytes());
+    }
+    let text = URL_SAFE_NO_PAD.encode(bytes);
+    let secret = AppSecret { hash: apps::hash(&text), created_ms: wall };
+    Ok((text, secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_told_from_other_texts() {
+        let check = |text: &str, expected: Option<u64>| assert_eq!(parse_key(text), expected, "{text}");
+        check("app_00000000000000ff", Some(255));
+        check("app_ff", None);
+        check("00000000000000ff", None);
+        check("app_+0000000000000ff", None);
+        check("app_00000000000000fg", None);
+        assert_eq!(key_text(255), "app_00000000000000ff");
+    }
+}

@@ -1,0 +1,279 @@
+//! Notifications of applications: asked for by their backends, looked up, cancelled.
+//!
+//! Owns what of a request is checked, and that its key gives the same notification for 30 days. Who asks is an
+//! application by its key and secret ([`AppCaller`]), not a user.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode};
+use chat::notices::accept::{self, Report, Wanted};
+use chat::notices::apps::Scope;
+use kv::Engine;
+use schema::limits::{JOB_KEPT_MS, NOTICE_AHEAD_MS_MAX, NOTICE_BYTES_MAX, NOTICE_EVERY_MS_MIN, NOTICE_RECIPIENTS_MAX};
+use schema::record::NoticeRecord;
+use schema::{ErrorCode, Medium, NoticeId, UnixMs, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
+
+use crate::extract::{AppCaller, JsonBody, UrlPath, idempotency_key};
+use crate::problem::{Answer, Problem};
+use crate::shards::Shards;
+use crate::state::entropy;
+
+/// Characters of a category and of what later notifications take the place of.
+const WORD_CHARS_MAX: usize = 64;
+/// Characters of a title.
+const TITLE_CHARS_MAX: usize = 200;
+/// Deliveries that a report lists one by one.
+const DELIVERIES_SHOWN: usize = 100;
+/// How far in the past a time may lie, for clocks that differ.
+const PAST_MS_MAX: u64 = 60_000;
+
+/// What is to be told to whom.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NotifyRequest {
+    /// Users, 1,000 at most; who is named twice is told once.
+    to: Vec<UserId>,
+    /// What kind of notification it is, in the application's words: `shipping`.
+    category: String,
+    /// One line.
+    title: String,
+    /// The text.
+    #[serde(default)]
+    body: String,
+    /// The same as HTML, for mail.
+    html: Option<String>,
+    /// A JSON object of texts for the application on the device.
+    #[schema(value_type = Option<Object>)]
+    data: Option<Box<RawValue>>,
+    /// By which media; by those of devices unless given.
+    #[serde(default)]
+    media: Vec<Medium>,
+    /// Later notifications with the same take the place of this one.
+    #[serde(default)]
+    collapse: String,
+    /// Whether it is worth waking a device for.
+    #[serde(default)]
+    urgent: bool,
+    /// When, in Unix milliseconds; at once unless given.
+    send_at: Option<UnixMs>,
+    /// How long after that again, and again, in milliseconds: a minute at least.
+    every: Option<u64>,
+    /// How long after its time it is of no use, in milliseconds; a day unless given.
+    expires_ms: Option<u64>,
+}
+
+/// What was accepted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Accepted {
+    id: NoticeId,
+    /// How many users it is for.
+    recipients: u32,
+    /// Whether the same request was accepted before under its key.
+    duplicate: bool,
+}
+
+fn bad(detail: impl Into<String>) -> Problem {
+    Problem::bad_request(detail)
+}
+
+impl NotifyRequest {
+    fn check(&self, now: UnixMs) -> Result<(), Problem> {
+        let recipients = self.to.len();
+        if recipients == 0 || recipients > NOTICE_RECIPIENTS_MAX as usize {
+            let text = format!("`to` names 1 to {NOTICE_RECIPIENTS_MAX} users, not {recipients}");
+            return Err(Problem::new(ErrorCode::LimitExceeded, text));
+        }
+        let is_word = |word: &str| {
+            word.chars().count() <= WORD_CHARS_MAX
+                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        };
+        if self.category.is_empty() || !is_word(&self.category) || !is_word(&self.collapse) {
+            return Err(bad(format!(
+                "`category` has 1 to {WORD_CHARS_MAX} characters of [A-Za-z0-9._-], and `collapse` as many at most"
+            )));
+        }
+        let title_chars = self.title.chars().count();
+        if title_chars == 0 || title_chars > TITLE_CHARS_MAX || self.title.chars().any(char::is_control) {
+            return Err(bad(format!("`title` is one line of 1 to {TITLE_CHARS_MAX} characters")));
+        }
+        let data = self.data.as_ref().map_or("{}", |data| data.get());
+        for (what, bytes) in
+            [("body", self.body.len()), ("html", self.html.as_ref().map_or(0, String::len)), ("data", data.len())]
+        {
+            if bytes > NOTICE_BYTES_MAX as usize {
+                return Err(bad(format!("`{what}` has {bytes} bytes, the limit is {NOTICE_BYTES_MAX}")));
+            }
+        }
+        serde_json::from_str::<BTreeMap<String, String>>(data).map_err(|_| bad("`data` is an object of texts"))?;
+        self.check_times(now)
+    }
+
+    fn check_times(&self, now: UnixMs) -> Result<(), Problem> {
+        let send_at = self.send_at.unwrap_or(now);
+        if now.since_ms(send_at) > PAST_MS_MAX {
+            return Err(bad("`send_at` is in the past"));
+        }
+        if send_at.since_ms(now) > NOTICE_AHEAD_MS_MAX {
+            return Err(bad("`send_at` is more than a year ahead"));
+        }
+        if self.every.is_some_and(|every| !(NOTICE_EVERY_MS_MIN..=NOTICE_AHEAD_MS_MAX).contains(&every)) {
+            return Err(bad(format!("`every` is {NOTICE_EVERY_MS_MIN} ms at least and a year at most")));
+        }
+        if self.expires_ms.is_some_and(|expires| expires == 0 || expires > NOTICE_AHEAD_MS_MAX) {
+            return Err(bad("`expires_ms` is 1 ms at least and a year at most"));
+        }
+        Ok(())
+    }
+
+    fn record(self, app: u64, key: String, recipients: u32, now: UnixMs) -> NoticeRecord {
+        NoticeRecord {
+            app,
+            category: self.category,
+            title: self.title,
+            body: self.body,
+            html: self.html,
+            template: String::new(),
+            data: self.data.map_or_else(|| "{}".to_owned(), |data| data.get().to_owned()),
+            media: self.media.iter().map(|&medium| medium as u16).collect(),
+            collapse: self.collapse,
+            urgent: self.urgent,
+            created_ms: now,
+            send_ms: self.send_at.unwrap_or(now).max(now),
+            every_ms: self.every.unwrap_or(0),
+            expires_ms: self.expires_ms.unwrap_or(JOB_KEPT_MS),
+            recipients,
+            key,
+            cancelled_ms: None,
+        }
+    }
+}
+
+#[utoipa::path(
+    post, path = "/v1/notifications", tag = "notifications", security(("app" = [])), request_body = NotifyRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same notification for 30 days")),
+    responses((status = 202, description = "It is stored and will be sent", body = Accepted)),
+)]
+pub(crate) async fn notify<E: Engine, S: Shards>(
+    AppCaller { api, app }: AppCaller<E, S>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<NotifyRequest>,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    AppCaller::<E, S>::may(&app, Scope::Send)?;
+    let now = api.wall();
+    request.check(now)?;
+    let unknown = request.media.iter().find(|&&medium| !api.config.media.sends(medium));
+    if let Some(medium) = unknown {
+        return Err(bad(format!("this server sends nothing by {medium}")));
+    }
+    let key = idempotency_key(&headers)?.unwrap_or_default();
+    api.takes_writes()?;
+    let digest = Sha256::digest(serde_json::to_vec(&request).expect("what was read from JSON is JSON again"));
+    let content_hash = u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes"));
+    let to: Vec<UserId> = request.to.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+    let recipients = u32::try_from(to.len()).expect("1,000 at most");
+    let id = NoticeId::new(now, u128::from(entropy()?) << 64 | u128::from(entropy()?));
+    let record = request.record(app.id, key, recipients, now);
+    let wanted = Wanted { id, record, to, content_hash };
+    let (id, is_new) = accept::accept(&api.engine, &app, &wanted, now).await?;
+    Ok((StatusCode::ACCEPTED, Json(Accepted { id, recipients, duplicate: !is_new })))
+}
+
+/// What became of it on one target.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Delivery {
+    user_id: UserId,
+    medium: Medium,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
+    device_id: String,
+    /// planned, sent, withdrawn, gone, dead or delivered.
+    state: &'static str,
+    /// When it came into that state.
+    at_ms: UnixMs,
+    /// Attempts that were begun.
+    attempts: u32,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
+    provider: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
+    why: String,
+}
+
+/// A notification and what became of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Notification {
+    id: NoticeId,
+    category: String,
+    created_ms: UnixMs,
+    send_ms: UnixMs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    every_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_ms: Option<UnixMs>,
+    recipients: u32,
+    /// How many targets are in which state; none before its time.
+    states: BTreeMap<&'static str, u64>,
+    /// The first 100 of them.
+    deliveries: Vec<Delivery>,
+}
+
+#[utoipa::path(
+    get, path = "/v1/notifications/{notice_id}", tag = "notifications", security(("app" = [])),
+    params(("notice_id" = String, Path)),
+    responses((status = 200, description = "What became of it so far", body = Notification)),
+)]
+pub(crate) async fn one<E: Engine, S: Shards>(
+    AppCaller { api, app }: AppCaller<E, S>,
+    UrlPath(id): UrlPath<NoticeId>,
+) -> Answer<Notification> {
+    AppCaller::<E, S>::may(&app, Scope::Read)?;
+    let Report { record, states, deliveries } = accept::report(&api.engine, app.id, id, DELIVERIES_SHOWN).await?;
+    let delivery =
+        |(user_id, medium, device_id, record): (UserId, Medium, String, schema::record::DeliveryRecord)| Delivery {
+            user_id,
+            medium,
+            device_id,
+            state: record.state.word(),
+            at_ms: record.at_ms,
+            attempts: record.attempts,
+            provider: record.provider,
+            why: record.why,
+        };
+    Ok(Json(Notification {
+        id,
+        category: record.category,
+        created_ms: record.created_ms,
+        send_ms: record.send_ms,
+        every_ms: (record.every_ms > 0).then_some(record.every_ms),
+        cancelled_ms: record.cancelled_ms,
+        recipients: record.recipients,
+        states: states.into_iter().map(|(state, count)| (state.word(), count)).collect(),
+        deliveries: deliveries.into_iter().map(delivery).collect(),
+    }))
+}
+
+/// Whether that changed anything.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Cancelled {
+    changed: bool,
+}
+
+#[utoipa::path(
+    post, path = "/v1/notifications/{notice_id}/cancel", tag = "notifications", security(("app" = [])),
+    params(("notice_id" = String, Path)),
+    responses((status = 200, description = "What was not sent by now is not sent", body = Cancelled)),
+)]
+pub(crate) async fn cancel<E: Engine, S: Shards>(
+    AppCaller { api, app }: AppCaller<E, S>,
+    UrlPath(id): UrlPath<NoticeId>,
+) -> Answer<Cancelled> {
+    AppCaller::<E, S>::may(&app, Scope::Send)?;
+    let changed = accept::cancel(&api.engine, app.id, id, api.wall()).await?;
+    Ok(Json(Cancelled { changed }))
+}

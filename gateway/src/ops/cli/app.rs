@@ -1,0 +1,135 @@
+//! `rookery app`: the applications that may send notifications through a store, by a node that has it open.
+//!
+//! Owns the table and what is said of a secret. What they are the node says.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::config::Mode;
+use crate::ops::terminal::{print, table};
+
+use super::ask::ask_with;
+use super::settings::Settings;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AppCommand {
+    /// Make an application, and show its key and its secret
+    Create(CreateArgs),
+    /// Show every application
+    List(ListArgs),
+    /// Give an application a further secret; of those before the newest still counts
+    Rotate(KeyArgs),
+    /// End an application: none of its secrets counts any more
+    Revoke(KeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// What it is called in lists
+    name: String,
+
+    /// What it may do: send, read; both unless given
+    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',')]
+    scopes: Vec<String>,
+
+    /// Users that it may notify a day; not limited unless given
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    quota: u32,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Print the answer of the node as it is, JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeyArgs {
+    /// The application's key, as `rookery app list` shows it
+    key: String,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) fn app(command: &AppCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AppCommand::Create(CreateArgs { name, scopes, quota, settings }) => {
+            let wanted = json!({"name": name, "scopes": scopes, "quota_a_day": quota});
+            let made = asked(settings, "POST", "/admin/apps", &wanted.to_string())?;
+            print(&with_secret(&made))?;
+        }
+        AppCommand::List(ListArgs { json, settings }) => {
+            let apps = asked(settings, "GET", "/admin/apps", "")?;
+            print(&if *json { format!("{apps}\n") } else { listed(&apps) })?;
+        }
+        AppCommand::Rotate(KeyArgs { key, settings }) => {
+            let rotated = asked(settings, "POST", &format!("/admin/apps/{key}/rotate"), "")?;
+            print(&with_secret(&rotated))?;
+        }
+        AppCommand::Revoke(KeyArgs { key, settings }) => {
+            let revoked = asked(settings, "POST", &format!("/admin/apps/{key}/revoke"), "")?;
+            print(&format!("{} ({}) may notify nobody any more\n", word(&revoked["key"]), word(&revoked["name"])))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the node at `listen.internal` answers.
+fn asked(settings: &Settings, method: &str, path: &str, body: &str) -> anyhow::Result<Value> {
+    let config = settings.load(Mode::Run)?;
+    let Some(text) = ask_with(config.internal, method, path, body)? else {
+        bail!("no node answers at {}; name another with --internal", config.internal);
+    };
+    serde_json::from_str(&text).context("the node's answer is of another version of this program")
+}
+
+/// A text, or nothing.
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The key and the secret on lines of their own, for whoever pipes them on.
+fn with_secret(app: &Value) -> String {
+    let (name, key, secret) = (word(&app["name"]), word(&app["key"]), word(&app["secret"]));
+    let secrets = app["secrets_ms"].as_array().map_or(0, Vec::len);
+    let counts = if secrets > 1 { "; the one before it counts until the next is drawn" } else { "" };
+    format!("key     {key}\nsecret  {secret}\n\n{name}: the secret is not shown again{counts}\n")
+}
+
+fn listed(apps: &Value) -> String {
+    let mut rows = vec![["KEY", "NAME", "SCOPES", "A DAY", "SECRETS", "SINCE"].map(str::to_owned)];
+    for app in apps.as_array().into_iter().flatten() {
+        let scopes: Vec<&str> = app["scopes"].as_array().into_iter().flatten().map(word).collect();
+        let quota = app["quota_a_day"].as_u64().unwrap_or_default();
+        let secrets = app["secrets_ms"].as_array().map_or(0, Vec::len);
+        rows.push([
+            word(&app["key"]).to_owned(),
+            word(&app["name"]).to_owned(),
+            scopes.join(","),
+            if quota == 0 { "any".to_owned() } else { quota.to_string() },
+            if secrets == 0 { "revoked".to_owned() } else { secrets.to_string() },
+            day(app["created_ms"].as_u64().unwrap_or_default()),
+        ]);
+    }
+    if rows.len() == 1 { "no applications; make one with `rookery app create NAME`\n".to_owned() } else { table(&rows) }
+}
+
+/// The day of a time.
+fn day(ms: u64) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(i64::try_from(ms / 1_000).unwrap_or(i64::MAX));
+    let text = at.ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default();
+    text.split('T').next().unwrap_or_default().to_owned()
+}

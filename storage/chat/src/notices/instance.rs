@@ -1,0 +1,127 @@
+//! Users who are to be told an application's notice now: each becomes jobs, one for each target.
+//!
+//! Owns the one transaction of that, under the fence: the user's row cleared, the jobs set, and of a notice that recurs the
+//! user's next row.
+
+use std::collections::BTreeMap;
+
+use schema::limits::JOB_KEPT_MS;
+use schema::record::{JobRecord, NoticeRecord};
+use schema::{ChannelId, NoticeId, Seq, UnixMs, UserId};
+
+use super::contacts::{self, Contact};
+use super::plan::{Planned, put_job};
+use super::{Scan, Worker};
+use crate::{LayerError, commit, keys, packed, unreadable};
+use kv::join;
+use kv::transaction::{Begin, Engine, Row, Transaction};
+use schema::Medium;
+
+/// Users of one transaction.
+const USERS_AT_ONCE: usize = 200;
+
+/// A user who is to be told.
+struct Due {
+    key: Vec<u8>,
+    at: UnixMs,
+    user: UserId,
+    notice: NoticeId,
+}
+
+/// Makes jobs of the notices that are due at `now` for the worker's users, at most some hundred: one round.
+///
+/// # Errors
+/// As of `plan`.
+pub async fn instances<E: Engine>(
+    engine: &E,
+    worker: &Worker,
+    scan: &mut Scan,
+    media: &[Medium],
+    now: UnixMs,
+) -> Result<Planned, LayerError> {
+    let rows = scan.due(engine, worker, now, USERS_AT_ONCE).await?;
+    if rows.is_empty() {
+        return Ok(Planned::default());
+    }
+    let more = rows.len() >= USERS_AT_ONCE;
+    let due = &unreadable::readable(&rows, |row: &Row| {
+        let (_, at, user, notice) = keys::notice_due_fields(&row.key)?;
+        Ok(Due { key: row.key.to_vec(), at, user, notice })
+    });
+    commit!(engine, Begin::Fresh, |tx, _| {
+        worker.prove(&tx).await?;
+        let still_there = tx.get_all(&due.iter().map(|due| &due.key).collect::<Vec<_>>()).await?;
+        let due: Vec<&Due> = due.iter().zip(still_there).filter(|(_, row)| row.is_some()).map(|(due, _)| due).collect();
+        let notices = notices(&tx, due.iter().map(|due| due.notice)).await?;
+        let told = due.iter().filter(|due| notices.get(&due.notice).is_some_and(|notice| wants(notice, due, now)));
+        let mut users: Vec<UserId> = told.map(|due| due.user).collect();
+        users.sort_unstable();
+        users.dedup();
+        let contacts = join::try_all(users.iter().map(|&user| contacts::live(&tx, user))).await?;
+        let contacts: BTreeMap<UserId, Vec<Contact>> = users.into_iter().zip(contacts).collect();
+        let mut jobs = 0;
+        for due in due.iter().copied() {
+            tx.clear(&due.key);
+            let Some(notice) = notices.get(&due.notice) else { continue };
+            if wants(notice, due, now) {
+                for contact in contacts[&due.user].iter().filter(|contact| goes_by(notice, contact, media)) {
+                    put_job(&mut tx, contact, due.user, instance(notice, due), &job(notice, due, now));
+                    jobs += 1;
+                }
+            }
+            if let Some(next) = next(notice, due, now) {
+                tx.set(&keys::notice_due(next, due.user, due.notice), packed::MARK);
+            }
+        }
+        Ok(Planned { items: due.len() as u64, jobs, decisions: BTreeMap::new(), more })
+    })
+}
+
+/// The notices of these ids that there are.
+pub(super) async fn notices<T: Transaction>(
+    tx: &T,
+    ids: impl Iterator<Item = NoticeId>,
+) -> Result<BTreeMap<NoticeId, NoticeRecord>, LayerError> {
+    let mut ids: Vec<NoticeId> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let wanted: Vec<_> = ids.iter().map(|&id| keys::notice(id)).collect();
+    let rows = tx.snapshot_get_all(&wanted).await?;
+    let notice = |((id, key), row): ((NoticeId, &Vec<u8>), Option<bytes::Bytes>)| {
+        Some((id, unreadable::skip(key, NoticeRecord::decode(&row?))?))
+    };
+    Ok(ids.into_iter().zip(&wanted).zip(rows).filter_map(notice).collect())
+}
+
+/// Whether a user is to be told it now: unless it was cancelled, or its time is over.
+fn wants(notice: &NoticeRecord, due: &Due, now: UnixMs) -> bool {
+    notice.cancelled_ms.is_none() && now.since_ms(due.at) < notice.expires_ms
+}
+
+/// Whether a notice goes to a contact: by the media that it names, or else to devices.
+fn goes_by(notice: &NoticeRecord, contact: &Contact, media: &[Medium]) -> bool {
+    let named = notice.media.contains(&(contact.medium as u16));
+    let is_wanted = if notice.media.is_empty() { contact.medium.is_of_device() } else { named };
+    is_wanted && media.contains(&contact.medium)
+}
+
+/// The name of what a user is told at one time: of a notice that recurs another each time.
+fn instance(notice: &NoticeRecord, due: &Due) -> NoticeId {
+    if notice.every_ms == 0 { due.notice } else { due.notice.at(due.at) }
+}
+
+fn job(notice: &NoticeRecord, due: &Due, now: UnixMs) -> JobRecord {
+    let expires_ms = due.at.plus_ms(notice.expires_ms).min(now.plus_ms(JOB_KEPT_MS));
+    let (channel, seq) = (ChannelId(0), Seq::ZERO);
+    JobRecord { channel, seq, origin: due.notice, planned_ms: now, expires_ms, attempts: 0, leased: false }
+}
+
+/// When a user is to be told it again: at the next of its times that is to come, so that nobody is told several at once
+/// after an outage.
+fn next(notice: &NoticeRecord, due: &Due, now: UnixMs) -> Option<UnixMs> {
+    if notice.every_ms == 0 || notice.cancelled_ms.is_some() {
+        return None;
+    }
+    let passed = now.since_ms(due.at) / notice.every_ms;
+    Some(due.at.plus_ms((passed + 1) * notice.every_ms))
+}
