@@ -13,10 +13,10 @@ use schema::Medium;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::config::{Common, KeyError};
 use super::fit::fit;
 use super::http::{Answer, HttpClient, Versions};
 use super::jwt::EcKey;
+use super::setup::{KeyError, Setup};
 use super::{Attempt, Provider, bounded};
 use crate::message::Message;
 use crate::outcome::{Fault, Outcome};
@@ -65,19 +65,19 @@ pub(super) struct Apns {
 impl Apns {
     /// # Errors
     /// A key of the configuration that does not do.
-    pub(super) fn new(name: String, settings: Settings, common: &Common) -> Result<Self, KeyError> {
+    pub(super) fn new(name: String, settings: Settings, setup: &Setup) -> Result<Self, KeyError> {
         let Settings { key_file, key_id, team_id, topic, url, development_url } = settings;
-        let secret = common.secret("key_file", &key_file)?;
+        let secret = setup.secret("key_file", &key_file)?;
         let key = EcKey::from_pem(secret.expose()).map_err(|why| KeyError::new("key_file", why))?;
         let topic = HeaderValue::from_str(&topic).ok().filter(|topic| !topic.is_empty());
         Ok(Self {
             name,
             topic: topic.ok_or_else(|| KeyError::new("topic", "is no bundle id: com.example.app"))?,
-            url: common.url("url", &url)?,
-            development_url: common.url("development_url", &development_url)?,
+            url: setup.url("url", &url)?,
+            development_url: setup.url("development_url", &development_url)?,
             tokens: Tokens { key, key_id, team_id, newest: Mutex::new(None) },
-            client: HttpClient::new(&common.tls, None, Versions::Http2),
-            attempt_ms_max: common.attempt_ms_max,
+            client: HttpClient::new(&setup.tls, None, Versions::Http2),
+            attempt_ms_max: setup.attempt_ms_max,
         })
     }
 

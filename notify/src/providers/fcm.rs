@@ -14,10 +14,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::{AccessToken, AccessTokens};
-use super::config::{Common, KeyError};
 use super::fit::fit;
 use super::http::{Answer, HttpClient, Versions};
 use super::jwt::RsaKey;
+use super::setup::{KeyError, Setup};
 use super::{Attempt, Provider, bounded};
 use crate::message::Message;
 use crate::outcome::{Fault, Outcome};
@@ -65,9 +65,9 @@ pub(super) struct Fcm {
 impl Fcm {
     /// # Errors
     /// A key of the configuration that does not do.
-    pub(super) fn new(name: String, settings: Settings, common: &Common) -> Result<Self, KeyError> {
+    pub(super) fn new(name: String, settings: Settings, setup: &Setup) -> Result<Self, KeyError> {
         let wrong = |why: String| KeyError::new("key_file", why);
-        let secret = common.secret("key_file", &settings.key_file)?;
+        let secret = setup.secret("key_file", &settings.key_file)?;
         let account: Account = serde_json::from_str(secret.expose())
             // The error's own words may quote what stands there.
             .map_err(|_| {
@@ -75,7 +75,7 @@ impl Fcm {
             })?;
         let key =
             RsaKey::from_pem(&account.private_key).map_err(|why| wrong(format!("has a private_key that {why}")))?;
-        let token_uri = common
+        let token_uri = setup
             .url("key_file", &account.token_uri)
             .map_err(|error| wrong(format!("has a token_uri that {}", error.why)))?;
         let is_project =
@@ -83,15 +83,15 @@ impl Fcm {
         if !is_project(&account.project_id) {
             return Err(wrong("has a project_id that is none".to_owned()));
         }
-        let client = HttpClient::new(&common.tls, None, Versions::Any);
+        let client = HttpClient::new(&setup.tls, None, Versions::Any);
         let Account { project_id, private_key_id, client_email, .. } = account;
         Ok(Self {
             name,
             project: project_id,
-            url: common.url("url", &settings.url)?,
+            url: setup.url("url", &settings.url)?,
             tokens: AccessTokens::new(key, private_key_id, client_email, token_uri, client.clone()),
             client,
-            attempt_ms_max: common.attempt_ms_max,
+            attempt_ms_max: setup.attempt_ms_max,
         })
     }
 

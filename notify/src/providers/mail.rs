@@ -18,8 +18,8 @@ use schema::Medium;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use super::config::{Common, KeyError};
 use super::guard::is_loopback_name;
+use super::setup::{KeyError, Setup};
 use super::smtp::{Security, Smtp, Stage};
 use super::{Attempt, Provider, bounded};
 use crate::message::Message;
@@ -63,17 +63,17 @@ pub(super) struct Mail {
 impl Mail {
     /// # Errors
     /// A key of the configuration that does not do.
-    pub(super) fn new(name: String, settings: Settings, common: &Common) -> Result<Self, KeyError> {
+    pub(super) fn new(name: String, settings: Settings, setup: &Setup) -> Result<Self, KeyError> {
         let Settings { host, port, security, username, password_file, from, hello, connections_max } = settings;
         let from: Mailbox =
             from.parse().map_err(|_| KeyError::new("from", "is no mailbox: Chat <chat@example.com>"))?;
-        if security == Security::None && !(common.guard.allow_loopback && is_loopback_name(&host)) {
+        if security == Security::None && !(setup.guard.allow_loopback && is_loopback_name(&host)) {
             let why = "is none, which is for a server on loopback with allow_loopback: starttls, or implicit";
             return Err(KeyError::new("security", why));
         }
         let credentials = match (username, password_file) {
             (Some(username), Some(file)) => {
-                Some(Credentials::new(username, common.secret("password_file", &file)?.expose().to_owned()))
+                Some(Credentials::new(username, setup.secret("password_file", &file)?.expose().to_owned()))
             }
             (None, None) => None,
             (Some(_), None) => return Err(KeyError::new("password_file", "is missing where a username is set")),
@@ -87,7 +87,7 @@ impl Mail {
             return Err(KeyError::new("hello", "is no name of a host: this one's, as others know it"));
         }
         let smtp = Smtp {
-            tls: tls(&host, common)?,
+            tls: tls(&host, setup)?,
             port: port.unwrap_or(security.port()),
             host,
             security,
@@ -96,7 +96,7 @@ impl Mail {
             places: Semaphore::new(connections_max),
             idle: Mutex::default(),
         };
-        Ok(Self { name, from, smtp, attempt_ms_max: common.attempt_ms_max })
+        Ok(Self { name, from, smtp, attempt_ms_max: setup.attempt_ms_max })
     }
 
     async fn attempt(&self, message: &Message) -> Outcome {
@@ -129,9 +129,9 @@ impl Provider for Mail {
     }
 }
 
-fn tls(host: &str, common: &Common) -> Result<TlsParameters, KeyError> {
+fn tls(host: &str, setup: &Setup) -> Result<TlsParameters, KeyError> {
     let mut builder = TlsParameters::builder(host.to_owned());
-    for authority in &common.authorities {
+    for authority in &setup.authorities {
         let certificate = Certificate::from_der(authority.as_ref().to_vec());
         builder =
             builder.add_root_certificate(certificate.map_err(|error| KeyError::new("ca_file", error.to_string()))?);

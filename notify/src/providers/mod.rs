@@ -3,9 +3,10 @@
 //! Owns the trait that they are behind. Knows no store.
 //!
 //! ```text
-//! config    which there are, by a file: notify.toml
-//! apns fcm webpush mail sms webhook     one each
-//! dry       in the place of any of them, where nothing shall be sent
+//! registry               which there are, by medium
+//! config setup           their configuration: notify.toml
+//! apns fcm webpush mail sms webhook      one each
+//! dry                    in the place of any of them, where nothing shall be sent
 //! http connect guard     the client of those that speak HTTP, and whom it may connect to
 //! subscription           where a browser is told, and how it is encrypted for it
 //! smtp                   connections to a mail server
@@ -24,7 +25,9 @@ mod guard;
 mod http;
 mod jwt;
 mod mail;
+mod registry;
 mod secret;
+mod setup;
 mod signature;
 mod sms;
 mod smtp;
@@ -43,8 +46,9 @@ use tokio::time::timeout;
 use crate::message::Message;
 use crate::outcome::{Fault, Outcome};
 
-pub use config::{ConfigError, Providers};
+pub use config::ConfigError;
 pub use guard::{ENDPOINT_BYTES_MAX, EndpointError, Guard, check_endpoint};
+pub use registry::Providers;
 pub use signature::is_signed;
 pub use subscription::{SUBSCRIPTION_BYTES_MAX, Subscription, SubscriptionError};
 

@@ -15,10 +15,10 @@ use schema::Medium;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::config::{Common, KeyError};
 use super::fit::cut;
 use super::http::{Answer, HttpClient, Versions};
 use super::secret::Secret;
+use super::setup::{KeyError, Setup};
 use super::{Attempt, Provider, bounded};
 use crate::message::Message;
 use crate::outcome::{Fault, Outcome};
@@ -58,7 +58,7 @@ impl Sms {
     ///
     /// # Errors
     /// A key of the configuration that does not do.
-    pub(super) fn new(name: String, settings: Settings, common: &Common) -> Result<(Self, Secret), KeyError> {
+    pub(super) fn new(name: String, settings: Settings, setup: &Setup) -> Result<(Self, Secret), KeyError> {
         let Settings { account_sid, auth_token_file, from, url } = settings;
         if account_sid.is_empty() || !account_sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(KeyError::new("account_sid", "is none: letters and digits, as the service's console shows it"));
@@ -66,15 +66,15 @@ impl Sms {
         if from.is_empty() {
             return Err(KeyError::new("from", "is empty: a number (+15005550006) or a name that the account may use"));
         }
-        let token = common.secret("auth_token_file", &auth_token_file)?;
+        let token = setup.secret("auth_token_file", &auth_token_file)?;
         let credentials = STANDARD.encode(format!("{account_sid}:{}", token.expose()));
         let mut authorization =
             HeaderValue::from_str(&format!("Basic {credentials}")).expect("base64 is legal in a header");
         authorization.set_sensitive(true);
-        let url = common.url("url", &url)?;
+        let url = setup.url("url", &url)?;
         let messages = format!("{url}/2010-04-01/Accounts/{account_sid}/Messages.json");
-        let client = HttpClient::new(&common.tls, None, Versions::Any);
-        let attempt_ms_max = common.attempt_ms_max;
+        let client = HttpClient::new(&setup.tls, None, Versions::Any);
+        let attempt_ms_max = setup.attempt_ms_max;
         Ok((Self { name, from, messages, authorization, client, attempt_ms_max }, token))
     }
 

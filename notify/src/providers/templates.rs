@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, escape_formatter};
 use schema::{NoticeId, UnixMs};
 
-use super::config::KeyError;
+use super::setup::KeyError;
 use crate::message::{Message, Target};
 
 /// Steps of one rendering: a template of a page takes some hundred.

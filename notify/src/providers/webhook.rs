@@ -12,10 +12,10 @@ use http_body_util::Full;
 use schema::Medium;
 use serde::Deserialize;
 
-use super::config::{Common, KeyError};
 use super::guard::Guard;
 use super::http::{HttpClient, Versions};
 use super::secret::Secret;
+use super::setup::{KeyError, Setup};
 use super::templates::{Escape, Templates};
 use super::{Attempt, Provider, bounded};
 use crate::message::Message;
@@ -92,10 +92,10 @@ pub(super) struct Webhook {
 impl Webhook {
     /// # Errors
     /// A key of the configuration that does not do.
-    pub(super) fn new(name: String, settings: Settings, common: &Common) -> Result<Self, KeyError> {
+    pub(super) fn new(name: String, settings: Settings, setup: &Setup) -> Result<Self, KeyError> {
         let Settings { url, method, headers, body, format, secret_file, inside } = settings;
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| KeyError::new("method", "is none: POST"))?;
-        let secret = secret_file.map(|path| common.secret("secret_file", &path)).transpose()?;
+        let secret = secret_file.map(|path| setup.secret("secret_file", &path)).transpose()?;
         let mut templates = Templates::new();
         templates.add("url", &url, Escape::Url)?;
         templates.add("body", &body, format.escape())?;
@@ -106,7 +106,7 @@ impl Webhook {
             templates.add(&format!("headers.{name}"), template, Escape::Nothing)?;
             names.push(name);
         }
-        let guard = (!inside).then_some(common.guard);
+        let guard = (!inside).then_some(setup.guard);
         let webhook = Self {
             name,
             method,
@@ -115,8 +115,8 @@ impl Webhook {
             templates,
             secret,
             guard,
-            client: HttpClient::new(&common.tls, guard, Versions::Any),
-            attempt_ms_max: common.attempt_ms_max,
+            client: HttpClient::new(&setup.tls, guard, Versions::Any),
+            attempt_ms_max: setup.attempt_ms_max,
         };
         webhook.templates.check(webhook.secret.as_ref().map(Secret::expose))?;
         Ok(webhook)

@@ -18,11 +18,11 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::config::{Common, KeyError};
 use super::fit::fit;
 use super::guard::Guard;
 use super::http::{Answer, HttpClient, Versions};
 use super::jwt::EcKey;
+use super::setup::{KeyError, Setup};
 use super::subscription::Subscription;
 use super::{Attempt, Provider, bounded};
 use crate::message::Message;
@@ -72,16 +72,16 @@ struct Origin {
 impl WebPush {
     /// # Errors
     /// A key of the configuration that does not do.
-    pub(super) fn new(name: String, settings: Settings, common: &Common) -> Result<Self, KeyError> {
+    pub(super) fn new(name: String, settings: Settings, setup: &Setup) -> Result<Self, KeyError> {
         let Settings { key_file, subject } = settings;
-        let secret = common.secret("key_file", &key_file)?;
+        let secret = setup.secret("key_file", &key_file)?;
         let key = EcKey::from_pem(secret.expose()).map_err(|why| KeyError::new("key_file", why))?;
         if !subject.starts_with("mailto:") && !subject.starts_with("https:") {
             return Err(KeyError::new("subject", "is no contact: mailto:somebody@example.com, or an https URL"));
         }
-        let client = HttpClient::new(&common.tls, Some(common.guard), Versions::Any);
+        let client = HttpClient::new(&setup.tls, Some(setup.guard), Versions::Any);
         let (public, origins) = (key.public(), Mutex::default());
-        let (guard, attempt_ms_max) = (common.guard, common.attempt_ms_max);
+        let (guard, attempt_ms_max) = (setup.guard, setup.attempt_ms_max);
         Ok(Self { name, key, public, subject, guard, client, origins, attempt_ms_max })
     }
 
