@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::ledger::Received;
 use crate::server::{Answer, Judged, Refusal, Service, answer, header, json, retry_after, unix_ms};
-use crate::token::{self, Key};
+use crate::token::Key;
 
 /// The key file of the provider.
 pub const KEY: &str = include_str!("../keys/apns.p8");
@@ -78,7 +78,7 @@ impl Apns {
         let Some(token) = authorization.strip_prefix("bearer ") else {
             return Some("MissingProviderToken");
         };
-        let Ok((header, claims)) = token::verify(token, &self.key) else {
+        let Ok((header, claims)) = self.key.verify(token) else {
             return Some("InvalidProviderToken");
         };
         let is_ours = header.kid.as_deref() == Some(KEY_ID) && claims["iss"] == TEAM_ID;

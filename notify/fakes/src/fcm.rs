@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::ledger::Received;
 use crate::server::{Answer, Judged, Refusal, Service, header, json, retry_after, unix_ms};
-use crate::token::{self, Key};
+use crate::token::Key;
 
 const KEY: &str = include_str!("../keys/fcm.pem");
 const KEY_ID: &str = "fakekey";
@@ -121,7 +121,7 @@ impl Fcm {
         if field("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer" {
             return Err("grant_type".to_owned());
         }
-        let (header, claims) = token::verify(field("assertion"), &self.key).map_err(|error| error.to_string())?;
+        let (header, claims) = self.key.verify(field("assertion")).map_err(|error| error.to_string())?;
         let now = unix_ms() / 1_000;
         let (issued_at, until) =
             (claims["iat"].as_u64().unwrap_or_default(), claims["exp"].as_u64().unwrap_or_default());

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::aes128gcm::decrypt;
 use crate::ledger::Received;
 use crate::server::{Answer, Judged, Refusal, Service, answer, header, json, retry_after, unix_ms};
-use crate::token::{self, Key, base64, unbase64};
+use crate::token::{Key, base64, unbase64};
 
 /// The key file of the sender that subscriptions are made for.
 pub const KEY: &str = include_str!("../keys/webpush.pem");
@@ -30,6 +30,7 @@ pub(crate) struct PushService {
     private: SecretKey,
     auth: [u8; 16],
     sender: SecretKey,
+    verifier: Key,
 }
 
 impl PushService {
@@ -40,6 +41,7 @@ impl PushService {
             private: SecretKey::from_slice(&[7; 32]).expect("a scalar"),
             auth: [9; 16],
             sender: SecretKey::from_pkcs8_pem(KEY).expect("the fakes' own key"),
+            verifier: Key::of_ec_pem(KEY),
         }
     }
 
@@ -69,7 +71,7 @@ impl PushService {
         if point != self.sender.public_key().to_encoded_point(false).as_bytes() {
             return fault(403, "vapid: the subscription is for another key");
         }
-        let Ok((_, claims)) = token::verify(token, &Key::of_ec_point(&point)) else {
+        let Ok((_, claims)) = self.verifier.verify(token) else {
             return fault(401, "vapid: no signature of this key");
         };
         if claims["aud"] != format!("http://{}", self.address) {
