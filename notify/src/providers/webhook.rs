@@ -106,6 +106,9 @@ impl Webhook {
             templates.add(&format!("headers.{name}"), template, Escape::Nothing)?;
             names.push(name);
         }
+        if inside && !names_host(&url) {
+            return Err(KeyError::new("inside", "is set for a url whose host a template makes: write the host there"));
+        }
         let guard = (!inside).then_some(setup.guard);
         let webhook = Self {
             name,
@@ -166,6 +169,12 @@ impl Provider for Webhook {
     }
 }
 
+/// Whether the template of a URL has its host written out.
+fn names_host(url: &str) -> bool {
+    let host = url.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['{', '}', '@', '%']))
+}
+
 /// What a status that is none of success comes to.
 fn fault(status: u16) -> Fault {
     match status {
@@ -181,6 +190,19 @@ fn fault(status: u16) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_inside_has_its_host_written_out() {
+        let check = |url: &str, expected| assert_eq!(names_host(url), expected, "{url}");
+        check("http://10.0.0.1:8080/hook/{{ address }}", true);
+        check("https://push.internal?to={{ address }}", true);
+        check("http://{{ address }}/hook", false);
+        check("http://push.{{ app }}/hook", false);
+        check("{{ address|safe }}", false);
+        check("http://a@{{ address }}/", false);
+        check("http://{% if app %}a{% endif %}/", false);
+        check("http:///x", false);
+    }
 
     #[test]
     fn every_status_has_a_class() {

@@ -33,8 +33,8 @@ async fn what_the_service_does_has_a_class() {
     };
     check(Profile::BadCredentials, "credential").await;
     check(Profile::Ok, "sent").await;
-    // The service knows our key by now, so the subscription is for another.
-    check(Profile::BadCredentials, "gone").await;
+    // The service knows our key by now, so it is the subscription's, or a clock: no reason to stop, or to forget.
+    check(Profile::BadCredentials, "transient").await;
     check(Profile::Throttle { retry_after_s: 7 }, "quota after 7000").await;
     check(Profile::Gone, "gone").await;
     check(Profile::Unavailable, "transient").await;
