@@ -39,7 +39,7 @@ pub fn of_channel(job: &Job, saying: &Saying) -> Message {
         body,
         html: None,
         collapse: channel.to_string(),
-        badge: Some(*unread_total),
+        badge: *unread_total,
         data: data.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>(),
         media: None,
         is_urgent: true,
@@ -143,7 +143,7 @@ mod tests {
             from: from.into(),
             text: text.into(),
             unread,
-            unread_total: 12,
+            unread_total: Some(12),
         }
     }
 

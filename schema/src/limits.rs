@@ -129,6 +129,9 @@ pub const SEARCH_CHARS_MAX: u32 = 200;
 pub const SEARCH_HITS_MAX: u32 = 50;
 /// How long a message waits before an absent member's phone is told.
 pub const PUSH_GRACE_MS: u64 = 30_000;
+/// How long a push is put off for a user who was online when it was due: what is stored of who is online is true only
+/// so long after the user went or its home did. 10 s are for clocks that differ and commits that wait.
+pub const PUSH_DOUBT_MS: u64 = PRESENCE_GRACE_MS + LEASE_MS + 10_000;
 /// How long after it was due a push is kept for a worker.
 pub const PUSH_KEPT_MS: u64 = 24 * 3600 * 1000;
 

@@ -70,6 +70,13 @@ pub trait Provider: Send + Sync {
     /// What it is for.
     fn medium(&self) -> Medium;
 
+    /// The host that a message goes to, where users name it: what befalls one host says nothing of others. `None` where the
+    /// provider is one service.
+    fn service(&self, message: &Message) -> Option<String> {
+        let _ = message;
+        None
+    }
+
     /// Sends a message. Never fails: what goes wrong is an outcome.
     fn send<'a>(&'a self, message: &'a Message) -> Attempt<'a>;
 }

@@ -57,6 +57,13 @@ struct Keys {
     auth: String,
 }
 
+/// The host that a subscription's text names, without looking at the rest of it.
+pub(super) fn host(text: &str) -> Option<String> {
+    let form: Form = serde_json::from_str(text).ok()?;
+    let uri: Uri = form.endpoint.parse().ok()?;
+    uri.host().map(str::to_ascii_lowercase)
+}
+
 impl Subscription {
     /// Reads the JSON of a `PushSubscription`. Fields that are not known are left out: browsers add some.
     ///

@@ -23,7 +23,7 @@ use super::guard::{Guard, host_of, is_loopback_name};
 use super::http::{Answer, HttpClient, Versions};
 use super::jwt::EcKey;
 use super::setup::{KeyError, Setup};
-use super::subscription::Subscription;
+use super::subscription::{self, Subscription};
 use super::{Attempt, Provider, bounded};
 use crate::message::Message;
 use crate::outcome::{Fault, Outcome};
@@ -157,6 +157,11 @@ impl Provider for WebPush {
 
     fn medium(&self) -> Medium {
         Medium::WebPush
+    }
+
+    fn service(&self, message: &Message) -> Option<String> {
+        // Of a subscription that is none the attempt says so.
+        Some(subscription::host(&message.target.address).unwrap_or_default())
     }
 
     fn send<'a>(&'a self, message: &'a Message) -> Attempt<'a> {

@@ -5,10 +5,12 @@
 //!
 //! ```text
 //! planner    items that are due become jobs        sender    jobs of one medium are leased, sent and ended
+//!                                                  ways      by which provider, and whether now
 //! ```
 
 mod planner;
 mod sender;
+mod ways;
 
 use std::io;
 use std::sync::Arc;
@@ -32,6 +34,9 @@ const EVERY: Duration = Duration::from_millis(500);
 const TROUBLE: Duration = Duration::from_secs(1);
 /// How long attempts may take to end once the worker stops. What is under way then is anybody's when its lease ends.
 const STOP: Duration = Duration::from_secs(5);
+
+/// The same of all workers together, a store among them that does not answer.
+const STOP_ALL: Duration = Duration::from_secs(12);
 
 /// What the workers need.
 pub struct Parts<E> {
@@ -69,14 +74,21 @@ impl<E: Engine> Shared<E> {
     }
 
     fn is_stopping(&self) -> bool {
-        *self.stop.borrow()
+        // Whoever is gone without a word wants them no longer either.
+        *self.stop.borrow() || self.stop.has_changed().is_err()
+    }
+
+    /// Ends when the workers are to stop.
+    async fn stopped(&self) {
+        // An error says that the sender is gone.
+        let mut stop = self.stop.clone();
+        let _gone = stop.wait_for(|&stopped| stopped).await;
     }
 
     /// Waits for so long, or until the workers stop.
     async fn rest(&self, how_long: Duration) {
-        let mut stop = self.stop.clone();
         tokio::select! {
-            _ = stop.wait_for(|&stopped| stopped) => {}
+            () = self.stopped() => {}
             () = sleep(how_long) => {}
         }
     }
@@ -95,7 +107,7 @@ impl Running {
         self.stop.send_replace(true);
     }
 
-    /// Stops, and waits until what is under way has ended, five seconds at most.
+    /// Stops, and waits until what is under way has ended, twelve seconds at most.
     ///
     /// # Panics
     /// If the workers' thread did.
@@ -123,17 +135,27 @@ pub fn start<E: Engine>(parts: Parts<E>) -> io::Result<Running> {
 async fn run<E: Engine>(parts: Parts<E>, stop: watch::Receiver<bool>) {
     let media: Vec<_> = parts.providers.media().collect();
     let shared = Arc::new(Shared { parts, made: Notify::new(), stop });
+    let stopped = Arc::clone(&shared);
     let mut workers = JoinSet::new();
     workers.spawn(planner::plan(Arc::clone(&shared), media.clone()));
     workers.spawn(planner::look(Arc::clone(&shared)));
     for medium in media {
         workers.spawn(sender::send(Arc::clone(&shared), medium));
     }
-    while let Some(ended) = workers.join_next().await {
-        if let Err(error) = ended
-            && let Ok(panic) = error.try_into_panic()
-        {
-            std::panic::resume_unwind(panic);
+    let all = async {
+        while let Some(ended) = workers.join_next().await {
+            if let Err(error) = ended
+                && let Ok(panic) = error.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
         }
+    };
+    tokio::select! {
+        () = all => {}
+        () = async {
+            stopped.stopped().await;
+            sleep(STOP_ALL).await;
+        } => tracing::warn!("the store keeps workers of notifications from ending: they are cut off"),
     }
 }

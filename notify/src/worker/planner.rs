@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use chat::LayerError;
 use chat::keys::Queue;
-use chat::notices::{self, Scan};
+use chat::notices::{self, Count, Scan};
 use kv::Engine;
 use schema::Medium;
+use tokio::task::yield_now;
 
 use super::{EVERY, Shared, TROUBLE};
 
@@ -52,8 +53,16 @@ pub(super) async fn look<E: Engine>(shared: Arc<Shared<E>>) {
     while !shared.is_stopping() {
         if let Some(worker) = shared.mine() {
             let now = shared.now();
-            match notices::depths(&shared.parts.engine, Some(&worker), now).await {
-                Ok(depths) => shared.parts.counts.waiting(&depths, now),
+            let mut count = Count::default();
+            let counted = loop {
+                match count.next_page(&shared.parts.engine, Some(&worker), now).await {
+                    Ok(true) => break Ok(()),
+                    Ok(false) => yield_now().await,
+                    Err(error) => break Err(error),
+                }
+            };
+            match counted {
+                Ok(()) => shared.parts.counts.waiting(&count.depths, now),
                 Err(error) => tracing::debug!(%error, "how much waits is not known"),
             }
         }

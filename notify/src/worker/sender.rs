@@ -12,15 +12,15 @@ use chat::notices::{self, End, Job, Said, Scan, jobs};
 use kv::Engine;
 use schema::Medium;
 use schema::limits::JOB_LEASE_MS;
-use tokio::task::JoinSet;
-use tokio::time::{Instant as Deadline, sleep_until, timeout};
+use tokio::task::{JoinError, JoinSet, yield_now};
+use tokio::time::{Instant as Deadline, sleep_until, timeout_at};
 
+use super::ways::{Taken, Ways};
 use super::{EVERY, STOP, Shared, TROUBLE};
-use crate::breaker::{Breaker, Verdict};
 use crate::compose;
 use crate::message::Message;
 use crate::outcome::Outcome;
-use crate::providers::{ATTEMPT_MS_MAX, Provider};
+use crate::providers::ATTEMPT_MS_MAX;
 use crate::retry::{self, Attempt, Next};
 
 /// Attempts of one medium that are under way at once: at 100 ms each, 2,560 a second.
@@ -33,30 +33,16 @@ const LEASE_MIN: usize = 32;
 const ENDS_MAX: usize = 256;
 /// How long an end waits for others.
 const ENDS_EVERY: Duration = Duration::from_millis(20);
+/// Attempts of a job after which it is given up: by the times between them some 40 fit into its day.
+const ATTEMPTS_MAX: u32 = 80;
 /// An attempt begins no later in its lease than this, so that it ends within it.
 const BEGIN_MS_MAX: u64 = JOB_LEASE_MS / 2;
 const _: () = assert!(BEGIN_MS_MAX + ATTEMPT_MS_MAX < JOB_LEASE_MS, "an attempt ends before its job is anybody's");
 
-/// One of the medium's providers, and how it fares.
-struct Way {
-    provider: Arc<dyn Provider>,
-    breaker: Breaker,
-}
-
-/// A way that may be gone.
-struct Open {
-    at: usize,
-    /// As it is once an attempt is made.
-    breaker: Breaker,
-    /// Attempts that may be made of it now.
-    at_once: usize,
-}
-
 /// An attempt that has ended.
 struct Ended {
     job: Job,
-    /// Which of the ways it went.
-    way: usize,
+    taken: Taken,
     /// Where it went, for a contact that is gone.
     address: String,
     outcome: Outcome,
@@ -66,7 +52,7 @@ struct Ended {
 struct Sender<E> {
     shared: Arc<Shared<E>>,
     medium: Medium,
-    ways: Vec<Way>,
+    ways: Ways,
     /// Where the breakers' clock starts.
     begun: Instant,
     scan: Scan,
@@ -79,8 +65,7 @@ struct Sender<E> {
 /// Sends what is due by one medium, for as long as the workers run.
 pub(super) async fn send<E: Engine>(shared: Arc<Shared<E>>, medium: Medium) {
     let providers = shared.parts.providers.of(medium);
-    let ways = providers.iter().map(|provider| Way { provider: Arc::clone(provider), breaker: Breaker::default() });
-    let ways = ways.collect();
+    let ways = Ways::of(providers);
     let scan = Scan::of(Queue::Jobs(medium));
     let (under_way, ends) = (JoinSet::new(), Vec::new());
     let begun = Instant::now();
@@ -92,53 +77,56 @@ impl<E: Engine> Sender<E> {
         let shared = Arc::clone(&self.shared);
         let mut look_at = Deadline::now();
         while !shared.is_stopping() {
-            let room = UNDER_WAY_MAX - self.under_way.len();
-            let is_worth_it = room >= LEASE_MIN || self.under_way.is_empty();
-            if Deadline::now() >= look_at && is_worth_it {
-                let wait = self.begin(room).await;
-                look_at = Deadline::now() + wait;
-            }
-            let ends_at = self.first_end.map(|first| Deadline::from_std(first + ENDS_EVERY));
-            // Told of jobs that are made from here on.
-            let made = pin!(shared.made.notified());
-            let mut stop = shared.stop.clone();
-            let waits_for_look = Deadline::now() < look_at;
-            tokio::select! {
-                _ = stop.wait_for(|&stopped| stopped) => {}
-                Some(ended) = self.under_way.join_next() => self.ended(ended.expect("no attempt panics")),
-                () = sleep_until(ends_at.unwrap_or_else(far)), if ends_at.is_some() => {}
-                () = sleep_until(look_at), if waits_for_look => {}
-                () = made, if waits_for_look => look_at = Deadline::now(),
-            }
             while let Some(ended) = self.under_way.try_join_next() {
-                self.ended(ended.expect("no attempt panics"));
+                self.ended(ended);
             }
             let is_due = self.first_end.is_some_and(|first| first.elapsed() >= ENDS_EVERY);
             if self.ends.len() >= ENDS_MAX || is_due {
                 self.settle().await;
             }
+            let room = UNDER_WAY_MAX - self.under_way.len();
+            let is_worth_it = room >= LEASE_MIN || self.under_way.is_empty();
+            if is_worth_it && Deadline::now() >= look_at {
+                look_at = Deadline::now() + self.begin(room).await;
+                // What is under way has its turn before more is begun.
+                yield_now().await;
+                continue;
+            }
+            let ends_at = self.first_end.map(|first| Deadline::from_std(first + ENDS_EVERY));
+            // Told of jobs that are made from here on.
+            let made = pin!(shared.made.notified());
+            tokio::select! {
+                () = shared.stopped() => {}
+                Some(ended) = self.under_way.join_next() => self.ended(ended),
+                () = sleep_until(ends_at.unwrap_or_else(far)), if ends_at.is_some() => {}
+                () = sleep_until(look_at), if is_worth_it => {}
+                () = made, if is_worth_it => look_at = Deadline::now(),
+            }
         }
         self.stop().await;
     }
 
-    /// Lets what is under way end, and notes what came of it.
+    /// Lets what is under way end, and notes what came of it, within [`STOP`] both.
     async fn stop(mut self) {
+        let until = Deadline::now() + STOP;
         let all = async {
             while let Some(ended) = self.under_way.join_next().await {
-                self.ended(ended.expect("no attempt panics"));
+                self.ended(ended);
             }
         };
-        if timeout(STOP, all).await.is_err() {
+        if timeout_at(until, all).await.is_err() {
             let attempts = self.under_way.len();
             tracing::info!(medium = %self.medium, attempts, "attempts were cut off, and are made again");
         }
-        self.settle().await;
+        if timeout_at(until + STOP, self.settle()).await.is_err() {
+            tracing::warn!(medium = %self.medium, jobs = self.ends.len(), "the store did not take the last ends of jobs");
+        }
     }
 
     /// Leases up to `room` jobs and begins an attempt of each. How long to wait before more is looked for.
     async fn begin(&mut self, room: usize) -> Duration {
-        let way = match self.open_way() {
-            Ok(way) => way,
+        let room = match self.ways.room(self.mono(), room.min(LEASE_MAX)) {
+            Ok(room) => room,
             Err(wait) => {
                 self.shared.parts.counts.stopped(self.medium, true);
                 return wait;
@@ -146,11 +134,10 @@ impl<E: Engine> Sender<E> {
         };
         self.shared.parts.counts.stopped(self.medium, false);
         let Some(worker) = self.shared.mine() else { return EVERY };
-        let limit = room.min(LEASE_MAX).min(way.at_once);
         let now = self.shared.now();
         let engine = &self.shared.parts.engine;
         let begun = Instant::now();
-        let leased = match jobs::lease(engine, &worker, &mut self.scan, now, limit).await {
+        let leased = match jobs::lease(engine, &worker, &mut self.scan, now, room).await {
             Ok(leased) => leased,
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
@@ -176,9 +163,13 @@ impl<E: Engine> Sender<E> {
                     self.shared.parts.counts.withdrawn(self.medium);
                     self.end(job, End::Withdrawn { why: why.to_owned() });
                 }
+                Said::Unreadable => self.give_up(job, "a row that it needs cannot be read"),
                 Said::Something(_) | Said::Notice(_) if job.record.expires_ms <= now => {
-                    self.shared.parts.counts.dead(self.medium);
-                    self.end(job, End::Dead { why: "it expired before it could be sent".to_owned() });
+                    self.give_up(job, "it expired before it could be sent");
+                }
+                // Each ended without a word of what came of it: what it says may be what ends its workers.
+                Said::Something(_) | Said::Notice(_) if job.record.attempts > ATTEMPTS_MAX => {
+                    self.give_up(job, "it was begun too often");
                 }
                 // A store that takes so long leaves no time for the attempt.
                 Said::Something(_) | Said::Notice(_) if begun.elapsed() >= Duration::from_millis(BEGIN_MS_MAX) => {
@@ -186,56 +177,56 @@ impl<E: Engine> Sender<E> {
                 }
                 Said::Something(saying) => {
                     let message = compose::of_channel(&job, &saying);
-                    self.attempt(job, &way, message);
+                    self.attempt(job, message);
                 }
                 Said::Notice(notice) => {
                     let message = compose::of_notice(&job, &notice);
-                    self.attempt(job, &way, message);
+                    self.attempt(job, message);
                 }
             }
         }
         if leased.more { Duration::ZERO } else { EVERY }
     }
 
-    /// The first of the ways that may be gone, or how long none may.
-    fn open_way(&self) -> Result<Open, Duration> {
-        let now = self.mono();
-        let mut wait = TROUBLE;
-        for (at, way) in self.ways.iter().enumerate() {
-            let mut breaker = way.breaker.clone();
-            match breaker.may_send(now) {
-                Verdict::Send => return Ok(Open { at, breaker, at_once: LEASE_MAX }),
-                Verdict::Probe => return Ok(Open { at, breaker, at_once: 1 }),
-                Verdict::Wait { ms } => wait = wait.min(Duration::from_millis(ms)),
-            }
-        }
-        Err(wait)
-    }
-
     fn mono(&self) -> schema::Instant {
         schema::Instant(u64::try_from(self.begun.elapsed().as_nanos()).expect("less than 584 years"))
     }
 
-    fn attempt(&mut self, job: Job, open: &Open, message: Message) {
-        let way = open.at;
-        // That of a probe counts once there is something to probe with.
-        self.ways[way].breaker = open.breaker.clone();
-        let provider = Arc::clone(&self.ways[way].provider);
+    fn attempt(&mut self, job: Job, message: Message) {
+        let taken = match self.ways.take(self.mono(), &message) {
+            Ok(taken) => taken,
+            Err(wait) => {
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(JOB_LEASE_MS).max(1);
+                // Spread, so that all who wait for one service do not come at once.
+                let at = self.shared.now().plus_ms(wait_ms + fastrand::u64(..1_000));
+                return self.end(job, End::Again { at, counts: false });
+            }
+        };
         self.shared.parts.counts.begun(self.medium);
         self.under_way.spawn(async move {
             let begun = Instant::now();
-            let outcome = provider.send(&message).await;
+            let outcome = taken.provider.send(&message).await;
             let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            Ended { job, way, address: message.target.address, outcome, took_ms }
+            Ended { job, taken, address: message.target.address, outcome, took_ms }
         });
     }
 
+    fn give_up(&mut self, job: Job, why: &str) {
+        self.shared.parts.counts.dead(self.medium);
+        self.end(job, End::Dead { why: why.to_owned() });
+    }
+
     /// Notes what came of an attempt, and what follows.
-    fn ended(&mut self, ended: Ended) {
-        let Ended { job, way, address, outcome, took_ms } = ended;
+    fn ended(&mut self, ended: Result<Ended, JoinError>) {
+        let Ended { job, taken, address, outcome, took_ms } = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                // Its job is due again when its lease ends, and is given up after some times.
+                return tracing::error!(medium = %self.medium, %error, "an attempt broke off");
+            }
+        };
         let (now, mono) = (self.shared.now(), self.mono());
-        let way = &mut self.ways[way];
-        way.breaker.note(mono, &outcome);
+        self.ways.note(mono, &taken, &outcome);
         let counts = &self.shared.parts.counts;
         counts.ended(self.medium, &outcome, took_ms, now.since_ms(job.record.planned_ms));
         let attempt = Attempt {
@@ -244,7 +235,7 @@ impl<E: Engine> Sender<E> {
             counted: job.record.attempts.saturating_sub(1),
         };
         let next = retry::next(now, attempt, &outcome, fastrand::u64(..));
-        let provider = way.provider.name().to_owned();
+        let provider = taken.provider.name().to_owned();
         let (provider_id, detail) = match outcome {
             Outcome::Sent { provider_id } => (provider_id.unwrap_or_default(), String::new()),
             Outcome::Failed { fault, detail, .. } => {

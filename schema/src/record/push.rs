@@ -34,6 +34,18 @@ impl PushItem {
         Self { due_ms: sent_ms.plus_ms(PUSH_GRACE_MS), user, channel, seq, from, sent_ms }
     }
 
+    /// The same at a later time.
+    #[must_use]
+    pub fn put_off(self, due_ms: UnixMs) -> Self {
+        Self { due_ms, ..self }
+    }
+
+    /// Whether it is looked at for the first time.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.due_ms == self.sent_ms.plus_ms(PUSH_GRACE_MS)
+    }
+
     /// The fields that its key does not have.
     #[must_use]
     pub fn record(&self) -> PushRecord {

@@ -29,6 +29,6 @@ pub use jobs::{End, Job, Leased};
 pub use plan::{Planned, plan};
 pub use say::{Notice, Said, Saying, say};
 pub use scan::Scan;
-pub use status::{Depth, GivenUp, depths, given_up, replay};
+pub use status::{Count, Depth, GivenUp, depths, given_up, replay};
 pub use sweep::sweep;
 pub use worker::Worker;

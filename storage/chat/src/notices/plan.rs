@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use schema::limits::JOB_KEPT_MS;
+use schema::limits::{JOB_KEPT_MS, PUSH_DOUBT_MS};
 use schema::record::{DeliveryRecord, DeliveryState, JobRecord, PushItem, ToldRecord};
 use schema::{ChannelId, Medium, NoticeId, UnixMs, UserId};
 
@@ -60,6 +60,10 @@ pub async fn plan<E: Engine>(
         let mut told: BTreeMap<(UserId, ChannelId), &PushItem> = BTreeMap::new();
         for (item, decision) in items.iter().zip(decided) {
             *decisions.entry(decision).or_default() += 1;
+            if decision == Decision::Online && item.is_first() {
+                // What is stored may be of before the user went, or of a home that is gone: the second time tells.
+                tx.set(&keys::push(&item.put_off(now.plus_ms(PUSH_DOUBT_MS))), &item.record().encode());
+            }
             if decision == Decision::Push {
                 told.entry((item.user, item.channel)).and_modify(|newest| *newest = item.max(*newest)).or_insert(item);
             }

@@ -1,6 +1,6 @@
 //! How much waits to be sent, and what was given up: for operators and metrics.
 
-use schema::limits::JOB_KEPT_MS;
+use schema::limits::{JOB_KEPT_MS, PARTITIONS};
 use schema::record::{DeadRecord, DeliveryRecord, DeliveryState, JobRecord};
 use schema::{Medium, NoticeId, UnixMs, UserId};
 
@@ -23,7 +23,7 @@ pub struct Depth {
     pub oldest: Option<UnixMs>,
 }
 
-/// What waits for a worker, or for all of them: push items, and the jobs of each medium.
+/// What waits for a worker, or for all of them: push items, notices, and the jobs of each medium.
 ///
 /// Reads every row of the queues, so it is for now and then.
 ///
@@ -34,27 +34,53 @@ pub async fn depths<E: Engine>(
     worker: Option<&Worker>,
     now: UnixMs,
 ) -> Result<Vec<(Queue, Depth)>, LayerError> {
-    let queues = [Queue::Pushes, Queue::Notices].into_iter().chain(Medium::ALL.iter().copied().map(Queue::Jobs));
-    let mut depths = Vec::new();
-    for queue in queues {
-        let mut depth = Depth::default();
-        let all = RangeRequest::new(queue.key(0), queue.key(usize::from(schema::limits::PARTITIONS)));
-        let mut next = Some(all.rows(PAGE_ROWS));
-        while let Some(range) = next.filter(|_| depth.rows < COUNTED_MAX) {
-            let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
-            for (partition, due) in page.rows.iter().filter_map(|row| queue.place(&row.key)) {
-                if worker.is_none_or(|worker| worker.share().has_partition(partition)) {
-                    depth.rows += 1;
-                    if due <= now {
-                        depth.oldest = Some(depth.oldest.map_or(due, |oldest| oldest.min(due)));
-                    }
+    let mut count = Count::default();
+    while !count.next_page(engine, worker, now).await? {}
+    Ok(count.depths)
+}
+
+/// The same, page by page, for whoever has other things to do between two of them.
+#[derive(Debug, Default)]
+pub struct Count {
+    /// What was counted; the last one may not be finished.
+    pub depths: Vec<(Queue, Depth)>,
+    /// Where to go on in the last queue.
+    next: Option<RangeRequest>,
+}
+
+impl Count {
+    /// Counts a page of some thousand rows. Whether that was the last.
+    ///
+    /// # Errors
+    /// The store's. Counting goes on where it stopped.
+    pub async fn next_page<E: Engine>(
+        &mut self,
+        engine: &E,
+        worker: Option<&Worker>,
+        now: UnixMs,
+    ) -> Result<bool, LayerError> {
+        if self.next.is_none() {
+            let mut queues =
+                [Queue::Pushes, Queue::Notices].into_iter().chain(Medium::ALL.iter().copied().map(Queue::Jobs));
+            let Some(queue) = queues.nth(self.depths.len()) else { return Ok(true) };
+            let all = RangeRequest::new(queue.key(0), queue.key(usize::from(PARTITIONS)));
+            self.next = Some(all.rows(PAGE_ROWS));
+            self.depths.push((queue, Depth::default()));
+        }
+        let range = self.next.clone().expect("it was just made");
+        let page = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get_range(&range).await?))?;
+        let (queue, depth) = self.depths.last_mut().expect("one is counted");
+        for (partition, due) in page.rows.iter().filter_map(|row| queue.place(&row.key)) {
+            if worker.is_none_or(|worker| worker.share().has_partition(partition)) {
+                depth.rows += 1;
+                if due <= now {
+                    depth.oldest = Some(depth.oldest.map_or(due, |oldest| oldest.min(due)));
                 }
             }
-            next = range.after(&page);
         }
-        depths.push((queue, depth));
+        self.next = range.after(&page).filter(|_| depth.rows < COUNTED_MAX);
+        Ok(false)
     }
-    Ok(depths)
 }
 
 /// A job that was given up.

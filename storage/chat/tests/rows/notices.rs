@@ -172,9 +172,16 @@ impl Desk {
                 let said = block_on(say(engine, &self.leased, self.now)).expect("readable");
                 let one = |said| match said {
                     Said::Something(said) => {
-                        format!("{}: {} ({} of {})", said.contact.address, said.text, said.unread, said.unread_total)
+                        format!(
+                            "{}: {} ({} of {})",
+                            said.contact.address,
+                            said.text,
+                            said.unread,
+                            said.unread_total.unwrap_or_default()
+                        )
                     }
                     Said::Nothing { why } => why.to_owned(),
+                    Said::Unreadable => "unreadable".to_owned(),
                     Said::Notice(notice) => panic!("it is of a message: {notice:?}"),
                 };
                 said.into_iter().map(one).collect::<Vec<_>>().join(", ")
@@ -200,8 +207,9 @@ impl Desk {
                 self.now = self.now.plus_ms(1_000 * rest.parse::<u64>().expect("seconds"));
                 String::new()
             }
-            "online" => {
-                let record = PresenceRecord { state: PresenceState::Online, last_active_ms: self.now, at_ms: self.now };
+            "online" | "offline" => {
+                let state = if word == "online" { PresenceState::Online } else { PresenceState::Offline };
+                let record = PresenceRecord { state, last_active_ms: self.now, at_ms: self.now };
                 let user = UserId(rest.parse().expect("a user"));
                 block_on(presence::put(engine, &self.world.view, first_shard(2), user, record)).expect("stored");
                 String::new()
@@ -320,7 +328,10 @@ fn nobody_is_told_what_is_seen_already_or_not_wanted() {
     planned("2 mutes on", "1 of 2; 0+1");
     planned("1 deletes e of 1", "0 of 2; 0+0");
     planned("1 removes 3", "2 of 2; 0+2");
-    planned("online 2", "1 of 2; 0+1");
+    // Not before it was looked at a second time.
+    planned("online 2", "1 of 2; 1+1");
+    planned("online 2; plan; wait 44; plan; wait 1", "1 of 2; 0 of 0; 0 of 1; 0+1");
+    planned("online 2; plan; offline 2; wait 45", "1 of 2; 2 of 1; 0+3");
     planned("blocks 2 1", "1 of 2; 0+1");
     planned("blocks 1 2", "3 of 2; 0+3");
 }

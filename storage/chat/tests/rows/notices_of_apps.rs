@@ -102,7 +102,7 @@ impl Shop {
             told.extend(ends.iter().zip(said).map(|((job, _), said)| match said {
                 Said::Notice(notice) => format!("{} {}: {}", job.user, job.device, notice.record.title),
                 Said::Nothing { why } => format!("{} {}: {why}", job.user, job.device),
-                Said::Something(_) => panic!("it is of no channel"),
+                Said::Something(_) | Said::Unreadable => panic!("it is of no channel"),
             }));
             block_on(jobs::settle(&engine, &ends, self.now)).expect("settled");
         }
