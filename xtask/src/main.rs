@@ -14,6 +14,7 @@ mod invariants;
 mod keys;
 mod lines;
 mod nodes;
+mod notify;
 mod sources;
 
 use std::process::{Command, ExitCode};
@@ -43,6 +44,8 @@ enum Chore {
     Chaos(chaos::Chaos),
     /// Run a stand-in of each service that notifications go to until Ctrl-C: what arrives, a line each
     Fakes(fakes::Fakes),
+    /// Have a node send many notifications to stand-ins, in trouble or not: how fast, at what cost, and that none is lost
+    Notify(notify::Notify),
     /// Count lines of code by crate: product, tests, tools, generated
     Lines {
         /// Of this commit; of the working tree without one
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Chore::Cluster(cluster) => cluster::run(&cluster),
         Chore::Chaos(chaos) => return exit(chaos::run(&chaos)),
         Chore::Fakes(options) => fakes::run(&options),
+        Chore::Notify(options) => notify::run(&options),
         Chore::Lines { commit } => lines::table(commit.as_deref()).map(show),
     };
     exit(done.map(|()| ExitCode::SUCCESS))
