@@ -148,7 +148,7 @@ fn compose(message: &Message, from: &Mailbox) -> Result<lettre::Message, Outcome
         .subject(subject(&message.title))
         .message_id(Some(format!("<{}@{}>", message.id, from.email.domain())))
         // RFC 3834: nobody's absence is answered to it.
-        .raw_header(plain("Auto-Submitted", "auto-generated".to_owned()));
+        .raw_header(header("Auto-Submitted", "auto-generated".to_owned()));
     if let Some(url) = &message.unsubscribe {
         let is_line = url.len() <= UNSUBSCRIBE_BYTES_MAX
             && url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'<' && byte != b'>');
@@ -156,8 +156,8 @@ fn compose(message: &Message, from: &Mailbox) -> Result<lettre::Message, Outcome
             return Err(Outcome::failed(Fault::Payload, "the address of its unsubscription is none"));
         }
         builder = builder
-            .raw_header(plain("List-Unsubscribe", format!("<{url}>")))
-            .raw_header(plain("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
+            .raw_header(header("List-Unsubscribe", format!("<{url}>")))
+            .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
     }
     let mail = match &message.html {
         Some(html) => builder.multipart(MultiPart::alternative_plain_html(message.body.clone(), html.clone())),
@@ -172,9 +172,8 @@ fn subject(title: &str) -> String {
     super::fit::cut(title.trim(), SUBJECT_CHARS_MAX).chars().map(shown).collect()
 }
 
-/// A header as it stands: of letters that need no encoding, which a fold would break.
-fn plain(name: &'static str, value: String) -> HeaderValue {
-    HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), value.clone(), value)
+fn header(name: &'static str, value: String) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value)
 }
 
 fn failed(stage: Stage, error: &Error) -> Outcome {
@@ -242,6 +241,15 @@ mod tests {
         check(Stage::Authenticate, 500, "", Fault::Credential);
         check(Stage::Connect, 554, "5.7.1 your address is listed", Fault::Credential);
         check(Stage::Connect, 421, "", Fault::Transient);
+    }
+
+    #[test]
+    fn a_subject_is_one_line_that_fits_into_one() {
+        let check = |title: &str, expected: &str| assert_eq!(subject(title), expected);
+        check("Team", "Team");
+        check(" Team\r\n", "Team");
+        check("a\r\nBcc: b", "a  Bcc: b");
+        check(&"ä".repeat(201), &format!("{}…", "ä".repeat(199)));
     }
 
     #[test]
