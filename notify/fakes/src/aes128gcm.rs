@@ -15,8 +15,25 @@ const POINT_BYTES: usize = 65;
 /// Of AES-GCM's tag.
 const TAG_BYTES: usize = 16;
 
-/// Decrypts a body that was encrypted for a browser's key and its authentication secret.
-pub(crate) fn decrypt(body: &[u8], private: &SecretKey, auth: &[u8; 16]) -> Result<Vec<u8>, &'static str> {
+/// A browser's keys.
+pub(crate) struct Browser {
+    private: SecretKey,
+    /// The public half, as an uncompressed point.
+    pub(crate) public: Vec<u8>,
+    /// The secret that it shares with whoever sends.
+    pub(crate) auth: [u8; 16],
+}
+
+impl Browser {
+    pub(crate) fn new(private: SecretKey, auth: [u8; 16]) -> Self {
+        let public = private.public_key().to_encoded_point(false).as_bytes().to_vec();
+        Self { private, public, auth }
+    }
+}
+
+/// Decrypts a body that was encrypted for a browser.
+pub(crate) fn decrypt(body: &[u8], browser: &Browser) -> Result<Vec<u8>, &'static str> {
+    let Browser { private, public, auth } = browser;
     let (header, rest) = body.split_at_checked(HEADER_BYTES).ok_or("the header is cut short")?;
     let (salt, sizes) = header.split_at(16);
     let record_bytes = u32::from_be_bytes([sizes[0], sizes[1], sizes[2], sizes[3]]) as usize;
@@ -29,8 +46,7 @@ pub(crate) fn decrypt(body: &[u8], private: &SecretKey, auth: &[u8; 16]) -> Resu
     }
     let sender = PublicKey::from_sec1_bytes(key_id).map_err(|_| "the key id is no public key")?;
     let shared = diffie_hellman(private.to_nonzero_scalar(), sender.as_affine());
-    let own = private.public_key().to_encoded_point(false);
-    let info = [b"WebPush: info\0", own.as_bytes(), key_id];
+    let info = [b"WebPush: info\0".as_slice(), public.as_slice(), key_id];
     let input = expand(&Salt::new(HKDF_SHA256, auth).extract(shared.raw_secret_bytes()), &info, 32);
     let keys = Salt::new(HKDF_SHA256, salt).extract(&input);
     let key = expand(&keys, &[b"Content-Encoding: aes128gcm\0"], 16);
@@ -92,10 +108,11 @@ mod tests {
         let private = SecretKey::from_slice(&private).expect("a key");
         let auth: [u8; 16] = unbase64("BTBZMqHH6r4Tts7J_aSIgg").expect("base64url").try_into().expect("16 bytes");
         let body = unbase64(BODY).expect("base64url");
+        let browser = Browser::new(private.clone(), auth);
         let check = |change: &dyn Fn(&mut Vec<u8>), expected: Result<&str, &str>| {
             let mut body = body.clone();
             change(&mut body);
-            let found = decrypt(&body, &private, &auth);
+            let found = decrypt(&body, &browser);
             assert_eq!(found.as_deref().map_err(|&why| why), expected.map(str::as_bytes));
         };
         check(&|_| {}, Ok("When I grow up, I want to be a watermelon"));
@@ -107,6 +124,6 @@ mod tests {
         check(&|body| body[20] = 64, Err("the key id is no public key"));
         check(&|body| body[30] ^= 1, Err("the key id is no public key"));
         check(&|body| body[16..20].fill(0), Err("the record size is below 18"));
-        assert!(decrypt(&body, &private, &[0; 16]).is_err());
+        assert!(decrypt(&body, &Browser::new(private, [0; 16])).is_err());
     }
 }

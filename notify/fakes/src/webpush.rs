@@ -12,7 +12,7 @@ use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::pkcs8::DecodePrivateKey as _;
 use serde_json::{Value, json};
 
-use crate::aes128gcm::decrypt;
+use crate::aes128gcm::{Browser, decrypt};
 use crate::ledger::Received;
 use crate::server::{Answer, Judged, Refusal, Service, answer, header, json, retry_after, unix_ms};
 use crate::token::{Key, base64, unbase64};
@@ -27,20 +27,20 @@ const TOKEN_S_MAX: u64 = 24 * 3_600;
 pub(crate) struct PushService {
     address: SocketAddr,
     /// The browser's, of all its subscriptions.
-    private: SecretKey,
-    auth: [u8; 16],
-    sender: SecretKey,
+    browser: Browser,
+    /// The sender's public key, as an uncompressed point, and as one that verifies.
+    sender: Vec<u8>,
     verifier: Key,
 }
 
 impl PushService {
     pub(crate) fn new(address: SocketAddr) -> Self {
+        let sender = SecretKey::from_pkcs8_pem(KEY).expect("the fakes' own key");
         Self {
             address,
             // Of no value: they are a browser's that does not exist.
-            private: SecretKey::from_slice(&[7; 32]).expect("a scalar"),
-            auth: [9; 16],
-            sender: SecretKey::from_pkcs8_pem(KEY).expect("the fakes' own key"),
+            browser: Browser::new(SecretKey::from_slice(&[7; 32]).expect("a scalar"), [9; 16]),
+            sender: sender.public_key().to_encoded_point(false).as_bytes().to_vec(),
             verifier: Key::of_ec_pem(KEY),
         }
     }
@@ -51,8 +51,8 @@ impl PushService {
             "endpoint": format!("http://{}/push/{name}", self.address),
             "expirationTime": null,
             "keys": {
-                "p256dh": base64(self.private.public_key().to_encoded_point(false).as_bytes()),
-                "auth": base64(&self.auth),
+                "p256dh": base64(&self.browser.public),
+                "auth": base64(&self.browser.auth),
             },
         })
     }
@@ -68,7 +68,7 @@ impl PushService {
             return fault(401, "vapid without t or k");
         };
         let Some(point) = unbase64(key) else { return fault(401, "vapid k is no key") };
-        if point != self.sender.public_key().to_encoded_point(false).as_bytes() {
+        if point != self.sender {
             return fault(403, "vapid: the subscription is for another key");
         }
         let Ok((_, claims)) = self.verifier.verify(token) else {
@@ -109,7 +109,7 @@ impl PushService {
     }
 
     fn read(&self, request: &Request<Bytes>, name: &str) -> Result<Received, String> {
-        let plain = decrypt(request.body(), &self.private, &self.auth)?;
+        let plain = decrypt(request.body(), &self.browser)?;
         let message: Value = serde_json::from_slice(&plain).map_err(|error| error.to_string())?;
         let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
         let id = text("id");
