@@ -19,7 +19,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::fit::fit;
-use super::guard::{Guard, host_of, is_loopback_name};
+use super::guard::Guard;
 use super::http::{Answer, HttpClient, Versions};
 use super::jwt::EcKey;
 use super::setup::{KeyError, Setup};
@@ -36,9 +36,6 @@ const TOKEN_S: u64 = 12 * 3_600;
 const TOKEN_AGE_MAX: Duration = Duration::from_secs(6 * 3_600);
 /// Services whose tokens are kept. There are four of weight; anybody can name more.
 const ORIGINS_MAX: usize = 256;
-/// The push services of Chrome, Firefox, Safari and Edge.
-const SERVICES: [&str; 4] =
-    ["fcm.googleapis.com", "updates.push.services.mozilla.com", ".push.apple.com", ".notify.windows.com"];
 /// Services keep a message for four weeks at most.
 const TTL_S_MAX: u64 = 28 * 24 * 3_600;
 
@@ -105,17 +102,12 @@ impl WebPush {
             Err(outcome) => return outcome,
         };
         match self.client.send(request).await {
-            Ok(answer) => {
-                let host = subscription.endpoint().host().unwrap_or_default();
-                // Where loopback may be named, a stand-in is there.
-                let is_service = is_service(host) || self.guard.allow_loopback && is_loopback_name(host_of(host));
-                self.outcome(&answer, &origin, is_service)
-            }
+            Ok(answer) => self.outcome(&answer, &origin),
             Err(outcome) => outcome,
         }
     }
 
-    fn outcome(&self, answer: &Answer, origin: &str, is_service: bool) -> Outcome {
+    fn outcome(&self, answer: &Answer, origin: &str) -> Outcome {
         let mut origins = self.origins.lock().expect("nobody panics with it");
         let known = origins.get_mut(origin);
         if answer.status.is_success() {
@@ -125,7 +117,7 @@ impl WebPush {
             return Outcome::Sent { provider_id: id.map(str::to_owned) };
         }
         let knows_key = known.is_some_and(|origin| origin.knows_key);
-        answer.failed(fault(answer.status.as_u16(), &answer.body, is_service, knows_key), "")
+        answer.failed(fault(answer.status.as_u16(), &answer.body, knows_key), "")
     }
 
     /// The header that proves to a service who sends.
@@ -225,34 +217,24 @@ fn origin(endpoint: &Uri) -> String {
     }
 }
 
-/// What an answer that is none of success comes to, of a service that browsers have (or one that a user named), which has
-/// taken messages of this key (or not yet).
-///
-/// What stops web push for everybody, such as a key that is not taken, only a service that browsers have can say: any
-/// other is whatever a user named. It cannot say so of a key either that it has taken: there it is the subscription, made
-/// for another key, or a clock. Neither is a reason to forget a target.
-fn fault(status: u16, body: &[u8], is_service: bool, knows_key: bool) -> Fault {
+/// What an answer that is none of success comes to, of a service that has taken messages of this key, or not yet. It
+/// cannot say of a key that it has taken that it does not count: there it is the subscription, made for another key, or a
+/// clock. That stops nothing for others, and is no reason to forget a target.
+fn fault(status: u16, body: &[u8], knows_key: bool) -> Fault {
     let names_key = || {
         let text = String::from_utf8_lossy(body).to_ascii_lowercase();
         ["vapid", "jwt", "crypto-key", "unauthorizedregistration"].iter().any(|word| text.contains(word))
     };
+    let key = if knows_key { Fault::Transient } else { Fault::Credential };
     match status {
         404 | 410 => Fault::Gone,
-        401 | 403 if is_service && !knows_key => Fault::Credential,
-        401 | 403 => Fault::Transient,
-        400 if names_key() && is_service && !knows_key => Fault::Credential,
-        400 if names_key() => Fault::Transient,
-        429 if is_service => Fault::Quota,
-        429 | 500.. => Fault::Transient,
+        401 | 403 => key,
+        400 if names_key() => key,
+        429 => Fault::Quota,
+        500.. => Fault::Transient,
         // Redirects are not followed: they would lead past what was registered.
         _ => Fault::Payload,
     }
-}
-
-/// Whether a host is a push service of a browser that many have.
-fn is_service(host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    SERVICES.iter().any(|&service| host == service || service.starts_with('.') && host.ends_with(service))
 }
 
 fn unix_s(time: SystemTime) -> u64 {
@@ -265,43 +247,26 @@ mod tests {
 
     #[test]
     fn every_answer_has_a_class() {
-        let check = |status, body: &str, expected| {
-            let found = [(true, false), (true, true), (false, false)]
-                .map(|(is_service, knows_key)| fault(status, body.as_bytes(), is_service, knows_key));
-            assert_eq!(found, expected, "{status} {body}");
+        let check = |status, body: &str, expected, expected_known| {
+            let found = [false, true].map(|knows_key| fault(status, body.as_bytes(), knows_key));
+            assert_eq!(found, [expected, expected_known], "{status} {body}");
         };
-        let all = |fault| [fault; 3];
-        check(404, "", all(Fault::Gone));
-        check(410, "", all(Fault::Gone));
-        check(413, "", all(Fault::Payload));
-        check(400, "bad TTL", all(Fault::Payload));
-        check(307, "", all(Fault::Payload));
-        check(500, "", all(Fault::Transient));
-        check(503, "vapid", all(Fault::Transient));
-        // Of a service that browsers have, of one that has taken our key, of one that anybody named.
-        let key = [Fault::Credential, Fault::Transient, Fault::Transient];
-        check(401, "", key);
-        check(403, "", key);
-        check(400, "VAPID public key mismatch", key);
-        check(400, r#"{"reason":"VapidPkHashMismatch"}"#, key);
-        check(400, r#"{"reason":"BadJwtToken"}"#, key);
-        check(400, "UnauthorizedRegistration", key);
-        check(429, "", [Fault::Quota, Fault::Quota, Fault::Transient]);
-    }
-
-    #[test]
-    fn who_may_stop_web_push_for_everybody_is_no_one_that_a_user_named() {
-        let check = |host: &str, expected| assert_eq!(is_service(host), expected, "{host}");
-        check("fcm.googleapis.com", true);
-        check("FCM.googleapis.com", true);
-        check("web.push.apple.com", true);
-        check("wns2-db5p.notify.windows.com", true);
-        check("updates.push.services.mozilla.com", true);
-        check("fcm.googleapis.com.example", false);
-        check("xfcm.googleapis.com", false);
-        check("push.apple.com.example", false);
-        check("push.example", false);
-        check("127.0.0.1", false);
+        let same = |status, body: &str, expected| check(status, body, expected, expected);
+        same(404, "", Fault::Gone);
+        same(410, "", Fault::Gone);
+        same(413, "", Fault::Payload);
+        same(400, "bad TTL", Fault::Payload);
+        same(307, "", Fault::Payload);
+        same(429, "", Fault::Quota);
+        same(500, "", Fault::Transient);
+        same(503, "vapid", Fault::Transient);
+        let key = |status, body: &str| check(status, body, Fault::Credential, Fault::Transient);
+        key(401, "");
+        key(403, "");
+        key(400, "VAPID public key mismatch");
+        key(400, r#"{"reason":"VapidPkHashMismatch"}"#);
+        key(400, r#"{"reason":"BadJwtToken"}"#);
+        key(400, "UnauthorizedRegistration");
     }
 
     #[test]
