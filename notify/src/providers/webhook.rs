@@ -83,6 +83,8 @@ pub(super) struct Webhook {
     content_type: HeaderValue,
     templates: Templates,
     secret: Option<Secret>,
+    /// Whether its host is written out, and none that a message has a part in.
+    is_one_host: bool,
     /// `None` for a service inside.
     guard: Option<Guard>,
     client: HttpClient,
@@ -106,7 +108,8 @@ impl Webhook {
             templates.add(&format!("headers.{name}"), template, Escape::Nothing)?;
             names.push(name);
         }
-        if inside && !names_host(&url) {
+        let is_one_host = names_host(&url);
+        if inside && !is_one_host {
             return Err(KeyError::new("inside", "is set for a url whose host a template makes: write the host there"));
         }
         let guard = (!inside).then_some(setup.guard);
@@ -117,6 +120,7 @@ impl Webhook {
             content_type: format.content_type(),
             templates,
             secret,
+            is_one_host,
             guard,
             client: HttpClient::new(&setup.tls, guard, Versions::Any),
             attempt_ms_max: setup.attempt_ms_max,
@@ -162,6 +166,16 @@ impl Provider for Webhook {
 
     fn medium(&self) -> Medium {
         Medium::Webhook
+    }
+
+    fn service(&self, message: &Message) -> Option<String> {
+        if self.is_one_host {
+            return None;
+        }
+        let values = super::templates::values(message, self.secret.as_ref().map(Secret::expose));
+        let uri: Option<Uri> = self.templates.render("url", &values).ok().and_then(|url| url.parse().ok());
+        // Of a URL that is none the attempt says so.
+        Some(uri.and_then(|uri| uri.host().map(str::to_ascii_lowercase)).unwrap_or_default())
     }
 
     fn send<'a>(&'a self, message: &'a Message) -> Attempt<'a> {

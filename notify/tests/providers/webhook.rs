@@ -1,4 +1,5 @@
 use fakes::Profile;
+use notify::providers::Providers;
 use schema::Medium;
 
 use super::{Message, Outcome, Rig, check_discreet, message, shown};
@@ -15,6 +16,23 @@ async fn a_message_arrives_as_its_template_says() {
     assert_eq!((&received.title, &received.body, received.badge), (&sent.title, &sent.body, sent.badge));
     assert_eq!(received.data, sent.data);
     assert_eq!(received.extra["path"], "/hook/some%2Fone%3Fx");
+}
+
+#[test]
+fn a_host_that_users_name_is_a_service_of_its_own() {
+    let check = |url: &str, address: &str, expected: Option<&str>| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notify.toml");
+        let text = format!("[[provider]]\nname = \"a\"\nmedium = \"webhook\"\nurl = \"{url}\"\nbody = \"{{}}\"\n");
+        std::fs::write(&path, text).expect("written");
+        let providers = Providers::load(&path).expect("legal");
+        let found = providers.of(Medium::Webhook)[0].service(&message(1, address));
+        assert_eq!(found.as_deref(), expected, "{url} {address}");
+    };
+    check("https://push.example/{{ address }}", "a", None);
+    check("https://{{ address }}.example/", "Some", Some("some.example"));
+    check("{{ address|safe }}", "https://b.example/x", Some("b.example"));
+    check("{{ address|safe }}", "none at all", Some(""));
 }
 
 #[tokio::test]
