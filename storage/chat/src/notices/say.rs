@@ -70,6 +70,9 @@ pub enum Said {
     },
 }
 
+/// Messages before a job's own that are looked at where its own is not to be told.
+const EARLIER_MAX: u64 = 16;
+
 /// Jobs that are looked at in one transaction, with up to 1,500 reads for each user.
 const AT_ONCE: usize = 16;
 
@@ -180,8 +183,21 @@ async fn say_readable<T: Transaction>(
         return nothing("the message is not there any more");
     };
     let item = PushItem::new(job.user, (channel, seq), message.from, message.sent_ms);
-    let decided = push::decide_some(tx, &[item], now).await?;
-    match decided[0] {
+    let decided = push::decide_some(tx, &[item], now).await?[0];
+    let instead = match decided {
+        // Beside it there may be others that it was to tell of.
+        Decision::Gone | Decision::Deleted | Decision::Blocked => {
+            earlier(tx, job, mark.seq.max(visible::joined_after(&member)), now).await?
+        }
+        Decision::Read
+        | Decision::Muted
+        | Decision::Online
+        | Decision::Told
+        | Decision::Unreadable
+        | Decision::Push => None,
+    };
+    match decided {
+        _ if instead.is_some() => {}
         // Its own job is what it was told with.
         Decision::Push | Decision::Told => {}
         Decision::Gone => return nothing("the message may not be read any more"),
@@ -192,6 +208,7 @@ async fn say_readable<T: Transaction>(
         Decision::Online => return nothing("the user is online"),
         Decision::Unreadable => return Ok(Said::Unreadable),
     }
+    let (seq, message) = instead.unwrap_or((seq, message));
     let user = keys::user(message.from);
     let from = tx.snapshot_get(&user).await?;
     let from = from.and_then(|row| unreadable::skip(&user, UserRecord::decode(&row)));
@@ -207,4 +224,36 @@ async fn say_readable<T: Transaction>(
         unread: visible::unread(head.seq, mark.seq, visible::joined_after(&member)),
         unread_total,
     })))
+}
+
+/// The newest message before a job's own that its user is still to be told of: of several that came together the last has
+/// the one job, and tells of the others too. None that had a job itself, or came before such a one.
+async fn earlier<T: Transaction>(
+    tx: &T,
+    job: &Job,
+    after: Seq,
+    now: UnixMs,
+) -> Result<Option<(Seq, MessageRecord)>, LayerError> {
+    let (channel, last) = (job.record.channel, job.record.seq.0);
+    let first = (after.0 + 1).max(last.saturating_sub(EARLIER_MAX));
+    let keys: Vec<_> = (first..last).rev().map(|seq| keys::message(channel, Seq(seq))).collect();
+    let rows = tx.snapshot_get_all(&keys).await?;
+    let mut messages = Vec::with_capacity(rows.len());
+    for ((seq, key), row) in (first..last).rev().zip(&keys).zip(&rows) {
+        let message = row.as_ref().and_then(|row| unreadable::skip(key, MessageRecord::decode(row)));
+        messages.extend(message.map(|message| (Seq(seq), message)));
+    }
+    let notice = |&(seq, ref message): &(Seq, MessageRecord)| {
+        let notice = NoticeId::of_message(job.user, channel, seq, message.sent_ms);
+        keys::delivery(notice, job.user, job.medium, &job.device)
+    };
+    let had_jobs = tx.snapshot_get_all(&messages.iter().map(notice).collect::<Vec<_>>()).await?;
+    let before = had_jobs.iter().take_while(|row| row.is_none()).count();
+    messages.truncate(before);
+    let item =
+        |(seq, message): &(Seq, MessageRecord)| PushItem::new(job.user, (channel, *seq), message.from, message.sent_ms);
+    let items: Vec<_> = messages.iter().map(item).collect();
+    let decided = push::decide_some(tx, &items, now).await?;
+    let told = decided.iter().position(|decision| matches!(decision, Decision::Push | Decision::Told));
+    Ok(told.map(|at| messages.swap_remove(at)))
 }

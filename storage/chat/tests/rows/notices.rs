@@ -350,6 +350,28 @@ fn what_is_seen_while_its_job_waits_is_not_told() {
 }
 
 #[test]
+fn what_a_job_was_to_tell_beside_its_own_message_is_told_without_that() {
+    let planned = "3 of 4; 2 phone g#2 try 1, 2 tablet g#2 try 1, 3 phone g#2 try 1";
+    let said = |script: &str, expected: &str| {
+        check(
+            &format!("1 sends a, 1 sends b; away 1+2; plan; lease; {script}; say"),
+            &format!("{planned}; {expected}"),
+        );
+    };
+    // The user has not heard of the first either, whose item went with that of the second.
+    said("1 deletes e of 2", "two: a (2 of 2), too: a (2 of 2), three: a (2 of 2)");
+    said("1 deletes e of 2; 1 deletes f of 1", &["the message was deleted"; 3].join(", "));
+    said("1 deletes e of 2; 2 marks 1", "the message was deleted, the message was deleted, three: a (2 of 2)");
+    // One that had a job of its own was told with that.
+    check(
+        "1 sends a; away 1; plan; lease; sent; 1 sends b; away 2; plan; lease; 1 deletes e of 2; say",
+        "3 of 2; 2 phone g#1 try 1, 2 tablet g#1 try 1, 3 phone g#1 try 1; 3; \
+        3 of 2; 2 phone g#2 try 1, 2 tablet g#2 try 1, 3 phone g#2 try 1; \
+        the message was deleted, the message was deleted, the message was deleted",
+    );
+}
+
+#[test]
 fn an_item_that_is_written_again_is_told_once() {
     check(
         &format!("{SENT}; plan; lease; sent; away 1; plan; lease"),
