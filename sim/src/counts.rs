@@ -52,6 +52,10 @@ counts! {
         fenced,
         /// Pages of inboxes, histories and arrivals that were read.
         pages,
+        /// Attempts to tell a device of something.
+        attempts,
+        /// Notifications that a provider took, each counted once.
+        told,
     }
 }
 

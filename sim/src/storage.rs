@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Whether appends read at the version of their shard's last commit; by default those of even seeds do.
     #[arg(long, value_name = "BOOL")]
     chained: Option<bool>,
+    /// Whether users are notified; by default they are in two of four seeds.
+    #[arg(long, value_name = "BOOL")]
+    notices: Option<bool>,
     /// Plants a bug, which the checkers should catch.
     #[arg(long, value_name = "NAME", value_enum)]
     broken: Option<Broken>,
@@ -70,7 +73,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut totals = Totals::default();
     let last = *seeds.end();
     for seed in seeds {
-        let options = Options { seed, chained: args.chained, broken: args.broken, trace: args.seeds.trace };
+        let options = Options {
+            seed,
+            chained: args.chained,
+            notices: args.notices,
+            broken: args.broken,
+            trace: args.seeds.trace,
+        };
         if told_alone {
             writeln!(out, "seed {seed}, chained reads: {}\n{:?}", options.is_chained(), Plan::draw(seed))?;
         }

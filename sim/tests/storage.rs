@@ -53,6 +53,10 @@ fn broken_variants_are_caught() {
     check(Broken::ReturnsUnnoticed, 163..=200, &["I6"]);
     check(Broken::ArrivalsOfTheOldEpochUnread, 1..=20, &["I6"]);
     check(Broken::ArrivalsBeyondTheView, 97..=149, &["I6"]);
+    check(Broken::EndedBeforeItIsSent, 1..=20, &["I9"]);
+    check(Broken::WorkersUnfenced, 20..=60, &["I9"]);
+    check(Broken::ItemsWithoutJobs, 1..=20, &["I9"]);
+    check(Broken::ToldUnwritten, 1..=20, &["I9"]);
 }
 
 /// What the program prints, and whether it ended well.

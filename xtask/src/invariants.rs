@@ -10,7 +10,7 @@ const ARCHITECTURE: &str = include_str!("../../ARCHITECTURE.md");
 /// The invariants that are reached, each with its rule.
 fn rules() -> Vec<(&'static str, &'static str)> {
     let section = ARCHITECTURE.split("\n## Invariants\n").nth(1).expect("the section is there");
-    let section = section.split("\nNot reached yet").next().expect("text before it");
+    let section = section.split("\n## ").next().expect("text before the next");
     let rules = section.split("\n- **").skip(1);
     rules.map(|rule| rule.split_once("** ").expect("- **I3** then its rule")).collect()
 }
@@ -51,7 +51,7 @@ fn kinds(name: &str, sources: &[Source]) -> [bool; 3] {
 fn every_invariant_that_is_reached_has_an_assertion_a_checker_and_a_test() {
     let sources = sources::all(None, &["rs", "toml"]).expect("git lists the sources");
     let names: Vec<_> = rules().iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I10", "I11", "I12", "I13"]);
+    assert_eq!(names, ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I13"]);
     for (name, rule) in rules() {
         let found = kinds(name, &sources);
         for (kind, excuse, found) in [

@@ -28,7 +28,7 @@ pub(crate) struct Log {
     pub(super) channels: BTreeMap<ChannelId, Vec<Arc<Message>>>,
     /// What each inbox holds, and up to where it was trimmed.
     pub(crate) inboxes: BTreeMap<UserId, (Position, Vec<Row>)>,
-    pub(super) ranges: BTreeMap<(ChannelId, UserId), Vec<SeqRange>>,
+    pub(crate) ranges: BTreeMap<(ChannelId, UserId), Vec<SeqRange>>,
     /// Channels whose members come and go.
     pub(super) groups: Vec<ChannelId>,
     pub(super) reactions: BTreeSet<(ChannelId, Seq, Emoji, UserId)>,
@@ -46,7 +46,7 @@ pub(crate) struct Row {
 
 impl Log {
     /// The message at a place, as it is at the end.
-    pub(super) fn message(&self, channel: ChannelId, seq: Seq) -> Option<&Arc<Message>> {
+    pub(crate) fn message(&self, channel: ChannelId, seq: Seq) -> Option<&Arc<Message>> {
         let place = usize::try_from(seq.0).expect("a run is short");
         self.channels.get(&channel).and_then(|messages| messages.get(place.wrapping_sub(1)))
     }

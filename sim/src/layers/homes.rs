@@ -14,8 +14,8 @@ use chat::view::Current;
 use chat::{LayerError, arrivals, keys, push};
 use kv::{Begin, Engine as _, Transaction};
 use schema::page::InboxPage;
-use schema::record::ArrivalRecord;
-use schema::{Epoch, ErrorCode, Event, Owner, Partition, Position, ShardIndex, Stamp, UserId};
+use schema::record::{ArrivalRecord, PushItem};
+use schema::{Epoch, ErrorCode, Event, EventBody, Owner, Partition, Position, ShardIndex, Stamp, UserId};
 
 use crate::rng::Rng;
 
@@ -32,6 +32,8 @@ pub(super) struct Home {
     /// Up to where it has read.
     place: Stamp,
     rows: Vec<(Stamp, ArrivalRecord)>,
+    /// Up to where it knows to have cleared its arrivals.
+    cleared: Stamp,
     /// What was read of them: for whom, and what.
     events: BTreeMap<Position, (Vec<UserId>, Event)>,
     /// Its users, each with the place from which on all that concerns it arrives here.
@@ -42,6 +44,19 @@ impl Home {
     /// What it was told, in its order.
     pub(super) fn told(&self) -> &[(Stamp, ArrivalRecord)] {
         &self.rows
+    }
+
+    /// Push items for those of the users of what it has read and not cleared who are absent, and up to where.
+    fn items(&self, is_absent: impl Fn(UserId) -> bool) -> (Stamp, Vec<PushItem>) {
+        let from = Position::end_of_stamp(self.cleared);
+        let mut items = Vec::new();
+        for (users, event) in self.events.range(from..).filter(|(at, _)| **at > from).map(|(_, told)| told) {
+            let EventBody::Message(message) = &event.body else { continue };
+            for &user in users.iter().filter(|&&user| user != message.from && is_absent(user)) {
+                items.push(PushItem::new(user, (message.channel_id, message.seq), message.from, message.sent_ms));
+            }
+        }
+        (self.place, items)
     }
 
     /// A user's events from memory, if they are all there.
@@ -128,9 +143,37 @@ pub(super) async fn read_arrivals(world: Rc<World>, life: Rc<Life>, shard: Shard
         world.tasks.sleep(rng.within(1..=world.plan.pause_ms)).await;
         let _more = read_arrivals_once(&world, &life, home, &mut rng).await;
         if rng.chance(200) {
-            let place = world.homes.borrow().get(&home).map(|home| home.place).unwrap_or_default();
-            // If the store does not do it now, the next time will.
-            let _later = arrivals::clear(&life.engine, home, place, &[]).await;
+            // If the store does not do it now, the next time will. Where users are notified some do it again as well, as
+            // those who have heard nothing of it would.
+            if let Some(through) = clear(&world, &life, home).await
+                && !(world.notices.is_some() && rng.chance(300))
+            {
+                has_cleared(&world, home, through);
+            }
+        }
+    }
+}
+
+/// Clears what a home has read; those who are absent have push items instead. Up to where, if the store did.
+async fn clear(world: &World, life: &Life, home: Owner) -> Option<Stamp> {
+    let is_absent = |user| world.notices.as_ref().is_some_and(|notices| notices.is_absent(user));
+    let (place, items) = world.homes.borrow().get(&home).map(|home| home.items(is_absent)).unwrap_or_default();
+    arrivals::clear(&life.engine, home, place, &items).await.is_ok().then_some(place)
+}
+
+fn has_cleared(world: &World, home: Owner, through: Stamp) {
+    if let Some(kept) = world.homes.borrow_mut().get_mut(&home) {
+        kept.cleared = through.max(kept.cleared);
+    }
+}
+
+/// The homes of the last view clear what they have read.
+pub(super) async fn clear_all(world: &Rc<World>) {
+    for life in world.members() {
+        for home in life.shards().map(|shard| life.owner(shard)) {
+            while clear(world, &life, home).await.is_none() {
+                world.tasks.sleep(1).await;
+            }
         }
     }
 }
@@ -185,12 +228,18 @@ pub(super) async fn adopt(world: Rc<World>, life: Rc<Life>) {
     }
 }
 
-/// Notes what is there to be adopted.
-async fn note_left(world: &World, life: &Life) -> Result<(), LayerError> {
+/// Notes what is there to be adopted. Where users are notified there is more under way, so that a life may be over by the
+/// time of the adoption that is not yet: all that is there is noted, and in the end it is known whose life is over.
+pub(super) async fn note_left(world: &World, life: &Life) -> Result<(), LayerError> {
     let tx = life.engine.begin(Begin::Fresh);
-    for ended in tx.snapshot_get_range(&keys::ended_lives()).await?.rows {
-        let Ok(ended) = keys::ended_of(&ended.key) else { continue };
-        let mut next = Some(keys::arrivals_of(ended).rows(LEFT_ROWS));
+    let left = if world.notices.is_some() {
+        vec![keys::arrivals()]
+    } else {
+        let ended = tx.snapshot_get_range(&keys::ended_lives()).await?.rows;
+        ended.iter().filter_map(|row| keys::ended_of(&row.key).ok()).map(keys::arrivals_of).collect()
+    };
+    for left in left {
+        let mut next = Some(left.rows(LEFT_ROWS));
         while let Some(range) = next {
             let page = tx.snapshot_get_range(&range).await?;
             for row in &page.rows {

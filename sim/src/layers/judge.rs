@@ -1,8 +1,8 @@
-//! Judgement of a run at its end: the checkers of clients' evidence, and three more.
+//! Judgement of a run at its end: the checkers of clients' evidence, and more.
 //!
 //! I7: no transaction of an epoch comes after one that ended it, and nothing arrives at a home of a life after that
 //! life's end. I6 where inboxes and arrivals meet: all that is in an inbox arrived at one home, which was told of it or
-//! has left it when it went, and nobody was told of anything else.
+//! has left it when it went, and nobody was told of anything else. I9 is judged where its evidence is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,7 @@ use schema::{Owner, Position, Stamp, UserId};
 use crate::checks::{self, Check, Log};
 use crate::outcome::{Violation, violated};
 
+use super::notices;
 use super::world::World;
 
 /// A row of arrivals.
@@ -28,7 +29,8 @@ pub(super) fn all(world: &World) -> Check {
     let left = arrivals_left(&engine)?;
     fenced(world)?;
     nothing_after_the_end(world, &left)?;
-    arrived(world, &log, &left)
+    arrived(world, &log, &left)?;
+    notices::check(world, &engine, &log)
 }
 
 /// Rows of arrivals that no home has cleared.

@@ -11,13 +11,15 @@
 //! world      what outlives a node                life            one life of it: appenders, and its view
 //! views      which there were, and proposals     homes           what arrives, sessions served, adoption
 //! device     clients                             story           what befalls the lives
-//! run        the phases                          judge           what must hold (I2 to I7, I10)
+//! notices    who is told of what (I9)            judge           what must hold (I2 to I7, I10)
+//! run        the phases
 //! ```
 
 mod device;
 mod homes;
 mod judge;
 mod life;
+mod notices;
 pub mod options;
 mod run;
 mod story;

@@ -14,6 +14,8 @@ pub struct Options {
     pub seed: u64,
     /// Whether appends read at the version of their shard's last commit. By default those of even seeds do.
     pub chained: Option<bool>,
+    /// Whether users are notified. By default they are in two of four seeds, and where a bug of notifications is planted.
+    pub notices: Option<bool>,
     /// A bug to be caught.
     pub broken: Option<Broken>,
     /// Whether every line of the trace is printed as it happens.
@@ -24,7 +26,7 @@ impl Options {
     /// A run of `seed` as it should be.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
-        Self { seed, chained: None, broken: None, trace: false }
+        Self { seed, chained: None, notices: None, broken: None, trace: false }
     }
 
     /// Whether appends read at the version of their shard's last commit.
@@ -33,12 +35,19 @@ impl Options {
         self.chained.unwrap_or(self.seed.is_multiple_of(2))
     }
 
+    /// Whether users are notified.
+    #[must_use]
+    pub fn has_notices(&self) -> bool {
+        self.notices.unwrap_or_else(|| self.broken.map_or(self.seed % 4 >= 2, Broken::is_of_notices))
+    }
+
     /// The command that repeats this run.
     #[must_use]
     pub fn command(&self) -> String {
         let broken = flag("broken", self.broken);
         let chained = self.chained.map(|chained| format!(" --chained {chained}")).unwrap_or_default();
-        format!("cargo run --release -p sim -- storage --seed {}{broken}{chained}", self.seed)
+        let notices = self.notices.map(|notices| format!(" --notices {notices}")).unwrap_or_default();
+        format!("cargo run --release -p sim -- storage --seed {}{broken}{chained}{notices}", self.seed)
     }
 }
 
@@ -85,9 +94,23 @@ pub enum Broken {
     ArrivalsOfTheOldEpochUnread,
     /// A home reads what arrives beyond the view that it knows.
     ArrivalsBeyondTheView,
+    /// A job is ended as sent before it is sent.
+    EndedBeforeItIsSent,
+    /// A worker of notifications works on without a look at its fence.
+    WorkersUnfenced,
+    /// Push items are cleared, and no jobs are made of them.
+    ItemsWithoutJobs,
+    /// It is not stored up to where a user was told.
+    ToldUnwritten,
 }
 
 impl Broken {
+    /// Whether it is one of notifications.
+    pub(super) fn is_of_notices(self) -> bool {
+        use Broken::{EndedBeforeItIsSent, ItemsWithoutJobs, ToldUnwritten, WorkersUnfenced};
+        matches!(self, EndedBeforeItIsSent | WorkersUnfenced | ItemsWithoutJobs | ToldUnwritten)
+    }
+
     /// What the engine lies about, if that has the effect.
     pub(super) fn lie(self) -> Option<Lie> {
         match self {
@@ -105,7 +128,11 @@ impl Broken {
             Self::FenceOfMoversOnly => Some(Lie::FenceOfMoversOnly),
             Self::BatchRowsClearedAtEveryView => Some(Lie::BatchRowsClearedAtEveryView),
             Self::AdoptTakesTheLiving => Some(Lie::AdoptTakesTheLiving),
+            Self::WorkersUnfenced => Some(Lie::NoFenceOfWorkers),
+            Self::ItemsWithoutJobs => Some(Lie::ItemsWithoutJobs),
+            Self::ToldUnwritten => Some(Lie::ToldUnwritten),
             Self::SeveralInFlight
+            | Self::EndedBeforeItIsSent
             | Self::AcknowledgeBeforeDurable
             | Self::ServesBeforeTheView
             | Self::ReturnsUnnoticed

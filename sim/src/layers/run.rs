@@ -10,6 +10,7 @@ use crate::outcome::{Outcome, judged, violated};
 use super::device::Device;
 use super::homes::read_all_arrivals;
 use super::judge;
+use super::notices;
 use super::options::Options;
 use super::story::{befall, bury_the_dead, join, steal};
 use super::tasks::{Part, Stuck};
@@ -47,6 +48,9 @@ async fn main_task(world: Rc<World>) {
         join(&world, &mut rng).await;
     }
     begin_devices(&world);
+    if world.notices.is_some() {
+        world.tasks.spawn(Part::World, notices::live(Rc::clone(&world)));
+    }
     for &(at_ms, hardship) in &world.plan.hardships {
         world.tasks.sleep(at_ms.saturating_sub(world.tasks.now_ms())).await;
         world.note(format_args!("{hardship:?}"));
@@ -79,6 +83,7 @@ async fn main_task(world: Rc<World>) {
     while world.readers.get() > 0 {
         world.tasks.sleep(1).await;
     }
+    notices::finish(&world).await;
 }
 
 fn begin_devices(world: &Rc<World>) {

@@ -21,6 +21,7 @@ use crate::world::{Room, WALL};
 
 use super::homes::Home;
 use super::life::Life;
+use super::notices::Notices;
 use super::options::{Broken, Options, Plan};
 use super::tasks::Tasks;
 use super::views::Views;
@@ -55,6 +56,8 @@ pub(super) struct World {
     openings: Cell<u64>,
     pub(super) users: Vec<UserId>,
     pub(super) rooms: Vec<Room>,
+    /// In some worlds users are notified.
+    pub(super) notices: Option<Notices>,
     pub(super) facts: RefCell<Facts>,
     pub(super) done: RefCell<Done>,
     pub(super) phase: Cell<Phase>,
@@ -85,8 +88,10 @@ impl World {
         let trace = Trace::new(options.trace);
         note!(trace, "seed {}, chained reads: {}, {plan:?}", options.seed, options.is_chained());
         let clock: Arc<ManualClock> = Arc::default();
+        let notices = options.has_notices().then(|| Notices::begin(&store, &users, &rooms, &mut rng.part("notices")));
         let world = Self {
             options,
+            notices,
             trace,
             tasks: Tasks::new(rng.part("tasks"), Arc::clone(&clock)),
             rng,

@@ -14,7 +14,7 @@ use futures_channel::oneshot;
 use kv::memory::MemoryEngine;
 use kv::{Begin, Engine, Generation, Version};
 use schema::record::FenceRecord;
-use schema::{Epoch, Owner, Seq};
+use schema::{Epoch, Incarnation, Owner, Seq};
 
 pub use transaction::LyingTransaction;
 
@@ -23,6 +23,12 @@ pub use transaction::LyingTransaction;
 pub enum Lie {
     /// A batch finds its fence standing, whatever became of it (I7).
     NoFence,
+    /// A worker of notifications finds its fence standing, whatever became of it (I9).
+    NoFenceOfWorkers,
+    /// Items are cleared and the jobs that are made of them are not there (I9).
+    ItemsWithoutJobs,
+    /// Up to where a user was told is not stored (I9).
+    ToldUnwritten,
     /// A batch's fence is read in a transaction of its own, so that a takeover after that is missed (I7).
     FenceReadBefore,
     /// A batch finds in its fence the epoch that it expects, if the fence is of its node's life (I6).
@@ -77,6 +83,7 @@ pub struct LyingEngine<E> {
     lie: Option<Lie>,
     memory: Arc<Mutex<Memory>>,
     batch: Option<Batch>,
+    worker: Option<FenceRecord>,
 }
 
 /// What was asked of an engine.
@@ -111,7 +118,7 @@ impl<E: Engine> LyingEngine<E> {
     #[must_use]
     pub fn new(inner: E, lie: Option<Lie>) -> Self {
         let memory = Memory { durable: inner.newest(), ..Memory::default() };
-        Self { inner, lie, memory: Arc::new(Mutex::new(memory)), batch: None }
+        Self { inner, lie, memory: Arc::new(Mutex::new(memory)), batch: None, worker: None }
     }
 
     /// The engine that does not lie.
@@ -144,6 +151,12 @@ impl<E: Engine> LyingEngine<E> {
     #[must_use]
     pub fn for_batch(&self, owner: Owner, epoch: Epoch, lane: u8) -> Self {
         Self { batch: Some(Batch { owner, epoch, lane }), ..self.clone() }
+    }
+
+    /// The engine for a worker of notifications of a node's life under a view.
+    #[must_use]
+    pub fn for_worker(&self, incarnation: Incarnation, epoch: Epoch) -> Self {
+        Self { worker: Some(FenceRecord { incarnation, epoch }), ..self.clone() }
     }
 
     /// At which version a transaction begins in truth.
@@ -188,7 +201,8 @@ impl<E: Engine> Engine for LyingEngine<E> {
         let inner = self.inner.begin(self.begins(read));
         let reads_before = self.lie == Some(Lie::FenceReadBefore) && self.batch.is_some();
         let before = reads_before.then(|| self.inner.begin(Begin::Fresh));
-        LyingTransaction::new(inner, before, self.lie, self.batch, Arc::clone(&self.memory))
+        let worker = self.worker.filter(|_| self.lie == Some(Lie::NoFenceOfWorkers));
+        LyingTransaction::new(inner, before, self.lie, self.batch, Arc::clone(&self.memory)).of_worker(worker)
     }
 
     fn generation(&self) -> Generation {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use chat::{keys, view};
 use futures_channel::oneshot;
 use kv::{Atomic, Committed, Error, Page, RangeRequest, Row, Transaction, Version, Watch, join};
-use schema::record::{ChannelRecord, FenceRecord, HeadRecord};
-use schema::{Owner, Seq, ShardIndex, View};
+use schema::record::{ChannelRecord, FenceRecord, HeadRecord, JobRecord};
+use schema::{NoticeId, Owner, Seq, ShardIndex, View};
 
 use super::{Batch, Lie, Memory, is_of, lock};
 
@@ -19,6 +19,8 @@ pub struct LyingTransaction<T> {
     before: Option<T>,
     lie: Option<Lie>,
     batch: Option<Batch>,
+    /// The fence that a worker is told of, with [`Lie::NoFenceOfWorkers`].
+    worker: Option<FenceRecord>,
     memory: Arc<Mutex<Memory>>,
     /// The batch row that this transaction reads, and whether it and first replies are hidden from it.
     batch_row: OnceLock<(Vec<u8>, bool)>,
@@ -42,12 +44,17 @@ impl<T: Transaction> LyingTransaction<T> {
             before,
             lie,
             batch,
+            worker: None,
             memory,
             batch_row: OnceLock::new(),
             view: OnceLock::new(),
             fences: Vec::new(),
             writes: false,
         }
+    }
+
+    pub(super) fn of_worker(self, worker: Option<FenceRecord>) -> Self {
+        Self { worker, ..self }
     }
 
     /// Where a row lies: the batch row of another lane where that of a shard beyond all others would.
@@ -142,6 +149,7 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         self.note_batch_row(key);
         let read = match self.batch {
+            _ if self.worker.is_some() && is_of("fence", key) => Ok(self.worker.map(|fence| fence.encode().into())),
             Some(batch) if is_of("fence", key) => self.read_fence(key, batch).await,
             _ => self.inner.get(&self.place(key)).await,
         };
@@ -211,6 +219,8 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
                 return self.fences.push((key.to_vec(), value.to_vec()));
             }
             (Some(Lie::FenceOfMoversOnly), _) if is_of("view", key) => self.write_fences(value),
+            (Some(Lie::ItemsWithoutJobs), _) if is_of("job", key) && is_first_of_message(key, value) => return,
+            (Some(Lie::ToldUnwritten), _) if is_of("told", key) => return,
             (Some(Lie::BatchRowsClearedAtEveryView), _) if is_of("fence", key) => {
                 let batches = keys::batches(FenceRecord::decode(value).expect("a fence").incarnation);
                 self.inner.clear_range(&batches.begin, &batches.end);
@@ -277,6 +287,13 @@ impl<T: Transaction> Transaction for LyingTransaction<T> {
         }
         result
     }
+}
+
+/// Whether a row is a job of a message as it is made of an item, and not as it is put off.
+fn is_first_of_message(key: &[u8], value: &[u8]) -> bool {
+    let (_, _, due, ..) = keys::job_fields(key).expect("a key of a job");
+    let JobRecord { origin, planned_ms, leased, .. } = JobRecord::decode(value).expect("a job");
+    origin == NoticeId::default() && due == planned_ms && !leased
 }
 
 /// An attempt of a batch ended: whether its next one finds its batch row and first replies.

@@ -56,6 +56,7 @@ pub async fn plan<E: Engine>(
     commit!(engine, Begin::Fresh, |tx, _| {
         worker.prove(&tx).await?;
         let decided = push::decide_some(&tx, items, now).await?;
+        assert_eq!(decided.len(), items.len(), "I9: what is cleared is decided");
         let mut decisions = BTreeMap::new();
         let mut told: BTreeMap<(UserId, ChannelId), &PushItem> = BTreeMap::new();
         for (item, decision) in items.iter().zip(decided) {
