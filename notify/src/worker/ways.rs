@@ -9,23 +9,37 @@ use std::time::Duration;
 
 use schema::Instant;
 
-use crate::breaker::{Breaker, State, Verdict};
+use crate::breaker::{Breaker, Verdict};
 use crate::message::Message;
-use crate::outcome::Outcome;
+use crate::outcome::{Fault, Outcome};
 use crate::providers::Provider;
 
-/// Attempts that one host which users name may have under way: a quarter of all, and few that never answers can hold.
-const OF_SERVICE_MAX: usize = 64;
+/// Attempts that a host which users name may have under way at first. Each that is taken makes room for one more, each
+/// without an answer takes half of the room: the hosts of browsers soon have all there is, and one that never answers, or
+/// many of them, hold few places of the others'.
+const OF_SERVICE_FIRST: usize = 16;
+/// The least that is left of it.
+const OF_SERVICE_MIN: usize = 2;
+/// The most: as many as a medium has.
+const OF_SERVICE_MAX: usize = 256;
 /// Hosts of which something is remembered: beyond it those with nothing under way are forgotten.
 const SERVICES_MAX: usize = 10_000;
 /// How long a message waits where its service has too many under way.
 const FULL: Duration = Duration::from_secs(1);
 
 /// One service of a provider.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Service {
     breaker: Breaker,
     under_way: usize,
+    /// Attempts that it may have under way, where users name it.
+    most: usize,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self { breaker: Breaker::default(), under_way: 0, most: OF_SERVICE_FIRST }
+    }
 }
 
 struct Way {
@@ -53,8 +67,11 @@ impl Ways {
     pub(super) fn room(&self, now: Instant, most: usize) -> Result<usize, Duration> {
         let mut wait = FULL;
         for way in &self.0 {
-            // Hosts are known only with their messages.
-            let Some(service) = way.services.get(&None) else { return Ok(most) };
+            let Some(service) = way.services.get(&None) else {
+                // Hosts are known only with their messages: what those that are known have room for, and one more.
+                let free = way.services.values().map(|service| service.most.saturating_sub(service.under_way));
+                return Ok(most.min(OF_SERVICE_FIRST + free.sum::<usize>()));
+            };
             match service.breaker.clone().may_send(now) {
                 Verdict::Send => return Ok(most),
                 Verdict::Probe => return Ok(1),
@@ -70,10 +87,14 @@ impl Ways {
         for (at, way) in self.0.iter_mut().enumerate() {
             let service = way.provider.service(message);
             if way.services.len() >= SERVICES_MAX {
-                way.services.retain(|_, service| service.under_way > 0);
+                // What is remembered of trouble is given up for those with none; it is found out again.
+                way.services.retain(|_, service| service.under_way > 0 || service.most > OF_SERVICE_FIRST);
+                if way.services.len() >= SERVICES_MAX {
+                    way.services.retain(|_, service| service.under_way > 0);
+                }
             }
             let found = way.services.entry(service.clone()).or_default();
-            let verdict = if service.is_some() && found.under_way >= OF_SERVICE_MAX {
+            let verdict = if service.is_some() && found.under_way >= found.most {
                 Err(FULL)
             } else {
                 match found.breaker.may_send(now) {
@@ -98,13 +119,10 @@ impl Ways {
         let Some(service) = services.get_mut(&taken.service) else { return };
         service.under_way = service.under_way.saturating_sub(1);
         service.breaker.note(now, outcome);
-        // A host about which there is nothing to remember.
-        if taken.service.is_some()
-            && service.under_way == 0
-            && matches!(outcome, Outcome::Sent { .. })
-            && service.breaker.state() == State::Closed
-        {
-            services.remove(&taken.service);
+        match outcome {
+            Outcome::Sent { .. } => service.most = (service.most + 1).min(OF_SERVICE_MAX),
+            Outcome::Failed { fault: Fault::Network, .. } => service.most = (service.most / 2).max(OF_SERVICE_MIN),
+            Outcome::Failed { .. } => {}
         }
     }
 }
@@ -117,7 +135,6 @@ mod tests {
 
     use super::*;
     use crate::message::Target;
-    use crate::outcome::Fault;
     use crate::providers::Attempt;
 
     /// A provider, of hosts that users name or of one service.
@@ -172,7 +189,7 @@ mod tests {
                 now = now.plus_ms(1_000 * seconds.parse::<u64>().expect("seconds"));
             } else if let Some((host, said)) = word.split_once("?=") {
                 let found = match host {
-                    "" => ways.room(now, 9).map(|room| room.to_string()),
+                    "" => ways.room(now, 99).map(|room| room.to_string()),
                     host => ways.take(now, &message(host)).map(|taken| {
                         ways.note(now, &taken, &Outcome::failed(Fault::Gone, ""));
                         taken.provider.name().to_owned()
@@ -202,18 +219,28 @@ mod tests {
 
     #[test]
     fn a_provider_that_is_one_service_is_left_alone_as_one() {
-        check(ONE, "?=9 a?=one a:credential ?=1s a?=60s b?=60s +60 ?=1 b?=one ?=9");
+        check(ONE, "?=99 a?=one a:credential ?=1s a?=60s b?=60s +60 ?=1 b?=one ?=99");
         check(ONE, "a:network*20 b?=5s");
     }
 
     #[test]
     fn of_hosts_that_users_name_one_is_in_no_others_way() {
-        check(HOSTS, "a:credential a?=60s b?=hosts ?=9");
+        check(HOSTS, "a:credential a?=60s b?=hosts ?=48");
         check(HOSTS, "a:network*20 a?=5s b?=hosts");
         check(HOSTS, "a:quota b?=hosts");
-        check(HOSTS, "a^64 a?=1s b?=hosts");
-        // A host that was told well leaves nothing behind.
         check(HOSTS, "a:network*19 a:ok a:network*19 a?=hosts");
+    }
+
+    #[test]
+    fn a_host_has_more_room_with_each_message_that_it_takes() {
+        check(HOSTS, "a^16 a?=1s b?=hosts");
+        check(HOSTS, "a:ok*4 a^20 a?=1s");
+        check(HOSTS, "a:ok*400 a^256 a?=1s");
+        check(HOSTS, "a:network a^8 a?=1s");
+        check(HOSTS, "a:network*9 a^2 a?=1s");
+        check(HOSTS, "a:gone*9 a^16 a?=1s");
+        // As much is begun as there may be room for.
+        check(HOSTS, "?=16 a^9 ?=23");
     }
 
     #[test]
