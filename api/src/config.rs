@@ -13,6 +13,7 @@ use crate::counts::Counts;
 use crate::nodes::{Nodes, Peers};
 use crate::password::Cost;
 use crate::proxy::Network;
+use crate::queues::Queues;
 
 /// How HTTP is served.
 #[derive(Debug, Clone)]
@@ -113,6 +114,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// The applications of the store, once it is open.
     fn applications(&self) -> Option<Arc<dyn Applications>>;
+
+    /// The queues of notifications of the store, once it is open.
+    fn queues(&self) -> Option<Arc<dyn Queues>>;
 
     /// Has the node hand over what it owns, send its clients away, and end. Does not wait; may be repeated.
     fn drain(&self);

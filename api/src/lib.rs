@@ -11,7 +11,7 @@
 //! problem    errors as HTTP tells them           rate       bounded buckets
 //! http1      rules that hyper leaves to us       proxy      clients' addresses behind proxies
 //! cors       pages of other origins              counts     refusals by bound
-//! apps       backends that notify: keys, and their operators
+//! apps       backends that notify: keys, and their operators     queues     what waits to be sent, for operators
 //! away       refusals without a store            ending     work that outlives its request
 //! page       the web page's files                origin     where this node is, as a client sees it
 //! nodes      this node and those beside it      contacts   by which media users are told
@@ -32,6 +32,7 @@ mod page;
 mod password;
 mod problem;
 mod proxy;
+mod queues;
 mod rate;
 mod routes;
 pub mod seed;
@@ -48,6 +49,7 @@ pub use counts::Counts;
 pub use nodes::{LinkShown, LinkState, NodeShown, Nodes, Part, Peer, Peers, ws_address};
 pub use password::Cost;
 pub use proxy::{Network, ParseNetworkError};
+pub use queues::{Queues, StoredQueues};
 pub use serve::{Running, serve, serve_internal};
 pub use shards::Shards;
 pub use token::TokenKey;

@@ -163,6 +163,21 @@ fn a_backend_notifies_through_trouble_of_a_provider_and_sees_what_became_of_it()
     assert_eq!(told(&fakes.apns, &token(1)), ["On its way | Today. | None"]);
     assert_eq!(fakes.apns.received()[0].data.get("order").map(String::as_str), Some("7"));
     assert_eq!(fakes.apns.counts().taken, 2, "once each");
+    // What no service takes is dead, and an operator has it tried again.
+    let large =
+        json!({"to": [ann_id, bob_id], "category": "shipping", "title": "Large", "data": {"a": "x".repeat(8_000)}});
+    let (status, large) = ask_as(&app, "POST", &url, &large);
+    assert_eq!(status, 202, "{large}");
+    let dead = || {
+        (0..400).any(|_| {
+            thread::sleep(Duration::from_millis(100));
+            cli(&["notify", "dead", "apns"]).1.matches("payload: its data").count() == 2
+        })
+    };
+    assert!(dead(), "{}", cli(&["notify", "dead", "apns"]).1);
+    assert!(cli(&["notify", "status"]).1.lines().any(|line| line.starts_with("apns") && line.ends_with('2')));
+    assert_eq!(cli(&["notify", "replay", "apns"]), (0, "2 of apns are tried again\n".to_owned()));
+    assert!(dead(), "it is as large as before: {}", cli(&["notify", "dead", "apns"]).1);
     let (code, revoked) = cli(&["app", "revoke", &app.0]);
     assert_eq!((code, ask_as(&app, "POST", &url, &wanted).0), (0, 401), "{revoked}");
     node.signal(Signal::TERM);

@@ -1,5 +1,5 @@
 //! Probes, metrics and administration: `/health/live`, `/health/ready`, `/metrics`, `/admin/nodes`, `/admin/drain`,
-//! `/admin/apps`.
+//! `/admin/apps`, `/admin/notify`.
 //!
 //! Owns the answers' form. What they say is [`Node`](crate::Node)'s.
 
@@ -11,14 +11,15 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use schema::ErrorCode;
-use serde::Serialize;
+use schema::{ErrorCode, Medium};
+use serde::{Deserialize, Serialize};
 
 use crate::apps::{Applications, Wanted};
 use crate::config::Node;
-use crate::extract::UrlPath;
+use crate::extract::{UrlPath, UrlQuery};
 use crate::nodes::Nodes;
 use crate::problem::Problem;
+use crate::queues::Queues;
 
 /// Whether the node takes traffic, and if not, why.
 #[derive(Debug, Serialize)]
@@ -121,4 +122,39 @@ pub(crate) async fn revoke_app(
     UrlPath(key): UrlPath<String>,
 ) -> Result<impl IntoResponse, Problem> {
     change_apps(&node, &headers, Wanted::Revoke(&key)).await
+}
+
+fn store_queues(node: &Arc<dyn Node>) -> Result<Arc<dyn Queues>, Problem> {
+    let away = || Problem::new(ErrorCode::StorageUnavailable, "the node waits for its store, try again");
+    node.queues().ok_or_else(away)
+}
+
+/// How much waits to be sent.
+pub(crate) async fn queues(State(node): State<Arc<dyn Node>>) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(store_queues(&node)?.waiting(node.wall()).await?))
+}
+
+/// How many are shown.
+#[derive(Debug, Deserialize)]
+pub(crate) struct DeadQuery {
+    limit: Option<u32>,
+}
+
+/// What was given up.
+pub(crate) async fn dead(
+    State(node): State<Arc<dyn Node>>,
+    UrlPath(medium): UrlPath<Medium>,
+    UrlQuery(query): UrlQuery<DeadQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(store_queues(&node)?.dead(medium, query.limit.unwrap_or(100)).await?))
+}
+
+/// Has what was given up tried again.
+pub(crate) async fn replay(
+    State(node): State<Arc<dyn Node>>,
+    headers: HeaderMap,
+    UrlPath(medium): UrlPath<Medium>,
+) -> Result<impl IntoResponse, Problem> {
+    refuse_pages(&headers)?;
+    Ok(Json(store_queues(&node)?.replay(medium, node.wall()).await?))
 }

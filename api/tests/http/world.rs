@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{
-    Applications, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Running, Shards,
-    StoredApplications, TokenKey,
+    Applications, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Queues, Running, Shards,
+    StoredApplications, StoredQueues, TokenKey,
 };
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 use schema::mesh::Kicked;
@@ -82,6 +82,10 @@ impl Node for TestNode {
 
     fn applications(&self) -> Option<Arc<dyn Applications>> {
         Some(Arc::new(StoredApplications(self.engine.clone())))
+    }
+
+    fn queues(&self) -> Option<Arc<dyn Queues>> {
+        Some(Arc::new(StoredQueues(self.engine.clone())))
     }
 
     fn drain(&self) {

@@ -161,7 +161,8 @@ impl Node<'_> {
         let bootstrap = &*bootstrap;
         let state = &bootstrap.state;
         state.counts().show_store(store::Figures::of(store));
-        state.show_applications(Arc::new(api::StoredApplications(store.clone())));
+        let applications = Arc::new(api::StoredApplications(store.clone()));
+        state.administer(applications, Arc::new(api::StoredQueues(store.clone())));
         self.wait_for(state, S::REMEDY, store::must_be_whole_in_the_end(store))??;
         state.set_store(Health::Answering);
         let health = HealthWatch::new(Instant::now());

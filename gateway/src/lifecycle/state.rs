@@ -37,6 +37,7 @@ pub(crate) struct NodeState {
     http_counts: api::Counts,
     /// Nothing until the store is open.
     applications: OnceLock<Arc<dyn api::Applications>>,
+    queues: OnceLock<Arc<dyn api::Queues>>,
 }
 
 impl NodeState {
@@ -56,13 +57,15 @@ impl NodeState {
             metrics: Arc::new(metrics),
             http_counts: api::Counts::default(),
             applications: OnceLock::new(),
+            queues: OnceLock::new(),
         }
     }
 
-    /// From here on operators may ask for the applications of this store. The first call decides.
-    pub(crate) fn show_applications(&self, applications: Arc<dyn api::Applications>) {
+    /// From here on operators may ask for the applications and the queues of this store. The first call decides.
+    pub(crate) fn administer(&self, applications: Arc<dyn api::Applications>, queues: Arc<dyn api::Queues>) {
         // A node opens one store.
         let _ = self.applications.set(applications);
+        let _ = self.queues.set(queues);
     }
 
     /// Goes on to another phase.
@@ -148,6 +151,10 @@ impl NodeState {
 impl api::Node for NodeState {
     fn applications(&self) -> Option<Arc<dyn api::Applications>> {
         self.applications.get().cloned()
+    }
+
+    fn queues(&self) -> Option<Arc<dyn api::Queues>> {
+        self.queues.get().cloned()
     }
 
     fn wall(&self) -> UnixMs {

@@ -197,6 +197,7 @@ mod tests {
         let store = EmbeddedEngine::open(directory.path(), EmbeddedOptions::new(1)).expect("an empty store");
         let metrics = Metrics::new(1, 1_000, directory.path());
         metrics.show_store(Figures::of(&store));
+        metrics.show_notifications(std::sync::Arc::default());
         let of_a_cluster = render(foundationdb::families(&FoundationDbStats::default()));
         let text = api::Counts::default().within(&(metrics.render() + &of_a_cluster));
         let shown: BTreeSet<_> = text

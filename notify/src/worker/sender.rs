@@ -21,7 +21,7 @@ use crate::compose;
 use crate::message::Message;
 use crate::outcome::Outcome;
 use crate::providers::ATTEMPT_MS_MAX;
-use crate::retry::{self, Attempt, Next};
+use crate::retry::{self, Attempt, Next, Why};
 
 /// Attempts of one medium that are under way at once: at 100 ms each, 2,560 a second.
 const UNDER_WAY_MAX: usize = 256;
@@ -250,7 +250,12 @@ impl<E: Engine> Sender<E> {
             Next::Forget => End::Gone { address, why: detail },
             Next::Dead { why } => {
                 counts.dead(self.medium);
-                End::Dead { why: format!("{}: {detail}", why.word()) }
+                let why = match why {
+                    // The class of the fault says it already.
+                    Why::Payload => detail,
+                    Why::Expired | Why::TooLong => format!("{}: {detail}", why.word()),
+                };
+                End::Dead { why }
             }
         };
         self.end(job, end);

@@ -68,7 +68,8 @@ impl Ways {
         let mut wait = FULL;
         for way in &self.0 {
             let Some(service) = way.services.get(&None) else {
-                // Hosts are known only with their messages: what those that are known have room for, and one more.
+                // Hosts are known only with their messages: what those that are known have room for, and one more. So is
+                // a provider that is one service before its first.
                 let free = way.services.values().map(|service| service.most.saturating_sub(service.under_way));
                 return Ok(most.min(OF_SERVICE_FIRST + free.sum::<usize>()));
             };
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_provider_that_is_one_service_is_left_alone_as_one() {
-        check(ONE, "?=99 a?=one a:credential ?=1s a?=60s b?=60s +60 ?=1 b?=one ?=99");
+        check(ONE, "?=16 a?=one ?=99 a:credential ?=1s a?=60s b?=60s +60 ?=1 b?=one ?=99");
         check(ONE, "a:network*20 b?=5s");
     }
 

@@ -4,16 +4,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::config::Mode;
 use crate::ops::terminal::{print, table};
 
-use super::ask::ask_with;
+use super::ask::asked;
 use super::settings::Settings;
 
 #[derive(Debug, Subcommand)]
@@ -85,15 +83,6 @@ pub(super) fn app(command: &AppCommand) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What the node at `listen.internal` answers.
-fn asked(settings: &Settings, method: &str, path: &str, body: &str) -> anyhow::Result<Value> {
-    let config = settings.load(Mode::Run)?;
-    let Some(text) = ask_with(config.internal, method, path, body)? else {
-        bail!("no node answers at {}; name another with --internal", config.internal);
-    };
-    serde_json::from_str(&text).context("the node's answer is of another version of this program")
 }
 
 /// A text, or nothing.

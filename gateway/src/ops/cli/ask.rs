@@ -6,8 +6,12 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
+
+use crate::config::Mode;
+
+use super::settings::Settings;
 
 /// How long a node may take for each step: it answers from memory.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,7 +30,7 @@ pub(super) fn ask(internal: SocketAddr, method: &str, path: &str) -> anyhow::Res
 ///
 /// # Errors
 /// As [`ask`]; a refusal in the node's own words.
-pub(super) fn ask_with(internal: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<Option<String>> {
+fn ask_with(internal: SocketAddr, method: &str, path: &str, body: &str) -> anyhow::Result<Option<String>> {
     let at = reachable(internal);
     let stream = match TcpStream::connect_timeout(&at, PATIENCE) {
         Ok(stream) => stream,
@@ -39,6 +43,18 @@ pub(super) fn ask_with(internal: SocketAddr, method: &str, path: &str, body: &st
     let said = problem.as_ref().and_then(|problem| problem["detail"].as_str()).unwrap_or(body.trim());
     ensure!((200..300).contains(&status), "the node at {at} answers {method} {path} with {status}: {said}");
     Ok(Some(body.to_owned()))
+}
+
+/// What the node at `listen.internal` of a configuration answers, as JSON.
+///
+/// # Errors
+/// As [`ask_with`]; nobody listens there.
+pub(super) fn asked(settings: &Settings, method: &str, path: &str, body: &str) -> anyhow::Result<Value> {
+    let internal = settings.load(Mode::Run)?.internal;
+    let Some(text) = ask_with(internal, method, path, body)? else {
+        bail!("no node answers at {internal}; name another with --internal");
+    };
+    serde_json::from_str(&text).context("the node's answer is of another version of this program")
 }
 
 fn nobody(error: &io::Error) -> bool {

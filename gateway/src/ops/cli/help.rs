@@ -49,6 +49,14 @@ Examples:
 The token goes to standard output. It is not checked that the user exists. Whoever holds it speaks for
 that user until it expires; logging out does not revoke it.";
 
+pub(super) const NOTIFY_EXAMPLES: &str = "\
+Examples:
+  rookery notify status
+  rookery notify dead apns --limit 20
+  rookery notify replay apns       once the cause is mended
+
+A running node is asked at listen.internal. What waits is that of the whole store; reading it takes as long as it is deep.";
+
 pub(super) const APP_EXAMPLES: &str = "\
 Examples:
   rookery app create shop --quota 100000

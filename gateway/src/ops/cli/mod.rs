@@ -8,6 +8,7 @@ mod ask;
 mod gentoken;
 mod help;
 mod nodes;
+mod notify;
 mod settings;
 mod store;
 
@@ -26,6 +27,7 @@ use crate::telemetry::logs::Logs;
 use app::AppCommand;
 use gentoken::{GentokenArgs, gentoken};
 use nodes::{DrainArgs, NodesArgs, drain, nodes};
+use notify::NotifyCommand;
 use settings::Settings;
 use store::StoreCommand;
 
@@ -69,6 +71,9 @@ enum Command {
     /// Make, list and end the applications that may send notifications
     #[command(subcommand, after_help = help::APP_EXAMPLES)]
     App(AppCommand),
+    /// Show how many notifications wait or were given up, and try these again
+    #[command(subcommand, after_help = help::NOTIFY_EXAMPLES)]
+    Notify(NotifyCommand),
     /// Look into a store that no node has open
     #[command(subcommand)]
     Store(StoreCommand),
@@ -110,6 +115,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Nodes(arguments) => nodes(&arguments),
         Command::Drain(arguments) => drain(&arguments),
         Command::App(command) => app::app(&command),
+        Command::Notify(command) => notify::notify(&command),
         Command::Store(command) => command.run(),
     }
 }
