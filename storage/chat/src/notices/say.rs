@@ -243,12 +243,14 @@ async fn earlier<T: Transaction>(
         let message = row.as_ref().and_then(|row| unreadable::skip(key, MessageRecord::decode(row)));
         messages.extend(message.map(|message| (Seq(seq), message)));
     }
-    let notice = |&(seq, ref message): &(Seq, MessageRecord)| {
+    // By whatever medium and on whichever device: one that was registered anew by another was told then as well.
+    let had_job = |&(seq, ref message): &(Seq, MessageRecord)| {
         let notice = NoticeId::of_message(job.user, channel, seq, message.sent_ms);
-        keys::delivery(notice, job.user, job.medium, &job.device)
+        let range = keys::deliveries_of(notice).rows(1);
+        async move { Ok::<_, LayerError>(!tx.snapshot_get_range(&range).await?.rows.is_empty()) }
     };
-    let had_jobs = tx.snapshot_get_all(&messages.iter().map(notice).collect::<Vec<_>>()).await?;
-    let before = had_jobs.iter().take_while(|row| row.is_none()).count();
+    let had_jobs = join::try_all(messages.iter().map(had_job)).await?;
+    let before = had_jobs.into_iter().take_while(|had_job| !had_job).count();
     messages.truncate(before);
     let item =
         |(seq, message): &(Seq, MessageRecord)| PushItem::new(job.user, (channel, *seq), message.from, message.sent_ms);

@@ -369,6 +369,18 @@ fn what_a_job_was_to_tell_beside_its_own_message_is_told_without_that() {
         3 of 2; 2 phone g#2 try 1, 2 tablet g#2 try 1, 3 phone g#2 try 1; \
         the message was deleted, the message was deleted, the message was deleted",
     );
+    // So was one that had it by another medium.
+    let mut desk = Desk::open();
+    for step in ["1 sends a", "away 1", "plan", "lease", "sent"] {
+        desk.step(step);
+    }
+    register(&desk.world.engine, 2, "phone", Medium::Fcm, "two").expect("registered");
+    desk.queue = Scan::of(keys::Queue::Jobs(Medium::Fcm));
+    check_on(
+        desk,
+        "1 sends b; away 2; plan; lease; 1 deletes e of 2; say",
+        "3 of 2; 2 phone g#2 try 1; the message was deleted",
+    );
 }
 
 #[test]
