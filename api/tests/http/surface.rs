@@ -264,6 +264,7 @@ fn the_page_is_served_under_a_strict_policy() {
     for rule in [
         "default-src 'none'",
         "script-src 'self'",
+        "worker-src 'self'",
         "style-src 'self'",
         "connect-src 'self' ws://127.0.0.1:8001;",
         "frame-ancestors 'none'",
