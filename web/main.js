@@ -1,11 +1,12 @@
 // Starts the page: who it is, what it held, then the model, the screen and the connection.
 //
-// ?dev=NAME signs in a seeded user of `rookery dev`. No token is ever in an address.
+// ?dev=NAME signs in a seeded user of `rookery dev`, #channel=ID opens that channel. No token is ever in an address.
 
 import * as account from "./client/account.js";
 import { Connection } from "./client/connection.js";
 import * as held from "./client/held.js";
 import { Model } from "./client/model.js";
+import * as push from "./client/push.js";
 import { Screen } from "./view/screen.js";
 import { signForm } from "./view/sign.js";
 
@@ -35,12 +36,13 @@ async function chat() {
 
   const leave = async (why) => {
     connection.stop();
+    await push.leave().catch(() => {});
     await Promise.all([account.signOut(), held.drop(device)]);
     sessionStorage.clear();
     if (why) sessionStorage.setItem(WHY_KEY, why);
     location.replace(location.pathname);
   };
-  const screen = new Screen(model, account, () => leave());
+  const screen = new Screen(model, account, push, () => leave());
   const connection = new Connection(before?.cursor ?? null, {
     state: (text, live) => screen.state(text, live),
     live: () => model.live().catch((error) => screen.state(error.message, false)),
@@ -56,6 +58,14 @@ async function chat() {
   });
   model.connection = connection;
   screen.draw();
+
+  push.listen({ looking: (channelId) => screen.looking(channelId), open: (channelId) => screen.go(channelId) });
+  push.renew().catch(() => {});
+  const wanted = new URLSearchParams(location.hash.slice(1)).get("channel");
+  if (wanted) {
+    history.replaceState(null, "", location.pathname + location.search);
+    screen.go(wanted);
+  }
 }
 
 async function start() {

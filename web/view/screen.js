@@ -20,7 +20,7 @@ import { count, presence, some } from "./words.js";
 const AGAIN_MS = 30_000;
 
 export class Screen {
-  constructor(model, account, signOut) {
+  constructor(model, account, push, signOut) {
     this.model = model;
     this.panel = new Panel();
     this.channels = new Channels(model, (id) => this.choose(id));
@@ -36,7 +36,7 @@ export class Screen {
       iconButton("search", "Search", () => this.panel.open("search", "Search", new SearchPanel(model, null, jump))),
       iconButton("at", "Mentions", () => this.panel.open("mentions", "Mentions", new MentionsPanel(model, jump))),
       iconButton("heart", "Friends", () => this.panel.open("friends", "Friends", new FriendsPanel(model, talk))),
-      iconButton("device", "Devices", () => this.panel.open("devices", "Devices", new DevicesPanel(account))),
+      iconButton("device", "Devices", () => this.panel.open("devices", "Devices", new DevicesPanel(account, push))),
       iconButton("leave", "Sign out", leave));
     const begin = () => this.panel.open("new", "New conversation", new CreatePanel(model, (id) => this.go(id)));
     byId("new-button").onclick = begin;
@@ -78,6 +78,8 @@ export class Screen {
   draw() {
     const unread = this.model.unread();
     document.title = unread ? `(${unread}) Rookery` : "Rookery";
+    if (unread !== this.badge) navigator.setAppBadge?.(unread).catch(() => {});
+    this.badge = unread;
     this.channels.draw();
     if (this.model.open) {
       this.heading();
