@@ -76,6 +76,8 @@ export class Connection {
       if (effectiveDirective === "connect-src") nodes.forbidden(blockedURI);
     });
     window.addEventListener("online", () => this.hurry());
+    window.addEventListener("pagehide", ({ persisted }) => { if (persisted) this.leave(); });
+    window.addEventListener("pageshow", ({ persisted }) => { if (persisted) this.hurry(); });
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.hurry(); });
     this.start();
   }
@@ -153,6 +155,15 @@ export class Connection {
     socket.close();
     nodes.broke(url);
     this.closed(BROKEN, "");
+  }
+
+  /** The browser keeps the page for the way back, and its socket with it: the user would count as reached there. */
+  leave() {
+    const { socket } = this;
+    if (this.stopped || !socket) return;
+    this.socket = undefined;
+    socket.close(1000);
+    this.closed(1000, "");
   }
 
   async hello() {

@@ -123,6 +123,7 @@ async function check(steps, expected) {
     else if (step === "says") sockets[0].onmessage({ data: '{"push":{"typing":{}}}' });
     else if (step === "sends") connection.ask("send", {}).catch(() => said.push("gone"));
     else if (step === "back") connection.hurry();
+    else if (step === "leaves") connection.leave();
     else await pass(Number(step));
   }
   connection.stop();
@@ -147,6 +148,13 @@ test("a node that does not answer is asked sooner, and so is one to whom the use
   await check("sleeps, back, 10000, 500", "echo 2 sockets");
   // What waits for the store is no reason to give up a node that says something.
   await check("sleeps, sends, 3000, 9900, says, 12400", "send echo 1 sockets");
+});
+
+test("a page that is kept for the way back has no socket meanwhile", async () => {
+  await check("leaves", "1 sockets");
+  await check("leaves, sends, 0", "1 sockets gone");
+  await check("leaves, back, 0", "2 sockets");
+  await check("leaves, back, leaves, back, 0", "2 sockets");
 });
 
 test("a socket that does not open is given up", async () => {
