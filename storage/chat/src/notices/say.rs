@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use schema::op::ChannelKind;
 use schema::record::{
-    ChannelRecord, ContactRecord, HeadRecord, MemberRecord, MessageRecord, NoticeRecord, PushItem, ReadMarkRecord,
-    UserRecord,
+    ChannelRecord, ContactRecord, DeliveryRecord, DeliveryState, HeadRecord, MemberRecord, MessageRecord, NoticeRecord,
+    PushItem, ReadMarkRecord, ToldRecord, UserRecord,
 };
 use schema::{ChannelId, NoticeId, Seq, UnixMs, UserId};
 
@@ -198,7 +198,10 @@ async fn say_readable<T: Transaction>(
     };
     match decided {
         _ if instead.is_some() => {}
-        // Its own job is what it was told with.
+        // Its own job is what it was told with, or a later one: on its target the later takes the place of this.
+        Decision::Told if was_told_later(tx, job).await? => {
+            return nothing("a later message of the channel was told");
+        }
         Decision::Push | Decision::Told => {}
         Decision::Gone => return nothing("the message may not be read any more"),
         Decision::Deleted => return nothing("the message was deleted"),
@@ -224,6 +227,25 @@ async fn say_readable<T: Transaction>(
         unread: visible::unread(head.seq, mark.seq, visible::joined_after(&member)),
         unread_total,
     })))
+}
+
+/// Whether a provider has a later message of the job's channel for the job's target: this one would put an older text in
+/// its place.
+async fn was_told_later<T: Transaction>(tx: &T, job: &Job) -> Result<bool, LayerError> {
+    let (channel, key) = (job.record.channel, keys::told(job.user, job.record.channel));
+    let row = tx.snapshot_get(&key).await?;
+    let told: ToldRecord = unreadable::skip_or_default(&key, row.as_ref(), ToldRecord::decode);
+    if told.seq <= job.record.seq {
+        return Ok(false);
+    }
+    let key = keys::message(channel, told.seq);
+    let row = tx.snapshot_get(&key).await?;
+    let Some(later) = row.and_then(|row| unreadable::skip(&key, MessageRecord::decode(&row))) else { return Ok(false) };
+    let notice = NoticeId::of_message(job.user, channel, told.seq, later.sent_ms);
+    let key = keys::delivery(notice, job.user, job.medium, &job.device);
+    let row = tx.snapshot_get(&key).await?;
+    let delivery = row.and_then(|row| unreadable::skip(&key, DeliveryRecord::decode(&row)));
+    Ok(delivery.is_some_and(|delivery| matches!(delivery.state, DeliveryState::Sent | DeliveryState::Delivered)))
 }
 
 /// The newest message before a job's own that its user is still to be told of: of several that came together the last has

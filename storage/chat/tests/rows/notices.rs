@@ -384,6 +384,24 @@ fn what_a_job_was_to_tell_beside_its_own_message_is_told_without_that() {
 }
 
 #[test]
+fn what_was_told_is_not_replaced_by_something_older() {
+    let first = "3 of 2; 2 phone g#1 try 1, 2 tablet g#1 try 1, 3 phone g#1 try 1; 3";
+    let second = "3 of 2; 2 phone g#2 try 1, 2 tablet g#2 try 1, 3 phone g#2 try 1";
+    let again = "2 phone g#1 try 2, 2 tablet g#1 try 2, 3 phone g#1 try 2";
+    let later = "a later message of the channel was told";
+    // The first is tried again once the second has been taken.
+    check(
+        &format!("{SENT}; plan; lease; again 5; 1 sends b; away 2; plan; lease; sent; wait 5; lease; say"),
+        &format!("{first}; {second}; 3; {again}; {later}, {later}, {later}"),
+    );
+    // While the second waits as well, each tells what it has.
+    check(
+        &format!("{SENT}; plan; lease; again 5; 1 sends b; away 2; plan; lease; again 60; wait 5; lease; say"),
+        &format!("{first}; {second}; 3; {again}; two: a (2 of 2), too: a (2 of 2), three: a (2 of 2)"),
+    );
+}
+
+#[test]
 fn an_item_that_is_written_again_is_told_once() {
     check(
         &format!("{SENT}; plan; lease; sent; away 1; plan; lease"),
