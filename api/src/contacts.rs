@@ -18,6 +18,9 @@ pub trait Media: Send + Sync + 'static {
     /// Why not, for whoever registers it.
     fn check(&self, medium: Medium, address: &str) -> Result<(), String>;
 
+    /// Notifications that wait at this node, as of the last seconds.
+    fn backlog(&self) -> u64;
+
     /// The key that browsers subscribe with (VAPID), in base64url; none where nothing is sent to browsers.
     fn webpush_key(&self) -> Option<String>;
 }
@@ -39,6 +42,10 @@ impl Media for NoMedia {
 
     fn check(&self, medium: Medium, _: &str) -> Result<(), String> {
         Err(format!("this server sends nothing by {medium}"))
+    }
+
+    fn backlog(&self) -> u64 {
+        0
     }
 
     fn webpush_key(&self) -> Option<String> {

@@ -27,6 +27,10 @@ use crate::state::entropy;
 const WORD_CHARS_MAX: usize = 64;
 /// Characters of a title.
 const TITLE_CHARS_MAX: usize = 200;
+/// Notifications that may wait at a node: ten minutes' work at 2,000 a second.
+const BACKLOG_MAX: u64 = 1_200_000;
+/// When to ask again beyond it: the backlog is looked at each 10 s.
+const BACKLOG_RETRY_MS: u32 = 10_000;
 /// Deliveries that a report lists one by one.
 const DELIVERIES_SHOWN: usize = 100;
 /// How far in the past a time may lie, for clocks that differ.
@@ -171,6 +175,10 @@ pub(crate) async fn notify<E: Engine, S: Shards>(
         return Err(bad(format!("this server sends nothing by {medium}")));
     }
     let key = idempotency_key(&headers)?.unwrap_or_default();
+    if api.config.media.backlog() >= BACKLOG_MAX {
+        let text = format!("{BACKLOG_MAX} notifications and more wait at this node, try again later");
+        return Err(Problem::new(ErrorCode::RateLimited, text).after_ms(BACKLOG_RETRY_MS));
+    }
     api.takes_writes()?;
     let digest = Sha256::digest(serde_json::to_vec(&request).expect("what was read from JSON is JSON again"));
     let content_hash = u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes"));

@@ -125,6 +125,19 @@ fn a_notification_is_accepted_once_under_its_key_and_can_be_cancelled() {
 }
 
 #[test]
+fn a_backlog_that_is_too_deep_is_not_made_deeper() {
+    let mut world = World::new();
+    let app = made(&world, &json!({"name": "shop"}));
+    let mut check = |waiting: u64, expected: u16| {
+        world.backlog.store(waiting, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(notify(&mut world, &app, &body(&["1"]), None).0, expected, "{waiting}");
+    };
+    check(1_199_999, 202);
+    check(1_200_000, 429);
+    check(0, 202);
+}
+
+#[test]
 fn what_cannot_be_told_is_refused_in_words() {
     let mut world = World::new();
     let app = made(&world, &json!({"name": "shop", "quota_a_day": 3}));

@@ -94,7 +94,7 @@ impl Node for TestNode {
 }
 
 /// A server that sends to phones of one kind, and to browsers whose push service is this one.
-struct PhonesAndBrowsers;
+struct PhonesAndBrowsers(Arc<AtomicU64>);
 
 impl Media for PhonesAndBrowsers {
     fn sends(&self, medium: Medium) -> bool {
@@ -104,6 +104,10 @@ impl Media for PhonesAndBrowsers {
     fn check(&self, medium: Medium, address: &str) -> Result<(), String> {
         let known = medium == Medium::Apns || address.contains("https://push.example/");
         if known { Ok(()) } else { Err("the endpoint is no push service's".to_owned()) }
+    }
+
+    fn backlog(&self) -> u64 {
+        self.0.load(Relaxed)
     }
 
     fn webpush_key(&self) -> Option<String> {
@@ -116,6 +120,8 @@ pub(crate) struct World {
     pub(crate) public: SocketAddr,
     pub(crate) internal: SocketAddr,
     pub(crate) node: Arc<TestNode>,
+    /// Notifications that wait, as the node says.
+    pub(crate) backlog: Arc<AtomicU64>,
     pub(crate) shard: OneShard<MemoryEngine>,
     pub(crate) engine: MemoryEngine,
     pub(crate) running: Option<Running>,
@@ -172,6 +178,7 @@ impl World {
         });
         let claim = OneShard::claim(engine.clone(), Arc::<TestNode>::clone(&node), options.group_members_max);
         let shard = block_on(claim);
+        let backlog = Arc::new(AtomicU64::new(0));
         let config = Config {
             ws_origin: "ws://127.0.0.1:8001".to_owned(),
             api_origin: "http://0.0.0.0:8000".to_owned(),
@@ -181,7 +188,7 @@ impl World {
             group_members_max: options.group_members_max,
             trusted_proxies: options.trusted_proxies,
             origins: options.origins,
-            media: Arc::new(PhonesAndBrowsers),
+            media: Arc::new(PhonesAndBrowsers(Arc::clone(&backlog))),
             password_cost: COST,
             limits: options.limits,
         };
@@ -198,6 +205,7 @@ impl World {
             public,
             internal,
             node,
+            backlog,
             shard,
             engine,
             running: Some(running),

@@ -35,7 +35,6 @@ use std::time::{Duration, Instant};
 
 use chat::view;
 use link::handshake::{Identity, VERSIONS};
-use notify::Providers;
 use schema::{Incarnation, UserId};
 use tokio::sync::Notify;
 
@@ -53,6 +52,7 @@ use host::membership::News;
 use housekeeping::Housekeeping;
 use identity::{Me, api_origin, ws_origin};
 use nodes::Sight;
+use notifying::NodeMedia;
 use phase::{Active, Phase};
 use shutdown::{End, Shutdown};
 use state::NodeState;
@@ -268,7 +268,8 @@ impl Node<'_> {
         let listener = ready.api.map(|api| listen::open("listen.api", api, listen::PATIENCE)).transpose()?;
         let background = StorePool::start("background", 1)?;
         let pool = StorePool::start("store", shards)?;
-        let api_config = api_config(config, mode, ready, providers);
+        let media = NodeMedia { providers: Arc::clone(providers), counts: Arc::default() };
+        let api_config = api_config(config, mode, ready, media.clone());
         // A node that is stopping already, or has stopped, wants no reason.
         let tell = self.shutdown.teller();
         let parts = NodeParts {
@@ -312,7 +313,7 @@ impl Node<'_> {
         let seeded = self.wait_for(state, S::REMEDY, seed(store, &node_shards, self.mode));
         let served = clients.map_err(Halt::from).and_then(|clients| seeded?.map(|()| clients).map_err(Halt::from));
         let served = served.and_then(|clients| {
-            let workers = notifying::start(config, store, incarnation, providers, &commander, state)?;
+            let workers = notifying::start(config, store, incarnation, &media, &commander, state)?;
             Ok((clients, workers))
         });
         let mut housekeeping =
@@ -407,7 +408,7 @@ fn exit_on_panic() {
     }));
 }
 
-fn api_config(config: &Config, mode: Mode, ready: &Ready, providers: &Arc<Providers>) -> api::Config {
+fn api_config(config: &Config, mode: Mode, ready: &Ready, media: NodeMedia) -> api::Config {
     let users = || DEV_USERS.iter().map(|&(username, _)| username.to_owned()).collect();
     api::Config {
         ws_origin: ws_origin(config, ready.ws),
@@ -418,7 +419,7 @@ fn api_config(config: &Config, mode: Mode, ready: &Ready, providers: &Arc<Provid
         group_members_max: config.group_members,
         trusted_proxies: config.trusted_proxies.clone(),
         origins: api::Origins::new(config.allowed_origins.clone(), mode == Mode::Dev),
-        media: Arc::new(notifying::NodeMedia(Arc::clone(providers))),
+        media: Arc::new(media),
         password_cost: api::Cost::default(),
         limits: api::Limits::default(),
     }

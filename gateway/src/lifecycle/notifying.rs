@@ -16,20 +16,28 @@ use crate::runtime::{self, Commander};
 
 use super::state::NodeState;
 
-/// The providers of this node as the HTTP API asks for them.
-pub(super) struct NodeMedia(pub(super) Arc<Providers>);
+/// The providers of this node, and what waits for them, as the HTTP API asks for both.
+#[derive(Clone)]
+pub(super) struct NodeMedia {
+    pub(super) providers: Arc<Providers>,
+    pub(super) counts: Arc<Counts>,
+}
 
 impl api::Media for NodeMedia {
     fn sends(&self, medium: Medium) -> bool {
-        !self.0.of(medium).is_empty()
+        !self.providers.of(medium).is_empty()
     }
 
     fn check(&self, medium: Medium, address: &str) -> Result<(), String> {
-        self.0.check_address(medium, address)
+        self.providers.check_address(medium, address)
+    }
+
+    fn backlog(&self) -> u64 {
+        self.counts.queues().iter().map(|waiting| waiting.rows).sum()
     }
 
     fn webpush_key(&self) -> Option<String> {
-        self.0.webpush_key().map(str::to_owned)
+        self.providers.webpush_key().map(str::to_owned)
     }
 }
 
@@ -41,15 +49,14 @@ pub(super) fn start<S: Engine>(
     config: &Config,
     engine: &S,
     life: Incarnation,
-    providers: &Arc<Providers>,
+    NodeMedia { providers, counts }: &NodeMedia,
     commander: &Commander,
     state: &NodeState,
 ) -> io::Result<Option<Running>> {
     if providers.is_empty() || !config.has(Role::Notify) || !config.has(Role::Gateway) {
         return Ok(None);
     }
-    let counts = Arc::new(Counts::default());
-    state.counts().show_notifications(Arc::clone(&counts));
+    state.counts().show_notifications(Arc::clone(counts));
     let commander = commander.clone();
     let parts = Parts {
         engine: engine.clone(),
@@ -57,7 +64,7 @@ pub(super) fn start<S: Engine>(
         view: Arc::new(move || commander.view()),
         wall: runtime::wall,
         providers: Arc::clone(providers),
-        counts,
+        counts: Arc::clone(counts),
     };
     let media: Vec<_> = providers.media().map(Medium::word).collect();
     tracing::info!(media = media.join(","), "notifications are sent");
