@@ -16,7 +16,6 @@ use schema::{ChannelId, ChannelOp, Epoch, ErrorCode, Incarnation, OpReply, Owner
 use tokio::sync::oneshot;
 
 use super::homes;
-use super::notices;
 use super::options::Broken;
 use super::tasks::Part;
 use super::world::{Engine, Phase, World};
@@ -82,9 +81,6 @@ impl Life {
         }
         world.tasks.spawn(life.part(), homes::adopt(Rc::clone(world), Rc::clone(&life)));
         world.tasks.spawn(life.part(), beat(Rc::clone(world), Rc::clone(&life)));
-        if world.notices.is_some() {
-            notices::begin(world, &life);
-        }
         life
     }
 

@@ -13,6 +13,7 @@ use schema::{Incarnation, Member, Owner, ShardIndex, Standing, View};
 use crate::rng::Rng;
 
 use super::life::Life;
+use super::notices;
 use super::options::Hardship;
 use super::views;
 use super::world::World;
@@ -148,7 +149,7 @@ fn follow(world: &World, roll: &Roll, members: Vec<Member>, rng: &mut Rng) -> Op
 
 /// A new life takes everything.
 pub(super) async fn steal(world: &Rc<World>, rng: &mut Rng) {
-    let life = views::begin(world, rng).await;
+    let life = begin(world, rng).await;
     views::claim(world, &life, rng).await;
 }
 
@@ -157,7 +158,7 @@ pub(super) async fn join(world: &Rc<World>, rng: &mut Rng) {
     if world.members().len() >= LIVES_MAX {
         return;
     }
-    let life = views::begin(world, rng).await;
+    let life = begin(world, rng).await;
     let by = one(world, rng).filter(|_| rng.chance(300)).unwrap_or_else(|| Rc::clone(&life));
     let standing = if rng.chance(150) { Standing::Guest } else { Standing::Home };
     let comes = views::member(&life, standing);
@@ -241,7 +242,7 @@ async fn drain(world: &Rc<World>, rng: &mut Rng) {
 async fn declare_dead(world: &Rc<World>, dead: Incarnation, rng: &mut Rng) {
     let others: Vec<_> = world.members().into_iter().filter(|life| life.incarnation != dead).collect();
     let is_new = others.is_empty();
-    let by = if is_new { views::begin(world, rng).await } else { Rc::clone(rng.pick(&others)) };
+    let by = if is_new { begin(world, rng).await } else { Rc::clone(rng.pick(&others)) };
     let comes = views::member(&by, Standing::Home);
     let without = |roll: &Roll, rng: &mut Rng| {
         roll.view.as_ref()?.member(dead)?;
@@ -280,4 +281,13 @@ pub(super) async fn bury_the_dead(world: &Rc<World>, rng: &mut Rng) {
             None => return,
         }
     }
+}
+
+/// A process begins, and with it its worker of notifications, where there are any.
+async fn begin(world: &Rc<World>, rng: &mut Rng) -> Rc<Life> {
+    let life = views::begin(world, rng).await;
+    if world.notices.is_some() {
+        notices::begin(world, &life);
+    }
+    life
 }

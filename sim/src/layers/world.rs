@@ -21,7 +21,8 @@ use crate::world::{Room, WALL};
 
 use super::homes::Home;
 use super::life::Life;
-use super::notices::Notices;
+use super::notices::start;
+use super::notices::state::Notices;
 use super::options::{Broken, Options, Plan};
 use super::tasks::Tasks;
 use super::views::Views;
@@ -88,7 +89,7 @@ impl World {
         let trace = Trace::new(options.trace);
         note!(trace, "seed {}, chained reads: {}, {plan:?}", options.seed, options.is_chained());
         let clock: Arc<ManualClock> = Arc::default();
-        let notices = options.has_notices().then(|| Notices::begin(&store, &users, &rooms, &mut rng.part("notices")));
+        let notices = options.has_notices().then(|| start::begin(&store, &users, &rooms, &mut rng.part("notices")));
         let world = Self {
             options,
             notices,

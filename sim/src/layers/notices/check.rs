@@ -18,7 +18,7 @@ use crate::world::WALL;
 
 use super::super::world::World;
 use super::people::expires_soon;
-use super::{Effect, Evidence, MEDIA, Notices, Request};
+use super::state::{Effect, Evidence, MEDIA, Notices, Request, SPEED};
 
 /// Jobs that were given up, at most.
 const DEAD_MAX: u32 = 10_000;
@@ -146,7 +146,7 @@ fn of_application(evidence: &Evidence, request: &Request) -> Check {
     }
     let owed = evidence.devices.iter().filter(|((user, _), known)| {
         // A device that comes while the request is under way may be there in time, or not.
-        let came_before = known.since_ms * super::SPEED <= request.record.created_ms.since_ms(WALL);
+        let came_before = known.since_ms * SPEED <= request.record.created_ms.since_ms(WALL);
         request.to.contains(user) && !known.has_ended && came_before
     });
     for ((user, device), known) in owed {

@@ -1,87 +1,25 @@
 //! Whom and where: devices are registered, removed and change hands, and applications ask for notices.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use chat::accounts::FAMILY_OPERATOR;
-use chat::keys;
 use chat::notices::accept::{Wanted, accept, cancel};
-use chat::notices::apps::{self, App};
 use chat::notices::contacts;
-use futures_lite::future::block_on;
-use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore};
-use kv::{Begin, Engine as _, Transaction as _};
-use schema::op::ChannelKind;
-use schema::record::{AppRecord, ContactRecord, MemberRecord, NoticeRecord};
+use schema::record::{ContactRecord, NoticeRecord};
 use schema::{DeviceId, NoticeId, UserId};
 
 use crate::rng::Rng;
-use crate::world::{Room, WALL};
 
 use super::super::world::World;
-use super::{MEDIA, Notices, Registered, Request, now};
+use super::now;
+use super::start::{APP, contact};
+use super::state::{MEDIA, Notices, Registered, Request};
 
-/// The one application.
-const APP: u64 = 7;
 /// After which a notice of these worlds is of no use, in ms of notifications' time: long after the end, or so soon that
 /// some are.
 pub(super) const EXPIRES_MS: u64 = 12 * 3_600_000;
 const EXPIRES_SOON_MS: u64 = 5_000;
 /// How long an answer of the store is waited for.
 const PATIENCE_MS: u64 = 400;
-
-/// The application, and the devices that are registered at the start; some users want nothing of some channels.
-pub(super) fn begin(
-    store: &MemoryStore,
-    users: &[UserId],
-    rooms: &[Room],
-    rng: &mut Rng,
-) -> (App, BTreeMap<(UserId, String), Registered>) {
-    let engine = MemoryEngine::open(store, MemoryOptions::default());
-    let record = AppRecord { name: "app".into(), created_ms: WALL, scopes: 3, quota_a_day: 0, secrets: Vec::new() };
-    let app = block_on(apps::create(&engine, APP, &record)).expect("nothing goes wrong yet").expect("it is the first");
-    let mut devices = BTreeMap::new();
-    for &user in users {
-        for (device, permille) in [("phone", 800), ("tablet", 350)] {
-            if rng.chance(permille) {
-                let (record, medium) = (contact(rng), *rng.pick(MEDIA));
-                let name = device.parse().expect("legal");
-                block_on(contacts::put_device(&engine, user, &name, medium, &record)).expect("nothing goes wrong yet");
-                let registered = Registered { since_ms: 0, address: record.address, has_ended: false };
-                devices.insert((user, device.to_owned()), registered);
-            }
-        }
-        // What a large channel's member wants is kept twice, and this writes it once.
-        let is_small = |room: &&Room| room.kind != ChannelKind::Large && room.members.contains(&user);
-        for room in rooms.iter().filter(is_small) {
-            if rng.chance(80) {
-                mute(&engine, room, user);
-            }
-        }
-    }
-    (app, devices)
-}
-
-fn mute(engine: &MemoryEngine, room: &Room, user: UserId) {
-    let (mut tx, key) = (engine.begin(Begin::Fresh), keys::member(room.id, user));
-    let Some(row) = block_on(tx.get(&key)).expect("nothing goes wrong yet") else { return };
-    let member = MemberRecord::decode(&row).expect("a member");
-    tx.set(&key, &MemberRecord { muted: true, ..member }.encode());
-    block_on(tx.commit()).expect("nothing goes wrong yet");
-}
-
-/// An address that nobody has had.
-fn contact(rng: &mut Rng) -> ContactRecord {
-    ContactRecord {
-        address: format!("token {:016x}", rng.bits()),
-        app: String::new(),
-        development: false,
-        locale: String::new(),
-        family: FAMILY_OPERATOR,
-        registered_ms: WALL,
-        verified_ms: None,
-    }
-}
 
 /// What happens while the world is busy.
 pub(in super::super) async fn live(world: Rc<World>) {

@@ -10,47 +10,7 @@ use chat::notices::Job;
 use crate::rng::Rng;
 
 use super::super::world::World;
-use super::{Effect, Notices, SPEED, id};
-
-/// How often what goes wrong while the world is busy, of 1,000 attempts.
-#[derive(Debug, Clone)]
-pub(in super::super) struct Rates {
-    /// It is taken, and no answer comes.
-    lost_permille: u32,
-    /// It is not taken, and no answer comes.
-    unreached_permille: u32,
-    /// 503.
-    transient_permille: u32,
-    /// 429, with a time.
-    quota_permille: u32,
-    /// 410.
-    gone_permille: u32,
-    /// An answer takes longer than the job's lease.
-    slow_permille: u32,
-    /// Since when and until when our key does not count.
-    credential_ms: Option<(u64, u64)>,
-    /// How long an answer takes otherwise, at most.
-    answer_ms: u64,
-}
-
-impl Rates {
-    pub(super) fn draw(rng: &mut Rng) -> Self {
-        // Fields are drawn in this order.
-        Self {
-            lost_permille: rng.maybe(600, 0..=400) as u32,
-            unreached_permille: rng.maybe(400, 0..=200) as u32,
-            transient_permille: rng.maybe(600, 0..=400) as u32,
-            quota_permille: rng.maybe(400, 0..=200) as u32,
-            gone_permille: rng.maybe(300, 0..=100) as u32,
-            slow_permille: rng.maybe(400, 0..=300) as u32,
-            credential_ms: rng.chance(250).then(|| {
-                let from_ms = rng.within(300..=1_200);
-                (from_ms, from_ms + rng.within(50..=500))
-            }),
-            answer_ms: rng.maybe(600, 0..=60),
-        }
-    }
-}
+use super::state::{Effect, Notices, SPEED, id};
 
 /// Sends what a job says to its target, and waits for the answer.
 pub(super) async fn send(

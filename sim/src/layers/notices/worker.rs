@@ -17,7 +17,8 @@ use crate::rng::Rng;
 use super::super::life::{Life, read_view};
 use super::super::options::Broken;
 use super::super::world::{Engine, World};
-use super::{MEDIA, Notices, id, now, provider};
+use super::state::{MEDIA, Notices, id};
+use super::{now, provider};
 
 /// Pause between two looks at a queue, at most.
 const PAUSE_MS: u64 = 15;
