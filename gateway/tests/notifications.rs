@@ -191,9 +191,11 @@ fn a_file_of_providers_that_does_not_do_ends_the_node_with_a_remedy() {
     let check = |content: &str, expected: &[&str]| {
         std::fs::write(&file, content).expect("it can be written");
         let path = file.to_str().expect("UTF-8");
-        let (code, said) = support::said(&mut support::rookery(&["dev", "--notify.providers_file", path]));
-        assert_eq!(code, 1, "{said}");
-        assert!(expected.iter().all(|part| said.contains(part)), "{said}");
+        for command in ["dev", "checkconfig"] {
+            let (code, said) = support::said(&mut support::rookery(&[command, "--notify.providers_file", path]));
+            assert_eq!(code, 1, "{command}: {said}");
+            assert!(expected.iter().all(|part| said.contains(part)), "{command}: {said}");
+        }
     };
     check("[[provider]]\nmedium = \"apns\"\n", &["notify.toml", "name is missing"]);
     check(

@@ -13,8 +13,10 @@ mod settings;
 mod store;
 
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
+use ::notify::Providers;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
@@ -133,6 +135,8 @@ fn checkconfig(arguments: &CheckconfigArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let config = arguments.settings.load(Mode::Run)?;
+    // What it names is read here too, since a node would not start with one that does not do.
+    config.providers_file.as_deref().map(notify_providers).transpose()?;
     let line = |key: &clap::Arg| {
         let name = key.get_id().as_str();
         let value = config.show(key, Mode::Run).unwrap_or_else(|| "(not set)".to_owned());
@@ -143,6 +147,11 @@ fn checkconfig(arguments: &CheckconfigArgs) -> anyhow::Result<ExitCode> {
         fail(&format!("warning: {warning}"), 0);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a file of providers with all the keys that it names.
+fn notify_providers(file: &Path) -> anyhow::Result<()> {
+    Providers::load(file).map(drop).map_err(Into::into)
 }
 
 /// What clap says, in one line where it is an error.
