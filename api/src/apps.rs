@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::problem::Problem;
 use crate::state::entropy;
 
-/// What stands before an application's number, so that a key is told from other numbers.
+/// The prefix of an application's key, by which it is told from other numbers.
 const PREFIX: &str = "app_";
 
 /// An application's key as a text: `app_00f3a1b2c3d4e5f6`.
@@ -35,7 +35,7 @@ pub(crate) fn parse_key(text: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
-/// What an operator asks for.
+/// The body of a request to make an application.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Create {
@@ -56,7 +56,7 @@ pub struct Shown {
     scopes: Vec<&'static str>,
     quota_a_day: u32,
     created_ms: UnixMs,
-    /// When each of its secrets was drawn, the oldest first; none once it was revoked.
+    /// Times at which its secrets were drawn, the oldest first; none once it was revoked.
     secrets_ms: Vec<UnixMs>,
     /// A secret that was just drawn: it is shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]

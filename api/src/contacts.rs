@@ -1,4 +1,4 @@
-//! What this server knows of the ways by which users are told: which there are, and what an address of each looks like.
+//! Media of notifications, as the HTTP API asks for them: which there are, and what an address of each looks like.
 //!
 //! Owns no way itself: whoever starts the server hands over one of these. It is asked so that what can never be sent to
 //! is refused when it is registered, and not each time something is sent.
@@ -15,7 +15,7 @@ pub trait Media: Send + Sync + 'static {
     /// Whether an address is one of this medium, and one that may be sent to.
     ///
     /// # Errors
-    /// Why not, for whoever registers it.
+    /// The reason, for whoever registers it.
     fn check(&self, medium: Medium, address: &str) -> Result<(), String>;
 
     /// Notifications that wait at this node, as of the last seconds.
@@ -28,27 +28,5 @@ pub trait Media: Send + Sync + 'static {
 impl fmt::Debug for dyn Media {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Media")
-    }
-}
-
-/// None at all.
-#[derive(Debug, Clone, Copy)]
-pub struct NoMedia;
-
-impl Media for NoMedia {
-    fn sends(&self, _: Medium) -> bool {
-        false
-    }
-
-    fn check(&self, medium: Medium, _: &str) -> Result<(), String> {
-        Err(format!("this server sends nothing by {medium}"))
-    }
-
-    fn backlog(&self) -> u64 {
-        0
-    }
-
-    fn webpush_key(&self) -> Option<String> {
-        None
     }
 }

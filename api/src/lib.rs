@@ -43,7 +43,7 @@ pub mod token;
 
 pub use apps::{Applications, StoredApplications};
 pub use config::{Config, Limits, Node};
-pub use contacts::{Media, NoMedia};
+pub use contacts::Media;
 pub use cors::{AllowedOrigin, Origins, ParseOriginError};
 pub use counts::Counts;
 pub use nodes::{LinkShown, LinkState, NodeShown, Nodes, Part, Peer, Peers, ws_address};

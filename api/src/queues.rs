@@ -18,7 +18,7 @@ const REPLAYED_AT_ONCE: u32 = 500;
 /// Dead notifications that one question lists at most.
 pub(crate) const DEAD_MAX: u32 = 10_000;
 
-/// What waits in a queue of the whole store.
+/// Depth and age of a queue of the whole store.
 #[derive(Debug, Serialize)]
 pub struct Waiting {
     /// `items` of messages, `notices` of applications, or a medium whose jobs they are.
@@ -44,7 +44,7 @@ pub struct Dead {
     why: String,
 }
 
-/// How many are tried again.
+/// The number of notifications that are tried again.
 #[derive(Debug, Serialize)]
 pub struct Replayed {
     replayed: u64,
@@ -55,7 +55,7 @@ type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a
 
 /// The queues of a store, for the internal listener.
 pub trait Queues: Send + Sync + 'static {
-    /// How much waits, of all nodes.
+    /// Depth and age of every queue, of all nodes.
     fn waiting(&self, now: UnixMs) -> Answer<'_, Vec<Waiting>>;
 
     /// What was given up of a medium, the earliest first.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::DEVICE_ID_BYTES_MAX;
 use crate::time::UnixMs;
+use crate::uuid;
 
 /// Milliseconds from 1970-01-01 to 2026-01-01 UTC, where the clock inside ids starts.
 const ID_EPOCH_MS: u64 = 1_767_225_600_000;
@@ -193,17 +194,13 @@ impl ClientMsgId {
     /// Makes one from a wall time and 74 of the caller's random bits.
     #[must_use]
     pub fn new(wall: UnixMs, entropy: u128) -> Self {
-        let low = entropy & ((1 << 62) - 1);
-        let middle = (entropy >> 62) & 0xfff;
-        let value = (u128::from(wall.0) << 80) | (7 << 76) | (middle << 64) | (0b10 << 62) | low;
-        Self(value.to_be_bytes())
+        Self(uuid::of(7, wall, entropy))
     }
 
     /// The time that its maker wrote into it.
     #[must_use]
     pub fn made_at(self) -> UnixMs {
-        let value = u128::from_be_bytes(self.0);
-        UnixMs(u64::try_from(value >> 80).expect("128 - 80 = 48 bits fit in 64"))
+        uuid::made_at(self.0)
     }
 
     /// Whether version and variant are those of a UUID of version 7.
@@ -215,13 +212,7 @@ impl ClientMsgId {
 
 impl fmt::Display for ClientMsgId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, byte) in self.0.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        uuid::write(self.0, f)
     }
 }
 
@@ -235,34 +226,12 @@ impl FromStr for ClientMsgId {
     type Err = ParseIdError;
     /// The hyphenated form of 36 characters, in either case, and version 7 alone.
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let id = uuid(text).map(Self).filter(|id| id.is_v7());
+        let id = uuid::parse(text).map(Self).filter(|id| id.is_v7());
         id.ok_or(ParseIdError { what: "UUID of version 7, hyphenated" })
     }
 }
 
 text_in_serde! { ClientMsgId, "UUID of version 7" }
-
-/// The bytes of a UUID in its hyphenated form of 36 characters, in either case.
-pub(crate) fn uuid(text: &str) -> Option<[u8; 16]> {
-    let bytes = text.as_bytes();
-    if bytes.len() != 36 {
-        return None;
-    }
-    let mut id = [0; 16];
-    let mut digits = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            if byte != b'-' {
-                return None;
-            }
-            continue;
-        }
-        let digit = char::from(byte).to_digit(16)?;
-        id[digits / 2] = (id[digits / 2] << 4) | u8::try_from(digit).expect("a hexadecimal digit is below 16");
-        digits += 1;
-    }
-    Some(id)
-}
 
 /// Takes a text out of a deserializer, borrowed or owned, without asking which.
 pub(crate) struct Text(pub(crate) &'static str);

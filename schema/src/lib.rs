@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! id time limits code          numbers with a type
+//! uuid                         ids that begin with a time
 //! emoji presence               what a reaction bears; who is there
 //! text                         names, and characters that show nothing
 //! position                     places in an inbox, and cursors as clients hold them
@@ -42,6 +43,7 @@ pub mod record;
 mod testing;
 pub mod text;
 pub mod time;
+mod uuid;
 pub mod view;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::id::{ChannelId, ParseIdError, Seq, UserId, text_in_serde};
 use crate::time::UnixMs;
+use crate::uuid;
 
 /// A notice: a UUID whose leading 48 bits are the time at which it was made, or its message was sent.
 ///
@@ -21,13 +22,13 @@ impl NoticeId {
     /// Makes one from a wall time and 74 of the caller's random bits.
     #[must_use]
     pub fn new(wall: UnixMs, entropy: u128) -> Self {
-        Self::of_version(7, wall, entropy)
+        Self(uuid::of(7, wall, entropy))
     }
 
     /// The notice of a message for one user.
     #[must_use]
     pub fn of_message(user: UserId, channel: ChannelId, seq: Seq, sent_ms: UnixMs) -> Self {
-        Self::of_version(8, sent_ms, hash(&[user.0, channel.0, seq.0]))
+        Self(uuid::of(8, sent_ms, hash(&[user.0, channel.0, seq.0])))
     }
 
     /// The notice that a recurring one is at one of its times.
@@ -35,20 +36,13 @@ impl NoticeId {
     pub fn at(self, due: UnixMs) -> Self {
         let (high, low) = self.0.split_at(8);
         let half = |half: &[u8]| u64::from_be_bytes(half.try_into().expect("8 of 16 bytes"));
-        Self::of_version(8, due, hash(&[half(high), half(low), due.0]))
-    }
-
-    fn of_version(version: u128, wall: UnixMs, entropy: u128) -> Self {
-        let low = entropy & ((1 << 62) - 1);
-        let middle = (entropy >> 62) & 0xfff;
-        let time = u128::from(wall.0) & ((1 << 48) - 1);
-        Self(((time << 80) | (version << 76) | (middle << 64) | (0b10 << 62) | low).to_be_bytes())
+        Self(uuid::of(8, due, hash(&[half(high), half(low), due.0])))
     }
 
     /// The time in it.
     #[must_use]
     pub fn made_at(self) -> UnixMs {
-        UnixMs(u64::try_from(u128::from_be_bytes(self.0) >> 80).expect("128 - 80 = 48 bits fit in 64"))
+        uuid::made_at(self.0)
     }
 }
 
@@ -59,13 +53,7 @@ fn hash(parts: &[u64]) -> u128 {
 
 impl fmt::Display for NoticeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, byte) in self.0.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        uuid::write(self.0, f)
     }
 }
 
@@ -80,7 +68,7 @@ impl FromStr for NoticeId {
 
     /// The hyphenated form of 36 characters, in either case.
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        crate::id::uuid(text).map(Self).ok_or(ParseIdError { what: "notice id: a UUID, hyphenated" })
+        uuid::parse(text).map(Self).ok_or(ParseIdError { what: "notice id: a UUID, hyphenated" })
     }
 }
 

@@ -31,6 +31,8 @@ const LEASE_MAX: usize = 128;
 const LEASE_MIN: usize = 32;
 /// Ends of one transaction at most.
 const ENDS_MAX: usize = 256;
+/// Ends that may wait for a store that does not take them: beyond it no more jobs are leased.
+const ENDS_WAITING_MAX: usize = 4 * ENDS_MAX;
 /// How long an end waits for others.
 const ENDS_EVERY: Duration = Duration::from_millis(20);
 /// Attempts of a job after which it is given up: by the times between them some 40 fit into its day.
@@ -85,7 +87,7 @@ impl<E: Engine> Sender<E> {
                 self.settle().await;
             }
             let room = UNDER_WAY_MAX - self.under_way.len();
-            let is_worth_it = room >= LEASE_MIN || self.under_way.is_empty();
+            let is_worth_it = (room >= LEASE_MIN || self.under_way.is_empty()) && self.ends.len() < ENDS_WAITING_MAX;
             if is_worth_it && Deadline::now() >= look_at {
                 look_at = Deadline::now() + self.begin(room).await;
                 // What is under way has its turn before more is begun.

@@ -1,3 +1,5 @@
+//! APNs: tokens, payloads, outcomes, GOAWAY, against its fake.
+
 use fakes::Profile;
 use schema::Medium;
 

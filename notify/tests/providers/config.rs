@@ -1,3 +1,5 @@
+//! The file of providers: what it may hold, and what is said of what it may not.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

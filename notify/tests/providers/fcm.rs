@@ -1,3 +1,5 @@
+//! FCM: access tokens, payloads, outcomes, against its fake.
+
 use std::sync::Arc;
 
 use fakes::Profile;

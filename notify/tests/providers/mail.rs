@@ -1,3 +1,5 @@
+//! Mail: the dialogue with a server, by a script of its answers.
+
 use std::fs;
 
 use notify::providers::Providers;

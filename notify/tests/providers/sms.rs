@@ -1,3 +1,5 @@
+//! Text messages: requests, outcomes, signatures of callbacks, against the fake gateway.
+
 use std::time::Duration;
 
 use fakes::Profile;

@@ -1,3 +1,5 @@
+//! Webhooks: templates of requests, outcomes, against a plain sink.
+
 use fakes::Profile;
 use notify::providers::Providers;
 use schema::Medium;

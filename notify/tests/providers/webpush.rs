@@ -1,3 +1,5 @@
+//! Web Push: encryption, VAPID, outcomes, against a push service that decrypts.
+
 use fakes::Profile;
 use notify::providers::{Guard, Providers, Subscription};
 use schema::Medium;
