@@ -145,7 +145,15 @@ impl<E: Engine> StoredApplications<E> {
             serde_json::from_slice(body).map_err(|error| Problem::bad_request(format!("body: {error}")))?;
         let (text, secret) = draw(wall)?;
         let secrets = vec![secret];
-        let record = AppRecord { name, created_ms: wall, scopes: bits(&scopes)?, quota_a_day, secrets };
+        let record = AppRecord {
+            name,
+            created_ms: wall,
+            scopes: bits(&scopes)?,
+            quota_a_day,
+            secrets,
+            events_url: None,
+            events_secret: None,
+        };
         loop {
             // Of 64 random bits: a second time is rare, a third never seen.
             if let Some(app) = apps::create(&self.0, entropy()?, &record).await? {

@@ -93,7 +93,15 @@ impl World {
                 block_on(contacts::put_device(&engine, id, &device, medium, &contact)).expect("registered");
             }
         }
-        let record = AppRecord { name: "a".into(), created_ms: wall(), scopes: 3, quota_a_day: 0, secrets: Vec::new() };
+        let record = AppRecord {
+            name: "a".into(),
+            created_ms: wall(),
+            scopes: 3,
+            quota_a_day: 0,
+            secrets: Vec::new(),
+            events_url: None,
+            events_secret: None,
+        };
         let app = block_on(apps::create(&engine, 1, &record)).expect("made").expect("its id is free");
         let list: [Arc<dyn Provider>; 2] = [Arc::<Told>::clone(&apns), Arc::<Told>::clone(&fcm)];
         let running = worker::start(Parts {
@@ -128,6 +136,7 @@ impl World {
             recipients: 1,
             key: String::new(),
             cancelled_ms: None,
+            template_version: 0,
         };
         let to = (0..self.users).map(UserId).collect();
         let wanted = Wanted { id: NoticeId::new(now, number), record, to, content_hash: 0 };

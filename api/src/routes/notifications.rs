@@ -153,6 +153,7 @@ impl NotifyRequest {
             recipients,
             key,
             cancelled_ms: None,
+            template_version: 0,
         }
     }
 }

@@ -21441,6 +21441,8 @@ impl<'a> AppRecord<'a> {
   pub const VT_SCOPES: ::flatbuffers::VOffsetT = 8;
   pub const VT_QUOTA_A_DAY: ::flatbuffers::VOffsetT = 10;
   pub const VT_SECRETS: ::flatbuffers::VOffsetT = 12;
+  pub const VT_EVENTS_URL: ::flatbuffers::VOffsetT = 14;
+  pub const VT_EVENTS_SECRET: ::flatbuffers::VOffsetT = 16;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -21453,6 +21455,8 @@ impl<'a> AppRecord<'a> {
   ) -> ::flatbuffers::WIPOffset<AppRecord<'bldr>> {
     let mut builder = AppRecordBuilder::new(_fbb);
     builder.add_created_ms(args.created_ms);
+    if let Some(x) = args.events_secret { builder.add_events_secret(x); }
+    if let Some(x) = args.events_url { builder.add_events_url(x); }
     if let Some(x) = args.secrets { builder.add_secrets(x); }
     builder.add_quota_a_day(args.quota_a_day);
     builder.add_scopes(args.scopes);
@@ -21496,6 +21500,20 @@ impl<'a> AppRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AppSecret>>>>(AppRecord::VT_SECRETS, None)}
   }
+  #[inline]
+  pub fn events_url(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(AppRecord::VT_EVENTS_URL, None)}
+  }
+  #[inline]
+  pub fn events_secret(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(AppRecord::VT_EVENTS_SECRET, None)}
+  }
 }
 
 impl ::flatbuffers::Verifiable for AppRecord<'_> {
@@ -21509,6 +21527,8 @@ impl ::flatbuffers::Verifiable for AppRecord<'_> {
      .visit_field::<u32>("scopes", Self::VT_SCOPES, false)?
      .visit_field::<u32>("quota_a_day", Self::VT_QUOTA_A_DAY, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<AppSecret>>>>("secrets", Self::VT_SECRETS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("events_url", Self::VT_EVENTS_URL, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("events_secret", Self::VT_EVENTS_SECRET, false)?
      .finish();
     Ok(())
   }
@@ -21519,6 +21539,8 @@ pub struct AppRecordArgs<'a> {
     pub scopes: u32,
     pub quota_a_day: u32,
     pub secrets: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<AppSecret<'a>>>>>,
+    pub events_url: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub events_secret: Option<::flatbuffers::WIPOffset<&'a str>>,
 }
 impl<'a> Default for AppRecordArgs<'a> {
   #[inline]
@@ -21529,6 +21551,8 @@ impl<'a> Default for AppRecordArgs<'a> {
       scopes: 0,
       quota_a_day: 0,
       secrets: None,
+      events_url: None,
+      events_secret: None,
     }
   }
 }
@@ -21559,6 +21583,14 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> AppRecordBuilder<'a, 'b, A> {
     self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AppRecord::VT_SECRETS, secrets);
   }
   #[inline]
+  pub fn add_events_url(&mut self, events_url: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AppRecord::VT_EVENTS_URL, events_url);
+  }
+  #[inline]
+  pub fn add_events_secret(&mut self, events_secret: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(AppRecord::VT_EVENTS_SECRET, events_secret);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> AppRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     AppRecordBuilder {
@@ -21582,6 +21614,8 @@ impl ::core::fmt::Debug for AppRecord<'_> {
       ds.field("scopes", &self.scopes());
       ds.field("quota_a_day", &self.quota_a_day());
       ds.field("secrets", &self.secrets());
+      ds.field("events_url", &self.events_url());
+      ds.field("events_secret", &self.events_secret());
       ds.finish()
   }
 }
@@ -21734,6 +21768,7 @@ impl<'a> NoticeRecord<'a> {
   pub const VT_RECIPIENTS: ::flatbuffers::VOffsetT = 32;
   pub const VT_KEY: ::flatbuffers::VOffsetT = 34;
   pub const VT_CANCELLED_MS: ::flatbuffers::VOffsetT = 36;
+  pub const VT_TEMPLATE_VERSION: ::flatbuffers::VOffsetT = 38;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -21751,6 +21786,7 @@ impl<'a> NoticeRecord<'a> {
     builder.add_send_ms(args.send_ms);
     builder.add_created_ms(args.created_ms);
     builder.add_app(args.app);
+    builder.add_template_version(args.template_version);
     if let Some(x) = args.key { builder.add_key(x); }
     builder.add_recipients(args.recipients);
     if let Some(x) = args.collapse { builder.add_collapse(x); }
@@ -21885,6 +21921,13 @@ impl<'a> NoticeRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(NoticeRecord::VT_CANCELLED_MS, None)}
   }
+  #[inline]
+  pub fn template_version(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(NoticeRecord::VT_TEMPLATE_VERSION, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for NoticeRecord<'_> {
@@ -21910,6 +21953,7 @@ impl ::flatbuffers::Verifiable for NoticeRecord<'_> {
      .visit_field::<u32>("recipients", Self::VT_RECIPIENTS, false)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, false)?
      .visit_field::<u64>("cancelled_ms", Self::VT_CANCELLED_MS, false)?
+     .visit_field::<u32>("template_version", Self::VT_TEMPLATE_VERSION, false)?
      .finish();
     Ok(())
   }
@@ -21932,6 +21976,7 @@ pub struct NoticeRecordArgs<'a> {
     pub recipients: u32,
     pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub cancelled_ms: Option<u64>,
+    pub template_version: u32,
 }
 impl<'a> Default for NoticeRecordArgs<'a> {
   #[inline]
@@ -21954,6 +21999,7 @@ impl<'a> Default for NoticeRecordArgs<'a> {
       recipients: 0,
       key: None,
       cancelled_ms: None,
+      template_version: 0,
     }
   }
 }
@@ -22032,6 +22078,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> NoticeRecordBuilder<'a, 'b, A
     self.fbb_.push_slot_always::<u64>(NoticeRecord::VT_CANCELLED_MS, cancelled_ms);
   }
   #[inline]
+  pub fn add_template_version(&mut self, template_version: u32) {
+    self.fbb_.push_slot::<u32>(NoticeRecord::VT_TEMPLATE_VERSION, template_version, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> NoticeRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     NoticeRecordBuilder {
@@ -22067,6 +22117,636 @@ impl ::core::fmt::Debug for NoticeRecord<'_> {
       ds.field("recipients", &self.recipients());
       ds.field("key", &self.key());
       ds.field("cancelled_ms", &self.cancelled_ms());
+      ds.field("template_version", &self.template_version());
+      ds.finish()
+  }
+}
+pub enum SettingsRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// What a user wants to be told, by what, and when not.
+pub struct SettingsRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for SettingsRecord<'a> {
+  type Inner = SettingsRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> SettingsRecord<'a> {
+  pub const VT_LANGUAGE: ::flatbuffers::VOffsetT = 4;
+  pub const VT_QUIET_FROM: ::flatbuffers::VOffsetT = 6;
+  pub const VT_QUIET_TO: ::flatbuffers::VOffsetT = 8;
+  pub const VT_ZONE: ::flatbuffers::VOffsetT = 10;
+  pub const VT_CHOICES: ::flatbuffers::VOffsetT = 12;
+  pub const VT_CHANGED_MS: ::flatbuffers::VOffsetT = 14;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    SettingsRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args SettingsRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<SettingsRecord<'bldr>> {
+    let mut builder = SettingsRecordBuilder::new(_fbb);
+    builder.add_changed_ms(args.changed_ms);
+    if let Some(x) = args.choices { builder.add_choices(x); }
+    if let Some(x) = args.zone { builder.add_zone(x); }
+    if let Some(x) = args.quiet_to { builder.add_quiet_to(x); }
+    if let Some(x) = args.quiet_from { builder.add_quiet_from(x); }
+    if let Some(x) = args.language { builder.add_language(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn language(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SettingsRecord::VT_LANGUAGE, None)}
+  }
+  #[inline]
+  pub fn quiet_from(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SettingsRecord::VT_QUIET_FROM, None)}
+  }
+  #[inline]
+  pub fn quiet_to(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SettingsRecord::VT_QUIET_TO, None)}
+  }
+  #[inline]
+  pub fn zone(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(SettingsRecord::VT_ZONE, None)}
+  }
+  #[inline]
+  pub fn choices(&self) -> Option<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Choice<'a>>>> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Choice>>>>(SettingsRecord::VT_CHOICES, None)}
+  }
+  #[inline]
+  pub fn changed_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(SettingsRecord::VT_CHANGED_MS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for SettingsRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("language", Self::VT_LANGUAGE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("quiet_from", Self::VT_QUIET_FROM, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("quiet_to", Self::VT_QUIET_TO, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("zone", Self::VT_ZONE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<::flatbuffers::Vector<'_, ::flatbuffers::ForwardsUOffset<Choice>>>>("choices", Self::VT_CHOICES, false)?
+     .visit_field::<u64>("changed_ms", Self::VT_CHANGED_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct SettingsRecordArgs<'a> {
+    pub language: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub quiet_from: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub quiet_to: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub zone: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub choices: Option<::flatbuffers::WIPOffset<::flatbuffers::Vector<'a, ::flatbuffers::ForwardsUOffset<Choice<'a>>>>>,
+    pub changed_ms: u64,
+}
+impl<'a> Default for SettingsRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    SettingsRecordArgs {
+      language: None,
+      quiet_from: None,
+      quiet_to: None,
+      zone: None,
+      choices: None,
+      changed_ms: 0,
+    }
+  }
+}
+
+pub struct SettingsRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> SettingsRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_language(&mut self, language: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SettingsRecord::VT_LANGUAGE, language);
+  }
+  #[inline]
+  pub fn add_quiet_from(&mut self, quiet_from: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SettingsRecord::VT_QUIET_FROM, quiet_from);
+  }
+  #[inline]
+  pub fn add_quiet_to(&mut self, quiet_to: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SettingsRecord::VT_QUIET_TO, quiet_to);
+  }
+  #[inline]
+  pub fn add_zone(&mut self, zone: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SettingsRecord::VT_ZONE, zone);
+  }
+  #[inline]
+  pub fn add_choices(&mut self, choices: ::flatbuffers::WIPOffset<::flatbuffers::Vector<'b , ::flatbuffers::ForwardsUOffset<Choice<'b >>>>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(SettingsRecord::VT_CHOICES, choices);
+  }
+  #[inline]
+  pub fn add_changed_ms(&mut self, changed_ms: u64) {
+    self.fbb_.push_slot::<u64>(SettingsRecord::VT_CHANGED_MS, changed_ms, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> SettingsRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    SettingsRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<SettingsRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for SettingsRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("SettingsRecord");
+      ds.field("language", &self.language());
+      ds.field("quiet_from", &self.quiet_from());
+      ds.field("quiet_to", &self.quiet_to());
+      ds.field("zone", &self.zone());
+      ds.field("choices", &self.choices());
+      ds.field("changed_ms", &self.changed_ms());
+      ds.finish()
+  }
+}
+pub enum ChoiceOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// The media by which a category is told, and those by which it is not; a bit each, by number.
+pub struct Choice<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for Choice<'a> {
+  type Inner = Choice<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> Choice<'a> {
+  pub const VT_CATEGORY: ::flatbuffers::VOffsetT = 4;
+  pub const VT_ON: ::flatbuffers::VOffsetT = 6;
+  pub const VT_OFF: ::flatbuffers::VOffsetT = 8;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    Choice { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args ChoiceArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<Choice<'bldr>> {
+    let mut builder = ChoiceBuilder::new(_fbb);
+    builder.add_off(args.off);
+    builder.add_on(args.on);
+    if let Some(x) = args.category { builder.add_category(x); }
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn category(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(Choice::VT_CATEGORY, None).unwrap()}
+  }
+  #[inline]
+  pub fn on(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Choice::VT_ON, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn off(&self) -> u32 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u32>(Choice::VT_OFF, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for Choice<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("category", Self::VT_CATEGORY, true)?
+     .visit_field::<u32>("on", Self::VT_ON, false)?
+     .visit_field::<u32>("off", Self::VT_OFF, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct ChoiceArgs<'a> {
+    pub category: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub on: u32,
+    pub off: u32,
+}
+impl<'a> Default for ChoiceArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    ChoiceArgs {
+      category: None, // required field
+      on: 0,
+      off: 0,
+    }
+  }
+}
+
+pub struct ChoiceBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> ChoiceBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_category(&mut self, category: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(Choice::VT_CATEGORY, category);
+  }
+  #[inline]
+  pub fn add_on(&mut self, on: u32) {
+    self.fbb_.push_slot::<u32>(Choice::VT_ON, on, 0);
+  }
+  #[inline]
+  pub fn add_off(&mut self, off: u32) {
+    self.fbb_.push_slot::<u32>(Choice::VT_OFF, off, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> ChoiceBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    ChoiceBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<Choice<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, Choice::VT_CATEGORY,"category");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for Choice<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("Choice");
+      ds.field("category", &self.category());
+      ds.field("on", &self.on());
+      ds.field("off", &self.off());
+      ds.finish()
+  }
+}
+pub enum TemplateRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// One version of a template: what all its variants share.
+pub struct TemplateRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for TemplateRecord<'a> {
+  type Inner = TemplateRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> TemplateRecord<'a> {
+  pub const VT_DEFAULT_LOCALE: ::flatbuffers::VOffsetT = 4;
+  pub const VT_PARAMETERS: ::flatbuffers::VOffsetT = 6;
+  pub const VT_VARIANTS: ::flatbuffers::VOffsetT = 8;
+  pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 10;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    TemplateRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args TemplateRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<TemplateRecord<'bldr>> {
+    let mut builder = TemplateRecordBuilder::new(_fbb);
+    builder.add_created_ms(args.created_ms);
+    if let Some(x) = args.parameters { builder.add_parameters(x); }
+    if let Some(x) = args.default_locale { builder.add_default_locale(x); }
+    builder.add_variants(args.variants);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn default_locale(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(TemplateRecord::VT_DEFAULT_LOCALE, None).unwrap()}
+  }
+  #[inline]
+  pub fn parameters(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(TemplateRecord::VT_PARAMETERS, None)}
+  }
+  #[inline]
+  pub fn variants(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(TemplateRecord::VT_VARIANTS, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn created_ms(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(TemplateRecord::VT_CREATED_MS, Some(0)).unwrap()}
+  }
+}
+
+impl ::flatbuffers::Verifiable for TemplateRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("default_locale", Self::VT_DEFAULT_LOCALE, true)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("parameters", Self::VT_PARAMETERS, false)?
+     .visit_field::<u16>("variants", Self::VT_VARIANTS, false)?
+     .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct TemplateRecordArgs<'a> {
+    pub default_locale: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub parameters: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub variants: u16,
+    pub created_ms: u64,
+}
+impl<'a> Default for TemplateRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    TemplateRecordArgs {
+      default_locale: None, // required field
+      parameters: None,
+      variants: 0,
+      created_ms: 0,
+    }
+  }
+}
+
+pub struct TemplateRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> TemplateRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_default_locale(&mut self, default_locale: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(TemplateRecord::VT_DEFAULT_LOCALE, default_locale);
+  }
+  #[inline]
+  pub fn add_parameters(&mut self, parameters: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(TemplateRecord::VT_PARAMETERS, parameters);
+  }
+  #[inline]
+  pub fn add_variants(&mut self, variants: u16) {
+    self.fbb_.push_slot::<u16>(TemplateRecord::VT_VARIANTS, variants, 0);
+  }
+  #[inline]
+  pub fn add_created_ms(&mut self, created_ms: u64) {
+    self.fbb_.push_slot::<u64>(TemplateRecord::VT_CREATED_MS, created_ms, 0);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> TemplateRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    TemplateRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<TemplateRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, TemplateRecord::VT_DEFAULT_LOCALE,"default_locale");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for TemplateRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("TemplateRecord");
+      ds.field("default_locale", &self.default_locale());
+      ds.field("parameters", &self.parameters());
+      ds.field("variants", &self.variants());
+      ds.field("created_ms", &self.created_ms());
+      ds.finish()
+  }
+}
+pub enum VariantRecordOffset {}
+#[derive(Copy, Clone, PartialEq)]
+
+/// What a template says in one language, by one medium or by any.
+pub struct VariantRecord<'a> {
+  pub _tab: ::flatbuffers::Table<'a>,
+}
+
+impl<'a> ::flatbuffers::Follow<'a> for VariantRecord<'a> {
+  type Inner = VariantRecord<'a>;
+  #[inline]
+  unsafe fn follow(buf: &'a [u8], loc: usize) -> Self::Inner {
+    Self { _tab: unsafe { ::flatbuffers::Table::new(buf, loc) } }
+  }
+}
+
+impl<'a> VariantRecord<'a> {
+  pub const VT_LOCALE: ::flatbuffers::VOffsetT = 4;
+  pub const VT_MEDIUM: ::flatbuffers::VOffsetT = 6;
+  pub const VT_TITLE: ::flatbuffers::VOffsetT = 8;
+  pub const VT_BODY: ::flatbuffers::VOffsetT = 10;
+  pub const VT_HTML: ::flatbuffers::VOffsetT = 12;
+
+  #[inline]
+  pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
+    VariantRecord { _tab: table }
+  }
+  #[allow(unused_mut)]
+  pub fn create<'bldr: 'args, 'args: 'mut_bldr, 'mut_bldr, A: ::flatbuffers::Allocator + 'bldr>(
+    _fbb: &'mut_bldr mut ::flatbuffers::FlatBufferBuilder<'bldr, A>,
+    args: &'args VariantRecordArgs<'args>
+  ) -> ::flatbuffers::WIPOffset<VariantRecord<'bldr>> {
+    let mut builder = VariantRecordBuilder::new(_fbb);
+    if let Some(x) = args.html { builder.add_html(x); }
+    if let Some(x) = args.body { builder.add_body(x); }
+    if let Some(x) = args.title { builder.add_title(x); }
+    if let Some(x) = args.locale { builder.add_locale(x); }
+    builder.add_medium(args.medium);
+    builder.finish()
+  }
+
+
+  #[inline]
+  pub fn locale(&self) -> &'a str {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(VariantRecord::VT_LOCALE, None).unwrap()}
+  }
+  #[inline]
+  pub fn medium(&self) -> u16 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u16>(VariantRecord::VT_MEDIUM, Some(0)).unwrap()}
+  }
+  #[inline]
+  pub fn title(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(VariantRecord::VT_TITLE, None)}
+  }
+  #[inline]
+  pub fn body(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(VariantRecord::VT_BODY, None)}
+  }
+  #[inline]
+  pub fn html(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(VariantRecord::VT_HTML, None)}
+  }
+}
+
+impl ::flatbuffers::Verifiable for VariantRecord<'_> {
+  #[inline]
+  fn run_verifier(
+    v: &mut ::flatbuffers::Verifier, pos: usize
+  ) -> Result<(), ::flatbuffers::InvalidFlatbuffer> {
+    v.visit_table(pos)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("locale", Self::VT_LOCALE, true)?
+     .visit_field::<u16>("medium", Self::VT_MEDIUM, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("title", Self::VT_TITLE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("body", Self::VT_BODY, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("html", Self::VT_HTML, false)?
+     .finish();
+    Ok(())
+  }
+}
+pub struct VariantRecordArgs<'a> {
+    pub locale: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub medium: u16,
+    pub title: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub body: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub html: Option<::flatbuffers::WIPOffset<&'a str>>,
+}
+impl<'a> Default for VariantRecordArgs<'a> {
+  #[inline]
+  fn default() -> Self {
+    VariantRecordArgs {
+      locale: None, // required field
+      medium: 0,
+      title: None,
+      body: None,
+      html: None,
+    }
+  }
+}
+
+pub struct VariantRecordBuilder<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> {
+  fbb_: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>,
+  start_: ::flatbuffers::WIPOffset<::flatbuffers::TableUnfinishedWIPOffset>,
+}
+impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> VariantRecordBuilder<'a, 'b, A> {
+  #[inline]
+  pub fn add_locale(&mut self, locale: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(VariantRecord::VT_LOCALE, locale);
+  }
+  #[inline]
+  pub fn add_medium(&mut self, medium: u16) {
+    self.fbb_.push_slot::<u16>(VariantRecord::VT_MEDIUM, medium, 0);
+  }
+  #[inline]
+  pub fn add_title(&mut self, title: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(VariantRecord::VT_TITLE, title);
+  }
+  #[inline]
+  pub fn add_body(&mut self, body: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(VariantRecord::VT_BODY, body);
+  }
+  #[inline]
+  pub fn add_html(&mut self, html: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(VariantRecord::VT_HTML, html);
+  }
+  #[inline]
+  pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> VariantRecordBuilder<'a, 'b, A> {
+    let start = _fbb.start_table();
+    VariantRecordBuilder {
+      fbb_: _fbb,
+      start_: start,
+    }
+  }
+  #[inline]
+  pub fn finish(self) -> ::flatbuffers::WIPOffset<VariantRecord<'a>> {
+    let o = self.fbb_.end_table(self.start_);
+    self.fbb_.required(o, VariantRecord::VT_LOCALE,"locale");
+    ::flatbuffers::WIPOffset::new(o.value())
+  }
+}
+
+impl ::core::fmt::Debug for VariantRecord<'_> {
+  fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+    let mut ds = f.debug_struct("VariantRecord");
+      ds.field("locale", &self.locale());
+      ds.field("medium", &self.medium());
+      ds.field("title", &self.title());
+      ds.field("body", &self.body());
+      ds.field("html", &self.html());
       ds.finish()
   }
 }

@@ -13,8 +13,8 @@
 //! | [`FriendRecord`], [`BlockRecord`], [`PresenceRecord`], [`PushRecord`] | packed |
 //! | [`DeviceRecord`] | packed: the store itself writes its last field |
 //! | [`NodeRecord`] | packed |
-//! | [`ContactRecord`], [`AppRecord`], [`NoticeRecord`] | FlatBuffers |
-//! | [`JobRecord`], [`DeliveryRecord`], [`DeadRecord`], [`ToldRecord`], [`FirstNoticeRecord`] | packed |
+//! | [`ContactRecord`], [`AppRecord`], [`NoticeRecord`], [`SettingsRecord`], [`TemplateRecord`], [`VariantRecord`] | FlatBuffers |
+//! | [`JobRecord`], [`DeliveryRecord`], [`DeadRecord`], [`ToldRecord`], [`FirstNoticeRecord`], [`CodeRecord`], [`NoticeEventRecord`] | packed |
 //!
 //! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never
 //! panics.
@@ -42,8 +42,9 @@ pub use inbox::{ArrivalEvent, ArrivalRecord, EventRecord, EventRecordBody};
 pub use message::{BodyRecord, MessageRecord};
 pub use node::NodeRecord;
 pub use notice::{
-    AppRecord, AppSecret, ContactRecord, DeadRecord, DeliveryRecord, DeliveryState, FirstNoticeRecord, JobRecord,
-    NoticeRecord, ToldRecord,
+    AppRecord, AppSecret, Choice, CodeRecord, ContactRecord, DeadRecord, DeliveryRecord, DeliveryState,
+    FirstNoticeRecord, JobRecord, NoticeEventRecord, NoticeRecord, SettingsRecord, TemplateRecord, ToldRecord,
+    VariantRecord,
 };
 pub use people::{BlockRecord, FriendRecord, FriendState};
 pub use push::{PushItem, PushRecord};

@@ -5,7 +5,7 @@
 use super::{flat_records, packed_records};
 use crate::flat::flat_tables;
 use crate::generated::rookery::record as fb;
-use crate::id::{ChannelId, Seq};
+use crate::id::{ChannelId, Seq, UserId};
 use crate::limits::NOTICE_WORDS_BYTES_MAX;
 use crate::notice::NoticeId;
 use crate::packed::packed_enums;
@@ -45,6 +45,10 @@ pub struct AppRecord {
     pub quota_a_day: u32,
     /// Its secrets that count, the oldest first; none once it was revoked.
     pub secrets: Vec<AppSecret>,
+    /// Where it is told what becomes of its notices, if it is.
+    pub events_url: Option<String>,
+    /// What it is told is signed with this; none without a URL.
+    pub events_secret: Option<String>,
 }
 
 /// One of an application's secrets.
@@ -93,6 +97,75 @@ pub struct NoticeRecord {
     pub key: String,
     /// When it was cancelled: what was not sent by then is not sent.
     pub cancelled_ms: Option<UnixMs>,
+    /// The version of its template when it was accepted; 0 without a template.
+    pub template_version: u32,
+}
+
+/// `settings`: what a user wants to be told, by what, and when not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SettingsRecord {
+    /// In which language, as in BCP 47; empty if it is the device's.
+    pub language: String,
+    /// When quiet begins each day, as `HH:MM`; empty without quiet hours, as the two that follow.
+    pub quiet_from: String,
+    /// When it ends.
+    pub quiet_to: String,
+    /// The time zone of both, by its IANA name.
+    pub zone: String,
+    /// By category; each at most once.
+    pub choices: Vec<Choice>,
+    /// When they were changed last.
+    pub changed_ms: UnixMs,
+}
+
+/// The media by which a user wants a category, and those by which not. What is in neither is as it is by default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Which; `*` for those that have no choice of their own.
+    pub category: String,
+    /// Media that it is told by: bit `n` is the medium of number `n`.
+    pub on: u32,
+    /// Media that it is not told by.
+    pub off: u32,
+}
+
+/// `code`: what proves that a user reads what is sent to an address, until it ends or was guessed at too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeRecord {
+    /// SHA-256 of the code and whom it is for.
+    pub hash: [u8; 32],
+    /// When it counts no more.
+    pub expires_ms: UnixMs,
+    /// How often it was guessed wrong.
+    pub tries: u32,
+}
+
+/// `template version`: what all variants of one version of a template share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateRecord {
+    /// The language for who understands none of the others.
+    pub default_locale: String,
+    /// What it takes: a JSON array.
+    pub parameters: String,
+    /// How many variants it has.
+    pub variants: u16,
+    /// When it was stored.
+    pub created_ms: UnixMs,
+}
+
+/// `template variant`: what a template says in one language, by one medium or by any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariantRecord {
+    /// The language, as in BCP 47.
+    pub locale: String,
+    /// The number of the medium; 0 for those without a variant of their own.
+    pub medium: u16,
+    /// One line.
+    pub title: String,
+    /// The text.
+    pub body: String,
+    /// The same for mail, as HTML, if there is any.
+    pub html: Option<String>,
 }
 
 /// `first notice`: the notice that a key's first request made, for 30 days.
@@ -139,11 +212,39 @@ pub enum DeliveryState {
     Dead,
     /// The provider says that it arrived.
     Delivered,
+    /// It could not be sent before it was of no use.
+    Expired,
+    /// Its user has seen it.
+    Opened,
+    /// Its user has followed it.
+    Clicked,
+    /// Of a notice as a whole: it is stored, and its jobs are to be made.
+    Accepted,
 }
 
 impl DeliveryState {
     /// Every state.
-    pub const ALL: [Self; 6] = [Self::Planned, Self::Sent, Self::Withdrawn, Self::Gone, Self::Dead, Self::Delivered];
+    pub const ALL: [Self; 10] = [
+        Self::Planned,
+        Self::Sent,
+        Self::Withdrawn,
+        Self::Gone,
+        Self::Dead,
+        Self::Delivered,
+        Self::Expired,
+        Self::Opened,
+        Self::Clicked,
+        Self::Accepted,
+    ];
+
+    /// Whether a provider has taken it, whatever followed.
+    #[must_use]
+    pub fn arrived(self) -> bool {
+        match self {
+            Self::Sent | Self::Delivered | Self::Opened | Self::Clicked => true,
+            Self::Planned | Self::Withdrawn | Self::Gone | Self::Dead | Self::Expired | Self::Accepted => false,
+        }
+    }
 
     /// Its word in reports.
     #[must_use]
@@ -155,12 +256,19 @@ impl DeliveryState {
             Self::Gone => "gone",
             Self::Dead => "dead",
             Self::Delivered => "delivered",
+            Self::Expired => "expired",
+            Self::Opened => "opened",
+            Self::Clicked => "clicked",
+            Self::Accepted => "accepted",
         }
     }
 }
 
 packed_enums! {
-    DeliveryState { Planned = 1, Sent = 2, Withdrawn = 3, Gone = 4, Dead = 5, Delivered = 6 }
+    DeliveryState {
+        Planned = 1, Sent = 2, Withdrawn = 3, Gone = 4, Dead = 5, Delivered = 6, Expired = 7, Opened = 8, Clicked = 9,
+        Accepted = 10
+    }
 }
 
 /// `delivery`: what became of a job, for 30 days.
@@ -199,6 +307,27 @@ pub struct DeadRecord {
     pub why: String,
 }
 
+/// `notice event`: one change of what became of an application's notice, for whoever follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeEventRecord {
+    /// The notice.
+    pub notice: NoticeId,
+    /// Whom it tells; 0 where it is of the notice as a whole.
+    pub user: UserId,
+    /// The number of the medium; 0 likewise.
+    pub medium: u8,
+    /// What it has come to.
+    pub state: DeliveryState,
+    /// When.
+    pub at_ms: UnixMs,
+    /// On which device; empty where the contact is the user's own. At most 255 bytes, as the words are.
+    pub device: String,
+    /// Who has it, as the operator calls that provider.
+    pub provider: String,
+    /// Why, in the provider's or our words.
+    pub why: String,
+}
+
 /// `told`: up to which message of a channel a user was planned to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ToldRecord {
@@ -208,15 +337,19 @@ pub struct ToldRecord {
 
 flat_records! {
     ContactRecord "contact" format 1 { address, app, development, locale, family, registered_ms, verified_ms }
-    AppRecord "app" format 1 { name, created_ms, scopes, quota_a_day, secrets }
+    AppRecord "app" format 1 { name, created_ms, scopes, quota_a_day, secrets, events_url, events_secret }
     NoticeRecord "notice" format 1 {
         app, category, title, body, html, template, data, media, collapse, urgent, created_ms, send_ms, every_ms,
-        expires_ms, recipients, key, cancelled_ms
+        expires_ms, recipients, key, cancelled_ms, template_version
     }
+    SettingsRecord "settings" format 1 { language, quiet_from, quiet_to, zone, choices, changed_ms }
+    TemplateRecord "template version" format 1 { default_locale, parameters, variants, created_ms }
+    VariantRecord "template variant" format 1 { locale, medium, title, body, html }
 }
 
 flat_tables! {
     AppSecret as AppSecret { hash, created_ms }
+    Choice as Choice { category, on, off }
 }
 
 packed_records! {
@@ -225,11 +358,19 @@ packed_records! {
     DeliveryRecord "delivery" format 1 { state, planned_ms, at_ms, attempts, provider, provider_id, why }, check short
     DeadRecord "dead" format 1 { channel, seq, origin, planned_ms, attempts, why }, check short
     ToldRecord "told" format 1 { seq }
+    CodeRecord "code" format 1 { hash, expires_ms, tries }
+    NoticeEventRecord "notice event" format 1 { notice, user, medium, state, at_ms, device, provider, why }, check short
 }
 
 impl DeliveryRecord {
     fn short(&self) -> Result<(), String> {
         [&self.provider, &self.provider_id, &self.why].into_iter().try_for_each(|words| short(words))
+    }
+}
+
+impl NoticeEventRecord {
+    fn short(&self) -> Result<(), String> {
+        [&self.device, &self.provider, &self.why].into_iter().try_for_each(|words| short(words))
     }
 }
 

@@ -30,6 +30,8 @@ macro_rules! any_of {
 any_of! {
     (): Just(());
     bool: any::<bool>();
+    u8: any::<u8>();
+    [u8; 32]: any::<[u8; 32]>();
     u16: any::<u16>();
     u32: any::<u32>();
     // Mostly small, and the ends.

@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::record::{
     ArrivalEvent, ArrivalRecord, BodyRecord, DeadRecord, DedupRecord, DeliveryRecord, DeviceRecord, EventRecord,
-    MemberRecord, NodeRecord, SeqRange, TalliesRecord,
+    MemberRecord, NodeRecord, NoticeEventRecord, SeqRange, TalliesRecord,
 };
 
 any_fields! { DedupRecord { op, seq, sent_ms, revision, count, content_hash } }
@@ -120,6 +120,25 @@ impl Any for DeadRecord {
                 origin,
                 planned_ms,
                 attempts,
+                why,
+            })
+            .boxed()
+    }
+}
+
+/// Words as long as they may be.
+impl Any for NoticeEventRecord {
+    fn any() -> BoxedStrategy<Self> {
+        let words = || printable(NOTICE_WORDS_BYTES_MAX);
+        (any_value(), any_value(), any_value(), any_value(), any_value(), words(), words(), words())
+            .prop_map(|(notice, user, medium, state, at_ms, device, provider, why)| Self {
+                notice,
+                user,
+                medium,
+                state,
+                at_ms,
+                device,
+                provider,
                 why,
             })
             .boxed()

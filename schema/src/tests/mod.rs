@@ -8,10 +8,11 @@ mod properties;
 macro_rules! with_all_records {
     ($rows:ident) => {
         $rows! {
-            AppRecord ArrivalRecord BlockRecord ChannelRecord ContactRecord DeadRecord DedupRecord DeliveryRecord
-            DeviceRecord EventRecord FenceRecord FirstNoticeRecord FriendRecord HeadRecord IdempotencyRecord
-            JobRecord MemberRecord MessageRecord NodeRecord NoticeRecord PresenceRecord PushRecord ReadMarkRecord
-            RefreshRecord TalliesRecord ToldRecord UserRecord
+            AppRecord ArrivalRecord BlockRecord ChannelRecord CodeRecord ContactRecord DeadRecord DedupRecord
+            DeliveryRecord DeviceRecord EventRecord FenceRecord FirstNoticeRecord FriendRecord HeadRecord
+            IdempotencyRecord JobRecord MemberRecord MessageRecord NodeRecord NoticeEventRecord NoticeRecord
+            PresenceRecord PushRecord ReadMarkRecord RefreshRecord SettingsRecord TalliesRecord TemplateRecord
+            ToldRecord UserRecord VariantRecord
         }
     };
 }

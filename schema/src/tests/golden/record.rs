@@ -35,11 +35,12 @@ fn golden_records() {
 
 /// Cases of records: beside one of each type, one of each kind and state that a store may hold.
 const CASES: &str = "\
-    app arrival arrival-empty arrival-later block channel-direct channel-group channel-large contact dead dedup dedup-delete \
-    dedup-edit dedup-react delivery device device-silent event-deleted event-edited event-membership event-message \
-    event-reaction event-read event-role event-title fence first-notice friend friend-asked friend-requested head idempotency job \
-    member member-left member-returned message message-deleted message-edited message-parts message-plain node \
-    node-nameless notice presence presence-unknown push read-mark refresh refresh-used tallies tallies-none told user";
+    app arrival arrival-empty arrival-later block channel-direct channel-group channel-large code contact dead dedup \
+    dedup-delete dedup-edit dedup-react delivery device device-silent event-deleted event-edited event-membership \
+    event-message event-reaction event-read event-role event-title fence first-notice friend friend-asked friend-requested \
+    head idempotency job member member-left member-returned message message-deleted message-edited message-parts \
+    message-plain node node-nameless notice notice-event presence presence-unknown push read-mark refresh refresh-used \
+    settings tallies tallies-none template-variant template-version told user";
 
 #[test]
 fn no_case_of_a_record_is_gone() {

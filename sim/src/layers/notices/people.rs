@@ -122,6 +122,7 @@ async fn ask(world: &Rc<World>, notices: &Notices, rng: &mut Rng) {
         recipients: u32::try_from(to.len()).expect("a few"),
         key: if rng.chance(600) { format!("key {content_hash:x}") } else { String::new() },
         cancelled_ms: None,
+        template_version: 0,
     };
     let request = Request { ids: Vec::new(), accepted: None, record, to, content_hash, cancelled: false };
     let number = {

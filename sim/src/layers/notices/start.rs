@@ -39,7 +39,15 @@ fn register(
     rng: &mut Rng,
 ) -> (App, BTreeMap<(UserId, String), Registered>) {
     let engine = MemoryEngine::open(store, MemoryOptions::default());
-    let record = AppRecord { name: "app".into(), created_ms: WALL, scopes: 3, quota_a_day: 0, secrets: Vec::new() };
+    let record = AppRecord {
+        name: "app".into(),
+        created_ms: WALL,
+        scopes: 3,
+        quota_a_day: 0,
+        secrets: Vec::new(),
+        events_url: None,
+        events_secret: None,
+    };
     let app = block_on(apps::create(&engine, APP, &record)).expect("nothing goes wrong yet").expect("it is the first");
     let mut devices = BTreeMap::new();
     for &user in users {

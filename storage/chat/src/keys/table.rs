@@ -4,10 +4,11 @@
 //! line in docs/foundationdb.md (`cargo xtask keys` writes it), and how `store check` tells whether a row can be read.
 
 use schema::record::{
-    AppRecord, ArrivalRecord, BlockRecord, ChannelRecord, ContactRecord, DeadRecord, DedupRecord, DeliveryRecord,
-    DeviceRecord, EventRecord, FenceRecord, FirstNoticeRecord, FriendRecord, HeadRecord, IdempotencyRecord, JobRecord,
-    MemberRecord, MessageRecord, NodeRecord, NoticeRecord, PresenceRecord, PushRecord, ReadMarkRecord, RecordError,
-    RefreshRecord, TalliesRecord, ToldRecord, UserRecord,
+    AppRecord, ArrivalRecord, BlockRecord, ChannelRecord, CodeRecord, ContactRecord, DeadRecord, DedupRecord,
+    DeliveryRecord, DeviceRecord, EventRecord, FenceRecord, FirstNoticeRecord, FriendRecord, HeadRecord,
+    IdempotencyRecord, JobRecord, MemberRecord, MessageRecord, NodeRecord, NoticeEventRecord, NoticeRecord,
+    PresenceRecord, PushRecord, ReadMarkRecord, RecordError, RefreshRecord, SettingsRecord, TalliesRecord,
+    TemplateRecord, ToldRecord, UserRecord, VariantRecord,
 };
 use schema::{
     ChannelId, ClientMsgId, DeviceId, Emoji, Incarnation, Medium, NoticeId, Position, Seq, ShardIndex, Stamp, UnixMs,
@@ -275,6 +276,23 @@ tables! {
         set_aside, set_aside_of: AsItIs, unread, "a row that cannot be read, where its range was cleared";
     62 Clock "clock" ()
         clock, clock_of: AsItIs, packed::clock, "the newest time that upkeep believes";
+    63 Settings "settings" (user: UserId = "user")
+        settings, settings_of: AsItIs, SettingsRecord::decode, "what a user wants to be told, by what, and when not";
+    64 Code "code" (user: UserId = "user", medium: Medium = "medium")
+        code, code_of: AsItIs, CodeRecord::decode, "what proves that a user reads what is sent to an address";
+    65 Template "template" (app: u64 = "app", name: &str = "name")
+        template, template_of: AsItIs, packed::version, "the newest version of an application's template";
+    66 TemplateVersion "template version" (app: u64 = "app", version: u32 = "version", name: &str = "name")
+        template_version, template_version_of: AsItIs, TemplateRecord::decode, "what all variants of a version share";
+    67 TemplateVariant "template variant" (app: u64 = "app", version: u32 = "version", at: u16 = "place",
+            name: &str = "name")
+        template_variant, template_variant_of: AsItIs, VariantRecord::decode,
+        "what a template says in one language, by one medium or by any";
+    68 NoticeEvent "notice event" (app: u64 = "app", position: Position = "stamp · ordinal")
+        notice_event, notice_event_of: Left, NoticeEventRecord::decode,
+        "one change of what became of an application's notice, for 30 days";
+    69 EventCursor "event cursor" (app: u64 = "app")
+        event_cursor, event_cursor_of: Left, packed::event_cursor, "up to where an application was told of such changes";
 }
 
 impl Table {

@@ -81,7 +81,8 @@ proptest! {
     #[test]
     fn keys_order_as_their_fields_and_are_read_back(one in fields(), other in fields()) {
         for (&table, layout) in Table::ALL.iter().zip(layouts()) {
-            if layout.fields.iter().any(|(_, bytes)| *bytes == 0) {
+            // Not every byte is a medium.
+            if layout.fields.iter().any(|(name, bytes)| *bytes == 0 || *name == "medium") {
                 continue;
             }
             let width = layout.fields.iter().map(|(_, bytes)| bytes).sum();
@@ -226,7 +227,7 @@ fn tables_are_listed_by_number_and_those_that_go_along_are_found_in_their_order(
     check(Some(&[Table::Body as u8, 7]), Some((&[Table::Body as u8, 7, 0], &[Table::Body as u8 + 1])));
     // Fences stay behind.
     check(Some(&[Table::Fence as u8]), Some((&[Table::Former as u8], &[Table::Former as u8 + 1])));
-    check(Some(&[Table::Clock as u8 + 1]), None);
+    check(Some(&[Table::EventCursor as u8]), None);
     let check = |key: &[u8], expected: Option<Transfer>| assert_eq!(transfer(key), expected, "{key:?}");
     check(&[], None);
     check(&[0], None);

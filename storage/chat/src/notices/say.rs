@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use schema::op::ChannelKind;
 use schema::record::{
-    ChannelRecord, ContactRecord, DeliveryRecord, DeliveryState, HeadRecord, MemberRecord, MessageRecord, NoticeRecord,
-    PushItem, ReadMarkRecord, ToldRecord, UserRecord,
+    ChannelRecord, ContactRecord, DeliveryRecord, HeadRecord, MemberRecord, MessageRecord, NoticeRecord, PushItem,
+    ReadMarkRecord, ToldRecord, UserRecord,
 };
 use schema::{ChannelId, NoticeId, Seq, UnixMs, UserId};
 
@@ -245,7 +245,7 @@ async fn was_told_later<T: Transaction>(tx: &T, job: &Job) -> Result<bool, Layer
     let key = keys::delivery(notice, job.user, job.medium, &job.device);
     let row = tx.snapshot_get(&key).await?;
     let delivery = row.and_then(|row| unreadable::skip(&key, DeliveryRecord::decode(&row)));
-    Ok(delivery.is_some_and(|delivery| matches!(delivery.state, DeliveryState::Sent | DeliveryState::Delivered)))
+    Ok(delivery.is_some_and(|delivery| delivery.state.arrived()))
 }
 
 /// The newest message before a job's own that its user is still to be told of: of several that came together the last has

@@ -79,6 +79,8 @@ rows! {
     beat: Said = "heartbeat";
     batch: BatchRow = "batch";
     import: ImportRow = "import";
+    version: u32 = "template";
+    event_cursor: Position = "event cursor";
 }
 
 /// What a row says; where there is none, the default.

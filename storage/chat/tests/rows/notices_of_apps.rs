@@ -25,7 +25,15 @@ fn secret(text: &str) -> AppSecret {
 
 fn app(quota_a_day: u32) -> AppRecord {
     let scopes = Scope::ALL.iter().fold(0, |bits, scope| bits | scope.bit());
-    AppRecord { name: "shop".into(), created_ms: WALL, scopes, quota_a_day, secrets: vec![secret("first")] }
+    AppRecord {
+        name: "shop".into(),
+        created_ms: WALL,
+        scopes,
+        quota_a_day,
+        secrets: vec![secret("first")],
+        events_url: None,
+        events_secret: None,
+    }
 }
 
 /// What is told when: `at` is hours after the start, `every` hours after that again.
@@ -48,6 +56,7 @@ pub(crate) fn notice(key: &str, at_hours: u64, every_hours: u64) -> NoticeRecord
         recipients: 2,
         key: key.into(),
         cancelled_ms: None,
+        template_version: 0,
     }
 }
 
