@@ -15,6 +15,7 @@
 //! away       refusals without a store            ending     work that outlives its request
 //! page       the web page's files                origin     where this node is, as a client sees it
 //! nodes      this node and those beside it      contacts   by which media users are told
+//! links      links in notifications
 //! ```
 
 mod apps;
@@ -26,6 +27,7 @@ mod counts;
 mod ending;
 mod extract;
 mod http1;
+mod links;
 mod nodes;
 mod origin;
 mod page;
@@ -46,6 +48,7 @@ pub use config::{Config, Limits, Node};
 pub use contacts::Media;
 pub use cors::{AllowedOrigin, Origins, ParseOriginError};
 pub use counts::Counts;
+pub use links::Links;
 pub use nodes::{LinkShown, LinkState, NodeShown, Nodes, Part, Peer, Peers, ws_address};
 pub use password::Cost;
 pub use proxy::{Network, ParseNetworkError};

@@ -116,6 +116,31 @@ impl TokenKey {
         u64::from_be_bytes(hash[..8].try_into().expect("eight bytes"))
     }
 
+    /// Another key that follows from this one, for what `label` says: who has it knows nothing of this one.
+    ///
+    /// # Panics
+    /// Never: the key is of the algorithm's kind.
+    #[must_use]
+    pub(crate) fn derive(&self, label: &str) -> Self {
+        // What is signed for an access token has no blank.
+        let message = format!("key for {label}");
+        let signed = jsonwebtoken::crypto::sign(message.as_bytes(), &self.encoding, Algorithm::HS256);
+        Self::new(&Sha256::digest(signed.expect("the key is for HMAC")).into())
+    }
+
+    /// A signature of a text, 43 characters of base64url.
+    ///
+    /// # Panics
+    /// Never: the key is of the algorithm's kind.
+    pub(crate) fn sign(&self, text: &str) -> String {
+        jsonwebtoken::crypto::sign(text.as_bytes(), &self.encoding, Algorithm::HS256).expect("the key is for HMAC")
+    }
+
+    /// Whether a signature is this key's of a text. In time that does not depend on the signature.
+    pub(crate) fn has_signed(&self, text: &str, signature: &str) -> bool {
+        jsonwebtoken::crypto::verify(signature, text.as_bytes(), &self.decoding, Algorithm::HS256).unwrap_or(false)
+    }
+
     /// Reads the key at `path`.
     ///
     /// # Errors

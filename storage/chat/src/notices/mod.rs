@@ -10,6 +10,7 @@
 //! worker     whose partitions these are     jobs     jobs that are due become a worker's, and end
 //! scan       what is due, in order          say      what a job has to say, as things stand
 //! sweep      what is forgotten              status   how much waits, and what was given up
+//! links      what links in them mean
 //! ```
 
 pub mod accept;
@@ -17,6 +18,7 @@ pub mod apps;
 pub mod contacts;
 mod instance;
 pub mod jobs;
+mod links;
 mod plan;
 mod say;
 mod scan;
@@ -26,6 +28,7 @@ mod worker;
 
 pub use instance::instances;
 pub use jobs::{End, Job, Leased};
+pub use links::{Link, Target, URL_BYTES_MAX, is_web_url};
 pub use plan::{Planned, plan};
 pub use say::{Notice, Said, Saying, say};
 pub use scan::Scan;
