@@ -137,6 +137,7 @@ impl World {
             key: String::new(),
             cancelled_ms: None,
             template_version: 0,
+            track: false,
         };
         let to = (0..self.users).map(UserId).collect();
         let wanted = Wanted { id: NoticeId::new(now, number), record, to, content_hash: 0 };

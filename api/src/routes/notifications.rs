@@ -69,6 +69,9 @@ pub(crate) struct NotifyRequest {
     every: Option<u64>,
     /// How long after its time it is of no use, in milliseconds; a day unless given.
     expires_ms: Option<u64>,
+    /// Whether links in it tell that they were followed, and mails that they were opened.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    track: bool,
 }
 
 /// What was accepted.
@@ -154,6 +157,7 @@ impl NotifyRequest {
             key,
             cancelled_ms: None,
             template_version: 0,
+            track: self.track,
         }
     }
 }

@@ -21769,6 +21769,7 @@ impl<'a> NoticeRecord<'a> {
   pub const VT_KEY: ::flatbuffers::VOffsetT = 34;
   pub const VT_CANCELLED_MS: ::flatbuffers::VOffsetT = 36;
   pub const VT_TEMPLATE_VERSION: ::flatbuffers::VOffsetT = 38;
+  pub const VT_TRACK: ::flatbuffers::VOffsetT = 40;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -21797,6 +21798,7 @@ impl<'a> NoticeRecord<'a> {
     if let Some(x) = args.body { builder.add_body(x); }
     if let Some(x) = args.title { builder.add_title(x); }
     if let Some(x) = args.category { builder.add_category(x); }
+    builder.add_track(args.track);
     builder.add_urgent(args.urgent);
     builder.finish()
   }
@@ -21928,6 +21930,13 @@ impl<'a> NoticeRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u32>(NoticeRecord::VT_TEMPLATE_VERSION, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn track(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(NoticeRecord::VT_TRACK, Some(false)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for NoticeRecord<'_> {
@@ -21954,6 +21963,7 @@ impl ::flatbuffers::Verifiable for NoticeRecord<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("key", Self::VT_KEY, false)?
      .visit_field::<u64>("cancelled_ms", Self::VT_CANCELLED_MS, false)?
      .visit_field::<u32>("template_version", Self::VT_TEMPLATE_VERSION, false)?
+     .visit_field::<bool>("track", Self::VT_TRACK, false)?
      .finish();
     Ok(())
   }
@@ -21977,6 +21987,7 @@ pub struct NoticeRecordArgs<'a> {
     pub key: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub cancelled_ms: Option<u64>,
     pub template_version: u32,
+    pub track: bool,
 }
 impl<'a> Default for NoticeRecordArgs<'a> {
   #[inline]
@@ -22000,6 +22011,7 @@ impl<'a> Default for NoticeRecordArgs<'a> {
       key: None,
       cancelled_ms: None,
       template_version: 0,
+      track: false,
     }
   }
 }
@@ -22082,6 +22094,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> NoticeRecordBuilder<'a, 'b, A
     self.fbb_.push_slot::<u32>(NoticeRecord::VT_TEMPLATE_VERSION, template_version, 0);
   }
   #[inline]
+  pub fn add_track(&mut self, track: bool) {
+    self.fbb_.push_slot::<bool>(NoticeRecord::VT_TRACK, track, false);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> NoticeRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     NoticeRecordBuilder {
@@ -22118,6 +22134,7 @@ impl ::core::fmt::Debug for NoticeRecord<'_> {
       ds.field("key", &self.key());
       ds.field("cancelled_ms", &self.cancelled_ms());
       ds.field("template_version", &self.template_version());
+      ds.field("track", &self.track());
       ds.finish()
   }
 }

@@ -99,6 +99,8 @@ pub struct NoticeRecord {
     pub cancelled_ms: Option<UnixMs>,
     /// The version of its template when it was accepted; 0 without a template.
     pub template_version: u32,
+    /// Whether links in it tell that they were followed, and mails that they were opened.
+    pub track: bool,
 }
 
 /// `settings`: what a user wants to be told, by what, and when not.
@@ -288,6 +290,8 @@ pub struct DeliveryRecord {
     pub provider_id: String,
     /// Why it came into this state, in the provider's or our words.
     pub why: String,
+    /// The application's notice, as of its job: of one that recurs another than the key's. All zero for a message.
+    pub origin: NoticeId,
 }
 
 /// `dead`: a job that was given up, and why. It can be made a job again.
@@ -310,7 +314,7 @@ pub struct DeadRecord {
 /// `notice event`: one change of what became of an application's notice, for whoever follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoticeEventRecord {
-    /// The notice.
+    /// The notice as its application knows it: of one that recurs the same each time.
     pub notice: NoticeId,
     /// Whom it tells; 0 where it is of the notice as a whole.
     pub user: UserId,
@@ -340,7 +344,7 @@ flat_records! {
     AppRecord "app" format 1 { name, created_ms, scopes, quota_a_day, secrets, events_url, events_secret }
     NoticeRecord "notice" format 1 {
         app, category, title, body, html, template, data, media, collapse, urgent, created_ms, send_ms, every_ms,
-        expires_ms, recipients, key, cancelled_ms, template_version
+        expires_ms, recipients, key, cancelled_ms, template_version, track
     }
     SettingsRecord "settings" format 1 { language, quiet_from, quiet_to, zone, choices, changed_ms }
     TemplateRecord "template version" format 1 { default_locale, parameters, variants, created_ms }
@@ -355,7 +359,9 @@ flat_tables! {
 packed_records! {
     FirstNoticeRecord "first notice" format 1 { notice, content_hash }
     JobRecord "job" format 1 { channel, seq, origin, planned_ms, expires_ms, attempts, leased }
-    DeliveryRecord "delivery" format 1 { state, planned_ms, at_ms, attempts, provider, provider_id, why }, check short
+    DeliveryRecord "delivery" format 1 {
+        state, planned_ms, at_ms, attempts, provider, provider_id, why, origin
+    }, check short
     DeadRecord "dead" format 1 { channel, seq, origin, planned_ms, attempts, why }, check short
     ToldRecord "told" format 1 { seq }
     CodeRecord "code" format 1 { hash, expires_ms, tries }

@@ -96,8 +96,8 @@ impl Any for NodeRecord {
 impl Any for DeliveryRecord {
     fn any() -> BoxedStrategy<Self> {
         let words = || printable(NOTICE_WORDS_BYTES_MAX);
-        (any_value(), any_value(), any_value(), any_value(), words(), words(), words())
-            .prop_map(|(state, planned_ms, at_ms, attempts, provider, provider_id, why)| Self {
+        (any_value(), any_value(), any_value(), any_value(), words(), words(), words(), any_value())
+            .prop_map(|(state, planned_ms, at_ms, attempts, provider, provider_id, why, origin)| Self {
                 state,
                 planned_ms,
                 at_ms,
@@ -105,6 +105,7 @@ impl Any for DeliveryRecord {
                 provider,
                 provider_id,
                 why,
+                origin,
             })
             .boxed()
     }

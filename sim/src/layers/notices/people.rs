@@ -123,6 +123,7 @@ async fn ask(world: &Rc<World>, notices: &Notices, rng: &mut Rng) {
         key: if rng.chance(600) { format!("key {content_hash:x}") } else { String::new() },
         cancelled_ms: None,
         template_version: 0,
+        track: false,
     };
     let request = Request { ids: Vec::new(), accepted: None, record, to, content_hash, cancelled: false };
     let number = {

@@ -193,6 +193,7 @@ async fn end_one<T: Transaction>(tx: &mut T, job: &Job, end: &End, now: UnixMs) 
         provider: cut(provider),
         provider_id: cut(provider_id),
         why: cut(why),
+        origin: record.origin,
     };
     tx.set(&keys::delivery(*notice, *user, *medium, device), &delivery.encode());
     Ok(())

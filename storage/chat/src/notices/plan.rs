@@ -128,6 +128,7 @@ pub(super) fn put_job<T: Transaction>(
         provider: String::new(),
         provider_id: String::new(),
         why: String::new(),
+        origin: record.origin,
     };
     tx.set(&keys::delivery(notice, user, *medium, device), &delivery.encode());
 }

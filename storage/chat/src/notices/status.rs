@@ -141,6 +141,7 @@ pub async fn replay<E: Engine>(engine: &E, dead: &[GivenUp], now: UnixMs) -> Res
                 provider: String::new(),
                 provider_id: String::new(),
                 why: "it was given up, and an operator had it tried again".to_owned(),
+                origin,
             };
             tx.set(&keys::delivery(dead.notice, dead.user, dead.medium, &dead.device), &delivery.encode());
         }

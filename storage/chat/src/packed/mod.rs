@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn rows_are_read_back_and_nothing_else_is_one() {
         let stamp = Stamp { version: 258, batch: 1 };
-        let rows: [(Vec<u8>, &[u8]); 9] = [
+        let rows: [(Vec<u8>, &[u8]); 11] = [
             (row(UserId(3)), &[1, 0, 0, 0, 0, 0, 0, 0, 3]),
             (row((UserId(3), Medium::Fcm, "")), &[1, 0, 0, 0, 0, 0, 0, 0, 3, 2]),
             (row(stamp.at(9)), &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 9]),
@@ -149,6 +149,8 @@ mod tests {
                 &[1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1],
             ),
             (row(ImportRow { dump: 4, parts: 9 }), &[1, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 9]),
+            (row(7_u32), &[1, 0, 0, 0, 7]),
+            (row(stamp.at(9)), &[1, 0, 0, 0, 0, 0, 0, 1, 2, 0, 1, 0, 9]),
         ];
         for ((name, again), (row, bytes)) in ALL.iter().zip(&rows) {
             assert_eq!((row.as_slice(), again(bytes).as_deref()), (*bytes, Ok(*bytes)), "{name}");

@@ -57,6 +57,7 @@ pub(crate) fn notice(key: &str, at_hours: u64, every_hours: u64) -> NoticeRecord
         key: key.into(),
         cancelled_ms: None,
         template_version: 0,
+        track: false,
     }
 }
 
