@@ -46,7 +46,8 @@ impl Links {
     }
 
     /// What the link of a token does; nothing if this server has made no such link.
-    pub(crate) fn read(&self, token: &str) -> Option<Link> {
+    #[must_use]
+    pub fn read(&self, token: &str) -> Option<Link> {
         if token.len() > TOKEN_CHARS_MAX || !token.is_ascii() {
             return None;
         }
@@ -177,8 +178,7 @@ mod tests {
 
     #[test]
     fn a_link_says_what_it_was_made_for() {
-        let unsubscribe =
-            Link::Unsubscribe { user: UserId(7), medium: Medium::Mail, category: "shipping".to_owned() };
+        let unsubscribe = Link::Unsubscribe { user: UserId(7), medium: Medium::Mail, category: "shipping".to_owned() };
         for link in [
             click("https://shop.example/orders?id=1&x=%20"),
             Link::Open(target("")),
