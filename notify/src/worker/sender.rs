@@ -165,13 +165,13 @@ impl<E: Engine> Sender<E> {
                     self.shared.parts.counts.withdrawn(self.medium);
                     self.end(job, End::Withdrawn { why: why.to_owned() });
                 }
-                Said::Unreadable => self.give_up(job, "a row that it needs cannot be read"),
+                Said::Unreadable => self.give_up(job, dead("a row that it needs cannot be read")),
                 Said::Something(_) | Said::Notice(_) if job.record.expires_ms <= now => {
-                    self.give_up(job, "it expired before it could be sent");
+                    self.give_up(job, End::Expired { why: "it expired before it could be sent".to_owned() });
                 }
                 // Each ended without a word of what came of it: what it says may be what ends its workers.
                 Said::Something(_) | Said::Notice(_) if job.record.attempts > ATTEMPTS_MAX => {
-                    self.give_up(job, "it was begun too often");
+                    self.give_up(job, dead("it was begun too often"));
                 }
                 // A store that takes so long leaves no time for the attempt.
                 Said::Something(_) | Said::Notice(_) if begun.elapsed() >= Duration::from_millis(BEGIN_MS_MAX) => {
@@ -213,9 +213,9 @@ impl<E: Engine> Sender<E> {
         });
     }
 
-    fn give_up(&mut self, job: Job, why: &str) {
+    fn give_up(&mut self, job: Job, end: End) {
         self.shared.parts.counts.dead(self.medium);
-        self.end(job, End::Dead { why: why.to_owned() });
+        self.end(job, end);
     }
 
     /// Notes what came of an attempt, and what follows.
@@ -252,12 +252,12 @@ impl<E: Engine> Sender<E> {
             Next::Forget => End::Gone { address, why: detail },
             Next::Dead { why } => {
                 counts.dead(self.medium);
-                let why = match why {
+                match why {
                     // The class of the fault says it already.
-                    Why::Payload => detail,
-                    Why::Expired | Why::TooLong => format!("{}: {detail}", why.word()),
-                };
-                End::Dead { why }
+                    Why::Payload => End::Dead { why: detail },
+                    Why::TooLong => End::Dead { why: format!("{}: {detail}", why.word()) },
+                    Why::Expired => End::Expired { why: format!("{}: {detail}", why.word()) },
+                }
             }
         };
         self.end(job, end);
@@ -286,6 +286,10 @@ impl<E: Engine> Sender<E> {
             self.ends.drain(..some);
         }
     }
+}
+
+fn dead(why: &str) -> End {
+    End::Dead { why: why.to_owned() }
 }
 
 /// A time that does not come.

@@ -91,6 +91,12 @@ ranges! {
     deliveries_before(day: u32) = before(Table::Delivery, (), day);
     /// What became of a notice, for every target.
     deliveries_of(notice: NoticeId) = all(Table::Delivery, (day(notice.made_at()), notice));
+    /// What became of a notice for one user, for every target.
+    deliveries_to(notice: NoticeId, user: UserId) = all(Table::Delivery, (day(notice.made_at()), notice, user));
+    /// The events of an application after a place.
+    notice_events_after(app: u64, last: Position) = after(Table::NoticeEvent, app, Some(last));
+    /// The events of an application, the newest first.
+    notice_events_newest(app: u64) = all(Table::NoticeEvent, app).reversed();
     /// Every application.
     apps() = all(Table::App, ());
     /// The notices that were made before a time.
@@ -254,6 +260,12 @@ pub fn direct(one: UserId, other: UserId) -> Vec<u8> {
 #[must_use]
 pub fn inbox_prefix(user: UserId) -> Vec<u8> {
     key(Table::Inbox, user)
+}
+
+/// What precedes the stamp in the keys of an application's events. The ordinal follows it, as in an inbox.
+#[must_use]
+pub fn notice_events_prefix(app: u64) -> Vec<u8> {
+    key(Table::NoticeEvent, app)
 }
 
 /// What precedes the stamp in the keys of a home shard's arrivals. No epoch: what a home is told under one view and the

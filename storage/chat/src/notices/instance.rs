@@ -10,8 +10,10 @@ use schema::record::{JobRecord, NoticeRecord};
 use schema::{ChannelId, NoticeId, Seq, UnixMs, UserId};
 
 use super::contacts::{self, Contact};
+use super::events::Events;
+use super::links::Target;
 use super::plan::{Planned, put_job};
-use super::{Scan, Worker};
+use super::{Scan, Worker, track};
 use crate::{LayerError, commit, keys, packed, unreadable};
 use kv::join;
 use kv::transaction::{Begin, Engine, Row, Transaction};
@@ -59,13 +61,17 @@ pub async fn instances<E: Engine>(
         users.dedup();
         let contacts = join::try_all(users.iter().map(|&user| contacts::live(&tx, user))).await?;
         let contacts: BTreeMap<UserId, Vec<Contact>> = users.into_iter().zip(contacts).collect();
-        let mut jobs = 0;
+        let (mut jobs, mut events) = (0, Events::default());
         for due in due.iter().copied() {
             tx.clear(&due.key);
             let Some(notice) = notices.get(&due.notice) else { continue };
             if wants(notice, due, now) {
                 for contact in contacts[&due.user].iter().filter(|contact| goes_by(notice, contact, media)) {
-                    put_job(&mut tx, contact, due.user, instance(notice, due), &job(notice, due, now));
+                    let id = instance(notice, due);
+                    let delivery = put_job(&mut tx, contact, due.user, id, &job(notice, due, now));
+                    let Contact { medium, device, .. } = contact;
+                    let target = Target { notice: id, user: due.user, medium: *medium, device: device.clone() };
+                    events.put(&mut tx, notice.app, &track::event(&target, &delivery));
                     jobs += 1;
                 }
             }

@@ -4,12 +4,15 @@
 //! again, so a worker that dies loses nothing; an end counts only while the job lies where its lease put it, so one that
 //! comes late, after another worker has the job, changes nothing.
 
+use bytes::Bytes;
 use schema::limits::{JOB_LEASE_MS, NOTICE_WORDS_BYTES_MAX};
 use schema::record::{DeadRecord, DeliveryRecord, DeliveryState, JobRecord};
 use schema::{Medium, NoticeId, UnixMs, UserId};
 
 use super::contacts::{self, Contact};
-use super::{Scan, Worker};
+use super::events::Events;
+use super::links::Target;
+use super::{Scan, Worker, instance, track};
 use crate::{LayerError, commit, keys, unreadable};
 use kv::transaction::{Begin, Engine, Row, Transaction};
 
@@ -45,6 +48,17 @@ impl Job {
 
     fn key(&self) -> Vec<u8> {
         keys::job(self.medium, self.due, self.notice, self.user, &self.device)
+    }
+
+    fn delivery_key(&self) -> Vec<u8> {
+        keys::delivery(self.notice, self.user, self.medium, &self.device)
+    }
+
+    /// Whom it tells, and of what.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        let Self { medium, notice, user, device, .. } = self;
+        Target { notice: *notice, user: *user, medium: *medium, device: device.clone() }
     }
 }
 
@@ -134,6 +148,22 @@ pub enum End {
         /// Why.
         why: String,
     },
+    /// It is given up, since it is of no use any more.
+    Expired {
+        /// What had kept it.
+        why: String,
+    },
+}
+
+impl End {
+    /// Whether the job is over.
+    fn is_last(&self) -> bool {
+        match self {
+            Self::Again { .. } => false,
+            Self::Sent { .. } | Self::Withdrawn { .. } | Self::Gone { .. } => true,
+            Self::Dead { .. } | Self::Expired { .. } => true,
+        }
+    }
 }
 
 /// Ends jobs, or puts them off, as of `now`. Returns how many of them were still this worker's.
@@ -144,28 +174,62 @@ pub async fn settle<E: Engine>(engine: &E, ends: &[(Job, End)], now: UnixMs) -> 
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let leased: Vec<_> = ends.iter().map(|(job, _)| job.key()).collect();
         let rows = tx.get_all(&leased).await?;
-        let mut settled = 0;
-        for (((job, end), key), row) in ends.iter().zip(&leased).zip(rows) {
-            if row.is_none_or(|row| *row != *job.record.encode()) {
+        let is_ours = |((job, _), row): (&(Job, End), &Option<Bytes>)| {
+            row.as_ref().is_some_and(|row| **row == *job.record.encode())
+        };
+        let ours: Vec<bool> = ends.iter().zip(&rows).map(is_ours).collect();
+        let last = || ends.iter().zip(&ours).filter(|((_, end), ours)| **ours && end.is_last()).map(|(end, _)| end);
+        let keys: Vec<_> = last().map(|(job, _)| job.delivery_key()).collect();
+        // What is heard of a message may have been noted before its own end is.
+        let mut deliveries = keys.iter().zip(tx.get_all(&keys).await?);
+        let origins = last().map(|(job, _)| job.record.origin).filter(|&origin| origin != NoticeId::default());
+        let notices = instance::notices(&tx, origins).await?;
+        let (mut settled, mut events) = (0, Events::default());
+        for (((job, end), key), ours) in ends.iter().zip(&leased).zip(ours) {
+            if !ours {
                 settled += u64::from(attempt.maybe_committed);
                 continue;
             }
             settled += 1;
             tx.clear(key);
-            end_one(&mut tx, job, end, now).await?;
+            let Some(ended) = end_one(&mut tx, job, end, now).await? else { continue };
+            let (key, row) = deliveries.next().expect("one for each that is over");
+            let before = row.and_then(|row| unreadable::skip(key, DeliveryRecord::decode(&row)));
+            let heard = before.filter(|before| before.state != DeliveryState::Planned);
+            if let Some(notice) = notices.get(&job.record.origin)
+                && (heard.is_none() || ended.state == DeliveryState::Sent)
+            {
+                events.put(&mut tx, notice.app, &track::event(&job.target(), &ended));
+            }
+            let delivery = match heard {
+                Some(DeliveryRecord { state, at_ms, why, .. }) => DeliveryRecord { state, at_ms, why, ..ended },
+                None => ended,
+            };
+            tx.set(key, &delivery.encode());
         }
         Ok(settled)
     })
 }
 
-async fn end_one<T: Transaction>(tx: &mut T, job: &Job, end: &End, now: UnixMs) -> Result<(), LayerError> {
+/// Ends one job, or puts it off. What became of it, if it is over.
+async fn end_one<T: Transaction>(
+    tx: &mut T,
+    job: &Job,
+    end: &End,
+    now: UnixMs,
+) -> Result<Option<DeliveryRecord>, LayerError> {
     let Job { medium, notice, user, device, record, .. } = job;
+    let dead = |tx: &mut T, why: &str| {
+        let JobRecord { channel, seq, origin, planned_ms, attempts, .. } = *record;
+        let dead = DeadRecord { channel, seq, origin, planned_ms, attempts, why: cut(why) };
+        tx.set(&keys::dead(*medium, now, *notice, *user, device), &dead.encode());
+    };
     let (state, provider, provider_id, why) = match end {
         &End::Again { at, counts } => {
             let attempts = record.attempts - u32::from(!counts && record.attempts > 0);
             let record = JobRecord { attempts, leased: false, ..*record };
             tx.set(&keys::job(*medium, at, *notice, *user, device), &record.encode());
-            return Ok(());
+            return Ok(None);
         }
         End::Sent { provider, provider_id } => (DeliveryState::Sent, provider.as_str(), provider_id.as_str(), ""),
         End::Withdrawn { why } => (DeliveryState::Withdrawn, "", "", why.as_str()),
@@ -179,13 +243,15 @@ async fn end_one<T: Transaction>(tx: &mut T, job: &Job, end: &End, now: UnixMs) 
             (DeliveryState::Gone, "", "", why.as_str())
         }
         End::Dead { why } => {
-            let JobRecord { channel, seq, origin, planned_ms, attempts, .. } = *record;
-            let dead = DeadRecord { channel, seq, origin, planned_ms, attempts, why: cut(why) };
-            tx.set(&keys::dead(*medium, now, *notice, *user, device), &dead.encode());
+            dead(tx, why);
             (DeliveryState::Dead, "", "", why.as_str())
         }
+        End::Expired { why } => {
+            dead(tx, why);
+            (DeliveryState::Expired, "", "", why.as_str())
+        }
     };
-    let delivery = DeliveryRecord {
+    Ok(Some(DeliveryRecord {
         state,
         planned_ms: record.planned_ms,
         at_ms: now,
@@ -194,12 +260,10 @@ async fn end_one<T: Transaction>(tx: &mut T, job: &Job, end: &End, now: UnixMs) 
         provider_id: cut(provider_id),
         why: cut(why),
         origin: record.origin,
-    };
-    tx.set(&keys::delivery(*notice, *user, *medium, device), &delivery.encode());
-    Ok(())
+    }))
 }
 
 /// The first bytes of words, up to a character.
-fn cut(words: &str) -> String {
+pub(super) fn cut(words: &str) -> String {
     words[..words.floor_char_boundary(NOTICE_WORDS_BYTES_MAX as usize)].to_owned()
 }

@@ -10,12 +10,14 @@
 //! worker     whose partitions these are     jobs     jobs that are due become a worker's, and end
 //! scan       what is due, in order          say      what a job has to say, as things stand
 //! sweep      what is forgotten              status   how much waits, and what was given up
-//! links      what links in them mean
+//! links      what links in them mean        track    what is heard of them once they have left
+//! events     all of that in order, for applications
 //! ```
 
 pub mod accept;
 pub mod apps;
 pub mod contacts;
+pub mod events;
 mod instance;
 pub mod jobs;
 mod links;
@@ -24,6 +26,7 @@ mod say;
 mod scan;
 mod status;
 mod sweep;
+mod track;
 mod worker;
 
 pub use instance::instances;
@@ -34,4 +37,5 @@ pub use say::{Notice, Said, Saying, say};
 pub use scan::Scan;
 pub use status::{Count, Depth, GivenUp, depths, given_up, replay};
 pub use sweep::sweep;
+pub use track::{deliveries, note};
 pub use worker::Worker;

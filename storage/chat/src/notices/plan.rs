@@ -110,14 +110,14 @@ fn job(item: &PushItem, now: UnixMs) -> JobRecord {
     JobRecord { channel, seq, origin: NoticeId::default(), planned_ms: now, expires_ms, attempts: 0, leased: false }
 }
 
-/// Sets a job that is due now, and that it is known of.
+/// Sets a job that is due now, and that it is known of, as which it is returned.
 pub(super) fn put_job<T: Transaction>(
     tx: &mut T,
     Contact { medium, device, .. }: &Contact,
     user: UserId,
     notice: NoticeId,
     record: &JobRecord,
-) {
+) -> DeliveryRecord {
     let planned_ms = record.planned_ms;
     tx.set(&keys::job(*medium, planned_ms, notice, user, device), &record.encode());
     let delivery = DeliveryRecord {
@@ -131,4 +131,5 @@ pub(super) fn put_job<T: Transaction>(
         origin: record.origin,
     };
     tx.set(&keys::delivery(notice, user, *medium, device), &delivery.encode());
+    delivery
 }

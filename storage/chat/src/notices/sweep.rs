@@ -6,6 +6,7 @@ use schema::limits::DELIVERY_DAYS;
 use schema::record::{FirstNoticeRecord, NoticeRecord};
 use schema::{Medium, UnixMs};
 
+use super::{apps, events};
 use crate::share::Share;
 use crate::{LayerError, clock, commit, dedup, keys, read, unreadable};
 use kv::transaction::{Begin, Engine, Row, Transaction};
@@ -25,6 +26,9 @@ pub async fn sweep<E: Engine>(engine: &E, wall: UnixMs, share: &Share) -> Result
     swept += dedup::clear_range(engine, &keys::spent_before(keys::day(before))).await?;
     for &medium in Medium::ALL {
         swept += dedup::clear_range(engine, &keys::given_up_before(medium, before)).await?;
+    }
+    for app in apps::list(engine).await? {
+        swept += events::forget(engine, app.id, before).await?;
     }
     Ok(swept + forget_notices(engine, wall, before).await?)
 }

@@ -8,6 +8,7 @@ mod changes;
 mod checked;
 mod clock;
 mod devices;
+mod events;
 mod failover;
 mod fences;
 mod handover;

@@ -16,14 +16,14 @@ use schema::{Incarnation, Medium, NoticeId, UnixMs, UserId};
 use crate::notices::register;
 use crate::world::{DAY_MS, WALL, World, faulty, scripted, store, words, write};
 
-const APP: u64 = 7;
+pub(crate) const APP: u64 = 7;
 const HOUR_MS: u64 = 3_600_000;
 
 fn secret(text: &str) -> AppSecret {
     AppSecret { hash: apps::hash(text), created_ms: WALL }
 }
 
-fn app(quota_a_day: u32) -> AppRecord {
+pub(crate) fn app(quota_a_day: u32) -> AppRecord {
     let scopes = Scope::ALL.iter().fold(0, |bits, scope| bits | scope.bit());
     AppRecord {
         name: "shop".into(),

@@ -7,8 +7,8 @@ use chat::devices::{self, Connecting};
 use chat::keys::{self, Layout};
 use chat::notices::accept::{self, Wanted};
 use chat::notices::jobs::{self, End, Job};
-use chat::notices::{self, Scan, Worker};
-use chat::notices::{apps, contacts};
+use chat::notices::{self, Scan, Target, Worker};
+use chat::notices::{apps, contacts, events};
 use chat::push::Decision;
 use chat::share::Share;
 use chat::{LayerError, arrivals, channels, check, inbox, mentions, opened, people, presence, push, search};
@@ -19,8 +19,8 @@ use kv::{RangeRequest, Row, Transaction};
 use schema::command::HistoryWindow;
 use schema::limits::PUSH_GRACE_MS;
 use schema::page::{Arrival, SessionStart};
-use schema::record::{AppRecord, ContactRecord, NodeRecord, PresenceRecord, PushItem};
-use schema::{Incarnation, Medium, NoticeId, PresenceState, Seq, Stamp, UnixMs, UserId};
+use schema::record::{AppRecord, ContactRecord, DeliveryState, NodeRecord, PresenceRecord, PushItem};
+use schema::{Incarnation, Medium, NoticeId, Position, PresenceState, Seq, Stamp, UnixMs, UserId};
 
 use crate::notices_of_apps;
 use crate::world::{self, WALL, World, account, channel, first_shard, rows, write};
@@ -80,6 +80,7 @@ async fn notify(engine: &MemoryEngine) -> Result<(), LayerError> {
     let (to, record) = (vec![ME], notices_of_apps::notice("k", 0, 0));
     let wanted = Wanted { id: NoticeId::new(WALL, 1), record, to, content_hash: 1 };
     accept::accept(engine, &app, &wanted, WALL).await?;
+    call(engine).await?;
     let item = PushItem::new(ME, (channel("g"), Seq(3)), UserId(2), WALL);
     arrivals::clear(engine, first_shard(2), Stamp::default(), &[item]).await?;
     plan(engine).await?;
@@ -114,6 +115,21 @@ async fn instances(engine: &MemoryEngine) -> Result<(), LayerError> {
     notices::instances(engine, &worker, &mut scan, Medium::ALL, WALL).await.map(drop)
 }
 
+async fn call(engine: &MemoryEngine) -> Result<(), LayerError> {
+    let url = ("https://shop.example/".to_owned(), "secret".to_owned());
+    events::call(engine, 7, Some(&url)).await.map(drop)
+}
+
+/// Notes what is heard of everything that its user was told.
+async fn hear(engine: &MemoryEngine) -> Result<(), LayerError> {
+    let notice = NoticeId::of_message(ME, channel("g"), Seq(3), WALL);
+    for device in ["phone", "tablet"] {
+        let target = Target { notice, user: ME, medium: Medium::Apns, device: device.into() };
+        notices::note(engine, &target, DeliveryState::Opened, "", WALL).await?;
+    }
+    notices::deliveries(engine, notice, ME).await.map(drop)
+}
+
 /// What an application asks that is refused itself where it may not.
 async fn ask_as_app(engine: &MemoryEngine) -> Result<(), LayerError> {
     let id = NoticeId::new(WALL, 1);
@@ -122,6 +138,9 @@ async fn ask_as_app(engine: &MemoryEngine) -> Result<(), LayerError> {
         apps::revoke(engine, 7).await.map(drop),
         accept::report(engine, 7, id, 10).await.map(drop),
         accept::cancel(engine, 7, id, WALL).await.map(drop),
+        events::events(engine, 7, Position::START, 10).await.map(drop),
+        events::called(engine, 7).await.map(drop),
+        call(engine).await,
     ] {
         match asked {
             // A notice of another application, as one that cannot be read may be.
@@ -221,6 +240,7 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
     ask("lease", block_on(lease(engine)).map(drop));
     ask("instances", block_on(instances(engine)));
     ask("as app", block_on(ask_as_app(engine)));
+    ask("hear", block_on(hear(engine)));
     ask("accept", block_on(accept_again(engine)));
     ask("depths", block_on(notices::depths(engine, None, WALL)).map(drop));
     ask("given up", block_on(notices::given_up(engine, Medium::Apns, 10)).map(drop));
@@ -256,6 +276,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("view", "plan, lease, instances, beat, view"),
     ("tallies", "react"),
     ("device", "connect"),
+    ("delivery", "hear"),
     ("app", "as app"),
     ("notice", "as app"),
     ("first notice", "accept"),
@@ -276,8 +297,6 @@ const UNTOUCHED: &[&str] = &[
     "template",
     "template version",
     "template variant",
-    "notice event",
-    "event cursor",
 ];
 
 #[test]
