@@ -20,7 +20,7 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6d1f_3b0a_94c7_4f0e_8a55_2f6d_0c5e_71b
 /// The message of a job about a channel.
 #[must_use]
 pub fn of_channel(job: &Job, saying: &Saying) -> Message {
-    let Saying { contact, channel, seq, is_direct, title, from, text, unread, unread_total } = saying;
+    let Saying { contact, channel, seq, is_direct, title, from, text, unread, unread_total, .. } = saying;
     let from = short(from, NAME_CHARS_MAX);
     let place = if *is_direct { from.clone() } else { short(title, NAME_CHARS_MAX) };
     let title = match (*unread, *is_direct) {
@@ -51,7 +51,7 @@ pub fn of_channel(job: &Job, saying: &Saying) -> Message {
 
 /// The message of a job of an application's notice.
 #[must_use]
-pub fn of_notice(job: &Job, Notice { contact, record }: &Notice) -> Message {
+pub fn of_notice(job: &Job, Notice { contact, record, .. }: &Notice) -> Message {
     // What is stored was an object of texts when it was accepted.
     let mut data: BTreeMap<String, String> = serde_json::from_str(&record.data).unwrap_or_default();
     data.insert("notice_id".to_owned(), job.notice.to_string());
@@ -106,6 +106,8 @@ fn short(text: &str, chars_max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use schema::record::{ContactRecord, JobRecord};
     use schema::{ChannelId, Medium, NoticeId, Seq, UnixMs, UserId};
 
@@ -127,6 +129,7 @@ mod tests {
 
     fn saying(title: &str, from: &str, text: &str, unread: u64) -> Saying {
         Saying {
+            settings: Arc::default(),
             contact: ContactRecord {
                 address: "token".into(),
                 app: String::new(),

@@ -160,6 +160,12 @@ pub const APP_SECRETS_MAX: usize = 2;
 pub const APPS_MAX: u32 = 1_000;
 /// Bytes of a contact's address: subscriptions of browsers have some 500, tokens of FCM some 200.
 pub const CONTACT_BYTES_MAX: u32 = 4_096;
+/// How long a code that proves an address counts: ten minutes.
+pub const CODE_KEPT_MS: u64 = 600_000;
+/// Guesses at a code: with six digits one of 200,000 guessers is right.
+pub const CODE_TRIES_MAX: u32 = 5;
+/// Categories of which a user may choose by what they are told.
+pub const SETTINGS_CATEGORIES_MAX: u32 = 50;
 /// Devices of one account that are told.
 pub const CONTACTS_OF_USER_MAX: u32 = DEVICES_OF_USER_MAX;
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use chat::notices::Worker;
+use chat::notices::{Reach, Worker};
 use kv::Engine;
 use schema::{Incarnation, UnixMs, View};
 use tokio::runtime;
@@ -57,6 +57,8 @@ pub struct Parts<E> {
 /// What every worker shares.
 struct Shared<E> {
     parts: Parts<E>,
+    /// Whom something goes to, and what was read of that lately.
+    reach: Arc<Reach>,
     /// Told when jobs were made.
     made: Notify,
     stop: watch::Receiver<bool>,
@@ -134,10 +136,11 @@ pub fn start<E: Engine>(parts: Parts<E>) -> io::Result<Running> {
 
 async fn run<E: Engine>(parts: Parts<E>, stop: watch::Receiver<bool>) {
     let media: Vec<_> = parts.providers.media().collect();
-    let shared = Arc::new(Shared { parts, made: Notify::new(), stop });
+    let reach = Arc::new(Reach::by(&media));
+    let shared = Arc::new(Shared { parts, reach, made: Notify::new(), stop });
     let stopped = Arc::clone(&shared);
     let mut workers = JoinSet::new();
-    workers.spawn(planner::plan(Arc::clone(&shared), media.clone()));
+    workers.spawn(planner::plan(Arc::clone(&shared)));
     workers.spawn(planner::look(Arc::clone(&shared)));
     for medium in media {
         workers.spawn(sender::send(Arc::clone(&shared), medium));

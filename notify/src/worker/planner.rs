@@ -7,7 +7,6 @@ use chat::LayerError;
 use chat::keys::Queue;
 use chat::notices::{self, Count, Scan};
 use kv::Engine;
-use schema::Medium;
 use tokio::task::yield_now;
 
 use super::{EVERY, Shared, TROUBLE};
@@ -16,7 +15,7 @@ use super::{EVERY, Shared, TROUBLE};
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Plans what is due, for as long as the workers run.
-pub(super) async fn plan<E: Engine>(shared: Arc<Shared<E>>, media: Vec<Medium>) {
+pub(super) async fn plan<E: Engine>(shared: Arc<Shared<E>>) {
     let (mut items, mut due) = (Scan::of(Queue::Pushes), Scan::of(Queue::Notices));
     while !shared.is_stopping() {
         let Some(worker) = shared.mine() else {
@@ -24,10 +23,10 @@ pub(super) async fn plan<E: Engine>(shared: Arc<Shared<E>>, media: Vec<Medium>) 
             continue;
         };
         // In turns, so that neither source waits for the other's backlog.
-        let engine = &shared.parts.engine;
+        let (engine, reach) = (&shared.parts.engine, &shared.reach);
         let both = async {
-            let of_messages = notices::plan(engine, &worker, &mut items, &media, shared.now()).await?;
-            let of_notices = notices::instances(engine, &worker, &mut due, &media, shared.now()).await?;
+            let of_messages = notices::plan(engine, &worker, &mut items, reach, shared.now()).await?;
+            let of_notices = notices::instances(engine, &worker, &mut due, reach, shared.now()).await?;
             Ok::<_, LayerError>([of_messages, of_notices])
         };
         match both.await {

@@ -150,7 +150,7 @@ impl<E: Engine> Sender<E> {
         if leased.jobs.is_empty() {
             return EVERY;
         }
-        let said = match notices::say(engine, &leased.jobs, now).await {
+        let said = match notices::say(engine, &self.shared.reach, &leased.jobs, now).await {
             Ok(said) => said,
             Err(error) => {
                 // They are due again when their lease ends.

@@ -13,11 +13,13 @@ use flatbuffers::{Follow, Verifiable};
 
 use super::RecordError;
 use crate::flat::{self, FlatTable, Take, VERIFIER};
-use crate::limits::MEMBER_RANGES_MAX;
+use crate::limits::{MEMBER_RANGES_MAX, SETTINGS_CATEGORIES_MAX};
 use crate::packed::{self, LittleEndian, Packed, behind_format};
 
-const _: () =
-    assert!(MEMBER_RANGES_MAX < VERIFIER.max_tables as u32, "the record of most tables, a membership, verifies");
+const _: () = {
+    let most = if MEMBER_RANGES_MAX > SETTINGS_CATEGORIES_MAX { MEMBER_RANGES_MAX } else { SETTINGS_CATEGORIES_MAX };
+    assert!(most < VERIFIER.max_tables as u32, "the records of most tables, memberships and settings, verify");
+};
 
 /// Packed records. This module's head shows the form.
 macro_rules! packed_records {

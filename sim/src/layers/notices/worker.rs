@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use chat::LayerError;
 use chat::keys::Queue;
-use chat::notices::{self as layer, End, Job, Said, Scan, Worker, jobs};
+use chat::notices::{self as layer, End, Job, Reach, Said, Scan, Worker, jobs};
 use notify::retry::{self, Attempt, Next};
 use schema::record::ContactRecord;
 use schema::{ErrorCode, Seq};
@@ -51,12 +51,13 @@ fn failed(world: &Rc<World>, life: &Rc<Life>, error: &LayerError) {
 async fn plan(world: Rc<World>, life: Rc<Life>) {
     let mut rng = world.rng.part(&format!("plans {}", life.number));
     let (mut items, mut due) = (Scan::of(Queue::Pushes), Scan::of(Queue::Notices));
+    let reach = Reach::by(MEDIA);
     while goes_on(&world, &life).is_some() {
         world.tasks.sleep(rng.within(1..=PAUSE_MS)).await;
         let Some((worker, engine)) = mine(&life) else { continue };
         let both = async {
-            let of_messages = layer::plan(&engine, &worker, &mut items, MEDIA, now(&world)).await?;
-            Ok((of_messages, layer::instances(&engine, &worker, &mut due, MEDIA, now(&world)).await?))
+            let of_messages = layer::plan(&engine, &worker, &mut items, &reach, now(&world)).await?;
+            Ok((of_messages, layer::instances(&engine, &worker, &mut due, &reach, now(&world)).await?))
         };
         match both.await {
             Ok((messages, notices)) if messages.items + notices.items > 0 => {
@@ -70,12 +71,13 @@ async fn plan(world: Rc<World>, life: Rc<Life>) {
 
 async fn send(world: Rc<World>, life: Rc<Life>) {
     let mut rng = world.rng.part(&format!("sends {}", life.number));
+    let reach = Reach::by(MEDIA);
     let mut queues: Vec<Scan> = MEDIA.iter().map(|&medium| Scan::of(Queue::Jobs(medium))).collect();
     while let Some(notices) = goes_on(&world, &life) {
         world.tasks.sleep(rng.within(1..=PAUSE_MS)).await;
         let Some((worker, engine)) = mine(&life) else { continue };
         for scan in &mut queues {
-            if let Err(error) = round(&world, &life, notices, (&worker, &engine), scan, &mut rng).await {
+            if let Err(error) = round(&world, &life, notices, (&worker, &engine, &reach), scan, &mut rng).await {
                 failed(&world, &life, &error);
             }
         }
@@ -87,7 +89,7 @@ async fn round(
     world: &Rc<World>,
     life: &Rc<Life>,
     notices: &Notices,
-    (worker, engine): (&Worker, &Engine),
+    (worker, engine, reach): (&Worker, &Engine, &Reach),
     scan: &mut Scan,
     rng: &mut Rng,
 ) -> Result<(), LayerError> {
@@ -100,7 +102,7 @@ async fn round(
     if leased.is_empty() {
         return Ok(());
     }
-    let said = layer::say(engine, &leased, asked.1).await?;
+    let said = layer::say(engine, reach, &leased, asked.1).await?;
     for (job, said) in leased.into_iter().zip(said) {
         world.note(format_args!("life {} has {job:?}", life.number));
         let says = match said {

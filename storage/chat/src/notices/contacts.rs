@@ -17,6 +17,9 @@ use kv::transaction::{Begin, Engine, Row, Transaction};
 /// Rows that are read of one user's: the limit, and as many again that registered at once.
 const ROWS_MAX: u32 = 2 * CONTACTS_OF_USER_MAX;
 
+/// The device of a contact that waits for the proof of who reads there. No device of a user: their media are others.
+pub const PENDING: &str = "pending";
+
 /// A contact and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
@@ -61,15 +64,24 @@ pub async fn put_device<E: Engine>(
         for first in others.drain(..over) {
             forget(&mut tx, user, &first);
         }
-        let address = keys::address(hash(medium, &record.address));
-        let holder = tx.get(&address).await?;
-        if let Some((before, by, on)) = holder.and_then(|row| unreadable::skip(&address, packed::holder(&row))) {
-            tx.clear(&keys::contact(before, by, &on));
-        }
-        tx.set(&keys::contact(user, medium, device.as_str()), &record.encode());
-        tx.set(&address, &packed::row((user, medium, device.as_str())));
-        Ok(())
+        take(&mut tx, (user, medium, device.as_str()), record).await
     })
+}
+
+/// Tells a user at an address, and whoever was told there before no more.
+pub(super) async fn take<T: Transaction>(
+    tx: &mut T,
+    (user, medium, device): (UserId, Medium, &str),
+    record: &ContactRecord,
+) -> Result<(), LayerError> {
+    let address = keys::address(hash(medium, &record.address));
+    let holder = tx.get(&address).await?;
+    if let Some((before, by, on)) = holder.and_then(|row| unreadable::skip(&address, packed::holder(&row))) {
+        tx.clear(&keys::contact(before, by, &on));
+    }
+    tx.set(&keys::contact(user, medium, device), &record.encode());
+    tx.set(&address, &packed::row((user, medium, device)));
+    Ok(())
 }
 
 /// Tells a device no more. Whether it was told.
@@ -127,10 +139,12 @@ pub(crate) async fn of_device<T: Transaction>(
     Ok(wanted.iter().zip(rows).filter_map(contact).collect())
 }
 
-/// Forgets a contact and whose its address is.
+/// Forgets a contact and whose its address is. An address that was not proved is nobody's, or somebody else's.
 pub(crate) fn forget<T: Transaction>(tx: &mut T, user: UserId, contact: &Contact) {
     tx.clear(&keys::contact(user, contact.medium, &contact.device));
-    tx.clear(&keys::address(hash(contact.medium, &contact.record.address)));
+    if contact.device != PENDING {
+        tx.clear(&keys::address(hash(contact.medium, &contact.record.address)));
+    }
 }
 
 /// The row without which a login has ended.

@@ -22,8 +22,11 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Writes one.
+    /// Writes one. Of what is of no application, codes and what operators send, nobody follows anything.
     pub(super) fn put<T: Transaction>(&mut self, tx: &mut T, app: u64, event: &NoticeEventRecord) {
+        if app == 0 {
+            return;
+        }
         tx.set_versionstamped_key(&keys::notice_events_prefix(app), &self.written.to_be_bytes(), &event.encode());
         self.written = self.written.checked_add(1).expect("a transaction has far fewer than 65,536 events");
     }

@@ -9,15 +9,15 @@ use schema::limits::JOB_KEPT_MS;
 use schema::record::{JobRecord, NoticeRecord};
 use schema::{ChannelId, NoticeId, Seq, UnixMs, UserId};
 
-use super::contacts::{self, Contact};
+use super::contacts::Contact;
 use super::events::Events;
 use super::links::Target;
-use super::plan::{Planned, put_job};
-use super::{Scan, Worker, track};
+use super::plan::Planned;
+use super::reach::{Reach, Reached};
+use super::{Scan, Worker, jobs, track};
 use crate::{LayerError, commit, keys, packed, unreadable};
 use kv::join;
 use kv::transaction::{Begin, Engine, Row, Transaction};
-use schema::Medium;
 
 /// Users of one transaction.
 const USERS_AT_ONCE: usize = 200;
@@ -38,7 +38,7 @@ pub async fn instances<E: Engine>(
     engine: &E,
     worker: &Worker,
     scan: &mut Scan,
-    media: &[Medium],
+    reach: &Reach,
     now: UnixMs,
 ) -> Result<Planned, LayerError> {
     let rows = scan.due(engine, worker, now, USERS_AT_ONCE).await?;
@@ -59,27 +59,28 @@ pub async fn instances<E: Engine>(
         let mut users: Vec<UserId> = told.map(|due| due.user).collect();
         users.sort_unstable();
         users.dedup();
-        let contacts = join::try_all(users.iter().map(|&user| contacts::live(&tx, user))).await?;
-        let contacts: BTreeMap<UserId, Vec<Contact>> = users.into_iter().zip(contacts).collect();
-        let (mut jobs, mut events) = (0, Events::default());
+        let reached = join::try_all(users.iter().map(|&user| reach.read(&tx, user, now))).await?;
+        let reached: BTreeMap<UserId, Reached> = users.into_iter().zip(reached).collect();
+        let (mut made, mut events) = (0, Events::default());
         for due in due.iter().copied() {
             tx.clear(&due.key);
             let Some(notice) = notices.get(&due.notice) else { continue };
             if wants(notice, due, now) {
-                for contact in contacts[&due.user].iter().filter(|contact| goes_by(notice, contact, media)) {
+                let Reached { contacts, settings } = &reached[&due.user];
+                for contact in contacts.0.iter().filter(|contact| reach.takes_notice(settings, contact, notice)) {
                     let id = instance(notice, due);
-                    let delivery = put_job(&mut tx, contact, due.user, id, &job(notice, due, now));
+                    let delivery = jobs::put(&mut tx, contact, due.user, id, &job(notice, due, now));
                     let Contact { medium, device, .. } = contact;
                     let target = Target { notice: id, user: due.user, medium: *medium, device: device.clone() };
                     events.put(&mut tx, notice.app, &track::event(&target, &delivery));
-                    jobs += 1;
+                    made += 1;
                 }
             }
             if let Some(next) = next(notice, due, now) {
                 tx.set(&keys::notice_due(next, due.user, due.notice), packed::MARK);
             }
         }
-        Ok(Planned { items: due.len() as u64, jobs, decisions: BTreeMap::new(), more })
+        Ok(Planned { items: due.len() as u64, jobs: made, decisions: BTreeMap::new(), more })
     })
 }
 
@@ -102,13 +103,6 @@ pub(super) async fn notices<T: Transaction>(
 /// Whether a user is to be told it now: unless it was cancelled, or its time is over.
 fn wants(notice: &NoticeRecord, due: &Due, now: UnixMs) -> bool {
     notice.cancelled_ms.is_none() && now.since_ms(due.at) < notice.expires_ms
-}
-
-/// Whether a notice goes to a contact: by the media that it names, or else to devices.
-fn goes_by(notice: &NoticeRecord, contact: &Contact, media: &[Medium]) -> bool {
-    let named = notice.media.contains(&(contact.medium as u16));
-    let is_wanted = if notice.media.is_empty() { contact.medium.is_of_device() } else { named };
-    is_wanted && media.contains(&contact.medium)
 }
 
 /// The name of what a user is told at one time: of a notice that recurs another each time.

@@ -71,6 +71,30 @@ pub struct Leased {
     pub more: bool,
 }
 
+/// Sets a job that is due now, and that it is known of, as which it is returned.
+pub(super) fn put<T: Transaction>(
+    tx: &mut T,
+    Contact { medium, device, .. }: &Contact,
+    user: UserId,
+    notice: NoticeId,
+    record: &JobRecord,
+) -> DeliveryRecord {
+    let planned_ms = record.planned_ms;
+    tx.set(&keys::job(*medium, planned_ms, notice, user, device), &record.encode());
+    let delivery = DeliveryRecord {
+        state: DeliveryState::Planned,
+        planned_ms,
+        at_ms: planned_ms,
+        attempts: 0,
+        provider: String::new(),
+        provider_id: String::new(),
+        why: String::new(),
+        origin: record.origin,
+    };
+    tx.set(&keys::delivery(notice, user, *medium, device), &delivery.encode());
+    delivery
+}
+
 /// Takes jobs of a medium that are due at `now`, at most `limit`, and counts an attempt of each.
 ///
 /// # Errors

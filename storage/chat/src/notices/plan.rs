@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use schema::limits::{JOB_KEPT_MS, PUSH_DOUBT_MS};
-use schema::record::{DeliveryRecord, DeliveryState, JobRecord, PushItem, ToldRecord};
-use schema::{ChannelId, Medium, NoticeId, UnixMs, UserId};
+use schema::record::{JobRecord, PushItem, ToldRecord};
+use schema::{ChannelId, NoticeId, UnixMs, UserId};
 
-use super::contacts::{self, Contact};
-use super::{Scan, Worker};
+use super::reach::{Reach, Reached};
+use super::{Scan, Worker, jobs};
 use crate::push::{self, Decision};
 use crate::{LayerError, commit, keys, unreadable};
 use kv::join;
@@ -32,9 +32,9 @@ pub struct Planned {
     pub more: bool,
 }
 
-/// Decides the items that are due at `now`, at most some hundred: one round. `media` are those that somebody sends.
+/// Decides the items that are due at `now`, at most some hundred: one round.
 ///
-/// Messages of one channel become one notification. A user who is told by none of `media` loses nothing: items are of
+/// Messages of one channel become one notification. A user who is told by no medium that somebody sends loses nothing: items are of
 /// the moment, and the inbox has them all.
 ///
 /// # Errors
@@ -44,7 +44,7 @@ pub async fn plan<E: Engine>(
     engine: &E,
     worker: &Worker,
     scan: &mut Scan,
-    media: &[Medium],
+    reach: &Reach,
     now: UnixMs,
 ) -> Result<Planned, LayerError> {
     let rows = scan.due(engine, worker, now, ITEMS_AT_ONCE).await?;
@@ -69,13 +69,14 @@ pub async fn plan<E: Engine>(
                 told.entry((item.user, item.channel)).and_modify(|newest| *newest = item.max(*newest)).or_insert(item);
             }
         }
-        let mut jobs = 0;
-        let contacts = contacts_of(&tx, &told).await?;
+        let mut made = 0;
+        let reached = reached(&tx, reach, &told, now).await?;
         for item in told.values() {
-            for contact in contacts[&item.user].iter().filter(|contact| by_itself(contact, media)) {
+            let Reached { contacts, settings } = &reached[&item.user];
+            for contact in contacts.0.iter().filter(|contact| reach.takes_messages(settings, contact)) {
                 let notice = NoticeId::of_message(item.user, item.channel, item.seq, item.sent_ms);
-                put_job(&mut tx, contact, item.user, notice, &job(item, now));
-                jobs += 1;
+                jobs::put(&mut tx, contact, item.user, notice, &job(item, now));
+                made += 1;
             }
             tx.set(&keys::told(item.user, item.channel), &ToldRecord { seq: item.seq }.encode());
         }
@@ -85,51 +86,24 @@ pub async fn plan<E: Engine>(
             }
             tx.clear(&row.key);
         }
-        Ok(Planned { items: items.len() as u64, jobs, decisions, more })
+        Ok(Planned { items: items.len() as u64, jobs: made, decisions, more })
     })
 }
 
-/// The contacts of everybody who is to be told something.
-async fn contacts_of<T: Transaction>(
+/// How everybody who is to be told something can be reached.
+async fn reached<T: Transaction>(
     tx: &T,
+    reach: &Reach,
     told: &BTreeMap<(UserId, ChannelId), &PushItem>,
-) -> Result<BTreeMap<UserId, Vec<Contact>>, LayerError> {
+    now: UnixMs,
+) -> Result<BTreeMap<UserId, Reached>, LayerError> {
     let mut users: Vec<UserId> = told.keys().map(|&(user, _)| user).collect();
     users.dedup();
-    let contacts = join::try_all(users.iter().map(|&user| contacts::live(tx, user))).await?;
-    Ok(users.into_iter().zip(contacts).collect())
-}
-
-/// Whether a message is told there unless its user says otherwise: on devices.
-fn by_itself(contact: &Contact, media: &[Medium]) -> bool {
-    contact.medium.is_of_device() && media.contains(&contact.medium)
+    let reached = join::try_all(users.iter().map(|&user| reach.read(tx, user, now))).await?;
+    Ok(users.into_iter().zip(reached).collect())
 }
 
 fn job(item: &PushItem, now: UnixMs) -> JobRecord {
     let (channel, seq, expires_ms) = (item.channel, item.seq, now.plus_ms(JOB_KEPT_MS));
     JobRecord { channel, seq, origin: NoticeId::default(), planned_ms: now, expires_ms, attempts: 0, leased: false }
-}
-
-/// Sets a job that is due now, and that it is known of, as which it is returned.
-pub(super) fn put_job<T: Transaction>(
-    tx: &mut T,
-    Contact { medium, device, .. }: &Contact,
-    user: UserId,
-    notice: NoticeId,
-    record: &JobRecord,
-) -> DeliveryRecord {
-    let planned_ms = record.planned_ms;
-    tx.set(&keys::job(*medium, planned_ms, notice, user, device), &record.encode());
-    let delivery = DeliveryRecord {
-        state: DeliveryState::Planned,
-        planned_ms,
-        at_ms: planned_ms,
-        attempts: 0,
-        provider: String::new(),
-        provider_id: String::new(),
-        why: String::new(),
-        origin: record.origin,
-    };
-    tx.set(&keys::delivery(notice, user, *medium, device), &delivery.encode());
-    delivery
 }

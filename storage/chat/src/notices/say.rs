@@ -8,14 +8,16 @@ use std::sync::Arc;
 
 use schema::op::ChannelKind;
 use schema::record::{
-    ChannelRecord, ContactRecord, DeliveryRecord, HeadRecord, MemberRecord, MessageRecord, NoticeRecord, PushItem,
-    ReadMarkRecord, ToldRecord, UserRecord,
+    ChannelRecord, ContactRecord, DeliveryRecord, DeliveryState, HeadRecord, MemberRecord, MessageRecord, NoticeRecord,
+    PushItem, ReadMarkRecord, SettingsRecord, ToldRecord, UserRecord,
 };
-use schema::{ChannelId, NoticeId, Seq, UnixMs, UserId};
+use schema::{ChannelId, Medium, NoticeId, Seq, UnixMs, UserId};
 
-use super::contacts::{self, Contact};
+use super::codes;
+use super::contacts::Contact;
 use super::instance;
 use super::jobs::Job;
+use super::reach::{Reach, Reached};
 use crate::push::{self, Decision};
 use crate::{LayerError, channels, content, keys, read, unreadable, visible};
 use kv::join;
@@ -26,6 +28,8 @@ use kv::transaction::{Begin, Engine, Transaction};
 pub struct Saying {
     /// Where.
     pub contact: ContactRecord,
+    /// What its user wants.
+    pub settings: Arc<SettingsRecord>,
     /// The channel, and what later messages take the place of.
     pub channel: ChannelId,
     /// The newest message.
@@ -50,6 +54,10 @@ pub struct Saying {
 pub struct Notice {
     /// Where.
     pub contact: ContactRecord,
+    /// What its user wants.
+    pub settings: Arc<SettingsRecord>,
+    /// Whether it is told at any hour and beyond any limit.
+    pub is_critical: bool,
     /// What was accepted.
     pub record: Arc<NoticeRecord>,
 }
@@ -70,6 +78,9 @@ pub enum Said {
     },
 }
 
+/// Why a user is not told what was planned before the settings changed.
+const TURNED_OFF: &str = "its user wants no more of these";
+
 /// Messages before a job's own that are looked at where its own is not to be told.
 const EARLIER_MAX: u64 = 16;
 
@@ -80,32 +91,42 @@ const AT_ONCE: usize = 16;
 ///
 /// # Errors
 /// The store's, and damage.
-pub async fn say<E: Engine>(engine: &E, jobs: &[Job], now: UnixMs) -> Result<Vec<Said>, LayerError> {
+pub async fn say<E: Engine>(engine: &E, reach: &Reach, jobs: &[Job], now: UnixMs) -> Result<Vec<Said>, LayerError> {
     let mut said = Vec::with_capacity(jobs.len());
     for jobs in jobs.chunks(AT_ONCE) {
-        said.extend(read!(engine, Begin::Fresh, |tx| say_some(&tx, jobs, now).await)?);
+        said.extend(read!(engine, Begin::Fresh, |tx| say_some(&tx, reach, jobs, now).await)?);
     }
     Ok(said)
 }
 
-async fn say_some<T: Transaction>(tx: &T, jobs: &[Job], now: UnixMs) -> Result<Vec<Said>, LayerError> {
+async fn say_some<T: Transaction>(tx: &T, reach: &Reach, jobs: &[Job], now: UnixMs) -> Result<Vec<Said>, LayerError> {
     // One user has several devices, and each is told the same.
     let mut users: Vec<UserId> = jobs.iter().map(|job| job.user).collect();
     users.sort_unstable();
     users.dedup();
     let is_message = |job: &&Job| job.record.origin == NoticeId::default();
     let counting: BTreeSet<UserId> = jobs.iter().filter(is_message).map(|job| job.user).collect();
-    let accounts = join::try_all(users.iter().map(|&user| account(tx, user, counting.contains(&user)))).await?;
+    let targets = |user| -> Vec<(Medium, &str)> {
+        let of_user = jobs.iter().filter(|job| job.user == user);
+        of_user.map(|job| (job.medium, job.device.as_str())).collect()
+    };
+    let account = async |user| {
+        let targets = targets(user);
+        let unread = unread_total(tx, user, counting.contains(&user));
+        let (reached, unread_total) = join::both(reach.lately(tx, user, &targets, now), unread).await?;
+        Ok::<_, LayerError>(Account { reached, unread_total })
+    };
+    let accounts = join::try_all(users.iter().map(|&user| account(user))).await?;
     let accounts: BTreeMap<UserId, Account> = users.into_iter().zip(accounts).collect();
     let origins = jobs.iter().map(|job| job.record.origin).filter(|&origin| origin != NoticeId::default());
     let notices = instance::notices(tx, origins).await?;
     let notices = notices.into_iter().map(|(id, record)| (id, Arc::new(record))).collect();
-    join::try_all(jobs.iter().map(|job| say_one(tx, job, &accounts[&job.user], &notices, now))).await
+    join::try_all(jobs.iter().map(|job| say_one(tx, reach, job, &accounts[&job.user], &notices, now))).await
 }
 
 /// What all jobs of a user say.
 struct Account {
-    contacts: Vec<Contact>,
+    reached: Reached,
     unread_total: Option<u64>,
 }
 
@@ -113,44 +134,51 @@ struct Account {
 /// has a thread for all of its users.
 pub(super) const COUNTED_CHANNELS_MAX: u32 = 500;
 
-async fn account<T: Transaction>(tx: &T, user: UserId, counts: bool) -> Result<Account, LayerError> {
+/// Messages that are unread in all of a user's channels, if they are wanted.
+async fn unread_total<T: Transaction>(tx: &T, user: UserId, counts: bool) -> Result<Option<u64>, LayerError> {
+    // An application's notice says nothing of channels, and there may be 2,000 of them.
+    if !counts {
+        return Ok(None);
+    }
     let range = keys::memberships_after(user, None).rows(COUNTED_CHANNELS_MAX + 1);
-    let unread = async {
-        // An application's notice says nothing of channels, and there may be 2,000 of them.
-        if !counts {
-            return Ok(None);
-        }
-        let page = tx.snapshot_get_range(&range).await?;
-        if page.rows.len() > COUNTED_CHANNELS_MAX as usize {
-            return Ok(None);
-        }
-        let states = channels::states(tx, user, &page.rows).await?;
-        Ok::<_, LayerError>(Some(states.into_iter().flatten().map(|state| state.unread()).sum()))
-    };
-    let (contacts, unread_total) = join::both(contacts::live(tx, user), unread).await?;
-    Ok(Account { contacts, unread_total })
+    let page = tx.snapshot_get_range(&range).await?;
+    if page.rows.len() > COUNTED_CHANNELS_MAX as usize {
+        return Ok(None);
+    }
+    let states = channels::states(tx, user, &page.rows).await?;
+    Ok(Some(states.into_iter().flatten().map(|state| state.unread()).sum()))
 }
 
 async fn say_one<T: Transaction>(
     tx: &T,
+    reach: &Reach,
     job: &Job,
     account: &Account,
     notices: &BTreeMap<NoticeId, Arc<NoticeRecord>>,
     now: UnixMs,
 ) -> Result<Said, LayerError> {
     let nothing = |why| Ok(Said::Nothing { why });
-    let same = |contact: &&Contact| contact.medium == job.medium && contact.device == job.device;
-    let Some(Contact { record: contact, .. }) = account.contacts.iter().find(same).cloned() else {
+    let Reached { settings, .. } = &account.reached;
+    let Some(contact) = account.reached.contact(job.medium, &job.device) else {
         return nothing("the device is told no more");
     };
     if job.record.origin != NoticeId::default() {
         return match notices.get(&job.record.origin) {
             Some(notice) if notice.cancelled_ms.is_some() => nothing("it was cancelled"),
-            Some(record) => Ok(Said::Notice(Box::new(Notice { contact, record: Arc::clone(record) }))),
+            Some(notice) if !reach.takes_notice(settings, contact, notice) => nothing(TURNED_OFF),
+            Some(record) => {
+                let (contact, settings) = (contact.record.clone(), Arc::clone(settings));
+                let is_critical = codes::is_code(record) || reach.is_critical(&record.category);
+                let record = Arc::clone(record);
+                Ok(Said::Notice(Box::new(Notice { contact, settings, is_critical, record })))
+            }
             None => nothing("the notice is not there any more"),
         };
     }
-    match say_readable(tx, job, contact, account.unread_total, now).await {
+    if !reach.takes_messages(settings, contact) {
+        return nothing(TURNED_OFF);
+    }
+    match say_readable(tx, job, contact, account, now).await {
         // Of one job: the others go on.
         Err(LayerError::Record(_)) => Ok(Said::Unreadable),
         said => said,
@@ -160,8 +188,8 @@ async fn say_one<T: Transaction>(
 async fn say_readable<T: Transaction>(
     tx: &T,
     job: &Job,
-    contact: ContactRecord,
-    unread_total: Option<u64>,
+    contact: &Contact,
+    account: &Account,
     now: UnixMs,
 ) -> Result<Said, LayerError> {
     let nothing = |why| Ok(Said::Nothing { why });
@@ -217,7 +245,8 @@ async fn say_readable<T: Transaction>(
     let from = from.and_then(|row| unreadable::skip(&user, UserRecord::decode(&row)));
     let text = content::text(tx, (channel, seq), &message).await?;
     Ok(Said::Something(Box::new(Saying {
-        contact,
+        contact: contact.record.clone(),
+        settings: Arc::clone(&account.reached.settings),
         channel,
         seq,
         is_direct: record.kind == ChannelKind::Direct,
@@ -225,12 +254,12 @@ async fn say_readable<T: Transaction>(
         from: from.map(|user| user.display_name).unwrap_or_default(),
         text,
         unread: visible::unread(head.seq, mark.seq, visible::joined_after(&member)),
-        unread_total,
+        unread_total: account.unread_total,
     })))
 }
 
-/// Whether a provider has a later message of the job's channel for the job's target: this one would put an older text in
-/// its place.
+/// Whether a provider has a later message of the job's channel for the job's target, in whose place this one would put an
+/// older text, or is to have one where neither takes the place of the other.
 async fn was_told_later<T: Transaction>(tx: &T, job: &Job) -> Result<bool, LayerError> {
     let (channel, key) = (job.record.channel, keys::told(job.user, job.record.channel));
     let row = tx.snapshot_get(&key).await?;
@@ -245,7 +274,9 @@ async fn was_told_later<T: Transaction>(tx: &T, job: &Job) -> Result<bool, Layer
     let key = keys::delivery(notice, job.user, job.medium, &job.device);
     let row = tx.snapshot_get(&key).await?;
     let delivery = row.and_then(|row| unreadable::skip(&key, DeliveryRecord::decode(&row)));
-    Ok(delivery.is_some_and(|delivery| delivery.state.arrived()))
+    // A mail or a text message takes no other's place: the one that is to come has it all.
+    let is_to_come = |state| state == DeliveryState::Planned && !job.medium.is_of_device();
+    Ok(delivery.is_some_and(|delivery| delivery.state.arrived() || is_to_come(delivery.state)))
 }
 
 /// The newest message before a job's own that its user is still to be told of: of several that came together the last has

@@ -8,7 +8,7 @@ use chat::notices::accept::{self, Wanted};
 use chat::notices::apps::{self, App};
 use chat::notices::events::{self, EventsPage};
 use chat::notices::jobs::{self, End, Job};
-use chat::notices::{self, Scan, Target, Worker, deliveries, instances, note};
+use chat::notices::{self, Reach, Scan, Target, Worker, deliveries, instances, note};
 use chat::share::Share;
 use futures_lite::future::block_on;
 use kv::Transaction;
@@ -61,7 +61,8 @@ impl Shop {
             ["ask"] => self.ask(notice("", 0, 0)),
             ["ask", "hourly"] => self.ask(notice("", 0, 1)),
             ["plan"] => {
-                block_on(instances(engine, &self.worker, &mut self.items, Medium::ALL, self.now)).expect("planned");
+                block_on(instances(engine, &self.worker, &mut self.items, &Reach::by(Medium::ALL), self.now))
+                    .expect("planned");
                 let mut scan = Scan::of(keys::Queue::Jobs(Medium::Apns));
                 let leased = block_on(jobs::lease(engine, &self.worker, &mut scan, self.now, 100)).expect("leased");
                 self.leased.extend(leased.jobs.into_iter().map(|job| (target_words(&job.target()), job)));

@@ -20,6 +20,7 @@ mod notices;
 mod notices_of_apps;
 mod people;
 mod push;
+mod reach;
 mod reads;
 mod search;
 mod searched;

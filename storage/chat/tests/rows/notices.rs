@@ -2,7 +2,7 @@
 
 use chat::notices::contacts::{self, Contact};
 use chat::notices::jobs::{self, End, Job};
-use chat::notices::{self, Said, Scan, Worker, given_up, plan, replay, say};
+use chat::notices::{self, Reach, Said, Scan, Worker, given_up, plan, replay, say};
 use chat::push;
 use chat::{LayerError, accounts, arrivals, devices, keys, presence};
 use futures_lite::future::block_on;
@@ -13,8 +13,6 @@ use schema::record::{ContactRecord, DeliveryRecord, PresenceRecord, PushItem};
 use schema::{ChannelId, DeviceId, Incarnation, Medium, PresenceState, Seq, Stamp, UnixMs, UserId};
 
 use crate::world::{DAY_MS, WALL, World, channel, faulty, first_shard, rows, scripted, store, words, write};
-
-const ALL: &[Medium] = Medium::ALL;
 
 pub(crate) fn device(name: &str) -> DeviceId {
     name.parse().expect("a legal name")
@@ -118,6 +116,7 @@ struct Desk {
     worker: Worker,
     items: Scan,
     queue: Scan,
+    reach: Reach,
     leased: Vec<Job>,
     now: UnixMs,
 }
@@ -138,6 +137,7 @@ impl Desk {
             worker,
             items: Scan::of(keys::Queue::Pushes),
             queue: Scan::of(keys::Queue::Jobs(Medium::Apns)),
+            reach: Reach::by(Medium::ALL),
             leased: Vec::new(),
             now: WALL.plus_ms(PUSH_GRACE_MS),
         }
@@ -156,7 +156,7 @@ impl Desk {
                 block_on(arrivals::clear(engine, first_shard(2), Stamp::default(), &items)).expect("written");
                 String::new()
             }
-            "plan" => match block_on(plan(engine, &self.worker, &mut self.items, ALL, self.now)) {
+            "plan" => match block_on(plan(engine, &self.worker, &mut self.items, &self.reach, self.now)) {
                 Ok(planned) => format!("{} of {}", planned.jobs, planned.items),
                 refused => words(refused.map(|_| String::new())),
             },
@@ -169,7 +169,7 @@ impl Desk {
                 refused => words(refused.map(|_| String::new())),
             },
             "say" => {
-                let said = block_on(say(engine, &self.leased, self.now)).expect("readable");
+                let said = block_on(say(engine, &self.reach, &self.leased, self.now)).expect("readable");
                 let one = |said| match said {
                     Said::Something(said) => {
                         format!(
@@ -517,7 +517,7 @@ fn many_items_are_planned_in_rounds_and_partitions_take_turns() {
         users.map(|user| PushItem::new(UserId(user), (ChannelId(1), Seq(1)), UserId(1), WALL)).collect();
     block_on(arrivals::clear(engine, first_shard(2), Stamp::default(), &items)).expect("written");
     let mut scan = Scan::of(keys::Queue::Pushes);
-    let mut round = || block_on(plan(engine, &desk.worker, &mut scan, ALL, desk.now)).expect("planned");
+    let mut round = || block_on(plan(engine, &desk.worker, &mut scan, &desk.reach, desk.now)).expect("planned");
     assert_eq!(
         [round(), round(), round(), round()].map(|planned| (planned.items, planned.more)),
         [(200, true), (200, true), (50, false), (0, false)]

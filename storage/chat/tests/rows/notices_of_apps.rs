@@ -3,7 +3,7 @@
 use chat::notices::accept::{self, Wanted};
 use chat::notices::apps::{self, App, Scope};
 use chat::notices::jobs::{self, End};
-use chat::notices::{self, Said, Scan, Worker, instances, say};
+use chat::notices::{self, Reach, Said, Scan, Worker, instances, say};
 use chat::share::Share;
 use chat::{LayerError, keys};
 use futures_lite::future::block_on;
@@ -98,8 +98,8 @@ impl Shop {
 
     /// Jobs that become due, and what they say: `2 phone: On its way`.
     fn told(&mut self, media: &[Medium]) -> String {
-        let engine = self.world.engine.clone();
-        match block_on(instances(&engine, &self.worker, &mut self.items, media, self.now)) {
+        let (engine, reach) = (self.world.engine.clone(), Reach::by(media));
+        match block_on(instances(&engine, &self.worker, &mut self.items, &reach, self.now)) {
             Ok(_) => {}
             Err(error) => return words(Err(error)),
         }
@@ -107,7 +107,7 @@ impl Shop {
         for &medium in Medium::ALL {
             let mut scan = Scan::of(keys::Queue::Jobs(medium));
             let leased = block_on(jobs::lease(&engine, &self.worker, &mut scan, self.now, 100)).expect("leased").jobs;
-            let said = block_on(say(&engine, &leased, self.now)).expect("readable");
+            let said = block_on(say(&engine, &reach, &leased, self.now)).expect("readable");
             let ends: Vec<_> = leased.into_iter().map(|job| (job, End::Withdrawn { why: String::new() })).collect();
             told.extend(ends.iter().zip(said).map(|((job, _), said)| match said {
                 Said::Notice(notice) => format!("{} {}: {}", job.user, job.device, notice.record.title),
@@ -238,7 +238,8 @@ fn what_was_cancelled_or_is_over_is_not_told() {
     // Its job was made, and waits.
     let mut shop = Shop::open(0);
     shop.accept(notice("", 0, 0), 1);
-    block_on(instances(&shop.world.engine, &shop.worker, &mut shop.items, Medium::ALL, shop.now)).expect("planned");
+    block_on(instances(&shop.world.engine, &shop.worker, &mut shop.items, &Reach::by(Medium::ALL), shop.now))
+        .expect("planned");
     assert_eq!(cancel(&shop, APP, 1), "true");
     assert_eq!(
         shop.told(Medium::ALL),

@@ -1,0 +1,135 @@
+//! How a user can be reached: where, and what of it the user wants.
+//!
+//! Owns which contacts a notification goes to, and what is gone by of what was read lately. Jobs are planned by what the
+//! store has, so that no contact is missed; just before they are sent what was read in the last
+//! [`STALE_MS`](super::cache::STALE_MS) is good enough, and what is not found there is looked up.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use schema::record::{NoticeRecord, SettingsRecord};
+use schema::{Medium, UnixMs, UserId};
+
+use super::cache::{Cache, Weigh};
+use super::codes;
+use super::contacts::{self, Contact, PENDING};
+use super::settings::{self, MESSAGES};
+use crate::LayerError;
+use kv::join;
+use kv::transaction::Transaction;
+
+/// What a worker goes by: the media that somebody sends, the categories that nobody can turn off, and what was read
+/// lately.
+#[derive(Debug, Default)]
+pub struct Reach {
+    media: Vec<Medium>,
+    critical: BTreeSet<String>,
+    contacts: Cache<UserId, Contacts>,
+    settings: Cache<UserId, SettingsRecord>,
+}
+
+/// A user's contacts, as they are kept.
+#[derive(Debug, Default)]
+pub(super) struct Contacts(pub(super) Vec<Contact>);
+
+impl Weigh for Contacts {
+    fn bytes(&self) -> u64 {
+        let one = |Contact { device, record, .. }: &Contact| {
+            size_of::<Contact>() + device.len() + record.address.len() + record.app.len() + record.locale.len()
+        };
+        (size_of::<Self>() + self.0.iter().map(one).sum::<usize>()) as u64
+    }
+}
+
+/// How one user can be reached.
+#[derive(Debug, Clone)]
+pub(super) struct Reached {
+    pub(super) contacts: Arc<Contacts>,
+    pub(super) settings: Arc<SettingsRecord>,
+}
+
+impl Reach {
+    /// By these media, with no category that is critical.
+    #[must_use]
+    pub fn by(media: &[Medium]) -> Self {
+        Self { media: media.to_vec(), ..Self::default() }
+    }
+
+    /// The same, with categories that are told whatever a user has chosen.
+    #[must_use]
+    pub fn with_critical(self, critical: BTreeSet<String>) -> Self {
+        Self { critical, ..self }
+    }
+
+    /// Whether a category of an application is told whatever a user has chosen, and at any hour.
+    #[must_use]
+    pub fn is_critical(&self, category: &str) -> bool {
+        self.critical.contains(category)
+    }
+
+    /// What is kept, by name.
+    pub fn caches(&self) -> [(&'static str, super::cache::Asked); 2] {
+        [("contacts", self.contacts.asked()), ("settings", self.settings.asked())]
+    }
+
+    /// How a user can be reached, as the store has it.
+    pub(super) async fn read<T: Transaction>(&self, tx: &T, user: UserId, now: UnixMs) -> Result<Reached, LayerError> {
+        let (contacts, settings) = join::both(contacts::live(tx, user), settings::of(tx, user)).await?;
+        let contacts = self.contacts.keep(user, Contacts(contacts), now);
+        Ok(Reached { contacts, settings: self.settings.keep(user, settings, now) })
+    }
+
+    /// The same as it was lately, if all of these targets are among the contacts. A code goes to the address that it is
+    /// for, which may have changed a moment ago.
+    pub(super) async fn lately<T: Transaction>(
+        &self,
+        tx: &T,
+        user: UserId,
+        targets: &[(Medium, &str)],
+        now: UnixMs,
+    ) -> Result<Reached, LayerError> {
+        if let (Some(contacts), Some(settings)) = (self.contacts.lately(&user, now), self.settings.lately(&user, now)) {
+            let reached = Reached { contacts, settings };
+            let is_there = |&(medium, device): &(Medium, &str)| reached.contact(medium, device).is_some();
+            if targets.iter().all(|target| target.1 != PENDING && is_there(target)) {
+                return Ok(reached);
+            }
+        }
+        self.read(tx, user, now).await
+    }
+
+    /// Whether messages of channels are told at a contact: on devices, and where its user says so.
+    pub(super) fn takes_messages(&self, settings: &SettingsRecord, contact: &Contact) -> bool {
+        let by_default = contact.medium.is_of_device();
+        self.can(contact) && settings::wants(settings, MESSAGES, contact.medium, by_default)
+    }
+
+    /// Whether an application's notice is told at a contact: by the media that it names, or else as messages are.
+    pub(super) fn takes_notice(&self, settings: &SettingsRecord, contact: &Contact, notice: &NoticeRecord) -> bool {
+        if codes::is_code(notice) {
+            return contact.device == PENDING;
+        }
+        let medium = contact.medium;
+        let named = notice.media.contains(&(medium as u16));
+        if !self.can(contact) || !(named || notice.media.is_empty()) {
+            return false;
+        }
+        let by_default = named || medium.is_of_device();
+        if self.is_critical(&notice.category) {
+            return by_default;
+        }
+        settings::wants(settings, &notice.category, medium, by_default)
+    }
+
+    /// Whether anything but a code may go there.
+    fn can(&self, contact: &Contact) -> bool {
+        self.media.contains(&contact.medium) && contact.device != PENDING
+    }
+}
+
+impl Reached {
+    /// The contact of a medium and device.
+    pub(super) fn contact(&self, medium: Medium, device: &str) -> Option<&Contact> {
+        self.contacts.0.iter().find(|contact| contact.medium == medium && contact.device == device)
+    }
+}
