@@ -21,6 +21,10 @@ pub trait Media: Send + Sync + 'static {
     /// Notifications that wait at this node, as of the last seconds.
     fn backlog(&self) -> u64;
 
+    /// Whether a service of text messages has signed what it says became of one: the path that it called, below this
+    /// server's public URL, the fields of its form, and `X-Twilio-Signature`.
+    fn is_sms_callback(&self, path: &str, form: &[(String, String)], signature: &str) -> bool;
+
     /// The key that browsers subscribe with (VAPID), in base64url; none where nothing is sent to browsers.
     fn webpush_key(&self) -> Option<String>;
 }

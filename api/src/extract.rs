@@ -156,6 +156,23 @@ impl<T: DeserializeOwned, E: Engine, S: Shards> FromRequest<Api<E, S>> for JsonB
     }
 }
 
+/// Bytes of a body that is no JSON.
+const SMALL_BYTES_MAX: usize = 16 * 1024;
+
+/// A body of a few KB that is no JSON, as it is.
+#[derive(Debug)]
+pub(crate) struct SmallBody(pub(crate) Vec<u8>);
+
+impl<E: Engine, S: Shards> FromRequest<Api<E, S>> for SmallBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api<E, S>) -> Result<Self, Problem> {
+        // It takes no memory but its connection's own.
+        const { assert!(SMALL_BYTES_MAX <= BODY_FREE_BYTES) };
+        bytes(request, api, SMALL_BYTES_MAX).await.map(|held| Self(held.bytes))
+    }
+}
+
 /// A JSON body, or none.
 #[derive(Debug)]
 pub(crate) struct OptionalBody<T>(pub(crate) Option<T>);
@@ -180,19 +197,7 @@ async fn read<T: DeserializeOwned, E: Engine, S: Shards>(
     api: &Api<E, S>,
 ) -> Result<Option<T>, Problem> {
     let typed = is_json(request.headers());
-    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|bytes| bytes > u64::from(MESSAGE_BYTES_MAX)) {
-        return Err(too_long());
-    }
-    let mut held = Held { bytes: Vec::new(), memory: None };
-    match tokio::time::timeout(api.config.limits.body, held.fill(request.into_body(), &api.bodies_kib)).await {
-        Ok(read) => read?,
-        Err(_) => {
-            return Err(Problem::bad_request(format!("the body took over {:?}", api.config.limits.body))
-                .with_status(StatusCode::REQUEST_TIMEOUT)
-                .because(Bound::BodyTime));
-        }
-    }
+    let held = bytes(request, api, MESSAGE_BYTES_MAX as usize).await?;
     if held.bytes.is_empty() {
         return Ok(None);
     }
@@ -203,9 +208,30 @@ async fn read<T: DeserializeOwned, E: Engine, S: Shards>(
     serde_json::from_slice(&held.bytes).map(Some).map_err(|error| Problem::bad_request(format!("body: {error}")))
 }
 
-fn too_long() -> Problem {
-    Problem::new(ErrorCode::BodyTooLong, format!("a request's body has at most {MESSAGE_BYTES_MAX} bytes"))
-        .because(Bound::Body)
+/// Reads the body, of at most so many bytes.
+async fn bytes<'a, E: Engine, S: Shards>(
+    request: Request,
+    api: &'a Api<E, S>,
+    max: usize,
+) -> Result<Held<'a>, Problem> {
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|bytes| bytes > max as u64) {
+        return Err(too_long(max));
+    }
+    let mut held = Held { bytes: Vec::new(), memory: None };
+    match tokio::time::timeout(api.config.limits.body, held.fill(request.into_body(), &api.bodies_kib, max)).await {
+        Ok(read) => read?,
+        Err(_) => {
+            return Err(Problem::bad_request(format!("the body took over {:?}", api.config.limits.body))
+                .with_status(StatusCode::REQUEST_TIMEOUT)
+                .because(Bound::BodyTime));
+        }
+    }
+    Ok(held)
+}
+
+fn too_long(max: usize) -> Problem {
+    Problem::new(ErrorCode::BodyTooLong, format!("a request's body has at most {max} bytes")).because(Bound::Body)
 }
 
 /// A body as far as it was read, and the memory that is set aside for it.
@@ -216,13 +242,13 @@ struct Held<'a> {
 
 impl<'a> Held<'a> {
     /// Reads to the end. Memory is taken as bytes come, not as they are announced: announcing costs a client nothing.
-    async fn fill(&mut self, mut body: Body, memory_kib: &'a Semaphore) -> Result<(), Problem> {
+    async fn fill(&mut self, mut body: Body, memory_kib: &'a Semaphore, max: usize) -> Result<(), Problem> {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Problem::bad_request("the body ended early"))?;
             // What is not data are trailers, which mean nothing here.
             let Ok(data) = frame.into_data() else { continue };
-            if self.bytes.len() + data.len() > MESSAGE_BYTES_MAX as usize {
-                return Err(too_long());
+            if self.bytes.len() + data.len() > max {
+                return Err(too_long(max));
             }
             self.bytes.extend_from_slice(&data);
             self.take_memory(memory_kib)?;

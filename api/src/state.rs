@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::config::{Config, Node};
 use crate::counts::Bound;
 use crate::ending::Endings;
+use crate::links::Links;
 use crate::origin::Origin;
 use crate::password::Passwords;
 use crate::problem::Problem;
@@ -67,6 +68,7 @@ pub(crate) struct Inner<E, S> {
     pub(crate) engine: E,
     pub(crate) shards: S,
     pub(crate) key: TokenKey,
+    pub(crate) links: Links,
     pub(crate) node: Arc<dyn Node>,
     pub(crate) passwords: Passwords,
     pub(crate) logins: Rates,
@@ -96,6 +98,7 @@ impl<E: Engine, S: Shards> Api<E, S> {
             config,
             engine,
             shards,
+            links: Links::new(&key),
             key,
             node,
             passwords,

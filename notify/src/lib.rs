@@ -8,6 +8,7 @@
 //! compose      a job in words
 //! counts       what is counted
 //! message      what one target is told, whatever the medium
+//! links        links in what it is told
 //! outcome      what came of it
 //! breaker      whether a provider is asked at all
 //! quiet        the hours in which somebody wants to be left alone
@@ -19,6 +20,7 @@
 pub mod breaker;
 pub mod compose;
 mod counts;
+pub mod links;
 pub mod message;
 pub mod outcome;
 pub mod providers;
@@ -28,6 +30,7 @@ pub mod template;
 pub mod worker;
 
 pub use counts::{Counts, Waiting};
+pub use links::Links;
 pub use message::Message;
 pub use outcome::{Fault, Outcome};
 pub use providers::Providers;

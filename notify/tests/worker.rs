@@ -111,6 +111,7 @@ impl World {
             wall,
             providers: Arc::new(Providers::of_list(list)),
             counts: Arc::new(Counts::default()),
+            links: None,
         });
         Self { engine, apns, fcm, running: Some(running.expect("started")), app, users }
     }
@@ -215,6 +216,7 @@ fn workers_that_nobody_wants_any_more_end() {
         wall,
         providers: Arc::new(Providers::of_list(list)),
         counts: Arc::new(Counts::default()),
+        links: None,
     });
     drop(running.expect("started"));
     std::thread::sleep(Duration::from_millis(700));

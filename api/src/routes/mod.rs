@@ -9,6 +9,7 @@ mod contacts;
 mod dev;
 mod devices;
 mod internal;
+mod links;
 mod members;
 mod mentions;
 mod messages;
@@ -81,6 +82,7 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
     let v1 = with_operations!(routes);
     let v1 = if api.config.dev_users.is_some() { v1.route("/v1/dev/login", post(dev::login::<E, S>)) } else { v1 };
     v1.route_layer(from_fn_with_state(api.clone(), away::refuse::<E, S>))
+        .route("/n/{token}", get(links::follow::<E, S>).post(links::carry_out::<E, S>))
         .route("/openapi.json", get(openapi::document::<E, S>))
         .merge(page::routes(&api.ws_origin, &api.node))
         .fallback(no_such_route)

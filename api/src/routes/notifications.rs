@@ -204,7 +204,7 @@ pub(crate) struct Delivery {
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schema(required = false)]
     device_id: String,
-    /// planned, sent, withdrawn, gone, dead or delivered.
+    /// planned, sent, withdrawn, gone, dead, expired, delivered, opened or clicked.
     state: &'static str,
     /// When it came into that state.
     at_ms: UnixMs,

@@ -7,6 +7,7 @@ mod client;
 mod contacts;
 mod devices;
 mod large;
+mod links;
 mod notifications;
 mod people;
 mod revisions;

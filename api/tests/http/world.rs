@@ -110,6 +110,10 @@ impl Media for PhonesAndBrowsers {
         self.0.load(Relaxed)
     }
 
+    fn is_sms_callback(&self, path: &str, form: &[(String, String)], signature: &str) -> bool {
+        path.starts_with("/n/") && !form.is_empty() && signature == "signed"
+    }
+
     fn webpush_key(&self) -> Option<String> {
         Some("BKey".to_owned())
     }

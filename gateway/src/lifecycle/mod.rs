@@ -313,7 +313,7 @@ impl Node<'_> {
         let seeded = self.wait_for(state, S::REMEDY, seed(store, &node_shards, self.mode));
         let served = clients.map_err(Halt::from).and_then(|clients| seeded?.map(|()| clients).map_err(Halt::from));
         let served = served.and_then(|clients| {
-            let workers = notifying::start(config, store, incarnation, &media, &commander, state)?;
+            let workers = notifying::start(config, store, incarnation, key, &media, &commander, state)?;
             Ok((clients, workers))
         });
         let mut housekeeping =

@@ -6,9 +6,10 @@
 use std::io;
 use std::sync::Arc;
 
+use chat::notices::Link;
 use kv::Engine;
 use notify::worker::{self, Parts, Running};
-use notify::{Counts, Providers};
+use notify::{Counts, Links, Providers};
 use schema::{Incarnation, Medium};
 
 use crate::config::{Config, Role};
@@ -36,8 +37,26 @@ impl api::Media for NodeMedia {
         self.counts.queues().iter().map(|waiting| waiting.rows).sum()
     }
 
+    fn is_sms_callback(&self, path: &str, form: &[(String, String)], signature: &str) -> bool {
+        // The service signs the URL that it was told.
+        let url = self.providers.public_url().map(|public| format!("{public}{path}"));
+        url.is_some_and(|url| self.providers.is_sms_callback(&url, form, signature))
+    }
+
     fn webpush_key(&self) -> Option<String> {
         self.providers.webpush_key().map(str::to_owned)
+    }
+}
+
+/// The links of this node, below its public URL.
+struct NodeLinks {
+    public_url: String,
+    links: api::Links,
+}
+
+impl Links for NodeLinks {
+    fn url(&self, link: &Link) -> String {
+        format!("{}{}", self.public_url, self.links.path(link))
     }
 }
 
@@ -49,6 +68,7 @@ pub(super) fn start<S: Engine>(
     config: &Config,
     engine: &S,
     life: Incarnation,
+    key: &api::TokenKey,
     NodeMedia { providers, counts }: &NodeMedia,
     commander: &Commander,
     state: &NodeState,
@@ -65,8 +85,15 @@ pub(super) fn start<S: Engine>(
         wall: runtime::wall,
         providers: Arc::clone(providers),
         counts: Arc::clone(counts),
+        links: links(providers, key),
     };
     let media: Vec<_> = providers.media().map(Medium::word).collect();
     tracing::info!(media = media.join(","), "notifications are sent");
     worker::start(parts).map(Some)
+}
+
+/// What makes links, where the operator says how this node is found from outside.
+fn links(providers: &Providers, key: &api::TokenKey) -> Option<Arc<dyn Links>> {
+    let public_url = providers.public_url()?.to_owned();
+    Some(Arc::new(NodeLinks { public_url, links: api::Links::new(key) }))
 }

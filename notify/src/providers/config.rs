@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use chat::notices::is_web_url;
 use schema::Medium;
 use serde::Deserialize;
 
@@ -22,6 +23,8 @@ use super::webhook::Webhook;
 use super::webpush::WebPush;
 use super::{ATTEMPT_MS_MAX, Provider};
 
+/// Bytes of the public URL: a header of a mail has room for it and a link behind it.
+const PUBLIC_URL_BYTES_MAX: usize = 300;
 /// Providers that one node may have.
 const PROVIDERS_MAX: usize = 64;
 
@@ -68,6 +71,7 @@ fn place(provider: Option<&str>, key: &str, why: &str) -> String {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    public_url: Option<String>,
     #[serde(default)]
     allow_loopback: bool,
     ca_file: Option<PathBuf>,
@@ -111,6 +115,8 @@ impl Providers {
             return Err(refused(None, KeyError::new("provider", why)));
         }
         let mut providers = Self::new(setup.guard);
+        let public_url = file.public_url.map(|url| public_url(&url, &setup)).transpose();
+        providers.public_url = public_url.map_err(|error| refused(None, error))?;
         for (number, mut table) in (1..).zip(file.provider) {
             let made = name(&mut table).and_then(|name| match providers.names().any(|other| other == name) {
                 true => Err((Some(name), KeyError::new("name", "is another provider's too: each needs its own"))),
@@ -149,6 +155,16 @@ impl Providers {
             Medium::Mail => Arc::new(Mail::new(name, setup.settings(table)?, setup)?),
         })
     }
+}
+
+/// The URL below which clients, mail programs and services find this server, without a slash at its end.
+fn public_url(url: &str, setup: &Setup) -> Result<String, KeyError> {
+    const KEY: &str = "public_url";
+    let url = setup.url(KEY, url)?;
+    if url.len() > PUBLIC_URL_BYTES_MAX || !is_web_url(&url) || url.contains(['?', '#', '@']) {
+        return Err(KeyError::new(KEY, "is none that a path can follow: https://host or https://host/path"));
+    }
+    Ok(url)
 }
 
 /// Takes the name out of a provider's table.

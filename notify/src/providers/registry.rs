@@ -19,6 +19,7 @@ pub struct Providers {
     /// By medium, the first choice first.
     by_medium: BTreeMap<Medium, Vec<Arc<dyn Provider>>>,
     guard: Guard,
+    pub(super) public_url: Option<String>,
     pub(super) webpush_key: Option<String>,
     /// What callbacks about text messages are signed with.
     pub(super) sms_tokens: Vec<Secret>,
@@ -80,6 +81,12 @@ impl Providers {
             Medium::Mail | Medium::Sms => false,
         };
         if fits { Ok(()) } else { Err(format!("this is no token of {medium}")) }
+    }
+
+    /// Where clients, mail programs and services find this server, if its operator says so.
+    #[must_use]
+    pub fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
     }
 
     /// What browsers subscribe for (`applicationServerKey`): the public key of the first provider of web push, an

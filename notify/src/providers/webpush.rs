@@ -25,6 +25,7 @@ use super::jwt::EcKey;
 use super::setup::{KeyError, Setup};
 use super::subscription::{self, Subscription};
 use super::{Attempt, Provider, bounded};
+use crate::links::CLICK_URL;
 use crate::message::Message;
 use crate::outcome::{Fault, Outcome};
 
@@ -197,7 +198,7 @@ fn plain(message: &Message) -> Option<Vec<u8>> {
         if let Some(badge) = message.badge {
             plain["badge"] = badge.into();
         }
-        if let Some(url) = message.data.get("url") {
+        if let Some(url) = message.data.get(CLICK_URL).or_else(|| message.data.get("url")) {
             plain["url"] = url.as_str().into();
         }
         if let Some(media) = &message.media {

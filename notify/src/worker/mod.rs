@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::counts::Counts;
+use crate::links::Links;
 use crate::providers::Providers;
 
 /// How often a queue is looked at in which nothing was due. A look at an empty queue is one read.
@@ -52,6 +53,8 @@ pub struct Parts<E> {
     pub providers: Arc<Providers>,
     /// Where is counted.
     pub counts: Arc<Counts>,
+    /// What makes links in what is sent; none without a public URL.
+    pub links: Option<Arc<dyn Links>>,
 }
 
 /// What every worker shares.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::keys::Queue;
-use chat::notices::{self, End, Job, Said, Scan, jobs};
+use chat::notices::{self, End, Job, Said, Scan, jobs, settings};
 use kv::Engine;
 use schema::Medium;
 use schema::limits::JOB_LEASE_MS;
@@ -18,6 +18,7 @@ use tokio::time::{Instant as Deadline, sleep_until, timeout_at};
 use super::ways::{Taken, Ways};
 use super::{EVERY, STOP, Shared, TROUBLE};
 use crate::compose;
+use crate::links::{self, About};
 use crate::message::Message;
 use crate::outcome::Outcome;
 use crate::providers::ATTEMPT_MS_MAX;
@@ -178,11 +179,15 @@ impl<E: Engine> Sender<E> {
                     self.end(job, End::Again { at: self.shared.now(), counts: false });
                 }
                 Said::Something(saying) => {
-                    let message = compose::of_channel(&job, &saying);
+                    let mut message = compose::of_channel(&job, &saying);
+                    let about = About { category: Some(settings::MESSAGES), is_tracked: false };
+                    links::add(self.shared.parts.links.as_deref(), &job, about, &mut message);
                     self.attempt(job, message);
                 }
                 Said::Notice(notice) => {
-                    let message = compose::of_notice(&job, &notice);
+                    let mut message = compose::of_notice(&job, &notice);
+                    let about = About { category: Some(&notice.record.category), is_tracked: notice.record.track };
+                    links::add(self.shared.parts.links.as_deref(), &job, about, &mut message);
                     self.attempt(job, message);
                 }
             }

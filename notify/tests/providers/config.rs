@@ -55,7 +55,9 @@ fn the_documented_configuration_is_one() {
     let directory = directory();
     let commented = load(directory.path(), DOCUMENT).expect("it is legal");
     assert!(Medium::ALL.iter().all(|&medium| commented.of(medium).is_empty()));
+    assert_eq!(commented.public_url(), None);
     let providers = load(directory.path(), &uncommented()).expect("it is legal");
+    assert_eq!(providers.public_url(), Some("https://chat.example.com"));
     for &medium in Medium::ALL {
         assert_eq!(providers.of(medium).len(), 1, "{medium}");
     }
@@ -94,6 +96,9 @@ fn what_is_wrong_is_said_with_its_file_its_provider_and_its_key() {
     };
     check("dry_run", "dryrun", &["unknown field `dryrun`", "dry_run"]);
     check("attempt_ms_max = 20000", "attempt_ms_max = 20001", &["attempt_ms_max is none of 1 to 20000"]);
+    check("https://chat.example.com", "http://chat.example.com", &["public_url is not https"]);
+    check("https://chat.example.com", "https://chat.example.com/?x", &["public_url is none that a path can follow"]);
+    check("https://chat.example.com", "chat.example.com", &["public_url is no URL"]);
     check("\"ca.pem\"", "\"webpush.pem\"", &["ca_file cannot be used", "PEM is expected"]);
     check("\"ca.pem\"", "\"none.pem\"", &["ca_file cannot be used", "none.pem"]);
     check("name = \"apns\"", "", &["provider #1: name is missing"]);
