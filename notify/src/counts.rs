@@ -23,6 +23,11 @@ struct Attempts {
     withdrawn: AtomicU64,
     /// Jobs that were given up.
     dead: AtomicU64,
+    /// Jobs that were put off for their users' quiet hours.
+    quiet: AtomicU64,
+    /// Jobs that were put off, and that were dropped, by their users' limits.
+    put_off: AtomicU64,
+    dropped: AtomicU64,
     under_way: AtomicU64,
     /// Whether every provider of the medium is left alone.
     is_stopped: AtomicU64,
@@ -112,6 +117,15 @@ impl Counts {
         self.of(medium).dead.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn quiet(&self, medium: Medium) {
+        self.of(medium).quiet.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn limited(&self, medium: Medium, is_dropped: bool) {
+        let of = self.of(medium);
+        if is_dropped { &of.dropped } else { &of.put_off }.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn stopped(&self, medium: Medium, is_stopped: bool) {
         self.of(medium).is_stopped.store(is_stopped.into(), Ordering::Relaxed);
     }
@@ -134,13 +148,20 @@ impl Counts {
         self.jobs.load(Ordering::Relaxed)
     }
 
-    /// Attempts by medium and what came of them, `sent` or a class of fault, and jobs that ended without one.
+    /// Attempts by medium and what came of them, `sent` or a class of fault, and jobs that ended or were put off without
+    /// one.
     pub fn outcomes(&self) -> impl Iterator<Item = (Medium, &'static str, u64)> {
         Medium::ALL.iter().zip(&self.attempts).flat_map(|(&medium, attempts)| {
             let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
             let failed = Fault::ALL.iter().zip(&attempts.failed).map(move |(fault, count)| (fault.word(), of(count)));
-            let ends =
-                [("sent", of(&attempts.sent)), ("withdrawn", of(&attempts.withdrawn)), ("dead", of(&attempts.dead))];
+            let ends = [
+                ("sent", of(&attempts.sent)),
+                ("withdrawn", of(&attempts.withdrawn)),
+                ("dead", of(&attempts.dead)),
+                ("quiet", of(&attempts.quiet)),
+                ("put_off", of(&attempts.put_off)),
+                ("dropped", of(&attempts.dropped)),
+            ];
             ends.into_iter().chain(failed).map(move |(word, count)| (medium, word, count))
         })
     }

@@ -11,6 +11,8 @@
 //! links        links in what it is told
 //! outcome      what came of it
 //! breaker      whether a provider is asked at all
+//! categories   what an operator says of each kind of notification
+//! limits       how many of a kind a user gets
 //! quiet        the hours in which somebody wants to be left alone
 //! retry        what becomes of a job after an attempt
 //! template     what a notification says, in one language, with places for parameters
@@ -18,8 +20,10 @@
 //! ```
 
 pub mod breaker;
+pub mod categories;
 pub mod compose;
 mod counts;
+mod limits;
 pub mod links;
 pub mod message;
 pub mod outcome;
@@ -29,6 +33,7 @@ pub mod retry;
 pub mod template;
 pub mod worker;
 
+pub use categories::{Beyond, Categories, Category};
 pub use counts::{Counts, Waiting};
 pub use links::Links;
 pub use message::Message;

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use schema::UnixMs;
+use schema::record::SettingsRecord;
 
 /// Bytes of a zone's name. The longest is `America/Argentina/ComodRivadavia`.
 pub const ZONE_BYTES_MAX: usize = 64;
@@ -100,6 +101,16 @@ impl QuietHours {
             }
         }
     }
+}
+
+/// When the quiet hours in a user's settings end, if `now` is within them.
+#[must_use]
+pub fn ends(settings: &SettingsRecord, now: UnixMs) -> Option<UnixMs> {
+    if settings.zone.is_empty() {
+        return None;
+    }
+    // What is stored was accepted once. A zone that this program does not know any more leaves nobody alone.
+    QuietHours::new(&settings.quiet_from, &settings.quiet_to, &settings.zone).ok()?.ends(now)
 }
 
 /// `HH:MM`, of digits.

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chat::notices::accept::{self, Wanted};
 use chat::notices::apps::{self, App};
-use chat::notices::contacts;
+use chat::notices::{contacts, settings};
 use chat::{accounts, view};
 use futures_lite::future::block_on;
 use kv::memory::MemoryEngine;
 use notify::providers::{Attempt, Provider};
 use notify::worker::{self, Parts, Running};
-use notify::{Counts, Fault, Message, Outcome, Providers};
-use schema::record::{AppRecord, ContactRecord, DeliveryState, NoticeRecord, UserRecord};
+use notify::{Categories, Counts, Fault, Message, Outcome, Providers};
+use schema::record::{AppRecord, ContactRecord, DeliveryState, NoticeRecord, SettingsRecord, UserRecord};
 use schema::{Incarnation, Medium, NoticeId, UnixMs, UserId};
 
 const LIFE: Incarnation = Incarnation(1);
@@ -64,12 +64,18 @@ struct World {
     apns: Arc<Told>,
     fcm: Arc<Told>,
     running: Option<Running>,
+    counts: Arc<Counts>,
     app: App,
     users: u64,
 }
 
 impl World {
     fn start(users: u64, apns: Behaviour, fcm: Behaviour) -> Self {
+        Self::start_with("category = []", users, apns, fcm)
+    }
+
+    /// With categories as in notify.toml.
+    fn start_with(categories: &str, users: u64, apns: Behaviour, fcm: Behaviour) -> Self {
         let engine = MemoryEngine::ephemeral();
         let view = Arc::new(block_on(view::claim(&engine, LIFE, 1)).expect("claimed"));
         let told = |medium, behaviour| Arc::new(Told { medium, behaviour, taken: Mutex::default() });
@@ -104,24 +110,32 @@ impl World {
         };
         let app = block_on(apps::create(&engine, 1, &record)).expect("made").expect("its id is free");
         let list: [Arc<dyn Provider>; 2] = [Arc::<Told>::clone(&apns), Arc::<Told>::clone(&fcm)];
+        let counts = Arc::new(Counts::default());
         let running = worker::start(Parts {
             engine: engine.clone(),
             life: LIFE,
             view: Arc::new(move || Some(Arc::clone(&view))),
             wall,
-            providers: Arc::new(Providers::of_list(list)),
-            counts: Arc::new(Counts::default()),
+            providers: Arc::new(
+                Providers::of_list(list).with_categories(Categories::parse(categories).expect("legal")),
+            ),
+            counts: Arc::clone(&counts),
             links: None,
         });
-        Self { engine, apns, fcm, running: Some(running.expect("started")), app, users }
+        Self { engine, apns, fcm, running: Some(running.expect("started")), counts, app, users }
     }
 
     /// Everybody is to be told.
     fn notify(&self, number: u128) -> NoticeId {
+        self.notify_of("c", number)
+    }
+
+    /// The same of a category.
+    fn notify_of(&self, category: &str, number: u128) -> NoticeId {
         let now = wall();
         let record = NoticeRecord {
             app: self.app.id,
-            category: "c".into(),
+            category: category.into(),
             title: "t".into(),
             body: String::new(),
             html: None,
@@ -197,6 +211,52 @@ fn an_attempt_that_breaks_off_ends_nothing_else() {
     assert!(world.until(notice, DeliveryState::Planned, 1), "it is due again when its lease ends");
     let again = world.notify(2);
     assert!(world.until(again, DeliveryState::Sent, 598), "the workers go on");
+}
+
+#[test]
+fn who_has_been_told_enough_is_told_later_or_not() {
+    let categories = r#"
+        category = [
+            { name = "news", limits.apns = { burst = 2, every_s = 600 }, limits.fcm = { burst = 1, every_s = 1 } },
+            { name = "ads", beyond = "drop", limits.apns = { burst = 1, every_s = 600 } },
+        ]
+    "#;
+    let world = World::start_with(categories, 3, |_| sent(), |_| sent());
+    let sent_of = |category, number| world.until(world.notify_of(category, number), DeliveryState::Sent, 6);
+    assert!(sent_of("news", 1) && sent_of("news", 2));
+    // By APNs there is no more room for ten minutes.
+    let third = world.notify_of("news", 3);
+    assert!(world.until(third, DeliveryState::Sent, 3) && world.until(third, DeliveryState::Planned, 3));
+    assert_eq!([World::taken(&world.apns), World::taken(&world.fcm)], [(6, 3), (9, 3)]);
+    assert!(sent_of("ads", 4));
+    let second = world.notify_of("ads", 5);
+    assert!(world.until(second, DeliveryState::Sent, 3) && world.until(second, DeliveryState::Withdrawn, 3));
+    let apns = world.counts.outcomes().filter(|(medium, ..)| *medium == Medium::Apns);
+    let counted: Vec<_> = apns.filter(|(_, word, _)| ["put_off", "dropped"].contains(word)).collect();
+    assert_eq!(counted, [(Medium::Apns, "put_off", 3), (Medium::Apns, "dropped", 3)]);
+}
+
+#[test]
+fn who_wants_to_be_left_alone_is_told_only_what_is_critical() {
+    let categories = "category = [{ name = \"alarm\", critical = true }]";
+    let world = World::start_with(categories, 2, |_| sent(), |_| sent());
+    let hour = (wall().0 / 3_600_000) % 24;
+    let settings = SettingsRecord {
+        quiet_from: format!("{:02}:00", (hour + 23) % 24),
+        quiet_to: format!("{:02}:00", (hour + 2) % 24),
+        zone: "UTC".into(),
+        ..SettingsRecord::default()
+    };
+    block_on(settings::put(&world.engine, UserId(0), &settings)).expect("stored");
+    let notice = world.notify(1);
+    assert!(world.until(notice, DeliveryState::Sent, 2), "the other is told");
+    assert!(world.until(world.notify_of("alarm", 2), DeliveryState::Sent, 4));
+    assert!(world.until(notice, DeliveryState::Planned, 2), "it waits");
+    let queue = chat::keys::Queue::Jobs(Medium::Apns);
+    // Until it is of no use, an hour after it was accepted: quiet lasts longer.
+    let depths = block_on(chat::notices::depths(&world.engine, None, wall().plus_ms(3_000_000))).expect("readable");
+    let depth = depths.iter().find(|(of, _)| *of == queue).map(|(_, depth)| (depth.rows, depth.oldest));
+    assert_eq!(depth, Some((1, None)));
 }
 
 #[test]

@@ -22,6 +22,7 @@ use super::sms::Sms;
 use super::webhook::Webhook;
 use super::webpush::WebPush;
 use super::{ATTEMPT_MS_MAX, Provider};
+use crate::categories::{Categories, Declared};
 
 /// Bytes of the public URL: a header of a mail has room for it and a link behind it.
 const PUBLIC_URL_BYTES_MAX: usize = 300;
@@ -80,6 +81,8 @@ struct File {
     #[serde(default = "attempt_ms_max")]
     attempt_ms_max: u64,
     #[serde(default)]
+    category: Vec<Declared>,
+    #[serde(default)]
     provider: Vec<toml::Table>,
 }
 
@@ -117,6 +120,8 @@ impl Providers {
         let mut providers = Self::new(setup.guard);
         let public_url = file.public_url.map(|url| public_url(&url, &setup)).transpose();
         providers.public_url = public_url.map_err(|error| refused(None, error))?;
+        let categories = Categories::new(file.category);
+        providers.categories = categories.map_err(|why| refused(None, KeyError::new("category", why)))?;
         for (number, mut table) in (1..).zip(file.provider) {
             let made = name(&mut table).and_then(|name| match providers.names().any(|other| other == name) {
                 true => Err((Some(name), KeyError::new("name", "is another provider's too: each needs its own"))),

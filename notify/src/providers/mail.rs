@@ -29,6 +29,8 @@ use crate::outcome::{Fault, Outcome};
 const SUBJECT_CHARS_MAX: usize = 200;
 /// Bytes of the address of an unsubscription, which is a line of its own.
 const UNSUBSCRIBE_BYTES_MAX: usize = 900;
+/// Bytes of an address (RFC 5321).
+const ADDRESS_BYTES_MAX: usize = 254;
 /// Connections to one server.
 const CONNECTIONS_MAX: usize = 1_000;
 
@@ -139,6 +141,13 @@ fn tls(host: &str, setup: &Setup) -> Result<TlsParameters, KeyError> {
     builder.build().map_err(|_| KeyError::new("host", "is no name of a host, or of an address"))
 }
 
+/// Whether a mail can be sent there: one address, on one line, without a name.
+pub(super) fn is_mailbox(address: &str) -> bool {
+    address.len() <= ADDRESS_BYTES_MAX
+        && address.bytes().all(|byte| byte.is_ascii_graphic())
+        && address.parse::<Address>().is_ok_and(|address| address.domain().contains('.'))
+}
+
 /// A mail: nothing of it can begin a header of its own.
 fn compose(message: &Message, from: &Mailbox) -> Result<lettre::Message, Outcome> {
     let to: Address = message.target.address.parse().map_err(|_| Outcome::failed(Fault::Gone, "no mail address"))?;
@@ -215,6 +224,24 @@ fn fault(stage: Stage, code: u16, enhanced: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_one_on_one_line() {
+        let check = |text: &str, expected| assert_eq!(is_mailbox(text), expected, "{text}");
+        check("ada@example.org", true);
+        check("ada+chat@mail.example.org", true);
+        check("ada", false);
+        check("@example.org", false);
+        check("ada@", false);
+        check("ada@localhost", false);
+        check("Ada <ada@example.org>", false);
+        check("ada@example.org, bob@example.org", false);
+        check("ada@example.org\r\nBcc: bob@example.org", false);
+        check("ada @example.org", false);
+        check("", false);
+        check(&format!("{}@example.org", "a".repeat(64)), true);
+        check(&format!("{}@example.org", "a".repeat(300)), false);
+    }
 
     #[test]
     fn every_answer_has_a_class() {

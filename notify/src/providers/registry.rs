@@ -9,9 +9,12 @@ use schema::Medium;
 
 use super::Provider;
 use super::guard::Guard;
+use super::mail::is_mailbox;
 use super::secret::Secret;
 use super::signature::is_signed;
+use super::sms::is_number;
 use super::subscription::Subscription;
+use crate::categories::Categories;
 
 /// The providers of a node, as its configuration lists them.
 #[derive(Default)]
@@ -20,6 +23,7 @@ pub struct Providers {
     by_medium: BTreeMap<Medium, Vec<Arc<dyn Provider>>>,
     guard: Guard,
     pub(super) public_url: Option<String>,
+    pub(super) categories: Categories,
     pub(super) webpush_key: Option<String>,
     /// What callbacks about text messages are signed with.
     pub(super) sms_tokens: Vec<Secret>,
@@ -37,6 +41,12 @@ impl Providers {
         let mut providers = Self::default();
         list.into_iter().for_each(|provider| providers.push(provider));
         providers
+    }
+
+    /// The same with other categories, for the same tests.
+    #[must_use]
+    pub fn with_categories(self, categories: Categories) -> Self {
+        Self { categories, ..self }
     }
 
     pub(super) fn push(&mut self, provider: Arc<dyn Provider>) {
@@ -77,8 +87,13 @@ impl Providers {
             Medium::Apns => (1..=200).contains(&address.len()) && address.bytes().all(|byte| byte.is_ascii_hexdigit()),
             Medium::Fcm => is_token(b"_-:"),
             Medium::Webhook => is_token(b"_-:.="),
-            // Registered and verified elsewhere.
-            Medium::Mail | Medium::Sms => false,
+            Medium::Mail => {
+                return if is_mailbox(address) { Ok(()) } else { Err("this is no mail address".to_owned()) };
+            }
+            Medium::Sms => {
+                let why = "this is no phone number: +, the country and the number, as in +4915112345678";
+                return if is_number(address) { Ok(()) } else { Err(why.to_owned()) };
+            }
         };
         if fits { Ok(()) } else { Err(format!("this is no token of {medium}")) }
     }
@@ -87,6 +102,12 @@ impl Providers {
     #[must_use]
     pub fn public_url(&self) -> Option<&str> {
         self.public_url.as_deref()
+    }
+
+    /// What an operator says of each kind of notification.
+    #[must_use]
+    pub fn categories(&self) -> &Categories {
+        &self.categories
     }
 
     /// What browsers subscribe for (`applicationServerKey`): the public key of the first provider of web push, an

@@ -109,7 +109,7 @@ impl Provider for Sms {
 }
 
 /// Whether it is a number in the form E.164.
-fn is_number(text: &str) -> bool {
+pub(super) fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or_default();
     (2..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
 }

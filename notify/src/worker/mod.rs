@@ -139,7 +139,7 @@ pub fn start<E: Engine>(parts: Parts<E>) -> io::Result<Running> {
 
 async fn run<E: Engine>(parts: Parts<E>, stop: watch::Receiver<bool>) {
     let media: Vec<_> = parts.providers.media().collect();
-    let reach = Arc::new(Reach::by(&media));
+    let reach = Arc::new(Reach::by(&media).with_critical(parts.providers.categories().critical()));
     let shared = Arc::new(Shared { parts, reach, made: Notify::new(), stop });
     let stopped = Arc::clone(&shared);
     let mut workers = JoinSet::new();

@@ -8,20 +8,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat::keys::Queue;
-use chat::notices::{self, End, Job, Said, Scan, jobs, settings};
+use chat::notices::settings::MESSAGES;
+use chat::notices::{self, End, Job, Said, Scan, jobs};
 use kv::Engine;
-use schema::Medium;
 use schema::limits::JOB_LEASE_MS;
+use schema::record::SettingsRecord;
+use schema::{Medium, UnixMs};
 use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{Instant as Deadline, sleep_until, timeout_at};
 
 use super::ways::{Taken, Ways};
 use super::{EVERY, STOP, Shared, TROUBLE};
+use crate::categories::Beyond;
 use crate::compose;
+use crate::limits::Limits;
 use crate::links::{self, About};
 use crate::message::Message;
 use crate::outcome::Outcome;
 use crate::providers::ATTEMPT_MS_MAX;
+use crate::quiet;
 use crate::retry::{self, Attempt, Next, Why};
 
 /// Attempts of one medium that are under way at once: at 100 ms each, 2,560 a second.
@@ -36,6 +41,8 @@ const ENDS_MAX: usize = 256;
 const ENDS_WAITING_MAX: usize = 4 * ENDS_MAX;
 /// How long an end waits for others.
 const ENDS_EVERY: Duration = Duration::from_millis(20);
+/// Over how long what waited for the same quiet hours to end is spread.
+const SPREAD_MS: u64 = 30_000;
 /// Attempts of a job after which it is given up: by the times between them some 40 fit into its day.
 const ATTEMPTS_MAX: u32 = 80;
 /// An attempt begins no later in its lease than this, so that it ends within it.
@@ -59,6 +66,7 @@ struct Sender<E> {
     /// Where the breakers' clock starts.
     begun: Instant,
     scan: Scan,
+    limits: Limits,
     under_way: JoinSet<Ended>,
     ends: Vec<(Job, End)>,
     /// When the first of these came.
@@ -72,7 +80,8 @@ pub(super) async fn send<E: Engine>(shared: Arc<Shared<E>>, medium: Medium) {
     let scan = Scan::of(Queue::Jobs(medium));
     let (under_way, ends) = (JoinSet::new(), Vec::new());
     let begun = Instant::now();
-    Sender { shared, medium, ways, begun, scan, under_way, ends, first_end: None }.run().await;
+    let limits = Limits::default();
+    Sender { shared, medium, ways, begun, scan, limits, under_way, ends, first_end: None }.run().await;
 }
 
 impl<E: Engine> Sender<E> {
@@ -179,16 +188,21 @@ impl<E: Engine> Sender<E> {
                     self.end(job, End::Again { at: self.shared.now(), counts: false });
                 }
                 Said::Something(saying) => {
-                    let mut message = compose::of_channel(&job, &saying);
-                    let about = About { category: Some(settings::MESSAGES), is_tracked: false };
-                    links::add(self.shared.parts.links.as_deref(), &job, about, &mut message);
-                    self.attempt(job, message);
+                    let about = About { category: Some(MESSAGES), is_tracked: false };
+                    if let Some(job) = self.let_pass(job, about, &saying.settings, now) {
+                        let message = compose::of_channel(&job, &saying);
+                        self.attempt(job, about, message);
+                    }
                 }
                 Said::Notice(notice) => {
-                    let mut message = compose::of_notice(&job, &notice);
-                    let about = About { category: Some(&notice.record.category), is_tracked: notice.record.track };
-                    links::add(self.shared.parts.links.as_deref(), &job, about, &mut message);
-                    self.attempt(job, message);
+                    let record = &notice.record;
+                    // What is critical nobody can turn off.
+                    let category = (!notice.is_critical).then_some(record.category.as_str());
+                    let about = About { category, is_tracked: record.track };
+                    if let Some(job) = self.let_pass(job, about, &notice.settings, now) {
+                        let message = compose::of_notice(&job, &notice);
+                        self.attempt(job, about, message);
+                    }
                 }
             }
         }
@@ -199,7 +213,42 @@ impl<E: Engine> Sender<E> {
         schema::Instant(u64::try_from(self.begun.elapsed().as_nanos()).expect("less than 584 years"))
     }
 
-    fn attempt(&mut self, job: Job, message: Message) {
+    /// A job that may be told now: not one whose user wants to be left alone, or has been told enough.
+    fn let_pass(&mut self, job: Job, about: About<'_>, settings: &SettingsRecord, now: UnixMs) -> Option<Job> {
+        let Some(name) = about.category else { return Some(job) };
+        if let Some(ends) = quiet::ends(settings, now) {
+            self.shared.parts.counts.quiet(self.medium);
+            self.put_off(job, ends.plus_ms(fastrand::u64(..SPREAD_MS)));
+            return None;
+        }
+        // What was begun before had its room then.
+        if job.record.attempts > 1 {
+            return Some(job);
+        }
+        let category = self.shared.parts.providers.categories().find(name);
+        let room = self.limits.room(category.rate(self.medium), job.user, name, now);
+        match (room, category.beyond) {
+            (Ok(()), _) => return Some(job),
+            (Err(wait_ms), Beyond::PutOff) => {
+                self.shared.parts.counts.limited(self.medium, false);
+                self.put_off(job, now.plus_ms(wait_ms));
+            }
+            (Err(_), Beyond::Drop) => {
+                self.shared.parts.counts.limited(self.medium, true);
+                self.end(job, End::Withdrawn { why: "it was more than its user's limit".to_owned() });
+            }
+        }
+        None
+    }
+
+    /// Lets a job wait until a time, or until it is of no use: then it is given up.
+    fn put_off(&mut self, job: Job, at: UnixMs) {
+        let at = at.min(job.record.expires_ms);
+        self.end(job, End::Again { at, counts: false });
+    }
+
+    fn attempt(&mut self, job: Job, about: About<'_>, mut message: Message) {
+        links::add(self.shared.parts.links.as_deref(), &job, about, &mut message);
         let taken = match self.ways.take(self.mono(), &message) {
             Ok(taken) => taken,
             Err(wait) => {
@@ -209,6 +258,12 @@ impl<E: Engine> Sender<E> {
                 return self.end(job, End::Again { at, counts: false });
             }
         };
+        if let Some(category) = about.category
+            && job.record.attempts <= 1
+        {
+            let rate = self.shared.parts.providers.categories().find(category).rate(self.medium);
+            self.limits.take(rate, job.user, category, self.shared.now());
+        }
         self.shared.parts.counts.begun(self.medium);
         self.under_way.spawn(async move {
             let begun = Instant::now();
