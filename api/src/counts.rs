@@ -37,6 +37,8 @@ bounds! {
     RequestTime = "request_time",
     /// Passwords that wait to be hashed (503).
     Passwords = "passwords",
+    /// Requests that follow events at once (503).
+    Followers = "followers",
     /// Logins that end at once (503).
     Endings = "logins_ending",
     /// The store does not answer (503).

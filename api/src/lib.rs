@@ -15,7 +15,7 @@
 //! away       refusals without a store            ending     work that outlives its request
 //! page       the web page's files                origin     where this node is, as a client sees it
 //! nodes      this node and those beside it      contacts   by which media users are told
-//! links      links in notifications
+//! links      links in notifications            following  answers that stay open and grow
 //! ```
 
 mod apps;
@@ -26,6 +26,7 @@ mod cors;
 mod counts;
 mod ending;
 mod extract;
+mod following;
 mod http1;
 mod links;
 mod nodes;

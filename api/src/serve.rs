@@ -31,6 +31,7 @@ use tower_service::Service;
 
 use crate::config::{Config, Limits, Node};
 use crate::counts::Bound;
+use crate::following::Until;
 use crate::http1::Stream;
 use crate::password::Passwords;
 use crate::problem::Problem;
@@ -210,9 +211,11 @@ async fn connection(mut stream: TcpStream, mut peer: SocketAddr, serving: Servin
         }
     }
     let counting = Arc::clone(&node);
+    let ends = Until { stop: stop.clone(), at: tokio::time::Instant::now() + limits.connection };
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(ends.clone());
         respond(router.clone(), request, limits.request, Arc::clone(&counting))
     });
     let connection = http1::Builder::new()

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::config::{Config, Node};
 use crate::counts::Bound;
 use crate::ending::Endings;
+use crate::following::Followers;
 use crate::links::Links;
 use crate::origin::Origin;
 use crate::password::Passwords;
@@ -76,6 +77,7 @@ pub(crate) struct Inner<E, S> {
     pub(crate) users: Rates,
     pub(crate) bodies_kib: Semaphore,
     pub(crate) endings: Endings,
+    pub(crate) followers: Followers,
     pub(crate) ws_origin: Origin,
     pub(crate) api_origin: Origin,
     /// `/openapi.json`.
@@ -108,6 +110,7 @@ impl<E: Engine, S: Shards> Api<E, S> {
             document,
             bodies_kib: Semaphore::new(BODIES_KIB_MAX),
             endings: Endings::new(),
+            followers: Followers::default(),
         }))
     }
 }

@@ -13,6 +13,7 @@
 //! message command              what clients say and hear       -> codec::{json, fb}
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
 //! notice                       what somebody is told outside of a connection, and by which media
+//! notice_event                 what applications read of what became of it
 //! record                       what the store keeps            -> record (FlatBuffers, packed)
 //! packed                       fields without padding, in rows and keys
 //! page                         rows as shards ask for them
@@ -32,6 +33,7 @@ pub mod limits;
 pub mod mesh;
 pub mod message;
 pub mod notice;
+pub mod notice_event;
 pub mod op;
 pub mod packed;
 pub mod page;

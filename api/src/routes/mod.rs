@@ -8,6 +8,7 @@ mod channels;
 mod contacts;
 mod dev;
 mod devices;
+mod events;
 mod internal;
 mod links;
 mod members;
@@ -56,7 +57,7 @@ macro_rules! with_operations {
             users::me users::change_me users::by_username users::by_id
             devices::list devices::delete
             contacts::list contacts::put contacts::delete
-            notifications::notify notifications::one notifications::cancel
+            notifications::notify notifications::one notifications::cancel events::list
             people::friends people::put_friend people::delete_friend
             people::blocks people::put_block people::delete_block
             channels::list channels::create channels::one channels::change channels::mark

@@ -6,6 +6,7 @@ mod channels;
 mod client;
 mod contacts;
 mod devices;
+mod events;
 mod large;
 mod links;
 mod notifications;

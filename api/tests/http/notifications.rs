@@ -8,7 +8,7 @@ use crate::client::{Answer, Client};
 use crate::world::World;
 
 /// An application's key and secret.
-type App = (String, String);
+pub(crate) type App = (String, String);
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is a text")).to_owned()
@@ -20,14 +20,14 @@ fn admin(world: &World, method: &str, path: &str, body: &str) -> (u16, Value) {
     (answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::Null))
 }
 
-fn made(world: &World, wanted: &Value) -> App {
+pub(crate) fn made(world: &World, wanted: &Value) -> App {
     let (status, app) = admin(world, "POST", "/admin/apps", &wanted.to_string());
     assert_eq!(status, 200, "{app}");
     (text(&app["key"]), text(&app["secret"]))
 }
 
 /// What an application asks, and the answer.
-fn ask(
+pub(crate) fn ask(
     world: &mut World,
     (key, secret): &App,
     method: &str,
@@ -41,7 +41,7 @@ fn ask(
 }
 
 /// Asks for a notification; the status, and its id or the code of a refusal.
-fn notify(world: &mut World, app: &App, body: &Value, key: Option<&str>) -> (u16, String) {
+pub(crate) fn notify(world: &mut World, app: &App, body: &Value, key: Option<&str>) -> (u16, String) {
     let key: Vec<_> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
     let answer = ask(world, app, "POST", "/v1/notifications", &body.to_string(), &key);
     let json: Value = serde_json::from_str(&answer.body).expect("JSON");
@@ -50,7 +50,7 @@ fn notify(world: &mut World, app: &App, body: &Value, key: Option<&str>) -> (u16
     (answer.status, said)
 }
 
-fn body(to: &[&str]) -> Value {
+pub(crate) fn body(to: &[&str]) -> Value {
     json!({"to": to, "category": "shipping", "title": "On its way"})
 }
 
