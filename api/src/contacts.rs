@@ -6,6 +6,21 @@
 use std::fmt;
 
 use schema::Medium;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A category of notifications, as users may choose by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Category {
+    /// As applications name it.
+    pub name: String,
+    /// What to show in its place; absent if nobody said.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
+    pub title: String,
+    /// Whether it is told whatever is chosen, and at any hour.
+    pub critical: bool,
+}
 
 /// The ways by which a server tells users who are away. Called on the thread that serves HTTP: answers come from memory.
 pub trait Media: Send + Sync + 'static {
@@ -17,6 +32,15 @@ pub trait Media: Send + Sync + 'static {
     /// # Errors
     /// The reason, for whoever registers it.
     fn check(&self, medium: Medium, address: &str) -> Result<(), String>;
+
+    /// The categories that an operator names, by name.
+    fn categories(&self) -> Vec<Category>;
+
+    /// Whether these are quiet hours: two times of a day, `HH:MM`, and a time zone.
+    ///
+    /// # Errors
+    /// The reason, for whoever wants them.
+    fn check_quiet(&self, from: &str, to: &str, zone: &str) -> Result<(), String>;
 
     /// Notifications that wait at this node, as of the last seconds.
     fn backlog(&self) -> u64;

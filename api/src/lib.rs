@@ -46,7 +46,7 @@ pub mod token;
 
 pub use apps::{Applications, StoredApplications};
 pub use config::{Config, Limits, Node};
-pub use contacts::Media;
+pub use contacts::{Category, Media};
 pub use cors::{AllowedOrigin, Origins, ParseOriginError};
 pub use counts::Counts;
 pub use links::Links;

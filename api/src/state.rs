@@ -37,6 +37,9 @@ const NAME_RATE: Rate = Rate { burst: 100, refill: 10_000_000 };
 /// Requests of one user, as commands of one session. Who shares a bucket with another has half of 100 a second left.
 const USER_RATE: Rate = Rate { burst: COMMANDS_BURST, refill: 1_000_000 / COMMANDS_PER_S as u64 };
 
+/// Codes that prove an address, by who asks and by where they go: 5 at once, then one each ten minutes.
+const CODE_RATE: Rate = Rate { burst: 5, refill: 600_000_000 };
+
 /// When to ask again a store whose disk is full: somebody must make room first.
 const DISK_RETRY_MS: u32 = 10_000;
 
@@ -75,6 +78,7 @@ pub(crate) struct Inner<E, S> {
     pub(crate) logins: Rates,
     pub(crate) names: Rates,
     pub(crate) users: Rates,
+    pub(crate) codes: Rates,
     pub(crate) bodies_kib: Semaphore,
     pub(crate) endings: Endings,
     pub(crate) followers: Followers,
@@ -107,6 +111,7 @@ impl<E: Engine, S: Shards> Api<E, S> {
             logins: Rates::new(LOGIN_RATE),
             names: Rates::new(NAME_RATE),
             users: Rates::new(USER_RATE),
+            codes: Rates::new(CODE_RATE),
             document,
             bodies_kib: Semaphore::new(BODIES_KIB_MAX),
             endings: Endings::new(),

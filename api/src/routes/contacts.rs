@@ -73,19 +73,22 @@ impl Push {
     }
 
     fn check_words(&self) -> Result<(), Problem> {
-        let plain = |text: &str, max: usize, also: &[char]| {
-            text.chars().count() <= max && text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(&c))
-        };
-        if !plain(&self.app, APP_CHARS_MAX, &['.', '-', '_']) {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if self.app.len() > APP_CHARS_MAX || !self.app.bytes().all(is_plain) {
             let text = format!("an app has at most {APP_CHARS_MAX} characters of [A-Za-z0-9._-]");
             return Err(Problem::bad_request(text));
         }
-        if !plain(&self.locale, LOCALE_CHARS_MAX, &['-']) {
-            let text = format!("a locale has at most {LOCALE_CHARS_MAX} characters of [A-Za-z0-9-], as in BCP 47");
-            return Err(Problem::bad_request(text));
-        }
-        Ok(())
+        check_locale(&self.locale)
     }
+}
+
+/// Refuses what is no locale: none is one.
+pub(super) fn check_locale(locale: &str) -> Result<(), Problem> {
+    if locale.len() <= LOCALE_CHARS_MAX && locale.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        return Ok(());
+    }
+    let text = format!("a locale has at most {LOCALE_CHARS_MAX} characters of [A-Za-z0-9-], as in BCP 47");
+    Err(Problem::bad_request(text))
 }
 
 #[utoipa::path(
@@ -155,6 +158,24 @@ pub(crate) struct Told {
     app: String,
     /// When it was registered last, in Unix milliseconds.
     registered_ms: UnixMs,
+    /// Of an address or a number, enough of it to know it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    /// Of these, whether its user has proved to read there: nothing is sent there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
+}
+
+/// The first character of a mail address and its domain, the last three digits of a number.
+fn hint(medium: Medium, address: &str) -> Option<String> {
+    match medium {
+        Medium::Mail => {
+            let (local, domain) = address.rsplit_once('@')?;
+            Some(format!("{}…@{domain}", local.chars().next()?))
+        }
+        Medium::Sms => Some(format!("…{}", address.get(address.len().checked_sub(3)?..)?)),
+        Medium::Apns | Medium::Fcm | Medium::WebPush | Medium::Webhook => None,
+    }
 }
 
 /// The ways by which the caller is told, and what a browser needs to become one.
@@ -177,9 +198,11 @@ pub(crate) async fn list<E: Engine, S: Shards>(caller: Caller<E, S>) -> Answer<C
     let Caller { api, user, .. } = caller;
     let told = |Contact { medium, device, record }: Contact| Told {
         medium,
-        device_id: device,
+        device_id: if medium.is_of_device() { device } else { String::new() },
         app: record.app,
         registered_ms: record.registered_ms,
+        hint: hint(medium, &record.address),
+        verified: (!medium.is_of_device()).then_some(record.verified_ms.is_some()),
     };
     let contacts = contacts::list(&api.engine, user).await?.into_iter().map(told).collect();
     let media = Medium::ALL.iter().copied().filter(|&medium| api.config.media.sends(medium)).collect();

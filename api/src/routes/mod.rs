@@ -3,6 +3,7 @@
 //! Owns the list of operations, which are served and described (`openapi`) as their handlers say; a test compares the
 //! two. Every answer bears headers that keep a browser from guessing at it, framing it or storing it.
 
+mod addresses;
 mod auth;
 mod channels;
 mod contacts;
@@ -22,6 +23,7 @@ mod people;
 mod revisions;
 mod search;
 mod servers;
+mod settings;
 mod users;
 
 use std::sync::Arc;
@@ -57,6 +59,7 @@ macro_rules! with_operations {
             users::me users::change_me users::by_username users::by_id
             devices::list devices::delete
             contacts::list contacts::put contacts::delete
+            addresses::ask addresses::verify addresses::remove settings::get settings::put
             notifications::notify notifications::one notifications::cancel events::list
             people::friends people::put_friend people::delete_friend
             people::blocks people::put_block people::delete_block

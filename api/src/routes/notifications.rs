@@ -9,6 +9,7 @@ use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use chat::notices::accept::{self, Report, Wanted};
 use chat::notices::apps::Scope;
+use chat::notices::settings::MESSAGES;
 use kv::Engine;
 use schema::limits::{JOB_KEPT_MS, NOTICE_AHEAD_MS_MAX, NOTICE_BYTES_MAX, NOTICE_EVERY_MS_MIN, NOTICE_RECIPIENTS_MAX};
 use schema::record::NoticeRecord;
@@ -84,6 +85,15 @@ pub(crate) struct Accepted {
     duplicate: bool,
 }
 
+/// Whether something may be the name of a category.
+pub(super) fn is_category(name: &str) -> bool {
+    !name.is_empty() && is_word(name)
+}
+
+fn is_word(word: &str) -> bool {
+    word.len() <= WORD_CHARS_MAX && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
 fn bad(detail: impl Into<String>) -> Problem {
     Problem::bad_request(detail)
 }
@@ -95,14 +105,13 @@ impl NotifyRequest {
             let text = format!("`to` names 1 to {NOTICE_RECIPIENTS_MAX} users, not {recipients}");
             return Err(Problem::new(ErrorCode::LimitExceeded, text));
         }
-        let is_word = |word: &str| {
-            word.chars().count() <= WORD_CHARS_MAX
-                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
-        };
-        if self.category.is_empty() || !is_word(&self.category) || !is_word(&self.collapse) {
+        if !is_category(&self.category) || !is_word(&self.collapse) {
             return Err(bad(format!(
                 "`category` has 1 to {WORD_CHARS_MAX} characters of [A-Za-z0-9._-], and `collapse` as many at most"
             )));
+        }
+        if self.category == MESSAGES {
+            return Err(bad("the category `messages` is that of channels"));
         }
         let title_chars = self.title.chars().count();
         if title_chars == 0 || title_chars > TITLE_CHARS_MAX || self.title.chars().any(char::is_control) {

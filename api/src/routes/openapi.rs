@@ -13,8 +13,8 @@ use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    auth, channels, contacts, dev, devices, events, members, mentions, messages, notifications, people, revisions,
-    search, servers, users, with_operations,
+    addresses, auth, channels, contacts, dev, devices, events, members, mentions, messages, notifications, people,
+    revisions, search, servers, settings, users, with_operations,
 };
 use crate::problem::ProblemBody;
 use crate::shards::Shards;

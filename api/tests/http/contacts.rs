@@ -17,7 +17,9 @@ fn told(world: &World, user: &str) -> Vec<String> {
 fn a_device_is_told_by_what_it_registered_last() {
     let mut world = World::new();
     world.sign_up("bora");
-    world.check(r#"bora GET /v1/me/contacts => 200 {"contacts":[],"media":["apns","webpush"],"webpush_key":"BKey"}"#);
+    world.check(
+        r#"bora GET /v1/me/contacts => 200 {"contacts":[],"media":["apns","webpush","mail"],"webpush_key":"BKey"}"#,
+    );
     world.check(&format!(
         r#"{PUT} {{"medium":"apns","token":"abc","app":"org.example","env":"development","locale":"pt-BR"}} => 204"#
     ));

@@ -13,6 +13,7 @@ mod notifications;
 mod people;
 mod revisions;
 mod search;
+mod settings;
 mod shards;
 mod surface;
 mod world;

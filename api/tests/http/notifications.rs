@@ -153,6 +153,7 @@ fn what_cannot_be_told_is_refused_in_words() {
     check("to", json!(["+15551234567"]), "107");
     check("category", json!("two words"), "107 `category`");
     check("category", json!(""), "107 `category`");
+    check("category", json!("messages"), "107 the");
     check("collapse", json!("x".repeat(65)), "107");
     check("title", json!(""), "107 `title`");
     check("title", json!("two\nlines"), "107 `title`");

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{
-    Applications, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Queues, Running, Shards,
-    StoredApplications, StoredQueues, TokenKey,
+    Applications, Category, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Queues, Running,
+    Shards, StoredApplications, StoredQueues, TokenKey,
 };
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
 use schema::mesh::Kicked;
@@ -93,17 +93,31 @@ impl Node for TestNode {
     }
 }
 
-/// A server that sends to phones of one kind, and to browsers whose push service is this one.
+/// A server that sends to phones of one kind, to browsers whose push service is this one, and mails.
 struct PhonesAndBrowsers(Arc<AtomicU64>);
 
 impl Media for PhonesAndBrowsers {
     fn sends(&self, medium: Medium) -> bool {
-        matches!(medium, Medium::Apns | Medium::WebPush)
+        matches!(medium, Medium::Apns | Medium::WebPush | Medium::Mail)
     }
 
     fn check(&self, medium: Medium, address: &str) -> Result<(), String> {
-        let known = medium == Medium::Apns || address.contains("https://push.example/");
-        if known { Ok(()) } else { Err("the endpoint is no push service's".to_owned()) }
+        let refused = |why: &str| Err(why.to_owned());
+        match medium {
+            Medium::WebPush if !address.contains("https://push.example/") => {
+                refused("the endpoint is no push service's")
+            }
+            Medium::Mail if !address.ends_with("@example.org") => refused("this is no mail address"),
+            _ => Ok(()),
+        }
+    }
+
+    fn categories(&self) -> Vec<Category> {
+        vec![Category { name: "alarm".to_owned(), title: "Alarms".to_owned(), critical: true }]
+    }
+
+    fn check_quiet(&self, _: &str, _: &str, zone: &str) -> Result<(), String> {
+        if zone == "Europe/Berlin" { Ok(()) } else { Err(format!("zone {zone} is not known")) }
     }
 
     fn backlog(&self) -> u64 {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chat::notices::Link;
 use kv::Engine;
+use notify::quiet::QuietHours;
 use notify::worker::{self, Parts, Running};
 use notify::{Counts, Links, Providers};
 use schema::{Incarnation, Medium};
@@ -31,6 +32,19 @@ impl api::Media for NodeMedia {
 
     fn check(&self, medium: Medium, address: &str) -> Result<(), String> {
         self.providers.check_address(medium, address)
+    }
+
+    fn categories(&self) -> Vec<api::Category> {
+        let category = |(name, category): (&str, &notify::Category)| api::Category {
+            name: name.to_owned(),
+            title: category.title.clone(),
+            critical: category.is_critical,
+        };
+        self.providers.categories().declared().map(category).collect()
+    }
+
+    fn check_quiet(&self, from: &str, to: &str, zone: &str) -> Result<(), String> {
+        QuietHours::new(from, to, zone).map(drop).map_err(|error| error.to_string())
     }
 
     fn backlog(&self) -> u64 {
