@@ -14,6 +14,7 @@ use crate::nodes::{Nodes, Peers};
 use crate::password::Cost;
 use crate::proxy::Network;
 use crate::queues::Queues;
+use crate::templates::Templates;
 
 /// How HTTP is served.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct Config {
     pub origins: Origins,
     /// The ways by which users who are away are told.
     pub media: Arc<dyn Media>,
+    /// What reads and renders templates of notifications.
+    pub templates: Arc<dyn Templates>,
     /// What a password hash costs.
     pub password_cost: Cost,
     /// How much of what.

@@ -16,6 +16,7 @@
 //! page       the web page's files                origin     where this node is, as a client sees it
 //! nodes      this node and those beside it      contacts   by which media users are told
 //! links      links in notifications            following  answers that stay open and grow
+//! templates  an engine of templates, as it is asked
 //! ```
 
 mod apps;
@@ -42,6 +43,7 @@ pub mod seed;
 mod serve;
 mod shards;
 mod state;
+mod templates;
 pub mod token;
 
 pub use apps::{Applications, StoredApplications};
@@ -56,4 +58,5 @@ pub use proxy::{Network, ParseNetworkError};
 pub use queues::{Queues, StoredQueues};
 pub use serve::{Running, serve, serve_internal};
 pub use shards::Shards;
+pub use templates::{Preview, Templates};
 pub use token::TokenKey;

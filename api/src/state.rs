@@ -80,6 +80,8 @@ pub(crate) struct Inner<E, S> {
     pub(crate) users: Rates,
     pub(crate) codes: Rates,
     pub(crate) bodies_kib: Semaphore,
+    /// Of one place: whose work takes tenths of a second does it on one core at most.
+    work: Arc<Semaphore>,
     pub(crate) endings: Endings,
     pub(crate) followers: Followers,
     pub(crate) ws_origin: Origin,
@@ -114,6 +116,7 @@ impl<E: Engine, S: Shards> Api<E, S> {
             codes: Rates::new(CODE_RATE),
             document,
             bodies_kib: Semaphore::new(BODIES_KIB_MAX),
+            work: Arc::new(Semaphore::new(1)),
             endings: Endings::new(),
             followers: Followers::default(),
         }))
@@ -137,6 +140,24 @@ pub(crate) fn unexpected(reply: &OpReply) -> Problem {
 }
 
 impl<E, S> Inner<E, S> {
+    /// Does work beside the thread that serves HTTP, one after the other. It is done to its end whoever goes away
+    /// meanwhile, and what has to wait waits within its request's time.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let place = Arc::clone(&self.work).acquire_owned().await.expect("nobody closes it");
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(place);
+            done
+        });
+        done.await.map_err(|error| {
+            tracing::error!(%error, "work beside HTTP broke off");
+            Problem::new(ErrorCode::Internal, "the request could not be processed")
+        })
+    }
+
     /// Wall time.
     pub(crate) fn wall(&self) -> UnixMs {
         self.node.wall()

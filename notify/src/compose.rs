@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 
 use chat::notices::{Job, Notice, Saying};
 use schema::record::ContactRecord;
+use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use crate::message::{Message, Target};
+use crate::template::Rendered;
 
 /// Characters of a text that are told: phones show some 200.
 const TEXT_CHARS_MAX: usize = 300;
+/// Characters of a title that a template makes: as many as an application may write itself.
+const TITLE_CHARS_MAX: usize = 200;
 /// Characters of a title or a name in a title.
 const NAME_CHARS_MAX: usize = 60;
 /// The namespace of the ids of messages, drawn once.
@@ -49,20 +53,29 @@ pub fn of_channel(job: &Job, saying: &Saying) -> Message {
     }
 }
 
-/// The message of a job of an application's notice.
+/// The message of a job of an application's notice, in its own words or in those that its template gave.
 #[must_use]
-pub fn of_notice(job: &Job, Notice { contact, record, .. }: &Notice) -> Message {
-    // What is stored was an object of texts when it was accepted.
-    let mut data: BTreeMap<String, String> = serde_json::from_str(&record.data).unwrap_or_default();
+pub fn of_notice(job: &Job, Notice { contact, record, .. }: &Notice, rendered: Option<&Rendered>) -> Message {
+    // What is stored was an object when it was accepted: of texts, or a template's parameters, whose texts go along.
+    let given: Map<String, Json> = serde_json::from_str(&record.data).unwrap_or_default();
+    let texts = given.into_iter().filter_map(|(name, value)| match value {
+        Json::String(text) => Some((name, text)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => None,
+    });
+    let mut data: BTreeMap<String, String> = texts.collect();
     data.insert("notice_id".to_owned(), job.notice.to_string());
     data.insert("category".to_owned(), record.category.clone());
+    let (title, body, html) = match rendered {
+        Some(Rendered { title, body, html }) => (short(title, TITLE_CHARS_MAX), body, html),
+        None => (record.title.clone(), &record.body, &record.html),
+    };
     Message {
         notice: job.notice,
         id: id(job),
         target: target(contact),
-        title: record.title.clone(),
-        body: record.body.clone(),
-        html: record.html.clone(),
+        title,
+        body: body.clone(),
+        html: html.clone(),
         collapse: if record.collapse.is_empty() { job.notice.to_string() } else { record.collapse.clone() },
         badge: None,
         data,
@@ -108,7 +121,7 @@ fn short(text: &str, chars_max: usize) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use schema::record::{ContactRecord, JobRecord};
+    use schema::record::{ContactRecord, JobRecord, NoticeRecord};
     use schema::{ChannelId, Medium, NoticeId, Seq, UnixMs, UserId};
 
     use super::*;
@@ -165,6 +178,46 @@ mod tests {
         let (long, cut) = ("ㅎ".repeat(301), "ㅎ".repeat(300) + "…");
         check("", "Ada", &long, 1, ("Ada", &cut));
         check("", "Ada", &long[..900], 1, ("Ada", &long[..900]));
+    }
+
+    #[test]
+    fn a_notice_is_told_in_its_own_words_or_in_those_of_its_template_with_the_texts_of_its_data() {
+        let record = NoticeRecord {
+            app: 7,
+            category: "shipping".into(),
+            title: "own title".into(),
+            body: "own body".into(),
+            html: Some("<p>own</p>".into()),
+            template: String::new(),
+            data: r#"{"url": "https://shop.example/7", "count": 3, "parcels": ["a"], "none": null}"#.into(),
+            media: Vec::new(),
+            collapse: String::new(),
+            urgent: false,
+            created_ms: UnixMs(0),
+            send_ms: UnixMs(0),
+            every_ms: 0,
+            expires_ms: 9,
+            recipients: 1,
+            key: String::new(),
+            cancelled_ms: None,
+            template_version: 0,
+            track: false,
+        };
+        let Saying { contact, settings, .. } = saying("", "", "", 1);
+        let notice = Notice { contact, settings, is_critical: false, record: Arc::new(record), template: None };
+        let check = |rendered: Option<(&str, &str)>, expected: (&str, &str, Option<&str>)| {
+            let rendered =
+                rendered.map(|(title, body)| Rendered { title: title.to_owned(), body: body.to_owned(), html: None });
+            let message = of_notice(&job(), &notice, rendered.as_ref());
+            assert_eq!((message.title.as_str(), message.body.as_str(), message.html.as_deref()), expected);
+            let data: Vec<_> = message.data.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let id = format!("notice_id={}", job().notice);
+            assert_eq!(data, ["category=shipping", &id, "url=https://shop.example/7"]);
+        };
+        check(None, ("own title", "own body", Some("<p>own</p>")));
+        check(Some(("title", "two\nlines")), ("title", "two\nlines", None));
+        let (long, cut) = ("x".repeat(201), "x".repeat(200) + "…");
+        check(Some((&long, "")), (&cut, "", None));
     }
 
     #[test]

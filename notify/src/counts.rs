@@ -3,10 +3,12 @@
 //! Owns the counters and where they are added up. Threads write them as things happen; whoever asks reads them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use chat::keys::Queue;
+use chat::notices::cache::Asked;
 use chat::notices::{Depth, Planned};
 use chat::push::Decision;
 use hdrhistogram::Histogram;
@@ -33,6 +35,19 @@ struct Attempts {
     is_stopped: AtomicU64,
 }
 
+/// How often caches were asked, by name.
+type AskedOf = dyn Fn() -> Vec<(&'static str, Asked)> + Send + Sync;
+
+/// The caches of the workers, once there are any.
+#[derive(Default)]
+struct Caches(OnceLock<Box<AskedOf>>);
+
+impl fmt::Debug for Caches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Caches")
+    }
+}
+
 /// What waits in a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
@@ -50,6 +65,7 @@ pub struct Counts {
     attempts: Box<[Attempts]>,
     decisions: Mutex<BTreeMap<Decision, u64>>,
     jobs: AtomicU64,
+    caches: Caches,
     queues: Mutex<Vec<Waiting>>,
     /// Milliseconds of attempts, whatever came of them.
     attempt_ms: Mutex<Histogram<u64>>,
@@ -64,6 +80,7 @@ impl Default for Counts {
             attempts: Medium::ALL.iter().map(|_| Attempts::default()).collect(),
             decisions: Mutex::default(),
             jobs: AtomicU64::default(),
+            caches: Caches::default(),
             queues: Mutex::default(),
             attempt_ms: histogram(),
             sent_ms: histogram(),
@@ -126,6 +143,12 @@ impl Counts {
         if is_dropped { &of.dropped } else { &of.put_off }.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Has caches asked from now on how often they were.
+    pub(crate) fn show_caches(&self, asked: impl Fn() -> Vec<(&'static str, Asked)> + Send + Sync + 'static) {
+        // A node has workers once.
+        let _set_before = self.caches.0.set(Box::new(asked));
+    }
+
     pub(crate) fn stopped(&self, medium: Medium, is_stopped: bool) {
         self.of(medium).is_stopped.store(is_stopped.into(), Ordering::Relaxed);
     }
@@ -146,6 +169,12 @@ impl Counts {
     #[must_use]
     pub fn jobs(&self) -> u64 {
         self.jobs.load(Ordering::Relaxed)
+    }
+
+    /// How often each cache was asked, by its name.
+    #[must_use]
+    pub fn caches(&self) -> Vec<(&'static str, Asked)> {
+        self.caches.0.get().map_or_else(Vec::new, |asked| asked())
     }
 
     /// Attempts by medium and what came of them, `sent` or a class of fault, and jobs that ended or were put off without

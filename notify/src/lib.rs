@@ -15,7 +15,8 @@
 //! limits       how many of a kind a user gets
 //! quiet        the hours in which somebody wants to be left alone
 //! retry        what becomes of a job after an attempt
-//! template     what a notification says, in one language, with places for parameters
+//! template     what a notification says, by language and medium, with places for parameters
+//! words        what a notice says by its template, kept for the next target
 //! providers    the services, one file each, behind one trait
 //! ```
 
@@ -31,6 +32,7 @@ pub mod providers;
 pub mod quiet;
 pub mod retry;
 pub mod template;
+mod words;
 pub mod worker;
 
 pub use categories::{Beyond, Categories, Category};

@@ -12,7 +12,7 @@
 //! place                        places in lists of messages
 //! message command              what clients say and hear       -> codec::{json, fb}
 //! op event mesh view           what shards say to each other   -> mesh (FlatBuffers)
-//! notice                       what somebody is told outside of a connection, and by which media
+//! notice template              what somebody is told outside of a connection, by which media, in which words
 //! notice_event                 what applications read of what became of it
 //! record                       what the store keeps            -> record (FlatBuffers, packed)
 //! packed                       fields without padding, in rows and keys
@@ -41,6 +41,7 @@ pub mod place;
 pub mod position;
 pub mod presence;
 pub mod record;
+pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod text;

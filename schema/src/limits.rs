@@ -154,6 +154,20 @@ pub const NOTICE_KEY_DAYS: u64 = 30;
 pub const NOTICE_AHEAD_MS_MAX: u64 = 366 * 24 * 3600 * 1000;
 /// The shortest period of one that recurs.
 pub const NOTICE_EVERY_MS_MIN: u64 = 60_000;
+/// Templates of an application.
+pub const TEMPLATES_OF_APP_MAX: u32 = 1_000;
+/// Parameters that a template may have.
+pub const TEMPLATE_PARAMETERS_MAX: usize = 64;
+/// Variants of a template: 30 languages, half of them for mail too, and room.
+pub const TEMPLATE_VARIANTS_MAX: usize = 64;
+/// Bytes of a variant's title, body and html together, as they are written: they are one row, and FoundationDB takes
+/// 100,000.
+pub const TEMPLATE_VARIANT_BYTES_MAX: u32 = 64 * 1024;
+/// Bytes of all variants of a template: half of what a request's body has, where line breaks and quotes are two bytes, and
+/// a tenth of a transaction.
+pub const TEMPLATE_BYTES_MAX: u32 = 1024 * 1024;
+/// Versions of a template that are kept, so that what was accepted is told in the words that it was accepted with.
+pub const TEMPLATE_VERSIONS_MAX: u32 = 50;
 /// Secrets of an application that count at once, so that one can be replaced without a gap.
 pub const APP_SECRETS_MAX: usize = 2;
 /// Applications of a store.

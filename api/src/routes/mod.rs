@@ -24,6 +24,7 @@ mod revisions;
 mod search;
 mod servers;
 mod settings;
+mod templates;
 mod users;
 
 use std::sync::Arc;
@@ -61,6 +62,7 @@ macro_rules! with_operations {
             contacts::list contacts::put contacts::delete
             addresses::ask addresses::verify addresses::remove settings::get settings::put
             notifications::notify notifications::one notifications::cancel events::list
+            templates::put templates::list templates::one templates::delete templates::preview
             people::friends people::put_friend people::delete_friend
             people::blocks people::put_block people::delete_block
             channels::list channels::create channels::one channels::change channels::mark

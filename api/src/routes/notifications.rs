@@ -10,19 +10,21 @@ use axum::http::{HeaderMap, StatusCode};
 use chat::notices::accept::{self, Report, Wanted};
 use chat::notices::apps::Scope;
 use chat::notices::settings::MESSAGES;
+use chat::notices::templates;
 use kv::Engine;
 use schema::limits::{JOB_KEPT_MS, NOTICE_AHEAD_MS_MAX, NOTICE_BYTES_MAX, NOTICE_EVERY_MS_MIN, NOTICE_RECIPIENTS_MAX};
 use schema::record::NoticeRecord;
 use schema::{ErrorCode, Medium, NoticeId, UnixMs, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::extract::{AppCaller, JsonBody, UrlPath, idempotency_key};
 use crate::problem::{Answer, Problem};
 use crate::shards::Shards;
-use crate::state::entropy;
+use crate::state::{Api, entropy};
 
 /// Characters of a category and of what later notifications take the place of.
 const WORD_CHARS_MAX: usize = 64;
@@ -45,14 +47,18 @@ pub(crate) struct NotifyRequest {
     to: Vec<UserId>,
     /// What kind of notification it is, in the application's words: `shipping`.
     category: String,
-    /// One line.
+    /// One line; not beside a template.
+    #[serde(default)]
     title: String,
     /// The text.
     #[serde(default)]
     body: String,
     /// The same as HTML, for mail.
     html: Option<String>,
-    /// A JSON object of texts for the application on the device.
+    /// The template that has the title, the text and the HTML.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    template: String,
+    /// A JSON object of texts for the application on the device; with a template, its parameters, of which texts go along.
     #[schema(value_type = Option<Object>)]
     data: Option<Box<RawValue>>,
     /// By which media; by those of devices unless given.
@@ -90,7 +96,8 @@ pub(super) fn is_category(name: &str) -> bool {
     !name.is_empty() && is_word(name)
 }
 
-fn is_word(word: &str) -> bool {
+/// Whether a text is one of at most [`WORD_CHARS_MAX`] characters of `[A-Za-z0-9._-]`.
+pub(super) fn is_word(word: &str) -> bool {
     word.len() <= WORD_CHARS_MAX && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
@@ -113,8 +120,14 @@ impl NotifyRequest {
         if self.category == MESSAGES {
             return Err(bad("the category `messages` is that of channels"));
         }
+        let names_words = !self.title.is_empty() || !self.body.is_empty() || self.html.is_some();
+        if !self.template.is_empty() && names_words {
+            return Err(bad("`title`, `body` and `html` are the template's, name none of them beside `template`"));
+        }
         let title_chars = self.title.chars().count();
-        if title_chars == 0 || title_chars > TITLE_CHARS_MAX || self.title.chars().any(char::is_control) {
+        if !self.template.is_empty() {
+            // It has the words.
+        } else if title_chars == 0 || title_chars > TITLE_CHARS_MAX || self.title.chars().any(char::is_control) {
             return Err(bad(format!("`title` is one line of 1 to {TITLE_CHARS_MAX} characters")));
         }
         let data = self.data.as_ref().map_or("{}", |data| data.get());
@@ -125,8 +138,24 @@ impl NotifyRequest {
                 return Err(bad(format!("`{what}` has {bytes} bytes, the limit is {NOTICE_BYTES_MAX}")));
             }
         }
-        serde_json::from_str::<BTreeMap<String, String>>(data).map_err(|_| bad("`data` is an object of texts"))?;
+        if self.template.is_empty() {
+            serde_json::from_str::<BTreeMap<String, String>>(data).map_err(|_| bad("`data` is an object of texts"))?;
+        }
         self.check_times(now)
+    }
+
+    /// The version of the template that it is told by, for which it has all parameters; 0 without one.
+    async fn check_template<E: Engine, S: Shards>(&self, api: &Api<E, S>, app: u64) -> Result<u32, Problem> {
+        if self.template.is_empty() {
+            return Ok(0);
+        }
+        let data = self.data.as_ref().map_or("{}", |data| data.get());
+        let data = serde_json::from_str::<Map<String, Value>>(data).map_err(|_| bad("`data` is an object"))?;
+        let found = templates::takes(&api.engine, app, &self.template).await?;
+        let (version, parameters) = found.ok_or_else(|| bad(format!("there is no template {:?}", self.template)))?;
+        let checked = api.config.templates.check_params(&parameters, &data);
+        checked.map_err(|problems| bad(format!("`data`: {problems}")))?;
+        Ok(version)
     }
 
     fn check_times(&self, now: UnixMs) -> Result<(), Problem> {
@@ -146,14 +175,14 @@ impl NotifyRequest {
         Ok(())
     }
 
-    fn record(self, app: u64, key: String, recipients: u32, now: UnixMs) -> NoticeRecord {
+    fn record(self, app: u64, key: String, recipients: u32, template_version: u32, now: UnixMs) -> NoticeRecord {
         NoticeRecord {
             app,
             category: self.category,
             title: self.title,
             body: self.body,
             html: self.html,
-            template: String::new(),
+            template: self.template,
             data: self.data.map_or_else(|| "{}".to_owned(), |data| data.get().to_owned()),
             media: self.media.iter().map(|&medium| medium as u16).collect(),
             collapse: self.collapse,
@@ -165,7 +194,7 @@ impl NotifyRequest {
             recipients,
             key,
             cancelled_ms: None,
-            template_version: 0,
+            template_version,
             track: self.track,
         }
     }
@@ -199,7 +228,15 @@ pub(crate) async fn notify<E: Engine, S: Shards>(
     let to: Vec<UserId> = request.to.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
     let recipients = u32::try_from(to.len()).expect("1,000 at most");
     let id = NoticeId::new(now, u128::from(entropy()?) << 64 | u128::from(entropy()?));
-    let record = request.record(app.id, key, recipients, now);
+    let template_version = match request.check_template(&api, app.id).await {
+        Ok(version) => version,
+        // What was accepted with a template that is another by now is accepted.
+        Err(refused) => match accept::again(&api.engine, app.id, &key, content_hash, now).await? {
+            Some(id) => return Ok((StatusCode::ACCEPTED, Json(Accepted { id, recipients, duplicate: true }))),
+            None => return Err(refused),
+        },
+    };
+    let record = request.record(app.id, key, recipients, template_version, now);
     let wanted = Wanted { id, record, to, content_hash };
     let (id, is_new) = accept::accept(&api.engine, &app, &wanted, now).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted { id, recipients, duplicate: !is_new })))

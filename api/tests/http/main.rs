@@ -16,4 +16,5 @@ mod search;
 mod settings;
 mod shards;
 mod surface;
+mod templates;
 mod world;

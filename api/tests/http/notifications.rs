@@ -10,7 +10,7 @@ use crate::world::World;
 /// An application's key and secret.
 pub(crate) type App = (String, String);
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is a text")).to_owned()
 }
 

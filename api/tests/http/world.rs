@@ -12,14 +12,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{
-    Applications, Category, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Queues, Running,
-    Shards, StoredApplications, StoredQueues, TokenKey,
+    Applications, Category, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Preview, Queues,
+    Running, Shards, StoredApplications, StoredQueues, Templates, TokenKey,
 };
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
+use notify::template::{self, Rendered};
 use schema::mesh::Kicked;
 use schema::op::ReactOp;
+use schema::template::{Parameter, Template, Variant};
 use schema::{ChannelOp, ClientMsgId, Medium, Seq, UnixMs, UserId};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::client::{Answer, Client};
 use crate::shards::OneShard;
@@ -133,6 +135,31 @@ impl Media for PhonesAndBrowsers {
     }
 }
 
+/// The engine of templates that nodes have.
+struct Jinja;
+
+impl Templates for Jinja {
+    fn check(&self, template: &Template) -> Result<(), String> {
+        template::check(template).map_err(|error| error.to_string())
+    }
+
+    fn check_params(&self, parameters: &[Parameter], params: &Map<String, Value>) -> Result<(), String> {
+        template::check_params(parameters, params).map_err(|error| error.to_string())
+    }
+
+    fn preview(
+        &self,
+        template: &Template,
+        params: &Map<String, Value>,
+        locale: &str,
+        medium: Option<Medium>,
+    ) -> Result<Preview, String> {
+        let previewed = template::preview(template, params, locale, medium).map_err(|error| error.to_string());
+        let (Variant { locale, medium, .. }, Rendered { title, body, html }) = previewed?;
+        Ok(Preview { locale: locale.clone(), medium: *medium, title, body, html })
+    }
+}
+
 /// A server with what a test needs of it.
 pub(crate) struct World {
     pub(crate) public: SocketAddr,
@@ -207,6 +234,7 @@ impl World {
             trusted_proxies: options.trusted_proxies,
             origins: options.origins,
             media: Arc::new(PhonesAndBrowsers(Arc::clone(&backlog))),
+            templates: Arc::new(Jinja),
             password_cost: COST,
             limits: options.limits,
         };

@@ -52,7 +52,7 @@ use host::membership::News;
 use housekeeping::Housekeeping;
 use identity::{Me, api_origin, ws_origin};
 use nodes::Sight;
-use notifying::NodeMedia;
+use notifying::{NodeMedia, NodeTemplates};
 use phase::{Active, Phase};
 use shutdown::{End, Shutdown};
 use state::NodeState;
@@ -420,6 +420,7 @@ fn api_config(config: &Config, mode: Mode, ready: &Ready, media: NodeMedia) -> a
         trusted_proxies: config.trusted_proxies.clone(),
         origins: api::Origins::new(config.allowed_origins.clone(), mode == Mode::Dev),
         media: Arc::new(media),
+        templates: Arc::new(NodeTemplates),
         password_cost: api::Cost::default(),
         limits: api::Limits::default(),
     }

@@ -1,7 +1,7 @@
 //! Notifications on this node: who sends them, as the HTTP API is told, and the workers.
 //!
-//! Owns the way from a node's configuration to the workers of `notify`, and what of a contact's address is checked before
-//! it is stored.
+//! Owns the way from a node's configuration to the workers of `notify`, and what of a contact's address and of a template
+//! is checked before it is stored.
 
 use std::io;
 use std::sync::Arc;
@@ -9,9 +9,12 @@ use std::sync::Arc;
 use chat::notices::Link;
 use kv::Engine;
 use notify::quiet::QuietHours;
+use notify::template::{self, Rendered};
 use notify::worker::{self, Parts, Running};
 use notify::{Counts, Links, Providers};
+use schema::template::{Parameter, Template};
 use schema::{Incarnation, Medium};
+use serde_json::{Map, Value};
 
 use crate::config::{Config, Role};
 use crate::runtime::{self, Commander};
@@ -71,6 +74,33 @@ struct NodeLinks {
 impl Links for NodeLinks {
     fn url(&self, link: &Link) -> String {
         format!("{}{}", self.public_url, self.links.path(link))
+    }
+}
+
+/// The engine of templates, as the HTTP API asks for it: the workers' own. A node that sends nothing has it too.
+pub(super) struct NodeTemplates;
+
+impl api::Templates for NodeTemplates {
+    fn check(&self, template: &Template) -> Result<(), String> {
+        template::check(template).map_err(|error| error.to_string())
+    }
+
+    fn check_params(&self, parameters: &[Parameter], params: &Map<String, Value>) -> Result<(), String> {
+        template::check_params(parameters, params).map_err(|error| error.to_string())
+    }
+
+    fn preview(
+        &self,
+        template: &Template,
+        params: &Map<String, Value>,
+        locale: &str,
+        medium: Option<Medium>,
+    ) -> Result<api::Preview, String> {
+        let (variant, rendered) =
+            template::preview(template, params, locale, medium).map_err(|error| error.to_string())?;
+        let (locale, medium) = (variant.locale.clone(), variant.medium);
+        let Rendered { title, body, html } = rendered;
+        Ok(api::Preview { locale, medium, title, body, html })
     }
 }
 

@@ -1,7 +1,12 @@
-//! Templates: what a notification says, in one language, with places for parameters.
+//! Templates: what a notification says, by language and medium, with places for parameters.
 //!
-//! Owns how they are written (Jinja, by `minijinja`), what parameters they take, and what limits them. Pure: knows nothing of
-//! where they are stored or who may write them.
+//! Owns how they are written (Jinja, by `minijinja`), what parameters they take, which variant a target is told, and what
+//! limits them. Pure: knows nothing of where they are stored or who may write them.
+//!
+//! ```text
+//! parameters   what a notification gives, against what its template takes
+//! variants     the whole of a template, and which variant is of whom
+//! ```
 //!
 //! A template cannot loop for ever and cannot grow: [`FUEL`] pays for every step and every byte made. It does not pay for what
 //! lists hold, so a template makes none: those of its parameters are all that it can look at, and they are bounded. What would
@@ -9,31 +14,29 @@
 //! HTML is escaped in the html part, unless the template itself says that something is safe.
 
 mod error;
+mod parameters;
+mod variants;
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use minijinja::machinery::{Instruction, get_compiled_template};
 use minijinja::value::{Serde, ValueKind};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
-use schema::Medium;
+use schema::limits::TEMPLATE_VARIANT_BYTES_MAX;
+use schema::template::{Parameter, Variant};
 use serde_json::{Map, Value as Json};
 
-pub use error::{CompileError, ParamProblem, ParamsError, RenderError};
-
-/// Bytes of each part as it is written.
-pub const SOURCE_BYTES_MAX: usize = 64 << 10;
+pub use error::{CompileError, ParamProblem, ParamsError, PreviewError, RenderError, TemplateError};
+pub use parameters::check_params;
+pub use variants::{bytes, check, pick, preview};
 
 /// Bytes of all parts together as they are rendered.
 pub const RENDERED_BYTES_MAX: usize = 64 << 10;
 
-/// Parameters that a template may have.
-pub const PARAMETERS_MAX: usize = 64;
-
 /// Bytes of all parameters of one notification, as JSON.
 pub const PARAMS_BYTES_MAX: usize = 16 << 10;
 
-/// Bytes of the name of a template or a parameter.
+/// Bytes of the name of a parameter.
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// Bytes of a locale. The longest of BCP 47 without extensions.
@@ -116,94 +119,6 @@ impl fmt::Display for Part {
     }
 }
 
-/// What a parameter is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A string.
-    Text,
-    /// A number.
-    Number,
-    /// True or false.
-    Boolean,
-    /// An array.
-    List,
-    /// An object.
-    Object,
-}
-
-impl Kind {
-    /// Its word in errors and JSON.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Number => "number",
-            Self::Boolean => "boolean",
-            Self::List => "list",
-            Self::Object => "object",
-        }
-    }
-
-    /// `None` is null.
-    fn of(value: &Json) -> Option<Self> {
-        match value {
-            Json::Null => None,
-            Json::Bool(_) => Some(Self::Boolean),
-            Json::Number(_) => Some(Self::Number),
-            Json::String(_) => Some(Self::Text),
-            Json::Array(_) => Some(Self::List),
-            Json::Object(_) => Some(Self::Object),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-/// What a template takes.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Parameter {
-    /// Letters, digits and `_`, no digit first.
-    pub name: String,
-    /// What it is.
-    pub kind: Kind,
-    /// Whether each notification has to have it. One that need not is undefined where it is missing or null, and to use it
-    /// then is an error: `{{ name|default("") }}`, `{% if name is defined %}`.
-    #[serde(default)]
-    pub required: bool,
-    /// Characters of a text; of a list or an object, those of its JSON. Without a limit of its own, that of all together holds.
-    #[serde(default)]
-    pub max_chars: Option<u32>,
-}
-
-/// What a notification says, in one language.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Template {
-    /// Letters, digits, `.`, `_` and `-`.
-    pub name: String,
-    /// Its language, and its region if that matters: BCP 47.
-    pub locale: String,
-    /// The medium that it is written for; `None` for all that have no template of their own.
-    #[serde(default)]
-    pub medium: Option<Medium>,
-    /// Its line breaks become blanks once it is rendered.
-    pub title: String,
-    /// The text.
-    pub body: String,
-    /// The same for mail.
-    #[serde(default)]
-    pub html: Option<String>,
-    /// What it takes, and nothing else.
-    #[serde(default)]
-    pub parameters: Vec<Parameter>,
-}
-
 /// What a target is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
@@ -215,7 +130,15 @@ pub struct Rendered {
     pub html: Option<String>,
 }
 
-/// A template that can be rendered, as often as one likes.
+impl Rendered {
+    /// Bytes of all parts together.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.title.len() + self.body.len() + self.html.as_ref().map_or(0, String::len)
+    }
+}
+
+/// A variant of a template that can be rendered, as often as one likes.
 #[derive(Debug)]
 pub struct Compiled {
     parameters: Vec<Parameter>,
@@ -223,123 +146,61 @@ pub struct Compiled {
     has_html: bool,
 }
 
-impl Template {
-    /// Reads its parts.
-    ///
-    /// # Errors
-    /// [`CompileError`], of what is wrong first.
-    pub fn compile(&self) -> Result<Compiled, CompileError> {
-        self.check()?;
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(FUEL));
-        environment.set_auto_escape_callback(|part| {
+/// Reads the parts of a variant of a template that takes these parameters.
+///
+/// # Errors
+/// [`CompileError`], of what is wrong first.
+pub fn compile(parameters: &[Parameter], variant: &Variant) -> Result<Compiled, CompileError> {
+    let len_bytes = bytes(variant);
+    if len_bytes > TEMPLATE_VARIANT_BYTES_MAX as usize {
+        return Err(CompileError::TooLong { len_bytes });
+    }
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    environment.set_auto_escape_callback(
+        |part| {
             if part == Part::Html.word() { AutoEscape::Html } else { AutoEscape::None }
-        });
-        let globals: Vec<String> = environment.globals().map(|(name, _)| name.to_owned()).collect();
-        globals.iter().for_each(|name| environment.remove_global(name));
-        environment.add_filter("truncate", truncate);
-        for (part, source) in self.parts() {
-            let added = environment.add_template_owned(part.word(), source.to_owned());
-            added.map_err(|error| syntax(part, &error))?;
-            self.check_part(part, &environment)?;
-        }
-        Ok(Compiled { parameters: self.parameters.clone(), environment, has_html: self.html.is_some() })
+        },
+    );
+    let globals: Vec<String> = environment.globals().map(|(name, _)| name.to_owned()).collect();
+    globals.iter().for_each(|name| environment.remove_global(name));
+    environment.add_filter("truncate", truncate);
+    for (part, source) in parts(variant) {
+        let added = environment.add_template_owned(part.word(), source.to_owned());
+        added.map_err(|error| syntax(part, &error))?;
+        check_part(parameters, part, &environment)?;
     }
+    Ok(Compiled { parameters: parameters.to_vec(), environment, has_html: variant.html.is_some() })
+}
 
-    fn parts(&self) -> impl Iterator<Item = (Part, &str)> {
-        let sources = [Some(&self.title), Some(&self.body), self.html.as_ref()];
-        Part::ALL.into_iter().zip(sources).filter_map(|(part, source)| Some((part, source?.as_str())))
-    }
+fn parts(variant: &Variant) -> impl Iterator<Item = (Part, &str)> {
+    let sources = [Some(&variant.title), Some(&variant.body), variant.html.as_ref()];
+    Part::ALL.into_iter().zip(sources).filter_map(|(part, source)| Some((part, source?.as_str())))
+}
 
-    /// All but the language that its parts are written in.
-    fn check(&self) -> Result<(), CompileError> {
-        if !is_name(&self.name, b"._-") {
-            return Err(CompileError::Name { what: "template", found: shown(&self.name), also: "._-" });
+/// Refuses what is not bounded and what nobody declared.
+fn check_part(parameters: &[Parameter], part: Part, environment: &Environment<'static>) -> Result<(), CompileError> {
+    let template = environment.get_template(part.word()).map_err(|error| syntax(part, &error))?;
+    let instructions = &get_compiled_template(&template).instructions;
+    for (at, instruction) in (0..).map_while(|at| Some((at, instructions.get(at)?))) {
+        if let Some(detail) = refused(instruction) {
+            return Err(CompileError::Syntax { part, line: instructions.get_line(at).unwrap_or(1), detail });
         }
-        if self.locale.len() > LOCALE_BYTES_MAX || !is_name(&self.locale, b"-") {
-            return Err(CompileError::Locale(shown(&self.locale)));
-        }
-        if self.parameters.len() > PARAMETERS_MAX {
-            return Err(CompileError::TooManyParameters { len: self.parameters.len() });
-        }
-        let mut names = BTreeSet::new();
-        for Parameter { name, .. } in &self.parameters {
-            // What Jinja takes for a word of its own.
-            let is_taken = matches!(
-                name.as_str(),
-                "true"
-                    | "True"
-                    | "false"
-                    | "False"
-                    | "none"
-                    | "None"
-                    | "loop"
-                    | "self"
-                    | "not"
-                    | "in"
-                    | "is"
-                    | "and"
-                    | "or"
-                    | "if"
-                    | "else"
-            );
-            if !is_name(name, b"_") || name.starts_with(|first: char| first.is_ascii_digit()) || is_taken {
-                return Err(CompileError::Name {
-                    what: "parameter",
-                    found: shown(name),
-                    also: "_, no digit first, no word of Jinja",
-                });
-            }
-            if !names.insert(name) {
-                return Err(CompileError::Twice(name.clone()));
-            }
-        }
-        let too_long = self.parts().find(|(_, source)| source.len() > SOURCE_BYTES_MAX);
-        too_long.map_or(Ok(()), |(part, source)| Err(CompileError::TooLong { part, len_bytes: source.len() }))
     }
-
-    /// Refuses what is not bounded and what nobody declared.
-    fn check_part(&self, part: Part, environment: &Environment<'static>) -> Result<(), CompileError> {
-        let template = environment.get_template(part.word()).map_err(|error| syntax(part, &error))?;
-        let instructions = &get_compiled_template(&template).instructions;
-        for (at, instruction) in (0..).map_while(|at| Some((at, instructions.get(at)?))) {
-            if let Some(detail) = refused(instruction) {
-                return Err(CompileError::Syntax { part, line: instructions.get_line(at).unwrap_or(1), detail });
-            }
-        }
-        let declared = |name: &String| self.parameters.iter().any(|parameter| parameter.name == *name);
-        let mut names: Vec<_> =
-            template.undeclared_variables(false).into_iter().filter(|name| !declared(name)).collect();
-        names.sort();
-        if names.is_empty() { Ok(()) } else { Err(CompileError::Undeclared { part, names }) }
-    }
+    let declared = |name: &String| parameters.iter().any(|parameter| parameter.name == *name);
+    let mut names: Vec<_> = template.undeclared_variables(false).into_iter().filter(|name| !declared(name)).collect();
+    names.sort();
+    if names.is_empty() { Ok(()) } else { Err(CompileError::Undeclared { part, names }) }
 }
 
 impl Compiled {
-    /// Whether a notification with these parameters can be told, as far as their kinds and lengths say.
-    ///
-    /// # Errors
-    /// [`ParamsError`], with all that is wrong.
-    pub fn check(&self, params: &Map<String, Json>) -> Result<(), ParamsError> {
-        let mut problems: Vec<_> =
-            self.parameters.iter().filter_map(|parameter| problem(parameter, params.get(&parameter.name))).collect();
-        let is_known = |name: &str| self.parameters.iter().any(|parameter| parameter.name == name);
-        let unknown = params.keys().filter(|name| !is_known(name)).take(PARAMETERS_MAX);
-        problems.extend(unknown.map(|name| ParamProblem::Unknown { name: shown(name) }));
-        let len_bytes = json_len(params, str::len);
-        if len_bytes > PARAMS_BYTES_MAX {
-            problems.push(ParamProblem::AllTooLong { len_bytes });
-        }
-        if problems.is_empty() { Ok(()) } else { Err(ParamsError(problems)) }
-    }
-
-    /// What a target is told.
+    /// What a target is told, with the HTML part for mail alone.
     ///
     /// # Errors
     /// [`RenderError`].
-    pub fn render(&self, params: &Map<String, Json>) -> Result<Rendered, RenderError> {
-        self.check(params)?;
+    pub fn render(&self, params: &Map<String, Json>, with_html: bool) -> Result<Rendered, RenderError> {
+        check_params(&self.parameters, params)?;
         let given = params.iter().filter(|(_, value)| !value.is_null());
         let given = Value::from_pairs(given.map(|(name, value)| (name.as_str(), Value::from(Serde(value)))));
         let mut len_bytes = 0;
@@ -351,36 +212,9 @@ impl Compiled {
         };
         let title = one_line(&render(Part::Title)?);
         let body = render(Part::Body)?;
-        let html = if self.has_html { Some(render(Part::Html)?) } else { None };
+        let html = if self.has_html && with_html { Some(render(Part::Html)?) } else { None };
         Ok(Rendered { title, body, html })
     }
-}
-
-/// Of several languages and media, the template for one: `pt-BR` is told in it, else in `pt`, else in `default`. A language
-/// that is understood comes before a medium that fits.
-#[must_use]
-pub fn pick<'a>(templates: &'a [Template], locale: &str, medium: Medium, default: &str) -> Option<&'a Template> {
-    locales(locale, default).find_map(|locale| {
-        let is_of = |template: &&Template, wanted: Option<Medium>| {
-            template.medium == wanted && template.locale.eq_ignore_ascii_case(&locale)
-        };
-        let found = |wanted| templates.iter().find(|template| is_of(template, wanted));
-        found(Some(medium)).or_else(|| found(None))
-    })
-}
-
-/// `zh-Hant-TW`, `zh-Hant`, `zh`, `default`.
-fn locales(locale: &str, default: &str) -> impl Iterator<Item = String> {
-    // As POSIX writes it, pt_BR.UTF-8, too.
-    let locale = locale.split(['.', '@']).next().unwrap_or_default().replace('_', "-");
-    let locale = if locale.len() > LOCALE_BYTES_MAX { String::new() } else { locale };
-    let shorter = |locale: &String| locale.rsplit_once('-').map(|(shorter, _)| shorter.to_owned());
-    std::iter::successors(Some(locale), shorter).chain([default.to_owned()]).filter(|locale| !locale.is_empty())
-}
-
-fn is_name(name: &str, also: &[u8]) -> bool {
-    let is_ok = |byte: u8| byte.is_ascii_alphanumeric() || also.contains(&byte);
-    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_ok)
 }
 
 /// Of what the engine can do, that which fuel does not bound.
@@ -413,29 +247,6 @@ fn truncate(text: &str, chars: usize) -> String {
         None => text.to_owned(),
         Some(_) => text.chars().take(chars.saturating_sub(1)).chain((chars > 0).then_some('…')).collect(),
     }
-}
-
-fn problem(parameter: &Parameter, value: Option<&Json>) -> Option<ParamProblem> {
-    let Parameter { name, kind, required, max_chars } = parameter;
-    let Some((value, found)) = value.and_then(|value| Some((value, Kind::of(value)?))) else {
-        return required.then(|| ParamProblem::Missing { name: name.clone() });
-    };
-    if found != *kind {
-        return Some(ParamProblem::Kind { name: name.clone(), expected: *kind, found });
-    }
-    let limit_chars = (*max_chars)?;
-    let chars = |text: &str| text.chars().count();
-    let len_chars = match value {
-        Json::String(text) => chars(text),
-        Json::Null | Json::Bool(_) | Json::Number(_) => 0,
-        Json::Array(_) | Json::Object(_) => json_len(value, chars),
-    };
-    let is_longer = u32::try_from(len_chars).map_or(true, |len| len > limit_chars);
-    is_longer.then(|| ParamProblem::TooLong { name: name.clone(), len_chars, limit_chars })
-}
-
-fn json_len(value: &impl serde::Serialize, len: fn(&str) -> usize) -> usize {
-    serde_json::to_string(value).map_or(usize::MAX, |text| len(&text))
 }
 
 fn syntax(part: Part, error: &minijinja::Error) -> CompileError {

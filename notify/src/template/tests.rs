@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+use schema::Medium;
+use schema::limits::{TEMPLATE_BYTES_MAX, TEMPLATE_PARAMETERS_MAX};
+use schema::template::{Kind, Template};
 use serde_json::json;
 
 use super::*;
@@ -10,15 +13,20 @@ fn parameter(name: &str, kind: Kind, required: bool, max_chars: Option<u32>) -> 
     Parameter { name: name.to_owned(), kind, required, max_chars }
 }
 
-/// Takes a name, a number of parcels, a list of them, a place and whether it is urgent.
-fn template(title: &str, body: &str, html: Option<&str>) -> Template {
-    Template {
-        name: "parcel.sent".to_owned(),
+fn variant(title: &str, body: &str, html: Option<&str>) -> Variant {
+    Variant {
         locale: "en".to_owned(),
         medium: None,
         title: title.to_owned(),
         body: body.to_owned(),
         html: html.map(str::to_owned),
+    }
+}
+
+/// Of one variant. Takes a name, a number of parcels, a list of them, a place and whether it is urgent.
+fn template(title: &str, body: &str, html: Option<&str>) -> Template {
+    Template {
+        default_locale: "en".to_owned(),
         parameters: vec![
             parameter("name", Kind::Text, true, Some(20)),
             parameter("count", Kind::Number, true, None),
@@ -26,7 +34,14 @@ fn template(title: &str, body: &str, html: Option<&str>) -> Template {
             parameter("place", Kind::Object, false, Some(100)),
             parameter("urgent", Kind::Boolean, false, None),
         ],
+        variants: vec![variant(title, body, html)],
     }
+}
+
+/// The one variant of a template that can be stored.
+fn compiled(template: &Template) -> Compiled {
+    super::check(template).unwrap_or_else(|error| panic!("{error}"));
+    compile(&template.parameters, &template.variants[0]).expect("it was checked")
 }
 
 fn params(json: Json) -> Map<String, Json> {
@@ -43,8 +58,10 @@ fn few() -> Json {
 fn check(body: &str, given: Json, expected: Result<&str, &str>) {
     let told: String = format!("{body:?} of {given}").chars().take(500).collect();
     let began = Instant::now();
-    let compiled = template("", body, None).compile().unwrap_or_else(|error| panic!("{told}: {error}"));
-    let rendered = compiled.render(&params(given)).map(|rendered| rendered.body).map_err(|error| error.to_string());
+    let rendered = compiled(&template("", body, None))
+        .render(&params(given), true)
+        .map(|rendered| rendered.body)
+        .map_err(|error| error.to_string());
     assert_eq!(rendered, expected.map(str::to_owned).map_err(str::to_owned), "{told}");
     assert!(began.elapsed().as_secs() < 2, "{told}: {:?}", began.elapsed());
 }
@@ -54,13 +71,14 @@ fn check_refused(change: impl FnOnce(&mut Template), expected: &str) {
     let mut template = template("", "", None);
     change(&mut template);
     let began = Instant::now();
-    let error = template.compile().map(|_| ()).expect_err(expected);
+    let error = super::check(&template).expect_err(expected);
     assert_eq!(error.to_string(), expected);
     assert!(began.elapsed().as_secs() < 2, "{expected}: {:?}", began.elapsed());
 }
 
 fn check_body_refused(body: &str, expected: &str) {
-    check_refused(|template| body.clone_into(&mut template.body), expected);
+    let expected = format!("variant en: {expected}");
+    check_refused(|template| body.clone_into(&mut template.variants[0].body), &expected);
 }
 
 #[test]
@@ -105,7 +123,7 @@ fn what_is_missing_and_need_not_be_there_is_undefined() {
 fn what_the_engine_calls_the_same_as_a_parameter_is_not_taken_for_it() {
     let mut template = template("", "{{ range|default('none') }} {{ dict|default('none') }}", None);
     template.parameters = ["range", "dict"].map(|name| parameter(name, Kind::List, false, None)).to_vec();
-    let rendered = template.compile().expect("a template").render(&Map::new()).expect("it can be rendered");
+    let rendered = compiled(&template).render(&Map::new(), true).expect("it can be rendered");
     assert_eq!(rendered.body, "none none");
 }
 
@@ -134,15 +152,15 @@ fn everything_that_is_wrong_with_parameters_is_told_at_once() {
         Err("x is no parameter of the template; the parameters are 16412 bytes of JSON, the limit is 16384"),
     );
     let unknown: Map<String, Json> = (0..1_000).map(|number| (number.to_string(), Json::Null)).collect();
-    let compiled = template("", "", None).compile().expect("it is empty");
-    assert_eq!(compiled.check(&unknown).expect_err("none is known").0.len(), 2 + PARAMETERS_MAX);
+    let told = check_params(&template("", "", None).parameters, &unknown).expect_err("none is known");
+    assert_eq!(told.0.len(), 2 + TEMPLATE_PARAMETERS_MAX);
 }
 
 #[test]
 fn a_title_is_one_line() {
     let check = |title: &str, name: &str, expected: &str| {
-        let compiled = template(title, "", None).compile().expect("a template");
-        let rendered = compiled.render(&params(json!({"name": name, "count": 0}))).expect("it can be rendered");
+        let given = params(json!({"name": name, "count": 0}));
+        let rendered = compiled(&template(title, "", None)).render(&given, true).expect("it can be rendered");
         assert_eq!(rendered.title, expected, "{title:?} of {name:?}");
     };
     check("To {{ name }}", "Zoë", "To Zoë");
@@ -154,15 +172,17 @@ fn a_title_is_one_line() {
 #[test]
 fn html_is_escaped_and_text_is_not() {
     let check = |html: &str, name: &str, expected: &str| {
-        let compiled = template("{{ name }}", "{{ name }}", Some(html)).compile().expect("a template");
-        let rendered = compiled.render(&params(json!({"name": name, "count": 0}))).expect("it can be rendered");
+        let compiled = compiled(&template("{{ name }}", "{{ name }}", Some(html)));
+        let given = params(json!({"name": name, "count": 0}));
+        let rendered = compiled.render(&given, true).expect("it can be rendered");
         assert_eq!(rendered.html.as_deref(), Some(expected), "{html:?} of {name:?}");
+        assert_eq!(compiled.render(&given, false).map(|rendered| rendered.html), Ok(None), "it is for mail alone");
         assert_eq!((rendered.title.as_str(), rendered.body.as_str()), (name, name));
     };
     check("<b>{{ name }}</b>", "<script>&\"'", "<b>&lt;script&gt;&amp;&quot;&#x27;</b>");
     check("{{ name ~ '<' }}{{ name|upper }}", "<b>", "&lt;b&gt;&lt;&lt;B&gt;");
     check("{{ name|safe }}", "<b>", "<b>");
-    let without = template("", "", None).compile().expect("a template").render(&params(few()));
+    let without = compiled(&template("", "", None)).render(&params(few()), true);
     assert_eq!(without.map(|rendered| rendered.html), Ok(None));
 }
 
@@ -201,7 +221,7 @@ fn what_would_not_end_ends_with_an_error() {
     let two = json!({"name": "", "count": 0, "parcels": deep, "place": {"parcels": deep}});
     let mut template = template("", &format!("{{{{ {} }}}}", ["parcels == place.parcels"; 2_200].join(" and ")), None);
     template.parameters.iter_mut().for_each(|parameter| parameter.max_chars = None);
-    let body = template.compile().expect("a template").render(&params(two)).map(|rendered| rendered.body);
+    let body = compiled(&template).render(&params(two), true).map(|rendered| rendered.body);
     assert_eq!(body.map_err(|error| error.to_string()), Err(fuel.to_owned()));
     let shown = format!("{{{{ ({})|length }}}}", ["parcels"; 300].join(" ~ "));
     check(&shown, list, Err(fuel));
@@ -279,12 +299,12 @@ fn a_template_that_cannot_be_read_says_where() {
         "body uses conut, nam, which are no parameters of the template",
     );
     check_refused(
-        |template| "{{".clone_into(&mut template.title),
-        "title, line 1: unexpected end of input, expected expression",
+        |template| "{{".clone_into(&mut template.variants[0].title),
+        "variant en: title, line 1: unexpected end of input, expected expression",
     );
     check_refused(
-        |template| template.html = Some("{{ x }}".to_owned()),
-        "html uses x, which are no parameters of the template",
+        |template| template.variants[0].html = Some("{{ x }}".to_owned()),
+        "variant en: html uses x, which are no parameters of the template",
     );
     let deep = format!("{{{{ {}1{} }}}}", "(".repeat(30_000), ")".repeat(30_000));
     check_body_refused(&deep, "body, line 1: template exceeds maximum recursion limits");
@@ -294,22 +314,39 @@ fn a_template_that_cannot_be_read_says_where() {
 
 #[test]
 fn what_else_is_wrong_with_a_template_is_told() {
-    let long = "x".repeat(SOURCE_BYTES_MAX + 1);
-    check_refused(|template| template.body = long, "body is 65537 bytes, the limit is 65536");
+    let long = "x".repeat(TEMPLATE_VARIANT_BYTES_MAX as usize);
     check_refused(
-        |template| template.name = String::new(),
-        "template \"\" is no name: write 1 to 64 letters, digits and ._-",
+        |template| (template.variants[0].title, template.variants[0].html) = ("y".to_owned(), Some(long)),
+        "variant en: its title, body and html are 65537 bytes together, the limit is 65536",
     );
+    let large = "x".repeat(TEMPLATE_BYTES_MAX as usize / 32 + 1);
+    let of = |number: usize| Variant { locale: format!("x{number}"), ..variant("", &large, None) };
     check_refused(
-        |template| template.name = "a b".to_owned(),
-        "template \"a b\" is no name: write 1 to 64 letters, digits and ._-",
+        |template| template.variants = (0..32).map(of).collect(),
+        "the variants are 1048608 bytes together, the limit is 1048576",
     );
+    check_refused(|template| template.variants = (0..65).map(of).collect(), "there are 65 variants, the limit is 64");
     for locale in ["", "pt_BR", "pt BR", &"x-".repeat(20)] {
-        check_refused(
-            |template| locale.clone_into(&mut template.locale),
-            &format!("locale {locale:?} is none: write it as pt or pt-BR"),
-        );
+        let expected = format!("locale {locale:?} is none: write it as pt or pt-BR");
+        check_refused(|template| locale.clone_into(&mut template.variants[0].locale), &expected);
+        check_refused(|template| locale.clone_into(&mut template.default_locale), &expected);
     }
+    let add = |template: &mut Template, locale: &str, medium| {
+        template.variants.push(Variant { locale: locale.to_owned(), medium, ..variant("", "{{", None) });
+    };
+    check_refused(|template| add(template, "EN", None), "there are two variants EN");
+    check_refused(
+        |template| ["pt", "pt"].iter().for_each(|locale| add(template, locale, Some(Medium::Sms))),
+        "there are two variants pt for sms",
+    );
+    check_refused(
+        |template| add(template, "en", Some(Medium::Mail)),
+        "variant en for mail: body, line 1: unexpected end of input, expected expression",
+    );
+    let no_default = "no variant en is for all media, and it is the default: who has another language is told it";
+    check_refused(|template| template.variants.clear(), no_default);
+    check_refused(|template| template.variants[0].medium = Some(Medium::Apns), no_default);
+    check_refused(|template| "de".clone_into(&mut template.variants[0].locale), no_default);
     for name in ["", "1st", "a-b", "loop", "not", "näme", "a\u{0}b"] {
         let expected = format!(
             "parameter {:?} is no name: write 1 to 64 letters, digits and _, no digit first, no word of Jinja",
@@ -324,19 +361,13 @@ fn what_else_is_wrong_with_a_template_is_told() {
 
 #[test]
 fn a_language_falls_back_to_its_root_and_then_to_the_default() {
+    let picked = |there: &[(&str, Option<Medium>)], locale: &str, medium| {
+        let of = |&(locale, medium): &(&str, _)| Variant { locale: locale.to_owned(), medium, ..variant("", "", None) };
+        let template = Template { variants: there.iter().map(of).collect(), ..template("", "", None) };
+        pick(&template, locale, medium)
+    };
     let check = |there: &[(&str, Option<Medium>)], locale: &str, expected: Option<usize>| {
-        let templates: Vec<_> = there
-            .iter()
-            .map(|(locale, medium)| Template {
-                locale: (*locale).to_owned(),
-                medium: *medium,
-                ..template("", "", None)
-            })
-            .collect();
-        let picked = pick(&templates, locale, Medium::Sms, "en");
-        let picked = picked
-            .map(|picked| templates.iter().position(|template| std::ptr::eq(template, picked)).expect("one of them"));
-        assert_eq!(picked, expected, "{locale:?} among {there:?}");
+        assert_eq!(picked(there, locale, Some(Medium::Sms)), expected, "{locale:?} among {there:?}");
     };
     let all = [("en", None), ("pt", None), ("pt-BR", None), ("zh-Hant", None)];
     check(&all, "pt-BR", Some(2));
@@ -360,19 +391,28 @@ fn a_language_falls_back_to_its_root_and_then_to_the_default() {
     check(&media, "pt", Some(1));
     check(&media, "fr-CA", Some(4));
     check(&media[2..3], "en", None);
+    assert_eq!(picked(&media, "en", None), Some(0), "without a medium it is one for all");
+    assert_eq!(picked(&media, "pt", None), Some(0));
 }
 
 #[test]
 fn a_template_is_read_from_json_and_what_it_does_not_know_is_refused() {
-    let text = json!({"name": "a", "locale": "en", "medium": "mail", "title": "t", "body": "b",
-        "parameters": [{"name": "n", "kind": "list", "required": true, "max_chars": 3}]});
+    let text = json!({
+        "default_locale": "en",
+        "parameters": [{"name": "n", "kind": "list", "required": true, "max_chars": 3}],
+        "variants": [{"locale": "en", "medium": "mail", "title": "t", "body": "b"}],
+    });
     let read: Template = serde_json::from_value(text.clone()).expect("a template");
-    assert_eq!((read.medium, &read.parameters[0]), (Some(Medium::Mail), &parameter("n", Kind::List, true, Some(3))));
-    for (field, value) in
-        [("medium", json!("pigeon")), ("parameters", json!([{"name": "n", "kind": "date"}])), ("tilte", json!(""))]
-    {
+    let parameter = parameter("n", Kind::List, true, Some(3));
+    assert_eq!((read.variants[0].medium, &read.parameters[0]), (Some(Medium::Mail), &parameter));
+    for (place, value) in [
+        ("/variants/0/medium", json!("pigeon")),
+        ("/parameters/0/kind", json!("date")),
+        ("/variants/0", json!({"locale": "en", "title": "t", "body": "b", "tilte": ""})),
+        ("", json!({"default_locale": "en", "variants": [], "name": "x"})),
+    ] {
         let mut wrong = text.clone();
-        wrong[field] = value;
-        assert!(serde_json::from_value::<Template>(wrong).is_err(), "{field}");
+        *wrong.pointer_mut(place).expect("it is there") = value;
+        assert!(serde_json::from_value::<Template>(wrong).is_err(), "{place}");
     }
 }

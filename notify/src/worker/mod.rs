@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use chat::notices::{Reach, Worker};
+use chat::notices::{Job, Notice, Reach, Worker};
 use kv::Engine;
 use schema::{Incarnation, UnixMs, View};
 use tokio::runtime;
@@ -25,9 +25,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::compose;
 use crate::counts::Counts;
 use crate::links::Links;
+use crate::message::Message;
 use crate::providers::Providers;
+use crate::words::Words;
 
 /// How often a queue is looked at in which nothing was due. A look at an empty queue is one read.
 const EVERY: Duration = Duration::from_millis(500);
@@ -62,6 +65,8 @@ struct Shared<E> {
     parts: Parts<E>,
     /// Whom something goes to, and what was read of that lately.
     reach: Arc<Reach>,
+    /// What notices say by their templates.
+    words: Arc<Words>,
     /// Told when jobs were made.
     made: Notify,
     stop: watch::Receiver<bool>,
@@ -76,6 +81,24 @@ impl<E: Engine> Shared<E> {
 
     fn now(&self) -> UnixMs {
         (self.parts.wall)()
+    }
+
+    /// What a target is told of a notice.
+    ///
+    /// # Errors
+    /// Why its template has no words for it.
+    fn message(&self, job: &Job, notice: &Notice) -> Result<Message, String> {
+        if notice.record.template.is_empty() {
+            return Ok(compose::of_notice(job, notice, None));
+        }
+        let stored = notice.template.as_ref().ok_or("it is not there any more")?;
+        // Whoever has chosen a language is told in it on every device.
+        let chosen = notice.settings.language.as_str();
+        let locale = if chosen.is_empty() { notice.contact.locale.as_str() } else { chosen };
+        let told = (locale, job.medium);
+        let made = self.words.of(job.record.origin, stored, &notice.record.data, told, self.now());
+        let rendered = made.0.as_ref().map_err(String::clone)?;
+        Ok(compose::of_notice(job, notice, Some(rendered)))
     }
 
     fn is_stopping(&self) -> bool {
@@ -140,7 +163,10 @@ pub fn start<E: Engine>(parts: Parts<E>) -> io::Result<Running> {
 async fn run<E: Engine>(parts: Parts<E>, stop: watch::Receiver<bool>) {
     let media: Vec<_> = parts.providers.media().collect();
     let reach = Arc::new(Reach::by(&media).with_critical(parts.providers.categories().critical()));
-    let shared = Arc::new(Shared { parts, reach, made: Notify::new(), stop });
+    let words = Arc::new(Words::default());
+    let kept = (Arc::clone(&reach), Arc::clone(&words));
+    parts.counts.show_caches(move || kept.0.caches().into_iter().chain(kept.1.caches()).collect());
+    let shared = Arc::new(Shared { parts, reach, words, made: Notify::new(), stop });
     let stopped = Arc::clone(&shared);
     let mut workers = JoinSet::new();
     workers.spawn(planner::plan(Arc::clone(&shared)));

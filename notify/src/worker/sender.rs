@@ -199,9 +199,17 @@ impl<E: Engine> Sender<E> {
                     // What is critical nobody can turn off.
                     let category = (!notice.is_critical).then_some(record.category.as_str());
                     let about = About { category, is_tracked: record.track };
-                    if let Some(job) = self.let_pass(job, about, &notice.settings, now) {
-                        let message = compose::of_notice(&job, &notice);
-                        self.attempt(job, about, message);
+                    // What cannot be told takes nothing from what its user may be told.
+                    match self.shared.message(&job, &notice) {
+                        Ok(message) => {
+                            if let Some(job) = self.let_pass(job, about, &notice.settings, now) {
+                                self.attempt(job, about, message);
+                            }
+                        }
+                        Err(why) => {
+                            let why = format!("payload: template {}: {why}", record.template);
+                            self.give_up(job, dead(&why));
+                        }
                     }
                 }
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chat::keys::Queue;
+use chat::notices::cache::Asked;
 use notify::{Counts, Waiting};
 
 use super::latency::Histogram;
@@ -31,6 +32,9 @@ pub(super) fn families(counts: &Counts) -> Vec<Family> {
     };
     let queues = counts.queues();
     let failed = |word: &str| words(of(word), "medium");
+    let caches = counts.caches();
+    let cached =
+        |count: fn(&Asked) -> u64| caches.iter().map(|(cache, asked)| ((*cache).to_owned(), count(asked))).collect();
     vec![
         (
             "rookery_notify_items",
@@ -38,6 +42,12 @@ pub(super) fn families(counts: &Counts) -> Vec<Family> {
             words(decisions, "decision"),
         ),
         ("rookery_notify_jobs", "Jobs that were made", Value::Counter(counts.jobs())),
+        (
+            "rookery_notify_cache_hits",
+            "How often a cache had what was wanted",
+            words(cached(|asked| asked.hits), "cache"),
+        ),
+        ("rookery_notify_cache_misses", "How often it had not", words(cached(|asked| asked.misses), "cache")),
         ("rookery_notify_sent", "Notifications that a provider has taken", failed("sent")),
         ("rookery_notify_withdrawn", "Jobs that had nothing to say any more", failed("withdrawn")),
         ("rookery_notify_dead", "Jobs that were given up", failed("dead")),

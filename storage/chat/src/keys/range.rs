@@ -99,6 +99,8 @@ ranges! {
     notice_events_newest(app: u64) = all(Table::NoticeEvent, app).reversed();
     /// Every application.
     apps() = all(Table::App, ());
+    /// An application's templates after one, by name.
+    templates_after(app: u64, last: Option<&str>) = after(Table::Template, app, last);
     /// The notices that were made before a time.
     notices_before(time: UnixMs) = before(Table::Notice, (), NoticeId::new(time, 0));
     /// What applications have spent on days before one.

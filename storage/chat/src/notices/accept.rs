@@ -44,20 +44,11 @@ pub async fn accept<E: Engine>(
             return Ok((*id, true));
         }
         if !record.key.is_empty() {
-            let key = keys::first_notice(app.id, &record.key);
-            let row = tx.get(&key).await?;
-            let first = unreadable::refuse_some(&key, row.as_ref(), FirstNoticeRecord::decode)?;
-            let lasts =
-                |first: &FirstNoticeRecord| now.since_ms(first.notice.made_at()) <= NOTICE_KEY_DAYS * keys::DAY_MS;
-            if let Some(first) = first.filter(lasts) {
-                if first.content_hash == *content_hash {
-                    return Ok((first.notice, false));
-                }
-                return Err(
-                    Refusal::new(ErrorCode::IdReused, "this Idempotency-Key was used for another request").into()
-                );
+            if let Some(first) = first(&tx, app.id, &record.key, *content_hash, now).await? {
+                return Ok((first, false));
             }
-            tx.set(&key, &FirstNoticeRecord { notice: *id, content_hash: *content_hash }.encode());
+            let first = FirstNoticeRecord { notice: *id, content_hash: *content_hash };
+            tx.set(&keys::first_notice(app.id, &record.key), &first.encode());
         }
         apps::spend(&mut tx, app, record.recipients, now).await?;
         tx.set(&keys::notice(*id), &record.encode());
@@ -77,6 +68,41 @@ pub async fn accept<E: Engine>(
         Events::default().put(&mut tx, app.id, &event);
         Ok((*id, true))
     })
+}
+
+/// The notice that the same request made before under its key, if it did.
+///
+/// # Errors
+/// 121 for a key whose first request was another; the store's, and damage.
+pub async fn again<E: Engine>(
+    engine: &E,
+    app: u64,
+    key: &str,
+    content_hash: u64,
+    now: UnixMs,
+) -> Result<Option<NoticeId>, LayerError> {
+    if key.is_empty() {
+        return Ok(None);
+    }
+    read!(engine, Begin::Fresh, |tx| first(&tx, app, key, content_hash, now).await)
+}
+
+async fn first<T: Transaction>(
+    tx: &T,
+    app: u64,
+    key: &str,
+    content_hash: u64,
+    now: UnixMs,
+) -> Result<Option<NoticeId>, LayerError> {
+    let key = keys::first_notice(app, key);
+    let row = tx.get(&key).await?;
+    let first = unreadable::refuse_some(&key, row.as_ref(), FirstNoticeRecord::decode)?;
+    let lasts = |first: &FirstNoticeRecord| now.since_ms(first.notice.made_at()) <= NOTICE_KEY_DAYS * keys::DAY_MS;
+    match first.filter(lasts) {
+        Some(first) if first.content_hash == content_hash => Ok(Some(first.notice)),
+        Some(_) => Err(Refusal::new(ErrorCode::IdReused, "this Idempotency-Key was used for another request").into()),
+        None => Ok(None),
+    }
 }
 
 /// A notice and what has become of it so far.

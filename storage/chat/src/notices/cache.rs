@@ -76,7 +76,17 @@ impl<K: Eq + Hash + Clone, V: Weigh> Cache<K, V> {
     /// What was read at most [`STALE_MS`] before `now`.
     #[must_use]
     pub fn lately(&self, key: &K, now: UnixMs) -> Option<Arc<V>> {
-        let found = self.values.get(key).filter(|(read, _)| now.since_ms(*read) <= STALE_MS && *read <= now);
+        self.found(key, |read| now.since_ms(read) <= STALE_MS && read <= now)
+    }
+
+    /// What is kept, whenever that was: for what never changes.
+    #[must_use]
+    pub fn ever(&self, key: &K) -> Option<Arc<V>> {
+        self.found(key, |_| true)
+    }
+
+    fn found(&self, key: &K, counts: impl FnOnce(UnixMs) -> bool) -> Option<Arc<V>> {
+        let found = self.values.get(key).filter(|(read, _)| counts(*read));
         let count = if found.is_some() { &self.hits } else { &self.misses };
         count.fetch_add(1, Ordering::Relaxed);
         found.map(|(_, value)| value)
@@ -122,6 +132,7 @@ mod tests {
         assert_eq!(cache.asked(), Asked { hits: 2, misses: 3 });
         cache.keep(1, 8, UnixMs(20_000));
         check(1, 20_000, Some(8));
+        assert_eq!(cache.ever(&1).as_deref(), Some(&8), "of what never changes nothing is too old");
     }
 
     #[test]

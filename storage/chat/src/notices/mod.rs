@@ -14,6 +14,7 @@
 //! settings   what a user wants              reach    the contacts that something goes to
 //! codes      who reads at an address        cache    what was read lately
 //! events     what became of applications' notices, in order
+//! templates  words of applications, in versions
 //! ```
 
 pub mod accept;
@@ -32,6 +33,7 @@ mod scan;
 pub mod settings;
 mod status;
 mod sweep;
+pub mod templates;
 mod track;
 mod worker;
 

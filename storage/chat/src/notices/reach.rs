@@ -14,6 +14,7 @@ use super::cache::{Cache, Weigh};
 use super::codes;
 use super::contacts::{self, Contact, PENDING};
 use super::settings::{self, MESSAGES};
+use super::templates::{self, Stored};
 use crate::LayerError;
 use kv::join;
 use kv::transaction::Transaction;
@@ -26,6 +27,20 @@ pub struct Reach {
     critical: BTreeSet<String>,
     contacts: Cache<UserId, Contacts>,
     settings: Cache<UserId, SettingsRecord>,
+    templates: Cache<TemplateKey, Found>,
+}
+
+/// An application, the name of a template of it, and the version that a notice was accepted with.
+pub(super) type TemplateKey = (u64, String, u32);
+
+/// What such a notice is told by, if by anything.
+#[derive(Debug)]
+struct Found(Option<Arc<Stored>>);
+
+impl Weigh for Found {
+    fn bytes(&self) -> u64 {
+        self.0.as_ref().map_or(0, |stored| stored.bytes())
+    }
 }
 
 /// A user's contacts, as they are kept.
@@ -68,8 +83,9 @@ impl Reach {
     }
 
     /// What is kept, by name.
-    pub fn caches(&self) -> [(&'static str, super::cache::Asked); 2] {
-        [("contacts", self.contacts.asked()), ("settings", self.settings.asked())]
+    pub fn caches(&self) -> [(&'static str, super::cache::Asked); 3] {
+        let Self { contacts, settings, templates, .. } = self;
+        [("contacts", contacts.asked()), ("settings", settings.asked()), ("templates", templates.asked())]
     }
 
     /// How a user can be reached, as the store has it.
@@ -96,6 +112,21 @@ impl Reach {
             }
         }
         self.read(tx, user, now).await
+    }
+
+    /// The template that a notice is told by, as it was lately: none if it is not there any more.
+    pub(super) async fn template<T: Transaction>(
+        &self,
+        tx: &T,
+        named: &TemplateKey,
+        now: UnixMs,
+    ) -> Result<Option<Arc<Stored>>, LayerError> {
+        if let Some(found) = self.templates.lately(named, now) {
+            return Ok(found.0.clone());
+        }
+        let (app, name, version) = named;
+        let found = templates::of_notice(tx, *app, name, *version).await?.map(Arc::new);
+        Ok(self.templates.keep(named.clone(), Found(found), now).0.clone())
     }
 
     /// Whether messages of channels are told at a contact: on devices, and where its user says so.

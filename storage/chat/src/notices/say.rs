@@ -18,6 +18,7 @@ use super::contacts::Contact;
 use super::instance;
 use super::jobs::Job;
 use super::reach::{Reach, Reached};
+use super::templates::Stored;
 use crate::push::{self, Decision};
 use crate::{LayerError, channels, content, keys, read, unreadable, visible};
 use kv::join;
@@ -60,6 +61,15 @@ pub struct Notice {
     pub is_critical: bool,
     /// What was accepted.
     pub record: Arc<NoticeRecord>,
+    /// The template that has its words; none if it has no template, or that is not there any more.
+    pub template: Option<Arc<Stored>>,
+}
+
+/// A notice with its template, for all jobs of it.
+#[derive(Clone)]
+struct Told {
+    record: Arc<NoticeRecord>,
+    template: Option<Arc<Stored>>,
 }
 
 /// What a job has to say.
@@ -119,9 +129,34 @@ async fn say_some<T: Transaction>(tx: &T, reach: &Reach, jobs: &[Job], now: Unix
     let accounts = join::try_all(users.iter().map(|&user| account(user))).await?;
     let accounts: BTreeMap<UserId, Account> = users.into_iter().zip(accounts).collect();
     let origins = jobs.iter().map(|job| job.record.origin).filter(|&origin| origin != NoticeId::default());
-    let notices = instance::notices(tx, origins).await?;
-    let notices = notices.into_iter().map(|(id, record)| (id, Arc::new(record))).collect();
+    let notices = told(tx, reach, instance::notices(tx, origins).await?, now).await?;
     join::try_all(jobs.iter().map(|job| say_one(tx, reach, job, &accounts[&job.user], &notices, now))).await
+}
+
+/// Notices with the templates that they name, each looked for once; none of those whose template cannot be read.
+async fn told<T: Transaction>(
+    tx: &T,
+    reach: &Reach,
+    notices: BTreeMap<NoticeId, NoticeRecord>,
+    now: UnixMs,
+) -> Result<BTreeMap<NoticeId, Option<Told>>, LayerError> {
+    let named = notices.values().filter(|record| !record.template.is_empty());
+    let named: BTreeSet<_> = named.map(|of| (of.app, of.template.clone(), of.template_version)).collect();
+    let find = async |named| match reach.template(tx, named, now).await {
+        Ok(found) => Ok(Some(found)),
+        Err(LayerError::Record(_)) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let found = join::try_all(named.iter().map(find)).await?;
+    let templates: BTreeMap<_, _> = named.into_iter().zip(found).collect();
+    let told = |(id, record): (NoticeId, NoticeRecord)| {
+        let template = match templates.get(&(record.app, record.template.clone(), record.template_version)) {
+            Some(found) => found.clone(),
+            None => Some(None),
+        };
+        (id, template.map(|template| Told { record: Arc::new(record), template }))
+    };
+    Ok(notices.into_iter().map(told).collect())
 }
 
 /// What all jobs of a user say.
@@ -154,7 +189,7 @@ async fn say_one<T: Transaction>(
     reach: &Reach,
     job: &Job,
     account: &Account,
-    notices: &BTreeMap<NoticeId, Arc<NoticeRecord>>,
+    notices: &BTreeMap<NoticeId, Option<Told>>,
     now: UnixMs,
 ) -> Result<Said, LayerError> {
     let nothing = |why| Ok(Said::Nothing { why });
@@ -164,13 +199,14 @@ async fn say_one<T: Transaction>(
     };
     if job.record.origin != NoticeId::default() {
         return match notices.get(&job.record.origin) {
-            Some(notice) if notice.cancelled_ms.is_some() => nothing("it was cancelled"),
-            Some(notice) if !reach.takes_notice(settings, contact, notice) => nothing(TURNED_OFF),
-            Some(record) => {
+            Some(None) => Ok(Said::Unreadable),
+            Some(Some(told)) if told.record.cancelled_ms.is_some() => nothing("it was cancelled"),
+            Some(Some(told)) if !reach.takes_notice(settings, contact, &told.record) => nothing(TURNED_OFF),
+            Some(Some(Told { record, template })) => {
                 let (contact, settings) = (contact.record.clone(), Arc::clone(settings));
                 let is_critical = codes::is_code(record) || reach.is_critical(&record.category);
-                let record = Arc::clone(record);
-                Ok(Said::Notice(Box::new(Notice { contact, settings, is_critical, record })))
+                let (record, template) = (Arc::clone(record), template.clone());
+                Ok(Said::Notice(Box::new(Notice { contact, settings, is_critical, record, template })))
             }
             None => nothing("the notice is not there any more"),
         };

@@ -25,6 +25,7 @@ mod reads;
 mod search;
 mod searched;
 mod standby;
+mod templates;
 mod transfer;
 mod trouble;
 mod unreadable;

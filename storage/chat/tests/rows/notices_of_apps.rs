@@ -62,8 +62,8 @@ pub(crate) fn notice(key: &str, at_hours: u64, every_hours: u64) -> NoticeRecord
 }
 
 /// A store with the application, in which user 2 has a phone and a browser and user 3 a phone.
-struct Shop {
-    world: World<MemoryEngine>,
+pub(crate) struct Shop {
+    pub(crate) world: World<MemoryEngine>,
     app: App,
     worker: Worker,
     items: Scan,
@@ -72,7 +72,7 @@ struct Shop {
 }
 
 impl Shop {
-    fn open(quota_a_day: u32) -> Self {
+    pub(crate) fn open(quota_a_day: u32) -> Self {
         let engine = faulty(&store(), &[]);
         register(&engine, 2, "phone", Medium::Apns, "two").expect("registered");
         register(&engine, 2, "laptop", Medium::WebPush, "too").expect("registered");
@@ -84,7 +84,7 @@ impl Shop {
     }
 
     /// `new 1`, `again 1`, or the code of a refusal.
-    fn accept(&mut self, record: NoticeRecord, content_hash: u64) -> String {
+    pub(crate) fn accept(&mut self, record: NoticeRecord, content_hash: u64) -> String {
         self.drawn += 1;
         let id = NoticeId::new(self.now, self.drawn);
         let wanted = Wanted { id, record, to: vec![UserId(2), UserId(3)], content_hash };
@@ -97,7 +97,7 @@ impl Shop {
     }
 
     /// Jobs that become due, and what they say: `2 phone: On its way`.
-    fn told(&mut self, media: &[Medium]) -> String {
+    pub(crate) fn told(&mut self, media: &[Medium]) -> String {
         let (engine, reach) = (self.world.engine.clone(), Reach::by(media));
         match block_on(instances(&engine, &self.worker, &mut self.items, &reach, self.now)) {
             Ok(_) => {}
@@ -110,9 +110,17 @@ impl Shop {
             let said = block_on(say(&engine, &reach, &leased, self.now)).expect("readable");
             let ends: Vec<_> = leased.into_iter().map(|job| (job, End::Withdrawn { why: String::new() })).collect();
             told.extend(ends.iter().zip(said).map(|((job, _), said)| match said {
-                Said::Notice(notice) => format!("{} {}: {}", job.user, job.device, notice.record.title),
+                Said::Notice(notice) => {
+                    let by = match &notice.template {
+                        _ if notice.record.template.is_empty() => String::new(),
+                        Some(by) => format!(" by {}{}={}", by.name, by.version, by.template.variants[0].body),
+                        None => " by nothing".to_owned(),
+                    };
+                    format!("{} {}: {}{by}", job.user, job.device, notice.record.title)
+                }
                 Said::Nothing { why } => format!("{} {}: {why}", job.user, job.device),
-                Said::Something(_) | Said::Unreadable => panic!("it is of no channel"),
+                Said::Unreadable => format!("{} {}: unreadable", job.user, job.device),
+                Said::Something(_) => panic!("it is of no channel"),
             }));
             block_on(jobs::settle(&engine, &ends, self.now)).expect("settled");
         }
