@@ -66,6 +66,10 @@ pub struct Counts {
     decisions: Mutex<BTreeMap<Decision, u64>>,
     jobs: AtomicU64,
     caches: Caches,
+    /// Events that applications were called with, and calls that they did not take.
+    events: [AtomicU64; 2],
+    /// Milliseconds for which the oldest event waits that was not taken.
+    events_oldest_ms: AtomicU64,
     queues: Mutex<Vec<Waiting>>,
     /// Milliseconds of attempts, whatever came of them.
     attempt_ms: Mutex<Histogram<u64>>,
@@ -81,6 +85,8 @@ impl Default for Counts {
             decisions: Mutex::default(),
             jobs: AtomicU64::default(),
             caches: Caches::default(),
+            events: Default::default(),
+            events_oldest_ms: AtomicU64::default(),
             queues: Mutex::default(),
             attempt_ms: histogram(),
             sent_ms: histogram(),
@@ -163,6 +169,26 @@ impl Counts {
     #[must_use]
     pub fn decisions(&self) -> BTreeMap<Decision, u64> {
         lock(&self.decisions).clone()
+    }
+
+    pub(crate) fn events_told(&self, events: u64) {
+        self.events[0].fetch_add(events, Ordering::Relaxed);
+    }
+
+    pub(crate) fn events_failed(&self) {
+        self.events[1].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn events_wait(&self, oldest_ms: u64) {
+        self.events_oldest_ms.store(oldest_ms, Ordering::Relaxed);
+    }
+
+    /// Events that applications were called with and took, calls that they did not take, and for how many milliseconds the
+    /// oldest event waits of those that did not.
+    #[must_use]
+    pub fn events(&self) -> [u64; 3] {
+        let [told, failed] = &self.events;
+        [told, failed, &self.events_oldest_ms].map(|count| count.load(Ordering::Relaxed))
     }
 
     /// Jobs that were made.

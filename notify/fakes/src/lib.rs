@@ -14,6 +14,7 @@ mod aes128gcm;
 pub mod apns;
 mod config;
 mod control;
+mod events;
 pub mod fcm;
 mod ledger;
 mod profile;
@@ -114,8 +115,11 @@ pub struct Fakes {
     pub sms: Fake,
     /// A sink for webhooks.
     pub webhook: Fake,
+    /// An application's own server, which is told of events.
+    pub events: Fake,
     browser: Arc<webpush::PushService>,
     google: Arc<fcm::Fcm>,
+    shop: Arc<events::Shop>,
     config_path: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -158,6 +162,8 @@ impl Fakes {
         let fcm = fake("fcm", bound, Arc::clone(&google) as Arc<dyn Service>);
         let sms = fake("sms", server::bind()?, Arc::new(sms::Sms));
         let webhook = fake("webhook", server::bind()?, Arc::new(webhook::Webhook));
+        let shop = Arc::new(events::Shop::default());
+        let events = fake("events", server::bind()?, Arc::clone(&shop) as Arc<dyn Service>);
         let config_path = config::write(
             directory,
             &config::Addresses { apns: apns.address, fcm: fcm.address, sms: sms.address, webhook: webhook.address },
@@ -180,8 +186,10 @@ impl Fakes {
             fcm,
             sms,
             webhook,
+            events,
             browser,
             google,
+            shop,
             config_path,
             stop: Some(stop),
             thread: Mutex::new(Some(thread)),
@@ -191,7 +199,7 @@ impl Fakes {
     /// Every fake.
     #[must_use]
     pub fn all(&self) -> Vec<&Fake> {
-        vec![&self.apns, &self.webpush, &self.fcm, &self.sms, &self.webhook]
+        vec![&self.apns, &self.webpush, &self.fcm, &self.sms, &self.webhook, &self.events]
     }
 
     /// What a browser gives its application when it subscribes: the JSON of a `PushSubscription`. The name is of
@@ -210,6 +218,11 @@ impl Fakes {
     /// Takes none of them any more, as Google may at any time.
     pub fn revoke_access_tokens(&self) {
         self.google.revoke();
+    }
+
+    /// From now on what the application's server is told has to be signed with this.
+    pub fn expect_events_signed(&self, secret: &str) {
+        self.shop.expect(secret);
     }
 
     /// The `notify.toml` that lists them.

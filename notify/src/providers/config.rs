@@ -13,6 +13,7 @@ use schema::Medium;
 use serde::Deserialize;
 
 use super::apns::Apns;
+use super::caller::Caller;
 use super::dry::DryRun;
 use super::fcm::Fcm;
 use super::mail::Mail;
@@ -118,6 +119,7 @@ impl Providers {
             return Err(refused(None, KeyError::new("provider", why)));
         }
         let mut providers = Self::new(setup.guard);
+        providers.caller = Some(Caller::new(&setup));
         let public_url = file.public_url.map(|url| public_url(&url, &setup)).transpose();
         providers.public_url = public_url.map_err(|error| refused(None, error))?;
         let categories = Categories::new(file.category);

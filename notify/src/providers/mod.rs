@@ -11,11 +11,13 @@
 //! subscription           where a browser is told, and how it is encrypted for it
 //! smtp                   connections to a mail server
 //! templates signature    requests by an operator's templates, callbacks that are signed
+//! caller                 applications' own servers, told of events
 //! jwt access secret fit  signed tokens, access tokens, keys on disk, payload limits
 //! ```
 
 mod access;
 mod apns;
+mod caller;
 mod config;
 mod connect;
 mod dry;
@@ -46,6 +48,7 @@ use tokio::time::timeout;
 use crate::message::Message;
 use crate::outcome::{Fault, Outcome};
 
+pub use caller::Caller;
 pub use config::ConfigError;
 pub use guard::{ENDPOINT_BYTES_MAX, EndpointError, Guard, check_endpoint};
 pub use registry::Providers;

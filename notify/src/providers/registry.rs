@@ -8,6 +8,7 @@ use std::sync::Arc;
 use schema::Medium;
 
 use super::Provider;
+use super::caller::Caller;
 use super::guard::Guard;
 use super::mail::is_mailbox;
 use super::secret::Secret;
@@ -23,6 +24,7 @@ pub struct Providers {
     by_medium: BTreeMap<Medium, Vec<Arc<dyn Provider>>>,
     guard: Guard,
     pub(super) public_url: Option<String>,
+    pub(super) caller: Option<Caller>,
     pub(super) categories: Categories,
     pub(super) webpush_key: Option<String>,
     /// What callbacks about text messages are signed with.
@@ -108,6 +110,12 @@ impl Providers {
     #[must_use]
     pub fn categories(&self) -> &Categories {
         &self.categories
+    }
+
+    /// Who calls applications' servers; nobody without a configuration.
+    #[must_use]
+    pub fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
     }
 
     /// What browsers subscribe for (`applicationServerKey`): the public key of the first provider of web push, an

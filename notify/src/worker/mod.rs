@@ -5,9 +5,10 @@
 //!
 //! ```text
 //! planner    items that are due become jobs        sender    jobs of one medium are leased, sent and ended
-//!                                                  ways      by which provider, and whether now
+//! events     applications are told of events      ways      by which provider, and whether now
 //! ```
 
+mod events;
 mod planner;
 mod sender;
 mod ways;
@@ -171,6 +172,7 @@ async fn run<E: Engine>(parts: Parts<E>, stop: watch::Receiver<bool>) {
     let mut workers = JoinSet::new();
     workers.spawn(planner::plan(Arc::clone(&shared)));
     workers.spawn(planner::look(Arc::clone(&shared)));
+    workers.spawn(events::call(Arc::clone(&shared)));
     for medium in media {
         workers.spawn(sender::send(Arc::clone(&shared), medium));
     }

@@ -113,15 +113,14 @@ pub async fn call<E: Engine>(engine: &E, app: u64, url: Option<&(String, String)
     })
 }
 
-/// Up to where an application was called: nothing yet without a row, or where it cannot be read.
+/// Up to where an application was called: from the start, where that cannot be read. `None` if it is not to be called.
 ///
 /// # Errors
 /// The store's.
-pub async fn called<E: Engine>(engine: &E, app: u64) -> Result<Position, LayerError> {
+pub async fn called<E: Engine>(engine: &E, app: u64) -> Result<Option<Position>, LayerError> {
     let key = keys::event_cursor(app);
     let row = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get(&key).await?))?;
-    let read = |row: Bytes| unreadable::skip(&key, packed::event_cursor(&row));
-    Ok(row.and_then(read).unwrap_or(Position::START))
+    Ok(row.map(|row| read_cursor(&key, &row)))
 }
 
 /// Notes up to where an application was called, if it still is to be and nobody has noted more. Whether that was noted.
@@ -139,15 +138,19 @@ pub async fn note_called<E: Engine>(
         worker.prove(&tx).await?;
         let key = keys::event_cursor(app);
         let row = tx.get(&key).await?;
-        // Without a row it is called no more; a row that cannot be read is replaced.
+        // Without a row it is called no more.
         let Some(row) = row else { return Ok(false) };
-        let there = unreadable::skip(&key, packed::event_cursor(&row)).unwrap_or(from);
+        let there = read_cursor(&key, &row);
         if there != from {
             return Ok(attempt.maybe_committed && there == through);
         }
         tx.set(&key, &packed::row(through));
         Ok(true)
     })
+}
+
+fn read_cursor(key: &[u8], row: &Bytes) -> Position {
+    unreadable::skip(key, packed::event_cursor(row)).unwrap_or(Position::START)
 }
 
 /// Events of one transaction.

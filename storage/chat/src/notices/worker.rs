@@ -4,7 +4,7 @@
 //! two nodes that both think a partition theirs one commits nothing.
 
 use schema::record::FenceRecord;
-use schema::{Epoch, Incarnation, View};
+use schema::{Epoch, Incarnation, Partition, UserId, View};
 
 use crate::keys;
 use crate::share::Share;
@@ -39,6 +39,13 @@ impl Worker {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Whether an application is one of those that it calls.
+    #[must_use]
+    pub fn has_app(&self, app: u64) -> bool {
+        // Ids of both are random, and one hash spreads them.
+        self.share.has_partition(Partition::of_user(UserId(app)).index())
     }
 
     /// Its partitions.

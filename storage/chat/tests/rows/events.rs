@@ -267,7 +267,7 @@ fn an_application_is_called_from_where_it_was_and_by_one_worker() {
     let engine = shop.world.engine.clone();
     let url = |path: &str| (format!("https://shop.example/{path}"), "secret".to_owned());
     let call = |url: Option<&(String, String)>| block_on(events::call(&engine, APP, url)).expect("stored");
-    let called = || block_on(events::called(&engine, APP)).expect("readable");
+    let called = || block_on(events::called(&engine, APP)).expect("readable").expect("it is to be called");
     shop.run("ask");
     let newest = shop.page(Position::START, 9).through;
     let app = call(Some(&url("a"))).expect("it is there");
