@@ -10,9 +10,11 @@ use std::pin::Pin;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chat::notices::apps::{self, App, Scope};
+use chat::notices::events;
 use kv::Engine;
 use schema::record::{AppRecord, AppSecret};
 use schema::{ErrorCode, Refusal, UnixMs};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Problem;
@@ -48,6 +50,14 @@ pub(crate) struct Create {
     quota_a_day: u32,
 }
 
+/// The body of a request to have an application called with its events.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Call {
+    /// Where; null where it is to be called no more.
+    url: Option<String>,
+}
+
 /// An application as an operator sees it.
 #[derive(Debug, Serialize)]
 pub struct Shown {
@@ -58,9 +68,15 @@ pub struct Shown {
     created_ms: UnixMs,
     /// Times at which its secrets were drawn, the oldest first; none once it was revoked.
     secrets_ms: Vec<UnixMs>,
+    /// Where it is called with its events, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events_url: Option<String>,
     /// A secret that was just drawn: it is shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+    /// What calls are signed with, if it was just drawn: likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events_secret: Option<String>,
 }
 
 impl Shown {
@@ -73,7 +89,9 @@ impl Shown {
             created_ms: record.created_ms,
             secrets_ms: record.secrets.iter().map(|secret| secret.created_ms).collect(),
             name: record.name,
+            events_url: record.events_url,
             secret,
+            events_secret: None,
         }
     }
 }
@@ -86,7 +104,7 @@ pub trait Applications: Send + Sync + 'static {
     /// All of them.
     fn list(&self) -> Answer<'_, Vec<Shown>>;
 
-    /// Carries out what a path and a body ask for: `POST /admin/apps`, and `…/{key}/rotate` or `/revoke`.
+    /// Carries out what a path and a body ask for: `POST /admin/apps`, and `…/{key}/rotate`, `/revoke` or `/events`.
     fn change<'a>(&'a self, wanted: Wanted<'a>, wall: UnixMs) -> Answer<'a, Shown>;
 }
 
@@ -99,6 +117,8 @@ pub enum Wanted<'a> {
     Rotate(&'a str),
     /// No secret of this key's any more.
     Revoke(&'a str),
+    /// This key's to be called with its events, as this JSON says.
+    Call(&'a str, &'a [u8]),
 }
 
 impl fmt::Debug for dyn Applications {
@@ -108,13 +128,22 @@ impl fmt::Debug for dyn Applications {
 }
 
 /// Those of an engine's store.
-#[derive(Debug)]
-pub struct StoredApplications<E>(pub E);
+pub struct StoredApplications<E> {
+    engine: E,
+    may_call: Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+}
+
+impl<E> StoredApplications<E> {
+    /// Those of a store, on a node that calls such URLs as it is told here, or says why it does not.
+    pub fn new(engine: E, may_call: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self { engine, may_call: Box::new(may_call) }
+    }
+}
 
 impl<E: Engine> Applications for StoredApplications<E> {
     fn list(&self) -> Answer<'_, Vec<Shown>> {
         Box::pin(async {
-            let apps = apps::list(&self.0).await.map_err(Problem::from).map_err(Problem::into_refusal)?;
+            let apps = apps::list(&self.engine).await.map_err(Problem::from).map_err(Problem::into_refusal)?;
             Ok(apps.into_iter().map(|app| Shown::new(app, None)).collect())
         })
     }
@@ -130,19 +159,33 @@ impl<E: Engine> StoredApplications<E> {
             Wanted::Create(body) => self.create(body, wall).await,
             Wanted::Rotate(key) => {
                 let (text, secret) = draw(wall)?;
-                let app = apps::rotate(&self.0, id(key)?, &secret).await?.ok_or_else(|| no_such(key))?;
+                let app = apps::rotate(&self.engine, id(key)?, &secret).await?.ok_or_else(|| no_such(key))?;
                 Ok(Shown::new(app, Some(text)))
             }
             Wanted::Revoke(key) => {
-                let app = apps::revoke(&self.0, id(key)?).await?.ok_or_else(|| no_such(key))?;
+                let app = apps::revoke(&self.engine, id(key)?).await?.ok_or_else(|| no_such(key))?;
                 Ok(Shown::new(app, None))
             }
+            Wanted::Call(key, body) => self.call(key, body).await,
         }
     }
 
+    async fn call(&self, key: &str, body: &[u8]) -> Result<Shown, Problem> {
+        let Call { url } = parsed(body)?;
+        let id = id(key)?;
+        let Some(url) = url else {
+            let app = events::call(&self.engine, id, None).await?.ok_or_else(|| no_such(key))?;
+            return Ok(Shown::new(app, None));
+        };
+        (self.may_call)(&url).map_err(|why| Problem::bad_request(format!("url: {why}")))?;
+        let secret = random_text()?;
+        let called = (url, secret);
+        let app = events::call(&self.engine, id, Some(&called)).await?.ok_or_else(|| no_such(key))?;
+        Ok(Shown { events_secret: Some(called.1), ..Shown::new(app, None) })
+    }
+
     async fn create(&self, body: &[u8], wall: UnixMs) -> Result<Shown, Problem> {
-        let Create { name, scopes, quota_a_day } =
-            serde_json::from_slice(body).map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+        let Create { name, scopes, quota_a_day } = parsed(body)?;
         let (text, secret) = draw(wall)?;
         let secrets = vec![secret];
         let record = AppRecord {
@@ -156,7 +199,7 @@ impl<E: Engine> StoredApplications<E> {
         };
         loop {
             // Of 64 random bits: a second time is rare, a third never seen.
-            if let Some(app) = apps::create(&self.0, entropy()?, &record).await? {
+            if let Some(app) = apps::create(&self.engine, entropy()?, &record).await? {
                 return Ok(Shown::new(app, Some(text)));
             }
         }
@@ -184,13 +227,22 @@ fn no_such(key: &str) -> Problem {
     Problem::new(ErrorCode::UnknownChannel, format!("there is no application {key:?}"))
 }
 
-/// A new secret: 256 random bits in base64url, and what is stored of it.
-fn draw(wall: UnixMs) -> Result<(String, AppSecret), Problem> {
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| Problem::bad_request(format!("body: {error}")))
+}
+
+/// 256 random bits in base64url.
+fn random_text() -> Result<String, Problem> {
     let mut bytes = [0; 32];
     for part in bytes.chunks_mut(8) {
         part.copy_from_slice(&entropy()?.to_be_bytes());
     }
-    let text = URL_SAFE_NO_PAD.encode(bytes);
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// A new secret, and what is stored of it.
+fn draw(wall: UnixMs) -> Result<(String, AppSecret), Problem> {
+    let text = random_text()?;
     let secret = AppSecret { hash: apps::hash(&text), created_ms: wall };
     Ok((text, secret))
 }

@@ -124,6 +124,16 @@ pub(crate) async fn revoke_app(
     change_apps(&node, &headers, Wanted::Revoke(&key)).await
 }
 
+/// Has an application called with its events, or no more.
+pub(crate) async fn call_app(
+    State(node): State<Arc<dyn Node>>,
+    headers: HeaderMap,
+    UrlPath(key): UrlPath<String>,
+    body: Bytes,
+) -> Result<impl IntoResponse, Problem> {
+    change_apps(&node, &headers, Wanted::Call(&key, &body)).await
+}
+
 fn store_queues(node: &Arc<dyn Node>) -> Result<Arc<dyn Queues>, Problem> {
     let away = || Problem::new(ErrorCode::StorageUnavailable, "the node waits for its store, try again");
     node.queues().ok_or_else(away)

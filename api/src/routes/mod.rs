@@ -121,6 +121,7 @@ pub(crate) fn internal(node: Arc<dyn Node>) -> Router {
         .route("/admin/apps", get(internal::apps).post(internal::create_app))
         .route("/admin/apps/{key}/rotate", post(internal::rotate_app))
         .route("/admin/apps/{key}/revoke", post(internal::revoke_app))
+        .route("/admin/apps/{key}/events", post(internal::call_app))
         .route("/admin/notify", get(internal::queues))
         .route("/admin/notify/{medium}/dead", get(internal::dead))
         .route("/admin/notify/{medium}/replay", post(internal::replay))

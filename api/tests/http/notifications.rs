@@ -83,6 +83,29 @@ fn an_application_is_made_rotated_and_revoked_by_operators() {
 }
 
 #[test]
+fn an_application_is_called_with_its_events_as_operators_say() {
+    let world = World::new();
+    let (key, _) = made(&world, &json!({"name": "shop"}));
+    let path = format!("/admin/apps/{key}/events");
+    let (status, called) = admin(&world, "POST", &path, r#"{"url":"https://shop.example/events"}"#);
+    let secret = text(&called["events_secret"]);
+    assert_eq!((status, text(&called["events_url"]).as_str(), secret.len()), (200, "https://shop.example/events", 43));
+    let (_, all) = admin(&world, "GET", "/admin/apps", "");
+    assert_eq!(text(&all[0]["events_url"]), "https://shop.example/events");
+    assert!(!all.to_string().contains(&secret), "it is shown once");
+    let (_, again) = admin(&world, "POST", &path, r#"{"url":"https://shop.example/events"}"#);
+    assert_ne!(text(&again["events_secret"]), secret, "each time another");
+    for wrong in [r#"{"url":"http://shop.example/"}"#, r#"{"url":7}"#, r#"{"uri":null}"#, "", "{"] {
+        let (status, refused) = admin(&world, "POST", &path, wrong);
+        assert_eq!((status, refused["code"].clone()), (400, json!(107)), "{wrong}");
+    }
+    let (status, none) = admin(&world, "POST", "/admin/apps/app_0000000000000000/events", r#"{"url":null}"#);
+    assert_eq!((status, none["code"].clone()), (404, json!(102)));
+    let (_, off) = admin(&world, "POST", &path, r#"{"url":null}"#);
+    assert_eq!([&off["events_url"], &off["events_secret"]], [&Value::Null; 2]);
+}
+
+#[test]
 fn who_is_no_application_notifies_nobody() {
     let mut world = World::new();
     world.sign_up("bora");

@@ -83,7 +83,8 @@ impl Node for TestNode {
     }
 
     fn applications(&self) -> Option<Arc<dyn Applications>> {
-        Some(Arc::new(StoredApplications(self.engine.clone())))
+        let may_call = |url: &str| if url.starts_with("https://") { Ok(()) } else { Err("it is not https".to_owned()) };
+        Some(Arc::new(StoredApplications::new(self.engine.clone(), may_call)))
     }
 
     fn queues(&self) -> Option<Arc<dyn Queues>> {

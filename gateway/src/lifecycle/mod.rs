@@ -161,7 +161,7 @@ impl Node<'_> {
         let bootstrap = &*bootstrap;
         let state = &bootstrap.state;
         state.counts().show_store(store::Figures::of(store));
-        let applications = Arc::new(api::StoredApplications(store.clone()));
+        let applications = Arc::new(notifying::applications(store, &bootstrap.providers));
         state.administer(applications, Arc::new(api::StoredQueues(store.clone())));
         self.wait_for(state, S::REMEDY, store::must_be_whole_in_the_end(store))??;
         state.set_store(Health::Answering);

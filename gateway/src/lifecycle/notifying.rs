@@ -65,6 +65,17 @@ impl api::Media for NodeMedia {
     }
 }
 
+/// The applications of a store, which are called where this node's guard allows.
+pub(super) fn applications<S: Engine>(engine: &S, providers: &Arc<Providers>) -> api::StoredApplications<S> {
+    let providers = Arc::clone(providers);
+    api::StoredApplications::new(engine.clone(), move |url| {
+        if providers.caller().is_none() {
+            return Err("nobody calls it: this node has no notify.providers_file".to_owned());
+        }
+        providers.guard().check_endpoint(url).map(drop).map_err(|error| error.to_string())
+    })
+}
+
 /// The links of this node, below its public URL.
 struct NodeLinks {
     public_url: String,

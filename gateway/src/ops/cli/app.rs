@@ -24,6 +24,8 @@ pub(super) enum AppCommand {
     Rotate(KeyArgs),
     /// End an application: none of its secrets counts any more
     Revoke(KeyArgs),
+    /// Have an application called with what becomes of its notifications, or no more
+    Events(EventsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +64,23 @@ pub(super) struct KeyArgs {
     settings: Settings,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct EventsArgs {
+    /// The application's key, as `rookery app list` shows it
+    key: String,
+
+    /// Where it is called: https, on a public address
+    #[arg(long, value_name = "URL", required_unless_present = "off", conflicts_with = "off")]
+    url: Option<String>,
+
+    /// Call it no more
+    #[arg(long)]
+    off: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
 pub(super) fn app(command: &AppCommand) -> anyhow::Result<ExitCode> {
     match command {
         AppCommand::Create(CreateArgs { name, scopes, quota, settings }) => {
@@ -81,6 +100,10 @@ pub(super) fn app(command: &AppCommand) -> anyhow::Result<ExitCode> {
             let revoked = asked(settings, "POST", &format!("/admin/apps/{key}/revoke"), "")?;
             print(&format!("{} ({}) may notify nobody any more\n", word(&revoked["key"]), word(&revoked["name"])))?;
         }
+        AppCommand::Events(EventsArgs { key, url, off: _, settings }) => {
+            let app = asked(settings, "POST", &format!("/admin/apps/{key}/events"), &json!({"url": url}).to_string())?;
+            print(&called(&app))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -96,6 +119,18 @@ fn with_secret(app: &Value) -> String {
     let secrets = app["secrets_ms"].as_array().map_or(0, Vec::len);
     let counts = if secrets > 1 { "; the one before it counts until the next is drawn" } else { "" };
     format!("key     {key}\nsecret  {secret}\n\n{name}: the secret is not shown again{counts}\n")
+}
+
+/// Where an application is called from now on, and what calls are signed with.
+fn called(app: &Value) -> String {
+    let (name, key, url) = (word(&app["name"]), word(&app["key"]), word(&app["events_url"]));
+    if url.is_empty() {
+        return format!("{key} ({name}) is called no more\n");
+    }
+    let secret = word(&app["events_secret"]);
+    format!(
+        "url     {url}\nsecret  {secret}\n\n{name} is called with what happens from now on; the secret is not shown again\n"
+    )
 }
 
 fn listed(apps: &Value) -> String {

@@ -61,6 +61,7 @@ pub(super) const APP_EXAMPLES: &str = "\
 Examples:
   rookery app create shop --quota 100000
   rookery app list
+  rookery app events app_00f3a1b2c3d4e5f6 --url https://shop.example.com/events
   rookery app rotate app_00f3a1b2c3d4e5f6      then give the backend the new secret, and rotate again
   curl -u KEY:SECRET http://127.0.0.1:8000/v1/notifications -H 'Content-Type: application/json' \\
       -d '{\"to\":[\"81265426874630144\"],\"category\":\"shipping\",\"title\":\"On its way\"}'

@@ -35,6 +35,7 @@ pub(super) fn families(counts: &Counts) -> Vec<Family> {
     let caches = counts.caches();
     let cached =
         |count: fn(&Asked) -> u64| caches.iter().map(|(cache, asked)| ((*cache).to_owned(), count(asked))).collect();
+    let [events_told, events_failed, events_oldest_ms] = counts.events();
     vec![
         (
             "rookery_notify_items",
@@ -82,6 +83,17 @@ pub(super) fn families(counts: &Counts) -> Vec<Family> {
             "rookery_notify_oldest_seconds",
             "How long the oldest of those has been due; where it grows, add nodes",
             Value::GaugeBy("queue", queues.iter().map(|of| (queue(of), of.oldest_ms / 1_000)).collect()),
+        ),
+        ("rookery_notify_events", "Events that applications were called with and took", Value::Counter(events_told)),
+        (
+            "rookery_notify_event_calls_failed",
+            "Calls of applications that were not taken",
+            Value::Counter(events_failed),
+        ),
+        (
+            "rookery_notify_events_oldest_seconds",
+            "How long the oldest event waits that an application did not take, of this node's applications",
+            Value::Gauge(events_oldest_ms / 1_000),
         ),
         ("rookery_notify_attempt_seconds", "How long attempts took", Value::Histogram(of_ms(&counts.attempt_ms()))),
         (

@@ -114,12 +114,16 @@ pub async fn rotate<E: Engine>(engine: &E, id: u64, secret: &AppSecret) -> Resul
     .await
 }
 
-/// Ends an application: none of its secrets counts any more. What it has planned is sent. `None` if there is no such one.
+/// Ends an application: none of its secrets counts any more, and it is called no more. What it has planned is sent. `None` if there is no such one.
 ///
 /// # Errors
 /// The store's, and damage.
 pub async fn revoke<E: Engine>(engine: &E, id: u64) -> Result<Option<App>, LayerError> {
-    change(engine, id, |record| record.secrets.clear()).await
+    change(engine, id, |record| {
+        record.secrets.clear();
+        (record.events_url, record.events_secret) = (None, None);
+    })
+    .await
 }
 
 async fn change<E: Engine>(
