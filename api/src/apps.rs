@@ -127,10 +127,13 @@ impl fmt::Debug for dyn Applications {
     }
 }
 
+/// Whether a URL may be called, or why not.
+type MayCall = dyn Fn(&str) -> Result<(), String> + Send + Sync;
+
 /// Those of an engine's store.
 pub struct StoredApplications<E> {
     engine: E,
-    may_call: Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    may_call: Box<MayCall>,
 }
 
 impl<E> StoredApplications<E> {
