@@ -1,17 +1,27 @@
-//! Queues of notifications as operators see them: how much waits, what was given up, and to try that again.
+//! Queues of notifications as operators see them: how much waits, what was given up, to try that again, and to have users
+//! told something.
 //!
 //! Owns the answers' form and the way from the internal listener, which knows no store, to whoever has it. What is stored
 //! is `chat::notices`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use chat::accounts;
 use chat::keys::Queue;
+use chat::notices::accept;
+use chat::notices::apps::App;
 use chat::notices::{self, Depth, GivenUp};
 use kv::Engine;
-use schema::{Medium, NoticeId, Refusal, UnixMs, UserId};
+use schema::limits::NOTICE_RECIPIENTS_MAX;
+use schema::record::{AppRecord, NoticeRecord};
+use schema::{ErrorCode, Medium, NoticeId, Refusal, UnixMs, UserId};
 use serde::Serialize;
+
+use crate::problem::Problem;
+use crate::state::entropy;
 
 /// Dead notifications that are tried again in one transaction.
 const REPLAYED_AT_ONCE: u32 = 500;
@@ -44,6 +54,14 @@ pub struct Dead {
     why: String,
 }
 
+/// What users will be told.
+#[derive(Debug, Serialize)]
+pub struct Sent {
+    id: NoticeId,
+    /// How many users it is for.
+    recipients: usize,
+}
+
 /// The number of notifications that are tried again.
 #[derive(Debug, Serialize)]
 pub struct Replayed {
@@ -61,6 +79,9 @@ pub trait Queues: Send + Sync + 'static {
     /// What was given up of a medium, the earliest first.
     fn dead(&self, medium: Medium, limit: u32) -> Answer<'_, Vec<Dead>>;
 
+    /// Has users told something, each once: ids, or names of those who have one that is no number.
+    fn send(&self, to: Vec<String>, record: NoticeRecord) -> Answer<'_, Sent>;
+
     /// Tries everything again that was given up of a medium until now.
     fn replay(&self, medium: Medium, now: UnixMs) -> Answer<'_, Replayed>;
 }
@@ -73,19 +94,81 @@ impl fmt::Debug for dyn Queues {
 
 /// Those of an engine's store.
 #[derive(Debug)]
-pub struct StoredQueues<E>(pub E);
+pub struct StoredQueues<E> {
+    /// The engine.
+    pub engine: E,
+    /// The media by which this node sends.
+    pub media: Vec<Medium>,
+}
+
+impl<E: Engine> StoredQueues<E> {
+    /// The users who are meant.
+    async fn users(&self, to: &[String]) -> Result<Vec<UserId>, Problem> {
+        let (len, max) = (to.len(), NOTICE_RECIPIENTS_MAX);
+        if len == 0 || len > max as usize {
+            return Err(Problem::new(ErrorCode::LimitExceeded, format!("`to` names 1 to {max} users, not {len}")));
+        }
+        let (mut users, mut unknown) = (BTreeSet::new(), Vec::new());
+        for word in to {
+            let known = match word.parse::<UserId>() {
+                Ok(user) => accounts::by_id(&self.engine, user).await?.map(|_| user),
+                Err(_) => {
+                    let name = word.to_lowercase();
+                    accounts::by_username(&self.engine, &name).await?.map(|(user, _)| user)
+                }
+            };
+            match known {
+                Some(user) => drop(users.insert(user)),
+                None => unknown.push(format!("{word:?}")),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(users.into_iter().collect());
+        }
+        Err(Problem::bad_request(format!("there is no user {}", unknown.join(", "))))
+    }
+
+    async fn accept(&self, to: Vec<String>, record: NoticeRecord) -> Result<Sent, Problem> {
+        let named = record.media.iter().filter_map(|&medium| Medium::of_number(u8::try_from(medium).ok()?));
+        if self.media.is_empty() {
+            return Err(Problem::bad_request("this node sends nothing: it has no notify.providers_file"));
+        }
+        if let Some(medium) = named.into_iter().find(|medium| !self.media.contains(medium)) {
+            let sends: Vec<_> = self.media.iter().map(|medium| medium.word()).collect();
+            let text = format!("this node sends nothing by {medium}; it sends by {}", sends.join(", "));
+            return Err(Problem::bad_request(text));
+        }
+        let to = self.users(&to).await?;
+        let (recipients, now) = (to.len(), record.created_ms);
+        let record = NoticeRecord { recipients: u32::try_from(recipients).expect("1,000 at most"), ..record };
+        let id = NoticeId::new(now, u128::from(entropy()?) << 64 | u128::from(entropy()?));
+        let nobody = AppRecord {
+            name: String::new(),
+            created_ms: now,
+            scopes: 0,
+            quota_a_day: 0,
+            secrets: Vec::new(),
+            events_url: None,
+            events_secret: None,
+        };
+        let app = App { id: record.app, record: nobody };
+        let wanted = accept::Wanted { id, record, to, content_hash: 0 };
+        let (id, _) = accept::accept(&self.engine, &app, &wanted, now).await?;
+        Ok(Sent { id, recipients })
+    }
+}
 
 impl<E: Engine> Queues for StoredQueues<E> {
     fn waiting(&self, now: UnixMs) -> Answer<'_, Vec<Waiting>> {
         Box::pin(async move {
             let refused = chat::LayerError::into_refusal;
             let mut waiting = Vec::new();
-            for (queue, Depth { rows, oldest }) in notices::depths(&self.0, None, now).await.map_err(refused)? {
+            for (queue, Depth { rows, oldest }) in notices::depths(&self.engine, None, now).await.map_err(refused)? {
                 let (queue, dead) = match queue {
                     Queue::Pushes => ("items".to_owned(), None),
                     Queue::Notices => ("notices".to_owned(), None),
                     Queue::Jobs(medium) => {
-                        let dead = notices::given_up(&self.0, medium, DEAD_MAX).await.map_err(refused)?;
+                        let dead = notices::given_up(&self.engine, medium, DEAD_MAX).await.map_err(refused)?;
                         (medium.to_string(), Some(dead.len()))
                     }
                 };
@@ -98,7 +181,7 @@ impl<E: Engine> Queues for StoredQueues<E> {
 
     fn dead(&self, medium: Medium, limit: u32) -> Answer<'_, Vec<Dead>> {
         Box::pin(async move {
-            let dead = notices::given_up(&self.0, medium, limit.min(DEAD_MAX)).await;
+            let dead = notices::given_up(&self.engine, medium, limit.min(DEAD_MAX)).await;
             let shown = |GivenUp { medium, at, notice, user, device, record }: GivenUp| Dead {
                 medium,
                 at_ms: at,
@@ -112,18 +195,22 @@ impl<E: Engine> Queues for StoredQueues<E> {
         })
     }
 
+    fn send(&self, to: Vec<String>, record: NoticeRecord) -> Answer<'_, Sent> {
+        Box::pin(async move { self.accept(to, record).await.map_err(Problem::into_refusal) })
+    }
+
     fn replay(&self, medium: Medium, now: UnixMs) -> Answer<'_, Replayed> {
         Box::pin(async move {
             let refused = chat::LayerError::into_refusal;
             let mut replayed = 0;
             loop {
-                let mut dead = notices::given_up(&self.0, medium, REPLAYED_AT_ONCE).await.map_err(refused)?;
+                let mut dead = notices::given_up(&self.engine, medium, REPLAYED_AT_ONCE).await.map_err(refused)?;
                 // What dies again meanwhile is for another time.
                 dead.retain(|dead| dead.at <= now);
                 if dead.is_empty() {
                     return Ok(Replayed { replayed });
                 }
-                replayed += notices::replay(&self.0, &dead, now).await.map_err(refused)?;
+                replayed += notices::replay(&self.engine, &dead, now).await.map_err(refused)?;
             }
         })
     }

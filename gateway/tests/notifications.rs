@@ -112,6 +112,24 @@ fn ask_as(app: &(String, String), method: &str, url: &str, body: &Value) -> (u16
     (answer.status().as_u16(), serde_json::from_str(&text).expect("JSON"))
 }
 
+/// What a command says of a node, and its exit code.
+fn cli(node: &Node, words: &[&str]) -> (i32, String) {
+    support::said(support::rookery(words).args(["--internal", node.internal.trim_start_matches("http://")]))
+}
+
+/// The word behind a name on a line of its own.
+fn word(said: &str, name: &str) -> String {
+    let line = said.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap_or_else(|| panic!("no {name} in {said}")).trim().to_owned()
+}
+
+/// An application that may do anything.
+fn shop(node: &Node) -> (String, String) {
+    let (code, made) = cli(node, &["app", "create", "shop"]);
+    assert_eq!(code, 0, "{made}");
+    (word(&made, "key"), word(&made, "secret"))
+}
+
 #[test]
 fn a_backend_notifies_through_trouble_of_a_provider_and_sees_what_became_of_it() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -125,15 +143,8 @@ fn a_backend_notifies_through_trouble_of_a_provider_and_sees_what_became_of_it()
     put(&node, &ann, "phone", &json!({"medium": "apns", "token": token(1)}));
     put(&node, &bob, "phone", &json!({"medium": "apns", "token": token(2)}));
 
-    let internal = node.internal.trim_start_matches("http://").to_owned();
-    let cli = |words: &[&str]| support::said(support::rookery(words).args(["--internal", &internal]));
-    let (code, made) = cli(&["app", "create", "shop"]);
-    assert_eq!(code, 0, "{made}");
-    let word = |name: &str| {
-        let line = made.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_else(|| panic!("no {name} in {made}")).trim().to_owned()
-    };
-    let app = (word("key"), word("secret"));
+    let cli = |words: &[&str]| cli(&node, words);
+    let app = shop(&node);
     let (_, list) = cli(&["app", "list"]);
     assert!(list.contains(&app.0) && list.contains("shop") && !list.contains(&app.1), "{list}");
 
@@ -180,6 +191,89 @@ fn a_backend_notifies_through_trouble_of_a_provider_and_sees_what_became_of_it()
     assert!(dead(), "it is as large as before: {}", cli(&["notify", "dead", "apns"]).1);
     let (code, revoked) = cli(&["app", "revoke", &app.0]);
     assert_eq!((code, ask_as(&app, "POST", &url, &wanted).0), (0, 401), "{revoked}");
+    node.signal(Signal::TERM);
+    assert!(node.ended().0.success());
+}
+
+#[test]
+fn a_template_is_told_in_each_targets_language_and_an_operators_words_as_they_are() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).expect("it can be made");
+    let fakes = Fakes::start(&directory.path().join("fakes")).expect("they start");
+    let providers = fakes.config_path().to_str().expect("a path in UTF-8").to_owned();
+    let node = Node::start("run", &data, &["--notify.providers_file", &providers]);
+    let (ann_id, ann) = node.sign_up("ann");
+    let (bob_id, bob) = node.sign_up("bob");
+    put(&node, &ann, "phone", &json!({"medium": "apns", "token": token(1), "locale": "pt-BR"}));
+    put(&node, &bob, "phone", &json!({"medium": "apns", "token": token(2)}));
+    put(&node, &bob, "tablet", &json!({"medium": "fcm", "token": "a-tablet", "locale": "de"}));
+    let app = shop(&node);
+    let template = |today: &str| {
+        json!({
+            "default_locale": "en",
+            "parameters": [
+                {"name": "name", "kind": "text", "required": true},
+                {"name": "parcels", "kind": "list"},
+            ],
+            "variants": [
+                {"locale": "en", "title": "For {{ name }}", "body": format!("{today} {{{{ parcels|length }}}} of them")},
+                {"locale": "pt", "title": "Para {{ name }}", "body": "{{ parcels|length }} delas"},
+            ],
+        })
+    };
+    let url = |path: &str| format!("{}{path}", node.api);
+    let put_template = |today| ask_as(&app, "PUT", &url("/v1/templates/parcel"), &template(today));
+    assert_eq!(put_template("Today,"), (200, json!({"name": "parcel", "version": 1})));
+    let wanted =
+        |data: Value| json!({"to": [ann_id, bob_id], "category": "shipping", "template": "parcel", "data": data});
+    let accept = |wanted: &Value| {
+        let (status, accepted) = ask_as(&app, "POST", &url("/v1/notifications"), wanted);
+        assert_eq!(status, 202, "{accepted}");
+    };
+    // What is accepted is told in the words of then, though it is sent once there are others.
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    let mut later = wanted(json!({"name": "Zoë", "parcels": [7, 8]}));
+    later["send_at"] = json!(u64::try_from(now_ms).expect("a time") + 3_000);
+    accept(&later);
+    assert_eq!(put_template("Tomorrow,"), (200, json!({"name": "parcel", "version": 2})));
+    assert!(fakes.apns.wait(2, TOLD), "{:?}", fakes.apns.counts());
+    assert!(fakes.fcm.wait(1, TOLD), "{:?}", fakes.fcm.counts());
+    assert_eq!(told(&fakes.apns, &token(1)), ["Para Zoë | 2 delas | None"]);
+    assert_eq!(told(&fakes.apns, &token(2)), ["For Zoë | Today, 2 of them | None"]);
+    assert_eq!(told(&fakes.fcm, "a-tablet"), ["For Zoë | Today, 2 of them | None"]);
+    let data = &fakes.apns.received()[0].data;
+    assert_eq!((data.get("name").map(String::as_str), data.get("parcels")), (Some("Zoë"), None), "texts go along");
+    // Of two targets with one language the second costs nothing.
+    assert_eq!(node.metric(r#"rookery_notify_cache_misses_total{cache="rendered"}"#), 2);
+    assert_eq!(node.metric(r#"rookery_notify_cache_hits_total{cache="rendered"}"#), 1);
+
+    // A template that its parameters do not do for is not told, and says why.
+    accept(&wanted(json!({"name": "Zoë"})));
+    let dead = |medium: &str| {
+        (0..400).any(|_| {
+            thread::sleep(Duration::from_millis(100));
+            cli(&node, &["notify", "dead", medium])
+                .1
+                .contains("payload: template parcel: body, line 1: undefined value")
+        })
+    };
+    assert!(dead("apns") && dead("fcm"), "{}", cli(&node, &["notify", "dead", "apns"]).1);
+
+    let (code, sent) = cli(&node, &["notify", "send", "ann", &bob_id, "--title", "Maintenance", "--body", "At ten."]);
+    assert_eq!((code, word(&sent, "users").as_str()), (0, "2"), "{sent}");
+    assert!(fakes.apns.wait(4, TOLD), "{:?}", fakes.apns.counts());
+    assert_eq!(told(&fakes.apns, &token(1))[1..], ["Maintenance | At ten. | None"]);
+    let received = fakes.apns.received();
+    assert!(received.iter().any(|received| received.data.get("notice_id") == Some(&word(&sent, "notice"))), "{sent}");
+    let refused = |words: &[&str], expected: &str| {
+        let (code, said) = cli(&node, &[&["notify", "send"], words].concat());
+        assert!(code != 0 && said.contains(expected), "{words:?}: {code} {said}");
+    };
+    refused(&["ann", "nobody", "--title", "x"], "there is no user \"nobody\"");
+    refused(&["ann", "--title", ""], "`title` is one line of 1 to 200 characters");
+    refused(&["ann", "--title", "x", "--medium", "pigeon"], "apns, fcm, webpush, mail, sms or webhook");
+    refused(&["ann"], "--title <TITLE>");
     node.signal(Signal::TERM);
     assert!(node.ended().0.success());
 }

@@ -20,6 +20,7 @@ use crate::extract::{UrlPath, UrlQuery};
 use crate::nodes::Nodes;
 use crate::problem::Problem;
 use crate::queues::Queues;
+use crate::routes::notifications::OperatorRequest;
 
 /// Whether the node takes traffic, and if not, why.
 #[derive(Debug, Serialize)]
@@ -157,6 +158,24 @@ pub(crate) async fn dead(
     UrlQuery(query): UrlQuery<DeadQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     Ok(Json(store_queues(&node)?.dead(medium, query.limit.unwrap_or(100)).await?))
+}
+
+/// Has users told what an operator has to say.
+pub(crate) async fn send(
+    State(node): State<Arc<dyn Node>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<impl IntoResponse, Problem> {
+    refuse_pages(&headers)?;
+    let queues = store_queues(&node)?;
+    let mut request: OperatorRequest =
+        serde_json::from_slice(&body).map_err(|error| Problem::bad_request(format!("body: {error}")))?;
+    let to = std::mem::take(&mut request.to);
+    let record = request.record(node.wall())?;
+    if !node.takes_writes() {
+        return Err(Problem::new(ErrorCode::StorageUnavailable, "the store has too little disk left to grow"));
+    }
+    Ok((StatusCode::ACCEPTED, Json(queues.send(to, record).await?)))
 }
 
 /// Has what was given up tried again.

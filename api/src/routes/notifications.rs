@@ -9,6 +9,7 @@ use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use chat::notices::accept::{self, Report, Wanted};
 use chat::notices::apps::Scope;
+use chat::notices::codes::VERIFICATION;
 use chat::notices::settings::MESSAGES;
 use chat::notices::templates;
 use kv::Engine;
@@ -36,6 +37,8 @@ const BACKLOG_MAX: u64 = 1_200_000;
 const BACKLOG_RETRY_MS: u32 = 10_000;
 /// Deliveries that a report lists one by one.
 const DELIVERIES_SHOWN: usize = 100;
+/// The application of what operators ask to be told.
+const OPERATOR: u64 = 0;
 /// How far in the past a time may lie, for clocks that differ.
 const PAST_MS_MAX: u64 = 60_000;
 
@@ -101,6 +104,50 @@ pub(super) fn is_word(word: &str) -> bool {
     word.len() <= WORD_CHARS_MAX && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
+/// What an operator has to say, and to whom.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OperatorRequest {
+    /// Ids of users, or their names.
+    pub(super) to: Vec<String>,
+    category: String,
+    title: String,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    media: Vec<Medium>,
+    #[serde(default)]
+    urgent: bool,
+}
+
+impl OperatorRequest {
+    /// To be told at once, and of no application; the users are not counted yet.
+    pub(super) fn record(self, now: UnixMs) -> Result<NoticeRecord, Problem> {
+        let Self { to: _, category, title, body, media, urgent } = self;
+        if category == VERIFICATION {
+            return Err(bad("the category `verification` is that of codes"));
+        }
+        let request = NotifyRequest {
+            to: Vec::new(),
+            category,
+            title,
+            body,
+            html: None,
+            template: String::new(),
+            data: None,
+            media,
+            collapse: String::new(),
+            urgent,
+            send_at: None,
+            every: None,
+            expires_ms: None,
+            track: false,
+        };
+        request.check_but_users(now)?;
+        Ok(request.record(OPERATOR, String::new(), 0, 0, now))
+    }
+}
+
 fn bad(detail: impl Into<String>) -> Problem {
     Problem::bad_request(detail)
 }
@@ -112,6 +159,10 @@ impl NotifyRequest {
             let text = format!("`to` names 1 to {NOTICE_RECIPIENTS_MAX} users, not {recipients}");
             return Err(Problem::new(ErrorCode::LimitExceeded, text));
         }
+        self.check_but_users(now)
+    }
+
+    fn check_but_users(&self, now: UnixMs) -> Result<(), Problem> {
         if !is_category(&self.category) || !is_word(&self.collapse) {
             return Err(bad(format!(
                 "`category` has 1 to {WORD_CHARS_MAX} characters of [A-Za-z0-9._-], and `collapse` as many at most"
@@ -120,16 +171,12 @@ impl NotifyRequest {
         if self.category == MESSAGES {
             return Err(bad("the category `messages` is that of channels"));
         }
-        let names_words = !self.title.is_empty() || !self.body.is_empty() || self.html.is_some();
-        if !self.template.is_empty() && names_words {
-            return Err(bad("`title`, `body` and `html` are the template's, name none of them beside `template`"));
-        }
-        let title_chars = self.title.chars().count();
-        if !self.template.is_empty() {
-            // It has the words.
-        } else if title_chars == 0 || title_chars > TITLE_CHARS_MAX || self.title.chars().any(char::is_control) {
-            return Err(bad(format!("`title` is one line of 1 to {TITLE_CHARS_MAX} characters")));
-        }
+        self.check_words()?;
+        self.check_times(now)
+    }
+
+    /// Whether it says something, of itself or by a template.
+    fn check_words(&self) -> Result<(), Problem> {
         let data = self.data.as_ref().map_or("{}", |data| data.get());
         for (what, bytes) in
             [("body", self.body.len()), ("html", self.html.as_ref().map_or(0, String::len)), ("data", data.len())]
@@ -138,10 +185,18 @@ impl NotifyRequest {
                 return Err(bad(format!("`{what}` has {bytes} bytes, the limit is {NOTICE_BYTES_MAX}")));
             }
         }
-        if self.template.is_empty() {
-            serde_json::from_str::<BTreeMap<String, String>>(data).map_err(|_| bad("`data` is an object of texts"))?;
+        if !self.template.is_empty() {
+            if self.title.is_empty() && self.body.is_empty() && self.html.is_none() {
+                return Ok(());
+            }
+            return Err(bad("`title`, `body` and `html` are the template's, name none of them beside `template`"));
         }
-        self.check_times(now)
+        let title_chars = self.title.chars().count();
+        if title_chars == 0 || title_chars > TITLE_CHARS_MAX || self.title.chars().any(char::is_control) {
+            return Err(bad(format!("`title` is one line of 1 to {TITLE_CHARS_MAX} characters")));
+        }
+        serde_json::from_str::<BTreeMap<String, String>>(data).map_err(|_| bad("`data` is an object of texts"))?;
+        Ok(())
     }
 
     /// The version of the template that it is told by, for which it has all parameters; 0 without one.

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
-use crate::world::World;
+use crate::world::{World, block_on};
 
 /// An application's key and secret.
 pub(crate) type App = (String, String);
@@ -196,4 +196,50 @@ fn what_cannot_be_told_is_refused_in_words() {
     assert_eq!(notify(&mut world, &app, &body(&["1", "2", "3"]), None).0, 202);
     let (status, said) = notify(&mut world, &app, &body(&["1"]), None);
     assert!(status == 429 && said.contains("may notify 3 users a day"), "{said}");
+}
+
+#[test]
+fn an_operator_has_users_told_by_their_ids_or_names() {
+    let mut world = World::new();
+    let users = ["bora", "minsu"].map(|name| {
+        world.sign_up(name);
+        world.value(name).to_owned()
+    });
+    let send = |world: &World, wanted: Value| {
+        let (status, said) = admin(world, "POST", "/admin/notify/send", &wanted.to_string());
+        (status, if status == 202 { said["recipients"].to_string() } else { said["detail"].to_string() })
+    };
+    let to = |to: &[&str]| json!({"to": to, "category": "operator", "title": "Maintenance"});
+    assert_eq!(send(&world, to(&["bora", &users[1], "BORA", &users[0]])), (202, "2".to_owned()), "each once");
+    let notices = || {
+        let rows = block_on(chat::notices::depths(&world.engine, None, world.wall())).expect("readable");
+        rows.iter().map(|(_, depth)| depth.rows).sum::<u64>()
+    };
+    assert_eq!(notices(), 2, "one for each");
+    let check = |wanted: Value, expected: &str| {
+        let (status, said) = send(&world, wanted);
+        assert!(status == 400 && said.contains(expected), "{status} {said}");
+    };
+    check(to(&[]), "`to` names 1 to 1000 users, not 0");
+    check(to(&vec!["bora"; 1_001]), "`to` names 1 to 1000 users, not 1001");
+    check(to(&["bora", "nobody", "1"]), r#"there is no user \"nobody\", \"1\""#);
+    let with = |field: &str, value: Value| {
+        let mut wanted = to(&["bora"]);
+        wanted[field] = value;
+        wanted
+    };
+    check(with("title", json!("")), "`title` is one line");
+    check(with("title", json!("a\nb")), "`title` is one line");
+    check(with("body", json!("x".repeat(16 * 1024 + 1))), "`body` has 16385 bytes");
+    check(with("category", json!("two words")), "`category` has 1 to 64 characters");
+    check(with("category", json!("messages")), "that of channels");
+    check(with("category", json!("verification")), "that of codes");
+    check(with("media", json!(["pigeon"])), "unknown variant `pigeon`");
+    check(with("media", json!(["apns", "sms"])), "sends nothing by sms; it sends by apns, webpush");
+    check(with("colour", json!(1)), "unknown field `colour`");
+    assert_eq!(notices(), 2, "nothing of it was stored");
+    let headers = [("origin", "https://a.example")];
+    let from_page =
+        Client::connect(world.internal).ask("POST", "/admin/notify/send", &headers, &to(&["bora"]).to_string());
+    assert_eq!(from_page.status, 403);
 }

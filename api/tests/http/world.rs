@@ -88,7 +88,8 @@ impl Node for TestNode {
     }
 
     fn queues(&self) -> Option<Arc<dyn Queues>> {
-        Some(Arc::new(StoredQueues(self.engine.clone())))
+        let media = vec![Medium::Apns, Medium::WebPush];
+        Some(Arc::new(StoredQueues { engine: self.engine.clone(), media }))
     }
 
     fn drain(&self) {

@@ -162,7 +162,8 @@ impl Node<'_> {
         let state = &bootstrap.state;
         state.counts().show_store(store::Figures::of(store));
         let applications = Arc::new(notifying::applications(store, &bootstrap.providers));
-        state.administer(applications, Arc::new(api::StoredQueues(store.clone())));
+        let media = bootstrap.providers.media().collect();
+        state.administer(applications, Arc::new(api::StoredQueues { engine: store.clone(), media }));
         self.wait_for(state, S::REMEDY, store::must_be_whole_in_the_end(store))??;
         state.set_store(Health::Answering);
         let health = HealthWatch::new(Instant::now());

@@ -54,8 +54,17 @@ Examples:
   rookery notify status
   rookery notify dead apns --limit 20
   rookery notify replay apns       once the cause is mended
+  rookery notify send ann --title 'Maintenance' --body 'From 22:00 on, for ten minutes.'
 
 A running node is asked at listen.internal. What waits is that of the whole store; reading it takes as long as it is deep.";
+
+pub(super) const NOTIFY_SEND_EXAMPLES: &str = "\
+Examples:
+  rookery notify send ann 81265426874630144 --title 'Maintenance' --body 'From 22:00 on, for ten minutes.'
+  rookery notify send ann --title 'Sign in again' --medium mail,apns --urgent
+
+It is stored when this ends, and told at once by a node with the role notify. Who has no contact of such a medium, or wants nothing of the
+category, is not told. What became of it: rookery notify status and dead.";
 
 pub(super) const APP_EXAMPLES: &str = "\
 Examples:

@@ -73,7 +73,7 @@ enum Command {
     /// Make, list and end the applications that may send notifications
     #[command(subcommand, after_help = help::APP_EXAMPLES)]
     App(AppCommand),
-    /// Show how many notifications wait or were given up, and try these again
+    /// Show how many notifications wait or were given up, try these again, and have users told something
     #[command(subcommand, after_help = help::NOTIFY_EXAMPLES)]
     Notify(NotifyCommand),
     /// Look into a store that no node has open

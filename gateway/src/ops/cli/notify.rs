@@ -1,4 +1,5 @@
-//! `rookery notify`: how much waits to be sent, what was given up, and to try that again, by a running node.
+//! `rookery notify`: how much waits to be sent, what was given up, to try that again, and to have users told something, by
+//! a running node.
 //!
 //! Owns the tables. What stands in them the node says.
 
@@ -6,11 +7,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use schema::Medium;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::ops::terminal::{print, table};
 
 use super::ask::asked;
+use super::help;
 use super::settings::Settings;
 
 #[derive(Debug, Subcommand)]
@@ -21,6 +23,9 @@ pub(super) enum NotifyCommand {
     Dead(DeadArgs),
     /// Try again what was given up of a medium
     Replay(ReplayArgs),
+    /// Have users told something
+    #[command(after_help = help::NOTIFY_SEND_EXAMPLES)]
+    Send(SendArgs),
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +64,40 @@ pub(super) struct ReplayArgs {
     settings: Settings,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct SendArgs {
+    /// Whom: ids of users, or names that are no numbers; 1,000 at most
+    #[arg(value_name = "USER", required = true)]
+    users: Vec<String>,
+
+    /// One line of at most 200 characters
+    #[arg(long)]
+    title: String,
+
+    /// The text
+    #[arg(long, default_value = "", hide_default_value = true)]
+    body: String,
+
+    /// What kind it is: users choose by it what they are told
+    #[arg(long, default_value = "operator")]
+    category: String,
+
+    /// By what: apns, fcm, webpush, mail, sms or webhook; by those of devices unless given
+    #[arg(long = "medium", value_name = "MEDIUM,…", value_delimiter = ',')]
+    media: Vec<Medium>,
+
+    /// It is worth waking a device for
+    #[arg(long)]
+    urgent: bool,
+
+    /// Print the answer of the node as it is, JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
 pub(super) fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
     match command {
         NotifyCommand::Status(StatusArgs { json, settings }) => {
@@ -72,6 +111,14 @@ pub(super) fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
         NotifyCommand::Replay(ReplayArgs { medium, settings }) => {
             let replayed = asked(settings, "POST", &format!("/admin/notify/{medium}/replay"), "")?;
             print(&format!("{} of {medium} are tried again\n", replayed["replayed"]))?;
+        }
+        NotifyCommand::Send(SendArgs { users, title, body, category, media, urgent, json, settings }) => {
+            let wanted = json!({
+                "to": users, "title": title, "body": body, "category": category, "media": media, "urgent": urgent,
+            });
+            let sent = asked(settings, "POST", "/admin/notify/send", &wanted.to_string())?;
+            let (id, users) = (word(&sent["id"]), word(&sent["recipients"]));
+            print(&if *json { format!("{sent}\n") } else { format!("notice  {id}\nusers   {users}\n") })?;
         }
     }
     Ok(ExitCode::SUCCESS)
