@@ -20,6 +20,7 @@ mod notifications;
 pub(crate) mod openapi;
 mod paging;
 mod people;
+mod reports;
 mod revisions;
 mod search;
 mod servers;
@@ -62,6 +63,7 @@ macro_rules! with_operations {
             contacts::list contacts::put contacts::delete
             addresses::ask addresses::verify addresses::remove settings::get settings::put
             notifications::notify notifications::one notifications::cancel events::list
+            reports::report
             templates::put templates::list templates::one templates::delete templates::preview
             people::friends people::put_friend people::delete_friend
             people::blocks people::put_block people::delete_block

@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     addresses, auth, channels, contacts, dev, devices, events, members, mentions, messages, notifications, people,
-    revisions, search, servers, settings, templates, users, with_operations,
+    reports, revisions, search, servers, settings, templates, users, with_operations,
 };
 use crate::problem::ProblemBody;
 use crate::shards::Shards;

@@ -11,6 +11,7 @@ mod large;
 mod links;
 mod notifications;
 mod people;
+mod reports;
 mod revisions;
 mod search;
 mod settings;

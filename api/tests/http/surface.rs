@@ -44,7 +44,7 @@ fn what_is_described_is_what_is_served() {
     let mut client = Client::connect(world.public);
     for path in paths {
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-            let concrete = ["{channel_id}", "{user_id}", "{device_id}", "{notice_id}", "{seq}"]
+            let concrete = ["{channel_id}", "{user_id}", "{device_id}", "{notice_id}", "{seq}", "{heard}"]
                 .iter()
                 .fold(path.to_owned(), |path, variable| path.replace(variable, "1"));
             let status = client.ask(method, &concrete, &[], "").status;
