@@ -4,27 +4,30 @@
 //! Owns the answers' form and the way from the internal listener, which knows no store, to whoever has it. What is stored
 //! is `chat::notices`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 use chat::accounts;
 use chat::keys::Queue;
-use chat::notices::accept;
+use chat::notices::accept::{self, Report};
 use chat::notices::apps::App;
 use chat::notices::{self, Depth, GivenUp};
 use kv::Engine;
 use schema::limits::NOTICE_RECIPIENTS_MAX;
-use schema::record::{AppRecord, NoticeRecord};
+use schema::record::{AppRecord, DeliveryRecord, NoticeRecord};
 use schema::{ErrorCode, Medium, NoticeId, Refusal, UnixMs, UserId};
 use serde::Serialize;
 
+use crate::apps::key_text;
 use crate::problem::Problem;
 use crate::state::entropy;
 
 /// Dead notifications that are tried again in one transaction.
 const REPLAYED_AT_ONCE: u32 = 500;
+/// Targets of a notification that are shown one by one.
+const TARGETS_SHOWN: usize = 100;
 /// Dead notifications that one question lists at most.
 pub(crate) const DEAD_MAX: u32 = 10_000;
 
@@ -62,6 +65,57 @@ pub struct Sent {
     recipients: usize,
 }
 
+/// A notification and what became of it so far, without what it says.
+#[derive(Debug, Serialize)]
+pub struct Notice {
+    id: NoticeId,
+    /// The key of the application that asked for it; absent of an operator's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<String>,
+    category: String,
+    recipients: u32,
+    created_ms: UnixMs,
+    send_ms: UnixMs,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_ms: Option<UnixMs>,
+    /// How many targets are in which state; none before its time, and none of one that recurs.
+    states: BTreeMap<&'static str, u64>,
+    /// The first 100 of them.
+    targets: Vec<NoticeTarget>,
+}
+
+/// What became of it on one target.
+#[derive(Debug, Serialize)]
+pub(crate) struct NoticeTarget {
+    user_id: UserId,
+    medium: Medium,
+    device_id: String,
+    state: &'static str,
+    at_ms: UnixMs,
+    attempts: u32,
+    why: String,
+}
+
+impl Notice {
+    fn new(id: NoticeId, Report { record, states, deliveries }: Report) -> Self {
+        let target = |(user_id, medium, device_id, of): (UserId, Medium, String, DeliveryRecord)| {
+            let DeliveryRecord { state, at_ms, attempts, why, .. } = of;
+            NoticeTarget { user_id, medium, device_id, state: state.word(), at_ms, attempts, why }
+        };
+        Self {
+            id,
+            app: (record.app != 0).then(|| key_text(record.app)),
+            category: record.category,
+            recipients: record.recipients,
+            created_ms: record.created_ms,
+            send_ms: record.send_ms,
+            cancelled_ms: record.cancelled_ms,
+            states: states.into_iter().map(|(state, count)| (state.word(), count)).collect(),
+            targets: deliveries.into_iter().map(target).collect(),
+        }
+    }
+}
+
 /// The number of notifications that are tried again.
 #[derive(Debug, Serialize)]
 pub struct Replayed {
@@ -81,6 +135,9 @@ pub trait Queues: Send + Sync + 'static {
 
     /// Has users told something, each once: ids, or names of those who have one that is no number.
     fn send(&self, to: Vec<String>, record: NoticeRecord) -> Answer<'_, Sent>;
+
+    /// What became of a notification, whoever asked for it.
+    fn notice(&self, id: NoticeId) -> Answer<'_, Notice>;
 
     /// Tries everything again that was given up of a medium until now.
     fn replay(&self, medium: Medium, now: UnixMs) -> Answer<'_, Replayed>;
@@ -197,6 +254,13 @@ impl<E: Engine> Queues for StoredQueues<E> {
 
     fn send(&self, to: Vec<String>, record: NoticeRecord) -> Answer<'_, Sent> {
         Box::pin(async move { self.accept(to, record).await.map_err(Problem::into_refusal) })
+    }
+
+    fn notice(&self, id: NoticeId) -> Answer<'_, Notice> {
+        Box::pin(async move {
+            let report = accept::report_any(&self.engine, id, TARGETS_SHOWN).await;
+            Ok(Notice::new(id, report.map_err(Problem::from).map_err(Problem::into_refusal)?))
+        })
     }
 
     fn replay(&self, medium: Medium, now: UnixMs) -> Answer<'_, Replayed> {

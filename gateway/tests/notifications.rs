@@ -248,6 +248,16 @@ fn a_template_is_told_in_each_targets_language_and_an_operators_words_as_they_ar
     assert_eq!(node.metric(r#"rookery_notify_cache_misses_total{cache="rendered"}"#), 2);
     assert_eq!(node.metric(r#"rookery_notify_cache_hits_total{cache="rendered"}"#), 1);
 
+    // Who has chosen a language is told in it, whatever the device's is.
+    let (status, answer) =
+        node.http("PUT", "/v1/me/notification-settings", Some(&ann), Some(&json!({"language": "en"})));
+    assert_eq!(status, 204, "{answer}");
+    let mut chosen = wanted(json!({"name": "Ann", "parcels": []}));
+    chosen["to"] = json!([ann_id]);
+    accept(&chosen);
+    assert!(fakes.apns.wait(3, TOLD), "{:?}", fakes.apns.counts());
+    assert_eq!(told(&fakes.apns, &token(1))[1..], ["For Ann | Tomorrow, 0 of them | None"]);
+
     // A template that its parameters do not do for is not told, and says why.
     accept(&wanted(json!({"name": "Zoë"})));
     let dead = |medium: &str| {
@@ -262,10 +272,16 @@ fn a_template_is_told_in_each_targets_language_and_an_operators_words_as_they_ar
 
     let (code, sent) = cli(&node, &["notify", "send", "ann", &bob_id, "--title", "Maintenance", "--body", "At ten."]);
     assert_eq!((code, word(&sent, "users").as_str()), (0, "2"), "{sent}");
-    assert!(fakes.apns.wait(4, TOLD), "{:?}", fakes.apns.counts());
-    assert_eq!(told(&fakes.apns, &token(1))[1..], ["Maintenance | At ten. | None"]);
+    assert!(fakes.apns.wait(5, TOLD), "{:?}", fakes.apns.counts());
+    assert_eq!(told(&fakes.apns, &token(1))[2..], ["Maintenance | At ten. | None"]);
     let received = fakes.apns.received();
     assert!(received.iter().any(|received| received.data.get("notice_id") == Some(&word(&sent, "notice"))), "{sent}");
+    let shown = || cli(&node, &["notify", "show", &word(&sent, "notice")]).1;
+    let all_sent = (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(100));
+        word(&shown(), "targets") == "3 sent"
+    });
+    assert!(all_sent && word(&shown(), "of") == "an operator" && shown().contains("tablet"), "{}", shown());
     let refused = |words: &[&str], expected: &str| {
         let (code, said) = cli(&node, &[&["notify", "send"], words].concat());
         assert!(code != 0 && said.contains(expected), "{words:?}: {code} {said}");

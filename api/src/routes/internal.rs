@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use schema::{ErrorCode, Medium};
+use schema::{ErrorCode, Medium, NoticeId};
 use serde::{Deserialize, Serialize};
 
 use crate::apps::{Applications, Wanted};
@@ -176,6 +176,14 @@ pub(crate) async fn send(
         return Err(Problem::new(ErrorCode::StorageUnavailable, "the store has too little disk left to grow"));
     }
     Ok((StatusCode::ACCEPTED, Json(queues.send(to, record).await?)))
+}
+
+/// What became of a notification.
+pub(crate) async fn notice(
+    State(node): State<Arc<dyn Node>>,
+    UrlPath(id): UrlPath<NoticeId>,
+) -> Result<impl IntoResponse, Problem> {
+    Ok(Json(store_queues(&node)?.notice(id).await?))
 }
 
 /// Has what was given up tried again.

@@ -324,6 +324,13 @@ pub(crate) struct Delivery {
 pub(crate) struct Notification {
     id: NoticeId,
     category: String,
+    /// The template that it is told by, if it is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
+    template: String,
+    /// The template's version when it was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_version: Option<u32>,
     created_ms: UnixMs,
     send_ms: UnixMs,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -362,6 +369,8 @@ pub(crate) async fn one<E: Engine, S: Shards>(
     Ok(Json(Notification {
         id,
         category: record.category,
+        template_version: (!record.template.is_empty()).then_some(record.template_version),
+        template: record.template,
         created_ms: record.created_ms,
         send_ms: record.send_ms,
         every_ms: (record.every_ms > 0).then_some(record.every_ms),

@@ -216,6 +216,13 @@ fn an_operator_has_users_told_by_their_ids_or_names() {
         rows.iter().map(|(_, depth)| depth.rows).sum::<u64>()
     };
     assert_eq!(notices(), 2, "one for each");
+    let (_, sent) = admin(&world, "POST", "/admin/notify/send", &to(&["bora"]).to_string());
+    let (status, shown) = admin(&world, "GET", &format!("/admin/notify/notices/{}", text(&sent["id"])), "");
+    assert_eq!((status, &shown["recipients"], &shown["app"]), (200, &json!(1), &Value::Null), "{shown}");
+    assert_eq!((&shown["states"], &shown["targets"]), (&json!({}), &json!([])), "it is not due yet");
+    let none = "/admin/notify/notices/019357e5-5a3c-7000-8000-000000000001";
+    assert_eq!(admin(&world, "GET", none, "").0, 404);
+    assert_eq!(admin(&world, "GET", "/admin/notify/notices/x", "").0, 400);
     let check = |wanted: Value, expected: &str| {
         let (status, said) = send(&world, wanted);
         assert!(status == 400 && said.contains(expected), "{status} {said}");
@@ -237,7 +244,7 @@ fn an_operator_has_users_told_by_their_ids_or_names() {
     check(with("media", json!(["pigeon"])), "unknown variant `pigeon`");
     check(with("media", json!(["apns", "sms"])), "sends nothing by sms; it sends by apns, webpush");
     check(with("colour", json!(1)), "unknown field `colour`");
-    assert_eq!(notices(), 2, "nothing of it was stored");
+    assert_eq!(notices(), 3, "nothing of it was stored");
     let headers = [("origin", "https://a.example")];
     let from_page =
         Client::connect(world.internal).ask("POST", "/admin/notify/send", &headers, &to(&["bora"]).to_string());

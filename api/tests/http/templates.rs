@@ -178,6 +178,8 @@ fn a_notification_by_a_template_has_its_parameters_and_no_words_of_its_own() {
     // Nothing of it was stored or counted: the quota is whole.
     let (status, id) = notify(&mut world, &app, &wanted(json!({"name": "Zoë", "parcels": [1]})), Some("k"));
     assert_eq!(status, 202, "{id}");
+    let (_, shown) = asked(&mut world, &app, "GET", &format!("/v1/notifications/{id}"), &Value::Null);
+    assert_eq!((&shown["template"], &shown["template_version"]), (&json!("a"), &json!(1)));
     // The same request is the same notification, whatever became of its template.
     assert_eq!(asked(&mut world, &app, "DELETE", "/v1/templates/a", &Value::Null).0, 204);
     assert_eq!(notify(&mut world, &app, &wanted(json!({"name": "Zoë", "parcels": [1]})), Some("k")), (202, id));

@@ -55,6 +55,7 @@ Examples:
   rookery notify dead apns --limit 20
   rookery notify replay apns       once the cause is mended
   rookery notify send ann --title 'Maintenance' --body 'From 22:00 on, for ten minutes.'
+  rookery notify show 019357e5-5a3c-7000-8000-000000000001
 
 A running node is asked at listen.internal. What waits is that of the whole store; reading it takes as long as it is deep.";
 
@@ -64,7 +65,7 @@ Examples:
   rookery notify send ann --title 'Sign in again' --medium mail,apns --urgent
 
 It is stored when this ends, and told at once by a node with the role notify. Who has no contact of such a medium, or wants nothing of the
-category, is not told. What became of it: rookery notify status and dead.";
+category, is not told. What became of it: rookery notify show NOTICE.";
 
 pub(super) const APP_EXAMPLES: &str = "\
 Examples:

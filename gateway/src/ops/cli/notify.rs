@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use schema::Medium;
+use schema::{Medium, NoticeId};
 use serde_json::{Value, json};
 
 use crate::ops::terminal::{print, table};
@@ -26,6 +26,8 @@ pub(super) enum NotifyCommand {
     /// Have users told something
     #[command(after_help = help::NOTIFY_SEND_EXAMPLES)]
     Send(SendArgs),
+    /// Show what became of a notification
+    Show(ShowArgs),
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +100,19 @@ pub(super) struct SendArgs {
     settings: Settings,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Its id, as `rookery notify send` or an application was told it
+    notice: NoticeId,
+
+    /// Print the answer of the node as it is, JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
 pub(super) fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
     match command {
         NotifyCommand::Status(StatusArgs { json, settings }) => {
@@ -119,6 +134,10 @@ pub(super) fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
             let sent = asked(settings, "POST", "/admin/notify/send", &wanted.to_string())?;
             let (id, users) = (word(&sent["id"]), word(&sent["recipients"]));
             print(&if *json { format!("{sent}\n") } else { format!("notice  {id}\nusers   {users}\n") })?;
+        }
+        NotifyCommand::Show(ShowArgs { notice, json, settings }) => {
+            let shown = asked(settings, "GET", &format!("/admin/notify/notices/{notice}"), "")?;
+            print(&if *json { format!("{shown}\n") } else { became(&shown) })?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -145,6 +164,23 @@ fn waiting(queues: &Value) -> String {
         ]);
     }
     table(&rows)
+}
+
+fn became(notice: &Value) -> String {
+    let states = notice["states"].as_object().into_iter().flatten().map(|(state, count)| format!("{count} {state}"));
+    let mut states: Vec<String> = states.collect();
+    if notice["cancelled_ms"].is_number() {
+        states.push("cancelled".to_owned());
+    }
+    let states = if states.is_empty() { "not due yet, or nobody to tell".to_owned() } else { states.join(", ") };
+    let app = if notice["app"].is_null() { "an operator".to_owned() } else { word(&notice["app"]) };
+    let mut rows = vec![["USER", "BY", "DEVICE", "STATE", "ATTEMPTS", "WHY"].map(str::to_owned)];
+    for target in notice["targets"].as_array().into_iter().flatten() {
+        rows.push(["user_id", "medium", "device_id", "state", "attempts", "why"].map(|field| word(&target[field])));
+    }
+    let targets = if rows.len() > 1 { format!("\n{}", table(&rows)) } else { String::new() };
+    let (category, users) = (word(&notice["category"]), word(&notice["recipients"]));
+    format!("of        {app}\ncategory  {category}\nusers     {users}\ntargets   {states}\n{targets}")
 }
 
 fn dead(given_up: &Value, medium: Medium) -> String {

@@ -124,12 +124,21 @@ const DELIVERIES_MAX: u32 = 20_000;
 /// # Errors
 /// 102 if the application has no such notice; the store's, and damage.
 pub async fn report<E: Engine>(engine: &E, app: u64, id: NoticeId, limit: usize) -> Result<Report, LayerError> {
+    let report = report_any(engine, id, limit).await?;
+    if report.record.app == app { Ok(report) } else { Err(no_such(id).into()) }
+}
+
+/// The same of a notice of whichever application, or of an operator.
+///
+/// # Errors
+/// 102 if there is no such notice; the store's, and damage.
+pub async fn report_any<E: Engine>(engine: &E, id: NoticeId, limit: usize) -> Result<Report, LayerError> {
     let key = keys::notice(id);
     let range = keys::deliveries_of(id).rows(DELIVERIES_MAX);
     let (row, page) =
         read!(engine, Begin::Fresh, |tx| { Ok((tx.get(&key).await?, tx.snapshot_get_range(&range).await?)) })?;
     let record = unreadable::refuse_some(&key, row.as_ref(), NoticeRecord::decode)?;
-    let record = record.filter(|record| record.app == app).ok_or_else(|| no_such(id))?;
+    let record = record.ok_or_else(|| no_such(id))?;
     let mut deliveries = unreadable::readable(&page.rows, |row: &Row| {
         let (_, _, user, medium, device) = keys::delivery_fields(&row.key)?;
         Ok((user, medium, device, DeliveryRecord::decode(&row.value)?))
