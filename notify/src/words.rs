@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_says_why_and_is_not_tried_for_each_target() {
-        let told = (1, 1, "en", Medium::Apns, "body uses nam, which are no parameters of the template");
+        let told = (1, 1, "en", Medium::Apns, "body, line 1: it uses nam, no parameter of the template");
         let other = (2, told.1, told.2, told.3, told.4);
         check("{{ nam }}", &[told, told, other], 1, 2);
         let told = (1, 1, "en", Medium::Apns, "body, line 1: undefined value");

@@ -87,7 +87,7 @@ fn a_template_that_does_not_do_is_refused_with_its_place_and_nothing_is_stored()
     };
     let body = "/variants/0/body";
     check(body, json!("a\n{{ name"), "variant en: body, line 2: unexpected end of input");
-    check(body, json!("{{ nam }}"), "variant en: body uses nam, which are no parameters of the template");
+    check(body, json!("{{ nam }}"), "variant en: body, line 1: it uses nam, no parameter of the template");
     check(body, json!("\n\n{{ name|pprint }}"), "variant en: body, line 3: there is no filter pprint");
     check(body, json!("{% for a in range(9) %}{% endfor %}"), "variant en: body, line 1: there is no function range");
     check(body, json!("x".repeat(64 * 1024)), "together, the limit is 65536");

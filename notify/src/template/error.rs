@@ -90,10 +90,12 @@ pub enum CompileError {
         detail: String,
     },
     /// What it uses and does not take.
-    #[error("{part} uses {}, which are no parameters of the template", .names.join(", "))]
+    #[error("{part}, line {line}: it uses {}, no parameter of the template", .names.join(", "))]
     Undeclared {
         /// Which part.
         part: Part,
+        /// Of the first use of any, from 1 on.
+        line: usize,
         /// In their order.
         names: Vec<String>,
     },

@@ -191,7 +191,14 @@ fn check_part(parameters: &[Parameter], part: Part, environment: &Environment<'s
     let declared = |name: &String| parameters.iter().any(|parameter| parameter.name == *name);
     let mut names: Vec<_> = template.undeclared_variables(false).into_iter().filter(|name| !declared(name)).collect();
     names.sort();
-    if names.is_empty() { Ok(()) } else { Err(CompileError::Undeclared { part, names }) }
+    // The first of them in the order of the template.
+    let uses = |instruction: &Instruction<'_>| match instruction {
+        Instruction::Lookup(name) => names.iter().any(|undeclared| undeclared == name),
+        _ => false,
+    };
+    let at = (0..).map_while(|at| Some((at, instructions.get(at)?))).find(|(_, instruction)| uses(instruction));
+    let line = at.and_then(|(at, _)| instructions.get_line(at)).unwrap_or(1);
+    if names.is_empty() { Ok(()) } else { Err(CompileError::Undeclared { part, line, names }) }
 }
 
 impl Compiled {

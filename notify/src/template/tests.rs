@@ -296,7 +296,7 @@ fn a_template_that_cannot_be_read_says_where() {
     check_body_refused("{% macro x() %}{% endmacro %}", "body, line 1: unknown statement macro");
     check_body_refused(
         "\n\n{{ nam }} {{ conut }} {{ name }}",
-        "body uses conut, nam, which are no parameters of the template",
+        "body, line 3: it uses conut, nam, no parameter of the template",
     );
     check_refused(
         |template| "{{".clone_into(&mut template.variants[0].title),
@@ -304,7 +304,7 @@ fn a_template_that_cannot_be_read_says_where() {
     );
     check_refused(
         |template| template.variants[0].html = Some("{{ x }}".to_owned()),
-        "variant en: html uses x, which are no parameters of the template",
+        "variant en: html, line 1: it uses x, no parameter of the template",
     );
     let deep = format!("{{{{ {}1{} }}}}", "(".repeat(30_000), ")".repeat(30_000));
     check_body_refused(&deep, "body, line 1: template exceeds maximum recursion limits");
