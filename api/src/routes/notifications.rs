@@ -199,6 +199,21 @@ impl NotifyRequest {
         Ok(())
     }
 
+    /// Whether it can be accepted now, by this server and at this load. The version of its template; 0 without one.
+    async fn check_now<E: Engine, S: Shards>(&self, api: &Api<E, S>, app: u64, now: UnixMs) -> Result<u32, Problem> {
+        self.check(now)?;
+        let unknown = self.media.iter().find(|&&medium| !api.config.media.sends(medium));
+        if let Some(medium) = unknown {
+            return Err(bad(format!("this server sends nothing by {medium}")));
+        }
+        if api.config.media.backlog() >= BACKLOG_MAX {
+            let text = format!("{BACKLOG_MAX} notifications and more wait at this node, try again later");
+            return Err(Problem::new(ErrorCode::RateLimited, text).after_ms(BACKLOG_RETRY_MS));
+        }
+        api.takes_writes()?;
+        self.check_template(api, app).await
+    }
+
     /// The version of the template that it is told by, for which it has all parameters; 0 without one.
     async fn check_template<E: Engine, S: Shards>(&self, api: &Api<E, S>, app: u64) -> Result<u32, Problem> {
         if self.template.is_empty() {
@@ -267,30 +282,20 @@ pub(crate) async fn notify<E: Engine, S: Shards>(
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     AppCaller::<E, S>::may(&app, Scope::Send)?;
     let now = api.wall();
-    request.check(now)?;
-    let unknown = request.media.iter().find(|&&medium| !api.config.media.sends(medium));
-    if let Some(medium) = unknown {
-        return Err(bad(format!("this server sends nothing by {medium}")));
-    }
     let key = idempotency_key(&headers)?.unwrap_or_default();
-    if api.config.media.backlog() >= BACKLOG_MAX {
-        let text = format!("{BACKLOG_MAX} notifications and more wait at this node, try again later");
-        return Err(Problem::new(ErrorCode::RateLimited, text).after_ms(BACKLOG_RETRY_MS));
-    }
-    api.takes_writes()?;
     let digest = Sha256::digest(serde_json::to_vec(&request).expect("what was read from JSON is JSON again"));
     let content_hash = u64::from_be_bytes(digest[..8].try_into().expect("8 of 32 bytes"));
     let to: Vec<UserId> = request.to.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-    let recipients = u32::try_from(to.len()).expect("1,000 at most");
-    let id = NoticeId::new(now, u128::from(entropy()?) << 64 | u128::from(entropy()?));
-    let template_version = match request.check_template(&api, app.id).await {
+    let recipients = u32::try_from(to.len()).unwrap_or(u32::MAX);
+    let template_version = match request.check_now(&api, app.id, now).await {
         Ok(version) => version,
-        // What was accepted with a template that is another by now is accepted.
+        // What was accepted stays so, though its time is past by now, or its template another.
         Err(refused) => match accept::again(&api.engine, app.id, &key, content_hash, now).await? {
             Some(id) => return Ok((StatusCode::ACCEPTED, Json(Accepted { id, recipients, duplicate: true }))),
             None => return Err(refused),
         },
     };
+    let id = NoticeId::new(now, u128::from(entropy()?) << 64 | u128::from(entropy()?));
     let record = request.record(app.id, key, recipients, template_version, now);
     let wanted = Wanted { id, record, to, content_hash };
     let (id, is_new) = accept::accept(&api.engine, &app, &wanted, now).await?;

@@ -133,6 +133,18 @@ fn a_notification_is_accepted_once_under_its_key_and_can_be_cancelled() {
     assert_eq!(notify(&mut world, &app, &body(&["1", "2", "1"]), Some("k")), (202, id.clone()));
     assert_eq!(notify(&mut world, &app, &body(&["1"]), Some("k")).0, 409);
     assert_ne!(notify(&mut world, &app, &body(&["1"]), None).1, id);
+    // It stays accepted when it could be no more: its time is past, too many others wait.
+    let mut timed = body(&["1"]);
+    timed["send_at"] = json!(world.wall().0 + 1_000);
+    let (_, timed_id) = notify(&mut world, &app, &timed, Some("t"));
+    world.advance_ms(3_600_000);
+    assert_eq!(notify(&mut world, &app, &timed, Some("u")).0, 400);
+    assert_eq!(notify(&mut world, &app, &timed, Some("t")), (202, timed_id));
+    world.backlog.store(1_200_000, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(notify(&mut world, &app, &body(&["1", "2", "1"]), Some("k")), (202, id.clone()));
+    assert_eq!(notify(&mut world, &app, &body(&["1"]), Some("k")).0, 409);
+    assert_eq!(notify(&mut world, &app, &body(&["1"]), Some("u")).0, 429);
+    world.backlog.store(0, std::sync::atomic::Ordering::Relaxed);
     let path = format!("/v1/notifications/{id}");
     let read = |world: &mut World, app: &App| {
         let answer = ask(world, app, "GET", &path, "", &[]);
