@@ -131,6 +131,44 @@ fn shop(node: &Node) -> (String, String) {
 }
 
 #[test]
+fn who_chooses_mail_is_told_by_it_once_the_address_is_proved() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).expect("it can be made");
+    let fakes = Fakes::start(&directory.path().join("fakes")).expect("they start");
+    let providers = fakes.config_path().to_str().expect("a path in UTF-8").to_owned();
+    let node = Node::start("run", &data, &["--notify.providers_file", &providers]);
+    let (_, ann) = node.sign_up("ann");
+    let (bob_id, bob) = node.sign_up("bob");
+
+    let address = json!({"medium": "mail", "address": "bob@example.org"});
+    let (status, answer) = node.http("PUT", "/v1/me/contacts", Some(&bob), Some(&address));
+    assert_eq!(status, 202, "{answer}");
+    assert!(fakes.mail.wait(1, TOLD), "{:?}", fakes.mail.counts());
+    let mail = &fakes.mail.received()[0];
+    let code = mail.title.strip_prefix("Your code is ").expect("a code").to_owned();
+    assert_eq!((mail.target.as_str(), mail.body.contains(&code)), ("bob@example.org", true));
+    let (status, answer) = node.http("POST", "/v1/me/contacts/mail/verify", Some(&bob), Some(&json!({"code": code})));
+    assert_eq!(status, 204, "{answer}");
+
+    // A message to who is away: by mail because it was chosen, once, with what is unread.
+    let settings = json!({"categories": {"messages": {"mail": true}}});
+    let (status, answer) = node.http("PUT", "/v1/me/notification-settings", Some(&bob), Some(&settings));
+    assert_eq!(status, 204, "{answer}");
+    let direct = node.direct(&ann, &bob_id);
+    send(&node, &ann, &direct, 1, "are you <there>?");
+    send(&node, &ann, &direct, 2, "it is & remains urgent");
+    assert!(fakes.mail.wait(2, TOLD), "{:?}", fakes.mail.counts());
+    let mail = &fakes.mail.received()[1];
+    assert_eq!((mail.title.as_str(), mail.target.as_str()), ("2 new from ann", "bob@example.org"));
+    assert_eq!(mail.body.trim(), "it is & remains urgent");
+    assert!(mail.extra["html"].contains("it is &amp; remains urgent"), "{:?}", mail.extra);
+    assert_eq!(fakes.mail.counts().taken, 2, "once each");
+    node.signal(Signal::TERM);
+    assert!(node.ended().0.success());
+}
+
+#[test]
 fn a_backend_notifies_through_trouble_of_a_provider_and_sees_what_became_of_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path().join("data");

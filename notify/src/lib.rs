@@ -8,6 +8,7 @@
 //! compose      a job in words
 //! counts       what is counted
 //! message      what one target is told, whatever the medium
+//! letter       the HTML of a mail whose application has written none
 //! links        links in what it is told
 //! outcome      what came of it
 //! breaker      whether a provider is asked at all
@@ -24,6 +25,7 @@ pub mod breaker;
 pub mod categories;
 pub mod compose;
 mod counts;
+mod letter;
 mod limits;
 pub mod links;
 pub mod message;

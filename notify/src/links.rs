@@ -4,14 +4,18 @@
 //! its maker's. Nothing tells that it was followed or opened unless its application asked for that.
 
 use chat::notices::{Job, Link, is_web_url};
-use schema::Medium;
+use schema::{ChannelId, Medium, NoticeId};
 
+use crate::letter;
 use crate::message::Message;
 
 /// A maker of URLs for links.
 pub trait Links: Send + Sync {
     /// The URL of a link, below this server's public one: letters, digits and signs that are legal anywhere in HTML.
     fn url(&self, link: &Link) -> String;
+
+    /// The URL of a channel on this server's page.
+    fn channel(&self, channel: ChannelId) -> String;
 }
 
 /// What a message is, as far as its links go.
@@ -26,12 +30,18 @@ pub struct About<'a> {
 /// The name under which an application on a device is told the link that tells of a click.
 pub(crate) const CLICK_URL: &str = "click_url";
 
+/// How what stands below a mail looks.
+const SMALL: &str = "style=\"margin:16px 0;text-align:center;font:13px sans-serif\"";
+
 /// Bytes of a URL that a device is told a link to: services take 4 KB in all, and the link is longer than its URL.
 const DEVICE_URL_BYTES_MAX: usize = 400;
 
 /// Puts the links of a job into its message; without a maker, of a server that has no public URL, only what needs none.
 pub fn add(links: Option<&dyn Links>, job: &Job, about: About<'_>, message: &mut Message) {
     let url = message.data.get("url").filter(|url| is_web_url(url)).cloned();
+    let is_message = job.record.origin == NoticeId::default();
+    let channel = links.filter(|_| is_message && job.medium == Medium::Mail);
+    let url = url.or_else(|| Some(channel?.channel(job.record.channel)));
     let tracked = links.filter(|_| about.is_tracked);
     let click = url.clone().and_then(|url| Some(tracked?.url(&Link::Click { target: job.target(), url })));
     match job.medium {
@@ -57,6 +67,7 @@ fn mail(
     open: Option<&str>,
     unsubscribe: Option<String>,
 ) {
+    message.html.get_or_insert_with(|| letter::html(&message.title, &message.body, url));
     if let Some(url) = url {
         let there = click.unwrap_or(url);
         if message.body.contains(url) {
@@ -77,7 +88,7 @@ fn mail(
                 }
             }
         }
-        let footer = unsubscribe.iter().map(|url| format!("<p><a href=\"{url}\">Unsubscribe</a></p>"));
+        let footer = unsubscribe.iter().map(|url| format!("<p {SMALL}><a href=\"{url}\">Unsubscribe</a></p>"));
         let pixel = open.iter().map(|url| format!("<img src=\"{url}\" width=\"1\" height=\"1\" alt=\"\">"));
         let end = html.to_ascii_lowercase().rfind("</body>").unwrap_or(html.len());
         html.insert_str(end, &footer.chain(pixel).collect::<String>());
@@ -98,6 +109,10 @@ mod tests {
     struct Named;
 
     impl Links for Named {
+        fn channel(&self, channel: ChannelId) -> String {
+            format!("https://chat.example/n/channel-{channel}")
+        }
+
         fn url(&self, link: &Link) -> String {
             match link {
                 Link::Click { url, .. } => format!("https://chat.example/n/click-{}", url.len()),
@@ -113,10 +128,24 @@ mod tests {
     const URL: &str = "https://shop.example/?a=1&b=2";
 
     fn linked(medium: Medium, is_tracked: bool, has_public_url: bool, url: &str, html: Option<&str>) -> Message {
+        let data = BTreeMap::from([("url".to_owned(), url.to_owned())]);
+        let message = linked_of(NoticeId([1; 16]), medium, is_tracked, has_public_url, data, html);
+        assert_eq!(message.data["url"], url, "what a device is told stays");
+        message
+    }
+
+    fn linked_of(
+        origin: NoticeId,
+        medium: Medium,
+        is_tracked: bool,
+        has_public_url: bool,
+        data: BTreeMap<String, String>,
+        html: Option<&str>,
+    ) -> Message {
         let record = JobRecord {
-            channel: ChannelId(0),
+            channel: ChannelId(7),
             seq: Seq(0),
-            origin: NoticeId::default(),
+            origin,
             planned_ms: UnixMs(1),
             expires_ms: UnixMs(9),
             attempts: 1,
@@ -135,7 +164,7 @@ mod tests {
             html: html.map(str::to_owned),
             collapse: String::new(),
             badge: None,
-            data: BTreeMap::from([("url".to_owned(), url.to_owned())]),
+            data,
             media: None,
             is_urgent: false,
             expires_ms: UnixMs(9),
@@ -144,8 +173,25 @@ mod tests {
         };
         let about = About { category: Some("shipping"), is_tracked };
         add(has_public_url.then_some(&Named as &dyn Links), &job, about, &mut message);
-        assert_eq!(message.data["url"], url, "what a device is told stays");
         message
+    }
+
+    #[test]
+    fn a_mail_of_a_message_leads_to_its_channel() {
+        let of = |medium, has_public_url| {
+            linked_of(NoticeId::default(), medium, false, has_public_url, BTreeMap::new(), None)
+        };
+        let mail = of(Medium::Mail, true);
+        assert!(mail.body.contains("Open: https://chat.example/n/channel-7\n"), "{}", mail.body);
+        let html = mail.html.expect("a letter");
+        assert!(
+            html.contains("<a href=\"https://chat.example/n/channel-7\"") && html.contains("Unsubscribe"),
+            "{html}"
+        );
+        let mail = of(Medium::Mail, false);
+        assert_eq!((mail.body.as_str(), mail.html.is_some_and(|html| html.contains("href"))), ("Text", false));
+        let push = of(Medium::Apns, true);
+        assert_eq!((push.html, push.data.len()), (None, 0));
     }
 
     #[test]
@@ -170,7 +216,7 @@ mod tests {
             let found = message.html.expect("it stays").replace("https://chat.example/n/", "@");
             assert_eq!(found, expected, "{html}");
         };
-        let ends = "<p><a href=\"@unsubscribe-2-mail-shipping\">Unsubscribe</a></p>";
+        let ends = format!("<p {SMALL}><a href=\"@unsubscribe-2-mail-shipping\">Unsubscribe</a></p>");
         let pixel = "<img src=\"@open\" width=\"1\" height=\"1\" alt=\"\">";
         check(false, "<b>Hi</b>", &format!("<b>Hi</b>{ends}"));
         check(true, "<b>Hi</b>", &format!("<b>Hi</b>{ends}{pixel}"));

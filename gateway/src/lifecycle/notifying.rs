@@ -13,7 +13,7 @@ use notify::template::{self, Rendered};
 use notify::worker::{self, Parts, Running};
 use notify::{Counts, Links, Providers};
 use schema::template::{Parameter, Template};
-use schema::{Incarnation, Medium};
+use schema::{ChannelId, Incarnation, Medium};
 use serde_json::{Map, Value};
 
 use crate::config::{Config, Role};
@@ -85,6 +85,10 @@ struct NodeLinks {
 impl Links for NodeLinks {
     fn url(&self, link: &Link) -> String {
         format!("{}{}", self.public_url, self.links.path(link))
+    }
+
+    fn channel(&self, channel: ChannelId) -> String {
+        format!("{}/#channel={channel}", self.public_url)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{apns, sms, webhook, webpush};
 pub(crate) struct Addresses {
     pub(crate) apns: SocketAddr,
     pub(crate) fcm: SocketAddr,
+    pub(crate) mail: SocketAddr,
     pub(crate) sms: SocketAddr,
     pub(crate) webhook: SocketAddr,
 }
@@ -39,7 +40,7 @@ fn write_secret(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn text(addresses: &Addresses) -> String {
-    let Addresses { apns, fcm, sms, webhook } = addresses;
+    let Addresses { apns, fcm, mail, sms, webhook } = addresses;
     format!(
         r#"# Written by the fakes: each provider is one of them. See notify.toml at the root of the project for all keys.
 allow_loopback = true
@@ -67,6 +68,14 @@ key_file = "fcm.json"
 url = "http://{fcm}"
 
 [[provider]]
+name = "mail"
+medium = "mail"
+host = "{mail_host}"
+port = {mail_port}
+security = "none"
+from = "Rookery <chat@rookery.example>"
+
+[[provider]]
 name = "sms"
 medium = "sms"
 account_sid = "{account_sid}"
@@ -90,5 +99,7 @@ body = '''
         topic = apns::TOPIC,
         account_sid = sms::ACCOUNT_SID,
         from = sms::FROM,
+        mail_host = mail.ip(),
+        mail_port = mail.port(),
     )
 }

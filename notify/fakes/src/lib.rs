@@ -17,6 +17,7 @@ mod control;
 mod events;
 pub mod fcm;
 mod ledger;
+mod mail;
 mod profile;
 mod server;
 pub mod sms;
@@ -111,6 +112,8 @@ pub struct Fakes {
     pub webpush: Fake,
     /// Firebase Cloud Messaging.
     pub fcm: Fake,
+    /// A mail server.
+    pub mail: Fake,
     /// An SMS gateway.
     pub sms: Fake,
     /// A sink for webhooks.
@@ -140,17 +143,19 @@ impl Fakes {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_observed(directory: &Path, observer: Option<Observer>) -> io::Result<Self> {
-        let mut listening: Vec<(TcpListener, Arc<Shared>)> = Vec::new();
-        let mut fake = |name, (listener, address): (TcpListener, SocketAddr), service: Arc<dyn Service>| {
-            let shared = Arc::new(Shared {
+        let shared = |name| {
+            Arc::new(Shared {
                 name,
-                service,
                 ledger: ledger::Ledger::default(),
                 profile: Mutex::default(),
                 goaway: watch::Sender::new(0),
                 observer: observer.clone(),
-            });
-            listening.push((listener, Arc::clone(&shared)));
+            })
+        };
+        let mut listening: Vec<(TcpListener, Arc<Shared>, Arc<dyn Service>)> = Vec::new();
+        let mut fake = |name, (listener, address): (TcpListener, SocketAddr), service: Arc<dyn Service>| {
+            let shared = shared(name);
+            listening.push((listener, Arc::clone(&shared), service));
             Fake { address, shared }
         };
         let apns = fake("apns", server::bind()?, Arc::new(apns::Apns::new()));
@@ -164,18 +169,25 @@ impl Fakes {
         let webhook = fake("webhook", server::bind()?, Arc::new(webhook::Webhook));
         let shop = Arc::new(events::Shop::default());
         let events = fake("events", server::bind()?, Arc::clone(&shop) as Arc<dyn Service>);
-        let config_path = config::write(
-            directory,
-            &config::Addresses { apns: apns.address, fcm: fcm.address, sms: sms.address, webhook: webhook.address },
-            &google.key_file(),
-        )?;
+        let (mails, address) = server::bind()?;
+        let mail = Fake { address, shared: shared("mail") };
+        let addresses = config::Addresses {
+            apns: apns.address,
+            fcm: fcm.address,
+            mail: mail.address,
+            sms: sms.address,
+            webhook: webhook.address,
+        };
+        let config_path = config::write(directory, &addresses, &google.key_file())?;
+        let postman = Arc::clone(&mail.shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("fakes".to_owned()).spawn(move || {
             runtime.block_on(async {
-                for (listener, shared) in listening {
-                    tokio::spawn(server::serve(listener, shared));
+                for (listener, shared, service) in listening {
+                    tokio::spawn(server::serve(listener, shared, service));
                 }
+                tokio::spawn(mail::serve(mails, postman));
                 // Dropped without a word is as good.
                 let _ = stopped.await;
             });
@@ -184,6 +196,7 @@ impl Fakes {
             apns,
             webpush,
             fcm,
+            mail,
             sms,
             webhook,
             events,
@@ -199,7 +212,7 @@ impl Fakes {
     /// Every fake.
     #[must_use]
     pub fn all(&self) -> Vec<&Fake> {
-        vec![&self.apns, &self.webpush, &self.fcm, &self.sms, &self.webhook, &self.events]
+        vec![&self.apns, &self.webpush, &self.fcm, &self.mail, &self.sms, &self.webhook, &self.events]
     }
 
     /// What a browser gives its application when it subscribes: the JSON of a `PushSubscription`. The name is of

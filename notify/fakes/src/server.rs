@@ -1,4 +1,4 @@
-//! The server of every fake: HTTP/1.1 and HTTP/2 without TLS on a port of loopback.
+//! The server of every fake but that of mail: HTTP/1.1 and HTTP/2 without TLS on a port of loopback.
 //!
 //! Owns the connections and what a profile does. What a request in order is, and in which form it is refused, is each
 //! service's.
@@ -70,7 +70,6 @@ pub type Observer = Arc<dyn Fn(&str, &Received) + Send + Sync>;
 
 pub(crate) struct Shared {
     pub(crate) name: &'static str,
-    pub(crate) service: Arc<dyn Service>,
     pub(crate) ledger: Ledger,
     pub(crate) profile: Mutex<Profile>,
     pub(crate) goaway: watch::Sender<u64>,
@@ -80,6 +79,17 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn profile(&self) -> Profile {
         *self.profile.lock().expect("nobody panics with it")
+    }
+
+    /// Takes a message, and tells whoever observes of one that is new. Whether it is.
+    pub(crate) fn take(&self, mut received: Received) -> bool {
+        received.at_ms = unix_ms();
+        let shown = self.observer.as_ref().map(|observer| (observer, received.clone()));
+        let is_new = self.ledger.take(received);
+        if let Some((observer, received)) = shown.filter(|_| is_new) {
+            observer(self.name, &received);
+        }
+        is_new
     }
 
     pub(crate) fn set_profile(&self, profile: Profile) {
@@ -96,18 +106,20 @@ pub(crate) fn bind() -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 /// Accepts connections until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>, service: Arc<dyn Service>) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(connection(stream, Arc::clone(&shared)))),
+            Ok((stream, _)) => {
+                drop(tokio::spawn(connection(stream, Arc::clone(&shared), Arc::clone(&service))));
+            }
             // Too many descriptors, or a peer that has gone: neither ends a fake.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+async fn connection(stream: TcpStream, shared: Arc<Shared>, of: Arc<dyn Service>) {
     // Only costs time.
     let _ = stream.set_nodelay(true);
     let mut goaway = shared.goaway.subscribe();
@@ -115,8 +127,8 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let service = {
         let cut = Arc::clone(&cut);
         service_fn(move |request: Request<Incoming>| {
-            let (shared, cut) = (Arc::clone(&shared), Arc::clone(&cut));
-            async move { Ok::<_, Infallible>(respond(&shared, request, &cut).await) }
+            let (shared, of, cut) = (Arc::clone(&shared), Arc::clone(&of), Arc::clone(&cut));
+            async move { Ok::<_, Infallible>(respond(&shared, &*of, request, &cut).await) }
         })
     };
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -135,7 +147,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn respond(shared: &Shared, request: Request<Incoming>, cut: &Notify) -> Answer {
+async fn respond(shared: &Shared, service: &dyn Service, request: Request<Incoming>, cut: &Notify) -> Answer {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, REQUEST_BYTES_MAX).collect().await {
         Ok(body) => body.to_bytes(),
@@ -145,7 +157,7 @@ async fn respond(shared: &Shared, request: Request<Incoming>, cut: &Notify) -> A
     if let Some(answer) = control::respond(shared, &request) {
         return answer;
     }
-    let (mut received, ok) = match shared.service.judge(&request) {
+    let (received, ok) = match service.judge(&request) {
         Judged::Message(received, ok) => (received, ok),
         Judged::Other(answer) => return answer,
         Judged::Faulty(why, answer) => {
@@ -155,7 +167,7 @@ async fn respond(shared: &Shared, request: Request<Incoming>, cut: &Notify) -> A
         }
     };
     let number = shared.ledger.asked();
-    let refuse = |refusal| shared.service.refuse(refusal);
+    let refuse = |refusal| service.refuse(refusal);
     let profile = shared.profile();
     match profile {
         Profile::Throttle { retry_after_s } => return refuse(Refusal::Throttled { retry_after_s }),
@@ -167,13 +179,8 @@ async fn respond(shared: &Shared, request: Request<Incoming>, cut: &Notify) -> A
         Profile::Slow { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
         Profile::Ok | Profile::Drop | Profile::Flaky { .. } => {}
     }
-    received.at_ms = unix_ms();
-    let shown = Received::clone(&received);
-    let is_new = shared.ledger.take(*received);
-    if let Some(observer) = shared.observer.as_ref().filter(|_| is_new) {
-        observer(shared.name, &shown);
-    }
-    shared.service.taken(&shown, is_new);
+    let is_new = shared.take(Received::clone(&received));
+    service.taken(&received, is_new);
     if profile == Profile::Drop {
         cut.notify_one();
         pending().await
