@@ -101,7 +101,8 @@ impl World {
                 collapse: String::new(),
                 urgent: false,
                 created_ms: now,
-                send_ms: now,
+                // Nobody is told yet: what happens is that it was accepted.
+                send_ms: now.plus_ms(86_400_000),
                 every_ms: 0,
                 expires_ms: 3_600_000,
                 recipients: 1,

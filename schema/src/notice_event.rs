@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::id::UserId;
 use crate::notice::{Medium, NoticeId};
 use crate::position::Cursor;
-use crate::record::NoticeEventRecord;
+use crate::record::{DeliveryState, NoticeEventRecord};
 use crate::time::UnixMs;
 
 /// One change of what became of a notification.
@@ -18,8 +18,8 @@ pub struct NoticeEvent<'a> {
     cursor: String,
     /// The notification, of one that recurs the same each time.
     notification_id: NoticeId,
-    /// accepted, of the notification as a whole; planned, sent, delivered, opened, clicked, withdrawn, gone, dead or
-    /// expired, of one target.
+    /// accepted, of the notification as a whole; withdrawn or expired, of a user for whom there was no target; planned,
+    /// sent, delivered, opened, clicked, withdrawn, gone, dead or expired, of one target.
     state: &'static str,
     /// When it came into that state.
     at_ms: UnixMs,
@@ -49,7 +49,7 @@ impl<'a> NoticeEvent<'a> {
             notification_id: *notice,
             state: state.word(),
             at_ms: *at_ms,
-            user_id: medium.map(|_| *user),
+            user_id: (*state != DeliveryState::Accepted).then_some(*user),
             medium,
             device_id: device,
             provider,
@@ -71,7 +71,6 @@ impl<'a> NoticeEvent<'a> {
 mod tests {
     use super::*;
     use crate::position::Stamp;
-    use crate::record::DeliveryState;
 
     #[test]
     fn a_line_has_what_there_is_to_say() {
@@ -94,6 +93,12 @@ mod tests {
             ["phone", "apple", "it\nsays \"no\""],
             "\"dead\",\"at_ms\":9,\"user_id\":\"7\",\"medium\":\"apns\",\"device_id\":\"phone\",\"provider\":\"apple\",\
              \"why\":\"it\\nsays \\\"no\\\"\"}\n",
+        );
+        check(
+            0,
+            DeliveryState::Expired,
+            ["", "", "late"],
+            "\"expired\",\"at_ms\":9,\"user_id\":\"7\",\"why\":\"late\"}\n",
         );
         check(4, DeliveryState::Opened, [""; 3], "\"opened\",\"at_ms\":9,\"user_id\":\"7\",\"medium\":\"mail\"}\n");
     }

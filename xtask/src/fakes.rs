@@ -49,6 +49,9 @@ pub(crate) fn run(options: &Fakes) -> Result<()> {
     say(&format!("a browser's subscription   curl http://{webpush}/subscription/NAME"));
     say(&format!("another behaviour          curl http://{apns}/control -d '{{\"profile\": \"flaky:3\"}}'"));
     say(&format!("what one has taken         curl http://{apns}/received    curl http://{apns}/counts"));
+    let events = fakes.events.address();
+    say(&format!("an application's server     rookery app events KEY --url http://{events}/events"));
+    say(&format!("and what calls are signed with    curl http://{events}/control -d '{{\"secret\": \"…\"}}'"));
     say("what arrives follows; Ctrl-C stops them");
     signals.forever().next();
     for fake in fakes.all() {

@@ -22,11 +22,6 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// From now on calls are signed with this.
-    pub(crate) fn expect(&self, secret: &str) {
-        secret.clone_into(&mut self.secret.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
     fn is_signed(&self, signature: &str, body: &[u8]) -> bool {
         let Some((time, hex)) = signature.strip_prefix("t=").and_then(|rest| rest.split_once(",v1=")) else {
             return false;
@@ -65,6 +60,10 @@ impl Service for Shop {
             ..Received::default()
         };
         Judged::Message(Box::new(received), answer(204, ""))
+    }
+
+    fn expect(&self, secret: &str) {
+        secret.clone_into(&mut self.secret.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn refuse(&self, refusal: Refusal) -> Answer {

@@ -59,6 +59,11 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// A refusal in the service's form.
     fn refuse(&self, refusal: Refusal) -> Answer;
 
+    /// From now on requests are signed with this, where they are.
+    fn expect(&self, secret: &str) {
+        let _ = secret;
+    }
+
     /// What follows when a message was taken, such as word of its delivery. `is_new` is false for a repetition.
     fn taken(&self, received: &Received, is_new: bool) {
         let _ = (received, is_new);
@@ -154,7 +159,7 @@ async fn respond(shared: &Shared, service: &dyn Service, request: Request<Incomi
         Err(_) => return answer(413, ""),
     };
     let request = Request::from_parts(head, body);
-    if let Some(answer) = control::respond(shared, &request) {
+    if let Some(answer) = control::respond(shared, service, &request) {
         return answer;
     }
     let (received, ok) = match service.judge(&request) {

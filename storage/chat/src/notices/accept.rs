@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use schema::limits::NOTICE_KEY_DAYS;
-use schema::record::{DeliveryRecord, DeliveryState, FirstNoticeRecord, NoticeEventRecord, NoticeRecord};
+use schema::record::{DeliveryRecord, DeliveryState, FirstNoticeRecord, NoticeRecord};
 use schema::{ErrorCode, Medium, NoticeId, Refusal, UnixMs, UserId};
 
 use super::apps::{self, App};
 use super::events::Events;
+use super::track;
 use crate::{LayerError, commit, keys, packed, read, unreadable};
 use kv::transaction::{Begin, Engine, Row, Transaction};
 
@@ -55,16 +56,7 @@ pub async fn accept<E: Engine>(
         for &user in to {
             tx.set(&keys::notice_due(record.send_ms, user, *id), packed::MARK);
         }
-        let event = NoticeEventRecord {
-            notice: *id,
-            user: UserId(0),
-            medium: 0,
-            state: DeliveryState::Accepted,
-            at_ms: now,
-            device: String::new(),
-            provider: String::new(),
-            why: String::new(),
-        };
+        let event = track::event_of_user(*id, UserId(0), DeliveryState::Accepted, "", now);
         Events::default().put(&mut tx, app.id, &event);
         Ok((*id, true))
     })

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use schema::limits::JOB_KEPT_MS;
-use schema::record::{JobRecord, NoticeRecord};
+use schema::record::{DeliveryState, JobRecord, NoticeRecord};
 use schema::{ChannelId, NoticeId, Seq, UnixMs, UserId};
 
 use super::contacts::Contact;
@@ -65,6 +65,7 @@ pub async fn instances<E: Engine>(
         for due in due.iter().copied() {
             tx.clear(&due.key);
             let Some(notice) = notices.get(&due.notice) else { continue };
+            let before = made;
             if wants(notice, due, now) {
                 let Reached { contacts, settings } = &reached[&due.user];
                 for contact in contacts.0.iter().filter(|contact| reach.takes_notice(settings, contact, notice)) {
@@ -75,6 +76,10 @@ pub async fn instances<E: Engine>(
                     events.put(&mut tx, notice.app, &track::event(&target, &delivery));
                     made += 1;
                 }
+            }
+            if made == before {
+                let (state, why) = untold(notice, due, now);
+                events.put(&mut tx, notice.app, &track::event_of_user(due.notice, due.user, state, why, now));
             }
             if let Some(next) = next(notice, due, now) {
                 tx.set(&keys::notice_due(next, due.user, due.notice), packed::MARK);
@@ -103,6 +108,17 @@ pub(super) async fn notices<T: Transaction>(
 /// Whether a user is to be told it now: unless it was cancelled, or its time is over.
 fn wants(notice: &NoticeRecord, due: &Due, now: UnixMs) -> bool {
     notice.cancelled_ms.is_none() && now.since_ms(due.at) < notice.expires_ms
+}
+
+/// What became of it for a user for whom it made no job.
+fn untold(notice: &NoticeRecord, due: &Due, now: UnixMs) -> (DeliveryState, &'static str) {
+    if notice.cancelled_ms.is_some() {
+        (DeliveryState::Withdrawn, "it was cancelled")
+    } else if wants(notice, due, now) {
+        (DeliveryState::Withdrawn, "its user has no target that it may go to")
+    } else {
+        (DeliveryState::Expired, "nobody had planned it before it was of no use")
+    }
 }
 
 /// The name of what a user is told at one time: of a notice that recurs another each time.

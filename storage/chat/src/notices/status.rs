@@ -4,7 +4,9 @@ use schema::limits::{JOB_KEPT_MS, PARTITIONS};
 use schema::record::{DeadRecord, DeliveryRecord, DeliveryState, JobRecord};
 use schema::{Medium, NoticeId, UnixMs, UserId};
 
-use super::Worker;
+use super::events::Events;
+use super::links::Target;
+use super::{Worker, instance, track};
 use crate::keys::{self, Queue};
 use crate::{LayerError, commit, read, unreadable};
 use kv::transaction::{Begin, Engine, RangeRequest, Row, Transaction};
@@ -121,7 +123,9 @@ pub async fn replay<E: Engine>(engine: &E, dead: &[GivenUp], now: UnixMs) -> Res
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let keys: Vec<_> =
             dead.iter().map(|dead| keys::dead(dead.medium, dead.at, dead.notice, dead.user, &dead.device)).collect();
-        let mut replayed = 0;
+        let origins = dead.iter().map(|dead| dead.record.origin).filter(|&origin| origin != NoticeId::default());
+        let notices = instance::notices(&tx, origins).await?;
+        let (mut replayed, mut events) = (0, Events::default());
         for ((dead, key), row) in dead.iter().zip(&keys).zip(tx.get_all(&keys).await?) {
             if row.is_none() {
                 replayed += u64::from(attempt.maybe_committed);
@@ -144,6 +148,11 @@ pub async fn replay<E: Engine>(engine: &E, dead: &[GivenUp], now: UnixMs) -> Res
                 origin,
             };
             tx.set(&keys::delivery(dead.notice, dead.user, dead.medium, &dead.device), &delivery.encode());
+            if let Some(notice) = notices.get(&origin) {
+                let (medium, device) = (dead.medium, dead.device.clone());
+                let target = Target { notice: dead.notice, user: dead.user, medium, device };
+                events.put(&mut tx, notice.app, &track::event(&target, &delivery));
+            }
         }
         Ok(replayed)
     })

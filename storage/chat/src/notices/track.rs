@@ -80,6 +80,26 @@ pub(super) fn event(
     }
 }
 
+/// What an application is told of a notice for a user, or as a whole, where that has no target.
+pub(super) fn event_of_user(
+    notice: NoticeId,
+    user: UserId,
+    state: DeliveryState,
+    why: &str,
+    now: UnixMs,
+) -> NoticeEventRecord {
+    NoticeEventRecord {
+        notice,
+        user,
+        medium: 0,
+        state,
+        at_ms: now,
+        device: String::new(),
+        provider: String::new(),
+        why: why.to_owned(),
+    }
+}
+
 /// What a user was told of a notice, by every target.
 ///
 /// # Errors

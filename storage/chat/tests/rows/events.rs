@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use chat::keys;
 use chat::notices::accept::{self, Wanted};
 use chat::notices::apps::{self, App};
+use chat::notices::contacts;
 use chat::notices::events::{self, EventsPage};
 use chat::notices::jobs::{self, End, Job};
-use chat::notices::{self, Reach, Scan, Target, Worker, deliveries, instances, note};
+use chat::notices::{self, Reach, Scan, Target, Worker, deliveries, given_up, instances, note, replay};
 use chat::share::Share;
 use futures_lite::future::block_on;
 use kv::Transaction;
@@ -53,13 +54,25 @@ impl Shop {
     }
 
     /// Carries out a step: `ask`, `ask hourly` for users 2 and 3; `plan`, which leases too; `end TARGET HOW`, `hear TARGET
-    /// STATE`, which says whether that was news; `+HOURS`.
+    /// STATE`, which says whether that was news; `cancel`, `replay` what is dead; `forget TARGET`; `+HOURS`.
     fn step(&mut self, step: &str) -> Option<String> {
         let engine = &self.world.engine;
         let step: Vec<&str> = step.split(' ').collect();
         match step[..] {
             ["ask"] => self.ask(notice("", 0, 0)),
             ["ask", "hourly"] => self.ask(notice("", 0, 1)),
+            ["cancel"] => {
+                block_on(accept::cancel(engine, APP, Self::id(), self.now)).expect("cancelled");
+            }
+            ["replay"] => {
+                let dead = block_on(given_up(engine, Medium::Apns, 10)).expect("readable");
+                block_on(replay(engine, &dead, self.now)).expect("replayed");
+            }
+            ["forget", target] => {
+                let (user, device) = target.split_once('/').expect("user/device");
+                let (user, device) = (UserId(user.parse().expect("a user")), device.parse().expect("a device"));
+                block_on(contacts::remove_device(engine, user, &device)).expect("forgotten");
+            }
             ["plan"] => {
                 block_on(instances(engine, &self.worker, &mut self.items, &Reach::by(Medium::ALL), self.now))
                     .expect("planned");
@@ -132,7 +145,8 @@ fn target_words(target: &Target) -> String {
 fn event_words(event: &NoticeEventRecord) -> String {
     assert_eq!(event.notice, Shop::id(), "the application's own name for it");
     if event.medium == 0 {
-        return event.state.word().to_owned();
+        let user = if event.user == UserId(0) { String::new() } else { format!("{} ", event.user) };
+        return format!("{user}{} {}", event.state.word(), event.why).trim_end().to_owned();
     }
     format!("{}/{} {}", event.user, event.device, event.state.word())
 }
@@ -161,6 +175,31 @@ fn every_change_of_a_delivery_is_an_event() {
         "end 3/phone sent, hear 3/phone delivered, hear 3/phone opened, hear 3/phone clicked",
         "3/phone sent, 3/phone delivered, 3/phone opened, 3/phone clicked",
         "2/phone planned, 2/tablet planned, 3/phone clicked",
+    );
+}
+
+#[test]
+fn of_each_user_something_is_told_whatever_becomes_of_it() {
+    let check = |script: &str, expected: &str| {
+        let mut shop = Shop::open();
+        shop.run(script);
+        assert_eq!(shop.told(), format!("accepted, {expected}"), "{script}");
+    };
+    check("ask, cancel, plan", "3 withdrawn it was cancelled, 2 withdrawn it was cancelled");
+    check(
+        "ask, forget 3/phone, plan",
+        "3 withdrawn its user has no target that it may go to, 2/phone planned, 2/tablet planned",
+    );
+    let late = "expired nobody had planned it before it was of no use";
+    check("ask, +1, plan", &format!("3 {late}, 2 {late}"));
+}
+
+#[test]
+fn what_is_tried_again_is_planned_again() {
+    check(
+        "end 3/phone dead, replay, plan, end 3/phone sent",
+        "3/phone dead, 3/phone planned, 3/phone sent",
+        "2/phone planned, 2/tablet planned, 3/phone sent",
     );
 }
 
@@ -303,4 +342,16 @@ fn events_are_forgotten_after_a_month() {
         shop.page(Position::START, 9).events.len()
     };
     assert_eq!([left(30), left(31), left(32)], [5, 1, 0]);
+}
+
+#[test]
+fn what_an_application_hears_of_a_notification_costs_two_rows_a_target_and_one() {
+    let mut shop = Shop::open();
+    shop.run("ask, plan, end 2/phone sent, end 2/tablet sent, end 3/phone sent");
+    let range = kv::RangeRequest::prefix(&keys::notice_events_prefix(APP));
+    let rows = crate::world::rows(&shop.world.engine, &range);
+    assert_eq!(rows.len(), 1 + 2 * 3);
+    // 21 of the key, 38 of the value and its words: a device's name and a provider's.
+    let bytes: Vec<usize> = rows.iter().map(|row| row.key.len() + row.value.len()).collect();
+    assert!(bytes.iter().all(|&bytes| bytes <= 80), "{bytes:?}");
 }
