@@ -39,6 +39,9 @@ pub(crate) struct Notify {
     /// Notifications that are accepted a second; 0 for all at once
     #[arg(long, default_value_t = 0)]
     rate: u64,
+    /// They are told by a template, half of the devices in another language
+    #[arg(long)]
+    template: bool,
     /// For a minute APNs hangs and FCM answers 503
     #[arg(long)]
     trouble: bool,
@@ -107,6 +110,9 @@ fn load(options: &Notify, binary: &Path, directory: &Path) -> Result<()> {
     say(&format!("{} users sign up, each with {} devices", options.users, MEDIA.len()));
     let users = (0..options.users).map(|user| node.user(&fakes, user)).collect::<Result<Vec<_>>>()?;
     let app = node.app()?;
+    if options.template {
+        node.put_template(&app)?;
+    }
     if options.trouble {
         fakes.apns.set_profile(Behaviour::Hang);
         fakes.fcm.set_profile(Behaviour::Unavailable);
@@ -124,7 +130,7 @@ fn load(options: &Notify, binary: &Path, directory: &Path) -> Result<()> {
         let due = if options.rate == 0 { notices } else { 1 + at.as_secs() * options.rate / each };
         if (ids.len() as u64) < notices.min(due) {
             let number = ids.len();
-            let id = node.notify(&app, &users, number)?;
+            let id = node.notify(&app, &users, number, options.template)?;
             lock(&arrivals).accepted_ms.entry(id.clone()).or_insert_with(wall_ms);
             ids.push(id);
             accepted_s = begun.elapsed().as_secs_f64();
@@ -220,9 +226,10 @@ impl Node {
             ask("POST", &format!("{}/v1/auth/signup", self.api), None, &[], &body).context("no answer")?;
         let token = format!("Bearer {}", account["token"].as_str().with_context(|| format!("{account}"))?);
         let subscription: Value = serde_json::from_str(&fakes.subscription(&format!("browser{number}")))?;
+        let locale = ["en", "pt-BR"][usize::from(number % 2 == 1)];
         for (device, body) in [
-            ("phone", json!({"medium": "apns", "token": format!("{number:064x}")})),
-            ("tablet", json!({"medium": "fcm", "token": format!("token-{number}")})),
+            ("phone", json!({"medium": "apns", "token": format!("{number:064x}"), "locale": locale})),
+            ("tablet", json!({"medium": "fcm", "token": format!("token-{number}"), "locale": locale})),
             ("browser", json!({"medium": "webpush", "subscription": subscription})),
         ] {
             let url = format!("{}/v1/me/devices/{device}/push", self.api);
@@ -240,9 +247,33 @@ impl Node {
         Ok(format!("Basic {}", base64(&format!("{}:{}", part("key")?, part("secret")?))))
     }
 
+    /// Stores the template that notices may be told by.
+    fn put_template(&self, app: &str) -> Result<()> {
+        let list = "{% for part in parts %}{{ loop.index }}. {{ part.name }}; {% endfor %}";
+        let body = json!({
+            "default_locale": "en",
+            "parameters": [{"name": "number", "kind": "number", "required": true}, {"name": "parts", "kind": "list"}],
+            "variants": [
+                {"locale": "en", "title": "Notice {{ number }}", "body": format!("Of a load: {list}")},
+                {"locale": "pt", "title": "Aviso {{ number }}", "body": format!("De uma carga: {list}")},
+            ],
+        });
+        let url = format!("{}/v1/templates/load", self.api);
+        let (status, said) = ask("PUT", &url, Some(app), &[], &body.to_string()).context("no answer")?;
+        ensure!(status == 200, "the template: {said}");
+        Ok(())
+    }
+
     /// Has a notice accepted, asking again under its key until it is.
-    fn notify(&self, app: &str, users: &[String], number: usize) -> Result<String> {
-        let body = json!({"to": users, "category": "load", "title": format!("Notice {number}"), "body": "Of a load."});
+    fn notify(&self, app: &str, users: &[String], number: usize, by_template: bool) -> Result<String> {
+        let mut body = json!({"to": users, "category": "load"});
+        if by_template {
+            body["template"] = json!("load");
+            body["data"] = json!({"number": number, "parts": vec![json!({"name": "a part"}); 5]});
+        } else {
+            body["title"] = json!(format!("Notice {number}"));
+            body["body"] = json!("Of a load.");
+        }
         let key = format!("notice-{number}");
         let until = Instant::now() + PATIENCE;
         loop {
