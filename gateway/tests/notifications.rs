@@ -164,6 +164,28 @@ fn who_chooses_mail_is_told_by_it_once_the_address_is_proved() {
     assert_eq!(mail.body.trim(), "it is & remains urgent");
     assert!(mail.extra["html"].contains("it is &amp; remains urgent"), "{:?}", mail.extra);
     assert_eq!(fakes.mail.counts().taken, 2, "once each");
+
+    // A backend's template has words of its own for mail, and what it puts into HTML is escaped.
+    let app = shop(&node);
+    let template = json!({
+        "default_locale": "en",
+        "parameters": [{"name": "name", "kind": "text", "required": true}],
+        "variants": [
+            {"locale": "en", "title": "Short", "body": "Short."},
+            {"locale": "en", "medium": "mail", "title": "Dear {{ name }}", "body": "Long.", "html": "<p>Dear <b>{{ name }}</b></p>"},
+        ],
+    });
+    let (status, answer) = ask_as(&app, "PUT", &format!("{}/v1/templates/letter", node.api), &template);
+    assert_eq!(status, 200, "{answer}");
+    let wanted = json!({
+        "to": [bob_id], "category": "news", "media": ["mail"], "template": "letter", "data": {"name": "Bo & <Co>"},
+    });
+    let (status, answer) = ask_as(&app, "POST", &format!("{}/v1/notifications", node.api), &wanted);
+    assert_eq!(status, 202, "{answer}");
+    assert!(fakes.mail.wait(3, TOLD), "{:?}", fakes.mail.counts());
+    let mail = &fakes.mail.received()[2];
+    assert_eq!((mail.title.as_str(), mail.body.trim()), ("Dear Bo & <Co>", "Long."));
+    assert!(mail.extra["html"].contains("<p>Dear <b>Bo &amp; &lt;Co&gt;</b></p>"), "{:?}", mail.extra);
     node.signal(Signal::TERM);
     assert!(node.ended().0.success());
 }
