@@ -1,19 +1,18 @@
-// The account's devices, the end of one's session, and whether this browser tells what comes without one.
+// The account's devices, and the end of one's session.
 
 import { carryOut, confirmed, el } from "./dom.js";
-import { toldRow } from "./told.js";
 import { ago } from "./words.js";
 
 export class DevicesPanel {
-  constructor(account, push) {
-    Object.assign(this, { account, push });
+  constructor(account) {
+    this.account = account;
   }
 
   build(body) {
     this.problem = el("p", { class: "problem", role: "alert" });
     this.rows = el("ul", { class: "rows" });
     const words = "Every tab of a browser is a device. A revoked one has to sign in again.";
-    body.append(toldRow(this.push, this.problem), el("p", { class: "none" }, words), this.problem, this.rows);
+    body.append(el("p", { class: "none" }, words), this.problem, this.rows);
     this.ask();
   }
 

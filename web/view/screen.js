@@ -2,6 +2,7 @@
 //
 // Owns the composition of the view's parts and the keyboard that is everyone's. Each part has its own file.
 
+import * as settings from "../client/settings.js";
 import { preview } from "../client/text.js";
 import { AboutPanel } from "./about.js";
 import { Channels } from "./channels.js";
@@ -11,6 +12,7 @@ import { DevicesPanel } from "./devices.js";
 import { byId, confirmed, iconButton, say } from "./dom.js";
 import { FriendsPanel } from "./friends.js";
 import { MentionsPanel } from "./mentions.js";
+import { NotificationsPanel } from "./notifications.js";
 import { Panel } from "./panel.js";
 import { SearchPanel } from "./search.js";
 import { Thread } from "./thread.js";
@@ -36,7 +38,8 @@ export class Screen {
       iconButton("search", "Search", () => this.panel.open("search", "Search", new SearchPanel(model, null, jump))),
       iconButton("at", "Mentions", () => this.panel.open("mentions", "Mentions", new MentionsPanel(model, jump))),
       iconButton("heart", "Friends", () => this.panel.open("friends", "Friends", new FriendsPanel(model, talk))),
-      iconButton("device", "Devices", () => this.panel.open("devices", "Devices", new DevicesPanel(account, push))),
+      iconButton("bell", "Notifications", () => this.panel.open("told", "Notifications", new NotificationsPanel(push, settings))),
+      iconButton("device", "Devices", () => this.panel.open("devices", "Devices", new DevicesPanel(account))),
       iconButton("leave", "Sign out", leave));
     const begin = () => this.panel.open("new", "New conversation", new CreatePanel(model, (id) => this.go(id)));
     byId("new-button").onclick = begin;

@@ -1,0 +1,111 @@
+// What the user is told while away: in this browser, by category and way, when not, and at which addresses.
+
+import { MESSAGES, choose, isTold } from "../client/settings.js";
+import { carryOut, confirmed, el } from "./dom.js";
+import { toldRow } from "./told.js";
+
+const WAYS = { device: "Devices", mail: "Mail", sms: "Text" };
+const ADDRESSES = {
+  mail: { name: "Mail", type: "email", place: "you@example.org" },
+  sms: { name: "Text messages", type: "tel", place: "+491511234567" },
+};
+
+export class NotificationsPanel {
+  /** `push` as of `client/push.js`, `client` as of `client/settings.js`. */
+  constructor(push, client) {
+    Object.assign(this, { push, client, stored: Promise.resolve() });
+  }
+
+  build(body) {
+    this.problem = el("p", { class: "problem", role: "alert" });
+    this.rest = el("div", { class: "stack" });
+    body.append(toldRow(this.push, this.problem), this.problem, this.rest);
+    this.load();
+  }
+
+  load() {
+    return carryOut(this.problem, [], async () => {
+      Object.assign(this, await this.client.read());
+      const addresses = Object.keys(ADDRESSES).filter((medium) => this.ways.includes(medium));
+      this.rest.replaceChildren(this.choices(), this.quiet(), ...addresses.map((medium) => this.address(medium)));
+    });
+  }
+
+  /** Stores what is changed, one change after the other, since each replaces all. Whether it was stored. */
+  store(change, controls) {
+    const store = async () => {
+      const settings = change(this.settings);
+      const done = await carryOut(this.problem, controls, () => this.client.write(settings));
+      if (done) this.settings = settings;
+      return done;
+    };
+    this.stored = this.stored.then(store);
+    return this.stored;
+  }
+
+  choices() {
+    const head = el("tr", {}, el("th", { scope: "col" }, "What"), this.ways.map((way) => el("th", { scope: "col" }, WAYS[way])));
+    return el("table", { class: "choices" }, el("caption", {}, "What I am told"), el("thead", {}, head),
+      el("tbody", {}, this.known.map((category) => this.category(category))));
+  }
+
+  category(category) {
+    const { name, title, critical } = category;
+    const shown = name === MESSAGES ? "Messages" : title || name;
+    const cell = (way) => {
+      const box = el("input", {
+        type: "checkbox", "aria-label": `${shown}: ${WAYS[way]}`, disabled: critical,
+        checked: isTold(this.settings, category, way),
+        onchange: async () => {
+          const on = box.checked;
+          if (!(await this.store((settings) => choose(settings, name, way, on), [box]))) box.checked = !on;
+        },
+      });
+      return el("td", {}, box);
+    };
+    return el("tr", {}, el("th", { scope: "row" }, shown, critical && el("small", {}, " always")), this.ways.map(cell));
+  }
+
+  quiet() {
+    const { from, to } = this.settings.quiet_hours ?? {};
+    const zone = this.settings.quiet_hours?.zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const time = (label, value) => el("input", { type: "time", "aria-label": label, value, required: true });
+    const [begin, end] = [time("Quiet from", from ?? "22:00"), time("Quiet until", to ?? "07:00")];
+    const box = el("input", { type: "checkbox", checked: Boolean(from) });
+    const controls = [box, begin, end];
+    const store = async () => {
+      const hours = box.checked ? { from: begin.value, to: end.value, zone } : undefined;
+      const done = await this.store((settings) => ({ ...settings, quiet_hours: hours }), controls);
+      if (!done) box.checked = Boolean(this.settings.quiet_hours);
+    };
+    controls.forEach((control) => { control.onchange = () => (box.checked || control === box) && store(); });
+    return el("fieldset", {}, el("legend", {}, "Quiet hours"),
+      el("label", { class: "check" }, box, "Tell me nothing that can wait"),
+      el("div", { class: "line" }, begin, end), el("small", {}, zone));
+  }
+
+  address(medium) {
+    const { name, type, place } = ADDRESSES[medium];
+    const { proved, pending } = this.addresses[medium] ?? {};
+    const act = (controls, what) => carryOut(this.problem, controls, what).then((done) => done && this.load());
+    const form = (field, label, what) => {
+      const button = el("button", { type: "submit", class: "quiet" }, label);
+      const onsubmit = (event) => {
+        event.preventDefault();
+        act([button], () => what(field.value.trim()));
+      };
+      return el("form", { class: "line", onsubmit }, field, button);
+    };
+    const remove = el("button", { type: "button", class: "quiet", onclick: async () => {
+      if (await confirmed(`Tell me nothing at ${proved ?? pending} any more?`, "Remove")) act([remove], () => this.client.remove(medium));
+    } }, "Remove");
+    const where = el("input", { type, placeholder: place, "aria-label": name, required: true });
+    const code = el("input", { inputmode: "numeric", autocomplete: "one-time-code", placeholder: "123456", "aria-label": "Code", required: true });
+    return el("fieldset", {}, el("legend", {}, name),
+      (proved || pending) && el("div", { class: "person" }, el("span", { class: "grow" }, el("b", {}, proved ?? pending),
+        el("small", {}, proved ? "Confirmed" : "Waits for its code")), remove),
+      pending && el("p", { class: "none" }, `A code was sent to ${pending}.`),
+      pending && form(code, "Confirm", (given) => this.client.prove(medium, given)),
+      form(where, proved || pending ? "Change" : "Send a code", (given) => this.client.ask(medium, given)));
+  }
+}
