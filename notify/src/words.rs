@@ -3,6 +3,7 @@
 //! Owns two caches. A version of a template never changes, and a notice says the same to each of its targets that is told
 //! the same variant: a thousand users of one language cost one rendering. What cannot be rendered is remembered as well.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chat::notices::cache::{Asked, Cache, Weigh};
@@ -49,26 +50,49 @@ impl Weigh for Made {
     }
 }
 
+/// What is to be put in words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Telling<'a> {
+    /// Of which notice.
+    pub(crate) notice: NoticeId,
+    /// By which template.
+    pub(crate) stored: &'a Arc<Stored>,
+    /// With these parameters: a JSON object.
+    pub(crate) params: &'a str,
+    /// In the language of the target.
+    pub(crate) locale: &'a str,
+    /// By what.
+    pub(crate) medium: Medium,
+}
+
+impl Telling<'_> {
+    /// The variant, and what names its rendering.
+    fn key(&self) -> Option<RenderedKey> {
+        let Self { notice, stored, locale, medium, .. } = *self;
+        let at = pick(&stored.template, locale, Some(medium))?;
+        Some((notice, stored.version, at, medium == Medium::Mail))
+    }
+}
+
 impl Words {
-    /// What a target of this language is told of a notice by this medium, by its template with these parameters, a JSON
-    /// object.
-    pub(crate) fn of(
-        &self,
-        notice: NoticeId,
-        stored: &Stored,
-        params: &str,
-        (locale, medium): (&str, Medium),
-        now: UnixMs,
-    ) -> Arc<Made> {
-        let Stored { app, name, version, template, .. } = stored;
-        let Some(at) = pick(template, locale, Some(medium)) else {
+    /// Of several things those whose words are still to be made, each once.
+    pub(crate) fn missing<'a>(&self, tellings: impl Iterator<Item = Telling<'a>>) -> Vec<Telling<'a>> {
+        let mut found = HashSet::new();
+        let is_new =
+            |telling: &Telling<'_>| telling.key().is_some_and(|key| !self.rendered.has(&key) && found.insert(key));
+        tellings.filter(is_new).collect()
+    }
+
+    /// What a target is told.
+    pub(crate) fn of(&self, telling: &Telling<'_>, now: UnixMs) -> Arc<Made> {
+        let Some(key) = telling.key() else {
             return Arc::new(Made(Err(PreviewError::NoVariant.to_string())));
         };
-        let is_mail = medium == Medium::Mail;
-        let key = (notice, *version, at, is_mail);
         if let Some(made) = self.rendered.ever(&key) {
             return made;
         }
+        let (_, _, at, is_mail) = key;
+        let Stored { app, name, version, template, .. } = &**telling.stored;
         let named = (*app, name.clone(), *version, at);
         let ready = self.compiled.ever(&named).unwrap_or_else(|| {
             let variant = &template.variants[at];
@@ -76,7 +100,7 @@ impl Words {
             self.compiled.keep(named, Ready(compiled, template::bytes(variant)), now)
         });
         let made = match &ready.0 {
-            Ok(compiled) => rendered(compiled, params, is_mail),
+            Ok(compiled) => rendered(compiled, telling.params, is_mail),
             Err(error) => Err(error.clone()),
         };
         self.rendered.keep(key, Made(made), now)
@@ -130,8 +154,13 @@ mod tests {
     fn check(body: &str, told: &[(u8, u32, &str, Medium, &str)], compiled: u64, rendered: u64) {
         let words = Words::default();
         for &(notice, version, locale, medium, expected) in told {
-            let (notice, stored) = (NoticeId([notice; 16]), stored(version, body));
-            let said = words.of(notice, &stored, r#"{"name": "<Zoë>"}"#, (locale, medium), UnixMs(0));
+            let (notice, stored) = (NoticeId([notice; 16]), Arc::new(stored(version, body)));
+            let telling = Telling { notice, stored: &stored, params: r#"{"name": "<Zoë>"}"#, locale, medium };
+            let is_missing = words.missing([telling, telling].into_iter()).len();
+            let misses = |words: &Words| words.caches()[1].1.misses;
+            let before = misses(&words);
+            let said = words.of(&telling, UnixMs(0));
+            assert_eq!(misses(&words) - before, is_missing as u64, "what is missing is made");
             let said = match &said.0 {
                 Ok(Rendered { title, html: None, .. }) => title.clone(),
                 Ok(Rendered { title, html: Some(html), .. }) => format!("{title} {html}"),

@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use chat::notices::{Job, Notice, Reach, Worker};
+use chat::notices::{Job, Notice, Reach, Said, Worker};
 use kv::Engine;
 use schema::{Incarnation, UnixMs, View};
 use tokio::runtime;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 use crate::compose;
@@ -31,7 +31,7 @@ use crate::counts::Counts;
 use crate::links::Links;
 use crate::message::Message;
 use crate::providers::Providers;
-use crate::words::Words;
+use crate::words::{Telling, Words};
 
 /// How often a queue is looked at in which nothing was due. A look at an empty queue is one read.
 const EVERY: Duration = Duration::from_millis(500);
@@ -84,6 +84,32 @@ impl<E: Engine> Shared<E> {
         (self.parts.wall)()
     }
 
+    /// Makes the words of notices that are still to be made, beside this thread: a template of bad will takes tenths of a
+    /// second, for which nobody but its own medium waits.
+    async fn make_words(&self, jobs: &[Job], said: &[Said]) {
+        let tellings = jobs.iter().zip(said).filter_map(|(job, said)| match said {
+            Said::Notice(notice) => telling(job, notice),
+            Said::Something(_) | Said::Unreadable | Said::Nothing { .. } => None,
+        });
+        let missing = self.words.missing(tellings);
+        if missing.is_empty() {
+            return;
+        }
+        let own = |of: &Telling<'_>| {
+            (of.notice, Arc::clone(of.stored), of.params.to_owned(), of.locale.to_owned(), of.medium)
+        };
+        let (missing, words, now) = (missing.iter().map(own).collect::<Vec<_>>(), Arc::clone(&self.words), self.now());
+        let made = spawn_blocking(move || {
+            for (notice, stored, params, locale, medium) in &missing {
+                let telling = Telling { notice: *notice, stored, params, locale, medium: *medium };
+                words.of(&telling, now);
+            }
+        });
+        if let Err(error) = made.await {
+            tracing::error!(%error, "the words of notices were not made");
+        }
+    }
+
     /// What a target is told of a notice.
     ///
     /// # Errors
@@ -92,12 +118,8 @@ impl<E: Engine> Shared<E> {
         if notice.record.template.is_empty() {
             return Ok(compose::of_notice(job, notice, None));
         }
-        let stored = notice.template.as_ref().ok_or("it is not there any more")?;
-        // Whoever has chosen a language is told in it on every device.
-        let chosen = notice.settings.language.as_str();
-        let locale = if chosen.is_empty() { notice.contact.locale.as_str() } else { chosen };
-        let told = (locale, job.medium);
-        let made = self.words.of(job.record.origin, stored, &notice.record.data, told, self.now());
+        let telling = telling(job, notice).ok_or("it is not there any more")?;
+        let made = self.words.of(&telling, self.now());
         let rendered = made.0.as_ref().map_err(String::clone)?;
         Ok(compose::of_notice(job, notice, Some(rendered)))
     }
@@ -121,6 +143,15 @@ impl<E: Engine> Shared<E> {
             () = sleep(how_long) => {}
         }
     }
+}
+
+/// What a target is to be told by a notice's template, if it has one that is there.
+fn telling<'a>(job: &Job, notice: &'a Notice) -> Option<Telling<'a>> {
+    // Whoever has chosen a language is told in it on every device.
+    let chosen = notice.settings.language.as_str();
+    let locale = if chosen.is_empty() { notice.contact.locale.as_str() } else { chosen };
+    let (stored, params) = (notice.template.as_ref()?, notice.record.data.as_str());
+    Some(Telling { notice: job.record.origin, stored, params, locale, medium: job.medium })
 }
 
 /// Workers that run. Dropping it stops them without waiting.

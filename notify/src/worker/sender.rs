@@ -169,6 +169,7 @@ impl<E: Engine> Sender<E> {
                 return TROUBLE;
             }
         };
+        self.shared.make_words(&leased.jobs, &said).await;
         for (job, said) in leased.jobs.into_iter().zip(said) {
             match said {
                 Said::Nothing { why } => {

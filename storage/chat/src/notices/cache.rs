@@ -92,6 +92,12 @@ impl<K: Eq + Hash + Clone, V: Weigh> Cache<K, V> {
         found.map(|(_, value)| value)
     }
 
+    /// Whether it is kept, which is not counted.
+    #[must_use]
+    pub fn has(&self, key: &K) -> bool {
+        self.values.peek(key).is_some()
+    }
+
     /// Keeps what was read at `now`.
     pub fn keep(&self, key: K, value: V, now: UnixMs) -> Arc<V> {
         let value = Arc::new(value);
@@ -132,6 +138,7 @@ mod tests {
         assert_eq!(cache.asked(), Asked { hits: 2, misses: 3 });
         cache.keep(1, 8, UnixMs(20_000));
         check(1, 20_000, Some(8));
+        assert_eq!([cache.has(&1), cache.has(&2)], [true, false]);
         assert_eq!(cache.ever(&1).as_deref(), Some(&8), "of what never changes nothing is too old");
     }
 
