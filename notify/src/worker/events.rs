@@ -167,7 +167,7 @@ async fn call_once<E: Engine>(shared: &Shared<E>, worker: &Worker, app: &App) ->
     let (Some(url), Some(secret)) = (&app.record.events_url, &app.record.events_secret) else {
         return Ok(Next::Nothing);
     };
-    let Some(from) = events::called(engine, app.id).await? else { return Ok(Next::Nothing) };
+    let Some(from) = events::called(engine, worker, app.id).await? else { return Ok(Next::Nothing) };
     let page = events::events(engine, app.id, from, LINES_MAX).await?;
     let EventsPage { events, through, more } = &page;
     if let Some((_, first)) = events.first() {

@@ -9,8 +9,8 @@ use futures_lite::future::block_on;
 use kv::memory::MemoryEngine;
 use kv::{Begin, Engine as _, Transaction as _};
 use schema::limits::MEMBER_RANGES_MAX;
-use schema::record::{DeliveryRecord, DeliveryState, EventRecordBody, MemberRecord, ReadMarkRecord};
-use schema::{ChannelId, NoticeId, Seq, UserId};
+use schema::record::{DeliveryRecord, DeliveryState, EventRecordBody, MemberRecord, NoticeEventRecord, ReadMarkRecord};
+use schema::{ChannelId, NoticeId, Position, Seq, UserId};
 
 use crate::checks::{Check, Log, all_rows, unreadable};
 use crate::outcome::{Violation, violated};
@@ -18,6 +18,7 @@ use crate::world::WALL;
 
 use super::super::world::World;
 use super::people::expires_soon;
+use super::start::APP;
 use super::state::{Effect, Evidence, MEDIA, Notices, Request, SPEED};
 
 /// Jobs that were given up, at most.
@@ -34,7 +35,8 @@ pub(in super::super) fn check(world: &World, engine: &MemoryEngine, log: &Log) -
     readable(&evidence, log)?;
     messages(world, notices, &evidence, engine, log)?;
     evidence.requests.iter().try_for_each(|request| of_application(&evidence, request))?;
-    ended(&evidence, engine)
+    ended(&evidence, engine)?;
+    followed(&evidence, engine)
 }
 
 /// One id for what a device is told.
@@ -179,6 +181,48 @@ fn ended(evidence: &Evidence, engine: &MemoryEngine) -> Check {
                 violated!("I9", "{dead:?} was given up");
             }
         }
+    }
+    Ok(())
+}
+
+/// Whoever follows the application's events has heard of each acceptance once, and of each job that it was made and what
+/// became of it, as the store says.
+fn followed(evidence: &Evidence, engine: &MemoryEngine) -> Check {
+    type Target = (NoticeId, UserId, u8, String);
+    // Of a notice that recurs each time counts.
+    let mut known: BTreeMap<(Target, &str), u64> = BTreeMap::new();
+    for row in all_rows(engine, keys::deliveries_before(u32::MAX))? {
+        let record = DeliveryRecord::decode(&row.value).map_err(unreadable)?;
+        if record.origin != NoticeId::default() {
+            let (_, _, user, medium, device) = keys::delivery_fields(&row.key).map_err(unreadable)?;
+            let target = (record.origin, user, medium as u8, device);
+            for state in [DeliveryState::Planned, record.state] {
+                *known.entry((target.clone(), state.word())).or_default() += 1;
+            }
+        }
+    }
+    for request in &evidence.requests {
+        if let Some((id, _)) = request.accepted {
+            known.insert(((id, UserId(0), 0, String::new()), DeliveryState::Accepted.word()), 1);
+        }
+    }
+    let mut heard: BTreeMap<(Target, &str), u64> = BTreeMap::new();
+    for row in all_rows(engine, keys::notice_events_after(APP, Position::START))? {
+        let event = NoticeEventRecord::decode(&row.value).map_err(unreadable)?;
+        let is_of_user = event.medium == 0 && event.state != DeliveryState::Accepted;
+        // What was accepted and not answered is known to nobody else.
+        let is_known =
+            evidence.requests.iter().any(|request| request.accepted.is_some_and(|(id, _)| id == event.notice));
+        if !is_of_user && (is_known || event.medium != 0) {
+            let target = (event.notice, event.user, event.medium, event.device);
+            *heard.entry((target, event.state.word())).or_default() += 1;
+        }
+    }
+    if let Some((of, times)) = known.iter().find(|(of, times)| heard.get(of) != Some(times)) {
+        violated!("I9", "{of:?} was so {times} times, and heard of {:?} times", heard.get(of));
+    }
+    if let Some((of, times)) = heard.iter().find(|(of, _)| !known.contains_key(of)) {
+        violated!("I9", "{of:?} was heard of {times} times, and never so");
     }
     Ok(())
 }

@@ -115,12 +115,28 @@ pub async fn call<E: Engine>(engine: &E, app: u64, url: Option<&(String, String)
 
 /// Up to where an application was called: from the start, where that cannot be read. `None` if it is not to be called.
 ///
+/// Places are of one store: in another, to which the application went along, it begins with what is there.
+///
 /// # Errors
-/// The store's.
-pub async fn called<E: Engine>(engine: &E, app: u64) -> Result<Option<Position>, LayerError> {
+/// The store's, and damage; 113 once the worker's view has ended.
+pub async fn called<E: Engine>(engine: &E, worker: &Worker, app: u64) -> Result<Option<Position>, LayerError> {
     let key = keys::event_cursor(app);
     let row = read!(engine, Begin::Fresh, |tx| Ok(tx.snapshot_get(&key).await?))?;
-    Ok(row.map(|row| read_cursor(&key, &row)))
+    if let Some(row) = row {
+        return Ok(Some(read_cursor(&key, &row)));
+    }
+    commit!(engine, Begin::Fresh, |tx, _| {
+        worker.prove(&tx).await?;
+        let (key, app_key) = (keys::event_cursor(app), keys::app(app));
+        let (row, cursor) = (tx.get(&app_key).await?, tx.get(&key).await?);
+        let record = unreadable::refuse_some(&app_key, row.as_ref(), schema::record::AppRecord::decode)?;
+        if record.is_none_or(|record| record.events_url.is_none()) {
+            return Ok(None);
+        }
+        let place = cursor.map_or(Position::START, |row| read_cursor(&key, &row));
+        tx.set(&key, &packed::row(place));
+        Ok(Some(place))
+    })
 }
 
 /// Notes up to where an application was called, if it still is to be and nobody has noted more. Whether that was noted.

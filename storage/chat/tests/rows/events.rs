@@ -303,10 +303,10 @@ fn whoever_reads_on_from_a_place_misses_none_and_sees_each_once() {
 #[test]
 fn an_application_is_called_from_where_it_was_and_by_one_worker() {
     let mut shop = Shop::open();
-    let engine = shop.world.engine.clone();
+    let (engine, worker) = (shop.world.engine.clone(), shop.worker.clone());
     let url = |path: &str| (format!("https://shop.example/{path}"), "secret".to_owned());
     let call = |url: Option<&(String, String)>| block_on(events::call(&engine, APP, url)).expect("stored");
-    let called = || block_on(events::called(&engine, APP)).expect("readable").expect("it is to be called");
+    let called = || block_on(events::called(&engine, &worker, APP)).expect("readable").expect("it is to be called");
     shop.run("ask");
     let newest = shop.page(Position::START, 9).through;
     let app = call(Some(&url("a"))).expect("it is there");
@@ -323,10 +323,17 @@ fn an_application_is_called_from_where_it_was_and_by_one_worker() {
     assert_eq!(called(), next);
     call(Some(&url("b")));
     assert_eq!(called(), next, "another URL goes on");
+    // In another store its place is none, and it begins with what is there.
+    write(&engine, |tx| tx.clear(&keys::event_cursor(APP)));
+    assert_eq!([called(), called()], [Position::START; 2]);
+    call(None);
+    assert_eq!(block_on(events::called(&engine, &worker, APP)).expect("readable"), None);
+    call(Some(&url("b")));
+    let next = called();
     assert_eq!(call(None).expect("it is there").record.events_secret, None);
     assert_eq!(note(next, newest), "false", "it is called no more");
     call(Some(&url("a")));
-    assert!(called() > next, "it begins anew with what comes");
+    assert_eq!(called(), shop.page(Position::START, 99).through, "it begins anew with what comes");
     assert_eq!(block_on(events::call(&engine, APP + 1, None)).expect("asked"), None);
     block_on(chat::view::claim(&engine, Incarnation(9), 1)).expect("claimed");
     assert_eq!(note(called(), next), "113");

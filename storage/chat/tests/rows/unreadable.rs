@@ -154,7 +154,6 @@ async fn ask_as_app(engine: &MemoryEngine) -> Result<(), LayerError> {
         accept::report(engine, 7, id, 10).await.map(drop),
         accept::cancel(engine, 7, id, WALL).await.map(drop),
         events::events(engine, 7, Position::START, 10).await.map(drop),
-        events::called(engine, 7).await.map(drop),
         call(engine).await,
     ] {
         match asked {
