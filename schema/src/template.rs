@@ -142,3 +142,50 @@ impl fmt::Display for Kind {
         f.pad(self.word())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template() -> Template {
+        let variant = |locale: &str, medium| Variant {
+            locale: locale.to_owned(),
+            medium,
+            title: "t".to_owned(),
+            body: "b".to_owned(),
+            html: None,
+        };
+        Template {
+            default_locale: "en".to_owned(),
+            parameters: vec![Parameter { name: "n".to_owned(), kind: Kind::List, required: true, max_chars: Some(3) }],
+            variants: vec![variant("en", None), variant("en", Some(Medium::Mail)), variant("pt", None)],
+        }
+    }
+
+    #[test]
+    fn its_rows_are_read_back_whatever_the_order_of_its_variants_was() {
+        let (record, variants) = template().to_records(UnixMs(7));
+        assert_eq!((record.variants, record.created_ms), (3, UnixMs(7)));
+        assert_eq!(Template::of_records(&record, variants.clone()), Ok(template()));
+        let mut turned = template();
+        turned.variants.reverse();
+        assert_eq!(turned.to_records(UnixMs(7)), (record, variants));
+    }
+
+    #[test]
+    fn rows_that_are_none_of_a_template_are_damage() {
+        let check = |change: fn(&mut TemplateRecord, &mut VariantRecord), expected: &str| {
+            let (mut record, mut variants) = template().to_records(UnixMs(7));
+            change(&mut record, &mut variants[1]);
+            let read = Template::of_records(&record, variants).map_err(|error| error.to_string());
+            assert!(read.as_ref().is_err_and(|error| error.contains(expected)), "{read:?}, {expected}");
+        };
+        check(|record, _| "[".clone_into(&mut record.parameters), "template version record");
+        check(
+            |record, _| r#"[{"name":"n","kind":"date"}]"#.clone_into(&mut record.parameters),
+            "unknown variant `date`",
+        );
+        check(|_, variant| variant.medium = 99, "medium 99");
+        check(|_, variant| variant.medium = 999, "medium 999");
+    }
+}
