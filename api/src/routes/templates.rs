@@ -55,7 +55,7 @@ pub(crate) struct ShownTemplate {
 
 #[utoipa::path(
     put, path = "/v1/templates/{name}", tag = "notifications", security(("app" = [])), request_body = Template,
-    params(("name" = String, Path, description = "1 to 64 characters of [A-Za-z0-9._-]")),
+    params(("name" = String, Path, description = "1 to 64 characters of [A-Za-z0-9._-], no dot first")),
     responses((status = 200, description = "It is stored as the newest version, if it is not that already", body = NamedTemplate)),
 )]
 pub(crate) async fn put<E: Engine, S: Shards>(
@@ -64,8 +64,9 @@ pub(crate) async fn put<E: Engine, S: Shards>(
     JsonBody(template): JsonBody<Template>,
 ) -> Answer<NamedTemplate> {
     AppCaller::<E, S>::may(&app, Scope::Send)?;
-    if name.is_empty() || !is_word(&name) {
-        return Err(Problem::bad_request("a template's name has 1 to 64 characters of [A-Za-z0-9._-]"));
+    // Clients take `.` and `..` in a path for something else.
+    if name.is_empty() || name.starts_with('.') || !is_word(&name) {
+        return Err(Problem::bad_request("a template's name has 1 to 64 characters of [A-Za-z0-9._-], no dot first"));
     }
     api.charge(UserId(app.id), WORK_REQUESTS)?;
     let engine = api.config.templates.clone();
