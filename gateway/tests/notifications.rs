@@ -304,10 +304,10 @@ fn a_template_is_told_in_each_targets_language_and_an_operators_words_as_they_ar
     assert_eq!(told(&fakes.fcm, "a-tablet"), ["For Zoë | Today, 2 of them | None"]);
     let data = &fakes.apns.received()[0].data;
     assert_eq!((data.get("name").map(String::as_str), data.get("parcels")), (Some("Zoë"), None), "texts go along");
-    // What a variant says is made once, or by two media at the same moment.
-    let made = node.metric(r#"rookery_notify_cache_misses_total{cache="rendered"}"#);
-    assert!((2..=3).contains(&made), "{made}");
-    assert_eq!(node.metric(r#"rookery_notify_cache_hits_total{cache="rendered"}"#), 3);
+    // What a variant says is made once, or by two media at the same moment, and kept for each of the three targets.
+    let rendered = |what: &str| node.metric(&format!("rookery_notify_cache_{what}_total{{cache=\"rendered\"}}"));
+    let (made, kept) = (rendered("misses"), rendered("hits"));
+    assert!((2..=3).contains(&made) && kept >= 3, "{made} were made, {kept} were there");
 
     // Who has chosen a language is told in it, whatever the device's is.
     let (status, answer) =
