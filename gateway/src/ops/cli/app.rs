@@ -134,7 +134,7 @@ fn called(app: &Value) -> String {
 }
 
 fn listed(apps: &Value) -> String {
-    let mut rows = vec![["KEY", "NAME", "SCOPES", "A DAY", "SECRETS", "SINCE"].map(str::to_owned)];
+    let mut rows = vec![["KEY", "NAME", "SCOPES", "A DAY", "SECRETS", "SINCE", "EVENTS TO"].map(str::to_owned)];
     for app in apps.as_array().into_iter().flatten() {
         let scopes: Vec<&str> = app["scopes"].as_array().into_iter().flatten().map(word).collect();
         let quota = app["quota_a_day"].as_u64().unwrap_or_default();
@@ -146,6 +146,7 @@ fn listed(apps: &Value) -> String {
             if quota == 0 { "any".to_owned() } else { quota.to_string() },
             if secrets == 0 { "revoked".to_owned() } else { secrets.to_string() },
             day(app["created_ms"].as_u64().unwrap_or_default()),
+            app["events_url"].as_str().unwrap_or("-").to_owned(),
         ]);
     }
     if rows.len() == 1 { "no applications; make one with `rookery app create NAME`\n".to_owned() } else { table(&rows) }
