@@ -69,8 +69,8 @@ impl api::Media for NodeMedia {
 pub(super) fn applications<S: Engine>(engine: &S, providers: &Arc<Providers>) -> api::StoredApplications<S> {
     let providers = Arc::clone(providers);
     api::StoredApplications::new(engine.clone(), move |url| {
-        if providers.caller().is_none() {
-            return Err("nobody calls it: this node has no notify.providers_file".to_owned());
+        if providers.is_empty() {
+            return Err("nobody calls it: this node has no services in notify.providers_file".to_owned());
         }
         providers.guard().check_endpoint(url).map(drop).map_err(|error| error.to_string())
     })
