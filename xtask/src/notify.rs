@@ -22,6 +22,8 @@ use crate::nodes::{PATIENCE, Profile, Programs, Running, say};
 
 /// Media that each user is told by.
 const MEDIA: [&str; 3] = ["apns", "fcm", "webpush"];
+/// What all of it is.
+const CATEGORY: &str = "load";
 /// How long the trouble lasts.
 const TROUBLE: Duration = Duration::from_secs(60);
 /// How long what is left may take once nothing more is accepted, beside what the trouble takes.
@@ -95,6 +97,15 @@ pub(crate) fn run(options: &Notify) -> Result<()> {
     done
 }
 
+/// Lets each user have as many as there are: by default a user gets few of a category.
+fn unlimited(config: &Path) -> Result<()> {
+    let limits: Vec<_> = MEDIA.iter().map(|medium| format!("{medium} = {{ burst = 10000, every_s = 1 }}")).collect();
+    let category = format!("\n[[category]]\nname = \"{CATEGORY}\"\nlimits = {{ {} }}\n", limits.join(", "));
+    let written = fs::read_to_string(config)?;
+    fs::write(config, written + &category)?;
+    Ok(())
+}
+
 fn load(options: &Notify, binary: &Path, directory: &Path) -> Result<()> {
     let arrivals: Arc<Mutex<Arrivals>> = Arc::default();
     let observed = Arc::clone(&arrivals);
@@ -106,6 +117,7 @@ fn load(options: &Notify, binary: &Path, directory: &Path) -> Result<()> {
         arrivals.took_ms.entry(service.to_owned()).or_default().push(took_ms);
     });
     let fakes = Fakes::start_observed(&directory.join("fakes"), Some(observer))?;
+    unlimited(fakes.config_path())?;
     let mut node = Node::start(binary, directory, fakes.config_path(), options.port)?;
     say(&format!("{} users sign up, each with {} devices", options.users, MEDIA.len()));
     let users = (0..options.users).map(|user| node.user(&fakes, user)).collect::<Result<Vec<_>>>()?;
@@ -266,7 +278,7 @@ impl Node {
 
     /// Has a notice accepted, asking again under its key until it is.
     fn notify(&self, app: &str, users: &[String], number: usize, by_template: bool) -> Result<String> {
-        let mut body = json!({"to": users, "category": "load"});
+        let mut body = json!({"to": users, "category": CATEGORY});
         if by_template {
             body["template"] = json!("load");
             body["data"] = json!({"number": number, "parts": vec![json!({"name": "a part"}); 5]});

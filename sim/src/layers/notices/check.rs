@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chat::keys;
+use chat::notices::cache::STALE_MS;
 use chat::notices::given_up;
+use chat::notices::settings::MESSAGES;
 use futures_lite::future::block_on;
 use kv::memory::MemoryEngine;
 use kv::{Begin, Engine as _, Transaction as _};
@@ -19,7 +21,7 @@ use crate::world::WALL;
 use super::super::world::World;
 use super::people::expires_soon;
 use super::start::APP;
-use super::state::{Effect, Evidence, MEDIA, Notices, Request, SPEED};
+use super::state::{Effect, Evidence, MEDIA, NEWS, Notices, Request, SPEED};
 
 /// Jobs that were given up, at most.
 const DEAD_MAX: u32 = 10_000;
@@ -33,6 +35,7 @@ pub(in super::super) fn check(world: &World, engine: &MemoryEngine, log: &Log) -
     let evidence = notices.evidence.borrow();
     once(&evidence)?;
     readable(&evidence, log)?;
+    wanted(&evidence)?;
     messages(world, notices, &evidence, engine, log)?;
     evidence.requests.iter().try_for_each(|request| of_application(&evidence, request))?;
     ended(&evidence, engine)?;
@@ -76,9 +79,23 @@ fn readable(evidence: &Evidence, log: &Log) -> Check {
     Ok(())
 }
 
+/// Nobody is told of what was turned off longer ago than anybody goes by what was read.
+fn wanted(evidence: &Evidence) -> Check {
+    for effect in evidence.effects.values() {
+        let off = evidence.off.get(&(effect.user, effect.category())).copied().flatten();
+        if let Some(since) = off.filter(|since| effect.asked.since_ms(*since) > STALE_MS) {
+            violated!("I9", "{effect:?} was told, and its user wants none of these since {since:?}");
+        }
+    }
+    Ok(())
+}
+
 /// Every message that came to an absent user, on each device that was there before it and to the end.
 fn messages(world: &World, notices: &Notices, evidence: &Evidence, engine: &MemoryEngine, log: &Log) -> Check {
     for (&user, (_, rows)) in log.inboxes.iter().filter(|(user, _)| notices.is_absent(**user)) {
+        if evidence.off.contains_key(&(user, MESSAGES)) {
+            continue;
+        }
         for row in rows {
             let EventRecordBody::Message { seq, .. } = row.event.body else { continue };
             let channel = row.event.channel;
@@ -149,7 +166,8 @@ fn of_application(evidence: &Evidence, request: &Request) -> Check {
     let owed = evidence.devices.iter().filter(|((user, _), known)| {
         // A device that comes while the request is under way may be there in time, or not.
         let came_before = known.since_ms * SPEED <= request.record.created_ms.since_ms(WALL);
-        request.to.contains(user) && !known.has_ended && came_before
+        let wants = !evidence.off.contains_key(&(*user, NEWS));
+        request.to.contains(user) && wants && !known.has_ended && came_before
     });
     for ((user, device), known) in owed {
         let told = |effect: &&Effect| (effect.user, &effect.device, effect.origin) == (*user, device, id);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use chat::notices::accept::{Wanted, accept, cancel};
 use chat::notices::contacts;
+use chat::notices::settings::{self, MESSAGES};
 use schema::record::{ContactRecord, NoticeRecord};
 use schema::{DeviceId, NoticeId, UserId};
 
@@ -12,7 +13,7 @@ use crate::rng::Rng;
 use super::super::world::World;
 use super::now;
 use super::start::{APP, contact};
-use super::state::{MEDIA, Notices, Registered, Request};
+use super::state::{MEDIA, NEWS, Notices, Registered, Request};
 
 /// After which a notice of these worlds is of no use, in ms of notifications' time: long after the end, or so soon that
 /// some are.
@@ -37,7 +38,8 @@ pub(in super::super) async fn live(world: Rc<World>) {
             30..40 => take_over(&world, notices, &mut rng).await,
             40..75 => ask(&world, notices, &mut rng).await,
             75..90 => repeat(&world, notices, &mut rng).await,
-            _ => call_off(&world, notices, &mut rng).await,
+            90..96 => call_off(&world, notices, &mut rng).await,
+            _ => turn_off(&world, notices, &mut rng).await,
         }
     }
     notices.are_people_done.set(true);
@@ -106,7 +108,7 @@ async fn ask(world: &Rc<World>, notices: &Notices, rng: &mut Rng) {
     let content_hash = rng.bits();
     let record = NoticeRecord {
         app: APP,
-        category: "news".into(),
+        category: NEWS.into(),
         title: "title".into(),
         body: "body".into(),
         html: None,
@@ -190,6 +192,28 @@ async fn call_off(world: &Rc<World>, notices: &Notices, rng: &mut Rng) {
     let client = world.client();
     // Nothing is owed of it any more, whether it is noted or not.
     let _cancelled = patiently(world, cancel(&client, APP, id, now(world))).await;
+}
+
+/// Somebody wants no more of a category, by any medium, for good.
+async fn turn_off(world: &Rc<World>, notices: &Notices, rng: &mut Rng) {
+    let (user, category) = (*rng.pick(&world.users), if rng.chance(500) { NEWS } else { MESSAGES });
+    if notices.evidence.borrow().off.contains_key(&(user, category)) {
+        return;
+    }
+    // Until it is answered the user may be told or not.
+    notices.evidence.borrow_mut().off.insert((user, category), None);
+    for &medium in MEDIA {
+        loop {
+            let client = world.client();
+            let off = settings::turn_off(&client, user, category, medium, now(world));
+            if let Some(Ok(_)) = patiently(world, off).await {
+                break;
+            }
+            world.tasks.sleep(rng.within(1..=20)).await;
+        }
+    }
+    world.note(format_args!("{user} wants no more {category}"));
+    notices.evidence.borrow_mut().off.insert((user, category), Some(now(world)));
 }
 
 /// Whether a notice may be of no use any more before it can be sent.

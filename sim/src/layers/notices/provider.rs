@@ -2,8 +2,8 @@
 
 use notify::{Fault, Outcome};
 
-use schema::Seq;
 use schema::record::ContactRecord;
+use schema::{Seq, UnixMs};
 
 use chat::notices::Job;
 
@@ -17,7 +17,7 @@ pub(super) async fn send(
     world: &World,
     notices: &Notices,
     job: &Job,
-    (contact, said): (&ContactRecord, Seq),
+    (contact, said, asked): (&ContactRecord, Seq, UnixMs),
     rng: &mut Rng,
 ) -> Outcome {
     let (rates, goes_wrong) = (&notices.rates, !world.faults.is_healed());
@@ -29,7 +29,7 @@ pub(super) async fn send(
     world.tasks.sleep(taken_ms).await;
     let now_ms = world.tasks.now_ms();
     let outcome = if !goes_wrong {
-        take(world, notices, job, said)
+        take(world, notices, job, (said, asked))
     } else if rates.credential_ms.is_some_and(|(from_ms, to_ms)| (from_ms..to_ms).contains(&now_ms)) {
         Outcome::failed(Fault::Credential, "403")
     } else if rng.chance(rates.unreached_permille) {
@@ -47,7 +47,7 @@ pub(super) async fn send(
         }
         Outcome::failed(Fault::Gone, "410")
     } else {
-        let taken = take(world, notices, job, said);
+        let taken = take(world, notices, job, (said, asked));
         if rng.chance(rates.lost_permille) { Outcome::failed(Fault::Network, "no answer") } else { taken }
     };
     world.tasks.sleep(answer_ms - taken_ms).await;
@@ -55,7 +55,7 @@ pub(super) async fn send(
 }
 
 /// The provider has it: of an id that it has had before nobody hears again.
-fn take(world: &World, notices: &Notices, job: &Job, said: Seq) -> Outcome {
+fn take(world: &World, notices: &Notices, job: &Job, (said, asked): (Seq, UnixMs)) -> Outcome {
     let mut evidence = notices.evidence.borrow_mut();
     let effect = evidence.effects.entry(id(job)).or_insert_with(|| {
         world.done.borrow_mut().told += 1;
@@ -67,6 +67,7 @@ fn take(world: &World, notices: &Notices, job: &Job, said: Seq) -> Outcome {
             channel: job.record.channel,
             said,
             seq: job.record.seq,
+            asked,
             times: 0,
         }
     });

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chat::notices::Job;
 use chat::notices::apps::App;
+use chat::notices::settings::MESSAGES;
 use schema::record::NoticeRecord;
 use schema::{ChannelId, Medium, NoticeId, Seq, UnixMs, UserId};
 
@@ -14,6 +15,9 @@ use crate::rng::Rng;
 pub(super) const SPEED: u64 = 300;
 /// Those that somebody sends.
 pub(super) const MEDIA: &[Medium] = &[Medium::Apns, Medium::Fcm];
+
+/// What all notices of applications are.
+pub(super) const NEWS: &str = "news";
 
 /// Notifications of a run.
 pub(in super::super) struct Notices {
@@ -36,6 +40,8 @@ pub(super) struct Evidence {
     pub(super) effects: BTreeMap<u128, Effect>,
     /// Until when a worker has a job, while it has not begun to end it.
     pub(super) leased: BTreeMap<u128, UnixMs>,
+    /// Categories that a user wants no more: since when that is stored, in notifications' time; not known while it is asked.
+    pub(super) off: BTreeMap<(UserId, &'static str), Option<UnixMs>>,
     /// Jobs that were ended as sent: since when this is known, in polls of the run.
     pub(super) sent: BTreeMap<u128, u64>,
 }
@@ -76,8 +82,17 @@ pub(super) struct Effect {
     /// The message that it told of, and that of its job.
     pub(super) said: Seq,
     pub(super) seq: Seq,
+    /// When the worker asked what there was to say that was taken first.
+    pub(super) asked: UnixMs,
     /// How often it was taken.
     pub(super) times: u32,
+}
+
+impl Effect {
+    /// The category by which its user may choose.
+    pub(super) fn category(&self) -> &'static str {
+        if self.origin == NoticeId::default() { MESSAGES } else { NEWS }
+    }
 }
 
 impl Notices {

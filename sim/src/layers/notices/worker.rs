@@ -10,7 +10,7 @@ use chat::keys::Queue;
 use chat::notices::{self as layer, End, Job, Reach, Said, Scan, Worker, jobs};
 use notify::retry::{self, Attempt, Next};
 use schema::record::ContactRecord;
-use schema::{ErrorCode, Seq};
+use schema::{ErrorCode, Seq, UnixMs};
 
 use crate::rng::Rng;
 
@@ -111,8 +111,8 @@ async fn round(
             Said::Something(_) | Said::Notice(_) if job.record.expires_ms <= asked.1 => {
                 Err(End::Dead { why: "expired".to_owned() })
             }
-            Said::Something(saying) => Ok((saying.contact, saying.seq)),
-            Said::Notice(notice) => Ok((notice.contact, Seq::ZERO)),
+            Said::Something(saying) => Ok((saying.contact, saying.seq, asked.1)),
+            Said::Notice(notice) => Ok((notice.contact, Seq::ZERO, asked.1)),
         };
         let (ends_world, ends_life, rng) = (Rc::clone(world), Rc::clone(life), rng.part(&format!("{:x}", id(&job))));
         match says {
@@ -123,12 +123,15 @@ async fn round(
     Ok(())
 }
 
-async fn attempt(world: Rc<World>, life: Rc<Life>, job: Job, (contact, said): (ContactRecord, Seq), mut rng: Rng) {
+/// What a job says to whom, and when that was asked.
+type Says = (ContactRecord, Seq, UnixMs);
+
+async fn attempt(world: Rc<World>, life: Rc<Life>, job: Job, (contact, said, asked): Says, mut rng: Rng) {
     let Some(notices) = &world.notices else { return };
     if world.is_broken(Broken::EndedBeforeItIsSent) {
         settle(Rc::clone(&world), Rc::clone(&life), job.clone(), sent()).await;
     }
-    let outcome = provider::send(&world, notices, &job, (&contact, said), &mut rng).await;
+    let outcome = provider::send(&world, notices, &job, (&contact, said, asked), &mut rng).await;
     world.note(format_args!("life {} is answered {outcome:?} of {:?}", life.number, job.notice));
     let attempt = Attempt {
         first_ms: job.record.planned_ms,
