@@ -42,7 +42,7 @@ pub trait Media: Send + Sync + 'static {
     /// The reason, for whoever wants them.
     fn check_quiet(&self, from: &str, to: &str, zone: &str) -> Result<(), String>;
 
-    /// Notifications that wait at this node, as of the last seconds.
+    /// Notifications that are due and wait at this node, as of the last seconds.
     fn backlog(&self) -> u64;
 
     /// Whether a service of text messages has signed what it says became of one: the path that it called, below this

@@ -122,6 +122,12 @@ pub struct Replayed {
     replayed: u64,
 }
 
+/// Whether a notification was not cancelled before.
+#[derive(Debug, Serialize)]
+pub struct Cancelled {
+    changed: bool,
+}
+
 /// An answer that takes the store's time.
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send + 'a>>;
 
@@ -138,6 +144,9 @@ pub trait Queues: Send + Sync + 'static {
 
     /// What became of a notification, whoever asked for it.
     fn notice(&self, id: NoticeId) -> Answer<'_, Notice>;
+
+    /// Has a notice, of whichever application, told nobody any more.
+    fn cancel(&self, id: NoticeId, now: UnixMs) -> Answer<'_, Cancelled>;
 
     /// Tries everything again that was given up of a medium until now.
     fn replay(&self, medium: Medium, now: UnixMs) -> Answer<'_, Replayed>;
@@ -220,7 +229,9 @@ impl<E: Engine> Queues for StoredQueues<E> {
         Box::pin(async move {
             let refused = chat::LayerError::into_refusal;
             let mut waiting = Vec::new();
-            for (queue, Depth { rows, oldest }) in notices::depths(&self.engine, None, now).await.map_err(refused)? {
+            for (queue, Depth { rows, oldest, .. }) in
+                notices::depths(&self.engine, None, now).await.map_err(refused)?
+            {
                 let (queue, dead) = match queue {
                     Queue::Pushes => ("items".to_owned(), None),
                     Queue::Notices => ("notices".to_owned(), None),
@@ -260,6 +271,13 @@ impl<E: Engine> Queues for StoredQueues<E> {
         Box::pin(async move {
             let report = accept::report_any(&self.engine, id, TARGETS_SHOWN).await;
             Ok(Notice::new(id, report.map_err(Problem::from).map_err(Problem::into_refusal)?))
+        })
+    }
+
+    fn cancel(&self, id: NoticeId, now: UnixMs) -> Answer<'_, Cancelled> {
+        Box::pin(async move {
+            let changed = accept::cancel_any(&self.engine, id, now).await;
+            Ok(Cancelled { changed: changed.map_err(chat::LayerError::into_refusal)? })
         })
     }
 

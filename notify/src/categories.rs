@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chat::notices::codes::VERIFICATION;
+use chat::notices::settings::MESSAGES;
 use pace::Rate;
 use schema::Medium;
 use serde::Deserialize;
@@ -107,6 +109,9 @@ impl Categories {
             if title.chars().count() > TITLE_CHARS_MAX || title.chars().any(char::is_control) {
                 return Err(format!("{name} has a title that is no line of {TITLE_CHARS_MAX} characters at most"));
             }
+            if name == VERIFICATION || critical && name == MESSAGES {
+                return Err(format!("{name} is this server's own: codes are always sent, and messages never critical"));
+            }
             if critical && !limits.is_empty() {
                 return Err(format!("{name} is critical and has limits: what is critical has none"));
             }
@@ -206,6 +211,8 @@ mod tests {
         check("name = \"a\"\nlimits.sms = { burst = 1 }", "missing field `every_s`");
         check("name = \"a\"\nbeyond = \"wait\"", "unknown variant `wait`");
         check("name = \"a\"\ncritical = true\nlimits.sms = { burst = 1, every_s = 1 }", "a is critical and has limits");
+        check("name = \"verification\"", "verification is this server's own");
+        check("name = \"messages\"\ncritical = true", "messages is this server's own");
         check("name = \"a\"\n[[category]]\nname = \"a\"", "a is declared twice");
         check("name = \"a\"\ncolour = 1", "unknown field `colour`");
         let many =

@@ -55,6 +55,8 @@ pub struct Waiting {
     pub queue: Queue,
     /// Its rows, due or not.
     pub rows: u64,
+    /// Those that are due among them.
+    pub due: u64,
     /// For how long the oldest has been due.
     pub oldest_ms: u64,
 }
@@ -161,7 +163,8 @@ impl Counts {
 
     pub(crate) fn waiting(&self, depths: &[(Queue, Depth)], now: UnixMs) {
         let age_ms = |oldest: Option<UnixMs>| oldest.map_or(0, |oldest| now.since_ms(oldest));
-        let waiting = |&(queue, Depth { rows, oldest }): &_| Waiting { queue, rows, oldest_ms: age_ms(oldest) };
+        let waiting =
+            |&(queue, Depth { rows, due, oldest }): &_| Waiting { queue, rows, due, oldest_ms: age_ms(oldest) };
         *lock(&self.queues) = depths.iter().map(waiting).collect();
     }
 

@@ -70,10 +70,9 @@ fn mail(
     message.html.get_or_insert_with(|| letter::html(&message.title, &message.body, url));
     if let Some(url) = url {
         let there = click.unwrap_or(url);
-        if message.body.contains(url) {
-            message.body = message.body.replace(url, there);
-        } else {
-            message.body.push_str(&format!("\n\nOpen: {there}"));
+        match replace_url(&message.body, url, there) {
+            Some(body) => message.body = body,
+            None => message.body.push_str(&format!("\n\nOpen: {there}")),
         }
     }
     if let Some(unsubscribe) = &unsubscribe {
@@ -81,9 +80,9 @@ fn mail(
     }
     if let Some(html) = &mut message.html {
         if let (Some(url), Some(click)) = (url, click) {
-            // As the value of an attribute: with `&` as it is, as many write it, and as HTML wants it.
+            // As the value of an attribute: with `&` as it is, as many write it, as HTML wants it, and as templates escape it.
             for quote in ['"', '\''] {
-                for url in [url, &url.replace('&', "&amp;")] {
+                for url in [url, &url.replace('&', "&amp;"), &minijinja::HtmlEscape(url).to_string()] {
                     *html = html.replace(&format!("href={quote}{url}{quote}"), &format!("href={quote}{click}{quote}"));
                 }
             }
@@ -94,6 +93,22 @@ fn mail(
         html.insert_str(end, &footer.chain(pixel).collect::<String>());
     }
     message.unsubscribe = unsubscribe;
+}
+
+/// A text with another URL in the place of one, where it stands whole. `None` if it does nowhere.
+fn replace_url(text: &str, url: &str, there: &str) -> Option<String> {
+    let (mut replaced, mut rest, mut found) = (String::with_capacity(text.len()), text, false);
+    while let Some(at) = rest.find(url) {
+        let (before, behind) = (&rest[..at], &rest[at + url.len()..]);
+        let next = behind.trim_start_matches(['.', ',', ';', ':', '!', '?']).chars().next();
+        let is_whole = next.is_none_or(|next| next.is_whitespace() || "<>\"')]}".contains(next));
+        replaced.push_str(before);
+        replaced.push_str(if is_whole { there } else { url });
+        found |= is_whole;
+        rest = behind;
+    }
+    replaced.push_str(rest);
+    found.then_some(replaced)
 }
 
 #[cfg(test)]
@@ -210,6 +225,21 @@ mod tests {
     }
 
     #[test]
+    fn a_url_is_replaced_where_it_stands_whole() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(replace_url(text, "https://a.example", "@").as_deref(), expected, "{text}");
+        };
+        check("See https://a.example", Some("See @"));
+        check("See https://a.example.", Some("See @."));
+        check("(https://a.example), now", Some("(@), now"));
+        check("https://a.example\nhttps://a.example!", Some("@\n@!"));
+        check("https://a.example/orders/7", None);
+        check("https://a.example.org and https://a.example", Some("https://a.example.org and @"));
+        check("https://a.example?x=1", None);
+        check("nothing", None);
+    }
+
+    #[test]
     fn html_is_tracked_only_where_its_application_asked() {
         let check = |is_tracked, html: &str, expected: &str| {
             let message = linked(Medium::Mail, is_tracked, true, URL, Some(html));
@@ -225,6 +255,9 @@ mod tests {
         check(false, &link, &format!("{link}{ends}"));
         check(true, &link, &format!("<a href=\"@click-29\">x</a>{ends}{pixel}"));
         check(true, &link.replace('&', "&amp;"), &format!("<a href=\"@click-29\">x</a>{ends}{pixel}"));
+        let escaped = link.replace(URL, &minijinja::HtmlEscape(URL).to_string());
+        assert!(escaped.contains("&#x2f;"), "{escaped}");
+        check(true, &escaped, &format!("<a href=\"@click-29\">x</a>{ends}{pixel}"));
         check(true, &link.replace('"', "'"), &format!("<a href='@click-29'>x</a>{ends}{pixel}"));
         let other = "<a href=\"https://shop.example/\">x</a>";
         check(true, other, &format!("{other}{ends}{pixel}"));

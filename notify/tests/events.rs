@@ -14,7 +14,7 @@ use futures_lite::future::block_on;
 use kv::memory::MemoryEngine;
 use notify::worker::{self, Parts, Running};
 use notify::{Counts, Providers};
-use schema::record::{AppRecord, NoticeRecord};
+use schema::record::{AppRecord, AppSecret, NoticeRecord};
 use schema::{Incarnation, NoticeId, Position, UnixMs, UserId};
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ impl World {
             created_ms: wall(),
             scopes: 3,
             quota_a_day: 0,
-            secrets: Vec::new(),
+            secrets: vec![AppSecret { hash: "h".into(), created_ms: wall() }],
             events_url: None,
             events_secret: None,
         };

@@ -13,7 +13,7 @@ use kv::memory::MemoryEngine;
 use notify::providers::{Attempt, Provider};
 use notify::worker::{self, Parts, Running};
 use notify::{Categories, Counts, Fault, Message, Outcome, Providers};
-use schema::record::{AppRecord, ContactRecord, DeliveryState, NoticeRecord, SettingsRecord, UserRecord};
+use schema::record::{AppRecord, AppSecret, ContactRecord, DeliveryState, NoticeRecord, SettingsRecord, UserRecord};
 use schema::{Incarnation, Medium, NoticeId, UnixMs, UserId};
 
 const LIFE: Incarnation = Incarnation(1);
@@ -104,7 +104,7 @@ impl World {
             created_ms: wall(),
             scopes: 3,
             quota_a_day: 0,
-            secrets: Vec::new(),
+            secrets: vec![AppSecret { hash: "h".into(), created_ms: wall() }],
             events_url: None,
             events_secret: None,
         };
@@ -147,7 +147,7 @@ impl World {
             created_ms: now,
             send_ms: now,
             every_ms: 0,
-            expires_ms: 3_600_000,
+            expires_ms: 86_400_000,
             recipients: 1,
             key: String::new(),
             cancelled_ms: None,
@@ -253,7 +253,7 @@ fn who_wants_to_be_left_alone_is_told_only_what_is_critical() {
     assert!(world.until(world.notify_of("alarm", 2), DeliveryState::Sent, 4));
     assert!(world.until(notice, DeliveryState::Planned, 2), "it waits");
     let queue = chat::keys::Queue::Jobs(Medium::Apns);
-    // Until it is of no use, an hour after it was accepted: quiet lasts longer.
+    // Until quiet ends, an hour from now at least.
     let depths = block_on(chat::notices::depths(&world.engine, None, wall().plus_ms(3_000_000))).expect("readable");
     let depth = depths.iter().find(|(of, _)| *of == queue).map(|(_, depth)| (depth.rows, depth.oldest));
     assert_eq!(depth, Some((1, None)));

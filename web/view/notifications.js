@@ -34,10 +34,13 @@ export class NotificationsPanel {
   /** Stores what is changed, one change after the other, since each replaces all. Whether it was stored. */
   store(change, controls) {
     const store = async () => {
-      const settings = change(this.settings);
-      const done = await carryOut(this.problem, controls, () => this.client.write(settings));
-      if (done) this.settings = settings;
-      return done;
+      // By what there is now: a mail's link may have changed it meanwhile.
+      const act = async () => {
+        const settings = change((await this.client.read()).settings);
+        await this.client.write(settings);
+        this.settings = settings;
+      };
+      return carryOut(this.problem, controls, act);
     };
     this.stored = this.stored.then(store);
     return this.stored;

@@ -186,6 +186,16 @@ pub(crate) async fn notice(
     Ok(Json(store_queues(&node)?.notice(id).await?))
 }
 
+/// Has a notification told nobody any more.
+pub(crate) async fn cancel_notice(
+    State(node): State<Arc<dyn Node>>,
+    headers: HeaderMap,
+    UrlPath(id): UrlPath<NoticeId>,
+) -> Result<impl IntoResponse, Problem> {
+    refuse_pages(&headers)?;
+    Ok(Json(store_queues(&node)?.cancel(id, node.wall()).await?))
+}
+
 /// Has what was given up tried again.
 pub(crate) async fn replay(
     State(node): State<Arc<dyn Node>>,

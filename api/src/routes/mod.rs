@@ -127,6 +127,7 @@ pub(crate) fn internal(node: Arc<dyn Node>) -> Router {
         .route("/admin/notify", get(internal::queues))
         .route("/admin/notify/send", post(internal::send))
         .route("/admin/notify/notices/{notice_id}", get(internal::notice))
+        .route("/admin/notify/notices/{notice_id}/cancel", post(internal::cancel_notice))
         .route("/admin/notify/{medium}/dead", get(internal::dead))
         .route("/admin/notify/{medium}/replay", post(internal::replay))
         .fallback(no_such_route)

@@ -107,7 +107,9 @@ pub(crate) async fn put<E: Engine, S: Shards>(
             .check_quiet(from, to, zone)
             .map_err(|why| Problem::bad_request(format!("quiet_hours: {why}")))?;
     }
-    if wanted.categories.len() > SETTINGS_CATEGORIES_MAX as usize {
+    // One more may have come by unsubscribing.
+    let others = usize::from(wanted.categories.contains_key(OTHERS));
+    if wanted.categories.len() > SETTINGS_CATEGORIES_MAX as usize + others {
         let text = format!("settings have {SETTINGS_CATEGORIES_MAX} categories at most");
         return Err(Problem::new(ErrorCode::LimitExceeded, text));
     }

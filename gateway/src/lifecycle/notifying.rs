@@ -51,7 +51,7 @@ impl api::Media for NodeMedia {
     }
 
     fn backlog(&self) -> u64 {
-        self.counts.queues().iter().map(|waiting| waiting.rows).sum()
+        self.counts.queues().iter().map(|waiting| waiting.due).sum()
     }
 
     fn is_sms_callback(&self, path: &str, form: &[(String, String)], signature: &str) -> bool {

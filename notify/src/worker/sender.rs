@@ -41,6 +41,8 @@ const ENDS_MAX: usize = 256;
 const ENDS_WAITING_MAX: usize = 4 * ENDS_MAX;
 /// How long an end waits for others.
 const ENDS_EVERY: Duration = Duration::from_millis(20);
+/// Why a job is not told that its user's limit leaves no room for.
+const TOO_MANY: &str = "it was more than its user's limit";
 /// Over how long what waited for the same quiet hours to end is spread.
 const SPREAD_MS: u64 = 30_000;
 /// Attempts of a job after which it is given up: by the times between them some 40 fit into its day.
@@ -227,7 +229,7 @@ impl<E: Engine> Sender<E> {
         let Some(name) = about.category else { return Some(job) };
         if let Some(ends) = quiet::ends(settings, now) {
             self.shared.parts.counts.quiet(self.medium);
-            self.put_off(job, ends.plus_ms(fastrand::u64(..SPREAD_MS)));
+            self.put_off(job, ends.plus_ms(fastrand::u64(..SPREAD_MS)), "its user's quiet hours outlast it");
             return None;
         }
         // What was begun before had its room then.
@@ -235,25 +237,29 @@ impl<E: Engine> Sender<E> {
             return Some(job);
         }
         let category = self.shared.parts.providers.categories().find(name);
-        let room = self.limits.room(category.rate(self.medium), job.user, name, now);
-        match (room, category.beyond) {
-            (Ok(()), _) => return Some(job),
-            (Err(wait_ms), Beyond::PutOff) => {
-                self.shared.parts.counts.limited(self.medium, false);
-                self.put_off(job, now.plus_ms(wait_ms));
-            }
-            (Err(_), Beyond::Drop) => {
-                self.shared.parts.counts.limited(self.medium, true);
-                self.end(job, End::Withdrawn { why: "it was more than its user's limit".to_owned() });
-            }
+        let rate = category.rate(self.medium);
+        if self.limits.has_room(rate, job.user, name, now) {
+            return Some(job);
+        }
+        let is_dropped = category.beyond == Beyond::Drop;
+        self.shared.parts.counts.limited(self.medium, is_dropped);
+        if is_dropped {
+            self.end(job, End::Withdrawn { why: TOO_MANY.to_owned() });
+        } else {
+            let at = self.limits.promise(rate, job.user, name, now);
+            self.put_off(job, at, TOO_MANY);
         }
         None
     }
 
-    /// Lets a job wait until a time, or until it is of no use: then it is given up.
-    fn put_off(&mut self, job: Job, at: UnixMs) {
-        let at = at.min(job.record.expires_ms);
-        self.end(job, End::Again { at, counts: false });
+    /// Lets a job wait until a time; not one that is of no use by then, and why.
+    fn put_off(&mut self, job: Job, at: UnixMs, why: &str) {
+        let end = if at < job.record.expires_ms {
+            End::Again { at, counts: false }
+        } else {
+            End::Withdrawn { why: why.to_owned() }
+        };
+        self.end(job, end);
     }
 
     fn attempt(&mut self, job: Job, about: About<'_>, mut message: Message) {

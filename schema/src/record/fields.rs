@@ -18,7 +18,7 @@ use crate::packed::{self, LittleEndian, Packed, behind_format};
 
 const _: () = {
     let most = if MEMBER_RANGES_MAX > SETTINGS_CATEGORIES_MAX { MEMBER_RANGES_MAX } else { SETTINGS_CATEGORIES_MAX };
-    assert!(most < VERIFIER.max_tables as u32, "the records of most tables, memberships and settings, verify");
+    assert!(most + 1 < VERIFIER.max_tables as u32, "the records of most tables, memberships and settings, verify");
 };
 
 /// Packed records. This module's head shows the form.

@@ -28,6 +28,8 @@ pub(super) enum NotifyCommand {
     Send(SendArgs),
     /// Show what became of a notification
     Show(ShowArgs),
+    /// Have a notification told nobody any more, of whichever application: also one that recurs
+    Cancel(CancelArgs),
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +115,15 @@ pub(super) struct ShowArgs {
     settings: Settings,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct CancelArgs {
+    /// Its id
+    notice: NoticeId,
+
+    #[command(flatten)]
+    settings: Settings,
+}
+
 pub(super) fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
     match command {
         NotifyCommand::Status(StatusArgs { json, settings }) => {
@@ -138,6 +149,11 @@ pub(super) fn notify(command: &NotifyCommand) -> anyhow::Result<ExitCode> {
         NotifyCommand::Show(ShowArgs { notice, json, settings }) => {
             let shown = asked(settings, "GET", &format!("/admin/notify/notices/{notice}"), "")?;
             print(&if *json { format!("{shown}\n") } else { became(&shown) })?;
+        }
+        NotifyCommand::Cancel(CancelArgs { notice, settings }) => {
+            let cancelled = asked(settings, "POST", &format!("/admin/notify/notices/{notice}/cancel"), "")?;
+            let said = if cancelled["changed"] == true { "is told nobody any more" } else { "was cancelled before" };
+            print(&format!("{notice} {said}\n"))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -12,7 +12,7 @@ use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore};
 use kv::{Begin, Engine as _, Transaction as _};
 use schema::UserId;
 use schema::op::ChannelKind;
-use schema::record::{AppRecord, ContactRecord, MemberRecord};
+use schema::record::{AppRecord, AppSecret, ContactRecord, MemberRecord};
 
 use crate::rng::Rng;
 use crate::world::{Room, WALL};
@@ -44,7 +44,7 @@ fn register(
         created_ms: WALL,
         scopes: 3,
         quota_a_day: 0,
-        secrets: Vec::new(),
+        secrets: vec![AppSecret { hash: "h".into(), created_ms: WALL }],
         events_url: None,
         events_secret: None,
     };

@@ -11,6 +11,7 @@ use schema::{ErrorCode, Medium, NoticeId, Refusal, UnixMs, UserId};
 
 use super::apps::{self, App};
 use super::events::Events;
+use super::instance::instance;
 use super::track;
 use crate::{LayerError, commit, keys, packed, read, unreadable};
 use kv::transaction::{Begin, Engine, Row, Transaction};
@@ -126,11 +127,14 @@ pub async fn report<E: Engine>(engine: &E, app: u64, id: NoticeId, limit: usize)
 /// 102 if there is no such notice; the store's, and damage.
 pub async fn report_any<E: Engine>(engine: &E, id: NoticeId, limit: usize) -> Result<Report, LayerError> {
     let key = keys::notice(id);
-    let range = keys::deliveries_of(id).rows(DELIVERIES_MAX);
-    let (row, page) =
-        read!(engine, Begin::Fresh, |tx| { Ok((tx.get(&key).await?, tx.snapshot_get_range(&range).await?)) })?;
-    let record = unreadable::refuse_some(&key, row.as_ref(), NoticeRecord::decode)?;
-    let record = record.ok_or_else(|| no_such(id))?;
+    let (record, page) = read!(engine, Begin::Fresh, |tx| {
+        let row = tx.get(&key).await?;
+        let record = unreadable::refuse_some(&key, row.as_ref(), NoticeRecord::decode)?;
+        let record = record.ok_or_else(|| no_such(id))?;
+        let told_as = if record.every_ms == 0 { instance(id, &record, record.send_ms) } else { id };
+        let page = tx.snapshot_get_range(&keys::deliveries_of(told_as).rows(DELIVERIES_MAX)).await?;
+        Ok((record, page))
+    })?;
     let mut deliveries = unreadable::readable(&page.rows, |row: &Row| {
         let (_, _, user, medium, device) = keys::delivery_fields(&row.key)?;
         Ok((user, medium, device, DeliveryRecord::decode(&row.value)?))
@@ -148,11 +152,24 @@ pub async fn report_any<E: Engine>(engine: &E, id: NoticeId, limit: usize) -> Re
 /// # Errors
 /// 102 if the application has no such notice; the store's, and damage.
 pub async fn cancel<E: Engine>(engine: &E, app: u64, id: NoticeId, now: UnixMs) -> Result<bool, LayerError> {
+    cancel_of(engine, Some(app), id, now).await
+}
+
+/// The same of a notice of whichever application, or of an operator.
+///
+/// # Errors
+/// 102 if there is no such notice; the store's, and damage.
+pub async fn cancel_any<E: Engine>(engine: &E, id: NoticeId, now: UnixMs) -> Result<bool, LayerError> {
+    cancel_of(engine, None, id, now).await
+}
+
+async fn cancel_of<E: Engine>(engine: &E, app: Option<u64>, id: NoticeId, now: UnixMs) -> Result<bool, LayerError> {
     commit!(engine, Begin::Fresh, |tx, attempt| {
         let key = keys::notice(id);
         let row = tx.get(&key).await?;
         let record = unreadable::refuse_some(&key, row.as_ref(), NoticeRecord::decode)?;
-        let mut record = record.filter(|record| record.app == app).ok_or_else(|| no_such(id))?;
+        let is_its = |record: &NoticeRecord| app.is_none_or(|app| record.app == app);
+        let mut record = record.filter(is_its).ok_or_else(|| no_such(id))?;
         if record.cancelled_ms.is_some() {
             return Ok(attempt.maybe_committed);
         }

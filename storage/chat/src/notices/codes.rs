@@ -47,7 +47,11 @@ pub fn is_code(notice: &NoticeRecord) -> bool {
 /// The store's, and damage. Asking again with the same code is safe.
 pub async fn ask<E: Engine>(engine: &E, asking: &Asking<'_>, now: UnixMs) -> Result<(), LayerError> {
     let &Asking { user, medium, address, locale, code, notice } = asking;
-    commit!(engine, Begin::Fresh, |tx, _| {
+    commit!(engine, Begin::Fresh, |tx, attempt| {
+        // Another address may have been asked for since, or this one proved.
+        if attempt.maybe_committed && tx.get(&keys::notice(notice)).await?.is_some() {
+            return Ok(());
+        }
         let record = ContactRecord {
             address: address.to_owned(),
             app: String::new(),
@@ -117,10 +121,15 @@ pub async fn prove<E: Engine>(
         let pending = tx.get(&pending_key).await?;
         let pending = pending.and_then(|row| unreadable::skip(&pending_key, ContactRecord::decode(&row)));
         let (Some(asked), Some(contact)) = (asked, pending) else {
-            let was_proved = attempt.maybe_committed && tx.get(&keys::contact(user, medium, "")).await?.is_some();
+            let key = keys::contact(user, medium, "");
+            let contact = if attempt.maybe_committed { tx.get(&key).await? } else { None };
+            let contact = contact.and_then(|row| unreadable::skip(&key, ContactRecord::decode(&row)));
+            let was_proved = contact.is_some_and(|contact| contact.verified_ms == Some(now));
             return if was_proved { Ok(Proof::Right) } else { Ok(Proof::Nothing) };
         };
         if asked.expires_ms <= now {
+            tx.clear(&key);
+            tx.clear(&pending_key);
             return Ok(Proof::Nothing);
         }
         if asked.hash != hash(user, medium, code) {

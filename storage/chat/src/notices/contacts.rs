@@ -17,7 +17,7 @@ use kv::transaction::{Begin, Engine, Row, Transaction};
 /// Rows that are read of one user's: the limit, and as many again that registered at once.
 const ROWS_MAX: u32 = 2 * CONTACTS_OF_USER_MAX;
 
-/// The device of a contact that waits for the proof of who reads there. No device of a user: their media are others.
+/// The device of a contact that waits for the proof of who reads there. A device of a user may be called so, by other media.
 pub const PENDING: &str = "pending";
 
 /// A contact and whose it is.
@@ -29,6 +29,13 @@ pub struct Contact {
     pub device: String,
     /// What is stored.
     pub record: ContactRecord,
+}
+
+impl Contact {
+    /// Whether it waits for its proof.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.medium.is_of_device() && self.device == PENDING
+    }
 }
 
 /// Registers where a device is told, in place of what the device had, by whichever medium. Of more than
@@ -142,7 +149,7 @@ pub(crate) async fn of_device<T: Transaction>(
 /// Forgets a contact and whose its address is. An address that was not proved is nobody's, or somebody else's.
 pub(crate) fn forget<T: Transaction>(tx: &mut T, user: UserId, contact: &Contact) {
     tx.clear(&keys::contact(user, contact.medium, &contact.device));
-    if contact.device != PENDING {
+    if !contact.is_pending() {
         tx.clear(&keys::address(hash(contact.medium, &contact.record.address)));
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use schema::limits::JOB_KEPT_MS;
-use schema::record::{DeliveryState, JobRecord, NoticeRecord};
+use schema::record::{AppRecord, DeliveryState, JobRecord, NoticeRecord};
 use schema::{ChannelId, NoticeId, Seq, UnixMs, UserId};
 
 use super::contacts::Contact;
@@ -54,7 +54,8 @@ pub async fn instances<E: Engine>(
         worker.prove(&tx).await?;
         let still_there = tx.get_all(&due.iter().map(|due| &due.key).collect::<Vec<_>>()).await?;
         let due: Vec<&Due> = due.iter().zip(still_there).filter(|(_, row)| row.is_some()).map(|(due, _)| due).collect();
-        let notices = notices(&tx, due.iter().map(|due| due.notice)).await?;
+        let mut notices = notices(&tx, due.iter().map(|due| due.notice)).await?;
+        end_of_revoked(&tx, &mut notices, now).await?;
         let told = due.iter().filter(|due| notices.get(&due.notice).is_some_and(|notice| wants(notice, due, now)));
         let mut users: Vec<UserId> = told.map(|due| due.user).collect();
         users.sort_unstable();
@@ -69,7 +70,7 @@ pub async fn instances<E: Engine>(
             if wants(notice, due, now) {
                 let Reached { contacts, settings } = &reached[&due.user];
                 for contact in contacts.0.iter().filter(|contact| reach.takes_notice(settings, contact, notice)) {
-                    let id = instance(notice, due);
+                    let id = instance(due.notice, notice, due.at);
                     let delivery = jobs::put(&mut tx, contact, due.user, id, &job(notice, due, now));
                     let Contact { medium, device, .. } = contact;
                     let target = Target { notice: id, user: due.user, medium: *medium, device: device.clone() };
@@ -121,9 +122,33 @@ fn untold(notice: &NoticeRecord, due: &Due, now: UnixMs) -> (DeliveryState, &'st
     }
 }
 
-/// The name of what a user is told at one time: of a notice that recurs another each time.
-fn instance(notice: &NoticeRecord, due: &Due) -> NoticeId {
-    if notice.every_ms == 0 { due.notice } else { due.notice.at(due.at) }
+/// The name of what a user is told at one time: of a notice that recurs another each time. So is one that is due long after
+/// it was accepted: what became of it is kept by the day in its name.
+pub(super) fn instance(id: NoticeId, notice: &NoticeRecord, at: UnixMs) -> NoticeId {
+    if notice.every_ms == 0 && at.since_ms(id.made_at()) <= keys::DAY_MS { id } else { id.at(at) }
+}
+
+/// Lets notices of applications that were revoked count as cancelled: whoever could cancel them may not any more.
+async fn end_of_revoked<T: Transaction>(
+    tx: &T,
+    notices: &mut BTreeMap<NoticeId, NoticeRecord>,
+    now: UnixMs,
+) -> Result<(), LayerError> {
+    let mut apps: Vec<u64> = notices.values().map(|notice| notice.app).filter(|&app| app != 0).collect();
+    apps.sort_unstable();
+    apps.dedup();
+    let wanted: Vec<_> = apps.iter().map(|&app| keys::app(app)).collect();
+    let rows = tx.snapshot_get_all(&wanted).await?;
+    let is_revoked = |(key, row): (&Vec<u8>, Option<bytes::Bytes>)| {
+        let app = row.and_then(|row| unreadable::skip(key, AppRecord::decode(&row)));
+        app.is_some_and(|app| app.secrets.is_empty())
+    };
+    let revoked: Vec<bool> = wanted.iter().zip(rows).map(is_revoked).collect();
+    for (app, _) in apps.iter().zip(revoked).filter(|(_, revoked)| *revoked) {
+        let of_app = notices.values_mut().filter(|notice| notice.app == *app);
+        of_app.for_each(|notice| notice.cancelled_ms = notice.cancelled_ms.or(Some(now)));
+    }
+    Ok(())
 }
 
 fn job(notice: &NoticeRecord, due: &Due, now: UnixMs) -> JobRecord {

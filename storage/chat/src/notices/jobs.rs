@@ -9,6 +9,7 @@ use schema::limits::{JOB_LEASE_MS, NOTICE_WORDS_BYTES_MAX};
 use schema::record::{DeadRecord, DeliveryRecord, DeliveryState, JobRecord};
 use schema::{Medium, NoticeId, UnixMs, UserId};
 
+use super::cache::STALE_MS;
 use super::contacts::{self, Contact};
 use super::events::Events;
 use super::links::Target;
@@ -216,8 +217,8 @@ pub async fn settle<E: Engine>(engine: &E, ends: &[(Job, End)], now: UnixMs) -> 
             }
             settled += 1;
             tx.clear(key);
-            let Some(ended) = end_one(&mut tx, job, end, now).await? else { continue };
-            let (key, row) = deliveries.next().expect("one for each that is over");
+            let delivery = end.is_last().then(|| deliveries.next().expect("one for each that is over"));
+            let (Some(ended), Some((key, row))) = (end_one(&mut tx, job, end, now).await?, delivery) else { continue };
             let before = row.and_then(|row| unreadable::skip(key, DeliveryRecord::decode(&row)));
             let heard = before.filter(|before| before.state != DeliveryState::Planned);
             if let Some(notice) = notices.get(&job.record.origin)
@@ -261,8 +262,17 @@ async fn end_one<T: Transaction>(
             let key = keys::contact(*user, *medium, device);
             let row = tx.get(&key).await?;
             let contact = row.and_then(|row| unreadable::skip(&key, schema::record::ContactRecord::decode(&row)));
-            if let Some(record) = contact.filter(|contact| contact.address == *address) {
-                contacts::forget(tx, *user, &Contact { medium: *medium, device: device.clone(), record });
+            match contact {
+                // It was registered anew meanwhile: who is gone is the one before, by which nobody goes any more then.
+                Some(contact) if contact.address != *address => {
+                    let (record, at) = (JobRecord { leased: false, ..*record }, now.plus_ms(STALE_MS + 1));
+                    tx.set(&keys::job(*medium, at, *notice, *user, device), &record.encode());
+                    return Ok(None);
+                }
+                Some(record) => {
+                    contacts::forget(tx, *user, &Contact { medium: *medium, device: device.clone(), record });
+                }
+                None => {}
             }
             (DeliveryState::Gone, "", "", why.as_str())
         }

@@ -12,7 +12,7 @@ use schema::{Medium, UnixMs, UserId};
 
 use super::cache::{Cache, Weigh};
 use super::codes;
-use super::contacts::{self, Contact, PENDING};
+use super::contacts::{self, Contact};
 use super::settings::{self, MESSAGES};
 use super::templates::{self, Stored};
 use crate::LayerError;
@@ -106,8 +106,10 @@ impl Reach {
     ) -> Result<Reached, LayerError> {
         if let (Some(contacts), Some(settings)) = (self.contacts.lately(&user, now), self.settings.lately(&user, now)) {
             let reached = Reached { contacts, settings };
-            let is_there = |&(medium, device): &(Medium, &str)| reached.contact(medium, device).is_some();
-            if targets.iter().all(|target| target.1 != PENDING && is_there(target)) {
+            let is_there = |&(medium, device): &(Medium, &str)| {
+                reached.contact(medium, device).is_some_and(|contact| !contact.is_pending())
+            };
+            if targets.iter().all(is_there) {
                 return Ok(reached);
             }
         }
@@ -138,7 +140,8 @@ impl Reach {
     /// Whether an application's notice is told at a contact: by the media that it names, or else as messages are.
     pub(super) fn takes_notice(&self, settings: &SettingsRecord, contact: &Contact, notice: &NoticeRecord) -> bool {
         if codes::is_code(notice) {
-            return contact.device == PENDING;
+            // The address that it was drawn for: another may have been asked for since.
+            return contact.is_pending() && contact.record.registered_ms == notice.created_ms;
         }
         let medium = contact.medium;
         let named = notice.media.contains(&(medium as u16));
@@ -154,7 +157,7 @@ impl Reach {
 
     /// Whether anything but a code may go there.
     fn can(&self, contact: &Contact) -> bool {
-        self.media.contains(&contact.medium) && contact.device != PENDING
+        self.media.contains(&contact.medium) && !contact.is_pending()
     }
 }
 

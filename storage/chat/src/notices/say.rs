@@ -263,7 +263,7 @@ async fn say_readable<T: Transaction>(
     match decided {
         _ if instead.is_some() => {}
         // Its own job is what it was told with, or a later one: on its target the later takes the place of this.
-        Decision::Told if was_told_later(tx, job).await? => {
+        Decision::Told if was_told_later(tx, job, now).await? => {
             return nothing("a later message of the channel was told");
         }
         Decision::Push | Decision::Told => {}
@@ -296,7 +296,7 @@ async fn say_readable<T: Transaction>(
 
 /// Whether a provider has a later message of the job's channel for the job's target, in whose place this one would put an
 /// older text, or is to have one where neither takes the place of the other.
-async fn was_told_later<T: Transaction>(tx: &T, job: &Job) -> Result<bool, LayerError> {
+async fn was_told_later<T: Transaction>(tx: &T, job: &Job, now: UnixMs) -> Result<bool, LayerError> {
     let (channel, key) = (job.record.channel, keys::told(job.user, job.record.channel));
     let row = tx.snapshot_get(&key).await?;
     let told: ToldRecord = unreadable::skip_or_default(&key, row.as_ref(), ToldRecord::decode);
@@ -310,9 +310,14 @@ async fn was_told_later<T: Transaction>(tx: &T, job: &Job) -> Result<bool, Layer
     let key = keys::delivery(notice, job.user, job.medium, &job.device);
     let row = tx.snapshot_get(&key).await?;
     let delivery = row.and_then(|row| unreadable::skip(&key, DeliveryRecord::decode(&row)));
-    // A mail or a text message takes no other's place: the one that is to come has it all.
-    let is_to_come = |state| state == DeliveryState::Planned && !job.medium.is_of_device();
-    Ok(delivery.is_some_and(|delivery| delivery.state.arrived() || is_to_come(delivery.state)))
+    let Some(state) = delivery.map(|delivery| delivery.state) else { return Ok(false) };
+    // A mail or a text message takes no other's place: the one that is to come has it all, unless it was deleted.
+    if job.medium.is_of_device() || state != DeliveryState::Planned {
+        return Ok(state.arrived());
+    }
+    let item = PushItem::new(job.user, (channel, told.seq), later.from, later.sent_ms);
+    let decided = push::decide_some(tx, &[item], now).await?;
+    Ok(matches!(decided[0], Decision::Push | Decision::Told))
 }
 
 /// The newest message before a job's own that its user is still to be told of: of several that came together the last has

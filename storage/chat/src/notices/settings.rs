@@ -38,10 +38,11 @@ pub async fn put<E: Engine>(engine: &E, user: UserId, record: &SettingsRecord) -
     })
 }
 
-/// Tells a user nothing of a category by a medium any more. Whether that changed anything.
+/// Tells a user nothing of a category by a medium any more; of one more than there is room for, nothing of all that have no
+/// choice of their own. Whether that changed anything.
 ///
 /// # Errors
-/// 106 if that would be one category too many; the store's, and damage.
+/// The store's, and damage. Turning off again is safe.
 pub async fn turn_off<E: Engine>(
     engine: &E,
     user: UserId,
@@ -53,13 +54,15 @@ pub async fn turn_off<E: Engine>(
         let key = keys::settings(user);
         let row = tx.get(&key).await?;
         let mut record = unreadable::refuse_some(&key, row.as_ref(), SettingsRecord::decode)?.unwrap_or_default();
-        let at = match record.choices.iter().position(|choice| choice.category == category) {
-            Some(at) => at,
-            None => {
-                record.choices.push(Choice { category: category.to_owned(), on: 0, off: 0 });
-                record.choices.len() - 1
-            }
-        };
+        let known = |record: &SettingsRecord, of: &str| record.choices.iter().position(|choice| choice.category == of);
+        // Where there is no more room all that has no choice of its own is turned off: whoever sends names categories, and
+        // is not to choose whether that can be done.
+        let is_full = record.choices.len() >= SETTINGS_CATEGORIES_MAX as usize;
+        let category = if is_full && known(&record, category).is_none() { OTHERS } else { category };
+        let at = known(&record, category).unwrap_or(record.choices.len());
+        if at == record.choices.len() {
+            record.choices.push(Choice { category: category.to_owned(), on: 0, off: 0 });
+        }
         let (choice, bit) = (&mut record.choices[at], bit(medium));
         if choice.off & bit != 0 {
             return Ok(attempt.maybe_committed);
@@ -67,14 +70,15 @@ pub async fn turn_off<E: Engine>(
         choice.off |= bit;
         choice.on &= !bit;
         record.changed_ms = now;
-        check(&record)?;
         tx.set(&key, &record.encode());
         Ok(true)
     })
 }
 
 fn check(record: &SettingsRecord) -> Result<(), LayerError> {
-    if record.choices.len() <= SETTINGS_CATEGORIES_MAX as usize {
+    // One more may have come by turning the others off.
+    let others = usize::from(record.choices.iter().any(|choice| choice.category == OTHERS));
+    if record.choices.len() <= SETTINGS_CATEGORIES_MAX as usize + others {
         return Ok(());
     }
     let text = format!("settings have {SETTINGS_CATEGORIES_MAX} categories at most");

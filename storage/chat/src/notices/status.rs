@@ -1,7 +1,7 @@
 //! How much waits to be sent, and what was given up: for operators and metrics.
 
 use schema::limits::{JOB_KEPT_MS, PARTITIONS};
-use schema::record::{DeadRecord, DeliveryRecord, DeliveryState, JobRecord};
+use schema::record::{DeadRecord, DeliveryRecord, DeliveryState, JobRecord, NoticeRecord};
 use schema::{Medium, NoticeId, UnixMs, UserId};
 
 use super::events::Events;
@@ -21,6 +21,8 @@ const PAGE_ROWS: u32 = 1_000;
 pub struct Depth {
     /// Rows, counted up to a million.
     pub rows: u64,
+    /// Those that are due among them.
+    pub due: u64,
     /// When the oldest was due, among those that are.
     pub oldest: Option<UnixMs>,
 }
@@ -76,6 +78,7 @@ impl Count {
             if worker.is_none_or(|worker| worker.share().has_partition(partition)) {
                 depth.rows += 1;
                 if due <= now {
+                    depth.due += 1;
                     depth.oldest = Some(depth.oldest.map_or(due, |oldest| oldest.min(due)));
                 }
             }
@@ -115,7 +118,8 @@ pub async fn given_up<E: Engine>(engine: &E, medium: Medium, limit: u32) -> Resu
     }))
 }
 
-/// Makes jobs again of some that were given up, due at `now`. Returns how many still were.
+/// Makes jobs again of some that were given up, due at `now`, and forgets those that nobody wants any more: that have
+/// expired, or were cancelled. Returns how many are tried again.
 ///
 /// # Errors
 /// The store's. Replaying again is safe.
@@ -131,10 +135,10 @@ pub async fn replay<E: Engine>(engine: &E, dead: &[GivenUp], now: UnixMs) -> Res
                 replayed += u64::from(attempt.maybe_committed);
                 continue;
             }
-            replayed += 1;
             tx.clear(key);
             let DeadRecord { channel, seq, origin, planned_ms, .. } = dead.record;
-            let expires_ms = now.plus_ms(JOB_KEPT_MS);
+            let Some(expires_ms) = still_of_use(dead, notices.get(&origin), now) else { continue };
+            replayed += 1;
             let job = JobRecord { channel, seq, origin, planned_ms: now, expires_ms, attempts: 0, leased: false };
             tx.set(&keys::job(dead.medium, now, dead.notice, dead.user, &dead.device), &job.encode());
             let delivery = DeliveryRecord {
@@ -156,4 +160,17 @@ pub async fn replay<E: Engine>(engine: &E, dead: &[GivenUp], now: UnixMs) -> Res
         }
         Ok(replayed)
     })
+}
+
+/// Until when a job that was given up may be tried again, if it still may.
+fn still_of_use(dead: &GivenUp, notice: Option<&NoticeRecord>, now: UnixMs) -> Option<UnixMs> {
+    let kept = now.plus_ms(JOB_KEPT_MS);
+    if dead.record.origin == NoticeId::default() {
+        return Some(kept);
+    }
+    let notice = notice.filter(|notice| notice.cancelled_ms.is_none())?;
+    // Of one that recurs the time is in its name.
+    let due = if notice.every_ms == 0 { notice.send_ms } else { dead.notice.made_at() };
+    let until = due.plus_ms(notice.expires_ms).min(kept);
+    (until > now).then_some(until)
 }

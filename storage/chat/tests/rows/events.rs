@@ -86,7 +86,7 @@ impl Shop {
                     "sent" => End::Sent { provider: "apple".into(), provider_id: "x".into() },
                     "again" => End::Again { at: self.now.plus_ms(HOUR_MS), counts: true },
                     "withdrawn" => End::Withdrawn { why: why() },
-                    "gone" => End::Gone { address: "other".into(), why: why() },
+                    "gone" => End::Gone { address: target.replace('/', ""), why: why() },
                     "dead" => End::Dead { why: why() },
                     "expired" => End::Expired { why: why() },
                     _ => panic!("{how} is no end"),

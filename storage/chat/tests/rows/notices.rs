@@ -458,6 +458,11 @@ fn a_contact_goes_when_its_address_does_and_no_later_one() {
     register(&desk.world.engine, 2, "tablet", Medium::Apns, "new").expect("registered");
     assert_eq!(desk.step("gone too"), "3");
     assert_eq!(told_at(&desk.world.engine, 2), "apns phone=two, apns tablet=new", "the tablet has another by now");
+    // What went to the one before is told at the new one.
+    assert_eq!(desk.step("lease"), "", "not while the one before may be gone by");
+    desk.step("wait 3");
+    assert_eq!(desk.step("lease"), "2 phone g#1 try 2, 2 tablet g#1 try 2, 3 phone g#1 try 2");
+    assert_eq!(desk.step("say").split(", ").nth(1), Some("new: a (1 of 1)"));
     let mut desk = Desk::open();
     for step in ["1 sends a", "away 1", "plan", "lease", "gone two"] {
         desk.step(step);

@@ -275,6 +275,58 @@ fn what_recurs_is_told_each_time_and_after_an_outage_once() {
 }
 
 #[test]
+fn what_an_application_asked_ends_when_it_is_revoked() {
+    let mut shop = Shop::open(0);
+    shop.accept(notice("", 1, 1), 1);
+    shop.now = WALL.plus_ms(HOUR_MS);
+    assert_eq!(shop.told(Medium::ALL), BOTH);
+    block_on(apps::revoke(&shop.world.engine, APP)).expect("revoked");
+    for hours in 2..5 {
+        shop.now = WALL.plus_ms(hours * HOUR_MS);
+        assert_eq!(shop.told(Medium::ALL), "");
+    }
+    let depths = block_on(notices::depths(&shop.world.engine, None, shop.now)).expect("readable");
+    assert!(depths.iter().all(|(_, depth)| depth.rows == 0), "{depths:?}");
+}
+
+#[test]
+fn what_becomes_of_a_notice_of_next_quarter_is_known_then() {
+    let mut shop = Shop::open(0);
+    shop.accept(notice("", 90 * 24, 0), 1);
+    shop.now = WALL.plus_ms(90 * DAY_MS);
+    assert_eq!(shop.told(Medium::ALL), BOTH);
+    block_on(notices::sweep(&shop.world.engine, shop.now, &Share::whole())).expect("swept");
+    let report = block_on(accept::report(&shop.world.engine, APP, Shop::id(1), 10)).expect("it is there");
+    assert_eq!((report.states.values().sum::<u64>(), report.deliveries.len()), (3, 3));
+}
+
+#[test]
+fn what_was_given_up_is_tried_again_while_it_is_of_use() {
+    let check = |hours: u64, cancels: bool, expected: (u64, usize)| {
+        let mut shop = Shop::open(0);
+        shop.accept(NoticeRecord { media: vec![Medium::Apns as u16], ..notice("", 0, 0) }, 1);
+        let (engine, reach) = (shop.world.engine.clone(), Reach::by(Medium::ALL));
+        block_on(instances(&engine, &shop.worker, &mut shop.items, &reach, shop.now)).expect("planned");
+        let mut scan = Scan::of(keys::Queue::Jobs(Medium::Apns));
+        let leased = block_on(jobs::lease(&engine, &shop.worker, &mut scan, shop.now, 100)).expect("leased").jobs;
+        let ends: Vec<_> = leased.into_iter().map(|job| (job, End::Dead { why: String::new() })).collect();
+        block_on(jobs::settle(&engine, &ends, shop.now)).expect("settled");
+        if cancels {
+            block_on(accept::cancel_any(&engine, Shop::id(1), shop.now)).expect("cancelled");
+        }
+        let dead = block_on(notices::given_up(&engine, Medium::Apns, 10)).expect("readable");
+        assert_eq!(dead.len(), 2);
+        let replayed = block_on(notices::replay(&engine, &dead, WALL.plus_ms(hours * HOUR_MS))).expect("replayed");
+        let left = block_on(notices::given_up(&engine, Medium::Apns, 10)).expect("readable").len();
+        assert_eq!((replayed, left), expected, "{hours} {cancels}");
+    };
+    check(0, false, (2, 0));
+    // It expires after an hour.
+    check(1, false, (0, 0));
+    check(0, true, (0, 0));
+}
+
+#[test]
 fn a_worker_whose_view_has_ended_makes_no_jobs_of_notices() {
     let mut shop = Shop::open(0);
     shop.accept(notice("", 0, 0), 1);

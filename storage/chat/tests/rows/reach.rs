@@ -16,7 +16,7 @@ use futures_lite::future::block_on;
 use kv::memory::CommitFault::{UnknownCommitted, UnknownLost};
 use kv::memory::MemoryEngine;
 use schema::limits::{CODE_KEPT_MS, PUSH_GRACE_MS, SETTINGS_CATEGORIES_MAX};
-use schema::record::{AppRecord, Choice, NoticeRecord, PushItem, SettingsRecord};
+use schema::record::{AppRecord, AppSecret, Choice, NoticeRecord, PushItem, SettingsRecord};
 use schema::{Medium, NoticeId, Seq, Stamp, UnixMs, UserId};
 
 use crate::notices::register;
@@ -48,7 +48,7 @@ impl Desk {
             created_ms: WALL,
             scopes: 3,
             quota_a_day: 0,
-            secrets: Vec::new(),
+            secrets: vec![AppSecret { hash: "h".into(), created_ms: WALL }],
             events_url: None,
             events_secret: None,
         };
@@ -129,6 +129,10 @@ impl Desk {
                 let wanted = Wanted { id: drawn, record, to: vec![USER], content_hash: 1 };
                 block_on(accept::accept(&engine, &self.app, &wanted, self.now)).expect("accepted");
                 self.plan()
+            }
+            "delete" => {
+                self.world.run(&format!("1 deletes x of {}", next()));
+                String::new()
             }
             "told" => self.told(),
             "contacts" => {
@@ -324,6 +328,10 @@ fn what_is_turned_off_meanwhile_is_not_told() {
 fn a_mail_of_a_channel_that_a_later_one_follows_is_not_sent() {
     let wanting = format!("{PROVED}; wants messages +mail -apns");
     let later = "mail: a later message of the channel was told, g#2 at a@x";
+    // Unless that was deleted meanwhile.
+    let deleted = "g#1 at a@x, mail: the message was deleted";
+    let steps = format!("{wanting}; message 1; message 2; delete 2; told");
+    check(&steps, &format!("verification at a@x; proved; {deleted}"));
     check(&format!("{wanting}; message 1; message 2; told"), &format!("verification at a@x; proved; {later}"));
     check(
         &format!("{wanting}; message 1; told; message 2; told"),
@@ -344,7 +352,17 @@ fn settings_are_bounded() {
     let off = |category| {
         words(block_on(settings::turn_off(&engine, USER, category, Medium::Mail, WALL)).map(|any| any.to_string()))
     };
-    assert_eq!((off("c5"), off("new")), ("true".to_owned(), "106".to_owned()));
+    // Of one more, which its sender has named, all others are turned off.
+    assert_eq!([off("c5"), off("new"), off("newer")], ["true", "true", "false"]);
+    let settings = block_on(settings::get(&engine, USER)).expect("readable");
+    assert_eq!(settings.choices.len(), SETTINGS_CATEGORIES_MAX as usize + 1);
+    let wants = |category| settings::wants(&settings, category, Medium::Mail, true);
+    assert_eq!([wants("new"), wants("c5"), wants("c6")], [false, false, false]);
+    assert_eq!(
+        words(block_on(settings::put(&engine, USER, &settings)).map(|()| "ok".into())),
+        "ok",
+        "what was read is stored"
+    );
 }
 
 #[test]
