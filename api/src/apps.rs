@@ -191,15 +191,8 @@ impl<E: Engine> StoredApplications<E> {
         let Create { name, scopes, quota_a_day } = parsed(body)?;
         let (text, secret) = draw(wall)?;
         let secrets = vec![secret];
-        let record = AppRecord {
-            name,
-            created_ms: wall,
-            scopes: bits(&scopes)?,
-            quota_a_day,
-            secrets,
-            events_url: None,
-            events_secret: None,
-        };
+        let record =
+            AppRecord { name, created_ms: wall, scopes: bits(&scopes)?, quota_a_day, secrets, ..AppRecord::default() };
         loop {
             // Of 64 random bits: a second time is rare, a third never seen.
             if let Some(app) = apps::create(&self.engine, entropy()?, &record).await? {

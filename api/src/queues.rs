@@ -208,15 +208,7 @@ impl<E: Engine> StoredQueues<E> {
         let (recipients, now) = (to.len(), record.created_ms);
         let record = NoticeRecord { recipients: u32::try_from(recipients).expect("1,000 at most"), ..record };
         let id = NoticeId::new(now, u128::from(entropy()?) << 64 | u128::from(entropy()?));
-        let nobody = AppRecord {
-            name: String::new(),
-            created_ms: now,
-            scopes: 0,
-            quota_a_day: 0,
-            secrets: Vec::new(),
-            events_url: None,
-            events_secret: None,
-        };
+        let nobody = AppRecord { created_ms: now, ..AppRecord::default() };
         let app = App { id: record.app, record: nobody };
         let wanted = accept::Wanted { id, record, to, content_hash: 0 };
         let (id, _) = accept::accept(&self.engine, &app, &wanted, now).await?;

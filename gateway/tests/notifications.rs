@@ -11,9 +11,24 @@ use fakes::{Fake, Fakes, Profile};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use support::{Node, client_msg_id, message, text};
+use tempfile::TempDir;
 
 /// Longer than the grace of 30 s after which an absent user is told, on a machine with much else to do.
 const TOLD: Duration = Duration::from_secs(90);
+
+/// Stand-ins of the services, and a directory for their files and a node's.
+fn stand_ins() -> (TempDir, Fakes) {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(directory.path().join("data")).expect("it can be made");
+    let fakes = Fakes::start(&directory.path().join("fakes")).expect("they start");
+    (directory, fakes)
+}
+
+/// A node that sends to them.
+fn start(directory: &TempDir, fakes: &Fakes) -> Node {
+    let providers = fakes.config_path().to_str().expect("a path in UTF-8");
+    Node::start("run", &directory.path().join("data"), &["--notify.providers_file", providers])
+}
 
 /// A device's token of APNs: hexadecimal, as theirs are.
 fn token(number: u8) -> String {
@@ -40,12 +55,8 @@ fn told(fake: &Fake, target: &str) -> Vec<String> {
 
 #[test]
 fn who_is_away_is_told_once_of_what_is_unread_through_a_crash() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let data = directory.path().join("data");
-    std::fs::create_dir(&data).expect("it can be made");
-    let fakes = Fakes::start(&directory.path().join("fakes")).expect("they start");
-    let providers = fakes.config_path().to_str().expect("a path in UTF-8").to_owned();
-    let start = || Node::start("run", &data, &["--notify.providers_file", &providers]);
+    let (directory, fakes) = stand_ins();
+    let start = || start(&directory, &fakes);
     let node = start();
 
     let (_, ann) = node.sign_up("ann");
@@ -55,6 +66,7 @@ fn who_is_away_is_told_once_of_what_is_unread_through_a_crash() {
     put(&node, &bob, "phone", &json!({"medium": "apns", "token": token(1)}));
     let subscription: Value = serde_json::from_str(&fakes.subscription("bob-laptop")).expect("JSON");
     put(&node, &bob, "laptop", &json!({"medium": "webpush", "subscription": subscription}));
+    put(&node, &bob, "tablet", &json!({"medium": "fcm", "token": "bob-tablet"}));
     put(&node, &cho, "phone", &json!({"medium": "apns", "token": token(2)}));
     put(&node, &dan, "phone", &json!({"medium": "apns", "token": token(3)}));
     for (number, body) in [(1, "first"), (2, "second"), (3, "third")] {
@@ -75,6 +87,9 @@ fn who_is_away_is_told_once_of_what_is_unread_through_a_crash() {
     assert!(fakes.webpush.wait(1, TOLD), "{:?}", fakes.webpush.counts());
     assert_eq!(told(&fakes.apns, &token(1)), ["3 new in Team | ann: third | Some(3)"]);
     assert_eq!(told(&fakes.webpush, "bob-laptop"), ["3 new in Team | ann: third | Some(3)"]);
+    assert!(fakes.fcm.wait(1, TOLD), "{:?}", fakes.fcm.counts());
+    let tablet = told(&fakes.fcm, "bob-tablet");
+    assert!(tablet[0].starts_with("3 new in Team | ann: third"), "{tablet:?}");
     let received = &fakes.apns.received()[0];
     assert_eq!((received.collapse.as_str(), received.data.get("channel_id")), (team.as_str(), Some(&team)));
 
@@ -90,7 +105,7 @@ fn who_is_away_is_told_once_of_what_is_unread_through_a_crash() {
     };
     let forgotten = (0..50).any(|_| {
         thread::sleep(Duration::from_millis(100));
-        gone() == ["webpush"]
+        gone() == ["fcm", "webpush"]
     });
     assert!(forgotten, "{:?}", gone());
     assert_eq!(fakes.apns.counts().distinct, 1, "nobody else was told, and nobody twice");
@@ -132,12 +147,8 @@ fn shop(node: &Node) -> (String, String) {
 
 #[test]
 fn who_chooses_mail_is_told_by_it_once_the_address_is_proved() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let data = directory.path().join("data");
-    std::fs::create_dir(&data).expect("it can be made");
-    let fakes = Fakes::start(&directory.path().join("fakes")).expect("they start");
-    let providers = fakes.config_path().to_str().expect("a path in UTF-8").to_owned();
-    let node = Node::start("run", &data, &["--notify.providers_file", &providers]);
+    let (directory, fakes) = stand_ins();
+    let node = start(&directory, &fakes);
     let (_, ann) = node.sign_up("ann");
     let (bob_id, bob) = node.sign_up("bob");
 
@@ -192,12 +203,8 @@ fn who_chooses_mail_is_told_by_it_once_the_address_is_proved() {
 
 #[test]
 fn a_backend_notifies_through_trouble_of_a_provider_and_sees_what_became_of_it() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let data = directory.path().join("data");
-    std::fs::create_dir(&data).expect("it can be made");
-    let fakes = Fakes::start(&directory.path().join("fakes")).expect("they start");
-    let providers = fakes.config_path().to_str().expect("a path in UTF-8").to_owned();
-    let node = Node::start("run", &data, &["--notify.providers_file", &providers]);
+    let (directory, fakes) = stand_ins();
+    let node = start(&directory, &fakes);
     let (ann_id, ann) = node.sign_up("ann");
     let (bob_id, bob) = node.sign_up("bob");
     put(&node, &ann, "phone", &json!({"medium": "apns", "token": token(1)}));
@@ -257,12 +264,8 @@ fn a_backend_notifies_through_trouble_of_a_provider_and_sees_what_became_of_it()
 
 #[test]
 fn a_template_is_told_in_each_targets_language_and_an_operators_words_as_they_are() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let data = directory.path().join("data");
-    std::fs::create_dir(&data).expect("it can be made");
-    let fakes = Fakes::start(&directory.path().join("fakes")).expect("they start");
-    let providers = fakes.config_path().to_str().expect("a path in UTF-8").to_owned();
-    let node = Node::start("run", &data, &["--notify.providers_file", &providers]);
+    let (directory, fakes) = stand_ins();
+    let node = start(&directory, &fakes);
     let (ann_id, ann) = node.sign_up("ann");
     let (bob_id, bob) = node.sign_up("bob");
     put(&node, &ann, "phone", &json!({"medium": "apns", "token": token(1), "locale": "pt-BR"}));

@@ -188,20 +188,12 @@ mod tests {
             title: "own title".into(),
             body: "own body".into(),
             html: Some("<p>own</p>".into()),
-            template: String::new(),
             data: r#"{"url": "https://shop.example/7", "count": 3, "parcels": ["a"], "none": null}"#.into(),
-            media: Vec::new(),
-            collapse: String::new(),
-            urgent: false,
             created_ms: UnixMs(0),
             send_ms: UnixMs(0),
-            every_ms: 0,
             expires_ms: 9,
             recipients: 1,
-            key: String::new(),
-            cancelled_ms: None,
-            template_version: 0,
-            track: false,
+            ..NoticeRecord::default()
         };
         let Saying { contact, settings, .. } = saying("", "", "", 1);
         let notice = Notice { contact, settings, is_critical: false, record: Arc::new(record), template: None };

@@ -49,10 +49,8 @@ impl World {
             name: "a".into(),
             created_ms: wall(),
             scopes: 3,
-            quota_a_day: 0,
             secrets: vec![AppSecret { hash: "h".into(), created_ms: wall() }],
-            events_url: None,
-            events_secret: None,
+            ..AppRecord::default()
         };
         let app = block_on(apps::create(&engine, 1, &record)).expect("made").expect("its id is free");
         let url = (url(&fakes), SECRET.to_owned());
@@ -89,27 +87,18 @@ impl World {
         for _ in 0..events {
             self.drawn += 1;
             let now = wall();
+            // Nobody is told yet: what happens is that it was accepted.
+            let later = now.plus_ms(86_400_000);
             let record = NoticeRecord {
                 app: self.app.id,
                 category: "c".into(),
                 title: "t".into(),
-                body: String::new(),
-                html: None,
-                template: String::new(),
                 data: "{}".into(),
-                media: Vec::new(),
-                collapse: String::new(),
-                urgent: false,
                 created_ms: now,
-                // Nobody is told yet: what happens is that it was accepted.
-                send_ms: now.plus_ms(86_400_000),
-                every_ms: 0,
+                send_ms: later,
                 expires_ms: 3_600_000,
                 recipients: 1,
-                key: String::new(),
-                cancelled_ms: None,
-                template_version: 0,
-                track: false,
+                ..NoticeRecord::default()
             };
             let wanted = Wanted { id: NoticeId::new(now, self.drawn), record, to: vec![UserId(1)], content_hash: 0 };
             block_on(accept::accept(&self.engine, &self.app, &wanted, now)).expect("accepted");

@@ -103,10 +103,8 @@ impl World {
             name: "a".into(),
             created_ms: wall(),
             scopes: 3,
-            quota_a_day: 0,
             secrets: vec![AppSecret { hash: "h".into(), created_ms: wall() }],
-            events_url: None,
-            events_secret: None,
+            ..AppRecord::default()
         };
         let app = block_on(apps::create(&engine, 1, &record)).expect("made").expect("its id is free");
         let list: [Arc<dyn Provider>; 2] = [Arc::<Told>::clone(&apns), Arc::<Told>::clone(&fcm)];
@@ -137,22 +135,12 @@ impl World {
             app: self.app.id,
             category: category.into(),
             title: "t".into(),
-            body: String::new(),
-            html: None,
-            template: String::new(),
             data: "{}".into(),
-            media: Vec::new(),
-            collapse: String::new(),
-            urgent: false,
             created_ms: now,
             send_ms: now,
-            every_ms: 0,
             expires_ms: 86_400_000,
             recipients: 1,
-            key: String::new(),
-            cancelled_ms: None,
-            template_version: 0,
-            track: false,
+            ..NoticeRecord::default()
         };
         let to = (0..self.users).map(UserId).collect();
         let wanted = Wanted { id: NoticeId::new(now, number), record, to, content_hash: 0 };

@@ -33,7 +33,7 @@ pub struct ContactRecord {
 }
 
 /// `app`: a backend that may send notifications.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AppRecord {
     /// What its operator calls it.
     pub name: String,
@@ -61,7 +61,7 @@ pub struct AppSecret {
 }
 
 /// `notice`: what an application asked to be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NoticeRecord {
     /// The application.
     pub app: u64,

@@ -111,21 +111,14 @@ async fn ask(world: &Rc<World>, notices: &Notices, rng: &mut Rng) {
         category: NEWS.into(),
         title: "title".into(),
         body: "body".into(),
-        html: None,
-        template: String::new(),
         data: "{}".into(),
-        media: Vec::new(),
-        collapse: String::new(),
-        urgent: false,
         created_ms: now,
         send_ms: now.plus_ms(rng.maybe(600, 0..=40_000)),
         every_ms: if rng.chance(250) { rng.within(20_000..=60_000) } else { 0 },
         expires_ms: if rng.chance(150) { EXPIRES_SOON_MS } else { EXPIRES_MS },
         recipients: u32::try_from(to.len()).expect("a few"),
         key: if rng.chance(600) { format!("key {content_hash:x}") } else { String::new() },
-        cancelled_ms: None,
-        template_version: 0,
-        track: false,
+        ..NoticeRecord::default()
     };
     let request = Request { ids: Vec::new(), accepted: None, record, to, content_hash, cancelled: false };
     let number = {

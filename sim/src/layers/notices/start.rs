@@ -43,10 +43,8 @@ fn register(
         name: "app".into(),
         created_ms: WALL,
         scopes: 3,
-        quota_a_day: 0,
         secrets: vec![AppSecret { hash: "h".into(), created_ms: WALL }],
-        events_url: None,
-        events_secret: None,
+        ..AppRecord::default()
     };
     let app = block_on(apps::create(&engine, APP, &record)).expect("nothing goes wrong yet").expect("it is the first");
     let mut devices = BTreeMap::new();

@@ -76,27 +76,19 @@ pub async fn ask<E: Engine>(engine: &E, asking: &Asking<'_>, now: UnixMs) -> Res
 fn of_code(&Asking { code, medium, .. }: &Asking<'_>, now: UnixMs) -> NoticeRecord {
     let minutes = CODE_KEPT_MS / 60_000;
     NoticeRecord {
-        app: 0,
         category: VERIFICATION.to_owned(),
         title: format!("Your code is {code}"),
         body: format!(
             "Your code is {code}. It counts for {minutes} minutes. If you have not asked for it, nobody needs to do anything."
         ),
-        html: None,
-        template: String::new(),
         data: "{}".to_owned(),
         media: vec![medium as u16],
-        collapse: String::new(),
         urgent: true,
         created_ms: now,
         send_ms: now,
-        every_ms: 0,
         expires_ms: CODE_KEPT_MS,
         recipients: 1,
-        key: String::new(),
-        cancelled_ms: None,
-        template_version: 0,
-        track: false,
+        ..NoticeRecord::default()
     }
 }
 

@@ -31,8 +31,7 @@ pub(crate) fn app(quota_a_day: u32) -> AppRecord {
         scopes,
         quota_a_day,
         secrets: vec![secret("first")],
-        events_url: None,
-        events_secret: None,
+        ..AppRecord::default()
     }
 }
 
@@ -43,21 +42,14 @@ pub(crate) fn notice(key: &str, at_hours: u64, every_hours: u64) -> NoticeRecord
         category: "shipping".into(),
         title: "On its way".into(),
         body: "Your parcel has left.".into(),
-        html: None,
-        template: String::new(),
         data: "{}".into(),
-        media: Vec::new(),
-        collapse: String::new(),
-        urgent: false,
         created_ms: WALL,
         send_ms: WALL.plus_ms(at_hours * HOUR_MS),
         every_ms: every_hours * HOUR_MS,
         expires_ms: HOUR_MS,
         recipients: 2,
         key: key.into(),
-        cancelled_ms: None,
-        template_version: 0,
-        track: false,
+        ..NoticeRecord::default()
     }
 }
 

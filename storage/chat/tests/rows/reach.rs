@@ -47,10 +47,8 @@ impl Desk {
             name: "shop".into(),
             created_ms: WALL,
             scopes: 3,
-            quota_a_day: 0,
             secrets: vec![AppSecret { hash: "h".into(), created_ms: WALL }],
-            events_url: None,
-            events_secret: None,
+            ..AppRecord::default()
         };
         Self {
             world,

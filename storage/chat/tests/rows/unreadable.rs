@@ -69,15 +69,7 @@ async fn notify(engine: &MemoryEngine) -> Result<(), LayerError> {
     for device in ["phone", "tablet"] {
         register(engine, device).await?;
     }
-    let app = AppRecord {
-        name: "a".into(),
-        created_ms: WALL,
-        scopes: 1,
-        quota_a_day: 9,
-        secrets: Vec::new(),
-        events_url: None,
-        events_secret: None,
-    };
+    let app = AppRecord { name: "a".into(), created_ms: WALL, scopes: 1, quota_a_day: 9, ..AppRecord::default() };
     let notice = NoticeId::new(WALL, 5);
     let asking = Asking { user: ME, medium: Medium::Mail, address: "a@x", locale: "", code: "1", notice };
     codes::ask(engine, &asking, WALL).await?;
@@ -166,15 +158,7 @@ async fn ask_as_app(engine: &MemoryEngine) -> Result<(), LayerError> {
 }
 
 async fn accept_again(engine: &MemoryEngine) -> Result<(), LayerError> {
-    let record = AppRecord {
-        name: "a".into(),
-        created_ms: WALL,
-        scopes: 1,
-        quota_a_day: 9,
-        secrets: Vec::new(),
-        events_url: None,
-        events_secret: None,
-    };
+    let record = AppRecord { name: "a".into(), created_ms: WALL, scopes: 1, quota_a_day: 9, ..AppRecord::default() };
     let (to, notice) = (vec![ME], notices_of_apps::notice("k", 0, 0));
     let wanted = Wanted { id: NoticeId::new(WALL, 2), record: notice, to, content_hash: 1 };
     accept::accept(engine, &apps::App { id: 7, record }, &wanted, WALL).await.map(drop)
