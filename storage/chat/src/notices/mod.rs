@@ -1,9 +1,9 @@
 //! Notifications to users who are away: where they are told, what is to be sent, and what became of it.
 //!
-//! Owns the rows `contact`, `settings`, `code`, `told`, `job`, `delivery` and `dead`. An item (`push`) becomes jobs, one for each target, in
-//! one transaction that clears the item, so it becomes its jobs once, through crashes and takeovers; a job is a worker's
-//! for [`JOB_LEASE_MS`](schema::limits::JOB_LEASE_MS) and goes in the transaction that notes what became of it. Upholds
-//! I9. Who sends, by which provider and when again, is the crate `notify`.
+//! Owns the rows `contact`, `settings`, `code`, `told`, `job`, `delivery` and `dead`. An item (`push`) becomes jobs, one
+//! for each target, in one transaction that clears the item, so it becomes its jobs once, through crashes and takeovers; a
+//! job is a worker's for [`JOB_LEASE_MS`](schema::limits::JOB_LEASE_MS) and goes in the transaction that notes what became
+//! of it. Upholds I9. Who sends, by which provider and when again, is the crate `notify`.
 //!
 //! ```text
 //! contacts   where a user is told           plan     items that are due become jobs
