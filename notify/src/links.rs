@@ -80,7 +80,7 @@ fn mail(
     }
     if let Some(html) = &mut message.html {
         if let (Some(url), Some(click)) = (url, click) {
-            // As the value of an attribute: with `&` as it is, as many write it, as HTML wants it, and as templates escape it.
+            // As the value of an attribute: with `&` as it is, as many write it, as HTML wants it, as templates escape it.
             for quote in ['"', '\''] {
                 for url in [url, &url.replace('&', "&amp;"), &minijinja::HtmlEscape(url).to_string()] {
                     *html = html.replace(&format!("href={quote}{url}{quote}"), &format!("href={quote}{click}{quote}"));

@@ -13,8 +13,10 @@
 //! | [`FriendRecord`], [`BlockRecord`], [`PresenceRecord`], [`PushRecord`] | packed |
 //! | [`DeviceRecord`] | packed: the store itself writes its last field |
 //! | [`NodeRecord`] | packed |
-//! | [`ContactRecord`], [`AppRecord`], [`NoticeRecord`], [`SettingsRecord`], [`TemplateRecord`], [`VariantRecord`] | FlatBuffers |
-//! | [`JobRecord`], [`DeliveryRecord`], [`DeadRecord`], [`ToldRecord`], [`FirstNoticeRecord`], [`CodeRecord`], [`NoticeEventRecord`] | packed |
+//! | [`ContactRecord`], [`AppRecord`], [`NoticeRecord`], [`SettingsRecord`] | FlatBuffers |
+//! | [`TemplateRecord`], [`VariantRecord`] | FlatBuffers |
+//! | [`JobRecord`], [`DeliveryRecord`], [`DeadRecord`], [`ToldRecord`], [`FirstNoticeRecord`] | packed |
+//! | [`CodeRecord`], [`NoticeEventRecord`] | packed |
 //!
 //! `encode` panics where a value breaks the rules of its own type, which is a fault of the caller. `decode` never
 //! panics.

@@ -22,7 +22,7 @@ pub(super) enum AppCommand {
     List(ListArgs),
     /// Give an application a further secret; of those before the newest still counts
     Rotate(KeyArgs),
-    /// End an application: none of its secrets counts any more
+    /// End an application: none of its secrets counts any more, and what it asked for is told nobody any more
     Revoke(KeyArgs),
     /// Have an application called with what becomes of its notifications, or no more
     Events(EventsArgs),

@@ -114,7 +114,8 @@ pub async fn rotate<E: Engine>(engine: &E, id: u64, secret: &AppSecret) -> Resul
     .await
 }
 
-/// Ends an application: none of its secrets counts any more, and it is called no more. What it has planned is sent. `None` if there is no such one.
+/// Ends an application: none of its secrets counts any more, it is called no more, and what it asked for ends where it has no
+/// job yet. `None` if there is no such one.
 ///
 /// # Errors
 /// The store's, and damage.

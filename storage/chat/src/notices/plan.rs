@@ -34,8 +34,8 @@ pub struct Planned {
 
 /// Decides the items that are due at `now`, at most some hundred: one round.
 ///
-/// Messages of one channel become one notification. A user who is told by no medium that somebody sends loses nothing: items are of
-/// the moment, and the inbox has them all.
+/// Messages of one channel become one notification. A user who is told by no medium that somebody sends loses nothing:
+/// items are of the moment, and the inbox has them all.
 ///
 /// # Errors
 /// The store's, and damage; 113 once the worker's view has ended. Then nothing was done, or it was and nobody was told:
