@@ -54,7 +54,7 @@ pub(crate) struct Create {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Call {
-    /// Where; null where it is to be called no more.
+    /// The URL; null to call it no more.
     url: Option<String>,
 }
 
@@ -68,13 +68,13 @@ pub struct Shown {
     created_ms: UnixMs,
     /// Times at which its secrets were drawn, the oldest first; none once it was revoked.
     secrets_ms: Vec<UnixMs>,
-    /// Where it is called with its events, if it is.
+    /// The URL that it is called at with its events, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     events_url: Option<String>,
     /// A secret that was just drawn: it is shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
-    /// What calls are signed with, if it was just drawn: likewise.
+    /// The secret that calls are signed with, if it was just drawn: likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     events_secret: Option<String>,
 }

@@ -39,7 +39,7 @@ pub struct Config {
     pub origins: Origins,
     /// The ways by which users who are away are told.
     pub media: Arc<dyn Media>,
-    /// What reads and renders templates of notifications.
+    /// The engine that reads and renders templates of notifications.
     pub templates: Arc<dyn Templates>,
     /// What a password hash costs.
     pub password_cost: Cost,

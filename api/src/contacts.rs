@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 pub struct Category {
     /// As applications name it.
     pub name: String,
-    /// What to show in its place; absent if nobody said.
+    /// A title to show in its place; absent if nobody said.
     #[serde(skip_serializing_if = "String::is_empty")]
     #[schema(required = false)]
     pub title: String,

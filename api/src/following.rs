@@ -19,10 +19,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::counts::Bound;
 use crate::problem::Problem;
 
-/// How often is looked what has come. A look that finds nothing is one read.
+/// Pause between two looks for new events. A look that finds nothing is one read.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long an answer is silent at most: what has nothing to say says an empty line, for whoever waits and whatever lies
-/// between.
+/// Longest silence of an answer: one with nothing to say says an empty line, for whoever waits and whatever lies between.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// Events of one read.
 const PAGE_ROWS: u32 = 500;
@@ -31,12 +30,12 @@ const OF_APP_MAX: usize = 4;
 /// The same for all: a read a second each, and a sixteenth of the connections.
 const ALL_MAX: usize = 64;
 
-/// When a connection's answers have to end.
+/// Ends of a connection's answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Until {
-    /// Says that the server stops.
+    /// Set once the server stops.
     pub(crate) stop: watch::Receiver<bool>,
-    /// When the connection is old.
+    /// Time at which the connection is old.
     pub(crate) at: Instant,
 }
 
@@ -103,7 +102,7 @@ struct Following<E> {
     place: Place,
     after: Position,
     until: Until,
-    /// When something was said last.
+    /// Time of the last line.
     said: Instant,
 }
 

@@ -61,11 +61,11 @@ pub(crate) struct Declared {
 /// A category.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Category {
-    /// What users are shown; empty if it was not said.
+    /// A title for users; empty if there is none.
     pub title: String,
     /// Whether it is told whatever a user has chosen, at any hour and beyond any limit.
     pub is_critical: bool,
-    /// What becomes of what is too much.
+    /// The fate of those beyond a limit.
     pub beyond: Beyond,
     limits: BTreeMap<Medium, Rate>,
 }
@@ -151,7 +151,7 @@ impl Categories {
 }
 
 impl Category {
-    /// How many one user gets by a medium, in milliseconds for one more.
+    /// The limit of one user by a medium, in milliseconds for one more.
     #[must_use]
     pub fn rate(&self, medium: Medium) -> Rate {
         self.limits.get(&medium).copied().unwrap_or_else(|| by_default(medium))

@@ -200,7 +200,7 @@ impl Counts {
         self.jobs.load(Ordering::Relaxed)
     }
 
-    /// How often each cache was asked, by its name.
+    /// Hits and misses of each cache, by its name.
     #[must_use]
     pub fn caches(&self) -> Vec<(&'static str, Asked)> {
         self.caches.0.get().map_or_else(Vec::new, |asked| asked())

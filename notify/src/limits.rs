@@ -22,9 +22,9 @@ pub(crate) struct Limits {
 /// One user's of a category.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bucket {
-    /// When it is full again.
+    /// Time at which it is full again.
     full_at: u64,
-    /// Up to when what comes back of it is promised to what was put off.
+    /// End of the time whose tokens are promised to what was put off.
     promised: u64,
 }
 
@@ -35,7 +35,7 @@ impl Limits {
         rate.take(full_at(rate, bucket, now), now.0, 1).is_ok()
     }
 
-    /// When there will be room for one that is put off: each of several has a time of its own.
+    /// A time at which there will be room for one that is put off: each of several has its own.
     pub(crate) fn promise(&mut self, rate: Rate, user: UserId, category: &str, now: UnixMs) -> UnixMs {
         let key = self.key(user, category);
         let bucket = self.buckets.entry(key).or_default();

@@ -106,7 +106,7 @@ impl Words {
         self.rendered.keep(key, Made(made), now)
     }
 
-    /// How often the caches were asked, by name.
+    /// Hits and misses of the caches, by name.
     pub(crate) fn caches(&self) -> [(&'static str, Asked); 2] {
         [("compiled", self.compiled.asked()), ("rendered", self.rendered.asked())]
     }

@@ -22,7 +22,7 @@ use super::contacts::check_locale;
 /// Digits of a code.
 const CODE_DIGITS: usize = 6;
 
-/// Where the caller wants to be told.
+/// A mail address or phone number of the caller.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Address {
     /// mail or sms.
@@ -38,7 +38,7 @@ pub(crate) struct Address {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CodeSent {
     medium: Medium,
-    /// When it counts no more, in Unix milliseconds.
+    /// The end of its time, in Unix milliseconds.
     expires_ms: UnixMs,
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn ask<E: Engine, S: Shards>(
     Ok((StatusCode::ACCEPTED, Json(CodeSent { medium, expires_ms: now.plus_ms(CODE_KEPT_MS) })))
 }
 
-/// What was read there.
+/// The code that was read there.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct Code {
     /// Six digits; blanks among them do not count.

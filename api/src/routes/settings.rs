@@ -23,7 +23,7 @@ use crate::shards::Shards;
 use super::contacts::check_locale;
 use super::notifications::is_category;
 
-/// From when to when somebody wants to be left alone, each day.
+/// Quiet hours of each day.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Quiet {
@@ -39,7 +39,7 @@ pub(crate) struct Quiet {
 /// Whether a category is told, by medium; what is not named is as by default.
 type ByMedium = BTreeMap<Medium, bool>;
 
-/// What the caller wants.
+/// Settings of the caller.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
@@ -65,14 +65,14 @@ pub(crate) struct Settings {
     changed_ms: IgnoredAny,
 }
 
-/// What the caller wants, and may choose by.
+/// Settings of the caller, and the categories to choose by.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Shown {
     #[serde(flatten)]
     settings: Settings,
     /// The categories that this server's operator names: those that are critical are told whatever is chosen.
     known: Vec<Category>,
-    /// When they were changed last, in Unix milliseconds; absent if never.
+    /// Time of the last change, in Unix milliseconds; absent if there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed_ms: Option<UnixMs>,
 }

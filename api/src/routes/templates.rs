@@ -47,7 +47,7 @@ pub(crate) struct TemplatePage {
 pub(crate) struct ShownTemplate {
     name: String,
     version: u32,
-    /// When it was stored, in Unix milliseconds.
+    /// Time at which it was stored, in Unix milliseconds.
     created_ms: UnixMs,
     #[serde(flatten)]
     template: Template,

@@ -1,11 +1,8 @@
 //! Links in notifications: what each does, for whoever has it, and what is no link.
 
 use api::Links;
-use chat::keys;
 use chat::notices::{Link, Target, deliveries, settings};
-use kv::{Begin, Engine, Transaction};
 use schema::limits::COMMANDS_BURST;
-use schema::record::{DeliveryRecord, DeliveryState};
 use schema::{Medium, NoticeId, UserId};
 
 use crate::client::{Answer, Client};
@@ -25,20 +22,7 @@ impl Sent {
     fn new() -> Self {
         let world = World::new();
         for medium in [Medium::Mail, Medium::Sms] {
-            let Target { notice, user, medium, device } = target(medium);
-            let record = DeliveryRecord {
-                state: DeliveryState::Sent,
-                planned_ms: START,
-                at_ms: START,
-                attempts: 1,
-                provider: "one".into(),
-                provider_id: String::new(),
-                why: String::new(),
-                origin: NoticeId::default(),
-            };
-            let mut tx = world.engine.begin(Begin::Fresh);
-            tx.set(&keys::delivery(notice, user, medium, &device), &record.encode());
-            block_on(tx.commit()).expect("stored");
+            world.sent(&target(medium));
         }
         Self(world)
     }

@@ -1,9 +1,6 @@
 //! What clients say became of notifications on their devices.
 
-use chat::keys;
-use chat::notices::deliveries;
-use kv::{Begin, Engine, Transaction};
-use schema::record::{DeliveryRecord, DeliveryState};
+use chat::notices::{Target, deliveries};
 use schema::{Medium, NoticeId};
 
 use crate::world::{START, World, block_on};
@@ -11,21 +8,9 @@ use crate::world::{START, World, block_on};
 /// A notification that was sent to bora on these devices.
 fn told(world: &mut World, number: u128, targets: &[(Medium, &str)]) -> NoticeId {
     let (notice, user) = (NoticeId::new(START, number), world.user("bora"));
-    let mut tx = world.engine.begin(Begin::Fresh);
     for &(medium, device) in targets {
-        let record = DeliveryRecord {
-            state: DeliveryState::Sent,
-            planned_ms: START,
-            at_ms: START,
-            attempts: 1,
-            provider: "one".into(),
-            provider_id: String::new(),
-            why: String::new(),
-            origin: NoticeId::default(),
-        };
-        tx.set(&keys::delivery(notice, user, medium, device), &record.encode());
+        world.sent(&Target { notice, user, medium, device: device.to_owned() });
     }
-    block_on(tx.commit()).expect("stored");
     world.name("n", notice);
     notice
 }

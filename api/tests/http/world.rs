@@ -15,12 +15,16 @@ use api::{
     Applications, Category, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Preview, Queues,
     Running, Shards, StoredApplications, StoredQueues, Templates, TokenKey,
 };
+use chat::keys;
+use chat::notices::Target;
 use kv::memory::{MemoryEngine, MemoryOptions, MemoryStore, ScriptedFaults};
+use kv::{Begin, Engine, Transaction};
 use notify::template::{self, Rendered};
 use schema::mesh::Kicked;
 use schema::op::ReactOp;
+use schema::record::{DeliveryRecord, DeliveryState};
 use schema::template::{Parameter, Template, Variant};
-use schema::{ChannelOp, ClientMsgId, Medium, Seq, UnixMs, UserId};
+use schema::{ChannelOp, ClientMsgId, Medium, NoticeId, Seq, UnixMs, UserId};
 use serde_json::{Map, Value};
 
 use crate::client::{Answer, Client};
@@ -197,6 +201,23 @@ impl Default for Options {
 }
 
 impl World {
+    /// Leaves the row of a notification that a provider has taken.
+    pub(crate) fn sent(&self, Target { notice, user, medium, device }: &Target) {
+        let record = DeliveryRecord {
+            state: DeliveryState::Sent,
+            planned_ms: START,
+            at_ms: START,
+            attempts: 1,
+            provider: "one".into(),
+            provider_id: String::new(),
+            why: String::new(),
+            origin: NoticeId::default(),
+        };
+        let mut tx = self.engine.begin(Begin::Fresh);
+        tx.set(&keys::delivery(*notice, *user, *medium, device), &record.encode());
+        block_on(tx.commit()).expect("stored");
+    }
+
     pub(crate) fn new() -> Self {
         Self::with(Options::default())
     }

@@ -10,7 +10,7 @@ use ring::hmac;
 use serde_json::Value;
 
 use crate::ledger::Received;
-use crate::server::{Answer, Judged, Refusal, Service, answer, header, retry_after, unix_ms};
+use crate::server::{Judged, Service, answer, header, unix_ms};
 
 /// How old a signature may be.
 const OLD_S_MAX: u64 = 300;
@@ -64,14 +64,5 @@ impl Service for Shop {
 
     fn expect(&self, secret: &str) {
         secret.clone_into(&mut self.secret.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn refuse(&self, refusal: Refusal) -> Answer {
-        match refusal {
-            Refusal::Throttled { retry_after_s } => retry_after(answer(429, ""), retry_after_s),
-            Refusal::Gone => answer(410, ""),
-            Refusal::BadCredentials => answer(401, ""),
-            Refusal::Unavailable => answer(503, ""),
-        }
     }
 }

@@ -56,8 +56,15 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// Judges a request as the real one does.
     fn judge(&self, request: &Request<Bytes>) -> Judged;
 
-    /// A refusal in the service's form.
-    fn refuse(&self, refusal: Refusal) -> Answer;
+    /// A refusal in the service's form; by its status alone, unless the service says more.
+    fn refuse(&self, refusal: Refusal) -> Answer {
+        match refusal {
+            Refusal::Throttled { retry_after_s } => retry_after(answer(429, ""), retry_after_s),
+            Refusal::Gone => answer(410, ""),
+            Refusal::BadCredentials => answer(401, ""),
+            Refusal::Unavailable => answer(503, ""),
+        }
+    }
 
     /// From now on requests are signed with this, where they are.
     fn expect(&self, secret: &str) {

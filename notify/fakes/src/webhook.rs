@@ -8,7 +8,7 @@ use http::{Method, Request};
 use serde_json::Value;
 
 use crate::ledger::Received;
-use crate::server::{Answer, Judged, Refusal, Service, answer, header, retry_after};
+use crate::server::{Judged, Service, answer, header};
 
 /// What a request proves itself by, as a bearer's token.
 pub const SECRET: &str = "fake-webhook-secret-of-no-value";
@@ -47,14 +47,5 @@ impl Service for Webhook {
             ..Received::default()
         };
         Judged::Message(Box::new(received), answer(204, ""))
-    }
-
-    fn refuse(&self, refusal: Refusal) -> Answer {
-        match refusal {
-            Refusal::Throttled { retry_after_s } => retry_after(answer(429, ""), retry_after_s),
-            Refusal::Gone => answer(410, ""),
-            Refusal::BadCredentials => answer(401, ""),
-            Refusal::Unavailable => answer(503, ""),
-        }
     }
 }

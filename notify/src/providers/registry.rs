@@ -100,13 +100,13 @@ impl Providers {
         if fits { Ok(()) } else { Err(format!("this is no token of {medium}")) }
     }
 
-    /// Where clients, mail programs and services find this server, if its operator says so.
+    /// The public URL, by which clients, mail programs and services find this server, if it is configured.
     #[must_use]
     pub fn public_url(&self) -> Option<&str> {
         self.public_url.as_deref()
     }
 
-    /// What an operator says of each kind of notification.
+    /// The categories that the operator declared.
     #[must_use]
     pub fn categories(&self) -> &Categories {
         &self.categories

@@ -20,9 +20,9 @@ use tokio::time::sleep;
 
 use super::Shared;
 
-/// How often is looked whether there is something to tell. A look that finds nothing is two reads.
+/// Pause between two looks for events to tell. A look that finds nothing is two reads.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often the applications are read: from then on one is called that was not before.
+/// Pause between two reads of the applications: from then on one is called that was not before.
 const APPS_EVERY: Duration = Duration::from_secs(5);
 /// Events of one call.
 const LINES_MAX: u32 = 500;
@@ -93,32 +93,34 @@ pub(super) async fn call<E: Engine>(shared: Arc<Shared<E>>) {
             tokio::select! {
                 () = shared.stopped() => return,
                 () = look.as_mut() => break,
-                Some(ended) = calls.join_next() => {
-                    let Called { app, refused } = match ended {
-                        Ok(ended) => ended,
-                        Err(error) => {
-                            tracing::error!(%error, "a call of an application broke off");
-                            // Which one is not known: all have their next turn.
-                            called.clear();
-                            calls.abort_all();
-                            continue;
-                        }
-                    };
-                    called.retain(|&other| other != app);
-                    match refused {
-                        None => drop(pauses.remove(&app)),
-                        Some((waits, why)) => {
-                            let times = pauses.get(&app).map_or(0, |pause| pause.times).saturating_add(1);
-                            if times == 1 {
-                                tracing::warn!(app, why, "an application does not take its events, trying again");
-                            }
-                            pauses.insert(app, Pause { times, until: Instant::now() + pause(times), waits });
-                        }
+                Some(ended) = calls.join_next() => match ended {
+                    Ok(ended) => {
+                        called.retain(|&other| other != ended.app);
+                        note(&mut pauses, ended);
                     }
-                }
+                    Err(error) => {
+                        tracing::error!(%error, "a call of an application broke off");
+                        // Which one is not known: all have their next turn.
+                        called.clear();
+                        calls.abort_all();
+                    }
+                },
             }
         }
     }
+}
+
+/// Leaves an application alone for a while that did not take its events.
+fn note(pauses: &mut HashMap<u64, Pause>, Called { app, refused }: Called) {
+    let Some((waits, why)) = refused else {
+        pauses.remove(&app);
+        return;
+    };
+    let times = pauses.get(&app).map_or(0, |pause| pause.times).saturating_add(1);
+    if times == 1 {
+        tracing::warn!(app, why, "an application does not take its events, trying again");
+    }
+    pauses.insert(app, Pause { times, until: Instant::now() + pause(times), waits });
 }
 
 /// How long an application is left alone that did not take so many calls in a row, give or take a fifth.

@@ -57,16 +57,16 @@ pub struct Parts<E> {
     pub providers: Arc<Providers>,
     /// Where is counted.
     pub counts: Arc<Counts>,
-    /// What makes links in what is sent; none without a public URL.
+    /// The maker of links in messages; none without a public URL.
     pub links: Option<Arc<dyn Links>>,
 }
 
 /// What every worker shares.
 struct Shared<E> {
     parts: Parts<E>,
-    /// Whom something goes to, and what was read of that lately.
+    /// Contacts and settings, as they were read lately.
     reach: Arc<Reach>,
-    /// What notices say by their templates.
+    /// Words of notices by their templates, kept.
     words: Arc<Words>,
     /// Told when jobs were made.
     made: Notify,

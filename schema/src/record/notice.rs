@@ -45,9 +45,9 @@ pub struct AppRecord {
     pub quota_a_day: u32,
     /// Its secrets that count, the oldest first; none once it was revoked.
     pub secrets: Vec<AppSecret>,
-    /// Where it is told what becomes of its notices, if it is.
+    /// The URL that it is called at with events of its notices, if it is.
     pub events_url: Option<String>,
-    /// What it is told is signed with this; none without a URL.
+    /// The secret that these calls are signed with; none without a URL.
     pub events_secret: Option<String>,
 }
 
@@ -108,15 +108,15 @@ pub struct NoticeRecord {
 pub struct SettingsRecord {
     /// In which language, as in BCP 47; empty if it is the device's.
     pub language: String,
-    /// When quiet begins each day, as `HH:MM`; empty without quiet hours, as the two that follow.
+    /// Begin of quiet hours each day, as `HH:MM`; empty without them, as the two that follow.
     pub quiet_from: String,
-    /// When it ends.
+    /// Their end, likewise.
     pub quiet_to: String,
     /// The time zone of both, by its IANA name.
     pub zone: String,
     /// By category; each at most once.
     pub choices: Vec<Choice>,
-    /// When they were changed last.
+    /// Time of the last change.
     pub changed_ms: UnixMs,
 }
 
@@ -136,9 +136,9 @@ pub struct Choice {
 pub struct CodeRecord {
     /// SHA-256 of the code and whom it is for.
     pub hash: [u8; 32],
-    /// When it counts no more.
+    /// The end of its time.
     pub expires_ms: UnixMs,
-    /// How often it was guessed wrong.
+    /// Wrong guesses so far.
     pub tries: u32,
 }
 
@@ -147,9 +147,9 @@ pub struct CodeRecord {
 pub struct TemplateRecord {
     /// The language for who understands none of the others.
     pub default_locale: String,
-    /// What it takes: a JSON array.
+    /// Its parameters: a JSON array.
     pub parameters: String,
-    /// How many variants it has.
+    /// The number of its variants.
     pub variants: u16,
     /// When it was stored.
     pub created_ms: UnixMs,
@@ -320,7 +320,7 @@ pub struct NoticeEventRecord {
     pub user: UserId,
     /// The number of the medium; 0 likewise.
     pub medium: u8,
-    /// What it has come to.
+    /// The state that it has come to.
     pub state: DeliveryState,
     /// When.
     pub at_ms: UnixMs,

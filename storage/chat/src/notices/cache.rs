@@ -105,7 +105,7 @@ impl<K: Eq + Hash + Clone, V: Weigh> Cache<K, V> {
         value
     }
 
-    /// How often it was asked.
+    /// Hits and misses so far.
     #[must_use]
     pub fn asked(&self) -> Asked {
         Asked { hits: self.hits.load(Ordering::Relaxed), misses: self.misses.load(Ordering::Relaxed) }

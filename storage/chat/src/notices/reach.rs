@@ -82,7 +82,7 @@ impl Reach {
         self.critical.contains(category)
     }
 
-    /// What is kept, by name.
+    /// Hits and misses of what is kept, by name.
     pub fn caches(&self) -> [(&'static str, super::cache::Asked); 3] {
         let Self { contacts, settings, templates, .. } = self;
         [("contacts", contacts.asked()), ("settings", settings.asked()), ("templates", templates.asked())]

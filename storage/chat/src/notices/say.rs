@@ -29,7 +29,7 @@ use kv::transaction::{Begin, Engine, Transaction};
 pub struct Saying {
     /// Where.
     pub contact: ContactRecord,
-    /// What its user wants.
+    /// Settings of its user.
     pub settings: Arc<SettingsRecord>,
     /// The channel, and what later messages take the place of.
     pub channel: ChannelId,
@@ -55,7 +55,7 @@ pub struct Saying {
 pub struct Notice {
     /// Where.
     pub contact: ContactRecord,
-    /// What its user wants.
+    /// Settings of its user.
     pub settings: Arc<SettingsRecord>,
     /// Whether it is told at any hour and beyond any limit.
     pub is_critical: bool,

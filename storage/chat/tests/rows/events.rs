@@ -18,7 +18,7 @@ use kv::memory::{CommitFault, MemoryEngine, MemoryStore};
 use schema::record::{DeliveryState, NoticeEventRecord, NoticeRecord};
 use schema::{Cursor, Incarnation, Medium, NoticeId, Position, UnixMs, UserId};
 
-use crate::notices::register;
+use crate::contacts::register;
 use crate::notices_of_apps::{APP, app, notice};
 use crate::world::{DAY_MS, WALL, World, faulty, scripted, store, words, write};
 

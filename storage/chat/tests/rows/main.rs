@@ -7,6 +7,7 @@ mod chain;
 mod changes;
 mod checked;
 mod clock;
+mod contacts;
 mod devices;
 mod events;
 mod failover;

@@ -13,7 +13,7 @@ use kv::memory::MemoryEngine;
 use schema::record::{AppRecord, AppSecret, NoticeRecord};
 use schema::{Incarnation, Medium, NoticeId, UnixMs, UserId};
 
-use crate::notices::register;
+use crate::contacts::register;
 use crate::world::{DAY_MS, WALL, World, faulty, scripted, store, words, write};
 
 pub(crate) const APP: u64 = 7;

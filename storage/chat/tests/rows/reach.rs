@@ -19,7 +19,7 @@ use schema::limits::{CODE_KEPT_MS, PUSH_GRACE_MS, SETTINGS_CATEGORIES_MAX};
 use schema::record::{AppRecord, AppSecret, Choice, NoticeRecord, PushItem, SettingsRecord};
 use schema::{Medium, NoticeId, Seq, Stamp, UnixMs, UserId};
 
-use crate::notices::register;
+use crate::contacts::register;
 use crate::notices_of_apps;
 use crate::world::{WALL, World, channel, faulty, first_shard, scripted, store, words};
 
