@@ -1,0 +1,272 @@
+// HTTP: everything that is asked rather than pushed, and what needs no connection. PROTOCOL section 8 has the answers.
+
+import { Problem } from "./errors.js";
+import { json } from "./json.js";
+import { ANSWER_MS, Nodes } from "./nodes.js";
+
+const EXPIRED = 109;
+const UNKNOWN = 104;
+const PAGE = 200;
+
+/** @typedef {{ user_id: string, token: string, expires_ms: number, refresh_token: string }} Tokens */
+/** @typedef {{ cursor?: string, limit?: number }} Page */
+
+export class Api {
+  /**
+   * @param {object} options
+   * @param {string | string[]} [options.url] of one node or several, `http://HOST:PORT`; "" is the page's own
+   * @param {(options: { fresh: boolean }) => Promise<string> | string} [options.token] for what asks who it is
+   * @param {Nodes} [options.nodes]
+   */
+  constructor({ url = "", token, nodes = new Nodes(url) }) {
+    this.nodes = nodes;
+    this.token = token;
+  }
+
+  // Who one is.
+
+  /** @param {{ username: string, password: string, display_name?: string, device_id?: string }} fields @returns {Promise<Tokens>} */
+  signUp(fields) {
+    return this.request("POST", "/v1/auth/signup", fields);
+  }
+
+  /** @param {{ username: string, password: string, device_id?: string }} fields @returns {Promise<Tokens>} */
+  login(fields) {
+    return this.request("POST", "/v1/auth/login", fields);
+  }
+
+  /** Each refresh token is used once. @param {string} refreshToken @returns {Promise<Tokens>} */
+  refresh(refreshToken) {
+    return this.request("POST", "/v1/auth/refresh", { refresh_token: refreshToken });
+  }
+
+  /** @param {string} refreshToken @param {string} [token] */
+  logout(refreshToken, token) {
+    return this.request("POST", "/v1/auth/logout", { refresh_token: refreshToken }, { token });
+  }
+
+  me() {
+    return this.call("GET", "/v1/me");
+  }
+
+  /** @param {Record<string, any>} fields */
+  updateMe(fields) {
+    return this.call("PATCH", "/v1/me", fields);
+  }
+
+  /** @param {string} userId */
+  user(userId) {
+    return this.call("GET", `/v1/users/${part(userId)}`);
+  }
+
+  /** @param {string} username */
+  findUser(username) {
+    return this.call("GET", `/v1/users${query({ username })}`);
+  }
+
+  /** The account's devices, the one that connected last first. @returns {Promise<any[]>} */
+  async devices() {
+    return (await this.call("GET", "/v1/me/devices")).devices;
+  }
+
+  /** Ends a device's session and its login. @param {string} deviceId */
+  revokeDevice(deviceId) {
+    return this.call("DELETE", `/v1/me/devices/${part(deviceId)}`);
+  }
+
+  // Channels.
+
+  /** A page of the account's channels by recent activity. @param {Page} [page] */
+  channels(page = {}) {
+    return this.call("GET", `/v1/channels${query(page)}`);
+  }
+
+  /** All of them. @returns {Promise<any[]>} */
+  allChannels() {
+    return this.all("/v1/channels", "channels");
+  }
+
+  /** @param {string} channelId */
+  channel(channelId) {
+    return this.call("GET", `/v1/channels/${part(channelId)}`);
+  }
+
+  /**
+   * `{kind: "direct", user_id}`, `{kind: "group", title, member_ids}` or `{kind: "large", title, history?}`. The same `key`,
+   * made once for what the user wants, makes it once.
+   *
+   * @param {Record<string, any>} fields
+   * @param {string} [key]
+   */
+  createChannel(fields, key) {
+    return this.call("POST", "/v1/channels", fields, key ? { "idempotency-key": key } : {});
+  }
+
+  /** @param {string} channelId @param {string} title */
+  rename(channelId, title) {
+    return this.call("PATCH", `/v1/channels/${part(channelId)}`, { title });
+  }
+
+  /** @param {string} channelId @param {Page} [page] */
+  members(channelId, page = {}) {
+    return this.call("GET", `/v1/channels/${part(channelId)}/members${query(page)}`);
+  }
+
+  /** Adds a member, or gives one another role. @param {string} channelId @param {string} userId @param {"member" | "admin" | "owner"} [role] */
+  putMember(channelId, userId, role = "member") {
+    return this.call("PUT", `/v1/channels/${part(channelId)}/members/${part(userId)}`, { role });
+  }
+
+  /** @param {string} channelId @param {string} userId */
+  removeMember(channelId, userId) {
+    return this.call("DELETE", `/v1/channels/${part(channelId)}/members/${part(userId)}`);
+  }
+
+  /** @param {string} channelId */
+  leave(channelId) {
+    return this.removeMember(channelId, "me");
+  }
+
+  /** @param {string} channelId @param {boolean} muted */
+  mute(channelId, muted) {
+    return this.call("PATCH", `/v1/channels/${part(channelId)}/members/me`, { muted });
+  }
+
+  // People.
+
+  /** @returns {Promise<any[]>} */
+  friends() {
+    return this.all("/v1/me/friends", "friends");
+  }
+
+  /** Asks for friendship, or accepts it. @param {string} userId */
+  befriend(userId) {
+    return this.call("PUT", `/v1/me/friends/${part(userId)}`);
+  }
+
+  /** Ends a friendship, or declines it. @param {string} userId */
+  unfriend(userId) {
+    return this.call("DELETE", `/v1/me/friends/${part(userId)}`);
+  }
+
+  /** @returns {Promise<any[]>} */
+  blocks() {
+    return this.all("/v1/me/blocks", "blocks");
+  }
+
+  /** @param {string} userId @param {boolean} on */
+  block(userId, on) {
+    return this.call(on ? "PUT" : "DELETE", `/v1/me/blocks/${part(userId)}`);
+  }
+
+  /** Messages that name this account, newest first. @param {Page} [page] */
+  mentions(page = {}) {
+    return this.call("GET", `/v1/mentions${query(page)}`);
+  }
+
+  /** The nodes that live, the best first. @returns {Promise<{ url: string, api_url?: string }[]>} */
+  async servers() {
+    const servers = await this.request("GET", "/v1/servers/best");
+    const isWhole = Array.isArray(servers) && servers.length > 0 && servers.every((server) => typeof server?.url === "string");
+    if (!isWhole) throw new Problem(200, 0, "the server names no node");
+    return servers;
+  }
+
+  // Any other route.
+
+  /**
+   * Asks as this account. An expired token is renewed once. Rejects with `Problem`.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {unknown} [body]
+   * @param {Record<string, string>} [headers]
+   * @returns {Promise<any>}
+   */
+  async call(method, path, body, headers = {}) {
+    if (!this.token) throw new Problem(401, 101, "this Api was made without token");
+    try {
+      return await this.request(method, path, body, { token: await this.token({ fresh: false }), headers });
+    } catch (error) {
+      if (!(error instanceof Problem) || error.code !== EXPIRED) throw error;
+      return this.request(method, path, body, { token: await this.token({ fresh: true }), headers });
+    }
+  }
+
+  /**
+   * The rows under `field` of all pages of a list.
+   *
+   * @param {string} path
+   * @param {string} field
+   * @returns {Promise<any[]>}
+   */
+  async all(path, field) {
+    const rows = [];
+    let cursor;
+    do {
+      const page = await this.call("GET", path + query({ limit: PAGE, cursor }));
+      rows.push(...page[field]);
+      cursor = page.cursor;
+    } while (cursor);
+    return rows;
+  }
+
+  /**
+   * Asks as nobody, or with a token.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {unknown} [body]
+   * @param {{ token?: string, headers?: Record<string, string> }} [as]
+   * @returns {Promise<any>}
+   */
+  async request(method, path, body, { token, headers = {} } = {}) {
+    const answer = await this.reach(path, {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...(token ? { authorization: `Bearer ${token}` } : {}),
+        ...headers,
+      },
+      body: body === undefined ? undefined : json(body),
+    });
+    const text = await answer.text();
+    let fields = null;
+    try {
+      fields = text ? JSON.parse(text) : null;
+    } catch {
+      throw new Problem(answer.status, 0, `the server answered ${answer.status} with something that is not JSON`);
+    }
+    const unknown = fields?.code === UNKNOWN ? `this server does not know ${method} ${path.split("?")[0]}` : undefined;
+    if (!answer.ok) throw new Problem(answer.status, fields?.code ?? 0, unknown ?? fields?.detail ?? fields?.title);
+    return fields;
+  }
+
+  /**
+   * Asks the first node that can be reached; only the first of all if what is asked for must not happen twice.
+   *
+   * @param {string} path
+   * @param {RequestInit & { method: string, headers: Record<string, string> }} options
+   */
+  async reach(path, options) {
+    const once = options.method === "POST" && !options.headers["idempotency-key"];
+    for (const api of this.nodes.reachable()) {
+      try {
+        // A node that stands still answers nobody, and keeps the connection.
+        return await fetch(api + path, { ...options, signal: AbortSignal.timeout(ANSWER_MS) });
+      } catch {
+        this.nodes.unreachable(api);
+      }
+      if (once) break;
+    }
+    throw new Problem(0, 0, "the server cannot be reached");
+  }
+}
+
+const part = encodeURIComponent;
+
+/** @param {Record<string, string | number | undefined>} fields */
+function query(fields) {
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return given.length ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
+}
