@@ -119,6 +119,16 @@ impl SharedFrame {
         &self.bytes
     }
 
+    /// The payload, for who translates it.
+    pub fn payload(&self) -> &[u8] {
+        let header_bytes = match self.bytes[1] {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        &self.bytes[header_bytes..]
+    }
+
     /// Length of header and payload in bytes; never 0.
     #[expect(clippy::len_without_is_empty, reason = "a frame has a header")]
     pub fn len(&self) -> usize {
