@@ -10,6 +10,7 @@
 mod links;
 mod mail;
 mod peers;
+mod stomp;
 mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +33,7 @@ use links::Queues;
 pub use mail::{Answer, Mail, Orders};
 pub use peers::PeerTotals;
 use peers::{Happened, Peers};
+use stomp::{Edge, StompOutput};
 pub use upgrade::Upgrade;
 
 /// Items of mail taken in one turn, so that sockets have theirs.
@@ -177,6 +179,8 @@ pub struct Driver<E, A, L, C> {
     echo: bool,
     /// Encodings agreed with connections that are not open yet.
     agreed: BTreeMap<ConnId, Encoding>,
+    /// Connections that speak STOMP.
+    stomp: Edge,
     answers: BTreeMap<u64, Answer>,
     next_ticket: u64,
     tasks_running: usize,
@@ -218,6 +222,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             shards,
             echo,
             agreed: BTreeMap::new(),
+            stomp: Edge::default(),
             answers: BTreeMap::new(),
             next_ticket: 0,
             tasks_running: 0,
@@ -244,8 +249,9 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     /// The HTTP answer, for what is not served here.
     pub fn requested(&mut self, conn: ConnId, request: &Request) -> Result<Upgrade, Refusal> {
         let upgrade = upgrade::decide(request, self.echo).inspect_err(|_| self.requests_refused += 1)?;
-        if let Upgrade::Session { encoding, .. } = upgrade {
+        if let Upgrade::Session { encoding, protocol } = upgrade {
             self.agreed.insert(conn, encoding);
+            self.stomp.agreed(conn, protocol);
         }
         Ok(upgrade)
     }
@@ -263,22 +269,28 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
 
     /// A whole message came.
     pub fn message(&mut self, conn: ConnId, text: bool, payload: &[u8]) {
+        if self.stomp.has(conn) {
+            return self.stomp_message(conn, payload);
+        }
         self.input(Input::Message { conn, text, payload });
     }
 
     /// Bytes came that make no message.
     pub fn heard(&mut self, conn: ConnId) {
+        self.stomp.heard(conn, self.now);
         self.input(Input::Heard { conn });
     }
 
     /// Bytes of what [`Sockets::send`] was given have left.
     pub fn drained(&mut self, conn: ConnId, bytes: u32) {
+        let bytes = self.stomp.drained(conn, bytes);
         self.input(Input::Drained { conn, bytes });
     }
 
     /// The connection is gone.
     pub fn closed(&mut self, conn: ConnId) {
         self.agreed.remove(&conn);
+        self.stomp.closed(conn);
         self.input(Input::Closed { conn });
     }
 
@@ -318,6 +330,8 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         if ticked {
             self.input(Input::Tick);
         }
+        self.stomp.tick(self.now);
+        self.flush_stomp(sockets);
         while let Some(effect) = self.host.poll_effect() {
             self.carry_out(effect, sockets);
         }
@@ -325,7 +339,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         let frames_wait = self.queues.flush(&mut self.links);
         self.peers.flush(sockets);
         let shards_drain = self.stop_if_drained(sockets);
-        let due = [self.peers.poll_timeout(), self.outdated.map(|(_, again)| again)];
+        let due = [self.peers.poll_timeout(), self.outdated.map(|(_, again)| again), self.stomp.poll_timeout()];
         let due = due.into_iter().flatten().fold(self.host.poll_timeout(), Instant::min);
         let wanted = match (more_mail, frames_wait, shards_drain) {
             (true, _, _) => self.now.mono,
@@ -459,10 +473,21 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
 
     fn carry_out(&mut self, effect: Effect, sockets: &mut impl Sockets) {
         match effect {
+            Effect::Output(Output::Send { conn, frame }) if self.stomp.has(conn) => {
+                self.stomp.told(conn, self.now, &frame);
+                self.flush_stomp(sockets);
+            }
             Effect::Output(Output::Send { conn, frame }) => sockets.send(conn, &frame),
             Effect::Output(Output::Ping { conn }) => sockets.ping(conn),
-            Effect::Output(Output::Close { conn, code }) => sockets.close(conn, code, ""),
-            Effect::Output(Output::Reads { conn, on }) => sockets.set_reads(conn, on),
+            Effect::Output(Output::Close { conn, code }) => {
+                self.stomp.closing(conn, self.now, code);
+                self.flush_stomp(sockets);
+                sockets.close(conn, code, "");
+            }
+            Effect::Output(Output::Reads { conn, on }) => {
+                self.stomp.reads(conn, self.now, on);
+                sockets.set_reads(conn, on);
+            }
             Effect::Output(Output::Mesh { frame }) => self.send(frame),
             Effect::Output(Output::Reply { ticket, reply }) => {
                 let answer = self.answers.remove(&ticket).expect("I12: what is answered was asked");
@@ -471,6 +496,26 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             Effect::Run(task) => self.tasks_waiting.push_back(task),
             Effect::Outdated(epoch) | Effect::Output(Output::Outdated { epoch }) => self.outdated(epoch),
             Effect::Output(Output::Lost { incarnation }) => self.peers.begin_afresh(incarnation),
+        }
+    }
+
+    /// A message of a client that speaks STOMP. What it asks for is asked in this turn; it is there in any case.
+    fn stomp_message(&mut self, conn: ConnId, payload: &[u8]) {
+        self.input(Input::Heard { conn });
+        if let Some(lines) = self.stomp.received(conn, self.now, payload) {
+            self.input(Input::Message { conn, text: true, payload: &lines });
+        }
+    }
+
+    /// Carries out what sessions that speak STOMP came to.
+    fn flush_stomp(&mut self, sockets: &mut impl Sockets) {
+        while let Some((conn, output)) = self.stomp.poll_output() {
+            match output {
+                StompOutput::Send(frame) => sockets.send(conn, &frame),
+                StompOutput::Close(code) => sockets.close(conn, code, ""),
+                StompOutput::Requests(lines) => self.input(Input::Message { conn, text: true, payload: &lines }),
+                StompOutput::Drained(bytes) => self.input(Input::Drained { conn, bytes }),
+            }
         }
     }
 

@@ -15,7 +15,7 @@ const ECHO_PATH: &str = "/debug/echo";
 pub enum Upgrade {
     /// A session.
     Session {
-        /// How its messages are encoded.
+        /// How its messages are encoded; JSON of one that speaks STOMP, which is translated.
         encoding: Encoding,
         /// The subprotocol to name in the answer; none if the client offered none.
         protocol: Option<&'static str>,
@@ -38,10 +38,14 @@ pub(super) fn decide(request: &Request, echo: bool) -> Result<Upgrade, Refusal> 
             match Encoding::ALL.into_iter().find(|encoding| offered.contains(&encoding.subprotocol())) {
                 Some(encoding) => Ok(Upgrade::Session { encoding, protocol: Some(encoding.subprotocol()) }),
                 None if offered.is_empty() => Ok(Upgrade::Session { encoding: Encoding::Json, protocol: None }),
-                None => {
-                    let remedy = "offer rookery.json.v1 or rookery.fb.v1 in Sec-WebSocket-Protocol";
-                    Err(Refusal::new(400, remedy))
-                }
+                None => match super::stomp::subprotocol(&offered) {
+                    Some(protocol) => Ok(Upgrade::Session { encoding: Encoding::Json, protocol: Some(protocol) }),
+                    None => {
+                        let remedy = "offer rookery.json.v1, rookery.fb.v1, v12.stomp, v11.stomp or v10.stomp in \
+                                      Sec-WebSocket-Protocol";
+                        Err(Refusal::new(400, remedy))
+                    }
+                },
             }
         }
         ECHO_PATH if echo => {
