@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use router::{Answered, Claims, Config, ConnId, Input, Output, Question, Shard};
+use router::{Answered, Claims, Config, ConnId, Input, Output, Purpose, Question, Shard};
 use schema::command::Connect;
 use schema::limits::{PARTITIONS, PING_MS};
 use schema::message::{no_mentions, no_reactions};
@@ -61,7 +61,7 @@ impl Group {
         let user = UserId(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 16);
         self.users.push(user);
         let (conn, encoding) = (ConnId(number), Encoding::Json);
-        self.input(Input::Accepted { conn, encoding });
+        self.input(Input::Accepted { conn, purpose: Purpose::Session(encoding) });
         let command = Command::Connect(Connect {
             token: user.0.to_string(),
             device_id: "phone".parse().expect("a device's name"),

@@ -58,6 +58,9 @@ async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
                 stream.write_all(&request.accept(None)).await?;
                 break consumed..read_bytes;
             }
+            HandshakeProgress::Plain { .. } => {
+                return stream.write_all(&wire::Refusal::no_websocket().to_bytes()).await;
+            }
             HandshakeProgress::Refused(refusal) => return stream.write_all(&refusal.to_bytes()).await,
         }
     };

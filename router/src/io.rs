@@ -19,15 +19,35 @@ use crate::store::Answered;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
+/// What a connection is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A session in the encoding that was agreed: it follows its account's inbox, and by it its user is there.
+    Session(Encoding),
+    /// A call, in JSON: a `connect`, whose device counts for nothing, then one message, and it is over once all of that is answered
+    /// ([`CloseCode::GoingAway`]). It follows nothing, and nobody is there by it.
+    Call,
+}
+
+impl Purpose {
+    /// How its messages are encoded.
+    pub(crate) fn encoding(self) -> Encoding {
+        match self {
+            Self::Session(encoding) => encoding,
+            Self::Call => Encoding::Json,
+        }
+    }
+}
+
 /// One event at a shard.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// A WebSocket is open and its subprotocol agreed.
+    /// A connection is open.
     Accepted {
         /// The connection.
         conn: ConnId,
-        /// The encoding that was agreed.
-        encoding: Encoding,
+        /// What it is there for.
+        purpose: Purpose,
     },
     /// A connection was closed before the shard heard of it: the shard has as many as it may (3015).
     TurnedAway,

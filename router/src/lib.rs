@@ -58,6 +58,6 @@ mod timers;
 
 pub use counters::{Counter, Counters};
 pub use drain::Drain;
-pub use io::{ConnId, Input, Output};
+pub use io::{ConnId, Input, Output, Purpose};
 pub use shard::{Config, Shard, Stats};
 pub use store::{Answer, Answered, Ask, Claims, Pending, Question, Request};

@@ -1,6 +1,6 @@
 //! Both sides of the handshake, whole and byte by byte.
 
-use wire::{ClientHandshake, HandshakeError, HandshakeProgress, ServerHandshake};
+use wire::{Answer, ClientHandshake, HandshakeError, HandshakeProgress, ServerHandshake};
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const REST: &str = "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
@@ -21,6 +21,9 @@ fn feed(request: &str, piece_bytes: usize) -> String {
             HandshakeProgress::Request { request, .. } => {
                 let protocols: Vec<&str> = request.protocols().collect();
                 return format!("{} {:?} {protocols:?} {:?}", request.path(), request.query(), request.origin());
+            }
+            HandshakeProgress::Plain { request, .. } => {
+                return format!("{} {} {}", request.method(), request.path(), request.body_bytes());
             }
             HandshakeProgress::Refused(refusal) => {
                 let bytes = String::from_utf8(refusal.to_bytes()).expect("an answer is text");
@@ -120,7 +123,6 @@ fn a_handshake_has_no_body() {
 fn a_refusal_says_what_to_do() {
     check(&format!("POST / HTTP/1.1\r\n{REST}{KEY}\r\n"), "405 A WebSocket handshake is a GET request.");
     check(&format!("GET / HTTP/1.0\r\n{REST}{KEY}\r\n"), "505 A WebSocket handshake needs HTTP/1.1.");
-    check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "426 This is a WebSocket endpoint. Connect with a ws:// or wss:// URL.");
     check(
         &format!("GET / HTTP/1.1\r\n{}{KEY}\r\n", REST.replace("13", "8")),
         "426 Only version 13 of WebSocket is spoken here. Send Sec-WebSocket-Version: 13.",
@@ -139,6 +141,36 @@ fn a_refusal_says_what_to_do() {
     );
     check(&"y".repeat(1025), "431 The request is longer than 1024 bytes. Send fewer or shorter headers.");
     assert!(feed("\u{16}\u{3}\u{1}\r\n\r\n", 100).starts_with("400 Not a valid HTTP request"), "TLS by mistake");
+}
+
+#[test]
+fn a_request_without_an_upgrade_is_a_plain_one() {
+    check("GET /a?b HTTP/1.1\r\nHost: a\r\n\r\n", "GET /a 0");
+    check("GET /a HTTP/1.0\r\n\r\n", "GET /a 0");
+    check("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n", "POST /a 12");
+    check("OPTIONS /a HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS /a 0");
+    check("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n", "more");
+    for length in ["", "-1", "+1", "1 2", "0x1", "99999999999999999999"] {
+        let request = format!("POST /a HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
+        check(&request, "400 Content-Length has to be one number.");
+    }
+    check(
+        "POST /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+        "400 Content-Length has to be one number.",
+    );
+    check(
+        "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "411 A body is sent with its Content-Length here.",
+    );
+    check("POST * HTTP/1.1\r\n\r\n", "400 The target of the request has no path.");
+}
+
+#[test]
+fn an_answer_ends_with_its_connection() {
+    let head = Answer::new(200).with("content-type", "text/event-stream").head();
+    assert_eq!(head, b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n");
+    let whole = Answer::new(204).whole(b"");
+    assert_eq!(whole, b"HTTP/1.1 204 No Content\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
 }
 
 #[test]

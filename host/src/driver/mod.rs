@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use kv::Engine;
 use link::{Bounds, Figures, LinkEvent};
-use router::{ConnId, Drain, Input, Output, Stats};
+use router::{ConnId, Drain, Input, Output, Purpose, Stats};
 use schema::limits::{LINK_BYTES_MAX, LINK_MUST_BYTES_MAX, STORE_TASKS_MAX};
 use schema::mesh::MeshFrame;
 use schema::{CloseCode, Encoding, Epoch, Incarnation, Instant, Now, ShardIndex, UnixMs};
@@ -264,7 +264,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             let reason = "the node holds as many connections as it may";
             return sockets.close(conn, CloseCode::Overloaded, reason);
         }
-        self.input(Input::Accepted { conn, encoding });
+        self.input(Input::Accepted { conn, purpose: Purpose::Session(encoding) });
     }
 
     /// A whole message came.

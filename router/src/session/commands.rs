@@ -22,10 +22,10 @@ impl Session {
     /// A whole message of the client: one or more requests.
     pub(crate) fn message(&mut self, text: bool, payload: &[u8], context: &mut ShardContext<'_>) {
         self.heard(context.effects.now);
-        if text != self.encoding.is_text() {
+        if text != self.encoding().is_text() {
             return self.close(CloseCode::BadFrame);
         }
-        for request in self.encoding.requests(payload) {
+        for request in self.encoding().requests(payload) {
             match request {
                 Ok(request) => {
                     self.admission.parsed();
@@ -40,6 +40,9 @@ impl Session {
             if self.closed.is_some() {
                 return;
             }
+        }
+        if self.is_call() {
+            self.end_if_answered();
         }
     }
 
@@ -63,6 +66,10 @@ impl Session {
         self.admission.asked();
         if let Err(refusal) = self.admit(&command, context) {
             return self.answer(id, Err(refusal), context);
+        }
+        if self.is_call() && is_of_a_stream(&command) {
+            let message = "a call follows nothing: say it where a stream is opened";
+            return self.answer(id, Err(Refusal::new(ErrorCode::BadRequest, message)), context);
         }
         match (command, self.stage.user()) {
             (Command::Connect(connect), _) => self.connect(id, connect, context),
@@ -116,6 +123,24 @@ impl Session {
             }
             Refusal::new(ErrorCode::RateLimited, "too many commands").after_ms(limited.retry_after_ms)
         })
+    }
+}
+
+/// Whether a command means something to a session that goes on, and to no other.
+fn is_of_a_stream(command: &Command) -> bool {
+    match command {
+        Command::Refresh { .. } | Command::PresenceWatch { .. } | Command::Open(_) | Command::Close { .. } => true,
+        Command::Connect(_)
+        | Command::Send(_)
+        | Command::Edit(_)
+        | Command::Delete(_)
+        | Command::React(_)
+        | Command::History(_)
+        | Command::Mark { .. }
+        | Command::Typing(_)
+        | Command::PresenceGet(_)
+        | Command::Search(_)
+        | Command::Echo { .. } => false,
     }
 }
 

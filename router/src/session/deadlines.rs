@@ -11,7 +11,7 @@ use super::{Session, ShardContext};
 impl Session {
     /// The node is going to stop. Who has a session is told, and goes by itself; who has none yet is closed at once.
     pub(crate) fn told_to_leave(&mut self, push: Push, context: &mut ShardContext<'_>) {
-        if self.stage.user().is_some() {
+        if self.stage.user().is_some() && !self.is_call() {
             self.push(push, context);
         } else {
             self.leave();
@@ -21,9 +21,7 @@ impl Session {
     /// Nothing more is read, and the session closes when its commands are answered.
     pub(crate) fn leave(&mut self) {
         self.draining = true;
-        if self.admission.is_idle() {
-            self.close(CloseCode::GoingAway);
-        }
+        self.end_if_answered();
     }
 
     /// A deadline may be due.

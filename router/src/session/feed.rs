@@ -117,7 +117,7 @@ impl Session {
         match log.fed(user, event, may_push) {
             Fed::Nothing => {}
             Fed::Next(message) => {
-                let frame = context.delivery.message(message, self.encoding);
+                let frame = context.delivery.message(message, self.encoding());
                 self.send(frame, context);
             }
             Fed::Behind => self.pump(context),
@@ -142,7 +142,7 @@ impl Session {
         page: Result<HistoryPage, Refusal>,
         context: &mut ShardContext<'_>,
     ) {
-        let (conn, encoding, now) = (self.conn, self.encoding, context.effects.now.mono);
+        let (conn, encoding, now) = (self.conn, self.encoding(), context.effects.now.mono);
         let cold = self.cold.as_deref_mut().expect("while a page is read it is not given back");
         let changed_from = cold.pages.end();
         let log = cold.open.log_mut(channel).filter(|log| log.is_at(after));

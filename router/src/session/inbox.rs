@@ -51,7 +51,7 @@ impl Session {
         }
         let generation = inbox.at().generation;
         for &index in &target.events {
-            let frame = context.delivery.frame(&events[usize::from(index)], self.encoding, generation);
+            let frame = context.delivery.frame(&events[usize::from(index)], self.encoding(), generation);
             self.send(frame, context);
         }
         for &index in &target.events {

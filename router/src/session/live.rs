@@ -53,7 +53,7 @@ impl Session {
         if !self.outbound.is_below_target() {
             context.outbound.live_dropped += 1;
         } else if self.closed.is_none() {
-            self.send(push.frame(self.encoding), context);
+            self.send(push.frame(self.encoding()), context);
         }
     }
 }

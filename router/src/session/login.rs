@@ -7,7 +7,7 @@
 use schema::command::{ClientLimits, Connect, Connected, Retry};
 use schema::mesh::Returning;
 use schema::page::SessionStart;
-use schema::{CloseCode, ErrorCode, Instant, Owner, Refusal, Reply};
+use schema::{CloseCode, ErrorCode, Instant, Owner, Refusal, Reply, UserId};
 
 use crate::counters::Counter;
 use crate::effects::Effects;
@@ -31,6 +31,8 @@ enum Bearer {
     Connect {
         asked_at: Instant,
     },
+    /// The `connect` of a call: one read, which is nothing beside what a login asks of the store.
+    Call,
     /// Under the client's number.
     Refresh(u32),
 }
@@ -40,7 +42,7 @@ impl TokenWaiter {
     pub(crate) fn login_asked_at(&self) -> Option<Instant> {
         match self.bearer {
             Bearer::Connect { asked_at } => Some(asked_at),
-            Bearer::Refresh(_) => None,
+            Bearer::Call | Bearer::Refresh(_) => None,
         }
     }
 }
@@ -52,6 +54,9 @@ impl Session {
             Ok(token) => token,
             Err(refusal) => return self.answer(id, Err(refusal), context),
         };
+        if self.is_call() {
+            return self.authenticate(token, Bearer::Call, context.effects);
+        }
         match context.logins.begin(now, self.stage.login_until()) {
             Ok(()) => self.authenticate(token, Bearer::Connect { asked_at: now }, context.effects),
             Err(Later { retry_after_ms, is_too_late }) => {
@@ -87,11 +92,39 @@ impl Session {
                 Ok(()) => self.register(context.effects),
                 Err(refusal) => self.refuse_connect(refusal, context),
             },
+            Bearer::Call => match answer.reply {
+                Ok(claims) => self.called(&claims, context),
+                Err(refusal) => self.refuse_connect(refusal, context),
+            },
             Bearer::Refresh(id) => {
                 let reply = answer.reply.and_then(|claims| self.refreshed(&claims, context.effects));
                 self.answer(id, reply, context);
             }
         }
+    }
+
+    /// The bearer of a call is known: it asks from here on.
+    fn called(&mut self, claims: &Claims, context: &mut ShardContext<'_>) {
+        let (request, user) = self.stage.called(claims);
+        self.welcome(request, user, String::new(), context);
+        self.stage.calls(user);
+        if self.draining {
+            self.leave();
+        }
+    }
+
+    /// Answers `connect`.
+    fn welcome(&mut self, request: u32, user_id: UserId, cursor: String, context: &mut ShardContext<'_>) {
+        let connected = Connected {
+            user_id,
+            session_id: self.id,
+            server_time_ms: context.effects.now.wall,
+            ping_ms: context.ping_ms,
+            limits: ClientLimits::default(),
+            cursor,
+            retry: Retry::default(),
+        };
+        self.answer(request, Ok(Reply::Connect(connected)), context);
     }
 
     /// A new token is known. If it is of another login the home is told, which ends sessions by their logins.
@@ -153,16 +186,7 @@ impl Session {
         match self.stage.registered(context.effects.now.mono, start) {
             Registered::Stale => {}
             Registered::Live { request, user: user_id, cursor } => {
-                let reply = Reply::Connect(Connected {
-                    user_id,
-                    session_id: self.id,
-                    server_time_ms: context.effects.now.wall,
-                    ping_ms: context.ping_ms,
-                    limits: ClientLimits::default(),
-                    cursor: cursor.to_string(),
-                    retry: Retry::default(),
-                });
-                self.answer(request, Ok(reply), context);
+                self.welcome(request, user_id, cursor.to_string(), context);
                 self.ask(context);
             }
             Registered::Refused(refusal) => self.refuse_connect(refusal, context),

@@ -38,7 +38,7 @@ use wire::SharedFrame;
 use crate::delivery::{Delivery, encode};
 use crate::effects::Effects;
 use crate::gather::Gathers;
-use crate::io::ConnId;
+use crate::io::{ConnId, Purpose};
 use crate::logins::Logins;
 use crate::openers::Openers;
 use crate::rate::UserBuckets;
@@ -116,7 +116,7 @@ pub(crate) struct Session {
     /// The instant for which its timer is set, or [`NEVER`]; a timer that fires for another is stale.
     pub(crate) armed: Instant,
     cold: Option<Box<ColdState>>,
-    encoding: Encoding,
+    purpose: Purpose,
     pinged: bool,
     reads_on: bool,
     draining: bool,
@@ -124,7 +124,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(conn: ConnId, id: SessionId, encoding: Encoding, now: Now) -> Self {
+    pub(crate) fn new(conn: ConnId, id: SessionId, purpose: Purpose, now: Now) -> Self {
         Self {
             conn,
             id,
@@ -135,7 +135,7 @@ impl Session {
             attempt: 0,
             armed: NEVER,
             cold: None,
-            encoding,
+            purpose,
             pinged: false,
             reads_on: true,
             draining: false,
@@ -195,7 +195,22 @@ impl Session {
         if id != 0 {
             self.say(&ServerFrame::Reply { id, reply: reply.map_err(Into::into) }, context);
         }
-        if self.draining && self.admission.is_idle() {
+        self.end_if_answered();
+    }
+
+    /// Whether it asks and is over, rather than follow anything.
+    fn is_call(&self) -> bool {
+        self.purpose == Purpose::Call
+    }
+
+    fn encoding(&self) -> Encoding {
+        self.purpose.encoding()
+    }
+
+    /// Closes what is over once all is answered: a session whose node goes, and a call that has asked.
+    fn end_if_answered(&mut self) {
+        let is_last = self.draining || (self.is_call() && self.stage.user().is_some());
+        if is_last && self.admission.is_idle() {
             self.close(CloseCode::GoingAway);
         }
     }
@@ -206,7 +221,7 @@ impl Session {
 
     fn say(&mut self, frame: &ServerFrame, context: &mut ShardContext<'_>) {
         if self.closed.is_none() {
-            self.send(encode(self.encoding, frame), context);
+            self.send(encode(self.encoding(), frame), context);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Stage of a session: before its login, within it, and live.
+//! Stage of a session: before its login, within it, and live; or a call, whose bearer is all that is known.
 //!
 //! Owns whose session it is and the order of a login: what a token's bearer may be, and what the answers of the store
 //! and of the account's home lead to. A live session whose home is another now asks nothing until that knows it. It knows
@@ -11,6 +11,7 @@ use schema::page::SessionStart;
 use schema::{CloseCode, Cursor, DeviceId, ErrorCode, Instant, Now, Refusal, SessionId, Stamp, UnixMs, UserId};
 
 use crate::store::Claims;
+use crate::timers::NEVER;
 
 use super::cursor::InboxCursor;
 
@@ -29,6 +30,8 @@ enum At {
     Connecting(Box<Connecting>),
     /// The session follows its inbox.
     Live(Box<Live>),
+    /// The bearer of a call is known.
+    Calling(UserId),
 }
 
 #[derive(Debug)]
@@ -85,6 +88,7 @@ impl Stage {
     pub(super) fn user(&self) -> Option<UserId> {
         match &self.0 {
             At::Live(live) => Some(live.user),
+            At::Calling(user) => Some(*user),
             At::Anonymous { .. } | At::Connecting(_) => None,
         }
     }
@@ -93,7 +97,8 @@ impl Stage {
     pub(super) fn registered_user(&self) -> Option<UserId> {
         match &self.0 {
             At::Connecting(connecting) => connecting.claims.as_ref().map(|claims| claims.user),
-            At::Anonymous { .. } | At::Live(_) => self.user(),
+            At::Live(live) => Some(live.user),
+            At::Anonymous { .. } | At::Calling(_) => None,
         }
     }
 
@@ -131,7 +136,7 @@ impl Stage {
         let opened_at = match &self.0 {
             At::Anonymous { opened_at, .. } => *opened_at,
             At::Connecting(connecting) => connecting.opened_at,
-            At::Live(_) => panic!("I12: a login of {self:?}"),
+            At::Live(_) | At::Calling(_) => panic!("I12: a login of {self:?}"),
         };
         opened_at.plus_ms(LOGIN_MS)
     }
@@ -149,6 +154,20 @@ impl Stage {
         Ok(())
     }
 
+    /// The token of a call's `connect` is known. Returns the number of that and the account; [`Self::calls`] is to follow.
+    ///
+    /// # Panics
+    /// If no login is under way.
+    pub(super) fn called(&self, claims: &Claims) -> (u32, UserId) {
+        let At::Connecting(connecting) = &self.0 else { panic!("I12: called in {self:?}") };
+        (connecting.request, claims.user)
+    }
+
+    /// What comes is asked by this account.
+    pub(super) fn calls(&mut self, user: UserId) {
+        self.0 = At::Calling(user);
+    }
+
     /// The login is refused. Returns the number of its `connect`; another may be sent.
     ///
     /// # Panics
@@ -163,7 +182,7 @@ impl Stage {
     /// The account's home has taken the session on, or not.
     pub(super) fn registered(&mut self, now: Instant, start: Result<SessionStart, Refusal>) -> Registered {
         match (&mut self.0, start) {
-            (At::Anonymous { .. }, _) => Registered::Stale,
+            (At::Anonymous { .. } | At::Calling(_), _) => Registered::Stale,
             (At::Connecting(connecting), _) if connecting.claims.is_none() => Registered::Stale,
             (At::Connecting(connecting), Ok(SessionStart { cursor, stamp })) => {
                 let Claims { user, family, expires_ms, .. } = connecting.claims.take().expect("checked above");
@@ -218,7 +237,7 @@ impl Stage {
     /// anew, with another login.
     pub(super) fn registration(&self, session: SessionId, attempt: u32) -> Option<(UserId, MeshBody)> {
         let (user, device, family, client, cursor) = match &self.0 {
-            At::Anonymous { .. } => return None,
+            At::Anonymous { .. } | At::Calling(_) => return None,
             At::Connecting(connecting) => {
                 let claims = connecting.claims.as_ref()?;
                 let (device, client) = (connecting.device.clone(), connecting.client.clone());
@@ -287,7 +306,7 @@ impl Stage {
         let (opened_at, request, is_ours) = match &self.0 {
             &At::Anonymous { opened_at, refused_for_now } => (opened_at, None, refused_for_now),
             At::Connecting(connecting) => (connecting.opened_at, Some(connecting.request), true),
-            At::Live(_) => return None,
+            At::Live(_) | At::Calling(_) => return None,
         };
         let code = if is_ours { CloseCode::Internal } else { CloseCode::NotAuthenticated };
         (now >= opened_at.plus_ms(LOGIN_MS)).then_some((request, code))
@@ -310,6 +329,7 @@ impl Stage {
         match &self.0 {
             At::Anonymous { opened_at, .. } => opened_at.plus_ms(LOGIN_MS),
             At::Connecting(connecting) => connecting.opened_at.plus_ms(LOGIN_MS),
+            At::Calling(_) => NEVER,
             At::Live(live) => {
                 let warn_ms = if live.is_expiry_told { 0 } else { TOKEN_EXPIRING_MS };
                 let left_ms = live.expires_ms.since_ms(now.wall).saturating_sub(warn_ms);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use schema::limits::HOME_TICK_MS;
 use schema::mesh::{Feed, MeshBody, MeshFrame};
 use schema::{
-    ChannelId, CloseCode, Encoding, Epoch, ErrorCode, EventBody, Incarnation, Instant, Now, Owner, Push, Refusal,
+    ChannelId, CloseCode, Epoch, ErrorCode, EventBody, Incarnation, Instant, Now, Owner, Push, Refusal,
     SessionId, View,
 };
 
@@ -23,7 +23,7 @@ use crate::effects::Effects;
 use crate::feed::Feeds;
 use crate::gather::{Gathers, Wanted};
 use crate::home::{Home, Login, Name};
-use crate::io::{ConnId, Input, Output};
+use crate::io::{ConnId, Input, Output, Purpose};
 use crate::kicks::Kicks;
 use crate::logins::Logins;
 use crate::openers::Openers;
@@ -164,7 +164,7 @@ impl Shard {
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         self.effects.now = now;
         match input {
-            Input::Accepted { conn, encoding } => self.accepted(conn, encoding),
+            Input::Accepted { conn, purpose } => self.accepted(conn, purpose),
             Input::TurnedAway => self.effects.count(Counter::Connections),
             Input::Message { conn, text, payload } => {
                 self.with_session(conn, |session, context| session.message(text, payload, context));
@@ -252,14 +252,14 @@ impl Shard {
         }
     }
 
-    fn accepted(&mut self, conn: ConnId, encoding: Encoding) {
+    fn accepted(&mut self, conn: ConnId, purpose: Purpose) {
         let id = SessionId(self.next_session);
         self.next_session += 1;
-        let earlier = self.sessions.insert(conn, Box::new(Session::new(conn, id, encoding, self.effects.now)));
+        let earlier = self.sessions.insert(conn, Box::new(Session::new(conn, id, purpose, self.effects.now)));
         assert!(earlier.is_none(), "{conn:?} was accepted twice");
         self.conns.insert(id, conn);
         let leaves = self.leaving.is_some();
-        let is_too_late = self.logins.is_booked(self.effects.now.mono);
+        let is_too_late = purpose != Purpose::Call && self.logins.is_booked(self.effects.now.mono);
         self.with_session(conn, |session, context| {
             if leaves {
                 session.leave();

@@ -121,8 +121,11 @@ impl Client {
         match reply {
             Ok(Reply::Connect(connected)) => {
                 self.session = Some(connected.session_id);
-                self.followed.start = Some(connected.cursor.parse().expect("a cursor"));
-                self.cursor.get_or_insert(connected.cursor);
+                // A call follows nothing.
+                if !connected.cursor.is_empty() {
+                    self.followed.start = Some(connected.cursor.parse().expect("a cursor"));
+                    self.cursor.get_or_insert(connected.cursor);
+                }
                 "connected".to_owned()
             }
             Ok(Reply::Refresh { .. }) => "refreshed".to_owned(),

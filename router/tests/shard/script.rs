@@ -30,7 +30,7 @@ use std::fmt::Debug;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use router::{Drain, Input};
+use router::{Drain, Input, Purpose};
 use schema::command::{Connect, Delete, Edit, History, HistoryWindow, Open, PresenceGet, React, Search, Send, Typing};
 use schema::event::Role;
 use schema::limits::PING_MS;
@@ -303,6 +303,10 @@ impl World {
                 }
             }
             ["opens"] => self.open(name, shard, Encoding::Json),
+            ["calls", ref how @ ..] => {
+                self.open_for(Purpose::Call, name, shard);
+                self.connect(name, user, device, how);
+            }
             ["opens", "fb"] => self.open(name, shard, Encoding::Fb),
             ["joins", ref how @ ..] => {
                 self.open(name, shard, Encoding::Json);

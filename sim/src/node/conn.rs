@@ -96,6 +96,7 @@ async fn upgrade(
         let (answer, agreed) = match handshake.feed(&bytes, HANDSHAKE_BYTES_MAX as usize) {
             HandshakeProgress::More => continue,
             HandshakeProgress::Refused(refusal) => (refusal.to_bytes(), None),
+            HandshakeProgress::Plain { .. } => (wire::Refusal::no_websocket().to_bytes(), None),
             HandshakeProgress::Request { request, consumed } => {
                 let request: Rc<wire::Request> = Rc::from(request);
                 let (answer, decided) = oneshot::channel();

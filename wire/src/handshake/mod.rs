@@ -1,6 +1,7 @@
-//! The HTTP exchange before the frames; tungstenite and httparse read it, this module decides.
+//! HTTP before the frames, and in the place of frames; tungstenite and httparse read it, this module decides.
 
 pub(crate) mod client;
+pub(crate) mod plain;
 pub(crate) mod server;
 
 use tungstenite::http::HeaderMap;

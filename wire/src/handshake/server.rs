@@ -1,4 +1,4 @@
-//! The server's side: a request in any pieces, then exactly one answer.
+//! The server's side: a request in any pieces, then exactly one answer; a request without an upgrade is [`plain`](super::plain)'s.
 //!
 //! Which endpoint a path names and which subprotocol is spoken there is the caller's to decide.
 
@@ -11,6 +11,7 @@ use tungstenite::http::StatusCode;
 use tungstenite::http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use tungstenite::http::uri::Authority;
 
+use super::plain::PlainRequest;
 use super::{has_token, tokens};
 
 /// A request that is still arriving.
@@ -31,7 +32,14 @@ pub enum HandshakeProgress {
         /// Bytes of this input that belong to the request.
         consumed: usize,
     },
-    /// Not a WebSocket handshake, or not one that can be answered. Send it and close.
+    /// The request is whole, and asks for no upgrade. The input from `consumed` on, if any, is of its body.
+    Plain {
+        /// The request.
+        request: Box<PlainRequest>,
+        /// Bytes of this input that belong to its head.
+        consumed: usize,
+    },
+    /// Not a request, or not one that can be answered. Send it and close.
     Refused(Refusal),
 }
 
@@ -51,6 +59,7 @@ impl ServerHandshake {
             return if room < input.len() { too_long(request_bytes_max) } else { HandshakeProgress::More };
         }
         match server::Request::try_parse(&self.bytes) {
+            Ok(Some((_, request))) if !request.headers().contains_key(UPGRADE) => self.plain(before, None),
             Ok(Some((request_bytes, request))) => match Request::new(request) {
                 Ok(request) => {
                     HandshakeProgress::Request { request: Box::new(request), consumed: request_bytes - before }
@@ -59,7 +68,22 @@ impl ServerHandshake {
             },
             Ok(None) if room < input.len() => too_long(request_bytes_max),
             Ok(None) => HandshakeProgress::More,
-            Err(error) => HandshakeProgress::Refused(Refusal::of(&error)),
+            // What no handshake may have, another request may: a method, an earlier HTTP.
+            Err(error) => self.plain(before, Some(Refusal::of(&error))),
+        }
+    }
+
+    /// The request as one that asks for no upgrade; what it is refused if it is none.
+    fn plain(&self, before: usize, refusal: Option<Refusal>) -> HandshakeProgress {
+        match (PlainRequest::parse(&self.bytes), refusal) {
+            (Ok(Some((_, request))), Some(refusal)) if request.header(UPGRADE).is_some() => {
+                HandshakeProgress::Refused(refusal)
+            }
+            (Ok(Some((head_bytes, request))), _) => {
+                HandshakeProgress::Plain { request: Box::new(request), consumed: head_bytes - before }
+            }
+            (Ok(None), _) => HandshakeProgress::More,
+            (Err(refusal), _) => HandshakeProgress::Refused(refusal),
         }
     }
 
@@ -86,6 +110,7 @@ pub struct Request {
     accept: String,
 }
 
+const UPGRADE: &str = "upgrade";
 const PROTOCOL: &str = "sec-websocket-protocol";
 const ORIGIN: &str = "origin";
 
@@ -106,7 +131,7 @@ impl Request {
             return Err(Refusal::new(400, "A WebSocket handshake has no body."));
         }
         if !has_token(headers, "connection", "upgrade") || !has_token(headers, "upgrade", "websocket") {
-            return Err(Refusal::new(426, "This is a WebSocket endpoint. Connect with a ws:// or wss:// URL."));
+            return Err(Refusal::no_websocket());
         }
         if !has_token(headers, "sec-websocket-version", "13") {
             let only = "Only version 13 of WebSocket is spoken here. Send Sec-WebSocket-Version: 13.";
@@ -197,6 +222,11 @@ impl Refusal {
         let status = StatusCode::from_u16(status).expect("a status has three digits");
         assert!(status.is_client_error() || status.is_server_error(), "{status} refuses nothing");
         Refusal { status, body: body.into() }
+    }
+
+    /// The answer to who wants something else of an endpoint of WebSockets.
+    pub fn no_websocket() -> Self {
+        Refusal::new(426, "This is a WebSocket endpoint. Connect with a ws:// or wss:// URL.")
     }
 
     /// The HTTP status.

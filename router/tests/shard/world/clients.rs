@@ -1,6 +1,6 @@
 //! Clients of the world, as they come, say something, read and go.
 
-use router::{ConnId, Input};
+use router::{ConnId, Input, Purpose};
 use schema::Encoding;
 
 use super::World;
@@ -8,6 +8,11 @@ use crate::client::Client;
 
 impl World {
     pub(crate) fn open(&mut self, name: &str, shard: usize, encoding: Encoding) {
+        self.open_for(Purpose::Session(encoding), name, shard);
+    }
+
+    pub(crate) fn open_for(&mut self, purpose: Purpose, name: &str, shard: usize) {
+        let encoding = if let Purpose::Session(encoding) = purpose { encoding } else { Encoding::Json };
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
         self.by_conn.insert((shard, conn), name.to_owned());
@@ -21,7 +26,7 @@ impl World {
             client.told = earlier.told;
         }
         self.clients.insert(name.to_owned(), client);
-        self.input(shard, Input::Accepted { conn, encoding });
+        self.input(shard, Input::Accepted { conn, purpose });
     }
 
     pub(crate) fn client(&mut self, name: &str) -> &mut Client {
