@@ -98,7 +98,7 @@ impl Problem {
         let code = self.refusal.code;
         ProblemBody {
             r#type: "about:blank",
-            title: title(code),
+            title: code.title(),
             status: self.status.as_u16(),
             detail: self.refusal.message,
             code: code.into(),
@@ -165,30 +165,5 @@ impl IntoResponse for Problem {
             response.extensions_mut().insert(bound);
         }
         response
-    }
-}
-
-fn title(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::Internal => "internal error",
-        ErrorCode::Unauthenticated => "unauthenticated",
-        ErrorCode::UnknownChannel => "not found",
-        ErrorCode::PermissionDenied => "permission denied",
-        ErrorCode::UnknownCommand => "no such operation",
-        ErrorCode::LimitExceeded => "limit exceeded",
-        ErrorCode::BadRequest => "bad request",
-        ErrorCode::TokenExpired => "token expired",
-        ErrorCode::RateLimited => "rate limited",
-        ErrorCode::BadCursor => "cursor of another store",
-        ErrorCode::Moving => "channel is moving",
-        ErrorCode::Overloaded => "overloaded",
-        ErrorCode::StorageUnavailable => "storage unavailable",
-        ErrorCode::BodyTooLong => "body too long",
-        ErrorCode::Blocked => "blocked",
-        ErrorCode::GroupFull => "group full",
-        ErrorCode::IdReused => "id reused",
-        ErrorCode::StaleRevision => "stale revision",
-        ErrorCode::NoSuchMessage => "no such message",
-        ErrorCode::IdTooOld => "id too old",
     }
 }

@@ -96,6 +96,33 @@ impl ErrorCode {
         matches!(self, Self::Internal | Self::RateLimited | Self::Moving | Self::Overloaded | Self::StorageUnavailable)
     }
 
+    /// In a few words, as HTTP titles a problem.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Internal => "internal error",
+            Self::Unauthenticated => "unauthenticated",
+            Self::UnknownChannel => "not found",
+            Self::PermissionDenied => "permission denied",
+            Self::UnknownCommand => "no such operation",
+            Self::LimitExceeded => "limit exceeded",
+            Self::BadRequest => "bad request",
+            Self::TokenExpired => "token expired",
+            Self::RateLimited => "rate limited",
+            Self::BadCursor => "cursor of another store",
+            Self::Moving => "channel is moving",
+            Self::Overloaded => "overloaded",
+            Self::StorageUnavailable => "storage unavailable",
+            Self::BodyTooLong => "body too long",
+            Self::Blocked => "blocked",
+            Self::GroupFull => "group full",
+            Self::IdReused => "id reused",
+            Self::StaleRevision => "stale revision",
+            Self::NoSuchMessage => "no such message",
+            Self::IdTooOld => "id too old",
+        }
+    }
+
     /// The status under which HTTP reports it.
     #[must_use]
     pub fn http_status(self) -> u16 {

@@ -158,10 +158,7 @@ fn a_request_without_an_upgrade_is_a_plain_one() {
         "POST /a HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
         "400 Content-Length has to be one number.",
     );
-    check(
-        "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        "411 A body is sent with its Content-Length here.",
-    );
+    check("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "411 A body is sent with its Content-Length here.");
     check("POST * HTTP/1.1\r\n\r\n", "400 The target of the request has no path.");
 }
 
@@ -170,7 +167,9 @@ fn an_answer_ends_with_its_connection() {
     let head = Answer::new(200).with("content-type", "text/event-stream").head();
     assert_eq!(head, b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: text/event-stream\r\n\r\n");
     let whole = Answer::new(204).whole(b"");
-    assert_eq!(whole, b"HTTP/1.1 204 No Content\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(whole, b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+    let whole = Answer::new(200).whole(b"a");
+    assert_eq!(whole, b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\na");
 }
 
 #[test]

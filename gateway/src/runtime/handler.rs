@@ -62,6 +62,14 @@ impl<S: Engine> ShardHandler<S> {
         }
     }
 
+    /// The answer to a page that may not connect. Also for what is no browser: who says where a page is from is held to it.
+    fn refuse_origin(&mut self, origin: Option<&str>, host: &str) -> Option<wire::Refusal> {
+        let origin = origin.filter(|origin| !self.origins.may_connect(origin, host))?;
+        self.origins_refused += 1;
+        let remedy = format!("Pages of {origin} may not connect here. The node's listen.allowed_origins would say so.");
+        Some(wire::Refusal::new(403, remedy))
+    }
+
     fn publish(&mut self, sockets: &mut Sockets) {
         let metrics = self.metrics.shard(self.shard);
         let links = ShardLinks { at: self.clock.now(), links: self.driver.peer_figures().collect() };
@@ -90,14 +98,8 @@ fn own(conn: ConnId) -> router::ConnId {
 
 impl<S: Engine> Handler for ShardHandler<S> {
     fn on_request(&mut self, _sockets: &mut Sockets, conn: ConnId, request: &wire::Request) -> Decision {
-        // Also for what is no browser: who says where a page is from is held to it.
-        if let Some(origin) = request.origin()
-            && !self.origins.may_connect(origin, request.host())
-        {
-            self.origins_refused += 1;
-            let remedy =
-                format!("Pages of {origin} may not connect here. The node's listen.allowed_origins would say so.");
-            return Decision::Refuse(wire::Refusal::new(403, remedy));
+        if let Some(refusal) = self.refuse_origin(request.origin(), request.host()) {
+            return Decision::Refuse(refusal);
         }
         match self.driver.requested(own(conn), request) {
             Ok(Upgrade::Session { protocol, .. }) => Decision::Accept {
@@ -109,6 +111,14 @@ impl<S: Engine> Handler for ShardHandler<S> {
             }
             Err(refusal) => Decision::Refuse(refusal),
         }
+    }
+
+    fn on_plain(&mut self, _sockets: &mut Sockets, conn: ConnId, request: &wire::PlainRequest) -> Result<(), Vec<u8>> {
+        let origin = request.header("origin");
+        if let Some(refusal) = self.refuse_origin(origin, request.header("host").unwrap_or_default()) {
+            return Err(refusal.to_bytes());
+        }
+        self.driver.requested_plain(own(conn), request, origin)
     }
 
     fn on_open(&mut self, sockets: &mut Sockets, conn: ConnId) {
@@ -142,6 +152,10 @@ impl<S: Engine> Handler for ShardHandler<S> {
     }
 
     fn on_bytes(&mut self, sockets: &mut Sockets, conn: ConnId, bytes: &[u8]) {
+        if !self.streams.has(conn) {
+            let ring = &mut Ring { sockets, streams: &mut self.streams };
+            return self.driver.received(ring, own(conn), bytes);
+        }
         self.streams.received(sockets, conn, bytes, |ring, bytes| {
             self.driver.peer_received(ring, stream(conn), bytes);
         });

@@ -75,6 +75,11 @@ impl Streams {
         self.held.insert(conn, Stream { _alive: alive, tls });
     }
 
+    /// Whether a connection is one of these.
+    pub(super) fn has(&self, conn: ConnId) -> bool {
+        self.held.contains_key(&conn)
+    }
+
     /// A connection has ended. Returns whether it was one of these.
     pub(super) fn remove(&mut self, conn: ConnId) -> bool {
         self.held.remove(&conn).is_some()
@@ -146,6 +151,14 @@ impl host::driver::Streams for Ring<'_> {
 impl host::driver::Sockets for Ring<'_> {
     fn send(&mut self, conn: router::ConnId, frame: &SharedFrame) {
         self.sockets.send(ConnId::from_u64(conn.0), frame);
+    }
+
+    fn send_bytes(&mut self, conn: router::ConnId, bytes: &[u8]) {
+        self.sockets.send_bytes(ConnId::from_u64(conn.0), bytes);
+    }
+
+    fn finish(&mut self, conn: router::ConnId) {
+        self.sockets.finish(ConnId::from_u64(conn.0));
     }
 
     fn ping(&mut self, conn: router::ConnId) {

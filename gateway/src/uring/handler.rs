@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::future::{Future, ready};
 use std::time::Instant;
 
-use wire::{CloseCode, Fault, Refusal, Request};
+use wire::{CloseCode, Fault, PlainRequest, Refusal, Request};
 
 use super::slab::ConnId;
 use super::sockets::Sockets;
@@ -19,6 +19,15 @@ pub trait Handler {
     /// A client asks for an endpoint. `conn` can be remembered but not written to yet.
     fn on_request(&mut self, sockets: &mut Sockets, conn: ConnId, request: &Request) -> Decision;
 
+    /// A client asks for something without an upgrade. Unless it is answered with that, the connection is a stream, of which
+    /// what comes behind the head of the request is the first; it is opened and closed as others are.
+    ///
+    /// # Errors
+    /// The whole answer. The connection ends with it.
+    fn on_plain(&mut self, _sockets: &mut Sockets, _conn: ConnId, _request: &PlainRequest) -> Result<(), Vec<u8>> {
+        Err(Refusal::no_websocket().to_bytes())
+    }
+
     /// The answer is on its way; frames may be sent from now on.
     fn on_open(&mut self, _sockets: &mut Sockets, _conn: ConnId) {}
 
@@ -32,7 +41,7 @@ pub trait Handler {
     /// connection's life these add up to what was handed over, unless it ended before.
     fn on_writable(&mut self, _sockets: &mut Sockets, _conn: ConnId, _bytes: usize) {}
 
-    /// Bytes of a stream that was given to [`Sockets::adopt`], as they came.
+    /// Bytes of a stream, which was given to [`Sockets::adopt`] or began as a plain request, as they came.
     fn on_bytes(&mut self, _sockets: &mut Sockets, _conn: ConnId, _bytes: &[u8]) {}
 
     /// No frame follows, and nothing can be sent any more.
@@ -85,7 +94,7 @@ pub enum Endpoint {
         /// Bytes of one message.
         message_bytes_max: u32,
     },
-    /// No WebSocket: bytes go to the handler as they come. Of a connection that was made elsewhere.
+    /// No WebSocket: bytes go to the handler as they come.
     Stream,
 }
 

@@ -6,6 +6,7 @@
 //! what a heartbeat took and 12 % of a login.
 
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use wire::{Decoder, Event, HandshakeProgress, Opcode, Role, Rules};
 
@@ -18,6 +19,9 @@ use super::sockets::Sockets;
 
 /// Bytes queued to an echo at which it is not read until half of them are taken: it pays for its own messages.
 const ECHO_QUEUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long bytes to a stream's client may go unacknowledged: as long as a client has to answer a ping.
+const UNACKNOWLEDGED: Duration = Duration::from_millis(schema::limits::PING_ANSWER_MS);
 
 /// Seconds within which an idle connection that is heard again counts as heard at once.
 const HEARD_AGAIN_S: u32 = 1;
@@ -202,6 +206,14 @@ impl<H: Handler> Shard<H> {
         let refusal = match progress {
             HandshakeProgress::More => return,
             HandshakeProgress::Refused(refusal) => refusal,
+            HandshakeProgress::Plain { request, consumed } => {
+                io.handshake = None;
+                match self.handler.on_plain(&mut self.sockets, id, &request) {
+                    Ok(()) => self.open_plain(id, &bytes[consumed..]),
+                    Err(answer) => self.answer(id, &answer),
+                }
+                return;
+            }
             HandshakeProgress::Request { request, consumed } => {
                 io.handshake = None;
                 match self.handler.on_request(&mut self.sockets, id, &request) {
@@ -219,8 +231,31 @@ impl<H: Handler> Shard<H> {
             }
         };
         tracing::debug!(conn = %id, status = refusal.status(), "request refused");
-        self.sockets.queue(id, Phase::Handshake, |io| io.outbox.push_raw(&refusal.to_bytes()));
+        self.answer(id, &refusal.to_bytes());
+    }
+
+    /// Answers a request that is no handshake, and ends the connection.
+    fn answer(&mut self, id: ConnId, answer: &[u8]) {
+        self.sockets.queue(id, Phase::Handshake, |io| io.outbox.push_raw(answer));
         self.sockets.drain(id);
+    }
+
+    /// A plain request is taken: the connection is a stream from here on.
+    fn open_plain(&mut self, id: ConnId, rest: &[u8]) {
+        let index = self.sockets.endpoint(Endpoint::Stream);
+        let Some(conn) = self.sockets.conns.get_mut(id).filter(|conn| conn.phase == Phase::Handshake) else { return };
+        conn.endpoint = index;
+        conn.phase = Phase::Open;
+        conn.flags.open = true;
+        // Who only listens is not heard, so the kernel is to notice that nobody is there.
+        let socket = socket2::SockRef::from(&conn.fd);
+        if let Err(error) = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)) {
+            tracing::debug!(conn = %id, %error, "a stream's client may go unnoticed for longer");
+        }
+        self.handler.on_open(&mut self.sockets, id);
+        if !rest.is_empty() {
+            self.handler.on_bytes(&mut self.sockets, id, rest);
+        }
     }
 
     fn open(&mut self, id: ConnId, answer: &[u8], endpoint: Endpoint) {

@@ -94,6 +94,12 @@ impl Sockets {
         self.queue(id, Phase::Open, |io| io.outbox.push_bytes(bytes));
     }
 
+    /// Ends a stream once what is queued has gone out. Nothing that comes is handed on any more.
+    pub fn finish(&mut self, id: ConnId) {
+        self.announce_closed(id, Closed::ByHandler);
+        self.drain(id);
+    }
+
     /// The index of an endpoint among those of this shard.
     pub(super) fn endpoint(&mut self, endpoint: Endpoint) -> u8 {
         let known = self.endpoints.iter().position(|known| *known == endpoint);

@@ -7,9 +7,11 @@
 //! Upholds I11: what waits for a mailbox and what runs in the store are bounded. All effects of a turn are carried out
 //! at its end, so that appends of one turn leave in one transaction and frames to one socket in one send.
 
+mod credit;
 mod links;
 mod mail;
 mod peers;
+mod plain;
 mod stomp;
 mod upgrade;
 
@@ -22,8 +24,8 @@ use link::{Bounds, Figures, LinkEvent};
 use router::{ConnId, Drain, Input, Output, Purpose, Stats};
 use schema::limits::{LINK_BYTES_MAX, LINK_MUST_BYTES_MAX, STORE_TASKS_MAX};
 use schema::mesh::MeshFrame;
-use schema::{CloseCode, Encoding, Epoch, Incarnation, Instant, Now, ShardIndex, UnixMs};
-use wire::{Refusal, Request, SharedFrame};
+use schema::{CloseCode, Epoch, Incarnation, Instant, Now, ShardIndex, UnixMs};
+use wire::{PlainRequest, Refusal, Request, SharedFrame};
 
 use crate::auth::Authenticator;
 use crate::host::{Done, Effect, Host, Latencies, Task};
@@ -33,6 +35,7 @@ use links::Queues;
 pub use mail::{Answer, Mail, Orders};
 pub use peers::PeerTotals;
 use peers::{Happened, Peers};
+use plain::{Exchanges, Outcome};
 use stomp::{Edge, StompOutput};
 pub use upgrade::Upgrade;
 
@@ -55,6 +58,13 @@ pub trait Sockets {
     /// Puts a frame behind what is queued for the connection. The driver is told by [`Driver::drained`] as its bytes
     /// leave.
     fn send(&mut self, conn: ConnId, frame: &SharedFrame);
+
+    /// Puts bytes that are no frame behind what is queued for the connection, of one whose request asked for no upgrade. The
+    /// driver is told of them as of frames.
+    fn send_bytes(&mut self, conn: ConnId, bytes: &[u8]);
+
+    /// Sends what is queued, then ends the connection, of one whose request asked for no upgrade.
+    fn finish(&mut self, conn: ConnId);
 
     /// Sends a WebSocket ping.
     fn ping(&mut self, conn: ConnId);
@@ -177,10 +187,12 @@ pub struct Driver<E, A, L, C> {
     limits: Limits,
     shards: u16,
     echo: bool,
-    /// Encodings agreed with connections that are not open yet.
-    agreed: BTreeMap<ConnId, Encoding>,
+    /// What connections that are not open yet are for.
+    agreed: BTreeMap<ConnId, Purpose>,
     /// Connections that speak STOMP.
     stomp: Edge,
+    /// Connections of clients without WebSockets.
+    exchanges: Exchanges,
     answers: BTreeMap<u64, Answer>,
     next_ticket: u64,
     tasks_running: usize,
@@ -223,6 +235,7 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
             echo,
             agreed: BTreeMap::new(),
             stomp: Edge::default(),
+            exchanges: Exchanges::default(),
             answers: BTreeMap::new(),
             next_ticket: 0,
             tasks_running: 0,
@@ -250,21 +263,93 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     pub fn requested(&mut self, conn: ConnId, request: &Request) -> Result<Upgrade, Refusal> {
         let upgrade = upgrade::decide(request, self.echo).inspect_err(|_| self.requests_refused += 1)?;
         if let Upgrade::Session { encoding, protocol } = upgrade {
-            self.agreed.insert(conn, encoding);
+            self.agreed.insert(conn, Purpose::Session(encoding));
             self.stomp.agreed(conn, protocol);
         }
         Ok(upgrade)
     }
 
-    /// The answer to its upgrade is on its way, and frames may follow. A shard that is full says so and closes.
+    /// A client asks for something without an upgrade; `origin` is the page's that may read the answer. If it is taken,
+    /// [`Self::opened`] or [`Self::closed`] follows.
+    ///
+    /// # Errors
+    /// The whole answer, where that is all there is to it.
+    pub fn requested_plain(
+        &mut self,
+        conn: ConnId,
+        request: &PlainRequest,
+        origin: Option<&str>,
+    ) -> Result<(), Vec<u8>> {
+        self.now = self.clock.now();
+        let purpose = self.exchanges.requested((self.now, conn), request, origin)?;
+        self.agreed.insert(conn, purpose);
+        Ok(())
+    }
+
+    /// The answer to its upgrade is on its way, and frames may follow; or its plain request was taken. A shard that is full
+    /// says so and closes.
     pub fn opened(&mut self, sockets: &mut impl Sockets, conn: ConnId) {
-        let Some(encoding) = self.agreed.remove(&conn) else { return };
-        if self.host.stats().sessions >= self.limits.sessions_max {
+        let Some(purpose) = self.agreed.remove(&conn) else { return };
+        let is_full = self.host.stats().sessions >= self.limits.sessions_max;
+        if self.exchanges.has(conn) {
+            return if is_full { self.turn_away(sockets, conn) } else { self.begin(sockets, conn, purpose) };
+        }
+        if is_full {
             self.input(Input::TurnedAway);
             let reason = "the node holds as many connections as it may";
             return sockets.close(conn, CloseCode::Overloaded, reason);
         }
-        self.input(Input::Accepted { conn, purpose: Purpose::Session(encoding) });
+        self.input(Input::Accepted { conn, purpose });
+    }
+
+    fn turn_away(&mut self, sockets: &mut impl Sockets, conn: ConnId) {
+        self.input(Input::TurnedAway);
+        self.close_exchange(sockets, conn, CloseCode::Overloaded);
+    }
+
+    /// The session of a plain request begins, with what the request says.
+    fn begin(&mut self, sockets: &mut impl Sockets, conn: ConnId, purpose: Purpose) {
+        self.input(Input::Accepted { conn, purpose });
+        let says = self.exchanges.opened(conn);
+        self.carry_on(sockets, conn, &Outcome { says, ..Outcome::default() });
+    }
+
+    /// Carries out what an exchange has come to.
+    fn carry_on(&mut self, sockets: &mut impl Sockets, conn: ConnId, outcome: &Outcome) {
+        if !outcome.bytes.is_empty() {
+            sockets.send_bytes(conn, &outcome.bytes);
+        }
+        if outcome.is_over {
+            sockets.finish(conn);
+            self.input(Input::Closed { conn });
+        } else if !outcome.says.is_empty() {
+            self.input(Input::Message { conn, text: true, payload: &outcome.says });
+        }
+    }
+
+    /// The router has forgotten the session of an exchange, or never had it.
+    fn close_exchange(&mut self, sockets: &mut impl Sockets, conn: ConnId, code: CloseCode) {
+        sockets.send_bytes(conn, &self.exchanges.closed_by_router(conn, code));
+        sockets.finish(conn);
+    }
+
+    /// Bytes came behind the head of a plain request.
+    pub fn received(&mut self, sockets: &mut impl Sockets, conn: ConnId, bytes: &[u8]) {
+        if self.exchanges.has(conn) {
+            let outcome = self.exchanges.received(conn, bytes);
+            self.carry_on(sockets, conn, &outcome);
+        }
+    }
+
+    /// Answers exchanges whose time has come, or that have something to say.
+    fn answer_exchanges(&mut self, sockets: &mut impl Sockets) -> bool {
+        let mut has_answered = false;
+        while let Some((conn, outcome)) = self.exchanges.next_ready().or_else(|| self.exchanges.next_due(self.now.mono))
+        {
+            has_answered = true;
+            self.carry_on(sockets, conn, &outcome);
+        }
+        has_answered
     }
 
     /// A whole message came.
@@ -283,6 +368,13 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
 
     /// Bytes of what [`Sockets::send`] was given have left.
     pub fn drained(&mut self, conn: ConnId, bytes: u32) {
+        if self.exchanges.has(conn) {
+            let bytes = self.exchanges.drained(conn, bytes);
+            if bytes > 0 {
+                self.input(Input::Drained { conn, bytes });
+            }
+            return;
+        }
         let bytes = self.stomp.drained(conn, bytes);
         self.input(Input::Drained { conn, bytes });
     }
@@ -291,7 +383,9 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
     pub fn closed(&mut self, conn: ConnId) {
         self.agreed.remove(&conn);
         self.stomp.closed(conn);
-        self.input(Input::Closed { conn });
+        if self.exchanges.gone(conn) {
+            self.input(Input::Closed { conn });
+        }
     }
 
     /// A connection to another node has been made, and its handshake is done: it is the link of this number between the
@@ -332,14 +426,20 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
         }
         self.stomp.tick(self.now);
         self.flush_stomp(sockets);
-        while let Some(effect) = self.host.poll_effect() {
-            self.carry_out(effect, sockets);
+        loop {
+            while let Some(effect) = self.host.poll_effect() {
+                self.carry_out(effect, sockets);
+            }
+            if !self.answer_exchanges(sockets) {
+                break;
+            }
         }
         self.start_tasks();
         let frames_wait = self.queues.flush(&mut self.links);
         self.peers.flush(sockets);
         let shards_drain = self.stop_if_drained(sockets);
-        let due = [self.peers.poll_timeout(), self.outdated.map(|(_, again)| again), self.stomp.poll_timeout()];
+        let translated = self.exchanges.poll_timeout().into_iter().chain(self.stomp.poll_timeout()).min();
+        let due = [self.peers.poll_timeout(), self.outdated.map(|(_, again)| again), translated];
         let due = due.into_iter().flatten().fold(self.host.poll_timeout(), Instant::min);
         let wanted = match (more_mail, frames_wait, shards_drain) {
             (true, _, _) => self.now.mono,
@@ -473,29 +573,47 @@ impl<E: Engine, A: Authenticator, L: Links, C: Clock> Driver<E, A, L, C> {
 
     fn carry_out(&mut self, effect: Effect, sockets: &mut impl Sockets) {
         match effect {
-            Effect::Output(Output::Send { conn, frame }) if self.stomp.has(conn) => {
+            Effect::Output(output) => self.put_out(output, sockets),
+            Effect::Run(task) => self.tasks_waiting.push_back(task),
+            Effect::Outdated(epoch) => self.outdated(epoch),
+        }
+    }
+
+    fn put_out(&mut self, output: Output, sockets: &mut impl Sockets) {
+        match output {
+            Output::Send { conn, frame } if self.exchanges.has(conn) => {
+                let outcome = self.exchanges.said(conn, &frame);
+                self.carry_on(sockets, conn, &outcome);
+            }
+            Output::Ping { conn } if self.exchanges.has(conn) => {
+                sockets.send_bytes(conn, &self.exchanges.pinged(conn));
+                self.input(Input::Heard { conn });
+            }
+            Output::Close { conn, code } if self.exchanges.has(conn) => self.close_exchange(sockets, conn, code),
+            // What comes behind a request is bounded by itself, and its end is to be noticed.
+            Output::Reads { conn, .. } if self.exchanges.has(conn) => {}
+            Output::Send { conn, frame } if self.stomp.has(conn) => {
                 self.stomp.told(conn, self.now, &frame);
                 self.flush_stomp(sockets);
             }
-            Effect::Output(Output::Send { conn, frame }) => sockets.send(conn, &frame),
-            Effect::Output(Output::Ping { conn }) => sockets.ping(conn),
-            Effect::Output(Output::Close { conn, code }) => {
+            Output::Send { conn, frame } => sockets.send(conn, &frame),
+            Output::Ping { conn } => sockets.ping(conn),
+            Output::Close { conn, code } => {
                 self.stomp.closing(conn, self.now, code);
                 self.flush_stomp(sockets);
                 sockets.close(conn, code, "");
             }
-            Effect::Output(Output::Reads { conn, on }) => {
+            Output::Reads { conn, on } => {
                 self.stomp.reads(conn, self.now, on);
                 sockets.set_reads(conn, on);
             }
-            Effect::Output(Output::Mesh { frame }) => self.send(frame),
-            Effect::Output(Output::Reply { ticket, reply }) => {
+            Output::Mesh { frame } => self.send(frame),
+            Output::Reply { ticket, reply } => {
                 let answer = self.answers.remove(&ticket).expect("I12: what is answered was asked");
                 answer(reply);
             }
-            Effect::Run(task) => self.tasks_waiting.push_back(task),
-            Effect::Outdated(epoch) | Effect::Output(Output::Outdated { epoch }) => self.outdated(epoch),
-            Effect::Output(Output::Lost { incarnation }) => self.peers.begin_afresh(incarnation),
+            Output::Outdated { epoch } => self.outdated(epoch),
+            Output::Lost { incarnation } => self.peers.begin_afresh(incarnation),
         }
     }
 

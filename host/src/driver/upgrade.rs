@@ -6,7 +6,7 @@ use schema::Encoding;
 use wire::{Refusal, Request};
 
 /// Where clients of the protocol connect.
-const CONNECTION_PATH: &str = "/connection/websocket";
+pub(super) const CONNECTION_PATH: &str = "/connection/websocket";
 /// Where everything comes back as it went.
 const ECHO_PATH: &str = "/debug/echo";
 
@@ -52,6 +52,11 @@ pub(super) fn decide(request: &Request, echo: bool) -> Result<Upgrade, Refusal> 
             let protocol = request.protocols().next().map(|protocol| Cow::Owned(protocol.to_owned()));
             Ok(Upgrade::Echo { protocol })
         }
-        _ => Err(Refusal::new(404, format!("WebSocket clients connect to {CONNECTION_PATH}"))),
+        _ => Err(no_such_path()),
     }
+}
+
+/// The answer where nothing is served.
+pub(super) fn no_such_path() -> Refusal {
+    Refusal::new(404, format!("WebSocket clients connect to {CONNECTION_PATH}"))
 }

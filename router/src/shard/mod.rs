@@ -11,8 +11,7 @@ use std::sync::Arc;
 use schema::limits::HOME_TICK_MS;
 use schema::mesh::{Feed, MeshBody, MeshFrame};
 use schema::{
-    ChannelId, CloseCode, Epoch, ErrorCode, EventBody, Incarnation, Instant, Now, Owner, Push, Refusal,
-    SessionId, View,
+    ChannelId, CloseCode, Epoch, ErrorCode, EventBody, Incarnation, Instant, Now, Owner, Push, Refusal, SessionId, View,
 };
 
 use crate::channel::{Asked, Channels};

@@ -209,6 +209,6 @@ rules! {
         // It is over when the last is answered, and not before.
         "store holds Apply, a1 calls, a1 sends ab m1, wait 3s => a1: connected",
         "a1 calls, drain in 5s => a1: connected, closed 3001",
-        "store holds Apply, a1 calls, a1 sends ab m1, drain in 5s, store releases => a1: connected, #1, closed 3001",
+        "store holds Apply, a1 calls, a1 sends ab m1, drain in 5s, store releases => a1: connected, reads off, #1, closed 3001",
     }
 }

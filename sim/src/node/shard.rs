@@ -100,6 +100,15 @@ impl Sockets for SimSockets {
         self.queue(conn, Outgoing::Counted(frame.as_shared().clone()));
     }
 
+    fn send_bytes(&mut self, conn: ConnId, bytes: &[u8]) {
+        self.queue(conn, Outgoing::Counted(bytes::Bytes::copy_from_slice(bytes)));
+    }
+
+    fn finish(&mut self, conn: ConnId) {
+        self.queue(conn, Outgoing::End);
+        self.conns.remove(&conn);
+    }
+
     fn ping(&mut self, conn: ConnId) {
         self.queue(conn, Outgoing::frame(wire::Opcode::Ping, b"", None));
     }

@@ -136,7 +136,10 @@ impl Answer {
 
     /// The bytes of all of it.
     pub fn whole(self, body: &[u8]) -> Vec<u8> {
-        let mut bytes = self.with("content-length", &body.len().to_string()).head();
+        // A 204 has no body, and says nothing of one (RFC 9110, section 8.6).
+        let has_body = self.status != StatusCode::NO_CONTENT;
+        let answer = if has_body { self.with("content-length", &body.len().to_string()) } else { self };
+        let mut bytes = answer.head();
         bytes.extend_from_slice(body);
         bytes
     }

@@ -1,0 +1,357 @@
+//! Clients without WebSockets: a real node, and HTTP as it is written on the wire.
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::{Client, Node, PATIENCE, client_msg_id, message, text};
+
+/// A request on a connection of its own.
+fn request(ws: &str, head: &str, body: &str) -> TcpStream {
+    let stream = TcpStream::connect(ws.trim_start_matches("ws://")).expect("the node listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
+    (&stream).write_all(head.as_bytes()).expect("the socket takes it");
+    (&stream).write_all(b"\r\n").expect("the socket takes it");
+    (&stream).write_all(body.as_bytes()).expect("the socket takes it");
+    stream
+}
+
+/// Its answer: the status, the head and the body.
+fn answer(stream: TcpStream) -> (u16, String, String) {
+    let mut bytes = Vec::new();
+    let read = (&stream).read_to_end(&mut bytes);
+    let text = String::from_utf8(bytes).expect("an answer is text");
+    read.unwrap_or_else(|error| panic!("the answer ends: {error}, after {text:?}"));
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?} is no answer"));
+    let status = head.strip_prefix("HTTP/1.1 ").expect("HTTP")[..3].parse().expect("a status");
+    (status, head.to_owned(), body.to_owned())
+}
+
+fn get(target: &str, headers: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: a\r\n{headers}")
+}
+
+fn lines(body: &str) -> Vec<Value> {
+    body.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+/// What a call of these lines is answered.
+fn call(ws: &str, token: &str, said: &[Value]) -> (u16, Vec<Value>) {
+    let body: String = said.iter().map(|line| format!("{line}\n")).collect();
+    let head = format!(
+        "POST /connection/command HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    let (status, _, body) = answer(request(ws, &head, &body));
+    (status, lines(&body))
+}
+
+/// An event stream as an `EventSource` reads it.
+struct Events {
+    reader: BufReader<TcpStream>,
+    /// The last id, which comes back as `Last-Event-ID`.
+    cursor: Option<String>,
+}
+
+/// One event: its name, its id and its data.
+#[derive(Debug, Default)]
+struct Event {
+    name: String,
+    id: Option<String>,
+    data: String,
+}
+
+impl Events {
+    fn open(ws: &str, query: &str, cursor: Option<&str>) -> Self {
+        let last = cursor.map_or_else(String::new, |cursor| format!("Last-Event-ID: {cursor}\r\n"));
+        let stream = request(ws, &get(&format!("/connection/sse?{query}"), &last), "");
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(reader.read_line(&mut head).expect("the node answers"), 0, "the answer ends after {head:?}");
+        }
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert!(head.contains("content-type: text/event-stream\r\n"), "{head}");
+        Self { reader, cursor: cursor.map(str::to_owned) }
+    }
+
+    /// The next event; none where the stream ends, or says nothing in time.
+    fn next(&mut self) -> Option<Event> {
+        let mut event = Event::default();
+        loop {
+            let mut line = String::new();
+            match self.reader.read_line(&mut line) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return None,
+                Err(error) => panic!("{error}"),
+            }
+            match line.trim_end_matches('\n').split_once(": ") {
+                Some(("id", id)) => {
+                    event.id = Some(id.to_owned());
+                    self.cursor = Some(id.to_owned());
+                }
+                Some(("event", name)) => event.name = name.to_owned(),
+                Some(("data", data)) => event.data = data.to_owned(),
+                Some(_) => panic!("{line:?}"),
+                None if line == "\n" && !event.data.is_empty() => return Some(event),
+                None => assert!(matches!(line.as_str(), "\n" | ":\n"), "{line:?}"),
+            }
+        }
+    }
+
+    fn value(&mut self) -> Value {
+        let event = self.next().expect("an event comes in time");
+        assert_eq!(event.name, "", "{event:?}");
+        serde_json::from_str(&event.data).expect("the data is JSON")
+    }
+
+    fn cut(self) -> Option<String> {
+        let _ = self.reader.get_ref().shutdown(Shutdown::Both);
+        self.cursor
+    }
+}
+
+#[test]
+fn a_thousand_messages_each_way_over_event_streams_that_are_cut() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "2"]);
+    let (channel, [ann, bob]) = node.two();
+    let ws = node.ws.clone();
+    let each = 1_000_u64;
+    let speaks = |who: u64, token: String| {
+        let (ws, channel) = (ws.clone(), channel.clone());
+        thread::spawn(move || {
+            for first in (0..each).step_by(10) {
+                let sends = (first..first + 10).map(|number| {
+                    let id = client_msg_id(number * 2 + who);
+                    json!({"id": number + 1, "send": message(&channel, &id, &format!("{who} {number}"))})
+                });
+                let (status, replies) = call(&ws, &token, &sends.collect::<Vec<_>>());
+                assert_eq!((status, replies.len()), (200, 10), "{replies:?}");
+                assert!(replies.iter().all(|reply| reply["send"]["seq"].is_u64()), "{replies:?}");
+            }
+        })
+    };
+    let hears = |token: String| {
+        let ws = ws.clone();
+        thread::spawn(move || {
+            let query = format!("device_id=web&token={token}");
+            let mut stream = Events::open(&ws, &query, None);
+            assert!(stream.value()["connect"].is_object());
+            let mut seen = 0;
+            for cut in 1..=20_u64 {
+                while seen < cut * each * 2 / 20 {
+                    let said = stream.value();
+                    if said["connect"].is_object() {
+                        continue;
+                    }
+                    seen += 1;
+                    assert_eq!(said["push"]["message"]["message"]["seq"], json!(seen), "{said}");
+                }
+                let cursor = stream.cut();
+                stream = Events::open(&ws, &query, cursor.as_deref());
+            }
+        })
+    };
+    let hearers = [hears(ann.clone()), hears(bob.clone())];
+    // Whoever connects without a cursor begins at the newest.
+    thread::sleep(Duration::from_secs(1));
+    let speakers = [speaks(0, ann), speaks(1, bob)];
+    for thread in hearers.into_iter().chain(speakers) {
+        thread.join().expect("it went well");
+    }
+}
+
+#[test]
+fn a_poll_waits_until_something_happens_and_says_where_to_go_on() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "2"]);
+    let (channel, [ann, bob]) = node.two();
+    let poll = |cursor: Option<&str>, wait_s: u32| {
+        let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+        let target = format!("/connection/poll?device_id=old&wait={wait_s}{cursor}");
+        let stream = request(&node.ws, &get(&target, &format!("Authorization: Bearer {bob}\r\n")), "");
+        let (status, head, body) = answer(stream);
+        assert_eq!(status, 200, "{head} {body}");
+        lines(&body)
+    };
+    let began = Instant::now();
+    let first = poll(None, 1);
+    assert!((900..10_000).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    assert_eq!(first.len(), 1, "{first:?}");
+    let mut cursor = text(&first[0]["connect"]["cursor"]);
+    for number in 0..20_u64 {
+        let (said, which) = (json!({"id": 1, "send": message(&channel, &client_msg_id(number), "x")}), number % 2);
+        if which == 0 {
+            assert_eq!(call(&node.ws, &ann, std::slice::from_ref(&said)).0, 200);
+        }
+        let (ws, ann) = (node.ws.clone(), ann.clone());
+        let later = (which == 1).then(|| {
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(50));
+                assert_eq!(call(&ws, &ann, &[said]).0, 200);
+            })
+        });
+        let began = Instant::now();
+        let heard = poll(Some(&cursor), 50);
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not wait once something came");
+        let pushes: Vec<&Value> = heard.iter().filter(|line| line["push"].is_object()).collect();
+        assert_eq!(pushes.len(), 1, "{heard:?}");
+        assert_eq!(pushes[0]["push"]["message"]["message"]["seq"], json!(number + 1));
+        cursor = text(&pushes[0]["push"]["message"]["cursor"]);
+        if let Some(thread) = later {
+            thread.join().expect("it was sent");
+        }
+    }
+}
+
+#[test]
+fn a_stream_opens_large_channels_and_watches_users() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "2"]);
+    let (_, [ann, bob]) = node.two();
+    let (_, me) = node.http("GET", "/v1/me", Some(&ann), None);
+    let wanted = json!({"kind": "large", "title": "All"});
+    let (_, made) = node.http("POST", "/v1/channels", Some(&ann), Some(&wanted));
+    let large = text(&made["channel_id"]);
+    let (_, bobs) = node.http("GET", "/v1/me", Some(&bob), None);
+    let member = format!("/v1/channels/{large}/members/{}", text(&bobs["user_id"]));
+    assert_eq!(node.http("PUT", &member, Some(&ann), Some(&json!({"role": "member"}))).0, 200);
+    let send = |number: u64| {
+        let said = json!({"id": 1, "send": message(&large, &client_msg_id(number), &number.to_string())});
+        call(&node.ws, &ann, &[said])
+    };
+    for number in 1..=5 {
+        assert!(send(number).1[0]["send"]["seq"].is_u64());
+    }
+    let query = format!("device_id=web&token={bob}&open={large}:2&watch={}", text(&me["user_id"]));
+    let mut stream = Events::open(&node.ws, &query, None);
+    let (mut seqs, mut watched, mut next) = (Vec::new(), false, 6);
+    while seqs.len() < 6 || !watched {
+        let said = stream.value();
+        seqs.extend(said["push"]["message"]["message"]["seq"].as_u64());
+        watched |= said["presence_watch"].is_object();
+        if seqs.len() == 3 && next == 6 {
+            send(next);
+            next += 1;
+        }
+        if seqs.len() == 4 && watched {
+            break;
+        }
+    }
+    assert_eq!(seqs, [3, 4, 5, 6]);
+}
+
+/// What a request is answered: its status and a part of what it says.
+fn check(node: &Node, head: &str, body: &str, status: u16, says: &str) {
+    let (found, heads, said) = answer(request(&node.ws, head, body));
+    assert_eq!(found, status, "{head}: {said}");
+    assert!(said.contains(says) || heads.contains(says), "{head}: {heads}\n{said}");
+}
+
+#[test]
+fn bad_requests_are_told_what_is_wrong() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let (channel, [ann, _]) = node.two();
+    let check = |head: &str, body: &str, status, says: &str| check(&node, head, body, status, says);
+    let bearer = format!("Authorization: Bearer {ann}\r\n");
+    let sse = |query: &str| get(&format!("/connection/sse?{query}"), &bearer);
+    check(&get("/connection/sse?device_id=a", ""), "", 401, "send the token as");
+    check(&get("/connection/sse?device_id=a&token=x", ""), "", 401, "not valid here");
+    check(&get("/connection/sse?device_id=a&token=x", ""), "", 401, "www-authenticate: Bearer");
+    check(&sse(""), "", 400, "device_id is missing");
+    check(&sse("device_id=a%20b"), "", 400, "device_id");
+    check(&sse("device_id=a&device_id=b"), "", 400, "device_id is there twice");
+    check(&sse("device_id=a&cursor=nonsense"), "", 409, "\"code\":112");
+    check(&sse("device_id=a&open=x"), "", 400, "open is CHANNEL_ID");
+    check(&sse(&format!("device_id=a&open={channel}:x")), "", 400, "open is CHANNEL_ID");
+    check(&sse(&format!("device_id=a{}", "&open=1".repeat(101))), "", 400, "at most 100 channels");
+    check(&sse("device_id=a&watch=1,,2"), "", 400, "watch is a list");
+    for wait in ["0", "56", "-1", "x", "1.5"] {
+        let head = get(&format!("/connection/poll?device_id=a&wait={wait}"), &bearer);
+        check(&head, "", 400, "wait is a number of seconds");
+    }
+    check(&get("/connection/nowhere", &bearer), "", 404, "WebSocket clients connect to");
+    check(&get("/connection/websocket", &bearer), "", 426, "This is a WebSocket endpoint");
+    check(&get("/connection/command", &bearer), "", 405, "allow: POST");
+    let post = |headers: &str| format!("POST /connection/command HTTP/1.1\r\nHost: a\r\n{bearer}{headers}");
+    check(&post(""), "", 400, "the body is empty");
+    check(&post("Content-Length: 1\r\n"), "\n", 200, "application/x-ndjson");
+    check(&post("Content-Length: 3\r\n"), "{}\nwhat is behind it is nobody's", 200, "no command in the envelope");
+    check(&post("Content-Length: 8\r\n"), "\u{0}\u{1}nothing", 200, "\"code\":107");
+    check(&post("Content-Length: 2097153\r\n"), "", 413, "at most 2097152 bytes");
+    check(&post("Content-Length: 18446744073709551615\r\n"), "", 413, "at most 2097152 bytes");
+    check(&post("Content-Length: x\r\n"), "", 400, "one number");
+    check(&post("Transfer-Encoding: chunked\r\n"), "0\r\n\r\n", 411, "Content-Length");
+    check(&post(&format!("X: {}\r\n", "y".repeat(9_000))), "", 431, "longer than");
+    check("POST /connection/command HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n", "{}", 401, "send the token as");
+    check("DELETE /connection/sse HTTP/1.1\r\nHost: a\r\n", "", 405, "allow: GET");
+    // Twenty lines that are none in a row end it, as they end a session.
+    let body = "x\n".repeat(30);
+    check(&post(&format!("Content-Length: {}\r\n", body.len())), &body, 200, "not an envelope");
+    // A proxy that speaks HTTP/1.0, as nginx does unless told otherwise.
+    let head = format!("POST /connection/command HTTP/1.0\r\n{bearer}Content-Length: 35\r\n");
+    check(&head, r#"{"id":1,"echo":{"data":"over 1.0"}}"#, 200, "over 1.0");
+    check(&post("Content-Length: 2\r\n"), "{", 408, "within 10 s");
+}
+
+#[test]
+fn pages_of_other_origins_ask_first() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--listen.allowed_origins", "https://app.example"]);
+    let (_, [ann, _]) = node.two();
+    let check = |method: &str, origin: &str, status, says: &str| {
+        let head = format!(
+            "{method} /connection/command HTTP/1.1\r\nHost: chat.example\r\nOrigin: {origin}\r\n\
+             Access-Control-Request-Method: POST\r\nAuthorization: Bearer {ann}\r\nContent-Length: 1\r\n"
+        );
+        check(&node, &head, "\n", status, says);
+    };
+    check("OPTIONS", "https://app.example", 204, "access-control-allow-origin: https://app.example");
+    check("OPTIONS", "https://app.example", 204, "access-control-allow-headers: authorization");
+    check("POST", "https://app.example", 200, "access-control-allow-origin: https://app.example");
+    check("OPTIONS", "https://elsewhere.example", 403, "may not connect here");
+    check("POST", "https://elsewhere.example", 403, "may not connect here");
+    check("POST", "null", 403, "may not connect here");
+}
+
+#[test]
+fn a_stream_is_told_why_it_ends_and_one_that_is_not_read_costs_nobody() {
+    let data = tempfile::tempdir().expect("a directory");
+    let node = Node::start("run", data.path(), &["--shards", "1"]);
+    let (channel, [ann, bob]) = node.two();
+    let query = format!("device_id=web&token={bob}");
+    // Of the same device the newest counts.
+    let mut earlier = Events::open(&node.ws, &query, None);
+    assert!(earlier.value()["connect"].is_object());
+    let mut stream = Events::open(&node.ws, &query, None);
+    assert!(stream.value()["connect"].is_object());
+    let told = earlier.next().expect("it is told");
+    assert_eq!((told.name.as_str(), told.data.as_str()), ("close", r#"{"code":3505}"#));
+    assert!(earlier.next().is_none(), "and ends");
+    // One that never reads: 4 MB are more than sockets and budget hold, and others go on.
+    let unread = request(&node.ws, &get(&format!("/connection/sse?device_id=deaf&token={bob}"), ""), "");
+    let mut talker = Client::connect(&node.ws, &ann, "phone", None).0;
+    let body = "x".repeat(40_000);
+    for number in 0..100_u64 {
+        let reply = talker.send(&channel, &client_msg_id(number), &body);
+        assert!(reply["send"]["seq"].is_u64(), "{reply}");
+        assert_eq!(stream.value()["push"]["message"]["message"]["seq"], json!(number + 1));
+    }
+    drop(unread);
+    let status = node.terminate();
+    assert!(status.success(), "{status}");
+    loop {
+        let event = stream.next().expect("it is told before it ends");
+        if event.name == "close" {
+            assert_eq!(event.data, r#"{"code":3001}"#);
+            break;
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Bytes that the router gave, by the bytes that were sent for them.
+//!
+//! Owns the count between the two: the router is told of its own bytes as they leave (I11), and what leaves is longer.
+
+use std::collections::VecDeque;
+
+/// What was sent and has not left, in its order: its bytes, and those of the router's that have left once it has.
+#[derive(Debug, Default)]
+pub(super) struct Credit(VecDeque<(u32, u32)>);
+
+impl Credit {
+    /// So many bytes were sent for so many of the router's, or for none of them.
+    pub(super) fn sent(&mut self, sent_bytes: usize, of_bytes: usize) {
+        let narrow = |bytes| u32::try_from(bytes).expect("a frame is below 4 GB: messages are below 2 MB");
+        self.0.push_back((narrow(sent_bytes), narrow(of_bytes)));
+    }
+
+    /// So many bytes have left. Returns the router's among them.
+    pub(super) fn left(&mut self, mut bytes: u32) -> u32 {
+        let mut of_bytes = 0;
+        while let Some((sent, of)) = self.0.front_mut() {
+            if bytes < *sent {
+                // Its share, so that a long frame which leaves slowly is seen to leave.
+                let share = u64::from(*of) * u64::from(bytes) / u64::from(*sent);
+                let share = u32::try_from(share).expect("a share is at most the whole");
+                (*sent, *of) = (*sent - bytes, *of - share);
+                return of_bytes + share;
+            }
+            bytes -= *sent;
+            of_bytes += *of;
+            self.0.pop_front();
+        }
+        of_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_routers_bytes_leave_by_their_share_of_what_was_sent_for_them() {
+        let check = |sent: &[(usize, usize)], left: &[(u32, u32)]| {
+            let mut credit = Credit::default();
+            sent.iter().for_each(|&(sent_bytes, of_bytes)| credit.sent(sent_bytes, of_bytes));
+            for &(bytes, of_bytes) in left {
+                assert_eq!(credit.left(bytes), of_bytes, "{bytes} of {sent:?}");
+            }
+            assert!(credit.0.is_empty(), "{:?} of {sent:?}", credit.0);
+        };
+        check(&[(30, 10)], &[(15, 5), (14, 4), (1, 1)]);
+        check(&[(30, 10), (3, 0), (50, 30)], &[(40, 14), (43, 26)]);
+        check(&[(3, 0), (30, 10)], &[(3, 0), (30, 10)]);
+    }
+}
