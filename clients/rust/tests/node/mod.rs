@@ -1,0 +1,96 @@
+//! The node that users run, as it was built beside these tests, and accounts on it.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rookery_client::{Api, Error, Login};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// The program: what the gate names, or what was built beside this test.
+pub(crate) fn program() -> PathBuf {
+    if let Some(path) = std::env::var_os("ROOKERY_BINARY") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("the system names the running program");
+    let path = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps").join("rookery");
+    assert!(path.exists(), "{} is missing: cargo build -p gateway, or name one by ROOKERY_BINARY", path.display());
+    path
+}
+
+/// Where a node listens, in each of its lives.
+#[derive(Debug, Clone)]
+pub(crate) struct Ports {
+    api: u16,
+    ws: u16,
+    internal: u16,
+    links: u16,
+}
+
+impl Ports {
+    /// Four that are free now, and are nobody's but this process's guess.
+    pub(crate) fn free() -> Self {
+        let listeners: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port is free")).collect();
+        let port = |at: usize| listeners[at].local_addr().expect("it has an address").port();
+        Self { api: port(0), ws: port(1), internal: port(2), links: port(3) }
+    }
+
+    /// The address of its HTTP API.
+    pub(crate) fn api(&self) -> String {
+        format!("http://127.0.0.1:{}", self.api)
+    }
+
+    /// Whether this WebSocket address is its.
+    pub(crate) fn is_at(&self, url: &str) -> bool {
+        url.starts_with(&format!("ws://127.0.0.1:{}/", self.ws))
+    }
+}
+
+/// A node that runs. Killed when dropped.
+pub(crate) struct Node {
+    child: Child,
+}
+
+impl Node {
+    /// Starts a life of a node, and waits until it is ready.
+    pub(crate) fn start(data: &Path, ports: &Ports, more: &[String]) -> Self {
+        let mut command = Command::new(program());
+        let ours = std::env::vars_os().filter(|(variable, _)| variable.to_string_lossy().starts_with("ROOKERY_"));
+        ours.for_each(|(variable, _)| _ = command.env_remove(variable));
+        command.args(["run", "--shards", "1", "--data.free_bytes_min", "0", "--log", "warn", "--data"]).arg(data);
+        for (flag, port) in [("--api", ports.api), ("--ws", ports.ws), ("--internal", ports.internal)] {
+            command.args([flag, &format!("127.0.0.1:{port}")]);
+        }
+        let child = command.args(more).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
+        let mut child = child.expect("the node starts");
+        let mut ready = String::new();
+        let out = child.stdout.take().expect("it is piped");
+        BufReader::new(out).read_line(&mut ready).expect("it writes text");
+        assert!(ready.starts_with("ready "), "the node is not ready: {ready:?}");
+        Self { child }
+    }
+
+    /// What a node of a cluster is told beside that.
+    pub(crate) fn links(ports: &Ports) -> String {
+        format!("--links=127.0.0.1:{}", ports.links)
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::KILL).expect("it runs");
+        self.child.wait().expect("it is our child");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// Makes an account.
+pub(crate) async fn sign_up(api: &Api, name: &str) -> Result<Login, Error> {
+    api.sign_up(name, "correct horse battery", None).await
+}
