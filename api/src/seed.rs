@@ -40,6 +40,7 @@ pub async fn user<E: Engine>(
         display_name: display_name.to_owned(),
         password_hash: NO_PASSWORD.to_owned(),
         created_ms: wall,
+        ..UserRecord::default()
     };
     for _ in 0..ATTEMPTS_MAX {
         if let Some((user, _)) = accounts::by_username(engine, username).await? {
@@ -77,6 +78,7 @@ pub async fn accounts<E: Engine>(
                 display_name: username.clone(),
                 password_hash: NO_PASSWORD.to_owned(),
                 created_ms: wall,
+                ..UserRecord::default()
             };
             // One after the other, so that no two are the same.
             (UserId::new(wall, draw.wrapping_add(more)), record)

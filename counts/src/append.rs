@@ -68,12 +68,7 @@ fn make_users(engine: &MemoryEngine) {
     let mut tx = engine.begin(Begin::Fresh);
     for channel in 0..BATCH {
         for user in [member(channel, 0), member(channel, 1)] {
-            let record = UserRecord {
-                username: format!("user{}", user.0),
-                display_name: String::new(),
-                password_hash: String::new(),
-                created_ms: WALL,
-            };
+            let record = UserRecord { username: format!("user{}", user.0), created_ms: WALL, ..UserRecord::default() };
             tx.set(&keys::user(user), &record.encode());
         }
     }

@@ -170,12 +170,7 @@ fn store_with_items(directory: &Path) {
 
     let engine = EmbeddedEngine::open(directory, EmbeddedOptions::new(7)).expect("an empty directory");
     for (user, username) in [(1, "ann"), (2, "bora")] {
-        let record = UserRecord {
-            username: username.to_owned(),
-            display_name: String::new(),
-            password_hash: String::new(),
-            created_ms: UnixMs(0),
-        };
+        let record = UserRecord { username: username.to_owned(), ..UserRecord::default() };
         block_on(accounts::create_user(&engine, UserId(user), &record, None)).expect("made");
     }
     let sent = |seq: u64| UnixMs(1_767_268_800_000 + seq * 1_000);

@@ -82,8 +82,7 @@ impl World {
         let (apns, fcm) = (told(Medium::Apns, apns), told(Medium::Fcm, fcm));
         for user in 0..users {
             let (id, username) = (UserId(user), format!("user{user}"));
-            let record =
-                UserRecord { username, display_name: String::new(), password_hash: String::new(), created_ms: wall() };
+            let record = UserRecord { username, created_ms: wall(), ..UserRecord::default() };
             block_on(accounts::create_user(&engine, id, &record, None)).expect("made");
             for (device, medium) in [("a", Medium::Apns), ("f", Medium::Fcm)] {
                 let contact = ContactRecord {

@@ -114,7 +114,7 @@ pub(crate) async fn signup<E: Engine, S: Shards>(
         return Err(taken());
     }
     let password_hash = api.passwords.hash(request.password).await.map_err(busy)?;
-    let record = UserRecord { username, display_name, password_hash, created_ms: api.wall() };
+    let record = UserRecord { username, display_name, password_hash, created_ms: api.wall(), ..UserRecord::default() };
     let (login, refresh_token) = new_family(device.as_ref(), api.wall())?;
     for _ in 0..ID_DRAWS_MAX {
         let user = UserId::new(api.wall(), entropy()?);

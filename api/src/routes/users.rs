@@ -30,7 +30,7 @@ pub(crate) struct Profile {
 
 impl Profile {
     pub(super) fn new(user_id: UserId, record: UserRecord) -> Self {
-        let UserRecord { username, display_name, password_hash: _, created_ms } = record;
+        let UserRecord { username, display_name, created_ms, .. } = record;
         Self { user_id, username, display_name, created_ms }
     }
 }

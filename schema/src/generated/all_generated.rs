@@ -20925,6 +20925,11 @@ impl<'a> UserRecord<'a> {
   pub const VT_DISPLAY_NAME: ::flatbuffers::VOffsetT = 6;
   pub const VT_PASSWORD_HASH: ::flatbuffers::VOffsetT = 8;
   pub const VT_CREATED_MS: ::flatbuffers::VOffsetT = 10;
+  pub const VT_PICTURE: ::flatbuffers::VOffsetT = 12;
+  pub const VT_NAMESPACE: ::flatbuffers::VOffsetT = 14;
+  pub const VT_EXTERNAL_ID: ::flatbuffers::VOffsetT = 16;
+  pub const VT_DEACTIVATED_MS: ::flatbuffers::VOffsetT = 18;
+  pub const VT_SYSTEM: ::flatbuffers::VOffsetT = 20;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -20936,10 +20941,15 @@ impl<'a> UserRecord<'a> {
     args: &'args UserRecordArgs<'args>
   ) -> ::flatbuffers::WIPOffset<UserRecord<'bldr>> {
     let mut builder = UserRecordBuilder::new(_fbb);
+    if let Some(x) = args.deactivated_ms { builder.add_deactivated_ms(x); }
     builder.add_created_ms(args.created_ms);
+    if let Some(x) = args.external_id { builder.add_external_id(x); }
+    if let Some(x) = args.namespace { builder.add_namespace(x); }
+    if let Some(x) = args.picture { builder.add_picture(x); }
     if let Some(x) = args.password_hash { builder.add_password_hash(x); }
     if let Some(x) = args.display_name { builder.add_display_name(x); }
     if let Some(x) = args.username { builder.add_username(x); }
+    builder.add_system(args.system);
     builder.finish()
   }
 
@@ -20972,6 +20982,41 @@ impl<'a> UserRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<u64>(UserRecord::VT_CREATED_MS, Some(0)).unwrap()}
   }
+  #[inline]
+  pub fn picture(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(UserRecord::VT_PICTURE, None)}
+  }
+  #[inline]
+  pub fn namespace(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(UserRecord::VT_NAMESPACE, None)}
+  }
+  #[inline]
+  pub fn external_id(&self) -> Option<&'a str> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<::flatbuffers::ForwardsUOffset<&str>>(UserRecord::VT_EXTERNAL_ID, None)}
+  }
+  #[inline]
+  pub fn deactivated_ms(&self) -> Option<u64> {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(UserRecord::VT_DEACTIVATED_MS, None)}
+  }
+  #[inline]
+  pub fn system(&self) -> bool {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<bool>(UserRecord::VT_SYSTEM, Some(false)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for UserRecord<'_> {
@@ -20984,6 +21029,11 @@ impl ::flatbuffers::Verifiable for UserRecord<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("display_name", Self::VT_DISPLAY_NAME, true)?
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("password_hash", Self::VT_PASSWORD_HASH, true)?
      .visit_field::<u64>("created_ms", Self::VT_CREATED_MS, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("picture", Self::VT_PICTURE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("namespace", Self::VT_NAMESPACE, false)?
+     .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("external_id", Self::VT_EXTERNAL_ID, false)?
+     .visit_field::<u64>("deactivated_ms", Self::VT_DEACTIVATED_MS, false)?
+     .visit_field::<bool>("system", Self::VT_SYSTEM, false)?
      .finish();
     Ok(())
   }
@@ -20993,6 +21043,11 @@ pub struct UserRecordArgs<'a> {
     pub display_name: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub password_hash: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub created_ms: u64,
+    pub picture: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub namespace: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub external_id: Option<::flatbuffers::WIPOffset<&'a str>>,
+    pub deactivated_ms: Option<u64>,
+    pub system: bool,
 }
 impl<'a> Default for UserRecordArgs<'a> {
   #[inline]
@@ -21002,6 +21057,11 @@ impl<'a> Default for UserRecordArgs<'a> {
       display_name: None, // required field
       password_hash: None, // required field
       created_ms: 0,
+      picture: None,
+      namespace: None,
+      external_id: None,
+      deactivated_ms: None,
+      system: false,
     }
   }
 }
@@ -21028,6 +21088,26 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> UserRecordBuilder<'a, 'b, A> 
     self.fbb_.push_slot::<u64>(UserRecord::VT_CREATED_MS, created_ms, 0);
   }
   #[inline]
+  pub fn add_picture(&mut self, picture: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(UserRecord::VT_PICTURE, picture);
+  }
+  #[inline]
+  pub fn add_namespace(&mut self, namespace: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(UserRecord::VT_NAMESPACE, namespace);
+  }
+  #[inline]
+  pub fn add_external_id(&mut self, external_id: ::flatbuffers::WIPOffset<&'b  str>) {
+    self.fbb_.push_slot_always::<::flatbuffers::WIPOffset<_>>(UserRecord::VT_EXTERNAL_ID, external_id);
+  }
+  #[inline]
+  pub fn add_deactivated_ms(&mut self, deactivated_ms: u64) {
+    self.fbb_.push_slot_always::<u64>(UserRecord::VT_DEACTIVATED_MS, deactivated_ms);
+  }
+  #[inline]
+  pub fn add_system(&mut self, system: bool) {
+    self.fbb_.push_slot::<bool>(UserRecord::VT_SYSTEM, system, false);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> UserRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     UserRecordBuilder {
@@ -21052,6 +21132,11 @@ impl ::core::fmt::Debug for UserRecord<'_> {
       ds.field("display_name", &self.display_name());
       ds.field("password_hash", &self.password_hash());
       ds.field("created_ms", &self.created_ms());
+      ds.field("picture", &self.picture());
+      ds.field("namespace", &self.namespace());
+      ds.field("external_id", &self.external_id());
+      ds.field("deactivated_ms", &self.deactivated_ms());
+      ds.field("system", &self.system());
       ds.finish()
   }
 }
@@ -21076,6 +21161,7 @@ impl<'a> RefreshRecord<'a> {
   pub const VT_DEVICE: ::flatbuffers::VOffsetT = 8;
   pub const VT_EXPIRES_MS: ::flatbuffers::VOffsetT = 10;
   pub const VT_USED: ::flatbuffers::VOffsetT = 12;
+  pub const VT_ISSUED_S: ::flatbuffers::VOffsetT = 14;
 
   #[inline]
   pub unsafe fn init_from_table(table: ::flatbuffers::Table<'a>) -> Self {
@@ -21087,6 +21173,7 @@ impl<'a> RefreshRecord<'a> {
     args: &'args RefreshRecordArgs<'args>
   ) -> ::flatbuffers::WIPOffset<RefreshRecord<'bldr>> {
     let mut builder = RefreshRecordBuilder::new(_fbb);
+    builder.add_issued_s(args.issued_s);
     builder.add_expires_ms(args.expires_ms);
     builder.add_family(args.family);
     builder.add_user(args.user);
@@ -21131,6 +21218,13 @@ impl<'a> RefreshRecord<'a> {
     // which contains a valid value in this slot
     unsafe { self._tab.get::<bool>(RefreshRecord::VT_USED, Some(false)).unwrap()}
   }
+  #[inline]
+  pub fn issued_s(&self) -> u64 {
+    // Safety:
+    // Created from valid Table for this object
+    // which contains a valid value in this slot
+    unsafe { self._tab.get::<u64>(RefreshRecord::VT_ISSUED_S, Some(0)).unwrap()}
+  }
 }
 
 impl ::flatbuffers::Verifiable for RefreshRecord<'_> {
@@ -21144,6 +21238,7 @@ impl ::flatbuffers::Verifiable for RefreshRecord<'_> {
      .visit_field::<::flatbuffers::ForwardsUOffset<&str>>("device", Self::VT_DEVICE, false)?
      .visit_field::<u64>("expires_ms", Self::VT_EXPIRES_MS, false)?
      .visit_field::<bool>("used", Self::VT_USED, false)?
+     .visit_field::<u64>("issued_s", Self::VT_ISSUED_S, false)?
      .finish();
     Ok(())
   }
@@ -21154,6 +21249,7 @@ pub struct RefreshRecordArgs<'a> {
     pub device: Option<::flatbuffers::WIPOffset<&'a str>>,
     pub expires_ms: u64,
     pub used: bool,
+    pub issued_s: u64,
 }
 impl<'a> Default for RefreshRecordArgs<'a> {
   #[inline]
@@ -21164,6 +21260,7 @@ impl<'a> Default for RefreshRecordArgs<'a> {
       device: None,
       expires_ms: 0,
       used: false,
+      issued_s: 0,
     }
   }
 }
@@ -21194,6 +21291,10 @@ impl<'a: 'b, 'b, A: ::flatbuffers::Allocator + 'a> RefreshRecordBuilder<'a, 'b, 
     self.fbb_.push_slot::<bool>(RefreshRecord::VT_USED, used, false);
   }
   #[inline]
+  pub fn add_issued_s(&mut self, issued_s: u64) {
+    self.fbb_.push_slot::<u64>(RefreshRecord::VT_ISSUED_S, issued_s, 0);
+  }
+  #[inline]
   pub fn new(_fbb: &'b mut ::flatbuffers::FlatBufferBuilder<'a, A>) -> RefreshRecordBuilder<'a, 'b, A> {
     let start = _fbb.start_table();
     RefreshRecordBuilder {
@@ -21216,6 +21317,7 @@ impl ::core::fmt::Debug for RefreshRecord<'_> {
       ds.field("device", &self.device());
       ds.field("expires_ms", &self.expires_ms());
       ds.field("used", &self.used());
+      ds.field("issued_s", &self.issued_s());
       ds.finish()
   }
 }

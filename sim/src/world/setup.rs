@@ -41,8 +41,8 @@ pub(crate) fn fill(size: &Size, rng: &mut Rng) -> Start {
         let record = UserRecord {
             username: format!("user.{number}"),
             display_name: format!("User {number}"),
-            password_hash: String::new(),
             created_ms: WALL,
+            ..UserRecord::default()
         };
         let made = block_on(accounts::create_user(&engine, user, &record, None)).expect("nothing goes wrong yet");
         assert_eq!(made, accounts::SignUp::Created, "users are distinct");

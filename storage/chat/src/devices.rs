@@ -12,7 +12,7 @@ use schema::page::SessionStart;
 use schema::record::DeviceRecord;
 use schema::{Cursor, DeviceId, ErrorCode, Refusal, Stamp, UnixMs, UserId};
 
-use super::accounts::FAMILY_OPERATOR;
+use super::accounts;
 use super::notices::contacts;
 use super::{ATTEMPTS_MAX, LayerError, commit, inbox, read, stamp_of, unreadable};
 use crate::keys;
@@ -62,9 +62,8 @@ pub async fn open<E: Engine>(engine: &E, connecting: &Connecting, wall: UnixMs) 
 async fn note<T: Transaction>(tx: &mut T, connecting: &Connecting, wall: UnixMs) -> Result<(), LayerError> {
     let &Connecting { user, ref device, family, .. } = connecting;
     let key = keys::device(user, device);
-    let family_key = if family == FAMILY_OPERATOR { keys::user(user) } else { keys::family(user, family) };
-    let rows = tx.get_all(&[key.clone(), family_key]).await?;
-    if rows[1].is_none() {
+    let rows = tx.get_all(&[key.clone(), accounts::login_key(user, family)]).await?;
+    if !accounts::login_counts(family, rows[1].as_ref()) {
         return Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked, sign in again").into());
     }
     let before = unreadable::refuse_some(&key, rows[0].as_ref(), DeviceRecord::decode)?;

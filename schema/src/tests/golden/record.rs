@@ -39,8 +39,9 @@ const CASES: &str = "\
     dedup-delete dedup-edit dedup-react delivery device device-silent event-deleted event-edited event-membership \
     event-message event-reaction event-read event-role event-title fence first-notice friend friend-asked friend-requested \
     head idempotency job member member-left member-returned message message-deleted message-edited message-parts \
-    message-plain node node-nameless notice notice-event presence presence-unknown push read-mark refresh refresh-used \
-    settings tallies tallies-none template-variant template-version told user";
+    message-plain node node-nameless notice notice-event presence presence-unknown push read-mark refresh \
+    refresh-external refresh-used settings tallies tallies-none template-variant template-version told user \
+    user-external";
 
 #[test]
 fn no_case_of_a_record_is_gone() {

@@ -113,12 +113,7 @@ fn drain<E: Engine>(engine: &E, appender: &mut Appender, view: &Arc<schema::View
 fn make_users<E: Engine>(engine: &E, users: u64) -> Result<(), kv::Error> {
     let mut tx = engine.begin(Begin::Fresh);
     for user in 0..users {
-        let record = UserRecord {
-            username: format!("user{user}"),
-            display_name: String::new(),
-            password_hash: String::new(),
-            created_ms: wall(),
-        };
+        let record = UserRecord { username: format!("user{user}"), created_ms: wall(), ..UserRecord::default() };
         tx.set(&keys::user(UserId(user)), &record.encode());
     }
     block_on(tx.commit()).map(|_| ())

@@ -1,7 +1,8 @@
 //! Logins: families of tokens, of which a refresh token is used once, or again while its answer may be lost.
 
-use schema::record::RefreshRecord;
-use schema::{UnixMs, UserId};
+use bytes::Bytes;
+use schema::record::{RefreshRecord, UserRecord};
+use schema::{ErrorCode, Refusal, UnixMs, UserId};
 
 use crate::keys;
 use crate::{LayerError, clock, commit, packed, read, unreadable};
@@ -69,7 +70,7 @@ pub enum Rotation {
 /// Stores a login of an account.
 ///
 /// # Errors
-/// What the store reports.
+/// 101 if the account is deactivated; what the store reports.
 pub async fn open_family<E: Engine>(
     engine: &E,
     user: UserId,
@@ -77,6 +78,10 @@ pub async fn open_family<E: Engine>(
     wall: UnixMs,
 ) -> Result<(), LayerError> {
     commit!(engine, Begin::Fresh, |tx, _| {
+        let key = keys::user(user);
+        if let Some(row) = tx.get(&key).await? {
+            check_active(&unreadable::refuse(&key, UserRecord::decode(&row))?)?;
+        }
         sweep(&mut tx, wall).await?;
         put_family(&mut tx, user, login);
         Ok(())
@@ -168,12 +173,29 @@ pub async fn family_is_live<E: Engine>(engine: &E, user: UserId, family: u64) ->
 /// # Errors
 /// What the store reports.
 pub async fn families_live<E: Engine>(engine: &E, families: &[(UserId, u64)]) -> Result<Vec<bool>, LayerError> {
-    let key = |&(user, family): &(UserId, u64)| match family {
-        FAMILY_OPERATOR => keys::user(user),
-        family => keys::family(user, family),
-    };
-    let keys: Vec<_> = families.iter().map(key).collect();
-    read!(engine, Begin::Fresh, |tx| Ok(tx.get_all(&keys).await?.iter().map(Option::is_some).collect()))
+    let keys: Vec<_> = families.iter().map(|&(user, family)| login_key(user, family)).collect();
+    let rows = read!(engine, Begin::Fresh, |tx| Ok(tx.get_all(&keys).await?))?;
+    Ok(families.iter().zip(&rows).map(|(&(_, family), row)| login_counts(family, row.as_ref())).collect())
+}
+
+/// The row without which a login has ended: its own, or the account's where the holder of the key made its tokens.
+pub(crate) fn login_key(user: UserId, family: u64) -> Vec<u8> {
+    if family == FAMILY_OPERATOR { keys::user(user) } else { keys::family(user, family) }
+}
+
+/// Whether a login counts, by what is under [`login_key`]. Deactivating an account clears the rows of its logins, and
+/// the account's own says it for the rest; one that cannot be read says nothing of that.
+pub(crate) fn login_counts(family: u64, row: Option<&Bytes>) -> bool {
+    let is_active = |row: &Bytes| !UserRecord::decode(row).is_ok_and(|record| record.deactivated_ms.is_some());
+    row.is_some_and(|row| family != FAMILY_OPERATOR || is_active(row))
+}
+
+/// Refuses what an account that is deactivated may not do.
+pub(super) fn check_active(record: &UserRecord) -> Result<(), LayerError> {
+    match record.deactivated_ms {
+        None => Ok(()),
+        Some(_) => Err(Refusal::new(ErrorCode::Unauthenticated, "the account is deactivated").into()),
+    }
 }
 
 /// A login with its first token.
@@ -184,7 +206,8 @@ pub(super) fn put_family<T: Transaction>(tx: &mut T, user: UserId, login: &NewFa
 }
 
 fn put_token<T: Transaction>(tx: &mut T, user: UserId, family: u64, device: Option<String>, token: &NewToken) {
-    let record = RefreshRecord { user, family, device, expires_ms: token.expires_ms, used: false };
+    let expires_ms = token.expires_ms;
+    let record = RefreshRecord { user, family, device, expires_ms, used: false, issued_s: 0 };
     tx.set(&keys::refresh(token.hash), &record.encode());
     tx.set(&keys::refresh_due(token.expires_ms, token.hash), &[]);
 }
@@ -192,17 +215,21 @@ fn put_token<T: Transaction>(tx: &mut T, user: UserId, family: u64, device: Opti
 /// Removes a few tokens that expired long ago, and the families whose last token that was.
 ///
 /// Reads without conflicts: whoever else removes the same rows does no harm.
-async fn sweep<T: Transaction>(tx: &mut T, wall: UnixMs) -> Result<(), LayerError> {
+pub(super) async fn sweep<T: Transaction>(tx: &mut T, wall: UnixMs) -> Result<(), LayerError> {
     let before = UnixMs(clock::believed(tx, wall).await?.0.saturating_sub(SWEPT_AFTER_MS));
     let due = tx.snapshot_get_range(&keys::refreshes_due(before).rows(SWEPT_ROWS)).await?;
     for row in due.rows {
         tx.clear(&row.key);
-        let Some((_, hash)) = unreadable::skip(&row.key, keys::refresh_due_of(&row.key)) else {
+        let Some((due_ms, hash)) = unreadable::skip(&row.key, keys::refresh_due_of(&row.key)) else {
             unreadable::keep(tx, &row.key, &row.value);
             continue;
         };
         let key = keys::refresh(hash);
         let Some(value) = tx.snapshot_get(&key).await? else { continue };
+        // The login of an external user is put off whenever it is seen: then a later row is due.
+        if RefreshRecord::decode(&value).is_ok_and(|record| record.expires_ms > due_ms) {
+            continue;
+        }
         tx.clear(&key);
         match unreadable::skip(&key, RefreshRecord::decode(&value)) {
             Some(record) if !record.used => tx.clear(&keys::family(record.user, record.family)),

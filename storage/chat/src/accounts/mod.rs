@@ -8,13 +8,16 @@
 //! repeated within a minute, before its answer was used, is the same one. A family lives while its row is there. Every
 //! transaction here can be repeated without a second effect, so an unknown result is answered by asking again.
 
+mod external;
 mod logins;
 mod users;
 
+pub use external::{Entered, External, enter};
 pub use logins::{
     FAMILY_OPERATOR, NewFamily, NewToken, Rotation, families_live, family_is_live, open_family, revoke_by_token,
     revoke_family, rotate,
 };
+pub(crate) use logins::{login_counts, login_key};
 pub use users::{Provided, SignUp, by_id, by_ids, by_username, create_user, provide, set_display_name};
 
 #[cfg(test)]
@@ -35,6 +38,7 @@ mod tests {
             display_name: username.to_uppercase(),
             password_hash: "hash".to_owned(),
             created_ms: UnixMs(1),
+            ..UserRecord::default()
         }
     }
 

@@ -87,6 +87,8 @@ ranges! {
     devices(user: UserId) = all(Table::Device, user);
     /// Every contact of a user, by medium and device.
     contacts(user: UserId) = all(Table::Contact, user);
+    /// The logins of a user that live.
+    families(user: UserId) = all(Table::Family, user);
     /// What became of jobs of notices of every day before one.
     deliveries_before(day: u32) = before(Table::Delivery, (), day);
     /// What became of a notice, for every target.

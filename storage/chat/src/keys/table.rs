@@ -293,6 +293,8 @@ tables! {
         "one change of what became of an application's notice, for 30 days";
     69 EventCursor "event cursor" (app: u64 = "app")
         event_cursor, event_cursor_of: Left, packed::event_cursor, "up to where an application was told of such changes";
+    70 External "external" (hash: [u8; 32] = "hash")
+        external, external_of: AsItIs, packed::user, "whose account a name is that others give users, by its hash";
 }
 
 impl Table {

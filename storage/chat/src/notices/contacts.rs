@@ -9,7 +9,7 @@ use schema::record::ContactRecord;
 use schema::{DeviceId, ErrorCode, Medium, Refusal, UserId};
 use sha2::{Digest as _, Sha256};
 
-use crate::accounts::FAMILY_OPERATOR;
+use crate::accounts::{login_counts, login_key};
 use crate::{LayerError, commit, keys, packed, read, unreadable};
 use kv::join;
 use kv::transaction::{Begin, Engine, Row, Transaction};
@@ -58,7 +58,7 @@ pub async fn put_device<E: Engine>(
     }
     commit!(engine, Begin::Fresh, |tx, _| {
         let login = login_key(user, record.family);
-        if tx.get(&login).await?.is_none() {
+        if !login_counts(record.family, tx.get(&login).await?.as_ref()) {
             return Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked, sign in again").into());
         }
         for other in of_device(&tx, user, device).await? {
@@ -127,7 +127,8 @@ pub(super) async fn live<T: Transaction>(tx: &T, user: UserId) -> Result<Vec<Con
     let contacts = all(tx, user).await?;
     let logins: Vec<_> = contacts.iter().map(|contact| login_key(user, contact.record.family)).collect();
     let rows = tx.snapshot_get_all(&logins).await?;
-    Ok(contacts.into_iter().zip(rows).filter(|(_, login)| login.is_some()).map(|(contact, _)| contact).collect())
+    let counts = |(contact, row): &(Contact, Option<bytes::Bytes>)| login_counts(contact.record.family, row.as_ref());
+    Ok(contacts.into_iter().zip(rows).filter(counts).map(|(contact, _)| contact).collect())
 }
 
 /// What a device is told by, read so that whoever registers it meanwhile is a conflict.
@@ -152,11 +153,6 @@ pub(crate) fn forget<T: Transaction>(tx: &mut T, user: UserId, contact: &Contact
     if !contact.is_pending() {
         tx.clear(&keys::address(hash(contact.medium, &contact.record.address)));
     }
-}
-
-/// The row without which a login has ended.
-fn login_key(user: UserId, family: u64) -> Vec<u8> {
-    if family == FAMILY_OPERATOR { keys::user(user) } else { keys::family(user, family) }
 }
 
 /// By what an address is found. Not by a short hash: whoever found another's would take their notifications away.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chat::accounts::{self, NewFamily, NewToken};
+use chat::accounts::{self, External, NewFamily, NewToken};
 use chat::devices::{self, Connecting};
 use chat::keys::{self, Layout};
 use chat::notices::accept::{self, Wanted};
@@ -47,6 +47,7 @@ fn world() -> World<MemoryEngine> {
     let token = NewToken { hash: [7; 32], expires_ms: WALL.plus_ms(1 << 40) };
     let login = NewFamily { family: 9, device: None, token };
     block_on(accounts::open_family(engine, ME, &login, WALL)).expect("logged in");
+    block_on(enter(engine, "first")).expect("an external user has entered");
     block_on(connect(engine)).expect("connected");
     block_on(notify(engine)).expect("told, and not");
     let item = PushItem::new(ME, (channel("g"), Seq(2)), UserId(2), WALL);
@@ -56,6 +57,21 @@ fn world() -> World<MemoryEngine> {
     block_on(view::beat(engine, LIFE, &view::Said::default())).expect("beaten");
     while block_on(search::advance(engine, channel("g"))).expect("indexed").more {}
     world
+}
+
+/// An external user comes by a login of this name.
+async fn enter(engine: &MemoryEngine, session: &str) -> Result<(), LayerError> {
+    let external = External {
+        namespace: "issuer".into(),
+        subject: "ann".into(),
+        session: session.into(),
+        issued_s: 1,
+        expires_ms: WALL.plus_ms(1 << 40),
+        display_name: None,
+        picture: None,
+        draw: 1,
+    };
+    accounts::enter(engine, &external, WALL).await.map(drop)
 }
 
 async fn connect(engine: &MemoryEngine) -> Result<SessionStart, LayerError> {
@@ -250,6 +266,7 @@ fn refused(world: &mut World<MemoryEngine>) -> String {
     ask("given up", block_on(notices::given_up(engine, Medium::Apns, 10)).map(drop));
     ask("profiles", block_on(accounts::by_ids(engine, &[ME, UserId(2)])).map(drop));
     ask("log in", block_on(accounts::by_username(engine, "zoe")).map(drop));
+    ask("enter", block_on(enter(engine, "second")));
     ask("rotate", block_on(accounts::rotate(engine, &[7; 32], &next, WALL)).map(drop));
     ask("beat", block_on(view::beat(engine, LIFE, &view::Said::default())).map(drop));
     ask("view", block_on(view::current(engine)).map(drop));
@@ -275,7 +292,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("message", "react, edit"),
     ("read", "mark"),
     ("refresh", "rotate"),
-    ("user", "log in"),
+    ("user", "log in, enter"),
     ("username", "log in"),
     ("view", "plan, lease, instances, beat, view"),
     ("tallies", "react"),
@@ -289,6 +306,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("template", "template, parameters, put template"),
     ("template version", "template, parameters"),
     ("template variant", "template"),
+    ("external", "enter"),
 ];
 
 /// Tables without a row in this store, and those whose values nobody reads or the index's own.

@@ -119,8 +119,7 @@ pub(crate) fn words(result: Result<String, LayerError>) -> String {
 
 /// An account of this name.
 pub(crate) fn account(name: &str) -> UserRecord {
-    let (username, display_name, password_hash) = (name.to_owned(), String::new(), String::new());
-    UserRecord { username, display_name, password_hash, created_ms: WALL }
+    UserRecord { username: name.to_owned(), created_ms: WALL, ..UserRecord::default() }
 }
 
 /// A text that is sent.
