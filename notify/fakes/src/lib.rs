@@ -16,6 +16,7 @@ mod config;
 mod control;
 mod events;
 pub mod fcm;
+pub mod issuer;
 mod ledger;
 mod mail;
 mod profile;

@@ -18,7 +18,7 @@ use super::setup::Setup;
 use crate::outcome::Outcome;
 
 /// The header that a call is signed in: `t=SECONDS,v1=HEX`.
-const SIGNATURE: &str = "rookery-signature";
+pub(super) const SIGNATURE: &str = "rookery-signature";
 
 /// Who calls.
 pub struct Caller {
@@ -56,7 +56,7 @@ impl Caller {
 }
 
 /// HMAC-SHA-256 over the time in Unix seconds, a full stop and the body: who checks it also refuses what is old.
-fn signature(secret: &str, now: UnixMs, body: &[u8]) -> String {
+pub(super) fn signature(secret: &str, now: UnixMs, body: &[u8]) -> String {
     let seconds = now.0 / 1_000;
     let mut signing = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()));
     signing.update(format!("{seconds}.").as_bytes());

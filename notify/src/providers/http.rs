@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -107,12 +108,20 @@ impl HttpClient {
         Self { client }
     }
 
+    /// Sends a request, and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// There is none, as of [`Self::send`].
+    pub(super) async fn begin(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Outcome> {
+        self.client.request(request).await.map_err(|error| lost(&error))
+    }
+
     /// Sends a request, and waits for its whole answer.
     ///
     /// # Errors
     /// There is none: what that comes to, as an outcome. It may have been taken all the same.
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, Outcome> {
-        let (head, body) = self.client.request(request).await.map_err(|error| lost(&error))?.into_parts();
+        let (head, body) = self.begin(request).await?.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Ok(Answer { status: head.status, headers: head.headers, body })

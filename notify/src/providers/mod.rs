@@ -12,6 +12,7 @@
 //! smtp                   connections to a mail server
 //! templates signature    requests by an operator's templates, callbacks that are signed
 //! caller                 applications' own servers, told of events
+//! fetcher                what an operator's configuration names elsewhere: key sets of issuers, a connect proxy
 //! jwt access secret fit  signed tokens, access tokens, keys on disk, payload limits
 //! ```
 
@@ -22,6 +23,7 @@ mod config;
 mod connect;
 mod dry;
 mod fcm;
+mod fetcher;
 mod fit;
 mod guard;
 mod http;
@@ -50,6 +52,7 @@ use crate::outcome::{Fault, Outcome};
 
 pub use caller::Caller;
 pub use config::ConfigError;
+pub use fetcher::Fetcher;
 pub use guard::{ENDPOINT_BYTES_MAX, EndpointError, Guard, check_endpoint};
 pub use registry::Providers;
 pub use signature::is_signed;
