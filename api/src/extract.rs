@@ -3,6 +3,8 @@
 //! Owns the refusals of requests that do not have it. Every body is read here, within its limit, its time and the
 //! memory that all bodies together may take (I11).
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
@@ -10,7 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chat::accounts;
+use chat::accounts::{self, Entered};
 use chat::notices::apps::{self, App, Scope};
 use http_body_util::BodyExt;
 use kv::Engine;
@@ -21,10 +23,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::apps::parse_key;
 use crate::counts::Bound;
+use crate::issuers::Verified;
 use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::{Api, BODY_FREE_BYTES};
-use crate::token::TokenError;
+use crate::token::{Claims, TokenError};
+
+/// How long a request waits for somebody else to say whose its token is.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The user who asks, by a valid token of a living family, and the node's API, which is asked.
 pub(crate) struct Caller<E, S> {
@@ -40,15 +46,27 @@ impl<E: Engine, S: Shards> FromRequestParts<Api<E, S>> for Caller<E, S> {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api<E, S>) -> Result<Self, Problem> {
         let token = bearer(&parts.headers)?;
-        let claims = api.key.verify(token, api.wall()).map_err(|error| match error {
+        let verified = api.tokens.verify(token, api.wall(), PATIENCE).await.map_err(|error| match error {
             TokenError::Invalid => Problem::unauthenticated(error.to_string()),
             TokenError::Expired { .. } => Problem::new(ErrorCode::TokenExpired, error.to_string()),
+            TokenError::Later { retry_after_ms } => {
+                Problem::new(ErrorCode::StorageUnavailable, error.to_string()).after_ms(retry_after_ms)
+            }
         })?;
-        if !accounts::family_is_live(&api.engine, claims.user, claims.family).await? {
-            return Err(Problem::unauthenticated("the token was revoked"));
-        }
-        api.charge(claims.user, 1)?;
-        Ok(Self { api: api.clone(), user: claims.user, family: claims.family, device: claims.device })
+        let (user, family, device) = match verified {
+            Verified::Own(Claims { user, family, device, expires_ms: _ }) => {
+                if !accounts::family_is_live(&api.engine, user, family).await? {
+                    return Err(Problem::unauthenticated("the token was revoked"));
+                }
+                (user, family, device)
+            }
+            Verified::External(external, device) => {
+                let Entered { user, family } = accounts::enter(&api.engine, &external, api.wall()).await?;
+                (user, family, device)
+            }
+        };
+        api.charge(user, 1)?;
+        Ok(Self { api: api.clone(), user, family, device })
     }
 }
 

@@ -7,6 +7,7 @@
 //! ```text
 //! serve      the listeners and their bounds      routes     one file for each family of routes, and their list
 //! token      access tokens and their key         password   argon2id on threads of its own
+//! issuers    tokens of others: issuers of JWTs, and an operator's own service
 //! state      the state of all handlers           extract    parts of a request
 //! problem    errors as HTTP tells them           rate       bounded buckets
 //! http1      rules that hyper leaves to us       proxy      clients' addresses behind proxies
@@ -29,6 +30,7 @@ mod ending;
 mod extract;
 mod following;
 mod http1;
+mod issuers;
 mod links;
 mod nodes;
 mod origin;
@@ -51,6 +53,10 @@ pub use config::{Config, Limits, Node};
 pub use contacts::{Category, Media};
 pub use cors::{AllowedOrigin, Origins, ParseOriginError};
 pub use counts::Counts;
+pub use issuers::{
+    AuthMode, Fetch, Fetched, Fetching, Issuers, IssuersError, Refreshing, RingFigures, Tokens, Verified,
+    start as start_issuers,
+};
 pub use links::Links;
 pub use nodes::{LinkShown, LinkState, NodeShown, Nodes, Part, Peer, Peers, ws_address};
 pub use password::Cost;

@@ -33,13 +33,13 @@ use crate::config::{Config, Limits, Node};
 use crate::counts::Bound;
 use crate::following::Until;
 use crate::http1::Stream;
+use crate::issuers::Tokens;
 use crate::password::Passwords;
 use crate::problem::Problem;
 use crate::proxy::{Network, PRELUDE_BYTES_MAX, Prelude, is_trusted, prelude};
 use crate::routes;
 use crate::shards::Shards;
 use crate::state::Api;
-use crate::token::TokenKey;
 
 /// Bytes that one connection may buffer of a head, and of a body at a time.
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -86,7 +86,7 @@ pub fn serve<E: Engine, S: Shards>(
     listener: TcpListener,
     engine: E,
     shards: S,
-    key: TokenKey,
+    tokens: Tokens,
     node: Arc<dyn Node>,
 ) -> io::Result<Running> {
     for origin in [&config.ws_origin, &config.api_origin] {
@@ -98,7 +98,7 @@ pub fn serve<E: Engine, S: Shards>(
     let passwords = Passwords::start(config.password_cost)?;
     let document = routes::openapi::render(config.dev_users.is_some());
     let trusted = config.trusted_proxies.clone().into();
-    let api = Api::new(config, engine, shards, key, Arc::clone(&node), passwords, document);
+    let api = Api::new(config, engine, shards, tokens, Arc::clone(&node), passwords, document);
     let serving = Serving { router: routes::public(api), trusted, limits, node };
     start("api", listener, serving, limits.connections_max)
 }

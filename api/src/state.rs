@@ -15,6 +15,7 @@ use crate::config::{Config, Node};
 use crate::counts::Bound;
 use crate::ending::Endings;
 use crate::following::Followers;
+use crate::issuers::Tokens;
 use crate::links::Links;
 use crate::origin::Origin;
 use crate::password::Passwords;
@@ -72,6 +73,7 @@ pub(crate) struct Inner<E, S> {
     pub(crate) engine: E,
     pub(crate) shards: S,
     pub(crate) key: TokenKey,
+    pub(crate) tokens: Tokens,
     pub(crate) links: Links,
     pub(crate) node: Arc<dyn Node>,
     pub(crate) passwords: Passwords,
@@ -95,7 +97,7 @@ impl<E: Engine, S: Shards> Api<E, S> {
         config: Config,
         engine: E,
         shards: S,
-        key: TokenKey,
+        tokens: Tokens,
         node: Arc<dyn Node>,
         passwords: Passwords,
         document: Bytes,
@@ -106,8 +108,9 @@ impl<E: Engine, S: Shards> Api<E, S> {
             config,
             engine,
             shards,
-            links: Links::new(&key),
-            key,
+            links: Links::new(tokens.key()),
+            key: tokens.key().clone(),
+            tokens,
             node,
             passwords,
             logins: Rates::new(LOGIN_RATE),

@@ -40,6 +40,12 @@ pub enum TokenError {
     /// Not signed with this key, or not a token. Code 101.
     #[error("the token is not valid here")]
     Invalid,
+    /// Nobody's fault: whose it is cannot be found out now. Code 115.
+    #[error("whose token this is cannot be found out now, try again in {retry_after_ms} ms")]
+    Later {
+        /// When to try again.
+        retry_after_ms: u32,
+    },
     /// It was valid. Code 109: refresh it.
     #[error("the token expired at {expired_ms} ms")]
     Expired {

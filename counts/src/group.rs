@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use router::{Answered, Claims, Config, ConnId, Input, Output, Purpose, Question, Shard};
+use router::{Answered, Claims, Config, ConnId, Identity, Input, Output, Purpose, Question, Shard};
 use schema::command::Connect;
 use schema::limits::{PARTITIONS, PING_MS};
 use schema::message::{no_mentions, no_reactions};
@@ -157,7 +157,7 @@ impl Group {
             Question::Authenticate(ask) => {
                 let user = UserId(ask.request.token.parse().expect("an account's number"));
                 let expires_ms = SINCE.plus_ms(FOREVER_MS);
-                ask.pending.answer(Ok(Claims { user, family: 1, device: None, expires_ms }))
+                ask.pending.answer(Ok(Identity::Known(Claims { user, family: 1, device: None, expires_ms })))
             }
             Question::OpenInbox(ask) => {
                 let cursor = Cursor { generation: 7, position: through };

@@ -20,6 +20,6 @@ mod host;
 pub mod membership;
 mod store;
 
-pub use auth::{Authenticator, TokenFault};
+pub use auth::{Authenticator, TokenFault, Verified};
 pub use host::{Config, Done, Effect, Host, Latencies, Task};
 pub use router::Claims;

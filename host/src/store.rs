@@ -6,15 +6,16 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use chat::accounts::Entered;
 use chat::devices::Connecting;
 use chat::inbox::InboxLimits;
 use chat::{LayerError, accounts, arrivals, channels, devices, history, inbox, opened, people, presence, search, view};
 use kv::Engine;
-use router::{Ask, Claims, Pending, Question, Request, store};
+use router::{Ask, Claims, Identity, Pending, Question, Request, store};
 use schema::limits::{ARRIVAL_ROWS_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::{ErrorCode, Instant, Now, Owner, Refusal, UnixMs, View};
 
-use crate::auth::{Authenticator, TokenFault};
+use crate::auth::{Authenticator, TokenFault, Verified};
 use crate::host::{Appends, Done, Task};
 
 /// The surroundings of a question.
@@ -115,18 +116,33 @@ async fn authenticate<E: Engine, A: Authenticator>(
     auth: &A,
     token: &str,
     wall: UnixMs,
-) -> Result<Claims, LayerError> {
-    let claims = auth.verify(token, wall).map_err(|fault| {
-        tracing::debug!(%fault, "a token is not accepted");
-        let code = match fault {
-            TokenFault::Expired => ErrorCode::TokenExpired,
-            TokenFault::Invalid => ErrorCode::Unauthenticated,
-        };
-        Refusal::new(code, fault.to_string())
-    })?;
-    let live = accounts::family_is_live(engine, claims.user, claims.family).await?;
-    if !live {
-        return Err(Refusal::new(ErrorCode::Unauthenticated, "the token was revoked, sign in again").into());
+) -> Result<Identity, LayerError> {
+    let verified = match auth.verify(token, wall).await {
+        Ok(verified) => verified,
+        Err(fault) => {
+            tracing::debug!(%fault, "a token is not accepted");
+            let refused = |code| Refusal::new(code, fault.to_string());
+            return match fault {
+                TokenFault::Expired => Err(refused(ErrorCode::TokenExpired).into()),
+                TokenFault::Invalid => Err(refused(ErrorCode::Unauthenticated).into()),
+                TokenFault::Later { retry_after_ms } => {
+                    Ok(Identity::Later(refused(ErrorCode::StorageUnavailable).after_ms(retry_after_ms)))
+                }
+            };
+        }
+    };
+    match verified {
+        Verified::Own(claims) => {
+            let live = accounts::family_is_live(engine, claims.user, claims.family).await?;
+            if !live {
+                let message = "the token was revoked, sign in again";
+                return Err(Refusal::new(ErrorCode::Unauthenticated, message).into());
+            }
+            Ok(Identity::Known(claims))
+        }
+        Verified::External(external, device) => {
+            let Entered { user, family } = accounts::enter(engine, &external, wall).await?;
+            Ok(Identity::Known(Claims { user, family, device, expires_ms: external.expires_ms }))
+        }
     }
-    Ok(claims)
 }

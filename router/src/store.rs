@@ -140,7 +140,7 @@ macro_rules! requests {
 }
 
 requests! {
-    Authenticate => Claims;
+    Authenticate => Identity;
     Apply => OpReply;
     History => HistoryPage;
     Search => FoundPage;
@@ -179,6 +179,15 @@ impl fmt::Debug for Answered {
 pub struct Authenticate {
     /// The token's text.
     pub token: String,
+}
+
+/// Whose token it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// It is verified.
+    Known(Claims),
+    /// Whoever must say that cannot now, which says nothing of the store: a refusal that passes.
+    Later(Refusal),
 }
 
 /// Claims of a verified token about its bearer.

@@ -100,6 +100,7 @@ pub(crate) async fn signup<E: Engine, S: Shards>(
     State(api): State<Api<E, S>>,
     JsonBody(request): JsonBody<SignupRequest>,
 ) -> Result<(StatusCode, Json<Tokens>), Problem> {
+    has_passwords(&api)?;
     let username = names::username(&request.username)?;
     names::password(&request.password)?;
     let display_name = match &request.display_name {
@@ -140,6 +141,7 @@ pub(crate) async fn login<E: Engine, S: Shards>(
     headers: HeaderMap,
     JsonBody(request): JsonBody<LoginRequest>,
 ) -> Answer<Tokens> {
+    has_passwords(&api)?;
     let device = request.device_id;
     let refused = || Problem::unauthenticated("no account has this username and password");
     // A text that is no username is nobody's, and a password over the limit is nobody's either: both are cheap to know.
@@ -170,6 +172,15 @@ pub(crate) async fn login<E: Engine, S: Shards>(
         }
     };
     Ok(Json(open(&api, user, device).await?))
+}
+
+/// Refuses passwords where the operator has left accounts to others.
+fn has_passwords<E: Engine, S: Shards>(api: &Api<E, S>) -> Result<(), Problem> {
+    if api.tokens.mode().has_passwords() {
+        return Ok(());
+    }
+    let detail = "this server takes tokens of another issuer alone: nobody signs up or logs in here by a password";
+    Err(Problem::new(ErrorCode::PermissionDenied, detail))
 }
 
 /// Counts a login before its password is looked at: of this name from this address, or, where those are used up, from a

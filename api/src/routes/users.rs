@@ -26,12 +26,16 @@ pub(crate) struct Profile {
     pub(super) display_name: String,
     /// When it was made, in Unix milliseconds.
     pub(super) created_ms: UnixMs,
+    /// The URL of its picture, where its issuer or a backend has said one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://example.org/bora.png")]
+    pub(super) picture: Option<String>,
 }
 
 impl Profile {
     pub(super) fn new(user_id: UserId, record: UserRecord) -> Self {
-        let UserRecord { username, display_name, created_ms, .. } = record;
-        Self { user_id, username, display_name, created_ms }
+        let UserRecord { username, display_name, created_ms, picture, .. } = record;
+        Self { user_id, username, display_name, created_ms, picture }
     }
 }
 

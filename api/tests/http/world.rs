@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use api::{
     Applications, Category, Config, Cost, Counts, Limits, Media, Network, Node, Nodes, Origins, Peers, Preview, Queues,
-    Running, Shards, StoredApplications, StoredQueues, Templates, TokenKey,
+    Running, Shards, StoredApplications, StoredQueues, Templates, TokenKey, Tokens,
 };
 use chat::keys;
 use chat::notices::Target;
@@ -191,12 +191,21 @@ pub(crate) struct Options {
     pub(crate) origins: Origins,
     pub(crate) limits: Limits,
     pub(crate) group_members_max: u32,
+    /// Ours alone unless given.
+    pub(crate) tokens: Option<Tokens>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let limits = Limits { stop: Duration::from_secs(2), ..Limits::default() };
-        Self { dev_users: None, trusted_proxies: Vec::new(), origins: Origins::default(), limits, group_members_max: 5 }
+        Self {
+            dev_users: None,
+            trusted_proxies: Vec::new(),
+            origins: Origins::default(),
+            limits,
+            group_members_max: 5,
+            tokens: None,
+        }
     }
 }
 
@@ -264,7 +273,15 @@ impl World {
         let key = TokenKey::new(&KEY);
         let node_ = Arc::<TestNode>::clone(&node);
         let probing = api::serve_internal(probes, options.limits, Arc::<TestNode>::clone(&node)).expect("served");
-        let running = api::serve(config, clients, engine.clone(), shard.clone(), key.clone(), node_).expect("served");
+        let running = api::serve(
+            config,
+            clients,
+            engine.clone(),
+            shard.clone(),
+            options.tokens.unwrap_or_else(|| Tokens::own(key.clone())),
+            node_,
+        )
+        .expect("served");
         let mut names = BTreeMap::new();
         for number in 1..=9_u8 {
             names.insert(format!("m{number}"), ClientMsgId::new(START, u128::from(number)).to_string());

@@ -20,7 +20,7 @@ use clap::{Arg, ArgAction, Args, Command, FromArgMatches as _};
 use schema::limits::{GROUP_MEMBERS_DEFAULT, GROUP_MEMBERS_MAX, PING_MS};
 
 use layers::Setting;
-pub(crate) use values::{LogFormat, Role, Secret, StoreEngine};
+pub(crate) use values::{LogFormat, Role, Secret, StoreEngine, TokensOf};
 use values::{
     address, api_url, host_name, host_port, log_filter, network, node_name, origin, path, region, secret, store_prefix,
     whole, ws_url,
@@ -164,6 +164,13 @@ pub(crate) struct Config {
     /// The file of that key: 32 random bytes, readable by nobody else
     #[arg(id = "auth.key_file", value_name = "PATH", value_parser = path)]
     key_file: Option<PathBuf>,
+    /// Whose tokens count: own, of accounts that sign up and log in here; external, of the issuers that issuers_file
+    /// lists; both
+    #[arg(id = "auth.mode", value_name = "own|external|both", default_value = "own", value_enum)]
+    pub(crate) auth_mode: TokensOf,
+    /// The file that lists the issuers of external tokens, and a connect proxy
+    #[arg(id = "auth.issuers_file", value_name = "PATH", value_parser = path)]
+    pub(crate) issuers_file: Option<PathBuf>,
 
     /// The file that lists who sends notifications, and with which keys; without one nobody does
     #[arg(id = "notify.providers_file", value_name = "PATH", value_parser = path)]
@@ -334,6 +341,9 @@ impl Config {
                 "notify.providers_file is set ({by}) and this node sends nothing: its roles are not both gateway and notify"
             ));
         }
+        if let (Some(by), TokensOf::Own) = (self.named_by("auth.issuers_file"), self.auth_mode) {
+            warnings.push(format!("auth.issuers_file is set ({by}) and has no effect: auth.mode is own"));
+        }
         // Keys that mean nothing to the engine in force.
         let (engine, idle): (_, &[&str]) = match self.engine {
             StoreEngine::Embedded => ("embedded", &["store.cluster_file", "store.client_library", "store.prefix"]),
@@ -355,6 +365,7 @@ impl Config {
         if let (Some(key), Some(file)) = (self.named_by("auth.key"), self.named_by("auth.key_file")) {
             bail!("auth.key ({key}) and auth.key_file ({file}) are both set; keep one");
         }
+        self.check_issuers()?;
         self.check_roles(mode)?;
         let addresses = self.addresses();
         for (at, (key, address)) in addresses.iter().enumerate() {
@@ -369,6 +380,16 @@ impl Config {
                 bail!("{other} and {key} are both {address}; give each a port of its own");
             }
         }
+        Ok(())
+    }
+
+    /// Issuers are listed where their tokens are to count.
+    fn check_issuers(&self) -> anyhow::Result<()> {
+        let by = self.named_by("auth.mode").unwrap_or("default");
+        ensure!(
+            self.auth_mode == TokensOf::Own || self.issuers_file.is_some(),
+            "{by}: auth.mode takes tokens of issuers and none is known; set auth.issuers_file"
+        );
         Ok(())
     }
 

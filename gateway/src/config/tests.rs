@@ -97,6 +97,9 @@ fn rules_and_remedies() {
     check("--listen.api 127.0.0.1:0\n--listen.ws 127.0.0.1:0", {
         "listen.api = \"127.0.0.1:0\" (flag --api); listen.ws = \"127.0.0.1:0\" (flag --ws)"
     });
+    check("--auth.mode both", {
+        "flag --auth.mode: auth.mode takes tokens of issuers and none is known; set auth.issuers_file"
+    });
     let config = Config::load(Mode::Run, None, [], &[("auth.key", secret)]).expect("64 digits");
     assert_eq!(config.key.as_ref().expect("it is set").bytes(), &[0xab; 32]);
     let printed = format!("{config:?}");
@@ -143,6 +146,9 @@ fn run_warns_of_what_is_open_to_the_network_and_of_what_means_nothing_to_the_eng
     check(&[secret, links, ("node.links_address", "a:84")], &[]);
     check(&[secret, open[1]], &["listen.ws is ", "listen.ws is [::]:81 and node.ws_url is not set"]);
     check(&[secret, open[1], tls], &[]);
+    let issuers = ("auth.issuers_file", "d");
+    check(&[issuers], &["auth.issuers_file is set (flag --auth.issuers_file) and has no effect"]);
+    check(&[issuers, ("auth.mode", "external")], &[]);
 }
 
 #[test]

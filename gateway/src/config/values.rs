@@ -33,6 +33,18 @@ pub(crate) enum Role {
     Notify,
 }
 
+/// Whose tokens count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lowercase")]
+pub(crate) enum TokensOf {
+    /// Our own: accounts sign up and log in by a password.
+    Own,
+    /// Those of issuers.
+    External,
+    /// Both.
+    Both,
+}
+
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {

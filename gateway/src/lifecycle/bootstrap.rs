@@ -18,6 +18,7 @@ use crate::machine::{datadir, files, secret};
 use crate::peering::Tls;
 use crate::telemetry::metrics::Metrics;
 
+use super::issuers;
 use super::state::NodeState;
 use crate::runtime::Clock;
 
@@ -25,7 +26,7 @@ use crate::runtime::Clock;
 pub(super) struct Bootstrap {
     pub(super) clock: Clock,
     pub(super) connections_max: u32,
-    pub(super) key: api::TokenKey,
+    pub(super) tokens: api::Tokens,
     /// Where it will listen, once it serves clients.
     pub(super) ready: Ready,
     pub(super) state: Arc<NodeState>,
@@ -81,7 +82,7 @@ impl Bootstrap {
             StoreEngine::FoundationDb => Some(Lives::lock(&config.data_dir)?),
             StoreEngine::Embedded => None,
         };
-        let key = token_key(config)?;
+        let tokens = issuers::tokens(config, token_key(config)?)?;
         let providers = config.providers_file.as_deref().map(Providers::load).transpose()?;
         let internal = listen::open("listen.internal", config.internal, PATIENCE)?;
         let free =
@@ -95,7 +96,7 @@ impl Bootstrap {
         let metrics = Metrics::new(config.shards(), connections_max, &config.data_dir);
         let state = Arc::new(NodeState::new(connections_max, metrics));
         let providers = Arc::new(providers.unwrap_or_default());
-        Ok((Self { clock: Clock::start(), connections_max, key, ready, state, providers, links, lives }, internal))
+        Ok((Self { clock: Clock::start(), connections_max, tokens, ready, state, providers, links, lives }, internal))
     }
 }
 

@@ -32,7 +32,7 @@ impl Me {
     pub(super) fn begin(config: &Config, bootstrap: &mut Bootstrap) -> anyhow::Result<Self> {
         let incarnation = Incarnation(getrandom::u64()?);
         let earlier = bootstrap.lives.as_mut().map(|lives| note(lives, incarnation)).unwrap_or_default();
-        let Bootstrap { ready, links, key, .. } = &*bootstrap;
+        let Bootstrap { ready, links, tokens, .. } = &*bootstrap;
         let record = NodeRecord {
             name: config.node_name(),
             shards: config.shards(),
@@ -44,7 +44,7 @@ impl Me {
             links_oldest: VERSIONS.oldest,
             links_newest: VERSIONS.newest,
             secret: links.as_ref().map(Links::fingerprint).unwrap_or_default(),
-            token_key: key.fingerprint(),
+            token_key: tokens.key().fingerprint(),
             since_ms: runtime::wall(),
         };
         Ok(Self { incarnation, earlier, record })

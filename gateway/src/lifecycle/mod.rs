@@ -18,6 +18,7 @@ mod departure;
 mod heartbeat;
 mod housekeeping;
 mod identity;
+mod issuers;
 mod neighbours;
 pub(crate) mod nodes;
 mod notifying;
@@ -51,6 +52,7 @@ use heartbeat::Heartbeat;
 use host::membership::News;
 use housekeeping::Housekeeping;
 use identity::{Me, api_origin, ws_origin};
+pub(crate) use issuers::issuers as load_issuers;
 use nodes::Sight;
 use notifying::{NodeMedia, NodeTemplates};
 use phase::{Active, Phase};
@@ -252,7 +254,7 @@ impl Node<'_> {
         health: HealthWatch,
     ) -> Result<Infallible, Halt> {
         let (config, mode) = (self.config, self.mode);
-        let Bootstrap { clock, connections_max, key, ready, state, providers, links, lives: _ } = bootstrap;
+        let Bootstrap { clock, connections_max, tokens, ready, state, providers, links, lives: _ } = bootstrap;
         let Place { incarnation, commander, cluster } = place;
         let shards = config.shards();
         let view = commander.view().expect("a node serves once it has a view");
@@ -269,6 +271,9 @@ impl Node<'_> {
         let listener = ready.api.map(|api| listen::open("listen.api", api, listen::PATIENCE)).transpose()?;
         let background = StorePool::start("background", 1)?;
         let pool = StorePool::start("store", shards)?;
+        // Ends when it is dropped, after all who ask it.
+        let _refreshing = issuers::start(tokens)?;
+        state.counts().show_issuers(tokens.clone());
         let media = NodeMedia { providers: Arc::clone(providers), counts: Arc::default() };
         let api_config = api_config(config, mode, ready, media.clone());
         // A node that is stopping already, or has stopped, wants no reason.
@@ -279,7 +284,7 @@ impl Node<'_> {
             engine: store,
             view: &view,
             incarnation,
-            key,
+            tokens,
             origins: &api_config.origins,
             metrics: state.counts(),
             pool: &pool,
@@ -308,13 +313,13 @@ impl Node<'_> {
         let node_shards = NodeShards::new(incarnation, commander.clone(), mailboxes);
         let serve = |listener| {
             let node = Arc::clone(state) as Arc<dyn api::Node>;
-            api::serve(api_config, listener, store.clone(), node_shards.clone(), key.clone(), node)
+            api::serve(api_config, listener, store.clone(), node_shards.clone(), tokens.clone(), node)
         };
         let clients = listener.map(serve).transpose();
         let seeded = self.wait_for(state, S::REMEDY, seed(store, &node_shards, self.mode));
         let served = clients.map_err(Halt::from).and_then(|clients| seeded?.map(|()| clients).map_err(Halt::from));
         let served = served.and_then(|clients| {
-            let workers = notifying::start(config, store, incarnation, key, &media, &commander, state)?;
+            let workers = notifying::start(config, store, incarnation, tokens.key(), &media, &commander, state)?;
             Ok((clients, workers))
         });
         let mut housekeeping =

@@ -100,7 +100,7 @@ pub(crate) struct NodeParts<'a, S> {
     pub(crate) engine: &'a S,
     pub(crate) view: &'a Arc<View>,
     pub(crate) incarnation: Incarnation,
-    pub(crate) key: &'a api::TokenKey,
+    pub(crate) tokens: &'a api::Tokens,
     pub(crate) origins: &'a api::Origins,
     pub(crate) metrics: &'a Arc<Metrics>,
     /// For what may have to wait for a disk.
@@ -134,7 +134,7 @@ impl<S: Engine> NodeParts<'_, S> {
             ends.push(Ends { listener, sleeper, waker, mail, new_streams });
         }
         let share = usize::try_from(connections_max / u32::from(shards)).expect("32 bits fit");
-        let auth = Arc::new(Tokens::new(self.key.clone()));
+        let auth = Arc::new(Tokens::new(self.tokens.clone()));
         assert!(self.commander.wakers.set(wakers).is_ok(), "a node starts its shards once");
         let mut threads = Vec::new();
         for (shard, ends) in (0..shards).zip(ends) {

@@ -1,27 +1,35 @@
-//! Tokens as `connect` shows them, verified with the node's key.
+//! Tokens as `connect` shows them, verified as the HTTP API verifies them.
 
-use api::token::{TokenError, TokenKey};
-use host::{Authenticator, Claims, TokenFault};
+use std::time::Duration;
+
+use api::token::TokenError;
+use host::{Authenticator, Claims, TokenFault, Verified};
 use schema::UnixMs;
 
-/// Verifies access tokens with the node's key.
-pub(crate) struct Tokens {
-    key: TokenKey,
-}
+/// How long a login waits for somebody else to say whose its token is: below what a shard takes for slowness of the store.
+const PATIENCE: Duration = Duration::from_millis(80);
+
+/// Verifies tokens: ours, and those of issuers that the operator trusts.
+pub(crate) struct Tokens(api::Tokens);
 
 impl Tokens {
-    pub(crate) fn new(key: TokenKey) -> Self {
-        Self { key }
+    pub(crate) fn new(tokens: api::Tokens) -> Self {
+        Self(tokens)
     }
 }
 
 impl Authenticator for Tokens {
-    fn verify(&self, token: &str, now: UnixMs) -> Result<Claims, TokenFault> {
-        let claims = self.key.verify(token, now).map_err(|error| match error {
+    async fn verify(&self, token: &str, now: UnixMs) -> Result<Verified, TokenFault> {
+        let verified = self.0.verify(token, now, PATIENCE).await.map_err(|error| match error {
             TokenError::Expired { .. } => TokenFault::Expired,
             TokenError::Invalid => TokenFault::Invalid,
+            TokenError::Later { retry_after_ms } => TokenFault::Later { retry_after_ms },
         })?;
-        let api::token::Claims { user, family, device, expires_ms } = claims;
-        Ok(Claims { user, family, device, expires_ms })
+        Ok(match verified {
+            api::Verified::Own(api::token::Claims { user, family, device, expires_ms }) => {
+                Verified::Own(Claims { user, family, device, expires_ms })
+            }
+            api::Verified::External(external, device) => Verified::External(external, device),
+        })
     }
 }

@@ -13,7 +13,7 @@ use crate::counters::Counter;
 use crate::effects::Effects;
 use crate::io::ConnId;
 use crate::logins::Later;
-use crate::store::{Answer, Authenticate, Claims};
+use crate::store::{Answer, Authenticate, Claims, Identity};
 
 use super::stage::{Registered, ends_login};
 use super::{Session, ShardContext};
@@ -87,17 +87,21 @@ impl Session {
 
     /// The store has said whose token it is.
     pub(crate) fn authenticated(&mut self, answer: Answer<Authenticate>, context: &mut ShardContext<'_>) {
+        let claims = answer.reply.and_then(|identity| match identity {
+            Identity::Known(claims) => Ok(claims),
+            Identity::Later(refusal) => Err(refusal),
+        });
         match answer.waiter.bearer {
-            Bearer::Connect { .. } => match answer.reply.and_then(|claims| self.stage.identified(claims)) {
+            Bearer::Connect { .. } => match claims.and_then(|claims| self.stage.identified(claims)) {
                 Ok(()) => self.register(context.effects),
                 Err(refusal) => self.refuse_connect(refusal, context),
             },
-            Bearer::Call => match answer.reply {
+            Bearer::Call => match claims {
                 Ok(claims) => self.called(&claims, context),
                 Err(refusal) => self.refuse_connect(refusal, context),
             },
             Bearer::Refresh(id) => {
-                let reply = answer.reply.and_then(|claims| self.refreshed(&claims, context.effects));
+                let reply = claims.and_then(|claims| self.refreshed(&claims, context.effects));
                 self.answer(id, reply, context);
             }
         }

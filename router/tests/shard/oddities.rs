@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use router::{Answered, Claims, Input, Question, Shard};
+use router::{Answered, Claims, Identity, Input, Question, Shard};
 use schema::command::{HistoryPage, SearchPage, SnapshotChannel};
 use schema::event::{MemberChange, Role};
 use schema::op::ChannelKind;
@@ -58,12 +58,12 @@ fn odd(dice: &mut Dice, world: &World, question: Question) -> Answered {
         Question::Authenticate(q) if q.request.token.is_empty() => {
             q.pending.answer(Err(Refusal::new(ErrorCode::Unauthenticated, "odd")))
         }
-        Question::Authenticate(q) => q.pending.answer(Ok(Claims {
+        Question::Authenticate(q) => q.pending.answer(Ok(Identity::Known(Claims {
             user: users[dice.roll(users.len())],
             device: (dice.roll(2) == 0).then(|| "d1".parse().expect("legal")),
             family: 1 + dice.roll(2) as u64,
             expires_ms: world.now.wall.plus_ms([0, 1, 70_000, u64::MAX][dice.roll(4)]),
-        })),
+        }))),
         Question::Apply(q) => q.pending.answer(Ok(match dice.roll(4) {
             0 => OpReply::Created { channel: ChannelId(1), existed: true },
             1 => OpReply::Changed { changed: true },

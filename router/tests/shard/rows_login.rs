@@ -42,6 +42,7 @@ rules! {
         connects_as(r"a\u202eb"),
         connects_as(r"a\nb"),
         "store refuses Authenticate 115, a1 joins, store accepts Authenticate, a1 connects => a1: !115, connected",
+        "a1 joins unsure, a1 connects => a1: !115, connected",
         "store refuses OpenInbox 115, a1 joins, store accepts OpenInbox, a1 connects => a1: !115, connected",
         "a1 joins from elsewhere, b1 joins, a1 connects, b1 sends ab m1
         => a1: !112, connected, ab#1=m1 | b1: connected, #1, ab#1=m1",
@@ -187,6 +188,7 @@ rules! {
 
     a_new_token_must_be_of_the_same_user_and_device {
         "1 shard, b1 opens, a1 joins, a1 refreshes b, a1 echoes x => a1: connected, !101, echo x | b1:",
+        "a1 joins, a1 refreshes unsure, a1 refreshes a => a1: connected, !115, refreshed",
         "a1 joins, a1 refreshes bad, a1 refreshes expired, a1 refreshes a/d2, a1 refreshes a/d1
         => a1: connected, !101, !109, !101, refreshed",
         "store refuses Authenticate 115, a1 opens, store accepts Authenticate, a1 connects,

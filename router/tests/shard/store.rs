@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use router::{Answered, Claims, Question, store as ask};
+use router::{Answered, Claims, Identity, Question, store as ask};
 use schema::command::{History, HistoryPage, HistoryWindow, ReadMark, SearchHit, SearchPage, SnapshotChannel};
 use schema::limits::{ARRIVAL_ROWS_MAX, CATCH_UP_ROWS_MAX, HISTORY_BYTES_MAX, INBOX_PAGE_ROWS_MAX};
 use schema::mesh::{LiveEvent, SnapshotPlace};
@@ -118,7 +118,7 @@ impl Store {
                 let live = q.request.families.iter().map(|(_, family)| self.families.contains(family)).collect();
                 q.pending.answer(Ok(live))
             }
-            Question::Authenticate(q) => q.pending.answer(self.claims(now, &q.request.token)),
+            Question::Authenticate(q) => q.pending.answer(self.identity(now, &q.request.token)),
             Question::Apply(_) => unreachable!("appends are committed in batches"),
             Question::History(q) => q.pending.answer(self.history(q.request.user, &q.request.request)),
             Question::Search(q) => q.pending.answer(Ok(self.search(q.request.user, &q.request.request.query))),
@@ -181,18 +181,19 @@ impl Store {
         watcher == user || (!is_blocked && self.logs.values().any(shares))
     }
 
-    fn claims(&self, now: Now, token: &str) -> Result<Claims, Refusal> {
+    fn identity(&self, now: Now, token: &str) -> Result<Identity, Refusal> {
         let words: Vec<&str> = token.split('/').collect();
         let word = |at: usize| words.get(at).copied().filter(|word| !word.is_empty());
         match words[0] {
             "bad" => Err(Refusal::new(ErrorCode::Unauthenticated, "a bad token")),
             "expired" => Err(Refusal::new(ErrorCode::TokenExpired, "an expired token")),
-            name => Ok(Claims {
+            "unsure" => Ok(Identity::Later(Refusal::new(ErrorCode::StorageUnavailable, "nobody knows now"))),
+            name => Ok(Identity::Known(Claims {
                 user: self.users[name],
                 device: word(1).map(|device| device.parse().expect("a device")),
                 family: word(3).map_or(1, number),
                 expires_ms: now.wall.plus_ms(word(2).map_or(3_600, number::<u64>) * 1_000),
-            }),
+            })),
         }
     }
 

@@ -4,6 +4,7 @@
 //! place of its own, which shares no cache line with another's; whoever asks for the text adds the places up.
 //! Nothing here is on the path of a message.
 
+mod issuers;
 mod latency;
 mod links;
 mod nodes;
@@ -51,6 +52,8 @@ pub(crate) struct Metrics {
     strangers: Arc<Tally>,
     /// Nothing on a node that sends no notifications.
     notify: OnceLock<Arc<::notify::Counts>>,
+    /// Nothing until the node serves.
+    issuers: OnceLock<api::Tokens>,
     data_dir: PathBuf,
 }
 
@@ -67,6 +70,7 @@ impl Metrics {
             nodes: NodeFigures::default(),
             strangers: Arc::default(),
             notify: OnceLock::new(),
+            issuers: OnceLock::new(),
             data_dir: data_dir.to_owned(),
         }
     }
@@ -75,6 +79,12 @@ impl Metrics {
     pub(crate) fn show_store(&self, figures: Box<dyn StoreFigures>) {
         // A node opens one store.
         let _ = self.store.set(figures);
+    }
+
+    /// From now on what is known of issuers' keys is shown too. The first call decides.
+    pub(crate) fn show_issuers(&self, tokens: api::Tokens) {
+        // A node has the same issuers for all its life.
+        let _ = self.issuers.set(tokens);
     }
 
     /// From now on what is counted of notifications is shown too. The first call decides.
@@ -165,6 +175,7 @@ impl Metrics {
             Value::CounterBy("reason", self.strangers.counts().map(|(of, count)| (of.to_owned(), count)).collect()),
         ));
         families.extend(self.notify.get().map(|counts| notify::families(counts)).into_iter().flatten());
+        families.extend(self.issuers.get().map(issuers::families).into_iter().flatten());
         families.extend(self.store.get().map(|store| store.families()).into_iter().flatten());
         // A disk that does not answer has other ways to be noticed.
         let free_bytes = disk::free_bytes(&self.data_dir).ok();

@@ -1,0 +1,256 @@
+//! Connect proxy: an operator's own service, which says whose a token is that is no JWT of a listed issuer.
+//!
+//! Owns the question and the answer, what is remembered of answers, and for how long. Who asks waits for a moment only; what
+//! is answered later is found when the same token comes again. Does no I/O: questions leave by a queue, which
+//! [`refresh`](super::refresh) empties.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chat::accounts::External;
+use schema::{DeviceId, UnixMs};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{mpsc, oneshot};
+
+use super::draw;
+use super::jwt::{is_subject, picture};
+use super::refresh::Fetched;
+use crate::routes::names;
+use crate::token::TokenError;
+
+/// How long an answer is good for at most: for so long a user may come again whom the service would not let in any more.
+const KNOWN_MS_MAX: u64 = 60_000;
+/// The same of a refusal: for so long whoever shows the same token again costs the service nothing.
+const REFUSED_MS: u64 = 5_000;
+/// Answers that are remembered: some 10 MB of them.
+const ANSWERS_MAX: usize = 16_384;
+/// Questions under way. A service that hangs holds no more.
+pub(super) const ASKED_MAX: usize = 256;
+/// When to come again while the service cannot be asked.
+const RETRY_MS: u32 = 1_000;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    pub(super) url: String,
+    pub(super) secret: Secret,
+    namespace: String,
+    pub(super) timeout: Duration,
+    /// By the tokens' hashes.
+    answers: Mutex<HashMap<[u8; 32], Remembered>>,
+    questions: mpsc::Sender<Question>,
+    /// Taken once, by whoever carries them out.
+    pub(super) asked: Mutex<Option<mpsc::Receiver<Question>>>,
+}
+
+/// What the service and this node sign by.
+pub(super) struct Secret(pub(super) String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// A token that the service is to be asked about.
+pub(super) struct Question {
+    pub(super) token: String,
+    /// How long its asker waits.
+    pub(super) patience: Duration,
+    pub(super) reply: oneshot::Sender<Said>,
+}
+
+/// What the service says of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Said {
+    /// Whose it is.
+    Known(User),
+    /// Nobody's.
+    Refused,
+    /// Nothing that is understood, or nothing in time.
+    Nothing,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    said: Said,
+    until: UnixMs,
+}
+
+/// The service's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct User {
+    user: String,
+    name: Option<String>,
+    picture: Option<String>,
+    device_id: Option<DeviceId>,
+    expires_ms: UnixMs,
+}
+
+#[derive(Serialize)]
+struct Asked<'a> {
+    token: &'a str,
+}
+
+/// The body of the question about a token.
+pub(super) fn body(token: &str) -> Vec<u8> {
+    serde_json::to_vec(&Asked { token }).expect("a text is JSON")
+}
+
+/// What an answer says.
+pub(super) fn said(answer: Result<Fetched, String>) -> Said {
+    match answer {
+        Ok(Fetched { status: 200, body }) => match serde_json::from_slice::<User>(&body) {
+            Ok(user) if is_subject(&user.user) => Said::Known(user),
+            Ok(_) => nothing("its user has 1 to 255 bytes without control characters"),
+            Err(error) => nothing(&format!("it is not what was asked for: {error}")),
+        },
+        Ok(Fetched { status: 401 | 403, .. }) => Said::Refused,
+        Ok(Fetched { status, .. }) => nothing(&format!("it answers {status}")),
+        Err(why) => nothing(&why),
+    }
+}
+
+fn nothing(why: &str) -> Said {
+    tracing::warn!(why, "the connect proxy does not say whose a token is");
+    Said::Nothing
+}
+
+impl Proxy {
+    pub(super) fn new(url: String, secret: String, namespace: String, timeout: Duration) -> Self {
+        let (questions, asked) = mpsc::channel(ASKED_MAX);
+        let asked = Mutex::new(Some(asked));
+        Self { url, secret: Secret(secret), namespace, timeout, answers: Mutex::default(), questions, asked }
+    }
+
+    fn answers(&self) -> MutexGuard<'_, HashMap<[u8; 32], Remembered>> {
+        // Nothing is left half done by a panic.
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whom a token speaks for.
+    pub(super) async fn verify(
+        &self,
+        token: &str,
+        wall: UnixMs,
+        patience: Duration,
+    ) -> Result<(External, Option<DeviceId>), TokenError> {
+        let later = TokenError::Later { retry_after_ms: RETRY_MS };
+        let said = match self.remembered(token, wall) {
+            Some(said) => said,
+            None => {
+                let (reply, answer) = oneshot::channel();
+                let question = Question { token: token.to_owned(), patience, reply };
+                if self.questions.try_send(question).is_err() {
+                    return Err(later);
+                }
+                answer.await.unwrap_or(Said::Nothing)
+            }
+        };
+        match said {
+            Said::Known(user) => self.external(user, wall),
+            Said::Refused => Err(TokenError::Invalid),
+            Said::Nothing => Err(later),
+        }
+    }
+
+    fn external(&self, user: User, wall: UnixMs) -> Result<(External, Option<DeviceId>), TokenError> {
+        let User { user: subject, name, picture: url, device_id, expires_ms } = user;
+        if expires_ms <= wall {
+            return Err(TokenError::Expired { expired_ms: expires_ms.0 });
+        }
+        let external = External {
+            namespace: self.namespace.clone(),
+            subject,
+            session: String::new(),
+            // It does not say when; of two answers the later end is the newer.
+            issued_s: expires_ms.0 / 1_000,
+            expires_ms,
+            display_name: name.and_then(|name| names::title("name", &name).ok().map(str::to_owned)),
+            picture: url.as_deref().and_then(picture),
+            draw: draw()?,
+        };
+        Ok((external, device_id))
+    }
+
+    /// What was said of a token not long ago.
+    pub(super) fn remembered(&self, token: &str, wall: UnixMs) -> Option<Said> {
+        let answers = self.answers();
+        let remembered = answers.get(&hash(token)).filter(|remembered| remembered.until > wall)?;
+        Some(remembered.said.clone())
+    }
+
+    /// Remembers what was said of a token, if it is good for any time.
+    pub(super) fn remember(&self, token: &str, said: &Said, wall: UnixMs) {
+        let until = match said {
+            Said::Known(user) => user.expires_ms.min(wall.plus_ms(KNOWN_MS_MAX)),
+            Said::Refused => wall.plus_ms(REFUSED_MS),
+            Said::Nothing => return,
+        };
+        let mut answers = self.answers();
+        if answers.len() >= ANSWERS_MAX {
+            answers.retain(|_, remembered| remembered.until > wall);
+        }
+        if answers.len() >= ANSWERS_MAX {
+            answers.clear();
+        }
+        answers.insert(hash(token), Remembered { said: said.clone(), until });
+    }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, body: &str, expected: &str) {
+        let said = said(Ok(Fetched { status, body: body.as_bytes().to_vec() }));
+        let found = match said {
+            Said::Known(user) => format!("{} {}", user.user, user.expires_ms.0),
+            Said::Refused => "refused".to_owned(),
+            Said::Nothing => "nothing".to_owned(),
+        };
+        assert_eq!(found, expected, "{status} {body}");
+    }
+
+    #[test]
+    fn the_service_says_whose_a_token_is_or_that_it_is_nobodys_or_nothing() {
+        check(200, r#"{"user":"ann","expires_ms":5}"#, "ann 5");
+        check(200, r#"{"user":"ann","name":"Ann","expires_ms":5,"more":1}"#, "ann 5");
+        check(200, r#"{"user":"","expires_ms":5}"#, "nothing");
+        check(200, r#"{"user":"a\u0000","expires_ms":5}"#, "nothing");
+        check(200, r#"{"user":"ann"}"#, "nothing");
+        check(200, r#"{"user":7,"expires_ms":5}"#, "nothing");
+        check(200, "", "nothing");
+        check(401, "", "refused");
+        check(403, r#"{"user":"ann","expires_ms":5}"#, "refused");
+        check(500, r#"{"user":"ann","expires_ms":5}"#, "nothing");
+        check(302, "", "nothing");
+    }
+
+    #[test]
+    fn an_answer_is_good_for_a_minute_at_most_and_a_refusal_for_a_moment() {
+        let proxy = Proxy::new(String::new(), String::new(), "proxy".to_owned(), Duration::from_secs(1));
+        let known = |expires_ms| {
+            let user = "ann".to_owned();
+            Said::Known(User { user, name: None, picture: None, device_id: None, expires_ms: UnixMs(expires_ms) })
+        };
+        let check = |said: &Said, good_ms: Option<u64>| {
+            proxy.remember("token", said, UnixMs(1_000));
+            let found = |at| proxy.remembered("token", UnixMs(at)).as_ref() == Some(said);
+            let good = good_ms.is_none_or(|ms| found(1_000 + ms - 1) && !found(1_000 + ms));
+            assert!(good, "{said:?}");
+            assert_eq!(found(1_000), good_ms.is_some(), "{said:?}");
+        };
+        check(&Said::Nothing, None);
+        check(&known(999_999), Some(60_000));
+        check(&known(11_000), Some(10_000));
+        check(&Said::Refused, Some(5_000));
+        assert_eq!(proxy.remembered("another", UnixMs(1_000)), None);
+    }
+}
