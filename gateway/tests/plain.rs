@@ -2,119 +2,12 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::{Client, Node, PATIENCE, client_msg_id, message, text};
-
-/// A request on a connection of its own.
-fn request(ws: &str, head: &str, body: &str) -> TcpStream {
-    let stream = TcpStream::connect(ws.trim_start_matches("ws://")).expect("the node listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
-    (&stream).write_all(head.as_bytes()).expect("the socket takes it");
-    (&stream).write_all(b"\r\n").expect("the socket takes it");
-    (&stream).write_all(body.as_bytes()).expect("the socket takes it");
-    stream
-}
-
-/// Its answer: the status, the head and the body.
-fn answer(stream: TcpStream) -> (u16, String, String) {
-    let mut bytes = Vec::new();
-    let read = (&stream).read_to_end(&mut bytes);
-    let text = String::from_utf8(bytes).expect("an answer is text");
-    read.unwrap_or_else(|error| panic!("the answer ends: {error}, after {text:?}"));
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text:?} is no answer"));
-    let status = head.strip_prefix("HTTP/1.1 ").expect("HTTP")[..3].parse().expect("a status");
-    (status, head.to_owned(), body.to_owned())
-}
-
-fn get(target: &str, headers: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: a\r\n{headers}")
-}
-
-fn lines(body: &str) -> Vec<Value> {
-    body.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
-}
-
-/// What a call of these lines is answered.
-fn call(ws: &str, token: &str, said: &[Value]) -> (u16, Vec<Value>) {
-    let body: String = said.iter().map(|line| format!("{line}\n")).collect();
-    let head = format!(
-        "POST /connection/command HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n",
-        body.len()
-    );
-    let (status, _, body) = answer(request(ws, &head, &body));
-    (status, lines(&body))
-}
-
-/// An event stream as an `EventSource` reads it.
-struct Events {
-    reader: BufReader<TcpStream>,
-    /// The last id, which comes back as `Last-Event-ID`.
-    cursor: Option<String>,
-}
-
-/// One event: its name, its id and its data.
-#[derive(Debug, Default)]
-struct Event {
-    name: String,
-    id: Option<String>,
-    data: String,
-}
-
-impl Events {
-    fn open(ws: &str, query: &str, cursor: Option<&str>) -> Self {
-        let last = cursor.map_or_else(String::new, |cursor| format!("Last-Event-ID: {cursor}\r\n"));
-        let stream = request(ws, &get(&format!("/connection/sse?{query}"), &last), "");
-        let mut reader = BufReader::new(stream);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            assert_ne!(reader.read_line(&mut head).expect("the node answers"), 0, "the answer ends after {head:?}");
-        }
-        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        assert!(head.contains("content-type: text/event-stream\r\n"), "{head}");
-        Self { reader, cursor: cursor.map(str::to_owned) }
-    }
-
-    /// The next event; none where the stream ends, or says nothing in time.
-    fn next(&mut self) -> Option<Event> {
-        let mut event = Event::default();
-        loop {
-            let mut line = String::new();
-            match self.reader.read_line(&mut line) {
-                Ok(0) => return None,
-                Ok(_) => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return None,
-                Err(error) => panic!("{error}"),
-            }
-            match line.trim_end_matches('\n').split_once(": ") {
-                Some(("id", id)) => {
-                    event.id = Some(id.to_owned());
-                    self.cursor = Some(id.to_owned());
-                }
-                Some(("event", name)) => event.name = name.to_owned(),
-                Some(("data", data)) => event.data = data.to_owned(),
-                Some(_) => panic!("{line:?}"),
-                None if line == "\n" && !event.data.is_empty() => return Some(event),
-                None => assert!(matches!(line.as_str(), "\n" | ":\n"), "{line:?}"),
-            }
-        }
-    }
-
-    fn value(&mut self) -> Value {
-        let event = self.next().expect("an event comes in time");
-        assert_eq!(event.name, "", "{event:?}");
-        serde_json::from_str(&event.data).expect("the data is JSON")
-    }
-
-    fn cut(self) -> Option<String> {
-        let _ = self.reader.get_ref().shutdown(Shutdown::Both);
-        self.cursor
-    }
-}
+use support::plain::{Events, answer, call, get, lines, request};
+use support::{Client, Node, client_msg_id, message, text};
 
 #[test]
 fn a_thousand_messages_each_way_over_event_streams_that_are_cut() {
@@ -295,9 +188,8 @@ fn bad_requests_are_told_what_is_wrong() {
     // Twenty lines that are none in a row end it, as they end a session.
     let body = "x\n".repeat(30);
     check(&post(&format!("Content-Length: {}\r\n", body.len())), &body, 200, "not an envelope");
-    // A proxy that speaks HTTP/1.0, as nginx does unless told otherwise.
-    let head = format!("POST /connection/command HTTP/1.0\r\n{bearer}Content-Length: 35\r\n");
-    check(&head, r#"{"id":1,"echo":{"data":"over 1.0"}}"#, 200, "over 1.0");
+    let head = format!("POST /connection/command HTTP/1.1\r\nHost: a\r\n{bearer}Content-Length: 35\r\n");
+    check(&head, r#"{"id":1,"echo":{"data":"over 1.1"}}"#, 200, "over 1.1");
     check(&post("Content-Length: 2\r\n"), "{", 408, "within 10 s");
 }
 

@@ -1,12 +1,13 @@
 //! Real nodes and real clients, for tests that need both.
 //!
 //! Owns `rookery` processes with what they say ([`Node`]), the public API ([`Place`]) and a WebSocket client
-//! ([`Client`]) that nobody here wrote the protocol parts of: tungstenite frames it, and JSON is read as JSON.
+//! ([`Client`]) that nobody here wrote the protocol parts of: tungstenite frames it, and JSON is read as JSON; [`plain`] HTTP.
 
 #![expect(dead_code, unused_imports, reason = "each test binary uses its part of this")]
 
 mod client;
 mod node;
+pub(crate) mod plain;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
