@@ -5,7 +5,7 @@
 import { Api } from "./api.js";
 import { Emitter } from "./emitter.js";
 import { Engine } from "./engine.js";
-import { NotKept } from "./errors.js";
+import { Gone, NotKept } from "./errors.js";
 import { deviceId, uuid7 } from "./ids.js";
 import { Known } from "./known.js";
 import { Nodes } from "./nodes.js";
@@ -234,7 +234,8 @@ export class Client extends Emitter {
   act(command, idField, fields) {
     const id = uuid7(this.serverNow());
     const handle = this.handle(id, command, { ...fields, [idField]: id });
-    this.add(handle);
+    handle.kept = this.add(handle);
+    handle.kept.catch(() => {});
     return handle;
   }
 
@@ -250,7 +251,8 @@ export class Client extends Emitter {
       handle.state = "failed";
       handle.fail(error instanceof Error ? error : new Error(problem.message));
       this.handles.delete(id);
-      await this.emit("outgoing", { state: "failed", id, command, fields, problem });
+      void this.emit("outgoing", { state: "failed", id, command, fields, problem });
+      throw error;
     }
   }
 
@@ -272,7 +274,8 @@ export class Client extends Emitter {
   /** @param {Outgoing} handle @private */
   async addAgain(handle) {
     this.handles.set(handle.id, handle);
-    await this.add(handle);
+    handle.kept = this.add(handle);
+    await handle.kept;
   }
 
   /**
@@ -282,7 +285,7 @@ export class Client extends Emitter {
    * @private
    */
   async call(name, ...args) {
-    if (!this.group) throw new NotKept("the client is not started");
+    if (!this.group) throw new Gone("the client is not started");
     return this.group.call(name, ...args);
   }
 

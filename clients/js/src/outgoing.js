@@ -26,6 +26,8 @@ export class Outgoing {
     this.error = undefined;
     /** The server's reply; rejects with what refused it. Nobody has to look. @type {Promise<any>} */
     this.done = this.renew();
+    /** Resolves when the store has it, so that the program may end; rejects if it was not taken on. @type {Promise<void>} */
+    this.kept = Promise.resolve();
   }
 
   get clientMsgId() {

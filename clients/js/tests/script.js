@@ -2,17 +2,17 @@
 
 import assert from "node:assert/strict";
 import { WebSocket, WebSocketServer } from "ws";
-import { Client, MemoryStore } from "../src/index.js";
+import { Application, STRICT } from "./application.js";
 
 const WAIT_MS = 5000;
 const UUID7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/u;
 const DAY_MS = 24 * 3600 * 1000;
-/** Events of which each is shown once and in order. */
-const STRICT = ["message", "edited", "deleted", "reaction", "membership", "read", "snapshot", "head", "presence", "typing"];
+/** Under Node; a browser has `browser.test.js`. */
+const here = async (row, told) => new Application({ ...row, WebSocket }, told);
 
-/** Runs a row; throws what did not hold. */
-export async function run(row) {
-  const script = new Script(row);
+/** Runs a row; throws what did not hold. `host` makes its `Application`. */
+export async function run(row, host = here) {
+  const script = new Script(row, host);
   await script.listen();
   try {
     for (const [at, step] of row.steps.entries()) {
@@ -30,19 +30,17 @@ export async function run(row) {
 }
 
 class Script {
-  constructor(row) {
+  constructor(row, host) {
     this.row = row;
+    this.host = host;
     this.names = new Map();
-    this.store = new MemoryStore();
-    if (row.cursor) this.store.map.set("cursor", row.cursor);
-    this.tokens = [...(row.tokens ?? Array.from({ length: 9 }, (_, at) => `t${at + 1}`))];
     /** Frames that came, `{socket, path, id, command, fields}`, and those that steps have named. */
     this.frames = [];
     this.named = new Map();
     this.last = null;
-    /** Events by kind, calls by name. */
+    /** Events by kind, ids of what was taken into the outbox by name. */
     this.events = new Map();
-    this.calls = new Map();
+    this.ids = new Map();
     this.connections = 0;
     this.waker = () => {};
     this.steppedMs = Date.now();
@@ -61,7 +59,13 @@ class Script {
         for (const line of String(data).split("\n").filter(Boolean)) this.take(socket, request.url, ids, JSON.parse(line));
       });
     });
-    if (!this.row.steps[0].stopped) await this.start();
+    const { cursor, tokens } = this.row;
+    this.application = await this.host({ url: this.url, cursor, tokens }, (kind, detail) => {
+      if (!this.events.has(kind)) this.events.set(kind, []);
+      this.events.get(kind).push(detail);
+      this.waker();
+    });
+    if (!this.row.steps[0].stopped) await this.application.start();
   }
 
   take(socket, path, ids, { id, ...rest }) {
@@ -76,30 +80,8 @@ class Script {
     return this.waker();
   }
 
-  async start() {
-    const client = (this.client = new Client({
-      url: `${this.url}/connection/websocket`, deviceId: "dev-1", WebSocket, store: this.store, tabs: false,
-      token: () => this.token(),
-    }));
-    for (const kind of [...STRICT, "state", "outgoing", "lost", "error"]) {
-      client.on(kind, (detail) => {
-        if (!this.events.has(kind)) this.events.set(kind, []);
-        this.events.get(kind).push(detail);
-        this.waker();
-      });
-    }
-    await client.start();
-  }
-
-  token() {
-    const token = this.tokens.length > 1 ? this.tokens.shift() : this.tokens[0];
-    if (token.signed_out) throw Object.assign(new Error("nobody is signed in"), { signedOut: true });
-    if (token.fails) throw new Error("no token at the moment");
-    return token;
-  }
-
   async close() {
-    await this.client?.stop();
+    await this.application?.stop();
     for (const socket of this.server.clients) socket.terminate();
     await new Promise((resolve) => { this.server.close(resolve); });
   }
@@ -172,47 +154,20 @@ class Script {
   }
 
   async do_stop() {
-    await this.client.stop();
+    await this.application.stop();
     this.events.clear();
   }
 
   async do_start() {
-    await this.start();
+    await this.application.start();
   }
 
   async call({ client: call, as }) {
     const [name] = Object.keys(call);
-    const fields = this.filled(call[name]);
-    const promise = this.calling(name, fields, as);
-    if (promise instanceof Promise) promise.catch(() => {});
-    if (as && !["retry", "cancel"].includes(name)) this.calls.set(as, promise);
+    const id = await this.application.call(name, this.filled(call[name]), as);
+    if (as && id) this.ids.set(as, id);
     // An application that does one thing after the other.
     await new Promise((resolve) => { setTimeout(resolve); });
-  }
-
-  calling(name, fields, as) {
-    const { client } = this;
-    const { channel_id: channelId } = fields;
-    switch (name) {
-      case "send": return client.send(channelId, fields.body, { replyTo: fields.reply_to, mentions: fields.mentions });
-      case "edit": return client.edit(fields, fields.body);
-      case "delete": return client.delete(fields);
-      case "react": return client.react(fields, fields.emoji, fields.on);
-      case "retry": return this.calls.get(as).retry();
-      case "cancel": return this.calls.get(as).cancel();
-      case "history": {
-        const { channel_id: _, ...window } = fields;
-        return client.history(channelId, window);
-      }
-      case "search": return client.search(fields.query);
-      case "mark": return client.mark(channelId, fields.read_seq);
-      case "typing": return client.typing(channelId, fields.on);
-      case "open": return client.open(channelId, { afterSeq: fields.after_seq });
-      case "close": return client.close(channelId);
-      case "presence": return client.presence(fields.user_ids);
-      case "watch": return client.watch(fields.user_ids);
-      default: throw new Error(`no call ${name}`);
-    }
   }
 
   async do_show({ show, as }) {
@@ -228,7 +183,7 @@ class Script {
     const fits = () => {
       for (let event = next(); event; event = next()) {
         const flat = kind === "outgoing" ? { ...event, ...event.reply, ...event.problem, ...event.fields } : event;
-        const isOf = !as || event.id === this.calls.get(as)?.id;
+        const isOf = !as || event.id === this.ids.get(as);
         if (isOf && !this.differs(wanted, flat, kind)) return true;
         passed.push(event);
       }
@@ -239,16 +194,16 @@ class Script {
 
   async do_result({ result, ok, error }) {
     const outcome = await Promise.race([
-      Promise.resolve(this.calls.get(result)).then((value) => ({ value }), (problem) => ({ problem })),
-      new Promise((resolve) => { setTimeout(resolve, WAIT_MS, { problem: new Error("no answer") }); }),
+      this.application.result(result),
+      new Promise((resolve) => { setTimeout(resolve, WAIT_MS, { problem: { message: "no answer" } }); }),
     ]);
     if (error !== undefined) {
       assert.ok(outcome.problem, `it came to ${JSON.stringify(outcome.value)}`);
       const code = outcome.problem.name === "Gone" ? 0 : outcome.problem.code;
       return assert.equal(code, error, outcome.problem.message);
     }
-    if (outcome.problem) throw outcome.problem;
-    const wrong = this.differs(ok, outcome.value ?? {}, "result");
+    assert.ok(!outcome.problem, outcome.problem?.message);
+    const wrong = this.differs(ok, outcome.value, "result");
     return assert.ok(!wrong, wrong);
   }
 

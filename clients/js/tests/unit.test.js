@@ -1,0 +1,193 @@
+// What no row of clients/conformance can say: bounds, stores that fail, listeners that are slow or throw.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { WebSocket, WebSocketServer } from "ws";
+import { FileStore } from "../src/file-store.js";
+import { Client, MemoryStore, uuid7 } from "../src/index.js";
+import { uuidMs } from "../src/ids.js";
+import { Known } from "../src/known.js";
+import { OUTBOX_MAX } from "../src/outbox.js";
+import { singleFlight } from "../src/tokens.js";
+import { directory } from "./server.js";
+
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+async function until(is, what) {
+  for (const endMs = Date.now() + 10_000; !is(); await sleep(5)) assert.ok(Date.now() < endMs, what);
+}
+
+/** A server that lets everyone in as user 1, or whom `userId` says; `pushes()` come behind it. */
+async function server(t, { userId = "1", pushes = () => [] } = {}) {
+  const wss = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  t.after(() => { for (const socket of wss.clients) socket.terminate(); wss.close(); });
+  await new Promise((resolve) => { wss.once("listening", resolve); });
+  const cursors = [];
+  const sends = [];
+  wss.on("connection", (socket) => socket.on("message", (data) => {
+    const { id, connect, send } = JSON.parse(data);
+    if (send) sends.push(send);
+    if (!connect) return;
+    cursors.push(connect.cursor);
+    socket.send(JSON.stringify({ id, connect: { user_id: userId, session_id: "s", server_time_ms: Date.now(), ping_ms: 25_000, cursor: connect.cursor ?? "c0", retry: { base_ms: 10, cap_ms: 20 } } }));
+    for (const push of pushes(connect.cursor ?? "c0")) socket.send(JSON.stringify({ push }));
+  }));
+  return { url: `ws://127.0.0.1:${wss.address().port}/connection/websocket`, cursors, sends };
+}
+
+function client(t, url, store = new MemoryStore()) {
+  const made = new Client({ url, store, WebSocket, token: () => "t", tabs: false });
+  t.after(() => made.stop());
+  return made;
+}
+
+const message = (seq) => ({ message: { message: { channel_id: "7", seq, revision: 0, from: "2", sent_ms: seq, body: "x" }, cursor: `c${seq}` } });
+
+test("the cursor is stored after listeners have taken an event, and not before", async (t) => {
+  const { url } = await server(t, { pushes: () => [message(1), message(2)] });
+  const store = new MemoryStore();
+  const made = client(t, url, store);
+  let release;
+  made.on("message", ({ message: { seq } }) => (seq === 2 ? new Promise((resolve) => { release = resolve; }) : undefined));
+  await made.start();
+  await until(() => release && store.map.get("cursor") === "c1", "the first is taken");
+  await sleep(50);
+  assert.equal(store.map.get("cursor"), "c1");
+  release();
+  await until(() => store.map.get("cursor") === "c2", "the second is taken");
+});
+
+test("what a listener throws is told, and keeps neither other listeners nor later events", async (t) => {
+  const { url } = await server(t, { pushes: () => [message(1), message(2)] });
+  const made = client(t, url);
+  const errors = [];
+  const seqs = [];
+  made.on("error", ({ error, during }) => errors.push(`${during}: ${error.message}`));
+  made.on("message", () => { throw new Error("thrown"); });
+  made.on("message", async () => { throw new Error("rejected"); });
+  made.on("message", (event) => seqs.push(event.message.seq));
+  await made.start();
+  await until(() => seqs.length === 2, "both");
+  assert.deepEqual(errors.toSorted(), ["message: rejected", "message: rejected", "message: thrown", "message: thrown"]);
+});
+
+test("a listener that does not keep up: the client leaves the node, and misses nothing", async (t) => {
+  const count = 12_000;
+  // A server that goes on from the cursor, as fast as it can.
+  const { url, cursors } = await server(t, { pushes: (cursor) => Array.from({ length: count - Number(cursor.slice(1)) }, (_, at) => message(Number(cursor.slice(1)) + at + 1)) });
+  const made = client(t, url);
+  const seqs = [];
+  let most = 0;
+  let free;
+  const held = new Promise((resolve) => { free = resolve; });
+  made.on("message", async ({ message: { seq } }) => {
+    most = Math.max(most, made.group.engine.backlog.length);
+    seqs.push(seq);
+    await held;
+  });
+  await made.start();
+  await until(() => made.state.state === "waiting" || cursors.length > 1, "it has left");
+  await sleep(100);
+  assert.ok(made.group.engine.backlog.length <= 5001, `${made.group.engine.backlog.length} events wait`);
+  free();
+  await until(() => seqs.length >= count, "all");
+  assert.deepEqual(seqs, Array.from({ length: count }, (_, at) => at + 1));
+  assert.ok(most <= 5001, `${most} events waited`);
+  assert.ok(cursors.length >= 2);
+});
+
+test("the outbox has a bound, and says so", async (t) => {
+  const made = client(t, "ws://127.0.0.1:9/connection/websocket");
+  await made.start();
+  for (let at = 0; at < OUTBOX_MAX; at += 1) made.send("7", "x");
+  const refused = made.send("7", "one more");
+  await assert.rejects(refused.done, { name: "NotKept" });
+  await assert.rejects(refused.kept, { name: "NotKept" });
+  assert.equal(refused.state, "failed");
+  assert.equal(made.outgoing().length, OUTBOX_MAX);
+  // What was given up makes room.
+  await made.outgoing()[0].cancel();
+  await refused.retry();
+  assert.equal(refused.state, "pending");
+});
+
+test("what the store does not take is not sent", async (t) => {
+  const { url, sends } = await server(t);
+  const store = new MemoryStore();
+  const made = client(t, url, store);
+  await made.start();
+  await until(() => made.state.state === "live", "live");
+  const put = store.put.bind(store);
+  store.put = async (key, value) => { if (key.startsWith("outbox/")) throw new Error("the disk is full"); return put(key, value); };
+  const failed = made.send("7", "lost?");
+  await assert.rejects(failed.done, { name: "NotKept" });
+  store.put = put;
+  made.send("7", "kept");
+  await until(() => sends.length > 0, "sent");
+  assert.deepEqual(sends.map(({ body }) => body), ["kept"]);
+});
+
+test("a store of another account is not used", async (t) => {
+  const first = await server(t);
+  const store = new MemoryStore();
+  const one = client(t, first.url, store);
+  await one.start();
+  await until(() => one.state.state === "live", "live");
+  one.send("7", "of user 1");
+  await one.stop();
+  const second = await server(t, { userId: "2" });
+  const two = client(t, second.url, store);
+  await two.start();
+  await until(() => two.state.state === "ended", "ended");
+  assert.match(two.state.reason, /give each account a store/u);
+  await sleep(50);
+  assert.deepEqual(second.sends, []);
+  assert.equal(two.outgoing().length, 1);
+});
+
+test("a client that is not started, and calls after it was stopped", async (t) => {
+  const { url } = await server(t);
+  const made = client(t, url);
+  await assert.rejects(made.history("7"), { name: "Gone" });
+  await made.start();
+  await made.start();
+  await until(() => made.state.state === "live", "live");
+  await made.stop();
+  await made.stop();
+  await assert.rejects(made.history("7"), { name: "Gone" });
+  await made.start();
+  await until(() => made.state.state === "live", "live again");
+});
+
+test("what was told is remembered within bounds", () => {
+  const known = new Known();
+  for (let channel = 0; channel < 1000; channel += 1) {
+    for (let seq = 1; seq <= 300; seq += 1) known.takes("message", message(seq).message.message && { message: { channel_id: String(channel), seq, revision: 0 } });
+  }
+  assert.equal(known.channels.map.size, 200);
+  for (const { revisions } of known.channels.map.values()) assert.ok(revisions.map.size <= 200);
+});
+
+test("a token is asked for once, however many want one", async () => {
+  const asked = [];
+  const token = singleFlight(async ({ fresh }) => { asked.push(fresh); await sleep(5); return `t${asked.length}`; });
+  const got = await Promise.all([token({ fresh: true }), token({ fresh: false }), token({ fresh: true })]);
+  assert.deepEqual([got, asked], [["t1", "t1", "t1"], [true]]);
+  assert.equal(await token({ fresh: false }), "t2");
+  await assert.rejects(singleFlight(() => "")({ fresh: false }), TypeError);
+});
+
+test("an id has the time that it was made at", () => {
+  assert.equal(uuidMs(uuid7(1_767_225_600_123)), 1_767_225_600_123);
+});
+
+test("a store in a directory: what was put is there for the next one, in order", async (t) => {
+  const path = directory(t);
+  const store = new FileStore(path);
+  await Promise.all([...Array.from({ length: 20 }, (_, at) => store.put("cursor", `c${at}`)), store.put("outbox/2", { a: "ü" }), store.put("outbox/1", [1])]);
+  await store.delete("outbox/none");
+  const next = new FileStore(path);
+  assert.deepEqual([await next.get("cursor"), await next.get("outbox/2"), await next.get("nothing"), await next.keys("outbox/")], ["c19", { a: "ü" }, undefined, ["outbox/1", "outbox/2"]]);
+  await next.delete("outbox/1");
+  assert.deepEqual(await next.keys(""), ["cursor", "outbox/2"]);
+});
