@@ -15,6 +15,7 @@ mod keys;
 mod lines;
 mod nodes;
 mod notify;
+mod sessions;
 mod sources;
 
 use std::process::{Command, ExitCode};
@@ -46,6 +47,8 @@ enum Chore {
     Fakes(fakes::Fakes),
     /// Have a node send many notifications to stand-ins, in trouble or not: how fast, at what cost, and that none is lost
     Notify(notify::Notify),
+    /// Measure a node's memory for each idle session, by JSON, STOMP and event streams, in turn
+    Sessions(sessions::Sessions),
     /// Count lines of code by crate: product, tests, tools, generated
     Lines {
         /// Of this commit; of the working tree without one
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Chore::Chaos(chaos) => return exit(chaos::run(&chaos)),
         Chore::Fakes(options) => fakes::run(&options),
         Chore::Notify(options) => notify::run(&options),
+        Chore::Sessions(options) => sessions::run(&options),
         Chore::Lines { commit } => lines::table(commit.as_deref()).map(show),
     };
     exit(done.map(|()| ExitCode::SUCCESS))

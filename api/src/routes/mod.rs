@@ -39,6 +39,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, get, on, post};
 use kv::Engine;
 use schema::ErrorCode;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 use utoipa::Path;
 use utoipa::openapi::HttpMethod;
 
@@ -51,6 +54,9 @@ use crate::page;
 use crate::problem::Problem;
 use crate::shards::Shards;
 use crate::state::Api;
+
+/// Bytes from which an answer is compressed: shorter ones go in one packet anyway.
+const COMPRESSED_FROM_BYTES: u64 = 1_024;
 
 /// Hands all operations below `/v1` to a macro. Each handler's description (`#[utoipa::path]`) has its path and its
 /// method.
@@ -96,8 +102,18 @@ pub(crate) fn public<E: Engine, S: Shards>(api: Api<E, S>) -> Router {
         .fallback(no_such_route)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(Arc::clone(&api.node), guard))
+        .layer(compression())
         .layer(from_fn_with_state(api.clone(), cors::share::<E, S>))
         .with_state(api)
+}
+
+/// Compresses answers for who takes that. Lines that are followed go out as they come, and pictures are compressed already.
+fn compression() -> CompressionLayer<impl tower_http::compression::predicate::Predicate> {
+    let worth = SizeAbove::new(COMPRESSED_FROM_BYTES)
+        .and(NotForContentType::const_new("application/x-ndjson"))
+        .and(NotForContentType::const_new("image/"));
+    // One thread serves all: the first tenth of the time gains most of the bytes.
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth)
 }
 
 /// The one method of a described operation.

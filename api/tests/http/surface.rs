@@ -314,6 +314,23 @@ fn answers_are_neither_stored_nor_framed_nor_guessed_at() {
 }
 
 #[test]
+fn long_answers_are_compressed_for_who_takes_that() {
+    let world = World::new();
+    let check = |method: &str, path: &str, accepts: &str, encoding: &str| {
+        let answer = Client::connect(world.public).ask(method, path, &[("accept-encoding", accepts)], "");
+        assert_eq!(answer.header("content-encoding"), encoding, "{method} {path} {accepts}: {:?}", answer.headers);
+        assert_eq!(answer.status, 200, "{method} {path}");
+    };
+    check("GET", "/openapi.json", "gzip, deflate, br", "gzip");
+    check("HEAD", "/openapi.json", "gzip", "gzip");
+    check("GET", "/main.js", "gzip", "gzip");
+    check("GET", "/openapi.json", "identity", "");
+    check("GET", "/openapi.json", "gzip;q=0", "");
+    check("GET", "/icon.svg", "gzip", "");
+    check("GET", "/v1/servers/best", "gzip", "");
+}
+
+#[test]
 fn operators_ask_on_a_listener_of_their_own() {
     let world = World::new();
     let mut client = Client::connect(world.internal);
